@@ -1,0 +1,45 @@
+# `make demo` and `make test` set up all that they need in .venv; run again, they start at once.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := api models analysis training certify reports
+MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -path '*/templates/*' -type f))
+EDITABLE := --config-settings editable_mode=strict
+
+.PHONY: demo test test-slow lint setup clean
+
+demo: .venv/ready
+	$(BIN)/spikecert demo --out runs/demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --warnings
+
+setup: .venv/ready
+
+.venv/dependencies: pyproject.toml requirements/constraints.txt requirements/lirpa.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spikecert needs Python 3.11 or newer; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev]' $(EDITABLE)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt appdirs pyyaml ninja tqdm
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/lirpa.txt
+	touch $@
+
+# The strict editable install links each module, so a new or removed file needs a new install.
+.venv/ready: .venv/dependencies .venv/modules
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e . $(EDITABLE)
+	touch $@
+
+.venv/modules: .venv/dependencies FORCE
+	@echo '$(MODULES)' | cmp -s - $@ || echo '$(MODULES)' > $@
+
+FORCE:
+
+clean:
+	rm -rf .venv build dist runs *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,72 @@
+"""Networks by name: `mlp` and architecture strings such as "mlp:64-64"."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from .networks import SpikingNetwork
+from .neurons import LIF
+
+
+def mlp(
+    sizes: Sequence[int], num_steps: int = 8, neuron: LIF | None = None, encoding: str = "direct"
+) -> SpikingNetwork:
+    """Return a dense network sizes[0]-…-sizes[-1] with a neuron after each hidden layer, readout "mean".
+
+    Args:
+        sizes: the widths, inputs first, classes last; at least two.
+        num_steps: T.
+        neuron: a template, copied for each hidden layer; default `LIF()`.
+        encoding: "direct" or "none".
+
+    >>> [type(layer).__name__ for layer in mlp((64, 32, 10)).layers]
+    ['Linear', 'LIF', 'Linear']
+    """
+    if len(sizes) < 2 or any(size < 1 for size in sizes):
+        raise ValueError(f"sizes: got {tuple(sizes)}, expected at least two positive widths")
+    template = neuron if neuron is not None else LIF()
+    modules: list[nn.Module] = []
+    for width_in, width_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+        modules += [nn.Linear(width_in, width_out), copy.deepcopy(template)]
+    modules.append(nn.Linear(sizes[-2], sizes[-1]))
+    return SpikingNetwork(*modules, num_steps=num_steps, encoding=encoding)
+
+
+def _mlp_from_string(
+    detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
+) -> SpikingNetwork:
+    parts = detail.split("-") if detail else []
+    if not all(part.isdigit() for part in parts):
+        raise ValueError(f'architecture: got "mlp:{detail}", expected widths joined by -, as in "mlp:64-64"')
+    network = mlp((math.prod(input_shape), *map(int, parts), classes), num_steps, neuron)
+    if len(input_shape) == 1:
+        return network
+    return SpikingNetwork(nn.Flatten(), *network.layers, num_steps=num_steps)
+
+
+ARCHITECTURES: dict[str, Callable[[str, Sequence[int], int, int, LIF | None], SpikingNetwork]] = {
+    "mlp": _mlp_from_string,
+}
+
+
+def architecture(
+    text: str, input_shape: Sequence[int], classes: int, num_steps: int = 8, neuron: LIF | None = None
+) -> SpikingNetwork:
+    """Return the network that an architecture string names, for one input shape and number of classes.
+
+    Args:
+        text: "mlp:64-64" is a dense network with two hidden layers of 64.
+        input_shape: of one sample, without batch and time.
+        classes: the number of logits.
+        num_steps: T.
+        neuron: a template for the spiking layers; default `LIF()`.
+
+    Raises:
+        ValueError: for a name that is not known.
+    """
+    name, _, detail = text.partition(":")
+    if name not in ARCHITECTURES:
+        raise ValueError(f"architecture: got {text!r}, expected one of {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name](detail, input_shape, classes, num_steps, neuron)

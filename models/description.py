@@ -1,0 +1,135 @@
+"""A network as plain data (JSON) and back: one table of layer types, each with what its constructor needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from .dynamics import Dynamics
+from .layers import Residual
+from .networks import SpikingNetwork
+from .neurons import DLIF, LIF
+from .surrogates import SURROGATES, surrogate_name
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How one layer type is written and built: constructor arguments out of a layer, a layer out of them."""
+
+    type: type[nn.Module]
+    arguments: Callable[[Any], dict[str, Any]]
+    build: Callable[..., nn.Module]
+
+
+def describe(network: SpikingNetwork) -> dict[str, Any]:
+    """Return everything about `network` but its weights, as JSON-ready data."""
+    return {
+        "num_steps": network.num_steps,
+        "encoding": network.encoding,
+        "readout": network.readout,
+        "layers": [_describe_layer(layer) for layer in network.layers],
+    }
+
+
+def build(description: dict[str, Any]) -> SpikingNetwork:
+    """Return the network, with fresh weights, that `describe` described.
+
+    Raises:
+        ValueError, KeyError, TypeError: for a description that names an unknown layer or lacks a field.
+    """
+    layers = [_build_layer(layer) for layer in description["layers"]]
+    settings = {key: description[key] for key in ("num_steps", "encoding", "readout")}
+    return SpikingNetwork(*layers, **settings)
+
+
+def _describe_layer(layer: nn.Module) -> dict[str, Any]:
+    for name, kind in _KINDS.items():
+        if type(layer) is kind.type:
+            return {"type": name, **kind.arguments(layer)}
+    raise TypeError(f"network: got a layer of type {type(layer).__name__}, expected one of {', '.join(_KINDS)}")
+
+
+def _build_layer(description: dict[str, Any]) -> nn.Module:
+    arguments = dict(description)
+    name = arguments.pop("type")
+    if name not in _KINDS:
+        raise ValueError(f"unknown layer type {name!r}")
+    return _KINDS[name].build(**arguments)
+
+
+def _linear(layer: nn.Linear) -> dict[str, Any]:
+    return {
+        "in_features": layer.in_features,
+        "out_features": layer.out_features,
+        "bias": layer.bias is not None,
+    }
+
+
+def _conv(layer: nn.Conv2d) -> dict[str, Any]:
+    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
+    return {
+        **{name: getattr(layer, name) for name in names},
+        "bias": layer.bias is not None,
+        "padding_mode": layer.padding_mode,
+    }
+
+
+def _average_pool(layer: nn.AvgPool2d) -> dict[str, Any]:
+    names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+    return {name: getattr(layer, name) for name in names}
+
+
+def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> dict[str, Any]:
+    return {name: getattr(layer, name) for name in ("num_features", "eps", "momentum", "affine")}
+
+
+def _flatten(layer: nn.Flatten) -> dict[str, Any]:
+    return {"start_dim": layer.start_dim, "end_dim": layer.end_dim}
+
+
+def _residual(layer: Residual) -> dict[str, Any]:
+    return {
+        "branch": [_describe_layer(inner) for inner in layer.branch],
+        "shortcut": [_describe_layer(inner) for inner in layer.shortcut],
+    }
+
+
+def _build_residual(branch: list[dict[str, Any]], shortcut: list[dict[str, Any]]) -> Residual:
+    return Residual([_build_layer(inner) for inner in branch], [_build_layer(inner) for inner in shortcut])
+
+
+def _neuron(layer: LIF) -> dict[str, Any]:
+    d: Dynamics = layer.dynamics
+    surrogate = {"name": surrogate_name(d.surrogate), "width": d.surrogate.width}
+    return {
+        "decay": d.decay,
+        "threshold": d.threshold,
+        "reset": d.reset,
+        "fires_at": d.fires_at,
+        "surrogate": surrogate,
+    }
+
+
+def _scaled_neuron(layer: DLIF) -> dict[str, Any]:
+    return {"num_steps": len(layer.input_scale), **_neuron(layer)}
+
+
+def _build_neuron(kind: type[LIF]) -> Callable[..., LIF]:
+    def build_neuron(surrogate: dict[str, Any], **arguments: Any) -> LIF:
+        return kind(surrogate=SURROGATES[surrogate["name"]](surrogate["width"]), **arguments)
+
+    return build_neuron
+
+
+_KINDS: dict[str, _Kind] = {
+    "Linear": _Kind(nn.Linear, _linear, nn.Linear),
+    "Conv2d": _Kind(nn.Conv2d, _conv, nn.Conv2d),
+    "AvgPool2d": _Kind(nn.AvgPool2d, _average_pool, nn.AvgPool2d),
+    "BatchNorm1d": _Kind(nn.BatchNorm1d, _batch_norm, nn.BatchNorm1d),
+    "BatchNorm2d": _Kind(nn.BatchNorm2d, _batch_norm, nn.BatchNorm2d),
+    "Flatten": _Kind(nn.Flatten, _flatten, nn.Flatten),
+    "Residual": _Kind(Residual, _residual, _build_residual),
+    "LIF": _Kind(LIF, _neuron, _build_neuron(LIF)),
+    "DLIF": _Kind(DLIF, _scaled_neuron, _build_neuron(DLIF)),
+}

@@ -1,0 +1,40 @@
+"""Layers besides neurons: which modules a network may hold, and the residual sum."""
+
+from torch import Tensor, nn
+
+AFFINE = (nn.Linear, nn.Conv2d, nn.AvgPool2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten)
+
+
+class Residual(nn.Module):
+    """The sum branch(x) + shortcut(x); both may hold neurons. An empty shortcut is the identity.
+
+    Args:
+        branch: the modules of the main path.
+        shortcut: the modules of the other path; none means x itself.
+    """
+
+    def __init__(self, branch: list[nn.Module], shortcut: list[nn.Module] | None = None) -> None:
+        super().__init__()
+        self.branch = nn.ModuleList(branch)
+        self.shortcut = nn.ModuleList(shortcut or [])
+
+
+def apply_affine(layer: nn.Module, signal: Tensor) -> Tensor:
+    """Apply an affine layer at all time steps at once: (time, batch, ...) → (time, batch, ...)."""
+    try:
+        return layer(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+    except (ValueError, RuntimeError) as error:
+        if "out of memory" in str(error):
+            raise
+        shape = tuple(signal.shape[1:])
+        raise ValueError(f"inputs: {layer} was given {shape} (batch first) and can't take it: {error}") from error
+
+
+def walk(layers: nn.ModuleList):  # noqa: ANN201
+    """Yield every affine layer and neuron in execution order, residual branches before their shortcuts."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            yield from walk(layer.branch)
+            yield from walk(layer.shortcut)
+        else:
+            yield layer

@@ -1,0 +1,170 @@
+"""Spiking networks: affine layers and neurons in sequence, simulated over T steps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .layers import AFFINE, Residual, apply_affine, walk
+from .neurons import DLIF, LIF, Run
+from .validation import check_choice, check_inputs
+
+ENCODINGS = ("direct", "none")
+READOUTS = ("mean", "spikes", "potential")
+FOLDABLE = (nn.Linear, nn.Conv2d, nn.AvgPool2d, nn.Flatten)  # commute with the mean over time in training too
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything that happened in one pass. Time is the first axis of currents, potentials and spikes.
+
+    Attributes:
+        currents: per spiking layer k, its input current I (before the input scale), (T, batch, ...).
+        potentials: per spiking layer, v before reset, (T, batch, ...).
+        spikes: per spiking layer, s, (T, batch, ...).
+        logits: (batch, classes).
+    """
+
+    currents: tuple[Tensor, ...]
+    potentials: tuple[Tensor, ...]
+    spikes: tuple[Tensor, ...]
+    logits: Tensor
+
+
+class SpikingNetwork(nn.Module):
+    """A feed-forward spiking network.
+
+    Args:
+        modules: nn.Linear, Conv2d, AvgPool2d, BatchNorm1d/2d, Flatten, Residual and neurons, in order.
+        num_steps: T, the number of simulated steps.
+        encoding: "direct" (the same input at every step) or "none" (inputs are (batch, T, ...)).
+        readout: "mean" (over time, of the last affine layer), "spikes" (mean of the output spikes) or
+            "potential" (last potential of a final neuron that never fires). Default: "spikes" where a neuron
+            is last, "mean" elsewhere.
+
+    Raises:
+        TypeError, ValueError: for an unknown module, a network with no affine layer, a readout that does not
+            fit the last module, or a DLIF whose length differs from `num_steps`.
+
+    >>> network = SpikingNetwork(nn.Linear(4, 3), LIF(), nn.Linear(3, 2), num_steps=5)
+    >>> network(torch.rand(7, 4)).shape
+    torch.Size([7, 2])
+    """
+
+    def __init__(
+        self, *modules: nn.Module, num_steps: int, encoding: str = "direct", readout: str | None = None
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(modules)
+        self.num_steps = num_steps
+        self.encoding = encoding
+        self.readout = readout or ("spikes" if modules and isinstance(modules[-1], LIF) else "mean")
+        _check_structure(self)
+
+    @property
+    def neurons(self) -> tuple[LIF, ...]:
+        """Return the spiking layers in execution order."""
+        return tuple(layer for layer in walk(self.layers) if isinstance(layer, LIF))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the floating-point type that the network computes in."""
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Return the device that holds the parameters."""
+        return next(self.parameters()).device
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (batch, classes) for inputs (batch, ...), or (batch, T, ...) with encoding "none".
+
+        Raises:
+            TypeError, ValueError: for inputs of another dtype or shape, an empty batch, NaN or inf.
+        """
+        return self._execute(inputs, None)
+
+    def trace(self, inputs: Tensor) -> Trace:
+        """Return a `Trace` of one pass; differentiable, and its logits equal `forward`'s."""
+        runs: list[Run] = []
+        logits = self._execute(inputs, runs.append)
+        return Trace(
+            currents=tuple(run.current.expand_as(run.spikes) for run in runs),
+            potentials=tuple(run.potentials for run in runs),
+            spikes=tuple(run.spikes for run in runs),
+            logits=logits,
+        )
+
+    def _execute(self, inputs: Tensor, record: Callable[[Run], None] | None) -> Tensor:
+        check_inputs(self, inputs)
+        signal = inputs.unsqueeze(0) if self.encoding == "direct" else inputs.transpose(0, 1)
+        if self.readout == "potential":
+            return self._last_potential(signal, record)
+        split = _split(self.layers, self.readout)
+        signal = run_layers(self.layers[:split], signal, self.num_steps, record)
+        mean = signal.mean(0, keepdim=True)  # an affine layer of the mean is the mean of the affine layer
+        return run_layers(self.layers[split:], mean, self.num_steps, record).squeeze(0)
+
+    def _last_potential(self, signal: Tensor, record: Callable[[Run], None] | None) -> Tensor:
+        current = run_layers(self.layers[:-1], signal, self.num_steps, record)
+        neuron = self.layers[-1]
+        assert isinstance(neuron, LIF)
+        run = neuron.run(current, self.num_steps)
+        if record is not None:
+            record(Run(current, run.potentials, torch.zeros_like(run.spikes)))
+        return run.potentials[-1]
+
+    def extra_repr(self) -> str:
+        """Return the settings of the simulation."""
+        return f"num_steps={self.num_steps}, encoding={self.encoding}, readout={self.readout}"
+
+
+def run_layers(
+    layers: nn.ModuleList, signal: Tensor, num_steps: int, record: Callable[[Run], None] | None = None
+) -> Tensor:
+    """Run `layers` on a signal (time, batch, ...), where time is 1 for a signal that is constant over time."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            branch = run_layers(layer.branch, signal, num_steps, record)
+            signal = branch + run_layers(layer.shortcut, signal, num_steps, record)
+        elif isinstance(layer, LIF):
+            run = layer.run(signal, num_steps)
+            if record is not None:
+                record(run)
+            signal = run.spikes
+        else:
+            signal = apply_affine(layer, signal)
+    return signal
+
+
+def _split(layers: nn.ModuleList, readout: str) -> int:
+    """Return where the mean over time may be taken: before the trailing run of foldable affine layers."""
+    if readout == "spikes":
+        return len(layers)
+    split = len(layers)
+    while split > 0 and isinstance(layers[split - 1], FOLDABLE):
+        split -= 1
+    return split
+
+
+def _check_structure(network: SpikingNetwork) -> None:
+    if network.num_steps < 1:
+        raise ValueError(f"num_steps: got {network.num_steps}, expected at least 1")
+    check_choice("encoding", network.encoding, ENCODINGS)
+    check_choice("readout", network.readout, READOUTS)
+    modules = list(walk(network.layers))
+    for module in modules:
+        if not isinstance(module, (*AFFINE, LIF)):
+            known = ", ".join(kind.__name__ for kind in (*AFFINE, Residual, LIF, DLIF))
+            raise TypeError(f"modules: got {type(module).__name__}, expected {known}")
+        if isinstance(module, DLIF):
+            module.scale(network.num_steps)
+    if not any(isinstance(module, (nn.Linear, nn.Conv2d)) for module in modules):
+        raise ValueError("modules: got no Linear or Conv2d, expected at least one affine layer with weights")
+    neuron_last = isinstance(network.layers[-1], LIF)
+    if neuron_last != (network.readout != "mean"):
+        last = type(network.layers[-1]).__name__
+        raise ValueError(f"readout: got {network.readout!r} with {last} last, which it does not fit")
+    if network.readout == "potential" and network.layers[-1].dynamics.reset != "none":  # type: ignore[union-attr]
+        raise ValueError('readout: "potential" needs a final neuron with reset="none"')

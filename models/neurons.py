@@ -1,0 +1,100 @@
+"""Spiking neurons as modules: LIF, and the paper's DLIF with its learnable input scale."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .dynamics import Dynamics, simulate
+from .surrogates import Surrogate, Triangle
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one spiking layer did: its input current I, potentials v before reset and spikes s, (T, batch, ...)."""
+
+    current: Tensor
+    potentials: Tensor
+    spikes: Tensor
+
+
+class LIF(nn.Module):
+    """Leaky integrate-and-fire layer: v[t] = λ·u[t−1] + I[t], fires at θ, then resets.
+
+    Args:
+        decay: λ ∈ [0, 1], the share of the potential that survives a step.
+        threshold: θ > 0.
+        reset: "zero" (u = v(1−s)), "subtract" (u = v − θs) or "none".
+        fires_at: ">=" (v ≥ θ fires) or ">" (v > θ fires).
+        surrogate: what stands for ds/dv in the backward pass.
+
+    Raises:
+        ValueError, TypeError: for a constant outside its range.
+
+    >>> LIF(decay=0.5)(torch.full((1, 1, 1), 0.6), num_steps=4).flatten()
+    tensor([0., 0., 1., 0.])
+
+    References: ding2024robust
+    """
+
+    def __init__(
+        self,
+        decay: float = 0.99,
+        threshold: float = 1.0,
+        reset: str = "zero",
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__()
+        self.dynamics = Dynamics(decay, threshold, reset, fires_at, surrogate)
+
+    def scale(self, num_steps: int) -> Tensor | None:
+        """Return the input scale a, (num_steps,), or None for a = 1."""
+        return None
+
+    def run(self, current: Tensor, num_steps: int) -> Run:
+        """Simulate `num_steps` steps; `current` is (T, batch, ...) or (1, batch, ...) if constant over time."""
+        potentials, spikes = simulate(current, self.scale(num_steps), self.dynamics, num_steps)
+        return Run(current, potentials, spikes)
+
+    def forward(self, current: Tensor, num_steps: int) -> Tensor:
+        """Return the spikes, (num_steps, batch, ...)."""
+        return self.run(current, num_steps).spikes
+
+    def extra_repr(self) -> str:
+        """Return the constants that distinguish this layer."""
+        d = self.dynamics
+        return f"decay={d.decay}, threshold={d.threshold}, reset={d.reset}, fires_at={d.fires_at}"
+
+
+class DLIF(LIF):
+    """The paper's LIF whose input is scaled step by step: v[t] = λ·u[t−1] + a[t]·I[t].
+
+    a is one learnable vector (T,), shared by the layer's neurons, unconstrained, initialised to ones.
+
+    Args:
+        num_steps: T, the length of a.
+        decay, threshold, reset, fires_at, surrogate: as in `LIF`.
+
+    References: ding2024robust
+    """
+
+    def __init__(
+        self,
+        num_steps: int,
+        decay: float = 0.99,
+        threshold: float = 1.0,
+        reset: str = "zero",
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__(decay, threshold, reset, fires_at, surrogate)
+        if num_steps < 1:
+            raise ValueError(f"num_steps: got {num_steps}, expected at least 1")
+        self.input_scale = nn.Parameter(torch.ones(num_steps))
+
+    def scale(self, num_steps: int) -> Tensor:
+        """Return the learnable input scale a, (num_steps,)."""
+        if num_steps != len(self.input_scale):
+            raise ValueError(f"num_steps: got {num_steps}, expected this DLIF's {len(self.input_scale)}")
+        return self.input_scale

@@ -1,0 +1,66 @@
+"""Checks of arguments: each failure is one line that names the argument, what came and what was expected."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from .networks import SpikingNetwork
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    choices = tuple(choices)
+    if value not in choices:
+        raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(choices)}")
+
+
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise ValueError if `tensor` holds NaN or inf."""
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError(f"{name}: got NaN or inf, expected finite numbers")
+
+
+def check_inputs(network: "SpikingNetwork", inputs: Tensor) -> None:
+    """Raise TypeError or ValueError unless `inputs` is a finite, non-empty batch that fits `network`."""
+    if not isinstance(inputs, Tensor):
+        raise TypeError(f"inputs: got {type(inputs).__name__}, expected a torch.Tensor")
+    if inputs.dtype != network.dtype:
+        raise TypeError(f"inputs: got {inputs.dtype}, expected the network's {network.dtype}")
+    if inputs.dim() < 2 or len(inputs) == 0:
+        raise ValueError(f"inputs: got shape {tuple(inputs.shape)}, expected (batch, ...) with a batch above 0")
+    if network.encoding == "none" and inputs.shape[1] != network.num_steps:
+        got = tuple(inputs.shape)
+        raise ValueError(f'inputs: got shape {got}, expected (batch, {network.num_steps}, ...) with encoding "none"')
+    _check_features(network, inputs)
+    check_finite("inputs", inputs)
+
+
+def _check_features(network: "SpikingNetwork", inputs: Tensor) -> None:
+    """Compare the feature shape with the first layer, which would accept some wrong shapes silently."""
+    first = network.layers[0]
+    features = tuple(inputs.shape[1 if network.encoding == "direct" else 2 :])
+    if isinstance(first, nn.Linear) and features != (first.in_features,):
+        raise ValueError(f"inputs: got features {features}, expected ({first.in_features},)")
+    if isinstance(first, nn.Conv2d) and (len(features) != 3 or features[0] != first.in_channels):
+        raise ValueError(f"inputs: got features {features}, expected ({first.in_channels}, height, width)")
+
+
+def check_weights(network: "SpikingNetwork") -> None:
+    """Raise ValueError if a parameter or buffer of `network` holds NaN or inf."""
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        if tensor.is_floating_point():
+            check_finite(f"network: {name}", tensor)
+
+
+def check_labels(labels: Tensor, batch: int, classes: int) -> None:
+    """Raise TypeError or ValueError unless `labels` is (batch,) of integers in [0, classes)."""
+    if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
+        raise TypeError(f"labels: got {getattr(labels, 'dtype', type(labels).__name__)}, expected an integer tensor")
+    if tuple(labels.shape) != (batch,):
+        raise ValueError(f"labels: got shape {tuple(labels.shape)}, expected ({batch},)")
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        low, high = int(labels.min()), int(labels.max())
+        raise ValueError(f"labels: got values from {low} to {high}, expected 0 to {classes - 1}")
