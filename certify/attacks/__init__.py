@@ -1,1 +1,87 @@
-"""To be filled."""
+"""Attacks, by name, and the entry point `attack`."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ...models.progress import Progress, silent
+from ...models.validation import check_choice, check_inputs, check_labels, check_weights
+from ..perturbations import Perturbation
+from ..replay import evaluating
+from .base import Attack
+from .ensemble import Ensemble
+from .gaussian import Gaussian
+from .pgd import FGSM, PGD
+from .result import AttackResult
+
+ATTACKS: dict[str, Callable[[], Attack]] = {
+    "fgsm": FGSM,
+    "pgd": PGD,
+    "gaussian": Gaussian,
+    "ensemble": Ensemble,
+}
+
+
+def attack(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    perturbation: Perturbation,
+    method: str | Attack = "pgd",
+    *,
+    seed: int = 0,
+    batch_size: int = 256,
+    progress: Progress = silent,
+) -> AttackResult:
+    """Search the set around each sample for a misclassified input.
+
+    Args:
+        network: any spiking network; it is taken in evaluation mode.
+        inputs: (batch, ...), within the perturbation's [lower, upper].
+        labels: (batch,) of integers.
+        perturbation: the threat model.
+        method: "fgsm", "pgd", "gaussian", "ensemble", or an `Attack` such as `PGD(steps=40)`.
+        seed: for random starts.
+        batch_size: samples attacked at once.
+        progress: called after each batch.
+
+    Returns:
+        The worst input found for each sample, inside its set, with the network's logits there.
+
+    Raises:
+        TypeError, ValueError: for arguments that don't fit, one line each.
+    """
+    if not isinstance(method, Attack):
+        check_choice("method", method, ATTACKS)
+        method = ATTACKS[method]()
+    check_attacked(network, inputs, labels, perturbation)
+    if batch_size < 1:
+        raise ValueError(f"batch_size: got {batch_size}, expected at least 1")
+    generator = torch.Generator().manual_seed(seed)
+    results: list[AttackResult] = []
+    for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
+        results.append(method(network, part, part_labels, perturbation, generator))
+        progress(f"attack ({method.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
+    return AttackResult(
+        torch.cat([result.inputs for result in results]),
+        torch.cat([result.success for result in results]),
+        torch.cat([result.logits for result in results]),
+        method.name,
+    )
+
+
+def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> None:
+    """Raise TypeError or ValueError, in one line, unless the four belong together."""
+    if not isinstance(perturbation, Perturbation):
+        raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected LInf or L2")
+    check_inputs(network, inputs)
+    check_weights(network)
+    perturbation.check(inputs)
+    with evaluating(network), torch.no_grad():
+        classes = network(inputs[:1]).shape[1]
+    check_labels(labels, len(inputs), classes)
+
+
+__all__ = ["ATTACKS", "FGSM", "PGD", "Attack", "AttackResult", "Ensemble", "Gaussian", "attack"]

@@ -1,0 +1,173 @@
+"""Affine layers on boxes: one table from layer type to the operator, its modulus and its square.
+
+For y = Wx + b and x in a box of middle m and radius r, y lies in W·m + b ± |W|·r, exactly. For x in a ball of
+radius ε around c, y_i lies in (Wc + b)_i ± ‖W_i‖₂·ε, exactly. Both ends are widened by the rounding error of
+the run and of the bound (see rounding.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .box import Box
+from .rounding import Rounding
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """An affine layer in float64.
+
+    Attributes:
+        linear, absolute, squared: x ↦ Wx, |W|x and (W∘W)x, for x of shape (batch, ...).
+        bias: b, broadcastable to one output, or 0.
+        bias_magnitude: the sum of moduli that the layer adds up to form b.
+        terms: n, how many products one output sums.
+        reshapes: whether the layer only renames coordinates (nn.Flatten).
+    """
+
+    linear: Callable[[Tensor], Tensor]
+    absolute: Callable[[Tensor], Tensor]
+    squared: Callable[[Tensor], Tensor]
+    bias: Tensor
+    bias_magnitude: Tensor
+    terms: int
+    reshapes: bool = False
+
+    def image(
+        self, box: Box, magnitude: Tensor, bias_scale: Tensor, weight: Tensor, rounding: Rounding, steps: int
+    ) -> Box:
+        """Return the box of Σ_t rows[k,t]·(W·x[t] + b), for the box of Σ_t rows[k,t]·x[t].
+
+        Args:
+            box: (k, batch, ...).
+            magnitude: a bound of |x[t]| for every t, broadcastable to (batch, ...).
+            bias_scale: Σ_t rows[k,t], (k,).
+            weight: Σ_t |rows[k,t]|, (k,).
+            rounding: the dtype of the run.
+            steps: how many further roundings the run adds to each output (those of the sum over t).
+
+        Raises:
+            OverflowError: where the run may overflow its dtype.
+        """
+        if self.reshapes:
+            return self._renamed(box)
+        middle = fold(self.linear, box.middle)
+        middle = middle + self.bias * _column(bias_scale, middle)
+        error = self.absolute(magnitude) + self.bias_magnitude
+        _check_range(error, rounding)
+        slack = rounding.gamma(self.terms + steps) * error + rounding.smallest * self.terms
+        radius = fold(self.absolute, box.radius) + slack * _column(weight, middle)
+        return self._cut(Box(middle - radius, middle + radius), box, bias_scale, slack * _column(weight, middle))
+
+    def _renamed(self, box: Box) -> Box:
+        center = None if box.center is None else fold(self.linear, box.center)
+        return Box(fold(self.linear, box.lower), fold(self.linear, box.upper), center, box.ball)
+
+    def _cut(self, image: Box, box: Box, bias_scale: Tensor, slack: Tensor) -> Box:
+        """Intersect the image of the box with the image of the ball, where there is one."""
+        if box.center is None or box.ball is None:
+            return image
+        middle = fold(self.linear, box.center)
+        middle = middle + self.bias * _column(bias_scale, middle)
+        norms = self.squared(torch.ones_like(box.center[0, :1])).sqrt()
+        radius = norms * _column(box.ball, middle) + slack
+        return Box(image.lower.maximum(middle - radius), image.upper.minimum(middle + radius))
+
+
+def fold(operator: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """Apply a batched operator to (k, batch, ...)."""
+    return operator(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
+
+
+def _column(per_row: Tensor, like: Tensor) -> Tensor:
+    return per_row.reshape(-1, *([1] * (like.dim() - 1)))
+
+
+def _check_range(error: Tensor, rounding: Rounding) -> None:
+    if not bool((error <= rounding.largest).all()):
+        raise OverflowError(f"a sum of products may reach {float(error.max()):.3g}, beyond {rounding.dtype}")
+
+
+def affine_map(layer: nn.Module) -> AffineMap:
+    """Return `layer` (in evaluation mode) as an `AffineMap`.
+
+    Raises:
+        TypeError: for a layer that is not in the table.
+    """
+    for kind, make in _MAPS.items():
+        if isinstance(layer, kind):
+            return make(layer)
+    raise TypeError(f"layer: got {type(layer).__name__}, expected one of {', '.join(k.__name__ for k in _MAPS)}")
+
+
+def _weighted(apply: Callable[[Tensor, Tensor], Tensor], weight: Tensor, bias: Tensor, terms: int) -> AffineMap:
+    modulus, square = weight.abs(), weight.square()
+    return AffineMap(
+        linear=lambda x: apply(x, weight),
+        absolute=lambda x: apply(x, modulus),
+        squared=lambda x: apply(x, square),
+        bias=bias,
+        bias_magnitude=bias.abs(),
+        terms=terms,
+    )
+
+
+def _exact(parameter: Tensor | None, like: Tensor) -> Tensor:
+    return like.new_zeros(1, dtype=torch.float64) if parameter is None else parameter.detach().double()
+
+
+def _linear(layer: nn.Linear) -> AffineMap:
+    weight = layer.weight.detach().double()
+    return _weighted(F.linear, weight, _exact(layer.bias, weight), layer.in_features)
+
+
+def _conv(layer: nn.Conv2d) -> AffineMap:
+    weight = layer.weight.detach().double()
+    bias = _exact(layer.bias, weight).reshape(-1, 1, 1)
+    return _weighted(lambda x, w: layer._conv_forward(x, w, None), weight, bias, weight[0].numel())
+
+
+def _average_pool(layer: nn.AvgPool2d) -> AffineMap:
+    """Average pooling: all entries of W are positive, so |W| = W; ‖W_i‖₂² ≤ max|W|·Σ|W| ≤ 1·Σ|W|."""
+    size = layer.kernel_size if isinstance(layer.kernel_size, tuple) else (layer.kernel_size,) * 2
+    zero = torch.zeros((), dtype=torch.float64)
+    return AffineMap(layer, layer, layer, zero, zero, size[0] * size[1])
+
+
+def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> AffineMap:
+    """Batch norm in evaluation mode: y = s·x + (b − s·mean), s = w/√(var + eps)."""
+    if layer.running_mean is None or layer.running_var is None:
+        raise ValueError("layer: got a batch norm without running statistics, which has no fixed affine map")
+    column = (-1, *([1] * (2 if isinstance(layer, nn.BatchNorm2d) else 0)))
+    mean, variance = layer.running_mean.double(), layer.running_var.double()
+    weight = torch.ones_like(mean) if layer.weight is None else layer.weight.detach().double()
+    scale = (weight / (variance + layer.eps).sqrt()).reshape(column)
+    own = _exact(layer.bias, mean)
+    shift = scale * mean.reshape(column)
+    own = own.reshape(column) if own.numel() > 1 else own
+    return AffineMap(
+        linear=lambda x: x * scale,
+        absolute=lambda x: x * scale.abs(),
+        squared=lambda x: x * scale.square(),
+        bias=own - shift,
+        bias_magnitude=own.abs() + shift.abs(),
+        terms=12,
+    )
+
+
+def _flatten(layer: nn.Flatten) -> AffineMap:
+    zero = torch.zeros((), dtype=torch.float64)
+    return AffineMap(layer, layer, layer, zero, zero, 0, reshapes=True)
+
+
+_MAPS: dict[type[nn.Module], Callable[..., AffineMap]] = {
+    nn.Linear: _linear,
+    nn.Conv2d: _conv,
+    nn.AvgPool2d: _average_pool,
+    nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
+    nn.Flatten: _flatten,
+}

@@ -1,0 +1,118 @@
+"""From an input set through a network to what is known of its logits and margins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...models.layers import Residual
+from ...models.networks import SpikingNetwork
+from ...models.neurons import LIF
+from .affine import AffineMap, affine_map
+from .box import Box
+from .rounding import Rounding
+from .signals import AffineSignal, InputSignal, Signal, SumSignal
+
+SpikeBound = Callable[[Signal, LIF, Rounding], Signal]
+"""Turns what is known of a layer's input currents into what is known of its spikes."""
+
+
+@dataclass(frozen=True)
+class LogitBounds:
+    """Proven ends of each logit, (batch, classes), float64; they hold for the run in the network's own dtype."""
+
+    lower: Tensor
+    upper: Tensor
+
+
+def propagate(layers: nn.ModuleList, signal: Signal, spikes: SpikeBound, rounding: Rounding) -> Signal:
+    """Return what is known of the signal behind `layers`, in evaluation mode."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            branch = propagate(layer.branch, signal, spikes, rounding)
+            shortcut = propagate(layer.shortcut, signal, spikes, rounding)
+            signal = SumSignal(branch, shortcut, rounding)
+        elif isinstance(layer, LIF):
+            signal = spikes(signal, layer, rounding)
+        else:
+            signal = AffineSignal(signal, affine_map(layer), rounding)
+    return signal
+
+
+def logit_bounds(network: SpikingNetwork, inputs: Box, spikes: SpikeBound) -> LogitBounds:
+    """Return bounds of the logits over the input set `inputs`, as `Perturbation.enclosure` gives it."""
+    signal, rounding = _input_signal(network, inputs), Rounding(network.dtype)
+    layers = network.layers[:-1] if network.readout == "potential" else network.layers
+    box = propagate(layers, signal, spikes, rounding).combine(_readout_row(network, inputs.lower))
+    slack = 16 * rounding.unit * box.magnitude
+    return LogitBounds((box.lower - slack).squeeze(0), (box.upper + slack).squeeze(0))
+
+
+def margin_bounds(network: SpikingNetwork, inputs: Box, labels: Tensor, spikes: SpikeBound) -> Tensor:
+    """Return lower bounds of logit_y − logit_k for every class k, (batch, classes); +inf at k = y.
+
+    Where a Linear layer is last, its rows are subtracted before the bound is taken: (W_y − W_k)·x, not two
+    logits' boxes.
+    """
+    layers = network.layers[:-1] if network.readout == "potential" else network.layers
+    last = layers[-1]
+    if not isinstance(last, nn.Linear):
+        bounds = logit_bounds(network, inputs, spikes)
+        lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
+    else:
+        signal, rounding = _input_signal(network, inputs), Rounding(network.dtype)
+        before = propagate(layers[:-1], signal, spikes, rounding)
+        row = _readout_row(network, inputs.lower)
+        lower = _difference(affine_map(last), last, before, row, labels, rounding)
+    return lower.scatter(1, labels[:, None], torch.inf)
+
+
+def _input_signal(network: SpikingNetwork, inputs: Box) -> InputSignal:
+    """Put time first: (1, batch, ...) under direct coding, (T, batch, ...) otherwise."""
+
+    def arrange(tensor: Tensor) -> Tensor:
+        return tensor.unsqueeze(0) if network.encoding == "direct" else tensor.transpose(0, 1)
+
+    center = None if inputs.center is None else arrange(inputs.center)
+    ball = None if inputs.ball is None else inputs.ball.reshape(1)
+    return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball), network.num_steps)
+
+
+def _readout_row(network: SpikingNetwork, like: Tensor) -> Tensor:
+    """Return the readout as one row over time: logits = Σ_t row[t]·x[t]."""
+    steps = network.num_steps
+    if network.readout != "potential":
+        return like.new_full((1, steps), 1.0 / steps)
+    neuron = network.layers[-1]
+    assert isinstance(neuron, LIF)
+    row = neuron.dynamics.decay ** torch.arange(steps - 1, -1, -1, dtype=like.dtype, device=like.device)
+    scale = neuron.scale(steps)
+    return (row if scale is None else row * scale.detach().double()).unsqueeze(0)
+
+
+def _difference(
+    last: AffineMap, layer: nn.Linear, before: Signal, row: Tensor, labels: Tensor, rounding: Rounding
+) -> Tensor:
+    """Return the lower bound of (W_y − W_k)·x + (b_y − b_k) over the box of x = Σ_t row[t]·before[t].
+
+    Each logit of the run strays from its exact value by at most γ·(|W|·|x| + |b|)·Σ|row|: once for y, once for k.
+    """
+    box = before.combine(row)
+    weight = layer.weight.detach().double()
+    middle = last.linear(box.middle[0]) + last.bias * row.sum()
+    error = last.absolute(before.magnitude()) + last.bias_magnitude
+    slack = rounding.gamma(last.terms + 4 * before.num_steps + 8) * error * row.abs().sum() + rounding.smallest
+    slack = slack.expand_as(middle)
+    spread = _label_spread(weight, box.radius[0], labels)
+    gap = middle.gather(1, labels[:, None]) - middle
+    return gap - spread - slack - slack.gather(1, labels[:, None])
+
+
+def _label_spread(weight: Tensor, radius: Tensor, labels: Tensor) -> Tensor:
+    """Return Σ_j |W_yj − W_kj|·radius_j for each class k, one matrix product per label."""
+    spread = radius.new_empty(len(radius), len(weight))
+    for label in labels.unique():
+        chosen = labels == label
+        spread[chosen] = radius[chosen] @ (weight[label] - weight).abs().T
+    return spread

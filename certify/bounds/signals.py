@@ -1,0 +1,155 @@
+"""What is known of a signal x[t], t = 1..T, under a perturbation: sets that answer linear questions over time.
+
+Every later layer asks the same two questions of the layer before it: where is x[t] (`steps`), and where is
+Σ_t rows[k,t]·x[t] (`combine`)? An affine layer passes the question on, since it commutes with sums over time;
+a spiking layer answers it from what it knows of its spike trains.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .affine import AffineMap, affine_map
+from .box import Box
+from .rounding import Rounding
+
+
+class Signal(ABC):
+    """A set of signals over T steps, each (batch, ...)."""
+
+    num_steps: int
+    constant: bool
+
+    @abstractmethod
+    def steps(self) -> Box:
+        """Return the box of x[t] for each t, (T, batch, ...); of x alone, (1, batch, ...), if constant."""
+
+    @abstractmethod
+    def combine(self, rows: Tensor) -> Box:
+        """Return the box of Σ_t rows[k,t]·x[t] for each row k, (k, batch, ...); `rows` is (k, T), float64."""
+
+    @abstractmethod
+    def magnitude(self) -> Tensor:
+        """Return a bound of |x[t]| that holds for every t, broadcastable to (batch, ...)."""
+
+
+@dataclass(frozen=True)
+class InputSignal(Signal):
+    """The network's input: `box` is (1, batch, ...) under direct coding, (T, batch, ...) otherwise."""
+
+    box: Box
+    num_steps: int
+
+    @property
+    def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the input is the same at every step."""
+        return len(self.box.lower) == 1
+
+    def steps(self) -> Box:
+        """Return the box itself."""
+        return self.box
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact image of the box (and of the ball, where there is one)."""
+        if self.constant:
+            return _ball(self.box[0].scaled(rows.sum(1)), self.box, rows.sum(1, keepdim=True))
+        positive, negative = rows.clamp_min(0), rows.clamp_max(0)
+        lower = torch.tensordot(positive, self.box.lower, 1) + torch.tensordot(negative, self.box.upper, 1)
+        upper = torch.tensordot(positive, self.box.upper, 1) + torch.tensordot(negative, self.box.lower, 1)
+        return _ball(Box(lower, upper), self.box, rows)
+
+    def magnitude(self) -> Tensor:
+        """Return max |x| over the box and over time."""
+        return self.box.magnitude.amax(0)
+
+
+def _ball(image: Box, box: Box, rows: Tensor) -> Box:
+    """Attach the image of the ball of `box` under x ↦ Σ_t rows[k,t]·x[t]: its radius grows by ‖rows[k]‖₂."""
+    if box.center is None or box.ball is None:
+        return image
+    center = torch.tensordot(rows, box.center, 1)
+    return Box(image.lower, image.upper, center, box.ball * rows.norm(dim=1))
+
+
+@dataclass(frozen=True)
+class AffineSignal(Signal):
+    """y[t] = W·x[t] + b for a signal x."""
+
+    source: Signal
+    map: AffineMap
+    rounding: Rounding
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return self.source.num_steps
+
+    @property
+    def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the source is constant."""
+        return self.source.constant
+
+    def steps(self) -> Box:
+        """Return the image of the source's steps."""
+        box = self.source.steps()
+        ones = box.lower.new_ones(len(box.lower))
+        return self.map.image(box, self.source.magnitude(), ones, ones, self.rounding, 0)
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the image of the source's combination; the bias counts Σ_t rows[k,t] times."""
+        return self.map.image(
+            self.source.combine(rows),
+            self.source.magnitude(),
+            rows.sum(1),
+            rows.abs().sum(1),
+            self.rounding,
+            4 * self.num_steps + 4,
+        )
+
+    def magnitude(self) -> Tensor:
+        """Return |W|·max|x| + |b|, widened by the run's rounding."""
+        exact = self.map.absolute(self.source.magnitude()) + self.map.bias_magnitude
+        return exact * (1.0 + self.rounding.gamma(self.map.terms + 4))
+
+
+@dataclass(frozen=True)
+class SumSignal(Signal):
+    """z[t] = x[t] + y[t]: a residual sum, its parts taken as independent."""
+
+    first: Signal
+    second: Signal
+    rounding: Rounding
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return self.first.num_steps
+
+    @property
+    def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether both parts are constant."""
+        return self.first.constant and self.second.constant
+
+    def steps(self) -> Box:
+        """Return the sum of the parts' boxes; a constant part counts at each step."""
+        return self._widened(self.first.steps() + self.second.steps(), 1.0)
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the sum of the parts' combinations."""
+        weight = rows.abs().sum(1).reshape(-1, *([1] * self.magnitude().dim()))
+        return self._widened(self.first.combine(rows) + self.second.combine(rows), weight)
+
+    def magnitude(self) -> Tensor:
+        """Return the sum of the parts' magnitudes."""
+        return (self.first.magnitude() + self.second.magnitude()) * (1.0 + self.rounding.gamma(2))
+
+    def _widened(self, box: Box, weight: Tensor | float) -> Box:
+        slack = self.magnitude() * self.rounding.gamma(self.num_steps + 2) * weight
+        return Box(box.lower - slack, box.upper + slack)
+
+
+def affine_signal(source: Signal, layer: nn.Module, rounding: Rounding) -> AffineSignal:
+    """Return the signal behind an affine `layer`."""
+    return AffineSignal(source, affine_map(layer), rounding)

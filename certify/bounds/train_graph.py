@@ -1,0 +1,122 @@
+"""F2: the spike trains of a neuron whose current varies over time, as the paths of a graph.
+
+Nodes 0..T stand for 'the last spike was at τ' (0: none yet). With a hard reset the potential starts from
+exactly 0 at τ, and while no spike follows it covers exactly the interval [L, min(U, θ)] of the recursion
+L ← λL + l[t], U ← λ·min(U, θ) + u[t]: the image of an interval under a continuous map, cut by v ≤ θ. So edge
+τ → t exists iff silence is possible before t and U reaches θ at t; segments use disjoint steps' currents, so
+for currents that are independent over time **the reachable trains are exactly the paths**, and min Σ_t A[t]s[t]
+is a shortest path. A subtracting reset starts from an interval instead of 0 (the join over the incoming edges):
+sound, no longer exact. Ties (v within `tie` of θ) count as both outcomes.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...models.dynamics import Dynamics
+from ...models.neurons import LIF
+from .box import Box
+from .membrane import Drive, drive
+from .rounding import Rounding
+from .signals import Signal
+
+
+@dataclass(frozen=True)
+class GraphTrains(Signal):
+    """The graph of a layer.
+
+    Attributes:
+        edges: edges[t−1][τ] says whether edge τ → t exists, each (t, batch, ...) of bool.
+        ends: whether a path may end at node τ (silence from τ to T), (T + 1, batch, ...).
+        box: whether each step's spike is certain, impossible or open, (T, batch, ...).
+    """
+
+    edges: tuple[Tensor, ...]
+    ends: Tensor
+    box: Box
+    constant: bool = False
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return len(self.edges)
+
+    def steps(self) -> Box:
+        """Return the spikes step by step."""
+        return self.box
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact range over all paths: one shortest and one longest path for each row."""
+        lower = self._shortest(rows)
+        return Box(lower, -self._shortest(-rows))
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.box.lower[0, :1])
+
+    def _shortest(self, rows: Tensor) -> Tensor:
+        """Return min over paths of Σ_t rows[k,t]·s[t], (k, batch, ...)."""
+        shape = self.box.lower.shape[1:]
+        length = rows.new_full((self.num_steps + 1, len(rows), *shape), math.inf)
+        length[0] = 0.0
+        cost = rows.T.reshape(self.num_steps, len(rows), *([1] * len(shape)))
+        for t, edge in enumerate(self.edges, start=1):
+            reached = torch.where(edge.unsqueeze(1), length[:t], math.inf)
+            torch.add(reached.amin(0), cost[t - 1], out=length[t])
+        return torch.where(self.ends.unsqueeze(1), length, math.inf).amin(0)
+
+
+def graph_trains(current: Signal, neuron: LIF, rounding: Rounding) -> GraphTrains:
+    """Return the graph of `neuron` for currents known step by step, independent over time."""
+    drives = drive(current, neuron, rounding)
+    states = _States.start(drives)
+    edges, certain, possible = [], [], []
+    for t in range(len(drives.lower)):
+        edge = states.advance(t, drives, neuron.dynamics)
+        edges.append(edge)
+        possible.append(states.alive[t + 1])
+        certain.append(~states.alive[: t + 1].any(0))
+    box = Box(torch.stack(certain).double(), torch.stack(possible).double())
+    return GraphTrains(tuple(edges), states.alive, box)
+
+
+@dataclass
+class _States:
+    """The potential since the last spike at τ: [low[τ], high[τ]], and whether any path is there; (T + 1, ...)."""
+
+    low: Tensor
+    high: Tensor
+    alive: Tensor
+
+    @staticmethod
+    def start(drives: Drive) -> "_States":
+        steps, *shape = drives.lower.shape
+        low = drives.lower.new_zeros(steps + 1, *shape)
+        alive = torch.zeros_like(low, dtype=torch.bool)
+        alive[0] = True
+        return _States(low, low.clone(), alive)
+
+    def advance(self, t: int, drives: Drive, dynamics: Dynamics) -> Tensor:
+        """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
+        low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
+        torch.add(drives.lower[t], low, alpha=dynamics.decay, out=low)
+        torch.add(drives.upper[t], high, alpha=dynamics.decay, out=high)
+        edge = (high >= drives.perhaps).logical_and_(alive)
+        self.alive[t + 1] = edge.any(0)
+        if dynamics.reset != "zero":
+            self._start_after_spike(t, edge, drives, dynamics)
+        alive &= low <= drives.surely
+        high.clamp_max_(drives.surely)
+        return edge
+
+    def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, dynamics: Dynamics) -> None:
+        """Join the potentials of all incoming edges; 0 where there is none, so that the node stays finite."""
+        drop = dynamics.threshold if dynamics.reset == "subtract" else 0.0
+        fired = self.low[: t + 1].clamp_min(drives.perhaps) - drop
+        low = torch.where(edge, fired, math.inf).amin(0)
+        high = torch.where(edge, self.high[: t + 1] - drop, -math.inf).amax(0)
+        reached = self.alive[t + 1]
+        self.low[t + 1] = torch.where(reached, low, 0.0)
+        self.high[t + 1] = torch.where(reached, high, 0.0)

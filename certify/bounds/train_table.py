@@ -1,0 +1,235 @@
+"""F1: under a constant current, a neuron's spike train is a piecewise constant function of that current.
+
+While a train stays the same, v[t] = α_t·I + β_t, so each interval of currents that shares a train so far splits
+at most once per step, at (θ − β_t)/α_t. The table of intervals depends on the neuron's constants alone: one
+table serves a whole layer, and the reachable trains of a current in [l, u] are a run of its rows, found by two
+look-ups.
+
+Floating point. The run computes v̂[t] with |v̂[t] − v[t]| ≤ e1_t·|I| + e0_t (`_Branch.error`), so an interval is
+kept for 'fires' where v[t] + error ≥ θ and for 'stays silent' where v[t] − error ≤ θ: the rows overlap by the
+rounding error, and a current on a breakpoint has both trains. A hard reset with a = 1 is exact beyond that:
+the rounded recursion is monotone in I up to the first spike and starts from exactly 0 after each spike, so its
+train is periodic, whatever the rounding (`_periodic_rows`).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ...models.dynamics import Dynamics
+from .box import Box
+from .rounding import Rounding, above, below
+from .signals import Signal
+
+MOST_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Row:
+    """All currents in [lower, upper] may have this spike train."""
+
+    lower: float
+    upper: float
+    train: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TrainTable:
+    """Rows sorted so that both ends never decrease: `lower`, `upper` (R,) and `trains` (R, T), all float64."""
+
+    lower: Tensor
+    upper: Tensor
+    trains: Tensor
+
+    def reachable(self, current: Box) -> tuple[Tensor, Tensor]:
+        """Return the first and the last row that each current may have, with the shape of current.lower."""
+        first = torch.searchsorted(self.upper, current.lower.contiguous())
+        last = torch.searchsorted(self.lower, current.upper.contiguous(), right=True) - 1
+        return first, last
+
+    def to(self, device: torch.device) -> "TrainTable":
+        """Return the table on `device`."""
+        return TrainTable(self.lower.to(device), self.upper.to(device), self.trains.to(device))
+
+
+@dataclass(frozen=True)
+class TableTrains(Signal):
+    """The spike trains under constant currents: rows `first` to `last` of one table, each (batch, ...)."""
+
+    table: TrainTable
+    first: Tensor
+    last: Tensor
+    constant: bool = False
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return self.table.trains.shape[1]
+
+    def steps(self) -> Box:
+        """Return, for each step, whether each spike is certain (1, 1), impossible (0, 0) or open (0, 1)."""
+        return self.combine(torch.eye(self.num_steps, dtype=torch.float64, device=self.first.device))
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact range over the reachable trains: two entries of a table of range minima each."""
+        values = self.table.trains @ rows.T
+        return Box(self._least(values), -self._least(-values))
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.first[:1], dtype=torch.float64)
+
+    def _least(self, values: Tensor) -> Tensor:
+        """Return min over the rows first..last of values (R, k), as (k, batch, ...)."""
+        levels = range_minima(values)
+        level = torch.frexp((self.last - self.first + 1).double()).exponent.long() - 1  # ⌊log2 size⌋
+        start = level * len(values)
+        left = levels[(start + self.first).flatten()]
+        right = levels[(start + self.last - (1 << level) + 1).flatten()]
+        return left.minimum(right).T.unflatten(1, self.first.shape)
+
+
+def range_minima(values: Tensor) -> Tensor:
+    """Return the sparse table of minima: entry j·R + i holds min(values[i : i + 2^j]), for values (R, k)."""
+    levels, width = [values], 1
+    while 2 * width <= len(values):
+        shorter = levels[-1]
+        merged = shorter.clone()
+        merged[:-width] = shorter[:-width].minimum(shorter[width:])
+        levels.append(merged)
+        width *= 2
+    return torch.cat(levels)
+
+
+@lru_cache(maxsize=256)
+def train_table(dynamics: Dynamics, scale: tuple[float, ...], rounding: Rounding) -> TrainTable | None:
+    """Return the table of a neuron with input scale `scale`, or None where it would pass `MOST_ROWS` rows.
+
+    >>> train_table(Dynamics(0.5), (1.0, 1.0), Rounding(torch.float64)).trains
+    tensor([[0., 0.],
+            [0., 1.],
+            [1., 1.]], dtype=torch.float64)
+    """
+    if dynamics.reset == "zero" and all(factor == 1.0 for factor in scale):
+        rows = _periodic_rows(dynamics, len(scale), rounding)
+    else:
+        found = _enumerated_rows(dynamics, scale, rounding)
+        if found is None:
+            return None
+        rows = found
+    return _sorted_table(rows)
+
+
+def _periodic_rows(dynamics: Dynamics, num_steps: int, rounding: Rounding) -> list[Row]:
+    """Return the T + 1 trains of a hard reset with a = 1: first spike at k, then every k steps.
+
+    Before the first spike v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}; so the first spike
+    may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k. One train is silent.
+    """
+    breakpoints = [math.inf]
+    gain = 0.0
+    for _ in range(num_steps):
+        gain = 1.0 + dynamics.decay * gain
+        breakpoints.append(dynamics.threshold / gain)
+    slack = rounding.gamma(4 * num_steps + 8)
+    low = [b * (1 - slack) - rounding.smallest for b in breakpoints]
+    high = [b * (1 + slack) + rounding.smallest for b in breakpoints]
+    rows = [Row(-math.inf, high[num_steps], (0,) * num_steps)]
+    for k in range(1, num_steps + 1):
+        train = tuple(int(t % k == 0) for t in range(1, num_steps + 1))
+        rows.append(Row(low[k], high[k - 1], train))
+    return rows
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """Currents of one sign in [lower, upper] that share a train so far, with u[t] = alpha·I + beta there.
+
+    `size1`·|I| + `size0` bounds |u[t]|, `error1`·|I| + `error0` the rounding error of the run's u[t].
+    """
+
+    lower: float
+    upper: float
+    alpha: float = 0.0
+    beta: float = 0.0
+    size1: float = 0.0
+    size0: float = 0.0
+    error1: float = 0.0
+    error0: float = 0.0
+    train: tuple[int, ...] = ()
+
+
+def _enumerated_rows(dynamics: Dynamics, scale: tuple[float, ...], rounding: Rounding) -> list[Row] | None:
+    branches = [_Branch(-math.inf, 0.0), _Branch(0.0, math.inf)]
+    for factor in scale:
+        branches = [child for branch in branches for child in _children(branch, factor, dynamics, rounding)]
+        if len(branches) > MOST_ROWS:
+            return None
+    return [Row(branch.lower, branch.upper, branch.train) for branch in branches]
+
+
+def _children(branch: _Branch, factor: float, dynamics: Dynamics, rounding: Rounding) -> Iterator[_Branch]:
+    """Yield the branches in which the neuron is silent at this step, and in which it fires."""
+    unit, decay, theta = 8 * rounding.unit, dynamics.decay, dynamics.threshold
+    moved = _Branch(
+        lower=branch.lower,
+        upper=branch.upper,
+        alpha=decay * branch.alpha + factor,
+        beta=decay * branch.beta,
+        size1=decay * branch.size1 + abs(factor),
+        size0=decay * branch.size0,
+        error1=decay * branch.error1 + unit * (decay * branch.size1 + abs(factor)),
+        error0=decay * branch.error0 + unit * (decay * branch.size0 + theta) + rounding.smallest,
+        train=branch.train,
+    )
+    sign = 1.0 if moved.upper > 0 else -1.0
+    tie = theta * unit
+    silent = _below(moved.alpha - sign * moved.error1, theta + tie - moved.beta + moved.error0, moved)
+    if silent is not None:
+        yield _continued(moved, silent, 0, dynamics)
+    fires = _below(-moved.alpha - sign * moved.error1, moved.beta + moved.error0 - theta + tie, moved)
+    if fires is not None:
+        yield _continued(moved, fires, 1, dynamics)
+
+
+def _below(slope: float, limit: float, branch: _Branch) -> tuple[float, float] | None:
+    """Return the part of the branch's interval where slope·I ≤ limit, ends rounded outward; None if empty."""
+    lower, upper = branch.lower, branch.upper
+    if slope > 0:
+        upper = min(upper, above(limit / slope))
+    elif slope < 0:
+        lower = max(lower, below(limit / slope))
+    elif limit < 0:
+        return None
+    return (lower, upper) if lower <= upper else None
+
+
+def _continued(branch: _Branch, interval: tuple[float, float], spike: int, dynamics: Dynamics) -> _Branch:
+    train = (*branch.train, spike)
+    if spike and dynamics.reset == "zero":
+        return _Branch(*interval, train=train)
+    drop = spike * dynamics.threshold if dynamics.reset == "subtract" else 0.0
+    return _Branch(
+        *interval,
+        alpha=branch.alpha,
+        beta=branch.beta - drop,
+        size1=branch.size1,
+        size0=branch.size0 + drop,
+        error1=branch.error1,
+        error0=branch.error0,
+        train=train,
+    )
+
+
+def _sorted_table(rows: list[Row]) -> TrainTable:
+    """Sort rows by their middles and make both ends monotone, which only ever widens a row."""
+    rows = sorted(rows, key=lambda row: max(row.lower, -1e300) / 2 + min(row.upper, 1e300) / 2)
+    lower = torch.tensor([row.lower for row in rows], dtype=torch.float64)
+    upper = torch.tensor([row.upper for row in rows], dtype=torch.float64)
+    lower = lower.flip(0).cummin(0).values.flip(0)
+    upper = upper.cummax(0).values
+    return TrainTable(lower, upper, torch.tensor([row.train for row in rows], dtype=torch.float64))

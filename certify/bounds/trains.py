@@ -1,0 +1,34 @@
+"""Exact spike-train sets: the table F1 where the current is constant over time, the graph F2 elsewhere."""
+
+from ...models.neurons import LIF
+from .box import Box
+from .rounding import Rounding
+from .signals import Signal
+from .train_graph import graph_trains
+from .train_table import TableTrains, train_table
+
+
+def train_spikes(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
+    """Return the reachable spike trains of `neuron` under `current`.
+
+    Exact per neuron, up to rounding: with a constant current for every reset and input scale (F1), with a
+    current in independent boxes over time for hard reset (F2); for a subtracting reset F2 is a relaxation.
+    """
+    if not current.constant:
+        return graph_trains(current, neuron, rounding)
+    scale = neuron.scale(current.num_steps)
+    factors = (1.0,) * current.num_steps if scale is None else tuple(scale.detach().double().tolist())
+    table = train_table(neuron.dynamics, factors, rounding)
+    if table is None:
+        return graph_trains(current, neuron, rounding)
+    box = current.steps()[0]
+    _check_range(box, factors, neuron.dynamics.threshold, rounding)
+    table = table.to(box.lower.device)
+    return TableTrains(table, *table.reachable(box))
+
+
+def _check_range(box: Box, factors: tuple[float, ...], threshold: float, rounding: Rounding) -> None:
+    """Raise OverflowError where a potential may overflow: |v[t]| ≤ Σ_t |a[t]|·|I| + T·θ, as λ ≤ 1."""
+    reach = sum(map(abs, factors)) * float(box.magnitude.max()) + len(factors) * threshold
+    if not reach <= rounding.largest:
+        raise OverflowError(f"a membrane potential may reach {reach:.3g}, beyond {rounding.dtype}")

@@ -1,0 +1,42 @@
+"""One certification problem: a batch of samples, the set around each, and how much time there is."""
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..models.networks import SpikingNetwork
+from .perturbations import Perturbation
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Samples to decide.
+
+    Attributes:
+        network: in evaluation mode.
+        inputs, labels: (batch, ...), (batch,).
+        perturbation: the threat model.
+        seed: for whatever draws random numbers.
+        deadline: `time.perf_counter()` at which to stop, or None.
+    """
+
+    network: SpikingNetwork
+    inputs: Tensor
+    labels: Tensor
+    perturbation: Perturbation
+    seed: int = 0
+    deadline: float | None = None
+
+    def subset(self, indices: Tensor) -> "Problem":
+        """Return the problem of some samples only."""
+        return replace(self, inputs=self.inputs[indices], labels=self.labels[indices])
+
+    def expired(self) -> bool:
+        """Return whether the time is up."""
+        return self.deadline is not None and time.perf_counter() >= self.deadline
+
+    def generator(self) -> torch.Generator:
+        """Return a fresh generator with this problem's seed."""
+        return torch.Generator().manual_seed(self.seed)

@@ -1,0 +1,91 @@
+"""What every verifier shares: the clean replay, the margins turned into verdicts, chunks of samples."""
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ..bounds.propagation import LogitBounds, SpikeBound, logit_bounds, margin_bounds
+from ..perturbations import Perturbation
+from ..problem import Problem
+from ..replay import misclassified, replays
+from ..verdicts import Verdict
+
+
+class Verifier(ABC):
+    """Decides samples. A concrete verifier must be sound: 'verified' only with a proof, whatever happens."""
+
+    name: str
+
+    @abstractmethod
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return one verdict per sample, in order."""
+
+
+@dataclass(frozen=True)
+class BoundVerifier(Verifier):
+    """Verifies a sample iff a lower bound of its margin is positive; never falsifies by itself.
+
+    Args:
+        name: how verdicts name it.
+        spikes: what it knows of a spiking layer's output.
+    """
+
+    name: str
+    spikes: SpikeBound
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return "verified" where the margin's bound is positive, "unknown" elsewhere."""
+        started = time.perf_counter()
+        try:
+            lower = self.margins(problem.network, problem.inputs, problem.labels, problem.perturbation)
+        except OverflowError as error:
+            return self._refused(problem, str(error))
+        seconds = (time.perf_counter() - started) / len(problem.labels)
+        return [self._verdict(margin, seconds) for margin in lower.tolist()]
+
+    @torch.no_grad()
+    def margins(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+    ) -> Tensor:
+        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
+        return margin_bounds(network, perturbation.enclosure(inputs), labels, self.spikes).amin(1)
+
+    @torch.no_grad()
+    def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
+        """Return bounds of each logit over the set."""
+        return logit_bounds(network, perturbation.enclosure(inputs), self.spikes)
+
+    def _verdict(self, margin: float, seconds: float) -> Verdict:
+        if margin > 0:
+            return Verdict("verified", margin, None, self.name, seconds, "the margin's lower bound is positive")
+        reason = f"the margin's lower bound {margin:.3g} is not positive"
+        return Verdict("unknown", margin, None, self.name, seconds, reason)
+
+    def _refused(self, problem: Problem, reason: str) -> list[Verdict]:
+        return [Verdict("unknown", None, None, self.name, 0.0, reason) for _ in problem.labels]
+
+
+def clean_failures(problem: Problem, verifier: str) -> dict[int, Verdict]:
+    """Return the verdict of each sample that is misclassified as it is: its own counterexample."""
+    started = time.perf_counter()
+    wrong = misclassified(problem.network, problem.inputs, problem.labels).nonzero().flatten().tolist()
+    return {
+        index: falsified(problem, index, problem.inputs[index], verifier, started, "misclassified unperturbed")
+        for index in wrong
+    }
+
+
+def falsified(
+    problem: Problem, index: int, candidate: Tensor, verifier: str, started: float, reason: str
+) -> Verdict:
+    """Return "falsified" if `candidate` is allowed and fails when run alone, "unknown" if it does not."""
+    seconds = time.perf_counter() - started
+    inputs = problem.inputs[index : index + 1]
+    allowed = bool(problem.perturbation.contains(candidate[None], inputs))
+    if allowed and replays(problem.network, candidate, int(problem.labels[index])):
+        return Verdict("falsified", None, candidate.clone(), verifier, seconds, reason)
+    return Verdict("unknown", None, None, verifier, seconds, "a candidate counterexample did not replay alone")

@@ -1,0 +1,45 @@
+"""One verifier after another, cheapest first, each on what the ones before left open."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..problem import Problem
+from ..verdicts import Verdict
+from .base import Verifier
+
+
+@dataclass(frozen=True)
+class Ladder(Verifier):
+    """Runs `rungs` in order until each sample is decided or the time is up."""
+
+    rungs: tuple[Verifier, ...]
+    name: str = "auto"
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return each sample's first decision; an open sample keeps the best margin that was proven."""
+        open_verdict = Verdict("unknown", None, None, self.name, 0.0, "the time was up before the first bound")
+        verdicts = [open_verdict] * len(problem.labels)
+        for rung in self.rungs:
+            left = [index for index, verdict in enumerate(verdicts) if verdict.status == "unknown"]
+            if not left or problem.expired():
+                break
+            found = rung.decide(problem.subset(torch.tensor(left, device=problem.labels.device)))
+            for index, verdict in zip(left, found, strict=True):
+                verdicts[index] = _merged(verdicts[index], verdict)
+        return verdicts
+
+
+def _merged(before: Verdict, after: Verdict) -> Verdict:
+    """Keep the decision, the greater proven margin and the sum of the times."""
+    seconds = before.seconds + after.seconds
+    if after.status != "unknown":
+        return replace(after, seconds=seconds, margin=_greater(before.margin, after.margin))
+    if after.margin is None and before.margin is not None:
+        return replace(before, seconds=seconds, reason=f"{before.reason}; {after.reason}")
+    return replace(after, seconds=seconds, margin=_greater(before.margin, after.margin))
+
+
+def _greater(one: float | None, other: float | None) -> float | None:
+    known = [margin for margin in (one, other) if margin is not None]
+    return max(known) if known else None

@@ -1,0 +1,112 @@
+"""The entry points `verify` and `bounds`."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from ..models.networks import SpikingNetwork
+from ..models.progress import Progress, silent
+from ..models.validation import check_choice, check_inputs, check_weights
+from .attacks import check_attacked
+from .bounds.propagation import LogitBounds
+from .perturbations import Perturbation
+from .problem import Problem
+from .replay import evaluating
+from .verdicts import Verdict
+from .verifiers import VERIFIERS, BoundVerifier, Verifier
+from .verifiers.base import clean_failures
+
+CHUNK = 128
+"""Samples decided at once: few enough that a layer's boxes stay in cache, enough to fill the vector units."""
+
+
+def verify(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    perturbation: Perturbation,
+    verifier: str | Verifier = "auto",
+    timeout: float | None = None,
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[Verdict]:
+    """Decide whether any allowed perturbation changes a sample's class.
+
+    "verified" holds for every real input in the set and for the run in the network's own dtype, whatever the
+    order of summation; see docs/theory.md. The network is taken in evaluation mode.
+
+    Args:
+        network: any spiking network.
+        inputs: (batch, ...), within the perturbation's [lower, upper].
+        labels: (batch,) of integers.
+        perturbation: the threat model, such as `LInf(8 / 255)`.
+        verifier: "interval", "trains", "auto", or a `Verifier`.
+        timeout: seconds for a sample, on average; None for no limit.
+        seed: for attacks.
+        progress: called after each chunk of samples.
+
+    Returns:
+        One `Verdict` per sample. A sample that is misclassified as it is is falsified by itself.
+
+    Raises:
+        TypeError, ValueError: for arguments that don't fit, one line each.
+    """
+    chosen = _resolve(verifier)
+    check_attacked(network, inputs, labels, perturbation)
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout: got {timeout!r}, expected a positive number of seconds or None")
+    verdicts: list[Verdict] = []
+    with evaluating(network):
+        for start in range(0, len(inputs), CHUNK):
+            part = slice(start, start + CHUNK)
+            deadline = None if timeout is None else time.perf_counter() + timeout * len(inputs[part])
+            problem = Problem(network, inputs[part], labels[part], perturbation, seed, deadline)
+            verdicts += _decide(problem, chosen)
+            progress(f"certify ({chosen.name})", len(verdicts), len(inputs))
+    return verdicts
+
+
+def bounds(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    perturbation: Perturbation,
+    verifier: str | Verifier = "trains",
+) -> LogitBounds:
+    """Return proven ends of each logit over the set around each sample.
+
+    Args:
+        network, inputs, perturbation: as in `verify`.
+        verifier: one that bounds: "interval" or "trains".
+
+    Raises:
+        TypeError, ValueError: for arguments that don't fit.
+        OverflowError: where the run may overflow its dtype.
+    """
+    chosen = _resolve(verifier)
+    if not isinstance(chosen, BoundVerifier):
+        raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: interval, trains")
+    check_inputs(network, inputs)
+    check_weights(network)
+    perturbation.check(inputs)
+    with evaluating(network):
+        parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
+    return LogitBounds(torch.cat([p.lower for p in parts]), torch.cat([p.upper for p in parts]))
+
+
+def _decide(problem: Problem, verifier: Verifier) -> list[Verdict]:
+    """Answer samples that fail unperturbed at once, and hand the rest to the verifier."""
+    known = clean_failures(problem, verifier.name)
+    left = [index for index in range(len(problem.labels)) if index not in known]
+    if left:
+        found = verifier.decide(problem.subset(torch.tensor(left, device=problem.labels.device)))
+        known.update(zip(left, found, strict=True))
+    return [known[index] for index in range(len(problem.labels))]
+
+
+def _resolve(verifier: str | Verifier) -> Verifier:
+    if isinstance(verifier, Verifier):
+        return verifier
+    check_choice("verifier", verifier, VERIFIERS)
+    return VERIFIERS[verifier]()
