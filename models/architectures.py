@@ -1,6 +1,7 @@
 """Networks by name: `mlp` and architecture strings such as "mlp:64-64"."""
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -28,7 +29,7 @@ def mlp(
         raise ValueError(f"sizes: got {tuple(sizes)}, expected at least two positive widths")
     template = neuron if neuron is not None else LIF()
     modules: list[nn.Module] = []
-    for width_in, width_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for width_in, width_out in itertools.pairwise(sizes[:-1]):
         modules += [nn.Linear(width_in, width_out), copy.deepcopy(template)]
     modules.append(nn.Linear(sizes[-2], sizes[-1]))
     return SpikingNetwork(*modules, num_steps=num_steps, encoding=encoding)

@@ -1,10 +1,10 @@
 """The membrane recursion of one spiking layer, as a value (`Dynamics`) and as one differentiable operation.
 
-    v[t] = λ·u[t−1] + a[t]·I[t]       u[0] = 0
-    s[t] = 1 if v[t] ≥ θ else 0       (`fires_at` ">": strictly above)
-    u[t] = v[t]·(1 − s[t])            reset "zero"
-    u[t] = v[t] − θ·s[t]              reset "subtract"
-    u[t] = v[t]                       reset "none"
+v[t] = λ·u[t−1] + a[t]·I[t]       u[0] = 0
+s[t] = 1 if v[t] ≥ θ else 0       (`fires_at` ">": strictly above)
+u[t] = v[t]·(1 − s[t])            reset "zero"
+u[t] = v[t] − θ·s[t]              reset "subtract"
+u[t] = v[t]                       reset "none"
 """
 
 import math
@@ -29,7 +29,7 @@ class Dynamics:
     threshold: float = 1.0
     reset: str = "zero"
     fires_at: str = ">="
-    surrogate: Surrogate = Triangle()
+    surrogate: Surrogate = Triangle()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.decay <= 1.0:
@@ -86,7 +86,9 @@ class _Membrane(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_potentials: Tensor | None, grad_spikes: Tensor | None):  # noqa: ANN205
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, grad_potentials: Tensor | None, grad_spikes: Tensor | None
+    ) -> Any:
         current, input_scale, potentials, spikes = ctx.saved_tensors
         adjoint = _adjoint(potentials, spikes, grad_potentials, grad_spikes, ctx.dynamics)
         grad_current = grad_scale = None

@@ -1,5 +1,7 @@
 """Layers besides neurons: which modules a network may hold, and the residual sum."""
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 AFFINE = (nn.Linear, nn.Conv2d, nn.AvgPool2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten)
@@ -30,7 +32,7 @@ def apply_affine(layer: nn.Module, signal: Tensor) -> Tensor:
         raise ValueError(f"inputs: {layer} was given {shape} (batch first) and can't take it: {error}") from error
 
 
-def walk(layers: nn.ModuleList):  # noqa: ANN201
+def walk(layers: nn.ModuleList) -> Iterator[nn.Module]:
     """Yield every affine layer and neuron in execution order, residual branches before their shortcuts."""
     for layer in layers:
         if isinstance(layer, Residual):

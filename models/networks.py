@@ -123,7 +123,7 @@ class SpikingNetwork(nn.Module):
 def run_layers(
     layers: nn.ModuleList, signal: Tensor, num_steps: int, record: Callable[[Run], None] | None = None
 ) -> Tensor:
-    """Run `layers` on a signal (time, batch, ...), where time is 1 for a signal that is constant over time."""
+    """Run `layers` on a signal (time, batch, ...), where time is 1 for a constant signal."""
     for layer in layers:
         if isinstance(layer, Residual):
             branch = run_layers(layer.branch, signal, num_steps, record)

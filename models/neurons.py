@@ -11,7 +11,7 @@ from .surrogates import Surrogate, Triangle
 
 @dataclass(frozen=True)
 class Run:
-    """What one spiking layer did: its input current I, potentials v before reset and spikes s, (T, batch, ...)."""
+    """What one spiking layer did: input current I, potentials v before reset and spikes s, (T, batch, ...)."""
 
     current: Tensor
     potentials: Tensor
@@ -53,7 +53,7 @@ class LIF(nn.Module):
         return None
 
     def run(self, current: Tensor, num_steps: int) -> Run:
-        """Simulate `num_steps` steps; `current` is (T, batch, ...) or (1, batch, ...) if constant over time."""
+        """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
         potentials, spikes = simulate(current, self.scale(num_steps), self.dynamics, num_steps)
         return Run(current, potentials, spikes)
 

@@ -33,7 +33,9 @@ def check_inputs(network: "SpikingNetwork", inputs: Tensor) -> None:
         raise ValueError(f"inputs: got shape {tuple(inputs.shape)}, expected (batch, ...) with a batch above 0")
     if network.encoding == "none" and inputs.shape[1] != network.num_steps:
         got = tuple(inputs.shape)
-        raise ValueError(f'inputs: got shape {got}, expected (batch, {network.num_steps}, ...) with encoding "none"')
+        raise ValueError(
+            f'inputs: got shape {got}, expected (batch, {network.num_steps}, ...) with encoding "none"'
+        )
     _check_features(network, inputs)
     check_finite("inputs", inputs)
 
@@ -58,7 +60,9 @@ def check_weights(network: "SpikingNetwork") -> None:
 def check_labels(labels: Tensor, batch: int, classes: int) -> None:
     """Raise TypeError or ValueError unless `labels` is (batch,) of integers in [0, classes)."""
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise TypeError(f"labels: got {getattr(labels, 'dtype', type(labels).__name__)}, expected an integer tensor")
+        raise TypeError(
+            f"labels: got {getattr(labels, 'dtype', type(labels).__name__)}, expected an integer tensor"
+        )
     if tuple(labels.shape) != (batch,):
         raise ValueError(f"labels: got shape {tuple(labels.shape)}, expected ({batch},)")
     if int(labels.min()) < 0 or int(labels.max()) >= classes:

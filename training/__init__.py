@@ -1,1 +1,23 @@
-"""To be filled."""
+"""Data sets, objectives, training perturbations and the training loop."""
+
+from .data import Dataset, Split, dataset
+from .history import EpochMetrics, TrainingRun
+from .loop import fit
+from .objectives import MSMPPD, CrossEntropy, Loss, Objective
+from .perturbations import GaussianNoise, Perturbation, SingleStep
+
+__all__ = [
+    "MSMPPD",
+    "CrossEntropy",
+    "Dataset",
+    "EpochMetrics",
+    "GaussianNoise",
+    "Loss",
+    "Objective",
+    "Perturbation",
+    "SingleStep",
+    "Split",
+    "TrainingRun",
+    "dataset",
+    "fit",
+]

@@ -1,0 +1,64 @@
+"""MNIST and Fashion-MNIST from their usual IDX files, plain or gzipped."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from .files import find, read
+from .splits import Dataset, Split, from_bytes, split_off
+
+HELD_OUT_SHARE = 12  # one twelfth of the training images: 5,000 of 60,000
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package dataset-fashion-mnist puts its files."""
+
+_FOLDERS = {"mnist": ("MNIST/raw", "mnist"), "fashion-mnist": ("FashionMNIST/raw", "fashion-mnist")}
+_UNSIGNED_BYTE = 8
+
+
+def search_list(name: str, root: Path | None) -> list[Path]:
+    """Return the folders that are searched: root, torchvision's layout under it, then Debian's package."""
+    folders = [] if root is None else [root, *(root / folder for folder in _FOLDERS[name]), root / "raw"]
+    return [*folders, DEBIAN_FOLDER] if name == "fashion-mnist" else folders
+
+
+def load_idx(name: str, root: Path | None, seed: int) -> Dataset:
+    """Return the 28×28 images of `name`, the validation split cut off the training images.
+
+    Raises:
+        FileNotFoundError, ValueError: if a file is missing or broken.
+
+    References: lecun1998mnist, xiao2017fashion
+    """
+    train, validation = split_off(*_whole(name, "train", root), seed)
+    test, _ = _whole(name, "t10k", root)
+    return Dataset(name, train, validation, test, tuple(train.inputs.shape[1:]), classes=10)
+
+
+def _whole(name: str, part: str, root: Path | None) -> tuple[Split, int]:
+    images = _idx(_find(name, f"{part}-images-idx3-ubyte", root), dimensions=3)
+    path = _find(name, f"{part}-labels-idx1-ubyte", root)
+    labels = _idx(path, dimensions=1)
+    if len(images) != len(labels) or labels.max(initial=0) > 9:
+        raise ValueError(f"dataset: {path} does not fit its images, expected a label 0 to 9 for each")
+    return from_bytes(images[:, None], labels), len(labels) // HELD_OUT_SHARE
+
+
+def _find(name: str, file: str, root: Path | None) -> Path:
+    advice = "put the four IDX files of the data set (plain or .gz) into a folder and pass it as root"
+    if name == "fashion-mnist":
+        advice += ", or install Debian's package dataset-fashion-mnist"
+    return find(name, file, search_list(name, root), advice)
+
+
+def _idx(path: Path, dimensions: int) -> np.ndarray:
+    """Return the unsigned bytes of an IDX file: 0, 0, type, number of dimensions, sizes, then the values."""
+    content = read(path)
+    start = 4 + 4 * dimensions
+    if len(content) < start or tuple(content[:4]) != (0, 0, _UNSIGNED_BYTE, dimensions):
+        raise ValueError(f"dataset: {path} is no IDX file of bytes with {dimensions} dimensions")
+    sizes = [int(size) for size in np.frombuffer(content[4:start], dtype=">u4")]
+    if len(content) - start != math.prod(sizes):
+        got, expected = len(content) - start, math.prod(sizes)
+        raise ValueError(f"dataset: {path} holds {got} values, expected the {expected} that its header names")
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(sizes)

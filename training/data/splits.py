@@ -1,0 +1,68 @@
+"""What a data set is here: three splits of inputs and labels, and how a split is cut off another."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples: inputs (samples, ...) with values in [0, 1] and integer labels (samples,)."""
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.labels):
+            raise ValueError(f"labels: got {len(self.labels)} for {len(self.inputs)} inputs, expected one each")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Tensor) -> "Split":
+        """Return the samples at `indices`, in that order."""
+        return Split(self.inputs[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Train, validation and test splits of one classification task.
+
+    Attributes:
+        name: the name under which `dataset` knows it.
+        train, validation, test: the splits; a model is fitted on the first, picked on the second and
+            reported on the third.
+        shape: of one sample.
+        classes: how many labels there are.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    shape: tuple[int, ...]
+    classes: int
+
+
+def split_off(whole: Split, count: int, seed: int) -> tuple[Split, Split]:
+    """Cut `count` samples off `whole`, each class in proportion; return (what remains, what was cut off).
+
+    Raises:
+        ValueError: where `whole` has too few samples for that.
+    """
+    from sklearn.model_selection import train_test_split  # imported here: it takes a second
+
+    labels = whole.labels.numpy()
+    classes = len(np.unique(labels))
+    if not classes <= count <= len(whole) - classes:
+        raise ValueError(f"dataset: got {len(whole)} samples, too few to cut off {count} of {classes} classes")
+    remaining, cut = train_test_split(np.arange(len(whole)), test_size=count, random_state=seed, stratify=labels)
+    return whole.take(torch.from_numpy(remaining)), whole.take(torch.from_numpy(cut))
+
+
+def from_bytes(images: np.ndarray, labels: np.ndarray) -> Split:
+    """Return a split of float32 inputs in [0, 1] from images of bytes."""
+    inputs = torch.from_numpy(images.astype(np.float32)).div_(255.0)
+    return Split(inputs, torch.from_numpy(labels.astype(np.int64)))

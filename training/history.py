@@ -1,0 +1,62 @@
+"""What a training run leaves behind: metrics of each epoch, and the network that validation picked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..models.networks import SpikingNetwork
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch. Loss and terms are means over the training batches; accuracies are of the validation split.
+
+    Attributes:
+        epoch: from 1.
+        loss: the objective's total.
+        terms: the objective's named terms, without their weights.
+        clean_accuracy: in [0, 1].
+        robust_accuracy: under the training perturbation (an upper bound of the true one), or None.
+        learning_rate: of the epoch's last step.
+        seconds: wall time of training and validation.
+    """
+
+    epoch: int
+    loss: float
+    terms: Mapping[str, float]
+    clean_accuracy: float
+    robust_accuracy: float | None
+    learning_rate: float
+    seconds: float
+
+    @property
+    def score(self) -> tuple[float, float]:
+        """Return what the model is picked by: robust accuracy if there is one, then clean accuracy."""
+        clean = self.clean_accuracy
+        return (clean if self.robust_accuracy is None else self.robust_accuracy, clean)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """The result of `fit`.
+
+    Attributes:
+        network: in evaluation mode, with the weights of `best_epoch`.
+        history: the metrics of every epoch, also of those before a resume.
+        seconds: wall time in all, also before a resume.
+        best_epoch: the epoch, from 1, that the validation split picked (the first of equals).
+    """
+
+    network: SpikingNetwork
+    history: tuple[EpochMetrics, ...]
+    seconds: float
+    best_epoch: int
+
+    @property
+    def best(self) -> EpochMetrics:
+        """Return the metrics of the picked epoch."""
+        return self.history[self.best_epoch - 1]
+
+
+def best_epoch(history: tuple[EpochMetrics, ...]) -> int:
+    """Return the epoch with the greatest score, the first of equals."""
+    return max(history, key=lambda metrics: metrics.score).epoch

@@ -1,0 +1,7 @@
+"""Objectives, one a file; they add: a + b."""
+
+from .base import Loss, Objective, Sum
+from .cross_entropy import CrossEntropy
+from .ms_mppd import MSMPPD
+
+__all__ = ["MSMPPD", "CrossEntropy", "Loss", "Objective", "Sum"]

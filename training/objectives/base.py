@@ -1,0 +1,81 @@
+"""What an objective is: a loss with named terms; objectives add up."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ..perturbations import Perturbation
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of one batch, to be differentiated, and its named terms, detached and without weights."""
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Objective(ABC):
+    """What training minimises. A subclass writes `loss`, and names its perturbation if it has one."""
+
+    @abstractmethod
+    def loss(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Loss:
+        """Return the loss of one batch.
+
+        Args:
+            network: in training mode or not, as the caller set it; the mode is kept.
+            inputs: (batch, ...).
+            labels: (batch,).
+            generator: the source of all randomness.
+        """
+
+    @property
+    def attack(self) -> Perturbation | None:
+        """Return the perturbation under which this objective trains, or None."""
+        return None
+
+    def __add__(self, other: "Objective") -> "Objective":
+        """Return the objective whose loss is the sum of both."""
+        if not isinstance(other, Objective):
+            return NotImplemented
+        return Sum((*parts(self), *parts(other)))
+
+
+@dataclass(frozen=True)
+class Sum(Objective):
+    """The sum of several objectives, made by `+`. A term whose name is taken gets a number."""
+
+    objectives: tuple[Objective, ...]
+
+    def loss(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Loss:
+        """Return the sum of the losses, each part drawing from `generator` in turn."""
+        losses = [part.loss(network, inputs, labels, generator) for part in self.objectives]
+        terms: dict[str, Tensor] = {}
+        for loss in losses:
+            for name, value in loss.terms.items():
+                terms[_free(name, terms)] = value
+        return Loss(torch.stack([loss.total for loss in losses]).sum(), terms)
+
+    @property
+    def attack(self) -> Perturbation | None:
+        """Return the first perturbation among the parts."""
+        return next((part.attack for part in self.objectives if part.attack is not None), None)
+
+
+def parts(objective: Objective) -> tuple[Objective, ...]:
+    """Return the summands of `objective`, itself if it is no sum."""
+    return objective.objectives if isinstance(objective, Sum) else (objective,)
+
+
+def _free(name: str, taken: Mapping[str, Tensor]) -> str:
+    numbered = (f"{name}_{k}" for k in range(2, len(taken) + 3))
+    return next(candidate for candidate in (name, *numbered) if candidate not in taken)

@@ -1,0 +1,69 @@
+"""What a training perturbation is: a rule that moves inputs, seeded, and leaves the network as it was."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+
+
+@dataclass(frozen=True)
+class Perturbation(ABC):
+    """A rule x ↦ x̃ that training applies to its inputs. A subclass writes only `perturb`."""
+
+    def __call__(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """Return perturbed inputs, detached; the network's modes and gradients stay as they were.
+
+        Args:
+            network: the network under training; evaluation mode holds while it is attacked.
+            inputs: (batch, ...).
+            labels: (batch,).
+            generator: the source of all randomness, on any device, or None for torch's global one.
+
+        Raises:
+            FloatingPointError: if the result is not finite, as with diverged weights.
+        """
+        with evaluation_mode(network):
+            perturbed = self.perturb(network, inputs, labels, generator).detach()
+        if not bool(torch.isfinite(perturbed).all()):
+            raise FloatingPointError(
+                f"perturbation: {type(self).__name__} gave NaN or inf, expected finite inputs"
+            )
+        return perturbed
+
+    @abstractmethod
+    def perturb(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """Return the perturbed inputs; called with `network` in evaluation mode."""
+
+
+@contextmanager
+def evaluation_mode(network: SpikingNetwork) -> Iterator[None]:
+    """Hold every module of `network` in evaluation mode, and give each its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def noise_like(inputs: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return standard normal noise; the same on every device, as the generator's own device draws it."""
+    device = inputs.device if generator is None else generator.device
+    noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype, device=device)
+    return noise.to(inputs.device)
+
+
+def check_range(lower: float, upper: float) -> None:
+    """Raise ValueError unless lower < upper."""
+    if not lower < upper:
+        raise ValueError(f"lower: got {lower!r} with upper {upper!r}, expected lower < upper")

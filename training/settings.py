@@ -1,0 +1,84 @@
+"""The settings of a training run, checked, with the tables of optimisers and learning-rate schedules."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..models.validation import check_choice
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that `fit` is told besides network, data and objective; see there."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str
+    momentum: float
+    weight_decay: float
+    schedule: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(f"learning_rate: got {self.learning_rate!r}, expected a positive finite number")
+        if not 0.0 <= self.momentum < 1.0:
+            raise ValueError(f"momentum: got {self.momentum!r}, expected a number in [0, 1)")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise ValueError(f"weight_decay: got {self.weight_decay!r}, expected a finite number of at least 0")
+        check_choice("schedule", self.schedule, SCHEDULES)
+        if self.seed < 0:
+            raise ValueError(f"seed: got {self.seed}, expected at least 0")
+
+
+def _sgd(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def _adam(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+@dataclass(frozen=True)
+class _OptimizerKind:
+    make: Callable[[nn.Module, Settings], torch.optim.Optimizer]
+    learning_rate: float
+
+
+OPTIMIZERS: dict[str, _OptimizerKind] = {
+    "sgd": _OptimizerKind(_sgd, learning_rate=0.1),
+    "adam": _OptimizerKind(_adam, learning_rate=1e-3),
+}
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+    "constant": lambda done: 1.0,
+}
+"""From the share of the run that is done, in [0, 1), to the factor of the learning rate."""
+
+
+def default_learning_rate(optimizer: str) -> float:
+    """Return the learning rate that an optimiser starts from when none is given.
+
+    Raises:
+        ValueError: for an unknown optimiser.
+    """
+    check_choice("optimizer", optimizer, OPTIMIZERS)
+    return OPTIMIZERS[optimizer].learning_rate
+
+
+def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """Return the optimiser of all parameters of `network`."""
+    return OPTIMIZERS[settings.optimizer].make(network, settings)

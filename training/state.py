@@ -1,0 +1,150 @@
+"""What must survive a crash for a run to go on as if nothing had happened, and its file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..models.checkpoints import network_hash, save
+from ..models.description import describe
+from ..models.networks import SpikingNetwork
+from ..models.storage import digest_of, read_tensors, write_tensors
+from .data import Dataset
+from .history import EpochMetrics, TrainingRun, best_epoch
+from .objectives import Objective
+from .settings import Settings
+
+FORMAT = "spikecert.training/1"
+CHECKPOINT = "checkpoint.safetensors"
+NETWORK = "network.safetensors"
+
+
+@dataclass
+class State:
+    """A run between two epochs: weights, optimiser, generators, the best weights so far, history."""
+
+    network: SpikingNetwork
+    optimizer: torch.optim.Optimizer
+    order: torch.Generator
+    noise: torch.Generator
+    history: tuple[EpochMetrics, ...] = ()
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, metrics: EpochMetrics) -> None:
+        """Append an epoch, and keep its weights if it is the best so far."""
+        self.history = (*self.history, metrics)
+        if best_epoch(self.history) == metrics.epoch:
+            self.best = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+
+    def finish(self) -> TrainingRun:
+        """Return the result, with the best weights in the network."""
+        self.network.load_state_dict(self.best)
+        seconds = sum(metrics.seconds for metrics in self.history)
+        return TrainingRun(self.network.eval(), self.history, seconds, best_epoch(self.history))
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of one run: its checkpoint after each epoch, and at the end the picked network."""
+
+    path: Path
+    configuration: Mapping[str, Any]
+
+    def write(self, state: State) -> None:
+        """Write everything of `state`, atomically."""
+        history = [asdict(metrics) for metrics in state.history]
+        text = json.dumps({"configuration": self.configuration, "history": history})
+        write_tensors(self.path / CHECKPOINT, FORMAT, text, _tensors(state))
+
+    def restore(self, state: State) -> None:
+        """Put the checkpoint's content into `state`; without a checkpoint do nothing.
+
+        Raises:
+            ValueError: for a broken checkpoint or one of another configuration.
+        """
+        if not (self.path / CHECKPOINT).exists():
+            return
+        text, tensors = read_tensors(self.path / CHECKPOINT, FORMAT)
+        content = json.loads(text)
+        self._check(content["configuration"])
+        state.history = tuple(EpochMetrics(**metrics) for metrics in content["history"])
+        _load(state, tensors)
+
+    def finish(self, run: TrainingRun) -> None:
+        """Write the picked network as `spikecert.load` reads it."""
+        save(run.network, self.path / NETWORK)
+
+    def _check(self, there: Mapping[str, Any]) -> None:
+        here = json.loads(json.dumps(self.configuration))
+        differences = [
+            f"{key} {there.get(key)!r} there, {here.get(key)!r} here"
+            for key in sorted(here.keys() | there.keys())
+            if here.get(key) != there.get(key)
+        ]
+        if differences:
+            raise ValueError(f"folder: {self.path} holds a run of another configuration: {'; '.join(differences)}")
+
+
+def configuration(
+    network: SpikingNetwork, data: Dataset, objective: Objective, settings: Settings
+) -> dict[str, Any]:
+    """Return, as JSON-ready data, all that decides a run's outcome."""
+    splits = {name: getattr(data, name) for name in ("train", "validation")}
+    tensors = {
+        f"{name}.{key}": getattr(split, key) for name, split in splits.items() for key in ("inputs", "labels")
+    }
+    return {
+        **asdict(settings),
+        "objective": _plain(objective),
+        "network": describe(network),
+        "initial_weights": network_hash(network),
+        "dataset": data.name,
+        "dataset_hash": digest_of(data.name, tensors),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return nested dataclasses as dictionaries that also name their types."""
+    if is_dataclass(value):
+        return {
+            "type": type(value).__name__,
+            **{f.name: _plain(getattr(value, f.name)) for f in fields(value)},
+        }
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _tensors(state: State) -> dict[str, Tensor]:
+    """Return the tensors of `state`, named after what they belong to."""
+    moments = {
+        f"{index}.{name}": value
+        for index, values in state.optimizer.state_dict()["state"].items()
+        for name, value in values.items()
+        if isinstance(value, Tensor)
+    }
+    groups: dict[str, Mapping[str, Tensor]] = {
+        "network": state.network.state_dict(),
+        "best": state.best,
+        "optimizer": moments,
+        "generator": {"order": state.order.get_state(), "noise": state.noise.get_state()},
+    }
+    return {f"{group}.{name}": tensor for group, members in groups.items() for name, tensor in members.items()}
+
+
+def _load(state: State, tensors: Mapping[str, Tensor]) -> None:
+    groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}, "generator": {}}
+    for key, tensor in tensors.items():
+        group, _, name = key.partition(".")
+        groups[group][name] = tensor
+    state.network.load_state_dict(groups["network"])
+    state.best = groups["best"]
+    state.order.set_state(groups["generator"]["order"])
+    state.noise.set_state(groups["generator"]["noise"])
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in groups["optimizer"].items():
+        index, _, name = key.partition(".")
+        moments.setdefault(int(index), {})[name] = tensor
+    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
