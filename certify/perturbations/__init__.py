@@ -1,0 +1,11 @@
+"""Threat models: the sets of inputs around a sample that an adversary may choose from."""
+
+from .balls import Ball
+from .base import Perturbation
+from .l2 import L2
+from .linf import LInf
+from .pixel_box import PixelBox
+from .ranged import RangedSet
+from .spike_flip import SpikeFlip
+
+__all__ = ["L2", "Ball", "LInf", "Perturbation", "PixelBox", "RangedSet", "SpikeFlip"]

@@ -1,0 +1,35 @@
+"""Balls of one radius in some norm."""
+
+import math
+from dataclasses import dataclass
+
+from .ranged import RangedSet, check_number, check_range
+
+
+@dataclass(frozen=True)
+class Ball(RangedSet):
+    """All inputs within `epsilon` of a sample, in some norm, that also lie in [lower, upper].
+
+    Args:
+        epsilon: the radius ε ≥ 0, in the units of the inputs; one number (`PixelBox` takes one per feature).
+        lower, upper: the range of valid inputs.
+
+    Raises:
+        TypeError: for anything but numbers.
+        ValueError: for ε < 0, NaN or inf, or lower > upper.
+    """
+
+    epsilon: float
+    lower: float = 0.0
+    upper: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("epsilon", self.epsilon)
+        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
+            raise ValueError(f"epsilon: got {self.epsilon!r}, expected a finite number of at least 0")
+        check_range(self.lower, self.upper)
+
+    @property
+    def extent(self) -> float:
+        """Return ε."""
+        return float(self.epsilon)

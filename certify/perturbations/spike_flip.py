@@ -1,0 +1,82 @@
+"""Flipped events."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..bounds.box import Box
+from .base import Perturbation
+from .shapes import uniform
+
+
+@dataclass(frozen=True)
+class SpikeFlip(Perturbation):
+    """{x̃ ∈ {0,1}ⁿ : x̃ differs from x in at most `count` entries}, for event inputs (batch, T, ...) of 0 and 1.
+
+    A flip inserts an event where there was none, or deletes one.
+
+    Args:
+        count: the budget of flips per sample, over all steps and features, ≥ 0.
+
+    Raises:
+        TypeError: for a count that is no integer.
+        ValueError: for a count below 0.
+
+    >>> SpikeFlip(1).contains(torch.tensor([[[1.0], [1.0]]]), torch.tensor([[[1.0], [0.0]]]))
+    tensor([True])
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or not isinstance(self.count, int):
+            raise TypeError(f"count: got {type(self.count).__name__}, expected an integer")
+        if self.count < 0:
+            raise ValueError(f"count: got {self.count}, expected at least 0")
+
+    @property
+    def norm(self) -> str:
+        """Return "l0"."""
+        return "l0"
+
+    def enclosure(self, inputs: Tensor) -> Box:
+        """Return [0, 1]ⁿ cut with the ball of radius √count around the events; the events alone for count 0.
+
+        k flips move an input by √k in ℓ2, so the ball holds every allowed input.
+        """
+        exact = inputs.double()
+        if self.count == 0:
+            return Box(exact, exact)
+        radius = torch.tensor(math.nextafter(math.sqrt(self.count), math.inf), dtype=torch.float64)
+        return Box(torch.zeros_like(exact), torch.ones_like(exact), exact, radius.to(inputs.device))
+
+    def project(self, candidates: Tensor, inputs: Tensor) -> Tensor:
+        """Return the nearest allowed input: flip where the change is above ½, the `count` greatest changes only."""
+        change = (candidates - inputs).abs().nan_to_num(0.0).flatten(1)
+        greatest = change.topk(min(self.count, change.shape[1]), dim=1)
+        flips = torch.zeros_like(change).scatter(1, greatest.indices, (greatest.values > 0.5).to(change.dtype))
+        return flipped(inputs, flips.reshape(inputs.shape) > 0)
+
+    def contains(self, candidates: Tensor, inputs: Tensor) -> Tensor:
+        """Count the entries that differ."""
+        binary = ((candidates == 0) | (candidates == 1)).flatten(1).all(1)
+        return binary & ((candidates != inputs).flatten(1).sum(1) <= self.count)
+
+    def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Flip `count` random entries (all of them, where there are fewer)."""
+        order = uniform(inputs, generator).flatten(1).argsort(1)
+        flips = order.argsort(1) < self.count
+        return flipped(inputs, flips.reshape(inputs.shape))
+
+    def check(self, inputs: Tensor) -> None:
+        """Raise ValueError unless every entry of `inputs` is 0 or 1."""
+        other = inputs[(inputs != 0) & (inputs != 1)]
+        if len(other):
+            raise ValueError(f"inputs: got {float(other[0]):g}, expected events of 0 and 1 for SpikeFlip")
+
+
+def flipped(inputs: Tensor, where: Tensor) -> Tensor:
+    """Return `inputs` with the chosen entries flipped."""
+    return torch.where(where, 1.0 - inputs, inputs)
