@@ -113,6 +113,7 @@ def _breakpoint(decay: float, k: int) -> float:
 @pytest.mark.parametrize("constant", [False, True])
 def test_gradcheck_where_the_recursion_is_linear(constant: bool) -> None:
     current, scale = random_case(torch.float64, constant, scaled=True)
+    assert scale is not None
     dynamics = Dynamics(0.7, reset="none")
     assert torch.autograd.gradcheck(lambda c, a: simulate(c, a, dynamics, 5)[0], (current, scale))
 
@@ -154,7 +155,7 @@ def test_large_layers_are_the_sum_of_their_parts() -> None:
     for k in range(2):
         assert torch.equal(whole[k], torch.cat([half[k] for half in halves], 2))
     (grad_whole,) = torch.autograd.grad((whole[0] * whole[1]).sum(), current)
-    (grad_halves,) = torch.autograd.grad(sum((h[0] * h[1]).sum() for h in halves), current)
+    (grad_halves,) = torch.autograd.grad(torch.stack([(h[0] * h[1]).sum() for h in halves]).sum(), current)
     torch.testing.assert_close(grad_whole, grad_halves)
 
 

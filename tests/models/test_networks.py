@@ -57,9 +57,7 @@ BUILD: dict[str, Callable[[], SpikingNetwork]] = {
     "batch norm last": lambda: SpikingNetwork(
         nn.Linear(5, 7), nn.BatchNorm1d(7), LIF(0.9, 0.3), nn.Linear(7, 3), nn.BatchNorm1d(3), num_steps=STEPS
     ),
-    "spikes": lambda: SpikingNetwork(
-        nn.Linear(5, 7), LIF(0.9, 0.2), nn.Linear(7, 3), LIF(0.9, 0.1), num_steps=STEPS
-    ),
+    "spikes": lambda: SpikingNetwork(nn.Linear(5, 7), LIF(0.9, 0.2), nn.Linear(7, 3), scaled(), num_steps=STEPS),
     "potential": lambda: SpikingNetwork(*recurrent_readout(), num_steps=STEPS, readout="potential"),
     "neuron first": lambda: SpikingNetwork(LIF(0.9, 0.5), nn.Linear(5, 3), num_steps=STEPS),
     "conv": lambda: SpikingNetwork(*conv_layers(), num_steps=STEPS),
@@ -72,8 +70,11 @@ def make(name: str, dtype: torch.dtype = torch.float64, train: bool = False) -> 
     network = BUILD[name]().to(dtype).train(train)
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            module.running_mean = torch.randn_like(module.running_mean)
-            module.running_var = torch.rand_like(module.running_var) + 0.5
+            shape = (module.num_features,)
+            module.running_mean, module.running_var = (
+                torch.randn(shape).to(dtype),
+                torch.rand(shape).to(dtype) + 0.5,
+            )
     features = (2, 4, 4) if "conv" in name else (5,)
     time = (network.num_steps,) if network.encoding == "none" else ()
     return network, torch.rand(6, *time, *features, dtype=dtype)
