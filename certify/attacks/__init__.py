@@ -10,17 +10,25 @@ from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_inputs, check_labels, check_weights
 from ..perturbations import Perturbation
 from ..replay import evaluating
+from .apgd import APGD
 from .base import Attack
-from .ensemble import Ensemble
+from .ensemble import Ensemble, quick_ensemble
 from .gaussian import Gaussian
 from .pgd import FGSM, PGD
 from .result import AttackResult
+from .spike_flips import SpikeFlips
+from .square import Square
 
 ATTACKS: dict[str, Callable[[], Attack]] = {
     "fgsm": FGSM,
     "pgd": PGD,
+    "apgd-ce": lambda: APGD(loss="cross-entropy", name="apgd-ce"),
+    "apgd-dlr": lambda: APGD(loss="dlr", name="apgd-dlr"),
+    "square": Square,
     "gaussian": Gaussian,
+    "spike-flip": SpikeFlips,
     "ensemble": Ensemble,
+    "ensemble-fast": quick_ensemble,
 }
 
 
@@ -42,13 +50,16 @@ def attack(
         inputs: (batch, ...), within the perturbation's [lower, upper].
         labels: (batch,) of integers.
         perturbation: the threat model.
-        method: "fgsm", "pgd", "gaussian", "ensemble", or an `Attack` such as `PGD(steps=40)`.
+        method: "fgsm", "pgd", "apgd-ce", "apgd-dlr", "square", "gaussian", "ensemble" (the worst of all of them
+            over several surrogates), "ensemble-fast" (its cheap members), "spike-flip" (for `SpikeFlip`, as are
+            the ensembles), or an `Attack` such as `PGD(steps=40)`.
         seed: for random starts.
         batch_size: samples attacked at once.
         progress: called after each batch.
 
     Returns:
-        The worst input found for each sample, inside its set, with the network's logits there.
+        For each sample the first misclassified input found, which fails when run alone too, or else the input of
+        least margin; all inside their sets, with the network's logits there.
 
     Raises:
         TypeError, ValueError: for arguments that don't fit, one line each.
@@ -75,7 +86,9 @@ def attack(
 def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> None:
     """Raise TypeError or ValueError, in one line, unless the four belong together."""
     if not isinstance(perturbation, Perturbation):
-        raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected LInf or L2")
+        raise TypeError(
+            f"perturbation: got {type(perturbation).__name__}, expected LInf, L2, PixelBox or SpikeFlip"
+        )
     check_inputs(network, inputs)
     check_weights(network)
     perturbation.check(inputs)
@@ -84,4 +97,16 @@ def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, pert
     check_labels(labels, len(inputs), classes)
 
 
-__all__ = ["ATTACKS", "FGSM", "PGD", "Attack", "AttackResult", "Ensemble", "Gaussian", "attack"]
+__all__ = [
+    "APGD",
+    "ATTACKS",
+    "FGSM",
+    "PGD",
+    "Attack",
+    "AttackResult",
+    "Ensemble",
+    "Gaussian",
+    "SpikeFlips",
+    "Square",
+    "attack",
+]

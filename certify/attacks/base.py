@@ -1,26 +1,51 @@
 """What every attack shares: it proposes, and the base class projects, re-evaluates and keeps the worst."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
-from ..perturbations import Perturbation
+from ..perturbations import Perturbation, RangedSet, SpikeFlip
 from ..replay import evaluating, margins
 from .result import AttackResult
+
+Search = Generator[Tensor, Tensor, None]
+"""Yields candidates, one per sample; is sent which samples still stand, (batch,) of bool."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is attacked: the network in evaluation mode, the samples, the set around each."""
+    """What is attacked: the network in evaluation mode, the samples, the set around each.
+
+    `starts` holds the worst allowed inputs that earlier attacks found, or None: a local search begins there.
+    """
 
     network: SpikingNetwork
     inputs: Tensor
     labels: Tensor
     perturbation: Perturbation
+    starts: Tensor | None = None
+
+    @property
+    def everyone(self) -> Tensor:
+        """Return a mask of all samples."""
+        return torch.ones(len(self.labels), dtype=torch.bool, device=self.labels.device)
+
+    @property
+    def ranged(self) -> RangedSet:
+        """Return the perturbation of an attack that accepts real-valued sets only."""
+        assert isinstance(self.perturbation, RangedSet)
+        return self.perturbation
+
+    @property
+    def flips(self) -> SpikeFlip:
+        """Return the perturbation of an attack that accepts flips only."""
+        assert isinstance(self.perturbation, SpikeFlip)
+        return self.perturbation
 
 
 class Attack(ABC):
@@ -28,10 +53,14 @@ class Attack(ABC):
     what it yields is projected into the set and run through the real network before it counts."""
 
     name: str
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet,)
 
     @abstractmethod
-    def propose(self, target: Target, generator: torch.Generator) -> Iterator[Tensor]:
-        """Yield candidates, one per sample each, with the shape of target.inputs."""
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield candidates, one per sample each, with the shape of target.inputs.
+
+        Each `yield` returns the mask of the samples that still stand; the others need no more attention.
+        """
 
     def __call__(
         self,
@@ -40,16 +69,41 @@ class Attack(ABC):
         labels: Tensor,
         perturbation: Perturbation,
         generator: torch.Generator,
+        starts: Tensor | None = None,
     ) -> AttackResult:
-        """Return the candidate of least margin for each sample; stops once every sample has fallen."""
+        """Return the candidate of least margin for each sample, or the first that failed.
+
+        Args:
+            network, inputs, labels, perturbation: as in `attack`.
+            generator: for whatever is drawn.
+            starts: allowed inputs to begin at, for those attacks that search locally, or None.
+
+        Raises:
+            TypeError: for a threat model that this attack is not about.
+        """
+        if not isinstance(perturbation, self.accepts):
+            expected = "LInf, L2 or PixelBox" if RangedSet in self.accepts else "SpikeFlip"
+            got = type(perturbation).__name__
+            raise TypeError(f"perturbation: got {got}, expected {expected} for the attack {self.name!r}")
         with evaluating(network):
-            target = Target(network, inputs, labels, perturbation)
+            target = Target(network, inputs, labels, perturbation, starts)
             worst = _Worst.start(target)
-            for candidates in self.propose(target, generator):
-                worst.consider(target, candidates)
-                if worst.complete():
-                    break
-        return AttackResult(worst.inputs, worst.margins <= 0, worst.logits, self.name)
+            if bool(worst.standing.any()):
+                _drive(self.propose(target, generator), target, worst)
+        return AttackResult(worst.inputs, ~worst.standing, worst.logits, self.name)
+
+
+def _drive(search: Search, target: Target, worst: "_Worst") -> None:
+    """Run a search until it ends or no sample stands."""
+    candidates = next(search, None)
+    while candidates is not None:
+        worst.consider(target, candidates)
+        if not bool(worst.standing.any()):
+            return
+        try:
+            candidates = search.send(worst.standing)
+        except StopIteration:
+            return
 
 
 @dataclass
@@ -60,20 +114,37 @@ class _Worst:
     logits: Tensor
     margins: Tensor
 
+    @property
+    def standing(self) -> Tensor:
+        return self.margins > 0
+
     @staticmethod
     @torch.no_grad()
     def start(target: Target) -> "_Worst":
-        logits = target.network(target.inputs)
-        return _Worst(target.inputs.clone(), logits, margins(logits, target.labels))
+        logits, found = _replayed(target, target.inputs, target.labels)
+        return _Worst(target.inputs.clone(), logits, found)
 
     @torch.no_grad()
     def consider(self, target: Target, candidates: Tensor) -> None:
-        allowed = target.perturbation.project(candidates.detach(), target.inputs)
-        logits = target.network(allowed)
-        found = margins(logits, target.labels)
-        better = found < self.margins
-        self.inputs[better], self.logits[better] = allowed[better], logits[better]
-        self.margins = found.minimum(self.margins)
+        index = self.standing.nonzero().flatten()
+        chosen, samples = candidates.detach()[index], target.inputs[index]
+        allowed = target.perturbation.project(torch.where(chosen.isnan(), samples, chosen), samples)
+        logits, found = _replayed(target, allowed, target.labels[index])
+        better = found < self.margins[index]
+        changed = index[better]
+        self.inputs[changed], self.logits[changed] = allowed[better], logits[better]
+        self.margins[changed] = found[better]
 
-    def complete(self) -> bool:
-        return bool((self.margins <= 0).all())
+
+def _replayed(target: Target, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits and margins; whoever fails in the batch is run again alone, and that run counts.
+
+    A batch may sum in another order than a single sample; what is handed to a user must fail when run alone.
+    """
+    logits = target.network(inputs)
+    found = margins(logits, labels)
+    for index in (found <= 0).nonzero().flatten().tolist():
+        one = slice(index, index + 1)
+        logits[one] = target.network(inputs[one])
+        found[one] = margins(logits[one], labels[one])
+    return logits, found

@@ -1,27 +1,54 @@
 """The worst of several attacks: one surrogate's gradient hides what another's finds."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from ...models.surrogates import Arctan, Sigmoid, Triangle
-from .base import Attack, Target
+from ...models.surrogates import Arctan, Sigmoid, Surrogate, Triangle
+from ..perturbations import Perturbation, RangedSet, SpikeFlip
+from ..replay import margins
+from .apgd import APGD
+from .base import Attack, Search, Target
 from .gaussian import Gaussian
+from .lead import Lead
 from .pgd import FGSM, PGD
+from .spike_flips import SpikeFlips
+from .square import Square
+
+SHARP: tuple[Surrogate, ...] = (Triangle(0.5), Sigmoid(0.25))
+WIDE: tuple[Surrogate, ...] = (Triangle(2.0), Arctan(4.0))
+OTHERS: tuple[Surrogate, ...] = (*SHARP, Triangle(2.0), Arctan(1.0))
+"""Surrogates tried besides the network's own: what is hidden at one width shows at another."""
 
 
-def _members() -> tuple[Attack, ...]:
-    surrogates = (None, Triangle(0.5), Triangle(2.0), Sigmoid(0.25), Arctan(1.0))
+def quick_members() -> tuple[Attack, ...]:
+    """Return FGSM, noise, and PGD over five surrogates and two losses."""
     losses = ("cross-entropy", "margin")
     own = tuple(PGD(steps=20, restarts=2, loss=loss) for loss in losses)
     others = tuple(
-        PGD(steps=10, restarts=1, loss=loss, surrogate=surrogate)
-        for surrogate in surrogates[1:]
-        for loss in losses
+        PGD(steps=10, restarts=1, loss=loss, surrogate=surrogate) for surrogate in OTHERS for loss in losses
     )
     return (FGSM(), Gaussian(), *others, *own)
+
+
+def thorough_members() -> tuple[Attack, ...]:
+    """Return the quick members, then APGD over losses, surrogates and target classes, and Square."""
+    walks = (APGD(loss="cross-entropy"), APGD(loss="dlr"))
+    sharp = tuple(APGD(steps=50, loss="dlr", surrogate=surrogate) for surrogate in SHARP)
+    wide = tuple(APGD(steps=50, loss="cross-entropy", surrogate=surrogate) for surrogate in WIDE)
+    aimed = tuple(APGD(steps=50, rank=rank) for rank in (1, 2, 3))
+    return (*quick_members(), *walks, *sharp, *wide, *aimed, Square(queries=400, share=0.1))
+
+
+def quick_flips() -> tuple[Attack, ...]:
+    """Return the spike-flip search under the network's own surrogate, on two losses."""
+    return tuple(SpikeFlips(loss=loss) for loss in ("margin", "cross-entropy"))
+
+
+def thorough_flips() -> tuple[Attack, ...]:
+    """Return the quick members, then wider searches over other surrogates."""
+    return (*quick_flips(), *(SpikeFlips(trials=32, swaps=50, surrogate=surrogate) for surrogate in OTHERS))
 
 
 @dataclass(frozen=True)
@@ -29,26 +56,27 @@ class Ensemble(Attack):
     """Runs each member on the samples that still stand.
 
     Args:
-        members: attacks; default FGSM, noise, and PGD over five surrogates and two losses.
+        members: attacks on real-valued sets; default `thorough_members()`.
+        flips: attacks on `SpikeFlip`; default `thorough_flips()`.
     """
 
-    members: tuple[Attack, ...] = field(default_factory=_members)
+    members: tuple[Attack, ...] = field(default_factory=thorough_members)
+    flips: tuple[Attack, ...] = field(default_factory=thorough_flips)
     name: str = "ensemble"
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet, SpikeFlip)
 
-    def propose(self, target: Target, generator: torch.Generator) -> Iterator[Tensor]:
-        """Yield each member's worst inputs; fallen samples keep theirs."""
-        worst = target.inputs.clone()
-        standing = torch.ones(len(worst), dtype=torch.bool, device=worst.device)
-        for member in self.members:
-            result = member(
-                target.network,
-                target.inputs[standing],
-                target.labels[standing],
-                target.perturbation,
-                generator,
-            )
-            worst[standing] = result.inputs
-            standing[standing.clone()] = ~result.success
-            yield worst
-            if not bool(standing.any()):
-                return
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield the worst inputs after each member, which starts from those of the members before."""
+        members = self.flips if isinstance(target.perturbation, SpikeFlip) else self.members
+        lead, standing = Lead.start(target), target.everyone
+        for member in members:
+            index = standing.nonzero().flatten()
+            inputs, labels = target.inputs[index], target.labels[index]
+            result = member(target.network, inputs, labels, target.perturbation, generator, lead.points[index])
+            lead.note(index, result.inputs, margins(result.logits, labels))
+            standing = yield lead.points
+
+
+def quick_ensemble() -> Ensemble:
+    """Return the cheap ensemble, for use inside a verifier: gradients only, few restarts."""
+    return Ensemble(quick_members(), quick_flips(), "ensemble-fast")

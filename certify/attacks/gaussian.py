@@ -1,24 +1,28 @@
 """Random noise, clipped into the set: what an attack must beat."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .base import Attack, Target
+from ..perturbations.shapes import normal
+from .base import Attack, Search, Target
+from .settings import check_count
 
 
 @dataclass(frozen=True)
 class Gaussian(Attack):
-    """Adds ε·n, n standard normal, and projects; `draws` times."""
+    """Adds ε·n, n standard normal, and projects; `draws` times. With `PixelBox`, each feature's own radius·n."""
 
     draws: int = 10
     name: str = "gaussian"
 
-    def propose(self, target: Target, generator: torch.Generator) -> Iterator[Tensor]:
+    def __post_init__(self) -> None:
+        check_count("draws", self.draws)
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield one noisy copy per draw."""
-        inputs, epsilon = target.inputs, target.perturbation.epsilon
+        inputs, extent = target.inputs, target.ranged.extent
+        scale = extent.to(inputs) if isinstance(extent, Tensor) else extent
         for _ in range(self.draws):
-            noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype, device=generator.device)
-            yield inputs + epsilon * noise.to(inputs.device)
+            yield inputs + scale * normal(inputs, generator)

@@ -1,39 +1,55 @@
 """Gradients of a loss through a spiking network, under a surrogate of the attacker's choice."""
 
 import copy
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ...models.networks import SpikingNetwork
 from ...models.surrogates import Surrogate
+from ..perturbations import RangedSet
+from ..perturbations.shapes import expand, normal
 from ..replay import margins
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the summed cross-entropy: what an attack raises."""
-    return F.cross_entropy(logits, labels, reduction="sum")
+from .losses import Loss
 
 
-def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the summed max over k ≠ y of logit_k − logit_y (Carlini & Wagner, 2017)."""
-    return -margins(logits, labels).sum()
+@dataclass(frozen=True)
+class Slope:
+    """A loss at some points: its gradient (batch, ...), its values (batch,), and the margins there (batch,)."""
+
+    gradient: Tensor
+    losses: Tensor
+    margins: Tensor
 
 
-LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "margin": negative_margin}
-
-
-def input_gradient(network: SpikingNetwork, inputs: Tensor, labels: Tensor, loss: Loss) -> Tensor:
-    """Return d loss / d inputs, with the shape of `inputs`."""
+def differentiate(network: SpikingNetwork, points: Tensor, labels: Tensor, loss: Loss) -> Slope:
+    """Return the slope of `loss` at `points`."""
     with torch.enable_grad():
-        leaf = inputs.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(loss(network(leaf), labels), leaf)
-    return gradient
+        leaf = points.detach().clone().requires_grad_()
+        logits = network(leaf)
+        losses = loss(logits, labels)
+        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+    return Slope(gradient, losses.detach(), margins(logits.detach(), labels))
+
+
+@torch.no_grad()
+def margins_at(network: SpikingNetwork, points: Tensor, labels: Tensor) -> Tensor:
+    """Return the margins at `points`, (batch,)."""
+    return margins(network(points), labels)
+
+
+def climb(perturbation: RangedSet, gradient: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the steepest step that spans the set; a random one where the gradient vanished.
+
+    No neuron of a sample within its surrogate's support means a gradient of exactly 0, which says nothing.
+    """
+    dead = ~(gradient != 0).flatten(1).any(1)
+    if bool(dead.any()):
+        gradient = torch.where(expand(dead, gradient), normal(gradient, generator), gradient)
+    extent = perturbation.extent
+    direction = perturbation.ascent(gradient)
+    return direction * (extent.to(direction) if isinstance(extent, Tensor) else extent)
 
 
 def attack_view(network: SpikingNetwork, surrogate: Surrogate | None) -> SpikingNetwork:

@@ -1,30 +1,38 @@
 """Gradient ascent on a loss: one step (FGSM) or many, projected (PGD)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from ...models.surrogates import Surrogate
-from .base import Attack, Target
-from .gradients import LOSSES, attack_view, input_gradient
+from .base import Attack, Search, Target
+from .gradients import attack_view, climb, differentiate
+from .lead import Lead
+from .losses import LOSSES
+from .settings import check_share, check_walk
 
 
 @dataclass(frozen=True)
 class FGSM(Attack):
-    """One step of length ε from the sample (Goodfellow et al., 2015)."""
+    """One step across the set from the sample (Goodfellow et al., 2015).
+
+    Args:
+        loss: "cross-entropy", "margin" or "dlr".
+        surrogate: for the backward pass; None for the network's own.
+    """
 
     loss: str = "cross-entropy"
     surrogate: Surrogate | None = None
     name: str = "fgsm"
 
-    def propose(self, target: Target, generator: torch.Generator) -> Iterator[Tensor]:
+    def __post_init__(self) -> None:
+        check_walk(1, 1, self.loss, self.surrogate)
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield x + ε·ascent(∇loss(x))."""
         view = attack_view(target.network, self.surrogate)
-        gradient = input_gradient(view, target.inputs, target.labels, LOSSES[self.loss])
-        perturbation = target.perturbation
-        yield target.inputs + perturbation.epsilon * perturbation.ascent(gradient)
+        slope = differentiate(view, target.inputs, target.labels, LOSSES[self.loss])
+        yield target.inputs + climb(target.ranged, slope.gradient, generator)
 
 
 @dataclass(frozen=True)
@@ -34,9 +42,12 @@ class PGD(Attack):
     Args:
         steps: per restart.
         restarts: the first from the sample itself, the others from a random point of the set.
-        step_size: as a share of ε; default 2.5/steps, at most 1, halved over the last half of the steps.
-        loss: "cross-entropy" or "margin".
+        step_size: as a share of ε; default 2.5/steps, at most 1. Halved over the last half of the steps.
+        loss: "cross-entropy", "margin" or "dlr".
         surrogate: for the backward pass; None for the network's own.
+
+    Raises:
+        ValueError: for steps or restarts below 1, a step size that is not positive, or an unknown loss.
     """
 
     steps: int = 20
@@ -46,16 +57,26 @@ class PGD(Attack):
     surrogate: Surrogate | None = None
     name: str = "pgd"
 
-    def propose(self, target: Target, generator: torch.Generator) -> Iterator[Tensor]:
-        """Yield every iterate."""
-        view = attack_view(target.network, self.surrogate)
-        share = min(1.0, 2.5 / self.steps) if self.step_size is None else self.step_size
-        perturbation = target.perturbation
+    def __post_init__(self) -> None:
+        check_walk(self.steps, self.restarts, self.loss, self.surrogate)
+        check_share("step_size", self.step_size)
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield the worst iterates: whenever a sample falls, and after each restart."""
+        view, samples = attack_view(target.network, self.surrogate), target.inputs
+        lead, standing = Lead.start(target), target.everyone
         for restart in range(self.restarts):
-            current = target.inputs if restart == 0 else perturbation.sample(target.inputs, generator)
+            current = samples.clone() if restart == 0 else target.ranged.sample(samples, generator)
             for step in range(self.steps):
-                gradient = input_gradient(view, current, target.labels, LOSSES[self.loss])
-                length = perturbation.epsilon * share * (0.5 if 2 * step >= self.steps else 1.0)
-                moved = current + length * perturbation.ascent(gradient)
-                current = perturbation.project(moved, target.inputs)
-                yield current
+                index = standing.nonzero().flatten()
+                slope = differentiate(view, current[index], target.labels[index], LOSSES[self.loss])
+                if lead.note(index, current[index], slope.margins):
+                    standing = yield lead.points
+                move = self._length(step) * climb(target.ranged, slope.gradient, generator)
+                current[index] = target.ranged.project(current[index] + move, samples[index])
+            standing = yield current
+        yield lead.points
+
+    def _length(self, step: int) -> float:
+        share = min(1.0, 2.5 / self.steps) if self.step_size is None else self.step_size
+        return share * (0.5 if 2 * step >= self.steps else 1.0)

@@ -53,7 +53,7 @@ class SpikeFlip(Perturbation):
         return Box(torch.zeros_like(exact), torch.ones_like(exact), exact, radius.to(inputs.device))
 
     def project(self, candidates: Tensor, inputs: Tensor) -> Tensor:
-        """Return the nearest allowed input: flip where the change is above ½, the `count` greatest changes only."""
+        """Return the nearest allowed input: flip what changes by more than ½, the `count` greatest only."""
         change = (candidates - inputs).abs().nan_to_num(0.0).flatten(1)
         greatest = change.topk(min(self.count, change.shape[1]), dim=1)
         flips = torch.zeros_like(change).scatter(1, greatest.indices, (greatest.values > 0.5).to(change.dtype))

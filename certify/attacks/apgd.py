@@ -1,0 +1,206 @@
+"""Auto-PGD: projected gradient ascent that sets its own step sizes."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ...models.surrogates import Surrogate
+from ..perturbations import RangedSet
+from ..perturbations.shapes import expand
+from .base import Attack, Search, Target
+from .gradients import Slope, attack_view, climb, differentiate
+from .lead import Lead
+from .losses import LOSSES, Loss, runner_up, targeted
+from .settings import check_count, check_walk
+
+MOMENTUM = 0.75
+SUCCESS_SHARE = 0.75
+"""Fewer successful steps than this share of a period halve the step size (ρ in the paper)."""
+
+
+@dataclass(frozen=True)
+class APGD(Attack):
+    """Auto-PGD (Croce & Hein, 2020): momentum, and steps that halve where progress stalls.
+
+    z = P(x_k + η_k·ascent(∇loss)), x_{k+1} = P(x_k + ¾(z − x_k) + ¼(x_k − x_{k−1})), η_0 = 2ε. At each
+    checkpoint a sample's η halves, and it returns to its best point, if fewer than ¾ of the steps since the
+    last one raised the loss, or neither η nor the best loss changed since then. The periods between checkpoints
+    shrink from .22 to .06 of all steps.
+
+    Args:
+        steps: per restart.
+        restarts: each from a random point of the set.
+        loss: "cross-entropy", "margin" or "dlr".
+        rank: raise instead the logit of the class that ranks rank-th among the wrong ones at the sample, less
+            the label's (the paper's targeted DLR); None for `loss`.
+        surrogate: for the backward pass; None for the network's own.
+
+    Raises:
+        TypeError, ValueError: for settings out of range.
+
+    References: croce2020reliable
+    """
+
+    steps: int = 100
+    restarts: int = 1
+    loss: str = "cross-entropy"
+    rank: int | None = None
+    surrogate: Surrogate | None = None
+    name: str = "apgd"
+
+    def __post_init__(self) -> None:
+        check_walk(self.steps, self.restarts, self.loss, self.surrogate)
+        if self.rank is not None:
+            check_count("rank", self.rank)
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        """Yield the worst points: whenever a sample falls, and after each restart."""
+        view = attack_view(target.network, self.surrogate)
+        classes = self._classes(target)
+        lead, standing = Lead.start(target), target.everyone
+        for _ in range(self.restarts):
+            walk = _Walk.start(view, target, standing, classes, self.loss, generator)
+            schedule = _Schedule.of(self.steps)
+            for step in range(self.steps):
+                if lead.note(walk.index, walk.point, walk.margins):
+                    standing = yield lead.points
+                    walk = walk.select(standing[walk.index])
+                walk.advance(view, target.ranged, self.loss, 1.0 if step == 0 else MOMENTUM, generator)
+                if schedule.due():
+                    walk.adjust(schedule.period)
+                    schedule.shorten()
+            lead.note(walk.index, walk.point, walk.margins)
+            standing = yield lead.points
+
+    @torch.no_grad()
+    def _classes(self, target: Target) -> Tensor | None:
+        if self.rank is None:
+            return None
+        logits = target.network(target.inputs)
+        return runner_up(logits, target.labels, min(self.rank, max(1, logits.shape[1] - 1)))
+
+
+@dataclass
+class _Schedule:
+    """When to look back: the steps since the last checkpoint, and the period between two."""
+
+    period: int
+    shortest: int
+    decrement: int
+    elapsed: int = 0
+
+    @staticmethod
+    def of(steps: int) -> "_Schedule":
+        return _Schedule(max(int(0.22 * steps), 1), max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
+
+    def due(self) -> bool:
+        self.elapsed += 1
+        return self.elapsed == self.period
+
+    def shorten(self) -> None:
+        self.elapsed = 0
+        self.period = max(self.period - self.decrement, self.shortest)
+
+
+@dataclass
+class _Walk:
+    """The state of the samples that still stand, batch first.
+
+    Attributes:
+        index: their place in the target's batch; samples, labels, classes: theirs (classes only if targeted).
+        point, previous, gradient, losses, margins: where each is.
+        best, best_gradient, best_losses: where its loss was greatest.
+        share: η/ε; gains: how many steps raised the loss since the last checkpoint.
+        marked: the best loss at the last checkpoint; halved: whether η was halved there.
+    """
+
+    index: Tensor
+    samples: Tensor
+    labels: Tensor
+    classes: Tensor | None
+    point: Tensor
+    previous: Tensor
+    gradient: Tensor
+    losses: Tensor
+    margins: Tensor
+    best: Tensor
+    best_gradient: Tensor
+    best_losses: Tensor
+    share: Tensor
+    gains: Tensor
+    marked: Tensor
+    halved: Tensor
+
+    @staticmethod
+    def start(
+        view: SpikingNetwork,
+        target: Target,
+        standing: Tensor,
+        classes: Tensor | None,
+        loss: str,
+        generator: torch.Generator,
+    ) -> "_Walk":
+        index = standing.nonzero().flatten()
+        samples, labels = target.inputs[index], target.labels[index]
+        classes = None if classes is None else classes[index]
+        point = target.ranged.sample(samples, generator)
+        slope = differentiate(view, point, labels, _loss(loss, classes))
+        zeros = torch.zeros_like(slope.losses)
+        return _Walk(
+            index,
+            samples,
+            labels,
+            classes,
+            *(point, point, slope.gradient, slope.losses, slope.margins),
+            *(point, slope.gradient, slope.losses),
+            *(zeros + 2.0, zeros, slope.losses, zeros > 0),
+        )
+
+    def select(self, mask: Tensor) -> "_Walk":
+        """Return the state of some samples."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return _Walk(*(None if value is None else value[mask] for value in values))  # pyright: ignore[reportArgumentType]
+
+    def advance(
+        self,
+        view: SpikingNetwork,
+        perturbation: RangedSet,
+        loss: str,
+        momentum: float,
+        generator: torch.Generator,
+    ) -> None:
+        """Take one step and learn the slope there."""
+        step = expand(self.share, self.point) * climb(perturbation, self.gradient, generator)
+        ahead = perturbation.project(self.point + step, self.samples)
+        drift = momentum * (ahead - self.point) + (1.0 - momentum) * (self.point - self.previous)
+        moved = perturbation.project(self.point + drift, self.samples)
+        slope = differentiate(view, moved, self.labels, _loss(loss, self.classes))
+        self.gains = self.gains + (slope.losses > self.losses)
+        self.previous, self.point = self.point, moved
+        self.gradient, self.losses, self.margins = slope.gradient, slope.losses, slope.margins
+        self._remember(slope)
+
+    def _remember(self, slope: Slope) -> None:
+        better = slope.losses > self.best_losses
+        where = expand(better, self.point)
+        self.best = torch.where(where, self.point, self.best)
+        self.best_gradient = torch.where(where, slope.gradient, self.best_gradient)
+        self.best_losses = torch.where(better, slope.losses, self.best_losses)
+
+    def adjust(self, period: int) -> None:
+        """At a checkpoint, halve the steps that stalled and return those samples to their best points."""
+        stalled = self.gains < SUCCESS_SHARE * period
+        flat = ~self.halved & (self.best_losses <= self.marked)
+        halve = stalled | flat
+        where = expand(halve, self.point)
+        self.share = torch.where(halve, self.share * 0.5, self.share)
+        self.point = torch.where(where, self.best, self.point)
+        self.gradient = torch.where(where, self.best_gradient, self.gradient)
+        self.losses = torch.where(halve, self.best_losses, self.losses)
+        self.gains, self.marked, self.halved = torch.zeros_like(self.gains), self.best_losses, halve
+
+
+def _loss(name: str, classes: Tensor | None) -> Loss:
+    return LOSSES[name] if classes is None else targeted(classes)
