@@ -1,0 +1,58 @@
+"""Count what a network says of many noisy copies of each sample, in batches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ...models.progress import Progress, silent
+
+Noise = Callable[[Tensor, torch.Generator], Tensor]
+"""Takes copies (copies, ...) of one sample, returns what the network is run on."""
+
+
+@dataclass
+class Counter:
+    """Counts votes, and reports how many draws are done.
+
+    Attributes:
+        network: in evaluation mode.
+        noise: draws the network's inputs.
+        votes: network runs whose logits are averaged for one decision.
+        batch_size: network runs at once, at most (at least one decision's).
+        total: decisions in all, for `progress`.
+    """
+
+    network: SpikingNetwork
+    noise: Noise
+    generator: torch.Generator
+    votes: int = 1
+    batch_size: int = 1000
+    total: int = 0
+    progress: Progress = silent
+    done: int = field(default=0, init=False)
+
+    @torch.no_grad()
+    def count(self, sample: Tensor, decisions: int) -> Tensor:
+        """Return how many decisions fall on each class, (classes,); a tie between logits counts for none."""
+        counts: Tensor | int = 0
+        for size in _batches(decisions, max(1, self.batch_size // self.votes)):
+            copies = sample.expand(size * self.votes, *sample.shape)
+            logits = self.network(self.noise(copies, self.generator)).unflatten(0, (size, self.votes)).mean(1)
+            counts = counts + _wins(logits)
+            self.done += size
+            self.progress("smooth", self.done, self.total)
+        assert isinstance(counts, Tensor)
+        return counts
+
+
+def _wins(logits: Tensor) -> Tensor:
+    """Return how often each class's logit is the single greatest."""
+    greatest = logits == logits.amax(1, keepdim=True)
+    return (greatest & (greatest.sum(1, keepdim=True) == 1)).sum(0)
+
+
+def _batches(total: int, size: int) -> list[int]:
+    return [min(size, total - start) for start in range(0, total, size)]

@@ -1,0 +1,74 @@
+"""From votes to verdicts: select a class, bound its probability, turn the bound into a radius."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from .confidence import lower_confidence_bound
+from .counting import Counter
+from .verdict import SmoothedVerdict
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a certificate is estimated.
+
+    Attributes:
+        selection: draws that choose the class; samples: further draws that bound its probability.
+        alpha: the probability of being wrong, per sample.
+        radius: from a lower bound of the class's probability (above ½) to the certified radius.
+        norm, noise: for the verdict.
+    """
+
+    selection: int
+    samples: int
+    alpha: float
+    radius: Callable[[float], float]
+    norm: str
+    noise: str
+
+    def decide(self, counter: Counter, sample: Tensor) -> SmoothedVerdict:
+        """Return one sample's verdict: Cohen et al.'s CERTIFY.
+
+        The class is chosen on draws of its own: a class chosen on the draws that bound it would be favoured.
+        """
+        chosen = int(counter.count(sample, self.selection).argmax())
+        hits = int(counter.count(sample, self.samples)[chosen])
+        bound = lower_confidence_bound(hits, self.samples, self.alpha)
+        radius = self.radius(bound) if bound > 0.5 else 0.0
+        certified = radius > 0.0
+        return SmoothedVerdict(
+            "certified" if certified else "abstained",
+            chosen if certified else None,
+            radius,
+            self.norm,
+            bound,
+            self.alpha,
+            self.samples,
+            self.noise,
+        )
+
+
+def check_estimate(
+    network: SpikingNetwork,
+    samples: int,
+    alpha: float,
+    selection: int,
+    batch_size: int,
+    generator: torch.Generator,
+) -> None:
+    """Raise TypeError or ValueError unless these settings fit."""
+    if not isinstance(network, SpikingNetwork):
+        raise TypeError(f"network: got {type(network).__name__}, expected a SpikingNetwork")
+    for name, value in (("samples", samples), ("selection", selection), ("batch_size", batch_size)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
+        if value < 1:
+            raise ValueError(f"{name}: got {value}, expected at least 1")
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha: got {alpha!r}, expected a probability between 0 and 1")
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator: got {type(generator).__name__}, expected a torch.Generator")
