@@ -1,0 +1,63 @@
+"""The ways to a neuron's gain: closed form, SVD, LMI. One signature, one table."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+
+from .neuron_gains import NORMS, neuron_gain
+from .norms import matrix_norm
+
+GainMethod = Callable[[float, float, str, str, Sequence[float] | None], float]
+"""(decay, horizon, input_norm, output_norm, input_scale) → a proven upper end of the neuron's gain."""
+
+_LARGEST_MATRIX = 4096
+
+
+def closed_form(
+    decay: float, horizon: float, input_norm: str, output_norm: str, input_scale: Sequence[float] | None
+) -> float:
+    """Return `neuron_gain`."""
+    return neuron_gain(decay, horizon, input_norm, output_norm, input_scale)
+
+
+def svd(
+    decay: float, horizon: float, input_norm: str, output_norm: str, input_scale: Sequence[float] | None
+) -> float:
+    """Return the proven norm of the explicit matrix H·diag(a): ℓ2 by `matrix_norm`, other norms in closed form.
+
+    Entries λ^(t−k)·a[k] are rounded; H ≥ 0 grows with λ entry by entry, and so does the norm, so λ and |a| are
+    raised until the computed entries are above the exact ones.
+    """
+    if (input_norm, output_norm) != ("l2", "l2"):
+        return neuron_gain(decay, horizon, input_norm, output_norm, input_scale)
+    if math.isinf(horizon) or horizon > _LARGEST_MATRIX:
+        raise ValueError(f'horizon: got {horizon}, expected at most {_LARGEST_MATRIX} with method "svd"')
+    return matrix_norm(response_matrix(decay, int(horizon), input_scale)).upper
+
+
+def response_matrix(decay: float, horizon: int, input_scale: Sequence[float] | None = None) -> torch.Tensor:
+    """Return |H·diag(a)| in float64, no entry below the exact one.
+
+    Args:
+        decay: λ ∈ [0, 1].
+        horizon: T.
+        input_scale: a, or None for a = 1.
+    """
+    powers, current = [1.0], 1.0
+    for _ in range(horizon - 1):
+        current = math.nextafter(current * decay, math.inf) if 0.0 < decay < 1.0 else decay * current
+        powers.append(current)
+    column = torch.tensor(powers, dtype=torch.float64)
+    lag = torch.arange(horizon)[:, None] - torch.arange(horizon)[None, :]
+    matrix = torch.where(lag >= 0, column[lag.clamp_min(0)], 0.0)
+    if input_scale is None:
+        return matrix
+    scaled = matrix * torch.tensor(list(input_scale), dtype=torch.float64).abs()
+    above = torch.nextafter(scaled, torch.full_like(scaled, math.inf))
+    return torch.where((scaled > 0) & (matrix != 1.0), above, scaled)
+
+
+METHODS: dict[str, GainMethod] = {"closed_form": closed_form, "svd": svd}
+
+__all__ = ["METHODS", "NORMS", "GainMethod", "closed_form", "response_matrix", "svd"]

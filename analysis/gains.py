@@ -1,0 +1,169 @@
+"""Input-output gains of each spiking layer's simplified dynamics, as proven upper ends.
+
+For a layer ε = (H·diag(a) ⊗ W)Δs, with H·diag(a) the neuron's map over time and W the affine layers before it,
+
+    ‖ε‖_q ≤ ‖H·diag(a)‖_{p→q} · ‖W‖_{p→q} · ‖Δs‖_p        for all p, q ∈ {1, 2, ∞}, and this is sharp.
+
+Proof. H ≥ 0, and signs of a are absorbed by w. Let g = ‖W‖_{p→q}, ξ_k = ‖Δs[k]‖_p. By the triangle inequality
+‖ε[t]‖_q ≤ Σ_k H_tk|a_k|·g·ξ_k, so ‖ε‖_q ≤ g·‖H·diag|a|·ξ‖_q ≤ g·‖H·diag(a)‖_{p→q}·‖ξ‖_p, and ‖ξ‖_p = ‖Δs‖_p.
+Worst inputs of both factors, multiplied, attain it. ∎
+
+These numbers are about ε. They hold for the membrane of the spiking network only while clean and perturbed trains
+agree, and no product of them bounds the network.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..models import LIF, SpikingNetwork
+from .gain_methods import METHODS
+from .intervals import Interval
+from .neuron_gains import check_horizon, check_norm, neuron_bias
+from .norms import operator_norm
+from .operators import LayerOperator, layer_operators
+from .rounding import multiply_up
+
+
+@dataclass(frozen=True)
+class LayerGain:
+    """The gain of one spiking layer's simplified dynamics: ‖ε‖_q ≤ gain·‖Δs‖_p + bias.
+
+    Attributes:
+        name: the path of the neuron in the network.
+        operator_norm: ‖W‖_{p→q} of the affine layers in front of it, as proven ends.
+        neuron_gain: a proven upper end of ‖H·diag(a)‖_{p→q}.
+        gain: the product of the upper ends, rounded up; inf where there is no finite gain.
+        bias: what an initial state adds; both runs start from 0, so 0.
+        decay: λ.
+        input_scale: a, or None for a = 1.
+        sources: the signals that it reads: −1 the input, k the spikes of spiking layer k.
+    """
+
+    name: str
+    operator_norm: Interval
+    neuron_gain: float
+    gain: float
+    bias: float
+    decay: float
+    input_scale: tuple[float, ...] | None
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GainReport:
+    """The gains of a network's spiking layers, about the simplified dynamics ε only.
+
+    Attributes:
+        layers: one `LayerGain` a spiking layer, in execution order.
+        readout: the norm of the affine layers behind the last neuron, or None where a neuron is last.
+        input_norm, output_norm, horizon, method: what was asked for.
+        simplified: True: the gains are about ε, and about the spiking network only while its trains agree.
+    """
+
+    layers: tuple[LayerGain, ...]
+    readout: Interval | None
+    input_norm: str
+    output_norm: str
+    horizon: float
+    method: str
+    operators: tuple[LayerOperator, ...] = field(default=(), repr=False, compare=False)
+    simplified: bool = True
+
+    def check(self) -> bool:
+        """Prove each number again, without the solver that found it.
+
+        Each neuron gain is compared with the closed form (a Riccati recursion in directed rounding), each
+        operator norm with a fresh proof from the weights, and each gain with the product.
+
+        Returns:
+            True if every upper end is proven; False for a report that was changed.
+        """
+        return all(self._layer_holds(k, layer) for k, layer in enumerate(self.layers))
+
+    def _layer_holds(self, index: int, layer: LayerGain) -> bool:
+        proven = METHODS["closed_form"](
+            layer.decay, self.horizon, self.input_norm, self.output_norm, layer.input_scale
+        )
+        product = multiply_up(layer.operator_norm.upper, layer.neuron_gain)
+        if not (layer.neuron_gain >= proven and layer.gain >= product and layer.bias >= 0.0):
+            return False
+        fresh = operator_norm(self.operators[index], self.input_norm, self.output_norm)
+        return layer.operator_norm.upper >= fresh.lower and layer.operator_norm.upper >= fresh.upper
+
+
+def gain(
+    network: SpikingNetwork,
+    input_norm: str = "l2",
+    output_norm: str = "l2",
+    horizon: float | None = None,
+    method: str = "closed_form",
+    input_shape: Sequence[int] | None = None,
+) -> GainReport:
+    """Return the proven gain of each spiking layer's simplified dynamics, ‖ε‖_q ≤ gain·‖Δs‖_p.
+
+    Args:
+        network: any network; batch norms count as in evaluation mode.
+        input_norm, output_norm: "l1", "l2" or "linf", of whole signals (time and neurons).
+        horizon: T ≥ 1 or math.inf; None: the network's num_steps.
+        method: "closed_form"; "svd" (of the explicit T×T matrix; finite horizons); "lmi" (bounded real lemma).
+            The last two are about ℓ2→ℓ2; other norms have closed forms, which they return.
+        input_shape: of one sample at one step, where the layers leave a choice (images).
+
+    Raises:
+        ValueError: for an unknown norm or method, a horizon that does not fit, NaN or inf in the weights.
+
+    References: theorem "layer-gain"
+
+    >>> import torch
+    >>> from spikecert.models import mlp
+    >>> report = gain(mlp((4, 3, 2), num_steps=8))
+    >>> report.layers[0].gain >= report.layers[0].operator_norm.upper, report.simplified
+    (True, True)
+    """
+    check_norm("input_norm", input_norm)
+    check_norm("output_norm", output_norm)
+    if method not in METHODS:
+        raise ValueError(f"method: got {method!r}, expected one of {', '.join(METHODS)}")
+    steps = network.num_steps if horizon is None else horizon
+    check_horizon(steps)
+    operators = layer_operators(network, None if input_shape is None else tuple(input_shape))
+    layers = [item for item in operators if item.neuron is not None]
+    gains = [_layer_gain(item, input_norm, output_norm, steps, method) for item in layers]
+    last = operators[-1]
+    readout = operator_norm(last, input_norm, output_norm) if last.neuron is None else None
+    return GainReport(tuple(gains), readout, input_norm, output_norm, steps, method, operators)
+
+
+def _layer_gain(
+    operator: LayerOperator, input_norm: str, output_norm: str, horizon: float, method: str
+) -> LayerGain:
+    assert operator.neuron is not None
+    decay, scale = operator.neuron.dynamics.decay, input_scale_of(operator.neuron, horizon)
+    neuron = METHODS[method](decay, horizon, input_norm, output_norm, scale)
+    norm = operator_norm(operator, input_norm, output_norm)
+    return LayerGain(
+        name=operator.name,
+        operator_norm=norm,
+        neuron_gain=neuron,
+        gain=multiply_up(norm.upper, neuron),
+        bias=neuron_bias(decay, horizon, output_norm, initial=0.0),
+        decay=decay,
+        input_scale=scale,
+        sources=tuple(operator.sources),
+    )
+
+
+def input_scale_of(neuron: LIF, horizon: float) -> tuple[float, ...] | None:
+    """Return a over the horizon, or None for a = 1.
+
+    Raises:
+        ValueError: for a DLIF and a horizon other than its length: a[t] is not defined beyond it.
+    """
+    scale = getattr(neuron, "input_scale", None)
+    if scale is None:
+        return None
+    values = tuple(float(a) for a in scale.detach().double().cpu())
+    if math.isinf(horizon) or len(values) != horizon:
+        raise ValueError(f"horizon: got {horizon}, expected {len(values)}, for which a DLIF has its input scale")
+    return values
