@@ -1,12 +1,14 @@
 """Threat models, attacks, bounds and verifiers."""
 
-from .attacks import FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, attack
+from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, SpikeFlips, Square, attack
 from .bounds.propagation import LogitBounds
-from .perturbations import L2, LInf, Perturbation
+from .perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
+from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
 from .verdicts import SoundnessError, Verdict, reconcile
-from .verify import bounds, verify
+from .verification import verify
 
 __all__ = [
+    "APGD",
     "FGSM",
     "L2",
     "PGD",
@@ -17,10 +19,17 @@ __all__ = [
     "LInf",
     "LogitBounds",
     "Perturbation",
+    "PixelBox",
+    "SmoothedVerdict",
     "SoundnessError",
+    "SpikeFlip",
+    "SpikeFlips",
+    "Square",
     "Verdict",
     "attack",
-    "bounds",
+    "rate_certificate",
+    "rate_radius",
     "reconcile",
+    "smooth",
     "verify",
 ]
