@@ -76,7 +76,7 @@ def graph_trains(current: Signal, neuron: LIF, rounding: Rounding) -> GraphTrain
     for t in range(len(drives.lower)):
         edge = states.advance(t, drives, neuron.dynamics)
         edges.append(edge)
-        possible.append(states.alive[t + 1])
+        possible.append(states.alive[t + 1].clone())
         certain.append(~states.alive[: t + 1].any(0))
     box = Box(torch.stack(certain).double(), torch.stack(possible).double())
     return GraphTrains(tuple(edges), states.alive, box)

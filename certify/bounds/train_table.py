@@ -226,8 +226,11 @@ def _continued(branch: _Branch, interval: tuple[float, float], spike: int, dynam
 
 
 def _sorted_table(rows: list[Row]) -> TrainTable:
-    """Sort rows by their middles and make both ends monotone, which only ever widens a row."""
-    rows = sorted(rows, key=lambda row: max(row.lower, -1e300) / 2 + min(row.upper, 1e300) / 2)
+    """Sort rows by their middles (of arctan, so that infinite ends compare) and make both ends monotone.
+
+    The latter only ever widens a row, and by no more than the rounding error where rows overlap.
+    """
+    rows = sorted(rows, key=lambda row: math.atan(row.lower) + math.atan(row.upper))
     lower = torch.tensor([row.lower for row in rows], dtype=torch.float64)
     upper = torch.tensor([row.upper for row in rows], dtype=torch.float64)
     lower = lower.flip(0).cummin(0).values.flip(0)

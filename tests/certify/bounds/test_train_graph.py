@@ -1,0 +1,88 @@
+"""F2: the graph of trains, against linear-programming feasibility of each of the 2^T trains."""
+
+import itertools
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikecert.certify.bounds.box import Box
+from spikecert.certify.bounds.rounding import Rounding
+from spikecert.certify.bounds.signals import InputSignal
+from spikecert.certify.bounds.train_graph import GraphTrains, graph_trains
+from spikecert.models import LIF
+from support.networks import DECAYS, THRESHOLDS, neurons
+from support.oracles import feasible_trains
+
+Ends = tuple[list[float], list[float]]
+
+
+def graph(neuron: LIF, low: list[float], high: list[float], dtype: torch.dtype = torch.float64) -> GraphTrains:
+    box = Box(*(torch.tensor(ends, dtype=torch.float64)[:, None] for ends in (low, high)))
+    return graph_trains(InputSignal(box, len(low)), neuron, Rounding(dtype))
+
+
+def paths(found: GraphTrains) -> set[tuple[int, ...]]:
+    """Return all trains of one neuron's graph."""
+    trains = set()
+    for train in itertools.product((0, 1), repeat=found.num_steps):
+        last, alive = 0, True
+        for t, spike in enumerate(train, start=1):
+            if spike:
+                alive = alive and bool(found.edges[t - 1][last, 0])
+                last = t
+        if alive and bool(found.ends[last, 0]):
+            trains.add(train)
+    return trains
+
+
+@st.composite
+def boxes(draw: st.DrawFn, most_steps: int = 4) -> Ends:
+    steps = draw(st.integers(1, most_steps))
+    values = st.floats(-1.5, 1.5, width=32) | st.sampled_from([-0.5, 0.0, 0.5, 1.0])
+    low = draw(st.lists(values, min_size=steps, max_size=steps))
+    width = draw(st.lists(st.floats(0, 1, width=32) | st.just(0.0), min_size=steps, max_size=steps))
+    return low, [a + b for a, b in zip(low, width, strict=True)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(boxes(), DECAYS, THRESHOLDS)
+def test_paths_are_the_feasible_trains(box: Ends, decay: float, threshold: float):
+    neuron = LIF(decay=decay, threshold=threshold)
+    found = paths(graph(neuron, *box))
+    surely = feasible_trains(neuron.dynamics, *box, slack=-1e-6)
+    perhaps = feasible_trains(neuron.dynamics, *box, slack=1e-6)
+    assert surely <= found <= perhaps
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_no_run_escapes_its_graph(data: st.DataObject):
+    low, high = data.draw(boxes(6))
+    neuron = data.draw(neurons(len(low)))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
+    found = graph(neuron, low, high, torch.float32)
+    trains = paths(found)
+    share = torch.rand((len(low), 64, 1), generator=generator)
+    share[:, :32] = share[:, :32].round()
+    ends = torch.tensor([low, high])[:, :, None, None]
+    currents = (ends[0] + share * (ends[1] - ends[0])).minimum(ends[1]).maximum(ends[0])
+    with torch.no_grad():
+        spikes = neuron(currents, len(low))[:, :, 0]
+    assert {tuple(map(int, column)) for column in spikes.T.tolist()} <= trains
+    assert bool((spikes >= found.box.lower[:, 0, None]).all())
+    assert bool((spikes <= found.box.upper[:, 0, None]).all())
+
+
+@settings(max_examples=100, deadline=None)
+@given(boxes(), DECAYS, st.integers(0, 2**31))
+def test_combinations_are_the_extreme_paths(box: Ends, decay: float, seed: int):
+    found = graph(LIF(decay=decay), *box)
+    rows = torch.randn((3, len(box[0])), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    trains = torch.tensor(sorted(paths(found)), dtype=torch.float64)
+    values = rows @ trains.T
+    combined = found.combine(rows)
+    torch.testing.assert_close(combined.lower[:, 0], values.amin(1))
+    torch.testing.assert_close(combined.upper[:, 0], values.amax(1))
+    torch.testing.assert_close(found.steps().lower[:, 0], trains.amin(0))
+    torch.testing.assert_close(found.steps().upper[:, 0], trains.amax(0))

@@ -1,0 +1,64 @@
+"""Bad arguments of verify and bounds: one error each, which names the argument."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from spikecert.certify import L2, LInf, verify
+from spikecert.certify.verification import bounds
+from spikecert.models import SpikingNetwork, mlp
+
+X, Y = torch.full((2, 4), 0.5), torch.tensor([0, 1])
+
+
+def network(poison: float | None = None) -> SpikingNetwork:
+    net = mlp((4, 3, 2), num_steps=2)
+    if poison is not None:
+        next(net.parameters()).data[0, 0] = poison
+    return net
+
+
+BAD: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
+    "epsilon below 0": (lambda: LInf(-0.1), ValueError, "epsilon: got -0.1"),
+    "epsilon NaN": (lambda: L2(float("nan")), ValueError, "epsilon: got nan"),
+    "lower above upper": (lambda: LInf(0.1, 1.0, 0.0), ValueError, "lower, upper"),
+    "wrong features": (
+        lambda: verify(network(), torch.zeros(2, 5), Y, LInf(0.1)),
+        ValueError,
+        "got features",
+    ),
+    "wrong dtype": (lambda: verify(network(), X.double(), Y, LInf(0.1)), TypeError, "inputs: got torch.float64"),
+    "no tensor": (lambda: verify(network(), [[0.5] * 4], Y, LInf(0.1)), TypeError, "inputs: got list"),  # pyright: ignore[reportArgumentType]
+    "empty batch": (lambda: verify(network(), X[:0], Y[:0], LInf(0.1)), ValueError, "inputs: got shape"),
+    "NaN input": (lambda: verify(network(), X * torch.nan, Y, LInf(0.1)), ValueError, "inputs: got NaN"),
+    "inf input": (lambda: verify(network(), X * torch.inf, Y, LInf(0.1)), ValueError, "inputs: got NaN or inf"),
+    "outside the range": (
+        lambda: verify(network(), X + 1, Y, LInf(0.1)),
+        ValueError,
+        "got values from 1.5",
+    ),
+    "NaN weight": (lambda: verify(network(torch.nan), X, Y, LInf(0.1)), ValueError, "network: layers.0.weight"),
+    "inf weight": (lambda: verify(network(torch.inf), X, Y, LInf(0.1)), ValueError, "network: layers.0.weight"),
+    "label too large": (
+        lambda: verify(network(), X, Y + 1, LInf(0.1)),
+        ValueError,
+        "got values from 1 to 2",
+    ),
+    "label negative": (lambda: verify(network(), X, Y - 1, LInf(0.1)), ValueError, "got values from -1"),
+    "float labels": (lambda: verify(network(), X, Y.float(), LInf(0.1)), TypeError, "labels: got torch.float32"),
+    "labels too few": (lambda: verify(network(), X, Y[:1], LInf(0.1)), ValueError, "labels: got shape"),
+    "unknown verifier": (lambda: verify(network(), X, Y, LInf(0.1), "magic"), ValueError, "verifier: got 'magic'"),
+    "no perturbation": (lambda: verify(network(), X, Y, 0.1), TypeError, "perturbation: got float"),  # pyright: ignore[reportArgumentType]
+    "timeout of 0": (lambda: verify(network(), X, Y, LInf(0.1), timeout=0), ValueError, "timeout: got 0"),
+    "bounds by auto": (lambda: bounds(network(), X, LInf(0.1), "auto"), ValueError, "verifier: got 'auto'"),
+    "bounds of NaN": (lambda: bounds(network(torch.nan), X, LInf(0.1)), ValueError, "network: layers.0.weight"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_must_raise(name: str):
+    call, error, message = BAD[name]
+    with pytest.raises(error, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)

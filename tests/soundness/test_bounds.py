@@ -1,0 +1,104 @@
+"""No allowed input escapes a bound and no verified sample falls: by sampling, and by an exact oracle."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikecert.certify import L2, LInf, verify
+from spikecert.certify.replay import margins
+from spikecert.certify.verification import bounds
+from spikecert.certify.verifiers import INTERVAL, TRAINS, BoundVerifier
+from support.networks import Case, cases, points
+from support.oracles import line_margin
+
+BOUNDS = [INTERVAL, TRAINS]
+EXAMPLES = settings(max_examples=200, deadline=None)
+
+
+def check_margins(case: Case, verifier: BoundVerifier, perturbation: LInf | L2, candidates: torch.Tensor) -> None:
+    """Run every candidate in the network's own dtype and in float64; none may lie below the bound."""
+    lower = verifier.margins(case.network, case.inputs, case.labels, perturbation)
+    proven = bounds(case.network, case.inputs, perturbation, verifier)
+    for network in (case.network, case.network.double()):
+        with torch.no_grad():
+            for candidate in candidates:
+                logits = network(candidate.to(network.dtype)).double()
+                assert bool((margins(logits, case.labels) >= lower).all())
+                assert bool((logits >= proven.lower).all())
+                assert bool((logits <= proven.upper).all())
+
+
+@pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
+@EXAMPLES
+@given(case=cases(), seed=st.integers(0, 2**31))
+def test_no_input_of_the_box_escapes(verifier: BoundVerifier, case: Case, seed: int):
+    candidates = points(case, 24, torch.Generator().manual_seed(seed))
+    check_margins(case, verifier, LInf(case.epsilon), candidates)
+
+
+@pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
+@EXAMPLES
+@given(case=cases(), seed=st.integers(0, 2**31))
+def test_no_input_of_the_ball_escapes(verifier: BoundVerifier, case: Case, seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    ball = L2(case.epsilon)
+    candidates = torch.stack([ball.sample(case.inputs, generator) for _ in range(24)])
+    check_margins(case, verifier, ball, candidates)
+
+
+@EXAMPLES
+@given(case=cases())
+def test_trains_are_never_looser_than_intervals(case: Case):
+    threat = LInf(case.epsilon)
+    interval = INTERVAL.margins(case.network, case.inputs, case.labels, threat)
+    trains = TRAINS.margins(case.network, case.inputs, case.labels, threat)
+    assert bool((trains >= interval - 1e-9 * (1 + interval.abs())).all())
+
+
+def exact_on_a_line(case: Case, verifier: BoundVerifier) -> tuple[torch.Tensor, list[float]]:
+    case.network.encoding = "direct"
+    inputs = case.inputs.reshape(len(case.inputs), -1)[:, :1]
+    with torch.no_grad():
+        labels = case.network(inputs).argmax(1)
+    proven = verifier.margins(case.network, inputs, labels, LInf(case.epsilon))
+    ends = LInf(case.epsilon).enclosure(inputs)
+    exact = [
+        line_margin(case.network, *line)
+        for line in zip(ends.lower[:, 0].tolist(), ends.upper[:, 0].tolist(), labels.tolist(), strict=True)
+    ]
+    return proven, exact
+
+
+@pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
+@settings(max_examples=150, deadline=None)
+@given(case=cases(features=1, most_layers=3, most_width=4, most_steps=4, dtypes=(torch.float64,)))
+def test_bounds_stay_below_the_exact_margin_on_a_line(verifier: BoundVerifier, case: Case):
+    proven, exact = exact_on_a_line(case, verifier)
+    assert bool((proven <= torch.tensor(exact, dtype=torch.float64) + 1e-9).all())
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(case=cases(features=1, most_layers=3, most_width=4, most_steps=5, dtypes=(torch.float64,)))
+def test_ten_thousand_networks_have_no_false_verdict(case: Case):
+    for verifier in BOUNDS:
+        proven, exact = exact_on_a_line(case, verifier)
+        assert bool((proven <= torch.tensor(exact, dtype=torch.float64) + 1e-9).all())
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=cases())
+def test_auto_never_contradicts_the_network(case: Case):
+    threat = LInf(case.epsilon)
+    candidates = points(case, 24, torch.Generator().manual_seed(1))
+    case.network.requires_grad_(False)
+    for index, verdict in enumerate(verify(case.network, case.inputs, case.labels, threat)):
+        if verdict.status == "falsified":
+            assert verdict.counterexample is not None
+            logits = case.network(verdict.counterexample[None])
+            assert float(margins(logits, case.labels[index : index + 1])) <= 0
+            assert bool(threat.contains(verdict.counterexample[None], case.inputs[index : index + 1]))
+        if verdict.status == "verified":
+            logits = case.network(candidates[:, index])
+            assert bool((margins(logits, case.labels[index].expand(len(candidates))) > 0).all())

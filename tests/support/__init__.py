@@ -1,0 +1,1 @@
+"""Strategies and oracles that several test folders share."""

@@ -1,0 +1,129 @@
+"""Exact answers by other routes: rational enumeration, linear-programming feasibility, cells of an input box.
+
+Nothing here shares code with the bounds it checks.
+"""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import torch
+from scipy.optimize import linprog
+from torch import nn
+
+from spikecert.models import Dynamics, SpikingNetwork
+
+Train = tuple[int, ...]
+
+
+def exact_trains(dynamics: Dynamics, scale: list[float], low: float, high: float) -> set[Train]:
+    """Return the trains of all constant currents in [low, high], in rational arithmetic.
+
+    Pieces of positive width have one train each; at their ends a tie fires at every step or at none.
+    """
+    pieces = _pieces(dynamics, scale, low, high)
+    ends = {end for piece in pieces for end in piece[:2]} | {Fraction(low), Fraction(high)}
+    wide = {piece[4] for piece in pieces if piece[0] < piece[1]}
+    return wide | {_rational_run(dynamics, scale, end, ties) for end in ends for ties in (True, False)}
+
+
+def _pieces(dynamics: Dynamics, scale: list[float], low: float, high: float) -> list[tuple]:
+    decay, theta = Fraction(dynamics.decay), Fraction(dynamics.threshold)
+    pieces: list[tuple] = [(Fraction(low), Fraction(high), Fraction(0), Fraction(0), ())]
+    for factor in map(Fraction, scale):
+        pieces = [
+            child
+            for lower, upper, slope, offset, train in pieces
+            for child in _split(lower, upper, decay * slope + factor, decay * offset, train, theta, dynamics.reset)
+        ]
+    return pieces
+
+
+def _rational_run(dynamics: Dynamics, scale: list[float], current: Fraction, ties: bool) -> Train:
+    """Return the train of one current, where v = θ fires iff `ties`."""
+    decay, theta, residue = Fraction(dynamics.decay), Fraction(dynamics.threshold), Fraction(0)
+    train = []
+    for factor in map(Fraction, scale):
+        potential = decay * residue + factor * current
+        spike = potential > theta or (ties and potential == theta)
+        train.append(int(spike))
+        residue = potential
+        if spike and dynamics.reset != "none":
+            residue = Fraction(0) if dynamics.reset == "zero" else potential - theta
+    return tuple(train)
+
+
+def _split(lower, upper, slope, offset, train, theta, reset):
+    """Yield the part of [lower, upper] that is silent and the part that fires, for v = slope·I + offset."""
+    for spike in (0, 1):
+        sign = -1 if spike else 1  # silent: v ≤ θ; fires: −v ≤ −θ
+        part = _half_line(lower, upper, sign * slope, sign * (theta - offset))
+        if part is None:
+            continue
+        if spike and reset == "zero":
+            yield (*part, Fraction(0), Fraction(0), (*train, 1))
+        else:
+            yield (*part, slope, offset - (theta * spike if reset == "subtract" else 0), (*train, spike))
+
+
+def _half_line(lower, upper, slope, limit):
+    if slope > 0:
+        upper = min(upper, limit / slope)
+    elif slope < 0:
+        lower = max(lower, limit / slope)
+    elif limit < 0:
+        return None
+    return (lower, upper) if lower <= upper else None
+
+
+def feasible_trains(dynamics: Dynamics, low: list[float], high: list[float], slack: float) -> set[Train]:
+    """Return the trains of a hard-reset neuron whose currents are in boxes over time: one LP for each of 2^T.
+
+    A spike needs v ≥ θ − slack, silence v ≤ θ + slack; the solver itself can't tell differences below 1e-7.
+    """
+    return {
+        train
+        for train in itertools.product((0, 1), repeat=len(low))
+        if _has_currents(train, dynamics, low, high, slack)
+    }
+
+
+def _has_currents(train: Train, dynamics: Dynamics, low: list[float], high: list[float], slack: float) -> bool:
+    """Return whether currents exist for a train: v[t] is linear in the currents since the last spike."""
+    rows, limits = [], []
+    last = 0
+    for t, spike in enumerate(train):
+        row = np.zeros(len(train))
+        row[last : t + 1] = [dynamics.decay ** (t - k) for k in range(last, t + 1)]
+        rows.append(-row if spike else row)
+        limits.append((-dynamics.threshold if spike else dynamics.threshold) + slack)
+        last = t + 1 if spike else last
+    solution = linprog(
+        np.zeros(len(train)), A_ub=rows, b_ub=limits, bounds=list(zip(low, high, strict=True)), method="highs"
+    )
+    return solution.status == 0
+
+
+def line_margin(network: SpikingNetwork, low: float, high: float, label: int) -> float:
+    """Return the exact least margin of a network with one input in [low, high], direct coding, float64.
+
+    The network is piecewise constant in its input; its pieces end where a first-layer current meets a
+    breakpoint of that neuron. One point inside each piece decides the piece.
+    """
+    first, neuron = network.layers[0], network.neurons[0]
+    assert isinstance(first, nn.Linear)
+    scale = neuron.scale(network.num_steps)
+    factors = [1.0] * network.num_steps if scale is None else scale.tolist()
+    ends = {low, high}
+    for weight, bias in zip(first.weight[:, 0].tolist(), first.bias.tolist(), strict=True):
+        if weight != 0.0:
+            reach = sorted((weight * low + bias, weight * high + bias))
+            pieces = _pieces(neuron.dynamics, factors, *reach)
+            ends |= {(float(end) - bias) / weight for piece in pieces for end in piece[:2]}
+    inside = sorted(end for end in ends if low <= end <= high)
+    middles = [(a + b) / 2 for a, b in itertools.pairwise(inside) if b - a > 1e-9] or [low]
+    with torch.no_grad():
+        logits = network(torch.tensor(middles, dtype=torch.float64)[:, None])
+    others = logits.clone()
+    others[:, label] = -torch.inf
+    return float((logits[:, label] - others.amax(1)).min())
