@@ -1,6 +1,7 @@
 """What must survive a crash for a run to go on as if nothing had happened, and its file."""
 
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ class Folder:
     def _check(self, there: Mapping[str, Any]) -> None:
         here = json.loads(json.dumps(self.configuration))
         differences = [
-            f"{key} {there.get(key)!r} there, {here.get(key)!r} here"
+            f"{key} {_short(there.get(key))} there, {_short(here.get(key))} here"
             for key in sorted(here.keys() | there.keys())
             if here.get(key) != there.get(key)
         ]
@@ -105,6 +106,10 @@ def configuration(
         "dataset": data.name,
         "dataset_hash": digest_of(data.name, tensors),
     }
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(repr(value), 60)
 
 
 def _plain(value: Any) -> Any:

@@ -50,11 +50,19 @@ class SingleStep(Perturbation):
     def perturb(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
     ) -> Tensor:
-        """Return one signed-gradient step from a noisy start."""
+        """Return one signed-gradient step from a noisy start.
+
+        Raises:
+            FloatingPointError: if the gradient is not finite, as with diverged weights; its sign would hide it.
+        """
         start = noise_like(inputs, generator).mul_(self.start).add_(inputs).requires_grad_()
         with torch.enable_grad():
             loss = cross_entropy(network(start), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, start)
+        if not bool(torch.isfinite(gradient).all()):
+            raise FloatingPointError(
+                "perturbation: the gradient of the loss is NaN or inf, expected finite values"
+            )
         stepped = torch.add(start.detach(), gradient.sign(), alpha=self.epsilon)
         if self.clamp:
             stepped = stepped.clamp(inputs - self.epsilon, inputs + self.epsilon)

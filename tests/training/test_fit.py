@@ -1,0 +1,286 @@
+"""The training loop: what it learns, picks, refuses, and that it goes on after a kill as if nothing happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spikecert.models import DLIF, LIF, SpikingNetwork, load, mlp, network_hash
+from spikecert.training import (
+    MSMPPD,
+    CrossEntropy,
+    Dataset,
+    EpochMetrics,
+    GaussianNoise,
+    Loss,
+    Objective,
+    SingleStep,
+    Split,
+    TrainingRun,
+    dataset,
+    fit,
+)
+from spikecert.training.evaluation import accuracy
+from spikecert.training.history import best_epoch
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return dataset("digits")
+
+
+def few(data: Dataset, count: int = 200) -> Dataset:
+    cut = {name: getattr(data, name).take(torch.arange(count)) for name in ("train", "validation")}
+    return replace(data, **cut)
+
+
+def start(seed: int = 0) -> SpikingNetwork:
+    torch.manual_seed(seed)
+    return mlp((64, 32, 10), 4, DLIF(4, decay=0.9))
+
+
+def same(first: SpikingNetwork, second: SpikingNetwork) -> bool:
+    return network_hash(first) == network_hash(second)
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.99])
+def test_the_papers_objective_learns_the_digits(digits: Dataset, decay: float) -> None:
+    torch.manual_seed(0)
+    network = mlp((64, 64, 10), 8, DLIF(8, decay=decay))
+    objective = MSMPPD(perturbation=SingleStep(0.05), two_sided=True)
+    run = fit(network, digits, objective, epochs=15, optimizer="adam", learning_rate=0.01)
+    assert accuracy(run.network, digits.test) >= 0.95
+    robust = run.best.robust_accuracy
+    assert robust is not None
+    assert robust >= 0.85
+    assert run.best.clean_accuracy > robust
+    assert run.history[-1].loss < 0.3 * run.history[0].loss
+    assert not torch.equal(run.network.neurons[0].scale(8), torch.ones(8))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_seed_decides_and_the_given_network_is_left_alone(digits: Dataset, optimizer: str) -> None:
+    data, network = few(digits), start()
+    before = network_hash(network)
+    objective = MSMPPD(perturbation=GaussianNoise(0.1))
+    first, again, other = (
+        fit(network, data, objective, epochs=2, optimizer=optimizer, seed=seed) for seed in (3, 3, 4)
+    )
+    assert same(first.network, again.network)
+    assert not same(first.network, other.network)
+    assert network_hash(network) == before
+    assert [m.loss for m in first.history] == [m.loss for m in again.history]
+
+
+def test_the_global_random_state_plays_no_part(digits: Dataset) -> None:
+    runs = []
+    for seed in (1, 2):
+        network = start()
+        torch.manual_seed(seed)
+        runs.append(fit(network, few(digits), MSMPPD(), epochs=1))
+    assert same(runs[0].network, runs[1].network)
+
+
+def test_history_and_progress(digits: Dataset) -> None:
+    told: list[tuple[str, int, int]] = []
+    run = fit(start(), few(digits, 130), MSMPPD(), epochs=3, batch_size=64, progress=lambda *a: told.append(a))
+    assert told == [("train", step, 9) for step in range(1, 10)]
+    assert [metrics.epoch for metrics in run.history] == [1, 2, 3]
+    for metrics in run.history:
+        assert set(metrics.terms) == {"clean", "perturbed", "ms_mppd"}
+        expected = 0.5 * metrics.terms["clean"] + 0.5 * metrics.terms["perturbed"] + metrics.terms["ms_mppd"]
+        assert metrics.loss == pytest.approx(expected, rel=1e-5)
+    rates = [metrics.learning_rate for metrics in run.history]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.01
+    assert run.seconds == pytest.approx(sum(metrics.seconds for metrics in run.history))
+    assert not run.network.training
+
+
+def test_the_best_validation_epoch_is_returned_and_the_test_split_is_not_touched(digits: Dataset) -> None:
+    poisoned = replace(few(digits), test=Split(torch.full((5, 64), torch.nan), torch.zeros(5).long()))
+    run = fit(start(), poisoned, MSMPPD(), epochs=6, schedule="constant", learning_rate=0.3)
+    assert run.best_epoch == best_epoch(run.history)
+    assert accuracy(run.network, poisoned.validation) == run.best.clean_accuracy
+    assert accuracy(run.network, poisoned.validation, SingleStep(), 0) == run.best.robust_accuracy
+
+
+def metrics(epoch: int, clean: float, robust: float | None) -> EpochMetrics:
+    return EpochMetrics(epoch, 1.0, {}, clean, robust, 0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"),
+    [
+        ([(0.9, 0.5), (0.8, 0.6), (0.95, 0.55)], 2),
+        ([(0.9, 0.6), (0.95, 0.6), (0.95, 0.6)], 2),
+        ([(0.9, None), (0.97, None), (0.96, None)], 2),
+    ],
+)
+def test_what_the_best_epoch_is(accuracies: list[tuple[float, float | None]], best: int) -> None:
+    history = tuple(metrics(k + 1, *pair) for k, pair in enumerate(accuracies))
+    assert best_epoch(history) == best
+    assert TrainingRun(start(), history, 1.0, best).best.epoch == best
+
+
+def test_float64_and_batch_norm_and_clean_training(digits: Dataset) -> None:
+    torch.manual_seed(0)
+    layers = (nn.Linear(64, 32), nn.BatchNorm1d(32), LIF(0.9), nn.Linear(32, 10))
+    network = SpikingNetwork(*layers, num_steps=4).double()
+    run = fit(network, few(digits, 290), epochs=8, batch_size=96)
+    assert run.network.dtype == torch.float64
+    assert run.best.robust_accuracy is None
+    assert run.best.clean_accuracy > 0.8
+    assert run.network.layers[1].num_batches_tracked > 0  # type: ignore[operator]
+
+
+def test_weight_decay_and_constant_schedule_count(digits: Dataset) -> None:
+    data = few(digits)
+    runs = [
+        fit(start(), data, epochs=2, weight_decay=decay, schedule=schedule).network
+        for decay, schedule in ((0.0, "cosine"), (0.1, "cosine"), (0.0, "constant"))
+    ]
+    assert len({network_hash(network) for network in runs}) == 3
+    norms = [float(network.layers[0].weight.detach().norm()) for network in runs]  # type: ignore[union-attr, operator]
+    assert norms[1] < norms[0]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_stopped_run_goes_on_bitwise(digits: Dataset, tmp_path: Path, optimizer: str) -> None:
+    data, objective = few(digits), MSMPPD(perturbation=GaussianNoise(0.1)) + CrossEntropy()
+
+    def train(folder: Path | None, stop_after: int) -> TrainingRun:
+        def stop(_: str, done: int, total: int) -> None:
+            if done > stop_after * total // 5:
+                raise KeyboardInterrupt
+
+        return fit(start(), data, objective, epochs=5, optimizer=optimizer, folder=folder, progress=stop)
+
+    whole = train(None, stop_after=5)
+    for stop_after in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, stop_after)
+    resumed = train(tmp_path, stop_after=5)
+    assert same(resumed.network, whole.network)
+    assert [replace(m, seconds=0) for m in resumed.history] == [replace(m, seconds=0) for m in whole.history]
+    assert same(load(tmp_path / "network.safetensors"), whole.network)
+    once_more = train(tmp_path, stop_after=0)  # finished: nothing is trained again
+    assert once_more.history == resumed.history
+    assert same(once_more.network, whole.network)
+
+
+CHILD = """
+import sys, torch
+from spikecert import DLIF, mlp
+from spikecert.training import MSMPPD, SingleStep, dataset, fit
+torch.set_num_threads(1)
+torch.manual_seed(0)
+network = mlp((64, 32, 10), 4, DLIF(4, decay=0.9))
+objective = MSMPPD(perturbation=SingleStep(0.05))
+fit(network, dataset("digits"), objective, epochs=int(sys.argv[2]), folder=sys.argv[1], optimizer="adam")
+"""
+
+
+def child(folder: Path, epochs: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", CHILD, str(folder), str(epochs)])
+
+
+def test_a_killed_process_goes_on_bitwise(tmp_path: Path) -> None:
+    """SIGKILL at an arbitrary moment in the middle of the run, a new process, the weights of an unbroken run."""
+    epochs = 12
+    killed = child(tmp_path / "killed", epochs)
+    checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert checkpoint.exists()
+    assert not (tmp_path / "killed" / "network.safetensors").exists()
+    assert child(tmp_path / "killed", epochs).wait() == 0
+    assert child(tmp_path / "whole", epochs).wait() == 0
+    networks = [load(tmp_path / name / "network.safetensors") for name in ("killed", "whole")]
+    assert same(*networks)
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "learning_rate": {"learning_rate": 0.05},
+    "epochs": {"epochs": 3},
+    "seed": {"seed": 1},
+    "objective": {"objective": MSMPPD(rho=0.5)},
+    "initial_weights": {"network": start(1)},
+    "network": {"network": mlp((64, 16, 10), 4)},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_folder_of_another_configuration_is_refused(digits: Dataset, tmp_path: Path, name: str) -> None:
+    arguments: dict[str, Any] = {
+        "network": start(),
+        "dataset": few(digits, 64),
+        "objective": MSMPPD(),
+        "epochs": 1,
+    }
+    fit(**arguments, folder=tmp_path)
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(ValueError, match=rf"folder: .* another configuration: .*{name}") as caught:
+        fit(**{**arguments, **OTHERS[name]}, folder=tmp_path)
+    assert len(str(caught.value)) < 600
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_folder_of_other_data_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
+    with pytest.raises(ValueError, match=r"folder: .* another configuration: dataset_hash"):
+        fit(start(), few(digits, 65), epochs=1, folder=tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 1000, -1])
+def test_a_broken_checkpoint_is_one_clear_error(digits: Dataset, tmp_path: Path, length: int) -> None:
+    fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:length])
+    with pytest.raises(ValueError, match="is not a complete safetensors file"):
+        fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
+
+
+def test_a_checkpoint_holds_no_code(digits: Dataset, tmp_path: Path) -> None:
+    fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
+    content = (tmp_path / "checkpoint.safetensors").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert header["__metadata__"]["format"] == "spikecert.training/1"
+    assert {key.split(".")[0] for key in header} == {"__metadata__", "network", "best", "optimizer", "generator"}
+    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.safetensors", "network.safetensors"}
+
+
+def test_divergence_is_one_clear_error(digits: Dataset) -> None:
+    with pytest.raises(FloatingPointError, match=r"epoch \d+, step \d+ of 4, learning_rate 1e\+30"):
+        fit(start(), few(digits), epochs=3, learning_rate=1e30, schedule="constant")
+
+
+@dataclass(frozen=True)
+class BrokenGradient(Objective):
+    """A finite loss whose gradient is NaN in one layer: d√x/dx at 0, times 0."""
+
+    def loss(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Loss:
+        last = list(network.parameters())[-1]
+        return Loss((0.0 * last).sum().sqrt() + network(inputs).mean(), {})
+
+
+def test_weights_that_become_nan_are_named(digits: Dataset) -> None:
+    with pytest.raises(
+        FloatingPointError, match=r"network: layers.2.bias became NaN or inf at epoch 1, step 1 of"
+    ):
+        fit(start(), few(digits), BrokenGradient())
