@@ -1,0 +1,95 @@
+"""A record as one HTML file: no script, no request, light and dark, on paper and on a phone."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from . import figures, wording
+from .pictures import change, picture
+from .records import ModelRecord, Record
+from .schema import Counterexample
+
+TEMPLATES = ("report.html", "panel.svg", "style.css")
+
+
+def to_html(record: Record) -> str:
+    """Return the report as the text of one self-contained page."""
+    page = _environment(record.threat.lower, record.threat.upper).get_template("report.html")
+    return page.render(
+        record=record,
+        style=Markup(_template("style.css")),
+        verdict=wording.verdict(record),
+        conditions=wording.conditions(record),
+        norm=wording.NORM_SIGNS[record.threat.norm],
+        epsilons="; ".join(map(wording.epsilon_text, record.threat.epsilons)),
+        panels=figures.panels(record),
+        frame=_frame(),
+        meanings=wording.MEANINGS,
+        limits=wording.LIMITS,
+        assumptions=wording.assumptions(record),
+        sources=wording.sources(record),
+        with_gains=[model for model in record.models if model.gains is not None],
+        gains_caption=wording.GAINS_CAPTION,
+        gains_note=wording.GAINS_NOTE,
+    )
+
+
+def _frame() -> dict[str, int]:
+    names = ("WIDTH", "HEIGHT", "LEFT", "RIGHT", "TOP", "BOTTOM")
+    return {name.lower(): getattr(figures, name) for name in names}
+
+
+@cache
+def _template(name: str) -> str:
+    return files("spikecert.reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _environment(lower: float, upper: float) -> Environment:
+    sources = {name: _template(name) for name in TEMPLATES}
+    found = Environment(
+        loader=DictLoader(sources),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "at": lambda value: f"{value:.1f}",
+        "tied": _tied,
+        "percent": wording.percent,
+        "epsilon": wording.epsilon_text,
+        "short": wording.epsilon_short,
+        "norms": wording.gain_norms,
+        "gain": wording.gain_text,
+        "ends": wording.norm_ends,
+        "seconds": _seconds,
+        "sketch": wording.sketch,
+        "pictures": lambda found: _pictures(found, lower, upper),
+    }
+    found.filters.update(filters)
+    return found
+
+
+def _tied(text: str) -> str:
+    """Keep "T = 8" and "84.0 %" on one line."""
+    return text.replace(" = ", "\u00a0=\u00a0").replace(" %", "\u00a0%")
+
+
+def _seconds(model: ModelRecord, source: str, epsilon: float) -> str:
+    found = model.seconds.get(f"{source} at {epsilon:g}")
+    return "–" if found is None else f"{found:.2f}"
+
+
+def _pictures(found: Counterexample, lower: float, upper: float) -> list[tuple[str, str]]:
+    """Return (name, data URI) of sample, change and result; nothing for inputs that are no picture."""
+    difference = change(found)
+    largest = max(map(abs, difference)) or 1.0
+    shown = (
+        ("sample", picture(found.clean, found.shape, lower, upper)),
+        ("change", picture(difference, found.shape, -largest, largest)),
+        ("result", picture(found.perturbed, found.shape, lower, upper)),
+    )
+    return [(name, source) for name, source in shown if source is not None]

@@ -1,0 +1,114 @@
+"""A record as Markdown: the same claims as the page, for a pull request or a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from . import wording
+from .records import ModelRecord, Record
+from .rows import Point
+
+
+def to_markdown(record: Record) -> str:
+    """Return the report as GitHub-flavoured Markdown."""
+    sections = (
+        _head(record),
+        _numbers(record),
+        _meanings(),
+        _gains(record),
+        _threat(record),
+        _origin(record),
+    )
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _head(record: Record) -> list[str]:
+    return [f"# {_text(record.title)}", "", f"**{_text(wording.verdict(record))}**"]
+
+
+def _numbers(record: Record) -> list[str]:
+    lines = ["## Accuracy over perturbation size", "", f"{_text(wording.conditions(record))}."]
+    for model in record.models:
+        heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
+        heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken"]
+        lines += [
+            "",
+            f"### {_text(model.name)}",
+            "",
+            *_table(heads, [_cells(model, p) for p in model.points]),
+        ]
+    return lines
+
+
+def _cells(model: ModelRecord, point: Point) -> list[str]:
+    counts = [point.clean, *(point.robust[name] for name in model.attacks)]
+    counts += [*(point.certified[name] for name in model.verifiers), point.undecided, point.falsified]
+    shares = [wording.percent(count, point.samples) for count in counts]
+    return [wording.epsilon_text(point.epsilon), *shares]
+
+
+def _meanings() -> list[str]:
+    words = [f"- **{word}**: {text}" for word, text in wording.MEANINGS]
+    return [
+        "## What the verdicts mean, and what they do not",
+        "",
+        *words,
+        *(f"- {text}" for text in wording.LIMITS),
+    ]
+
+
+def _gains(record: Record) -> list[str]:
+    rows = [
+        [
+            model.name,
+            layer.name,
+            wording.gain_norms(model.gains),
+            " to ".join(wording.norm_ends(layer.operator_norm)),
+            wording.gain_text(layer.neuron_gain),
+            wording.gain_text(layer.gain),
+            wording.gain_text(layer.bias),
+        ]
+        for model in record.models
+        if model.gains is not None
+        for layer in model.gains.layers
+    ]
+    if not rows:
+        return []
+    heads = ["model", "layer", "norms, horizon", "‖W‖", "neuron gain", "layer gain", "bias"]
+    return [f"## {wording.GAINS_CAPTION}", "", wording.GAINS_NOTE, "", *_table(heads, rows)]
+
+
+def _threat(record: Record) -> list[str]:
+    assumed = [f"- {_text(text)}" for text in wording.assumptions(record)]
+    ran = [f"- {_text(name)}: {_text(text)}" for name, text in wording.sources(record)]
+    return ["## Threat model and assumptions", "", *assumed, *ran]
+
+
+def _origin(record: Record) -> list[str]:
+    packages = ", ".join(f"{name} {version}" for name, version in record.environment.packages.items())
+    lines = [
+        "## How to repeat it",
+        "",
+        *([f"    {' '.join(record.command.split())}", ""] if record.command else []),
+    ]
+    lines += [f"- Fingerprint of the results: {record.fingerprint}"]
+    lines += [f"- {_text(model.name)}, SHA-256: {model.architecture.sha256}" for model in record.models]
+    lines += [f"- Seeds: {_text(', '.join(f'{name} {seed}' for name, seed in record.seeds.items()))}"]
+    environment = record.environment
+    place = f"Python {environment.python}, {environment.platform}, {environment.device}"
+    return [*lines, f"- {_text(place)}, {_text(packages)}", f"- Made {_text(record.created)}"]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    return [*lines, *(_line([_text(cell) for cell in row]) for row in rows)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _text(text: str) -> str:
+    """Escape what Markdown or HTML would act on, and keep the text on one line."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for sign in ("\\", "`", "*", "_", "|", "[", "]"):
+        text = text.replace(sign, f"\\{sign}")
+    return text

@@ -1,0 +1,152 @@
+"""The run record: everything that a report says, versioned, and refused where it contradicts itself."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from .rows import Point, Row, contradiction, tally
+from .schema import (
+    SCHEMA,
+    Architecture,
+    Counterexample,
+    Data,
+    Environment,
+    GainTable,
+    Part,
+    Scalar,
+    Seconds,
+    Threat,
+    Training,
+)
+
+LARGEST_FILE = 256 * 2**20
+"""Bytes: a longer file is refused before it is parsed."""
+
+_INCIDENTAL = {"seconds", "created", "environment", "command", "reason"}
+
+
+class ModelRecord(Part):
+    """One network: what it is, how it was trained, its gains, and what was found for each sample."""
+
+    name: str
+    architecture: Architecture
+    training: Training | None = None
+    gains: GainTable | None = None
+    seconds: dict[str, Seconds] = Field(default_factory=dict)
+    points: tuple[Point, ...] = Field(min_length=1)
+    rows: tuple[Row, ...] = Field(min_length=1)
+    counterexamples: tuple[Counterexample, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> "ModelRecord":
+        _check_sources(self.rows)
+        found = contradiction(self.rows)
+        if found is not None:
+            raise ValueError(f"unsound: {found}; a verifier or an attack has a bug, so this is no result")
+        if tally(self.rows) != self.points:
+            raise ValueError("points: the counts do not follow from the rows")
+        return self
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """Return the names of the attacks that were run."""
+        return tuple(self.rows[0].attacks)
+
+    @property
+    def verifiers(self) -> tuple[str, ...]:
+        """Return the names of the verifiers that were run."""
+        return tuple(self.rows[0].verdicts)
+
+    def at(self, epsilon: float) -> Point:
+        """Return the counts at `epsilon`, which must be one of the record's."""
+        return next(point for point in self.points if point.epsilon == epsilon)
+
+
+class Record(Part):
+    """A whole run: one threat model, one set of samples, one or more models measured on them."""
+
+    schema_version: Literal["spikecert.record/1"] = Field(SCHEMA, alias="schema")
+    title: str
+    created: str
+    command: str
+    seeds: dict[str, int]
+    settings: dict[str, Scalar] = Field(default_factory=dict)
+    focus: float
+    environment: Environment
+    data: Data
+    threat: Threat
+    models: tuple[ModelRecord, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_agreement(self) -> "Record":
+        if self.focus not in self.threat.epsilons:
+            raise ValueError(f"focus: got {self.focus}, expected one of the epsilons {self.threat.epsilons}")
+        for model in self.models:
+            if tuple(point.epsilon for point in model.points) != self.threat.epsilons:
+                raise ValueError(f"models: {model.name!r} was not measured at the epsilons of the threat model")
+            if any(point.samples != self.data.samples for point in model.points):
+                raise ValueError(f"models: {model.name!r} was not measured on all {self.data.samples} samples")
+        names = [model.name for model in self.models]
+        if len(set(names)) != len(names):
+            raise ValueError(f"models: got the names {names}, expected each once")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a hash of the results alone, without wall times, dates, versions and commands."""
+        text = json.dumps(_essential(self.model_dump(mode="json", by_alias=True)), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the record as JSON text that `load_record` reads back to an equal record."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+
+def load_record(path: str | Path) -> Record:
+    """Read a record that `render(record, "….json")` wrote.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ValueError: for a file that is no record, has another schema version, or contradicts itself.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"record: got {path}, expected a JSON file with schema {SCHEMA}")
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"record: {path} has {path.stat().st_size} bytes, expected at most {LARGEST_FILE}")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"record: {path} is no JSON file: {error}") from error
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != SCHEMA:
+        raise ValueError(f"record: {path} has schema {found!r}, expected {SCHEMA!r}")
+    try:
+        return Record.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(f"record: {path} is not valid: {_first(error)}") from error
+
+
+def _check_sources(rows: tuple[Row, ...]) -> None:
+    attacks, verifiers = list(rows[0].attacks), list(rows[0].verdicts)
+    if any(list(row.attacks) != attacks or list(row.verdicts) != verifiers for row in rows):
+        raise ValueError("rows: got different attacks or verifiers in different rows, expected the same in all")
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or "record"
+    return f"{place}: {first['msg']}" + (
+        f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    )
+
+
+def _essential(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _essential(inner) for key, inner in value.items() if key not in _INCIDENTAL}
+    if isinstance(value, list):
+        return [_essential(inner) for inner in value]
+    return value

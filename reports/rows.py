@@ -1,0 +1,106 @@
+"""What was found for one sample at one ε, and the accuracies that follow from all such rows."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from pydantic import FiniteFloat
+
+from .schema import Count, Part, Positive, Seconds
+
+Status = Literal["verified", "falsified", "unknown"]
+
+
+class Finding(Part):
+    """One verifier's answer for one sample at one ε."""
+
+    status: Status
+    margin: FiniteFloat | None = None
+    decided_by: str = ""
+    seconds: Seconds
+    reason: str = ""
+
+
+class Row(Part):
+    """One sample at one ε: for each attack whether it succeeded, for each verifier what it answered.
+
+    `correct` is about the unperturbed sample: its label has strictly the greatest logit (a tie is an error).
+    """
+
+    index: Count
+    label: Count
+    predicted: Count
+    correct: bool
+    epsilon: FiniteFloat
+    attacks: dict[str, bool]
+    verdicts: dict[str, Finding]
+
+    @property
+    def verified(self) -> bool:
+        """Return whether any verifier proved the sample at this ε."""
+        return any(verdict.status == "verified" for verdict in self.verdicts.values())
+
+    @property
+    def falsified(self) -> bool:
+        """Return whether the sample is misclassified as it is, or was broken at this ε by any means."""
+        refuted = any(verdict.status == "falsified" for verdict in self.verdicts.values())
+        return not self.correct or refuted or any(self.attacks.values())
+
+
+class Point(Part):
+    """Counts of samples at one ε: certified_by_any + falsified + undecided = samples."""
+
+    epsilon: FiniteFloat
+    samples: Positive
+    clean: Count
+    robust: dict[str, Count]
+    certified: dict[str, Count]
+    certified_by_any: Count
+    falsified: Count
+    undecided: Count
+
+    @property
+    def unbroken(self) -> int:
+        """Return how many samples nothing broke: the upper end of what can be robust."""
+        return self.samples - self.falsified
+
+
+def tally(rows: Iterable[Row]) -> tuple[Point, ...]:
+    """Return one `Point` for each ε in `rows`, by rising ε."""
+    by_epsilon: dict[float, list[Row]] = {}
+    for row in rows:
+        by_epsilon.setdefault(row.epsilon, []).append(row)
+    return tuple(_point(epsilon, by_epsilon[epsilon]) for epsilon in sorted(by_epsilon))
+
+
+def _point(epsilon: float, rows: Sequence[Row]) -> Point:
+    verified = sum(row.verified for row in rows)
+    falsified = sum(row.falsified for row in rows)
+    return Point(
+        epsilon=epsilon,
+        samples=len(rows),
+        clean=sum(row.correct for row in rows),
+        robust={name: sum(row.correct and not row.attacks[name] for row in rows) for name in rows[0].attacks},
+        certified={name: _verified_by(name, rows) for name in rows[0].verdicts},
+        certified_by_any=verified,
+        falsified=falsified,
+        undecided=len(rows) - verified - falsified,
+    )
+
+
+def _verified_by(verifier: str, rows: Sequence[Row]) -> int:
+    return sum(row.verdicts[verifier].status == "verified" for row in rows)
+
+
+def contradiction(rows: Iterable[Row]) -> str | None:
+    """Return one line on the first sample that is proved at one ε and broken at that or a smaller ε, or None."""
+    proved: dict[int, float] = {}
+    broken: dict[int, float] = {}
+    for row in rows:
+        if row.verified:
+            proved[row.index] = max(row.epsilon, proved.get(row.index, 0.0))
+        if row.falsified:
+            broken[row.index] = min(row.epsilon, broken.get(row.index, row.epsilon))
+    for index in sorted(proved.keys() & broken.keys()):
+        if broken[index] <= proved[index]:
+            return f"sample {index} is verified at ε = {proved[index]:g} and broken at ε = {broken[index]:g}"
+    return None

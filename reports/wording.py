@@ -1,0 +1,205 @@
+"""The sentences of a report: one place for what is claimed, so that every format claims the same."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .records import ModelRecord, Record
+from .rows import Point
+from .schema import GainTable
+
+NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1"}
+
+VERIFIERS = {
+    "interval": "propagates one interval per neuron and time step: the published baseline",
+    "trains": "propagates the exact set of spike trains that each neuron can reach",
+    "auto": "runs bounds and attacks, from cheap to expensive, until one decides",
+}
+ATTACKS = {
+    "fgsm": "one step along the sign of the surrogate gradient",
+    "pgd": "projected gradient steps with random restarts",
+    "gaussian": "random Gaussian noise projected to the ball: no gradient, a weak attack",
+    "apgd-ce": "automatic step sizes on the cross-entropy",
+    "apgd-dlr": "automatic step sizes on the difference of logits",
+    "square": "random squares: no gradient",
+    "ensemble": "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients",
+    "ensemble-fast": "the worst of FGSM, noise, and projected gradients over five surrogates and two losses",
+}
+
+MEANINGS = (
+    (
+        "verified",
+        "It is proved that every input in the stated ball around this sample, not only those that were "
+        "tried, gets the sample's label from this network with these weights. A tie between two classes is "
+        "never verified.",
+    ),
+    (
+        "falsified",
+        "An input inside the ball was found that gets another label. It was replayed through the network "
+        "itself before it was counted.",
+    ),
+    (
+        "unknown",
+        "Neither a proof nor a counterexample was found, or the time limit was reached. The sample may be either.",
+    ),
+)
+LIMITS = (
+    "A verdict covers perturbations of the stated norm and size around the listed samples. It says nothing "
+    "about other inputs, larger perturbations, other kinds of change (rotation, weather, a worn sensor), or"
+    " wrong labels.",
+    "It is about the network of the stated hash with its hard threshold, its reset and its T steps. Other "
+    "weights, another T, quantisation or analogue hardware make another network.",
+    "Robust accuracy is what is left after the named attacks: an upper bound, since a stronger attack may "
+    "leave less. Certified accuracy is a lower bound. The truth lies between the two, in the shaded band.",
+    "The shares are shares of the listed samples. They are estimates for the population the samples came from.",
+)
+GAINS_CAPTION = "Gains of the simplified dynamics: not a certificate of the spiking network"
+GAINS_NOTE = (
+    "A gain bounds how the simplified perturbation dynamics, which leave out the reset, amplify a change of"
+    " the layer's input. It also bounds the true change of the potentials while both runs spike "
+    "identically. Once one spike differs, potentials jump by about the threshold, and neither a layer's "
+    "gain nor a product of gains bounds what follows."
+)
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a share such as "71.5 %"."""
+    return f"{100 * part / whole:.1f} %"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a count with its share, such as "143 of 200 (71.5 %)"."""
+    return f"{part} of {whole} ({percent(part, whole)})"
+
+
+def epsilon_text(epsilon: float) -> str:
+    """Return ε for people: "8/255 = 0.03137" where it is a whole number of grey levels, else "0.03".
+
+    >>> epsilon_text(8 / 255), epsilon_text(0.03)
+    ('8/255 = 0.03137', '0.03')
+    """
+    levels = epsilon * 255
+    if abs(levels - round(levels)) < 1e-9 and round(levels) > 0:
+        return f"{round(levels)}/255 = {epsilon:.4g}"
+    return f"{epsilon:.6g}"
+
+
+def epsilon_short(epsilon: float) -> str:
+    """Return ε for an axis or a column: "8/255" or "0.03"."""
+    return epsilon_text(epsilon).split(" = ")[0]
+
+
+def steps(models: Sequence[ModelRecord]) -> str:
+    """Return "T = 8", or all values where the models differ."""
+    return "T = " + ", ".join(str(found) for found in sorted({model.architecture.num_steps for model in models}))
+
+
+def verdict(record: Record) -> str:
+    """Return the whole result at the record's focus ε in one sentence."""
+    threat, samples = record.threat, record.data.samples
+    limits = f"inputs within [{threat.lower:g}, {threat.upper:g}]"
+    where = f"{NORM_SIGNS[threat.norm]} ({limits}, {steps(record.models)})"
+    first, *others = record.models
+    point = first.at(record.focus)
+    text = (
+        f"For every perturbation up to ε = {epsilon_text(record.focus)} in {where}, {first.name} provably "
+        f"keeps the class of {share(point.certified_by_any, samples)} {_of_samples(record)}; {_rest(point)}"
+    )
+    for model in others:
+        point = model.at(record.focus)
+        text += f"; {model.name}: {_counted(point.certified_by_any, samples)} proved, {_rest(point)}"
+    return f"{text}."
+
+
+def _rest(point: Point) -> str:
+    broken, undecided = (_counted(count, point.samples) for count in (point.falsified, point.undecided))
+    return f"{broken} broken, {undecided} undecided"
+
+
+def _counted(part: int, whole: int) -> str:
+    return f"{part} ({percent(part, whole)})"
+
+
+def _of_samples(record: Record) -> str:
+    return f"{record.data.split} samples of {record.data.name}"
+
+
+def conditions(record: Record) -> str:
+    """Return the small print of a figure: norm, range of ε, T, attacks, verifiers, samples."""
+    threat = record.threat
+    low, high = epsilon_short(threat.epsilons[0]), epsilon_short(threat.epsilons[-1])
+    span = f"ε = {low}" if len(threat.epsilons) == 1 else f"ε from {low} to {high}"
+    return (
+        f"{NORM_SIGNS[threat.norm]}, {span}, inputs within [{threat.lower:g}, {threat.upper:g}], "
+        f"{steps(record.models)}, {record.data.samples} {_of_samples(record)}; attacks: "
+        f"{_names(m.attacks for m in record.models)}; verifiers: "
+        f"{_names(m.verifiers for m in record.models)}"
+    )
+
+
+def _names(groups: Iterable[Sequence[str]]) -> str:
+    names = dict.fromkeys(name for group in groups for name in group)
+    return ", ".join(names) or "none"
+
+
+def assumptions(record: Record) -> tuple[str, ...]:
+    """Return what the verdicts take for granted, in plain words."""
+    threat = record.threat
+    distance = {
+        "linf": "every input value may move by at most ε, each independently",
+        "l2": "the Euclidean length of the whole change is at most ε",
+    }[threat.norm]
+    return (
+        f"The adversary sees the network and may change the input: {distance}, and the result stays within "
+        f"[{threat.lower:g}, {threat.upper:g}].",
+        "The change is made before the network encodes its input; weights, thresholds and states can't be "
+        "touched.",
+        "Under direct coding the same changed input is shown at each of the T steps.",
+        "The labels of the data set are taken as right; a sample that is misclassified unperturbed counts "
+        "as broken.",
+    )
+
+
+def sources(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return (kind and name, what it does) of each attack and verifier that was run."""
+    attacks = dict.fromkeys(name for model in record.models for name in model.attacks)
+    verifiers = dict.fromkeys(name for model in record.models for name in model.verifiers)
+    return (
+        *((f"Attack {name}", ATTACKS.get(name, "see the documentation")) for name in attacks),
+        *((f"Verifier {name}", VERIFIERS.get(name, "see the documentation")) for name in verifiers),
+    )
+
+
+def sketch(model: ModelRecord) -> str:
+    """Return the layers of a model in one line, such as "Linear 64→64, DLIF (λ 0.99, θ 1, reset zero), …"."""
+    description = model.architecture.description
+    layers = ", ".join(_layer(layer) for layer in description.get("layers", []))
+    return f"{description.get('encoding', '?')} coding, readout {description.get('readout', '?')}: {layers}"
+
+
+def _layer(layer: dict[str, Any]) -> str:
+    kind = str(layer.get("type", "?"))
+    if "decay" in layer:
+        fires = f"fires at v {layer.get('fires_at')} θ"
+        return f"{kind} (λ {layer['decay']}, θ {layer.get('threshold')}, reset {layer.get('reset')}, {fires})"
+    if "in_features" in layer:
+        return f"{kind} {layer['in_features']}→{layer.get('out_features')}"
+    if "in_channels" in layer:
+        return f"{kind} {layer['in_channels']}→{layer.get('out_channels')}"
+    return kind
+
+
+def gain_norms(gains: GainTable) -> str:
+    """Return "ℓ2 → ℓ2, 8 steps"."""
+    ends = (NORM_SIGNS.get(norm, norm) for norm in (gains.input_norm, gains.output_norm))
+    return f"{' → '.join(ends)}, {gains.horizon}"
+
+
+def gain_text(value: float | None) -> str:
+    """Return a gain, rounded up to four digits so that it stays a bound, or "none finite"."""
+    return "none finite" if value is None else f"{math.ceil(value * 1e4) / 1e4:.4f}"
+
+
+def norm_ends(ends: tuple[float, float]) -> tuple[str, str]:
+    """Return proven ends with four digits, the lower rounded down, the upper rounded up."""
+    return f"{math.floor(ends[0] * 1e4) / 1e4:.4f}", gain_text(ends[1])
