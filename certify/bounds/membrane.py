@@ -8,6 +8,7 @@ comparison with θ, rounded too, is taken as both outcomes within `tie` of θ.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ...models.neurons import LIF
@@ -21,12 +22,14 @@ class Drive:
 
     Attributes:
         lower, upper: box of the scaled current a[t]·I[t], widened by the run's rounding, (T, batch, ...).
+        slack: what the run's recursion may add to each scaled current, (batch, ...): part of the widening.
         surely: v above this fires for certain (θ + tie).
         perhaps: v at or above this may fire (θ − tie).
     """
 
     lower: Tensor
     upper: Tensor
+    slack: Tensor
     surely: float
     perhaps: float
 
@@ -51,6 +54,36 @@ def drive(current: Signal, neuron: LIF, rounding: Rounding) -> Drive:
     return Drive(
         (lower - slack).expand(shape),
         (upper + slack).expand(shape),
+        slack,
         dynamics.threshold + tie,
         dynamics.threshold - tie,
     )
+
+
+def window_drive(current: Signal, neuron: LIF, slack: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the box of C[τ,t] = Σ_{τ<k≤t} λ^{t−k}·a[k]·I[k] for every window τ < t, (T, T, batch, ...).
+
+    Entry [τ, t−1] belongs to the window (τ, t]; entries with t ≤ τ are not used. One box of the weighted sum is
+    far tighter than the sum of the steps' boxes, since one train of a previous neuron serves all its steps (F5).
+    Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
+    """
+    rows = _window_rows(current.num_steps, neuron).to(slack.device)
+    kept = torch.ones(rows.shape[:2], dtype=torch.bool, device=slack.device).triu().flatten()
+    box = current.combine(rows.flatten(0, 1)[kept])
+    weights = _window_rows(current.num_steps, neuron, scaled=False).to(slack.device).flatten(0, 1)[kept].sum(1)
+    widening = slack * weights.reshape(-1, *([1] * slack.dim()))
+    shape = (current.num_steps**2, *box.lower.shape[1:])
+    lower, upper = box.lower.new_zeros(shape), box.lower.new_zeros(shape)
+    lower[kept], upper[kept] = box.lower - widening, box.upper + widening
+    square = (current.num_steps, current.num_steps)
+    return lower.unflatten(0, square), upper.unflatten(0, square)
+
+
+def _window_rows(steps: int, neuron: LIF, scaled: bool = True) -> Tensor:
+    """Return row[τ, t−1, k−1] = λ^{t−k}·a[k] for τ < k ≤ t and 0 elsewhere, (T, T, T)."""
+    index = torch.arange(steps, dtype=torch.float64)
+    start, end, step = index[:, None, None], index[None, :, None], index[None, None, :]
+    inside = (step >= start) & (step <= end)
+    rows = torch.where(inside, neuron.dynamics.decay ** (end - step).clamp_min(0), 0.0)
+    scale = neuron.scale(steps)
+    return rows if scale is None or not scaled else rows * scale.detach().double().cpu()

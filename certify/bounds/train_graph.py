@@ -6,7 +6,12 @@ L ← λL + l[t], U ← λ·min(U, θ) + u[t]: the image of an interval under a 
 τ → t exists iff silence is possible before t and U reaches θ at t; segments use disjoint steps' currents, so
 for currents that are independent over time **the reachable trains are exactly the paths**, and min Σ_t A[t]s[t]
 is a shortest path. A subtracting reset starts from an interval instead of 0 (the join over the incoming edges):
-sound, no longer exact. Ties (v within `tie` of θ) count as both outcomes.
+sound, no longer exact.
+
+With `windows` (F5) the recursion also uses the box [CL, CU] of each window's weighted current: without spikes in
+(a, k), v[k] = λ^{k−a}·v[a] + Σ_{a<i≤k} λ^{k−i}·c[i], so L[k] ≥ λ^{k−a}·L[a] + CL[a,k] for every a ≥ τ, and U
+alike. Currents are then no longer independent over time, and the graph holds fewer trains than boxes alone admit.
+Ties (v within `tie` of θ) count as both outcomes.
 """
 
 import math
@@ -18,7 +23,7 @@ from torch import Tensor
 from ...models.dynamics import Dynamics
 from ...models.neurons import LIF
 from .box import Box
-from .membrane import Drive, drive
+from .membrane import Drive, drive, window_drive
 from .rounding import Rounding
 from .signals import Signal
 
@@ -68,13 +73,14 @@ class GraphTrains(Signal):
         return torch.where(self.ends.unsqueeze(1), length, math.inf).amin(0)
 
 
-def graph_trains(current: Signal, neuron: LIF, rounding: Rounding) -> GraphTrains:
-    """Return the graph of `neuron` for currents known step by step, independent over time."""
+def graph_trains(current: Signal, neuron: LIF, rounding: Rounding, windows: bool = False) -> GraphTrains:
+    """Return the graph of `neuron` for currents known step by step and, with `windows`, window by window."""
     drives = drive(current, neuron, rounding)
     states = _States.start(drives)
+    memory = _Memory(*window_drive(current, neuron, drives.slack)) if windows else None
     edges, certain, possible = [], [], []
     for t in range(len(drives.lower)):
-        edge = states.advance(t, drives, neuron.dynamics)
+        edge = states.advance(t, drives, neuron.dynamics, memory)
         edges.append(edge)
         possible.append(states.alive[t + 1].clone())
         certain.append(~states.alive[: t + 1].any(0))
@@ -98,11 +104,16 @@ class _States:
         alive[0] = True
         return _States(low, low.clone(), alive)
 
-    def advance(self, t: int, drives: Drive, dynamics: Dynamics) -> Tensor:
+    def advance(self, t: int, drives: Drive, dynamics: Dynamics, memory: "_Memory | None") -> Tensor:
         """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
         low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
+        if memory is not None:
+            memory.keep(low, high)
         torch.add(drives.lower[t], low, alpha=dynamics.decay, out=low)
         torch.add(drives.upper[t], high, alpha=dynamics.decay, out=high)
+        if memory is not None:
+            memory.tighten(t, low, high, dynamics.decay)
+            alive &= low <= high
         edge = (high >= drives.perhaps).logical_and_(alive)
         self.alive[t + 1] = edge.any(0)
         if dynamics.reset != "zero":
@@ -120,3 +131,30 @@ class _States:
         reached = self.alive[t + 1]
         self.low[t + 1] = torch.where(reached, low, 0.0)
         self.high[t + 1] = torch.where(reached, high, 0.0)
+
+
+class _Memory:
+    """The potentials of earlier steps, and the windows that join them to the present one.
+
+    Attributes:
+        lower, upper: [a, k−1] holds the box of the weighted current of window (a, k], (T, T, batch, ...).
+        lows, highs: [a][τ] holds the potential at step a since the last spike at τ ≤ a.
+    """
+
+    def __init__(self, lower: Tensor, upper: Tensor) -> None:
+        self.lower, self.upper = lower, upper
+        self.lows: list[Tensor] = []
+        self.highs: list[Tensor] = []
+
+    def keep(self, low: Tensor, high: Tensor) -> None:
+        """Remember the potentials of the present step before it advances."""
+        self.lows.append(low.clone())
+        self.highs.append(high.clone())
+
+    def tighten(self, t: int, low: Tensor, high: Tensor, decay: float) -> None:
+        """Cut the potentials of step t + 1, in place, with each window that ends there."""
+        for a, (before_low, before_high) in enumerate(zip(self.lows, self.highs, strict=True)):
+            weight = decay ** (t + 1 - a)
+            part_low, part_high = low[: a + 1], high[: a + 1]
+            torch.maximum(part_low, torch.add(self.lower[a, t], before_low, alpha=weight), out=part_low)
+            torch.minimum(part_high, torch.add(self.upper[a, t], before_high, alpha=weight), out=part_high)

@@ -31,11 +31,12 @@ class BoundVerifier(Verifier):
 
     Args:
         name: how verdicts name it.
-        spikes: what it knows of a spiking layer's output.
+        stages: what it knows of a spiking layer's output, cheapest first; a later stage sees only the samples
+            that the ones before left open, and must never be looser.
     """
 
     name: str
-    spikes: SpikeBound
+    stages: tuple[SpikeBound, ...]
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return "verified" where the margin's bound is positive, "unknown" elsewhere."""
@@ -52,12 +53,19 @@ class BoundVerifier(Verifier):
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
     ) -> Tensor:
         """Return a lower bound of each sample's margin over the set, (batch,), float64."""
-        return margin_bounds(network, perturbation.enclosure(inputs), labels, self.spikes).amin(1)
+        lower = inputs.new_full((len(inputs),), -torch.inf, dtype=torch.float64)
+        for stage in self.stages:
+            left = (lower <= 0).nonzero().flatten()
+            if len(left) > 0:
+                box = perturbation.enclosure(inputs[left])
+                found = margin_bounds(network, box, labels[left], stage).amin(1)
+                lower[left] = lower[left].maximum(found)
+        return lower
 
     @torch.no_grad()
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
-        """Return bounds of each logit over the set."""
-        return logit_bounds(network, perturbation.enclosure(inputs), self.spikes)
+        """Return bounds of each logit over the set, by the tightest stage."""
+        return logit_bounds(network, perturbation.enclosure(inputs), self.stages[-1])
 
     def _verdict(self, margin: float, seconds: float) -> Verdict:
         if margin > 0:
