@@ -7,9 +7,10 @@ from .records import ModelRecord, Record
 from .rows import Point
 from .wording import epsilon_short
 
-WIDTH, HEIGHT = 470, 320
+WIDTH, HEIGHT = 500, 320
 LEFT, RIGHT, TOP, BOTTOM = 48, 326, 18, 272
 LABEL_SPACING = 15.0
+LABEL_LENGTH = 22
 TICK_SPACING = 38.0
 SHAPES = ("circle", "diamond", "triangle", "square")
 
@@ -85,12 +86,22 @@ def _series(model: ModelRecord, largest: float) -> list[Series]:
     for place, name in enumerate(model.attacks):
         counts = [point.robust[name] for point in points]
         marks = (_mark(0.0, largest, clean, points[0].samples), *_marks(points, counts, largest))
-        series.append(Series(f"attack{place % 3}", SHAPES[-1 - place % 4], f"robust: {name}", marks[-1].y, marks))
+        series.append(
+            Series(f"attack{place % 3}", SHAPES[-1 - place % 4], _label("robust", name), marks[-1].y, marks)
+        )
     for place, name in enumerate(model.verifiers):
         counts = [point.certified[name] for point in points]
         marks = _marks(points, counts, largest)
-        series.append(Series(f"verifier{place % 4}", SHAPES[place % 4], f"proved: {name}", marks[-1].y, marks))
+        series.append(
+            Series(f"verifier{place % 4}", SHAPES[place % 4], _label("proved", name), marks[-1].y, marks)
+        )
     return series
+
+
+def _label(kind: str, name: str) -> str:
+    """Return a direct label that fits beside the plot; the marks' titles hold all of a longer one."""
+    text = f"{kind}: {name}"
+    return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 1]}…"
 
 
 def _marks(points: Sequence[Point], counts: Sequence[int], largest: float) -> tuple[Mark, ...]:

@@ -96,19 +96,26 @@ def steps(models: Sequence[ModelRecord]) -> str:
 
 def verdict(record: Record) -> str:
     """Return the whole result at the record's focus ε in one sentence."""
-    threat, samples = record.threat, record.data.samples
+    threat = record.threat
     limits = f"inputs within [{threat.lower:g}, {threat.upper:g}]"
     where = f"{NORM_SIGNS[threat.norm]} ({limits}, {steps(record.models)})"
     first, *others = record.models
-    point = first.at(record.focus)
     text = (
-        f"For every perturbation up to ε = {epsilon_text(record.focus)} in {where}, {first.name} provably "
-        f"keeps the class of {share(point.certified_by_any, samples)} {_of_samples(record)}; {_rest(point)}"
+        f"For every perturbation up to ε = {epsilon_text(record.focus)} in {where}, {_first_part(record, first)}"
     )
     for model in others:
         point = model.at(record.focus)
-        text += f"; {model.name}: {_counted(point.certified_by_any, samples)} proved, {_rest(point)}"
+        text += f"; {model.name}: {_counted(point.certified_by_any, point.samples)} proved, {_rest(point)}"
     return f"{text}."
+
+
+def _first_part(record: Record, model: ModelRecord) -> str:
+    point, samples = model.at(record.focus), record.data.samples
+    if not model.verifiers:
+        broken = f"{share(point.falsified, samples)} {_of_samples(record)} are broken"
+        return f"nothing is proved for {model.name}, as no verifier was run; {broken}"
+    proved = share(point.certified_by_any, samples)
+    return f"{model.name} provably keeps the class of {proved} {_of_samples(record)}; {_rest(point)}"
 
 
 def _rest(point: Point) -> str:

@@ -1,0 +1,175 @@
+"""What the files say: self-contained, escaped, complete, the same each time."""
+
+import base64
+import csv
+import io
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from spikecert.reports import RENDERERS, render
+from spikecert.reports.figures import BOTTOM, LABEL_SPACING, TOP, panels
+from spikecert.reports.html_page import to_html
+from spikecert.reports.markdown import to_markdown
+from spikecert.reports.pictures import picture
+from spikecert.reports.samples_csv import COLUMNS, to_csv
+from spikecert.reports.wording import GAINS_CAPTION, epsilon_text, gain_text, norm_ends, verdict
+
+EVIL = "<script>alert(1)</script>\"'&|`=cmd"
+
+
+class Page(HTMLParser):
+    """Collects tags with attributes, and checks that tags close in order."""
+
+    VOID = ("meta", "img", "br", "link", "input", "hr")
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.mark.parametrize("suffix", sorted(RENDERERS))
+def test_the_same_record_gives_the_same_bytes(handmade, tmp_path, suffix):
+    first = render(handmade("a", "b"), tmp_path / f"one{suffix}").read_bytes()
+    assert first == render(handmade("a", "b"), tmp_path / f"two{suffix}").read_bytes()
+    assert first
+
+
+def test_an_unknown_suffix_is_refused(handmade, tmp_path):
+    with pytest.raises(ValueError, match=r"path: got 'report.pdf', expected a name that ends in \.html, \.md"):
+        render(handmade(), tmp_path / "report.pdf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_html_asks_for_nothing(handmade):
+    text = to_html(handmade("a", "b"))
+    page = Page(text)
+    assert not page.open
+    assert not page.all("script")
+    assert not page.all("link")
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.all("img"))
+    assert not re.search(r"https?:|@import|(?:src|href)=\"(?!data:)", text)
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
+
+
+def test_html_escapes_all_that_comes_from_a_record(handmade):
+    found = handmade(EVIL, title=EVIL, command=EVIL, seeds={EVIL: 0}, settings={EVIL: EVIL})
+    text = to_html(found)
+    assert "<script" not in text
+    assert "alert(1)" in text
+    assert not Page(text).all("script")
+
+
+def test_html_has_one_described_figure_per_model(handmade):
+    page = Page(to_html(handmade("a", "b")))
+    figures = page.all("svg")
+    assert len(figures) == 2
+    assert all(figure["role"] == "img" and figure["aria-labelledby"] for figure in figures)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for figure in figures:
+        assert all(name in ids for name in figure["aria-labelledby"].split())
+
+
+def test_html_draws_each_method_and_the_band(handmade):
+    text = to_html(handmade())
+    for label in ("clean", "robust: ensemble", "proved: interval", "proved: trains"):
+        assert f">{label}</text>" in text
+    assert text.count('class="band"') == 1
+
+
+def test_html_says_what_must_be_said(handmade):
+    text = to_html(handmade())
+    for needed in (
+        GAINS_CAPTION,
+        "T = 8",
+        "10 samples",
+        "8/255 = 0.03137",
+        "ℓ∞",
+        "ab" * 32,
+        "spikecert demo --seed 0",
+    ):
+        assert needed in text.replace("\u00a0", " ")
+    assert handmade().fingerprint in text
+
+
+def test_html_tables_have_scopes(handmade):
+    assert all("scope" in head for head in Page(to_html(handmade())).all("th"))
+
+
+def test_verdict_sentence_by_hand(handmade):
+    assert verdict(handmade("A", "B")) == (
+        "For every perturbation up to ε = 4/255 = 0.01569 in ℓ∞ (inputs within [0, 1], T = 8), A provably keeps "
+        "the class of 6 of 10 (60.0 %) test samples of digits; 2 (20.0 %) broken, 2 (20.0 %) undecided; "
+        "B: 6 (60.0 %) proved, 2 (20.0 %) broken, 2 (20.0 %) undecided."
+    )
+
+
+def test_labels_do_not_overlap_and_stay_inside(handmade):
+    for panel in panels(handmade()):
+        places = sorted(line.label_y for line in panel.series)
+        assert all(after - before >= LABEL_SPACING - 1e-9 for before, after in pairwise(places))
+        assert places[-1] <= BOTTOM
+        assert places[0] >= TOP - LABEL_SPACING
+
+
+def test_marks_lie_where_the_numbers_are(handmade):
+    (panel,) = panels(handmade())
+    trains = next(line for line in panel.series if line.label == "proved: trains")
+    heights = [(BOTTOM - mark.y) / (BOTTOM - TOP) for mark in trains.marks]
+    assert heights == pytest.approx([0.8, 0.6, 0.3])
+
+
+def test_markdown_holds_numbers_and_escapes(handmade):
+    text = to_markdown(handmade(EVIL))
+    assert "| 4/255 = 0.01569 | 90.0 % | 80.0 % | 30.0 % | 60.0 % | 20.0 % | 20.0 % |" in text
+    assert GAINS_CAPTION in text
+    assert "<script" not in text
+    assert "\\|" in text
+
+
+def test_csv_has_one_line_per_finding(handmade):
+    found = handmade("a", "b")
+    lines = list(csv.DictReader(io.StringIO(to_csv(found))))
+    assert tuple(lines[0]) == COLUMNS
+    assert len(lines) == 2 * 10 * 3 * 3
+    verified = [line for line in lines if line["method"] == "trains" and line["result"] == "verified"]
+    assert len(verified) == 2 * (8 + 6 + 3)
+    assert {float(line["epsilon"]) for line in lines} == set(found.threat.epsilons)
+
+
+def test_csv_never_starts_a_formula(handmade):
+    lines = list(csv.DictReader(io.StringIO(to_csv(handmade("=cmd|' /C calc'!A0")))))
+    assert lines[0]["model"].startswith("'=")
+
+
+def test_picture_is_a_png_of_the_right_size():
+    source = picture([0.0, 0.5, 1.0, 0.25], (4,), 0.0, 1.0)
+    assert source is not None
+    content = base64.b64decode(source.removeprefix("data:image/png;base64,"))
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert content[16:24] == bytes([0, 0, 0, 2, 0, 0, 0, 2])
+    assert picture([0.0] * 12, (3, 2, 2), 0.0, 1.0) is not None
+    assert picture([0.0] * 6, (6,), 0.0, 1.0) is None
+
+
+def test_numbers_for_people():
+    assert epsilon_text(8 / 255) == "8/255 = 0.03137"
+    assert epsilon_text(0.03) == "0.03"
+    assert gain_text(None) == "none finite"
+    assert gain_text(1.00001) == "1.0001"
+    assert norm_ends((1.99999, 2.00001)) == ("1.9999", "2.0001")
