@@ -1,5 +1,123 @@
-"""spikecert: how far a spiking neural network can be trusted, with proof."""
+"""spikecert: how far a spiking neural network can be trusted, with proof.
 
-from .models import *  # noqa: F403
+Names are imported on first use, so that `import spikecert` and the command line start at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .analysis import GainReport, gain, mppd, neuron_gain
+    from .certify import (
+        L2,
+        AttackResult,
+        LInf,
+        LogitBounds,
+        SoundnessError,
+        Verdict,
+        attack,
+        bounds,
+        reconcile,
+        verify,
+    )
+    from .models import (
+        DLIF,
+        LIF,
+        Arctan,
+        Dynamics,
+        Residual,
+        Sigmoid,
+        SpikingNetwork,
+        Surrogate,
+        Trace,
+        Triangle,
+        architecture,
+        load,
+        mlp,
+        network_hash,
+        save,
+    )
+    from .reports import Record, load_record, measure, record, render
+    from .training import (
+        MSMPPD,
+        CrossEntropy,
+        GaussianNoise,
+        SingleStep,
+        TrainingRun,
+        dataset,
+        fit,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "DLIF",
+    "L2",
+    "LIF",
+    "MSMPPD",
+    "Arctan",
+    "AttackResult",
+    "CrossEntropy",
+    "Dynamics",
+    "GainReport",
+    "GaussianNoise",
+    "LInf",
+    "LogitBounds",
+    "Record",
+    "Residual",
+    "Sigmoid",
+    "SingleStep",
+    "SoundnessError",
+    "SpikingNetwork",
+    "Surrogate",
+    "Trace",
+    "TrainingRun",
+    "Triangle",
+    "Verdict",
+    "__version__",
+    "architecture",
+    "attack",
+    "bounds",
+    "dataset",
+    "fit",
+    "gain",
+    "load",
+    "load_record",
+    "measure",
+    "mlp",
+    "mppd",
+    "network_hash",
+    "neuron_gain",
+    "reconcile",
+    "record",
+    "render",
+    "save",
+    "verify",
+]
+
+_FOLDERS = {
+    "analysis": ("GainReport", "gain", "mppd", "neuron_gain"),
+    "certify": (
+        *("L2", "AttackResult", "LInf", "LogitBounds", "SoundnessError", "Verdict"),
+        *("attack", "bounds", "reconcile", "verify"),
+    ),
+    "models": (
+        *("DLIF", "LIF", "Arctan", "Dynamics", "Residual", "Sigmoid", "SpikingNetwork", "Surrogate"),
+        *("Trace", "Triangle", "architecture", "load", "mlp", "network_hash", "save"),
+    ),
+    "reports": ("Record", "load_record", "measure", "record", "render"),
+    "training": (*("MSMPPD", "CrossEntropy", "GaussianNoise", "SingleStep", "TrainingRun", "dataset", "fit"),),
+}
+_HOMES = {name: folder for folder, names in _FOLDERS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _FOLDERS:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,1 +1,1 @@
-"""To be filled."""
+"""The commands of the command line, one a file."""

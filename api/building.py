@@ -1,0 +1,95 @@
+"""Networks, objectives and records out of what a user typed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from spikecert.models import DLIF, LIF, SpikingNetwork, architecture
+from spikecert.models.validation import check_choice
+from spikecert.reports import Data, Plan, Record, Threat, Training, measure, record, render
+from spikecert.training import MSMPPD, CrossEntropy, GaussianNoise, Objective, SingleStep
+
+if TYPE_CHECKING:
+    from spikecert.analysis import GainReport
+    from spikecert.training import Dataset, Split
+
+    from .progress import Bars
+
+NEURONS = ("lif", "dlif")
+OBJECTIVES = ("ms-mppd", "cross-entropy")
+NOISES = {"single-step": SingleStep, "gaussian": GaussianNoise}
+FILES = ("record.json", "report.html", "report.md", "samples.csv")
+
+
+def neuron(kind: str, num_steps: int, decay: float, threshold: float, reset: str) -> LIF:
+    """Return a template neuron."""
+    check_choice("neuron", kind, NEURONS)
+    constants = {"decay": decay, "threshold": threshold, "reset": reset}
+    return DLIF(num_steps, **constants) if kind == "dlif" else LIF(**constants)
+
+
+def fresh_network(text: str, data: "Dataset", num_steps: int, template: LIF, seed: int) -> SpikingNetwork:
+    """Return an untrained network whose weights depend on `seed` alone; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return architecture(text, data.shape, data.classes, num_steps, template)
+
+
+def objective(name: str, rho: float, noise: str, size: float) -> Objective:
+    """Return a training objective; `noise` and `size` are those of the perturbed copy in "ms-mppd"."""
+    check_choice("objective", name, OBJECTIVES)
+    check_choice("noise", noise, NOISES)
+    return CrossEntropy() if name == "cross-entropy" else MSMPPD(rho=rho, perturbation=NOISES[noise](size))
+
+
+def described(data: "Dataset", samples: "Split") -> Data:
+    """Return the samples as a part of a record."""
+    return Data(
+        name=data.name,
+        split="test",
+        samples=len(samples),
+        classes=data.classes,
+        shape=tuple(samples.inputs.shape[1:]),
+    )
+
+
+def single(
+    name: str,
+    network: SpikingNetwork,
+    data: "Dataset",
+    samples: "Split",
+    plan: Plan,
+    *,
+    command: str,
+    bars: "Bars",
+    gains: "GainReport | None" = None,
+    training: Training | None = None,
+) -> Record:
+    """Measure one network and return the record."""
+    found = measure(
+        name, network, samples.inputs, samples.labels, plan, training=training, gains=gains, progress=bars
+    )
+    settings = {"timeout": plan.timeout}
+    return record(
+        [found],
+        described(data, samples),
+        plan.threat,
+        title=f"{name} on {data.name}",
+        command=command,
+        seeds={"seed": plan.seed},
+        settings=settings,
+        focus=plan.threat.epsilons[-1],
+        device=str(network.device),
+    )
+
+
+def threat(norm: str, epsilons: tuple[float, ...]) -> Threat:
+    """Return a threat model over inputs in [0, 1]."""
+    check_choice("norm", norm, ("linf", "l2"))
+    return Threat(norm=norm, lower=0.0, upper=1.0, epsilons=epsilons)  # type: ignore[arg-type]
+
+
+def write_all(found: Record, folder: Path) -> list[Path]:
+    """Write the record in every format to `folder` and return the paths."""
+    return [render(found, folder / name) for name in FILES]

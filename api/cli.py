@@ -1,0 +1,93 @@
+"""The command line: one table of commands, one place where errors become one line and an exit status."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from . import __version__
+from .commands import attack, certify, demo, gains, report, theorems, train
+from .output import say
+
+EXAMPLES = """Examples:
+
+  spikecert demo --out runs/demo
+
+  spikecert train --data digits --network mlp:64 --rho 1 --out runs/mine
+
+  spikecert gains runs/mine/network.safetensors
+
+  spikecert attack runs/mine/network.safetensors --epsilon 4/255,8/255
+
+  spikecert certify runs/mine/network.safetensors --require-certified 0.9
+
+  spikecert report runs/mine/record.json --out runs/mine/report.html
+
+Exit status: 0 done; 1 falsified, or below --require-certified; 2 bad usage or input; 3 a proof and a
+counterexample contradict each other (a bug: please report it); 130 interrupted."""
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "demo": demo.demo,
+    "train": train.train,
+    "gains": gains.gains,
+    "attack": attack.attack,
+    "certify": certify.certify,
+    "report": report.report,
+    "theorems": theorems.theorems,
+}
+
+app = typer.Typer(
+    name="spikecert", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=EXAMPLES
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's own, wherever typer keeps it
+BAD_INPUT = (ValueError, TypeError, FloatingPointError, OverflowError, OSError)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spikecert {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Stability analysis and robustness certification of spiking neural networks."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(arguments, prog_name="spikecert", standalone_mode=False)
+    except UsageError as error:
+        return _fail(error.format_message(), 2)  # type: ignore[attr-defined]
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("interrupted; what was finished is kept", 130)
+    except BAD_INPUT as error:
+        return _fail(_told(error), 2)
+    except RuntimeError as error:
+        if type(error).__name__ != "SoundnessError":
+            raise
+        return _fail(f"UNSOUND, please report: {error}. No result of this run may be used.", 3)
+    return status if isinstance(status, int) else 0
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _fail(message: str, status: int) -> int:
+    say(f"spikecert: {' '.join(message.split())}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

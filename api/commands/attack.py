@@ -1,0 +1,85 @@
+"""`spikecert attack`: what attacks leave of a network's accuracy."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..output import say, show, table
+from ..progress import Bars
+from .options import (
+    Data,
+    Device,
+    Epsilons,
+    Json,
+    Model,
+    Norm,
+    Out,
+    Root,
+    Samples,
+    Seed,
+    epsilons,
+    fitting,
+    repeated,
+)
+
+if TYPE_CHECKING:
+    from spikecert.reports import Record
+
+
+def attack(
+    model: Model,
+    data: Data = "digits",
+    root: Root = None,
+    samples: Samples = None,
+    epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
+    norm: Norm = "linf",
+    method: Annotated[
+        list[str], typer.Option("--method", help="fgsm, pgd, gaussian or ensemble; repeat it for several.")
+    ] = ["ensemble"],  # noqa: B006
+    seed: Seed = 0,
+    device: Device = "cpu",
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Attack a network: robust accuracy under each named attack, an upper bound of the true one."""
+    from spikecert import building
+    from spikecert.models import load
+    from spikecert.reports import Plan
+    from spikecert.training import dataset
+
+    threat = building.threat(norm, epsilons(epsilon))
+    network = load(model)
+    source = dataset(data, root)
+    chosen = fitting(network, source, samples, device)
+    plan = Plan(threat, tuple(dict.fromkeys(method)), (), seed=seed)
+    command = f"spikecert attack {shlex.quote(model.name)} " + repeated(epsilon, norm, data, samples, seed)
+    command += "".join(f" --method {shlex.quote(name)}" for name in plan.attacks)
+    with Bars() as bars:
+        found = building.single(model.stem, network, source, chosen, plan, command=command, bars=bars)
+    if out is not None:
+        for path in building.write_all(found, out):
+            say(f"wrote {path}")
+    show(found.to_json() if as_json else summary(found))
+    return 0
+
+
+def summary(found: "Record") -> str:
+    """Return the accuracies of a record as a table of text."""
+    from spikecert.reports.wording import conditions, epsilon_text, percent
+
+    lines = [conditions(found)]
+    for model in found.models:
+        heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
+        heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken"]
+        rows = [
+            [
+                epsilon_text(point.epsilon),
+                *(percent(count, point.samples) for count in (point.clean, *point.robust.values())),
+                *(percent(count, point.samples) for count in point.certified.values()),
+                *(percent(count, point.samples) for count in (point.undecided, point.falsified)),
+            ]
+            for point in model.points
+        ]
+        lines += ["", model.name, table(heads, rows)]
+    return "\n".join(lines)

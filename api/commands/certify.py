@@ -1,0 +1,74 @@
+"""`spikecert certify`: proofs for each sample, and an exit status that a pipeline can act on."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..output import say, show
+from ..progress import Bars
+from . import options
+from .attack import summary
+from .options import Data, Device, Epsilons, Json, Model, Norm, Out, Root, Samples, Seed, epsilons, fitting
+
+if TYPE_CHECKING:
+    from spikecert.reports import Record
+
+
+def certify(
+    model: Model,
+    data: Data = "digits",
+    root: Root = None,
+    samples: Samples = None,
+    epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
+    norm: Norm = "linf",
+    verifier: Annotated[str, typer.Option(help="interval, trains or auto.")] = "auto",
+    timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")] = None,
+    require_certified: Annotated[
+        str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Certify a network: which samples provably keep their class.
+
+    Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
+    any ε.
+    """
+    from spikecert import building
+    from spikecert.models import load
+    from spikecert.reports import Plan
+    from spikecert.training import dataset
+
+    bar = None if require_certified is None else options.share(require_certified, "require-certified")
+    threat = building.threat(norm, epsilons(epsilon))
+    network = load(model)
+    source = dataset(data, root)
+    chosen = fitting(network, source, samples, device)
+    plan = Plan(threat, (), (verifier,), timeout, seed)
+    command = f"spikecert certify {shlex.quote(model.name)} " + options.repeated(
+        epsilon, norm, data, samples, seed
+    )
+    command += f" --verifier {verifier}" + ("" if timeout is None else f" --timeout {timeout:g}")
+    with Bars() as bars:
+        found = building.single(model.stem, network, source, chosen, plan, command=command, bars=bars)
+    if out is not None:
+        for path in building.write_all(found, out):
+            say(f"wrote {path}")
+    show(found.to_json() if as_json else summary(found))
+    return _status(found, bar)
+
+
+def _status(found: "Record", bar: float | None) -> int:
+    """Return 1 if the record does not meet the bar, and say at which ε."""
+    points = found.models[0].points
+    if bar is None:
+        return int(any(point.falsified for point in points))
+    worst = min(points, key=lambda point: point.certified_by_any)
+    reached = worst.certified_by_any / worst.samples
+    if reached >= bar:
+        return 0
+    say(f"certified share {reached:.4f} at ε = {worst.epsilon:g} is below the required {bar:g}")
+    return 1

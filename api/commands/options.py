@@ -1,0 +1,98 @@
+"""Options that several commands share, and how their texts become values."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from spikecert.models import SpikingNetwork
+    from spikecert.training import Dataset, Split
+
+
+def number(text: str, name: str = "number") -> float:
+    """Return the value of "0.03" or "8/255".
+
+    >>> number("8/255") == 8 / 255
+    True
+    """
+    above, slash, below = text.strip().partition("/")
+    try:
+        value = float(above) / float(below) if slash else float(above)
+    except (ValueError, ZeroDivisionError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: got {text!r}, expected a number or a fraction such as 8/255")
+    return value
+
+
+def epsilons(texts: Sequence[str]) -> tuple[float, ...]:
+    """Return the ε that the options name, rising, each once: "--epsilon 0.01,0.02 --epsilon 8/255"."""
+    values = {number(part, "epsilon") for text in texts for part in text.split(",")}
+    if not values or min(values) <= 0:
+        raise ValueError(f"epsilon: got {', '.join(texts) or 'nothing'}, expected numbers above 0")
+    return tuple(sorted(values))
+
+
+def share(text: str, name: str) -> float:
+    """Return a share in [0, 1]."""
+    value = number(text, name)
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name}: got {text!r}, expected a share from 0 to 1")
+    return value
+
+
+def first(split: "Split", samples: int | None) -> "Split":
+    """Return the first samples of a split; all for None."""
+    import torch
+
+    if samples is None:
+        return split
+    if samples > len(split):
+        raise ValueError(f"samples: got {samples}, expected at most the split's {len(split)}")
+    return split.take(torch.arange(samples))
+
+
+def fitting(network: "SpikingNetwork", data: "Dataset", samples: int | None, device: str) -> "Split":
+    """Return test samples in the network's dtype and on its device, and move the network there."""
+    from spikecert.training import Split
+
+    chosen = first(data.test, samples)
+    network.to(checked_device(device))
+    return Split(chosen.inputs.to(network.device, network.dtype), chosen.labels.to(network.device))
+
+
+def checked_device(device: str) -> str:
+    """Return `device` if torch can use it."""
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device: got {device!r}, which torch can't use here: {reason}") from error
+    return device
+
+
+def repeated(epsilon: Sequence[str], norm: str, data: str, samples: int | None, seed: int) -> str:
+    """Return the common options as text, for the command that a report tells to repeat."""
+    counted = "" if samples is None else f" --samples {samples}"
+    joined = shlex.quote(",".join(epsilon))
+    return f"--epsilon {joined} --norm {norm} --data {data}{counted} --seed {seed}"
+
+
+Model = Annotated[Path, typer.Argument(help="A network file as written by `train`.", metavar="MODEL")]
+Data = Annotated[str, typer.Option("--data", help="digits, fashion-mnist, mnist, cifar10 or cifar100.")]
+Root = Annotated[Path | None, typer.Option("--root", help="The folder of the data set's files.")]
+Samples = Annotated[int | None, typer.Option("--samples", min=1, help="First test samples; default: all.")]
+Epsilons = Annotated[
+    list[str], typer.Option("--epsilon", help="Perturbation size, such as 8/255; several: with commas.")
+]
+Norm = Annotated[str, typer.Option("--norm", help="linf or l2.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for record.json, report.html, samples.csv, …")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]

@@ -1,0 +1,30 @@
+"""`spikecert report`: one or several records as one report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..output import say, show
+
+
+def report(
+    records: Annotated[list[Path], typer.Argument(help="Records (JSON); several are put side by side.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A .html, .md, .csv or .json file; default: a summary here.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the (joined) record on standard output.")] = False,
+) -> int:
+    """Render records: HTML for people, Markdown for a pull request, CSV and JSON for programs."""
+    from spikecert.reports import join, load_record, render
+
+    from .attack import summary
+
+    found = join([load_record(path) for path in records])
+    if out is not None:
+        say(f"wrote {render(found, out)}")
+    if as_json:
+        show(found.to_json())
+    elif out is None:
+        show(summary(found))
+    return 0

@@ -1,0 +1,38 @@
+"""What commands write: results to standard output, messages to standard error."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def show(text: str) -> None:
+    """Write one result to standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
+def show_json(content: Any) -> None:
+    """Write JSON to standard output; NaN and inf are refused, as JSON has none."""
+    show(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
+
+
+def say(message: str) -> None:
+    """Write one message to standard error."""
+    sys.stderr.write(f"{message}\n")
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of text with aligned columns, the first to the left, the others to the right.
+
+    >>> print(table(("ε", "clean"), [("0.03", "97.0 %")]))
+    ε      clean
+    0.03  97.0 %
+    """
+    lines = [heads, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(_line(line, widths).rstrip() for line in lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first = cells[0].ljust(widths[0])
+    return "  ".join((first, *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))))

@@ -1,0 +1,170 @@
+"""The command line: exit status, one-line errors, JSON alone on standard output."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from spikecert import SoundnessError, __version__
+from spikecert.cli import COMMANDS
+from spikecert.commands.options import epsilons, number
+from spikecert.output import table
+from spikecert.reports import load_record, measuring
+
+SMALL = ("--samples", 6, "--epsilon", "1/255")
+
+
+def test_version_and_help(run):
+    assert run("--version").out == f"spikecert {__version__}\n"
+    helped = run("--help")
+    assert helped.status == 0
+    assert "Examples:" in helped.out
+    assert all(name in helped.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_each_command_has_help(run, command):
+    helped = run(command, "--help")
+    assert helped.status == 0
+    assert f"spikecert {command}" in helped.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nope",), "nope"),
+        (("certify",), "MODEL"),
+        (("certify", "MODEL", "--bad-option"), "--bad-option"),
+        (("certify", "/nowhere.safetensors"), "path: got /nowhere.safetensors"),
+        (("certify", "MODEL", "--epsilon", "x"), "epsilon: got 'x', expected a number or a fraction"),
+        (("certify", "MODEL", "--epsilon", "1/0"), "epsilon: got '1/0'"),
+        (("certify", "MODEL", "--epsilon", "nan"), "epsilon: got 'nan'"),
+        (("certify", "MODEL", "--epsilon", "-0.1"), "epsilon: got -0.1, expected numbers above 0"),
+        (("certify", "MODEL", "--norm", "l7"), "norm: got 'l7', expected one of linf, l2"),
+        (("certify", "MODEL", "--verifier", "magic"), "verifier: got 'magic'"),
+        (("certify", "MODEL", "--timeout", "-1", "--samples", "2"), "timeout: got -1.0"),
+        (("certify", "MODEL", "--samples", "0"), "samples"),
+        (("certify", "MODEL", "--samples", "301"), "samples: got 301, expected at most the split's 300"),
+        (("certify", "MODEL", "--require-certified", "2"), "require-certified: got '2', expected a share"),
+        (("certify", "MODEL", "--device", "abacus"), "device: got 'abacus'"),
+        (("certify", "MODEL", "--data", "cats"), "dataset: got 'cats'"),
+        (("certify", "FOREIGN", "--samples", "2"), "inputs: got features (64,), expected (3,)"),
+        (("attack", "MODEL", "--method", "hope", "--samples", "2"), "method: got 'hope'"),
+        (("train", "--out", "OUT", "--network", "cnn:3"), "architecture: got 'cnn:3'"),
+        (("train", "--out", "OUT", "--objective", "hope"), "objective: got 'hope'"),
+        (("train", "--out", "OUT", "--noise", "hope"), "noise: got 'hope'"),
+        (("train", "--out", "OUT", "--decay", "2"), "decay: got 2.0"),
+        (("train", "--out", "OUT", "--learning-rate", "-1"), "learning_rate: got -1.0"),
+        (("train", "--out", "MODEL", "--epochs", "1"), "network.safetensors"),
+        (("report", "/nowhere.json"), "record: got /nowhere.json"),
+        (("report", "MODEL"), "is no JSON file"),
+        (("gains", "/nowhere.safetensors"), "path: got /nowhere.safetensors"),
+        (("theorems", "hope"), "hope"),
+        (("demo", "--samples", "9999"), "samples"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(run, model, foreign, tmp_path, arguments, message):
+    places = {"MODEL": model, "FOREIGN": foreign, "OUT": tmp_path / "out"}
+    outcome = run(*(places.get(argument, argument) for argument in arguments))
+    assert outcome.status == 2
+    assert outcome.out == ""
+    assert outcome.err.startswith("spikecert: ")
+    assert outcome.err.count("\n") == 1
+    assert message in outcome.err
+
+
+def test_certify_prints_json_alone_and_the_status_is_about_falsified(run, model):
+    outcome = run("certify", model, *SMALL, "--verifier", "trains", "--json")
+    found = json.loads(outcome.out)
+    point = found["models"][0]["points"][0]
+    assert outcome.err == ""
+    assert found["threat"]["epsilons"] == [1 / 255]
+    assert point["samples"] == 6
+    assert outcome.status == int(point["falsified"] > 0)
+
+
+@pytest.mark.parametrize(("bar", "status"), [("0", 0), ("1", 1)])
+def test_required_share_decides_the_status(run, model, bar, status):
+    outcome = run("certify", model, *SMALL, "--verifier", "interval", "--require-certified", bar)
+    assert outcome.status == status
+    assert ("is below the required 1" in outcome.err) == (status == 1)
+    assert "certified (interval)" in outcome.out
+
+
+def test_attack_writes_every_format(run, model, tmp_path):
+    outcome = run("attack", model, *SMALL, "--method", "fgsm", "--method", "gaussian", "--out", tmp_path / "out")
+    assert outcome.status == 0
+    assert "robust (fgsm)  robust (gaussian)" in outcome.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "record.json",
+        "report.html",
+        "report.md",
+        "samples.csv",
+    ]
+    assert load_record(tmp_path / "out" / "record.json").models[0].attacks == ("fgsm", "gaussian")
+
+
+def test_report_joins_records(run, model, tmp_path):
+    for name in ("one", "two"):
+        run("attack", model, *SMALL, "--method", "fgsm", "--out", tmp_path / name)
+    records = [tmp_path / name / "record.json" for name in ("one", "two")]
+    outcome = run("report", *records, "--out", tmp_path / "both.html")
+    assert outcome.status == 0
+    assert (tmp_path / "both.html").read_text().count("<svg") == 2
+    joined = json.loads(run("report", *records, "--json").out)
+    assert [found["name"] for found in joined["models"]] == ["network (1)", "network (2)"]
+
+
+def test_train_saves_a_network_that_the_next_commands_read(run, tmp_path):
+    outcome = run("train", "--out", tmp_path, "--network", "mlp:4", "--epochs", 1, "--num-steps", 2, "--json")
+    told = json.loads(outcome.out)
+    assert outcome.status == 0
+    assert len(told["history"]) == 1
+    again = run("certify", told["network"], *SMALL, "--verifier", "interval", "--json")
+    assert json.loads(again.out)["models"][0]["architecture"]["sha256"] == told["sha256"]
+
+
+def test_gains_as_json(run, model):
+    assert json.loads(run("gains", model, "--json").out)
+
+
+def test_unsoundness_shouts_with_status_3(run, model, monkeypatch):
+    def broken(*arguments: object, **options: object) -> None:
+        raise SoundnessError("sample 3: trains verified it, pgd found a counterexample")
+
+    monkeypatch.setattr(measuring, "verify", broken)
+    outcome = run("certify", model, *SMALL)
+    assert outcome.status == 3
+    assert outcome.err.startswith("spikecert: UNSOUND, please report: sample 3")
+    assert outcome.out == ""
+
+
+def test_interrupt_is_one_line_with_status_130(run, model, monkeypatch):
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "verify", interrupted)
+    outcome = run("certify", model, *SMALL)
+    assert outcome.status == 130
+    assert outcome.err.count("\n") == 1
+
+
+def test_the_module_runs_as_a_program(model):
+    command = [sys.executable, "-m", "spikecert", "certify", str(model), "--epsilon", "oops"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.startswith("spikecert: epsilon: got 'oops'")
+
+
+@pytest.mark.parametrize(("text", "value"), [("8/255", 8 / 255), ("0.03", 0.03), (" 1e-2 ", 0.01)])
+def test_fractions_are_numbers(text, value):
+    assert number(text) == value
+
+
+def test_epsilons_rise_each_once():
+    assert epsilons(["0.3,0.1", "0.1", "1/5"]) == (0.1, 0.2, 0.3)
+
+
+def test_tables_align():
+    assert table(("a", "bb"), [("long", "1")]) == "a     bb\nlong   1"

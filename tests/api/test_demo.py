@@ -1,0 +1,40 @@
+"""The demo in its smallest form: all files, gains told, the same results again."""
+
+import pytest
+
+from spikecert import load
+from spikecert.reports import load_record
+
+ARGUMENTS = ("--epochs", 1, "--samples", 3, "--seed", 1)
+FILES = ("baseline.safetensors", "ms-mppd.safetensors", "record.json", "report.html", "report.md", "samples.csv")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+def test_demo_writes_everything_and_repeats_itself(run, folder):
+    outcome = run("demo", "--out", folder / "one", *ARGUMENTS)
+    assert outcome.status == 0
+    assert all((folder / "one" / name).is_file() for name in FILES)
+    assert "not a certificate of the spiking network" in outcome.out
+    assert "report.html" in outcome.err
+    first = load_record(folder / "one" / "record.json")
+    hashes = [model.architecture.sha256 for model in first.models]
+    for model, name in zip(first.models, ("ms-mppd", "baseline"), strict=True):
+        assert load(folder / "one" / f"{name}.safetensors").num_steps == model.architecture.num_steps == 8
+
+    run("demo", "--out", folder / "two", *ARGUMENTS)
+    second = load_record(folder / "two" / "record.json")
+    assert [model.architecture.sha256 for model in second.models] == hashes
+    assert second.fingerprint == first.fingerprint
+
+
+def test_demo_reuses_finished_training_only_for_the_same_settings(run, folder):
+    before = {path: path.stat().st_mtime_ns for path in (folder / "one" / "training").rglob("checkpoint*")}
+    assert len(before) == 2
+    run("demo", "--out", folder / "one", *ARGUMENTS)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    run("demo", "--out", folder / "one", "--epochs", 2, "--samples", 3, "--seed", 1)
+    assert len(list((folder / "one" / "training").rglob("checkpoint*"))) == 4

@@ -1,0 +1,46 @@
+"""What `import spikecert` gives, and what it costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spikecert
+
+HEAVY = ("torch", "cvxpy", "sympy", "matplotlib", "sklearn", "scipy")
+
+
+@pytest.mark.parametrize("name", spikecert.__all__)
+def test_each_public_name_is_there(name):
+    assert getattr(spikecert, name) is not None
+    assert name in dir(spikecert)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        spikecert.nonsense  # noqa: B018
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(spikecert.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    seen = {alias.name: node.module for node in imports for alias in node.names}
+    assert set(seen) == set(spikecert.__all__) - {"__version__"}
+    for name, folder in seen.items():
+        assert getattr(spikecert, name) is getattr(getattr(spikecert, str(folder)), name)
+
+
+def test_import_and_help_need_no_heavy_package():
+    code = f"import sys, spikecert, spikecert.cli; print([n for n in {HEAVY!r} if n in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_library_does_not_load_what_only_some_calls_need():
+    names = [name for name in HEAVY if name not in ("torch", "scipy")]
+    code = f"import sys; from spikecert import *; print([n for n in {names!r} if n in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
