@@ -65,6 +65,12 @@ class Ensemble(Attack):
     name: str = "ensemble"
     accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet, SpikeFlip)
 
+    def __post_init__(self) -> None:
+        for name, members in (("members", self.members), ("flips", self.flips)):
+            for member in members:
+                if not isinstance(member, Attack):
+                    raise TypeError(f"{name}: got {type(member).__name__}, expected attacks")
+
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield the worst inputs after each member, which starts from those of the members before."""
         members = self.flips if isinstance(target.perturbation, SpikeFlip) else self.members

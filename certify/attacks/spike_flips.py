@@ -55,7 +55,7 @@ class SpikeFlips(Attack):
         index, flips = target.everyone.nonzero().flatten(), torch.zeros_like(target.inputs).flatten(1) > 0
         budget = min(target.flips.count, flips.shape[1])
         sizes = [len(part) for part in torch.arange(budget).chunk(ROUNDS)]
-        for size in [*sizes, *([0] * self.swaps if budget else [])]:
+        for size in (*sizes, *[0] * self.swaps) if budget else ():
             search = _Round(target, view, index, LOSSES[self.loss], self.trials)
             if size:
                 flips[index], margins = search.grow(flips[index], size, generator)

@@ -53,8 +53,8 @@ class SpikeFlip(Perturbation):
         return Box(torch.zeros_like(exact), torch.ones_like(exact), exact, radius.to(inputs.device))
 
     def project(self, candidates: Tensor, inputs: Tensor) -> Tensor:
-        """Return the nearest allowed input: flip what changes by more than ½, the `count` greatest only."""
-        change = (candidates - inputs).abs().nan_to_num(0.0).flatten(1)
+        """Return the nearest allowed input: flip what moves over half of the way, the `count` furthest only."""
+        change = ((candidates - inputs) * (1.0 - 2.0 * inputs)).nan_to_num(0.0).flatten(1)
         greatest = change.topk(min(self.count, change.shape[1]), dim=1)
         flips = torch.zeros_like(change).scatter(1, greatest.indices, (greatest.values > 0.5).to(change.dtype))
         return flipped(inputs, flips.reshape(inputs.shape) > 0)

@@ -1,0 +1,161 @@
+"""What the searches do: exhaustive where they can be, stronger where they should be, square where they say so."""
+
+import itertools
+
+import pytest
+import torch
+
+from spikecert.certify import (
+    APGD,
+    L2,
+    PGD,
+    Attack,
+    Ensemble,
+    LInf,
+    PixelBox,
+    SpikeFlip,
+    SpikeFlips,
+    Square,
+    attack,
+)
+from spikecert.certify.attacks.apgd import _Schedule
+from spikecert.certify.attacks.base import Search, Target
+from spikecert.certify.attacks.patches import patches, signs
+from spikecert.certify.replay import margins
+from spikecert.models import LIF, SpikingNetwork, mlp
+
+from .conftest import Subject, random_subject
+
+
+def event_subject(seed: int) -> Subject:
+    """Return a random 3-5-3 network on events of 3 steps: 9 entries, few enough to enumerate."""
+    generator = torch.Generator().manual_seed(seed)
+    network = mlp((3, 5, 3), num_steps=3, neuron=LIF(decay=0.8), encoding="none").eval()
+    for parameter in network.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+    inputs = (torch.rand(6, 3, 3, generator=generator) > 0.5).float()
+    with torch.no_grad():
+        return Subject(network, inputs, network(inputs).argmax(1))
+
+
+def least_margins(network: SpikingNetwork, subject: Subject, count: int) -> torch.Tensor:
+    """Return the least margin over all inputs with at most `count` flips, by enumeration."""
+    size = subject.inputs[0].numel()
+    subsets = [set_ for k in range(count + 1) for set_ in itertools.combinations(range(size), k)]
+    flips = torch.zeros(len(subsets), size)
+    for row, chosen in enumerate(subsets):
+        flips[row, list(chosen)] = 1.0
+    moved = (subject.inputs.flatten(1)[:, None] - flips).abs().reshape(-1, *subject.inputs.shape[1:])
+    with torch.no_grad():
+        found = margins(network(moved), subject.labels.repeat_interleave(len(subsets)))
+    return found.reshape(len(subject.inputs), -1).amin(1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_flip_is_searched_exhaustively(seed: int) -> None:
+    subject = event_subject(seed)
+    result = attack(subject.network, subject.inputs, subject.labels, SpikeFlip(1), SpikeFlips(trials=9))
+    assert result.success.equal(least_margins(subject.network, subject, 1) <= 0)
+
+
+def test_more_flips_find_most_of_what_enumeration_finds() -> None:
+    found, possible = 0, 0
+    for seed in range(10):
+        subject = event_subject(seed)
+        result = attack(subject.network, subject.inputs, subject.labels, SpikeFlip(2), "ensemble-fast")
+        exact = least_margins(subject.network, subject, 2)
+        assert not bool((result.success & (exact > 0)).any())
+        assert bool((margins(result.logits, subject.labels) >= exact - 1e-6)[~result.success].all())
+        found, possible = found + int(result.success.sum()), possible + int((exact <= 0).sum())
+    assert possible >= 15
+    assert found >= 0.9 * possible
+
+
+def test_the_ensemble_leaves_no_more_than_its_members(digits: Subject) -> None:
+    inputs, labels, left = digits.inputs[:30], digits.labels[:30], {}
+    for name in ("pgd", "apgd-ce", "apgd-dlr", "gaussian", "ensemble-fast", "ensemble"):
+        left[name] = int((~attack(digits.network, inputs, labels, LInf(0.08), name).success).sum())
+    assert left["ensemble"] <= min(left.values())
+    assert left["ensemble-fast"] < left["gaussian"]
+
+
+class Careless(Attack):
+    """Proposes what no set allows."""
+
+    name = "careless"
+
+    def propose(self, target: Target, generator: torch.Generator) -> Search:
+        yield torch.full_like(target.inputs, torch.nan)
+        yield torch.full_like(target.inputs, torch.inf)
+        yield torch.full_like(target.inputs, 1e30)
+
+
+@pytest.mark.parametrize("perturbation", [LInf(0.2), L2(0.2), PixelBox(torch.full((12,), 0.1))])
+def test_the_base_class_trusts_no_attack(perturbation: LInf) -> None:
+    subject = random_subject()
+    result = attack(subject.network, subject.inputs, subject.labels, perturbation, Careless())
+    assert bool(perturbation.contains(result.inputs, subject.inputs).all())
+    with torch.no_grad():
+        assert torch.allclose(result.logits, subject.network(result.inputs))
+
+
+def test_a_fixed_feature_stays_fixed() -> None:
+    subject = random_subject()
+    radius = torch.full((12,), 0.3)
+    radius[::2] = 0.0
+    for method in (PGD(), APGD(steps=20), Square(queries=50)):
+        result = attack(subject.network, subject.inputs, subject.labels, PixelBox(radius), method)
+        assert result.inputs[:, ::2].equal(subject.inputs[:, ::2])
+        assert not result.inputs.equal(subject.inputs)
+
+
+def test_checkpoints_come_at_the_papers_shares_of_the_steps() -> None:
+    """w_j = ⌈p_j·N⌉, p_0 = 0, p_1 = .22, p_{j+1} = p_j + max(p_j − p_{j−1} − .03, .06) (Croce & Hein, 2020)."""
+    schedule, found = _Schedule.of(100), []
+    for step in range(1, 101):
+        if schedule.due():
+            found.append(step)
+            schedule.shorten()
+    assert found == [22, 41, 57, 70, 80, 87, 93, 99]
+
+
+def test_patches_of_an_image_are_squares_of_the_same_place_in_all_channels() -> None:
+    images = torch.zeros(20, 3, 9, 11)
+    mask = patches(images, 0.2, torch.Generator().manual_seed(0))
+    side = round((0.2 * 99) ** 0.5)
+    assert mask[:, :1].expand_as(mask).equal(mask)
+    for square in mask[:, 0]:
+        assert int(square.any(1).sum()) == int(square.any(0).sum()) == side
+        assert int(square.sum()) == side * side
+    assert len({tuple(square.flatten().tolist()) for square in mask[:, 0]}) > 5
+    assert signs(images, torch.Generator().manual_seed(0)).shape == (20, 3, 1, 1)
+
+
+def test_patches_of_features_are_sets_of_their_share() -> None:
+    mask = patches(torch.zeros(20, 10), 0.3, torch.Generator().manual_seed(0))
+    assert mask.sum(1).tolist() == [3] * 20
+    assert len({tuple(row.tolist()) for row in mask}) > 5
+
+
+def test_square_attacks_images() -> None:
+    """A convolution network is attacked through squares, in LInf and in L2."""
+    from torch import nn
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = SpikingNetwork(
+            nn.Conv2d(2, 4, 3), LIF(decay=0.9), nn.Flatten(), nn.Linear(4 * 16, 3), num_steps=4
+        ).eval()
+        images = torch.rand(12, 2, 6, 6)
+    with torch.no_grad():
+        labels = network(images).argmax(1)
+    for perturbation in (LInf(0.5), L2(4.0)):
+        result = attack(network, images, labels, perturbation, Square(queries=200))
+        assert bool(perturbation.contains(result.inputs, images).all())
+        assert int(result.success.sum()) > 0
+
+
+def test_an_ensemble_of_nothing_is_the_sample_itself() -> None:
+    subject = random_subject()
+    result = attack(subject.network, subject.inputs, subject.labels, LInf(0.1), Ensemble(members=()))
+    assert result.inputs.equal(subject.inputs)
