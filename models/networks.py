@@ -103,7 +103,9 @@ class SpikingNetwork(nn.Module):
             return self._last_potential(signal, record)
         split = _split(self.layers, self.readout)
         signal = run_layers(self.layers[:split], signal, self.num_steps, record)
-        mean = signal.mean(0, keepdim=True)  # an affine layer of the mean is the mean of the affine layer
+        # An affine layer of the mean is the mean of the affine layer. Summing first and dividing the small result
+        # keeps the gradient an expanded view, where mean() would write it out T times.
+        mean = signal.sum(0, keepdim=True) / len(signal)
         return run_layers(self.layers[split:], mean, self.num_steps, record).squeeze(0)
 
     def _last_potential(self, signal: Tensor, record: Callable[[Run], None] | None) -> Tensor:
@@ -129,10 +131,12 @@ def run_layers(
             branch = run_layers(layer.branch, signal, num_steps, record)
             signal = branch + run_layers(layer.shortcut, signal, num_steps, record)
         elif isinstance(layer, LIF):
-            run = layer.run(signal, num_steps)
-            if record is not None:
+            if record is None:
+                signal = layer(signal, num_steps)
+            else:
+                run = layer.run(signal, num_steps)
                 record(run)
-            signal = run.spikes
+                signal = run.spikes
         else:
             signal = apply_affine(layer, signal)
     return signal

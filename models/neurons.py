@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .dynamics import Dynamics, simulate
+from .dynamics import Dynamics, simulate, simulate_spikes
 from .surrogates import Surrogate, Triangle
 
 
@@ -59,7 +59,7 @@ class LIF(nn.Module):
 
     def forward(self, current: Tensor, num_steps: int) -> Tensor:
         """Return the spikes, (num_steps, batch, ...)."""
-        return self.run(current, num_steps).spikes
+        return simulate_spikes(current, self.scale(num_steps), self.dynamics, num_steps)
 
     def extra_repr(self) -> str:
         """Return the constants that distinguish this layer."""

@@ -25,6 +25,10 @@ class Surrogate(ABC):
     def derivative(self, distance: Tensor) -> Tensor:
         """Return h(distance), elementwise, with the shape of `distance`."""
 
+    def derivative_(self, distance: Tensor) -> Tensor:
+        """Return h(distance); it may overwrite `distance`, to save memory traffic."""
+        return self.derivative(distance)
+
     @property
     @abstractmethod
     def steepest(self) -> float:
@@ -43,7 +47,12 @@ class Triangle(Surrogate):
 
     def derivative(self, distance: Tensor) -> Tensor:
         """Return max(0, γ − |x|) / γ²."""
-        return torch.clamp(self.width - distance.abs(), min=0.0).div_(self.width**2)
+        return self.derivative_(distance.clone())
+
+    def derivative_(self, distance: Tensor) -> Tensor:
+        """Return max(0, γ − |x|) / γ², in the place of x."""
+        torch.sub(distance.new_tensor(self.width), distance.abs_(), out=distance).relu_()
+        return distance if self.width == 1.0 else distance.div_(self.width**2)
 
     @property
     def steepest(self) -> float:
