@@ -1,0 +1,124 @@
+"""The planes of a spike and of a reset enclose every pair (v, s), ties and rounding included."""
+
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from spikecert.certify.lirpa.relaxation import (
+    Ends,
+    Neuron,
+    best_slope,
+    line,
+    plane,
+    residue_ends,
+    spike_ends,
+    value_range,
+)
+from spikecert.models import Dynamics
+
+NUMBERS = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0]) | st.floats(-3.0, 3.0)
+SLOPES = st.sampled_from([0.0, 1.0, 0.9]) | st.floats(-20.0, 20.0)
+
+
+@st.composite
+def neurons(draw: st.DrawFn) -> Neuron:
+    reset = draw(st.sampled_from(["zero", "subtract", "none"]))
+    threshold = draw(st.sampled_from([1.0, 0.5]))
+    dynamics = Dynamics(draw(st.sampled_from([0.0, 0.5, 0.9, 1.0])), threshold, reset)
+    slack, tie = draw(st.sampled_from([0.0, 1e-6, 0.1])), draw(st.sampled_from([0.0, 1e-6, 0.05]))
+    return Neuron(dynamics, torch.tensor(slack).double(), threshold + tie, threshold - tie, 1e-12)
+
+
+def number(value: float) -> torch.Tensor:
+    return torch.tensor([value], dtype=torch.float64)
+
+
+def outcomes(neuron: Neuron, low: float, high: float) -> list[tuple[float, float, float, float]]:
+    """Return (z, s, v, λu) for many z in [low, high], each error of the run, and each outcome of a tie."""
+    slack, found = float(neuron.slack), []
+    decisive = [neuron.dynamics.threshold, neuron.surely, neuron.perhaps]
+    grid = [low + (high - low) * k / 16 for k in range(17)] + [min(max(v, low), high) for v in decisive]
+    for z in grid:
+        for v in (z, z - slack, z + slack, *(v for v in decisive if abs(v - z) <= slack)):
+            if v <= neuron.surely:
+                found.append((z, 0.0, v, kept(neuron.dynamics, v, 0.0)))
+            if v >= neuron.perhaps:
+                found.append((z, 1.0, v, kept(neuron.dynamics, v, 1.0)))
+    return found
+
+
+def kept(dynamics: Dynamics, v: float, s: float) -> float:
+    left = {"zero": v * (1 - s), "subtract": v - dynamics.threshold * s, "none": v}
+    return dynamics.decay * left[dynamics.reset]
+
+
+def test_every_outcome_of_a_tie_is_tried():
+    neuron = Neuron(Dynamics(0.9), torch.zeros(()), 1.0, 1.0, 0.0)
+    assert {(s, u) for _, s, _, u in outcomes(neuron, 1.0, 1.0)} == {(0.0, 0.9), (1.0, 0.0)}
+
+
+@given(neurons(), NUMBERS, NUMBERS, SLOPES)
+def test_lines_of_any_slope_enclose_the_spike(neuron: Neuron, one: float, other: float, slope: float):
+    low, high = min(one, other), max(one, other)
+    ends = spike_ends(number(low), number(high), neuron)
+    lower, upper = (line(ends, number(slope), neuron, sign) for sign in (1.0, -1.0))
+    assert float(lower.spike) == float(upper.spike) == 0.0
+    for z, s, _, _ in outcomes(neuron, low, high):
+        assert slope * z + float(lower.offset) <= s <= slope * z + float(upper.offset)
+
+
+@given(neurons(), NUMBERS, NUMBERS, SLOPES)
+def test_planes_of_any_slope_enclose_the_residue(neuron: Neuron, one: float, other: float, slope: float):
+    low, high = min(one, other), max(one, other)
+    ends = residue_ends(number(low), number(high), neuron)
+    lower, upper = (plane(ends, number(slope), neuron, sign) for sign in (1.0, -1.0))
+    for z, s, _, u in outcomes(neuron, low, high):
+        assert slope * z + float(lower.spike) * s + float(lower.offset) <= u
+        assert u <= slope * z + float(upper.spike) * s + float(upper.offset)
+
+
+@given(neurons(), NUMBERS, NUMBERS)
+def test_ranges_are_attained_and_enclose(neuron: Neuron, one: float, other: float):
+    low, high = min(one, other), max(one, other)
+    found = outcomes(neuron, low, high)
+    for ends, column in ((spike_ends, 1), (residue_ends, 3)):
+        least, greatest = value_range(ends(number(low), number(high), neuron))
+        values = [row[column] for row in found]
+        assert float(least) == pytest.approx(min(values), abs=1e-9)
+        assert float(greatest) == pytest.approx(max(values), abs=1e-9)
+
+
+@given(neurons(), NUMBERS, NUMBERS, st.floats(-5.0, 5.0), st.sampled_from([1.0, -1.0]))
+def test_no_slope_beats_the_best_one_at_the_middle(
+    neuron: Neuron, one: float, other: float, slope: float, sign: float
+):
+    low, high = min(one, other), max(one, other)
+    assume(high - low > 1e-6)
+    ends = spike_ends(number(low), number(high), neuron)
+    chosen = best_slope(ends, neuron, sign)
+    assert height(ends, chosen, neuron, sign) >= height(ends, number(slope), neuron, sign) - 1e-9
+
+
+def height(ends: Ends, slope: torch.Tensor, neuron: Neuron, sign: float) -> float:
+    found = line(ends, slope, neuron, sign)
+    return sign * float(found.slope * (ends.points[0] + ends.points[3]) / 2 + found.offset)
+
+
+def test_an_interval_below_at_and_above_the_threshold():
+    """Hand-computed: θ = 1, no slack. Ties count as both outcomes."""
+    neuron = Neuron(Dynamics(1.0), torch.zeros(()), 1.0, 1.0, 0.0)
+    low, high = torch.tensor([0.0, 1.0, 0.5, 1.5]), torch.tensor([0.5, 1.0, 1.0, 2.0])
+    assert value_range(spike_ends(low, high, neuron))[0].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert value_range(spike_ends(low, high, neuron))[1].tolist() == [0.0, 1.0, 1.0, 1.0]
+    assert value_range(residue_ends(low, high, neuron))[0].tolist() == [0.0, 0.0, 0.0, 0.0]
+    assert value_range(residue_ends(low, high, neuron))[1].tolist() == [0.5, 1.0, 1.0, 0.0]
+
+
+def test_planes_of_a_hard_reset_by_hand():
+    """θ = λ = 1 over [−1, 3], slope 1: v − 3s ≤ u ≤ v − s."""
+    neuron = Neuron(Dynamics(1.0), torch.zeros(()), 1.0, 1.0, 0.0)
+    ends = residue_ends(number(-1.0), number(3.0), neuron)
+    lower, upper = (plane(ends, number(1.0), neuron, sign) for sign in (1.0, -1.0))
+    assert (float(lower.spike), float(lower.offset)) == (-3.0, 0.0)
+    assert (float(upper.spike), float(upper.offset)) == (-1.0, 0.0)
