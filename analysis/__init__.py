@@ -6,19 +6,28 @@ from .neuron_gains import constant_gain, neuron_bias, neuron_gain
 from .norms import matrix_norm, operator_norm
 from .operators import layer_operators
 from .perturbations import Perturbation, mppd, trace_mppd
+from .storage import check_file, load_certificates, report_data, save_certificates
+from .theorems import Theorem, theorem, theorems
 
 __all__ = [
     "GainReport",
     "Interval",
     "LayerGain",
     "Perturbation",
+    "Theorem",
+    "check_file",
     "constant_gain",
     "gain",
     "layer_operators",
+    "load_certificates",
     "matrix_norm",
     "mppd",
     "neuron_bias",
     "neuron_gain",
     "operator_norm",
+    "report_data",
+    "save_certificates",
+    "theorem",
+    "theorems",
     "trace_mppd",
 ]

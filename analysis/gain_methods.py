@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from .neuron_gains import NORMS, neuron_gain
+from .lmi import BoundedRealCertificate, TimeVaryingCertificate, bounded_real, lif, time_varying
+from .neuron_gains import neuron_gain
 from .norms import matrix_norm
 
 GainMethod = Callable[[float, float, str, str, Sequence[float] | None], float]
@@ -58,6 +59,24 @@ def response_matrix(decay: float, horizon: int, input_scale: Sequence[float] | N
     return torch.where((scaled > 0) & (matrix != 1.0), above, scaled)
 
 
-METHODS: dict[str, GainMethod] = {"closed_form": closed_form, "svd": svd}
+def lmi(
+    decay: float, horizon: float, input_norm: str, output_norm: str, input_scale: Sequence[float] | None
+) -> float:
+    """Return the gain of `lmi_certificate`, which passed its check; other norms than ℓ2 in closed form."""
+    if (input_norm, output_norm) != ("l2", "l2") or (math.isinf(horizon) and decay >= 1.0):
+        return neuron_gain(decay, horizon, input_norm, output_norm, input_scale)
+    return lmi_certificate(decay, horizon, input_scale).gain
 
-__all__ = ["METHODS", "NORMS", "GainMethod", "closed_form", "response_matrix", "svd"]
+
+def lmi_certificate(
+    decay: float, horizon: float, input_scale: Sequence[float] | None
+) -> BoundedRealCertificate | TimeVaryingCertificate:
+    """Return a certificate of a neuron's ℓ2 gain: the bounded real lemma, or storages over T steps."""
+    if not math.isinf(horizon):
+        return time_varying(decay, (1.0,) * int(horizon) if input_scale is None else input_scale)
+    found = bounded_real(lif(decay))
+    assert isinstance(found, BoundedRealCertificate)
+    return found
+
+
+METHODS: dict[str, GainMethod] = {"closed_form": closed_form, "svd": svd, "lmi": lmi}

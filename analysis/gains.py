@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..models import LIF, SpikingNetwork
-from .gain_methods import METHODS
+from .gain_methods import METHODS, lmi_certificate
 from .intervals import Interval
+from .lmi import BoundedRealCertificate, TimeVaryingCertificate
 from .neuron_gains import check_horizon, check_norm, neuron_bias
 from .norms import operator_norm
 from .operators import LayerOperator, layer_operators
@@ -58,6 +59,8 @@ class GainReport:
         layers: one `LayerGain` a spiking layer, in execution order.
         readout: the norm of the affine layers behind the last neuron, or None where a neuron is last.
         input_norm, output_norm, horizon, method: what was asked for.
+        certificates: with method "lmi", one a layer, for `save_certificates`.
+        operators: what `check` proves the operator norms from.
         simplified: True: the gains are about ε, and about the spiking network only while its trains agree.
     """
 
@@ -67,6 +70,7 @@ class GainReport:
     output_norm: str
     horizon: float
     method: str
+    certificates: tuple[BoundedRealCertificate | TimeVaryingCertificate, ...] = field(default=(), repr=False)
     operators: tuple[LayerOperator, ...] = field(default=(), repr=False, compare=False)
     simplified: bool = True
 
@@ -79,7 +83,8 @@ class GainReport:
         Returns:
             True if every upper end is proven; False for a report that was changed.
         """
-        return all(self._layer_holds(k, layer) for k, layer in enumerate(self.layers))
+        layers = all(self._layer_holds(k, layer) for k, layer in enumerate(self.layers))
+        return layers and all(item.check() for item in self.certificates)
 
     def _layer_holds(self, index: int, layer: LayerGain) -> bool:
         proven = METHODS["closed_form"](
@@ -88,8 +93,9 @@ class GainReport:
         product = multiply_up(layer.operator_norm.upper, layer.neuron_gain)
         if not (layer.neuron_gain >= proven and layer.gain >= product and layer.bias >= 0.0):
             return False
-        fresh = operator_norm(self.operators[index], self.input_norm, self.output_norm)
-        return layer.operator_norm.upper >= fresh.lower and layer.operator_norm.upper >= fresh.upper
+        layers = [item for item in self.operators if item.neuron is not None]
+        fresh = operator_norm(layers[index], self.input_norm, self.output_norm)
+        return layer.operator_norm.upper >= fresh.upper
 
 
 def gain(
@@ -132,7 +138,11 @@ def gain(
     gains = [_layer_gain(item, input_norm, output_norm, steps, method) for item in layers]
     last = operators[-1]
     readout = operator_norm(last, input_norm, output_norm) if last.neuron is None else None
-    return GainReport(tuple(gains), readout, input_norm, output_norm, steps, method, operators)
+    wanted = method == "lmi" and (input_norm, output_norm) == ("l2", "l2")
+    found = tuple(
+        lmi_certificate(g.decay, steps, g.input_scale) for g in gains if wanted and math.isfinite(g.gain)
+    )
+    return GainReport(tuple(gains), readout, input_norm, output_norm, steps, method, found, operators)
 
 
 def _layer_gain(

@@ -1,0 +1,75 @@
+"""`spikecert theorems`: the theory, and a replay of its derivations."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..output import show, show_json
+from .options import Json
+
+if TYPE_CHECKING:
+    from spikecert.analysis.theorems import Counterexample, Proof, Theorem
+
+
+def theorems(
+    name: Annotated[
+        str | None, typer.Argument(help="One theorem, with its derivation; default: list all.")
+    ] = None,
+    as_json: Json = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
+) -> int:
+    """List the theorems, or show one; each derivation is replayed by sympy, step by step, before it is shown."""
+    from spikecert.analysis.theorems import theorem
+    from spikecert.analysis.theorems import theorems as everything
+
+    chosen = everything() if name is None else (theorem(name),)
+    results = [item.verify() for item in chosen]
+    if as_json:
+        show_json([_as_data(item, result) for item, result in zip(chosen, results, strict=True)])
+    elif latex:
+        show("\n\n".join(item.latex() for item in chosen))
+    elif name is None:
+        show("\n".join(_line(item, result) for item, result in zip(chosen, results, strict=True)))
+    else:
+        show(f"{chosen[0].text()}\n\n{_verdict(results[0])}")
+    return 0
+
+
+def _verdict(result: "Proof | Counterexample") -> str:
+    from spikecert.analysis.theorems import Proof
+
+    if isinstance(result, Proof):
+        return f"verified: {len(result.claims)} steps replayed"
+    ratio, claimed, inputs = result.ratio, result.claimed, ", ".join(map(str, result.inputs))
+    return f"refuted: λ = {result.decay}, T = {result.horizon}, w = ({inputs}): ‖ε‖²/‖w‖² = {ratio} > {claimed}"
+
+
+def _line(item: "Theorem", result: "Proof | Counterexample") -> str:
+    return f"{item.name:26} {item.title}\n{'':26} about: {item.about}; {_verdict(result)}"
+
+
+def _as_data(item: "Theorem", result: "Proof | Counterexample") -> dict[str, Any]:
+    from spikecert.analysis.theorems import Proof
+
+    data: dict[str, Any] = {
+        "name": item.name,
+        "title": item.title,
+        "statement": item.statement,
+        "assumptions": list(item.assumptions),
+        "about": item.about,
+        "formulas": {key: str(formula) for key, formula in item.formulas.items()},
+        "steps": [{"claim": step.claim, "formula": str(step.formula())} for step in item.steps],
+        "status": item.status,
+        "latex": item.latex(),
+    }
+    if not isinstance(result, Proof):
+        data["corrected"] = item.corrected
+        data["counterexample"] = {
+            "decay": str(result.decay),
+            "horizon": result.horizon,
+            "inputs": [str(value) for value in result.inputs],
+            "outputs": [str(value) for value in result.outputs],
+            "ratio": str(result.ratio),
+            "claimed": str(result.claimed),
+        }
+    return data

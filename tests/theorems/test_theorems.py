@@ -1,0 +1,128 @@
+"""Every theorem replays, a wrong step raises, the quoted claim is refuted, and formulas agree with the gains."""
+
+import dataclasses
+import math
+from fractions import Fraction
+
+import pytest
+import sympy as sp
+
+from spikecert.analysis import neuron_gain
+from spikecert.analysis.theorems import (
+    Counterexample,
+    Proof,
+    ProofError,
+    Theorem,
+    counterexample,
+    theorem,
+    theorems,
+)
+from spikecert.analysis.theorems.steps import AtLeast, Equal, Step, Tends
+from spikecert.analysis.theorems.symbols import T, lam
+
+NAMES = [item.name for item in theorems()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_derivation_replays(name: str) -> None:
+    item = theorem(name)
+    result = item.verify()
+    assert isinstance(result, Proof if item.status == "proved" else Counterexample)
+    if isinstance(result, Proof):
+        assert len(result.claims) == len(item.steps) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_step_matters(name: str) -> None:
+    """A step whose left side is off by one, or whose certificate is, must raise."""
+    item = theorem(name)
+    for index, step in enumerate(item.steps):
+        broken = (*item.steps[:index], wrong(step), *item.steps[index + 1 :])
+        with pytest.raises(ProofError, match="step does not hold"):
+            dataclasses.replace(item, steps=broken).verify()
+
+
+def wrong(step: Step) -> Step:
+    if isinstance(step, Tends):
+        return dataclasses.replace(step, value=step.value + 1)
+    assert isinstance(step, (Equal, AtLeast))
+    return dataclasses.replace(step, left=sp.sympify(step.left) + 1)
+
+
+def test_an_inequality_needs_a_nonnegative_certificate() -> None:
+    x = sp.Symbol("x", real=True)
+    with pytest.raises(ProofError):
+        AtLeast("x ≥ 0 for every real x", x, 0, x).check()
+    with pytest.raises(ProofError):
+        AtLeast("x² ≥ 1", x**2, 1, x**2 - 1).check()
+    AtLeast("x² + 1 ≥ 1", x**2 + 1, 1, x**2).check()
+
+
+def test_the_quoted_gain_is_refuted_and_the_corrected_one_stands_beside_it() -> None:
+    item = theorem("quoted-l2-gain")
+    found = item.verify()
+    assert isinstance(found, Counterexample)
+    assert (found.decay, found.horizon) == (Fraction(1, 2), 3)
+    assert found.ratio == Fraction(101, 48)
+    assert found.claimed == 2
+    assert found.check()
+    assert item.corrected is not None
+    assert isinstance(theorem(item.corrected).verify(), Proof)
+    assert not dataclasses.replace(found, claimed=Fraction(3)).check()
+    assert not dataclasses.replace(found, outputs=found.inputs).check()
+
+
+@pytest.mark.parametrize(("decay", "shortest"), [("1/2", 3), ("9/10", 6), ("99/100", 18)])
+def test_the_quoted_gain_breaks_first_at(decay: str, shortest: int) -> None:
+    value = Fraction(decay)
+    found = counterexample(value)
+    assert found is not None
+    assert found.horizon == shortest
+    assert counterexample(value, shortest - 1) is None
+    assert neuron_gain(float(value), shortest) > math.sqrt(1 / (1 - float(value)))
+    assert neuron_gain(float(value), shortest) <= 1 / (1 - float(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "norms"),
+    [("linf-gain", ("linf", "linf")), ("l1-gain", ("l1", "l1")), ("l2-linf-gain", ("l2", "linf"))],
+)
+def test_formulas_agree_with_the_numerical_gains(name: str, norms: tuple[str, str]) -> None:
+    formula = theorem(name).formulas["gain"]
+    for decay, steps in (("0.5", 8), ("0.99", 5)):
+        value = float(formula.args[1].subs({lam: sp.Rational(decay), T: steps}))  # type: ignore[arg-type]
+        assert neuron_gain(float(decay), steps, *norms) == pytest.approx(value, rel=1e-12)
+
+
+def test_the_characteristic_equation_gives_every_singular_value() -> None:
+    import numpy as np
+    from scipy.optimize import brentq
+
+    decay, steps = 0.8, 6
+    roots = [
+        brentq(
+            lambda x: math.sin((steps + 1) * x) - decay * math.sin(steps * x),
+            (i + 1e-9) * math.pi / (steps + 1),
+            (i + 1) * math.pi / (steps + 1),
+        )
+        for i in range(steps)
+    ]
+    matrix = np.array([[decay ** (r - c) if r >= c else 0.0 for c in range(steps)] for r in range(steps)])
+    values = [1 / math.sqrt(1 + decay**2 - 2 * decay * math.cos(root)) for root in roots]  # type: ignore[arg-type]
+    assert values == pytest.approx(np.linalg.svd(matrix, compute_uv=False))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_texts_are_complete(name: str) -> None:
+    item = theorem(name)
+    assert item.latex().count(r"\begin{") == item.latex().count(r"\end{") == 3
+    assert all(step.claim in item.text() for step in item.steps)
+    assert item.statement in item.text()
+    assert item.about in ("simplified", "exact")
+
+
+def test_names_are_unique_and_an_unknown_one_raises() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    assert all(isinstance(item, Theorem) for item in theorems())
+    with pytest.raises(ValueError, match=r"^name: got 'banach', expected one of perturbation-identity"):
+        theorem("banach")
