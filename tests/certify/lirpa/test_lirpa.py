@@ -143,12 +143,15 @@ class TestAgainstOwnBounds:
         best = Lirpa().margins(net, inputs, labels, LInf(0.03))
         assert torch.equal(best, torch.stack(parts).amax(0))
 
-    def test_inner_bounds_may_be_searched_too(self):
-        net, inputs, labels = small(width=16, count=4, steps=3)
-        arguments = (net, inputs, labels, LInf(0.03))
-        outer = Lirpa(method="alpha-crown").margins(*arguments)
-        both = Lirpa(method="alpha-crown", optimisation=Optimisation(inner=True)).margins(*arguments)
-        assert both.mean() > outer.mean()
+    @pytest.mark.parametrize("inner", [False, True])
+    def test_searching_starts_at_crown_and_stays_sound(self, inner: bool):
+        net, inputs, labels = small(width=12, count=4, steps=3)
+        search = Lirpa(method="alpha-crown", optimisation=Optimisation(iterations=4, inner=inner))
+        found = search.margins(net, inputs, labels, LInf(0.05))
+        start = Lirpa(method="crown").margins(net, inputs, labels, LInf(0.05))
+        assert bool((found >= start - 1e-9).all())
+        assert found.mean() > start.mean() + 1e-3
+        assert_holds(search, Case(net, inputs, labels, 0.05))
 
     def test_a_ball_is_used(self):
         net, inputs, labels = small(width=16)

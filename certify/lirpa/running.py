@@ -1,0 +1,147 @@
+"""Run auto_LiRPA on one batch: build the bounded module, choose a method, return the least of each row."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ..bounds.box import Box
+from .compat import load, working
+from .slack import Slacks, slacks
+from .unrolled import Unrolled
+
+NAMES = {"ibp": "IBP", "crown-ibp": "CROWN-IBP", "crown": "CROWN", "alpha-crown": "CROWN-Optimized"}
+"""Our names of the methods and auto_LiRPA's."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How α-CROWN searches its slopes: steps of Adam, their size, and whether it also tightens inner bounds.
+
+    With `inner`, the bounds of every membrane potential have slopes of their own, which takes memory of
+    (pairs of steps and layers) × neurons² × batch; without, they are CROWN's.
+    """
+
+    iterations: int = 20
+    rate: float = 0.02
+    inner: bool = False
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise ValueError(f"iterations: got {self.iterations!r}, expected at least 1")
+        if not self.rate > 0:
+            raise ValueError(f"rate: got {self.rate!r}, expected a positive number")
+
+    def options(self) -> dict[str, Any]:
+        """Return auto_LiRPA's options; patience is longer than the search, for it prints when it loses it."""
+        return {
+            "iteration": self.iterations,
+            "lr_alpha": self.rate,
+            "early_stop_patience": self.iterations + 1,
+        }
+
+
+@dataclass(frozen=True)
+class BoundedNetwork:
+    """A network over one batch of input boxes, ready to be bounded.
+
+    Attributes:
+        module: auto_LiRPA's BoundedModule.
+        bounded: the input, with its set.
+        factor: logits = factor·module(inputs).
+        slacks: what rounding may add.
+    """
+
+    module: Any
+    bounded: Any
+    factor: float
+    slacks: Slacks
+    optimisation: Optimisation = field(default_factory=Optimisation)
+
+    def least(self, matrix: Tensor, method: str) -> Tensor:
+        """Return lower bounds of matrix·logits, (batch, rows), for a matrix (batch, rows, classes).
+
+        They hold for the run in the network's dtype.
+
+        Raises:
+            OverflowError: where the bound is not finite.
+        """
+        arguments = {"x": (self.bounded,), "C": matrix * self.factor, "bound_upper": False}
+        with working():
+            if method == "alpha-crown" and not self.optimisation.inner:
+                arguments |= self._inner_bounds(arguments)
+            lower = self.module.compute_bounds(**arguments, method=NAMES[method])[0].detach()
+        if not bool(torch.isfinite(lower).all()):
+            raise OverflowError("the linear bound is not finite")
+        return lower - (matrix.abs() @ self.slacks.logits.unsqueeze(2)).squeeze(2)
+
+    def _inner_bounds(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return CROWN's bounds of the membrane potentials, as the argument that fixes them."""
+        with torch.no_grad():
+            self.module.compute_bounds(**arguments, method=NAMES["crown"])
+        nodes = [node.inputs[0] for node in self.module.modules() if hasattr(node, "neuron")]
+        known = {node.name: (node.lower, node.upper) for node in nodes if getattr(node, "lower", None) is not None}
+        name = "interm_bounds" if hasattr(self.module, "_get_optimized_bounds") else "intermediate_layer_bounds"
+        return {name: known}
+
+
+def bounded_network(network: SpikingNetwork, box: Box, optimisation: Optimisation | None = None) -> BoundedNetwork:
+    """Return `network`, in evaluation mode, over the inputs in `box`.
+
+    Raises:
+        ModuleNotFoundError, ImportError: without a usable auto_LiRPA.
+        OverflowError: where the run may overflow its dtype.
+        UnrollError: for a network that can't be unrolled.
+    """
+    library = load()
+    from .operators import custom_operations  # imports auto_LiRPA
+
+    optimisation = optimisation or Optimisation()
+    unrolled = Unrolled(network, box.lower).eval()
+    found = slacks(network, box, unrolled.readout, unrolled.summands)
+    options = {
+        "conv_mode": "matrix",
+        "sparse_intermediate_bounds": False,
+        "sparse_conv_intermediate_bounds": False,
+        "optimize_bound_args": optimisation.options(),
+    }
+    with working():
+        module = library.BoundedModule(
+            unrolled,
+            box.middle,
+            bound_opts=options,
+            device=str(box.lower.device),
+            custom_ops=custom_operations(found.neurons),
+        )
+        bounded = library.BoundedTensor(box.middle, _set(library, box))
+    if box.ball is not None:  # interval bounds of a first layer know the box only
+        module.check_IBP_first_linear = lambda node: False
+    return BoundedNetwork(module, bounded, unrolled.readout.factor, found, optimisation)
+
+
+def _set(library: Any, box: Box) -> Any:
+    """Return the box, cut with its ball if it has one, as auto_LiRPA's perturbation."""
+    if box.ball is None or box.center is None:
+        return library.PerturbationLpNorm(norm=np.inf, eps=0.0, x_L=box.lower, x_U=box.upper)
+    return _ball_in_box(library, box.center, box.ball)(norm=np.inf, eps=0.0, x_L=box.lower, x_U=box.upper)
+
+
+def _ball_in_box(library: Any, center: Tensor, radius: Tensor) -> type:
+    """Return a class of sets: the box, whose linear functions are also bounded over the ball."""
+    base: Any = library.PerturbationLpNorm
+
+    class BallInBox(base):
+        def concretize(self, x: Tensor, A: Any, sign: int = -1, aux: Any = None, **more: Any) -> Any:
+            inside = super().concretize(x, A, sign=sign, aux=aux, **more)
+            if not isinstance(A, Tensor):
+                return inside
+            rows = A.flatten(2)
+            middle = (rows @ center.flatten(1).unsqueeze(2)).squeeze(2)
+            reach = rows.norm(dim=2) * radius
+            round_ball = (middle + sign * reach).reshape(inside.shape)
+            return inside.maximum(round_ball) if sign == -1 else inside.minimum(round_ball)
+
+    return BallInBox
