@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .analysis import GainReport, gain, mppd, neuron_gain
-    from .certify import (
+    from spikecert.analysis import GainReport, gain, mppd, neuron_gain
+    from spikecert.certify import (
         L2,
         AttackResult,
         LInf,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         reconcile,
         verify,
     )
-    from .models import (
+    from spikecert.models import (
         DLIF,
         LIF,
         Arctan,
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
         network_hash,
         save,
     )
-    from .reports import Record, load_record, measure, record, render
-    from .training import (
+    from spikecert.reports import Record, load_record, measure, record, render
+    from spikecert.training import (
         MSMPPD,
         CrossEntropy,
         GaussianNoise,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from spikecert.models import DLIF, LIF, SpikingNetwork, architecture
+from spikecert.models.progress import Progress
 from spikecert.models.validation import check_choice
 from spikecert.reports import Data, Plan, Record, Threat, Training, measure, record, render
 from spikecert.training import MSMPPD, CrossEntropy, GaussianNoise, Objective, SingleStep
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from spikecert.analysis import GainReport
     from spikecert.training import Dataset, Split
 
-    from .progress import Bars
 
 NEURONS = ("lif", "dlif")
 OBJECTIVES = ("ms-mppd", "cross-entropy")
@@ -62,13 +62,13 @@ def single(
     plan: Plan,
     *,
     command: str,
-    bars: "Bars",
+    progress: Progress,
     gains: "GainReport | None" = None,
     training: Training | None = None,
 ) -> Record:
     """Measure one network and return the record."""
     found = measure(
-        name, network, samples.inputs, samples.labels, plan, training=training, gains=gains, progress=bars
+        name, network, samples.inputs, samples.labels, plan, training=training, gains=gains, progress=progress
     )
     settings = {"timeout": plan.timeout}
     return record(

@@ -44,6 +44,7 @@ for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's own, wherever typer keeps it
+INTERRUPTED = 130  # what a shell calls a program that Ctrl-C ended; typer returns it or raises, by version
 BAD_INPUT = (ValueError, TypeError, FloatingPointError, OverflowError, OSError)
 
 
@@ -68,14 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _fail(error.format_message(), 2)  # type: ignore[attr-defined]
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("interrupted; what was finished is kept", 130)
+        return _interrupted()
     except BAD_INPUT as error:
         return _fail(_told(error), 2)
     except RuntimeError as error:
         if type(error).__name__ != "SoundnessError":
             raise
         return _fail(f"UNSOUND, please report: {error}. No result of this run may be used.", 3)
-    return status if isinstance(status, int) else 0
+    return _interrupted() if status == INTERRUPTED else status if isinstance(status, int) else 0
+
+
+def _interrupted() -> int:
+    return _fail("interrupted; what was finished is kept", INTERRUPTED)
 
 
 def _told(error: BaseException) -> str:

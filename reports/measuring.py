@@ -10,11 +10,13 @@ from torch import Tensor
 
 from ..analysis import GainReport
 from ..certify import L2, Attack, AttackResult, LInf, SoundnessError, Verdict, attack, reconcile, verify
+from ..certify.attacks import ATTACKS
 from ..certify.replay import margins
+from ..certify.verifiers import VERIFIERS
 from ..models import SpikingNetwork, network_hash
 from ..models.description import describe
 from ..models.progress import Progress, silent
-from ..models.validation import check_inputs, check_labels
+from ..models.validation import check_choice, check_inputs, check_labels
 from .records import ModelRecord
 from .rows import Finding, Row, contradiction, tally
 from .schema import Architecture, Counterexample, GainTable, LayerGain, Threat, Training
@@ -148,9 +150,14 @@ def gain_table(report: GainReport) -> GainTable:
         for layer in report.layers
     ]
     horizon = "infinite horizon" if math.isinf(report.horizon) else f"{report.horizon:g} steps"
-    ends = {"input_norm": report.input_norm, "output_norm": report.output_norm}
     readout = None if report.readout is None else (report.readout.lower, report.readout.upper)
-    return GainTable(**ends, horizon=horizon, readout=readout, layers=tuple(rows))
+    return GainTable(
+        input_norm=report.input_norm,
+        output_norm=report.output_norm,
+        horizon=horizon,
+        readout=readout,
+        layers=tuple(rows),
+    )
 
 
 def _finite(value: float | None) -> float | None:
@@ -161,6 +168,11 @@ def _finite(value: float | None) -> float | None:
 def _start(
     name: str, network: SpikingNetwork, inputs: Tensor, labels: Tensor, plan: Plan, progress: Progress
 ) -> _Subject:
+    for source in plan.attacks:
+        if isinstance(source, str):
+            check_choice("method", source, ATTACKS)
+    for verifier in plan.verifiers:
+        check_choice("verifier", verifier, VERIFIERS)
     check_inputs(network, inputs)
     with torch.no_grad():
         logits = network(inputs)

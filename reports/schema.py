@@ -1,5 +1,6 @@
 """The parts of a run record that say under which circumstances it was made: plain, frozen, versioned data."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
@@ -58,7 +59,7 @@ class Threat(Part):
 class Training(Part):
     """How a model was trained: every setting that its weights depend on."""
 
-    settings: dict[str, Scalar]
+    settings: Mapping[str, Scalar]
     seconds: Seconds
 
 

@@ -12,7 +12,9 @@ NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1"}
 
 VERIFIERS = {
     "interval": "propagates one interval per neuron and time step: the published baseline",
-    "trains": "propagates the exact set of spike trains that each neuron can reach",
+    "trains": "propagates the exact set of spike trains that each neuron can reach, and their window sums",
+    "linear": "prices the currents between layers on top of the exact spike trains, with optimised multipliers",
+    "lirpa": "auto_LiRPA's linear relaxations on the unrolled network, with sound spike relaxations",
     "auto": "runs bounds and attacks, from cheap to expensive, until one decides",
 }
 ATTACKS = {

@@ -54,9 +54,9 @@ def attack(
     chosen = fitting(network, source, samples, device)
     plan = Plan(threat, tuple(dict.fromkeys(method)), (), seed=seed)
     command = f"spikecert attack {shlex.quote(model.name)} " + repeated(epsilon, norm, data, samples, seed)
-    command += "".join(f" --method {shlex.quote(name)}" for name in plan.attacks)
+    command += "".join(f" --method {shlex.quote(name)}" for name in dict.fromkeys(method))
     with Bars() as bars:
-        found = building.single(model.stem, network, source, chosen, plan, command=command, bars=bars)
+        found = building.single(model.stem, network, source, chosen, plan, command=command, progress=bars)
     if out is not None:
         for path in building.write_all(found, out):
             say(f"wrote {path}")

@@ -22,7 +22,7 @@ def certify(
     samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
-    verifier: Annotated[str, typer.Option(help="interval, trains or auto.")] = "auto",
+    verifier: Annotated[str, typer.Option(help="interval, trains, linear, lirpa or auto.")] = "auto",
     timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")] = None,
     require_certified: Annotated[
         str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")
@@ -53,7 +53,7 @@ def certify(
     )
     command += f" --verifier {verifier}" + ("" if timeout is None else f" --timeout {timeout:g}")
     with Bars() as bars:
-        found = building.single(model.stem, network, source, chosen, plan, command=command, bars=bars)
+        found = building.single(model.stem, network, source, chosen, plan, command=command, progress=bars)
     if out is not None:
         for path in building.write_all(found, out):
             say(f"wrote {path}")

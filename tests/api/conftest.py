@@ -25,7 +25,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
     def call(*arguments: object) -> Outcome:
         status = main([str(argument) for argument in arguments])
-        return Outcome(status, *capsys.readouterr())
+        written = capsys.readouterr()
+        return Outcome(status, str(written.out), str(written.err))
 
     return call
 

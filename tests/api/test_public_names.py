@@ -27,10 +27,10 @@ def test_type_checkers_see_the_same_names():
     tree = ast.parse(Path(spikecert.__file__).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    seen = {alias.name: node.module for node in imports for alias in node.names}
+    seen = {alias.name: str(node.module).rpartition(".")[2] for node in imports for alias in node.names}
     assert set(seen) == set(spikecert.__all__) - {"__version__"}
     for name, folder in seen.items():
-        assert getattr(spikecert, name) is getattr(getattr(spikecert, str(folder)), name)
+        assert getattr(spikecert, name) is getattr(getattr(spikecert, folder), name)
 
 
 def test_import_and_help_need_no_heavy_package():
@@ -40,7 +40,7 @@ def test_import_and_help_need_no_heavy_package():
 
 
 def test_the_library_does_not_load_what_only_some_calls_need():
-    names = [name for name in HEAVY if name not in ("torch", "scipy")]
+    names = ["cvxpy", "matplotlib", "sklearn"]
     code = f"import sys; from spikecert import *; print([n for n in {names!r} if n in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -68,7 +68,7 @@ def test_progress_reaches_the_end(samples):
 
 def test_a_verifier_that_lies_is_not_recorded(samples, monkeypatch):
     network, inputs, labels = samples
-    honest = module.verify
+    honest = verify
 
     def lying(*arguments, **options):
         answers = honest(*arguments, **options)
