@@ -14,7 +14,7 @@ from .perturbations import Perturbation
 from .problem import Problem
 from .replay import evaluating
 from .verdicts import Verdict
-from .verifiers import VERIFIERS, BoundVerifier, Verifier
+from .verifiers import VERIFIERS, MarginVerifier, Verifier
 from .verifiers.base import clean_failures
 
 CHUNK = 128
@@ -85,8 +85,9 @@ def bounds(
         OverflowError: where the run may overflow its dtype.
     """
     chosen = _resolve(verifier)
-    if not isinstance(chosen, BoundVerifier):
-        raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: interval, trains")
+    if not isinstance(chosen, MarginVerifier):
+        known = "interval, trains, linear, lirpa"
+        raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
     check_inputs(network, inputs)
     check_weights(network)
     perturbation.check(inputs)

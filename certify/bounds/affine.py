@@ -56,11 +56,33 @@ class AffineMap:
             return self._renamed(box)
         middle = fold(self.linear, box.middle)
         middle = middle + self.bias * _column(bias_scale, middle)
-        error = self.absolute(magnitude) + self.bias_magnitude
-        _check_range(error, rounding)
-        slack = rounding.gamma(self.terms + steps) * error + rounding.smallest * self.terms
+        slack = self.slack(magnitude, rounding, steps)
         radius = fold(self.absolute, box.radius) + slack * _column(weight, middle)
         return self._cut(Box(middle - radius, middle + radius), box, bias_scale, slack * _column(weight, middle))
+
+    def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0) -> Tensor:
+        """Return how far the run's output may be from the exact W·x + b of the run's own x.
+
+        Args:
+            magnitude: a bound of |x|.
+            rounding, steps: as in `image`.
+
+        Raises:
+            OverflowError: where the run may overflow its dtype.
+        """
+        if self.reshapes:
+            return self.linear(torch.zeros_like(magnitude))
+        error = self.absolute(magnitude) + self.bias_magnitude
+        _check_range(error, rounding)
+        return rounding.gamma(self.terms + steps) * error + rounding.smallest * self.terms
+
+    def adjoint(self, outputs: Tensor, shape: torch.Size) -> Tensor:
+        """Return Wᵀy, (batch, *shape), for y of shape (batch, ...)."""
+        zero = outputs.new_zeros(len(outputs), *shape)
+        with torch.enable_grad():
+            zero.requires_grad_()
+            (pulled,) = torch.autograd.grad(self.linear(zero), zero, outputs)
+        return pulled
 
     def _renamed(self, box: Box) -> Box:
         center = None if box.center is None else fold(self.linear, box.center)

@@ -42,9 +42,9 @@ def propagate(layers: nn.ModuleList, signal: Signal, spikes: SpikeBound, roundin
 
 def logit_bounds(network: SpikingNetwork, inputs: Box, spikes: SpikeBound) -> LogitBounds:
     """Return bounds of the logits over the input set `inputs`, as `Perturbation.enclosure` gives it."""
-    signal, rounding = _input_signal(network, inputs), Rounding(network.dtype)
+    signal, rounding = input_signal(network, inputs), Rounding(network.dtype)
     layers = network.layers[:-1] if network.readout == "potential" else network.layers
-    box = propagate(layers, signal, spikes, rounding).combine(_readout_row(network, inputs.lower))
+    box = propagate(layers, signal, spikes, rounding).combine(readout_row(network, inputs.lower))
     slack = 16 * rounding.unit * box.magnitude
     return LogitBounds((box.lower - slack).squeeze(0), (box.upper + slack).squeeze(0))
 
@@ -61,14 +61,14 @@ def margin_bounds(network: SpikingNetwork, inputs: Box, labels: Tensor, spikes: 
         bounds = logit_bounds(network, inputs, spikes)
         lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
     else:
-        signal, rounding = _input_signal(network, inputs), Rounding(network.dtype)
+        signal, rounding = input_signal(network, inputs), Rounding(network.dtype)
         before = propagate(layers[:-1], signal, spikes, rounding)
-        row = _readout_row(network, inputs.lower)
+        row = readout_row(network, inputs.lower)
         lower = _difference(affine_map(last), last, before, row, labels, rounding)
     return lower.scatter(1, labels[:, None], torch.inf)
 
 
-def _input_signal(network: SpikingNetwork, inputs: Box) -> InputSignal:
+def input_signal(network: SpikingNetwork, inputs: Box) -> InputSignal:
     """Put time first: (1, batch, ...) under direct coding, (T, batch, ...) otherwise."""
 
     def arrange(tensor: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def _input_signal(network: SpikingNetwork, inputs: Box) -> InputSignal:
     return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball), network.num_steps)
 
 
-def _readout_row(network: SpikingNetwork, like: Tensor) -> Tensor:
+def readout_row(network: SpikingNetwork, like: Tensor) -> Tensor:
     """Return the readout as one row over time: logits = Σ_t row[t]·x[t]."""
     steps = network.num_steps
     if network.readout != "potential":

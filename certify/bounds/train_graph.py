@@ -36,11 +36,16 @@ class GraphTrains(Signal):
         edges: edges[t−1][τ] says whether edge τ → t exists, each (t, batch, ...) of bool.
         ends: whether a path may end at node τ (silence from τ to T), (T + 1, batch, ...).
         box: whether each step's spike is certain, impossible or open, (T, batch, ...).
+        drives: the currents that the graph was built from.
+        reach: reach[t−1] holds the potentials at step t since the last spike at τ < t, before they are cut by θ:
+            low and high, each (t, batch, ...).
     """
 
     edges: tuple[Tensor, ...]
     ends: Tensor
     box: Box
+    drives: Drive
+    reach: tuple[tuple[Tensor, Tensor], ...]
     constant: bool = False
 
     @property
@@ -78,14 +83,15 @@ def graph_trains(current: Signal, neuron: LIF, rounding: Rounding, windows: bool
     drives = drive(current, neuron, rounding)
     states = _States.start(drives)
     memory = _Memory(*window_drive(current, neuron, drives.slack)) if windows else None
-    edges, certain, possible = [], [], []
+    edges, certain, possible, reach = [], [], [], []
     for t in range(len(drives.lower)):
         edge = states.advance(t, drives, neuron.dynamics, memory)
         edges.append(edge)
+        reach.append(states.reached)
         possible.append(states.alive[t + 1].clone())
         certain.append(~states.alive[: t + 1].any(0))
     box = Box(torch.stack(certain).double(), torch.stack(possible).double())
-    return GraphTrains(tuple(edges), states.alive, box)
+    return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach))
 
 
 @dataclass
@@ -95,6 +101,7 @@ class _States:
     low: Tensor
     high: Tensor
     alive: Tensor
+    reached: tuple[Tensor, Tensor] = ()  # pyright: ignore[reportAssignmentType]
 
     @staticmethod
     def start(drives: Drive) -> "_States":
@@ -114,6 +121,7 @@ class _States:
         if memory is not None:
             memory.tighten(t, low, high, dynamics.decay)
             alive &= low <= high
+        self.reached = (low.clone(), high.clone())
         edge = (high >= drives.perhaps).logical_and_(alive)
         self.alive[t + 1] = edge.any(0)
         if dynamics.reset != "zero":

@@ -3,26 +3,36 @@
 from collections.abc import Callable
 
 from ..attacks import ATTACKS
-from ..bounds.interval import interval_spikes
-from ..bounds.trains import train_spikes, window_spikes
-from .base import BoundVerifier, Verifier
+from .base import MarginVerifier, Verifier
+from .bound import BoundVerifier
 from .ladder import Ladder
+from .linear import Linear
 from .lirpa import Lirpa
 from .search import AttackSearch
-
-INTERVAL = BoundVerifier("interval", (interval_spikes,))
-TRAINS = BoundVerifier("trains", (train_spikes, window_spikes))
+from .trains import INTERVAL, TRAINS
 
 
 def _auto() -> Verifier:
-    return Ladder((TRAINS, AttackSearch(ATTACKS["ensemble"]())))
+    return Ladder((TRAINS, Linear(), AttackSearch(ATTACKS["ensemble"]())))
 
 
 VERIFIERS: dict[str, Callable[[], Verifier]] = {
     "interval": lambda: INTERVAL,
     "trains": lambda: TRAINS,
+    "linear": Linear,
     "lirpa": Lirpa,
     "auto": _auto,
 }
 
-__all__ = ["INTERVAL", "TRAINS", "VERIFIERS", "AttackSearch", "BoundVerifier", "Ladder", "Lirpa", "Verifier"]
+__all__ = [
+    "INTERVAL",
+    "TRAINS",
+    "VERIFIERS",
+    "AttackSearch",
+    "BoundVerifier",
+    "Ladder",
+    "Linear",
+    "Lirpa",
+    "MarginVerifier",
+    "Verifier",
+]

@@ -2,13 +2,11 @@
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
-from ..bounds.propagation import LogitBounds, SpikeBound, logit_bounds, margin_bounds
+from ..bounds.propagation import LogitBounds
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..replay import misclassified, replays
@@ -25,18 +23,21 @@ class Verifier(ABC):
         """Return one verdict per sample, in order."""
 
 
-@dataclass(frozen=True)
-class BoundVerifier(Verifier):
+class MarginVerifier(Verifier):
     """Verifies a sample iff a lower bound of its margin is positive; never falsifies by itself.
 
-    Args:
-        name: how verdicts name it.
-        stages: what it knows of a spiking layer's output, cheapest first; a later stage sees only the samples
-            that the ones before left open, and must never be looser.
+    A concrete one must return margins that hold for every input of the set and for the run in its own dtype.
     """
 
-    name: str
-    stages: tuple[SpikeBound, ...]
+    @abstractmethod
+    def margins(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+    ) -> Tensor:
+        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
+
+    @abstractmethod
+    def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
+        """Return bounds of each logit over the set."""
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return "verified" where the margin's bound is positive, "unknown" elsewhere."""
@@ -44,37 +45,15 @@ class BoundVerifier(Verifier):
         try:
             lower = self.margins(problem.network, problem.inputs, problem.labels, problem.perturbation)
         except OverflowError as error:
-            return self._refused(problem, str(error))
+            return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         seconds = (time.perf_counter() - started) / len(problem.labels)
         return [self._verdict(margin, seconds) for margin in lower.tolist()]
-
-    @torch.no_grad()
-    def margins(
-        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
-    ) -> Tensor:
-        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
-        lower = inputs.new_full((len(inputs),), -torch.inf, dtype=torch.float64)
-        for stage in self.stages:
-            left = (lower <= 0).nonzero().flatten()
-            if len(left) > 0:
-                box = perturbation.enclosure(inputs[left])
-                found = margin_bounds(network, box, labels[left], stage).amin(1)
-                lower[left] = lower[left].maximum(found)
-        return lower
-
-    @torch.no_grad()
-    def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
-        """Return bounds of each logit over the set, by the tightest stage."""
-        return logit_bounds(network, perturbation.enclosure(inputs), self.stages[-1])
 
     def _verdict(self, margin: float, seconds: float) -> Verdict:
         if margin > 0:
             return Verdict("verified", margin, None, self.name, seconds, "the margin's lower bound is positive")
         reason = f"the margin's lower bound {margin:.3g} is not positive"
         return Verdict("unknown", margin, None, self.name, seconds, reason)
-
-    def _refused(self, problem: Problem, reason: str) -> list[Verdict]:
-        return [Verdict("unknown", None, None, self.name, 0.0, reason) for _ in problem.labels]
 
 
 def clean_failures(problem: Problem, verifier: str) -> dict[int, Verdict]:

@@ -6,17 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikecert.certify import L2, LInf, verify
+from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
-from spikecert.certify.verifiers import INTERVAL, TRAINS, BoundVerifier
+from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear, MarginVerifier
 from support.networks import Case, cases, points
 from support.oracles import line_margin
 
-BOUNDS = [INTERVAL, TRAINS]
+LINEAR = Linear(PriceSearch(iterations=10))
+BOUNDS = [INTERVAL, TRAINS, LINEAR]
 EXAMPLES = settings(max_examples=200, deadline=None)
 
 
-def check_margins(case: Case, verifier: BoundVerifier, perturbation: LInf | L2, candidates: torch.Tensor) -> None:
+def check_margins(case: Case, verifier: MarginVerifier, perturbation: LInf | L2, candidates: torch.Tensor) -> None:
     """Run every candidate in the network's own dtype and in float64; none may lie below the bound."""
     lower = verifier.margins(case.network, case.inputs, case.labels, perturbation)
     proven = bounds(case.network, case.inputs, perturbation, verifier)
@@ -32,7 +34,7 @@ def check_margins(case: Case, verifier: BoundVerifier, perturbation: LInf | L2, 
 @pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
 @EXAMPLES
 @given(case=cases(), seed=st.integers(0, 2**31))
-def test_no_input_of_the_box_escapes(verifier: BoundVerifier, case: Case, seed: int):
+def test_no_input_of_the_box_escapes(verifier: MarginVerifier, case: Case, seed: int):
     candidates = points(case, 24, torch.Generator().manual_seed(seed))
     check_margins(case, verifier, LInf(case.epsilon), candidates)
 
@@ -40,7 +42,7 @@ def test_no_input_of_the_box_escapes(verifier: BoundVerifier, case: Case, seed: 
 @pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
 @EXAMPLES
 @given(case=cases(), seed=st.integers(0, 2**31))
-def test_no_input_of_the_ball_escapes(verifier: BoundVerifier, case: Case, seed: int):
+def test_no_input_of_the_ball_escapes(verifier: MarginVerifier, case: Case, seed: int):
     generator = torch.Generator().manual_seed(seed)
     ball = L2(case.epsilon)
     candidates = torch.stack([ball.sample(case.inputs, generator) for _ in range(24)])
@@ -49,14 +51,16 @@ def test_no_input_of_the_ball_escapes(verifier: BoundVerifier, case: Case, seed:
 
 @EXAMPLES
 @given(case=cases())
-def test_trains_are_never_looser_than_intervals(case: Case):
+def test_each_bound_is_never_looser_than_the_one_before(case: Case):
     threat = LInf(case.epsilon)
     interval = INTERVAL.margins(case.network, case.inputs, case.labels, threat)
     trains = TRAINS.margins(case.network, case.inputs, case.labels, threat)
+    linear = LINEAR.margins(case.network, case.inputs, case.labels, threat)
     assert bool((trains >= interval - 1e-9 * (1 + interval.abs())).all())
+    assert bool((linear >= trains).all())
 
 
-def exact_on_a_line(case: Case, verifier: BoundVerifier) -> tuple[torch.Tensor, list[float]]:
+def exact_on_a_line(case: Case, verifier: MarginVerifier) -> tuple[torch.Tensor, list[float]]:
     case.network.encoding = "direct"
     inputs = case.inputs.reshape(len(case.inputs), -1)[:, :1]
     with torch.no_grad():
@@ -73,7 +77,7 @@ def exact_on_a_line(case: Case, verifier: BoundVerifier) -> tuple[torch.Tensor, 
 @pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
 @settings(max_examples=150, deadline=None)
 @given(case=cases(features=1, most_layers=3, most_width=4, most_steps=4, dtypes=(torch.float64,)))
-def test_bounds_stay_below_the_exact_margin_on_a_line(verifier: BoundVerifier, case: Case):
+def test_bounds_stay_below_the_exact_margin_on_a_line(verifier: MarginVerifier, case: Case):
     proven, exact = exact_on_a_line(case, verifier)
     assert bool((proven <= torch.tensor(exact, dtype=torch.float64) + 1e-9).all())
 

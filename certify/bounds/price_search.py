@@ -1,0 +1,92 @@
+"""The search for good prices: Adam on the supergradient, specification by specification, best bound kept."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .prices import PricedProblem, Specifications
+from .stages import Staged
+
+
+@dataclass(frozen=True)
+class PriceSearch:
+    """How to search.
+
+    Args:
+        iterations: at most.
+        rate: Adam's step, as a share of the greatest coefficient on a spike; it falls to a tenth on the way.
+        regroup: after how many iterations specifications that are proven are dropped.
+    """
+
+    iterations: int = 50
+    rate: float = 0.1
+    regroup: int = 5
+
+    def run(self, network: Staged, specifications: Specifications, target: float = 0.0) -> Tensor:
+        """Return the best bound found for each specification, (S,); one above `target` is not improved."""
+        best = specifications.coefficients.new_full((len(specifications.samples),), -torch.inf)
+        rows = torch.arange(len(best), device=best.device)
+        state = _Adam.start(PricedProblem.of(network, specifications))
+        for iteration in range(self.iterations + 1):
+            evaluation = state.problem.evaluate(state.prices)
+            best[rows] = best[rows].maximum(evaluation.bound)
+            left = best[rows] <= target
+            if iteration == self.iterations or not bool(left.any()):
+                break
+            share = 1.0 - 0.9 * iteration / self.iterations
+            state.climb(evaluation.gradients, self.rate * share)
+            if iteration % self.regroup == 0 and not bool(left.all()):
+                state, rows = state.kept(left), rows[left]
+        return best
+
+
+@dataclass
+class _Adam:
+    problem: PricedProblem
+    prices: list[Tensor]
+    first: list[Tensor]
+    second: list[Tensor]
+    unit: Tensor
+    count: int = 0
+
+    @staticmethod
+    def start(problem: PricedProblem) -> "_Adam":
+        prices = [layer.start() for layer in problem.layers]
+        zeros = [[torch.zeros_like(price) for price in prices] for _ in range(2)]
+        return _Adam(problem, prices, zeros[0], zeros[1], _unit(problem))
+
+    def climb(self, gradients: tuple[Tensor, ...], rate: float) -> None:
+        """Take one Adam step upward; each pair's step is in its specification's own unit."""
+        self.count += 1
+        correct = (1 - 0.9**self.count, 1 - 0.99**self.count)
+        for layer, price, gradient, first, second in zip(
+            self.problem.layers, self.prices, gradients, self.first, self.second, strict=True
+        ):
+            first.lerp_(gradient, 0.1)
+            second.lerp_(gradient.square(), 0.01)
+            step = (first / correct[0]) / ((second / correct[1]).sqrt() + 1e-12)
+            price.add_(step * self.unit[layer.pairs[0]] * rate * layer.lasting)
+
+    def kept(self, left: Tensor) -> "_Adam":
+        """Return the state of the specifications that are left, prices and momenta carried over."""
+        specifications = self.problem.specifications.subset(left)
+        kept = [left[layer.pairs[0]] for layer in self.problem.layers]
+
+        def select(tensors: list[Tensor]) -> list[Tensor]:
+            return [tensor[:, mask] for tensor, mask in zip(tensors, kept, strict=True)]
+
+        return _Adam(
+            PricedProblem.of(self.problem.network, specifications),
+            select(self.prices),
+            select(self.first),
+            select(self.second),
+            self.unit[left],
+            self.count,
+        )
+
+
+def _unit(problem: PricedProblem) -> Tensor:
+    """Return each specification's greatest coefficient on a single spike, (S,)."""
+    pulled, _ = problem.network.tail.pull_back(problem.specifications.coefficients)
+    return pulled.flatten(1).abs().amax(1) * problem.network.row.abs().max()

@@ -1,0 +1,147 @@
+"""One spiking layer of a priced bound: its open neurons, pair by pair with the specifications."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .price_graph import PricedGraph
+from .price_table import PricedTable
+from .stages import Stage
+from .train_table import TableTrains
+
+
+@dataclass(frozen=True)
+class Least:
+    """The minimum of a layer's part of the bound.
+
+    Attributes:
+        value: per specification, slack paid, (S,).
+        size: the sum of moduli that went into it, (S,).
+        spikes: what attains it, (T, S, ...).
+        currents: of the priced neurons, (steps, P).
+    """
+
+    value: Tensor
+    size: Tensor
+    spikes: Tensor
+    currents: Tensor
+
+
+@dataclass(frozen=True)
+class PricedLayer:
+    """A layer for S specifications; only neurons whose train is open carry a price.
+
+    Attributes:
+        stage: the layer.
+        count: S.
+        pairs: specification and (flat) neuron of each price, P each.
+        priced: the pairs' tables or graphs.
+        settled: spikes of the neurons whose train is certain, 0 elsewhere, (T, S, ...).
+        scale: a[t] of the prices' currents: 1 behind a table, whose current is priced unscaled, (steps,).
+        slack: what rounding may add to each priced current, (steps, P).
+        reach: a bound of the potentials and currents of each pair, times λ^{−(T−1)} behind a graph, (P,).
+    """
+
+    stage: Stage
+    count: int
+    pairs: tuple[Tensor, Tensor]
+    priced: PricedTable | PricedGraph
+    settled: Tensor
+    scale: Tensor
+    slack: Tensor
+    reach: Tensor
+
+    @staticmethod
+    def of(stage: Stage, samples: Tensor) -> "PricedLayer":
+        """Return the layer for specifications about `samples`, (S,)."""
+        spikes = stage.found.steps()
+        shape = spikes.lower.shape[2:]
+        fixed = (spikes.lower == spikes.upper).flatten(2).all(0)
+        pairs = (~fixed)[samples].nonzero(as_tuple=True)
+        where = (samples[pairs[0]], pairs[1])
+        settled = torch.where(fixed, spikes.lower.flatten(2), 0.0)[:, samples].unflatten(2, shape)
+        priced = _priced(stage, where)
+        scale = _input_scale(stage)
+        return PricedLayer(
+            stage=stage,
+            count=len(samples),
+            pairs=(pairs[0], pairs[1]),
+            priced=priced,
+            settled=settled,
+            scale=scale,
+            slack=_slack(stage, scale, where),
+            reach=_reach(stage, scale, where),
+        )
+
+    @property
+    def lasting(self) -> float:
+        """Return how much larger a price must be than a coefficient on one spike: T/2 on a constant current."""
+        return len(self.settled) / 2 if isinstance(self.priced, PricedTable) else 1.0
+
+    def start(self) -> Tensor:
+        """Return prices of 0, (steps, P)."""
+        return self.settled.new_zeros(len(self.scale), len(self.pairs[0]))
+
+    def least(self, costs: Tensor, prices: Tensor) -> Least:
+        """Return the minimum of Σ_t costs[t]·s[t] − prices[t]·c[t] over the layer's trains and currents."""
+        chosen = costs.flatten(2)[:, self.pairs[0], self.pairs[1]]
+        if isinstance(self.priced, PricedTable):
+            value, spikes, currents = self.priced.least(chosen.T, prices[0])
+            spikes, currents = spikes.T, currents[None]
+        else:
+            value, spikes, currents = self.priced.least(chosen, prices)
+        paid = value - (prices.abs() * self.slack).sum(0)
+        size = chosen.abs().sum(0) + prices.abs().sum(0) * self.reach
+        trains = self.settled.flatten(2).clone()
+        trains[:, self.pairs[0], self.pairs[1]] = spikes
+        certain = (costs * self.settled).flatten(2).sum((0, 2))
+        return Least(certain + self._summed(paid), self._summed(size), trains.view_as(self.settled), currents)
+
+    def spread(self, prices: Tensor) -> Tensor:
+        """Return a[t]·prices on the unscaled currents of all neurons, (steps, S, ...)."""
+        dense = self.settled.new_zeros(len(self.scale), *self.settled.shape[1:])
+        dense.flatten(2)[:, self.pairs[0], self.pairs[1]] = prices * self.scale[:, None]
+        return dense
+
+    def gradient(self, before: Tensor, currents: Tensor, prices: Tensor) -> Tensor:
+        """Return the supergradient: currents that `before` makes, less those of the minimiser, less slack."""
+        made = self.stage.chain.apply(before.flatten(0, 1)).unflatten(0, before.shape[:2])
+        made = made.flatten(2)[:, self.pairs[0], self.pairs[1]] * self.scale[:, None]
+        return made - currents - prices.sign() * self.slack
+
+    def _summed(self, per_pair: Tensor) -> Tensor:
+        return per_pair.new_zeros(self.count).index_add_(0, self.pairs[0], per_pair)
+
+
+def _priced(stage: Stage, where: tuple[Tensor, Tensor]) -> PricedTable | PricedGraph:
+    found = stage.found
+    if not isinstance(found, TableTrains):
+        return PricedGraph.of(found, stage.neuron.dynamics.decay, where)
+    flat = TableTrains(found.table, found.first.flatten(1), found.last.flatten(1))
+    return PricedTable.of(flat, stage.lower[0].flatten(1), stage.upper[0].flatten(1), where)
+
+
+def _input_scale(stage: Stage) -> Tensor:
+    steps = stage.found.num_steps
+    scale = stage.neuron.scale(steps)
+    if isinstance(stage.found, TableTrains):
+        return stage.lower.new_ones(1)
+    return stage.lower.new_ones(steps) if scale is None else scale.detach().double()
+
+
+def _slack(stage: Stage, scale: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the chain's rounding, scaled, and the recursion's, for each pair and step."""
+    shape = stage.lower.shape[1:]
+    slack = stage.chain.slack.expand(shape).flatten(1)[where] * scale.abs()[:, None]
+    if isinstance(stage.found, TableTrains):  # the table already knows of the recursion's rounding
+        return slack
+    return slack + stage.found.drives.slack.flatten(1)[where]
+
+
+def _reach(stage: Stage, scale: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
+    widest = stage.lower.abs().maximum(stage.upper.abs()).amax(0).flatten(1)[where] * scale.abs().max()
+    if isinstance(stage.found, TableTrains):
+        return widest
+    decay, steps = stage.neuron.dynamics.decay, stage.found.num_steps
+    return (widest + stage.neuron.dynamics.threshold) * steps / decay ** (steps - 1)

@@ -1,0 +1,51 @@
+"""Verify by propagating what is known of the spikes, layer by layer."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ..bounds.propagation import LogitBounds, SpikeBound, logit_bounds, margin_bounds
+from ..perturbations import Perturbation
+from .base import MarginVerifier
+
+
+@dataclass(frozen=True)
+class BoundVerifier(MarginVerifier):
+    """Propagates one or more kinds of knowledge of the spikes.
+
+    Args:
+        name: how verdicts name it.
+        stages: what it knows of a spiking layer's output, cheapest first; a later stage sees only the samples
+            that the ones before left open, and must never be looser.
+    """
+
+    name: str
+    stages: tuple[SpikeBound, ...]
+
+    @torch.no_grad()
+    def margins(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+    ) -> Tensor:
+        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
+        return self.class_margins(network, inputs, labels, perturbation).amin(1)
+
+    @torch.no_grad()
+    def class_margins(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+    ) -> Tensor:
+        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
+        lower = margin_bounds(network, perturbation.enclosure(inputs), labels, self.stages[0])
+        for stage in self.stages[1:]:
+            left = (lower.amin(1) <= 0).nonzero().flatten()
+            if len(left) == 0:
+                break
+            found = margin_bounds(network, perturbation.enclosure(inputs[left]), labels[left], stage)
+            lower[left] = lower[left].maximum(found)
+        return lower
+
+    @torch.no_grad()
+    def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
+        """Return bounds of each logit over the set, by the tightest stage."""
+        return logit_bounds(network, perturbation.enclosure(inputs), self.stages[-1])

@@ -1,0 +1,76 @@
+"""The optimised relaxation: prices on currents (F3, F6) on top of the exact trains and windows (F1, F2, F5)."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ..bounds.price_search import PriceSearch
+from ..bounds.prices import Specifications
+from ..bounds.propagation import LogitBounds
+from ..bounds.stages import staged
+from ..perturbations import Perturbation
+from .base import MarginVerifier
+from .trains import TRAINS
+
+
+@dataclass(frozen=True)
+class Linear(MarginVerifier):
+    """Bounds each open margin by prices; never below "trains", since prices of 0 are its bound.
+
+    Where prices do not apply (a residual sum, a subtracting reset behind the first layer, a decay near 0 there)
+    the bound is that of "trains".
+
+    Args:
+        search: how long and how fast to climb.
+    """
+
+    search: PriceSearch = field(default_factory=PriceSearch)
+    name: str = "linear"
+
+    @torch.no_grad()
+    def margins(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+    ) -> Tensor:
+        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
+        lower = TRAINS.class_margins(network, inputs, labels, perturbation)
+        left = (lower.amin(1) <= 0).nonzero().flatten()
+        if len(left) > 0:
+            found = self._priced(network, inputs[left], labels[left], lower[left], perturbation)
+            lower[left] = lower[left].maximum(found)
+        return lower.amin(1)
+
+    def _priced(
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        known: Tensor,
+        perturbation: Perturbation,
+    ) -> Tensor:
+        """Return better bounds of the margins that are not proven, −inf elsewhere, (batch, classes)."""
+        bound = torch.full_like(known, -torch.inf)
+        stages = staged(network, perturbation.enclosure(inputs))
+        if stages is None:
+            return bound
+        samples, classes = (known <= 0).nonzero(as_tuple=True)
+        coefficients = torch.zeros(len(samples), known.shape[1], dtype=known.dtype, device=known.device)
+        coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
+        bound[samples, classes] = self.search.run(stages, Specifications(samples, coefficients))
+        return bound
+
+    @torch.no_grad()
+    def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
+        """Return bounds of each logit: both ends of every logit are priced."""
+        box = perturbation.enclosure(inputs)
+        known = TRAINS.logits(network, inputs, perturbation)
+        stages = staged(network, box)
+        if stages is None:
+            return known
+        batch, classes = known.lower.shape
+        samples = torch.arange(batch, device=inputs.device).repeat_interleave(classes)
+        unit = torch.eye(classes, dtype=torch.float64, device=inputs.device).repeat(batch, 1)
+        lower = self.search.run(stages, Specifications(samples, unit), target=torch.inf).view(batch, classes)
+        upper = -self.search.run(stages, Specifications(samples, -unit), target=torch.inf).view(batch, classes)
+        return LogitBounds(known.lower.maximum(lower), known.upper.minimum(upper))
