@@ -1,0 +1,194 @@
+"""Forward and training step of 784-512-256-10, T=8, batch 128: spikecert, the matmuls alone, other libraries.
+
+Run `python benchmarks/throughput.py [--repetitions 40] [--threads N]`. The limit, "matmuls alone", does the same
+matrix products with nothing between them: the first layer once, the second for all T steps, the last on the mean
+over time. Repetitions are interleaved, so that a busy machine slows all rows alike. snnTorch and SpikingJelly are
+compared where they are installed (pip install snntorch spikingjelly).
+"""
+
+import argparse
+import importlib.metadata
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from spikecert import LIF, MSMPPD, GaussianNoise, mlp
+
+SIZES = (784, 512, 256, 10)
+STEPS, BATCH, DECAY = 8, 128, 0.99
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of the table: a forward pass without gradients, and a training step (zero, forward, backward)."""
+
+    name: str
+    forward: Call
+    step: Call
+
+
+def inputs() -> tuple[Tensor, Tensor]:
+    """Return one batch of images and labels."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(BATCH, SIZES[0], generator=generator), torch.randint(10, (BATCH,), generator=generator)
+
+
+def contender(name: str, network: nn.Module, logits: Callable[[Tensor], Tensor]) -> Contender:
+    """Return the row of a network whose `logits` function maps a batch to logits."""
+    images, labels = inputs()
+
+    def forward() -> None:
+        with torch.no_grad():
+            logits(images)
+
+    def step() -> None:
+        network.zero_grad()
+        cross_entropy(logits(images), labels).backward()
+
+    return Contender(name, forward, step)
+
+
+def spikecert_network() -> Contender:
+    """Return this library's row."""
+    network = mlp(SIZES, STEPS, LIF(decay=DECAY))
+    return contender("spikecert", network, network)
+
+
+def spikecert_objective() -> Contender:
+    """Return a training step with the paper's objective: clean and noisy inputs, so twice the samples."""
+    network = mlp(SIZES, STEPS, LIF(decay=DECAY))
+    plain = contender("", network, network)
+    (images, labels), objective = inputs(), MSMPPD(perturbation=GaussianNoise())
+
+    def step() -> None:
+        network.zero_grad()
+        objective.loss(network, images, labels, None).total.backward()
+
+    return Contender("spikecert, MS-MPPD with noise (2 × the samples)", plain.forward, step)
+
+
+def matmuls() -> Contender:
+    """Return the limit: the same matrix products, with operands of the same shapes."""
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(n, m, generator=generator) for m, n in itertools.pairwise(SIZES)]
+    rows = (BATCH, STEPS * BATCH, BATCH)
+    signals = [torch.rand(r, m, generator=generator) for r, m in zip(rows, SIZES[:-1], strict=True)]
+    grads = [torch.rand(r, n, generator=generator) for r, n in zip(rows, SIZES[1:], strict=True)]
+
+    def forward() -> None:
+        for signal, weight in zip(signals, weights, strict=True):
+            torch.mm(signal, weight.T)
+
+    def step() -> None:
+        forward()
+        for k, (signal, weight, grad) in enumerate(zip(signals, weights, grads, strict=True)):
+            torch.mm(grad.T, signal)
+            if k > 0:
+                torch.mm(grad, weight)
+
+    return Contender("matmuls alone (the limit)", forward, step)
+
+
+def snntorch_network() -> Contender:
+    """Return snnTorch's row: its step-by-step loop, as in its tutorials."""
+    import snntorch  # pyright: ignore[reportMissingImports]
+
+    layers = nn.ModuleList(nn.Linear(m, n) for m, n in itertools.pairwise(SIZES))
+    neurons = [snntorch.Leaky(beta=DECAY, reset_mechanism="zero") for _ in SIZES[1:-1]]
+
+    def logits(images: Tensor) -> Tensor:
+        potentials = [neuron.init_leaky() for neuron in neurons]
+        total = torch.zeros(())
+        for _ in range(STEPS):
+            signal = images
+            for k, neuron in enumerate(neurons):
+                signal, potentials[k] = neuron(layers[k](signal), potentials[k])
+            total = total + layers[-1](signal)
+        return total / STEPS
+
+    return contender(f"snnTorch {importlib.metadata.version('snntorch')}", layers, logits)
+
+
+def spikingjelly_network() -> Contender:
+    """Return SpikingJelly's row: multi-step mode, the first layer applied once."""
+    from spikingjelly.activation_based import (  # pyright: ignore[reportMissingImports]
+        functional,
+        layer,
+        neuron,
+    )
+
+    def spiking() -> nn.Module:
+        return neuron.LIFNode(tau=1 / (1 - DECAY), decay_input=False, step_mode="m", detach_reset=False)
+
+    first = nn.Linear(SIZES[0], SIZES[1])
+    rest = nn.Sequential(
+        spiking(),
+        layer.Linear(SIZES[1], SIZES[2], step_mode="m"),
+        spiking(),
+        layer.Linear(SIZES[2], SIZES[3], step_mode="m"),
+    )
+
+    def logits(images: Tensor) -> Tensor:
+        functional.reset_net(rest)
+        return rest(first(images).expand(STEPS, -1, -1)).mean(0)
+
+    name = f"SpikingJelly {importlib.metadata.version('spikingjelly')}, multi-step"
+    return contender(name, nn.ModuleList([first, rest]), logits)
+
+
+def available() -> tuple[list[Contender], list[str]]:
+    """Return the rows that can be measured, and what is missing for the others."""
+    rows, missing = [matmuls(), spikecert_network(), spikecert_objective()], []
+    for name, build in (("snntorch", snntorch_network), ("spikingjelly", spikingjelly_network)):
+        try:
+            rows.append(build())
+        except ImportError as error:
+            missing.append(f"{name} is not installed ({error}), its row is left out")
+    return rows, missing
+
+
+def measure(calls: list[Call], repetitions: int) -> list[float]:
+    """Return the median seconds of each call; the calls take turns."""
+    for call in calls:
+        for _ in range(3):
+            call()
+    seconds: list[list[float]] = [[] for _ in calls]
+    for _ in range(repetitions):
+        for call, taken in zip(calls, seconds, strict=True):
+            start = time.perf_counter()
+            call()
+            taken.append(time.perf_counter() - start)
+    return [statistics.median(taken) for taken in seconds]
+
+
+def main() -> None:
+    """Measure all rows and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    rows, missing = available()
+    forward = measure([row.forward for row in rows], arguments.repetitions)
+    step = measure([row.step for row in rows], arguments.repetitions)
+    sizes = "-".join(map(str, SIZES))
+    setting = f"T={STEPS}, batch {BATCH}, float32, torch {torch.__version__}, {arguments.threads} thread(s)"
+    print(f"{sizes}, {setting}, median of {arguments.repetitions} interleaved repetitions\n")
+    print("| | forward, ms | × matmuls | training step, ms | × matmuls |\n|---|---|---|---|---|")
+    for row, f, s in zip(rows, forward, step, strict=True):
+        print(f"| {row.name} | {f * 1e3:.2f} | {f / forward[0]:.2f} | {s * 1e3:.2f} | {s / step[0]:.2f} |")
+    for line in missing:
+        print(f"\n{line}")
+
+
+if __name__ == "__main__":
+    main()
