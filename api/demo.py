@@ -18,6 +18,7 @@ HIDDEN = "mlp:64"
 NUM_STEPS = 8
 DECAY = 0.9
 TRAINING_EPSILON = 0.05
+VERIFIERS = ("interval", "trains", "linear")
 EPSILONS = (0.01, 0.02, 0.03, 0.04, 0.05)
 FOCUS = 0.03
 BATCH_SIZE = 64
@@ -31,7 +32,7 @@ class Settings:
     """What may be changed about the demo: it is smaller in tests."""
 
     epochs: int = 30
-    samples: int = 100
+    samples: int = 200
     seed: int = 0
 
 
@@ -59,7 +60,7 @@ def examine(
     data: Dataset, trained: tuple[Trained, ...], settings: Settings, command: str, progress: Progress = silent
 ) -> Record:
     """Attack and certify the networks on the same test samples and return the record."""
-    plan = Plan(threat("linf", EPSILONS), attacks=(quick_ensemble(),), seed=settings.seed)
+    plan = Plan(threat("linf", EPSILONS), attacks=(quick_ensemble(),), verifiers=VERIFIERS, seed=settings.seed)
     samples = _first(data.test, settings.samples)
     models = [_measure(network, samples, plan, progress) for network in trained]
     return record(

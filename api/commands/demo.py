@@ -19,7 +19,7 @@ def demo(
         "runs/demo"
     ),
     epochs: Annotated[int, typer.Option(min=1)] = 30,
-    samples: Annotated[int, typer.Option(min=1, max=300, help="Test samples.")] = 100,
+    samples: Annotated[int, typer.Option(min=1, max=300, help="Test samples.")] = 200,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
