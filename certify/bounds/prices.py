@@ -67,7 +67,7 @@ class PricedProblem:
 
     def evaluate(self, prices: list[Tensor]) -> Evaluation:
         """Return the bound at `prices` and its supergradient."""
-        costs, bound = self._readout()
+        costs, bound = self.readout()
         total, found = costs.abs().flatten(2).sum((0, 2)), []
         for layer, price in zip(self.layers, prices, strict=True):
             least = layer.least(costs, price)
@@ -84,7 +84,7 @@ class PricedProblem:
         ]
         return Evaluation(bound, tuple(gradients), inputs)
 
-    def _readout(self) -> tuple[Tensor, Tensor]:
+    def readout(self) -> tuple[Tensor, Tensor]:
         """Return the coefficients on the last layer's spikes, (T, S, ...), and the constant part, (S,)."""
         tail, row = self.network.tail, self.network.row
         coefficients = self.specifications.coefficients

@@ -87,11 +87,7 @@ class Staged:
 
 
 def staged(network: SpikingNetwork, inputs: Box) -> Staged | None:
-    """Return the network in stages, or None where prices do not reach it.
-
-    Prices need a plain sequence of layers, and, behind the first table, a hard reset and a decay that is not so
-    small that λ^{−(T−1)} passes `STEEPEST`.
-    """
+    """Return the network in stages, or None where it is no plain sequence of layers with a neuron."""
     if any(isinstance(layer, Residual) for layer in network.layers):
         return None
     rounding, source = Rounding(network.dtype), input_signal(network, inputs)
@@ -106,12 +102,14 @@ def staged(network: SpikingNetwork, inputs: Box) -> Staged | None:
 
     layers = network.layers[:-1] if network.readout == "potential" else network.layers
     last = propagate(layers, source, record, rounding)
-    if not recorded or not all(map(_priceable, recorded)):
+    if not recorded:
         return None
     return Staged(source, tuple(recorded), _chain(last), readout_row(network, inputs.lower)[0], rounding)
 
 
-def _priceable(stage: Stage) -> bool:
+def priceable(stage: Stage) -> bool:
+    """Return whether prices reach a layer: behind a table always, behind a graph with a hard reset and a decay
+    that is not so small that λ^{−(T−1)} passes `STEEPEST`."""
     dynamics = stage.neuron.dynamics
     if isinstance(stage.found, TableTrains):
         return True

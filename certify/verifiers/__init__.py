@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ..attacks import ATTACKS
 from .base import MarginVerifier, Verifier
 from .bound import BoundVerifier
+from .gain import Gain
 from .ladder import Ladder
 from .linear import Linear
 from .lirpa import Lirpa
@@ -13,13 +14,16 @@ from .trains import INTERVAL, TRAINS
 
 
 def _auto() -> Verifier:
-    return Ladder((TRAINS, Linear(), AttackSearch(ATTACKS["ensemble"]())))
+    """Return the ladder, cheapest first: most samples need only the first two rungs."""
+    quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
+    return Ladder((TRAINS, quick, Linear(), thorough))
 
 
 VERIFIERS: dict[str, Callable[[], Verifier]] = {
     "interval": lambda: INTERVAL,
     "trains": lambda: TRAINS,
     "linear": Linear,
+    "gain": Gain,
     "lirpa": Lirpa,
     "auto": _auto,
 }
@@ -30,6 +34,7 @@ __all__ = [
     "VERIFIERS",
     "AttackSearch",
     "BoundVerifier",
+    "Gain",
     "Ladder",
     "Linear",
     "Lirpa",

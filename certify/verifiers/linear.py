@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
+from ..bounds.box import Box
 from ..bounds.price_search import PriceSearch
 from ..bounds.prices import Specifications
 from ..bounds.propagation import LogitBounds
-from ..bounds.stages import staged
+from ..bounds.stages import Staged, priceable, staged
 from ..perturbations import Perturbation
 from .base import MarginVerifier
 from .trains import TRAINS
@@ -51,7 +52,7 @@ class Linear(MarginVerifier):
     ) -> Tensor:
         """Return better bounds of the margins that are not proven, −inf elsewhere, (batch, classes)."""
         bound = torch.full_like(known, -torch.inf)
-        stages = staged(network, perturbation.enclosure(inputs))
+        stages = _priced_stages(network, perturbation.enclosure(inputs))
         if stages is None:
             return bound
         samples, classes = (known <= 0).nonzero(as_tuple=True)
@@ -65,7 +66,7 @@ class Linear(MarginVerifier):
         """Return bounds of each logit: both ends of every logit are priced."""
         box = perturbation.enclosure(inputs)
         known = TRAINS.logits(network, inputs, perturbation)
-        stages = staged(network, box)
+        stages = _priced_stages(network, box)
         if stages is None:
             return known
         batch, classes = known.lower.shape
@@ -74,3 +75,9 @@ class Linear(MarginVerifier):
         lower = self.search.run(stages, Specifications(samples, unit), target=torch.inf).view(batch, classes)
         upper = -self.search.run(stages, Specifications(samples, -unit), target=torch.inf).view(batch, classes)
         return LogitBounds(known.lower.maximum(lower), known.upper.minimum(upper))
+
+
+def _priced_stages(network: SpikingNetwork, inputs: Box) -> Staged | None:
+    """Return the network in stages, or None where prices do not reach one of them."""
+    stages = staged(network, inputs)
+    return stages if stages is not None and all(map(priceable, stages.stages)) else None

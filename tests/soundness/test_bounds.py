@@ -9,12 +9,12 @@ from spikecert.certify import L2, LInf, verify
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
-from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear, MarginVerifier
+from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVerifier
 from support.networks import Case, cases, points
 from support.oracles import line_margin
 
 LINEAR = Linear(PriceSearch(iterations=10))
-BOUNDS = [INTERVAL, TRAINS, LINEAR]
+BOUNDS = [INTERVAL, TRAINS, LINEAR, Gain()]
 EXAMPLES = settings(max_examples=200, deadline=None)
 
 

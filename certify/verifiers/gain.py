@@ -1,0 +1,90 @@
+"""Margin over gain (F4): the stability theory as a certificate of the real network."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...analysis import gain
+from ...models.networks import SpikingNetwork
+from ..bounds.gain_rows import Rows, graph_rows, table_rows, worst_sum
+from ..bounds.prices import PricedProblem, Specifications
+from ..bounds.propagation import LogitBounds
+from ..bounds.stages import Staged, staged
+from ..bounds.train_table import TableTrains
+from ..perturbations import Perturbation
+from .base import MarginVerifier
+from .trains import TRAINS
+
+
+@dataclass(frozen=True)
+class Gain(MarginVerifier):
+    """Bounds margins by proven gains from the input's ℓ2 change to each layer's currents; see gain_rows.py.
+
+    It is at home with `L2`; a box is taken as the ball around it. Rows are cut to the exact trains of the set, so
+    with one hidden layer it is never below "trains". A residual sum leaves the bound of "trains".
+    """
+
+    name: str = "gain"
+
+    @torch.no_grad()
+    def margins(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+    ) -> Tensor:
+        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
+        lower = TRAINS.class_margins(network, inputs, labels, perturbation)
+        left = (lower.amin(1) <= 0).nonzero().flatten()
+        stages = staged(network, perturbation.enclosure(inputs[left])) if len(left) > 0 else None
+        if stages is not None:
+            found = _class_margins(network, stages, inputs[left], labels[left], lower.shape[1])
+            lower[left] = lower[left].maximum(found)
+        return lower.amin(1)
+
+    def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
+        """Return the bounds of "trains": gains are about margins."""
+        return TRAINS.logits(network, inputs, perturbation)
+
+
+def _class_margins(
+    network: SpikingNetwork, stages: Staged, inputs: Tensor, labels: Tensor, classes: int
+) -> Tensor:
+    """Return a lower bound of logit_y − logit_k for every class k, (batch, classes); +inf at k = y."""
+    rows, budget = _last_layer(network, stages, inputs)
+    batch = len(inputs)
+    samples = torch.arange(batch, device=inputs.device).repeat_interleave(classes)
+    coefficients = -torch.eye(classes, dtype=torch.float64, device=inputs.device).repeat(batch, 1)
+    coefficients.scatter_add_(1, labels[samples, None], torch.ones_like(coefficients[:, :1]))
+    costs, constant = PricedProblem(stages, Specifications(samples, coefficients), ()).readout()
+    reference = (costs * rows.reference[:, samples]).flatten(2).sum((0, 2)) + constant
+    lost = worst_sum(rows.lost(costs, samples), rows.distance[samples], budget[samples])
+    size = costs.abs().flatten(2).sum((0, 2)) + constant.abs()
+    lower = (reference - lost - 1e-12 * size * len(stages.row)).view(batch, classes)
+    return lower.scatter(1, labels[:, None], torch.inf)
+
+
+def _last_layer(network: SpikingNetwork, stages: Staged, inputs: Tensor) -> tuple[Rows, Tensor]:
+    """Carry the ℓ2 budget from the input to the last spiking layer; return its rows and budget, (batch,)."""
+    shape = tuple(inputs.shape[1 if network.encoding == "direct" else 2 :])
+    norms = [layer.operator_norm.upper for layer in gain(network, input_shape=shape).layers]
+    signal = inputs.double()[None] if network.encoding == "direct" else inputs.double().transpose(0, 1)
+    moved = _input_change(stages, signal)
+    layers: list[tuple[Rows, Tensor]] = []
+    for stage, norm in zip(stages.stages, norms, strict=False):  # a "potential" readout has one neuron more
+        budget = moved * norm * (1 + 1e-12)
+        current = stage.chain.apply(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+        if isinstance(stage.found, TableTrains):
+            rows = table_rows(stage, current[0])
+        else:
+            rows = graph_rows(stage, current.expand(stage.found.num_steps, *current.shape[1:]))
+        moved = worst_sum(rows.changed(), rows.distance, budget).clamp_min(0).sqrt()
+        signal = rows.reference
+        layers.append((rows, budget))
+    return layers[-1]
+
+
+def _input_change(stages: Staged, signal: Tensor) -> Tensor:
+    """Return the greatest ℓ2 distance of an allowed input from the sample, (batch,)."""
+    box = stages.source.box
+    reach = (box.upper - signal).maximum(signal - box.lower)
+    length = reach.movedim(1, 0).flatten(1).norm(dim=1) * (1 + 1e-12)
+    return length if box.ball is None else length.minimum(box.ball * (1 + 1e-12))
