@@ -5,15 +5,19 @@ from .intervals import Interval
 from .neuron_gains import constant_gain, neuron_bias, neuron_gain
 from .norms import matrix_norm, operator_norm
 from .operators import layer_operators
+from .patterns import pattern_radius
 from .perturbations import Perturbation, mppd, trace_mppd
+from .stability import Growth, StabilityReport, stability
 from .storage import check_file, load_certificates, report_data, save_certificates
 from .theorems import Theorem, theorem, theorems
 
 __all__ = [
     "GainReport",
+    "Growth",
     "Interval",
     "LayerGain",
     "Perturbation",
+    "StabilityReport",
     "Theorem",
     "check_file",
     "constant_gain",
@@ -25,8 +29,10 @@ __all__ = [
     "neuron_bias",
     "neuron_gain",
     "operator_norm",
+    "pattern_radius",
     "report_data",
     "save_certificates",
+    "stability",
     "theorem",
     "theorems",
     "trace_mppd",

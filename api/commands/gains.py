@@ -1,56 +1,25 @@
-"""`spikecert gains`: the gains of a network's spiking layers, and a check of saved certificates."""
+"""`spikecert gains`: the gains of a network's layers, its stability on data, and a check of certificates."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..output import show, show_json, table
-from .options import Json
+from .options import Data, Json, Root, Seed, fitting, number
 
+if TYPE_CHECKING:
+    from spikecert.analysis import GainReport, StabilityReport
+    from spikecert.models import SpikingNetwork
 
-def gains(
-    model: Annotated[
-        Path | None, typer.Argument(help="A network file as written by `train`.", metavar="MODEL")
-    ] = None,
-    input_norm: Annotated[str, typer.Option("--input-norm", help="l1, l2 or linf.")] = "l2",
-    output_norm: Annotated[str, typer.Option("--output-norm", help="l1, l2 or linf.")] = "l2",
-    horizon: Annotated[
-        str | None, typer.Option("--horizon", help="Steps, or inf; default: the network's.")
-    ] = None,
-    method: Annotated[str, typer.Option("--method", help="closed_form, svd or lmi.")] = "closed_form",
-    input_shape: Annotated[str | None, typer.Option("--input-shape", help="As in 3,32,32, for images.")] = None,
-    check: Annotated[Path | None, typer.Option("--check", help="Prove the certificates in FILE again.")] = None,
-    as_json: Json = False,
-) -> int:
-    """Print the proven gain of each spiking layer's simplified dynamics, or check saved certificates."""
-    from spikecert.analysis import gain
-    from spikecert.analysis.storage import report_data
-    from spikecert.models import load
-
-    if check is not None:
-        return _check(check, as_json)
-    if model is None:
-        raise ValueError("MODEL: got nothing, expected a network file, or --check FILE")
-    report = gain(load(model), input_norm, output_norm, _steps(horizon), method, _shape(input_shape))
-    if as_json:
-        show_json(report_data(report))
-        return 0
-    heads = ("layer", f"‖W‖ ({input_norm}→{output_norm})", "neuron", "gain", "bias")
-    rows = [
-        (
-            item.name,
-            f"{item.operator_norm.upper:.6g}",
-            f"{item.neuron_gain:.6g}",
-            f"{item.gain:.6g}",
-            f"{item.bias:g}",
-        )
-        for item in report.layers
-    ]
-    show(table(heads, rows))
-    show(f"\nT = {report.horizon}, method {report.method}. {ABOUT}")
-    return 0
-
+ModelOrNone = Annotated[
+    Path | None, typer.Argument(help="A network file as written by `train`.", metavar="MODEL", show_default=False)
+]
+Horizon = Annotated[str | None, typer.Option("--horizon", help="Steps, or inf; default: the network's.")]
+Samples = Annotated[
+    int | None,
+    typer.Option("--samples", min=1, help="Also measure stability on the first test samples of --data."),
+]
 
 ABOUT = (
     "Upper ends, proven, of ‖ε‖/‖Δs‖ for the simplified dynamics ε. They hold for the membrane of the\n"
@@ -58,16 +27,124 @@ ABOUT = (
 )
 
 
+def gains(
+    model: ModelOrNone = None,
+    input_norm: Annotated[str, typer.Option("--input-norm", help="l1, l2 or linf.")] = "l2",
+    output_norm: Annotated[str, typer.Option("--output-norm", help="l1, l2 or linf.")] = "l2",
+    horizon: Horizon = None,
+    method: Annotated[str, typer.Option("--method", help="closed_form, svd or lmi.")] = "closed_form",
+    input_shape: Annotated[str | None, typer.Option("--input-shape", help="As in 3,32,32, for images.")] = None,
+    samples: Samples = None,
+    data: Data = "digits",
+    root: Root = None,
+    epsilon: Annotated[str, typer.Option("--epsilon", help="Of the measured perturbations.")] = "8/255",
+    seed: Seed = 0,
+    check: Annotated[Path | None, typer.Option("--check", help="Prove the certificates in FILE again.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Print the proven gain of each spiking layer's simplified dynamics, or check saved certificates."""
+    from spikecert.analysis import gain, report_data
+    from spikecert.models import load
+
+    if check is not None:
+        return _check(check, as_json)
+    if model is None:
+        raise ValueError("MODEL: got nothing, expected a network file, or --check FILE")
+    network = load(model)
+    measured = (
+        None if samples is None else _measure(network, data, root, samples, number(epsilon, "epsilon"), seed)
+    )
+    shape = _shape(input_shape) if measured is None else measured[0]
+    report = gain(network, input_norm, output_norm, _steps(horizon), method, shape)
+    if as_json:
+        stability = None if measured is None else _stability_data(measured[1])
+        show_json({**report_data(report), "stability": stability})
+    else:
+        show(_gain_text(report) + ("" if measured is None else _stability_text(measured[1], epsilon)))
+    return 0
+
+
+def _gain_text(report: "GainReport") -> str:
+    heads = ("layer", f"‖W‖ ({report.input_norm}→{report.output_norm})", "neuron", "gain", "bias")
+    rows = [
+        (
+            item.name,
+            f"{item.operator_norm.upper:.6g}",
+            *(f"{value:.6g}" for value in (item.neuron_gain, item.gain, item.bias)),
+        )
+        for item in report.layers
+    ]
+    return f"{table(heads, rows)}\n\nT = {report.horizon}, method {report.method}. {ABOUT}"
+
+
+def _measure(
+    network: "SpikingNetwork", data: str, root: Path | None, samples: int, epsilon: float, seed: int
+) -> tuple[tuple[int, ...], "StabilityReport"]:
+    import torch
+
+    from spikecert.analysis import stability
+    from spikecert.certify import LInf, attack
+    from spikecert.training import dataset
+
+    split = fitting(network, dataset(data, root), samples, "cpu")
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(split.inputs.shape, generator=generator).to(split.inputs.dtype)
+    adversarial = attack(network, split.inputs, split.labels, LInf(epsilon), method="pgd").inputs
+    moved = {"noise": split.inputs + epsilon * noise, "pgd": adversarial}
+    return tuple(split.inputs.shape[1:]), stability(network, split.inputs, moved)
+
+
+def _stability_data(report: "StabilityReport") -> dict[str, Any]:
+    radii = {"linf": report.radius_linf, "l2": report.radius_l2}
+    return {
+        "pattern_radius": {norm: None if value is None else value.tolist() for norm, value in radii.items()},
+        "threshold_margins": [margin.tolist() for margin in report.margins],
+        "surrogate_network_product": report.surrogate_product,
+        "growth": [
+            {
+                "layer": item.layer,
+                "perturbation": item.source,
+                "simplified_max": float(item.simplified.max()),
+                "trains_agree": int(item.agrees.sum()),
+                "gain": item.gain,
+                "tightness": item.tightness,
+            }
+            for item in report.growth
+        ],
+    }
+
+
+def _stability_text(report: "StabilityReport", epsilon: str) -> str:
+    heads = ("layer, perturbation", "largest ‖ε‖/‖Δs‖", "bound", "share", "same trains")
+    rows = [
+        (
+            f"{item.layer}, {item.source}",
+            f"{float(item.simplified.max()):.4g}",
+            f"{item.gain:.4g}",
+            f"{100 * item.tightness:.1f} %",
+            f"{int(item.agrees.sum())} of {len(item.agrees)}",
+        )
+        for item in report.growth
+    ]
+    count = len(report.growth[0].agrees)
+    text = f"\n\nMeasured on {count} samples, ε = {epsilon} (noise: σ = ε):\n{table(heads, rows)}"
+    if report.radius_linf is not None:
+        middle, least = float(report.radius_linf.median()), float(report.radius_linf.min())
+        text += f"\n\nNo first-layer train changes within ℓ∞ {middle:.3g} (median sample), {least:.3g} (least)."
+    if report.surrogate_product is not None:
+        text += f"\nSurrogate network, end to end, ℓ2: {report.surrogate_product:.4g} (not the spiking network)."
+    return text
+
+
 def _check(path: Path, as_json: bool) -> int:
-    from spikecert.analysis.storage import check_file
+    from spikecert.analysis import check_file
 
     results = check_file(path)
     if as_json:
         show_json([{"certificate": name, "holds": holds} for name, holds in results])
     else:
-        show(
-            table(("certificate", "check"), [(name, "proven" if holds else "REFUSED") for name, holds in results])
-        )
+        rows = [(name, "proven" if holds else "REFUSED") for name, holds in results]
+        show(table(("certificate", "check"), rows))
     return 0 if all(holds for _, holds in results) else 1
 
 

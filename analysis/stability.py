@@ -1,0 +1,148 @@
+"""A network's stability report: gains, pattern-preserving radii, threshold margins, and measured growth."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..models import SpikingNetwork, Trace
+from ..models.validation import check_inputs
+from .gains import GainReport, LayerGain, gain
+from .operators import INPUT
+from .patterns import pattern_radius
+from .perturbations import Perturbation, trace_mppd
+from .rounding import multiply_up
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What one perturbation did to one spiking layer, sample by sample; 0/0 counts as 0.
+
+    Attributes:
+        source: the name of the perturbation.
+        layer: the path of the layer.
+        simplified: ‖ε‖₂/‖Δs‖₂, (batch,): never above `gain`.
+        exact: ‖ϑ‖₂/‖Δs‖₂, (batch,): may be above `gain` where trains differ.
+        agrees: whether the layer's trains agree, (batch,): where True, exact ≤ gain too.
+        gain: the proven bound.
+    """
+
+    source: str
+    layer: str
+    simplified: Tensor
+    exact: Tensor
+    agrees: Tensor
+    gain: float
+
+    @property
+    def tightness(self) -> float:
+        """Return the greatest simplified ratio over the bound."""
+        return float(self.simplified.max()) / self.gain if self.gain > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class StabilityReport:
+    """Stability of a network on samples.
+
+    Attributes:
+        gains: ℓ2 gains of the simplified dynamics, not of the spiking network.
+        surrogate_product: an ℓ2 bound, end to end, of the *surrogate network* (slopes up to the surrogate's
+            steepest in place of thresholds), from the input sequence to the readout's; None for residual
+            networks. It is not about the spiking network.
+        radius_linf, radius_l2: per sample, how far an input may move before a first-layer train changes; about the
+            spiking network; None without direct coding.
+        margins: per spiking layer, min over time and neurons of |v − θ|, (batch,); about the spiking network.
+        growth: measured, per perturbation and layer.
+    """
+
+    gains: GainReport
+    surrogate_product: float | None
+    radius_linf: Tensor | None
+    radius_l2: Tensor | None
+    margins: tuple[Tensor, ...]
+    growth: tuple[Growth, ...]
+
+
+def stability(
+    network: SpikingNetwork, inputs: Tensor, perturbed: Mapping[str, Tensor] | None = None
+) -> StabilityReport:
+    """Return the stability report of `network` on samples.
+
+    Args:
+        network: any network; it runs in the mode that it is in.
+        inputs: clean samples, (batch, ...).
+        perturbed: named perturbed copies of them, such as {"noise": …, "PGD": …}.
+
+    Raises:
+        TypeError, ValueError: for inputs that don't fit the network or each other.
+    """
+    check_inputs(network, inputs)
+    direct = network.encoding == "direct"
+    shape = tuple(inputs.shape[1 if direct else 2 :])
+    gains = gain(network, input_shape=shape)
+    with torch.no_grad():
+        clean = network.trace(inputs)
+        growth = [
+            item
+            for name, other in (perturbed or {}).items()
+            for item in _growth(network, gains, name, (inputs, clean), other)
+        ]
+    return StabilityReport(
+        gains=gains,
+        surrogate_product=_surrogate_product(network, gains),
+        radius_linf=pattern_radius(network, inputs, "linf") if direct else None,
+        radius_l2=pattern_radius(network, inputs, "l2") if direct else None,
+        margins=threshold_margins(network, clean),
+        growth=tuple(growth),
+    )
+
+
+def threshold_margins(network: SpikingNetwork, trace: Trace) -> tuple[Tensor, ...]:
+    """Return per spiking layer the least |v − θ| over time and neurons, (batch,)."""
+    return tuple(
+        (potential - neuron.dynamics.threshold).abs().flatten(2).amin((0, 2))
+        for potential, neuron in zip(trace.potentials, network.neurons, strict=True)
+    )
+
+
+def _surrogate_product(network: SpikingNetwork, gains: GainReport) -> float | None:
+    chain = [(k - 1,) for k in range(len(gains.layers))]
+    if gains.readout is None or [layer.sources for layer in gains.layers] != chain or not gains.layers:
+        return None
+    slopes = [neuron.dynamics.surrogate.steepest for neuron in network.neurons]
+    return multiply_up(*(layer.gain for layer in gains.layers), *slopes, gains.readout.upper)
+
+
+def _growth(
+    network: SpikingNetwork, gains: GainReport, name: str, clean: tuple[Tensor, Trace], other: Tensor
+) -> list[Growth]:
+    inputs, trace = clean
+    check_inputs(network, other)
+    if other.shape != inputs.shape:
+        raise ValueError(f"perturbed: got {name} of shape {tuple(other.shape)}, expected {tuple(inputs.shape)}")
+    second = network.trace(other)
+    found = trace_mppd(network, trace, second, include_input_scale=True)
+    moved = {INPUT: _input_size(network, inputs - other)}
+    moved |= {k: _size(trace.spikes[k] - second.spikes[k]) for k in range(len(network.neurons))}
+    return [_layer_growth(name, k, layer_gain, found, moved) for k, layer_gain in enumerate(gains.layers)]
+
+
+def _layer_growth(name: str, k: int, layer: LayerGain, found: Perturbation, moved: Mapping[int, Tensor]) -> Growth:
+    drive = torch.stack([moved[index] ** 2 for index in layer.sources]).sum(0).sqrt()
+    simplified, exact = (_ratio(_size(signal[k]), drive) for signal in (found.simplified, found.exact))
+    return Growth(name, layer.name, simplified, exact, moved[k] == 0, layer.gain)
+
+
+def _input_size(network: SpikingNetwork, difference: Tensor) -> Tensor:
+    size = difference.double().flatten(1).norm(dim=1)
+    return size * math.sqrt(network.num_steps) if network.encoding == "direct" else size
+
+
+def _size(signal: Tensor) -> Tensor:
+    return signal.double().transpose(0, 1).flatten(1).norm(dim=1)
+
+
+def _ratio(size: Tensor, drive: Tensor) -> Tensor:
+    return torch.where(drive > 0, size / drive.clamp_min(1e-300), torch.where(size > 0, math.inf, 0.0))

@@ -1,0 +1,82 @@
+"""The commands `gains` and `theorems`: tables, JSON, checked files, one line for bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from spikecert.cli import main
+from spikecert.models import DLIF, LIF, mlp, save
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    torch.manual_seed(0)
+    path = tmp_path / "network.safetensors"
+    save(mlp((64, 16, 10), neuron=DLIF(8)), path)
+    return str(path)
+
+
+def test_gains_prints_a_table(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gains", model, "--samples", "20"]) == 0
+    output = capsys.readouterr().out
+    assert "layers.1" in output
+    assert "5.2636" in output
+    assert "only while its spike trains do not change" in output
+    assert "Measured on 20 samples" in output
+    assert "not the spiking network" in output
+
+
+def test_gains_json_is_checked_again(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gains", model, "--method", "lmi", "--json", "--samples", "5"]) == 0
+    text = capsys.readouterr().out
+    content = json.loads(text)
+    assert content["simplified"] is True
+    assert len(content["stability"]["pattern_radius"]["linf"]) == 5
+    path = tmp_path / "gains.json"
+    path.write_text(text, encoding="utf-8")
+    assert main(["gains", "--check", str(path)]) == 0
+    assert "proven" in capsys.readouterr().out
+    content["certificates"][0]["gain"] *= 0.5
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert main(["gains", "--check", str(path)]) == 1
+    assert "REFUSED" in capsys.readouterr().out
+
+
+def test_infinite_gains_are_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "undamped.safetensors"
+    save(mlp((4, 3, 2), neuron=LIF(1.0)), path)
+    assert main(["gains", str(path), "--horizon", "inf", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["layers"][0]["gain"] == "inf"
+
+
+def test_theorems_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["theorems"]) == 0
+    assert "quoted-l2-gain" in capsys.readouterr().out
+    assert main(["theorems", "quoted-l2-gain", "--json"]) == 0
+    (content,) = json.loads(capsys.readouterr().out)
+    assert content["counterexample"]["ratio"] == "101/48"
+    assert main(["theorems", "loss-link", "--latex"]) == 0
+    assert r"\begin{theorem}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["gains"], "MODEL"),
+        (["gains", "nowhere"], "path"),
+        (["gains", "--check", "nowhere"], "path"),
+        (["gains", "MODEL", "--horizon", "soon"], "horizon"),
+        (["gains", "MODEL", "--method", "guess"], "method"),
+        (["gains", "MODEL", "--input-shape", "a"], "input-shape"),
+        (["theorems", "banach"], "name"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    arguments: list[str], name: str, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([model if word == "MODEL" else word for word in arguments]) == 2
+    message = capsys.readouterr().err.strip()
+    assert f"{name}: got" in message
+    assert "\n" not in message
