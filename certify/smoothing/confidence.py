@@ -1,7 +1,5 @@
 """Exact confidence bounds of a probability."""
 
-import math
-
 from scipy.stats import beta, binom
 
 
@@ -26,6 +24,7 @@ def lower_confidence_bound(successes: int, samples: int, alpha: float) -> float:
     if successes == 0:
         return 0.0
     bound = float(beta.ppf(alpha, successes, samples - successes + 1))
+    step = 1e-15
     while bound > 0 and binom.sf(successes - 1, samples, bound) > alpha:
-        bound = math.nextafter(bound, 0.0) * (1.0 - 1e-14)
+        bound, step = bound * (1.0 - step), min(2.0 * step, 0.5)
     return bound

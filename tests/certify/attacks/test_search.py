@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
 from spikecert.certify import (
     APGD,
@@ -58,6 +59,17 @@ def test_one_flip_is_searched_exhaustively(seed: int) -> None:
     assert result.success.equal(least_margins(subject.network, subject, 1) <= 0)
 
 
+def test_the_first_trial_deletes_the_event_that_matters_most() -> None:
+    """Events of weights .1, .2, .6, .3 drive one neuron over θ = 1; without the greatest it is silent."""
+    first, last = nn.Linear(4, 1), nn.Linear(1, 2)
+    network = SpikingNetwork(first, LIF(decay=0.0), last, num_steps=1, encoding="none").eval()
+    first.weight.data, first.bias.data = torch.tensor([[0.1, 0.2, 0.6, 0.3]]), torch.zeros(1)
+    last.weight.data, last.bias.data = torch.tensor([[1.0], [-1.0]]), torch.tensor([-0.5, 0.5])
+    result = attack(network, torch.ones(1, 1, 4), torch.tensor([0]), SpikeFlip(1), SpikeFlips(trials=1, swaps=0))
+    assert result.success.tolist() == [True]
+    assert result.inputs.flatten().tolist() == [1.0, 1.0, 0.0, 1.0]
+
+
 def test_more_flips_find_most_of_what_enumeration_finds() -> None:
     found, possible = 0, 0
     for seed in range(10):
@@ -97,6 +109,23 @@ def test_the_base_class_trusts_no_attack(perturbation: LInf) -> None:
     assert bool(perturbation.contains(result.inputs, subject.inputs).all())
     with torch.no_grad():
         assert torch.allclose(result.logits, subject.network(result.inputs))
+
+
+class Fickle(SpikingNetwork):
+    """Right whenever it is run on one sample, wrong in any batch: as rounding may do to a sample on the edge."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        right = torch.tensor([[1.0, 0.0]]).expand(len(inputs), 2)
+        return right + 0.0 * super().forward(inputs) if len(inputs) == 1 else right.flip(1)
+
+
+def test_what_fails_in_a_batch_only_is_no_success() -> None:
+    network = Fickle(nn.Linear(3, 2), num_steps=1).eval()
+    result = attack(
+        network, torch.full((4, 3), 0.5), torch.zeros(4, dtype=torch.int64), LInf(0.1), Square(queries=5)
+    )
+    assert not bool(result.success.any())
+    assert result.logits.tolist() == [[1.0, 0.0]] * 4
 
 
 def test_a_fixed_feature_stays_fixed() -> None:
@@ -139,8 +168,6 @@ def test_patches_of_features_are_sets_of_their_share() -> None:
 
 def test_square_attacks_images() -> None:
     """A convolution network is attacked through squares, in LInf and in L2."""
-    from torch import nn
-
     with torch.random.fork_rng():
         torch.manual_seed(3)
         network = SpikingNetwork(
