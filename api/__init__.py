@@ -7,19 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spikecert.analysis import GainReport, gain, mppd, neuron_gain
+    from spikecert.analysis import GainReport, Theorem, gain, mppd, neuron_gain, theorem, theorems
     from spikecert.certify import (
         L2,
         AttackResult,
         LInf,
         LogitBounds,
+        SmoothedVerdict,
         SoundnessError,
+        SpikeFlip,
         Verdict,
         attack,
-        bounds,
         reconcile,
+        smooth,
         verify,
     )
+    from spikecert.certify.verification import bounds
     from spikecert.models import (
         DLIF,
         LIF,
@@ -67,9 +70,12 @@ __all__ = [
     "Residual",
     "Sigmoid",
     "SingleStep",
+    "SmoothedVerdict",
     "SoundnessError",
+    "SpikeFlip",
     "SpikingNetwork",
     "Surrogate",
+    "Theorem",
     "Trace",
     "TrainingRun",
     "Triangle",
@@ -92,15 +98,28 @@ __all__ = [
     "record",
     "render",
     "save",
+    "smooth",
+    "theorem",
+    "theorems",
     "verify",
 ]
 
 _FOLDERS = {
-    "analysis": ("GainReport", "gain", "mppd", "neuron_gain"),
+    "analysis": ("GainReport", "Theorem", "gain", "mppd", "neuron_gain", "theorem", "theorems"),
     "certify": (
-        *("L2", "AttackResult", "LInf", "LogitBounds", "SoundnessError", "Verdict"),
-        *("attack", "bounds", "reconcile", "verify"),
+        *(
+            "L2",
+            "AttackResult",
+            "LInf",
+            "LogitBounds",
+            "SmoothedVerdict",
+            "SoundnessError",
+            "SpikeFlip",
+            "Verdict",
+        ),
+        *("attack", "reconcile", "smooth", "verify"),
     ),
+    "certify.verification": ("bounds",),  # `certify.bounds` is the folder
     "models": (
         *("DLIF", "LIF", "Arctan", "Dynamics", "Residual", "Sigmoid", "SpikingNetwork", "Surrogate"),
         *("Trace", "Triangle", "architecture", "load", "mlp", "network_hash", "save"),

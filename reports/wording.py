@@ -14,6 +14,7 @@ VERIFIERS = {
     "interval": "propagates one interval per neuron and time step: the published baseline",
     "trains": "propagates the exact set of spike trains that each neuron can reach, and their window sums",
     "linear": "prices the currents between layers on top of the exact spike trains, with optimised multipliers",
+    "gain": "weighs the distance to the threshold against proven norms: the ℓ2 route",
     "lirpa": "auto_LiRPA's linear relaxations on the unrolled network, with sound spike relaxations",
     "auto": "runs bounds and attacks, from cheap to expensive, until one decides",
 }
@@ -24,6 +25,7 @@ ATTACKS = {
     "apgd-ce": "automatic step sizes on the cross-entropy",
     "apgd-dlr": "automatic step sizes on the difference of logits",
     "square": "random squares: no gradient",
+    "spike-flip": "greedy flips of single input spikes, with swaps",
     "ensemble": "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients",
     "ensemble-fast": "the worst of FGSM, noise, and projected gradients over five surrogates and two losses",
 }

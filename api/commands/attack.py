@@ -35,7 +35,7 @@ def attack(
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
     method: Annotated[
-        list[str], typer.Option("--method", help="fgsm, pgd, gaussian or ensemble; repeat it for several.")
+        list[str], typer.Option("--method", help="fgsm, pgd, apgd-ce, square, ensemble, …; repeat it for several.")
     ] = ["ensemble"],  # noqa: B006
     seed: Seed = 0,
     device: Device = "cpu",

@@ -9,7 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from spikecert.reports import RENDERERS, render
+from spikecert.certify.attacks import ATTACKS
+from spikecert.certify.verifiers import VERIFIERS
+from spikecert.reports import RENDERERS, render, wording
 from spikecert.reports.figures import BOTTOM, LABEL_SPACING, TOP, panels
 from spikecert.reports.html_page import to_html
 from spikecert.reports.markdown import to_markdown
@@ -173,3 +175,8 @@ def test_numbers_for_people():
     assert gain_text(None) == "none finite"
     assert gain_text(1.00001) == "1.0001"
     assert norm_ends((1.99999, 2.00001)) == ("1.9999", "2.0001")
+
+
+def test_each_method_that_exists_is_explained():
+    assert VERIFIERS.keys() <= wording.VERIFIERS.keys()
+    assert ATTACKS.keys() <= wording.ATTACKS.keys()
