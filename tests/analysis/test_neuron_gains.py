@@ -177,3 +177,14 @@ def test_long_horizons_are_quick_and_below_the_limit() -> None:
 def test_must_raise(arguments: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^{message}: got"):
         neuron_gain(**arguments)
+
+
+@given(decay=decays, inputs=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30))
+@settings(max_examples=150, deadline=None)
+def test_the_loss_is_bounded_on_both_sides_by_the_perturbation(decay: float, inputs: list[float]) -> None:
+    outputs = response(decay, [1.0] * len(inputs)) @ np.array(inputs)
+    size, loss = float(np.linalg.norm(inputs)), float(np.linalg.norm(outputs))
+    assert size / (1.0 + decay) <= loss * (1 + 1e-12) + 1e-150
+    assert loss <= neuron_gain(decay, len(inputs)) * size * (1 + 1e-12) + 1e-150
+    smallest = np.linalg.svd(response(decay, [1.0] * len(inputs)), compute_uv=False)[-1]
+    assert smallest >= 1.0 / (1.0 + decay) * (1 - 1e-12)
