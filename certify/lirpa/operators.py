@@ -68,9 +68,9 @@ class BoundThreshold(_Optimizable):
         ends = self.ends(inputs[0].lower, inputs[0].upper)
         slopes = self._slopes(ends, start_node)
         below, above = self.plane(ends, slopes[0], LOWER), self.plane(ends, slopes[1], UPPER)
-        potential_l, spike_l, offset_l = _through(last_lA, below, above)
+        potential_l, spike_l, offset_l = _through(last_lA, below, above, len(inputs) > 1)
         below, above = self.plane(ends, slopes[2], LOWER), self.plane(ends, slopes[3], UPPER)
-        potential_u, spike_u, offset_u = _through(last_uA, above, below)
+        potential_u, spike_u, offset_u = _through(last_uA, above, below, len(inputs) > 1)
         coefficients = [(potential_l, potential_u), (spike_l, spike_u)]
         return coefficients[: len(inputs)], offset_l, offset_u
 
@@ -136,12 +136,13 @@ def custom_operations(neurons: Sequence[Neuron]) -> dict[str, Callable[..., Boun
     }
 
 
-def _through(last: Any, positive: Plane, negative: Plane) -> tuple[Any, Any, Any]:
+def _through(last: Any, positive: Plane, negative: Plane, with_spike: bool) -> tuple[Any, Any, Any]:
     """Return the coefficients of v and s and the offset, for coefficients `last` of the output.
 
     Args:
         last: (specification, batch, ...), or None where no such bound is asked for.
         positive, negative: the planes for coefficients above and below 0.
+        with_spike: whether the coefficient of s is asked for.
 
     Raises:
         OverflowError: for coefficients beyond float64, of which auto_LiRPA would drop the offset.
@@ -152,10 +153,7 @@ def _through(last: Any, positive: Plane, negative: Plane) -> tuple[Any, Any, Any
         raise TypeError(f"last: got {type(last).__name__}, expected a matrix (conv_mode must be 'matrix')")
     if not bool(torch.isfinite(last).all()):
         raise OverflowError("the coefficients of the linear bound grow beyond float64")
-    up, down = last.clamp(min=0), last.clamp(max=0)
-    offset = up * positive.offset + down * negative.offset
-    return (
-        up * positive.slope + down * negative.slope,
-        up * positive.spike + down * negative.spike,
-        offset.flatten(2).sum(2),
-    )
+    above = last > 0
+    offset = last * torch.where(above, positive.offset, negative.offset)
+    spike = last * torch.where(above, positive.spike, negative.spike) if with_spike else None
+    return last * torch.where(above, positive.slope, negative.slope), spike, offset.flatten(2).sum(2)

@@ -20,8 +20,8 @@ from .base import MarginVerifier
 
 BEST = ("crown-ibp", "crown")
 METHODS = ("best", *NAMES)
-MOST_COEFFICIENTS = 2**24
-"""Samples are bounded together while (largest layer)² × samples stays below this: 128 MiB a matrix."""
+MOST_COEFFICIENTS = 2**20
+"""Samples are bounded together while (largest layer)² × samples stays below this: 8 MiB a matrix."""
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,16 @@ class TestSoundness:
             problem = Problem(net, inputs, torch.tensor([label]), LInf(0.0))
             assert Lirpa(method=method, optimisation=QUICK).decide(problem)[0].status == "unknown"
 
+    @pytest.mark.parametrize("method", NAMES)
+    def test_a_sum_that_cancels_is_undecided_near_the_threshold(self, method: str):
+        """2100 − 2100 + 1.00005: float32 resolves 2100 to 2e-4, so the order of summation decides the spike."""
+        net = SpikingNetwork(nn.Linear(3, 1), LIF(0.5), nn.Linear(1, 2), num_steps=1)
+        fill(net, [[3000.0, -3000.0, 2.0001]], [0.0], [[1.0], [-1.0]], [-0.5, 0.5])
+        inputs = torch.tensor([[0.7, 0.7, 0.5]])
+        for label in (0, 1):
+            problem = Problem(net, inputs, torch.tensor([label]), LInf(0.0))
+            assert Lirpa(method=method, optimisation=QUICK).decide(problem)[0].status == "unknown"
+
     @pytest.mark.parametrize("method", [*NAMES, "best"])
     def test_never_verified_where_an_attack_succeeds(self, method: str):
         net, inputs, labels = small(width=12)
