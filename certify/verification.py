@@ -35,7 +35,7 @@ def verify(
     """Decide whether any allowed perturbation changes a sample's class.
 
     "verified" holds for every real input in the set and for the run in the network's own dtype, whatever the
-    order of summation; see docs/theory.md. The network is taken in evaluation mode.
+    order of summation; see docs/certification.md. The network is taken in evaluation mode.
 
     Args:
         network: any spiking network.
