@@ -8,6 +8,7 @@ from torch import Tensor
 from ..models.networks import SpikingNetwork
 from ..models.progress import Progress, silent
 from ..models.validation import check_choice, check_inputs, check_weights
+from .arithmetic import check_arithmetic
 from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
 from .perturbations import Perturbation
@@ -55,6 +56,7 @@ def verify(
     """
     chosen = _resolve(verifier)
     check_attacked(network, inputs, labels, perturbation)
+    check_arithmetic(network)
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout: got {timeout!r}, expected a positive number of seconds or None")
     verdicts: list[Verdict] = []
@@ -91,6 +93,7 @@ def bounds(
     check_inputs(network, inputs)
     check_weights(network)
     perturbation.check(inputs)
+    check_arithmetic(network)
     with evaluating(network):
         parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
     return LogitBounds(torch.cat([p.lower for p in parts]), torch.cat([p.upper for p in parts]))

@@ -1,6 +1,6 @@
 """Bad arguments of verify and bounds: one error each, which names the argument."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -54,6 +54,30 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "bounds by auto": (lambda: bounds(network(), X, LInf(0.1), "auto"), ValueError, "verifier: got 'auto'"),
     "bounds of NaN": (lambda: bounds(network(torch.nan), X, LInf(0.1)), ValueError, "network: layers.0.weight"),
 }
+
+
+@pytest.fixture
+def coarse() -> Iterator[None]:
+    """Let float32 products have fewer bits for a while."""
+    torch.set_float32_matmul_precision("medium")
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("coarse")
+def test_products_of_fewer_bits_are_refused():
+    with pytest.raises(ValueError, match="arithmetic: got matmul precision 'medium'"):
+        verify(network(), X, Y, LInf(0.1))
+
+
+def test_autocast_is_refused():
+    with torch.autocast("cpu"), pytest.raises(ValueError, match="arithmetic: got autocast"):
+        bounds(network(), X, LInf(0.1))
+
+
+def test_half_precision_is_refused():
+    with pytest.raises(ValueError, match=r"network: got torch.bfloat16"):
+        verify(network().bfloat16(), X.bfloat16(), Y, LInf(0.1))
 
 
 @pytest.mark.parametrize("name", BAD)
