@@ -7,6 +7,10 @@ from torch import Tensor
 
 from .prices import PricedProblem, Specifications
 from .stages import Staged
+from .train_table import TableTrains
+
+MOST_BYTES = 2**28
+"""What the priced graphs of one search may take, about: 256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,15 @@ class PriceSearch:
     regroup: int = 5
 
     def run(self, network: Staged, specifications: Specifications, target: float = 0.0) -> Tensor:
-        """Return the best bound found for each specification, (S,); one above `target` is not improved."""
+        """Return the best bound found for each specification, (S,); one above `target` is not improved.
+
+        As many specifications go at once as fit into `MOST_BYTES`; the bounds do not depend on how many.
+        """
+        rows = torch.arange(len(specifications.samples), device=specifications.samples.device)
+        parts = rows.split(max(1, MOST_BYTES // _bytes_each(network)))
+        return torch.cat([self._climb(network, specifications.subset(part), target) for part in parts])
+
+    def _climb(self, network: Staged, specifications: Specifications, target: float) -> Tensor:
         best = specifications.coefficients.new_full((len(specifications.samples),), -torch.inf)
         rows = torch.arange(len(best), device=best.device)
         state = _Adam.start(PricedProblem.of(network, specifications))
@@ -90,3 +102,16 @@ def _unit(problem: PricedProblem) -> Tensor:
     """Return each specification's greatest coefficient on a single spike, (S,)."""
     pulled, _ = problem.network.tail.pull_back(problem.specifications.coefficients)
     return pulled.flatten(1).abs().amax(1) * problem.network.row.abs().max()
+
+
+def _bytes_each(network: Staged) -> int:
+    """Return about how much one specification takes: every step keeps (τ, segment) for each priced neuron."""
+    steps = len(network.row)
+    numbers = 0
+    for stage in network.stages:
+        neurons = stage.lower[0, 0].numel()
+        if isinstance(stage.found, TableTrains):
+            numbers += neurons * 8 * len(stage.found.table.lower)
+        else:
+            numbers += neurons * steps**2 * (steps + 8)
+    return 8 * numbers
