@@ -1,5 +1,6 @@
 """Stability analysis: perturbation dynamics, input-output gains, operator norms, certificates and theorems."""
 
+from .checking import CheckedClaim, check_file
 from .gains import GainReport, LayerGain, gain
 from .intervals import Interval
 from .neuron_gains import constant_gain, neuron_bias, neuron_gain
@@ -8,10 +9,11 @@ from .operators import layer_operators
 from .patterns import pattern_radius
 from .perturbations import Perturbation, mppd, trace_mppd
 from .stability import Growth, StabilityReport, stability
-from .storage import check_file, load_certificates, report_data, save_certificates
+from .storage import load_certificates, report_data, save_certificates
 from .theorems import Theorem, theorem, theorems
 
 __all__ = [
+    "CheckedClaim",
     "GainReport",
     "Growth",
     "Interval",

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from .neuron_gains import check_decay, constant_gain, neuron_gain
+from .norms import operator_norm
 from .operators import LayerOperator
 from .stability import StabilityReport
 
@@ -35,16 +35,22 @@ def frequency_response(decay: float, omega: np.ndarray) -> np.ndarray:
 
 
 def layer_figure(operator: LayerOperator, points: int = 400) -> Figure:
-    """Return the largest singular value of a dense layer's transfer matrix G(e^{iω})·W over the frequency, in dB.
+    """Return the largest singular value of a layer's transfer matrix G(e^{iω})·W over the frequency, in dB.
+
+    G is a number, so σ_max(G·W) = |G|·‖W‖₂, with the proven upper end of ‖W‖₂ for any W: dense, convolutional
+    (as an operator, not as a flattened kernel), pooled, or a residual sum.
 
     Raises:
-        ValueError: for an operator that is no single dense layer before a neuron.
+        ValueError: for an operator in front of no neuron, or of one whose input scale varies over time: it has
+            no transfer matrix.
     """
-    if operator.dense is None or operator.neuron is None:
-        raise ValueError(f"operator: got {operator.name}, expected a dense layer in front of a neuron")
+    if operator.neuron is None:
+        raise ValueError(f"operator: got {operator.name}, expected a layer in front of a neuron")
+    scale = getattr(operator.neuron, "input_scale", None)
+    if scale is not None and not bool((scale == 1).all()):
+        raise ValueError(f"operator: got {operator.name} with an input scale over time, expected LIF or a = 1")
     omega = np.geomspace(1e-3, math.pi, points)
-    norm = float(torch.linalg.matrix_norm(operator.dense.weight, 2))
-    values = norm * frequency_response(operator.neuron.dynamics.decay, omega)
+    values = operator_norm(operator).upper * frequency_response(operator.neuron.dynamics.decay, omega)
     figure, axes = _figure("frequency ω (radians a step)", "σ_max(G·W) (dB)")
     axes.plot(omega, 20.0 * np.log10(np.maximum(values, 1e-300)), label=operator.name)
     axes.set_xscale("log")
@@ -66,7 +72,8 @@ def growth_figure(report: StabilityReport) -> Figure:
     for place, item in enumerate(report.growth, 1):
         axes.hlines(item.gain, place - 0.4, place + 0.4, color="tab:red", label="bound" if place == 1 else "")
     axes.set_xticks(range(1, len(names) + 1), names, fontsize=8)
-    axes.legend()
+    axes.margins(y=0.2)  # room for the legend above the bounds
+    axes.legend(loc="upper right")
     return figure
 
 

@@ -16,14 +16,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..models import LIF, SpikingNetwork
+from ..models import LIF, SpikingNetwork, network_hash
 from .gain_methods import METHODS, lmi_certificate
 from .intervals import Interval
 from .lmi import BoundedRealCertificate, TimeVaryingCertificate
 from .neuron_gains import check_horizon, check_norm, neuron_bias
+from .norm_certificates import OperatorNormCertificate, norm_certificate
 from .norms import operator_norm
 from .operators import LayerOperator, layer_operators
 from .rounding import multiply_up
+
+LayerCertificate = BoundedRealCertificate | TimeVaryingCertificate | OperatorNormCertificate
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,9 @@ class GainReport:
         layers: one `LayerGain` a spiking layer, in execution order.
         readout: the norm of the affine layers behind the last neuron, or None where a neuron is last.
         input_norm, output_norm, horizon, method: what was asked for.
-        certificates: with method "lmi", one a layer, for `save_certificates`.
+        certificates: with method "lmi", one a neuron and one for each dense layer's norm, for `save_certificates`.
         operators: what `check` proves the operator norms from.
+        network: the SHA-256 of the network.
         simplified: True: the gains are about ε, and about the spiking network only while its trains agree.
     """
 
@@ -70,32 +74,47 @@ class GainReport:
     output_norm: str
     horizon: float
     method: str
-    certificates: tuple[BoundedRealCertificate | TimeVaryingCertificate, ...] = field(default=(), repr=False)
+    certificates: tuple[LayerCertificate, ...] = field(default=(), repr=False)
     operators: tuple[LayerOperator, ...] = field(default=(), repr=False, compare=False)
+    network: str = field(default="", repr=False)
     simplified: bool = True
 
     def check(self) -> bool:
         """Prove each number again, without the solver that found it.
 
         Each neuron gain is compared with the closed form (a Riccati recursion in directed rounding), each
-        operator norm with a fresh proof from the weights, and each gain with the product.
+        operator norm with a fresh proof from the weights, each gain with the product, λ and a with the neuron's.
 
         Returns:
             True if every upper end is proven; False for a report that was changed.
         """
-        layers = all(self._layer_holds(k, layer) for k, layer in enumerate(self.layers))
-        return layers and all(item.check() for item in self.certificates)
+        layers = [item for item in self.operators if item.neuron is not None]
+        if len(layers) != len(self.layers):
+            return False
+        held = all(self.holds(k) for k in range(len(layers))) and self.readout_holds()
+        return held and all(item.check() for item in self.certificates)
 
-    def _layer_holds(self, index: int, layer: LayerGain) -> bool:
+    def holds(self, index: int) -> bool:
+        """Return whether the numbers of one layer are proven."""
+        layer, operator = self.layers[index], self.operators[index]
+        if operator.neuron is None or layer.decay != operator.neuron.dynamics.decay:
+            return False
+        if layer.input_scale != input_scale_of(operator.neuron, self.horizon):
+            return False
         proven = METHODS["closed_form"](
             layer.decay, self.horizon, self.input_norm, self.output_norm, layer.input_scale
         )
         product = multiply_up(layer.operator_norm.upper, layer.neuron_gain)
         if not (layer.neuron_gain >= proven and layer.gain >= product and layer.bias >= 0.0):
             return False
-        layers = [item for item in self.operators if item.neuron is not None]
-        fresh = operator_norm(layers[index], self.input_norm, self.output_norm)
-        return layer.operator_norm.upper >= fresh.upper
+        return layer.operator_norm.upper >= operator_norm(operator, self.input_norm, self.output_norm).upper
+
+    def readout_holds(self) -> bool:
+        """Return whether the readout's norm is proven; True for a network without one."""
+        last = self.operators[-1]
+        if last.neuron is not None or self.readout is None:
+            return last.neuron is not None and self.readout is None
+        return self.readout.upper >= operator_norm(last, self.input_norm, self.output_norm).upper
 
 
 def gain(
@@ -139,10 +158,19 @@ def gain(
     last = operators[-1]
     readout = operator_norm(last, input_norm, output_norm) if last.neuron is None else None
     wanted = method == "lmi" and (input_norm, output_norm) == ("l2", "l2")
-    found = tuple(
-        lmi_certificate(g.decay, steps, g.input_scale) for g in gains if wanted and math.isfinite(g.gain)
+    found = _certificates(gains, readout, operators, steps) if wanted else ()
+    return GainReport(
+        tuple(gains), readout, input_norm, output_norm, steps, method, found, operators, network_hash(network)
     )
-    return GainReport(tuple(gains), readout, input_norm, output_norm, steps, method, found, operators)
+
+
+def _certificates(
+    gains: Sequence[LayerGain], readout: Interval | None, operators: Sequence[LayerOperator], horizon: float
+) -> tuple[LayerCertificate, ...]:
+    neurons = [lmi_certificate(g.decay, horizon, g.input_scale) for g in gains if math.isfinite(g.gain)]
+    uppers = [*(item.operator_norm.upper for item in gains), *([] if readout is None else [readout.upper])]
+    norms = [norm_certificate(item, up, "l2", "l2") for item, up in zip(operators, uppers, strict=True)]
+    return (*neurons, *(item for item in norms if item is not None))
 
 
 def _layer_gain(

@@ -10,10 +10,12 @@ from torch import Tensor
 from ..models import SpikingNetwork, Trace
 from ..models.validation import check_inputs
 from .gains import GainReport, LayerGain, gain
+from .lmi import ChainCertificate
 from .operators import INPUT
 from .patterns import pattern_radius
 from .perturbations import Perturbation, trace_mppd
 from .rounding import multiply_up
+from .surrogate_chains import NOT_ASKED, surrogate_chain
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class StabilityReport:
         surrogate_product: an ℓ2 bound, end to end, of the *surrogate network* (slopes up to the surrogate's
             steepest in place of thresholds), from the input sequence to the readout's; None for residual
             networks. It is not about the spiking network.
+        surrogate: one LMI, tighter than the product: a certificate about the *surrogate network*, where it was
+            asked for and possible.
+        surrogate_note: a sentence on why `surrogate` is None.
         radius_linf, radius_l2: per sample, how far an input may move before a first-layer train changes; about the
             spiking network; None without direct coding.
         margins: per spiking layer, min over time and neurons of |v − θ|, (batch,); about the spiking network.
@@ -59,6 +64,8 @@ class StabilityReport:
 
     gains: GainReport
     surrogate_product: float | None
+    surrogate: ChainCertificate | None
+    surrogate_note: str
     radius_linf: Tensor | None
     radius_l2: Tensor | None
     margins: tuple[Tensor, ...]
@@ -66,7 +73,10 @@ class StabilityReport:
 
 
 def stability(
-    network: SpikingNetwork, inputs: Tensor, perturbed: Mapping[str, Tensor] | None = None
+    network: SpikingNetwork,
+    inputs: Tensor,
+    perturbed: Mapping[str, Tensor] | None = None,
+    surrogate: bool = False,
 ) -> StabilityReport:
     """Return the stability report of `network` on samples.
 
@@ -74,6 +84,8 @@ def stability(
         network: any network; it runs in the mode that it is in.
         inputs: clean samples, (batch, ...).
         perturbed: named perturbed copies of them, such as {"noise": …, "PGD": …}.
+        surrogate: also solve one LMI for the surrogate network of a dense network of up to some 200 hidden neurons
+            (seconds); where that can't be, `surrogate_note` says why.
 
     Raises:
         TypeError, ValueError: for inputs that don't fit the network or each other.
@@ -89,9 +101,12 @@ def stability(
             for name, other in (perturbed or {}).items()
             for item in _growth(network, gains, name, (inputs, clean), other)
         ]
+    certificate, note = surrogate_chain(network, gains) if surrogate else (None, NOT_ASKED)
     return StabilityReport(
         gains=gains,
         surrogate_product=_surrogate_product(network, gains),
+        surrogate=certificate,
+        surrogate_note=note,
         radius_linf=pattern_radius(network, inputs, "linf") if direct else None,
         radius_l2=pattern_radius(network, inputs, "l2") if direct else None,
         margins=threshold_margins(network, clean),

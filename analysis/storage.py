@@ -1,4 +1,4 @@
-"""Gain reports and certificates as JSON, and a check of a file that needs no solver and trusts nothing in it."""
+"""Gain reports and certificates as JSON: written, and read back without a check (see `checking`)."""
 
 import dataclasses
 import json
@@ -7,19 +7,35 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .gains import GainReport
+from .gains import GainReport, LayerGain
+from .intervals import Interval
+from .lmi import ChainCertificate, LinearSystem, UndampedMode
 from .lmi.certificates import BoundedRealCertificate, NoFiniteGain, SurrogateCertificate, TimeVaryingCertificate
-from .lmi.systems import LinearSystem
+from .norm_certificates import OperatorNormCertificate
+from .operators import INPUT
 
 FORMAT = "spikecert.certificates/1"
-Certificate = BoundedRealCertificate | NoFiniteGain | TimeVaryingCertificate | SurrogateCertificate
+Certificate = (
+    BoundedRealCertificate
+    | NoFiniteGain
+    | UndampedMode
+    | TimeVaryingCertificate
+    | SurrogateCertificate
+    | ChainCertificate
+    | OperatorNormCertificate
+)
 
 _KINDS: dict[str, type[Any]] = {
     "bounded-real": BoundedRealCertificate,
     "no-finite-gain": NoFiniteGain,
+    "undamped-mode": UndampedMode,
     "time-varying": TimeVaryingCertificate,
     "surrogate-network": SurrogateCertificate,
+    "surrogate-chain": ChainCertificate,
+    "operator-norm": OperatorNormCertificate,
 }
+
+_TEXTS = ("name", "input_norm", "output_norm")
 
 
 def report_data(report: GainReport) -> dict[str, Any]:
@@ -27,6 +43,8 @@ def report_data(report: GainReport) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "about": "simplified dynamics; the spiking network only while its trains agree",
+        "network": report.network,
+        "input_shape": input_shape(report),
         "input_norm": report.input_norm,
         "output_norm": report.output_norm,
         "horizon": _number(report.horizon),
@@ -34,13 +52,29 @@ def report_data(report: GainReport) -> dict[str, Any]:
         "simplified": report.simplified,
         "layers": [_plain(dataclasses.asdict(layer)) for layer in report.layers],
         "readout": None if report.readout is None else _plain(dataclasses.asdict(report.readout)),
-        "certificates": [_certificate_data(item) for item in report.certificates],
+        "certificates": [certificate_data(item) for item in report.certificates],
     }
 
 
-def save_certificates(certificates: Sequence[Certificate], path: str | Path) -> None:
-    """Write certificates to a JSON file; floats are written so that they read back bit for bit."""
-    content = {"format": FORMAT, "certificates": [_certificate_data(item) for item in certificates]}
+def input_shape(report: GainReport) -> list[int] | None:
+    """Return the shape of one sample at one step, where the report knows its layers."""
+    shapes = [list(item.sources[INPUT]) for item in report.operators if INPUT in item.sources]
+    return shapes[0] if shapes else None
+
+
+def save_certificates(
+    certificates: Sequence[Certificate], path: str | Path, report: GainReport | None = None
+) -> None:
+    """Write certificates to a JSON file; floats are written so that they read back bit for bit.
+
+    Args:
+        certificates: in addition to the report's own.
+        path: of the file.
+        report: also write each layer's operator norm and gain, and the network's hash: `check_file` proves the
+            dense layers' norms from the weights in the report's certificates, and all of it given the network.
+    """
+    head = {"format": FORMAT} if report is None else report_data(report)
+    content = {**head, "certificates": [*head.get("certificates", []), *map(certificate_data, certificates)]}
     Path(path).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
@@ -51,50 +85,68 @@ def load_certificates(path: str | Path) -> tuple[Certificate, ...]:
         FileNotFoundError: where there is no such file.
         ValueError: for a file that is no certificate file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"path: got {path}, expected a file of certificates")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"path: {path} is no JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"path: {path} is no certificate file (it lacks format {FORMAT!r})")
+    content = read_content(path)
     try:
         return tuple(_certificate(item) for item in content["certificates"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"path: {path} holds a certificate that can't be read: {error}") from error
 
 
-def check_file(path: str | Path) -> tuple[tuple[str, bool], ...]:
-    """Prove each certificate in a file again: (what it claims, whether that is proven).
-
-    Raises:
-        FileNotFoundError, ValueError: as `load_certificates`; ValueError also for a file without certificates.
-    """
-    found = load_certificates(path)
-    if not found:
-        raise ValueError(f"path: {path} holds no certificates, expected at least one")
-    return tuple((f"{_kind(item)}: gain ≤ {item.gain:.10g}", _holds(item)) for item in found)
-
-
-def _holds(item: Certificate) -> bool:
+def read_content(path: str | Path) -> dict[str, Any]:
+    """Return the JSON of a certificate file; raise as `load_certificates` does."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path: got {path}, expected a file of certificates")
     try:
-        return item.check()
-    except (ValueError, TypeError, IndexError, OverflowError):  # shapes that do not fit: a refused certificate
-        return False
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"path: {path} is no JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"path: {path} is no certificate file (it lacks format {FORMAT!r})")
+    return content
 
 
-def _certificate_data(item: Certificate) -> dict[str, Any]:
-    return {"kind": _kind(item), **_plain(dataclasses.asdict(item))}
+def load_layers(content: dict[str, Any]) -> tuple[tuple[LayerGain, ...], Interval | None]:
+    """Return the layers and the readout of a gain report's data; ValueError where they can't be read."""
+    try:
+        layers = tuple(_layer(item) for item in content["layers"])
+        readout = content["readout"]
+        return layers, None if readout is None else _interval(readout)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"path: the file holds layers that can't be read: {error}") from error
 
 
-def _kind(item: Certificate) -> str:
+def _layer(data: dict[str, Any]) -> LayerGain:
+    numbers = {
+        key: _frozen(value) for key, value in data.items() if key in ("neuron_gain", "gain", "bias", "decay")
+    }
+    scale = data["input_scale"]
+    return LayerGain(
+        name=str(data["name"]),
+        operator_norm=_interval(data["operator_norm"]),
+        input_scale=None if scale is None else _frozen(scale),
+        sources=tuple(int(index) for index in data["sources"]),
+        **numbers,
+    )
+
+
+def _interval(data: dict[str, Any]) -> Interval:
+    return Interval(_frozen(data["lower"]), _frozen(data["upper"]))
+
+
+def certificate_data(item: Certificate) -> dict[str, Any]:
+    """Return a certificate as JSON-ready data."""
+    return {"kind": kind_of(item), **_plain(dataclasses.asdict(item))}
+
+
+def kind_of(item: Certificate) -> str:
+    """Return the name under which files list the type of a certificate."""
     return next(name for name, kind in _KINDS.items() if type(item) is kind)
 
 
 def _certificate(data: dict[str, Any]) -> Certificate:
-    fields = {key: _frozen(value) for key, value in data.items() if key not in ("kind", "system")}
+    fields = {key: _frozen(value) for key, value in data.items() if key not in ("kind", "system", *_TEXTS)}
+    fields |= {key: str(data[key]) for key in _TEXTS if key in data}
     kind = _KINDS.get(data["kind"])
     if kind is None:
         raise ValueError(f"unknown kind {data['kind']!r}")
@@ -108,9 +160,11 @@ def _frozen(value: Any) -> Any:
         return tuple(_frozen(item) for item in value)
     if value == "inf":
         return math.inf
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if type(value) is int:  # witnesses in integers may be longer than a float
+        return value
+    if type(value) is not float or not math.isfinite(value):
         raise ValueError(f"got {value!r}, expected finite numbers")
-    return float(value)
+    return value
 
 
 def _number(value: float) -> float | str:

@@ -1,19 +1,27 @@
 """Certificates from linear matrix inequalities: bounded real lemma, time-varying and surrogate networks."""
 
 from .certificates import BoundedRealCertificate, NoFiniteGain, SurrogateCertificate, TimeVaryingCertificate
+from .chain_solving import LARGEST_CHAIN, chain_gain, chain_rows
+from .chains import ChainCertificate
 from .solving import SolverError, bounded_real, frequency_gain, peak_gain, time_varying
 from .surrogates import surrogate_gain
 from .systems import LinearSystem, adaptive, cuba, lif, recurrent
+from .undamped import UndampedMode, undamped_mode
 
 __all__ = [
+    "LARGEST_CHAIN",
     "BoundedRealCertificate",
+    "ChainCertificate",
     "LinearSystem",
     "NoFiniteGain",
     "SolverError",
     "SurrogateCertificate",
     "TimeVaryingCertificate",
+    "UndampedMode",
     "adaptive",
     "bounded_real",
+    "chain_gain",
+    "chain_rows",
     "cuba",
     "frequency_gain",
     "lif",
@@ -21,4 +29,5 @@ __all__ = [
     "recurrent",
     "surrogate_gain",
     "time_varying",
+    "undamped_mode",
 ]

@@ -17,6 +17,7 @@ from ..rounding import DOWN, UP, float_up
 from .certificates import BoundedRealCertificate, NoFiniteGain, TimeVaryingCertificate
 from .exact import as_rows
 from .systems import LinearSystem
+from .undamped import UndampedMode, undamped_mode
 
 SOLVERS = ("riccati", "cvxpy")
 
@@ -25,7 +26,9 @@ class SolverError(ValueError):
     """No certificate was found: the question stays open."""
 
 
-def bounded_real(system: LinearSystem, solver: str = "riccati") -> BoundedRealCertificate | NoFiniteGain:
+def bounded_real(
+    system: LinearSystem, solver: str = "riccati"
+) -> BoundedRealCertificate | NoFiniteGain | UndampedMode:
     """Return a checked certificate of the ℓ2 gain of `system` over an infinite horizon, or of its absence.
 
     Args:
@@ -43,6 +46,9 @@ def bounded_real(system: LinearSystem, solver: str = "riccati") -> BoundedRealCe
     """
     if solver not in SOLVERS:
         raise ValueError(f"solver: got {solver!r}, expected one of {', '.join(SOLVERS)}")
+    mode = undamped_mode(system)
+    if mode is not None:
+        return mode
     if system.spectral_radius >= 1.0:
         return _no_gain(system)
     level = peak_gain(system)

@@ -1,5 +1,7 @@
 """`spikecert gains`: the gains of a network's layers, its stability on data, and a check of certificates."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +11,7 @@ from ..output import show, show_json, table
 from .options import Data, Json, Root, Seed, fitting, number
 
 if TYPE_CHECKING:
-    from spikecert.analysis import GainReport, StabilityReport
+    from spikecert.analysis import CheckedClaim, GainReport, StabilityReport
     from spikecert.models import SpikingNetwork
 
 ModelOrNone = Annotated[
@@ -20,6 +22,8 @@ Samples = Annotated[
     int | None,
     typer.Option("--samples", min=1, help="Also measure stability on the first test samples of --data."),
 ]
+
+VERDICTS = ("proven", "refused", "not checked")
 
 ABOUT = (
     "Upper ends, proven, of ‖ε‖/‖Δs‖ for the simplified dynamics ε. They hold for the membrane of the\n"
@@ -39,7 +43,13 @@ def gains(
     root: Root = None,
     epsilon: Annotated[str, typer.Option("--epsilon", help="Of the measured perturbations.")] = "8/255",
     seed: Seed = 0,
-    check: Annotated[Path | None, typer.Option("--check", help="Prove the certificates in FILE again.")] = None,
+    surrogate: Annotated[
+        bool, typer.Option("--surrogate", help="Also one LMI for the surrogate network; needs --samples.")
+    ] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option("--check", help="Prove FILE's certificates again; with MODEL, its layers' numbers too."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Print the proven gain of each spiking layer's simplified dynamics, or check saved certificates."""
@@ -47,12 +57,16 @@ def gains(
     from spikecert.models import load
 
     if check is not None:
-        return _check(check, as_json)
+        return _check(check, model, as_json)
     if model is None:
         raise ValueError("MODEL: got nothing, expected a network file, or --check FILE")
+    if surrogate and samples is None:
+        raise ValueError("samples: got none, expected --samples N beside --surrogate")
     network = load(model)
     measured = (
-        None if samples is None else _measure(network, data, root, samples, number(epsilon, "epsilon"), seed)
+        None
+        if samples is None
+        else _measure(network, data, root, samples, number(epsilon, "epsilon"), seed, surrogate)
     )
     shape = _shape(input_shape) if measured is None else measured[0]
     report = gain(network, input_norm, output_norm, _steps(horizon), method, shape)
@@ -60,7 +74,7 @@ def gains(
         stability = None if measured is None else _stability_data(measured[1])
         show_json({**report_data(report), "stability": stability})
     else:
-        show(_gain_text(report) + ("" if measured is None else _stability_text(measured[1], epsilon)))
+        show(_gain_text(report) + ("" if measured is None else _stability_text(measured[1], epsilon, surrogate)))
     return 0
 
 
@@ -78,7 +92,13 @@ def _gain_text(report: "GainReport") -> str:
 
 
 def _measure(
-    network: "SpikingNetwork", data: str, root: Path | None, samples: int, epsilon: float, seed: int
+    network: "SpikingNetwork",
+    data: str,
+    root: Path | None,
+    samples: int,
+    epsilon: float,
+    seed: int,
+    surrogate: bool,
 ) -> tuple[tuple[int, ...], "StabilityReport"]:
     import torch
 
@@ -91,7 +111,7 @@ def _measure(
     noise = torch.randn(split.inputs.shape, generator=generator).to(split.inputs.dtype)
     adversarial = attack(network, split.inputs, split.labels, LInf(epsilon), method="pgd").inputs
     moved = {"noise": split.inputs + epsilon * noise, "pgd": adversarial}
-    return tuple(split.inputs.shape[1:]), stability(network, split.inputs, moved)
+    return tuple(split.inputs.shape[1:]), stability(network, split.inputs, moved, surrogate)
 
 
 def _stability_data(report: "StabilityReport") -> dict[str, Any]:
@@ -100,6 +120,8 @@ def _stability_data(report: "StabilityReport") -> dict[str, Any]:
         "pattern_radius": {norm: None if value is None else value.tolist() for norm, value in radii.items()},
         "threshold_margins": [margin.tolist() for margin in report.margins],
         "surrogate_network_product": report.surrogate_product,
+        "surrogate_network_lmi": None if report.surrogate is None else report.surrogate.gain,
+        "surrogate_network_note": report.surrogate_note,
         "growth": [
             {
                 "layer": item.layer,
@@ -114,7 +136,7 @@ def _stability_data(report: "StabilityReport") -> dict[str, Any]:
     }
 
 
-def _stability_text(report: "StabilityReport", epsilon: str) -> str:
+def _stability_text(report: "StabilityReport", epsilon: str, surrogate: bool) -> str:
     heads = ("layer, perturbation", "largest ‖ε‖/‖Δs‖", "bound", "share", "same trains")
     rows = [
         (
@@ -133,19 +155,37 @@ def _stability_text(report: "StabilityReport", epsilon: str) -> str:
         text += f"\n\nNo first-layer train changes within ℓ∞ {middle:.3g} (median sample), {least:.3g} (least)."
     if report.surrogate_product is not None:
         text += f"\nSurrogate network, end to end, ℓ2: {report.surrogate_product:.4g} (not the spiking network)."
-    return text
+    if report.surrogate is not None:
+        factor = report.surrogate.product / report.surrogate.gain
+        text += (
+            f"\nSurrogate network by one LMI, checked: {report.surrogate.gain:.4g}, {factor:.2f} times below"
+            " the product (not the spiking network)."
+        )
+    return f"{text}\n{report.surrogate_note}".rstrip() if surrogate else text
 
 
-def _check(path: Path, as_json: bool) -> int:
+def _check(path: Path, model: Path | None, as_json: bool) -> int:
     from spikecert.analysis import check_file
+    from spikecert.models import load
 
-    results = check_file(path)
+    results = check_file(path, None if model is None else load(model))
     if as_json:
-        show_json([{"certificate": name, "holds": holds} for name, holds in results])
+        show_json([{**asdict(item), "holds": item.holds} for item in results])
     else:
-        rows = [(name, "proven" if holds else "REFUSED") for name, holds in results]
-        show(table(("certificate", "check"), rows))
-    return 0 if all(holds for _, holds in results) else 1
+        rows = [(item.claim, item.verdict.replace("refused", "REFUSED"), item.basis) for item in results]
+        show(f"{table(('claim', 'check', 'by'), rows)}\n\n{_summary(results)}")
+    return 1 if any(item.verdict == "refused" for item in results) else 0
+
+
+def _summary(results: "Sequence[CheckedClaim]") -> str:
+    count = {verdict: sum(item.verdict == verdict for item in results) for verdict in VERDICTS}
+    text = f"Without a solver: {count['proven']} proven, {count['refused']} refused."
+    if count["not checked"]:
+        text += (
+            f" {count['not checked']} not checked: the file alone does not show that its numbers are a network's;"
+            "\ngive MODEL to prove them from its weights."
+        )
+    return text
 
 
 def _steps(text: str | None) -> float | None:

@@ -38,10 +38,24 @@ def test_gains_json_is_checked_again(model: str, tmp_path: Path, capsys: pytest.
     path.write_text(text, encoding="utf-8")
     assert main(["gains", "--check", str(path)]) == 0
     assert "proven" in capsys.readouterr().out
+    assert main(["gains", model, "--check", str(path)]) == 0
+    assert "the network is the file's" in capsys.readouterr().out
     content["certificates"][0]["gain"] *= 0.5
     path.write_text(json.dumps(content), encoding="utf-8")
     assert main(["gains", "--check", str(path)]) == 1
     assert "REFUSED" in capsys.readouterr().out
+
+
+def test_the_surrogate_network_s_lmi_is_printed_only_on_demand(
+    model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gains", model, "--samples", "3"]) == 0
+    assert "one LMI" not in capsys.readouterr().out
+    assert main(["gains", model, "--samples", "3", "--surrogate"]) == 0
+    assert "one LMI, checked" in capsys.readouterr().out
+    assert main(["gains", model, "--samples", "3", "--surrogate", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["stability"]
+    assert 0 < found["surrogate_network_lmi"] <= found["surrogate_network_product"] * 1.000001
 
 
 def test_infinite_gains_are_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,6 +83,7 @@ def test_theorems_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
         (["gains", "--check", "nowhere"], "path"),
         (["gains", "MODEL", "--horizon", "soon"], "horizon"),
         (["gains", "MODEL", "--method", "guess"], "method"),
+        (["gains", "MODEL", "--surrogate"], "samples"),
         (["gains", "MODEL", "--input-shape", "a"], "input-shape"),
         (["theorems", "banach"], "name"),
     ],

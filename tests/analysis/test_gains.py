@@ -34,7 +34,7 @@ def test_methods_agree_and_check(method: str) -> None:
     assert report.check()
     assert report.simplified
     assert [layer.name for layer in report.layers] == ["layers.1", "layers.3"]
-    assert len(report.certificates) == (2 if method == "lmi" else 0)
+    assert len(report.certificates) == (2 + len(report.operators) if method == "lmi" else 0)
 
 
 @pytest.mark.parametrize("method", ["closed_form", "lmi"])
