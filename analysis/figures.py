@@ -72,7 +72,8 @@ def growth_figure(report: StabilityReport) -> Figure:
     for place, item in enumerate(report.growth, 1):
         axes.hlines(item.gain, place - 0.4, place + 0.4, color="tab:red", label="bound" if place == 1 else "")
     axes.set_xticks(range(1, len(names) + 1), names, fontsize=8)
-    axes.margins(y=0.2)  # room for the legend above the bounds
+    top = max(max(item.gain, float(item.simplified.max())) for item in report.growth)
+    axes.set_ylim(-0.03 * top, 1.2 * top)  # room for the legend above the bounds
     axes.legend(loc="upper right")
     return figure
 
