@@ -45,7 +45,7 @@ for _name, _command in COMMANDS.items():
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's own, wherever typer keeps it
 INTERRUPTED = 130  # what a shell calls a program that Ctrl-C ended; typer returns it or raises, by version
-BAD_INPUT = (ValueError, TypeError, FloatingPointError, OverflowError, OSError)
+BAD_INPUT = (ValueError, TypeError, FloatingPointError, OverflowError, OSError, ImportError)
 
 
 def _version(wanted: bool) -> None:
