@@ -4,6 +4,7 @@ Each returned certificate has passed its own `check`; γ is rounded up until it 
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -131,10 +132,12 @@ def import_cvxpy() -> Any:
 def solve_problem(cp: Any, problem: Any, size: int) -> None:
     """Solve quietly: CLARABEL for small semidefinite programs, SCS above; failure leaves the values at None."""
     try:
-        if size <= 60:
-            problem.solve(solver=cp.CLARABEL)
-        else:
-            problem.solve(solver=cp.SCS, eps=1e-6, max_iters=20_000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an inaccurate solution is re-certified, or refused
+            if size <= 60:
+                problem.solve(solver=cp.CLARABEL)
+            else:
+                problem.solve(solver=cp.SCS, eps=1e-6, max_iters=20_000)
     except cp.SolverError as error:
         raise SolverError(f"solver: {error}") from error
 
