@@ -58,6 +58,8 @@ class PricedLayer:
         spikes = stage.found.steps()
         shape = spikes.lower.shape[2:]
         fixed = (spikes.lower == spikes.upper).flatten(2).all(0)
+        if stage.split is not None:
+            fixed &= ~stage.split.flatten(1)
         pairs = (~fixed)[samples].nonzero(as_tuple=True)
         where = (samples[pairs[0]], pairs[1])
         settled = torch.where(fixed, spikes.lower.flatten(2), 0.0)[:, samples].unflatten(2, shape)

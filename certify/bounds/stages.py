@@ -11,7 +11,7 @@ from ...models.networks import SpikingNetwork
 from ...models.neurons import LIF
 from .affine import AffineMap
 from .box import Box
-from .propagation import input_signal, propagate, readout_row
+from .propagation import SpikeBound, input_signal, propagate, readout_row
 from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal
 from .train_graph import GraphTrains
@@ -58,13 +58,23 @@ class Chain:
 
 @dataclass(frozen=True)
 class Stage:
-    """One spiking layer with the chain in front of it."""
+    """One spiking layer with the chain in front of it.
+
+    Attributes:
+        chain: the affine layers before it.
+        neuron: its dynamics.
+        found: what is known of its trains.
+        lower, upper: its currents, (1 or T, batch, ...).
+        split: where a branch restricts a neuron's trains, (batch, ...) of bool: its current carries a price even
+            where only one train is left, since that train says where the current lies. None: no branch.
+    """
 
     chain: Chain
     neuron: LIF
     found: TableTrains | GraphTrains
     lower: Tensor
     upper: Tensor
+    split: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -86,15 +96,21 @@ class Staged:
     rounding: Rounding
 
 
-def staged(network: SpikingNetwork, inputs: Box) -> Staged | None:
-    """Return the network in stages, or None where it is no plain sequence of layers with a neuron."""
+def staged(network: SpikingNetwork, inputs: Box, spikes: SpikeBound = window_spikes) -> Staged | None:
+    """Return the network in stages, or None where it is no plain sequence of layers with a neuron.
+
+    Args:
+        network: the network.
+        inputs: the input set of each row of the batch.
+        spikes: what finds the trains of each layer, first layer first.
+    """
     if any(isinstance(layer, Residual) for layer in network.layers):
         return None
     rounding, source = Rounding(network.dtype), input_signal(network, inputs)
     recorded: list[Stage] = []
 
     def record(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
-        found = window_spikes(current, neuron, rounding)
+        found = spikes(current, neuron, rounding)
         assert isinstance(found, TableTrains | GraphTrains)
         box = current.steps()
         recorded.append(Stage(_chain(current), neuron, found, box.lower, box.upper))
