@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .priced_layer import PricedLayer
+from .priced_layer import Least, PricedLayer
 from .stages import Chain, Staged
 
 
@@ -44,11 +44,15 @@ class Evaluation:
         bound: one lower bound per specification, (S,).
         gradients: the supergradient in each layer's prices, last layer first.
         inputs: the minimising input of the relaxation, (1 or T, S, ...): a candidate counterexample.
+        costs: the coefficients on each layer's spikes, last layer first, each (T, S, ...).
+        minimisers: what attains each layer's part, last layer first.
     """
 
     bound: Tensor
     gradients: tuple[Tensor, ...]
     inputs: Tensor
+    costs: tuple[Tensor, ...]
+    minimisers: tuple[Least, ...]
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,9 @@ class PricedProblem:
     def evaluate(self, prices: list[Tensor]) -> Evaluation:
         """Return the bound at `prices` and its supergradient."""
         costs, bound = self.readout()
-        total, found = costs.abs().flatten(2).sum((0, 2)), []
+        total, found, asked = costs.abs().flatten(2).sum((0, 2)), [], []
         for layer, price in zip(self.layers, prices, strict=True):
+            asked.append(costs)
             least = layer.least(costs, price)
             costs, constant = _pull_back(layer.stage.chain, layer.spread(price))
             bound = bound + least.value + constant
@@ -82,7 +87,7 @@ class PricedProblem:
             layer.gradient(signal, least.currents, price)
             for layer, signal, least, price in zip(self.layers, before, found, prices, strict=True)
         ]
-        return Evaluation(bound, tuple(gradients), inputs)
+        return Evaluation(bound, tuple(gradients), inputs, tuple(asked), tuple(found))
 
     def readout(self) -> tuple[Tensor, Tensor]:
         """Return the coefficients on the last layer's spikes, (T, S, ...), and the constant part, (S,)."""
