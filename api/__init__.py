@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from spikecert.reports import Record, load_record, measure, record, render
     from spikecert.training import (
         MSMPPD,
+        CertifiedLoss,
         CrossEntropy,
         GaussianNoise,
         SingleStep,
@@ -60,6 +61,7 @@ __all__ = [
     "MSMPPD",
     "Arctan",
     "AttackResult",
+    "CertifiedLoss",
     "CrossEntropy",
     "Dynamics",
     "GainReport",
@@ -125,7 +127,10 @@ _FOLDERS = {
         *("Trace", "Triangle", "architecture", "load", "mlp", "network_hash", "save"),
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
-    "training": (*("MSMPPD", "CrossEntropy", "GaussianNoise", "SingleStep", "TrainingRun", "dataset", "fit"),),
+    "training": (
+        *("MSMPPD", "CertifiedLoss", "CrossEntropy", "GaussianNoise", "SingleStep"),
+        *("TrainingRun", "dataset", "fit"),
+    ),
 }
 _HOMES = {name: folder for folder, names in _FOLDERS.items() for name in names}
 

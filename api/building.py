@@ -9,7 +9,7 @@ from spikecert.models import DLIF, LIF, SpikingNetwork, architecture
 from spikecert.models.progress import Progress
 from spikecert.models.validation import check_choice
 from spikecert.reports import Data, Plan, Record, Threat, Training, measure, record, render
-from spikecert.training import MSMPPD, CrossEntropy, GaussianNoise, Objective, SingleStep
+from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, GaussianNoise, Objective, SingleStep
 
 if TYPE_CHECKING:
     from spikecert.analysis import GainReport
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 NEURONS = ("lif", "dlif")
-OBJECTIVES = ("ms-mppd", "cross-entropy")
+OBJECTIVES = ("ms-mppd", "cross-entropy", "certified")
 NOISES = {"single-step": SingleStep, "gaussian": GaussianNoise}
 FILES = ("record.json", "report.html", "report.md", "samples.csv")
 
@@ -37,9 +37,14 @@ def fresh_network(text: str, data: "Dataset", num_steps: int, template: LIF, see
 
 
 def objective(name: str, rho: float, noise: str, size: float) -> Objective:
-    """Return a training objective; `noise` and `size` are those of the perturbed copy in "ms-mppd"."""
+    """Return a training objective; `noise` and `size` are those of the perturbed copy in "ms-mppd".
+
+    In "certified", `size` is ε.
+    """
     check_choice("objective", name, OBJECTIVES)
     check_choice("noise", noise, NOISES)
+    if name == "certified":
+        return CertifiedLoss(size)
     return CrossEntropy() if name == "cross-entropy" else MSMPPD(rho=rho, perturbation=NOISES[noise](size))
 
 

@@ -3,11 +3,12 @@
 from .data import Dataset, Split, dataset
 from .history import EpochMetrics, TrainingRun
 from .loop import fit
-from .objectives import MSMPPD, CrossEntropy, Loss, Objective
+from .objectives import MSMPPD, CertifiedLoss, CrossEntropy, Loss, Objective
 from .perturbations import GaussianNoise, Perturbation, SingleStep
 
 __all__ = [
     "MSMPPD",
+    "CertifiedLoss",
     "CrossEntropy",
     "Dataset",
     "EpochMetrics",

@@ -15,7 +15,8 @@ class EpochMetrics:
         loss: the objective's total.
         terms: the objective's named terms, without their weights.
         clean_accuracy: in [0, 1].
-        robust_accuracy: under the training perturbation (an upper bound of the true one), or None.
+        robust_accuracy: as the objective measures it, or None: under the training perturbation (an upper bound
+            of the true one), or certified (a lower bound).
         learning_rate: of the epoch's last step.
         seconds: wall time of training and validation.
     """

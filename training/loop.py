@@ -40,8 +40,9 @@ def fit(
 ) -> TrainingRun:
     """Train a copy of `network` and return it with the weights of the epoch that the validation split picked.
 
-    Picked is the epoch of the greatest validation accuracy under the objective's perturbation (clean accuracy
-    if it has none; ties: the greater clean accuracy, then the earlier epoch). The test split is never used.
+    Picked is the epoch of the greatest robust accuracy on the validation split, as the objective measures it:
+    under its perturbation, or certified (clean accuracy if it has neither; ties: the greater clean accuracy, then
+    the earlier epoch). The test split is never used.
 
     Args:
         network: its weights are the start; it stays as it is.
@@ -112,14 +113,14 @@ def _epoch(
     rate = settings.learning_rate
     for step, batch in enumerate(_batches(dataset.train, steps, state.order)):
         done = (epoch - 1) * steps + step
-        rate = settings.learning_rate * SCHEDULES[settings.schedule](done / (settings.epochs * steps))
+        share = done / (settings.epochs * steps)
+        rate = settings.learning_rate * SCHEDULES[settings.schedule](share)
         where = f"epoch {epoch}, step {step + 1} of {steps}, learning_rate {rate:.3g}"
-        for name, value in _step(state, objective, batch, rate, where).items():
+        for name, value in _step(state, objective.at(share), batch, rate, where).items():
             sums[name] = sums.get(name, 0.0) + value / steps
         progress("train", done + 1, settings.epochs * steps)
-    attack = objective.attack
     clean = accuracy(state.network, dataset.validation)
-    robust = None if attack is None else accuracy(state.network, dataset.validation, attack, settings.seed)
+    robust = objective.robust_accuracy(state.network, dataset.validation, settings.seed)
     loss = sums.pop("loss")
     return EpochMetrics(epoch, loss, sums, clean, robust, rate, time.perf_counter() - start)
 

@@ -24,10 +24,10 @@ def train(
     decay: Annotated[float, typer.Option(help="λ.")] = 0.99,
     threshold: Annotated[float, typer.Option(help="θ.")] = 1.0,
     reset: Annotated[str, typer.Option(help="zero, subtract or none.")] = "zero",
-    objective: Annotated[str, typer.Option(help="ms-mppd or cross-entropy.")] = "ms-mppd",
+    objective: Annotated[str, typer.Option(help="ms-mppd, cross-entropy or certified.")] = "ms-mppd",
     rho: Annotated[float, typer.Option(help="Weight ρ of the membrane perturbation term.")] = 1.0,
     noise: Annotated[str, typer.Option(help="single-step or gaussian: the perturbed copy.")] = "single-step",
-    size: Annotated[str, typer.Option(help="Size of that perturbation.")] = "4/255",
+    size: Annotated[str, typer.Option(help="Size of that perturbation; ε of certified.")] = "4/255",
     epochs: Annotated[int, typer.Option(min=1)] = 20,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 64,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
@@ -71,7 +71,7 @@ def _tell(run: "TrainingRun", path: Path, as_json: bool) -> None:
         (str(epoch.epoch), f"{epoch.loss:.4f}", _percent(epoch.clean_accuracy), _percent(epoch.robust_accuracy))
         for epoch in run.history
     ]
-    show(table(("epoch", "loss", "clean", "perturbed"), rows))
+    show(table(("epoch", "loss", "clean", "robust"), rows))
     say(f"epoch {run.best_epoch} was picked on the validation split")
     say(f"next: spikecert gains {shlex.quote(str(path))}")
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
+from ..data import Split
+from ..evaluation import accuracy
 from ..perturbations import Perturbation
 
 
@@ -41,6 +43,14 @@ class Objective(ABC):
         """Return the perturbation under which this objective trains, or None."""
         return None
 
+    def at(self, progress: float) -> "Objective":
+        """Return the objective of the moment at which the share `progress`, in [0, 1), of the run is done."""
+        return self
+
+    def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float | None:
+        """Return what runs are picked by: the accuracy on `split` under `attack`, or None without an attack."""
+        return None if self.attack is None else accuracy(network, split, self.attack, seed)
+
     def __add__(self, other: "Objective") -> "Objective":
         """Return the objective whose loss is the sum of both."""
         if not isinstance(other, Objective):
@@ -69,6 +79,15 @@ class Sum(Objective):
     def attack(self) -> Perturbation | None:
         """Return the first perturbation among the parts."""
         return next((part.attack for part in self.objectives if part.attack is not None), None)
+
+    def at(self, progress: float) -> "Sum":
+        """Return the sum of the parts as they are at that moment."""
+        return Sum(tuple(part.at(progress) for part in self.objectives))
+
+    def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float | None:
+        """Return that of the last part that has one."""
+        found = (part.robust_accuracy(network, split, seed) for part in reversed(self.objectives))
+        return next((share for share in found if share is not None), None)
 
 
 def parts(objective: Objective) -> tuple[Objective, ...]:

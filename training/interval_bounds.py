@@ -1,0 +1,183 @@
+"""Interval bounds that training can differentiate: worst logits over a box of inputs, with surrogate gradients.
+
+Both ends travel as one tensor (2, time, batch, ...): lower, then upper. An affine layer maps middle and radius,
+W·m + b and |W|·r. A spiking layer runs its recursion on both ends; where only the upper end fires the spike is
+open, and the reset joins the silent and the fired case as `certify/bounds/interval.py` does. The backward pass
+takes the neuron's surrogate for the derivative of each end's spike, so that at radius 0 value and gradient are
+those of the network. The arithmetic is the network's own, without rounding slack: for training, not for proofs.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..models.dynamics import Dynamics
+from ..models.layers import Residual
+from ..models.networks import SpikingNetwork
+from ..models.neurons import LIF
+
+
+def worst_logits(network: SpikingNetwork, lower: Tensor, upper: Tensor, labels: Tensor) -> Tensor:
+    """Return upper bounds of logit_k − logit_y over the box [lower, upper] of inputs, (batch, classes); 0 at y.
+
+    Batch norm is taken as in evaluation mode. Where a Linear layer is last, its rows are subtracted before the
+    bound is taken: (W_k − W_y)·x, not two logits' boxes.
+    """
+    ends = torch.stack((lower, upper))
+    ends = ends.unsqueeze(1) if network.encoding == "direct" else ends.transpose(1, 2)
+    before = _propagate(network.layers[:-1], ends, network.num_steps)
+    last = network.layers[-1]
+    if isinstance(last, LIF):
+        potentials, spikes = membrane_ends(before, last, network.num_steps)
+        return _apart(spikes.mean(1) if network.readout == "spikes" else potentials[:, -1], labels)
+    mean = before.mean(1, keepdim=True)
+    if isinstance(last, nn.Linear):
+        return _differences(mean.squeeze(1), last, labels)
+    return _apart(affine_ends(last, mean).squeeze(1), labels)
+
+
+def _propagate(layers: nn.ModuleList, ends: Tensor, num_steps: int) -> Tensor:
+    for layer in layers:
+        if isinstance(layer, Residual):
+            branch = _propagate(layer.branch, ends, num_steps)
+            ends = branch + _propagate(layer.shortcut, ends, num_steps)
+        elif isinstance(layer, LIF):
+            ends = membrane_ends(ends, layer, num_steps)[1]
+        else:
+            ends = affine_ends(layer, ends)
+    return ends
+
+
+def affine_ends(layer: nn.Module, ends: Tensor) -> Tensor:
+    """Return the ends behind an affine layer: W·m + b ± |W|·r."""
+    kinds = (kind for kind in _PARTS if isinstance(layer, kind))
+    linear, absolute = _PARTS[next(kinds)](layer)
+    middle, radius = _middle_and_radius(ends)
+    middle = linear(middle.flatten(0, 1)).unflatten(0, middle.shape[:2])
+    radius = absolute(radius.flatten(0, 1)).unflatten(0, radius.shape[:2])
+    return torch.stack((middle - radius, middle + radius))
+
+
+def membrane_ends(currents: Tensor, neuron: LIF, num_steps: int) -> tuple[Tensor, Tensor]:
+    """Return the ends of potentials and spikes, each (2, T, batch, ...), for the ends of the currents."""
+    dynamics, scale = neuron.dynamics, neuron.scale(num_steps)
+    drives = currents.expand(2, num_steps, *currents.shape[2:])
+    if scale is not None:
+        drives = _scaled(drives, scale)
+    residue = torch.zeros_like(drives[:, 0])
+    potentials, spikes = [], []
+    for drive in drives.unbind(1):
+        potential = torch.add(drive, residue, alpha=dynamics.decay)
+        spike = _fire(potential, dynamics)
+        residue = _reset(potential, spike, dynamics)
+        potentials.append(potential)
+        spikes.append(spike)
+    return torch.stack(potentials, 1), torch.stack(spikes, 1)
+
+
+def _reset(potential: Tensor, spike: Tensor, dynamics: Dynamics) -> Tensor:
+    """Return the ends after reset; where only the upper end fires, those of both cases together."""
+    if dynamics.reset == "none":
+        return potential
+    theta, high = dynamics.threshold, potential[1]
+    if dynamics.reset == "zero":
+        decided, open_high = potential * (1.0 - spike), torch.full_like(high, theta)
+    else:
+        decided, open_high = potential - theta * spike, (high - theta).clamp_min(theta)
+    opened = torch.stack((potential[0].clamp_max(0.0), open_high))
+    return torch.where(spike[0] < spike[1], opened, decided)
+
+
+def _scaled(drives: Tensor, scale: Tensor) -> Tensor:
+    """Return the ends of a[t]·I[t] for factors of any sign."""
+    factors = scale.reshape(-1, *([1] * (drives.dim() - 2)))
+    middle, radius = _middle_and_radius(drives)
+    middle, radius = middle * factors, radius * factors.abs()
+    return torch.stack((middle - radius, middle + radius))
+
+
+def _middle_and_radius(ends: Tensor) -> tuple[Tensor, Tensor]:
+    return (ends[0] + ends[1]) * 0.5, (ends[1] - ends[0]) * 0.5
+
+
+def _apart(ends: Tensor, labels: Tensor) -> Tensor:
+    """Return upper_k − lower_y from the logits' own boxes, 0 at y."""
+    return (ends[1] - ends[0].gather(1, labels[:, None])).scatter(1, labels[:, None], 0.0)
+
+
+def _differences(ends: Tensor, last: nn.Linear, labels: Tensor) -> Tensor:
+    """Return (W_k − W_y)·m + b_k − b_y + |W_k − W_y|·r."""
+    middle, radius = _middle_and_radius(ends)
+    logits = last(middle)
+    spread = (last.weight - last.weight[labels].unsqueeze(1)).abs() @ radius.unsqueeze(2)
+    return logits - logits.gather(1, labels[:, None]) + spread.squeeze(2)
+
+
+class _Spike(torch.autograd.Function):
+    """The threshold, with the surrogate for its derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, potential: Tensor, dynamics: Dynamics) -> Tensor:
+        """Return 1 where the potential fires."""
+        ctx.save_for_backward(potential)
+        ctx.dynamics = dynamics
+        compare = torch.ge if dynamics.fires_at == ">=" else torch.gt
+        return compare(potential, dynamics.threshold).to(potential.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the gradient times the surrogate's slope."""
+        (potential,) = ctx.saved_tensors
+        return grad * ctx.dynamics.surrogate.derivative_(potential - ctx.dynamics.threshold), None
+
+
+def _fire(potential: Tensor, dynamics: Dynamics) -> Tensor:
+    return _Spike.apply(potential, dynamics)  # pyright: ignore[reportReturnType]
+
+
+Part = Callable[[Tensor], Tensor]
+
+
+def _linear(layer: nn.Linear) -> tuple[Part, Part]:
+    return layer, lambda r: F.linear(r, layer.weight.abs())
+
+
+def _conv(layer: nn.Conv2d) -> tuple[Part, Part]:
+    return layer, lambda r: layer._conv_forward(r, layer.weight.abs(), None)
+
+
+def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Part, Part]:
+    """Batch norm with its running statistics: y = s·(x − mean) + b."""
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    mean, var, weight, bias, eps = (
+        layer.running_mean,
+        layer.running_var,
+        layer.weight,
+        layer.bias,
+        layer.eps,
+    )
+    zero = torch.zeros_like(mean)
+    modulus = None if weight is None else weight.abs()
+    return (
+        lambda x: F.batch_norm(x, mean, var, weight, bias, eps=eps),
+        lambda r: F.batch_norm(r, zero, var, modulus, eps=eps),
+    )
+
+
+def _positive(layer: nn.AvgPool2d | nn.Flatten) -> tuple[Part, Part]:
+    return layer, layer
+
+
+_PARTS: dict[type[nn.Module], Callable[..., tuple[Part, Part]]] = {
+    nn.Linear: _linear,
+    nn.Conv2d: _conv,
+    nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
+    nn.AvgPool2d: _positive,
+    nn.Flatten: _positive,
+}
+"""From layer type to x ↦ Wx + b and r ↦ |W|·r, for signals (batch, ...)."""
