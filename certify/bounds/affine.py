@@ -1,12 +1,14 @@
 """Affine layers on boxes: one table from layer type to the operator, its modulus and its square.
 
 For y = Wx + b and x in a box of middle m and radius r, y lies in W·m + b ± |W|·r, exactly. For x in a ball of
-radius ε around c, y_i lies in (Wc + b)_i ± ‖W_i‖₂·ε, exactly. Both ends are widened by the rounding error of
-the run and of the bound (see rounding.py).
+radius ε around c, y_i lies in (Wc + b)_i ± ‖W_i‖₂·ε, exactly. For at most k flips of events c, y_i falls and rises
+by sums of the k greatest changes, exactly (see flips.py). All ends are widened by the rounding error of the run
+and of the bound (see rounding.py).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,8 @@ class AffineMap:
         bias_magnitude: the sum of moduli that the layer adds up to form b.
         terms: n, how many products one output sums.
         reshapes: whether the layer only renames coordinates (nn.Flatten).
+        products: x ↦ the products W_i·x_i that each output sums, (batch, outputs, terms), no entry of x twice in
+            one output; None where a layer does not offer them: a budget of flips is then left to the ball.
     """
 
     linear: Callable[[Tensor], Tensor]
@@ -35,6 +39,7 @@ class AffineMap:
     bias_magnitude: Tensor
     terms: int
     reshapes: bool = False
+    products: Callable[[Tensor], Tensor] | None = None
 
     def image(
         self, box: Box, magnitude: Tensor, bias_scale: Tensor, weight: Tensor, rounding: Rounding, steps: int
@@ -86,17 +91,28 @@ class AffineMap:
 
     def _renamed(self, box: Box) -> Box:
         center = None if box.center is None else fold(self.linear, box.center)
-        return Box(fold(self.linear, box.lower), fold(self.linear, box.upper), center, box.ball)
+        flips = box.flips
+        flips = None if flips is None else replace(flips, direction=fold(self.linear, flips.direction))
+        return Box(fold(self.linear, box.lower), fold(self.linear, box.upper), center, box.ball, flips)
 
     def _cut(self, image: Box, box: Box, bias_scale: Tensor, slack: Tensor) -> Box:
-        """Intersect the image of the box with the image of the ball, where there is one."""
-        if box.center is None or box.ball is None:
+        """Intersect the image of the box with the images of the ball and of the flips, where there are any."""
+        if box.center is None:
             return image
         middle = fold(self.linear, box.center)
         middle = middle + self.bias * _column(bias_scale, middle)
-        norms = self.squared(torch.ones_like(box.center[0, :1])).sqrt()
-        radius = norms * _column(box.ball, middle) + slack
-        return Box(image.lower.maximum(middle - radius), image.upper.minimum(middle + radius))
+        lower, upper = image.lower, image.upper
+        if box.ball is not None:
+            radius = self._norms(box.center) * _column(box.ball, middle) + slack
+            lower, upper = lower.maximum(middle - radius), upper.minimum(middle + radius)
+        if box.flips is not None and self.products is not None:
+            fall, rise = box.flips.reach(self.products)
+            lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
+        return Box(lower, upper)
+
+    def _norms(self, like: Tensor) -> Tensor:
+        """Return ‖W_i‖₂ for each output i, (1, ...)."""
+        return self.squared(torch.ones_like(like[0, :1])).sqrt()
 
 
 def fold(operator: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
@@ -125,7 +141,13 @@ def affine_map(layer: nn.Module) -> AffineMap:
     raise TypeError(f"layer: got {type(layer).__name__}, expected one of {', '.join(k.__name__ for k in _MAPS)}")
 
 
-def _weighted(apply: Callable[[Tensor, Tensor], Tensor], weight: Tensor, bias: Tensor, terms: int) -> AffineMap:
+def _weighted(
+    apply: Callable[[Tensor, Tensor], Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    terms: int,
+    products: Callable[[Tensor], Tensor] | None,
+) -> AffineMap:
     modulus, square = weight.abs(), weight.square()
     return AffineMap(
         linear=lambda x: apply(x, weight),
@@ -134,6 +156,7 @@ def _weighted(apply: Callable[[Tensor, Tensor], Tensor], weight: Tensor, bias: T
         bias=bias,
         bias_magnitude=bias.abs(),
         terms=terms,
+        products=products,
     )
 
 
@@ -143,20 +166,53 @@ def _exact(parameter: Tensor | None, like: Tensor) -> Tensor:
 
 def _linear(layer: nn.Linear) -> AffineMap:
     weight = layer.weight.detach().double()
-    return _weighted(F.linear, weight, _exact(layer.bias, weight), layer.in_features)
+    bias = _exact(layer.bias, weight)
+    return _weighted(F.linear, weight, bias, layer.in_features, lambda x: x.unsqueeze(-2) * weight)
 
 
 def _conv(layer: nn.Conv2d) -> AffineMap:
     weight = layer.weight.detach().double()
     bias = _exact(layer.bias, weight).reshape(-1, 1, 1)
-    return _weighted(lambda x, w: layer._conv_forward(x, w, None), weight, bias, weight[0].numel())
+    products = partial(_conv_products, layer, weight) if layer.padding_mode == "zeros" else None
+    return _weighted(lambda x, w: layer._conv_forward(x, w, None), weight, bias, weight[0].numel(), products)
+
+
+def _conv_products(layer: nn.Conv2d, weight: Tensor, images: Tensor) -> Tensor:
+    """Return the products under each kernel, (n, channels, height, width, terms); padding adds products of 0."""
+    padded = F.pad(images, layer._reversed_padding_repeated_twice)
+    pixels = _windows(padded, weight.shape[2:], layer.dilation, layer.stride)
+    grouped = pixels.unflatten(1, (layer.groups, 1, -1)).movedim(3, -1)
+    weight = weight.flatten(1).unflatten(0, (layer.groups, -1))
+    return (grouped * weight[:, :, None, None]).flatten(1, 2)
+
+
+def _windows(images: Tensor, size: Sequence[int], dilation: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """Return the pixels of each window, (n, channels·height·width of the window, rows, columns)."""
+    rows = (images.shape[2] - dilation[0] * (size[0] - 1) - 1) // stride[0] + 1
+    pixels = F.unfold(images, tuple(size), tuple(dilation), 0, tuple(stride))
+    return pixels.unflatten(2, (rows, -1))
 
 
 def _average_pool(layer: nn.AvgPool2d) -> AffineMap:
     """Average pooling: all entries of W are positive, so |W| = W; ‖W_i‖₂² ≤ max|W|·Σ|W| ≤ 1·Σ|W|."""
-    size = layer.kernel_size if isinstance(layer.kernel_size, tuple) else (layer.kernel_size,) * 2
+    size = _pair(layer.kernel_size)
     zero = torch.zeros((), dtype=torch.float64)
-    return AffineMap(layer, layer, layer, zero, zero, size[0] * size[1])
+    padded = _pair(layer.padding) != (0, 0) and not layer.count_include_pad
+    whole = not (layer.ceil_mode or padded or layer.divisor_override)
+    products = partial(_pool_products, layer) if whole else None
+    return AffineMap(layer, layer, layer, zero, zero, size[0] * size[1], products=products)
+
+
+def _pool_products(layer: nn.AvgPool2d, images: Tensor) -> Tensor:
+    """Return the pixels of each window over its size, (n, channels, height, width, terms)."""
+    (rows, columns), size = _pair(layer.padding), _pair(layer.kernel_size)
+    padded = F.pad(images, (columns, columns, rows, rows)).flatten(0, 1).unsqueeze(1)
+    pixels = _windows(padded, size, (1, 1), _pair(layer.stride)).movedim(1, -1)
+    return pixels.unflatten(0, images.shape[:2]) / (size[0] * size[1])
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
 
 
 def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> AffineMap:
@@ -177,6 +233,7 @@ def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> AffineMap:
         bias=own - shift,
         bias_magnitude=own.abs() + shift.abs(),
         terms=12,
+        products=lambda x: (x * scale).unsqueeze(-1),
     )
 
 

@@ -99,24 +99,8 @@ class PricedProblem:
         return costs, constant * row.sum() - slack * row.abs().sum()
 
     def _at_input(self, costs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return min over the input set of Σ_t costs[t]·x[t], and where it lies.
-
-        Over a box it is attained at a corner; over box ∩ ball it is at least the greater of the two minima.
-        """
-        box, samples = self.network.source.box, self.specifications.samples
-        if self.network.source.constant:
-            costs = costs.sum(0, keepdim=True)
-        low, high = box.lower[:, samples], box.upper[:, samples]
-        inputs = torch.where(costs > 0, low, high)
-        value = (costs * inputs).flatten(2).sum((0, 2))
-        if box.center is None or box.ball is None:
-            return value, inputs
-        center = box.center[:, samples]
-        flat = costs.movedim(1, 0).flatten(1)
-        length = flat.norm(dim=1)
-        value = value.maximum((costs * center).flatten(2).sum((0, 2)) - length * box.ball * (1 + 1e-12))
-        step = costs / length.clamp_min(1e-300).reshape(1, -1, *([1] * (costs.dim() - 2)))
-        return value, (center - step * box.ball).maximum(low).minimum(high)
+        """Return the least Σ_t costs[t]·x[t] over the input set, and where it lies."""
+        return self.network.source.least(costs, self.specifications.samples)
 
     def _arithmetic(self, total: Tensor) -> Tensor:
         """Return a bound of float64's own rounding error: (200·T² + 8·terms)·u·(sum of moduli)."""

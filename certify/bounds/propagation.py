@@ -1,7 +1,7 @@
 """From an input set through a network to what is known of its logits and margins."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +76,9 @@ def input_signal(network: SpikingNetwork, inputs: Box) -> InputSignal:
 
     center = None if inputs.center is None else arrange(inputs.center)
     ball = None if inputs.ball is None else inputs.ball.reshape(1)
-    return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball), network.num_steps)
+    flips = inputs.flips
+    flips = None if flips is None else replace(flips, direction=arrange(flips.direction))
+    return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball, flips), network.num_steps)
 
 
 def readout_row(network: SpikingNetwork, like: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ a spiking layer answers it from what it knows of its spike trains.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -48,29 +48,70 @@ class InputSignal(Signal):
         return len(self.box.lower) == 1
 
     def steps(self) -> Box:
-        """Return the box itself."""
-        return self.box
+        """Return the box itself; each step has the whole budget of flips."""
+        flips = self.box.flips
+        if flips is None:
+            return self.box
+        return replace(self.box, flips=replace(flips, rows=torch.eye(len(self.box.lower)).to(flips.direction)))
 
     def combine(self, rows: Tensor) -> Box:
-        """Return the exact image of the box (and of the ball, where there is one)."""
+        """Return the exact image of the box (and of the ball and the flips, where there are any)."""
         if self.constant:
-            return _ball(self.box[0].scaled(rows.sum(1)), self.box, rows.sum(1, keepdim=True))
+            return _cuts(self.box[0].scaled(rows.sum(1)), self.box, rows.sum(1, keepdim=True))
         positive, negative = rows.clamp_min(0), rows.clamp_max(0)
         lower = torch.tensordot(positive, self.box.lower, 1) + torch.tensordot(negative, self.box.upper, 1)
         upper = torch.tensordot(positive, self.box.upper, 1) + torch.tensordot(negative, self.box.lower, 1)
-        return _ball(Box(lower, upper), self.box, rows)
+        return _cuts(Box(lower, upper), self.box, rows)
 
     def magnitude(self) -> Tensor:
         """Return max |x| over the box and over time."""
         return self.box.magnitude.amax(0)
 
+    def least(self, costs: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a lower bound of Σ_t costs[t]·x[t] over the input set, (S,), and the input where it lies.
 
-def _ball(image: Box, box: Box, rows: Tensor) -> Box:
-    """Attach the image of the ball of `box` under x ↦ Σ_t rows[k,t]·x[t]: its radius grows by ‖rows[k]‖₂."""
-    if box.center is None or box.ball is None:
+        Over a box it is attained at a corner; over box ∩ ball it is at least the greater of the two minima; over
+        flips it is attained by the flips of the most negative changes.
+
+        Args:
+            costs: (T, S, ...).
+            samples: which sample each of the S rows is about, (S,).
+
+        Returns:
+            The bound, and inputs (1 or T, S, ...).
+        """
+        if self.constant:
+            costs = costs.sum(0, keepdim=True)
+        box = self.box
+        low, high = box.lower[:, samples], box.upper[:, samples]
+        inputs = torch.where(costs > 0, low, high)
+        value = _cost(costs, inputs)
+        if box.center is None:
+            return value, inputs
+        center = box.center[:, samples]
+        if box.flips is not None:
+            direction = box.flips.direction[:, samples]
+            inputs = center + direction * replace(box.flips, direction=direction).least(costs)
+            return value.maximum(_cost(costs, inputs)), inputs
+        assert box.ball is not None
+        length = costs.movedim(1, 0).flatten(1).norm(dim=1)
+        value = value.maximum(_cost(costs, center) - length * box.ball * (1 + 1e-12))
+        step = costs / length.clamp_min(1e-300).reshape(1, -1, *([1] * (costs.dim() - 2)))
+        return value, (center - step * box.ball).maximum(low).minimum(high)
+
+
+def _cost(costs: Tensor, inputs: Tensor) -> Tensor:
+    return (costs * inputs).flatten(2).sum((0, 2))
+
+
+def _cuts(image: Box, box: Box, rows: Tensor) -> Box:
+    """Attach what x ↦ Σ_t rows[k,t]·x[t] makes of the ball of `box`, whose radius grows by ‖rows[k]‖₂, and of
+    its flips, which remember the rows."""
+    if box.center is None:
         return image
-    center = torch.tensordot(rows, box.center, 1)
-    return Box(image.lower, image.upper, center, box.ball * rows.norm(dim=1))
+    ball = None if box.ball is None else box.ball * rows.norm(dim=1)
+    flips = None if box.flips is None else replace(box.flips, rows=rows)
+    return Box(image.lower, image.upper, torch.tensordot(rows, box.center, 1), ball, flips)
 
 
 @dataclass(frozen=True)

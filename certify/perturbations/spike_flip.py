@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..bounds.box import Box
+from ..bounds.flips import Flips
 from .base import Perturbation
 from .shapes import uniform
 
@@ -42,15 +43,16 @@ class SpikeFlip(Perturbation):
         return "l0"
 
     def enclosure(self, inputs: Tensor) -> Box:
-        """Return [0, 1]ⁿ cut with the ball of radius √count around the events; the events alone for count 0.
+        """Return [0, 1]ⁿ cut with the budget of flips; the events alone for count 0.
 
-        k flips move an input by √k in ℓ2, so the ball holds every allowed input.
+        k flips move an input by √k in ℓ2, so a ball holds every allowed input too: for whom budgets mean nothing.
         """
         exact = inputs.double()
         if self.count == 0:
             return Box(exact, exact)
         radius = torch.tensor(math.nextafter(math.sqrt(self.count), math.inf), dtype=torch.float64)
-        return Box(torch.zeros_like(exact), torch.ones_like(exact), exact, radius.to(inputs.device))
+        flips = Flips(self.count, 1.0 - 2.0 * exact)
+        return Box(torch.zeros_like(exact), torch.ones_like(exact), exact, radius.to(inputs.device), flips)
 
     def project(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return the nearest allowed input: flip what moves over half of the way, the `count` furthest only."""
