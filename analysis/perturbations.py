@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..models import SpikingNetwork, Trace
-from ..models.validation import check_inputs, check_weights
+from ..models.validation import check_inputs, check_repeatable, check_weights
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def mppd(
     """Return the perturbation dynamics of each spiking layer between two runs of `network`.
 
     Args:
-        network: any network; it runs in the mode (train or eval) that it is in.
+        network: any network; it runs in the mode (train or eval) that it is in, in evaluation mode under a rate
+            code, so that both runs meet the same draws.
         clean: inputs, (batch, ...), or (batch, T, ...) with encoding "none".
         perturbed: inputs of the same shape.
         include_input_scale: False: w = WΔs, as the paper's authors train; True: w = a·WΔs, as the paper writes.
@@ -71,6 +72,7 @@ def mppd(
     0.0
     """
     check_weights(network)
+    check_repeatable(network)
     check_inputs(network, clean)
     check_inputs(network, perturbed)
     if clean.shape != perturbed.shape:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models import SpikingNetwork, Trace
-from ..models.validation import check_inputs
+from ..models.validation import check_inputs, check_repeatable
 from .gains import GainReport, LayerGain, gain
 from .lmi import ChainCertificate
 from .operators import INPUT
@@ -81,7 +81,7 @@ def stability(
     """Return the stability report of `network` on samples.
 
     Args:
-        network: any network; it runs in the mode that it is in.
+        network: any network; it runs in the mode that it is in, in evaluation mode under a rate code.
         inputs: clean samples, (batch, ...).
         perturbed: named perturbed copies of them, such as {"noise": …, "PGD": …}.
         surrogate: also solve one LMI for the surrogate network of a dense network of up to some 200 hidden neurons
@@ -91,8 +91,9 @@ def stability(
         TypeError, ValueError: for inputs that don't fit the network or each other.
     """
     check_inputs(network, inputs)
+    check_repeatable(network)
     direct = network.encoding == "direct"
-    shape = tuple(inputs.shape[1 if direct else 2 :])
+    shape = tuple(inputs.shape[2 if network.timed else 1 :])
     gains = gain(network, input_shape=shape)
     with torch.no_grad():
         clean = network.trace(inputs)
@@ -139,7 +140,7 @@ def _growth(
         raise ValueError(f"perturbed: got {name} of shape {tuple(other.shape)}, expected {tuple(inputs.shape)}")
     second = network.trace(other)
     found = trace_mppd(network, trace, second, include_input_scale=True)
-    moved = {INPUT: _input_size(network, inputs - other)}
+    moved = {INPUT: _input_size(network, inputs, other)}
     moved |= {k: _size(trace.spikes[k] - second.spikes[k]) for k in range(len(network.neurons))}
     return [_layer_growth(name, k, layer_gain, found, moved) for k, layer_gain in enumerate(gains.layers)]
 
@@ -150,8 +151,8 @@ def _layer_growth(name: str, k: int, layer: LayerGain, found: Perturbation, move
     return Growth(name, layer.name, simplified, exact, moved[k] == 0, layer.gain)
 
 
-def _input_size(network: SpikingNetwork, difference: Tensor) -> Tensor:
-    size = difference.double().flatten(1).norm(dim=1)
+def _input_size(network: SpikingNetwork, clean: Tensor, other: Tensor) -> Tensor:
+    size = _size(network.encode(clean).double() - network.encode(other).double())
     return size * math.sqrt(network.num_steps) if network.encoding == "direct" else size
 
 

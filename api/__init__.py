@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         LIF,
         Arctan,
         Dynamics,
+        RateDraws,
         Residual,
         Sigmoid,
         SpikingNetwork,
@@ -68,6 +69,7 @@ __all__ = [
     "GaussianNoise",
     "LInf",
     "LogitBounds",
+    "RateDraws",
     "Record",
     "Residual",
     "Sigmoid",
@@ -123,8 +125,8 @@ _FOLDERS = {
     ),
     "certify.verification": ("bounds",),  # `certify.bounds` is the folder
     "models": (
-        *("DLIF", "LIF", "Arctan", "Dynamics", "Residual", "Sigmoid", "SpikingNetwork", "Surrogate"),
-        *("Trace", "Triangle", "architecture", "load", "mlp", "network_hash", "save"),
+        *("DLIF", "LIF", "Arctan", "Dynamics", "RateDraws", "Residual", "Sigmoid", "SpikingNetwork"),
+        *("Surrogate", "Trace", "Triangle", "architecture", "load", "mlp", "network_hash", "save"),
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (

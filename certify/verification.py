@@ -1,6 +1,7 @@
 """The entry points `verify` and `bounds`."""
 
 import time
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -36,7 +37,8 @@ def verify(
     """Decide whether any allowed perturbation changes a sample's class.
 
     "verified" holds for every real input in the set and for the run in the network's own dtype, whatever the
-    order of summation; see docs/certification.md. The network is taken in evaluation mode.
+    order of summation; see docs/certification.md. The network is taken in evaluation mode. With encoding "rate" a
+    verdict holds for the network's own draws, and its reason says so.
 
     Args:
         network: any spiking network.
@@ -106,7 +108,14 @@ def _decide(problem: Problem, verifier: Verifier) -> list[Verdict]:
     if left:
         found = verifier.decide(problem.subset(torch.tensor(left, device=problem.labels.device)))
         known.update(zip(left, found, strict=True))
-    return [known[index] for index in range(len(problem.labels))]
+    return [_named_draws(known[index], problem.network) for index in range(len(problem.labels))]
+
+
+def _named_draws(verdict: Verdict, network: SpikingNetwork) -> Verdict:
+    """Say of a rate-coded network's verdict which draws it is about."""
+    if network.encoding != "rate":
+        return verdict
+    return replace(verdict, reason=f"{verdict.reason}; for the given draws (seed {network.draws.seed})")
 
 
 def _resolve(verifier: str | Verifier) -> Verifier:

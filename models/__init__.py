@@ -3,6 +3,7 @@
 from .architectures import architecture, mlp
 from .checkpoints import load, network_hash, save
 from .dynamics import Dynamics
+from .encoding import RateDraws
 from .layers import Residual
 from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
@@ -13,6 +14,7 @@ __all__ = [
     "LIF",
     "Arctan",
     "Dynamics",
+    "RateDraws",
     "Residual",
     "Sigmoid",
     "SpikingNetwork",

@@ -20,7 +20,7 @@ def mlp(
         sizes: the widths, inputs first, classes last; at least two.
         num_steps: T.
         neuron: a template, copied for each hidden layer; default `LIF()`.
-        encoding: "direct" or "none".
+        encoding: "direct", "none" or "rate".
 
     >>> [type(layer).__name__ for layer in mlp((64, 32, 10)).layers]
     ['Linear', 'LIF', 'Linear']

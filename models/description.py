@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from .dynamics import Dynamics
+from .encoding import RateDraws
 from .layers import Residual
 from .networks import SpikingNetwork
 from .neurons import DLIF, LIF
@@ -27,6 +28,7 @@ def describe(network: SpikingNetwork) -> dict[str, Any]:
     return {
         "num_steps": network.num_steps,
         "encoding": network.encoding,
+        **({"seed": network.draws.seed} if network.encoding == "rate" else {}),
         "readout": network.readout,
         "layers": [_describe_layer(layer) for layer in network.layers],
     }
@@ -40,7 +42,8 @@ def build(description: dict[str, Any]) -> SpikingNetwork:
     """
     layers = [_build_layer(layer) for layer in description["layers"]]
     settings = {key: description[key] for key in ("num_steps", "encoding", "readout")}
-    return SpikingNetwork(*layers, **settings)
+    draws = RateDraws(description["seed"]) if description["encoding"] == "rate" else None
+    return SpikingNetwork(*layers, **settings, draws=draws)
 
 
 def _describe_layer(layer: nn.Module) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
 from .layers import AFFINE, Residual, apply_affine, walk
 from .neurons import DLIF, LIF, Run
 from .validation import check_choice, check_inputs
 
-ENCODINGS = ("direct", "none")
 READOUTS = ("mean", "spikes", "potential")
 FOLDABLE = (nn.Linear, nn.Conv2d, nn.AvgPool2d, nn.Flatten)  # commute with the mean over time in training too
 
@@ -38,10 +38,13 @@ class SpikingNetwork(nn.Module):
     Args:
         modules: nn.Linear, Conv2d, AvgPool2d, BatchNorm1d/2d, Flatten, Residual and neurons, in order.
         num_steps: T, the number of simulated steps.
-        encoding: "direct" (the same input at every step) or "none" (inputs are (batch, T, ...)).
+        encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)) or "rate" (inputs in
+            [0, 1] are the firing probabilities of Bernoulli spikes).
         readout: "mean" (over time, of the last affine layer), "spikes" (mean of the output spikes) or
             "potential" (last potential of a final neuron that never fires). Default: "spikes" where a neuron
             is last, "mean" elsewhere.
+        draws: with encoding "rate", what evaluation draws its spikes by: the network that attacks and verifiers
+            are about is the one with these draws. Default: those of seed 0.
 
     Raises:
         TypeError, ValueError: for an unknown module, a network with no affine layer, a readout that does not
@@ -53,14 +56,22 @@ class SpikingNetwork(nn.Module):
     """
 
     def __init__(
-        self, *modules: nn.Module, num_steps: int, encoding: str = "direct", readout: str | None = None
+        self,
+        *modules: nn.Module,
+        num_steps: int,
+        encoding: str = "direct",
+        readout: str | None = None,
+        draws: RateDraws | None = None,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(modules)
         self.num_steps = num_steps
         self.encoding = encoding
         self.readout = readout or ("spikes" if modules and isinstance(modules[-1], LIF) else "mean")
+        self.draws = draws or RateDraws()
         _check_structure(self)
+        if draws is not None and encoding != "rate":
+            raise ValueError(f'draws: got some with encoding {encoding!r}, expected them with "rate" only')
 
     @property
     def neurons(self) -> tuple[LIF, ...]:
@@ -77,18 +88,47 @@ class SpikingNetwork(nn.Module):
         """Return the device that holds the parameters."""
         return next(self.parameters()).device
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    @property
+    def timed(self) -> bool:
+        """Return whether inputs have an axis of time, (batch, T, ...)."""
+        return self.encoding == "none"
+
+    def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return logits (batch, classes) for inputs (batch, ...), or (batch, T, ...) with encoding "none".
+
+        Args:
+            inputs: in the network's dtype.
+            generator: with encoding "rate", see `encode`.
 
         Raises:
             TypeError, ValueError: for inputs of another dtype or shape, an empty batch, NaN or inf.
         """
-        return self._execute(inputs, None)
+        return self._execute(inputs, None, generator)
 
-    def trace(self, inputs: Tensor) -> Trace:
-        """Return a `Trace` of one pass; differentiable, and its logits equal `forward`'s."""
+    def encode(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the signal that enters the first layer, (T, batch, ...), or (1, batch, ...) where it is constant.
+
+        With encoding "rate" spikes are drawn afresh, for each sample, from `generator`, or without one from
+        torch's global generator in training; in evaluation they come from the network's own `draws`.
+
+        Raises:
+            ValueError: for a generator with an encoding that draws nothing.
+        """
+        if self.encoding == "rate":
+            return rate_code(inputs, self._thresholds(inputs, generator))
+        if generator is not None:
+            raise ValueError(f"generator: got one with encoding {self.encoding!r}, which draws nothing")
+        return inputs.transpose(0, 1) if self.timed else inputs.unsqueeze(0)
+
+    def _thresholds(self, inputs: Tensor, generator: torch.Generator | None) -> Tensor:
+        if generator is not None or self.training:
+            return fresh_thresholds(inputs, self.num_steps, generator)
+        return self.draws.thresholds(self.num_steps, tuple(inputs.shape[1:])).to(inputs.device)
+
+    def trace(self, inputs: Tensor, generator: torch.Generator | None = None) -> Trace:
+        """Return a `Trace` of one pass; differentiable, and its logits equal `forward`'s on the same draws."""
         runs: list[Run] = []
-        logits = self._execute(inputs, runs.append)
+        logits = self._execute(inputs, runs.append, generator)
         return Trace(
             currents=tuple(run.current.expand_as(run.spikes) for run in runs),
             potentials=tuple(run.potentials for run in runs),
@@ -96,9 +136,11 @@ class SpikingNetwork(nn.Module):
             logits=logits,
         )
 
-    def _execute(self, inputs: Tensor, record: Callable[[Run], None] | None) -> Tensor:
+    def _execute(
+        self, inputs: Tensor, record: Callable[[Run], None] | None, generator: torch.Generator | None
+    ) -> Tensor:
         check_inputs(self, inputs)
-        signal = inputs.unsqueeze(0) if self.encoding == "direct" else inputs.transpose(0, 1)
+        signal = self.encode(inputs, generator)
         if self.readout == "potential":
             return self._last_potential(signal, record)
         split = _split(self.layers, self.readout)

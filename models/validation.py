@@ -31,7 +31,7 @@ def check_inputs(network: "SpikingNetwork", inputs: Tensor) -> None:
         raise TypeError(f"inputs: got {inputs.dtype}, expected the network's {network.dtype}")
     if inputs.dim() < 2 or len(inputs) == 0:
         raise ValueError(f"inputs: got shape {tuple(inputs.shape)}, expected (batch, ...) with a batch above 0")
-    if network.encoding == "none" and inputs.shape[1] != network.num_steps:
+    if network.timed and inputs.shape[1] != network.num_steps:
         got = tuple(inputs.shape)
         raise ValueError(
             f'inputs: got shape {got}, expected (batch, {network.num_steps}, ...) with encoding "none"'
@@ -43,11 +43,18 @@ def check_inputs(network: "SpikingNetwork", inputs: Tensor) -> None:
 def _check_features(network: "SpikingNetwork", inputs: Tensor) -> None:
     """Compare the feature shape with the first layer, which would accept some wrong shapes silently."""
     first = network.layers[0]
-    features = tuple(inputs.shape[1 if network.encoding == "direct" else 2 :])
+    features = tuple(inputs.shape[2 if network.timed else 1 :])
     if isinstance(first, nn.Linear) and features != (first.in_features,):
         raise ValueError(f"inputs: got features {features}, expected ({first.in_features},)")
     if isinstance(first, nn.Conv2d) and (len(features) != 3 or features[0] != first.in_channels):
         raise ValueError(f"inputs: got features {features}, expected ({first.in_channels}, height, width)")
+
+
+def check_repeatable(network: "SpikingNetwork") -> None:
+    """Raise ValueError if two passes of `network` would draw different spikes."""
+    if network.encoding == "rate" and network.training:
+        expected = "evaluation mode, where all inputs meet the same draws"
+        raise ValueError(f'network: got training mode with encoding "rate", expected {expected}')
 
 
 def check_weights(network: "SpikingNetwork") -> None:

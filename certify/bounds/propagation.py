@@ -11,6 +11,7 @@ from ...models.networks import SpikingNetwork
 from ...models.neurons import LIF
 from .affine import AffineMap, affine_map
 from .box import Box
+from .rate_trains import rate_trains
 from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal, SumSignal
 
@@ -69,10 +70,12 @@ def margin_bounds(network: SpikingNetwork, inputs: Box, labels: Tensor, spikes: 
 
 
 def input_signal(network: SpikingNetwork, inputs: Box) -> InputSignal:
-    """Put time first: (1, batch, ...) under direct coding, (T, batch, ...) otherwise."""
+    """Return what enters the first layer: (1, batch, ...) under direct coding, (T, batch, ...) otherwise."""
+    if network.encoding == "rate":
+        return rate_trains(inputs, network.draws.thresholds(network.num_steps, tuple(inputs.lower.shape[1:])))
 
     def arrange(tensor: Tensor) -> Tensor:
-        return tensor.unsqueeze(0) if network.encoding == "direct" else tensor.transpose(0, 1)
+        return tensor.transpose(0, 1) if network.timed else tensor.unsqueeze(0)
 
     center = None if inputs.center is None else arrange(inputs.center)
     ball = None if inputs.ball is None else inputs.ball.reshape(1)

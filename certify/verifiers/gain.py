@@ -64,9 +64,9 @@ def _class_margins(
 
 def _last_layer(network: SpikingNetwork, stages: Staged, inputs: Tensor) -> tuple[Rows, Tensor]:
     """Carry the ℓ2 budget from the input to the last spiking layer; return its rows and budget, (batch,)."""
-    shape = tuple(inputs.shape[1 if network.encoding == "direct" else 2 :])
+    shape = tuple(inputs.shape[2 if network.timed else 1 :])
     norms = [layer.operator_norm.upper for layer in gain(network, input_shape=shape).layers]
-    signal = inputs.double()[None] if network.encoding == "direct" else inputs.double().transpose(0, 1)
+    signal = network.encode(inputs).double()
     moved = _input_change(stages, signal)
     layers: list[tuple[Rows, Tensor]] = []
     for stage, norm in zip(stages.stages, norms, strict=False):  # a "potential" readout has one neuron more
