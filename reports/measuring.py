@@ -9,7 +9,18 @@ import torch
 from torch import Tensor
 
 from ..analysis import GainReport
-from ..certify import L2, Attack, AttackResult, LInf, SoundnessError, Verdict, attack, reconcile, verify
+from ..certify import (
+    L2,
+    Attack,
+    AttackResult,
+    LInf,
+    SoundnessError,
+    SpikeFlip,
+    Verdict,
+    attack,
+    reconcile,
+    verify,
+)
 from ..certify.attacks import ATTACKS
 from ..certify.replay import margins
 from ..certify.verifiers import VERIFIERS
@@ -21,7 +32,7 @@ from .records import ModelRecord
 from .rows import Finding, Row, contradiction, tally
 from .schema import Architecture, Counterexample, GainTable, LayerGain, Threat, Training
 
-NORMS = {"linf": LInf, "l2": L2}
+BALLS = {"linf": LInf, "l2": L2}
 HARDEST = 8
 """How many counterexamples a record keeps as inputs: those of the smallest ε."""
 
@@ -44,9 +55,16 @@ class Plan:
     timeout: float | None = None
     seed: int = 0
 
-    def perturbation(self, epsilon: float) -> LInf | L2:
+    def __post_init__(self) -> None:
+        if not isinstance(self.threat, Threat):
+            expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2 or flipped events)"
+            raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")
+
+    def perturbation(self, epsilon: float) -> LInf | L2 | SpikeFlip:
         """Return the threat model at one ε."""
-        return NORMS[self.threat.norm](epsilon, self.threat.lower, self.threat.upper)
+        if self.threat.norm == "l0":
+            return SpikeFlip(int(epsilon))
+        return BALLS[self.threat.norm](epsilon, self.threat.lower, self.threat.upper)
 
     @property
     def steps(self) -> int:

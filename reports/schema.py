@@ -40,9 +40,12 @@ class Data(Part):
 
 
 class Threat(Part):
-    """The threat model: every input within `epsilon` of a sample in `norm`, and within [lower, upper]."""
+    """The threat model: every input within `epsilon` of a sample in `norm`, and within [lower, upper].
 
-    norm: Literal["linf", "l2"]
+    In "l0" ε is a number of flipped events, and inputs are events of 0 and 1.
+    """
+
+    norm: Literal["linf", "l2", "l0"]
     lower: FiniteFloat
     upper: FiniteFloat
     epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
@@ -53,6 +56,10 @@ class Threat(Part):
             raise ValueError(f"epsilons: got {self.epsilons}, expected them rising, each once")
         if not self.lower < self.upper:
             raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected lower < upper")
+        if self.norm == "l0" and not all(epsilon.is_integer() for epsilon in self.epsilons):
+            raise ValueError(f"epsilons: got {self.epsilons}, expected whole numbers of flips")
+        if self.norm == "l0" and (self.lower, self.upper) != (0.0, 1.0):
+            raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected [0, 1] for flips")
         return self
 
 

@@ -8,7 +8,7 @@ from .records import ModelRecord, Record
 from .rows import Point
 from .schema import GainTable
 
-NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1"}
+NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events"}
 
 VERIFIERS = {
     "interval": "propagates one interval per neuron and time step: the published baseline",
@@ -77,13 +77,13 @@ def share(part: int, whole: int) -> str:
 
 
 def epsilon_text(epsilon: float) -> str:
-    """Return ε for people: "8/255 = 0.03137" where it is a whole number of grey levels, else "0.03".
+    """Return ε for people: "8/255 = 0.03137" where it is a whole number of grey levels, else "0.03" or "2".
 
-    >>> epsilon_text(8 / 255), epsilon_text(0.03)
-    ('8/255 = 0.03137', '0.03')
+    >>> epsilon_text(8 / 255), epsilon_text(0.03), epsilon_text(2.0)
+    ('8/255 = 0.03137', '0.03', '2')
     """
     levels = epsilon * 255
-    if abs(levels - round(levels)) < 1e-9 and round(levels) > 0:
+    if abs(levels - round(levels)) < 1e-9 and round(levels) > 0 and not epsilon.is_integer():
         return f"{round(levels)}/255 = {epsilon:.4g}"
     return f"{epsilon:.6g}"
 
@@ -159,13 +159,15 @@ def assumptions(record: Record) -> tuple[str, ...]:
     distance = {
         "linf": "every input value may move by at most ε, each independently",
         "l2": "the Euclidean length of the whole change is at most ε",
+        "l0": "at most ε events may be inserted or deleted, over all steps together",
     }[threat.norm]
     return (
         f"The adversary sees the network and may change the input: {distance}, and the result stays within "
         f"[{threat.lower:g}, {threat.upper:g}].",
         "The change is made before the network encodes its input; weights, thresholds and states can't be "
         "touched.",
-        "Under direct coding the same changed input is shown at each of the T steps.",
+        "Under direct coding the same changed input is shown at each of the T steps. Under rate coding each "
+        "verdict is about the spikes that the network's own draws give, not about other draws.",
         "The labels of the data set are taken as right; a sample that is misclassified unperturbed counts "
         "as broken.",
     )
@@ -185,7 +187,8 @@ def sketch(model: ModelRecord) -> str:
     """Return the layers of a model in one line, such as "Linear 64→64, DLIF (λ 0.99, θ 1, reset zero), …"."""
     description = model.architecture.description
     layers = ", ".join(_layer(layer) for layer in description.get("layers", []))
-    return f"{description.get('encoding', '?')} coding, readout {description.get('readout', '?')}: {layers}"
+    seed = f" with the draws of seed {description['seed']}" if "seed" in description else ""
+    return f"{description.get('encoding', '?')} coding{seed}, readout {description.get('readout', '?')}: {layers}"
 
 
 def _layer(layer: dict[str, Any]) -> str:

@@ -5,10 +5,12 @@ from importlib.metadata import version
 import pytest
 import torch
 
-from spikecert import LInf, SoundnessError, attack, gain, mlp, network_hash, record, verify
-from spikecert.models import LIF
+from spikecert import LInf, SoundnessError, SpikeFlip, attack, gain, mlp, network_hash, record, verify
+from spikecert.certify import PixelBox
+from spikecert.models import LIF, RateDraws
 from spikecert.reports import Data, Plan, Threat, measure
 from spikecert.reports import measuring as module
+from spikecert.reports.wording import assumptions, sketch, verdict
 
 THREAT = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.02, 0.3))
 
@@ -53,6 +55,41 @@ def test_counterexamples_replay(samples):
         logits = network(perturbed)[0]
         assert logits[case.predicted] >= logits[case.label]
         assert float((perturbed[0] - inputs[case.index]).abs().max()) <= case.epsilon + 1e-7
+
+
+def test_flipped_events_are_measured_and_rendered():
+    torch.manual_seed(0)
+    network = mlp((5, 8, 3), num_steps=3, neuron=LIF(0.9, threshold=0.3), encoding="none").eval()
+    events = (torch.rand(8, 3, 5) > 0.6).float()
+    labels = network(events).argmax(1)
+    threat = Threat(norm="l0", lower=0.0, upper=1.0, epsilons=(1.0, 2.0))
+    found = measure("net", network, events, labels, Plan(threat, ("ensemble-fast",), ("trains", "auto")))
+    for row in found.rows:
+        answer = verify(network, events[[row.index]], labels[[row.index]], SpikeFlip(int(row.epsilon)), "trains")
+        assert row.verdicts["trains"].status == answer[0].status
+    assert found.counterexamples
+    for case in found.counterexamples:
+        assert sum(a != b for a, b in zip(case.clean, case.perturbed, strict=True)) <= case.epsilon
+    data = Data(name="random events", split="test", samples=8, classes=3, shape=(3, 5))
+    whole = record([found], data, threat)
+    assert "ε = 2 in flipped events" in verdict(whole)
+    assert any("inserted or deleted" in line for line in assumptions(whole))
+
+
+def test_a_report_names_the_draws_of_a_rate_code(samples):
+    _, inputs, labels = samples
+    torch.manual_seed(0)
+    network = mlp((6, 12, 3), num_steps=4, neuron=LIF(0.9), encoding="rate").eval()
+    network.draws = RateDraws(seed=7)
+    found = measure("net", network, inputs, labels, Plan(THREAT, (), ("trains",)))
+    assert sketch(found).startswith("rate coding with the draws of seed 7")
+    reasons = [row.verdicts["trains"].reason for row in found.rows]
+    assert all(reason.endswith("for the given draws (seed 7)") for reason in reasons)
+
+
+def test_a_set_without_one_radius_is_refused_in_one_line():
+    with pytest.raises(TypeError, match=r"^threat: got PixelBox, expected a Threat"):
+        Plan(PixelBox(torch.full((6,), 0.1)))  # pyright: ignore[reportArgumentType]
 
 
 def test_progress_reaches_the_end(samples):

@@ -147,6 +147,17 @@ def test_epsilons_rise_and_are_positive(epsilons):
         Threat(norm="linf", lower=0.0, upper=1.0, epsilons=epsilons)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"epsilons": (0.5, 1.0)}, "whole numbers of flips"), ({"upper": 2.0}, r"expected \[0, 1\] for flips")],
+)
+def test_flips_are_counted_on_events(changes, message):
+    fields = {"norm": "l0", "lower": 0.0, "upper": 1.0, "epsilons": (1.0, 3.0)}
+    assert Threat.model_validate(fields).epsilons == (1.0, 3.0)
+    with pytest.raises(ValidationError, match=message):
+        Threat.model_validate({**fields, **changes})
+
+
 def row(epsilon, status, broken):
     verdict = Finding(status=status, seconds=0.0)
     return Row(
