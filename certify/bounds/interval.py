@@ -68,11 +68,10 @@ def _reset(
     if dynamics.reset == "none":
         return low, high
     silent_high = high.clamp_max(drives.surely)
-    if dynamics.reset == "zero":
-        fired_low = fired_high = torch.zeros((), dtype=low.dtype, device=low.device)
-    else:
-        fired_low = low.clamp_min(drives.perhaps) - dynamics.threshold
-        fired_high = high - dynamics.threshold
+    if dynamics.reset == "zero":  # a certain spike has low > 0, so that low.clamp_max(0) is 0 there
+        return torch.where(may, low.clamp_max(0.0), low), silent_high.masked_fill(must, 0.0)
+    fired_low = low.clamp_min(drives.perhaps) - dynamics.threshold
+    fired_high = high - dynamics.threshold
     joined_low = torch.where(may, low.minimum(fired_low), low)
     joined_high = torch.where(may, silent_high.maximum(fired_high), high)
     return torch.where(must, fired_low, joined_low), torch.where(must, fired_high, joined_high)

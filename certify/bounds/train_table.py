@@ -77,11 +77,19 @@ class TableTrains(Signal):
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over the reachable trains: two entries of a table of range minima each."""
         values = self.table.trains @ rows.T
+        if len(values) ** 2 <= self.first.numel():  # more neurons than runs of rows: one look-up serves many
+            return Box(self._found(all_range_minima(values)), self._found(-all_range_minima(-values)))
         return Box(self._least(values), -self._least(-values))
 
     def magnitude(self) -> Tensor:
         """Return 1."""
         return torch.ones_like(self.first[:1], dtype=torch.float64)
+
+    def _found(self, answers: Tensor) -> Tensor:
+        """Return each neuron's answer, (k, batch, ...), from those to all ranges, (k, R²)."""
+        size = len(self.table.trains)
+        ranges = (self.first * size + self.last).flatten()
+        return torch.stack([answer[ranges] for answer in answers]).unflatten(1, self.first.shape)
 
     def _least(self, values: Tensor) -> Tensor:
         """Return min over the rows first..last of values (R, k), as (k, batch, ...)."""
@@ -103,6 +111,14 @@ def range_minima(values: Tensor) -> Tensor:
         levels.append(merged)
         width *= 2
     return torch.cat(levels)
+
+
+def all_range_minima(values: Tensor) -> Tensor:
+    """Return entry [k, i·R + j] = min(values[i : j + 1, k]) for i ≤ j, values (R, k)."""
+    rows, columns = values.shape
+    answers = values.T.unsqueeze(1).expand(columns, rows, rows).triu()
+    below = torch.ones(rows, rows, dtype=torch.bool, device=values.device).tril(-1)
+    return answers.masked_fill(below, math.inf).cummin(2).values.flatten(1)
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.rounding import Rounding
-from spikecert.certify.bounds.train_table import TrainTable, range_minima, train_table
+from spikecert.certify.bounds.train_table import (
+    TableTrains,
+    TrainTable,
+    all_range_minima,
+    range_minima,
+    train_table,
+)
 from spikecert.models import LIF, Dynamics
 from support.networks import neurons
 from support.oracles import exact_trains
@@ -100,6 +106,24 @@ def test_range_minima_answer_every_range(values: list[int]):
             start = level * len(values)
             least = min(levels[start + first, 0], levels[start + last - 2**level + 1, 0])
             assert float(least) == min(values[first : last + 1])
+
+
+@given(st.data())
+def test_combinations_are_the_same_for_few_and_for_many_neurons(data: st.DataObject):
+    """One look-up for all ranges of rows, where there are more neurons than ranges; range minima elsewhere."""
+    table = table_of(data.draw(neurons(4)), 4)
+    size = len(table.trains)
+    ends = torch.tensor(data.draw(st.lists(st.tuples(*[st.integers(0, size - 1)] * 2), min_size=1, max_size=8)))
+    first, last = ends.sort(1).values.T
+    rows = torch.randn((3, 4), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    few = TableTrains(table, first, last).combine(rows)
+    many = TableTrains(table, first.repeat(size**2), last.repeat(size**2)).combine(rows)
+    values = rows @ table.trains.T
+    for k, (i, j) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        for found in (few, many):
+            torch.testing.assert_close(found.lower[:, k], values[:, i : j + 1].amin(1))
+            torch.testing.assert_close(found.upper[:, k], values[:, i : j + 1].amax(1))
+    assert all_range_minima(values.T).shape == (3, size**2)
 
 
 def test_table_is_refused_beyond_its_size(monkeypatch: pytest.MonkeyPatch):
