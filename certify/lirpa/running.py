@@ -117,31 +117,40 @@ def bounded_network(network: SpikingNetwork, box: Box, optimisation: Optimisatio
             custom_ops=custom_operations(found.neurons),
         )
         bounded = library.BoundedTensor(box.middle, _set(library, box))
-    if box.ball is not None:  # interval bounds of a first layer know the box only
+    if box.center is not None:  # interval bounds of a first layer know the box only
         module.check_IBP_first_linear = lambda node: False
     return BoundedNetwork(module, bounded, unrolled.readout.factor, found, optimisation)
 
 
 def _set(library: Any, box: Box) -> Any:
-    """Return the box, cut with its ball if it has one, as auto_LiRPA's perturbation."""
+    """Return the box, cut with its ball or its flips if it has any, as auto_LiRPA's perturbation."""
     if box.ball is None or box.center is None:
         return library.PerturbationLpNorm(norm=np.inf, eps=0.0, x_L=box.lower, x_U=box.upper)
-    return _ball_in_box(library, box.center, box.ball)(norm=np.inf, eps=0.0, x_L=box.lower, x_U=box.upper)
+    return _cut_box(library, box)(norm=np.inf, eps=0.0, x_L=box.lower, x_U=box.upper)
 
 
-def _ball_in_box(library: Any, center: Tensor, radius: Tensor) -> type:
-    """Return a class of sets: the box, whose linear functions are also bounded over the ball."""
+def _cut_box(library: Any, box: Box) -> type:
+    """Return a class of sets: the box, whose linear functions are also bounded over the ball or the flips."""
     base: Any = library.PerturbationLpNorm
+    assert box.center is not None
+    center = box.center.flatten(1).unsqueeze(2)
 
-    class BallInBox(base):
+    class CutBox(base):
         def concretize(self, x: Tensor, A: Any, sign: int = -1, aux: Any = None, **more: Any) -> Any:
             inside = super().concretize(x, A, sign=sign, aux=aux, **more)
             if not isinstance(A, Tensor):
                 return inside
             rows = A.flatten(2)
-            middle = (rows @ center.flatten(1).unsqueeze(2)).squeeze(2)
-            reach = rows.norm(dim=2) * radius
-            round_ball = (middle + sign * reach).reshape(inside.shape)
-            return inside.maximum(round_ball) if sign == -1 else inside.minimum(round_ball)
+            cut = ((rows @ center).squeeze(2) + sign * _reach(rows, box, sign)).reshape(inside.shape)
+            return inside.maximum(cut) if sign == -1 else inside.minimum(cut)
 
-    return BallInBox
+    return CutBox
+
+
+def _reach(rows: Tensor, box: Box, sign: int) -> Tensor:
+    """Return how far rows·x may fall (sign −1) or rise over the flips, or else over the ball, (batch, rows)."""
+    if box.flips is None:
+        assert box.ball is not None
+        return rows.norm(dim=2) * box.ball
+    changes = sign * rows * box.flips.direction.flatten(1).unsqueeze(1)
+    return changes.topk(min(box.flips.count, changes.shape[2])).values.clamp_min(0).sum(2)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -131,4 +131,5 @@ def _chunks(network: SpikingNetwork, inputs: Tensor) -> Iterator[slice]:
 
 def _part(box: Box, chunk: slice) -> Box:
     center = None if box.center is None else box.center[chunk]
-    return Box(box.lower[chunk], box.upper[chunk], center, box.ball)
+    flips = None if box.flips is None else replace(box.flips, direction=box.flips.direction[chunk])
+    return Box(box.lower[chunk], box.upper[chunk], center, box.ball, flips)

@@ -43,6 +43,16 @@ class Case:
     epsilon: float
 
 
+@dataclass(frozen=True)
+class EventCase:
+    """A network with events, labels (the network's own answers) and a budget of flips."""
+
+    network: SpikingNetwork
+    events: Tensor
+    labels: Tensor
+    count: int
+
+
 @st.composite
 def cases(
     draw: st.DrawFn,
@@ -51,6 +61,7 @@ def cases(
     most_steps: int = 6,
     features: int | None = None,
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64),
+    encodings: tuple[str, ...] = ("direct", "direct", "none"),
 ) -> Case:
     """Return a random network; on a grid of 1/4 (weights, inputs, ε) in half of the cases, which makes ties."""
     num_steps = draw(st.integers(1, most_steps))
@@ -58,17 +69,27 @@ def cases(
     if features is not None:
         widths[0] = features
     network = mlp((*widths, draw(st.integers(2, 4))), num_steps, draw(neurons(num_steps)))
-    network.encoding = draw(st.sampled_from(["direct", "direct", "none"]))
+    network.encoding = draw(st.sampled_from(encodings))
     grid, generator = draw(st.booleans()), torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     _fill(network, grid, generator)
     network.to(draw(st.sampled_from(dtypes))).eval()
-    shape = (4, widths[0]) if network.encoding == "direct" else (4, num_steps, widths[0])
+    shape = (4, num_steps, widths[0]) if network.timed else (4, widths[0])
     inputs = torch.rand(shape, generator=generator)
     inputs = ((inputs * 4).round() / 4 if grid else inputs).to(network.dtype)
     epsilon = draw(st.sampled_from([0.0, 0.25]) if grid else st.sampled_from([0.0, 0.01, 0.05, 0.2, 1.0]))
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     return Case(network, inputs, labels, epsilon)
+
+
+@st.composite
+def event_cases(draw: st.DrawFn, dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)) -> EventCase:
+    """Return a random network fed events, so small that all flips can be listed."""
+    case = draw(cases(most_width=4, most_steps=3, features=3, dtypes=dtypes, encodings=("direct", "none", "none")))
+    events = (case.inputs > 0.5).to(case.inputs.dtype)
+    with torch.no_grad():
+        labels = case.network(events).argmax(1)
+    return EventCase(case.network, events, labels, draw(st.integers(0, 3)))
 
 
 def _fill(network: SpikingNetwork, grid: bool, generator: torch.Generator) -> None:

@@ -4,12 +4,13 @@ Nothing here shares code with the bounds it checks.
 """
 
 import itertools
+import math
 from fractions import Fraction
 
 import numpy as np
 import torch
 from scipy.optimize import linprog
-from torch import nn
+from torch import Tensor, nn
 
 from spikecert.models import Dynamics, SpikingNetwork
 
@@ -104,6 +105,40 @@ def _has_currents(train: Train, dynamics: Dynamics, low: list[float], high: list
     return solution.status == 0
 
 
+def every_flip(events: Tensor, count: int) -> Tensor:
+    """Return all inputs that differ from one sample's events (...) in at most `count` entries, (n, ...)."""
+    flat, found = events.flatten(), []
+    for size in range(min(count, len(flat)) + 1):
+        for places in itertools.combinations(range(len(flat)), size):
+            moved = flat.clone()
+            moved[list(places)] = 1 - moved[list(places)]
+            found.append(moved.view_as(events))
+    return torch.stack(found)
+
+
+def every_rate(low: Tensor, high: Tensor, draws: Tensor) -> Tensor:
+    """Return rates of one sample between `low` and `high`, (n, features), that give every reachable spike pattern.
+
+    A feature's spikes change only as its rate passes a draw u[t], (T, features): they spike above it, not at it.
+    """
+    choices = [_rates(a, b, column) for a, b, column in zip(low.tolist(), high.tolist(), draws.T, strict=True)]
+    return torch.tensor(list(itertools.product(*choices)), dtype=torch.float64)
+
+
+def _rates(low: float, high: float, draws: Tensor) -> list[float]:
+    between = [draw for draw in draws.tolist() if low <= draw < high]
+    return [low, high, *between, *(min(math.nextafter(draw, math.inf), high) for draw in between)]
+
+
+def least_margin(network: SpikingNetwork, inputs: Tensor, label: int) -> float:
+    """Return the least margin of the listed inputs, each run in the network's dtype."""
+    with torch.no_grad():
+        logits = network(inputs.to(network.dtype)).double()
+    others = logits.clone()
+    others[:, label] = -torch.inf
+    return float((logits[:, label] - others.amax(1)).min())
+
+
 def line_margin(network: SpikingNetwork, low: float, high: float, label: int) -> float:
     """Return the exact least margin of a network with one input in [low, high], direct coding, float64.
 
@@ -122,8 +157,4 @@ def line_margin(network: SpikingNetwork, low: float, high: float, label: int) ->
             ends |= {(float(end) - bias) / weight for piece in pieces for end in piece[:2]}
     inside = sorted(end for end in ends if low <= end <= high)
     middles = [(a + b) / 2 for a, b in itertools.pairwise(inside) if b - a > 1e-9] or [low]
-    with torch.no_grad():
-        logits = network(torch.tensor(middles, dtype=torch.float64)[:, None])
-    others = logits.clone()
-    others[:, label] = -torch.inf
-    return float((logits[:, label] - others.amax(1)).min())
+    return least_margin(network, torch.tensor(middles, dtype=torch.float64)[:, None], label)
