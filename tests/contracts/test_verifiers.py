@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from spikecert.certify import LInf, SoundnessError, Verdict, attack, reconcile, verify
+from spikecert.certify import LInf, SoundnessError, SpikeFlip, Verdict, attack, reconcile, verify
 from spikecert.certify.attacks import AttackResult
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import VERIFIERS
-from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
+from spikecert.models import DLIF, LIF, RateDraws, SpikingNetwork, mlp
+from support.oracles import every_flip, every_rate, least_margin
 
 
 @pytest.fixture(params=sorted(VERIFIERS))
@@ -104,6 +105,61 @@ class TestVerifier:
         inputs, labels = samples(net)
         verdicts = verify(net, inputs, labels, LInf(0.0), verifier)
         assert {verdict.status for verdict in verdicts} <= {"verified", "unknown"}
+
+
+def events() -> tuple[SpikingNetwork, torch.Tensor, torch.Tensor]:
+    """Return a network fed events (T = 4, 5 features), samples and the network's own answers."""
+    net = network()
+    net.encoding = "none"
+    inputs = (torch.rand(12, 4, 5, generator=torch.Generator().manual_seed(2)) > 0.6).float()
+    with torch.no_grad():
+        return net, inputs, net(inputs).argmax(1)
+
+
+def agrees(verdicts: list[Verdict], exact: list[float]) -> None:
+    """Compare verdicts with the exact margins: no false proof, margins below, no false alarm."""
+    for found, least in zip(verdicts, exact, strict=True):
+        assert found.status != "verified" or least > 0
+        assert found.status != "falsified" or least <= 0
+        assert found.margin is None or found.margin <= least + 1e-6
+
+
+class TestOtherInputs:
+    @pytest.mark.parametrize("count", [0, 1, 2])
+    def test_flipped_events_agree_with_the_list(self, verifier: str, count: int):
+        net, inputs, labels = events()
+        verdicts = verify(net, inputs, labels, SpikeFlip(count), verifier)
+        pairs = zip(inputs, labels.tolist(), strict=True)
+        agrees(verdicts, [least_margin(net, every_flip(sample, count), label) for sample, label in pairs])
+        for sample, label, found in zip(inputs, labels, verdicts, strict=True):
+            if found.counterexample is not None:
+                assert bool(SpikeFlip(count).contains(found.counterexample[None], sample[None]))
+                with torch.no_grad():
+                    assert float(margins(net(found.counterexample[None]), label[None])) <= 0
+        assert count > 0 or {found.status for found in verdicts} == {"verified"}
+
+    def test_inputs_that_are_no_events_are_refused(self, verifier: str):
+        net, inputs, labels = events()
+        with pytest.raises(ValueError, match=r"^inputs: got 0\.25, expected events"):
+            verify(net, inputs * 0.25, labels, SpikeFlip(1), verifier)
+
+    @pytest.mark.parametrize("epsilon", [0.0, 0.03, 0.2])
+    def test_rate_codes_agree_with_the_list_and_name_their_draws(self, verifier: str, epsilon: float):
+        torch.manual_seed(1)
+        net = mlp((2, 6, 3), num_steps=4, neuron=LIF(decay=0.9, threshold=0.2), encoding="rate").double().eval()
+        net.draws = RateDraws(seed=3)
+        inputs = torch.rand(12, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        with torch.no_grad():
+            labels = net(inputs).argmax(1)
+        verdicts = verify(net, inputs, labels, LInf(epsilon), verifier)
+        assert all(found.reason.endswith("for the given draws (seed 3)") for found in verdicts)
+        ends, draws = LInf(epsilon).enclosure(inputs), net.draws.thresholds(4, (2,))
+        lists = [every_rate(low, high, draws) for low, high in zip(ends.lower, ends.upper, strict=True)]
+        agrees(verdicts, [least_margin(net, *pair) for pair in zip(lists, labels.tolist(), strict=True)])
+        if verifier == "lirpa":
+            assert all(found.reason.startswith("encoding: got 'rate'") for found in verdicts)
+        elif epsilon == 0:
+            assert {found.status for found in verdicts} == {"verified"}
 
 
 def verdict(status: str, margin: float | None = None, counterexample: torch.Tensor | None = None) -> Verdict:

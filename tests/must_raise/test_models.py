@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from spikecert.analysis import mppd
 from spikecert.models import (
     DLIF,
     LIF,
+    RateDraws,
     Residual,
     Sigmoid,
     SpikingNetwork,
@@ -74,6 +76,28 @@ CASES: dict[str, Case] = {
     "num_steps: unlike DLIF": (lambda: linear(DLIF(4)), ValueError, "num_steps: got 3"),
     "num_steps: DLIF of none": (lambda: DLIF(0), ValueError, "num_steps: got 0"),
     "encoding: unknown": (lambda: linear(encoding="morse"), ValueError, "encoding: got 'morse'"),
+    "draws: none needed": (
+        lambda: linear(draws=RateDraws()),
+        ValueError,
+        "draws: got some with encoding 'direct'",
+    ),
+    "generator: none needed": (
+        lambda: mlp((4, 3, 2), 3)(torch.rand(1, 4), torch.Generator()),
+        ValueError,
+        "generator: got one with encoding 'direct'",
+    ),
+    "seed: negative": (lambda: RateDraws(-1), ValueError, "seed: got -1"),
+    "seed: float": (lambda: RateDraws(1.5), TypeError, "seed: got float"),  # type: ignore[arg-type]
+    "rate: scalars": (
+        lambda: mlp((4, 3, 2), 3, encoding="rate")(torch.rand(1, 3)),
+        ValueError,
+        "inputs: got features",
+    ),
+    "rate: training": (
+        lambda: mppd(mlp((4, 3, 2), 3, encoding="rate"), torch.rand(1, 4), torch.rand(1, 4)),
+        ValueError,
+        "network: got training mode with encoding",
+    ),
     "readout: unknown": (lambda: linear(readout="median"), ValueError, "readout: got 'median'"),
     "readout: spikes": (lambda: linear(readout="spikes"), ValueError, "readout: got 'spikes'"),
     "readout: mean": (lambda: linear(LIF(), readout="mean"), ValueError, "readout: got 'mean'"),
