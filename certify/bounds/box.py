@@ -50,6 +50,10 @@ class Box:
         one, other = factors * self.lower, factors * self.upper
         return Box(one.minimum(other), one.maximum(other))
 
+    def intersection(self, other: "Box") -> "Box":
+        """Return the box of what lies in both; empty where an end passes the other."""
+        return Box(self.lower.maximum(other.lower), self.upper.minimum(other.upper))
+
     def __add__(self, other: "Box") -> "Box":
         """Return the box of x + y for independent x and y."""
         return Box(self.lower + other.lower, self.upper + other.upper)

@@ -67,10 +67,10 @@ def window_drive(current: Signal, neuron: LIF, slack: Tensor) -> tuple[Tensor, T
     far tighter than the sum of the steps' boxes, since one train of a previous neuron serves all its steps (F5).
     Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
     """
-    rows = _window_rows(current.num_steps, neuron).to(slack.device)
-    kept = torch.ones(rows.shape[:2], dtype=torch.bool, device=slack.device).triu().flatten()
-    box = current.combine(rows.flatten(0, 1)[kept])
-    weights = _window_rows(current.num_steps, neuron, scaled=False).to(slack.device).flatten(0, 1)[kept].sum(1)
+    rows, kept = window_rows(current.num_steps, neuron)
+    box = current.combine(rows.to(slack.device))
+    weights = window_rows(current.num_steps, neuron, scaled=False)[0].to(slack.device).sum(1)
+    kept = kept.to(slack.device)
     widening = slack * weights.reshape(-1, *([1] * slack.dim()))
     shape = (current.num_steps**2, *box.lower.shape[1:])
     lower, upper = box.lower.new_zeros(shape), box.lower.new_zeros(shape)
@@ -79,11 +79,17 @@ def window_drive(current: Signal, neuron: LIF, slack: Tensor) -> tuple[Tensor, T
     return lower.unflatten(0, square), upper.unflatten(0, square)
 
 
-def _window_rows(steps: int, neuron: LIF, scaled: bool = True) -> Tensor:
-    """Return row[τ, t−1, k−1] = λ^{t−k}·a[k] for τ < k ≤ t and 0 elsewhere, (T, T, T)."""
+def window_rows(steps: int, neuron: LIF, scaled: bool = True) -> tuple[Tensor, Tensor]:
+    """Return row[k−1] = λ^{t−k}·a[k] for τ < k ≤ t, 0 elsewhere, of each window (τ, t] in order, (windows, T).
+
+    The second tensor tells which entries [τ, t−1] of all pairs, (T²,), those windows are. `scaled` False: a = 1.
+    """
     index = torch.arange(steps, dtype=torch.float64)
     start, end, step = index[:, None, None], index[None, :, None], index[None, None, :]
     inside = (step >= start) & (step <= end)
     rows = torch.where(inside, neuron.dynamics.decay ** (end - step).clamp_min(0), 0.0)
     scale = neuron.scale(steps)
-    return rows if scale is None or not scaled else rows * scale.detach().double().cpu()
+    if scale is not None and scaled:
+        rows = rows * scale.detach().double().cpu()
+    kept = torch.ones(steps, steps, dtype=torch.bool).triu().flatten()
+    return rows.flatten(0, 1)[kept], kept

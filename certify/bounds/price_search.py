@@ -1,5 +1,6 @@
 """The search for good prices: Adam on the supergradient, specification by specification, best bound kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,32 @@ from .train_table import TableTrains
 
 MOST_BYTES = 2**28
 """What the priced graphs of one search may take, about: 256 MiB."""
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """What a search found.
+
+    Attributes:
+        bound: the best bound of each specification, (S,).
+        prices: the last prices of each layer, last layer first, (S, steps, neurons); 0 where the bound is proven.
+    """
+
+    bound: Tensor
+    prices: tuple[Tensor, ...]
+
+    def subset(self, rows: Tensor) -> "Climbed":
+        """Return some specifications only."""
+        return Climbed(self.bound[rows], tuple(price[rows] for price in self.prices))
+
+
+Expired = Callable[[], bool]
+"""Says whether the time is up."""
+
+
+def never() -> bool:
+    """Return False: no deadline."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -27,20 +54,48 @@ class PriceSearch:
     rate: float = 0.1
     regroup: int = 5
 
-    def run(self, network: Staged, specifications: Specifications, target: float = 0.0) -> Tensor:
-        """Return the best bound found for each specification, (S,); one above `target` is not improved.
+    def run(
+        self,
+        network: Staged,
+        specifications: Specifications,
+        target: float = 0.0,
+        start: tuple[Tensor, ...] | None = None,
+        expired: Expired = never,
+    ) -> Climbed:
+        """Return the best bound found for each specification; one above `target` is not improved.
 
         As many specifications go at once as fit into `MOST_BYTES`; the bounds do not depend on how many.
+
+        Args:
+            network: the network in stages.
+            specifications: the margins to bound, S.
+            target: what is enough.
+            start: prices to start from, as `Climbed.prices`; 0 where not given.
+            expired: asked before each iteration; where it says so, what was found so far is returned.
         """
         rows = torch.arange(len(specifications.samples), device=specifications.samples.device)
-        parts = rows.split(max(1, MOST_BYTES // _bytes_each(network)))
-        return torch.cat([self._climb(network, specifications.subset(part), target) for part in parts])
+        prices = zero_prices(network, len(rows)) if start is None else start
+        found = [
+            self._climb(network, specifications.subset(part), target, tuple(p[part] for p in prices), expired)
+            for part in rows.split(max(1, MOST_BYTES // _bytes_each(network)))
+        ]
+        joined = zip(*(part.prices for part in found), strict=True)
+        return Climbed(torch.cat([part.bound for part in found]), tuple(map(torch.cat, joined)))
 
-    def _climb(self, network: Staged, specifications: Specifications, target: float) -> Tensor:
+    def _climb(
+        self,
+        network: Staged,
+        specifications: Specifications,
+        target: float,
+        start: tuple[Tensor, ...],
+        expired: Expired,
+    ) -> Climbed:
         best = specifications.coefficients.new_full((len(specifications.samples),), -torch.inf)
         rows = torch.arange(len(best), device=best.device)
-        state = _Adam.start(PricedProblem.of(network, specifications))
+        state = _Adam.start(PricedProblem.of(network, specifications), start)
         for iteration in range(self.iterations + 1):
+            if iteration > 0 and expired():
+                break
             evaluation = state.problem.evaluate(state.prices)
             best[rows] = best[rows].maximum(evaluation.bound)
             left = best[rows] <= target
@@ -50,7 +105,7 @@ class PriceSearch:
             state.climb(evaluation.gradients, self.rate * share)
             if iteration % self.regroup == 0 and not bool(left.all()):
                 state, rows = state.kept(left), rows[left]
-        return best
+        return Climbed(best, _spread(state, rows, start))
 
 
 @dataclass
@@ -63,8 +118,8 @@ class _Adam:
     count: int = 0
 
     @staticmethod
-    def start(problem: PricedProblem) -> "_Adam":
-        prices = [layer.start() for layer in problem.layers]
+    def start(problem: PricedProblem, dense: tuple[Tensor, ...]) -> "_Adam":
+        prices = pair_prices(problem, dense)
         zeros = [[torch.zeros_like(price) for price in prices] for _ in range(2)]
         return _Adam(problem, prices, zeros[0], zeros[1], _unit(problem))
 
@@ -96,6 +151,31 @@ class _Adam:
             self.unit[left],
             self.count,
         )
+
+
+def zero_prices(network: Staged, count: int) -> tuple[Tensor, ...]:
+    """Return prices of 0 for `count` specifications, last layer first, (count, steps, neurons) each."""
+    return tuple(
+        stage.lower.new_zeros(count, 1 if isinstance(stage.found, TableTrains) else stage.found.num_steps, size)
+        for stage in reversed(network.stages)
+        for size in (stage.lower[0, 0].numel(),)
+    )
+
+
+def pair_prices(problem: PricedProblem, dense: tuple[Tensor, ...]) -> list[Tensor]:
+    """Return the prices of the pairs that each layer of `problem` prices, (steps, P)."""
+    return [
+        price[layer.pairs[0], :, layer.pairs[1]].T.contiguous()
+        for layer, price in zip(problem.layers, dense, strict=True)
+    ]
+
+
+def _spread(state: _Adam, rows: Tensor, like: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the prices of specifications `rows`, 0 for the others, with the shape of `like`."""
+    dense = tuple(torch.zeros_like(price) for price in like)
+    for layer, price, target in zip(state.problem.layers, state.prices, dense, strict=True):
+        target[rows[layer.pairs[0]], :, layer.pairs[1]] = price.T
+    return dense
 
 
 def _unit(problem: PricedProblem) -> Tensor:

@@ -46,6 +46,8 @@ class Evaluation:
         inputs: the minimising input of the relaxation, (1 or T, S, ...): a candidate counterexample.
         costs: the coefficients on each layer's spikes, last layer first, each (T, S, ...).
         minimisers: what attains each layer's part, last layer first.
+        above: what the layers behind the first one leave: margin ≥ above + Σ costs[-1]·s for every run, s being
+            the first layer's spikes, (S,).
     """
 
     bound: Tensor
@@ -53,6 +55,7 @@ class Evaluation:
     inputs: Tensor
     costs: tuple[Tensor, ...]
     minimisers: tuple[Least, ...]
+    above: Tensor
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,25 @@ class PricedProblem:
     def evaluate(self, prices: list[Tensor]) -> Evaluation:
         """Return the bound at `prices` and its supergradient."""
         costs, bound = self.readout()
+        above = bound
         total, found, asked = costs.abs().flatten(2).sum((0, 2)), [], []
         for layer, price in zip(self.layers, prices, strict=True):
             asked.append(costs)
+            above = bound
             least = layer.least(costs, price)
             costs, constant = _pull_back(layer.stage.chain, layer.spread(price))
             bound = bound + least.value + constant
             total = total + least.size + costs.abs().flatten(2).sum((0, 2))
             found.append(least)
         value, inputs = self._at_input(costs)
-        bound = bound + value - self._arithmetic(total + constant_size(bound, value))
+        error = self._arithmetic(total + constant_size(bound, value))
+        bound = bound + value - error
         before = [least.spikes for least in found[1:]] + [inputs]
         gradients = [
             layer.gradient(signal, least.currents, price)
             for layer, signal, least, price in zip(self.layers, before, found, prices, strict=True)
         ]
-        return Evaluation(bound, tuple(gradients), inputs, tuple(asked), tuple(found))
+        return Evaluation(bound, tuple(gradients), inputs, tuple(asked), tuple(found), above - error)
 
     def readout(self) -> tuple[Tensor, Tensor]:
         """Return the coefficients on the last layer's spikes, (T, S, ...), and the constant part, (S,)."""
@@ -103,11 +109,16 @@ class PricedProblem:
         return self.network.source.least(costs, self.specifications.samples)
 
     def _arithmetic(self, total: Tensor) -> Tensor:
-        """Return a bound of float64's own rounding error: (200·T² + 8·terms)·u·(sum of moduli)."""
+        """Return a bound of float64's own rounding error."""
+        return total * self.unit_error
+
+    @property
+    def unit_error(self) -> float:
+        """Return what float64 may lose of a sum of moduli of 1: (200·T² + 8·terms)·u."""
         steps = len(self.network.row)
         terms = sum(stage.lower[0, 0].numel() for stage in self.network.stages) * steps
         terms += self.network.source.box.lower[:, 0].numel() + self.network.tail.terms
-        return total * ((200 * steps**2 + 8 * terms) * torch.finfo(torch.float64).eps)
+        return (200 * steps**2 + 8 * terms) * torch.finfo(torch.float64).eps
 
 
 def constant_size(bound: Tensor, value: Tensor) -> Tensor:

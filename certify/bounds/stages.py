@@ -47,6 +47,12 @@ class Chain:
             signal = layer.linear(signal) + layer.bias
         return signal
 
+    def magnitude(self, size: Tensor) -> Tensor:
+        """Return the sum of moduli that the chain adds up for signals of modulus `size`."""
+        for layer in self.maps:
+            size = layer.absolute(size) + layer.bias_magnitude
+        return size
+
     def pull_back(self, prices: Tensor) -> tuple[Tensor, Tensor]:
         """Return (g, constant) with Σ prices·chain(x) = Σ g·x + constant, per row of `prices` (rows, ...)."""
         constant = prices.new_zeros(len(prices))

@@ -15,7 +15,7 @@ Ties (v within `tie` of θ) count as both outcomes.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -81,8 +81,11 @@ class GraphTrains(Signal):
 def graph_trains(current: Signal, neuron: LIF, rounding: Rounding, windows: bool = False) -> GraphTrains:
     """Return the graph of `neuron` for currents known step by step and, with `windows`, window by window."""
     drives = drive(current, neuron, rounding)
+    memory = None
+    if windows:
+        lower, upper = window_drive(current, neuron, drives.slack)
+        memory, drives = _Memory(lower, upper), _within_windows(drives, lower, upper)
     states = _States.start(drives)
-    memory = _Memory(*window_drive(current, neuron, drives.slack)) if windows else None
     edges, certain, possible, reach = [], [], [], []
     for t in range(len(drives.lower)):
         edge = states.advance(t, drives, neuron.dynamics, memory)
@@ -92,6 +95,12 @@ def graph_trains(current: Signal, neuron: LIF, rounding: Rounding, windows: bool
         certain.append(~states.alive[: t + 1].any(0))
     box = Box(torch.stack(certain).double(), torch.stack(possible).double())
     return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach))
+
+
+def _within_windows(drives: Drive, lower: Tensor, upper: Tensor) -> Drive:
+    """Cut each step's current to the window of that step alone."""
+    lower, upper = lower.diagonal().movedim(-1, 0), upper.diagonal().movedim(-1, 0)
+    return replace(drives, lower=drives.lower.maximum(lower), upper=drives.upper.minimum(upper))
 
 
 @dataclass

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ..bounds.box import Box
+from ..bounds.narrowing import Narrowing, Task
 from ..bounds.price_search import PriceSearch
 from ..bounds.prices import Specifications
 from ..bounds.propagation import LogitBounds
@@ -20,14 +21,17 @@ from .trains import TRAINS
 class Linear(MarginVerifier):
     """Bounds each open margin by prices; never below "trains", since prices of 0 are its bound.
 
+    What prices nearly prove is looked at again on the inputs where the margin would not be positive.
     Where prices do not apply (a residual sum, a subtracting reset behind the first layer, a decay near 0 there)
     the bound is that of "trains".
 
     Args:
         search: how long and how fast to climb.
+        narrowing: how to go on where the bound is near zero; None to leave it there.
     """
 
     search: PriceSearch = field(default_factory=PriceSearch)
+    narrowing: Narrowing | None = field(default_factory=Narrowing)
     name: str = "linear"
 
     @torch.no_grad()
@@ -58,7 +62,14 @@ class Linear(MarginVerifier):
         samples, classes = (known <= 0).nonzero(as_tuple=True)
         coefficients = torch.zeros(len(samples), known.shape[1], dtype=known.dtype, device=known.device)
         coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
-        bound[samples, classes] = self.search.run(stages, Specifications(samples, coefficients))
+        specifications = Specifications(samples, coefficients)
+        found = self.search.run(stages, specifications)
+        bound[samples, classes] = found.bound
+        if self.narrowing is not None:
+            task = Task(stages, specifications, found)
+            bound[samples, classes] = self.narrowing.run(
+                network, lambda rows: perturbation.enclosure(inputs[samples[rows]]), task, known[samples, classes]
+            )
         return bound
 
     @torch.no_grad()
@@ -72,9 +83,12 @@ class Linear(MarginVerifier):
         batch, classes = known.lower.shape
         samples = torch.arange(batch, device=inputs.device).repeat_interleave(classes)
         unit = torch.eye(classes, dtype=torch.float64, device=inputs.device).repeat(batch, 1)
-        lower = self.search.run(stages, Specifications(samples, unit), target=torch.inf).view(batch, classes)
-        upper = -self.search.run(stages, Specifications(samples, -unit), target=torch.inf).view(batch, classes)
-        return LogitBounds(known.lower.maximum(lower), known.upper.minimum(upper))
+
+        def least(sign: float) -> Tensor:
+            found = self.search.run(stages, Specifications(samples, sign * unit), target=torch.inf)
+            return found.bound.view(batch, classes)
+
+        return LogitBounds(known.lower.maximum(least(1.0)), known.upper.minimum(-least(-1.0)))
 
 
 def _priced_stages(network: SpikingNetwork, inputs: Box) -> Staged | None:

@@ -1,0 +1,151 @@
+"""Prove margins by looking only at inputs on which they are not positive: narrower windows, then prices again.
+
+Where the windows of `price_windows.py` hold, so does every bound that is derived from them. If that bound is above
+`LEVEL`, no input has a margin ≤ `LEVEL`: the margin is above it. If it is not, it is a bound of the margin itself,
+since an input has either such a margin, which obeys the bound, or a greater one. So min(bound, LEVEL) is proven.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ...models.neurons import LIF
+from .box import Box
+from .price_search import Climbed, Expired, PriceSearch, never, pair_prices
+from .price_windows import NarrowedCurrent, WindowSearch
+from .prices import PricedProblem, Specifications
+from .propagation import SpikeBound
+from .rounding import Rounding
+from .signals import Signal
+from .stages import Staged, staged
+from .train_graph import GraphTrains
+from .train_table import TableTrains
+from .trains import window_spikes
+
+LEVEL = 1e-9
+"""Inputs with a margin of at most this are looked at."""
+
+Enclosure = Callable[[Tensor], Box]
+"""Gives the input set of some specifications, one row of the batch each."""
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """How to narrow and search again.
+
+    Args:
+        windows: the search for windows.
+        prices: the search for prices on the narrower windows.
+        rounds: how often.
+        reach: how far below zero a sample's margins may be for it to be tried, in units of what prices gained.
+    """
+
+    windows: WindowSearch = field(default_factory=WindowSearch)
+    prices: PriceSearch = field(default_factory=lambda: PriceSearch(50))
+    rounds: int = 3
+    reach: float = 0.5
+
+    def run(
+        self,
+        network: SpikingNetwork,
+        enclosure: Enclosure,
+        task: "Task",
+        known: Tensor,
+        expired: Expired = never,
+    ) -> Tensor:
+        """Return bounds of the margins that are at least those of `task`, (S,).
+
+        Args:
+            network: the network.
+            enclosure: of specifications by row, 0..S−1.
+            task: the specifications and what was found of them.
+            known: the bounds without prices, (S,).
+            expired: asked before each round and each iteration.
+        """
+        samples, bound = task.specifications.samples, task.found.bound.clone()
+        rows = torch.arange(len(bound), device=bound.device)
+        for _ in range(self.rounds):
+            near = _near(bound, known, samples, self.reach)[rows]
+            if not applies(task.network) or not bool(near.any()) or expired():
+                break
+            rows = rows[near]
+            task, empty = self._narrow(network, enclosure(rows), task.subset(near), expired)
+            bound[rows[empty]] = LEVEL
+            rows = rows[~empty]
+            bound[rows] = bound[rows].maximum(task.found.bound.clamp_max(LEVEL))
+        return bound
+
+    def _narrow(
+        self, network: SpikingNetwork, inputs: Box, task: "Task", expired: Expired
+    ) -> tuple["Task", Tensor]:
+        """Return the task on narrower windows, without the specifications of which no input is left."""
+        problem = PricedProblem.of(task.network, task.specifications)
+        evaluation = problem.evaluate(pair_prices(problem, task.found.prices))
+        windows = self.windows.run(problem, evaluation, LEVEL)
+        if task.windows is not None:
+            windows = windows.intersection(task.windows)
+        stages = staged(network, inputs, _spikes_within(windows))
+        assert stages is not None
+        empty = _empty(stages.stages[1].found)
+        left = (~empty).nonzero().flatten()
+        specifications = Specifications(left, task.specifications.coefficients[left])
+        start = tuple(price[left] for price in task.found.prices)
+        found = self.prices.run(stages, specifications, start=start, expired=expired)
+        return Task(stages, specifications, found, Box(windows.lower[:, left], windows.upper[:, left])), empty
+
+
+@dataclass(frozen=True)
+class Task:
+    """Specifications about a staged network, and what was found of them.
+
+    Attributes:
+        network: in stages.
+        specifications: S of them.
+        found: their bounds and prices.
+        windows: what is known of the second layer's windows, (windows, S, ...), beside what the stages say.
+    """
+
+    network: Staged
+    specifications: Specifications
+    found: Climbed
+    windows: Box | None = None
+
+    def subset(self, rows: Tensor) -> "Task":
+        """Return some specifications only; the stages keep all rows."""
+        windows = None if self.windows is None else Box(self.windows.lower[:, rows], self.windows.upper[:, rows])
+        return Task(self.network, self.specifications.subset(rows), self.found.subset(rows), windows)
+
+
+def applies(network: Staged) -> bool:
+    """Return whether the first layer has a table and the second one a graph."""
+    kinds = [type(stage.found) for stage in network.stages[:2]]
+    return kinds == [TableTrains, GraphTrains]
+
+
+def _near(bound: Tensor, known: Tensor, samples: Tensor, reach: float) -> Tensor:
+    """Return which specifications are open, and about a sample without a hopeless one, (S,)."""
+    far = -bound > reach * (bound - known)
+    hopeless = torch.zeros(int(samples.max()) + 1, dtype=torch.bool, device=bound.device)
+    hopeless[samples[far]] = True
+    return (bound <= 0) & ~hopeless[samples]
+
+
+def _spikes_within(windows: Box) -> SpikeBound:
+    """Return `window_spikes` with the second layer's windows cut to `windows`."""
+    layers = iter(range(2**31))
+
+    def spikes(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
+        narrowed = NarrowedCurrent(current, windows) if next(layers) == 1 else current
+        return window_spikes(narrowed, neuron, rounding)
+
+    return spikes
+
+
+def _empty(found: TableTrains | GraphTrains) -> Tensor:
+    """Return for which rows of the batch some neuron has no current or no train left."""
+    assert isinstance(found, GraphTrains)
+    no_current = (found.drives.lower > found.drives.upper).flatten(2).any(2).any(0)
+    return no_current | ~found.ends.any(0).flatten(1).all(1)
