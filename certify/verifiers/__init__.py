@@ -9,6 +9,7 @@ from .gain import Gain
 from .ladder import Ladder
 from .linear import Linear
 from .lirpa import Lirpa
+from .milp import Milp
 from .search import AttackSearch
 from .trains import INTERVAL, TRAINS
 
@@ -25,6 +26,7 @@ VERIFIERS: dict[str, Callable[[], Verifier]] = {
     "linear": Linear,
     "gain": Gain,
     "lirpa": Lirpa,
+    "milp": Milp,
     "auto": _auto,
 }
 
@@ -39,5 +41,6 @@ __all__ = [
     "Linear",
     "Lirpa",
     "MarginVerifier",
+    "Milp",
     "Verifier",
 ]

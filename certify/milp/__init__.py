@@ -1,0 +1,1 @@
+"""Spiking networks as mixed-integer linear programs, and HiGHS to bound them."""

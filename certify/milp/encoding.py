@@ -1,0 +1,182 @@
+"""A whole network over the input set of one sample, as a program whose points are the network's runs.
+
+What a layer knows of its currents and spikes (`Signal`) goes along with the expressions: it gives the ends that
+make the program tight, and the rounding that makes it hold for the run in the network's own dtype.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from ...models.layers import Residual
+from ...models.networks import SpikingNetwork
+from ...models.neurons import LIF
+from ..bounds.affine import AffineMap, affine_map
+from ..bounds.box import Box
+from ..bounds.interval import interval_spikes
+from ..bounds.propagation import SpikeBound, input_signal, readout_row
+from ..bounds.rate_trains import RateTrains
+from ..bounds.rounding import Rounding
+from ..bounds.signals import AffineSignal, Signal, SumSignal
+from ..bounds.train_table import TableTrains
+from ..bounds.trains import window_spikes
+from .big_m import big_m_spikes
+from .closing import Closing
+from .inputs import input_steps, rate_steps
+from .layer import Layer, LayerEncoding, array
+from .program import Linear, Model, Program
+from .steps import step_spikes
+from .table import table_spikes
+
+MOST_ENTRIES = 2**26
+"""The greatest size of an affine layer as a dense matrix: 512 MiB."""
+
+
+class EncodingError(ValueError):
+    """A network can't be written as a program, for a reason of one line."""
+
+
+def tight_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
+    """Encode by the table where the current is constant, step by step elsewhere."""
+    encode = table_spikes if isinstance(layer.found, TableTrains) else step_spikes
+    return encode(program, layer, closing)
+
+
+ENCODINGS: dict[str, tuple[SpikeBound, LayerEncoding]] = {
+    "table": (window_spikes, tight_spikes),
+    "big_m": (interval_spikes, big_m_spikes),
+}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A program and what its variables mean.
+
+    Attributes:
+        model: without costs.
+        inputs: the network's input, one entry per step where inputs have an axis of time, else one.
+        logits: (classes,).
+        slack: how far the run's logits may be from `logits`, (classes,).
+    """
+
+    model: Model
+    inputs: tuple[Linear, ...]
+    logits: Linear
+    slack: np.ndarray
+
+    def point(self, solution: np.ndarray, like: Tensor) -> Tensor:
+        """Return the input of a solution, with the shape and dtype of one sample `like`."""
+        return (
+            torch.from_numpy(np.stack([entry.at(solution) for entry in self.inputs])).to(like).reshape(like.shape)
+        )
+
+
+def encode(network: SpikingNetwork, inputs: Box, encoding: str, closing: Closing) -> Encoding:
+    """Return the program of `network` over the input set of one sample, a batch of one.
+
+    Of an ℓ2 ball only the box is written down, with the ball's ends of each first current: a greater set.
+
+    Raises:
+        EncodingError: where a layer is too large.
+        OverflowError: where the run may overflow its dtype.
+    """
+    program = Program()
+    entries, flow = _input(program, network, inputs, closing)
+    writer = _Writer(program, *ENCODINGS[encoding], closing, Rounding(network.dtype))
+    layers = network.layers[:-1] if network.readout == "potential" else network.layers
+    last = writer.through(layers, flow)
+    row = array(readout_row(network, inputs.lower)[0])
+    logits = _weighted(last.steps, row)
+    return Encoding(program.model(), entries, logits, last.slack * np.abs(row).sum())
+
+
+def _input(
+    program: Program, network: SpikingNetwork, inputs: Box, closing: Closing
+) -> "tuple[tuple[Linear, ...], _Flow]":
+    """Return the input as variables, and what enters the first layer."""
+    source = input_signal(network, inputs)
+    if isinstance(source, RateTrains):
+        draws = network.draws.thresholds(network.num_steps, tuple(inputs.lower.shape[1:]))
+        values, steps = rate_steps(program, inputs, source, draws, closing)
+        entries = (values,)
+    else:
+        entries = steps = input_steps(program, source)
+    return entries, _Flow(source, steps, np.zeros(source.box.lower[0, 0].numel()))
+
+
+def _weighted(steps: tuple[Linear, ...], row: np.ndarray) -> Linear:
+    """Return Σ_t row[t]·x[t]; a constant x counts at each step."""
+    if len(steps) == 1:
+        return steps[0].scaled(row.sum())
+    total = steps[0].scaled(row[0])
+    for entry, factor in zip(steps[1:], row[1:], strict=True):
+        total = total + entry.scaled(factor)
+    return total
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """A signal: what is known of it, its expressions step by step, and how far the run may be from them, (n,)."""
+
+    signal: Signal
+    steps: tuple[Linear, ...]
+    slack: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Writer:
+    program: Program
+    bound: SpikeBound
+    spikes: LayerEncoding
+    closing: Closing
+    rounding: Rounding
+
+    def through(self, layers: nn.ModuleList, flow: _Flow) -> _Flow:
+        """Write `layers` behind `flow`."""
+        for layer in layers:
+            if isinstance(layer, Residual):
+                flow = self._sum(self.through(layer.branch, flow), self.through(layer.shortcut, flow))
+            elif isinstance(layer, LIF):
+                flow = self._neurons(layer, flow)
+            else:
+                flow = self._affine(affine_map(layer), flow)
+        return flow
+
+    def _neurons(self, neuron: LIF, flow: _Flow) -> _Flow:
+        found = self.bound(flow.signal, neuron, self.rounding)
+        layer = Layer(neuron, flow.signal, found, flow.steps, flow.slack, self.rounding)
+        spikes = self.spikes(self.program, layer, self.closing)
+        return _Flow(found, spikes, np.zeros_like(flow.slack))
+
+    def _affine(self, layer: AffineMap, flow: _Flow) -> _Flow:
+        magnitude = flow.signal.magnitude()
+        shape = magnitude.shape[1:]
+        weight = _matrix(layer.linear, shape, magnitude)
+        sample = layer.linear(torch.zeros_like(magnitude)) + layer.bias
+        own = layer.slack(magnitude, self.rounding, 4 * flow.signal.num_steps + 8)
+        slack = abs(weight) @ flow.slack + array(own.expand_as(sample).flatten())
+        steps = tuple(entry.image(weight, array(sample.flatten())) for entry in flow.steps)
+        return _Flow(AffineSignal(flow.signal, layer, self.rounding), steps, slack)
+
+    def _sum(self, branch: _Flow, shortcut: _Flow) -> _Flow:
+        signal = SumSignal(branch.signal, shortcut.signal, self.rounding)
+        count = max(len(branch.steps), len(shortcut.steps))
+        steps = tuple(
+            branch.steps[t % len(branch.steps)] + shortcut.steps[t % len(shortcut.steps)] for t in range(count)
+        )
+        own = array(signal.magnitude().flatten()) * self.rounding.gamma(signal.num_steps + 2)
+        return _Flow(signal, steps, branch.slack + shortcut.slack + own)
+
+
+def _matrix(linear: Callable[[Tensor], Tensor], shape: torch.Size, like: Tensor) -> sparse.csr_array:
+    """Return the matrix of a linear layer: its columns are the images of the unit vectors."""
+    size = shape.numel()
+    outputs = linear(like.new_zeros(1, *shape)).numel()
+    if size * max(size, outputs) > MOST_ENTRIES:
+        raise EncodingError(f"layer: got {size} inputs and {outputs} outputs, too many to write as a program")
+    columns = linear(torch.eye(size, dtype=like.dtype, device=like.device).reshape(size, *shape)).flatten(1)
+    return sparse.csr_array(array(columns.T))

@@ -1,0 +1,53 @@
+"""What an encoding is given of one spiking layer, for one sample, its neurons in a row."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ...models.neurons import LIF
+from ..bounds.rounding import Rounding
+from ..bounds.signals import Signal
+from .closing import Closing
+from .program import Linear, Program
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One spiking layer.
+
+    Attributes:
+        neuron: its dynamics.
+        current: what is known of its input current I, for a batch of one.
+        found: what is known of its spikes.
+        steps: I as expressions, one entry if constant, else T.
+        slack: how far the run's I may be from those expressions, (n,).
+        rounding: the dtype of the run.
+    """
+
+    neuron: LIF
+    current: Signal
+    found: Signal
+    steps: tuple[Linear, ...]
+    slack: np.ndarray
+    rounding: Rounding
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Return a[t], (T,)."""
+        scale = self.neuron.scale(self.found.num_steps)
+        return np.ones(self.found.num_steps) if scale is None else array(scale.detach().double())
+
+
+class LayerEncoding(Protocol):
+    """Writes one spiking layer into a program and returns its spikes as expressions, one per step."""
+
+    def __call__(self, program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
+        """Add the layer's variables and rows."""
+        ...
+
+
+def array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor as float64 numbers."""
+    return tensor.detach().double().cpu().numpy()

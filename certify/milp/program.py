@@ -1,0 +1,134 @@
+"""A mixed-integer linear program, built up variable by variable and row by row."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+
+Numbers = np.ndarray | float
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Expressions matrix·z + constant in a program's variables z.
+
+    Attributes:
+        matrix: (n, variables known when it was made), sparse.
+        constant: (n,).
+    """
+
+    matrix: sparse.csr_array
+    constant: np.ndarray
+
+    @staticmethod
+    def fixed(values: np.ndarray) -> "Linear":
+        """Return expressions that are constants."""
+        return Linear(sparse.csr_array((len(values), 0)), values)
+
+    def image(self, weight: sparse.csr_array, bias: Numbers) -> "Linear":
+        """Return weight·x + bias of these expressions x."""
+        return Linear(sparse.csr_array(weight @ self.matrix), weight @ self.constant + bias)
+
+    def scaled(self, factor: Numbers) -> "Linear":
+        """Return factor·x, one factor or one each."""
+        factors = np.broadcast_to(np.asarray(factor, dtype=float), self.constant.shape)
+        return self.image(sparse.csr_array(sparse.diags_array(factors)), 0.0)
+
+    @property
+    def columns(self) -> int:
+        """Return how many variables were known when this was made."""
+        return _columns(self.matrix)
+
+    def at(self, solution: np.ndarray) -> np.ndarray:
+        """Return the values at a solution of the program."""
+        return self.matrix @ solution[: self.columns] + self.constant
+
+    def taken(self, rows: np.ndarray) -> "Linear":
+        """Return some of the expressions."""
+        return Linear(self.matrix[rows], self.constant[rows])
+
+    def __add__(self, other: "Linear") -> "Linear":
+        """Return the sums, one by one."""
+        columns = max(self.columns, other.columns)
+        total = _widened(self.matrix, columns) + _widened(other.matrix, columns)
+        return Linear(sparse.csr_array(total), self.constant + other.constant)
+
+    def __sub__(self, other: "Linear") -> "Linear":
+        """Return the differences, one by one."""
+        return self + Linear(-other.matrix, -other.constant)
+
+
+@dataclass(frozen=True)
+class Model:
+    """min cost·z over row_lower ≤ rows·z ≤ row_upper, lower ≤ z ≤ upper, some z integer; costs come later."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    integer: np.ndarray
+    rows: sparse.csr_array
+    row_lower: np.ndarray
+    row_upper: np.ndarray
+
+    @property
+    def largest(self) -> float:
+        """Return the greatest modulus of a coefficient or a finite end."""
+        parts = [self.lower, self.upper, self.row_lower, self.row_upper, self.rows.data]
+        return max((float(np.abs(p[np.isfinite(p)]).max(initial=0.0)) for p in parts), default=0.0)
+
+
+@dataclass
+class Program:
+    """Collects variables and rows."""
+
+    count: int = 0
+    _lower: list[np.ndarray] = field(default_factory=list)
+    _upper: list[np.ndarray] = field(default_factory=list)
+    _integer: list[np.ndarray] = field(default_factory=list)
+    _rows: list[tuple[sparse.csr_array, np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def variables(self, lower: np.ndarray, upper: np.ndarray, integer: bool = False) -> Linear:
+        """Add variables in [lower, upper], (n,) each, and return them as expressions."""
+        size = len(lower)
+        self._lower.append(np.asarray(lower, dtype=float))
+        self._upper.append(np.asarray(upper, dtype=float))
+        self._integer.append(np.full(size, integer))
+        columns = self.count + np.arange(size)
+        self.count += size
+        matrix = sparse.csr_array((np.ones(size), (np.arange(size), columns)), shape=(size, self.count))
+        return Linear(matrix, np.zeros(size))
+
+    def binaries(self, size: int) -> Linear:
+        """Add variables in {0, 1}."""
+        return self.variables(np.zeros(size), np.ones(size), integer=True)
+
+    def constrain(self, expression: Linear, lower: Numbers = -np.inf, upper: Numbers = np.inf) -> None:
+        """Add rows lower ≤ expression ≤ upper."""
+        ends = [np.broadcast_to(np.asarray(end, dtype=float), expression.constant.shape) for end in (lower, upper)]
+        self._rows.append((expression.matrix, ends[0] - expression.constant, ends[1] - expression.constant))
+
+    def model(self) -> Model:
+        """Return the program so far."""
+        rows = [_widened(matrix, self.count) for matrix, _, _ in self._rows]
+        return Model(
+            lower=_joined(self._lower),
+            upper=_joined(self._upper),
+            integer=_joined(self._integer).astype(bool),
+            rows=sparse.csr_array(sparse.vstack([sparse.csr_array((0, self.count)), *rows])),
+            row_lower=_joined([low for _, low, _ in self._rows]),
+            row_upper=_joined([high for _, _, high in self._rows]),
+        )
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _widened(matrix: sparse.csr_array, columns: int) -> sparse.csr_array:
+    """Return `matrix` with columns of 0 for the variables that came after it."""
+    shape = (len(matrix.indptr) - 1, columns)
+    return sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=shape)
+
+
+def _columns(matrix: sparse.csr_array) -> int:
+    rows_and_columns: tuple[int, int] = matrix.shape  # pyright: ignore[reportAssignmentType]
+    return rows_and_columns[1]

@@ -1,0 +1,145 @@
+"""One sample, class by class: a bound from the closed program, a counterexample from either."""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..attacks.base import Attack
+from ..perturbations import RangedSet
+from ..problem import Problem
+from ..replay import replays
+from .closing import Closing
+from .encoding import Encoding, encode
+from .program import Linear
+from .solver import LARGEST, Watch, minimise
+
+GAP_ERROR = 1e-12
+"""Relative error of float64 in a run's own margins, where they are held against a bound."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to search: see `certify.verifiers.milp.Milp`."""
+
+    encoding: str
+    tolerance: float
+    attack: Attack
+
+
+@dataclass
+class Search:
+    """The programs of one sample.
+
+    Args:
+        problem: of one sample.
+        settings: how to search.
+
+    Attributes:
+        found: an allowed input that fails when run alone, once there is one.
+        tried: the last solution that did not replay, as an allowed input.
+        gaps: the least logit_y − logit_k that a run of an allowed input had, (classes,).
+    """
+
+    problem: Problem
+    settings: Settings
+    found: Tensor | None = None
+    tried: Tensor | None = None
+    gaps: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gaps = self._run(self.problem.inputs)
+        self._closed = self._encoded(Closing(closed=True))
+
+    def margin(self, other: int) -> float:
+        """Return a proven lower bound of logit_y − logit_other, −inf if there is none; or set `found`."""
+        bound = self._bound(other)
+        if bound <= 0 and self.found is None:
+            self._attack()
+        if bound <= 0 and self.found is None and not self.problem.expired():
+            self._search_open(other)
+        return bound
+
+    def _bound(self, other: int) -> float:
+        """Minimise over the closed program, until the bound is enough or a point shows that it can't be."""
+        objective, paid = self._objective(self._closed, other)
+
+        def accept(solution: np.ndarray) -> bool:
+            hopeless = bool(objective.at(solution)[0] <= paid)
+            if hopeless:
+                self._replay(self._closed, solution)
+            return hopeless
+
+        model, watch = self._closed.model, Watch(paid, accept)
+        found = minimise(model, objective, watch, self.problem.deadline)
+        if found.infeasible:  # the sample itself is feasible: presolve errs now and then
+            found = minimise(model, objective, watch, self.problem.deadline, presolve=False)
+        bound = found.bound - paid
+        refuted = found.infeasible or bound > float(self.gaps[other]) + GAP_ERROR * paid
+        return -np.inf if refuted else bound
+
+    def _search_open(self, other: int) -> None:
+        """Minimise over the open program, whose solutions keep away from every threshold."""
+        opened = self._encoded(Closing(closed=False))
+        objective, _ = self._objective(opened, other)
+
+        def accept(solution: np.ndarray) -> bool:
+            return bool(objective.at(solution)[0] <= 0) and self._replay(opened, solution)
+
+        minimise(opened.model, objective, Watch(0.0, accept), self.problem.deadline)
+
+    def _encoded(self, closing: Closing) -> Encoding:
+        problem = self.problem
+        box = problem.perturbation.enclosure(problem.inputs)
+        encoding = encode(problem.network, box, self.settings.encoding, closing)
+        if encoding.model.largest > LARGEST:
+            raise OverflowError(f"program: got a number of {encoding.model.largest:.3g}, above {LARGEST:g}")
+        return encoding
+
+    def _objective(self, encoding: Encoding, other: int) -> tuple[Linear, float]:
+        """Return logit_y − logit_other, and what its bound must pass: the logits' rounding and the tolerance."""
+        label = int(self.problem.labels[0])
+        pair = encoding.logits.taken(np.array([label])) - encoding.logits.taken(np.array([other]))
+        size = np.abs(pair.matrix.data).max(initial=0.0) + np.abs(pair.constant).max()
+        rounding = encoding.slack[label] + encoding.slack[other]
+        return pair, float(rounding + self.settings.tolerance * max(1.0, size))
+
+    @torch.no_grad()
+    def _run(self, inputs: Tensor) -> Tensor:
+        """Return logit_y − logit_k of one input run alone, (classes,)."""
+        logits = self.problem.network(inputs)[0].double()
+        return logits[int(self.problem.labels[0])] - logits
+
+    def _replay(self, encoding: Encoding, solution: np.ndarray) -> bool:
+        """Run the input of a solution, moved into the set; keep it if it fails."""
+        inputs = self.problem.inputs
+        return self._keep(self.problem.perturbation.project(encoding.point(solution, inputs[0])[None], inputs))
+
+    def _keep(self, candidate: Tensor) -> bool:
+        """Keep an allowed input, (1, ...), if it fails when run alone."""
+        allowed = bool(self.problem.perturbation.contains(candidate, self.problem.inputs))
+        if not allowed:
+            return False
+        self.tried = candidate
+        self.gaps = self.gaps.minimum(self._run(candidate))
+        if replays(self.problem.network, candidate[0], int(self.problem.labels[0])):
+            self.found = candidate[0]
+        return self.found is not None
+
+    def _attack(self) -> None:
+        """Search around the last solution, for real-valued sets."""
+        problem = self.problem
+        if self.tried is None or not isinstance(problem.perturbation, RangedSet) or problem.expired():
+            return
+        around = self.settings.attack(
+            problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator(), self.tried
+        )
+        self._keep(around.inputs)
+
+
+def time_left(deadline: float | None, parts: int) -> float | None:
+    """Return when the next of `parts` equal shares of the time ends, or None."""
+    now = time.perf_counter()
+    return None if deadline is None else now + max(0.0, deadline - now) / parts

@@ -1,0 +1,52 @@
+"""A layer whose current varies: one binary for each open spike, in the convex hull of its two cases.
+
+v[t] = λ·u[t−1] + a[t]·I[t] is split into r + w, its part in silence and its part at a spike:
+
+    l(1 − s) ≤ r ≤ min(h, θ)·(1 − s),      θ·s ≤ w ≤ h·s,      [l, h] the proven box of v[t],
+
+and u[t] = r (hard reset), r + w − θs (subtracting) or r + w (none): no product v·(1 − s) is left to linearise.
+"""
+
+import numpy as np
+
+from ..bounds.train_graph import GraphTrains
+from .closing import Closing
+from .layer import Layer, array
+from .potentials import graph_potentials
+from .program import Linear, Program
+
+
+def step_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
+    """Add r, w and s of each neuron and step; decided spikes are constants of the program."""
+    found, dynamics = layer.found, layer.neuron.dynamics
+    assert isinstance(found, GraphTrains)
+    known = graph_potentials(found)
+    lower, upper = (array(end.flatten(1)) for end in (known.lower, known.upper))
+    certain, possible = (array(mask.flatten(1)) for mask in (known.certain, known.possible))
+    own = array(found.drives.slack.flatten())
+    residue, spikes = Linear.fixed(np.zeros(len(own))), []
+    for t, factor in enumerate(layer.scale):
+        rounding = abs(factor) * layer.slack + own
+        tie = closing.tie(rounding * found.num_steps)
+        low, high = lower[t] - closing.slack(own), upper[t] + closing.slack(own)
+        spike = program.variables(certain[t], possible[t], integer=True)
+        silent_high = np.minimum(high, found.drives.surely + tie)
+        silent = _part(program, low, silent_high, Linear.fixed(np.ones(len(own))) - spike)
+        firing = _part(program, np.minimum(found.drives.perhaps - tie, high), high, spike)
+        drive = layer.steps[t % len(layer.steps)].scaled(factor)
+        slack = closing.slack(rounding)
+        potential = silent + firing
+        program.constrain(potential - residue.scaled(dynamics.decay) - drive, -slack, slack)
+        residue = silent if dynamics.reset == "zero" else potential
+        if dynamics.reset == "subtract":
+            residue = potential - spike.scaled(dynamics.threshold)
+        spikes.append(spike)
+    return tuple(spikes)
+
+
+def _part(program: Program, low: np.ndarray, high: np.ndarray, active: Linear) -> Linear:
+    """Add variables in [low, high] where `active` is 1, and 0 where it is 0."""
+    part = program.variables(np.minimum(low, 0.0), np.maximum(high, 0.0))
+    program.constrain(part - active.scaled(low), lower=0.0)
+    program.constrain(active.scaled(high) - part, lower=0.0)
+    return part

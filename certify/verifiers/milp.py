@@ -1,0 +1,105 @@
+"""The exact encodings, decided by HiGHS: one program per sample and other class.
+
+A floating-point solver is trusted only so far: "verified" needs HiGHS' dual bound of the *closed* program
+(closing.py) to pass the run's rounding and `tolerance`, and no run that is known may lie below it. "falsified" is
+never a solver's word: its points are replayed. So this verifier's proofs rest on HiGHS being right within a
+margin, which no other verifier's proofs do; and it may answer "unknown" where a potential can't be told from θ.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ...models.validation import check_choice
+from ..attacks.apgd import APGD
+from ..attacks.base import Attack
+from ..milp.encoding import ENCODINGS, EncodingError
+from ..milp.search import Search, Settings, time_left
+from ..problem import Problem
+from ..verdicts import Verdict
+from .base import Verifier, falsified
+from .bound import BoundVerifier
+from .trains import INTERVAL, TRAINS
+
+BOUNDS: dict[str, BoundVerifier] = {"table": TRAINS, "big_m": INTERVAL}
+
+
+@dataclass(frozen=True)
+class Milp(Verifier):
+    """Decides each margin that bounds leave open by a mixed-integer program.
+
+    Of an ℓ2 ball the program holds the box and each first current's ends: a greater set, so that "verified"
+    holds and a solution may fail to replay. Flipped events are exact.
+
+    Args:
+        encoding: "table" (F1's rows as ordered binaries, proven ends of every potential) or "big_m" (the standard
+            encoding, with per-step intervals).
+        tolerance: a margin's bound must pass this, times the objective's size where that is above 1.
+        attack: what searches around a solution that did not replay, for real-valued sets.
+
+    Raises:
+        ValueError: for another encoding, or a tolerance that is not positive.
+
+    >>> Milp(encoding="big_m").name
+    'milp (big_m)'
+    """
+
+    encoding: str = "table"
+    tolerance: float = 1e-5
+    attack: Attack = field(default_factory=APGD)
+
+    def __post_init__(self) -> None:
+        check_choice("encoding", self.encoding, ENCODINGS)
+        if not self.tolerance > 0:
+            raise ValueError(f"tolerance: got {self.tolerance!r}, expected a positive number")
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return "milp" for the tight encoding, "milp (big_m)" for the standard one."""
+        return "milp" if self.encoding == "table" else f"milp ({self.encoding})"
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return each sample's verdict; the samples that are left share the time that is left."""
+        bounds, network = BOUNDS[self.encoding], problem.network
+        try:
+            lower = bounds.class_margins(network, problem.inputs, problem.labels, problem.perturbation)
+        except OverflowError as error:
+            return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
+        left = int((lower.amin(1) <= 0).sum())
+        verdicts = []
+        for index, margins in enumerate(lower):
+            if bool(margins.amin() > 0):
+                reason = f"bounds of {bounds.name!r} prove every class"
+                verdicts.append(Verdict("verified", float(margins.amin()), None, self.name, 0.0, reason))
+            else:
+                verdicts.append(self._searched(problem.subset(torch.tensor([index])), margins, left))
+                left -= 1
+        return verdicts
+
+    def _searched(self, problem: Problem, lower: Tensor, left: int) -> Verdict:
+        """Search one sample's programs, the class of the least bound first."""
+        started = time.perf_counter()
+        problem = replace(problem, deadline=time_left(problem.deadline, left))
+        margins = lower.clone()
+        try:
+            search = Search(problem, Settings(self.encoding, self.tolerance, self.attack))
+            for other in lower.argsort().tolist():
+                if lower[other] <= 0 and search.found is None:
+                    margins[other] = max(float(lower[other]), search.margin(other))
+        except (EncodingError, OverflowError) as error:
+            return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
+        if search.found is not None:
+            reason = "a solution of the program, or an attack from it, replays"
+            return falsified(problem, 0, search.found, self.name, started, reason)
+        return self._unfalsified(problem, float(margins.amin()), time.perf_counter() - started)
+
+    def _unfalsified(self, problem: Problem, margin: float, seconds: float) -> Verdict:
+        if margin > 0:
+            reason = "HiGHS' dual bounds pass the tolerance for every class"
+            return Verdict("verified", margin, None, self.name, seconds, reason)
+        reason = (
+            "the time was up" if problem.expired() else "no bound passes the tolerance, and no solution replays"
+        )
+        return Verdict("unknown", margin, None, self.name, seconds, reason)

@@ -1,0 +1,256 @@
+"""The exact encodings: against oracles, against each other, on time, and never on a solver's word alone."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from torch import Tensor, nn
+
+from spikecert.certify import L2, LInf, SpikeFlip, Verdict, verify
+from spikecert.certify.milp import search, solver
+from spikecert.certify.milp.closing import Closing
+from spikecert.certify.milp.encoding import Encoding, encode
+from spikecert.certify.milp.program import Linear, Model, Program
+from spikecert.certify.milp.solver import Minimum, Watch, minimise
+from spikecert.certify.replay import margins
+from spikecert.certify.verifiers import Milp
+from spikecert.models import LIF, Residual, SpikingNetwork, mlp
+from support.networks import Case, cases, points
+from support.oracles import line_margin
+
+ENCODINGS = ("table", "big_m")
+EXAMPLES = settings(max_examples=40, deadline=None)
+TINY = cases(most_layers=3, most_width=3, most_steps=3)
+
+
+def agrees(verdict: Verdict, exact: float) -> None:
+    """Check a verdict against the exact margin; near 0 nothing is decided."""
+    if verdict.margin is not None:
+        assert verdict.margin <= exact + 1e-9
+    if exact > 1e-3:
+        assert verdict.status == "verified"
+    if exact < -1e-3:
+        assert verdict.status == "falsified"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@EXAMPLES
+@given(case=cases(features=1, most_layers=3, most_width=3, most_steps=3, dtypes=(torch.float64,)))
+def test_decides_a_line_as_its_cells_do(encoding: str, case: Case):
+    case.network.encoding = "direct"
+    inputs = case.inputs.reshape(len(case.inputs), -1)[:1, :1]
+    with torch.no_grad():
+        labels = case.network(inputs).argmax(1)
+    ends = LInf(case.epsilon).enclosure(inputs)
+    exact = line_margin(case.network, float(ends.lower), float(ends.upper), int(labels))
+    (found,) = verify(case.network, inputs, labels, LInf(case.epsilon), Milp(encoding))
+    if found.margin is not None:
+        assert found.margin <= exact + 1e-9
+    if found.status == "verified":
+        assert exact > 0
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@EXAMPLES
+@given(case=TINY, seed=st.integers(0, 2**31))
+def test_every_run_is_a_point_of_the_closed_program(encoding: str, case: Case, seed: int):
+    """With its input fixed to an allowed one, the closed program is feasible and reaches the run's logits."""
+    candidates = points(case, 3, torch.Generator().manual_seed(seed))[:, :1]
+    closed = encode(case.network, LInf(case.epsilon).enclosure(case.inputs[:1]), encoding, Closing(True))
+    for candidate in candidates:
+        with torch.no_grad():
+            logits = case.network(candidate)[0].double().numpy()
+        assert reaches(closed.model, closed.inputs, closed.logits, candidate, logits, closed.slack)
+
+
+def reaches(
+    model: Model,
+    inputs: tuple[Linear, ...],
+    logits: Linear,
+    candidate: Tensor,
+    wanted: np.ndarray,
+    slack: np.ndarray,
+) -> bool:
+    """Return whether the program has a point with this input and these logits, up to the slack."""
+    program = Program()
+    program.variables(model.lower, model.upper)
+    rows = np.concatenate([model.row_lower, model.row_upper])
+    half = len(rows) // 2
+    program.constrain(Linear(model.rows, np.zeros(half)), rows[:half], rows[half:])
+    parts = candidate.reshape(len(closed.inputs), -1).double().numpy()
+    for entry, values in zip(closed.inputs, parts, strict=True):
+        program.constrain(entry, values, values)
+    program.constrain(closed.logits, wanted - closed.slack - 1e-6, wanted + closed.slack + 1e-6)
+    fixed = program.model()
+    fixed = Model(fixed.lower, fixed.upper, model.integer, fixed.rows, fixed.row_lower, fixed.row_upper)
+    nothing = Linear.fixed(np.zeros(1))
+    return not minimise(fixed, nothing, Watch(np.inf, lambda _: False), None, presolve=False).infeasible
+
+
+@EXAMPLES
+@given(case=TINY)
+def test_both_encodings_agree(case: Case):
+    one, other = (verify(case.network, case.inputs, case.labels, LInf(case.epsilon), Milp(e)) for e in ENCODINGS)
+    for left, right in zip(one, other, strict=True):
+        assert {left.status, right.status} != {"verified", "falsified"}
+
+
+@EXAMPLES
+@given(case=TINY, seed=st.integers(0, 2**31))
+def test_what_is_verified_holds_at_sampled_points_and_what_is_falsified_replays(case: Case, seed: int):
+    threat = LInf(case.epsilon)
+    candidates = points(case, 24, torch.Generator().manual_seed(seed))
+    for index, found in enumerate(verify(case.network, case.inputs, case.labels, threat, Milp())):
+        label = case.labels[index : index + 1]
+        with torch.no_grad():
+            if found.status == "verified":
+                assert found.margin is not None
+                runs = case.network(candidates[:, index]).double()
+                assert float(margins(runs, label.expand(len(runs))).min()) >= found.margin
+            elif found.counterexample is not None:
+                assert float(margins(case.network(found.counterexample[None]), label)) <= 0
+
+
+def lively(reset: str = "zero") -> SpikingNetwork:
+    torch.manual_seed(3)
+    network = mlp((6, 12, 10, 3), 4, LIF(decay=0.9, threshold=0.3, reset=reset))
+    for layer in network.layers:
+        if isinstance(layer, nn.Linear):
+            layer.weight.data *= 3.0
+    return network
+
+
+def samples(network: SpikingNetwork, count: int) -> tuple[Tensor, Tensor]:
+    inputs = torch.rand(count, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return inputs, network(inputs).argmax(1)
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_decides_what_bounds_leave_open(reset: str):
+    network = lively(reset)
+    inputs, labels = samples(network, 8)
+    open_ones = [v.status == "unknown" for v in verify(network, inputs, labels, LInf(0.05), "trains")]
+    found = verify(network, inputs, labels, LInf(0.05), "milp")
+    assert sum(open_ones) >= 3
+    assert {verdict.status for verdict in found} == {"verified", "falsified"}
+    assert any("HiGHS" in verdict.reason for verdict in found)
+
+
+def test_a_residual_network_is_encoded():
+    torch.manual_seed(2)
+    block = Residual([nn.Linear(6, 6), LIF(decay=0.9, threshold=0.3), nn.Linear(6, 6)])
+    network = SpikingNetwork(block, LIF(decay=0.9, threshold=0.3), nn.Linear(6, 3), num_steps=3)
+    inputs, labels = samples(network, 6)
+    statuses = [v.status for v in verify(network, inputs, labels, LInf(0.03), "milp")]
+    assert "unknown" not in statuses
+    assert "verified" in statuses
+
+
+def test_a_ball_is_verified_within_its_box():
+    network = lively()
+    inputs, labels = samples(network, 6)
+    found = verify(network, inputs, labels, L2(0.03), "milp")
+    assert any(verdict.status == "verified" for verdict in found)
+    assert all(
+        bool(L2(0.03).contains(v.counterexample[None], inputs[i][None]))
+        for i, v in enumerate(found)
+        if v.counterexample is not None
+    )
+
+
+def test_flips_are_exact():
+    torch.manual_seed(5)
+    network = mlp((3, 5, 2), 3, LIF(decay=0.9, threshold=0.3), encoding="none")
+    inputs = (torch.rand(6, 3, 3, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    for sample, label, found in zip(
+        inputs, labels, verify(network, inputs, labels, SpikeFlip(2), "milp"), strict=True
+    ):
+        agrees(found, every_two_flips(network, sample, label))
+
+
+def every_two_flips(network: SpikingNetwork, sample: Tensor, label: Tensor) -> float:
+    flips = torch.eye(sample.numel())
+    pairs = ((flips[:, None] + flips[None]) % 2).flatten(0, 1)
+    every = torch.cat([torch.zeros(1, sample.numel()), flips, pairs]).reshape(-1, *sample.shape)
+    with torch.no_grad():
+        logits = network((sample - every).abs()).double()
+    return float(margins(logits, label.expand(len(logits))).min())
+
+
+def test_a_timeout_is_kept_and_leaves_unknown():
+    torch.manual_seed(0)
+    network = mlp((64, 48, 48, 10), 8, LIF(decay=0.9))
+    inputs = torch.rand(3, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    started = time.perf_counter()
+    found = verify(network, inputs, labels, LInf(0.2), Milp("big_m"), timeout=1.0)
+    assert time.perf_counter() - started < 20
+    assert any(verdict.status == "unknown" and "time was up" in verdict.reason for verdict in found)
+
+
+def test_a_layer_too_large_is_a_reason(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("spikecert.certify.milp.encoding.MOST_ENTRIES", 10)
+    network = lively()
+    inputs, labels = samples(network, 4)
+    unknown = [v for v in verify(network, inputs, labels, LInf(0.3), "milp") if v.status == "unknown"]
+    assert unknown
+    assert all("too many to write as a program" in verdict.reason for verdict in unknown)
+
+
+@pytest.mark.parametrize("said", [Minimum(np.inf, True, True), Minimum(1e3, True, False)])
+def test_a_solver_that_a_run_contradicts_is_not_believed(monkeypatch: pytest.MonkeyPatch, said: Minimum):
+    """An infeasible program, or a bound above the sample's own margin, can only be the solver's mistake."""
+    monkeypatch.setattr(search, "minimise", lambda *_, **__: said)
+    network = lively()
+    inputs, labels = samples(network, 4)
+    loose = Milp(encoding="big_m")
+    open_ones = [v.status == "unknown" for v in verify(network, inputs, labels, LInf(0.05), "interval")]
+    found = verify(network, inputs, labels, LInf(0.05), loose)
+    assert any(open_ones)
+    assert all(v.status != "verified" for v, is_open in zip(found, open_ones, strict=True) if is_open)
+
+
+def test_a_margin_within_the_tolerance_is_not_verified():
+    network = lively()
+    inputs, labels = samples(network, 8)
+    assert all(
+        verdict.status != "verified" or "HiGHS" not in verdict.reason
+        for verdict in verify(network, inputs, labels, LInf(0.05), Milp(tolerance=1e3))
+    )
+
+
+def test_highs_writes_nothing(capfd: pytest.CaptureFixture[str]):
+    network = lively()
+    inputs, labels = samples(network, 4)
+    verify(network, inputs, labels, LInf(0.05), "milp")
+    assert capfd.readouterr().out == ""
+
+
+def test_an_error_in_a_callback_comes_out():
+    program = Program()
+    binaries = program.binaries(30)
+    weights = np.random.default_rng(0).integers(50, 99, (1, 30)).astype(float)
+    total = binaries.image(sparse.csr_array(weights), 0.0)
+    program.constrain(total, lower=701.5)
+
+    def broken(_: np.ndarray) -> bool:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        solver.minimise(program.model(), total, Watch(np.inf, broken), None)
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"), [({"encoding": "magic"}, "encoding: got 'magic'"), ({"tolerance": 0.0}, "tolerance")]
+)
+def test_bad_settings_are_refused(settings_: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        Milp(**settings_)
