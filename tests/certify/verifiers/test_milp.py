@@ -64,19 +64,12 @@ def test_every_run_is_a_point_of_the_closed_program(encoding: str, case: Case, s
     for candidate in candidates:
         with torch.no_grad():
             logits = case.network(candidate)[0].double().numpy()
-        assert reaches(closed.model, closed.inputs, closed.logits, candidate, logits, closed.slack)
+        assert reaches(closed, candidate, logits)
 
 
-def reaches(
-    model: Model,
-    inputs: tuple[Linear, ...],
-    logits: Linear,
-    candidate: Tensor,
-    wanted: np.ndarray,
-    slack: np.ndarray,
-) -> bool:
+def reaches(closed: Encoding, candidate: Tensor, wanted: np.ndarray) -> bool:
     """Return whether the program has a point with this input and these logits, up to the slack."""
-    program = Program()
+    program, model = Program(), closed.model
     program.variables(model.lower, model.upper)
     rows = np.concatenate([model.row_lower, model.row_upper])
     half = len(rows) // 2
