@@ -6,17 +6,26 @@ reached, that least cost is convex and piecewise linear:
 
     F_k(v) = min over c in [l_k, u_k] of F_{k−1}((v − c)/λ) − μ_k·c,
 
-so F_k consists of one segment for each current since τ: one end (`base`, at cost `value`), and lengths whose
-slopes −μ_i·λ^{−(k−i)} keep their order as k grows. One sort serves all steps; a bound on v cuts segments at the
-top or pushes `base` along them at the bottom. All pairs of a specification and a neuron and all τ go at once.
+so F_k consists of one segment for each current, of slope −μ_i·λ^{i−k}: their order does not change with k, and one
+sort serves all steps. F_k is kept as the ends e_0 ≤ … ≤ e_T of its segments, in that order, and its value at e_0:
+
+    a step:        e_j ← λ·e_j + l_k, and + (u_k − l_k) for the ends above segment k;
+    a bound on v:  e_j ← min(max(e_j, bottom), top);
+    a value:       F(v) = F(e_0) + Σ_j slope_j·(min(e_{j+1}, v) − min(e_j, v)).
+
+Currents that are still to come have segments of length 0. All pairs of a specification and a neuron and all τ go
+at once, `PART` pairs at a time so that they stay in cache.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .train_graph import GraphTrains
+
+PART = 2048
+"""Pairs that go at once."""
 
 
 @dataclass(frozen=True)
@@ -70,152 +79,138 @@ class PricedGraph:
         Returns:
             Values (P,), spikes (T, P), currents (T, P).
         """
-        segments = _Segments.start(self, prices)
-        steps = [segments.advance(t, self) for t in range(len(prices))]
-        lengths = [costs.new_zeros(costs.shape[1])]
-        origins = []
-        for t, step in enumerate(steps):
-            arriving = torch.where(self.edges[t], torch.stack(lengths) + step.cost, torch.inf)
-            length, origin = arriving.min(0)
-            lengths.append(length + costs[t])
-            origins.append(origin)
-        rest = segments.rest()
-        value, last = torch.where(self.ends, torch.stack(lengths) + rest.cost, torch.inf).min(0)
-        return value, *_walk_back(self, segments, steps, rest, origins, last)
+        values, spikes, currents = (
+            costs.new_empty(costs.shape[1]),
+            torch.empty_like(costs),
+            torch.empty_like(costs),
+        )
+        for start in range(0, costs.shape[1], PART):
+            part = slice(start, start + PART)
+            path = _shortest(self.part(part), costs[:, part], prices[:, part])
+            values[part], spikes[:, part], currents[:, part] = path
+        return values, spikes, currents
+
+    def part(self, pairs: slice) -> "PricedGraph":
+        """Return the graphs of some pairs."""
+        return replace(
+            self,
+            lower=self.lower[:, pairs],
+            upper=self.upper[:, pairs],
+            low=tuple(low[:, pairs] for low in self.low),
+            high=tuple(high[:, pairs] for high in self.high),
+            edges=tuple(edge[:, pairs] for edge in self.edges),
+            ends=self.ends[:, pairs],
+        )
+
+
+def _shortest(graph: PricedGraph, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    segments = _Segments.of(prices, graph.decay)
+    state = _State.start(prices)
+    lengths, origins, steps = [costs.new_zeros(costs.shape[1])], [], []
+    for t, edge in enumerate(graph.edges):
+        step = state.advance(t, graph, segments, prices[t])
+        length, origin = torch.where(edge, torch.stack(lengths) + step.cost, torch.inf).min(0)
+        lengths.append(length + costs[t])
+        origins.append(origin)
+        steps.append(step)
+    rest, cost = state.rest(segments, len(steps) - 1)
+    value, last = torch.where(graph.ends, torch.stack(lengths) + cost, torch.inf).min(0)
+    return value, *_walk_back(graph, segments, steps, origins, rest, last)
+
+
+@dataclass(frozen=True)
+class _Segments:
+    """What does not change with k.
+
+    Attributes:
+        rank: the place of each current's segment in the order of slopes, (T, P).
+        turn: how many segments fall: F is least at e[turn], (1, 1, P).
+        bends: slope_{j−1} − slope_j at step 0, slopes being 0 outside, (T + 1, P); λ^{−k} times that at step k.
+        decay: λ.
+    """
+
+    rank: Tensor
+    turn: Tensor
+    bends: Tensor
+    decay: float
+
+    @staticmethod
+    def of(prices: Tensor, decay: float) -> "_Segments":
+        time = torch.arange(len(prices), device=prices.device, dtype=prices.dtype)
+        slopes, order = (-prices * (decay**time)[:, None]).sort(0)
+        places = torch.arange(len(prices), device=prices.device)[:, None].expand_as(order)
+        rank = torch.empty_like(order).scatter_(0, order, places)
+        bends = torch.nn.functional.pad(slopes, (0, 0, 1, 0)) - torch.nn.functional.pad(slopes, (0, 0, 0, 1))
+        return _Segments(rank, (slopes < 0).sum(0)[None, None], bends, decay)
+
+    def rise(self, ends: Tensor, reached: Tensor, t: int) -> Tensor:
+        """Return F(reached) − F(e_0) at step t, (τ, P)."""
+        return ends.minimum(reached[:, None]).mul_(self.bends * self.decay**-t).sum(1)
+
+    def lowest(self, ends: Tensor) -> Tensor:
+        """Return where F is least, (τ, P)."""
+        return ends.gather(1, self.turn.expand(len(ends), 1, -1)).squeeze(1)
 
 
 @dataclass(frozen=True)
 class _Step:
-    """Edges into one node: their cost (τ, P), and the current spent above its lower end, (τ, segment, P)."""
+    """One step: ends before they are cut, (τ, T + 1, P); potential and cost of the edge from each τ, (τ, P)."""
 
+    ends: Tensor
+    reached: Tensor
     cost: Tensor
-    spent: Tensor
 
 
 @dataclass
-class _Segments:
-    """F_k for every τ < k.
+class _State:
+    """F for every τ ≤ k: ends (T + 1, T + 1, P), and the value at e_0, (T + 1, P)."""
 
-    Attributes:
-        order: the time of each segment, in order of slope, (T, P).
-        slope: −μ_i at c-units, (T, P).
-        growth: λ^{k−i} of each segment at the present step, (T, P); 0 before its time.
-        length: in v-units, (τ, T, P).
-        base, value: (τ, P).
-        forced: current that the lower bounds on v force to be spent, c-units, (τ, T, P).
-    """
-
-    decay: float
-    order: Tensor
-    slope: Tensor
-    growth: Tensor
-    length: Tensor
-    base: Tensor
+    ends: Tensor
     value: Tensor
-    forced: Tensor
-    prices: Tensor
 
     @staticmethod
-    def start(graph: PricedGraph, prices: Tensor) -> "_Segments":
+    def start(prices: Tensor) -> "_State":
         steps, pairs = prices.shape
-        time = torch.arange(steps, device=prices.device, dtype=prices.dtype)
-        order = (-prices * (graph.decay**time)[:, None]).argsort(0)
-        return _Segments(
-            decay=graph.decay,
-            order=order,
-            slope=-prices.gather(0, order),
-            growth=torch.zeros_like(prices),
-            length=prices.new_zeros(steps + 1, steps, pairs),
-            base=prices.new_zeros(steps + 1, pairs),
-            value=prices.new_zeros(steps + 1, pairs),
-            forced=prices.new_zeros(steps + 1, steps, pairs),
-            prices=prices,
-        )
+        return _State(prices.new_zeros(steps + 1, steps + 1, pairs), prices.new_zeros(steps + 1, pairs))
 
-    def advance(self, t: int, graph: PricedGraph) -> _Step:
+    def advance(self, t: int, graph: PricedGraph, segments: _Segments, price: Tensor) -> _Step:
         """Take step t + 1 for every τ ≤ t; return the edges into its node."""
-        self._grow(t, graph)
-        length, base = self.length[: t + 1], self.base[: t + 1]
-        ends = length.cumsum(1)
-        before, total = ends - length, ends[:, -1]
-        rate = self._rate()
-        high = (graph.high[t] - base).minimum(total)
-        step = self._spike(t, graph, length, before, rate, high)
-        self._stay(t, graph, before, rate, high)
-        return step
+        value = self.value[: t + 1].sub_(price * graph.lower[t])
+        place = torch.arange(len(self.ends), device=price.device)[:, None]
+        above = (place > segments.rank[t]) * (graph.upper[t] - graph.lower[t])
+        ends = torch.add(above + graph.lower[t], self.ends[: t + 1], alpha=graph.decay)
+        low, high = graph.low[t], graph.high[t].minimum(ends[:, -1])
+        reached = segments.lowest(ends).maximum(low.clamp_min(graph.perhaps)).minimum(high)
+        cost = value + segments.rise(ends, reached, t)
+        bottom = low.maximum(ends[:, 0])
+        value.add_(segments.rise(ends, bottom, t))
+        torch.maximum(ends, bottom[:, None], out=self.ends[: t + 1])
+        self.ends[: t + 1].clamp_max_(high.clamp_max(graph.surely)[:, None])
+        return _Step(ends, reached, cost)
 
-    def rest(self) -> _Step:
-        """Return the least cost of silence to the end, from each τ."""
-        ends = self.length.cumsum(1)
-        rate = self._rate()
-        aim = (self.length * (rate < 0)).sum(1)
-        return self._spend(self.length, ends - self.length, rate, aim, len(self.length))
-
-    def _grow(self, t: int, graph: PricedGraph) -> None:
-        """Apply v ← λ·v + c: segments shrink by λ, and the present current's segment joins them."""
-        present = self.order == t
-        self.growth.mul_(self.decay).masked_fill_(present, 1.0)
-        width = graph.upper[t] - graph.lower[t]
-        self.length[: t + 1].mul_(self.decay).add_(present * width)
-        self.base[: t + 1].mul_(self.decay).add_(graph.lower[t])
-        self.value[: t + 1].sub_(self.prices[t] * graph.lower[t])
-
-    def _rate(self) -> Tensor:
-        """Return each segment's slope per unit of v, 0 for segments that are still to come."""
-        return torch.where(self.growth > 0, self.slope / self.growth.clamp_min(1e-300), 0.0)
-
-    def _spike(
-        self, t: int, graph: PricedGraph, length: Tensor, before: Tensor, rate: Tensor, high: Tensor
-    ) -> _Step:
-        """Go at least to θ, on along falling segments, and not beyond U."""
-        falling = (length * (rate < 0)).sum(1)
-        least = (graph.low[t].clamp_min(graph.perhaps) - self.base[: t + 1]).clamp_min(0.0)
-        return self._spend(length, before, rate, falling.maximum(least).minimum(high), t + 1)
-
-    def _spend(self, length: Tensor, before: Tensor, rate: Tensor, aim: Tensor, count: int) -> _Step:
-        used = (aim[:, None] - before).clamp_min(0.0).minimum(length)
-        cost = self.value[:count] + (used * rate).sum(1)
-        return _Step(cost, self._currents(used).add_(self.forced[:count]))
-
-    def _stay(self, t: int, graph: PricedGraph, before: Tensor, rate: Tensor, high: Tensor) -> None:
-        """Cut F to L ≤ v ≤ min(U, θ): the neuron stays silent."""
-        length, base, value = self.length[: t + 1], self.base[: t + 1], self.value[: t + 1]
-        top = (graph.surely - base).minimum(high).clamp_min(0.0)
-        torch.minimum(length, (top[:, None] - before).clamp_min(0.0), out=length)
-        bottom = (graph.low[t] - base).clamp_min(0.0)
-        pushed = (bottom[:, None] - before).clamp_min(0.0).minimum(length)
-        length.sub_(pushed)
-        value.add_((pushed * rate).sum(1))
-        base.add_(pushed.sum(1))
-        self.forced[: t + 1].add_(self._currents(pushed))
-
-    def _currents(self, used: Tensor) -> Tensor:
-        """Turn lengths of v at this step into the currents that make them."""
-        return torch.where(self.growth > 0, used / self.growth.clamp_min(1e-300), 0.0)
+    def rest(self, segments: _Segments, t: int) -> tuple[Tensor, Tensor]:
+        """Return where the potential ends in silence, from each τ, and the cost."""
+        reached = segments.lowest(self.ends)
+        return reached, self.value + segments.rise(self.ends, reached, t)
 
 
 def _walk_back(
-    graph: PricedGraph,
-    segments: _Segments,
-    steps: list[_Step],
-    rest: _Step,
-    origins: list[Tensor],
-    last: Tensor,
+    graph: PricedGraph, segments: _Segments, steps: list[_Step], origins: list[Tensor], rest: Tensor, last: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Follow the shortest path back from its last node; return its spikes and currents, each (T, P)."""
-    node = last
-    spent = _chosen(rest.spent, node)
-    spikes = torch.zeros_like(graph.lower)
+    node, potential = last, _at(rest, last)
+    spikes, currents = torch.empty_like(graph.lower), torch.empty_like(graph.lower)
     for t in range(len(steps) - 1, -1, -1):
         here = node == t + 1
         spikes[t] = here
-        origin = origins[t]
-        spent = spent + torch.where(here, _chosen(steps[t].spent, origin), 0.0)
-        node = torch.where(here, origin, node)
-    currents = torch.zeros_like(graph.lower).scatter_(0, segments.order, spent)
-    return spikes, graph.lower + currents
+        node = torch.where(here, origins[t], node)
+        potential = torch.where(here, _at(steps[t].reached, origins[t]), potential)
+        place = node * len(segments.bends) + segments.rank[t]
+        start, end = (_at(steps[t].ends.flatten(0, 1), place + k) for k in (0, 1))
+        torch.add(graph.lower[t], (potential - start).clamp_min(0.0).minimum(end - start), out=currents[t])
+        potential = (potential - currents[t]) / max(graph.decay, 1e-300)
+    return spikes, currents
 
 
-def _chosen(spent: Tensor, node: Tensor) -> Tensor:
-    index = node.expand(1, spent.shape[1], -1)
-    return spent.gather(0, index).squeeze(0)
+def _at(rows: Tensor, row: Tensor) -> Tensor:
+    return rows.gather(0, row[None]).squeeze(0)
