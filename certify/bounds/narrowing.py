@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ...models.neurons import LIF
+from ..deadline import Expired, never
 from .box import Box
-from .price_search import Climbed, Expired, PriceSearch, never, pair_prices
+from .price_search import Climbed, PriceSearch, pair_prices
 from .price_windows import NarrowedCurrent, WindowSearch
 from .prices import PricedProblem, Specifications
 from .propagation import SpikeBound

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .train_graph import GraphTrains
 
-PART = 2048
+PART = 8192
 """Pairs that go at once."""
 
 

@@ -1,11 +1,11 @@
 """The search for good prices: Adam on the supergradient, specification by specification, best bound kept."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..deadline import Expired, never
 from .prices import PricedProblem, Specifications
 from .stages import Staged
 from .train_table import TableTrains
@@ -29,15 +29,6 @@ class Climbed:
     def subset(self, rows: Tensor) -> "Climbed":
         """Return some specifications only."""
         return Climbed(self.bound[rows], tuple(price[rows] for price in self.prices))
-
-
-Expired = Callable[[], bool]
-"""Says whether the time is up."""
-
-
-def never() -> bool:
-    """Return False: no deadline."""
-    return False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ..bounds.propagation import LogitBounds
+from ..deadline import Expired, never
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..replay import misclassified, replays
@@ -31,9 +32,17 @@ class MarginVerifier(Verifier):
 
     @abstractmethod
     def margins(
-        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        expired: Expired = never,
     ) -> Tensor:
-        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
+        """Return a lower bound of each sample's margin over the set, (batch,), float64.
+
+        Where `expired` says that the time is up it returns the best that is proven so far.
+        """
 
     @abstractmethod
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
@@ -43,7 +52,9 @@ class MarginVerifier(Verifier):
         """Return "verified" where the margin's bound is positive, "unknown" elsewhere."""
         started = time.perf_counter()
         try:
-            lower = self.margins(problem.network, problem.inputs, problem.labels, problem.perturbation)
+            lower = self.margins(
+                problem.network, problem.inputs, problem.labels, problem.perturbation, problem.expired
+            )
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         seconds = (time.perf_counter() - started) / len(problem.labels)

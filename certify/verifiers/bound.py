@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ..bounds.propagation import LogitBounds, SpikeBound, logit_bounds, margin_bounds
+from ..deadline import Expired, never
 from ..perturbations import Perturbation
 from .base import MarginVerifier
 
@@ -26,20 +27,30 @@ class BoundVerifier(MarginVerifier):
 
     @torch.no_grad()
     def margins(
-        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        expired: Expired = never,
     ) -> Tensor:
         """Return a lower bound of each sample's margin over the set, (batch,), float64."""
-        return self.class_margins(network, inputs, labels, perturbation).amin(1)
+        return self.class_margins(network, inputs, labels, perturbation, expired).amin(1)
 
     @torch.no_grad()
     def class_margins(
-        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        expired: Expired = never,
     ) -> Tensor:
         """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
         lower = margin_bounds(network, perturbation.enclosure(inputs), labels, self.stages[0])
         for stage in self.stages[1:]:
             left = (lower.amin(1) <= 0).nonzero().flatten()
-            if len(left) == 0:
+            if len(left) == 0 or expired():
                 break
             found = margin_bounds(network, perturbation.enclosure(inputs[left]), labels[left], stage)
             lower[left] = lower[left].maximum(found)

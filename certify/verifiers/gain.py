@@ -12,6 +12,7 @@ from ..bounds.prices import PricedProblem, Specifications
 from ..bounds.propagation import LogitBounds
 from ..bounds.stages import Staged, staged
 from ..bounds.train_table import TableTrains
+from ..deadline import Expired, never
 from ..perturbations import Perturbation
 from .base import MarginVerifier
 from .trains import TRAINS
@@ -29,12 +30,17 @@ class Gain(MarginVerifier):
 
     @torch.no_grad()
     def margins(
-        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        expired: Expired = never,
     ) -> Tensor:
         """Return a lower bound of each sample's margin over the set, (batch,), float64."""
-        lower = TRAINS.class_margins(network, inputs, labels, perturbation)
+        lower = TRAINS.class_margins(network, inputs, labels, perturbation, expired)
         left = (lower.amin(1) <= 0).nonzero().flatten()
-        stages = staged(network, perturbation.enclosure(inputs[left])) if len(left) > 0 else None
+        stages = staged(network, perturbation.enclosure(inputs[left])) if len(left) > 0 and not expired() else None
         if stages is not None:
             found = _class_margins(network, stages, inputs[left], labels[left], lower.shape[1])
             lower[left] = lower[left].maximum(found)

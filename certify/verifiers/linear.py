@@ -12,6 +12,7 @@ from ..bounds.price_search import PriceSearch
 from ..bounds.prices import Specifications
 from ..bounds.propagation import LogitBounds
 from ..bounds.stages import Staged, priceable, staged
+from ..deadline import Expired, never
 from ..perturbations import Perturbation
 from .base import MarginVerifier
 from .trains import TRAINS
@@ -36,13 +37,18 @@ class Linear(MarginVerifier):
 
     @torch.no_grad()
     def margins(
-        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        expired: Expired = never,
     ) -> Tensor:
         """Return a lower bound of each sample's margin over the set, (batch,), float64."""
-        lower = TRAINS.class_margins(network, inputs, labels, perturbation)
+        lower = TRAINS.class_margins(network, inputs, labels, perturbation, expired)
         left = (lower.amin(1) <= 0).nonzero().flatten()
-        if len(left) > 0:
-            found = self._priced(network, inputs[left], labels[left], lower[left], perturbation)
+        if len(left) > 0 and not expired():
+            found = self._priced(network, inputs[left], labels[left], lower[left], perturbation, expired)
             lower[left] = lower[left].maximum(found)
         return lower.amin(1)
 
@@ -53,6 +59,7 @@ class Linear(MarginVerifier):
         labels: Tensor,
         known: Tensor,
         perturbation: Perturbation,
+        expired: Expired,
     ) -> Tensor:
         """Return better bounds of the margins that are not proven, −inf elsewhere, (batch, classes)."""
         bound = torch.full_like(known, -torch.inf)
@@ -63,12 +70,16 @@ class Linear(MarginVerifier):
         coefficients = torch.zeros(len(samples), known.shape[1], dtype=known.dtype, device=known.device)
         coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
         specifications = Specifications(samples, coefficients)
-        found = self.search.run(stages, specifications)
+        found = self.search.run(stages, specifications, expired=expired)
         bound[samples, classes] = found.bound
         if self.narrowing is not None:
             task = Task(stages, specifications, found)
             bound[samples, classes] = self.narrowing.run(
-                network, lambda rows: perturbation.enclosure(inputs[samples[rows]]), task, known[samples, classes]
+                network,
+                lambda rows: perturbation.enclosure(inputs[samples[rows]]),
+                task,
+                known[samples, classes],
+                expired,
             )
         return bound
 

@@ -11,6 +11,7 @@ from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..bounds.box import Box
 from ..bounds.propagation import LogitBounds
+from ..deadline import Expired, never
 from ..lirpa.affine import UnrollError
 from ..lirpa.running import NAMES, BoundedNetwork, Optimisation, bounded_network
 from ..perturbations import Perturbation
@@ -77,9 +78,14 @@ class Lirpa(MarginVerifier):
             return [Verdict("unknown", None, None, self.name, seconds, str(error)) for _ in problem.labels]
 
     def margins(
-        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        expired: Expired = never,
     ) -> Tensor:
-        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
+        """Return a lower bound of each sample's margin over the set, (batch,); `decide` watches the time."""
         box = perturbation.enclosure(inputs)
         parts = []
         for chunk in _chunks(network, inputs):

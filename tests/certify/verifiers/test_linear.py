@@ -1,5 +1,7 @@
 """The priced bounds: what they must equal, and what they must not depend on."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -85,6 +87,28 @@ def test_the_bounds_do_not_depend_on_how_many_go_at_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(price_search, "MOST_BYTES", 1)
     alone = Linear().margins(net, inputs, labels, LInf(0.15))
     torch.testing.assert_close(together, alone, atol=1e-9, rtol=1e-9)
+
+
+def test_the_time_being_up_leaves_what_is_proven_so_far():
+    net = network()
+    inputs, labels = samples(net)
+    trains = TRAINS.margins(net, inputs, labels, LInf(0.15))
+    asked = [0]
+
+    def after(count: int) -> Callable[[], bool]:
+        asked[0] = 0
+
+        def expired() -> bool:
+            asked[0] += 1
+            return asked[0] > count
+
+        return expired
+
+    assert torch.equal(Linear().margins(net, inputs, labels, LInf(0.15), after(1)), trains)
+    bounds = [Linear().margins(net, inputs, labels, LInf(0.15), after(count)) for count in (12, 100_000)]
+    assert bool((bounds[0] > trains + 1e-3).any())
+    assert bool((bounds[1] >= bounds[0]).all())
+    assert bool((bounds[1] > bounds[0] + 1e-3).any())
 
 
 def test_a_subtracting_reset_behind_the_first_layer_leaves_the_bound_of_the_trains():
