@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ..attacks import ATTACKS
 from .base import MarginVerifier, Verifier
 from .bound import BoundVerifier
+from .complete import Complete
 from .gain import Gain
 from .ladder import Ladder
 from .linear import Linear
@@ -27,6 +28,7 @@ VERIFIERS: dict[str, Callable[[], Verifier]] = {
     "gain": Gain,
     "lirpa": Lirpa,
     "milp": Milp,
+    "complete": Complete,
     "auto": _auto,
 }
 
@@ -36,6 +38,7 @@ __all__ = [
     "VERIFIERS",
     "AttackSearch",
     "BoundVerifier",
+    "Complete",
     "Gain",
     "Ladder",
     "Linear",

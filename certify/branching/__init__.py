@@ -1,0 +1,1 @@
+"""Branch and bound over spike trains: what makes a verifier complete."""

@@ -1,0 +1,90 @@
+"""What a search is about: specifications of samples of one network, over one set of inputs around each."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ...models.neurons import LIF
+from ..bounds.prices import Specifications
+from ..bounds.rounding import Rounding
+from ..bounds.signals import Signal
+from ..bounds.stages import Staged, priceable, staged
+from ..bounds.trains import window_spikes
+from ..perturbations import Perturbation
+from .decisions import Decisions, Restricted, root
+from .nodes import Nodes, Splits
+
+
+@dataclass(frozen=True)
+class Question:
+    """Margins to bound.
+
+    Attributes:
+        network: in evaluation mode.
+        inputs, labels: the samples, (batch, ...), (batch,).
+        perturbation: the set around each.
+        specifications: row r asks for coefficients[r]·logits of sample samples[r].
+    """
+
+    network: SpikingNetwork
+    inputs: Tensor
+    labels: Tensor
+    perturbation: Perturbation
+    specifications: Specifications
+
+    @staticmethod
+    def of_margins(
+        network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation, left: Tensor
+    ) -> "Question":
+        """Ask for logit_y − logit_k wherever `left`, (batch, classes) of bool, is set."""
+        samples, classes = left.nonzero(as_tuple=True)
+        coefficients = torch.zeros(len(samples), left.shape[1], dtype=torch.float64, device=inputs.device)
+        coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
+        return Question(network, inputs, labels, perturbation, Specifications(samples, coefficients))
+
+    def samples(self, nodes: Nodes) -> Tensor:
+        """Return the sample of each node, (N,)."""
+        return self.specifications.samples[nodes.row]
+
+    def staged(self, nodes: Nodes) -> tuple[Staged, Tensor]:
+        """Return the network with one row of the batch per node, and which nodes are empty, (N,) of bool."""
+        restricted: list[Restricted] = []
+
+        def spikes(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
+            found = window_spikes(current, neuron, rounding)
+            restricted.append(nodes.decisions[len(restricted)].restrict(found))  # pyright: ignore[reportArgumentType]
+            return restricted[-1].found
+
+        enclosure = self.perturbation.enclosure(self.inputs[self.samples(nodes)])
+        network = staged(self.network, enclosure, spikes)
+        assert network is not None
+        parts = [
+            replace(stage, split=part.split.view(stage.lower.shape[1:]))
+            for stage, part in zip(network.stages, restricted, strict=True)
+        ]
+        empty = torch.stack([part.empty for part in restricted]).any(0)
+        return replace(network, stages=tuple(parts)), empty
+
+    def roots(self) -> Nodes | None:
+        """Return one node per row that has decided nothing, or None where branching does not reach the network."""
+        if len(self.specifications.samples) == 0 or self.network.encoding == "rate":
+            return None
+        network = staged(self.network, self.perturbation.enclosure(self.inputs[:1]))
+        if network is None or not all(map(priceable, network.stages)):
+            return None
+        return _roots(network, len(self.specifications.samples))
+
+
+def _roots(network: Staged, count: int) -> Nodes:
+    device = network.row.device
+    decisions: list[Decisions] = [root(stage.found, count) for stage in network.stages]
+    prices = [
+        torch.zeros(count, len(stage.lower), stage.lower[0, 0].numel(), device=device)
+        for stage in reversed(network.stages)
+    ]
+    none = torch.zeros(count, dtype=torch.long, device=device)
+    bound = torch.full((count,), -torch.inf, dtype=torch.float64, device=device)
+    row = torch.arange(count, device=device)
+    return Nodes(row, bound, tuple(decisions), tuple(prices), Splits(none, none, none))

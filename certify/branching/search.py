@@ -1,0 +1,150 @@
+"""The search: bound nodes in batches, close, falsify, split, until every row is decided or the time is up."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .bounding import Bounded, Climb, bound_nodes
+from .leaves import solve_leaf
+from .nodes import Nodes, Pool
+from .question import Question
+
+MOST_BYTES = 2**30
+"""What the pool of open nodes may take, about: 1 GiB."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the search found.
+
+    Attributes:
+        bound: a proven lower bound of each row's margin, (rows,).
+        counterexamples: per sample, an allowed input that the network misclassifies when run alone.
+        stuck: rows with a leaf that floating point cannot decide: a tie within rounding, (rows,) of bool.
+        nodes: how many nodes were bounded for each row, (rows,).
+        expired: whether the time was up.
+    """
+
+    bound: Tensor
+    counterexamples: dict[int, Tensor]
+    stuck: Tensor
+    nodes: Tensor
+    expired: bool
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to search.
+
+    Args:
+        batch: nodes that are bounded at once.
+        start: how the roots' prices are found.
+        climb: how those of the other nodes are.
+        most_bytes: of the pool.
+    """
+
+    batch: int = 512
+    start: Climb = field(default_factory=lambda: Climb(iterations=50))
+    climb: Climb = field(default_factory=Climb)
+    most_bytes: int = MOST_BYTES
+
+    def run(
+        self, question: Question, replays: Callable[[Tensor, int], bool], deadline: float | None
+    ) -> Answer | None:
+        """Return what was found, or None where branching does not reach the network.
+
+        Args:
+            question: the rows to decide.
+            replays: whether a candidate of a sample is allowed and misclassified when run alone.
+            deadline: `time.perf_counter()` at which to stop, or None.
+        """
+        roots = question.roots()
+        if roots is None:
+            return None
+        state = _State(question, replays, Pool(roots, self.most_bytes), len(roots))
+        waiting = list(torch.arange(len(roots)).split(self.batch))
+        while waiting or len(state.pool):
+            if deadline is not None and time.perf_counter() >= deadline:
+                for part in waiting:
+                    state.pool.put(roots.select(part))
+                return state.answer(expired=True)
+            if waiting:
+                state.settle(bound_nodes(question, roots.select(waiting.pop()), self.start))
+            else:
+                chosen = state.pool.take(max(1, self.batch // 2), state.effort())
+                state.settle(bound_nodes(question, chosen.children(), self.climb))
+        return state.answer(expired=False)
+
+
+class _State:
+    """The open nodes and what is known of each row."""
+
+    def __init__(self, question: Question, replays: Callable[[Tensor, int], bool], pool: Pool, rows: int) -> None:
+        self.question, self.replays, self.pool = question, replays, pool
+        self.counterexamples: dict[int, Tensor] = {}
+        self.closed = torch.full((rows,), torch.inf, dtype=torch.float64)
+        self.stuck = torch.zeros(rows, dtype=torch.bool)
+        self.nodes = torch.zeros(rows, dtype=torch.long)
+
+    def settle(self, bounded: Bounded) -> None:
+        """Close, falsify or keep a batch of nodes."""
+        nodes = bounded.nodes
+        self.nodes.index_add_(0, nodes.row, torch.ones_like(nodes.row))
+        self._falsify(nodes, bounded.candidates, bounded.failing)
+        alive = ~self._falsified()[nodes.row]
+        closed = alive & (nodes.bound > 0)
+        self._close(nodes.row[closed], nodes.bound[closed])
+        left = alive & (nodes.bound <= 0)
+        self.pool.put(nodes.select(left & bounded.splittable))
+        for index in (left & ~bounded.splittable).nonzero().flatten():
+            self._decide_leaf(nodes.select(index[None]))
+
+    def effort(self) -> Tensor:
+        """Return how many nodes were spent on the sample of each row, (rows,)."""
+        samples = self.question.specifications.samples
+        spent = torch.zeros(len(self.question.inputs), dtype=torch.long).index_add_(0, samples, self.nodes)
+        return spent[samples]
+
+    def answer(self, expired: bool) -> Answer:
+        """Return what is known now."""
+        bound = self.closed.minimum(self.pool.least(len(self.closed)))
+        return Answer(bound, self.counterexamples, self.stuck, self.nodes, expired)
+
+    def _falsify(self, nodes: Nodes, candidates: Tensor, failing: Tensor) -> None:
+        """Replay, for each sample, the first candidate that failed in the batch."""
+        samples = self.question.samples(nodes)
+        for sample in samples[failing].unique().tolist():
+            if sample not in self.counterexamples:
+                index = (failing & (samples == sample)).nonzero()[0, 0]
+                self._try(sample, candidates[index])
+
+    def _try(self, sample: int, candidate: Tensor) -> bool:
+        if not self.replays(candidate, sample):
+            return False
+        self.counterexamples[sample] = candidate.clone()
+        self.pool.drop(self._falsified())
+        return True
+
+    def _falsified(self) -> Tensor:
+        """Return the rows whose sample has a counterexample, (rows,) of bool."""
+        known = torch.zeros(len(self.question.inputs), dtype=torch.bool)
+        known[list(self.counterexamples)] = True
+        return known[self.question.specifications.samples]
+
+    def _close(self, rows: Tensor, bound: Tensor) -> None:
+        self.closed.scatter_reduce_(0, rows, bound, "amin")
+
+    def _decide_leaf(self, leaf: Nodes) -> None:
+        """Prove that a leaf's region is empty, or find a counterexample in it; else its row is stuck."""
+        row, sample = int(leaf.row), int(self.question.samples(leaf))
+        if sample in self.counterexamples:
+            return
+        point = solve_leaf(self.question, leaf)
+        if point.bound > 0:
+            self._close(leaf.row, leaf.bound.new_tensor([point.bound]))
+        elif not self._try(sample, point.candidate):
+            self.stuck[row] = True
+            self._close(leaf.row, leaf.bound)

@@ -1,0 +1,110 @@
+"""Where to split a node: at the spikes that the relaxation got most wrong.
+
+At its minimising input x*, the relaxation believes in trains s* and currents c* of its own choice; the network at
+x* has trains s and currents c. The Lagrangian gap of a neuron,
+
+    Σ_t A[t]·(s[t] − s*[t]) − μ[t]·(c[t] − c*[t]) ≥ 0,
+
+is what it gains by its choice. For one hidden layer the gaps sum to the distance between the bound and the true
+margin at x*. Only first-layer trains need deciding: a later layer's gap is shared out to the neurons before it,
+by |W| and by how many of their spikes are open. A table is split between the row of x* and that of the minimiser,
+a graph at the first step where s and s* differ.
+"""
+
+import torch
+from torch import Tensor
+
+from ...models.networks import Trace
+from ..bounds.priced_layer import Least, PricedLayer
+from ..bounds.prices import Evaluation, PricedProblem
+from ..bounds.stages import Chain
+from ..bounds.train_graph import GraphTrains
+from ..bounds.train_table import TableTrains
+from .nodes import Splits
+
+
+def choose_splits(
+    problem: PricedProblem, prices: list[Tensor], evaluation: Evaluation, trace: Trace
+) -> tuple[Splits, Tensor]:
+    """Return the split of each node, and whether there is one, (N,) of bool."""
+    score = torch.zeros(())
+    for depth, layer in enumerate(problem.layers):  # last layer first
+        stage = len(problem.layers) - 1 - depth
+        score = score + _gaps(
+            layer, evaluation.costs[depth], prices[depth], evaluation.minimisers[depth], trace, stage
+        )
+        if stage > 0:
+            score = _share(layer.stage.chain, score, _openness(problem.layers[depth + 1]))
+    found = problem.layers[-1].stage.found
+    split = _row_split if isinstance(found, TableTrains) else _spike_split
+    neuron, place, splittable = split(found, evaluation.minimisers[-1], score, trace)  # pyright: ignore
+    return Splits(torch.zeros_like(neuron), neuron, place), splittable
+
+
+def _gaps(layer: PricedLayer, costs: Tensor, prices: Tensor, least: Least, trace: Trace, stage: int) -> Tensor:
+    """Return each neuron's Lagrangian gap, (N, n); 0 for neurons without a price."""
+    pairs = layer.pairs
+    currents = trace.currents[stage].flatten(2)[:, pairs[0], pairs[1]].double()
+    if isinstance(layer.stage.found, TableTrains):
+        currents = currents[:1]
+    paid = ((currents * layer.scale[:, None] - least.currents) * prices).sum(0)
+    gap = (costs * (trace.spikes[stage].double() - least.spikes)).flatten(2).sum(0)
+    gap[pairs] -= paid
+    return gap.clamp_min_(0.0)
+
+
+def _openness(layer: PricedLayer) -> Tensor:
+    """Return how many spikes of each neuron are open, (N, n)."""
+    box = layer.stage.found.steps()
+    return (box.upper - box.lower).flatten(2).sum(0)
+
+
+def _share(chain: Chain, score: Tensor, openness: Tensor) -> Tensor:
+    """Share out each neuron's score to those before it, by |W|·openness, (N, n before)."""
+    width = openness.unflatten(1, chain.shapes[0]).requires_grad_()
+    with torch.enable_grad():
+        reach = width
+        for layer in chain.maps:
+            reach = layer.absolute(reach)
+        flat = reach.flatten(1)
+        (pulled,) = torch.autograd.grad(flat, width, score / flat.detach().clamp_min(1e-300))
+    return (pulled * width.detach()).flatten(1)
+
+
+def _row_split(found: TableTrains, least: Least, score: Tensor, trace: Trace) -> tuple[Tensor, Tensor, Tensor]:
+    """Split the rows of one neuron between the row of x* and that of the minimiser."""
+    first, last = found.first.flatten(1), found.last.flatten(1)
+    neuron, splittable = _greatest(score, first < last)
+    node = torch.arange(len(neuron), device=neuron.device)
+    first, last = first[node, neuron], last[node, neuron]
+    current = trace.currents[0][0].flatten(1)[node, neuron].double()
+    actual = torch.searchsorted(found.table.upper, current).minimum(last).maximum(first)
+    believed = _row_of(found, least.spikes.flatten(2)[:, node, neuron], first, last)
+    place = torch.where(actual < believed, actual, torch.where(actual > believed, actual - 1, believed))
+    return neuron, place.minimum(last - 1).maximum(first), splittable
+
+
+def _row_of(found: TableTrains, spikes: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Return the row first ≤ r ≤ last with the given train, (T, N) → (N,)."""
+    row = torch.arange(len(found.table.trains), device=first.device)
+    same = (found.table.trains @ spikes * 2 - found.table.trains.sum(1, keepdim=True) == spikes.sum(0)).T
+    inside = (row >= first[:, None]) & (row <= last[:, None])
+    return (same & inside).long().argmax(1)
+
+
+def _spike_split(found: GraphTrains, least: Least, score: Tensor, trace: Trace) -> tuple[Tensor, Tensor, Tensor]:
+    """Split the first step at which x* and the minimiser differ, or the first open one."""
+    open_steps = (found.box.lower < found.box.upper).flatten(2)
+    neuron, splittable = _greatest(score, open_steps.any(0))
+    node = torch.arange(len(neuron), device=neuron.device)
+    opened = open_steps[:, node, neuron]
+    actual = trace.spikes[0].flatten(2)[:, node, neuron].double()
+    differs = opened & (actual != least.spikes.flatten(2)[:, node, neuron])
+    place = torch.where(differs.any(0), differs.long().argmax(0), opened.long().argmax(0))
+    return neuron, place, splittable
+
+
+def _greatest(score: Tensor, open_neurons: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the open neuron with the greatest score in each node, and whether there is an open one."""
+    neuron = torch.where(open_neurons, score, -1.0).argmax(1)
+    return neuron, open_neurons.any(1)

@@ -1,0 +1,75 @@
+"""Branch and bound over spike trains (F7): decides every sample, given time."""
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..branching.question import Question
+from ..branching.search import Answer, Search
+from ..problem import Problem
+from ..replay import replays
+from ..verdicts import Verdict
+from .base import Verifier
+from .trains import TRAINS
+
+
+@dataclass(frozen=True)
+class Complete(Verifier):
+    """Splits first-layer trains until each part is proven or holds a counterexample.
+
+    Sound: a sample is verified when the parts that cover its set are all proven, each by the bound of "linear".
+    Complete up to rounding: once the first layer's trains are decided the whole network is, and a leaf is a linear
+    program. A leaf that floating point cannot decide (a tie within the rounding error) leaves its sample unknown.
+
+    Args:
+        search: batch size, climbs, memory.
+    """
+
+    search: Search = field(default_factory=Search)
+    name: str = "complete"
+
+    @torch.no_grad()
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return a decision for each sample that was decided in time; the proven margin for the others."""
+        started = time.perf_counter()
+        lower = TRAINS.class_margins(problem.network, problem.inputs, problem.labels, problem.perturbation)
+        question = Question.of_margins(
+            problem.network, problem.inputs, problem.labels, problem.perturbation, lower <= 0
+        )
+        answer = None
+        if len(question.specifications.samples):
+            answer = self.search.run(question, lambda x, index: _replays(problem, x, index), problem.deadline)
+        if answer is not None:
+            samples, classes = (lower <= 0).nonzero(as_tuple=True)
+            lower[samples, classes] = lower[samples, classes].maximum(answer.bound)
+        seconds = (time.perf_counter() - started) / len(problem.labels)
+        return [
+            self._verdict(index, margin, question, answer, seconds)
+            for index, margin in enumerate(lower.amin(1).tolist())
+        ]
+
+    def _verdict(
+        self, index: int, margin: float, question: Question, answer: Answer | None, seconds: float
+    ) -> Verdict:
+        counterexample = None if answer is None else answer.counterexamples.get(index)
+        if counterexample is not None:
+            reason = "the search found a counterexample"
+            return Verdict("falsified", None, counterexample, self.name, seconds, reason)
+        if margin > 0:
+            return Verdict("verified", margin, None, self.name, seconds, "each part of the set is proven")
+        if answer is None:
+            return Verdict("unknown", margin, None, self.name, seconds, "branching does not reach this network")
+        rows = question.specifications.samples == index
+        if bool(answer.stuck[rows].any()):
+            reason = "a part of the set is decided only within the rounding error"
+        else:
+            reason = f"the time was up after {int(answer.nodes[rows].sum())} nodes"
+        return Verdict("unknown", margin, None, self.name, seconds, reason)
+
+
+def _replays(problem: Problem, candidate: Tensor, index: int) -> bool:
+    """Return whether a candidate is allowed and misclassified when run alone."""
+    allowed = bool(problem.perturbation.contains(candidate[None], problem.inputs[index : index + 1]))
+    return allowed and replays(problem.network, candidate, int(problem.labels[index]))
