@@ -21,7 +21,7 @@ from .prices import PricedProblem, Specifications
 from .propagation import SpikeBound
 from .rounding import Rounding
 from .signals import Signal
-from .stages import Staged, staged
+from .stages import Staged, priceable, staged
 from .train_graph import GraphTrains
 from .train_table import TableTrains
 from .trains import window_spikes
@@ -121,9 +121,9 @@ class Task:
 
 
 def applies(network: Staged) -> bool:
-    """Return whether the first layer has a table and the second one a graph."""
+    """Return whether the layers follow each other, the first one with a table and the second one with a graph."""
     kinds = [type(stage.found) for stage in network.stages[:2]]
-    return kinds == [TableTrains, GraphTrains]
+    return network.sequential and kinds == [TableTrains, GraphTrains] and priceable(network.stages[1])
 
 
 def _near(bound: Tensor, known: Tensor, samples: Tensor, reach: float) -> Tensor:

@@ -6,8 +6,9 @@ reached, that least cost is convex and piecewise linear:
 
     F_k(v) = min over c in [l_k, u_k] of F_{k−1}((v − c)/λ) − μ_k·c,
 
-so F_k consists of one segment for each current, of slope −μ_i·λ^{i−k}: their order does not change with k, and one
-sort serves all steps. F_k is kept as the ends e_0 ≤ … ≤ e_T of its segments, in that order, and its value at e_0:
+so F_k consists of one segment for each current, of slope −μ_i·λ^{i−k} (and, where a reset leaves a potential in
+an interval, one of slope 0 for that). Their order does not change with k, and one sort serves all steps. F_k is
+kept as the ends e_0 ≤ e_1 ≤ … of its segments, in that order, and its value at e_0:
 
     a step:        e_j ← λ·e_j + l_k, and + (u_k − l_k) for the ends above segment k;
     a bound on v:  e_j ← min(max(e_j, bottom), top);
@@ -22,6 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .stages import STEEPEST
 from .train_graph import GraphTrains
 
 PART = 8192
@@ -30,7 +32,7 @@ PART = 8192
 
 @dataclass(frozen=True)
 class PricedGraph:
-    """The graphs of the open neurons of a hard-reset layer, for P pairs of a specification and a neuron.
+    """The graphs of the open neurons of a layer, for P pairs of a specification and a neuron.
 
     Attributes:
         decay: λ > 0.
@@ -38,6 +40,7 @@ class PricedGraph:
         low, high: potentials since τ, [t−1] is (t, P).
         edges: [t−1] is (t, P) of bool; ends: (T + 1, P) of bool.
         surely, perhaps: θ ± tie.
+        starts: the potentials left over after a spike at τ, low and high, each (T + 1, P); None for 0.
     """
 
     decay: float
@@ -49,6 +52,7 @@ class PricedGraph:
     ends: Tensor
     surely: float
     perhaps: float
+    starts: tuple[Tensor, Tensor] | None = None
 
     @staticmethod
     def of(found: GraphTrains, decay: float, pairs: tuple[Tensor, Tensor]) -> "PricedGraph":
@@ -57,6 +61,10 @@ class PricedGraph:
         def pick(tensor: Tensor) -> Tensor:
             return tensor.flatten(2)[:, pairs[0], pairs[1]]
 
+        starts = None
+        if found.starts is not None:
+            low, high = (torch.stack(ends) for ends in zip(*found.starts, strict=True))
+            starts = pick(low), pick(high)
         return PricedGraph(
             decay,
             pick(found.drives.lower),
@@ -67,6 +75,7 @@ class PricedGraph:
             pick(found.ends),
             found.drives.surely,
             found.drives.perhaps,
+            starts,
         )
 
     def least(self, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,12 +109,13 @@ class PricedGraph:
             high=tuple(high[:, pairs] for high in self.high),
             edges=tuple(edge[:, pairs] for edge in self.edges),
             ends=self.ends[:, pairs],
+            starts=None if self.starts is None else (self.starts[0][:, pairs], self.starts[1][:, pairs]),
         )
 
 
 def _shortest(graph: PricedGraph, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    segments = _Segments.of(prices, graph.decay)
-    state = _State.start(prices)
+    segments = _Segments.of(prices, graph)
+    state = _State.start(graph, segments)
     lengths, origins, steps = [costs.new_zeros(costs.shape[1])], [], []
     for t, edge in enumerate(graph.edges):
         step = state.advance(t, graph, segments, prices[t])
@@ -123,10 +133,10 @@ class _Segments:
     """What does not change with k.
 
     Attributes:
-        rank: the place of each current's segment in the order of slopes, (T, P).
+        rank: the place of each current's segment in the order of slopes, (T, P); one more for where v starts.
         turn: how many segments fall: F is least at e[turn], (1, 1, P).
-        bends: slope_{j−1} − slope_j at step 0, slopes being 0 outside, (T + 1, P); λ^{−k} times that at step k.
-        decay: λ.
+        bends: slope_{j−1} − slope_j at step 0, slopes being 0 outside, (ends, P); λ^{−k} times that at step k.
+        decay: λ; 1 where it is so small that prices must be 0.
     """
 
     rank: Tensor
@@ -135,10 +145,14 @@ class _Segments:
     decay: float
 
     @staticmethod
-    def of(prices: Tensor, decay: float) -> "_Segments":
+    def of(prices: Tensor, graph: PricedGraph) -> "_Segments":
+        decay = graph.decay if graph.decay ** (len(prices) - 1) * STEEPEST >= 1.0 else 1.0
         time = torch.arange(len(prices), device=prices.device, dtype=prices.dtype)
-        slopes, order = (-prices * (decay**time)[:, None]).sort(0)
-        places = torch.arange(len(prices), device=prices.device)[:, None].expand_as(order)
+        slopes = -prices * (decay**time)[:, None]
+        if graph.starts is not None:
+            slopes = torch.nn.functional.pad(slopes, (0, 0, 0, 1))
+        slopes, order = slopes.sort(0)
+        places = torch.arange(len(slopes), device=prices.device)[:, None].expand_as(order)
         rank = torch.empty_like(order).scatter_(0, order, places)
         bends = torch.nn.functional.pad(slopes, (0, 0, 1, 0)) - torch.nn.functional.pad(slopes, (0, 0, 0, 1))
         return _Segments(rank, (slopes < 0).sum(0)[None, None], bends, decay)
@@ -154,7 +168,7 @@ class _Segments:
 
 @dataclass(frozen=True)
 class _Step:
-    """One step: ends before they are cut, (τ, T + 1, P); potential and cost of the edge from each τ, (τ, P)."""
+    """One step: ends before they are cut, (τ, ends, P); potential and cost of the edge from each τ, (τ, P)."""
 
     ends: Tensor
     reached: Tensor
@@ -163,20 +177,25 @@ class _Step:
 
 @dataclass
 class _State:
-    """F for every τ ≤ k: ends (T + 1, T + 1, P), and the value at e_0, (T + 1, P)."""
+    """F for every τ ≤ k: its ends (T + 1, ends, P), and its value at e_0, (T + 1, P)."""
 
     ends: Tensor
     value: Tensor
 
     @staticmethod
-    def start(prices: Tensor) -> "_State":
-        steps, pairs = prices.shape
-        return _State(prices.new_zeros(steps + 1, steps + 1, pairs), prices.new_zeros(steps + 1, pairs))
+    def start(graph: PricedGraph, segments: _Segments) -> "_State":
+        value = graph.lower.new_zeros(graph.ends.shape)
+        ends = value.new_zeros(len(value), *segments.bends.shape)
+        if graph.starts is not None:
+            low, high = graph.starts
+            place = torch.arange(ends.shape[1], device=ends.device)[:, None]
+            torch.where(place > segments.rank[-1], high[:, None], low[:, None], out=ends)
+        return _State(ends, value)
 
     def advance(self, t: int, graph: PricedGraph, segments: _Segments, price: Tensor) -> _Step:
         """Take step t + 1 for every τ ≤ t; return the edges into its node."""
         value = self.value[: t + 1].sub_(price * graph.lower[t])
-        place = torch.arange(len(self.ends), device=price.device)[:, None]
+        place = torch.arange(self.ends.shape[1], device=price.device)[:, None]
         above = (place > segments.rank[t]) * (graph.upper[t] - graph.lower[t])
         ends = torch.add(above + graph.lower[t], self.ends[: t + 1], alpha=graph.decay)
         low, high = graph.low[t], graph.high[t].minimum(ends[:, -1])

@@ -171,8 +171,9 @@ def _spread(state: _Adam, rows: Tensor, like: tuple[Tensor, ...]) -> tuple[Tenso
 
 def _unit(problem: PricedProblem) -> Tensor:
     """Return each specification's greatest coefficient on a single spike, (S,)."""
-    pulled, _ = problem.network.tail.pull_back(problem.specifications.coefficients)
-    return pulled.flatten(1).abs().amax(1) * problem.network.row.abs().max()
+    costs, _ = problem.readout()
+    parts = [costs.of(end.source).abs().flatten(2).amax((0, 2)) for end in problem.network.ends]
+    return torch.stack(parts).amax(0)
 
 
 def _bytes_each(network: Staged) -> int:

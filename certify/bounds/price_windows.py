@@ -86,8 +86,9 @@ class WindowSearch:
         upper = -lower
         specs, neurons = problem.layers[-2].pairs
         each = 2 * len(rows) * problem.network.stages[0].lower[0, 0].numel()
-        for part in torch.arange(len(specs)).split(max(1, MOST_NUMBERS // each)):
-            pairs = specs[part], neurons[part]
+        size = max(1, MOST_NUMBERS // each)
+        for start in range(0, len(specs), size):
+            pairs = specs[start : start + size], neurons[start : start + size]
             least, most = _Windows.of(problem, evaluation, level, rows, pairs).climb(self)
             lower.flatten(2)[:, pairs[0], pairs[1]] = least
             upper.flatten(2)[:, pairs[0], pairs[1]] = -most

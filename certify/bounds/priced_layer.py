@@ -1,5 +1,6 @@
 """One spiking layer of a priced bound: its open neurons, pair by pair with the specifications."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from .price_graph import PricedGraph
 from .price_table import PricedTable
-from .stages import Stage
+from .stages import Stage, priceable
 from .train_table import TableTrains
 
 
@@ -78,7 +79,12 @@ class PricedLayer:
 
     @property
     def lasting(self) -> float:
-        """Return how much larger a price must be than a coefficient on one spike: T/2 on a constant current."""
+        """Return how much larger a price must be than a coefficient on one spike: T/2 on a constant current.
+
+        It is 0 where no price reaches the layer.
+        """
+        if not priceable(self.stage):
+            return 0.0
         return len(self.settled) / 2 if isinstance(self.priced, PricedTable) else 1.0
 
     def start(self) -> Tensor:
@@ -106,11 +112,24 @@ class PricedLayer:
         dense.flatten(2)[:, self.pairs[0], self.pairs[1]] = prices * self.scale[:, None]
         return dense
 
-    def gradient(self, before: Tensor, currents: Tensor, prices: Tensor) -> Tensor:
-        """Return the supergradient: currents that `before` makes, less those of the minimiser, less slack."""
-        made = self.stage.chain.apply(before.flatten(0, 1)).unflatten(0, before.shape[:2])
-        made = made.flatten(2)[:, self.pairs[0], self.pairs[1]] * self.scale[:, None]
-        return made - currents - prices.sign() * self.slack
+    def gradient(self, signals: Sequence[Tensor], currents: Tensor, prices: Tensor) -> Tensor:
+        """Return the supergradient: currents that the signals make, less those of the minimiser, less slack.
+
+        Args:
+            signals: the input and each stage's spikes, (1 or T, S, ...) each, as `Branch.source` counts them.
+            currents: of the minimiser, (steps, P).
+            prices: (steps, P).
+        """
+        made = torch.zeros_like(currents)
+        for branch in self.stage.branches:
+            signal = signals[branch.source]
+            part = branch.chain.apply(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+            made = made + part.flatten(2)[:, self.pairs[0], self.pairs[1]]
+        return made * self.scale[:, None] - currents - prices.sign() * self.slack
+
+    def allowed(self, prices: Tensor) -> Tensor:
+        """Return the prices, or 0 where none reach the layer."""
+        return prices if priceable(self.stage) else torch.zeros_like(prices)
 
     def _summed(self, per_pair: Tensor) -> Tensor:
         return per_pair.new_zeros(self.count).index_add_(0, self.pairs[0], per_pair)
@@ -135,7 +154,7 @@ def _input_scale(stage: Stage) -> Tensor:
 def _slack(stage: Stage, scale: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
     """Return the chain's rounding, scaled, and the recursion's, for each pair and step."""
     shape = stage.lower.shape[1:]
-    slack = stage.chain.slack.expand(shape).flatten(1)[where] * scale.abs()[:, None]
+    slack = stage.branches[0].chain.slack.expand(shape).flatten(1)[where] * scale.abs()[:, None]
     if isinstance(stage.found, TableTrains):  # the table already knows of the recursion's rounding
         return slack
     return slack + stage.found.drives.slack.flatten(1)[where]
@@ -145,5 +164,5 @@ def _reach(stage: Stage, scale: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
     widest = stage.lower.abs().maximum(stage.upper.abs()).amax(0).flatten(1)[where] * scale.abs().max()
     if isinstance(stage.found, TableTrains):
         return widest
-    decay, steps = stage.neuron.dynamics.decay, stage.found.num_steps
+    decay, steps = stage.neuron.dynamics.decay if priceable(stage) else 1.0, stage.found.num_steps
     return (widest + stage.neuron.dynamics.threshold) * steps / decay ** (steps - 1)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .priced_layer import Least, PricedLayer
-from .stages import Chain, Staged
+from .stages import Branch, Staged
 
 
 @dataclass(frozen=True)
@@ -74,35 +74,40 @@ class PricedProblem:
 
     def evaluate(self, prices: list[Tensor]) -> Evaluation:
         """Return the bound at `prices` and its supergradient."""
+        prices = [layer.allowed(price) for layer, price in zip(self.layers, prices, strict=True)]
         costs, bound = self.readout()
         above = bound
-        total, found, asked = costs.abs().flatten(2).sum((0, 2)), [], []
-        for layer, price in zip(self.layers, prices, strict=True):
-            asked.append(costs)
-            above = bound
-            least = layer.least(costs, price)
-            costs, constant = _pull_back(layer.stage.chain, layer.spread(price))
+        total, found, asked = bound.abs(), [], []
+        for index, (layer, price) in enumerate(zip(self.layers, prices, strict=True)):
+            own, above = costs.of(len(self.layers) - index), bound
+            least = layer.least(own, price)
+            constant = costs.pull_back(layer.stage.branches, layer.spread(price))
             bound = bound + least.value + constant
-            total = total + least.size + costs.abs().flatten(2).sum((0, 2))
+            total = total + least.size + own.abs().flatten(2).sum((0, 2)) + constant.abs()
+            asked.append(own)
             found.append(least)
-        value, inputs = self._at_input(costs)
-        error = self._arithmetic(total + constant_size(bound, value))
+        value, inputs = self._at_input(costs.of(0))
+        error = self._arithmetic(total + costs.of(0).abs().flatten(2).sum((0, 2)) + constant_size(bound, value))
         bound = bound + value - error
-        before = [least.spikes for least in found[1:]] + [inputs]
+        signals = [inputs, *(least.spikes for least in reversed(found))]
         gradients = [
-            layer.gradient(signal, least.currents, price)
-            for layer, signal, least, price in zip(self.layers, before, found, prices, strict=True)
+            layer.gradient(signals, least.currents, price)
+            for layer, least, price in zip(self.layers, found, prices, strict=True)
         ]
         return Evaluation(bound, tuple(gradients), inputs, tuple(asked), tuple(found), above - error)
 
-    def readout(self) -> tuple[Tensor, Tensor]:
-        """Return the coefficients on the last layer's spikes, (T, S, ...), and the constant part, (S,)."""
-        tail, row = self.network.tail, self.network.row
-        coefficients = self.specifications.coefficients
-        pulled, constant = tail.pull_back(coefficients)
-        slack = (coefficients.abs() * tail.slack).flatten(1).sum(1)
-        costs = row.reshape(-1, *([1] * pulled.dim())) * pulled
-        return costs, constant * row.sum() - slack * row.abs().sum()
+    def readout(self) -> tuple["Costs", Tensor]:
+        """Return the readout's coefficients on the input and on each stage's spikes, and its constant, (S,)."""
+        network, coefficients = self.network, self.specifications.coefficients
+        costs = Costs(network, self.specifications.samples)
+        slack = network.ends[0].chain.slack
+        slack = slack.expand(network.source.box.lower.shape[1], *slack.shape[1:])[self.specifications.samples]
+        constant = -(coefficients.abs() * slack).flatten(1).sum(1) * network.row.abs().sum()
+        for branch in network.ends:
+            pulled, part = branch.chain.pull_back(coefficients)
+            costs.add(branch.source, network.row.reshape(-1, *([1] * pulled.dim())) * pulled)
+            constant = constant + part * network.row.sum()
+        return costs, constant
 
     def _at_input(self, costs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the least Σ_t costs[t]·x[t] over the input set, and where it lies."""
@@ -117,7 +122,7 @@ class PricedProblem:
         """Return what float64 may lose of a sum of moduli of 1: (200·T² + 8·terms)·u."""
         steps = len(self.network.row)
         terms = sum(stage.lower[0, 0].numel() for stage in self.network.stages) * steps
-        terms += self.network.source.box.lower[:, 0].numel() + self.network.tail.terms
+        terms += self.network.source.box.lower[:, 0].numel() + sum(end.chain.terms for end in self.network.ends)
         return (200 * steps**2 + 8 * terms) * torch.finfo(torch.float64).eps
 
 
@@ -126,7 +131,31 @@ def constant_size(bound: Tensor, value: Tensor) -> Tensor:
     return bound.abs() + value.abs()
 
 
-def _pull_back(chain: Chain, prices: Tensor) -> tuple[Tensor, Tensor]:
-    """Pull prices (time, S, ...) through `chain`; return the costs before it and the constant, (S,)."""
-    pulled, constant = chain.pull_back(prices.flatten(0, 1))
-    return pulled.unflatten(0, prices.shape[:2]), constant.unflatten(0, prices.shape[:2]).sum(0)
+class Costs:
+    """Coefficients on the input and on each stage's spikes, summed up as prices are pulled back."""
+
+    def __init__(self, network: Staged, samples: Tensor) -> None:
+        self._network, self._samples = network, samples
+        self._found: dict[int, Tensor] = {}
+
+    def add(self, source: int, costs: Tensor) -> None:
+        """Add coefficients (1 or T, S, ...); those on an input that is constant over time are summed over time."""
+        if source == 0 and self._network.source.constant:
+            costs = costs.sum(0, keepdim=True)
+        self._found[source] = self._found[source] + costs if source in self._found else costs
+
+    def of(self, source: int) -> Tensor:
+        """Return the coefficients on one signal, (1 or T, S, ...)."""
+        if source in self._found:
+            return self._found[source]
+        box = self._network.source.box if source == 0 else self._network.stages[source - 1].found.steps()
+        return box.lower.new_zeros(len(box.lower), len(self._samples), *box.lower.shape[2:])
+
+    def pull_back(self, branches: tuple[Branch, ...], prices: Tensor) -> Tensor:
+        """Add what prices (time, S, ...) on a sum of chains mean for its sources; return the constant, (S,)."""
+        constant = prices.new_zeros(prices.shape[1])
+        for branch in branches:
+            pulled, part = branch.chain.pull_back(prices.flatten(0, 1))
+            self.add(branch.source, pulled.unflatten(0, prices.shape[:2]))
+            constant = constant + part.unflatten(0, prices.shape[:2]).sum(0)
+        return constant

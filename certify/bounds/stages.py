@@ -1,7 +1,6 @@
 """A feed-forward network under perturbation, layer by layer: what the priced bounds work on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from .affine import AffineMap
 from .box import Box
 from .propagation import SpikeBound, input_signal, propagate, readout_row
 from .rounding import Rounding
-from .signals import AffineSignal, InputSignal, Signal
+from .signals import AffineSignal, InputSignal, Signal, SumSignal
 from .train_graph import GraphTrains
 from .train_table import TableTrains
 from .trains import window_spikes
@@ -63,11 +62,19 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """A chain from an earlier signal: the input for `source` 0, the spikes of stage i, from 1, for i."""
+
+    source: int
+    chain: Chain
+
+
+@dataclass(frozen=True)
 class Stage:
-    """One spiking layer with the chain in front of it.
+    """One spiking layer with the chains in front of it.
 
     Attributes:
-        chain: the affine layers before it.
+        branches: its current is the sum of these; slack and biases that they share are the first one's.
         neuron: its dynamics.
         found: what is known of its trains.
         lower, upper: its currents, (1 or T, batch, ...).
@@ -75,12 +82,17 @@ class Stage:
             where only one train is left, since that train says where the current lies. None: no branch.
     """
 
-    chain: Chain
+    branches: tuple[Branch, ...]
     neuron: LIF
     found: TableTrains | GraphTrains
     lower: Tensor
     upper: Tensor
     split: Tensor | None = None
+
+    @property
+    def chain(self) -> Chain:
+        """Return the affine layers before it, where there is no residual sum among them."""
+        return _single(self.branches)
 
 
 @dataclass(frozen=True)
@@ -90,70 +102,105 @@ class Staged:
     Attributes:
         source: the input set.
         stages: the spiking layers, first first.
-        tail: the chain behind the last one.
+        ends: the sum of chains that the readout takes.
         row: the readout over time, (T,).
         rounding: the dtype of the run.
     """
 
     source: InputSignal
     stages: tuple[Stage, ...]
-    tail: Chain
+    ends: tuple[Branch, ...]
     row: Tensor
     rounding: Rounding
 
+    @property
+    def tail(self) -> Chain:
+        """Return the chain behind the last stage, where there is no residual sum behind it."""
+        return _single(self.ends)
 
-def staged(network: SpikingNetwork, inputs: Box, spikes: SpikeBound = window_spikes) -> Staged | None:
-    """Return the network in stages, or None where it is no plain sequence of layers with a neuron.
+    @property
+    def sequential(self) -> bool:
+        """Return whether each stage reads the one before it, and nothing else."""
+        readers = [*(stage.branches for stage in self.stages), self.ends]
+        return all(len(branches) == 1 and branches[0].source == index for index, branches in enumerate(readers))
+
+
+def staged(
+    network: SpikingNetwork, inputs: Box, spikes: SpikeBound = window_spikes, sums: bool = False
+) -> Staged | None:
+    """Return the network in stages, or None where it has no neuron or is no plain sequence of layers.
 
     Args:
         network: the network.
         inputs: the input set of each row of the batch.
         spikes: what finds the trains of each layer, first layer first.
+        sums: whether residual sums are welcome.
     """
-    if any(isinstance(layer, Residual) for layer in network.layers):
+    if not sums and any(isinstance(layer, Residual) for layer in network.layers):
         return None
     rounding, source = Rounding(network.dtype), input_signal(network, inputs)
     recorded: list[Stage] = []
+    signals: list[Signal] = [source]
 
     def record(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
         found = spikes(current, neuron, rounding)
         assert isinstance(found, TableTrains | GraphTrains)
         box = current.steps()
-        recorded.append(Stage(_chain(current), neuron, found, box.lower, box.upper))
+        recorded.append(Stage(_branches(current, signals), neuron, found, box.lower, box.upper))
+        signals.append(found)
         return found
 
     layers = network.layers[:-1] if network.readout == "potential" else network.layers
     last = propagate(layers, source, record, rounding)
     if not recorded:
         return None
-    return Staged(source, tuple(recorded), _chain(last), readout_row(network, inputs.lower)[0], rounding)
+    ends = _branches(last, signals)
+    return Staged(source, tuple(recorded), ends, readout_row(network, inputs.lower)[0], rounding)
 
 
 def priceable(stage: Stage) -> bool:
-    """Return whether prices reach a layer: behind a table always, behind a graph with a hard reset and a decay
-    that is not so small that λ^{−(T−1)} passes `STEEPEST`."""
-    dynamics = stage.neuron.dynamics
+    """Return whether prices reach a layer: behind a table always, behind a graph unless its decay is so small that
+    λ^{−(T−1)} passes `STEEPEST`."""
     if isinstance(stage.found, TableTrains):
         return True
-    steps = stage.found.num_steps
-    return dynamics.reset == "zero" and dynamics.decay ** (steps - 1) * STEEPEST >= 1.0
+    return stage.neuron.dynamics.decay ** (stage.found.num_steps - 1) * STEEPEST >= 1.0
 
 
-def _chain(signal: Signal) -> Chain:
-    """Collect the affine layers that end in `signal`."""
-    parts: list[AffineSignal] = []
-    while isinstance(signal, AffineSignal):
-        parts.append(signal)
-        signal = signal.source
-    parts.reverse()
-    shapes = tuple(part.source.magnitude().shape[1:] for part in parts)
-    return Chain(tuple(part.map for part in parts), shapes, _slack(parts, signal))
+def _single(branches: tuple[Branch, ...]) -> Chain:
+    (branch,) = branches
+    return branch.chain
 
 
-def _slack(parts: Sequence[AffineSignal], source: Signal) -> Tensor:
-    """Add up each layer's own rounding and what it makes of the rounding before it."""
-    slack = torch.zeros_like(source.magnitude())
-    for part in parts:
-        own = part.map.slack(part.source.magnitude(), part.rounding, 4 * part.num_steps + 8)
-        slack = part.map.absolute(slack) + own
-    return slack
+def _branches(signal: Signal, sources: list[Signal]) -> tuple[Branch, ...]:
+    """Return the chains from `sources` whose sum is `signal`."""
+    found, slack = _paths(signal, sources)
+    (source, first), *others = found
+    rest = (Branch(index, replace(chain, slack=torch.zeros_like(slack))) for index, chain in others)
+    return (Branch(source, replace(first, slack=slack)), *rest)
+
+
+def _paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[int, Chain]], Tensor]:
+    """Return the chains, and how far the run may be from their sum.
+
+    Each affine layer adds its own rounding to what it makes of the rounding before it, and its bias once.
+    """
+    for index, source in enumerate(sources):
+        if signal is source:
+            slack = torch.zeros_like(signal.magnitude())
+            return [(index, Chain((), (), slack))], slack
+    if isinstance(signal, SumSignal):
+        first, one = _paths(signal.first, sources)
+        second, other = _paths(signal.second, sources)
+        own = signal.magnitude() * signal.rounding.gamma(4 * signal.num_steps + 8)
+        return first + second, one + other + own
+    assert isinstance(signal, AffineSignal)
+    found, slack = _paths(signal.source, sources)
+    shape = signal.source.magnitude().shape[1:]
+    unbiased = replace(signal.map, bias=torch.zeros_like(signal.map.bias))
+    maps = [signal.map] + [unbiased] * (len(found) - 1)
+    longer = [
+        (index, replace(chain, maps=(*chain.maps, layer), shapes=(*chain.shapes, shape)))
+        for (index, chain), layer in zip(found, maps, strict=True)
+    ]
+    own = signal.map.slack(signal.source.magnitude(), signal.rounding, 4 * signal.num_steps + 8)
+    return longer, signal.map.absolute(slack) + own

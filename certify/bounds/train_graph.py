@@ -39,6 +39,7 @@ class GraphTrains(Signal):
         drives: the currents that the graph was built from.
         reach: reach[t−1] holds the potentials at step t since the last spike at τ < t, before they are cut by θ:
             low and high, each (t, batch, ...).
+        starts: starts[τ] holds the potentials that are left after a spike at τ, low and high; None where 0 is.
     """
 
     edges: tuple[Tensor, ...]
@@ -46,6 +47,7 @@ class GraphTrains(Signal):
     box: Box
     drives: Drive
     reach: tuple[tuple[Tensor, Tensor], ...]
+    starts: tuple[tuple[Tensor, Tensor], ...] | None = None
     constant: bool = False
 
     @property
@@ -86,15 +88,17 @@ def graph_trains(current: Signal, neuron: LIF, rounding: Rounding, windows: bool
         lower, upper = window_drive(current, neuron, drives.slack)
         memory, drives = _Memory(lower, upper), _within_windows(drives, lower, upper)
     states = _States.start(drives)
-    edges, certain, possible, reach = [], [], [], []
+    edges, certain, possible, reach, starts = [], [], [], [], [(states.low[0].clone(), states.high[0].clone())]
     for t in range(len(drives.lower)):
         edge = states.advance(t, drives, neuron.dynamics, memory)
         edges.append(edge)
         reach.append(states.reached)
+        starts.append((states.low[t + 1].clone(), states.high[t + 1].clone()))
         possible.append(states.alive[t + 1].clone())
         certain.append(~states.alive[: t + 1].any(0))
     box = Box(torch.stack(certain).double(), torch.stack(possible).double())
-    return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach))
+    known = None if neuron.dynamics.reset == "zero" else tuple(starts)
+    return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach), known)
 
 
 def _within_windows(drives: Drive, lower: Tensor, upper: Tensor) -> Drive:

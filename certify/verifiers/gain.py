@@ -61,6 +61,7 @@ def _class_margins(
     coefficients = -torch.eye(classes, dtype=torch.float64, device=inputs.device).repeat(batch, 1)
     coefficients.scatter_add_(1, labels[samples, None], torch.ones_like(coefficients[:, :1]))
     costs, constant = PricedProblem(stages, Specifications(samples, coefficients), ()).readout()
+    costs = costs.of(len(stages.stages))
     reference = (costs * rows.reference[:, samples]).flatten(2).sum((0, 2)) + constant
     lost = worst_sum(rows.lost(costs, samples), rows.distance[samples], budget[samples])
     size = costs.abs().flatten(2).sum((0, 2)) + constant.abs()

@@ -23,8 +23,7 @@ class Linear(MarginVerifier):
     """Bounds each open margin by prices; never below "trains", since prices of 0 are its bound.
 
     What prices nearly prove is looked at again on the inputs where the margin would not be positive.
-    Where prices do not apply (a residual sum, a subtracting reset behind the first layer, a decay near 0 there)
-    the bound is that of "trains".
+    A layer that prices do not reach (behind the first one with a decay near 0) keeps a price of 0.
 
     Args:
         search: how long and how fast to climb.
@@ -103,6 +102,6 @@ class Linear(MarginVerifier):
 
 
 def _priced_stages(network: SpikingNetwork, inputs: Box) -> Staged | None:
-    """Return the network in stages, or None where prices do not reach one of them."""
-    stages = staged(network, inputs)
-    return stages if stages is not None and all(map(priceable, stages.stages)) else None
+    """Return the network in stages, or None where prices reach none of them."""
+    stages = staged(network, inputs, sums=True)
+    return stages if stages is not None and any(map(priceable, stages.stages)) else None

@@ -6,16 +6,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from spikecert.certify import LInf
+from spikecert.certify import L2, LInf
 from spikecert.certify.bounds import price_search
+from spikecert.certify.bounds.membrane import window_rows
+from spikecert.certify.bounds.narrowing import applies
 from spikecert.certify.bounds.price_search import PriceSearch
+from spikecert.certify.bounds.price_windows import WindowSearch
 from spikecert.certify.bounds.prices import PricedProblem, Specifications
 from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.stages import priceable, staged
+from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Linear
-from spikecert.models import LIF, SpikingNetwork, mlp
-from support.networks import Case, cases
+from spikecert.models import LIF, Residual, SpikingNetwork, mlp
+from support.networks import Case, cases, points
 
 
 def network(sizes: tuple[int, ...] = (6, 12, 8, 3)) -> SpikingNetwork:
@@ -111,9 +116,108 @@ def test_the_time_being_up_leaves_what_is_proven_so_far():
     assert bool((bounds[1] > bounds[0] + 1e-3).any())
 
 
-def test_a_subtracting_reset_behind_the_first_layer_leaves_the_bound_of_the_trains():
+@pytest.mark.parametrize("reset", ["subtract", "none"])
+def test_prices_reach_layers_whose_potential_outlasts_a_spike(reset: str):
     torch.manual_seed(3)
-    net = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9, threshold=0.3, reset="subtract")).eval()
+    net = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9, threshold=0.3, reset=reset)).eval()
     inputs, labels = samples(net)
-    linear = Linear().margins(net, inputs, labels, LInf(0.05))
-    assert bool((linear == TRAINS.margins(net, inputs, labels, LInf(0.05))).all())
+    linear = Linear(narrowing=None).margins(net, inputs, labels, LInf(0.15))
+    trains = TRAINS.margins(net, inputs, labels, LInf(0.15))
+    assert bool((linear >= trains).all())
+    assert bool((linear > trains + 1e-3).any())
+
+
+def test_a_layer_that_prices_do_not_reach_leaves_the_others_theirs():
+    torch.manual_seed(3)
+    neurons = [LIF(decay=decay, threshold=0.3) for decay in (0.9, 0.0, 0.9)]
+    layers = [nn.Linear(6, 12), neurons[0], nn.Linear(12, 8), neurons[1], nn.Linear(8, 8), neurons[2]]
+    net = SpikingNetwork(*layers, nn.Linear(8, 3), num_steps=5).eval()
+    inputs, labels = samples(net)
+    linear = Linear().margins(net, inputs, labels, LInf(0.1))
+    trains = TRAINS.margins(net, inputs, labels, LInf(0.1))
+    assert bool((linear >= trains).all())
+    assert bool((linear > trains + 1e-3).any())
+
+
+def residual_network(seed: int) -> SpikingNetwork:
+    """Return a network whose second layer adds the spikes of the first, and whose readout adds the input."""
+    torch.manual_seed(seed)
+    neurons = [LIF(decay=0.9, threshold=0.3) for _ in range(3)]
+    inner = Residual([neurons[0], nn.Linear(8, 8)], [nn.Linear(8, 8)])
+    layers = [nn.Linear(6, 8), neurons[1], inner, neurons[2], nn.Linear(8, 6)]
+    return SpikingNetwork(Residual(layers), nn.Linear(6, 3), num_steps=4).eval()
+
+
+@pytest.mark.parametrize("threat", [LInf(0.05), L2(0.1)], ids=lambda t: t.norm)
+def test_prices_pull_back_through_residual_sums(threat: LInf | L2):
+    generator, gained = torch.Generator().manual_seed(0), 0
+    for seed in range(6):
+        net = residual_network(seed)
+        inputs, labels = samples(net)
+        stages = staged(net, threat.enclosure(inputs), sums=True)
+        assert stages is not None
+        assert not stages.sequential
+        classes = specifications(labels, 3)
+        problem = PricedProblem.of(stages, classes)
+        prices = [torch.randn(layer.start().shape, generator=generator).double() * 0.1 for layer in problem.layers]
+        bound = problem.evaluate(prices).bound.view(-1, 3)
+        trains = TRAINS.margins(net, inputs, labels, threat)
+        linear = Linear().margins(net, inputs, labels, threat)
+        assert bool((linear >= trains).all())
+        gained += int((linear > trains + 1e-3).sum())
+        for _ in range(40):
+            with torch.no_grad():
+                logits = net(threat.sample(inputs, generator)).double()
+            assert bool((logits.gather(1, labels[:, None]) - logits >= bound - 1e-12).all())
+            assert bool((margins(logits, labels) >= linear).all())
+    assert gained > 6
+
+
+def currents_of(net: SpikingNetwork, inputs: torch.Tensor, layer: int) -> torch.Tensor:
+    """Return the currents of a spiking layer, (T, batch, neurons), as the network runs, in float64."""
+    with torch.no_grad():
+        return net.trace(inputs).currents[layer].double()
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=cases(most_layers=3, most_steps=4), level=st.sampled_from([0.0, 0.3, 1.0]), seed=st.integers(0, 2**31))
+def test_narrowed_windows_hold_wherever_the_margin_is_below_the_level(case: Case, level: float, seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    stages = staged(case.network, LInf(case.epsilon).enclosure(case.inputs))
+    if stages is None or len(stages.stages) < 2 or not applies(stages):
+        return
+    classes = case.network(case.inputs).shape[1]
+    asked = specifications(case.labels, classes)
+    problem = PricedProblem.of(stages, asked)
+    start = [torch.randn(layer.start().shape, generator=generator).double() * 0.1 for layer in problem.layers]
+    windows = WindowSearch().run(problem, problem.evaluate(start), level)
+    neuron, steps = stages.stages[1].neuron, case.network.num_steps
+    rows, _ = window_rows(steps, neuron)
+    for candidate in points(case, 24, generator):
+        logits = case.network(candidate).double().detach()
+        below = (logits.gather(1, case.labels[:, None]) - logits).flatten() <= level
+        current = currents_of(case.network, candidate, 1)[:, asked.samples]
+        found = torch.tensordot(rows, current, 1)
+        slack = 1e-5 * (1 + found.abs())
+        assert bool(((found >= windows.lower - slack) & (found <= windows.upper + slack))[:, below].all())
+
+
+def test_narrowing_proves_samples_that_prices_alone_do_not():
+    proven, open_ = 0, 0
+    for seed in range(6):
+        torch.manual_seed(seed)
+        net = mlp((6, 16, 12, 3), num_steps=4, neuron=LIF(decay=0.9, threshold=0.3)).eval()
+        inputs = torch.rand(30, 6, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            labels = net(inputs).argmax(1)
+        alone = Linear(narrowing=None).margins(net, inputs, labels, LInf(0.03))
+        narrowed = Linear().margins(net, inputs, labels, LInf(0.03))
+        assert bool((narrowed >= alone).all())
+        proven += int(((narrowed > 0) & (alone <= 0)).sum())
+        open_ += int((alone <= 0).sum())
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(200):
+            with torch.no_grad():
+                logits = net(LInf(0.03).sample(inputs, generator)).double()
+            assert bool((margins(logits, labels) >= narrowed).all())
+    assert 0 < proven < open_
