@@ -1,0 +1,20 @@
+"""File formats of other programs: VNN-LIB properties, and the verification competition's results."""
+
+from .deciding import PropertyVerdict, verify_property
+from .properties import Case, Constraint, Property
+from .results import competition_result, read_counterexample
+from .vnnlib import read_vnnlib
+from .writing import robustness, write_vnnlib
+
+__all__ = [
+    "Case",
+    "Constraint",
+    "Property",
+    "PropertyVerdict",
+    "competition_result",
+    "read_counterexample",
+    "read_vnnlib",
+    "robustness",
+    "verify_property",
+    "write_vnnlib",
+]

@@ -1,0 +1,264 @@
+"""Decide a property of a network: by the verifiers, case by case, and by an input that violates it when run."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+
+from ..certify.attacks import check_attacked
+from ..certify.bounds.propagation import LogitBounds
+from ..certify.replay import evaluating
+from ..certify.verification import bounds, verify
+from ..certify.verifiers import VERIFIERS, Verifier
+from ..models.networks import SpikingNetwork
+from ..models.validation import check_choice
+from .input_box import InputBox
+from .properties import Case, Constraint, Property
+from .question import QuestionError, combined, questioned, robust_label
+
+STATUSES = ("holds", "violated", "timeout", "unknown")
+MOST_PIECES = 64
+"""Into how many boxes a case with conjunctions is cut, at most."""
+SAMPLES = 64
+"""Random inputs that each of these boxes is tried with."""
+
+
+@dataclass(frozen=True)
+class PropertyVerdict:
+    """What is known of a property.
+
+    Attributes:
+        status: "holds" (no input violates it, proven), "violated" (`counterexample` does, when run alone),
+            "timeout" or "unknown".
+        counterexample, outputs: X with the shape of one sample, and the network's Y there, (classes,); or None.
+        verifier: what decided.
+        seconds: the time spent.
+        reason: one sentence.
+
+    Raises:
+        ValueError: for another status, or "violated" without its counterexample.
+    """
+
+    status: str
+    counterexample: Tensor | None
+    outputs: Tensor | None
+    verifier: str
+    seconds: float
+    reason: str
+
+    def __post_init__(self) -> None:
+        check_choice("status", self.status, STATUSES)
+        if (self.status == "violated") != (self.counterexample is not None and self.outputs is not None):
+            raise ValueError(f"counterexample: expected with its outputs if violated, got status {self.status!r}")
+
+
+def verify_property(
+    network: SpikingNetwork,
+    prop: Property,
+    verifier: str | Verifier = "auto",
+    timeout: float | None = None,
+    *,
+    seed: int = 0,
+) -> PropertyVerdict:
+    """Decide whether any input in the property's boxes has unsafe outputs.
+
+    "holds" is proven for every real input of the boxes and for the run in the network's own dtype; strict
+    constraints are proven in their closed form. "violated" comes with an input of the network's dtype, inside of
+    the box exactly (or, where no number of that dtype lies between two ends, the nearest), whose outputs, run
+    alone, meet the constraints in exact arithmetic.
+
+    Args:
+        network: taken in evaluation mode.
+        prop: with as many inputs and outputs as the network.
+        verifier: as in `certify.verify`.
+        timeout: seconds in all, or None.
+        seed: for attacks and samples.
+
+    Raises:
+        TypeError, ValueError: for arguments that don't fit, one line each.
+    """
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout: got {timeout!r}, expected a positive number of seconds or None")
+    if isinstance(verifier, str):
+        check_choice("verifier", verifier, VERIFIERS)
+    run = _Run(network, prop, verifier, _input_shape(network, prop), seed, timeout)
+    with evaluating(network):
+        for case in prop.cases:
+            run.check(case)
+        undecided = [reason for case in prop.cases if (reason := run.decide(case)) is not None]
+    return run.verdict(undecided)
+
+
+def _input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
+    """Return the shape of one sample with as many numbers as the property has inputs.
+
+    The declared shape counts, without axes of length 1 in front; flat inputs take the first layer's shape.
+    """
+    first = network.layers[0]
+    if isinstance(first, nn.Linear):
+        features: tuple[int, ...] = (first.in_features,)
+    else:
+        declared = prop.input_shape
+        features = declared[-3:] if len(declared) >= 3 else _square(first, prop, network)
+    shape = (network.num_steps, *features) if network.timed else features
+    size = torch.Size(shape).numel()
+    if size != prop.num_inputs:
+        raise ValueError(f"prop: got {prop.num_inputs} inputs, expected the network's {size}")
+    return shape
+
+
+def _square(first: nn.Module, prop: Property, network: SpikingNetwork) -> tuple[int, ...]:
+    """Return (channels, side, side) for a convolution, else the flat shape."""
+    each = prop.num_inputs // (network.num_steps if network.timed else 1)
+    channels = getattr(first, "in_channels", 0)
+    if not channels:
+        return (each,)
+    side = round((each / channels) ** 0.5)
+    return (channels, side, side)
+
+
+@dataclass
+class _Run:
+    network: SpikingNetwork
+    prop: Property
+    verifier: str | Verifier
+    shape: tuple[int, ...]
+    seed: int
+    timeout: float | None
+
+    def __post_init__(self) -> None:
+        self.started = time.perf_counter()
+        self.found: tuple[Tensor, Tensor] | None = None
+        self.deciding = self.verifier if isinstance(self.verifier, str) else self.verifier.name
+
+    @property
+    def left(self) -> float | None:
+        """Return the seconds that are left, or None for no limit."""
+        return None if self.timeout is None else self.timeout - (time.perf_counter() - self.started)
+
+    @property
+    def late(self) -> bool:
+        """Return whether the time is up."""
+        return self.left is not None and self.left <= 0
+
+    def verdict(self, undecided: list[str]) -> PropertyVerdict:
+        """Sum up."""
+        seconds = time.perf_counter() - self.started
+        if self.found is not None:
+            reason = "an input of the box has unsafe outputs when run"
+            return PropertyVerdict("violated", *self.found, self.deciding, seconds, reason)
+        if undecided:
+            status = "timeout" if self.late else "unknown"
+            return PropertyVerdict(status, None, None, self.deciding, seconds, undecided[0])
+        return PropertyVerdict("holds", None, None, self.deciding, seconds, "no input of the boxes is unsafe")
+
+    def check(self, case: Case) -> None:
+        """Raise unless the case fits the network."""
+        box = self._box(case)
+        sample = self._sample(box)
+        check_attacked(self.network, sample, torch.zeros(1, dtype=torch.long, device=sample.device), box)
+        with torch.no_grad():
+            classes = self.network(sample).shape[1]
+        if classes != self.prop.num_outputs:
+            raise ValueError(f"prop: got {self.prop.num_outputs} outputs, expected the network's {classes}")
+
+    def decide(self, case: Case) -> str | None:
+        """Refute every unsafe output on a case's box, cut where conjunctions need it; return why not, or None."""
+        pieces, cuts, reason = deque([case]), 1, None
+        while pieces and self.found is None:
+            if self.late:
+                return "the time was up"
+            piece = pieces.popleft()
+            open_reason = self._piece(piece)
+            if open_reason is None:
+                continue
+            halves = _halves(piece) if _joint(piece) and cuts < MOST_PIECES else None
+            if halves is None:
+                reason = reason or open_reason
+            else:
+                pieces.extend(halves)
+                cuts += 1
+        return reason
+
+    def _piece(self, case: Case) -> str | None:
+        """Ask the verifier about one constraint for each conjunction: if none is ever met, the box is safe."""
+        box = self._box(case)
+        sample = self._sample(box)
+        if self._try(case, sample) or (_joint(case) and self._try_random(case, box, sample)):
+            return None
+        if not case.unsafe:
+            return None
+        if not all(case.unsafe):
+            return "every input of the box is unsafe, and none was found that replays"
+        try:
+            question, label = self._question(case, sample, box)
+        except (QuestionError, OverflowError) as error:
+            return str(error)
+        labels = torch.tensor([label], device=sample.device)
+        left = None if self.left is None else max(self.left, 1e-3)
+        (found,) = verify(question, sample, labels, box, self.verifier, left, seed=self.seed)
+        self.deciding = found.verifier
+        if found.counterexample is not None and self._try(case, found.counterexample[None]):
+            return None
+        if found.status == "falsified":
+            return "a constraint was met, but not together with the others of its conjunction, or by rounding only"
+        return None if found.status == "verified" else found.reason
+
+    def _question(self, case: Case, sample: Tensor, box: InputBox) -> tuple[SpikingNetwork, int]:
+        """Return a network and a label that wins on the whole box only if the box is safe."""
+        if not _joint(case):
+            label = robust_label([part[0] for part in case.unsafe], self.prop.num_outputs)
+            if label is not None:
+                return self.network, label
+        known = bounds(self.network, sample, box)
+        chosen = [
+            max((*part, combined(part)), key=lambda constraint: _least(constraint, known)) for part in case.unsafe
+        ]
+        return questioned(self.network, chosen, known), 0
+
+    def _try(self, case: Case, candidates: Tensor) -> bool:
+        """Run inputs one by one; keep the first whose outputs are unsafe."""
+        for candidate in candidates:
+            with torch.no_grad():
+                outputs = self.network(candidate[None])[0]
+            if case.unsafe_at([Fraction(value) for value in outputs.tolist()]):
+                self.found = (candidate.clone(), outputs)
+                return True
+        return False
+
+    def _try_random(self, case: Case, box: InputBox, sample: Tensor) -> bool:
+        generator = torch.Generator().manual_seed(self.seed)
+        return self._try(case, box.sample(sample.expand(SAMPLES, *sample.shape[1:]), generator))
+
+    def _box(self, case: Case) -> InputBox:
+        return InputBox(case.lower, case.upper, self.shape)
+
+    def _sample(self, box: InputBox) -> Tensor:
+        return box.middle(self.network.dtype)[None].to(self.network.device)
+
+
+def _joint(case: Case) -> bool:
+    """Return whether some unsafe outputs need several constraints at once."""
+    return any(len(part) > 1 for part in case.unsafe)
+
+
+def _least(constraint: Constraint, known: LogitBounds) -> float:
+    """Return about how far the constraint is from being met, by bounds of single logits."""
+    lower, upper = known.lower[0].tolist(), known.upper[0].tolist()
+    terms = [float(factor) * (lower if factor > 0 else upper)[j] for j, factor in constraint.coefficients]
+    return sum(terms) - float(constraint.bound)
+
+
+def _halves(case: Case) -> tuple[Case, Case] | None:
+    """Cut a case's box across its greatest width; None if it has none."""
+    widths = [high - low for low, high in zip(case.lower, case.upper, strict=True)]
+    place = max(range(len(widths)), key=widths.__getitem__)
+    if widths[place] <= Fraction(1, 10**9):
+        return None
+    middle = case.lower[place] + widths[place] / 2
+    upper = (*case.upper[:place], middle, *case.upper[place + 1 :])
+    lower = (*case.lower[:place], middle, *case.lower[place + 1 :])
+    return replace(case, upper=upper), replace(case, lower=lower)

@@ -1,0 +1,102 @@
+"""What a property says: boxes of inputs, and which outputs are unsafe there. All numbers are exact fractions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Σ_j coefficient_j·Y_j ≤ bound, or < if strict.
+
+    Args:
+        coefficients: pairs (j, coefficient), by rising j, none of them 0.
+        bound: the right-hand side.
+        strict: whether equality is excluded.
+
+    >>> Constraint(((0, Fraction(1)), (1, Fraction(-1))), Fraction(0)).holds([Fraction(1), Fraction(1)])
+    True
+    """
+
+    coefficients: tuple[tuple[int, Fraction], ...]
+    bound: Fraction
+    strict: bool = False
+
+    def holds(self, outputs: Sequence[Fraction]) -> bool:
+        """Return whether outputs meet the constraint, in exact arithmetic."""
+        value = sum((factor * outputs[j] for j, factor in self.coefficients), Fraction(0))
+        return value < self.bound or (value == self.bound and not self.strict)
+
+
+Conjunction = tuple[Constraint, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One box of inputs, and the outputs that are unsafe on it.
+
+    Args:
+        lower, upper: ends of each X_i, lower ≤ upper.
+        unsafe: a disjunction of conjunctions; an empty conjunction is always true.
+    """
+
+    lower: tuple[Fraction, ...]
+    upper: tuple[Fraction, ...]
+    unsafe: tuple[Conjunction, ...]
+
+    def violated(self, inputs: Sequence[Fraction], outputs: Sequence[Fraction]) -> bool:
+        """Return whether these inputs lie in the box and these outputs are unsafe."""
+        ends = zip(self.lower, inputs, self.upper, strict=True)
+        return all(low <= x <= high for low, x, high in ends) and self.unsafe_at(outputs)
+
+    def unsafe_at(self, outputs: Sequence[Fraction]) -> bool:
+        """Return whether these outputs are unsafe."""
+        return any(all(constraint.holds(outputs) for constraint in part) for part in self.unsafe)
+
+
+@dataclass(frozen=True)
+class Property:
+    """A question to a network: is there an input in a case's box whose outputs are unsafe?
+
+    Such an input **violates** the property; without any, it **holds**.
+
+    Args:
+        input_shape, output_shape: as declared; of one axis in VNN-LIB 1.0.
+        cases: boxes with their unsafe outputs. None: nothing can violate it.
+
+    Raises:
+        ValueError: for ends or indices that do not fit the shapes.
+    """
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    cases: tuple[Case, ...]
+
+    def __post_init__(self) -> None:
+        for case in self.cases:
+            if not len(case.lower) == len(case.upper) == self.num_inputs:
+                raise ValueError(f"cases: got {len(case.lower)} ends, expected {self.num_inputs}")
+            for constraint in (constraint for part in case.unsafe for constraint in part):
+                if any(not 0 <= j < self.num_outputs for j, _ in constraint.coefficients):
+                    raise ValueError(f"cases: got an output beyond the declared {self.num_outputs}")
+
+    @property
+    def num_inputs(self) -> int:
+        """Return how many inputs there are."""
+        return _product(self.input_shape)
+
+    @property
+    def num_outputs(self) -> int:
+        """Return how many outputs there are."""
+        return _product(self.output_shape)
+
+    def violated(self, inputs: Sequence[Fraction], outputs: Sequence[Fraction]) -> bool:
+        """Return whether an input with these outputs violates the property, in exact arithmetic."""
+        return any(case.violated(inputs, outputs) for case in self.cases)
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    size = 1
+    for axis in shape:
+        size *= axis
+    return size

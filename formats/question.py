@@ -1,0 +1,98 @@
+"""Unsafe outputs as a class that wins: linear constraints behind a network, so that every verifier can be asked.
+
+With constraints c_i·Y ≤ b_i, put a linear layer behind the logits whose outputs are 0, b_1 − c_1·Y, b_2 − c_2·Y, …
+Output 0 is greater than all others iff no constraint is met: a tie meets one. So 'label 0 is verified' says that
+none of them is ever met. The layer's numbers must be of the network's dtype: where one is rounded, its bound is
+raised by what that can change, Σ|c − ĉ|·max|Y| over the box, and never lowered.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+
+from ..certify.bounds.propagation import LogitBounds
+from ..models.networks import SpikingNetwork
+from .properties import Constraint
+
+
+class QuestionError(ValueError):
+    """Constraints can't be put behind a network, for a reason of one line."""
+
+
+def questioned(network: SpikingNetwork, constraints: Sequence[Constraint], known: LogitBounds) -> SpikingNetwork:
+    """Return `network` with the constraints as its outputs, behind output 0 which is 0.
+
+    Args:
+        network: with readout "mean" or "spikes".
+        constraints: at least one.
+        known: bounds of the network's logits over the inputs in question, of a batch of one.
+
+    Raises:
+        QuestionError: for readout "potential", or numbers beyond the dtype.
+    """
+    if network.readout == "potential":
+        raise QuestionError('readout: got "potential", expected "mean" or "spikes" for constraints of this form')
+    sizes = known.lower.abs().maximum(known.upper.abs())[0]
+    if not bool(sizes.isfinite().all()):
+        raise QuestionError("network: its logits have no finite bounds over the box")
+    last = _layer(network, constraints, list(map(Fraction, sizes.tolist())))
+    draws = network.draws if network.encoding == "rate" else None
+    layers = (*network.layers, last)
+    return SpikingNetwork(*layers, num_steps=network.num_steps, encoding=network.encoding, draws=draws).eval()
+
+
+def _layer(network: SpikingNetwork, constraints: Sequence[Constraint], sizes: list[Fraction]) -> nn.Linear:
+    weight = torch.zeros(len(constraints) + 1, len(sizes), dtype=network.dtype)
+    bias = torch.zeros(len(constraints) + 1, dtype=network.dtype)
+    for row, constraint in enumerate(constraints, start=1):
+        raised = constraint.bound
+        for output, factor in constraint.coefficients:
+            weight[row, output] = float(-factor)
+            raised += abs(Fraction(float(weight[row, output])) + factor) * sizes[output]
+        bias[row] = _raised(raised, network.dtype)
+    if not bool(weight.isfinite().all() and bias.isfinite().all()):
+        raise QuestionError(f"property: got a number beyond {network.dtype}")
+    layer = nn.Linear(len(sizes), len(constraints) + 1, dtype=network.dtype, device=network.device)
+    layer.weight.data.copy_(weight)
+    layer.bias.data.copy_(bias)
+    return layer
+
+
+def _raised(value: Fraction, dtype: torch.dtype) -> Tensor:
+    """Return a number of the dtype that is at least `value`."""
+    near = torch.tensor(float(value), dtype=dtype)
+    if bool(near.isfinite()) and Fraction(float(near)) < value:
+        near = torch.nextafter(near, near.new_tensor(math.inf))
+    return near
+
+
+def combined(part: Sequence[Constraint]) -> Constraint:
+    """Return the sum of a conjunction's constraints, which holds wherever they all do."""
+    total: dict[int, Fraction] = {}
+    for output, factor in (pair for constraint in part for pair in constraint.coefficients):
+        total[output] = total.get(output, Fraction(0)) + factor
+    coefficients = tuple(sorted((output, factor) for output, factor in total.items() if factor))
+    bound = sum((constraint.bound for constraint in part), Fraction(0))
+    return Constraint(coefficients, bound, any(constraint.strict for constraint in part))
+
+
+def robust_label(constraints: Sequence[Constraint], classes: int) -> int | None:
+    """Return the label y if the constraints are exactly Y_y ≤ Y_k for every k ≠ y, up to scale; None otherwise."""
+    pairs = {_pair(constraint) for constraint in constraints}
+    labels = {pair[0] for pair in pairs if pair is not None}
+    if None in pairs or len(labels) != 1:
+        return None
+    (label,) = labels
+    others = {pair[1] for pair in pairs if pair is not None}
+    return label if others == set(range(classes)) - {label} else None
+
+
+def _pair(constraint: Constraint) -> tuple[int, int] | None:
+    """Return (y, k) for a constraint that says Y_y ≤ Y_k."""
+    if constraint.bound != 0 or len(constraint.coefficients) != 2:
+        return None
+    (lesser, one), (greater, other) = sorted(constraint.coefficients, key=lambda pair: -pair[1])
+    return (lesser, greater) if one + other == 0 else None

@@ -1,0 +1,272 @@
+"""Properties of real networks: what holds is proven, what is violated replays, and ties count."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from spikecert.certify import PixelBox, verify
+from spikecert.certify.verifiers import Milp
+from spikecert.formats import (
+    Case,
+    Constraint,
+    Property,
+    PropertyVerdict,
+    competition_result,
+    read_counterexample,
+    read_vnnlib,
+    robustness,
+    verify_property,
+    write_vnnlib,
+)
+from spikecert.formats.input_box import InputBox
+from spikecert.models import LIF, SpikingNetwork, mlp
+from support.networks import Case as NetworkCase
+from support.networks import cases
+
+from .conftest import small
+
+
+def fractions(values: Tensor) -> tuple[Fraction, ...]:
+    return tuple(map(Fraction, values.flatten().tolist()))
+
+
+Unsafe = tuple[tuple[Constraint, ...], ...]
+
+
+def asking(network: SpikingNetwork, low: Tensor, high: Tensor, unsafe: Unsafe) -> Property:
+    with torch.no_grad():
+        classes = network(low[None]).shape[1]
+    return Property(tuple(low.shape), (classes,), (Case(fractions(low), fractions(high), unsafe),))
+
+
+def at_most(bound: float, **coefficients: float) -> Constraint:
+    """Return Σ coefficient·Y_j ≤ bound, with outputs named Y0, Y1, …"""
+    pairs = sorted((int(name[1:]), Fraction(factor)) for name, factor in coefficients.items())
+    return Constraint(tuple(pairs), Fraction(bound))
+
+
+def grid(low: Tensor, high: Tensor, count: int = 40) -> Tensor:
+    share = torch.linspace(0, 1, count)
+    points = torch.cartesian_prod(*(a + (b - a) * share for a, b in zip(low, high, strict=True)))
+    return points.reshape(-1, len(low)).clamp(low, high)
+
+
+def check(network: SpikingNetwork, prop: Property, found: PropertyVerdict, points: Tensor) -> None:
+    """Hold a verdict against the outputs at points of the box."""
+    with torch.no_grad():
+        outputs = network(points)
+    met = any(prop.violated(fractions(x), fractions(y)) for x, y in zip(points, outputs, strict=True))
+    assert found.status != "holds" or not met
+    if found.status == "violated":
+        assert found.counterexample is not None
+        assert found.outputs is not None
+        with torch.no_grad():
+            assert torch.equal(network(found.counterexample[None])[0], found.outputs)
+        assert prop.violated(fractions(found.counterexample), fractions(found.outputs))
+
+
+@pytest.mark.parametrize("verifier", ["auto", "trains", "milp"])
+def test_robustness_agrees_with_verify(network: SpikingNetwork, verifier: str):
+    inputs = torch.rand(12, 2, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    words = {"verified": "holds", "falsified": "violated", "unknown": "unknown"}
+    radius = torch.tensor([0.0625, 0.03125])
+    seen = set()
+    for sample, label in zip(inputs, labels, strict=True):
+        low, high = sample - radius, sample + radius
+        found = verify_property(network, robustness(low, high, int(label), 3), verifier)
+        middle = InputBox(fractions(low), fractions(high), (2,)).middle(torch.float32)
+        (direct,) = verify(network, middle[None], label[None], PixelBox((high - low) / 2 + 1e-7), verifier)
+        assert words[direct.status] in (found.status, "unknown") or found.status == "unknown"
+        check(network, robustness(low, high, int(label), 3), found, grid(low, high))
+        seen.add(found.status)
+    assert {"holds", "violated"} <= seen or verifier == "trains"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    bound=st.sampled_from([-0.5, 0.0, 0.1, 1.0]),
+    factors=st.tuples(*[st.sampled_from([-1.0, 0.1, 0.5, 2.0])] * 3),
+    joint=st.booleans(),
+)
+def test_linear_constraints_agree_with_points(seed: int, bound: float, factors: tuple[float, ...], joint: bool):
+    network = small()
+    low = torch.rand(2, generator=torch.Generator().manual_seed(seed)) * 0.9
+    high = low + 0.05
+    one = at_most(bound, Y0=factors[0], Y1=factors[1])
+    other = at_most(-bound, Y1=factors[1], Y2=factors[2])
+    prop = asking(network, low, high, ((one, other),) if joint else ((one,), (other,)))
+    found = verify_property(network, prop, "trains")
+    check(network, prop, found, grid(low, high, 15))
+
+
+def test_conjunctions_are_decided_together(network: SpikingNetwork):
+    """Neither constraint of the pair fails on the whole box alone, and yet they never meet."""
+    low, high = torch.zeros(2), torch.ones(2)
+    points = grid(low, high)
+    with torch.no_grad():
+        outputs = network(points)
+    middle = float((outputs[:, 0].min() + outputs[:, 0].max()) / 2)
+    apart = (at_most(middle - 0.05, Y0=1.0), at_most(-middle - 0.05, Y0=-1.0))
+    prop = asking(network, low, high, (apart,))
+    assert all(any(constraint.holds(fractions(y)) for y in outputs) for constraint in apart)
+    assert verify_property(network, prop, "milp").status == "holds"
+
+
+def test_a_tie_is_a_violation_unless_strict():
+    network = mlp((1, 1, 2), 2, LIF())
+    last = network.layers[-1]
+    assert isinstance(last, torch.nn.Linear)
+    last.weight.data.zero_()
+    last.bias.data = torch.tensor([0.5, 0.5])
+    low, high = torch.zeros(1), torch.ones(1)
+    tie = Constraint(((0, Fraction(1)), (1, Fraction(-1))), Fraction(0))
+    strict = Constraint(tie.coefficients, tie.bound, strict=True)
+    assert verify_property(network, asking(network, low, high, ((tie,),))).status == "violated"
+    assert verify_property(network, asking(network, low, high, ((strict,),))).status == "unknown"
+
+
+def test_coefficients_that_float32_does_not_hold_are_never_lowered():
+    """Y_0 = 0.3 in float32 lies above 3/10, so 'Y_0 ≤ 3/10' is unsafe nowhere, though rounding makes it a tie."""
+    network = mlp((1, 1, 1), 2, LIF())
+    last = network.layers[-1]
+    assert isinstance(last, torch.nn.Linear)
+    last.weight.data.zero_()
+    last.bias.data = torch.tensor([0.3])
+    low, high = torch.zeros(1), torch.ones(1)
+    above = asking(network, low, high, ((Constraint(((0, Fraction(1)),), Fraction(3, 10)),),))
+    assert verify_property(network, above).status == "unknown"
+    third = asking(network, low, high, ((Constraint(((0, Fraction(1, 3)),), Fraction(1, 11)),),))
+    assert verify_property(network, third).status == "holds"
+    tenth = asking(network, low, high, ((Constraint(((0, Fraction(1, 3)),), Fraction(1, 9)),),))
+    assert verify_property(network, tenth).status == "violated"
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=cases(most_layers=2, most_width=4, most_steps=3))
+def test_any_network_and_encoding(case: NetworkCase):
+    sample, label = case.inputs[0], int(case.labels[0])
+    low, high = (sample - case.epsilon).clamp(0, 1), (sample + case.epsilon).clamp(0, 1)
+    with torch.no_grad():
+        classes = case.network(sample[None]).shape[1]
+    prop = robustness(low, high, label, classes)
+    found = verify_property(case.network, prop, "trains")
+    points = torch.stack([sample, low, high])
+    check(case.network, prop, found, points)
+
+
+def test_several_cases_are_all_decided(network: SpikingNetwork):
+    safe = asking(network, torch.zeros(2), torch.ones(2) * 0.1, ((at_most(-1e3, Y0=1.0),),))
+    unsafe = asking(network, torch.zeros(2), torch.ones(2) * 0.1, ((at_most(1e3, Y0=1.0),),))
+    both = Property(safe.input_shape, safe.output_shape, safe.cases + unsafe.cases)
+    assert verify_property(network, safe).status == "holds"
+    assert verify_property(network, both).status == "violated"
+    assert verify_property(network, Property((2,), (3,), ())).status == "holds"
+
+
+def test_the_time_is_kept():
+    torch.manual_seed(0)
+    network = mlp((64, 48, 48, 10), 8, LIF(decay=0.9))
+    prop = robustness(torch.full((64,), 0.1), torch.full((64,), 0.9), 0, 10)
+    with torch.no_grad():
+        label = int(network(torch.full((1, 64), 0.5)).argmax())
+    prop = robustness(torch.full((64,), 0.4), torch.full((64,), 0.6), label, 10)
+    found = verify_property(network, prop, Milp("big_m"), timeout=0.5)
+    assert found.status in ("timeout", "violated")
+    assert found.seconds < 10
+
+
+def test_a_final_potential_answers_robustness_and_says_why_not_else():
+    torch.manual_seed(0)
+    final = LIF(decay=0.9, reset="none")
+    network = SpikingNetwork(
+        torch.nn.Linear(2, 5), LIF(threshold=0.2), torch.nn.Linear(5, 3), final, num_steps=3, readout="potential"
+    )
+    low, high = torch.full((2,), 0.5), torch.full((2,), 0.5)
+    with torch.no_grad():
+        label = int(network(low[None]).argmax())
+    assert verify_property(network, robustness(low, high, label, 3)).status == "holds"
+    found = verify_property(network, asking(network, low, high, ((at_most(-99.0, Y0=1.0),),)))
+    assert found.status == "unknown"
+    assert "potential" in found.reason
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_results_replay(network: SpikingNetwork, legacy: bool):
+    prop = asking(network, torch.zeros(2), torch.ones(2), ((at_most(1e3, Y0=1.0),),))
+    text = competition_result(verify_property(network, prop), legacy)
+    assert text.splitlines()[0] == ("sat" if legacy else "violated")
+    found = read_counterexample(text)
+    assert found is not None
+    with torch.no_grad():
+        outputs = network(torch.tensor([found[0]]))
+    assert outputs[0].tolist() == found[1]
+    assert read_vnnlib(write_vnnlib(prop)).violated(tuple(map(Fraction, found[0])), tuple(map(Fraction, found[1])))
+
+
+def test_results_without_a_counterexample():
+    verdict = PropertyVerdict("holds", None, None, "trains", 0.0, "")
+    assert competition_result(verdict) == "holds\n"
+    assert competition_result(verdict, legacy=True) == "unsat\n"
+    assert read_counterexample("unsat\n") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["maybe\n", "sat\n((X_0 1)", "sat\n((X_0 a))", "sat\n((X_1 1))", "sat\nX_0", "sat\n((X_0 1 2))"]
+)
+def test_malformed_results_are_refused(text: str):
+    with pytest.raises(ValueError, match=r"^(result|text)"):
+        read_counterexample(text)
+
+
+def test_arguments_that_do_not_fit_are_refused(network: SpikingNetwork):
+    prop = robustness(torch.zeros(2), torch.ones(2), 0, 3)
+    with pytest.raises(ValueError, match=r"timeout: got -1"):
+        verify_property(network, prop, timeout=-1)
+    with pytest.raises(ValueError, match=r"verifier: got 'magic'"):
+        verify_property(network, prop, "magic")
+    with pytest.raises(ValueError, match=r"prop: got 3 inputs, expected the network's 2"):
+        verify_property(network, robustness(torch.zeros(3), torch.ones(3), 0, 3))
+    with pytest.raises(ValueError, match=r"prop: got 4 outputs, expected the network's 3"):
+        verify_property(network, robustness(torch.zeros(2), torch.ones(2), 0, 4))
+    with pytest.raises(ValueError, match="status"):
+        PropertyVerdict("proved", None, None, "", 0.0, "")
+    with pytest.raises(ValueError, match="counterexample"):
+        PropertyVerdict("violated", None, None, "", 0.0, "")
+
+
+class TestInputBox:
+    ends = st.fractions(-10, 10, max_denominator=10**9)
+
+    @settings(max_examples=200, deadline=None)
+    @given(one=ends, other=ends, dtype=st.sampled_from([torch.float32, torch.float64]))
+    def test_rounds_inward_for_candidates_and_outward_for_proofs(self, one, other, dtype):
+        low, high = min(one, other), max(one, other)
+        box = InputBox((low,), (high,), (1,))
+        sample = box.middle(dtype)[None]
+        inner, outer = box.limits(sample), box.enclosure(sample)
+        assert bool(box.contains(sample, sample).all())
+        assert Fraction(float(outer.lower)) <= low
+        assert high <= Fraction(float(outer.upper))
+        assert float(outer.lower) <= float(inner[0])
+        assert float(inner[1]) <= float(outer.upper)
+        if high - low > Fraction(1, 10**5):
+            assert low <= Fraction(float(inner[0])) <= Fraction(float(inner[1])) <= high
+
+    def test_a_box_without_floats_stands_for_the_nearest(self):
+        box = InputBox((Fraction(1, 3),), (Fraction(1, 3),), (1,))
+        middle = box.middle(torch.float32)
+        assert float(middle) == float(torch.tensor(1 / 3))
+        assert float(box.enclosure(middle[None]).upper) >= 1 / 3
+
+    def test_ends_that_do_not_fit_are_refused(self):
+        with pytest.raises(ValueError, match="shape"):
+            InputBox((Fraction(0),), (Fraction(1),), (2,))
+        with pytest.raises(ValueError, match="beyond float64"):
+            InputBox((Fraction(0),), (Fraction(10) ** 400,), (1,))
