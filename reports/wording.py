@@ -16,6 +16,7 @@ VERIFIERS = {
     "linear": "prices the currents between layers on top of the exact spike trains, with optimised multipliers",
     "gain": "weighs the distance to the threshold against proven norms: the ℓ2 route",
     "lirpa": "auto_LiRPA's linear relaxations on the unrolled network, with sound spike relaxations",
+    "milp": "hands an exact encoding to HiGHS and trusts its bound within a stated tolerance",
     "auto": "runs bounds and attacks, from cheap to expensive, until one decides",
 }
 ATTACKS = {
