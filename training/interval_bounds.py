@@ -1,13 +1,16 @@
-"""Interval bounds that training can differentiate: worst logits over a box of inputs, with surrogate gradients.
+"""Bounds that training can differentiate: worst logits over a box of inputs, with surrogate gradients.
 
 Both ends travel as one tensor (2, time, batch, ...): lower, then upper. An affine layer maps middle and radius,
 W·m + b and |W|·r. A spiking layer runs its recursion on both ends; where only the upper end fires the spike is
-open, and the reset joins the silent and the fired case as `certify/bounds/interval.py` does. The backward pass
-takes the neuron's surrogate for the derivative of each end's spike, so that at radius 0 value and gradient are
-those of the network. The arithmetic is the network's own, without rounding slack: for training, not for proofs.
+open, and the reset joins the silent and the fired case as `certify/bounds/interval.py` does. With bounds "trains"
+a hard reset behind a constant current takes its exact trains instead (F1): first spike at k, then every k steps.
+The backward pass takes the neuron's surrogate for the derivative of each spike; under "interval", value and
+gradient at radius 0 are those of the network. The arithmetic is the network's own, without rounding slack: for
+training, not for proofs.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,36 +22,94 @@ from ..models.layers import Residual
 from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
 
+BOUNDS = ("interval", "trains")
 
-def worst_logits(network: SpikingNetwork, lower: Tensor, upper: Tensor, labels: Tensor) -> Tensor:
+
+@dataclass(frozen=True)
+class Ends:
+    """Ends of a signal at each step, (2, time, batch, ...), and of its mean over time, (2, 1, batch, ...)."""
+
+    steps: Tensor
+    mean: Tensor
+
+    @staticmethod
+    def of(steps: Tensor) -> "Ends":
+        """Return the ends of steps taken as independent."""
+        return Ends(steps, steps.mean(1, keepdim=True))
+
+    def __add__(self, other: "Ends") -> "Ends":
+        return Ends(self.steps + other.steps, self.mean + other.mean)
+
+
+def worst_logits(
+    network: SpikingNetwork, lower: Tensor, upper: Tensor, labels: Tensor, bounds: str = "interval"
+) -> Tensor:
     """Return upper bounds of logit_k − logit_y over the box [lower, upper] of inputs, (batch, classes); 0 at y.
 
     Batch norm is taken as in evaluation mode. Where a Linear layer is last, its rows are subtracted before the
     bound is taken: (W_k − W_y)·x, not two logits' boxes.
+
+    Args:
+        network: of any layers.
+        lower, upper: (batch, ...).
+        labels: y, (batch,).
+        bounds: "interval" or "trains".
     """
     ends = torch.stack((lower, upper))
-    ends = ends.unsqueeze(1) if network.encoding == "direct" else ends.transpose(1, 2)
-    before = _propagate(network.layers[:-1], ends, network.num_steps)
+    ends = ends.transpose(1, 2) if network.timed else ends.unsqueeze(1)
+    before = _propagate(network.layers[:-1], Ends.of(ends), network.num_steps, bounds)
     last = network.layers[-1]
-    if isinstance(last, LIF):
-        potentials, spikes = membrane_ends(before, last, network.num_steps)
-        return _apart(spikes.mean(1) if network.readout == "spikes" else potentials[:, -1], labels)
-    mean = before.mean(1, keepdim=True)
+    if network.readout == "potential":
+        assert isinstance(last, LIF)
+        potentials, _ = membrane_ends(before.steps, last, network.num_steps)
+        return _apart(potentials[:, -1], labels)
     if isinstance(last, nn.Linear):
-        return _differences(mean.squeeze(1), last, labels)
-    return _apart(affine_ends(last, mean).squeeze(1), labels)
+        return _differences(before.mean.squeeze(1), last, labels)
+    after = _propagate(nn.ModuleList([last]), before, network.num_steps, bounds)
+    return _apart(after.mean.squeeze(1), labels)
 
 
-def _propagate(layers: nn.ModuleList, ends: Tensor, num_steps: int) -> Tensor:
+def _propagate(layers: nn.ModuleList, ends: Ends, num_steps: int, bounds: str) -> Ends:
     for layer in layers:
         if isinstance(layer, Residual):
-            branch = _propagate(layer.branch, ends, num_steps)
-            ends = branch + _propagate(layer.shortcut, ends, num_steps)
+            branch = _propagate(layer.branch, ends, num_steps, bounds)
+            ends = branch + _propagate(layer.shortcut, ends, num_steps, bounds)
         elif isinstance(layer, LIF):
-            ends = membrane_ends(ends, layer, num_steps)[1]
+            ends = _spiking(layer, ends.steps, num_steps, bounds)
         else:
-            ends = affine_ends(layer, ends)
+            ends = Ends(affine_ends(layer, ends.steps), affine_ends(layer, ends.mean))
     return ends
+
+
+def _spiking(neuron: LIF, currents: Tensor, num_steps: int, bounds: str) -> Ends:
+    independent = Ends.of(membrane_ends(currents, neuron, num_steps)[1])
+    periodic = neuron.dynamics.reset == "zero" and neuron.scale(num_steps) is None
+    if bounds == "interval" or not periodic or currents.shape[1] > 1:
+        return independent
+    exact = periodic_ends(currents.detach().squeeze(1), neuron.dynamics, num_steps)
+    steps = independent.steps + (exact - independent.steps.detach())  # exact, with the recursion's gradient
+    counts = [neuron(current, num_steps).mean(0, keepdim=True) for current in currents]
+    return Ends(steps, torch.stack(counts))
+
+
+def periodic_ends(current: Tensor, dynamics: Dynamics, num_steps: int) -> Tensor:
+    """Return the exact ends of a hard reset's spikes under a constant current, for its ends (2, batch, ...).
+
+    The first spike is at the least k with α_k·I ≥ θ, α_k = Σ_{i<k} λ^i, and the train then repeats. So the trains
+    of I in [l, u] are those k with α_k·u ≥ θ > α_{k−1}·l, and silence if θ > α_T·l. Their number of spikes is
+    monotone in I.
+    """
+    gains = [1.0]
+    for _ in range(num_steps - 1):
+        gains.append(1.0 + dynamics.decay * gains[-1])
+    fired = torch.stack([_fire(gain * current, dynamics) for gain in gains], 1)
+    late = 1.0 - torch.cat((torch.zeros_like(fired[0, :1]), fired[0]))
+    reached = torch.cat((fired[1], torch.ones_like(late[:1]))) * late  # by k = 1..T, then silence
+    periods, times = torch.arange(1, num_steps + 2), torch.arange(1, num_steps + 1)
+    trains = (times % periods[:, None] == 0) & (periods[:, None] <= num_steps)
+    low = [1.0 - reached[~train].amax(0) for train in trains.T]
+    high = [reached[train].amax(0) for train in trains.T]
+    return torch.stack((torch.stack(low), torch.stack(high)))
 
 
 def affine_ends(layer: nn.Module, ends: Tensor) -> Tensor:

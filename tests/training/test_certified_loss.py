@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert import building
 from spikecert.certify import LInf, verify
+from spikecert.certify.bounds.propagation import margin_bounds
+from spikecert.certify.bounds.trains import train_spikes
 from spikecert.certify.verifiers import INTERVAL
-from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp, network_hash
+from spikecert.models import DLIF, LIF, Dynamics, Residual, SpikingNetwork, mlp, network_hash
 from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, Dataset, SingleStep, dataset, fit
-from spikecert.training.interval_bounds import worst_logits
-from support.networks import Case, cases, points
+from spikecert.training.interval_bounds import periodic_ends, worst_logits
+from support.networks import DECAYS, Case, cases, points
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +35,12 @@ def gaps(logits: Tensor, labels: Tensor) -> Tensor:
     return logits - logits.gather(-1, labels.expand(logits.shape[:-1])[..., None])
 
 
+@pytest.mark.parametrize("bounds", ["interval", "trains"])
 @settings(max_examples=150, deadline=None)
 @given(case=cases(dtypes=(torch.float64,)), seed=st.integers(0, 2**31))
-def test_no_run_escapes(case: Case, seed: int) -> None:
+def test_no_run_escapes(bounds: str, case: Case, seed: int) -> None:
     candidates = points(case, 24, torch.Generator().manual_seed(seed))
-    worst = worst_logits(case.network, *box(case.inputs, case.epsilon), case.labels)
+    worst = worst_logits(case.network, *box(case.inputs, case.epsilon), case.labels, bounds)
     logits = torch.stack([case.network(candidate) for candidate in candidates])
     assert bool((gaps(logits, case.labels) <= worst + 1e-9).all())
 
@@ -45,7 +48,8 @@ def test_no_run_escapes(case: Case, seed: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(case=cases(dtypes=(torch.float64,)))
 def test_bounds_are_those_of_the_interval_verifier(case: Case) -> None:
-    """A little off thresholds, where the verifier counts ties as both outcomes."""
+    """Off thresholds, where the verifier counts ties as both outcomes; without decay a potential may stay at θ."""
+    assume(all(neuron.dynamics.decay < 1 for neuron in case.network.neurons))
     for layer in case.network.layers:
         if isinstance(layer, nn.Linear):
             layer.bias.data += math.pi * 1e-3
@@ -54,6 +58,30 @@ def test_bounds_are_those_of_the_interval_verifier(case: Case) -> None:
     worst = worst_logits(case.network, *box(case.inputs, case.epsilon), case.labels)
     others = worst.scatter(1, case.labels[:, None], -torch.inf).amax(1)
     torch.testing.assert_close(-others, proven, rtol=1e-6, atol=1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(decay=DECAYS, steps=st.integers(1, 6), seed=st.integers(0, 1000), epsilon=st.sampled_from([0.01, 0.1, 0.5]))
+def test_one_hidden_layer_has_its_exact_trains(decay: float, steps: int, seed: int, epsilon: float) -> None:
+    torch.manual_seed(seed)
+    network = mlp((5, 7, 3), steps, LIF(decay, 0.4)).double()
+    inputs, labels = torch.rand(6, 5, dtype=torch.float64), torch.arange(6) % 3
+    proven = margin_bounds(network, LInf(epsilon).enclosure(inputs), labels, train_spikes).amin(1)
+    worst = worst_logits(network, *box(inputs, epsilon), labels, "trains")
+    others = worst.scatter(1, labels[:, None], -torch.inf).amax(1)
+    torch.testing.assert_close(-others, proven, rtol=1e-9, atol=1e-9)
+    interval = worst_logits(network, *box(inputs, epsilon), labels)
+    assert bool((worst <= interval + 1e-9).all())
+
+
+@given(decay=DECAYS, steps=st.integers(1, 7), low=st.floats(-0.5, 2.0), width=st.floats(0.0, 1.0))
+def test_periodic_ends_hold_all_currents_between(decay: float, steps: int, low: float, width: float) -> None:
+    currents = torch.linspace(low, low + width, 400, dtype=torch.float64)
+    with torch.no_grad():
+        trains = LIF(decay)(currents[None, :, None], steps)[:, :, 0]
+    lower, upper = periodic_ends(currents[[0, -1]], Dynamics(decay), steps)
+    assert bool((lower <= trains.amin(1)).all())
+    assert bool((upper >= trains.amax(1)).all())
 
 
 def image_network(readout: str | None = None) -> SpikingNetwork:
@@ -89,12 +117,13 @@ def test_no_image_escapes_and_radius_0_is_the_run(readout: str | None) -> None:
     assert bool((worst > gaps(network(inputs), labels)).any())
 
 
+@pytest.mark.parametrize("bounds", ["interval", "trains"])
 @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
-def test_without_a_ball_it_is_cross_entropy(reset: str) -> None:
+def test_without_a_ball_it_is_cross_entropy(reset: str, bounds: str) -> None:
     networks = []
     inputs = torch.rand(10, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     labels = torch.arange(10) % 3
-    for objective in (CertifiedLoss(0.0, weight=0.7), CrossEntropy()):
+    for objective in (CertifiedLoss(0.0, bounds, weight=0.7), CrossEntropy()):
         torch.manual_seed(2)
         network = mlp((6, 9, 8, 3), 5, LIF(0.8, 0.3, reset=reset)).double()
         loss = objective.loss(network, inputs, labels, None)

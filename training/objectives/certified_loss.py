@@ -15,12 +15,11 @@ from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..data import Split
 from ..evaluation import on_network
-from ..interval_bounds import worst_logits
+from ..interval_bounds import BOUNDS, worst_logits
 from ..perturbations import SingleStep, evaluation_mode
 from ..perturbations.base import check_range
 from .base import Loss, Objective
 
-BOUNDS = ("interval",)
 JUDGED = 1000
 """The most validation samples that are certified after an epoch."""
 
@@ -35,7 +34,8 @@ class CertifiedLoss(Objective):
 
     Args:
         epsilon: ε ≥ 0.
-        bounds: "interval" (per-step interval propagation, the published S-IBP loss).
+        bounds: "interval" (per-step interval propagation, the published S-IBP loss), or "trains": also the exact
+            trains of hard-reset LIF neurons behind a constant current, intervals elsewhere.
         weight: κ ∈ [0, 1].
         ramp: the share of the run, in [0, 1], over which ε and κ rise.
         small_box: share ∈ (0, 1]; 1 is the whole ball.
@@ -79,7 +79,7 @@ class CertifiedLoss(Objective):
     ) -> Loss:
         """Return the loss at full ε and weight, with the terms "clean" and "certified" (cross-entropies)."""
         clean = cross_entropy(network(inputs), labels)
-        worst = worst_logits(network, *self._box(network, inputs, labels, generator), labels)
+        worst = worst_logits(network, *self._box(network, inputs, labels, generator), labels, self.bounds)
         certified = cross_entropy(worst, labels)
         total = (1.0 - self.weight) * clean + self.weight * certified
         return Loss(total, {"clean": clean.detach(), "certified": certified.detach()})
