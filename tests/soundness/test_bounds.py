@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikecert.certify import L2, LInf, verify
+from spikecert.certify.bounds.narrowing import Narrowing
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
@@ -13,7 +14,7 @@ from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVe
 from support.networks import Case, cases, points
 from support.oracles import line_margin
 
-LINEAR = Linear(PriceSearch(iterations=10))
+LINEAR = Linear(PriceSearch(iterations=10), Narrowing(reach=1e9, rounds=2))
 BOUNDS = [INTERVAL, TRAINS, LINEAR, Gain()]
 EXAMPLES = settings(max_examples=200, deadline=None)
 
