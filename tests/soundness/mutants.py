@@ -1,0 +1,278 @@
+"""Ways to break a bound: one textual change each makes it unsound, or inexact where it claims to be exact."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In `file`, `old` (found exactly once) becomes `new`."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+
+
+BOUNDS = "certify/bounds/"
+MUTANTS = (
+    Mutant(
+        "interval: use the upper end for a certain spike",
+        BOUNDS + "interval.py",
+        "v_low > drives.surely",
+        "v_high > drives.surely",
+    ),
+    Mutant(
+        "interval: forget that an open spike resets to 0",
+        BOUNDS + "interval.py",
+        "torch.where(may, low.clamp_max(0.0), low)",
+        "low",
+    ),
+    Mutant(
+        "interval: take an open spike for certain at the reset",
+        BOUNDS + "interval.py",
+        "silent_high.masked_fill(must, 0.0)",
+        "silent_high.masked_fill(may, 0.0)",
+    ),
+    Mutant(
+        "interval: forget the silent case of a subtracting reset",
+        BOUNDS + "interval.py",
+        "silent_high.maximum(fired_high)",
+        "fired_high",
+    ),
+    Mutant(
+        "interval: drop the sign of the readout's weights",
+        BOUNDS + "interval.py",
+        "torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)",
+        "torch.tensordot(positive, low, 1) + torch.tensordot(negative, low, 1)",
+    ),
+    Mutant(
+        "membrane: forget the sign of the input scale",
+        BOUNDS + "membrane.py",
+        "lower, upper = one.minimum(other), one.maximum(other)",
+        "lower, upper = one, other",
+    ),
+    Mutant(
+        "membrane: forget the rounding of the run",
+        BOUNDS + "membrane.py",
+        "        (lower - slack).expand(shape),\n        (upper + slack).expand(shape),",
+        "        (lower + slack).expand(shape),\n        (upper - slack).expand(shape),",
+    ),
+    Mutant(
+        "windows: one decay too many",
+        BOUNDS + "membrane.py",
+        "(end - step).clamp_min(0)",
+        "(end - step + 1).clamp_min(0)",
+    ),
+    Mutant(
+        "windows: leave out their first step",
+        BOUNDS + "membrane.py",
+        "(step >= start)",
+        "(step > start)",
+    ),
+    Mutant(
+        "windows: forget the input scale",
+        BOUNDS + "membrane.py",
+        "rows = rows * scale.detach().double().cpu()",
+        "rows = rows",
+    ),
+    Mutant(
+        "table: breakpoints without rounding",
+        BOUNDS + "train_table.py",
+        "slack = rounding.gamma(4 * num_steps + 8)",
+        "slack = 0.0",
+    ),
+    Mutant(
+        "table: forget the spikes after the first",
+        BOUNDS + "train_table.py",
+        "int(t % k == 0)",
+        "int(t == k)",
+    ),
+    Mutant(
+        "table: forget negative currents",
+        BOUNDS + "train_table.py",
+        "branches = [_Branch(-math.inf, 0.0), _Branch(0.0, math.inf)]",
+        "branches = [_Branch(0.0, math.inf)]",
+    ),
+    Mutant(
+        "table: forget what a subtracting reset takes away",
+        BOUNDS + "train_table.py",
+        "beta=branch.beta - drop,",
+        "beta=branch.beta,",
+    ),
+    Mutant(
+        "table: swap the first and the last row",
+        BOUNDS + "train_table.py",
+        "(self.first * size + self.last)",
+        "(self.first * size + self.first)",
+    ),
+    Mutant(
+        "table: range minima off by one",
+        BOUNDS + "train_table.py",
+        "self.last - (1 << level) + 1",
+        "self.last - (1 << level)",
+    ),
+    Mutant(
+        "graph: a spike only after a train without spikes",
+        BOUNDS + "train_graph.py",
+        "self.alive[t + 1] = edge.any(0)",
+        "self.alive[t + 1] = edge[0]",
+    ),
+    Mutant(
+        "graph: silent only where no current makes a spike",
+        BOUNDS + "train_graph.py",
+        "alive &= low <= drives.surely",
+        "alive &= high <= drives.surely",
+    ),
+    Mutant(
+        "graph: certain wherever it does not follow from silence",
+        BOUNDS + "train_graph.py",
+        "~states.alive[: t + 1].any(0)",
+        "~states.alive[:1].any(0)",
+    ),
+    Mutant(
+        "graph: after a subtracting reset, use the upper end for the lower",
+        BOUNDS + "train_graph.py",
+        "fired = self.low[: t + 1].clamp_min(drives.perhaps) - drop",
+        "fired = self.high[: t + 1].clamp_min(drives.perhaps) - drop",
+    ),
+    Mutant(
+        "graph: paths may end anywhere",
+        BOUNDS + "train_graph.py",
+        "return torch.where(self.ends.unsqueeze(1), length, math.inf).amin(0)",
+        "return length.amin(0)",
+    ),
+    Mutant(
+        "graph: windows with one decay too few",
+        BOUNDS + "train_graph.py",
+        "weight = decay ** (t + 1 - a)",
+        "weight = decay ** (t - a)",
+    ),
+    Mutant(
+        "graph: windows' upper ends for their lower",
+        BOUNDS + "train_graph.py",
+        "torch.add(self.lower[a, t], before_low",
+        "torch.add(self.upper[a, t], before_low",
+    ),
+    Mutant(
+        "affine: W in place of |W|",
+        BOUNDS + "affine.py",
+        "radius = fold(self.absolute, box.radius)",
+        "radius = fold(self.linear, box.radius)",
+    ),
+    Mutant(
+        "affine: a ball's rows without the square root",
+        BOUNDS + "affine.py",
+        "return self.squared(torch.ones_like(like[0, :1])).sqrt()",
+        "return self.squared(torch.ones_like(like[0, :1]))",
+    ),
+    Mutant(
+        "affine: batch norm's radius keeps the sign of its weight",
+        BOUNDS + "affine.py",
+        "absolute=lambda x: x * scale.abs(),",
+        "absolute=lambda x: x * scale,",
+    ),
+    Mutant(
+        "signals: forget one part of a residual sum",
+        BOUNDS + "signals.py",
+        "self.first.steps() + self.second.steps()",
+        "self.first.steps()",
+    ),
+    Mutant(
+        "propagation: drop the spread of the last layer",
+        BOUNDS + "propagation.py",
+        "return gap - spread - slack",
+        "return gap - slack",
+    ),
+    Mutant(
+        "propagation: drop the rounding of the last layer",
+        BOUNDS + "propagation.py",
+        "return gap - spread - slack - slack.gather(1, labels[:, None])",
+        "return gap - spread",
+    ),
+    Mutant(
+        "propagation: the difference of moduli for the modulus of a difference",
+        BOUNDS + "propagation.py",
+        "(weight[label] - weight).abs()",
+        "(weight[label].abs() - weight.abs()).abs()",
+    ),
+    Mutant(
+        "propagation: the last potential's weights in reverse",
+        BOUNDS + "propagation.py",
+        "torch.arange(steps - 1, -1, -1, ",
+        "torch.arange(0, steps, 1, ",
+    ),
+    Mutant(
+        "verifier: drop a class",
+        "certify/verifiers/bound.py",
+        "self.class_margins(network, inputs, labels, perturbation, expired).amin(1)",
+        "self.class_margins(network, inputs, labels, perturbation, expired)[:, :-1].amin(1)",
+    ),
+    Mutant(
+        "verifier: a margin of 0 counts",
+        "certify/verifiers/base.py",
+        "if margin > 0:",
+        "if margin >= 0:",
+    ),
+    Mutant(
+        "gain: forget a layer's norm",
+        "certify/verifiers/gain.py",
+        "budget = moved * norm",
+        "budget = moved",
+    ),
+    Mutant(
+        "gain: a train agrees at the step at which it first differs",
+        BOUNDS + "gain_rows.py",
+        "device=current.device).triu()",
+        "device=current.device).triu(1)",
+    ),
+    Mutant(
+        "prices: the wrong corner of a row",
+        BOUNDS + "price_table.py",
+        "prices[:, None] > 0",
+        "prices[:, None] < 0",
+    ),
+    Mutant(
+        "prices: forget the constant of a layer",
+        BOUNDS + "prices.py",
+        "bound = bound + least.value + constant",
+        "bound = bound + least.value",
+    ),
+    Mutant(
+        "prices: rounding paid to the wrong side",
+        BOUNDS + "priced_layer.py",
+        "paid = value - (prices.abs() * self.slack).sum(0)",
+        "paid = value + 1e3 * (prices.abs() * self.slack).sum(0)",
+    ),
+    Mutant(
+        "prices: a neuron settled at one step counts as settled",
+        BOUNDS + "priced_layer.py",
+        "fixed = (spikes.lower == spikes.upper).flatten(2).all(0)",
+        "fixed = (spikes.lower == spikes.upper).flatten(2).any(0)",
+    ),
+    Mutant(
+        "prices: swap the signs of label and class",
+        "certify/verifiers/linear.py",
+        "scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)",
+        "scatter_(1, labels[samples, None], -1.0).scatter_(1, classes[:, None], 1.0)",
+    ),
+    Mutant(
+        "priced graph: the upper end of a current for its lower",
+        BOUNDS + "price_graph.py",
+        "self.value[: t + 1].sub_(price * graph.lower[t])",
+        "self.value[: t + 1].sub_(price * graph.upper[t])",
+    ),
+    Mutant(
+        "priced graph: a new segment among the steeper ones",
+        BOUNDS + "price_graph.py",
+        "above = (place > segments.rank[t])",
+        "above = (place < segments.rank[t])",
+    ),
+)
+
+EQUIVALENT = (
+    "graph: an edge from v > θ + tie in place of v ≥ θ − tie: the boxes are wider by the recursion's rounding, at "
+    "least 8u·θ, which is the tie.",
+    "table: a row whose end equals the current's left out of the look-up: rows are wider by the run's rounding, "
+    "so that no run at that very end has the row's train.",
+)
+"""Changes that no test can catch, with the reason; not run."""

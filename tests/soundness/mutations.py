@@ -1,0 +1,168 @@
+"""Break the bounds on purpose and see whether the tests notice.
+
+    python tests/soundness/mutations.py [--only TEXT] [--processes 2]
+
+Each mutant of mutants.py is applied to a copy of the package in a temporary folder, and the tests of bounds and
+verifiers run against the copy until one fails: those that name the broken part first, then all. Examples are
+derandomised, so a run repeats itself. Exits with 1 if
+a mutant survives, and with 2 if the unchanged copy fails or a mutant's source text is gone.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from mutants import EQUIVALENT, MUTANTS, Mutant
+
+ROOT = Path(__file__).parents[2]
+TESTS = ("tests/certify/bounds", "tests/soundness/test_layers.py", "tests/contracts", "tests/soundness")
+FIRST = {
+    "interval.py": "interval or readout",
+    "gain": "gain",
+    "price": "linear",
+    "linear.py": "linear",
+    "certify/verifiers/b": "contracts or TestVerifier",
+    "": "table or graph or trains or readout or interval",
+}
+"""The tests that run first, as pytest's -k, by a part of the mutant's file name."""
+PLUGIN = """
+from hypothesis import Phase, settings
+import spikecert
+
+def pytest_collection():
+    assert spikecert.__file__.startswith({folder!r}), spikecert.__file__
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutation", derandomize=True, deadline=None, database=None, phases=phases)
+    settings.load_profile("mutation")
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant: the test that failed, or None if all passed."""
+
+    mutant: Mutant | None
+    killer: str | None
+    seconds: float
+
+
+def copy_package(folder: Path) -> None:
+    """Lay the package out below `folder` as it is installed."""
+    layout = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
+    for package, source in layout.items():
+        target = folder / package.replace(".", "/")
+        target.mkdir(parents=True, exist_ok=True)
+        for file in (ROOT / source).iterdir():
+            if file.is_file():
+                shutil.copy(file, target)
+
+
+def mutate(mutant: Mutant, folder: Path) -> None:
+    """Change the copy.
+
+    Raises:
+        LookupError: unless the source text is there exactly once.
+    """
+    path = folder / "spikecert" / mutant.file
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        raise LookupError(
+            f"{mutant.what}: {mutant.file} holds {text.count(mutant.old)} × {mutant.old!r}, expected 1"
+        )
+    path.write_text(text.replace(mutant.old, mutant.new))
+
+
+def run(mutant: Mutant | None) -> Outcome:
+    """Run the tests against a mutated copy, or all of them against the unchanged one for None."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_package(folder)
+        (folder / "mutation_settings.py").write_text(PLUGIN.format(folder=name))
+        killer = None
+        if mutant is not None:
+            mutate(mutant, folder)
+            chosen = next(tests for part, tests in FIRST.items() if part in mutant.file)
+            killer = failing_test(name, "-k", chosen)
+        killer = killer or failing_test(name)
+    return Outcome(mutant, killer, time.perf_counter() - started)
+
+
+def failing_test(folder: str, *options: str) -> str | None:
+    """Return the first test that fails with the package in `folder`, or None.
+
+    Raises:
+        RuntimeError: if the tests did not run.
+    """
+    settings = ["-x", "-q", "-p", "no:cacheprovider", "-p", "mutation_settings", "--tb=no"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *settings, *options, *TESTS],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"pytest ended with {done.returncode}\n{done.stdout[-3000:]}{done.stderr}")
+    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failed[0] if done.returncode else None
+
+
+def check_sources(mutants: list[Mutant]) -> None:
+    """Raise LookupError if a mutant's source text is gone."""
+    with tempfile.TemporaryDirectory() as name:
+        for mutant in mutants:
+            copy_package(Path(name))
+            mutate(mutant, Path(name))
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run all mutants and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="mutants whose description or file holds this text")
+    parser.add_argument("--skip-baseline", action="store_true", help="do not run the unchanged package")
+    parser.add_argument("--processes", type=int, default=1)
+    arguments = parser.parse_args()
+    mutants = [mutant for mutant in MUTANTS if arguments.only in mutant.what + mutant.file]
+    try:
+        check_sources(mutants)
+    except LookupError as error:
+        say(str(error))
+        return 2
+    if not arguments.skip_baseline:
+        baseline = run(None)
+        if baseline.killer is not None:
+            say(f"the unchanged package fails {baseline.killer}")
+            return 2
+        say(f"The unchanged package passes ({baseline.seconds:.0f} s).")
+    say("\n| mutant | killed by | s |\n|---|---|---|")
+    survived = 0
+    with ThreadPoolExecutor(arguments.processes) as pool:
+        for outcome in pool.map(run, mutants):
+            assert outcome.mutant is not None
+            survived += outcome.killer is None
+            killer = outcome.killer or "**survived**"
+            say(f"| {outcome.mutant.what} | {killer} | {outcome.seconds:.0f} |")
+    say(f"\n{len(mutants) - survived} of {len(mutants)} killed. Equivalent, not run:")
+    for reason in EQUIVALENT:
+        say(f"* {reason}")
+    return int(survived > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
