@@ -1,9 +1,10 @@
-"""A leaf, where each first-layer train is decided: a linear program over the input.
+"""A leaf, where each first-layer train is decided: the whole network is, and a linear program finds its inputs.
 
-The trains confine the input to a polyhedron {x : Gx ≤ h} ∩ box. The program min t subject to Gx ≤ h + t finds its
-deepest point where it has one: a candidate counterexample, since all of it runs alike. Where it is empty, t > 0, and
-the program's multipliers y are prices that prove it: Σ y·(Gx − h) ≥ t on the whole box. The solver is not trusted:
-its prices, scaled up, go through the same bound as any others.
+With all prices 0 the bound is the margin of the leaf's trains itself. Where that is not positive, the trains confine
+the input to a polyhedron {x : Gx ≤ h} ∩ box. The program min t subject to Gx ≤ h + t finds its deepest point where
+it has one: a candidate counterexample, since all of it runs alike. Where it is empty, t > 0, and the program's
+multipliers y are prices that prove it: Σ y·(Gx − h) ≥ t on the whole box. The solver is not trusted: its prices,
+scaled up, go through the same bound as any others.
 """
 
 from dataclasses import dataclass, replace
@@ -42,11 +43,27 @@ class _Region:
 
 
 def solve_leaf(question: Question, leaf: Nodes) -> LeafPoint:
-    """Solve the program of one leaf (N = 1)."""
+    """Bound one leaf (N = 1) by its own margin or by its emptiness, or find a point in it."""
+    inputs = question.inputs[question.samples(leaf)]
+    margin = _bound(question, leaf, leaf.prices, (0.0,))
+    if margin > 0:
+        return LeafPoint(margin, inputs[0])
     network, _ = question.staged(leaf)
     box = network.source.box
     region = _region(network.stages[0], len(box.lower))
-    low, high = box.lower.flatten().numpy(), box.upper.flatten().numpy()
+    point, depth, multipliers = _deepest(region, box.lower.flatten().numpy(), box.upper.flatten().numpy())
+    if point is None:
+        return LeafPoint(margin, inputs[0])
+    if depth > 0:
+        prices = (*(torch.zeros_like(price) for price in leaf.prices[:-1]), _prices(region, multipliers, leaf))
+        return LeafPoint(max(margin, _bound(question, leaf, prices, SCALES)), inputs[0])
+    arranged = torch.from_numpy(point).view(box.lower.shape)
+    arranged = arranged.squeeze(0) if question.network.encoding == "direct" else arranged.transpose(0, 1)
+    return LeafPoint(margin, question.perturbation.project(arranged.to(inputs.dtype), inputs)[0])
+
+
+def _deepest(region: _Region, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray | None, float, np.ndarray]:
+    """Return the deepest point of the region within a box, how far it lies outside, and the multipliers."""
     size = np.abs(region.matrix).sum(1) + 1e-12  # a row's own scale, so that t means the same in each
     program = linprog(
         np.append(np.zeros(len(low)), 1.0),
@@ -55,27 +72,25 @@ def solve_leaf(question: Question, leaf: Nodes) -> LeafPoint:
         bounds=[*zip(low, high, strict=True), (-1.0, None)],
         method="highs",
     )
-    inputs = question.inputs[question.samples(leaf)]
     if program.status != 0:
-        return LeafPoint(float(leaf.bound), inputs[0])
-    point = torch.from_numpy(program.x[:-1]).view(box.lower.shape)
-    arranged = point.squeeze(0) if question.network.encoding == "direct" else point.transpose(0, 1)
-    candidate = question.perturbation.project(arranged.to(inputs.dtype), inputs)[0]
-    if program.x[-1] <= 0:
-        return LeafPoint(float(leaf.bound), candidate)
-    multipliers = torch.from_numpy(-program.ineqlin.marginals / size)
-    return LeafPoint(_proven(question, leaf, region, multipliers), candidate)
+        return None, 0.0, size
+    return program.x[:-1], float(program.x[-1]), -program.ineqlin.marginals / size
 
 
-def _proven(question: Question, leaf: Nodes, region: _Region, multipliers: Tensor) -> float:
-    """Return the best bound with the multipliers as first-layer prices."""
-    count = len(SCALES)
-    prices = [torch.zeros(count, *price.shape[1:]) for price in leaf.prices]
-    paid = torch.zeros(prices[-1].shape[1:], dtype=torch.float64)
-    paid.T.index_add_(0, region.neuron, multipliers[:, None] * region.weights)
-    prices[-1] = (paid * torch.tensor(SCALES, dtype=torch.float64)[:, None, None]).float()
-    repeated = replace(leaf.select(torch.zeros(count, dtype=torch.long)), prices=tuple(prices))
-    bounded = bound_nodes(question, repeated, Climb(iterations=0))
+def _prices(region: _Region, multipliers: np.ndarray, leaf: Nodes) -> Tensor:
+    """Return the multipliers as prices on the first layer's scaled currents, (1, steps, n)."""
+    paid = torch.zeros_like(leaf.prices[-1][0].T, dtype=torch.float64)
+    paid.index_add_(0, region.neuron, torch.from_numpy(multipliers)[:, None] * region.weights)
+    return paid.T[None].to(leaf.prices[-1])
+
+
+def _bound(question: Question, leaf: Nodes, prices: tuple[Tensor, ...], scales: tuple[float, ...]) -> float:
+    """Return the best bound of the leaf with its prices scaled by each of `scales`."""
+    factors = torch.tensor(scales, dtype=torch.float32)[:, None, None]
+    repeated = leaf.select(torch.zeros(len(scales), dtype=torch.long))
+    bounded = bound_nodes(
+        question, replace(repeated, prices=tuple(price * factors for price in prices)), Climb(iterations=0)
+    )
     return float(bounded.nodes.bound.nan_to_num(-torch.inf).max())
 
 
