@@ -84,7 +84,7 @@ def verify_property(
         raise ValueError(f"timeout: got {timeout!r}, expected a positive number of seconds or None")
     if isinstance(verifier, str):
         check_choice("verifier", verifier, VERIFIERS)
-    run = _Run(network, prop, verifier, _input_shape(network, prop), seed, timeout)
+    run = _Run(network, prop, verifier, input_shape(network, prop), seed, timeout)
     with evaluating(network):
         for case in prop.cases:
             run.check(case)
@@ -92,10 +92,13 @@ def verify_property(
     return run.verdict(undecided)
 
 
-def _input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
+def input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
     """Return the shape of one sample with as many numbers as the property has inputs.
 
-    The declared shape counts, without axes of length 1 in front; flat inputs take the first layer's shape.
+    The first layer decides; a convolution takes the last three declared axes, or square images of flat inputs.
+
+    Raises:
+        ValueError: for another number of inputs.
     """
     first = network.layers[0]
     if isinstance(first, nn.Linear):

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, mlp, save
+from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, save
+from spikecert.building import fresh_network
 from spikecert.formats import robustness, write_vnnlib
 
 
@@ -50,10 +51,9 @@ ENTRIES = (
 
 def trained(entry: Entry, seed: int, epochs: int) -> SpikingNetwork:
     """Train one network."""
-    torch.manual_seed(seed)
     data = dataset(entry.data)
-    features, classes = data.test.inputs[0].numel(), int(data.test.labels.max()) + 1
-    network = mlp((features, *entry.hidden, classes), entry.num_steps, LIF(decay=0.9))
+    hidden = "-".join(map(str, entry.hidden))
+    network = fresh_network(f"mlp:{hidden}", data, entry.num_steps, LIF(decay=0.9), seed)
     objective = MSMPPD(rho=0.0, perturbation=SingleStep(epsilon=0.05))
     run = fit(network, data, objective, epochs=epochs, optimizer="adam", learning_rate=2e-3, seed=seed)
     return run.network.eval()

@@ -18,6 +18,7 @@ import torch
 
 from spikecert import SpikingNetwork, load
 from spikecert.formats import Property, competition_result, read_counterexample, read_vnnlib, verify_property
+from spikecert.formats.deciding import input_shape
 
 Instance = tuple[str, str, float]
 
@@ -66,8 +67,9 @@ def check(network: SpikingNetwork, prop: Property, path: Path) -> None:
     written = read_counterexample(path.read_text(encoding="utf-8"))
     if written is None:
         raise RuntimeError(f"{path}: names no counterexample")
-    shape = (1, network.num_steps, -1) if network.timed else (1, *prop.input_shape)
-    inputs = torch.tensor(written[0], dtype=torch.float64).reshape(shape).to(network.dtype)
+    inputs = (
+        torch.tensor(written[0], dtype=torch.float64).reshape(1, *input_shape(network, prop)).to(network.dtype)
+    )
     with torch.no_grad():
         outputs = network(inputs)[0].tolist()
     if not prop.violated(tuple(map(Fraction, written[0])), tuple(map(Fraction, outputs))):

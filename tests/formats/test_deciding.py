@@ -270,3 +270,17 @@ class TestInputBox:
             InputBox((Fraction(0),), (Fraction(1),), (2,))
         with pytest.raises(ValueError, match="beyond float64"):
             InputBox((Fraction(0),), (Fraction(10) ** 400,), (1,))
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_images_take_the_convolutions_shape(version: str):
+    torch.manual_seed(0)
+    layers = (torch.nn.Conv2d(1, 2, 3), LIF(decay=0.9, threshold=0.2), torch.nn.Flatten(), torch.nn.Linear(8, 2))
+    network = SpikingNetwork(*layers, num_steps=3)
+    image = torch.rand(1, 4, 4)
+    with torch.no_grad():
+        label = int(network(image[None]).argmax())
+    prop = read_vnnlib(write_vnnlib(robustness(image, image, 1 - label, 2), version))
+    found = verify_property(network, prop)
+    assert found.counterexample is not None
+    assert torch.equal(found.counterexample, image)
