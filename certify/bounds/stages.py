@@ -154,7 +154,11 @@ def staged(
     last = propagate(layers, source, record, rounding)
     if not recorded:
         return None
-    ends = _branches(last, signals)
+    first, *others = _branches(last, signals)
+    if network.readout == "spikes":  # no affine layer's slack covers the rounding of the mean over time
+        slack = first.chain.slack + 16 * rounding.unit * last.magnitude()
+        first = replace(first, chain=replace(first.chain, slack=slack))
+    ends = (first, *others)
     return Staged(source, tuple(recorded), ends, readout_row(network, inputs.lower)[0], rounding)
 
 
