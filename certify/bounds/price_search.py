@@ -83,7 +83,7 @@ class PriceSearch:
     ) -> Climbed:
         best = specifications.coefficients.new_full((len(specifications.samples),), -torch.inf)
         rows = torch.arange(len(best), device=best.device)
-        state = _Adam.start(PricedProblem.of(network, specifications), start)
+        state = Ascent.start(PricedProblem.of(network, specifications), start)
         for iteration in range(self.iterations + 1):
             if iteration > 0 and expired():
                 break
@@ -100,7 +100,9 @@ class PriceSearch:
 
 
 @dataclass
-class _Adam:
+class Ascent:
+    """Adam on the supergradient of one problem, each specification in its own unit."""
+
     problem: PricedProblem
     prices: list[Tensor]
     first: list[Tensor]
@@ -109,10 +111,11 @@ class _Adam:
     count: int = 0
 
     @staticmethod
-    def start(problem: PricedProblem, dense: tuple[Tensor, ...]) -> "_Adam":
+    def start(problem: PricedProblem, dense: tuple[Tensor, ...]) -> "Ascent":
+        """Start from prices as in `Climbed`."""
         prices = pair_prices(problem, dense)
         zeros = [[torch.zeros_like(price) for price in prices] for _ in range(2)]
-        return _Adam(problem, prices, zeros[0], zeros[1], _unit(problem))
+        return Ascent(problem, prices, zeros[0], zeros[1], _unit(problem))
 
     def climb(self, gradients: tuple[Tensor, ...], rate: float) -> None:
         """Take one Adam step upward; each pair's step is in its specification's own unit."""
@@ -126,7 +129,7 @@ class _Adam:
             step = (first / correct[0]) / ((second / correct[1]).sqrt() + 1e-12)
             price.add_(step * self.unit[layer.pairs[0]] * rate * layer.lasting)
 
-    def kept(self, left: Tensor) -> "_Adam":
+    def kept(self, left: Tensor) -> "Ascent":
         """Return the state of the specifications that are left, prices and momenta carried over."""
         specifications = self.problem.specifications.subset(left)
         kept = [left[layer.pairs[0]] for layer in self.problem.layers]
@@ -134,7 +137,7 @@ class _Adam:
         def select(tensors: list[Tensor]) -> list[Tensor]:
             return [tensor[:, mask] for tensor, mask in zip(tensors, kept, strict=True)]
 
-        return _Adam(
+        return Ascent(
             PricedProblem.of(self.problem.network, specifications),
             select(self.prices),
             select(self.first),
@@ -161,7 +164,7 @@ def pair_prices(problem: PricedProblem, dense: tuple[Tensor, ...]) -> list[Tenso
     ]
 
 
-def _spread(state: _Adam, rows: Tensor, like: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _spread(state: Ascent, rows: Tensor, like: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Return the prices of specifications `rows`, 0 for the others, with the shape of `like`."""
     dense = tuple(torch.zeros_like(price) for price in like)
     for layer, price, target in zip(state.problem.layers, state.prices, dense, strict=True):

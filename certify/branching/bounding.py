@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..bounds.price_search import Ascent
 from ..bounds.prices import Evaluation, PricedProblem, Specifications
+from ..bounds.stages import Staged
+from ..replay import margins
 from .nodes import Nodes
 from .question import Question
 from .splitting import choose_splits
@@ -17,7 +20,7 @@ class Bounded:
 
     Attributes:
         nodes: the nodes.
-        splittable: whether a split is left, (N,) of bool.
+        splittable: whether a split is left, (N,) of bool; meaningless where the bound is positive.
         candidates: allowed inputs near where the relaxation is least, (N, ...): what may falsify.
         failing: whether the network misclassifies each candidate, (N,) of bool (in a batch: to be replayed).
     """
@@ -30,79 +33,83 @@ class Bounded:
 
 @dataclass(frozen=True)
 class Climb:
-    """How to climb from the parent's prices: Adam, its step falling from `rate` to a tenth of it."""
+    """How to climb from the parent's prices.
 
-    iterations: int = 8
+    Args:
+        iterations: of Adam; its step falls from `rate` to a tenth of it.
+        rate: Adam's step, as a share of the greatest coefficient on a spike.
+        regroup: after how many iterations nodes that are proven are dropped.
+        memory: weight of the earlier minimising inputs in their running mean, which comes closer to the
+            relaxation's solution than the last of them.
+    """
+
+    iterations: int = 20
     rate: float = 0.1
+    regroup: int = 5
+    memory: float = 0.9
+
+
+@dataclass(frozen=True)
+class _Climbed:
+    """What a climb found: the best bound of each node and its prices, and the last state of the open `rows`."""
+
+    bound: Tensor
+    prices: tuple[Tensor, ...]
+    rows: Tensor
+    state: Ascent
+    evaluation: Evaluation
+    inputs: Tensor
 
 
 @torch.no_grad()
 def bound_nodes(question: Question, nodes: Nodes, climb: Climb) -> Bounded:
     """Return the nodes with bounds that are at least their parents'."""
     network, empty = question.staged(nodes)
-    rows = torch.arange(len(nodes), device=nodes.row.device)
-    specifications = Specifications(rows, question.specifications.coefficients[nodes.row])
-    problem = PricedProblem.of(network, specifications)
-    prices = _gather(problem, nodes.prices)
-    best, kept, evaluation = _climb(problem, prices, climb)
-    bound = torch.where(empty, torch.inf, best.maximum(nodes.bound))
-    inputs = question.inputs[question.samples(nodes)]
-    candidates = question.perturbation.project(_arranged(question, evaluation.inputs).to(inputs.dtype), inputs)
-    trace = question.network.trace(candidates)
-    labels = question.labels[question.samples(nodes)]
-    others = trace.logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-    failing = trace.logits.gather(1, labels[:, None]).squeeze(1) <= others
-    splits, splittable = choose_splits(problem, prices, evaluation, trace)
-    dense = _scatter(problem, kept, nodes.prices)
+    candidates = question.inputs[question.samples(nodes)].clone()
+    no, none = torch.zeros_like(empty), torch.zeros_like(nodes.row)
+    alive = (~empty).nonzero().flatten()
+    bound = torch.where(empty, torch.inf, nodes.bound)
+    if len(alive) == 0:
+        return Bounded(nodes.updated(bound, nodes.prices, [none] * 3), no, candidates, no)
+    found = _climb(network, alive, question.specifications.coefficients[nodes.row[alive]], nodes, climb)
+    bound[alive] = bound[alive].maximum(found.bound)
+    rows = alive[found.rows]
+    inputs = found.inputs.squeeze(0) if question.network.encoding == "direct" else found.inputs.transpose(0, 1)
+    tried = question.perturbation.project(inputs.to(candidates.dtype), candidates[rows])
+    trace = question.network.trace(tried)
+    failing = no.index_put((rows,), margins(trace.logits, question.labels[question.samples(nodes)[rows]]) <= 0)
+    split, splittable = choose_splits(found.state.problem, found.state.prices, found.evaluation, trace)
+    splits = [none.index_put((rows,), tensor) for tensor in (split.layer, split.neuron, split.place)]
+    candidates[rows] = tried
     return Bounded(
-        Nodes(nodes.row, bound, nodes.decisions, dense, splits), splittable, candidates, failing & ~empty
+        nodes.updated(bound, found.prices, splits), no.index_put((rows,), splittable), candidates, failing
     )
 
 
-def _climb(problem: PricedProblem, prices: list[Tensor], climb: Climb) -> tuple[Tensor, list[Tensor], Evaluation]:
-    """Move `prices` in place; return the best bound, its prices and the last evaluation, at `prices`."""
-    evaluation = problem.evaluate(prices)
-    best, kept = evaluation.bound, [price.clone() for price in prices]
-    first, second = ([torch.zeros_like(price) for price in prices] for _ in range(2))
-    unit = _unit(problem)
-    for k in range(1, climb.iterations + 1):
-        rate = climb.rate * (1.0 - 0.9 * (k - 1) / climb.iterations)
-        for layer, price, gradient, m, v in zip(
-            problem.layers, prices, evaluation.gradients, first, second, strict=True
-        ):
-            m.lerp_(gradient, 0.1)
-            v.lerp_(gradient.square(), 0.01)
-            step = (m / (1 - 0.9**k)) / ((v / (1 - 0.99**k)).sqrt() + 1e-12)
-            price.add_(step * (unit[layer.pairs[0]] * rate * layer.lasting))
-        evaluation = problem.evaluate(prices)
-        better = evaluation.bound > best
-        best = torch.where(better, evaluation.bound, best)
-        for layer, price, keep in zip(problem.layers, prices, kept, strict=True):
-            torch.where(better[layer.pairs[0]], price, keep, out=keep)
-    return best, kept, evaluation
+def _climb(network: Staged, alive: Tensor, coefficients: Tensor, nodes: Nodes, climb: Climb) -> _Climbed:
+    """Climb; nodes that are proven leave on the way."""
+    best = coefficients.new_full((len(alive),), -torch.inf)
+    rows = torch.arange(len(alive), device=alive.device)
+    start = tuple(price[alive].double() for price in nodes.prices)
+    state = Ascent.start(PricedProblem.of(network, Specifications(alive, coefficients)), start)
+    kept, inputs = tuple(price.clone() for price in nodes.prices), None
+    for iteration in range(climb.iterations + 1):
+        evaluation = state.problem.evaluate(state.prices)
+        inputs = evaluation.inputs if inputs is None else inputs.lerp(evaluation.inputs, 1.0 - climb.memory)
+        better = evaluation.bound > best[rows]
+        best[rows] = best[rows].maximum(evaluation.bound)
+        _keep(state, alive[rows], better, kept)
+        left = best[rows] <= 0
+        if iteration == climb.iterations or not bool(left.any()):
+            break
+        state.climb(evaluation.gradients, climb.rate * (1.0 - 0.9 * iteration / climb.iterations))
+        if (iteration + 1) % climb.regroup == 0 and not bool(left.all()):
+            state, rows, inputs = state.kept(left), rows[left], inputs[:, left]
+    return _Climbed(best, kept, rows, state, evaluation, inputs)
 
 
-def _unit(problem: PricedProblem) -> Tensor:
-    """Return each specification's greatest coefficient on a single spike, (S,)."""
-    pulled, _ = problem.network.tail.pull_back(problem.specifications.coefficients)
-    return pulled.flatten(1).abs().amax(1) * problem.network.row.abs().max()
-
-
-def _gather(problem: PricedProblem, dense: tuple[Tensor, ...]) -> list[Tensor]:
-    """Return the prices of the pairs that each layer prices, (steps, P), float64."""
-    return [
-        price[layer.pairs[0], :, layer.pairs[1]].T.double()
-        for layer, price in zip(problem.layers, dense, strict=True)
-    ]
-
-
-def _scatter(problem: PricedProblem, prices: list[Tensor], like: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    dense = tuple(torch.zeros_like(price) for price in like)
-    for layer, price, target in zip(problem.layers, prices, dense, strict=True):
-        target[layer.pairs[0], :, layer.pairs[1]] = price.T.float()
-    return dense
-
-
-def _arranged(question: Question, inputs: Tensor) -> Tensor:
-    """Put the batch first, as the network takes its inputs."""
-    return inputs.squeeze(0) if question.network.encoding == "direct" else inputs.transpose(0, 1)
+def _keep(state: Ascent, nodes: Tensor, better: Tensor, kept: tuple[Tensor, ...]) -> None:
+    """Write the prices of the nodes that got better."""
+    for layer, price, target in zip(state.problem.layers, state.prices, kept, strict=True):
+        chosen = better[layer.pairs[0]]
+        target[nodes[layer.pairs[0][chosen]], :, layer.pairs[1][chosen]] = price.T[chosen].to(target)

@@ -1,10 +1,10 @@
 """A leaf, where each first-layer train is decided: the whole network is, and a linear program finds its inputs.
 
-With all prices 0 the bound is the margin of the leaf's trains itself. Where that is not positive, the trains confine
-the input to a polyhedron {x : Gx ≤ h} ∩ box. The program min t subject to Gx ≤ h + t finds its deepest point where
-it has one: a candidate counterexample, since all of it runs alike. Where it is empty, t > 0, and the program's
-multipliers y are prices that prove it: Σ y·(Gx − h) ≥ t on the whole box. The solver is not trusted: its prices,
-scaled up, go through the same bound as any others.
+With all prices 0 the bound is the margin of the leaf's trains itself. Where that is not positive, the trains
+confine the input to a polyhedron {x : Gx ≤ h} ∩ box. The program min t subject to Gx ≤ h + t finds its deepest
+point where it has one: a candidate counterexample, since all of it runs alike. Where it is empty, t > 0, and the
+program's multipliers y are prices that prove it: Σ y·(Gx − h) ≥ t on the whole box. The solver is not trusted: its
+prices, scaled up, go through the same bound as any others.
 """
 
 from dataclasses import dataclass, replace

@@ -57,6 +57,10 @@ class Nodes:
         both = [torch.cat(pair) for pair in zip(left, right, strict=True)]
         return self.rebuilt([*(torch.cat([x, x]) for x in head), *both, *(torch.cat([x, x]) for x in tail)])
 
+    def updated(self, bound: Tensor, prices: tuple[Tensor, ...], splits: Sequence[Tensor]) -> "Nodes":
+        """Return the same nodes with other bounds, prices and splits (layer, neuron, place)."""
+        return Nodes(self.row, bound, self.decisions, prices, Splits(*splits))
+
     def tensors(self) -> list[Tensor]:
         """Return all that is stored, each (N, ...)."""
         decided = [tensor for decisions in self.decisions for tensor in decisions.tensors()]

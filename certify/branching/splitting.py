@@ -27,17 +27,17 @@ def choose_splits(
     problem: PricedProblem, prices: list[Tensor], evaluation: Evaluation, trace: Trace
 ) -> tuple[Splits, Tensor]:
     """Return the split of each node, and whether there is one, (N,) of bool."""
-    score = torch.zeros(())
+    score, nodes = torch.zeros(()), problem.specifications.samples
     for depth, layer in enumerate(problem.layers):  # last layer first
         stage = len(problem.layers) - 1 - depth
         score = score + _gaps(
             layer, evaluation.costs[depth], prices[depth], evaluation.minimisers[depth], trace, stage
         )
         if stage > 0:
-            score = _share(layer.stage.chain, score, _openness(problem.layers[depth + 1]))
+            score = _share(layer.stage.chain, score, _openness(problem.layers[depth + 1], nodes))
     found = problem.layers[-1].stage.found
     split = _row_split if isinstance(found, TableTrains) else _spike_split
-    neuron, place, splittable = split(found, evaluation.minimisers[-1], score, trace)  # pyright: ignore
+    neuron, place, splittable = split(found, nodes, evaluation.minimisers[-1], score, trace)  # pyright: ignore
     return Splits(torch.zeros_like(neuron), neuron, place), splittable
 
 
@@ -53,10 +53,10 @@ def _gaps(layer: PricedLayer, costs: Tensor, prices: Tensor, least: Least, trace
     return gap.clamp_min_(0.0)
 
 
-def _openness(layer: PricedLayer) -> Tensor:
+def _openness(layer: PricedLayer, nodes: Tensor) -> Tensor:
     """Return how many spikes of each neuron are open, (N, n)."""
     box = layer.stage.found.steps()
-    return (box.upper - box.lower).flatten(2).sum(0)
+    return (box.upper - box.lower)[:, nodes].flatten(2).sum(0)
 
 
 def _share(chain: Chain, score: Tensor, openness: Tensor) -> Tensor:
@@ -71,9 +71,11 @@ def _share(chain: Chain, score: Tensor, openness: Tensor) -> Tensor:
     return (pulled * width.detach()).flatten(1)
 
 
-def _row_split(found: TableTrains, least: Least, score: Tensor, trace: Trace) -> tuple[Tensor, Tensor, Tensor]:
+def _row_split(
+    found: TableTrains, nodes: Tensor, least: Least, score: Tensor, trace: Trace
+) -> tuple[Tensor, Tensor, Tensor]:
     """Split the rows of one neuron between the row of x* and that of the minimiser."""
-    first, last = found.first.flatten(1), found.last.flatten(1)
+    first, last = found.first[nodes].flatten(1), found.last[nodes].flatten(1)
     neuron, splittable = _greatest(score, first < last)
     node = torch.arange(len(neuron), device=neuron.device)
     first, last = first[node, neuron], last[node, neuron]
@@ -92,9 +94,11 @@ def _row_of(found: TableTrains, spikes: Tensor, first: Tensor, last: Tensor) -> 
     return (same & inside).long().argmax(1)
 
 
-def _spike_split(found: GraphTrains, least: Least, score: Tensor, trace: Trace) -> tuple[Tensor, Tensor, Tensor]:
+def _spike_split(
+    found: GraphTrains, nodes: Tensor, least: Least, score: Tensor, trace: Trace
+) -> tuple[Tensor, Tensor, Tensor]:
     """Split the first step at which x* and the minimiser differ, or the first open one."""
-    open_steps = (found.box.lower < found.box.upper).flatten(2)
+    open_steps = (found.box.lower < found.box.upper)[:, nodes].flatten(2)
     neuron, splittable = _greatest(score, open_steps.any(0))
     node = torch.arange(len(neuron), device=neuron.device)
     opened = open_steps[:, node, neuron]
