@@ -3,6 +3,7 @@
 from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, SpikeFlips, Square, attack
 from .bounds.propagation import LogitBounds
 from .perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
+from .radius import Radius, certified_radius
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
 from .verdicts import SoundnessError, Verdict, reconcile
 from .verification import verify
@@ -20,6 +21,7 @@ __all__ = [
     "LogitBounds",
     "Perturbation",
     "PixelBox",
+    "Radius",
     "SmoothedVerdict",
     "SoundnessError",
     "SpikeFlip",
@@ -27,6 +29,7 @@ __all__ = [
     "Square",
     "Verdict",
     "attack",
+    "certified_radius",
     "rate_certificate",
     "rate_radius",
     "reconcile",

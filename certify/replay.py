@@ -39,3 +39,25 @@ def replays(network: SpikingNetwork, candidate: Tensor, label: int) -> bool:
     A batch may sum in another order than a single sample; what is handed to a user must fail when run alone.
     """
     return bool(misclassified(network, candidate[None], torch.tensor([label], device=candidate.device)))
+
+
+@torch.no_grad()
+def pull(
+    network: SpikingNetwork, counterexamples: Tensor, inputs: Tensor, labels: Tensor, halvings: int = 12
+) -> Tensor:
+    """Return counterexamples nearer to `inputs`: bisection along the segments to them, (batch, ...).
+
+    Each feature stays between the sample's and the counterexample's, so no distance grows. What fails in a batch
+    but not alone is replaced by the counterexample that it came from.
+    """
+    low, high = inputs.minimum(counterexamples), inputs.maximum(counterexamples)
+    shape = (-1, *([1] * (inputs.dim() - 1)))
+    pulled, good, bad = counterexamples, inputs.new_zeros(len(inputs)), inputs.new_ones(len(inputs))
+    for _ in range(halvings):
+        middle = (good + bad) / 2
+        moved = (inputs + middle.view(shape) * (counterexamples - inputs)).clamp(low, high)
+        fails = misclassified(network, moved, labels)
+        pulled = torch.where(fails.view(shape), moved, pulled)
+        good, bad = torch.where(fails, good, middle), torch.where(fails, middle, bad)
+    alone = [replays(network, *pair) for pair in zip(pulled, labels.tolist(), strict=True)]
+    return torch.where(torch.tensor(alone, device=inputs.device).view(shape), pulled, counterexamples)

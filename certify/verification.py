@@ -56,7 +56,7 @@ def verify(
     Raises:
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
-    chosen = _resolve(verifier)
+    chosen = resolve(verifier)
     check_attacked(network, inputs, labels, perturbation)
     check_arithmetic(network)
     if timeout is not None and not timeout > 0:
@@ -88,7 +88,7 @@ def bounds(
         TypeError, ValueError: for arguments that don't fit.
         OverflowError: where the run may overflow its dtype.
     """
-    chosen = _resolve(verifier)
+    chosen = resolve(verifier)
     if not isinstance(chosen, MarginVerifier):
         known = "interval, trains, linear, lirpa"
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
@@ -118,7 +118,12 @@ def _named_draws(verdict: Verdict, network: SpikingNetwork) -> Verdict:
     return replace(verdict, reason=f"{verdict.reason}; for the given draws (seed {network.draws.seed})")
 
 
-def _resolve(verifier: str | Verifier) -> Verifier:
+def resolve(verifier: str | Verifier) -> Verifier:
+    """Return the verifier of a name; a verifier is its own.
+
+    Raises:
+        ValueError: for a name that is not known.
+    """
     if isinstance(verifier, Verifier):
         return verifier
     check_choice("verifier", verifier, VERIFIERS)

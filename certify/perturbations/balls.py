@@ -1,7 +1,10 @@
 """Balls of one radius in some norm."""
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from .ranged import RangedSet, check_number, check_range
 
@@ -33,3 +36,7 @@ class Ball(RangedSet):
     def extent(self) -> float:
         """Return ε."""
         return float(self.epsilon)
+
+    @abstractmethod
+    def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
+        """Return, per sample, the least float64 ε whose ball holds the candidate, (batch,); exactly."""

@@ -1,5 +1,6 @@
 """The ℓ2 ball."""
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -54,6 +55,11 @@ class L2(Ball):
             near[index] = _within(candidates[index], inputs[index], self.extent)
         return near & self._valid(candidates)
 
+    def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
+        """Return the Euclidean length, rounded up, from a sum of squares in rational numbers."""
+        lengths = [_root_up(_squared(*pair)) for pair in zip(candidates, inputs, strict=True)]
+        return torch.tensor(lengths, dtype=torch.float64, device=inputs.device)
+
     def ascent(self, gradient: Tensor) -> Tensor:
         """Return the gradient, normalised."""
         return unit(gradient)
@@ -77,5 +83,18 @@ def _within(candidate: Tensor, sample: Tensor, epsilon: float) -> bool:
     """Return whether ‖candidate − sample‖₂ ≤ ε, in rational arithmetic."""
     if not bool(torch.isfinite(candidate).all()):
         return False
+    return _squared(candidate, sample) <= Fraction(epsilon) ** 2
+
+
+def _squared(candidate: Tensor, sample: Tensor) -> Fraction:
+    """Return ‖candidate − sample‖₂², exactly."""
     pairs = zip(candidate.flatten().tolist(), sample.flatten().tolist(), strict=True)
-    return sum((Fraction(one) - Fraction(other)) ** 2 for one, other in pairs) <= Fraction(epsilon) ** 2
+    return sum(((Fraction(one) - Fraction(other)) ** 2 for one, other in pairs), Fraction())
+
+
+def _root_up(square: Fraction) -> float:
+    """Return the least float64 whose square is at least `square`."""
+    root = math.nextafter(math.sqrt(square), 0.0)
+    while Fraction(root) ** 2 < square:
+        root = math.nextafter(root, math.inf)
+    return root

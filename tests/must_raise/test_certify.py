@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from spikecert.certify import L2, LInf, verify
+from spikecert.certify import L2, LInf, certified_radius, verify
 from spikecert.certify.verification import bounds
 from spikecert.models import SpikingNetwork, mlp
 
@@ -51,6 +51,25 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "unknown verifier": (lambda: verify(network(), X, Y, LInf(0.1), "magic"), ValueError, "verifier: got 'magic'"),
     "no perturbation": (lambda: verify(network(), X, Y, 0.1), TypeError, "perturbation: got float"),  # pyright: ignore[reportArgumentType]
     "timeout of 0": (lambda: verify(network(), X, Y, LInf(0.1), timeout=0), ValueError, "timeout: got 0"),
+    "radius in another norm": (lambda: certified_radius(network(), X, Y, "l1"), ValueError, "norm: got 'l1'"),
+    "radius, no verifier": (lambda: certified_radius(network(), X, Y, verifier="x"), ValueError, "verifier: got"),
+    "tolerance of 0": (lambda: certified_radius(network(), X, Y, tolerance=0), ValueError, "tolerance: got 0"),
+    "tolerance too small": (
+        lambda: certified_radius(network(), X, Y, tolerance=1e-12),
+        ValueError,
+        "tolerance: got 1e-12, expected at least",
+    ),
+    "tolerance no number": (
+        lambda: certified_radius(network(), X, Y, tolerance="1"),  # pyright: ignore[reportArgumentType]
+        TypeError,
+        "tolerance: got str",
+    ),
+    "radius without time": (lambda: certified_radius(network(), X, Y, timeout=-1), ValueError, "timeout: got -1"),
+    "radius in half a line": (
+        lambda: certified_radius(network(), X, Y, upper=float("inf")),
+        ValueError,
+        "lower, upper: got 0.0, inf",
+    ),
     "bounds by auto": (lambda: bounds(network(), X, LInf(0.1), "auto"), ValueError, "verifier: got 'auto'"),
     "bounds of NaN": (lambda: bounds(network(torch.nan), X, LInf(0.1)), ValueError, "network: layers.0.weight"),
 }

@@ -1,0 +1,199 @@
+"""How far a sample may be perturbed: a proven and an attacked radius, and the entry point `certified_radius`."""
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..models.networks import SpikingNetwork
+from ..models.progress import Progress, silent
+from ..models.validation import check_choice
+from .attacks import ATTACKS, check_attacked
+from .bracketing import Bracket, Clock, Grid, Narrowing
+from .perturbations import L2, Ball, LInf
+from .perturbations.rounding import round_up
+from .replay import evaluating, pull, replays
+from .verdicts import Verdict
+from .verification import resolve, verify
+from .verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
+
+BALLS: dict[str, type[Ball]] = {"linf": LInf, "l2": L2}
+
+
+@dataclass(frozen=True)
+class Radius:
+    """One sample's radius: the distance of the nearest valid input that is misclassified, between two ends.
+
+    Attributes:
+        lower: proven: `verify` says "verified" at this ε (0 where nothing more is proven).
+        upper: attacked: the distance of `counterexample`, rounded up. Where none was found it is the reach of the
+            range of valid inputs (1 for ℓ∞ in [0, 1]), beyond which the set around a sample does not grow.
+        exact: whether upper − lower ≤ tolerance.
+        counterexample: a valid input at distance `upper`, replayed, that is misclassified; or None.
+        verifier: what proved `lower`; None where it is 0.
+
+    Raises:
+        ValueError: for ends that are no bracket.
+    """
+
+    lower: float
+    upper: float
+    exact: bool
+    counterexample: Tensor | None
+    verifier: str | None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lower <= self.upper:
+            raise ValueError(f"lower, upper: got {self.lower!r}, {self.upper!r}, expected 0 ≤ lower ≤ upper")
+
+
+def certified_radius(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    norm: str = "linf",
+    verifier: str | Verifier = "auto",
+    tolerance: float = 1e-3,
+    *,
+    lower: float = 0.0,
+    upper: float = 1.0,
+    timeout: float | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[Radius]:
+    """Bracket each sample's radius, r = min ‖x̃ − x‖ over valid x̃ that are misclassified: lower ≤ r ≤ upper.
+
+    All samples are bisected together on one grid of ε, cheapest first: "trains" raises `lower`, an attack lowers
+    `upper`, and `verifier` is asked in between. A counterexample is pulled toward its sample while it fails. Each
+    query lies strictly inside its bracket, so brackets only shrink.
+
+    Args:
+        network: any spiking network; it is taken in evaluation mode.
+        inputs: (batch, ...), within [lower, upper].
+        labels: (batch,) of integers.
+        norm: "linf" or "l2", in the units of the inputs.
+        verifier: as in `verify`. "complete" closes brackets up to `tolerance`, given time; one that does not
+            falsify leaves them open. "interval" and "trains" are the only proofs where they are named.
+        tolerance: the width at which a bracket counts as exact.
+        lower, upper: the range of valid inputs.
+        timeout: seconds for a sample, on average, over all its queries; each gets a fair share of what is left.
+        seed: for attacks.
+        progress: told after each query, with the samples that this pass is through with.
+
+    Returns:
+        One `Radius` per sample. A sample that is misclassified as it is has lower = upper = 0, and is exact.
+
+    Raises:
+        TypeError, ValueError: for arguments that don't fit, one line each.
+        SoundnessError: if a counterexample is found within a verified radius.
+
+    >>> network = spikecert.mlp((4, 8, 2), num_steps=4)
+    >>> radii = certified_radius(network, torch.rand(3, 4), torch.tensor([0, 1, 0]))
+    >>> all(radius.lower <= radius.upper for radius in radii)
+    True
+    """
+    check_choice("norm", norm, BALLS)
+    ball = partial(BALLS[norm], lower=lower, upper=upper)
+    check_attacked(network, inputs, labels, ball(0.0))
+    _check_positive("tolerance", tolerance)
+    if timeout is not None:
+        _check_positive("timeout", timeout)
+    query = _Query(network, inputs, labels, ball, Grid.of(_reach(ball(0.0), inputs), tolerance), seed, progress)
+    clock = Clock(None if timeout is None else time.perf_counter() + timeout * len(inputs))
+    with evaluating(network):
+        brackets = query.clean()
+        for plan in _passes(resolve(verifier)):
+            brackets = query.narrowing(plan, clock).run(brackets)
+    return [
+        Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier) for b in brackets
+    ]
+
+
+@dataclass(frozen=True)
+class _Query:
+    """What is asked about."""
+
+    network: SpikingNetwork
+    inputs: Tensor
+    labels: Tensor
+    ball: "partial[Ball]"
+    grid: Grid
+    seed: int
+    progress: Progress
+
+    def clean(self) -> list[Bracket]:
+        """Return the bracket of each sample before any query: closed where the sample itself fails, run alone."""
+        pairs = zip(self.inputs, self.labels.tolist(), strict=True)
+        failing = [replays(self.network, *pair) for pair in pairs]
+        return [
+            Bracket(0.0, 0.0, self.inputs[index].clone()) if fails else Bracket(0.0, self.grid.reach)
+            for index, fails in enumerate(failing)
+        ]
+
+    def narrowing(self, plan: "_Pass", clock: Clock) -> Narrowing:
+        """Return the pass of one verifier."""
+        label = f"radius ({plan.verifier.name})"
+        return Narrowing(
+            self.grid.coarser(plan.coarser),
+            partial(self._ask, plan.verifier),
+            self._nearest,
+            clock,
+            plan.unknown_is_high,
+            lambda done: self.progress(label, done, len(self.labels)),
+        )
+
+    def _ask(self, verifier: Verifier, samples: list[int], epsilon: float, timeout: float | None) -> list[Verdict]:
+        inputs, labels = self._of(samples)
+        return verify(self.network, inputs, labels, self.ball(epsilon), verifier, timeout, seed=self.seed)
+
+    def _nearest(self, samples: list[int], counterexamples: list[Tensor]) -> list[tuple[Tensor, float]]:
+        """Pull counterexamples toward their samples, and measure."""
+        inputs, labels = self._of(samples)
+        pulled = pull(self.network, torch.stack(counterexamples), inputs, labels)
+        return list(zip(pulled, self.ball(0.0).distance(pulled, inputs).tolist(), strict=True))
+
+    def _of(self, samples: list[int]) -> tuple[Tensor, Tensor]:
+        index = torch.tensor(samples, device=self.labels.device)
+        return self.inputs[index], self.labels[index]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A verifier's pass: whether "unknown" sends it to smaller radii, and how much coarser its grid is."""
+
+    verifier: Verifier
+    unknown_is_high: bool = True
+    coarser: int = 1
+
+
+def _passes(verifier: Verifier) -> Iterable[_Pass]:
+    """Return the passes, cheapest first. Attacks that fail cost most, so they start from what is proven."""
+    quick = verifier in (INTERVAL, TRAINS)
+    yield _Pass(verifier if quick else TRAINS)
+    yield _Pass(AttackSearch(ATTACKS["ensemble-fast"]()), unknown_is_high=False, coarser=8)
+    if not quick:
+        yield _Pass(verifier)
+
+
+def _reach(ball: Ball, inputs: Tensor) -> float:
+    """Return an ε at which the set around any sample holds all valid inputs; in float32, which `Grid` needs.
+
+    Raises:
+        ValueError: for a range without an end, or of a single value.
+    """
+    if not (ball.lower < ball.upper and math.isfinite(ball.upper - ball.lower)):
+        raise ValueError(f"lower, upper: got {ball.lower!r}, {ball.upper!r}, expected lower < upper, both finite")
+    corner = torch.full_like(inputs[:1], ball.lower, dtype=torch.float64)
+    furthest = ball.distance(torch.full_like(corner, ball.upper), corner)
+    return float(round_up(furthest, torch.float32))
+
+
+def _check_positive(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected a number")
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: got {value!r}, expected a positive finite number")
