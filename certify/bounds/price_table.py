@@ -46,8 +46,15 @@ class PricedTable:
         Returns:
             Values (P,), spikes (P, T), currents (P,).
         """
-        corner = torch.where(prices[:, None] > 0, self.high, self.low)
+        value, row = self.rows(costs, prices).min(1)
+        current = self._corner(prices).gather(1, row[:, None]).squeeze(1)
+        return value, self.trains[row], current
+
+    def rows(self, costs: Tensor, prices: Tensor) -> Tensor:
+        """Return the minimum over each row by itself, (P, R); +inf for a row out of reach."""
         reachable = self.low <= self.high
-        priced = costs @ self.trains.T - prices[:, None] * torch.where(reachable, corner, 0.0)
-        value, row = torch.where(reachable, priced, torch.inf).min(1)
-        return value, self.trains[row], corner.gather(1, row[:, None]).squeeze(1)
+        corner = torch.where(reachable, self._corner(prices), 0.0)
+        return torch.where(reachable, costs @ self.trains.T - prices[:, None] * corner, torch.inf)
+
+    def _corner(self, prices: Tensor) -> Tensor:
+        return torch.where(prices[:, None] > 0, self.high, self.low)

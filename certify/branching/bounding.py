@@ -9,9 +9,11 @@ from ..bounds.price_search import Ascent
 from ..bounds.prices import Evaluation, PricedProblem, Specifications
 from ..bounds.stages import Staged
 from ..replay import margins
+from .decisions import Decisions, RowRanges
 from .nodes import Nodes
 from .question import Question
 from .splitting import choose_splits
+from .trimming import trim_rows
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,26 @@ def bound_nodes(question: Question, nodes: Nodes, climb: Climb) -> Bounded:
     found = _climb(network, alive, question.specifications.coefficients[nodes.row[alive]], nodes, climb)
     bound[alive] = bound[alive].maximum(found.bound)
     rows = alive[found.rows]
+    left = nodes.select(rows)
+    decisions = _trimmed(left.decisions, found)
     inputs = found.inputs.squeeze(0) if question.network.encoding == "direct" else found.inputs.transpose(0, 1)
-    tried = question.perturbation.project(inputs.to(candidates.dtype), candidates[rows])
-    trace = question.network.trace(tried)
-    failing = no.index_put((rows,), margins(trace.logits, question.labels[question.samples(nodes)[rows]]) <= 0)
-    split, splittable = choose_splits(found.state.problem, found.state.prices, found.evaluation, trace)
-    splits = [none.index_put((rows,), tensor) for tensor in (split.layer, split.neuron, split.place)]
-    candidates[rows] = tried
-    return Bounded(
-        nodes.updated(bound, found.prices, splits), no.index_put((rows,), splittable), candidates, failing
+    candidates[rows] = question.perturbation.project(inputs.to(candidates.dtype), candidates[rows])
+    trace = question.network.trace(candidates[rows])
+    failing = no.index_put((rows,), margins(trace.logits, question.labels[question.samples(left)]) <= 0)
+    split, splittable = choose_splits(
+        found.state.problem, found.state.prices, found.evaluation, trace, decisions[0]
     )
+    splits = [none.index_put((rows,), tensor) for tensor in (split.layer, split.neuron, split.place)]
+    done = nodes.updated(bound, found.prices, splits).replaced(rows, decisions)
+    return Bounded(done, no.index_put((rows,), splittable), candidates, failing)
+
+
+def _trimmed(decisions: tuple[Decisions, ...], found: "_Climbed") -> tuple[Decisions, ...]:
+    """Return the decisions of the open nodes without what is proven at the last prices."""
+    first, *others = decisions
+    if not isinstance(first, RowRanges):
+        return decisions
+    return (trim_rows(found.state.problem, found.state.prices, found.evaluation, first), *others)
 
 
 def _climb(network: Staged, alive: Tensor, coefficients: Tensor, nodes: Nodes, climb: Climb) -> _Climbed:

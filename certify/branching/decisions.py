@@ -90,8 +90,8 @@ class RowRanges(Decisions):
     def children(self, nodes: Tensor, neuron: Tensor, place: Tensor) -> tuple["RowRanges", "RowRanges"]:
         """Return rows first..place on one side and place + 1..last on the other."""
         last, first = self.last.clone(), self.first.clone()
-        last[nodes, neuron] = place.to(last.dtype)
-        first[nodes, neuron] = (place + 1).to(first.dtype)
+        last[nodes, neuron] = last[nodes, neuron].minimum(place.to(last.dtype))
+        first[nodes, neuron] = first[nodes, neuron].maximum((place + 1).to(first.dtype))
         return RowRanges(self.first, last), RowRanges(first, self.last)
 
 

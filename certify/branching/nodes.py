@@ -1,7 +1,7 @@
 """The nodes of the search, many at a time, and the pool of those that are open."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -60,6 +60,14 @@ class Nodes:
     def updated(self, bound: Tensor, prices: tuple[Tensor, ...], splits: Sequence[Tensor]) -> "Nodes":
         """Return the same nodes with other bounds, prices and splits (layer, neuron, place)."""
         return Nodes(self.row, bound, self.decisions, prices, Splits(*splits))
+
+    def replaced(self, index: Tensor, decisions: tuple[Decisions, ...]) -> "Nodes":
+        """Return the same nodes, those at `index` with other decisions."""
+        changed = []
+        for known, other in zip(self.decisions, decisions, strict=True):
+            parts = zip(known.tensors(), other.tensors(), strict=True)
+            changed.append(known.of([one.index_copy(0, index, new) for one, new in parts]))
+        return replace(self, decisions=tuple(changed))
 
     def tensors(self) -> list[Tensor]:
         """Return all that is stored, each (N, ...)."""

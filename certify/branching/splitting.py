@@ -19,14 +19,21 @@ from ..bounds.priced_layer import Least, PricedLayer
 from ..bounds.prices import Evaluation, PricedProblem
 from ..bounds.stages import Chain
 from ..bounds.train_graph import GraphTrains
-from ..bounds.train_table import TableTrains
+from ..bounds.train_table import TableTrains, TrainTable
+from .decisions import Decisions, RowRanges
 from .nodes import Splits
 
 
 def choose_splits(
-    problem: PricedProblem, prices: list[Tensor], evaluation: Evaluation, trace: Trace
+    problem: PricedProblem, prices: list[Tensor], evaluation: Evaluation, trace: Trace, decisions: Decisions
 ) -> tuple[Splits, Tensor]:
-    """Return the split of each node, and whether there is one, (N,) of bool."""
+    """Return the split of each node, and whether there is one, (N,) of bool.
+
+    Args:
+        problem, prices, evaluation: of N nodes.
+        trace: of the network at their minimising inputs.
+        decisions: of the nodes' first layer.
+    """
     score, nodes = torch.zeros(()), problem.specifications.samples
     for depth, layer in enumerate(problem.layers):  # last layer first
         stage = len(problem.layers) - 1 - depth
@@ -36,8 +43,14 @@ def choose_splits(
         if stage > 0:
             score = _share(layer.stage.chain, score, _openness(problem.layers[depth + 1], nodes))
     found = problem.layers[-1].stage.found
-    split = _row_split if isinstance(found, TableTrains) else _spike_split
-    neuron, place, splittable = split(found, nodes, evaluation.minimisers[-1], score, trace)  # pyright: ignore
+    least = evaluation.minimisers[-1]
+    if isinstance(found, TableTrains):
+        assert isinstance(decisions, RowRanges)
+        first = found.first[nodes].flatten(1).maximum(decisions.first)
+        last = found.last[nodes].flatten(1).minimum(decisions.last)
+        neuron, place, splittable = _row_split(found.table, first, last, least, score, trace)
+    else:
+        neuron, place, splittable = _spike_split(found, nodes, least, score, trace)
     return Splits(torch.zeros_like(neuron), neuron, place), splittable
 
 
@@ -72,24 +85,23 @@ def _share(chain: Chain, score: Tensor, openness: Tensor) -> Tensor:
 
 
 def _row_split(
-    found: TableTrains, nodes: Tensor, least: Least, score: Tensor, trace: Trace
+    table: TrainTable, first: Tensor, last: Tensor, least: Least, score: Tensor, trace: Trace
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Split the rows of one neuron between the row of x* and that of the minimiser."""
-    first, last = found.first[nodes].flatten(1), found.last[nodes].flatten(1)
     neuron, splittable = _greatest(score, first < last)
     node = torch.arange(len(neuron), device=neuron.device)
     first, last = first[node, neuron], last[node, neuron]
     current = trace.currents[0][0].flatten(1)[node, neuron].double()
-    actual = torch.searchsorted(found.table.upper, current).minimum(last).maximum(first)
-    believed = _row_of(found, least.spikes.flatten(2)[:, node, neuron], first, last)
+    actual = torch.searchsorted(table.upper, current).minimum(last).maximum(first)
+    believed = _row_of(table, least.spikes.flatten(2)[:, node, neuron], first, last)
     place = torch.where(actual < believed, actual, torch.where(actual > believed, actual - 1, believed))
     return neuron, place.minimum(last - 1).maximum(first), splittable
 
 
-def _row_of(found: TableTrains, spikes: Tensor, first: Tensor, last: Tensor) -> Tensor:
+def _row_of(table: TrainTable, spikes: Tensor, first: Tensor, last: Tensor) -> Tensor:
     """Return the row first ≤ r ≤ last with the given train, (T, N) → (N,)."""
-    row = torch.arange(len(found.table.trains), device=first.device)
-    same = (found.table.trains @ spikes * 2 - found.table.trains.sum(1, keepdim=True) == spikes.sum(0)).T
+    row = torch.arange(len(table.trains), device=first.device)
+    same = (table.trains @ spikes * 2 - table.trains.sum(1, keepdim=True) == spikes.sum(0)).T
     inside = (row >= first[:, None]) & (row <= last[:, None])
     return (same & inside).long().argmax(1)
 
