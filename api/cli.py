@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import attack, certify, demo, gains, report, theorems, train, vnnlib
+from .commands import attack, certify, demo, gains, radius, report, theorems, train, vnnlib
 from .output import say
 
 EXAMPLES = """Examples:
@@ -24,6 +24,8 @@ EXAMPLES = """Examples:
 
   spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt
 
+  spikecert radius runs/mine/network.safetensors --verifier complete --timeout 60
+
   spikecert report runs/mine/record.json --out runs/mine/report.html
 
 Exit status: 0 done; 1 falsified, or below --require-certified; 2 bad usage or input; 3 a proof and a
@@ -35,6 +37,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "gains": gains.gains,
     "attack": attack.attack,
     "certify": certify.certify,
+    "radius": radius.radius,
     "report": report.report,
     "theorems": theorems.theorems,
     "vnnlib": vnnlib.vnnlib,

@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
-from spikecert import SoundnessError, __version__
+from spikecert import LInf, SoundnessError, __version__, dataset, load
+from spikecert.certify.replay import replays
 from spikecert.cli import COMMANDS
 from spikecert.commands.options import epsilons, number
+from spikecert.models.storage import read_tensors
 from spikecert.output import table
 from spikecert.reports import load_record, measuring
 
@@ -57,6 +59,10 @@ def test_each_command_has_help(run, command):
         (("train", "--out", "OUT", "--decay", "2"), "decay: got 2.0"),
         (("train", "--out", "OUT", "--learning-rate", "-1"), "learning_rate: got -1.0"),
         (("train", "--out", "MODEL", "--epochs", "1"), "network.safetensors"),
+        (("radius", "MODEL", "--norm", "l7", "--samples", "2"), "norm: got 'l7'"),
+        (("radius", "MODEL", "--tolerance", "x"), "tolerance: got 'x'"),
+        (("radius", "MODEL", "--tolerance", "-1", "--samples", "2"), "tolerance: got -1.0"),
+        (("radius", "MODEL", "--timeout", "0", "--samples", "2"), "timeout: got 0.0"),
         (("report", "/nowhere.json"), "record: got /nowhere.json"),
         (("report", "MODEL"), "is no JSON file"),
         (("gains", "/nowhere.safetensors"), "path: got /nowhere.safetensors"),
@@ -103,6 +109,27 @@ def test_attack_writes_every_format(run, model, tmp_path):
         "samples.csv",
     ]
     assert load_record(tmp_path / "out" / "record.json").models[0].attacks == ("fgsm", "gaussian")
+
+
+def test_radius_prints_brackets_that_hold_and_writes_what_was_found(run, model, tmp_path):
+    arguments = ("radius", model, "--samples", 5, "--verifier", "trains", "--tolerance", "1/64")
+    outcome = run(*arguments, "--json", "--out", tmp_path)
+    found = json.loads(outcome.out)
+    assert outcome.status == 0
+    assert json.loads((tmp_path / "radii.json").read_text()) == found
+    assert found["median"]["lower"] <= found["median"]["upper"]
+    network, source = load(model), dataset("digits").test
+    text, tensors = read_tensors(tmp_path / "counterexamples.safetensors", "spikecert.counterexamples/1")
+    assert json.loads(text) == found
+    assert {int(name) for name in tensors} == {row["index"] for row in found["radii"] if row["attacked"]}
+    for name, tensor in tensors.items():
+        row = found["radii"][int(name)]
+        assert row["lower"] <= row["upper"]
+        assert replays(network, tensor, row["label"])
+        assert bool(LInf(row["upper"]).contains(tensor[None], source.inputs[int(name)][None]))
+    shown = run(*arguments)
+    assert shown.out.count("\n") == 2 + 1 + 5 + 1
+    assert "certified ≥" in shown.out
 
 
 def test_report_joins_records(run, model, tmp_path):
