@@ -17,24 +17,33 @@ class PricedTable:
     """The corners of the open neurons of a layer, for P pairs of a specification and a neuron.
 
     Attributes:
-        low, high: the ends of each row cut to the current's box, (P, R); a row out of reach is (+inf, −inf).
+        row: the rows from each neuron's first one on, W ≤ R of them, (P, W).
+        low, high: the ends of those rows cut to the current's box, 0 where out of reach, (P, W).
+        barred: +inf where a row is out of reach, 0 elsewhere, (P, W).
         trains: (R, T).
     """
 
+    row: Tensor
     low: Tensor
     high: Tensor
+    barred: Tensor
     trains: Tensor
 
     @staticmethod
     def of(found: TableTrains, lower: Tensor, upper: Tensor, pairs: tuple[Tensor, Tensor]) -> "PricedTable":
         """Return the corners for pairs (sample, neuron) of a layer whose currents lie in [lower, upper]."""
-        table = found.table
-        row = torch.arange(len(table.lower), device=lower.device)
-        first, last = found.first[pairs][:, None], found.last[pairs][:, None]
-        inside = (row >= first) & (row <= last)
-        low = torch.where(inside, table.lower.maximum(lower[pairs][:, None]), torch.inf)
-        high = torch.where(inside, table.upper.minimum(upper[pairs][:, None]), -torch.inf)
-        return PricedTable(low, high, table.trains)
+        table, first, last = found.table, found.first[pairs], found.last[pairs]
+        width = int((last - first).max()) + 1 if len(first) else 1
+        row = first[:, None] + torch.arange(width, device=first.device)
+        inside = row <= last[:, None]
+        row = row.minimum(last[:, None])
+        low = table.lower[row].maximum(lower[pairs][:, None])
+        high = table.upper[row].minimum(upper[pairs][:, None])
+        reachable = inside & (low <= high)
+        barred = torch.zeros_like(low).masked_fill_(~reachable, torch.inf)
+        return PricedTable(
+            row, low.masked_fill_(~reachable, 0.0), high.masked_fill_(~reachable, 0.0), barred, table.trains
+        )
 
     def least(self, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return min of Σ_t costs[t]·s[t] − price·I, and the spikes and the current that attain it.
@@ -46,15 +55,15 @@ class PricedTable:
         Returns:
             Values (P,), spikes (P, T), currents (P,).
         """
-        value, row = self.rows(costs, prices).min(1)
-        current = self._corner(prices).gather(1, row[:, None]).squeeze(1)
-        return value, self.trains[row], current
+        value, place = self.rows(costs, prices).min(1)
+        place = place[:, None]
+        current = torch.where(
+            prices > 0, self.high.gather(1, place).squeeze(1), self.low.gather(1, place).squeeze(1)
+        )
+        return value, self.trains[self.row.gather(1, place).squeeze(1)], current
 
     def rows(self, costs: Tensor, prices: Tensor) -> Tensor:
-        """Return the minimum over each row by itself, (P, R); +inf for a row out of reach."""
-        reachable = self.low <= self.high
-        corner = torch.where(reachable, self._corner(prices), 0.0)
-        return torch.where(reachable, costs @ self.trains.T - prices[:, None] * corner, torch.inf)
-
-    def _corner(self, prices: Tensor) -> Tensor:
-        return torch.where(prices[:, None] > 0, self.high, self.low)
+        """Return the minimum over each row by itself, (P, W); +inf for a row out of reach."""
+        trains = (costs @ self.trains.T).gather(1, self.row)
+        price = prices[:, None]
+        return trains.add_(self.barred).sub_((price * self.low).maximum(price * self.high))

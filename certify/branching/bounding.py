@@ -10,6 +10,7 @@ from ..bounds.prices import Evaluation, PricedProblem, Specifications
 from ..bounds.stages import Staged
 from ..replay import margins
 from .decisions import Decisions, RowRanges
+from .experience import Experience
 from .nodes import Nodes
 from .question import Question
 from .splitting import choose_splits
@@ -64,7 +65,7 @@ class _Climbed:
 
 
 @torch.no_grad()
-def bound_nodes(question: Question, nodes: Nodes, climb: Climb) -> Bounded:
+def bound_nodes(question: Question, nodes: Nodes, climb: Climb, experience: Experience | None = None) -> Bounded:
     """Return the nodes with bounds that are at least their parents'."""
     network, empty = question.staged(nodes)
     candidates = question.inputs[question.samples(nodes)].clone()
@@ -82,8 +83,9 @@ def bound_nodes(question: Question, nodes: Nodes, climb: Climb) -> Bounded:
     candidates[rows] = question.perturbation.project(inputs.to(candidates.dtype), candidates[rows])
     trace = question.network.trace(candidates[rows])
     failing = no.index_put((rows,), margins(trace.logits, question.labels[question.samples(left)]) <= 0)
+    weights = 1.0 if experience is None else experience.weights(left.row)
     split, splittable = choose_splits(
-        found.state.problem, found.state.prices, found.evaluation, trace, decisions[0]
+        found.state.problem, found.state.prices, found.evaluation, trace, decisions[0], weights
     )
     splits = [none.index_put((rows,), tensor) for tensor in (split.layer, split.neuron, split.place)]
     done = nodes.updated(bound, found.prices, splits).replaced(rows, decisions)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .bounding import Bounded, Climb, bound_nodes
+from .experience import Experience
 from .leaves import solve_leaf
 from .nodes import Nodes, Pool
 from .question import Question
@@ -65,6 +66,7 @@ class Search:
         if roots is None:
             return None
         state = _State(question, replays, Pool(roots, self.most_bytes), len(roots))
+        experience = Experience(len(roots), roots.decisions[0].tensors()[0].shape[-1])
         waiting = list(torch.arange(len(roots)).split(self.batch))
         while waiting or len(state.pool):
             if deadline is not None and time.perf_counter() >= deadline:
@@ -72,10 +74,13 @@ class Search:
                     state.pool.put(roots.select(part))
                 return state.answer(expired=True)
             if waiting:
-                state.settle(bound_nodes(question, roots.select(waiting.pop()), self.start))
+                state.settle(bound_nodes(question, roots.select(waiting.pop()), self.start, experience))
             else:
                 chosen = state.pool.take(max(1, self.batch // 2), state.effort())
-                state.settle(bound_nodes(question, chosen.children(), self.climb))
+                bounded = bound_nodes(question, chosen.children(), self.climb, experience)
+                left, right = bounded.nodes.bound.chunk(2)
+                experience.learn(chosen.row, chosen.splits.neuron, chosen.bound, left, right)
+                state.settle(bounded)
         return state.answer(expired=False)
 
 

@@ -25,7 +25,12 @@ from .nodes import Splits
 
 
 def choose_splits(
-    problem: PricedProblem, prices: list[Tensor], evaluation: Evaluation, trace: Trace, decisions: Decisions
+    problem: PricedProblem,
+    prices: list[Tensor],
+    evaluation: Evaluation,
+    trace: Trace,
+    decisions: Decisions,
+    weights: Tensor | float,
 ) -> tuple[Splits, Tensor]:
     """Return the split of each node, and whether there is one, (N,) of bool.
 
@@ -33,6 +38,7 @@ def choose_splits(
         problem, prices, evaluation: of N nodes.
         trace: of the network at their minimising inputs.
         decisions: of the nodes' first layer.
+        weights: of the first layer's neurons, what experience says, (N, n).
     """
     score, nodes = torch.zeros(()), problem.specifications.samples
     for depth, layer in enumerate(problem.layers):  # last layer first
@@ -44,6 +50,7 @@ def choose_splits(
             score = _share(layer.stage.chain, score, _openness(problem.layers[depth + 1], nodes))
     found = problem.layers[-1].stage.found
     least = evaluation.minimisers[-1]
+    score = score * weights
     if isinstance(found, TableTrains):
         assert isinstance(decisions, RowRanges)
         first = found.first[nodes].flatten(1).maximum(decisions.first)

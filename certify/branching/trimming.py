@@ -1,11 +1,11 @@
 """Drop what no counterexample of a node can use.
 
-A node's bound is a sum with one term for each first-layer neuron, the least over its rows. With another row's term
-in place of the least, the sum bounds the margin on that part of the node alone. Where it is above `LEVEL` the part
-is proven, and the node goes on without it (integer programming's reduced-cost fixing). What a node then says of its
-margin holds up to min(bound, `LEVEL`).
+A node's bound is a sum with one term for each first-layer neuron, the least over its rows. With another row's
+term in place of the least, the sum bounds the margin on that part of the node alone. Where it is above `LEVEL` the
+part is proven, and the node goes on without it (integer programming's reduced-cost fixing). What a node then says
+of its margin holds up to min(bound, `LEVEL`).
 
-The error that the bound allows for covers every such sum, since it counts the moduli of all terms at their greatest.
+The error that the bound allows for covers every such sum, since it counts all terms' moduli at their greatest.
 """
 
 import torch
@@ -35,6 +35,8 @@ def trim_rows(problem: PricedProblem, prices: list[Tensor], evaluation: Evaluati
     without = evaluation.bound[layer.pairs[0]] - values.amin(1)
     needed = (without[:, None] + values <= 2 * LEVEL).to(torch.int8)
     first, last = rows.first.clone(), rows.last.clone()
-    first[layer.pairs] = first[layer.pairs].maximum(needed.argmax(1).to(first.dtype))
-    last[layer.pairs] = last[layer.pairs].minimum((needed.shape[1] - 1 - needed.flip(1).argmax(1)).to(last.dtype))
+    start = layer.priced.row[:, 0]
+    lowest, highest = start + needed.argmax(1), start + needed.shape[1] - 1 - needed.flip(1).argmax(1)
+    first[layer.pairs] = first[layer.pairs].maximum(lowest.to(first.dtype))
+    last[layer.pairs] = last[layer.pairs].minimum(highest.to(last.dtype))
     return RowRanges(first, last)
