@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("models", "analysis", "training", "certify", "reports", "formats")
+FOLDERS = ("models", "analysis", "training", "certify", "checking", "reports", "formats")
 
 
 def package_of(folder: Path) -> str:

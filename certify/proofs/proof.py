@@ -1,0 +1,51 @@
+"""A finished proof, and its file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...checking.proof import FORMAT
+from ...models.storage import write_tensors
+from .tree import Tree
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That a network keeps class `label` everywhere within `radius` of `sample`, in [lower, upper].
+
+    Attributes:
+        network: `network_hash` of the network.
+        label: the class.
+        sample: (m,), in the network's dtype; radius: (1,) or (m,), float64.
+        lower, upper: the range of inputs.
+        trees: one for each other class.
+        nodes: how many nodes the search bounded.
+    """
+
+    network: str
+    label: int
+    sample: np.ndarray
+    radius: np.ndarray
+    lower: float
+    upper: float
+    trees: tuple[Tree, ...]
+    nodes: int
+
+    @property
+    def leaves(self) -> int:
+        """Return the number of leaves of all trees."""
+        return sum(len(tree.leaves) for tree in self.trees)
+
+    def save(self, path: str | Path, note: str = "") -> None:
+        """Write the file that `spikecert check-proof` checks, atomically; `note` is for people."""
+        text = {"label": self.label, "lower": self.lower, "network": self.network, "upper": self.upper}
+        tensors = {"sample": self.sample, "radius": self.radius}
+        for tree in self.trees:
+            neurons, currents, layers = tree.listed()
+            tensors |= {f"{tree.other}.neuron": neurons, f"{tree.other}.current": currents}
+            tensors |= {f"{tree.other}.prices.{layer}": prices for layer, prices in enumerate(layers)}
+        described = json.dumps(text | {"note": note}, sort_keys=True)
+        write_tensors(Path(path), FORMAT, described, {name: torch.from_numpy(x) for name, x in tensors.items()})

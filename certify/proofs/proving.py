@@ -1,0 +1,213 @@
+"""Search for a proof: branch and bound, depth first; a leaf counts once the checker's arithmetic closes it."""
+
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...checking.bound import Question as Exact
+from ...checking.exact import Refused
+from ...checking.model import Network, read_network
+from ...checking.proof import input_box
+from ...models import checkpoints
+from ...models.networks import SpikingNetwork
+from ..bounds.train_table import TrainTable
+from ..branching.bounding import Bounded, Climb, bound_nodes
+from ..branching.decisions import RowRanges
+from ..branching.nodes import Nodes
+from ..branching.question import Question
+from ..perturbations import LInf, Perturbation, PixelBox
+from .emptiness import empty_prices
+from .proof import Proof
+from .tree import Tree
+
+
+class Unproven(RuntimeError):
+    """No proof was found; the message says why in one line."""
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Proves samples of one network.
+
+    Args:
+        network: in evaluation mode.
+        exact: the same network as the checker reads it.
+        batch: nodes that are bounded at once.
+        start, climb: how the prices of roots and of other nodes are found.
+    """
+
+    network: SpikingNetwork
+    exact: Network
+    batch: int = 256
+    start: Climb = field(default_factory=lambda: Climb(iterations=50))
+    climb: Climb = field(default_factory=Climb)
+
+    @staticmethod
+    def of(network: SpikingNetwork) -> "Prover":
+        """Return a prover.
+
+        Raises:
+            Unproven: for a network that has no proof form.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.safetensors"
+            checkpoints.save(network, path)
+            try:
+                return Prover(network, read_network(path))
+            except Refused as error:
+                raise Unproven(str(error).partition(": ")[2]) from error
+
+    @torch.no_grad()
+    def prove(self, sample: Tensor, label: int, perturbation: Perturbation, timeout: float | None = None) -> Proof:
+        """Return a proof that no allowed perturbation of `sample` changes its class from `label`.
+
+        Args:
+            sample: (...), one input.
+            label: the class.
+            perturbation: `LInf` or `PixelBox`.
+            timeout: seconds, or None.
+
+        Raises:
+            Unproven: where there is no proof, or none was found in time.
+        """
+        if not isinstance(perturbation, LInf | PixelBox):
+            raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
+        deadline = None if timeout is None else time.perf_counter() + timeout
+        flat = sample.detach().cpu().flatten().numpy()
+        radius = np.atleast_1d(np.asarray(perturbation.extent, dtype=np.float64))
+        if radius.size > 1:
+            radius = np.broadcast_to(radius, tuple(sample.shape)).flatten()
+        try:
+            exact = Exact(self.exact, *input_box(flat, radius, perturbation.lower, perturbation.upper))
+            trees = _State.of(self, sample, label, perturbation, exact).run(deadline)
+        except Refused as error:
+            raise Unproven(str(error)) from error
+        ends = float(perturbation.lower), float(perturbation.upper)
+        return Proof(self.exact.digest, label, flat, radius, *ends, tuple(trees.trees), trees.nodes)
+
+
+@dataclass
+class _Open:
+    """Nodes that were bounded and not closed, with their places in the trees: where each is to be split is set."""
+
+    nodes: Nodes
+    places: list[tuple[Tree, int]]
+
+
+@dataclass
+class _State:
+    """The search for one sample: a tree for each other class, and the open nodes, the latest last."""
+
+    prover: Prover
+    question: Question
+    table: TrainTable
+    trees: list[Tree]
+    powers: np.ndarray
+    nodes: int = 0
+    stack: list[_Open] = field(default_factory=list)
+
+    @staticmethod
+    def of(prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact) -> "_State":
+        classes = prover.exact.affine[-1].weight.shape[0]
+        left = torch.arange(classes)[None] != label
+        question = Question.of_margins(prover.network, sample[None], torch.tensor([label]), perturbation, left)
+        trees = [Tree(exact, label, other) for other in range(classes) if other != label]
+        found = question.roots()
+        if found is None or not isinstance(found.decisions[0], RowRanges):
+            raise Unproven("unknown: branching does not reach this network")
+        table = question.staged(found)[0].stages[0].found.table  # pyright: ignore[reportAttributeAccessIssue]
+        decays = [float(neuron.decay) for neuron in prover.exact.neurons[1:]]
+        steps = np.arange(prover.exact.steps)
+        powers = np.array([[decay ** int(-t) for t in steps[::-1]] for decay in decays])
+        state = _State(prover, question, table, trees, powers)
+        state.settle(found, bound_nodes(question, found, prover.start), [(tree, 0) for tree in trees])
+        return state
+
+    def run(self, deadline: float | None) -> "_State":
+        """Split until no node is open.
+
+        Raises:
+            Unproven: where the time is up, or a part can't be proven.
+        """
+        while self.stack:
+            if deadline is not None and time.perf_counter() >= deadline:
+                raise Unproven(f"the time was up after {self.nodes} nodes")
+            part = self._taken()
+            places = self._divided(part)
+            children = part.nodes.children()
+            self.settle(children, bound_nodes(self.question, children, self.prover.climb), places)
+        return self
+
+    def settle(self, nodes: Nodes, bounded: Bounded, places: list[tuple[Tree, int]]) -> None:
+        """Close what the checker closes, and keep the rest."""
+        self.nodes += len(nodes)
+        if bool(bounded.failing.any()):
+            raise Unproven("the search found a counterexample")
+        found = replace(bounded.nodes, decisions=nodes.decisions)  # rows that were trimmed have no proof yet
+        left, positive = [], (found.bound > 0).tolist()
+        for index, (tree, place) in enumerate(places):
+            if positive[index] and tree.closes(place, self._prices(found, index)):
+                continue
+            if positive[index] or not bool(bounded.splittable[index]):
+                if self._closed_as_empty(tree, place, found, index):
+                    continue
+                self._split_anyhow(tree, place, found, index)
+            left.append(index)
+        if left:
+            self.stack.append(_Open(found.select(torch.tensor(left)), [places[index] for index in left]))
+
+    def _taken(self) -> _Open:
+        """Remove and return the latest open nodes, half a batch or one piece of it."""
+        part, most = self.stack.pop(), max(1, self.prover.batch // 2)
+        while self.stack and len(part.places) + len(self.stack[-1].places) <= most:
+            other = self.stack.pop()
+            tensors = zip(part.nodes.tensors(), other.nodes.tensors(), strict=True)
+            part = _Open(part.nodes.rebuilt([torch.cat(pair) for pair in tensors]), part.places + other.places)
+        if len(part.places) > most:
+            index = torch.arange(len(part.places))
+            self.stack.append(_Open(part.nodes.select(index[most:]), part.places[most:]))
+            part = _Open(part.nodes.select(index[:most]), part.places[:most])
+        return part
+
+    def _divided(self, part: _Open) -> list[tuple[Tree, int]]:
+        """Split the nodes in their trees; return all left sides, then all right sides."""
+        neurons, rows = part.nodes.splits.neuron.tolist(), part.nodes.splits.place.tolist()
+        left, right = [], []
+        for (tree, place), neuron, row in zip(part.places, neurons, rows, strict=True):
+            current = float(self.table.upper[row] + self.table.lower[row + 1]) / 2
+            one, other = tree.divide(place, neuron, current)
+            left.append((tree, one))
+            right.append((tree, other))
+        return left + right
+
+    def _prices(self, nodes: Nodes, index: int) -> list[np.ndarray]:
+        """Return a node's prices as the checker takes them: first layer first, a later one's over λ^(T−t)."""
+        first, *others = [price[index].numpy() for price in reversed(nodes.prices)]
+        later = [
+            (price.astype(np.float64) * power[:, None]).T for price, power in zip(others, self.powers, strict=True)
+        ]
+        return [first[0].astype(np.float32), *(np.ascontiguousarray(p, dtype=np.float32) for p in later)]
+
+    def _closed_as_empty(self, tree: Tree, place: int, nodes: Nodes, index: int) -> bool:
+        """Close a node by prices that prove that no input has its trains, if there are some."""
+        others = [np.zeros_like(price) for price in self._prices(nodes, index)[1:]]
+        found = empty_prices(tree.question, tree.allowed[place])
+        return any(tree.closes(place, [price, *others]) for price in found)
+
+    def _split_anyhow(self, tree: Tree, place: int, nodes: Nodes, index: int) -> None:
+        """Choose a split by itself: the neuron with most rows, in their middle."""
+        rows = nodes.decisions[0]
+        assert isinstance(rows, RowRanges)
+        allowed = tree.allowed[place]
+        if allowed.shape[1] != len(self.table.lower) or int(allowed.sum(1).max()) < 2:
+            raise Unproven("a part of the set is decided only within the rounding error")
+        neuron = int(allowed.sum(1).argmax())
+        kept = np.flatnonzero(allowed[neuron])
+        nodes.splits.layer[index] = 0
+        nodes.splits.neuron[index] = neuron
+        nodes.splits.place[index] = int(kept[(len(kept) - 1) // 2])

@@ -1,0 +1,10 @@
+"""An independent checker of proofs that a verifier wrote: exact arithmetic, numpy and the standard library alone.
+
+Nothing here is shared with the verifier, and nothing here imports the rest of the library. What is checked and
+what is trusted: docs/proofs.md.
+"""
+
+from .exact import Refused
+from .proof import Statement, check, find_proofs
+
+__all__ = ["Refused", "Statement", "check", "find_proofs"]

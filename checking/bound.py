@@ -1,0 +1,210 @@
+"""A lower bound of a margin at one leaf, exactly, at whatever prices the proof gives (Lagrangian duality).
+
+T·(logit_y − logit_k) = Σ A[j,t]·s[j,t] + T·(b_y − b_k) with A[j,t] = W_yj − W_kj on the last spikes. For any
+prices μ on a layer's currents c,
+
+    Σ A·s = (Σ A·s − Σ μ·c) + Σ μ·c ≥ Σ_j min over neuron j's trains and currents of (Σ A·s − μ·c) + Σ μ·c,
+
+and Σ μ·c is the same kind of sum over the spikes before, A ← Wᵀ(a·μ), plus Σ a·μ·b, down to the input box. There
+it is least at a corner. The first layer's minimum is over the rows that the leaf allows, at either end of each row
+(tables.py); a later layer's is a shortest path (paths.py) within the boxes that the leaf's trains leave its
+currents. Wrong prices can only make the bound lower, so prices need no trust.
+
+Rounding. The run's Î is within `slack` = γ_{n+1}·(|W||x| + |b|) of the exact current of the run's own x, for any
+order of summation, and c is what the run adds to λ·û, within |a|·slack + slip of a·I. So Σ|μ|·(that) is paid, and
+boxes and rows are widened by it. The logits' own slack, γ_{n+T+4}, is paid at the start, so that a positive bound
+is a strict order of the run's logits.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .exact import Dyadic, Refused, exactly, greater, image, lesser, whole
+from .model import Affine, Arithmetic, Network, Neuron
+from .paths import Boxes, cheapest, spikes
+from .tables import Table, potential_bound, tie, train_table
+
+
+@dataclass(frozen=True)
+class Later:
+    """A spiking layer behind another one, for c = v − λ·u, the scaled current that the run really added.
+
+    Attributes:
+        affine, scale: c[t] is about scale[t]·(W·s[t] + b); scale (T,).
+        powers: Λ[t] = λ^(T−t), (T,).
+        slack: how far c may be from that, (n, T).
+        surely, perhaps: Λ·(θ + tie) and Λ·(θ − tie), (T,).
+    """
+
+    affine: Affine
+    scale: Dyadic
+    powers: Dyadic
+    slack: Dyadic
+    surely: Dyadic
+    perhaps: Dyadic
+
+    @staticmethod
+    def of(affine: Affine, neuron: Neuron, arithmetic: Arithmetic) -> "Later":
+        """Return the layer, whose inputs are spikes."""
+        if neuron.reset != "zero":
+            raise Refused(f'unknown: no proof form for reset "{neuron.reset}" behind the first layer')
+        slack = current_slack(affine, whole(np.ones(affine.weight.shape[1], dtype=int)), arithmetic)
+        size = abs(affine.weight).sum(1) + abs(affine.bias) + slack
+        reach, steps = size.max().fraction(), len(neuron.scale)
+        largest = max(map(abs, neuron.scale)) * reach
+        slip = 4 * arithmetic.unit * (neuron.decay * potential_bound(neuron, reach, arithmetic) + largest)
+        scale = _stack([exactly(factor) for factor in neuron.scale])
+        powers = _stack([exactly(neuron.decay ** (steps - 1 - t)) for t in range(steps)])
+        loose = tie(neuron, arithmetic)
+        return Later(
+            affine,
+            scale,
+            powers,
+            slack.column() * abs(scale) + Dyadic.outward([slip + 8 * arithmetic.tiny], up=True),
+            powers * Dyadic.outward([neuron.threshold + loose], up=True),
+            powers * Dyadic.outward([neuron.threshold - loose], up=False),
+        )
+
+    def boxes(self, certain: np.ndarray, possible: np.ndarray) -> tuple[list[Boxes], int]:
+        """Return the boxes for spikes between `certain` and `possible`, (m, T) each, and their power of two."""
+        low, high = image(self.affine.weight, self.affine.bias, whole(certain), whole(possible))
+        one, two = low * self.scale, high * self.scale
+        low, high = (lesser(one, two) - self.slack) * self.powers, (greater(one, two) + self.slack) * self.powers
+        shift = max(low.shift, self.surely.shift, self.perhaps.shift)
+        surely, perhaps = self.surely.at(shift).tolist(), self.perhaps.at(shift).tolist()
+        rows = zip(low.at(shift).tolist(), high.at(shift).tolist(), strict=True)
+        return [Boxes(down, up, surely, perhaps) for down, up in rows], shift
+
+    def least(self, boxes: list[Boxes], width: int, costs: Dyadic, prices: Dyadic) -> Dyadic:
+        """Return Σ over neurons of the least Σ costs·s − Σ prices·Λ·c; costs, prices (n, T)."""
+        shift = max(costs.shift, prices.shift + width)
+        factor = 1 << shift - prices.shift - width
+        pairs = zip(boxes, costs.at(shift).tolist(), prices.ints.tolist(), strict=True)
+        total = sum(cheapest(box, cost, [price * factor for price in row]) for box, cost, row in pairs)
+        return Dyadic(np.asarray(total, dtype=object), shift)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A network over the box [low, high] of inputs, (m,)."""
+
+    network: Network
+    low: Dyadic
+    high: Dyadic
+
+    @cached_property
+    def slack(self) -> Dyadic:
+        """Return how far the run's first currents may be from the exact ones, (n,)."""
+        size = greater(abs(self.low), abs(self.high))
+        return current_slack(self.network.affine[0], size, self.network.arithmetic)
+
+    @cached_property
+    def currents(self) -> tuple[Dyadic, Dyadic]:
+        """Return the box of the run's first currents, (n,) each."""
+        first = self.network.affine[0]
+        low, high = image(first.weight, first.bias, self.low, self.high)
+        return low - self.slack, high + self.slack
+
+    @cached_property
+    def table(self) -> Table:
+        """Return the trains of the first layer."""
+        low, high = self.currents
+        reach = greater(abs(low), abs(high)).max().fraction()
+        return train_table(self.network.neurons[0], reach, self.network.arithmetic)
+
+    @cached_property
+    def rows(self) -> tuple[Dyadic, Dyadic, np.ndarray]:
+        """Return both ends of each row within each neuron's currents, and whether it is in reach, (n, R) each."""
+        low, high = self.currents
+        low, high = greater(low.column(), self.table.low), lesser(high.column(), self.table.high)
+        return low, high, low <= high
+
+    @cached_property
+    def later(self) -> tuple[Later, ...]:
+        """Return the spiking layers behind the first."""
+        pairs = zip(self.network.affine[1:-1], self.network.neurons[1:], strict=True)
+        return tuple(Later.of(*pair, self.network.arithmetic) for pair in pairs)
+
+    @property
+    def priced(self) -> list[tuple[int, ...]]:
+        """Return the shape of one leaf's prices, layer by layer."""
+        widths = [layer.weight.shape[0] for layer in self.network.affine[:-1]]
+        return [(widths[0],), *((width, self.network.steps) for width in widths[1:])]
+
+    def side(self, current: Dyadic) -> np.ndarray:
+        """Return which rows have their middle at or below `current`, (R,) of bool."""
+        return self.table.low + self.table.high <= current * 2
+
+    def margin(self, label: int, other: int, allowed: np.ndarray, prices: list[Dyadic]) -> Dyadic | None:
+        """Return the bound of T·(logit_label − logit_other) at a leaf, or None where the leaf holds no train.
+
+        Args:
+            label, other: y and k.
+            allowed: the first layer's rows, (n, R) of bool, among those in reach.
+            prices: p, first layer first, shaped as `priced`; those of a later layer are to be times Λ.
+        """
+        if not allowed.any(1).all():
+            return None
+        steps, last = self.network.steps, self.network.affine[-1]
+        total = (
+            (last.bias[label] - last.bias[other]) - self.readout_slack(label) - self.readout_slack(other)
+        ) * steps
+        costs = (last.weight[label] - last.weight[other]).column() * whole(np.ones((1, steps), dtype=int))
+        boxes = self._boxes(allowed)
+        for layer, (box, width), price in reversed(list(zip(self.later, boxes, prices[1:], strict=True))):
+            paid = price * layer.powers
+            total = total + layer.least(box, width, costs, price) - (abs(paid) * layer.slack).sum()
+            paid = paid * layer.scale
+            total = total + (paid.sum(1) * layer.affine.bias).sum()
+            costs = layer.affine.weight.T @ paid
+        return total + self._first(costs, prices[0], allowed)
+
+    def readout_slack(self, logit: int) -> Dyadic:
+        """Return how far the run's logit may be from the exact one of the run's own last spikes."""
+        last, arithmetic = self.network.affine[-1], self.network.arithmetic
+        terms = last.weight.shape[1] + self.network.steps + 4
+        size = (abs(last.weight[logit]).sum() + abs(last.bias[logit])).fraction()
+        return Dyadic.outward([arithmetic.gamma(terms) * size + 4 * terms * arithmetic.tiny], up=True)[0]
+
+    def _boxes(self, allowed: np.ndarray) -> list[tuple[list[Boxes], int]]:
+        """Return the boxes of each later layer, first first, for the trains that the leaf allows."""
+        count = allowed.astype(int) @ self.table.trains.astype(int)
+        certain, possible = (count == allowed.sum(1)[:, None]).astype(int), (count > 0).astype(int)
+        found = []
+        for layer in self.later:
+            found.append(layer.boxes(certain, possible))
+            if len(found) < len(self.later):
+                both = [spikes(box) for box in found[-1][0]]
+                certain, possible = (np.array(part, dtype=int) for part in zip(*both, strict=True))
+        return found
+
+    def _first(self, costs: Dyadic, price: Dyadic, allowed: np.ndarray) -> Dyadic:
+        """Return the least Σ costs·s of the first layer, priced, and of the inputs behind the prices."""
+        low, high, _ = self.rows
+        first = self.network.affine[0]
+        values = costs @ whole(self.table.trains.T) - greater(price.column() * low, price.column() * high)
+        rows = zip(values.ints, allowed, strict=True)
+        least = sum(min(value[chosen]) for value, chosen in rows)
+        pulled = price @ first.weight
+        corner = lesser(pulled * self.low, pulled * self.high).sum()
+        paid = (price * first.bias).sum() - (abs(price) * self.slack).sum()
+        return Dyadic(np.asarray(least, dtype=object), values.shift) + corner + paid
+
+
+def current_slack(affine: Affine, size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
+    """Return a bound of |fl(W·x + b) − (W·x + b)| for |x| ≤ size, (n,), for any order of summation."""
+    terms = affine.weight.shape[1] + 1
+    sums = abs(affine.weight) @ size + abs(affine.bias)
+    if sums.max().fraction() > arithmetic.largest:
+        raise Refused("unknown: a current may overflow")
+    gamma, least = arithmetic.gamma(terms), 4 * (terms + 1) * arithmetic.tiny
+    return Dyadic.outward(
+        [gamma * row.fraction() + least for row in map(sums.__getitem__, range(len(sums.ints)))], True
+    )
+
+
+def _stack(numbers: list[Dyadic]) -> Dyadic:
+    shift = max(number.shift for number in numbers)
+    return Dyadic(np.array([int(number.at(shift)) for number in numbers], dtype=object), shift)

@@ -1,0 +1,160 @@
+"""Arrays of dyadic rationals: integers over a common power of two, so that no operation ever rounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+GRID = 80
+"""Bits behind the point that are left where a quotient must be rounded, outward."""
+
+
+class Refused(ValueError):
+    """A proof, or a file that it needs, is not accepted; the message says why in one line."""
+
+
+@dataclass(frozen=True)
+class Dyadic:
+    """The numbers ints·2^−shift; `ints` is an array of Python integers."""
+
+    ints: np.ndarray
+    shift: int
+
+    @staticmethod
+    def of(values: Any, name: str = "a number") -> "Dyadic":
+        """Return floats exactly.
+
+        Raises:
+            Refused: for NaN or inf.
+        """
+        array = np.asarray(values, dtype=np.float64)
+        if not np.isfinite(array).all():
+            raise Refused(f"{name}: got NaN or inf, expected finite numbers")
+        mantissa, exponent = np.frexp(array)
+        whole = np.ldexp(mantissa, 53).astype(np.int64)
+        zeros = np.frexp((whole & -whole).astype(np.float64))[1] - 1  # trailing zeros; −1 for 0
+        places = np.where(whole == 0, 0, exponent.astype(np.int64) - 53 + zeros)
+        shift = max(0, -int(places.min(initial=0)))
+        ints = [
+            int(w) >> int(z) << int(p) + shift if w else 0
+            for w, z, p in zip(whole.flat, zeros.flat, places.flat, strict=True)
+        ]
+        return Dyadic(_objects(ints, array.shape), shift)
+
+    @staticmethod
+    def outward(values: Sequence[Fraction], up: bool) -> "Dyadic":
+        """Return rational numbers rounded up or down to a multiple of 2^−GRID."""
+        scale = 1 << GRID
+        ints = [-(-x.numerator * scale // x.denominator) if up else _floor(x, scale) for x in values]
+        return Dyadic(_objects(ints, (len(ints),)), GRID)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the array's shape."""
+        return self.ints.shape
+
+    @property
+    def T(self) -> "Dyadic":
+        """Return the transposed array."""
+        return Dyadic(self.ints.T, self.shift)
+
+    def at(self, shift: int) -> np.ndarray:
+        """Return the integers over 2^shift, which must be at least this array's own."""
+        return self.ints * (1 << shift - self.shift)
+
+    def fraction(self) -> Fraction:
+        """Return a single number as a fraction."""
+        return Fraction(int(self.ints), 1 << self.shift)
+
+    def sum(self, axis: int | None = None) -> "Dyadic":
+        """Return the sum over one axis or all."""
+        return _made(self.ints.sum(axis=axis), self.shift)
+
+    def max(self) -> "Dyadic":
+        """Return the greatest number."""
+        return _made(self.ints.max(), self.shift)
+
+    def column(self) -> "Dyadic":
+        """Return (n,) as (n, 1)."""
+        return Dyadic(self.ints[:, None], self.shift)
+
+    def __getitem__(self, index: Any) -> "Dyadic":
+        return _made(self.ints[index], self.shift)
+
+    def __neg__(self) -> "Dyadic":
+        return Dyadic(-self.ints, self.shift)
+
+    def __abs__(self) -> "Dyadic":
+        return Dyadic(abs(self.ints), self.shift)
+
+    def __add__(self, other: "Dyadic") -> "Dyadic":
+        one, two, shift = aligned(self, other)
+        return _made(one + two, shift)
+
+    def __sub__(self, other: "Dyadic") -> "Dyadic":
+        return self + -other
+
+    def __mul__(self, other: "Dyadic | int") -> "Dyadic":
+        if isinstance(other, int):
+            return _made(self.ints * other, self.shift)
+        return _made(self.ints * other.ints, self.shift + other.shift)
+
+    def __matmul__(self, other: "Dyadic") -> "Dyadic":
+        return _made(self.ints @ other.ints, self.shift + other.shift)
+
+    def __le__(self, other: "Dyadic") -> np.ndarray:
+        one, two, _ = aligned(self, other)
+        return np.asarray(one <= two, dtype=bool)
+
+
+def exactly(value: Fraction) -> Dyadic:
+    """Return a fraction whose denominator is a power of two."""
+    shift = value.denominator.bit_length() - 1
+    assert value.denominator == 1 << shift
+    return _made(value.numerator, shift)
+
+
+def whole(values: Any) -> Dyadic:
+    """Return integers."""
+    return Dyadic(np.asarray(values).astype(object), 0)
+
+
+def aligned(one: Dyadic, two: Dyadic) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return both arrays' integers over one power of two, and that power."""
+    shift = max(one.shift, two.shift)
+    return one.at(shift), two.at(shift), shift
+
+
+def lesser(one: Dyadic, two: Dyadic) -> Dyadic:
+    """Return the elementwise minimum."""
+    first, second, shift = aligned(one, two)
+    return _made(np.minimum(first, second), shift)
+
+
+def greater(one: Dyadic, two: Dyadic) -> Dyadic:
+    """Return the elementwise maximum."""
+    first, second, shift = aligned(one, two)
+    return _made(np.maximum(first, second), shift)
+
+
+def image(weight: Dyadic, bias: Dyadic, low: Dyadic, high: Dyadic) -> tuple[Dyadic, Dyadic]:
+    """Return the exact box of W·x + b over the box [low, high]; `low` may be a matrix of columns."""
+    rising, falling = greater(weight, _made(0, 0)), lesser(weight, _made(0, 0))
+    bias = bias.column() if low.ints.ndim == 2 else bias
+    return rising @ low + falling @ high + bias, rising @ high + falling @ low + bias
+
+
+def _floor(value: Fraction, scale: int) -> int:
+    return value.numerator * scale // value.denominator
+
+
+def _made(ints: Any, shift: int) -> Dyadic:
+    return Dyadic(np.asarray(ints, dtype=object), shift)
+
+
+def _objects(ints: list[int], shape: tuple[int, ...]) -> np.ndarray:
+    array = np.empty(len(ints), dtype=object)
+    array[:] = ints
+    return array.reshape(shape)

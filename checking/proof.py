@@ -1,0 +1,178 @@
+"""Check a proof file: the input box, a tree of splits for each other class, and a positive bound at every leaf.
+
+The tree is listed in pre-order. An inner node names a first-layer neuron and a current: its left side keeps the
+neuron's trains whose rows have their middle at or below that current, its right side the others. Whatever the
+numbers are, the two sides hold all that their node held, so the leaves of a complete tree hold every train that
+the run may have: a tree can be wrong only by a leaf that does not close.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .bound import Question
+from .exact import Dyadic, Refused, greater, lesser
+from .files import Content, read
+from .model import Network, read_network
+
+FORMAT = "spikecert.proof/1"
+SUFFIX = ".proof"
+LEAF = -1
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What an accepted proof proves of a network: class `label` for every input within `radius` of `sample`.
+
+    Attributes:
+        network: the SHA-256 of its description and weights.
+        label: the class.
+        sample: (m,); radius: (1,) or (m,); the inputs also lie in [lower, upper].
+        margin: logit_label exceeds every other by at least this.
+        leaves: how many leaves were checked.
+        note: what the writer says of it, such as the sample's index; not checked.
+    """
+
+    network: str
+    label: int
+    sample: np.ndarray
+    radius: np.ndarray
+    lower: float
+    upper: float
+    margin: float
+    leaves: int
+    note: str
+
+    @property
+    def epsilon(self) -> float:
+        """Return the least radius."""
+        return float(self.radius.min())
+
+
+def check(proof: str | Path, network: Network | str | Path) -> Statement:
+    """Return what a proof file proves of `network`, a model file or what was read from one.
+
+    Raises:
+        Refused: for anything but a complete proof, saying why.
+    """
+    known = network if isinstance(network, Network) else read_network(Path(network))
+    path = Path(proof)
+    content = read(path, FORMAT)
+    try:
+        return _checked(content, known)
+    except Refused as error:
+        raise Refused(f"{path.name}: {error}") from error
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise Refused(f"{path.name}: lacks a part of the proof, or has one of another size: {error}") from error
+
+
+def find_proofs(path: Path) -> list[Path]:
+    """Return a proof file, or those of a folder in order."""
+    return sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+
+
+def _checked(content: Content, network: Network) -> Statement:
+    text, tensors = content.text, content.tensors
+    if text["network"] != network.digest:
+        raise Refused("is about another network: its hash is not that of the model")
+    classes, label = network.affine[-1].weight.shape[0], text["label"]
+    if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
+        raise Refused(f"label: got {label!r}, expected a class below {classes}")
+    question = Question(network, *input_box(tensors["sample"], tensors["radius"], text["lower"], text["upper"]))
+    if question.low.shape != (network.affine[0].weight.shape[1],):
+        raise Refused("sample: has another number of features than the network")
+    margins, leaves = [], 0
+    for other in range(classes):
+        if other != label:
+            found = _tree(question, label, other, tensors)
+            margins.append(found[0])
+            leaves += found[1]
+    return Statement(
+        network=network.digest,
+        label=label,
+        sample=tensors["sample"],
+        radius=tensors["radius"],
+        lower=float(text["lower"]),
+        upper=float(text["upper"]),
+        margin=_below(min(margins) / network.steps) if margins else 0.0,
+        leaves=leaves,
+        note=" ".join(str(text.get("note", "")).split())[:200],
+    )
+
+
+def input_box(sample: np.ndarray, radius: np.ndarray, lower: Any, upper: Any) -> tuple[Dyadic, Dyadic]:
+    """Return {x : |x − sample| ≤ radius, lower ≤ x ≤ upper}, exactly.
+
+    Raises:
+        Refused: for numbers that are no box, or an empty one.
+    """
+    if sample.ndim != 1 or radius.shape not in ((1,), sample.shape):
+        raise Refused("sample, radius: have shapes that do not fit")
+    middle, reach = Dyadic.of(sample, "sample"), Dyadic.of(radius, "radius")
+    if (radius < 0).any():
+        raise Refused("radius: got a negative number")
+    ends = [Dyadic.of(float(end), name) for end, name in ((lower, "lower"), (upper, "upper"))]
+    low, high = greater(middle - reach, ends[0]), lesser(middle + reach, ends[1])
+    if not (low <= high).all():
+        raise Refused("box: holds no input at all")
+    return low, high
+
+
+def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndarray]) -> tuple[Fraction, int]:
+    """Return the least bound over the leaves of one class's tree, and their number."""
+    neurons, currents = tensors[f"{other}.neuron"], tensors[f"{other}.current"]
+    leaves = int((neurons == LEAF).sum())
+    shapes = [(leaves, *shape) for shape in question.priced]
+    prices = [tensors[f"{other}.prices.{layer}"] for layer in range(len(shapes))]
+    if neurons.ndim != 1 or currents.shape != neurons.shape or [price.shape for price in prices] != shapes:
+        raise Refused(f"class {other}: has a tree and prices of sizes that do not fit")
+    exact = [Dyadic.of(price, f"class {other}: a price") for price in prices]
+    stack, least, leaf = [question.rows[2]], None, 0
+    for neuron, current in zip(neurons.tolist(), currents.tolist(), strict=True):
+        if not stack:
+            raise Refused(f"class {other}: the tree goes on behind its end")
+        allowed = stack.pop()
+        if neuron == LEAF:
+            bound = leaf_bound(question, label, other, allowed, [price[leaf] for price in exact])
+            least, leaf = bound if least is None or (bound is not None and bound < least) else least, leaf + 1
+        elif 0 <= neuron < len(allowed):
+            stack += split(question, allowed, neuron, current)
+        else:
+            raise Refused(f"class {other}: splits neuron {neuron}, expected one of {len(allowed)}")
+    if stack:
+        raise Refused(f"class {other}: the tree is cut short: {len(stack)} of its parts are missing")
+    assert least is not None, "some leaf holds the trains of the sample itself"
+    return least, leaf
+
+
+def split(question: Question, allowed: np.ndarray, neuron: int, current: float) -> list[np.ndarray]:
+    """Return the right and the left side of a node."""
+    left = question.side(Dyadic.of(current, "a split"))
+    sides = allowed.copy(), allowed.copy()
+    sides[0][neuron] &= ~left
+    sides[1][neuron] &= left
+    return list(sides)
+
+
+def leaf_bound(
+    question: Question, label: int, other: int, allowed: np.ndarray, prices: list[Dyadic]
+) -> Fraction | None:
+    """Return a leaf's bound of T times the margin, above 0, or None where the leaf holds no train.
+
+    Raises:
+        Refused: where the bound is not above 0.
+    """
+    bound = question.margin(label, other, allowed, prices)
+    if bound is not None and bound.fraction() <= 0:
+        reached = float(bound.fraction() / question.network.steps)
+        raise Refused(f"class {other}: a leaf's margin is only proven to be at least {reached:.3g}")
+    return None if bound is None else bound.fraction()
+
+
+def _below(value: Fraction) -> float:
+    """Return a float at or below a positive fraction."""
+    found = float(value)
+    return found if Fraction(found) <= value else float(np.nextafter(found, 0.0))

@@ -1,0 +1,127 @@
+"""F1, exactly: which spike trains a neuron may have under a constant current, and for which currents each.
+
+While a train stays the same, v[t] = α·I + β. The run's v̂[t] differs from that by at most `error`, so a branch is
+kept for 'fires' where v + error ≥ θ − tie and for 'silent' where v − error ≤ θ + tie: each current that a run may
+have lies in the row of the train that it then has.
+
+The error. Let |I| ≤ reach, A = max|a|, and let `size` bound every |û|; λ, θ and a·I are rounded, too. One step
+errs by at most 4u·(λ·size + A·reach), its reset, where it subtracts, by 4u·(size + θ), and underflow by 8·tiny:
+error ← λ·error + that. A hard reset starts again from exactly 0. With the same a at each step it then repeats
+itself bit by bit, so the first spike decides the train.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from .exact import Dyadic, Refused
+from .model import Arithmetic, Neuron
+
+MOST_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows by rising middles: currents in [low, high] may have train `trains[r]`; (R,), (R,) and (R, T)."""
+
+    low: Dyadic
+    high: Dyadic
+    trains: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """Currents in [low, high] that share a train so far, with u = alpha·I + beta up to `error` there."""
+
+    low: Fraction
+    high: Fraction
+    alpha: Fraction = Fraction(0)
+    beta: Fraction = Fraction(0)
+    error: Fraction = Fraction(0)
+    train: tuple[int, ...] = ()
+
+
+def train_table(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Table:
+    """Return the table for currents in [−reach, reach].
+
+    Raises:
+        Refused: where it is too long, or the run may overflow.
+    """
+    largest = max(map(abs, neuron.scale)) * reach
+    size = potential_bound(neuron, reach, arithmetic)
+    slip = 4 * arithmetic.unit * (neuron.decay * size + largest) + 8 * arithmetic.tiny
+    if neuron.reset == "subtract":
+        slip += 4 * arithmetic.unit * (size + neuron.threshold)
+    periodic = neuron.reset == "zero" and len(set(neuron.scale)) == 1
+    branches, done = [_Branch(-reach, reach)], []
+    for factor in neuron.scale:
+        children = [child for branch in branches for child in _children(branch, factor, neuron, slip, arithmetic)]
+        done += [child for child in children if periodic and child.train[-1]]
+        branches = [child for child in children if not (periodic and child.train[-1])]
+        if len(branches) + len(done) > MOST_ROWS:
+            raise Refused(f"unknown: no proof form for a neuron with more than {MOST_ROWS} trains")
+    rows = branches + [replace(branch, train=_repeated(branch.train, len(neuron.scale))) for branch in done]
+    rows.sort(key=lambda row: (row.low + row.high, row.train))
+    return Table(
+        Dyadic.outward([row.low for row in rows], up=False),
+        Dyadic.outward([row.high for row in rows], up=True),
+        np.array([row.train for row in rows], dtype=object),
+    )
+
+
+def potential_bound(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Fraction:
+    """Return a bound of every |v̂| and |û|: 2·Σ_t λ^t·(A·reach + θ), where 2 is for rounding, as 8u·T ≤ 1/2."""
+    steps = len(neuron.scale)
+    arithmetic.gamma(8 * steps)
+    drive = max(map(abs, neuron.scale)) * reach + neuron.threshold
+    size = 2 * sum(neuron.decay**t for t in range(steps)) * drive
+    if size > arithmetic.largest:
+        raise Refused("unknown: a membrane potential may overflow")
+    return size
+
+
+def tie(neuron: Neuron, arithmetic: Arithmetic) -> Fraction:
+    """Return how far the run's rounded θ may be from θ."""
+    return 2 * arithmetic.unit * neuron.threshold + arithmetic.tiny
+
+
+def _repeated(train: tuple[int, ...], steps: int) -> tuple[int, ...]:
+    return (train * steps)[:steps]
+
+
+def _children(
+    branch: _Branch, factor: Fraction, neuron: Neuron, slip: Fraction, arithmetic: Arithmetic
+) -> Iterator[_Branch]:
+    """Yield the part that is silent at this step, and the part that fires; together they are all of the branch."""
+    moved = replace(
+        branch,
+        alpha=neuron.decay * branch.alpha + factor,
+        beta=neuron.decay * branch.beta,
+        error=neuron.decay * branch.error + slip,
+    )
+    loose = moved.error + tie(neuron, arithmetic)
+    silent = _where(moved, moved.alpha, neuron.threshold + loose - moved.beta)
+    if silent is not None:
+        yield replace(silent, train=(*branch.train, 0))
+    fires = _where(moved, -moved.alpha, moved.beta + loose - neuron.threshold)
+    if fires is not None:
+        yield _reset(replace(fires, train=(*branch.train, 1)), neuron)
+
+
+def _where(branch: _Branch, slope: Fraction, limit: Fraction) -> _Branch | None:
+    """Return the part of the branch where slope·I ≤ limit, or None."""
+    if slope > 0:
+        branch = replace(branch, high=min(branch.high, limit / slope))
+    elif slope < 0:
+        branch = replace(branch, low=max(branch.low, limit / slope))
+    elif limit < 0:
+        return None
+    return branch if branch.low <= branch.high else None
+
+
+def _reset(branch: _Branch, neuron: Neuron) -> _Branch:
+    if neuron.reset == "zero":
+        return replace(branch, alpha=Fraction(0), beta=Fraction(0), error=Fraction(0))
+    return replace(branch, beta=branch.beta - (neuron.threshold if neuron.reset == "subtract" else 0))
