@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import attack, certify, demo, gains, radius, report, theorems, train, vnnlib
+from .commands import attack, certify, check_proof, demo, gains, radius, report, theorems, train, vnnlib
 from .output import say
 
 EXAMPLES = """Examples:
@@ -22,14 +22,18 @@ EXAMPLES = """Examples:
 
   spikecert certify runs/mine/network.safetensors --require-certified 0.9
 
+  spikecert certify runs/mine/network.safetensors --proof runs/mine/proofs
+
+  spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors
+
   spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt
 
   spikecert radius runs/mine/network.safetensors --verifier complete --timeout 60
 
   spikecert report runs/mine/record.json --out runs/mine/report.html
 
-Exit status: 0 done; 1 falsified, or below --require-certified; 2 bad usage or input; 3 a proof and a
-counterexample contradict each other (a bug: please report it); 130 interrupted."""
+Exit status: 0 done; 1 falsified, below --require-certified, or a proof refused; 2 bad usage or input; 3 a proof
+and a counterexample contradict each other (a bug: please report it); 130 interrupted."""
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
@@ -37,6 +41,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "gains": gains.gains,
     "attack": attack.attack,
     "certify": certify.certify,
+    "check-proof": check_proof.check_proof,
     "radius": radius.radius,
     "report": report.report,
     "theorems": theorems.theorems,

@@ -5,6 +5,7 @@ what is trusted: docs/proofs.md.
 """
 
 from .exact import Refused
+from .model import Network, read_network
 from .proof import Statement, check, find_proofs
 
-__all__ = ["Refused", "Statement", "check", "find_proofs"]
+__all__ = ["Network", "Refused", "Statement", "check", "find_proofs", "read_network"]

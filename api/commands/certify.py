@@ -1,6 +1,7 @@
 """`spikecert certify`: proofs for each sample, and an exit status that a pipeline can act on."""
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,9 @@ def certify(
     require_certified: Annotated[
         str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")
     ] = None,
+    proof: Annotated[
+        Path | None, typer.Option(help="Folder for a proof of each verified sample, for check-proof.")
+    ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     out: Out = None,
@@ -37,7 +41,7 @@ def certify(
     Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
     any ε.
     """
-    from spikecert import building
+    from spikecert import building, proofs
     from spikecert.models import load
     from spikecert.reports import Plan
     from spikecert.training import dataset
@@ -47,6 +51,7 @@ def certify(
     network = load(model)
     source = dataset(data, root)
     chosen = fitting(network, source, samples, device)
+    prover = None if proof is None else proofs.prover(network, norm)
     plan = Plan(threat, (), (verifier,), timeout, seed)
     command = f"spikecert certify {shlex.quote(model.name)} " + options.repeated(
         epsilon, norm, data, samples, seed
@@ -54,6 +59,8 @@ def certify(
     command += f" --verifier {verifier}" + ("" if timeout is None else f" --timeout {timeout:g}")
     with Bars() as bars:
         found = building.single(model.stem, network, source, chosen, plan, command=command, progress=bars)
+        if proof is not None and prover is not None:
+            proofs.write_proofs(proof, prover, found, chosen, timeout, bars)
     if out is not None:
         for path in building.write_all(found, out):
             say(f"wrote {path}")

@@ -1,5 +1,6 @@
 """Search for a proof: branch and bound, depth first; a leaf counts once the checker's arithmetic closes it."""
 
+import copy
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
@@ -30,12 +31,16 @@ class Unproven(RuntimeError):
     """No proof was found; the message says why in one line."""
 
 
+class Refuted(Unproven):
+    """There is no proof: the network, run on an allowed input, gives another class."""
+
+
 @dataclass(frozen=True)
 class Prover:
     """Proves samples of one network.
 
     Args:
-        network: in evaluation mode.
+        network: in evaluation mode, on the CPU.
         exact: the same network as the checker reads it.
         batch: nodes that are bounded at once.
         start, climb: how the prices of roots and of other nodes are found.
@@ -54,6 +59,7 @@ class Prover:
         Raises:
             Unproven: for a network that has no proof form.
         """
+        network = copy.deepcopy(network).cpu().eval()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.safetensors"
             checkpoints.save(network, path)
@@ -78,7 +84,8 @@ class Prover:
         if not isinstance(perturbation, LInf | PixelBox):
             raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
         deadline = None if timeout is None else time.perf_counter() + timeout
-        flat = sample.detach().cpu().flatten().numpy()
+        sample = sample.detach().cpu()
+        flat = sample.flatten().numpy()
         radius = np.atleast_1d(np.asarray(perturbation.extent, dtype=np.float64))
         if radius.size > 1:
             radius = np.broadcast_to(radius, tuple(sample.shape)).flatten()
@@ -147,7 +154,7 @@ class _State:
         """Close what the checker closes, and keep the rest."""
         self.nodes += len(nodes)
         if bool(bounded.failing.any()):
-            raise Unproven("the search found a counterexample")
+            raise Refuted("the search found a counterexample")
         found = replace(bounded.nodes, decisions=nodes.decisions)  # rows that were trimmed have no proof yet
         left, positive = [], (found.bound > 0).tolist()
         for index, (tree, place) in enumerate(places):

@@ -1,0 +1,63 @@
+"""Write a proof file for each verified sample of a record."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spikecert.certify import LInf, SoundnessError
+from spikecert.certify.proofs import Prover, Refuted, Unproven
+from spikecert.models import SpikingNetwork
+from spikecert.models.progress import Progress
+
+from .output import say
+
+if TYPE_CHECKING:
+    from spikecert.reports import Record
+    from spikecert.training import Split
+
+
+def prover(network: SpikingNetwork, norm: str) -> Prover:
+    """Return a prover of ℓ∞ balls.
+
+    Raises:
+        ValueError: for a network or a norm that has no proof form.
+    """
+    if norm != "linf":
+        raise ValueError(f"proof: got norm {norm!r}, expected linf, the one that has a proof form")
+    try:
+        return Prover.of(network)
+    except Unproven as error:
+        raise ValueError(f"proof: {error}") from error
+
+
+def write_proofs(
+    folder: Path, chosen: Prover, found: "Record", samples: "Split", timeout: float | None, progress: Progress
+) -> None:
+    """Write `folder`/INDEX-EPSILON.proof for each verified sample at each ε, and say how many there are.
+
+    Args:
+        folder: is made.
+        chosen: of the record's one network.
+        found: the record.
+        samples: that it is about.
+        timeout: seconds for a proof, or None.
+        progress: called after each sample.
+
+    Raises:
+        SoundnessError: where the search for a proof of a verified sample found a counterexample.
+    """
+    rows = [row for row in found.models[0].rows if row.verified]
+    threat, written = found.threat, 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for done, row in enumerate(rows, start=1):
+        name, ball = f"{row.index:05d}-{row.epsilon:g}", LInf(row.epsilon, threat.lower, threat.upper)
+        try:
+            proof = chosen.prove(samples.inputs[row.index], row.label, ball, timeout)
+        except Refuted as error:
+            raise SoundnessError(f"sample {row.index}: verified, and in search of a proof {error}") from error
+        except Unproven as error:
+            say(f"no proof of sample {row.index} at ε = {row.epsilon:g}: {error}")
+        else:
+            proof.save(folder / f"{name}.proof", note=f"sample {row.index} of {found.data.name}")
+            written += 1
+        progress("prove", done, len(rows))
+    say(f"wrote {written} proofs of {len(rows)} verified samples to {folder}")
