@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Verdict,
         attack,
         certified_radius,
+        certify_set,
         reconcile,
         smooth,
         verify,
@@ -92,6 +93,7 @@ __all__ = [
     "attack",
     "bounds",
     "certified_radius",
+    "certify_set",
     "dataset",
     "fit",
     "gain",
@@ -126,7 +128,7 @@ _FOLDERS = {
             "SpikeFlip",
             "Verdict",
         ),
-        *("attack", "certified_radius", "reconcile", "smooth", "verify"),
+        *("attack", "certified_radius", "certify_set", "reconcile", "smooth", "verify"),
     ),
     "certify.verification": ("bounds",),  # `certify.bounds` is the folder
     "models": (

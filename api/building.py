@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from spikecert.certify import Fleet
+from spikecert.certify.engines import ENGINES, Ray
 from spikecert.models import DLIF, LIF, SpikingNetwork, architecture
 from spikecert.models.progress import Progress
 from spikecert.models.validation import check_choice
@@ -87,6 +89,22 @@ def single(
         focus=plan.threat.epsilons[-1],
         device=str(network.device),
     )
+
+
+def fleet(engine: str | None, workers: int | None, folder: Path | None, address: str | None) -> Fleet | None:
+    """Return who decides samples; None, for this process, where nothing is asked for.
+
+    Raises:
+        ValueError: for an engine that is not known, or an address without a cluster to look for.
+    """
+    if engine is None and workers is None and folder is None and address is None:
+        return None
+    check_choice("engine", engine or "local", ENGINES)
+    if engine == "ray":
+        return Fleet(Ray(address), workers, folder)
+    if address is not None:
+        raise ValueError(f"ray-address: got {address!r} without --engine ray, which it is for")
+    return Fleet("local", workers, folder)
 
 
 def threat(norm: str, epsilons: tuple[float, ...]) -> Threat:

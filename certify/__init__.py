@@ -2,6 +2,7 @@
 
 from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, SpikeFlips, Square, attack
 from .bounds.propagation import LogitBounds
+from .engines import Fleet, certify_set
 from .perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
 from .radius import Radius, certified_radius
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
@@ -16,6 +17,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "Ensemble",
+    "Fleet",
     "Gaussian",
     "LInf",
     "LogitBounds",
@@ -30,6 +32,7 @@ __all__ = [
     "Verdict",
     "attack",
     "certified_radius",
+    "certify_set",
     "rate_certificate",
     "rate_radius",
     "reconcile",

@@ -59,8 +59,7 @@ def verify(
     chosen = resolve(verifier)
     check_attacked(network, inputs, labels, perturbation)
     check_arithmetic(network)
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout: got {timeout!r}, expected a positive number of seconds or None")
+    check_timeout(timeout)
     verdicts: list[Verdict] = []
     with evaluating(network):
         for start in range(0, len(inputs), CHUNK):
@@ -128,3 +127,9 @@ def resolve(verifier: str | Verifier) -> Verifier:
         return verifier
     check_choice("verifier", verifier, VERIFIERS)
     return VERIFIERS[verifier]()
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Raise ValueError unless `timeout` is None or positive."""
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout: got {timeout!r}, expected a positive number of seconds or None")

@@ -7,11 +7,13 @@ written by another program is refused. Nothing is unpickled, so a file from a st
 import json
 from pathlib import Path
 
+from torch import Tensor
+
 from .description import build, describe
 from .networks import SpikingNetwork
-from .storage import digest_of, read_tensors, write_atomically, write_tensors
+from .storage import digest_of, pack, read_tensors, unpack, write_atomically, write_tensors
 
-__all__ = ["FORMAT", "load", "network_hash", "save", "write_atomically"]
+__all__ = ["FORMAT", "from_bytes", "load", "network_hash", "save", "to_bytes", "write_atomically"]
 
 FORMAT = "spikecert.network/1"
 
@@ -33,13 +35,30 @@ def load(path: str | Path) -> SpikingNetwork:
         FileNotFoundError: where there is no such file.
         ValueError: for a file that was tampered with, truncated, or is no spikecert network.
     """
-    text, weights = read_tensors(Path(path), FORMAT)
+    return _built(*read_tensors(Path(path), FORMAT), origin=str(path))
+
+
+def to_bytes(network: SpikingNetwork) -> bytes:
+    """Return the content of the file that `save` writes: for sending a network elsewhere."""
+    return pack(FORMAT, _describe(network), network.state_dict())
+
+
+def from_bytes(content: bytes) -> SpikingNetwork:
+    """Return the network of `to_bytes`, in evaluation mode.
+
+    Raises:
+        ValueError: as `load`.
+    """
+    return _built(*unpack(content, FORMAT), origin="content")
+
+
+def _built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork:
     try:
         network = build(json.loads(text))
         network.to(next(tensor.dtype for tensor in weights.values() if tensor.is_floating_point()))
         network.load_state_dict(weights)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, StopIteration) as error:
-        raise ValueError(f"path: {path} describes no network that this version can build: {error}") from error
+        raise ValueError(f"path: {origin} describes no network that this version can build: {error}") from error
     return network.eval()
 
 

@@ -21,10 +21,26 @@ def write_tensors(path: Path, form: str, text: str, tensors: dict[str, Tensor]) 
         text: anything, by custom JSON.
         tensors: on any device; each is copied, as safetensors refuses tensors that share memory.
     """
-    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    digest = digest_of(text, copies)
-    write_atomically(path, to_bytes(copies, {"format": form, "text": text, "sha256": digest}))
+    content, digest = _packed(form, text, tensors)
+    write_atomically(path, content)
     return digest
+
+
+def pack(form: str, text: str, tensors: dict[str, Tensor]) -> bytes:
+    """Return the content of the file that `write_tensors` writes."""
+    return _packed(form, text, tensors)[0]
+
+
+def unpack(content: bytes, form: str) -> tuple[str, dict[str, Tensor]]:
+    """Return the text and the tensors of what `pack` returned.
+
+    Raises:
+        ValueError: as `read_tensors`.
+    """
+    with tempfile.TemporaryDirectory() as folder:  # a header's text can be read from a file only
+        path = Path(folder) / "content.safetensors"
+        path.write_bytes(content)
+        return read_tensors(path, form)
 
 
 def read_tensors(path: Path, form: str) -> tuple[str, dict[str, Tensor]]:
@@ -47,6 +63,12 @@ def read_tensors(path: Path, form: str) -> tuple[str, dict[str, Tensor]]:
     if digest_of(metadata["text"], tensors) != metadata["sha256"]:
         raise ValueError(f"path: {path} was changed after it was saved: its hash does not match its content")
     return metadata["text"], tensors
+
+
+def _packed(form: str, text: str, tensors: dict[str, Tensor]) -> tuple[bytes, str]:
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    digest = digest_of(text, copies)
+    return to_bytes(copies, {"format": form, "text": text, "sha256": digest}), digest
 
 
 def digest_of(text: str, tensors: dict[str, Tensor]) -> str:

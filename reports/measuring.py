@@ -13,6 +13,7 @@ from ..certify import (
     L2,
     Attack,
     AttackResult,
+    Fleet,
     LInf,
     SoundnessError,
     SpikeFlip,
@@ -47,6 +48,7 @@ class Plan:
         verifiers: names as in `verify`.
         timeout: of `verify`, seconds for a sample; None for no limit.
         seed: of attacks and verifiers.
+        fleet: who decides; None for this process. Each verifier and ε has a folder of its own in the fleet's.
     """
 
     threat: Threat
@@ -54,6 +56,7 @@ class Plan:
     verifiers: tuple[str, ...] = ("interval", "trains", "auto")
     timeout: float | None = None
     seed: int = 0
+    fleet: Fleet | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.threat, Threat):
@@ -226,7 +229,9 @@ def _attack(subject: _Subject, epsilon: float, method: str | Attack) -> tuple[Te
 def _verify(subject: _Subject, epsilon: float, verifier: str) -> list[Verdict]:
     start = time.perf_counter()
     plan = subject.plan
-    verdicts = verify(
+    place = f"{verifier}-{plan.threat.norm}-{epsilon!r}"
+    decide = verify if plan.fleet is None else plan.fleet.within(place).verify
+    verdicts = decide(
         subject.network,
         subject.inputs,
         subject.labels,

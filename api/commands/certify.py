@@ -1,6 +1,8 @@
 """`spikecert certify`: proofs for each sample, and an exit status that a pipeline can act on."""
 
 import shlex
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +30,16 @@ def certify(
     require_certified: Annotated[
         str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Fan out: local (processes) or ray (machines); default: this process.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Batches decided at once.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder that keeps finished batches; a killed run goes on from it.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option("--ray-address", help="Of the cluster: auto, HOST:6379, ray://HOST:10001.")
+    ] = None,
     proof: Annotated[
         Path | None, typer.Option(help="Folder for a proof of each verified sample, for check-proof.")
     ] = None,
@@ -52,12 +64,13 @@ def certify(
     source = dataset(data, root)
     chosen = fitting(network, source, samples, device)
     prover = None if proof is None else proofs.prover(network, norm)
-    plan = Plan(threat, (), (verifier,), timeout, seed)
+    fleet = building.fleet(engine, workers, resume, ray_address)
+    plan = Plan(threat, (), (verifier,), timeout, seed, fleet)
     command = f"spikecert certify {shlex.quote(model.name)} " + options.repeated(
         epsilon, norm, data, samples, seed
     )
     command += f" --verifier {verifier}" + ("" if timeout is None else f" --timeout {timeout:g}")
-    with Bars() as bars:
+    with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         found = building.single(model.stem, network, source, chosen, plan, command=command, progress=bars)
         if proof is not None and prover is not None:
             proofs.write_proofs(proof, prover, found, chosen, timeout, bars)

@@ -46,6 +46,10 @@ def test_each_command_has_help(run, command):
         (("certify", "MODEL", "--norm", "l7"), "norm: got 'l7', expected one of linf, l2"),
         (("certify", "MODEL", "--verifier", "magic"), "verifier: got 'magic'"),
         (("certify", "MODEL", "--timeout", "-1", "--samples", "2"), "timeout: got -1.0"),
+        (("certify", "MODEL", "--engine", "mule"), "engine: got 'mule', expected one of local, ray"),
+        (("certify", "MODEL", "--workers", "0"), "workers"),
+        (("certify", "MODEL", "--ray-address", "auto"), "ray-address: got 'auto' without --engine ray"),
+        (("certify", "MODEL", "--resume", "MODEL", "--samples", "2"), "network.safetensors"),
         (("certify", "MODEL", "--samples", "0"), "samples"),
         (("certify", "MODEL", "--samples", "301"), "samples: got 301, expected at most the split's 300"),
         (("certify", "MODEL", "--require-certified", "2"), "require-certified: got '2', expected a share"),
@@ -88,6 +92,29 @@ def test_certify_prints_json_alone_and_the_status_is_about_falsified(run, model)
     assert found["threat"]["epsilons"] == [1 / 255]
     assert point["samples"] == 6
     assert outcome.status == int(point["falsified"] > 0)
+
+
+def test_certify_by_processes_goes_on_from_its_folder(run, model, tmp_path):
+    arguments = ("certify", model, "--samples", 6, "--epsilon", "1/255,2/255", "--verifier", "trains", "--json")
+    plain = load_record_text(run(*arguments).out, tmp_path)
+    fanned = (*arguments, "--workers", 1, "--resume", tmp_path / "state")
+    first = load_record_text(run(*fanned).out, tmp_path)
+    assert first.fingerprint == plain.fingerprint
+    batches = sorted((tmp_path / "state").glob("trains-linf-*/batch-000000.safetensors"))
+    assert len(batches) == 2
+    times = [path.stat().st_mtime_ns for path in batches]
+    again = load_record_text(run(*fanned).out, tmp_path)
+    assert again.models[0].rows == first.models[0].rows  # to the second
+    assert [path.stat().st_mtime_ns for path in batches] == times
+    other = run(*fanned, "--timeout", 5)
+    assert other.status == 2
+    assert other.err.count("\n") == 1
+    assert "holds another problem: timeout None there, 5.0 here" in other.err
+
+
+def load_record_text(text, folder):
+    (folder / "found.json").write_text(text)
+    return load_record(folder / "found.json")
 
 
 @pytest.mark.parametrize(("bar", "status"), [("0", 0), ("1", 1)])

@@ -1,0 +1,161 @@
+"""The entry point `certify_set`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ...models.checkpoints import network_hash
+from ...models.networks import SpikingNetwork
+from ...models.progress import Progress, silent
+from ...models.storage import digest_of
+from ...models.validation import check_choice
+from ..arithmetic import check_arithmetic
+from ..attacks import check_attacked
+from ..attacks.settings import check_count
+from ..perturbations import Perturbation
+from ..verdicts import Verdict
+from ..verification import check_timeout
+from ..verifiers import VERIFIERS
+from .base import Engine
+from .cluster import Ray
+from .folder import Folder, digest
+from .local import Local
+from .work import Batch, Decided, Job, batches, describe_set
+
+BATCH = 16
+"""Samples in a batch: what a killed run repeats, at most, for each worker."""
+
+ENGINES: dict[str, Callable[[], Engine]] = {"local": Local, "ray": Ray}
+
+
+def certify_set(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    perturbation: Perturbation,
+    verifier: str = "auto",
+    *,
+    engine: str | Engine = "local",
+    workers: int | None = None,
+    folder: str | Path | None = None,
+    batch: int = BATCH,
+    timeout: float | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[Verdict]:
+    """Decide a set of samples as `verify` does, in batches, by many processes or machines, resumably.
+
+    The batches and their seeds depend on `batch` and `seed` alone. So the verdicts are the same for every engine
+    and number of workers (with a time-out, as far as the machines are equally fast).
+
+    Args:
+        network, inputs, labels, perturbation: as in `verify`.
+        verifier: a name, as other machines must know it.
+        engine: "local" (processes of this machine), "ray" (the machines of a cluster), or an `Engine`, such as
+            `Ray(address="auto")`.
+        workers: batches decided at once; None for one on each processor.
+        folder: where finished batches are kept, or None. A run that was killed goes on from there, and repeats no
+            more than the batches that were being decided.
+        batch: samples in a batch.
+        timeout: seconds for a sample, on average over its batch; None for no limit.
+        seed: for attacks.
+        progress: told the number of decided samples after each batch.
+
+    Returns:
+        One `Verdict` per sample, in order.
+
+    Raises:
+        TypeError, ValueError: for arguments that don't fit, and a folder of another problem, one line each.
+        ImportError: for "ray" without the package.
+        ConnectionError: if there is no cluster at the engine's address.
+        ChildProcessError: if a batch can't be decided because whoever does dies; what is finished is kept.
+    """
+    chosen = _checked(engine, workers, batch, verifier)
+    check_attacked(network, inputs, labels, perturbation)
+    check_arithmetic(network)
+    check_timeout(timeout)
+    identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch)
+    job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device))
+    parts = {part.index: part for part in batches(inputs, labels, batch, seed)}
+    store = None if folder is None else Folder(Path(folder), identity)
+    done = {} if store is None else store.open(parts)
+
+    def told() -> None:
+        decided = sum(len(found.verdicts) for found in done.values())
+        progress(f"certify ({verifier}, {chosen.name})", decided, len(labels))
+
+    told()
+    left = [part for index, part in parts.items() if index not in done]
+    for content, found in _decided(chosen, job, left, workers):
+        if store is not None:
+            store.keep(found.index, content)
+        done[found.index] = found
+        told()
+    return [_placed(verdict, inputs) for index in parts for verdict in done[index].verdicts]
+
+
+def _decided(engine: Engine, job: Job, left: list[Batch], workers: int | None) -> Iterator[tuple[bytes, Decided]]:
+    """Yield (packed, unpacked) verdicts of each batch; close the engine whatever happens."""
+    if not left:
+        return
+    open_batches = {part.index: len(part.labels) for part in left}
+    with closing(engine.run(job.pack(), left, workers)) as answers:
+        for content in answers:
+            found = Decided.unpack(content)
+            assert open_batches.pop(found.index) == len(found.verdicts), "a batch counts once"
+            yield content, found
+    assert not open_batches, "each batch is decided"
+
+
+def _placed(verdict: Verdict, inputs: Tensor) -> Verdict:
+    """Return a verdict whose counterexample is where the inputs are."""
+    if verdict.counterexample is None:
+        return verdict
+    return replace(verdict, counterexample=verdict.counterexample.to(inputs.device))
+
+
+def _identity(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    perturbation: Perturbation,
+    verifier: str,
+    timeout: float | None,
+    seed: int,
+    batch: int,
+) -> dict[str, Any]:
+    """Return, as JSON-ready data, all that decides the verdicts."""
+    told, tensors = describe_set(perturbation)
+    return {
+        "network": network_hash(network),
+        "device": network.device.type,
+        "samples": len(labels),
+        "inputs": digest_of("inputs", {"inputs": inputs}),
+        "labels": digest_of("labels", {"labels": labels}),
+        "perturbation": told,
+        "radius": digest_of("perturbation", tensors) if tensors else None,
+        "verifier": verifier,
+        "timeout": timeout,
+        "seed": seed,
+        "batch": batch,
+    }
+
+
+def _checked(engine: str | Engine, workers: int | None, batch: int, verifier: object) -> Engine:
+    """Return the engine; raise TypeError or ValueError unless the settings fit."""
+    if not isinstance(verifier, str):
+        raise TypeError(
+            f"verifier: got {type(verifier).__name__}, expected a name, which other processes know too"
+        )
+    check_choice("verifier", verifier, VERIFIERS)
+    check_count("batch", batch)
+    if workers is not None:
+        check_count("workers", workers)
+    if isinstance(engine, Engine):
+        return engine
+    check_choice("engine", engine, ENGINES)
+    return ENGINES[engine]()

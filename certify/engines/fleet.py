@@ -1,0 +1,57 @@
+"""How a set is to be certified: the settings of `certify_set` that change no verdict."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from ...models.progress import Progress, silent
+from ..perturbations import Perturbation
+from ..verdicts import Verdict
+from .base import Engine
+from .certification import certify_set
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Who decides, and where finished batches are kept.
+
+    Args:
+        engine, workers, folder: as in `certify_set`.
+    """
+
+    engine: str | Engine = "local"
+    workers: int | None = None
+    folder: Path | None = None
+
+    def within(self, name: str) -> "Fleet":
+        """Return the fleet that keeps its batches in a folder of that name within this one's."""
+        return self if self.folder is None else replace(self, folder=self.folder / name)
+
+    def verify(
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        verifier: str,
+        timeout: float | None = None,
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> list[Verdict]:
+        """Return what `certify_set` does, by the signature of `verify`."""
+        return certify_set(
+            network,
+            inputs,
+            labels,
+            perturbation,
+            verifier,
+            engine=self.engine,
+            workers=self.workers,
+            folder=self.folder,
+            timeout=timeout,
+            seed=seed,
+            progress=progress,
+        )

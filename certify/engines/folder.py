@@ -1,0 +1,81 @@
+"""The folder of a set that is being certified: what the problem is, and a file for each finished batch."""
+
+import hashlib
+import json
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...models.storage import read_tensors, write_atomically
+from .work import VERDICTS, Batch, Decided
+
+PROBLEM = "problem.json"
+
+
+def digest(identity: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what makes a problem."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Finished batches, each written at once or not at all; so a killed run loses only what was being computed."""
+
+    path: Path
+    identity: Mapping[str, Any]
+
+    def open(self, batches: Mapping[int, Batch]) -> dict[int, Decided]:
+        """Return the batches that are finished; write down the problem in a new folder.
+
+        Raises:
+            ValueError: for a folder of another problem, or a file that was changed.
+        """
+        self._check()
+        return {index: self._read(batch) for index, batch in batches.items() if self._place(index).exists()}
+
+    def keep(self, index: int, content: bytes) -> None:
+        """Write the packed verdicts of a batch."""
+        write_atomically(self._place(index), content)
+
+    def _place(self, index: int) -> Path:
+        return self.path / f"batch-{index:06d}.safetensors"
+
+    def _read(self, batch: Batch) -> Decided:
+        place = self._place(batch.index)
+        found = Decided.read(*read_tensors(place, VERDICTS))
+        owner = (found.problem, found.index, len(found.verdicts))
+        if owner != (digest(self.identity), batch.index, len(batch.labels)):
+            raise ValueError(f"folder: {place} holds verdicts of another problem or batch")
+        return found
+
+    def _check(self) -> None:
+        """Compare the problem with the folder's, and name what differs."""
+        place = self.path / PROBLEM
+        here = json.loads(json.dumps(self.identity))
+        if not place.exists():
+            write_atomically(place, json.dumps(here, indent=1).encode())
+            return
+        there = _parsed(place)
+        different = [
+            f"{key} {_short(there.get(key))} there, {_short(here.get(key))} here"
+            for key in sorted(here.keys() | there.keys())
+            if here.get(key) != there.get(key)
+        ]
+        if different:
+            raise ValueError(f"folder: {self.path} holds another problem: {'; '.join(different)}")
+
+
+def _parsed(place: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(place.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"folder: {place} is no JSON file: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"folder: {place} describes no problem")
+    return found
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(repr(value), 60)

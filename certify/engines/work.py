@@ -1,0 +1,185 @@
+"""The unit of work: a job that all batches share, a batch, its verdicts; each as bytes that any machine can read.
+
+The bytes are those of a safetensors file with JSON in its header: nothing is pickled, and nothing is executed.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...models.checkpoints import from_bytes, to_bytes
+from ...models.networks import SpikingNetwork
+from ...models.storage import pack, unpack
+from ..perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
+from ..verdicts import Verdict
+from ..verification import verify
+
+JOB, BATCH, VERDICTS = "spikecert.job/1", "spikecert.batch/1", "spikecert.verdicts/1"
+SETS: dict[str, type[Perturbation]] = {kind.__name__: kind for kind in (LInf, L2, PixelBox, SpikeFlip)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all batches of a problem share.
+
+    Attributes:
+        problem: the problem's digest, which its verdicts carry.
+        network, perturbation, timeout: as in `verify`.
+        verifier: by name.
+        device: where to decide.
+    """
+
+    problem: str
+    network: SpikingNetwork
+    perturbation: Perturbation
+    verifier: str
+    timeout: float | None
+    device: str
+
+    def pack(self) -> bytes:
+        """Return the job as bytes."""
+        told, tensors = describe_set(self.perturbation)
+        content = {
+            "problem": self.problem,
+            "perturbation": told,
+            "verifier": self.verifier,
+            "timeout": self.timeout,
+            "device": self.device,
+            "version": version("spikecert"),
+        }
+        network = torch.frombuffer(bytearray(to_bytes(self.network)), dtype=torch.uint8)
+        return pack(JOB, json.dumps(content), {"network": network, **tensors})
+
+    @staticmethod
+    def unpack(content: bytes) -> "Job":
+        """Return the job of `pack`.
+
+        Raises:
+            ValueError: if it comes from another version of spikecert, which may decide otherwise.
+        """
+        text, tensors = unpack(content, JOB)
+        told = json.loads(text)
+        here, there = version("spikecert"), told["version"]
+        if here != there:
+            raise ValueError(f"version: got a job of spikecert {there}, expected {here}, which this worker runs")
+        network = from_bytes(tensors.pop("network").numpy().tobytes()).to(told["device"])
+        perturbation = build_set(told["perturbation"], tensors)
+        return Job(told["problem"], network, perturbation, told["verifier"], told["timeout"], told["device"])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples: their place among the batches, inputs, labels and seed."""
+
+    index: int
+    inputs: Tensor
+    labels: Tensor
+    seed: int
+
+    def pack(self) -> bytes:
+        """Return the batch as bytes."""
+        text = json.dumps({"index": self.index, "seed": self.seed})
+        return pack(BATCH, text, {"inputs": self.inputs, "labels": self.labels})
+
+    @staticmethod
+    def unpack(content: bytes) -> "Batch":
+        """Return the batch of `pack`."""
+        text, tensors = unpack(content, BATCH)
+        told = json.loads(text)
+        return Batch(told["index"], tensors["inputs"], tensors["labels"], told["seed"])
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A batch's verdicts, with the digest of the problem that they are about."""
+
+    problem: str
+    index: int
+    verdicts: tuple[Verdict, ...]
+
+    def pack(self) -> bytes:
+        """Return the verdicts as bytes."""
+        rows = [{name: getattr(verdict, name) for name in _PLAIN} for verdict in self.verdicts]
+        found = {str(place): verdict.counterexample for place, verdict in enumerate(self.verdicts)}
+        text = json.dumps({"problem": self.problem, "index": self.index, "verdicts": rows})
+        return pack(VERDICTS, text, {place: tensor for place, tensor in found.items() if tensor is not None})
+
+    @staticmethod
+    def unpack(content: bytes) -> "Decided":
+        """Return the verdicts of `pack`; counterexamples on the CPU."""
+        return Decided.read(*unpack(content, VERDICTS))
+
+    @staticmethod
+    def read(text: str, tensors: dict[str, Tensor]) -> "Decided":
+        """Return the verdicts of a file's text and tensors."""
+        told = json.loads(text)
+        verdicts = [
+            Verdict(**row, counterexample=tensors.get(str(place))) for place, row in enumerate(told["verdicts"])
+        ]
+        return Decided(told["problem"], told["index"], tuple(verdicts))
+
+
+_PLAIN = ("status", "margin", "verifier", "seconds", "reason")
+
+
+def decide(job: bytes, batch: bytes) -> bytes:
+    """Decide a packed batch of a packed job, and return the packed verdicts: what every worker runs.
+
+    One thread, whatever the machine: the order of sums, and so each bit of a margin, is the same everywhere.
+    """
+    torch.set_num_threads(1)
+    shared, samples = _job(job), Batch.unpack(batch)
+    verdicts = verify(
+        shared.network,
+        samples.inputs.to(shared.device),
+        samples.labels.to(shared.device),
+        shared.perturbation,
+        shared.verifier,
+        shared.timeout,
+        seed=samples.seed,
+    )
+    return Decided(shared.problem, samples.index, tuple(verdicts)).pack()
+
+
+@lru_cache(maxsize=1)
+def _job(content: bytes) -> Job:
+    """Unpack a job once for all its batches."""
+    return Job.unpack(content)
+
+
+def describe_set(perturbation: Perturbation) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return a threat model as JSON-ready data and tensors.
+
+    Raises:
+        TypeError: for a threat model that is not spikecert's own.
+    """
+    name = type(perturbation).__name__
+    if SETS.get(name) is not type(perturbation):
+        raise TypeError(f"perturbation: got {name}, expected one of {', '.join(SETS)}")
+    values = {field.name: getattr(perturbation, field.name) for field in fields(perturbation)}  # pyright: ignore[reportArgumentType]
+    tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
+    return {"type": name, **{key: value for key, value in values.items() if key not in tensors}}, tensors
+
+
+def build_set(told: dict[str, Any], tensors: dict[str, Tensor]) -> Perturbation:
+    """Return the threat model of `describe_set`."""
+    values = {key: value for key, value in told.items() if key != "type"}
+    return SETS[told["type"]](**values, **tensors)
+
+
+def batches(inputs: Tensor, labels: Tensor, size: int, seed: int) -> Sequence[Batch]:
+    """Return consecutive samples in batches, each with a seed of its own: no matter who decides them, and when."""
+    parts = zip(inputs.split(size), labels.split(size), strict=True)
+    return [Batch(index, *part, seed=_seed(seed, index)) for index, part in enumerate(parts)]
+
+
+def _seed(seed: int, index: int) -> int:
+    """Return 31 bits that depend on both numbers."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {index}".encode()).digest()[:4]) >> 1

@@ -1,0 +1,102 @@
+"""Processes of this machine: the same verdicts, deaths on the way, and a run that is killed and resumed."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from spikecert.certify import certify_set
+from spikecert.certify.engines import Local
+from spikecert.certify.engines.work import Job, batches
+from spikecert.models import save
+from support.fleets import Here, same, small_set
+
+
+def children() -> list[int]:
+    """Return the processes that this one started and that are alive."""
+    return [process.pid for process in multiprocessing.active_children() if process.pid is not None]
+
+
+def test_processes_and_a_death_on_the_way_change_nothing(tmp_path: Path) -> None:
+    """One process is killed after the first batch: its batch is decided again, and each is counted once."""
+    case, seen, told = small_set(), [], []
+
+    def progress(_: str, done: int, total: int) -> None:
+        told.append((done, total))
+        seen.append(set(children()))
+        if len(told) == 2:
+            os.kill(children()[0], signal.SIGKILL)
+
+    verdicts = certify_set(*case, workers=2, batch=3, folder=tmp_path, progress=progress)
+    assert same(verdicts, certify_set(*case, engine=Here(), batch=3))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (22, 22)
+    assert len(told) == 1 + 8
+    assert len(set().union(*seen)) == 3  # two processes and a third in place of the killed one
+    assert children() == []
+
+
+def test_a_batch_that_kills_twice_is_an_error_and_what_is_finished_is_kept() -> None:
+    stop = threading.Event()
+
+    def killer() -> None:
+        while not stop.wait(0.02):
+            for child in children():
+                os.kill(child, signal.SIGKILL)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    try:
+        with pytest.raises(
+            ChildProcessError, match=r"two processes died over batch 0 \(the last with exit code -9"
+        ):
+            certify_set(*small_set(), workers=1)
+    finally:
+        stop.set()
+        thread.join()
+    assert children() == []
+
+
+def test_what_deciding_raises_is_raised_here() -> None:
+    case = small_set()
+    job = Job("digest", case.network, case.perturbation, "magic", None, "cpu")
+    with pytest.raises(ValueError, match="verifier: got 'magic'"):
+        list(Local().run(job.pack(), batches(case.inputs, case.labels, 16, 0), 1))
+    assert children() == []
+
+
+SCRIPT = """
+import sys, torch
+from spikecert import LInf, certify_set, load
+if __name__ == "__main__":
+    network, inputs = load(sys.argv[1]), torch.rand(22, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    progress = lambda label, done, total: print(done, flush=True)
+    certify_set(network, inputs, labels, LInf(0.02), workers=1, batch=2, folder=sys.argv[2], progress=progress)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_goes_on(tmp_path: Path, how: signal.Signals) -> None:
+    """No batch that was reported is decided again."""
+    case, folder = small_set(), tmp_path / "state"
+    save(case.network, tmp_path / "network.safetensors")
+    (tmp_path / "run.py").write_text(SCRIPT)
+    command = [sys.executable, "run.py", "network.safetensors", str(folder)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < 6:
+            pass
+        process.send_signal(how)
+    kept = {int(path.stem.removeprefix("batch-")) for path in folder.glob("batch-*.safetensors")}
+    assert 3 <= len(kept) < 11
+    engine = Here()
+    verdicts = certify_set(*case, engine=engine, batch=2, folder=folder)
+    assert set(engine.decided) == set(range(11)) - kept
+    assert same(verdicts, certify_set(*case, engine=Here(), batch=2))

@@ -1,0 +1,90 @@
+"""Jobs, batches and verdicts as bytes."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from spikecert.certify import L2, LInf, Perturbation, PixelBox, SpikeFlip, Verdict, verify
+from spikecert.certify.engines.work import JOB, Batch, Decided, Job, batches, decide, describe_set
+from spikecert.models import LIF, RateDraws, mlp, network_hash
+from spikecert.models.storage import pack, unpack
+from support.fleets import same, small_set
+
+SETS = (LInf(0.1), L2(1 / 3, -0.7, 2.0), SpikeFlip(3), PixelBox(torch.tensor([0.1, 1 / 3, 1e-30]), 0.1, 0.7))
+
+
+@pytest.mark.parametrize("perturbation", SETS, ids=lambda found: type(found).__name__)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_job_survives_the_way(perturbation: Perturbation, dtype: torch.dtype) -> None:
+    network = mlp((3, 4, 2), num_steps=3, neuron=LIF(decay=0.7)).to(dtype)
+    network.encoding, network.draws = "rate", RateDraws(17)
+    job = Job("digest", network, perturbation, "linear", 0.1, "cpu")
+    again = Job.unpack(job.pack())
+    assert network_hash(again.network) == network_hash(network)
+    assert again.network.dtype == dtype
+    assert not again.network.training
+    assert again.perturbation == perturbation
+    assert (again.problem, again.verifier, again.timeout, again.device) == ("digest", "linear", 0.1, "cpu")
+
+
+def test_a_batch_and_its_verdicts_survive_the_way() -> None:
+    batch = Batch(7, torch.rand(3, 2, dtype=torch.float64), torch.tensor([0, 2, 1]), 2**31 - 1)
+    again = Batch.unpack(batch.pack())
+    assert (again.index, again.seed) == (7, 2**31 - 1)
+    assert again.inputs.equal(batch.inputs)
+    assert again.labels.equal(batch.labels)
+    verdicts = (
+        Verdict("verified", 1 / 3, None, "trains", 0.25, "ε ≤ ½"),
+        Verdict("unknown", None, None, "auto", 0.5, ""),
+        Verdict("falsified", -0.1, batch.inputs[0], "attack", 0.75, "found"),
+    )
+    found = Decided.unpack(Decided("digest", 7, verdicts).pack())
+    assert (found.problem, found.index) == ("digest", 7)
+    assert same(found.verdicts, verdicts)
+    assert [verdict.seconds for verdict in found.verdicts] == [0.25, 0.5, 0.75]
+    assert found.verdicts[2].counterexample is not None
+    assert found.verdicts[2].counterexample.dtype == torch.float64
+
+
+def test_a_batch_alone_has_the_verdicts_of_verify() -> None:
+    case = small_set()
+    job = Job("digest", *case[:1], case.perturbation, case.verifier, None, "cpu").pack()
+    (batch,) = batches(case.inputs, case.labels, 100, seed=3)
+    found = Decided.unpack(decide(job, batch.pack()))
+    assert same(found.verdicts, verify(*case, seed=batch.seed))
+    assert {verdict.status for verdict in found.verdicts} == {"verified", "falsified", "unknown"}
+
+
+def test_a_job_of_another_version_is_refused() -> None:
+    text, tensors = unpack(Job("d", mlp((3, 2, 2)), LInf(0.1), "trains", None, "cpu").pack(), JOB)
+    other = pack(JOB, json.dumps({**json.loads(text), "version": "0.0.7"}), tensors)
+    with pytest.raises(ValueError, match=r"version: got a job of spikecert 0\.0\.7"):
+        Job.unpack(other)
+
+
+def test_a_changed_job_is_refused() -> None:
+    content = bytearray(Job("d", mlp((3, 2, 2)), LInf(0.1), "trains", None, "cpu").pack())
+    content[-1] ^= 1
+    with pytest.raises(ValueError, match="was changed after it was saved"):
+        Job.unpack(bytes(content))
+
+
+def test_a_set_of_ones_own_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Wider(LInf):
+        pass
+
+    with pytest.raises(TypeError, match="perturbation: got Wider, expected one of LInf, L2, PixelBox, SpikeFlip"):
+        describe_set(Wider(0.1))
+
+
+def test_batches_and_seeds_depend_on_the_arguments_alone() -> None:
+    inputs, labels = torch.arange(10.0)[:, None], torch.arange(10)
+    found = batches(inputs, labels, 4, seed=0)
+    assert [batch.labels.tolist() for batch in found] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert [batch.seed for batch in found] == [batch.seed for batch in batches(inputs, labels, 4, seed=0)]
+    seeds = {batch.seed for seed in range(50) for batch in batches(inputs, labels, 1, seed)}
+    assert len(seeds) == 500
+    assert all(0 <= seed < 2**31 for seed in seeds)

@@ -1,0 +1,60 @@
+"""A small set to certify, an engine in this process, and what counts as the same verdicts."""
+
+from collections.abc import Generator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spikecert.certify import LInf, Perturbation, Verdict
+from spikecert.certify.engines import Engine
+from spikecert.certify.engines.work import Batch, decide
+from spikecert.models import LIF, SpikingNetwork, mlp
+
+
+class Here(Engine):
+    """Decides batches in this process, the last one first; gives up after `most`."""
+
+    name = "here"
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most = most
+        self.decided: list[int] = []
+
+    def run(self, job: bytes, batches: Sequence[Batch], workers: int | None) -> Generator[bytes, None, None]:
+        for batch in reversed(batches):
+            if len(self.decided) == self.most:
+                raise ChildProcessError("engine: the test ends it")
+            self.decided.append(batch.index)
+            yield decide(job, batch.pack())
+
+
+class Setting(NamedTuple):
+    """The arguments of `certify_set`."""
+
+    network: SpikingNetwork
+    inputs: Tensor
+    labels: Tensor
+    perturbation: Perturbation
+    verifier: str
+
+
+def small_set() -> Setting:
+    """Return 22 samples, of which some are verified, some falsified and some unknown."""
+    torch.manual_seed(5)
+    network = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9, threshold=0.3)).eval()
+    inputs = torch.rand(22, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    return Setting(network, inputs, labels, LInf(0.02), "auto")
+
+
+def same(first: Sequence[Verdict], second: Sequence[Verdict]) -> bool:
+    """Return whether two lists of verdicts agree in all but the seconds: in every bit."""
+    return [plain(verdict) for verdict in first] == [plain(verdict) for verdict in second]
+
+
+def plain(verdict: Verdict) -> tuple[object, ...]:
+    """Return a verdict without its seconds."""
+    found = None if verdict.counterexample is None else verdict.counterexample.tolist()
+    return verdict.status, verdict.margin, found, verdict.verifier, verdict.reason
