@@ -11,7 +11,7 @@ from ..bounds.stages import Staged
 from ..replay import margins
 from .decisions import Decisions, RowRanges
 from .experience import Experience
-from .nodes import Nodes
+from .nodes import Nodes, Splits
 from .question import Question
 from .splitting import choose_splits
 from .trimming import trim_rows
@@ -73,7 +73,7 @@ def bound_nodes(question: Question, nodes: Nodes, climb: Climb, experience: Expe
     alive = (~empty).nonzero().flatten()
     bound = torch.where(empty, torch.inf, nodes.bound)
     if len(alive) == 0:
-        return Bounded(nodes.updated(bound, nodes.prices, [none] * 3), no, candidates, no)
+        return Bounded(nodes.updated(bound, nodes.prices, nodes.splits), no, candidates, no)
     found = _climb(network, alive, question.specifications.coefficients[nodes.row[alive]], nodes, climb)
     bound[alive] = bound[alive].maximum(found.bound)
     rows = alive[found.rows]
@@ -85,40 +85,39 @@ def bound_nodes(question: Question, nodes: Nodes, climb: Climb, experience: Expe
     failing = no.index_put((rows,), margins(trace.logits, question.labels[question.samples(left)]) <= 0)
     weights = 1.0 if experience is None else experience.weights(left.row)
     split, splittable = choose_splits(
-        found.state.problem, found.state.prices, found.evaluation, trace, decisions[0], weights
+        found.state.problem, found.state.prices, found.evaluation, trace, decisions, weights
     )
-    splits = [none.index_put((rows,), tensor) for tensor in (split.layer, split.neuron, split.place)]
-    done = nodes.updated(bound, found.prices, splits).replaced(rows, decisions)
+    splits = Splits(none.index_put((rows,), split.neuron), none.index_put((rows,), split.place))
+    done = nodes.updated(bound, found.prices, splits).redecided(rows, decisions)
     return Bounded(done, no.index_put((rows,), splittable), candidates, failing)
 
 
-def _trimmed(decisions: tuple[Decisions, ...], found: "_Climbed") -> tuple[Decisions, ...]:
+def _trimmed(decisions: Decisions, found: "_Climbed") -> Decisions:
     """Return the decisions of the open nodes without what is proven at the last prices."""
-    first, *others = decisions
-    if not isinstance(first, RowRanges):
+    if not isinstance(decisions, RowRanges):
         return decisions
-    return (trim_rows(found.state.problem, found.state.prices, found.evaluation, first), *others)
+    return trim_rows(found.state.problem, found.state.prices, found.evaluation, decisions)
 
 
 def _climb(network: Staged, alive: Tensor, coefficients: Tensor, nodes: Nodes, climb: Climb) -> _Climbed:
     """Climb; nodes that are proven leave on the way."""
-    best = coefficients.new_full((len(alive),), -torch.inf)
-    rows = torch.arange(len(alive), device=alive.device)
     start = tuple(price[alive].double() for price in nodes.prices)
     state = Ascent.start(PricedProblem.of(network, Specifications(alive, coefficients)), start)
-    kept, inputs = tuple(price.clone() for price in nodes.prices), None
-    for iteration in range(climb.iterations + 1):
-        evaluation = state.problem.evaluate(state.prices)
-        inputs = evaluation.inputs if inputs is None else inputs.lerp(evaluation.inputs, 1.0 - climb.memory)
-        better = evaluation.bound > best[rows]
-        best[rows] = best[rows].maximum(evaluation.bound)
-        _keep(state, alive[rows], better, kept)
+    rows, kept = torch.arange(len(alive), device=alive.device), tuple(price.clone() for price in nodes.prices)
+    evaluation = state.problem.evaluate(state.prices)
+    best, inputs = evaluation.bound.clone(), evaluation.inputs
+    for iteration in range(climb.iterations):
         left = best[rows] <= 0
-        if iteration == climb.iterations or not bool(left.any()):
+        if not bool(left.any()):
             break
         state.climb(evaluation.gradients, climb.rate * (1.0 - 0.9 * iteration / climb.iterations))
         if (iteration + 1) % climb.regroup == 0 and not bool(left.all()):
             state, rows, inputs = state.kept(left), rows[left], inputs[:, left]
+        evaluation = state.problem.evaluate(state.prices)
+        inputs = inputs.lerp(evaluation.inputs, 1.0 - climb.memory)
+        better = evaluation.bound > best[rows]
+        best[rows] = best[rows].maximum(evaluation.bound)
+        _keep(state, alive[rows], better, kept)
     return _Climbed(best, kept, rows, state, evaluation, inputs)
 
 

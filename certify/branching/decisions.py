@@ -1,4 +1,4 @@
-"""What a node of the search has decided of each spiking layer.
+"""What a node of the search has decided of the first spiking layer: once its trains are, the whole network is.
 
 A layer whose current is constant over time has a table of trains (F1): a node keeps a run of its rows for each
 neuron. It carries the rows, not the ends of the current's interval: rows overlap by the rounding error, so an
@@ -50,8 +50,8 @@ class Decisions(ABC):
         """Return decisions of the same kind from such tensors."""
 
     @abstractmethod
-    def children(self, nodes: Tensor, neuron: Tensor, place: Tensor) -> tuple["Decisions", "Decisions"]:
-        """Return both children of all nodes; only `nodes` are split, at `place` of `neuron`, each (k,)."""
+    def children(self, neuron: Tensor, place: Tensor) -> tuple["Decisions", "Decisions"]:
+        """Return both children of each node, split at `place` of `neuron`, each (N,)."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,9 @@ class RowRanges(Decisions):
         """Return row ranges."""
         return RowRanges(*tensors)
 
-    def children(self, nodes: Tensor, neuron: Tensor, place: Tensor) -> tuple["RowRanges", "RowRanges"]:
+    def children(self, neuron: Tensor, place: Tensor) -> tuple["RowRanges", "RowRanges"]:
         """Return rows first..place on one side and place + 1..last on the other."""
+        nodes = torch.arange(len(neuron), device=neuron.device)
         last, first = self.last.clone(), self.first.clone()
         last[nodes, neuron] = last[nodes, neuron].minimum(place.to(last.dtype))
         first[nodes, neuron] = first[nodes, neuron].maximum((place + 1).to(first.dtype))
@@ -133,8 +134,9 @@ class FixedSpikes(Decisions):
         """Return fixed spikes."""
         return FixedSpikes(*tensors)
 
-    def children(self, nodes: Tensor, neuron: Tensor, place: Tensor) -> tuple["FixedSpikes", "FixedSpikes"]:
+    def children(self, neuron: Tensor, place: Tensor) -> tuple["FixedSpikes", "FixedSpikes"]:
         """Return silence at step `place` on one side and a spike there on the other."""
+        nodes = torch.arange(len(neuron), device=neuron.device)
         silent, fires = self.value.clone(), self.value.clone()
         silent[nodes, place, neuron] = 0
         fires[nodes, place, neuron] = 1

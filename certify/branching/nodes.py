@@ -11,11 +11,14 @@ from .decisions import Decisions
 
 @dataclass(frozen=True)
 class Splits:
-    """Where each node is to be split: layer, flat neuron, and row (table) or step (graph); each (N,)."""
+    """Where each node is to be split: flat first-layer neuron, and row (table) or step (graph); each (N,)."""
 
-    layer: Tensor
     neuron: Tensor
     place: Tensor
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Return both."""
+        return self.neuron, self.place
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,14 @@ class Nodes:
     Attributes:
         row: which specification each is about, (N,).
         bound: a proven lower bound of its margin, (N,).
-        decisions: per spiking layer, first layer first.
+        decisions: about the first spiking layer.
         prices: per spiking layer, last layer first, each (N, steps, n), float32: where its children start.
         splits: where it is to be split next; meaningless in a node that was not bounded yet.
     """
 
     row: Tensor
     bound: Tensor
-    decisions: tuple[Decisions, ...]
+    decisions: Decisions
     prices: tuple[Tensor, ...]
     splits: Splits
 
@@ -45,45 +48,31 @@ class Nodes:
         return self.rebuilt([tensor[index] for tensor in self.tensors()])
 
     def children(self) -> "Nodes":
-        """Return both children of every node; they inherit the bound and start from the prices."""
-        left, right = [], []
-        for layer, decisions in enumerate(self.decisions):
-            nodes = (self.splits.layer == layer).nonzero().flatten()
-            one, other = decisions.children(nodes, self.splits.neuron[nodes], self.splits.place[nodes])
-            left += one.tensors()
-            right += other.tensors()
-        shared = self.tensors()
-        head, tail = shared[:5], shared[5 + len(left) :]
-        both = [torch.cat(pair) for pair in zip(left, right, strict=True)]
-        return self.rebuilt([*(torch.cat([x, x]) for x in head), *both, *(torch.cat([x, x]) for x in tail)])
+        """Return both children of every node, left ones first, with the bound and the prices of their parent."""
+        both = zip(*(part.tensors() for part in self.decisions.children(*self.splits.tensors())), strict=True)
+        decisions = self.decisions.of([torch.cat(pair) for pair in both])
+        twice = self.rebuilt([torch.cat([tensor, tensor]) for tensor in self.tensors()])
+        return replace(twice, decisions=decisions)
 
-    def updated(self, bound: Tensor, prices: tuple[Tensor, ...], splits: Sequence[Tensor]) -> "Nodes":
-        """Return the same nodes with other bounds, prices and splits (layer, neuron, place)."""
-        return Nodes(self.row, bound, self.decisions, prices, Splits(*splits))
+    def updated(self, bound: Tensor, prices: tuple[Tensor, ...], splits: Splits) -> "Nodes":
+        """Return the same nodes with other bounds, prices and splits."""
+        return replace(self, bound=bound, prices=prices, splits=splits)
 
-    def replaced(self, index: Tensor, decisions: tuple[Decisions, ...]) -> "Nodes":
+    def redecided(self, index: Tensor, decisions: Decisions) -> "Nodes":
         """Return the same nodes, those at `index` with other decisions."""
-        changed = []
-        for known, other in zip(self.decisions, decisions, strict=True):
-            parts = zip(known.tensors(), other.tensors(), strict=True)
-            changed.append(known.of([one.index_copy(0, index, new) for one, new in parts]))
-        return replace(self, decisions=tuple(changed))
+        parts = zip(self.decisions.tensors(), decisions.tensors(), strict=True)
+        changed = self.decisions.of([known.index_copy(0, index, new) for known, new in parts])
+        return replace(self, decisions=changed)
 
     def tensors(self) -> list[Tensor]:
         """Return all that is stored, each (N, ...)."""
-        decided = [tensor for decisions in self.decisions for tensor in decisions.tensors()]
-        splits = [self.splits.layer, self.splits.neuron, self.splits.place]
-        return [self.row, self.bound, *splits, *decided, *self.prices]
+        return [self.row, self.bound, *self.splits.tensors(), *self.decisions.tensors(), *self.prices]
 
     def rebuilt(self, tensors: Sequence[Tensor]) -> "Nodes":
         """Return nodes of the same kind from such tensors."""
-        row, bound, layer, neuron, place, *rest = tensors
-        decisions = []
-        for known in self.decisions:
-            count = len(known.tensors())
-            decisions.append(known.of(rest[:count]))
-            rest = rest[count:]
-        return Nodes(row, bound, tuple(decisions), tuple(rest), Splits(layer, neuron, place))
+        row, bound, neuron, place, *rest = tensors
+        count = len(self.decisions.tensors())
+        return Nodes(row, bound, self.decisions.of(rest[:count]), tuple(rest[count:]), Splits(neuron, place))
 
 
 class Pool:

@@ -11,9 +11,11 @@ from ..bounds.prices import Specifications
 from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
 from ..bounds.stages import Staged, priceable, staged
+from ..bounds.train_graph import GraphTrains
+from ..bounds.train_table import TableTrains
 from ..bounds.trains import window_spikes
 from ..perturbations import Perturbation
-from .decisions import Decisions, Restricted, root
+from .decisions import Restricted, root
 from .nodes import Nodes, Splits
 
 
@@ -53,19 +55,20 @@ class Question:
         restricted: list[Restricted] = []
 
         def spikes(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
+            if restricted:
+                return window_spikes(current, neuron, rounding)
             found = window_spikes(current, neuron, rounding)
-            restricted.append(nodes.decisions[len(restricted)].restrict(found))  # pyright: ignore[reportArgumentType]
-            return restricted[-1].found
+            assert isinstance(found, TableTrains | GraphTrains)
+            restricted.append(nodes.decisions.restrict(found))
+            return restricted[0].found
 
         enclosure = self.perturbation.enclosure(self.inputs[self.samples(nodes)])
         network = staged(self.network, enclosure, spikes)
         assert network is not None
-        parts = [
-            replace(stage, split=part.split.view(stage.lower.shape[1:]))
-            for stage, part in zip(network.stages, restricted, strict=True)
-        ]
-        empty = torch.stack([part.empty for part in restricted]).any(0)
-        return replace(network, stages=tuple(parts)), empty
+        (first,) = restricted
+        split = first.split.view(network.stages[0].lower.shape[1:])
+        stages = (replace(network.stages[0], split=split), *network.stages[1:])
+        return replace(network, stages=stages), first.empty
 
     def roots(self) -> Nodes | None:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
@@ -79,7 +82,6 @@ class Question:
 
 def _roots(network: Staged, count: int) -> Nodes:
     device = network.row.device
-    decisions: list[Decisions] = [root(stage.found, count) for stage in network.stages]
     prices = [
         torch.zeros(count, len(stage.lower), stage.lower[0, 0].numel(), device=device)
         for stage in reversed(network.stages)
@@ -87,4 +89,4 @@ def _roots(network: Staged, count: int) -> Nodes:
     none = torch.zeros(count, dtype=torch.long, device=device)
     bound = torch.full((count,), -torch.inf, dtype=torch.float64, device=device)
     row = torch.arange(count, device=device)
-    return Nodes(row, bound, tuple(decisions), tuple(prices), Splits(none, none, none))
+    return Nodes(row, bound, root(network.stages[0].found, count), tuple(prices), Splits(none, none))

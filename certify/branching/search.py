@@ -12,6 +12,7 @@ from .experience import Experience
 from .leaves import solve_leaf
 from .nodes import Nodes, Pool
 from .question import Question
+from .trimming import LEVEL
 
 MOST_BYTES = 2**30
 """What the pool of open nodes may take, about: 1 GiB."""
@@ -66,7 +67,7 @@ class Search:
         if roots is None:
             return None
         state = _State(question, replays, Pool(roots, self.most_bytes), len(roots))
-        experience = Experience(len(roots), roots.decisions[0].tensors()[0].shape[-1])
+        experience = Experience(len(roots), roots.decisions.tensors()[0].shape[-1])
         waiting = list(torch.arange(len(roots)).split(self.batch))
         while waiting or len(state.pool):
             if deadline is not None and time.perf_counter() >= deadline:
@@ -116,6 +117,7 @@ class _State:
     def answer(self, expired: bool) -> Answer:
         """Return what is known now."""
         bound = self.closed.minimum(self.pool.least(len(self.closed)))
+        bound = torch.where(self.nodes > 1, bound.clamp_max(LEVEL), bound)  # parts were dropped on the way
         return Answer(bound, self.counterexamples, self.stuck, self.nodes, expired)
 
     def _falsify(self, nodes: Nodes, candidates: Tensor, failing: Tensor) -> None:

@@ -58,7 +58,7 @@ def choose_splits(
         neuron, place, splittable = _row_split(found.table, first, last, least, score, trace)
     else:
         neuron, place, splittable = _spike_split(found, nodes, least, score, trace)
-    return Splits(torch.zeros_like(neuron), neuron, place), splittable
+    return Splits(neuron, place), splittable
 
 
 def _gaps(layer: PricedLayer, costs: Tensor, prices: Tensor, least: Least, trace: Trace, stage: int) -> Tensor:

@@ -34,21 +34,33 @@ class Complete(Verifier):
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return a decision for each sample that was decided in time; the proven margin for the others."""
         started = time.perf_counter()
-        lower = TRAINS.class_margins(problem.network, problem.inputs, problem.labels, problem.perturbation)
-        question = Question.of_margins(
-            problem.network, problem.inputs, problem.labels, problem.perturbation, lower <= 0
-        )
-        answer = None
-        if len(question.specifications.samples):
-            answer = self.search.run(question, lambda x, index: _replays(problem, x, index), problem.deadline)
-        if answer is not None:
-            samples, classes = (lower <= 0).nonzero(as_tuple=True)
-            lower[samples, classes] = lower[samples, classes].maximum(answer.bound)
+        try:
+            lower, question, answer = self._search(problem)
+        except OverflowError as error:
+            return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         seconds = (time.perf_counter() - started) / len(problem.labels)
         return [
             self._verdict(index, margin, question, answer, seconds)
             for index, margin in enumerate(lower.amin(1).tolist())
         ]
+
+    def _search(self, problem: Problem) -> tuple[Tensor, Question, Answer | None]:
+        """Return the proven margins, (batch, classes), what was asked of the search and what it found."""
+        network, inputs, labels, perturbation = (
+            problem.network,
+            problem.inputs,
+            problem.labels,
+            problem.perturbation,
+        )
+        lower = TRAINS.class_margins(network, inputs, labels, perturbation, problem.expired)
+        question = Question.of_margins(network, inputs, labels, perturbation, lower <= 0)
+        if len(question.specifications.samples) == 0:
+            return lower, question, None
+        answer = self.search.run(question, lambda x, index: _replays(problem, x, index), problem.deadline)
+        if answer is not None:
+            samples, classes = (lower <= 0).nonzero(as_tuple=True)
+            lower[samples, classes] = lower[samples, classes].maximum(answer.bound)
+        return lower, question, answer
 
     def _verdict(
         self, index: int, margin: float, question: Question, answer: Answer | None, seconds: float
