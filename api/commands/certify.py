@@ -25,7 +25,9 @@ def certify(
     samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
-    verifier: Annotated[str, typer.Option(help="interval, trains, linear, gain, lirpa or auto.")] = "auto",
+    verifier: Annotated[
+        str, typer.Option(help="interval, trains, linear, gain, lirpa, milp, complete or auto.")
+    ] = "auto",
     timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")] = None,
     require_certified: Annotated[
         str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")

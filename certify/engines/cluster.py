@@ -55,7 +55,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     """Connect to a cluster for a while; leave a connection alone that is there already.
 
     Raises:
-        ConnectionError: if there is no cluster at `address`.
+        ConnectionError: if there is no cluster at `address`, or it refuses this process.
     """
     if ray.is_initialized():
         yield
@@ -67,8 +67,9 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
             logging_level=logging.ERROR,
             include_dashboard=False if address is None else None,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConnectionError(f"address: no ray cluster answers at {address!r}: {error}") from error
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConnectionError(f"address: no ray cluster answers at {address!r}: {reason}") from error
     try:
         yield
     finally:

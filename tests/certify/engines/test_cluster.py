@@ -27,6 +27,20 @@ def test_an_address_without_a_cluster_is_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_cluster_that_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+    from ray.exceptions import RayError
+
+    def refused(**_: object) -> None:
+        raise RayError("InvalidAuthToken: the token is missing or incorrect\nmore lines")
+
+    monkeypatch.setattr(ray, "init", refused)
+    with pytest.raises(ConnectionError, match="at 'head:6379': InvalidAuthToken: the token") as caught:
+        certify_set(*small_set(), engine=Ray("head:6379"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_machine_loses_and_repeats_nothing() -> None:
     """Two machines of one processor each; the second is killed while it has batches."""
     import ray
