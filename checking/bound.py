@@ -47,9 +47,7 @@ class Later:
 
     @staticmethod
     def of(affine: Affine, neuron: Neuron, arithmetic: Arithmetic) -> "Later":
-        """Return the layer, whose inputs are spikes."""
-        if neuron.reset != "zero":
-            raise Refused(f'unknown: no proof form for reset "{neuron.reset}" behind the first layer')
+        """Return the layer, whose inputs are spikes and whose neurons have a hard reset."""
         slack = current_slack(affine, whole(np.ones(affine.weight.shape[1], dtype=int)), arithmetic)
         size = abs(affine.weight).sum(1) + abs(affine.bias) + slack
         reach, steps = size.max().fraction(), len(neuron.scale)

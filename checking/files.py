@@ -72,7 +72,7 @@ def _parse(raw: bytes, form: str) -> Content:
 
 def _tensor(body: bytes, entry: dict[str, Any]) -> np.ndarray:
     if entry["dtype"] not in TYPES:
-        raise Refused(f"has a tensor of type {entry['dtype']}, expected one of {', '.join(TYPES)}")
+        raise Refused(f"unknown: no proof form for a tensor of type {str(entry['dtype'])[:20]}")
     kind = np.dtype(TYPES[entry["dtype"]][0])
     start, end = entry["data_offsets"]
     if not 0 <= start <= end <= len(body):

@@ -107,6 +107,9 @@ def _network(content: Content) -> Network:
         raise Refused("unknown: no proof form for a network that is not Linear, neuron, …, Linear")
     affine = tuple(_affine(content.tensors, *pair) for pair in kept[::2])
     neurons = tuple(_neuron(content.tensors, *pair, steps) for pair in kept[1::2])
+    for neuron in neurons[1:]:
+        if neuron.reset != "zero":
+            raise Refused(f'unknown: no proof form for reset "{neuron.reset}" behind the first layer')
     for one, two in pairwise(affine):
         if one.weight.shape[0] != two.weight.shape[1]:
             raise Refused("has layers of sizes that do not fit")

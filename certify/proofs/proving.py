@@ -19,6 +19,7 @@ from ...models.networks import SpikingNetwork
 from ..bounds.train_table import TrainTable
 from ..branching.bounding import Bounded, Climb, bound_nodes
 from ..branching.decisions import RowRanges
+from ..branching.experience import Experience
 from ..branching.nodes import Nodes
 from ..branching.question import Question
 from ..perturbations import LInf, Perturbation, PixelBox
@@ -115,8 +116,10 @@ class _State:
     table: TrainTable
     trees: list[Tree]
     powers: np.ndarray
+    experience: Experience
     nodes: int = 0
     stack: list[_Open] = field(default_factory=list)
+    forced: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
 
     @staticmethod
     def of(prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact) -> "_State":
@@ -125,14 +128,16 @@ class _State:
         question = Question.of_margins(prover.network, sample[None], torch.tensor([label]), perturbation, left)
         trees = [Tree(exact, label, other) for other in range(classes) if other != label]
         found = question.roots()
-        if found is None or not isinstance(found.decisions[0], RowRanges):
+        if found is None or not isinstance(found.decisions, RowRanges):
             raise Unproven("unknown: branching does not reach this network")
         table = question.staged(found)[0].stages[0].found.table  # pyright: ignore[reportAttributeAccessIssue]
         decays = [float(neuron.decay) for neuron in prover.exact.neurons[1:]]
         steps = np.arange(prover.exact.steps)
         powers = np.array([[decay ** int(-t) for t in steps[::-1]] for decay in decays])
-        state = _State(prover, question, table, trees, powers)
-        state.settle(found, bound_nodes(question, found, prover.start), [(tree, 0) for tree in trees])
+        experience = Experience(len(trees), found.decisions.tensors()[0].shape[-1])
+        state = _State(prover, question, table, trees, powers, experience)
+        bounded = bound_nodes(question, found, prover.start, experience)
+        state.settle(found, bounded, [(tree, 0) for tree in trees])
         return state
 
     def run(self, deadline: float | None) -> "_State":
@@ -147,7 +152,10 @@ class _State:
             part = self._taken()
             places = self._divided(part)
             children = part.nodes.children()
-            self.settle(children, bound_nodes(self.question, children, self.prover.climb), places)
+            bounded = bound_nodes(self.question, children, self.prover.climb, self.experience)
+            left, right = bounded.nodes.bound.chunk(2)
+            self.experience.learn(part.nodes.row, part.nodes.splits.neuron, part.nodes.bound, left, right)
+            self.settle(children, bounded, places)
         return self
 
     def settle(self, nodes: Nodes, bounded: Bounded, places: list[tuple[Tree, int]]) -> None:
@@ -186,8 +194,8 @@ class _State:
         neurons, rows = part.nodes.splits.neuron.tolist(), part.nodes.splits.place.tolist()
         left, right = [], []
         for (tree, place), neuron, row in zip(part.places, neurons, rows, strict=True):
-            current = float(self.table.upper[row] + self.table.lower[row + 1]) / 2
-            one, other = tree.divide(place, neuron, current)
+            current = float(self.table.upper[row] + self.table.lower[min(row + 1, len(self.table.lower) - 1)]) / 2
+            one, other = tree.divide(place, *self.forced.pop((tree.other, place), (neuron, current)))
             left.append((tree, one))
             right.append((tree, other))
         return left + right
@@ -207,14 +215,15 @@ class _State:
         return any(tree.closes(place, [price, *others]) for price in found)
 
     def _split_anyhow(self, tree: Tree, place: int, nodes: Nodes, index: int) -> None:
-        """Choose a split by itself: the neuron with most rows, in their middle."""
-        rows = nodes.decisions[0]
-        assert isinstance(rows, RowRanges)
+        """Choose a split by itself: the neuron with most of the checker's rows, in their middle."""
         allowed = tree.allowed[place]
-        if allowed.shape[1] != len(self.table.lower) or int(allowed.sum(1).max()) < 2:
+        counts = allowed.sum(1)
+        neuron = int(counts.argmax())
+        if counts[neuron] < 2:
             raise Unproven("a part of the set is decided only within the rounding error")
-        neuron = int(allowed.sum(1).argmax())
-        kept = np.flatnonzero(allowed[neuron])
-        nodes.splits.layer[index] = 0
+        kept = tree.middles[allowed[neuron]]
+        current = float(kept[len(kept) // 2 - 1] + kept[len(kept) // 2]) / 2
+        self.forced[tree.other, place] = neuron, current
+        ends = torch.stack([self.table.lower, self.table.upper]).clamp(-1e30, 1e30)
         nodes.splits.neuron[index] = neuron
-        nodes.splits.place[index] = int(kept[(len(kept) - 1) // 2])
+        nodes.splits.place[index] = int((ends.mean(0) <= current).sum().clamp_min(1)) - 1

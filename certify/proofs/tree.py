@@ -28,6 +28,14 @@ class Tree:
     def __post_init__(self) -> None:
         self.allowed.append(self.question.rows[2])
 
+    @property
+    def middles(self) -> np.ndarray:
+        """Return about the middle of each of the checker's rows, (R,)."""
+        table = self.question.table
+        return np.array(
+            [float((table.low[row] + table.high[row]).fraction()) / 2 for row in range(len(table.trains))]
+        )
+
     def closes(self, node: int, prices: list[np.ndarray]) -> bool:
         """Make `node` a leaf if its bound at `prices`, first layer first, is above 0; say whether it is."""
         exact = [Dyadic.of(price) for price in prices]

@@ -1,0 +1,106 @@
+"""Random networks: what is verified has a proof, and no proof is ever accepted of what can be falsified."""
+
+import numpy as np
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from spikecert import LInf, save, verify
+from spikecert.certify.proofs import Prover, Unproven
+from spikecert.checking import Refused, check
+from spikecert.checking.proof import FORMAT
+from spikecert.models.storage import read_tensors, write_tensors
+from support.networks import cases, points
+from support.oracles import line_margin
+
+
+def has_a_form(network) -> bool:
+    """Return whether the checker knows the network: hard resets behind the first layer."""
+    return all(neuron.dynamics.reset == "zero" for neuron in network.neurons[1:])
+
+
+@settings(max_examples=60)
+@given(cases(encodings=("direct",)), st.integers(0, 2**31))
+def test_what_is_verified_has_a_proof_that_no_sampled_input_contradicts(tmp_path_factory, case, seed):
+    assume(has_a_form(case.network))
+    folder = tmp_path_factory.mktemp("proofs")
+    prover, ball = Prover.of(case.network), LInf(case.epsilon)
+    save(case.network, folder / "network.safetensors")
+    verdicts = verify(case.network, case.inputs, case.labels, ball, "complete", timeout=5.0)
+    with torch.no_grad():
+        sampled = points(case, 60, torch.Generator().manual_seed(seed))
+        logits = torch.stack([case.network(part) for part in sampled]).double()
+    for index, verdict in enumerate(verdicts):
+        label = int(case.labels[index])
+        try:
+            proof = prover.prove(case.inputs[index], label, ball, timeout=20.0)
+        except Unproven:
+            assert verdict.status != "verified" or not provable(case, verdict)
+            continue
+        assert verdict.status != "falsified"
+        proof.save(folder / "sample.proof")
+        margin = check(folder / "sample.proof", folder / "network.safetensors").margin
+        own = logits[:, index, label]
+        others = logits[:, index].clone()
+        others[:, label] = -torch.inf
+        assert float((own - others.amax(1)).min()) > 0
+        assert float((own - others.amax(1)).min()) >= margin - 1e-4 * float(logits.abs().max())
+
+
+def provable(case, verdict) -> bool:
+    """Return whether a verdict is one that the proof search, which branches over tables, must reach, too."""
+    return verdict.margin > 1e-3 and all(
+        neuron.dynamics.decay ** (case.network.num_steps - 1) >= 1e-6 for neuron in case.network.neurons[1:]
+    )
+
+
+def mutate(tensors, generator) -> None:
+    """Change one thing at random, mostly such that sizes still fit."""
+    names = [name for name in tensors if name not in ("sample", "radius") and len(tensors[name])]
+    name = names[generator.integers(len(names))]
+    tensor = tensors[name]
+    place, kind = int(generator.integers(len(tensor))), int(generator.integers(10))
+    if kind == 0:
+        tensors[name] = tensor[:-1]
+    elif kind == 1:
+        tensors[name] = torch.cat([tensor, tensor[place : place + 1]])
+    elif name.endswith("neuron"):
+        tensor[place] = int(generator.integers(-1, 4))
+    elif kind < 6:
+        tensors[name] = tensor * float(generator.choice([0.0, -1.0, 0.5, 2.0, 1e3]))
+    else:
+        tensor[place] = float(generator.choice([0.0, 1.0, -1.0, 1e9, np.nan, *generator.normal(size=6)]))
+
+
+@settings(max_examples=60)
+@given(
+    cases(most_layers=2, features=1, dtypes=(torch.float64,), encodings=("direct",)),
+    st.sampled_from([1e-4, 1e-2, 0.05]),
+    st.integers(0, 2**31),
+)
+def test_no_mutation_proves_what_the_line_oracle_falsifies(tmp_path_factory, case, small, seed):
+    """A proof of a small ball is changed, at random, into one of a ball that holds a counterexample."""
+    assume(has_a_form(case.network))
+    wide, generator = 0.5, np.random.default_rng(seed)
+    prover, folder = Prover.of(case.network), tmp_path_factory.mktemp("mutants")
+    save(case.network, folder / "network.safetensors")
+    for index in range(len(case.inputs)):
+        label, middle = int(case.labels[index]), float(case.inputs[index])
+        low, high = max(0.0, middle - wide), min(1.0, middle + wide)
+        if line_margin(case.network, low, high, label) > 0:
+            continue
+        try:
+            prover.prove(case.inputs[index], label, LInf(small), 5.0).save(folder / "sample.proof")
+        except Unproven:
+            continue
+        for _ in range(8):
+            text, tensors = read_tensors(folder / "sample.proof", FORMAT)
+            tensors["radius"] = torch.tensor([wide], dtype=torch.float64)
+            for _ in range(int(generator.integers(0, 4))):
+                mutate(tensors, generator)
+            write_tensors(folder / "mutant.proof", FORMAT, text, tensors)
+            try:
+                check(folder / "mutant.proof", folder / "network.safetensors")
+            except Refused:
+                continue
+            raise AssertionError("a proof was accepted of a sample that has a counterexample")

@@ -1,0 +1,142 @@
+"""Tables and paths against other routes: rational enumeration, float32 runs, and linear programs."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from spikecert.checking.model import ARITHMETIC, Neuron
+from spikecert.checking.paths import Boxes, cheapest, segment, spikes
+from spikecert.checking.tables import train_table
+from support.networks import neurons
+from support.oracles import exact_trains
+
+SINGLE = ARITHMETIC[np.dtype("<f4")]
+
+
+def as_read(neuron, steps: int) -> Neuron:
+    """Return the checker's view of a neuron module."""
+    scale = neuron.scale(steps)
+    factors = [1.0] * steps if scale is None else scale.tolist()
+    d = neuron.dynamics
+    return Neuron(Fraction(d.decay), Fraction(d.threshold), d.reset, tuple(map(Fraction, factors)))
+
+
+@given(st.data(), st.integers(1, 6), st.floats(0.1, 8.0))
+def test_a_table_holds_the_train_of_every_run_at_its_current(data, steps, reach):
+    neuron = data.draw(neurons(steps))
+    table = train_table(as_read(neuron, steps), Fraction(reach), SINGLE)
+    low = [x.fraction() for x in map(table.low.__getitem__, range(len(table.trains)))]
+    high = [x.fraction() for x in map(table.high.__getitem__, range(len(table.trains)))]
+    ends = [float(end) for end in {*low, *high} if abs(end) <= reach]
+    nearby = [np.nextafter(np.float32(end), np.float32(side)) for end in ends for side in (-9, 9)]
+    drawn = np.random.default_rng(0).uniform(-reach, reach, 50)
+    currents = [float(x) for x in np.array([*ends, *nearby, *drawn], dtype=np.float32) if abs(float(x)) <= reach]
+    with torch.no_grad():
+        run = neuron(torch.tensor(currents)[None], steps).T.int().tolist()
+    trains = [tuple(map(int, train)) for train in table.trains]
+    for current, train in zip(currents, run, strict=True):
+        rows = [row for row, known in enumerate(trains) if known == tuple(train)]
+        assert any(low[row] <= Fraction(current) <= high[row] for row in rows)
+
+
+@given(st.data(), st.integers(1, 5), st.floats(0.1, 4.0))
+def test_a_table_has_no_train_that_real_currents_lack_but_near_ties(data, steps, reach):
+    neuron = data.draw(neurons(steps))
+    scale = neuron.scale(steps)
+    factors = [1.0] * steps if scale is None else scale.tolist()
+    exact = exact_trains(neuron.dynamics, factors, -reach, reach)
+    table = train_table(as_read(neuron, steps), Fraction(reach), SINGLE)
+    wide = [
+        tuple(map(int, train))
+        for row, train in enumerate(table.trains)
+        if (table.high[row] - table.low[row]).fraction() > Fraction(1, 100)
+    ]
+    silent_factor = any(factor == 0.0 for factor in factors)
+    assume(not silent_factor)
+    assert set(wide) <= exact
+
+
+def boxes_of(low, high, decay, threshold) -> tuple[Boxes, float]:
+    """Return boxes over a common power of two, and the size of one unit of w."""
+    steps, scale = len(low), 1 << 200
+    powers = [Fraction(decay) ** (steps - 1 - t) for t in range(steps)]
+
+    def units(values):
+        return [int(Fraction(value) * power * scale) for value, power in zip(values, powers, strict=True)]
+
+    marks = units([threshold] * steps)
+    return Boxes(units(low), units(high), marks, marks), float(scale)
+
+
+def least_by_programs(low, high, decay, threshold, costs, prices) -> tuple[float, set]:
+    """Return the least cost over all 2^T trains, one linear program each, and the trains that are possible."""
+    steps, best, possible = len(low), np.inf, set()
+    powers = [decay ** (steps - 1 - t) for t in range(steps)]
+    for train in itertools.product((0, 1), repeat=steps):
+        rows, limits, last = [], [], 0
+        for t, spike in enumerate(train):
+            row = np.zeros(steps)
+            row[last : t + 1] = [decay ** (t - k) for k in range(last, t + 1)]
+            rows.append(-row if spike else row)
+            limits.append(-threshold if spike else threshold)
+            last = t + 1 if spike else last
+        objective = [-price * power for price, power in zip(prices, powers, strict=True)]
+        bounds = list(zip(low, high, strict=True))
+        program = linprog(objective, A_ub=rows, b_ub=limits, bounds=bounds, method="highs")
+        if program.status == 0:
+            possible.add(train)
+            best = min(best, program.fun + sum(cost for cost, spike in zip(costs, train, strict=True) if spike))
+    return best, possible
+
+
+QUARTERS = st.integers(-6, 10).map(lambda n: n / 4 + 1 / 64)  # off the threshold, where solvers have a say
+
+
+@given(st.data(), st.integers(1, 5), st.sampled_from([0.25, 0.5, 0.9, 1.0]))
+def test_the_cheapest_path_is_the_least_of_all_programs(data, steps, decay):
+    def numbers(kind):
+        return data.draw(st.lists(kind, min_size=steps, max_size=steps))
+
+    low, width = numbers(QUARTERS), numbers(st.sampled_from([0.0, 0.25, 1.0, 2.5]))
+    high = [a + b for a, b in zip(low, width, strict=True)]
+    costs, prices = numbers(st.integers(-4, 4)), numbers(st.integers(-4, 4))
+    boxes, scale = boxes_of(low, high, decay, 1.0)
+    expected, possible = least_by_programs(low, high, decay, 1.0, costs, prices)
+    found = cheapest(boxes, [cost << 200 for cost in costs], prices) / scale
+    assert found == pytest.approx(expected, abs=1e-6)
+    certain, open_ones = spikes(boxes)
+    trains = np.array(sorted(possible))
+    assert np.all(np.array(certain) <= trains.min(0))
+    assert np.all(np.array(open_ones) >= trains.max(0))
+
+
+@given(st.integers(0, 2**31), st.sampled_from([0.3, 0.9]))
+@example(seed=0, decay=0.9)
+def test_no_run_costs_less_than_the_cheapest_path(seed, decay):
+    generator = np.random.default_rng(seed)
+    low = generator.uniform(-0.5, 1.0, 6)
+    high = low + generator.uniform(0.0, 1.0, 6)
+    costs, prices = generator.integers(-5, 6, 6).tolist(), generator.integers(-5, 6, 6).tolist()
+    boxes, scale = boxes_of(low, high, decay, 1.0)
+    least = cheapest(boxes, [cost << 200 for cost in costs], prices) / scale
+    for share in generator.random((200, 6)):
+        currents, potential, paid = low + share * (high - low), 0.0, 0.0
+        for t, current in enumerate(currents):
+            potential = decay * potential + current
+            spike = potential >= 1.0
+            paid += costs[t] * spike - prices[t] * decay ** (5 - t) * current
+            potential = 0.0 if spike else potential
+        assert paid >= least - 1e-9
+
+
+def test_a_segment_ends_where_silence_does():
+    boxes, _ = boxes_of([0.25, 2.0, 0.0], [0.5, 3.0, 0.0], 0.5, 1.0)
+    found = list(segment(0, boxes, [0, 0, 0]))
+    assert [step.fires is None for step in found] == [True, False]
+    assert [step.silent is None for step in found] == [False, True]
