@@ -1,0 +1,228 @@
+"""The complete verifier: against the exact line oracle, against sampling, and piece by piece."""
+
+import itertools
+import time
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikecert import L2, LIF, LInf, SpikeFlip, SpikingNetwork, attack, mlp, verify
+from spikecert.certify.bounds.box import Box
+from spikecert.certify.bounds.rounding import Rounding
+from spikecert.certify.bounds.signals import InputSignal
+from spikecert.certify.bounds.train_graph import GraphTrains, graph_trains
+from spikecert.certify.branching.bounding import Climb
+from spikecert.certify.branching.decisions import OPEN, FixedSpikes
+from spikecert.certify.branching.experience import Experience
+from spikecert.certify.branching.nodes import Nodes, Pool
+from spikecert.certify.branching.question import Question
+from spikecert.certify.branching.search import Search
+from spikecert.certify.replay import margins
+from spikecert.certify.verifiers import TRAINS, Complete
+from spikecert.models import Residual
+from support.networks import Case, cases, neurons, points
+from support.oracles import line_margin
+
+QUICK = Complete(Search(batch=64, start=Climb(10), climb=Climb(5)))
+EXAMPLES = settings(max_examples=150, deadline=None)
+
+
+def wide_network(seed: int = 0, **constants: object) -> tuple[SpikingNetwork, torch.Tensor, torch.Tensor]:
+    """Return a network whose bounds leave much open, with six samples and its own answers."""
+    torch.manual_seed(seed)
+    network = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9, **constants)).eval()  # pyright: ignore
+    inputs = torch.rand(6, 6)
+    with torch.no_grad():
+        return network, inputs, network(inputs).argmax(1)
+
+
+@EXAMPLES
+@given(case=cases(features=1, dtypes=(torch.float64,)))
+def test_decides_as_the_line_oracle_does(case: Case):
+    if case.network.encoding != "direct":
+        case.network.encoding = "direct"
+        case = Case(case.network, case.inputs[:, 0], case.network(case.inputs[:, 0]).argmax(1), case.epsilon)
+    found = verify(case.network, case.inputs, case.labels, LInf(case.epsilon), QUICK)
+    for verdict, sample, label in zip(found, case.inputs.tolist(), case.labels.tolist(), strict=True):
+        low, high = max(sample[0] - case.epsilon, 0.0), min(sample[0] + case.epsilon, 1.0)
+        exact = line_margin(case.network, low, high, label)
+        if verdict.status == "verified":
+            assert verdict.margin is not None
+            assert exact >= verdict.margin - 1e-9
+        if verdict.status == "unknown":
+            assert "rounding" in verdict.reason, "only a tie may stay open"
+
+
+@EXAMPLES
+@given(case=cases(), seed=st.integers(0, 2**31))
+def test_no_input_falls_in_a_verified_set(case: Case, seed: int):
+    found = verify(case.network, case.inputs, case.labels, LInf(case.epsilon), QUICK, timeout=0.5)
+    candidates = points(case, 60, torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        least = torch.stack([margins(case.network(x).double(), case.labels) for x in candidates]).amin(0)
+    for index, verdict in enumerate(found):
+        if verdict.margin is not None:
+            assert float(least[index]) >= verdict.margin
+        if verdict.counterexample is not None:
+            logits = case.network(verdict.counterexample[None])
+            assert bool(margins(logits, case.labels[index : index + 1]) <= 0)
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_decides_every_sample_of_a_deep_network(reset: str):
+    network, inputs, labels = wide_network(reset=reset)
+    left = TRAINS.margins(network, inputs, labels, LInf(0.15)) <= 0
+    assert bool(left.any()), "bounds alone must not be enough for this test"
+    found = verify(network, inputs, labels, LInf(0.15), "complete", timeout=20.0)
+    assert {verdict.status for verdict in found} <= {"verified", "falsified"}
+    broken = attack(network, inputs, labels, LInf(0.15), "ensemble").success.tolist()
+    for verdict, success in zip(found, broken, strict=True):
+        assert verdict.status == "falsified" or not success
+
+
+@pytest.mark.parametrize("threat", [L2(0.2), LInf(0.1)], ids=["l2", "linf"])
+def test_the_verdict_does_not_depend_on_the_batch(threat: L2 | LInf):
+    network, inputs, labels = wide_network(1)
+    found = [
+        [v.status for v in verify(network, inputs, labels, threat, Complete(Search(batch=batch)))]
+        for batch in (2, 64, 1024)
+    ]
+    assert found[0] == found[1] == found[2]
+
+
+def event_network() -> SpikingNetwork:
+    torch.manual_seed(2)
+    network = mlp((3, 6, 3), num_steps=3, neuron=LIF(decay=0.8)).eval()
+    network.encoding = "none"
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data *= 3.0
+    return network
+
+
+def test_decides_where_inputs_vary_over_time():
+    network, inputs = event_network(), torch.rand(6, 3, 3)
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    assert bool((TRAINS.margins(network, inputs, labels, LInf(0.3)) <= 0).any())
+    found = verify(network, inputs, labels, LInf(0.3), "complete", timeout=20.0)
+    assert {verdict.status for verdict in found} <= {"verified", "falsified"}
+
+
+def test_decides_flipped_events_as_enumeration_does():
+    network = event_network()
+    inputs = torch.bernoulli(torch.full((8, 3, 3), 0.5))
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    found = verify(network, inputs, labels, SpikeFlip(1), "complete", timeout=20.0)
+    single = torch.eye(9).view(9, 3, 3)
+    for verdict, events, label in zip(found, inputs, labels, strict=True):
+        with torch.no_grad():
+            logits = network(torch.cat([events[None], (events - single).abs()]))
+        falls = bool((margins(logits, label.expand(10)) <= 0).any())
+        assert verdict.status != ("verified" if falls else "falsified")
+
+
+def test_time_is_kept_and_the_bound_is_proven():
+    network, inputs, labels = wide_network(0)
+    slow = Complete(Search(batch=2, start=Climb(0), climb=Climb(0)))
+    started = time.perf_counter()
+    found = verify(network, inputs, labels, LInf(0.15), slow, timeout=0.02)
+    assert time.perf_counter() - started < 3.0
+    open_samples = [index for index, verdict in enumerate(found) if verdict.status == "unknown"]
+    assert open_samples
+    least = TRAINS.margins(network, inputs, labels, LInf(0.15))
+    for index in open_samples:
+        margin = found[index].margin
+        assert margin is not None
+        assert margin >= float(least[index]) - 1e-9
+
+
+def test_little_memory_gives_the_same_verdicts():
+    network, inputs, labels = wide_network(5)
+    plenty = [v.status for v in verify(network, inputs, labels, LInf(0.1), Complete())]
+    scarce = Complete(Search(batch=8, most_bytes=1))
+    assert [v.status for v in verify(network, inputs, labels, LInf(0.1), scarce)] == plenty
+
+
+def test_a_network_that_branching_does_not_reach_is_unknown():
+    torch.manual_seed(6)
+    block = Residual([torch.nn.Linear(4, 4), LIF(decay=0.9)])
+    network = SpikingNetwork(block, torch.nn.Linear(4, 3), num_steps=4).eval()
+    inputs = torch.rand(4, 4)
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    left = TRAINS.margins(network, inputs, labels, LInf(0.5)) <= 0
+    assert bool(left.any())
+    found = verify(network, inputs, labels, LInf(0.5), "complete", timeout=5.0)
+    for verdict, is_open in zip(found, left.tolist(), strict=True):
+        assert verdict.status == ("unknown" if is_open else "verified")
+        assert not is_open or "does not reach" in verdict.reason
+
+
+def trains_of(found: GraphTrains) -> set[tuple[int, ...]]:
+    """Return the trains of a single neuron, by walking its graph."""
+    steps = found.num_steps
+    trains = set()
+    for train in itertools.product((0, 1), repeat=steps):
+        nodes = [0, *(t for t, spike in enumerate(train, start=1) if spike)]
+        edges = all(bool(found.edges[b - 1][a].all()) for a, b in itertools.pairwise(nodes))
+        if edges and bool(found.ends[nodes[-1]].all()):
+            trains.add(train)
+    return trains
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_fixed_spikes_leave_the_trains_that_have_them(data: st.DataObject):
+    steps = data.draw(st.integers(1, 5))
+    neuron = data.draw(neurons(steps, scaled=False))
+    low = torch.tensor(data.draw(st.lists(st.floats(-1, 2), min_size=steps, max_size=steps))).double()
+    width = torch.tensor(data.draw(st.lists(st.floats(0, 1.5), min_size=steps, max_size=steps))).double()
+    box = Box(low.view(-1, 1, 1), (low + width).view(-1, 1, 1))
+    found = graph_trains(InputSignal(box, steps), neuron, Rounding(torch.float64)) if steps > 1 else None
+    if found is None:
+        return
+    fixed = data.draw(st.lists(st.sampled_from([OPEN, OPEN, 0, 1]), min_size=steps, max_size=steps))
+    restricted = FixedSpikes(torch.tensor(fixed, dtype=torch.int8).view(1, steps, 1)).restrict(found)
+    wanted = {t for t in trains_of(found) if all(f in (OPEN, s) for f, s in zip(fixed, t, strict=True))}
+    assert bool(restricted.empty) == (not wanted)
+    assert isinstance(restricted.found, GraphTrains)
+    if wanted:
+        assert trains_of(restricted.found) == wanted
+        every = torch.tensor(sorted(wanted)).double()
+        assert torch.equal(restricted.found.box.lower.flatten(), every.amin(0))
+        assert torch.equal(restricted.found.box.upper.flatten(), every.amax(0))
+
+
+def some_nodes(count: int) -> tuple[Question, Nodes]:
+    network, inputs, labels = wide_network(7)
+    left = torch.ones(len(inputs), 3, dtype=torch.bool).scatter(1, labels[:, None], False)
+    question = Question.of_margins(network, inputs, labels, LInf(0.2), left)
+    roots = question.roots()
+    assert roots is not None
+    return question, roots.select(torch.arange(count))
+
+
+def test_the_pool_gives_the_worst_of_the_least_tried_rows_first():
+    _, nodes = some_nodes(4)
+    pool = Pool(nodes, most_bytes=2**20)
+    pool.put(nodes.updated(torch.tensor([-1.0, -3.0, -2.0, -4.0]).double(), nodes.prices, nodes.splits))
+    effort = torch.tensor([0, 0, 0, 100])
+    assert pool.take(2, effort).bound.tolist() == [-3.0, -2.0]
+    assert pool.least(5).tolist() == [-1.0, float("inf"), float("inf"), -4.0, float("inf")]
+    pool.drop(torch.tensor([True, False, False, False]))
+    assert pool.take(5, effort).bound.tolist() == [-4.0]
+    assert len(pool) == 0
+
+
+def test_experience_favours_what_worked():
+    experience = Experience(rows=1, neurons=3)
+    row = torch.zeros(1, dtype=torch.long)
+    before = torch.tensor([-1.0]).double()
+    experience.learn(row, torch.tensor([0]), before, before * 0.1, before * 0.2)
+    experience.learn(row, torch.tensor([1]), before, before, before)
+    good, bad, new = experience.weights(row)[0].tolist()
+    assert good > new > bad
