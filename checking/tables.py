@@ -4,9 +4,9 @@ While a train stays the same, v[t] = α·I + β. The run's v̂[t] differs from t
 kept for 'fires' where v + error ≥ θ − tie and for 'silent' where v − error ≤ θ + tie: each current that a run may
 have lies in the row of the train that it then has.
 
-The error. Let |I| ≤ reach, A = max|a|, and let `size` bound every |û|; λ, θ and a·I are rounded, too. One step
-errs by at most 4u·(λ·size + A·reach), its reset, where it subtracts, by 4u·(size + θ), and underflow by 8·tiny:
-error ← λ·error + that. A hard reset starts again from exactly 0. With the same a at each step it then repeats
+The error. On a branch |I| ≤ m and |û| ≤ |α|·m + |β| + error =: size; λ, θ and a·I are rounded, too. One step errs
+by at most 4u·(λ·size + |a|·m) and its reset, where it subtracts, by 4u·(size + θ); underflow adds at most 8·tiny.
+So error ← λ·error + that. A hard reset starts again from exactly 0. With the same a at each step it then repeats
 itself bit by bit, so the first spike decides the train.
 """
 
@@ -42,6 +42,16 @@ class _Branch:
     error: Fraction = Fraction(0)
     train: tuple[int, ...] = ()
 
+    @property
+    def largest(self) -> Fraction:
+        """Return m, the greatest |I|."""
+        return max(abs(self.low), abs(self.high))
+
+    @property
+    def size(self) -> Fraction:
+        """Return a bound of what the run has in place of |u|."""
+        return abs(self.alpha) * self.largest + abs(self.beta) + self.error
+
 
 def train_table(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Table:
     """Return the table for currents in [−reach, reach].
@@ -49,15 +59,11 @@ def train_table(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Tabl
     Raises:
         Refused: where it is too long, or the run may overflow.
     """
-    largest = max(map(abs, neuron.scale)) * reach
-    size = potential_bound(neuron, reach, arithmetic)
-    slip = 4 * arithmetic.unit * (neuron.decay * size + largest) + 8 * arithmetic.tiny
-    if neuron.reset == "subtract":
-        slip += 4 * arithmetic.unit * (size + neuron.threshold)
+    potential_bound(neuron, reach, arithmetic)
     periodic = neuron.reset == "zero" and len(set(neuron.scale)) == 1
-    branches, done = [_Branch(-reach, reach)], []
+    branches, done = [_Branch(-reach, Fraction(0)), _Branch(Fraction(0), reach)], []
     for factor in neuron.scale:
-        children = [child for branch in branches for child in _children(branch, factor, neuron, slip, arithmetic)]
+        children = [child for branch in branches for child in _children(branch, factor, neuron, arithmetic)]
         done += [child for child in children if periodic and child.train[-1]]
         branches = [child for child in children if not (periodic and child.train[-1])]
         if len(branches) + len(done) > MOST_ROWS:
@@ -91,10 +97,9 @@ def _repeated(train: tuple[int, ...], steps: int) -> tuple[int, ...]:
     return (train * steps)[:steps]
 
 
-def _children(
-    branch: _Branch, factor: Fraction, neuron: Neuron, slip: Fraction, arithmetic: Arithmetic
-) -> Iterator[_Branch]:
+def _children(branch: _Branch, factor: Fraction, neuron: Neuron, arithmetic: Arithmetic) -> Iterator[_Branch]:
     """Yield the part that is silent at this step, and the part that fires; together they are all of the branch."""
+    slip = 4 * arithmetic.unit * (neuron.decay * branch.size + abs(factor) * branch.largest) + 8 * arithmetic.tiny
     moved = replace(
         branch,
         alpha=neuron.decay * branch.alpha + factor,
@@ -107,7 +112,7 @@ def _children(
         yield replace(silent, train=(*branch.train, 0))
     fires = _where(moved, -moved.alpha, moved.beta + loose - neuron.threshold)
     if fires is not None:
-        yield _reset(replace(fires, train=(*branch.train, 1)), neuron)
+        yield _reset(replace(fires, train=(*branch.train, 1)), neuron, arithmetic)
 
 
 def _where(branch: _Branch, slope: Fraction, limit: Fraction) -> _Branch | None:
@@ -121,7 +126,10 @@ def _where(branch: _Branch, slope: Fraction, limit: Fraction) -> _Branch | None:
     return branch if branch.low <= branch.high else None
 
 
-def _reset(branch: _Branch, neuron: Neuron) -> _Branch:
+def _reset(branch: _Branch, neuron: Neuron, arithmetic: Arithmetic) -> _Branch:
     if neuron.reset == "zero":
         return replace(branch, alpha=Fraction(0), beta=Fraction(0), error=Fraction(0))
-    return replace(branch, beta=branch.beta - (neuron.threshold if neuron.reset == "subtract" else 0))
+    if neuron.reset == "none":
+        return branch
+    slip = 4 * arithmetic.unit * (branch.size + neuron.threshold) + 8 * arithmetic.tiny
+    return replace(branch, beta=branch.beta - neuron.threshold, error=branch.error + slip)

@@ -201,8 +201,8 @@ class _State:
         return left + right
 
     def _prices(self, nodes: Nodes, index: int) -> list[np.ndarray]:
-        """Return a node's prices as the checker takes them: first layer first, a later one's over λ^(T−t)."""
-        first, *others = [price[index].numpy() for price in reversed(nodes.prices)]
+        """Return a node's prices as the checker takes them: first layer first, for T times the margin, over Λ."""
+        first, *others = [price[index].numpy() * self.prover.exact.steps for price in reversed(nodes.prices)]
         later = [
             (price.astype(np.float64) * power[:, None]).T for price, power in zip(others, self.powers, strict=True)
         ]
