@@ -45,7 +45,7 @@ def verify(
         inputs: (batch, ...), within the perturbation's [lower, upper].
         labels: (batch,) of integers.
         perturbation: the threat model, such as `LInf(8 / 255)`.
-        verifier: "interval", "trains", "auto", or a `Verifier`.
+        verifier: a name of `VERIFIERS`, such as "trains", "complete" or "auto", or a `Verifier`.
         timeout: seconds for a sample, on average; None for no limit.
         seed: for attacks.
         progress: called after each chunk of samples.

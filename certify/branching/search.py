@@ -27,7 +27,7 @@ class Answer:
         counterexamples: per sample, an allowed input that the network misclassifies when run alone.
         stuck: rows with a leaf that floating point cannot decide: a tie within rounding, (rows,) of bool.
         nodes: how many nodes were bounded for each row, (rows,).
-        expired: whether the time was up.
+        expired: whether time or patience ran out.
     """
 
     bound: Tensor
@@ -46,12 +46,14 @@ class Search:
         start: how the roots' prices are found.
         climb: how those of the other nodes are.
         most_bytes: of the pool.
+        patience: nodes after which a sample is given up where there is no deadline; None: never.
     """
 
     batch: int = 512
     start: Climb = field(default_factory=lambda: Climb(iterations=50))
     climb: Climb = field(default_factory=Climb)
     most_bytes: int = MOST_BYTES
+    patience: int | None = None
 
     def run(
         self, question: Question, replays: Callable[[Tensor, int], bool], deadline: float | None
@@ -76,6 +78,8 @@ class Search:
                 return state.answer(expired=True)
             if waiting:
                 state.settle(bound_nodes(question, roots.select(waiting.pop()), self.start, experience))
+            elif deadline is None and self.patience is not None and state.least_effort() >= self.patience:
+                return state.answer(expired=True)
             else:
                 chosen = state.pool.take(max(1, self.batch // 2), state.effort())
                 bounded = bound_nodes(question, chosen.children(), self.climb, experience)
@@ -113,6 +117,10 @@ class _State:
         samples = self.question.specifications.samples
         spent = torch.zeros(len(self.question.inputs), dtype=torch.long).index_add_(0, samples, self.nodes)
         return spent[samples]
+
+    def least_effort(self) -> int:
+        """Return how many nodes were spent on the open sample that got the least."""
+        return int(self.effort()[self.pool.least(len(self.closed)).isfinite()].min())
 
     def answer(self, expired: bool) -> Answer:
         """Return what is known now."""

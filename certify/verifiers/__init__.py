@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ..attacks import ATTACKS
+from ..branching.search import Search
 from .base import MarginVerifier, Verifier
 from .bound import BoundVerifier
 from .complete import Complete
@@ -14,11 +15,14 @@ from .milp import Milp
 from .search import AttackSearch
 from .trains import INTERVAL, TRAINS
 
+PATIENCE = 2000
+"""Nodes that "auto" spends on a sample where no time limit says when to stop."""
+
 
 def _auto() -> Verifier:
     """Return the ladder, cheapest first: most samples need only the first two rungs."""
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
-    return Ladder((TRAINS, quick, Linear(), thorough))
+    return Ladder((TRAINS, quick, Linear(), thorough, Complete(Search(patience=PATIENCE))))
 
 
 VERIFIERS: dict[str, Callable[[], Verifier]] = {

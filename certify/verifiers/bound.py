@@ -19,7 +19,8 @@ class BoundVerifier(MarginVerifier):
     Args:
         name: how verdicts name it.
         stages: what it knows of a spiking layer's output, cheapest first; a later stage sees only the samples
-            that the ones before left open, and must never be looser.
+            that the ones before left open, and must never be looser. The first runs in float32 where it may
+            (see `margin_bounds`): what that leaves open, a later stage decides in float64.
     """
 
     name: str
@@ -47,7 +48,7 @@ class BoundVerifier(MarginVerifier):
         expired: Expired = never,
     ) -> Tensor:
         """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
-        lower = margin_bounds(network, perturbation.enclosure(inputs), labels, self.stages[0])
+        lower = margin_bounds(network, perturbation.enclosure(inputs), labels, self.stages[0], quick=True)
         for stage in self.stages[1:]:
             left = (lower.amin(1) <= 0).nonzero().flatten()
             if len(left) == 0 or expired():

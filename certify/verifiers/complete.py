@@ -77,7 +77,7 @@ class Complete(Verifier):
         if bool(answer.stuck[rows].any()):
             reason = "a part of the set is decided only within the rounding error"
         else:
-            reason = f"the time was up after {int(answer.nodes[rows].sum())} nodes"
+            reason = f"the search stopped after {int(answer.nodes[rows].sum())} nodes"
         return Verdict("unknown", margin, None, self.name, seconds, reason)
 
 
