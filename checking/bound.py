@@ -8,7 +8,9 @@ prices μ on a layer's currents c,
 and Σ μ·c is the same kind of sum over the spikes before, A ← Wᵀ(a·μ), plus Σ a·μ·b, down to the input box. There
 it is least at a corner. The first layer's minimum is over the rows that the leaf allows, at either end of each row
 (tables.py); a later layer's is a shortest path (paths.py) within the boxes that the leaf's trains leave its
-currents. Wrong prices can only make the bound lower, so prices need no trust.
+currents at each step and, for the second layer, over each window of steps: one train of a neuron before it serves
+all steps of a window, so the box of the window's sum is far smaller than the sum of the steps' boxes (F5). Wrong
+prices can only make the bound lower, so prices need no trust.
 
 Rounding. The run's Î is within `slack` = γ_{n+1}·(|W||x| + |b|) of the exact current of the run's own x, for any
 order of summation, and c is what the run adds to λ·û, within |a|·slack + slip of a·I. So Σ|μ|·(that) is paid, and
@@ -17,6 +19,7 @@ is a strict order of the run's logits.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -65,23 +68,54 @@ class Later:
             powers * Dyadic.outward([neuron.threshold - loose], up=False),
         )
 
-    def boxes(self, certain: np.ndarray, possible: np.ndarray) -> tuple[list[Boxes], int]:
-        """Return the boxes for spikes between `certain` and `possible`, (m, T) each, and their power of two."""
+    @cached_property
+    def inside(self) -> Dyadic:
+        """Return 1 where a step lies in a window, (T, windows): windows a..t by t, then by a < t."""
+        steps = len(self.powers.ints)
+        return whole([[int(a <= step <= t) for t in range(steps) for a in range(t)] for step in range(steps)])
+
+    @cached_property
+    def weights(self) -> Dyadic:
+        """Return Λ[t]·a[t] for the steps of each window, 0 elsewhere, (T, windows)."""
+        return (self.powers * self.scale).column() * self.inside
+
+    def boxes(
+        self, certain: np.ndarray, possible: np.ndarray, sums: tuple[Dyadic, Dyadic] | None
+    ) -> tuple[list[Boxes], int]:
+        """Return each neuron's boxes and their power of two.
+
+        Args:
+            certain, possible: what the spikes before lie between, (m, T).
+            sums: what Σ s·`weights` lies between, (m, windows), if that is known.
+        """
         low, high = image(self.affine.weight, self.affine.bias, whole(certain), whole(possible))
         one, two = low * self.scale, high * self.scale
         low, high = (lesser(one, two) - self.slack) * self.powers, (greater(one, two) + self.slack) * self.powers
-        shift = max(low.shift, self.surely.shift, self.perhaps.shift)
-        surely, perhaps = self.surely.at(shift).tolist(), self.perhaps.at(shift).tolist()
-        rows = zip(low.at(shift).tolist(), high.at(shift).tolist(), strict=True)
-        return [Boxes(down, up, surely, perhaps) for down, up in rows], shift
+        ends = [low.coarse(False), high.coarse(True), self.perhaps.coarse(False), self.surely.coarse(True)]
+        windows = [] if sums is None else self._windows(*sums)
+        shift = max(end.shift for end in (*ends, *windows))
+        lows, highs, perhaps, surely = (end.at(shift).tolist() for end in ends)
+        spans = [_by_end(*pair) for pair in zip(*(end.at(shift) for end in windows), strict=True)] or [()] * len(
+            lows
+        )
+        rows = zip(lows, highs, spans, strict=True)
+        return [Boxes(low, high, surely, perhaps, span) for low, high, span in rows], shift
 
-    def least(self, boxes: list[Boxes], width: int, costs: Dyadic, prices: Dyadic) -> Dyadic:
-        """Return Σ over neurons of the least Σ costs·s − Σ prices·Λ·c; costs, prices (n, T)."""
+    def _windows(self, low: Dyadic, high: Dyadic) -> list[Dyadic]:
+        """Return floor and ceiling of the sum of Λ·c over each window, (n, windows)."""
+        weight, total = self.affine.weight, self.weights.sum(0)
+        middle = weight @ (low + high) + self.affine.bias.column() * total * 2
+        radius = abs(weight) @ (high - low) + (self.slack * self.powers) @ self.inside * 2
+        half = exactly(Fraction(1, 2))
+        return [((middle - radius) * half).coarse(False), ((middle + radius) * half).coarse(True)]
+
+    def least(self, boxes: list[Boxes], width: int, costs: Dyadic, prices: Dyadic) -> Dyadic | None:
+        """Return the sum over neurons of the least Σ costs·s − Σ prices·Λ·c, or None if one has no train."""
         shift = max(costs.shift, prices.shift + width)
         factor = 1 << shift - prices.shift - width
         pairs = zip(boxes, costs.at(shift).tolist(), prices.ints.tolist(), strict=True)
-        total = sum(cheapest(box, cost, [price * factor for price in row]) for box, cost, row in pairs)
-        return Dyadic(np.asarray(total, dtype=object), shift)
+        found = [cheapest(box, cost, [price * factor for price in row]) for box, cost, row in pairs]
+        return None if None in found else Dyadic(np.asarray(sum(found), dtype=object), shift)  # pyright: ignore
 
 
 @dataclass(frozen=True)
@@ -150,10 +184,13 @@ class Question:
             (last.bias[label] - last.bias[other]) - self.readout_slack(label) - self.readout_slack(other)
         ) * steps
         costs = (last.weight[label] - last.weight[other]).column() * whole(np.ones((1, steps), dtype=int))
-        boxes = self._boxes(allowed)
+        boxes = self.boxes(allowed)
         for layer, (box, width), price in reversed(list(zip(self.later, boxes, prices[1:], strict=True))):
             paid = price * layer.powers
-            total = total + layer.least(box, width, costs, price) - (abs(paid) * layer.slack).sum()
+            least = layer.least(box, width, costs, price)
+            if least is None:
+                return None
+            total = total + least - (abs(paid) * layer.slack).sum()
             paid = paid * layer.scale
             total = total + (paid.sum(1) * layer.affine.bias).sum()
             costs = layer.affine.weight.T @ paid
@@ -166,17 +203,33 @@ class Question:
         size = (abs(last.weight[logit]).sum() + abs(last.bias[logit])).fraction()
         return Dyadic.outward([arithmetic.gamma(terms) * size + 4 * terms * arithmetic.tiny], up=True)[0]
 
-    def _boxes(self, allowed: np.ndarray) -> list[tuple[list[Boxes], int]]:
+    def boxes(self, allowed: np.ndarray) -> list[tuple[list[Boxes], int]]:
         """Return the boxes of each later layer, first first, for the trains that the leaf allows."""
         count = allowed.astype(int) @ self.table.trains.astype(int)
         certain, possible = (count == allowed.sum(1)[:, None]).astype(int), (count > 0).astype(int)
         found = []
         for layer in self.later:
-            found.append(layer.boxes(certain, possible))
+            found.append(layer.boxes(certain, possible, self._sums(allowed) if not found else None))
             if len(found) < len(self.later):
                 both = [spikes(box) for box in found[-1][0]]
                 certain, possible = (np.array(part, dtype=int) for part in zip(*both, strict=True))
         return found
+
+    @cached_property
+    def _window_sums(self) -> tuple[Dyadic, Dyadic, dict[bytes, tuple[np.ndarray, np.ndarray]]]:
+        """Return Σ s·weights of each row, rounded either way, (R, windows), and the ranges that are known."""
+        values = whole(self.table.trains) @ self.later[0].weights
+        return values.coarse(False), values.coarse(True), {}
+
+    def _sums(self, allowed: np.ndarray) -> tuple[Dyadic, Dyadic]:
+        """Return what Σ s·weights lies between for the rows that each first neuron is allowed, (n, windows)."""
+        low, high, known = self._window_sums
+        for rows in allowed:
+            if rows.tobytes() not in known:
+                known[rows.tobytes()] = low.ints[rows].min(0), high.ints[rows].max(0)
+        ends = zip(*(known[rows.tobytes()] for rows in allowed), strict=True)
+        one, two = (np.stack(end) for end in ends)
+        return Dyadic(one, low.shift), Dyadic(two, high.shift)
 
     def _first(self, costs: Dyadic, price: Dyadic, allowed: np.ndarray) -> Dyadic:
         """Return the least Σ costs·s of the first layer, priced, and of the inputs behind the prices."""
@@ -201,6 +254,15 @@ def current_slack(affine: Affine, size: Dyadic, arithmetic: Arithmetic) -> Dyadi
     return Dyadic.outward(
         [gamma * row.fraction() + least for row in map(sums.__getitem__, range(len(sums.ints)))], True
     )
+
+
+def _by_end(floors: np.ndarray, ceilings: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Return a neuron's windows by their last step t, each list by the first step a < t."""
+    pairs, found = list(zip(floors.tolist(), ceilings.tolist(), strict=True)), []
+    while len(pairs) >= len(found):
+        found.append(pairs[: len(found)])
+        pairs = pairs[len(found) - 1 :]
+    return found
 
 
 def _stack(numbers: list[Dyadic]) -> Dyadic:

@@ -50,6 +50,13 @@ class Dyadic:
         ints = [-(-x.numerator * scale // x.denominator) if up else _floor(x, scale) for x in values]
         return Dyadic(_objects(ints, (len(ints),)), GRID)
 
+    def coarse(self, up: bool) -> "Dyadic":
+        """Return the numbers rounded up or down to a multiple of 2^−GRID, where they are finer."""
+        if self.shift <= GRID:
+            return self
+        size = 1 << self.shift - GRID
+        return _made(-(-self.ints // size) if up else self.ints // size, GRID)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Return the array's shape."""

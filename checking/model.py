@@ -17,6 +17,8 @@ from .files import Content, read
 
 FORMAT = "spikecert.network/1"
 MOST_STEPS = 256
+STEEPEST = Fraction(1, 2**20)
+"""The least λ^(T−1) behind the first layer: prices are given over that."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ def _network(content: Content) -> Network:
     for neuron in neurons[1:]:
         if neuron.reset != "zero":
             raise Refused(f'unknown: no proof form for reset "{neuron.reset}" behind the first layer')
+        if neuron.decay ** (steps - 1) < STEEPEST:
+            raise Refused(f"unknown: no proof form for a decay of {float(neuron.decay):g} behind the first layer")
     for one, two in pairwise(affine):
         if one.weight.shape[0] != two.weight.shape[1]:
             raise Refused("has layers of sizes that do not fit")

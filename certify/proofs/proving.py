@@ -169,7 +169,7 @@ class _State:
             if positive[index] and tree.closes(place, self._prices(found, index)):
                 continue
             if positive[index] or not bool(bounded.splittable[index]):
-                if self._closed_as_empty(tree, place, found, index):
+                if int(tree.allowed[place].sum(1).max()) < 2 and self._closed_as_empty(tree, place, found, index):
                     continue
                 self._split_anyhow(tree, place, found, index)
             left.append(index)

@@ -180,7 +180,7 @@ def test_a_tampered_proof_is_refused(shallow, sealed, name):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("change", [_all_prices(0.0), _wider, _dropped_subtree, _leaf_for_split])
+@pytest.mark.parametrize("change", [_all_prices(1e30), _wider, _dropped_subtree, _leaf_for_split])
 def test_a_tampered_proof_of_a_deep_network_is_refused(deep, sealed, change):
     with pytest.raises(Refused):
         check(sealed(deep.proof, PROOF, change), deep.model)
@@ -233,6 +233,7 @@ UNKNOWN = {
     "spikes": SpikingNetwork(torch.nn.Linear(3, 2), LIF(), num_steps=2),
     "half precision": mlp((3, 2, 2), num_steps=2).half(),
     "no neuron": SpikingNetwork(torch.nn.Linear(3, 2), num_steps=2),
+    "a late small decay": mlp((3, 2, 2, 2), num_steps=8, neuron=LIF(0.01)),
     "a late soft reset": mlp((3, 2, 2, 2), num_steps=2, neuron=LIF(reset="subtract")),
 }
 

@@ -12,6 +12,7 @@ from spikecert import LIF, mlp, save
 from spikecert.checking import read_network
 from spikecert.checking.bound import Question
 from spikecert.checking.exact import Dyadic
+from spikecert.checking.paths import Boxes
 from spikecert.checking.proof import input_box
 from support.networks import Case, cases, points
 
@@ -36,12 +37,14 @@ def asked(case: Case, folder) -> Question:
 
 @given(cases(encodings=("direct",)), st.integers(0, 2**31))
 def test_runs_stay_within_the_allowances(tmp_path_factory, case, seed):
-    assume(all(neuron.dynamics.reset == "zero" for neuron in case.network.neurons[1:]))
+    later = [neuron.dynamics for neuron in case.network.neurons[1:]]
+    assume(all(d.reset == "zero" and d.decay ** (case.network.num_steps - 1) >= 2**-20 for d in later))
     question = asked(case, tmp_path_factory.mktemp("rounding"))
     inputs = points(case, 12, torch.Generator().manual_seed(seed))[:, 0]
     with torch.no_grad():
         trace = case.network.trace(inputs)
     affine, steps = question.network.affine, case.network.num_steps
+    boxes = question.boxes(question.rows[2])
     for index, x in enumerate(inputs):
         weight, bias = values(affine[0].weight), values(affine[0].bias)
         run = exact(trace.currents[0][0, index])
@@ -57,12 +60,22 @@ def test_runs_stay_within_the_allowances(tmp_path_factory, case, seed):
             scale, slack = values(layer.scale), values(layer.slack)
             assert np.all(abs(added.T - scale * (weight @ before.T + bias[:, None])) <= slack)
             powers = values(layer.powers)[:, None]
+            check_boxes(*boxes[depth - 1], added * powers)
             assert np.all((potentials * powers >= values(layer.perhaps)[:, None]) | (spikes == 0))
             assert np.all((potentials * powers <= values(layer.surely)[:, None]) | (spikes == 1))
         last = exact(trace.spikes[-1][:, index]).sum(0) / Fraction(steps)
         logits = values(affine[-1].weight) @ last + values(affine[-1].bias)
         errors = abs(exact(trace.logits[index]) - logits)
         assert all(error <= question.readout_slack(k).fraction() for k, error in enumerate(errors))
+
+
+def check_boxes(boxes: list[Boxes], shift: int, added: np.ndarray) -> None:
+    """Check Λ·c of a run, (T, n), against each step's box and each window's."""
+    for box, run in zip(boxes, added.T * 2**shift, strict=True):
+        assert all(low <= c <= high for low, c, high in zip(box.low, run, box.high, strict=True))
+        for end, windows in enumerate(box.windows):
+            for start, (floor, ceiling) in enumerate(windows):
+                assert floor <= run[start : end + 1].sum() <= ceiling
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
