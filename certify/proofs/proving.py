@@ -23,6 +23,7 @@ from ..branching.experience import Experience
 from ..branching.nodes import Nodes
 from ..branching.question import Question
 from ..perturbations import LInf, Perturbation, PixelBox
+from ..replay import misclassified
 from .emptiness import empty_prices
 from .proof import Proof
 from .tree import Tree
@@ -161,7 +162,8 @@ class _State:
     def settle(self, nodes: Nodes, bounded: Bounded, places: list[tuple[Tree, int]]) -> None:
         """Close what the checker closes, and keep the rest."""
         self.nodes += len(nodes)
-        if bool(bounded.failing.any()):
+        label = torch.full((len(nodes),), self.trees[0].label)
+        if bool(misclassified(self.question.network, bounded.candidates, label).any()):
             raise Refuted("the search found a counterexample")
         found = replace(bounded.nodes, decisions=nodes.decisions)  # rows that were trimmed have no proof yet
         left, positive = [], (found.bound > 0).tolist()
