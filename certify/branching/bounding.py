@@ -25,13 +25,13 @@ class Bounded:
         nodes: the nodes.
         splittable: whether a split is left, (N,) of bool; meaningless where the bound is positive.
         candidates: allowed inputs near where the relaxation is least, (N, ...): what may falsify.
-        failing: whether the network misclassifies each candidate, (N,) of bool (in a batch: to be replayed).
+        margins: of the network at each candidate, +inf where it was not run, (N,) (in a batch: to be replayed).
     """
 
     nodes: Nodes
     splittable: Tensor
     candidates: Tensor
-    failing: Tensor
+    margins: Tensor
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ def bound_nodes(question: Question, nodes: Nodes, climb: Climb, experience: Expe
     """Return the nodes with bounds that are at least their parents'."""
     network, empty = question.staged(nodes)
     candidates = question.inputs[question.samples(nodes)].clone()
-    no, none = torch.zeros_like(empty), torch.zeros_like(nodes.row)
+    no, none, tried = torch.zeros_like(empty), torch.zeros_like(nodes.row), torch.full_like(nodes.bound, torch.inf)
     alive = (~empty).nonzero().flatten()
     bound = torch.where(empty, torch.inf, nodes.bound)
     if len(alive) == 0:
-        return Bounded(nodes.updated(bound, nodes.prices, nodes.splits), no, candidates, no)
+        return Bounded(nodes.updated(bound, nodes.prices, nodes.splits), no, candidates, tried)
     found = _climb(network, alive, question.specifications.coefficients[nodes.row[alive]], nodes, climb)
     bound[alive] = bound[alive].maximum(found.bound)
     rows = alive[found.rows]
@@ -82,14 +82,14 @@ def bound_nodes(question: Question, nodes: Nodes, climb: Climb, experience: Expe
     inputs = found.inputs.squeeze(0) if question.network.encoding == "direct" else found.inputs.transpose(0, 1)
     candidates[rows] = question.perturbation.project(inputs.to(candidates.dtype), candidates[rows])
     trace = question.network.trace(candidates[rows])
-    failing = no.index_put((rows,), margins(trace.logits, question.labels[question.samples(left)]) <= 0)
+    tried[rows] = margins(trace.logits, question.labels[question.samples(left)]).double()
     weights = 1.0 if experience is None else experience.weights(left.row)
     split, splittable = choose_splits(
         found.state.problem, found.state.prices, found.evaluation, trace, decisions, weights
     )
     splits = Splits(none.index_put((rows,), split.neuron), none.index_put((rows,), split.place))
     done = nodes.updated(bound, found.prices, splits).redecided(rows, decisions)
-    return Bounded(done, no.index_put((rows,), splittable), candidates, failing)
+    return Bounded(done, no.index_put((rows,), splittable), candidates, tried)
 
 
 def _trimmed(decisions: Decisions, found: "_Climbed") -> Decisions:

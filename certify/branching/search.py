@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .bounding import Bounded, Climb, bound_nodes
 from .experience import Experience
+from .falsifying import attack_from
 from .leaves import solve_leaf
 from .nodes import Nodes, Pool
 from .question import Question
@@ -98,12 +99,13 @@ class _State:
         self.closed = torch.full((rows,), torch.inf, dtype=torch.float64)
         self.stuck = torch.zeros(rows, dtype=torch.bool)
         self.nodes = torch.zeros(rows, dtype=torch.long)
+        self.generator = torch.Generator().manual_seed(0)
 
     def settle(self, bounded: Bounded) -> None:
         """Close, falsify or keep a batch of nodes."""
         nodes = bounded.nodes
         self.nodes.index_add_(0, nodes.row, torch.ones_like(nodes.row))
-        self._falsify(nodes, bounded.candidates, bounded.failing)
+        self._falsify(bounded)
         alive = ~self._falsified()[nodes.row]
         closed = alive & (nodes.bound > 0)
         self._close(nodes.row[closed], nodes.bound[closed])
@@ -128,13 +130,21 @@ class _State:
         bound = torch.where(self.nodes > 1, bound.clamp_max(LEVEL), bound)  # parts were dropped on the way
         return Answer(bound, self.counterexamples, self.stuck, self.nodes, expired)
 
-    def _falsify(self, nodes: Nodes, candidates: Tensor, failing: Tensor) -> None:
-        """Replay, for each sample, the first candidate that failed in the batch."""
-        samples = self.question.samples(nodes)
-        for sample in samples[failing].unique().tolist():
+    def _falsify(self, bounded: Bounded) -> None:
+        """Replay what failed in the batch, then attack from the candidates that came nearest."""
+        samples, distances = self.question.samples(bounded.nodes), bounded.margins
+        self._try_first(samples[distances <= 0], bounded.candidates[distances <= 0])
+        near = (bounded.nodes.bound <= 0) & distances.isfinite() & ~self._falsified()[bounded.nodes.row]
+        found = attack_from(
+            self.question, samples[near], bounded.candidates[near], distances[near], self.generator
+        )
+        self._try_first(*found)
+
+    def _try_first(self, samples: Tensor, candidates: Tensor) -> None:
+        """Replay the first candidate of each sample."""
+        for sample in samples.unique().tolist():
             if sample not in self.counterexamples:
-                index = (failing & (samples == sample)).nonzero()[0, 0]
-                self._try(sample, candidates[index])
+                self._try(sample, candidates[int((samples == sample).nonzero()[0])])
 
     def _try(self, sample: int, candidate: Tensor) -> bool:
         if not self.replays(candidate, sample):

@@ -1,0 +1,44 @@
+"""Attack from where the relaxation is least: a node's minimising input is a better start than a random one."""
+
+import torch
+from torch import Tensor
+
+from ..attacks.gradients import climb, differentiate, margins_at
+from ..attacks.losses import LOSSES
+from ..perturbations import RangedSet
+from .question import Question
+
+STEPS = 8
+STARTS = 16
+SHARE = 0.25
+"""The first step's length, as a share of the set's extent; it shrinks with the steps."""
+
+
+def attack_from(
+    question: Question, samples: Tensor, starts: Tensor, distances: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return samples and allowed inputs that the network misclassifies (in a batch: to be replayed).
+
+    Args:
+        question: what is asked.
+        samples: of each start, (N,).
+        starts: allowed inputs, (N, ...).
+        distances: their margins, (N,); the `STARTS` least are tried.
+        generator: for gradients that vanish.
+    """
+    threat = question.perturbation
+    if not isinstance(threat, RangedSet) or len(samples) == 0:
+        return samples[:0], starts[:0]
+    chosen = distances.argsort()[:STARTS]
+    samples, points = samples[chosen], starts[chosen]
+    labels, inputs = question.labels[samples], question.inputs[samples]
+    found = torch.zeros_like(samples, dtype=torch.bool)
+    worst = points.clone()
+    for step in range(STEPS):
+        slope = differentiate(question.network, points, labels, LOSSES["margin"])
+        move = climb(threat, slope.gradient, generator) * (SHARE * (1.0 - step / STEPS))
+        points = threat.project(points + move, inputs)
+        fell = ~found & (margins_at(question.network, points, labels) <= 0)
+        worst[fell] = points[fell]
+        found |= fell
+    return samples[found], worst[found]
