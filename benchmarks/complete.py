@@ -1,0 +1,131 @@
+"""The complete verifier on networks trained here: decided samples and time; and against a big-M MILP.
+
+    python benchmarks/complete.py [--rows soft,one,deep,fashion,milp] [--verifier complete] [--cache FOLDER]
+
+Networks: LIF with decay .9, trained with single-step adversarial noise of .05 and cross-entropy on clean and
+perturbed inputs alike. Each sample is decided by itself, one thread, with the time limit for it alone. Every
+counterexample is run again here. With --cache, networks and finished samples are kept: a killed run goes on.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, load, mlp, save, verify
+from spikecert.certify.verifiers import VERIFIERS, Milp, Verifier
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: a network, a radius, how many test samples and how long each may take."""
+
+    sizes: tuple[int, ...]
+    num_steps: int
+    epsilon: float
+    samples: int
+    seconds: float = 30.0
+    reset: str = "zero"
+    data: str = "digits"
+
+    @property
+    def name(self) -> str:
+        """Return the network's name."""
+        soft = ", subtracting reset" if self.reset == "subtract" else ""
+        return f"{self.data} {'-'.join(map(str, self.sizes))}, T={self.num_steps}{soft}"
+
+
+ROWS = {
+    "soft": [
+        Case((64, 32, 10), steps, epsilon, 100, reset="subtract") for steps in (4, 8) for epsilon in (0.03, 0.0625)
+    ],
+    "one": [Case((64, 64, 10), 8, epsilon, 100) for epsilon in (0.03, 0.05)],
+    "deep": [
+        Case((64, 64, 32, 10), 4, 0.02, 100),
+        Case((64, 32, 32, 10), 8, 0.01, 100),
+        Case((64, 128, 64, 10), 8, 0.01, 100),
+    ],
+    "fashion": [
+        Case(sizes, steps, epsilon, 50, 60.0, data="fashion-mnist")
+        for sizes, steps in (((784, 64, 10), 4), ((784, 128, 10), 8))
+        for epsilon in (0.01, 0.03)
+    ],
+    "milp": [Case((64, 64, 10), 8, 0.03, 40)],
+}
+
+
+def trained(case: Case, cache: Path) -> SpikingNetwork:
+    """Return the row's network: from the cache, or trained from seed 0."""
+    path = cache / f"{case.name.replace(', ', '_').replace(' ', '_')}.safetensors"
+    if not path.exists():
+        torch.manual_seed(0)
+        network = mlp(case.sizes, num_steps=case.num_steps, neuron=LIF(decay=0.9, reset=case.reset))
+        objective = MSMPPD(rho=0.0, perturbation=SingleStep(epsilon=0.05))
+        epochs = 30 if case.data == "digits" else 3
+        run = fit(network, dataset(case.data), objective, epochs=epochs, optimizer="adam", learning_rate=2e-3)
+        save(run.network, path)
+    return load(path).eval()
+
+
+def decided(network: SpikingNetwork, case: Case, verifier: Verifier, log: Path) -> Iterator[tuple[str, float]]:
+    """Yield each sample's status and seconds; those in `log` are not decided again."""
+    known = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    test, threat = dataset(case.data).test, LInf(case.epsilon)
+    yield from ((status, seconds) for status, seconds in known)
+    with log.open("a") as lines:
+        for index in range(len(known), case.samples):
+            inputs, labels = test.inputs[index : index + 1], test.labels[index : index + 1]
+            started = time.perf_counter()
+            (verdict,) = verify(network, inputs, labels, threat, verifier, timeout=case.seconds)
+            seconds = time.perf_counter() - started
+            if verdict.counterexample is not None:
+                fallen = network(verdict.counterexample[None]).topk(2)
+                assert int(fallen.indices[0, 0]) != int(labels) or bool(fallen.values[0, 0] == fallen.values[0, 1])
+            print(json.dumps([verdict.status, seconds]), file=lines, flush=True)
+            yield verdict.status, seconds
+
+
+def measure(case: Case, verifier: Verifier, cache: Path) -> float:
+    """Print one row; return its total seconds."""
+    network = trained(case, cache)
+    log = cache / f"{case.name.replace(', ', '_').replace(' ', '_')}-{case.epsilon}-{verifier.name}.jsonl"
+    found = list(decided(network, case, verifier, log))
+    counts, times = Counter(status for status, _ in found), [seconds for _, seconds in found]
+    cells = [counts["verified"], counts["falsified"], counts["unknown"]]
+    times_cells = f"{sum(times):.1f} | {statistics.median(times):.3f} | {max(times):.1f}"
+    print(
+        f"| {case.name} | {case.epsilon} | {verifier.name} | {' | '.join(map(str, cells))} | {times_cells} |",
+        flush=True,
+    )
+    return sum(times)
+
+
+def main() -> None:
+    """Measure the rows and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--verifier", default="complete")
+    parser.add_argument("--cache", type=Path)
+    arguments = parser.parse_args()
+    cache = arguments.cache or Path(tempfile.mkdtemp())
+    cache.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    print("| network | ε | verifier | verified | falsified | unknown | s in all | median s | worst s |")
+    print("|---" * 9 + "|")
+    for name in arguments.rows.split(","):
+        for case in ROWS[name]:
+            ours = measure(case, VERIFIERS[arguments.verifier](), cache)
+            if name == "milp":
+                theirs = measure(case, Milp(encoding="big_m"), cache)
+                print(f"\nbig-M takes {theirs / ours:.0f} times as long in all\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
