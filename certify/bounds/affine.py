@@ -20,7 +20,7 @@ from .rounding import Rounding
 
 @dataclass(frozen=True)
 class AffineMap:
-    """An affine layer in float64.
+    """An affine layer in the dtype of its bound.
 
     Attributes:
         linear, absolute, squared: x ↦ Wx, |W|x and (W∘W)x, for x of shape (batch, ...).
@@ -60,10 +60,11 @@ class AffineMap:
         if self.reshapes:
             return self._renamed(box)
         middle = fold(self.linear, box.middle)
-        middle = middle + self.bias * _column(bias_scale, middle)
-        slack = self.slack(magnitude, rounding, steps)
-        radius = fold(self.absolute, box.radius) + slack * _column(weight, middle)
-        return self._cut(Box(middle - radius, middle + radius), box, bias_scale, slack * _column(weight, middle))
+        middle += self.bias * _column(bias_scale, middle)
+        slack = self.slack(magnitude, rounding, steps) * _column(weight, middle)
+        radius = fold(self.absolute, box.radius)
+        radius += slack
+        return self._cut(Box(middle - radius, middle.add_(radius)), box, bias_scale, slack)
 
     def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0) -> Tensor:
         """Return how far the run's output may be from the exact W·x + b of the run's own x.
@@ -129,15 +130,15 @@ def _check_range(error: Tensor, rounding: Rounding) -> None:
         raise OverflowError(f"a sum of products may reach {float(error.max()):.3g}, beyond {rounding.dtype}")
 
 
-def affine_map(layer: nn.Module) -> AffineMap:
-    """Return `layer` (in evaluation mode) as an `AffineMap`.
+def affine_map(layer: nn.Module, dtype: torch.dtype = torch.float64) -> AffineMap:
+    """Return `layer` (in evaluation mode) as an `AffineMap` in `dtype`, which must hold its weights exactly.
 
     Raises:
         TypeError: for a layer that is not in the table.
     """
     for kind, make in _MAPS.items():
         if isinstance(layer, kind):
-            return make(layer)
+            return make(layer, dtype)
     raise TypeError(f"layer: got {type(layer).__name__}, expected one of {', '.join(k.__name__ for k in _MAPS)}")
 
 
@@ -148,11 +149,11 @@ def _weighted(
     terms: int,
     products: Callable[[Tensor], Tensor] | None,
 ) -> AffineMap:
-    modulus, square = weight.abs(), weight.square()
+    modulus = weight.abs()
     return AffineMap(
         linear=lambda x: apply(x, weight),
         absolute=lambda x: apply(x, modulus),
-        squared=lambda x: apply(x, square),
+        squared=lambda x: apply(x, weight.square()),
         bias=bias,
         bias_magnitude=bias.abs(),
         terms=terms,
@@ -161,17 +162,17 @@ def _weighted(
 
 
 def _exact(parameter: Tensor | None, like: Tensor) -> Tensor:
-    return like.new_zeros(1, dtype=torch.float64) if parameter is None else parameter.detach().double()
+    return like.new_zeros(1) if parameter is None else parameter.detach().to(like.dtype)
 
 
-def _linear(layer: nn.Linear) -> AffineMap:
-    weight = layer.weight.detach().double()
+def _linear(layer: nn.Linear, dtype: torch.dtype) -> AffineMap:
+    weight = layer.weight.detach().to(dtype)
     bias = _exact(layer.bias, weight)
     return _weighted(F.linear, weight, bias, layer.in_features, lambda x: x.unsqueeze(-2) * weight)
 
 
-def _conv(layer: nn.Conv2d) -> AffineMap:
-    weight = layer.weight.detach().double()
+def _conv(layer: nn.Conv2d, dtype: torch.dtype) -> AffineMap:
+    weight = layer.weight.detach().to(dtype)
     bias = _exact(layer.bias, weight).reshape(-1, 1, 1)
     products = partial(_conv_products, layer, weight) if layer.padding_mode == "zeros" else None
     return _weighted(lambda x, w: layer._conv_forward(x, w, None), weight, bias, weight[0].numel(), products)
@@ -193,10 +194,10 @@ def _windows(images: Tensor, size: Sequence[int], dilation: Sequence[int], strid
     return pixels.unflatten(2, (rows, -1))
 
 
-def _average_pool(layer: nn.AvgPool2d) -> AffineMap:
+def _average_pool(layer: nn.AvgPool2d, dtype: torch.dtype) -> AffineMap:
     """Average pooling: all entries of W are positive, so |W| = W; ‖W_i‖₂² ≤ max|W|·Σ|W| ≤ 1·Σ|W|."""
     size = _pair(layer.kernel_size)
-    zero = torch.zeros((), dtype=torch.float64)
+    zero = torch.zeros((), dtype=dtype)
     padded = _pair(layer.padding) != (0, 0) and not layer.count_include_pad
     whole = not (layer.ceil_mode or padded or layer.divisor_override)
     products = partial(_pool_products, layer) if whole else None
@@ -215,13 +216,13 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
-def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> AffineMap:
+def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, dtype: torch.dtype) -> AffineMap:
     """Batch norm in evaluation mode: y = s·x + (b − s·mean), s = w/√(var + eps)."""
     if layer.running_mean is None or layer.running_var is None:
         raise ValueError("layer: got a batch norm without running statistics, which has no fixed affine map")
     column = (-1, *([1] * (2 if isinstance(layer, nn.BatchNorm2d) else 0)))
-    mean, variance = layer.running_mean.double(), layer.running_var.double()
-    weight = torch.ones_like(mean) if layer.weight is None else layer.weight.detach().double()
+    mean, variance = layer.running_mean.to(dtype), layer.running_var.to(dtype)
+    weight = torch.ones_like(mean) if layer.weight is None else layer.weight.detach().to(dtype)
     scale = (weight / (variance + layer.eps).sqrt()).reshape(column)
     own = _exact(layer.bias, mean)
     shift = scale * mean.reshape(column)
@@ -237,8 +238,8 @@ def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> AffineMap:
     )
 
 
-def _flatten(layer: nn.Flatten) -> AffineMap:
-    zero = torch.zeros((), dtype=torch.float64)
+def _flatten(layer: nn.Flatten, dtype: torch.dtype) -> AffineMap:
+    zero = torch.zeros((), dtype=dtype)
     return AffineMap(layer, layer, layer, zero, zero, 0, reshapes=True)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from .flips import Flips
@@ -13,7 +14,7 @@ class Box:
     flips from the events `center` where a budget is given.
 
     Attributes:
-        lower, upper: float64, (batch, ...) or (rows, batch, ...).
+        lower, upper: (batch, ...) or (rows, batch, ...).
         center: the ball's center, with the shape of `lower`, or None.
         ball: its radius, one number or (rows,), or None.
         flips: the budget, or None; it needs a center, the events (or what the rows make of them).
@@ -32,17 +33,30 @@ class Box:
     @property
     def middle(self) -> Tensor:
         """Return (lower + upper)/2."""
-        return (self.lower + self.upper) * 0.5
+        return (self.lower + self.upper).mul_(0.5)
 
     @property
     def radius(self) -> Tensor:
         """Return (upper − lower)/2."""
-        return (self.upper - self.lower) * 0.5
+        return (self.upper - self.lower).mul_(0.5)
 
     @property
     def magnitude(self) -> Tensor:
         """Return max |x| over the box."""
-        return self.lower.abs().maximum(self.upper.abs())
+        return self.upper.maximum(-self.lower)
+
+    def outward(self, dtype: torch.dtype) -> "Box":
+        """Return a box in `dtype`, float32 or float64, that holds this one; ball and budget are left out.
+
+        Each end rounds to x̂ with |x̂ − x| ≤ u·|x| + 2^−150, and moves out by 4u·|x̂| + 2^−100, which pays for that
+        and for the rounding of the move itself. No end becomes subnormal, which products would be slow with.
+
+        >>> box = Box(torch.tensor([0.1], dtype=torch.float64), torch.tensor([0.1], dtype=torch.float64))
+        >>> bool((box.outward(torch.float32).lower < box.lower) & (box.outward(torch.float32).upper > box.upper))
+        True
+        """
+        lower, upper = self.lower.to(dtype), self.upper.to(dtype)
+        return Box(lower - _step(lower), upper + _step(upper))
 
     def scaled(self, factors: Tensor) -> "Box":
         """Return the box of factors[k]·x for each k: (batch, ...) → (k, batch, ...)."""
@@ -57,3 +71,7 @@ class Box:
     def __add__(self, other: "Box") -> "Box":
         """Return the box of x + y for independent x and y."""
         return Box(self.lower + other.lower, self.upper + other.upper)
+
+
+def _step(ends: Tensor) -> Tensor:
+    return ends.abs().mul_(2 * torch.finfo(ends.dtype).eps).add_(2.0**-100)

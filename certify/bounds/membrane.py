@@ -40,10 +40,10 @@ def drive(current: Signal, neuron: LIF, rounding: Rounding) -> Drive:
     lower, upper = box.lower, box.upper
     scale = neuron.scale(current.num_steps)
     if scale is not None:
-        scaled = scale.detach().double().reshape(-1, *([1] * (lower.dim() - 1)))
+        scaled = scale.detach().to(lower.dtype).reshape(-1, *([1] * (lower.dim() - 1)))
         one, other = scaled * lower, scaled * upper
         lower, upper = one.minimum(other), one.maximum(other)
-    widest = lower.abs().maximum(upper.abs()).amax(0)
+    widest = upper.amax(0).maximum(lower.amin(0).neg_())
     steps = sum(dynamics.decay**k for k in range(current.num_steps))
     size = steps * (widest + dynamics.threshold)
     slack = 8 * rounding.unit * (dynamics.decay * size + widest + dynamics.threshold) + rounding.smallest

@@ -37,7 +37,7 @@ def propagate(layers: nn.ModuleList, signal: Signal, spikes: SpikeBound, roundin
         elif isinstance(layer, LIF):
             signal = spikes(signal, layer, rounding)
         else:
-            signal = AffineSignal(signal, affine_map(layer), rounding)
+            signal = AffineSignal(signal, affine_map(layer, rounding.bound), rounding)
     return signal
 
 
@@ -50,11 +50,14 @@ def logit_bounds(network: SpikingNetwork, inputs: Box, spikes: SpikeBound) -> Lo
     return LogitBounds((box.lower - slack).squeeze(0), (box.upper + slack).squeeze(0))
 
 
-def margin_bounds(network: SpikingNetwork, inputs: Box, labels: Tensor, spikes: SpikeBound) -> Tensor:
-    """Return lower bounds of logit_y − logit_k for every class k, (batch, classes); +inf at k = y.
+def margin_bounds(
+    network: SpikingNetwork, inputs: Box, labels: Tensor, spikes: SpikeBound, quick: bool = False
+) -> Tensor:
+    """Return lower bounds of logit_y − logit_k for every class k, (batch, classes), float64; +inf at k = y.
 
     Where a Linear layer is last, its rows are subtracted before the bound is taken: (W_y − W_k)·x, not two
-    logits' boxes.
+    logits' boxes. With `quick`, hidden layers are bounded in float32 where the run is no finer and the set is a
+    plain box (a ball's center and flips stay in float64): sound as it is, wider by the rounding of float32.
     """
     layers = network.layers[:-1] if network.readout == "potential" else network.layers
     last = layers[-1]
@@ -63,10 +66,18 @@ def margin_bounds(network: SpikingNetwork, inputs: Box, labels: Tensor, spikes: 
         lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
     else:
         signal, rounding = input_signal(network, inputs), Rounding(network.dtype)
+        if quick and network.dtype != torch.float64 and _plain(signal):
+            rounding = Rounding(network.dtype, torch.float32)
+            signal = InputSignal(signal.box.outward(rounding.bound), signal.num_steps)
         before = propagate(layers[:-1], signal, spikes, rounding)
         row = readout_row(network, inputs.lower)
-        lower = _difference(affine_map(last), last, before, row, labels, rounding)
+        lower = _difference(affine_map(last), last, before, row, labels, Rounding(network.dtype))
     return lower.scatter(1, labels[:, None], torch.inf)
+
+
+def _plain(signal: InputSignal) -> bool:
+    """Return whether the input set is a box and nothing else."""
+    return type(signal) is InputSignal and signal.box.center is None
 
 
 def input_signal(network: SpikingNetwork, inputs: Box) -> InputSignal:
@@ -103,10 +114,11 @@ def _difference(
 
     Each logit of the run strays from its exact value by at most γ·(|W|·|x| + |b|)·Σ|row|: once for y, once for k.
     """
-    box = before.combine(row)
+    combined = before.combine(row)
+    box = Box(combined.lower.double(), combined.upper.double())
     weight = layer.weight.detach().double()
     middle = last.linear(box.middle[0]) + last.bias * row.sum()
-    error = last.absolute(before.magnitude()) + last.bias_magnitude
+    error = last.absolute(before.magnitude().double()) + last.bias_magnitude
     slack = rounding.gamma(last.terms + 4 * before.num_steps + 8) * error * row.abs().sum() + rounding.smallest
     slack = slack.expand_as(middle)
     spread = _label_spread(weight, box.radius[0], labels)

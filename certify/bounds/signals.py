@@ -28,7 +28,10 @@ class Signal(ABC):
 
     @abstractmethod
     def combine(self, rows: Tensor) -> Box:
-        """Return the box of Σ_t rows[k,t]·x[t] for each row k, (k, batch, ...); `rows` is (k, T), float64."""
+        """Return the box of Σ_t rows[k,t]·x[t] for each row k, (k, batch, ...); `rows` is (k, T).
+
+        It is computed in the dtype of `rows`; an affine signal computes in its map's, and pays for it.
+        """
 
     @abstractmethod
     def magnitude(self) -> Tensor:
@@ -59,8 +62,9 @@ class InputSignal(Signal):
         if self.constant:
             return _cuts(self.box[0].scaled(rows.sum(1)), self.box, rows.sum(1, keepdim=True))
         positive, negative = rows.clamp_min(0), rows.clamp_max(0)
-        lower = torch.tensordot(positive, self.box.lower, 1) + torch.tensordot(negative, self.box.upper, 1)
-        upper = torch.tensordot(positive, self.box.upper, 1) + torch.tensordot(negative, self.box.lower, 1)
+        low, high = self.box.lower.to(rows.dtype), self.box.upper.to(rows.dtype)
+        lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
+        upper = torch.tensordot(positive, high, 1) + torch.tensordot(negative, low, 1)
         return _cuts(Box(lower, upper), self.box, rows)
 
     def magnitude(self) -> Tensor:
@@ -140,6 +144,7 @@ class AffineSignal(Signal):
 
     def combine(self, rows: Tensor) -> Box:
         """Return the image of the source's combination; the bias counts Σ_t rows[k,t] times."""
+        rows = rows.to(self.rounding.bound)
         return self.map.image(
             self.source.combine(rows),
             self.source.magnitude(),
@@ -179,6 +184,7 @@ class SumSignal(Signal):
 
     def combine(self, rows: Tensor) -> Box:
         """Return the sum of the parts' combinations."""
+        rows = rows.to(self.rounding.bound)
         weight = rows.abs().sum(1).reshape(-1, *([1] * self.magnitude().dim()))
         return self._widened(self.first.combine(rows) + self.second.combine(rows), weight)
 
@@ -191,6 +197,14 @@ class SumSignal(Signal):
         return Box(box.lower - slack, box.upper + slack)
 
 
+def equal_weights(rows: Tensor) -> Tensor | None:
+    """Return c, (k,), where Σ_t rows[k,t]·s[t] is c[k] times the count of spikes; None where a row varies.
+
+    A mean over time asks only for counts, which are exact in any dtype and cheap in small ones.
+    """
+    return rows[:, 0] if bool((rows == rows[:, :1]).all()) else None
+
+
 def affine_signal(source: Signal, layer: nn.Module, rounding: Rounding) -> AffineSignal:
     """Return the signal behind an affine `layer`."""
-    return AffineSignal(source, affine_map(layer), rounding)
+    return AffineSignal(source, affine_map(layer, rounding.bound), rounding)

@@ -25,7 +25,7 @@ from ...models.neurons import LIF
 from .box import Box
 from .membrane import Drive, drive, window_drive
 from .rounding import Rounding
-from .signals import Signal
+from .signals import Signal, equal_weights
 
 
 @dataclass(frozen=True)
@@ -61,44 +61,86 @@ class GraphTrains(Signal):
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over all paths: one shortest and one longest path for each row."""
-        lower = self._shortest(rows)
-        return Box(lower, -self._shortest(-rows))
+        weights = equal_weights(rows)
+        if weights is not None and self.num_steps < 255:
+            return self._counts().scaled(weights)
+        edges, ends = [_detours(edge, rows) for edge in self.edges], _detours(self.ends, rows)
+        lower = [self._shortest(row, edges, ends) for row in rows]
+        upper = [self._shortest(-row, edges, ends).neg_() for row in rows]
+        return Box(torch.stack(lower), torch.stack(upper))
 
     def magnitude(self) -> Tensor:
         """Return 1."""
         return torch.ones_like(self.box.lower[0, :1])
 
-    def _shortest(self, rows: Tensor) -> Tensor:
-        """Return min over paths of Σ_t rows[k,t]·s[t], (k, batch, ...)."""
-        shape = self.box.lower.shape[1:]
-        length = rows.new_full((self.num_steps + 1, len(rows), *shape), math.inf)
-        length[0] = 0.0
-        cost = rows.T.reshape(self.num_steps, len(rows), *([1] * len(shape)))
+    def _counts(self) -> Box:
+        """Return the fewest and the most spikes of any path, (batch, ...), in bytes.
+
+        A node without edges holds a wrong count, but no path leaves it and none ends there.
+        """
+        fewest = torch.zeros_like(self.ends, dtype=torch.uint8)
+        most = torch.zeros_like(fewest)
         for t, edge in enumerate(self.edges, start=1):
-            reached = torch.where(edge.unsqueeze(1), length[:t], math.inf)
-            torch.add(reached.amin(0), cost[t - 1], out=length[t])
-        return torch.where(self.ends.unsqueeze(1), length, math.inf).amin(0)
+            torch.add(_fewest(fewest[:t], edge), 1, out=fewest[t])
+            torch.add(_most(most[:t], edge), 1, out=most[t])
+        return Box(_fewest(fewest, self.ends), _most(most, self.ends))
+
+    def _shortest(self, row: Tensor, edges: list[Tensor], ends: Tensor) -> Tensor:
+        """Return min over paths of Σ_t row[t]·s[t], (batch, ...)."""
+        length = row.new_zeros((self.num_steps + 1, *self.ends.shape[1:]))
+        for t, edge in enumerate(edges, start=1):
+            torch.add((length[:t] + edge).amin(0), row[t - 1], out=length[t])
+        return (length + ends).amin(0)
 
 
-def graph_trains(current: Signal, neuron: LIF, rounding: Rounding, windows: bool = False) -> GraphTrains:
-    """Return the graph of `neuron` for currents known step by step and, with `windows`, window by window."""
+def _detours(exists: Tensor, like: Tensor) -> Tensor:
+    """Return 0 where an edge exists and ∞ where it does not: adding it is far cheaper than choosing."""
+    return exists.view(torch.uint8).to(like.dtype).reciprocal_().sub_(1.0)
+
+
+def _fewest(counts: Tensor, exists: Tensor) -> Tensor:
+    """Return the least of the counts where `exists`, over the first axis; what does not exist counts 255."""
+    return (exists.view(torch.uint8) - 1).bitwise_or_(counts).amin(0)
+
+
+def _most(counts: Tensor, exists: Tensor) -> Tensor:
+    """Return the greatest of the counts where `exists`, over the first axis."""
+    return (counts * exists.view(torch.uint8)).amax(0)
+
+
+def _any(masks: Tensor) -> Tensor:
+    """Return masks.any(0), many times as fast."""
+    return masks.view(torch.uint8).amax(0).view(torch.bool)
+
+
+def graph_trains(
+    current: Signal, neuron: LIF, rounding: Rounding, windows: bool = False, keep: bool = True
+) -> GraphTrains:
+    """Return the graph of `neuron` for currents known step by step and, with `windows`, window by window.
+
+    Without `keep` its `reach`, which only prices and programs ask for, stays empty.
+    """
     drives = drive(current, neuron, rounding)
     memory = None
     if windows:
         lower, upper = window_drive(current, neuron, drives.slack)
         memory, drives = _Memory(lower, upper), _within_windows(drives, lower, upper)
-    states = _States.start(drives)
-    edges, certain, possible, reach, starts = [], [], [], [], [(states.low[0].clone(), states.high[0].clone())]
+    states = _States.before(drives)
+    edges, certain, possible, reach, starts = [], [], [], [], [states.start(0)]
     for t in range(len(drives.lower)):
-        edge = states.advance(t, drives, neuron.dynamics, memory)
-        edges.append(edge)
+        edges.append(states.advance(t, drives, neuron.dynamics, memory, keep))
         reach.append(states.reached)
-        starts.append((states.low[t + 1].clone(), states.high[t + 1].clone()))
+        if neuron.dynamics.reset != "zero":
+            starts.append(states.start(t + 1))
         possible.append(states.alive[t + 1].clone())
-        certain.append(~states.alive[: t + 1].any(0))
-    box = Box(torch.stack(certain).double(), torch.stack(possible).double())
+        certain.append(~_any(states.alive[: t + 1]))
+    box = Box(_stacked(certain, drives.lower), _stacked(possible, drives.lower))
     known = None if neuron.dynamics.reset == "zero" else tuple(starts)
-    return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach), known)
+    return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach) if keep else (), known)
+
+
+def _stacked(masks: list[Tensor], like: Tensor) -> Tensor:
+    return torch.stack(masks).view(torch.uint8).to(like.dtype)
 
 
 def _within_windows(drives: Drive, lower: Tensor, upper: Tensor) -> Drive:
@@ -109,22 +151,31 @@ def _within_windows(drives: Drive, lower: Tensor, upper: Tensor) -> Drive:
 
 @dataclass
 class _States:
-    """The potential since the last spike at τ: [low[τ], high[τ]], and whether any path is there; (T + 1, ...)."""
+    """The potential since the last spike at τ: [low[τ], high[τ]], and whether any path is there; (T + 1, ...).
+
+    `scratch` takes comparisons: into floats they are vectorised, into booleans they are not.
+    """
 
     low: Tensor
     high: Tensor
     alive: Tensor
-    reached: tuple[Tensor, Tensor] = ()  # pyright: ignore[reportAssignmentType]
+    scratch: Tensor
+    reached: tuple[Tensor, Tensor] | None = None
 
     @staticmethod
-    def start(drives: Drive) -> "_States":
+    def before(drives: Drive) -> "_States":
+        """Return the states before the first step."""
         steps, *shape = drives.lower.shape
         low = drives.lower.new_zeros(steps + 1, *shape)
         alive = torch.zeros_like(low, dtype=torch.bool)
         alive[0] = True
-        return _States(low, low.clone(), alive)
+        return _States(low, low.clone(), alive, torch.empty_like(low))
 
-    def advance(self, t: int, drives: Drive, dynamics: Dynamics, memory: "_Memory | None") -> Tensor:
+    def start(self, node: int) -> tuple[Tensor, Tensor]:
+        """Return the potentials that are left after a spike at `node`."""
+        return self.low[node].clone(), self.high[node].clone()
+
+    def advance(self, t: int, drives: Drive, dynamics: Dynamics, memory: "_Memory | None", keep: bool) -> Tensor:
         """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
         low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
         if memory is not None:
@@ -134,12 +185,12 @@ class _States:
         if memory is not None:
             memory.tighten(t, low, high, dynamics.decay)
             alive &= low <= high
-        self.reached = (low.clone(), high.clone())
-        edge = (high >= drives.perhaps).logical_and_(alive)
-        self.alive[t + 1] = edge.any(0)
+        self.reached = (low.clone(), high.clone()) if keep else None
+        edge = torch.ge(high, drives.perhaps, out=self.scratch[: t + 1]).bool().logical_and_(alive)
+        self.alive[t + 1] = _any(edge)
         if dynamics.reset != "zero":
             self._start_after_spike(t, edge, drives, dynamics)
-        alive &= low <= drives.surely
+        alive &= torch.le(low, drives.surely, out=self.scratch[: t + 1]).bool()
         high.clamp_max_(drives.surely)
         return edge
 

@@ -13,7 +13,7 @@ train is periodic, whatever the rounding (`_periodic_rows`).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,6 +26,8 @@ from .rounding import Rounding, above, below
 from .signals import Signal
 
 MOST_ROWS = 4096
+FEW_ROWS = 64
+"""Up to so many rows, comparing all currents with each row's end is faster than a binary search for each."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class TrainTable:
-    """Rows sorted so that both ends never decrease: `lower`, `upper` (R,) and `trains` (R, T), all float64."""
+    """Rows sorted so that both ends never decrease: `lower`, `upper` (R,) and `trains` (R, T)."""
 
     lower: Tensor
     upper: Tensor
@@ -47,13 +49,16 @@ class TrainTable:
 
     def reachable(self, current: Box) -> tuple[Tensor, Tensor]:
         """Return the first and the last row that each current may have, with the shape of current.lower."""
-        first = torch.searchsorted(self.upper, current.lower.contiguous())
-        last = torch.searchsorted(self.lower, current.upper.contiguous(), right=True) - 1
-        return first, last
+        if len(self.trains) > FEW_ROWS:
+            first = torch.searchsorted(self.upper, current.lower.contiguous())
+            return first, torch.searchsorted(self.lower, current.upper.contiguous(), right=True) - 1
+        return _count(torch.gt, current.lower, self.upper), _count(torch.ge, current.upper, self.lower) - 1
 
-    def to(self, device: torch.device) -> "TrainTable":
-        """Return the table on `device`."""
-        return TrainTable(self.lower.to(device), self.upper.to(device), self.trains.to(device))
+    def like(self, current: Tensor) -> "TrainTable":
+        """Return the table in the dtype and on the device of `current`; rows only widen."""
+        rows = Box(self.lower, self.upper)
+        rows = rows if current.dtype == self.lower.dtype else rows.outward(current.dtype)
+        return TrainTable(rows.lower.to(current.device), rows.upper.to(current.device), self.trains.to(current))
 
 
 @dataclass(frozen=True)
@@ -72,24 +77,24 @@ class TableTrains(Signal):
 
     def steps(self) -> Box:
         """Return, for each step, whether each spike is certain (1, 1), impossible (0, 0) or open (0, 1)."""
-        return self.combine(torch.eye(self.num_steps, dtype=torch.float64, device=self.first.device))
+        return self.combine(torch.eye(self.num_steps).to(self.table.trains))
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over the reachable trains: two entries of a table of range minima each."""
-        values = self.table.trains @ rows.T
+        values = self.table.trains.to(rows.dtype) @ rows.T
         if len(values) ** 2 <= self.first.numel():  # more neurons than runs of rows: one look-up serves many
             return Box(self._found(all_range_minima(values)), self._found(-all_range_minima(-values)))
         return Box(self._least(values), -self._least(-values))
 
     def magnitude(self) -> Tensor:
         """Return 1."""
-        return torch.ones_like(self.first[:1], dtype=torch.float64)
+        return torch.ones_like(self.first[:1], dtype=self.table.trains.dtype)
 
     def _found(self, answers: Tensor) -> Tensor:
         """Return each neuron's answer, (k, batch, ...), from those to all ranges, (k, R²)."""
         size = len(self.table.trains)
         ranges = (self.first * size + self.last).flatten()
-        return torch.stack([answer[ranges] for answer in answers]).unflatten(1, self.first.shape)
+        return answers.index_select(1, ranges).unflatten(1, self.first.shape)
 
     def _least(self, values: Tensor) -> Tensor:
         """Return min over the rows first..last of values (R, k), as (k, batch, ...)."""
@@ -99,6 +104,14 @@ class TableTrains(Signal):
         left = levels[(start + self.first).flatten()]
         right = levels[(start + self.last - (1 << level) + 1).flatten()]
         return left.minimum(right).T.unflatten(1, self.first.shape)
+
+
+def _count(compare: Callable[..., Tensor], values: Tensor, limits: Tensor) -> Tensor:
+    """Return for each value how many of `limits` it compares with."""
+    count, hit = torch.zeros_like(values), torch.empty_like(values)
+    for limit in limits.tolist():
+        count += compare(values, limit, out=hit)
+    return count.long()
 
 
 def range_minima(values: Tensor) -> Tensor:

@@ -10,26 +10,30 @@ from .train_graph import graph_trains
 from .train_table import TableTrains, train_table
 
 
-def train_spikes(current: Signal, neuron: LIF, rounding: Rounding, windows: bool = False) -> Signal:
+def train_spikes(
+    current: Signal, neuron: LIF, rounding: Rounding, windows: bool = False, keep: bool = True
+) -> Signal:
     """Return the reachable spike trains of `neuron` under `current`.
 
     Exact per neuron, up to rounding: with a constant current for every reset and input scale (F1), with a
     current in independent boxes over time for hard reset (F2); for a subtracting reset F2 is a relaxation.
-    With `windows`, what the previous layer's trains say of several steps at once is used too (F5).
+    With `windows`, what the previous layer's trains say of several steps at once is used too (F5). Without `keep`
+    a graph forgets the potentials it was built from.
     """
     if not current.constant:
-        return graph_trains(current, neuron, rounding, windows)
+        return graph_trains(current, neuron, rounding, windows, keep)
     scale = neuron.scale(current.num_steps)
     factors = (1.0,) * current.num_steps if scale is None else tuple(scale.detach().double().tolist())
     table = train_table(neuron.dynamics, factors, rounding)
     if table is None:
-        return graph_trains(current, neuron, rounding, windows)
+        return graph_trains(current, neuron, rounding, windows, keep)
     box = current.steps()[0]
     _check_range(box, factors, neuron.dynamics.threshold, rounding)
-    table = table.to(box.lower.device)
+    table = table.like(box.lower)
     return TableTrains(table, *table.reachable(box))
 
 
+step_spikes = partial(train_spikes, keep=False)
 window_spikes = partial(train_spikes, windows=True)
 
 

@@ -18,25 +18,25 @@ MUTANTS = (
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "interval.py",
-        "v_low > drives.surely",
-        "v_high > drives.surely",
+        "torch.gt(low, drives.surely, out=must)",
+        "torch.gt(high, drives.surely, out=must)",
     ),
     Mutant(
         "interval: forget that an open spike resets to 0",
         BOUNDS + "interval.py",
-        "torch.where(may, low.clamp_max(0.0), low)",
-        "low",
+        "torch.minimum(low, _unless(may, drives.perhaps), out=low)",
+        "pass",
     ),
     Mutant(
         "interval: take an open spike for certain at the reset",
         BOUNDS + "interval.py",
-        "silent_high.masked_fill(must, 0.0)",
-        "silent_high.masked_fill(may, 0.0)",
+        "_unless(must, drives.surely)",
+        "_unless(may, drives.surely)",
     ),
     Mutant(
         "interval: forget the silent case of a subtracting reset",
         BOUNDS + "interval.py",
-        "silent_high.maximum(fired_high)",
+        "high.clamp_max(drives.surely).maximum(fired_high)",
         "fired_high",
     ),
     Mutant(
@@ -114,20 +114,20 @@ MUTANTS = (
     Mutant(
         "graph: a spike only after a train without spikes",
         BOUNDS + "train_graph.py",
-        "self.alive[t + 1] = edge.any(0)",
+        "self.alive[t + 1] = _any(edge)",
         "self.alive[t + 1] = edge[0]",
     ),
     Mutant(
         "graph: silent only where no current makes a spike",
         BOUNDS + "train_graph.py",
-        "alive &= low <= drives.surely",
-        "alive &= high <= drives.surely",
+        "torch.le(low, drives.surely, out",
+        "torch.le(high, drives.surely, out",
     ),
     Mutant(
         "graph: certain wherever it does not follow from silence",
         BOUNDS + "train_graph.py",
-        "~states.alive[: t + 1].any(0)",
-        "~states.alive[:1].any(0)",
+        "~_any(states.alive[: t + 1])",
+        "~_any(states.alive[:1])",
     ),
     Mutant(
         "graph: after a subtracting reset, use the upper end for the lower",
@@ -138,8 +138,38 @@ MUTANTS = (
     Mutant(
         "graph: paths may end anywhere",
         BOUNDS + "train_graph.py",
-        "return torch.where(self.ends.unsqueeze(1), length, math.inf).amin(0)",
+        "return (length + ends).amin(0)",
         "return length.amin(0)",
+    ),
+    Mutant(
+        "graph: paths with the fewest spikes may end anywhere",
+        BOUNDS + "train_graph.py",
+        "Box(_fewest(fewest, self.ends), ",
+        "Box(fewest.amin(0), ",
+    ),
+    Mutant(
+        "graph: count edges that do not exist among the paths with the fewest spikes",
+        BOUNDS + "train_graph.py",
+        "torch.add(_fewest(fewest[:t], edge), 1",
+        "torch.add(fewest[:t].amin(0), 1",
+    ),
+    Mutant(
+        "graph: forget the paths with the most spikes that take another way than silence",
+        BOUNDS + "train_graph.py",
+        "torch.add(_most(most[:t], edge), 1",
+        "torch.add(_most(most[:1], edge[:1]), 1",
+    ),
+    Mutant(
+        "box: round inward",
+        BOUNDS + "box.py",
+        "Box(lower - _step(lower), upper + _step(upper))",
+        "Box(lower + 1e4 * _step(lower), upper - 1e4 * _step(upper))",
+    ),
+    Mutant(
+        "table: leave out a row whose end equals the current's, and the one behind",
+        BOUNDS + "train_table.py",
+        "_count(torch.ge, current.upper, self.lower) - 1",
+        "_count(torch.ge, current.upper, self.lower) - 2",
     ),
     Mutant(
         "graph: windows with one decay too few",

@@ -84,5 +84,9 @@ def test_combinations_are_the_extreme_paths(box: Ends, decay: float, seed: int):
     combined = found.combine(rows)
     torch.testing.assert_close(combined.lower[:, 0], values.amin(1))
     torch.testing.assert_close(combined.upper[:, 0], values.amax(1))
+    for weight in (0.25, -3.0):
+        counts, counted = weight * trains.sum(1), found.combine(torch.full((1, len(box[0])), weight).double())
+        torch.testing.assert_close(counted.lower[:, 0], counts.amin()[None])
+        torch.testing.assert_close(counted.upper[:, 0], counts.amax()[None])
     torch.testing.assert_close(found.steps().lower[:, 0], trains.amin(0))
     torch.testing.assert_close(found.steps().upper[:, 0], trains.amax(0))
