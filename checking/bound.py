@@ -24,7 +24,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .exact import Dyadic, Refused, exactly, greater, image, lesser, whole
+from .exact import Dyadic, Refused, exactly, greater, image, lesser, spread, whole
 from .model import Affine, Arithmetic, Network, Neuron
 from .paths import Boxes, cheapest, spikes
 from .tables import Table, potential_bound, tie, train_table
@@ -105,7 +105,7 @@ class Later:
         """Return floor and ceiling of the sum of Λ·c over each window, (n, windows)."""
         weight, total = self.affine.weight, self.weights.sum(0)
         middle = weight @ (low + high) + self.affine.bias.column() * total * 2
-        radius = abs(weight) @ (high - low) + (self.slack * self.powers) @ self.inside * 2
+        radius = spread(weight, high - low) + (self.slack * self.powers) @ self.inside * 2
         half = exactly(Fraction(1, 2))
         return [((middle - radius) * half).coarse(False), ((middle + radius) * half).coarse(True)]
 

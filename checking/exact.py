@@ -148,9 +148,16 @@ def greater(one: Dyadic, two: Dyadic) -> Dyadic:
 
 def image(weight: Dyadic, bias: Dyadic, low: Dyadic, high: Dyadic) -> tuple[Dyadic, Dyadic]:
     """Return the exact box of W·x + b over the box [low, high]; `low` may be a matrix of columns."""
-    rising, falling = greater(weight, _made(0, 0)), lesser(weight, _made(0, 0))
     bias = bias.column() if low.ints.ndim == 2 else bias
-    return rising @ low + falling @ high + bias, rising @ high + falling @ low + bias
+    middle, radius = weight @ (low + high) + bias * 2, spread(weight, high - low)
+    half = _made(1, 1)
+    return (middle - radius) * half, (middle + radius) * half
+
+
+def spread(weight: Dyadic, width: Dyadic) -> Dyadic:
+    """Return |W| @ width for width ≥ 0, (m, ...): only what is not 0 is multiplied."""
+    chosen = (width.ints != 0).reshape(len(width.ints), -1).any(1)
+    return abs(weight[:, chosen]) @ width[chosen]
 
 
 def _floor(value: Fraction, scale: int) -> int:
