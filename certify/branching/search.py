@@ -50,7 +50,7 @@ class Search:
         patience: nodes after which a sample is given up where there is no deadline; None: never.
     """
 
-    batch: int = 512
+    batch: int = 256
     start: Climb = field(default_factory=lambda: Climb(iterations=50))
     climb: Climb = field(default_factory=Climb)
     most_bytes: int = MOST_BYTES
