@@ -169,7 +169,8 @@ class _State:
             return
         point = solve_leaf(self.question, leaf)
         if point.bound > 0:
-            self._close(leaf.row, leaf.bound.new_tensor([point.bound]))
+            # the leaf may be what trimming left of a greater set, so its own bound is no bound of the margin
+            self._close(leaf.row, leaf.bound.new_tensor([min(point.bound, LEVEL)]))
         elif not self._try(sample, point.candidate):
             self.stuck[row] = True
             self._close(leaf.row, leaf.bound)
