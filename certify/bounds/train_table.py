@@ -83,7 +83,8 @@ class TableTrains(Signal):
         """Return the exact range over the reachable trains: two entries of a table of range minima each."""
         values = self.table.trains.to(rows.dtype) @ rows.T
         if len(values) ** 2 <= self.first.numel():  # more neurons than runs of rows: one look-up serves many
-            return Box(self._found(all_range_minima(values)), self._found(-all_range_minima(-values)))
+            answers = torch.cat((all_range_minima(values), -all_range_minima(-values)))
+            return Box(*self._found(answers).chunk(2))
         return Box(self._least(values), -self._least(-values))
 
     def magnitude(self) -> Tensor:
