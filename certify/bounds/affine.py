@@ -78,9 +78,10 @@ class AffineMap:
         """
         if self.reshapes:
             return self.linear(torch.zeros_like(magnitude))
-        error = self.absolute(magnitude) + self.bias_magnitude
+        error = self.absolute(magnitude)
+        error += self.bias_magnitude
         _check_range(error, rounding)
-        return rounding.gamma(self.terms + steps) * error + rounding.smallest * self.terms
+        return error.mul_(rounding.gamma(self.terms + steps)).add_(rounding.smallest * self.terms)
 
     def adjoint(self, outputs: Tensor, shape: torch.Size) -> Tensor:
         """Return Wᵀy, (batch, *shape), for y of shape (batch, ...)."""
@@ -126,8 +127,9 @@ def _column(per_row: Tensor, like: Tensor) -> Tensor:
 
 
 def _check_range(error: Tensor, rounding: Rounding) -> None:
-    if not bool((error <= rounding.largest).all()):
-        raise OverflowError(f"a sum of products may reach {float(error.max()):.3g}, beyond {rounding.dtype}")
+    reach = float(error.max())
+    if not reach <= rounding.largest:
+        raise OverflowError(f"a sum of products may reach {reach:.3g}, beyond {rounding.dtype}")
 
 
 def affine_map(layer: nn.Module, dtype: torch.dtype = torch.float64) -> AffineMap:

@@ -45,10 +45,11 @@ def drive(current: Signal, neuron: LIF, rounding: Rounding) -> Drive:
         lower, upper = one.minimum(other), one.maximum(other)
     widest = upper.amax(0).maximum(lower.amin(0).neg_())
     steps = sum(dynamics.decay**k for k in range(current.num_steps))
-    size = steps * (widest + dynamics.threshold)
-    slack = 8 * rounding.unit * (dynamics.decay * size + widest + dynamics.threshold) + rounding.smallest
-    if not bool((size <= rounding.largest).all()):
-        raise OverflowError(f"a membrane potential may reach {float(size.max()):.3g}, beyond {rounding.dtype}")
+    size = steps * (float(widest.max()) + dynamics.threshold)
+    if not size <= rounding.largest:
+        raise OverflowError(f"a membrane potential may reach {size:.3g}, beyond {rounding.dtype}")
+    share = 8 * rounding.unit * (dynamics.decay * steps + 1.0)  # λ·M + |a·I| + θ, M = steps·(|a·I| + θ)
+    slack = widest.mul_(share).add_(share * dynamics.threshold + rounding.smallest)
     tie = 8 * rounding.unit * dynamics.threshold
     shape = (current.num_steps, *lower.shape[1:])
     return Drive(
