@@ -47,6 +47,14 @@ def test_outward_rounding_is_outward_and_fine(values):
             assert 0 <= sign * (found - exact) < Fraction(1, 2**GRID)
 
 
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=4))
+def test_coarse_numbers_are_outward_and_close(values):
+    numbers = Dyadic.of(values) * Dyadic.of(values)
+    for up, sign in ((True, 1), (False, -1)):
+        for found, exact in zip(fractions(numbers.coarse(up)), fractions(numbers), strict=True):
+            assert 0 <= sign * (found - exact) < Fraction(1, 2**GRID)
+
+
 @given(st.integers(0, 2**31), st.integers(1, 3), st.integers(1, 3))
 def test_an_image_is_the_box_of_the_corners(seed, rows, columns):
     generator = np.random.default_rng(seed)

@@ -1,7 +1,9 @@
 """Tables and paths against other routes: rational enumeration, float32 runs, and linear programs."""
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
+from math import ceil, floor
 
 import numpy as np
 import pytest
@@ -135,6 +137,35 @@ def test_no_run_costs_less_than_the_cheapest_path(seed, decay):
             paid += costs[t] * spike - prices[t] * decay ** (5 - t) * current
             potential = 0.0 if spike else potential
         assert paid >= found / scale - 1e-9
+
+
+@given(st.integers(0, 2**31), st.sampled_from([0.5, 0.9]))
+def test_no_run_within_the_windows_costs_less(seed, decay):
+    """The windows are as tight as a few runs allow, so whatever is cut off wrongly shows."""
+    generator, scale = np.random.default_rng(seed), 1 << 200
+    low = generator.uniform(-0.5, 0.5, 6)
+    high = low + generator.uniform(0.0, 1.0, 6)
+    runs = low + generator.random((3, 6)) * (high - low)
+    costs, prices = generator.integers(-5, 6, 6).tolist(), generator.integers(-5, 6, 6).tolist()
+    plain, _ = boxes_of(low, high, decay, 1.0)
+    powers = [Fraction(decay) ** (5 - t) for t in range(6)]
+    sums = [[Fraction(c) * power * scale for c, power in zip(run, powers, strict=True)] for run in runs.tolist()]
+    windows = [
+        [
+            (floor(min(sum(x[a : t + 1]) for x in sums)), ceil(max(sum(x[a : t + 1]) for x in sums)))
+            for a in range(t)
+        ]
+        for t in range(6)
+    ]
+    least = cheapest(replace(plain, windows=windows), [cost << 200 for cost in costs], prices)
+    assert least is not None
+    for run in runs:
+        potential, paid = 0.0, 0.0
+        for t, current in enumerate(run):
+            potential = decay * potential + current
+            paid += costs[t] * (potential >= 1.0) - prices[t] * decay ** (5 - t) * current
+            potential = 0.0 if potential >= 1.0 else potential
+        assert paid >= least / scale - 1e-9
 
 
 def test_a_segment_ends_where_silence_does():
