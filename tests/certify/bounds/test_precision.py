@@ -13,6 +13,7 @@ from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.trains import step_spikes, train_spikes
 from spikecert.models import LIF, mlp
 from support.networks import Case, cases
+from support.oracles import line_margin
 
 BOUNDS = pytest.mark.parametrize("spikes", [interval_spikes, step_spikes], ids=["interval", "trains"])
 
@@ -63,6 +64,20 @@ def test_float32_loses_only_rounding(spikes: SpikeBound):
     labels, box = network(inputs).argmax(1), LInf(0.002).enclosure(inputs)
     quick, full = (margin_bounds(network, box, labels, spikes, quick) for quick in (True, False))
     assert float((quick == full).double().mean()) > 0.5
+
+
+@BOUNDS
+@settings(max_examples=100, deadline=None)
+@given(case=cases(features=1, most_layers=3, most_width=4, most_steps=4, dtypes=(torch.float32,)))
+def test_float32_stays_below_the_exact_margin_on_a_line(spikes: SpikeBound, case: Case):
+    case.network.encoding = "direct"
+    inputs = case.inputs.reshape(len(case.inputs), -1)[:, :1]
+    with torch.no_grad():
+        labels, box = case.network(inputs).argmax(1), LInf(case.epsilon).enclosure(inputs)
+        proven = margin_bounds(case.network, box, labels, spikes, quick=True).amin(1)
+    lines = zip(box.lower[:, 0].tolist(), box.upper[:, 0].tolist(), labels.tolist(), strict=True)
+    exact = [line_margin(case.network.double(), *line) for line in lines]
+    assert bool((proven <= torch.tensor(exact, dtype=torch.float64) + 1e-9).all())
 
 
 def test_trains_are_the_same_with_and_without_their_potentials():

@@ -18,8 +18,8 @@ Ends = tuple[list[float], list[float]]
 
 
 def graph(neuron: LIF, low: list[float], high: list[float], dtype: torch.dtype = torch.float64) -> GraphTrains:
-    box = Box(*(torch.tensor(ends, dtype=torch.float64)[:, None] for ends in (low, high)))
-    return graph_trains(InputSignal(box, len(low)), neuron, Rounding(dtype))
+    lower, upper = (torch.tensor(ends, dtype=torch.float64)[:, None] for ends in (low, high))
+    return graph_trains(InputSignal(Box(lower, upper), len(low)), neuron, Rounding(dtype))
 
 
 def paths(found: GraphTrains) -> set[tuple[int, ...]]:
