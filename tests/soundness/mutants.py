@@ -14,6 +14,7 @@ class Mutant:
 
 
 BOUNDS = "certify/bounds/"
+BRANCHING = "certify/branching/"
 MUTANTS = (
     Mutant(
         "interval: use the upper end for a certain spike",
@@ -258,8 +259,8 @@ MUTANTS = (
     Mutant(
         "prices: the wrong corner of a row",
         BOUNDS + "price_table.py",
-        "prices[:, None] > 0",
-        "prices[:, None] < 0",
+        "(price * self.low).maximum(price * self.high)",
+        "(price * self.low).minimum(price * self.high)",
     ),
     Mutant(
         "prices: forget the constant of a layer",
@@ -296,6 +297,42 @@ MUTANTS = (
         BOUNDS + "price_graph.py",
         "above = (place > segments.rank[t])",
         "above = (place < segments.rank[t])",
+    ),
+    Mutant(
+        "branching: lose a row between two children",
+        BRANCHING + "decisions.py",
+        "(place + 1).to(first.dtype)",
+        "(place + 2).to(first.dtype)",
+    ),
+    Mutant(
+        "branching: drop rows that are not proven",
+        BRANCHING + "trimming.py",
+        "without[:, None] + values <= 2 * LEVEL",
+        "without[:, None] + values <= -0.1",
+    ),
+    Mutant(
+        "branching: close a leaf that is not proven",
+        BRANCHING + "search.py",
+        "if point.bound > 0:",
+        "if point.bound > -0.5:",
+    ),
+    Mutant(
+        "branching: state a leaf's own margin",
+        BRANCHING + "search.py",
+        "min(point.bound, LEVEL)",
+        "point.bound",
+    ),
+    Mutant(
+        "branching: let a spike be passed over",
+        BRANCHING + "decisions.py",
+        "over = fired[t - 1] > fired",
+        "over = fired[t - 1] > 1 + fired",
+    ),
+    Mutant(
+        "branching: forget the worst closed node",
+        BRANCHING + "search.py",
+        "bound = self.closed.minimum(self.pool.least(len(self.closed)))",
+        "bound = self.closed",
     ),
 )
 

@@ -4,8 +4,8 @@
 
 Each mutant of mutants.py is applied to a copy of the package in a temporary folder, and the tests of bounds and
 verifiers run against the copy until one fails: those that name the broken part first, then all. Examples are
-derandomised, so a run repeats itself. Exits with 1 if
-a mutant survives, and with 2 if the unchanged copy fails or a mutant's source text is gone.
+derandomised, so a run repeats itself. Exits with 1 if a mutant survives, and with 2 if the unchanged copy fails or
+a mutant's source text is gone.
 """
 
 import argparse
@@ -23,8 +23,15 @@ from pathlib import Path
 from mutants import EQUIVALENT, MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
-TESTS = ("tests/certify/bounds", "tests/soundness/test_layers.py", "tests/contracts", "tests/soundness")
+TESTS = (
+    "tests/certify/bounds",
+    "tests/certify/branching",
+    "tests/soundness/test_layers.py",
+    "tests/contracts",
+    "tests/soundness",
+)
 FIRST = {
+    "branching": "branching",
     "interval.py": "interval or readout",
     "gain": "gain",
     "price": "linear",
