@@ -67,6 +67,7 @@ def trained(case: Case, cache: Path) -> SpikingNetwork:
     if not path.exists():
         torch.manual_seed(0)
         network = mlp(case.sizes, num_steps=case.num_steps, neuron=LIF(decay=0.9, reset=case.reset))
+        network = SpikingNetwork(torch.nn.Flatten(), *network.layers, num_steps=case.num_steps)
         objective = MSMPPD(rho=0.0, perturbation=SingleStep(epsilon=0.05))
         epochs = 30 if case.data == "digits" else 3
         run = fit(network, dataset(case.data), objective, epochs=epochs, optimizer="adam", learning_rate=2e-3)
