@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,15 +11,19 @@ from hypothesis import strategies as st
 
 from spikecert import L2, LIF, LInf, SpikeFlip, SpikingNetwork, attack, mlp, verify
 from spikecert.certify.bounds.box import Box
+from spikecert.certify.bounds.price_search import pair_prices
+from spikecert.certify.bounds.prices import PricedProblem, Specifications
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import GraphTrains, graph_trains
-from spikecert.certify.branching.bounding import Climb
-from spikecert.certify.branching.decisions import OPEN, FixedSpikes
+from spikecert.certify.bounds.train_table import TableTrains
+from spikecert.certify.branching.bounding import Climb, bound_nodes
+from spikecert.certify.branching.decisions import OPEN, FixedSpikes, RowRanges
 from spikecert.certify.branching.experience import Experience
 from spikecert.certify.branching.nodes import Nodes, Pool
 from spikecert.certify.branching.question import Question
 from spikecert.certify.branching.search import Search
+from spikecert.certify.branching.trimming import trim_rows
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual
@@ -33,6 +38,9 @@ def wide_network(seed: int = 0, **constants: object) -> tuple[SpikingNetwork, to
     """Return a network whose bounds leave much open, with six samples and its own answers."""
     torch.manual_seed(seed)
     network = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9, **constants)).eval()  # pyright: ignore
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data *= 3.0
     inputs = torch.rand(6, 6)
     with torch.no_grad():
         return network, inputs, network(inputs).argmax(1)
@@ -174,6 +182,39 @@ def test_a_network_that_branching_does_not_reach_is_unknown():
         assert not is_open or "does not reach" in verdict.reason
 
 
+def dropped_rows(seed: int) -> tuple[Question, Nodes]:
+    """Trim the roots of a network, and return each row that was dropped as a node of its own, prices kept."""
+    question, roots = some_nodes(12, seed, epsilon=0.15)
+    bounded = bound_nodes(question, roots, Climb(30))
+    network, _ = question.staged(roots)
+    rows = torch.arange(len(roots))
+    problem = PricedProblem.of(network, Specifications(rows, question.specifications.coefficients[roots.row]))
+    prices = pair_prices(problem, tuple(price.double() for price in bounded.nodes.prices))
+    before, found = roots.decisions, network.stages[0].found
+    assert isinstance(before, RowRanges)
+    assert isinstance(found, TableTrains)
+    after = trim_rows(problem, prices, problem.evaluate(prices), before)
+    row = torch.arange(len(found.table.lower))
+    reachable = (row >= found.first.flatten(1)[..., None]) & (row <= found.last.flatten(1)[..., None])
+    dropped = reachable & ((row < after.first[..., None]) | (row > after.last[..., None]))
+    node, neuron, chosen = dropped.nonzero(as_tuple=True)
+    first, last = before.first[node].clone(), before.last[node].clone()
+    each = torch.arange(len(node))
+    first[each, neuron] = last[each, neuron] = chosen.to(first.dtype)
+    unbounded = torch.full((len(node),), -torch.inf, dtype=torch.float64)
+    return question, replace(bounded.nodes.select(node), decisions=RowRanges(first, last), bound=unbounded)
+
+
+def test_each_row_that_trimming_drops_is_proven_by_the_same_prices():
+    seen = 0
+    for seed in range(8):
+        question, rows = dropped_rows(seed)
+        if len(rows):
+            assert bool((bound_nodes(question, rows, Climb(0)).nodes.bound > 0).all())
+        seen += len(rows)
+    assert seen >= 3, "a test of trimming must see some"
+
+
 def trains_of(found: GraphTrains) -> set[tuple[int, ...]]:
     """Return the trains of a single neuron, by walking its graph."""
     steps = found.num_steps
@@ -209,10 +250,10 @@ def test_fixed_spikes_leave_the_trains_that_have_them(data: st.DataObject):
         assert torch.equal(restricted.found.box.upper.flatten(), every.amax(0))
 
 
-def some_nodes(count: int) -> tuple[Question, Nodes]:
-    network, inputs, labels = wide_network(7)
+def some_nodes(count: int, seed: int = 7, epsilon: float = 0.2) -> tuple[Question, Nodes]:
+    network, inputs, labels = wide_network(seed)
     left = torch.ones(len(inputs), 3, dtype=torch.bool).scatter(1, labels[:, None], False)
-    question = Question.of_margins(network, inputs, labels, LInf(0.2), left)
+    question = Question.of_margins(network, inputs, labels, LInf(epsilon), left)
     roots = question.roots()
     assert roots is not None
     return question, roots.select(torch.arange(count))
