@@ -84,7 +84,8 @@ class TableTrains(Signal):
         values = self.table.trains.to(rows.dtype) @ rows.T
         if len(values) ** 2 <= self.first.numel():  # more neurons than runs of rows: one look-up serves many
             answers = torch.cat((all_range_minima(values), -all_range_minima(-values)))
-            return Box(*self._found(answers).chunk(2))
+            lower, upper = self._found(answers).chunk(2)
+            return Box(lower, upper)
         return Box(self._least(values), -self._least(-values))
 
     def magnitude(self) -> Tensor:

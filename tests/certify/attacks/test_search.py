@@ -114,9 +114,9 @@ def test_the_base_class_trusts_no_attack(perturbation: LInf) -> None:
 class Fickle(SpikingNetwork):
     """Right whenever it is run on one sample, wrong in any batch: as rounding may do to a sample on the edge."""
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         right = torch.tensor([[1.0, 0.0]]).expand(len(inputs), 2)
-        return right + 0.0 * super().forward(inputs) if len(inputs) == 1 else right.flip(1)
+        return right + 0.0 * super().forward(inputs, generator) if len(inputs) == 1 else right.flip(1)
 
 
 def test_what_fails_in_a_batch_only_is_no_success() -> None:

@@ -182,6 +182,22 @@ def test_a_network_that_branching_does_not_reach_is_unknown():
         assert not is_open or "does not reach" in verdict.reason
 
 
+def test_what_trimming_leaves_says_nothing_of_what_it_dropped():
+    torch.manual_seed(98)  # a root that trimming turns into a leaf: its emptiness is no margin
+    network = mlp((1, 4, 2), num_steps=3, neuron=LIF(decay=0.5, threshold=0.25)).double().eval()
+    for parameter in network.parameters():
+        parameter.data *= 3.0
+    inputs = torch.rand(6, 1).double()
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    for verdict, sample, label in zip(
+        verify(network, inputs, labels, LInf(0.2), "complete"), inputs[:, 0].tolist(), labels.tolist(), strict=True
+    ):
+        assert verdict.margin is not None
+        low, high = max(sample - 0.2, 0.0), min(sample + 0.2, 1.0)
+        assert verdict.margin <= line_margin(network, low, high, label) + 1e-9
+
+
 def dropped_rows(seed: int) -> tuple[Question, Nodes]:
     """Trim the roots of a network, and return each row that was dropped as a node of its own, prices kept."""
     question, roots = some_nodes(12, seed, epsilon=0.15)
