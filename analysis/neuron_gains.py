@@ -122,6 +122,7 @@ class _Sums:
 
     @classmethod
     def of(cls, decay: float, scale: Sequence[float]) -> "_Sums":
+        """Return the sums of a neuron of λ = `decay` with input scale `scale`, rounded up."""
         absolute = tuple(Decimal(abs(a)) for a in scale)
         squares = tuple(UP.multiply(a, a) for a in absolute)
         lam = Decimal(decay)

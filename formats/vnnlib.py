@@ -96,6 +96,7 @@ def _constants(declared: Sequence[tuple]) -> _Tensors:
             raise ValueError(f"declare-const: expected {kind}_0, {kind}_1, … without a gap, at least one")
 
     def find(name: str, index: Shape | None) -> Variable:
+        """Return the declared variable of that name, X_i or Y_i."""
         variable = _old_name(name)
         if index is not None or variable not in seen:
             raise ValueError(f"variable: got {name[:40]!r}, which is not declared")
@@ -128,6 +129,7 @@ def _network(declared: Sequence[tuple]) -> _Tensors:
         raise ValueError(f"declare-network: got {inputs!r} twice")
 
     def find(name: str, index: Shape | None) -> Variable:
+        """Return the entry of a declared tensor."""
         if name not in shapes:
             raise ValueError(f"variable: got {name[:40]!r}, expected {inputs} or {outputs}")
         kind, shape = shapes[name]

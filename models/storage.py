@@ -1,8 +1,11 @@
 """Files of tensors: safetensors with a text and a hash in the header, written atomically, checked when read."""
 
 import hashlib
+import json
 import os
 import tempfile
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,19 @@ def digest_of(text: str, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Return in what a folder's configuration `there` differs from the present one, "" if in nothing.
+
+    Both are compared as JSON keeps them.
+    """
+    here = json.loads(json.dumps(here))
+    return "; ".join(
+        f"{key} {_short(there.get(key))} there, {_short(here.get(key))} here"
+        for key in sorted(here.keys() | there.keys())
+        if here.get(key) != there.get(key)
+    )
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the new, never half, killed run or not."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,3 +115,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _bytes(tensor: Tensor) -> Any:
     return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b""
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(repr(value), 60)

@@ -1,7 +1,6 @@
 """What must survive a crash for a run to go on as if nothing had happened, and its file."""
 
 import json
-import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 from ..models.checkpoints import network_hash, save
 from ..models.description import describe
 from ..models.networks import SpikingNetwork
-from ..models.storage import digest_of, read_tensors, write_tensors
+from ..models.storage import differences, digest_of, read_tensors, write_tensors
 from .data import Dataset
 from .history import EpochMetrics, TrainingRun, best_epoch
 from .objectives import Objective
@@ -80,14 +79,8 @@ class Folder:
         save(run.network, self.path / NETWORK)
 
     def _check(self, there: Mapping[str, Any]) -> None:
-        here = json.loads(json.dumps(self.configuration))
-        differences = [
-            f"{key} {_short(there.get(key))} there, {_short(here.get(key))} here"
-            for key in sorted(here.keys() | there.keys())
-            if here.get(key) != there.get(key)
-        ]
-        if differences:
-            raise ValueError(f"folder: {self.path} holds a run of another configuration: {'; '.join(differences)}")
+        if different := differences(there, self.configuration):
+            raise ValueError(f"folder: {self.path} holds a run of another configuration: {different}")
 
 
 def configuration(
@@ -106,10 +99,6 @@ def configuration(
         "dataset": data.name,
         "dataset_hash": digest_of(data.name, tensors),
     }
-
-
-def _short(value: Any) -> str:
-    return textwrap.shorten(repr(value), 60)
 
 
 def _plain(value: Any) -> Any:

@@ -142,6 +142,7 @@ class _Walk:
         loss: str,
         generator: torch.Generator,
     ) -> "_Walk":
+        """Start the samples that stand from random points of their sets."""
         index = standing.nonzero().flatten()
         samples, labels = target.inputs[index], target.labels[index]
         classes = None if classes is None else classes[index]

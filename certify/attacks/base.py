@@ -121,11 +121,13 @@ class _Worst:
     @staticmethod
     @torch.no_grad()
     def start(target: Target) -> "_Worst":
+        """Start from the samples as they are."""
         logits, found = _replayed(target, target.inputs, target.labels)
         return _Worst(target.inputs.clone(), logits, found)
 
     @torch.no_grad()
     def consider(self, target: Target, candidates: Tensor) -> None:
+        """Move candidates into the set, run them, and keep those that are worse than what is known."""
         index = self.standing.nonzero().flatten()
         chosen, samples = candidates.detach()[index], target.inputs[index]
         allowed = target.perturbation.project(torch.where(chosen.isnan(), samples, chosen), samples)

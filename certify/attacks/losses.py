@@ -41,6 +41,7 @@ def targeted(classes: Tensor) -> Loss:
     """
 
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each sample, (batch,)."""
         gap = (logits.gather(1, classes[:, None]) - logits.gather(1, labels[:, None])).squeeze(1)
         if logits.shape[1] < 4:
             return gap

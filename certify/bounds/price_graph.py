@@ -146,6 +146,7 @@ class _Segments:
 
     @staticmethod
     def of(prices: Tensor, graph: PricedGraph) -> "_Segments":
+        """Sort the segments of `prices`, (T, P)."""
         decay = graph.decay if graph.decay ** (len(prices) - 1) * STEEPEST >= 1.0 else 1.0
         time = torch.arange(len(prices), device=prices.device, dtype=prices.dtype)
         slopes = -prices * (decay**time)[:, None]
@@ -184,6 +185,7 @@ class _State:
 
     @staticmethod
     def start(graph: PricedGraph, segments: _Segments) -> "_State":
+        """Return F before the first step: no segment but that of where v starts."""
         value = graph.lower.new_zeros(graph.ends.shape)
         ends = value.new_zeros(len(value), *segments.bends.shape)
         if graph.starts is not None:

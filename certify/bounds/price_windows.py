@@ -23,7 +23,7 @@ from torch import Tensor
 from .box import Box
 from .membrane import window_rows
 from .prices import Evaluation, PricedProblem
-from .signals import Signal
+from .signals import DerivedSignal
 from .stages import Stage, Staged
 from .train_table import TableTrains
 
@@ -32,21 +32,10 @@ MOST_NUMBERS = 2**19
 
 
 @dataclass(frozen=True)
-class NarrowedCurrent(Signal):
+class NarrowedCurrent(DerivedSignal):
     """A second layer's current whose windows are also known to lie in `windows`, (windows, batch, ...)."""
 
-    source: Signal
     windows: Box
-
-    @property
-    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
-        return self.source.num_steps
-
-    @property
-    def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return whether the source is constant."""
-        return self.source.constant
 
     def steps(self) -> Box:
         """Return what the source knows: the windows of single steps are for `combine`."""

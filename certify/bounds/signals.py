@@ -119,12 +119,10 @@ def _cuts(image: Box, box: Box, rows: Tensor) -> Box:
 
 
 @dataclass(frozen=True)
-class AffineSignal(Signal):
-    """y[t] = W·x[t] + b for a signal x."""
+class DerivedSignal(Signal):
+    """What is made step by step from another signal: as long as it, and constant where it is."""
 
     source: Signal
-    map: AffineMap
-    rounding: Rounding
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -135,6 +133,14 @@ class AffineSignal(Signal):
     def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return whether the source is constant."""
         return self.source.constant
+
+
+@dataclass(frozen=True)
+class AffineSignal(DerivedSignal):
+    """y[t] = W·x[t] + b for a signal x."""
+
+    map: AffineMap
+    rounding: Rounding
 
     def steps(self) -> Box:
         """Return the image of the source's steps."""

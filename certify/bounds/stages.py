@@ -143,6 +143,7 @@ def staged(
     signals: list[Signal] = [source]
 
     def record(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
+        """Find the trains of a layer and note its stage."""
         found = spikes(current, neuron, rounding)
         assert isinstance(found, TableTrains | GraphTrains)
         box = current.steps()

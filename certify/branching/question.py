@@ -55,6 +55,7 @@ class Question:
         restricted: list[Restricted] = []
 
         def spikes(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
+            """Restrict the first layer to what each node has decided."""
             if restricted:
                 return window_spikes(current, neuron, rounding)
             found = window_spikes(current, neuron, rounding)

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...models.storage import read_tensors, write_atomically
+from ...models.storage import differences, read_tensors, write_atomically
 from .work import VERDICTS, Batch, Decided
 
 PROBLEM = "problem.json"
@@ -53,18 +52,10 @@ class Folder:
     def _check(self) -> None:
         """Compare the problem with the folder's, and name what differs."""
         place = self.path / PROBLEM
-        here = json.loads(json.dumps(self.identity))
         if not place.exists():
-            write_atomically(place, json.dumps(here, indent=1).encode())
-            return
-        there = _parsed(place)
-        different = [
-            f"{key} {_short(there.get(key))} there, {_short(here.get(key))} here"
-            for key in sorted(here.keys() | there.keys())
-            if here.get(key) != there.get(key)
-        ]
-        if different:
-            raise ValueError(f"folder: {self.path} holds another problem: {'; '.join(different)}")
+            write_atomically(place, json.dumps(self.identity, indent=1).encode())
+        elif different := differences(_parsed(place), self.identity):
+            raise ValueError(f"folder: {self.path} holds another problem: {different}")
 
 
 def _parsed(place: Path) -> dict[str, Any]:
@@ -75,7 +66,3 @@ def _parsed(place: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"folder: {place} describes no problem")
     return found
-
-
-def _short(value: Any) -> str:
-    return textwrap.shorten(repr(value), 60)

@@ -1,20 +1,28 @@
 """Batches decided by processes of this machine."""
 
+import json
 import multiprocessing
 import os
-import pickle
 import signal
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
+from ..verdicts import SoundnessError
 from .base import Engine
 from .work import Batch, decide
 
 CONTEXT = multiprocessing.get_context("spawn")
+DECIDED, RAISED = b"+", b"-"
+"""The first byte of an answer."""
+
+ERRORS: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (ValueError, TypeError, RuntimeError, OverflowError, MemoryError, ImportError, SoundnessError)
+}
+"""What a worker raises keeps its kind where that is one of these: nothing is pickled."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class _Worker:
     batch: Batch
 
     def stop(self) -> None:
+        """End the process, whatever it is doing."""
         self.process.kill()
         self.process.join()
         self.connection.close()
@@ -62,6 +71,7 @@ class _Pool:
         self.deaths: Counter[int] = Counter()
 
     def start(self, count: int) -> None:
+        """Start so many processes."""
         for _ in range(count):
             self._begin()
 
@@ -71,7 +81,7 @@ class _Pool:
             assert isinstance(ready, Connection)
             worker = self.busy[ready]
             try:
-                answer = ready.recv()
+                answer = ready.recv_bytes()
             except (EOFError, OSError):
                 self._replace(worker)
                 continue
@@ -79,6 +89,7 @@ class _Pool:
             yield _content(answer)
 
     def stop(self) -> None:
+        """End all processes."""
         for worker in self.busy.values():
             worker.stop()
         self.busy.clear()
@@ -130,10 +141,13 @@ def _send(worker: _Worker) -> None:
         return
 
 
-def _content(answer: Any) -> bytes:
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+def _content(answer: bytes) -> bytes:
+    """Return the verdicts of an answer, or raise what it says was raised."""
+    kind, content = answer[:1], answer[1:]
+    if kind == DECIDED:
+        return content
+    name, message = json.loads(content)
+    raise ERRORS[name](message)
 
 
 def _work(connection: Connection, job: bytes) -> None:
@@ -142,22 +156,16 @@ def _work(connection: Connection, job: bytes) -> None:
     while True:
         try:
             batch = connection.recv_bytes()
-            connection.send(_answer(job, batch))
+            connection.send_bytes(_answer(job, batch))
         except (EOFError, OSError):  # the parent is gone
             return
 
 
-def _answer(job: bytes, batch: bytes) -> bytes | Exception:
+def _answer(job: bytes, batch: bytes) -> bytes:
+    """Return a batch's verdicts, or the name and the message of what was raised."""
     try:
-        return decide(job, batch)
+        return DECIDED + decide(job, batch)
     except Exception as error:  # it is raised again in the parent
-        return _portable(error)
-
-
-def _portable(error: Exception) -> Exception:
-    """Return an error that survives the way to the parent."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+        name = type(error).__name__
+        told = [name, str(error)] if ERRORS.get(name) is type(error) else ["RuntimeError", f"{name}: {error}"]
+        return RAISED + json.dumps(told).encode()

@@ -137,6 +137,7 @@ def _cut_box(library: Any, box: Box) -> type:
 
     class CutBox(base):
         def concretize(self, x: Tensor, A: Any, sign: int = -1, aux: Any = None, **more: Any) -> Any:
+            """Return the box's bound of A·x, cut by the ball's."""
             inside = super().concretize(x, A, sign=sign, aux=aux, **more)
             if not isinstance(A, Tensor):
                 return inside

@@ -67,6 +67,7 @@ class Search:
         objective, paid = self._objective(self._closed, other)
 
         def accept(solution: np.ndarray) -> bool:
+            """End the search at a point that the bound can't pass, and try to replay it."""
             hopeless = bool(objective.at(solution)[0] <= paid)
             if hopeless:
                 self._replay(self._closed, solution)
@@ -86,6 +87,7 @@ class Search:
         objective, _ = self._objective(opened, other)
 
         def accept(solution: np.ndarray) -> bool:
+            """End the search at a solution that replays."""
             return bool(objective.at(solution)[0] <= 0) and self._replay(opened, solution)
 
         minimise(opened.model, objective, Watch(0.0, accept), self.problem.deadline)

@@ -124,6 +124,7 @@ class _State:
 
     @staticmethod
     def of(prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact) -> "_State":
+        """Start from the roots of one sample's margins."""
         classes = prover.exact.affine[-1].weight.shape[0]
         left = torch.arange(classes)[None] != label
         question = Question.of_margins(prover.network, sample[None], torch.tensor([label]), perturbation, left)

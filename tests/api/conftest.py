@@ -1,34 +1,14 @@
-"""A small network on digits, saved once, and a way to run the command line in this process."""
+"""A small network on digits, saved once, and the command line."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from spikecert import dataset, mlp, save
 from spikecert.building import fresh_network, neuron
-from spikecert.cli import main
+from support.command_line import run
 
-
-class Outcome(NamedTuple):
-    """Exit status and what was written."""
-
-    status: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """Return a function that runs `spikecert` with arguments."""
-
-    def call(*arguments: object) -> Outcome:
-        status = main([str(argument) for argument in arguments])
-        written = capsys.readouterr()
-        return Outcome(status, str(written.out), str(written.err))
-
-    return call
+__all__ = ["run"]
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from spikecert.models import LIF, SpikingNetwork, mlp
+from support.command_line import run
+
+__all__ = ["run"]
 
 
 def small(num_steps: int = 3, sizes: tuple[int, ...] = (2, 8, 3), **settings: str) -> SpikingNetwork:

@@ -9,34 +9,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
 
 import pytest
 import torch
 
-from spikecert.cli import main
 from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
 from spikecert.models import load, save
+from support.command_line import Outcome
 
 from .conftest import small
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "vnncomp"
-
-
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    def call(*arguments: object) -> Outcome:
-        status = main([str(argument) for argument in arguments])
-        written = capsys.readouterr()
-        return Outcome(status, str(written.out), str(written.err))
-
-    return call
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
 """A small set to certify, an engine in this process, and what counts as the same verdicts."""
 
 from collections.abc import Generator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikecert.certify import LInf, Perturbation, Verdict
 from spikecert.certify.engines import Engine
 from spikecert.certify.engines.work import Batch, decide
-from spikecert.models import LIF, SpikingNetwork, mlp
+from spikecert.models import LIF, Residual, SpikingNetwork
 
 
 class Here(Engine):
@@ -41,8 +42,10 @@ class Setting(NamedTuple):
 
 def small_set() -> Setting:
     """Return 22 samples, of which some are verified, some falsified and some unknown."""
-    torch.manual_seed(5)
-    network = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9, threshold=0.3)).eval()
+    torch.manual_seed(2)
+    neuron = partial(LIF, decay=0.9, threshold=0.3)
+    block = Residual([nn.Linear(12, 12), neuron()])  # "complete" does not branch on it: some stay unknown
+    network = SpikingNetwork(nn.Linear(6, 12), neuron(), block, nn.Linear(12, 3), num_steps=5).eval()
     inputs = torch.rand(22, 6, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         labels = network(inputs).argmax(1)

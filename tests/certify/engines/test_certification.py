@@ -24,7 +24,7 @@ def test_the_order_of_batches_changes_nothing(case: Setting) -> None:
     engine = Here()
     verdicts = certify_set(*case, engine=engine, batch=5)
     assert engine.decided == [4, 3, 2, 1, 0]
-    assert {verdict.status for verdict in verdicts} >= {"verified", "falsified"}
+    assert {verdict.status for verdict in verdicts} == {"verified", "falsified", "unknown"}
     parts = batches(case.inputs, case.labels, 5, seed=0)
     forward = [verify(case.network, p.inputs, p.labels, *case[3:], seed=p.seed) for p in parts]
     assert same(verdicts, [verdict for part in forward for verdict in part])
