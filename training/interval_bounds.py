@@ -54,7 +54,12 @@ def worst_logits(
         lower, upper: (batch, ...).
         labels: y, (batch,).
         bounds: "interval" or "trains".
+
+    Raises:
+        ValueError: for encoding "rate", whose spikes these bounds do not know.
     """
+    if network.encoding == "rate":
+        raise ValueError('network: got encoding "rate", expected "direct" or "none"')
     ends = torch.stack((lower, upper))
     ends = ends.transpose(1, 2) if network.timed else ends.unsqueeze(1)
     before = _propagate(network.layers[:-1], Ends.of(ends), network.num_steps, bounds)

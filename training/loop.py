@@ -162,6 +162,8 @@ def _check(network: SpikingNetwork, dataset: Dataset, objective: Objective) -> N
     """Raise TypeError or ValueError unless network, data and objective fit together."""
     if not isinstance(objective, Objective):
         raise TypeError(f"objective: got {type(objective).__name__}, expected an Objective such as CrossEntropy()")
+    if network.encoding == "rate":  # two runs of one step would draw apart, and outside of the seed
+        raise ValueError('network: got encoding "rate", which `fit` can\'t repeat; expected "direct" or "none"')
     check_weights(network)
     for name in ("train", "validation"):
         split: Split = getattr(dataset, name)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert.models import LIF, SpikingNetwork, mlp
-from spikecert.training import MSMPPD, Dataset, GaussianNoise, SingleStep, Split, dataset, fit
+from spikecert.training import MSMPPD, CertifiedLoss, Dataset, GaussianNoise, SingleStep, Split, dataset, fit
 
 
 def data(inputs: Tensor | None = None, labels: Tensor | None = None, classes: int = 3) -> Dataset:
@@ -101,6 +101,18 @@ CASES: dict[str, Case] = {
         lambda: train(without_validation()),
         ValueError,
         "dataset: got an empty validation",
+    ),
+    "network: rate code": (
+        lambda: fit(mlp((4, 2), encoding="rate"), data()),
+        ValueError,
+        'network: got encoding "rate"',
+    ),
+    "network: rate code in a certified loss": (
+        lambda: CertifiedLoss(0.1).loss(
+            mlp((4, 2), encoding="rate"), torch.rand(1, 4), torch.tensor([0]), torch.Generator()
+        ),
+        ValueError,
+        'network: got encoding "rate"',
     ),
     "rho: negative": (lambda: MSMPPD(rho=-0.1), ValueError, "rho: got -0.1"),
     "rho: inf": (lambda: MSMPPD(rho=float("inf")), ValueError, "rho: got inf"),
