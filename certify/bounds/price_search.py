@@ -68,7 +68,7 @@ class PriceSearch:
         prices = zero_prices(network, len(rows)) if start is None else start
         found = [
             self._climb(network, specifications.subset(part), target, tuple(p[part] for p in prices), expired)
-            for part in rows.split(max(1, MOST_BYTES // _bytes_each(network)))
+            for part in rows.split(max(1, MOST_BYTES // bytes_each(network)))
         ]
         joined = zip(*(part.prices for part in found), strict=True)
         return Climbed(torch.cat([part.bound for part in found]), tuple(map(torch.cat, joined)))
@@ -179,7 +179,7 @@ def _unit(problem: PricedProblem) -> Tensor:
     return torch.stack(parts).amax(0)
 
 
-def _bytes_each(network: Staged) -> int:
+def bytes_each(network: Staged) -> int:
     """Return about how much one specification takes: every step keeps (τ, segment) for each priced neuron."""
     steps = len(network.row)
     numbers = 0

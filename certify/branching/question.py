@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ...models.neurons import LIF
+from ..bounds.price_search import bytes_each
 from ..bounds.prices import Specifications
 from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
@@ -79,6 +80,13 @@ class Question:
         if network is None:  # a residual sum: deciding the first layer does not decide the rest
             return None
         return _roots(network, len(self.specifications.samples))
+
+    @property
+    def bytes_each(self) -> int:
+        """Return about how many bytes it takes to bound a node, where there are roots."""
+        network = staged(self.network, self.perturbation.enclosure(self.inputs[:1]))
+        assert network is not None
+        return bytes_each(network)
 
 
 def _roots(network: Staged, count: int) -> Nodes:

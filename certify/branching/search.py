@@ -16,7 +16,7 @@ from .question import Question
 from .trimming import LEVEL
 
 MOST_BYTES = 2**30
-"""What the pool of open nodes may take, about: 1 GiB."""
+"""What the pool of open nodes, and a batch that is being bounded, may take, about: 1 GiB each."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ class Search:
         batch: nodes that are bounded at once.
         start: how the roots' prices are found.
         climb: how those of the other nodes are.
-        most_bytes: of the pool.
-        patience: nodes after which a sample is given up where there is no deadline; None: never.
+        most_bytes: of the pool; `MOST_BYTES` also bounds a batch, which may hold fewer nodes than `batch`.
+        patience: work after which a sample is given up where there is no deadline, in bytes: nodes times what one
+            takes; None: never.
     """
 
     batch: int = 256
@@ -69,9 +70,11 @@ class Search:
         roots = question.roots()
         if roots is None:
             return None
+        each = question.bytes_each
+        batch = max(2, min(self.batch, MOST_BYTES // each))
         state = _State(question, replays, Pool(roots, self.most_bytes), len(roots))
         experience = Experience(len(roots), roots.decisions.tensors()[0].shape[-1])
-        waiting = list(torch.arange(len(roots)).split(self.batch))
+        waiting = list(torch.arange(len(roots)).split(batch))
         while waiting or len(state.pool):
             if deadline is not None and time.perf_counter() >= deadline:
                 for part in waiting:
@@ -79,10 +82,10 @@ class Search:
                 return state.answer(expired=True)
             if waiting:
                 state.settle(bound_nodes(question, roots.select(waiting.pop()), self.start, experience))
-            elif deadline is None and self.patience is not None and state.least_effort() >= self.patience:
+            elif deadline is None and self.patience is not None and state.least_effort() * each >= self.patience:
                 return state.answer(expired=True)
             else:
-                chosen = state.pool.take(max(1, self.batch // 2), state.effort())
+                chosen = state.pool.take(batch // 2, state.effort())
                 bounded = bound_nodes(question, chosen.children(), self.climb, experience)
                 left, right = bounded.nodes.bound.chunk(2)
                 experience.learn(chosen.row, chosen.splits.neuron, chosen.bound, left, right)
