@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 TESTS = (
     "tests/certify/bounds",
     "tests/certify/branching",
+    "tests/certify/verifiers/test_margins.py",
     "tests/soundness/test_layers.py",
     "tests/contracts",
     "tests/soundness",
@@ -36,8 +37,8 @@ FIRST = {
     "gain": "gain",
     "price": "linear",
     "linear.py": "linear",
-    "certify/verifiers/b": "contracts or TestVerifier",
-    "": "table or graph or trains or readout or interval",
+    "certify/verifiers/b": "margins or contracts or TestVerifier",
+    "": "table or graph or affine or trains or readout or interval",
 }
 """The tests that run first, as pytest's -k, by a part of the mutant's file name."""
 PLUGIN = """

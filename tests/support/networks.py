@@ -15,12 +15,12 @@ FIRES = st.sampled_from([">=", ">"])
 
 
 @st.composite
-def neurons(draw: st.DrawFn, num_steps: int, scaled: bool | None = None) -> LIF:
+def neurons(draw: st.DrawFn, num_steps: int, scaled: bool | None = None, reset: str | None = None) -> LIF:
     """Return a LIF, or a DLIF whose input scale may be negative, zero or constant."""
     constants = {
         "decay": draw(DECAYS),
         "threshold": draw(THRESHOLDS),
-        "reset": draw(RESETS),
+        "reset": draw(RESETS) if reset is None else reset,
         "fires_at": draw(FIRES),
     }
     if not (draw(st.booleans()) if scaled is None else scaled):

@@ -1,7 +1,5 @@
 """F2: the graph of trains, against linear-programming feasibility of each of the 2^T trains."""
 
-import itertools
-
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,38 +9,14 @@ from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import GraphTrains, graph_trains
 from spikecert.models import LIF
+from support.graphs import Ends, boxes, paths
 from support.networks import DECAYS, THRESHOLDS, neurons
 from support.oracles import feasible_trains
-
-Ends = tuple[list[float], list[float]]
 
 
 def graph(neuron: LIF, low: list[float], high: list[float], dtype: torch.dtype = torch.float64) -> GraphTrains:
     lower, upper = (torch.tensor(ends, dtype=torch.float64)[:, None] for ends in (low, high))
     return graph_trains(InputSignal(Box(lower, upper), len(low)), neuron, Rounding(dtype))
-
-
-def paths(found: GraphTrains) -> set[tuple[int, ...]]:
-    """Return all trains of one neuron's graph."""
-    trains = set()
-    for train in itertools.product((0, 1), repeat=found.num_steps):
-        last, alive = 0, True
-        for t, spike in enumerate(train, start=1):
-            if spike:
-                alive = alive and bool(found.edges[t - 1][last, 0])
-                last = t
-        if alive and bool(found.ends[last, 0]):
-            trains.add(train)
-    return trains
-
-
-@st.composite
-def boxes(draw: st.DrawFn, most_steps: int = 4) -> Ends:
-    steps = draw(st.integers(1, most_steps))
-    values = st.floats(-1.5, 1.5, width=32) | st.sampled_from([-0.5, 0.0, 0.5, 1.0])
-    low = draw(st.lists(values, min_size=steps, max_size=steps))
-    width = draw(st.lists(st.floats(0, 1, width=32) | st.just(0.0), min_size=steps, max_size=steps))
-    return low, [a + b for a, b in zip(low, width, strict=True)]
 
 
 @settings(max_examples=80, deadline=None)

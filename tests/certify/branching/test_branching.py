@@ -1,6 +1,5 @@
 """The complete verifier: against the exact line oracle, against sampling, and piece by piece."""
 
-import itertools
 import time
 from dataclasses import replace
 
@@ -27,6 +26,7 @@ from spikecert.certify.branching.trimming import trim_rows
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual
+from support.graphs import paths
 from support.networks import Case, cases, neurons, points
 from support.oracles import line_margin
 
@@ -231,18 +231,6 @@ def test_each_row_that_trimming_drops_is_proven_by_the_same_prices():
     assert seen >= 3, "a test of trimming must see some"
 
 
-def trains_of(found: GraphTrains) -> set[tuple[int, ...]]:
-    """Return the trains of a single neuron, by walking its graph."""
-    steps = found.num_steps
-    trains = set()
-    for train in itertools.product((0, 1), repeat=steps):
-        nodes = [0, *(t for t, spike in enumerate(train, start=1) if spike)]
-        edges = all(bool(found.edges[b - 1][a].all()) for a, b in itertools.pairwise(nodes))
-        if edges and bool(found.ends[nodes[-1]].all()):
-            trains.add(train)
-    return trains
-
-
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_fixed_spikes_leave_the_trains_that_have_them(data: st.DataObject):
@@ -256,11 +244,11 @@ def test_fixed_spikes_leave_the_trains_that_have_them(data: st.DataObject):
         return
     fixed = data.draw(st.lists(st.sampled_from([OPEN, OPEN, 0, 1]), min_size=steps, max_size=steps))
     restricted = FixedSpikes(torch.tensor(fixed, dtype=torch.int8).view(1, steps, 1)).restrict(found)
-    wanted = {t for t in trains_of(found) if all(f in (OPEN, s) for f, s in zip(fixed, t, strict=True))}
+    wanted = {t for t in paths(found) if all(f in (OPEN, s) for f, s in zip(fixed, t, strict=True))}
     assert bool(restricted.empty) == (not wanted)
     assert isinstance(restricted.found, GraphTrains)
     if wanted:
-        assert trains_of(restricted.found) == wanted
+        assert paths(restricted.found) == wanted
         every = torch.tensor(sorted(wanted)).double()
         assert torch.equal(restricted.found.box.lower.flatten(), every.amin(0))
         assert torch.equal(restricted.found.box.upper.flatten(), every.amax(0))
