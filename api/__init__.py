@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         LIF,
         Arctan,
         Dynamics,
+        Normalize,
         RateDraws,
         Residual,
         Sigmoid,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
         mlp,
         network_hash,
         save,
+        vgg5,
+        vgg11,
+        wrn16_4,
     )
     from spikecert.reports import Record, load_record, measure, record, render
     from spikecert.training import (
@@ -72,6 +76,7 @@ __all__ = [
     "GaussianNoise",
     "LInf",
     "LogitBounds",
+    "Normalize",
     "Radius",
     "RateDraws",
     "Record",
@@ -112,6 +117,9 @@ __all__ = [
     "theorem",
     "theorems",
     "verify",
+    "vgg5",
+    "vgg11",
+    "wrn16_4",
 ]
 
 _FOLDERS = {
@@ -132,8 +140,9 @@ _FOLDERS = {
     ),
     "certify.verification": ("bounds",),  # `certify.bounds` is the folder
     "models": (
-        *("DLIF", "LIF", "Arctan", "Dynamics", "RateDraws", "Residual", "Sigmoid", "SpikingNetwork"),
+        *("DLIF", "LIF", "Arctan", "Dynamics", "Normalize", "RateDraws", "Residual", "Sigmoid", "SpikingNetwork"),
         *("Surrogate", "Trace", "Triangle", "architecture", "load", "mlp", "network_hash", "save"),
+        *("vgg5", "vgg11", "wrn16_4"),
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (

@@ -1,14 +1,17 @@
-"""Networks by name: `mlp` and architecture strings such as "mlp:64-64"."""
+"""Networks by name: `mlp` and architecture strings such as "mlp:64-64" and "vgg11"."""
 
 import copy
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from torch import nn
 
 from .networks import SpikingNetwork
 from .neurons import LIF
+from .vgg import vgg5, vgg11
+from .wide_resnet import wrn16_4
 
 
 def mlp(
@@ -47,8 +50,30 @@ def _mlp_from_string(
     return SpikingNetwork(nn.Flatten(), *network.layers, num_steps=num_steps)
 
 
+def _convolutional(build: Callable[..., SpikingNetwork]) -> Callable[..., SpikingNetwork]:
+    """Return the maker for strings whose detail is a factor of the widths, such as "vgg11:1/8"."""
+
+    def from_string(
+        detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
+    ) -> SpikingNetwork:
+        return build(input_shape, classes, num_steps, neuron, _factor(detail))
+
+    return from_string
+
+
+def _factor(detail: str) -> float:
+    try:
+        return float(Fraction(detail or "1"))
+    except (ValueError, ZeroDivisionError):
+        expected = 'a factor of the widths, as in "vgg11:1/8"'
+        raise ValueError(f"architecture: got the detail {detail!r}, expected {expected}") from None
+
+
 ARCHITECTURES: dict[str, Callable[[str, Sequence[int], int, int, LIF | None], SpikingNetwork]] = {
     "mlp": _mlp_from_string,
+    "vgg5": _convolutional(vgg5),
+    "vgg11": _convolutional(vgg11),
+    "wrn16_4": _convolutional(wrn16_4),
 }
 
 
@@ -58,7 +83,8 @@ def architecture(
     """Return the network that an architecture string names, for one input shape and number of classes.
 
     Args:
-        text: "mlp:64-64" is a dense network with two hidden layers of 64.
+        text: "mlp:64-64" is a dense network with two hidden layers of 64; "vgg5", "vgg11" and "wrn16_4" are the
+            paper's, and "vgg11:1/8" is VGG11 with an eighth of its widths.
         input_shape: of one sample, without batch and time.
         classes: the number of logits.
         num_steps: T.

@@ -11,6 +11,7 @@ from .encoding import RateDraws
 from .layers import Residual
 from .networks import SpikingNetwork
 from .neurons import DLIF, LIF
+from .normalization import Normalize
 from .surrogates import SURROGATES, surrogate_name
 
 
@@ -87,6 +88,14 @@ def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> dict[str, Any]:
     return {name: getattr(layer, name) for name in ("num_features", "eps", "momentum", "affine")}
 
 
+def _normalize(layer: Normalize) -> dict[str, Any]:
+    return {"channels": layer.num_features}
+
+
+def _build_normalize(channels: int) -> Normalize:
+    return Normalize((0.0,) * channels, (1.0,) * channels)
+
+
 def _flatten(layer: nn.Flatten) -> dict[str, Any]:
     return {"start_dim": layer.start_dim, "end_dim": layer.end_dim}
 
@@ -131,6 +140,7 @@ _KINDS: dict[str, _Kind] = {
     "AvgPool2d": _Kind(nn.AvgPool2d, _average_pool, nn.AvgPool2d),
     "BatchNorm1d": _Kind(nn.BatchNorm1d, _batch_norm, nn.BatchNorm1d),
     "BatchNorm2d": _Kind(nn.BatchNorm2d, _batch_norm, nn.BatchNorm2d),
+    "Normalize": _Kind(Normalize, _normalize, _build_normalize),
     "Flatten": _Kind(nn.Flatten, _flatten, nn.Flatten),
     "Residual": _Kind(Residual, _residual, _build_residual),
     "LIF": _Kind(LIF, _neuron, _build_neuron(LIF)),

@@ -36,7 +36,7 @@ class SpikingNetwork(nn.Module):
     """A feed-forward spiking network.
 
     Args:
-        modules: nn.Linear, Conv2d, AvgPool2d, BatchNorm1d/2d, Flatten, Residual and neurons, in order.
+        modules: nn.Linear, Conv2d, AvgPool2d, BatchNorm1d/2d, Normalize, Flatten, Residual and neurons, in order.
         num_steps: T, the number of simulated steps.
         encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)) or "rate" (inputs in
             [0, 1] are the firing probabilities of Bernoulli spikes).

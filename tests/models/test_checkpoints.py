@@ -13,6 +13,7 @@ from spikecert.models import (
     DLIF,
     LIF,
     Arctan,
+    Normalize,
     Residual,
     Sigmoid,
     SpikingNetwork,
@@ -29,6 +30,7 @@ from spikecert.models.storage import write_tensors
 
 def every_layer_type() -> SpikingNetwork:
     return SpikingNetwork(
+        Normalize((0.5, 0.25), (0.5, 1.0)),
         nn.Conv2d(2, 4, (3, 2), stride=(1, 2), padding=1, bias=False, padding_mode="circular"),
         nn.BatchNorm2d(4, eps=1e-3, momentum=0.3),
         DLIF(3, 0.5, 0.25, "subtract", ">", Arctan(0.5)),

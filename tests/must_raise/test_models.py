@@ -10,6 +10,7 @@ from spikecert.analysis import mppd
 from spikecert.models import (
     DLIF,
     LIF,
+    Normalize,
     RateDraws,
     Residual,
     Sigmoid,
@@ -19,6 +20,9 @@ from spikecert.models import (
     load,
     mlp,
     save,
+    vgg5,
+    vgg11,
+    wrn16_4,
 )
 from spikecert.models.validation import check_labels, check_weights
 
@@ -116,6 +120,24 @@ CASES: dict[str, Case] = {
     "sizes: zero": (lambda: mlp((3, 0, 2)), ValueError, r"sizes: got \(3, 0, 2\)"),
     "architecture: unknown": (lambda: architecture("alexnet", (4,), 2), ValueError, "architecture: got 'alexnet'"),
     "architecture: widths": (lambda: architecture("mlp:8-x", (4,), 2), ValueError, "architecture: got"),
+    "architecture: factor": (
+        lambda: architecture("vgg5:x", (3, 8, 8), 2),
+        ValueError,
+        "architecture: got the detail 'x'",
+    ),
+    "vgg: width": (lambda: vgg11(width=0.0), ValueError, "width: got 0.0"),
+    "vgg: small image": (lambda: vgg11((3, 7, 8)), ValueError, "input_shape: got .* at least 8×8"),
+    "vgg: vector": (lambda: vgg5((64,)), ValueError, r"input_shape: got \(64,\)"),
+    "wrn: small image": (lambda: wrn16_4((3, 3, 3)), ValueError, "input_shape: got .* at least 4×4"),
+    "normalize: channels": (
+        lambda: vgg5((1, 8, 8), normalize=Normalize((0.5,) * 3, (1.0,) * 3)),
+        ValueError,
+        "normalize: got one for 3",
+    ),
+    "normalize: std": (lambda: Normalize((0.5,), (0.0,)), ValueError, r"std: got \(0.0,\)"),
+    "normalize: mean": (lambda: Normalize((float("nan"),), (1.0,)), ValueError, "mean: got"),
+    "normalize: lengths": (lambda: Normalize((0.5,), (1.0, 1.0)), ValueError, "std: got 2 values"),
+    "normalize: image": (lambda: vgg5((3, 8, 8), width=1 / 32)(torch.rand(1, 1, 8, 8)), ValueError, "inputs: "),
     "architecture: zero": (lambda: architecture("mlp:0", (4,), 2), ValueError, "sizes: got"),
     "labels: floats": (lambda: check_labels(torch.ones(2), 2, 3), TypeError, "labels: got torch.float32"),
     "labels: list": (lambda: check_labels([1, 2], 2, 3), TypeError, "labels: got list"),  # type: ignore[arg-type]

@@ -1,0 +1,40 @@
+"""What the networks for images share: their widths, and the normalisation in front."""
+
+from collections.abc import Sequence
+
+from .normalization import Normalize, standard
+
+
+def checked_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return (channels, height, width).
+
+    Raises:
+        ValueError: for anything but three positive sizes.
+    """
+    if len(input_shape) != 3 or any(size < 1 for size in input_shape):
+        raise ValueError(f"input_shape: got {tuple(input_shape)}, expected (channels, height, width)")
+    channels, height, width = input_shape
+    return channels, height, width
+
+
+def scaled(channels: int, width: float) -> int:
+    """Return `width` times `channels`, at least one.
+
+    Raises:
+        ValueError: for a width that is not in (0, 16].
+    """
+    if not 0.0 < width <= 16.0:
+        raise ValueError(f"width: got {width!r}, expected a factor above 0 and up to 16")
+    return max(1, round(channels * width))
+
+
+def entrance(channels: int, normalize: Normalize | None) -> Normalize:
+    """Return the first layer, `standard` by default.
+
+    Raises:
+        ValueError: if it is made for another number of channels.
+    """
+    first = standard(channels) if normalize is None else normalize
+    if first.num_features != channels:
+        raise ValueError(f"normalize: got one for {first.num_features} channels, expected {channels}")
+    return first

@@ -1,0 +1,105 @@
+"""The paper's convolutional networks VGG5 and VGG11."""
+
+import copy
+from collections.abc import Iterator, Sequence
+
+from torch import nn
+
+from .images import checked_shape, entrance, scaled
+from .networks import SpikingNetwork
+from .neurons import LIF
+from .normalization import Normalize
+
+POOL = "A"
+HEAD = 4096
+"""The width of both dense layers of the head."""
+
+VGG5 = (64, POOL, 128, 128, POOL)
+VGG11 = (64, POOL, 128, 256, POOL, 512, 512, 512, POOL, 512, 512)
+
+
+def vgg5(
+    input_shape: Sequence[int] = (3, 32, 32),
+    classes: int = 10,
+    num_steps: int = 8,
+    neuron: LIF | None = None,
+    width: float = 1.0,
+    normalize: Normalize | None = None,
+) -> SpikingNetwork:
+    """Return VGG5: 64, pool, 128, 128, pool, then 4096-4096-classes; see `vgg11`."""
+    return _vgg(VGG5, input_shape, classes, num_steps, neuron, width, normalize)
+
+
+def vgg11(
+    input_shape: Sequence[int] = (3, 32, 32),
+    classes: int = 10,
+    num_steps: int = 8,
+    neuron: LIF | None = None,
+    width: float = 1.0,
+    normalize: Normalize | None = None,
+) -> SpikingNetwork:
+    """Return VGG11: 64, pool, 128, 256, pool, 512, 512, 512, pool, 512, 512, then 4096-4096-classes.
+
+    Numbers are 3×3 convolutions, each with batch norm and neuron; pools average 2×2; dense layers of the head have
+    a neuron, and no batch norm, behind them. Direct coding; pixels in [0, 1] are normalised by the first layer.
+
+    Args:
+        input_shape: (channels, height, width), at least 4×4 for VGG5 and 8×8 for VGG11.
+        classes: the number of logits.
+        num_steps: T.
+        neuron: a template, copied for each spiking layer; default `LIF()`.
+        width: a factor of all widths, those of the head included; 1 is the paper's network.
+        normalize: the first layer; default CIFAR-10's for three channels.
+
+    Raises:
+        ValueError: for an input that is too small, or a width out of range.
+
+    >>> len(vgg11(width=1 / 64).neurons)
+    10
+
+    References: ding2024robust
+    """
+    return _vgg(VGG11, input_shape, classes, num_steps, neuron, width, normalize)
+
+
+def _vgg(
+    plan: Sequence[int | str],
+    input_shape: Sequence[int],
+    classes: int,
+    num_steps: int,
+    neuron: LIF | None,
+    width: float,
+    normalize: Normalize | None,
+) -> SpikingNetwork:
+    channels, rows, columns = checked_shape(input_shape)
+    shrink = 2 ** plan.count(POOL)
+    if min(rows, columns) < shrink:
+        raise ValueError(f"input_shape: got {tuple(input_shape)}, expected at least {shrink}×{shrink} pixels")
+    template = LIF() if neuron is None else neuron
+    widths = [size if isinstance(size, str) else scaled(size, width) for size in plan]
+    features = list(_features(widths, channels, template))
+    last = [size for size in widths if isinstance(size, int)][-1]
+    head = _head(last * (rows // shrink) * (columns // shrink), scaled(HEAD, width), classes, template)
+    return SpikingNetwork(entrance(channels, normalize), *features, *head, num_steps=num_steps)
+
+
+def _features(widths: Sequence[int | str], channels: int, template: LIF) -> Iterator[nn.Module]:
+    for size in widths:
+        if isinstance(size, str):
+            yield nn.AvgPool2d(2)
+            continue
+        yield nn.Conv2d(channels, size, 3, padding=1, bias=False)  # the batch norm has a shift of its own
+        yield nn.BatchNorm2d(size)
+        yield copy.deepcopy(template)
+        channels = size
+
+
+def _head(inputs: int, hidden: int, classes: int, template: LIF) -> list[nn.Module]:
+    return [
+        nn.Flatten(),
+        nn.Linear(inputs, hidden),
+        copy.deepcopy(template),
+        nn.Linear(hidden, hidden),
+        copy.deepcopy(template),
+        nn.Linear(hidden, classes),
+    ]

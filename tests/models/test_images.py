@@ -1,0 +1,133 @@
+"""The paper's networks for images: their layers, their sizes, and the normalisation in front of them."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from spikecert.models import (
+    DLIF,
+    LIF,
+    Normalize,
+    SpikingNetwork,
+    architecture,
+    load,
+    network_hash,
+    save,
+    vgg5,
+    vgg11,
+    wrn16_4,
+)
+from spikecert.models.layers import walk
+
+Builder = Callable[..., SpikingNetwork]
+BUILDERS = {"vgg5": vgg5, "vgg11": vgg11, "wrn16_4": wrn16_4}
+SMALL = 1 / 16
+
+
+def widths(network: SpikingNetwork) -> list[str]:
+    """Return convolutions and dense layers as "c" and "d" with their widths, and pools as "p"."""
+    found: list[str] = []
+    for layer in walk(network.layers):
+        if isinstance(layer, nn.AvgPool2d):
+            found.append("p")
+        elif isinstance(layer, nn.Conv2d | nn.Linear):
+            found.append(f"{'c' if isinstance(layer, nn.Conv2d) else 'd'}{len(layer.weight)}")
+    return found
+
+
+def parameters(build: Builder, classes: int) -> int:
+    with torch.device("meta"):  # sizes alone: the full networks hold up to 245 MB
+        network = build(classes=classes, normalize=None)
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_vgg_has_the_papers_layers() -> None:
+    eleven = "c4 p c8 c16 p c32 c32 c32 p c32 c32 d256 d256 d10"
+    assert widths(vgg11(width=SMALL)) == eleven.split()
+    assert widths(vgg5(width=SMALL, classes=100)) == ["c4", "p", "c8", "c8", "p", "d256", "d256", "d100"]
+    kinds = [type(layer).__name__ for layer in vgg5(width=SMALL).layers]
+    block = ["Conv2d", "BatchNorm2d", "LIF"]
+    pool, head = ["AvgPool2d"], ["Flatten", "Linear", "LIF", "Linear", "LIF", "Linear"]
+    assert kinds == ["Normalize", *block, *pool, *block, *block, *pool, *head]
+
+
+def test_the_wide_residual_network_is_sixteen_layers_deep() -> None:
+    network = wrn16_4(width=SMALL)
+    found = list(walk(network.layers))
+    sides = [layer.kernel_size[0] for layer in found if isinstance(layer, nn.Conv2d)]
+    assert (sides.count(3), sides.count(1)) == (13, 3)  # depth 16 = 6·2 + 4: the shortcuts count
+    assert len(network.neurons) == 13
+    before = [type(a) for a, b in itertools.pairwise(found) if isinstance(b, LIF)]
+    assert set(before) == {nn.BatchNorm2d}
+
+
+@pytest.mark.parametrize(("build", "count"), [(vgg5, 50_604_362), (vgg11, 61_374_026), (wrn16_4, 2_748_890)])
+def test_full_sizes(build: Builder, count: int) -> None:
+    """WRN16-4 has the 2.7 million of its authors."""
+    assert parameters(build, 10) == count
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (2, 9, 14)])
+def test_any_image_that_fits(build: Builder, shape: tuple[int, int, int]) -> None:
+    network = build(shape, 7, num_steps=2, width=SMALL)
+    assert network(torch.rand(2, *shape)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+def test_they_run_as_the_plain_recursion(build: Builder, reference_logits: Callable[..., torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    network = build((3, 8, 8), 5, 3, DLIF(3, 0.9, 0.3), width=SMALL).double()
+    inputs = torch.rand(3, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(network(inputs), reference_logits(network, inputs))
+    assert any(bool(0.05 < spikes.mean() < 0.95) for spikes in network.trace(inputs).spikes[1:])
+
+
+def test_each_spiking_layer_has_a_neuron_of_its_own() -> None:
+    neurons = vgg5(width=SMALL, num_steps=4, neuron=DLIF(4, 0.5)).neurons
+    assert len({id(neuron) for neuron in neurons}) == 5
+    assert {neuron.dynamics.decay for neuron in neurons} == {0.5}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_architecture_strings(name: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        found = architecture(f"{name}:1/16", (3, 8, 8), 4, 5, LIF(0.5))
+        torch.manual_seed(0)
+        assert network_hash(found) == network_hash(BUILDERS[name]((3, 8, 8), 4, 5, LIF(0.5), width=SMALL))
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+def test_saved_and_loaded(build: Builder, tmp_path: Path) -> None:
+    network = build((3, 8, 8), 5, 3, width=SMALL, normalize=Normalize((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
+    save(network, tmp_path / "n")
+    found = load(tmp_path / "n")
+    inputs = torch.rand(2, 3, 8, 8)
+    assert torch.equal(found(inputs), network.eval()(inputs))
+    assert isinstance(found.layers[0], Normalize)
+    assert not found.train().layers[0].training
+
+
+def test_normalization_is_fixed_and_affine() -> None:
+    mean, std = (0.2, 0.7), (0.3, 1.5)
+    layer = Normalize(mean, std)
+    inputs = torch.rand(4, 2, 3, 5)
+    expected = (inputs - torch.tensor(mean).view(2, 1, 1)) / torch.tensor(std).view(2, 1, 1)
+    torch.testing.assert_close(layer.train()(inputs), expected)
+    torch.testing.assert_close(layer(10 * inputs), layer(10 * inputs), rtol=0, atol=0)
+    assert [*layer.parameters()] == []
+    assert not SpikingNetwork(layer, nn.Conv2d(2, 2, 1), num_steps=1).train().layers[0].training
+
+
+def test_the_network_takes_pixels() -> None:
+    """With the normalisation inside, the input is the image: the same as normalising before a network without."""
+    torch.manual_seed(0)
+    network = vgg5((3, 8, 8), 4, 3, width=SMALL).eval()
+    inputs = torch.rand(5, 3, 8, 8)
+    outside = SpikingNetwork(*network.layers[1:], num_steps=3).eval()
+    assert torch.equal(network(inputs), outside(network.layers[0](inputs)))
