@@ -26,7 +26,7 @@ setup: .venv/ready
 .venv/dependencies: pyproject.toml requirements/constraints.txt requirements/lirpa.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spikecert needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev,ray]' $(EDITABLE)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard]' $(EDITABLE)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt appdirs pyyaml ninja tqdm
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/lirpa.txt
 	touch $@

@@ -32,10 +32,16 @@ def neuron(kind: str, num_steps: int, decay: float, threshold: float, reset: str
 
 
 def fresh_network(text: str, data: "Dataset", num_steps: int, template: LIF, seed: int) -> SpikingNetwork:
-    """Return an untrained network whose weights depend on `seed` alone; the global generator is left as it was."""
+    """Return an untrained network whose weights depend on `seed` alone; the global generator is left as it was.
+
+    For event frames its encoding is "none".
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return architecture(text, data.shape, data.classes, num_steps, template)
+        network = architecture(text, data.shape, data.classes, num_steps, template)
+    if data.num_steps is None:
+        return network
+    return SpikingNetwork(*network.layers, num_steps=num_steps, encoding="none", readout=network.readout)
 
 
 def objective(name: str, rho: float, noise: str, size: float) -> Objective:

@@ -1,6 +1,6 @@
 """Data sets, objectives, training perturbations and the training loop."""
 
-from .data import Dataset, Split, dataset
+from .data import Dataset, Split, dataset, digit_events
 from .history import EpochMetrics, TrainingRun
 from .loop import fit
 from .objectives import MSMPPD, CertifiedLoss, CrossEntropy, Loss, Objective
@@ -20,5 +20,6 @@ __all__ = [
     "Split",
     "TrainingRun",
     "dataset",
+    "digit_events",
     "fit",
 ]

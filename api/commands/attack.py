@@ -50,7 +50,7 @@ def attack(
 
     threat = building.threat(norm, epsilons(epsilon))
     network = load(model)
-    source = dataset(data, root)
+    source = dataset(data, root, num_steps=network.num_steps)
     chosen = fitting(network, source, samples, device)
     plan = Plan(threat, tuple(dict.fromkeys(method)), (), seed=seed)
     command = f"spikecert attack {shlex.quote(model.name)} " + repeated(epsilon, norm, data, samples, seed)

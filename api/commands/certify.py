@@ -63,7 +63,7 @@ def certify(
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     threat = building.threat(norm, epsilons(epsilon))
     network = load(model)
-    source = dataset(data, root)
+    source = dataset(data, root, num_steps=network.num_steps)
     chosen = fitting(network, source, samples, device)
     prover = None if proof is None else proofs.prover(network, norm)
     fleet = building.fleet(engine, workers, resume, ray_address)

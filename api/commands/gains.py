@@ -106,7 +106,7 @@ def _measure(
     from spikecert.certify import LInf, attack
     from spikecert.training import dataset
 
-    split = fitting(network, dataset(data, root), samples, "cpu")
+    split = fitting(network, dataset(data, root, num_steps=network.num_steps), samples, "cpu")
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(split.inputs.shape, generator=generator).to(split.inputs.dtype)
     adversarial = attack(network, split.inputs, split.labels, LInf(epsilon), method="pgd").inputs

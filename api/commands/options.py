@@ -85,7 +85,10 @@ def repeated(epsilon: Sequence[str], norm: str, data: str, samples: int | None, 
 
 
 Model = Annotated[Path, typer.Argument(help="A network file as written by `train`.", metavar="MODEL")]
-Data = Annotated[str, typer.Option("--data", help="digits, fashion-mnist, mnist, cifar10 or cifar100.")]
+Data = Annotated[
+    str,
+    typer.Option("--data", help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd."),
+]
 Root = Annotated[Path | None, typer.Option("--root", help="The folder of the data set's files.")]
 Samples = Annotated[int | None, typer.Option("--samples", min=1, help="First test samples; default: all.")]
 Epsilons = Annotated[

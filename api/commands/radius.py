@@ -45,7 +45,7 @@ def radius(
     from spikecert.training import dataset
 
     network = load(model)
-    chosen = fitting(network, dataset(data, root), samples, device)
+    chosen = fitting(network, dataset(data, root, num_steps=network.num_steps), samples, device)
     width = number(tolerance, "tolerance")
     with Bars() as bars:
         radii = certified_radius(

@@ -41,7 +41,7 @@ def train(
     from spikecert import building
     from spikecert.training import dataset, fit
 
-    samples = dataset(data, root, seed)
+    samples = dataset(data, root, num_steps=num_steps)
     template = building.neuron(neuron, num_steps, decay, threshold, reset)
     fresh = building.fresh_network(network, samples, num_steps, template, seed)
     with Bars() as bars:

@@ -54,7 +54,7 @@ CASES: dict[str, Case] = {
         ValueError,
         "dataset: got 'imagenet', expected one of",
     ),
-    "dataset: not read yet": (lambda: dataset("nmnist"), ValueError, "dataset: got 'nmnist', expected one of"),
+    "root: no recordings": (lambda: dataset("nmnist"), FileNotFoundError, "nmnist needs Train/0.*pass it as root"),
     "root: none": (
         lambda: dataset("mnist"),
         FileNotFoundError,

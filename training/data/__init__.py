@@ -1,17 +1,21 @@
-"""Data sets by name: `dataset` and its table of loaders."""
+"""Data sets by name: `dataset` and its tables of loaders."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from ...models.validation import check_choice
 from .cifar import load_cifar
+from .digit_events import digit_events, load_digit_events
 from .digits import load_digits_splits
+from .events import DEFAULT_STEPS
 from .mnist import load_idx
+from .nmnist import load_nmnist
+from .shd import load_shd
 from .splits import Dataset, Split
 
-__all__ = ["DATASETS", "Dataset", "Split", "dataset"]
+__all__ = ["EVENTS", "IMAGES", "Dataset", "Split", "dataset", "digit_events"]
 
-DATASETS: dict[str, Callable[[str, Path | None, int], Dataset]] = {
+IMAGES: dict[str, Callable[[str, Path | None, int], Dataset]] = {
     "digits": load_digits_splits,
     "fashion-mnist": load_idx,
     "mnist": load_idx,
@@ -19,23 +23,38 @@ DATASETS: dict[str, Callable[[str, Path | None, int], Dataset]] = {
     "cifar100": load_cifar,
 }
 
+EVENTS: dict[str, Callable[[str, Path | None, int, int], Dataset]] = {
+    "digit-events": load_digit_events,
+    "nmnist": load_nmnist,
+    "shd": load_shd,
+}
+"""Streams of events; the last argument is the number of frames that they are binned into."""
 
-def dataset(name: str, root: str | Path | None = None, seed: int = 0) -> Dataset:
-    """Return the train, validation and test splits of a data set; inputs are float32 in [0, 1].
+
+def dataset(name: str, root: str | Path | None = None, seed: int = 0, num_steps: int = DEFAULT_STEPS) -> Dataset:
+    """Return the train, validation and test splits of a data set.
+
+    Images are float32 in [0, 1]; events are uint8 frames of 0 and 1, (samples, num_steps, ...).
 
     Args:
-        name: "digits" (embedded), "fashion-mnist", "mnist", "cifar10" or "cifar100".
-        root: the folder of the files, in torchvision's layout or as downloaded. "digits" needs none;
-            "fashion-mnist" is also looked for where Debian's package dataset-fashion-mnist puts it.
-        seed: of the random cuts: the validation split of every data set and the test split of "digits".
+        name: images: "digits" (embedded), "fashion-mnist", "mnist", "cifar10" or "cifar100"; events:
+            "digit-events" (made from the digits), "nmnist" or "shd".
+        root: the folder of the files, in torchvision's layout or as downloaded. "digits" and "digit-events" need
+            none; "fashion-mnist" is also looked for where Debian's package dataset-fashion-mnist puts it.
+        seed: of the random cuts: the validation split of every data set and the test split of the digits.
+        num_steps: T ≥ 1, how many frames events are binned into; images have no time and ignore it.
 
     Raises:
         ValueError: for an unknown name or a broken file.
         FileNotFoundError: for a missing file, with what to put where.
+        ModuleNotFoundError: for "shd" without h5py.
 
     >>> digits = dataset("digits")
     >>> len(digits.train), len(digits.validation), len(digits.test), digits.shape
     (1197, 300, 300, (64,))
     """
-    check_choice("dataset", name, DATASETS)
-    return DATASETS[name](name, None if root is None else Path(root), seed)
+    check_choice("dataset", name, (*IMAGES, *EVENTS))
+    folder = None if root is None else Path(root)
+    if name in EVENTS:
+        return EVENTS[name](name, folder, seed, num_steps)
+    return IMAGES[name](name, folder, seed)

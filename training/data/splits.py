@@ -9,7 +9,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Split:
-    """Samples: inputs (samples, ...) with values in [0, 1] and integer labels (samples,)."""
+    """Samples: inputs (samples, ...) with values in [0, 1] and integer labels (samples,).
+
+    Event frames, (samples, T, ...) of 0 and 1, are kept as uint8, a quarter of float32: call `inputs.float()` on
+    what a network is to see. `fit` and the command line do that batch by batch.
+    """
 
     inputs: Tensor
     labels: Tensor
@@ -34,8 +38,9 @@ class Dataset:
         name: the name under which `dataset` knows it.
         train, validation, test: the splits; a model is fitted on the first, picked on the second and
             reported on the third.
-        shape: of one sample.
+        shape: of one sample; of one frame, where samples are event frames.
         classes: how many labels there are.
+        num_steps: T of event frames, for networks with encoding "none"; None for images.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Dataset:
     test: Split
     shape: tuple[int, ...]
     classes: int
+    num_steps: int | None = None
 
 
 def split_off(whole: Split, count: int, seed: int) -> tuple[Split, Split]:

@@ -1,0 +1,84 @@
+"""Event streams made from the real 8×8 digits: what an event camera would see that makes N-MNIST's saccades."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from .digits import load_digits_splits
+from .events import DEFAULT_STEPS, check_steps
+from .splits import Dataset, Split
+
+SIDE = 8
+REACH = 1.0
+"""Pixels between the digit's place and the corners of its path, a triangle as in N-MNIST."""
+
+CONTRAST = 0.15
+"""The least change of brightness between two steps that makes an event."""
+
+
+def digit_events(num_steps: int = DEFAULT_STEPS, noise: float = 0.01, seed: int = 0) -> Dataset:
+    """Return the digits as uint8 frames (samples, num_steps, 2, 8, 8) of events, polarity off first.
+
+    The image moves once along a triangle, in equal steps and with bilinear interpolation. A pixel that grows
+    darker (brighter) by at least `CONTRAST` in a step emits an off (on) event; noise flips entries at random.
+
+    Args:
+        num_steps: T ≥ 1.
+        noise: the chance of each entry to be flipped, in [0, 1].
+        seed: of the noise and of the cuts; the latter are those of `dataset("digits", seed=seed)`.
+
+    Raises:
+        ValueError: for a number outside its range.
+
+    >>> data = digit_events(num_steps=6)
+    >>> data.train.inputs.shape, data.num_steps
+    (torch.Size([1197, 6, 2, 8, 8]), 6)
+
+    References: alpaydin1998digits, orchard2015converting
+    """
+    check_steps(num_steps)
+    if not 0.0 <= noise <= 1.0:
+        raise ValueError(f"noise: got {noise!r}, expected a number in [0, 1]")
+    still = load_digits_splits("digits", None, seed)
+    generator = torch.Generator().manual_seed(seed)
+    train, validation, test = (
+        _events(split, num_steps, noise, generator) for split in (still.train, still.validation, still.test)
+    )
+    return Dataset("digit-events", train, validation, test, (2, SIDE, SIDE), still.classes, num_steps)
+
+
+def load_digit_events(name: str, root: Path | None, seed: int, num_steps: int) -> Dataset:
+    """Return `digit_events` with its usual noise; `root` is not used."""
+    return digit_events(num_steps, seed=seed)
+
+
+def _events(split: Split, num_steps: int, noise: float, generator: torch.Generator) -> Split:
+    images = split.inputs.view(-1, 1, SIDE, SIDE)
+    seen = torch.stack([_shifted(images, place) for place in _path(num_steps)], 1)
+    change = seen.diff(dim=1)
+    events = torch.cat((change <= -CONTRAST, change >= CONTRAST), 2)
+    flips = torch.rand(events.shape, generator=generator) < noise
+    return Split((events ^ flips).to(torch.uint8), split.labels)
+
+
+def _path(num_steps: int) -> list[tuple[float, float]]:
+    """Return num_steps + 1 places, evenly along the triangle from its first corner back to it."""
+    corners = [(REACH * math.sin(2 * math.pi * k / 3), REACH * math.cos(2 * math.pi * k / 3)) for k in range(4)]
+    places = []
+    for step in range(num_steps + 1):
+        side, share = divmod(3 * step, num_steps)
+        start, end = corners[side], corners[min(side + 1, 3)]
+        x, y = (a + (b - a) * share / num_steps for a, b in zip(start, end, strict=True))
+        places.append((x, y))
+    return places
+
+
+def _shifted(images: Tensor, place: tuple[float, float]) -> Tensor:
+    """Return the images moved by (x, y) pixels, dark where nothing is known."""
+    x, y = (-2.0 * shift / SIDE for shift in place)
+    matrix = torch.tensor([[1.0, 0.0, x], [0.0, 1.0, y]]).expand(len(images), 2, 3)
+    grid = affine_grid(matrix, list(images.shape), align_corners=False)
+    return grid_sample(images, grid, align_corners=False)
