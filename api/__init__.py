@@ -51,9 +51,12 @@ if TYPE_CHECKING:
     from spikecert.reports import Record, load_record, measure, record, render
     from spikecert.training import (
         MSMPPD,
+        Augmentation,
         CertifiedLoss,
         CrossEntropy,
         GaussianNoise,
+        PGDTraining,
+        Retraction,
         SingleStep,
         TrainingRun,
         dataset,
@@ -69,6 +72,7 @@ __all__ = [
     "MSMPPD",
     "Arctan",
     "AttackResult",
+    "Augmentation",
     "CertifiedLoss",
     "CrossEntropy",
     "Dynamics",
@@ -77,10 +81,12 @@ __all__ = [
     "LInf",
     "LogitBounds",
     "Normalize",
+    "PGDTraining",
     "Radius",
     "RateDraws",
     "Record",
     "Residual",
+    "Retraction",
     "Sigmoid",
     "SingleStep",
     "SmoothedVerdict",
@@ -146,8 +152,8 @@ _FOLDERS = {
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (
-        *("MSMPPD", "CertifiedLoss", "CrossEntropy", "GaussianNoise", "SingleStep"),
-        *("TrainingRun", "dataset", "fit"),
+        *("MSMPPD", "Augmentation", "CertifiedLoss", "CrossEntropy", "GaussianNoise", "PGDTraining"),
+        *("Retraction", "SingleStep", "TrainingRun", "dataset", "fit"),
     ),
 }
 _HOMES = {name: folder for folder, names in _FOLDERS.items() for name in names}

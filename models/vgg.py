@@ -95,11 +95,13 @@ def _features(widths: Sequence[int | str], channels: int, template: LIF) -> Iter
 
 
 def _head(inputs: int, hidden: int, classes: int, template: LIF) -> list[nn.Module]:
-    return [
-        nn.Flatten(),
-        nn.Linear(inputs, hidden),
-        copy.deepcopy(template),
-        nn.Linear(hidden, hidden),
-        copy.deepcopy(template),
-        nn.Linear(hidden, classes),
-    ]
+    neurons = copy.deepcopy(template), copy.deepcopy(template)
+    first, second = _dense(inputs, hidden), _dense(hidden, hidden)
+    return [nn.Flatten(), first, neurons[0], second, neurons[1], nn.Linear(hidden, classes)]
+
+
+def _dense(inputs: int, outputs: int) -> nn.Linear:
+    """Return a layer of wide random weights: under torch's default, few spikes in mean no spikes out."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    return layer

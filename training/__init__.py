@@ -1,13 +1,16 @@
 """Data sets, objectives, training perturbations and the training loop."""
 
+from .augmentation import Augmentation
 from .data import Dataset, Split, dataset, digit_events
 from .history import EpochMetrics, TrainingRun
 from .loop import fit
 from .objectives import MSMPPD, CertifiedLoss, CrossEntropy, Loss, Objective
-from .perturbations import GaussianNoise, Perturbation, SingleStep
+from .perturbations import GaussianNoise, Perturbation, PGDTraining, SingleStep
+from .retraction import Retraction
 
 __all__ = [
     "MSMPPD",
+    "Augmentation",
     "CertifiedLoss",
     "CrossEntropy",
     "Dataset",
@@ -15,7 +18,9 @@ __all__ = [
     "GaussianNoise",
     "Loss",
     "Objective",
+    "PGDTraining",
     "Perturbation",
+    "Retraction",
     "SingleStep",
     "Split",
     "TrainingRun",

@@ -12,11 +12,13 @@ from torch.nn.utils import get_total_norm
 from ..models.networks import SpikingNetwork
 from ..models.progress import Progress, silent
 from ..models.validation import check_inputs, check_labels, check_weights
+from .augmentation import Augmentation
 from .data import Dataset, Split
 from .evaluation import accuracy, on_network
 from .history import EpochMetrics, TrainingRun
 from .objectives import CrossEntropy, Objective
 from .perturbations import evaluation_mode
+from .retraction import Retraction
 from .settings import SCHEDULES, Settings, default_learning_rate, make_optimizer
 from .state import Folder, State, configuration
 
@@ -34,6 +36,8 @@ def fit(
     weight_decay: float = 5e-4,
     schedule: str = "cosine",
     seed: int = 0,
+    augmentation: Augmentation | None = None,
+    after_step: Retraction | None = None,
     folder: str | Path | None = None,
     progress: Progress = silent,
     device: torch.device | str | None = None,
@@ -55,7 +59,9 @@ def fit(
         momentum: of "sgd".
         weight_decay: of all parameters.
         schedule: "cosine" (to zero over the run, step by step) or "constant".
-        seed: of the order of the samples and of the perturbations.
+        seed: of the order of the samples, of the perturbations and of the augmentation.
+        augmentation: what is done to each batch of images before the objective sees it, such as `Augmentation()`.
+        after_step: what is done to the weights after each step, such as `Retraction(beta)`.
         folder: where checkpoints go, one after each epoch, and at the end network.safetensors. A run that was
             stopped goes on from there and ends with bitwise the weights of an unbroken one.
         progress: told "train", steps done and steps in all.
@@ -74,7 +80,8 @@ def fit(
     """
     rate = default_learning_rate(optimizer) if learning_rate is None else learning_rate
     default_learning_rate(optimizer)
-    settings = Settings(epochs, batch_size, rate, optimizer, momentum, weight_decay, schedule, seed)
+    chosen = (epochs, batch_size, rate, optimizer, momentum, weight_decay, schedule, seed)
+    settings = Settings(*chosen, augmentation=augmentation, after_step=after_step)
     _check(network, dataset, objective)
     state = _start(network, settings, device)
     store = None
@@ -116,7 +123,7 @@ def _epoch(
         share = done / (settings.epochs * steps)
         rate = settings.learning_rate * SCHEDULES[settings.schedule](share)
         where = f"epoch {epoch}, step {step + 1} of {steps}, learning_rate {rate:.3g}"
-        for name, value in _step(state, objective.at(share), batch, rate, where).items():
+        for name, value in _step(state, objective.at(share), batch, settings, rate, where).items():
             sums[name] = sums.get(name, 0.0) + value / steps
         progress("train", done + 1, settings.epochs * steps)
     clean = accuracy(state.network, dataset.validation)
@@ -131,9 +138,13 @@ def _batches(split: Split, count: int, order: torch.Generator) -> Iterator[Split
         yield split.take(indices)
 
 
-def _step(state: State, objective: Objective, batch: Split, rate: float, where: str) -> dict[str, float]:
+def _step(
+    state: State, objective: Objective, batch: Split, settings: Settings, rate: float, where: str
+) -> dict[str, float]:
     """Take one step of the optimiser and return the loss and its terms."""
     inputs, labels = on_network(state.network, batch)
+    if settings.augmentation is not None:
+        inputs = settings.augmentation(inputs, state.noise)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     state.optimizer.zero_grad()
@@ -144,6 +155,8 @@ def _step(state: State, objective: Objective, batch: Split, rate: float, where: 
         raise FloatingPointError(f"loss: got {told} at {where}, expected finite numbers")
     loss.total.backward()
     state.optimizer.step()
+    if settings.after_step is not None:
+        settings.after_step(state.network)
     _check_parameters(state.network, where)
     return values
 

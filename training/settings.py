@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from ..models.validation import check_choice
+from .augmentation import Augmentation
+from .retraction import Retraction
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Settings:
     weight_decay: float
     schedule: str
     seed: int
+    augmentation: Augmentation | None = None
+    after_step: Retraction | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):

@@ -10,7 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from spikecert.models import LIF, SpikingNetwork, mlp
-from spikecert.training import MSMPPD, CertifiedLoss, Dataset, GaussianNoise, SingleStep, Split, dataset, fit
+from spikecert.training import (
+    MSMPPD,
+    Augmentation,
+    CertifiedLoss,
+    Dataset,
+    GaussianNoise,
+    PGDTraining,
+    Retraction,
+    SingleStep,
+    Split,
+    dataset,
+    fit,
+)
 
 
 def data(inputs: Tensor | None = None, labels: Tensor | None = None, classes: int = 3) -> Dataset:
@@ -125,6 +137,18 @@ CASES: dict[str, Case] = {
     "epsilon: NaN": (lambda: SingleStep(epsilon=float("nan")), ValueError, "epsilon: got nan"),
     "start: negative": (lambda: SingleStep(start=-1.0), ValueError, "start: got -1.0"),
     "lower: above upper": (lambda: SingleStep(lower=1.0, upper=0.0), ValueError, "lower: got 1.0"),
+    "training pgd: epsilon": (lambda: PGDTraining(-0.1), ValueError, "epsilon: got -0.1"),
+    "training pgd: steps": (lambda: PGDTraining(0.1, 0), ValueError, "steps: got 0"),
+    "training pgd: step_size": (lambda: PGDTraining(0.1, 1, 0.0), ValueError, "step_size: got 0.0"),
+    "training pgd: range": (lambda: PGDTraining(lower=1.0), ValueError, "lower: got 1.0"),
+    "crop: negative": (lambda: Augmentation(crop=-1), ValueError, "crop: got -1"),
+    "cutout: odd": (lambda: Augmentation(cutout=3), ValueError, "cutout: got 3, expected an even"),
+    "augmentation: vectors": (
+        lambda: train(augmentation=Augmentation()),
+        ValueError,
+        r"augmentation: got inputs \(4,\)",
+    ),
+    "beta: zero": (lambda: Retraction(0.0), ValueError, "beta: got 0.0"),
     "sigma: negative": (lambda: GaussianNoise(sigma=-1.0), ValueError, "sigma: got -1.0"),
     "sigma: range": (lambda: GaussianNoise(lower=1.0), ValueError, "lower: got 1.0"),
 }

@@ -6,9 +6,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.models import LIF, SpikingNetwork, mlp
-from spikecert.training import GaussianNoise, Perturbation, SingleStep
+from spikecert.training import GaussianNoise, Perturbation, PGDTraining, SingleStep
 
-ALL = [GaussianNoise(), GaussianNoise(0.3, clamp=True), SingleStep(), SingleStep(0.1, clamp=False)]
+ALL = [
+    GaussianNoise(),
+    GaussianNoise(0.3, clamp=True),
+    SingleStep(),
+    SingleStep(0.1, clamp=False),
+    PGDTraining(0.1, 3),
+]
 
 
 @pytest.fixture
@@ -91,6 +97,42 @@ def test_the_single_step_raises_the_loss() -> None:
     with torch.no_grad():
         before, after = (float(cross_entropy(network(x), labels)) for x in (inputs, perturbed))
     assert after > before + 0.02
+
+
+def test_training_pgd_is_the_plain_loop(network: SpikingNetwork, batch: tuple[Tensor, Tensor]) -> None:
+    inputs, labels = batch
+    network.eval()
+    noise = 2 * torch.rand(inputs.shape, generator=seeded()) - 1
+    point = (inputs + 0.1 * noise).clamp(0, 1)
+    for _ in range(4):
+        point.requires_grad_()
+        (gradient,) = torch.autograd.grad(cross_entropy(network(point), labels), point)
+        point = point.detach() + 0.03 * gradient.sign()
+        point = torch.minimum(torch.maximum(point, inputs - 0.1), inputs + 0.1).clamp(0, 1)
+    network.train()
+    torch.testing.assert_close(PGDTraining(0.1, 4, 0.03)(network, inputs, labels, seeded()), point)
+
+
+@pytest.mark.parametrize(
+    "rule", [PGDTraining(0.1), PGDTraining(0.1, 5, 0.4), PGDTraining(0.0, 1), PGDTraining(0.5, 2)]
+)
+def test_training_pgd_stays_in_its_set(
+    network: SpikingNetwork, batch: tuple[Tensor, Tensor], rule: PGDTraining
+) -> None:
+    found = rule(network, *batch, seeded())
+    assert float((found - batch[0]).abs().max()) <= rule.epsilon + 1e-7
+    assert (float(found.min()), float(found.max())) == (0.0, 1.0)
+
+
+def test_more_steps_raise_the_loss_more() -> None:
+    torch.manual_seed(0)
+    network = mlp((20, 30, 3), 6, LIF(0.9, 0.4))
+    inputs, labels = torch.rand(200, 20), torch.arange(200) % 3
+    losses = []
+    for rule in (SingleStep(0.05), PGDTraining(0.05, 10)):
+        with torch.no_grad():
+            losses.append(float(cross_entropy(network(rule(network, inputs, labels, seeded())), labels)))
+    assert losses[1] > losses[0]
 
 
 def test_it_attacks_a_network_with_frozen_weights_under_no_grad(

@@ -2,6 +2,7 @@
 
 from .base import Perturbation, evaluation_mode
 from .gaussian import GaussianNoise
+from .pgd import PGDTraining
 from .single_step import SingleStep
 
-__all__ = ["GaussianNoise", "Perturbation", "SingleStep", "evaluation_mode"]
+__all__ = ["GaussianNoise", "PGDTraining", "Perturbation", "SingleStep", "evaluation_mode"]

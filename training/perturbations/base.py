@@ -55,6 +55,13 @@ def noise_like(inputs: Tensor, generator: torch.Generator | None) -> Tensor:
     return noise.to(inputs.device)
 
 
+def uniform_like(inputs: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return uniform noise in [−1, 1); the same on every device, as the generator's own device draws it."""
+    device = inputs.device if generator is None else generator.device
+    noise = torch.rand(inputs.shape, generator=generator, dtype=inputs.dtype, device=device)
+    return noise.mul_(2.0).sub_(1.0).to(inputs.device)
+
+
 def check_range(lower: float, upper: float) -> None:
     """Raise ValueError unless lower < upper."""
     if not lower < upper:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from ...models.networks import SpikingNetwork
 from .base import Perturbation, check_range, noise_like
+from .slope import loss_slope
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,8 @@ class SingleStep(Perturbation):
         Raises:
             FloatingPointError: if the gradient is not finite, as with diverged weights; its sign would hide it.
         """
-        start = noise_like(inputs, generator).mul_(self.start).add_(inputs).requires_grad_()
-        with torch.enable_grad():
-            loss = cross_entropy(network(start), labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, start)
-        if not bool(torch.isfinite(gradient).all()):
-            raise FloatingPointError(
-                "perturbation: the gradient of the loss is NaN or inf, expected finite values"
-            )
-        stepped = torch.add(start.detach(), gradient.sign(), alpha=self.epsilon)
+        start = noise_like(inputs, generator).mul_(self.start).add_(inputs)
+        stepped = torch.add(start, loss_slope(network, start, labels).sign(), alpha=self.epsilon)
         if self.clamp:
             stepped = stepped.clamp(inputs - self.epsilon, inputs + self.epsilon)
         return stepped.clamp(self.lower, self.upper)

@@ -1,0 +1,73 @@
+"""Several projected gradient steps, as in adversarial training with PGD."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...models.networks import SpikingNetwork
+from .base import Perturbation, check_range, uniform_like
+from .slope import loss_slope
+
+
+@dataclass(frozen=True)
+class PGDTraining(Perturbation):
+    """x_0 = x + U(−ε, ε);  x_{k+1} = P(x_k + α·sign ∇CE(f(x_k), y)), P onto the ε-ball and the range; x̃ = x_steps.
+
+    The network is in evaluation mode, as for every perturbation.
+
+    Args:
+        epsilon: ε ≥ 0, of the ℓ∞ ball.
+        steps: how many, at least 1.
+        step_size: α > 0, in the units of ε; default 2.5·ε/steps.
+        random_start: start from a random point of the ball, else from x.
+        lower, upper: the range of valid inputs.
+
+    Raises:
+        ValueError: for a number out of range.
+
+    >>> PGDTraining(epsilon=8 / 255, steps=10).length == 2 / 255
+    True
+
+    References: madry2018towards
+    """
+
+    epsilon: float = 8 / 255
+    steps: int = 7
+    step_size: float | None = None
+    random_start: bool = True
+    lower: float = 0.0
+    upper: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
+            raise ValueError(f"epsilon: got {self.epsilon!r}, expected a finite number of at least 0")
+        if self.steps < 1:
+            raise ValueError(f"steps: got {self.steps}, expected at least 1")
+        if self.step_size is not None and not (math.isfinite(self.step_size) and self.step_size > 0):
+            raise ValueError(f"step_size: got {self.step_size!r}, expected a finite number above 0")
+        check_range(self.lower, self.upper)
+
+    @property
+    def length(self) -> float:
+        """Return α."""
+        return 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
+
+    def perturb(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """Return the last iterate.
+
+        Raises:
+            FloatingPointError: if a gradient is not finite.
+        """
+        low = (inputs - self.epsilon).clamp_min(self.lower)
+        high = (inputs + self.epsilon).clamp_max(self.upper)
+        point = inputs
+        if self.random_start:
+            point = (inputs + self.epsilon * uniform_like(inputs, generator)).clamp(low, high)
+        for _ in range(self.steps):
+            slope = loss_slope(network, point, labels)
+            point = torch.add(point, slope.sign(), alpha=self.length).clamp(low, high)
+        return point
