@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up all that they need in .venv; run again, they start at once.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := api models analysis training certify checking reports formats
+SOURCES := api models analysis training certify checking reports formats testing
 MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -path '*/templates/*' -type f))
 EDITABLE := --config-settings editable_mode=strict
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("models", "analysis", "training", "certify", "checking", "reports", "formats")
+FOLDERS = ("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing")
 
 
 def package_of(folder: Path) -> str:

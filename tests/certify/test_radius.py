@@ -16,7 +16,7 @@ from spikecert.certify.problem import Problem
 from spikecert.certify.replay import pull, replays
 from spikecert.certify.verifiers import Verifier
 from spikecert.models import LIF, SpikingNetwork, mlp
-from support.networks import Case, cases
+from spikecert.testing import Case, cases
 from support.oracles import line_margin
 
 

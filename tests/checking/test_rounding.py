@@ -14,7 +14,7 @@ from spikecert.checking.bound import Question
 from spikecert.checking.exact import Dyadic
 from spikecert.checking.paths import Boxes
 from spikecert.checking.proof import input_box
-from support.networks import Case, cases, points
+from spikecert.testing import Case, cases, points
 
 
 def values(numbers: Dyadic) -> np.ndarray:

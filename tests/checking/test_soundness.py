@@ -10,7 +10,7 @@ from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check
 from spikecert.checking.proof import FORMAT
 from spikecert.models.storage import read_tensors, write_tensors
-from support.networks import cases, points
+from spikecert.testing import cases, points
 from support.oracles import line_margin
 
 

@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from spikecert.checking.model import ARITHMETIC, Neuron
 from spikecert.checking.paths import Boxes, cheapest, segment, spikes
 from spikecert.checking.tables import train_table
-from support.networks import neurons
+from spikecert.testing import neurons
 from support.oracles import exact_trains
 
 SINGLE = ARITHMETIC[np.dtype("<f4")]

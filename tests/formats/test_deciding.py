@@ -24,8 +24,8 @@ from spikecert.formats import (
 )
 from spikecert.formats.input_box import InputBox
 from spikecert.models import LIF, SpikingNetwork, mlp
-from support.networks import Case as NetworkCase
-from support.networks import cases
+from spikecert.testing import Case as NetworkCase
+from spikecert.testing import cases
 
 from .conftest import small
 

@@ -11,7 +11,7 @@ from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVerifier
-from support.networks import Case, cases, points
+from spikecert.testing import Case, cases, points
 from support.oracles import line_margin
 
 LINEAR = Linear(PriceSearch(iterations=10), Narrowing(reach=1e9, rounds=2))

@@ -16,7 +16,7 @@ from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import AffineSignal, Signal, affine_signal
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, mlp
-from support.networks import EventCase, event_cases
+from spikecert.testing import EventCase, event_cases
 from support.oracles import every_flip, least_margin
 
 LINEAR = Linear(PriceSearch(iterations=10))

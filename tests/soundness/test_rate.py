@@ -14,7 +14,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVerifier
 from spikecert.models import RateDraws
 from spikecert.models.encoding import rate_code
-from support.networks import Case, cases, points
+from spikecert.testing import Case, cases, points
 from support.oracles import every_flip, every_rate, least_margin
 
 LINEAR = Linear(PriceSearch(iterations=10))

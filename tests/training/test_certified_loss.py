@@ -17,9 +17,10 @@ from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.trains import train_spikes
 from spikecert.certify.verifiers import INTERVAL
 from spikecert.models import DLIF, LIF, Dynamics, Residual, SpikingNetwork, mlp, network_hash
+from spikecert.testing import Case, cases, points
+from spikecert.testing.strategies import DECAYS
 from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, Dataset, SingleStep, dataset, fit
 from spikecert.training.interval_bounds import periodic_ends, worst_logits
-from support.networks import DECAYS, Case, cases, points
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.interval import interval_spikes
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
+from spikecert.testing import neurons
+from spikecert.testing.strategies import RESETS
 from support.graphs import boxes
-from support.networks import RESETS, neurons
 
 
 @settings(max_examples=400, deadline=None)

@@ -12,7 +12,7 @@ from spikecert.certify.bounds.propagation import SpikeBound, margin_bounds
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.trains import step_spikes, train_spikes
 from spikecert.models import LIF, mlp
-from support.networks import Case, cases
+from spikecert.testing import Case, cases
 from support.oracles import line_margin
 
 BOUNDS = pytest.mark.parametrize("spikes", [interval_spikes, step_spikes], ids=["interval", "trains"])

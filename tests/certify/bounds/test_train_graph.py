@@ -9,8 +9,9 @@ from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import GraphTrains, graph_trains
 from spikecert.models import LIF
+from spikecert.testing import neurons
+from spikecert.testing.strategies import DECAYS, THRESHOLDS
 from support.graphs import Ends, boxes, paths
-from support.networks import DECAYS, THRESHOLDS, neurons
 from support.oracles import feasible_trains
 
 

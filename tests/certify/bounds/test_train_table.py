@@ -15,7 +15,7 @@ from spikecert.certify.bounds.train_table import (
     train_table,
 )
 from spikecert.models import LIF, Dynamics
-from support.networks import neurons
+from spikecert.testing import neurons
 from support.oracles import exact_trains
 
 FLOATS = (torch.float32, torch.float64)

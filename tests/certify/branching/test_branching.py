@@ -26,8 +26,8 @@ from spikecert.certify.branching.trimming import trim_rows
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual
+from spikecert.testing import Case, cases, neurons, points
 from support.graphs import paths
-from support.networks import Case, cases, neurons, points
 from support.oracles import line_margin
 
 QUICK = Complete(Search(batch=64, start=Climb(10), climb=Climb(5)))

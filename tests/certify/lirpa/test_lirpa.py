@@ -17,7 +17,7 @@ from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import INTERVAL, VERIFIERS, Lirpa
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
-from support.networks import Case, cases, points
+from spikecert.testing import Case, cases, points
 
 QUICK = Optimisation(iterations=3)
 SOME = st.sampled_from(sorted(NAMES))

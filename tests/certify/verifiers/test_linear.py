@@ -20,7 +20,7 @@ from spikecert.certify.bounds.stages import priceable, staged
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Linear
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
-from support.networks import Case, cases, points
+from spikecert.testing import Case, cases, points
 
 
 def network(sizes: tuple[int, ...] = (6, 12, 8, 3)) -> SpikingNetwork:

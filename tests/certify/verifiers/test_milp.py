@@ -19,7 +19,7 @@ from spikecert.certify.milp.solver import Minimum, Watch, minimise
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import Milp
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
-from support.networks import Case, cases, points
+from spikecert.testing import Case, cases, points
 from support.oracles import line_margin
 
 ENCODINGS = ("table", "big_m")

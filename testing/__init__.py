@@ -1,0 +1,40 @@
+"""A property-testing kit: hypothesis strategies and checks that hold for every sound network, bound and verifier.
+
+    from hypothesis import given
+    from spikecert.testing import check_sound, inputs, perturbations
+
+    @given(inputs(network), perturbations())
+    def test_no_false_verdict(batch, threat):
+        check_sound(network, batch, threat, "trains")
+
+A check that fails raises `Refuted`, an AssertionError that names the sample and carries the input that refutes.
+"""
+
+from .cases import Case, EventCase, cases, event_cases, points
+from .gain_bound import check_gain_bound
+from .identity import check_mppd_identity
+from .refuted import Refuted
+from .sandwich import Sandwich, check_sandwich
+from .soundness import Soundness, check_sound
+from .strategies import image_networks, inputs, networks, neurons, perturbations, spike_trains
+
+__all__ = [
+    "Case",
+    "EventCase",
+    "Refuted",
+    "Sandwich",
+    "Soundness",
+    "cases",
+    "check_gain_bound",
+    "check_mppd_identity",
+    "check_sandwich",
+    "check_sound",
+    "event_cases",
+    "image_networks",
+    "inputs",
+    "networks",
+    "neurons",
+    "perturbations",
+    "points",
+    "spike_trains",
+]

@@ -1,0 +1,47 @@
+"""Allowed inputs to try: the samples themselves, random ones, extreme ones, and what an attack finds."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..certify.attacks import attack
+from ..certify.perturbations import Perturbation, SpikeFlip
+from ..models.networks import SpikingNetwork
+
+FAR = 1e3
+"""How far outside of a set a direction starts that is then projected onto it."""
+
+
+def candidates(
+    network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation, count: int, seed: int
+) -> Iterator[Tensor]:
+    """Yield allowed inputs, one for each sample at a time, (batch, ...).
+
+    Args:
+        network, inputs, labels, perturbation: the problem.
+        count: how many are drawn; half of them are extreme, such as corners of an ℓ∞ ball.
+        seed: of the draws and of the attack.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    yield inputs
+    for index in range(count):
+        yield perturbation.sample(inputs, generator)
+        if index % 2:
+            yield extreme(inputs, perturbation, generator)
+    method = "spike-flip" if isinstance(perturbation, SpikeFlip) else "pgd"
+    yield attack(network, inputs, labels, perturbation, method, seed=seed).inputs
+
+
+def extreme(inputs: Tensor, perturbation: Perturbation, generator: torch.Generator) -> Tensor:
+    """Return the projection of a far point in a random direction: a corner of a box, a point of a sphere."""
+    direction = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype)
+    return perturbation.project(inputs + FAR * direction, inputs)
+
+
+def own_labels(network: SpikingNetwork, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    """Return `labels`, or without them the network's own answers, so that each sample starts out right."""
+    if labels is not None:
+        return labels
+    with torch.no_grad():
+        return network(inputs).argmax(1)

@@ -1,0 +1,204 @@
+"""Hypothesis strategies: neurons, networks, inputs, perturbations, spike trains.
+
+Half of what is drawn lies on a grid of 1/4 (weights, inputs, ε), which puts currents exactly on thresholds: there
+verifiers err. Sizes and constants shrink; weights and inputs come from a drawn seed and do not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
+from ..models.architectures import mlp
+from ..models.layers import Residual, walk
+from ..models.networks import SpikingNetwork
+from ..models.neurons import DLIF, LIF
+
+try:
+    from hypothesis import strategies as st
+except ImportError as error:
+    raise ImportError("spikecert.testing needs a package: pip install 'spikecert[testing]'") from error
+
+DECAYS = st.sampled_from([0.0, 0.25, 0.5, 0.9, 0.99, 1.0]) | st.floats(0.0, 1.0)
+THRESHOLDS = st.sampled_from([1.0, 1.0, 0.25, 3.0])
+RESETS = st.sampled_from(["zero", "subtract", "none"])
+FIRES = st.sampled_from([">=", ">"])
+FACTORS = st.sampled_from([-1.5, -0.5, 0.0, 0.5, 1.0, 1.25])
+SEEDS = st.integers(0, 2**31)
+DTYPES = (torch.float32, torch.float64)
+SPREAD = 1.5
+"""The standard deviation of weights: enough that neurons both fire and stay silent."""
+
+
+@st.composite
+def neurons(draw: st.DrawFn, num_steps: int, scaled: bool | None = None, reset: str | None = None) -> LIF:
+    """Return a LIF, or a DLIF whose input scale may be negative, zero or constant.
+
+    Args:
+        num_steps: T, the length of a DLIF's input scale.
+        scaled: True: a DLIF, False: a LIF, None: either.
+        reset: "zero", "subtract" or "none"; None: any.
+    """
+    constants = {
+        "decay": draw(DECAYS),
+        "threshold": draw(THRESHOLDS),
+        "reset": draw(RESETS) if reset is None else reset,
+        "fires_at": draw(FIRES),
+    }
+    if not (draw(st.booleans()) if scaled is None else scaled):
+        return LIF(**constants)
+    neuron = DLIF(num_steps, **constants)
+    neuron.input_scale.data = torch.tensor(draw(st.lists(FACTORS, min_size=num_steps, max_size=num_steps)))
+    return neuron
+
+
+@st.composite
+def networks(
+    draw: st.DrawFn,
+    most_layers: int = 3,
+    most_width: int = 8,
+    most_steps: int = 6,
+    features: int | None = None,
+    dtypes: Sequence[torch.dtype] = DTYPES,
+    encodings: Sequence[str] = ("direct", "direct", "none"),
+    neuron: LIF | None = None,
+) -> SpikingNetwork:
+    """Return a dense network with random weights, in evaluation mode.
+
+    Args:
+        most_layers: spiking layers, at least 1.
+        most_width: neurons of a layer.
+        most_steps: T.
+        features: inputs; None: any.
+        dtypes, encodings: what to choose from.
+        neuron: of every spiking layer; None: any of `neurons`.
+    """
+    return drawn_network(draw, most_layers, most_width, most_steps, features, dtypes, encodings, neuron).network
+
+
+@st.composite
+def image_networks(draw: st.DrawFn, side: int = 6, most_channels: int = 3, most_steps: int = 4) -> SpikingNetwork:
+    """Return a network for images (1, side, side): convolution, batch norm, pooling, a residual sum, some of them.
+
+    Args:
+        side: of the images, even and at least 4.
+        most_channels: of the convolutions.
+        most_steps: T.
+    """
+    steps, channels = draw(st.integers(1, most_steps)), draw(st.integers(1, most_channels))
+    first: list[nn.Module] = [nn.Conv2d(1, channels, 3, padding=1)]
+    if draw(st.booleans()):
+        first.append(nn.BatchNorm2d(channels))
+    middle = [nn.Conv2d(channels, channels, 3, padding=1), draw(neurons(steps))]
+    inner = draw(st.sampled_from(["none", "plain", "residual"]))
+    body = {"none": [], "plain": middle, "residual": [Residual(middle)]}[inner]
+    head = [nn.AvgPool2d(2), nn.Flatten(), nn.Linear(channels * (side // 2) ** 2, 3)]
+    network = SpikingNetwork(*first, draw(neurons(steps)), *body, *head, num_steps=steps)
+    _fill(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
+    return network.to(draw(st.sampled_from(DTYPES))).eval()
+
+
+@st.composite
+def inputs(
+    draw: st.DrawFn,
+    network: SpikingNetwork,
+    batch: int = 4,
+    shape: Sequence[int] | None = None,
+    events: bool = False,
+) -> Tensor:
+    """Return a batch that fits `network`, with values in [0, 1], some of them on a grid or at the ends.
+
+    Args:
+        network: whose dtype, features and time axis are used.
+        batch: the number of samples.
+        shape: of one sample at one step; None: what the first layer takes, which must be linear.
+        events: whether all values are 0 or 1.
+
+    Raises:
+        ValueError: for a network whose first layer is not linear, without `shape`.
+    """
+    features = tuple(shape) if shape is not None else features_of(network)
+    steps = (network.num_steps,) if network.timed else ()
+    drawn = torch.rand((batch, *steps, *features), generator=torch.Generator().manual_seed(draw(SEEDS)))
+    kinds = {"plain": drawn, "grid": (drawn * 4).round() / 4, "ends": drawn.round()}
+    return kinds["ends" if events else draw(st.sampled_from(sorted(kinds)))].to(network.dtype)
+
+
+@st.composite
+def perturbations(
+    draw: st.DrawFn, kinds: Sequence[str] = ("linf", "l2"), most: float = 0.25, features: Sequence[int] = ()
+) -> Perturbation:
+    """Return a threat model on [0, 1].
+
+    Args:
+        kinds: what to choose from: "linf", "l2", "box" (a radius for each entry of a sample), "l0" (flips).
+        most: the greatest radius.
+        features: the shape of one sample, for "box".
+    """
+    kind = draw(st.sampled_from(tuple(kinds)))
+    if kind == "l0":
+        return SpikeFlip(draw(st.integers(0, 3)))
+    radius = draw(st.sampled_from([0.0, most / 25, most / 5, most]) | st.floats(0.0, most))
+    if kind == "box":
+        share = torch.rand(tuple(features), generator=torch.Generator().manual_seed(draw(SEEDS)))
+        return PixelBox(radius * share)
+    return {"linf": LInf, "l2": L2}[kind](radius)
+
+
+@st.composite
+def spike_trains(draw: st.DrawFn, num_steps: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return spikes of 0 and 1, (num_steps, *shape); they shrink toward silence."""
+    size = torch.Size((num_steps, *shape))
+    bits = draw(st.lists(st.booleans(), min_size=size.numel(), max_size=size.numel()))
+    return torch.tensor(bits, dtype=dtype).reshape(size)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A network, whether it is on the grid, and the generator that filled it."""
+
+    network: SpikingNetwork
+    grid: bool
+    generator: torch.Generator
+
+
+def drawn_network(
+    draw: st.DrawFn,
+    most_layers: int,
+    most_width: int,
+    most_steps: int,
+    features: int | None,
+    dtypes: Sequence[torch.dtype],
+    encodings: Sequence[str],
+    neuron: LIF | None,
+) -> Drawn:
+    steps = draw(st.integers(1, most_steps))
+    widths = draw(st.lists(st.integers(1, most_width), min_size=2, max_size=most_layers + 1))
+    if features is not None:
+        widths[0] = features
+    classes = draw(st.integers(2, 4))
+    network = mlp((*widths, classes), steps, neuron or draw(neurons(steps)))
+    network.encoding = draw(st.sampled_from(tuple(encodings)))
+    grid, generator = draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS))
+    _fill(network, grid, generator)
+    return Drawn(network.to(draw(st.sampled_from(tuple(dtypes)))).eval(), grid, generator)
+
+
+def _fill(network: SpikingNetwork, grid: bool, generator: torch.Generator) -> None:
+    """Draw all weights, and running means and variances of batch norms."""
+    for layer in walk(network.layers):
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.BatchNorm2d)):
+            for parameter in layer.parameters():
+                values = torch.randn(parameter.shape, generator=generator) * SPREAD
+                parameter.data = (values * 4).round() / 4 if grid else values
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None:
+            layer.running_var.copy_(0.25 + torch.rand(layer.running_var.shape, generator=generator))
+
+
+def features_of(network: SpikingNetwork) -> tuple[int, ...]:
+    first = network.layers[0]
+    if not isinstance(first, nn.Linear):
+        raise ValueError(f"shape: got None, expected the shape of a sample for a {type(first).__name__} first")
+    return (first.in_features,)
