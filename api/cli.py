@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import attack, certify, check_proof, demo, gains, radius, report, theorems, train, vnnlib
+from .commands import attack, certify, check_proof, demo, gains, radius, report, reproduce, theorems, train, vnnlib
 from .output import say
 
 EXAMPLES = """Examples:
@@ -32,6 +32,8 @@ EXAMPLES = """Examples:
 
   spikecert report runs/mine/record.json --out runs/mine/report.html
 
+  spikecert reproduce digits
+
 Exit status: 0 done; 1 falsified, below --require-certified, or a proof refused; 2 bad usage or input; 3 a proof
 and a counterexample contradict each other (a bug: please report it); 130 interrupted."""
 
@@ -44,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "check-proof": check_proof.check_proof,
     "radius": radius.radius,
     "report": report.report,
+    "reproduce": reproduce.reproduce,
     "theorems": theorems.theorems,
     "vnnlib": vnnlib.vnnlib,
 }

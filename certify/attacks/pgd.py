@@ -42,7 +42,8 @@ class PGD(Attack):
     Args:
         steps: per restart.
         restarts: the first from the sample itself, the others from a random point of the set.
-        step_size: as a share of ε; default 2.5/steps, at most 1. Halved over the last half of the steps.
+        step_size: as a share of ε; default 2.5/steps, at most 1.
+        halve: halve the step over the last half of the steps.
         loss: "cross-entropy", "margin" or "dlr".
         surrogate: for the backward pass; None for the network's own.
 
@@ -55,6 +56,7 @@ class PGD(Attack):
     step_size: float | None = None
     loss: str = "cross-entropy"
     surrogate: Surrogate | None = None
+    halve: bool = True
     name: str = "pgd"
 
     def __post_init__(self) -> None:
@@ -79,4 +81,4 @@ class PGD(Attack):
 
     def _length(self, step: int) -> float:
         share = min(1.0, 2.5 / self.steps) if self.step_size is None else self.step_size
-        return share * (0.5 if 2 * step >= self.steps else 1.0)
+        return share * (0.5 if self.halve and 2 * step >= self.steps else 1.0)

@@ -1,0 +1,137 @@
+"""A protocol as data: what is trained, on what, how it is measured. One file in cells/ each."""
+
+import tomllib
+from collections.abc import Mapping
+from fractions import Fraction
+from importlib.resources import files
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from spikecert.models.validation import check_choice
+from spikecert.reports.schema import Part
+
+CELLS = files("spikecert.protocols") / "cells"
+
+
+def _number(value: Any) -> Any:
+    """Return "8/255" as a number; leave other values to pydantic."""
+    return float(Fraction(value)) if isinstance(value, str) else value
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class TrainingSettings(Part):
+    """What `fit` is told; `augmentation` and `retraction` are the arguments of `Augmentation` and `Retraction`."""
+
+    epochs: Count
+    batch_size: Count = 64
+    optimizer: str = "sgd"
+    learning_rate: Number | None = None
+    momentum: Number = 0.9
+    weight_decay: Number = 5e-4
+    schedule: str = "cosine"
+    augmentation: dict[str, Any] | None = None
+    retraction: dict[str, Any] | None = None
+
+
+class Variant(Part):
+    """One kind of training. An array among a term's arguments makes one row of the table for each value.
+
+    Attributes:
+        name: what the table calls it.
+        terms: objectives, which add up: "kind" names the class, the rest are its arguments.
+        training: settings that differ from the protocol's.
+    """
+
+    name: str
+    terms: tuple[dict[str, Any], ...] = Field(min_length=1)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+class Evaluation(Part):
+    """How each network is measured, on the first `samples` test samples (default: all).
+
+    Attributes:
+        epsilons: of the norm, rising.
+        attacks: of the paper's (`attacks.PAPER`) or of `attack`'s names.
+        verifiers: names as in `verify`.
+        timeout: of the verifiers, seconds for a sample.
+        stability: also the gain of the surrogate network and the mean pattern-preserving radius.
+    """
+
+    epsilons: tuple[Number, ...] = Field(min_length=1)
+    norm: str = "linf"
+    samples: Count | None = None
+    attacks: tuple[str, ...] = ()
+    verifiers: tuple[str, ...] = ()
+    timeout: Number | None = None
+    stability: bool = False
+
+
+class Protocol(Part):
+    """A table to reproduce: rows are variants (times neurons, times values in arrays), repeated for each seed."""
+
+    name: str
+    title: str
+    data: str
+    architecture: str
+    num_steps: Count
+    decay: Number = 0.99
+    threshold: Number = 1.0
+    neurons: tuple[str, ...] = ("lif",)
+    seeds: tuple[int, ...] = (0,)
+    training: TrainingSettings
+    evaluation: Evaluation
+    variants: tuple[Variant, ...] = Field(min_length=1)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all protocols."""
+    stems = (entry.name.removesuffix(".toml") for entry in CELLS.iterdir() if entry.name.endswith(".toml"))
+    return tuple(sorted(stem for stem in stems if not stem.startswith("_")))
+
+
+def protocol(name: str) -> Protocol:
+    """Return the protocol of that name.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    >>> protocol("vgg11-cifar10-at").training.epochs
+    100
+    """
+    check_choice("protocol", name, names())
+    return parse(name, _read(name))
+
+
+def parse(name: str, content: Mapping[str, Any]) -> Protocol:
+    """Return the content of a file as a protocol.
+
+    Raises:
+        ValueError: in one line, for a field that is missing, unknown or out of range.
+    """
+    try:
+        return Protocol.model_validate({"name": name, **content})
+    except (ValidationError, ZeroDivisionError) as error:
+        problem = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        place = ".".join(map(str, problem["loc"]))
+        raise ValueError(f"protocol: {name}: {place}: {problem['msg']}") from None
+
+
+def _read(stem: str) -> dict[str, Any]:
+    """Return a file's content on top of that of the file that it extends."""
+    content = tomllib.loads((CELLS / f"{stem}.toml").read_text(encoding="utf-8"))
+    base = content.pop("extends", None)
+    return content if base is None else merged(_read(base), content)
+
+
+def merged(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `above`, table by table."""
+    found = dict(base)
+    for key, value in above.items():
+        both_tables = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
+        found[key] = merged(found[key], value) if both_tables else value
+    return found

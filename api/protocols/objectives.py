@@ -1,0 +1,52 @@
+"""Objectives and perturbations out of a protocol's data: "kind" is the class, the rest are its arguments."""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import reduce
+from operator import add
+from typing import Any
+
+from spikecert.training import (
+    MSMPPD,
+    CertifiedLoss,
+    CrossEntropy,
+    GaussianNoise,
+    Objective,
+    PGDTraining,
+    SingleStep,
+)
+
+KINDS: dict[str, type] = {
+    kind.__name__: kind for kind in (CrossEntropy, MSMPPD, CertifiedLoss, GaussianNoise, SingleStep, PGDTraining)
+}
+
+
+def objective(terms: Sequence[Mapping[str, Any]]) -> Objective:
+    """Return the sum of the terms.
+
+    Raises:
+        ValueError: for an unknown kind, or arguments that it does not take.
+
+    >>> objective([{"kind": "MSMPPD", "rho": 0.5, "perturbation": {"kind": "SingleStep", "epsilon": "4/255"}}]).rho
+    0.5
+    """
+    return reduce(add, (_built(term) for term in terms))
+
+
+def _built(content: Mapping[str, Any]) -> Any:
+    kind = content.get("kind")
+    if kind not in KINDS:
+        raise ValueError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}")
+    arguments = {key: _value(value) for key, value in content.items() if key != "kind"}
+    try:
+        return KINDS[kind](**arguments)
+    except TypeError as error:
+        raise ValueError(f"{kind}: {error}") from error
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _built(value)
+    if isinstance(value, str) and value[:1].isdigit():
+        return float(Fraction(value))
+    return value

@@ -1,0 +1,172 @@
+"""One run of a protocol: train one network, measure it, keep the result."""
+
+import hashlib
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from spikecert.analysis.stability import stability
+from spikecert.building import fresh_network, neuron, threat
+from spikecert.models import Normalize, SpikingNetwork, network_hash
+from spikecert.models.normalization import CIFAR10, CIFAR100
+from spikecert.models.progress import Progress
+from spikecert.models.storage import digest_of
+from spikecert.reports import ModelRecord, Plan, measure
+from spikecert.reports.recording import environment
+from spikecert.training import Augmentation, Dataset, Retraction, Split, TrainingRun, fit
+from spikecert.training.state import CHECKPOINT
+
+from .attacks import resolve
+from .configuration import Evaluation, Protocol
+from .grid import Cell
+from .objectives import objective
+from .results import RunResult, load_run, save_run
+
+NORMALIZATIONS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+RESULT = "run.json"
+STABILITY_SAMPLES = 500
+"""The most samples that the pattern-preserving radius is averaged over."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row and one seed, with all that they need."""
+
+    protocol: Protocol
+    cell: Cell
+    seed: int
+    data: Dataset
+    data_hash: str
+    folder: Path
+    device: str
+
+    @property
+    def key(self) -> str:
+        """Return a hash of everything that decides the result, the time limit of verifiers included."""
+        cell = {"row": self.cell.row, "neuron": self.cell.neuron, "terms": self.cell.terms}
+        grid = {"name", "title", "seeds", "neurons", "variants", "training"}  # what the cell says, or only names
+        content = {
+            **cell,
+            "training": self.cell.training.model_dump(),
+            "protocol": self.protocol.model_dump(exclude=grid),
+            "seed": self.seed,
+            "data": self.data_hash,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def place(self) -> Path:
+        """Return the folder of this run alone."""
+        words = re.sub(r"[^a-z0-9.]+", "-", self.cell.row.lower().replace("ρ", "rho")).strip("-")
+        return self.folder / f"{words}-seed-{self.seed}-{self.key[:8]}"
+
+    @property
+    def label(self) -> str:
+        """Return what progress bars call this run."""
+        return f"{self.cell.row}, seed {self.seed}"
+
+
+def hash_of(data: Dataset) -> str:
+    """Return a hash of all splits."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    tensors = {f"{name}.inputs": split.inputs for name, split in splits.items()}
+    tensors |= {f"{name}.labels": split.labels for name, split in splits.items()}
+    return digest_of(data.name, tensors)
+
+
+def done(job: Job) -> RunResult | None:
+    """Return the result that an earlier call kept, or None."""
+    return load_run(job.place / RESULT, job.key)
+
+
+def run(job: Job, progress: Progress) -> RunResult:
+    """Train, measure, and keep the result in the run's folder; an interrupted training goes on from there."""
+    whole, before = not (job.place / CHECKPOINT).exists(), time.process_time()
+    trained = _train(job, progress)
+    cpu = time.process_time() - before if whole else None
+    network = trained.network
+    samples = _samples(job, network)
+    found = measure(
+        job.label,
+        network,
+        samples.inputs,
+        samples.labels,
+        _plan(job.protocol.evaluation, job.seed),
+        progress=progress,
+    )
+    gain, radius = _stability(network, samples) if job.protocol.evaluation.stability else (None, None)
+    result = _result(job, trained, found, gain, radius, cpu)
+    save_run(result, job.place / RESULT)
+    return result
+
+
+def start(job: Job) -> SpikingNetwork:
+    """Return the untrained network of a run, with the data set's own normalisation where it normalises."""
+    protocol = job.protocol
+    template = neuron(job.cell.neuron, protocol.num_steps, protocol.decay, protocol.threshold, "zero")
+    network = fresh_network(protocol.architecture, job.data, protocol.num_steps, template, job.seed)
+    if isinstance(network.layers[0], Normalize) and job.data.name in NORMALIZATIONS:
+        network.layers[0] = Normalize(*NORMALIZATIONS[job.data.name])
+    return network
+
+
+def _train(job: Job, progress: Progress) -> TrainingRun:
+    settings = job.cell.training
+    chosen = settings.model_dump(exclude={"augmentation", "retraction"})
+    return fit(
+        start(job),
+        job.data,
+        objective(job.cell.terms),
+        **chosen,
+        augmentation=None if settings.augmentation is None else Augmentation(**settings.augmentation),
+        after_step=None if settings.retraction is None else Retraction(**settings.retraction),
+        seed=job.seed,
+        folder=job.place,
+        device=job.device,
+        progress=lambda _, step, steps: progress(f"train {job.label}", step, steps),
+    )
+
+
+def _samples(job: Job, network: SpikingNetwork) -> Split:
+    count = job.protocol.evaluation.samples
+    test = job.data.test if count is None else job.data.test.take(torch.arange(min(count, len(job.data.test))))
+    return Split(test.inputs.to(network.device, network.dtype), test.labels.to(network.device))
+
+
+def _plan(evaluation: Evaluation, seed: int) -> Plan:
+    attacks = tuple(resolve(name) for name in evaluation.attacks)
+    sizes = threat(evaluation.norm, evaluation.epsilons)
+    return Plan(sizes, attacks, evaluation.verifiers, evaluation.timeout, seed)
+
+
+def _stability(network: SpikingNetwork, samples: Split) -> tuple[float | None, float | None]:
+    """Return the surrogate network's end-to-end gain and the mean ℓ∞ radius of unchanged first-layer trains."""
+    found = stability(network, samples.inputs[:STABILITY_SAMPLES])
+    radius = None if found.radius_linf is None else float(found.radius_linf.mean())
+    return found.surrogate_product, radius
+
+
+def _result(
+    job: Job, trained: TrainingRun, found: ModelRecord, gain: float | None, radius: float | None, cpu: float | None
+) -> RunResult:
+    return RunResult(
+        row=job.cell.row,
+        variant=job.cell.variant,
+        neuron=job.cell.neuron,
+        seed=job.seed,
+        key=job.key,
+        network=network_hash(trained.network),
+        epochs=len(trained.history),
+        best_epoch=trained.best_epoch,
+        training_seconds=trained.seconds,
+        training_cpu=cpu,
+        points=found.points,
+        seconds=found.seconds,
+        gain=gain,
+        radius=radius,
+        environment=environment(job.device),
+    )

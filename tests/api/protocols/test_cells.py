@@ -1,0 +1,101 @@
+"""Each cell of the paper's tables runs as a whole on a few images, from CIFAR's own files to the table."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from spikecert import protocols
+from spikecert.protocols.attacks import PAPER
+from spikecert.protocols.grid import cells
+from spikecert.protocols.objectives import objective
+from spikecert.protocols.reproducing import Options, reproduce
+from spikecert.training import GaussianNoise, SingleStep
+from spikecert.training.objectives import MSMPPD
+from support.cifar_files import write_cifar
+
+NETWORKS, DATA, KINDS = (
+    ("vgg5", "vgg11", "wrn16-4"),
+    ("cifar10", "cifar100"),
+    ("natural", "gaussian", "at", "at-reg"),
+)
+CELLS = [f"{network}-{data}-{kind}" for network in NETWORKS for data in DATA for kind in KINDS]
+FIRST = [name for name in CELLS if name.startswith("vgg5-cifar10-")] + [
+    "vgg11-cifar10-at",
+    "wrn16-4-cifar100-at-reg",
+]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cifar(tmp_path_factory.mktemp("cifar"))
+
+
+def smoke(name: str, root: Path, folder: Path) -> protocols.Results:
+    options = Options(root, epochs=1, samples=3, train_samples=12, width="1/64", only="DLIF")
+    torch.set_num_threads(1)
+    return reproduce(protocols.protocol(name), folder, options)
+
+
+def check(results: protocols.Results, folder: Path) -> None:
+    rho = 1 if "natural" in results.protocol.name else 2
+    assert len(results.runs) == rho
+    for run in results.runs:
+        (point,) = run.points
+        assert list(point.robust) == list(PAPER)
+        assert point.samples == 3
+        assert all(0 <= robust <= point.clean for robust in point.robust.values())
+    assert {path.name for path in folder.iterdir()} == {"runs", "results.json", "results.csv", "results.md"}
+    assert len((folder / "results.csv").read_text().splitlines()) == 1 + rho
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_cell_runs(name: str, root: Path, tmp_path: Path) -> None:
+    check(smoke(name, root, tmp_path), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(CELLS) - set(FIRST)))
+def test_the_other_cells_run(name: str, root: Path, tmp_path: Path) -> None:
+    check(smoke(name, root, tmp_path), tmp_path)
+
+
+def test_every_cell_has_a_file() -> None:
+    assert set(CELLS) <= set(protocols.names())
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_cell_is_the_papers(name: str) -> None:
+    """Section 5 of the theory, number by number."""
+    found = protocols.protocol(name)
+    network, data, kind = found.architecture, found.data, name.split("-", 3 if "wrn" in name else 2)[-1]
+    assert (network.replace("_", "-"), data) == tuple(name.removesuffix(f"-{kind}").rsplit("-", 1))
+    assert (found.num_steps, found.decay, found.threshold) == (8, 0.99, 1.0)
+    assert found.neurons == ("lif", "dlif")
+    (evaluation,) = found.evaluation.epsilons
+    assert evaluation == 8 / 255
+    for cell in cells(found):
+        settings, loss = cell.training, objective(cell.terms)
+        assert (settings.epochs, settings.batch_size, settings.learning_rate) == (100, 64, 0.1)
+        assert (settings.optimizer, settings.momentum, settings.schedule) == ("sgd", 0.9, "cosine")
+        assert settings.augmentation == {"crop": 4, "flip": True, "cutout": 16}
+        assert settings.weight_decay == (0.0 if kind == "at-reg" else 5e-4)
+        assert (settings.retraction is not None) == (kind == "at-reg")
+        if kind == "natural":
+            continue
+        assert isinstance(loss, MSMPPD)
+        assert (loss.mix, loss.norm, loss.layers, loss.two_sided) == (0.5, "l2", "last", False)
+        expected = GaussianNoise(8 / 255) if kind == "gaussian" else SingleStep(4 / 255)
+        assert loss.perturbation == expected
+    rows = [cell.row.removeprefix(cell.variant) for cell in cells(found)]
+    both = [f", {neuron}, ρ = {rho}" for neuron in ("LIF", "DLIF") for rho in (0, 1)]
+    assert rows == ([", LIF", ", DLIF"] if kind == "natural" else both)
+
+
+@pytest.mark.parametrize(("steps", "size"), [(7, 2.55), (10, 2.0), (20, 1.0), (40, 0.5)])
+def test_the_papers_attacks(steps: int, size: float) -> None:
+    found = PAPER[f"pgd{steps}"]
+    assert (found.steps, found.restarts, found.halve) == (steps, 1, False)  # type: ignore[attr-defined]
+    assert found.step_size * 8 / 255 == pytest.approx(size / 255)  # type: ignore[attr-defined]
+    for loss in ("ce", "dlr"):
+        assert PAPER[f"apgd10-{loss}"].steps == 10  # type: ignore[attr-defined]
