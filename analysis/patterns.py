@@ -42,7 +42,7 @@ def train_interval(current: Tensor, neuron: LIF, num_steps: int) -> tuple[Tensor
         if d.reset == "zero":
             slope, offset = slope * ~fired, offset * ~fired
         elif d.reset == "subtract":
-            offset = offset - d.threshold * fired
+            offset = offset - d.drop * fired.to(offset)  # a bool times a float would be float32
     return lower, upper
 
 

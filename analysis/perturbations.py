@@ -3,7 +3,7 @@
     exact       ϑ[t] = v[t] − ṽ[t] = λϑ[t−1] + a[t]·WΔs[t] − r[t],   ϑ[0] = 0
     simplified  ε[t] = λε[t−1] + w[t],  ε[0] = 0
     reset term  r[t] = λ(v[t−1]s[t−1] − ṽ[t−1]s̃[t−1])               reset "zero"
-                r[t] = λθ(s[t−1] − s̃[t−1])                          reset "subtract"
+                r[t] = λd(s[t−1] − s̃[t−1])                          reset "subtract"
                 r[t] = 0                                            reset "none"
 
 where w[t] = a[t]·WΔs[t] as in the paper's equation, or WΔs[t] as its authors' program has it. Every gain of
@@ -122,7 +122,7 @@ def _reset_term(network: SpikingNetwork, layer: int, clean: Trace, perturbed: Tr
     dynamics = network.neurons[layer].dynamics
     removed = {
         "zero": lambda run: run.potentials[layer] * run.spikes[layer],
-        "subtract": lambda run: dynamics.threshold * run.spikes[layer],
+        "subtract": lambda run: dynamics.drop * run.spikes[layer],
         "none": lambda run: torch.zeros_like(run.potentials[layer]),
     }[dynamics.reset]
     difference = dynamics.decay * (removed(clean) - removed(perturbed))

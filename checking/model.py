@@ -21,6 +21,10 @@ STEEPEST = Fraction(1, 2**20)
 """The least λ^(T−1) behind the first layer: prices are given over that."""
 
 
+FIELDS = {"type", "num_steps", "decay", "threshold", "reset", "reset_amount", "fires_at", "surrogate"}
+"""What a neuron's description may hold: what this checker does not know, it must not pass over."""
+
+
 @dataclass(frozen=True)
 class Arithmetic:
     """IEEE arithmetic of the run: |fl(x∘y) − x∘y| ≤ unit·|x∘y| + tiny, without overflow below `largest`."""
@@ -56,11 +60,12 @@ class Affine:
 
 @dataclass(frozen=True)
 class Neuron:
-    """v[t] = λ·u[t−1] + a[t]·I[t], fires at θ; `scale` is a, T numbers."""
+    """v[t] = λ·u[t−1] + a[t]·I[t], fires at θ; a subtracting reset takes `drop`; `scale` is a, T numbers."""
 
     decay: Fraction
     threshold: Fraction
     reset: str
+    drop: Fraction
     scale: tuple[Fraction, ...]
 
 
@@ -133,10 +138,16 @@ def _affine(tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any]) ->
 
 
 def _neuron(tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any], steps: int) -> Neuron:
+    if not layer.keys() <= FIELDS:
+        raise Refused(f"unknown: no proof form for a neuron with {', '.join(sorted(layer.keys() - FIELDS))}")
     decay, threshold = float(layer["decay"]), float(layer["threshold"])
+    drop = float(layer.get("reset_amount", threshold))
     if not (0.0 <= decay <= 1.0 and 0.0 < threshold < 1e30 and layer["reset"] in ("zero", "subtract", "none")):
         raise Refused(f"{name}: has constants outside their range")
+    if not 0.0 < drop < 1e30 or ("reset_amount" in layer and layer["reset"] != "subtract"):
+        raise Refused(f"{name}: has a reset_amount that does not fit")
     scale = tensors[f"{name}.input_scale"] if layer["type"] == "DLIF" else np.ones(steps)
     if scale.shape != (steps,) or not np.isfinite(scale).all():
         raise Refused(f"{name}: has an input scale that does not fit")
-    return Neuron(Fraction(decay), Fraction(threshold), layer["reset"], tuple(map(Fraction, scale.tolist())))
+    factors = tuple(map(Fraction, scale.tolist()))
+    return Neuron(Fraction(decay), Fraction(threshold), layer["reset"], Fraction(drop), factors)

@@ -5,7 +5,7 @@ kept for 'fires' where v + error ≥ θ − tie and for 'silent' where v − err
 have lies in the row of the train that it then has.
 
 The error. On a branch |I| ≤ m and |û| ≤ |α|·m + |β| + error =: size; λ, θ and a·I are rounded, too. One step errs
-by at most 4u·(λ·size + |a|·m) and its reset, where it subtracts, by 4u·(size + θ); underflow adds at most 8·tiny.
+by at most 4u·(λ·size + |a|·m) and its reset, where it subtracts, by 4u·(size + d); underflow adds at most 8·tiny.
 So error ← λ·error + that. A hard reset starts again from exactly 0. With the same a at each step it then repeats
 itself bit by bit, so the first spike decides the train.
 """
@@ -78,10 +78,13 @@ def train_table(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Tabl
 
 
 def potential_bound(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Fraction:
-    """Return a bound of every |v̂| and |û|: 2·Σ_t λ^t·(A·reach + θ), where 2 is for rounding, as 8u·T ≤ 1/2."""
+    """Return a bound of every |v̂| and |û|: 2·Σ_t λ^t·(A·reach + max(θ, d)).
+
+    The 2 is for rounding, as 8u·T ≤ 1/2.
+    """
     steps = len(neuron.scale)
     arithmetic.gamma(8 * steps)
-    drive = max(map(abs, neuron.scale)) * reach + neuron.threshold
+    drive = max(map(abs, neuron.scale)) * reach + max(neuron.threshold, neuron.drop)
     size = 2 * sum(neuron.decay**t for t in range(steps)) * drive
     if size > arithmetic.largest:
         raise Refused("unknown: a membrane potential may overflow")
@@ -131,5 +134,5 @@ def _reset(branch: _Branch, neuron: Neuron, arithmetic: Arithmetic) -> _Branch:
         return replace(branch, alpha=Fraction(0), beta=Fraction(0), error=Fraction(0))
     if neuron.reset == "none":
         return branch
-    slip = 4 * arithmetic.unit * (branch.size + neuron.threshold) + 8 * arithmetic.tiny
-    return replace(branch, beta=branch.beta - neuron.threshold, error=branch.error + slip)
+    slip = 4 * arithmetic.unit * (branch.size + neuron.drop) + 8 * arithmetic.tiny
+    return replace(branch, beta=branch.beta - neuron.drop, error=branch.error + slip)

@@ -114,12 +114,14 @@ def _build_residual(branch: list[dict[str, Any]], shortcut: list[dict[str, Any]]
 def _neuron(layer: LIF) -> dict[str, Any]:
     d: Dynamics = layer.dynamics
     surrogate = {"name": surrogate_name(d.surrogate), "width": d.surrogate.width}
+    amount = {} if d.reset_amount is None else {"reset_amount": d.reset_amount}
     return {
         "decay": d.decay,
         "threshold": d.threshold,
         "reset": d.reset,
         "fires_at": d.fires_at,
         "surrogate": surrogate,
+        **amount,
     }
 
 

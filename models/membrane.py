@@ -6,7 +6,7 @@ potentials are stored only if they are asked for: the backward pass recomputes t
 and spikes, which exist anyway. It is one reverse loop:
 
     q[t] = dL/dv[t] + h[t]·(dL/ds[t] − r[t]·λ·q[t+1]) + k[t]·λ·q[t+1],   h = surrogate slope at v − θ
-    reset "zero": r = v, k = 1 − s     reset "subtract": r = θ, k = 1     reset "none": r = 0, k = 1
+    reset "zero": r = v, k = 1 − s     reset "subtract": r = d, k = 1     reset "none": r = 0, k = 1
 """
 
 from collections.abc import Iterator
@@ -124,7 +124,7 @@ def _reset(dynamics: "Dynamics", potential: Tensor, spike: Tensor, out: Tensor) 
     if dynamics.reset == "zero":  # v − v·s is exactly v or exactly 0
         return torch.addcmul(potential, potential, spike, value=-1.0, out=out)
     if dynamics.reset == "subtract":
-        return torch.add(potential, spike, alpha=-dynamics.threshold, out=out)
+        return torch.add(potential, spike, alpha=-dynamics.drop, out=out)
     return out.copy_(potential)
 
 
@@ -177,7 +177,7 @@ def _adjoint_step(
         torch.addcmul(direct, potential, following, value=-1.0, out=adjoint)
         following.lerp_(following.new_zeros(()), spike)  # following·(1 − s), exactly
     elif dynamics.reset == "subtract":
-        torch.add(direct, following, alpha=-dynamics.threshold, out=adjoint)
+        torch.add(direct, following, alpha=-dynamics.drop, out=adjoint)
     else:
         adjoint.copy_(direct)
     torch.addcmul(following, slope, adjoint, out=adjoint)

@@ -24,9 +24,10 @@ class LIF(nn.Module):
     Args:
         decay: λ ∈ [0, 1], the share of the potential that survives a step.
         threshold: θ > 0.
-        reset: "zero" (u = v(1−s)), "subtract" (u = v − θs) or "none".
+        reset: "zero" (u = v(1−s)), "subtract" (u = v − ds) or "none".
         fires_at: ">=" (v ≥ θ fires) or ">" (v > θ fires).
         surrogate: what stands for ds/dv in the backward pass.
+        reset_amount: d > 0, what "subtract" takes away; None for θ.
 
     Raises:
         ValueError, TypeError: for a constant outside its range.
@@ -44,9 +45,10 @@ class LIF(nn.Module):
         reset: str = "zero",
         fires_at: str = ">=",
         surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        reset_amount: float | None = None,
     ) -> None:
         super().__init__()
-        self.dynamics = Dynamics(decay, threshold, reset, fires_at, surrogate)
+        self.dynamics = Dynamics(decay, threshold, reset, fires_at, surrogate, reset_amount)
 
     def scale(self, num_steps: int) -> Tensor | None:
         """Return the input scale a, (num_steps,), or None for a = 1."""
@@ -64,7 +66,8 @@ class LIF(nn.Module):
     def extra_repr(self) -> str:
         """Return the constants that distinguish this layer."""
         d = self.dynamics
-        return f"decay={d.decay}, threshold={d.threshold}, reset={d.reset}, fires_at={d.fires_at}"
+        amount = "" if d.reset_amount is None else f", reset_amount={d.reset_amount}"
+        return f"decay={d.decay}, threshold={d.threshold}, reset={d.reset}, fires_at={d.fires_at}{amount}"
 
 
 class DLIF(LIF):
@@ -74,7 +77,7 @@ class DLIF(LIF):
 
     Args:
         num_steps: T, the length of a.
-        decay, threshold, reset, fires_at, surrogate: as in `LIF`.
+        decay, threshold, reset, fires_at, surrogate, reset_amount: as in `LIF`.
 
     References: ding2024robust
     """
@@ -87,8 +90,9 @@ class DLIF(LIF):
         reset: str = "zero",
         fires_at: str = ">=",
         surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        reset_amount: float | None = None,
     ) -> None:
-        super().__init__(decay, threshold, reset, fires_at, surrogate)
+        super().__init__(decay, threshold, reset, fires_at, surrogate, reset_amount)
         if num_steps < 1:
             raise ValueError(f"num_steps: got {num_steps}, expected at least 1")
         self.input_scale = nn.Parameter(torch.ones(num_steps))

@@ -197,7 +197,8 @@ def _layer(layer: dict[str, Any]) -> str:
     kind = str(layer.get("type", "?"))
     if "decay" in layer:
         fires = f"fires at v {layer.get('fires_at')} θ"
-        return f"{kind} (λ {layer['decay']}, θ {layer.get('threshold')}, reset {layer.get('reset')}, {fires})"
+        reset = " ".join(str(layer[key]) for key in ("reset", "reset_amount") if key in layer)
+        return f"{kind} (λ {layer['decay']}, θ {layer.get('threshold')}, reset {reset}, {fires})"
     if "in_features" in layer:
         return f"{kind} {layer['in_features']}→{layer.get('out_features')}"
     if "in_channels" in layer:

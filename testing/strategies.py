@@ -25,6 +25,8 @@ DECAYS = st.sampled_from([0.0, 0.25, 0.5, 0.9, 0.99, 1.0]) | st.floats(0.0, 1.0)
 THRESHOLDS = st.sampled_from([1.0, 1.0, 0.25, 3.0])
 RESETS = st.sampled_from(["zero", "subtract", "none"])
 FIRES = st.sampled_from([">=", ">"])
+AMOUNTS = st.sampled_from([None, None, 0.5, 1.25, 2.0])
+"""What a subtracting reset takes away, as a share of θ; None: θ."""
 FACTORS = st.sampled_from([-1.5, -0.5, 0.0, 0.5, 1.0, 1.25])
 SEEDS = st.integers(0, 2**31)
 DTYPES = (torch.float32, torch.float64)
@@ -47,6 +49,9 @@ def neurons(draw: st.DrawFn, num_steps: int, scaled: bool | None = None, reset: 
         "reset": draw(RESETS) if reset is None else reset,
         "fires_at": draw(FIRES),
     }
+    if constants["reset"] == "subtract":
+        share = draw(AMOUNTS)
+        constants["reset_amount"] = None if share is None else share * constants["threshold"]
     if not (draw(st.booleans()) if scaled is None else scaled):
         return LIF(**constants)
     neuron = DLIF(num_steps, **constants)

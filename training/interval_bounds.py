@@ -148,12 +148,12 @@ def _reset(potential: Tensor, spike: Tensor, dynamics: Dynamics) -> Tensor:
     """Return the ends after reset; where only the upper end fires, those of both cases together."""
     if dynamics.reset == "none":
         return potential
-    theta, high = dynamics.threshold, potential[1]
+    theta, drop, high = dynamics.threshold, dynamics.drop, potential[1]
     if dynamics.reset == "zero":
-        decided, open_high = potential * (1.0 - spike), torch.full_like(high, theta)
+        decided, open_high, fired_low = potential * (1.0 - spike), torch.full_like(high, theta), 0.0
     else:
-        decided, open_high = potential - theta * spike, (high - theta).clamp_min(theta)
-    opened = torch.stack((potential[0].clamp_max(0.0), open_high))
+        decided, open_high, fired_low = potential - drop * spike, (high - drop).clamp_min(theta), theta - drop
+    opened = torch.stack((potential[0].clamp_max(fired_low), open_high))
     return torch.where(spike[0] < spike[1], opened, decided)
 
 

@@ -74,8 +74,8 @@ def _reset(low: Tensor, high: Tensor, must: Tensor, may: Tensor, drives: Drive, 
         torch.minimum(low, _unless(may, drives.perhaps), out=low)
         torch.minimum(high, _unless(must, drives.surely), out=high)
     elif dynamics.reset == "subtract":
-        fired_low = low.clamp_min(drives.perhaps) - dynamics.threshold
-        fired_high = high - dynamics.threshold
+        fired_low = low.clamp_min(drives.perhaps) - dynamics.drop
+        fired_high = high - dynamics.drop
         joined_low = torch.where(may > 0, low.minimum(fired_low), low)
         joined_high = torch.where(may > 0, high.clamp_max(drives.surely).maximum(fired_high), high)
         torch.where(must > 0, fired_low, joined_low, out=low)

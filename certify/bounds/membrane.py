@@ -1,7 +1,8 @@
 """Input currents of a spiking layer as boxes per step, scaled and widened so that bounds may use real numbers.
 
-The run computes v̂[t] = fl(fl(λ·û[t−1]) + fl(a·I[t])) with λ and θ rounded to its dtype, and after a
-subtracting reset û = fl(v̂ − θ). Each step errs by at most 8u·(λ·M + |a·I| + θ), with M a bound of |û|. Adding
+The run computes v̂[t] = fl(fl(λ·û[t−1]) + fl(a·I[t])) with λ, θ and d rounded to its dtype, and after a
+subtracting reset û = fl(v̂ − d). Each step errs by at most 8u·(λ·M + |a·I| + δ), with M a bound of |û| and
+δ = max(θ, d). Adding
 that error to the box of a·I[t] makes every rounded run a run of the exact recursion on the widened box; the
 comparison with θ, rounded too, is taken as both outcomes within `tie` of θ.
 """
@@ -45,11 +46,11 @@ def drive(current: Signal, neuron: LIF, rounding: Rounding) -> Drive:
         lower, upper = one.minimum(other), one.maximum(other)
     widest = upper.amax(0).maximum(lower.amin(0).neg_())
     steps = sum(dynamics.decay**k for k in range(current.num_steps))
-    size = steps * (float(widest.max()) + dynamics.threshold)
+    size = steps * (float(widest.max()) + dynamics.span)
     if not size <= rounding.largest:
         raise OverflowError(f"a membrane potential may reach {size:.3g}, beyond {rounding.dtype}")
-    share = 8 * rounding.unit * (dynamics.decay * steps + 1.0)  # λ·M + |a·I| + θ, M = steps·(|a·I| + θ)
-    slack = widest.mul_(share).add_(share * dynamics.threshold + rounding.smallest)
+    share = 8 * rounding.unit * (dynamics.decay * steps + 1.0)  # λ·M + |a·I| + δ, M = steps·(|a·I| + δ)
+    slack = widest.mul_(share).add_(share * dynamics.span + rounding.smallest)
     tie = 8 * rounding.unit * dynamics.threshold
     shape = (current.num_steps, *lower.shape[1:])
     return Drive(

@@ -165,4 +165,4 @@ def _reach(stage: Stage, scale: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
     if isinstance(stage.found, TableTrains):
         return widest
     decay, steps = stage.neuron.dynamics.decay if priceable(stage) else 1.0, stage.found.num_steps
-    return (widest + stage.neuron.dynamics.threshold) * steps / decay ** (steps - 1)
+    return (widest + stage.neuron.dynamics.span) * steps / decay ** (steps - 1)

@@ -196,7 +196,7 @@ class _States:
 
     def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, dynamics: Dynamics) -> None:
         """Join the potentials of all incoming edges; 0 where there is none, so that the node stays finite."""
-        drop = dynamics.threshold if dynamics.reset == "subtract" else 0.0
+        drop = dynamics.drop if dynamics.reset == "subtract" else 0.0
         fired = self.low[: t + 1].clamp_min(drives.perhaps) - drop
         low = torch.where(edge, fired, math.inf).amin(0)
         high = torch.where(edge, self.high[: t + 1] - drop, -math.inf).amax(0)

@@ -214,7 +214,7 @@ def _children(branch: _Branch, factor: float, dynamics: Dynamics, rounding: Roun
         size1=decay * branch.size1 + abs(factor),
         size0=decay * branch.size0,
         error1=decay * branch.error1 + unit * (decay * branch.size1 + abs(factor)),
-        error0=decay * branch.error0 + unit * (decay * branch.size0 + theta) + rounding.smallest,
+        error0=decay * branch.error0 + unit * (decay * branch.size0 + dynamics.span) + rounding.smallest,
         train=branch.train,
     )
     sign = 1.0 if moved.upper > 0 else -1.0
@@ -243,7 +243,7 @@ def _continued(branch: _Branch, interval: tuple[float, float], spike: int, dynam
     train = (*branch.train, spike)
     if spike and dynamics.reset == "zero":
         return _Branch(*interval, train=train)
-    drop = spike * dynamics.threshold if dynamics.reset == "subtract" else 0.0
+    drop = spike * dynamics.drop if dynamics.reset == "subtract" else 0.0
     return _Branch(
         *interval,
         alpha=branch.alpha,

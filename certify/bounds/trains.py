@@ -28,7 +28,7 @@ def train_spikes(
     if table is None:
         return graph_trains(current, neuron, rounding, windows, keep)
     box = current.steps()[0]
-    _check_range(box, factors, neuron.dynamics.threshold, rounding)
+    _check_range(box, factors, neuron.dynamics.span, rounding)
     table = table.like(box.lower)
     return TableTrains(table, *table.reachable(box))
 
@@ -37,8 +37,8 @@ step_spikes = partial(train_spikes, keep=False)
 window_spikes = partial(train_spikes, windows=True)
 
 
-def _check_range(box: Box, factors: tuple[float, ...], threshold: float, rounding: Rounding) -> None:
-    """Raise OverflowError where a potential may overflow: |v[t]| ≤ Σ_t |a[t]|·|I| + T·θ, as λ ≤ 1."""
-    reach = sum(map(abs, factors)) * float(box.magnitude.max()) + len(factors) * threshold
+def _check_range(box: Box, factors: tuple[float, ...], span: float, rounding: Rounding) -> None:
+    """Raise OverflowError where a potential may overflow: |v[t]| ≤ Σ_t |a[t]|·|I| + T·max(θ, d), as λ ≤ 1."""
+    reach = sum(map(abs, factors)) * float(box.magnitude.max()) + len(factors) * span
     if not reach <= rounding.largest:
         raise OverflowError(f"a membrane potential may reach {reach:.3g}, beyond {rounding.dtype}")

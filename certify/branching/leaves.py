@@ -147,6 +147,6 @@ def _graph_region(stage: Stage, matrix: Tensor, bias: Tensor, steps: int) -> _Re
         if dynamics.reset == "zero":
             weight = weight * (1.0 - spikes[t])
         elif dynamics.reset == "subtract":
-            carried = carried - dynamics.threshold * spikes[t]
+            carried = carried - dynamics.drop * spikes[t]
     neuron = torch.arange(count).repeat(time)
     return _Region(torch.cat(rows).numpy(), torch.cat(limits).numpy(), torch.cat(weights), neuron)

@@ -4,7 +4,7 @@ Let v be a potential in [l, u]. Silent (s = 0) is possible for v ≤ θ + tie, f
 the two both are. So the pairs (v, s) lie on two segments, and both outputs are affine on each:
 
     spike      s             silent 0     fired 1
-    residue    λ·u           silent λ·v   fired 0 (reset "zero"), λ(v − θ) ("subtract"), λ·v ("none")
+    residue    λ·u           silent λ·v   fired 0 (reset "zero"), λ(v − d) ("subtract"), λ·v ("none")
 
 An affine function lies below an output on a segment iff it does at its two ends. Hence for any slope p
 the best intercepts are minima over ends: c over the silent ends, q + c over the fired ones, of output − p·v, and
@@ -78,7 +78,7 @@ def residue_ends(lower: Tensor, upper: Tensor, neuron: Neuron) -> Ends:
     points, silent, fired = _segments(lower, upper, neuron)
     kept = {
         "zero": torch.zeros_like(points[2:]),
-        "subtract": points[2:] - neuron.dynamics.threshold,
+        "subtract": points[2:] - neuron.dynamics.drop,
         "none": points[2:],
     }
     values = torch.cat([points[:2], kept[neuron.dynamics.reset]]) * neuron.dynamics.decay

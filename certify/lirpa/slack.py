@@ -2,7 +2,7 @@
 
 The run. Its current Î errs from W·ŝ + b, exact at its own spikes, by the radius that the box bound gives a
 *point*: what `propagate` makes of a signal known exactly is rounding alone. The membrane adds at most
-8u·(λ|û| + |aI| + θ), as in bounds/membrane.py. The sum of both is |e[t]| of relaxation.py.
+8u·(λ|û| + |aI| + max(θ, d)), as in bounds/membrane.py. The sum of both is |e[t]| of relaxation.py.
 
 auto_LiRPA computes in float64. Each coefficient that it passes backward is a sum of at most n products, so it
 errs by γ_n times the same sum over moduli. A coefficient A of v[t] is passed on to λû, to the spikes before and
@@ -84,11 +84,11 @@ def _neuron(current: Signal, neuron: LIF, rounding: Rounding, relative: float) -
     scale = neuron.scale(steps)
     steepest = 1.0 if scale is None else float(scale.detach().abs().max())
     widest = current.magnitude() * steepest
-    size = sum(dynamics.decay**k for k in range(steps)) * (widest + dynamics.threshold)
+    size = sum(dynamics.decay**k for k in range(steps)) * (widest + dynamics.span)
     if not bool((size <= rounding.largest).all()):
         raise OverflowError(f"a membrane potential may reach {float(size.max()):.3g}, beyond {rounding.dtype}")
     run = current.steps().radius.amax(0) * steepest + rounding.smallest
-    run = run + 8 * rounding.unit * (dynamics.decay * size + widest + dynamics.threshold)
+    run = run + 8 * rounding.unit * (dynamics.decay * size + widest + dynamics.span)
     tie = 8 * rounding.unit * dynamics.threshold
-    slack = 2 * run + relative * (size + widest + dynamics.threshold)
+    slack = 2 * run + relative * (size + widest + dynamics.span)
     return Neuron(dynamics, slack, dynamics.threshold + tie, dynamics.threshold - tie, relative)

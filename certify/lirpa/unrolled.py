@@ -43,7 +43,7 @@ class Residue(torch.autograd.Function):
         if dynamics.reset == "zero":
             return dynamics.decay * (potential * (1.0 - spike))
         if dynamics.reset == "subtract":
-            return dynamics.decay * (potential - dynamics.threshold * spike)
+            return dynamics.decay * (potential - dynamics.drop * spike)
         return dynamics.decay * potential
 
     @staticmethod

@@ -48,7 +48,7 @@ def _after(
     if dynamics.reset == "none":
         return potential
     if dynamics.reset == "subtract":
-        return potential - spike.scaled(dynamics.threshold)
+        return potential - spike.scaled(dynamics.drop)
     residue = program.variables(np.minimum(low, 0.0), np.maximum(high, 0.0))
     program.constrain(residue - potential + spike.scaled(high), lower=0.0)
     program.constrain(residue - potential + spike.scaled(low), upper=0.0)

@@ -61,7 +61,7 @@ def _after(
     if dynamics.reset == "none":
         return low, high
     zero = torch.zeros_like(low)
-    drop = dynamics.threshold
+    drop = dynamics.drop
     fired = (zero, zero) if dynamics.reset == "zero" else (low.clamp_min(drives.perhaps) - drop, high - drop)
     silent_low = torch.where(certain, torch.inf, low)
     silent_high = torch.where(certain, -torch.inf, high.clamp_max(drives.surely))

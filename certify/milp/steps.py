@@ -4,7 +4,7 @@ v[t] = λ·u[t−1] + a[t]·I[t] is split into r + w, its part in silence and it
 
     l(1 − s) ≤ r ≤ min(h, θ)·(1 − s),      θ·s ≤ w ≤ h·s,      [l, h] the proven box of v[t],
 
-and u[t] = r (hard reset), r + w − θs (subtracting) or r + w (none): no product v·(1 − s) is left to linearise.
+and u[t] = r (hard reset), r + w − ds (subtracting) or r + w (none): no product v·(1 − s) is left to linearise.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def step_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linea
         program.constrain(potential - residue.scaled(dynamics.decay) - drive, -slack, slack)
         residue = silent if dynamics.reset == "zero" else potential
         if dynamics.reset == "subtract":
-            residue = potential - spike.scaled(dynamics.threshold)
+            residue = potential - spike.scaled(dynamics.drop)
         spikes.append(spike)
     return tuple(spikes)
 

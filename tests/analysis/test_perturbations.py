@@ -10,18 +10,23 @@ from spikecert.analysis import mppd, neuron_gain
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
 
 
-def network(reset: str, steps: int = 7, decay: float = 0.9, seed: int = 0) -> SpikingNetwork:
+def network(
+    reset: str, steps: int = 7, decay: float = 0.9, seed: int = 0, amount: float | None = None
+) -> SpikingNetwork:
     torch.manual_seed(seed)
-    net = mlp((6, 9, 8, 3), steps, DLIF(steps, decay=decay, reset=reset, threshold=0.3)).double()
+    neuron = DLIF(steps, decay=decay, reset=reset, threshold=0.3, reset_amount=amount)
+    net = mlp((6, 9, 8, 3), steps, neuron).double()
     for neuron in net.neurons:
         neuron.input_scale.data = torch.randn(steps).double()  # type: ignore[union-attr]
     return net
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+@pytest.mark.parametrize(
+    ("reset", "amount"), [("zero", None), ("subtract", None), ("subtract", 0.5), ("none", None)]
+)
 @pytest.mark.parametrize("decay", [0.0, 0.9, 1.0])
-def test_the_identity_is_exact_for_every_reset(reset: str, decay: float) -> None:
-    net = network(reset, decay=decay)
+def test_the_identity_is_exact_for_every_reset(reset: str, amount: float | None, decay: float) -> None:
+    net = network(reset, decay=decay, amount=amount)
     x = torch.randn(5, 6, dtype=torch.float64)
     result = mppd(net, x, x + 0.3 * torch.randn_like(x), include_input_scale=True)
     assert result.identity_error() < 1e-13

@@ -26,13 +26,16 @@ from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
 @given(
     current=st.floats(-2, 4),
     decay=st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)),
-    reset=st.sampled_from(["zero", "subtract", "none"]),
+    reset=st.sampled_from(
+        [("zero", None), ("subtract", None), ("subtract", 0.5), ("subtract", 1.6), ("none", None)]
+    ),
     fires_at=st.sampled_from([">=", ">"]),
     scale=st.lists(st.floats(-2, 2).filter(lambda a: a == 0 or abs(a) > 1e-3), min_size=1, max_size=6),
 )
 @settings(max_examples=300, deadline=None)
 def test_the_interval_holds_exactly_the_currents_of_one_train(current, decay, reset, fires_at, scale) -> None:  # type: ignore[no-untyped-def]
-    neuron = DLIF(len(scale), decay, 1.0, reset, fires_at).double()
+    kind, amount = reset
+    neuron = DLIF(len(scale), decay, 1.0, kind, fires_at, reset_amount=amount).double()
     neuron.input_scale.data = torch.tensor(scale, dtype=torch.float64)
     point = torch.tensor([current], dtype=torch.float64)
     low, high = (float(end) for end in train_interval(point, neuron, len(scale)))

@@ -1,5 +1,6 @@
 """Proofs of digits pass the check; whatever is changed in them, or in the network, is refused in one line."""
 
+import json
 import math
 import re
 import subprocess
@@ -15,6 +16,7 @@ from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.models.storage import read_tensors, write_tensors
 
 
 @pytest.fixture(params=["shallow", "deep"])
@@ -252,6 +254,16 @@ def test_another_norm_is_said_to_be_unknown(shallow):
 def test_a_falsified_sample_has_no_proof(shallow):
     with pytest.raises(Unproven):
         Prover.of(shallow.network).prove(shallow.sample, shallow.label, LInf(0.5), timeout=30.0)
+
+
+def test_what_the_checker_does_not_know_of_a_neuron_it_does_not_pass_over(shallow, tmp_path):
+    text, tensors = read_tensors(shallow.model, NETWORK)
+    for field, value, message in (("refractory", 2, "refractory"), ("reset_amount", 0.1, "reset_amount")):
+        description = json.loads(text)
+        description["layers"][1][field] = value
+        write_tensors(tmp_path / "changed", NETWORK, json.dumps(description), tensors)
+        with pytest.raises(Refused, match=message):
+            read_network(tmp_path / "changed")
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])

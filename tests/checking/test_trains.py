@@ -26,7 +26,9 @@ def as_read(neuron, steps: int) -> Neuron:
     scale = neuron.scale(steps)
     factors = [1.0] * steps if scale is None else scale.tolist()
     d = neuron.dynamics
-    return Neuron(Fraction(d.decay), Fraction(d.threshold), d.reset, tuple(map(Fraction, factors)))
+    amount = d.threshold if d.reset_amount is None else d.reset_amount
+    constants = Fraction(d.decay), Fraction(d.threshold), d.reset, Fraction(amount)
+    return Neuron(*constants, tuple(map(Fraction, factors)))
 
 
 @given(st.data(), st.integers(1, 6), st.floats(0.1, 8.0))

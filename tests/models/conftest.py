@@ -31,6 +31,7 @@ def step_by_step(
 ) -> tuple[Tensor, Tensor]:
     """Return potentials and spikes of the plain recursion of the theory."""
     residue = torch.zeros_like(current[0])
+    amount = dynamics.threshold if dynamics.reset_amount is None else dynamics.reset_amount
     potentials, spikes = [], []
     for t in range(num_steps):
         drive = current[t if len(current) > 1 else 0]
@@ -38,7 +39,7 @@ def step_by_step(
         spike: Any = _Spike.apply(potential, dynamics)
         residue = {
             "zero": potential * (1 - spike),
-            "subtract": potential - dynamics.threshold * spike,
+            "subtract": potential - amount * spike,
             "none": potential,
         }[dynamics.reset]
         potentials.append(potential)

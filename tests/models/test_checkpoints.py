@@ -37,6 +37,7 @@ def every_layer_type() -> SpikingNetwork:
         nn.AvgPool2d(2, padding=1, count_include_pad=False),
         Residual([nn.Conv2d(4, 4, 1, groups=2), LIF(0.8, 0.1)], [nn.BatchNorm2d(4, affine=False)]),
         Residual([LIF(surrogate=Sigmoid(0.5))]),
+        LIF(0.9, 0.3, reset="subtract", reset_amount=0.35),
         nn.Flatten(),
         nn.LazyLinear(6, bias=False),
         nn.BatchNorm1d(6),

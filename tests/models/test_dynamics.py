@@ -30,7 +30,20 @@ def random_case(dtype: torch.dtype, constant: bool, scaled: bool, steps: int = 5
 def test_values_and_gradients_equal_the_plain_recursion(
     reference_neuron: Any, reset: str, fires_at: str, constant: bool, scaled: bool, dtype: torch.dtype
 ) -> None:
-    dynamics = Dynamics(0.8, 0.7, reset, fires_at)
+    compare_with_plain(reference_neuron, Dynamics(0.8, 0.7, reset, fires_at), constant, scaled, dtype)
+
+
+@pytest.mark.parametrize("amount", [0.3, 1.4])
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_subtracting_reset_takes_its_amount(reference_neuron: Any, amount: float, constant: bool) -> None:
+    dynamics = Dynamics(0.8, 0.7, "subtract", reset_amount=amount)
+    assert dynamics.drop == amount
+    compare_with_plain(reference_neuron, dynamics, constant, True, torch.float64)
+
+
+def compare_with_plain(
+    reference_neuron: Any, dynamics: Dynamics, constant: bool, scaled: bool, dtype: torch.dtype
+) -> None:
     current, scale = random_case(dtype, constant, scaled)
     wrt = [tensor for tensor in (current, scale) if tensor is not None]
     results = []

@@ -112,6 +112,17 @@ CASES: dict[str, Case] = {
     "threshold: zero": (lambda: LIF(threshold=0.0), ValueError, "threshold: got 0.0"),
     "threshold: inf": (lambda: LIF(threshold=float("inf")), ValueError, "threshold: got inf"),
     "reset: unknown": (lambda: LIF(reset="hard"), ValueError, "reset: got 'hard'"),
+    "reset_amount: zero": (lambda: LIF(reset="subtract", reset_amount=0.0), ValueError, "reset_amount: got 0.0"),
+    "reset_amount: NaN": (
+        lambda: LIF(reset="subtract", reset_amount=float("nan")),
+        ValueError,
+        "reset_amount: got nan",
+    ),
+    "reset_amount: hard reset": (
+        lambda: LIF(reset_amount=1.0),
+        ValueError,
+        "reset_amount: got one with reset 'zero'",
+    ),
     "fires_at: unknown": (lambda: LIF(fires_at="<"), ValueError, "fires_at: got '<'"),
     "surrogate: none": (lambda: LIF(surrogate=1.0), TypeError, "surrogate: got float"),  # type: ignore
     "width: zero": (lambda: Triangle(0.0), ValueError, "width: got 0.0"),

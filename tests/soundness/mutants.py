@@ -101,6 +101,36 @@ MUTANTS = (
         "beta=branch.beta,",
     ),
     Mutant(
+        "table: take θ for what a reset subtracts",
+        BOUNDS + "train_table.py",
+        "drop = spike * dynamics.drop if",
+        "drop = spike * dynamics.threshold if",
+    ),
+    Mutant(
+        "interval: take θ for what a reset subtracts, at the lower end",
+        BOUNDS + "interval.py",
+        "fired_low = low.clamp_min(drives.perhaps) - dynamics.drop",
+        "fired_low = low.clamp_min(drives.perhaps) - dynamics.threshold",
+    ),
+    Mutant(
+        "interval: take θ for what a reset subtracts, at the upper end",
+        BOUNDS + "interval.py",
+        "fired_high = high - dynamics.drop",
+        "fired_high = high - dynamics.threshold",
+    ),
+    Mutant(
+        "graph: take θ for what a reset subtracts",
+        BOUNDS + "train_graph.py",
+        "drop = dynamics.drop if",
+        "drop = dynamics.threshold if",
+    ),
+    Mutant(
+        "leaves: take θ for what a reset subtracts",
+        BRANCHING + "leaves.py",
+        "carried - dynamics.drop * spikes[t]",
+        "carried - dynamics.threshold * spikes[t]",
+    ),
+    Mutant(
         "table: swap the first and the last row",
         BOUNDS + "train_table.py",
         "(self.first * size + self.last)",

@@ -29,13 +29,13 @@ def exact_trains(dynamics: Dynamics, scale: list[float], low: float, high: float
 
 
 def _pieces(dynamics: Dynamics, scale: list[float], low: float, high: float) -> list[tuple]:
-    decay, theta = Fraction(dynamics.decay), Fraction(dynamics.threshold)
+    decay, theta, amount = Fraction(dynamics.decay), Fraction(dynamics.threshold), _amount(dynamics)
     pieces: list[tuple] = [(Fraction(low), Fraction(high), Fraction(0), Fraction(0), ())]
     for factor in map(Fraction, scale):
         pieces = [
             child
             for lower, upper, slope, offset, train in pieces
-            for child in _split(lower, upper, decay * slope + factor, decay * offset, train, theta, dynamics.reset)
+            for child in _split(lower, upper, decay * slope + factor, decay * offset, train, theta, amount)
         ]
     return pieces
 
@@ -50,21 +50,28 @@ def _rational_run(dynamics: Dynamics, scale: list[float], current: Fraction, tie
         train.append(int(spike))
         residue = potential
         if spike and dynamics.reset != "none":
-            residue = Fraction(0) if dynamics.reset == "zero" else potential - theta
+            residue = Fraction(0) if dynamics.reset == "zero" else potential - _amount(dynamics)
     return tuple(train)
 
 
-def _split(lower, upper, slope, offset, train, theta, reset):
+def _amount(dynamics: Dynamics) -> Fraction | None:
+    """Return what a spike takes away, None for everything."""
+    if dynamics.reset == "subtract":
+        return Fraction(dynamics.threshold if dynamics.reset_amount is None else dynamics.reset_amount)
+    return Fraction(0) if dynamics.reset == "none" else None
+
+
+def _split(lower, upper, slope, offset, train, theta, amount):
     """Yield the part of [lower, upper] that is silent and the part that fires, for v = slope·I + offset."""
     for spike in (0, 1):
         sign = -1 if spike else 1  # silent: v ≤ θ; fires: −v ≤ −θ
         part = _half_line(lower, upper, sign * slope, sign * (theta - offset))
         if part is None:
             continue
-        if spike and reset == "zero":
+        if spike and amount is None:
             yield (*part, Fraction(0), Fraction(0), (*train, 1))
         else:
-            yield (*part, slope, offset - (theta * spike if reset == "subtract" else 0), (*train, spike))
+            yield (*part, slope, offset - (amount if spike else 0), (*train, spike))
 
 
 def _half_line(lower, upper, slope, limit):

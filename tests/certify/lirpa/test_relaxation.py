@@ -25,7 +25,9 @@ SLOPES = st.sampled_from([0.0, 1.0, 0.9]) | st.floats(-20.0, 20.0)
 def neurons(draw: st.DrawFn) -> Neuron:
     reset = draw(st.sampled_from(["zero", "subtract", "none"]))
     threshold = draw(st.sampled_from([1.0, 0.5]))
-    dynamics = Dynamics(draw(st.sampled_from([0.0, 0.5, 0.9, 1.0])), threshold, reset)
+    amount = draw(st.sampled_from([None, 0.25, 1.5])) if reset == "subtract" else None
+    decay = draw(st.sampled_from([0.0, 0.5, 0.9, 1.0]))
+    dynamics = Dynamics(decay, threshold, reset, reset_amount=amount)
     slack, tie = draw(st.sampled_from([0.0, 1e-6, 0.1])), draw(st.sampled_from([0.0, 1e-6, 0.05]))
     return Neuron(dynamics, torch.tensor(slack).double(), threshold + tie, threshold - tie, 1e-12)
 
@@ -49,7 +51,8 @@ def outcomes(neuron: Neuron, low: float, high: float) -> list[tuple[float, float
 
 
 def kept(dynamics: Dynamics, v: float, s: float) -> float:
-    left = {"zero": v * (1 - s), "subtract": v - dynamics.threshold * s, "none": v}
+    amount = dynamics.threshold if dynamics.reset_amount is None else dynamics.reset_amount
+    left = {"zero": v * (1 - s), "subtract": v - amount * s, "none": v}
     return dynamics.decay * left[dynamics.reset]
 
 
