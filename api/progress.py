@@ -1,5 +1,6 @@
 """Progress bars on standard error; nothing at all where that is no terminal."""
 
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -9,8 +10,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 class Bars:
     """A context in which `bars(label, done, total)` draws one bar for each label.
 
+    `bars.figures(label, values)` writes the newest figures behind the bar and what is left of its time.
+
     >>> with Bars() as bars:
     ...     bars("train", 1, 2)
+    ...     bars.figures("train", {"loss": 0.5, "clean": 0.97})
     """
 
     def __init__(self) -> None:
@@ -21,6 +25,7 @@ class Bars:
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
         )
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
@@ -37,5 +42,22 @@ class Bars:
     def __call__(self, label: str, done: int, total: int) -> None:
         """Draw the bar of `label` at `done` of `total` steps."""
         if label not in self._tasks:
-            self._tasks[label] = self._progress.add_task(label, total=total)
+            self._tasks[label] = self._progress.add_task(label, total=total, completed=done, figures="")
         self._progress.update(self._tasks[label], completed=done, total=total)
+
+    def figures(self, label: str, values: Mapping[str, float]) -> None:
+        """Write the newest figures of `label` behind its bar: the loss as it is, accuracies as shares of 100."""
+        if label in self._tasks:
+            self._progress.update(self._tasks[label], figures=in_words(values))
+
+
+def in_words(values: Mapping[str, float]) -> str:
+    """Return figures as text.
+
+    >>> in_words({"loss": 0.51234, "clean": 0.975})
+    'loss 0.5123, clean 97.5 %'
+    """
+    return ", ".join(
+        f"{name} {value:.4f}" if name == "loss" else f"{name} {100 * value:.1f} %"
+        for name, value in values.items()
+    )

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from .dynamics import Dynamics, simulate, simulate_spikes
 from .surrogates import Surrogate, Triangle
 
+HALVES = (torch.bfloat16, torch.float16)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,18 +58,26 @@ class LIF(nn.Module):
 
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
+        current = in_full(current)
         potentials, spikes = simulate(current, self.scale(num_steps), self.dynamics, num_steps)
         return Run(current, potentials, spikes)
 
     def forward(self, current: Tensor, num_steps: int) -> Tensor:
         """Return the spikes, (num_steps, batch, ...)."""
-        return simulate_spikes(current, self.scale(num_steps), self.dynamics, num_steps)
+        return simulate_spikes(in_full(current), self.scale(num_steps), self.dynamics, num_steps)
 
     def extra_repr(self) -> str:
         """Return the constants that distinguish this layer."""
         d = self.dynamics
         amount = "" if d.reset_amount is None else f", reset_amount={d.reset_amount}"
         return f"decay={d.decay}, threshold={d.threshold}, reset={d.reset}, fires_at={d.fires_at}{amount}"
+
+
+def in_full(current: Tensor) -> Tensor:
+    """Return the current in float32 where autocast has made it a half: a membrane sums T steps without loss."""
+    if current.dtype in HALVES and torch.is_autocast_enabled(current.device.type):
+        return current.float()
+    return current
 
 
 class DLIF(LIF):

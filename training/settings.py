@@ -26,6 +26,7 @@ class Settings:
     seed: int
     augmentation: Augmentation | None = None
     after_step: Retraction | None = None
+    precision: str = "full"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -38,6 +39,7 @@ class Settings:
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ValueError(f"weight_decay: got {self.weight_decay!r}, expected a finite number of at least 0")
         check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("precision", self.precision, PRECISIONS)
         if self.seed < 0:
             raise ValueError(f"seed: got {self.seed}, expected at least 0")
 
@@ -60,6 +62,8 @@ class _OptimizerKind:
     make: Callable[[nn.Module, Settings], torch.optim.Optimizer]
     learning_rate: float
 
+
+PRECISIONS = ("full", "bfloat16")
 
 OPTIMIZERS: dict[str, _OptimizerKind] = {
     "sgd": _OptimizerKind(_sgd, learning_rate=0.1),

@@ -14,6 +14,7 @@ from ..models.description import describe
 from ..models.networks import SpikingNetwork
 from ..models.storage import differences, digest_of, read_tensors, write_tensors
 from .data import Dataset
+from .generators import BatchGenerator
 from .history import EpochMetrics, TrainingRun, best_epoch
 from .objectives import Objective
 from .settings import Settings
@@ -30,7 +31,7 @@ class State:
     network: SpikingNetwork
     optimizer: torch.optim.Optimizer
     order: torch.Generator
-    noise: torch.Generator
+    noise: BatchGenerator
     history: tuple[EpochMetrics, ...] = ()
     best: dict[str, Tensor] = field(default_factory=dict)
 
@@ -39,6 +40,13 @@ class State:
         self.history = (*self.history, metrics)
         if best_epoch(self.history) == metrics.epoch:
             self.best = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+
+    @property
+    def accuracies(self) -> dict[str, float | None]:
+        """Return the newest accuracies on the validation split."""
+        if not self.history:
+            return {}
+        return {"clean": self.history[-1].clean_accuracy, "robust": self.history[-1].robust_accuracy}
 
     def finish(self) -> TrainingRun:
         """Return the result, with the best weights in the network."""

@@ -1,6 +1,7 @@
-"""`spikecert train`: a network from an architecture string, trained and saved."""
+"""`spikecert train`: a network from an architecture string, trained and saved; several seeds in one command."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 
 from ..output import say, show, show_json, table
 from ..progress import Bars
+from ..seeds import Summary, chosen_seeds, content, percent, summary, write_summary
 from .options import Data, Device, Json, Root, Seed, checked_device, number
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    out: Annotated[Path, typer.Option("--out", help="Folder for network.safetensors and checkpoints.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for network.safetensors, checkpoints, history.csv.")],
     data: Data = "digits",
     root: Root = None,
     network: Annotated[str, typer.Option(help="Architecture, such as mlp:64 or mlp:128-64.")] = "mlp:64",
@@ -29,46 +31,78 @@ def train(
     noise: Annotated[str, typer.Option(help="single-step or gaussian: the perturbed copy.")] = "single-step",
     size: Annotated[str, typer.Option(help="Size of that perturbation; ε of certified.")] = "4/255",
     epochs: Annotated[int, typer.Option(min=1)] = 20,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 64,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Over all processes.")] = 64,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
     optimizer: Annotated[str, typer.Option(help="sgd or adam.")] = "adam",
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
+    precision: Annotated[str, typer.Option(help="full, or bfloat16 for matrix products in training.")] = "full",
     seed: Seed = 0,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several, such as 0,1,2: one folder each, mean and spread at the end.")
+    ] = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> int:
-    """Train a network; a run that was interrupted goes on from its folder."""
+    """Train a network; a run that was interrupted goes on from its folder.
+
+    Under torchrun (`torchrun --nproc-per-node 2 -m spikecert train …`) the processes share each batch.
+    """
     from spikecert import building
     from spikecert.training import dataset, fit
+    from spikecert.training.processes import joined
 
+    several = chosen_seeds(seeds, seed)
     samples = dataset(data, root, num_steps=num_steps)
     template = building.neuron(neuron, num_steps, decay, threshold, reset)
-    fresh = building.fresh_network(network, samples, num_steps, template, seed)
-    with Bars() as bars:
-        run = fit(
+    aim = building.objective(objective, rho, noise, number(size, "size"))
+
+    def one(number: int, folder: Path, bars: Bars) -> "TrainingRun":
+        fresh = building.fresh_network(network, samples, num_steps, template, number)
+        label = "train" if seeds is None else f"train, seed {number}"
+        return fit(
             fresh,
             samples,
-            building.objective(objective, rho, noise, number(size, "size")),
+            aim,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
             optimizer=optimizer,
             weight_decay=weight_decay,
-            seed=seed,
-            folder=out,
-            progress=bars,
+            seed=number,
+            precision=precision,
+            folder=folder,
+            progress=lambda _, done, total: bars(label, done, total),
+            figures=lambda _, values: bars.figures(label, values),
             device=checked_device(device),
         )
-    _tell(run, out / "network.safetensors", as_json)
+
+    with joined(device) as processes, Bars() as bars:
+        folders = {k: out if seeds is None else out / f"seed-{k}" for k in several}
+        runs = {k: one(k, folder, bars) for k, folder in folders.items()}
+    if processes.first:
+        _tell(runs, out, seeds is not None, as_json)
     return 0
 
 
-def _tell(run: "TrainingRun", path: Path, as_json: bool) -> None:
+def _tell(runs: dict[int, "TrainingRun"], out: Path, several: bool, as_json: bool) -> None:
+    if not several:
+        (run,) = runs.values()
+        _tell_one(run, out / "network.safetensors", as_json)
+        return
+    found = summary(runs, lambda seed: out / f"seed-{seed}" / "network.safetensors")
+    write_summary(found, out)
     if as_json:
-        show_json(_content(run, path))
+        show_json(found.content())
+    else:
+        _tell_several(found, out)
+
+
+def _tell_one(run: "TrainingRun", path: Path, as_json: bool) -> None:
+    if as_json:
+        show_json(content(run, path))
         return
     rows = [
-        (str(epoch.epoch), f"{epoch.loss:.4f}", _percent(epoch.clean_accuracy), _percent(epoch.robust_accuracy))
+        (str(epoch.epoch), f"{epoch.loss:.4f}", percent(epoch.clean_accuracy), percent(epoch.robust_accuracy))
         for epoch in run.history
     ]
     show(table(("epoch", "loss", "clean", "robust"), rows))
@@ -76,26 +110,13 @@ def _tell(run: "TrainingRun", path: Path, as_json: bool) -> None:
     say(f"next: spikecert gains {shlex.quote(str(path))}")
 
 
-def _content(run: "TrainingRun", path: Path) -> dict[str, Any]:
-    from spikecert.models import network_hash
-
-    history = [
-        {
-            "epoch": epoch.epoch,
-            "loss": epoch.loss,
-            "clean_accuracy": epoch.clean_accuracy,
-            "robust_accuracy": epoch.robust_accuracy,
-        }
-        for epoch in run.history
+def _tell_several(found: Summary, out: Path) -> None:
+    rows = [
+        (str(seed), str(run["best_epoch"]), percent(run["clean_accuracy"]), percent(run["robust_accuracy"]))
+        for seed, run in found.runs.items()
     ]
-    return {
-        "network": str(path),
-        "sha256": network_hash(run.network),
-        "best_epoch": run.best_epoch,
-        "seconds": run.seconds,
-        "history": history,
-    }
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
+    cells: list[Callable[[Any], Any]] = [found.mean.get, found.spread.get]
+    ends = [(cell("clean_accuracy"), cell("robust_accuracy")) for cell in cells]
+    rows += [(name, "", *map(percent, end)) for name, end in zip(("mean", "spread"), ends, strict=True)]
+    show(table(("seed", "epoch", "clean", "robust"), rows))
+    say(f"accuracies of the picked epochs on the validation split; all of it in {out / 'seeds.json'}")

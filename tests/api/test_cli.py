@@ -1,6 +1,7 @@
 """The command line: exit status, one-line errors, JSON alone on standard output."""
 
 import json
+import statistics
 import subprocess
 import sys
 
@@ -222,3 +223,27 @@ def test_epsilons_rise_each_once():
 
 def test_tables_align():
     assert table(("a", "bb"), [("long", "1")]) == "a     bb\nlong   1"
+
+
+def test_several_seeds_in_one_command_with_mean_and_spread(run, tmp_path):
+    arguments = ("train", "--network", "mlp:4", "--epochs", 1, "--num-steps", 2, "--objective", "cross-entropy")
+    outcome = run(*arguments, "--seeds", "3,1", "--out", tmp_path, "--json")
+    told = json.loads(outcome.out)
+    assert outcome.status == 0
+    assert json.loads((tmp_path / "seeds.json").read_text()) == told
+    assert list(told["runs"]) == ["3", "1"]
+    shares = [row["clean_accuracy"] for row in told["runs"].values()]
+    assert told["mean"]["clean_accuracy"] == pytest.approx(statistics.fmean(shares))
+    assert told["spread"]["clean_accuracy"] == pytest.approx(statistics.stdev(shares))
+    assert "robust_accuracy" not in told["mean"]
+    alone = json.loads(run(*arguments, "--seed", 1, "--out", tmp_path / "alone", "--json").out)
+    assert alone["sha256"] == told["runs"]["1"]["sha256"] != told["runs"]["3"]["sha256"]
+    shown = run(*arguments, "--seeds", "3,1", "--out", tmp_path)  # finished: nothing is trained again
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["seed", "3", "1", "mean", "spread"]
+
+
+@pytest.mark.parametrize("seeds", ["", "0,", "a", "1.5", "-1"])
+def test_seeds_that_are_none_are_refused(run, tmp_path, seeds):
+    outcome = run("train", "--seeds", seeds, "--out", tmp_path)
+    assert outcome.status == 2
+    assert f"seeds: got {seeds!r}" in outcome.err

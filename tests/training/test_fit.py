@@ -1,12 +1,13 @@
 """The training loop: what it learns, picks, refuses, and that it goes on after a kill as if nothing happened."""
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert.models import DLIF, LIF, SpikingNetwork, load, mlp, network_hash
+from spikecert.models import DLIF, LIF, SpikingNetwork, Trace, load, mlp, network_hash
 from spikecert.training import (
     MSMPPD,
     CrossEntropy,
@@ -260,7 +261,8 @@ def test_a_checkpoint_holds_no_code(digits: Dataset, tmp_path: Path) -> None:
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     assert header["__metadata__"]["format"] == "spikecert.training/1"
     assert {key.split(".")[0] for key in header} == {"__metadata__", "network", "best", "optimizer", "generator"}
-    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.safetensors", "network.safetensors"}
+    files = {"checkpoint.safetensors", "network.safetensors", "history.csv", "tensorboard"}
+    assert {file.name for file in tmp_path.iterdir()} == files
 
 
 def test_divergence_is_one_clear_error(digits: Dataset) -> None:
@@ -279,8 +281,128 @@ class BrokenGradient(Objective):
         return Loss((0.0 * last).sum().sqrt() + network(inputs).mean(), {})
 
 
-def test_weights_that_become_nan_are_named(digits: Dataset) -> None:
-    with pytest.raises(
-        FloatingPointError, match=r"network: layers.2.bias became NaN or inf at epoch 1, step 1 of"
-    ):
+def test_a_gradient_that_is_nan_is_named(digits: Dataset) -> None:
+    message = r"gradient: got NaN or inf for layers.2.bias at epoch 1, step 1 of .* of all layers are finite"
+    with pytest.raises(FloatingPointError, match=message):
         fit(start(), few(digits), BrokenGradient())
+
+
+def test_weights_that_become_nan_are_named(digits: Dataset) -> None:
+    def broken(network: nn.Module) -> None:
+        network.layers[2].bias.data[3] = torch.inf  # type: ignore[index, union-attr]
+
+    message = "network: layers.2.bias became NaN or inf at epoch 1, step 1 of"
+    with pytest.raises(FloatingPointError, match=message):
+        fit(start(), few(digits), after_step=broken)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Overflow(Objective):
+    """From its third loss on, multiply a layer's weights so that its currents overflow; add them to the loss."""
+
+    layer: int
+    seen: list[int] = field(default_factory=list)
+
+    def loss(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Loss:
+        self.seen.append(len(inputs))
+        trace = network.trace(inputs)
+        total = trace.logits.square().mean() + 0.0 * torch.stack([c.mean() for c in trace.currents]).sum()
+        if len(self.seen) == 2:
+            network.layers[self.layer].weight.data.fill_(1e38)  # type: ignore[union-attr, operator]
+        return Loss(total, {})
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+def test_nan_names_the_step_and_the_layer_where_it_began(digits: Dataset, layer: int) -> None:
+    torch.manual_seed(0)
+    network = mlp((64, 32, 16, 10), 4, LIF(0.9))
+    network.layers[0].weight.data.abs_()  # type: ignore[union-attr, operator] (so that all neurons fire)
+    said = rf"loss: got loss nan at epoch 1, step 3 of 4, .*; the current out of layers.{layer} \(Linear\) is"
+    with pytest.raises(FloatingPointError, match=said):
+        fit(network, few(digits), Overflow(layer), learning_rate=1e-9)
+
+
+def test_a_perturbation_that_meets_nan_is_told_with_its_step(digits: Dataset) -> None:
+    with pytest.raises(FloatingPointError, match=r"perturbation: .* at epoch 1, step [23] of 4"):
+        fit(start(), few(digits), MSMPPD(), learning_rate=1e30, schedule="constant")
+
+
+def test_the_history_is_a_table_in_the_folder(digits: Dataset, tmp_path: Path) -> None:
+    data = few(digits, 64)
+    run = fit(start(), data, MSMPPD(), epochs=2, folder=tmp_path)
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    for row, epoch in zip(rows, run.history, strict=True):
+        assert int(row["epoch"]) == epoch.epoch
+        assert float(row["loss"]) == epoch.loss
+        assert {name: float(row[f"terms/{name}"]) for name in epoch.terms} == epoch.terms
+        assert (float(row["clean_accuracy"]), float(row["robust_accuracy"])) == epoch.score[::-1]
+    plain = fit(start(), data, epochs=1, folder=tmp_path / "plain")
+    (row,) = csv.DictReader((tmp_path / "plain" / "history.csv").read_text().splitlines())
+    assert row["robust_accuracy"] == ""
+    assert float(row["seconds"]) == plain.seconds
+
+
+def test_a_resumed_run_tells_tensorboard_each_epoch_once(digits: Dataset, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def stop(_: str, done: int, total: int) -> None:
+        if done > 2 * total // 3:
+            raise KeyboardInterrupt
+
+    data = few(digits, 64)
+    with pytest.raises(KeyboardInterrupt):
+        fit(start(), data, epochs=3, folder=tmp_path, progress=stop)
+    run = fit(start(), data, epochs=3, folder=tmp_path)
+    told = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert set(told.Tags()["scalars"]) == {
+        "loss",
+        "terms/cross_entropy",
+        "clean_accuracy",
+        "learning_rate",
+        "seconds",
+    }
+    losses = [(event.step, event.value) for event in told.Scalars("loss")]
+    assert losses == [(m.epoch, pytest.approx(m.loss)) for m in run.history]
+
+
+def test_without_tensorboard_the_rest_is_written(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
+    files = {"checkpoint.safetensors", "network.safetensors", "history.csv"}
+    assert {file.name for file in tmp_path.iterdir()} == files
+
+
+def test_figures_follow_the_run(digits: Dataset) -> None:
+    told: list[dict[str, float]] = []
+    run = fit(
+        start(), few(digits, 130), MSMPPD(), epochs=2, batch_size=64, figures=lambda _, f: told.append(dict(f))
+    )
+    assert [set(f) for f in told] == [{"loss"}] * 3 + [{"loss", "clean", "robust"}] * 3
+    assert [told[2]["loss"], told[5]["loss"]] == pytest.approx([m.loss for m in run.history])
+    first = run.history[0]
+    assert (told[4]["clean"], told[4]["robust"]) == (first.clean_accuracy, first.robust_accuracy)
+
+
+def test_products_in_bfloat16_train_and_membranes_stay_in_float32(digits: Dataset) -> None:
+    seen: list[tuple[torch.dtype, torch.dtype]] = []
+
+    @dataclass(frozen=True)
+    class Watch(MSMPPD):
+        def _pass(self, network: SpikingNetwork, inputs: Tensor) -> Trace:
+            trace = super()._pass(network, inputs)
+            seen.append((network.layers[0](inputs).dtype, trace.currents[-1].dtype))
+            return trace
+
+    kinds = [MSMPPD, Watch]
+    full, mixed = (
+        fit(start(), few(digits), kind(), epochs=4, optimizer="adam", learning_rate=0.01, precision=precision)
+        for kind, precision in zip(kinds, ("full", "bfloat16"), strict=True)
+    )
+    assert set(seen) == {(torch.bfloat16, torch.float32)}
+    assert mixed.network.dtype == torch.float32
+    assert not same(full.network, mixed.network)
+    assert mixed.history[-1].loss == pytest.approx(full.history[-1].loss, rel=0.05)

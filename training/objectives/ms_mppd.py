@@ -139,7 +139,8 @@ def simplified_dynamics(drive: Tensor, decay: float, input_scale: Tensor | None 
     powers = torch.pow(decay, (steps[:, None] - steps).clamp_min(0)).tril()
     if input_scale is not None:
         powers = powers * input_scale
-    return (powers @ drive.flatten(1)).view_as(drive)
+    with torch.autocast(drive.device.type, enabled=False):  # ε is a membrane's: it keeps the drive's precision
+        return (powers @ drive.flatten(1)).view_as(drive)
 
 
 def firing_layers(network: SpikingNetwork) -> tuple[LIF, ...]:

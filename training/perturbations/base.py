@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
+from ..generators import draw_like
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,13 @@ def evaluation_mode(network: SpikingNetwork) -> Iterator[None]:
 
 
 def noise_like(inputs: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Return standard normal noise; the same on every device, as the generator's own device draws it."""
-    device = inputs.device if generator is None else generator.device
-    noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype, device=device)
-    return noise.to(inputs.device)
+    """Return standard normal noise, drawn as `draw_like` does."""
+    return draw_like(torch.randn, inputs, generator)
 
 
 def uniform_like(inputs: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Return uniform noise in [−1, 1); the same on every device, as the generator's own device draws it."""
-    device = inputs.device if generator is None else generator.device
-    noise = torch.rand(inputs.shape, generator=generator, dtype=inputs.dtype, device=device)
-    return noise.mul_(2.0).sub_(1.0).to(inputs.device)
+    """Return uniform noise in [−1, 1), drawn as `draw_like` does."""
+    return draw_like(torch.rand, inputs, generator).mul_(2.0).sub_(1.0)
 
 
 def check_range(lower: float, upper: float) -> None:

@@ -1,0 +1,80 @@
+"""What a run writes down for people: history.csv, and scalars for TensorBoard where it is installed."""
+
+import csv
+import importlib.util
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..models.storage import write_atomically
+from .history import EpochMetrics
+
+HISTORY = "history.csv"
+TENSORBOARD = "tensorboard"
+"""The folder that `tensorboard --logdir` is given."""
+
+
+class Journal:
+    """A context that keeps the files of `folder` in step with a run's history.
+
+    Args:
+        folder: of the run; None writes nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._board: Any = None
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._board is not None:
+            self._board.close()
+
+    def write(self, history: tuple[EpochMetrics, ...]) -> None:
+        """Write the history whose last epoch is new."""
+        if self._folder is None:
+            return
+        write_atomically(self._folder / HISTORY, as_csv(history).encode())
+        if self._board is None and importlib.util.find_spec("tensorboard") is not None:
+            self._board = _board(self._folder / TENSORBOARD, history[-1].epoch)
+        if self._board is not None:
+            for name, value in _figures(history[-1]):
+                self._board.add_scalar(name, value, history[-1].epoch)
+            self._board.flush()
+
+
+def as_csv(history: Iterable[EpochMetrics]) -> str:
+    """Return the history as CSV, one line an epoch; what an epoch does not have is left empty.
+
+    >>> print(as_csv([EpochMetrics(1, 0.5, {"clean": 0.4}, 0.9, None, 0.1, 2.0)]).splitlines()[1])
+    1,0.5,0.4,0.9,,0.1,2.0
+    """
+    rows = [{"epoch": metrics.epoch, **dict(_figures(metrics))} for metrics in history]
+    terms = dict.fromkeys(name for row in rows for name in row if name.startswith("terms/"))
+    heads = ("epoch", "loss", *terms, "clean_accuracy", "robust_accuracy", "learning_rate", "seconds")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, heads, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _figures(metrics: EpochMetrics) -> list[tuple[str, float]]:
+    """Return the numbers of an epoch under the names that CSV and TensorBoard know them by."""
+    names = ("loss", "clean_accuracy", "robust_accuracy", "learning_rate", "seconds")
+    own = [(name, getattr(metrics, name)) for name in names]
+    terms = [(f"terms/{name}", value) for name, value in metrics.terms.items()]
+    return [(name, value) for name, value in (*own, *terms) if value is not None]
+
+
+def _board(folder: Path, first: int) -> Any:
+    """Return a writer; what other files of the folder say of `first` and later epochs no longer counts."""
+    from torch.utils.tensorboard import SummaryWriter  # imported here: it is an optional package's
+
+    return SummaryWriter(str(folder), purge_step=first)
