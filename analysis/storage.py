@@ -15,6 +15,8 @@ from .norm_certificates import OperatorNormCertificate
 from .operators import INPUT
 
 FORMAT = "spikecert.certificates/1"
+MOST_BYTES = 2**28
+"""The largest file that is read."""
 Certificate = (
     BoundedRealCertificate
     | NoFiniteGain
@@ -97,6 +99,8 @@ def read_content(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path: got {path}, expected a file of certificates")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"path: {path} has {path.stat().st_size} bytes, expected at most {MOST_BYTES}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

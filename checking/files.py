@@ -16,6 +16,8 @@ from .exact import Refused
 
 MOST_BYTES = 2**31
 """The largest file that is read."""
+MOST_HEADER = 2**24
+"""The longest header, which is parsed before its hash can be checked."""
 
 TYPES = {"F32": ("<f4", "float32"), "F64": ("<f8", "float64"), "I32": ("<i4", "int32"), "I64": ("<i8", "int64")}
 
@@ -54,6 +56,8 @@ def _parse(raw: bytes, form: str) -> Content:
     length = int.from_bytes(raw[:8], "little")
     if len(raw) < 8 or length > len(raw) - 8:
         raise Refused("is cut short")
+    if length > MOST_HEADER:
+        raise Refused(f"has a header of {length} bytes, more than the {MOST_HEADER} that are read")
     header, body = json.loads(raw[8 : 8 + length]), raw[8 + length :]
     metadata = header.pop("__metadata__")
     if metadata["format"] != form:

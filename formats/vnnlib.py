@@ -8,6 +8,7 @@ with its outputs.
 
 import gzip
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,8 @@ from .formulas import Atom, Names, Normal, Variable, conjoined, normal_form
 from .properties import Case, Constraint, Property
 
 MOST_VARIABLES = 10_000_000
+MOST_ENDS = 4_000_000
+"""How many constraints of inputs all boxes together may have."""
 _OLD_NAME = re.compile(r"([XY])_([0-9]{1,8})", re.ASCII)
 _TENSOR_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _TYPES = ("real", "float16", "float32", "float64", "bfloat16")
@@ -59,7 +62,7 @@ def _text(path: Path) -> str:
         if len(content) > LONGEST_TEXT:
             raise ValueError(f"property: got {path}, expected at most {LONGEST_TEXT} bytes")
         return content.decode("utf-8")
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"property: {path} is no text file: {error}") from error
 
 
@@ -173,6 +176,8 @@ def _cases(parts: Sequence[Normal], tensors: _Tensors) -> tuple[Case, ...]:
         groups.setdefault(inputs, []).append(tuple(map(_constraint, outputs)))
     shared = [atom for atom in common if _kind(atom) == "X"]
     size = Property(tensors.inputs, tensors.outputs, ()).num_inputs
+    if len(groups) > 1 and len(groups) * max(size, len(shared)) > MOST_ENDS:
+        raise ValueError(f"assert: got {len(groups)} boxes of {size} inputs, which pass {MOST_ENDS} ends in all")
     found = []
     for atoms, unsafe in groups.items():
         lower, upper = _box((*shared, *atoms), size)

@@ -7,6 +7,7 @@ written by another program is refused. Nothing is unpickled, so a file from a st
 import json
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from .description import build, describe
@@ -16,6 +17,8 @@ from .storage import digest_of, pack, read_tensors, unpack, write_atomically, wr
 __all__ = ["FORMAT", "from_bytes", "load", "network_hash", "save", "to_bytes", "write_atomically"]
 
 FORMAT = "spikecert.network/1"
+MOST_STEPS = 2**16
+"""The longest simulation that a file may ask for."""
 
 
 def save(network: SpikingNetwork, path: str | Path) -> str:
@@ -54,11 +57,17 @@ def from_bytes(content: bytes) -> SpikingNetwork:
 
 def _built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork:
     try:
-        network = build(json.loads(text))
-        network.to(next(tensor.dtype for tensor in weights.values() if tensor.is_floating_point()))
-        network.load_state_dict(weights)
-    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, StopIteration) as error:
-        raise ValueError(f"path: {origin} describes no network that this version can build: {error}") from error
+        with torch.device("meta"):  # a description may ask for any size: memory is taken by the weights alone
+            network = build(json.loads(text))
+        if network.num_steps > MOST_STEPS:
+            raise ValueError(f"num_steps: got {network.num_steps}, expected at most {MOST_STEPS}")
+        kinds = {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()}
+        if len(kinds) != 1:
+            raise ValueError(f"weights: got {len(kinds)} floating-point types, expected one")
+        network.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"path: {origin} describes no network that this version can build: {reason}") from error
     return network.eval()
 
 

@@ -195,6 +195,8 @@ def _split(layers: nn.ModuleList, readout: str) -> int:
 
 
 def _check_structure(network: SpikingNetwork) -> None:
+    if isinstance(network.num_steps, bool) or not isinstance(network.num_steps, int):
+        raise TypeError(f"num_steps: got {type(network.num_steps).__name__}, expected an integer")
     if network.num_steps < 1:
         raise ValueError(f"num_steps: got {network.num_steps}, expected at least 1")
     check_choice("encoding", network.encoding, ENCODINGS)

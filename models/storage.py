@@ -14,6 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+MOST_BYTES = 2**32
+"""The largest file that is read."""
+
 
 def write_tensors(path: Path, form: str, text: str, tensors: dict[str, Tensor]) -> str:
     """Write `tensors` and `text` to `path`, atomically, and return the hash of both.
@@ -55,6 +58,8 @@ def read_tensors(path: Path, form: str) -> tuple[str, dict[str, Tensor]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"path: got {path}, expected a file written by spikecert")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"path: {path} has {path.stat().st_size} bytes, expected at most {MOST_BYTES}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

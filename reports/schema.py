@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 SCHEMA = "spikecert.record/1"
 
@@ -111,3 +111,11 @@ class Architecture(Part):
     parameters: Count
     num_steps: Positive
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @field_validator("description")
+    @classmethod
+    def _check_layers(cls, description: dict[str, Any]) -> dict[str, Any]:
+        layers = description.get("layers", [])
+        if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+            raise ValueError("layers: expected a list of objects")
+        return description

@@ -1,0 +1,204 @@
+"""What is fuzzed: each reader with its seeds, how they are mutated, and the errors that it may raise."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from spikecert import DLIF, LIF, LInf, Residual, SpikingNetwork, gain, load, load_record, mlp, network_hash, record
+from spikecert.analysis.storage import load_certificates, load_layers, read_content, save_certificates
+from spikecert.certify.proofs import Prover
+from spikecert.checking import check, read_network
+from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
+from spikecert.models.checkpoints import FORMAT as NETWORK
+from spikecert.models.checkpoints import to_bytes
+from spikecert.reports import render
+from spikecert.reports.measuring import Plan, measure
+from spikecert.reports.schema import Data, Threat
+
+from .mutators import Bytes, mutate_bytes, mutate_json_bytes, mutate_text
+from .sealed import Sealed
+
+WORDS = tuple(
+    b"( ) [ ] * + - ; <= >= == < assert and or Real X_0 Y_0 X[0] Y[0,1] "
+    b"declare-const declare-network declare-input vnnlib-version <2.0>".split()
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Something that reads a file.
+
+    Attributes:
+        name: how it is called here.
+        read: takes the bytes of a file.
+        seeds: returns valid files.
+        mutators: one is chosen for each run.
+        errors: what it documents.
+    """
+
+    name: str
+    read: Callable[[bytes], object]
+    seeds: Callable[[], list[bytes]]
+    mutators: tuple[Bytes, ...]
+    errors: tuple[type[Exception], ...] = (ValueError,)
+
+
+def _networks() -> list[SpikingNetwork]:
+    torch.manual_seed(0)
+    image = SpikingNetwork(
+        nn.Conv2d(1, 2, 3, padding=1),
+        nn.BatchNorm2d(2),
+        LIF(0.9),
+        Residual([nn.Conv2d(2, 2, 1), DLIF(3)], [nn.Conv2d(2, 2, 1)]),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(8, 2),
+        num_steps=3,
+    )
+    rate = SpikingNetwork(nn.Linear(3, 2), LIF(reset="subtract"), nn.Linear(2, 2), num_steps=2, encoding="rate")
+    last = SpikingNetwork(nn.Linear(3, 2), LIF(reset="none"), num_steps=2, readout="potential")
+    return [network.eval() for network in (mlp((3, 4, 2), 3, DLIF(3, decay=0.9)), image, rate, last)]
+
+
+def _models() -> list[bytes]:
+    return [to_bytes(network) for network in _networks()]
+
+
+def _read_model(data: bytes) -> None:
+    with _file(data, "network.safetensors") as path:
+        network_hash(load(path))
+
+
+def _check_model(data: bytes) -> None:
+    with _file(data, "network.safetensors") as path:
+        read_network(path)
+
+
+def _records() -> list[bytes]:
+    network, inputs = _networks()[0], torch.rand(3, 3, generator=torch.Generator().manual_seed(0))
+    threat = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1, 0.5))
+    plan = Plan(threat, attacks=("pgd",), verifiers=("trains", "linear"))
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    labels[0] = 1 - labels[0]
+    found = measure("a network", network, inputs, labels, plan, gains=gain(network))
+    data = Data(name="random", split="test", samples=3, classes=2, shape=(3,))
+    return [record([found], data, threat, command="none", seeds={"seed": 0}).to_json().encode()]
+
+
+def _read_record(data: bytes) -> None:
+    """Read, and if it is a record, write it in each form: a stranger's record is to be looked at."""
+    with _file(data, "record.json") as path:
+        found = load_record(path)
+        for suffix in (".html", ".md", ".csv", ".json"):
+            render(found, path.with_suffix(suffix))
+        page = path.with_suffix(".html").read_text(encoding="utf-8")
+    if "<script" in page:
+        raise AssertionError("a record brought a script into the page")
+
+
+def _properties() -> list[bytes]:
+    prop = robustness(torch.tensor([0.125, 0.5]), torch.tensor([0.25, 0.75]), 0, 2)
+    return [write_vnnlib(prop, version).encode() for version in ("1.0", "2.0")]
+
+
+def _results() -> list[bytes]:
+    return [b"sat\n((X_0 0.5)\n(X_1 1e-3)\n(Y_0 -1)\n(Y_1 2))\n", b"unsat\n", b"timeout\n"]
+
+
+def _read_packed(data: bytes) -> None:
+    with _file(data, "property.vnnlib.gz") as path:
+        read_vnnlib(path)
+
+
+def _packed() -> list[bytes]:
+    import gzip
+
+    return [gzip.compress(text, mtime=0) for text in _properties()]
+
+
+@dataclass(frozen=True)
+class _Proven:
+    """A network's file and a proof about it."""
+
+    model: bytes
+    proof: bytes
+
+
+def _proven() -> _Proven:
+    torch.manual_seed(1)
+    network = mlp((3, 4, 4, 2), 3, LIF(0.9, threshold=0.5)).eval()
+    sample = torch.full((3,), 0.5)
+    with torch.no_grad():
+        label = int(network(sample[None]).argmax())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sample.proof"
+        Prover.of(network).prove(sample, label, LInf(0.01)).save(path, note="a sample")
+        return _Proven(to_bytes(network), path.read_bytes())
+
+
+class _Proofs:
+    """Checks proofs of one network, which is read once."""
+
+    def __init__(self) -> None:
+        self.proven = _proven()
+        with _file(self.proven.model, "network.safetensors") as path:
+            self.network = read_network(path)
+
+    def __call__(self, data: bytes) -> None:
+        """Check one proof."""
+        with _file(data, "sample.proof") as path:
+            check(path, self.network)
+
+
+def _certificates() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        path, network = Path(folder) / "certificates.json", _networks()[0]
+        save_certificates((), path, gain(network, method="lmi"))
+        return [path.read_bytes()]
+
+
+def _read_certificates(data: bytes) -> None:
+    with _file(data, "certificates.json") as path:
+        load_certificates(path)
+        load_layers(read_content(path))
+
+
+class _file:
+    """A file with these bytes, in a folder of its own that goes away."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data, self.name = data, name
+
+    def __enter__(self) -> Path:
+        self.folder = tempfile.TemporaryDirectory()
+        path = Path(self.folder.name) / self.name
+        path.write_bytes(self.data)
+        return path
+
+    def __exit__(self, *_: object) -> None:
+        self.folder.cleanup()
+
+
+def readers() -> dict[str, Reader]:
+    """Return all readers by name."""
+    proofs = _Proofs()
+    lisp = (partial(mutate_text, words=WORDS), partial(mutate_text, words=WORDS), mutate_bytes)
+    json_text = (mutate_json_bytes, mutate_json_bytes, mutate_json_bytes, mutate_text, mutate_bytes)
+    found = (
+        Reader("model", _read_model, _models, (Sealed(NETWORK),)),
+        Reader("checked-model", _check_model, lambda: [proofs.proven.model], (Sealed(NETWORK),)),
+        Reader("proof", proofs, lambda: [proofs.proven.proof], (Sealed(PROOF),)),
+        Reader("record", _read_record, _records, json_text),
+        Reader("vnnlib", lambda data: read_vnnlib(data.decode()), _properties, lisp),
+        Reader("vnnlib-gz", _read_packed, _packed, (mutate_bytes,)),
+        Reader("result", lambda data: read_counterexample(data.decode()), _results, lisp),
+        Reader("certificates", _read_certificates, _certificates, json_text),
+    )
+    return {reader.name: reader for reader in found}
