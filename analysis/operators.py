@@ -161,24 +161,28 @@ class LayerOperator:
     def adjoint(self, output: Tensor) -> Tensor:
         """Return Aᵀ·y for outputs (batch, rows) → (batch, columns)."""
         with torch.enable_grad():
-            zero = torch.zeros(len(output), self.columns, dtype=output.dtype, requires_grad=True)
+            zero = output.new_zeros(len(output), self.columns).requires_grad_()
             (gradient,) = torch.autograd.grad(self.apply(zero), zero, output)
         return gradient
 
 
-def layer_operators(network: SpikingNetwork, input_shape: Shape | None = None) -> tuple[LayerOperator, ...]:
+def layer_operators(
+    network: SpikingNetwork, input_shape: Shape | None = None, live: bool = False
+) -> tuple[LayerOperator, ...]:
     """Return the operator of each spiking layer in execution order, then that of the readout if it is affine.
 
     Args:
         network: any network with finite weights.
         input_shape: of one sample at one step; None: found from the layers, where they leave one choice.
+        live: hold the weights themselves, so that gradients reach them, and leave them unchecked.
 
     Raises:
         ValueError: for NaN or inf in the weights, or an input shape that does not fit or is not unique.
     """
-    check_weights(network)
+    if not live:
+        check_weights(network)
     shape = input_shape_of(network) if input_shape is None else tuple(input_shape)
-    walker = _Walker()
+    walker = _Walker(live)
     last = walker.run(network.layers, Signal(shape, INPUT), "layers")
     if not isinstance(last, Signal):
         walker.found.append(_operator("readout", last, None))
@@ -216,7 +220,8 @@ def _fits(network: SpikingNetwork, shape: Shape) -> bool:
 class _Walker:
     """Collect operators while following a signal through nested residual sums."""
 
-    def __init__(self) -> None:
+    def __init__(self, live: bool = False) -> None:
+        self.live = live
         self.found: list[LayerOperator] = []
 
     def run(self, layers: nn.ModuleList, node: Expression, path: str) -> Expression:
@@ -235,7 +240,7 @@ class _Walker:
         if isinstance(layer, LIF):
             self.found.append(_operator(path, node, layer))
             return Signal(node.shape, len(self.found) - 1)
-        linear = stage(layer)
+        linear = stage(layer, self.live)
         return Applied(linear.output_shape(node.shape), linear, node)
 
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Shape = tuple[int, ...]
+Take = Callable[[Tensor], Tensor]
+"""From a module's tensor to the one that a stage holds."""
 
 
 @dataclass(frozen=True)
@@ -176,15 +178,19 @@ class Flatten(Stage):
         return 0
 
 
-def stage(module: nn.Module) -> Stage:
-    """Return the linear part of an affine module, its weights in float64; batch norm as it is in eval mode.
+def stage(module: nn.Module, live: bool = False) -> Stage:
+    """Return the linear part of an affine module; batch norm as it is in eval mode.
+
+    Args:
+        module: an affine layer.
+        live: keep the weights as they are, so that gradients reach them, in place of copies in float64.
 
     Raises:
         TypeError: for a module that is not affine.
     """
     for kind, build in _STAGES.items():
         if isinstance(module, kind):
-            return build(module)
+            return build(module, _same if live else _double)
     raise TypeError(f"module: got {type(module).__name__}, expected {', '.join(k.__name__ for k in _STAGES)}")
 
 
@@ -200,11 +206,15 @@ def _double(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float64)
 
 
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
+
+
 def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 
-def _convolution(module: nn.Conv2d) -> Stage:
+def _convolution(module: nn.Conv2d, take: Take) -> Stage:
     kernel, dilation = _pair(module.kernel_size), _pair(module.dilation)
     if module.padding == "same":
         tall, wide = (step * (size - 1) for step, size in zip(dilation, kernel, strict=True))
@@ -213,29 +223,29 @@ def _convolution(module: nn.Conv2d) -> Stage:
         rows, columns = (0, 0) if module.padding == "valid" else _pair(module.padding)
         padding = (rows, rows, columns, columns)
     return Convolution(
-        _double(module.weight), _pair(module.stride), padding, dilation, module.groups, module.padding_mode
+        take(module.weight), _pair(module.stride), padding, dilation, module.groups, module.padding_mode
     )
 
 
-def _pool(module: nn.AvgPool2d) -> Stage:
+def _pool(module: nn.AvgPool2d, take: Take) -> Stage:
     if module.divisor_override is not None:
         raise ValueError("network: got AvgPool2d with divisor_override, expected a plain average")
     kernel, stride = _pair(module.kernel_size), _pair(module.stride)
     return Pool(kernel, stride, _pair(module.padding), module.ceil_mode, module.count_include_pad)
 
 
-def _scale(module: nn.BatchNorm1d | nn.BatchNorm2d) -> Stage:
+def _scale(module: nn.BatchNorm1d | nn.BatchNorm2d, take: Take) -> Stage:
     if module.running_var is None:
         raise ValueError("network: got a batch norm without running statistics, expected track_running_stats=True")
-    factor = 1.0 / torch.sqrt(_double(module.running_var) + module.eps)
-    return Scale(factor if module.weight is None else factor * _double(module.weight))
+    factor = 1.0 / torch.sqrt(take(module.running_var) + module.eps)
+    return Scale(factor if module.weight is None else factor * take(module.weight))
 
 
-_STAGES: dict[type[nn.Module], Callable[[Any], Stage]] = {
-    nn.Linear: lambda module: Dense(_double(module.weight)),
+_STAGES: dict[type[nn.Module], Callable[[Any, Take], Stage]] = {
+    nn.Linear: lambda module, take: Dense(take(module.weight)),
     nn.Conv2d: _convolution,
     nn.AvgPool2d: _pool,
     nn.BatchNorm1d: _scale,
     nn.BatchNorm2d: _scale,
-    nn.Flatten: lambda module: Flatten(module.start_dim, module.end_dim),
+    nn.Flatten: lambda module, take: Flatten(module.start_dim, module.end_dim),
 }

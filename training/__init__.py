@@ -4,7 +4,17 @@ from .augmentation import Augmentation
 from .data import Dataset, Split, dataset, digit_events
 from .history import EpochMetrics, TrainingRun
 from .loop import fit
-from .objectives import MSMPPD, CertifiedLoss, CrossEntropy, Loss, Objective
+from .objectives import (
+    MSMPPD,
+    CertifiedLoss,
+    CrossEntropy,
+    GainPenalty,
+    Loss,
+    MarginOverGain,
+    Objective,
+    Ramp,
+    Schedule,
+)
 from .perturbations import GaussianNoise, Perturbation, PGDTraining, SingleStep
 from .retraction import Retraction
 
@@ -15,12 +25,16 @@ __all__ = [
     "CrossEntropy",
     "Dataset",
     "EpochMetrics",
+    "GainPenalty",
     "GaussianNoise",
     "Loss",
+    "MarginOverGain",
     "Objective",
     "PGDTraining",
     "Perturbation",
+    "Ramp",
     "Retraction",
+    "Schedule",
     "SingleStep",
     "Split",
     "TrainingRun",

@@ -96,7 +96,7 @@ def fit(
     settings = Settings(*chosen, augmentation=augmentation, after_step=after_step, precision=precision)
     check_task(network, dataset, objective)
     task = Task(dataset, objective, settings, progress, figures, current())
-    state = _start(network, settings, device)
+    state = _start(network, objective, settings, device)
     task.processes.agree_on(state.network)
     store = None
     if folder is not None:
@@ -109,12 +109,14 @@ def fit(
     return run
 
 
-def _start(network: SpikingNetwork, settings: Settings, device: torch.device | str | None) -> State:
+def _start(
+    network: SpikingNetwork, objective: Objective, settings: Settings, device: torch.device | str | None
+) -> State:
     trained = copy.deepcopy(network).to(device if device is not None else network.device)
     order = torch.Generator().manual_seed(2 * settings.seed)
     noise = BatchGenerator()
     noise.manual_seed(2 * settings.seed + 1)
-    return State(trained, make_optimizer(trained, settings), order, noise)
+    return State(trained, make_optimizer(trained, settings), order, noise, objective)
 
 
 def _train(state: State, task: Task, store: Folder | None) -> None:

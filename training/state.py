@@ -22,16 +22,18 @@ from .settings import Settings
 FORMAT = "spikecert.training/1"
 CHECKPOINT = "checkpoint.safetensors"
 NETWORK = "network.safetensors"
+GROUPS = ("network", "best", "optimizer", "generator", "objective")
 
 
 @dataclass
 class State:
-    """A run between two epochs: weights, optimiser, generators, the best weights so far, history."""
+    """A run between two epochs: weights, optimiser, generators, objective, the best weights so far, history."""
 
     network: SpikingNetwork
     optimizer: torch.optim.Optimizer
     order: torch.Generator
     noise: BatchGenerator
+    objective: Objective
     history: tuple[EpochMetrics, ...] = ()
     best: dict[str, Tensor] = field(default_factory=dict)
 
@@ -114,7 +116,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return {
             "type": type(value).__name__,
-            **{f.name: _plain(getattr(value, f.name)) for f in fields(value)},
+            **{f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.compare},
         }
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
@@ -132,12 +134,13 @@ def _tensors(state: State) -> dict[str, Tensor]:
         "best": state.best,
         "optimizer": moments,
         "generator": {"order": state.order.get_state(), "noise": state.noise.get_state()},
+        "objective": state.objective.remembered(state.network),
     }
     return {f"{group}.{name}": tensor for group, members in groups.items() for name, tensor in members.items()}
 
 
 def _load(state: State, tensors: Mapping[str, Tensor]) -> None:
-    groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}, "generator": {}}
+    groups: dict[str, dict[str, Tensor]] = {name: {} for name in GROUPS}
     for key, tensor in tensors.items():
         group, _, name = key.partition(".")
         groups[group][name] = tensor
@@ -145,6 +148,7 @@ def _load(state: State, tensors: Mapping[str, Tensor]) -> None:
     state.best = groups["best"]
     state.order.set_state(groups["generator"]["order"])
     state.noise.set_state(groups["generator"]["noise"])
+    state.objective.remember(state.network, groups["objective"])
     moments: dict[int, dict[str, Tensor]] = {}
     for key, tensor in groups["optimizer"].items():
         index, _, name = key.partition(".")

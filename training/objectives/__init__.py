@@ -1,8 +1,23 @@
-"""Objectives, one a file; they add: a + b."""
+"""Objectives, one a file; they add: a + b, and take weights: w * a. A weight may be a schedule."""
 
-from .base import Loss, Objective, Sum
+from .base import Loss, Objective, Scaled, Sum
 from .certified_loss import CertifiedLoss
 from .cross_entropy import CrossEntropy
+from .gain_penalty import GainPenalty
+from .margin_over_gain import MarginOverGain
 from .ms_mppd import MSMPPD
+from .schedules import Ramp, Schedule
 
-__all__ = ["MSMPPD", "CertifiedLoss", "CrossEntropy", "Loss", "Objective", "Sum"]
+__all__ = [
+    "MSMPPD",
+    "CertifiedLoss",
+    "CrossEntropy",
+    "GainPenalty",
+    "Loss",
+    "MarginOverGain",
+    "Objective",
+    "Ramp",
+    "Scaled",
+    "Schedule",
+    "Sum",
+]

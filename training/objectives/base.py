@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from ...models.networks import SpikingNetwork
 from ..data import Split
 from ..evaluation import accuracy
 from ..perturbations import Perturbation
+from .schedules import Schedule, Weight, check_weight, full
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,22 @@ class Objective(ABC):
         return None
 
     def at(self, progress: float) -> "Objective":
-        """Return the objective of the moment at which the share `progress`, in [0, 1), of the run is done."""
-        return self
+        """Return the objective of the moment at which the share `progress`, in [0, 1), of the run is done.
+
+        Each field that holds a schedule gets its number; a loss asked for without this takes those of the end.
+        """
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        present = {name: value.at(progress) for name, value in values.items() if isinstance(value, Schedule)}
+        return replace(self, **present) if present else self
+
+    def remembered(self, network: SpikingNetwork) -> Mapping[str, Tensor]:
+        """Return what this objective carries from step to step for `network`: a checkpoint must hold it."""
+        return {}
+
+    def remember(self, network: SpikingNetwork, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `remembered` returned in an earlier run."""
+        if tensors:
+            raise ValueError(f"tensors: got {', '.join(tensors)}, expected none: this objective carries nothing")
 
     def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float | None:
         """Return what runs are picked by: the accuracy on `split` under `attack`, or None without an attack."""
@@ -56,6 +71,10 @@ class Objective(ABC):
         if not isinstance(other, Objective):
             return NotImplemented
         return Sum((*parts(self), *parts(other)))
+
+    def __rmul__(self, weight: Weight) -> "Objective":
+        """Return the objective with its loss times `weight`, a number of at least 0 or a schedule."""
+        return Scaled(weight, self) if isinstance(weight, (int, float, Schedule)) else NotImplemented
 
 
 @dataclass(frozen=True)
@@ -84,10 +103,66 @@ class Sum(Objective):
         """Return the sum of the parts as they are at that moment."""
         return Sum(tuple(part.at(progress) for part in self.objectives))
 
+    def remembered(self, network: SpikingNetwork) -> Mapping[str, Tensor]:
+        """Return what the parts carry, named after their places."""
+        kept = [part.remembered(network) for part in self.objectives]
+        return {f"{k}.{name}": tensor for k, own in enumerate(kept) for name, tensor in own.items()}
+
+    def remember(self, network: SpikingNetwork, tensors: Mapping[str, Tensor]) -> None:
+        """Give each part what is its own."""
+        for k, part in enumerate(self.objectives):
+            own = {name.partition(".")[2]: t for name, t in tensors.items() if name.partition(".")[0] == str(k)}
+            part.remember(network, own)
+
     def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float | None:
         """Return that of the last part that has one."""
         found = (part.robust_accuracy(network, split, seed) for part in reversed(self.objectives))
         return next((share for share in found if share is not None), None)
+
+
+@dataclass(frozen=True)
+class Scaled(Objective):
+    """A weight times an objective, made by `*`; the terms stay without it.
+
+    >>> from spikecert.training import CrossEntropy
+    >>> (0.5 * CrossEntropy()).weight
+    0.5
+    """
+
+    weight: Weight
+    objective: Objective
+
+    def __post_init__(self) -> None:
+        check_weight("weight", self.weight)
+
+    def loss(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Loss:
+        """Return the weighted loss with the objective's terms."""
+        loss = self.objective.loss(network, inputs, labels, generator)
+        return Loss(full(self.weight) * loss.total, loss.terms)
+
+    @property
+    def attack(self) -> Perturbation | None:
+        """Return that of the objective."""
+        return self.objective.attack
+
+    def at(self, progress: float) -> "Scaled":
+        """Return weight and objective as they are at that moment."""
+        weight = self.weight.at(progress) if isinstance(self.weight, Schedule) else self.weight
+        return Scaled(weight, self.objective.at(progress))
+
+    def remembered(self, network: SpikingNetwork) -> Mapping[str, Tensor]:
+        """Return what the objective carries."""
+        return self.objective.remembered(network)
+
+    def remember(self, network: SpikingNetwork, tensors: Mapping[str, Tensor]) -> None:
+        """Give it to the objective."""
+        self.objective.remember(network, tensors)
+
+    def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float | None:
+        """Return that of the objective."""
+        return self.objective.robust_accuracy(network, split, seed)
 
 
 def parts(objective: Objective) -> tuple[Objective, ...]:

@@ -5,7 +5,6 @@ The membrane-potential perturbation dynamics (MPPD) of a layer between a clean a
     ε[t] = λ·ε[t−1] + d[t],   d[t] = stopgrad(I_clean[t]) − I_perturbed[t],   ε[0] = 0
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +17,7 @@ from ...models.neurons import LIF
 from ...models.validation import check_choice
 from ..perturbations import Perturbation, SingleStep
 from .base import Loss, Objective
+from .schedules import Weight, check_weight, full
 
 NORMS = ("l2", "l1")
 LAYERS = ("last", "all")
@@ -29,8 +29,8 @@ class MSMPPD(Objective):
     """L = χ·CE(f(x), y) + (1−χ)·CE(f(x̃), y) + ρ·L_MS,  L_MS = mean of ε² over time, batch and neurons.
 
     Args:
-        rho: ρ ≥ 0, the weight of L_MS. ρ = 0 is the ablation: adversarial or noise training alone.
-        mix: χ ∈ [0, 1], the share of the clean cross-entropy.
+        rho: ρ ≥ 0, the weight of L_MS, or a schedule. ρ = 0 is the ablation: adversarial or noise training alone.
+        mix: χ ∈ [0, 1], the share of the clean cross-entropy, or a schedule.
         norm: "l2" (the mean of ε²) or "l1" (the mean of |ε|, the total-variation variant).
         layers: "last" (the last layer that fires, as in the paper) or "all" (the mean over those layers).
         perturbation: what turns x into x̃.
@@ -49,8 +49,8 @@ class MSMPPD(Objective):
     References: ding2024robust
     """
 
-    rho: float = 1.0
-    mix: float = 0.5
+    rho: Weight = 1.0
+    mix: Weight = 0.5
     norm: str = "l2"
     layers: str = "last"
     perturbation: Perturbation = SingleStep()  # noqa: RUF009 (frozen)
@@ -59,10 +59,8 @@ class MSMPPD(Objective):
     batch_statistics: str = "joint"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.rho) and self.rho >= 0):
-            raise ValueError(f"rho: got {self.rho!r}, expected a finite number of at least 0")
-        if not 0.0 <= self.mix <= 1.0:
-            raise ValueError(f"mix: got {self.mix!r}, expected a number in [0, 1]")
+        check_weight("rho", self.rho)
+        check_weight("mix", self.mix, most=1.0)
         check_choice("norm", self.norm, NORMS)
         check_choice("layers", self.layers, LAYERS)
         check_choice("batch_statistics", self.batch_statistics, STATISTICS)
@@ -83,11 +81,12 @@ class MSMPPD(Objective):
         clean_logits, perturbed_logits, differences = self._run(network, inputs, perturbed)
         clean = cross_entropy(clean_logits, labels)
         noisy = cross_entropy(perturbed_logits, labels)
-        total = self.mix * clean + (1.0 - self.mix) * noisy
+        mix, rho = full(self.mix), full(self.rho)
+        total = mix * clean + (1.0 - mix) * noisy
         terms = {"clean": clean.detach(), "perturbed": noisy.detach()}
-        if self.rho > 0:
+        if rho > 0:
             stability = self._stability(network, differences)
-            total = total + self.rho * stability
+            total = total + rho * stability
             terms["ms_mppd"] = stability.detach()
         return Loss(total, terms)
 
@@ -105,7 +104,7 @@ class MSMPPD(Objective):
 
     def _pass(self, network: SpikingNetwork, inputs: Tensor) -> Trace:
         """Return what is needed of one pass: the logits alone if ρ = 0, else also the currents."""
-        if self.rho == 0:
+        if full(self.rho) == 0:
             return Trace((), (), (), network(inputs))
         firing = firing_layers(network)
         trace = network.trace(inputs)

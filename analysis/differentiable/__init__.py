@@ -1,0 +1,25 @@
+"""Gains, norms and threshold margins that gradients pass through: estimates for training, never proofs.
+
+`analysis.gain` proves; these follow it closely and cheaply. An ℓ2 norm of a layer is a power iteration's quotient,
+which is a *lower* end of the norm; all else is exact to rounding where `rows` and `norms` say so.
+"""
+
+from .chain import LayerEstimate, amplification, end_to_end, layer_estimates
+from .margins import layer_margins
+from .neuron import constant_response, neuron_gain, response
+from .norms import NORM_PAIRS, operator_norm
+from .rows import row_norms
+
+__all__ = [
+    "NORM_PAIRS",
+    "LayerEstimate",
+    "amplification",
+    "constant_response",
+    "end_to_end",
+    "layer_estimates",
+    "layer_margins",
+    "neuron_gain",
+    "operator_norm",
+    "response",
+    "row_norms",
+]

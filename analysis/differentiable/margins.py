@@ -1,0 +1,106 @@
+"""Margin over gain: each membrane's distance to its threshold, in units of the input perturbation that closes it.
+
+While a neuron's clean and perturbed trains agree, its potential moves by at most reach·‖δ‖ for an input change δ:
+
+* first layer, direct coding: the current moves by the constant W_j·δ, so reach[t] = |α_t|·‖W_j‖_*, with ‖·‖_* the
+  dual norm and α_t = Σ λ^(t−k)·a[k] over the steps since the last reset. This is exact, and the least
+  |v_j[t] − θ|/reach[t] over neurons and steps is the pattern-preserving radius (`pattern_radius`);
+* else ‖Δs‖_p of what the layer reads, times ‖W_j‖_*, times the gain g_t since the last reset: for ℓ2
+  g_t² = Σ (λ^(t−k)·a[k])², for ℓ∞ g_t = Σ λ^(t−k)·|a[k]|. For the input ‖Δs‖ is ‖δ‖ (of a sequence with direct
+  coding: √T·‖δ‖ in ℓ2); for spikes it is that of the *surrogate network* (`chain`), since no gain bounds a spike's
+  change: a scale to train by, and no bound.
+
+With a soft reset nothing is erased: α and g sum over all steps.
+"""
+
+from collections.abc import MutableMapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ...models import LIF, SpikingNetwork, Trace
+from ...models.dynamics import Dynamics
+from ...models.validation import check_choice
+from ..operators import INPUT, LayerOperator
+from .chain import joined, scale_of
+from .neuron import constant_response, neuron_gain
+from .norms import operator_norm
+from .rows import row_norms
+
+NORMS = ("l2", "linf")
+
+
+def layer_margins(
+    network: SpikingNetwork,
+    operators: Sequence[LayerOperator],
+    trace: Trace,
+    norm: str = "l2",
+    vectors: MutableMapping[str, Tensor] | None = None,
+    most: int | None = None,
+) -> tuple[Tensor, ...]:
+    """Return |v − θ|/reach of each layer that fires, (T, batch, neurons), in units of the input norm.
+
+    Args:
+        network: the network of the trace.
+        operators: of `layer_operators(network, shape, live=True)`.
+        trace: of clean inputs.
+        norm: "l2" or "linf", of the input perturbation.
+        vectors: as in `operator_norm`.
+        most: layers, from the first; None for all.
+    """
+    check_choice("norm", norm, NORMS)
+    firing = len(network.neurons) - (network.readout == "potential")
+    count = firing if most is None else min(most, firing)
+    chain = _Chain(network, norm, {} if vectors is None else vectors, count)
+    return tuple(chain.margins(k, operators[k], trace) for k in range(count))
+
+
+class _Chain:
+    """Carry the size of a unit perturbation from layer to layer."""
+
+    def __init__(
+        self, network: SpikingNetwork, norm: str, vectors: MutableMapping[str, Tensor], count: int
+    ) -> None:
+        self.network, self.norm, self.vectors, self.count = network, norm, vectors, count
+        repeated = network.encoding == "direct" and norm == "l2"
+        self.moved = {INPUT: torch.tensor(network.num_steps**0.5 if repeated else 1.0)}
+
+    def margins(self, index: int, operator: LayerOperator, trace: Trace) -> Tensor:
+        """Return |v − θ|/reach of one layer, and note how far its output moves."""
+        potentials, neuron = trace.potentials[index].flatten(2), self.network.neurons[index]
+        scale = scale_of(neuron, self.network.num_steps, potentials)
+        constant = self.network.encoding == "direct" and tuple(operator.sources) == (INPUT,)
+        size = potentials.new_ones(()) if constant else joined(self.moved, tuple(operator.sources), self.norm)
+        kind = "constant" if constant else self.norm
+        held = _held(trace.spikes[index].detach().flatten(2), scale, neuron.dynamics, kind)
+        reach = size * held * row_norms(operator, 2 if self.norm == "l2" else 1)
+        if index + 1 < self.count:
+            self.moved[index] = self._output(operator, neuron, scale, size, constant)
+        distance = (potentials - neuron.dynamics.threshold).abs()
+        return distance / reach.clamp_min(torch.finfo(reach.dtype).tiny)
+
+    def _output(self, operator: LayerOperator, neuron: LIF, scale: Tensor, size: Tensor, constant: bool) -> Tensor:
+        """Return the size of the layer's output in the surrogate network."""
+        decay, slope = neuron.dynamics.decay, neuron.dynamics.surrogate.steepest
+        norm = operator_norm(operator, self.norm, self.norm, self.vectors)
+        gain = neuron_gain(decay, scale, self.norm, self.norm)
+        if constant:
+            gain = constant_response(decay, scale, self.norm)
+        return slope * norm * gain * size
+
+
+def _held(spikes: Tensor, scale: Tensor, dynamics: Dynamics, norm: str) -> Tensor:
+    """Return |α_t| ("constant") or g_t ("l2", "linf") over the steps since each neuron's last reset, (T, …)."""
+    decay, factors = dynamics.decay, scale
+    if norm == "l2":
+        decay, factors = decay**2, scale.square()
+    elif norm == "linf":
+        factors = scale.abs()
+    total, held = torch.zeros_like(spikes[0]), []
+    for spike, factor in zip(spikes, factors, strict=True):
+        total = decay * total + factor
+        held.append(total)
+        if dynamics.reset == "zero":
+            total = total * (1.0 - spike)
+    values = torch.stack(held)
+    return values.clamp_min(torch.finfo(values.dtype).tiny).sqrt() if norm == "l2" else values.abs()

@@ -1,0 +1,76 @@
+"""Weights that change over a run: accepted wherever an objective takes a weight or an ε."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule(ABC):
+    """A number for each moment of a run."""
+
+    @abstractmethod
+    def at(self, progress: float) -> float:
+        """Return the number when the share `progress`, in [0, 1], of the run is done."""
+
+    @property
+    @abstractmethod
+    def ends(self) -> tuple[float, float]:
+        """Return the least and the greatest number of the whole run."""
+
+
+@dataclass(frozen=True)
+class Ramp(Schedule):
+    """`start` up to the share `begin` of the run, `stop` from the share `end` on, a straight line between.
+
+    Args:
+        start, stop: finite numbers.
+        begin, end: 0 ≤ begin ≤ end ≤ 1.
+
+    Raises:
+        ValueError: for numbers outside these ranges.
+
+    >>> Ramp(0.0, 1.0, end=0.5).at(0.25)
+    0.5
+    """
+
+    start: float
+    stop: float
+    begin: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("start", "stop"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name}: got {getattr(self, name)!r}, expected a finite number")
+        if not 0.0 <= self.begin <= self.end <= 1.0:
+            raise ValueError(f"begin: got {self.begin!r} with end {self.end!r}, expected 0 ≤ begin ≤ end ≤ 1")
+
+    def at(self, progress: float) -> float:
+        """Return the number of that moment."""
+        if progress >= self.end:
+            return self.stop
+        risen = max(0.0, progress - self.begin) / (self.end - self.begin) if progress > self.begin else 0.0
+        return self.start + risen * (self.stop - self.start)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Return start and stop in order."""
+        return (min(self.start, self.stop), max(self.start, self.stop))
+
+
+Weight = float | Schedule
+"""A number, or one that changes over the run."""
+
+
+def full(weight: Weight) -> float:
+    """Return the number, or that of the end of the run."""
+    return weight.at(1.0) if isinstance(weight, Schedule) else weight
+
+
+def check_weight(name: str, weight: Weight, most: float = math.inf) -> None:
+    """Raise ValueError unless the weight is finite and in [0, most] throughout the run."""
+    least, greatest = weight.ends if isinstance(weight, Schedule) else (weight, weight)
+    if not (math.isfinite(greatest) and least >= 0.0 and greatest <= most):
+        expected = "a finite number of at least 0" if most == math.inf else f"a number in [0, {most:g}]"
+        raise ValueError(f"{name}: got {weight!r}, expected {expected}")
