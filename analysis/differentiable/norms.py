@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..operators import LayerOperator
-from .rows import dtype_of, row_norms
+from .rows import column_sums, dtype_of, row_norms
 
 COLD = 30
 """Iterations from a random start; warm-started vectors need one or two."""
@@ -82,13 +82,7 @@ def _row_norm(operator: LayerOperator) -> Tensor:
 
 
 def _column_sum(operator: LayerOperator) -> Tensor:
-    """Return the greatest column sum of |A|: of the absolute stages, exact where no two paths join."""
-    absolute = operator.absolute()
-    zero = dtype_of(operator).new_zeros(1, operator.columns).requires_grad_()
-    with torch.enable_grad():
-        total = absolute.apply(zero).sum()
-        (columns,) = torch.autograd.grad(total, zero, create_graph=True)
-    return columns.amax()
+    return column_sums(operator).amax()
 
 
 _SUMS: dict[tuple[str, str], Callable[[LayerOperator], Tensor]] = {

@@ -1,11 +1,13 @@
 """The norm of each row of an operator, differentiable: how far a unit of its input can move each neuron's current.
 
+And of each column: how far one entry of its input can move all currents.
+
 Where every input reaches every output by at most one path, each entry of A is a product of entries of the stages,
 so ‖A_j‖_q^q is the operator of the stages' powers |·|^q, applied to ones: one pass. Others are written out.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +25,17 @@ def row_norms(operator: LayerOperator, order: int) -> Tensor:
     powers = _powers(operator.expression, order) if _paths(operator.expression) else None
     total = _written_out(operator, order) if powers is None else powers.flatten()
     return total if order == 1 else total.clamp_min(torch.finfo(total.dtype).tiny).sqrt()
+
+
+def column_sums(operator: LayerOperator) -> Tensor:
+    """Return the ℓ1 norm of each column of a live operator, (columns,), to rounding."""
+    if not _paths(operator.expression):
+        return torch.cat([block.abs().sum(1) for block in _blocks(operator)])
+    absolute = operator.absolute()
+    zero = dtype_of(operator).new_zeros(1, operator.columns).requires_grad_()
+    with torch.enable_grad():
+        (sums,) = torch.autograd.grad(absolute.apply(zero).sum(), zero, create_graph=True)
+    return sums[0]
 
 
 def dtype_of(operator: LayerOperator) -> Tensor:
@@ -105,12 +118,15 @@ _AFTER: dict[type[Stage], Callable[[Any, int], int]] = {
 
 
 def _written_out(operator: LayerOperator, order: int) -> Tensor:
-    """Return the sums from the operator's matrix, a block of columns at a time."""
+    """Return Σ |entry|^order of each row from the operator's matrix."""
+    return torch.stack([(block.abs() ** order).sum(0) for block in _blocks(operator)]).sum(0)
+
+
+def _blocks(operator: LayerOperator) -> Iterator[Tensor]:
+    """Yield the operator's columns, some at a time, (columns, rows)."""
     like = dtype_of(operator)
-    total = like.new_zeros(operator.rows)
     for start in range(0, operator.columns, _BLOCK):
         count = min(_BLOCK, operator.columns - start)
         unit = like.new_zeros(count, operator.columns)
         unit[torch.arange(count), torch.arange(start, start + count)] = 1.0
-        total = total + (operator.apply(unit).abs() ** order).sum(0)
-    return total
+        yield operator.apply(unit)

@@ -1,0 +1,177 @@
+"""Gain penalty and margin over gain: what they compute, and that training with them grows what they promise."""
+
+import math
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spikecert.analysis import gain, layer_operators, pattern_radius
+from spikecert.certify import L2, verify
+from spikecert.models import LIF, SpikingNetwork, load, mlp, network_hash
+from spikecert.training import CrossEntropy, Dataset, GainPenalty, MarginOverGain, Objective, Ramp, dataset, fit
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return dataset("digits")
+
+
+def network(*hidden: int) -> SpikingNetwork:
+    torch.manual_seed(0)
+    return mlp((64, *(hidden or (64,)), 10), STEPS, LIF(0.9))
+
+
+def weight(network: SpikingNetwork, index: int) -> Tensor:
+    layer = network.layers[index]
+    assert isinstance(layer, nn.Linear)
+    return layer.weight
+
+
+def trained(digits: Dataset, objective: Objective, epochs: int = 15) -> SpikingNetwork:
+    settings = {"optimizer": "adam", "learning_rate": 0.005, "weight_decay": 0.0}
+    return fit(network(), digits, objective, epochs=epochs, **settings).network
+
+
+@pytest.fixture(scope="module")
+def plain(digits: Dataset) -> SpikingNetwork:
+    return trained(digits, CrossEntropy())
+
+
+def accuracy(network: SpikingNetwork, digits: Dataset) -> float:
+    return float((network(digits.test.inputs).argmax(1) == digits.test.labels).double().mean())
+
+
+def test_the_penalty_is_the_mean_of_log_gains() -> None:
+    built, inputs = network(20, 12).double(), torch.rand(2, 64, dtype=torch.float64)
+    logs = torch.tensor([layer.gain for layer in gain(built).layers], dtype=torch.float64).log()
+    for layers, expected in (("all", logs.mean()), ("last", logs[-1])):
+        loss = GainPenalty(0.5, layers=layers, iterations=300).loss(built, inputs, torch.zeros(2), None)
+        torch.testing.assert_close(loss.terms["gain"], expected, rtol=1e-4, atol=0.0)
+        torch.testing.assert_close(loss.total.detach(), 0.5 * expected, rtol=1e-4, atol=0.0)
+    plain = GainPenalty(0.5, log=False, iterations=300).loss(built, inputs, torch.zeros(2), None)
+    torch.testing.assert_close(plain.terms["gain"], logs.exp().mean(), rtol=1e-4, atol=0.0)
+    report = gain(built)
+    assert report.readout is not None
+    whole = GainPenalty(1.0, layers="end-to-end", iterations=300).loss(built, inputs, torch.zeros(2), None)
+    product = logs.sum() + math.log(report.readout.upper)
+    torch.testing.assert_close(whole.terms["gain"], product, rtol=1e-4, atol=0.0)
+
+
+def test_gains_below_the_target_cost_nothing() -> None:
+    built, inputs = network(20, 12).double(), torch.rand(2, 64, dtype=torch.float64)
+    first, second = (layer.gain for layer in gain(built, "linf", "linf").layers)
+    target = (first * second) ** 0.5
+    excess = math.log(max(first, second) / target) / 2
+    penalty = GainPenalty(1.0, input_norm="linf", output_norm="linf", target=target)
+    loss = penalty.loss(built, inputs, torch.zeros(2), None)
+    assert float(loss.terms["gain"]) == pytest.approx(excess, rel=1e-9)
+    loss.total.backward()
+    silent, moved = (weight(built, k).grad for k in ((2, 0) if first > second else (0, 2)))
+    assert silent is not None
+    assert moved is not None
+    assert not silent.any()
+    assert bool(moved.any())
+
+
+@pytest.mark.parametrize("pair", [("l2", "l2"), ("linf", "linf")])
+def test_training_with_it_lowers_the_proven_gain(
+    digits: Dataset, plain: SpikingNetwork, pair: tuple[str, str]
+) -> None:
+    found = trained(digits, CrossEntropy() + GainPenalty(0.3, input_norm=pair[0], output_norm=pair[1]))
+    before, after = (gain(item, *pair) for item in (plain, found))
+    assert after.check()
+    assert after.layers[0].gain < 0.75 * before.layers[0].gain
+    assert accuracy(found, digits) > accuracy(plain, digits) - 0.03
+
+
+def test_the_first_layers_radius_is_the_term() -> None:
+    built, inputs = network().double(), torch.rand(5, 64, dtype=torch.float64)
+    for norm in ("l2", "linf"):
+        objective = MarginOverGain(2.0, epsilon=0.3, norm=norm)
+        loss = objective.loss(built, inputs, torch.zeros(5), None)
+        torch.testing.assert_close(loss.terms["radius"], pattern_radius(built, inputs, norm).mean())
+        (margins,) = objective.margins(built, inputs)
+        expected = (1 - margins / 0.3).clamp_min(0).mean()
+        torch.testing.assert_close(loss.terms["margin"], expected.detach())
+        torch.testing.assert_close(loss.total, 2 * expected)
+        assert 0 < float(expected.detach()) < 1
+
+
+def test_margins_use_running_statistics_and_leave_them_alone() -> None:
+    torch.manual_seed(0)
+    layers = (nn.Linear(6, 8), nn.BatchNorm1d(8), LIF(0.9, 0.3), nn.Linear(8, 3))
+    built, inputs = SpikingNetwork(*layers, num_steps=4).train(), torch.rand(9, 6)
+    before = {name: tensor.clone() for name, tensor in built.state_dict().items()}
+    (margins,) = MarginOverGain().margins(built, inputs)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in built.state_dict().items())
+    assert built.layers[1].training
+    torch.testing.assert_close(margins.amin((0, 2)), pattern_radius(built.eval(), inputs, "l2").float())
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_training_with_it_grows_radii_and_gain_certificates(
+    digits: Dataset, plain: SpikingNetwork, norm: str
+) -> None:
+    found = trained(digits, CrossEntropy() + MarginOverGain(2.0, epsilon=0.2 if norm == "l2" else 0.03, norm=norm))
+    inputs, labels = digits.test.inputs[:150], digits.test.labels[:150]
+    before, after = (float(pattern_radius(item, inputs, norm).mean()) for item in (plain, found))
+    assert after > 2 * before
+    verified = [
+        sum(verdict.status == "verified" for verdict in verify(item, inputs, labels, L2(0.2), verifier="gain"))
+        for item in (plain, found)
+    ]
+    assert verified[1] > verified[0] + 10
+    assert accuracy(found, digits) > accuracy(plain, digits) - 0.03
+
+
+def test_all_layers_reach_the_gradient_through_the_chain() -> None:
+    built, inputs = network(20, 12), torch.rand(4, 64)
+    loss = MarginOverGain(1.0, epsilon=0.3, layers="all").loss(built, inputs, torch.zeros(4), None)
+    first, second, readout = torch.autograd.grad(
+        loss.total, [weight(built, k) for k in (0, 2, 4)], allow_unused=True
+    )
+    assert bool(first.any())
+    assert bool(second.any())
+    assert readout is None
+
+
+def test_the_vectors_stay_with_their_network_and_cost_one_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    penalty, inputs = GainPenalty(), torch.rand(1, 64)
+    one, other = network(20, 12), network(20, 12)
+    penalty.loss(one, inputs, torch.zeros(1), None)
+    assert list(penalty.remembered(one)) == ["layers.1", "layers.3"]
+    assert penalty.remembered(other) == {}
+    calls = []
+    operator = type(layer_operators(one)[0])
+    adjoint = operator.adjoint
+    monkeypatch.setattr(operator, "adjoint", lambda self, output: calls.append(self.name) or adjoint(self, output))
+    penalty.at(0.5).loss(one, inputs, torch.zeros(1), None)
+    assert calls == ["layers.1", "layers.3"]
+    assert pickle.loads(pickle.dumps(penalty)) == penalty == GainPenalty()
+    assert pickle.loads(pickle.dumps(penalty)).remembered(one) == {}
+
+
+def test_a_stopped_run_goes_on_bitwise(digits: Dataset, tmp_path: Path) -> None:
+    objective = CrossEntropy() + Ramp(0.0, 1.0, end=0.5) * (GainPenalty() + MarginOverGain(0.5, layers="all"))
+
+    class Stop(RuntimeError):
+        pass
+
+    def stop(name: str, done: int, total: int) -> None:
+        if done > total // 2:
+            raise Stop
+
+    start = network(20, 12)
+    whole = fit(start, digits, objective, epochs=4, optimizer="adam", batch_size=400)
+    with pytest.raises(Stop):
+        fit(start, digits, objective, epochs=4, optimizer="adam", batch_size=400, folder=tmp_path, progress=stop)
+    again = CrossEntropy() + Ramp(0.0, 1.0, end=0.5) * (GainPenalty() + MarginOverGain(0.5, layers="all"))
+    run = fit(start, digits, again, epochs=4, optimizer="adam", batch_size=400, folder=tmp_path)
+    assert network_hash(run.network) == network_hash(whole.network)
+    assert [epoch.loss for epoch in run.history] == [epoch.loss for epoch in whole.history]
+    assert network_hash(load(tmp_path / "network.safetensors")) == network_hash(whole.network)
