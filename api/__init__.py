@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         CrossEntropy,
         GainPenalty,
         GaussianNoise,
+        LocalFields,
         MarginOverGain,
         PGDTraining,
         Ramp,
@@ -83,6 +84,7 @@ __all__ = [
     "GainReport",
     "GaussianNoise",
     "LInf",
+    "LocalFields",
     "LogitBounds",
     "MarginOverGain",
     "Normalize",
@@ -159,7 +161,7 @@ _FOLDERS = {
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (
         *("MSMPPD", "Augmentation", "CertifiedLoss", "CrossEntropy", "GainPenalty", "GaussianNoise"),
-        *("MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SingleStep"),
+        *("LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SingleStep"),
         *("TrainingRun", "dataset", "fit"),
     ),
 }

@@ -3,6 +3,7 @@
 from .augmentation import Augmentation
 from .data import Dataset, Split, dataset, digit_events
 from .history import EpochMetrics, TrainingRun
+from .local_fields import LocalFields
 from .loop import fit
 from .objectives import (
     MSMPPD,
@@ -27,6 +28,7 @@ __all__ = [
     "EpochMetrics",
     "GainPenalty",
     "GaussianNoise",
+    "LocalFields",
     "Loss",
     "MarginOverGain",
     "Objective",

@@ -17,6 +17,7 @@ from .evaluation import accuracy
 from .generators import BatchGenerator
 from .history import EpochMetrics, TrainingRun
 from .journal import Journal
+from .local_fields import LocalFields
 from .objectives import CrossEntropy, Objective
 from .processes import current
 from .retraction import Retraction
@@ -39,7 +40,7 @@ def fit(
     schedule: str = "cosine",
     seed: int = 0,
     augmentation: Augmentation | None = None,
-    after_step: Retraction | None = None,
+    after_step: Retraction | LocalFields | None = None,
     precision: str = "full",
     folder: str | Path | None = None,
     progress: Progress = silent,
@@ -68,7 +69,7 @@ def fit(
         schedule: "cosine" (to zero over the run, step by step) or "constant".
         seed: of the order of the samples, of the perturbations and of the augmentation.
         augmentation: what is done to each batch of images before the objective sees it, such as `Augmentation()`.
-        after_step: what is done to the weights after each step, such as `Retraction(beta)`.
+        after_step: what is done to the weights after each step, such as `Retraction(beta)` or `LocalFields()`.
         precision: "full" (the network's own), or "bfloat16" for matrix products and convolutions in training
             (membranes stay in float32, validation in full).
         folder: where checkpoints go, one after each epoch, with history.csv (and scalars for TensorBoard, if it is

@@ -9,6 +9,7 @@ from torch import nn
 
 from ..models.validation import check_choice
 from .augmentation import Augmentation
+from .local_fields import LocalFields
 from .retraction import Retraction
 
 
@@ -25,7 +26,7 @@ class Settings:
     schedule: str
     seed: int
     augmentation: Augmentation | None = None
-    after_step: Retraction | None = None
+    after_step: Retraction | LocalFields | None = None
     precision: str = "full"
 
     def __post_init__(self) -> None:
