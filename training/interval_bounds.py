@@ -122,8 +122,10 @@ def affine_ends(layer: nn.Module, ends: Tensor) -> Tensor:
     kinds = (kind for kind in _PARTS if isinstance(layer, kind))
     linear, absolute = _PARTS[next(kinds)](layer)
     middle, radius = _middle_and_radius(ends)
-    middle = linear(middle.flatten(0, 1)).unflatten(0, middle.shape[:2])
-    radius = absolute(radius.flatten(0, 1)).unflatten(0, radius.shape[:2])
+    middle, radius = (
+        part(end.flatten(0, 1)).to(ends.dtype).unflatten(0, end.shape[:2])  # wide again, under mixed precision
+        for part, end in ((linear, middle), (absolute, radius))
+    )
     return torch.stack((middle - radius, middle + radius))
 
 

@@ -15,10 +15,11 @@ from ..models.neurons import LIF
 class LocalFields:
     """Gives each first-layer neuron a small receptive field, outside of which its weights stay zero.
 
-    An ℓ∞ ball of radius ε moves a neuron's current by up to ε·‖w‖₁. Neighbouring pixels agree, so that a sum over
-    a few of them differs much from image to image for its ‖w‖₁, and a sum over all pixels little. Interval training
-    finds local weights only slowly from dense ones. The field is a Gaussian blob, w ∝ exp(−d²/2σ²), or the
-    difference of two, cut off at distance reach·σ. Where it lies, σ and the difference's direction are random.
+    An ℓ∞ ball of radius ε moves a neuron's current by up to ε·‖w‖₁. Neighbouring pixels agree, so that a sum
+    over a few of them differs much from image to image for its ‖w‖₁, and a sum over all pixels little. Interval
+    training finds local weights only slowly from dense ones. The field is a Gaussian blob, w ∝ exp(−d²/2σ²), or
+    the difference of two, cut off at distance reach·σ. Where it lies, σ and the difference's direction are
+    random.
 
     `start` sets weights and biases; as `fit(..., after_step=fields)` it keeps the weights outside of the fields at
     zero.
