@@ -33,8 +33,23 @@ class TrainingSettings(Part):
     momentum: Number = 0.9
     weight_decay: Number = 5e-4
     schedule: str = "cosine"
+    precision: str = "full"
     augmentation: dict[str, Any] | None = None
     retraction: dict[str, Any] | None = None
+
+
+class Start(Part):
+    """How the untrained network of a variant differs from the protocol's.
+
+    Attributes:
+        num_steps, decay, threshold: instead of the protocol's.
+        local_fields: arguments of `LocalFields`, for the start and for each step; None for a dense first layer.
+    """
+
+    num_steps: Count | None = None
+    decay: Number | None = None
+    threshold: Number | None = None
+    local_fields: dict[str, Any] | None = None
 
 
 class Variant(Part):
@@ -44,11 +59,13 @@ class Variant(Part):
         name: what the table calls it.
         terms: objectives, which add up: "kind" names the class, the rest are its arguments.
         training: settings that differ from the protocol's.
+        start: what differs in the untrained network.
     """
 
     name: str
     terms: tuple[dict[str, Any], ...] = Field(min_length=1)
     training: dict[str, Any] = Field(default_factory=dict)
+    start: Start = Start()
 
 
 class Evaluation(Part):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .configuration import Protocol, TrainingSettings, Variant, merged
+from .configuration import Protocol, Start, TrainingSettings, Variant, merged
 
 SIGNS = {"rho": "ρ", "epsilon": "ε", "sigma": "σ"}
 
@@ -20,6 +20,7 @@ class Cell:
         neuron: "lif" or "dlif".
         terms: the objective as data, without arrays.
         training: what `fit` is told.
+        start: what differs in the untrained network.
     """
 
     row: str
@@ -27,6 +28,7 @@ class Cell:
     neuron: str
     terms: tuple[dict[str, Any], ...]
     training: TrainingSettings
+    start: Start
 
 
 def cells(protocol: Protocol) -> tuple[Cell, ...]:
@@ -46,4 +48,4 @@ def _cells(protocol: Protocol, variant: Variant, neuron: str) -> Iterator[Cell]:
         for (k, key, _), value in zip(axes, values, strict=True):
             terms[k][key] = value
             told.append(f"{SIGNS.get(key, key)} = {value:g}" if isinstance(value, float) else f"{key} = {value}")
-        yield Cell(", ".join(told), variant.name, neuron, tuple(terms), training)
+        yield Cell(", ".join(told), variant.name, neuron, tuple(terms), training, variant.start)

@@ -17,7 +17,7 @@ from spikecert.models.progress import Progress
 from spikecert.models.storage import digest_of
 from spikecert.reports import ModelRecord, Plan, measure
 from spikecert.reports.recording import environment
-from spikecert.training import Augmentation, Dataset, Retraction, Split, TrainingRun, fit
+from spikecert.training import Augmentation, Dataset, LocalFields, Retraction, Split, TrainingRun, fit
 from spikecert.training.state import CHECKPOINT
 
 from .attacks import resolve
@@ -51,11 +51,14 @@ class Job:
         grid = {"name", "title", "seeds", "neurons", "variants", "training"}  # what the cell says, or only names
         content = {
             **cell,
-            "training": self.cell.training.model_dump(),
+            "training": self.cell.training.model_dump(exclude={"precision"}),
             "protocol": self.protocol.model_dump(exclude=grid),
             "seed": self.seed,
             "data": self.data_hash,
+            **self.cell.start.model_dump(exclude_none=True),
         }
+        if self.cell.training.precision != "full":  # where it is, keys are those from before there was a choice
+            content["precision"] = self.cell.training.precision
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -106,12 +109,24 @@ def run(job: Job, progress: Progress) -> RunResult:
 
 def start(job: Job) -> SpikingNetwork:
     """Return the untrained network of a run, with the data set's own normalisation where it normalises."""
-    protocol = job.protocol
-    template = neuron(job.cell.neuron, protocol.num_steps, protocol.decay, protocol.threshold, "zero")
-    network = fresh_network(protocol.architecture, job.data, protocol.num_steps, template, job.seed)
+    protocol, own = job.protocol, job.cell.start
+    num_steps = protocol.num_steps if own.num_steps is None else own.num_steps
+    decay = protocol.decay if own.decay is None else own.decay
+    threshold = protocol.threshold if own.threshold is None else own.threshold
+    template = neuron(job.cell.neuron, num_steps, decay, threshold, "zero")
+    network = fresh_network(protocol.architecture, job.data, num_steps, template, job.seed)
     if isinstance(network.layers[0], Normalize) and job.data.name in NORMALIZATIONS:
         network.layers[0] = Normalize(*NORMALIZATIONS[job.data.name])
+    fields = local_fields(job)
+    if fields is not None:
+        fields.start(network, job.data.train.inputs)
     return network
+
+
+def local_fields(job: Job) -> LocalFields | None:
+    """Return the first layer's fields, for a run with fields."""
+    told = job.cell.start.local_fields
+    return None if told is None else LocalFields(**told, seed=job.seed)
 
 
 def _train(job: Job, progress: Progress) -> TrainingRun:
@@ -123,12 +138,20 @@ def _train(job: Job, progress: Progress) -> TrainingRun:
         objective(job.cell.terms),
         **chosen,
         augmentation=None if settings.augmentation is None else Augmentation(**settings.augmentation),
-        after_step=None if settings.retraction is None else Retraction(**settings.retraction),
+        after_step=_after_step(job),
         seed=job.seed,
         folder=job.place,
         device=job.device,
         progress=lambda _, step, steps: progress(f"train {job.label}", step, steps),
     )
+
+
+def _after_step(job: Job) -> Retraction | LocalFields | None:
+    """Return what is done to the weights after each step: one thing at most."""
+    retraction, fields = job.cell.training.retraction, local_fields(job)
+    if retraction is not None and fields is not None:
+        raise ValueError(f"local_fields: got them with a retraction in {job.cell.row!r}, expected one of both")
+    return fields if retraction is None else Retraction(**retraction)
 
 
 def _samples(job: Job, network: SpikingNetwork) -> Split:
