@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from spikecert.reports import Record, load_record, measure, record, render
     from spikecert.training import (
         MSMPPD,
+        SIBP,
         Augmentation,
         CertifiedLoss,
         CrossEntropy,
@@ -74,6 +75,7 @@ __all__ = [
     "L2",
     "LIF",
     "MSMPPD",
+    "SIBP",
     "Arctan",
     "AttackResult",
     "Augmentation",
@@ -161,7 +163,7 @@ _FOLDERS = {
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (
         *("MSMPPD", "Augmentation", "CertifiedLoss", "CrossEntropy", "GainPenalty", "GaussianNoise"),
-        *("LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SingleStep"),
+        *("LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SIBP", "SingleStep"),
         *("TrainingRun", "dataset", "fit"),
     ),
 }

@@ -1,5 +1,8 @@
 """Networks, objectives and records out of what a user typed."""
 
+from collections.abc import Callable
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,17 @@ from spikecert.models import DLIF, LIF, SpikingNetwork, architecture
 from spikecert.models.progress import Progress
 from spikecert.models.validation import check_choice
 from spikecert.reports import Data, Plan, Record, Threat, Training, measure, record, render
-from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, GaussianNoise, Objective, SingleStep
+from spikecert.training import (
+    MSMPPD,
+    SIBP,
+    CertifiedLoss,
+    CrossEntropy,
+    GainPenalty,
+    GaussianNoise,
+    MarginOverGain,
+    Objective,
+    SingleStep,
+)
 
 if TYPE_CHECKING:
     from spikecert.analysis import GainReport
@@ -19,7 +32,8 @@ if TYPE_CHECKING:
 
 
 NEURONS = ("lif", "dlif")
-OBJECTIVES = ("ms-mppd", "cross-entropy", "certified")
+OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", "gain-penalty", "margin-over-gain")
+REGULARISERS = OBJECTIVES[4:]
 NOISES = {"single-step": SingleStep, "gaussian": GaussianNoise}
 FILES = ("record.json", "report.html", "report.md", "samples.csv")
 
@@ -44,16 +58,34 @@ def fresh_network(text: str, data: "Dataset", num_steps: int, template: LIF, see
     return SpikingNetwork(*network.layers, num_steps=num_steps, encoding="none", readout=network.readout)
 
 
-def objective(name: str, rho: float, noise: str, size: float) -> Objective:
-    """Return a training objective; `noise` and `size` are those of the perturbed copy in "ms-mppd".
+def objective(
+    text: str, rho: float, noise: str, size: float, gain_weight: float = 0.1, margin_weight: float = 1.0
+) -> Objective:
+    """Return a training objective, the sum of those named in `text`, such as "ms-mppd+gain-penalty".
 
-    In "certified", `size` is ε.
+    Args:
+        text: names out of `OBJECTIVES`, joined by "+".
+        rho: of "ms-mppd".
+        noise: the perturbation of the copy in "ms-mppd".
+        size: of that perturbation; ε (ℓ∞) of the others.
+        gain_weight, margin_weight: of "gain-penalty" and "margin-over-gain".
     """
-    check_choice("objective", name, OBJECTIVES)
+    names = text.split("+")
+    for name in names:
+        check_choice("objective", name, OBJECTIVES)
     check_choice("noise", noise, NOISES)
-    if name == "certified":
-        return CertifiedLoss(size)
-    return CrossEntropy() if name == "cross-entropy" else MSMPPD(rho=rho, perturbation=NOISES[noise](size))
+    if set(names) <= set(REGULARISERS):
+        told = f"got {text!r}, which learns no labels"
+        raise ValueError(f"objective: {told}; expected a sum such as cross-entropy+{text}")
+    makers: dict[str, Callable[[], Objective]] = {
+        "ms-mppd": lambda: MSMPPD(rho=rho, perturbation=NOISES[noise](size)),
+        "cross-entropy": CrossEntropy,
+        "certified": lambda: CertifiedLoss(size),
+        "s-ibp": lambda: SIBP(size),
+        "gain-penalty": lambda: GainPenalty(gain_weight),
+        "margin-over-gain": lambda: MarginOverGain(margin_weight, epsilon=size, norm="linf"),
+    }
+    return reduce(add, (makers[name]() for name in names))
 
 
 def described(data: "Dataset", samples: "Split") -> Data:

@@ -7,6 +7,7 @@ from .local_fields import LocalFields
 from .loop import fit
 from .objectives import (
     MSMPPD,
+    SIBP,
     CertifiedLoss,
     CrossEntropy,
     GainPenalty,
@@ -21,6 +22,7 @@ from .retraction import Retraction
 
 __all__ = [
     "MSMPPD",
+    "SIBP",
     "Augmentation",
     "CertifiedLoss",
     "CrossEntropy",

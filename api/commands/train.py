@@ -26,10 +26,17 @@ def train(
     decay: Annotated[float, typer.Option(help="λ.")] = 0.99,
     threshold: Annotated[float, typer.Option(help="θ.")] = 1.0,
     reset: Annotated[str, typer.Option(help="zero, subtract or none.")] = "zero",
-    objective: Annotated[str, typer.Option(help="ms-mppd, cross-entropy or certified.")] = "ms-mppd",
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="ms-mppd, cross-entropy, certified or s-ibp; with +gain-penalty or +margin-over-gain also those."
+        ),
+    ] = "ms-mppd",
     rho: Annotated[float, typer.Option(help="Weight ρ of the membrane perturbation term.")] = 1.0,
     noise: Annotated[str, typer.Option(help="single-step or gaussian: the perturbed copy.")] = "single-step",
-    size: Annotated[str, typer.Option(help="Size of that perturbation; ε of certified.")] = "4/255",
+    size: Annotated[str, typer.Option(help="Size of that perturbation; ε of the other objectives.")] = "4/255",
+    gain_weight: Annotated[float, typer.Option("--gain-weight", help="Weight of gain-penalty.")] = 0.1,
+    margin_weight: Annotated[float, typer.Option("--margin-weight", help="Weight of margin-over-gain.")] = 1.0,
     epochs: Annotated[int, typer.Option(min=1)] = 20,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Over all processes.")] = 64,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
@@ -54,7 +61,7 @@ def train(
     several = chosen_seeds(seeds, seed)
     samples = dataset(data, root, num_steps=num_steps)
     template = building.neuron(neuron, num_steps, decay, threshold, reset)
-    aim = building.objective(objective, rho, noise, number(size, "size"))
+    aim = building.objective(objective, rho, noise, number(size, "size"), gain_weight, margin_weight)
 
     def one(number: int, folder: Path, bars: Bars) -> "TrainingRun":
         fresh = building.fresh_network(network, samples, num_steps, template, number)

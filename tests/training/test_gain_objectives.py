@@ -8,10 +8,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from spikecert import building
 from spikecert.analysis import gain, layer_operators, pattern_radius
 from spikecert.certify import L2, verify
 from spikecert.models import LIF, SpikingNetwork, load, mlp, network_hash
-from spikecert.training import CrossEntropy, Dataset, GainPenalty, MarginOverGain, Objective, Ramp, dataset, fit
+from spikecert.training import (
+    MSMPPD,
+    SIBP,
+    CrossEntropy,
+    Dataset,
+    GainPenalty,
+    GaussianNoise,
+    MarginOverGain,
+    Objective,
+    Ramp,
+    dataset,
+    fit,
+)
 
 STEPS = 6
 
@@ -154,6 +167,31 @@ def test_the_vectors_stay_with_their_network_and_cost_one_iteration(monkeypatch:
     assert calls == ["layers.1", "layers.3"]
     assert pickle.loads(pickle.dumps(penalty)) == penalty == GainPenalty()
     assert pickle.loads(pickle.dumps(penalty)).remembered(one) == {}
+
+
+def test_mixed_precision_leaves_gains_and_norms_alone() -> None:
+    built, inputs = network(20, 12), torch.rand(4, 64)
+    for objective in (GainPenalty(), MarginOverGain(layers="all")):
+        full = objective.loss(built, inputs, torch.zeros(4), None)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = objective.loss(built, inputs, torch.zeros(4), None)
+        assert mixed.total.dtype == torch.float32
+        torch.testing.assert_close(mixed.total, full.total, rtol=2e-2, atol=0.0)
+    gains = GainPenalty().loss(network(20, 12), inputs, torch.zeros(4), None).total
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(GainPenalty().loss(network(20, 12), inputs, torch.zeros(4), None).total, gains)
+
+
+def test_the_command_line_adds_them_up() -> None:
+    made = building.objective("ms-mppd+gain-penalty+margin-over-gain", 0.5, "gaussian", 0.02, 0.3, 2.0)
+    assert made == (
+        MSMPPD(0.5, perturbation=GaussianNoise(0.02))
+        + GainPenalty(0.3)
+        + MarginOverGain(2.0, epsilon=0.02, norm="linf")
+    )
+    assert building.objective("s-ibp", 1.0, "gaussian", 0.03) == SIBP(0.03)
+    with pytest.raises(ValueError, match="objective: got 'gain-penalty', which learns no labels"):
+        building.objective("gain-penalty", 1.0, "gaussian", 0.03)
 
 
 def test_a_stopped_run_goes_on_bitwise(digits: Dataset, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
-from spikecert.training import MSMPPD, CrossEntropy, GaussianNoise, Perturbation
+from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, GaussianNoise, Perturbation, Ramp
 from spikecert.training.objectives.ms_mppd import simplified_dynamics
 
 
@@ -176,6 +176,39 @@ def test_objectives_add_up(batch: tuple[Tensor, Tensor]) -> None:
     assert list(loss.terms) == ["cross_entropy", "clean", "perturbed", "ms_mppd", "cross_entropy_2"]
     assert total.attack == Shift()
     assert (CrossEntropy() + CrossEntropy()).attack is None
+
+
+def test_weights_scale_losses_and_may_be_schedules(batch: tuple[Tensor, Tensor]) -> None:
+    stable = MSMPPD(Ramp(0.0, 2.0, begin=0.25, end=0.5), mix=Ramp(1.0, 0.5), perturbation=Shift())
+    now = stable.at(0.375)
+    assert (now.rho, now.mix) == (1.0, 0.8125)
+    assert stable.at(0.125) == MSMPPD(0.0, mix=0.9375, perturbation=Shift())
+    assert "ms_mppd" not in stable.at(0.125).loss(network(), *batch, None).terms
+    last = MSMPPD(2.0, 0.5, perturbation=Shift())
+    ended = [item.loss(network(), *batch, None).total for item in (stable, last)]
+    assert torch.equal(*ended)  # without a moment it is that of the end
+    mixed = 0.5 * CrossEntropy() + Ramp(0.0, 4.0) * (now + CrossEntropy())
+    assert mixed.attack == Shift()
+    loss = mixed.at(0.25).loss(network(), *batch, None)
+    entropy, other = (part.loss(network(), *batch, None) for part in (CrossEntropy(), now))
+    torch.testing.assert_close(loss.total, 1.5 * entropy.total + other.total)
+    torch.testing.assert_close(loss.terms["cross_entropy"], entropy.total.detach())
+
+
+def test_a_certified_loss_follows_schedules_of_its_own() -> None:
+    loss = CertifiedLoss(Ramp(0.02, 0.1, end=0.8), weight=0.6, ramp=0.4)
+    told = [(loss.at(p).epsilon, loss.at(p).weight) for p in (0.0, 0.2, 0.4, 0.9)]
+    torch.testing.assert_close(
+        torch.tensor(told), torch.tensor([(0.02, 0.0), (0.04, 0.3), (0.06, 0.6), (0.1, 0.6)])
+    )
+
+
+def test_ramps_stay_at_their_ends() -> None:
+    ramp = Ramp(3.0, 1.0, begin=0.25, end=0.75)
+    assert [ramp.at(p) for p in (0.0, 0.25, 0.5, 0.75, 1.0)] == [3.0, 3.0, 2.0, 1.0, 1.0]
+    jump = Ramp(0.0, 1.0, begin=0.5, end=0.5)
+    assert [jump.at(p) for p in (0.0, 0.49, 0.5)] == [0.0, 0.0, 1.0]
+    assert ramp.ends == (1.0, 3.0)
 
 
 def test_noise_comes_from_the_generator_alone(batch: tuple[Tensor, Tensor]) -> None:

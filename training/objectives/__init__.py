@@ -6,10 +6,12 @@ from .cross_entropy import CrossEntropy
 from .gain_penalty import GainPenalty
 from .margin_over_gain import MarginOverGain
 from .ms_mppd import MSMPPD
+from .s_ibp import SIBP
 from .schedules import Ramp, Schedule
 
 __all__ = [
     "MSMPPD",
+    "SIBP",
     "CertifiedLoss",
     "CrossEntropy",
     "GainPenalty",

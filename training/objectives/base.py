@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ class Objective(ABC):
         """Return the perturbation under which this objective trains, or None."""
         return None
 
-    def at(self, progress: float) -> "Objective":
+    def at(self, progress: float) -> Self:
         """Return the objective of the moment at which the share `progress`, in [0, 1), of the run is done.
 
         Each field that holds a schedule gets its number; a loss asked for without this takes those of the end.
@@ -99,9 +100,9 @@ class Sum(Objective):
         """Return the first perturbation among the parts."""
         return next((part.attack for part in self.objectives if part.attack is not None), None)
 
-    def at(self, progress: float) -> "Sum":
+    def at(self, progress: float) -> Self:
         """Return the sum of the parts as they are at that moment."""
-        return Sum(tuple(part.at(progress) for part in self.objectives))
+        return replace(self, objectives=tuple(part.at(progress) for part in self.objectives))
 
     def remembered(self, network: SpikingNetwork) -> Mapping[str, Tensor]:
         """Return what the parts carry, named after their places."""
@@ -147,10 +148,10 @@ class Scaled(Objective):
         """Return that of the objective."""
         return self.objective.attack
 
-    def at(self, progress: float) -> "Scaled":
+    def at(self, progress: float) -> Self:
         """Return weight and objective as they are at that moment."""
         weight = self.weight.at(progress) if isinstance(self.weight, Schedule) else self.weight
-        return Scaled(weight, self.objective.at(progress))
+        return replace(self, weight=weight, objective=self.objective.at(progress))
 
     def remembered(self, network: SpikingNetwork) -> Mapping[str, Tensor]:
         """Return what the objective carries."""

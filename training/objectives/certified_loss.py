@@ -1,27 +1,23 @@
 """Bounds in the loss: cross-entropy of the worst logits over the ball, so that certificates grow in training."""
 
-import math
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ...certify import LInf
-from ...certify.problem import Problem
-from ...certify.verification import CHUNK
 from ...certify.verifiers import TRAINS
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..data import Split
-from ..evaluation import on_network
 from ..interval_bounds import BOUNDS, worst_logits
-from ..perturbations import SingleStep, evaluation_mode
+from ..perturbations import SingleStep
 from ..perturbations.base import check_range
 from .base import Loss, Objective
-
-JUDGED = 1000
-"""The most validation samples that are certified after an epoch."""
+from .judging import certified_share
+from .schedules import Weight, check_weight, full, rising
 
 
 @dataclass(frozen=True)
@@ -29,15 +25,16 @@ class CertifiedLoss(Objective):
     """L = (1−κ)·CE(f(x), y) + κ·CE(z, y),  z_k ≥ f_k(x̃) − f_y(x̃) for every x̃ in the box; z_y = 0.
 
     The box is that of the ℓ∞ ball of radius ε around x, or a small one inside it: of radius share·ε around the
-    end of an adversarial step of (1−share)·ε. ε and κ rise linearly from 0 over the first `ramp` of the run.
+    end of an adversarial step of (1−share)·ε. ε and κ rise linearly from 0 over the first `ramp` of the run, or
+    follow schedules of their own.
     `fit` picks the epoch with the most validation samples (of the first 1,000) that "trains" certifies at ε.
 
     Args:
-        epsilon: ε ≥ 0.
+        epsilon: ε ≥ 0, or a schedule.
         bounds: "interval" (per-step interval propagation, the published S-IBP loss), or "trains": also the exact
             trains of hard-reset LIF neurons behind a constant current, intervals elsewhere.
-        weight: κ ∈ [0, 1].
-        ramp: the share of the run, in [0, 1], over which ε and κ rise.
+        weight: κ ∈ [0, 1], or a schedule.
+        ramp: the share of the run, in [0, 1], over which ε and κ rise where they are numbers.
         small_box: share ∈ (0, 1]; 1 is the whole ball.
         lower, upper: the range of valid inputs.
 
@@ -50,29 +47,27 @@ class CertifiedLoss(Objective):
     References: liang2022toward, gowal2018effectiveness, mueller2023certified
     """
 
-    epsilon: float = 0.05
+    epsilon: Weight = 0.05
     bounds: str = "interval"
-    weight: float = 0.5
+    weight: Weight = 0.5
     ramp: float = 0.5
     small_box: float = 1.0
     lower: float = 0.0
     upper: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
-            raise ValueError(f"epsilon: got {self.epsilon!r}, expected a finite number of at least 0")
+        check_weight("epsilon", self.epsilon)
         check_choice("bounds", self.bounds, BOUNDS)
         for name in ("weight", "ramp"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name}: got {getattr(self, name)!r}, expected a number in [0, 1]")
+            check_weight(name, getattr(self, name), most=1.0)
         if not 0.0 < self.small_box <= 1.0:
             raise ValueError(f"small_box: got {self.small_box!r}, expected a number in (0, 1]")
         check_range(self.lower, self.upper)
 
-    def at(self, progress: float) -> "CertifiedLoss":
+    def at(self, progress: float) -> Self:
         """Return this loss with the ε and the weight of that moment."""
-        risen = 1.0 if progress >= self.ramp else progress / self.ramp
-        return replace(self, epsilon=risen * self.epsilon, weight=risen * self.weight, ramp=0.0)
+        epsilon, weight = (rising(value, self.ramp).at(progress) for value in (self.epsilon, self.weight))
+        return replace(self, epsilon=epsilon, weight=weight, ramp=0.0)
 
     def loss(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
@@ -81,25 +76,21 @@ class CertifiedLoss(Objective):
         clean = cross_entropy(network(inputs), labels)
         worst = worst_logits(network, *self._box(network, inputs, labels, generator), labels, self.bounds)
         certified = cross_entropy(worst, labels)
-        total = (1.0 - self.weight) * clean + self.weight * certified
+        weight = full(self.weight)
+        total = (1.0 - weight) * clean + weight * certified
         return Loss(total, {"clean": clean.detach(), "certified": certified.detach()})
 
     def _box(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
         """Return the ends of the box, inside the ball."""
-        radius = self.small_box * self.epsilon
+        radius = self.small_box * full(self.epsilon)
         if self.small_box < 1.0:
-            step = SingleStep(self.epsilon - radius, lower=self.lower, upper=self.upper)
+            step = SingleStep(full(self.epsilon) - radius, lower=self.lower, upper=self.upper)
             inputs = step(network, inputs, labels, generator)
         return (inputs - radius).clamp_min(self.lower), (inputs + radius).clamp_max(self.upper)
 
     def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float:
         """Return the share of the first samples of `split` that "trains" certifies at ε."""
-        inputs, labels = on_network(network, split.take(torch.arange(min(JUDGED, len(split)))))
-        threat = LInf(self.epsilon, self.lower, self.upper)
-        verdicts = []
-        with evaluation_mode(network):
-            for part in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
-                verdicts += TRAINS.decide(Problem(network, *part, threat, seed, None))
-        return sum(verdict.status == "verified" for verdict in verdicts) / len(verdicts)
+        threat = LInf(full(self.epsilon), self.lower, self.upper)
+        return certified_share(network, split, threat, TRAINS, seed)

@@ -71,7 +71,8 @@ class GainPenalty(Remembering):
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
     ) -> Loss:
         """Return the penalty, with the term "gain" (the mean of φ(G), or how far it is above the target)."""
-        gains = self.gains(network, tuple(inputs.shape[2 if network.timed else 1 :]))
+        with torch.autocast(inputs.device.type, enabled=False):  # a power iteration in bfloat16 has no digits left
+            gains = self.gains(network, tuple(inputs.shape[2 if network.timed else 1 :]))
         sizes = self._size(gains)
         if self.target is not None:
             sizes = (sizes - self._size(gains.new_tensor(self.target))).clamp_min(0.0)

@@ -87,4 +87,5 @@ class MarginOverGain(Remembering):
         with evaluation_mode(network):
             trace = network.trace(inputs)
         count = 1 if self.layers == "first" else None
-        return layer_margins(network, operators, trace, self.norm, self.memory.of(network), count)
+        with torch.autocast(inputs.device.type, enabled=False):  # norms in bfloat16 have no digits left
+            return layer_margins(network, operators, trace, self.norm, self.memory.of(network), count)

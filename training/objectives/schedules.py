@@ -63,6 +63,11 @@ Weight = float | Schedule
 """A number, or one that changes over the run."""
 
 
+def rising(weight: Weight, ramp: float) -> Schedule:
+    """Return the schedule itself, or one that brings a number up from 0 over the first `ramp` of the run."""
+    return weight if isinstance(weight, Schedule) else Ramp(0.0, weight, end=ramp)
+
+
 def full(weight: Weight) -> float:
     """Return the number, or that of the end of the run."""
     return weight.at(1.0) if isinstance(weight, Schedule) else weight

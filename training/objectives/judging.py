@@ -1,0 +1,25 @@
+"""The share of validation samples that a verifier certifies: what certified training picks its epoch by."""
+
+import torch
+
+from ...certify import LInf
+from ...certify.problem import Problem
+from ...certify.verification import CHUNK
+from ...certify.verifiers.base import Verifier
+from ...models.networks import SpikingNetwork
+from ..data import Split
+from ..evaluation import on_network
+from ..perturbations import evaluation_mode
+
+JUDGED = 1000
+"""The most validation samples that are certified after an epoch."""
+
+
+def certified_share(network: SpikingNetwork, split: Split, threat: LInf, verifier: Verifier, seed: int) -> float:
+    """Return the share of the first `JUDGED` samples of `split` that `verifier` certifies, in evaluation mode."""
+    inputs, labels = on_network(network, split.take(torch.arange(min(JUDGED, len(split)))))
+    verdicts = []
+    with evaluation_mode(network):
+        for part in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
+            verdicts += verifier.decide(Problem(network, *part, threat, seed, None))
+    return sum(verdict.status == "verified" for verdict in verdicts) / len(verdicts)
