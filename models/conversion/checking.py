@@ -1,0 +1,124 @@
+"""Spike for spike: a network against what it was converted from."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..networks import SpikingNetwork, Trace
+from .observing import Observation, Stage
+
+NEAR = 1e-5
+"""A potential so near its threshold, as a share of it, was decided by rounding."""
+TOLERANCE = 1e-4
+"""How far an output may be from the network's logit, as a share of the largest output: both are rounded."""
+
+
+@dataclass(frozen=True)
+class ConversionCheck:
+    """What a comparison found.
+
+    Attributes:
+        samples, num_steps, layers: how much was compared.
+        spikes: how many values of spiking layers were compared, samples × steps × neurons.
+        mismatches: of those, how many differ, per spiking layer.
+        rates: the share of neurons and steps that fired, per spiking layer: of a silent one little is known.
+        output_error: the largest difference of an output, None where the source returns none that is comparable.
+        reason: what does not match, in one line; "" if all does.
+    """
+
+    samples: int
+    num_steps: int
+    spikes: int
+    mismatches: tuple[int, ...]
+    rates: tuple[float, ...]
+    output_error: float | None
+    reason: str
+
+    @property
+    def layers(self) -> int:
+        """Return how many spiking layers were compared."""
+        return len(self.mismatches)
+
+    @property
+    def matches(self) -> bool:
+        """Return whether every spike is the same, and the outputs are, to rounding."""
+        return self.reason == ""
+
+
+def compare(network: SpikingNetwork, seen: Observation, inputs: Tensor, outputs: bool = True) -> ConversionCheck:
+    """Compare the spikes of all firing layers and, unless `outputs` is False, the outputs with the logits.
+
+    An output counts as the same if it is, over time, the mean, the sum or the last of what the readout reads.
+    """
+    with torch.no_grad():
+        trace = network.trace(inputs)
+    firing = len(trace.spikes) - (network.readout == "potential")
+    found = [stage for stage in seen.stages if stage.neuron is not None]
+    if len(found) != len(trace.spikes) or seen.num_steps != network.num_steps:
+        reason = f"layers and steps: {len(found)} and {seen.num_steps} there, {len(trace.spikes)} and "
+        return ConversionCheck(
+            len(inputs), network.num_steps, 0, (), (), None, f"{reason}{network.num_steps} here"
+        )
+    differ = [_differ(own, stage.gave) for own, stage in zip(trace.spikes[:firing], found, strict=False)]
+    error = _output_error(network, seen, trace.logits)
+    wrong = next((layer for layer, part in enumerate(differ) if bool(part.any())), None)
+    reason = "" if wrong is None else _spike_reason(network, trace, found[wrong], wrong, differ[wrong])
+    if not reason and outputs and error is None:
+        reason = _output_reason(network, seen)
+    mismatches, total = tuple(int(part.sum()) for part in differ), sum(part.numel() for part in differ)
+    rates = tuple(float(spikes.mean()) for spikes in trace.spikes[:firing])
+    return ConversionCheck(len(inputs), network.num_steps, total, mismatches, rates, error, reason)
+
+
+def _differ(own: Tensor, gave: Tensor) -> Tensor:
+    """Return which spikes differ, (T, batch, neurons)."""
+    return own.flatten(2) != gave.expand(len(own), *gave.shape[1:]).flatten(2)
+
+
+def _spike_reason(network: SpikingNetwork, trace: Trace, stage: Stage, layer: int, differ: Tensor) -> str:
+    step, sample, neuron = differ.nonzero()[0].tolist()
+    potential = float(trace.potentials[layer].flatten(2)[step, sample, neuron])
+    threshold = network.neurons[layer].dynamics.threshold
+    if abs(potential - threshold) <= NEAR * max(1.0, threshold):
+        why = "within rounding: convert in float64 (module.double(), sample.double())"
+    else:
+        why = "which no rounding explains: the layer does something else than its constants say"
+    return (
+        f"{stage.name}: {int(differ.sum())} of {differ.numel()} spikes differ, first at step {step + 1} "
+        f"with a potential of {potential:.9g} at a threshold of {threshold:.9g}, {why}"
+    )
+
+
+def _output_reason(network: SpikingNetwork, seen: Observation) -> str:
+    shapes = ", ".join(str(tuple(out.shape)) for out in seen.outputs) or "no tensor"
+    return (
+        f"output: the module returns {shapes}, none of which is the mean, the sum or the last value over time of "
+        f"what readout {network.readout!r} reads"
+    )
+
+
+def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) -> float | None:
+    """Return the error of the output that fits best, None if none fits."""
+    last = seen.stages[-1].neuron
+    if network.readout == "potential" and last is not None:
+        logits = last.gain * logits + last.shift
+    errors = [
+        float((reading - logits).abs().max())
+        for output in seen.outputs
+        for reading in _readings(output, network, logits)
+    ]
+    least = min(errors, default=None)
+    return least if least is not None and least <= TOLERANCE * max(1.0, float(logits.abs().max())) else None
+
+
+def _readings(output: Tensor, network: SpikingNetwork, logits: Tensor) -> list[Tensor]:
+    """Return what an output may mean for the logits."""
+    output, steps, potential = output.to(logits.dtype), network.num_steps, network.readout == "potential"
+    if output.shape == logits.shape:
+        return [output] if potential else [output, output / steps]
+    if output.shape == (steps, *logits.shape):
+        return [output[-1]] if potential else [output.mean(0)]
+    if output.shape == (len(logits), steps, *logits.shape[1:]):
+        return [output[:, -1]] if potential else [output.mean(1)]
+    return []

@@ -1,0 +1,107 @@
+"""Convert, then compare: a network comes out only if it spikes as its source does."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..networks import SpikingNetwork
+from .building import build
+from .checking import ConversionCheck, compare
+from .observing import Observation, Source, observe
+from .refusal import ConversionRefused
+
+RANDOM = 32
+"""Random inputs that a conversion is compared on, besides the sample."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A network and how it was made.
+
+    Attributes:
+        network: in evaluation mode.
+        check: the comparison with the source, on the sample and on random inputs.
+        notes: what was folded where, a line each.
+    """
+
+    network: SpikingNetwork
+    check: ConversionCheck
+    notes: tuple[str, ...]
+
+
+def converted(source: Source, sample: Tensor, readout: str | None, seed: int) -> Conversion:
+    """Return the network of `source`, compared on `sample` and random inputs like it.
+
+    Raises:
+        ConversionRefused: with what does not match.
+    """
+    check_sample(source, sample)
+    inputs = torch.cat([sample, random_like(sample, RANDOM, seed)])
+    seen = _observed(source, inputs)
+    reasons: list[str] = []
+    for choice in _readouts(seen, readout):
+        try:
+            network, notes = build(source, seen, inputs, choice)
+        except ConversionRefused as error:
+            reasons.append(str(error))
+            continue
+        check = compare(network, seen, inputs)
+        if check.matches:
+            return Conversion(network, check, (*notes, *_silent(seen, check)))
+        reasons.append(check.reason)
+    raise ConversionRefused(reasons[0])
+
+
+def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
+    names = [stage.name for stage in seen.stages if stage.neuron is not None]
+    return [
+        f"{name}: never fired on what was compared, so little is known of it; give samples on which it does"
+        for name, rate in zip(names, check.rates, strict=False)
+        if rate == 0.0
+    ]
+
+
+def _observed(source: Source, inputs: Tensor) -> Observation:
+    try:
+        return observe(source, inputs)
+    except ConversionRefused:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConversionRefused(f"module: can't run on inputs of shape {tuple(inputs.shape)}: {reason}") from error
+
+
+def _readouts(seen: Observation, readout: str | None) -> list[str | None]:
+    """Return the readouts to try: a last neuron that does not reset may be read either way."""
+    last = seen.stages[-1].neuron
+    if readout is not None or last is None or last.threshold is None or last.reset != "none":
+        return [readout]
+    return ["spikes", "potential"]
+
+
+def check_sample(source: Source, sample: Tensor) -> None:
+    """Raise TypeError or ValueError unless `sample` is a batch of floats, with time second where it has time."""
+    if not isinstance(sample, Tensor) or not sample.is_floating_point():
+        got = getattr(sample, "dtype", type(sample).__name__)
+        raise TypeError(f"sample: got {got}, expected a batch of inputs, a tensor of floats")
+    if sample.dim() < (3 if source.timed else 2) or len(sample) == 0:
+        expected = "(batch, T, ...)" if source.timed else "(batch, ...)"
+        raise ValueError(f"sample: got shape {tuple(sample.shape)}, expected {expected}")
+    if source.timed and source.num_steps is not None and sample.shape[1] != source.num_steps:
+        raise ValueError(f"sample: got {sample.shape[1]} steps, expected num_steps = {source.num_steps}")
+
+
+def random_like(sample: Tensor, count: int, seed: int) -> Tensor:
+    """Return random inputs of the sample's shape.
+
+    They are fair coins where the sample is 0 and 1 over time, else uniform between its least and greatest value.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.rand((count, *sample.shape[1:]), generator=generator, dtype=torch.float64)
+    low, high = float(sample.min()), float(sample.max())
+    if sample.dim() > 2 and bool(((sample == 0) | (sample == 1)).all()):
+        return (draws < 0.5).to(sample)
+    if low == high:
+        low, high = min(low, 0.0), max(high, 1.0)
+    return (low + (high - low) * draws).to(sample)

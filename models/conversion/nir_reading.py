@@ -1,0 +1,189 @@
+"""NIR graphs, in memory or as files, become networks by forward Euler steps of length dt.
+
+    λ = 1 − dt/τ,   g = R·dt/τ  (IF: λ = 1, g = R·dt;  CubaLIF: times w_in·dt/τ_syn, and κ = 1 − dt/τ_syn).
+
+NIR has a hard reset only, and no time step of its own. What its exporter lost on the way into it (a soft reset,
+snnTorch's delay) can't be seen in a graph: give the module that it came from as `origin`, and the conversion is
+compared with that, too.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..networks import SpikingNetwork
+from .checking import compare
+from .constants import uniform
+from .converting import Conversion, converted, random_like
+from .neurons import Neuron
+from .nir_modules import INTEGRATING, EulerNeuron, executable
+from .observing import Library, Source
+from .refusal import ConversionRefused
+
+DT = 1e-4
+"""The time step of snnTorch's and SpikingJelly's exports; Norse's is 1e-3."""
+MOST_BYTES = 1 << 30
+
+
+def from_nir(
+    graph: Any,
+    sample: Tensor | None = None,
+    num_steps: int | None = None,
+    dt: float | None = None,
+    encoding: str = "direct",
+    readout: str | None = None,
+    seed: int = 0,
+    origin: nn.Module | None = None,
+) -> SpikingNetwork:
+    """Return the `SpikingNetwork` that spikes as a NIR graph does under forward Euler steps; refuse what can't.
+
+    Args:
+        graph: a `nir.NIRGraph`, or the path of a file of one.
+        sample: inputs, (batch, ...), or (batch, T, ...) with encoding "none"; None: random ones in [0, 1].
+        num_steps, dt: T and the time step; None: those that `to_nir` left in the graph, else dt = 1e-4.
+        encoding, readout, seed: as in `from_snntorch`.
+        origin: the module that was exported, to be compared with as well; it is run for `num_steps`.
+
+    Raises:
+        ConversionRefused: with the reason, for what has no equal here or does not match spike for spike.
+        ImportError: for a path, without nir.
+
+    References: pedersen2024neuromorphic
+    """
+    return convert_nir(graph, sample, num_steps, dt, encoding, readout, seed, origin).network
+
+
+def convert_nir(
+    graph: Any,
+    sample: Tensor | None = None,
+    num_steps: int | None = None,
+    dt: float | None = None,
+    encoding: str = "direct",
+    readout: str | None = None,
+    seed: int = 0,
+    origin: nn.Module | None = None,
+) -> Conversion:
+    """Return what `from_nir` does, with its comparison and its notes."""
+    if isinstance(graph, str | Path):
+        graph = read_graph(Path(graph))
+    source = graph_source(graph, num_steps, dt, encoding)
+    if sample is None:
+        sample = _drawn(graph, source, seed)
+    found = converted(source, sample, readout or _told(graph, "readout"), seed)
+    if origin is not None:
+        _compare_with_origin(found, origin, sample, source, seed)
+    return found
+
+
+def graph_source(graph: Any, num_steps: int | None, dt: float | None, encoding: str) -> Source:
+    """Return the graph as something that can be run and observed."""
+    if not hasattr(graph, "nodes") or not hasattr(graph, "edges"):
+        raise TypeError(f"graph: got {type(graph).__name__}, expected a nir.NIRGraph or the path of one")
+    steps = num_steps if num_steps is not None else _told(graph, "num_steps")
+    if steps is None:
+        raise ValueError("num_steps: got None, and the graph names none, expected the number of time steps")
+    step = dt if dt is not None else _told(graph, "dt")
+    step = DT if step is None else float(step)
+    if not step > 0:
+        raise ValueError(f"dt: got {step}, expected a positive number")
+    module = executable(graph, step)
+    module.to(torch.float64 if _is_double(module) else torch.float32)
+    return Source.of(NIR, module, encoding, int(steps))
+
+
+def read_graph(path: Path) -> Any:
+    """Read a NIR file.
+
+    Raises:
+        ConversionRefused: for a file that is no NIR graph, or is larger than `MOST_BYTES`.
+        FileNotFoundError, ImportError: where the file or nir is missing.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"graph: got {path}, expected a NIR file")
+    if path.stat().st_size > MOST_BYTES:
+        raise ConversionRefused(f"graph: {path} has more than {MOST_BYTES} bytes")
+    nir = import_nir()
+    try:
+        return nir.read(path, type_check=False)
+    except Exception as error:  # h5py and nir raise whatever a broken file makes them meet
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConversionRefused(f"graph: {path} is no NIR graph: {reason}") from error
+
+
+def import_nir() -> Any:
+    """Return the nir package, or say what to install."""
+    try:
+        import nir
+    except ImportError as error:
+        raise ImportError("NIR graphs need a package: pip install 'spikecert[snn]'") from error
+    return nir
+
+
+def _is_double(module: nn.Module) -> bool:
+    return any(parameter.dtype == torch.float64 for parameter in module.parameters())
+
+
+def _told(graph: Any, key: str) -> Any:
+    """Return what `to_nir` left in the graph's metadata, None for nothing."""
+    value = (graph.metadata or {}).get(key)
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _drawn(graph: Any, source: Source, seed: int) -> Tensor:
+    shapes = [shape for shape in (graph.input_type or {}).values() if shape is not None]
+    if len(shapes) != 1:
+        raise ValueError("sample: got None, and the graph does not say the shape of its input, expected inputs")
+    features = tuple(int(size) for size in shapes[0])
+    dtype = torch.float64 if _is_double(source.module) else torch.float32
+    timed = (source.num_steps,) if source.timed else ()
+    return random_like(torch.zeros(8, *timed, *features, dtype=dtype), 8, seed)  # type: ignore[arg-type]
+
+
+def _compare_with_origin(found: Conversion, origin: nn.Module, sample: Tensor, source: Source, seed: int) -> None:
+    from .detecting import observed
+
+    inputs = torch.cat([sample, random_like(sample, 32, seed)])
+    seen = observed(origin, found.network, inputs, source.num_steps)
+    check = compare(found.network, seen, inputs, outputs=False)
+    if not check.matches:
+        raise ConversionRefused(
+            "origin: the graph does not spike as the module that it came from (NIR has no soft or delayed "
+            f"reset, and exports drop them in silence): {check.reason}"
+        )
+
+
+def _read(module: nn.Module, name: str) -> Neuron | None:
+    return _euler(module) if isinstance(module, EulerNeuron) else None
+
+
+def _euler(node: Any) -> Neuron:
+    name = f"{node.name} (nir {node.kind})"
+    if node.kind == "IF":
+        level = uniform(node.v_reset, name, "v_reset")
+        threshold = uniform(node.v_threshold, name, "v_threshold")
+        return Neuron(name, 1.0, uniform(node.dt * node.r, name, "r"), threshold=threshold, level=level)
+    share = uniform(node.dt / (node.tau if hasattr(node, "tau") else node.tau_mem), name, "tau")
+    gain, synapse = share * uniform(node.r, name, "r"), None
+    if hasattr(node, "tau_syn"):
+        taken = uniform(node.dt / node.tau_syn, name, "tau_syn")
+        gain, synapse = gain * taken * uniform(node.w_in, name, "w_in"), 1.0 - taken or None
+    rest = uniform(node.v_leak, name, "v_leak")
+    constants = {"leak": rest, "start": rest, "synapse": synapse}
+    if node.kind in INTEGRATING:
+        return Neuron(name, 1.0 - share, gain, threshold=None, reset="none", **constants)
+    threshold, level = uniform(node.v_threshold, name, "v_threshold"), uniform(node.v_reset, name, "v_reset")
+    return Neuron(name, 1.0 - share, gain, threshold=threshold, level=level, **constants)
+
+
+def _reset(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, EulerNeuron):
+            part.restart()
+
+
+NIR = Library("nir", _read, _reset, multistep=lambda module: False)

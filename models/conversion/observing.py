@@ -1,0 +1,262 @@
+"""Run a module of another library and keep what each of its layers was given and gave.
+
+Nothing is read from the module's code: forward hooks see the layers that it calls, in order, step by step. A
+module that a caller drives by steps (`num_steps` given) is called once a step; SpikingJelly's multi-step modules,
+and modules that loop over time themselves, once. Either way every signal becomes (T, batch, ...), or
+(1, batch, ...) for one that was computed once for all steps.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..validation import check_choice
+from .layers import affine, is_silent
+from .neurons import Neuron
+from .refusal import ConversionRefused
+
+
+@dataclass(frozen=True)
+class Library:
+    """What conversions have to know of one library.
+
+    Attributes:
+        name: its own.
+        read: the constants of one of its neurons, for (module, name); None for a module that is no neuron of it.
+        reset: puts all states of a module back to the start.
+        multistep: whether a neuron takes all steps in one call.
+        stateful: whether a step is called with the state of the one before, and returns (output, state).
+    """
+
+    name: str
+    read: Callable[[nn.Module, str], Neuron | None]
+    reset: Callable[[nn.Module], None]
+    multistep: Callable[[nn.Module], bool]
+    stateful: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module and how to run it: `num_steps` None for one that runs all steps in one call by itself."""
+
+    library: Library
+    module: nn.Module
+    timed: bool
+    num_steps: int | None = None
+
+    @staticmethod
+    def of(library: Library, module: nn.Module, encoding: str, num_steps: int | None) -> "Source":
+        """Return the source for an encoding by name.
+
+        Raises:
+            TypeError, ValueError: for what is no module, another encoding, or no positive number of steps.
+        """
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"module: got {type(module).__name__}, expected a torch module")
+        check_choice("encoding", encoding, ("direct", "none"))
+        if num_steps is not None and num_steps < 1:
+            raise ValueError(f"num_steps: got {num_steps}, expected at least 1")
+        return Source(library, module, encoding == "none", num_steps)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One layer: its input and output, (T or 1, batch, ...), and its neuron, None for other layers."""
+
+    name: str
+    module: nn.Module
+    neuron: Neuron | None
+    given: Tensor
+    gave: Tensor
+
+
+@dataclass(frozen=True)
+class Observation:
+    """`stages` in order of execution; `outputs`, all tensors that the module returned; T."""
+
+    stages: tuple[Stage, ...]
+    outputs: tuple[Tensor, ...]
+    num_steps: int
+
+    @property
+    def spikes(self) -> tuple[Tensor, ...]:
+        """Return what each neuron layer gave, (T, batch, ...)."""
+        return tuple(stage.gave for stage in self.stages if stage.neuron is not None)
+
+
+@dataclass(frozen=True)
+class _Call:
+    given: Tensor
+    gave: Tensor
+
+
+def observe(source: Source, inputs: Tensor) -> Observation:
+    """Return what a run on `inputs`, (batch, ...) or (batch, T, ...), shows; the module is left as it was found.
+
+    Raises:
+        ConversionRefused: for a module that calls no neuron of the library, or its layers irregularly.
+    """
+    batch = len(inputs)
+    padded = torch.cat([inputs, inputs[:1]]) if batch in (1, _steps_of(source, inputs)) else inputs
+    found = _observe(source, padded)
+    if found is None:  # batch = T: which axis of a signal is time can't be told
+        found = _observe(source, torch.cat([padded, inputs[:1]]))
+    if found is None:
+        raise ConversionRefused("module: gives signals in which time and batch can't be told apart")
+    stages = tuple(
+        Stage(stage.name, stage.module, stage.neuron, stage.given[:, :batch], stage.gave[:, :batch])
+        for stage in found.stages
+    )
+    outputs = tuple(_trimmed(out, found.num_steps, batch) for out in found.outputs)
+    return Observation(stages, outputs, found.num_steps)
+
+
+def _steps_of(source: Source, inputs: Tensor) -> int | None:
+    return inputs.shape[1] if source.timed else source.num_steps
+
+
+def _observe(source: Source, inputs: Tensor) -> Observation | None:
+    calls: dict[str, list[_Call]] = {}
+    modules, hooked = _watched(source)
+    with _recording(source, modules, calls), torch.no_grad():
+        source.library.reset(source.module)
+        outputs = _run(source, inputs)
+        source.library.reset(source.module)
+    neurons = [name for name in calls if hooked[name] is not None]
+    if not neurons:
+        raise ConversionRefused(f"module: calls no neuron of {source.library.name} that is known")
+    steps = _count_steps(source, calls[neurons[0]], len(inputs))
+    if steps is None or (len(inputs) == steps and source.num_steps is None):
+        return None
+    stages = []
+    for name, found in calls.items():
+        _check_calls(name, len(found), steps, hooked[name])
+        stages.append(Stage(name, modules[name], hooked[name], *_signals(found, steps, len(inputs), name)))
+    return Observation(tuple(stages), outputs, steps)
+
+
+def _watched(source: Source) -> tuple[dict[str, nn.Module], dict[str, Neuron | None]]:
+    """Return the layers to watch and their neurons, by name; what passes values on in silence is not watched."""
+    modules: dict[str, nn.Module] = {}
+    neurons: dict[str, Neuron | None] = {}
+    stack, seen = [("", source.module)], set()
+    while stack:
+        name, module = stack.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        neuron = source.library.read(module, name or "module")
+        leaf = next(module.children(), None) is None and not is_silent(module) and name != ""
+        if neuron is not None or leaf or affine(module, name) is not None:
+            modules[name], neurons[name] = module, neuron
+        else:
+            stack += [(f"{name}.{child}" if name else child, inner) for child, inner in module.named_children()]
+    return modules, neurons
+
+
+@contextmanager
+def _recording(source: Source, modules: dict[str, nn.Module], calls: dict[str, list[_Call]]) -> Iterator[None]:
+    """Record the calls of `modules` in evaluation mode; restore modes and remove hooks afterwards."""
+    modes = {module: module.training for module in source.module.modules()}
+    handles = [module.register_forward_hook(_hook(name, calls)) for name, module in modules.items()]
+    source.module.eval()
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _hook(name: str, calls: dict[str, list[_Call]]) -> Callable[..., None]:
+    def hook(module: nn.Module, given: tuple[Any, ...], gave: Any) -> None:
+        first = gave[0] if isinstance(gave, tuple) else gave
+        if not given or not isinstance(first, Tensor):
+            raise ConversionRefused(f"{name}: is called without a tensor, or returns none")
+        calls.setdefault(name, []).append(_Call(given[0].detach().clone(), first.detach().clone()))
+
+    return hook
+
+
+def _run(source: Source, inputs: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors that the module returned, those of single steps stacked to (T, batch, ...)."""
+    timed = inputs.transpose(0, 1) if source.timed else None
+    if source.num_steps is None:
+        return _tensors(source.module(inputs if timed is None else timed))
+    if source.library.multistep(source.module):
+        return _tensors(
+            source.module(timed if timed is not None else inputs.expand(source.num_steps, *inputs.shape))
+        )
+    state, steps = None, []
+    for t in range(source.num_steps):
+        step = inputs if timed is None else timed[t]
+        found = source.module(step) if state is None else source.module(step, state)
+        if source.library.stateful:
+            if not (isinstance(found, tuple) and len(found) == 2):
+                raise ConversionRefused(
+                    f"module: returned {type(found).__name__}, expected (output, state) a step"
+                )
+            found, state = found
+        steps.append(_tensors(found))
+    return tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
+
+
+def _tensors(found: Any) -> tuple[Tensor, ...]:
+    if isinstance(found, Tensor):
+        return (found.detach(),)
+    if isinstance(found, tuple | list):
+        if found and isinstance(found, list) and all(isinstance(part, Tensor) for part in found):
+            shapes = {part.shape for part in found}
+            return (torch.stack(found).detach(),) if len(shapes) == 1 else tuple(part.detach() for part in found)
+        return tuple(tensor for part in found for tensor in _tensors(part))
+    return ()
+
+
+def _count_steps(source: Source, calls: list[_Call], batch: int) -> int | None:
+    """Return T by the calls of a neuron layer, or None where a multi-step signal has T = batch."""
+    if source.num_steps is not None:
+        return source.num_steps
+    if len(calls) > 1:
+        return len(calls)
+    shape = calls[0].given.shape
+    if shape[0] != batch:
+        return shape[0]
+    return None if len(shape) > 2 and shape[1] == batch else 1
+
+
+def _check_calls(name: str, count: int, steps: int, neuron: Neuron | None) -> None:
+    if count in (1, steps):
+        return
+    what = "a neuron" if neuron is not None else "a layer"
+    raise ConversionRefused(
+        f"{name}: is called {count} times in {steps} steps, expected {what} of its own per place"
+    )
+
+
+def _signals(calls: list[_Call], steps: int, batch: int, name: str) -> tuple[Tensor, Tensor]:
+    if len(calls) > 1:
+        return torch.stack([call.given for call in calls]), torch.stack([call.gave for call in calls])
+    return _over_time(calls[0].given, steps, batch, name), _over_time(calls[0].gave, steps, batch, name)
+
+
+def _over_time(signal: Tensor, steps: int, batch: int, name: str) -> Tensor:
+    """Return (T, batch, ...) or (1, batch, ...) of a signal that came in one call."""
+    if signal.shape[:2] == (steps, batch) and signal.dim() > 2:
+        return signal
+    if signal.shape[0] == steps * batch:
+        return signal.unflatten(0, (steps, batch))
+    if signal.shape[0] == batch:
+        return signal.unsqueeze(0)
+    raise ConversionRefused(f"{name}: got a signal of shape {tuple(signal.shape)}, expected time and batch first")
+
+
+def _trimmed(output: Tensor, steps: int, batch: int) -> Tensor:
+    """Return an output for the first `batch` samples alone."""
+    if output.dim() >= 2 and output.shape[0] == steps and output.shape[1] >= batch and output.dim() > 2:
+        return output[:, :batch]
+    return output[:batch] if output.dim() > 1 else output

@@ -1,0 +1,100 @@
+"""snnTorch: `Leaky`, whose reset comes one step late unless it is told otherwise.
+
+    v[t] = β·v[t−1] + x[t] − θ·1[v[t−1] > θ]  (default)  =  β·(v[t−1] − (θ/β)·s[t−1]) + x[t]:
+
+a subtracting reset of θ/β before the decay.
+"""
+
+from torch import Tensor, nn
+
+from ..networks import SpikingNetwork
+from .constants import library_of, uniform
+from .converting import Conversion, converted
+from .neurons import Neuron
+from .observing import Library, Source
+from .refusal import ConversionRefused
+
+RESETS = ("subtract", "zero", "none")
+
+
+def from_snntorch(
+    module: nn.Module,
+    sample: Tensor,
+    num_steps: int | None = None,
+    encoding: str = "direct",
+    readout: str | None = None,
+    seed: int = 0,
+) -> SpikingNetwork:
+    """Return the `SpikingNetwork` that spikes as an snnTorch module does; refuse what can't.
+
+    Args:
+        module: with `snntorch.Leaky` neurons and torch's affine layers, in one chain.
+        sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none", which the
+            module is given with time first.
+        num_steps: T for a module that does one step a call (Leaky with `init_hidden=True`); None for one that
+            loops over time itself.
+        encoding: "direct": the module gets one input for all steps; "none": one for each.
+        readout: None for what fits the last layer and the module's output.
+        seed: of the random inputs that the conversion is compared on, besides the sample.
+
+    Raises:
+        ConversionRefused: with the reason, for what has no equal here or does not match spike for spike.
+
+    References: eshraghian2023training
+    """
+    return convert_snntorch(module, sample, num_steps, encoding, readout, seed).network
+
+
+def convert_snntorch(
+    module: nn.Module,
+    sample: Tensor,
+    num_steps: int | None = None,
+    encoding: str = "direct",
+    readout: str | None = None,
+    seed: int = 0,
+) -> Conversion:
+    """Return what `from_snntorch` does, with its comparison and its notes."""
+    return converted(Source.of(SNNTORCH, module, encoding, num_steps), sample, readout, seed)
+
+
+def _read(module: nn.Module, name: str) -> Neuron | None:
+    if library_of(module) != "snntorch":
+        return None
+    kind = type(module).__name__
+    if kind != "Leaky":
+        reason = "a second state" if kind in ("Synaptic", "Alpha") else "not first-order"
+        raise ConversionRefused(f"{name} (snntorch {kind}): has {reason}, expected Leaky")
+    return _leaky(module, f"{name} (Leaky)")
+
+
+def _leaky(leaky: nn.Module, name: str) -> Neuron:
+    _check(leaky, name)
+    beta = min(max(uniform(leaky.beta, name, "beta"), 0.0), 1.0)
+    threshold = uniform(leaky.threshold, name, "threshold")
+    reset = RESETS[int(leaky.reset_mechanism_val)]  # type: ignore[arg-type]
+    drop = None
+    if reset == "subtract":
+        drop = threshold
+        if leaky.reset_delay:
+            if beta == 0.0:
+                raise ConversionRefused(f"{name}: has beta 0 and a delayed reset, which no decay can carry over")
+            drop = threshold / beta
+    return Neuron(name, beta, threshold=threshold, reset=reset, drop=drop)
+
+
+def _check(leaky: nn.Module, name: str) -> None:
+    for setting in ("inhibition", "state_quant"):
+        if getattr(leaky, setting):
+            raise ConversionRefused(f"{name}: has {setting}, expected none")
+    factor = uniform(leaky.graded_spikes_factor, name, "graded_spikes_factor")
+    if factor != 1.0:
+        raise ConversionRefused(f"{name}: has graded spikes of {factor:g}, expected 1")
+
+
+def _reset(module: nn.Module) -> None:
+    for part in module.modules():
+        if library_of(part) == "snntorch" and hasattr(part, "reset_mem"):
+            part.reset_mem()  # type: ignore[operator]
+
+
+SNNTORCH = Library("snntorch", _read, _reset, multistep=lambda module: False)

@@ -1,0 +1,97 @@
+"""SpikingJelly: `IFNode`, `LIFNode`, `ParametricLIFNode`, single- or multi-step.
+
+    h = v + (x − (v − r))/τ  (decay_input),   v − (v − r)/τ + x  (otherwise),   v + x  (IFNode),
+
+spikes at h ≥ θ, and v = r (hard) or h − θ (soft, r = 0); v starts from r. So λ = 1 − 1/τ, and with decay_input the
+input's share 1/τ is a gain.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..networks import SpikingNetwork
+from .constants import library_of, uniform
+from .converting import Conversion, converted
+from .neurons import Neuron
+from .observing import Library, Source
+from .refusal import ConversionRefused
+
+
+def from_spikingjelly(
+    module: nn.Module,
+    sample: Tensor,
+    num_steps: int | None = None,
+    encoding: str = "direct",
+    readout: str | None = None,
+    seed: int = 0,
+) -> SpikingNetwork:
+    """Return the `SpikingNetwork` that spikes as a SpikingJelly module does; refuse what can't.
+
+    Args:
+        module: with IFNode, LIFNode or ParametricLIFNode, in step mode "s" or "m", and affine layers, in a chain.
+        sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none"; the module
+            is given time first.
+        num_steps: T for a module that is called once a step, or, in step mode "m", with a sequence of T copies of
+            the input; None for one that makes its own sequence.
+        encoding, readout, seed: as in `from_snntorch`.
+
+    Raises:
+        ConversionRefused: with the reason, for what has no equal here or does not match spike for spike.
+
+    References: fang2023spikingjelly
+    """
+    return convert_spikingjelly(module, sample, num_steps, encoding, readout, seed).network
+
+
+def convert_spikingjelly(
+    module: nn.Module,
+    sample: Tensor,
+    num_steps: int | None = None,
+    encoding: str = "direct",
+    readout: str | None = None,
+    seed: int = 0,
+) -> Conversion:
+    """Return what `from_spikingjelly` does, with its comparison and its notes."""
+    return converted(Source.of(SPIKINGJELLY, module, encoding, num_steps), sample, readout, seed)
+
+
+def _read(module: nn.Module, name: str) -> Neuron | None:
+    kind = type(module).__name__
+    if library_of(module) != "spikingjelly" or ".neuron" not in type(module).__module__:
+        return None
+    name = f"{name} ({kind})"
+    if kind == "IFNode":
+        return _node(module, name, decay=1.0, gain=1.0)
+    if kind == "LIFNode":
+        return _leaky(module, name, 1.0 / module.tau)  # type: ignore[operator]
+    if kind == "ParametricLIFNode":
+        with torch.no_grad():
+            return _leaky(module, name, uniform(module.w.sigmoid(), name, "w"))  # type: ignore[operator]
+    raise ConversionRefused(f"{name}: has dynamics of its own, expected IFNode, LIFNode or ParametricLIFNode")
+
+
+def _leaky(node: Any, name: str, share: float) -> Neuron:
+    return _node(node, name, decay=1.0 - share, gain=share if node.decay_input else 1.0)
+
+
+def _node(node: Any, name: str, decay: float, gain: float) -> Neuron:
+    threshold = uniform(node.v_threshold, name, "v_threshold")
+    if node.v_reset is None:
+        return Neuron(name, decay, gain, threshold=threshold, reset="subtract", drop=threshold, fires_at=">=")
+    rest = uniform(node.v_reset, name, "v_reset")
+    return Neuron(name, decay, gain, rest, threshold, "zero", level=rest, start=rest, fires_at=">=")
+
+
+def _reset(module: nn.Module) -> None:
+    for part in module.modules():
+        if library_of(part) == "spikingjelly" and hasattr(part, "reset"):
+            part.reset()  # type: ignore[operator]
+
+
+def _multistep(module: nn.Module) -> bool:
+    return any(getattr(part, "step_mode", "s") == "m" for part in module.modules())
+
+
+SPIKINGJELLY = Library("spikingjelly", _read, _reset, _multistep)
