@@ -23,12 +23,14 @@ lint: .venv/ready
 
 setup: .venv/ready
 
-.venv/dependencies: pyproject.toml requirements/constraints.txt requirements/lirpa.txt
+.venv/dependencies: pyproject.toml requirements/constraints.txt requirements/lirpa.txt requirements/snn.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spikecert needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard]' $(EDITABLE)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt appdirs pyyaml ninja tqdm
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/lirpa.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt h5py loguru
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/snn.txt
 	touch $@
 
 # The strict editable install links each module, so a new or removed file needs a new install.

@@ -7,7 +7,20 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import attack, certify, check_proof, demo, gains, radius, report, reproduce, theorems, train, vnnlib
+from .commands import (
+    attack,
+    certify,
+    check_proof,
+    convert,
+    demo,
+    gains,
+    radius,
+    report,
+    reproduce,
+    theorems,
+    train,
+    vnnlib,
+)
 from .output import say
 
 EXAMPLES = """Examples:
@@ -25,6 +38,8 @@ EXAMPLES = """Examples:
   spikecert certify runs/mine/network.safetensors --proof runs/mine/proofs
 
   spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors
+
+  spikecert convert network.nir --num-steps 8 --out runs/mine/network.safetensors
 
   spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt
 
@@ -44,6 +59,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "attack": attack.attack,
     "certify": certify.certify,
     "check-proof": check_proof.check_proof,
+    "convert": convert.convert,
     "radius": radius.radius,
     "report": report.report,
     "reproduce": reproduce.reproduce,

@@ -2,6 +2,18 @@
 
 from .architectures import architecture, mlp
 from .checkpoints import load, network_hash, save
+from .conversion import (
+    Conversion,
+    ConversionCheck,
+    ConversionRefused,
+    check_conversion,
+    convert,
+    from_nir,
+    from_norse,
+    from_snntorch,
+    from_spikingjelly,
+    to_nir,
+)
 from .dynamics import Dynamics
 from .encoding import RateDraws
 from .layers import Residual
@@ -16,6 +28,9 @@ __all__ = [
     "DLIF",
     "LIF",
     "Arctan",
+    "Conversion",
+    "ConversionCheck",
+    "ConversionRefused",
     "Dynamics",
     "Normalize",
     "RateDraws",
@@ -26,10 +41,17 @@ __all__ = [
     "Trace",
     "Triangle",
     "architecture",
+    "check_conversion",
+    "convert",
+    "from_nir",
+    "from_norse",
+    "from_snntorch",
+    "from_spikingjelly",
     "load",
     "mlp",
     "network_hash",
     "save",
+    "to_nir",
     "vgg5",
     "vgg11",
     "wrn16_4",

@@ -39,6 +39,8 @@ def build(
         _append(layers, stage, seen.num_steps, constant, stage is last and final is not None, notes)
         constant &= stage.neuron is None
         before = tuple(stage.gave.shape[2:])
+    if len(before) > 1 and final is None:
+        layers.append(nn.Flatten())
     return _network(layers, source, seen, "potential" if final is not None else readout), tuple(notes)
 
 
@@ -104,6 +106,8 @@ def _told(neuron: Neuron, layer: nn.Module, final: bool) -> list[str]:
         told.append(f"{neuron.name}: a current of {neuron.bias:g} goes into the bias before it")
     if neuron.drop is not None and neuron.reset == "subtract" and neuron.drop != neuron.threshold:
         told.append(f"{neuron.name}: a spike takes {neuron.drop:g}, at a threshold of {neuron.threshold:g}")
+    if neuron.caveat:
+        told.append(f"{neuron.name}: {neuron.caveat}")
     if neuron.synapse is not None:
         told.append(f"{neuron.name}: its synapse became an input scale over time")
     return told

@@ -37,7 +37,8 @@ def converted(source: Source, sample: Tensor, readout: str | None, seed: int) ->
         ConversionRefused: with what does not match.
     """
     check_sample(source, sample)
-    inputs = torch.cat([sample, random_like(sample, RANDOM, seed)])
+    sample = sample.to(next((weight.dtype for weight in source.module.parameters()), sample.dtype))
+    inputs = torch.cat([sample, random_like(sample, RANDOM, seed, source.timed)])
     seen = _observed(source, inputs)
     reasons: list[str] = []
     for choice in _readouts(seen, readout):
@@ -92,15 +93,15 @@ def check_sample(source: Source, sample: Tensor) -> None:
         raise ValueError(f"sample: got {sample.shape[1]} steps, expected num_steps = {source.num_steps}")
 
 
-def random_like(sample: Tensor, count: int, seed: int) -> Tensor:
+def random_like(sample: Tensor, count: int, seed: int, events: bool = False) -> Tensor:
     """Return random inputs of the sample's shape.
 
-    They are fair coins where the sample is 0 and 1 over time, else uniform between its least and greatest value.
+    They are uniform between its least and greatest value or, with `events`, fair coins where it is all 0 and 1.
     """
     generator = torch.Generator().manual_seed(seed)
     draws = torch.rand((count, *sample.shape[1:]), generator=generator, dtype=torch.float64)
     low, high = float(sample.min()), float(sample.max())
-    if sample.dim() > 2 and bool(((sample == 0) | (sample == 1)).all()):
+    if events and bool(((sample == 0) | (sample == 1)).all()):
         return (draws < 0.5).to(sample)
     if low == high:
         low, high = min(low, 0.0), max(high, 1.0)

@@ -109,5 +109,5 @@ def with_bias(layer: nn.Module, bias: float) -> nn.Module | None:
                 return None
             size = layer.weight.shape[0]
             layer.bias = nn.Parameter(layer.weight.new_zeros(size))
-        layer.bias += bias
+        layer.bias.add_(bias)
     return layer

@@ -19,16 +19,21 @@ FIRING = ("LIF", "CubaLIF", "IF")
 INTEGRATING = ("LI", "CubaLI")
 
 
+CONSTANTS = ("tau", "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in")
+
+
 class EulerNeuron(nn.Module):
-    """One neuron node; keeps v and i from call to call until `restart`."""
+    """One neuron node; keeps v and i from call to call until `restart`.
+
+    Its constants stay float64, whatever the module is cast to; what they make up is rounded to the input's dtype.
+    """
 
     def __init__(self, node: Any, name: str, dt: float) -> None:
         super().__init__()
         self.kind, self.name, self.dt = type(node).__name__, name, dt
-        for key in ("tau", "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in"):
-            value = getattr(node, key, None)
-            if value is not None:
-                self.register_buffer(key, torch.from_numpy(np.array(value, dtype=np.float64)), persistent=False)
+        given = {key: getattr(node, key, None) for key in CONSTANTS}
+        known = {key: np.array(value, dtype=np.float64) for key, value in given.items() if value is not None}
+        self.constants = {key: torch.from_numpy(value) for key, value in known.items()}
         self.restart()
 
     def restart(self) -> None:
@@ -38,24 +43,23 @@ class EulerNeuron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Take one step; return spikes, or the potential of an integrator."""
-        c = {name: buffer.to(x.dtype) for name, buffer in self.named_buffers()}
+        c = {name: value.to(x.device) for name, value in self.constants.items()}
         if self.v is None or self.i is None:
-            self.v = torch.zeros_like(x) if self.kind == "IF" else c["v_leak"].expand_as(x).clone()
-            self.i = torch.zeros_like(x)
+            start = torch.zeros(()) if self.kind == "IF" else c["v_leak"]
+            self.v, self.i = start.to(x).expand_as(x).clone(), torch.zeros_like(x)
         if self.kind in ("CubaLIF", "CubaLI"):
-            self.i = self.i + self.dt / c["tau_syn"] * (c["w_in"] * x - self.i)
+            self.i = self.i + (self.dt / c["tau_syn"]).to(x) * (c["w_in"].to(x) * x - self.i)
             x = self.i
         if self.kind == "IF":
-            self.v = self.v + self.dt * c["r"] * x
+            self.v = self.v + (self.dt * c["r"]).to(x) * x
         else:
-            tau = c.get("tau", c.get("tau_mem"))
-            assert tau is not None
-            self.v = self.v + self.dt / tau * ((c["v_leak"] - self.v) + c["r"] * x)
+            share = (self.dt / c.get("tau", c.get("tau_mem"))).to(x)  # type: ignore[operator]
+            self.v = self.v + share * ((c["v_leak"].to(x) - self.v) + c["r"].to(x) * x)
         if self.kind in INTEGRATING:
             return self.v
-        spikes = (self.v > c["v_threshold"]).to(x.dtype)
-        self.v = torch.where(spikes > 0, c["v_reset"], self.v)
-        return spikes
+        fired = self.v > c["v_threshold"].to(x)
+        self.v = torch.where(fired, c["v_reset"].to(x), self.v)
+        return fired.to(x)
 
 
 class SumPool(nn.Module):

@@ -26,6 +26,8 @@ from .refusal import ConversionRefused
 DT = 1e-4
 """The time step of snnTorch's and SpikingJelly's exports; Norse's is 1e-3."""
 MOST_BYTES = 1 << 30
+SINGLE = 2.0**-22
+"""A share that constants of single precision can't tell from 0."""
 
 
 def from_nir(
@@ -147,7 +149,7 @@ def _drawn(graph: Any, source: Source, seed: int) -> Tensor:
 def _compare_with_origin(found: Conversion, origin: nn.Module, sample: Tensor, source: Source, seed: int) -> None:
     from .detecting import observed
 
-    inputs = torch.cat([sample, random_like(sample, 32, seed)])
+    inputs = torch.cat([sample, random_like(sample, 32, seed, source.timed)])
     seen = observed(origin, found.network, inputs, source.num_steps)
     check = compare(found.network, seen, inputs, outputs=False)
     if not check.matches:
@@ -161,22 +163,24 @@ def _read(module: nn.Module, name: str) -> Neuron | None:
     return _euler(module) if isinstance(module, EulerNeuron) else None
 
 
-def _euler(node: Any) -> Neuron:
-    name = f"{node.name} (nir {node.kind})"
+def _euler(node: EulerNeuron) -> Neuron:
+    name, c = f"{node.name} (nir {node.kind})", node.constants
     if node.kind == "IF":
-        level = uniform(node.v_reset, name, "v_reset")
-        threshold = uniform(node.v_threshold, name, "v_threshold")
-        return Neuron(name, 1.0, uniform(node.dt * node.r, name, "r"), threshold=threshold, level=level)
-    share = uniform(node.dt / (node.tau if hasattr(node, "tau") else node.tau_mem), name, "tau")
-    gain, synapse = share * uniform(node.r, name, "r"), None
-    if hasattr(node, "tau_syn"):
-        taken = uniform(node.dt / node.tau_syn, name, "tau_syn")
-        gain, synapse = gain * taken * uniform(node.w_in, name, "w_in"), 1.0 - taken or None
-    rest = uniform(node.v_leak, name, "v_leak")
-    constants = {"leak": rest, "start": rest, "synapse": synapse}
+        level = uniform(c["v_reset"], name, "v_reset")
+        threshold = uniform(c["v_threshold"], name, "v_threshold")
+        return Neuron(name, 1.0, uniform(node.dt * c["r"], name, "r"), threshold=threshold, level=level)
+    share = uniform(node.dt / c["tau" if "tau" in c else "tau_mem"], name, "tau")
+    gain, synapse = share * uniform(c["r"], name, "r"), None
+    if "tau_syn" in c:
+        taken = uniform(node.dt / c["tau_syn"], name, "tau_syn")
+        gain, synapse = gain * taken * uniform(c["w_in"], name, "w_in"), 1.0 - taken
+    rest = uniform(c["v_leak"], name, "v_leak")
+    if synapse is not None and abs(synapse) < SINGLE:
+        synapse = None
+    constants: dict[str, Any] = {"leak": rest, "start": rest, "synapse": synapse}
     if node.kind in INTEGRATING:
         return Neuron(name, 1.0 - share, gain, threshold=None, reset="none", **constants)
-    threshold, level = uniform(node.v_threshold, name, "v_threshold"), uniform(node.v_reset, name, "v_reset")
+    threshold, level = uniform(c["v_threshold"], name, "v_threshold"), uniform(c["v_reset"], name, "v_reset")
     return Neuron(name, 1.0 - share, gain, threshold=threshold, level=level, **constants)
 
 

@@ -15,6 +15,7 @@ from .observing import Library, Source
 from .refusal import ConversionRefused
 
 RESETS = ("subtract", "zero", "none")
+TWICE = "with reset_delay=False and a subtracting reset, snnTorch fires by another rule once a potential passes 2θ"
 
 
 def from_snntorch(
@@ -72,14 +73,14 @@ def _leaky(leaky: nn.Module, name: str) -> Neuron:
     beta = min(max(uniform(leaky.beta, name, "beta"), 0.0), 1.0)
     threshold = uniform(leaky.threshold, name, "threshold")
     reset = RESETS[int(leaky.reset_mechanism_val)]  # type: ignore[arg-type]
-    drop = None
+    drop, caveat = None, ""
     if reset == "subtract":
-        drop = threshold
+        drop, caveat = threshold, TWICE
         if leaky.reset_delay:
             if beta == 0.0:
                 raise ConversionRefused(f"{name}: has beta 0 and a delayed reset, which no decay can carry over")
-            drop = threshold / beta
-    return Neuron(name, beta, threshold=threshold, reset=reset, drop=drop)
+            drop, caveat = threshold / beta, ""
+    return Neuron(name, beta, threshold=threshold, reset=reset, drop=drop, caveat=caveat)
 
 
 def _check(leaky: nn.Module, name: str) -> None:

@@ -1,0 +1,107 @@
+"""`spikecert convert`: a network of another library, or a NIR file, becomes a network file."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..output import say, show, show_json
+from ..sources import loaded
+from .options import Json, Root, Samples, Seed, first
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spikecert.models import Conversion
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A NIR file, or a Python object as package.module:name or file.py:name: a module, or a function that "
+        "returns one (or a pair of module and sample inputs). Its code is run; nothing is unpickled.",
+        metavar="SOURCE",
+    ),
+]
+
+
+def convert(
+    source: Source,
+    out: Annotated[Path, typer.Option("--out", help="The network file to write.")],
+    num_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="T, for a module that does one step a call, and for NIR; default: it loops itself."
+        ),
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="direct: one input for all steps; none: one for each.")] = "direct",
+    readout: Annotated[str | None, typer.Option(help="mean, spikes or potential; default: what fits.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Compare on its first test samples.")] = None,
+    root: Root = None,
+    samples: Samples = 64,
+    shape: Annotated[str | None, typer.Option(help="Compare on random inputs of this shape, as 1,28,28.")] = None,
+    dt: Annotated[float | None, typer.Option(help="NIR's time step; default: the file's, or 1e-4.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> int:
+    """Convert an snnTorch, SpikingJelly, Norse or NIR network, if it matches its source spike for spike.
+
+    What can't match is refused with the reason: status 2.
+    """
+    from spikecert.models import convert as converted
+    from spikecert.models import save
+
+    found, own = loaded(source)
+    sample = _sample(data, root, samples, shape, seed)
+    settings: dict[str, Any] = {} if dt is None else {"dt": dt}
+    made = converted(found, own if sample is None else sample, num_steps, encoding, readout, seed, **settings)
+    digest = save(made.network, out)
+    say(f"wrote {shlex.quote(str(out))}")
+    show_json(_content(source, out, digest, made)) if as_json else show(_told(source, made))
+    return 0
+
+
+def _sample(
+    data: str | None, root: Path | None, samples: int | None, shape: str | None, seed: int
+) -> "Tensor | None":
+    import torch
+
+    from spikecert.training import dataset
+
+    if data is not None and shape is not None:
+        raise ValueError("shape: got one besides --data, expected either")
+    if data is not None:
+        return first(dataset(data, root).test, samples).inputs
+    if shape is None:
+        return None
+    sizes = shape.split(",")
+    if not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
+        raise ValueError(f"shape: got {shape!r}, expected positive sizes as in 1,28,28")
+    return torch.rand(samples or 64, *map(int, sizes), generator=torch.Generator().manual_seed(seed))
+
+
+def _content(source: str, out: Path, digest: str, made: "Conversion") -> dict[str, Any]:
+    check = made.check
+    return {
+        "schema": "spikecert.conversion/1",
+        "source": source,
+        "network": str(out),
+        "sha256": digest,
+        "samples": check.samples,
+        "num_steps": check.num_steps,
+        "spikes": check.spikes,
+        "mismatches": list(check.mismatches),
+        "firing_rates": list(check.rates),
+        "output_error": check.output_error,
+        "notes": list(made.notes),
+    }
+
+
+def _told(source: str, made: "Conversion") -> str:
+    check = made.check
+    head = (
+        f"{source}: {check.spikes} spikes of {check.layers} layers on {check.samples} inputs, all the same; "
+        f"outputs within {check.output_error:.1e}"
+    )
+    rates = "firing rates: " + ", ".join(f"{rate:.3f}" for rate in check.rates)
+    return "\n".join([head, rates, *(f"* {note}" for note in made.notes)])

@@ -1,0 +1,77 @@
+"""Networks named on the command line: files, and Python objects whose code the user wants run."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def loaded(source: str) -> tuple[Any, Any]:
+    """Return what `source` names, and the sample inputs that come with it, or None.
+
+    A path without a colon is a NIR file. "package.module:name" is imported, with the current folder on the path;
+    "file.py:name" is run. A function is called; it may return a pair of module and sample.
+
+    Raises:
+        ValueError: for a text of no such form, or code that fails.
+        FileNotFoundError: where there is no such file.
+    """
+    place, colon, name = source.rpartition(":")
+    if not colon or not name.isidentifier():
+        return Path(source), None
+    found = _called(_attribute(_module(place), source, name), source)
+    return found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+
+
+def _module(place: str) -> ModuleType:
+    path = Path(place)
+    folder = path.parent.resolve() if path.suffix == ".py" else Path.cwd()
+    if path.suffix == ".py" and not path.is_file():
+        raise FileNotFoundError(f"source: got {place}, expected a Python file")
+    with _importing_from(folder):
+        return _guarded(place, lambda: _run_file(path) if path.suffix == ".py" else importlib.import_module(place))
+
+
+def _run_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _attribute(module: ModuleType, source: str, name: str) -> Any:
+    if not hasattr(module, name):
+        raise ValueError(f"source: got {source}, but there is no {name} in it")
+    return getattr(module, name)
+
+
+def _called(found: Any, source: str) -> Any:
+    """Return a function's result, and anything else, a torch module, as it is."""
+    if callable(found) and not hasattr(found, "named_modules"):
+        return _guarded(source, found)
+    if isinstance(found, type):
+        return _guarded(source, found)
+    return found
+
+
+def _guarded(source: str, run: Any) -> Any:
+    try:
+        return run()
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"source: {source} failed: {type(error).__name__}: {reason}") from error

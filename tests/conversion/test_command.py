@@ -1,0 +1,91 @@
+"""`spikecert convert`: NIR files, Python objects, and refusals with status 2."""
+
+import json
+from pathlib import Path
+
+import nir
+import pytest
+import torch
+
+from spikecert import load, mlp, to_nir
+from support.command_line import run
+
+__all__ = ["run"]
+
+CODE = """
+import snntorch, torch
+from torch import nn
+
+def made():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(64, 12), snntorch.Leaky(beta=0.9, init_hidden=True), nn.Linear(12, 10))
+    module[0].weight.data.mul_(2.0)
+    return module
+
+def pair():
+    return made(), torch.rand(5, 64)
+
+module = made()
+def fails():
+    raise RuntimeError("two\\nlines")
+number = 3
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(CODE, encoding="utf-8")
+    return path
+
+
+def test_a_nir_file_becomes_a_network(run, tmp_path):
+    torch.manual_seed(0)
+    network, sample = mlp((6, 8, 3), num_steps=5), torch.rand(4, 6)
+    nir.write(tmp_path / "network.nir", to_nir(network, sample))
+    out = tmp_path / "network.safetensors"
+    found = run("convert", tmp_path / "network.nir", "--out", out, "--json")
+    assert found.status == 0, found.err
+    told = json.loads(found.out)
+    assert told["mismatches"] == [0]
+    assert told["num_steps"] == 5
+    assert load(out).num_steps == 5
+
+
+@pytest.mark.parametrize("name", ["made", "module"])
+def test_python_objects_are_run_and_compared_on_data(run, code, tmp_path, name):
+    out = tmp_path / "network.safetensors"
+    found = run("convert", f"{code}:{name}", "--num-steps", 6, "--data", "digits", "--samples", 8, "--out", out)
+    assert found.status == 0, found.err
+    assert "all the same" in found.out
+    assert load(out).neurons[0].dynamics.reset_amount == pytest.approx(1 / 0.9)
+
+
+def test_modules_of_the_current_folder_and_samples_of_their_own(run, code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("convert", "mine:pair", "--num-steps", 6, "--out", "network.safetensors").status == 0
+    shaped = run("convert", "mine:made", "--num-steps", 6, "--shape", 64, "--out", "other.safetensors")
+    assert shaped.status == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("mine.py:made", (), "sample: got None"),
+        ("mine.py:fails", ("--shape", "64"), "failed: RuntimeError: two lines"),
+        ("mine.py:number", ("--shape", "64"), "graph: got int"),
+        ("mine.py:none", ("--shape", "64"), "there is no none in it"),
+        ("gone.py:made", ("--shape", "64"), "expected a Python file"),
+        ("no_such_package_at_all:made", ("--shape", "64"), "ModuleNotFoundError"),
+        ("mine.py:made", ("--shape", "0,2"), "shape: got '0,2'"),
+        ("mine.py:made", ("--shape", "5"), "can't run on inputs of shape"),
+        ("none.nir", (), "expected a NIR file"),
+    ],
+)
+def test_refusals_are_one_line_and_status_2(run, code, tmp_path, monkeypatch, source, options, message):
+    monkeypatch.chdir(tmp_path)
+    found = run("convert", source, "--num-steps", 4, "--out", "network.safetensors", *options)
+    assert found.status == 2
+    assert message in found.err
+    assert found.err.count("\n") == 1
+    assert not (tmp_path / "network.safetensors").exists()

@@ -1,0 +1,157 @@
+"""NIR: there and back, files, and what a graph lost on the way."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from snntorch.export_nir import export_to_nir as snntorch_to_nir
+from spikingjelly.activation_based import neuron as sj_neurons
+from spikingjelly.activation_based.nir_exchange import export_to_nir as spikingjelly_to_nir
+from torch import nn
+
+from spikecert import DLIF, LIF, ConversionRefused, SpikingNetwork, check_conversion, from_nir, mlp, to_nir
+from support.foreign import FOREIGN, nir, snntorch
+
+
+@pytest.mark.parametrize("fires_at", [">=", ">"])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9, 1.0])
+def test_there_and_back_is_the_same_network(decay, fires_at, tmp_path):
+    torch.manual_seed(0)
+    network = mlp((6, 20, 10, 3), num_steps=7, neuron=LIF(decay, fires_at=fires_at)).eval()
+    for layer in network.layers[::2]:  # on a grid, so that potentials lie on thresholds
+        layer.weight.data = (layer.weight.data * 16).round() / 4  # type: ignore[union-attr, operator]
+        layer.bias.data.zero_()  # type: ignore[union-attr, operator]
+    sample = (torch.rand(40, 6) * 4).round() / 4
+    nir.write(tmp_path / "network.nir", to_nir(network, sample))
+    back = from_nir(tmp_path / "network.nir", sample)
+    assert (back.num_steps, back.readout) == (7, "mean")
+    for ours, theirs in zip(network.trace(sample).spikes, back.trace(sample).spikes, strict=True):
+        assert torch.equal(ours, theirs)
+    assert check_conversion(to_nir(network, sample), network, sample).matches
+
+
+def image_network() -> SpikingNetwork:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(1, 4, 3, bias=False)
+    layers = [conv, LIF(0.9, 0.2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(36, 5), LIF(0.8, reset="none")]
+    return SpikingNetwork(*layers, num_steps=6, readout="potential").eval()
+
+
+def test_images_and_potentials(tmp_path):
+    network, sample = image_network(), torch.rand(5, 1, 8, 8)
+    nir.write(tmp_path / "network.nir", to_nir(network, sample))
+    back = from_nir(str(tmp_path / "network.nir"))
+    assert back.readout == "potential"
+    torch.testing.assert_close(back(sample), network(sample))
+
+
+WITHOUT = {
+    "soft reset": (mlp((4, 3, 2), neuron=LIF(reset="subtract")), "NIR a hard reset only"),
+    "input scale": (mlp((4, 3, 2), neuron=DLIF(8)), "an input scale over time"),
+    "rate code": (mlp((4, 3, 2), encoding="rate"), "encoding 'rate'"),
+    "batch norm": (SpikingNetwork(nn.Linear(4, 3), nn.BatchNorm1d(3), LIF(), num_steps=2).eval(), "BatchNorm1d"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_what_nir_can_not_say_is_refused(name):
+    network, reason = WITHOUT[name]
+    with pytest.raises(ConversionRefused, match=reason):
+        to_nir(network, torch.rand(1, 4))
+
+
+@pytest.mark.filterwarnings("ignore:nirtorch.extract_nir_graph:DeprecationWarning")
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+def test_a_soft_reset_that_was_lost_is_found_by_the_origin(reset):
+    torch.manual_seed(0)
+    neurons = [
+        snntorch.Leaky(
+            beta=torch.full((n,), 0.9), threshold=torch.ones(n), reset_mechanism=reset, init_hidden=True
+        )
+        for n in (12, 3)
+    ]
+    module: Any = nn.Sequential(nn.Linear(8, 12), neurons[0], nn.Linear(12, 3), neurons[1])
+    module[0].weight.data.mul_(4.0)
+    graph, sample = snntorch_to_nir(module, torch.rand(8)), torch.rand(6, 8)
+    from_nir(graph, sample, num_steps=8)
+    if reset == "zero":
+        from_nir(graph, sample, num_steps=8, origin=module)
+        return
+    with pytest.raises(ConversionRefused, match=r"^origin: the graph does not spike as"):
+        from_nir(graph, sample, num_steps=8, origin=module)
+
+
+def test_spikingjellys_own_export():
+    torch.manual_seed(0)
+    module: Any = nn.Sequential(nn.Linear(8, 12), sj_neurons.LIFNode(), nn.Linear(12, 3), sj_neurons.IFNode())
+    module[0].weight.data.mul_(4.0)
+    graph = spikingjelly_to_nir(module, torch.rand(1, 8))
+    network = from_nir(graph, torch.rand(6, 8), num_steps=8, origin=module)
+    assert network.neurons[0].dynamics.threshold == pytest.approx(2.0)
+
+
+def graph_of(*nodes: Any) -> Any:
+    return nir.NIRGraph.from_list(*nodes, type_check=False)
+
+
+def test_sum_pooling_is_a_convolution():
+    torch.manual_seed(0)
+    weight, pairs = np.ones((2, 1, 3, 3), dtype=np.float32), (np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
+    flat = nir.Flatten({"input": np.array([2, 2, 2])}, 0, -1)
+    ends = nir.Input(np.array([1, 6, 6])), nir.Output(np.array([8]))
+    conv = nir.Conv2d((6, 6), weight, 1, 0, 1, 1, np.zeros(2, dtype=np.float32))
+    fires = nir.IF(r=np.full((2, 2, 2), 1e4), v_threshold=np.full((2, 2, 2), 20.0))
+    network = from_nir(graph_of(ends[0], conv, nir.SumPool2d(*pairs), fires, flat, ends[1]), num_steps=4)
+    assert isinstance(network.layers[1], nn.Conv2d)
+    assert network.layers[1].groups == 2
+
+
+def broken(change) -> Any:
+    made = FOREIGN["nir"](1).source
+    graph = nir.NIRGraph(dict(made.nodes), list(made.edges), type_check=False)
+    change(graph)
+    return graph
+
+
+def loop(graph: Any) -> None:
+    graph.edges.append((graph.edges[-2][1], graph.edges[0][1]))
+
+
+def other_node(graph: Any) -> None:
+    graph.nodes[graph.edges[0][1]] = nir.Delay(np.ones(3))
+
+
+def no_number(graph: Any) -> None:
+    node = graph.nodes[graph.edges[0][1]]
+    node.weight = node.weight * np.nan
+
+
+BROKEN = {
+    "recurrent": (loop, "expected one chain"),
+    "unknown": (other_node, r"\(nir Delay\): is no node that is known"),
+    "NaN": (no_number, "weights that are not finite"),
+    "nowhere": (lambda graph: graph.edges.__setitem__(0, (graph.edges[0][0], "gone")), "'gone', which is no node"),
+    "no output": (lambda graph: graph.nodes.pop("output"), "several inputs or outputs"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_graph_that_is_no_chain_of_known_nodes_is_refused(name):
+    change, reason = BROKEN[name]
+    with pytest.raises(ConversionRefused, match=reason):
+        from_nir(broken(change), torch.rand(4, 4), num_steps=3)
+
+
+def test_files_that_are_no_graphs_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "network.nir"
+    path.write_bytes(b"no HDF5")
+    with pytest.raises(ConversionRefused, match="is no NIR graph") as caught:
+        from_nir(path, num_steps=3)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        from_nir(tmp_path / "none.nir", num_steps=3)
+    with pytest.raises(ValueError, match="num_steps: got None"):
+        from_nir(FOREIGN["nir"](1).source)
+    with pytest.raises(TypeError, match="graph: got int"):
+        from_nir(3, num_steps=3)

@@ -1,0 +1,80 @@
+"""Random networks of each library: what is accepted matches spike for spike, what is refused says why."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from spikecert import ConversionRefused, SpikingNetwork, convert
+from support.foreign import FOREIGN, Foreign
+
+COUNT = 60
+
+
+def wrong(seed: int, made: Foreign) -> str | None:
+    """Return what is wrong with a conversion: a match that should not be, or a refusal without a right reason."""
+    try:
+        found = convert(made.source, made.sample, made.num_steps, made.encoding)
+    except ConversionRefused as error:
+        reasons = [reason for reason in (made.refusal, made.perhaps, "within rounding") if reason is not None]
+        named = any(re.search(reason, str(error)) for reason in reasons) and "\n" not in str(error)
+        return None if named else f"{seed}: {error}"
+    assert sum(found.check.mismatches) == 0
+    assert found.check.spikes > 0
+    return None if made.refusal is None else f"{seed}: accepted, expected a refusal by {made.refusal!r}"
+
+
+@pytest.mark.parametrize("library", FOREIGN)
+def test_random_networks_match_or_are_refused_with_the_reason(library: str):
+    made = [FOREIGN[library](seed) for seed in range(COUNT)]
+    assert [text for seed, foreign in enumerate(made) if (text := wrong(seed, foreign))] == []
+    assert 0.5 * COUNT < sum(foreign.refusal is None for foreign in made) < COUNT
+
+
+def by_hand(network: SpikingNetwork, inputs: torch.Tensor) -> torch.Tensor:
+    """Return the spikes of the first spiking layer under direct coding, by the recursion as it is documented."""
+    first, dynamics = network.layers[0], network.neurons[0].dynamics
+    assert isinstance(first, nn.Linear)
+    residue, spikes = torch.zeros(len(inputs), first.out_features), []
+    for _ in range(network.num_steps):
+        potential = dynamics.decay * residue + first(inputs)
+        fired = potential >= dynamics.threshold if dynamics.fires_at == ">=" else potential > dynamics.threshold
+        amount = dynamics.threshold if dynamics.reset_amount is None else dynamics.reset_amount
+        residue = torch.where(
+            fired, torch.zeros(()) if dynamics.reset == "zero" else potential - amount, potential
+        )
+        spikes.append(fired.float())
+    return torch.stack(spikes)
+
+
+def keeping(seen: list[torch.Tensor]):
+    return lambda module, given, gave: seen.append(gave[0] if isinstance(gave, tuple) else gave)
+
+
+@pytest.mark.parametrize("library", ["snntorch", "spikingjelly", "norse"])
+def test_the_comparison_sees_the_sources_own_spikes(library: str):
+    """The spikes that a forward hook of this test sees are those of the converted network, run by hand."""
+    tried = 0
+    for seed in range(COUNT):
+        made = FOREIGN[library](seed)
+        if made.refusal or made.encoding == "none" or made.num_steps is None or made.sample.dim() > 2:
+            continue
+        neuron = made.source[1]
+        if getattr(neuron, "step_mode", "s") == "m" or type(neuron).__name__ == "LIFCell":
+            continue
+        seen: list[torch.Tensor] = []
+        hook = neuron.register_forward_hook(keeping(seen))
+        try:
+            network = convert(made.source, made.sample, made.num_steps).network
+        except ConversionRefused:
+            continue
+        finally:
+            hook.remove()
+        if network.neurons[0].dynamics.reset == "none":
+            continue
+        ours = by_hand(network, made.sample)
+        theirs = torch.stack(seen[: made.num_steps])[:, : len(made.sample)]
+        assert torch.equal(ours, theirs), seed
+        tried += 1
+    assert tried >= 3
