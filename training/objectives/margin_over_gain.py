@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ...analysis import layer_operators
 from ...analysis.differentiable import layer_margins
-from ...models.networks import SpikingNetwork
-from ...models.validation import check_choice
+from ...models.networks import SpikingNetwork, Trace, run_layers
+from ...models.neurons import LIF, Run
+from ...models.validation import check_choice, check_inputs
 from ..perturbations import evaluation_mode
 from .base import Loss
 from .memory import Remembering
@@ -34,8 +35,8 @@ class MarginOverGain(Remembering):
       g_t = Σ λ^(t−k)·|a[k]| (ℓ∞); G_i is the gain of an earlier layer (of the first: that of an input constant
       over time), L_i its surrogate's steepest slope. That chain is about the surrogate network: no bound.
 
-    Potentials come from one more pass, on clean inputs in evaluation mode. They, the rows' norms and the chain
-    carry gradients. It makes "gain" certificates (F4) and pattern-preserving radii grow.
+    Potentials come from one more pass over the layers asked for, on clean inputs in evaluation mode. They, the
+    rows' norms and the chain carry gradients. It makes "gain" certificates (F4) and pattern-preserving radii grow.
 
     Args:
         weight: ≥ 0, or a schedule.
@@ -71,7 +72,7 @@ class MarginOverGain(Remembering):
         """Return the penalty, with the terms "margin" (the mean hinge) and "radius" (the mean of the least m)."""
         margins = self.margins(network, inputs)
         epsilon = max(full(self.epsilon), math.ulp(0.0))
-        value = torch.stack([(1.0 - margin / epsilon).clamp_min(0.0).mean() for margin in margins]).mean()
+        value = torch.stack([(1.0 - margin / epsilon).relu().mean() for margin in margins]).mean()
         radius = margins[0].detach().amin((0, 2)).mean()
         return Loss(full(self.weight) * value, {"margin": value.detach(), "radius": radius})
 
@@ -85,7 +86,18 @@ class MarginOverGain(Remembering):
         firing_layers(network)
         operators = layer_operators(network, tuple(inputs.shape[2 if network.timed else 1 :]), live=True)
         with evaluation_mode(network):
-            trace = network.trace(inputs)
+            trace = _first_layer(network, inputs) if self.layers == "first" else network.trace(inputs)
         count = 1 if self.layers == "first" else None
         with torch.autocast(inputs.device.type, enabled=False):  # norms in bfloat16 have no digits left
             return layer_margins(network, operators, trace, self.norm, self.memory.of(network), count)
+
+
+def _first_layer(network: SpikingNetwork, inputs: Tensor) -> Trace:
+    """Return the trace of a pass that ends behind the module with the first spiking layer."""
+    check_inputs(network, inputs)
+    holds = (any(isinstance(part, LIF) for part in layer.modules()) for layer in network.layers)
+    end = next(index for index, found in enumerate(holds, 1) if found)
+    runs: list[Run] = []
+    signal = run_layers(network.layers[:end], network.encode(inputs), network.num_steps, runs.append)
+    potentials, spikes = (tuple(getattr(run, name) for run in runs) for name in ("potentials", "spikes"))
+    return Trace((), potentials, spikes, signal)
