@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := api models analysis training certify checking reports formats testing
-MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f))
+MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f))
 EDITABLE := --config-settings editable_mode=strict
 
 .PHONY: demo test test-slow lint setup clean

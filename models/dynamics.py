@@ -67,7 +67,7 @@ class Dynamics:
 
 
 def simulate(
-    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int
+    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int, kernel: str = "eager"
 ) -> tuple[Tensor, Tensor]:
     """Run the membrane recursion over T = num_steps steps, differentiably.
 
@@ -76,17 +76,36 @@ def simulate(
         input_scale: a, (T,), or None for a = 1.
         dynamics: the layer's constants; the backward pass uses its surrogate for ds/dv.
         num_steps: T.
+        kernel: "eager", or "compiled" where the compiled kernel is there: bitwise the same, faster.
 
     Returns:
         Potentials v before reset and spikes s, each (T, batch, ...).
     """
-    return Membrane.apply(current, input_scale, dynamics, num_steps, True)  # pyright: ignore[reportReturnType]
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, True, kernel)[:2]  # type: ignore[index]
 
 
-def simulate_spikes(current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int) -> Tensor:
+def simulate_spikes(
+    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int, kernel: str = "eager"
+) -> Tensor:
     """Return the spikes of `simulate` alone, which is faster: the potentials are never stored.
 
     Args:
-        current, input_scale, dynamics, num_steps: as in `simulate`.
+        current, input_scale, dynamics, num_steps, kernel: as in `simulate`.
     """
-    return Membrane.apply(current, input_scale, dynamics, num_steps, False)[1]  # type: ignore[index]
+    return Membrane.apply(current, input_scale, None, dynamics, num_steps, False, kernel)[1]  # type: ignore[index]
+
+
+def resume(
+    current: Tensor,
+    input_scale: Tensor | None,
+    residue: Tensor | None,
+    dynamics: Dynamics,
+    num_steps: int,
+    kernel: str = "eager",
+) -> tuple[Tensor, Tensor]:
+    """Go on for num_steps steps from the residue u that earlier steps left; None stands for 0.
+
+    Returns:
+        Spikes (num_steps, batch, ...) and the residue (batch, ...) for the next steps; both differentiable.
+    """
+    return Membrane.apply(current, input_scale, residue, dynamics, num_steps, False, kernel)[1:]  # type: ignore[index]

@@ -7,6 +7,8 @@ and spikes, which exist anyway. It is one reverse loop:
 
     q[t] = dL/dv[t] + h[t]·(dL/ds[t] − r[t]·λ·q[t+1]) + k[t]·λ·q[t+1],   h = surrogate slope at v − θ
     reset "zero": r = v, k = 1 − s     reset "subtract": r = d, k = 1     reset "none": r = 0, k = 1
+
+Where a C compiler is there and asked for (`compiled.py`), the same recursion runs in one pass, bitwise alike.
 """
 
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from .compiled import Library, covers, library
 
 if TYPE_CHECKING:
     from .dynamics import Dynamics
@@ -29,45 +33,113 @@ torch.empty(31 << 20, dtype=torch.uint8)
 
 
 class Membrane(torch.autograd.Function):
-    """(current, input_scale, dynamics, num_steps, keep) → potentials (None unless `keep`), spikes."""
+    """(current, input_scale, initial, dynamics, num_steps, keep, kernel) → potentials, spikes, final.
+
+    Potentials are None unless `keep`. The initial residue is u[0], zero for None; the final one is u[T].
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
         current: Tensor,
         input_scale: Tensor | None,
+        initial: Tensor | None,
         dynamics: "Dynamics",
         num_steps: int,
         keep: bool,
-    ) -> tuple[Tensor | None, Tensor]:
+        kernel: str,
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
         """Run the recursion, and keep what the backward pass needs."""
         current = current.contiguous()
+        initial = None if initial is None else initial.contiguous()
         shape = current.shape[1:]
         spikes = current.new_empty((num_steps, *shape))
         potentials = torch.empty_like(spikes) if keep else None
-        for rows in _blocks(current):
-            block = current[:, rows]
-            target = current.new_empty(block[:1].shape) if potentials is None else potentials[:, rows]
-            _fire(block, input_scale, dynamics, target, spikes[:, rows])
-        ctx.save_for_backward(current, input_scale, spikes)
-        ctx.dynamics = dynamics
+        final = current.new_empty(shape)
+        compiled = _compiled(kernel, current, input_scale)
+        if compiled is None:
+            run_eager(current, input_scale, initial, dynamics, potentials, spikes, final)
+        else:
+            compiled.forward(current, input_scale, initial, dynamics, potentials, spikes, final)
+        ctx.save_for_backward(current, input_scale, initial, spikes)
+        ctx.dynamics, ctx.compiled = dynamics, compiled if covers(dynamics) else None
         ctx.set_materialize_grads(False)
-        return potentials, spikes
+        return potentials, spikes, final
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, grad_potentials: Tensor | None, grad_spikes: Tensor | None
+        ctx: Any, grad_potentials: Tensor | None, grad_spikes: Tensor | None, grad_final: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        """Return the gradients of current and input scale."""
-        current, input_scale, spikes = ctx.saved_tensors
+        """Return the gradients of current, input scale and initial residue."""
+        current, input_scale, initial, spikes = ctx.saved_tensors
         grad_current = torch.empty_like(current)
+        grad_initial = None if initial is None else torch.empty_like(initial)
         grad_scale = None if input_scale is None else torch.zeros_like(input_scale)
-        for rows in _blocks(current):
-            signals = (current, spikes, grad_potentials, grad_spikes, grad_current)
-            parts = [None if signal is None else signal[:, rows] for signal in signals]
-            _backward_block(ctx.dynamics, input_scale, grad_scale, *parts)  # type: ignore[arg-type]
-        return grad_current, grad_scale, None, None, None
+        incoming = (grad_potentials, grad_spikes, grad_final)
+        outgoing = (grad_current, grad_initial, grad_scale)
+        if ctx.compiled is not None:
+            ctx.compiled.backward(current, input_scale, initial, ctx.dynamics, len(spikes), incoming, outgoing)
+        else:
+            _backward_eager(current, input_scale, initial, ctx.dynamics, spikes, incoming, outgoing)
+        return grad_current, grad_scale, grad_initial, None, None, None, None
+
+
+def _compiled(kernel: str, current: Tensor, input_scale: Tensor | None) -> Library | None:
+    """Return the compiled kernel if it is wanted, there, and for tensors like these."""
+    if kernel != "compiled" or current.device.type != "cpu" or current.numel() == 0:
+        return None
+    if input_scale is not None and (input_scale.dtype != current.dtype or not input_scale.is_contiguous()):
+        return None
+    found = library(current.dtype)
+    return found if isinstance(found, Library) else None
+
+
+def run_eager(
+    current: Tensor,
+    input_scale: Tensor | None,
+    initial: Tensor | None,
+    dynamics: "Dynamics",
+    potentials: Tensor | None,
+    spikes: Tensor,
+    final: Tensor,
+) -> None:
+    """Fill `potentials`, `spikes` and `final` by torch's own operations, block by block."""
+    for rows in _blocks(current):
+        block = current[:, rows]
+        target = current.new_empty(block[:1].shape) if potentials is None else potentials[:, rows]
+        residue = final[rows]
+        _begin(residue, None if initial is None else initial[rows])
+        _fire(block, input_scale, dynamics, residue, target, spikes[:, rows])
+
+
+def _begin(residue: Tensor, initial: Tensor | None) -> None:
+    if initial is None:
+        residue.zero_()
+    else:
+        residue.copy_(initial)
+
+
+def _backward_eager(
+    current: Tensor,
+    input_scale: Tensor | None,
+    initial: Tensor | None,
+    dynamics: "Dynamics",
+    spikes: Tensor,
+    incoming: tuple[Tensor | None, ...],
+    outgoing: tuple[Tensor, Tensor | None, Tensor | None],
+) -> None:
+    """Fill the outgoing gradients, block by block."""
+    grad_current, grad_initial, grad_scale = outgoing
+    grad_potentials, grad_spikes, grad_final = incoming
+    for rows in _blocks(current):
+        along = (current, spikes, grad_potentials, grad_spikes, grad_current)
+        block = [None if signal is None else signal[:, rows] for signal in along]
+        start, following = (None if signal is None else signal[rows] for signal in (initial, grad_final))
+        following = torch.zeros_like(spikes[0, rows]) if following is None else following.clone()
+        _backward_block(dynamics, input_scale, grad_scale, start, following, *block)  # type: ignore[arg-type]
+        if grad_initial is not None:
+            grad_initial[rows] = following
 
 
 def _blocks(current: Tensor) -> Iterator[slice]:
@@ -81,25 +153,31 @@ def _blocks(current: Tensor) -> Iterator[slice]:
 
 
 def _fire(
-    current: Tensor, input_scale: Tensor | None, dynamics: "Dynamics", potentials: Tensor, spikes: Tensor
+    current: Tensor,
+    input_scale: Tensor | None,
+    dynamics: "Dynamics",
+    residue: Tensor,
+    potentials: Tensor,
+    spikes: Tensor,
 ) -> None:
-    """Fill `potentials` (or, of length 1, use it as scratch) and `spikes` by the forward recursion."""
+    """Fill `potentials` (or, of length 1, use it as scratch) and `spikes`; `residue` goes from u[0] to u[T]."""
     compare = torch.ge if dynamics.fires_at == ">=" else torch.gt
-    residue = torch.zeros_like(spikes[0])
     for t, spike in enumerate(spikes):
         potential = potentials[t % len(potentials)]
         _integrate(current, input_scale, dynamics, t, residue, potential)
         compare(potential, dynamics.threshold, out=spike)
-        residue = _reset(dynamics, potential, spike, residue)
+        _reset(dynamics, potential, spike, residue)
 
 
-def _recall(current: Tensor, input_scale: Tensor | None, dynamics: "Dynamics", spikes: Tensor) -> Tensor:
+def _recall(
+    current: Tensor, input_scale: Tensor | None, dynamics: "Dynamics", initial: Tensor | None, spikes: Tensor
+) -> Tensor:
     """Return the potentials of spikes that are known already, by the same operations as in `_fire`."""
-    potentials = torch.empty_like(spikes)
-    residue = torch.zeros_like(spikes[0])
+    potentials, residue = torch.empty_like(spikes), torch.empty_like(spikes[0])
+    _begin(residue, initial)
     for t, spike in enumerate(spikes):
         _integrate(current, input_scale, dynamics, t, residue, potentials[t])
-        residue = _reset(dynamics, potentials[t], spike, residue)
+        _reset(dynamics, potentials[t], spike, residue)
     return potentials
 
 
@@ -120,30 +198,33 @@ def _integrate(
         torch.add(scaled, residue, alpha=dynamics.decay, out=potential)
 
 
-def _reset(dynamics: "Dynamics", potential: Tensor, spike: Tensor, out: Tensor) -> Tensor:
+def _reset(dynamics: "Dynamics", potential: Tensor, spike: Tensor, out: Tensor) -> None:
     if dynamics.reset == "zero":  # v − v·s is exactly v or exactly 0
-        return torch.addcmul(potential, potential, spike, value=-1.0, out=out)
-    if dynamics.reset == "subtract":
-        return torch.add(potential, spike, alpha=-dynamics.drop, out=out)
-    return out.copy_(potential)
+        torch.addcmul(potential, potential, spike, value=-1.0, out=out)
+    elif dynamics.reset == "subtract":
+        torch.add(potential, spike, alpha=-dynamics.drop, out=out)
+    else:
+        out.copy_(potential)
 
 
 def _backward_block(
     dynamics: "Dynamics",
     input_scale: Tensor | None,
     grad_scale: Tensor | None,
+    initial: Tensor | None,
+    following: Tensor,
     current: Tensor,
     spikes: Tensor,
     grad_potentials: Tensor | None,
     grad_spikes: Tensor | None,
     grad_current: Tensor,
 ) -> None:
-    """Fill `grad_current`, and add to `grad_scale`, by the reverse recursion."""
+    """Fill `grad_current`, and add to `grad_scale`; `following` goes from dL/du[T] to dL/du[0]."""
     constant = len(current) == 1
     if constant:
         grad_current.zero_()
-    potentials = _recall(current, input_scale, dynamics, spikes)
-    following, scratch, adjoint = (torch.zeros_like(spikes[0]) for _ in range(3))
+    potentials = _recall(current, input_scale, dynamics, initial, spikes)
+    scratch, adjoint = (torch.zeros_like(spikes[0]) for _ in range(2))
     for t in range(len(spikes) - 1, -1, -1):
         if not constant and input_scale is None:
             adjoint = grad_current[t]

@@ -40,6 +40,9 @@ class LIF(nn.Module):
     References: ding2024robust
     """
 
+    kernel: str = "eager"
+    """What runs the recursion: "eager", or "compiled" where that is there; see `models.kernels`."""
+
     def __init__(
         self,
         decay: float = 0.99,
@@ -59,12 +62,13 @@ class LIF(nn.Module):
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
         current = in_full(current)
-        potentials, spikes = simulate(current, self.scale(num_steps), self.dynamics, num_steps)
+        potentials, spikes = simulate(current, self.scale(num_steps), self.dynamics, num_steps, self.kernel)
         return Run(current, potentials, spikes)
 
     def forward(self, current: Tensor, num_steps: int) -> Tensor:
         """Return the spikes, (num_steps, batch, ...)."""
-        return simulate_spikes(in_full(current), self.scale(num_steps), self.dynamics, num_steps)
+        scale = self.scale(num_steps)
+        return simulate_spikes(in_full(current), scale, self.dynamics, num_steps, self.kernel)
 
     def extra_repr(self) -> str:
         """Return the constants that distinguish this layer."""

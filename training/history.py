@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..models.kernels import Kernel
 from ..models.networks import SpikingNetwork
 
 
@@ -45,12 +46,14 @@ class TrainingRun:
         history: the metrics of every epoch, also of those before a resume.
         seconds: wall time in all, also before a resume.
         best_epoch: the epoch, from 1, that the validation split picked (the first of equals).
+        kernel: what ran the membranes in training, and why it was not the compiled one if that was asked for.
     """
 
     network: SpikingNetwork
     history: tuple[EpochMetrics, ...]
     seconds: float
     best_epoch: int
+    kernel: Kernel = Kernel("eager")  # noqa: RUF009 (frozen)
 
     @property
     def best(self) -> EpochMetrics:

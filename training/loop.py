@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ..models.kernels import use_kernel
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
 from .augmentation import Augmentation
@@ -42,6 +43,7 @@ def fit(
     augmentation: Augmentation | None = None,
     after_step: Retraction | LocalFields | None = None,
     precision: str = "full",
+    compiled: bool = False,
     folder: str | Path | None = None,
     progress: Progress = silent,
     figures: Figures = no_figures,
@@ -72,6 +74,8 @@ def fit(
         after_step: what is done to the weights after each step, such as `Retraction(beta)` or `LocalFields()`.
         precision: "full" (the network's own), or "bfloat16" for matrix products and convolutions in training
             (membranes stay in float32, validation in full).
+        compiled: run the membranes by a kernel that the C compiler of this machine makes: bitwise the same spikes,
+            gradients but for rounding, faster. Where that can't be, the run's `kernel` says why.
         folder: where checkpoints go, one after each epoch, with history.csv (and scalars for TensorBoard, if it is
             installed), and at the end network.safetensors. A run that was stopped goes on from there and ends with
             bitwise the weights of an unbroken one.
@@ -98,6 +102,7 @@ def fit(
     check_task(network, dataset, objective)
     task = Task(dataset, objective, settings, progress, figures, current())
     state = _start(network, objective, settings, device)
+    state.kernel = use_kernel(state.network, "compiled" if compiled else "eager")
     task.processes.agree_on(state.network)
     store = None
     if folder is not None:

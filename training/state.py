@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..models.checkpoints import network_hash, save
 from ..models.description import describe
+from ..models.kernels import Kernel, use_kernel
 from ..models.networks import SpikingNetwork
 from ..models.storage import differences, digest_of, read_tensors, write_tensors
 from .data import Dataset
@@ -36,6 +37,7 @@ class State:
     objective: Objective
     history: tuple[EpochMetrics, ...] = ()
     best: dict[str, Tensor] = field(default_factory=dict)
+    kernel: Kernel = Kernel("eager")  # noqa: RUF009 (frozen)
 
     def add(self, metrics: EpochMetrics) -> None:
         """Append an epoch, and keep its weights if it is the best so far."""
@@ -51,10 +53,11 @@ class State:
         return {"clean": self.history[-1].clean_accuracy, "robust": self.history[-1].robust_accuracy}
 
     def finish(self) -> TrainingRun:
-        """Return the result, with the best weights in the network."""
+        """Return the result, with the best weights in the network, which runs by torch's own operations again."""
         self.network.load_state_dict(self.best)
+        use_kernel(self.network, "eager")
         seconds = sum(metrics.seconds for metrics in self.history)
-        return TrainingRun(self.network.eval(), self.history, seconds, best_epoch(self.history))
+        return TrainingRun(self.network.eval(), self.history, seconds, best_epoch(self.history), self.kernel)
 
 
 @dataclass(frozen=True)

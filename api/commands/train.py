@@ -43,6 +43,7 @@ def train(
     optimizer: Annotated[str, typer.Option(help="sgd or adam.")] = "adam",
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
     precision: Annotated[str, typer.Option(help="full, or bfloat16 for matrix products in training.")] = "full",
+    compiled: Annotated[bool, typer.Option(help="Run membranes by a kernel that the C compiler makes.")] = False,
     seed: Seed = 0,
     seeds: Annotated[
         str | None, typer.Option(help="Several, such as 0,1,2: one folder each, mean and spread at the end.")
@@ -77,6 +78,7 @@ def train(
             weight_decay=weight_decay,
             seed=number,
             precision=precision,
+            compiled=compiled,
             folder=folder,
             progress=lambda _, done, total: bars(label, done, total),
             figures=lambda _, values: bars.figures(label, values),
@@ -87,6 +89,8 @@ def train(
         folders = {k: out if seeds is None else out / f"seed-{k}" for k in several}
         runs = {k: one(k, folder, bars) for k, folder in folders.items()}
     if processes.first:
+        for reason in {str(run.kernel) for run in runs.values() if run.kernel.reason}:
+            say(f"kernel: {reason}")
         _tell(runs, out, seeds is not None, as_json)
     return 0
 
