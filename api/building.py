@@ -11,9 +11,9 @@ import torch
 from spikecert.certify import Fleet
 from spikecert.certify.engines import ENGINES, Ray
 from spikecert.models import DLIF, LIF, SpikingNetwork, architecture
-from spikecert.models.progress import Progress
+from spikecert.models.storage import digest_of
 from spikecert.models.validation import check_choice
-from spikecert.reports import Data, Plan, Record, Threat, Training, measure, record, render
+from spikecert.reports import Data, Record, Threat, render
 from spikecert.training import (
     MSMPPD,
     SIBP,
@@ -24,18 +24,18 @@ from spikecert.training import (
     MarginOverGain,
     Objective,
     SingleStep,
+    Split,
 )
 
 if TYPE_CHECKING:
-    from spikecert.analysis import GainReport
-    from spikecert.training import Dataset, Split
+    from spikecert.training import Dataset
 
 
 NEURONS = ("lif", "dlif")
 OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", "gain-penalty", "margin-over-gain")
 REGULARISERS = OBJECTIVES[4:]
 NOISES = {"single-step": SingleStep, "gaussian": GaussianNoise}
-FILES = ("record.json", "report.html", "report.md", "samples.csv")
+FILES = ("record.json", "report.html", "report.md", "samples.csv", "table.tex")
 
 
 def neuron(kind: str, num_steps: int, decay: float, threshold: float, reset: str) -> LIF:
@@ -88,7 +88,7 @@ def objective(
     return reduce(add, (makers[name]() for name in names))
 
 
-def described(data: "Dataset", samples: "Split") -> Data:
+def described(data: "Dataset", samples: Split) -> Data:
     """Return the samples as a part of a record."""
     return Data(
         name=data.name,
@@ -96,36 +96,7 @@ def described(data: "Dataset", samples: "Split") -> Data:
         samples=len(samples),
         classes=data.classes,
         shape=tuple(samples.inputs.shape[1:]),
-    )
-
-
-def single(
-    name: str,
-    network: SpikingNetwork,
-    data: "Dataset",
-    samples: "Split",
-    plan: Plan,
-    *,
-    command: str,
-    progress: Progress,
-    gains: "GainReport | None" = None,
-    training: Training | None = None,
-) -> Record:
-    """Measure one network and return the record."""
-    found = measure(
-        name, network, samples.inputs, samples.labels, plan, training=training, gains=gains, progress=progress
-    )
-    settings = {"timeout": plan.timeout}
-    return record(
-        [found],
-        described(data, samples),
-        plan.threat,
-        title=f"{name} on {data.name}",
-        command=command,
-        seeds={"seed": plan.seed},
-        settings=settings,
-        focus=plan.threat.epsilons[-1],
-        device=str(network.device),
+        sha256=digest_of("", {"inputs": samples.inputs, "labels": samples.labels}),
     )
 
 

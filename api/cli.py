@@ -21,7 +21,7 @@ from .commands import (
     train,
     vnnlib,
 )
-from .output import say
+from .output import INTERRUPTED, say
 
 EXAMPLES = """Examples:
 
@@ -74,7 +74,6 @@ for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's own, wherever typer keeps it
-INTERRUPTED = 130  # what a shell calls a program that Ctrl-C ended; typer returns it or raises, by version
 BAD_INPUT = (ValueError, TypeError, FloatingPointError, OverflowError, OSError, ImportError)
 
 
@@ -106,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if type(error).__name__ != "SoundnessError":
             raise
         return _fail(f"UNSOUND, please report: {error}. No result of this run may be used.", 3)
+    # typer returns the status of an interrupt or raises it, by version; commands return it with what was finished
     return _interrupted() if status == INTERRUPTED else status if isinstance(status, int) else 0
 
 

@@ -9,10 +9,11 @@ from spikecert.analysis import GainReport, gain
 from spikecert.certify.attacks.ensemble import quick_ensemble
 from spikecert.models import SpikingNetwork, network_hash, save
 from spikecert.models.progress import Progress, silent
-from spikecert.reports import ModelRecord, Plan, Record, Training, measure, record
+from spikecert.reports import ModelRecord, Plan, RadiusPlan, Record, Training, measure, record
 from spikecert.training import MSMPPD, Dataset, SingleStep, Split, TrainingRun, dataset, fit
 
 from .building import described, fresh_network, neuron, threat
+from .examining import stability_of
 
 HIDDEN = "mlp:64"
 NUM_STEPS = 8
@@ -21,6 +22,7 @@ TRAINING_EPSILON = 0.05
 VERIFIERS = ("interval", "trains", "linear")
 EPSILONS = (0.01, 0.02, 0.03, 0.04, 0.05)
 FOCUS = 0.03
+RADII = RadiusPlan(verifier="linear", tolerance=4e-3, samples=24)
 BATCH_SIZE = 64
 LEARNING_RATE = 0.005
 MODELS = (("MS-MPPD (ρ = 1)", "ms-mppd", 1.0), ("Baseline (ρ = 0)", "baseline", 0.0))
@@ -63,7 +65,7 @@ def examine(
     data: Dataset, trained: tuple[Trained, ...], settings: Settings, command: str, progress: Progress = silent
 ) -> Record:
     """Attack and certify the networks on the same test samples and return the record."""
-    plan = Plan(threat("linf", EPSILONS), attacks=(quick_ensemble(),), verifiers=VERIFIERS, seed=settings.seed)
+    plan = Plan(threat("linf", EPSILONS), (quick_ensemble(),), VERIFIERS, seed=settings.seed, radii=RADII)
     samples = _first(data.test, settings.samples)
     models = [_measure(network, samples, plan, progress) for network in trained]
     return record(
@@ -140,7 +142,7 @@ def _measure(network: Trained, samples: Split, plan: Plan, progress: Progress) -
         samples.labels,
         plan,
         training=Training(settings=network.settings, seconds=network.run.seconds),
-        gains=network.gains,
+        gains=stability_of(network.run.network, samples, plan),
         progress=progress,
     )
 

@@ -1,9 +1,23 @@
 """What commands write: results to standard output, messages to standard error."""
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+INTERRUPTED = 130
+"""Exit status of what Ctrl-C ended, as a shell calls it."""
+
+PARTS, UNFINISHED = "parts", "interrupted"
+"""Folders within --out: parts that are finished, and what is written of those if the run was interrupted."""
+
+
+def forget_unfinished(out: Path) -> None:
+    """Remove what an interrupted run wrote: the whole is there now."""
+    if (out / UNFINISHED).is_dir():
+        shutil.rmtree(out / UNFINISHED)
 
 
 def show(text: str) -> None:

@@ -1,18 +1,24 @@
-"""The record of a run, and its reports: HTML, Markdown, CSV and JSON."""
+"""The record of a run, and its reports: HTML, Markdown, CSV, LaTeX and JSON."""
 
 from .joining import join
-from .measuring import Plan, gain_table, measure
+from .measuring import measure
+from .plans import Plan, RadiusPlan
+from .radii import RadiusTable
 from .recording import environment, record
 from .records import ModelRecord, Record, load_record
 from .rendering import RENDERERS, render
-from .schema import SCHEMA, Data, Threat, Training
+from .schema import SCHEMA, Counterexample, Data, Threat, Training
+from .tables import gain_table
 
 __all__ = [
     "RENDERERS",
     "SCHEMA",
+    "Counterexample",
     "Data",
     "ModelRecord",
     "Plan",
+    "RadiusPlan",
+    "RadiusTable",
     "Record",
     "Threat",
     "Training",

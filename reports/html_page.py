@@ -12,7 +12,7 @@ from .pictures import change, picture
 from .records import ModelRecord, Record
 from .schema import Counterexample
 
-TEMPLATES = ("report.html", "panel.svg", "style.css")
+TEMPLATES = ("report.html", "accuracy.svg", "sandwich.svg", "growth.svg", "activity.html", "style.css")
 
 
 def to_html(record: Record) -> str:
@@ -27,8 +27,18 @@ def to_html(record: Record) -> str:
         epsilons="; ".join(map(wording.epsilon_text, record.threat.epsilons)),
         panels=figures.panels(record),
         frame=_frame(),
+        sandwiches=figures.sandwiches(record),
+        radii_note=wording.RADII_NOTE,
+        radii_conditions=wording.radii_conditions(record),
+        no_radii=wording.NO_RADII,
+        hardest_note=wording.HARDEST_NOTE,
+        charts=figures.growths(record),
+        growth_note=wording.GROWTH_NOTE,
         meanings=wording.MEANINGS,
+        covered=wording.COVERED,
+        uncovered=wording.UNCOVERED,
         limits=wording.LIMITS,
+        repeat=wording.repetition(record),
         assumptions=wording.assumptions(record),
         sources=wording.sources(record),
         with_gains=[model for model in record.models if model.gains is not None],
@@ -61,11 +71,16 @@ def _environment(lower: float, upper: float) -> Environment:
         "tied": _tied,
         "percent": wording.percent,
         "epsilon": wording.epsilon_text,
+        "distance": wording.distance_text,
+        "measured": lambda value: "–" if value is None else f"{value:.4f}",
+        "scene": figures.scene,
+        "unbroken": wording.unbroken,
         "short": wording.epsilon_short,
         "norms": wording.gain_norms,
         "gain": wording.gain_text,
         "ends": wording.norm_ends,
         "seconds": _seconds,
+        "radius_seconds": _radius_seconds,
         "sketch": wording.sketch,
         "pictures": lambda found: _pictures(found, lower, upper),
     }
@@ -83,13 +98,18 @@ def _seconds(model: ModelRecord, source: str, epsilon: float) -> str:
     return "–" if found is None else f"{found:.2f}"
 
 
-def _pictures(found: Counterexample, lower: float, upper: float) -> list[tuple[str, str]]:
-    """Return (name, data URI) of sample, change and result; nothing for inputs that are no picture."""
+def _radius_seconds(model: ModelRecord) -> str:
+    found = None if model.radii is None else model.seconds.get(f"radius ({model.radii.verifier})")
+    return "–" if found is None else f"{found:.2f}"
+
+
+def _pictures(found: Counterexample, lower: float, upper: float) -> list[tuple[str, str, str]]:
+    """Return (name, data URI, note) of sample, change and result; nothing for inputs that are no picture."""
     difference = change(found)
     largest = max(map(abs, difference)) or 1.0
     shown = (
-        ("sample", picture(found.clean, found.shape, lower, upper)),
-        ("change", picture(difference, found.shape, -largest, largest)),
-        ("result", picture(found.perturbed, found.shape, lower, upper)),
+        ("sample", picture(found.clean, found.shape, lower, upper), ""),
+        ("perturbation", picture(difference, found.shape, -largest, largest), f"±{largest:.3g}, stretched"),
+        ("result", picture(found.perturbed, found.shape, lower, upper), ""),
     )
-    return [(name, source) for name, source in shown if source is not None]
+    return [(name, source, note) for name, source, note in shown if source is not None]

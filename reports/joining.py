@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from .records import ModelRecord, Record
+from .schema import Data
 
 
 def join(records: Sequence[Record]) -> Record:
@@ -19,7 +20,7 @@ def join(records: Sequence[Record]) -> Record:
     for other in records[1:]:
         for name in ("data", "threat"):
             here, there = getattr(first, name), getattr(other, name)
-            if here != there:
+            if not (here.agrees(there) if isinstance(here, Data) else here == there):
                 raise ValueError(
                     f"records: got different {name}, {here!r} and {there!r}, expected the same in all"
                 )
@@ -31,6 +32,7 @@ def join(records: Sequence[Record]) -> Record:
         update={
             "title": " and ".join(dict.fromkeys(record.title for record in records)),
             "command": "\n".join(commands),
+            "configuration": None,
             "seeds": seeds,
             "models": _named_apart(records),
         }

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from . import wording
+from .radii import RadiusTable, rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Point
 
@@ -12,9 +13,12 @@ def to_markdown(record: Record) -> str:
     sections = (
         _head(record),
         _numbers(record),
-        _meanings(),
+        _radii(record),
+        _hardest(record),
         _gains(record),
+        _growth(record),
         _threat(record),
+        _meanings(),
         _origin(record),
     )
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -45,12 +49,62 @@ def _cells(model: ModelRecord, point: Point) -> list[str]:
     return [wording.epsilon_text(point.epsilon), *shares]
 
 
+def _radii(record: Record) -> list[str]:
+    lines = ["## Radius of each sample: certified ≤ exact ≤ attacked", ""]
+    rows = [
+        [model.name, str(len(table.samples)), str(table.exact), *_medians(table)]
+        for model in record.models
+        if (table := model.radii) is not None
+    ]
+    if not rows:
+        return [*lines, _text(wording.NO_RADII)]
+    heads = ["model", "samples", "exact", "median proved", "median broken"]
+    note = f"{wording.RADII_NOTE} {wording.radii_conditions(record)}"
+    return [*lines, *_table(heads, rows), "", _text(note)]
+
+
+def _medians(table: RadiusTable) -> tuple[str, str]:
+    low, high = table.medians
+    return rounded_down(low), rounded_up(high)
+
+
+def _hardest(record: Record) -> list[str]:
+    lines = ["## Hardest samples", "", _text(wording.HARDEST_NOTE)]
+    for model in record.models:
+        lines += ["", f"### {_text(model.name)}", ""]
+        rows = [
+            [
+                str(case.index),
+                str(case.label),
+                str(case.predicted),
+                wording.distance_text(case.epsilon),
+                case.found_by,
+                ", ".join(f"{layer.name}: {layer.changed} of {layer.neurons}" for layer in case.activity) or "–",
+            ]
+            for case in model.counterexamples
+        ]
+        heads = ["sample", "label", "classified", "within ε", "found by", "neurons that changed their train"]
+        lines += _table(heads, rows) if rows else [_text(wording.unbroken(model))]
+    return lines
+
+
 def _meanings() -> list[str]:
     words = [f"- **{word}**: {text}" for word, text in wording.MEANINGS]
     return [
         "## What the verdicts mean, and what they do not",
         "",
         *words,
+        "",
+        "“Verified” covers:",
+        "",
+        *(f"- {text}" for text in wording.COVERED),
+        "",
+        "It does not cover:",
+        "",
+        *(f"- {text}" for text in wording.UNCOVERED),
+        "",
+        "How to read the numbers:",
+        "",
         *(f"- {text}" for text in wording.LIMITS),
     ]
 
@@ -76,6 +130,26 @@ def _gains(record: Record) -> list[str]:
     return [f"## {wording.GAINS_CAPTION}", "", wording.GAINS_NOTE, "", *_table(heads, rows)]
 
 
+def _growth(record: Record) -> list[str]:
+    rows = [
+        [
+            model.name,
+            row.layer,
+            row.source,
+            wording.gain_text(row.bound),
+            f"{row.simplified:.4f}",
+            "–" if row.exact is None else f"{row.exact:.4f}",
+            f"{row.same_trains} of {row.samples}",
+        ]
+        for model in record.models
+        for row in model.growth
+    ]
+    if not rows:
+        return []
+    heads = ["model", "layer", "perturbation", "proven", "measured", "true potentials", "trains unchanged"]
+    return ["### Theory against measurement", "", wording.GROWTH_NOTE, "", *_table(heads, rows)]
+
+
 def _threat(record: Record) -> list[str]:
     assumed = [f"- {_text(text)}" for text in wording.assumptions(record)]
     ran = [f"- {_text(name)}: {_text(text)}" for name, text in wording.sources(record)]
@@ -91,9 +165,13 @@ def _origin(record: Record) -> list[str]:
     ]
     lines += [f"- Fingerprint of the results: {record.fingerprint}"]
     lines += [f"- {_text(model.name)}, SHA-256: {model.architecture.sha256}" for model in record.models]
+    if record.data.sha256 is not None:
+        lines += [f"- Samples, SHA-256: {record.data.sha256}"]
     lines += [f"- Seeds: {_text(', '.join(f'{name} {seed}' for name, seed in record.seeds.items()))}"]
     environment = record.environment
     place = f"Python {environment.python}, {environment.platform}, {environment.device}"
+    if repeated := wording.repetition(record):
+        lines += [f"- {_text(repeated)}"]
     return [*lines, f"- {_text(place)}, {_text(packages)}", f"- Made {_text(record.created)}"]
 
 

@@ -1,6 +1,5 @@
 """Attack and verify one network on one set of samples over all ε of a threat model."""
 
-import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,71 +7,30 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..analysis import GainReport
+from ..analysis import GainReport, StabilityReport
 from ..certify import (
-    L2,
     Attack,
     AttackResult,
-    Fleet,
-    LInf,
     SoundnessError,
-    SpikeFlip,
     Verdict,
     attack,
+    certified_radius,
     reconcile,
     verify,
 )
 from ..certify.attacks import ATTACKS
 from ..certify.replay import margins
 from ..certify.verifiers import VERIFIERS
-from ..models import SpikingNetwork, network_hash
-from ..models.description import describe
+from ..models import SpikingNetwork
 from ..models.progress import Progress, silent
 from ..models.validation import check_choice, check_inputs, check_labels
+from .evidence import Found, hardest
+from .plans import Plan, RadiusPlan, name_of
+from .radii import RadiusTable, radius_contradiction
 from .records import ModelRecord
 from .rows import Finding, Row, contradiction, tally
-from .schema import Architecture, Counterexample, GainTable, LayerGain, Threat, Training
-
-BALLS = {"linf": LInf, "l2": L2}
-HARDEST = 8
-"""How many counterexamples a record keeps as inputs: those of the smallest ε."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to run: every attack and every verifier at every ε of `threat`.
-
-    Args:
-        threat: norm, range of inputs, the ε.
-        attacks: names as in `attack`, or attacks; each has a name of its own.
-        verifiers: names as in `verify`.
-        timeout: of `verify`, seconds for a sample; None for no limit.
-        seed: of attacks and verifiers.
-        fleet: who decides; None for this process. Each verifier and ε has a folder of its own in the fleet's.
-    """
-
-    threat: Threat
-    attacks: tuple[str | Attack, ...] = ("ensemble",)
-    verifiers: tuple[str, ...] = ("interval", "trains", "auto")
-    timeout: float | None = None
-    seed: int = 0
-    fleet: Fleet | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.threat, Threat):
-            expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2 or flipped events)"
-            raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")
-
-    def perturbation(self, epsilon: float) -> LInf | L2 | SpikeFlip:
-        """Return the threat model at one ε."""
-        if self.threat.norm == "l0":
-            return SpikeFlip(int(epsilon))
-        return BALLS[self.threat.norm](epsilon, self.threat.lower, self.threat.upper)
-
-    @property
-    def steps(self) -> int:
-        """Return how often an attack or a verifier runs."""
-        return len(self.threat.epsilons) * (len(self.attacks) + len(self.verifiers))
+from .schema import Training
+from .tables import architecture_of, finite, gain_table, growth_table, radius_table
 
 
 @dataclass
@@ -89,7 +47,7 @@ class _Subject:
     progress: Progress
     broken: dict[str, Tensor] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
-    counterexamples: dict[int, Counterexample] = field(default_factory=dict)
+    found: dict[int, Found] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def part(self, verb: str) -> Progress:
@@ -111,12 +69,13 @@ def measure(
     plan: Plan,
     *,
     training: Training | None = None,
-    gains: GainReport | None = None,
+    gains: GainReport | StabilityReport | None = None,
     progress: Progress = silent,
 ) -> ModelRecord:
     """Run the plan on `network` and return all that was found as a `ModelRecord`.
 
     An input found at one ε lies within every larger ε too, so an attack is not run again on a sample it broke.
+    What was proved and broken for verdicts and for radii is compared: each must agree with the other.
 
     Args:
         name: what the report calls this network.
@@ -124,7 +83,7 @@ def measure(
         inputs: (batch, ...), within the threat model's [lower, upper].
         labels: (batch,), integers.
         plan: what to run.
-        training, gains: what the record should say about them.
+        training, gains: what the record should say about them; a `StabilityReport` also gives the measured growth.
         progress: told after each chunk of samples.
 
     Raises:
@@ -138,52 +97,77 @@ def measure(
         for found in verdicts.values():
             _reconcile(found, results)
         subject.rows += [_row(subject, index, epsilon, verdicts) for index in range(len(labels))]
-    _check_sound(name, subject.rows)
+    table = None if plan.radii is None else _radii(subject, plan.radii)
+    _check_sound(name, subject.rows, table)
     return ModelRecord(
         name=name,
-        architecture=_architecture(network),
+        architecture=architecture_of(network),
         training=training,
         gains=None if gains is None else gain_table(gains),
         seconds=subject.seconds,
         points=tally(subject.rows),
         rows=tuple(subject.rows),
-        counterexamples=_hardest(subject.counterexamples.values()),
+        counterexamples=hardest(network, inputs, labels, subject.found),
+        radii=table,
+        growth=growth_table(gains) if isinstance(gains, StabilityReport) else (),
     )
 
 
-def _check_sound(name: str, rows: Sequence[Row]) -> None:
+def measure_radii(
+    network: SpikingNetwork, inputs: Tensor, labels: Tensor, plan: Plan, progress: Progress = silent
+) -> tuple[RadiusTable, dict[int, Found]]:
+    """Bracket radii as `plan.radii` says; return the table, and the counterexamples by the sample's place.
+
+    Raises:
+        ValueError: for a plan without radii, and as `certified_radius`.
+    """
+    wanted = plan.radii
+    if wanted is None:
+        raise ValueError("radii: got a plan without, expected a RadiusPlan")
+    found = certified_radius(
+        network,
+        inputs[: wanted.samples],
+        labels[: wanted.samples],
+        plan.threat.norm,
+        wanted.verifier,
+        wanted.tolerance,
+        lower=plan.threat.lower,
+        upper=plan.threat.upper,
+        timeout=wanted.timeout,
+        seed=plan.seed,
+        progress=progress,
+    )
+    broken = {
+        index: Found(radius.upper, "radius search", radius.counterexample)
+        for index, radius in enumerate(found)
+        if radius.counterexample is not None
+    }
+    return radius_table(plan, labels, found), broken
+
+
+def _radii(subject: _Subject, wanted: RadiusPlan) -> RadiusTable:
+    start = time.perf_counter()
+
+    def told(_: str, done: int, total: int) -> None:
+        subject.progress(f"radius {subject.name}", done, total)
+
+    table, broken = measure_radii(subject.network, subject.inputs, subject.labels, subject.plan, told)
+    for index, found in broken.items():
+        if bool(subject.correct[index]):  # what is misclassified as it is needs no counterexample
+            known = subject.found.get(index)
+            if known is None or found.epsilon < known.epsilon:
+                subject.found[index] = found
+    subject.seconds[f"radius ({wanted.verifier})"] = time.perf_counter() - start
+    return table
+
+
+def _check_sound(name: str, rows: Sequence[Row], table: RadiusTable | None) -> None:
     """Compare across ε: a sample proved at one ε must not be broken at a smaller one."""
     found = contradiction(rows)
+    if found is None and table is not None:
+        found = radius_contradiction(rows, table)
     if found is not None:
         raise SoundnessError(f"{name}: {found}")
-
-
-def gain_table(report: GainReport) -> GainTable:
-    """Return a `GainReport` as a part of a record."""
-    rows = [
-        LayerGain(
-            name=layer.name,
-            operator_norm=(layer.operator_norm.lower, layer.operator_norm.upper),
-            neuron_gain=_finite(layer.neuron_gain),
-            gain=_finite(layer.gain),
-            bias=_finite(layer.bias),
-        )
-        for layer in report.layers
-    ]
-    horizon = "infinite horizon" if math.isinf(report.horizon) else f"{report.horizon:g} steps"
-    readout = None if report.readout is None else (report.readout.lower, report.readout.upper)
-    return GainTable(
-        input_norm=report.input_norm,
-        output_norm=report.output_norm,
-        horizon=horizon,
-        readout=readout,
-        layers=tuple(rows),
-    )
-
-
-def _finite(value: float | None) -> float | None:
-    """Return None for what JSON can't say."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _start(
@@ -200,17 +184,13 @@ def _start(
     check_labels(labels, len(inputs), logits.shape[1])
     correct = margins(logits, labels) > 0
     subject = _Subject(name, network, inputs, labels, logits.argmax(1), correct, plan, progress)
-    subject.broken = dict.fromkeys(map(_name, plan.attacks), ~correct)
+    subject.broken = dict.fromkeys(map(name_of, plan.attacks), ~correct)
     return subject
-
-
-def _name(source: str | Attack) -> str:
-    return source if isinstance(source, str) else source.name
 
 
 def _attack(subject: _Subject, epsilon: float, method: str | Attack) -> tuple[Tensor, AttackResult] | None:
     """Attack the samples that `method` has not broken yet; return their indices and the result."""
-    source = _name(method)
+    source = name_of(method)
     start = time.perf_counter()
     progress = subject.part("attack")
     standing = (~subject.broken[source]).nonzero().flatten()
@@ -242,6 +222,9 @@ def _verify(subject: _Subject, epsilon: float, verifier: str) -> list[Verdict]:
         progress=subject.part("certify"),
     )
     subject.seconds[f"{verifier} at {epsilon:g}"] = time.perf_counter() - start
+    for index, verdict in enumerate(verdicts):
+        if verdict.counterexample is not None and bool(subject.correct[index]):
+            subject.found.setdefault(index, Found(epsilon, verdict.verifier, verdict.counterexample))
     return verdicts
 
 
@@ -255,25 +238,8 @@ def _reconcile(verdicts: Sequence[Verdict], results: Iterable[tuple[Tensor, Atta
 def _keep(subject: _Subject, samples: Tensor, epsilon: float, result: AttackResult) -> None:
     """Keep the first counterexample of each sample, which is the one of the smallest ε."""
     for place in result.success.nonzero().flatten().tolist():
-        index = int(samples[place])
-        if index not in subject.counterexamples:
-            subject.counterexamples[index] = Counterexample(
-                index=index,
-                label=int(subject.labels[index]),
-                predicted=_other_class(result.logits[place], int(subject.labels[index])),
-                epsilon=epsilon,
-                found_by=result.method,
-                shape=tuple(subject.inputs.shape[1:]),
-                clean=tuple(subject.inputs[index].flatten().tolist()),
-                perturbed=tuple(result.inputs[place].flatten().tolist()),
-            )
-
-
-def _other_class(logits: Tensor, label: int) -> int:
-    """Return the class that beats, or ties with, the label."""
-    others = logits.clone()
-    others[label] = -math.inf
-    return int(others.argmax())
+        found = Found(epsilon, result.method, result.inputs[place])
+        subject.found.setdefault(int(samples[place]), found)
 
 
 def _row(subject: _Subject, index: int, epsilon: float, verdicts: dict[str, list[Verdict]]) -> Row:
@@ -292,22 +258,9 @@ def _finding(verdict: Verdict) -> Finding:
     return Finding.model_validate(
         {
             "status": verdict.status,
-            "margin": _finite(verdict.margin),
+            "margin": finite(verdict.margin),
             "decided_by": verdict.verifier,
             "seconds": verdict.seconds,
             "reason": verdict.reason,
         }
-    )
-
-
-def _hardest(counterexamples: Iterable[Counterexample]) -> tuple[Counterexample, ...]:
-    return tuple(sorted(counterexamples, key=lambda found: (found.epsilon, found.index))[:HARDEST])
-
-
-def _architecture(network: SpikingNetwork) -> Architecture:
-    return Architecture(
-        description=describe(network),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        num_steps=network.num_steps,
-        sha256=network_hash(network),
     )

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 
@@ -22,6 +23,7 @@ def record(
     command: str = "",
     seeds: Mapping[str, int] | None = None,
     settings: Mapping[str, Scalar] | None = None,
+    configuration: Mapping[str, Any] | None = None,
     focus: float | None = None,
     device: str = "cpu",
 ) -> Record:
@@ -35,6 +37,7 @@ def record(
         command: what to type to get the same record again.
         seeds: every seed of the run by name.
         settings: what else the run depended on.
+        configuration: the content of the file that `spikecert run` was given.
         focus: the ε that the verdict sentence is about; default: the middle one.
         device: where the networks ran.
 
@@ -50,6 +53,7 @@ def record(
         command=command,
         seeds=dict(seeds or {}),
         settings=dict(settings or {}),
+        configuration=None if configuration is None else dict(configuration),
         focus=focus,
         environment=environment(device),
         data=data,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from .radii import RadiusTable, radius_contradiction, unmatched
 from .rows import Point, Row, contradiction, tally
 from .schema import (
     SCHEMA,
@@ -15,6 +16,7 @@ from .schema import (
     Data,
     Environment,
     GainTable,
+    Growth,
     Part,
     Scalar,
     Seconds,
@@ -25,7 +27,9 @@ from .schema import (
 LARGEST_FILE = 256 * 2**20
 """Bytes: a longer file is refused before it is parsed."""
 
-_INCIDENTAL = {"seconds", "created", "environment", "command", "reason"}
+_INCIDENTAL = {"seconds", "created", "environment", "command", "reason", "configuration"}
+_LATER = {"radii", "growth", "activity", "sha256"}
+"""Fields that came after the first records: where they are empty the fingerprint is what it was without them."""
 
 
 class ModelRecord(Part):
@@ -39,11 +43,18 @@ class ModelRecord(Part):
     points: tuple[Point, ...] = Field(min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)
     counterexamples: tuple[Counterexample, ...] = ()
+    radii: RadiusTable | None = None
+    growth: tuple[Growth, ...] = ()
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "ModelRecord":
         _check_sources(self.rows)
         found = contradiction(self.rows)
+        if found is None and self.radii is not None:
+            stray = unmatched(self.rows, self.radii)
+            if stray is not None:
+                raise ValueError(stray)
+            found = radius_contradiction(self.rows, self.radii)
         if found is not None:
             raise ValueError(f"unsound: {found}; a verifier or an attack has a bug, so this is no result")
         if tally(self.rows) != self.points:
@@ -66,7 +77,10 @@ class ModelRecord(Part):
 
 
 class Record(Part):
-    """A whole run: one threat model, one set of samples, one or more models measured on them."""
+    """A whole run: one threat model, one set of samples, one or more models measured on them.
+
+    `configuration` is the content of the file that `spikecert run` was given; None for other runs.
+    """
 
     schema_version: Literal["spikecert.record/1"] = Field(SCHEMA, alias="schema")
     title: str
@@ -74,6 +88,7 @@ class Record(Part):
     command: str
     seeds: dict[str, int]
     settings: dict[str, Scalar] = Field(default_factory=dict)
+    configuration: dict[str, Any] | None = None
     focus: float
     environment: Environment
     data: Data
@@ -89,6 +104,9 @@ class Record(Part):
                 raise ValueError(f"models: {model.name!r} was not measured at the epsilons of the threat model")
             if any(point.samples != self.data.samples for point in model.points):
                 raise ValueError(f"models: {model.name!r} was not measured on all {self.data.samples} samples")
+            if model.radii is not None and model.radii.norm != self.threat.norm:
+                norms = f"{model.radii.norm!r} beside verdicts in {self.threat.norm!r}"
+                raise ValueError(f"models: {model.name!r} has radii in {norms}, expected one norm")
         names = [model.name for model in self.models]
         if len(set(names)) != len(names):
             raise ValueError(f"models: got the names {names}, expected each once")
@@ -146,7 +164,11 @@ def _first(error: ValidationError) -> str:
 
 def _essential(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _essential(inner) for key, inner in value.items() if key not in _INCIDENTAL}
+        return {
+            key: _essential(inner)
+            for key, inner in value.items()
+            if key not in _INCIDENTAL and not (key in _LATER and inner in (None, []))
+        }
     if isinstance(value, list):
         return [_essential(inner) for inner in value]
     return value

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..models.checkpoints import write_atomically
 from .html_page import to_html
+from .latex import to_latex
 from .markdown import to_markdown
 from .records import Record
 from .samples_csv import to_csv
@@ -13,6 +14,7 @@ RENDERERS: dict[str, Callable[[Record], str]] = {
     ".html": to_html,
     ".md": to_markdown,
     ".csv": to_csv,
+    ".tex": to_latex,
     ".json": Record.to_json,
 }
 
@@ -22,7 +24,7 @@ def render(record: Record, path: str | Path) -> Path:
 
     Args:
         record: any record; the same record always gives the same bytes.
-        path: suffix .html (self-contained report), .md, .csv (samples) or .json (for `load_record`).
+        path: suffix .html (self-contained report), .md, .csv (samples), .tex (table) or .json (for `load_record`).
 
     Raises:
         ValueError: for another suffix.

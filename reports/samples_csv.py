@@ -33,6 +33,7 @@ def to_csv(record: Record) -> str:
     for model in record.models:
         for row in model.rows:
             writer.writerows(_lines(record.threat.norm, model, row))
+        writer.writerows(_radii(record.threat.norm, model))
     return text.getvalue()
 
 
@@ -59,6 +60,19 @@ def _lines(norm: str, model: ModelRecord, row: Row) -> Iterator[tuple[object, ..
             f"{found.seconds:.6f}",
             _safe(found.reason),
         )
+
+
+def _radii(norm: str, model: ModelRecord) -> Iterator[tuple[object, ...]]:
+    """Yield both ends of each radius: what is proved up to ε (kind "radius", method the verifier), what breaks."""
+    if model.radii is None:
+        return
+    predicted = {row.index: row.predicted for row in model.rows}
+    for found in model.radii.samples:
+        head = _safe(model.name), found.index, found.label, predicted[found.index], norm
+        steps, exact = model.architecture.num_steps, "exact" if found.exact else ""
+        yield *head, repr(found.lower), steps, "radius", _safe(found.verifier), "certified", "", "", exact
+        result = "attacked" if found.attacked else "not broken"
+        yield *head, repr(found.upper), steps, "radius", "radius search", result, "", "", exact
 
 
 def _safe(text: str) -> str:

@@ -1,5 +1,6 @@
 """The parts of a run record that say under which circumstances it was made: plain, frozen, versioned data."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -7,10 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator,
 
 SCHEMA = "spikecert.record/1"
 
+ROUNDING = 1e-3
+"""What rounding may add to a measured ratio before it counts as above a bound: runs in float32 are subtracted."""
+
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
 Scalar = bool | int | FiniteFloat | str | None
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Train = Annotated[str, Field(pattern=r"^[01]+$")]
+"""Spikes of one neuron, one digit for each step."""
 
 
 class Part(BaseModel):
@@ -30,13 +37,20 @@ class Environment(Part):
 
 
 class Data(Part):
-    """The samples that the accuracies are about."""
+    """The samples that the accuracies are about; `sha256` is over inputs and labels."""
 
     name: str
     split: str
     samples: Positive
     classes: Positive
     shape: tuple[Positive, ...]
+    sha256: Sha256 | None = None
+
+    def agrees(self, other: "Data") -> bool:
+        """Return whether both are the same samples, as far as both say: older records have no hash."""
+        if self.sha256 is None or other.sha256 is None:
+            return self.model_copy(update={"sha256": other.sha256}) == other
+        return self == other
 
 
 class Threat(Part):
@@ -91,8 +105,69 @@ class GainTable(Part):
     layers: tuple[LayerGain, ...]
 
 
+class Growth(Part):
+    """Theory against measurement, for one layer and one kind of perturbation: ratios ‖·‖₂/‖Δs‖₂ over samples.
+
+    Attributes:
+        layer, source: which layer; what the perturbation was.
+        samples: how many samples were perturbed.
+        bound: the proven gain, which `simplified` can't exceed; None is infinite.
+        simplified: the greatest ratio of the simplified dynamics.
+        same_trains: in how many samples no spike of the layer changed: the gain covers the true dynamics there.
+        exact_same: the greatest ratio of the true dynamics among those; None where there are none.
+        exact: the greatest ratio of the true dynamics: no bound covers it. None is infinite.
+    """
+
+    layer: str
+    source: str
+    samples: Positive
+    bound: FiniteFloat | None
+    simplified: Seconds
+    same_trains: Count
+    exact_same: Seconds | None = None
+    exact: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _check_bound(self) -> "Growth":
+        for name, measured in (("simplified", self.simplified), ("exact_same", self.exact_same)):
+            if self.bound is not None and measured is not None and measured > self.bound * (1 + ROUNDING):
+                raise ValueError(f"{name}: got {measured!r} in {self.layer}, above the proven {self.bound!r}")
+        return self
+
+
+class NeuronActivity(Part):
+    """One neuron's trains for sample and counterexample; potentials (before reset) of a few neurons only."""
+
+    index: Count
+    clean: Train
+    perturbed: Train
+    clean_potentials: tuple[FiniteFloat, ...] = ()
+    perturbed_potentials: tuple[FiniteFloat, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> "NeuronActivity":
+        lengths = {len(self.clean), len(self.perturbed)}
+        lengths |= {len(found) for found in (self.clean_potentials, self.perturbed_potentials) if found}
+        if len(lengths) != 1:
+            raise ValueError(f"neuron {self.index}: got {sorted(lengths)} steps, expected one number of steps")
+        return self
+
+
+class LayerActivity(Part):
+    """One spiking layer's activity: how many of its neurons changed their train, and some of the neurons."""
+
+    name: str
+    neurons: Positive
+    changed: Count
+    threshold: FiniteFloat
+    shown: tuple[NeuronActivity, ...]
+
+
 class Counterexample(Part):
-    """An input that the network misclassifies: the flattened values of the sample and of what was found."""
+    """An input that the network misclassifies: the flattened values of the sample and of what was found.
+
+    `activity` is what the spiking layers did for both; empty where it was not recorded.
+    """
 
     index: Count
     label: Count
@@ -102,6 +177,15 @@ class Counterexample(Part):
     shape: tuple[Positive, ...]
     clean: tuple[FiniteFloat, ...]
     perturbed: tuple[FiniteFloat, ...]
+    activity: tuple[LayerActivity, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_size(self) -> "Counterexample":
+        size = math.prod(self.shape)
+        if not len(self.clean) == len(self.perturbed) == size:
+            got = f"{len(self.clean)} and {len(self.perturbed)} values"
+            raise ValueError(f"clean, perturbed: got {got}, expected {size} as shape {self.shape} says")
+        return self
 
 
 class Architecture(Part):
@@ -110,7 +194,7 @@ class Architecture(Part):
     description: dict[str, Any]
     parameters: Count
     num_steps: Positive
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Sha256
 
     @field_validator("description")
     @classmethod

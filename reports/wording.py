@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .radii import rounded_up
 from .records import ModelRecord, Record
 from .rows import Point
 from .schema import GainTable
@@ -49,15 +50,44 @@ MEANINGS = (
         "Neither a proof nor a counterexample was found, or the time limit was reached. The sample may be either.",
     ),
 )
+COVERED = (
+    "Every input within ε of the sample in the stated norm that is also within the stated range of inputs: all "
+    "of them, not a selection.",
+    "This network, with the weights of the stated hash, its hard threshold, its reset and its T steps, and the "
+    "rounding of the arithmetic that it runs in.",
+    "An adversary who knows everything about the network: how such an input was found plays no part.",
+)
+UNCOVERED = (
+    "Other inputs, larger perturbations, and other kinds of change: rotation, weather, a worn sensor.",
+    "Another network: other weights, another T, quantisation, a compiler that sums otherwise, analogue hardware.",
+    "Changes of weights, thresholds or states while the network runs.",
+    "Whether the label is right, and whether the listed samples are like those in use.",
+)
 LIMITS = (
-    "A verdict covers perturbations of the stated norm and size around the listed samples. It says nothing "
-    "about other inputs, larger perturbations, other kinds of change (rotation, weather, a worn sensor), or"
-    " wrong labels.",
-    "It is about the network of the stated hash with its hard threshold, its reset and its T steps. Other "
-    "weights, another T, quantisation or analogue hardware make another network.",
     "Robust accuracy is what is left after the named attacks: an upper bound, since a stronger attack may "
     "leave less. Certified accuracy is a lower bound. The truth lies between the two, in the shaded band.",
     "The shares are shares of the listed samples. They are estimates for the population the samples came from.",
+    "Attacks and statistical methods prove nothing, and gains certify no spiking network. None of them is "
+    "counted as certified here.",
+)
+RADII_NOTE = (
+    "Each sample's radius is the distance of the nearest valid input that is misclassified. Below the lower end "
+    "it is proved that there is none. At the upper end one was found and replayed. The radius lies between "
+    "them, in the shaded band; where both ends meet within the tolerance it is called exact. A sample that is "
+    "misclassified as it is has radius 0."
+)
+NO_RADII = (
+    "No radii were measured. `spikecert certify --radii`, or `spikecert radius` and `spikecert report --radii`, "
+    "bracket the radius of each sample between a proof and a counterexample."
+)
+HARDEST_NOTE = (
+    "Rightly classified samples that break nearest to themselves, with the input that broke them. Each was "
+    "replayed through the network. Nearer ones may exist."
+)
+GROWTH_NOTE = (
+    "Samples were perturbed, and the growth through each layer was measured. The proven gain bounds the "
+    "simplified dynamics for every perturbation, so no bar can pass its line. It bounds the true potentials "
+    "only where no train of the layer changed; elsewhere they may grow more."
 )
 GAINS_CAPTION = "Gains of the simplified dynamics: not a certificate of the spiking network"
 GAINS_NOTE = (
@@ -93,6 +123,48 @@ def epsilon_text(epsilon: float) -> str:
 def epsilon_short(epsilon: float) -> str:
     """Return ε for an axis or a column: "8/255" or "0.03"."""
     return epsilon_text(epsilon).split(" = ")[0]
+
+
+def distance_text(epsilon: float) -> str:
+    """Return the size of a set that holds a counterexample: as `epsilon_text`, or rounded up so that it holds it.
+
+    >>> distance_text(8 / 255), distance_text(0.01961171)
+    ('8/255 = 0.03137', '0.01962')
+    """
+    text = epsilon_text(epsilon)
+    return text if "=" in text or float(text) == epsilon else rounded_up(epsilon)
+
+
+def radii_conditions(record: Record) -> str:
+    """Return how the radii were found, one sentence for each way."""
+    tables = [(model.name, model.radii) for model in record.models if model.radii is not None]
+    ways: dict[str, list[str]] = {}
+    for name, table in tables:
+        limit = "" if table.timeout is None else f", {table.timeout:g} s for a sample on average"
+        samples = f"{len(table.samples)} of {record.data.samples} samples"
+        way = f"{samples}, {NORM_SIGNS[table.norm]}, proofs by {table.verifier}, "
+        way += f"tolerance {table.tolerance:g}{limit}"
+        ways.setdefault(way, []).append(name)
+    if len(ways) == 1:
+        return f"{next(iter(ways))}."
+    return " ".join(f"{', '.join(names)}: {way}." for way, names in ways.items())
+
+
+def unbroken(model: ModelRecord) -> str:
+    """Return what to say where no counterexample was found."""
+    if not model.attacks and not model.verifiers:
+        return "Nothing was tried."
+    return "No attack and no verifier found an input that breaks a rightly classified sample, at any ε tried."
+
+
+def repetition(record: Record) -> str:
+    """Return how `spikecert run` repeats the record; "" if it has no configuration."""
+    if record.configuration is None:
+        return ""
+    return (
+        "This record holds the configuration of its run: `spikecert run record.json` repeats it, and says whether "
+        "it found the same. On the same machine it does, bit for bit, unless a time limit cut it short."
+    )
 
 
 def steps(models: Sequence[ModelRecord]) -> str:

@@ -1,11 +1,12 @@
 """`spikecert attack`: what attacks leave of a network's accuracy."""
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..output import say, show, table
+from ..output import INTERRUPTED, say, show, table
 from ..progress import Bars
 from .options import (
     Data,
@@ -24,6 +25,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from spikecert.examining import Examined
     from spikecert.reports import Record
 
 
@@ -43,7 +45,7 @@ def attack(
     as_json: Json = False,
 ) -> int:
     """Attack a network: robust accuracy under each named attack, an upper bound of the true one."""
-    from spikecert import building
+    from spikecert import building, examining
     from spikecert.models import load
     from spikecert.reports import Plan
     from spikecert.training import dataset
@@ -52,23 +54,33 @@ def attack(
     network = load(model)
     source = dataset(data, root, num_steps=network.num_steps)
     chosen = fitting(network, source, samples, device)
-    plan = Plan(threat, tuple(dict.fromkeys(method)), (), seed=seed)
+    methods = tuple(dict.fromkeys(method))
+    plan = Plan(threat, methods, (), seed=seed)
     command = f"spikecert attack {shlex.quote(model.name)} " + repeated(epsilon, norm, data, samples, seed)
-    command += "".join(f" --method {shlex.quote(name)}" for name in dict.fromkeys(method))
+    command += "".join(f" --method {shlex.quote(name)}" for name in methods)
+    subject = examining.Subject(model.stem, network, source, chosen)
     with Bars() as bars:
-        found = building.single(model.stem, network, source, chosen, plan, command=command, progress=bars)
+        found = examining.examine(subject, plan, command=command, progress=bars, out=out)
+    return told(found, out, as_json)
+
+
+def told(found: "Examined", out: Path | None, as_json: bool) -> int:
+    """Write and show what was found; return the status, that of an interruption where there was one."""
+    from spikecert import examining
+
     if out is not None:
-        for path in building.write_all(found, out):
+        for path in examining.write(found, out):
             say(f"wrote {path}")
-    show(found.to_json() if as_json else summary(found))
-    return 0
+    show(found.record.to_json() if as_json else summary(found.record))
+    return INTERRUPTED if found.interrupted else 0
 
 
 def summary(found: "Record") -> str:
     """Return the accuracies of a record as a table of text."""
+    from spikecert.reports.figures.sandwich import summary_of
     from spikecert.reports.wording import conditions, epsilon_text, percent
 
-    lines = [conditions(found)]
+    lines = [f"{found.title}: {conditions(found)}"]
     for model in found.models:
         heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
         heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken"]
@@ -82,4 +94,6 @@ def summary(found: "Record") -> str:
             for point in model.points
         ]
         lines += ["", model.name, table(heads, rows)]
+        if model.radii is not None:
+            lines += [f"radii: {summary_of(model.radii)}"]
     return "\n".join(lines)

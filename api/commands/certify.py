@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..output import say, show
+from ..output import say
 from ..progress import Bars
 from . import options
-from .attack import summary
+from .attack import told
 from .options import Data, Device, Epsilons, Json, Model, Norm, Out, Root, Samples, Seed, epsilons, fitting
 
 if TYPE_CHECKING:
@@ -26,8 +26,18 @@ def certify(
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
     verifier: Annotated[
-        str, typer.Option(help="interval, trains, linear, gain, lirpa, milp, complete or auto.")
+        str,
+        typer.Option(help="interval, trains, linear, gain, lirpa, milp, complete or auto; several: with commas."),
     ] = "auto",
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--attack", help="Also attack: see `attack --method`; repeatable."),
+    ] = None,
+    radii: Annotated[
+        bool, typer.Option("--radii", help="Also bracket each sample's radius, by the last verifier.")
+    ] = False,
+    tolerance: Annotated[str, typer.Option(help="Width at which a radius counts as exact.")] = "1e-3",
+    gains: Annotated[bool, typer.Option(help="Also report gains, and the growth measured beside them.")] = True,
     timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")] = None,
     require_certified: Annotated[
         str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")
@@ -55,32 +65,35 @@ def certify(
     Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
     any ε.
     """
-    from spikecert import building, proofs
+    from spikecert import building, examining, proofs
     from spikecert.models import load
-    from spikecert.reports import Plan
+    from spikecert.reports import Plan, RadiusPlan
     from spikecert.training import dataset
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     threat = building.threat(norm, epsilons(epsilon))
+    width = options.number(tolerance, "tolerance")
     network = load(model)
     source = dataset(data, root, num_steps=network.num_steps)
     chosen = fitting(network, source, samples, device)
     prover = None if proof is None else proofs.prover(network, norm)
     fleet = building.fleet(engine, workers, resume, ray_address)
-    plan = Plan(threat, (), (verifier,), timeout, seed, fleet)
+    verifiers, methods = options.names(verifier, "verifier"), tuple(dict.fromkeys(method or ()))
+    wanted = RadiusPlan(verifiers[-1], width, timeout) if radii else None
+    plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted)
     command = f"spikecert certify {shlex.quote(model.name)} " + options.repeated(
         epsilon, norm, data, samples, seed
     )
-    command += f" --verifier {verifier}" + ("" if timeout is None else f" --timeout {timeout:g}")
+    command += f" --verifier {shlex.quote(','.join(verifiers))}"
+    command += "".join(f" --attack {shlex.quote(name)}" for name in methods)
+    command += "" if timeout is None else f" --timeout {timeout:g}"
+    command += f" --radii --tolerance {width:g}" if radii else ""
+    subject = examining.Subject(model.stem, network, source, chosen)
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
-        found = building.single(model.stem, network, source, chosen, plan, command=command, progress=bars)
+        found = examining.examine(subject, plan, command=command, progress=bars, out=out, gains=gains)
         if proof is not None and prover is not None:
-            proofs.write_proofs(proof, prover, found, chosen, timeout, bars)
-    if out is not None:
-        for path in building.write_all(found, out):
-            say(f"wrote {path}")
-    show(found.to_json() if as_json else summary(found))
-    return _status(found, bar)
+            proofs.write_proofs(proof, prover, found.record, chosen, timeout, bars)
+    return told(found, out, as_json) or _status(found.record, bar)
 
 
 def _status(found: "Record", bar: float | None) -> int:

@@ -37,6 +37,18 @@ def epsilons(texts: Sequence[str]) -> tuple[float, ...]:
     return tuple(sorted(values))
 
 
+def names(text: str, name: str) -> tuple[str, ...]:
+    """Return the names in "trains,linear", each once.
+
+    >>> names("trains, linear,trains", "verifier")
+    ('trains', 'linear')
+    """
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if "" in found:
+        raise ValueError(f"{name}: got {text!r}, expected names with commas between them")
+    return found
+
+
 def share(text: str, name: str) -> float:
     """Return a share in [0, 1]."""
     value = number(text, name)

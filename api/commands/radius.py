@@ -1,24 +1,22 @@
 """`spikecert radius`: for each sample a proven and an attacked radius."""
 
 import json
-import math
 import shlex
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import say, show, show_json, table
+from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
 from .options import Data, Device, Json, Model, Norm, Root, Samples, Seed, fitting, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
+    import torch
 
-    from spikecert.certify import Radius
+    from spikecert.reports import Counterexample, RadiusTable
 
 JSON, COUNTEREXAMPLES = "radii.json", "counterexamples.safetensors"
 
@@ -39,69 +37,69 @@ def radius(
     out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {COUNTEREXAMPLES}.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Bracket how far each sample can be perturbed: proven from below, attacked from above."""
-    from spikecert.certify import certified_radius
+    """Bracket how far each sample can be perturbed: proven from below, attacked from above.
+
+    With --out, finished samples are kept: after Ctrl-C the same command goes on, and `spikecert report --radii`
+    puts the radii into a report.
+    """
+    from spikecert import building
     from spikecert.models import load, network_hash
+    from spikecert.reports import Plan, RadiusPlan
+    from spikecert.reports.parts import Interrupted, radii_in_parts
     from spikecert.training import dataset
 
     network = load(model)
     chosen = fitting(network, dataset(data, root, num_steps=network.num_steps), samples, device)
-    width = number(tolerance, "tolerance")
+    wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
+    plan = Plan(building.threat(norm, (1.0,)), (), (), seed=seed, radii=wanted)
+    parts = None if out is None else out / PARTS
+    interrupted = False
     with Bars() as bars:
-        radii = certified_radius(
-            network,
-            chosen.inputs,
-            chosen.labels,
-            norm,
-            verifier,
-            width,
-            timeout=timeout,
-            seed=seed,
-            progress=bars,
-        )
+        try:
+            found = radii_in_parts(network, chosen.inputs, chosen.labels, plan, folder=parts, progress=bars)
+        except Interrupted as error:
+            if error.finished is None:
+                raise
+            found, interrupted = error.finished, True
     conditions = {
         "network": model.name,
         "sha256": network_hash(network),
         "data": data,
-        "samples": len(radii),
+        "samples": len(found.table.samples),
         "num_steps": network.num_steps,
         "norm": norm,
         "verifier": verifier,
-        "tolerance": width,
+        "tolerance": wanted.tolerance,
         "timeout": timeout,
         "seed": seed,
     }
-    content = _content(conditions, radii, chosen.labels)
+    if interrupted:
+        conditions |= {"interrupted": True, "samples_planned": len(chosen)}
+    content = _content(conditions, found.table)
     if out is not None:
-        _write(out, content, radii)
+        _write(out / UNFINISHED if interrupted else out, content, found.counterexamples, network.dtype)
+        if not interrupted:
+            forget_unfinished(out)
     show_json(content) if as_json else show(_told(content))
-    return 0
+    return INTERRUPTED if interrupted else 0
 
 
-def _content(conditions: dict[str, Any], radii: "Sequence[Radius]", labels: "Tensor") -> dict[str, Any]:
+def _content(conditions: dict[str, Any], table: "RadiusTable") -> dict[str, Any]:
     """Return the radii as JSON-ready data."""
+    keys = ("index", "label", "lower", "upper", "exact", "attacked")
     rows = [
-        {
-            "index": index,
-            "label": label,
-            "lower": found.lower,
-            "upper": found.upper,
-            "exact": found.exact,
-            "attacked": found.counterexample is not None,
-            "verifier": found.verifier,
-        }
-        for index, (label, found) in enumerate(zip(labels.tolist(), radii, strict=True))
+        {**{key: getattr(found, key) for key in keys}, "verifier": found.verifier or None}
+        for found in table.samples
     ]
-    medians = {
-        "lower": median(found.lower for found in radii),
-        "upper": median(found.upper for found in radii),
-    }
-    exact = sum(found.exact for found in radii)
-    return {"schema": "spikecert.radii/1", **conditions, "exact": exact, "median": medians, "radii": rows}
+    lower, upper = table.medians
+    medians = {"lower": lower, "upper": upper}
+    return {"schema": "spikecert.radii/1", **conditions, "exact": table.exact, "median": medians, "radii": rows}
 
 
 def _told(content: dict[str, Any]) -> str:
     """Return the radii as a table, rounded so that the bracket holds, with the medians below it."""
+    from spikecert.reports.radii import rounded_down, rounded_up
+
     norm, steps, samples = content["norm"], content["num_steps"], content["samples"]
     head = f"{content['network']} on {content['data']}: {samples} samples, {norm}, T = {steps}, "
     head += f"verifier {content['verifier']}, tolerance {content['tolerance']:g}"
@@ -109,34 +107,40 @@ def _told(content: dict[str, Any]) -> str:
         (
             str(row["index"]),
             str(row["label"]),
-            _down(row["lower"]),
-            _up(row["upper"]),
+            rounded_down(row["lower"]),
+            rounded_up(row["upper"]),
             "exact" if row["exact"] else "open",
             row["verifier"] or "–",
         )
         for row in content["radii"]
     ]
     medians = content["median"]
-    rows.append(("median", "", _down(medians["lower"]), _up(medians["upper"]), f"{content['exact']} exact", ""))
+    rows.append(
+        (
+            "median",
+            "",
+            rounded_down(medians["lower"]),
+            rounded_up(medians["upper"]),
+            f"{content['exact']} exact",
+            "",
+        )
+    )
     heads = ("sample", "label", "certified ≥", "attacked ≤", "bracket", "proof by")
     return f"{head}\n\n{table(heads, rows)}"
 
 
-def _down(value: float) -> str:
-    return f"{math.floor(value * 1e5) / 1e5:.5f}"
+def _write(
+    out: Path, content: dict[str, Any], counterexamples: "Sequence[Counterexample]", dtype: "torch.dtype"
+) -> None:
+    import torch
 
-
-def _up(value: float) -> str:
-    return f"{math.ceil(value * 1e5) / 1e5:.5f}"
-
-
-def _write(out: Path, content: dict[str, Any], radii: "Sequence[Radius]") -> None:
     from spikecert.models.storage import write_atomically, write_tensors
 
     text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(out / JSON, text.encode())
     tensors = {
-        str(index): found.counterexample for index, found in enumerate(radii) if found.counterexample is not None
+        str(found.index): torch.tensor(found.perturbed, dtype=dtype).reshape(found.shape)
+        for found in counterexamples
     }
     write_tensors(out / COUNTEREXAMPLES, "spikecert.counterexamples/1", text, tensors)
     for name in (JSON, COUNTEREXAMPLES):

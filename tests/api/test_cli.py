@@ -135,6 +135,7 @@ def test_attack_writes_every_format(run, model, tmp_path):
         "report.html",
         "report.md",
         "samples.csv",
+        "table.tex",
     ]
     assert load_record(tmp_path / "out" / "record.json").models[0].attacks == ("fgsm", "gaussian")
 

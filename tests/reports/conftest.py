@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from spikecert.reports.radii import RadiusTable, SampleRadius
 from spikecert.reports.records import ModelRecord, Record
 from spikecert.reports.rows import Finding, Row, tally
 from spikecert.reports.schema import (
@@ -12,7 +13,10 @@ from spikecert.reports.schema import (
     Data,
     Environment,
     GainTable,
+    Growth,
+    LayerActivity,
     LayerGain,
+    NeuronActivity,
     Threat,
     Training,
 )
@@ -52,6 +56,55 @@ def gains() -> GainTable:
     return GainTable(input_norm="l2", output_norm="l2", horizon="8 steps", layers=(layer,))
 
 
+RADII = (
+    (0.05, 0.2),
+    (0.04, 0.1),
+    (0.035, 0.035),
+    (0.02, 1.0),
+    (0.02, 0.05),
+    (0.016, 0.03),
+    (0.008, 0.02),
+    (0.008, 0.03),
+    (0.0, 0.015),
+    (0.0, 0.0),
+)
+"""Proven and attacked ends; nothing breaks sample 3, sample 9 is misclassified as it is."""
+
+
+def radii() -> RadiusTable:
+    samples = tuple(
+        SampleRadius(
+            index=place,
+            label=place,
+            lower=lower,
+            upper=upper,
+            exact=lower == upper,
+            attacked=upper < 1,
+            verifier="linear" if lower else "",
+        )
+        for place, (lower, upper) in enumerate(RADII)
+    )
+    return RadiusTable(norm="linf", verifier="linear", tolerance=1e-3, samples=samples)
+
+
+def growth() -> tuple[Growth, ...]:
+    fields = {"layer": "layer 0", "samples": 10, "bound": 7.896}
+    return (
+        Growth(source="noise", simplified=3.948, same_trains=4, exact_same=3.0, exact=9.5, **fields),
+        Growth(source="pgd", simplified=5.0, same_trains=0, exact=6.0, **fields),
+    )
+
+
+def activity() -> tuple[LayerActivity, ...]:
+    potentials = {
+        "clean_potentials": (0.25, 1.25, 0.5, 0.75),
+        "perturbed_potentials": (0.25, 0.75, 1.5, 0.25),
+    }
+    flipped = NeuronActivity(index=1, clean="0100", perturbed="0010", **potentials)
+    same = NeuronActivity(index=3, clean="1001", perturbed="1001")
+    return (LayerActivity(name="layer 0", neurons=4, changed=1, threshold=1.0, shown=(flipped, same)),)
+
+
 def counterexample() -> Counterexample:
     clean = tuple(k / 15 for k in range(16))
     perturbed = tuple(min(value + 4 / 255, 1.0) for value in clean)
@@ -64,6 +117,7 @@ def counterexample() -> Counterexample:
         shape=(16,),
         clean=clean,
         perturbed=perturbed,
+        activity=activity(),
     )
 
 
@@ -88,6 +142,8 @@ def model(name: str = "MS-MPPD, ρ = 1") -> ModelRecord:
         points=tally(rows()),
         rows=rows(),
         counterexamples=(counterexample(),),
+        radii=radii(),
+        growth=growth(),
     )
 
 

@@ -19,6 +19,8 @@ from spikecert.reports.pictures import picture
 from spikecert.reports.samples_csv import COLUMNS, to_csv
 from spikecert.reports.wording import GAINS_CAPTION, epsilon_text, gain_text, norm_ends, verdict
 
+RADII = [(0.05, 0.2), (0.04, 0.1), (0.035, 0.035), (0.02, 1.0), (0.02, 0.05)]
+RADII += [(0.016, 0.03), (0.008, 0.02), (0.008, 0.03), (0.0, 0.015), (0.0, 0.0)]
 EVIL = "<script>alert(1)</script>\"'&|`=cmd"
 
 
@@ -78,9 +80,12 @@ def test_html_escapes_all_that_comes_from_a_record(handmade):
 
 def test_html_has_one_described_figure_per_model(handmade):
     page = Page(to_html(handmade("a", "b")))
-    figures = page.all("svg")
-    assert len(figures) == 2
-    assert all(figure["role"] == "img" and figure["aria-labelledby"] for figure in figures)
+    drawn = page.all("svg")
+    assert len(drawn) == 2 * (3 + 2)  # accuracy, sandwich, growth; membranes and raster of one counterexample
+    assert all(figure["role"] == "img" for figure in drawn)
+    figures = [figure for figure in drawn if "aria-labelledby" in figure]
+    assert len(figures) == 2 * 3
+    assert all("aria-labelledby" in figure or figure["aria-label"] for figure in drawn)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for figure in figures:
@@ -91,7 +96,7 @@ def test_html_draws_each_method_and_the_band(handmade):
     text = to_html(handmade())
     for label in ("clean", "robust: ensemble", "proved: interval", "proved: trains"):
         assert f">{label}</text>" in text
-    assert text.count('class="band"') == 1
+    assert text.count('<polygon class="band"') == 1
 
 
 def test_html_says_what_must_be_said(handmade):
@@ -148,10 +153,13 @@ def test_csv_has_one_line_per_finding(handmade):
     found = handmade("a", "b")
     lines = list(csv.DictReader(io.StringIO(to_csv(found))))
     assert tuple(lines[0]) == COLUMNS
-    assert len(lines) == 2 * 10 * 3 * 3
+    assert len(lines) == 2 * (10 * 3 * 3 + 10 * 2)
     verified = [line for line in lines if line["method"] == "trains" and line["result"] == "verified"]
     assert len(verified) == 2 * (8 + 6 + 3)
-    assert {float(line["epsilon"]) for line in lines} == set(found.threat.epsilons)
+    assert {float(line["epsilon"]) for line in lines if line["kind"] != "radius"} == set(found.threat.epsilons)
+    proved = [float(line["epsilon"]) for line in lines if line["result"] == "certified"]
+    assert proved == [lower for lower, _ in RADII] * 2
+    assert sum(line["result"] == "not broken" for line in lines) == 2  # sample 3, twice
 
 
 def test_csv_never_starts_a_formula(handmade):

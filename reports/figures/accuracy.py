@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .records import ModelRecord, Record
-from .rows import Point
-from .wording import epsilon_short
+from ..records import ModelRecord, Record
+from ..rows import Point
+from ..wording import epsilon_short
 
 WIDTH, HEIGHT = 500, 320
 LEFT, RIGHT, TOP, BOTTOM = 48, 326, 18, 272

@@ -1,0 +1,126 @@
+"""Counterexamples as a record keeps them: the input, and what the spiking layers did for it."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..models import SpikingNetwork, Trace
+from .schema import Counterexample, LayerActivity, NeuronActivity
+
+HARDEST = 8
+"""How many counterexamples a record keeps as inputs: those of the smallest ε."""
+TRACED, RASTER = 4, 48
+"""Of how many neurons of a layer potentials, and of how many trains are kept; those that changed come first."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An input that breaks a sample: a size of the set that holds it, what found it, the input itself."""
+
+    epsilon: float
+    found_by: str
+    perturbed: Tensor
+
+
+def hardest(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    found: Mapping[int, Found],
+    count: int = HARDEST,
+    activity: bool = True,
+) -> tuple[Counterexample, ...]:
+    """Return the counterexamples of the smallest ε, with the activity of the spiking layers.
+
+    Args:
+        network: in evaluation mode.
+        inputs, labels: all samples.
+        found: by the place of the sample among them.
+        count: how many at most.
+        activity: False leaves the activity out.
+    """
+    chosen = sorted(found, key=lambda index: (found[index].epsilon, index))[:count]
+    return tuple(
+        _counterexample(network, index, inputs[index], int(labels[index]), found[index], activity)
+        for index in chosen
+    )
+
+
+def first_broken(found: Iterable[Counterexample]) -> tuple[Counterexample, ...]:
+    """Return the `HARDEST` counterexamples of the smallest ε."""
+    return tuple(sorted(found, key=lambda case: (case.epsilon, case.index))[:HARDEST])
+
+
+def _counterexample(
+    network: SpikingNetwork, index: int, clean: Tensor, label: int, found: Found, activity: bool
+) -> Counterexample:
+    """Return one with class and activity as the network gives them for this sample alone."""
+    with torch.no_grad():
+        traces = network.trace(clean[None]), network.trace(found.perturbed[None])
+    return Counterexample(
+        index=index,
+        label=label,
+        predicted=_other_class(traces[1].logits[0], label),
+        epsilon=found.epsilon,
+        found_by=found.found_by,
+        shape=tuple(clean.shape),
+        clean=tuple(clean.flatten().tolist()),
+        perturbed=tuple(found.perturbed.flatten().tolist()),
+        activity=_activity(network, *traces) if activity else (),
+    )
+
+
+def _activity(network: SpikingNetwork, clean: Trace, perturbed: Trace) -> tuple[LayerActivity, ...]:
+    """Return what each spiking layer does for the sample and for its counterexample."""
+    names = {module: name for name, module in network.named_modules()}
+    return tuple(
+        _layer(names[neuron], neuron.dynamics.threshold, _layer_of(clean, k), _layer_of(perturbed, k))
+        for k, neuron in enumerate(network.neurons)
+    )
+
+
+def _layer_of(trace: Trace, k: int) -> tuple[Tensor, Tensor]:
+    """Return potentials and spikes of layer k, (T, neurons)."""
+    return trace.potentials[k].flatten(1).cpu(), trace.spikes[k].flatten(1).bool().cpu()
+
+
+def _layer(
+    name: str, threshold: float, clean: tuple[Tensor, Tensor], perturbed: tuple[Tensor, Tensor]
+) -> LayerActivity:
+    (before, fired), (after, fires) = clean, perturbed
+    differing = (fired != fires).sum(0)
+    activity = (fired | fires).sum(0)
+    # most steps that differ, then most spikes, then the first neuron
+    order = sorted(range(len(differing)), key=lambda j: (-int(differing[j]), -int(activity[j]), j))
+    changed = int((differing > 0).sum())
+    traced = set(order[: min(TRACED, changed)])
+    return LayerActivity(
+        name=name,
+        neurons=len(differing),
+        changed=changed,
+        threshold=threshold,
+        shown=tuple(
+            NeuronActivity(
+                index=j,
+                clean=_train(fired[:, j]),
+                perturbed=_train(fires[:, j]),
+                clean_potentials=tuple(before[:, j].tolist()) if j in traced else (),
+                perturbed_potentials=tuple(after[:, j].tolist()) if j in traced else (),
+            )
+            for j in sorted(order[:RASTER])
+        ),
+    )
+
+
+def _train(spikes: Tensor) -> str:
+    return "".join("1" if spike else "0" for spike in spikes.tolist())
+
+
+def _other_class(logits: Tensor, label: int) -> int:
+    """Return the class that beats, or ties with, the label."""
+    others = logits.clone()
+    others[label] = -math.inf
+    return int(others.argmax())

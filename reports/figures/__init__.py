@@ -1,0 +1,20 @@
+"""Geometry of a report's pictures: plain numbers that templates draw as SVG."""
+
+from .accuracy import BOTTOM, HEIGHT, LABEL_SPACING, LEFT, RIGHT, TOP, WIDTH, panels
+from .growth import growths
+from .membranes import scene
+from .sandwich import sandwiches
+
+__all__ = [
+    "BOTTOM",
+    "HEIGHT",
+    "LABEL_SPACING",
+    "LEFT",
+    "RIGHT",
+    "TOP",
+    "WIDTH",
+    "growths",
+    "panels",
+    "sandwiches",
+    "scene",
+]

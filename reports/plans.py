@@ -1,0 +1,71 @@
+"""What is to be measured: every attack and every verifier at every ε, and radii."""
+
+from dataclasses import dataclass
+
+from ..certify import L2, Attack, Fleet, LInf, SpikeFlip
+from .schema import Threat
+
+BALLS = {"linf": LInf, "l2": L2}
+
+
+@dataclass(frozen=True)
+class RadiusPlan:
+    """Which radii to bracket.
+
+    Args:
+        verifier: as in `certified_radius`; it raises the proven end.
+        tolerance: the width at which a bracket counts as exact.
+        timeout: seconds for a sample, on average; None for no limit.
+        samples: how many, from the first on; None for all.
+    """
+
+    verifier: str = "auto"
+    tolerance: float = 1e-3
+    timeout: float | None = None
+    samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: every attack and every verifier at every ε of `threat`.
+
+    Args:
+        threat: norm, range of inputs, the ε.
+        attacks: names as in `attack`, or attacks; each has a name of its own.
+        verifiers: names as in `verify`.
+        timeout: of `verify`, seconds for a sample; None for no limit.
+        seed: of attacks and verifiers.
+        fleet: who decides; None for this process. Each verifier and ε has a folder of its own in the fleet's.
+        radii: also bracket radii; None for none.
+    """
+
+    threat: Threat
+    attacks: tuple[str | Attack, ...] = ("ensemble",)
+    verifiers: tuple[str, ...] = ("interval", "trains", "auto")
+    timeout: float | None = None
+    seed: int = 0
+    fleet: Fleet | None = None
+    radii: RadiusPlan | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.threat, Threat):
+            expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2 or flipped events)"
+            raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")
+        if self.radii is not None and self.threat.norm not in BALLS:
+            raise ValueError(f"radii: got norm {self.threat.norm!r}, expected one of {', '.join(BALLS)}")
+
+    def perturbation(self, epsilon: float) -> LInf | L2 | SpikeFlip:
+        """Return the threat model at one ε."""
+        if self.threat.norm == "l0":
+            return SpikeFlip(int(epsilon))
+        return BALLS[self.threat.norm](epsilon, self.threat.lower, self.threat.upper)
+
+    @property
+    def steps(self) -> int:
+        """Return how often an attack or a verifier runs."""
+        return len(self.threat.epsilons) * (len(self.attacks) + len(self.verifiers))
+
+
+def name_of(source: str | Attack) -> str:
+    """Return the name of an attack."""
+    return source if isinstance(source, str) else source.name

@@ -1,0 +1,109 @@
+"""Radii of samples in a record: a proven and an attacked end for each, checked against the verdicts."""
+
+import math
+from collections.abc import Iterable
+from statistics import median
+from typing import Annotated, Literal
+
+from pydantic import Field, FiniteFloat, model_validator
+
+from .rows import Row
+from .schema import Count, Part, Seconds
+
+
+class SampleRadius(Part):
+    """One sample's radius: no input nearer than `lower` is misclassified (proven); one at `upper` is (replayed).
+
+    Attributes:
+        attacked: whether a counterexample at distance `upper` was found; without one `upper` is the reach of the
+            range of valid inputs, and nothing more is known.
+        verifier: what proved `lower`; empty where it is 0.
+    """
+
+    index: Count
+    label: Count
+    lower: Seconds
+    upper: Seconds
+    exact: bool
+    attacked: bool
+    verifier: str = ""
+
+
+class RadiusTable(Part):
+    """Radii of some of a record's samples, and how they were found."""
+
+    norm: Literal["linf", "l2"]
+    verifier: str
+    tolerance: Annotated[FiniteFloat, Field(gt=0)]
+    timeout: FiniteFloat | None = None
+    seed: Count = 0
+    samples: tuple[SampleRadius, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_brackets(self) -> "RadiusTable":
+        for found in self.samples:
+            if found.lower > found.upper:
+                raise ValueError(f"radii: sample {found.index} has {found.lower} > {found.upper}")
+            if found.exact != (found.upper - found.lower <= self.tolerance):
+                raise ValueError(f"radii: sample {found.index} is not as exact as it says")
+        indices = [found.index for found in self.samples]
+        if indices != sorted(set(indices)):
+            raise ValueError("radii: expected the samples in rising order, each once")
+        return self
+
+    @property
+    def exact(self) -> int:
+        """Return how many brackets are closed up to the tolerance."""
+        return sum(found.exact for found in self.samples)
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """Return the medians of the proven and of the attacked ends."""
+        ends = ([getattr(found, end) for found in self.samples] for end in ("lower", "upper"))
+        lower, upper = map(median, ends)
+        return lower, upper
+
+    def ordered(self) -> tuple[SampleRadius, ...]:
+        """Return the samples from the most fragile on: by attacked end, then by proven end."""
+        return tuple(sorted(self.samples, key=lambda found: (found.upper, found.lower, found.index)))
+
+
+def radius_contradiction(rows: Iterable[Row], table: RadiusTable) -> str | None:
+    """Return one line on the first sample whose radius and verdicts can't both be right, or None.
+
+    A set of radius ε holds its boundary: verified at ε, a counterexample at distance ε contradicts it.
+    """
+    radii = {found.index: found for found in table.samples}
+    for row in rows:
+        found = radii.get(row.index)
+        if found is None:
+            continue
+        if row.verified and found.attacked and found.upper <= row.epsilon:
+            return f"sample {row.index} is verified at ε = {row.epsilon:g} and broken at distance {found.upper:g}"
+        if found.lower > 0 and (not row.correct or (row.falsified and row.epsilon <= found.lower)):
+            broken = row.epsilon if row.correct else 0.0
+            return f"sample {row.index} is verified within {found.lower:g} and broken at ε = {broken:g}"
+    return None
+
+
+def unmatched(rows: Iterable[Row], table: RadiusTable) -> str | None:
+    """Return one line on the first radius that belongs to no row, or None."""
+    labels = {row.index: row.label for row in rows}
+    for found in table.samples:
+        if labels.get(found.index) != found.label:
+            return f"radii: sample {found.index} with label {found.label} is not among the rows"
+    return None
+
+
+def rounded_down(value: float, digits: int = 5) -> str:
+    """Return a proven end for people, rounded so that it stays one.
+
+    >>> rounded_down(0.0312567), rounded_up(0.0312567)
+    ('0.03125', '0.03126')
+    """
+    return f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
+
+
+def rounded_up(value: float, digits: int = 5) -> str:
+    """Return an attacked end for people, rounded so that the bracket holds."""
+    return f"{math.ceil(value * 10**digits) / 10**digits:.{digits}f}"

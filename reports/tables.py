@@ -1,0 +1,105 @@
+"""Parts of a record out of the library's results: gains, measured growth, radii, the network itself."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..analysis import GainReport, StabilityReport
+from ..analysis import Growth as Measured
+from ..certify import Radius
+from ..models import SpikingNetwork, network_hash
+from ..models.description import describe
+from .plans import Plan
+from .radii import RadiusTable, SampleRadius
+from .records import ModelRecord
+from .schema import Architecture, GainTable, Growth, LayerGain
+
+
+def with_gains(model: ModelRecord, found: StabilityReport) -> ModelRecord:
+    """Return the model with gains, and the growth that was measured beside them."""
+    return model.model_copy(update={"gains": gain_table(found), "growth": growth_table(found)})
+
+
+def gain_table(found: GainReport | StabilityReport) -> GainTable:
+    """Return a `GainReport` as a part of a record."""
+    report = found.gains if isinstance(found, StabilityReport) else found
+    rows = [
+        LayerGain(
+            name=layer.name,
+            operator_norm=(layer.operator_norm.lower, layer.operator_norm.upper),
+            neuron_gain=finite(layer.neuron_gain),
+            gain=finite(layer.gain),
+            bias=finite(layer.bias),
+        )
+        for layer in report.layers
+    ]
+    horizon = "infinite horizon" if math.isinf(report.horizon) else f"{report.horizon:g} steps"
+    readout = None if report.readout is None else (report.readout.lower, report.readout.upper)
+    return GainTable(
+        input_norm=report.input_norm,
+        output_norm=report.output_norm,
+        horizon=horizon,
+        readout=readout,
+        layers=tuple(rows),
+    )
+
+
+def growth_table(report: StabilityReport) -> tuple[Growth, ...]:
+    """Return what was measured beside the proven gains, one row for each layer and perturbation."""
+    return tuple(map(_growth, report.growth))
+
+
+def _growth(found: Measured) -> Growth:
+    same = found.exact[found.agrees]
+    return Growth(
+        layer=found.layer,
+        source=found.source,
+        samples=len(found.agrees),
+        bound=finite(found.gain),
+        simplified=float(found.simplified.max()),
+        same_trains=int(found.agrees.sum()),
+        exact_same=finite(float(same.max())) if len(same) else None,
+        exact=finite(float(found.exact.max())),
+    )
+
+
+def radius_table(plan: Plan, labels: Tensor, found: Sequence[Radius]) -> RadiusTable:
+    """Return radii as a part of a record; `plan` has radii."""
+    wanted = plan.radii
+    assert wanted is not None
+    rows = [
+        SampleRadius(
+            index=index,
+            label=label,
+            lower=radius.lower,
+            upper=radius.upper,
+            exact=radius.exact,
+            attacked=radius.counterexample is not None,
+            verifier=radius.verifier or "",
+        )
+        for index, (label, radius) in enumerate(zip(labels[: len(found)].tolist(), found, strict=True))
+    ]
+    return RadiusTable(
+        norm=plan.threat.norm,  # type: ignore[arg-type]
+        verifier=wanted.verifier,
+        tolerance=wanted.tolerance,
+        timeout=wanted.timeout,
+        seed=plan.seed,
+        samples=tuple(rows),
+    )
+
+
+def architecture_of(network: SpikingNetwork) -> Architecture:
+    """Return the network without its weights, and its hash."""
+    return Architecture(
+        description=describe(network),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        num_steps=network.num_steps,
+        sha256=network_hash(network),
+    )
+
+
+def finite(value: float | None) -> float | None:
+    """Return None for what JSON can't say."""
+    return value if value is not None and math.isfinite(value) else None

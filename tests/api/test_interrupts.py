@@ -1,0 +1,94 @@
+"""Ctrl-C on a running program: what was finished is written, and the same command goes on from there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spikecert.models.storage import read_tensors
+from spikecert.reports import load_record
+
+PROOFS = ("--verifier", "trains")
+COMMANDS = {
+    "certify": ("certify", "--samples", "192", "--epsilon", "1/255", *PROOFS, "--attack", "apgd-ce"),
+    "attack": ("attack", "--samples", "300", "--epsilon", "1/255,2/255", "--method", "apgd-ce"),
+    "radius": ("radius", "--samples", "192", *PROOFS, "--tolerance", "1/64"),
+}
+
+
+def listen_to_sigint() -> None:
+    """Undo what a shell does to background jobs, whose children would ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def started(command: str, model: Path, out: Path) -> subprocess.Popen[str]:
+    name, *options = COMMANDS[command]
+    arguments = [sys.executable, "-m", "spikecert", name, str(model), *options, "--out", str(out), "--json"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True, preexec_fn=listen_to_sigint)
+
+
+def interrupted(process: subprocess.Popen[str], out: Path) -> tuple[str, str]:
+    """Send Ctrl-C once the first part is finished, and return what was written."""
+    deadline = time.monotonic() + 120
+    while not list(out.glob("parts/*/part-*.json")):
+        assert time.monotonic() < deadline, "no part was finished"
+        assert process.poll() is None, "the run ended before Ctrl-C"
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGINT)
+    return process.communicate(timeout=120)
+
+
+@pytest.mark.parametrize("command", ["certify", "attack"])
+def test_the_finished_samples_are_a_report_and_the_run_goes_on(run, model, tmp_path, command):
+    process = started(command, model, tmp_path / "out")
+    out, err = interrupted(process, tmp_path / "out")
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "spikecert: interrupted; what was finished is kept"
+    assert "Traceback" not in err
+    partial = load_record(tmp_path / "out" / "interrupted" / "record.json")
+    assert json.loads(out)["data"]["samples"] == partial.data.samples
+    assert partial.data.samples % 64 == 0
+    assert partial.settings["interrupted"] is True
+    assert "(interrupted: the first" in partial.title
+    assert not (tmp_path / "out" / "record.json").exists()
+
+    name, *options = COMMANDS[command]
+    run(name, model, *options, "--out", tmp_path / "out")
+    run(name, model, *options, "--out", tmp_path / "whole")
+    resumed, whole = (load_record(tmp_path / place / "record.json") for place in ("out", "whole"))
+    assert resumed.fingerprint == whole.fingerprint
+    done = partial.data.samples
+    assert resumed.models[0].rows[:done] == partial.models[0].rows[:done]  # to the second: not measured again
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        path.name for path in (tmp_path / "whole").iterdir()
+    )
+
+
+def test_the_finished_radii_are_written_and_the_run_goes_on(run, model, tmp_path):
+    process = started("radius", model, tmp_path / "out")
+    out, err = interrupted(process, tmp_path / "out")
+    assert process.returncode == 130
+    assert err.endswith("spikecert: interrupted; what was finished is kept\n")
+    partial = json.loads((tmp_path / "out" / "interrupted" / "radii.json").read_text())
+    assert json.loads(out) == partial
+    assert partial["interrupted"] is True
+    assert 0 < partial["samples"] < 192 == partial["samples_planned"]
+    inputs = tmp_path / "out" / "interrupted" / "counterexamples.safetensors"
+    text, _ = read_tensors(inputs, "spikecert.counterexamples/1")
+    assert json.loads(text) == partial
+
+    name, *options = COMMANDS["radius"]
+    run(name, model, *options, "--out", tmp_path / "out")
+    resumed = json.loads((tmp_path / "out" / "radii.json").read_text())
+    assert resumed["radii"][: partial["samples"]] == partial["radii"]
+    assert [row["index"] for row in resumed["radii"]] == list(range(192))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "counterexamples.safetensors",
+        "radii.json",
+    ]
