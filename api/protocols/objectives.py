@@ -10,15 +10,17 @@ from spikecert.training import (
     MSMPPD,
     CertifiedLoss,
     CrossEntropy,
+    GainPenalty,
     GaussianNoise,
+    MarginOverGain,
     Objective,
     PGDTraining,
     SingleStep,
 )
 
-KINDS: dict[str, type] = {
-    kind.__name__: kind for kind in (CrossEntropy, MSMPPD, CertifiedLoss, GaussianNoise, SingleStep, PGDTraining)
-}
+_OBJECTIVES = (CrossEntropy, MSMPPD, CertifiedLoss, GainPenalty, MarginOverGain)
+_PERTURBATIONS = (GaussianNoise, SingleStep, PGDTraining)
+KINDS: dict[str, type] = {kind.__name__: kind for kind in (*_OBJECTIVES, *_PERTURBATIONS)}
 
 
 def objective(terms: Sequence[Mapping[str, Any]]) -> Objective:
