@@ -73,6 +73,7 @@ def test_a_verifier_that_falsifies_gives_its_counterexample():
 def test_the_scene_draws_what_changed(handmade):
     (case,) = handmade().models[0].counterexamples
     picture = scene(case)
+    assert picture is not None
     (membrane,) = picture.membranes
     assert [spike.style for spike in membrane.spikes] == ["gone", "new"]
     assert membrane.spikes[0].x < membrane.spikes[1].x  # the spike moved from step 1 to step 2

@@ -21,13 +21,19 @@ def samples():
     return network, inputs, labels
 
 
+def measured(samples, plan=PLAN, **options):
+    network, inputs, labels = samples
+    return parts.measure_in_parts("net", network, inputs, labels, plan, **options)
+
+
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(parts, "DECIDED", 4)
 
 
 def test_a_set_that_fits_one_part_is_measured_as_by_measure(samples):
-    apart, whole = parts.measure_in_parts("net", *samples, PLAN), measure("net", *samples, PLAN)
+    network, inputs, labels = samples
+    apart, whole = measured(samples), measure("net", network, inputs, labels, PLAN)
     keep = {"seconds"}
     for here, there in zip(apart.rows, whole.rows, strict=True):
         assert {k: v.status for k, v in here.verdicts.items()} == {k: v.status for k, v in there.verdicts.items()}
@@ -38,7 +44,7 @@ def test_a_set_that_fits_one_part_is_measured_as_by_measure(samples):
 
 
 def test_parts_make_a_valid_whole(samples, small):
-    found = parts.measure_in_parts("net", *samples, PLAN)
+    found = measured(samples)
     assert [row.index for row in found.rows] == [*range(10), *range(10)]
     assert [row.label for row in found.rows][:10] == samples[2].tolist()
     assert [item.index for item in found.radii.samples] == list(range(6))
@@ -47,8 +53,9 @@ def test_parts_make_a_valid_whole(samples, small):
 
 
 def test_radii_are_those_of_the_library(samples):
-    table = parts.radii_in_parts(*samples, PLAN).table
-    found = certified_radius(samples[0], samples[1][:6], samples[2][:6], "linf", "trains", 1 / 64)
+    network, inputs, labels = samples
+    table = parts.radii_in_parts(network, inputs, labels, PLAN).table
+    found = certified_radius(network, inputs[:6], labels[:6], "linf", "trains", 1 / 64)
     assert [(item.lower, item.upper) for item in table.samples] == [(item.lower, item.upper) for item in found]
 
 
@@ -66,17 +73,19 @@ class Stop:
 
 
 def test_an_interrupted_run_goes_on_and_finds_the_same(samples, small, monkeypatch, tmp_path):
-    whole = parts.measure_in_parts("net", *samples, PLAN)
+    whole = measured(samples)
     monkeypatch.setattr(parts, "measure", Stop(measure, 3))
     with pytest.raises(parts.Interrupted) as caught:
-        parts.measure_in_parts("net", *samples, PLAN, folder=tmp_path / "parts")
+        measured(samples, PLAN, folder=tmp_path / "parts")
     assert caught.value.samples == 8
-    assert {row.index for row in caught.value.finished.rows} == set(range(8))
+    finished = caught.value.finished
+    assert finished is not None
+    assert {row.index for row in finished.rows} == set(range(8))
     assert len(list(tmp_path.glob("parts/*/part-*.json"))) == 2
 
     again = Stop(measure, 99)
     monkeypatch.setattr(parts, "measure", again)
-    found = parts.measure_in_parts("net", *samples, PLAN, folder=tmp_path / "parts")
+    found = measured(samples, PLAN, folder=tmp_path / "parts")
     assert again.left == 98  # only the part that was not finished
     assert [row.attacks for row in found.rows] == [row.attacks for row in whole.rows]
     assert found.radii == whole.radii
@@ -87,11 +96,11 @@ def test_an_interrupted_run_goes_on_and_finds_the_same(samples, small, monkeypat
 def test_parts_of_another_problem_are_not_taken(samples, small, monkeypatch, tmp_path):
     monkeypatch.setattr(parts, "measure", Stop(measure, 3))
     with pytest.raises(KeyboardInterrupt):
-        parts.measure_in_parts("net", *samples, PLAN, folder=tmp_path)
+        measured(samples, PLAN, folder=tmp_path)
     counting = Stop(measure, 99)
     monkeypatch.setattr(parts, "measure", counting)
     other = Plan(THREAT, ("pgd",), ("trains",), seed=1)
-    parts.measure_in_parts("net", *samples, other, folder=tmp_path)
+    measured(samples, other, folder=tmp_path)
     assert counting.left == 96  # all three parts
     assert len(list(tmp_path.glob("*/part-*.json"))) == 2  # the other problem's are still there
 
@@ -99,24 +108,24 @@ def test_parts_of_another_problem_are_not_taken(samples, small, monkeypatch, tmp
 def test_nothing_finished_is_said(samples, small, monkeypatch):
     monkeypatch.setattr(parts, "measure", Stop(measure, 1))
     with pytest.raises(parts.Interrupted) as caught:
-        parts.measure_in_parts("net", *samples, PLAN)
+        measured(samples)
     assert caught.value.finished is None
 
 
 def test_a_part_that_was_changed_is_refused_in_one_line(samples, small, monkeypatch, tmp_path):
     monkeypatch.setattr(parts, "measure", Stop(measure, 3))
     with pytest.raises(KeyboardInterrupt):
-        parts.measure_in_parts("net", *samples, PLAN, folder=tmp_path)
+        measured(samples, PLAN, folder=tmp_path)
     path = next(tmp_path.glob("*/part-000000.json"))
     path.write_text(path.read_text().replace('"verified"', '"falsified"', 1))
     with pytest.raises(ValueError, match=r"part: .*part-000000\.json was changed; delete it"):
-        parts.measure_in_parts("net", *samples, PLAN, folder=tmp_path)
+        measured(samples, PLAN, folder=tmp_path)
 
 
 def test_progress_of_parts_rises_to_the_whole(samples, small):
     told = []
     plan = Plan(THREAT, ("pgd",), ("trains",))
-    parts.measure_in_parts("net", *samples, plan, progress=lambda *step: told.append(step))
+    measured(samples, plan, progress=lambda *step: told.append(step))
     done = [step[1] for step in told]
     assert done == sorted(done)
     assert told[-1][1] == told[-1][2]
