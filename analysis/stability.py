@@ -105,7 +105,7 @@ def stability(
     certificate, note = surrogate_chain(network, gains) if surrogate else (None, NOT_ASKED)
     return StabilityReport(
         gains=gains,
-        surrogate_product=_surrogate_product(network, gains),
+        surrogate_product=surrogate_product(network, gains),
         surrogate=certificate,
         surrogate_note=note,
         radius_linf=pattern_radius(network, inputs, "linf") if direct else None,
@@ -123,7 +123,9 @@ def threshold_margins(network: SpikingNetwork, trace: Trace) -> tuple[Tensor, ..
     )
 
 
-def _surrogate_product(network: SpikingNetwork, gains: GainReport) -> float | None:
+def surrogate_product(network: SpikingNetwork, gains: GainReport) -> float | None:
+    """Return the gain of the *surrogate network*, end to end, in the norms of `gains` (equal ones); None for
+    residual networks. It is not about the spiking network."""
     chain = [(k - 1,) for k in range(len(gains.layers))]
     if gains.readout is None or [layer.sources for layer in gains.layers] != chain or not gains.layers:
         return None

@@ -17,6 +17,20 @@ from .configuration import Protocol
 SCHEMA = "spikecert.reproduction/1"
 
 
+class Stability(Part):
+    """Figures that certify nothing by themselves.
+
+    Attributes:
+        gain_l2, gain_linf: end-to-end gains of the *surrogate network* (slopes in place of thresholds), from input
+            to logits; None for residual networks.
+        radius: mean ℓ∞ radius below which no first-layer spike train changes.
+    """
+
+    gain_l2: FiniteFloat | None
+    gain_linf: FiniteFloat | None
+    radius: FiniteFloat
+
+
 class RunResult(Part):
     """One network: how it was trained, and what was found on the test samples.
 
@@ -28,8 +42,7 @@ class RunResult(Part):
         training_cpu: CPU seconds of training; None where it went on after an interruption.
         points: counts of samples, per ε: clean, robust under each attack, certified by each verifier.
         seconds: of each attack and verifier.
-        gain: end-to-end ℓ2 gain of the *surrogate network* (slopes in place of thresholds): no certificate.
-        radius: mean ℓ∞ radius below which no first-layer spike train changes.
+        stability: where the protocol asks for it.
     """
 
     row: str
@@ -44,8 +57,7 @@ class RunResult(Part):
     training_cpu: Seconds | None = None
     points: tuple[Point, ...]
     seconds: dict[str, Seconds]
-    gain: FiniteFloat | None = None
-    radius: FiniteFloat | None = None
+    stability: Stability | None = None
     environment: Environment
 
 

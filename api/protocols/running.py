@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-from spikecert.analysis.stability import stability
+from spikecert.analysis import gain
+from spikecert.analysis.patterns import pattern_radius
+from spikecert.analysis.stability import surrogate_product
 from spikecert.building import fresh_network, neuron, threat
 from spikecert.models import Normalize, SpikingNetwork, network_hash
 from spikecert.models.normalization import CIFAR10, CIFAR100
@@ -24,7 +26,7 @@ from .attacks import resolve
 from .configuration import Evaluation, Protocol
 from .grid import Cell
 from .objectives import objective
-from .results import RunResult, load_run, save_run
+from .results import RunResult, Stability, load_run, save_run
 
 NORMALIZATIONS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 RESULT = "run.json"
@@ -101,8 +103,8 @@ def run(job: Job, progress: Progress) -> RunResult:
         _plan(job.protocol.evaluation, job.seed),
         progress=progress,
     )
-    gain, radius = _stability(network, samples) if job.protocol.evaluation.stability else (None, None)
-    result = _result(job, trained, found, gain, radius, cpu)
+    stability = _stability(network, samples) if job.protocol.evaluation.stability else None
+    result = _result(job, trained, found, stability, cpu)
     save_run(result, job.place / RESULT)
     return result
 
@@ -166,15 +168,17 @@ def _plan(evaluation: Evaluation, seed: int) -> Plan:
     return Plan(sizes, attacks, evaluation.verifiers, evaluation.timeout, seed)
 
 
-def _stability(network: SpikingNetwork, samples: Split) -> tuple[float | None, float | None]:
-    """Return the surrogate network's end-to-end gain and the mean ℓ∞ radius of unchanged first-layer trains."""
-    found = stability(network, samples.inputs[:STABILITY_SAMPLES])
-    radius = None if found.radius_linf is None else float(found.radius_linf.mean())
-    return found.surrogate_product, radius
+def _stability(network: SpikingNetwork, samples: Split) -> Stability:
+    gains: list[float | None] = []
+    for norm in ("l2", "linf"):
+        report = gain(network, norm, norm, input_shape=tuple(samples.inputs.shape[1:]))
+        gains.append(surrogate_product(network, report))
+    radius = pattern_radius(network, samples.inputs[:STABILITY_SAMPLES])
+    return Stability(gain_l2=gains[0], gain_linf=gains[1], radius=float(radius.mean()))
 
 
 def _result(
-    job: Job, trained: TrainingRun, found: ModelRecord, gain: float | None, radius: float | None, cpu: float | None
+    job: Job, trained: TrainingRun, found: ModelRecord, stability: Stability | None, cpu: float | None
 ) -> RunResult:
     return RunResult(
         row=job.cell.row,
@@ -189,7 +193,6 @@ def _result(
         training_cpu=cpu,
         points=found.points,
         seconds=found.seconds,
-        gain=gain,
-        radius=radius,
+        stability=stability,
         environment=environment(job.device),
     )

@@ -19,6 +19,14 @@ class Column:
     form: str = "{:.1f}"
 
 
+STABILITY = (
+    ("ℓ2 gain", "gain_l2", "{:.0f}"),
+    ("ℓ∞ gain", "gain_linf", "{:.0f}"),
+    ("pattern radius", "radius", "{:.2e}"),
+)
+"""Heading, attribute of `Stability`, and form; the gains are the surrogate network's."""
+
+
 def columns(results: Results) -> list[Column]:
     """Return the columns of the protocol's table; shares are per cent of the test samples."""
     evaluation = results.protocol.evaluation
@@ -28,11 +36,12 @@ def columns(results: Results) -> list[Column]:
         found += [_robust(place, name, where) for name in evaluation.attacks]
         found += [_certified(place, name, where) for name in evaluation.verifiers]
     if evaluation.stability:
-        found += [
-            Column("surrogate gain", lambda run: run.gain, "{:.3g}"),
-            Column("pattern radius", lambda run: run.radius, "{:.2e}"),
-        ]
+        found += [_stability(*column) for column in STABILITY]
     return [*found, Column("training CPU s", lambda run: run.training_cpu)]
+
+
+def _stability(head: str, name: str, form: str) -> Column:
+    return Column(head, lambda run: None if run.stability is None else getattr(run.stability, name), form)
 
 
 def _robust(place: int, name: str, where: str) -> Column:
