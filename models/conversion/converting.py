@@ -96,7 +96,8 @@ def check_sample(source: Source, sample: Tensor) -> None:
 def random_like(sample: Tensor, count: int, seed: int, events: bool = False) -> Tensor:
     """Return random inputs of the sample's shape.
 
-    They are uniform between its least and greatest value or, with `events`, fair coins where it is all 0 and 1.
+    The first half is uniform between its least and greatest value, the second half holds only those two, where
+    potentials go farthest; with `events`, where the sample is all 0 and 1, all are fair coins.
     """
     generator = torch.Generator().manual_seed(seed)
     draws = torch.rand((count, *sample.shape[1:]), generator=generator, dtype=torch.float64)
@@ -105,4 +106,5 @@ def random_like(sample: Tensor, count: int, seed: int, events: bool = False) -> 
         return (draws < 0.5).to(sample)
     if low == high:
         low, high = min(low, 0.0), max(high, 1.0)
+    draws[count // 2 :] = draws[count // 2 :].round()
     return (low + (high - low) * draws).to(sample)

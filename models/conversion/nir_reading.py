@@ -19,13 +19,13 @@ from .checking import compare
 from .constants import uniform
 from .converting import Conversion, converted, random_like
 from .neurons import Neuron
+from .nir_files import MOST_BYTES, check_file
 from .nir_modules import INTEGRATING, EulerNeuron, executable
 from .observing import Library, Source
 from .refusal import ConversionRefused
 
 DT = 1e-4
 """The time step of snnTorch's and SpikingJelly's exports; Norse's is 1e-3."""
-MOST_BYTES = 1 << 30
 SINGLE = 2.0**-22
 """A share that constants of single precision can't tell from 0."""
 
@@ -109,7 +109,10 @@ def read_graph(path: Path) -> Any:
         raise ConversionRefused(f"graph: {path} has more than {MOST_BYTES} bytes")
     nir = import_nir()
     try:
+        check_file(path)
         return nir.read(path, type_check=False)
+    except ConversionRefused:
+        raise
     except Exception as error:  # h5py and nir raise whatever a broken file makes them meet
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConversionRefused(f"graph: {path} is no NIR graph: {reason}") from error

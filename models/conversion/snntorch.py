@@ -15,7 +15,7 @@ from .observing import Library, Source
 from .refusal import ConversionRefused
 
 RESETS = ("subtract", "zero", "none")
-TWICE = "with reset_delay=False and a subtracting reset, snnTorch fires by another rule once a potential passes 2θ"
+TWICE = "not the same once a potential passes 2θ, where snnTorch with reset_delay=False fires by another rule"
 
 
 def from_snntorch(

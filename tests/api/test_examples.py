@@ -1,8 +1,11 @@
 """The example scripts run as they stand."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -12,3 +15,15 @@ def test_certify_digits_proves_most_of_what_is_not_broken():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     broken, proved = (int(part.split()[-2]) for part in done.stdout.splitlines()[-1].split(":")[1].split(","))
     assert 100 - broken >= proved > 60
+
+
+@pytest.mark.parametrize("library", ["snntorch", "spikingjelly", "norse", "nir"])
+def test_networks_of_other_libraries_go_from_training_to_a_report(library: str, tmp_path: Path):
+    command = [sys.executable, str(EXAMPLES / f"from_{library}.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    counts = re.search(r"of (\d+): (\d+) right, (\d+) certified", done.stdout)
+    assert counts is not None, done.stdout
+    total, right, certified = map(int, counts.groups())
+    assert 0.7 * total < right <= total
+    assert 0.5 * total < certified <= right
+    assert "certified" in (tmp_path / f"runs/{library}.html").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -155,3 +156,30 @@ def test_files_that_are_no_graphs_are_refused_in_one_line(tmp_path):
         from_nir(FOREIGN["nir"](1).source)
     with pytest.raises(TypeError, match="graph: got int"):
         from_nir(3, num_steps=3)
+
+
+def bomb(file: Any) -> None:
+    file["node"].create_dataset("big", shape=(1 << 28,), dtype="f8", compression="gzip")
+
+
+def outside(file: Any) -> None:
+    file["node"]["away"] = h5py.ExternalLink("/etc/hostname", "/")
+
+
+def round_about(file: Any) -> None:
+    file["node"]["again"] = file["node"]
+
+
+STRANGE = {"bomb": (bomb, "more than"), "outside": (outside, "has a link"), "cycle": (round_about, "deep")}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_files_from_strangers_can_not_take_the_memory_or_read_elsewhere(name, tmp_path):
+    network, path = mlp((4, 3, 2), num_steps=3), tmp_path / "network.nir"
+    nir.write(path, to_nir(network, torch.rand(1, 4)))
+    from_nir(path)
+    change, reason = STRANGE[name]
+    with h5py.File(path, "a") as file:
+        change(file)
+    with pytest.raises(ConversionRefused, match=reason):
+        from_nir(path)

@@ -1,0 +1,64 @@
+"""A NIR file: trained with snnTorch and exported by it, then read here, certified, and written again (about 10 s).
+
+python examples/from_nir.py [digits | fashion-mnist]    (needs: pip install 'spikecert[snn]')
+"""
+
+import sys
+from pathlib import Path
+
+import nir
+import snntorch
+import torch
+from snntorch import utils
+from snntorch.export_nir import export_to_nir
+from torch import Tensor, nn
+
+from spikecert import dataset, from_nir, gain, measure, record, render, to_nir
+from spikecert.reports import Data, Plan, Threat
+
+STEPS, SAMPLES, EPSILON = 6, 30, 4 / 255
+
+
+def leaky(width: int) -> snntorch.Leaky:
+    """Return neurons with a hard reset: NIR has no other, and drops snnTorch's own in silence."""
+    settings = {"reset_mechanism": "zero", "init_hidden": True}
+    return snntorch.Leaky(torch.full((width,), 0.9), threshold=torch.ones(width), **settings)
+
+
+def train(module: nn.Module, inputs: Tensor, labels: Tensor, epochs: int) -> None:
+    """Train on the mean of the last layer over time."""
+    optimizer = torch.optim.Adam(module.parameters(), lr=5e-3)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(inputs)).split(64):
+            optimizer.zero_grad()
+            utils.reset(module)
+            outputs = torch.stack([module(inputs[batch]) for _ in range(STEPS)])
+            nn.functional.cross_entropy(outputs.mean(0), labels[batch]).backward()
+            optimizer.step()
+
+
+def main() -> None:
+    """Train, export, convert, examine, and write the report."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    data = dataset(sys.argv[1] if len(sys.argv) > 1 else "digits")
+    features = data.train.inputs[0].numel()
+    inputs, tested = data.train.inputs.flatten(1), data.test.inputs.flatten(1)
+    module = nn.Sequential(nn.Linear(features, 32), leaky(32), nn.Linear(32, 10))
+    train(module, inputs[:12_000], data.train.labels[:12_000], epochs=20 if len(inputs) < 5_000 else 3)
+    Path("runs").mkdir(exist_ok=True)
+    nir.write("runs/snntorch.nir", export_to_nir(module, tested[0]))
+
+    network = from_nir("runs/snntorch.nir", tested[:64], num_steps=STEPS, origin=module)
+    nir.write("runs/spikecert.nir", to_nir(network, tested))
+    inputs, labels = tested[:SAMPLES], data.test.labels[:SAMPLES]
+    plan = Plan(Threat(norm="linf", lower=0, upper=1, epsilons=(EPSILON,)), attacks=("pgd",), verifiers=("auto",))
+    found = measure("NIR", network, inputs, labels, plan, gains=gain(network))
+    samples = Data(name=data.name, split="test", samples=SAMPLES, classes=10, shape=(features,))
+    path = render(record([found], samples, plan.threat, title="A network from NIR"), Path("runs/nir.html"))
+    point = found.points[0]
+    print(f"of {SAMPLES}: {point.clean} right, {point.certified_by_any} certified; {path}")
+
+
+if __name__ == "__main__":
+    main()
