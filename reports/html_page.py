@@ -10,23 +10,31 @@ from markupsafe import Markup
 from . import figures, wording
 from .pictures import change, picture
 from .records import ModelRecord, Record
-from .schema import Counterexample
+from .schema import Counterexample, Threat
 
-TEMPLATES = ("report.html", "accuracy.svg", "sandwich.svg", "growth.svg", "activity.html", "style.css")
+TEMPLATES = (
+    "report.html",
+    "accuracy.svg",
+    "sandwich.svg",
+    "growth.svg",
+    "activity.html",
+    "comparison.html",
+    "style.css",
+)
 
 
 def to_html(record: Record) -> str:
     """Return the report as the text of one self-contained page."""
-    page = _environment(record.threat.lower, record.threat.upper).get_template("report.html")
-    return page.render(
+    return page_of(
+        "report.html",
+        record.threat,
         record=record,
-        style=Markup(_template("style.css")),
         verdict=wording.verdict(record),
         conditions=wording.conditions(record),
         norm=wording.NORM_SIGNS[record.threat.norm],
         epsilons="; ".join(map(wording.epsilon_text, record.threat.epsilons)),
         panels=figures.panels(record),
-        frame=_frame(),
+        frame=frame(),
         sandwiches=figures.sandwiches(record),
         radii_note=wording.RADII_NOTE,
         radii_conditions=wording.radii_conditions(record),
@@ -47,7 +55,14 @@ def to_html(record: Record) -> str:
     )
 
 
-def _frame() -> dict[str, int]:
+def page_of(template: str, threat: Threat, **content: Any) -> str:
+    """Return a template of this folder filled with `content` and the style of all pages."""
+    page = _environment(threat.lower, threat.upper).get_template(template)
+    return page.render(style=Markup(_template("style.css")), **content)
+
+
+def frame() -> dict[str, int]:
+    """Return the geometry of the pictures of accuracy."""
     names = ("WIDTH", "HEIGHT", "LEFT", "RIGHT", "TOP", "BOTTOM")
     return {name.lower(): getattr(figures, name) for name in names}
 

@@ -25,19 +25,19 @@ def to_markdown(record: Record) -> str:
 
 
 def _head(record: Record) -> list[str]:
-    return [f"# {_text(record.title)}", "", f"**{_text(wording.verdict(record))}**"]
+    return [f"# {escaped(record.title)}", "", f"**{escaped(wording.verdict(record))}**"]
 
 
 def _numbers(record: Record) -> list[str]:
-    lines = ["## Accuracy over perturbation size", "", f"{_text(wording.conditions(record))}."]
+    lines = ["## Accuracy over perturbation size", "", f"{escaped(wording.conditions(record))}."]
     for model in record.models:
         heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
         heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken"]
         lines += [
             "",
-            f"### {_text(model.name)}",
+            f"### {escaped(model.name)}",
             "",
-            *_table(heads, [_cells(model, p) for p in model.points]),
+            *table_lines(heads, [_cells(model, p) for p in model.points]),
         ]
     return lines
 
@@ -57,10 +57,10 @@ def _radii(record: Record) -> list[str]:
         if (table := model.radii) is not None
     ]
     if not rows:
-        return [*lines, _text(wording.NO_RADII)]
+        return [*lines, escaped(wording.NO_RADII)]
     heads = ["model", "samples", "exact", "median proved", "median broken"]
     note = f"{wording.RADII_NOTE} {wording.radii_conditions(record)}"
-    return [*lines, *_table(heads, rows), "", _text(note)]
+    return [*lines, *table_lines(heads, rows), "", escaped(note)]
 
 
 def _medians(table: RadiusTable) -> tuple[str, str]:
@@ -69,9 +69,9 @@ def _medians(table: RadiusTable) -> tuple[str, str]:
 
 
 def _hardest(record: Record) -> list[str]:
-    lines = ["## Hardest samples", "", _text(wording.HARDEST_NOTE)]
+    lines = ["## Hardest samples", "", escaped(wording.HARDEST_NOTE)]
     for model in record.models:
-        lines += ["", f"### {_text(model.name)}", ""]
+        lines += ["", f"### {escaped(model.name)}", ""]
         rows = [
             [
                 str(case.index),
@@ -84,7 +84,7 @@ def _hardest(record: Record) -> list[str]:
             for case in model.counterexamples
         ]
         heads = ["sample", "label", "classified", "within ε", "found by", "neurons that changed their train"]
-        lines += _table(heads, rows) if rows else [_text(wording.unbroken(model))]
+        lines += table_lines(heads, rows) if rows else [escaped(wording.unbroken(model))]
     return lines
 
 
@@ -127,7 +127,7 @@ def _gains(record: Record) -> list[str]:
     if not rows:
         return []
     heads = ["model", "layer", "norms, horizon", "‖W‖", "neuron gain", "layer gain", "bias"]
-    return [f"## {wording.GAINS_CAPTION}", "", wording.GAINS_NOTE, "", *_table(heads, rows)]
+    return [f"## {wording.GAINS_CAPTION}", "", wording.GAINS_NOTE, "", *table_lines(heads, rows)]
 
 
 def _growth(record: Record) -> list[str]:
@@ -147,12 +147,12 @@ def _growth(record: Record) -> list[str]:
     if not rows:
         return []
     heads = ["model", "layer", "perturbation", "proven", "measured", "true potentials", "trains unchanged"]
-    return ["### Theory against measurement", "", wording.GROWTH_NOTE, "", *_table(heads, rows)]
+    return ["### Theory against measurement", "", wording.GROWTH_NOTE, "", *table_lines(heads, rows)]
 
 
 def _threat(record: Record) -> list[str]:
-    assumed = [f"- {_text(text)}" for text in wording.assumptions(record)]
-    ran = [f"- {_text(name)}: {_text(text)}" for name, text in wording.sources(record)]
+    assumed = [f"- {escaped(text)}" for text in wording.assumptions(record)]
+    ran = [f"- {escaped(name)}: {escaped(text)}" for name, text in wording.sources(record)]
     return ["## Threat model and assumptions", "", *assumed, *ran]
 
 
@@ -164,27 +164,28 @@ def _origin(record: Record) -> list[str]:
         *([f"    {' '.join(record.command.split())}", ""] if record.command else []),
     ]
     lines += [f"- Fingerprint of the results: {record.fingerprint}"]
-    lines += [f"- {_text(model.name)}, SHA-256: {model.architecture.sha256}" for model in record.models]
+    lines += [f"- {escaped(model.name)}, SHA-256: {model.architecture.sha256}" for model in record.models]
     if record.data.sha256 is not None:
         lines += [f"- Samples, SHA-256: {record.data.sha256}"]
-    lines += [f"- Seeds: {_text(', '.join(f'{name} {seed}' for name, seed in record.seeds.items()))}"]
+    lines += [f"- Seeds: {escaped(', '.join(f'{name} {seed}' for name, seed in record.seeds.items()))}"]
     environment = record.environment
     place = f"Python {environment.python}, {environment.platform}, {environment.device}"
     if repeated := wording.repetition(record):
-        lines += [f"- {_text(repeated)}"]
-    return [*lines, f"- {_text(place)}, {_text(packages)}", f"- Made {_text(record.created)}"]
+        lines += [f"- {escaped(repeated)}"]
+    return [*lines, f"- {escaped(place)}, {escaped(packages)}", f"- Made {escaped(record.created)}"]
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table_lines(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a table, one line of text each, with escaped cells."""
     lines = [_line(heads), _line(["---"] * len(heads))]
-    return [*lines, *(_line([_text(cell) for cell in row]) for row in rows)]
+    return [*lines, *(_line([escaped(cell) for cell in row]) for row in rows)]
 
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape what Markdown or HTML would act on, and keep the text on one line."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for sign in ("\\", "`", "*", "_", "|", "[", "]"):

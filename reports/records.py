@@ -145,7 +145,7 @@ def load_record(path: str | Path) -> Record:
     try:
         return Record.model_validate(content)
     except ValidationError as error:
-        raise ValueError(f"record: {path} is not valid: {_first(error)}") from error
+        raise ValueError(f"record: {path} is not valid: {first_error(error)}") from error
 
 
 def _check_sources(rows: tuple[Row, ...]) -> None:
@@ -154,7 +154,8 @@ def _check_sources(rows: tuple[Row, ...]) -> None:
         raise ValueError("rows: got different attacks or verifiers in different rows, expected the same in all")
 
 
-def _first(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
+    """Return the first error in one line: the place, what is wrong there, how many more there are."""
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or "record"
     return f"{place}: {first['msg']}" + (

@@ -47,6 +47,7 @@ def test_parts_make_a_valid_whole(samples, small):
     found = measured(samples)
     assert [row.index for row in found.rows] == [*range(10), *range(10)]
     assert [row.label for row in found.rows][:10] == samples[2].tolist()
+    assert found.radii is not None
     assert [item.index for item in found.radii.samples] == list(range(6))
     for case in found.counterexamples:
         assert torch.equal(torch.tensor(case.clean), samples[1][case.index])

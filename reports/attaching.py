@@ -1,0 +1,96 @@
+"""Put radii that `spikecert radius --out` wrote into a record of the same network and samples."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
+
+from .radii import RadiusTable
+from .records import LARGEST_FILE, ModelRecord, Record, first_error
+from .schema import Count, Part, Seconds, Sha256
+
+SCHEMA = "spikecert.radii/1"
+
+
+class _Row(Part):
+    index: Count
+    label: Count
+    lower: Seconds
+    upper: Seconds
+    exact: bool
+    attacked: bool
+    verifier: str | None
+
+
+class RadiiFile(Part):
+    """The content of radii.json, as far as a record takes it over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    schema_version: Literal["spikecert.radii/1"] = Field(alias="schema")
+    sha256: Sha256
+    data: str
+    norm: Literal["linf", "l2"]
+    verifier: str
+    tolerance: Annotated[FiniteFloat, Field(gt=0)]
+    timeout: FiniteFloat | None
+    seed: Count
+    radii: tuple[_Row, ...] = Field(min_length=1)
+
+    def table(self) -> RadiusTable:
+        """Return the radii as a part of a record."""
+        content: dict[str, Any] = self.model_dump(include={"norm", "verifier", "tolerance", "timeout", "seed"})
+        rows = [{**row.model_dump(), "verifier": row.verifier or ""} for row in self.radii]
+        return RadiusTable.model_validate({**content, "samples": rows})
+
+
+def load_radii(path: str | Path) -> RadiiFile:
+    """Read a radii.json.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ValueError: for a file that is none, or contradicts itself.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"radii: got {path}, expected a file of schema {SCHEMA}")
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"radii: {path} has {path.stat().st_size} bytes, expected at most {LARGEST_FILE}")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"radii: {path} is no JSON file: {error}") from error
+    try:
+        found = RadiiFile.model_validate(content)
+        found.table()
+    except ValidationError as error:
+        raise ValueError(f"radii: {path} is not valid: {first_error(error)}") from error
+    return found
+
+
+def with_radii(record: Record, found: RadiiFile) -> Record:
+    """Return the record with the radii beside the verdicts of their network.
+
+    Raises:
+        ValueError: if no model of the record is that network, or the samples are not the same, or radii and
+            verdicts contradict each other.
+    """
+    if found.data != record.data.name:
+        raise ValueError(f"radii: got radii on {found.data}, expected {record.data.name} as in the record")
+    if all(model.architecture.sha256 != found.sha256 for model in record.models):
+        raise ValueError(f"radii: got radii of network {found.sha256[:12]}…, which is not in the record")
+    models = [_attached(model, found) for model in record.models]
+    try:
+        return Record.model_validate({**dict(record), "models": models})
+    except ValidationError as error:
+        raise ValueError(f"radii: they do not fit the record: {first_error(error)}") from error
+
+
+def _attached(model: ModelRecord, found: RadiiFile) -> ModelRecord:
+    if model.architecture.sha256 != found.sha256:
+        return model
+    try:
+        return ModelRecord.model_validate({**dict(model), "radii": found.table()})
+    except ValidationError as error:
+        raise ValueError(f"radii: they do not fit the record: {first_error(error)}") from error

@@ -1,0 +1,177 @@
+"""A comparison as Markdown for a pull request, and as one HTML page."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..models.storage import write_atomically
+from . import figures, wording
+from .comparing import Change, Comparison, ModelComparison, PointChange, Side
+from .html_page import frame, page_of
+from .joining import join
+from .markdown import escaped, table_lines
+from .radii import rounded_down, rounded_up
+from .records import Record
+
+LISTED = 50
+"""Samples that became worse, listed one by one: the first of them."""
+WORDS = {"verified": "verified", "falsified": "broken", "unknown": "undecided"}
+HEADS = ("ε", "clean", "certified", "broken", "undecided", "better", "worse")
+NOTE = (
+    "Certified, broken and undecided are over all that was run on a side. A sample is worse if it lost its proof, "
+    "or is broken now and was not; better is the reverse. Where the sides ran different attacks or verifiers, a "
+    "difference may be theirs and not the network's."
+)
+RENDERERS: dict[str, Callable[[Comparison, Record, Record], str]] = {}
+
+
+def to_markdown(found: Comparison) -> str:
+    """Return the comparison as GitHub-flavoured Markdown."""
+    lines = [f"# {escaped(' → '.join(found.titles))}", ""]
+    for model in found.models:
+        lines += [f"**{escaped(sentence(found, model))}**", "", *table_lines(HEADS, rows(model)), ""]
+        lines += [f"- {escaped(text)}" for text in remarks(model)]
+        worse = model.worse
+        if worse:
+            lines += ["", f"Worse ({len(worse)}{_cut(worse)}):", "", *table_lines(WORSE, listed(worse))]
+        lines += [""]
+    conditions = (
+        f"{wording.NORM_SIGNS[found.norm]}, {found.data.samples} {found.data.split} samples of {found.data.name}"
+    )
+    return "\n".join([*lines, f"{escaped(conditions)}. {NOTE}"]) + "\n"
+
+
+WORSE = ("sample", "label", "ε", "before", "after")
+
+
+def sentence(found: Comparison, model: ModelComparison) -> str:
+    """Return the result at the largest common ε in one sentence."""
+    point = model.points[-1]
+    who = "The same network" if model.same_network else f"{model.before.name} → {model.after.name}"
+    shares = (wording.percent(side.certified, point.samples) for side in (point.before, point.after))
+    broken = (wording.percent(side.falsified, point.samples) for side in (point.before, point.after))
+    where = f"ε = {wording.epsilon_text(point.epsilon)} in {wording.NORM_SIGNS[found.norm]}"
+    return (
+        f"{who}: at {where}, certified {' → '.join(shares)}, broken {' → '.join(broken)}; over all ε, "
+        f"{sum(item.better for item in model.points)} verdicts became better and "
+        f"{sum(item.worse for item in model.points)} worse."
+    )
+
+
+def rows(model: ModelComparison) -> list[tuple[str, ...]]:
+    """Return one row of text for each ε."""
+    return [
+        (
+            wording.epsilon_text(point.epsilon),
+            *(_arrow(point, name) for name in ("clean", "certified", "falsified", "undecided")),
+            str(point.better),
+            str(point.worse),
+        )
+        for point in model.points
+    ]
+
+
+def _arrow(point: PointChange, name: str) -> str:
+    before, after = (getattr(side, name) for side in (point.before, point.after))
+    if before == after:
+        return f"{wording.percent(after, point.samples)}"
+    difference = 100 * (after - before) / point.samples
+    return f"{100 * before / point.samples:.1f} → {wording.percent(after, point.samples)} ({difference:+.1f})"
+
+
+def remarks(model: ModelComparison) -> list[str]:
+    """Return what else changed, one sentence each."""
+    lines = [
+        f"{kind}: {_names(getattr(model.before, key))} → {_names(getattr(model.after, key))}"
+        for kind, key in (("attacks", "attacks"), ("verifiers", "verifiers"))
+        if getattr(model.before, key) != getattr(model.after, key)
+    ]
+    ends = [_radius(side) for side in (model.before, model.after)]
+    if any(ends):
+        lines.append(f"median radius (certified to attacked): {' → '.join(end or 'not measured' for end in ends)}")
+    for point in model.points:
+        moved = model.transitions(point.epsilon)
+        if moved:
+            text = ", ".join(f"{WORDS[a]} → {WORDS[b]}: {count}" for (a, b), count in sorted(moved.items()))
+            lines.append(f"ε = {wording.epsilon_short(point.epsilon)}: {text}")
+    same = model.same_network
+    hashes = (f"{side.sha256[:12]}…" for side in (model.before, model.after))
+    return [*lines, "the networks are the same" if same else f"networks: {' → '.join(hashes)}"]
+
+
+def listed(changes: Sequence[Change]) -> list[tuple[str, ...]]:
+    """Return the first changes as rows of text."""
+    return [
+        (
+            str(change.index),
+            str(change.label),
+            wording.epsilon_text(change.epsilon),
+            WORDS[change.before],
+            WORDS[change.after],
+        )
+        for change in changes[:LISTED]
+    ]
+
+
+def _cut(changes: Sequence[Change]) -> str:
+    return "" if len(changes) <= LISTED else f", the first {LISTED}"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _radius(side: Side) -> str | None:
+    if side.median_radius is None:
+        return None
+    lower, upper = side.median_radius
+    return f"{rounded_down(lower)} to {rounded_up(upper)}"
+
+
+def to_html(found: Comparison, before: Record, after: Record) -> str:
+    """Return the comparison as one self-contained page, with the accuracies of both where their ε are the same."""
+    both = join([before, after]) if before.threat == after.threat else None
+    models = [
+        {
+            "names": (model.before.name, model.after.name),
+            "sentence": sentence(found, model),
+            "rows": rows(model),
+            "remarks": remarks(model),
+            "worse": listed(model.worse),
+            "cut": f"{len(model.worse)}{_cut(model.worse)}",
+        }
+        for model in found.models
+    ]
+    return page_of(
+        "comparison.html",
+        before.threat,
+        titles=found.titles,
+        fingerprints=found.fingerprints,
+        models=models,
+        heads=HEADS,
+        worse_heads=WORSE,
+        note=NOTE,
+        panels=() if both is None else figures.panels(both),
+        conditions=None if both is None else wording.conditions(both),
+        norm=wording.NORM_SIGNS[found.norm],
+        frame=frame(),
+    )
+
+
+RENDERERS |= {
+    ".html": to_html,
+    ".md": lambda found, before, after: to_markdown(found),
+    ".json": lambda found, before, after: found.to_json(),
+}
+
+
+def render_comparison(found: Comparison, before: Record, after: Record, path: str | Path) -> Path:
+    """Write a comparison to `path`, as its suffix .html, .md or .json says, and return the path.
+
+    Raises:
+        ValueError: for another suffix.
+    """
+    path = Path(path)
+    if path.suffix not in RENDERERS:
+        raise ValueError(f"path: got {path.name!r}, expected a name that ends in {', '.join(RENDERERS)}")
+    write_atomically(path, RENDERERS[path.suffix](found, before, after).encode())
+    return path
