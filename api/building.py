@@ -10,7 +10,7 @@ import torch
 
 from spikecert.certify import Fleet
 from spikecert.certify.engines import ENGINES, Ray
-from spikecert.models import DLIF, LIF, SpikingNetwork, architecture
+from spikecert.models import DLIF, LIF, PLIF, SpikingNetwork, architecture
 from spikecert.models.storage import digest_of
 from spikecert.models.validation import check_choice
 from spikecert.reports import Data, Record, Threat, render
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from spikecert.training import Dataset
 
 
-NEURONS = ("lif", "dlif")
+NEURONS = ("lif", "dlif", "plif")
 OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", "gain-penalty", "margin-over-gain")
 REGULARISERS = OBJECTIVES[4:]
 NOISES = {"single-step": SingleStep, "gaussian": GaussianNoise}
@@ -42,7 +42,9 @@ def neuron(kind: str, num_steps: int, decay: float, threshold: float, reset: str
     """Return a template neuron."""
     check_choice("neuron", kind, NEURONS)
     constants = {"decay": decay, "threshold": threshold, "reset": reset}
-    return DLIF(num_steps, **constants) if kind == "dlif" else LIF(**constants)
+    if kind == "dlif":
+        return DLIF(num_steps, **constants)
+    return PLIF(**constants) if kind == "plif" else LIF(**constants)
 
 
 def fresh_network(text: str, data: "Dataset", num_steps: int, template: LIF, seed: int) -> SpikingNetwork:

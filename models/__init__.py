@@ -17,6 +17,7 @@ from .conversion import (
 from .dynamics import Dynamics
 from .encoding import RateDraws
 from .layers import Residual
+from .learned_decay import PLIF, settled
 from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
 from .normalization import Normalize
@@ -27,6 +28,7 @@ from .wide_resnet import wrn16_4
 __all__ = [
     "DLIF",
     "LIF",
+    "PLIF",
     "Arctan",
     "Conversion",
     "ConversionCheck",
@@ -51,6 +53,7 @@ __all__ = [
     "mlp",
     "network_hash",
     "save",
+    "settled",
     "to_nir",
     "vgg5",
     "vgg11",

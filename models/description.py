@@ -9,6 +9,7 @@ from torch import nn
 from .dynamics import Dynamics
 from .encoding import RateDraws
 from .layers import Residual
+from .learned_decay import PLIF
 from .networks import SpikingNetwork
 from .neurons import DLIF, LIF
 from .normalization import Normalize
@@ -147,4 +148,5 @@ _KINDS: dict[str, _Kind] = {
     "Residual": _Kind(Residual, _residual, _build_residual),
     "LIF": _Kind(LIF, _neuron, _build_neuron(LIF)),
     "DLIF": _Kind(DLIF, _scaled_neuron, _build_neuron(DLIF)),
+    "PLIF": _Kind(PLIF, _neuron, _build_neuron(PLIF)),
 }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models import LIF
+from ...models import LIF, PLIF
 from ..operators import INPUT, LayerOperator
 from .neuron import ORDERS, neuron_gain
 from .norms import operator_norm
@@ -76,8 +76,13 @@ def _estimate(
     if neuron is None:
         return LayerEstimate(operator.name, norm, torch.ones_like(norm), 1.0, sources)
     scale = scale_of(neuron, num_steps, norm)
-    gain = neuron_gain(neuron.dynamics.decay, scale, input_norm, output_norm)
+    gain = neuron_gain(decay_of(neuron), scale, input_norm, output_norm)
     return LayerEstimate(operator.name, norm, gain, neuron.dynamics.surrogate.steepest, sources)
+
+
+def decay_of(neuron: LIF) -> float | Tensor:
+    """Return λ: of a neuron that learns it as a tensor, else as a number."""
+    return neuron.decay if isinstance(neuron, PLIF) else neuron.dynamics.decay
 
 
 def scale_of(neuron: LIF, num_steps: int, like: Tensor) -> Tensor:

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor
 
 from ...models import LIF, SpikingNetwork, Trace
-from ...models.dynamics import Dynamics
 from ...models.validation import check_choice
 from ..operators import INPUT, LayerOperator
-from .chain import joined, scale_of
+from .chain import decay_of, joined, scale_of
 from .neuron import constant_response, neuron_gain
 from .norms import operator_norm
 from .rows import row_norms
@@ -72,7 +71,8 @@ class _Chain:
         constant = self.network.encoding == "direct" and tuple(operator.sources) == (INPUT,)
         size = potentials.new_ones(()) if constant else joined(self.moved, tuple(operator.sources), self.norm)
         kind = "constant" if constant else self.norm
-        held = _held(trace.spikes[index].detach().flatten(2), scale, neuron.dynamics, kind)
+        spikes = trace.spikes[index].detach().flatten(2)
+        held = _held(spikes, scale, decay_of(neuron), neuron.dynamics.reset, kind)
         reach = size * held * row_norms(operator, 2 if self.norm == "l2" else 1)
         if index + 1 < self.count:
             self.moved[index] = self._output(operator, neuron, scale, size, constant)
@@ -81,7 +81,7 @@ class _Chain:
 
     def _output(self, operator: LayerOperator, neuron: LIF, scale: Tensor, size: Tensor, constant: bool) -> Tensor:
         """Return the size of the layer's output in the surrogate network."""
-        decay, slope = neuron.dynamics.decay, neuron.dynamics.surrogate.steepest
+        decay, slope = decay_of(neuron), neuron.dynamics.surrogate.steepest
         norm = operator_norm(operator, self.norm, self.norm, self.vectors)
         gain = neuron_gain(decay, scale, self.norm, self.norm)
         if constant:
@@ -89,9 +89,9 @@ class _Chain:
         return slope * norm * gain * size
 
 
-def _held(spikes: Tensor, scale: Tensor, dynamics: Dynamics, norm: str) -> Tensor:
+def _held(spikes: Tensor, scale: Tensor, decay: float | Tensor, reset: str, norm: str) -> Tensor:
     """Return |α_t| ("constant") or g_t ("l2", "linf") over the steps since each neuron's last reset, (T, …)."""
-    decay, factors = dynamics.decay, scale
+    factors = scale
     if norm == "l2":
         decay, factors = decay**2, scale.square()
     elif norm == "linf":
@@ -100,7 +100,7 @@ def _held(spikes: Tensor, scale: Tensor, dynamics: Dynamics, norm: str) -> Tenso
     for spike, factor in zip(spikes, factors, strict=True):
         total = decay * total + factor
         held.append(total)
-        if dynamics.reset == "zero":
+        if reset == "zero":
             total = total * (1.0 - spike)
     values = torch.stack(held)
     return values.clamp_min(torch.finfo(values.dtype).tiny).sqrt() if norm == "l2" else values.abs()

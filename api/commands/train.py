@@ -21,7 +21,7 @@ def train(
     data: Data = "digits",
     root: Root = None,
     network: Annotated[str, typer.Option(help="Architecture, such as mlp:64 or mlp:128-64.")] = "mlp:64",
-    neuron: Annotated[str, typer.Option(help="lif or dlif (learnable input scale).")] = "dlif",
+    neuron: Annotated[str, typer.Option(help="lif, dlif (learns its input scale) or plif (learns λ).")] = "dlif",
     num_steps: Annotated[int, typer.Option("--num-steps", min=1, help="T.")] = 8,
     decay: Annotated[float, typer.Option(help="λ.")] = 0.99,
     threshold: Annotated[float, typer.Option(help="θ.")] = 1.0,
