@@ -18,6 +18,7 @@ from .commands import (
     radius,
     report,
     reproduce,
+    run,
     theorems,
     train,
     vnnlib,
@@ -65,6 +66,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "radius": radius.radius,
     "report": report.report,
     "reproduce": reproduce.reproduce,
+    "run": run.run,
     "theorems": theorems.theorems,
     "vnnlib": vnnlib.vnnlib,
 }

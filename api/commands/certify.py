@@ -97,11 +97,17 @@ def certify(
 
 
 def _status(found: "Record", bar: float | None) -> int:
-    """Return 1 if the record does not meet the bar, and say at which ε."""
-    points = found.models[0].points
+    """Return 1 if the record does not meet the bar, or without one if a sample is falsified."""
     if bar is None:
-        return int(any(point.falsified for point in points))
-    worst = min(points, key=lambda point: point.certified_by_any)
+        return int(any(point.falsified for point in found.models[0].points))
+    return below(found, bar)
+
+
+def below(found: "Record", bar: float | None) -> int:
+    """Return 1 if the certified share is below the bar at any ε, and say at which; 0 without a bar."""
+    if bar is None:
+        return 0
+    worst = min(found.models[0].points, key=lambda point: point.certified_by_any)
     reached = worst.certified_by_any / worst.samples
     if reached >= bar:
         return 0

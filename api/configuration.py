@@ -1,0 +1,172 @@
+"""The file that `spikecert run` repeats: data, a network or its training, a threat model, and what to measure."""
+
+import tomllib
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+
+from spikecert.certify.attacks import ATTACKS
+from spikecert.certify.verifiers import VERIFIERS
+from spikecert.models.validation import check_choice
+from spikecert.reports import load_record
+from spikecert.reports.schema import Part
+
+LARGEST_FILE = 2**20
+"""Bytes: a longer TOML file is refused before it is parsed."""
+
+
+def _number(value: Any) -> Any:
+    """Return "8/255" as a number; leave other values to pydantic."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(Fraction(value))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"got {value!r}, expected a number or a fraction such as 8/255") from None
+
+
+def _known(kind: str, table: Any) -> AfterValidator:
+    def check(value: str) -> str:
+        check_choice(kind, value, tuple(table))
+        return value
+
+    return AfterValidator(check)
+
+
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Verifier = Annotated[str, _known("verifier", VERIFIERS)]
+Method = Annotated[str, _known("method", ATTACKS)]
+
+
+class DataStep(Part):
+    """Which samples: the first of the test split; None for all."""
+
+    name: str = "digits"
+    samples: Count | None = None
+
+
+class ModelStep(Part):
+    """A network that exists already; the path is relative to the file's folder."""
+
+    path: str
+
+
+class TrainStep(Part):
+    """A network to train, by the options of `spikecert train`."""
+
+    network: str = "mlp:64"
+    neuron: str = "dlif"
+    num_steps: Count = 8
+    decay: Share = 0.99
+    threshold: Positive = 1.0
+    reset: str = "zero"
+    objective: str = "ms-mppd"
+    rho: Weight = 1.0
+    noise: str = "single-step"
+    size: Weight = 4 / 255
+    gain_weight: Weight = 0.1
+    margin_weight: Weight = 1.0
+    epochs: Count = 20
+    batch_size: Count = 64
+    learning_rate: Positive | None = None
+    optimizer: str = "adam"
+    weight_decay: Weight = 0.0
+
+
+class ThreatStep(Part):
+    """The perturbations: their norm, and every ε at which to attack and certify."""
+
+    norm: Literal["linf", "l2"] = "linf"
+    epsilon: Annotated[tuple[Positive, ...], Field(min_length=1)] = (8 / 255,)
+
+
+class AttackStep(Part):
+    """Attacks by name, as in `spikecert attack --method`."""
+
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("ensemble",)
+
+
+class CertifyStep(Part):
+    """Verifiers by name; `require` is the share that must be certified at each ε, else the status is 1."""
+
+    verifiers: Annotated[tuple[Verifier, ...], Field(min_length=1)] = ("auto",)
+    timeout: Positive | None = None
+    require: Share | None = None
+
+
+class RadiusStep(Part):
+    """Radii of the first samples; None for all."""
+
+    verifier: Verifier = "auto"
+    tolerance: Positive = 1e-3
+    timeout: Positive | None = None
+    samples: Count | None = None
+
+
+class Configuration(Part):
+    """A whole run. The result depends on this file alone, on one machine, as long as no time limit cuts it short.
+
+    `threads` is the number of torch's threads: sums over several threads may round otherwise.
+    """
+
+    schema_version: Literal["spikecert.run/1"] = Field("spikecert.run/1", alias="schema")
+    title: str | None = None
+    seed: Annotated[int, Field(ge=0, strict=True)] = 0
+    device: str = "cpu"
+    threads: Count = 1
+    gains: bool = True
+    data: DataStep = DataStep()
+    model: ModelStep | None = None
+    train: TrainStep | None = None
+    threat: ThreatStep = ThreatStep()
+    attack: AttackStep | None = None
+    certify: CertifyStep | None = None
+    radius: RadiusStep | None = None
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> "Configuration":
+        if (self.model is None) == (self.train is None):
+            raise ValueError("expected a table [model] or a table [train], one of the two")
+        if self.attack is None and self.certify is None and self.radius is None:
+            raise ValueError("expected one of the tables [attack], [certify] and [radius]")
+        return self
+
+
+def load_configuration(path: Path) -> tuple[Configuration, str | None]:
+    """Read a TOML file, or the configuration that a record holds; return it, and the record's fingerprint.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ValueError: in one line that names the key, for what is missing, unknown or out of range.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"file: got {path}, expected a TOML file or a record")
+    if path.suffix == ".json":
+        record = load_record(path)
+        if record.configuration is None:
+            raise ValueError(f"file: {path} was not made by `spikecert run` and holds no configuration")
+        return parsed(record.configuration, path), record.fingerprint
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"file: {path} has {path.stat().st_size} bytes, expected at most {LARGEST_FILE}")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"file: {path} is no TOML file: {error}") from error
+    return parsed(content, path), None
+
+
+def parsed(content: dict[str, Any], path: Path) -> Configuration:
+    """Return checked content; `path` is for the message."""
+    try:
+        return Configuration.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        told = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ValueError(f"{path.name}: {f'{place}: ' if place else ''}{told}{more}") from None
