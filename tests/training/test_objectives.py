@@ -12,7 +12,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
-from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, GaussianNoise, Perturbation, Ramp
+from spikecert.training import (
+    MSMPPD,
+    SIBP,
+    CertifiedLoss,
+    CrossEntropy,
+    GainPenalty,
+    GaussianNoise,
+    MarginOverGain,
+    Objective,
+    Perturbation,
+    Ramp,
+)
 from spikecert.training.objectives.ms_mppd import simplified_dynamics
 
 
@@ -148,13 +159,30 @@ def _forbidden(*_: object) -> None:
     raise RuntimeError("trace was called")
 
 
-def test_dlif_of_ones_trains_as_lif(batch: tuple[Tensor, Tensor]) -> None:
-    losses = []
+@pytest.mark.parametrize(
+    "objective",
+    [
+        CrossEntropy(),
+        MSMPPD(perturbation=Shift(), include_input_scale=True),
+        MSMPPD(perturbation=Shift(), norm="l1", layers="all", two_sided=True),
+        CertifiedLoss(0.02),
+        SIBP(0.02),
+        GainPenalty(),
+        MarginOverGain(layers="all"),
+    ],
+    ids=lambda item: type(item).__name__,
+)
+def test_dlif_of_ones_trains_as_lif(batch: tuple[Tensor, Tensor], objective: Objective) -> None:
+    losses, gradients = [], []
     for neuron in (LIF(0.9, 0.3), DLIF(4, 0.9, 0.3)):
         torch.manual_seed(1)
-        built = mlp((6, 8, 3), 4, neuron).double()
-        losses.append(MSMPPD(perturbation=Shift(), include_input_scale=True).loss(built, *batch, None).total)
-    assert torch.equal(*losses)
+        built = mlp((6, 8, 7, 3), 4, neuron).double()
+        losses.append(objective.loss(built, *batch, None).total)
+        losses[-1].backward()
+        gradients.append([p.grad for name, p in built.named_parameters() if "input_scale" not in name])
+    torch.testing.assert_close(*losses, rtol=1e-12, atol=0.0)
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_a_final_accumulator_does_not_count_as_spiking(batch: tuple[Tensor, Tensor]) -> None:

@@ -1,12 +1,16 @@
 """Training perturbations: their definitions, their declared sets, and what they leave alone."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.models import LIF, SpikingNetwork, mlp
-from spikecert.training import GaussianNoise, Perturbation, PGDTraining, SingleStep
+from spikecert.training import GaussianNoise, Perturbation, PGDTraining, SingleStep, perturbations
 
 ALL = [
     GaussianNoise(),
@@ -122,6 +126,45 @@ def test_training_pgd_stays_in_its_set(
     found = rule(network, *batch, seeded())
     assert float((found - batch[0]).abs().max()) <= rule.epsilon + 1e-7
     assert (float(found.min()), float(found.max())) == (0.0, 1.0)
+
+
+SETS: dict[type[Perturbation], Callable[[float, float], Perturbation]] = {
+    GaussianNoise: lambda size, top: GaussianNoise(size, clamp=True, lower=-0.5, upper=top),
+    SingleStep: lambda size, top: SingleStep(size, start=size, lower=-0.5, upper=top),
+    PGDTraining: lambda size, top: PGDTraining(size, 3, 2 * size + 0.01, lower=-0.5, upper=top),
+}
+
+
+@pytest.mark.parametrize("kind", SETS)
+@settings(max_examples=30)
+@given(
+    size=st.sampled_from([0.0, 1e-8, 0.1, 3.0]) | st.floats(0.0, 2.0),
+    top=st.sampled_from([0.7, 1.0, 1.3]),
+    seed=st.integers(0, 2**31),
+    double=st.booleans(),
+)
+def test_no_perturbation_leaves_its_declared_set(
+    kind: type[Perturbation], size: float, top: float, seed: int, double: bool
+) -> None:
+    """The range of inputs, and where an ε is declared its ball, to the rounding of one addition."""
+    dtype = torch.float64 if double else torch.float32
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    network = mlp((6, 8, 3), 4, LIF(0.9)).to(dtype)
+    inputs = torch.rand(16, 6, dtype=dtype, generator=generator) * (top + 0.5) - 0.5
+    inputs[:, 0], inputs[:, 1] = -0.5, top
+    found = SETS[kind](size, top)(network, inputs, torch.arange(16) % 3, generator)
+    assert float(found.min()) >= -0.5
+    assert bool((found <= torch.tensor(top, dtype=dtype)).all())
+    if kind is not GaussianNoise:  # it declares no ball
+        reach = (found.double() - inputs.double()).abs().max()
+        assert float(reach) <= size * (1 + 1e-6) + 4 * torch.finfo(dtype).eps
+
+
+def test_every_perturbation_is_among_them() -> None:
+    exported = (getattr(perturbations, name) for name in perturbations.__all__)
+    kinds = {item for item in exported if isinstance(item, type) and issubclass(item, Perturbation)}
+    assert kinds - {Perturbation} == set(SETS)
 
 
 def test_more_steps_raise_the_loss_more() -> None:
