@@ -41,7 +41,9 @@ SLOPES: dict[type[Surrogate], int] = {Triangle: 0, Arctan: 1}
 FIRES = {">=": 0, ">": 1}
 
 
-class _Layer(ctypes.Structure):
+class Layer(ctypes.Structure):
+    """The struct of that name in membrane.c."""
+
     _fields_ = (
         *((name, ctypes.c_double) for name in ("decay", "threshold", "drop", "width")),
         *((name, ctypes.c_int) for name in ("reset", "fires", "surrogate", "threads")),
@@ -74,8 +76,8 @@ class Library:
         final: Tensor | None,
     ) -> None:
         """Fill `potentials`, `spikes` and `final`; all tensors are contiguous."""
-        layer = _layer(current, dynamics, spikes)
-        pointers = map(_pointer, (current, input_scale, initial, potentials, spikes, final))
+        layer = layer_of(current, dynamics, len(spikes))
+        pointers = map(address, (current, input_scale, initial, potentials, spikes, final))
         self.functions.forward(ctypes.byref(layer), *pointers)
 
     def backward(
@@ -99,18 +101,28 @@ class Library:
         potentials, spikes, final = incoming
         potentials, spikes = (None if g is None else _by_steps(g) for g in (potentials, spikes))
         final = None if final is None else final.contiguous()
-        layer = _layer(current, dynamics, current[:1].expand(steps, *current.shape[1:]))
+        layer = layer_of(current, dynamics, steps)
         gradients = _Gradients(
-            *map(_address, (potentials, spikes, final)),
+            *map(address, (potentials, spikes, final)),
             *(0 if g is None else g.stride(0) for g in (potentials, spikes)),
-            *map(_address, outgoing[:2]),
+            *map(address, outgoing[:2]),
         )
-        pointers = map(_pointer, (current, input_scale, initial))
+        pointers = map(address, (current, input_scale, initial))
         failed = self.functions.backward(
-            ctypes.byref(layer), *pointers, ctypes.byref(gradients), _pointer(outgoing[2])
+            ctypes.byref(layer), *pointers, ctypes.byref(gradients), address(outgoing[2])
         )
         if failed:
             raise MemoryError("membrane: the backward pass got no memory for its potentials")
+
+
+def kernel_for(wanted: str, current: Tensor, input_scale: Tensor | None) -> Library | None:
+    """Return the compiled kernel if it is `wanted`, there, and for tensors like these."""
+    if wanted != "compiled" or current.device.type != "cpu" or current.numel() == 0:
+        return None
+    if input_scale is not None and (input_scale.dtype != current.dtype or not input_scale.is_contiguous()):
+        return None
+    found = library(current.dtype)
+    return found if isinstance(found, Library) else None
 
 
 def covers(dynamics: "Dynamics") -> bool:
@@ -151,16 +163,18 @@ def _build(compiler: str, dtype: torch.dtype, fused: int, parallel: bool) -> Lib
 
 
 def _declared(functions: ctypes.CDLL) -> ctypes.CDLL:
-    functions.forward.argtypes = [ctypes.c_void_p] * 7
-    functions.forward.restype = None
-    functions.backward.argtypes = [ctypes.c_void_p] * 6
-    functions.backward.restype = ctypes.c_int
+    for name, arguments in (("forward", 7), ("ends_forward", 4), ("periodic_ends", 3)):
+        getattr(functions, name).argtypes = [ctypes.c_void_p] * arguments
+        getattr(functions, name).restype = None
+    for name in ("backward", "ends_backward"):  # they return whether memory failed
+        getattr(functions, name).argtypes = [ctypes.c_void_p] * 6
     return functions
 
 
-def _layer(current: Tensor, dynamics: "Dynamics", spikes: Tensor) -> _Layer:
+def layer_of(current: Tensor, dynamics: "Dynamics", steps: int) -> Layer:
+    """Return the constants of a layer whose current is (T or 1, batch, ...)."""
     size = current[0].numel()
-    return _Layer(
+    return Layer(
         dynamics.decay,
         dynamics.threshold,
         dynamics.drop,
@@ -169,7 +183,7 @@ def _layer(current: Tensor, dynamics: "Dynamics", spikes: Tensor) -> _Layer:
         FIRES[dynamics.fires_at],
         SLOPES.get(type(dynamics.surrogate), 0),
         torch.get_num_threads(),
-        len(spikes),
+        steps,
         size,
         0 if len(current) == 1 else size,
     )
@@ -180,12 +194,9 @@ def _by_steps(gradient: Tensor) -> Tensor:
     return gradient if gradient[0].is_contiguous() else gradient.contiguous()
 
 
-def _address(tensor: Tensor | None) -> int | None:
+def address(tensor: Tensor | None) -> int | None:
+    """Return where the numbers of a contiguous tensor lie; None, a null pointer, for None."""
     return None if tensor is None else tensor.data_ptr()
-
-
-def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(_address(tensor))
 
 
 def _agrees(built: Library, dtype: torch.dtype) -> bool:

@@ -183,3 +183,5 @@ int backward(const Layer *layer, const REAL *current, const REAL *scale, const R
     free(memory);
     return 0;
 }
+
+#include "ends.c"

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .compiled import Library, covers, library
+from .compiled import covers, kernel_for
 
 if TYPE_CHECKING:
     from .dynamics import Dynamics
@@ -56,7 +56,7 @@ class Membrane(torch.autograd.Function):
         spikes = current.new_empty((num_steps, *shape))
         potentials = torch.empty_like(spikes) if keep else None
         final = current.new_empty(shape)
-        compiled = _compiled(kernel, current, input_scale)
+        compiled = kernel_for(kernel, current, input_scale)
         if compiled is None:
             run_eager(current, input_scale, initial, dynamics, potentials, spikes, final)
         else:
@@ -83,16 +83,6 @@ class Membrane(torch.autograd.Function):
         else:
             _backward_eager(current, input_scale, initial, ctx.dynamics, spikes, incoming, outgoing)
         return grad_current, grad_scale, grad_initial, None, None, None, None
-
-
-def _compiled(kernel: str, current: Tensor, input_scale: Tensor | None) -> Library | None:
-    """Return the compiled kernel if it is wanted, there, and for tensors like these."""
-    if kernel != "compiled" or current.device.type != "cpu" or current.numel() == 0:
-        return None
-    if input_scale is not None and (input_scale.dtype != current.dtype or not input_scale.is_contiguous()):
-        return None
-    found = library(current.dtype)
-    return found if isinstance(found, Library) else None
 
 
 def run_eager(

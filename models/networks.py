@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from .encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
-from .layers import AFFINE, Residual, apply_affine, walk
+from .layers import AFFINE, Residual, walk
 from .neurons import DLIF, LIF, Run
+from .parts import run_in_parts
+from .running import listen_to, run_layers, run_through
 from .validation import check_choice, check_inputs
 
 READOUTS = ("mean", "spikes", "potential")
@@ -54,6 +56,9 @@ class SpikingNetwork(nn.Module):
     >>> network(torch.rand(7, 4)).shape
     torch.Size([7, 2])
     """
+
+    steps_at_once: int | None = None
+    """The most steps whose activations a pass with gradients holds at once (`parts.py`); None for all T."""
 
     def __init__(
         self,
@@ -136,6 +141,19 @@ class SpikingNetwork(nn.Module):
             logits=logits,
         )
 
+    def currents(
+        self, inputs: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Return the currents and the logits of `trace`, faster: without the potentials."""
+        if self.readout == "potential":
+            trace = self.trace(inputs, generator)
+            return trace.currents, trace.logits
+        heard: list[Tensor] = []
+        check_inputs(self, inputs)
+        split = _split(self.layers, self.readout)
+        signal = run_through(self.layers[:split], self.encode(inputs, generator), listen_to(heard, self.num_steps))
+        return tuple(heard), self._read(signal, split, None)
+
     def _execute(
         self, inputs: Tensor, record: Callable[[Run], None] | None, generator: torch.Generator | None
     ) -> Tensor:
@@ -144,13 +162,21 @@ class SpikingNetwork(nn.Module):
         if self.readout == "potential":
             return self._last_potential(signal, record)
         split = _split(self.layers, self.readout)
-        signal = run_layers(self.layers[:split], signal, self.num_steps, record)
+        if self.steps_at_once is not None and record is None and torch.is_grad_enabled():
+            total, _ = run_in_parts(self.layers[:split], signal, self.num_steps, self.steps_at_once)
+            return run_layers(self.layers[split:], total / self.num_steps, self.num_steps).squeeze(0)
+        return self._read(run_layers(self.layers[:split], signal, self.num_steps, record), split, record)
+
+    def _read(self, signal: Tensor, split: int, record: Callable[[Run], None] | None) -> Tensor:
+        """Return the logits: what the layers from `split` on make of the mean over time."""
         # An affine layer of the mean is the mean of the affine layer. Summing first and dividing the small result
         # keeps the gradient an expanded view, where mean() would write it out T times.
         mean = signal.sum(0, keepdim=True) / len(signal)
         return run_layers(self.layers[split:], mean, self.num_steps, record).squeeze(0)
 
     def _last_potential(self, signal: Tensor, record: Callable[[Run], None] | None) -> Tensor:
+        if self.steps_at_once is not None and record is None and torch.is_grad_enabled():
+            return run_in_parts(self.layers, signal, self.num_steps, self.steps_at_once)[1][-1]
         current = run_layers(self.layers[:-1], signal, self.num_steps, record)
         neuron = self.layers[-1]
         assert isinstance(neuron, LIF)
@@ -162,26 +188,6 @@ class SpikingNetwork(nn.Module):
     def extra_repr(self) -> str:
         """Return the settings of the simulation."""
         return f"num_steps={self.num_steps}, encoding={self.encoding}, readout={self.readout}"
-
-
-def run_layers(
-    layers: nn.ModuleList, signal: Tensor, num_steps: int, record: Callable[[Run], None] | None = None
-) -> Tensor:
-    """Run `layers` on a signal (time, batch, ...), where time is 1 for a constant signal."""
-    for layer in layers:
-        if isinstance(layer, Residual):
-            branch = run_layers(layer.branch, signal, num_steps, record)
-            signal = branch + run_layers(layer.shortcut, signal, num_steps, record)
-        elif isinstance(layer, LIF):
-            if record is None:
-                signal = layer(signal, num_steps)
-            else:
-                run = layer.run(signal, num_steps)
-                record(run)
-                signal = run.spikes
-        else:
-            signal = apply_affine(layer, signal)
-    return signal
 
 
 def _split(layers: nn.ModuleList, readout: str) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .dynamics import Dynamics, simulate, simulate_spikes
+from .dynamics import Dynamics, resume, simulate, simulate_spikes
 from .surrogates import Surrogate, Triangle
 
 HALVES = (torch.bfloat16, torch.float16)
@@ -69,6 +69,14 @@ class LIF(nn.Module):
         """Return the spikes, (num_steps, batch, ...)."""
         scale = self.scale(num_steps)
         return simulate_spikes(in_full(current), scale, self.dynamics, num_steps, self.kernel)
+
+    def resume(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return spikes and residue of `steps` steps from `start` on, of T = `num_steps`; as `dynamics.resume`."""
+        scale = self.scale(num_steps)
+        scale = None if scale is None else scale[start : start + steps]
+        return resume(in_full(current), scale, residue, self.dynamics, steps, self.kernel)
 
     def extra_repr(self) -> str:
         """Return the constants that distinguish this layer."""

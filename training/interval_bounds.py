@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..models.compiled import Library, covers, kernel_for
 from ..models.dynamics import Dynamics
 from ..models.layers import Residual
 from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
+from .compiled_ends import SpikeEnds, periodic_spikes
 
 BOUNDS = ("interval", "trains")
 
@@ -35,7 +37,7 @@ class Ends:
     @staticmethod
     def of(steps: Tensor) -> "Ends":
         """Return the ends of steps taken as independent."""
-        return Ends(steps, steps.mean(1, keepdim=True))
+        return Ends(steps, steps if steps.shape[1] == 1 else steps.mean(1, keepdim=True))
 
     def __add__(self, other: "Ends") -> "Ends":
         return Ends(self.steps + other.steps, self.mean + other.mean)
@@ -82,19 +84,44 @@ def _propagate(layers: nn.ModuleList, ends: Ends, num_steps: int, bounds: str) -
         elif isinstance(layer, LIF):
             ends = _spiking(layer, ends.steps, num_steps, bounds)
         else:
-            ends = Ends(affine_ends(layer, ends.steps), affine_ends(layer, ends.mean))
+            steps = affine_ends(layer, ends.steps)
+            ends = Ends(steps, steps if ends.mean is ends.steps else affine_ends(layer, ends.mean))
     return ends
 
 
 def _spiking(neuron: LIF, currents: Tensor, num_steps: int, bounds: str) -> Ends:
-    independent = Ends.of(membrane_ends(currents, neuron, num_steps)[1])
+    kernel = kernel_for(neuron.kernel, currents, neuron.scale(num_steps))
+    spikes = _spike_ends(neuron, currents, num_steps, kernel)
     periodic = neuron.dynamics.reset == "zero" and neuron.scale(num_steps) is None
     if bounds == "interval" or not periodic or currents.shape[1] > 1:
-        return independent
-    exact = periodic_ends(currents.detach().squeeze(1), neuron.dynamics, num_steps)
-    steps = independent.steps + (exact - independent.steps.detach())  # exact, with the recursion's gradient
-    counts = [neuron(current, num_steps).mean(0, keepdim=True) for current in currents]
-    return Ends(steps, torch.stack(counts))
+        return Ends.of(spikes)
+    constant = currents.detach().squeeze(1)
+    if kernel is None:
+        exact = periodic_ends(constant, neuron.dynamics, num_steps)
+    else:
+        exact = periodic_spikes(constant, neuron.dynamics, num_steps, kernel)
+    counts = [neuron(current, num_steps).sum(0, keepdim=True) / num_steps for current in currents]
+    return Ends(_Valued.apply(spikes, exact), torch.stack(counts))  # type: ignore[arg-type]
+
+
+def _spike_ends(neuron: LIF, currents: Tensor, num_steps: int, kernel: Library | None) -> Tensor:
+    if kernel is None or not covers(neuron.dynamics):
+        return membrane_ends(currents, neuron, num_steps)[1]
+    return SpikeEnds.apply(currents, neuron.scale(num_steps), neuron.dynamics, num_steps, kernel)  # type: ignore
+
+
+class _Valued(torch.autograd.Function):
+    """(x, value) → the value, with the gradient of x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, value: Tensor) -> Tensor:
+        """Return the value."""
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Hand the gradient on."""
+        return grad, None
 
 
 def periodic_ends(current: Tensor, dynamics: Dynamics, num_steps: int) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 
 from ..models.kernels import use_kernel
 from ..models.networks import SpikingNetwork
+from ..models.parts import check_parts
 from ..models.progress import Figures, Progress, no_figures, silent
 from .augmentation import Augmentation
 from .checks import check_task
@@ -44,6 +45,7 @@ def fit(
     after_step: Retraction | LocalFields | None = None,
     precision: str = "full",
     compiled: bool = False,
+    steps_at_once: int | None = None,
     folder: str | Path | None = None,
     progress: Progress = silent,
     figures: Figures = no_figures,
@@ -76,6 +78,8 @@ def fit(
             (membranes stay in float32, validation in full).
         compiled: run the membranes by a kernel that the C compiler of this machine makes: bitwise the same spikes,
             gradients but for rounding, faster. Where that can't be, the run's `kernel` says why.
+        steps_at_once: keep the activations of so many steps, not of all T, and run each part again in the backward
+            pass: memory for time. Passes that need all currents (MS-MPPD with ρ > 0) don't get smaller.
         folder: where checkpoints go, one after each epoch, with history.csv (and scalars for TensorBoard, if it is
             installed), and at the end network.safetensors. A run that was stopped goes on from there and ends with
             bitwise the weights of an unbroken one.
@@ -98,10 +102,14 @@ def fit(
     rate = default_learning_rate(optimizer) if learning_rate is None else learning_rate
     default_learning_rate(optimizer)
     chosen = (epochs, batch_size, rate, optimizer, momentum, weight_decay, schedule, seed)
-    settings = Settings(*chosen, augmentation=augmentation, after_step=after_step, precision=precision)
+    more = {"augmentation": augmentation, "after_step": after_step}
+    settings = Settings(*chosen, **more, precision=precision, steps_at_once=steps_at_once)  # type: ignore[arg-type]
     check_task(network, dataset, objective)
+    if steps_at_once is not None:
+        check_parts(network.layers, steps_at_once, training=True)
     task = Task(dataset, objective, settings, progress, figures, current())
     state = _start(network, objective, settings, device)
+    state.network.steps_at_once = steps_at_once
     state.kernel = use_kernel(state.network, "compiled" if compiled else "eager")
     task.processes.agree_on(state.network)
     store = None

@@ -28,6 +28,7 @@ class Settings:
     augmentation: Augmentation | None = None
     after_step: Retraction | LocalFields | None = None
     precision: str = "full"
+    steps_at_once: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -41,6 +42,8 @@ class Settings:
             raise ValueError(f"weight_decay: got {self.weight_decay!r}, expected a finite number of at least 0")
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
+        if self.steps_at_once is not None and self.steps_at_once < 1:
+            raise ValueError(f"steps_at_once: got {self.steps_at_once}, expected at least 1")
         if self.seed < 0:
             raise ValueError(f"seed: got {self.seed}, expected at least 0")
 

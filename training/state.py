@@ -53,9 +53,10 @@ class State:
         return {"clean": self.history[-1].clean_accuracy, "robust": self.history[-1].robust_accuracy}
 
     def finish(self) -> TrainingRun:
-        """Return the result, with the best weights in the network, which runs by torch's own operations again."""
+        """Return the result, with the best weights in the network, which runs in the usual way again."""
         self.network.load_state_dict(self.best)
         use_kernel(self.network, "eager")
+        self.network.steps_at_once = None
         seconds = sum(metrics.seconds for metrics in self.history)
         return TrainingRun(self.network.eval(), self.history, seconds, best_epoch(self.history), self.kernel)
 

@@ -44,6 +44,10 @@ def train(
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
     precision: Annotated[str, typer.Option(help="full, or bfloat16 for matrix products in training.")] = "full",
     compiled: Annotated[bool, typer.Option(help="Run membranes by a kernel that the C compiler makes.")] = False,
+    steps_at_once: Annotated[
+        int | None,
+        typer.Option("--steps-at-once", min=1, help="Keep so few steps of activations: memory for time."),
+    ] = None,
     seed: Seed = 0,
     seeds: Annotated[
         str | None, typer.Option(help="Several, such as 0,1,2: one folder each, mean and spread at the end.")
@@ -79,6 +83,7 @@ def train(
             seed=number,
             precision=precision,
             compiled=compiled,
+            steps_at_once=steps_at_once,
             folder=folder,
             progress=lambda _, done, total: bars(label, done, total),
             figures=lambda _, values: bars.figures(label, values),

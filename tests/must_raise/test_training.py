@@ -93,6 +93,8 @@ CASES: dict[str, Case] = {
         "optimizer: got 'lion', expected one of sgd, adam",
     ),
     "schedule: unknown": (lambda: train(schedule="steps"), ValueError, "schedule: got 'steps'"),
+    "precision: unknown": (lambda: train(precision="int8"), ValueError, "precision: got 'int8'"),
+    "steps_at_once: zero": (lambda: train(steps_at_once=0), ValueError, "steps_at_once: got 0"),
     "seed: negative": (lambda: train(seed=-1), ValueError, "seed: got -1"),
     "objective: text": (lambda: train(objective="ce"), TypeError, "objective: got str"),
     "objective: sum with a number": (lambda: MSMPPD() + 1, TypeError, "unsupported operand"),  # type: ignore

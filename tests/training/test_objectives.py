@@ -145,13 +145,13 @@ def test_batch_statistics_joint_and_separate(batch: tuple[Tensor, Tensor]) -> No
     torch.testing.assert_close(*values)
 
 
-def test_no_rho_needs_no_trace(batch: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SpikingNetwork, "trace", _forbidden)
+def test_no_rho_needs_no_currents(batch: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpikingNetwork, "currents", _forbidden)
     loss = MSMPPD(rho=0.0, perturbation=Shift()).loss(network(), *batch, None)
     assert set(loss.terms) == {"clean", "perturbed"}
     expected = [cross_entropy(network()(batch[0] + by), batch[1]).detach() for by in (0.0, 0.1)]
     torch.testing.assert_close([loss.terms["clean"], loss.terms["perturbed"]], expected)
-    with pytest.raises(RuntimeError, match="trace was called"):
+    with pytest.raises(RuntimeError, match="currents was called"):
         MSMPPD(perturbation=Shift()).loss(network(), *batch, None)
 
 

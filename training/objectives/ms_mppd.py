@@ -107,9 +107,9 @@ class MSMPPD(Objective):
         if full(self.rho) == 0:
             return Trace((), (), (), network(inputs))
         firing = firing_layers(network)
-        trace = network.trace(inputs)
+        currents, logits = network.currents(inputs)
         first = 0 if self.layers == "all" else len(firing) - 1
-        return Trace(trace.currents[first : len(firing)], (), (), trace.logits)
+        return Trace(currents[first : len(firing)], (), (), logits)
 
     def _difference(self, clean: Tensor, perturbed: Tensor) -> Tensor:
         return (clean if self.two_sided else clean.detach()) - perturbed

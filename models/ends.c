@@ -1,0 +1,175 @@
+/* The recursion of training/interval_bounds.py on both ends of a box of currents, in one pass; part of membrane.c.
+
+   Currents, potentials and spikes of lower and upper end lie in two halves, one after the other. Where only the upper
+   end fires the spike is open, and the reset joins the silent and the fired case. For training: not bitwise that of
+   torch's operations, and no bound is proved with it. */
+
+#define ENDS (layer->steps * 2 * LANES) /* numbers that one block's potentials take */
+
+INLINE long rows_of(const Layer *layer) { return layer->current_stride ? layer->steps : 1; }
+
+/* Which end of the current drives which end of the potential: a negative factor swaps them. */
+INLINE const REAL *end_row(const Layer *layer, Input in, long t, int end, long start) {
+    int upper = in.scale && in.scale[t] < 0 ? 1 - end : end;
+    return in.current + (upper ? rows_of(layer) * layer->size : 0) + t * layer->current_stride + start;
+}
+
+INLINE void ends_block(const Layer *layer, Input in, long start, long n, REAL *potentials, REAL *spikes, int reset) {
+    REAL decay = (REAL)layer->decay, threshold = (REAL)layer->threshold, drop = (REAL)layer->drop;
+    REAL low[LANES], high[LANES], highest_silent = reset == ZERO ? 0 : threshold - drop;
+    int fires = layer->fires;
+    for (long j = 0; j < n; j++) low[j] = high[j] = 0;
+    for (long t = 0; t < layer->steps; t++) {
+        const REAL *below = end_row(layer, in, t, 0, start), *above = end_row(layer, in, t, 1, start);
+        REAL scale = in.scale ? in.scale[t] : 1;
+        REAL *v_row = potentials ? potentials + t * 2 * LANES : 0;
+        REAL *s_row = spikes ? spikes + t * layer->size + start : 0;
+        for (long j = 0; j < n; j++) {
+            REAL v0 = MULTIPLY_ADD(low[j], decay, below[j] * scale), v1 = MULTIPLY_ADD(high[j], decay, above[j] * scale);
+            REAL s0 = fire(v0, threshold, fires), s1 = fire(v1, threshold, fires);
+            REAL u0 = after_reset(v0, s0, drop, reset), u1 = after_reset(v1, s1, drop, reset);
+            if (reset != NONE) {
+                REAL joined = reset == ZERO || v1 - drop < threshold ? threshold : v1 - drop;
+                u0 = s0 < s1 ? (v0 < highest_silent ? v0 : highest_silent) : u0;
+                u1 = s0 < s1 ? joined : u1;
+            }
+            low[j] = u0;
+            high[j] = u1;
+            if (v_row) v_row[j] = v0, v_row[LANES + j] = v1;
+            if (s_row) s_row[j] = s0, s_row[layer->steps * layer->size + j] = s1;
+        }
+    }
+}
+
+/* One step of the reverse recursion; `next` holds λ·q[t+1] of both ends, and q[t] comes back in its place. */
+INLINE void ends_back_row(const Layer *layer, long n, const REAL *v_row, const REAL *direct0, const REAL *direct1,
+                          REAL *next0, REAL *next1, int reset, int surrogate) {
+    REAL threshold = (REAL)layer->threshold, drop = (REAL)layer->drop, width = (REAL)layer->width;
+    REAL inverse = 1 / width, highest_silent = reset == ZERO ? 0 : threshold - drop;
+    for (long j = 0; j < n; j++) {
+        REAL v0 = v_row[j], v1 = v_row[LANES + j], f0 = next0[j], f1 = next1[j], into0 = direct0[j], into1 = direct1[j];
+        REAL s0 = fire(v0, threshold, layer->fires), s1 = fire(v1, threshold, layer->fires);
+        REAL h0 = slope(v0 - threshold, width, inverse, surrogate), h1 = slope(v1 - threshold, width, inverse, surrogate);
+        REAL kept0 = f0, kept1 = f1;
+        if (reset != NONE) {
+            REAL through0 = reset == ZERO ? v0 : drop, through1 = reset == ZERO ? v1 : drop;
+            REAL silent0 = reset == ZERO ? (1 - s0) * f0 : f0, silent1 = reset == ZERO ? (1 - s1) * f1 : f1;
+            REAL open1 = reset == ZERO || v1 - drop < threshold ? 0 : f1;
+            into0 = s0 < s1 ? into0 : into0 - through0 * f0;
+            into1 = s0 < s1 ? into1 : into1 - through1 * f1;
+            kept0 = s0 < s1 ? (v0 <= highest_silent ? f0 : 0) : silent0;
+            kept1 = s0 < s1 ? open1 : silent1;
+        }
+        next0[j] = MULTIPLY_ADD(h0, into0, kept0);
+        next1[j] = MULTIPLY_ADD(h1, into1, kept1);
+    }
+}
+
+INLINE void ends_back_block(const Layer *layer, Input in, const REAL *grad_spikes, REAL *grad_current, long start, long n,
+                            const REAL *potentials, REAL *sums, int reset, int surrogate) {
+    REAL decay = (REAL)layer->decay, adjoint[2][LANES];
+    long half = layer->steps * layer->size;
+    for (long j = 0; j < n; j++) adjoint[0][j] = adjoint[1][j] = 0;
+    for (long t = layer->steps - 1; t >= 0; t--) {
+        const REAL *direct = grad_spikes + t * layer->size + start;
+        REAL scale = in.scale ? in.scale[t] : 1;
+        int first = layer->current_stride || t == layer->steps - 1;
+        ends_back_row(layer, n, potentials + t * 2 * LANES, direct, direct + half, adjoint[0], adjoint[1], reset,
+                      surrogate);
+        for (int end = 0; end < 2; end++) {
+            const REAL *current = end_row(layer, in, t, end, start);
+            REAL *q = adjoint[end], *out = grad_current + (current - in.current);
+            for (long j = 0; j < n; j++) out[j] = first ? scale * q[j] : MULTIPLY_ADD(scale, q[j], out[j]);
+            for (long j = 0; in.scale && j < n; j++) sums[t] += q[j] * current[j];
+            for (long j = 0; j < n; j++) q[j] *= decay;
+        }
+    }
+}
+
+#define RESET_CASES(CALL)                       \
+    switch (layer->reset) {                     \
+    case ZERO: CALL(ZERO); break;               \
+    case SUBTRACT: CALL(SUBTRACT); break;       \
+    default: CALL(NONE);                        \
+    }
+
+static void ends_any_block(const Layer *layer, Input in, long start, long n, REAL *potentials, REAL *spikes) {
+#define CALL(RESET) ends_block(layer, in, start, n, potentials, spikes, RESET)
+    RESET_CASES(CALL)
+#undef CALL
+}
+
+static void ends_back_any_block(const Layer *layer, Input in, const REAL *grad_spikes, REAL *grad_current, long start,
+                                long n, REAL *potentials, REAL *sums) {
+    ends_any_block(layer, in, start, n, potentials, 0);
+    if (layer->surrogate == TRIANGLE) {
+#define CALL(RESET) ends_back_block(layer, in, grad_spikes, grad_current, start, n, potentials, sums, RESET, TRIANGLE)
+        RESET_CASES(CALL)
+#undef CALL
+    } else {
+#define CALL(RESET) ends_back_block(layer, in, grad_spikes, grad_current, start, n, potentials, sums, RESET, ARCTAN)
+        RESET_CASES(CALL)
+#undef CALL
+    }
+}
+
+/* current: (2, T or 1, size); spikes: (2, T, size). */
+void ends_forward(const Layer *layer, const REAL *current, const REAL *scale, REAL *spikes) {
+    Input in = {current, scale, 0};
+#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
+    for (int p = 0; p < layer->threads; p++)
+        for (long start = part_start(layer, p), end = part_start(layer, p + 1); start < end; start += LANES)
+            ends_any_block(layer, in, start, least(LANES, end - start), 0, spikes);
+}
+
+int ends_backward(const Layer *layer, const REAL *current, const REAL *scale, const REAL *grad_spikes,
+                  REAL *grad_current, REAL *grad_scale) {
+    Input in = {current, scale, 0};
+    long own = ENDS + layer->steps;
+    REAL *memory = calloc((size_t)(layer->threads * own), sizeof(REAL));
+    if (!memory) return 1;
+#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
+    for (int p = 0; p < layer->threads; p++)
+        for (long start = part_start(layer, p), end = part_start(layer, p + 1); start < end; start += LANES)
+            ends_back_any_block(layer, in, grad_spikes, grad_current, start, least(LANES, end - start),
+                                memory + p * own, memory + p * own + ENDS);
+    for (int p = 0; grad_scale && p < layer->threads; p++)
+        for (long t = 0; t < layer->steps; t++) grad_scale[t] += memory[p * own + ENDS + t];
+    free(memory);
+    return 0;
+}
+
+/* The exact ends of a hard reset's spikes under a constant current, (2, size) → (2, T, size): a train of period k is
+   reached where the upper end fires by its k-th step and the lower end not before, and silence (k = T+1) likewise. */
+void periodic_ends(const Layer *layer, const REAL *current, REAL *spikes) {
+    long size = layer->size, steps = layer->steps;
+#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
+    for (int p = 0; p < layer->threads; p++)
+        for (long start = part_start(layer, p), end = part_start(layer, p + 1); start < end; start += LANES) {
+            long n = least(LANES, end - start);
+            REAL late[LANES], reached[LANES];
+            double gain = 1;
+            for (long j = 0; j < n; j++) late[j] = 1;
+            for (long t = 0; t < steps; t++)
+                for (long j = 0; j < n; j++) {
+                    spikes[t * size + start + j] = 1;
+                    spikes[(steps + t) * size + start + j] = 0;
+                }
+            for (long k = 1; k <= steps + 1; k++, gain = 1 + layer->decay * gain) {
+                for (long j = 0; j < n; j++) {
+                    REAL high = (REAL)gain * current[size + start + j], low = (REAL)gain * current[start + j];
+                    REAL fired = k <= steps ? fire(high, (REAL)layer->threshold, layer->fires) : 1;
+                    reached[j] = late[j] * fired;
+                    late[j] = 1 - fire(low, (REAL)layer->threshold, layer->fires);
+                }
+                for (long t = 0; t < steps; t++) {
+                    int fires = k <= steps && (t + 1) % k == 0;
+                    REAL *low_row = spikes + t * size + start, *high_row = low_row + steps * size;
+                    if (fires)
+                        for (long j = 0; j < n; j++) high_row[j] = reached[j] > high_row[j] ? reached[j] : high_row[j];
+                    else
+                        for (long j = 0; j < n; j++) low_row[j] = low_row[j] < 1 - reached[j] ? low_row[j] : 1 - reached[j];
+                }
+            }
+        }
+}

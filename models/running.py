@@ -1,0 +1,49 @@
+"""How a signal goes through layers: affine ones take all steps at once, neurons follow the caller's rule."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from .layers import Residual, apply_affine
+from .neurons import LIF, Run, in_full
+
+Fire = Callable[[LIF, Tensor], Tensor]
+"""From a neuron and its current, (time, batch, ...), to its spikes."""
+
+
+def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
+    """Run `layers` on a signal (time, batch, ...), where time is 1 for a constant signal."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            signal = run_through(layer.branch, signal, fire) + run_through(layer.shortcut, signal, fire)
+        elif isinstance(layer, LIF):
+            signal = fire(layer, signal)
+        else:
+            signal = apply_affine(layer, signal)
+    return signal
+
+
+def run_layers(
+    layers: nn.ModuleList, signal: Tensor, num_steps: int, record: Callable[[Run], None] | None = None
+) -> Tensor:
+    """Run `layers` for `num_steps` steps, and hand each spiking layer's run to `record`."""
+
+    def fire(neuron: LIF, current: Tensor) -> Tensor:
+        if record is None:
+            return neuron(current, num_steps)
+        run = neuron.run(current, num_steps)
+        record(run)
+        return run.spikes
+
+    return run_through(layers, signal, fire)
+
+
+def listen_to(currents: list[Tensor], num_steps: int) -> Fire:
+    """Return a rule that fires and keeps the currents alone, which is faster than whole runs."""
+
+    def fire(neuron: LIF, current: Tensor) -> Tensor:
+        spikes = neuron(current, num_steps)
+        currents.append(in_full(current).expand_as(spikes))
+        return spikes
+
+    return fire
