@@ -46,7 +46,7 @@ def train(
     compiled: Annotated[bool, typer.Option(help="Run membranes by a kernel that the C compiler makes.")] = False,
     steps_at_once: Annotated[
         int | None,
-        typer.Option("--steps-at-once", min=1, help="Keep so few steps of activations: memory for time."),
+        typer.Option("--steps-at-once", min=1, help="Steps of activations to keep: memory for time."),
     ] = None,
     seed: Seed = 0,
     seeds: Annotated[

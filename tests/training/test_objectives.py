@@ -156,7 +156,7 @@ def test_no_rho_needs_no_currents(batch: tuple[Tensor, Tensor], monkeypatch: pyt
 
 
 def _forbidden(*_: object) -> None:
-    raise RuntimeError("trace was called")
+    raise RuntimeError("currents was called")
 
 
 @pytest.mark.parametrize(
