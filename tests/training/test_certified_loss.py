@@ -239,6 +239,7 @@ def test_it_goes_on_after_a_stop_bitwise(digits: Dataset, tmp_path: Path) -> Non
         ({"weight": 1.5}, "weight: got 1.5"),
         ({"ramp": -1.0}, "ramp: got -1.0"),
         ({"small_box": 0.0}, "small_box: got 0.0"),
+        ({"q": 1.5}, "q: got 1.5"),
         ({"bounds": "exact"}, "bounds: got 'exact'"),
         ({"lower": 1.0}, "lower: got 1.0"),
     ],
@@ -250,3 +251,17 @@ def test_bad_settings_are_named(wrong: dict, message: str) -> None:
 
 def test_the_command_line_names_it() -> None:
     assert building.objective("certified", rho=1.0, noise="gaussian", size=0.03) == CertifiedLoss(0.03)
+
+
+@pytest.mark.parametrize("q", [0.0, 1e-6, 0.5, 1.0])
+def test_the_bounded_loss_is_the_box_cox_of_the_share(q: float, digits: Dataset) -> None:
+    """(1 − p^q)/q: cross-entropy where q goes to 0, the missed share at q = 1, never above 1/q."""
+    torch.manual_seed(0)
+    network = mlp((64, 12, 10), 2, LIF(0.5)).double()
+    inputs, labels = digits.train.inputs[:50].double(), digits.train.labels[:50]
+    worst = worst_logits(network, *box(inputs, 0.05), labels)
+    share = torch.softmax(worst, 1).gather(1, labels[:, None])
+    expected = -share.log() if q == 0.0 else (1 - share**q) / q
+    loss = CertifiedLoss(0.05, weight=1.0, ramp=0.0, q=q).loss(network, inputs, labels, None)
+    torch.testing.assert_close(loss.total, expected.mean(), rtol=1e-7, atol=1e-7)
+    assert q == 0.0 or float(loss.total.detach()) <= 1 / q

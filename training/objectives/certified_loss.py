@@ -22,7 +22,10 @@ from .schedules import Weight, check_weight, full, rising
 
 @dataclass(frozen=True)
 class CertifiedLoss(Objective):
-    """L = (1−κ)·CE(f(x), y) + κ·CE(z, y),  z_k ≥ f_k(x̃) − f_y(x̃) for every x̃ in the box; z_y = 0.
+    """L = (1−κ)·CE(f(x), y) + κ·ℓ_q(z, y),  z_k ≥ f_k(x̃) − f_y(x̃) for every x̃ in the box; z_y = 0.
+
+    ℓ_q = (1 − p^q)/q for the share p that softmax(z) gives to y; ℓ_0 = CE. It is at most 1/q, and so does not bend
+    the network for samples that are out of reach, as cross-entropy does: more is left for the clean accuracy.
 
     The box is that of the ℓ∞ ball of radius ε around x, or a small one inside it: of radius share·ε around the
     end of an adversarial step of (1−share)·ε. ε and κ rise linearly from 0 over the first `ramp` of the run, or
@@ -37,6 +40,7 @@ class CertifiedLoss(Objective):
         ramp: the share of the run, in [0, 1], over which ε and κ rise where they are numbers.
         small_box: share ∈ (0, 1]; 1 is the whole ball.
         lower, upper: the range of valid inputs.
+        q: of ℓ_q, in [0, 1].
 
     Raises:
         ValueError: for a number outside its range or unknown bounds.
@@ -44,7 +48,7 @@ class CertifiedLoss(Objective):
     >>> CertifiedLoss(epsilon=0.1, ramp=0.5).at(0.25).epsilon
     0.05
 
-    References: liang2022toward, gowal2018effectiveness, mueller2023certified
+    References: liang2022toward, gowal2018effectiveness, mueller2023certified, zhang2018generalized
     """
 
     epsilon: Weight = 0.05
@@ -54,6 +58,7 @@ class CertifiedLoss(Objective):
     small_box: float = 1.0
     lower: float = 0.0
     upper: float = 1.0
+    q: float = 0.0
 
     def __post_init__(self) -> None:
         check_weight("epsilon", self.epsilon)
@@ -62,6 +67,8 @@ class CertifiedLoss(Objective):
             check_weight(name, getattr(self, name), most=1.0)
         if not 0.0 < self.small_box <= 1.0:
             raise ValueError(f"small_box: got {self.small_box!r}, expected a number in (0, 1]")
+        if not 0.0 <= self.q <= 1.0:
+            raise ValueError(f"q: got {self.q!r}, expected a number in [0, 1]")
         check_range(self.lower, self.upper)
 
     def at(self, progress: float) -> Self:
@@ -72,10 +79,10 @@ class CertifiedLoss(Objective):
     def loss(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
     ) -> Loss:
-        """Return the loss at full ε and weight, with the terms "clean" and "certified" (cross-entropies)."""
+        """Return the loss at full ε and weight, with the terms "clean" (cross-entropy) and "certified" (ℓ_q)."""
         clean = cross_entropy(network(inputs), labels)
         worst = worst_logits(network, *self._box(network, inputs, labels, generator), labels, self.bounds)
-        certified = cross_entropy(worst, labels)
+        certified = _bounded(worst, labels, self.q)
         weight = full(self.weight)
         total = (1.0 - weight) * clean + weight * certified
         return Loss(total, {"clean": clean.detach(), "certified": certified.detach()})
@@ -94,3 +101,10 @@ class CertifiedLoss(Objective):
         """Return the share of the first samples of `split` that "trains" certifies at ε."""
         threat = LInf(full(self.epsilon), self.lower, self.upper)
         return certified_share(network, split, threat, TRAINS, seed)
+
+
+def _bounded(logits: Tensor, labels: Tensor, q: float) -> Tensor:
+    """Return the mean of (1 − p^q)/q, p the softmax at the label; of −log p for q = 0."""
+    if q == 0.0:
+        return cross_entropy(logits, labels)
+    return -torch.expm1(-q * cross_entropy(logits, labels, reduction="none")).mean() / q
