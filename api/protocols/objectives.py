@@ -8,6 +8,7 @@ from typing import Any
 
 from spikecert.training import (
     MSMPPD,
+    SIBP,
     CertifiedLoss,
     CrossEntropy,
     GainPenalty,
@@ -18,7 +19,7 @@ from spikecert.training import (
     SingleStep,
 )
 
-_OBJECTIVES = (CrossEntropy, MSMPPD, CertifiedLoss, GainPenalty, MarginOverGain)
+_OBJECTIVES = (CrossEntropy, MSMPPD, CertifiedLoss, SIBP, GainPenalty, MarginOverGain)
 _PERTURBATIONS = (GaussianNoise, SingleStep, PGDTraining)
 KINDS: dict[str, type] = {kind.__name__: kind for kind in (*_OBJECTIVES, *_PERTURBATIONS)}
 
