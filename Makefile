@@ -5,7 +5,7 @@ SOURCES := api models analysis training certify checking reports formats testing
 MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f))
 EDITABLE := --config-settings editable_mode=strict
 
-.PHONY: demo test test-slow lint setup clean
+.PHONY: demo test test-slow lint docs setup clean
 
 demo: .venv/ready
 	$(BIN)/spikecert demo --out runs/demo
@@ -21,12 +21,15 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --warnings
 
+docs: .venv/ready
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/site
+
 setup: .venv/ready
 
 .venv/dependencies: pyproject.toml requirements/constraints.txt requirements/lirpa.txt requirements/snn.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spikecert needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard]' $(EDITABLE)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard,docs]' $(EDITABLE)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt appdirs pyyaml ninja tqdm
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/lirpa.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt h5py loguru

@@ -5,6 +5,7 @@ written by another program is refused. Nothing is unpickled, so a file from a st
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
@@ -57,8 +58,7 @@ def from_bytes(content: bytes) -> SpikingNetwork:
 
 def _built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork:
     try:
-        with torch.device("meta"):  # a description may ask for any size: memory is taken by the weights alone
-            network = build(json.loads(text))
+        network = _blank(text)
         if network.num_steps > MOST_STEPS:
             raise ValueError(f"num_steps: got {network.num_steps}, expected at most {MOST_STEPS}")
         kinds = {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()}
@@ -69,6 +69,13 @@ def _built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork
         reason = " ".join(str(error).split())
         raise ValueError(f"path: {origin} describes no network that this version can build: {reason}") from error
     return network.eval()
+
+
+def _blank(text: str) -> SpikingNetwork:
+    """Return the described network without weights: a description may ask for any size, and gets no memory."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of layers of size 0
+        return build(json.loads(text))
 
 
 def network_hash(network: SpikingNetwork) -> str:

@@ -1,5 +1,7 @@
 """A property-testing kit: hypothesis strategies and checks that hold for every sound network, bound and verifier.
 
+::
+
     from hypothesis import given
     from spikecert.testing import check_sound, inputs, perturbations
 

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..certify.attacks import attack
+from ..certify.attacks import PGD, SpikeFlips, attack
 from ..certify.perturbations import Perturbation, SpikeFlip
 from ..models.networks import SpikingNetwork
 
 FAR = 1e3
 """How far outside of a set a direction starts that is then projected onto it."""
+STEPS = 6
+"""Of the attack: few, as checks run hundreds of times."""
 
 
 def candidates(
@@ -29,7 +31,7 @@ def candidates(
         yield perturbation.sample(inputs, generator)
         if index % 2:
             yield extreme(inputs, perturbation, generator)
-    method = "spike-flip" if isinstance(perturbation, SpikeFlip) else "pgd"
+    method = SpikeFlips() if isinstance(perturbation, SpikeFlip) else PGD(steps=STEPS, restarts=1)
     yield attack(network, inputs, labels, perturbation, method, seed=seed).inputs
 
 

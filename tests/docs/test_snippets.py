@@ -1,0 +1,49 @@
+"""The code on the pages of the documentation, and in the README, runs as it stands, in order."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from docs.snippets import blocks, commands
+from spikecert.cli import main
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("docs/tutorial.md", "docs/concepts/proved.md", "docs/concepts/choosing.md", "docs/testing.md")
+SAID = {
+    "docs/tutorial.md": ("of 100 digits are broken", "verified"),
+    "docs/concepts/proved.md": ("verified",),
+    "docs/concepts/choosing.md": ("interval", "complete"),
+    "docs/testing.md": ("'corners', sample", "more than gain"),
+}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run where files may be written."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    namespace: dict[str, object] = {"__name__": "page"}
+    for language, code in blocks(ROOT / page):
+        if language == "python":
+            exec(compile(code, page, "exec"), namespace)
+        else:
+            assert [main(command) for command in commands(code)] in ([], [0], [0, 0], [0, 0, 0])
+    found = capsys.readouterr().out
+    assert all(words in found for words in SAID[page]), found
+
+
+def test_every_page_with_python_is_run() -> None:
+    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert {page for page in found if any(kind == "python" for kind, _ in blocks(ROOT / page))} == set(PAGES)
+
+
+def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    for language, code in blocks(ROOT / "README.md"):
+        if language == "python":
+            exec(compile(code, "README.md", "exec"), {"__name__": "page"})
+    assert "of 100 proved" in capsys.readouterr().out
