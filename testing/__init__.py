@@ -13,6 +13,7 @@ A check that fails raises `Refuted`, an AssertionError that names the sample and
 """
 
 from .cases import Case, EventCase, cases, event_cases, points
+from .conversion import check_conversion
 from .gain_bound import check_gain_bound
 from .identity import check_mppd_identity
 from .refuted import Refuted
@@ -27,6 +28,7 @@ __all__ = [
     "Sandwich",
     "Soundness",
     "cases",
+    "check_conversion",
     "check_gain_bound",
     "check_mppd_identity",
     "check_sandwich",

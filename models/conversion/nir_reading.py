@@ -19,7 +19,7 @@ from .checking import compare
 from .constants import uniform
 from .converting import Conversion, converted, random_like
 from .neurons import Neuron
-from .nir_files import MOST_BYTES, check_file
+from .nir_files import read_file
 from .nir_modules import INTEGRATING, EulerNeuron, executable
 from .observing import Library, Source
 from .refusal import ConversionRefused
@@ -100,20 +100,13 @@ def read_graph(path: Path) -> Any:
     """Read a NIR file.
 
     Raises:
-        ConversionRefused: for a file that is no NIR graph, or is larger than `MOST_BYTES`.
+        ConversionRefused: for a file that is no NIR graph, is too large, or takes too long to read.
         FileNotFoundError, ImportError: where the file or nir is missing.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"graph: got {path}, expected a NIR file")
-    if path.stat().st_size > MOST_BYTES:
-        raise ConversionRefused(f"graph: {path} has more than {MOST_BYTES} bytes")
-    nir = import_nir()
+    nir, content = import_nir(), read_file(path)
     try:
-        check_file(path)
-        return nir.read(path, type_check=False)
-    except ConversionRefused:
-        raise
-    except Exception as error:  # h5py and nir raise whatever a broken file makes them meet
+        return nir.dict2NIRNode({**content, "type_check": False})
+    except Exception as error:  # nir raises whatever a broken file makes it meet
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConversionRefused(f"graph: {path} is no NIR graph: {reason}") from error
 

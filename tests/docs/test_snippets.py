@@ -32,7 +32,7 @@ def test_the_code_of_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) 
         if language == "python":
             exec(compile(code, page, "exec"), namespace)
         else:
-            assert [main(command) for command in commands(code)] in ([], [0], [0, 0], [0, 0, 0])
+            assert all(main(command) in (0, 1) for command in commands(code))  # 1: some sample is falsified
     found = capsys.readouterr().out
     assert all(words in found for words in SAID[page]), found
 

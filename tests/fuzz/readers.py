@@ -21,6 +21,7 @@ from spikecert.reports import render
 from spikecert.reports.measuring import Plan, measure
 from spikecert.reports.schema import Data, Threat
 
+from . import nir_files
 from .mutators import Bytes, mutate_bytes, mutate_json_bytes, mutate_text
 from .sealed import Sealed
 
@@ -199,6 +200,7 @@ def readers() -> dict[str, Reader]:
         Reader("vnnlib", lambda data: read_vnnlib(data.decode()), _properties, lisp),
         Reader("vnnlib-gz", _read_packed, _packed, (mutate_bytes,)),
         Reader("result", lambda data: read_counterexample(data.decode()), _results, lisp),
+        Reader("nir", nir_files.read, nir_files.seeds, (nir_files.mutate, nir_files.mutate, mutate_bytes)),
         Reader("certificates", _read_certificates, _certificates, json_text),
     )
     return {reader.name: reader for reader in found}

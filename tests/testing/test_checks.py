@@ -4,17 +4,19 @@ import math
 from dataclasses import replace
 
 import pytest
+import snntorch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from spikecert import L2, LIF, LInf, LogitBounds, SpikingNetwork, Verdict, gain, mlp
+from spikecert import L2, LIF, LInf, LogitBounds, SpikingNetwork, Verdict, from_snntorch, gain, mlp
 from spikecert.certify.problem import Problem
 from spikecert.certify.verifiers import TRAINS, MarginVerifier, Verifier
 from spikecert.models.neurons import Run
 from spikecert.testing import (
     Refuted,
+    check_conversion,
     check_gain_bound,
     check_mppd_identity,
     check_sandwich,
@@ -170,6 +172,28 @@ def test_a_gain_of_the_membrane_is_checked_too() -> None:
     net = network(Loud(0.5, threshold=50.0))
     with pytest.raises(Refuted, match="trains alike"):
         check_gain_bound(net, batch(), batch() * 0.5, [gain(network(LIF(0.5))).layers[0].gain])
+
+
+class Stepped(nn.Module):
+    """An snnTorch network that does one step a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.spikes = snntorch.Leaky(beta=0.9, threshold=0.3, init_hidden=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.spikes(self.first(x)))
+
+
+def test_a_conversion_that_was_changed_is_found() -> None:
+    torch.manual_seed(0)
+    source = Stepped()
+    converted = from_snntorch(source, batch(), num_steps=5)
+    assert check_conversion(source, converted, 1 - batch(), num_steps=5).matches
+    converted.state_dict()["layers.0.bias"] += 0.3
+    with pytest.raises(Refuted, match=r"^spikes: .* differ, first at step"):
+        check_conversion(source, converted, batch(), num_steps=5)
 
 
 def test_gains_of_another_number_are_refused() -> None:
