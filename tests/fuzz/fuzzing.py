@@ -54,6 +54,7 @@ def fuzz(
     seconds: float,
     seed: int = 0,
     runs: int | None = None,
+    least: int = 0,
     before: Callable[[bytes], None] = lambda data: None,
 ) -> Campaign:
     """Read mutated files for some time, or a number of runs if that is less.
@@ -62,7 +63,7 @@ def fuzz(
         reader: what is tried.
         seconds: how long.
         seed: of the mutations.
-        runs: at most so many.
+        runs, least: at most and at least so many inputs.
         before: told each input before it is read, for the case that nothing returns.
     """
     rng, pool = random.Random(seed), reader.seeds()
@@ -71,7 +72,7 @@ def fuzz(
     seen: set[Signature] = set()
     findings: dict[Signature, Finding] = {}
     done, accepted, slowest, until = 0, 0, 0.0, time.monotonic() + seconds
-    while time.monotonic() < until and (runs is None or done < runs):
+    while done < least or (time.monotonic() < until and (runs is None or done < runs)):
         data = rng.choice(reader.mutators)(rng, rng.choice(pool), pool)
         before(data)
         started = time.perf_counter()
