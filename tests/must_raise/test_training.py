@@ -139,6 +139,7 @@ CASES: dict[str, Case] = {
     "batch_statistics: unknown": (lambda: MSMPPD(batch_statistics="x"), ValueError, "batch_statistics: got 'x'"),
     "perturbation: number": (lambda: MSMPPD(perturbation=0.1), TypeError, "perturbation: got"),  # type: ignore
     "weight: negative": (lambda: GainPenalty(-0.1), ValueError, "weight: got -0.1"),
+    "weight: text": (lambda: GainPenalty("1"), TypeError, "weight: got str, expected a number or a schedule"),  # type: ignore
     "weight: a ramp from below": (lambda: GainPenalty(Ramp(-1, 1)), ValueError, r"weight: got Ramp\(start=-1"),
     "mix: a ramp above one": (lambda: MSMPPD(mix=Ramp(0, 2)), ValueError, r"mix: got Ramp\(start=0, stop=2"),
     "target: zero": (lambda: GainPenalty(target=0.0), ValueError, "target: got 0.0"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import building
-from spikecert.analysis import gain, layer_operators, pattern_radius
+from spikecert.analysis import gain, layer_operators, pattern_radius, stability
 from spikecert.certify import L2, verify
 from spikecert.models import LIF, SpikingNetwork, load, mlp, network_hash
 from spikecert.training import (
@@ -100,6 +100,15 @@ def test_training_with_it_lowers_the_proven_gain(
     assert after.check()
     assert after.layers[0].gain < 0.75 * before.layers[0].gain
     assert accuracy(found, digits) > accuracy(plain, digits) - 0.03
+
+
+def test_training_lowers_the_surrogate_networks_gain(digits: Dataset, plain: SpikingNetwork) -> None:
+    found = trained(digits, CrossEntropy() + GainPenalty(0.2, layers="end-to-end"))
+    before, after = (stability(item, digits.test.inputs[:2]).surrogate_product for item in (plain, found))
+    assert before is not None
+    assert after is not None
+    assert after < 0.5 * before
+    assert accuracy(found, digits) > accuracy(plain, digits) - 0.05
 
 
 def test_the_first_layers_radius_is_the_term() -> None:

@@ -74,7 +74,10 @@ def full(weight: Weight) -> float:
 
 
 def check_weight(name: str, weight: Weight, most: float = math.inf) -> None:
-    """Raise ValueError unless the weight is finite and in [0, most] throughout the run."""
+    """Raise unless the weight is a finite number in [0, most], or a schedule that stays there."""
+    if isinstance(weight, bool) or not isinstance(weight, (int, float, Schedule)):
+        got = type(weight).__name__
+        raise TypeError(f"{name}: got {got}, expected a number or a schedule such as Ramp(0, 1)")
     least, greatest = weight.ends if isinstance(weight, Schedule) else (weight, weight)
     if not (math.isfinite(greatest) and least >= 0.0 and greatest <= most):
         expected = "a finite number of at least 0" if most == math.inf else f"a number in [0, {most:g}]"
