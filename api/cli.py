@@ -23,36 +23,8 @@ from .commands import (
     train,
     vnnlib,
 )
+from .help import epilog, overview
 from .output import INTERRUPTED, say
-
-EXAMPLES = """Examples:
-
-  spikecert demo --out runs/demo
-
-  spikecert train --data digits --network mlp:64 --rho 1 --out runs/mine
-
-  spikecert gains runs/mine/network.safetensors
-
-  spikecert attack runs/mine/network.safetensors --epsilon 4/255,8/255
-
-  spikecert certify runs/mine/network.safetensors --require-certified 0.9
-
-  spikecert certify runs/mine/network.safetensors --proof runs/mine/proofs
-
-  spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors
-
-  spikecert convert network.nir --num-steps 8 --out runs/mine/network.safetensors
-
-  spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt
-
-  spikecert radius runs/mine/network.safetensors --verifier complete --timeout 60
-
-  spikecert report runs/mine/record.json --out runs/mine/report.html
-
-  spikecert reproduce digits
-
-Exit status: 0 done; 1 falsified, below --require-certified, or a proof refused; 2 bad usage or input; 3 a proof
-and a counterexample contradict each other (a bug: please report it); 130 interrupted."""
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
@@ -72,10 +44,14 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 app = typer.Typer(
-    name="spikecert", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=EXAMPLES
+    name="spikecert",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog=overview(),
 )
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, epilog=epilog(_name))(_command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's own, wherever typer keeps it
 BAD_INPUT = (ValueError, TypeError, FloatingPointError, OverflowError, OSError, ImportError)

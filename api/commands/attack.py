@@ -9,6 +9,7 @@ import typer
 from ..output import INTERRUPTED, say, show, table
 from ..progress import Bars
 from .options import (
+    ATTACKS,
     Data,
     Device,
     Epsilons,
@@ -19,6 +20,7 @@ from .options import (
     Root,
     Samples,
     Seed,
+    completed,
     epsilons,
     fitting,
     repeated,
@@ -37,7 +39,12 @@ def attack(
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
     method: Annotated[
-        list[str], typer.Option("--method", help="fgsm, pgd, apgd-ce, square, ensemble, …; repeat it for several.")
+        list[str],
+        typer.Option(
+            "--method",
+            autocompletion=completed(ATTACKS),
+            help="fgsm, pgd, apgd-ce, square, ensemble, …; repeat it for several.",
+        ),
     ] = ["ensemble"],  # noqa: B006
     seed: Seed = 0,
     device: Device = "cpu",

@@ -25,13 +25,14 @@ def certify(
     samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
-    verifier: Annotated[
-        str,
-        typer.Option(help="interval, trains, linear, gain, lirpa, milp, complete or auto; several: with commas."),
-    ] = "auto",
+    verifier: options.Verifiers = "auto",
     method: Annotated[
         list[str] | None,
-        typer.Option("--attack", help="Also attack: see `attack --method`; repeatable."),
+        typer.Option(
+            "--attack",
+            autocompletion=options.completed(options.ATTACKS),
+            help="Also attack: see `attack --method`; repeatable.",
+        ),
     ] = None,
     radii: Annotated[
         bool, typer.Option("--radii", help="Also bracket each sample's radius, by the last verifier.")

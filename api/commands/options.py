@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +35,26 @@ def epsilons(texts: Sequence[str]) -> tuple[float, ...]:
     if not values or min(values) <= 0:
         raise ValueError(f"epsilon: got {', '.join(texts) or 'nothing'}, expected numbers above 0")
     return tuple(sorted(values))
+
+
+VERIFIERS = ("interval", "trains", "linear", "gain", "lirpa", "milp", "complete", "auto")
+ATTACKS = ("fgsm", "pgd", "apgd-ce", "apgd-dlr", "square", "gaussian", "spike-flip", "ensemble", "ensemble-fast")
+DATA_SETS = ("digits", "fashion-mnist", "mnist", "cifar10", "cifar100", "digit-events", "nmnist", "shd")
+"""For shell completion, which would be slow if it had to import the tables that these names stand in."""
+
+
+def completed(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return what completes a value to one of `names`, or the last of several with commas.
+
+    >>> completed(("trains", "linear"))("trains,l")
+    ['trains,linear']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+    return complete
 
 
 def names(text: str, name: str) -> tuple[str, ...]:
@@ -99,15 +119,34 @@ def repeated(epsilon: Sequence[str], norm: str, data: str, samples: int | None, 
 Model = Annotated[Path, typer.Argument(help="A network file as written by `train`.", metavar="MODEL")]
 Data = Annotated[
     str,
-    typer.Option("--data", help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd."),
+    typer.Option(
+        "--data",
+        autocompletion=completed(DATA_SETS),
+        help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd.",
+    ),
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="The folder of the data set's files.")]
 Samples = Annotated[int | None, typer.Option("--samples", min=1, help="First test samples; default: all.")]
 Epsilons = Annotated[
     list[str], typer.Option("--epsilon", help="Perturbation size, such as 8/255; several: with commas.")
 ]
-Norm = Annotated[str, typer.Option("--norm", help="linf or l2.")]
+Norm = Annotated[str, typer.Option("--norm", autocompletion=completed(("linf", "l2")), help="linf or l2.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for record.json, report.html, samples.csv, …")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
+Verifier = Annotated[
+    str,
+    typer.Option(
+        autocompletion=completed(VERIFIERS),
+        help="interval, trains, linear, gain, lirpa, milp, complete or auto.",
+    ),
+]
+Verifiers = Annotated[
+    str,
+    typer.Option(
+        "--verifier",
+        autocompletion=completed(VERIFIERS),
+        help="interval, trains, linear, gain, lirpa, milp, complete or auto; several: with commas.",
+    ),
+]

@@ -9,7 +9,7 @@ import typer
 
 from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
-from .options import Data, Device, Json, Model, Norm, Root, Samples, Seed, fitting, number
+from .options import Data, Device, Json, Model, Norm, Root, Samples, Seed, Verifier, fitting, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +27,7 @@ def radius(
     root: Root = None,
     samples: Samples = None,
     norm: Norm = "linf",
-    verifier: Annotated[
-        str, typer.Option(help="interval, trains, linear, gain, lirpa, milp, complete or auto.")
-    ] = "auto",
+    verifier: Verifier = "auto",
     tolerance: Annotated[str, typer.Option(help="Width at which a bracket counts as exact.")] = "1e-3",
     timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average, in all.")] = None,
     seed: Seed = 0,

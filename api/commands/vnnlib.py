@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..output import say, show, show_json
-from .options import Device, Json, Model, Seed, checked_device
+from .options import Device, Json, Model, Seed, Verifier, checked_device
 
 Question = Annotated[Path, typer.Argument(help="A .vnnlib or .vnnlib.gz file.", metavar="PROPERTY")]
 
@@ -14,7 +14,7 @@ Question = Annotated[Path, typer.Argument(help="A .vnnlib or .vnnlib.gz file.", 
 def vnnlib(
     model: Model,
     question: Question,
-    verifier: Annotated[str, typer.Option(help="As of `certify`, such as complete, milp or auto.")] = "auto",
+    verifier: Verifier = "auto",
     timeout: Annotated[float | None, typer.Option(help="Seconds in all.")] = None,
     legacy: Annotated[bool, typer.Option("--legacy", help="Say sat and unsat for violated and holds.")] = False,
     seed: Seed = 0,

@@ -1,19 +1,27 @@
 """The command line: exit status, one-line errors, JSON alone on standard output."""
 
 import json
+import os
+import shlex
 import statistics
 import subprocess
 import sys
 
 import pytest
+import typer
 
 from spikecert import LInf, SoundnessError, __version__, dataset, load
+from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.replay import replays
-from spikecert.cli import COMMANDS
+from spikecert.certify.verifiers import VERIFIERS
+from spikecert.cli import COMMANDS, app
+from spikecert.commands import options
 from spikecert.commands.options import epsilons, number
+from spikecert.help import EXAMPLES
 from spikecert.models.storage import read_tensors
 from spikecert.output import table
 from spikecert.reports import load_record, measuring
+from spikecert.training.data import EVENTS, IMAGES
 
 SMALL = ("--samples", 6, "--epsilon", "1/255")
 
@@ -31,6 +39,35 @@ def test_each_command_has_help(run, command):
     helped = run(command, "--help")
     assert helped.status == 0
     assert f"spikecert {command}" in helped.out
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_each_command_has_json_and_examples_that_parse(run, command):
+    helped = run(command, "--help").out
+    assert "--json" in helped
+    assert "Example" in helped
+    click = typer.main.get_command(app)
+    for line in EXAMPLES[command]:
+        program, name, *arguments = shlex.split(line)
+        assert (program, name) == ("spikecert", command)
+        click.commands[name].make_context(name, arguments)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_shell_completes_commands_options_and_names():
+    def completions(words: str) -> list[str]:
+        told = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_SPIKECERT_COMPLETE": "complete_bash"}
+        command = [sys.executable, "-m", "spikecert"]
+        found = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, check=False)
+        return found.stdout.split()
+
+    assert completions("spikecert cer") == ["certify"]
+    assert completions("spikecert certify --verifier trains,l") == ["trains,linear", "trains,lirpa"]
+
+
+def test_completion_knows_the_names_that_exist():
+    assert set(options.VERIFIERS) == set(VERIFIERS)
+    assert set(options.ATTACKS) == set(ATTACKS)
+    assert set(options.DATA_SETS) == {*IMAGES, *EVENTS}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""Examples under each command's help: they are parsed in the tests, so that they can't be out of date."""
+
+from collections.abc import Sequence
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "demo": ("spikecert demo --out runs/demo",),
+    "train": (
+        "spikecert train --data digits --network mlp:64 --rho 1 --out runs/mine",
+        "spikecert train --objective certified --size 0.05 --epochs 40 --seeds 0,1,2 --out runs/certified",
+    ),
+    "gains": (
+        "spikecert gains runs/mine/network.safetensors",
+        "spikecert gains runs/mine/network.safetensors --samples 100 --epsilon 8/255 --json",
+    ),
+    "attack": (
+        "spikecert attack runs/mine/network.safetensors --epsilon 4/255,8/255",
+        "spikecert attack runs/mine/network.safetensors --method pgd --method square --out runs/attack",
+    ),
+    "certify": (
+        "spikecert certify runs/mine/network.safetensors --require-certified 0.9",
+        "spikecert certify runs/mine/network.safetensors --verifier trains,linear --attack ensemble --radii "
+        "--out runs/report",
+        "spikecert certify runs/mine/network.safetensors --verifier complete --timeout 60 --workers 8 "
+        "--resume runs/state",
+        "spikecert certify runs/mine/network.safetensors --samples 20 --proof runs/mine/proofs",
+    ),
+    "check-proof": ("spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors",),
+    "compare": (
+        "spikecert compare runs/old/record.json runs/new/record.json",
+        "spikecert compare runs/old/record.json runs/new/record.json --fail-on-regression --out comparison.html",
+    ),
+    "convert": ("spikecert convert network.nir --num-steps 8 --out runs/mine/network.safetensors",),
+    "radius": (
+        "spikecert radius runs/mine/network.safetensors --samples 20 --verifier linear --out runs/radii",
+        "spikecert radius runs/mine/network.safetensors --verifier complete --timeout 60",
+    ),
+    "report": (
+        "spikecert report runs/mine/record.json --out runs/mine/report.html",
+        "spikecert report runs/mine/record.json --radii runs/radii/radii.json --out report.html",
+        "spikecert report runs/a/record.json runs/b/record.json --out table.tex",
+    ),
+    "reproduce": ("spikecert reproduce digits", "spikecert reproduce --list"),
+    "run": (
+        "spikecert run mine.toml --out runs/mine",
+        "spikecert run runs/mine/record.json --out runs/again",
+    ),
+    "theorems": ("spikecert theorems", "spikecert theorems simplified-solution --latex"),
+    "vnnlib": ("spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt",),
+}
+STATUS = (
+    "Exit status: 0 done; 1 falsified, below a required share, worse than before, not repeated, or a proof "
+    "refused; 2 bad usage or input; 3 a proof and a counterexample contradict each other (a bug: please report "
+    "it); 130 interrupted."
+)
+COMPLETION = "Shell completion: spikecert --install-completion."
+
+
+def epilog(command: str) -> str | None:
+    """Return what stands under a command's help: its examples."""
+    return _examples(EXAMPLES[command]) if command in EXAMPLES else None
+
+
+def overview() -> str:
+    """Return what stands under the help of the whole program: one example of each command, and the statuses."""
+    first = [examples[0] for examples in EXAMPLES.values()]
+    return f"{_examples(first)}\n\n{STATUS}\n\n{COMPLETION}"
+
+
+def _examples(lines: Sequence[str]) -> str:
+    head = "Examples:" if len(lines) > 1 else "Example:"
+    return "\n".join(("\b", head, *(f"  {line}" for line in lines)))  # \b: lines stay as they are
