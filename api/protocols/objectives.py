@@ -1,4 +1,4 @@
-"""Objectives and perturbations out of a protocol's data: "kind" is the class, the rest are its arguments."""
+"""Objectives, perturbations, schedules out of a protocol's data: "kind" is the class, the rest its arguments."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -16,12 +16,13 @@ from spikecert.training import (
     MarginOverGain,
     Objective,
     PGDTraining,
+    Ramp,
     SingleStep,
 )
 
 _OBJECTIVES = (CrossEntropy, MSMPPD, CertifiedLoss, SIBP, GainPenalty, MarginOverGain)
 _PERTURBATIONS = (GaussianNoise, SingleStep, PGDTraining)
-KINDS: dict[str, type] = {kind.__name__: kind for kind in (*_OBJECTIVES, *_PERTURBATIONS)}
+KINDS: dict[str, type] = {kind.__name__: kind for kind in (*_OBJECTIVES, *_PERTURBATIONS, Ramp)}
 
 
 def objective(terms: Sequence[Mapping[str, Any]]) -> Objective:

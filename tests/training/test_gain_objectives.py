@@ -12,6 +12,7 @@ from spikecert import building
 from spikecert.analysis import gain, layer_operators, pattern_radius, stability
 from spikecert.certify import L2, verify
 from spikecert.models import LIF, SpikingNetwork, load, mlp, network_hash
+from spikecert.protocols.objectives import objective as protocol_objective
 from spikecert.training import (
     MSMPPD,
     SIBP,
@@ -201,6 +202,13 @@ def test_the_command_line_adds_them_up() -> None:
     assert building.objective("s-ibp", 1.0, "gaussian", 0.03) == SIBP(0.03)
     with pytest.raises(ValueError, match="objective: got 'gain-penalty', which learns no labels"):
         building.objective("gain-penalty", 1.0, "gaussian", 0.03)
+
+
+def test_protocols_know_them_and_their_schedules() -> None:
+    ramp = {"kind": "Ramp", "start": 0, "stop": "1/2", "end": 0.5}
+    terms = [{"kind": "SIBP", "epsilon": 0.05}, {"kind": "GainPenalty", "weight": ramp, "layers": "end-to-end"}]
+    expected = SIBP(0.05) + GainPenalty(Ramp(0, 0.5, end=0.5), layers="end-to-end")
+    assert protocol_objective(terms) == expected
 
 
 def test_a_stopped_run_goes_on_bitwise(digits: Dataset, tmp_path: Path) -> None:
