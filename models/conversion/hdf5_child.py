@@ -82,7 +82,8 @@ def main(path: str) -> bytes:
         tree = content.group(file["node"])
     held = io.BytesIO()
     text = np.frombuffer(json.dumps(tree).encode(), dtype=np.uint8)
-    np.savez(held, tree=text, **{f"a{index}": array for index, array in enumerate(content.arrays)})
+    arrays: dict[str, Any] = {f"a{index}": array for index, array in enumerate(content.arrays)}
+    np.savez(held, tree=text, **arrays)
     return held.getvalue()
 
 

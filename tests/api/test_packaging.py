@@ -1,17 +1,18 @@
 """What is installed: every folder of the library, and a wheel that works elsewhere."""
 
-import subprocess
-import sys
-import sysconfig
+import re
 import tarfile
 import tomllib
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+import spikecert
+from support.wheels import ROOT, built, installed
+
+__all__ = ["built"]
+
 FOLDERS = ("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing")
 
 
@@ -33,29 +34,6 @@ def test_no_module_lies_in_a_folder_without_init():
     assert not [path for path in modules if not (path.parent / "__init__.py").is_file()]
 
 
-def sources() -> list[Path]:
-    """Return tracked and new files, without what git ignores."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [ROOT / name for name in listed if (ROOT / name).is_file()]
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build sdist, and from it the wheel, of a copy of the sources; the build tools come from this environment."""
-    copy, dist = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
-    for path in sources():
-        target = copy / path.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
-    subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(copy)],
-        check=True,
-        capture_output=True,
-    )
-    return dist
-
-
 @pytest.mark.slow
 def test_sdist_and_wheel_hold_the_library(built):
     (wheel,) = built.glob("*.whl")
@@ -71,18 +49,53 @@ def test_sdist_and_wheel_hold_the_library(built):
 
 @pytest.mark.slow
 def test_the_wheel_runs_the_demo_in_another_environment(built, tmp_path):
-    """Dependencies are lent to the new environment by a .pth file: installing torch again would take minutes."""
-    (wheel,) = built.glob("*.whl")
-    venv.create(tmp_path / "venv", with_pip=True)
-    binaries = tmp_path / "venv" / "bin"
-    pip = [str(binaries / "pip"), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(pip, check=True)
-    site = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
-    (site / "zz_lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    fresh = installed(built, tmp_path / "venv")
     where = "import spikecert, pathlib; print(pathlib.Path(spikecert.__file__).parent)"
-    python = [str(binaries / "python"), "-c", where]
-    found = subprocess.run(python, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
-    assert Path(found) == site / "spikecert"
-    demo = [str(binaries / "spikecert"), "demo", "--epochs", "1", "--samples", "2", "--out", "out"]
-    subprocess.run(demo, cwd=tmp_path, check=True, capture_output=True)
+    assert Path(fresh.run("python", "-c", where, cwd=tmp_path).stdout.strip()) == fresh.site / "spikecert"
+    done = fresh.run("spikecert", "demo", "--epochs", "1", "--samples", "2", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_every_extra_that_the_library_names_is_there():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    code = [path.read_text(encoding="utf-8") for name in ("api", *FOLDERS) for path in (ROOT / name).rglob("*.py")]
+    named = set(re.findall(r"spikecert\[([a-z]+)\]", "\n".join(code)))
+    assert {"snn", "testing", "ray"} <= named <= set(project["optional-dependencies"])
+
+
+@pytest.mark.slow
+def test_without_the_extras_their_absence_is_said_in_one_line(built, tmp_path):
+    """In an environment that lends all but one package, the library names the extra to install."""
+    fresh = installed(built, tmp_path / "venv")
+    for module, use, extra in (
+        ("hypothesis", "import spikecert.testing", "testing"),
+        ("nir", "from spikecert import from_nir; from_nir('graph.nir')", "snn"),
+        ("ray", "from spikecert.certify.engines import Ray; Ray().run(b'', [], 1).__next__()", "ray"),
+    ):
+        hidden = f"import sys; sys.modules[{module!r}] = None; "
+        done = fresh.run("python", "-c", hidden + use, cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"spikecert[{extra}]" in done.stderr.strip().splitlines()[-1]
+
+
+def test_versions_agree():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert spikecert.__version__ == version
+    assert f"version: {version}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_nothing_unpickles():
+    """CIFAR's published files are pickles; their reader resolves the names of plain arrays only."""
+    allowed = {"training/data/cifar.py"}
+    risky = re.compile(
+        r"(?:import|from) (?:pickle|cloudpickle|dill|shelve|marshal|joblib)\b"
+        r"|\btorch\.load\(|allow_pickle\s*=\s*True|yaml\.load\(|(?<![\w.])eval\(|(?<![\w.])exec\("
+    )
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for name in ("api", *FOLDERS)
+        for path in (ROOT / name).rglob("*.py")
+        if risky.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == allowed
