@@ -15,7 +15,20 @@ from torch import Tensor, nn
 
 from spikecert.cli import main
 from spikecert.models import DLIF, LIF, SpikingNetwork, load, mlp, network_hash
-from spikecert.training import MSMPPD, Dataset, GaussianNoise, SingleStep, Split, TrainingRun, dataset, fit
+from spikecert.training import (
+    MSMPPD,
+    CrossEntropy,
+    Dataset,
+    GainPenalty,
+    GaussianNoise,
+    MarginOverGain,
+    Objective,
+    SingleStep,
+    Split,
+    TrainingRun,
+    dataset,
+    fit,
+)
 from spikecert.training.generators import BatchGenerator, draw_like
 from spikecert.training.history import EpochMetrics
 from spikecert.training.processes import Processes, joined
@@ -43,10 +56,13 @@ def normalised() -> SpikingNetwork:
 
 COMMAND = ("--network", "mlp:8", "--epochs", "1", "--num-steps", "2", "--json")
 
-RUNS: dict[str, tuple[Callable[[], SpikingNetwork], MSMPPD, dict[str, Any]]] = {
+GAINS = CrossEntropy() + GainPenalty(0.1) + MarginOverGain(0.5, layers="all")
+
+RUNS: dict[str, tuple[Callable[[], SpikingNetwork], Objective, dict[str, Any]]] = {
     "noise": (plain, MSMPPD(perturbation=GaussianNoise(0.1)), {"optimizer": "adam"}),
     "step": (plain, MSMPPD(perturbation=SingleStep(0.05)), {}),
     "norm": (normalised, MSMPPD(perturbation=SingleStep(0.05)), {}),
+    "gains": (plain, GAINS, {"optimizer": "adam"}),
 }
 
 
