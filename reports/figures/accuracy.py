@@ -7,8 +7,8 @@ from ..records import ModelRecord, Record
 from ..rows import Point
 from ..wording import epsilon_short
 
-WIDTH, HEIGHT = 500, 320
-LEFT, RIGHT, TOP, BOTTOM = 48, 326, 18, 272
+WIDTH, HEIGHT = 512, 320
+LEFT, RIGHT, TOP, BOTTOM = 52, 326, 18, 272
 LABEL_SPACING = 15.0
 LABEL_LENGTH = 22
 TICK_SPACING = 38.0
