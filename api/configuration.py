@@ -35,9 +35,10 @@ def _known(kind: str, table: Any) -> AfterValidator:
     return AfterValidator(check)
 
 
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
-Weight = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
+NUMBER = BeforeValidator(_number, json_schema_input_type=float | str)
+Positive = Annotated[float, NUMBER, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, NUMBER, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, NUMBER, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Verifier = Annotated[str, _known("verifier", VERIFIERS)]
 Method = Annotated[str, _known("method", ATTACKS)]

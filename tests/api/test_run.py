@@ -1,11 +1,12 @@
 """`spikecert run`: a file from training to the report, the same bits again, and one line for each mistake."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from spikecert import load
-from spikecert.configuration import Configuration
+from spikecert.configuration import Configuration, load_configuration
 from spikecert.reports import load_record
 
 WHOLE = """
@@ -169,3 +170,14 @@ def test_files_that_are_none(run, model, tmp_path):
     outcome = run("run", tmp_path / "record.json")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "was not made by `spikecert run`" in outcome.err
+
+
+def test_the_file_in_the_documentation_is_one(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    text = page.split("```toml\n")[1].split("```")[0]
+    found, before = load_configuration(written(tmp_path, text))
+    assert before is None
+    assert found.train is not None
+    assert found.radius is not None
+    assert found.certify is not None
+    assert found.certify.require == 0.7

@@ -1,0 +1,35 @@
+"""Write the JSON schemas of what spikecert writes and reads into docs/schemas: `python docs/make_schemas.py`."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from spikecert.configuration import Configuration
+from spikecert.reports import Record
+from spikecert.reports.comparing import Comparison
+
+FOLDER = Path(__file__).parent / "schemas"
+MODELS: dict[str, type[BaseModel]] = {
+    "record-1.json": Record,
+    "comparison-1.json": Comparison,
+    "run-1.json": Configuration,
+}
+
+
+def schema(model: type[BaseModel]) -> str:
+    """Return the JSON schema of a model, as files hold it."""
+    content = model.model_json_schema(by_alias=True)
+    told = {"$schema": "https://json-schema.org/draft/2020-12/schema", **content}
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write all schemas."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, model in MODELS.items():
+        (FOLDER / name).write_text(schema(model), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
