@@ -17,6 +17,8 @@ from .refusal import ConversionRefused
 
 FIRING = ("LIF", "CubaLIF", "IF")
 INTEGRATING = ("LI", "CubaLI")
+LARGEST = 1 << 16
+"""The largest kernel, stride, padding or dilation that is taken for one."""
 
 
 CONSTANTS = ("tau", "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in")
@@ -159,8 +161,10 @@ def _made(node: Any, name: str, dt: float) -> nn.Module:
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
-    numbers = np.broadcast_to(np.asarray(value, dtype=np.int64).flatten(), (2,))
-    return tuple(int(number) for number in numbers)
+    numbers = np.broadcast_to(np.asarray(value).flatten(), (2,)).tolist()
+    if not all(isinstance(number, int) and 0 <= number <= LARGEST for number in numbers):
+        raise ConversionRefused(f"graph: has sizes {numbers}, expected integers from 0 to {LARGEST}")
+    return tuple(numbers)
 
 
 def _tensor(value: Any) -> nn.Parameter:

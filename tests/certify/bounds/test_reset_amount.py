@@ -1,0 +1,78 @@
+"""A reset that takes away more or less than the threshold: no run escapes any bound, and none is idle."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from spikecert.certify.bounds.box import Box
+from spikecert.certify.bounds.interval import interval_spikes
+from spikecert.certify.bounds.membrane import drive
+from spikecert.certify.bounds.rounding import Rounding
+from spikecert.certify.bounds.signals import InputSignal
+from spikecert.certify.bounds.train_graph import graph_trains
+from spikecert.certify.bounds.trains import train_spikes
+from spikecert.certify.milp.potentials import graph_potentials, interval_potentials
+from spikecert.models import LIF
+from spikecert.models.dynamics import simulate
+from spikecert.training.interval_bounds import membrane_ends
+
+STEPS, BOXES, RUNS = 6, 400, 200
+CASES = list(itertools.product([0.3, 0.75, 1.25, 2.0], [0.5, 0.9, 1.0]))
+SINGLE = Rounding(torch.float32)
+
+
+def drawn(steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return boxes of currents, (steps, boxes, 1), some narrow, and runs in them, (steps, boxes, runs)."""
+    generator = torch.Generator().manual_seed(0)
+    low = torch.rand(steps, BOXES, 1, generator=generator) * 2.5 - 0.5
+    high = low + torch.rand(steps, BOXES, 1, generator=generator) ** 3
+    share = torch.rand(steps, BOXES, RUNS, generator=generator)
+    share[:, :, : RUNS // 2] = share[:, :, : RUNS // 2].round()
+    return low, high, (low + share * (high - low)).minimum(high).maximum(low)
+
+
+def neuron(amount: float, decay: float) -> LIF:
+    return LIF(decay, 1.0, "subtract", reset_amount=amount)
+
+
+def check(found: Box, runs: Tensor) -> None:
+    """Compare (T, boxes, 1) with (T, boxes, runs); some values must be decided, and some open."""
+    assert bool((runs >= found.lower).all())
+    assert bool((runs <= found.upper).all())
+    decided = found.lower == found.upper
+    assert 0.2 < float(decided.double().mean()) < 1.0
+    assert float((runs.amin(2, keepdim=True) == runs.amax(2, keepdim=True))[decided].double().mean()) == 1.0
+
+
+@pytest.mark.parametrize(("amount", "decay"), CASES)
+@pytest.mark.parametrize("bound", [interval_spikes, train_spikes], ids=["interval", "graph"])
+def test_no_spike_escapes_over_time(bound, amount: float, decay: float):
+    low, high, currents = drawn(STEPS)
+    signal = InputSignal(Box(low.double(), high.double()), STEPS)
+    runs = simulate(currents, None, neuron(amount, decay).dynamics, STEPS)[1]
+    check(bound(signal, neuron(amount, decay), SINGLE).steps(), runs)
+
+
+@pytest.mark.parametrize(("amount", "decay"), CASES)
+def test_no_train_escapes_the_table(amount: float, decay: float):
+    low, high, currents = drawn(1)
+    signal = InputSignal(Box(low.double(), high.double()), STEPS)
+    runs = simulate(currents, None, neuron(amount, decay).dynamics, STEPS)[1]
+    check(train_spikes(signal, neuron(amount, decay), SINGLE).steps(), runs)
+
+
+@pytest.mark.parametrize(("amount", "decay"), CASES)
+def test_no_potential_escapes(amount: float, decay: float):
+    low, high, currents = drawn(STEPS)
+    layer, signal = neuron(amount, decay), InputSignal(Box(low.double(), high.double()), STEPS)
+    potentials = simulate(currents, None, layer.dynamics, STEPS)[0].double()
+    graph = graph_potentials(graph_trains(signal, layer, SINGLE))
+    per_step = interval_potentials(
+        interval_spikes(signal, layer, SINGLE), drive(signal, layer, SINGLE), layer.dynamics
+    )
+    trained = membrane_ends(torch.stack((low, high)).double(), layer, STEPS)[0]
+    for lower, upper in ((graph.lower, graph.upper), (per_step.lower, per_step.upper), trained):
+        assert bool((potentials >= lower - 1e-5).all())
+        assert bool((potentials <= upper + 1e-5).all())
