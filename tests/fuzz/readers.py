@@ -9,21 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from spikecert import (
-    DLIF,
-    LIF,
-    LInf,
-    Residual,
-    SpikingNetwork,
-    from_nir,
-    gain,
-    load,
-    load_record,
-    mlp,
-    network_hash,
-    record,
-    to_nir,
-)
+from spikecert import DLIF, LIF, LInf, Residual, SpikingNetwork, gain, load, load_record, mlp, network_hash, record
 from spikecert.analysis.storage import load_certificates, load_layers, read_content, save_certificates
 from spikecert.certify.proofs import Prover
 from spikecert.checking import check, read_network
@@ -37,7 +23,6 @@ from spikecert.reports.schema import Data, Threat
 
 from . import nir_files
 from .mutators import Bytes, mutate_bytes, mutate_json_bytes, mutate_text
-from .nir_values import Values
 from .sealed import Sealed
 
 WORDS = tuple(
@@ -186,27 +171,6 @@ def _read_certificates(data: bytes) -> None:
         load_layers(read_content(path))
 
 
-def _graphs() -> list[bytes]:
-    import nir
-
-    networks = (
-        mlp((3, 4, 2), 3, LIF(0.9)),
-        SpikingNetwork(nn.Conv2d(1, 2, 3), LIF(1.0), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(2, 2), num_steps=2),
-        SpikingNetwork(nn.Linear(3, 2), LIF(0.5, reset="none"), num_steps=2, readout="potential"),
-    )
-    shapes, found = ((3,), (1, 4, 4), (3,)), []
-    for network, shape in zip(networks, shapes, strict=True):
-        with _file(b"", "network.nir") as path:
-            nir.write(path, to_nir(network, torch.rand(1, *shape)))
-            found.append(path.read_bytes())
-    return found
-
-
-def _read_graph(data: bytes) -> None:
-    with _file(data, "network.nir") as path:
-        from_nir(path)
-
-
 class _file:
     """A file with these bytes, in a folder of its own that goes away."""
 
@@ -238,6 +202,5 @@ def readers() -> dict[str, Reader]:
         Reader("result", lambda data: read_counterexample(data.decode()), _results, lisp),
         Reader("nir", nir_files.read, nir_files.seeds, (nir_files.mutate, nir_files.mutate, mutate_bytes)),
         Reader("certificates", _read_certificates, _certificates, json_text),
-        Reader("nir", _read_graph, _graphs, (mutate_bytes, Values())),
     )
     return {reader.name: reader for reader in found}

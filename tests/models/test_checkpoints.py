@@ -164,3 +164,12 @@ def test_a_consistent_file_of_nonsense_is_an_error(tmp_path: Path, text: str) ->
     write_tensors(tmp_path / "n", FORMAT, text, {"layers.0.weight": torch.ones(2, 2)})
     with pytest.raises(ValueError, match="describes no network that this version can build"):
         load(tmp_path / "n")
+
+
+def test_a_reset_amount_is_saved_and_counts_in_the_hash(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain, other = (mlp((3, 4, 2), neuron=LIF(reset="subtract", reset_amount=amount)) for amount in (None, 1.25))
+    other.load_state_dict(plain.state_dict())
+    assert network_hash(plain) != network_hash(other)
+    save(other, tmp_path / "network.safetensors")
+    assert load(tmp_path / "network.safetensors").neurons[0].dynamics == other.neurons[0].dynamics
