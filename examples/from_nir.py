@@ -5,6 +5,7 @@ python examples/from_nir.py [digits | fashion-mnist]    (needs: pip install 'spi
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import nir
 import snntorch
@@ -21,8 +22,8 @@ STEPS, SAMPLES, EPSILON = 6, 30, 4 / 255
 
 def leaky(width: int) -> snntorch.Leaky:
     """Return neurons with a hard reset: NIR has no other, and drops snnTorch's own in silence."""
-    settings = {"reset_mechanism": "zero", "init_hidden": True}
-    return snntorch.Leaky(torch.full((width,), 0.9), threshold=torch.ones(width), **settings)
+    constants: dict[str, Any] = {"beta": torch.full((width,), 0.9), "threshold": torch.ones(width)}
+    return snntorch.Leaky(**constants, reset_mechanism="zero", init_hidden=True)
 
 
 def train(module: nn.Module, inputs: Tensor, labels: Tensor, epochs: int) -> None:

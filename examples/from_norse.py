@@ -42,8 +42,9 @@ def main() -> None:
     features = data.train.inputs[0].numel()
     inputs, tested = data.train.inputs.flatten(1), data.test.inputs.flatten(1)
     cells = norse.LIFCell(norse.LIFParameters(alpha=torch.as_tensor(10.0))), norse.LICell()
-    module = norse.SequentialState(nn.Linear(features, 32), cells[0], nn.Linear(32, 10), cells[1])
-    module[0].weight.data.mul_(4.0)
+    first = nn.Linear(features, 32)
+    first.weight.data.mul_(4.0)
+    module = norse.SequentialState(first, cells[0], nn.Linear(32, 10), cells[1])
     train(module, inputs[:12_000], data.train.labels[:12_000], epochs=20 if len(inputs) < 5_000 else 3)
 
     network = from_norse(module, tested[:64], num_steps=STEPS)  # its synapses become input scales
