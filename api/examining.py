@@ -12,7 +12,7 @@ from spikecert.certify import attack
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
 from spikecert.reports import ModelRecord, Plan, Record, Training, record
-from spikecert.reports.parts import Interrupted, measure_in_parts
+from spikecert.reports.parts import Interrupted, Journal, measure_in_parts
 from spikecert.reports.tables import with_gains
 from spikecert.training import Dataset, Split
 
@@ -36,9 +36,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Examined:
-    """A record, and whether it is about the finished part of the samples alone."""
+    """A record, whether it is about the finished part of the samples alone, and what keeps the parts."""
 
     record: Record
+    journal: Journal
     interrupted: bool = False
 
 
@@ -68,23 +69,24 @@ def examine(
     Raises:
         KeyboardInterrupt: on Ctrl-C before the first part was finished.
     """
-    parts = None if out is None else out / PARTS
     network, samples = subject.network, subject.samples
-    told = {"training": subject.training, "folder": parts, "progress": progress}
+    chosen = network, samples.inputs, samples.labels, plan
+    journal = Journal.of(None if out is None else out / PARTS, "measured", *chosen)
+    told = {"training": subject.training, "journal": journal, "progress": progress}
 
     def recorded(found: ModelRecord, finished: int | None = None) -> Record:
         return _record(subject, plan, found, finished, command, title, configuration)
 
     try:
-        found = measure_in_parts(subject.name, network, samples.inputs, samples.labels, plan, **told)
+        found = measure_in_parts(subject.name, *chosen, **told)
     except Interrupted as error:
         if error.finished is None:
             raise
-        return Examined(recorded(error.finished, error.samples), interrupted=True)
+        return Examined(recorded(error.finished, error.samples), journal, interrupted=True)
     report = stability_or_none(network, samples, plan) if gains else None
     if report is not None:
         found = with_gains(found, report)
-    return Examined(recorded(found))
+    return Examined(recorded(found), journal)
 
 
 def write(found: Examined, out: Path) -> list[Path]:
@@ -93,6 +95,7 @@ def write(found: Examined, out: Path) -> list[Path]:
         return write_all(found.record, out / UNFINISHED)
     written = write_all(found.record, out)
     forget_unfinished(out)
+    found.journal.clear()
     return written
 
 

@@ -63,7 +63,7 @@ class Journal:
         radii = None if plan.radii is None else vars(plan.radii)
         names = [*map(name_of, plan.attacks)], plan.verifiers
         told = [kind, plan.threat.model_dump(), names, plan.timeout, plan.seed, radii, size_of(plan)]
-        told += [network_hash(network), digest_of("", {"inputs": inputs, "labels": labels})]
+        told += [str(network.device), network_hash(network), digest_of("", {"inputs": inputs, "labels": labels})]
         key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
         return Journal(folder / f"{kind}-{key}")
 
@@ -84,7 +84,7 @@ class Journal:
             write_atomically(path, part.model_dump_json(by_alias=True).encode())
 
     def clear(self) -> None:
-        """Remove all parts: the whole is finished."""
+        """Remove all parts: what they say together is written elsewhere."""
         if self.folder is not None and self.folder.is_dir():
             shutil.rmtree(self.folder)
             if not any(self.folder.parent.iterdir()):
@@ -107,10 +107,10 @@ def measure_in_parts(
     plan: Plan,
     *,
     training: Training | None = None,
-    folder: Path | None = None,
+    journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ModelRecord:
-    """Return what `measure` does, from parts that are kept in `folder` until all are finished.
+    """Return what `measure` does, from parts that `journal` keeps until its `clear` is called.
 
     The parts depend on the plan alone, and each has a seed of its own (`plan.seed` plus its first sample): however
     often a run was interrupted, it finds the same. A set that fits one part gives what `measure` gives.
@@ -128,11 +128,10 @@ def measure_in_parts(
         return merged(parts).model_copy(update={"training": training})
 
     network.eval()
-    journal = Journal.of(folder, "measured", network, inputs, labels, plan)
     size = size_of(plan)
     if plan.fleet is not None:  # it cuts batches by itself, and keeps them where it has a folder
         size = ATTACKED if plan.fleet.folder is None else len(labels)
-    return _run(journal, len(labels), size, ModelRecord, work, whole, progress)
+    return _run(journal or Journal(None), len(labels), size, ModelRecord, work, whole, progress)
 
 
 def radii_in_parts(
@@ -141,7 +140,7 @@ def radii_in_parts(
     labels: Tensor,
     plan: Plan,
     *,
-    folder: Path | None = None,
+    journal: Journal | None = None,
     progress: Progress = silent,
 ) -> Radii:
     """Return radii as `measure_radii` does, in parts as `measure_in_parts`, with every counterexample.
@@ -165,8 +164,7 @@ def radii_in_parts(
         return Radii(table=_joined([part.table for part in parts]), counterexamples=ordered)
 
     network.eval()
-    journal = Journal.of(folder, "radii", network, inputs, labels, plan)
-    return _run(journal, len(labels), size_of(plan), Radii, work, whole, progress)
+    return _run(journal or Journal(None), len(labels), size_of(plan), Radii, work, whole, progress)
 
 
 def _run(
@@ -189,9 +187,7 @@ def _run(
         except KeyboardInterrupt as error:
             raise Interrupted(whole(parts) if parts else None, start) from error
         parts.append(found)
-    result = whole(parts)
-    journal.clear()
-    return result
+    return whole(parts)
 
 
 def _scaled(progress: Progress, start: int, stop: int, count: int) -> Progress:

@@ -1,7 +1,7 @@
 """Radii of samples in a record: a proven and an attacked end for each, checked against the verdicts."""
 
-import math
 from collections.abc import Iterable
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from statistics import median
 from typing import Annotated, Literal
 
@@ -101,9 +101,15 @@ def rounded_down(value: float, digits: int = 5) -> str:
     >>> rounded_down(0.0312567), rounded_up(0.0312567)
     ('0.03125', '0.03126')
     """
-    return f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
+    return _rounded(value, digits, ROUND_FLOOR)
 
 
 def rounded_up(value: float, digits: int = 5) -> str:
     """Return an attacked end for people, rounded so that the bracket holds."""
-    return f"{math.ceil(value * 10**digits) / 10**digits:.{digits}f}"
+    return _rounded(value, digits, ROUND_CEILING)
+
+
+def _rounded(value: float, digits: int, direction: str) -> str:
+    """Return a finite number rounded exactly, as no product of floats could: 1e308 has 309 digits."""
+    with localcontext(prec=400):
+        return f"{Decimal(value).quantize(Decimal(1).scaleb(-digits), direction):f}"

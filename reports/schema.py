@@ -148,6 +148,8 @@ class NeuronActivity(Part):
     def _check_lengths(self) -> "NeuronActivity":
         lengths = {len(self.clean), len(self.perturbed)}
         lengths |= {len(found) for found in (self.clean_potentials, self.perturbed_potentials) if found}
+        if bool(self.clean_potentials) != bool(self.perturbed_potentials):
+            raise ValueError(f"neuron {self.index}: got the potentials of one run, expected both or none")
         if len(lengths) != 1:
             raise ValueError(f"neuron {self.index}: got {sorted(lengths)} steps, expected one number of steps")
         return self
@@ -160,7 +162,20 @@ class LayerActivity(Part):
     neurons: Positive
     changed: Count
     threshold: FiniteFloat
-    shown: tuple[NeuronActivity, ...]
+    shown: tuple[NeuronActivity, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_counts(self) -> "LayerActivity":
+        differing = sum(neuron.clean != neuron.perturbed for neuron in self.shown)
+        if not differing <= self.changed <= self.neurons:
+            raise ValueError(
+                f"{self.name}: got {self.changed} changed neurons of {self.neurons}, {differing} shown"
+            )
+        if any(neuron.index >= self.neurons for neuron in self.shown):
+            raise ValueError(f"{self.name}: got a neuron beyond the {self.neurons} of the layer")
+        if len({len(neuron.clean) for neuron in self.shown}) != 1:
+            raise ValueError(f"{self.name}: got trains of different lengths, expected one number of steps")
+        return self
 
 
 class Counterexample(Part):

@@ -1,10 +1,9 @@
 """The sentences of a report: one place for what is claimed, so that every format claims the same."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .radii import rounded_up
+from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Point
 from .schema import GainTable
@@ -286,9 +285,9 @@ def gain_norms(gains: GainTable) -> str:
 
 def gain_text(value: float | None) -> str:
     """Return a gain, rounded up to four digits so that it stays a bound, or "none finite"."""
-    return "none finite" if value is None else f"{math.ceil(value * 1e4) / 1e4:.4f}"
+    return "none finite" if value is None else rounded_up(value, 4)
 
 
 def norm_ends(ends: tuple[float, float]) -> tuple[str, str]:
     """Return proven ends with four digits, the lower rounded down, the upper rounded up."""
-    return f"{math.floor(ends[0] * 1e4) / 1e4:.4f}", gain_text(ends[1])
+    return rounded_down(ends[0], 4), gain_text(ends[1])

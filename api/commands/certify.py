@@ -92,7 +92,7 @@ def certify(
     subject = examining.Subject(model.stem, network, source, chosen)
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         found = examining.examine(subject, plan, command=command, progress=bars, out=out, gains=gains)
-        if proof is not None and prover is not None:
+        if proof is not None and prover is not None and not found.interrupted:
             proofs.write_proofs(proof, prover, found.record, chosen, timeout, bars)
     return told(found, out, as_json) or _status(found.record, bar)
 

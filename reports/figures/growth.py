@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..records import ModelRecord, Record
 from ..schema import Growth
 from ..wording import gain_text
-from .sandwich import ticks
+from .sandwich import scale, ticks
 
 WIDTH, LEFT, RIGHT, TOP = 560, 168, 546, 14
 ROW, FOOT = 30, 40
@@ -43,7 +43,7 @@ def growths(record: Record) -> tuple[Chart, ...]:
 
 def _chart(model: ModelRecord, key: str) -> Chart:
     values = [value for row in model.growth for value in (row.bound, row.simplified, row.exact) if value]
-    top = 1.05 * max(values, default=1.0)
+    top = scale(values)
     bottom = TOP + ROW * len(model.growth)
     return Chart(
         key=key,

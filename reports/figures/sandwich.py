@@ -13,6 +13,10 @@ MARKED = 60
 """Beyond so many samples marks would hide each other, and only lines are drawn."""
 
 
+SMALLEST, LARGEST = 1e-9, 1e9
+"""Of an axis."""
+
+
 @dataclass(frozen=True)
 class Bracket:
     """One sample: its place, both ends, whether they meet, whether anything broke it, and words for it."""
@@ -97,7 +101,13 @@ def _told(found: SampleRadius) -> str:
 def _top(table: RadiusTable) -> float:
     ends = [found.upper for found in table.samples if found.attacked]
     ends += [found.lower for found in table.samples]
-    return max(ends) * 1.08 or 1.0
+    return scale(ends)
+
+
+def scale(values: Sequence[float]) -> float:
+    """Return the top of an axis that holds the values; huge and tiny ones are cut off there."""
+    largest = max(values, default=0.0)
+    return min(max(1.08 * largest, SMALLEST), LARGEST) if largest > 0 else 1.0
 
 
 def ticks(top: float) -> tuple[float, ...]:

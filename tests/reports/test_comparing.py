@@ -150,7 +150,7 @@ def test_markdown_for_a_pull_request(handmade):
     )
     assert "| 8/255 = 0.03137 | 90.0 % | 30.0 → 20.0 % (-10.0) | 40.0 % | 30.0 → 40.0 % (+10.0) | 0 | 1 |" in text
     assert "| 0 | 0 | 8/255 = 0.03137 | verified | undecided |" in text
-    assert "- median radius (certified to attacked): 0.01800 to 0.03250 → not measured" in text
+    assert "- median radius (certified to attacked): 0.01800 to 0.03251 → not measured" in text
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".json"])
