@@ -163,7 +163,7 @@ def test_the_sandwich_in_words(handmade):
 @pytest.mark.parametrize("size", [5e-324, 1e-300, 1e300, 1.7e308])
 def test_numbers_without_measure_are_drawn_and_written_all_the_same(handmade, tmp_path, size):
     def enlarge(model):
-        model["radii"]["samples"][3] |= {"upper": size + 0.02, "attacked": True}
+        model["radii"]["samples"][3] |= {"upper": size + 0.02, "attacked": True, "exact": size < 1e-3}
         model["growth"][0] |= {"bound": size, "simplified": 0.0, "exact_same": 0.0, "exact": size}
         model["gains"]["layers"][0]["gain"] = size
 
