@@ -3,18 +3,21 @@
 import torch
 from torch import nn
 
+from ..models.description import describe
 from ..models.layers import walk
 from ..models.networks import SpikingNetwork
 
+HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 DTYPES = (torch.float32, torch.float64)
 
 
 def check_arithmetic(network: SpikingNetwork) -> None:
-    """Raise ValueError unless `network` would run in plain IEEE arithmetic of its own dtype.
+    """Raise TypeError or ValueError unless `network` would run in plain IEEE arithmetic of its own dtype.
 
     The bounds cover any order of summation, but not products of fewer bits (TF32, bfloat16, autocast) nor
     convolutions by transforms (Winograd, FFT), which cuDNN chooses by itself.
     """
+    check_known(network)
     if network.dtype not in DTYPES:
         raise ValueError(f"network: got {network.dtype}, expected torch.float32 or torch.float64 to certify")
     precision = torch.get_float32_matmul_precision()
@@ -27,3 +30,16 @@ def check_arithmetic(network: SpikingNetwork) -> None:
     if device == "cuda" and convolves and torch.backends.cudnn.enabled:
         expected = "torch.backends.cudnn.enabled = False, since cuDNN may use TF32 or Winograd"
         raise ValueError(f"arithmetic: got a convolution by cuDNN, expected {expected}")
+
+
+def check_known(network: SpikingNetwork) -> None:
+    """Raise TypeError or ValueError for a network that may compute something else than its layers' types say.
+
+    The bounds go by those types: a subclass of LIF that fires otherwise would be bounded as a LIF.
+    """
+    if type(network).forward is not SpikingNetwork.forward:
+        raise TypeError(f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork")
+    describe(network)
+    for name, module in network.named_modules():
+        if any(getattr(module, hooks) for hooks in HOOKS) or "forward" in vars(module):
+            raise ValueError(f"network: {name or 'it'} has a hook or another forward, expected none to certify")

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from spikecert.certify import L2, LInf, certified_radius, verify
 from spikecert.certify.verification import bounds
-from spikecert.models import SpikingNetwork, mlp
+from spikecert.models import LIF, SpikingNetwork, mlp
 
 X, Y = torch.full((2, 4), 0.5), torch.tensor([0, 1])
 
@@ -19,10 +20,45 @@ def network(poison: float | None = None) -> SpikingNetwork:
     return net
 
 
+class Late(LIF):
+    """Another neuron."""
+
+
+class Other(SpikingNetwork):
+    """Another run."""
+
+    def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return 1 - super().forward(inputs, generator)
+
+
+def hooked() -> SpikingNetwork:
+    net = network()
+    net.layers[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    return net
+
+
+def replaced() -> SpikingNetwork:
+    net = network()
+    net.layers[1].forward = lambda current, num_steps: current  # type: ignore[method-assign]
+    return net
+
+
 BAD: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "epsilon below 0": (lambda: LInf(-0.1), ValueError, "epsilon: got -0.1"),
     "epsilon NaN": (lambda: L2(float("nan")), ValueError, "epsilon: got nan"),
     "lower above upper": (lambda: LInf(0.1, 1.0, 0.0), ValueError, "lower, upper"),
+    "a neuron of another type": (
+        lambda: verify(mlp((4, 3, 2), 2, Late()), X, Y, LInf(0.1)),
+        TypeError,
+        "network: got a layer of type Late",
+    ),
+    "another run": (
+        lambda: verify(Other(nn.Linear(4, 2), num_steps=2), X, Y, LInf(0.1)),
+        TypeError,
+        "network: got Other",
+    ),
+    "a hook": (lambda: verify(hooked(), X, Y, LInf(0.1)), ValueError, "network: layers.0 has a hook"),
+    "another forward": (lambda: bounds(replaced(), X, LInf(0.1)), ValueError, "network: layers.1 has a hook"),
     "wrong features": (
         lambda: verify(network(), torch.zeros(2, 5), Y, LInf(0.1)),
         ValueError,
