@@ -37,6 +37,9 @@ def converted(source: Source, sample: Tensor, readout: str | None, seed: int) ->
         ConversionRefused: with what does not match.
     """
     check_sample(source, sample)
+    places = {str(weight.device) for weight in source.module.parameters()} - {"cpu"}
+    if places:
+        raise ConversionRefused(f"module: is on {', '.join(sorted(places))}, expected on cpu (module.cpu())")
     sample = sample.to(next((weight.dtype for weight in source.module.parameters()), sample.dtype))
     inputs = torch.cat([sample, random_like(sample, RANDOM, seed, source.timed)])
     seen = _observed(source, inputs)

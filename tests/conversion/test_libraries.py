@@ -171,6 +171,11 @@ def test_what_is_refused_says_why_in_one_line(name, sample):
     assert "\n" not in str(caught.value)
 
 
+def test_a_module_on_another_device_is_refused(sample):
+    with pytest.raises(ConversionRefused, match="module: is on meta, expected on cpu"):
+        from_snntorch(then(nn.Linear(4, 2)).to("meta"), sample, num_steps=3)
+
+
 def test_max_pooling_is_refused():
     leaky = snntorch.Leaky(beta=0.9, init_hidden=True)
     module: Any = nn.Sequential(nn.Conv2d(1, 2, 3), leaky, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
