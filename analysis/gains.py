@@ -196,12 +196,13 @@ def input_scale_of(neuron: LIF, horizon: float) -> tuple[float, ...] | None:
     """Return a over the horizon, or None for a = 1.
 
     Raises:
-        ValueError: for a DLIF and a horizon other than its length: a[t] is not defined beyond it.
+        ValueError: for a neuron with an input scale and a horizon that is not its length.
     """
-    scale = getattr(neuron, "input_scale", None)
-    if scale is None:
+    if type(neuron).scale is LIF.scale:
         return None
-    values = tuple(float(a) for a in scale.detach().double().cpu())
-    if math.isinf(horizon) or len(values) != horizon:
-        raise ValueError(f"horizon: got {horizon}, expected {len(values)}, for which a DLIF has its input scale")
-    return values
+    known = getattr(neuron, "input_scale", None)
+    expected = "a finite number of steps" if known is None else str(len(known))
+    if math.isinf(horizon) or (known is not None and len(known) != horizon):
+        raise ValueError(f"horizon: got {horizon}, expected {expected}, for which a DLIF has its input scale")
+    scale = neuron.scale(int(horizon))
+    return None if scale is None else tuple(float(a) for a in scale.detach().double().cpu())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikecert.analysis import Interval, gain, neuron_gain
+from spikecert.analysis.gains import input_scale_of
 from spikecert.analysis.neuron_gains import NORMS
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
 
@@ -75,6 +76,20 @@ def test_no_spike_difference_exceeds_a_layer_gain(seed: int, first: str, second:
         states.append(state)
     sizes = torch.stack(states, 1).flatten(1).norm(ORDER[second], dim=1)
     assert bool((sizes <= bound * difference.flatten(1).norm(ORDER[first], dim=1) * (1 + 1e-12)).all())
+
+
+class Doubled(LIF):
+    """A neuron of one's own, as CONTRIBUTING says: what differs per step goes into `scale`."""
+
+    def scale(self, num_steps: int) -> torch.Tensor:
+        return torch.full((num_steps,), 2.0)
+
+
+def test_the_scale_of_any_neuron_counts() -> None:
+    assert input_scale_of(Doubled(), 3) == (2.0, 2.0, 2.0)
+    assert input_scale_of(LIF(), math.inf) is None
+    with pytest.raises(ValueError, match=r"^horizon: got inf, expected a finite number"):
+        input_scale_of(Doubled(), math.inf)
 
 
 def test_extreme_weights() -> None:
