@@ -108,24 +108,28 @@ class Ascent:
     first: list[Tensor]
     second: list[Tensor]
     unit: Tensor
+    momenta: tuple[float, float] = (0.9, 0.99)
     count: int = 0
 
     @staticmethod
-    def start(problem: PricedProblem, dense: tuple[Tensor, ...]) -> "Ascent":
-        """Start from prices as in `Climbed`."""
+    def start(
+        problem: PricedProblem, dense: tuple[Tensor, ...], momenta: tuple[float, float] = (0.9, 0.99)
+    ) -> "Ascent":
+        """Start from prices as in `Climbed`; `momenta` are Adam's β₁ and β₂."""
         prices = pair_prices(problem, dense)
         zeros = [[torch.zeros_like(price) for price in prices] for _ in range(2)]
-        return Ascent(problem, prices, zeros[0], zeros[1], _unit(problem))
+        return Ascent(problem, prices, zeros[0], zeros[1], _unit(problem), momenta)
 
     def climb(self, gradients: tuple[Tensor, ...], rate: float) -> None:
         """Take one Adam step upward; each pair's step is in its specification's own unit."""
         self.count += 1
-        correct = (1 - 0.9**self.count, 1 - 0.99**self.count)
+        keep, keep_squares = self.momenta
+        correct = (1 - keep**self.count, 1 - keep_squares**self.count)
         for layer, price, gradient, first, second in zip(
             self.problem.layers, self.prices, gradients, self.first, self.second, strict=True
         ):
-            first.lerp_(gradient, 0.1)
-            second.lerp_(gradient.square(), 0.01)
+            first.lerp_(gradient, 1.0 - keep)
+            second.lerp_(gradient.square(), 1.0 - keep_squares)
             step = (first / correct[0]) / ((second / correct[1]).sqrt() + 1e-12)
             price.add_(step * self.unit[layer.pairs[0]] * rate * layer.lasting)
 
@@ -143,6 +147,7 @@ class Ascent:
             select(self.first),
             select(self.second),
             self.unit[left],
+            self.momenta,
             self.count,
         )
 

@@ -44,12 +44,14 @@ class Climb:
         regroup: after how many iterations nodes that are proven are dropped.
         memory: weight of the earlier minimising inputs in their running mean, which comes closer to the
             relaxation's solution than the last of them.
+        momenta: Adam's β₁ and β₂: a climb is short, and starts near its end.
     """
 
     iterations: int = 20
     rate: float = 0.1
     regroup: int = 5
     memory: float = 0.9
+    momenta: tuple[float, float] = (0.5, 0.9)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _trimmed(decisions: Decisions, found: "_Climbed") -> Decisions:
 def _climb(network: Staged, alive: Tensor, coefficients: Tensor, nodes: Nodes, climb: Climb) -> _Climbed:
     """Climb; nodes that are proven leave on the way."""
     start = tuple(price[alive].double() for price in nodes.prices)
-    state = Ascent.start(PricedProblem.of(network, Specifications(alive, coefficients)), start)
+    state = Ascent.start(PricedProblem.of(network, Specifications(alive, coefficients)), start, climb.momenta)
     rows, kept = torch.arange(len(alive), device=alive.device), tuple(price.clone() for price in nodes.prices)
     evaluation = state.problem.evaluate(state.prices)
     best, inputs = evaluation.bound.clone(), evaluation.inputs
