@@ -112,9 +112,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cache = arguments.cache or Path(tempfile.mkdtemp())
-    print(
-        "| network | ε | open | undecided | nodes, mean | worst | CPU s, mean | worst |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| network | ε | open | undecided | nodes, mean | worst | CPU s, mean | worst |")
+    print("|---" * 8 + "|")
     matplotlib.rcParams["svg.hashsalt"] = "spikecert"  # the same file from the same figure
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     panels = figure.subplots(1, len(SWEEPS), sharey=True)
