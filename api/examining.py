@@ -83,9 +83,11 @@ def examine(
         if error.finished is None:
             raise
         return Examined(recorded(error.finished, error.samples), journal, interrupted=True)
-    report = stability_or_none(network, samples, plan) if gains else None
-    if report is not None:
-        found = with_gains(found, report)
+    if gains:
+        progress("gains", 0, 1)
+        report = stability_or_none(network, samples, plan)
+        found = found if report is None else with_gains(found, report)
+        progress("gains", 1, 1)
     return Examined(recorded(found), journal)
 
 
