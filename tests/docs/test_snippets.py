@@ -9,11 +9,18 @@ from docs.snippets import blocks, commands
 from spikecert.cli import main
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/tutorial.md", "docs/concepts/proved.md", "docs/concepts/choosing.md", "docs/testing.md")
+PAGES = (
+    "docs/tutorial.md",
+    "docs/concepts/proved.md",
+    "docs/concepts/choosing.md",
+    "docs/testing.md",
+    "docs/runs.md",
+)
 SAID = {
     "docs/tutorial.md": ("of 100 digits are broken", "verified"),
     "docs/concepts/proved.md": ("verified",),
     "docs/concepts/choosing.md": ("interval", "complete"),
+    "docs/runs.md": ("['",),
     "docs/testing.md": ("'corners', sample", "more than gain"),
 }
 

@@ -34,7 +34,7 @@ from spikecert.training.history import EpochMetrics
 from spikecert.training.processes import Processes, joined
 
 TOLERANCE = 1e-9
-"""Of float64 runs: sums in another order, a dozen steps, no spike that flips (docs/training.md)."""
+"""Of float64 runs: sums in another order, a dozen steps, no spike that flips (docs/runs.md)."""
 
 
 def digits(count: int = 90) -> Dataset:

@@ -123,7 +123,9 @@ class MSMPPD(Objective):
     def _size(self, neuron: LIF, difference: Tensor) -> Tensor:
         scale = neuron.scale(len(difference)) if self.include_input_scale else None
         epsilon = simplified_dynamics(difference, neuron.dynamics.decay, scale)
-        return epsilon.square().mean() if self.norm == "l2" else epsilon.abs().mean()
+        if self.norm == "l1":
+            return epsilon.abs().mean()
+        return torch.linalg.vector_norm(epsilon).square() / epsilon.numel()  # the mean of ε² in fewer passes
 
 
 def simplified_dynamics(drive: Tensor, decay: float, input_scale: Tensor | None = None) -> Tensor:
