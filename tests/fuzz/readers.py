@@ -17,8 +17,8 @@ from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
 from spikecert.models.checkpoints import FORMAT as NETWORK
 from spikecert.models.checkpoints import to_bytes
-from spikecert.reports import render
-from spikecert.reports.measuring import Plan, measure
+from spikecert.reports import Plan, RadiusPlan, render
+from spikecert.reports.measuring import measure
 from spikecert.reports.schema import Data, Threat
 
 from . import nir_files
@@ -84,7 +84,8 @@ def _check_model(data: bytes) -> None:
 def _records() -> list[bytes]:
     network, inputs = _networks()[0], torch.rand(3, 3, generator=torch.Generator().manual_seed(0))
     threat = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.1, 0.5))
-    plan = Plan(threat, attacks=("pgd",), verifiers=("trains", "linear"))
+    radii = RadiusPlan("trains", tolerance=0.05)
+    plan = Plan(threat, attacks=("pgd",), verifiers=("trains", "linear"), radii=radii)
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     labels[0] = 1 - labels[0]
