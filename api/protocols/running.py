@@ -30,6 +30,8 @@ from .results import RunResult, Stability, load_run, save_run
 
 NORMALIZATIONS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 RESULT = "run.json"
+_CHOICES = {"precision", "compiled"}
+"""Settings that keys name only where they are not the default, so that earlier runs keep theirs."""
 STABILITY_SAMPLES = 500
 """The most samples that the pattern-preserving radius is averaged over."""
 
@@ -53,14 +55,13 @@ class Job:
         grid = {"name", "title", "seeds", "neurons", "variants", "training"}  # what the cell says, or only names
         content = {
             **cell,
-            "training": self.cell.training.model_dump(exclude={"precision"}),
+            "training": self.cell.training.model_dump(exclude=_CHOICES),
             "protocol": self.protocol.model_dump(exclude=grid),
             "seed": self.seed,
             "data": self.data_hash,
             **self.cell.start.model_dump(exclude_none=True),
         }
-        if self.cell.training.precision != "full":  # where it is, keys are those from before there was a choice
-            content["precision"] = self.cell.training.precision
+        content.update(self.cell.training.model_dump(include=_CHOICES, exclude_defaults=True))
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
