@@ -7,6 +7,7 @@ since an input has either such a margin, which obeys the bound, or a greater one
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from ...models.networks import SpikingNetwork
 from ...models.neurons import LIF
 from ..deadline import Expired, never
 from .box import Box
-from .price_search import Climbed, PriceSearch, pair_prices
+from .price_search import Climbed, PriceSearch, about_same_sample, pair_prices
 from .price_windows import NarrowedCurrent, WindowSearch
 from .prices import PricedProblem, Specifications
 from .propagation import SpikeBound
@@ -45,9 +46,9 @@ class Narrowing:
     """
 
     windows: WindowSearch = field(default_factory=WindowSearch)
-    prices: PriceSearch = field(default_factory=lambda: PriceSearch(50))
+    prices: PriceSearch = field(default_factory=lambda: PriceSearch(30, reach=1.0))
     rounds: int = 3
-    reach: float = 0.5
+    reach: float = 0.6
 
     def run(
         self,
@@ -129,14 +130,12 @@ def applies(network: Staged) -> bool:
 def _near(bound: Tensor, known: Tensor, samples: Tensor, reach: float) -> Tensor:
     """Return which specifications are open, and about a sample without a hopeless one, (S,)."""
     far = -bound > reach * (bound - known)
-    hopeless = torch.zeros(int(samples.max()) + 1, dtype=torch.bool, device=bound.device)
-    hopeless[samples[far]] = True
-    return (bound <= 0) & ~hopeless[samples]
+    return (bound <= 0) & ~about_same_sample(far, samples)
 
 
 def _spikes_within(windows: Box) -> SpikeBound:
     """Return `window_spikes` with the second layer's windows cut to `windows`."""
-    layers = iter(range(2**31))
+    layers = count()
 
     def spikes(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
         narrowed = NarrowedCurrent(current, windows) if next(layers) == 1 else current

@@ -1,12 +1,13 @@
 """The search for good prices: Adam on the supergradient, specification by specification, best bound kept."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ..deadline import Expired, never
-from .prices import PricedProblem, Specifications
+from .prices import Evaluation, PricedProblem, Specifications
 from .stages import Staged
 from .train_table import TableTrains
 
@@ -35,15 +36,24 @@ class Climbed:
 class PriceSearch:
     """How to search.
 
+    A specification whose gains, extrapolated, leave it too far below the target is given up, and with it all
+    others about its sample: one margin that is not proven leaves a sample open. That costs proofs, no soundness.
+
     Args:
         iterations: at most.
-        rate: Adam's step, as a share of the greatest coefficient on a spike; it falls to a tenth on the way.
-        regroup: after how many iterations specifications that are proven are dropped.
+        rate: Adam's step, as a share of a neuron's own coefficient; it falls to a tenth on the way.
+        regroup: after how many iterations specifications that are proven or given up are dropped.
+        momentum: Adam's, of the supergradient.
+        outlook: how often the gain of the last `regroup` iterations is counted again as what is still to come.
+        reach: how far below the target a specification may be expected to end, in units of what prices gain.
     """
 
-    iterations: int = 50
-    rate: float = 0.1
+    iterations: int = 60
+    rate: float = 0.06
     regroup: int = 5
+    momentum: float = 0.8
+    outlook: float = 2.0
+    reach: float = 2.0
 
     def run(
         self,
@@ -54,6 +64,8 @@ class PriceSearch:
         expired: Expired = never,
     ) -> Climbed:
         """Return the best bound found for each specification; one above `target` is not improved.
+
+        With an infinite target none is given up.
 
         As many specifications go at once as fit into `MOST_BYTES`; the bounds do not depend on how many.
 
@@ -83,25 +95,54 @@ class PriceSearch:
     ) -> Climbed:
         best = specifications.coefficients.new_full((len(specifications.samples),), -torch.inf)
         rows = torch.arange(len(best), device=best.device)
-        state = Ascent.start(PricedProblem.of(network, specifications), start)
+        state = Ascent.start(PricedProblem.of(network, specifications), start, (self.momentum, 0.99))
+        outlook = _Outlook(specifications.samples, target, self)
         for iteration in range(self.iterations + 1):
             if iteration > 0 and expired():
                 break
             evaluation = state.problem.evaluate(state.prices)
             best[rows] = best[rows].maximum(evaluation.bound)
             left = best[rows] <= target
+            if iteration % self.regroup == 0:
+                left &= ~outlook.hopeless(best)[rows]
             if iteration == self.iterations or not bool(left.any()):
                 break
             share = 1.0 - 0.9 * iteration / self.iterations
-            state.climb(evaluation.gradients, self.rate * share)
+            state.climb(evaluation.gradients, self.rate * share, state.own_units(evaluation))
             if iteration % self.regroup == 0 and not bool(left.all()):
                 state, rows = state.kept(left), rows[left]
         return Climbed(best, _spread(state, rows, start))
 
 
 @dataclass
+class _Outlook:
+    """Which specifications are not worth further iterations."""
+
+    samples: Tensor
+    target: float
+    search: PriceSearch
+    bounds: list[Tensor] = field(default_factory=list)
+
+    def hopeless(self, best: Tensor) -> Tensor:
+        """Note the bounds of another `regroup` iterations; return which are about a sample to give up, (S,)."""
+        self.bounds.append(best.clone())
+        if len(self.bounds) < 4 or math.isinf(self.target):
+            return torch.zeros_like(best, dtype=torch.bool)
+        expected = best + self.search.outlook * (best - self.bounds[-2])
+        far = self.target - expected > self.search.reach * (expected - self.bounds[0])
+        return about_same_sample(far & (best > self.bounds[0]), self.samples)
+
+
+def about_same_sample(rows: Tensor, samples: Tensor) -> Tensor:
+    """Return which specifications are about the same sample as any of `rows`, both (S,) of bool."""
+    marked = torch.zeros(int(samples.max()) + 1, dtype=torch.bool, device=samples.device)
+    marked[samples[rows]] = True
+    return marked[samples]
+
+
+@dataclass
 class Ascent:
-    """Adam on the supergradient of one problem, each specification in its own unit."""
+    """Adam on the supergradient of one problem, each specification in its own unit, the greatest coefficient."""
 
     problem: PricedProblem
     prices: list[Tensor]
@@ -120,18 +161,31 @@ class Ascent:
         zeros = [[torch.zeros_like(price) for price in prices] for _ in range(2)]
         return Ascent(problem, prices, zeros[0], zeros[1], _unit(problem), momenta)
 
-    def climb(self, gradients: tuple[Tensor, ...], rate: float) -> None:
-        """Take one Adam step upward; each pair's step is in its specification's own unit."""
+    def climb(self, gradients: tuple[Tensor, ...], rate: float, units: list[Tensor] | None = None) -> None:
+        """Take one Adam step upward, in each specification's unit, or in each pair's where `units` are given."""
         self.count += 1
         keep, keep_squares = self.momenta
-        correct = (1 - keep**self.count, 1 - keep_squares**self.count)
-        for layer, price, gradient, first, second in zip(
-            self.problem.layers, self.prices, gradients, self.first, self.second, strict=True
+        scale = rate * (1 - keep_squares**self.count) ** 0.5 / (1 - keep**self.count)
+        if units is None:
+            units = [self.unit[layer.pairs[0]] for layer in self.problem.layers]
+        for layer, price, gradient, first, second, unit in zip(
+            self.problem.layers, self.prices, gradients, self.first, self.second, units, strict=True
         ):
-            first.lerp_(gradient, 1.0 - keep)
-            second.lerp_(gradient.square(), 1.0 - keep_squares)
-            step = (first / correct[0]) / ((second / correct[1]).sqrt() + 1e-12)
-            price.add_(step * self.unit[layer.pairs[0]] * rate * layer.lasting)
+            first.lerp_(gradient, 1 - keep)
+            second.mul_(keep_squares).addcmul_(gradient, gradient, value=1 - keep_squares)
+            step = (first / second.sqrt().add_(1e-12)).mul_(unit)
+            price.add_(step, alpha=scale * layer.lasting)
+
+    def own_units(self, evaluation: Evaluation) -> list[Tensor]:
+        """Return each pair's mean coefficient on a spike, plus a fifth of its specification's greatest, (P,) each.
+
+        A neuron whose spikes hardly count needs small prices: with the same step for all, the first ten
+        iterations undo each other.
+        """
+        return [
+            least.weights / len(layer.settled) + 0.2 * self.unit[layer.pairs[0]]
+            for layer, least in zip(self.problem.layers, evaluation.minimisers, strict=True)
+        ]
 
     def kept(self, left: Tensor) -> "Ascent":
         """Return the state of the specifications that are left, prices and momenta carried over."""

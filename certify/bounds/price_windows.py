@@ -9,7 +9,9 @@ window C = Σ_k row[k]·(W₂·s[k] + b₂) of the second layer's currents obeys
       ≥ λ·(K − level) + b₂·Σ row + Σ_i min_I (Σ_t (row[t]·w_i + λA_i[t])·s_i[t](I) − ν_i·I) + min_x Σ ν·(W₁x + b₁),
 
 F3's bound: corners of the table's rows, and the input set in closed form. λ gives both parts the same weight; a
-few Adam steps from ν = 0 find prices. Where a window is empty no input is left: the margin is above `level`.
+few Adam steps from ν = 0 find prices, in float32 and on the box around the set, since any prices will do; the
+bound at the best of them is computed in float64. Where a window is empty no input is left: the margin is above
+`level`.
 
 Rounding: the run's I is the exact chain of its x up to `slack`, so Σ|ν|·slack is paid; its C that of its s, so
 Σ|row|·slack is; float64's own error is at most `unit_error` of the sum of moduli.
@@ -78,10 +80,28 @@ class WindowSearch:
         size = max(1, MOST_NUMBERS // each)
         for start in range(0, len(specs), size):
             pairs = specs[start : start + size], neurons[start : start + size]
-            least, most = _Windows.of(problem, evaluation, level, rows, pairs).climb(self)
+            windows = _Windows.of(problem, evaluation, level, rows, pairs)
+            least, most = windows.bound(self._prices(windows))
             lower.flatten(2)[:, pairs[0], pairs[1]] = least
             upper.flatten(2)[:, pairs[0], pairs[1]] = -most
         return Box(lower, upper)
+
+    def _prices(self, windows: "_Windows") -> Tensor:
+        """Return the best prices found in float32, (2, K, P, n)."""
+        sketch = windows.sketch()
+        prices = torch.zeros_like(sketch.unit)
+        best, (bound, gradient) = prices.clone(), sketch.evaluate(prices)
+        first, second = torch.zeros_like(prices), torch.zeros_like(prices)
+        for count in range(1, self.iterations + 1):
+            first.lerp_(gradient, 0.3)
+            second.lerp_(gradient.square_(), 0.01)
+            rate = self.rate * (1.0 - 0.9 * (count - 1) / self.iterations)
+            scale = rate * (1 - 0.99**count) ** 0.5 / (1 - 0.7**count)
+            prices.addcmul_(sketch.unit, first / second.sqrt().add_(1e-12), value=scale)
+            found, gradient = sketch.evaluate(prices)
+            torch.where((found > bound)[..., None], prices, best, out=best)
+            bound = bound.maximum(found)
+        return best.double()
 
 
 @dataclass(frozen=True)
@@ -143,45 +163,79 @@ class _Windows:
             unit=unit[..., open_].contiguous(),
         )
 
-    def climb(self, search: WindowSearch) -> Tensor:
-        """Return the best lower bounds of C and of −C, (2, K, P)."""
-        prices = torch.zeros_like(self.unit)
-        first, second = torch.zeros_like(prices), torch.zeros_like(prices)
-        best, gradient = self._evaluate(prices)
-        for count in range(1, search.iterations + 1):
-            first.lerp_(gradient, 0.3)
-            second.lerp_(gradient.square_(), 0.01)
-            rate = search.rate * (1.0 - 0.9 * (count - 1) / search.iterations)
-            scale = rate * (1 - 0.99**count) ** 0.5 / (1 - 0.7**count)
-            prices.addcmul_(self.unit, first / second.sqrt().add_(1e-12), value=scale)
-            bound, gradient = self._evaluate(prices)
-            best = best.maximum(bound)
-        return best
+    def sketch(self) -> "_Sketch":
+        """Return what the search for prices looks at."""
+        box, shape = self.network.source.box, self.network.stages[0].lower.shape[2:]
+        units = torch.eye(shape.numel(), dtype=box.lower.dtype, device=box.lower.device)[self.columns]
+        weights, bias = self.network.stages[0].chain.pull_back(units.unflatten(1, shape))
+        samples = self.samples[: self.values[0].shape[2]]
+        return _Sketch(
+            weights=weights.flatten(1).float(),
+            bias=bias.float(),
+            middle=box.middle[0].flatten(1)[samples].float(),
+            radius=box.radius[0].flatten(1)[samples].float(),
+            values=tuple(value.float() for value in self.values),
+            low=tuple(low.float() for low in self.low),
+            high=tuple(high.float() for high in self.high),
+            unit=self.unit.float(),
+        )
 
-    def _evaluate(self, prices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the bounds and their supergradient."""
-        cost, current = self._cheapest(prices)
+    def bound(self, prices: Tensor) -> Tensor:
+        """Return lower bounds of C and of −C at `prices`, (2, K, P)."""
+        cost, _ = cheapest(self.values, self.low, self.high, prices)
         chain, shape = self.network.stages[0].chain, self.network.stages[0].lower.shape[2:]
         dense = prices.new_zeros(len(self.samples), shape.numel())
         dense[:, self.columns] = prices.flatten(0, 2)
         pulled, constant = chain.pull_back(dense.unflatten(1, shape))
-        value, inputs = self.network.source.least(pulled[None], self.samples)
-        made = chain.apply(inputs[0]).flatten(1)[:, self.columns].view_as(prices)
+        value, _ = self.network.source.least(pulled[None], self.samples)
         paid = cost - prices.abs() * self.slack
-        bound = self.constant + paid.sum(3) + (value + constant).view_as(self.constant)
-        return bound, made.sub_(current).sub_(prices.sign() * self.slack)
+        return self.constant + paid.sum(3) + (value + constant).view_as(self.constant)
 
-    def _cheapest(self, prices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the least of value − price·I over the corners, and I there."""
-        falling = prices > 0
-        current = torch.where(falling, self.high[0], self.low[0])
-        cost = torch.addcmul(self.values[0], prices, current, value=-1.0)
-        for value, low, high in zip(self.values[1:], self.low[1:], self.high[1:], strict=True):
-            corner = torch.where(falling, high, low)
-            here = torch.addcmul(value, prices, corner, value=-1.0)
-            torch.where(here < cost, corner, current, out=current)
-            torch.minimum(cost, here, out=cost)
-        return cost, current
+
+@dataclass(frozen=True)
+class _Sketch:
+    """The windows in float32, without their constants and rounding, on the box around the set: good for prices.
+
+    Attributes:
+        weights, bias: of the open first-layer neurons on the input, (n, inputs) and (n,).
+        middle, radius: of the input's box, (P, inputs).
+        values, low, high, unit: as in `_Windows`.
+    """
+
+    weights: Tensor
+    bias: Tensor
+    middle: Tensor
+    radius: Tensor
+    values: tuple[Tensor, ...]
+    low: tuple[Tensor, ...]
+    high: tuple[Tensor, ...]
+    unit: Tensor
+
+    def evaluate(self, prices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bounds, (2, K, P), up to constants, and their supergradient.
+
+        The latter is the currents that the input makes, less those of the cheapest corners.
+        """
+        cost, current = cheapest(self.values, self.low, self.high, prices)
+        pulled = prices @ self.weights
+        inputs = torch.addcmul(self.middle, pulled.sign(), self.radius, value=-1.0)
+        bound = torch.addcmul(cost, prices, self.bias, out=cost).sum(3) + pulled.mul_(inputs).sum(3)
+        return bound, (inputs @ self.weights.T).add_(self.bias).sub_(current)
+
+
+def cheapest(
+    values: tuple[Tensor, ...], low: tuple[Tensor, ...], high: tuple[Tensor, ...], prices: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the least of value − price·I over the corners, and I there."""
+    falling = prices > 0
+    current = torch.where(falling, high[0], low[0])
+    cost = torch.addcmul(values[0], prices, current, value=-1.0)
+    for value, least, most in zip(values[1:], low[1:], high[1:], strict=True):
+        corner = torch.where(falling, most, least)
+        here = torch.addcmul(value, prices, corner, value=-1.0)
+        torch.where(here < cost, corner, current, out=current)
+        torch.minimum(cost, here, out=cost)
+    return cost, current
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,14 @@ class Least:
         size: the sum of moduli that went into it, (S,).
         spikes: what attains it, (T, S, ...).
         currents: of the priced neurons, (steps, P).
+        weights: how much a spike of each priced neuron costs, Σ_t |costs[t]|, (P,).
     """
 
     value: Tensor
     size: Tensor
     spikes: Tensor
     currents: Tensor
+    weights: Tensor
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,13 @@ class PricedLayer:
         else:
             value, spikes, currents = self.priced.least(chosen, prices)
         paid = value - (prices.abs() * self.slack).sum(0)
-        size = chosen.abs().sum(0) + prices.abs().sum(0) * self.reach
+        weights = chosen.abs().sum(0)
+        size = weights + prices.abs().sum(0) * self.reach
         trains = self.settled.flatten(2).clone()
         trains[:, self.pairs[0], self.pairs[1]] = spikes
         certain = (costs * self.settled).flatten(2).sum((0, 2))
-        return Least(certain + self._summed(paid), self._summed(size), trains.view_as(self.settled), currents)
+        value = certain + self._summed(paid)
+        return Least(value, self._summed(size), trains.view_as(self.settled), currents, weights)
 
     def spread(self, prices: Tensor) -> Tensor:
         """Return a[t]·prices on the unscaled currents of all neurons, (steps, S, ...)."""

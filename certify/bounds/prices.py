@@ -86,8 +86,10 @@ class PricedProblem:
             total = total + least.size + own.abs().flatten(2).sum((0, 2)) + constant.abs()
             asked.append(own)
             found.append(least)
-        value, inputs = self._at_input(costs.of(0))
-        error = self._arithmetic(total + costs.of(0).abs().flatten(2).sum((0, 2)) + constant_size(bound, value))
+        last = costs.of(0)
+        value, inputs = self._at_input(last)
+        size = last.abs().flatten(2).sum((0, 2)) * self.network.source.magnitude().max().clamp_min(1.0)
+        error = self._arithmetic(total + size + constant_size(bound, value))
         bound = bound + value - error
         signals = [inputs, *(least.spikes for least in reversed(found))]
         gradients = [

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ..bounds.box import Box
-from ..bounds.narrowing import Narrowing, Task
+from ..bounds.narrowing import Enclosure, Narrowing, Task
 from ..bounds.price_search import PriceSearch
 from ..bounds.prices import Specifications
 from ..bounds.propagation import LogitBounds
@@ -60,27 +60,48 @@ class Linear(MarginVerifier):
         perturbation: Perturbation,
         expired: Expired,
     ) -> Tensor:
-        """Return better bounds of the margins that are not proven, −inf elsewhere, (batch, classes)."""
+        """Return better bounds of margins, −inf elsewhere, (batch, classes): each sample's worst one first.
+
+        Where that is not proven the sample stays open, whatever the others are.
+        """
         bound = torch.full_like(known, -torch.inf)
         stages = _priced_stages(network, perturbation.enclosure(inputs))
         if stages is None:
             return bound
-        samples, classes = (known <= 0).nonzero(as_tuple=True)
-        coefficients = torch.zeros(len(samples), known.shape[1], dtype=known.dtype, device=known.device)
-        coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
-        specifications = Specifications(samples, coefficients)
-        found = self.search.run(stages, specifications, expired=expired)
-        bound[samples, classes] = found.bound
-        if self.narrowing is not None:
-            task = Task(stages, specifications, found)
-            bound[samples, classes] = self.narrowing.run(
-                network,
-                lambda rows: perturbation.enclosure(inputs[samples[rows]]),
-                task,
-                known[samples, classes],
-                expired,
-            )
+        worst = torch.zeros_like(known, dtype=torch.bool).scatter(1, known.argmin(1, keepdim=True), True)
+
+        def price(asked: Tensor) -> None:
+            samples, classes = asked.nonzero(as_tuple=True)
+            if len(samples) > 0 and not expired():
+                specifications = _margins(labels, samples, classes, known)
+                bound[samples, classes] = self._climb(
+                    network,
+                    stages,
+                    specifications,
+                    known[samples, classes],
+                    lambda rows: perturbation.enclosure(inputs[samples[rows]]),
+                    expired,
+                )
+
+        price(worst)
+        proven = (bound > 0).any(1, keepdim=True)
+        price((known <= 0) & ~worst & proven)
         return bound
+
+    def _climb(
+        self,
+        network: SpikingNetwork,
+        stages: Staged,
+        specifications: Specifications,
+        known: Tensor,
+        enclosure: Enclosure,
+        expired: Expired,
+    ) -> Tensor:
+        """Return the bounds of some specifications, (S,)."""
+        found = self.search.run(stages, specifications, expired=expired)
+        if self.narrowing is None:
+            return found.bound
+        return self.narrowing.run(network, enclosure, Task(stages, specifications, found), known, expired)
 
     @torch.no_grad()
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
@@ -99,6 +120,13 @@ class Linear(MarginVerifier):
             return found.bound.view(batch, classes)
 
         return LogitBounds(known.lower.maximum(least(1.0)), known.upper.minimum(-least(-1.0)))
+
+
+def _margins(labels: Tensor, samples: Tensor, classes: Tensor, like: Tensor) -> Specifications:
+    """Return the margins logit_y − logit_k of `samples` and `classes`; `like` is (batch, classes)."""
+    coefficients = like.new_zeros(len(samples), like.shape[1])
+    coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
+    return Specifications(samples, coefficients)
 
 
 def _priced_stages(network: SpikingNetwork, inputs: Box) -> Staged | None:

@@ -94,6 +94,28 @@ def test_the_bounds_do_not_depend_on_how_many_go_at_once(monkeypatch: pytest.Mon
     torch.testing.assert_close(together, alone, atol=1e-9, rtol=1e-9)
 
 
+def test_giving_up_leaves_what_is_proven_so_far():
+    net = network()
+    inputs, labels = samples(net)
+    trains = TRAINS.margins(net, inputs, labels, LInf(0.15))
+    hasty, patient = (
+        Linear(PriceSearch(outlook=0.0, reach=reach), narrowing=None).margins(net, inputs, labels, LInf(0.15))
+        for reach in (0.0, 1e9)
+    )
+    assert bool((hasty >= trains).all())
+    assert bool((patient >= hasty).all())
+    assert bool((patient > hasty + 1e-3).any())
+
+
+def test_no_bound_of_a_logit_is_given_up():
+    net = network()
+    inputs, _ = samples(net)
+    hasty, patient = (
+        Linear(PriceSearch(outlook=0.0, reach=r)).logits(net, inputs, LInf(0.15)) for r in (0.0, 1e9)
+    )
+    assert torch.equal(hasty.lower, patient.lower)
+
+
 def test_the_time_being_up_leaves_what_is_proven_so_far():
     net = network()
     inputs, labels = samples(net)
@@ -210,14 +232,14 @@ def test_narrowing_proves_samples_that_prices_alone_do_not():
         inputs = torch.rand(30, 6, generator=torch.Generator().manual_seed(seed))
         with torch.no_grad():
             labels = net(inputs).argmax(1)
-        alone = Linear(narrowing=None).margins(net, inputs, labels, LInf(0.03))
-        narrowed = Linear().margins(net, inputs, labels, LInf(0.03))
+        alone = Linear(narrowing=None).margins(net, inputs, labels, LInf(0.06))
+        narrowed = Linear().margins(net, inputs, labels, LInf(0.06))
         assert bool((narrowed >= alone).all())
         proven += int(((narrowed > 0) & (alone <= 0)).sum())
         open_ += int((alone <= 0).sum())
         generator = torch.Generator().manual_seed(seed)
         for _ in range(200):
             with torch.no_grad():
-                logits = net(LInf(0.03).sample(inputs, generator)).double()
+                logits = net(LInf(0.06).sample(inputs, generator)).double()
             assert bool((margins(logits, labels) >= narrowed).all())
     assert 0 < proven < open_
