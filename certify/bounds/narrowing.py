@@ -5,6 +5,7 @@ Where the windows of `price_windows.py` hold, so does every bound that is derive
 since an input has either such a margin, which obeys the bound, or a greater one. So min(bound, LEVEL) is proven.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -46,7 +47,7 @@ class Narrowing:
     """
 
     windows: WindowSearch = field(default_factory=WindowSearch)
-    prices: PriceSearch = field(default_factory=lambda: PriceSearch(30, reach=1.0))
+    prices: PriceSearch = field(default_factory=lambda: PriceSearch(30, reach=math.inf))
     rounds: int = 3
     reach: float = 0.6
 
