@@ -13,7 +13,8 @@ from spikecert.protocols import Options, reproduce
 from spikecert.protocols.configuration import Protocol, merged, parse
 from spikecert.protocols.grid import cells
 from spikecert.protocols.objectives import objective
-from spikecert.protocols.results import mean_and_spread
+from spikecert.protocols.prediction import correlation_table, correlations, scatter
+from spikecert.protocols.results import Stability, mean_and_spread
 from spikecert.training import CrossEntropy, PGDTraining
 from spikecert.training.objectives import MSMPPD
 
@@ -186,3 +187,22 @@ def test_options_that_do_not_fit(small: Protocol, tmp_path: Path, options: Optio
 def test_each_protocol_can_be_built(name: str) -> None:
     for cell in cells(protocols.protocol(name)):
         objective(cell.terms)
+
+
+def test_rank_correlations_follow_the_order_of_the_runs(small: Protocol, tmp_path: Path) -> None:
+    """The runs' figures are replaced by known ones: certified shares 0, 1, 2, 3 of 10 against gains and radii."""
+    results = reproduce(small, tmp_path, Options(epochs=1, samples=10, train_samples=30, seeds=(0,)))
+    runs = []
+    for k, run in enumerate(results.runs):
+        point = run.points[0].model_copy(update={"certified": {"trains": k}})
+        stability = Stability(gain_l2=10.0 - k, gain_linf=5.0, radius=[0.1, 0.3, 0.2, 0.4][k])
+        runs.append(run.model_copy(update={"points": (point,), "stability": stability}))
+    known = results.model_copy(update={"runs": tuple(runs)})
+    found = {item.figure: item.coefficient for item in correlations(known)}
+    assert found == {"gain_l2": pytest.approx(-1.0), "gain_linf": None, "radius": pytest.approx(0.8)}
+    table = correlation_table(correlations(known))
+    assert "| small | surrogate network's ℓ2 gain | trains | -1.00 | 4 |" in table
+    figure = scatter([known], "trains")
+    assert len(figure.axes) == 3
+    offsets = figure.axes[0].collections[0].get_offsets()
+    assert [tuple(map(float, pair)) for pair in offsets] == [(10.0 - k, 10.0 * k) for k in range(4)]
