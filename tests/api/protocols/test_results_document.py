@@ -1,0 +1,60 @@
+"""docs/results.md: its tables are about the protocols as they are, and the script that writes them finds its places."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from spikecert import protocols
+from spikecert.protocols.grid import cells
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+TABLES = ("results-digits", "results-fashion-mnist", "digits", "fashion-mnist")
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("results_script", ROOT / "benchmarks" / "results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def block(name: str) -> str:
+    found = re.search(f"<!-- {name} -->\n(.*?)<!-- end {name} -->", DOCUMENT, re.DOTALL)
+    assert found is not None, name
+    return found[1]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_has_the_protocols_rows_and_settings(name: str) -> None:
+    found, text = protocols.protocol(name), block(name)
+    listed = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    assert listed[2:] == [cell.row for cell in cells(found)]
+    assert f"seeds {', '.join(map(str, found.seeds))};" in text or f"seeds {found.seeds[0]}." in text
+    assert f"{found.architecture} on {found.data}, T = {found.num_steps}, λ = {found.decay:g}" in text
+    assert f"the first {found.evaluation.samples} test samples; {found.training.epochs} epochs" in text
+
+
+@pytest.mark.parametrize("name", TABLES[:2])
+def test_certified_is_never_above_what_attacks_leave(name: str) -> None:
+    lines = [[field.strip() for field in line.split("|")] for line in block(name).splitlines() if "|" in line]
+    heads = lines[0]
+    for line in lines[2:]:
+        share = {head: float(field.split(" ")[0]) for head, field in zip(heads, line, strict=True) if "%" in head}
+        assert share["certified trains %"] <= share["certified auto %"] <= share["ensemble %"] <= share["clean %"]
+        assert share["ensemble %"] <= share["pgd %"]
+
+
+def test_the_script_replaces_a_block_and_misses_none(script: ModuleType) -> None:
+    text = "a\n<!-- x -->\nold\n<!-- end x -->\nb"
+    assert script.put(text, "x", "new\n") == "a\n<!-- x -->\nnew\n<!-- end x -->\nb"
+    with pytest.raises(ValueError, match="has no <!-- y -->"):
+        script.put(text, "y", "new")
+    for name in (*TABLES, "correlations"):
+        assert script.put(DOCUMENT, name, block(name)) == DOCUMENT
