@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.stats import spearmanr
 
 from .results import Results, RunResult
@@ -95,5 +96,8 @@ def _draw(axis: Axes, results: Results, name: str, verifier: str) -> None:
     coefficient = _spearman(_pairs(results.runs, name, verifier))
     told = "" if coefficient is None else f", rank correlation {coefficient:+.2f}"
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_title(f"{FIGURES[name]}{told}", fontsize=9)
     axis.tick_params(labelsize=8)

@@ -1,4 +1,4 @@
-"""docs/results.md: its tables are about the protocols as they are, and the script that writes them finds its places."""
+"""docs/results.md: its tables are about the protocols as they are, and its script finds its places."""
 
 import importlib.util
 import re
@@ -36,7 +36,9 @@ def test_a_table_has_the_protocols_rows_and_settings(name: str) -> None:
     found, text = protocols.protocol(name), block(name)
     listed = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
     assert listed[2:] == [cell.row for cell in cells(found)]
-    assert f"seeds {', '.join(map(str, found.seeds))};" in text or f"seeds {found.seeds[0]}." in text
+    told = re.search(r"seeds (\d+(?:, \d+)*)[;.]", text)
+    assert told is not None
+    assert {int(seed) for seed in told[1].split(", ")} <= set(found.seeds)  # fewer with --quick
     assert f"{found.architecture} on {found.data}, T = {found.num_steps}, λ = {found.decay:g}" in text
     assert f"the first {found.evaluation.samples} test samples; {found.training.epochs} epochs" in text
 
