@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from spikecert import protocols
+from spikecert import LInf, SpikingNetwork, attack, protocols
+from spikecert.certify import PGD
 from spikecert.protocols.attacks import PAPER
 from spikecert.protocols.grid import cells
 from spikecert.protocols.objectives import objective
@@ -99,3 +101,15 @@ def test_the_papers_attacks(steps: int, size: float) -> None:
     assert found.step_size * 8 / 255 == pytest.approx(size / 255)  # type: ignore[attr-defined]
     for loss in ("ce", "dlr"):
         assert PAPER[f"apgd10-{loss}"].steps == 10  # type: ignore[attr-defined]
+
+
+def test_a_step_keeps_its_size_unless_it_is_halved() -> None:
+    """Four steps of ε/8 on one logit that grows with x reach ε/2; with the last two halved, 3/8 of ε."""
+    network = SpikingNetwork(nn.Linear(1, 2), num_steps=1).eval()
+    network.layers[0].weight.data = torch.tensor([[0.0], [1.0]])
+    network.layers[0].bias.data = torch.tensor([10.0, 0.0])
+    sample, label = torch.tensor([[0.5]]), torch.tensor([0])
+    for halve, share in ((False, 0.5), (True, 0.375)):
+        method = PGD(steps=4, restarts=1, step_size=0.125, halve=halve)
+        found = attack(network, sample, label, LInf(0.08), method).inputs
+        assert float(found - sample) == pytest.approx(share * 0.08, rel=1e-5)
