@@ -33,7 +33,7 @@ class Other(SpikingNetwork):
 
 def hooked() -> SpikingNetwork:
     net = network()
-    net.layers[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    net.layers[0].register_forward_hook(lambda module, inputs, output: torch.mul(output, 2))
     return net
 
 

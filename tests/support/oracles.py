@@ -50,7 +50,8 @@ def _rational_run(dynamics: Dynamics, scale: list[float], current: Fraction, tie
         train.append(int(spike))
         residue = potential
         if spike and dynamics.reset != "none":
-            residue = Fraction(0) if dynamics.reset == "zero" else potential - _amount(dynamics)
+            amount = _amount(dynamics)
+            residue = Fraction(0) if amount is None else potential - amount
     return tuple(train)
 
 

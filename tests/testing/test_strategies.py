@@ -91,7 +91,9 @@ def test_settings_are_kept() -> None:
     assert only.dtype == torch.float64
     assert only.neurons[0].dynamics.reset == "subtract"
     assert only.layers[0].in_features == 5
-    assert find(neurons(3, scaled=True, reset="none"), lambda _: True).scale(3).shape == (3,)
+    scale = find(neurons(3, scaled=True, reset="none"), lambda _: True).scale(3)
+    assert scale is not None
+    assert scale.shape == (3,)
     assert isinstance(find(perturbations(("l2",), most=0.1), lambda threat: threat.epsilon > 0.01), L2)
     with pytest.raises(ValueError, match="radius"):
         find(perturbations(("box",), features=(3,)), lambda _: True).check(torch.rand(2, 4))
