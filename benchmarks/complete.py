@@ -77,10 +77,11 @@ def trained(case: Case, cache: Path) -> SpikingNetwork:
 
 def decided(network: SpikingNetwork, case: Case, verifier: Verifier, log: Path) -> Iterator[tuple[str, float]]:
     """Yield each sample's status and seconds; those in `log` are not decided again."""
-    known = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    lines = log.read_text().splitlines()[: case.samples] if log.exists() else []
+    known = [json.loads(line) for line in lines]
     test, threat = dataset(case.data).test, LInf(case.epsilon)
     yield from ((status, seconds) for status, seconds in known)
-    with log.open("a") as lines:
+    with log.open("a") as written:
         for index in range(len(known), case.samples):
             inputs, labels = test.inputs[index : index + 1], test.labels[index : index + 1]
             started = time.perf_counter()
@@ -89,7 +90,7 @@ def decided(network: SpikingNetwork, case: Case, verifier: Verifier, log: Path) 
             if verdict.counterexample is not None:
                 fallen = network(verdict.counterexample[None]).topk(2)
                 assert int(fallen.indices[0, 0]) != int(labels) or bool(fallen.values[0, 0] == fallen.values[0, 1])
-            print(json.dumps([verdict.status, seconds]), file=lines, flush=True)
+            print(json.dumps([verdict.status, seconds]), file=written, flush=True)
             yield verdict.status, seconds
 
 
