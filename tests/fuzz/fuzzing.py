@@ -73,7 +73,7 @@ def fuzz(
     findings: dict[Signature, Finding] = {}
     done, accepted, slowest, until = 0, 0, 0.0, time.monotonic() + seconds
     while done < least or (time.monotonic() < until and (runs is None or done < runs)):
-        data = rng.choice(reader.mutators)(rng, rng.choice(pool), pool)
+        data = _mutated(reader, rng, pool)
         before(data)
         started = time.perf_counter()
         signature, problem = _judge(reader, data)
@@ -87,6 +87,14 @@ def fuzz(
             seen.add(signature)
             pool.append(data) if len(pool) < MOST_KEPT else pool.__setitem__(rng.randrange(len(pool)), data)
     return Campaign(reader.name, done, accepted, len(seen), slowest, peak_memory(), tuple(findings.values()))
+
+
+def _mutated(reader: Reader, rng: random.Random, pool: list[bytes]) -> bytes:
+    """Return a changed input of the pool; one nested too deeply for the mutator's own copies gives way to a seed."""
+    try:
+        return rng.choice(reader.mutators)(rng, rng.choice(pool), pool)
+    except RecursionError:
+        return rng.choice(reader.seeds())
 
 
 def _judge(reader: Reader, data: bytes) -> tuple[Signature, str | None]:
