@@ -90,7 +90,7 @@ def fuzz(
 
 
 def _mutated(reader: Reader, rng: random.Random, pool: list[bytes]) -> bytes:
-    """Return a changed input of the pool; one nested too deeply for the mutator's own copies gives way to a seed."""
+    """Return a changed input of the pool, or a seed where one is nested too deeply for the mutator to copy."""
     try:
         return rng.choice(reader.mutators)(rng, rng.choice(pool), pool)
     except RecursionError:
