@@ -61,7 +61,7 @@ def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
     first, second = ([pair[k] for pair in pairs] for k in range(2))
     if len(set(first)) < 2 or len(set(second)) < 2:
         return None
-    return float(spearmanr(first, second).statistic)
+    return float(spearmanr(first, second).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def correlation_table(found: Sequence[Correlation]) -> str:

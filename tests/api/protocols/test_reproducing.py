@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -204,5 +205,5 @@ def test_rank_correlations_follow_the_order_of_the_runs(small: Protocol, tmp_pat
     assert "| small | surrogate network's ℓ2 gain | trains | -1.00 | 4 |" in table
     figure = scatter([known], "trains")
     assert len(figure.axes) == 3
-    offsets = figure.axes[0].collections[0].get_offsets()
+    offsets = np.asarray(figure.axes[0].collections[0].get_offsets())
     assert [tuple(map(float, pair)) for pair in offsets] == [(10.0 - k, 10.0 * k) for k in range(4)]
