@@ -90,7 +90,7 @@ def load_certificates(path: str | Path) -> tuple[Certificate, ...]:
     content = read_content(path)
     try:
         return tuple(_certificate(item) for item in content["certificates"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"path: {path} holds a certificate that can't be read: {error}") from error
 
 
@@ -116,7 +116,7 @@ def load_layers(content: dict[str, Any]) -> tuple[tuple[LayerGain, ...], Interva
         layers = tuple(_layer(item) for item in content["layers"])
         readout = content["readout"]
         return layers, None if readout is None else _interval(readout)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"path: the file holds layers that can't be read: {error}") from error
 
 

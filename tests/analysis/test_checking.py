@@ -12,6 +12,7 @@ from torch import nn
 from spikecert.analysis import check_file, gain, layer_operators, save_certificates
 from spikecert.analysis.figures import frequency_response, layer_figure
 from spikecert.analysis.norms import operator_norm
+from spikecert.analysis.storage import FORMAT, load_certificates
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
 
 
@@ -90,3 +91,11 @@ def test_convolutions_are_checked_from_the_network_alone_and_drawn(tmp_path: Pat
     varying = SpikingNetwork(nn.Linear(2, 2), scaled, nn.Linear(2, 2), num_steps=4)
     with pytest.raises(ValueError, match=r"^operator: got layers\.1 with an input scale"):
         layer_figure(layer_operators(varying)[0])
+
+
+def test_a_file_nested_too_deeply_is_refused(tmp_path: Path):
+    path = tmp_path / "deep.json"
+    deep = "[" * 600 + "1.0" + "]" * 600
+    path.write_text(f'{{"format": "{FORMAT}", "certificates": [{{"kind": "x", "value": {deep}}}]}}')
+    with pytest.raises(ValueError, match="can't be read"):
+        load_certificates(path)
