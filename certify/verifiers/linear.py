@@ -71,6 +71,7 @@ class Linear(MarginVerifier):
         worst = torch.zeros_like(known, dtype=torch.bool).scatter(1, known.argmin(1, keepdim=True), True)
 
         def price(asked: Tensor) -> None:
+            """Bound the margins that are asked for, (batch, classes) of bool, if there is time."""
             samples, classes = asked.nonzero(as_tuple=True)
             if len(samples) > 0 and not expired():
                 specifications = _margins(labels, samples, classes, known)
