@@ -19,7 +19,7 @@ from .identity import check_mppd_identity
 from .refuted import Refuted
 from .sandwich import Sandwich, check_sandwich
 from .soundness import Soundness, check_sound
-from .strategies import image_networks, inputs, networks, neurons, perturbations, spike_trains
+from .strategies import image_networks, inputs, networks, neurons, perturbations, residual_networks, spike_trains
 
 __all__ = [
     "Case",
@@ -40,5 +40,6 @@ __all__ = [
     "neurons",
     "perturbations",
     "points",
+    "residual_networks",
     "spike_trains",
 ]

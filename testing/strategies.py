@@ -4,6 +4,7 @@ Half of what is drawn lies on a grid of 1/4 (weights, inputs, ε), which puts cu
 verifiers err. Sizes and constants shrink; weights and inputs come from a drawn seed and do not.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -103,6 +104,46 @@ def image_networks(draw: st.DrawFn, side: int = 6, most_channels: int = 3, most_
     network = SpikingNetwork(*first, draw(neurons(steps)), *body, *head, num_steps=steps)
     _fill(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
     return network.to(draw(st.sampled_from(DTYPES))).eval()
+
+
+@st.composite
+def residual_networks(
+    draw: st.DrawFn,
+    most_blocks: int = 2,
+    most_width: int = 5,
+    most_steps: int = 5,
+    features: int | None = None,
+    dtypes: Sequence[torch.dtype] = DTYPES,
+    encodings: Sequence[str] = ("direct", "direct", "none"),
+) -> SpikingNetwork:
+    """Return a dense network with residual sums behind its first spiking layer, in evaluation mode.
+
+    A sum's parts start from spikes or from an earlier sum; either may hold neurons, and the shortcut be empty.
+
+    Args:
+        most_blocks: residual sums, at least 1.
+        most_width: neurons of a layer.
+        most_steps: T.
+        features: inputs; None: any.
+        dtypes, encodings: what to choose from.
+    """
+    steps, width = draw(st.integers(1, most_steps)), draw(st.integers(1, most_width))
+    template = draw(neurons(steps))
+
+    def made(plan: str) -> list[nn.Module]:
+        """Return the layers that a plan names: w for weights, s for spikes."""
+        return [nn.Linear(width, width) if kind == "w" else copy.deepcopy(template) for kind in plan]
+
+    blocks: list[nn.Module] = []
+    for _ in range(draw(st.integers(1, most_blocks))):
+        branch, shortcut = draw(st.sampled_from(["w", "ws", "wsw", "sw"])), draw(st.sampled_from(["", "w", "s"]))
+        blocks += [Residual(made(branch), made(shortcut)), *made(draw(st.sampled_from(["", "s", "ws"])))]
+    size = draw(st.integers(1, most_width)) if features is None else features
+    ends = nn.Linear(size, width), nn.Linear(width, draw(st.integers(2, 4)))
+    encoding = draw(st.sampled_from(tuple(encodings)))
+    network = SpikingNetwork(ends[0], *made("s"), *blocks, ends[1], num_steps=steps, encoding=encoding)
+    _fill(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
+    return network.to(draw(st.sampled_from(tuple(dtypes)))).eval()
 
 
 @st.composite

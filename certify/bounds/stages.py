@@ -52,6 +52,12 @@ class Chain:
             size = layer.absolute(size) + layer.bias_magnitude
         return size
 
+    def reach(self, width: Tensor) -> Tensor:
+        """Return |W|·width: how far the chain moves for signals that move by `width`."""
+        for layer in self.maps:
+            width = layer.absolute(width)
+        return width
+
     def pull_back(self, prices: Tensor) -> tuple[Tensor, Tensor]:
         """Return (g, constant) with Σ prices·chain(x) = Σ g·x + constant, per row of `prices` (rows, ...)."""
         constant = prices.new_zeros(len(prices))
@@ -123,6 +129,12 @@ class Staged:
         """Return whether each stage reads the one before it, and nothing else."""
         readers = [*(stage.branches for stage in self.stages), self.ends]
         return all(len(branches) == 1 and branches[0].source == index for index, branches in enumerate(readers))
+
+    @property
+    def gated(self) -> bool:
+        """Return whether the input passes the first stage: all that is behind it reads spikes alone."""
+        readers = [*(stage.branches for stage in self.stages[1:]), self.ends]
+        return all(branch.source > 0 for branches in readers for branch in branches)
 
 
 def staged(

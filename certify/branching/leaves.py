@@ -14,7 +14,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from ..bounds.stages import Chain, Stage
+from ..bounds.stages import Stage
 from ..bounds.train_table import TableTrains
 from .bounding import Climb, bound_nodes
 from .nodes import Nodes
@@ -95,18 +95,19 @@ def _bound(question: Question, leaf: Nodes, prices: tuple[Tensor, ...], scales: 
 
 
 def _region(stage: Stage, steps: int) -> _Region:
-    matrix, bias = _matrix(stage.chain)
+    matrix, bias = _matrix(stage)
     if isinstance(stage.found, TableTrains):
         return _table_region(stage.found, matrix, bias)
     return _graph_region(stage, matrix, bias, steps)
 
 
-def _matrix(chain: Chain) -> tuple[Tensor, Tensor]:
-    """Return the chain as one dense matrix (n, features) and its bias (n,)."""
-    zero = torch.zeros(1, *chain.shapes[0], dtype=torch.float64)
-    bias = chain.apply(zero)
-    unit = torch.eye(bias.numel(), dtype=torch.float64).view(-1, *bias.shape[1:])
-    return chain.pull_back(unit)[0].flatten(1), bias.flatten()
+def _matrix(stage: Stage) -> tuple[Tensor, Tensor]:
+    """Return the sum of the first layer's chains as one dense matrix (n, features) and its bias (n,)."""
+    shape = stage.lower.shape[2:]
+    unit = torch.eye(shape.numel(), dtype=torch.float64).view(-1, *shape)
+    pulled = [branch.chain.pull_back(unit) for branch in stage.branches]
+    matrix, bias = (torch.stack(parts).sum(0) for parts in zip(*pulled, strict=True))
+    return matrix.flatten(1), bias
 
 
 def _table_region(found: TableTrains, matrix: Tensor, bias: Tensor) -> _Region:

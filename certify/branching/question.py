@@ -1,4 +1,15 @@
-"""What a search is about: specifications of samples of one network, over one set of inputs around each."""
+"""What a search is about: specifications of samples of one network, over one set of inputs around each.
+
+Deciding the first spiking layer's trains decides a network that is `gated`: where every chain behind that layer
+starts from spikes. Proof by induction over the spiking layers in execution order. The current of layer k > 1 is a
+sum of affine maps of spikes of layers before k, none of them of the input (a residual sum is one of these sums,
+whether its shortcut carries spikes or currents made of spikes). If those trains are known the current is known at
+each step, and with it the membrane, from u[0] = 0 on, and the train. The logits are such a sum too. So the margin
+is a function of the first layer's trains, and a node that leaves one train to each of its neurons is a leaf.
+
+Where a sum carries the input itself past the first layer, a later current still moves with the input after all
+first-layer trains are decided: `roots` refuses.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -65,7 +76,7 @@ class Question:
             return restricted[0].found
 
         enclosure = self.perturbation.enclosure(self.inputs[self.samples(nodes)])
-        network = staged(self.network, enclosure, spikes)
+        network = staged(self.network, enclosure, spikes, sums=True)
         assert network is not None
         (first,) = restricted
         split = first.split.view(network.stages[0].lower.shape[1:])
@@ -76,23 +87,27 @@ class Question:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
         if len(self.specifications.samples) == 0 or self.network.encoding == "rate":
             return None
-        network = staged(self.network, self.perturbation.enclosure(self.inputs[:1]))
-        if network is None:  # a residual sum: deciding the first layer does not decide the rest
+        network = self._whole()
+        if network is None or not network.gated:
             return None
         return _roots(network, len(self.specifications.samples))
 
     @property
     def bytes_each(self) -> int:
         """Return about how many bytes it takes to bound a node, where there are roots."""
-        network = staged(self.network, self.perturbation.enclosure(self.inputs[:1]))
+        network = self._whole()
         assert network is not None
         return bytes_each(network)
+
+    def _whole(self) -> Staged | None:
+        """Return the network over the first sample's set."""
+        return staged(self.network, self.perturbation.enclosure(self.inputs[:1]), sums=True)
 
 
 def _roots(network: Staged, count: int) -> Nodes:
     device = network.row.device
     prices = [
-        torch.zeros(count, len(stage.lower), stage.lower[0, 0].numel(), device=device)
+        torch.zeros(1, len(stage.lower), stage.lower[0, 0].numel(), device=device).expand(count, -1, -1)
         for stage in reversed(network.stages)
     ]
     none = torch.zeros(count, dtype=torch.long, device=device)

@@ -60,7 +60,7 @@ class Search:
     def run(
         self, question: Question, replays: Callable[[Tensor, int], bool], deadline: float | None
     ) -> Answer | None:
-        """Return what was found, or None where branching does not reach the network.
+        """Return what was found, or None where branching does not reach the network, or a node takes too much.
 
         Args:
             question: the rows to decide.
@@ -68,9 +68,8 @@ class Search:
             deadline: `time.perf_counter()` at which to stop, or None.
         """
         roots = question.roots()
-        if roots is None:
+        if roots is None or (each := question.bytes_each) > MOST_BYTES:
             return None
-        each = question.bytes_each
         batch = max(2, min(self.batch, MOST_BYTES // each))
         state = _State(question, replays, Pool(roots, self.most_bytes), len(roots))
         experience = Experience(len(roots), roots.decisions.tensors()[0].shape[-1])
@@ -78,7 +77,7 @@ class Search:
         while waiting or len(state.pool):
             if deadline is not None and time.perf_counter() >= deadline:
                 for part in waiting:
-                    state.pool.put(roots.select(part))
+                    state.close(part, roots.bound[part])
                 return state.answer(expired=True)
             if waiting:
                 state.settle(bound_nodes(question, roots.select(waiting.pop()), self.start, experience))
@@ -111,7 +110,7 @@ class _State:
         self._falsify(bounded)
         alive = ~self._falsified()[nodes.row]
         closed = alive & (nodes.bound > 0)
-        self._close(nodes.row[closed], nodes.bound[closed])
+        self.close(nodes.row[closed], nodes.bound[closed])
         left = alive & (nodes.bound <= 0)
         self.pool.put(nodes.select(left & bounded.splittable))
         for index in (left & ~bounded.splittable).nonzero().flatten():
@@ -162,7 +161,8 @@ class _State:
         known[list(self.counterexamples)] = True
         return known[self.question.specifications.samples]
 
-    def _close(self, rows: Tensor, bound: Tensor) -> None:
+    def close(self, rows: Tensor, bound: Tensor) -> None:
+        """Note a bound that will not be improved."""
         self.closed.scatter_reduce_(0, rows, bound, "amin")
 
     def _decide_leaf(self, leaf: Nodes) -> None:
@@ -173,7 +173,7 @@ class _State:
         point = solve_leaf(self.question, leaf)
         if point.bound > 0:
             # the leaf may be what trimming left of a greater set, so its own bound is no bound of the margin
-            self._close(leaf.row, leaf.bound.new_tensor([min(point.bound, LEVEL)]))
+            self.close(leaf.row, leaf.bound.new_tensor([min(point.bound, LEVEL)]))
         elif not self._try(sample, point.candidate):
             self.stuck[row] = True
-            self._close(leaf.row, leaf.bound)
+            self.close(leaf.row, leaf.bound)

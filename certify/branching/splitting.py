@@ -6,8 +6,9 @@ x* has trains s and currents c. The Lagrangian gap of a neuron,
     Σ_t A[t]·(s[t] − s*[t]) − μ[t]·(c[t] − c*[t]) ≥ 0,
 
 is what it gains by its choice. For one hidden layer the gaps sum to the distance between the bound and the true
-margin at x*. Only first-layer trains need deciding: a later layer's gap is shared out to the neurons before it,
-by |W| and by how many of their spikes are open. A table is split between the row of x* and that of the minimiser,
+margin at x*. Only first-layer trains need deciding: a later layer's gap is shared out to the neurons that it
+reads (behind a residual sum, of several layers), by |W| and by how many of their spikes are open, until all of it
+is with the first. A table is split between the row of x* and that of the minimiser,
 a graph at the first step where s and s* differ.
 """
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from ...models.networks import Trace
 from ..bounds.priced_layer import Least, PricedLayer
 from ..bounds.prices import Evaluation, PricedProblem
-from ..bounds.stages import Chain
+from ..bounds.stages import Branch
 from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains, TrainTable
 from .decisions import Decisions, RowRanges
@@ -40,14 +41,14 @@ def choose_splits(
         decisions: of the nodes' first layer.
         weights: of the first layer's neurons, what experience says, (N, n).
     """
-    score, nodes = torch.zeros(()), problem.specifications.samples
-    for depth, layer in enumerate(problem.layers):  # last layer first
-        stage = len(problem.layers) - 1 - depth
-        score = score + _gaps(
-            layer, evaluation.costs[depth], prices[depth], evaluation.minimisers[depth], trace, stage
+    nodes = problem.specifications.samples
+    gaps = [
+        _gaps(*part, trace, len(problem.layers) - 1 - depth)
+        for depth, part in enumerate(
+            zip(problem.layers, evaluation.costs, prices, evaluation.minimisers, strict=True)
         )
-        if stage > 0:
-            score = _share(layer.stage.chain, score, _openness(problem.layers[depth + 1], nodes))
+    ]
+    score = _first_layer_score(gaps[::-1], problem.layers[::-1], nodes)
     found = problem.layers[-1].stage.found
     least = evaluation.minimisers[-1]
     score = score * weights
@@ -74,21 +75,30 @@ def _gaps(layer: PricedLayer, costs: Tensor, prices: Tensor, least: Least, trace
 
 
 def _openness(layer: PricedLayer, nodes: Tensor) -> Tensor:
-    """Return how many spikes of each neuron are open, (N, n)."""
+    """Return how many spikes of each neuron are open, (N, ...)."""
     box = layer.stage.found.steps()
-    return (box.upper - box.lower)[:, nodes].flatten(2).sum(0)
+    return (box.upper - box.lower)[:, nodes].sum(0)
 
 
-def _share(chain: Chain, score: Tensor, openness: Tensor) -> Tensor:
-    """Share out each neuron's score to those before it, by |W|·openness, (N, n before)."""
-    width = openness.unflatten(1, chain.shapes[0]).requires_grad_()
+def _first_layer_score(gaps: list[Tensor], layers: tuple[PricedLayer, ...], nodes: Tensor) -> Tensor:
+    """Return the gaps of all layers, given first layer first, shared out to the neurons of the first, (N, n)."""
+    scores, openness = list(gaps), [_openness(layer, nodes) for layer in layers]
+    for stage in range(len(layers) - 1, 0, -1):
+        branches = layers[stage].stage.branches
+        shares = _share(branches, scores[stage], [openness[branch.source - 1] for branch in branches])
+        for branch, share in zip(branches, shares, strict=True):
+            scores[branch.source - 1] = scores[branch.source - 1] + share
+    return scores[0]
+
+
+def _share(branches: tuple[Branch, ...], score: Tensor, openness: list[Tensor]) -> list[Tensor]:
+    """Share out each neuron's score to those that its branches read, by |W|·openness, (N, n before) each."""
+    widths = [width.clone().requires_grad_() for width in openness]
     with torch.enable_grad():
-        reach = width
-        for layer in chain.maps:
-            reach = layer.absolute(reach)
-        flat = reach.flatten(1)
-        (pulled,) = torch.autograd.grad(flat, width, score / flat.detach().clamp_min(1e-300))
-    return (pulled * width.detach()).flatten(1)
+        parts = [branch.chain.reach(width).flatten(1) for branch, width in zip(branches, widths, strict=True)]
+        reach = torch.stack(parts).sum(0)
+        pulled = torch.autograd.grad(reach, widths, score / reach.detach().clamp_min(1e-300))
+    return [(share * width.detach()).flatten(1) for share, width in zip(pulled, widths, strict=True)]
 
 
 def _row_split(

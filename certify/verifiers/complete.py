@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..branching.question import Question
-from ..branching.search import Answer, Search
+from ..branching.search import MOST_BYTES, Answer, Search
 from ..problem import Problem
 from ..replay import replays
 from ..verdicts import Verdict
@@ -72,13 +72,22 @@ class Complete(Verifier):
         if margin > 0:
             return Verdict("verified", margin, None, self.name, seconds, "each part of the set is proven")
         if answer is None:
-            return Verdict("unknown", margin, None, self.name, seconds, "branching does not reach this network")
+            return Verdict("unknown", margin, None, self.name, seconds, _obstacle(question))
         rows = question.specifications.samples == index
         if bool(answer.stuck[rows].any()):
             reason = "a part of the set is decided only within the rounding error"
         else:
             reason = f"the search stopped after {int(answer.nodes[rows].sum())} nodes"
         return Verdict("unknown", margin, None, self.name, seconds, reason)
+
+
+def _obstacle(question: Question) -> str:
+    """Return why the search was not begun."""
+    if question.roots() is None:
+        return "branching does not reach this network"
+    return (
+        f"a node of this network takes {question.bytes_each / 2**30:.1f} GiB, above {MOST_BYTES / 2**30:.1f} GiB"
+    )
 
 
 def _replays(problem: Problem, candidate: Tensor, index: int) -> bool:

@@ -7,8 +7,8 @@ from spikecert.certify import LInf, SoundnessError, SpikeFlip, Verdict, attack, 
 from spikecert.certify.attacks import AttackResult
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import VERIFIERS
-from spikecert.models import DLIF, LIF, RateDraws, SpikingNetwork, mlp
-from support.oracles import every_flip, every_rate, least_margin
+from spikecert.models import DLIF, LIF, RateDraws, Residual, SpikingNetwork, mlp
+from support.oracles import every_flip, every_rate, least_margin, line_margin
 
 
 @pytest.fixture(params=sorted(VERIFIERS))
@@ -122,6 +122,27 @@ def agrees(verdicts: list[Verdict], exact: list[float]) -> None:
         assert found.status != "verified" or least > 0
         assert found.status != "falsified" or least <= 0
         assert found.margin is None or found.margin <= least + 1e-6
+
+
+class TestResidualSums:
+    def test_verdicts_agree_with_the_pieces_of_the_input(self, verifier: str):
+        """With one input the network is constant on pieces, and the oracle runs each of them."""
+        torch.manual_seed(20)
+        inner = Residual([torch.nn.Linear(6, 6), LIF(0.9, 0.4), torch.nn.Linear(6, 6)])
+        layers = [torch.nn.Linear(1, 6), LIF(0.9, 0.4), inner, LIF(0.8, 0.4), torch.nn.Linear(6, 3)]
+        net = SpikingNetwork(*layers, num_steps=4).double().eval()
+        for parameter in net.parameters():
+            parameter.data *= 3.0
+        inputs = torch.linspace(0, 1, 12, dtype=torch.float64)[:, None]
+        with torch.no_grad():
+            labels = net(inputs).argmax(1)
+        verdicts = verify(net, inputs, labels, LInf(0.04), verifier)
+        ends = zip((inputs[:, 0] - 0.04).clamp_min(0), (inputs[:, 0] + 0.04).clamp_max(1), labels, strict=True)
+        exact = [line_margin(net, float(low), float(high), int(label)) for low, high, label in ends]
+        assert {least > 0 for least in exact} == {True, False}
+        agrees(verdicts, exact)
+        if verifier in ("auto", "complete", "milp"):
+            assert "unknown" not in {found.status for found in verdicts}
 
 
 class TestOtherInputs:
