@@ -100,6 +100,14 @@ class Stage:
         """Return the affine layers before it, where there is no residual sum among them."""
         return _single(self.branches)
 
+    def matrix(self) -> tuple[Tensor, Tensor]:
+        """Return the sum of its chains, all from the same signal, as one matrix (n, features) and its bias (n,)."""
+        shape = self.lower.shape[2:]
+        unit = torch.eye(shape.numel(), dtype=self.lower.dtype, device=self.lower.device).view(-1, *shape)
+        pulled = [branch.chain.pull_back(unit) for branch in self.branches]
+        matrix, bias = (torch.stack(parts).sum(0) for parts in zip(*pulled, strict=True))
+        return matrix.flatten(1), bias
+
 
 @dataclass(frozen=True)
 class Staged:

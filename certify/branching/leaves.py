@@ -95,19 +95,10 @@ def _bound(question: Question, leaf: Nodes, prices: tuple[Tensor, ...], scales: 
 
 
 def _region(stage: Stage, steps: int) -> _Region:
-    matrix, bias = _matrix(stage)
+    matrix, bias = stage.matrix()
     if isinstance(stage.found, TableTrains):
         return _table_region(stage.found, matrix, bias)
     return _graph_region(stage, matrix, bias, steps)
-
-
-def _matrix(stage: Stage) -> tuple[Tensor, Tensor]:
-    """Return the sum of the first layer's chains as one dense matrix (n, features) and its bias (n,)."""
-    shape = stage.lower.shape[2:]
-    unit = torch.eye(shape.numel(), dtype=torch.float64).view(-1, *shape)
-    pulled = [branch.chain.pull_back(unit) for branch in stage.branches]
-    matrix, bias = (torch.stack(parts).sum(0) for parts in zip(*pulled, strict=True))
-    return matrix.flatten(1), bias
 
 
 def _table_region(found: TableTrains, matrix: Tensor, bias: Tensor) -> _Region:

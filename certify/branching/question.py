@@ -12,12 +12,14 @@ first-layer trains are decided: `roots` refuses.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ...models.neurons import LIF
+from ..bounds.box import Box
 from ..bounds.price_search import bytes_each
 from ..bounds.prices import Specifications
 from ..bounds.rounding import Rounding
@@ -25,10 +27,11 @@ from ..bounds.signals import Signal
 from ..bounds.stages import Staged, staged
 from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains
-from ..bounds.trains import window_spikes
+from ..bounds.trains import step_spikes, window_spikes
 from ..perturbations import Perturbation
 from .decisions import Restricted, root
 from .nodes import Nodes, Splits
+from .ranges import FirstLayer, RangeSearch
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Question:
         inputs, labels: the samples, (batch, ...), (batch,).
         perturbation: the set around each.
         specifications: row r asks for coefficients[r]·logits of sample samples[r].
+        ranges: how a node's decisions narrow its other currents; None: not at all.
     """
 
     network: SpikingNetwork
@@ -47,6 +51,7 @@ class Question:
     labels: Tensor
     perturbation: Perturbation
     specifications: Specifications
+    ranges: RangeSearch | None = RangeSearch()
 
     @staticmethod
     def of_margins(
@@ -64,24 +69,42 @@ class Question:
 
     def staged(self, nodes: Nodes) -> tuple[Staged, Tensor]:
         """Return the network with one row of the batch per node, and which nodes are empty, (N,) of bool."""
-        restricted: list[Restricted] = []
+        first: list[_First] = []
 
         def spikes(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
             """Restrict the first layer to what each node has decided."""
-            if restricted:
-                return window_spikes(current, neuron, rounding)
             found = window_spikes(current, neuron, rounding)
+            if first:
+                return found
             assert isinstance(found, TableTrains | GraphTrains)
-            restricted.append(nodes.decisions.restrict(found))
-            return restricted[0].found
+            first.append(self._first(found, nodes))
+            return first[0].restricted.found
 
         enclosure = self.perturbation.enclosure(self.inputs[self.samples(nodes)])
         network = staged(self.network, enclosure, spikes, sums=True)
         assert network is not None
-        (first,) = restricted
-        split = first.split.view(network.stages[0].lower.shape[1:])
-        stages = (replace(network.stages[0], split=split), *network.stages[1:])
-        return replace(network, stages=stages), first.empty
+        return first[0].put(network), first[0].restricted.empty
+
+    def _first(self, found: TableTrains | GraphTrains, nodes: Nodes) -> "_First":
+        """Restrict the first layer's trains to each node's decisions, and to what follows for its currents."""
+        restricted = nodes.decisions.restrict(found)
+        layer = self._currents
+        if self.ranges is None or layer is None or not isinstance(restricted.found, TableTrains):
+            return _First(restricted, None)
+        samples = self.samples(nodes)
+        box, empty = self.ranges.narrowed(layer, samples, restricted.found, restricted.split)
+        rows = restricted.found.table.reachable(box)
+        first, last = (row.view_as(restricted.found.first) for row in rows)
+        left = nodes.decisions.restrict(replace(restricted.found, first=first, last=last))
+        left = replace(left, split=restricted.split, empty=left.empty | empty | restricted.empty)
+        return _First(left, box)
+
+    @cached_property
+    def _currents(self) -> FirstLayer | None:
+        """The first layer's currents over each sample's whole set."""
+        network = staged(self.network, self.perturbation.enclosure(self.inputs), step_spikes, sums=True)
+        assert network is not None
+        return FirstLayer.of(network)
 
     def roots(self) -> Nodes | None:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
@@ -102,6 +125,23 @@ class Question:
     def _whole(self) -> Staged | None:
         """Return the network over the first sample's set."""
         return staged(self.network, self.perturbation.enclosure(self.inputs[:1]), sums=True)
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first layer of some nodes: its trains, and its narrowed currents, (N, n), where there are any."""
+
+    restricted: Restricted
+    currents: Box | None
+
+    def put(self, network: Staged) -> Staged:
+        """Put it into a network."""
+        stage = network.stages[0]
+        stage = replace(stage, split=self.restricted.split.view(stage.lower.shape[1:]))
+        if self.currents is not None:
+            lower, upper = (end.view_as(stage.lower) for end in (self.currents.lower, self.currents.upper))
+            stage = replace(stage, lower=lower, upper=upper)
+        return replace(network, stages=(stage, *network.stages[1:]))
 
 
 def _roots(network: Staged, count: int) -> Nodes:
