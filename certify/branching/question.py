@@ -11,7 +11,7 @@ Where a sum carries the input itself past the first layer, a later current still
 first-layer trains are decided: `roots` refuses.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -51,7 +51,7 @@ class Question:
     labels: Tensor
     perturbation: Perturbation
     specifications: Specifications
-    ranges: RangeSearch | None = RangeSearch()
+    ranges: RangeSearch | None = field(default_factory=RangeSearch)
 
     @staticmethod
     def of_margins(

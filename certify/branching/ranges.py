@@ -6,13 +6,14 @@ node has
 
     s·I_m ≥ s·b_m + min over x of (s·W_m − Σ_k ν_k·W_k)·x + Σ_k (ν_k⁺·(p_k − b_k) − ν_k⁻·(q_k − b_k)),
 
-by weak duality, the minimum over the whole input set being closed form. A few Adam steps from ν = 0 find multipliers
-for all neurons and nodes at once, in float32 and on the box around the set, since any will do; the bound at the best
-of them is computed in float64. A neuron's convex hull over a narrower range is much tighter, and trains that no
-input of the node has any more need no deciding: three orders of magnitude fewer nodes on hard samples.
+by weak duality, the minimum over the whole input set being closed form; and where the same bound of 0 in place of
+s·I_m is positive, the node has no input. A few Adam steps from ν = 0 find multipliers for all neurons and nodes at
+once, in float32 and on the box around the set, since any will do; the bound at the best of them is computed in
+float64. A neuron's convex hull over a narrower range is much tighter, and trains that no input of the node has any
+more need no deciding: hard samples take a thousandth of the nodes.
 
-Rounding: the run's currents are exact ones up to the chain's `slack`, so slack_m + Σ|ν_k|·slack_k is paid; float64's
-own error is at most 8·(inputs + neurons + terms + 16)·u of the sum of moduli.
+Rounding: the run's currents are exact ones up to the chain's `slack`, so slack_m + Σ|ν_k|·slack_k is paid;
+float64's own error is at most 8·(inputs + neurons + terms + 16)·u of the sum of moduli.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from ..bounds.stages import Staged
 from ..bounds.train_table import TableTrains
 
 MOST_NUMBERS = 2**22
-"""What a tensor of the search may hold: multipliers of some nodes times inputs, or the layer's matrix (16 times)."""
+"""What a tensor of the search may hold; the layer's matrix may hold 4 times as much."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,12 @@ class FirstLayer:
 
     @staticmethod
     def of(network: Staged) -> "FirstLayer | None":
-        """Return the currents of a staged network's first layer; None where it has no table, or too large a matrix."""
+        """Return those of a staged network; None where its first layer has no table or too large a matrix."""
         stage, source = network.stages[0], network.source
         if not isinstance(stage.found, TableTrains):
             return None
         neurons, inputs = stage.lower[0, 0].numel(), source.box.lower[0, 0].numel()
-        if neurons * max(neurons, inputs) > 16 * MOST_NUMBERS:
+        if neurons * max(neurons, inputs) > 4 * MOST_NUMBERS:
             return None
         matrix, bias = stage.matrix()
         shape, chains = (len(stage.lower[0]), neurons), [branch.chain for branch in stage.branches]
@@ -104,31 +105,32 @@ class RangeSearch:
             split: which neurons these decisions restrict, (N, n) of bool.
         """
         lower, upper = layer.lower[samples], layer.upper[samples]
-        low, high = lower.clone(), upper.clone()
+        low, high, empty = lower.clone(), upper.clone(), torch.zeros_like(samples, dtype=torch.bool)
         rows = Box(found.table.lower[found.first.flatten(1)], found.table.upper[found.last.flatten(1)])
         is_open = (found.first < found.last).flatten(1)
         for part in _parts(layer, split, is_open):
             slabs = _Slabs.of(layer, samples[part], Box(rows.lower[part], rows.upper[part]), split[part])
             neurons, real = _listed(is_open[part])
-            least, most = slabs.bound(neurons, self._multipliers(slabs, neurons))
+            least, most, none = slabs.bound(neurons, self._multipliers(slabs, neurons))
             where = part[:, None].expand_as(neurons)[real], neurons[real]
             low[where], high[where] = low[where].maximum(least[real]), high[where].minimum(most[real])
-        empty = (low > high).any(1)
+            empty[part] = none
+        empty |= (low > high).any(1)
         keep = empty[:, None]
         return Box(torch.where(keep, lower, low), torch.where(keep, upper, high)), empty
 
     def _multipliers(self, slabs: "_Slabs", neurons: Tensor) -> Tensor:
-        """Return good multipliers for the bounds of s·I of some neurons of each node, s = 1, then s = −1.
+        """Return good multipliers for the bounds of I of some neurons of each node, then of −I, then of 0.
 
         Everything is in units of the box: x = middle + radius·z with |z| ≤ 1, each row's slopes summing to 1.
         """
         rows, size = _normal(slabs.matrix, slabs.radius)
         aims, reach = _normal(slabs.layer.matrix[neurons], slabs.radius)
         least, most = ((end / size).clamp(-1.0, 1.0).float()[:, None] for end in slabs.ends_around_middle())
-        aims, columns = torch.cat([aims, -aims], 1), rows.mT
+        aims, columns = _both_signs(aims), rows.mT
         prices = aims.new_zeros(*aims.shape[:2], rows.shape[1])
         first, second, best = torch.zeros_like(prices), torch.zeros_like(prices), torch.zeros_like(prices)
-        record = aims.new_full(aims.shape[:2], -1.0)
+        record = -aims.abs().sum(2)
         for count in range(1, self.iterations + 1):
             slope = torch.baddbmm(aims, prices, rows, alpha=-1.0)
             reached = slope.sign() @ columns  # minus the slabs' positions at the minimiser
@@ -141,7 +143,7 @@ class RangeSearch:
             gradient = torch.where(prices > 0, below, above)
             torch.where(prices == 0, below.clamp_min_(0.0).add_(above.clamp_max_(0.0)), gradient, out=gradient)
             prices = self._stepped(prices, gradient, first, second, count)
-        ratio = torch.cat([reach, reach], 1)[..., None] / size[:, None]
+        ratio = torch.cat([reach, reach, torch.ones_like(reach[:, :1])], 1)[..., None] / size[:, None]
         return best.double() * ratio
 
     def _stepped(self, prices: Tensor, gradient: Tensor, first: Tensor, second: Tensor, count: int) -> Tensor:
@@ -199,15 +201,19 @@ class _Slabs:
         center = (self.matrix @ self.middle[..., None]).squeeze(2)
         return self.least - center, self.most - center
 
-    def bound(self, neurons: Tensor, prices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where the run's currents of some neurons lie, both (N, M), by multipliers (N, 2M, K)."""
+    def bound(self, neurons: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return where the run's currents of some neurons lie, both (N, M), and which nodes are empty, (N,).
+
+        Args:
+            neurons: M of each node, (N, M).
+            prices: multipliers, (N, 2M + 1, K).
+        """
         layer, samples = self.layer, self.samples[:, None]
         rising, falling = prices.clamp_min(0.0), prices.clamp_max(0.0)
         rising = rising.masked_fill(self.least.isinf()[:, None], 0.0)
         falling = falling.masked_fill(self.most.isinf()[:, None], 0.0)
         prices = rising + falling
-        aims = layer.matrix[neurons]
-        costs = torch.baddbmm(torch.cat([aims, -aims], 1), prices, self.matrix, alpha=-1.0)
+        costs = torch.baddbmm(_both_signs(layer.matrix[neurons]), prices, self.matrix, alpha=-1.0)
         shape = layer.source.box.lower.shape[2:]
         rows = self.samples[:, None].expand(costs.shape[:2]).flatten()
         value, _ = layer.source.least(costs.flatten(0, 1).unflatten(1, shape)[None], rows)
@@ -215,10 +221,12 @@ class _Slabs:
         value = value.view(costs.shape[:2]) + (rising @ least + falling @ most).squeeze(2)
         size = self.size[..., None] + least.abs() + most.abs()
         own = layer.size[samples, neurons]
-        error = layer.error * ((prices.abs() @ size).squeeze(2) + torch.cat([own, own], 1))
-        below, above = (value - error).nan_to_num(nan=-torch.inf).chunk(2, 1)
+        own = torch.cat([own, own, torch.zeros_like(own[:, :1])], 1)
+        error = layer.error * ((prices.abs() @ size).squeeze(2) + own)
+        value = (value - error).nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+        below, above, nothing = value.split([neurons.shape[1], neurons.shape[1], 1], 1)
         bias, slack = layer.bias[neurons], layer.slack[samples, neurons]
-        return below + bias - slack, bias - above + slack
+        return below + bias - slack, bias - above + slack, nothing[:, 0] > 0
 
 
 def _parts(layer: FirstLayer, split: Tensor, is_open: Tensor) -> tuple[Tensor, ...]:
@@ -226,15 +234,20 @@ def _parts(layer: FirstLayer, split: Tensor, is_open: Tensor) -> tuple[Tensor, .
     nodes = (split.any(1) & is_open.any(1)).nonzero().flatten()
     if len(nodes) == 0:
         return ()
-    each = 2 * int(is_open.sum(1).max()) * max(layer.matrix.shape[1], int(split.sum(1).max()))
+    each = 3 * int(is_open.sum(1).max()) * max(layer.matrix.shape[1], int(split.sum(1).max()))
     return nodes.split(max(1, MOST_NUMBERS // each))
 
 
 def _listed(chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the chosen columns of each row first, as many as the fullest row has, and which of them are chosen."""
+    """Return each row's chosen columns first, as many as the fullest row has, and which of them are chosen."""
     order = chosen.to(torch.int8).argsort(dim=1, descending=True, stable=True)
     order = order[:, : int(chosen.sum(1).max())]
     return order, chosen.gather(1, order)
+
+
+def _both_signs(aims: Tensor) -> Tensor:
+    """Return the aims (N, M, inputs), then their negatives, then one of 0."""
+    return torch.cat([aims, -aims, torch.zeros_like(aims[:, :1])], 1)
 
 
 def _normal(rows: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:

@@ -128,6 +128,7 @@ class _State:
         classes = prover.exact.affine[-1].weight.shape[0]
         left = torch.arange(classes)[None] != label
         question = Question.of_margins(prover.network, sample[None], torch.tensor([label]), perturbation, left)
+        question = replace(question, ranges=None)  # narrowed currents have no proof form
         trees = [Tree(exact, label, other) for other in range(classes) if other != label]
         found = question.roots()
         if found is None or not isinstance(found.decisions, RowRanges):

@@ -1,0 +1,215 @@
+"""What decided trains say of other currents: against runs of the network, and against exact linear programs."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+from torch import Tensor
+
+from spikecert import L2, LIF, LInf, SpikingNetwork, mlp
+from spikecert.certify.bounds.box import Box
+from spikecert.certify.bounds.train_table import TableTrains
+from spikecert.certify.branching.decisions import RowRanges
+from spikecert.certify.branching.nodes import Nodes
+from spikecert.certify.branching.question import Question
+from spikecert.certify.branching.ranges import FirstLayer, RangeSearch
+from spikecert.certify.perturbations import Perturbation
+from spikecert.testing import Case, cases, points
+
+EXAMPLES = settings(max_examples=200, deadline=None)
+
+
+def asked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, threat: Perturbation) -> Question:
+    """Ask for one margin of each sample."""
+    left = torch.zeros(len(inputs), int(network(inputs).shape[1]), dtype=torch.bool)
+    left[torch.arange(len(inputs)), (labels + 1) % left.shape[1]] = True
+    return Question.of_margins(network, inputs, labels, threat, left)
+
+
+def first_trains(question: Question) -> TableTrains | None:
+    """Return the first layer's trains over each sample's whole set, where they have a table."""
+    roots = question.roots()
+    found = None if roots is None else question.staged(roots)[0].stages[0].found
+    return found if isinstance(found, TableTrains) else None
+
+
+def decided(question: Question, spikes: Tensor, chosen: Tensor) -> Nodes:
+    """Return a node per sample: the rows from the first to the last with the trains `spikes`, (T, batch, n),
+    of the `chosen` neurons, (batch, n)."""
+    roots, found = question.roots(), first_trains(question)
+    assert roots is not None
+    assert found is not None
+    assert isinstance(roots.decisions, RowRanges)
+    first, last = roots.decisions.first.clone(), roots.decisions.last.clone()
+    same = (found.table.trains[:, :, None, None] == spikes.double()).all(1).long()
+    lowest, highest = same.argmax(0), len(same) - 1 - same.flip(0).argmax(0)
+    first[chosen], last[chosen] = lowest[chosen].to(first.dtype), highest[chosen].to(first.dtype)
+    return replace(roots, decisions=RowRanges(first, last))
+
+
+def narrowed(question: Question, nodes: Nodes) -> tuple[Tensor, Tensor, Tensor]:
+    """Return both ends of each node's currents, (N, n), and which nodes are empty."""
+    network, empty = question.staged(nodes)
+    stage = network.stages[0]
+    return stage.lower[0].flatten(1), stage.upper[0].flatten(1), empty
+
+
+@EXAMPLES
+@given(case=cases(), seed=st.integers(0, 2**31), ball=st.booleans())
+def test_no_run_that_has_the_decided_trains_leaves_the_ranges(case: Case, seed: int, ball: bool):
+    if case.network.encoding != "direct":
+        return
+    threat = L2(case.epsilon) if ball else LInf(case.epsilon)
+    question = asked(case.network, case.inputs, case.labels, threat)
+    if first_trains(question) is None:
+        return
+    generator = torch.Generator().manual_seed(seed)
+    candidates = points(case, 60, generator)
+    candidates[1:4] = points(Case(case.network, candidates[5], case.labels, case.epsilon / 50), 3, generator)
+    inside = torch.stack([threat.contains(x, case.inputs) for x in candidates])
+    traces = [case.network.trace(x) for x in candidates]
+    spikes = torch.stack([trace.spikes[0].flatten(2) for trace in traces])
+    currents = torch.stack([trace.currents[0][0].flatten(1) for trace in traces]).double()
+    chosen = torch.rand(spikes.shape[2:], generator=generator) < 0.5
+    for index in (0, 5, 25):  # the sample, a random input, a corner
+        low, high, empty = narrowed(question, decided(question, spikes[index], chosen))
+        same = (spikes == spikes[index]).all(1).logical_or(~chosen).all(2) & inside
+        assert not bool((same & empty).any()), "a node that holds a run is not empty"
+        held = same[..., None] & ~empty[:, None]
+        assert bool((~held | ((low <= currents) & (currents <= high))).all())
+
+
+def wide(seed: int = 0, features: int = 20) -> tuple[SpikingNetwork, Tensor, Tensor]:
+    torch.manual_seed(seed)
+    network = mlp((features, 16, 3), num_steps=5, neuron=LIF(decay=0.9)).double().eval()
+    network.layers[0].weight.data *= 4.0  # pyright: ignore[reportAttributeAccessIssue]
+    inputs = torch.rand(6, features).double()
+    with torch.no_grad():
+        return network, inputs, network(inputs).argmax(1)
+
+
+def programs(question: Question, node: Nodes, sample: Tensor, epsilon: float) -> list[tuple[float, float]]:
+    """Return the exact range of each neuron's current over the inputs of one node, by linear programming."""
+    layer = question.network.layers[0]
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()  # pyright: ignore
+    found = first_trains(question)
+    assert found is not None
+    assert isinstance(node.decisions, RowRanges)
+    low = found.table.lower[node.decisions.first[0].long()].numpy()
+    high = found.table.upper[node.decisions.last[0].long()].numpy()
+    matrix = torch.cat([torch.tensor(weight), -torch.tensor(weight)]).numpy()
+    limit = torch.cat([torch.tensor(high - bias), torch.tensor(bias - low)]).clamp(-1e9, 1e9).numpy()
+    bounds = [(max(x - epsilon, 0.0), min(x + epsilon, 1.0)) for x in sample.tolist()]
+    ends = []
+    for row, own in zip(weight, bias, strict=True):
+        least, most = (linprog(s * row, A_ub=matrix, b_ub=limit, bounds=bounds) for s in (1.0, -1.0))
+        ends.append((least.fun + own, own - most.fun) if least.success else (float("inf"), -float("inf")))
+    return ends
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranges_hold_those_of_the_linear_program_and_come_close(seed: int):
+    network, inputs, labels = wide(seed)
+    question = asked(network, inputs, labels, LInf(0.15))
+    generator = torch.Generator().manual_seed(seed)
+    far = (inputs + 0.15 * torch.rand(inputs.shape, generator=generator).sub(0.5).sign()).clamp(0, 1)
+    chosen = torch.rand(len(inputs), 16, generator=generator) < 0.4
+    nodes = decided(question, network.trace(far).spikes[0], chosen)
+    low, high, empty = narrowed(question, nodes)
+    found, wide_found = first_trains(question), question._currents
+    assert found is not None
+    assert wide_found is not None
+    gained = possible = 0.0
+    for index in range(len(inputs)):
+        assert not bool(empty[index]), "the far input has the decided trains"
+        ends = torch.tensor(programs(question, nodes.select(torch.tensor([index])), inputs[index], 0.15)).double()
+        assert bool((low[index] <= ends[:, 0] + 1e-9).all())
+        assert bool((high[index] >= ends[:, 1] - 1e-9).all())
+        is_open = ~chosen[index] & (found.first < found.last).flatten(1)[index]
+        before = (wide_found.upper - wide_found.lower)[index][is_open]
+        gained += float((before - (high - low)[index][is_open]).sum())
+        possible += float((before - (ends[:, 1] - ends[:, 0])[is_open]).sum())
+    assert possible > 0.5
+    assert gained >= 0.85 * possible
+
+
+def test_trains_that_exclude_each_other_leave_nothing():
+    network, inputs, labels = wide()
+    layer = network.layers[0]
+    assert isinstance(layer, torch.nn.Linear)
+    layer.weight.data[1], layer.bias.data[1] = -layer.weight.data[0], -layer.bias.data[0] + 0.4
+    layer.weight.data[0] *= 5.0
+    question = asked(network, inputs, labels, LInf(0.5))
+    found = first_trains(question)
+    assert found is not None
+    both = torch.zeros(len(inputs), 16, dtype=torch.bool)
+    both[:, :2] = (found.first < found.last).flatten(1)[:, :2].all(1, keepdim=True)
+    assert bool(both.any())
+    spikes = torch.zeros(5, len(inputs), 16).double()
+    spikes[:, :, :2] = 1.0  # both fire at every step: W x + b ≥ 1 for one, ≤ −.6 for the other
+    _, _, empty = narrowed(question, decided(question, spikes, both))
+    assert torch.equal(empty, both.any(1))
+
+
+def test_one_neuron_no_weights_and_no_radius():
+    network, inputs, labels = wide(features=1)
+    question = asked(network, inputs, labels, LInf(0.0))
+    low, high, empty = narrowed(
+        question, decided(question, network.trace(inputs).spikes[0], torch.ones(6, 16).bool())
+    )
+    assert not bool(empty.any())
+    assert bool((low <= high).all())
+    network.layers[0].weight.data.zero_()  # pyright: ignore[reportAttributeAccessIssue]
+    chosen = torch.arange(16) < 8
+    spikes = network.trace(inputs).spikes[0]
+    for radius in (0.0, 0.3):
+        question = asked(network, inputs, labels, LInf(radius))
+        _, _, empty = narrowed(question, decided(question, spikes, chosen.expand(6, 16)))
+        assert not bool(empty.any())
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e12])
+def test_tiny_and_huge_weights_give_ranges(scale: float):
+    network, inputs, labels = wide()
+    network.layers[0].weight.data *= scale  # pyright: ignore[reportAttributeAccessIssue]
+    question = asked(network, inputs, labels, LInf(0.1))
+    currents = network.trace(inputs)
+    low, high, empty = narrowed(
+        question, decided(question, currents.spikes[0], torch.arange(16).expand(6, 16) < 8)
+    )
+    assert not bool(empty.any())
+    assert bool((low <= currents.currents[0][0]).all() and (currents.currents[0][0] <= high).all())
+
+
+def test_any_multipliers_give_ranges_that_hold():
+    network, inputs, labels = wide(1)
+    question = asked(network, inputs, labels, LInf(0.15))
+    nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 8)
+    layer = question._currents
+    assert isinstance(layer, FirstLayer)
+    found = nodes.decisions.restrict(first_trains(question))  # pyright: ignore[reportArgumentType]
+    assert isinstance(found.found, TableTrains)
+    wild = RangeSearch(iterations=3, rate=1e4)
+    box, empty = wild.narrowed(layer, torch.arange(6), found.found, found.split)
+    currents = network.trace(inputs).currents[0][0]
+    assert not bool(empty.any())
+    assert isinstance(box, Box)
+    assert bool((box.lower <= currents).all() and (currents <= box.upper).all())
+
+
+def test_narrowing_decides_hard_samples_in_few_nodes():
+    network, inputs, labels = wide(2)
+    question = asked(network, inputs, labels, LInf(0.15))
+    assert question.ranges is not None
+    nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 12)
+    free = replace(question, ranges=None)
+
+    def left(which: Question) -> float:
+        found = which.staged(nodes)[0].stages[0].found
+        assert isinstance(found, TableTrains)
+        return float((found.last - found.first).sum())
+
+    assert left(question) < left(free)
