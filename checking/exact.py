@@ -146,18 +146,10 @@ def greater(one: Dyadic, two: Dyadic) -> Dyadic:
     return _made(np.maximum(first, second), shift)
 
 
-def image(weight: Dyadic, bias: Dyadic, low: Dyadic, high: Dyadic) -> tuple[Dyadic, Dyadic]:
-    """Return the exact box of W·x + b over the box [low, high]; `low` may be a matrix of columns."""
-    bias = bias.column() if low.ints.ndim == 2 else bias
-    middle, radius = weight @ (low + high) + bias * 2, spread(weight, high - low)
-    half = _made(1, 1)
-    return (middle - radius) * half, (middle + radius) * half
-
-
-def spread(weight: Dyadic, width: Dyadic) -> Dyadic:
-    """Return |W| @ width for width ≥ 0, (m, ...): only what is not 0 is multiplied."""
-    chosen = (width.ints != 0).reshape(len(width.ints), -1).any(1)
-    return abs(weight[:, chosen]) @ width[chosen]
+def stacked(numbers: Sequence[Dyadic]) -> Dyadic:
+    """Return single numbers as an array (n,)."""
+    shift = max(number.shift for number in numbers)
+    return Dyadic(_objects([int(number.at(shift)) for number in numbers], (len(numbers),)), shift)
 
 
 def _floor(value: Fraction, scale: int) -> int:

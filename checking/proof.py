@@ -9,13 +9,13 @@ the run may have: a tree can be wrong only by a leaf that does not close.
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .bound import Question
-from .exact import Dyadic, Refused, greater, lesser
+from .exact import Dyadic, Refused
 from .files import Content, read
+from .inputs import Inputs
 from .model import Network, read_network
 
 FORMAT = "spikecert.proof/1"
@@ -30,7 +30,7 @@ class Statement:
     Attributes:
         network: the SHA-256 of its description and weights.
         label: the class.
-        sample: (m,); radius: (1,) or (m,); the inputs also lie in [lower, upper].
+        sample: of the inputs' shape; radius: (1,) or of that shape; the inputs also lie in [lower, upper].
         margin: logit_label exceeds every other by at least this.
         leaves: how many leaves were checked.
         note: what the writer says of it, such as the sample's index; not checked.
@@ -65,7 +65,7 @@ def check(proof: str | Path, network: Network | str | Path) -> Statement:
         return _checked(content, known)
     except Refused as error:
         raise Refused(f"{path.name}: {error}") from error
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise Refused(f"{path.name}: lacks a part of the proof, or has one of another size: {error}") from error
 
 
@@ -78,12 +78,11 @@ def _checked(content: Content, network: Network) -> Statement:
     text, tensors = content.text, content.tensors
     if text["network"] != network.digest:
         raise Refused("is about another network: its hash is not that of the model")
-    classes, label = network.affine[-1].weight.shape[0], text["label"]
+    inputs = Inputs.around(tensors["sample"], tensors["radius"], text["lower"], text["upper"])
+    question, label = Question(network, inputs), text["label"]
+    classes = question.classes
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
         raise Refused(f"label: got {label!r}, expected a class below {classes}")
-    question = Question(network, *input_box(tensors["sample"], tensors["radius"], text["lower"], text["upper"]))
-    if question.low.shape != (network.affine[0].weight.shape[1],):
-        raise Refused("sample: has another number of features than the network")
     margins, leaves = [], 0
     for other in range(classes):
         if other != label:
@@ -103,24 +102,6 @@ def _checked(content: Content, network: Network) -> Statement:
     )
 
 
-def input_box(sample: np.ndarray, radius: np.ndarray, lower: Any, upper: Any) -> tuple[Dyadic, Dyadic]:
-    """Return {x : |x − sample| ≤ radius, lower ≤ x ≤ upper}, exactly.
-
-    Raises:
-        Refused: for numbers that are no box, or an empty one.
-    """
-    if sample.ndim != 1 or radius.shape not in ((1,), sample.shape):
-        raise Refused("sample, radius: have shapes that do not fit")
-    middle, reach = Dyadic.of(sample, "sample"), Dyadic.of(radius, "radius")
-    if (radius < 0).any():
-        raise Refused("radius: got a negative number")
-    ends = [Dyadic.of(float(end), name) for end, name in ((lower, "lower"), (upper, "upper"))]
-    low, high = greater(middle - reach, ends[0]), lesser(middle + reach, ends[1])
-    if not (low <= high).all():
-        raise Refused("box: holds no input at all")
-    return low, high
-
-
 def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndarray]) -> tuple[Fraction, int]:
     """Return the least bound over the leaves of one class's tree, and their number."""
     neurons, currents = tensors[f"{other}.neuron"], tensors[f"{other}.current"]
@@ -130,7 +111,7 @@ def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndar
     if neurons.ndim != 1 or currents.shape != neurons.shape or [price.shape for price in prices] != shapes:
         raise Refused(f"class {other}: has a tree and prices of sizes that do not fit")
     exact = [Dyadic.of(price, f"class {other}: a price") for price in prices]
-    stack, least, leaf = [question.rows[2]], None, 0
+    stack, least, leaf = [question.first.reachable], None, 0
     for neuron, current in zip(neurons.tolist(), currents.tolist(), strict=True):
         if not stack:
             raise Refused(f"class {other}: the tree goes on behind its end")
@@ -150,7 +131,7 @@ def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndar
 
 def split(question: Question, allowed: np.ndarray, neuron: int, current: float) -> list[np.ndarray]:
     """Return the right and the left side of a node."""
-    left = question.side(Dyadic.of(current, "a split"))
+    left = question.first.side(Dyadic.of(current, "a split"))
     sides = allowed.copy(), allowed.copy()
     sides[0][neuron] &= ~left
     sides[1][neuron] &= left

@@ -16,8 +16,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused
-from .model import Arithmetic, Neuron
+from .neurons import Neuron
 
 MOST_ROWS = 4096
 
@@ -59,7 +60,7 @@ def train_table(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Tabl
     Raises:
         Refused: where it is too long, or the run may overflow.
     """
-    potential_bound(neuron, reach, arithmetic)
+    neuron.largest(reach, arithmetic)
     periodic = neuron.reset == "zero" and len(set(neuron.scale)) == 1
     branches, done = [_Branch(-reach, Fraction(0)), _Branch(Fraction(0), reach)], []
     for factor in neuron.scale:
@@ -77,25 +78,6 @@ def train_table(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Tabl
     )
 
 
-def potential_bound(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Fraction:
-    """Return a bound of every |v̂| and |û|: 2·Σ_t λ^t·(A·reach + max(θ, d)).
-
-    The 2 is for rounding, as 8u·T ≤ 1/2.
-    """
-    steps = len(neuron.scale)
-    arithmetic.gamma(8 * steps)
-    drive = max(map(abs, neuron.scale)) * reach + max(neuron.threshold, neuron.drop)
-    size = 2 * sum(neuron.decay**t for t in range(steps)) * drive
-    if size > arithmetic.largest:
-        raise Refused("unknown: a membrane potential may overflow")
-    return size
-
-
-def tie(neuron: Neuron, arithmetic: Arithmetic) -> Fraction:
-    """Return how far the run's rounded θ may be from θ."""
-    return 2 * arithmetic.unit * neuron.threshold + arithmetic.tiny
-
-
 def _repeated(train: tuple[int, ...], steps: int) -> tuple[int, ...]:
     return (train * steps)[:steps]
 
@@ -109,7 +91,7 @@ def _children(branch: _Branch, factor: Fraction, neuron: Neuron, arithmetic: Ari
         beta=neuron.decay * branch.beta,
         error=neuron.decay * branch.error + slip,
     )
-    loose = moved.error + tie(neuron, arithmetic)
+    loose = moved.error + neuron.tie(arithmetic)
     silent = _where(moved, moved.alpha, neuron.threshold + loose - moved.beta)
     if silent is not None:
         yield replace(silent, train=(*branch.train, 0))

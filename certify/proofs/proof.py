@@ -19,7 +19,7 @@ class Proof:
     Attributes:
         network: `network_hash` of the network.
         label: the class.
-        sample: (m,), in the network's dtype; radius: (1,) or (m,), float64.
+        sample: one input, in the network's dtype; radius: (1,) or of its shape, float64.
         lower, upper: the range of inputs.
         trees: one for each other class.
         nodes: how many nodes the search bounded.

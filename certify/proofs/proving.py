@@ -4,6 +4,7 @@ import copy
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ...checking.bound import Question as Exact
-from ...checking.exact import Refused
+from ...checking.exact import Dyadic, Refused
+from ...checking.inputs import Inputs
 from ...checking.model import Network, read_network
-from ...checking.proof import input_box
+from ...checking.varying import Varying
 from ...models import checkpoints
 from ...models.networks import SpikingNetwork
 from ..bounds.train_table import TrainTable
@@ -87,17 +89,16 @@ class Prover:
             raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
-        flat = sample.flatten().numpy()
-        radius = np.atleast_1d(np.asarray(perturbation.extent, dtype=np.float64))
+        middle, radius = sample.numpy(), np.atleast_1d(np.asarray(perturbation.extent, dtype=np.float64))
         if radius.size > 1:
-            radius = np.broadcast_to(radius, tuple(sample.shape)).flatten()
+            radius = np.broadcast_to(radius, middle.shape).copy()
         try:
-            exact = Exact(self.exact, *input_box(flat, radius, perturbation.lower, perturbation.upper))
+            exact = Exact(self.exact, Inputs.around(middle, radius, perturbation.lower, perturbation.upper))
             trees = _State.of(self, sample, label, perturbation, exact).run(deadline)
         except Refused as error:
             raise Unproven(str(error)) from error
         ends = float(perturbation.lower), float(perturbation.upper)
-        return Proof(self.exact.digest, label, flat, radius, *ends, tuple(trees.trees), trees.nodes)
+        return Proof(self.exact.digest, label, middle, radius, *ends, tuple(trees.trees), trees.nodes)
 
 
 @dataclass
@@ -116,7 +117,7 @@ class _State:
     question: Question
     table: TrainTable
     trees: list[Tree]
-    powers: np.ndarray
+    powers: list[np.ndarray]
     experience: Experience
     nodes: int = 0
     stack: list[_Open] = field(default_factory=list)
@@ -125,7 +126,7 @@ class _State:
     @staticmethod
     def of(prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact) -> "_State":
         """Start from the roots of one sample's margins."""
-        classes = prover.exact.affine[-1].weight.shape[0]
+        classes = exact.classes
         left = torch.arange(classes)[None] != label
         question = Question.of_margins(prover.network, sample[None], torch.tensor([label]), perturbation, left)
         question = replace(question, ranges=None)  # narrowed currents have no proof form
@@ -134,9 +135,7 @@ class _State:
         if found is None or not isinstance(found.decisions, RowRanges):
             raise Unproven("unknown: branching does not reach this network")
         table = question.staged(found)[0].stages[0].found.table  # pyright: ignore[reportAttributeAccessIssue]
-        decays = [float(neuron.decay) for neuron in prover.exact.neurons[1:]]
-        steps = np.arange(prover.exact.steps)
-        powers = np.array([[decay ** int(-t) for t in steps[::-1]] for decay in decays])
+        powers = [_inverse(layer.powers) for layer in exact.layers.values() if isinstance(layer, Varying)]
         experience = Experience(len(trees), found.decisions.tensors()[0].shape[-1])
         state = _State(prover, question, table, trees, powers, experience)
         bounded = bound_nodes(question, found, prover.start, experience)
@@ -231,3 +230,8 @@ class _State:
         ends = torch.stack([self.table.lower, self.table.upper]).clamp(-1e30, 1e30)
         nodes.splits.neuron[index] = neuron
         nodes.splits.place[index] = int((ends.mean(0) <= current).sum().clamp_min(1)) - 1
+
+
+def _inverse(powers: Dyadic) -> np.ndarray:
+    """Return 1/Λ[t], about."""
+    return np.array([float((1 << powers.shift) / Fraction(x)) for x in powers.ints])

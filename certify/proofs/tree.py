@@ -26,12 +26,12 @@ class Tree:
     leaves: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.allowed.append(self.question.rows[2])
+        self.allowed.append(self.question.first.reachable)
 
     @property
     def middles(self) -> np.ndarray:
         """Return about the middle of each of the checker's rows, (R,)."""
-        table = self.question.table
+        table = self.question.first.table
         return np.array(
             [float((table.low[row] + table.high[row]).fraction()) / 2 for row in range(len(table.trains))]
         )

@@ -1,12 +1,13 @@
 """Digits networks with proofs, trained once, and a way to change a file and seal it again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikecert import LIF, LInf, SpikingNetwork, dataset, fit, mlp, save
 from spikecert.certify.proofs import Prover, Unproven
@@ -26,19 +27,41 @@ class Proven(NamedTuple):
     leaves: int
 
 
-def trained(sizes: tuple[int, ...], steps: int, reset: str = "zero") -> SpikingNetwork:
-    """Return a network after a few epochs on digits."""
+def trained(network: SpikingNetwork, data: Any = None) -> SpikingNetwork:
+    """Return the network after a few epochs on digits."""
+    data = dataset("digits") if data is None else data
+    return fit(network, data, CrossEntropy(), epochs=8, optimizer="adam", learning_rate=5e-3).network
+
+
+def dense(sizes: tuple[int, ...], reset: str = "zero") -> SpikingNetwork:
+    """Return a dense network over four steps that knows digits."""
     torch.manual_seed(0)
-    network = mlp(sizes, num_steps=steps, neuron=LIF(decay=0.9, reset=reset))
-    return fit(network, dataset("digits"), CrossEntropy(), epochs=8, optimizer="adam", learning_rate=5e-3).network
+    return trained(mlp(sizes, num_steps=4, neuron=LIF(decay=0.9, reset=reset)))
 
 
-def first_branched(prover: Prover) -> tuple[Any, Tensor, int]:
+def convolutional() -> SpikingNetwork:
+    """Return a network of images that knows digits: convolutions, batch norms, a pool."""
+    torch.manual_seed(0)
+    first = [nn.Conv2d(1, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4), LIF(0.9)]
+    second = [nn.Conv2d(4, 6, 2), nn.BatchNorm2d(6), LIF(0.9), nn.AvgPool2d(3), nn.Flatten(), nn.Linear(6, 10)]
+    return trained(SpikingNetwork(*first, *second, num_steps=4), as_images(dataset("digits")))
+
+
+def as_images(data: Any) -> Any:
+    """Return digits as images (1, 8, 8)."""
+    if hasattr(data, "inputs"):
+        return replace(data, inputs=data.inputs.unflatten(1, (1, 8, 8)))
+    parts = {name: getattr(data, name) for name in ("train", "validation", "test")}
+    return replace(data, **{name: as_images(part) for name, part in parts.items()}, shape=(1, 8, 8))
+
+
+def first_branched(prover: Prover, ball: Any) -> tuple[Any, Tensor, int]:
     """Return the first proof with a split, its sample and its label."""
     data = dataset("digits").test
-    for sample, label in zip(data.inputs, data.labels.tolist(), strict=True):
+    images = isinstance(prover.network.layers[0], nn.Conv2d)
+    for sample, label in zip(as_images(data).inputs if images else data.inputs, data.labels.tolist(), strict=True):
         try:
-            proof = prover.prove(sample, label, LInf(EPSILON), timeout=5.0)
+            proof = prover.prove(sample, label, ball, timeout=5.0)
         except Unproven:
             continue
         if proof.leaves > len(proof.trees):
@@ -46,11 +69,11 @@ def first_branched(prover: Prover) -> tuple[Any, Tensor, int]:
     raise AssertionError("no digit needs a split")
 
 
-def made(folder: Path, network: SpikingNetwork) -> Proven:
+def made(folder: Path, network: SpikingNetwork, ball: Any = None) -> Proven:
     """Save a network and a proof of one digit."""
     model, path = folder / "network.safetensors", folder / "digit.proof"
     save(network, model)
-    proof, sample, label = first_branched(Prover.of(network))
+    proof, sample, label = first_branched(Prover.of(network), LInf(EPSILON) if ball is None else ball)
     proof.save(path, note="a digit")
     return Proven(network, model, path, sample, label, proof.leaves)
 
@@ -58,13 +81,25 @@ def made(folder: Path, network: SpikingNetwork) -> Proven:
 @pytest.fixture(scope="session")
 def shallow(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     """Return 64-24-10 with a proof."""
-    return made(tmp_path_factory.mktemp("shallow"), trained((64, 24, 10), 4))
+    return made(tmp_path_factory.mktemp("shallow"), dense((64, 24, 10)))
 
 
 @pytest.fixture(scope="session")
 def deep(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     """Return 64-16-12-10 with a proof."""
-    return made(tmp_path_factory.mktemp("deep"), trained((64, 16, 12, 10), 4))
+    return made(tmp_path_factory.mktemp("deep"), dense((64, 16, 12, 10)))
+
+
+@pytest.fixture(scope="session")
+def soft(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """Return 64-12-10-10 with subtracting resets and a proof."""
+    return made(tmp_path_factory.mktemp("soft"), dense((64, 12, 10, 10), "subtract"))
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """Return a convolutional network with a proof."""
+    return made(tmp_path_factory.mktemp("images"), convolutional(), LInf(0.01))
 
 
 @pytest.fixture

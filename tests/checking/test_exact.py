@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.checking import Refused
-from spikecert.checking.exact import GRID, Dyadic, exactly, greater, image, lesser, whole
+from spikecert.checking.exact import GRID, Dyadic, exactly, greater, lesser, stacked, whole
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
     [0.0, 0.1, -0.75, 5e-324, 2.0**52 + 1]
@@ -38,6 +38,7 @@ def test_operations_do_not_round(pairs):
     assert one.sum().fraction() == sum(a)
     assert one.max().fraction() == max(a)
     assert exactly(a[0]).fraction() == a[0]
+    assert fractions(stacked([one[k] for k in range(len(a))])) == a
 
 
 @given(st.lists(st.fractions(), min_size=1, max_size=4))
@@ -53,19 +54,6 @@ def test_coarse_numbers_are_outward_and_close(values):
     for up, sign in ((True, 1), (False, -1)):
         for found, exact in zip(fractions(numbers.coarse(up)), fractions(numbers), strict=True):
             assert 0 <= sign * (found - exact) < Fraction(1, 2**GRID)
-
-
-@given(st.integers(0, 2**31), st.integers(1, 3), st.integers(1, 3))
-def test_an_image_is_the_box_of_the_corners(seed, rows, columns):
-    generator = np.random.default_rng(seed)
-    weight, bias = generator.normal(size=(rows, columns)), generator.normal(size=rows)
-    low = generator.normal(size=columns)
-    high = low + generator.random(columns)
-    found = image(*map(Dyadic.of, (weight, bias, low, high)))
-    corners = np.stack(np.meshgrid(*np.stack([low, high], 1))).reshape(columns, -1)
-    reached = weight @ corners + bias[:, None]
-    for side, expected in zip(found, (reached.min(1), reached.max(1)), strict=True):
-        assert np.allclose([float(x) for x in fractions(side)], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

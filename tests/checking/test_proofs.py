@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert import DLIF, L2, LIF, LInf, SpikingNetwork, dataset, mlp, network_hash, save, verify
+from spikecert import DLIF, L2, LIF, PLIF, LInf, SpikingNetwork, dataset, mlp, network_hash, save, verify
 from spikecert.certify import PixelBox
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
@@ -18,37 +18,45 @@ from spikecert.checking.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.models.storage import read_tensors, write_tensors
 
-
-@pytest.fixture(params=["shallow", "deep"])
-def proven(request):
-    return request.getfixturevalue(request.param)
+KINDS = ("shallow", "deep", "soft", "images")
+RADII = {"images": 0.01}
 
 
-def test_a_proof_says_what_it_proves(proven):
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def proven(request, kind):
+    return request.getfixturevalue(kind)
+
+
+def test_a_proof_says_what_it_proves(proven, kind):
     found = check(proven.proof, proven.model)
     assert found.network == network_hash(proven.network)
     assert found.label == proven.label
-    assert found.epsilon == 0.02
+    assert found.epsilon == RADII.get(kind, 0.02)
     assert found.leaves == proven.leaves
     assert found.margin > 0
     assert found.note == "a digit"
-    assert torch.equal(torch.from_numpy(found.sample.copy()), proven.sample.flatten())
+    assert torch.equal(torch.from_numpy(found.sample.copy()), proven.sample)
 
 
-def test_proofs_agree_with_the_complete_verifier(proven):
-    data = dataset("digits").test
-    inputs, labels = data.inputs[:30], data.labels[:30]
+def test_proofs_agree_with_the_complete_verifier(proven, kind):
+    data, ball = dataset("digits").test, LInf(RADII.get(kind, 0.02) / 2)
+    inputs, labels = data.inputs[:20].view(20, *proven.sample.shape), data.labels[:20]
     prover = Prover.of(proven.network)
-    for index, verdict in enumerate(verify(proven.network, inputs, labels, LInf(0.02), "complete", timeout=20.0)):
+    for index, verdict in enumerate(verify(proven.network, inputs, labels, ball, "complete", timeout=20.0)):
         if verdict.status == "verified":
-            assert prover.prove(inputs[index], int(labels[index]), LInf(0.02), 20.0).trees
+            assert prover.prove(inputs[index], int(labels[index]), ball, 20.0).trees
         elif verdict.status == "falsified":
             with pytest.raises(Unproven):
-                prover.prove(inputs[index], int(labels[index]), LInf(0.02), 20.0)
+                prover.prove(inputs[index], int(labels[index]), ball, 20.0)
 
 
-def test_a_radius_per_feature(proven, tmp_path):
-    radius = torch.linspace(0.0, 0.02, 64)
+def test_a_radius_per_feature(proven, kind, tmp_path):
+    radius = torch.linspace(0.0, RADII.get(kind, 0.02), 64).view(proven.sample.shape)
     proof = Prover.of(proven.network).prove(proven.sample, proven.label, PixelBox(radius))
     proof.save(tmp_path / "box.proof")
     found = check(tmp_path / "box.proof", proven.model)
@@ -146,6 +154,10 @@ def _nan_split(text, tensors):
     tensors[f"{_tree(tensors)}.current"][0] = math.nan
 
 
+def _other_shape(text, tensors):
+    tensors["sample"] = tensors["sample"].view(2, 32)
+
+
 TAMPERED = {
     "a wider radius": (_wider, "is only proven to be at least"),
     "another label": (_other_label, "lacks a part|is only proven"),
@@ -182,10 +194,10 @@ def test_a_tampered_proof_is_refused(shallow, sealed, name):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("change", [_all_prices(1e30), _wider, _dropped_subtree, _leaf_for_split])
-def test_a_tampered_proof_of_a_deep_network_is_refused(deep, sealed, change):
+@pytest.mark.parametrize("change", [_all_prices(1e30), _wider, _dropped_subtree, _leaf_for_split, _other_shape])
+def test_a_tampered_proof_of_any_network_is_refused(proven, sealed, change):
     with pytest.raises(Refused):
-        check(sealed(deep.proof, PROOF, change), deep.model)
+        check(sealed(proven.proof, PROOF, change), proven.model)
 
 
 def test_a_sealed_copy_is_accepted(proven, sealed):
@@ -236,7 +248,7 @@ UNKNOWN = {
     "half precision": mlp((3, 2, 2), num_steps=2).half(),
     "no neuron": SpikingNetwork(torch.nn.Linear(3, 2), num_steps=2),
     "a late small decay": mlp((3, 2, 2, 2), num_steps=8, neuron=LIF(0.01)),
-    "a late soft reset": mlp((3, 2, 2, 2), num_steps=2, neuron=LIF(reset="subtract")),
+    "a learned decay": SpikingNetwork(torch.nn.Linear(3, 2), PLIF(), torch.nn.Linear(2, 2), num_steps=2),
 }
 
 

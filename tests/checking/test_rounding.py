@@ -9,73 +9,131 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert import LIF, mlp, save
-from spikecert.checking import read_network
+from spikecert.checking import Refused, read_network
 from spikecert.checking.bound import Question
-from spikecert.checking.exact import Dyadic
-from spikecert.checking.paths import Boxes
-from spikecert.checking.proof import input_box
-from spikecert.testing import Case, cases, points
-
-
-def values(numbers: Dyadic) -> np.ndarray:
-    """Return fractions."""
-    return np.array([Fraction(int(x), 1 << numbers.shift) for x in numbers.ints.flat]).reshape(numbers.shape)
-
-
-def exact(tensor: torch.Tensor) -> np.ndarray:
-    """Return a tensor's numbers as fractions."""
-    return np.array([Fraction(x) for x in tensor.double().flatten().tolist()]).reshape(tuple(tensor.shape))
+from spikecert.checking.graph import Entrance, Spikes, Through
+from spikecert.checking.inputs import Inputs
+from spikecert.checking.leaf import Leaf
+from spikecert.checking.paths import Reach
+from spikecert.checking.varying import STEEPEST, Varying
+from spikecert.testing import Case, cases, image_networks, points
+from support.exact_numbers import exact, made, values
 
 
 def asked(case: Case, folder) -> Question:
     """Return the checker's question about the first sample."""
     save(case.network, folder / "network.safetensors")
-    radius = np.array([case.epsilon])
-    sample = case.inputs[0].numpy()
-    return Question(read_network(folder / "network.safetensors"), *input_box(sample, radius, 0.0, 1.0))
+    inputs = Inputs.around(case.inputs[0].numpy(), np.array([case.epsilon]), 0.0, 1.0)
+    return Question(read_network(folder / "network.safetensors"), inputs)
 
 
-@given(cases(encodings=("direct",)), st.integers(0, 2**31))
-def test_runs_stay_within_the_allowances(tmp_path_factory, case, seed):
-    later = [neuron.dynamics for neuron in case.network.neurons[1:]]
-    assume(all(d.reset == "zero" and d.decay ** (case.network.num_steps - 1) >= 2**-20 for d in later))
-    question = asked(case, tmp_path_factory.mktemp("rounding"))
-    inputs = points(case, 12, torch.Generator().manual_seed(seed))[:, 0]
-    with torch.no_grad():
-        trace = case.network.trace(inputs)
-    affine, steps = question.network.affine, case.network.num_steps
-    boxes = question.boxes(question.rows[2])
-    for index, x in enumerate(inputs):
-        weight, bias = values(affine[0].weight), values(affine[0].bias)
-        run = exact(trace.currents[0][0, index])
-        assert np.all(abs(run - (weight @ exact(x) + bias)) <= values(question.slack))
-        low, high = map(values, question.currents)
-        assert np.all((low <= run) & (run <= high))
-        for depth, layer in enumerate(question.later, start=1):
-            weight, bias = values(affine[depth].weight), values(affine[depth].bias)
-            before, spikes = exact(trace.spikes[depth - 1][:, index]), exact(trace.spikes[depth][:, index])
-            potentials = exact(trace.potentials[depth][:, index])
-            left = np.vstack([np.full_like(potentials[:1], Fraction(0)), (potentials * (1 - spikes))[:-1]])
-            added = potentials - question.network.neurons[depth].decay * left
-            scale, slack = values(layer.scale), values(layer.slack)
-            assert np.all(abs(added.T - scale * (weight @ before.T + bias[:, None])) <= slack)
-            powers = values(layer.powers)[:, None]
-            check_boxes(*boxes[depth - 1], added * powers)
-            assert np.all((potentials * powers >= values(layer.perhaps)[:, None]) | (spikes == 0))
-            assert np.all((potentials * powers <= values(layer.surely)[:, None]) | (spikes == 1))
-        last = exact(trace.spikes[-1][:, index]).sum(0) / Fraction(steps)
-        logits = values(affine[-1].weight) @ last + values(affine[-1].bias)
-        errors = abs(exact(trace.logits[index]) - logits)
-        assert all(error <= question.readout_slack(k).fraction() for k, error in enumerate(errors))
+def check_run(question: Question, leaf: Leaf, x: torch.Tensor, trace, index: int) -> None:
+    """Check each layer of one run, of sample `index` of a trace, against what the checker allows it."""
+    graph, (sizes, _), runs, known = question.graph, question.measured, 0, []
+    for place, node in enumerate(graph.nodes):
+        if isinstance(node, Entrance):
+            known.append(exact(x.flatten()).reshape(-1, 1))
+        elif isinstance(node, Spikes):
+            spikes = exact(trace.spikes[runs][:, index].flatten(1)).T
+            check_layer(question, leaf, place, known[node.source], trace, runs, index, spikes)
+            known.append(spikes)
+            runs += 1
+        else:
+            known.append(made(node, known[node.source]) if isinstance(node, Through) else known[node.source])
+        assert np.all(abs(known[-1]) <= values(sizes[place]))
+    steps = question.network.steps
+    logits = known[-1].sum(1) / steps
+    slack = [question.readout_slack(k).fraction() / steps for k in range(question.classes)]
+    assert np.all(abs(exact(trace.logits[index]) - logits) <= slack)
 
 
-def check_boxes(boxes: list[Boxes], shift: int, added: np.ndarray) -> None:
-    """Check Λ·c of a run, (T, n), against each step's box and each window's."""
-    for box, run in zip(boxes, added.T * 2**shift, strict=True):
+def check_layer(
+    question: Question, leaf: Leaf, place: int, current: np.ndarray, trace, runs, index, spikes
+) -> None:
+    node, layer, (sizes, errors) = question.graph.nodes[place], question.layers[place], question.measured
+    neuron = node.neuron
+    run = exact(trace.currents[runs][:, index].flatten(1)).T
+    assert np.all(abs(run - current) <= values(errors[node.source]))
+    assert np.all(abs(run) <= values(sizes[node.source]))
+    if not isinstance(layer, Varying):
+        low, high = values(layer.low), values(layer.high)
+        rows = leaf.rows(place) & (low <= run[:, :1]) & (run[:, :1] <= high)
+        trains = np.array(layer.table.trains, dtype=int)
+        assert all(
+            any((trains[row] == train).all() for row in np.flatnonzero(allowed))
+            for allowed, train in zip(rows, spikes.astype(int), strict=True)
+        )
+        return
+    potentials = exact(trace.potentials[runs][:, index].flatten(1)).T
+    left = potentials * (1 - spikes) if neuron.reset == "zero" else potentials
+    if neuron.reset == "subtract":  # what the run computes: v − d rounded once, with d rounded to its dtype
+        v = trace.potentials[runs][:, index].flatten(1)
+        drop = torch.tensor(float(neuron.drop), dtype=v.dtype)
+        left = exact(torch.where(trace.spikes[runs][:, index].flatten(1) > 0, v - drop, v)).T
+    before = np.hstack([np.zeros((len(left), 1), dtype=int), left[:, :-1]])
+    added = potentials - neuron.decay * before
+    assert np.all(abs(added - values(layer.scale) * current) <= values(layer.slack))
+    powers = values(layer.powers)
+    check_reach(*leaf.reach(place), added * powers, potentials * powers, left * powers, spikes)
+    assert np.all((potentials * powers >= values(layer.perhaps)) | (spikes == 0))
+    assert np.all((potentials * powers <= values(layer.surely)) | (spikes == 1))
+
+
+def check_reach(neurons: list[Reach], shift: int, added, potentials, left, spikes) -> None:
+    """Check Λ·c of a run, (n, T), against each step's box and each window's, and Λ·v against the spans."""
+    rows = zip(neurons, added * 2**shift, potentials * 2**shift, left * 2**shift, spikes, strict=True)
+    for reach, run, potential, rest, train in rows:
+        box, node = reach.boxes, 0
         assert all(low <= c <= high for low, c, high in zip(box.low, run, box.high, strict=True))
         for end, windows in enumerate(box.windows):
             for start, (floor, ceiling) in enumerate(windows):
                 assert floor <= run[start : end + 1].sum() <= ceiling
+        for t, spike in enumerate(train):
+            low, high = reach.spans[node][t - node]
+            assert low <= potential[t] <= high
+            if spike:
+                node = t + 1
+                assert reach.starts[node][0] <= rest[t] <= reach.starts[node][1]
+        certain, possible = reach.spikes
+        assert np.all(np.array(certain) <= train)
+        assert np.all(train <= np.array(possible))
+
+
+def has_a_form(network) -> bool:
+    """Return whether the checker knows the network: no tiny decays behind the first layer."""
+    return all(n.dynamics.decay ** (network.num_steps - 1) >= STEEPEST for n in network.neurons[1:])
+
+
+@given(cases(encodings=("direct",)), st.integers(0, 2**31))
+def test_runs_stay_within_the_allowances(tmp_path_factory, case, seed):
+    assume(has_a_form(case.network))
+    question = asked(case, tmp_path_factory.mktemp("rounding"))
+    inputs = points(case, 12, torch.Generator().manual_seed(seed))[:, 0]
+    with torch.no_grad():
+        trace = case.network.trace(inputs)
+    leaf = question.leaf(question.first.reachable)
+    for index, x in enumerate(inputs):
+        check_run(question, leaf, x, trace, index)
+
+
+@given(
+    image_networks(side=4, most_channels=2, most_steps=3), st.sampled_from([0.0, 0.1, 1.0]), st.integers(0, 2**31)
+)
+def test_runs_of_images_stay_within_the_allowances(tmp_path_factory, network, epsilon, seed):
+    assume(has_a_form(network))
+    generator = torch.Generator().manual_seed(seed)
+    batch = torch.rand((1, 1, 4, 4), generator=generator).to(network.dtype)
+    case = Case(network, batch, torch.zeros(1), epsilon)
+    try:
+        question = asked(case, tmp_path_factory.mktemp("images"))
+    except Refused:
+        assume(False)
+    leaf = question.leaf(question.first.reachable)
+    inputs = points(case, 6, generator)[:, 0]
+    with torch.no_grad():
+        trace = network.trace(inputs)
+    for index, x in enumerate(inputs):
+        check_run(question, leaf, x, trace, index)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -87,9 +145,9 @@ def test_allowances_are_of_the_size_of_the_rounding(tmp_path, dtype):
     question = asked(Case(network, inputs, torch.zeros(200), 1.0), tmp_path)
     with torch.no_grad():
         trace = network.trace(inputs)
-    weight, bias = values(question.network.affine[0].weight), values(question.network.affine[0].bias)
-    errors = abs(exact(trace.currents[0][0]) - (exact(inputs) @ weight.T + bias))
-    assert 0.01 < float((errors / values(question.slack)).max()) <= 1.0
+    first = made(question.graph.nodes[1], exact(inputs).T)
+    errors = abs(exact(trace.currents[0][0]).T - first)
+    assert 0.01 < float((errors / values(question.measured[1][1])).max()) <= 1.0
 
 
 @pytest.mark.parametrize("threshold", [0.7, 0.1, 0.3])
@@ -97,16 +155,16 @@ def test_a_threshold_is_rounded_as_the_run_rounds_it(tmp_path, threshold):
     network = mlp((1, 2, 2, 2), num_steps=1, neuron=LIF(0.5, threshold=threshold))
     question = asked(Case(network, torch.zeros(1, 1), torch.zeros(1), 0.0), tmp_path)
     rounded = Fraction(float(np.float32(threshold)))
-    (layer,) = question.later
+    _, layer = question.layers.values()
     assert values(layer.perhaps)[0] <= rounded <= values(layer.surely)[0]
     assert values(layer.perhaps)[0] < Fraction(threshold) < values(layer.surely)[0]
 
 
 def test_the_box_is_exact():
     """0.1 + 0.2 is above 0.3 in float64; here it is what it is."""
-    low, high = input_box(np.array([0.1, 0.95], dtype=np.float32), np.array([0.2]), 0.0, 1.0)
-    middle = Fraction(float(np.float32(0.1)))
-    assert low[0].fraction() == 0
-    assert high[0].fraction() == middle + Fraction(0.2)
-    assert low[1].fraction() == Fraction(float(np.float32(0.95))) - Fraction(0.2)
-    assert high[1].fraction() == 1
+    found = Inputs.around(np.array([0.1, 0.95], dtype=np.float32), np.array([0.2]), 0.0, 1.0)
+    low, high = values(found.low)[:, 0], values(found.high)[:, 0]
+    assert low[0] == 0
+    assert high[0] == Fraction(float(np.float32(0.1))) + Fraction(0.2)
+    assert low[1] == Fraction(float(np.float32(0.95))) - Fraction(0.2)
+    assert high[1] == 1

@@ -5,19 +5,20 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spikecert import LInf, save, verify
+from spikecert import LInf, Residual, save, verify
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check
 from spikecert.checking.proof import FORMAT
+from spikecert.checking.varying import STEEPEST
 from spikecert.models.storage import read_tensors, write_tensors
-from spikecert.testing import cases, points
+from spikecert.testing import Case, cases, image_networks, points
 from support.oracles import line_margin
 
 
 def has_a_form(network) -> bool:
-    """Return whether the checker knows the network: hard resets and no tiny decays behind the first layer."""
-    later = [neuron.dynamics for neuron in network.neurons[1:]]
-    return all(d.reset == "zero" and d.decay ** (network.num_steps - 1) >= 2**-20 for d in later)
+    """Return whether the checker knows the network: no tiny decays behind the first layer."""
+    later = [neuron.dynamics.decay for neuron in network.neurons[1:]]
+    return all(decay ** (network.num_steps - 1) >= STEEPEST for decay in later)
 
 
 @settings(max_examples=60)
@@ -98,3 +99,36 @@ def test_no_mutation_proves_what_the_line_oracle_falsifies(tmp_path_factory, cas
             except Refused:
                 continue
             raise AssertionError("a proof was accepted of a sample that has a counterexample")
+
+
+@settings(max_examples=25)
+@given(
+    image_networks(side=4, most_channels=2, most_steps=3),
+    st.sampled_from([0.0, 0.01, 0.05]),
+    st.integers(0, 2**31),
+)
+def test_no_sampled_image_contradicts_a_proof(tmp_path_factory, network, epsilon, seed):
+    assume(has_a_form(network) and not any(isinstance(layer, Residual) for layer in network.layers))
+    folder, generator = tmp_path_factory.mktemp("images"), torch.Generator().manual_seed(seed)
+    batch = torch.rand((2, 1, 4, 4), generator=generator).to(network.dtype)
+    with torch.no_grad():
+        labels = network(batch).argmax(1)
+    check_samples(Case(network, batch, labels, epsilon), LInf(epsilon), folder, generator)
+
+
+def check_samples(case: Case, ball, folder, generator) -> None:
+    """Prove what can be proven, check it, and compare the margins of sampled inputs."""
+    prover = Prover.of(case.network)
+    save(case.network, folder / "network.safetensors")
+    with torch.no_grad():
+        logits = torch.stack([case.network(part) for part in points(case, 40, generator)]).double()
+    for index, label in enumerate(case.labels.tolist()):
+        try:
+            prover.prove(case.inputs[index], label, ball, timeout=5.0).save(folder / "sample.proof")
+        except Unproven:
+            continue
+        margin = check(folder / "sample.proof", folder / "network.safetensors").margin
+        own, others = logits[:, index, label], logits[:, index].clone()
+        others[:, label] = -torch.inf
+        assert float((own - others.amax(1)).min()) > 0
+        assert float((own - others.amax(1)).min()) >= margin - 1e-4 * float(logits.abs().max())

@@ -1,0 +1,33 @@
+"""IEEE arithmetic of the run, as constants."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from .exact import Refused
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """|fl(x∘y) − x∘y| ≤ unit·|x∘y| + tiny, without overflow below `largest`."""
+
+    unit: Fraction
+    tiny: Fraction
+    largest: Fraction
+
+    def gamma(self, terms: int) -> Fraction:
+        """Return a bound of n·u/(1 − n·u), the relative error of a sum of n products in any order, fused or not.
+
+        With n·u ≤ 1/2 it is at most n·u·(1 + 2n·u).
+        """
+        product = terms * self.unit
+        if 2 * product > 1:
+            raise Refused(f"unknown: a sum of {terms} terms has no useful error bound in this dtype")
+        return product * (1 + 2 * product)
+
+
+ARITHMETIC = {
+    np.dtype("<f4"): Arithmetic(Fraction(1, 2**24), Fraction(1, 2**126), Fraction(2**120)),
+    np.dtype("<f8"): Arithmetic(Fraction(1, 2**53), Fraction(1, 2**1022), Fraction(2**1000)),
+}

@@ -1,0 +1,91 @@
+"""A spiking layer whose current is the same at every step: its trains are the rows of a table (tables.py)."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .arithmetic import Arithmetic
+from .exact import Dyadic, greater, lesser, whole
+from .neurons import Neuron
+from .tables import Table, train_table
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A layer of n neurons.
+
+    Attributes:
+        table: R rows.
+        low, high: both ends of each row within each neuron's currents, (n, R).
+        reachable: whether that leaves anything, (n, R) of bool.
+        slack: how far the run's currents may be from the exact ones, (n, 1).
+        steps: T.
+    """
+
+    table: Table
+    low: Dyadic
+    high: Dyadic
+    reachable: np.ndarray
+    slack: Dyadic
+    steps: int
+
+    @staticmethod
+    def of(low: Dyadic, high: Dyadic, slack: Dyadic, neuron: Neuron, arithmetic: Arithmetic) -> "Constant":
+        """Return the layer for exact currents in [low, high], (n, 1), and a run that is up to `slack` away."""
+        low, high = low - slack, high + slack
+        reach = greater(abs(low), abs(high)).max().fraction()
+        table = train_table(neuron, reach, arithmetic)
+        low, high = greater(low, table.low), lesser(high, table.high)
+        return Constant(table, low, high, low <= high, slack, len(neuron.scale))
+
+    @property
+    def priced(self) -> tuple[int, ...]:
+        """Return the shape of its prices: one for each neuron's current."""
+        return (len(self.reachable),)
+
+    def side(self, current: Dyadic) -> np.ndarray:
+        """Return which rows have their middle at or below `current`, (R,) of bool."""
+        return self.table.low + self.table.high <= current * 2
+
+    def spikes(self, allowed: np.ndarray) -> tuple[Dyadic, Dyadic]:
+        """Return whether a spike is certain, and whether it is possible, for the rows that are allowed, (n, T)."""
+        count = allowed.astype(int) @ self.table.trains.astype(int)
+        return whole(count == allowed.sum(1)[:, None]) * 1, whole(count > 0) * 1
+
+    @cached_property
+    def _known(self) -> dict[int, tuple[Dyadic, Dyadic, dict[bytes, tuple[np.ndarray, np.ndarray]]]]:
+        return {}
+
+    def sums(self, allowed: np.ndarray, weights: Dyadic, reader: int) -> tuple[Dyadic, Dyadic]:
+        """Return what Σ_t s[t]·weights[t, k] lies between, (n, K).
+
+        Args:
+            allowed: the rows of each neuron.
+            weights: (T, K).
+            reader: a name of `weights`, by which the sums of rows are remembered.
+        """
+        if reader not in self._known:
+            values = whole(self.table.trains) @ weights
+            self._known[reader] = values.coarse(False), values.coarse(True), {}
+        low, high, known = self._known[reader]
+        for rows in allowed:
+            if rows.tobytes() not in known:
+                known[rows.tobytes()] = low.ints[rows].min(0), high.ints[rows].max(0)
+        ends = zip(*(known[rows.tobytes()] for rows in allowed), strict=True)
+        one, two = (np.stack(end) for end in ends)
+        return Dyadic(one, low.shift), Dyadic(two, high.shift)
+
+    def least(self, allowed: np.ndarray, costs: Dyadic, prices: Dyadic) -> Dyadic:
+        """Return the least Σ costs·s − Σ prices·I over the allowed rows, less what rounding adds to Σ prices·I.
+
+        It lies at an end of a row.
+
+        Args:
+            allowed: (n, R), some for each neuron.
+            costs: (n, T); prices: (n,).
+        """
+        price = prices.column()
+        values = costs @ whole(self.table.trains.T) - greater(price * self.low, price * self.high)
+        least = sum(min(value[chosen]) for value, chosen in zip(values.ints, allowed, strict=True))
+        return Dyadic(np.asarray(least, dtype=object), values.shift) - (abs(price) * self.slack).sum()

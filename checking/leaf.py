@@ -1,0 +1,94 @@
+"""What is known of each signal of the network at one leaf: boxes at each step, and of weighted sums over steps."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .constant import Constant
+from .exact import Dyadic, greater, lesser
+from .graph import Graph, Spikes, Through
+from .paths import Reach
+from .varying import Varying
+
+Ends = tuple[Dyadic, Dyadic]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """What the rows that a leaf allows the first layer leave behind it.
+
+    Attributes:
+        graph: the network.
+        layers: its spiking layers by place.
+        fixed: the exact boxes of nodes that are the same at every step.
+        allowed: the first layer's rows, (n, R) of bool.
+        known, reached: what was found so far.
+    """
+
+    graph: Graph
+    layers: dict[int, Constant | Varying]
+    fixed: dict[int, Ends]
+    allowed: np.ndarray
+    known: dict[int, Ends] = field(default_factory=dict)
+    reached: dict[int, tuple[list[Reach], int]] = field(default_factory=dict)
+
+    def rows(self, place: int) -> np.ndarray:
+        """Return the rows of a layer's table, (n, R) of bool."""
+        layer = self.layers[place]
+        assert isinstance(layer, Constant)
+        return self.allowed if place == self.graph.spiking[0] else layer.reachable
+
+    def reach(self, place: int) -> tuple[list[Reach], int]:
+        """Return where the potentials of a varying layer can be."""
+        if place not in self.reached:
+            layer, node = self.layers[place], self.graph.nodes[place]
+            assert isinstance(layer, Varying)
+            assert isinstance(node, Spikes)
+            sums = self.sums(node.source, layer.weights, place) if self._joint(node.source) else None
+            self.reached[place] = layer.reach(*self.steps(node.source), sums)
+        return self.reached[place]
+
+    def steps(self, place: int) -> Ends:
+        """Return the exact box of a node at each step, (n, T) or (n, 1) each."""
+        if self.graph.constant[place]:
+            return self.fixed[place]
+        if place not in self.known:
+            self.known[place] = self._steps(place)
+        return self.known[place]
+
+    def sums(self, place: int, weights: Dyadic, reader: int) -> Ends:
+        """Return what Σ_t node[t]·weights[t, k] lies between, (n, K), weights (T, K) of the layer `reader`."""
+        graph, node = self.graph, self.graph.nodes[place]
+        if graph.constant[place]:
+            return _ends(*self.fixed[place], weights.sum(0))
+        if isinstance(node, Through):
+            low, high = self.sums(node.source, weights, reader)
+            low, high = node.affine.image(low, high)
+            shift = node.affine.bias * weights.sum(0) - node.affine.bias
+            return low + shift, high + shift
+        layer = self.layers[place]
+        if isinstance(layer, Constant):
+            return layer.sums(self.rows(place), weights, reader)
+        low, high = self.steps(place)
+        above, below = greater(weights, weights * 0), lesser(weights, weights * 0)
+        return low @ above + high @ below, high @ above + low @ below
+
+    def _joint(self, place: int) -> bool:
+        """Return whether windows of a node may say more than its steps: some source has a table."""
+        node = self.graph.nodes[place]
+        if isinstance(node, Spikes):
+            return isinstance(self.layers[place], Constant)
+        return isinstance(node, Through) and self._joint(node.source)
+
+    def _steps(self, place: int) -> Ends:
+        node = self.graph.nodes[place]
+        if isinstance(node, Through):
+            return node.affine.image(*self.steps(node.source))
+        layer = self.layers[place]
+        return layer.spikes(self.rows(place) if isinstance(layer, Constant) else self.reach(place))  # pyright: ignore
+
+
+def _ends(low: Dyadic, high: Dyadic, factors: Dyadic) -> Ends:
+    """Return what x·factors lies between, for x in [low, high], (n, 1), and factors (K,)."""
+    one, two = low * factors, high * factors
+    return lesser(one, two), greater(one, two)

@@ -1,0 +1,59 @@
+"""Sparse matrices of dyadic rationals: an output of a convolution sees few of its inputs."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .exact import Dyadic
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The entries ints·2^−shift at (row, column), row by row, no place twice, (E,) each."""
+
+    shape: tuple[int, int]
+    row: np.ndarray
+    column: np.ndarray
+    ints: np.ndarray
+    shift: int
+
+    @staticmethod
+    def of(shape: tuple[int, int], row: np.ndarray, column: np.ndarray, values: Dyadic) -> "Matrix":
+        """Return a matrix; entries at the same place are summed."""
+        place = row.astype(np.int64) * shape[1] + column
+        order = np.argsort(place, kind="stable")
+        place, ints = place[order], values.ints[order]
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        ints, place = (np.add.reduceat(ints, first), place[first]) if len(first) else (ints, place)
+        return Matrix(shape, place // max(1, shape[1]), place % max(1, shape[1]), ints, values.shift)
+
+    @staticmethod
+    def dense(values: Dyadic) -> "Matrix":
+        """Return a full array (n, m) as a matrix."""
+        row, column = np.indices(values.shape)
+        return Matrix.of(values.shape, row.ravel(), column.ravel(), Dyadic(values.ints.ravel(), values.shift))  # pyright: ignore[reportArgumentType]
+
+    @cached_property
+    def T(self) -> "Matrix":
+        """Return the transposed matrix."""
+        order = np.argsort(self.column, kind="stable")
+        return Matrix(
+            (self.shape[1], self.shape[0]), self.column[order], self.row[order], self.ints[order], self.shift
+        )
+
+    @cached_property
+    def moduli(self) -> "Matrix":
+        """Return the matrix of moduli."""
+        return Matrix(self.shape, self.row, self.column, abs(self.ints), self.shift)
+
+    def __matmul__(self, other: Dyadic) -> Dyadic:
+        """Return the product with (m, k)."""
+        found = np.zeros((self.shape[0], other.shape[1]), dtype=object)
+        for index, column in enumerate(other.ints.T):
+            kept = (column != 0)[self.column]
+            row = self.row[kept]
+            if len(row):
+                first = np.flatnonzero(np.diff(row, prepend=-1))
+                found[row[first], index] = np.add.reduceat(self.ints[kept] * column[self.column[kept]], first)
+        return Dyadic(found, self.shift + other.shift)

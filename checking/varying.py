@@ -1,0 +1,145 @@
+"""A spiking layer whose current changes over time: its trains are paths (paths.py).
+
+It works with c[t] = v̂[t] − λ·û[t−1], the scaled current that the run really added to what it had: within
+|a|·(the current's own error) plus one step's `slip` of a[t] times the exact current of the run's own spikes. A
+spike leaves 0 after a hard reset, v̂ where there is none, and fl(v̂ − d), within 4u·(|v̂| + d) of v̂ − d, after a
+subtracting one.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from .arithmetic import Arithmetic
+from .exact import Dyadic, Refused, exactly, greater, lesser, stacked, whole
+from .neurons import Neuron
+from .paths import Boxes, Reach, cheapest
+
+STEEPEST = Fraction(1, 2**20)
+"""The least λ^(T−1): prices are given over that."""
+
+
+@dataclass(frozen=True)
+class Varying:
+    """A layer of n neurons.
+
+    Attributes:
+        scale: a[t], (T,); powers: Λ[t] = λ^(T−t), (T,).
+        slack: how far c[t] may be from a[t] times the exact current, (n, T).
+        surely, perhaps: Λ·(θ + tie) and Λ·(θ − tie), (T,).
+        taken: the most and the least that a spike takes from Λ·v, (T,) each; None: all of it.
+    """
+
+    scale: Dyadic
+    powers: Dyadic
+    slack: Dyadic
+    surely: Dyadic
+    perhaps: Dyadic
+    taken: tuple[Dyadic, Dyadic] | None
+
+    @staticmethod
+    def of(size: Dyadic, error: Dyadic, neuron: Neuron, arithmetic: Arithmetic) -> "Varying":
+        """Return the layer for currents up to `size`, of which `error` is the run's, (n, 1) each.
+
+        Raises:
+            Refused: for a decay that is too small, or a run that may overflow.
+        """
+        if neuron.powers[0] < STEEPEST:
+            raise Refused(f"unknown: no proof form for a decay of {float(neuron.decay):g} behind the first layer")
+        reach = size.max().fraction()
+        scale, powers = (stacked([exactly(x) for x in numbers]) for numbers in (neuron.scale, neuron.powers))
+        slip = Dyadic.outward([neuron.slip(reach, arithmetic)], up=True)
+        loose = neuron.tie(arithmetic)
+        return Varying(
+            scale,
+            powers,
+            error * abs(scale) + slip,
+            powers * Dyadic.outward([neuron.threshold + loose], up=True),
+            powers * Dyadic.outward([neuron.threshold - loose], up=False),
+            _taken(powers, neuron, reach, arithmetic),
+        )
+
+    @property
+    def priced(self) -> tuple[int, ...]:
+        """Return the shape of its prices: one for each neuron's current at each step, over Λ."""
+        return self.slack.shape
+
+    @cached_property
+    def inside(self) -> Dyadic:
+        """Return 1 where a step lies in a window, (T, windows): windows a..t by t, then by a < t."""
+        steps = len(self.powers.ints)
+        return whole([[int(a <= step <= t) for t in range(steps) for a in range(t)] for step in range(steps)])
+
+    @cached_property
+    def weights(self) -> Dyadic:
+        """Return Λ[t]·a[t] for the steps of each window, 0 elsewhere, (T, windows)."""
+        return (self.powers * self.scale).column() * self.inside
+
+    def reach(self, low: Dyadic, high: Dyadic, sums: tuple[Dyadic, Dyadic] | None) -> tuple[list[Reach], int]:
+        """Return where each neuron's Λ·v can be, and the power of two of its integers.
+
+        Args:
+            low, high: the exact currents at each step, (n, T) or (n, 1).
+            sums: what Σ_t weights[t]·current[t] lies between, (n, windows), if that is known.
+        """
+        one, two = low * self.scale, high * self.scale
+        low, high = (lesser(one, two) - self.slack) * self.powers, (greater(one, two) + self.slack) * self.powers
+        ends = [low.coarse(False), high.coarse(True), self.perhaps.coarse(False), self.surely.coarse(True)]
+        taken = () if self.taken is None else (self.taken[0].coarse(True), self.taken[1].coarse(False))
+        windows = [] if sums is None else self._windows(*sums)
+        shift = max(end.shift for end in (*ends, *taken, *windows))
+        lows, highs, perhaps, surely = (end.at(shift).tolist() for end in ends)
+        parts = [tuple(part) for part in zip(*(end.at(shift).tolist() for end in taken), strict=True)] or None
+        spans = [_by_end(*pair) for pair in zip(*(end.at(shift) for end in windows), strict=True)]
+        rows = zip(lows, highs, spans or [()] * len(lows), strict=True)
+        return [Reach.of(Boxes(low, high, surely, perhaps, span, parts)) for low, high, span in rows], shift
+
+    def spikes(self, reach: tuple[list[Reach], int]) -> tuple[Dyadic, Dyadic]:
+        """Return whether a spike is certain, and whether it is possible, (n, T)."""
+        certain, possible = zip(*(neuron.spikes for neuron in reach[0]), strict=True)
+        return whole(certain), whole(possible)
+
+    def least(self, reach: tuple[list[Reach], int], costs: Dyadic, prices: Dyadic) -> Dyadic | None:
+        """Return the least Σ costs·s − Σ prices·Λ·c, less what rounding adds; None where a neuron has no train.
+
+        Args:
+            reach: of each neuron.
+            costs, prices: (n, T).
+        """
+        neurons, width = reach
+        shift = max(costs.shift, prices.shift + width)
+        factor = 1 << shift - prices.shift - width
+        rows = zip(neurons, costs.at(shift).tolist(), prices.ints.tolist(), strict=True)
+        found = [cheapest(neuron, cost, [price * factor for price in row]) for neuron, cost, row in rows]
+        if None in found:
+            return None
+        least = Dyadic(np.asarray(sum(found), dtype=object), shift)  # pyright: ignore
+        return least - (abs(prices * self.powers) * self.slack).sum()
+
+    def _windows(self, low: Dyadic, high: Dyadic) -> list[Dyadic]:
+        """Return floor and ceiling of the sum of Λ·c over each window, (n, windows)."""
+        slack = (self.slack * self.powers) @ self.inside
+        return [(low - slack).coarse(False), (high + slack).coarse(True)]
+
+
+def _taken(
+    powers: Dyadic, neuron: Neuron, reach: Fraction, arithmetic: Arithmetic
+) -> tuple[Dyadic, Dyadic] | None:
+    if neuron.reset == "zero":
+        return None
+    if neuron.reset == "none":
+        return powers * 0, powers * 0
+    loose = 4 * arithmetic.unit * (neuron.largest(reach, arithmetic) + neuron.drop) + 8 * arithmetic.tiny
+    most, least = neuron.drop + loose, neuron.drop - loose
+    return powers * Dyadic.outward([most], up=True), powers * Dyadic.outward([least], up=False)
+
+
+def _by_end(floors: np.ndarray, ceilings: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Return a neuron's windows by their last step t, each list by the first step a < t."""
+    pairs, found = list(zip(floors.tolist(), ceilings.tolist(), strict=True)), []
+    while len(pairs) >= len(found):
+        found.append(pairs[: len(found)])
+        pairs = pairs[len(found) - 1 :]
+    return found
