@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spikecert.certify import LInf, SoundnessError
+from spikecert.certify import L2, LInf, SoundnessError
 from spikecert.certify.proofs import Prover, Refuted, Unproven
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from spikecert.reports import Record
     from spikecert.training import Split
 
+BALLS: dict[str, type[LInf] | type[L2]] = {"linf": LInf, "l2": L2}
+"""The threats that have a proof form, by the name of their norm."""
+
 
 def prover(network: SpikingNetwork, norm: str) -> Prover:
-    """Return a prover of ℓ∞ balls.
+    """Return a prover of balls of this norm.
 
     Raises:
         ValueError: for a network or a norm that has no proof form.
     """
-    if norm != "linf":
-        raise ValueError(f"proof: got norm {norm!r}, expected linf, the one that has a proof form")
+    if norm not in BALLS:
+        raise ValueError(f"proof: got norm {norm!r}, expected one that has a proof form: {', '.join(BALLS)}")
     try:
         return Prover.of(network)
     except Unproven as error:
@@ -49,7 +52,10 @@ def write_proofs(
     threat, written = found.threat, 0
     folder.mkdir(parents=True, exist_ok=True)
     for done, row in enumerate(rows, start=1):
-        name, ball = f"{row.index:05d}-{row.epsilon:g}", LInf(row.epsilon, threat.lower, threat.upper)
+        name, ball = (
+            f"{row.index:05d}-{row.epsilon:g}",
+            BALLS[threat.norm](row.epsilon, threat.lower, threat.upper),
+        )
         try:
             proof = chosen.prove(samples.inputs[row.index], row.label, ball, timeout)
         except Refuted as error:

@@ -30,6 +30,7 @@ from .graph import Entrance, Graph, Mean, Spikes, Through, arrange
 from .inputs import Inputs
 from .leaf import Ends, Leaf
 from .model import Network
+from .sparse import Matrix
 from .varying import Varying
 
 Costs = dict[int, Dyadic]
@@ -104,6 +105,23 @@ class Question:
             elif self.graph.constant[place]:
                 assert isinstance(node, Through)
                 found[place] = node.affine.image(*found[node.source])
+                if self.inputs.ball is not None:
+                    found[place] = self.inputs.within(*found[place], *self._of_inputs[place])
+        return found
+
+    @cached_property
+    def _of_inputs(self) -> dict[int, tuple[Matrix, Dyadic]]:
+        """Return each node that is the same at every step as one map of the inputs: its matrix, and its value at
+        the ball's center, (n, 1)."""
+        assert self.inputs.ball is not None
+        found: dict[int, tuple[Matrix, Dyadic]] = {}
+        for place, node in enumerate(self.graph.nodes):
+            if isinstance(node, Entrance):
+                found[place] = Matrix.identity(self.graph.widths[place]), self.inputs.ball[0]
+            elif self.graph.constant[place]:
+                assert isinstance(node, Through)
+                matrix, center = found[node.source]
+                found[place] = node.affine.matrix.after(matrix), node.affine.matrix @ center + node.affine.bias
         return found
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,11 @@ class Dyadic:
         return Dyadic(self.ints.T, self.shift)
 
     def at(self, shift: int) -> np.ndarray:
-        """Return the integers over 2^shift, which must be at least this array's own."""
-        return self.ints * (1 << shift - self.shift)
+        """Return the integers over 2^shift, which must be at least this array's own.
+
+        Also a single one is an array of objects: numpy would make a machine's integer of a plain one.
+        """
+        return np.asarray(self.ints * (1 << shift - self.shift), dtype=object)
 
     def fraction(self) -> Fraction:
         """Return a single number as a fraction."""
@@ -146,10 +150,22 @@ def greater(one: Dyadic, two: Dyadic) -> Dyadic:
     return _made(np.maximum(first, second), shift)
 
 
+def roots(squares: Dyadic) -> Dyadic:
+    """Return square roots of numbers ≥ 0, rounded up to a multiple of 2^−GRID or finer."""
+    odd = squares.shift % 2
+    ints = [_root_up(int(x) << 2 * GRID + odd) for x in squares.ints.flat]
+    return Dyadic(_objects(ints, squares.shape), (squares.shift + odd) // 2 + GRID)
+
+
 def stacked(numbers: Sequence[Dyadic]) -> Dyadic:
     """Return single numbers as an array (n,)."""
     shift = max(number.shift for number in numbers)
     return Dyadic(_objects([int(number.at(shift)) for number in numbers], (len(numbers),)), shift)
+
+
+def _root_up(value: int) -> int:
+    root = isqrt(value)
+    return root + (root * root < value)
 
 
 def _floor(value: Fraction, scale: int) -> int:

@@ -1,33 +1,44 @@
 """The set of inputs that a proof is about, exactly."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from .exact import Dyadic, Refused, greater, lesser
+from .exact import Dyadic, Refused, greater, lesser, roots
+from .sparse import Matrix
+
+NORMS = ("linf", "l2")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """{x : low ≤ x ≤ high}, flat, (m, 1) each, of inputs of `shape`."""
+    """{x : low ≤ x ≤ high}, flat, (m, 1) each, of inputs of `shape`.
+
+    With `ball`, a center (m, 1) and a radius (), also |x − center|₂ ≤ radius.
+    """
 
     shape: tuple[int, ...]
     low: Dyadic
     high: Dyadic
+    ball: tuple[Dyadic, Dyadic] | None = None
 
     @staticmethod
-    def around(sample: np.ndarray, radius: np.ndarray, lower: Any, upper: Any) -> "Inputs":
+    def around(sample: np.ndarray, radius: np.ndarray, lower: Any, upper: Any, norm: Any = "linf") -> "Inputs":
         """Return {x : |x − sample| ≤ radius, lower ≤ x ≤ upper}.
 
         Args:
-            sample: of any shape; radius: (1,) or of the sample's shape.
+            sample: of any shape; radius: (1,) or, in the ℓ∞ norm, of the sample's shape.
             lower, upper: numbers.
+            norm: "linf" or "l2".
 
         Raises:
             Refused: for numbers that are no such set, or an empty one.
         """
-        if radius.shape not in ((1,), sample.shape):
+        if norm not in NORMS:
+            raise Refused(f"unknown: no proof form for norm {str(norm)[:20]!r}")
+        if radius.shape != (1,) and (radius.shape != sample.shape or norm != "linf"):
             raise Refused("sample, radius: have shapes that do not fit")
         middle, reach = Dyadic.of(sample.ravel(), "sample"), Dyadic.of(radius.ravel(), "radius")
         if (radius < 0).any():
@@ -36,7 +47,8 @@ class Inputs:
         low, high = greater(middle - reach, ends[0]), lesser(middle + reach, ends[1])
         if not (low <= high).all():
             raise Refused("box: holds no input at all")
-        return Inputs(sample.shape, low.column(), high.column())
+        ball = None if norm == "linf" else (middle.column(), reach[0])
+        return Inputs(sample.shape, low.column(), high.column(), ball)
 
     @property
     def size(self) -> Dyadic:
@@ -44,5 +56,60 @@ class Inputs:
         return greater(abs(self.low), abs(self.high))
 
     def least(self, costs: Dyadic) -> Dyadic:
-        """Return the least Σ costs·x, for costs (m, 1): it lies at a corner."""
+        """Return a lower bound of Σ costs·x, for costs (m, 1): over the box alone it lies at a corner."""
+        corner = self._corner(costs)
+        if self.ball is None:
+            return corner
+        return greater(greater(corner, self._within_ball(costs)), self._shared(costs))
+
+    def _corner(self, costs: Dyadic) -> Dyadic:
         return lesser(costs * self.low, costs * self.high).sum()
+
+    def _within_ball(self, costs: Dyadic) -> Dyadic:
+        """Return the least over the ball alone: costs·center − radius·|costs|₂."""
+        assert self.ball is not None
+        center, radius = self.ball
+        return (costs * center).sum() - radius * roots((costs * costs).sum())
+
+    def _shared(self, costs: Dyadic) -> Dyadic:
+        """Return a bound over both: any part of the costs may go to the ball, and the rest to the box.
+
+        Over both sets costs·x is least at center + y, y = min(max(−costs/κ, low), high) for the κ that gives it
+        the ball's radius, and then −κ·y is the best part for the ball. Floats find it: any other would do, too.
+        """
+        assert self.ball is not None
+        center, radius = self.ball
+        down = max(0, max(abs(int(cost)).bit_length() for cost in costs.ints.flat) - 60)
+        slopes = np.array([int(cost) >> down for cost in costs.ints.flat], dtype=float)
+        low, high = (_floats(end - center) for end in (self.low, self.high))
+        free, shares = _shares(slopes, low, high, float(radius.fraction()))
+        rows = zip(costs.ints.flat, free.tolist(), shares.tolist(), strict=True)
+        ints = [int(cost) if whole else int(share) << down for cost, whole, share in rows]
+        chosen = Dyadic(np.array(ints, dtype=object)[:, None], costs.shift)
+        return self._within_ball(chosen) + self._corner(costs - chosen)
+
+    def within(self, low: Dyadic, high: Dyadic, matrix: Matrix, center: Dyadic) -> tuple[Dyadic, Dyadic]:
+        """Cut the box [low, high], (n, 1) each, of an affine map of x with what the ball says.
+
+        Args:
+            low, high: its box over [self.low, self.high].
+            matrix: of the map; center: its value at the ball's center.
+        """
+        assert self.ball is not None
+        radius = matrix.lengths * self.ball[1]
+        return greater(low, center - radius), lesser(high, center + radius)
+
+
+def _shares(slopes: np.ndarray, low: np.ndarray, high: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return where y = min(max(−slopes/κ, low), high) is not cut, and −κ·y, for the κ that gives it `radius`."""
+    least, most = -400.0, 400.0  # of log₂ κ
+    for _ in range(50):
+        middle = (least + most) / 2
+        y = (-slopes / 2.0**middle).clip(low, high)
+        least, most = (middle, most) if y @ y > radius * radius else (least, middle)
+    step = -slopes / 2.0**most
+    return (low < step) & (step < high), -(2.0**most) * step.clip(low, high)
+
+
+def _floats(values: Dyadic) -> np.ndarray:
+    return np.array([float(Fraction(int(x), 1 << values.shift)) for x in values.ints.flat])

@@ -31,6 +31,7 @@ class Statement:
         network: the SHA-256 of its description and weights.
         label: the class.
         sample: of the inputs' shape; radius: (1,) or of that shape; the inputs also lie in [lower, upper].
+        norm: in which they are within that radius, "linf" or "l2".
         margin: logit_label exceeds every other by at least this.
         leaves: how many leaves were checked.
         note: what the writer says of it, such as the sample's index; not checked.
@@ -40,6 +41,7 @@ class Statement:
     label: int
     sample: np.ndarray
     radius: np.ndarray
+    norm: str
     lower: float
     upper: float
     margin: float
@@ -78,7 +80,8 @@ def _checked(content: Content, network: Network) -> Statement:
     text, tensors = content.text, content.tensors
     if text["network"] != network.digest:
         raise Refused("is about another network: its hash is not that of the model")
-    inputs = Inputs.around(tensors["sample"], tensors["radius"], text["lower"], text["upper"])
+    norm = text.get("norm", "linf")
+    inputs = Inputs.around(tensors["sample"], tensors["radius"], text["lower"], text["upper"], norm)
     question, label = Question(network, inputs), text["label"]
     classes = question.classes
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
@@ -94,6 +97,7 @@ def _checked(content: Content, network: Network) -> Statement:
         label=label,
         sample=tensors["sample"],
         radius=tensors["radius"],
+        norm=norm,
         lower=float(text["lower"]),
         upper=float(text["upper"]),
         margin=_below(min(margins) / network.steps) if margins else 0.0,

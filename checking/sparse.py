@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .exact import Dyadic
+from .exact import Dyadic, roots, whole
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class Matrix:
         row, column = np.indices(values.shape)
         return Matrix.of(values.shape, row.ravel(), column.ravel(), Dyadic(values.ints.ravel(), values.shift))  # pyright: ignore[reportArgumentType]
 
+    @staticmethod
+    def identity(size: int) -> "Matrix":
+        """Return the matrix of x ↦ x."""
+        place = np.arange(size)
+        return Matrix((size, size), place, place, whole(np.ones(size, dtype=int)).ints, 0)
+
     @cached_property
     def T(self) -> "Matrix":
         """Return the transposed matrix."""
@@ -46,6 +52,21 @@ class Matrix:
     def moduli(self) -> "Matrix":
         """Return the matrix of moduli."""
         return Matrix(self.shape, self.row, self.column, abs(self.ints), self.shift)
+
+    def after(self, other: "Matrix") -> "Matrix":
+        """Return the product with another matrix, (m, k)."""
+        starts = np.searchsorted(other.row, np.arange(other.shape[0] + 1))
+        counts = np.diff(starts)[self.column]
+        mine = np.repeat(np.arange(len(self.row)), counts)
+        theirs = np.arange(len(mine)) + np.repeat(starts[self.column] - np.cumsum(counts) + counts, counts)
+        values = Dyadic(self.ints[mine] * other.ints[theirs], self.shift + other.shift)
+        return Matrix.of((self.shape[0], other.shape[1]), self.row[mine], other.column[theirs], values)
+
+    @property
+    def lengths(self) -> Dyadic:
+        """Return the Euclidean length of each row, rounded up, (n, 1)."""
+        squares = Matrix(self.shape, self.row, self.column, self.ints * self.ints, 2 * self.shift)
+        return roots(squares @ whole(np.ones((self.shape[1], 1), dtype=int)))
 
     def __matmul__(self, other: Dyadic) -> Dyadic:
         """Return the product with (m, k)."""

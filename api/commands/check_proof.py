@@ -63,6 +63,7 @@ def _described(found: "Statement") -> dict[str, Any]:
     return {
         "label": found.label,
         "epsilon": found.epsilon,
+        "norm": found.norm,
         "lower": found.lower,
         "upper": found.upper,
         "margin": found.margin,
@@ -75,5 +76,6 @@ def _described(found: "Statement") -> dict[str, Any]:
 def _told(answer: dict[str, Any]) -> str:
     if not answer["accepted"]:
         return f"REFUSED {answer['reason']}"
-    kept = f"class {answer['label']} within ε = {answer['epsilon']:g} (linf), margin ≥ {answer['margin']:.3g}"
+    ball = f"ε = {answer['epsilon']:g} ({answer['norm']})"
+    kept = f"class {answer['label']} within {ball}, margin ≥ {answer['margin']:.3g}"
     return f"accepted {answer['file']}: {kept}; {answer['leaves']} leaves; {answer['note']}"

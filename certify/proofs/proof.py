@@ -20,6 +20,7 @@ class Proof:
         network: `network_hash` of the network.
         label: the class.
         sample: one input, in the network's dtype; radius: (1,) or of its shape, float64.
+        norm: of the radius, "linf" or "l2".
         lower, upper: the range of inputs.
         trees: one for each other class.
         nodes: how many nodes the search bounded.
@@ -29,6 +30,7 @@ class Proof:
     label: int
     sample: np.ndarray
     radius: np.ndarray
+    norm: str
     lower: float
     upper: float
     trees: tuple[Tree, ...]
@@ -42,6 +44,7 @@ class Proof:
     def save(self, path: str | Path, note: str = "") -> None:
         """Write the file that `spikecert check-proof` checks, atomically; `note` is for people."""
         text = {"label": self.label, "lower": self.lower, "network": self.network, "upper": self.upper}
+        text |= {"norm": self.norm}
         tensors = {"sample": self.sample, "radius": self.radius}
         for tree in self.trees:
             neurons, currents, layers = tree.listed()

@@ -24,7 +24,7 @@ from ..branching.decisions import RowRanges
 from ..branching.experience import Experience
 from ..branching.nodes import Nodes
 from ..branching.question import Question
-from ..perturbations import LInf, Perturbation, PixelBox
+from ..perturbations import L2, LInf, Perturbation, PixelBox
 from ..replay import misclassified
 from .emptiness import empty_prices
 from .proof import Proof
@@ -79,26 +79,27 @@ class Prover:
         Args:
             sample: (...), one input.
             label: the class.
-            perturbation: `LInf` or `PixelBox`.
+            perturbation: `LInf`, `PixelBox` or `L2`.
             timeout: seconds, or None.
 
         Raises:
             Unproven: where there is no proof, or none was found in time.
         """
-        if not isinstance(perturbation, LInf | PixelBox):
+        if not isinstance(perturbation, LInf | PixelBox | L2):
             raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
         middle, radius = sample.numpy(), np.atleast_1d(np.asarray(perturbation.extent, dtype=np.float64))
         if radius.size > 1:
             radius = np.broadcast_to(radius, middle.shape).copy()
+        norm = "l2" if isinstance(perturbation, L2) else "linf"
+        ends = float(perturbation.lower), float(perturbation.upper)
         try:
-            exact = Exact(self.exact, Inputs.around(middle, radius, perturbation.lower, perturbation.upper))
+            exact = Exact(self.exact, Inputs.around(middle, radius, *ends, norm))
             trees = _State.of(self, sample, label, perturbation, exact).run(deadline)
         except Refused as error:
             raise Unproven(str(error)) from error
-        ends = float(perturbation.lower), float(perturbation.upper)
-        return Proof(self.exact.digest, label, middle, radius, *ends, tuple(trees.trees), trees.nodes)
+        return Proof(self.exact.digest, label, middle, radius, norm, *ends, tuple(trees.trees), trees.nodes)
 
 
 @dataclass
@@ -168,8 +169,9 @@ class _State:
             raise Refuted("the search found a counterexample")
         found = replace(bounded.nodes, decisions=nodes.decisions)  # rows that were trimmed have no proof yet
         left, positive = [], (found.bound > 0).tolist()
+        ball = isinstance(self.question.perturbation, L2)  # the checker's bound over ball and range is better
         for index, (tree, place) in enumerate(places):
-            if positive[index] and tree.closes(place, self._prices(found, index)):
+            if (positive[index] or ball) and tree.closes(place, self._prices(found, index)):
                 continue
             if positive[index] or not bool(bounded.splittable[index]):
                 if int(tree.allowed[place].sum(1).max()) < 2 and self._closed_as_empty(tree, place, found, index):

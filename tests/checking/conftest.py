@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, LInf, SpikingNetwork, dataset, fit, mlp, save
+from spikecert import L2, LIF, LInf, SpikingNetwork, dataset, fit, mlp, save
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.training import CrossEntropy
 
@@ -94,6 +94,12 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Proven:
 def soft(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     """Return 64-12-10-10 with subtracting resets and a proof."""
     return made(tmp_path_factory.mktemp("soft"), dense((64, 12, 10, 10), "subtract"))
+
+
+@pytest.fixture(scope="session")
+def ball(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """Return 64-12-10 with a proof of an ℓ2 ball."""
+    return made(tmp_path_factory.mktemp("ball"), dense((64, 12, 10)), L2(0.15))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.checking import Refused
-from spikecert.checking.exact import GRID, Dyadic, exactly, greater, lesser, stacked, whole
+from spikecert.checking.exact import GRID, Dyadic, exactly, greater, lesser, roots, stacked, whole
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
     [0.0, 0.1, -0.75, 5e-324, 2.0**52 + 1]
@@ -34,6 +34,8 @@ def test_operations_do_not_round(pairs):
     assert fractions(lesser(one, two)) == [min(pair) for pair in both]
     assert fractions(greater(one, two)) == [max(pair) for pair in both]
     assert (one <= two).tolist() == [x <= y for x, y in both]
+    assert greater(one.sum(), two.sum()).fraction() == max(sum(a), sum(b))
+    assert (greater(one.sum(), two.sum()) + one[0]).fraction() == max(sum(a), sum(b)) + a[0]
     assert (one @ two).fraction() == sum(x * y for x, y in both)
     assert one.sum().fraction() == sum(a)
     assert one.max().fraction() == max(a)
@@ -46,6 +48,14 @@ def test_outward_rounding_is_outward_and_fine(values):
     for up, sign in ((True, 1), (False, -1)):
         for found, exact in zip(fractions(Dyadic.outward(values, up)), values, strict=True):
             assert 0 <= sign * (found - exact) < Fraction(1, 2**GRID)
+
+
+@given(st.lists(st.fractions(0, 10**6), min_size=1, max_size=4))
+def test_roots_are_rounded_up_and_close(values):
+    squares = Dyadic.outward(values, True)
+    for found, square in zip(fractions(roots(squares)), fractions(squares), strict=True):
+        assert found**2 >= square
+        assert found == 0 or (found - Fraction(1, 2**GRID)) ** 2 < square
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=4))

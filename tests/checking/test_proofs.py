@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from spikecert import DLIF, L2, LIF, PLIF, LInf, SpikingNetwork, dataset, mlp, network_hash, save, verify
-from spikecert.certify import PixelBox
+from spikecert.certify import PixelBox, SpikeFlip
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.models.storage import read_tensors, write_tensors
 
-KINDS = ("shallow", "deep", "soft", "images")
-RADII = {"images": 0.01}
+KINDS = ("shallow", "deep", "soft", "images", "ball")
+RADII = {"images": 0.01, "ball": 0.15}
 
 
 @pytest.fixture(params=KINDS)
@@ -38,13 +38,14 @@ def test_a_proof_says_what_it_proves(proven, kind):
     assert found.label == proven.label
     assert found.epsilon == RADII.get(kind, 0.02)
     assert found.leaves == proven.leaves
+    assert found.norm == ("l2" if kind == "ball" else "linf")
     assert found.margin > 0
     assert found.note == "a digit"
     assert torch.equal(torch.from_numpy(found.sample.copy()), proven.sample)
 
 
 def test_proofs_agree_with_the_complete_verifier(proven, kind):
-    data, ball = dataset("digits").test, LInf(RADII.get(kind, 0.02) / 2)
+    data, ball = dataset("digits").test, (L2 if kind == "ball" else LInf)(RADII.get(kind, 0.02) / 2)
     inputs, labels = data.inputs[:20].view(20, *proven.sample.shape), data.labels[:20]
     prover = Prover.of(proven.network)
     for index, verdict in enumerate(verify(proven.network, inputs, labels, ball, "complete", timeout=20.0)):
@@ -56,7 +57,7 @@ def test_proofs_agree_with_the_complete_verifier(proven, kind):
 
 
 def test_a_radius_per_feature(proven, kind, tmp_path):
-    radius = torch.linspace(0.0, RADII.get(kind, 0.02), 64).view(proven.sample.shape)
+    radius = torch.linspace(0.0, 0.01 if kind == "images" else 0.02, 64).view(proven.sample.shape)
     proof = Prover.of(proven.network).prove(proven.sample, proven.label, PixelBox(radius))
     proof.save(tmp_path / "box.proof")
     found = check(tmp_path / "box.proof", proven.model)
@@ -259,8 +260,30 @@ def test_a_network_without_a_proof_form_is_said_to_be_unknown(name):
 
 
 def test_another_norm_is_said_to_be_unknown(shallow):
-    with pytest.raises(Unproven, match=r"^unknown: no proof form for norm 'l2'"):
-        Prover.of(shallow.network).prove(shallow.sample, shallow.label, L2(0.1))
+    with pytest.raises(Unproven, match=r"^unknown: no proof form for norm 'l0'"):
+        Prover.of(shallow.network).prove(shallow.sample, shallow.label, SpikeFlip(1))
+
+
+NORMS = {
+    "a box for a ball": ("norm", "linf", "is only proven"),
+    "another norm": ("norm", "l1", "no proof form for norm 'l1'"),
+    "a list": ("norm", ["l2"], "no proof form for norm"),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_proof_of_another_ball_is_refused(ball, sealed, name):
+    key, value, message = NORMS[name]
+    with pytest.raises(Refused, match=message):
+        check(sealed(ball.proof, PROOF, _set(key, value)), ball.model)
+
+
+def test_a_ball_has_one_radius(ball, sealed):
+    def change(text, tensors):
+        tensors["radius"] = tensors["radius"].expand(64).contiguous()
+
+    with pytest.raises(Refused, match="have shapes that do not fit"):
+        check(sealed(ball.proof, PROOF, change), ball.model)
 
 
 def test_a_falsified_sample_has_no_proof(shallow):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spikecert import LInf, Residual, save, verify
+from spikecert import L2, LInf, Residual, save, verify
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check
 from spikecert.checking.proof import FORMAT
@@ -113,15 +113,27 @@ def test_no_sampled_image_contradicts_a_proof(tmp_path_factory, network, epsilon
     batch = torch.rand((2, 1, 4, 4), generator=generator).to(network.dtype)
     with torch.no_grad():
         labels = network(batch).argmax(1)
-    check_samples(Case(network, batch, labels, epsilon), LInf(epsilon), folder, generator)
+    case = Case(network, batch, labels, epsilon)
+    check_samples(case, LInf(epsilon), folder, points(case, 40, generator))
 
 
-def check_samples(case: Case, ball, folder, generator) -> None:
-    """Prove what can be proven, check it, and compare the margins of sampled inputs."""
+@settings(max_examples=40)
+@given(cases(encodings=("direct",)), st.sampled_from([0.0, 0.02, 0.2]), st.integers(0, 2**31))
+def test_no_input_of_an_l2_ball_contradicts_a_proof(tmp_path_factory, case, radius, seed):
+    assume(has_a_form(case.network))
+    generator, ball = torch.Generator().manual_seed(seed), L2(radius)
+    spread = torch.stack([ball.sample(case.inputs, generator) for _ in range(20)])
+    edges = [case.inputs + 9 * torch.randn(case.inputs.shape, generator=generator) for _ in range(20)]
+    edges = torch.stack([ball.project(edge.to(case.inputs.dtype), case.inputs) for edge in edges])
+    check_samples(case, ball, tmp_path_factory.mktemp("balls"), torch.cat([spread, edges]))
+
+
+def check_samples(case: Case, ball, folder, sampled) -> None:
+    """Prove what can be proven, check it, and compare the margins of sampled inputs, (count, batch, ...)."""
     prover = Prover.of(case.network)
     save(case.network, folder / "network.safetensors")
     with torch.no_grad():
-        logits = torch.stack([case.network(part) for part in points(case, 40, generator)]).double()
+        logits = torch.stack([case.network(part) for part in sampled]).double()
     for index, label in enumerate(case.labels.tolist()):
         try:
             prover.prove(case.inputs[index], label, ball, timeout=5.0).save(folder / "sample.proof")
