@@ -82,7 +82,7 @@ def convert(
         ConversionRefused, TypeError, ValueError: as there.
     """
     if not isinstance(source, nn.Module):
-        return convert_nir(source, sample, num_steps, encoding=encoding, readout=readout, seed=seed, **settings)
+        return convert_nir(source, sample, readout, seed, num_steps=num_steps, encoding=encoding, **settings)
     if sample is None:
         raise ValueError("sample: got None, expected a batch of inputs for the module")
     return converted(Source.of(detect(source), source, encoding, num_steps), sample, readout, seed)

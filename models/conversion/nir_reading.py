@@ -55,23 +55,22 @@ def from_nir(
 
     References: pedersen2024neuromorphic
     """
-    return convert_nir(graph, sample, num_steps, dt, encoding, readout, seed, origin).network
+    timing = {"num_steps": num_steps, "dt": dt, "encoding": encoding}
+    return convert_nir(graph, sample, readout, seed, origin, **timing).network
 
 
 def convert_nir(
     graph: Any,
-    sample: Tensor | None = None,
-    num_steps: int | None = None,
-    dt: float | None = None,
-    encoding: str = "direct",
-    readout: str | None = None,
-    seed: int = 0,
+    sample: Tensor | None,
+    readout: str | None,
+    seed: int,
     origin: nn.Module | None = None,
+    **timing: Any,
 ) -> Conversion:
-    """Return what `from_nir` does, with its comparison and its notes."""
+    """Return what `from_nir` does, with its comparison and its notes; `timing` is what `graph_source` takes."""
     if isinstance(graph, str | Path):
         graph = read_graph(Path(graph))
-    source = graph_source(graph, num_steps, dt, encoding)
+    source = graph_source(graph, **timing)
     if sample is None:
         sample = _drawn(graph, source, seed)
     found = converted(source, sample, readout or _told(graph, "readout"), seed)
@@ -80,7 +79,9 @@ def convert_nir(
     return found
 
 
-def graph_source(graph: Any, num_steps: int | None, dt: float | None, encoding: str) -> Source:
+def graph_source(
+    graph: Any, num_steps: int | None = None, dt: float | None = None, encoding: str = "direct"
+) -> Source:
     """Return the graph as something that can be run and observed."""
     if not hasattr(graph, "nodes") or not hasattr(graph, "edges"):
         raise TypeError(f"graph: got {type(graph).__name__}, expected a nir.NIRGraph or the path of one")

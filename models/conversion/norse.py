@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
 from .constants import library_of, uniform
-from .converting import Conversion, converted
+from .converting import converted
 from .neurons import Neuron
 from .observing import Library, Source
 from .refusal import ConversionRefused
@@ -53,19 +53,7 @@ def from_norse(
 
     References: pehle2021norse
     """
-    return convert_norse(module, sample, num_steps, encoding, readout, seed).network
-
-
-def convert_norse(
-    module: nn.Module,
-    sample: Tensor,
-    num_steps: int | None = None,
-    encoding: str = "direct",
-    readout: str | None = None,
-    seed: int = 0,
-) -> Conversion:
-    """Return what `from_norse` does, with its comparison and its notes."""
-    return converted(Source.of(NORSE, module, encoding, num_steps), sample, readout, seed)
+    return converted(Source.of(NORSE, module, encoding, num_steps), sample, readout, seed).network
 
 
 def _read(module: nn.Module, name: str) -> Neuron | None:

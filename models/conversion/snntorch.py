@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
 from .constants import library_of, uniform
-from .converting import Conversion, converted
+from .converting import converted
 from .neurons import Neuron
 from .observing import Library, Source
 from .refusal import ConversionRefused
@@ -43,19 +43,7 @@ def from_snntorch(
 
     References: eshraghian2023training
     """
-    return convert_snntorch(module, sample, num_steps, encoding, readout, seed).network
-
-
-def convert_snntorch(
-    module: nn.Module,
-    sample: Tensor,
-    num_steps: int | None = None,
-    encoding: str = "direct",
-    readout: str | None = None,
-    seed: int = 0,
-) -> Conversion:
-    """Return what `from_snntorch` does, with its comparison and its notes."""
-    return converted(Source.of(SNNTORCH, module, encoding, num_steps), sample, readout, seed)
+    return converted(Source.of(SNNTORCH, module, encoding, num_steps), sample, readout, seed).network
 
 
 def _read(module: nn.Module, name: str) -> Neuron | None:

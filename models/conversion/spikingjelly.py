@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
 from .constants import library_of, uniform
-from .converting import Conversion, converted
+from .converting import converted
 from .neurons import Neuron
 from .observing import Library, Source
 from .refusal import ConversionRefused
@@ -42,19 +42,7 @@ def from_spikingjelly(
 
     References: fang2023spikingjelly
     """
-    return convert_spikingjelly(module, sample, num_steps, encoding, readout, seed).network
-
-
-def convert_spikingjelly(
-    module: nn.Module,
-    sample: Tensor,
-    num_steps: int | None = None,
-    encoding: str = "direct",
-    readout: str | None = None,
-    seed: int = 0,
-) -> Conversion:
-    """Return what `from_spikingjelly` does, with its comparison and its notes."""
-    return converted(Source.of(SPIKINGJELLY, module, encoding, num_steps), sample, readout, seed)
+    return converted(Source.of(SPIKINGJELLY, module, encoding, num_steps), sample, readout, seed).network
 
 
 def _read(module: nn.Module, name: str) -> Neuron | None:
