@@ -136,8 +136,9 @@ def residual_networks(
 
     blocks: list[nn.Module] = []
     for _ in range(draw(st.integers(1, most_blocks))):
-        branch, shortcut = draw(st.sampled_from(["w", "ws", "wsw", "sw"])), draw(st.sampled_from(["", "w", "s"]))
-        blocks += [Residual(made(branch), made(shortcut)), *made(draw(st.sampled_from(["", "s", "ws"])))]
+        branch, shortcut = draw(st.sampled_from(["w", "ws", "wsw"])), draw(st.sampled_from(["", "w", "ws"]))
+        after = "ws" if branch == "ws" else "s"  # a neuron on sums of spikes alone would only tie
+        blocks += [Residual(made(branch), made(shortcut)), *made(draw(st.sampled_from(["", after])))]
     size = draw(st.integers(1, most_width)) if features is None else features
     ends = nn.Linear(size, width), nn.Linear(width, draw(st.integers(2, 4)))
     encoding = draw(st.sampled_from(tuple(encodings)))
