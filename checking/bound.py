@@ -1,6 +1,6 @@
 """A lower bound of a margin at one leaf, exactly, at whatever prices the proof gives (Lagrangian duality).
 
-T·(logit_y − logit_k) is a sum of A·s over nodes of the network's graph, at first over what is read out. For any
+(logit_y − logit_k)/unit is a sum of A·s over nodes of the network's graph, at first over what is read out. For any
 prices μ on a spiking layer's currents c,
 
     Σ A·s = (Σ A·s − Σ μ·c) + Σ μ·c ≥ Σ_j min over neuron j's trains and currents of (Σ A·s − μ·c) + Σ μ·c,
@@ -25,8 +25,8 @@ import numpy as np
 
 from .arithmetic import Arithmetic
 from .constant import Constant
-from .exact import Dyadic, whole
-from .graph import Entrance, Graph, Mean, Spikes, Through, arrange
+from .exact import Dyadic, exactly, stacked, whole
+from .graph import Entrance, Graph, Mean, Spikes, Sum, Through, arrange
 from .inputs import Inputs
 from .leaf import Ends, Leaf
 from .model import Network
@@ -68,6 +68,10 @@ class Question:
             elif isinstance(node, Spikes):
                 size = whole(np.ones((len(sizes[node.source].ints), 1), dtype=int))
                 error = size * 0
+            elif isinstance(node, Sum):
+                size, error = (part[node.first] + part[node.second] for part in (sizes, errors))
+                own = node.error(size, self.arithmetic)
+                size, error = size + own, error + own
             else:
                 size, error = self._passed(node, sizes[node.source], errors[node.source])
             sizes.append(size)
@@ -98,30 +102,30 @@ class Question:
     @cached_property
     def fixed(self) -> dict[int, Ends]:
         """Return the exact box of each node that is the same at every step, (n, 1) each."""
-        found: dict[int, Ends] = {}
+        found: dict[int, Ends] = {0: (self.inputs.low, self.inputs.high)}
         for place, node in enumerate(self.graph.nodes):
-            if isinstance(node, Entrance):
-                found[place] = self.inputs.low, self.inputs.high
-            elif self.graph.constant[place]:
-                assert isinstance(node, Through)
+            if isinstance(node, Through) and self.graph.constant[place]:
                 found[place] = node.affine.image(*found[node.source])
-                if self.inputs.ball is not None:
-                    found[place] = self.inputs.within(*found[place], *self._of_inputs[place])
+            elif isinstance(node, Sum) and self.graph.constant[place]:
+                one, two = found[node.first], found[node.second]
+                found[place] = one[0] + two[0], one[1] + two[1]
+            if self.inputs.ball is not None and place in found:
+                found[place] = self.inputs.within(*found[place], *self.maps[place])
         return found
 
     @cached_property
-    def _of_inputs(self) -> dict[int, tuple[Matrix, Dyadic]]:
-        """Return each node that is the same at every step as one map of the inputs: its matrix, and its value at
-        the ball's center, (n, 1)."""
-        assert self.inputs.ball is not None
-        found: dict[int, tuple[Matrix, Dyadic]] = {}
+    def maps(self) -> dict[int, tuple[Matrix, Dyadic]]:
+        """Return each node that is the same at every step as one exact map of the inputs: W, and b (n, 1)."""
+        size = self.graph.widths[0]
+        found = {0: (Matrix.identity(size), whole(np.zeros((size, 1), dtype=int)))}
         for place, node in enumerate(self.graph.nodes):
-            if isinstance(node, Entrance):
-                found[place] = Matrix.identity(self.graph.widths[place]), self.inputs.ball[0]
-            elif self.graph.constant[place]:
-                assert isinstance(node, Through)
-                matrix, center = found[node.source]
-                found[place] = node.affine.matrix.after(matrix), node.affine.matrix @ center + node.affine.bias
+            if isinstance(node, Through) and self.graph.constant[place]:
+                matrix, bias = found[node.source]
+                own = node.affine.matrix
+                found[place] = own.after(matrix), own @ bias + node.affine.bias
+            elif isinstance(node, Sum) and self.graph.constant[place]:
+                one, two = found[node.first], found[node.second]
+                found[place] = one[0] + two[0], one[1] + two[1]
         return found
 
     @property
@@ -137,7 +141,7 @@ class Question:
         return [layer.priced for layer in self.layers.values()]
 
     def margin(self, label: int, other: int, allowed: np.ndarray, prices: list[Dyadic]) -> Dyadic | None:
-        """Return the bound of T·(logit_label − logit_other) at a leaf, or None where the leaf holds no train.
+        """Return the bound of (logit_label − logit_other)/unit at a leaf, or None where the leaf holds no train.
 
         Args:
             label, other: y and k.
@@ -150,13 +154,15 @@ class Question:
         given, costs = dict(zip(self.layers, prices, strict=True)), dict(costs)
         for place in reversed(range(1, self.graph.spiking[-1] + 1)):
             node, cost = self.graph.nodes[place], costs.pop(place, None)
-            cost = self._zeros(place) if cost is None else cost
-            spikes = isinstance(node, Spikes)
-            paid = self._priced(leaf, place, cost, given[place]) if spikes else self._pulled(node, cost)
-            if paid is None:
-                return None
-            total = total + paid[0]
-            self._add(costs, node.source, paid[1])  # pyright: ignore[reportAttributeAccessIssue]
+            if isinstance(node, Spikes):
+                cost = self._zeros(place) if cost is None else cost
+                paid = self._priced(leaf, place, cost, given[place])
+                if paid is None:
+                    return None
+                total = total + paid[0]
+                self._add(costs, node.source, paid[1])
+            elif cost is not None:
+                total = total + self._pulled(node, cost, costs)
         return total + self.inputs.least(costs[0])
 
     def leaf(self, allowed: np.ndarray) -> Leaf:
@@ -168,31 +174,45 @@ class Question:
         return {}
 
     def _readout(self, label: int, other: int) -> tuple[Dyadic, Costs]:
-        """Return T·(logit_label − logit_other) as a constant, slack paid, and costs on what the readout reads."""
+        """Return (logit_label − logit_other)/unit as a constant, slack paid, and costs on what is read out."""
         if (label, other) not in self._readouts:
-            costs = np.zeros((self.classes, self.network.steps), dtype=object)
-            costs[label], costs[other] = 1, -1
+            signs = np.zeros((self.classes, 1), dtype=object)
+            signs[label], signs[other] = 1, -1
             total = -self.readout_slack(label) - self.readout_slack(other)
-            found: Costs = {len(self.graph.nodes) - 1: Dyadic(costs, 0)}
+            found: Costs = {}
+            self._add(found, len(self.graph.nodes) - 1, Dyadic(signs, 0) * self._weights)
             for place in reversed(range(self.graph.spiking[-1] + 1, len(self.graph.nodes))):
                 if place in found:
-                    node = self.graph.nodes[place]
-                    part, pulled = self._pulled(node, found.pop(place))
-                    total = total + part
-                    self._add(found, node.source, pulled)  # pyright: ignore[reportAttributeAccessIssue]
+                    total = total + self._pulled(self.graph.nodes[place], found.pop(place), found)
             self._readouts[label, other] = total, found
         return self._readouts[label, other]
 
-    def readout_slack(self, logit: int) -> Dyadic:
-        """Return T times how far the run's logit may be from the exact one of the run's own spikes."""
-        return self.measured[1][-1][logit, 0] * self.network.steps
+    @property
+    def _weights(self) -> Dyadic:
+        return stacked([exactly(weight) for weight in self.graph.weights])
 
-    def _pulled(self, node: object, costs: Dyadic) -> Ends:
-        """Return the constant of Σ costs·node, and its costs on the node's source."""
-        if isinstance(node, Mean):
-            return costs.sum() * 0, costs
-        assert isinstance(node, Through)
-        return (costs.sum(1).column() * node.affine.bias).sum(), node.affine.matrix.T @ costs
+    def readout_slack(self, logit: int) -> Dyadic:
+        """Return how far the run's logit may be from the exact one of the run's own spikes, over the unit.
+
+        A final potential adds a step's `slip` at each step, times Λ.
+        """
+        slack, final = self.measured[1][-1][logit, 0] * abs(self._weights).sum(), self.network.integrator
+        if final is None:
+            return slack
+        slip = final.slip(self.measured[0][-1].max().fraction(), self.arithmetic)
+        return slack + Dyadic.outward([slip * sum(final.powers)], up=True)[0]
+
+    def _pulled(self, node: object, costs: Dyadic, found: Costs) -> Dyadic:
+        """Add what costs on a node mean for its sources, and return the constant that they leave."""
+        if isinstance(node, Sum):
+            self._add(found, node.first, costs)
+            self._add(found, node.second, costs)
+        elif isinstance(node, Mean):
+            self._add(found, node.source, costs)
+        elif isinstance(node, Through):
+            self._add(found, node.source, node.affine.matrix.T @ costs)
+            return (costs.sum(1).column() * node.affine.bias).sum()
+        return whole(0)
 
     def _priced(self, leaf: "Leaf", place: int, costs: Dyadic, prices: Dyadic) -> Ends | None:
         """Return the least Σ costs·s − μ·c of a spiking layer, and μ on its unscaled currents."""
@@ -203,8 +223,7 @@ class Question:
         return None if least is None else (least, prices * (layer.powers * layer.scale))
 
     def _zeros(self, place: int) -> Dyadic:
-        steps = 1 if self.graph.constant[place] else self.network.steps
-        return whole(np.zeros((self.graph.widths[place], steps), dtype=int))
+        return whole(np.zeros((self.graph.widths[place], self.network.steps), dtype=int))
 
     def _add(self, costs: Costs, place: int, more: Dyadic) -> None:
         """Add costs on a node; those on one that is the same at every step are summed over time."""

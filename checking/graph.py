@@ -4,13 +4,14 @@ Signals are flat: (n, T), or (n, 1) where they are the same at every step.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 
 from .affine import Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused
 from .layers import Shape
-from .model import Network
+from .model import Network, Residual, walk
 from .neurons import Neuron
 
 
@@ -47,6 +48,22 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """The sum of two nodes, rounded once."""
+
+    first: int
+    second: int
+
+    @staticmethod
+    def error(size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
+        """Return how far the run may be from the exact sum of numbers whose moduli add up to `size`, (n, 1)."""
+        if 2 * size.max().fraction() > arithmetic.largest:
+            raise Refused("unknown: a residual sum may overflow")
+        bounds = [arithmetic.unit * size[row, 0].fraction() + arithmetic.tiny for row in range(len(size.ints))]
+        return Dyadic.outward(bounds, up=True).column()
+
+
+@dataclass(frozen=True)
 class Spikes:
     """The spikes of neurons whose current is node `source`."""
 
@@ -54,22 +71,26 @@ class Spikes:
     neuron: Neuron
 
 
-Node = Entrance | Through | Mean | Spikes
+Node = Entrance | Through | Mean | Sum | Spikes
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes, what each is made of before it; the last one is read out.
+    """Nodes, what each is made of before it; the last one is read out, as Σ_t weights[t]·node[t]·unit.
 
     Attributes:
         nodes: the first is the input.
         widths: how many numbers each node is.
         constant: whether each node is the same at every step.
+        weights: of the readout, (T,): 1 for a mean, Λ[t]·a[t] for the last potential.
+        unit: 1/T for a mean, 1 for the last potential.
     """
 
     nodes: tuple[Node, ...]
     widths: tuple[int, ...]
     constant: tuple[bool, ...]
+    weights: tuple[Fraction, ...]
+    unit: Fraction
 
     @property
     def spiking(self) -> list[int]:
@@ -85,14 +106,22 @@ def arrange(network: Network, shape: Shape) -> Graph:
     """
     builder = _Builder(network.arithmetic)
     place = builder.add(Entrance(), prod(shape), constant=True)
-    last = max(index for index, layer in enumerate(network.layers) if isinstance(layer, Neuron))
+    last = max(index for index, layer in enumerate(network.layers) if any(_fires(x) for x in walk((layer,))))
     for index, layer in enumerate(network.layers):
         place, shape = builder.behind(layer, place, shape)
-        if index >= last:
+        if index >= last and network.integrator is None:
             place = builder.add(Mean(place, network.steps), builder.widths[place], constant=False)
     if len(shape) != 1:
         raise Refused("unknown: no proof form for outputs that are not flat")
-    return Graph(tuple(builder.nodes), tuple(builder.widths), tuple(builder.constant))
+    final, steps = network.integrator, network.steps
+    weights, unit = [Fraction(1)] * steps, Fraction(1, steps)
+    if final is not None:
+        weights, unit = [power * a for power, a in zip(final.powers, final.scale, strict=True)], Fraction(1)
+    return Graph(tuple(builder.nodes), tuple(builder.widths), tuple(builder.constant), tuple(weights), unit)
+
+
+def _fires(layer: object) -> bool:
+    return isinstance(layer, Neuron)
 
 
 class _Builder:
@@ -115,7 +144,23 @@ class _Builder:
         """Append what `layer` makes of node `place`; return the new node and its shape."""
         if isinstance(layer, Neuron):
             return self.add(Spikes(place, layer), self.widths[place], constant=False), shape
+        if isinstance(layer, Residual):
+            return self._sum(layer, place, shape)
         affine, shape = layer.over(shape, self.arithmetic)  # pyright: ignore[reportAttributeAccessIssue]
         if affine is not None:
             place = self.add(Through(place, affine), affine.matrix.shape[0], self.constant[place])
         return place, shape
+
+    def _sum(self, residual: Residual, place: int, shape: Shape) -> tuple[int, Shape]:
+        """Append both paths of a residual sum, branch first, as the run does."""
+        ends = []
+        for path in (residual.branch, residual.shortcut):
+            end = place, shape
+            for layer in path:
+                end = self.behind(layer, *end)
+            ends.append(end)
+        (first, one), (second, other) = ends
+        if one != other:
+            raise Refused("unknown: no proof form for a residual sum of paths of different shapes")
+        constant = self.constant[first] and self.constant[second]
+        return self.add(Sum(first, second), self.widths[first], constant), one

@@ -88,15 +88,10 @@ class Inputs:
         chosen = Dyadic(np.array(ints, dtype=object)[:, None], costs.shift)
         return self._within_ball(chosen) + self._corner(costs - chosen)
 
-    def within(self, low: Dyadic, high: Dyadic, matrix: Matrix, center: Dyadic) -> tuple[Dyadic, Dyadic]:
-        """Cut the box [low, high], (n, 1) each, of an affine map of x with what the ball says.
-
-        Args:
-            low, high: its box over [self.low, self.high].
-            matrix: of the map; center: its value at the ball's center.
-        """
+    def within(self, low: Dyadic, high: Dyadic, matrix: Matrix, bias: Dyadic) -> tuple[Dyadic, Dyadic]:
+        """Cut the box [low, high], (n, 1) each, of matrix·x + bias with what the ball says of that."""
         assert self.ball is not None
-        radius = matrix.lengths * self.ball[1]
+        center, radius = matrix @ self.ball[0] + bias, matrix.lengths * self.ball[1]
         return greater(low, center - radius), lesser(high, center + radius)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .constant import Constant
 from .exact import Dyadic, greater, lesser
-from .graph import Graph, Spikes, Through
+from .graph import Graph, Spikes, Sum, Through
 from .paths import Reach
 from .varying import Varying
 
@@ -66,6 +66,9 @@ class Leaf:
             low, high = node.affine.image(low, high)
             shift = node.affine.bias * weights.sum(0) - node.affine.bias
             return low + shift, high + shift
+        if isinstance(node, Sum):
+            one, two = (self.sums(part, weights, reader) for part in (node.first, node.second))
+            return one[0] + two[0], one[1] + two[1]
         layer = self.layers[place]
         if isinstance(layer, Constant):
             return layer.sums(self.rows(place), weights, reader)
@@ -78,12 +81,17 @@ class Leaf:
         node = self.graph.nodes[place]
         if isinstance(node, Spikes):
             return isinstance(self.layers[place], Constant)
+        if isinstance(node, Sum):
+            return self._joint(node.first) or self._joint(node.second)
         return isinstance(node, Through) and self._joint(node.source)
 
     def _steps(self, place: int) -> Ends:
         node = self.graph.nodes[place]
         if isinstance(node, Through):
             return node.affine.image(*self.steps(node.source))
+        if isinstance(node, Sum):
+            one, two = self.steps(node.first), self.steps(node.second)
+            return one[0] + two[0], one[1] + two[1]
         layer = self.layers[place]
         return layer.spikes(self.rows(place) if isinstance(layer, Constant) else self.reach(place))  # pyright: ignore
 

@@ -1,8 +1,12 @@
 """The network of a model file, as exact numbers, and what its run is.
 
 The run that a proof is about: at every step the same input enters (direct coding); what no spike has reached yet
-is the same at each step and computed once; u = v·(1 − s) is exact under a hard reset; logits are what the layers
-behind the last spikes make of their mean over time, or the mean of what they make of each step.
+is the same at each step and computed once; u = v·(1 − s) is exact under a hard reset. Logits, by the readout:
+
+* "mean": what the layers behind the last spikes make of their mean over time, or the mean of what they make of
+  each step;
+* "spikes": the mean of the last spikes;
+* "potential": the last potential v[T] of a final neuron that never resets.
 """
 
 from collections.abc import Iterator
@@ -23,18 +27,31 @@ MOST_STEPS = 256
 
 
 @dataclass(frozen=True)
+class Residual:
+    """x ↦ branch(x) + shortcut(x), rounded once; an empty path is x itself."""
+
+    branch: tuple["Item", ...]
+    shortcut: tuple["Item", ...]
+
+
+Item = Layer | Neuron | Residual
+
+
+@dataclass(frozen=True)
 class Network:
     """Layers in sequence over `steps`.
 
     Attributes:
         digest: SHA-256 of description and weights.
-        layers: affine layers and neurons in order.
+        layers: affine layers, neurons and residual sums in order.
+        integrator: where the readout is its last potential, the neuron behind them all; None: the mean over time.
     """
 
     digest: str
     steps: int
     arithmetic: Arithmetic
-    layers: tuple[Layer | Neuron, ...]
+    layers: tuple[Item, ...]
+    integrator: Neuron | None
 
 
 def read_network(path: Path) -> Network:
@@ -57,26 +74,51 @@ def _network(content: Content) -> Network:
     steps = text["num_steps"]
     if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
         raise Refused(f"num_steps: got {steps!r}, expected 1 to {MOST_STEPS}")
-    for key, expected in (("encoding", "direct"), ("readout", "mean")):
-        if text[key] != expected:
-            raise Refused(f"unknown: no proof form for {key} {text[key]!r}")
+    if text["encoding"] != "direct":
+        raise Refused(f"unknown: no proof form for encoding {str(text['encoding'])[:20]!r}")
     kinds = {tensor.dtype for tensor in tensors.values()} - {np.dtype("<i8")}  # a batch norm counts its batches
     if len(kinds) != 1 or not kinds <= ARITHMETIC.keys():
         raise Refused("unknown: no proof form for weights that are not all float32 or all float64")
     layers = tuple(_layers(text["layers"], "layers", tensors, steps))
     if tensors:
         raise Refused(f"holds {min(tensors)[:40]}, which belongs to no layer")
-    if not any(isinstance(layer, Neuron) for layer in layers):
-        raise Refused("unknown: no proof form for a network without neurons")
-    return Network(content.digest, steps, ARITHMETIC[kinds.pop()], layers)
+    layers, integrator = _read_out(text["readout"], layers)
+    if not any(isinstance(layer, Neuron) for layer in walk(layers)):
+        raise Refused("unknown: no proof form for a network without neurons that fire")
+    return Network(content.digest, steps, ARITHMETIC[kinds.pop()], layers, integrator)
+
+
+def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:
+    """Return the layers that make what is read out, and the neuron whose last potential is, where one is."""
+    last = layers[-1] if layers else None
+    if readout == "mean" and not isinstance(last, Neuron):
+        return layers, None
+    if readout == "spikes" and isinstance(last, Neuron):
+        return layers, None
+    if readout == "potential" and isinstance(last, Neuron) and last.reset == "none":
+        return layers[:-1], last
+    raise Refused(f"unknown: no proof form for readout {str(readout)[:20]!r} behind such a layer")
+
+
+def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Neuron]:
+    """Yield every layer and neuron, those of residual sums, too."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            yield from walk(layer.branch)
+            yield from walk(layer.shortcut)
+        else:
+            yield layer
 
 
 def _layers(
     described: list[dict[str, Any]], name: str, tensors: dict[str, np.ndarray], steps: int
-) -> Iterator[Layer | Neuron]:
+) -> Iterator[Item]:
     for index, layer in enumerate(described):
         place = f"{name}.{index}"
         if layer["type"] in ("LIF", "DLIF"):
             yield Neuron.read(tensors, place, layer, steps)
+        elif layer["type"] == "Residual" and layer.keys() == {"type", "branch", "shortcut"}:
+            paths = ((layer[path], f"{place}.{path}") for path in ("branch", "shortcut"))
+            yield Residual(*(tuple(_layers(*path, tensors, steps)) for path in paths))
         else:
             yield read_layer(tensors, place, layer)

@@ -100,7 +100,7 @@ def _checked(content: Content, network: Network) -> Statement:
         norm=norm,
         lower=float(text["lower"]),
         upper=float(text["upper"]),
-        margin=_below(min(margins) / network.steps) if margins else 0.0,
+        margin=_below(min(margins) * question.graph.unit) if margins else 0.0,
         leaves=leaves,
         note=" ".join(str(text.get("note", "")).split())[:200],
     )
@@ -145,14 +145,14 @@ def split(question: Question, allowed: np.ndarray, neuron: int, current: float) 
 def leaf_bound(
     question: Question, label: int, other: int, allowed: np.ndarray, prices: list[Dyadic]
 ) -> Fraction | None:
-    """Return a leaf's bound of T times the margin, above 0, or None where the leaf holds no train.
+    """Return a leaf's bound of the margin over the unit, above 0, or None where the leaf holds no train.
 
     Raises:
         Refused: where the bound is not above 0.
     """
     bound = question.margin(label, other, allowed, prices)
     if bound is not None and bound.fraction() <= 0:
-        reached = float(bound.fraction() / question.network.steps)
+        reached = float(bound.fraction() * question.graph.unit)
         raise Refused(f"class {other}: a leaf's margin is only proven to be at least {reached:.3g}")
     return None if bound is None else bound.fraction()
 

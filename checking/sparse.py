@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .exact import Dyadic, roots, whole
+from .exact import Dyadic, aligned, roots, whole
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,12 @@ class Matrix:
         theirs = np.arange(len(mine)) + np.repeat(starts[self.column] - np.cumsum(counts) + counts, counts)
         values = Dyadic(self.ints[mine] * other.ints[theirs], self.shift + other.shift)
         return Matrix.of((self.shape[0], other.shape[1]), self.row[mine], other.column[theirs], values)
+
+    def __add__(self, other: "Matrix") -> "Matrix":
+        """Return the sum."""
+        one, two, shift = aligned(Dyadic(self.ints, self.shift), Dyadic(other.ints, other.shift))
+        row, column = np.append(self.row, other.row), np.append(self.column, other.column)
+        return Matrix.of(self.shape, row, column, Dyadic(np.append(one, two), shift))
 
     @property
     def lengths(self) -> Dyadic:

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.optimize import OptimizeResult, linprog
-from scipy.sparse import csr_matrix
 
 from ...checking.bound import Question
 from ...checking.exact import Dyadic
-from ...checking.graph import Through
+from ...checking.graph import Spikes
 
 SCALES = (1e2, 1e4, 1e6, 1.0)
 MOST_CUTS = 30
@@ -67,18 +66,12 @@ def _deepest(
 
 def _currents(question: Question) -> tuple[np.ndarray, np.ndarray]:
     """Return the first currents as W, (n, m), and b, (n,), about."""
-    graph, chain = question.graph, []
-    place = graph.nodes[graph.spiking[0]].source  # pyright: ignore[reportAttributeAccessIssue]
-    while isinstance(node := graph.nodes[place], Through):
-        chain.append(node.affine)
-        place = node.source
-    weight, bias = np.eye(graph.widths[0]), np.zeros(graph.widths[0])
-    for affine in reversed(chain):
-        matrix = affine.matrix
-        entries = _floats(Dyadic(matrix.ints, matrix.shift))
-        sparse = csr_matrix((entries, (matrix.row, matrix.column)), shape=matrix.shape)
-        weight, bias = sparse @ weight, sparse @ bias + _floats(affine.bias).ravel()
-    return weight, bias
+    first = question.graph.nodes[question.graph.spiking[0]]
+    assert isinstance(first, Spikes)
+    matrix, bias = question.maps[first.source]
+    weight = np.zeros(matrix.shape)
+    weight[matrix.row, matrix.column] = _floats(Dyadic(matrix.ints, matrix.shift))
+    return weight, _floats(bias).ravel()
 
 
 def _floats(values: Dyadic) -> np.ndarray:

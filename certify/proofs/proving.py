@@ -130,11 +130,12 @@ class _State:
         classes = exact.classes
         left = torch.arange(classes)[None] != label
         question = Question.of_margins(prover.network, sample[None], torch.tensor([label]), perturbation, left)
+        question = replace(question, ranges=None)  # currents that are narrowed have no proof form
         question = replace(question, ranges=None)  # narrowed currents have no proof form
         trees = [Tree(exact, label, other) for other in range(classes) if other != label]
         found = question.roots()
         if found is None or not isinstance(found.decisions, RowRanges):
-            raise Unproven("unknown: branching does not reach this network")
+            raise Unproven("unknown: no proof form for an input that goes around the first spiking layer")
         table = question.staged(found)[0].stages[0].found.table  # pyright: ignore[reportAttributeAccessIssue]
         powers = [_inverse(layer.powers) for layer in exact.layers.values() if isinstance(layer, Varying)]
         experience = Experience(len(trees), found.decisions.tensors()[0].shape[-1])
@@ -206,8 +207,9 @@ class _State:
         return left + right
 
     def _prices(self, nodes: Nodes, index: int) -> list[np.ndarray]:
-        """Return a node's prices as the checker takes them: first layer first, for T times the margin, over Λ."""
-        first, *others = [price[index].numpy() * self.prover.exact.steps for price in reversed(nodes.prices)]
+        """Return a node's prices as the checker takes them: first layer first, over the readout's unit, over Λ."""
+        unit = float(self.trees[0].question.graph.unit)
+        first, *others = [price[index].numpy() / unit for price in reversed(nodes.prices)]
         later = [
             (price.astype(np.float64) * power[:, None]).T for price, power in zip(others, self.powers, strict=True)
         ]

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from spikecert import DLIF, LIF, CrossEntropy, SpikingNetwork, dataset, fit, mlp, save
+from spikecert import DLIF, LIF, PLIF, CrossEntropy, SpikingNetwork, dataset, fit, mlp, save
 from spikecert.models.storage import read_tensors, write_tensors
 
 SMALL = ("--samples", 6, "--epsilon", "1/255")
@@ -104,9 +104,10 @@ def test_bad_usage_is_one_line_and_status_2(run, model, tmp_path, arguments, mes
 
 
 def test_what_has_no_proof_form_is_refused_before_any_work(run, model, tmp_path):
-    save(SpikingNetwork(torch.nn.Linear(64, 10), LIF(), num_steps=2), tmp_path / "spikes.safetensors")
+    layers = torch.nn.Linear(64, 8), PLIF(), torch.nn.Linear(8, 10)
+    save(SpikingNetwork(*layers, num_steps=2), tmp_path / "learned.safetensors")
     for arguments, message in (
-        ((tmp_path / "spikes.safetensors",), "proof: unknown: no proof form for readout 'spikes'"),
+        ((tmp_path / "learned.safetensors",), "proof: unknown: no proof form for a PLIF layer"),
     ):
         outcome = run("certify", *arguments, *SMALL, "--proof", tmp_path / "proofs")
         assert outcome.status == 2

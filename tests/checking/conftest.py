@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import L2, LIF, LInf, SpikingNetwork, dataset, fit, mlp, save
+from spikecert import L2, LIF, LInf, Residual, SpikingNetwork, dataset, fit, mlp, save
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.training import CrossEntropy
 
@@ -100,6 +100,33 @@ def soft(tmp_path_factory: pytest.TempPathFactory) -> Proven:
 def ball(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     """Return 64-12-10 with a proof of an ℓ2 ball."""
     return made(tmp_path_factory.mktemp("ball"), dense((64, 12, 10)), L2(0.15))
+
+
+def behind(*layers: nn.Module, readout: str) -> SpikingNetwork:
+    """Return a network with these layers behind 64-14-LIF that knows digits."""
+    torch.manual_seed(0)
+    return trained(SpikingNetwork(nn.Linear(64, 14), LIF(0.9), *layers, num_steps=4, readout=readout))
+
+
+@pytest.fixture(scope="session")
+def residual(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """Return a network with two residual sums, one of them with two paths, and a proof."""
+    first = Residual([nn.Linear(14, 14), LIF(0.9)])
+    second = Residual([nn.Linear(14, 10), LIF(0.9), nn.Linear(10, 10)], [nn.Linear(14, 10)])
+    return made(tmp_path_factory.mktemp("residual"), behind(first, second, readout="mean"))
+
+
+@pytest.fixture(scope="session")
+def spikes(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """Return a network whose logits are mean spikes, with a proof."""
+    return made(tmp_path_factory.mktemp("spikes"), behind(nn.Linear(14, 10), LIF(0.9), readout="spikes"))
+
+
+@pytest.fixture(scope="session")
+def potential(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """Return a network whose logits are last potentials, with a proof."""
+    last = LIF(0.9, reset="none")
+    return made(tmp_path_factory.mktemp("potential"), behind(nn.Linear(14, 10), last, readout="potential"))
 
 
 @pytest.fixture(scope="session")

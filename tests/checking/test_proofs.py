@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert import DLIF, L2, LIF, PLIF, LInf, SpikingNetwork, dataset, mlp, network_hash, save, verify
+from spikecert import DLIF, L2, LIF, PLIF, LInf, Residual, SpikingNetwork, dataset, mlp, network_hash, save, verify
 from spikecert.certify import PixelBox, SpikeFlip
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
@@ -18,7 +18,7 @@ from spikecert.checking.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.models.storage import read_tensors, write_tensors
 
-KINDS = ("shallow", "deep", "soft", "images", "ball")
+KINDS = ("shallow", "deep", "soft", "images", "ball", "residual", "spikes", "potential")
 RADII = {"images": 0.01, "ball": 0.15}
 
 
@@ -245,9 +245,14 @@ def test_a_file_that_is_too_large_or_missing_is_refused(shallow, tmp_path, monke
 
 UNKNOWN = {
     "events": SpikingNetwork(torch.nn.Linear(3, 2), LIF(), torch.nn.Linear(2, 2), num_steps=2, encoding="none"),
-    "spikes": SpikingNetwork(torch.nn.Linear(3, 2), LIF(), num_steps=2),
     "half precision": mlp((3, 2, 2), num_steps=2).half(),
     "no neuron": SpikingNetwork(torch.nn.Linear(3, 2), num_steps=2),
+    "no neuron that fires": SpikingNetwork(
+        torch.nn.Linear(3, 2), LIF(reset="none"), num_steps=2, readout="potential"
+    ),
+    "an input around the first layer": SpikingNetwork(
+        Residual([torch.nn.Linear(3, 3), LIF()]), torch.nn.Linear(3, 2), num_steps=2
+    ),
     "a late small decay": mlp((3, 2, 2, 2), num_steps=8, neuron=LIF(0.01)),
     "a learned decay": SpikingNetwork(torch.nn.Linear(3, 2), PLIF(), torch.nn.Linear(2, 2), num_steps=2),
 }

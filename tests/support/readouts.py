@@ -1,0 +1,27 @@
+"""Networks with other readouts, and which the proof checker knows."""
+
+import torch
+
+from spikecert import DLIF, LIF, SpikingNetwork
+from spikecert.checking.varying import STEEPEST
+
+READOUTS = ("mean", "mean", "spikes", "potential", "scaled potential")
+
+
+def read_out(network: SpikingNetwork, readout: str) -> SpikingNetwork:
+    """Return the network with a neuron behind it that the readout wants; unchanged for "mean"."""
+    if readout == "mean":
+        return network
+    steps = network.num_steps
+    last = LIF(0.7, threshold=0.5) if readout == "spikes" else LIF(0.9, reset="none")
+    if readout == "scaled potential":
+        last = DLIF(steps, 0.5, reset="none")
+        last.input_scale.data = torch.linspace(-1.0, 1.5, steps)
+    found = SpikingNetwork(*network.layers, last, num_steps=steps, readout=readout.split()[-1])
+    return found.to(network.dtype).eval()
+
+
+def has_a_form(network: SpikingNetwork) -> bool:
+    """Return whether the checker knows the network: no tiny decay behind the first layer that a spike follows."""
+    later = network.neurons[1 : len(network.neurons) - (network.readout == "potential")]
+    return all(neuron.dynamics.decay ** (network.num_steps - 1) >= STEEPEST for neuron in later)
