@@ -33,7 +33,8 @@ def test_what_is_verified_has_a_proof_that_no_sampled_input_contradicts(tmp_path
         try:
             proof = prover.prove(case.inputs[index], label, ball, timeout=20.0)
         except Unproven as error:
-            assert verdict.status != "verified" or (verdict.margin or 0.0) < 1e-3 or "time was up" in str(error)
+            late = "time was up" in str(error)
+            assert late or verdict.status != "verified" or (verdict.margin or 0.0) < 1e-3
             continue
         assert verdict.status != "falsified"
         proof.save(folder / "sample.proof")
