@@ -11,10 +11,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from .surrogates import Arctan, Surrogate, Triangle
 if TYPE_CHECKING:
     from .dynamics import Dynamics
 
+T = TypeVar("T")
 SOURCE = Path(__file__).with_name("membrane.c")
 COMPILERS = ("cc", "gcc", "clang")
 OPTIONS = (
@@ -133,31 +135,51 @@ def covers(dynamics: "Dynamics") -> bool:
 @lru_cache
 def library(dtype: torch.dtype) -> Library | str:
     """Return the loaded kernel for `dtype`, or in one line why there is none."""
+    return first_that_agrees(dtype, _build, _agrees)
+
+
+def first_that_agrees(
+    dtype: torch.dtype,
+    build: Callable[[str, torch.dtype, int, bool], T | str],
+    agrees: Callable[[T, torch.dtype], bool],
+) -> T | str:
+    """Return what `build` makes of compiler, dtype, FUSED and threads if that agrees with torch, or why not.
+
+    FUSED is tried first; threads only where the compiler knows them.
+    """
     if dtype not in REALS:
         return f"no compiled kernel for {dtype}"
     compiler = os.environ.get("CC") or next(filter(shutil.which, COMPILERS), None)
     if compiler is None or shutil.which(compiler) is None:
         return f"no C compiler found (looked for {', '.join(COMPILERS)}, or what CC names)"
     for fused in (1, 0):
-        built = _build(compiler, dtype, fused, parallel=True)
+        built = build(compiler, dtype, fused, True)
         if isinstance(built, str):
-            built = _build(compiler, dtype, fused, parallel=False)
-        if isinstance(built, str) or _agrees(built, dtype):
+            built = build(compiler, dtype, fused, False)
+        if isinstance(built, str) or agrees(built, dtype):
             return built
     return "the compiled kernel rounds otherwise than torch does here"
 
 
 def _build(compiler: str, dtype: torch.dtype, fused: int, parallel: bool) -> Library | str:
+    functions = compiled_source(compiler, SOURCE, dtype, fused, parallel)
+    return functions if isinstance(functions, str) else Library(_declared(functions))
+
+
+def compiled_source(
+    compiler: str, source: Path, dtype: torch.dtype, fused: int, parallel: bool
+) -> ctypes.CDLL | str:
+    """Return the functions of a C source that is written for REAL and FUSED, or in one line why there are none."""
     defines = (f"-DREAL={REALS[dtype]}", f"-DFUSED={fused}", *(("-fopenmp",) if parallel else ()))
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "membrane.so"
-        command = [compiler, *OPTIONS, *defines, "-o", str(target), str(SOURCE)]
+        target = Path(folder) / "kernel.so"
+        command = [compiler, *OPTIONS, *defines, "-o", str(target), str(source)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
             if done.returncode:
                 said = done.stderr.strip().splitlines() or ["it said nothing"]
                 return f"{compiler} failed: {said[-1]}"
-            return Library(_declared(ctypes.CDLL(str(target))))
+            return ctypes.CDLL(str(target))
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"{compiler} gave no library that loads: {error}"
 

@@ -15,14 +15,16 @@ kept as the ends e_0 ≤ e_1 ≤ … of its segments, in that order, and its val
     a value:       F(v) = F(e_0) + Σ_j slope_j·(min(e_{j+1}, v) − min(e_j, v)).
 
 Currents that are still to come have segments of length 0. All pairs of a specification and a neuron and all τ go
-at once, `PART` pairs at a time so that they stay in cache.
+at once, `PART` pairs at a time so that they stay in cache; or, compiled, while prices are sought (compiled_paths.py).
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from .compiled_paths import Packed, paths_for
 from .stages import STEEPEST
 from .train_graph import GraphTrains
 
@@ -41,6 +43,7 @@ class PricedGraph:
         edges: [t−1] is (t, P) of bool; ends: (T + 1, P) of bool.
         surely, perhaps: θ ± tie.
         starts: the potentials left over after a spike at τ, low and high, each (T + 1, P); None for 0.
+        kernel: what runs a quick answer: "eager", or "compiled" where that is there.
     """
 
     decay: float
@@ -53,9 +56,12 @@ class PricedGraph:
     surely: float
     perhaps: float
     starts: tuple[Tensor, Tensor] | None = None
+    kernel: str = "eager"
 
     @staticmethod
-    def of(found: GraphTrains, decay: float, pairs: tuple[Tensor, Tensor]) -> "PricedGraph":
+    def of(
+        found: GraphTrains, decay: float, pairs: tuple[Tensor, Tensor], kernel: str = "eager"
+    ) -> "PricedGraph":
         """Return the graphs of pairs (sample, neuron); `found` has its neurons flattened, (..., batch, neuron)."""
 
         def pick(tensor: Tensor) -> Tensor:
@@ -76,18 +82,23 @@ class PricedGraph:
             found.drives.surely,
             found.drives.perhaps,
             starts,
+            kernel,
         )
 
-    def least(self, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def least(self, costs: Tensor, prices: Tensor, quick: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return min over paths of Σ_t costs[t]·s[t] − Σ_t prices[t]·c[t], and the spikes and currents there.
 
         Args:
             costs: A, (T, P).
             prices: μ, (T, P).
+            quick: whether a compiled kernel may answer: good for prices, not for proofs.
 
         Returns:
             Values (P,), spikes (T, P), currents (T, P).
         """
+        compiled = paths_for(self.kernel, costs) if quick else None
+        if compiled is not None:
+            return compiled.least(self.packed, costs, prices)
         values, spikes, currents = (
             costs.new_empty(costs.shape[1]),
             torch.empty_like(costs),
@@ -98,6 +109,13 @@ class PricedGraph:
             path = _shortest(self.part(part), costs[:, part], prices[:, part])
             values[part], spikes[:, part], currents[:, part] = path
         return values, spikes, currents
+
+    @cached_property
+    def packed(self) -> Packed:
+        """The same graphs as the compiled kernel reads them."""
+        constants = (self.decay, slope_decay(self.decay, len(self.lower)), self.surely, self.perhaps)
+        triangles = (torch.cat(rows) for rows in (self.low, self.high, self.edges))
+        return Packed.of(constants, (self.lower, self.upper, *triangles, self.ends, *(self.starts or ())))
 
     def part(self, pairs: slice) -> "PricedGraph":
         """Return the graphs of some pairs."""
@@ -111,6 +129,11 @@ class PricedGraph:
             ends=self.ends[:, pairs],
             starts=None if self.starts is None else (self.starts[0][:, pairs], self.starts[1][:, pairs]),
         )
+
+
+def slope_decay(decay: float, steps: int) -> float:
+    """Return λ, or 1 where it is so small that prices must be 0."""
+    return decay if decay ** (steps - 1) * STEEPEST >= 1.0 else 1.0
 
 
 def _shortest(graph: PricedGraph, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,7 +159,7 @@ class _Segments:
         rank: the place of each current's segment in the order of slopes, (T, P); one more for where v starts.
         turn: how many segments fall: F is least at e[turn], (1, 1, P).
         bends: slope_{j−1} − slope_j at step 0, slopes being 0 outside, (ends, P); λ^{−k} times that at step k.
-        decay: λ; 1 where it is so small that prices must be 0.
+        decay: `slope_decay`.
     """
 
     rank: Tensor
@@ -147,7 +170,7 @@ class _Segments:
     @staticmethod
     def of(prices: Tensor, graph: PricedGraph) -> "_Segments":
         """Sort the segments of `prices`, (T, P)."""
-        decay = graph.decay if graph.decay ** (len(prices) - 1) * STEEPEST >= 1.0 else 1.0
+        decay = slope_decay(graph.decay, len(prices))
         time = torch.arange(len(prices), device=prices.device, dtype=prices.dtype)
         slopes = -prices * (decay**time)[:, None]
         if graph.starts is not None:

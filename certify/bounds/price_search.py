@@ -1,4 +1,8 @@
-"""The search for good prices: Adam on the supergradient, specification by specification, best bound kept."""
+"""The search for good prices: Adam on the supergradient, specification by specification, best prices kept.
+
+Prices are sought with quick bounds, which a compiled kernel may answer; the bound at the best of them, computed by
+torch, is what is proven.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -21,7 +25,7 @@ class Climbed:
 
     Attributes:
         bound: the best bound of each specification, (S,).
-        prices: the last prices of each layer, last layer first, (S, steps, neurons); 0 where the bound is proven.
+        prices: those it holds at, last layer first, (S, steps, neurons).
     """
 
     bound: Tensor
@@ -94,13 +98,14 @@ class PriceSearch:
         expired: Expired,
     ) -> Climbed:
         best = specifications.coefficients.new_full((len(specifications.samples),), -torch.inf)
-        rows = torch.arange(len(best), device=best.device)
+        rows, kept = torch.arange(len(best), device=best.device), tuple(price.clone() for price in start)
         state = Ascent.start(PricedProblem.of(network, specifications), start, (self.momentum, 0.99))
-        outlook = _Outlook(specifications.samples, target, self)
+        outlook, whole = _Outlook(specifications.samples, target, self), state.problem
         for iteration in range(self.iterations + 1):
             if iteration > 0 and expired():
                 break
-            evaluation = state.problem.evaluate(state.prices)
+            evaluation = state.problem.evaluate(state.prices, quick=True)
+            state.keep(rows, evaluation.bound > best[rows], kept)
             best[rows] = best[rows].maximum(evaluation.bound)
             left = best[rows] <= target
             if iteration % self.regroup == 0:
@@ -111,7 +116,7 @@ class PriceSearch:
             state.climb(evaluation.gradients, self.rate * share, state.own_units(evaluation))
             if iteration % self.regroup == 0 and not bool(left.all()):
                 state, rows = state.kept(left), rows[left]
-        return Climbed(best, _spread(state, rows, start))
+        return Climbed(whole.evaluate(pair_prices(whole, kept)).bound, kept)
 
 
 @dataclass
@@ -176,6 +181,12 @@ class Ascent:
             step = (first / second.sqrt().add_(1e-12)).mul_(unit)
             price.add_(step, alpha=scale * layer.lasting)
 
+    def keep(self, rows: Tensor, better: Tensor, kept: tuple[Tensor, ...]) -> None:
+        """Write the prices of the specifications that got better into rows `rows` of `kept`."""
+        for layer, price, target in zip(self.problem.layers, self.prices, kept, strict=True):
+            chosen = better[layer.pairs[0]]
+            target[rows[layer.pairs[0][chosen]], :, layer.pairs[1][chosen]] = price.T[chosen].to(target)
+
     def own_units(self, evaluation: Evaluation) -> list[Tensor]:
         """Return each pair's mean coefficient on a spike, plus a fifth of its specification's greatest, (P,) each.
 
@@ -221,14 +232,6 @@ def pair_prices(problem: PricedProblem, dense: tuple[Tensor, ...]) -> list[Tenso
         price[layer.pairs[0], :, layer.pairs[1]].T.contiguous()
         for layer, price in zip(problem.layers, dense, strict=True)
     ]
-
-
-def _spread(state: Ascent, rows: Tensor, like: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return the prices of specifications `rows`, 0 for the others, with the shape of `like`."""
-    dense = tuple(torch.zeros_like(price) for price in like)
-    for layer, price, target in zip(state.problem.layers, state.prices, dense, strict=True):
-        target[rows[layer.pairs[0]], :, layer.pairs[1]] = price.T
-    return dense
 
 
 def _unit(problem: PricedProblem) -> Tensor:

@@ -93,14 +93,14 @@ class PricedLayer:
         """Return prices of 0, (steps, P)."""
         return self.settled.new_zeros(len(self.scale), len(self.pairs[0]))
 
-    def least(self, costs: Tensor, prices: Tensor) -> Least:
+    def least(self, costs: Tensor, prices: Tensor, quick: bool = False) -> Least:
         """Return the minimum of Σ_t costs[t]·s[t] − prices[t]·c[t] over the layer's trains and currents."""
         chosen = costs.flatten(2)[:, self.pairs[0], self.pairs[1]]
         if isinstance(self.priced, PricedTable):
             value, spikes, currents = self.priced.least(chosen.T, prices[0])
             spikes, currents = spikes.T, currents[None]
         else:
-            value, spikes, currents = self.priced.least(chosen, prices)
+            value, spikes, currents = self.priced.least(chosen, prices, quick)
         paid = value - (prices.abs() * self.slack).sum(0)
         weights = chosen.abs().sum(0)
         size = weights + prices.abs().sum(0) * self.reach
@@ -142,7 +142,7 @@ class PricedLayer:
 def _priced(stage: Stage, where: tuple[Tensor, Tensor]) -> PricedTable | PricedGraph:
     found = stage.found
     if not isinstance(found, TableTrains):
-        return PricedGraph.of(found, stage.neuron.dynamics.decay, where)
+        return PricedGraph.of(found, stage.neuron.dynamics.decay, where, stage.neuron.kernel)
     flat = TableTrains(found.table, found.first.flatten(1), found.last.flatten(1))
     return PricedTable.of(flat, stage.lower[0].flatten(1), stage.upper[0].flatten(1), where)
 

@@ -72,15 +72,15 @@ class PricedProblem:
         layers = tuple(PricedLayer.of(stage, specifications.samples) for stage in reversed(network.stages))
         return PricedProblem(network, specifications, layers)
 
-    def evaluate(self, prices: list[Tensor]) -> Evaluation:
-        """Return the bound at `prices` and its supergradient."""
+    def evaluate(self, prices: list[Tensor], quick: bool = False) -> Evaluation:
+        """Return the bound at `prices` and its supergradient; a `quick` one is good for prices, not for proofs."""
         prices = [layer.allowed(price) for layer, price in zip(self.layers, prices, strict=True)]
         costs, bound = self.readout()
         above = bound
         total, found, asked = bound.abs(), [], []
         for index, (layer, price) in enumerate(zip(self.layers, prices, strict=True)):
             own, above = costs.of(len(self.layers) - index), bound
-            least = layer.least(own, price)
+            least = layer.least(own, price, quick)
             constant = costs.pull_back(layer.stage.branches, layer.spread(price))
             bound = bound + least.value + constant
             total = total + least.size + own.abs().flatten(2).sum((0, 2)) + constant.abs()

@@ -1,11 +1,11 @@
 """Bound a batch of nodes: climb from their parents' prices, and say where each is best split."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..bounds.price_search import Ascent
+from ..bounds.price_search import Ascent, pair_prices
 from ..bounds.prices import Evaluation, PricedProblem, Specifications
 from ..bounds.stages import Staged
 from ..replay import margins
@@ -56,12 +56,21 @@ class Climb:
 
 @dataclass(frozen=True)
 class _Climbed:
-    """What a climb found: the best bound of each node and its prices, and the last state of the open `rows`."""
+    """What a climb found of N nodes.
+
+    Attributes:
+        bound: of each at its `prices`, (N,).
+        prices: the best ones, in the nodes' dtype, last layer first.
+        open: indices of the nodes that are not proven; the rest is about them alone.
+        problem, evaluation: at `pairs`, their prices.
+        inputs: a running mean of their minimising inputs.
+    """
 
     bound: Tensor
     prices: tuple[Tensor, ...]
-    rows: Tensor
-    state: Ascent
+    open: Tensor
+    problem: PricedProblem
+    pairs: list[Tensor]
     evaluation: Evaluation
     inputs: Tensor
 
@@ -70,43 +79,59 @@ class _Climbed:
 def bound_nodes(question: Question, nodes: Nodes, climb: Climb, experience: Experience | None = None) -> Bounded:
     """Return the nodes with bounds that are at least their parents'."""
     network, empty = question.staged(nodes)
-    candidates = question.inputs[question.samples(nodes)].clone()
-    no, none, tried = torch.zeros_like(empty), torch.zeros_like(nodes.row), torch.full_like(nodes.bound, torch.inf)
+    done = Bounded(
+        replace(nodes, bound=torch.where(empty, torch.inf, nodes.bound)),
+        torch.zeros_like(empty),
+        question.inputs[question.samples(nodes)].clone(),
+        torch.full_like(nodes.bound, torch.inf),
+    )
     alive = (~empty).nonzero().flatten()
-    bound = torch.where(empty, torch.inf, nodes.bound)
     if len(alive) == 0:
-        return Bounded(nodes.updated(bound, nodes.prices, nodes.splits), no, candidates, tried)
-    found = _climb(network, alive, question.specifications.coefficients[nodes.row[alive]], nodes, climb)
-    bound[alive] = bound[alive].maximum(found.bound)
-    rows = alive[found.rows]
-    left = nodes.select(rows)
+        return done
+    left = nodes.select(alive)
+    specifications = Specifications(alive, question.specifications.coefficients[left.row])
+    found = _climb(network, specifications, left.prices, climb)
+    bound = done.nodes.bound.index_copy(0, alive, left.bound.maximum(found.bound))
+    prices = zip(nodes.prices, found.prices, strict=True)
+    prices = tuple(old.index_copy(0, alive, new) for old, new in prices)
+    done = replace(done, nodes=replace(done.nodes, bound=bound, prices=prices))
+    return done if len(found.open) == 0 else _with_splits(question, done, alive[found.open], found, experience)
+
+
+def _with_splits(
+    question: Question, done: Bounded, rows: Tensor, found: "_Climbed", experience: Experience | None
+) -> Bounded:
+    """Say of the open nodes `rows` where they are best split, and which inputs may falsify them."""
+    left, candidates, tried = done.nodes.select(rows), done.candidates, done.margins
     decisions = _trimmed(left.decisions, found)
     inputs = found.inputs.squeeze(0) if question.network.encoding == "direct" else found.inputs.transpose(0, 1)
     candidates[rows] = question.perturbation.project(inputs.to(candidates.dtype), candidates[rows])
     trace = question.network.trace(candidates[rows])
     tried[rows] = margins(trace.logits, question.labels[question.samples(left)]).double()
     weights = 1.0 if experience is None else experience.weights(left.row)
-    split, splittable = choose_splits(
-        found.state.problem, found.state.prices, found.evaluation, trace, decisions, weights
-    )
+    split, splittable = choose_splits(found.problem, found.pairs, found.evaluation, trace, decisions, weights)
+    none = torch.zeros_like(done.nodes.row)
     splits = Splits(none.index_put((rows,), split.neuron), none.index_put((rows,), split.place))
-    done = nodes.updated(bound, found.prices, splits).redecided(rows, decisions)
-    return Bounded(done, no.index_put((rows,), splittable), candidates, tried)
+    nodes = replace(done.nodes, splits=splits).redecided(rows, decisions)
+    return Bounded(nodes, done.splittable.index_put((rows,), splittable), candidates, tried)
 
 
 def _trimmed(decisions: Decisions, found: "_Climbed") -> Decisions:
-    """Return the decisions of the open nodes without what is proven at the last prices."""
+    """Return the decisions of the open nodes without what is proven at their prices."""
     if not isinstance(decisions, RowRanges):
         return decisions
-    return trim_rows(found.state.problem, found.state.prices, found.evaluation, decisions)
+    return trim_rows(found.problem, found.pairs, found.evaluation, decisions)
 
 
-def _climb(network: Staged, alive: Tensor, coefficients: Tensor, nodes: Nodes, climb: Climb) -> _Climbed:
-    """Climb; nodes that are proven leave on the way."""
-    start = tuple(price[alive].double() for price in nodes.prices)
-    state = Ascent.start(PricedProblem.of(network, Specifications(alive, coefficients)), start, climb.momenta)
-    rows, kept = torch.arange(len(alive), device=alive.device), tuple(price.clone() for price in nodes.prices)
-    evaluation = state.problem.evaluate(state.prices)
+def _climb(
+    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb
+) -> _Climbed:
+    """Climb by quick bounds; nodes that these prove leave on the way. Then bound all by torch, at their best prices."""
+    kept = tuple(price.clone() for price in start)
+    problem = PricedProblem.of(network, specifications)
+    state = Ascent.start(problem, tuple(price.double() for price in start), climb.momenta)
+    rows = torch.arange(len(specifications.samples), device=specifications.samples.device)
+    evaluation = problem.evaluate(state.prices, quick=True)
     best, inputs = evaluation.bound.clone(), evaluation.inputs
     for iteration in range(climb.iterations):
         left = best[rows] <= 0
@@ -114,17 +139,31 @@ def _climb(network: Staged, alive: Tensor, coefficients: Tensor, nodes: Nodes, c
             break
         state.climb(evaluation.gradients, climb.rate * (1.0 - 0.9 * iteration / climb.iterations))
         if (iteration + 1) % climb.regroup == 0 and not bool(left.all()):
-            state, rows, inputs = state.kept(left), rows[left], inputs[:, left]
-        evaluation = state.problem.evaluate(state.prices)
-        inputs = inputs.lerp(evaluation.inputs, 1.0 - climb.memory)
-        better = evaluation.bound > best[rows]
+            state, rows = state.kept(left), rows[left]
+        evaluation = state.problem.evaluate(state.prices, quick=True)
+        inputs[:, rows] = inputs[:, rows].lerp(evaluation.inputs, 1.0 - climb.memory)
+        state.keep(rows, evaluation.bound > best[rows], kept)
         best[rows] = best[rows].maximum(evaluation.bound)
-        _keep(state, alive[rows], better, kept)
-    return _Climbed(best, kept, rows, state, evaluation, inputs)
+    return _proven(network, specifications, best, kept, inputs)
 
 
-def _keep(state: Ascent, nodes: Tensor, better: Tensor, kept: tuple[Tensor, ...]) -> None:
-    """Write the prices of the nodes that got better."""
-    for layer, price, target in zip(state.problem.layers, state.prices, kept, strict=True):
-        chosen = better[layer.pairs[0]]
-        target[nodes[layer.pairs[0][chosen]], :, layer.pairs[1][chosen]] = price.T[chosen].to(target)
+def _proven(
+    network: Staged, specifications: Specifications, best: Tensor, prices: tuple[Tensor, ...], inputs: Tensor
+) -> _Climbed:
+    """Bound each node at its prices, first those that are `best` > 0."""
+    is_open, bound = best <= 0, torch.empty_like(best)
+    if not bool(is_open.all()):
+        bound[~is_open] = _evaluated(network, specifications, ~is_open, prices)[2].bound
+        is_open |= bound.masked_fill(is_open, torch.inf) <= 0
+    problem, pairs, evaluation = _evaluated(network, specifications, is_open, prices)
+    bound[is_open] = evaluation.bound
+    return _Climbed(bound, prices, is_open.nonzero().flatten(), problem, pairs, evaluation, inputs[:, is_open])
+
+
+def _evaluated(
+    network: Staged, specifications: Specifications, rows: Tensor, prices: tuple[Tensor, ...]
+) -> tuple[PricedProblem, list[Tensor], Evaluation]:
+    """Return the problem of some nodes, their prices pair by pair, and the bound there."""
+    problem = PricedProblem.of(network, specifications.subset(rows))
+    pairs = pair_prices(problem, tuple(price[rows].double() for price in prices))
+    return problem, pairs, problem.evaluate(pairs)

@@ -1,0 +1,248 @@
+/* The shortest paths of price_graph.py, pair by pair in blocks that stay in cache; compiled on demand.
+
+   The same recursion with the same arithmetic as `_shortest` there, but for the order of sums, in double. Only the
+   search for prices uses it: no bound is proven with it. Arrays are (rows, pairs), triangular ones (t ≤ T) packed
+   one step after the other. */
+
+#include <stdlib.h>
+
+#define LANES 8 /* pairs that go together, one vector register or two */
+#define INLINE static inline __attribute__((always_inline))
+#define EACH for (int l = 0; l < LANES; l++)
+
+typedef struct {
+    double decay;         /* λ of the membrane */
+    double slope_decay;   /* λ of the slopes; 1 where that is too small for prices */
+    double surely, perhaps;
+    long steps, pairs;
+    int threads;
+} Sizes;
+
+typedef struct {
+    const double *lower, *upper;             /* currents, (T, P) */
+    const double *low, *high;                /* potentials since τ, packed (t, P) for t = 1..T */
+    const unsigned char *edges, *ends;       /* packed likewise; (T + 1, P) */
+    const double *start_low, *start_high;    /* (T + 1, P), or null */
+} Graph;
+
+typedef struct {
+    double *values, *spikes, *currents; /* (P,), (T, P), (T, P) */
+} Answer;
+
+typedef struct {
+    double v[LANES];
+} Row;
+
+/* What one block works on. S segments have S + 1 ends. */
+typedef struct {
+    Row *ends;    /* F now, (T + 1, S + 1) */
+    Row *before;  /* the ends of each step before they were cut, packed (t, S + 1) */
+    Row *reached; /* where each edge arrives, packed (t) */
+    Row *value, *length, *sorted, *bends; /* (T + 1), (T + 1), S, (S + 1) */
+    Row *prices, *slopes;                 /* T, S */
+    int *rank;    /* (S, LANES) */
+    int *origin;  /* (T, LANES) */
+    int turn[LANES];
+    long *last;   /* the last step that an edge from τ enters, T + 1 for the end, (T + 1) */
+} Work;
+
+INLINE double least(double a, double b) { return a < b ? a : b; }
+INLINE double most(double a, double b) { return a > b ? a : b; }
+INLINE long packed(long t) { return t * (t + 1) / 2; } /* where step t (from 0) starts */
+
+INLINE Row load(const double *from, long n, double rest) {
+    Row row;
+    EACH row.v[l] = l < n ? from[l] : rest;
+    return row;
+}
+
+static Work *work_for(long T, long S) {
+    long rows = (T + 1) * (S + 1) + packed(T) * (S + 1) + packed(T) + 2 * (T + 1) + S + (S + 1) + T + S;
+    Work *work = malloc(sizeof(Work));
+    Row *memory = aligned_alloc(64, (size_t)rows * sizeof(Row));
+    int *whole = malloc(sizeof(int) * (size_t)(S + T) * LANES);
+    long *last = malloc(sizeof(long) * (size_t)(T + 1));
+    if (!work || !memory || !whole || !last) {
+        free(work), free(memory), free(whole), free(last);
+        return 0;
+    }
+    work->ends = memory;
+    work->before = work->ends + (T + 1) * (S + 1);
+    work->reached = work->before + packed(T) * (S + 1);
+    work->value = work->reached + packed(T);
+    work->length = work->value + T + 1;
+    work->sorted = work->length + T + 1;
+    work->bends = work->sorted + S;
+    work->prices = work->bends + S + 1;
+    work->slopes = work->prices + T;
+    work->rank = whole;
+    work->origin = whole + S * LANES;
+    work->last = last;
+    return work;
+}
+
+static void release(Work *work) { free(work->ends), free(work->rank), free(work->last), free(work); }
+
+/* Sort the segments: their places, how many fall, and the bends of F between them. */
+INLINE void sort_segments(const Sizes *sizes, const double *prices, long start, long n, long S, Work *work) {
+    long T = sizes->steps;
+    double power = 1;
+    for (long k = 0; k < T; k++, power *= sizes->slope_decay) {
+        work->prices[k] = load(prices + k * sizes->pairs + start, n, 0);
+        EACH work->slopes[k].v[l] = -work->prices[k].v[l] * power;
+    }
+    if (S > T) EACH work->slopes[T].v[l] = 0;
+    EACH work->turn[l] = 0;
+    for (long k = 0; k < S; k++) {
+        int place[LANES] = {0};
+        for (long j = 0; j < S; j++) {
+            if (j < k) EACH place[l] += work->slopes[j].v[l] <= work->slopes[k].v[l];
+            else EACH place[l] += work->slopes[j].v[l] < work->slopes[k].v[l];
+        }
+        EACH work->rank[k * LANES + l] = place[l];
+        EACH work->turn[l] += work->slopes[k].v[l] < 0;
+        EACH work->sorted[place[l]].v[l] = work->slopes[k].v[l];
+    }
+    for (long j = 0; j <= S; j++)
+        EACH work->bends[j].v[l] = (j ? work->sorted[j - 1].v[l] : 0) - (j < S ? work->sorted[j].v[l] : 0);
+}
+
+INLINE void rise(const Row *ends, const Row *bends, long S, double scale, const double *reached, double *sum) {
+    double total[LANES] = {0};
+    for (long j = 0; j <= S; j++) EACH total[l] += least(ends[j].v[l], reached[l]) * bends[j].v[l];
+    EACH sum[l] += total[l] * scale;
+}
+
+INLINE void lowest(const Row *ends, const int *turn, double *found) { EACH found[l] = ends[turn[l]].v[l]; }
+
+/* F from τ through one step; the edge into the step's node competes for the shortest path there. */
+INLINE void advance(const Sizes *sizes, const Graph *graph, long start, long n, long t, long from, long S, double scale,
+                    Row lower, Row upper, Work *work, double *best) {
+    long at = packed(t) + from, place = at * sizes->pairs + start;
+    Row low = load(graph->low + place, n, 0), high = load(graph->high + place, n, 0);
+    Row *ends = work->ends + from * (S + 1), *before = work->before + at * (S + 1);
+    const int *rank = work->rank + t * LANES;
+    double *value = work->value[from].v, reached[LANES], bottom[LANES], top[LANES], cost[LANES];
+    EACH value[l] -= work->prices[t].v[l] * lower.v[l];
+    for (long j = 0; j <= S; j++)
+        EACH before[j].v[l] = sizes->decay * ends[j].v[l] + (j > rank[l] ? upper.v[l] : lower.v[l]);
+    lowest(before, work->turn, reached);
+    EACH high.v[l] = least(high.v[l], before[S].v[l]);
+    EACH reached[l] = least(most(reached[l], most(low.v[l], sizes->perhaps)), high.v[l]);
+    EACH bottom[l] = most(low.v[l], before[0].v[l]), top[l] = least(high.v[l], sizes->surely), cost[l] = value[l];
+    rise(before, work->bends, S, scale, reached, cost);
+    rise(before, work->bends, S, scale, bottom, value);
+    for (long j = 0; j <= S; j++) EACH ends[j].v[l] = least(most(before[j].v[l], bottom[l]), top[l]);
+    EACH work->reached[at].v[l] = reached[l];
+    int *origin = work->origin + t * LANES;
+    const unsigned char *edge = graph->edges + place;
+    for (long l = 0; l < n; l++) {
+        double length = edge[l] ? work->length[from].v[l] + cost[l] : __builtin_inf();
+        origin[l] = length < best[l] ? (int)from : origin[l];
+        best[l] = least(length, best[l]);
+    }
+}
+
+/* Back from the last node of one pair: its spikes and currents. */
+static void walk_back(const Sizes *sizes, const Graph *graph, long pair, int l, long node, double potential, long S,
+                      const Work *work, const Answer *answer) {
+    double decay = most(sizes->decay, 1e-300);
+    for (long t = sizes->steps - 1; t >= 0; t--) {
+        long place = t * sizes->pairs + pair;
+        int here = node == t + 1;
+        answer->spikes[place] = here;
+        if (here) {
+            node = work->origin[t * LANES + l];
+            potential = work->reached[packed(t) + node].v[l];
+        }
+        const Row *ends = work->before + (packed(t) + node) * (S + 1) + work->rank[t * LANES + l];
+        double low = ends[0].v[l], high = ends[1].v[l];
+        double current = graph->lower[place] + least(most(potential - low, 0), high - low);
+        answer->currents[place] = current;
+        potential = (potential - current) / decay;
+    }
+}
+
+/* The last step that an edge from each τ enters in any lane, and T + 1 where a path may end at τ; −1: neither. */
+INLINE void find_last(const Sizes *sizes, const Graph *graph, long start, long n, Work *work) {
+    long T = sizes->steps;
+    for (long from = 0; from <= T; from++) {
+        const unsigned char *end = graph->ends + from * sizes->pairs + start;
+        long last = -1;
+        for (long l = 0; l < n; l++)
+            if (end[l]) last = T + 1;
+        for (long t = T - 1; t >= from && last < 0; t--) {
+            const unsigned char *edge = graph->edges + (packed(t) + from) * sizes->pairs + start;
+            for (long l = 0; l < n; l++)
+                if (edge[l]) last = t;
+        }
+        work->last[from] = last;
+    }
+}
+
+INLINE void run_block(const Sizes *sizes, const Graph *graph, const double *costs, const double *prices, long start,
+                      long n, const Answer *answer, Work *work) {
+    long T = sizes->steps, P = sizes->pairs, S = graph->start_low ? T + 1 : T;
+    double scale = 1, infinity = __builtin_inf();
+    sort_segments(sizes, prices, start, n, S, work);
+    find_last(sizes, graph, start, n, work);
+    for (long from = 0; from <= T; from++) {
+        EACH work->value[from].v[l] = 0, work->length[from].v[l] = from ? infinity : 0;
+        Row low = {0}, high = {0};
+        if (graph->start_low) {
+            low = load(graph->start_low + from * P + start, n, 0);
+            high = load(graph->start_high + from * P + start, n, 0);
+        }
+        for (long j = 0; j <= S; j++)
+            EACH work->ends[from * (S + 1) + j].v[l] = S > T && j > work->rank[T * LANES + l] ? high.v[l] : low.v[l];
+    }
+    for (long t = 0; t < T; t++) {
+        Row lower = load(graph->lower + t * P + start, n, 0), upper = load(graph->upper + t * P + start, n, 0);
+        double best[LANES];
+        EACH best[l] = infinity, work->origin[t * LANES + l] = 0;
+        for (long from = 0; from <= t; from++)
+            if (work->last[from] >= t) advance(sizes, graph, start, n, t, from, S, scale, lower, upper, work, best);
+        for (long l = 0; l < n; l++) work->length[t + 1].v[l] = best[l] + costs[t * P + start + l];
+        if (t < T - 1) scale /= sizes->slope_decay;
+    }
+    double value[LANES], potential[LANES];
+    long node[LANES] = {0};
+    EACH value[l] = infinity, potential[l] = 0;
+    for (long from = 0; from <= T; from++) {
+        if (work->last[from] != T + 1) continue;
+        const Row *ends = work->ends + from * (S + 1);
+        double reached[LANES], cost[LANES];
+        lowest(ends, work->turn, reached);
+        EACH cost[l] = work->value[from].v[l];
+        rise(ends, work->bends, S, scale, reached, cost);
+        for (long l = 0; l < n; l++) {
+            double length = work->length[from].v[l] + cost[l];
+            if (graph->ends[from * P + start + l] && length < value[l])
+                value[l] = length, node[l] = from, potential[l] = reached[l];
+        }
+    }
+    for (int l = 0; l < n; l++) {
+        answer->values[start + l] = value[l];
+        walk_back(sizes, graph, start + l, l, node[l], potential[l], S, work, answer);
+    }
+}
+
+/* Returns whether memory failed. */
+int shortest(const Sizes *sizes, const Graph *graph, const double *costs, const double *prices, const Answer *answer) {
+    long T = sizes->steps, S = graph->start_low ? T + 1 : T, blocks = (sizes->pairs + LANES - 1) / LANES;
+    int failed = 0;
+#pragma omp parallel num_threads(sizes->threads) reduction(| : failed)
+    {
+        Work *work = work_for(T, S);
+        failed |= !work;
+#pragma omp for schedule(static)
+        for (long block = 0; block < blocks; block++) {
+            long start = block * LANES, n = sizes->pairs - start < LANES ? sizes->pairs - start : LANES;
+            if (!work) continue;
+            if (n == LANES) run_block(sizes, graph, costs, prices, start, LANES, answer, work);
+            else run_block(sizes, graph, costs, prices, start, n, answer, work);
+        }
+        if (work) release(work);
+    }
+    return failed;
+}
