@@ -59,9 +59,7 @@ class PricedGraph:
     kernel: str = "eager"
 
     @staticmethod
-    def of(
-        found: GraphTrains, decay: float, pairs: tuple[Tensor, Tensor], kernel: str = "eager"
-    ) -> "PricedGraph":
+    def of(found: GraphTrains, decay: float, pairs: tuple[Tensor, Tensor], kernel: str = "eager") -> "PricedGraph":
         """Return the graphs of pairs (sample, neuron); `found` has its neurons flattened, (..., batch, neuron)."""
 
         def pick(tensor: Tensor) -> Tensor:

@@ -123,9 +123,7 @@ def _trimmed(decisions: Decisions, found: "_Climbed") -> Decisions:
     return trim_rows(found.problem, found.pairs, found.evaluation, decisions)
 
 
-def _climb(
-    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb
-) -> _Climbed:
+def _climb(network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb) -> _Climbed:
     """Climb by quick bounds; nodes that these prove leave on the way. Then bound all by torch, at their best prices."""
     kept = tuple(price.clone() for price in start)
     problem = PricedProblem.of(network, specifications)

@@ -1,0 +1,123 @@
+"""The compiled shortest paths: against torch's, and that nothing is proven by them."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikecert import LIF, LInf, mlp, verify
+from spikecert.certify.bounds import compiled_paths
+from spikecert.certify.bounds.box import Box
+from spikecert.certify.bounds.compiled_paths import Paths, paths, paths_for
+from spikecert.certify.bounds.price_graph import PricedGraph
+from spikecert.certify.bounds.rounding import Rounding
+from spikecert.certify.bounds.signals import InputSignal
+from spikecert.certify.bounds.train_graph import graph_trains
+from spikecert.certify.verifiers import Complete, Linear
+from spikecert.models.kernels import use_kernel
+from spikecert.testing import neurons
+
+
+def compiled() -> Paths:
+    found = paths()
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), steps=st.integers(1, 7), seed=st.integers(0, 2**31))
+def test_compiled_paths_are_those_of_torch(data: st.DataObject, steps: int, seed: int):
+    neuron = data.draw(neurons(steps, scaled=False))
+    generator = torch.Generator().manual_seed(seed)
+    pairs = data.draw(st.sampled_from([1, 7, 8, 9, 35]))
+    ends = torch.randn(2, steps, 1, pairs, generator=generator).double().sort(0).values
+    if data.draw(st.booleans()):
+        ends = (ends * 4).round() / 4  # potentials on the threshold, currents without width
+    current = InputSignal(Box(ends[0], ends[1]), steps)
+    found = graph_trains(current, neuron, Rounding(torch.float64))
+    each = torch.zeros(pairs, dtype=torch.long), torch.arange(pairs)
+    graph = PricedGraph.of(found, neuron.dynamics.decay, each)
+    costs, prices = torch.randn(2, steps, pairs, generator=generator).double()
+    if neuron.dynamics.decay ** (steps - 1) < 1e-6:
+        prices.zero_()  # no price reaches such a layer
+    if data.draw(st.booleans()):
+        costs, prices = costs.round(), prices.round()  # slopes that are equal, or 0
+    expected, answer = graph.least(costs, prices), compiled().least(graph.packed, costs, prices)
+    assert torch.allclose(expected[0], answer[0], rtol=1e-9, atol=1e-9)
+    value = (costs * answer[1] - prices * answer[2]).sum(0)
+    assert torch.allclose(value, answer[0], rtol=1e-6, atol=1e-6), "spikes and currents attain the value"
+    inside = (answer[2] >= graph.lower - 1e-9) & (answer[2] <= graph.upper + 1e-9)
+    assert bool(inside.all())
+
+
+def test_threads_do_not_change_the_answer():
+    steps, pairs = 5, 100
+    ends = torch.randn(2, steps, 1, pairs, generator=torch.Generator().manual_seed(1)).double().sort(0).values
+    found = graph_trains(InputSignal(Box(ends[0], ends[1]), steps), LIF(decay=0.9), Rounding(torch.float64))
+    graph = PricedGraph.of(found, 0.9, (torch.zeros(pairs, dtype=torch.long), torch.arange(pairs)))
+    costs, prices = torch.randn(2, steps, pairs, generator=torch.Generator().manual_seed(2)).double()
+    before, answers = torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        answers.append(compiled().least(graph.packed, costs, prices))
+    torch.set_num_threads(before)
+    assert all(torch.equal(*pair) for pair in zip(*answers, strict=True))
+
+
+def test_they_run_only_where_they_are_wanted():
+    like = torch.zeros(3, 2, dtype=torch.float64)
+    compiled()
+    assert paths_for("compiled", like) is paths()
+    assert paths_for("eager", like) is None
+    assert paths_for("compiled", like.float()) is None
+    assert paths_for("compiled", like[:, :0]) is None
+
+
+def hard_case(kernel: str, radius: float = 0.15) -> tuple:
+    torch.manual_seed(0)
+    network = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9)).eval()
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data *= 3.0
+    use_kernel(network, kernel)
+    inputs = torch.rand(6, 6)
+    with torch.no_grad():
+        return network, inputs, network(inputs).argmax(1), LInf(radius)
+
+
+@pytest.mark.parametrize(
+    ("verifier", "radius"), [(Linear(), 0.05), (Complete(), 0.15)], ids=["linear", "complete"]
+)
+def test_verdicts_are_those_of_the_eager_kernel(verifier: Linear | Complete, radius: float):
+    compiled()
+    eager, quick = (verify(*hard_case(kernel, radius), verifier) for kernel in ("eager", "compiled"))
+    assert [verdict.status for verdict in eager] == [verdict.status for verdict in quick]
+    assert {verdict.status for verdict in eager} - {"unknown"}
+
+
+@pytest.mark.parametrize("verifier", [Linear(), Complete()], ids=["linear", "complete"])
+@pytest.mark.parametrize("lie", [1e6, -1e6])
+def test_a_kernel_that_lies_proves_nothing(
+    verifier: Linear | Complete, lie: float, monkeypatch: pytest.MonkeyPatch
+):
+    class Liar:
+        def least(self, graph, costs, prices):
+            return costs.new_full((costs.shape[1],), lie), torch.zeros_like(costs), torch.zeros_like(costs)
+
+    honest = verify(*hard_case("eager"), Complete())
+    monkeypatch.setattr("spikecert.certify.bounds.price_graph.paths_for", lambda *_: Liar())
+    found = verify(*hard_case("compiled"), verifier, timeout=5.0)
+    for verdict, truth in zip(found, honest, strict=True):
+        assert verdict.status in ("unknown", truth.status)
+
+
+def test_without_a_compiler_torch_answers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    compiled_paths.paths.cache_clear()
+    try:
+        assert isinstance(paths(), str)
+        found = verify(*hard_case("compiled"), "complete")
+        assert {verdict.status for verdict in found} <= {"verified", "falsified"}
+    finally:
+        compiled_paths.paths.cache_clear()
