@@ -14,6 +14,8 @@ from .schema import Counterexample, Threat
 
 TEMPLATES = (
     "report.html",
+    "head.html",
+    "accuracy.html",
     "accuracy.svg",
     "sandwich.svg",
     "growth.svg",
