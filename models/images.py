@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from .normalization import Normalize, standard
 
 
-def checked_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
+def checked_shape(input_shape: Sequence[int], least: int = 1) -> tuple[int, int, int]:
     """Return (channels, height, width).
 
     Raises:
-        ValueError: for anything but three positive sizes.
+        ValueError: for anything but three positive sizes, or less than `least` pixels a side.
     """
     if len(input_shape) != 3 or any(size < 1 for size in input_shape):
         raise ValueError(f"input_shape: got {tuple(input_shape)}, expected (channels, height, width)")
     channels, height, width = input_shape
+    if min(height, width) < least:
+        raise ValueError(f"input_shape: got {tuple(input_shape)}, expected at least {least}×{least} pixels")
     return channels, height, width
 
 

@@ -71,10 +71,8 @@ def _vgg(
     width: float,
     normalize: Normalize | None,
 ) -> SpikingNetwork:
-    channels, rows, columns = checked_shape(input_shape)
     shrink = 2 ** plan.count(POOL)
-    if min(rows, columns) < shrink:
-        raise ValueError(f"input_shape: got {tuple(input_shape)}, expected at least {shrink}×{shrink} pixels")
+    channels, rows, columns = checked_shape(input_shape, shrink)
     template = LIF() if neuron is None else neuron
     widths = [size if isinstance(size, str) else scaled(size, width) for size in plan]
     features = list(_features(widths, channels, template))

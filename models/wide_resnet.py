@@ -48,9 +48,7 @@ def wrn16_4(
 
     References: ding2024robust, zagoruyko2016wide
     """
-    channels, *sizes = checked_shape(input_shape)
-    if min(sizes) < 4:
-        raise ValueError(f"input_shape: got {tuple(input_shape)}, expected at least 4×4 pixels")
+    channels, *sizes = checked_shape(input_shape, 4)
     template = LIF() if neuron is None else neuron
     inputs = scaled(STEM, width)
     modules: list[nn.Module] = [entrance(channels, normalize), _conv(channels, inputs)]
