@@ -56,6 +56,7 @@ def _convolutional(build: Callable[..., SpikingNetwork]) -> Callable[..., Spikin
     def from_string(
         detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
     ) -> SpikingNetwork:
+        """Build the network with widths times the factor that `detail` names."""
         return build(input_shape, classes, num_steps, neuron, _factor(detail))
 
     return from_string

@@ -62,6 +62,7 @@ def _part(
     before, after = iter(residues), []
 
     def fire(neuron: LIF, current: Tensor) -> Tensor:
+        """Go on from the residue before the part, and keep the one behind it."""
         spikes, residue = neuron.resume(current, next(before), start, steps, num_steps)
         after.append(residue)
         return spikes

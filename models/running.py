@@ -29,6 +29,7 @@ def run_layers(
     """Run `layers` for `num_steps` steps, and hand each spiking layer's run to `record`."""
 
     def fire(neuron: LIF, current: Tensor) -> Tensor:
+        """Return a layer's spikes, and record its run if that is asked for."""
         if record is None:
             return neuron(current, num_steps)
         run = neuron.run(current, num_steps)
@@ -42,6 +43,7 @@ def listen_to(currents: list[Tensor], num_steps: int) -> Fire:
     """Return a rule that fires and keeps the currents alone, which is faster than whole runs."""
 
     def fire(neuron: LIF, current: Tensor) -> Tensor:
+        """Return a layer's spikes and keep its current."""
         spikes = neuron(current, num_steps)
         currents.append(in_full(current).expand_as(spikes))
         return spikes

@@ -55,6 +55,7 @@ class _Subject:
         before, samples = len(self.seconds), len(self.labels)
 
         def told(_: str, done: int, total: int) -> None:
+            """Report samples of this step behind those of all steps before."""
             whole = self.plan.steps * samples
             self.progress(f"{verb} {self.name}", before * samples + done * samples // total, whole)
 

@@ -121,10 +121,12 @@ def measure_in_parts(
     """
 
     def work(start: int, part: slice, told: Progress) -> ModelRecord:
+        """Measure one part, samples counted from the set's start."""
         found = measure(name, network, inputs[part], labels[part], _part_of(plan, start), progress=told)
         return _shifted(found, start)
 
     def whole(parts: Sequence[ModelRecord]) -> ModelRecord:
+        """Return the model that all parts make."""
         return merged(parts).model_copy(update={"training": training})
 
     network.eval()
@@ -151,6 +153,7 @@ def radii_in_parts(
     """
 
     def work(start: int, part: slice, told: Progress) -> Radii:
+        """Bracket the radii of one part, samples counted from the set's start."""
         chosen = network, inputs[part], labels[part]
         table, found = measure_radii(*chosen, _part_of(plan, start), told)
         return Radii(
@@ -159,6 +162,7 @@ def radii_in_parts(
         )
 
     def whole(parts: Sequence[Radii]) -> Radii:
+        """Join the tables, and order the counterexamples by sample."""
         cases = [case for part in parts for case in part.counterexamples]
         ordered = tuple(sorted(cases, key=lambda case: case.index))
         return Radii(table=_joined([part.table for part in parts]), counterexamples=ordered)

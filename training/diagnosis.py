@@ -51,6 +51,8 @@ def _first_current(network: SpikingNetwork, again: Callable[[], object]) -> str 
     found: list[str] = []
 
     def watch(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        """Return a hook that notes the first layer whose output is not finite."""
+
         def hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
             if not found and not all_finite([output.detach()]):
                 found.append(f"{name} ({type(module).__name__})")

@@ -116,6 +116,7 @@ def _normaliser(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Any:
     own: Any = type(norm).forward
 
     def forward(signal: Tensor) -> Tensor:
+        """Normalise by the mean and the variance over all processes' rows."""
         if not norm.training:
             return own(norm, signal)
         axes = [axis for axis in range(signal.dim()) if axis != 1]

@@ -101,7 +101,7 @@ class Stage:
         return _single(self.branches)
 
     def matrix(self) -> tuple[Tensor, Tensor]:
-        """Return the sum of its chains, all from the same signal, as one matrix (n, features) and its bias (n,)."""
+        """Return the sum of its chains, all from one signal, as one matrix (n, features) and its bias (n,)."""
         shape = self.lower.shape[2:]
         unit = torch.eye(shape.numel(), dtype=self.lower.dtype, device=self.lower.device).view(-1, *shape)
         pulled = [branch.chain.pull_back(unit) for branch in self.branches]

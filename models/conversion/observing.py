@@ -175,6 +175,7 @@ def _recording(source: Source, modules: dict[str, nn.Module], calls: dict[str, l
 
 def _hook(name: str, calls: dict[str, list[_Call]]) -> Callable[..., None]:
     def hook(module: nn.Module, given: tuple[Any, ...], gave: Any) -> None:
+        """Keep one call: its first input and its first output."""
         first = gave[0] if isinstance(gave, tuple) else gave
         if not given or not isinstance(first, Tensor):
             raise ConversionRefused(f"{name}: is called without a tensor, or returns none")
