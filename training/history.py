@@ -9,12 +9,12 @@ from ..models.networks import SpikingNetwork
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch. Loss and terms are means over the training batches; accuracies are of the validation split.
+    """One epoch. Loss and terms are means over training batches, accuracies are of the validation split.
 
     Attributes:
         epoch: from 1.
         loss: the objective's total.
-        terms: the objective's named terms, without their weights.
+        terms: the objective's named terms, without their weights; of each the mean over the batches that had it.
         clean_accuracy: in [0, 1].
         robust_accuracy: as the objective measures it, or None: under the training perturbation (an upper bound
             of the true one), or certified (a lower bound).

@@ -20,6 +20,7 @@ from .generators import BatchGenerator
 from .history import EpochMetrics, TrainingRun
 from .journal import Journal
 from .local_fields import LocalFields
+from .means import Means
 from .objectives import CrossEntropy, Objective
 from .processes import current
 from .retraction import Retraction
@@ -147,7 +148,7 @@ def _train(state: State, task: Task, store: Folder | None) -> None:
 def _epoch(epoch: int, state: State, task: Task) -> EpochMetrics:
     """Train one epoch, validate, and return the metrics."""
     start, settings = time.perf_counter(), task.settings
-    sums: dict[str, float] = {}
+    means = Means()
     steps = math.ceil(len(task.dataset.train) / settings.batch_size)
     state.network.train()
     rate = settings.learning_rate
@@ -156,11 +157,11 @@ def _epoch(epoch: int, state: State, task: Task) -> EpochMetrics:
         rate = settings.learning_rate * SCHEDULES[settings.schedule](done / total)
         where = f"epoch {epoch}, step {step + 1} of {steps}, learning_rate {rate:.3g}"
         values = take_step(state, task, task.objective.at(done / total), batch, rate, where)
-        sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
-        task.tell(done + 1, total, {"loss": sums["loss"] / (step + 1), **state.accuracies})
-    means = {name: value / steps for name, value in sums.items()}
+        means.add(values)
+        task.tell(done + 1, total, {"loss": means["loss"], **state.accuracies})
     clean, robust = task.processes.from_first(_judged(state, task))
-    return EpochMetrics(epoch, means.pop("loss"), means, clean, robust, rate, time.perf_counter() - start)
+    loss, terms = means["loss"], means.others("loss")
+    return EpochMetrics(epoch, loss, terms, clean, robust, rate, time.perf_counter() - start)
 
 
 def _judged(state: State, task: Task) -> tuple[float, float | None] | None:

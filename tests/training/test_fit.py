@@ -387,6 +387,28 @@ def test_figures_follow_the_run(digits: Dataset) -> None:
     assert (told[4]["clean"], told[4]["robust"]) == (first.clean_accuracy, first.robust_accuracy)
 
 
+def test_a_term_that_some_steps_leave_out_is_the_mean_of_the_others(digits: Dataset) -> None:
+    calls: list[float] = []
+
+    @dataclass(frozen=True)
+    class Sometimes(CrossEntropy):
+        def loss(
+            self,
+            network: SpikingNetwork,
+            inputs: Tensor,
+            labels: Tensor,
+            generator: torch.Generator | None,
+        ) -> Loss:
+            found = super().loss(network, inputs, labels, generator)
+            calls.append(float(len(calls)))
+            odd = {"odd": torch.tensor(calls[-1])} if len(calls) % 3 else {}
+            return Loss(found.total, {**found.terms, **odd})
+
+    run = fit(start(), few(digits, 130), Sometimes(), epochs=2, batch_size=64)
+    assert len(calls) == 6
+    assert [metrics.terms["odd"] for metrics in run.history] == [0.5, 3.5]
+
+
 def test_products_in_bfloat16_train_and_membranes_stay_in_float32(digits: Dataset) -> None:
     seen: list[tuple[torch.dtype, torch.dtype]] = []
 
