@@ -7,6 +7,8 @@ from ..models.description import describe
 from ..models.layers import walk
 from ..models.networks import SpikingNetwork
 
+BACKENDS = ("mkldnn", "mkldnn.matmul", "mkldnn.conv", "cuda.matmul")
+"""Parts of torch.backends whose `fp32_precision` decides how float32 is multiplied, in newer torch."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 DTYPES = (torch.float32, torch.float64)
 
@@ -20,9 +22,9 @@ def check_arithmetic(network: SpikingNetwork) -> None:
     check_known(network)
     if network.dtype not in DTYPES:
         raise ValueError(f"network: got {network.dtype}, expected torch.float32 or torch.float64 to certify")
-    precision = torch.get_float32_matmul_precision()
-    if precision != "highest":
-        raise ValueError(f'arithmetic: got matmul precision {precision!r}, expected "highest" to certify')
+    reduced = reduced_precision()
+    if reduced:
+        raise ValueError(f'arithmetic: got {reduced}, expected "highest" or "ieee" to certify')
     device = network.device.type
     if torch.is_autocast_enabled(device):
         raise ValueError("arithmetic: got autocast, expected none to certify")
@@ -30,6 +32,25 @@ def check_arithmetic(network: SpikingNetwork) -> None:
     if device == "cuda" and convolves and torch.backends.cudnn.enabled:
         expected = "torch.backends.cudnn.enabled = False, since cuDNN may use TF32 or Winograd"
         raise ValueError(f"arithmetic: got a convolution by cuDNN, expected {expected}")
+
+
+def reduced_precision() -> str:
+    """Return in words what lets torch multiply float32 with fewer bits, or nothing."""
+    try:
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        precision = "set for one backend alone"
+    mixed = precision not in ("highest", "high", "medium")
+    if precision != "highest" and not mixed:
+        return f"matmul precision {precision!r}"
+    for name in BACKENDS:
+        backend: object = torch.backends
+        for part in name.split("."):
+            backend = getattr(backend, part, None)
+        found = getattr(backend, "fp32_precision", "none")
+        if found not in ("none", "ieee"):
+            return f"torch.backends.{name}.fp32_precision {found!r}"
+    return f"matmul precision {precision}" if mixed else ""
 
 
 def check_known(network: SpikingNetwork) -> None:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .box import Box
+from .box import Box, Spread
+from .products import affine_rows
 from .rounding import Rounding
 
 
@@ -30,6 +31,7 @@ class AffineMap:
         reshapes: whether the layer only renames coordinates (nn.Flatten).
         products: x ↦ the products W_i·x_i that each output sums, (batch, outputs, terms), no entry of x twice in
             one output; None where a layer does not offer them: a budget of flips is then left to the ball.
+        weights: W and |W| of a Linear layer, whose products then take fewer passes; None for other layers.
     """
 
     linear: Callable[[Tensor], Tensor]
@@ -40,6 +42,53 @@ class AffineMap:
     terms: int
     reshapes: bool = False
     products: Callable[[Tensor], Tensor] | None = None
+    weights: tuple[Tensor, Tensor] | None = None
+
+    def spread(self, source: Spread, magnitude: Tensor, rounding: Rounding, extra: Tensor | None = None) -> Spread:
+        """Return where W·x + b lies for x in `source`, (T, batch, ...), widened by the rounding of run and bound.
+
+        The error γ·|W||x| is part of the radius' own product, |W|(r + γ|x|), unless |x| is alike for all samples.
+
+        Args:
+            source: what is known of x.
+            magnitude: a bound of |x[t]| for every t, broadcastable to (batch, ...).
+            rounding: the dtype of the run.
+            extra: what to widen it by beyond that, broadcastable to (batch, ...), or None.
+
+        Raises:
+            OverflowError: where the run may overflow its dtype.
+        """
+        if self.reshapes:
+            radius = fold(self.linear, source.radius)
+            return Spread(fold(self.linear, source.middle), radius if extra is None else radius + extra)
+        radius = source.radius
+        if len(magnitude) == 1:
+            slack = self.slack(magnitude, rounding)
+        else:
+            gamma = rounding.gamma(self.terms)
+            slack = self.bias_magnitude * gamma + rounding.smallest * self.terms
+            radius = torch.add(radius, magnitude, alpha=gamma)
+        found = self._rows(Spread(source.middle, radius), slack if extra is None else slack + extra)
+        if len(magnitude) > 1:
+            self._check(found.radius, magnitude, rounding)
+        return found
+
+    def _rows(self, source: Spread, slack: Tensor) -> Spread:
+        """Return W·middle + b and |W|·radius + slack."""
+        if self.weights is None or source.middle.dim() != 3 or slack.dim() > 1 < len(slack):
+            middle, radius = fold(self.linear, source.middle), fold(self.absolute, source.radius)
+            middle += self.bias
+            radius += slack
+            return Spread(middle, radius)
+        weight, modulus = self.weights
+        return Spread(
+            affine_rows(source.middle, weight, self.bias), affine_rows(source.radius, modulus, slack.flatten())
+        )
+
+    def _check(self, radius: Tensor, magnitude: Tensor, rounding: Rounding) -> None:
+        """Raise OverflowError where the run may overflow; a small `radius`, γ·|W||x| and more, rules it out."""
+        if not float(radius.max()) <= rounding.largest * rounding.gamma(self.terms):
+            _check_range(self.absolute(magnitude) + self.bias_magnitude, rounding)
 
     def image(
         self, box: Box, magnitude: Tensor, bias_scale: Tensor, weight: Tensor, rounding: Rounding, steps: int
@@ -150,6 +199,7 @@ def _weighted(
     bias: Tensor,
     terms: int,
     products: Callable[[Tensor], Tensor] | None,
+    dense: bool = False,
 ) -> AffineMap:
     modulus = weight.abs()
     return AffineMap(
@@ -160,6 +210,7 @@ def _weighted(
         bias_magnitude=bias.abs(),
         terms=terms,
         products=products,
+        weights=(weight, modulus) if dense else None,
     )
 
 
@@ -170,7 +221,7 @@ def _exact(parameter: Tensor | None, like: Tensor) -> Tensor:
 def _linear(layer: nn.Linear, dtype: torch.dtype) -> AffineMap:
     weight = layer.weight.detach().to(dtype)
     bias = _exact(layer.bias, weight)
-    return _weighted(F.linear, weight, bias, layer.in_features, lambda x: x.unsqueeze(-2) * weight)
+    return _weighted(F.linear, weight, bias, layer.in_features, lambda x: x.unsqueeze(-2) * weight, True)
 
 
 def _conv(layer: nn.Conv2d, dtype: torch.dtype) -> AffineMap:

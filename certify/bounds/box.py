@@ -41,6 +41,11 @@ class Box:
         return (self.upper - self.lower).mul_(0.5)
 
     @property
+    def spread(self) -> "Spread":
+        """Return middle and radius."""
+        return Spread(self.middle, self.radius)
+
+    @property
     def magnitude(self) -> Tensor:
         """Return max |x| over the box."""
         return self.upper.maximum(-self.lower)
@@ -71,6 +76,25 @@ class Box:
     def __add__(self, other: "Box") -> "Box":
         """Return the box of x + y for independent x and y."""
         return Box(self.lower + other.lower, self.upper + other.upper)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """{x : |x − middle| ≤ radius}: a box as its products with W and |W| want it.
+
+    Made from a box, middle and radius carry one rounding each, which the affine layer pays for (see rounding.py).
+
+    Attributes:
+        middle, radius: (rows, batch, ...).
+    """
+
+    middle: Tensor
+    radius: Tensor
+
+    @property
+    def box(self) -> Box:
+        """Return the ends, each with one rounding."""
+        return Box(self.middle - self.radius, self.middle + self.radius)
 
 
 def _step(ends: Tensor) -> Tensor:

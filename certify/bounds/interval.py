@@ -4,40 +4,72 @@ At each step the potential lies in an interval; a spike is certain, impossible o
 reset joins both cases into one interval. What that join forgets is what the spike trains of F1 and F2 keep.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ...models.dynamics import Dynamics
 from ...models.neurons import LIF
-from .box import Box
-from .membrane import Drive, drive
+from .blocks import blocks
+from .box import Box, Spread
+from .compiled import kernel_for
+from .membrane import Pull, pull
 from .rounding import Rounding
 from .signals import Signal, equal_weights
 
 
 @dataclass(frozen=True)
 class StepSpikes(Signal):
-    """Spikes known step by step: `box` holds 0 or 1 for a decided spike and [0, 1] for an open one."""
+    """Spikes known step by step, computed when they are asked for.
 
-    box: Box
+    Attributes:
+        pull: the currents.
+        dynamics: of the layer.
+        kernel: "eager", or "compiled" where that is there: bitwise the same.
+    """
+
+    pull: Pull
+    dynamics: Dynamics
+    kernel: str = "eager"
     constant: bool = False
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
-        return len(self.box.lower)
+        return self.pull.num_steps
+
+    @cached_property
+    def box(self) -> Box:
+        """Return 0 or 1 for a decided spike and [0, 1] for an open one, (T, batch, ...)."""
+        return self.spread().box
 
     def steps(self) -> Box:
         """Return the box."""
         return self.box
 
+    def spread(self) -> Spread:
+        """Return the box as middle and radius: exactly 0, ½ or 1 each."""
+        kernel = kernel_for(self.kernel, self.pull)
+        return self._steps() if kernel is None else kernel.interval_steps(self.pull, self.dynamics)
+
+    def _steps(self) -> Spread:
+        shape = (self.num_steps, *self.pull.current.middle.shape[1:])
+        middle, radius = self.pull.current.middle.new_empty((2, *shape))
+        for rows in blocks(middle):
+            for t, (certain, possible) in enumerate(self._fired(rows)):
+                half = possible.mul(0.5)
+                torch.add(half, certain, alpha=0.5, out=middle[t, rows])
+                torch.sub(half, certain, alpha=0.5, out=radius[t, rows])
+        return Spread(middle, radius)
+
     def combine(self, rows: Tensor) -> Box:
         """Return the range over all choices of the open spikes, taken as independent."""
         weights = equal_weights(rows)
         if weights is not None:
-            return Box(self.box.lower.sum(0), self.box.upper.sum(0)).scaled(weights)
+            return self.counts().scaled(weights)
         positive, negative = rows.clamp_min(0), rows.clamp_max(0)
         low, high = self.box.lower.to(rows.dtype), self.box.upper.to(rows.dtype)
         lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
@@ -46,38 +78,56 @@ class StepSpikes(Signal):
 
     def magnitude(self) -> Tensor:
         """Return 1."""
-        return torch.ones_like(self.box.lower[0, :1])
+        return torch.ones_like(self.pull.current.middle[0, :1])
+
+    def counts(self) -> Box:
+        """Return the fewest and the most spikes, (batch, ...)."""
+        kernel = kernel_for(self.kernel, self.pull)
+        if kernel is not None:
+            return kernel.interval_counts(self.pull, self.dynamics)
+        fewest, most = torch.zeros_like(self.pull.current.middle[0]), torch.zeros_like(self.pull.current.middle[0])
+        for rows in blocks(fewest[None]):
+            for certain, possible in self._fired(rows):
+                fewest[rows] += certain
+                most[rows] += possible
+        return Box(fewest, most)
+
+    def _fired(self, rows: slice) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield which spikes of some samples are certain and which are possible, 0 or 1, step by step.
+
+        With lower ≤ upper, a spike that is certain (v_low > surely) is possible, too (v_high ≥ perhaps).
+        """
+        middle, radius = self.pull.current.middle[:, rows], self.pull.current.radius[:, rows]
+        lower, upper, low, high, must, may = middle.new_zeros((6, *middle.shape[1:]))
+        for t in range(self.num_steps):
+            if t < len(middle):
+                torch.sub(middle[t], radius[t], out=lower)
+                torch.add(middle[t], radius[t], out=upper)
+            torch.add(lower, low, alpha=self.dynamics.decay, out=low)
+            torch.add(upper, high, alpha=self.dynamics.decay, out=high)
+            torch.gt(low, self.pull.surely, out=must)
+            torch.ge(high, self.pull.perhaps, out=may)
+            yield must, may
+            _reset(low, high, must, may, self.pull, self.dynamics)
 
 
 def interval_spikes(current: Signal, neuron: LIF, rounding: Rounding) -> StepSpikes:
-    """Return the spikes of `neuron` step by step, for currents known step by step.
-
-    With lower ≤ upper, a spike that is certain (v_low > surely) is possible, too (v_high ≥ perhaps).
-    """
-    drives, decay = drive(current, neuron, rounding), neuron.dynamics.decay
-    certain, possible = drives.lower.new_empty((2, *drives.lower.shape))
-    low, high = torch.zeros_like(drives.lower[0]), torch.zeros_like(drives.upper[0])
-    for lower, upper, must, may in zip(drives.lower, drives.upper, certain, possible, strict=True):
-        torch.add(lower, low, alpha=decay, out=low)
-        torch.add(upper, high, alpha=decay, out=high)
-        torch.gt(low, drives.surely, out=must)
-        torch.ge(high, drives.perhaps, out=may)
-        _reset(low, high, must, may, drives, neuron.dynamics)
-    return StepSpikes(Box(certain, possible))
+    """Return the spikes of `neuron` step by step, for currents known step by step."""
+    return StepSpikes(pull(current, neuron, rounding), neuron.dynamics, neuron.kernel)
 
 
-def _reset(low: Tensor, high: Tensor, must: Tensor, may: Tensor, drives: Drive, dynamics: Dynamics) -> None:
+def _reset(low: Tensor, high: Tensor, must: Tensor, may: Tensor, pulled: Pull, dynamics: Dynamics) -> None:
     """Join, in place, the case that fires with the case that stays silent, for `must` and `may` of 0 or 1."""
     if dynamics.reset == "zero":
         # A low end is cut by 0 after a possible spike, and else by a value that it does not reach anyway; a high
         # end by 0 after a certain spike, and else by the highest potential that may stay silent.
-        torch.minimum(low, _unless(may, drives.perhaps), out=low)
-        torch.minimum(high, _unless(must, drives.surely), out=high)
+        torch.minimum(low, _unless(may, pulled.perhaps), out=low)
+        torch.minimum(high, _unless(must, pulled.surely), out=high)
     elif dynamics.reset == "subtract":
-        fired_low = low.clamp_min(drives.perhaps) - dynamics.drop
+        fired_low = low.clamp_min(pulled.perhaps) - dynamics.drop
         fired_high = high - dynamics.drop
         joined_low = torch.where(may > 0, low.minimum(fired_low), low)
-        joined_high = torch.where(may > 0, high.clamp_max(drives.surely).maximum(fired_high), high)
+        joined_high = torch.where(may > 0, high.clamp_max(pulled.surely).maximum(fired_high), high)
         torch.where(must > 0, fired_low, joined_low, out=low)
         torch.where(must > 0, fired_high, joined_high, out=high)
 

@@ -15,6 +15,9 @@ from .rate_trains import rate_trains
 from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal, SumSignal
 
+FEW_CLASSES = 16
+"""Up to so many classes, the differences of all pairs are multiplied at once."""
+
 SpikeBound = Callable[[Signal, LIF, Rounding], Signal]
 """Turns what is known of a layer's input currents into what is known of its spikes."""
 
@@ -127,8 +130,14 @@ def _difference(
 
 
 def _label_spread(weight: Tensor, radius: Tensor, labels: Tensor) -> Tensor:
-    """Return Σ_j |W_yj − W_kj|·radius_j for each class k, one matrix product per label."""
-    spread = radius.new_empty(len(radius), len(weight))
+    """Return Σ_j |W_yj − W_kj|·radius_j for each class k: one product for all labels, or, where classes are many,
+    one for each label."""
+    classes = len(weight)
+    if classes <= FEW_CLASSES:
+        pairs = (weight[:, None] - weight).abs_().flatten(0, 1)
+        rows = torch.arange(len(labels), device=labels.device)
+        return (radius @ pairs.T).unflatten(1, (classes, classes))[rows, labels]
+    spread = radius.new_empty(len(radius), classes)
     for label in labels.unique():
         chosen = labels == label
         spread[chosen] = radius[chosen] @ (weight[label] - weight).abs().T

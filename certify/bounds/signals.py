@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .affine import AffineMap, affine_map
-from .box import Box
+from .box import Box, Spread
 from .rounding import Rounding
 
 
@@ -21,10 +21,16 @@ class Signal(ABC):
 
     num_steps: int
     constant: bool
+    plain: bool = True
+    """Whether no ball and no budget of flips cuts the box of `steps`."""
 
     @abstractmethod
     def steps(self) -> Box:
         """Return the box of x[t] for each t, (T, batch, ...); of x alone, (1, batch, ...), if constant."""
+
+    def spread(self) -> Spread:
+        """Return `steps` as middle and radius, one rounding each, in new tensors that the caller may overwrite."""
+        return self.steps().spread
 
     @abstractmethod
     def combine(self, rows: Tensor) -> Box:
@@ -49,6 +55,11 @@ class InputSignal(Signal):
     def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return whether the input is the same at every step."""
         return len(self.box.lower) == 1
+
+    @property
+    def plain(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the input set is a box and nothing else."""
+        return self.box.center is None
 
     def steps(self) -> Box:
         """Return the box itself; each step has the whole budget of flips."""
@@ -142,8 +153,22 @@ class AffineSignal(DerivedSignal):
     map: AffineMap
     rounding: Rounding
 
+    @property
+    def plain(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the box is uncut, which it is behind all layers but those that rename coordinates."""
+        return not self.map.reshapes or self.source.plain
+
+    def spread(self, extra: Tensor | None = None) -> Spread:
+        """Return the image of the source's spread, where that is uncut; `extra` is as in `AffineMap.spread`."""
+        if not self.source.plain:
+            found = self.steps().spread
+            return found if extra is None else Spread(found.middle, found.radius + extra)
+        return self.map.spread(self.source.spread(), self.source.magnitude(), self.rounding, extra)
+
     def steps(self) -> Box:
         """Return the image of the source's steps."""
+        if self.source.plain:
+            return self.spread().box
         box = self.source.steps()
         ones = box.lower.new_ones(len(box.lower))
         return self.map.image(box, self.source.magnitude(), ones, ones, self.rounding, 0)

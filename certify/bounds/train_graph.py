@@ -113,29 +113,38 @@ def _any(masks: Tensor) -> Tensor:
     return masks.view(torch.uint8).amax(0).view(torch.bool)
 
 
-def graph_trains(
-    current: Signal, neuron: LIF, rounding: Rounding, windows: bool = False, keep: bool = True
-) -> GraphTrains:
-    """Return the graph of `neuron` for currents known step by step and, with `windows`, window by window.
-
-    Without `keep` its `reach`, which only prices and programs ask for, stays empty.
-    """
+def graph_trains(current: Signal, neuron: LIF, rounding: Rounding, windows: bool = False) -> GraphTrains:
+    """Return the graph of `neuron` for currents known step by step and, with `windows`, window by window."""
     drives = drive(current, neuron, rounding)
     memory = None
     if windows:
         lower, upper = window_drive(current, neuron, drives.slack)
         memory, drives = _Memory(lower, upper), _within_windows(drives, lower, upper)
+    return trains_of(drives, neuron.dynamics, memory)
+
+
+def trains_of(
+    drives: Drive, dynamics: Dynamics, memory: "_Memory | None" = None, keep: bool = True
+) -> GraphTrains:
+    """Return the graph for `drives`.
+
+    Args:
+        drives: the currents.
+        dynamics: of the layer.
+        memory: windows of the currents, if any are known.
+        keep: whether to keep its `reach`, which only prices and programs ask for.
+    """
     states = _States.before(drives)
     edges, certain, possible, reach, starts = [], [], [], [], [states.start(0)]
     for t in range(len(drives.lower)):
-        edges.append(states.advance(t, drives, neuron.dynamics, memory, keep))
+        edges.append(states.advance(t, drives, dynamics, memory, keep))
         reach.append(states.reached)
-        if neuron.dynamics.reset != "zero":
+        if dynamics.reset != "zero":
             starts.append(states.start(t + 1))
         possible.append(states.alive[t + 1].clone())
         certain.append(~_any(states.alive[: t + 1]))
     box = Box(_stacked(certain, drives.lower), _stacked(possible, drives.lower))
-    known = None if neuron.dynamics.reset == "zero" else tuple(starts)
+    known = None if dynamics.reset == "zero" else tuple(starts)
     return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach) if keep else (), known)
 
 

@@ -15,13 +15,13 @@ train is periodic, whatever the rounding (`_periodic_rows`).
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from ...models.dynamics import Dynamics
-from .box import Box
+from .box import Box, Spread
 from .rounding import Rounding, above, below
 from .signals import Signal
 
@@ -54,6 +54,16 @@ class TrainTable:
             return first, torch.searchsorted(self.lower, current.upper.contiguous(), right=True) - 1
         return _count(torch.gt, current.lower, self.upper), _count(torch.ge, current.upper, self.lower) - 1
 
+    @cached_property
+    def ranges(self) -> Spread:
+        """Return what each step of a neuron is that may have the rows from i to j, (T, R, R); 0 for j < i."""
+        rows = len(self.trains)
+        spikes = torch.cat((torch.zeros_like(self.trains[:1]), self.trains.cumsum(0)))  # of the rows before
+        fired = (spikes[None, 1:] - spikes[:-1, None]).movedim(2, 0).triu()
+        size = (torch.arange(rows)[None] - torch.arange(rows)[:, None] + 1).to(fired)
+        may, must = (fired > 0).to(fired), (fired == size).to(fired).triu()
+        return Spread(0.5 * (may + must), 0.5 * (may - must))
+
     def like(self, current: Tensor) -> "TrainTable":
         """Return the table in the dtype and on the device of `current`; rows only widen."""
         rows = Box(self.lower, self.upper)
@@ -79,10 +89,18 @@ class TableTrains(Signal):
         """Return, for each step, whether each spike is certain (1, 1), impossible (0, 0) or open (0, 1)."""
         return self.combine(torch.eye(self.num_steps).to(self.table.trains))
 
+    def spread(self) -> Spread:
+        """Return the steps as middle and radius: exactly 0, ½ or 1 each."""
+        if not self._one_answer_serves_many:
+            return self.steps().spread
+        ranges = self.table.ranges
+        middle, radius = self._found(torch.cat((ranges.middle, ranges.radius)).flatten(1)).chunk(2)
+        return Spread(middle, radius)
+
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over the reachable trains: two entries of a table of range minima each."""
         values = self.table.trains.to(rows.dtype) @ rows.T
-        if len(values) ** 2 <= self.first.numel():  # more neurons than runs of rows: one look-up serves many
+        if self._one_answer_serves_many:
             answers = torch.cat((all_range_minima(values), -all_range_minima(-values)))
             lower, upper = self._found(answers).chunk(2)
             return Box(lower, upper)
@@ -91,6 +109,11 @@ class TableTrains(Signal):
     def magnitude(self) -> Tensor:
         """Return 1."""
         return torch.ones_like(self.first[:1], dtype=self.table.trains.dtype)
+
+    @property
+    def _one_answer_serves_many(self) -> bool:
+        """Return whether there are more neurons than runs of rows."""
+        return len(self.table.trains) ** 2 <= self.first.numel()
 
     def _found(self, answers: Tensor) -> Tensor:
         """Return each neuron's answer, (k, batch, ...), from those to all ranges, (k, R²)."""
@@ -134,6 +157,15 @@ def all_range_minima(values: Tensor) -> Tensor:
     answers = values.T.unsqueeze(1).expand(columns, rows, rows).triu()
     below = torch.ones(rows, rows, dtype=torch.bool, device=values.device).tril(-1)
     return answers.masked_fill(below, math.inf).cummin(2).values.flatten(1)
+
+
+@lru_cache(maxsize=256)
+def table_like(
+    dynamics: Dynamics, scale: tuple[float, ...], rounding: Rounding, dtype: torch.dtype, device: torch.device
+) -> TrainTable | None:
+    """Return `train_table` in a dtype and on a device."""
+    table = train_table(dynamics, scale, rounding)
+    return None if table is None else table.like(torch.empty((), dtype=dtype, device=device))
 
 
 @lru_cache(maxsize=256)

@@ -129,6 +129,18 @@ def test_products_of_fewer_bits_are_refused():
         verify(network(), X, Y, LInf(0.1))
 
 
+@pytest.mark.parametrize(
+    "backend", [torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul, torch.backends.mkldnn]
+)
+def test_products_of_fewer_bits_by_one_backend_are_refused(backend: object):
+    backend.fp32_precision = "bf16"
+    try:
+        with pytest.raises(ValueError, match=r"arithmetic: got torch\.backends\..*fp32_precision 'bf16'"):
+            verify(network(), X, Y, LInf(0.1))
+    finally:
+        backend.fp32_precision = "none"
+
+
 def test_autocast_is_refused():
     with torch.autocast("cpu"), pytest.raises(ValueError, match="arithmetic: got autocast"):
         bounds(network(), X, LInf(0.1))

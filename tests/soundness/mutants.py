@@ -1,43 +1,34 @@
 """Ways to break a bound: one textual change each makes it unsound, or inexact where it claims to be exact."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """In `file`, `old` (found exactly once) becomes `new`."""
-
-    what: str
-    file: str
-    old: str
-    new: str
-
+from mutant import Mutant
+from step_mutants import STEP_MUTANTS
 
 BOUNDS = "certify/bounds/"
 BRANCHING = "certify/branching/"
 MUTANTS = (
+    *STEP_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "interval.py",
-        "torch.gt(low, drives.surely, out=must)",
-        "torch.gt(high, drives.surely, out=must)",
+        "torch.gt(low, self.pull.surely, out=must)",
+        "torch.gt(high, self.pull.surely, out=must)",
     ),
     Mutant(
         "interval: forget that an open spike resets to 0",
         BOUNDS + "interval.py",
-        "torch.minimum(low, _unless(may, drives.perhaps), out=low)",
+        "torch.minimum(low, _unless(may, pulled.perhaps), out=low)",
         "pass",
     ),
     Mutant(
         "interval: take an open spike for certain at the reset",
         BOUNDS + "interval.py",
-        "_unless(must, drives.surely)",
-        "_unless(may, drives.surely)",
+        "_unless(must, pulled.surely)",
+        "_unless(may, pulled.surely)",
     ),
     Mutant(
         "interval: forget the silent case of a subtracting reset",
         BOUNDS + "interval.py",
-        "high.clamp_max(drives.surely).maximum(fired_high)",
+        "high.clamp_max(pulled.surely).maximum(fired_high)",
         "fired_high",
     ),
     Mutant(
@@ -109,8 +100,8 @@ MUTANTS = (
     Mutant(
         "interval: take θ for what a reset subtracts, at the lower end",
         BOUNDS + "interval.py",
-        "fired_low = low.clamp_min(drives.perhaps) - dynamics.drop",
-        "fired_low = low.clamp_min(drives.perhaps) - dynamics.threshold",
+        "fired_low = low.clamp_min(pulled.perhaps) - dynamics.drop",
+        "fired_low = low.clamp_min(pulled.perhaps) - dynamics.threshold",
     ),
     Mutant(
         "interval: take θ for what a reset subtracts, at the upper end",
@@ -245,7 +236,7 @@ MUTANTS = (
         "return gap - spread",
     ),
     Mutant(
-        "propagation: the difference of moduli for the modulus of a difference",
+        "propagation: the difference of moduli for the modulus of a difference, where classes are many",
         BOUNDS + "propagation.py",
         "(weight[label] - weight).abs()",
         "(weight[label].abs() - weight.abs()).abs()",

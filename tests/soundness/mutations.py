@@ -32,13 +32,15 @@ TESTS = (
     "tests/soundness",
 )
 FIRST = {
+    "spikes.c": "compiled",
+    "models/compiled.py": "compiled",
     "branching": "branching",
-    "interval.py": "interval or readout",
+    "interval.py": "interval or readout or spread",
     "gain": "gain",
     "price": "linear",
     "linear.py": "linear",
     "certify/verifiers/b": "margins or contracts or TestVerifier",
-    "": "table or graph or affine or trains or readout or interval",
+    "": "spread or table or graph or affine or trains or readout or interval",
 }
 """The tests that run first, as pytest's -k, by a part of the mutant's file name."""
 PLUGIN = """
