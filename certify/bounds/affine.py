@@ -44,7 +44,7 @@ class AffineMap:
     products: Callable[[Tensor], Tensor] | None = None
     weights: tuple[Tensor, Tensor] | None = None
 
-    def spread(self, source: Spread, magnitude: Tensor, rounding: Rounding, extra: Tensor | None = None) -> Spread:
+    def spread(self, source: Spread, magnitude: Tensor, rounding: Rounding) -> Spread:
         """Return where W·x + b lies for x in `source`, (T, batch, ...), widened by the rounding of run and bound.
 
         The error γ·|W||x| is part of the radius' own product, |W|(r + γ|x|), unless |x| is alike for all samples.
@@ -53,14 +53,12 @@ class AffineMap:
             source: what is known of x.
             magnitude: a bound of |x[t]| for every t, broadcastable to (batch, ...).
             rounding: the dtype of the run.
-            extra: what to widen it by beyond that, broadcastable to (batch, ...), or None.
 
         Raises:
             OverflowError: where the run may overflow its dtype.
         """
         if self.reshapes:
-            radius = fold(self.linear, source.radius)
-            return Spread(fold(self.linear, source.middle), radius if extra is None else radius + extra)
+            return Spread(fold(self.linear, source.middle), fold(self.linear, source.radius))
         radius = source.radius
         if len(magnitude) == 1:
             slack = self.slack(magnitude, rounding)
@@ -68,14 +66,14 @@ class AffineMap:
             gamma = rounding.gamma(self.terms)
             slack = self.bias_magnitude * gamma + rounding.smallest * self.terms
             radius = torch.add(radius, magnitude, alpha=gamma)
-        found = self._rows(Spread(source.middle, radius), slack if extra is None else slack + extra)
+        found = self._rows(Spread(source.middle, radius), slack)
         if len(magnitude) > 1:
             self._check(found.radius, magnitude, rounding)
         return found
 
     def _rows(self, source: Spread, slack: Tensor) -> Spread:
         """Return W·middle + b and |W|·radius + slack."""
-        if self.weights is None or source.middle.dim() != 3 or slack.dim() > 1 < len(slack):
+        if self.weights is None or source.middle.dim() != 3:
             middle, radius = fold(self.linear, source.middle), fold(self.absolute, source.radius)
             middle += self.bias
             radius += slack

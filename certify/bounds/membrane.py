@@ -16,7 +16,7 @@ from torch import Tensor
 from ...models.neurons import LIF
 from .box import Spread
 from .rounding import Rounding
-from .signals import AffineSignal, Signal
+from .signals import Signal
 
 
 @dataclass(frozen=True)
@@ -77,22 +77,14 @@ class Pull:
 
 
 def pull(current: Signal, neuron: LIF, rounding: Rounding) -> Pull:
-    """Return what `drive` does, in fewer passes: where the current varies, each neuron's `slack` follows from the
-    most that any current can be."""
-    scale, tie = neuron.scale(current.num_steps), 8 * rounding.unit * neuron.dynamics.threshold
-    known = (
-        None if current.constant or scale is not None else _slack(current.magnitude(), current, neuron, rounding)
-    )
-    if known is not None and isinstance(current, AffineSignal):
-        spread = current.spread(known)
-    else:
-        spread = current.spread()
-        if scale is not None:
-            scaled = scale.detach().to(spread.middle.dtype).reshape(-1, *([1] * (spread.middle.dim() - 1)))
-            spread = Spread(scaled * spread.middle, scaled.abs() * spread.radius)
-        if known is None:
-            known = _slack(spread.middle.abs().add_(spread.radius).amax(0), current, neuron, rounding)
-        spread.radius.add_(known)
+    """Return what `drive` does, in fewer passes over memory."""
+    spread, scale = current.spread(), neuron.scale(current.num_steps)
+    if scale is not None:
+        scaled = scale.detach().to(spread.middle.dtype).reshape(-1, *([1] * (spread.middle.dim() - 1)))
+        spread = Spread(scaled * spread.middle, scaled.abs() * spread.radius)
+    widest = spread.middle.abs().add_(spread.radius).amax(0)
+    spread.radius.add_(_slack(widest, current, neuron, rounding))
+    tie = 8 * rounding.unit * neuron.dynamics.threshold
     return Pull(spread, current.num_steps, neuron.dynamics.threshold + tie, neuron.dynamics.threshold - tie)
 
 

@@ -158,12 +158,11 @@ class AffineSignal(DerivedSignal):
         """Return whether the box is uncut, which it is behind all layers but those that rename coordinates."""
         return not self.map.reshapes or self.source.plain
 
-    def spread(self, extra: Tensor | None = None) -> Spread:
-        """Return the image of the source's spread, where that is uncut; `extra` is as in `AffineMap.spread`."""
+    def spread(self) -> Spread:
+        """Return the image of the source's spread, where that is uncut."""
         if not self.source.plain:
-            found = self.steps().spread
-            return found if extra is None else Spread(found.middle, found.radius + extra)
-        return self.map.spread(self.source.spread(), self.source.magnitude(), self.rounding, extra)
+            return self.steps().spread
+        return self.map.spread(self.source.spread(), self.source.magnitude(), self.rounding)
 
     def steps(self) -> Box:
         """Return the image of the source's steps."""

@@ -13,14 +13,8 @@ STEP_MUTANTS = (
     Mutant(
         "pull: forget the rounding of the run",
         BOUNDS + "membrane.py",
-        "spread.radius.add_(known)",
-        "spread.radius.sub_(known)",
-    ),
-    Mutant(
-        "pull: forget the rounding of the run behind an affine layer",
-        BOUNDS + "membrane.py",
-        "spread = current.spread(known)",
-        "spread = current.spread()",
+        "spread.radius.add_(_slack(",
+        "spread.radius.sub_(_slack(",
     ),
     Mutant(
         "interval: an open spike counts half",
@@ -57,18 +51,6 @@ STEP_MUTANTS = (
         BOUNDS + "affine.py",
         "slack = self.bias_magnitude * gamma + rounding.smallest * self.terms",
         "slack = self.bias_magnitude * 0.0",
-    ),
-    Mutant(
-        "affine: drop what a neuron's recursion adds",
-        BOUNDS + "affine.py",
-        "slack if extra is None else slack + extra",
-        "slack",
-    ),
-    Mutant(
-        "affine: drop what a neuron's recursion adds behind a layer that renames",
-        BOUNDS + "affine.py",
-        "radius if extra is None else radius + extra",
-        "radius",
     ),
     Mutant(
         "affine: never refuse a run that may overflow",
