@@ -46,7 +46,7 @@ class Question:
     @cached_property
     def graph(self) -> Graph:
         """Return the network's nodes over inputs of this shape."""
-        return arrange(self.network, self.inputs.shape)
+        return arrange(self.network, self.inputs.shape[1:] if self.network.timed else self.inputs.shape)
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -102,7 +102,7 @@ class Question:
     @cached_property
     def fixed(self) -> dict[int, Ends]:
         """Return the exact box of each node that is the same at every step, (n, 1) each."""
-        found: dict[int, Ends] = {0: (self.inputs.low, self.inputs.high)}
+        found: dict[int, Ends] = {0: (self.inputs.low, self.inputs.high)} if self.graph.constant[0] else {}
         for place, node in enumerate(self.graph.nodes):
             if isinstance(node, Through) and self.graph.constant[place]:
                 found[place] = node.affine.image(*found[node.source])
@@ -129,11 +129,9 @@ class Question:
         return found
 
     @property
-    def first(self) -> Constant:
-        """Return the layer whose rows a tree splits."""
-        layer = self.layers[self.graph.spiking[0]]
-        assert isinstance(layer, Constant)
-        return layer
+    def first(self) -> Constant | Varying:
+        """Return the layer whose trains a tree splits."""
+        return self.layers[self.graph.spiking[0]]
 
     @property
     def priced(self) -> list[tuple[int, ...]]:
@@ -145,10 +143,11 @@ class Question:
 
         Args:
             label, other: y and k.
-            allowed: the first layer's rows, (n, R) of bool, among those in reach.
+            allowed: what the leaf allows the first layer: rows among those in reach, (n, R) of bool, or silence
+                and spikes at each step, (n, T, 2).
             prices: first layer first, shaped as `priced`; those of a varying layer are to be times Λ.
         """
-        if not allowed.any(1).all():
+        if not allowed.any(-1).all():
             return None
         leaf, (total, costs) = self.leaf(allowed), self._readout(label, other)
         given, costs = dict(zip(self.layers, prices, strict=True)), dict(costs)
@@ -167,7 +166,7 @@ class Question:
 
     def leaf(self, allowed: np.ndarray) -> Leaf:
         """Return what a leaf's rows of the first layer leave."""
-        return Leaf(self.graph, self.layers, self.fixed, allowed)
+        return Leaf(self.graph, self.layers, self.fixed, (self.inputs.low, self.inputs.high), allowed)
 
     @cached_property
     def _readouts(self) -> dict[tuple[int, int], tuple[Dyadic, Costs]]:

@@ -44,9 +44,18 @@ class Constant:
         """Return the shape of its prices: one for each neuron's current."""
         return (len(self.reachable),)
 
-    def side(self, current: Dyadic) -> np.ndarray:
-        """Return which rows have their middle at or below `current`, (R,) of bool."""
-        return self.table.low + self.table.high <= current * 2
+    @property
+    def everything(self) -> np.ndarray:
+        """Return what a tree's root allows: all rows in reach, (n, R) of bool."""
+        return self.reachable
+
+    def sides(self, allowed: np.ndarray, neuron: int, current: Dyadic) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of a node whose middle is at or below `current`, and the others, for one neuron."""
+        left = self.table.low + self.table.high <= current * 2
+        sides = allowed.copy(), allowed.copy()
+        sides[0][neuron] &= left
+        sides[1][neuron] &= ~left
+        return sides
 
     def spikes(self, allowed: np.ndarray) -> tuple[Dyadic, Dyadic]:
         """Return whether a spike is certain, and whether it is possible, for the rows that are allowed, (n, T)."""

@@ -105,7 +105,7 @@ def arrange(network: Network, shape: Shape) -> Graph:
         Refused: where a layer does not fit what it is given, or the outputs are no list of logits.
     """
     builder = _Builder(network.arithmetic)
-    place = builder.add(Entrance(), prod(shape), constant=True)
+    place = builder.add(Entrance(), prod(shape), constant=not network.timed)
     last = max(index for index, layer in enumerate(network.layers) if any(_fires(x) for x in walk((layer,))))
     for index, layer in enumerate(network.layers):
         place, shape = builder.behind(layer, place, shape)

@@ -14,9 +14,9 @@ NORMS = ("linf", "l2")
 
 @dataclass(frozen=True)
 class Inputs:
-    """{x : low ≤ x ≤ high}, flat, (m, 1) each, of inputs of `shape`.
+    """{x : low ≤ x ≤ high}, flat, (m, 1) each, or (m, T) where each step has an input of its own; x is of `shape`.
 
-    With `ball`, a center (m, 1) and a radius (), also |x − center|₂ ≤ radius.
+    With `ball`, a center like that and a radius (), also |x − center|₂ ≤ radius, over all features and steps.
     """
 
     shape: tuple[int, ...]
@@ -25,13 +25,21 @@ class Inputs:
     ball: tuple[Dyadic, Dyadic] | None = None
 
     @staticmethod
-    def around(sample: np.ndarray, radius: np.ndarray, lower: Any, upper: Any, norm: Any = "linf") -> "Inputs":
+    def around(
+        sample: np.ndarray,
+        radius: np.ndarray,
+        lower: Any,
+        upper: Any,
+        norm: Any = "linf",
+        steps: int | None = None,
+    ) -> "Inputs":
         """Return {x : |x − sample| ≤ radius, lower ≤ x ≤ upper}.
 
         Args:
             sample: of any shape; radius: (1,) or, in the ℓ∞ norm, of the sample's shape.
             lower, upper: numbers.
             norm: "linf" or "l2".
+            steps: T, where the sample's first axis is time; None elsewhere.
 
         Raises:
             Refused: for numbers that are no such set, or an empty one.
@@ -40,23 +48,28 @@ class Inputs:
             raise Refused(f"unknown: no proof form for norm {str(norm)[:20]!r}")
         if radius.shape != (1,) and (radius.shape != sample.shape or norm != "linf"):
             raise Refused("sample, radius: have shapes that do not fit")
-        middle, reach = Dyadic.of(sample.ravel(), "sample"), Dyadic.of(radius.ravel(), "radius")
+        if steps is not None and (sample.ndim < 2 or len(sample) != steps):
+            raise Refused(f"sample: has no first axis of {steps} steps")
+        middle, reach = (Dyadic.of(part, name) for part, name in ((sample, "sample"), (radius, "radius")))
         if (radius < 0).any():
             raise Refused("radius: got a negative number")
         ends = [Dyadic.of(float(end), name) for end, name in ((lower, "lower"), (upper, "upper"))]
         low, high = greater(middle - reach, ends[0]), lesser(middle + reach, ends[1])
         if not (low <= high).all():
             raise Refused("box: holds no input at all")
-        ball = None if norm == "linf" else (middle.column(), reach[0])
-        return Inputs(sample.shape, low.column(), high.column(), ball)
+        low, high, middle = (
+            Dyadic(part.ints.reshape(steps or 1, -1).T, part.shift) for part in (low, high, middle)
+        )
+        return Inputs(sample.shape, low, high, None if norm == "linf" else (middle, reach[0]))
 
     @property
     def size(self) -> Dyadic:
-        """Return a bound of |x|, (m, 1)."""
-        return greater(abs(self.low), abs(self.high))
+        """Return a bound of |x| at all steps, (m, 1)."""
+        size = greater(abs(self.low), abs(self.high))
+        return Dyadic(size.ints.max(1, keepdims=True), size.shift)
 
     def least(self, costs: Dyadic) -> Dyadic:
-        """Return a lower bound of Σ costs·x, for costs (m, 1): over the box alone it lies at a corner."""
+        """Return a lower bound of Σ costs·x, for costs like x: over the box alone it lies at a corner."""
         corner = self._corner(costs)
         if self.ball is None:
             return corner
@@ -85,7 +98,7 @@ class Inputs:
         free, shares = _shares(slopes, low, high, float(radius.fraction()))
         rows = zip(costs.ints.flat, free.tolist(), shares.tolist(), strict=True)
         ints = [int(cost) if whole else int(share) << down for cost, whole, share in rows]
-        chosen = Dyadic(np.array(ints, dtype=object)[:, None], costs.shift)
+        chosen = Dyadic(np.array(ints, dtype=object).reshape(costs.shape), costs.shift)
         return self._within_ball(chosen) + self._corner(costs - chosen)
 
     def within(self, low: Dyadic, high: Dyadic, matrix: Matrix, bias: Dyadic) -> tuple[Dyadic, Dyadic]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .constant import Constant
 from .exact import Dyadic, greater, lesser
-from .graph import Graph, Spikes, Sum, Through
+from .graph import Entrance, Graph, Spikes, Sum, Through
 from .paths import Reach
 from .varying import Varying
 
@@ -21,13 +21,15 @@ class Leaf:
         graph: the network.
         layers: its spiking layers by place.
         fixed: the exact boxes of nodes that are the same at every step.
-        allowed: the first layer's rows, (n, R) of bool.
+        inputs: their box, (m, T) or (m, 1) each.
+        allowed: the first layer's rows, (n, R) of bool, or its silence and spikes, (n, T, 2).
         known, reached: what was found so far.
     """
 
     graph: Graph
     layers: dict[int, Constant | Varying]
     fixed: dict[int, Ends]
+    inputs: Ends
     allowed: np.ndarray
     known: dict[int, Ends] = field(default_factory=dict)
     reached: dict[int, tuple[list[Reach], int]] = field(default_factory=dict)
@@ -45,7 +47,8 @@ class Leaf:
             assert isinstance(layer, Varying)
             assert isinstance(node, Spikes)
             sums = self.sums(node.source, layer.weights, place) if self._joint(node.source) else None
-            self.reached[place] = layer.reach(*self.steps(node.source), sums)
+            allowed = self.allowed if place == self.graph.spiking[0] else None
+            self.reached[place] = layer.reach(*self.steps(node.source), sums, allowed)
         return self.reached[place]
 
     def steps(self, place: int) -> Ends:
@@ -69,7 +72,7 @@ class Leaf:
         if isinstance(node, Sum):
             one, two = (self.sums(part, weights, reader) for part in (node.first, node.second))
             return one[0] + two[0], one[1] + two[1]
-        layer = self.layers[place]
+        layer = self.layers.get(place)
         if isinstance(layer, Constant):
             return layer.sums(self.rows(place), weights, reader)
         low, high = self.steps(place)
@@ -87,6 +90,8 @@ class Leaf:
 
     def _steps(self, place: int) -> Ends:
         node = self.graph.nodes[place]
+        if isinstance(node, Entrance):
+            return self.inputs
         if isinstance(node, Through):
             return node.affine.image(*self.steps(node.source))
         if isinstance(node, Sum):

@@ -1,7 +1,8 @@
 """The network of a model file, as exact numbers, and what its run is.
 
-The run that a proof is about: at every step the same input enters (direct coding); what no spike has reached yet
-is the same at each step and computed once; u = v·(1 − s) is exact under a hard reset. Logits, by the readout:
+The run that a proof is about: at every step the same input enters (direct coding), and then what no spike has
+reached yet is the same at each step and computed once; or each step has an input of its own (encoding "none").
+u = v·(1 − s) is exact under a hard reset. Logits, by the readout:
 
 * "mean": what the layers behind the last spikes make of their mean over time, or the mean of what they make of
   each step;
@@ -43,12 +44,14 @@ class Network:
 
     Attributes:
         digest: SHA-256 of description and weights.
+        timed: whether an input has a part of its own for each step, its first axis.
         layers: affine layers, neurons and residual sums in order.
         integrator: where the readout is its last potential, the neuron behind them all; None: the mean over time.
     """
 
     digest: str
     steps: int
+    timed: bool
     arithmetic: Arithmetic
     layers: tuple[Item, ...]
     integrator: Neuron | None
@@ -74,7 +77,7 @@ def _network(content: Content) -> Network:
     steps = text["num_steps"]
     if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
         raise Refused(f"num_steps: got {steps!r}, expected 1 to {MOST_STEPS}")
-    if text["encoding"] != "direct":
+    if text["encoding"] not in ("direct", "none"):
         raise Refused(f"unknown: no proof form for encoding {str(text['encoding'])[:20]!r}")
     kinds = {tensor.dtype for tensor in tensors.values()} - {np.dtype("<i8")}  # a batch norm counts its batches
     if len(kinds) != 1 or not kinds <= ARITHMETIC.keys():
@@ -85,7 +88,7 @@ def _network(content: Content) -> Network:
     layers, integrator = _read_out(text["readout"], layers)
     if not any(isinstance(layer, Neuron) for layer in walk(layers)):
         raise Refused("unknown: no proof form for a network without neurons that fire")
-    return Network(content.digest, steps, ARITHMETIC[kinds.pop()], layers, integrator)
+    return Network(content.digest, steps, text["encoding"] == "none", ARITHMETIC[kinds.pop()], layers, integrator)
 
 
 def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:

@@ -1,9 +1,10 @@
 """Check a proof file: the input box, a tree of splits for each other class, and a positive bound at every leaf.
 
 The tree is listed in pre-order. An inner node names a first-layer neuron and a current: its left side keeps the
-neuron's trains whose rows have their middle at or below that current, its right side the others. Whatever the
-numbers are, the two sides hold all that their node held, so the leaves of a complete tree hold every train that
-the run may have: a tree can be wrong only by a leaf that does not close.
+neuron's trains whose rows have their middle at or below that current, its right side the others. Where each step
+has an input of its own, it names a neuron and a step: its left side keeps silence there, its right side a spike.
+Whatever the numbers are, the two sides hold all that their node held, so the leaves of a complete tree hold every
+train that the run may have: a tree can be wrong only by a leaf that does not close.
 """
 
 from dataclasses import dataclass
@@ -80,8 +81,8 @@ def _checked(content: Content, network: Network) -> Statement:
     text, tensors = content.text, content.tensors
     if text["network"] != network.digest:
         raise Refused("is about another network: its hash is not that of the model")
-    norm = text.get("norm", "linf")
-    inputs = Inputs.around(tensors["sample"], tensors["radius"], text["lower"], text["upper"], norm)
+    norm, steps = text.get("norm", "linf"), network.steps if network.timed else None
+    inputs = Inputs.around(tensors["sample"], tensors["radius"], text["lower"], text["upper"], norm, steps)
     question, label = Question(network, inputs), text["label"]
     classes = question.classes
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
@@ -115,7 +116,7 @@ def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndar
     if neurons.ndim != 1 or currents.shape != neurons.shape or [price.shape for price in prices] != shapes:
         raise Refused(f"class {other}: has a tree and prices of sizes that do not fit")
     exact = [Dyadic.of(price, f"class {other}: a price") for price in prices]
-    stack, least, leaf = [question.first.reachable], None, 0
+    stack, least, leaf = [question.first.everything], None, 0
     for neuron, current in zip(neurons.tolist(), currents.tolist(), strict=True):
         if not stack:
             raise Refused(f"class {other}: the tree goes on behind its end")
@@ -124,22 +125,13 @@ def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndar
             bound = leaf_bound(question, label, other, allowed, [price[leaf] for price in exact])
             least, leaf = bound if least is None or (bound is not None and bound < least) else least, leaf + 1
         elif 0 <= neuron < len(allowed):
-            stack += split(question, allowed, neuron, current)
+            stack += reversed(question.first.sides(allowed, neuron, Dyadic.of(current, "a split")))
         else:
             raise Refused(f"class {other}: splits neuron {neuron}, expected one of {len(allowed)}")
     if stack:
         raise Refused(f"class {other}: the tree is cut short: {len(stack)} of its parts are missing")
     assert least is not None, "some leaf holds the trains of the sample itself"
     return least, leaf
-
-
-def split(question: Question, allowed: np.ndarray, neuron: int, current: float) -> list[np.ndarray]:
-    """Return the right and the left side of a node."""
-    left = question.first.side(Dyadic.of(current, "a split"))
-    sides = allowed.copy(), allowed.copy()
-    sides[0][neuron] &= ~left
-    sides[1][neuron] &= left
-    return list(sides)
 
 
 def leaf_bound(

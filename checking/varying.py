@@ -19,6 +19,8 @@ from .paths import Boxes, Reach, cheapest
 
 STEEPEST = Fraction(1, 2**20)
 """The least λ^(T−1): prices are given over that."""
+BEYOND = 1 << 4096
+"""More than any Λ·v: those are below 2^1000 in size, over at most 2^GRID."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Varying:
             Refused: for a decay that is too small, or a run that may overflow.
         """
         if neuron.powers[0] < STEEPEST:
-            raise Refused(f"unknown: no proof form for a decay of {float(neuron.decay):g} behind the first layer")
+            raise Refused(f"unknown: no proof form for a decay of {float(neuron.decay):g} where currents vary")
         reach = size.max().fraction()
         scale, powers = (stacked([exactly(x) for x in numbers]) for numbers in (neuron.scale, neuron.powers))
         slip = Dyadic.outward([neuron.slip(reach, arithmetic)], up=True)
@@ -66,6 +68,20 @@ class Varying:
         """Return the shape of its prices: one for each neuron's current at each step, over Λ."""
         return self.slack.shape
 
+    @property
+    def everything(self) -> np.ndarray:
+        """Return what a tree's root allows: silence and a spike at each step, (n, T, 2) of bool."""
+        return np.ones((*self.slack.shape, 2), dtype=bool)
+
+    def sides(self, allowed: np.ndarray, neuron: int, step: Dyadic) -> tuple[np.ndarray, np.ndarray]:
+        """Return a node with silence of one neuron at a step, counted from 0, and with a spike there."""
+        sides, place = (allowed.copy(), allowed.copy()), step.fraction()
+        if place.denominator != 1 or not 0 <= place < allowed.shape[1]:
+            raise Refused(f"splits step {float(place):g}, expected one of {allowed.shape[1]}")
+        sides[0][neuron, int(place), 1] = False
+        sides[1][neuron, int(place), 0] = False
+        return sides
+
     @cached_property
     def inside(self) -> Dyadic:
         """Return 1 where a step lies in a window, (T, windows): windows a..t by t, then by a < t."""
@@ -77,12 +93,15 @@ class Varying:
         """Return Λ[t]·a[t] for the steps of each window, 0 elsewhere, (T, windows)."""
         return (self.powers * self.scale).column() * self.inside
 
-    def reach(self, low: Dyadic, high: Dyadic, sums: tuple[Dyadic, Dyadic] | None) -> tuple[list[Reach], int]:
+    def reach(
+        self, low: Dyadic, high: Dyadic, sums: tuple[Dyadic, Dyadic] | None, allowed: np.ndarray | None
+    ) -> tuple[list[Reach], int]:
         """Return where each neuron's Λ·v can be, and the power of two of its integers.
 
         Args:
             low, high: the exact currents at each step, (n, T) or (n, 1).
             sums: what Σ_t weights[t]·current[t] lies between, (n, windows), if that is known.
+            allowed: silence and spikes that a leaf allows, (n, T, 2) of bool; None: all.
         """
         one, two = low * self.scale, high * self.scale
         low, high = (lesser(one, two) - self.slack) * self.powers, (greater(one, two) + self.slack) * self.powers
@@ -93,8 +112,11 @@ class Varying:
         lows, highs, perhaps, surely = (end.at(shift).tolist() for end in ends)
         parts = [tuple(part) for part in zip(*(end.at(shift).tolist() for end in taken), strict=True)] or None
         spans = [_by_end(*pair) for pair in zip(*(end.at(shift) for end in windows), strict=True)]
-        rows = zip(lows, highs, spans or [()] * len(lows), strict=True)
-        return [Reach.of(Boxes(low, high, surely, perhaps, span, parts)) for low, high, span in rows], shift
+        marks = [(surely, perhaps)] * len(lows)
+        if allowed is not None:
+            marks = [_decided(surely, perhaps, rows) for rows in allowed.tolist()]
+        rows = zip(lows, highs, marks, spans or [()] * len(lows), strict=True)
+        return [Reach.of(Boxes(low, high, *mark, span, parts)) for low, high, mark, span in rows], shift
 
     def spikes(self, reach: tuple[list[Reach], int]) -> tuple[Dyadic, Dyadic]:
         """Return whether a spike is certain, and whether it is possible, (n, T)."""
@@ -122,6 +144,13 @@ class Varying:
         """Return floor and ceiling of the sum of Λ·c over each window, (n, windows)."""
         slack = (self.slack * self.powers) @ self.inside
         return [(low - slack).coarse(False), (high + slack).coarse(True)]
+
+
+def _decided(surely: list[int], perhaps: list[int], allowed: list[list[bool]]) -> tuple[list[int], list[int]]:
+    """Return a neuron's marks: silence that is not allowed ends below all potentials, spikes begin above all."""
+    ends = (mark if silent else -BEYOND for mark, (silent, _) in zip(surely, allowed, strict=True))
+    begins = (mark if fires else BEYOND for mark, (_, fires) in zip(perhaps, allowed, strict=True))
+    return list(ends), list(begins)
 
 
 def _taken(

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, linprog
 
 from ...checking.bound import Question
+from ...checking.constant import Constant
 from ...checking.exact import Dyadic
 from ...checking.graph import Spikes
 
@@ -21,11 +22,12 @@ def empty_prices(question: Question, allowed: np.ndarray) -> Iterator[np.ndarray
     of the leaf's rows; its multipliers y then give Σ y·(W·x + b − end) ≥ t on the whole box. A ball is cut by more
     and more of its tangents.
     """
-    if not allowed.any(1).all():
+    first = question.first
+    if not isinstance(first, Constant) or not allowed.any(1).all():
         return
     weight, bias = _currents(question)
-    low = np.where(allowed, _floats(question.first.low), np.inf).min(1) - bias
-    high = np.where(allowed, _floats(question.first.high), -np.inf).max(1) - bias
+    low = np.where(allowed, _floats(first.low), np.inf).min(1) - bias
+    high = np.where(allowed, _floats(first.high), -np.inf).max(1) - bias
     size = np.abs(weight).sum(1, keepdims=True) + 1e-12
     rows, limits = np.vstack([weight, -weight]) / np.vstack([size, size]), np.concatenate([high, -low])
     limits, ends = limits / np.concatenate([size, size])[:, 0], (question.inputs.low, question.inputs.high)

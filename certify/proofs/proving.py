@@ -12,15 +12,14 @@ import torch
 from torch import Tensor
 
 from ...checking.bound import Question as Exact
-from ...checking.exact import Dyadic, Refused
+from ...checking.constant import Constant
+from ...checking.exact import Refused
 from ...checking.inputs import Inputs
 from ...checking.model import Network, read_network
 from ...checking.varying import Varying
 from ...models import checkpoints
 from ...models.networks import SpikingNetwork
-from ..bounds.train_table import TrainTable
 from ..branching.bounding import Bounded, Climb, bound_nodes
-from ..branching.decisions import RowRanges
 from ..branching.experience import Experience
 from ..branching.nodes import Nodes
 from ..branching.question import Question
@@ -28,6 +27,7 @@ from ..perturbations import L2, LInf, Perturbation, PixelBox
 from ..replay import misclassified
 from .emptiness import empty_prices
 from .proof import Proof
+from .splits import Splits
 from .tree import Tree
 
 
@@ -89,13 +89,16 @@ class Prover:
             raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
+        if not sample.is_floating_point():  # event frames are kept as bytes
+            sample = sample.to(self.network.dtype)
         middle, radius = sample.numpy(), np.atleast_1d(np.asarray(perturbation.extent, dtype=np.float64))
         if radius.size > 1:
             radius = np.broadcast_to(radius, middle.shape).copy()
         norm = "l2" if isinstance(perturbation, L2) else "linf"
         ends = float(perturbation.lower), float(perturbation.upper)
+        steps = self.exact.steps if self.exact.timed else None
         try:
-            exact = Exact(self.exact, Inputs.around(middle, radius, *ends, norm))
+            exact = Exact(self.exact, Inputs.around(middle, radius, *ends, norm, steps))
             trees = _State.of(self, sample, label, perturbation, exact).run(deadline)
         except Refused as error:
             raise Unproven(str(error)) from error
@@ -116,9 +119,8 @@ class _State:
 
     prover: Prover
     question: Question
-    table: TrainTable
+    splits: Splits
     trees: list[Tree]
-    powers: list[np.ndarray]
     experience: Experience
     nodes: int = 0
     stack: list[_Open] = field(default_factory=list)
@@ -130,16 +132,14 @@ class _State:
         classes = exact.classes
         left = torch.arange(classes)[None] != label
         question = Question.of_margins(prover.network, sample[None], torch.tensor([label]), perturbation, left)
-        question = replace(question, ranges=None)  # currents that are narrowed have no proof form
         question = replace(question, ranges=None)  # narrowed currents have no proof form
         trees = [Tree(exact, label, other) for other in range(classes) if other != label]
         found = question.roots()
-        if found is None or not isinstance(found.decisions, RowRanges):
+        if found is None:
             raise Unproven("unknown: no proof form for an input that goes around the first spiking layer")
-        table = question.staged(found)[0].stages[0].found.table  # pyright: ignore[reportAttributeAccessIssue]
-        powers = [_inverse(layer.powers) for layer in exact.layers.values() if isinstance(layer, Varying)]
+        splits = Splits.of(question.staged(found)[0].stages[0])
         experience = Experience(len(trees), found.decisions.tensors()[0].shape[-1])
-        state = _State(prover, question, table, trees, powers, experience)
+        state = _State(prover, question, splits, trees, experience)
         bounded = bound_nodes(question, found, prover.start, experience)
         state.settle(found, bounded, [(tree, 0) for tree in trees])
         return state
@@ -175,7 +175,7 @@ class _State:
             if (positive[index] or ball) and tree.closes(place, self._prices(found, index)):
                 continue
             if positive[index] or not bool(bounded.splittable[index]):
-                if int(tree.allowed[place].sum(1).max()) < 2 and self._closed_as_empty(tree, place, found, index):
+                if self._closed_as_empty(tree, place, found, index):
                     continue
                 self._split_anyhow(tree, place, found, index)
             left.append(index)
@@ -200,8 +200,8 @@ class _State:
         neurons, rows = part.nodes.splits.neuron.tolist(), part.nodes.splits.place.tolist()
         left, right = [], []
         for (tree, place), neuron, row in zip(part.places, neurons, rows, strict=True):
-            current = float(self.table.upper[row] + self.table.lower[min(row + 1, len(self.table.lower) - 1)]) / 2
-            one, other = tree.divide(place, *self.forced.pop((tree.other, place), (neuron, current)))
+            chosen = self.forced.pop((tree.other, place), (neuron, self.splits.value(row)))
+            one, other = tree.divide(place, *chosen)
             left.append((tree, one))
             right.append((tree, other))
         return left + right
@@ -209,33 +209,32 @@ class _State:
     def _prices(self, nodes: Nodes, index: int) -> list[np.ndarray]:
         """Return a node's prices as the checker takes them: first layer first, over the readout's unit, over Λ."""
         unit = float(self.trees[0].question.graph.unit)
-        first, *others = [price[index].numpy() / unit for price in reversed(nodes.prices)]
-        later = [
-            (price.astype(np.float64) * power[:, None]).T for price, power in zip(others, self.powers, strict=True)
-        ]
-        return [first[0].astype(np.float32), *(np.ascontiguousarray(p, dtype=np.float32) for p in later)]
+        given = [price[index].numpy().astype(np.float64) / unit for price in reversed(nodes.prices)]
+        layers = self.trees[0].question.layers.values()
+        return [_as_checked(price, layer).astype(np.float32) for price, layer in zip(given, layers, strict=True)]
 
     def _closed_as_empty(self, tree: Tree, place: int, nodes: Nodes, index: int) -> bool:
-        """Close a node by prices that prove that no input has its trains, if there are some."""
+        """Close a node with one row for each neuron by prices that prove that no input has its trains."""
+        if not isinstance(tree.question.first, Constant) or int(tree.allowed[place].sum(1).max()) > 1:
+            return False
         others = [np.zeros_like(price) for price in self._prices(nodes, index)[1:]]
         found = empty_prices(tree.question, tree.allowed[place])
         return any(tree.closes(place, [price, *others]) for price in found)
 
     def _split_anyhow(self, tree: Tree, place: int, nodes: Nodes, index: int) -> None:
-        """Choose a split by itself: the neuron with most of the checker's rows, in their middle."""
-        allowed = tree.allowed[place]
-        counts = allowed.sum(1)
-        neuron = int(counts.argmax())
-        if counts[neuron] < 2:
+        """Choose a split that the search would not make."""
+        chosen = self.splits.anyhow(tree, place)
+        if chosen is None:
             raise Unproven("a part of the set is decided only within the rounding error")
-        kept = tree.middles[allowed[neuron]]
-        current = float(kept[len(kept) // 2 - 1] + kept[len(kept) // 2]) / 2
-        self.forced[tree.other, place] = neuron, current
-        ends = torch.stack([self.table.lower, self.table.upper]).clamp(-1e30, 1e30)
+        neuron, value, row = chosen
+        self.forced[tree.other, place] = neuron, value
         nodes.splits.neuron[index] = neuron
-        nodes.splits.place[index] = int((ends.mean(0) <= current).sum().clamp_min(1)) - 1
+        nodes.splits.place[index] = row
 
 
-def _inverse(powers: Dyadic) -> np.ndarray:
-    """Return 1/Λ[t], about."""
-    return np.array([float((1 << powers.shift) / Fraction(x)) for x in powers.ints])
+def _as_checked(price: np.ndarray, layer: Constant | Varying) -> np.ndarray:
+    """Return a layer's prices, (1 or T, n), as the checker takes them: (n,), or (n, T) over Λ."""
+    if isinstance(layer, Constant):
+        return price[0]
+    powers = [float((1 << layer.powers.shift) / Fraction(x)) for x in layer.powers.ints]
+    return np.ascontiguousarray((price * np.array(powers)[:, None]).T)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...checking.bound import Question
+from ...checking.constant import Constant
 from ...checking.exact import Dyadic
-from ...checking.proof import LEAF, split
+from ...checking.proof import LEAF
 
 
 @dataclass
@@ -26,11 +27,12 @@ class Tree:
     leaves: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.allowed.append(self.question.first.reachable)
+        self.allowed.append(self.question.first.everything)
 
     @property
     def middles(self) -> np.ndarray:
         """Return about the middle of each of the checker's rows, (R,)."""
+        assert isinstance(self.question.first, Constant)
         table = self.question.first.table
         return np.array(
             [float((table.low[row] + table.high[row]).fraction()) / 2 for row in range(len(table.trains))]
@@ -48,7 +50,7 @@ class Tree:
 
     def divide(self, node: int, neuron: int, current: float) -> tuple[int, int]:
         """Split `node` and return its left and its right side."""
-        right, left = split(self.question, self.allowed[node], neuron, current)
+        left, right = self.question.first.sides(self.allowed[node], neuron, Dyadic.of(current))
         self.allowed[node] = np.empty(0)
         self.allowed += [left, right]
         self.splits[node] = (neuron, current, len(self.allowed) - 2, len(self.allowed) - 1)

@@ -130,6 +130,23 @@ def potential(tmp_path_factory: pytest.TempPathFactory) -> Proven:
 
 
 @pytest.fixture(scope="session")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """Return a network with an input at each step, and a proof that fixes spikes."""
+    folder = tmp_path_factory.mktemp("timed")
+    torch.manual_seed(44)
+    network = SpikingNetwork(nn.Linear(4, 10), LIF(0.9), nn.Linear(10, 3), num_steps=4, encoding="none").eval()
+    for parameter in network.parameters():
+        parameter.data *= 2.5
+    sample = torch.rand(4, 4)
+    label = int(network(sample[None]).argmax())
+    proof = Prover.of(network).prove(sample, label, LInf(0.1))
+    assert proof.leaves > len(proof.trees)
+    save(network, folder / "network.safetensors")
+    proof.save(folder / "sample.proof", note="a digit")
+    return Proven(network, folder / "network.safetensors", folder / "sample.proof", sample, label, proof.leaves)
+
+
+@pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     """Return a convolutional network with a proof."""
     return made(tmp_path_factory.mktemp("images"), convolutional(), LInf(0.01))

@@ -18,8 +18,8 @@ from spikecert.checking.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.models.storage import read_tensors, write_tensors
 
-KINDS = ("shallow", "deep", "soft", "images", "ball", "residual", "spikes", "potential")
-RADII = {"images": 0.01, "ball": 0.15}
+KINDS = ("shallow", "deep", "soft", "images", "ball", "residual", "spikes", "potential", "timed")
+RADII = {"images": 0.01, "ball": 0.15, "timed": 0.1}
 
 
 @pytest.fixture(params=KINDS)
@@ -44,6 +44,7 @@ def test_a_proof_says_what_it_proves(proven, kind):
     assert torch.equal(torch.from_numpy(found.sample.copy()), proven.sample)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "timed"])  # whose samples are no digits
 def test_proofs_agree_with_the_complete_verifier(proven, kind):
     data, ball = dataset("digits").test, (L2 if kind == "ball" else LInf)(RADII.get(kind, 0.02) / 2)
     inputs, labels = data.inputs[:20].view(20, *proven.sample.shape), data.labels[:20]
@@ -57,7 +58,9 @@ def test_proofs_agree_with_the_complete_verifier(proven, kind):
 
 
 def test_a_radius_per_feature(proven, kind, tmp_path):
-    radius = torch.linspace(0.0, 0.01 if kind == "images" else 0.02, 64).view(proven.sample.shape)
+    radius = torch.linspace(0.0, 0.01 if kind == "images" else 0.02, proven.sample.numel()).view(
+        proven.sample.shape
+    )
     proof = Prover.of(proven.network).prove(proven.sample, proven.label, PixelBox(radius))
     proof.save(tmp_path / "box.proof")
     found = check(tmp_path / "box.proof", proven.model)
@@ -155,8 +158,35 @@ def _nan_split(text, tensors):
     tensors[f"{_tree(tensors)}.current"][0] = math.nan
 
 
+SPIKES = {
+    "a step behind the last": (4.0, "splits step 4"),
+    "a step before the first": (-1.0, "splits step -1"),
+    "half a step": (0.5, "splits step 0.5"),
+}
+
+
+@pytest.mark.parametrize("name", SPIKES)
+def test_a_proof_that_splits_no_step_is_refused(timed, sealed, name):
+    value, message = SPIKES[name]
+
+    def change(text, tensors):
+        tensors[f"{_tree(tensors)}.current"][0] = value
+
+    with pytest.raises(Refused, match=message):
+        check(sealed(timed.proof, PROOF, change), timed.model)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_sample_of_fewer_steps_is_refused(timed, sealed, steps):
+    def change(text, tensors):
+        tensors["sample"] = tensors["sample"][:steps]
+
+    with pytest.raises(Refused, match="has no first axis of 4 steps"):
+        check(sealed(timed.proof, PROOF, change), timed.model)
+
+
 def _other_shape(text, tensors):
-    tensors["sample"] = tensors["sample"].view(2, 32)
+    tensors["sample"] = tensors["sample"].view(2, -1)
 
 
 TAMPERED = {
@@ -244,7 +274,9 @@ def test_a_file_that_is_too_large_or_missing_is_refused(shallow, tmp_path, monke
 
 
 UNKNOWN = {
-    "events": SpikingNetwork(torch.nn.Linear(3, 2), LIF(), torch.nn.Linear(2, 2), num_steps=2, encoding="none"),
+    "a rate code": SpikingNetwork(
+        torch.nn.Linear(3, 2), LIF(), torch.nn.Linear(2, 2), num_steps=2, encoding="rate"
+    ),
     "half precision": mlp((3, 2, 2), num_steps=2).half(),
     "no neuron": SpikingNetwork(torch.nn.Linear(3, 2), num_steps=2),
     "no neuron that fires": SpikingNetwork(

@@ -25,7 +25,8 @@ from support.readouts import READOUTS, has_a_form, read_out
 def asked(case: Case, folder) -> Question:
     """Return the checker's question about the first sample."""
     save(case.network, folder / "network.safetensors")
-    inputs = Inputs.around(case.inputs[0].numpy(), np.array([case.epsilon]), 0.0, 1.0)
+    steps = case.network.num_steps if case.network.timed else None
+    inputs = Inputs.around(case.inputs[0].numpy(), np.array([case.epsilon]), 0.0, 1.0, "linf", steps)
     return Question(read_network(folder / "network.safetensors"), inputs)
 
 
@@ -34,7 +35,7 @@ def check_run(question: Question, leaf: Leaf, x: torch.Tensor, trace, index: int
     graph, (sizes, _), runs, known = question.graph, question.measured, 0, []
     for place, node in enumerate(graph.nodes):
         if isinstance(node, Entrance):
-            known.append(exact(x.flatten()).reshape(-1, 1))
+            known.append(exact(x.flatten(1)).T if question.network.timed else exact(x.flatten()).reshape(-1, 1))
         elif isinstance(node, Spikes):
             spikes = exact(trace.spikes[runs][:, index].flatten(1)).T
             check_layer(question, leaf, place, known[node.source], trace, runs, index, spikes)
@@ -102,7 +103,7 @@ def check_reach(neurons: list[Reach], shift: int, added, potentials, left, spike
         assert np.all(train <= np.array(possible))
 
 
-@given(cases(encodings=("direct",)), st.sampled_from(READOUTS), st.integers(0, 2**31))
+@given(cases(encodings=("direct", "direct", "none")), st.sampled_from(READOUTS), st.integers(0, 2**31))
 def test_runs_stay_within_the_allowances(tmp_path_factory, case, readout, seed):
     case = replace(case, network=read_out(case.network, readout))
     assume(has_a_form(case.network))
@@ -110,7 +111,7 @@ def test_runs_stay_within_the_allowances(tmp_path_factory, case, readout, seed):
     inputs = points(case, 12, torch.Generator().manual_seed(seed))[:, 0]
     with torch.no_grad():
         trace = case.network.trace(inputs)
-    leaf = question.leaf(question.first.reachable)
+    leaf = question.leaf(question.first.everything)
     for index, x in enumerate(inputs):
         check_run(question, leaf, x, trace, index)
 
@@ -124,7 +125,7 @@ def test_runs_of_images_stay_within_the_allowances(tmp_path_factory, network, ep
     batch = torch.rand((1, 1, 4, 4), generator=generator).to(network.dtype)
     case = Case(network, batch, torch.zeros(1), epsilon)
     question = asked(case, tmp_path_factory.mktemp("images"))
-    leaf = question.leaf(question.first.reachable)
+    leaf = question.leaf(question.first.everything)
     inputs = points(case, 6, generator)[:, 0]
     with torch.no_grad():
         trace = network.trace(inputs)

@@ -130,7 +130,15 @@ def test_no_input_contradicts_a_proof_of_another_readout(tmp_path_factory, case,
 
 
 @settings(max_examples=25)
-@given(cases(encodings=("direct",)), st.sampled_from([0.0, 0.02, 0.2]), st.integers(0, 2**31))
+@given(cases(most_layers=2, most_steps=4, encodings=("none",)), st.integers(0, 2**31))
+def test_no_input_over_time_contradicts_a_proof(tmp_path_factory, case, seed):
+    assume(has_a_form(case.network))
+    sampled = points(case, 40, torch.Generator().manual_seed(seed))
+    check_samples(case, LInf(case.epsilon), tmp_path_factory.mktemp("timed"), sampled)
+
+
+@settings(max_examples=25)
+@given(cases(), st.sampled_from([0.0, 0.02, 0.2]), st.integers(0, 2**31))
 def test_no_input_of_an_l2_ball_contradicts_a_proof(tmp_path_factory, case, radius, seed):
     assume(has_a_form(case.network))
     generator, ball = torch.Generator().manual_seed(seed), L2(radius)

@@ -17,11 +17,13 @@ def read_out(network: SpikingNetwork, readout: str) -> SpikingNetwork:
     if readout == "scaled potential":
         last = DLIF(steps, 0.5, reset="none")
         last.input_scale.data = torch.linspace(-1.0, 1.5, steps)
-    found = SpikingNetwork(*network.layers, last, num_steps=steps, readout=readout.split()[-1])
+    settings = {"num_steps": steps, "encoding": network.encoding}
+    found = SpikingNetwork(*network.layers, last, readout=readout.split()[-1], **settings)
     return found.to(network.dtype).eval()
 
 
 def has_a_form(network: SpikingNetwork) -> bool:
-    """Return whether the checker knows the network: no tiny decay behind the first layer that a spike follows."""
-    later = network.neurons[1 : len(network.neurons) - (network.readout == "potential")]
+    """Return whether the checker knows the network: no tiny decay where currents vary."""
+    first = 0 if network.timed else 1
+    later = network.neurons[first : len(network.neurons) - (network.readout == "potential")]
     return all(neuron.dynamics.decay ** (network.num_steps - 1) >= STEEPEST for neuron in later)
