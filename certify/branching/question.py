@@ -27,7 +27,7 @@ from ..bounds.signals import Signal
 from ..bounds.stages import Staged, staged
 from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains
-from ..bounds.trains import step_spikes, window_spikes
+from ..bounds.trains import train_spikes, window_spikes
 from ..perturbations import Perturbation
 from .decisions import Restricted, root
 from .nodes import Nodes, Splits
@@ -102,7 +102,7 @@ class Question:
     @cached_property
     def _currents(self) -> FirstLayer | None:
         """The first layer's currents over each sample's whole set."""
-        network = staged(self.network, self.perturbation.enclosure(self.inputs), step_spikes, sums=True)
+        network = staged(self.network, self.perturbation.enclosure(self.inputs), train_spikes, sums=True)
         assert network is not None
         return FirstLayer.of(network)
 
