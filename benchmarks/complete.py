@@ -1,10 +1,11 @@
 """The complete verifier on networks trained here: decided samples and time; and against a big-M MILP.
 
     python benchmarks/complete.py [--rows soft,one,deep,fashion,milp] [--verifier complete] [--cache FOLDER]
+                                  [--kernel eager]
 
 Networks: LIF with decay .9, trained with single-step adversarial noise of .05 and cross-entropy on clean and
 perturbed inputs alike. Each sample is decided by itself, one thread, with the time limit for it alone. Every
-counterexample is run again here. With --cache, networks and finished samples are kept: a killed run goes on.
+counterexample is run again here. --kernel compiled seeks prices with the compiled paths. With --cache, networks and finished samples are kept: a killed run goes on.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import torch
 
 from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, load, mlp, save, verify
 from spikecert.certify.verifiers import VERIFIERS, Milp, Verifier
+from spikecert.models.kernels import KERNELS, use_kernel
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,20 @@ def decided(network: SpikingNetwork, case: Case, verifier: Verifier, log: Path) 
             yield verdict.status, seconds
 
 
-def measure(case: Case, verifier: Verifier, cache: Path) -> float:
+def measure(case: Case, verifier: Verifier, cache: Path, kernel: str = "eager") -> float:
     """Print one row; return its total seconds."""
     network = trained(case, cache)
-    log = cache / f"{case.name.replace(', ', '_').replace(' ', '_')}-{case.epsilon}-{verifier.name}.jsonl"
+    use_kernel(network, kernel)
+    name = verifier.name if kernel == "eager" else f"{verifier.name}, {kernel}"
+    log = (
+        cache / f"{case.name.replace(', ', '_').replace(' ', '_')}-{case.epsilon}-{name.replace(', ', '-')}.jsonl"
+    )
     found = list(decided(network, case, verifier, log))
     counts, times = Counter(status for status, _ in found), [seconds for _, seconds in found]
     cells = [counts["verified"], counts["falsified"], counts["unknown"]]
     times_cells = f"{sum(times):.1f} | {statistics.median(times):.3f} | {max(times):.1f}"
     print(
-        f"| {case.name} | {case.epsilon} | {verifier.name} | {' | '.join(map(str, cells))} | {times_cells} |",
+        f"| {case.name} | {case.epsilon} | {name} | {' | '.join(map(str, cells))} | {times_cells} |",
         flush=True,
     )
     return sum(times)
@@ -114,6 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default=",".join(ROWS))
     parser.add_argument("--verifier", default="complete")
+    parser.add_argument("--kernel", default="eager", choices=KERNELS)
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
     cache = arguments.cache or Path(tempfile.mkdtemp())
@@ -123,7 +130,7 @@ def main() -> None:
     print("|---" * 9 + "|")
     for name in arguments.rows.split(","):
         for case in ROWS[name]:
-            ours = measure(case, VERIFIERS[arguments.verifier](), cache)
+            ours = measure(case, VERIFIERS[arguments.verifier](), cache, arguments.kernel)
             if name == "milp":
                 theirs = measure(case, Milp(encoding="big_m"), cache)
                 print(f"\nbig-M takes {theirs / ours:.0f} times as long in all\n", flush=True)

@@ -15,7 +15,7 @@ kept as the ends e_0 ≤ e_1 ≤ … of its segments, in that order, and its val
     a value:       F(v) = F(e_0) + Σ_j slope_j·(min(e_{j+1}, v) − min(e_j, v)).
 
 Currents that are still to come have segments of length 0. All pairs of a specification and a neuron and all τ go
-at once, `PART` pairs at a time so that they stay in cache; or, compiled, while prices are sought (compiled_paths.py).
+at once, `PART` pairs at a time so that they stay in cache. While prices are sought, compiled_paths.py may answer.
 """
 
 from dataclasses import dataclass, replace

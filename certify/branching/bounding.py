@@ -124,7 +124,7 @@ def _trimmed(decisions: Decisions, found: "_Climbed") -> Decisions:
 
 
 def _climb(network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb) -> _Climbed:
-    """Climb by quick bounds; nodes that these prove leave on the way. Then bound all by torch, at their best prices."""
+    """Climb by quick bounds; what these prove leaves on the way. Then bound all by torch, at their best prices."""
     kept = tuple(price.clone() for price in start)
     problem = PricedProblem.of(network, specifications)
     state = Ascent.start(problem, tuple(price.double() for price in start), climb.momenta)
