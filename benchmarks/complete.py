@@ -5,7 +5,8 @@
 
 Networks: LIF with decay .9, trained with single-step adversarial noise of .05 and cross-entropy on clean and
 perturbed inputs alike. Each sample is decided by itself, one thread, with the time limit for it alone. Every
-counterexample is run again here. --kernel compiled seeks prices with the compiled paths. With --cache, networks and finished samples are kept: a killed run goes on.
+counterexample is run again here. With --kernel compiled a kernel that a C compiler makes seeks the prices. With
+--cache, networks and finished samples are kept: a killed run goes on.
 """
 
 import argparse

@@ -28,21 +28,21 @@ from spikecert.certify.verifiers.trains import TRAINS
 
 SAMPLES, SECONDS = 30, 30.0
 SWEEPS: dict[str, tuple[list[float], list[Case]]] = {
-    "T (64-64-10, ε = .03)": (
-        [2, 4, 8, 16],
-        [Case((64, 64, 10), steps, 0.03, SAMPLES) for steps in (2, 4, 8, 16)],
+    "T (64-64-10, ε = .05)": (
+        [2, 4, 8, 16, 32],
+        [Case((64, 64, 10), steps, 0.05, SAMPLES) for steps in (2, 4, 8, 16, 32)],
     ),
-    "width w (64-w-10, T = 8, ε = .03)": (
-        [16, 32, 64, 128, 256],
-        [Case((64, width, 10), 8, 0.03, SAMPLES) for width in (16, 32, 64, 128, 256)],
+    "width w (64-w-10, T = 8, ε = .05)": (
+        [16, 64, 256, 1024],
+        [Case((64, width, 10), 8, 0.05, SAMPLES) for width in (16, 64, 256, 1024)],
     ),
     "hidden layers of 32 (T = 4, ε = .02)": (
-        [1, 2, 3],
-        [Case((64, *[32] * depth, 10), 4, 0.02, SAMPLES) for depth in (1, 2, 3)],
+        [1, 2, 3, 4],
+        [Case((64, *[32] * depth, 10), 4, 0.02, SAMPLES) for depth in (1, 2, 3, 4)],
     ),
     "ε (64-64-10, T = 8)": (
-        [0.01, 0.02, 0.03, 0.04, 0.05],
-        [Case((64, 64, 10), 8, epsilon, SAMPLES) for epsilon in (0.01, 0.02, 0.03, 0.04, 0.05)],
+        [0.02, 0.04, 0.06, 0.08, 0.1],
+        [Case((64, 64, 10), 8, epsilon, SAMPLES) for epsilon in (0.02, 0.04, 0.06, 0.08, 0.1)],
     ),
 }
 

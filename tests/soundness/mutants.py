@@ -349,6 +349,48 @@ MUTANTS = (
         "bound = self.closed.minimum(self.pool.least(len(self.closed)))",
         "bound = self.closed",
     ),
+    Mutant(
+        "branching: narrow by the slabs' wrong ends",
+        BRANCHING + "ranges.py",
+        "(rising @ least + falling @ most)",
+        "(rising @ most + falling @ least)",
+    ),
+    Mutant(
+        "branching: forget the multipliers in a range",
+        BRANCHING + "ranges.py",
+        "prices, self.matrix, alpha=-1.0)",
+        "prices, self.matrix, alpha=0.0)",
+    ),
+    Mutant(
+        "branching: narrow by neurons that are not decided",
+        BRANCHING + "ranges.py",
+        "samples[part], Box(rows.lower[part], rows.upper[part]), split[part])",
+        "samples[part], Box(rows.lower[part], rows.lower[part] + 0.1), is_open[part])",
+    ),
+    Mutant(
+        "branching: take a node for empty that may not be",
+        BRANCHING + "ranges.py",
+        "nothing[:, 0] > 0",
+        "nothing[:, 0] > -0.1",
+    ),
+    Mutant(
+        "branching: take another sample's box",
+        BRANCHING + "ranges.py",
+        "rows = self.samples[:, None].expand(costs.shape[:2]).flatten()",
+        "rows = self.samples[:1, None].expand(costs.shape[:2]).flatten()",
+    ),
+    Mutant(
+        "branching: prove by the compiled paths",
+        BRANCHING + "bounding.py",
+        "bound[~is_open] = _evaluated(network, specifications, ~is_open, prices)[2].bound",
+        "bound[~is_open] = best[~is_open]",
+    ),
+    Mutant(
+        "linear: prove by the compiled paths",
+        BOUNDS + "price_search.py",
+        "Climbed(whole.evaluate(pair_prices(whole, kept)).bound, kept)",
+        "Climbed(best, kept)",
+    ),
 )
 
 EQUIVALENT = (
