@@ -36,6 +36,11 @@ def use_kernel(network: SpikingNetwork, name: str) -> Kernel:
     return kernel
 
 
+def kernel_of(network: SpikingNetwork) -> str:
+    """Return the kernel that `use_kernel` set: "compiled" if any neuron has it."""
+    return "compiled" if any(neuron.kernel == "compiled" for neuron in network.neurons) else "eager"
+
+
 def _available(network: SpikingNetwork) -> Kernel:
     if network.device.type != "cpu":
         return Kernel("eager", f"the compiled kernel is for the CPU, not for {network.device.type}")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...models.checkpoints import from_bytes, to_bytes
+from ...models.kernels import kernel_of, use_kernel
 from ...models.networks import SpikingNetwork
 from ...models.storage import pack, unpack
 from ..perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
@@ -52,6 +53,7 @@ class Job:
             "verifier": self.verifier,
             "timeout": self.timeout,
             "device": self.device,
+            "kernel": kernel_of(self.network),
             "version": version("spikecert"),
         }
         network = torch.frombuffer(bytearray(to_bytes(self.network)), dtype=torch.uint8)
@@ -70,6 +72,7 @@ class Job:
         if here != there:
             raise ValueError(f"version: got a job of spikecert {there}, expected {here}, which this worker runs")
         network = from_bytes(tensors.pop("network").numpy().tobytes()).to(told["device"])
+        use_kernel(network, told["kernel"])
         perturbation = build_set(told["perturbation"], tensors)
         return Job(told["problem"], network, perturbation, told["verifier"], told["timeout"], told["device"])
 

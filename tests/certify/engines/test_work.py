@@ -9,6 +9,7 @@ import torch
 from spikecert.certify import L2, LInf, Perturbation, PixelBox, SpikeFlip, Verdict, verify
 from spikecert.certify.engines.work import JOB, Batch, Decided, Job, batches, decide, describe_set
 from spikecert.models import LIF, RateDraws, mlp, network_hash
+from spikecert.models.kernels import KERNELS, kernel_of, use_kernel
 from spikecert.models.storage import pack, unpack
 from support.fleets import same, small_set
 
@@ -27,6 +28,14 @@ def test_a_job_survives_the_way(perturbation: Perturbation, dtype: torch.dtype) 
     assert not again.network.training
     assert again.perturbation == perturbation
     assert (again.problem, again.verifier, again.timeout, again.device) == ("digest", "linear", 0.1, "cpu")
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_job_runs_by_the_same_kernel_elsewhere(kernel: str) -> None:
+    network = mlp((3, 4, 2), num_steps=3, neuron=LIF(decay=0.7))
+    chosen = use_kernel(network, kernel)
+    again = Job.unpack(Job("digest", network, LInf(0.1), "linear", 0.1, "cpu").pack())
+    assert kernel_of(again.network) == kernel_of(network) == chosen.name
 
 
 def test_a_batch_and_its_verdicts_survive_the_way() -> None:
