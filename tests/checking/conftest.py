@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from spikecert import L2, LIF, LInf, Residual, SpikingNetwork, dataset, fit, mlp, save
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.training import CrossEntropy
+from support.proofs import KINDS
 
 EPSILON = 0.02
 
@@ -167,3 +168,13 @@ def sealed(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / source.name
 
     return seal
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def proven(request, kind):
+    return request.getfixturevalue(kind)

@@ -83,7 +83,7 @@ def test_the_currents_of_a_ball_lie_in_its_boxes(tmp_path):
     points = L2(0.2).sample(sample.expand(200, 6).contiguous(), torch.Generator().manual_seed(0))
     currents = made(ball.graph.nodes[1], exact(points).T)
     assert np.all((low <= currents) & (currents <= high))
-    ends = L2(0.2).project(sample + network.layers[0].weight.detach() * 10, sample.expand(5, 6).contiguous())
+    ends = L2(0.2).project(sample + network.state_dict()["layers.0.weight"] * 10, sample.expand(5, 6).contiguous())
     reached = made(ball.graph.nodes[1], exact(ends).T).diagonal()
     assert np.all((reached <= high[:, 0]) & (high[:, 0] - reached < 0.2 * (high - low)[:, 0]))
 

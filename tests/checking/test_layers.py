@@ -11,8 +11,10 @@ from torch import nn
 
 from spikecert import LIF, Normalize, SpikingNetwork, save
 from spikecert.checking import Refused, read_network
+from spikecert.checking.arithmetic import ARITHMETIC
 from spikecert.checking.exact import Dyadic
 from spikecert.checking.graph import Through, arrange
+from spikecert.checking.layers import Flatten
 from spikecert.checking.model import FORMAT
 from spikecert.models.storage import read_tensors, write_tensors
 from support.exact_numbers import exact, made, values
@@ -48,7 +50,7 @@ LAYERS = {
         (2, 6, 7),
         nn.AvgPool2d((2, 3), (3, 2), padding=1, ceil_mode=True, count_include_pad=False),
     ),
-    "a last window that would begin in the padding": ((1, 3, 3), nn.AvgPool2d(2, 3, padding=1, ceil_mode=True)),
+    "a last window that would begin in the padding": ((1, 2, 3), nn.AvgPool2d(2, 3, padding=1, ceil_mode=True)),
     "batch norm": ((5,), nn.BatchNorm1d(5)),
     "batch norm over a sequence": ((3, 4), nn.BatchNorm1d(3)),
     "batch norm of images": ((2, 3, 4), nn.BatchNorm2d(2)),
@@ -64,8 +66,10 @@ def filled(layer: nn.Module, dtype: torch.dtype, seed: int) -> nn.Module:
         spread = 10.0 ** torch.randint(-3, 3, parameter.shape, generator=generator)
         parameter.data = (torch.randn(parameter.shape, generator=generator) * spread).to(dtype)
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and not isinstance(layer, Normalize):
-        layer.running_mean.data = (torch.randn(layer.num_features, generator=generator) * 10).to(dtype)
-        layer.running_var.data = (10.0 ** (torch.rand(layer.num_features, generator=generator) * 12 - 8)).to(dtype)
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        layer.running_mean.copy_(torch.randn(layer.num_features, generator=generator) * 10)
+        layer.running_var.copy_(10.0 ** (torch.rand(layer.num_features, generator=generator) * 12 - 8))
     return layer.to(dtype).eval()
 
 
@@ -79,9 +83,9 @@ def read(layer: nn.Module, shape, dtype, folder):
     return arrange(known, shape).nodes[1], known.arithmetic
 
 
-@settings(max_examples=60)
+@pytest.mark.parametrize("name", sorted(LAYERS))
+@settings(max_examples=4)
 @given(
-    st.sampled_from(sorted(LAYERS)),
     st.sampled_from([torch.float32, torch.float64]),
     st.integers(0, 2**31),
     st.sampled_from([1e-3, 1.0, 300.0]),
@@ -131,10 +135,12 @@ def test_the_box_and_the_pull_back_of_a_layer_are_exact(tmp_path, name):
 def test_moduli_count_each_product_of_a_run(tmp_path):
     """Where padding repeats a pixel, weights may cancel; their roundings do not."""
     layer = nn.Conv2d(1, 1, (1, 3), padding=(0, 1), padding_mode="replicate")
-    layer.weight.data, layer.bias.data = torch.tensor([[[[1.0, -1.0, 0.0]]]]), torch.zeros(1)
-    node, _ = read(layer, (1, 1, 2), torch.float32, tmp_path)
-    assert values(node.affine.moduli @ Dyadic.of(np.ones((2, 1))))[:, 0].tolist() == [2, 2]
-    assert values(node.affine.sizes @ Dyadic.of(np.ones((2, 1))))[:, 0].tolist() == [0, 2]
+    layer.load_state_dict({"weight": torch.tensor([[[[1.0, -1.0, 0.0]]]]), "bias": torch.zeros(1)})
+    node, arithmetic = read(layer, (1, 1, 2), torch.float32, tmp_path)
+    ones = Dyadic.of(np.ones((2, 1)))
+    assert values(node.affine.moduli @ ones)[:, 0].tolist() == [2, 2]
+    assert np.all(values(node.affine.error(ones, arithmetic)) >= 2 * arithmetic.gamma(4))
+    assert values(node.affine.sizes @ ones)[:, 0].tolist() == [0, 2]
 
 
 FLAT = {
@@ -151,7 +157,8 @@ def test_flatten_is_torchs_own(tmp_path, name):
     network = SpikingNetwork(nn.Conv2d(2, 2, 1), LIF(), layer, nn.Linear(24, 2), num_steps=1)
     save(network, tmp_path / "network.safetensors")
     known = read_network(tmp_path / "network.safetensors").layers[2]
-    assert known.over((2, 3, 4), None)[1] == expected
+    assert isinstance(known, Flatten)
+    assert known.over((2, 3, 4), ARITHMETIC[np.dtype("<f4")])[1] == expected
     assert tuple(layer(torch.zeros(1, 2, 3, 4)).shape[1:]) == expected
 
 

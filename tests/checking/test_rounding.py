@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from spikecert import LIF, mlp, save
 from spikecert.checking import read_network
 from spikecert.checking.bound import Question
+from spikecert.checking.exact import Dyadic
 from spikecert.checking.graph import Entrance, Spikes, Sum, Through
 from spikecert.checking.inputs import Inputs
 from spikecert.checking.leaf import Leaf
-from spikecert.checking.paths import Reach
+from spikecert.checking.paths import Reach, cheapest
 from spikecert.checking.varying import Varying
 from spikecert.testing import Case, cases, image_networks, points
 from support.exact_numbers import exact, made, values
@@ -78,7 +80,8 @@ def check_layer(
     added = potentials - neuron.decay * before
     assert np.all(abs(added - values(layer.scale) * current) <= values(layer.slack))
     powers = values(layer.powers)
-    check_reach(*leaf.reach(place), added * powers, potentials * powers, left * powers, spikes)
+    neurons, shift = leaf.reach(place)
+    check_reach(neurons, shift, added * powers, potentials * powers, left * powers, spikes)
     assert np.all((potentials * powers >= values(layer.perhaps)) | (spikes == 0))
     assert np.all((potentials * powers <= values(layer.surely)) | (spikes == 1))
 
@@ -97,7 +100,9 @@ def check_reach(neurons: list[Reach], shift: int, added, potentials, left, spike
             assert low <= potential[t] <= high
             if spike:
                 node = t + 1
-                assert reach.starts[node][0] <= rest[t] <= reach.starts[node][1]
+                start = reach.starts[node]
+                assert start is not None
+                assert start[0] <= rest[t] <= start[1]
         certain, possible = reach.spikes
         assert np.all(np.array(certain) <= train)
         assert np.all(train <= np.array(possible))
@@ -165,3 +170,58 @@ def test_the_box_is_exact():
     assert high[0] == Fraction(float(np.float32(0.1))) + Fraction(0.2)
     assert low[1] == Fraction(float(np.float32(0.95))) - Fraction(0.2)
     assert high[1] == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_a_subtracting_spike_takes_is_rounded_as_the_run_rounds_it(tmp_path, dtype):
+    network = mlp((1, 2, 2, 2), 3, LIF(0.9, threshold=0.7, reset="subtract", reset_amount=0.3)).to(dtype)
+    question = asked(Case(network, torch.zeros(1, 1, dtype=dtype), torch.zeros(1), 0.0), tmp_path)
+    _, layer = question.layers.values()
+    (most, least), reach = map(values, layer.taken), float(values(question.measured[0][3]).max())
+    before = 0.7 + (reach - 0.7) * torch.rand(200, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    taken = exact(before) - exact(before - torch.tensor(0.3, dtype=dtype))
+    assert np.all((least[2] <= taken) & (taken <= most[2]))
+    assert dtype == torch.float64 or np.all(taken != Fraction(0.3))
+    assert np.all(most - least < Fraction(1e-5 if dtype == torch.float32 else 1e-14))
+
+
+def test_prices_pay_for_the_rounding_of_currents(tmp_path):
+    torch.manual_seed(0)
+    network = mlp((3, 4, 4, 2), 3, LIF(0.9)).eval()
+    question = asked(Case(network, torch.rand(1, 3), torch.zeros(1), 0.1), tmp_path)
+    leaf, generator = question.leaf(question.first.everything), np.random.default_rng(0)
+    (one, first), (two, later) = question.layers.items()
+    costs, prices = (Dyadic.of(generator.normal(size=(4, 3))) for _ in range(2))
+    neurons, shift = leaf.reach(two)
+    priced: list[Any] = [
+        cheapest(reach, [int(c) << 100 for c in cost], [int(p) << 100 - shift for p in price])
+        for reach, cost, price in zip(neurons, costs.at(60), prices.at(60), strict=True)
+    ]
+    paid = (abs(values(prices)) * values(later.powers) * values(later.slack)).sum()
+    assert paid > 0
+    assert later.least(leaf.reach(two), costs, prices).fraction() == Fraction(sum(priced), 1 << 160) - paid
+    ends = np.maximum(*(values(prices)[:, :1] * values(end) for end in (first.low, first.high)))
+    rows = values(costs) @ np.array(first.table.trains.T, dtype=int) - ends
+    expected = sum(row[allowed].min() for row, allowed in zip(rows, leaf.rows(one), strict=True))
+    paid = (abs(values(prices)[:, 0]) * values(first.slack)[:, 0]).sum()
+    assert paid > 0
+    assert first.least(leaf.rows(one), costs, prices[:, 0]).fraction() == expected - paid
+
+
+def test_a_readout_pays_for_its_rounding(tmp_path):
+    """Each class's error is paid for, over the unit: a mean's, and each step of a last potential's."""
+    torch.manual_seed(0)
+    for readout in ("mean", "spikes", "potential"):
+        network = read_out(mlp((3, 4, 2), 3, LIF(0.9)).eval(), readout)
+        question = asked(Case(network, torch.rand(1, 3), torch.zeros(1), 0.1), tmp_path)
+        unit = 2.0**-24
+        slack = float(question.readout_slack(0).fraction() * question.graph.unit)
+        assert unit < slack < 200 * unit
+        total, _ = question._readout(0, 1)
+        biases = 0.0
+        if readout != "spikes":
+            bias = network.state_dict()["layers.2.bias"].double()
+            biases = float(bias[0] - bias[1]) * float(sum(question.graph.weights))
+        assert float(total.fraction()) == pytest.approx(biases, abs=1e-4)
+        both = question.readout_slack(0).fraction() + question.readout_slack(1).fraction()
+        assert total.fraction() <= Fraction(biases + 1e-12) - both

@@ -243,3 +243,10 @@ def test_a_segment_ends_where_silence_does():
     found = list(segment(0, Reach.of(boxes), [0, 0, 0]))
     assert [step.fires is None for step in found] == [True, False]
     assert [step.silent is None for step in found] == [False, True]
+
+
+def test_near_the_threshold_both_a_spike_and_silence_go_on():
+    found = Reach.of(Boxes(low=[5, 1], high=[5, 2], surely=[6, 100], perhaps=[4, 100]))
+    assert found.spans == [[(5, 5), (6, 7)], [(1, 2)], []]
+    assert found.spikes == ([0, 0], [1, 0])
+    assert [step.silent for step in segment(0, found, [0, 0])] == [0, 0]
