@@ -92,7 +92,8 @@ class Question:
         if self.ranges is None or layer is None or not isinstance(restricted.found, TableTrains):
             return _First(restricted, None)
         samples = self.samples(nodes)
-        box, empty = self.ranges.narrowed(layer, samples, restricted.found, restricted.split)
+        prices = nodes.prices[-1].abs().sum(1)
+        box, empty = self.ranges.narrowed(layer, samples, restricted.found, restricted.split, prices)
         rows = restricted.found.table.reachable(box)
         first, last = (row.view_as(restricted.found.first) for row in rows)
         left = nodes.decisions.restrict(replace(restricted.found, first=first, last=last))

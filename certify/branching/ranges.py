@@ -87,14 +87,16 @@ class RangeSearch:
         iterations: Adam steps of the multipliers; 0: do not narrow.
         rate: of a step, where the slopes of both neurons over the box sum to 1; it falls to a tenth on the way.
         momenta: Adam's β₁ and β₂.
+        neurons: of a node that are narrowed, at most: those whose range costs most at its parent's prices.
     """
 
     iterations: int = 12
     rate: float = 0.2
     momenta: tuple[float, float] = (0.5, 0.9)
+    neurons: int = 256
 
     def narrowed(
-        self, layer: FirstLayer, samples: Tensor, found: TableTrains, split: Tensor
+        self, layer: FirstLayer, samples: Tensor, found: TableTrains, split: Tensor, prices: Tensor
     ) -> tuple[Box, Tensor]:
         """Return the run's currents in each node, (N, n), and in which nodes none are left, (N,) of bool.
 
@@ -103,11 +105,13 @@ class RangeSearch:
             samples: of each node, (N,).
             found: the trains that each node's decisions leave.
             split: which neurons these decisions restrict, (N, n) of bool.
+            prices: of each neuron's current, (N, n): with its range, what narrowing it is worth.
         """
         lower, upper = layer.lower[samples], layer.upper[samples]
         low, high, empty = lower.clone(), upper.clone(), torch.zeros_like(samples, dtype=torch.bool)
         rows = Box(found.table.lower[found.first.flatten(1)], found.table.upper[found.last.flatten(1)])
         is_open = (found.first < found.last).flatten(1)
+        is_open = _greatest(is_open, prices.abs() * (upper - lower), self.neurons)
         for part in _parts(layer, split, is_open):
             slabs = _Slabs.of(layer, samples[part], Box(rows.lower[part], rows.upper[part]), split[part])
             neurons, real = _listed(is_open[part])
@@ -248,6 +252,14 @@ def _listed(chosen: Tensor) -> tuple[Tensor, Tensor]:
 def _both_signs(aims: Tensor) -> Tensor:
     """Return the aims (N, M, inputs), then their negatives, then one of 0."""
     return torch.cat([aims, -aims, torch.zeros_like(aims[:, :1])], 1)
+
+
+def _greatest(chosen: Tensor, score: Tensor, most: int) -> Tensor:
+    """Return the chosen columns of each row, but at most so many, of the greatest score."""
+    if int(chosen.sum(1).max()) <= most:
+        return chosen
+    best = score.masked_fill(~chosen, -1.0).topk(most, dim=1).indices
+    return torch.zeros_like(chosen).scatter_(1, best, True) & chosen
 
 
 def _normal(rows: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:

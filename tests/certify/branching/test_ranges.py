@@ -193,11 +193,26 @@ def test_any_multipliers_give_ranges_that_hold():
     found = nodes.decisions.restrict(first_trains(question))  # pyright: ignore[reportArgumentType]
     assert isinstance(found.found, TableTrains)
     wild = RangeSearch(iterations=3, rate=1e4)
-    box, empty = wild.narrowed(layer, torch.arange(6), found.found, found.split)
+    box, empty = wild.narrowed(layer, torch.arange(6), found.found, found.split, torch.ones(6, 16))
     currents = network.trace(inputs).currents[0][0]
     assert not bool(empty.any())
     assert isinstance(box, Box)
     assert bool((box.lower <= currents).all() and (currents <= box.upper).all())
+
+
+def test_only_the_neurons_that_cost_most_are_narrowed():
+    network, inputs, labels = wide(1)
+    question = asked(network, inputs, labels, LInf(0.15))
+    nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 8)
+    nodes = replace(nodes, prices=(*nodes.prices[:-1], torch.arange(16.0).expand(6, 1, 16)))
+    all_low, all_high, _ = narrowed(question, nodes)
+    low, high, _ = narrowed(replace(question, ranges=RangeSearch(neurons=2)), nodes)
+    wide_low, wide_high, _ = narrowed(replace(question, ranges=None), nodes)
+    changed = (low > wide_low) | (high < wide_high)
+    assert int(changed.sum(1).max()) <= 2
+    assert bool(changed.any())
+    assert torch.equal(low[changed], all_low[changed])
+    assert torch.equal(high[changed], all_high[changed])
 
 
 def test_narrowing_decides_hard_samples_in_few_nodes():
