@@ -3,19 +3,17 @@
 import shlex
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ..output import say
 from ..progress import Bars
+from . import certify_options as own
 from . import options
 from .attack import told
 from .options import Data, Device, Epsilons, Json, Model, Norm, Out, Root, Samples, Seed, epsilons, fitting
 
 if TYPE_CHECKING:
-    from spikecert.reports import Record
+    from spikecert.reports import Plan, Record
 
 
 def certify(
@@ -26,36 +24,17 @@ def certify(
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
     verifier: options.Verifiers = "auto",
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--attack",
-            autocompletion=options.completed(options.ATTACKS),
-            help="Also attack: see `attack --method`; repeatable.",
-        ),
-    ] = None,
-    radii: Annotated[
-        bool, typer.Option("--radii", help="Also bracket each sample's radius, by the last verifier.")
-    ] = False,
-    tolerance: Annotated[str, typer.Option(help="Width at which a radius counts as exact.")] = "1e-3",
-    gains: Annotated[bool, typer.Option(help="Also report gains, and the growth measured beside them.")] = True,
-    timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")] = None,
-    require_certified: Annotated[
-        str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="Fan out: local (processes) or ray (machines); default: this process.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Batches decided at once.")] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Folder that keeps finished batches; a killed run goes on from it.")
-    ] = None,
-    ray_address: Annotated[
-        str | None, typer.Option("--ray-address", help="Of the cluster: auto, HOST:6379, ray://HOST:10001.")
-    ] = None,
-    proof: Annotated[
-        Path | None, typer.Option(help="Folder for a proof of each verified sample, for check-proof.")
-    ] = None,
+    method: own.Attacks = None,
+    radii: own.Radii = False,
+    tolerance: own.Tolerance = "1e-3",
+    gains: own.Gains = True,
+    timeout: own.Timeout = None,
+    require_certified: own.RequireCertified = None,
+    engine: own.Engine = None,
+    workers: own.Workers = None,
+    resume: own.Resume = None,
+    ray_address: own.RayAddress = None,
+    proof: own.ProofFolder = None,
     seed: Seed = 0,
     device: Device = "cpu",
     out: Out = None,
@@ -82,19 +61,23 @@ def certify(
     verifiers, methods = options.names(verifier, "verifier"), tuple(dict.fromkeys(method or ()))
     wanted = RadiusPlan(verifiers[-1], width, timeout) if radii else None
     plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted)
-    command = f"spikecert certify {shlex.quote(model.name)} " + options.repeated(
-        epsilon, norm, data, samples, seed
-    )
-    command += f" --verifier {shlex.quote(','.join(verifiers))}"
-    command += "".join(f" --attack {shlex.quote(name)}" for name in methods)
-    command += "" if timeout is None else f" --timeout {timeout:g}"
-    command += f" --radii --tolerance {width:g}" if radii else ""
+    common = options.repeated(epsilon, norm, data, samples, seed)
+    command = f"spikecert certify {shlex.quote(model.name)} {common}{_repeated(plan)}"
     subject = examining.Subject(model.stem, network, source, chosen)
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         found = examining.examine(subject, plan, command=command, progress=bars, out=out, gains=gains)
         if proof is not None and prover is not None and not found.interrupted:
             proofs.write_proofs(proof, prover, found.record, chosen, timeout, bars)
     return told(found, out, as_json) or _status(found.record, bar)
+
+
+def _repeated(plan: "Plan") -> str:
+    """Return the options of this command alone as text, for the command that a report tells to repeat."""
+    verifiers = f" --verifier {shlex.quote(','.join(plan.verifiers))}"
+    attacks = "".join(f" --attack {shlex.quote(str(name))}" for name in plan.attacks)
+    limit = "" if plan.timeout is None else f" --timeout {plan.timeout:g}"
+    radii = "" if plan.radii is None else f" --radii --tolerance {plan.radii.tolerance:g}"
+    return verifiers + attacks + limit + radii
 
 
 def _status(found: "Record", bar: float | None) -> int:

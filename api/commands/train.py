@@ -3,13 +3,12 @@
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from ..output import say, show, show_json, table
 from ..progress import Bars
 from ..seeds import Summary, chosen_seeds, content, percent, summary, write_summary
+from . import train_options as own
 from .options import Data, Device, Json, Root, Seed, checked_device, number
 
 if TYPE_CHECKING:
@@ -17,41 +16,31 @@ if TYPE_CHECKING:
 
 
 def train(
-    out: Annotated[Path, typer.Option("--out", help="Folder for network.safetensors, checkpoints, history.csv.")],
+    out: own.Folder,
     data: Data = "digits",
     root: Root = None,
-    network: Annotated[str, typer.Option(help="Architecture, such as mlp:64 or mlp:128-64.")] = "mlp:64",
-    neuron: Annotated[str, typer.Option(help="lif, dlif (learns its input scale) or plif (learns λ).")] = "dlif",
-    num_steps: Annotated[int, typer.Option("--num-steps", min=1, help="T.")] = 8,
-    decay: Annotated[float, typer.Option(help="λ.")] = 0.99,
-    threshold: Annotated[float, typer.Option(help="θ.")] = 1.0,
-    reset: Annotated[str, typer.Option(help="zero, subtract or none.")] = "zero",
-    objective: Annotated[
-        str,
-        typer.Option(
-            help="ms-mppd, cross-entropy, certified or s-ibp; with +gain-penalty or +margin-over-gain also those."
-        ),
-    ] = "ms-mppd",
-    rho: Annotated[float, typer.Option(help="Weight ρ of the membrane perturbation term.")] = 1.0,
-    noise: Annotated[str, typer.Option(help="single-step or gaussian: the perturbed copy.")] = "single-step",
-    size: Annotated[str, typer.Option(help="Size of that perturbation; ε of the other objectives.")] = "4/255",
-    gain_weight: Annotated[float, typer.Option("--gain-weight", help="Weight of gain-penalty.")] = 0.1,
-    margin_weight: Annotated[float, typer.Option("--margin-weight", help="Weight of margin-over-gain.")] = 1.0,
-    epochs: Annotated[int, typer.Option(min=1)] = 20,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Over all processes.")] = 64,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
-    optimizer: Annotated[str, typer.Option(help="sgd or adam.")] = "adam",
-    weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
-    precision: Annotated[str, typer.Option(help="full, or bfloat16 for matrix products in training.")] = "full",
-    compiled: Annotated[bool, typer.Option(help="Run membranes by a kernel that the C compiler makes.")] = False,
-    steps_at_once: Annotated[
-        int | None,
-        typer.Option("--steps-at-once", min=1, help="Steps of activations to keep: memory for time."),
-    ] = None,
+    network: own.Architecture = "mlp:64",
+    neuron: own.Neuron = "dlif",
+    num_steps: own.NumSteps = 8,
+    decay: own.Decay = 0.99,
+    threshold: own.Threshold = 1.0,
+    reset: own.Reset = "zero",
+    objective: own.Objective = "ms-mppd",
+    rho: own.Rho = 1.0,
+    noise: own.Noise = "single-step",
+    size: own.Size = "4/255",
+    gain_weight: own.GainWeight = 0.1,
+    margin_weight: own.MarginWeight = 1.0,
+    epochs: own.Epochs = 20,
+    batch_size: own.BatchSize = 64,
+    learning_rate: own.LearningRate = None,
+    optimizer: own.Optimizer = "adam",
+    weight_decay: own.WeightDecay = 0.0,
+    precision: own.Precision = "full",
+    compiled: own.Compiled = False,
+    steps_at_once: own.StepsAtOnce = None,
     seed: Seed = 0,
-    seeds: Annotated[
-        str | None, typer.Option(help="Several, such as 0,1,2: one folder each, mean and spread at the end.")
-    ] = None,
+    seeds: own.Seeds = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> int:
@@ -69,6 +58,7 @@ def train(
     aim = building.objective(objective, rho, noise, number(size, "size"), gain_weight, margin_weight)
 
     def one(number: int, folder: Path, bars: Bars) -> "TrainingRun":
+        """Train with one seed."""
         fresh = building.fresh_network(network, samples, num_steps, template, number)
         label = "train" if seeds is None else f"train, seed {number}"
         return fit(

@@ -1,0 +1,40 @@
+"""Options of `spikecert certify` alone, group by group."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import ATTACKS, completed
+
+# What is asked besides proofs.
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attack", autocompletion=completed(ATTACKS), help="Also attack: see `attack --method`; repeatable."
+    ),
+]
+Radii = Annotated[bool, typer.Option("--radii", help="Also bracket each sample's radius, by the last verifier.")]
+Tolerance = Annotated[str, typer.Option(help="Width at which a radius counts as exact.")]
+Gains = Annotated[bool, typer.Option(help="Also report gains, and the growth measured beside them.")]
+ProofFolder = Annotated[
+    Path | None, typer.Option(help="Folder for a proof of each verified sample, for check-proof.")
+]
+
+# How long it may take, and what must come out.
+Timeout = Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")]
+RequireCertified = Annotated[
+    str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")
+]
+
+# Who decides the batches, and where they are kept.
+Engine = Annotated[
+    str | None, typer.Option(help="Fan out: local (processes) or ray (machines); default: this process.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Batches decided at once.")]
+Resume = Annotated[
+    Path | None, typer.Option(help="Folder that keeps finished batches; a killed run goes on from it.")
+]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray-address", help="Of the cluster: auto, HOST:6379, ray://HOST:10001.")
+]
