@@ -11,7 +11,7 @@ demo: .venv/ready
 	$(BIN)/spikecert demo --out runs/demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -1,13 +1,13 @@
 """A small set to certify, an engine in this process, and what counts as the same verdicts."""
 
 from collections.abc import Generator, Sequence
-from functools import partial
+from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from spikecert.certify import LInf, Perturbation, Verdict
+from spikecert.certify import LInf, Perturbation, Verdict, certify_set
 from spikecert.certify.engines import Engine
 from spikecert.certify.engines.work import Batch, decide
 from spikecert.models import LIF, Residual, SpikingNetwork
@@ -42,14 +42,19 @@ class Setting(NamedTuple):
 
 def small_set() -> Setting:
     """Return 22 samples, of which some are verified, some falsified and some unknown."""
-    torch.manual_seed(1)
-    neuron = partial(LIF, decay=0.9, threshold=0.3)
-    passed = Residual([nn.Linear(6, 12), neuron(), nn.Linear(12, 6)])  # the input passes: some stay unknown
-    network = SpikingNetwork(passed, nn.Linear(6, 12), neuron(), nn.Linear(12, 3), num_steps=5).eval()
+    torch.manual_seed(3)
+    passed = Residual([nn.Linear(6, 12), LIF(0.9, 0.3), nn.Linear(12, 6)])  # the input passes: some stay unknown
+    network = SpikingNetwork(passed, nn.Linear(6, 3), num_steps=3).eval()
     inputs = torch.rand(22, 6, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     return Setting(network, inputs, labels, LInf(0.02), "auto")
+
+
+@cache
+def expected(batch: int) -> tuple[Verdict, ...]:
+    """Return the verdicts of `small_set`, decided here in such batches, the last first, once for all tests."""
+    return tuple(certify_set(*small_set(), engine=Here(), batch=batch))
 
 
 def same(first: Sequence[Verdict], second: Sequence[Verdict]) -> bool:

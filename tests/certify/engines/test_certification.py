@@ -11,7 +11,7 @@ import torch
 from spikecert.certify import L2, LInf, PixelBox, certify_set, verify
 from spikecert.certify.engines.folder import PROBLEM
 from spikecert.certify.engines.work import batches
-from support.fleets import Here, Setting, same, small_set
+from support.fleets import Here, Setting, expected, same, small_set
 
 
 @pytest.fixture
@@ -21,9 +21,7 @@ def case() -> Setting:
 
 def test_the_order_of_batches_changes_nothing(case: Setting) -> None:
     """Backward, or forward by `verify` itself."""
-    engine = Here()
-    verdicts = certify_set(*case, engine=engine, batch=5)
-    assert engine.decided == [4, 3, 2, 1, 0]
+    verdicts = expected(5)
     assert {verdict.status for verdict in verdicts} == {"verified", "falsified", "unknown"}
     parts = batches(case.inputs, case.labels, 5, seed=0)
     forward = [verify(case.network, p.inputs, p.labels, *case[3:], seed=p.seed) for p in parts]
@@ -43,7 +41,7 @@ def test_a_run_goes_on_where_it_ended(case: Setting, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     verdicts = certify_set(*case, engine=engine, folder=folder, batch=5, progress=lambda *what: told.append(what))
     assert engine.decided == [2, 1, 0]
-    assert same(verdicts, certify_set(*case, engine=Here(), batch=5))
+    assert same(verdicts, expected(5))
     assert told == [("certify (auto, here)", done, 22) for done in (7, 12, 17, 22)]
     nothing = Here(most=0)
     assert same(certify_set(*case, engine=nothing, folder=folder, batch=5), verdicts)

@@ -14,7 +14,7 @@ from spikecert.certify import certify_set
 from spikecert.certify.engines import Local
 from spikecert.certify.engines.work import Job, batches
 from spikecert.models import save
-from support.fleets import Here, same, small_set
+from support.fleets import Here, expected, same, small_set
 
 
 def children() -> list[int]:
@@ -32,11 +32,11 @@ def test_processes_and_a_death_on_the_way_change_nothing(tmp_path: Path) -> None
         if len(told) == 2:
             os.kill(children()[0], signal.SIGKILL)
 
-    verdicts = certify_set(*case, workers=2, batch=3, folder=tmp_path, progress=progress)
-    assert same(verdicts, certify_set(*case, engine=Here(), batch=3))
+    verdicts = certify_set(*case, workers=2, batch=4, folder=tmp_path, progress=progress)
+    assert same(verdicts, expected(4))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (22, 22)
-    assert len(told) == 1 + 8
+    assert len(told) == 1 + 6
     assert len(set().union(*seen)) == 3  # two processes and a third in place of the killed one
     assert children() == []
 
@@ -78,7 +78,7 @@ if __name__ == "__main__":
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     progress = lambda label, done, total: print(done, flush=True)
-    certify_set(network, inputs, labels, LInf(0.02), workers=1, batch=2, folder=sys.argv[2], progress=progress)
+    certify_set(network, inputs, labels, LInf(0.02), workers=1, batch=4, folder=sys.argv[2], progress=progress)
 """
 
 
@@ -95,8 +95,8 @@ def test_a_run_that_is_killed_goes_on(tmp_path: Path, how: signal.Signals) -> No
             pass
         process.send_signal(how)
     kept = {int(path.stem.removeprefix("batch-")) for path in folder.glob("batch-*.safetensors")}
-    assert 3 <= len(kept) < 11
+    assert 2 <= len(kept) < 6
     engine = Here()
-    verdicts = certify_set(*case, engine=engine, batch=2, folder=folder)
-    assert set(engine.decided) == set(range(11)) - kept
-    assert same(verdicts, certify_set(*case, engine=Here(), batch=2))
+    verdicts = certify_set(*case, engine=engine, batch=4, folder=folder)
+    assert set(engine.decided) == set(range(6)) - kept
+    assert same(verdicts, expected(4))
