@@ -2,7 +2,7 @@
 
 import pytest
 
-from spikecert import load
+from spikecert import demo, load
 from spikecert.reports import load_record
 
 ARGUMENTS = ("--epochs", 1, "--samples", 3, "--seed", 1)
@@ -31,10 +31,11 @@ def test_demo_writes_everything_and_repeats_itself(run, folder):
     assert second.fingerprint == first.fingerprint
 
 
-def test_demo_reuses_finished_training_only_for_the_same_settings(run, folder):
-    before = {path: path.stat().st_mtime_ns for path in (folder / "one" / "training").rglob("checkpoint*")}
+def test_demo_reuses_finished_training_only_for_the_same_settings(folder):
+    training = folder / "one" / "training"
+    before = {path: path.stat().st_mtime_ns for path in training.rglob("checkpoint*")}
     assert len(before) == 2
-    run("demo", "--out", folder / "one", *ARGUMENTS)
+    demo.train(demo.Settings(epochs=1, samples=3, seed=1), training)
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    run("demo", "--out", folder / "one", "--epochs", 2, "--samples", 3, "--seed", 1)
-    assert len(list((folder / "one" / "training").rglob("checkpoint*"))) == 4
+    demo.train(demo.Settings(epochs=2, samples=3, seed=1), training)
+    assert len(list(training.rglob("checkpoint*"))) == 4
