@@ -3,17 +3,20 @@
 With all prices 0 the bound is the margin of the leaf's trains itself. Where that is not positive, the trains
 confine the input to a polyhedron {x : Gx ≤ h} ∩ box. The program min t subject to Gx ≤ h + t finds its deepest
 point where it has one: a candidate counterexample, since all of it runs alike. Where it is empty, t > 0, and the
-program's multipliers y are prices that prove it: Σ y·(Gx − h) ≥ t on the whole box. The solver is not trusted: its
-prices, scaled up, go through the same bound as any others.
+program's multipliers y are prices that prove it: Σ y·(Gx − h) ≥ t on the whole box. Over an ℓ2 ball it is a cone
+program. The solver is not trusted: its prices, scaled up, go through the same bound as any others.
 """
 
+import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
+from ..bounds.box import Box
 from ..bounds.stages import Stage
 from ..bounds.train_table import TableTrains
 from .bounding import Climb, bound_nodes
@@ -41,6 +44,11 @@ class _Region:
     weights: Tensor
     neuron: Tensor
 
+    @property
+    def size(self) -> np.ndarray:
+        """Return each row's own scale, so that being t outside means the same for each."""
+        return np.abs(self.matrix).sum(1) + 1e-12
+
 
 def solve_leaf(question: Question, leaf: Nodes) -> LeafPoint:
     """Bound one leaf (N = 1) by its own margin or by its emptiness, or find a point in it."""
@@ -51,7 +59,7 @@ def solve_leaf(question: Question, leaf: Nodes) -> LeafPoint:
     network, _ = question.staged(leaf)
     box = network.source.box
     region = _region(network.stages[0], len(box.lower))
-    point, depth, multipliers = _deepest(region, box.lower.flatten().numpy(), box.upper.flatten().numpy())
+    point, depth, multipliers = _deepest(region, box) if box.ball is None else _deepest_in_ball(region, box)
     if point is None:
         return LeafPoint(margin, inputs[0])
     if depth > 0:
@@ -62,9 +70,9 @@ def solve_leaf(question: Question, leaf: Nodes) -> LeafPoint:
     return LeafPoint(margin, question.perturbation.project(arranged.to(inputs.dtype), inputs)[0])
 
 
-def _deepest(region: _Region, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray | None, float, np.ndarray]:
+def _deepest(region: _Region, box: Box) -> tuple[np.ndarray | None, float, np.ndarray]:
     """Return the deepest point of the region within a box, how far it lies outside, and the multipliers."""
-    size = np.abs(region.matrix).sum(1) + 1e-12  # a row's own scale, so that t means the same in each
+    low, high, size = box.lower.flatten().tolist(), box.upper.flatten().tolist(), region.size
     program = linprog(
         np.append(np.zeros(len(low)), 1.0),
         A_ub=np.hstack([region.matrix / size[:, None], -np.ones((len(size), 1))]),
@@ -75,6 +83,29 @@ def _deepest(region: _Region, low: np.ndarray, high: np.ndarray) -> tuple[np.nda
     if program.status != 0:
         return None, 0.0, size
     return program.x[:-1], float(program.x[-1]), -program.ineqlin.marginals / size
+
+
+def _deepest_in_ball(region: _Region, box: Box) -> tuple[np.ndarray | None, float, np.ndarray]:
+    """Return what `_deepest` does, within box and ball: a cone program."""
+    import cvxpy
+
+    assert box.center is not None
+    assert box.ball is not None
+    cp: Any = cvxpy
+    point, depth, size = cp.Variable(box.center.numel()), cp.Variable(), region.size
+    inside = (region.matrix / size[:, None]) @ point <= region.limit / size + depth
+    ends = [point >= box.lower.flatten().numpy(), point <= box.upper.flatten().numpy(), depth >= -1.0]
+    ball = cp.norm(point - box.center.flatten().numpy(), 2) <= float(box.ball)
+    program = cp.Problem(cp.Minimize(depth), [inside, ball, *ends])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an inaccurate solution is as good as another: see above
+            program.solve(solver=cp.CLARABEL)
+    except cp.SolverError:
+        return None, 0.0, size
+    if point.value is None or inside.dual_value is None:
+        return None, 0.0, size
+    return np.asarray(point.value), float(program.value), np.asarray(inside.dual_value) / size
 
 
 def _prices(region: _Region, multipliers: np.ndarray, leaf: Nodes) -> Tensor:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from spikecert import LIF, LInf, SpikeFlip, SpikingNetwork, attack, verify, wrn16_4
+from spikecert import L2, LIF, LInf, SpikeFlip, SpikingNetwork, attack, verify, wrn16_4
 from spikecert.certify.branching.bounding import Climb
 from spikecert.certify.branching.question import Question
 from spikecert.certify.branching.search import Search
@@ -100,6 +100,14 @@ def test_decides_every_sample(reset: str):
     broken = attack(network, batch, labels, threat, "ensemble").success.tolist()
     for verdict, success in zip(found, broken, strict=True):
         assert verdict.status == "falsified" or not success
+
+
+def test_a_leaf_outside_of_the_ball_is_closed():
+    """The box around the ball reaches a leaf of the second sample that the ball does not."""
+    network, batch, labels = residual_network(0)
+    found = verify(network, batch[:2], labels[:2], L2(0.2), "complete", timeout=20.0)
+    assert [verdict.status for verdict in found] == ["verified", "verified"]
+    assert not bool(attack(network, batch[:2], labels[:2], L2(0.2), "ensemble").success.any())
 
 
 def test_flipped_events_are_decided_as_enumeration_does():
