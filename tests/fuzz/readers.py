@@ -7,9 +7,22 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from spikecert import DLIF, LIF, LInf, Residual, SpikingNetwork, gain, load, load_record, mlp, network_hash, record
+from spikecert import (
+    DLIF,
+    L2,
+    LIF,
+    LInf,
+    Residual,
+    SpikingNetwork,
+    gain,
+    load,
+    load_record,
+    mlp,
+    network_hash,
+    record,
+)
 from spikecert.analysis.storage import load_certificates, load_layers, read_content, save_certificates
 from spikecert.certify.proofs import Prover
 from spikecert.checking import check, read_network
@@ -133,23 +146,41 @@ class _Proven:
     proof: bytes
 
 
-def _proven() -> _Proven:
-    torch.manual_seed(1)
-    network = mlp((3, 4, 4, 2), 3, LIF(0.9, threshold=0.5)).eval()
-    sample = torch.full((3,), 0.5)
+def _proven(network: SpikingNetwork, sample: Tensor, ball: LInf | L2) -> _Proven:
     with torch.no_grad():
         label = int(network(sample[None]).argmax())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.proof"
-        Prover.of(network).prove(sample, label, LInf(0.01)).save(path, note="a sample")
+        Prover.of(network).prove(sample, label, ball).save(path, note="a sample")
         return _Proven(to_bytes(network), path.read_bytes())
+
+
+def _dense() -> _Proven:
+    torch.manual_seed(1)
+    return _proven(mlp((3, 4, 4, 2), 3, LIF(0.9, threshold=0.5)).eval(), torch.full((3,), 0.5), LInf(0.01))
+
+
+def _image() -> _Proven:
+    """Return a proof of an ℓ2 ball of images: convolutions, a batch norm, a residual sum, a pool, soft resets."""
+    torch.manual_seed(1)
+    sums = Residual([nn.Conv2d(2, 2, 1), LIF(0.9, threshold=0.3, reset="subtract")])
+    first = [nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2), LIF(0.9, threshold=0.3), sums]
+    network = SpikingNetwork(*first, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 2), num_steps=2).eval()
+    return _proven(network, torch.full((1, 4, 4), 0.5), L2(0.01))
+
+
+def _timed() -> _Proven:
+    torch.manual_seed(1)
+    layers = nn.Linear(3, 4), LIF(0.9, threshold=0.5), nn.Linear(4, 2), LIF(0.9, reset="none")
+    network = SpikingNetwork(*layers, num_steps=3, encoding="none", readout="potential").eval()
+    return _proven(network, torch.full((3, 3), 0.5), LInf(0.01))
 
 
 class _Proofs:
     """Checks proofs of one network, which is read once."""
 
-    def __init__(self) -> None:
-        self.proven = _proven()
+    def __init__(self, proven: _Proven) -> None:
+        self.proven = proven
         with _file(self.proven.model, "network.safetensors") as path:
             self.network = read_network(path)
 
@@ -190,13 +221,16 @@ class _file:
 
 def readers() -> dict[str, Reader]:
     """Return all readers by name."""
-    proofs = _Proofs()
+    dense, image, timed = (_Proofs(proven()) for proven in (_dense, _image, _timed))
+    models = [proofs.proven.model for proofs in (dense, image, timed)]
     lisp = (partial(mutate_text, words=WORDS), partial(mutate_text, words=WORDS), mutate_bytes)
     json_text = (mutate_json_bytes, mutate_json_bytes, mutate_json_bytes, mutate_text, mutate_bytes)
     found = (
         Reader("model", _read_model, _models, (Sealed(NETWORK),)),
-        Reader("checked-model", _check_model, lambda: [proofs.proven.model], (Sealed(NETWORK),)),
-        Reader("proof", proofs, lambda: [proofs.proven.proof], (Sealed(PROOF),)),
+        Reader("checked-model", _check_model, lambda: models, (Sealed(NETWORK),)),
+        Reader("proof", dense, lambda: [dense.proven.proof], (Sealed(PROOF),)),
+        Reader("image-proof", image, lambda: [image.proven.proof], (Sealed(PROOF),)),
+        Reader("timed-proof", timed, lambda: [timed.proven.proof], (Sealed(PROOF),)),
         Reader("record", _read_record, _records, json_text),
         Reader("vnnlib", lambda data: read_vnnlib(data.decode()), _properties, lisp),
         Reader("vnnlib-gz", _read_packed, _packed, (mutate_bytes,)),
