@@ -35,6 +35,7 @@ def certify(
     resume: own.Resume = None,
     ray_address: own.RayAddress = None,
     proof: own.ProofFolder = None,
+    compiled: own.Compiled = False,
     seed: Seed = 0,
     device: Device = "cpu",
     out: Out = None,
@@ -47,6 +48,7 @@ def certify(
     """
     from spikecert import building, examining, proofs
     from spikecert.models import load
+    from spikecert.models.kernels import use_kernel
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.training import dataset
 
@@ -56,6 +58,9 @@ def certify(
     network = load(model)
     source = dataset(data, root, num_steps=network.num_steps)
     chosen = fitting(network, source, samples, device)
+    kernel = use_kernel(network, "compiled" if compiled else "eager")
+    if kernel.reason:
+        say(f"kernel: {kernel}")
     prover = None if proof is None else proofs.prover(network, norm)
     fleet = building.fleet(engine, workers, resume, ray_address)
     verifiers, methods = options.names(verifier, "verifier"), tuple(dict.fromkeys(method or ()))
@@ -63,6 +68,7 @@ def certify(
     plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted)
     common = options.repeated(epsilon, norm, data, samples, seed)
     command = f"spikecert certify {shlex.quote(model.name)} {common}{_repeated(plan)}"
+    command += " --compiled" if compiled else ""
     subject = examining.Subject(model.stem, network, source, chosen)
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         found = examining.examine(subject, plan, command=command, progress=bars, out=out, gains=gains)

@@ -38,3 +38,7 @@ Resume = Annotated[
 RayAddress = Annotated[
     str | None, typer.Option("--ray-address", help="Of the cluster: auto, HOST:6379, ray://HOST:10001.")
 ]
+Compiled = Annotated[
+    bool,
+    typer.Option(help="Run membranes, bounds and the search for prices by compiled kernels."),
+]

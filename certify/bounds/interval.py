@@ -15,7 +15,7 @@ from ...models.dynamics import Dynamics
 from ...models.neurons import LIF
 from .blocks import blocks
 from .box import Box, Spread
-from .compiled import kernel_for
+from .compiled_spikes import kernel_for
 from .membrane import Pull, pull
 from .rounding import Rounding
 from .signals import Signal, equal_weights

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...models.dynamics import Dynamics
 from .box import Box, Spread
-from .compiled import Kernel, kernel_for
+from .compiled_spikes import Kernel, kernel_for
 from .membrane import Drive, Pull
 from .signals import Signal, equal_weights
 from .train_graph import GraphTrains, trains_of

@@ -11,7 +11,7 @@ from torch import Tensor
 from spikecert.certify import LInf
 from spikecert.certify.bounds import compiled as compiling
 from spikecert.certify.bounds.box import Box, Spread
-from spikecert.certify.bounds.compiled import Kernel, kernel_for, spikes_kernel
+from spikecert.certify.bounds.compiled_spikes import Kernel, kernel_for, spikes_kernel
 from spikecert.certify.bounds.interval import StepSpikes, interval_spikes
 from spikecert.certify.bounds.membrane import Pull
 from spikecert.certify.bounds.propagation import logit_bounds, margin_bounds
