@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikecert import LIF, mlp, save
@@ -108,6 +108,7 @@ def check_reach(neurons: list[Reach], shift: int, added, potentials, left, spike
         assert np.all(train <= np.array(possible))
 
 
+@settings(max_examples=60)
 @given(cases(encodings=("direct", "direct", "none")), st.sampled_from(READOUTS), st.integers(0, 2**31))
 def test_runs_stay_within_the_allowances(tmp_path_factory, case, readout, seed):
     case = replace(case, network=read_out(case.network, readout))
@@ -121,6 +122,7 @@ def test_runs_stay_within_the_allowances(tmp_path_factory, case, readout, seed):
         check_run(question, leaf, x, trace, index)
 
 
+@settings(max_examples=30)
 @given(
     image_networks(side=4, most_channels=2, most_steps=3), st.sampled_from([0.0, 0.1, 1.0]), st.integers(0, 2**31)
 )

@@ -17,7 +17,7 @@ from support.oracles import line_margin
 from support.readouts import has_a_form, read_out
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(cases(encodings=("direct",)), st.integers(0, 2**31))
 def test_what_is_verified_has_a_proof_that_no_sampled_input_contradicts(tmp_path_factory, case, seed):
     assume(has_a_form(case.network))
@@ -98,7 +98,7 @@ def test_no_mutation_proves_what_the_line_oracle_falsifies(tmp_path_factory, cas
             raise AssertionError("a proof was accepted of a sample that has a counterexample")
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     image_networks(side=4, most_channels=2, most_steps=3),
     st.sampled_from([0.0, 0.01, 0.05]),
@@ -114,7 +114,7 @@ def test_no_sampled_image_contradicts_a_proof(tmp_path_factory, network, epsilon
     check_samples(case, LInf(epsilon), folder, points(case, 40, generator))
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     cases(encodings=("direct",)),
     st.sampled_from(["spikes", "potential", "scaled potential"]),
@@ -129,7 +129,7 @@ def test_no_input_contradicts_a_proof_of_another_readout(tmp_path_factory, case,
     check_samples(case, LInf(case.epsilon), tmp_path_factory.mktemp("readouts"), sampled)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(cases(most_layers=2, most_steps=4, encodings=("none",)), st.integers(0, 2**31))
 def test_no_input_over_time_contradicts_a_proof(tmp_path_factory, case, seed):
     assume(has_a_form(case.network))
@@ -137,7 +137,7 @@ def test_no_input_over_time_contradicts_a_proof(tmp_path_factory, case, seed):
     check_samples(case, LInf(case.epsilon), tmp_path_factory.mktemp("timed"), sampled)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(cases(), st.sampled_from([0.0, 0.02, 0.2]), st.integers(0, 2**31))
 def test_no_input_of_an_l2_ball_contradicts_a_proof(tmp_path_factory, case, radius, seed):
     assume(has_a_form(case.network))
