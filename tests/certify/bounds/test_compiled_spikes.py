@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert.certify import LInf
-from spikecert.certify.bounds import compiled as compiling
+from spikecert.certify.bounds import compiled_spikes as compiling
 from spikecert.certify.bounds.box import Box, Spread
 from spikecert.certify.bounds.compiled_spikes import Kernel, kernel_for, spikes_kernel
 from spikecert.certify.bounds.interval import StepSpikes, interval_spikes
