@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from spikecert import LIF, Residual, SpikingNetwork, save
+from spikecert import DLIF, LIF, Residual, SpikingNetwork, save
 from spikecert.checking import read_network
 from spikecert.checking.bound import Question
 from spikecert.checking.exact import Dyadic
@@ -69,8 +69,12 @@ def test_no_run_of_a_residual_sum_is_below_the_bound_at_any_prices(tmp_path_fact
     torch.manual_seed(seed)
     first = Residual([nn.Linear(4, 4), LIF(0.9, threshold=0.3)], [nn.Linear(4, 4), nn.Linear(4, 4)])
     second = Residual([nn.Linear(4, 4), LIF(0.8, threshold=0.5, reset="subtract"), nn.Linear(4, 4)])
-    third = Residual([nn.Linear(4, 4)], [LIF(0.5, threshold=0.7), nn.Linear(4, 4)])
+    scaled = DLIF(3, 0.5, threshold=0.2)
+    scaled.input_scale.data = torch.tensor([-1.0, 1.5, -0.5])
+    third = Residual([nn.Linear(4, 4)], [scaled, nn.Linear(4, 4)])
     network = SpikingNetwork(first, second, third, nn.Linear(4, 3), num_steps=3).eval()
+    for parameter in network.parameters():
+        parameter.data *= 2.0
     case = Case(network, torch.rand(1, 4), torch.zeros(1), epsilon)
     check_prices(case, tmp_path_factory.mktemp("bound"), seed, size)
 
@@ -93,3 +97,25 @@ def test_errors_add_up_along_a_network(tmp_path):
             assert np.all(own >= unit * size)
             seen.add("sum")
     assert seen == {"first", "affine", "sum"}
+
+
+def test_both_sides_of_a_split_hold_all_that_their_node_held(tmp_path):
+    torch.manual_seed(0)
+    for encoding, shape in (("direct", (3,)), ("none", (3, 3))):
+        layers = nn.Linear(3, 4, bias=False), LIF(0.9, threshold=0.3), nn.Linear(4, 2)
+        layers[0].load_state_dict({"weight": torch.ones(4, 3)})  # so that each spike is open
+        network = SpikingNetwork(*layers, num_steps=3, encoding=encoding)
+        question = asked(network, torch.full(shape, 0.5), 0.5, tmp_path)
+        allowed = question.first.everything
+        left, right = question.first.sides(allowed, 1, Dyadic.of(1.0))
+        assert np.array_equal(left | right, allowed)
+        assert np.array_equal(left[[0, 2, 3]], allowed[[0, 2, 3]])
+        assert np.array_equal(right[[0, 2, 3]], allowed[[0, 2, 3]])
+        if encoding == "none":
+            assert left[1].tolist() == [[True, True], [True, False], [True, True]]
+            assert right[1].tolist() == [[True, True], [False, True], [True, True]]
+            silent, fires = (question.leaf(side).steps(question.graph.spiking[0]) for side in (left, right))
+            assert values(silent[1])[1].tolist() == [1, 0, 1]  # a spike is possible
+            assert values(fires[0])[1].tolist() == [0, 1, 0]  # a spike is certain
+        else:
+            assert not (left[1] & right[1]).any()

@@ -219,6 +219,11 @@ def test_a_readout_pays_for_its_rounding(tmp_path):
         unit = 2.0**-24
         slack = float(question.readout_slack(0).fraction() * question.graph.unit)
         assert unit < slack < 200 * unit
+        final, reach = question.network.integrator, question.measured[0][-1].max().fraction()
+        if final is not None:  # what a step of the recursion adds, at each step
+            alone = values(question.measured[1][-1])[0, 0] * sum(map(abs, question.graph.weights))
+            slips = final.slip(reach, question.arithmetic) * sum(final.powers)
+            assert question.readout_slack(0).fraction() >= alone + slips
         total, _ = question._readout(0, 1)
         biases = 0.0
         if readout != "spikes":
