@@ -20,6 +20,9 @@ def check_proof(
     epsilon: Annotated[
         str | None, typer.Option("--epsilon", help="Refuse proofs about a smaller ε, such as 8/255.")
     ] = None,
+    norm: Annotated[
+        str, typer.Option("--norm", help="In which norm --epsilon is asked for: linf or l2.")
+    ] = "linf",
     as_json: Json = False,
 ) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
@@ -28,12 +31,14 @@ def check_proof(
     """
     from spikecert.checking import find_proofs, read_network
 
-    least = 0.0 if epsilon is None else options.number(epsilon, "epsilon")
+    least = None if epsilon is None else options.number(epsilon, "epsilon")
+    if norm not in ("linf", "l2"):
+        raise ValueError(f"norm: got {norm!r}, expected linf or l2")
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
     network = read_network(model)
-    answers = [_answer(proof, network, least) for proof in proofs]
+    answers = [_answer(proof, network, least, norm) for proof in proofs]
     refused = sum(not answer["accepted"] for answer in answers)
     counts = {"accepted": len(answers) - refused, "refused": refused}
     if as_json:
@@ -45,15 +50,18 @@ def check_proof(
     return int(refused > 0)
 
 
-def _answer(proof: Path, network: "Network", least: float) -> dict[str, Any]:
-    """Return what is to be said of one file."""
+def _answer(proof: Path, network: "Network", least: float | None, norm: str) -> dict[str, Any]:
+    """Return what is to be said of one file; an ℓ∞ ball holds the ℓ2 ball of its radius, not the other way."""
     from spikecert.checking import Refused, check
 
     try:
         found = check(proof, network)
     except Refused as error:
         return {"file": proof.name, "accepted": False, "reason": str(error)}
-    if found.epsilon < least:
+    if least is not None and found.norm != norm and found.norm != "linf":
+        reason = f"{proof.name}: proves a ball in {found.norm}, not in the {norm} asked for"
+        return {"file": proof.name, "accepted": False, "reason": reason}
+    if least is not None and found.epsilon < least:
         reason = f"{proof.name}: proves ε = {found.epsilon:g}, less than the {least:g} asked for"
         return {"file": proof.name, "accepted": False, "reason": reason}
     return {"file": proof.name, "accepted": True, **_described(found)}

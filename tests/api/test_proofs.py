@@ -73,6 +73,19 @@ def test_a_proof_of_a_smaller_ball_than_asked_for_is_refused(run, model, proofs)
     assert "proves ε = 0.00392157, less than the 0.00784314 asked for" in checked.out
 
 
+def test_a_ball_of_another_norm_than_asked_for_is_refused(run, model, proofs, tmp_path):
+    run("certify", model, *SMALL, "--verifier", "complete", "--norm", "l2", "--proof", tmp_path / "balls")
+    checked = run("check-proof", tmp_path / "balls", "--model", model)
+    assert checked.status == 0
+    assert "(l2)" in checked.out
+    asked = "--model", model, "--epsilon", "1/255"
+    refused = run("check-proof", tmp_path / "balls", *asked)
+    assert refused.status == 1
+    assert "proves a ball in l2, not in the linf asked for" in refused.out
+    assert run("check-proof", tmp_path / "balls", *asked, "--norm", "l2").status == 0
+    assert run("check-proof", proofs[0], *asked, "--norm", "l2").status == 0  # an ℓ∞ ball holds the ℓ2 ball
+
+
 def test_a_proof_of_another_network_is_refused(run, foreign, proofs):
     checked = run("check-proof", min(proofs[0].iterdir()), "--model", foreign)
     assert checked.status == 1
@@ -87,6 +100,7 @@ def test_a_proof_of_another_network_is_refused(run, foreign, proofs):
         (("MODEL", "--model", "/nowhere"), "nowhere: can't be read"),
         (("MODEL", "--model", "DAMAGED"), "was changed after it was written"),
         (("MODEL",), "--model"),
+        (("MODEL", "--model", "MODEL", "--norm", "l1"), "norm: got 'l1'"),
         (("MODEL", "--model", "MODEL", "--epsilon", "x"), "epsilon: got 'x'"),
     ],
 )
