@@ -34,27 +34,28 @@ def random_box(steps: int, batch: int, features: int) -> Box:
 
 @LIBRARIES
 @pytest.mark.parametrize("features", [1, 2, 7, 300])
-@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("bias", "size"), [(True, 1.0), (True, 1e-4), (False, 1.0)])
 def test_the_spread_of_a_layer_holds_every_run_and_pays_for_its_own_rounding(
-    monkeypatch: pytest.MonkeyPatch, worth: float, features: int, bias: bool
+    monkeypatch: pytest.MonkeyPatch, worth: float, features: int, bias: bool, size: float
 ):
     monkeypatch.setattr(products, "WORTH", worth)
     torch.manual_seed(features)
     layer, box = nn.Linear(features, 6, bias=bias), random_box(4, 5, features)
+    layer.weight.data *= size  # so small that all the rounding is the bias'
     wide = layer.weight.detach().double()
-    added = 0.0 if layer.bias is None else layer.bias.detach().double()
+    added = torch.zeros(6).double() if layer.bias is None else layer.bias.detach().double()
     for magnitude in (box.magnitude.amax(0), box.magnitude.amax((0, 1))[None]):
         found = affine_map(layer, torch.float32).spread(box.spread, magnitude, QUICK)
         assert found.middle.dtype == found.radius.dtype == torch.float32
         positive, negative = wide.clamp_min(0), wide.clamp_max(0)
         lower = box.lower.double() @ positive.T + box.upper.double() @ negative.T + added
         upper = box.upper.double() @ positive.T + box.lower.double() @ negative.T + added
-        size = magnitude.double() @ wide.abs().T + (0.0 if layer.bias is None else added.abs())
-        run = features * 2**-24 * size  # what the run may add
+        reach = magnitude.double() @ wide.abs().T + added.abs()
+        run = features * 2**-24 * reach  # what the run may add
         image = found.box
         assert bool((image.lower.double() <= lower - run).all())
         assert bool((image.upper.double() >= upper + run).all())
-        paid = 2 * QUICK.gamma(features) * size + 1e-30
+        paid = 2 * QUICK.gamma(features) * reach + 1e-30
         assert bool((image.lower.double() >= lower - paid).all())
         assert bool((image.upper.double() <= upper + paid).all())
 
