@@ -32,10 +32,16 @@ TESTS = (
     "tests/soundness",
 )
 FIRST = {
-    "spikes.c": "compiled",
-    "models/compiled.py": "compiled",
+    "spikes.c": "compiled_spikes",
+    "step_trains": "compiled_spikes or spread",
+    "models/compiled.py": "compiled_spikes",
     "branching": "branching",
     "interval.py": "interval or readout or spread",
+    "train_graph": "graph",
+    "train_table": "table or branching",
+    "affine.py": "affine or spread or Flips",
+    "box.py": "precision or spread",
+    "propagation.py": "readout or spread or margins",
     "gain": "gain",
     "price": "linear",
     "linear.py": "linear",

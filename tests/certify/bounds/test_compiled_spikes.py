@@ -18,6 +18,7 @@ from spikecert.certify.bounds.propagation import logit_bounds, margin_bounds
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.step_trains import StepTable, StepTrains
+from spikecert.certify.bounds.train_table import table_like
 from spikecert.certify.bounds.trains import step_spikes
 from spikecert.models import LIF, Dynamics, mlp
 from spikecert.models.kernels import use_kernel
@@ -89,6 +90,18 @@ def test_steps_of_a_table_are_bitwise_those_of_torch(data: st.DataObject, known:
     assert isinstance(eager, StepTable)
     assert equal(compiled.spread().box, eager.spread().box)
     assert equal(eager.spread().box, eager._trains.steps())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_current_at_the_very_end_of_a_row_has_the_same_steps(dtype: torch.dtype):
+    neuron, rounding = LIF(0.9), Rounding(torch.float32, dtype)
+    table = table_like(neuron.dynamics, (1.0,) * 6, rounding, dtype, torch.device("cpu"))
+    assert table is not None
+    ends = torch.cat((table.lower[1:], table.upper[:-1]))[None, None]
+    pull = Pull(Spread(ends, torch.zeros_like(ends)), 6)
+    eager, compiled = (StepTable(table, pull, neuron.dynamics, kernel) for kernel in ("eager", "compiled"))
+    assert equal(compiled.spread().box, eager.spread().box)
+    assert len(eager._trains.last.unique()) > 3
 
 
 @settings(max_examples=30, deadline=None)
