@@ -329,7 +329,8 @@ MUTANTS = (
         "branching: close a leaf that is not proven",
         BRANCHING + "search.py",
         "if point.bound > 0:",
-        "if point.bound > -0.5:",
+        "if point.bound > -0.5 and self.close(leaf.row, leaf.bound.new_tensor([LEVEL])) is None:\n"
+        "            return\n        if point.bound > 0:",
     ),
     Mutant(
         "branching: state a leaf's own margin",
@@ -394,6 +395,8 @@ MUTANTS = (
 )
 
 EQUIVALENT = (
+    "branching: close a leaf of bound −0.4 at that bound: its sample stays without proof, unknown in place of "
+    "falsified where nothing else found its counterexample",
     "leaves: take θ for what a reset subtracts: the program finds other points, and its prices are bounded again",
     "graph: an edge from v > θ + tie in place of v ≥ θ − tie: the boxes are wider by the recursion's rounding, at "
     "least 8u·θ, which is the tie.",
