@@ -68,6 +68,7 @@ ROWS = {
     "64-64-32-10": Row(lambda: _dense(64, 64, 32, 10), 4, LInf(0.02)),
     "64-64-32-10, soft reset": Row(lambda: _dense(64, 64, 32, 10, reset="subtract"), 4, LInf(0.01)),
     "64-64-32-10, no reset": Row(lambda: _dense(64, 64, 32, 10, reset="none"), 4, LInf(0.01)),
+    "64-128-64-10": Row(lambda: _dense(64, 128, 64, 10), 8, LInf(0.01)),
     "two convolutions, batch norms, a pool": Row(_images, 4, LInf(0.01)),
     "two residual sums of 32": Row(_residual, 4, LInf(0.01)),
     "64-64-10, spikes": Row(lambda: [*_dense(64, 64, 10), _lif()], 8, LInf(0.02), readout="spikes"),

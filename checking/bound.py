@@ -25,11 +25,12 @@ import numpy as np
 
 from .arithmetic import Arithmetic
 from .constant import Constant
-from .exact import Dyadic, exactly, stacked, whole
+from .exact import Dyadic, Refused, exactly, stacked, whole
 from .graph import Entrance, Graph, Mean, Spikes, Sum, Through, arrange
 from .inputs import Inputs
 from .leaf import Ends, Leaf
 from .model import Network
+from .narrowing import Narrowing
 from .sparse import Matrix
 from .varying import Varying
 
@@ -138,7 +139,9 @@ class Question:
         """Return the shape of one leaf's prices, layer by layer."""
         return [layer.priced for layer in self.layers.values()]
 
-    def margin(self, label: int, other: int, allowed: np.ndarray, prices: list[Dyadic]) -> Dyadic | None:
+    def margin(
+        self, label: int, other: int, allowed: np.ndarray, prices: list[Dyadic], narrowing: Narrowing | None = None
+    ) -> Dyadic | None:
         """Return the bound of (logit_label − logit_other)/unit at a leaf, or None where the leaf holds no train.
 
         Args:
@@ -146,10 +149,12 @@ class Question:
             allowed: what the leaf allows the first layer: rows among those in reach, (n, R) of bool, or silence
                 and spikes at each step, (n, T, 2).
             prices: first layer first, shaped as `priced`; those of a varying layer are to be times Λ.
+            narrowing: multipliers that narrow the currents of a constant first layer.
         """
-        if not allowed.any(-1).all():
+        leaf = self.leaf(allowed, narrowing) if allowed.any(-1).all() else None
+        if leaf is None:
             return None
-        leaf, (total, costs) = self.leaf(allowed), self._readout(label, other)
+        total, costs = self._readout(label, other)
         given, costs = dict(zip(self.layers, prices, strict=True)), dict(costs)
         for place in reversed(range(1, self.graph.spiking[-1] + 1)):
             node, cost = self.graph.nodes[place], costs.pop(place, None)
@@ -164,9 +169,18 @@ class Question:
                 total = total + self._pulled(node, cost, costs)
         return total + self.inputs.least(costs[0])
 
-    def leaf(self, allowed: np.ndarray) -> Leaf:
-        """Return what a leaf's rows of the first layer leave."""
-        return Leaf(self.graph, self.layers, self.fixed, (self.inputs.low, self.inputs.high), allowed)
+    def leaf(self, allowed: np.ndarray, narrowing: Narrowing | None = None) -> Leaf | None:
+        """Return what a leaf's rows of the first layer leave, or None where they leave no run."""
+        layers, ends, place = self.layers, (self.inputs.low, self.inputs.high), self.graph.spiking[0]
+        if narrowing is not None:
+            first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
+            if not isinstance(first, Constant):
+                raise Refused("multipliers narrow a first layer whose current varies over time")
+            narrowed = narrowing.narrowed(first, allowed, self.inputs, self.maps[source])
+            if narrowed is None:
+                return None
+            layers, allowed = layers | {place: narrowed[0]}, narrowed[1]
+        return Leaf(self.graph, layers, self.fixed, ends, allowed)
 
     @cached_property
     def _readouts(self) -> dict[tuple[int, int], tuple[Dyadic, Costs]]:
@@ -215,7 +229,7 @@ class Question:
 
     def _priced(self, leaf: "Leaf", place: int, costs: Dyadic, prices: Dyadic) -> Ends | None:
         """Return the least Σ costs·s − μ·c of a spiking layer, and μ on its unscaled currents."""
-        layer = self.layers[place]
+        layer = leaf.layers[place]
         if isinstance(layer, Constant):
             return layer.least(leaf.rows(place), costs, prices), prices.column()
         least = layer.least(leaf.reach(place), costs, prices)

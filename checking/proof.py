@@ -18,6 +18,7 @@ from .exact import Dyadic, Refused
 from .files import Content, read
 from .inputs import Inputs
 from .model import Network, read_network
+from .narrowing import Narrowing, read_narrowings
 
 FORMAT = "spikecert.proof/1"
 SUFFIX = ".proof"
@@ -116,13 +117,15 @@ def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndar
     if neurons.ndim != 1 or currents.shape != neurons.shape or [price.shape for price in prices] != shapes:
         raise Refused(f"class {other}: has a tree and prices of sizes that do not fit")
     exact = [Dyadic.of(price, f"class {other}: a price") for price in prices]
+    narrowings = read_narrowings(tensors, other, leaves)
     stack, least, leaf = [question.first.everything], None, 0
     for neuron, current in zip(neurons.tolist(), currents.tolist(), strict=True):
         if not stack:
             raise Refused(f"class {other}: the tree goes on behind its end")
         allowed = stack.pop()
         if neuron == LEAF:
-            bound = leaf_bound(question, label, other, allowed, [price[leaf] for price in exact])
+            given = [price[leaf] for price in exact]
+            bound = leaf_bound(question, label, other, allowed, given, narrowings[leaf])
             least, leaf = bound if least is None or (bound is not None and bound < least) else least, leaf + 1
         elif 0 <= neuron < len(allowed):
             stack += reversed(question.first.sides(allowed, neuron, Dyadic.of(current, "a split")))
@@ -135,14 +138,19 @@ def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndar
 
 
 def leaf_bound(
-    question: Question, label: int, other: int, allowed: np.ndarray, prices: list[Dyadic]
+    question: Question,
+    label: int,
+    other: int,
+    allowed: np.ndarray,
+    prices: list[Dyadic],
+    narrowing: Narrowing | None = None,
 ) -> Fraction | None:
     """Return a leaf's bound of the margin over the unit, above 0, or None where the leaf holds no train.
 
     Raises:
         Refused: where the bound is not above 0.
     """
-    bound = question.margin(label, other, allowed, prices)
+    bound = question.margin(label, other, allowed, prices, narrowing)
     if bound is not None and bound.fraction() <= 0:
         reached = float(bound.fraction() * question.graph.unit)
         raise Refused(f"class {other}: a leaf's margin is only proven to be at least {reached:.3g}")

@@ -98,7 +98,7 @@ class PriceSearch:
         expired: Expired,
     ) -> Climbed:
         best = specifications.coefficients.new_full((len(specifications.samples),), -torch.inf)
-        rows, kept = torch.arange(len(best), device=best.device), tuple(price.clone() for price in start)
+        rows, kept = torch.arange(len(best), device=best.device), tuple(map(torch.zeros_like, start))
         state = Ascent.start(PricedProblem.of(network, specifications), start, (self.momentum, 0.99))
         outlook, whole = _Outlook(specifications.samples, target, self), state.problem
         for iteration in range(self.iterations + 1):

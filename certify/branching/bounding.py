@@ -125,12 +125,13 @@ def _trimmed(decisions: Decisions, found: "_Climbed") -> Decisions:
 
 def _climb(network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb) -> _Climbed:
     """Climb by quick bounds; what these prove leaves on the way. Then bound all by torch, at their best prices."""
-    kept = tuple(price.clone() for price in start)
+    kept = tuple(torch.zeros_like(price) for price in start)  # neurons whose train is certain carry no price
     problem = PricedProblem.of(network, specifications)
     state = Ascent.start(problem, tuple(price.double() for price in start), climb.momenta)
     rows = torch.arange(len(specifications.samples), device=specifications.samples.device)
     evaluation = problem.evaluate(state.prices, quick=True)
     best, inputs = evaluation.bound.clone(), evaluation.inputs
+    state.keep(rows, torch.ones_like(best, dtype=torch.bool), kept)
     for iteration in range(climb.iterations):
         left = best[rows] <= 0
         if not bool(left.any()):

@@ -100,6 +100,18 @@ class Question:
         left = replace(left, split=restricted.split, empty=left.empty | empty | restricted.empty)
         return _First(left, box)
 
+    def narrowing(self, node: Nodes) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Return what narrows the first layer's currents in one node, as `RangeSearch.of_node`; None: nothing."""
+        layer, sample = self._currents, int(self.samples(node))
+        if self.ranges is None or layer is None:
+            return None
+        whole = replace(layer.trains, first=layer.trains.first[[sample]], last=layer.trains.last[[sample]])
+        restricted = node.decisions.restrict(whole)
+        assert isinstance(restricted.found, TableTrains)
+        if not bool(restricted.split.any()):
+            return None
+        return self.ranges.of_node(layer, sample, restricted.found, restricted.split, node.prices[-1].abs().sum(1))
+
     @cached_property
     def _currents(self) -> FirstLayer | None:
         """The first layer's currents over each sample's whole set."""

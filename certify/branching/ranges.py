@@ -40,6 +40,7 @@ class FirstLayer:
         slack: how far the run's currents may be from that, (batch, n).
         size: the sum of moduli that makes a current, (batch, n).
         lower, upper: where the run's currents lie, (batch, n).
+        trains: which trains that leaves, (batch, ...).
         error: what float64 may lose of a sum of moduli of 1.
     """
 
@@ -50,6 +51,7 @@ class FirstLayer:
     size: Tensor
     lower: Tensor
     upper: Tensor
+    trains: TableTrains
     error: float
 
     @staticmethod
@@ -75,6 +77,7 @@ class FirstLayer:
             size=size.reshape(shape),
             lower=stage.lower[0].reshape(shape),
             upper=stage.upper[0].reshape(shape),
+            trains=stage.found,
             error=8 * (inputs + neurons + terms + 16) * torch.finfo(torch.float64).eps,
         )
 
@@ -122,6 +125,17 @@ class RangeSearch:
         empty |= (low > high).any(1)
         keep = empty[:, None]
         return Box(torch.where(keep, lower, low), torch.where(keep, upper, high)), empty
+
+    def of_node(
+        self, layer: FirstLayer, sample: int, found: TableTrains, split: Tensor, prices: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what narrows one node: neurons (M,), deciding neurons (K,) and multipliers (2M + 1, K)."""
+        first, last = found.first.flatten(1), found.last.flatten(1)
+        rows = Box(found.table.lower[first], found.table.upper[last])
+        reach = (layer.upper - layer.lower)[sample]
+        neurons, _ = _listed(_greatest(first < last, prices.abs() * reach, self.neurons))
+        slabs = _Slabs.of(layer, torch.tensor([sample]), rows, split)
+        return neurons[0], split[0].nonzero().flatten(), self._multipliers(slabs, neurons)[0]
 
     def _multipliers(self, slabs: "_Slabs", neurons: Tensor) -> Tensor:
         """Return good multipliers for the bounds of I of some neurons of each node, then of −I, then of 0.

@@ -9,6 +9,7 @@ import torch
 
 from ...checking.proof import FORMAT
 from ...models.storage import write_tensors
+from .narrowing import written
 from .tree import Tree
 
 
@@ -47,8 +48,9 @@ class Proof:
         text |= {"norm": self.norm}
         tensors = {"sample": self.sample, "radius": self.radius}
         for tree in self.trees:
-            neurons, currents, layers = tree.listed()
+            neurons, currents, layers, narrowings = tree.listed()
             tensors |= {f"{tree.other}.neuron": neurons, f"{tree.other}.current": currents}
             tensors |= {f"{tree.other}.prices.{layer}": prices for layer, prices in enumerate(layers)}
+            tensors |= {f"{tree.other}.narrow.{part}": flat for part, flat in written(narrowings).items()}
         described = json.dumps(text | {"note": note}, sort_keys=True)
         write_tensors(Path(path), FORMAT, described, {name: torch.from_numpy(x) for name, x in tensors.items()})

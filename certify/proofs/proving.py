@@ -16,16 +16,20 @@ from ...checking.constant import Constant
 from ...checking.exact import Refused
 from ...checking.inputs import Inputs
 from ...checking.model import Network, read_network
+from ...checking.narrowing import Narrowing
 from ...checking.varying import Varying
 from ...models import checkpoints
 from ...models.networks import SpikingNetwork
+from ..bounds.train_table import TableTrains
 from ..branching.bounding import Bounded, Climb, bound_nodes
+from ..branching.decisions import RowRanges
 from ..branching.experience import Experience
 from ..branching.nodes import Nodes
 from ..branching.question import Question
 from ..perturbations import L2, LInf, Perturbation, PixelBox
 from ..replay import misclassified
 from .emptiness import empty_prices
+from .narrowing import narrowing_of
 from .proof import Proof
 from .splits import Splits
 from .tree import Tree
@@ -132,7 +136,6 @@ class _State:
         classes = exact.classes
         left = torch.arange(classes)[None] != label
         question = Question.of_margins(prover.network, sample[None], torch.tensor([label]), perturbation, left)
-        question = replace(question, ranges=None)  # narrowed currents have no proof form
         trees = [Tree(exact, label, other) for other in range(classes) if other != label]
         found = question.roots()
         if found is None:
@@ -172,7 +175,7 @@ class _State:
         left, positive = [], (found.bound > 0).tolist()
         ball = isinstance(self.question.perturbation, L2)  # the checker's bound over ball and range is better
         for index, (tree, place) in enumerate(places):
-            if (positive[index] or ball) and tree.closes(place, self._prices(found, index)):
+            if (positive[index] or ball) and self._closes(tree, place, found, index):
                 continue
             if positive[index] or not bool(bounded.splittable[index]):
                 if self._closed_as_empty(tree, place, found, index):
@@ -180,7 +183,36 @@ class _State:
                 self._split_anyhow(tree, place, found, index)
             left.append(index)
         if left:
-            self.stack.append(_Open(found.select(torch.tensor(left)), [places[index] for index in left]))
+            index = torch.tensor(left)
+            part = _Open(found.select(index), [places[index] for index in left])
+            self.stack.append(self._trimmed(part, bounded.nodes.select(index)))
+
+    def _trimmed(self, part: _Open, wanted: Nodes) -> _Open:
+        """Split off the rows that the search dropped by reduced costs: a node's prices close that side of it."""
+        decisions, trimmed = part.nodes.decisions, wanted.decisions
+        if not isinstance(decisions, RowRanges) or not isinstance(trimmed, RowRanges):
+            return part
+        network, _ = self.question.staged(part.nodes)
+        found = network.stages[0].found
+        assert isinstance(found, TableTrains)
+        first, last = decisions.first.clone(), decisions.last.clone()
+        places = list(part.places)
+        for left, kept, dropped in (
+            (True, first, trimmed.first > found.first.flatten(1)),
+            (False, last, trimmed.last < found.last.flatten(1)),
+        ):
+            for node, neuron in dropped.nonzero().tolist():
+                row = int((trimmed.first if left else trimmed.last)[node, neuron])
+                tree, place = places[node]
+                current = self.splits.value(row - 1 if left else row)
+                rest = tree.trim(place, neuron, current, left, *self._closing(part.nodes, node))
+                if rest is not None:
+                    kept[node, neuron], places[node] = row, (tree, rest)
+        return _Open(replace(part.nodes, decisions=RowRanges(first, last)), places)
+
+    def _closing(self, nodes: Nodes, index: int) -> tuple[list[np.ndarray], Narrowing | None]:
+        """Return a node's prices and what narrows its currents, as the checker takes them."""
+        return self._prices(nodes, index), narrowing_of(self.question, nodes.select(torch.tensor([index])))
 
     def _taken(self) -> _Open:
         """Remove and return the latest open nodes, half a batch or one piece of it."""
@@ -212,6 +244,10 @@ class _State:
         given = [price[index].numpy().astype(np.float64) / unit for price in reversed(nodes.prices)]
         layers = self.trees[0].question.layers.values()
         return [_as_checked(price, layer).astype(np.float32) for price, layer in zip(given, layers, strict=True)]
+
+    def _closes(self, tree: Tree, place: int, nodes: Nodes, index: int) -> bool:
+        """Close a node by its own prices, on the currents that its decisions leave."""
+        return tree.closes(place, *self._closing(nodes, index))
 
     def _closed_as_empty(self, tree: Tree, place: int, nodes: Nodes, index: int) -> bool:
         """Close a node with one row for each neuron by prices that prove that no input has its trains."""

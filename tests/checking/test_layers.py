@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false
 """Affine layers as the checker reads them are torch's own: the exact map, its box, and how far a run may stray."""
 
 import json

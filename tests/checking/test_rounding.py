@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
 """The allowances for rounding hold for real runs, in float32 and float64, and are not idle."""
 
 from dataclasses import replace

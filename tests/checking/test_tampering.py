@@ -32,9 +32,11 @@ def _moved_sample(text, tensors):
 
 
 def _all_prices(value):
+    """Prices and multipliers: with good multipliers a leaf may close without prices."""
+
     def change(text, tensors):
         for name in tensors:
-            if ".prices." in name:
+            if ".prices." in name or name.endswith(".multipliers"):
                 tensors[name] = torch.full_like(tensors[name], value)
 
     return change
@@ -45,12 +47,23 @@ def _tree(tensors):
     return next(name.split(".")[0] for name, x in tensors.items() if name.endswith("neuron") and len(x) > 1)
 
 
+def _first_leaves(tensors, name, count):
+    """Keep prices and multipliers of the first leaves of a tree alone; a negative `count` drops the last ones."""
+    for part in [part for part in tensors if part.startswith(f"{name}.prices")]:
+        tensors[part] = tensors[part][:count]
+    if f"{name}.narrow.sizes" in tensors:
+        sizes = tensors[f"{name}.narrow.sizes"] = tensors[f"{name}.narrow.sizes"][:count]
+        neurons, slabs = sizes.long().unbind(1)
+        ends = {"neurons": neurons, "slabs": slabs, "multipliers": (2 * neurons + 1) * slabs}
+        for part, counts in ends.items():
+            tensors[f"{name}.narrow.{part}"] = tensors[f"{name}.narrow.{part}"][: int(counts.sum())]
+
+
 def _dropped_subtree(text, tensors):
     name = _tree(tensors)
     for part in (f"{name}.neuron", f"{name}.current"):
         tensors[part] = tensors[part][:-1]
-    for part in [part for part in tensors if part.startswith(f"{name}.prices")]:
-        tensors[part] = tensors[part][:-1]
+    _first_leaves(tensors, name, -1)
 
 
 def _dropped_class(text, tensors):
@@ -63,13 +76,22 @@ def _leaf_for_split(text, tensors):
     name = _tree(tensors)
     tensors[f"{name}.neuron"] = torch.tensor([-1], dtype=torch.int32)
     tensors[f"{name}.current"] = torch.zeros(1, dtype=torch.float64)
-    for part in [part for part in tensors if part.startswith(f"{name}.prices")]:
-        tensors[part] = tensors[part][:1]
+    _first_leaves(tensors, name, 1)
 
 
 def _other_rows(text, tensors):
-    """The root's right side gets all the rows; the left side's leaves stay as they are."""
-    tensors[f"{_tree(tensors)}.current"][0] = -100.0
+    """The root's right side gets all the rows, and nothing narrows them; the left side's leaves stay."""
+    name = _tree(tensors)
+    tensors[f"{name}.current"][0] = -100.0
+    tensors[f"{name}.narrow.multipliers"].zero_()
+
+
+def _multipliers(part, made):
+    def change(text, tensors):
+        name = next(name for name in tensors if name.endswith(f".narrow.{part}") and len(tensors[name]))
+        tensors[name] = made(tensors[name])
+
+    return change
 
 
 def _unknown_neuron(text, tensors):
@@ -82,6 +104,9 @@ def _longer_tree(text, tensors):
     tensors[f"{name}.current"] = torch.cat([tensors[f"{name}.current"], torch.zeros(1, dtype=torch.float64)])
     for part in [part for part in tensors if part.startswith(f"{name}.prices")]:
         tensors[part] = torch.cat([tensors[part], tensors[part][-1:]])
+    if f"{name}.narrow.sizes" in tensors:
+        sizes = tensors[f"{name}.narrow.sizes"]
+        tensors[f"{name}.narrow.sizes"] = torch.cat([sizes, torch.zeros_like(sizes[:1])])
 
 
 def _set(key, value):
@@ -147,6 +172,10 @@ TAMPERED = {
     "a leaf for a split": (_leaf_for_split, "is only proven"),
     "other rows": (_other_rows, "is only proven"),
     "an unknown neuron": (_unknown_neuron, "splits neuron 999"),
+    "multipliers of too few leaves": (_multipliers("sizes", lambda x: x[:-1]), "sizes that do not fit"),
+    "multipliers of an unknown neuron": (_multipliers("neurons", lambda x: x + 999), "none of"),
+    "multipliers of the other sign": (_multipliers("multipliers", lambda x: -x), "is only proven"),
+    "infinite multipliers": (_multipliers("multipliers", lambda x: x / 0.0), "got NaN or inf"),
     "a longer tree": (_longer_tree, "goes on behind its end"),
     "a NaN sample": (_nan_sample, "sample: got NaN or inf"),
     "a NaN split": (_nan_split, "a split: got NaN or inf"),

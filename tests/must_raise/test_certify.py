@@ -1,6 +1,7 @@
 """Bad arguments of verify and bounds: one error each, which names the argument."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -130,9 +131,10 @@ def test_products_of_fewer_bits_are_refused():
 
 
 @pytest.mark.parametrize(
-    "backend", [torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul, torch.backends.mkldnn]
+    "backend",
+    [torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul, torch.backends.mkldnn],  # pyright: ignore
 )
-def test_products_of_fewer_bits_by_one_backend_are_refused(backend: object):
+def test_products_of_fewer_bits_by_one_backend_are_refused(backend: Any):
     backend.fp32_precision = "bf16"
     try:
         with pytest.raises(ValueError, match=r"arithmetic: got torch\.backends\..*fp32_precision 'bf16'"):

@@ -4,8 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from spikecert import LIF, LInf, mlp, verify
+from spikecert import LIF, LInf, SpikingNetwork, mlp, verify
 from spikecert.certify.bounds import compiled_paths
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.compiled_paths import Paths, paths, paths_for
@@ -74,7 +75,7 @@ def test_they_run_only_where_they_are_wanted():
     assert paths_for("compiled", like[:, :0]) is None
 
 
-def hard_case(kernel: str, radius: float = 0.15) -> tuple:
+def hard_case(kernel: str, radius: float = 0.15) -> tuple[SpikingNetwork, Tensor, Tensor, LInf]:
     torch.manual_seed(0)
     network = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9)).eval()
     for name, parameter in network.named_parameters():

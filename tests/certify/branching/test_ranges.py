@@ -85,7 +85,7 @@ def test_no_run_that_has_the_decided_trains_leaves_the_ranges(case: Case, seed: 
 def wide(seed: int = 0, features: int = 20) -> tuple[SpikingNetwork, Tensor, Tensor]:
     torch.manual_seed(seed)
     network = mlp((features, 16, 3), num_steps=5, neuron=LIF(decay=0.9)).double().eval()
-    network.layers[0].weight.data *= 4.0  # pyright: ignore[reportAttributeAccessIssue]
+    network.layers[0].weight.data *= 4.0  # pyright: ignore
     inputs = torch.rand(6, features).double()
     with torch.no_grad():
         return network, inputs, network(inputs).argmax(1)
@@ -162,7 +162,7 @@ def test_one_neuron_no_weights_and_no_radius():
     )
     assert not bool(empty.any())
     assert bool((low <= high).all())
-    network.layers[0].weight.data.zero_()  # pyright: ignore[reportAttributeAccessIssue]
+    network.layers[0].weight.data.zero_()  # pyright: ignore
     chosen = torch.arange(16) < 8
     spikes = network.trace(inputs).spikes[0]
     for radius in (0.0, 0.3):
@@ -174,7 +174,7 @@ def test_one_neuron_no_weights_and_no_radius():
 @pytest.mark.parametrize("scale", [1e-30, 1e12])
 def test_tiny_and_huge_weights_give_ranges(scale: float):
     network, inputs, labels = wide()
-    network.layers[0].weight.data *= scale  # pyright: ignore[reportAttributeAccessIssue]
+    network.layers[0].weight.data *= scale  # pyright: ignore
     question = asked(network, inputs, labels, LInf(0.1))
     currents = network.trace(inputs)
     low, high, empty = narrowed(

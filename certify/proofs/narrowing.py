@@ -1,0 +1,32 @@
+"""What narrows the first layer's currents at a leaf, as the checker reads it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...checking.narrowing import Narrowing
+from ..branching.nodes import Nodes
+from ..branching.question import Question
+
+
+def narrowing_of(question: Question, node: Nodes) -> Narrowing | None:
+    """Return the multipliers that the search has for one node, or None where it has none."""
+    found = question.narrowing(node)
+    if found is None:
+        return None
+    neurons, slabs, multipliers = (part.numpy() for part in found)
+    return Narrowing(neurons.astype(np.int32), slabs.astype(np.int32), multipliers.astype(np.float32))
+
+
+def written(narrowings: Sequence[Narrowing | None]) -> dict[str, np.ndarray]:
+    """Return the arrays that `read_narrowings` reads; none where no leaf has any."""
+    found = [narrowing for narrowing in narrowings if narrowing is not None]
+    if not found:
+        return {}
+    sizes = [(0, 0) if n is None else (len(n.neurons), len(n.slabs)) for n in narrowings]
+    return {
+        "sizes": np.array(sizes, dtype=np.int32),
+        "neurons": np.concatenate([n.neurons for n in found]),
+        "slabs": np.concatenate([n.slabs for n in found]),
+        "multipliers": np.concatenate([n.multipliers.ravel() for n in found]),
+    }
