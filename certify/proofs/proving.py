@@ -31,7 +31,7 @@ from ..replay import misclassified
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
 from .proof import Proof
-from .splits import Splits
+from .splits import RowSplits, Splits
 from .tree import Tree
 
 
@@ -141,6 +141,8 @@ class _State:
         if found is None:
             raise Unproven("unknown: no proof form for an input that goes around the first spiking layer")
         splits = Splits.of(question.staged(found)[0].stages[0])
+        if isinstance(splits, RowSplits) != isinstance(exact.first, Constant):  # T = 1: constant to the search
+            raise Unproven("unknown: no proof form for inputs over a single step")
         experience = Experience(len(trees), found.decisions.tensors()[0].shape[-1])
         state = _State(prover, question, splits, trees, experience)
         bounded = bound_nodes(question, found, prover.start, experience)

@@ -76,6 +76,13 @@ def test_a_network_without_a_proof_form_is_said_to_be_unknown(name):
         Prover.of(UNKNOWN[name]).prove(torch.full((3,), 0.5), 0, LInf(0.0))
 
 
+def test_inputs_over_a_single_step_are_said_to_be_unknown():
+    torch.manual_seed(0)
+    network = SpikingNetwork(torch.nn.Linear(3, 2), LIF(0.5), torch.nn.Linear(2, 2), num_steps=1, encoding="none")
+    with pytest.raises(Unproven, match=r"^unknown: no proof form for inputs over a single step"):
+        Prover.of(network).prove(torch.full((1, 3), 0.5), 0, LInf(0.1))
+
+
 def test_another_norm_is_said_to_be_unknown(shallow):
     with pytest.raises(Unproven, match=r"^unknown: no proof form for norm 'l0'"):
         Prover.of(shallow.network).prove(shallow.sample, shallow.label, SpikeFlip(1))
