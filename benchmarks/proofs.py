@@ -129,16 +129,19 @@ def measured(name: str, row: Row, folder: Path) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[[], *ROWS], default=list(ROWS), help="rows; all by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"rows; all by default: {', '.join(ROWS)}")
     parser.add_argument("--cache", type=Path, help="where networks and proofs stay")
     arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in ROWS]
+    if unknown:
+        parser.error(f"NAME: got {unknown[0]!r}, expected one of {', '.join(ROWS)}")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.cache or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         print("| network | ball | verified with a proof | found in | size of all | checked in | worst sample |")
         print("|---|---|---|---|---|---|---|")
-        for name in arguments.names:
+        for name in arguments.names or ROWS:
             print(measured(name, ROWS[name], folder), flush=True)
 
 
