@@ -33,8 +33,8 @@ SWEEPS: dict[str, tuple[list[float], list[Case]]] = {
         [Case((64, 64, 10), steps, 0.05, SAMPLES) for steps in (2, 4, 8, 16, 32)],
     ),
     "width w (64-w-10, T = 8, ε = .05)": (
-        [16, 64, 256, 1024],
-        [Case((64, width, 10), 8, 0.05, SAMPLES) for width in (16, 64, 256, 1024)],
+        [16, 64, 128, 256],
+        [Case((64, width, 10), 8, 0.05, SAMPLES) for width in (16, 64, 128, 256)],
     ),
     "hidden layers of 32 (T = 4, ε = .02)": (
         [1, 2, 3, 4],
