@@ -19,7 +19,7 @@ HIDDEN = "mlp:64"
 NUM_STEPS = 8
 DECAY = 0.9
 TRAINING_EPSILON = 0.05
-VERIFIERS = ("interval", "trains", "linear")
+VERIFIERS = ("interval", "trains", "linear", "complete")
 EPSILONS = (0.01, 0.02, 0.03, 0.04, 0.05)
 FOCUS = 0.03
 RADII = RadiusPlan(verifier="linear", tolerance=4e-3, samples=24)
