@@ -68,6 +68,8 @@ def check_known(network: SpikingNetwork) -> None:
     if any(RUN & vars(changed).keys() for changed in (network, *kinds)):
         raise TypeError(f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork")
     describe(network)
+    if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
+        raise ValueError("network: got a forward hook on all modules, expected none to certify")
     for name, module in network.named_modules():
         if any(getattr(module, hooks) for hooks in HOOKS) or "forward" in vars(module):
             raise ValueError(f"network: {name or 'it'} has a hook or another forward, expected none to certify")

@@ -183,3 +183,13 @@ def test_a_frozen_layer_keeps_its_mode() -> None:
         assert not network.training
     assert network.training
     assert not norm.training
+
+
+def test_a_hook_on_all_modules_is_refused() -> None:
+    network, sample = SpikingNetwork(nn.Linear(2, 3), LIF(), nn.Linear(3, 2), num_steps=2), torch.rand(1, 2)
+    handle = nn.modules.module.register_module_forward_hook(lambda module, inputs, output: None)
+    try:
+        with pytest.raises(ValueError, match="hook"):
+            verify(network, sample, torch.tensor([0]), LInf(0.1))
+    finally:
+        handle.remove()
