@@ -10,6 +10,12 @@ from ..models.networks import SpikingNetwork
 BACKENDS = ("mkldnn", "mkldnn.matmul", "mkldnn.conv", "cuda.matmul")
 """Parts of torch.backends whose `fp32_precision` decides how float32 is multiplied, in newer torch."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+RUN = {
+    name
+    for name, value in vars(SpikingNetwork).items()
+    if callable(value) and name not in ("__init__", "extra_repr")
+}
+"""What a network runs by: a subclass, or an attribute of one network, that replaces it runs otherwise."""
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -58,9 +64,12 @@ def check_known(network: SpikingNetwork) -> None:
 
     The bounds go by those types: a subclass of LIF that fires otherwise would be bounded as a LIF.
     """
-    if type(network).forward is not SpikingNetwork.forward:
+    kinds = type(network).__mro__[: type(network).__mro__.index(SpikingNetwork)]
+    if any(RUN & vars(changed).keys() for changed in (network, *kinds)):
         raise TypeError(f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork")
     describe(network)
+    if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
+        raise ValueError("network: got a forward hook on all modules, expected none to certify")
     for name, module in network.named_modules():
         if any(getattr(module, hooks) for hooks in HOOKS) or "forward" in vars(module):
             raise ValueError(f"network: {name or 'it'} has a hook or another forward, expected none to certify")

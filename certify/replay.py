@@ -12,12 +12,13 @@ from ..models.networks import SpikingNetwork
 @contextmanager
 def evaluating(network: SpikingNetwork) -> Iterator[SpikingNetwork]:
     """Put `network` in evaluation mode for a while."""
-    training = network.training
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
         yield network
     finally:
-        network.train(training)
+        for module, training in modes.items():  # a layer may be frozen in another mode than the network's
+            module.training = training
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:

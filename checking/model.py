@@ -68,7 +68,7 @@ def read_network(path: Path) -> Network:
         return _network(content)
     except Refused as error:
         raise Refused(f"{path.name}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise Refused(f"{path.name}: describes no network that is known here") from error
 
 
@@ -79,7 +79,8 @@ def _network(content: Content) -> Network:
         raise Refused(f"num_steps: got {steps!r}, expected 1 to {MOST_STEPS}")
     if text["encoding"] not in ("direct", "none"):
         raise Refused(f"unknown: no proof form for encoding {str(text['encoding'])[:20]!r}")
-    kinds = {tensor.dtype for tensor in tensors.values()} - {np.dtype("<i8")}  # a batch norm counts its batches
+    counts = "num_batches_tracked"  # of a batch norm, in no number of its run
+    kinds = {tensor.dtype for name, tensor in tensors.items() if name.rpartition(".")[2] != counts}
     if len(kinds) != 1 or not kinds <= ARITHMETIC.keys():
         raise Refused("unknown: no proof form for weights that are not all float32 or all float64")
     layers = tuple(_layers(text["layers"], "layers", tensors, steps))

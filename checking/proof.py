@@ -83,6 +83,8 @@ def _checked(content: Content, network: Network) -> Statement:
     if text["network"] != network.digest:
         raise Refused("is about another network: its hash is not that of the model")
     norm, steps = text.get("norm", "linf"), network.steps if network.timed else None
+    if any(tensors[part].dtype.kind != "f" for part in ("sample", "radius")):
+        raise Refused("sample, radius: hold other numbers than floats")
     inputs = Inputs.around(tensors["sample"], tensors["radius"], text["lower"], text["upper"], norm, steps)
     question, label = Question(network, inputs), text["label"]
     classes = question.classes
@@ -133,7 +135,8 @@ def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndar
             raise Refused(f"class {other}: splits neuron {neuron}, expected one of {len(allowed)}")
     if stack:
         raise Refused(f"class {other}: the tree is cut short: {len(stack)} of its parts are missing")
-    assert least is not None, "some leaf holds the trains of the sample itself"
+    if least is None:
+        raise Refused(f"class {other}: no leaf holds an input: the set is empty")
     return least, leaf
 
 

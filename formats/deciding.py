@@ -227,6 +227,8 @@ class _Run:
         for candidate in candidates:
             with torch.no_grad():
                 outputs = self.network(candidate[None])[0]
+            if not bool(outputs.isfinite().all()):
+                continue  # an overflow meets no constraint
             if case.unsafe_at([Fraction(value) for value in outputs.tolist()]):
                 self.found = (candidate.clone(), outputs)
                 return True

@@ -45,15 +45,17 @@ def questioned(network: SpikingNetwork, constraints: Sequence[Constraint], known
 
 
 def _layer(network: SpikingNetwork, constraints: Sequence[Constraint], sizes: list[Fraction]) -> nn.Linear:
-    weight = torch.zeros(len(constraints) + 1, len(sizes), dtype=network.dtype)
+    weight = torch.zeros(len(constraints) + 1, len(sizes), dtype=torch.float64)
     bias = torch.zeros(len(constraints) + 1, dtype=network.dtype)
     for row, constraint in enumerate(constraints, start=1):
         raised = constraint.bound
         for output, factor in constraint.coefficients:
-            weight[row, output] = float(-factor)
+            weight[row, output] = torch.tensor(float(-factor), dtype=network.dtype)  # inf beyond the dtype
+            if not bool(weight[row, output].isfinite()):
+                raise QuestionError(f"property: got a number beyond {network.dtype}")
             raised += abs(Fraction(float(weight[row, output])) + factor) * sizes[output]
         bias[row] = _raised(raised, network.dtype)
-    if not bool(weight.isfinite().all() and bias.isfinite().all()):
+    if not bool(bias.isfinite().all()):
         raise QuestionError(f"property: got a number beyond {network.dtype}")
     layer = nn.Linear(len(sizes), len(constraints) + 1, dtype=network.dtype, device=network.device)
     layer.weight.data.copy_(weight)

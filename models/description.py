@@ -82,6 +82,10 @@ def _conv(layer: nn.Conv2d) -> dict[str, Any]:
 
 def _average_pool(layer: nn.AvgPool2d) -> dict[str, Any]:
     names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+    if layer.divisor_override is not None:
+        raise ValueError(
+            f"network: got {layer} with divisor_override, expected an average pool that divides by size"
+        )
     return {name: getattr(layer, name) for name in names}
 
 

@@ -67,12 +67,20 @@ def check_weights(network: "SpikingNetwork") -> None:
             check_finite(f"network: {name}", tensor)
 
 
+def check_logits(logits: Tensor) -> None:
+    """Raise ValueError unless `logits` are (batch, classes): a network may lack a Flatten."""
+    if logits.dim() != 2:
+        raise ValueError(f"network: got outputs of shape {tuple(logits.shape)}, expected (batch, classes)")
+
+
 def check_labels(labels: Tensor, batch: int, classes: int) -> None:
     """Raise TypeError or ValueError unless `labels` is (batch,) of integers in [0, classes)."""
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
         raise TypeError(
             f"labels: got {getattr(labels, 'dtype', type(labels).__name__)}, expected an integer tensor"
         )
+    if labels.dtype not in (torch.int32, torch.int64):
+        raise TypeError(f"labels: got {labels.dtype}, expected torch.int64 or torch.int32")
     if tuple(labels.shape) != (batch,):
         raise ValueError(f"labels: got shape {tuple(labels.shape)}, expected ({batch},)")
     if int(labels.min()) < 0 or int(labels.max()) >= classes:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
-from ...models.validation import check_choice, check_inputs, check_labels, check_weights
+from ...models.validation import check_choice, check_inputs, check_labels, check_logits, check_weights
 from ..perturbations import Perturbation
 from ..replay import evaluating
 from .apgd import APGD
@@ -93,8 +93,9 @@ def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, pert
     check_weights(network)
     perturbation.check(inputs)
     with evaluating(network), torch.no_grad():
-        classes = network(inputs[:1]).shape[1]
-    check_labels(labels, len(inputs), classes)
+        logits = network(inputs[:1])
+    check_logits(logits)
+    check_labels(labels, len(inputs), logits.shape[1])
 
 
 __all__ = [

@@ -24,7 +24,7 @@ class AffineMap:
     """An affine layer in the dtype of its bound.
 
     Attributes:
-        linear, absolute, squared: x ↦ Wx, |W|x and (W∘W)x, for x of shape (batch, ...).
+        linear, absolute, squared: x ↦ Wx, |W|x and at least (W∘W)x where x ≥ 0, for x of shape (batch, ...).
         bias: b, broadcastable to one output, or 0.
         bias_magnitude: the sum of moduli that the layer adds up to form b.
         terms: n, how many products one output sums.
@@ -153,15 +153,16 @@ class AffineMap:
         lower, upper = image.lower, image.upper
         if box.ball is not None:
             radius = self._norms(box.center) * _column(box.ball, middle) + slack
-            lower, upper = lower.maximum(middle - radius), upper.minimum(middle + radius)
+            lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
         if box.flips is not None and self.products is not None:
             fall, rise = box.flips.reach(self.products)
             lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
         return Box(lower, upper)
 
     def _norms(self, like: Tensor) -> Tensor:
-        """Return ‖W_i‖₂ for each output i, (1, ...)."""
-        return self.squared(torch.ones_like(like[0, :1])).sqrt()
+        """Return at least ‖W_i‖₂ for each output i, (1, ...); each square pays for its underflow."""
+        ones = torch.ones_like(like[0, :1])
+        return (self.squared(ones) + self.terms * torch.finfo(ones.dtype).tiny).sqrt()
 
 
 def fold(operator: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
@@ -226,7 +227,28 @@ def _conv(layer: nn.Conv2d, dtype: torch.dtype) -> AffineMap:
     weight = layer.weight.detach().to(dtype)
     bias = _exact(layer.bias, weight).reshape(-1, 1, 1)
     products = partial(_conv_products, layer, weight) if layer.padding_mode == "zeros" else None
-    return _weighted(lambda x, w: layer._conv_forward(x, w, None), weight, bias, weight[0].numel(), products)
+    plain = _weighted(lambda x, w: layer._conv_forward(x, w, None), weight, bias, weight[0].numel(), products)
+    if layer.padding_mode == "zeros":
+        return plain
+    return replace(plain, squared=lambda x: plain.squared(x) * _repeats(layer, x))
+
+
+def _repeats(layer: nn.Conv2d, images: Tensor) -> Tensor:
+    """Return m, (rows, columns): each output reads no pixel by more than m of its weights.
+
+    A padding that repeats pixels adds up to m weights to one entry of W, whose square is at most m times the sum
+    of theirs.
+    """
+    sides = layer._reversed_padding_repeated_twice
+    counts = []
+    for axis, pads in ((0, sides[2:]), (1, sides[:2])):
+        size = images.shape[2 + axis]
+        places = torch.arange(size, dtype=images.dtype, device=images.device).view(1, 1, size)
+        places = F.pad(places, pads, mode=layer.padding_mode).flatten()
+        reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1) + 1
+        taps = places.unfold(0, reach, layer.stride[axis])[:, :: layer.dilation[axis]]
+        counts.append((taps[:, :, None] == taps[:, None]).sum(2).amax(1).to(images.dtype))
+    return counts[0][:, None] * counts[1]
 
 
 def _conv_products(layer: nn.Conv2d, weight: Tensor, images: Tensor) -> Tensor:
@@ -278,14 +300,21 @@ def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, dtype: torch.dtype) -> A
     own = _exact(layer.bias, mean)
     shift = scale * mean.reshape(column)
     own = own.reshape(column) if own.numel() > 1 else own
+
+    def channels(x: Tensor) -> Tensor:
+        """Return x, (batch, channels) or images: of sequences, channels are not where this map looks for them."""
+        if x.dim() != 1 + len(column):
+            raise ValueError(f"inputs: {layer} was given sequences, expected (batch, {layer.num_features})")
+        return x
+
     return AffineMap(
-        linear=lambda x: x * scale,
-        absolute=lambda x: x * scale.abs(),
-        squared=lambda x: x * scale.square(),
+        linear=lambda x: channels(x) * scale,
+        absolute=lambda x: channels(x) * scale.abs(),
+        squared=lambda x: channels(x) * scale.square(),
         bias=own - shift,
         bias_magnitude=own.abs() + shift.abs(),
         terms=12,
-        products=lambda x: (x * scale).unsqueeze(-1),
+        products=lambda x: (channels(x) * scale).unsqueeze(-1),
     )
 
 

@@ -185,7 +185,9 @@ class Ascent:
         """Write the prices of the specifications that got better into rows `rows` of `kept`."""
         for layer, price, target in zip(self.problem.layers, self.prices, kept, strict=True):
             chosen = better[layer.pairs[0]]
-            target[rows[layer.pairs[0][chosen]], :, layer.pairs[1][chosen]] = price.T[chosen].to(target)
+            most = torch.finfo(target.dtype).max
+            stored = price.T[chosen].nan_to_num(0.0).clamp(-most, most)
+            target[rows[layer.pairs[0][chosen]], :, layer.pairs[1][chosen]] = stored.to(target)
 
     def own_units(self, evaluation: Evaluation) -> list[Tensor]:
         """Return each pair's mean coefficient on a spike, plus a fifth of its specification's greatest, (P,) each.

@@ -189,7 +189,8 @@ class _Windows:
         pulled, constant = chain.pull_back(dense.unflatten(1, shape))
         value, _ = self.network.source.least(pulled[None], self.samples)
         paid = cost - prices.abs() * self.slack
-        return self.constant + paid.sum(3) + (value + constant).view_as(self.constant)
+        found = self.constant + paid.sum(3) + (value + constant).view_as(self.constant)
+        return found.nan_to_num(nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf)
 
 
 @dataclass(frozen=True)

@@ -90,13 +90,13 @@ class PricedProblem:
         value, inputs = self._at_input(last)
         size = last.abs().flatten(2).sum((0, 2)) * self.network.source.magnitude().max().clamp_min(1.0)
         error = self._arithmetic(total + size + constant_size(bound, value))
-        bound = bound + value - error
+        bound = _finite(bound + value - error)
         signals = [inputs, *(least.spikes for least in reversed(found))]
         gradients = [
             layer.gradient(signals, least.currents, price)
             for layer, least, price in zip(self.layers, found, prices, strict=True)
         ]
-        return Evaluation(bound, tuple(gradients), inputs, tuple(asked), tuple(found), above - error)
+        return Evaluation(bound, tuple(gradients), inputs, tuple(asked), tuple(found), _finite(above - error))
 
     def readout(self) -> tuple["Costs", Tensor]:
         """Return the readout's coefficients on the input and on each stage's spikes, and its constant, (S,)."""
@@ -126,6 +126,11 @@ class PricedProblem:
         terms = sum(stage.lower[0, 0].numel() for stage in self.network.stages) * steps
         terms += self.network.source.box.lower[:, 0].numel() + sum(end.chain.terms for end in self.network.ends)
         return (200 * steps**2 + 8 * terms) * torch.finfo(torch.float64).eps
+
+
+def _finite(bound: Tensor) -> Tensor:
+    """Return −∞ in place of NaN and +∞, which overflow leaves and which prove nothing."""
+    return bound.nan_to_num(nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf)
 
 
 def constant_size(bound: Tensor, value: Tensor) -> Tensor:

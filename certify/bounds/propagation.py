@@ -48,7 +48,9 @@ def logit_bounds(network: SpikingNetwork, inputs: Box, spikes: SpikeBound) -> Lo
     """Return bounds of the logits over the input set `inputs`, as `Perturbation.enclosure` gives it."""
     signal, rounding = input_signal(network, inputs), Rounding(network.dtype)
     layers = network.layers[:-1] if network.readout == "potential" else network.layers
-    box = propagate(layers, signal, spikes, rounding).combine(readout_row(network, inputs.lower))
+    last = propagate(layers, signal, spikes, rounding)
+    check_readout(network, last, rounding)
+    box = last.combine(readout_row(network, inputs.lower))
     slack = 16 * rounding.unit * box.magnitude
     return LogitBounds((box.lower - slack).squeeze(0), (box.upper + slack).squeeze(0))
 
@@ -73,6 +75,7 @@ def margin_bounds(
             rounding = Rounding(network.dtype, torch.float32)
             signal = InputSignal(signal.box.outward(rounding.bound), signal.num_steps)
         before = propagate(layers[:-1], signal, spikes, rounding)
+        check_readout(network, AffineSignal(before, affine_map(last, rounding.bound), rounding), rounding)
         row = readout_row(network, inputs.lower)
         lower = _difference(affine_map(last), last, before, row, labels, Rounding(network.dtype))
     return lower.scatter(1, labels[:, None], torch.inf)
@@ -108,6 +111,37 @@ def readout_row(network: SpikingNetwork, like: Tensor) -> Tensor:
     row = neuron.dynamics.decay ** torch.arange(steps - 1, -1, -1, dtype=like.dtype, device=like.device)
     scale = neuron.scale(steps)
     return (row if scale is None else row * scale.detach().double()).unsqueeze(0)
+
+
+def check_readout(network: SpikingNetwork, last: Signal, rounding: Rounding) -> None:
+    """Raise OverflowError where the readout may overflow: the last potential, or a sum over time before the mean.
+
+    Args:
+        network: the network.
+        last: what its readout takes.
+        rounding: the dtype of the run.
+    """
+    if network.readout != "potential":
+        _check_sums(last, rounding)
+        return
+    scale = network.neurons[-1].scale(network.num_steps)
+    factors = torch.ones(network.num_steps) if scale is None else scale.detach().double().abs()
+    _check_reach(float(factors.sum()) * float(last.magnitude().max()), rounding)
+
+
+def _check_sums(signal: Signal, rounding: Rounding) -> None:
+    """Check the sum over time of a signal, and of those it is made of: the mean may be taken of any."""
+    _check_reach(signal.num_steps * float(signal.magnitude().max()), rounding)
+    if isinstance(signal, AffineSignal):
+        _check_sums(signal.source, rounding)
+    elif isinstance(signal, SumSignal):
+        _check_sums(signal.first, rounding)
+        _check_sums(signal.second, rounding)
+
+
+def _check_reach(reach: float, rounding: Rounding) -> None:
+    if not reach <= rounding.largest:
+        raise OverflowError(f"the readout may reach {reach:.3g}, beyond {rounding.dtype}")
 
 
 def _difference(

@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,15 @@ class Rounding:
         if product >= 0.5:
             raise OverflowError(f"terms: a sum of {terms} terms in {self.dtype} has no useful error bound")
         return product / (1.0 - product)
+
+
+def euclidean(values: Tensor, dim: int) -> Tensor:
+    """Return at least the Euclidean length along `dim`, up to relative rounding: squares may vanish, so each pays.
+
+    >>> bool(euclidean(torch.tensor([3e-200], dtype=torch.float64), 0) >= 3e-200)
+    True
+    """
+    return (values.square().sum(dim) + values.shape[dim] * torch.finfo(values.dtype).tiny).sqrt()
 
 
 def above(value: float) -> float:

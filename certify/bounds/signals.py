@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .affine import AffineMap, affine_map
 from .box import Box, Spread
-from .rounding import Rounding
+from .rounding import Rounding, euclidean
 
 
 class Signal(ABC):
@@ -109,8 +109,8 @@ class InputSignal(Signal):
             inputs = center + direction * replace(box.flips, direction=direction).least(costs)
             return value.maximum(_cost(costs, inputs)), inputs
         assert box.ball is not None
-        length = costs.movedim(1, 0).flatten(1).norm(dim=1)
-        value = value.maximum(_cost(costs, center) - length * box.ball * (1 + 1e-12))
+        length = euclidean(costs.movedim(1, 0).flatten(1), 1)
+        value = value.fmax(_cost(costs, center) - length * box.ball * (1 + 1e-12))
         step = costs / length.clamp_min(1e-300).reshape(1, -1, *([1] * (costs.dim() - 2)))
         return value, (center - step * box.ball).maximum(low).minimum(high)
 
@@ -124,7 +124,7 @@ def _cuts(image: Box, box: Box, rows: Tensor) -> Box:
     its flips, which remember the rows."""
     if box.center is None:
         return image
-    ball = None if box.ball is None else box.ball * rows.norm(dim=1)
+    ball = None if box.ball is None else box.ball * euclidean(rows, 1)
     flips = None if box.flips is None else replace(box.flips, rows=rows)
     return Box(image.lower, image.upper, torch.tensordot(rows, box.center, 1), ball, flips)
 

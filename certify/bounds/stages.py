@@ -10,7 +10,7 @@ from ...models.networks import SpikingNetwork
 from ...models.neurons import LIF
 from .affine import AffineMap
 from .box import Box
-from .propagation import SpikeBound, input_signal, propagate, readout_row
+from .propagation import SpikeBound, check_readout, input_signal, propagate, readout_row
 from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal, SumSignal
 from .train_graph import GraphTrains
@@ -175,6 +175,7 @@ def staged(
     last = propagate(layers, source, record, rounding)
     if not recorded:
         return None
+    check_readout(network, last, rounding)
     first, *others = _branches(last, signals)
     if network.readout == "spikes":  # no affine layer's slack covers the rounding of the mean over time
         slack = first.chain.slack + 16 * rounding.unit * last.magnitude()

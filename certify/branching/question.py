@@ -166,4 +166,4 @@ def _roots(network: Staged, count: int) -> Nodes:
     none = torch.zeros(count, dtype=torch.long, device=device)
     bound = torch.full((count,), -torch.inf, dtype=torch.float64, device=device)
     row = torch.arange(count, device=device)
-    return Nodes(row, bound, root(network.stages[0].found, count), tuple(prices), Splits(none, none))
+    return Nodes(row, bound, root(network.stages[0].found, count), tuple(prices), Splits(none, none.clone()))

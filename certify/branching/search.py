@@ -111,7 +111,7 @@ class _State:
         alive = ~self._falsified()[nodes.row]
         closed = alive & (nodes.bound > 0)
         self.close(nodes.row[closed], nodes.bound[closed])
-        left = alive & (nodes.bound <= 0)
+        left = alive & ~(nodes.bound > 0)  # NaN included: what proves nothing stays open
         self.pool.put(nodes.select(left & bounded.splittable))
         for index in (left & ~bounded.splittable).nonzero().flatten():
             self._decide_leaf(nodes.select(index[None]))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,7 @@ def _identity(
     """Return, as JSON-ready data, all that decides the verdicts."""
     told, tensors = describe_set(perturbation)
     return {
+        "version": version("spikecert"),
         "network": network_hash(network),
         "device": network.device.type,
         "samples": len(labels),

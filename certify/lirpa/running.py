@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ..bounds.box import Box
+from ..bounds.rounding import euclidean
 from .compat import load, working
 from .slack import Slacks, slacks
 from .unrolled import Unrolled
@@ -152,6 +153,6 @@ def _reach(rows: Tensor, box: Box, sign: int) -> Tensor:
     """Return how far rows·x may fall (sign −1) or rise over the flips, or else over the ball, (batch, rows)."""
     if box.flips is None:
         assert box.ball is not None
-        return rows.norm(dim=2) * box.ball
+        return euclidean(rows, 2) * box.ball
     changes = sign * rows * box.flips.direction.flatten(1).unsqueeze(1)
     return changes.topk(min(box.flips.count, changes.shape[2])).values.clamp_min(0).sum(2)

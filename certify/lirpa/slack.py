@@ -19,7 +19,7 @@ from torch import Tensor
 from ...models.networks import SpikingNetwork
 from ...models.neurons import LIF
 from ..bounds.box import Box
-from ..bounds.propagation import propagate
+from ..bounds.propagation import check_readout, propagate
 from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
 from .relaxation import Neuron
@@ -73,6 +73,7 @@ def slacks(network: SpikingNetwork, box: Box, readout: Readout, summands: int) -
 
     layers = network.layers[:-1] if network.readout == "potential" else network.layers
     signal = propagate(layers, Point(size, network.num_steps), record, rounding)
+    check_readout(network, signal, rounding)
     row = size.new_tensor([readout.weights]) * readout.factor
     largest = signal.magnitude() * row.abs().sum()
     logits = signal.combine(row).radius.squeeze(0) + (16 * rounding.unit + relative) * largest

@@ -104,7 +104,7 @@ class Prover:
         try:
             exact = Exact(self.exact, Inputs.around(middle, radius, *ends, norm, steps))
             trees = _State.of(self, sample, label, perturbation, exact).run(deadline)
-        except Refused as error:
+        except (Refused, OverflowError) as error:
             raise Unproven(str(error)) from error
         return Proof(self.exact.digest, label, middle, radius, norm, *ends, tuple(trees.trees), trees.nodes)
 

@@ -10,6 +10,7 @@ from ...models.networks import SpikingNetwork
 from ..bounds.gain_rows import Rows, graph_rows, table_rows, worst_sum
 from ..bounds.prices import PricedProblem, Specifications
 from ..bounds.propagation import LogitBounds
+from ..bounds.rounding import euclidean
 from ..bounds.stages import Staged, staged
 from ..bounds.train_table import TableTrains
 from ..deadline import Expired, never
@@ -93,5 +94,5 @@ def _input_change(stages: Staged, signal: Tensor) -> Tensor:
     """Return the greatest ℓ2 distance of an allowed input from the sample, (batch,)."""
     box = stages.source.box
     reach = (box.upper - signal).maximum(signal - box.lower)
-    length = reach.movedim(1, 0).flatten(1).norm(dim=1) * (1 + 1e-12)
+    length = euclidean(reach.movedim(1, 0).flatten(1), 1) * (1 + 1e-12)
     return length if box.ball is None else length.minimum(box.ball * (1 + 1e-12))

@@ -208,14 +208,14 @@ MUTANTS = (
     Mutant(
         "affine: a ball's rows without the square root",
         BOUNDS + "affine.py",
-        "return self.squared(torch.ones_like(like[0, :1])).sqrt()",
-        "return self.squared(torch.ones_like(like[0, :1]))",
+        "return (self.squared(ones) + self.terms * torch.finfo(ones.dtype).tiny).sqrt()",
+        "return self.squared(ones)",
     ),
     Mutant(
         "affine: batch norm's radius keeps the sign of its weight",
         BOUNDS + "affine.py",
-        "absolute=lambda x: x * scale.abs(),",
-        "absolute=lambda x: x * scale,",
+        "absolute=lambda x: channels(x) * scale.abs(),",
+        "absolute=lambda x: channels(x) * scale,",
     ),
     Mutant(
         "signals: forget one part of a residual sum",
