@@ -10,12 +10,6 @@ from ..models.networks import SpikingNetwork
 BACKENDS = ("mkldnn", "mkldnn.matmul", "mkldnn.conv", "cuda.matmul")
 """Parts of torch.backends whose `fp32_precision` decides how float32 is multiplied, in newer torch."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-RUN = {
-    name
-    for name, value in vars(SpikingNetwork).items()
-    if callable(value) and name not in ("__init__", "extra_repr")
-}
-"""What a network runs by: a subclass, or an attribute of one network, that replaces it runs otherwise."""
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -28,6 +22,8 @@ def check_arithmetic(network: SpikingNetwork) -> None:
     check_known(network)
     if network.dtype not in DTYPES:
         raise ValueError(f"network: got {network.dtype}, expected torch.float32 or torch.float64 to certify")
+    if flushes(network.dtype):
+        raise ValueError("arithmetic: got subnormals flushed to zero (torch.set_flush_denormal), expected IEEE")
     reduced = reduced_precision()
     if reduced:
         raise ValueError(f'arithmetic: got {reduced}, expected "highest" or "ieee" to certify')
@@ -38,6 +34,11 @@ def check_arithmetic(network: SpikingNetwork) -> None:
     if device == "cuda" and convolves and torch.backends.cudnn.enabled:
         expected = "torch.backends.cudnn.enabled = False, since cuDNN may use TF32 or Winograd"
         raise ValueError(f"arithmetic: got a convolution by cuDNN, expected {expected}")
+
+
+def flushes(dtype: torch.dtype) -> bool:
+    """Return whether this process takes subnormal numbers for 0."""
+    return not bool(torch.tensor(torch.finfo(dtype).tiny, dtype=dtype) / 4 > 0)
 
 
 def reduced_precision() -> str:
@@ -65,11 +66,21 @@ def check_known(network: SpikingNetwork) -> None:
     The bounds go by those types: a subclass of LIF that fires otherwise would be bounded as a LIF.
     """
     kinds = type(network).__mro__[: type(network).__mro__.index(SpikingNetwork)]
-    if any(RUN & vars(changed).keys() for changed in (network, *kinds)):
+    if any(replaced(kind, SpikingNetwork) for kind in kinds):
         raise TypeError(f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork")
     describe(network)
     if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
         raise ValueError("network: got a forward hook on all modules, expected none to certify")
     for name, module in network.named_modules():
-        if any(getattr(module, hooks) for hooks in HOOKS) or "forward" in vars(module):
+        if any(getattr(module, hooks) for hooks in HOOKS) or replaced(module, type(module)):
             raise ValueError(f"network: {name or 'it'} has a hook or another forward, expected none to certify")
+
+
+def replaced(changed: nn.Module | type[nn.Module], kind: type[nn.Module]) -> set[str]:
+    """Return which methods and properties of `kind` a subclass, or an attribute of one module, replaces."""
+    told = {"__init__", "__repr__", "extra_repr"}
+    return {
+        name
+        for name in vars(changed).keys() - told
+        if callable(found := getattr(kind, name, None)) or isinstance(found, property)
+    }

@@ -23,13 +23,13 @@ NEAR = Fraction(1, 2**90)
 class Affine:
     """x ↦ W·x + b on flat signals (m, k), W (n, m), b (n, 1).
 
-    |fl(W·x + b) − (W·x + b)| ≤ share·(moduli·|x| + offset) + floor·(1 + max|x|), in any order of summation.
+    |fl(W·x + b) − (W·x + b)| ≤ share·(moduli·|x| + offset) + floor·(1 + max|x| + peak), in any order of summation.
 
     Attributes:
         matrix, bias: W and b.
         moduli: sums of the moduli that each output adds up, (n, m): above |W| where padding repeats an input.
         offset: the same of b, (n, 1).
-        share, floor: of the rounding; the second is for underflow.
+        share, floor: of the rounding; the second is for underflow, of products, weights or inputs.
         peak: no number of the run is above peak·(1 + max|x|).
     """
 
@@ -65,7 +65,8 @@ class Affine:
         if self.peak * most > arithmetic.largest:
             raise Refused("unknown: a current may overflow")
         sums = self.moduli @ size + self.offset
-        bounds = [self.share * row.fraction() + self.floor * most for row in map(sums.__getitem__, _places(sums))]
+        lost = self.floor * (most + self.peak)
+        bounds = [self.share * row.fraction() + lost for row in map(sums.__getitem__, _places(sums))]
         return Dyadic.outward(bounds, up=True).column()
 
     @cached_property

@@ -67,10 +67,10 @@ def check_weights(network: "SpikingNetwork") -> None:
             check_finite(f"network: {name}", tensor)
 
 
-def check_logits(logits: Tensor) -> None:
+def check_logits(logits: Tensor, batch: int) -> None:
     """Raise ValueError unless `logits` are (batch, classes): a network may lack a Flatten."""
-    if logits.dim() != 2:
-        raise ValueError(f"network: got outputs of shape {tuple(logits.shape)}, expected (batch, classes)")
+    if logits.dim() != 2 or len(logits) != batch:
+        raise ValueError(f"network: got outputs of shape {tuple(logits.shape)}, expected ({batch}, classes)")
 
 
 def check_labels(labels: Tensor, batch: int, classes: int) -> None:

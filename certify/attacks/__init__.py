@@ -94,7 +94,7 @@ def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, pert
     perturbation.check(inputs)
     with evaluating(network), torch.no_grad():
         logits = network(inputs[:1])
-    check_logits(logits)
+    check_logits(logits, 1)
     check_labels(labels, len(inputs), logits.shape[1])
 
 

@@ -28,6 +28,7 @@ class AffineMap:
         bias: b, broadcastable to one output, or 0.
         bias_magnitude: the sum of moduli that the layer adds up to form b.
         terms: n, how many products one output sums.
+        largest: a bound of |W|'s entries, where a library's product may flush factors to zero; 0 for other layers.
         reshapes: whether the layer only renames coordinates (nn.Flatten).
         products: x ↦ the products W_i·x_i that each output sums, (batch, outputs, terms), no entry of x twice in
             one output; None where a layer does not offer them: a budget of flips is then left to the ball.
@@ -40,6 +41,7 @@ class AffineMap:
     bias: Tensor
     bias_magnitude: Tensor
     terms: int
+    largest: float = 0.0
     reshapes: bool = False
     products: Callable[[Tensor], Tensor] | None = None
     weights: tuple[Tensor, Tensor] | None = None
@@ -64,7 +66,7 @@ class AffineMap:
             slack = self.slack(magnitude, rounding)
         else:
             gamma = rounding.gamma(self.terms)
-            slack = self.bias_magnitude * gamma + rounding.smallest * self.terms
+            slack = self.bias_magnitude * gamma + self.underflow(magnitude, rounding)
             radius = torch.add(radius, magnitude, alpha=gamma)
         found = self._rows(Spread(source.middle, radius), slack)
         if len(magnitude) > 1:
@@ -128,7 +130,11 @@ class AffineMap:
         error = self.absolute(magnitude)
         error += self.bias_magnitude
         _check_range(error, rounding)
-        return error.mul_(rounding.gamma(self.terms + steps)).add_(rounding.smallest * self.terms)
+        return error.mul_(rounding.gamma(self.terms + steps)).add_(self.underflow(magnitude, rounding))
+
+    def underflow(self, magnitude: Tensor, rounding: Rounding) -> float:
+        """Return what underflow may take from one output: of each product, of its weight and of its x."""
+        return rounding.smallest * self.terms * (1.0 + float(magnitude.max()) + self.largest)
 
     def adjoint(self, outputs: Tensor, shape: torch.Size) -> Tensor:
         """Return Wᵀy, (batch, *shape), for y of shape (batch, ...)."""
@@ -208,6 +214,7 @@ def _weighted(
         bias=bias,
         bias_magnitude=bias.abs(),
         terms=terms,
+        largest=float(modulus.max()),
         products=products,
         weights=(weight, modulus) if dense else None,
     )
@@ -230,7 +237,12 @@ def _conv(layer: nn.Conv2d, dtype: torch.dtype) -> AffineMap:
     plain = _weighted(lambda x, w: layer._conv_forward(x, w, None), weight, bias, weight[0].numel(), products)
     if layer.padding_mode == "zeros":
         return plain
-    return replace(plain, squared=lambda x: plain.squared(x) * _repeats(layer, x))
+    lost = plain.terms * torch.finfo(dtype).tiny  # by squares that vanish
+
+    def squared(x: Tensor) -> Tensor:
+        return (plain.squared(x) + lost) * _repeats(layer, x)
+
+    return replace(plain, squared=squared)
 
 
 def _repeats(layer: nn.Conv2d, images: Tensor) -> Tensor:

@@ -155,8 +155,8 @@ def _difference(
     box = Box(combined.lower.double(), combined.upper.double())
     weight = layer.weight.detach().double()
     middle = last.linear(box.middle[0]) + last.bias * row.sum()
-    error = last.absolute(before.magnitude().double()) + last.bias_magnitude
-    slack = rounding.gamma(last.terms + 4 * before.num_steps + 8) * error * row.abs().sum() + rounding.smallest
+    steps, moduli = before.num_steps, row.abs().sum()
+    slack = last.slack(before.magnitude().double(), rounding, 4 * steps + 8) * moduli + rounding.smallest
     slack = slack.expand_as(middle)
     spread = _label_spread(weight, box.radius[0], labels)
     gap = middle.gather(1, labels[:, None]) - middle

@@ -1,6 +1,6 @@
 """Numbers at the ends of a dtype, and layers that read their inputs in unusual ways: no verifier may be misled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import pytest
@@ -155,6 +155,50 @@ def test_a_readout_that_overflows_on_its_way_is_unknown(make: Callable[[], Spiki
     assert network(sample).isinf().all()
     (verdict,) = verify(network, sample, torch.tensor([1]), LInf(0.1), verifier)
     assert verdict.status == "unknown"
+
+
+@pytest.fixture
+def flushing() -> Iterator[None]:
+    if not torch.set_flush_denormal(True):
+        pytest.fail("this processor can't flush subnormals: nothing to test against")
+    torch.set_flush_denormal(False)
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.mark.usefixtures("flushing")
+@pytest.mark.parametrize(("weight", "value"), [(1e-38, 1e37), (1e37, 1e-38)])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("verifier", [*SOUND, "milp"])
+def test_products_may_take_subnormal_factors_for_0(verifier: str, batch: int, weight: float, value: float) -> None:
+    layers = (linear([[weight]], [0.0]), LIF(0.5, 0.05), linear([[0.0], [1.0]], [0.1, 0.0]))
+    network, sample = SpikingNetwork(*layers, num_steps=2).eval(), torch.full((batch, 1), value)
+    assert (network(sample)[:, 1] > 0.1).all()
+    verdicts = verify(network, sample, torch.ones(batch, dtype=torch.long), LInf(0.0, upper=1e37), verifier)
+    assert {verdict.status for verdict in verdicts} == {"unknown"}
+    torch.set_flush_denormal(True)
+    assert (network(sample)[:, 1] == 0).all()
+
+
+@pytest.mark.usefixtures("flushing")
+def test_a_process_that_flushes_subnormals_is_refused() -> None:
+    network = SpikingNetwork(nn.Linear(2, 3), LIF(), nn.Linear(3, 2), num_steps=2)
+    torch.set_flush_denormal(True)
+    with pytest.raises(ValueError, match="set_flush_denormal"):
+        verify(network, torch.rand(1, 2), torch.tensor([0]), LInf(0.1))
+
+
+def test_what_replaces_a_part_of_the_run_is_refused() -> None:
+    class Other(SpikingNetwork):
+        def encode(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+            return super().encode(inputs, generator) * 2
+
+    layers, sample = (nn.Linear(2, 3), LIF(), nn.Linear(3, 2)), torch.rand(1, 2)
+    inside = SpikingNetwork(*layers, num_steps=2)
+    inside.layers[0].__call__ = lambda x: x
+    for network in (Other(*layers, num_steps=2), inside):
+        with pytest.raises((TypeError, ValueError), match=r"otherwise|another forward"):
+            verify(network, sample, torch.tensor([0]), LInf(0.1))
 
 
 def test_a_batch_norm_of_sequences_is_refused() -> None:
