@@ -218,6 +218,42 @@ MUTANTS = (
         "absolute=lambda x: channels(x) * scale,",
     ),
     Mutant(
+        "affine: a pixel that padding repeats counts once",
+        BOUNDS + "affine.py",
+        "return (plain.squared(x) + lost) * _repeats(layer, x)",
+        "return plain.squared(x) + lost",
+    ),
+    Mutant(
+        "affine: products lose nothing where factors flush to zero",
+        BOUNDS + "affine.py",
+        "self.terms * (1.0 + float(magnitude.max()) + self.largest)",
+        "self.terms",
+    ),
+    Mutant(
+        "affine: batch norm takes the last axis of sequences",
+        BOUNDS + "affine.py",
+        "if x.dim() != 1 + len(column):",
+        "if False:",
+    ),
+    Mutant(
+        "rounding: lengths whose squares vanish are 0",
+        BOUNDS + "rounding.py",
+        "(values.square().sum(dim) + values.shape[dim] * torch.finfo(values.dtype).tiny).sqrt()",
+        "values.square().sum(dim).sqrt()",
+    ),
+    Mutant(
+        "readout: never mind an overflow on the way",
+        BOUNDS + "propagation.py",
+        "if not reach <= rounding.largest:",
+        "if False:",
+    ),
+    Mutant(
+        "prices: a bound that overflowed is infinite",
+        BOUNDS + "prices.py",
+        "return bound.nan_to_num(nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf)",
+        "return bound",
+    ),
+    Mutant(
         "signals: forget one part of a residual sum",
         BOUNDS + "signals.py",
         "self.first.steps() + self.second.steps()",

@@ -11,6 +11,7 @@ from spikecert import DLIF, L2, LIF, LInf, SpikingNetwork, verify
 from spikecert.certify.bounds.affine import affine_map
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.prices import Specifications
+from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.stages import staged
 from spikecert.certify.replay import evaluating, margins
 from spikecert.certify.verification import bounds
@@ -112,6 +113,17 @@ def test_lengths_whose_squares_vanish(size: float, verifier: str) -> None:
         layers = (random_linear(2, 5, size, generator), LIF(0.9, 0.6 * size), random_linear(5, 3, 1.0, generator))
         network = SpikingNetwork(*layers, num_steps=3).eval()
         assert_sound(network, torch.rand(8, 2, generator=generator, dtype=torch.float64), L2(0.3), verifier)
+
+
+@pytest.mark.parametrize("size", [1e-165, 1e-300])
+def test_costs_whose_squares_vanish_still_fall_over_a_ball(size: float) -> None:
+    sample, costs = torch.full((1, 2), 0.5, dtype=torch.float64), torch.tensor([[[3.0, -4.0]]]).double() * size
+    source = InputSignal(L2(0.1).enclosure(sample), 1)
+    value, _ = source.least(costs, torch.tensor([0]))
+    assert float(value) <= (-0.5 - 5 * 0.1) * size * (1 - 1e-9)
+    steps = source.combine(torch.full((1, 1), size, dtype=torch.float64))
+    assert steps.ball is not None
+    assert float(steps.ball) >= 0.1 * size
 
 
 @pytest.mark.parametrize("size", [2, 3])
