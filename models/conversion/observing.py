@@ -139,6 +139,11 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     steps = _count_steps(source, calls[neurons[0]], len(inputs))
     if steps is None or (len(inputs) == steps and source.num_steps is None):
         return None
+    if steps == 1 and source.num_steps is None:
+        raise ConversionRefused(
+            "module: does one step a call, and num_steps is not given; expected the number of steps that it "
+            "is run for (1 for one alone)"
+        )
     stages = []
     for name, found in calls.items():
         _check_calls(name, len(found), steps, hooked[name])

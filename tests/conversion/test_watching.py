@@ -185,3 +185,10 @@ def test_graphs_with_constants_missing_or_of_another_kind_are_refused():
         told_graph.metadata = metadata
         with pytest.raises(ValueError, match=told):
             from_nir(told_graph)
+
+
+def test_a_single_step_is_asked_for_by_its_number(sample):
+    module = nn.Sequential(nn.Linear(16, 3), snntorch.Leaky(0.5, init_hidden=True))
+    with pytest.raises(ConversionRefused, match="num_steps is not given"):
+        from_snntorch(module, sample.float())
+    assert from_snntorch(module, sample.float(), num_steps=1).num_steps == 1
