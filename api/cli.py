@@ -81,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _interrupted()
     except BAD_INPUT as error:
         return _fail(_told(error), 2)
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+            return _fail(f"memory: there is too little for what is asked: {_told(error)[:200]}", 2)
         if type(error).__name__ != "SoundnessError":
             raise
         return _fail(f"UNSOUND, please report: {error}. No result of this run may be used.", 3)

@@ -72,6 +72,6 @@ def _called(found: Any, source: str) -> Any:
 def _guarded(source: str, run: Any) -> Any:
     try:
         return run()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"source: {source} failed: {type(error).__name__}: {reason}") from error

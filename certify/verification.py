@@ -1,5 +1,6 @@
 """The entry points `verify` and `bounds`."""
 
+import math
 import time
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from .arithmetic import check_arithmetic
 from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
 from .perturbations import Perturbation
+from .perturbations.ranged import check_number
 from .problem import Problem
 from .replay import evaluating
 from .verdicts import Verdict
@@ -130,6 +132,9 @@ def resolve(verifier: str | Verifier) -> Verifier:
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Raise ValueError unless `timeout` is None or positive."""
-    if timeout is not None and not timeout > 0:
+    """Raise TypeError or ValueError unless `timeout` is None or a positive, finite number."""
+    if timeout is None:
+        return
+    check_number("timeout", timeout)
+    if not 0 < timeout < math.inf:
         raise ValueError(f"timeout: got {timeout!r}, expected a positive number of seconds or None")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..certify.attacks import check_attacked
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.replay import evaluating
-from ..certify.verification import bounds, verify
+from ..certify.verification import bounds, check_timeout, verify
 from ..certify.verifiers import VERIFIERS, Verifier
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
@@ -80,8 +80,7 @@ def verify_property(
     Raises:
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout: got {timeout!r}, expected a positive number of seconds or None")
+    check_timeout(timeout)
     if isinstance(verifier, str):
         check_choice("verifier", verifier, VERIFIERS)
     run = _Run(network, prop, verifier, input_shape(network, prop), seed, timeout)

@@ -1,5 +1,6 @@
 """The sentences of a report: one place for what is claimed, so that every format claims the same."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -114,7 +115,12 @@ def epsilon_text(epsilon: float) -> str:
     ('8/255 = 0.03137', '0.03', '2')
     """
     levels = epsilon * 255
-    if abs(levels - round(levels)) < 1e-9 and round(levels) > 0 and not epsilon.is_integer():
+    if (
+        math.isfinite(levels)
+        and abs(levels - round(levels)) < 1e-9
+        and round(levels) > 0
+        and not epsilon.is_integer()
+    ):
         return f"{round(levels)}/255 = {epsilon:.4g}"
     return f"{epsilon:.6g}"
 

@@ -1,6 +1,8 @@
 """`spikecert check-proof`: check proofs in exact arithmetic, apart from all that made them (and without torch)."""
 
 import hashlib
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,22 +25,34 @@ def check_proof(
     norm: Annotated[
         str, typer.Option("--norm", help="In which norm --epsilon is asked for: linf or l2.")
     ] = "linf",
+    lower: Annotated[
+        str | None, typer.Option("--lower", help="Refuse proofs about a range of inputs that begins above it.")
+    ] = None,
+    upper: Annotated[
+        str | None, typer.Option("--upper", help="Refuse proofs about a range of inputs that ends below it.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
 
+    A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it.
     Status 0 if all are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs, read_network
 
-    least = None if epsilon is None else options.number(epsilon, "epsilon")
+    asked = _Asked(
+        None if epsilon is None else options.number(epsilon, "epsilon"),
+        norm,
+        math.inf if lower is None else options.number(lower, "lower"),
+        -math.inf if upper is None else options.number(upper, "upper"),
+    )
     if norm not in ("linf", "l2"):
         raise ValueError(f"norm: got {norm!r}, expected linf or l2")
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
     network = read_network(model)
-    answers = [_answer(proof, network, least, norm) for proof in proofs]
+    answers = [_answer(proof, network, asked) for proof in proofs]
     refused = sum(not answer["accepted"] for answer in answers)
     counts = {"accepted": len(answers) - refused, "refused": refused}
     if as_json:
@@ -50,20 +64,39 @@ def check_proof(
     return int(refused > 0)
 
 
-def _answer(proof: Path, network: "Network", least: float | None, norm: str) -> dict[str, Any]:
-    """Return what is to be said of one file; an ℓ∞ ball holds the ℓ2 ball of its radius, not the other way."""
+@dataclass(frozen=True)
+class _Asked:
+    """What proofs must be about at least: a radius, its norm, and a range that theirs must hold."""
+
+    epsilon: float | None
+    norm: str
+    lower: float
+    upper: float
+
+    def missing(self, found: "Statement") -> str:
+        """Return what a proof lacks, or nothing; an ℓ∞ ball holds the ℓ2 ball of its radius, not the other way."""
+        if self.epsilon is not None and found.norm != self.norm and found.norm != "linf":
+            return f"proves a ball in {found.norm}, not in the {self.norm} asked for"
+        if self.epsilon is not None and found.epsilon < self.epsilon:
+            return f"proves ε = {found.epsilon:g}, less than the {self.epsilon:g} asked for"
+        if found.lower > self.lower:
+            return f"is about inputs from {found.lower:g} on, not from the {self.lower:g} asked for"
+        if found.upper < self.upper:
+            return f"is about inputs up to {found.upper:g}, not up to the {self.upper:g} asked for"
+        return ""
+
+
+def _answer(proof: Path, network: "Network", asked: _Asked) -> dict[str, Any]:
+    """Return what is to be said of one file."""
     from spikecert.checking import Refused, check
 
     try:
         found = check(proof, network)
     except Refused as error:
         return {"file": proof.name, "accepted": False, "reason": str(error)}
-    if least is not None and found.norm != norm and found.norm != "linf":
-        reason = f"{proof.name}: proves a ball in {found.norm}, not in the {norm} asked for"
-        return {"file": proof.name, "accepted": False, "reason": reason}
-    if least is not None and found.epsilon < least:
-        reason = f"{proof.name}: proves ε = {found.epsilon:g}, less than the {least:g} asked for"
-        return {"file": proof.name, "accepted": False, "reason": reason}
+    missing = asked.missing(found)
+    if missing:
+        return {"file": proof.name, "accepted": False, "reason": f"{proof.name}: {missing}"}
     return {"file": proof.name, "accepted": True, **_described(found)}
 
 
@@ -84,6 +117,6 @@ def _described(found: "Statement") -> dict[str, Any]:
 def _told(answer: dict[str, Any]) -> str:
     if not answer["accepted"]:
         return f"REFUSED {answer['reason']}"
-    ball = f"ε = {answer['epsilon']:g} ({answer['norm']})"
+    ball = f"ε = {answer['epsilon']:g} ({answer['norm']}) and [{answer['lower']:g}, {answer['upper']:g}]"
     kept = f"class {answer['label']} within {ball}, margin ≥ {answer['margin']:.3g}"
     return f"accepted {answer['file']}: {kept}; {answer['leaves']} leaves; {answer['note']}"

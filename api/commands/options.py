@@ -131,7 +131,7 @@ Epsilons = Annotated[
     list[str], typer.Option("--epsilon", help="Perturbation size, such as 8/255; several: with commas.")
 ]
 Norm = Annotated[str, typer.Option("--norm", autocompletion=completed(("linf", "l2")), help="linf or l2.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for record.json, report.html, samples.csv, …")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]

@@ -96,7 +96,8 @@ def _move_budget(
     kept = torch.where(mask | donor, zero, step)
     pattern = torch.where(mask, signs(samples, generator).expand_as(step), zero)
     direction = unit(unit(pattern) + unit(torch.where(mask, step, zero)))
-    budget = (perturbation.extent**2 - lengths(kept) ** 2).clamp_min(0.0).sqrt()
+    reach = min(perturbation.extent, torch.finfo(step.dtype).max ** 0.5 / 2)  # its square is finite
+    budget = (reach**2 - lengths(kept) ** 2).clamp_min(0.0).sqrt()
     return samples + kept + budget * direction
 
 

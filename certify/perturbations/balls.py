@@ -19,7 +19,7 @@ class Ball(RangedSet):
 
     Raises:
         TypeError: for anything but numbers.
-        ValueError: for ε < 0, NaN or inf, or lower > upper.
+        ValueError: for ε < 0, NaN, inf or numbers beyond float64, or lower > upper.
     """
 
     epsilon: float

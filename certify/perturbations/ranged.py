@@ -61,9 +61,13 @@ class RangedSet(Perturbation):
 
 
 def check_number(name: str, value: object) -> None:
-    """Raise TypeError unless `value` is a number (and not a truth value)."""
+    """Raise TypeError unless `value` is a number (and not a truth value), ValueError for one beyond float64."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name}: got {type(value).__name__}, expected a number")
+    try:
+        float(value)
+    except OverflowError as error:
+        raise ValueError(f"{name}: got an integer beyond float64, expected a number") from error
 
 
 def check_range(lower: float, upper: float) -> None:

@@ -15,7 +15,9 @@ def narrowing_of(question: Question, node: Nodes) -> Narrowing | None:
     if found is None:
         return None
     neurons, slabs, multipliers = (part.numpy() for part in found)
-    return Narrowing(neurons.astype(np.int32), slabs.astype(np.int32), multipliers.astype(np.float32))
+    most = float(np.finfo(np.float32).max)  # any multipliers narrow, if less well
+    written = np.nan_to_num(multipliers.clip(-most, most)).astype(np.float32)
+    return Narrowing(neurons.astype(np.int32), slabs.astype(np.int32), written)
 
 
 def written(narrowings: Sequence[Narrowing | None]) -> dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ from ..branching.nodes import Nodes
 from ..branching.question import Question
 from ..perturbations import L2, LInf, Perturbation, PixelBox
 from ..replay import misclassified
+from ..verification import check_timeout
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
 from .proof import Proof
@@ -87,10 +88,12 @@ class Prover:
             timeout: seconds, or None.
 
         Raises:
+            TypeError, ValueError: for a timeout that is no positive number.
             Unproven: where there is no proof, or none was found in time.
         """
         if not isinstance(perturbation, LInf | PixelBox | L2):
             raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
+        check_timeout(timeout)
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
         if not sample.is_floating_point():  # event frames are kept as bytes

@@ -10,8 +10,8 @@ from .observing import Observation, Stage
 
 NEAR = 1e-5
 """A potential so near its threshold, as a share of it, was decided by rounding."""
-TOLERANCE = 1e-4
-"""How far an output may be from the network's logit, as a share of the largest output: both are rounded."""
+TOLERANCE = 256
+"""How far an output may be from the network's logit, in roundings of the largest logit: both are rounded."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,12 @@ def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) ->
         for output in seen.outputs
         for reading in _readings(output, network, logits)
     ]
-    least = min(errors, default=None)
-    return least if least is not None and least <= TOLERANCE * max(1.0, float(logits.abs().max())) else None
+    least, size = min(errors, default=None), float(logits.abs().max())
+    return (
+        least
+        if least is not None and least <= min(1e-4, TOLERANCE * torch.finfo(logits.dtype).eps) * size
+        else None
+    )
 
 
 def _readings(output: Tensor, network: SpikingNetwork, logits: Tensor) -> list[Tensor]:

@@ -26,6 +26,8 @@ from .refusal import ConversionRefused
 
 NEGLIGIBLE = 1e-12
 """A bias below this share of the threshold is rounding in the constants, not a current."""
+LARGEST = 1e30
+"""The most that a spike may take: single precision holds 3e38."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def spiking(neuron: Neuron, num_steps: int, constant: bool) -> LIF:
     if neuron.reset == "subtract" and neuron.drop is not None:
         amount = neuron.drop / neuron.gain
         amount = None if amount == threshold else amount
+        if amount is not None and amount > LARGEST:
+            neuron.refuse(f"takes {amount:g} for a spike, expected at most {LARGEST:g}")
     constants = (neuron.decay, threshold, neuron.reset, neuron.fires_at, Triangle(threshold), amount)
     if neuron.synapse is None:
         return LIF(*constants)

@@ -21,6 +21,13 @@ LARGEST = 1 << 16
 """The largest kernel, stride, padding or dilation that is taken for one."""
 
 
+NEEDED = {
+    "LIF": ("tau", "r", "v_leak"),
+    "LI": ("tau", "r", "v_leak"),
+    "IF": ("r",),
+    "CubaLIF": ("tau_mem", "tau_syn", "r", "v_leak", "w_in"),
+    "CubaLI": ("tau_mem", "tau_syn", "r", "v_leak", "w_in"),
+}
 CONSTANTS = ("tau", "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in")
 
 
@@ -34,6 +41,7 @@ class EulerNeuron(nn.Module):
         super().__init__()
         self.kind, self.name, self.dt = type(node).__name__, name, dt
         given = {key: getattr(node, key, None) for key in CONSTANTS}
+        _check_constants(self.kind, given)
         known = {key: np.array(value, dtype=np.float64) for key, value in given.items() if value is not None}
         self.constants = {key: torch.from_numpy(value) for key, value in known.items()}
         self.restart()
@@ -62,6 +70,16 @@ class EulerNeuron(nn.Module):
         fired = self.v > c["v_threshold"].to(x)
         self.v = torch.where(fired, c["v_reset"].to(x), self.v)
         return fired.to(x)
+
+
+def _check_constants(kind: str, given: dict[str, Any]) -> None:
+    """Raise unless a neuron has all constants that its equation names, as real numbers."""
+    needed = NEEDED[kind] + (("v_threshold", "v_reset") if kind in FIRING else ())
+    missing = [key for key in needed if given[key] is None]
+    if missing:
+        raise ConversionRefused(f"graph: has a {kind} without {missing[0]}")
+    if any(np.iscomplexobj(value) for value in given.values()):
+        raise ConversionRefused(f"graph: has a {kind} with complex constants, expected real numbers")
 
 
 class SumPool(nn.Module):

@@ -26,6 +26,8 @@ from .refusal import ConversionRefused
 
 DT = 1e-4
 """The time step of snnTorch's and SpikingJelly's exports; Norse's is 1e-3."""
+MOST_STEPS = 2**16
+"""The longest simulation that a graph may ask for."""
 SINGLE = 2.0**-22
 """A share that constants of single precision can't tell from 0."""
 
@@ -89,12 +91,23 @@ def graph_source(
     if steps is None:
         raise ValueError("num_steps: got None, and the graph names none, expected the number of time steps")
     step = dt if dt is not None else _told(graph, "dt")
-    step = DT if step is None else float(step)
-    if not step > 0:
+    step = DT if step is None else _number("dt", step)
+    count = _number("num_steps", steps)
+    if not 0 < step < np.inf:
         raise ValueError(f"dt: got {step}, expected a positive number")
+    if not (1 <= count <= MOST_STEPS and count.is_integer()):
+        raise ValueError(f"num_steps: got {count:g}, expected at least 1, a whole number up to {MOST_STEPS}")
     module = executable(graph, step)
     module.to(torch.float64 if _is_double(module) else torch.float32)
-    return Source.of(NIR, module, encoding, int(steps))
+    return Source.of(NIR, module, encoding, int(count))
+
+
+def _number(name: str, value: Any) -> float:
+    """Return a number that a graph's metadata or a caller gives."""
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: got {str(value)[:40]!r}, expected a number") from error
 
 
 def read_graph(path: Path) -> Any:

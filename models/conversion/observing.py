@@ -18,6 +18,7 @@ from ..validation import check_choice
 from .layers import affine, is_silent
 from .neurons import Neuron
 from .refusal import ConversionRefused
+from .watching import Outside, check_plain, check_states, check_types, tensors_in
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Observation:
 class _Call:
     given: Tensor
     gave: Tensor
+    states: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 
 def observe(source: Source, inputs: Tensor) -> Observation:
@@ -121,20 +123,32 @@ def _steps_of(source: Source, inputs: Tensor) -> int | None:
 
 def _observe(source: Source, inputs: Tensor) -> Observation | None:
     calls: dict[str, list[_Call]] = {}
+    check_types(source.module)
     modules, hooked = _watched(source)
-    with _recording(source, modules, calls), torch.no_grad():
+    check_plain(modules)
+    outside = Outside()
+    with _recording(source, modules, calls, outside), torch.no_grad():
         source.library.reset(source.module)
-        outputs = _run(source, inputs)
+        with outside:
+            outputs = _run(source, inputs)
         source.library.reset(source.module)
+    outside.check()
     neurons = [name for name in calls if hooked[name] is not None]
     if not neurons:
         raise ConversionRefused(f"module: calls no neuron of {source.library.name} that is known")
     steps = _count_steps(source, calls[neurons[0]], len(inputs))
     if steps is None or (len(inputs) == steps and source.num_steps is None):
         return None
+    if steps == 1 and source.num_steps is None:
+        raise ConversionRefused(
+            "module: does one step a call, and num_steps is not given; expected the number of steps that it "
+            "is run for (1 for one alone)"
+        )
     stages = []
     for name, found in calls.items():
         _check_calls(name, len(found), steps, hooked[name])
+        if (neuron := hooked[name]) is not None:
+            check_states(neuron.name, neuron, [call.states for call in found])
         stages.append(Stage(name, modules[name], hooked[name], *_signals(found, steps, len(inputs), name)))
     return Observation(tuple(stages), outputs, steps)
 
@@ -159,10 +173,19 @@ def _watched(source: Source) -> tuple[dict[str, nn.Module], dict[str, Neuron | N
 
 
 @contextmanager
-def _recording(source: Source, modules: dict[str, nn.Module], calls: dict[str, list[_Call]]) -> Iterator[None]:
-    """Record the calls of `modules` in evaluation mode; restore modes and remove hooks afterwards."""
+def _recording(
+    source: Source, modules: dict[str, nn.Module], calls: dict[str, list[_Call]], outside: Outside
+) -> Iterator[None]:
+    """Record the calls of `modules` in evaluation mode; restore modes and remove hooks afterwards.
+
+    A module's own hooks run outside of it: pre-hooks before ours, others after.
+    """
     modes = {module: module.training for module in source.module.modules()}
-    handles = [module.register_forward_hook(_hook(name, calls)) for name, module in modules.items()]
+    handles = [module.register_forward_pre_hook(outside.enter) for module in modules.values()]
+    handles += [
+        module.register_forward_hook(_hook(name, calls, outside), prepend=True, with_kwargs=True)
+        for name, module in modules.items()
+    ]
     source.module.eval()
     try:
         yield
@@ -173,13 +196,15 @@ def _recording(source: Source, modules: dict[str, nn.Module], calls: dict[str, l
             module.training = mode
 
 
-def _hook(name: str, calls: dict[str, list[_Call]]) -> Callable[..., None]:
-    def hook(module: nn.Module, given: tuple[Any, ...], gave: Any) -> None:
-        """Keep one call: its first input and its first output."""
-        first = gave[0] if isinstance(gave, tuple) else gave
+def _hook(name: str, calls: dict[str, list[_Call]], outside: Outside) -> Callable[..., None]:
+    def hook(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], gave: Any) -> None:
+        """Keep one call: its first input, its first output, and the states beside them."""
+        first, rest = (gave[0], gave[1:]) if isinstance(gave, tuple) else (gave, ())
         if not given or not isinstance(first, Tensor):
             raise ConversionRefused(f"{name}: is called without a tensor, or returns none")
-        calls.setdefault(name, []).append(_Call(given[0].detach().clone(), first.detach().clone()))
+        states = tensors_in((given[1:], named)), tensors_in(rest)
+        calls.setdefault(name, []).append(_Call(given[0].detach().clone(), first.detach().clone(), states))
+        outside.leave()
 
     return hook
 

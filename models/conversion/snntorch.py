@@ -13,8 +13,11 @@ from .converting import converted
 from .neurons import Neuron
 from .observing import Library, Source
 from .refusal import ConversionRefused
+from .watching import fires_at
 
 RESETS = ("subtract", "zero", "none")
+STATES = ("_base_sub", "_base_zero", "_base_int")
+"""What computes a state, for each of `RESETS`."""
 TWICE = "not the same once a potential passes 2θ, where snnTorch with reset_delay=False fires by another rule"
 
 
@@ -68,13 +71,17 @@ def _leaky(leaky: nn.Module, name: str) -> Neuron:
             if beta == 0.0:
                 raise ConversionRefused(f"{name}: has beta 0 and a delayed reset, which no decay can carry over")
             drop, caveat = threshold / beta, ""
-    return Neuron(name, beta, threshold=threshold, reset=reset, drop=drop, caveat=caveat)
+    fires = fires_at(leaky.spike_grad, name)  # type: ignore[arg-type]
+    return Neuron(name, beta, threshold=threshold, reset=reset, drop=drop, fires_at=fires, caveat=caveat)
 
 
 def _check(leaky: nn.Module, name: str) -> None:
     for setting in ("inhibition", "state_quant"):
         if getattr(leaky, setting):
             raise ConversionRefused(f"{name}: has {setting}, expected none")
+    runs = getattr(leaky.state_function, "__name__", "")
+    if runs != STATES[int(leaky.reset_mechanism_val)]:  # type: ignore[arg-type]
+        raise ConversionRefused(f"{name}: has another reset_mechanism than it was made with, and runs {runs}")
     factor = uniform(leaky.graded_spikes_factor, name, "graded_spikes_factor")
     if factor != 1.0:
         raise ConversionRefused(f"{name}: has graded spikes of {factor:g}, expected 1")

@@ -17,6 +17,7 @@ from .converting import converted
 from .neurons import Neuron
 from .observing import Library, Source
 from .refusal import ConversionRefused
+from .watching import fires_at
 
 
 def from_spikingjelly(
@@ -66,10 +67,13 @@ def _leaky(node: Any, name: str, share: float) -> Neuron:
 
 def _node(node: Any, name: str, decay: float, gain: float) -> Neuron:
     threshold = uniform(node.v_threshold, name, "v_threshold")
+    fires, start = fires_at(node.surrogate_function, name), uniform(node._memories_rv["v"], name, "first v")
     if node.v_reset is None:
-        return Neuron(name, decay, gain, threshold=threshold, reset="subtract", drop=threshold, fires_at=">=")
+        if start != 0.0:
+            raise ConversionRefused(f"{name}: starts from {start:g}, expected 0 with a soft reset")
+        return Neuron(name, decay, gain, threshold=threshold, reset="subtract", drop=threshold, fires_at=fires)
     rest = uniform(node.v_reset, name, "v_reset")
-    return Neuron(name, decay, gain, rest, threshold, "zero", level=rest, start=rest, fires_at=">=")
+    return Neuron(name, decay, gain, rest, threshold, "zero", level=rest, start=start, fires_at=fires)
 
 
 def _reset(module: nn.Module) -> None:

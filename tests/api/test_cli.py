@@ -295,3 +295,15 @@ def test_seeds_that_are_none_are_refused(run, tmp_path, seeds):
     outcome = run("train", "--seeds", seeds, "--out", tmp_path)
     assert outcome.status == 2
     assert f"seeds: got {seeds!r}" in outcome.err
+
+
+def test_code_that_leaves_and_memory_that_is_not_there_are_told_in_one_line(run, tmp_path):
+    (tmp_path / "leaves.py").write_text("def network():\n    raise SystemExit(3)\n")
+    left = run(
+        "convert", f"{tmp_path / 'leaves.py'}:network", "--data", "digits", "--out", tmp_path / "a.safetensors"
+    )
+    assert (left.status, left.err.count("\n")) == (2, 1)
+    assert "failed: SystemExit: 3" in left.err
+    large = run("train", "--network", "mlp:999999999999", "--epochs", 1, "--out", tmp_path / "large")
+    assert (large.status, large.err.count("\n")) == (2, 1)
+    assert "memory: there is too little" in large.err

@@ -73,6 +73,19 @@ def test_a_proof_of_a_smaller_ball_than_asked_for_is_refused(run, model, proofs)
     assert "proves ε = 0.00392157, less than the 0.00784314 asked for" in checked.out
 
 
+def test_a_proof_of_a_smaller_range_than_asked_for_is_refused(run, model, proofs):
+    checked = run("check-proof", proofs[0], "--model", model, "--lower", 0, "--upper", 1)
+    assert checked.status == 0
+    assert "within ε = 0.00392157 (linf) and [0, 1], margin" in checked.out
+    for option, told in (
+        (("--lower", "-0.5"), "inputs from 0 on, not from the -0.5"),
+        (("--upper", 2), "up to 1, not up to"),
+    ):
+        checked = run("check-proof", proofs[0], "--model", model, *option)
+        assert checked.status == 1
+        assert told in checked.out
+
+
 def test_a_ball_of_another_norm_than_asked_for_is_refused(run, model, proofs, tmp_path):
     run("certify", model, *SMALL, "--verifier", "complete", "--norm", "l2", "--proof", tmp_path / "balls")
     checked = run("check-proof", tmp_path / "balls", "--model", model)

@@ -50,6 +50,8 @@ def replaced() -> SpikingNetwork:
 
 BAD: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "epsilon below 0": (lambda: LInf(-0.1), ValueError, "epsilon: got -0.1"),
+    "epsilon beyond float64": (lambda: LInf(10**400), ValueError, "epsilon: got an integer beyond float64"),
+    "range beyond float64": (lambda: L2(1.0, -(10**400)), ValueError, "lower: got an integer beyond float64"),
     "epsilon NaN": (lambda: L2(float("nan")), ValueError, "epsilon: got nan"),
     "lower above upper": (lambda: LInf(0.1, 1.0, 0.0), ValueError, "lower, upper"),
     "a neuron of another type": (
@@ -91,6 +93,12 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "labels too few": (lambda: verify(network(), X, Y[:1], LInf(0.1)), ValueError, "labels: got shape"),
     "unknown verifier": (lambda: verify(network(), X, Y, LInf(0.1), "magic"), ValueError, "verifier: got 'magic'"),
     "no perturbation": (lambda: verify(network(), X, Y, 0.1), TypeError, "perturbation: got float"),  # pyright: ignore[reportArgumentType]
+    "timeout of text": (lambda: verify(network(), X, Y, LInf(0.1), timeout="1"), TypeError, "timeout: got str"),  # pyright: ignore[reportArgumentType]
+    "timeout without end": (
+        lambda: verify(network(), X, Y, LInf(0.1), timeout=float("inf")),
+        ValueError,
+        "timeout: got inf",
+    ),
     "timeout of 0": (lambda: verify(network(), X, Y, LInf(0.1), timeout=0), ValueError, "timeout: got 0"),
     "radius in another norm": (lambda: certified_radius(network(), X, Y, "l1"), ValueError, "norm: got 'l1'"),
     "radius, no verifier": (lambda: certified_radius(network(), X, Y, verifier="x"), ValueError, "verifier: got"),

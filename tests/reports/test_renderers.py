@@ -180,6 +180,7 @@ def test_picture_is_a_png_of_the_right_size():
 def test_numbers_for_people():
     assert epsilon_text(8 / 255) == "8/255 = 0.03137"
     assert epsilon_text(0.03) == "0.03"
+    assert epsilon_text(1e308) == "1e+308"
     assert gain_text(None) == "none finite"
     assert gain_text(1.00001) == "1.0001"
     assert norm_ends((1.99999, 2.00001)) == ("1.9999", "2.0001")

@@ -186,3 +186,10 @@ def test_an_ensemble_of_nothing_is_the_sample_itself() -> None:
     subject = random_subject()
     result = attack(subject.network, subject.inputs, subject.labels, LInf(0.1), Ensemble(members=()))
     assert result.inputs.equal(subject.inputs)
+
+
+@pytest.mark.parametrize("epsilon", [1e20, 1e200, 1e308])
+def test_square_spends_a_budget_whose_square_no_float_holds(epsilon: float) -> None:
+    network, inputs = mlp((4, 8, 3), num_steps=4), torch.rand(3, 4)
+    found = attack(network, inputs, torch.zeros(3, dtype=torch.long), L2(epsilon), method="square")
+    assert bool(L2(epsilon).contains(found.inputs, inputs).all())

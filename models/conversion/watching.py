@@ -1,0 +1,134 @@
+"""What a module does besides calling its layers, which a comparison on some inputs can't rule out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .neurons import Neuron
+from .refusal import ConversionRefused
+
+MOVES = (
+    "alias _reshape_alias _unsafe_view _to_copy as_strided cat chunk clone contiguous copy copy_ detach detach_ "
+    "expand flatten flip index lift lift_fresh narrow permute repeat reshape resize_ select slice split "
+    "split_with_sizes squeeze squeeze_ stack t transpose unbind unflatten unsqueeze unsqueeze_ view zero_ fill_"
+)
+"""Operations that only move values."""
+MAKES = (
+    "arange empty empty_like empty_strided full full_like new_empty new_empty_strided new_full new_ones new_zeros "
+    "ones ones_like scalar_tensor zeros zeros_like _efficientzerotensor"
+)
+SUMS = "add add_ div div_ mean mul mul_ neg rsub sub sub_ sum"
+"""Operations whose effect, if there is any, shows on random inputs."""
+KNOWN = frozenset(" ".join((MOVES, MAKES, SUMS)).split())
+HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
+
+
+class Outside(TorchDispatchMode):
+    """Names what is computed outside of the layers that `enter` and `leave` announce.
+
+    A clamp or a ReLU may leave all values alone that a comparison shows to it, and change others: so the
+    operation counts, not its effect.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = 0
+        self.found: dict[str, None] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and keep its name if it is neither inside of a layer nor known."""
+        name = func.overloadpacket.__name__
+        if self.depth == 0 and (name not in KNOWN or "mode" in func._overloadname):
+            self.found[name] = None
+        return func(*args, **(kwargs or {}))
+
+    def enter(self, *_: Any) -> None:
+        """Note that a layer begins."""
+        self.depth += 1
+
+    def leave(self) -> None:
+        """Note that a layer ends."""
+        self.depth -= 1
+
+    def check(self) -> None:
+        """Raise unless only known operations were met."""
+        if self.found:
+            names = ", ".join(list(self.found)[:4])
+            raise ConversionRefused(
+                f"module: computes {names} outside of its layers, which may matter for other inputs than those "
+                "compared; expected layers, moves, sums and means only"
+            )
+
+
+def check_plain(modules: Mapping[str, nn.Module]) -> None:
+    """Raise where a layer does not run by its type's own methods."""
+    if any(getattr(nn.modules.module, hooks) for hooks in HOOKS):
+        raise ConversionRefused("module: runs under a forward hook on all modules, expected none")
+    for name, module in modules.items():
+        replaced = sorted(key for key in vars(module) if callable(getattr(type(module), key, None)))
+        if replaced:
+            raise ConversionRefused(f"{name}: has a {replaced[0]} of its own, expected that of {_kind(module)}")
+
+
+def check_types(module: nn.Module) -> None:
+    """Raise unless all weights are of one floating-point type, which the network will compute in."""
+    kinds = {str(weight.dtype) for weight in module.parameters() if weight.is_floating_point()}
+    if len(kinds) > 1:
+        raise ConversionRefused(f"module: has weights of {' and '.join(sorted(kinds))}, expected one type")
+
+
+def fires_at(spike: Callable[[Tensor], Tensor], name: str) -> str:
+    """Return ">" or ">=": what a neuron's own spike function says of a potential at its threshold.
+
+    Raises:
+        ConversionRefused: for a function that is no step from 0 to 1, the same whenever it is asked.
+    """
+    signs = torch.tensor([-1e30, -1.0, -1e-30, 0.0, 1e-30, 1.0, 1e30])
+    with torch.no_grad():
+        found = torch.stack([spike(signs.clone()).float() for _ in range(8)])
+    steps = {symbol: (signs > 0 if symbol == ">" else signs >= 0).float() for symbol in (">", ">=")}
+    for symbol, step in steps.items():
+        if torch.equal(found, step.expand_as(found)):
+            return symbol
+    raise ConversionRefused(f"{name}: has a spike function that is no step from 0 to 1, expected one")
+
+
+def tensors_in(value: Any) -> tuple[Tensor, ...]:
+    """Return the tensors in nested tuples, lists and dictionaries, in order."""
+    if isinstance(value, Tensor):
+        return (value.detach().clone(),)
+    if isinstance(value, tuple | list):
+        return tuple(tensor for part in value for tensor in tensors_in(part))
+    if isinstance(value, Mapping):
+        return tensors_in(tuple(value.values()))
+    return ()
+
+
+def check_states(name: str, neuron: Neuron, calls: list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]) -> None:
+    """Raise unless a neuron is given the state that it starts from, and then always the one that it gave.
+
+    Args:
+        name: of the layer.
+        neuron: its constants.
+        calls: for each call the states given and those returned, potentials first; none given: the neuron's own.
+    """
+    before: tuple[Tensor, ...] | None = None
+    for given, gave in calls:
+        if before is None:
+            starts = (neuron.start, *[0.0] * len(given))
+            same = all(bool((part == start).all()) for part, start in zip(given, starts, strict=False))
+        else:
+            same = not given or (len(given) == len(before) and all(map(torch.equal, given, before)))
+        if not same:
+            which = (
+                "starts from another state than its own" if before is None else "gets a state that it did not give"
+            )
+            raise ConversionRefused(f"{name}: {which}")
+        before = gave
+
+
+def _kind(module: nn.Module) -> str:
+    return type(module).__name__
