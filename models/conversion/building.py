@@ -106,8 +106,6 @@ def _told(neuron: Neuron, layer: nn.Module, final: bool) -> list[str]:
         told.append(f"{neuron.name}: a current of {neuron.bias:g} goes into the bias before it")
     if neuron.drop is not None and neuron.reset == "subtract" and neuron.drop != neuron.threshold:
         told.append(f"{neuron.name}: a spike takes {neuron.drop:g}, at a threshold of {neuron.threshold:g}")
-    if neuron.caveat:
-        told.append(f"{neuron.name}: {neuron.caveat}")
     if neuron.synapse is not None:
         told.append(f"{neuron.name}: its synapse became an input scale over time")
     return told

@@ -78,14 +78,12 @@ def _differ(own: Tensor, gave: Tensor) -> Tensor:
 
 def _spike_reason(network: SpikingNetwork, trace: Trace, stage: Stage, layer: int, differ: Tensor) -> str:
     step, sample, neuron = differ.nonzero()[0].tolist()
-    assert stage.neuron is not None
     potential = float(trace.potentials[layer].flatten(2)[step, sample, neuron])
     threshold = network.neurons[layer].dynamics.threshold
     if abs(potential - threshold) <= NEAR * max(1.0, threshold):
         why = "within rounding: convert in float64 (module.double(), sample.double())"
     else:
-        unknown = "the layer does something else than its constants say"
-        why = f"which no rounding explains: {stage.neuron.caveat or unknown}"
+        why = "which no rounding explains: the layer does something else than its constants say"
     return (
         f"{stage.name}: {int(differ.sum())} of {differ.numel()} spikes differ, first at step {step + 1} "
         f"with a potential of {potential:.9g} at a threshold of {threshold:.9g}, {why}"

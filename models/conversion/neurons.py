@@ -41,7 +41,6 @@ class Neuron:
         reset: "zero" (to `level`, r), "subtract" (d = `drop`) or "none".
         start: v₀.
         synapse: κ, None for no synapse.
-        caveat: where the library's own neuron departs from the equations above.
     """
 
     name: str
@@ -55,7 +54,6 @@ class Neuron:
     drop: float | None = None
     fires_at: str = ">"
     synapse: float | None = None
-    caveat: str = ""
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the refusal of this layer."""

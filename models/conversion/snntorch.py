@@ -18,7 +18,6 @@ from .watching import fires_at
 RESETS = ("subtract", "zero", "none")
 STATES = ("_base_sub", "_base_zero", "_base_int")
 """What computes a state, for each of `RESETS`."""
-TWICE = "not the same once a potential passes 2θ, where snnTorch with reset_delay=False fires by another rule"
 
 
 def from_snntorch(
@@ -64,15 +63,18 @@ def _leaky(leaky: nn.Module, name: str) -> Neuron:
     beta = min(max(uniform(leaky.beta, name, "beta"), 0.0), 1.0)
     threshold = uniform(leaky.threshold, name, "threshold")
     reset = RESETS[int(leaky.reset_mechanism_val)]  # type: ignore[arg-type]
-    drop, caveat = None, ""
+    drop = None
     if reset == "subtract":
-        drop, caveat = threshold, TWICE
-        if leaky.reset_delay:
-            if beta == 0.0:
-                raise ConversionRefused(f"{name}: has beta 0 and a delayed reset, which no decay can carry over")
-            drop, caveat = threshold / beta, ""
+        if not leaky.reset_delay:
+            raise ConversionRefused(
+                f"{name}: subtracts without delay, which is no such neuron once a potential passes 2θ; "
+                "expected reset_delay=True"
+            )
+        if beta == 0.0:
+            raise ConversionRefused(f"{name}: has beta 0 and a delayed reset, which no decay can carry over")
+        drop = threshold / beta
     fires = fires_at(leaky.spike_grad, name)  # type: ignore[arg-type]
-    return Neuron(name, beta, threshold=threshold, reset=reset, drop=drop, fires_at=fires, caveat=caveat)
+    return Neuron(name, beta, threshold=threshold, reset=reset, drop=drop, fires_at=fires)
 
 
 def _check(leaky: nn.Module, name: str) -> None:

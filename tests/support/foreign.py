@@ -25,7 +25,6 @@ class Foreign:
 
     Attributes:
         refusal: what its refusal must say, None for one that must convert.
-        perhaps: what a refusal may say besides, where it depends on the potentials that occur.
     """
 
     source: Any
@@ -33,7 +32,6 @@ class Foreign:
     num_steps: int | None
     encoding: str
     refusal: str | None = None
-    perhaps: str | None = None
 
 
 class Looping(nn.Module):
@@ -111,20 +109,20 @@ def from_snntorch(seed: int) -> Foreign:
                 ("state_quant", {**options, "state_quant": lambda value: value}),
             ]
         )
-    twice = not options.get("reset_delay", True) and options["reset_mechanism"] == "subtract"
-    perhaps = "passes 2θ" if twice else None
+    if refusal is None and options["reset_mechanism"] == "subtract" and not options["reset_delay"]:
+        refusal = "passes 2θ"
     if draw.random() < 0.4 and encoding == "direct":
         layers = dense(draw)
         neurons: list[nn.Module] = [snntorch.Leaky(**options) for _ in layers]
         sample = inputs(draw, (layers[0].in_features,), steps, encoding)
-        return Foreign(Looping([*layers], neurons, steps), sample, None, encoding, refusal, perhaps)
+        return Foreign(Looping([*layers], neurons, steps), sample, None, encoding, refusal)
 
     def leaky() -> nn.Module:
         return snntorch.Leaky(**options, init_hidden=True)
 
     modules, shape = _sequence(draw, leaky)
     return Foreign(
-        nn.Sequential(*modules), inputs(draw, shape, steps, encoding), steps, encoding, refusal, perhaps
+        nn.Sequential(*modules), inputs(draw, shape, steps, encoding), steps, encoding, refusal
     )
 
 
