@@ -79,3 +79,11 @@ def test_a_variance_that_float32_does_not_hold_is_unknown(
     network, sample = SpikingNetwork(norm, LIF(0.5, 0.5), last, num_steps=2).eval(), torch.tensor([[0.9]])
     (verdict,) = verify(network, sample, network(sample).argmax(1), LInf(0.001), verifier)
     assert verdict.status == "unknown"
+
+
+def test_a_dense_layer_of_images_is_no_error_of_lirpa() -> None:
+    layers = (nn.Conv2d(1, 2, 1), nn.Linear(2, 2), LIF(), nn.Flatten(), nn.Linear(4, 2))
+    network, sample = SpikingNetwork(*layers, num_steps=2).eval(), torch.full((1, 1, 1, 2), 0.5)
+    (verdict,) = verify(network, sample, network(sample).argmax(1), LInf(0.01), "lirpa")
+    assert verdict.status == "unknown"
+    assert "linear layer on vectors" in verdict.reason
