@@ -87,3 +87,14 @@ def test_a_dense_layer_of_images_is_no_error_of_lirpa() -> None:
     (verdict,) = verify(network, sample, network(sample).argmax(1), LInf(0.01), "lirpa")
     assert verdict.status == "unknown"
     assert "linear layer on vectors" in verdict.reason
+
+
+def test_lirpa_takes_a_last_layer_without_bias() -> None:
+    last = nn.Linear(2, 2, bias=False)
+    last.weight.data = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+    first = nn.Linear(2, 2)
+    nn.init.zeros_(first.weight)
+    nn.init.ones_(first.bias)
+    network, sample = SpikingNetwork(first, LIF(0.5, 0.5), last, num_steps=2).eval(), torch.full((1, 2), 0.5)
+    (verdict,) = verify(network, sample, torch.tensor([0]), LInf(0.01), "lirpa")
+    assert verdict.status == "verified"
