@@ -121,19 +121,24 @@ class LayerOperator:
     @cached_property
     def chain(self) -> tuple[Stage, ...] | None:
         """Return the stages in order, scales folded into weights before them, or None if there is a sum."""
-        stages: list[Stage] = []
+        nodes: list[Applied] = []
         node = self.expression
         while isinstance(node, Applied):
-            stages.insert(0, node.stage)
+            nodes.insert(0, node)
             node = node.operand
-        return tuple(_folded(stages)) if isinstance(node, Signal) else None
+        return tuple(_folded(nodes)) if isinstance(node, Signal) else None
 
     @cached_property
     def dense(self) -> Dense | None:
-        """Return the one dense stage where the operator is that and reshaping, else None."""
+        """Return the one dense stage where the operator is that and reshaping, else None.
+
+        On images a dense stage acts along the last axis alone, row by row: its weight is not the matrix then.
+        """
         stages = [item for item in self.chain or () if not isinstance(item, Flatten)]
         only = stages[0] if len(stages) == 1 else None
-        return only if isinstance(only, Dense) else None
+        if not isinstance(only, Dense) or tuple(only.weight.shape) != (self.rows, self.columns):
+            return None
+        return only
 
     @property
     def columns(self) -> int:
@@ -259,12 +264,12 @@ def _leaves(expression: Expression) -> Iterator[Signal]:
         yield from _leaves(expression.right)
 
 
-def _folded(stages: list[Stage]) -> list[Stage]:
+def _folded(nodes: list[Applied]) -> list[Stage]:
     result: list[Stage] = []
-    for item in stages:
-        merged = fold(result[-1], item) if result else None
+    for node in nodes:
+        merged = fold(result[-1], node.stage, len(node.shape) > 1) if result else None
         if merged is None:
-            result.append(item)
+            result.append(node.stage)
         else:
             result[-1] = merged
     return result

@@ -194,9 +194,12 @@ def stage(module: nn.Module, live: bool = False) -> Stage:
     raise TypeError(f"module: got {type(module).__name__}, expected {', '.join(k.__name__ for k in _STAGES)}")
 
 
-def fold(first: Stage, second: Stage) -> Stage | None:
-    """Return one stage for `second` after `first` where a scale meets the weights before it, else None."""
-    if not isinstance(second, Scale) or not isinstance(first, (Dense, Convolution)):
+def fold(first: Stage, second: Stage, images: bool) -> Stage | None:
+    """Return one stage for `second` after `first` where a scale meets the weights before it, else None.
+
+    Of images a dense stage makes the last axis, and not the channels that a scale is about.
+    """
+    if not isinstance(second, Scale) or not isinstance(first, Convolution if images else Dense):
         return None
     factor = second.factor.reshape(-1, *[1] * (first.weight.dim() - 1))
     return replace(first, weight=first.weight * factor, roundings=first.roundings + second.depth)

@@ -307,8 +307,10 @@ def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, dtype: torch.dtype) -> A
         raise ValueError("layer: got a batch norm without running statistics, which has no fixed affine map")
     column = (-1, *([1] * (2 if isinstance(layer, nn.BatchNorm2d) else 0)))
     mean, variance = layer.running_mean.to(dtype), layer.running_var.to(dtype)
+    _check_variance(layer.running_var, layer.eps)
     weight = torch.ones_like(mean) if layer.weight is None else layer.weight.detach().to(dtype)
     scale = (weight / (variance + layer.eps).sqrt()).reshape(column)
+    _check_range(scale.abs(), Rounding(layer.running_var.dtype))  # the run multiplies it out before it meets x
     own = _exact(layer.bias, mean)
     shift = scale * mean.reshape(column)
     own = own.reshape(column) if own.numel() > 1 else own
@@ -328,6 +330,13 @@ def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, dtype: torch.dtype) -> A
         terms=12,
         products=lambda x: (channels(x) * scale).unsqueeze(-1),
     )
+
+
+def _check_variance(variance: Tensor, eps: float) -> None:
+    """Raise OverflowError where the run's var + eps is not normal, or a difference: its root may be anything."""
+    least = float(variance.min())
+    if not (least >= 0.0 and least + eps >= torch.finfo(variance.dtype).tiny):
+        raise OverflowError(f"a batch norm's variance of {least:.3g} + {eps:.3g} has no accurate root")
 
 
 def _flatten(layer: nn.Flatten, dtype: torch.dtype) -> AffineMap:

@@ -29,7 +29,11 @@ def rewritten(layer: nn.Module, channels: int) -> nn.Module:
 
 
 def _linear(layer: nn.Linear, channels: int) -> nn.Module:
-    return copy.deepcopy(layer)
+    """Return a copy with a bias: without one auto_LiRPA sees a product of matrices, which can't come last."""
+    found = copy.deepcopy(layer)
+    if found.bias is None:
+        found.bias = nn.Parameter(found.weight.new_zeros(found.out_features))
+    return found
 
 
 def _conv(layer: nn.Conv2d, channels: int) -> nn.Module:

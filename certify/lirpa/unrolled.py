@@ -184,6 +184,8 @@ class _Compiler:
         if isinstance(layer, LIF):
             self.neurons += 1
             return Membrane(layer, self.neurons - 1, self.num_steps), sample
+        if isinstance(layer, nn.Linear) and sample.dim() > 2:
+            raise UnrollError(f"layer: got {layer} on images, expected a linear layer on vectors for lirpa")
         stage = Affine(rewritten(layer, sample.shape[1]).to(sample.device))
         return stage, stage.layer(sample)
 

@@ -1,5 +1,6 @@
 """Margin over gain (F4): the stability theory as a certificate of the real network."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from ..bounds.gain_rows import Rows, graph_rows, table_rows, worst_sum
 from ..bounds.prices import PricedProblem, Specifications
 from ..bounds.propagation import LogitBounds
 from ..bounds.rounding import euclidean
-from ..bounds.stages import Staged, staged
+from ..bounds.stages import Stage, Staged, staged
 from ..bounds.train_table import TableTrains
 from ..deadline import Expired, never
 from ..perturbations import Perturbation
@@ -78,7 +79,7 @@ def _last_layer(network: SpikingNetwork, stages: Staged, inputs: Tensor) -> tupl
     moved = _input_change(stages, signal)
     layers: list[tuple[Rows, Tensor]] = []
     for stage, norm in zip(stages.stages, norms, strict=False):  # a "potential" readout has one neuron more
-        budget = moved * norm * (1 + 1e-12)
+        budget = moved * norm * (1 + 1e-12) * _repeats(stage, len(signal))
         current = stage.chain.apply(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
         if isinstance(stage.found, TableTrains):
             rows = table_rows(stage, current[0])
@@ -88,6 +89,14 @@ def _last_layer(network: SpikingNetwork, stages: Staged, inputs: Tensor) -> tupl
         signal = rows.reference
         layers.append((rows, budget))
     return layers[-1]
+
+
+def _repeats(stage: Stage, length: int) -> float:
+    """Return √(how often a layer meets each step of its input): behind a graph a constant one comes T times.
+
+    A table asks for the change of the current itself, a graph for √Σ_t ‖w[t]‖² over all steps.
+    """
+    return 1.0 if isinstance(stage.found, TableTrains) else math.sqrt(stage.found.num_steps / length)
 
 
 def _input_change(stages: Staged, signal: Tensor) -> Tensor:
