@@ -3,6 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
@@ -10,7 +11,7 @@ from ..bounds.propagation import LogitBounds
 from ..deadline import Expired, never
 from ..perturbations import Perturbation
 from ..problem import Problem
-from ..replay import misclassified, replays
+from ..replay import margins, replays
 from ..verdicts import Verdict
 
 
@@ -68,13 +69,21 @@ class MarginVerifier(Verifier):
 
 
 def clean_failures(problem: Problem, verifier: str) -> dict[int, Verdict]:
-    """Return the verdict of each sample that is misclassified as it is: its own counterexample."""
+    """Return the verdict of each sample that is misclassified as it is: its own counterexample.
+
+    A sample whose own margin is NaN, after an overflow, is unknown, whatever a bound would say.
+    """
     started = time.perf_counter()
-    wrong = misclassified(problem.network, problem.inputs, problem.labels).nonzero().flatten().tolist()
-    return {
-        index: falsified(problem, index, problem.inputs[index], verifier, started, "misclassified unperturbed")
-        for index in wrong
-    }
+    with torch.no_grad():
+        found = margins(problem.network(problem.inputs), problem.labels)
+    overflow = Verdict(
+        "unknown", None, None, verifier, 0.0, "the sample's own logits have no difference: inf or NaN"
+    )
+    known = dict.fromkeys(found.isnan().nonzero().flatten().tolist(), overflow)
+    for index in (found <= 0).nonzero().flatten().tolist():
+        sample = problem.inputs[index]
+        known[index] = falsified(problem, index, sample, verifier, started, "misclassified unperturbed")
+    return known
 
 
 def falsified(

@@ -121,9 +121,7 @@ def from_snntorch(seed: int) -> Foreign:
         return snntorch.Leaky(**options, init_hidden=True)
 
     modules, shape = _sequence(draw, leaky)
-    return Foreign(
-        nn.Sequential(*modules), inputs(draw, shape, steps, encoding), steps, encoding, refusal
-    )
+    return Foreign(nn.Sequential(*modules), inputs(draw, shape, steps, encoding), steps, encoding, refusal)
 
 
 def _sequence(draw: random.Random, neuron: Callable[[], nn.Module]) -> tuple[list[nn.Module], tuple[int, ...]]:
