@@ -236,6 +236,18 @@ MUTANTS = (
         "if False:",
     ),
     Mutant(
+        "gain: a constant input reaches a graph once",
+        "certify/verifiers/gain.py",
+        "math.sqrt(stage.found.num_steps / length)",
+        "1.0",
+    ),
+    Mutant(
+        "affine: any variance of a batch norm has a root",
+        BOUNDS + "affine.py",
+        "if not (least >= 0.0 and least + eps >= torch.finfo(variance.dtype).tiny):",
+        "if False:",
+    ),
+    Mutant(
         "rounding: lengths whose squares vanish are 0",
         BOUNDS + "rounding.py",
         "(values.square().sum(dim) + values.shape[dim] * torch.finfo(values.dtype).tiny).sqrt()",

@@ -49,7 +49,7 @@ STEP_MUTANTS = (
     Mutant(
         "affine: steps without the rounding of a bias",
         BOUNDS + "affine.py",
-        "slack = self.bias_magnitude * gamma + rounding.smallest * self.terms",
+        "slack = self.bias_magnitude * gamma + self.underflow(magnitude, rounding)",
         "slack = self.bias_magnitude * 0.0",
     ),
     Mutant(
