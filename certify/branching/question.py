@@ -20,7 +20,7 @@ from torch import Tensor
 from ...models.networks import SpikingNetwork
 from ...models.neurons import LIF
 from ..bounds.box import Box
-from ..bounds.price_search import bytes_each
+from ..bounds.price_search import bytes_each, zero_prices
 from ..bounds.prices import Specifications
 from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
@@ -159,10 +159,7 @@ class _First:
 
 def _roots(network: Staged, count: int) -> Nodes:
     device = network.row.device
-    prices = [
-        torch.zeros(1, len(stage.lower), stage.lower[0, 0].numel(), device=device).expand(count, -1, -1)
-        for stage in reversed(network.stages)
-    ]
+    prices = [price.float().expand(count, -1, -1) for price in zero_prices(network, 1)]
     none = torch.zeros(count, dtype=torch.long, device=device)
     bound = torch.full((count,), -torch.inf, dtype=torch.float64, device=device)
     row = torch.arange(count, device=device)

@@ -98,3 +98,18 @@ def test_lirpa_takes_a_last_layer_without_bias() -> None:
     network, sample = SpikingNetwork(first, LIF(0.5, 0.5), last, num_steps=2).eval(), torch.full((1, 2), 0.5)
     (verdict,) = verify(network, sample, torch.tensor([0]), LInf(0.01), "lirpa")
     assert verdict.status == "verified"
+
+
+@pytest.mark.parametrize("steps", [16, 24, 64])
+def test_complete_decides_a_constant_input_whose_table_is_too_long(steps: int) -> None:
+    # λ = 1 with a subtracting reset: from T = 24 on the first layer is a graph, priced at each step
+    first, last = nn.Linear(1, 1, bias=False, dtype=torch.float64), nn.Linear(1, 2, dtype=torch.float64)
+    nn.init.ones_(first.weight)
+    last.weight.data = torch.tensor([[1.0], [0.0]], dtype=torch.float64)
+    last.bias.data = torch.tensor([0.0, 0.28], dtype=torch.float64)
+    network = SpikingNetwork(first, LIF(1.0, reset="subtract"), last, num_steps=steps).eval()
+    inputs = torch.tensor([[0.05], [0.22], [0.9]], dtype=torch.float64)
+    labels = network(inputs).argmax(1)
+    for threat in (LInf(0.1), L2(0.1)):
+        statuses = [verdict.status for verdict in verify(network, inputs, labels, threat, "complete")]
+        assert statuses == ["verified", "falsified", "verified"]
