@@ -221,6 +221,7 @@ def drawn_network(
     encodings: Sequence[str],
     neuron: LIF | None,
 ) -> Drawn:
+    """Draw a multilayer network, half of them with weights on a grid of quarters, where ties happen."""
     steps = draw(st.integers(1, most_steps))
     widths = draw(st.lists(st.integers(1, most_width), min_size=2, max_size=most_layers + 1))
     if features is not None:
@@ -245,6 +246,7 @@ def _fill(network: SpikingNetwork, grid: bool, generator: torch.Generator) -> No
 
 
 def features_of(network: SpikingNetwork) -> tuple[int, ...]:
+    """Return the shape of a sample, which only a linear first layer tells."""
     first = network.layers[0]
     if not isinstance(first, nn.Linear):
         raise ValueError(f"shape: got None, expected the shape of a sample for a {type(first).__name__} first")

@@ -109,11 +109,8 @@ def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) ->
         for reading in _readings(output, network, logits)
     ]
     least, size = min(errors, default=None), float(logits.abs().max())
-    return (
-        least
-        if least is not None and least <= min(1e-4, TOLERANCE * torch.finfo(logits.dtype).eps) * size
-        else None
-    )
+    most = min(1e-4, TOLERANCE * torch.finfo(logits.dtype).eps) * size
+    return least if least is not None and least <= most else None
 
 
 def _readings(output: Tensor, network: SpikingNetwork, logits: Tensor) -> list[Tensor]:

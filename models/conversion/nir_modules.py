@@ -28,6 +28,7 @@ NEEDED = {
     "CubaLIF": ("tau_mem", "tau_syn", "r", "v_leak", "w_in"),
     "CubaLI": ("tau_mem", "tau_syn", "r", "v_leak", "w_in"),
 }
+"""Of `CONSTANTS`, what the equation of each neuron names."""
 CONSTANTS = ("tau", "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in")
 
 
