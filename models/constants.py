@@ -1,0 +1,87 @@
+"""Constants as plain numbers: each is converted once, to a Python float or int, or refused in one line.
+
+A numpy scalar, a torch scalar or a rational computes otherwise than the float that it equals (np.uint8 wraps, a
+tensor changes in place, np.float16 hashes like a float): nothing behind these functions ever sees one.
+"""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor
+
+
+def real(name: str, value: object, *, finite: bool = True) -> float:
+    """Return a real number as a Python float, rounded once; −0 becomes 0.
+
+    Args:
+        name: of the argument.
+        value: a Python or numpy number of any width, a torch scalar, a Fraction or a Decimal.
+        finite: whether ±inf is refused.
+
+    Raises:
+        TypeError: for what is no real number: a truth value, a string, a complex number, an array.
+        ValueError: for NaN, inf (where refused) or a number beyond float64.
+
+    >>> real("decay", Fraction(1, 4)), real("threshold", torch.tensor(2))
+    (0.25, 2.0)
+    """
+    number = _scalar(name, value, "a number")
+    try:
+        found = float(number) + 0.0
+    except OverflowError as error:
+        raise ValueError(f"{name}: got an integer beyond float64, expected a number") from error
+    except ValueError as error:  # a signalling NaN of Decimal
+        raise ValueError(f"{name}: got {value!r}, expected a number") from error
+    if math.isnan(found) or (math.isinf(found) and finite):
+        raise ValueError(f"{name}: got {found!r}, expected a finite number")
+    return found
+
+
+def whole(name: str, value: object) -> int:
+    """Return a whole number as a Python int.
+
+    Raises:
+        TypeError: for what is no integer: a truth value, a float, a string.
+
+    >>> whole("num_steps", torch.tensor(8))
+    8
+    """
+    number = _scalar(name, value, "an integer")
+    if not isinstance(number, Integral):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
+    return int(number)
+
+
+def positive(name: str, value: object) -> float:
+    """Return a positive, finite number as a Python float.
+
+    Raises:
+        TypeError, ValueError: as `real`, and for 0 and less.
+    """
+    found = real(name, value, finite=False)
+    if not 0.0 < found < math.inf:
+        raise ValueError(f"{name}: got {found!r}, expected a positive finite number")
+    return found
+
+
+def check_normal(name: str, value: float, dtype: torch.dtype) -> None:
+    """Raise ValueError unless `value` is 0 or a normal number of the dtype that a network runs in.
+
+    A subnormal number has no relative precision, and a run may take it for 0: no error analysis holds for it.
+    """
+    limits = torch.finfo(dtype)
+    if value != 0.0 and not limits.tiny <= abs(value) <= limits.max:
+        expected = f"0 or a modulus from {limits.tiny:.3g} to {limits.max:.3g} in {dtype}"
+        raise ValueError(f"{name}: got {value!r}, expected {expected}")
+
+
+def _scalar(name: str, value: object, expected: str) -> Real | Decimal:
+    """Return what `float` or `int` takes once; a tensor of one entry as its number."""
+    if isinstance(value, Tensor) and value.dim() == 0 and not value.is_complex():
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected {expected}")
+    return value
