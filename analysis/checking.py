@@ -83,7 +83,7 @@ def _layers(content: dict[str, Any], network: SpikingNetwork | None) -> tuple[Ch
         report = _report(content, network)
         verdicts = [report.holds(k) for k in range(len(layers))]
         verdicts += [] if readout is None else [report.readout_holds()]
-        complete = len([op for op in report.operators if op.neuron is not None]) == len(layers)
+        complete = len([op for op in report.operators if op.rule is not None]) == len(layers)
     except (KeyError, TypeError, ValueError, IndexError):  # a report of another network
         verdicts, complete = [False] * len(claims), False
     proofs = [
@@ -99,7 +99,7 @@ def _report(content: dict[str, Any], network: SpikingNetwork) -> GainReport:
     check_norm("output_norm", content["output_norm"])
     shape = content["input_shape"]
     operators = layer_operators(network, None if shape is None else tuple(map(int, shape)))
-    names = [item.name for item in operators if item.neuron is not None]
+    names = [item.name for item in operators if item.rule is not None]
     if names != [item.name for item in layers]:
         raise ValueError("network: its layers are not the file's")
     horizon = float("inf") if content["horizon"] == "inf" else content["horizon"]

@@ -44,13 +44,13 @@ def layer_figure(operator: LayerOperator, points: int = 400) -> Figure:
         ValueError: for an operator in front of no neuron, or of one whose input scale varies over time: it has
             no transfer matrix.
     """
-    if operator.neuron is None:
+    if operator.rule is None:
         raise ValueError(f"operator: got {operator.name}, expected a layer in front of a neuron")
-    scale = getattr(operator.neuron, "input_scale", None)
-    if scale is not None and not bool((scale == 1).all()):
+    scale = operator.rule.scale
+    if scale is not None and set(scale) != {1.0}:
         raise ValueError(f"operator: got {operator.name} with an input scale over time, expected LIF or a = 1")
     omega = np.geomspace(1e-3, math.pi, points)
-    values = operator_norm(operator).upper * frequency_response(operator.neuron.dynamics.decay, omega)
+    values = operator_norm(operator).upper * frequency_response(operator.rule.decay, omega)
     figure, axes = _figure("frequency ω (radians a step)", "σ_max(G·W) (dB)")
     axes.plot(omega, 20.0 * np.log10(np.maximum(values, 1e-300)), label=operator.name)
     axes.set_xscale("log")

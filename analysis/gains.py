@@ -16,7 +16,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..models import LIF, SpikingNetwork, network_hash
+from ..models import SpikingNetwork, network_hash
+from ..models.rules import Leaky
 from .gain_methods import METHODS, lmi_certificate
 from .intervals import Interval
 from .lmi import BoundedRealCertificate, TimeVaryingCertificate
@@ -88,7 +89,7 @@ class GainReport:
         Returns:
             True if every upper end is proven; False for a report that was changed.
         """
-        layers = [item for item in self.operators if item.neuron is not None]
+        layers = [item for item in self.operators if item.rule is not None]
         if len(layers) != len(self.layers):
             return False
         held = all(self.holds(k) for k in range(len(layers))) and self.readout_holds()
@@ -97,9 +98,9 @@ class GainReport:
     def holds(self, index: int) -> bool:
         """Return whether the numbers of one layer are proven."""
         layer, operator = self.layers[index], self.operators[index]
-        if operator.neuron is None or layer.decay != operator.neuron.dynamics.decay:
+        if operator.rule is None or layer.decay != operator.rule.decay:
             return False
-        if layer.input_scale != input_scale_of(operator.neuron, self.horizon):
+        if layer.input_scale != input_scale_of(operator.rule, self.horizon):
             return False
         proven = METHODS["closed_form"](
             layer.decay, self.horizon, self.input_norm, self.output_norm, layer.input_scale
@@ -112,8 +113,8 @@ class GainReport:
     def readout_holds(self) -> bool:
         """Return whether the readout's norm is proven; True for a network without one."""
         last = self.operators[-1]
-        if last.neuron is not None or self.readout is None:
-            return last.neuron is not None and self.readout is None
+        if last.rule is not None or self.readout is None:
+            return last.rule is not None and self.readout is None
         return self.readout.upper >= operator_norm(last, self.input_norm, self.output_norm).upper
 
 
@@ -153,10 +154,10 @@ def gain(
     steps = network.num_steps if horizon is None else horizon
     check_horizon(steps)
     operators = layer_operators(network, None if input_shape is None else tuple(input_shape))
-    layers = [item for item in operators if item.neuron is not None]
+    layers = [item for item in operators if item.rule is not None]
     gains = [_layer_gain(item, input_norm, output_norm, steps, method) for item in layers]
     last = operators[-1]
-    readout = operator_norm(last, input_norm, output_norm) if last.neuron is None else None
+    readout = operator_norm(last, input_norm, output_norm) if last.rule is None else None
     wanted = method == "lmi" and (input_norm, output_norm) == ("l2", "l2")
     found = _certificates(gains, readout, operators, steps) if wanted else ()
     return GainReport(
@@ -176,8 +177,8 @@ def _certificates(
 def _layer_gain(
     operator: LayerOperator, input_norm: str, output_norm: str, horizon: float, method: str
 ) -> LayerGain:
-    assert operator.neuron is not None
-    decay, scale = operator.neuron.dynamics.decay, input_scale_of(operator.neuron, horizon)
+    assert operator.rule is not None
+    decay, scale = operator.rule.decay, input_scale_of(operator.rule, horizon)
     neuron = METHODS[method](decay, horizon, input_norm, output_norm, scale)
     norm = operator_norm(operator, input_norm, output_norm)
     return LayerGain(
@@ -192,17 +193,13 @@ def _layer_gain(
     )
 
 
-def input_scale_of(neuron: LIF, horizon: float) -> tuple[float, ...] | None:
+def input_scale_of(rule: Leaky, horizon: float) -> tuple[float, ...] | None:
     """Return a over the horizon, or None for a = 1.
 
     Raises:
         ValueError: for a neuron with an input scale and a horizon that is not its length.
     """
-    if type(neuron).scale is LIF.scale:
-        return None
-    known = getattr(neuron, "input_scale", None)
-    expected = "a finite number of steps" if known is None else str(len(known))
-    if math.isinf(horizon) or (known is not None and len(known) != horizon):
-        raise ValueError(f"horizon: got {horizon}, expected {expected}, for which a DLIF has its input scale")
-    scale = neuron.scale(int(horizon))
-    return None if scale is None else tuple(float(a) for a in scale.detach().double().cpu())
+    if rule.scale is not None and len(rule.scale) != horizon:
+        expected = f"{len(rule.scale)}, for which a DLIF has its input scale"
+        raise ValueError(f"horizon: got {horizon}, expected {expected}")
+    return rule.scale

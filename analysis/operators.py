@@ -6,15 +6,18 @@ operator acts on all of them, stacked: I = Σ_j W_j s_j + b, of which only the W
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..models import LIF, Residual, SpikingNetwork
+from ..models import LIF, SpikingNetwork
+from ..models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, circuit, fold
+from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
+from ..models.rules import Leaky, Rule
 from ..models.validation import check_weights
-from .stages import Dense, Flatten, Shape, Stage, fold, stage
 
 INPUT = -1
 """The index of the network's input among the signals; spiking layer k is signal k."""
@@ -32,7 +35,7 @@ class Expression(ABC):
 
     @abstractmethod
     def absolute(self) -> "Expression":
-        """Return the expression in which every stage has its absolute matrix."""
+        """Return the expression in which every map has its absolute matrix."""
 
     @property
     @abstractmethod
@@ -41,7 +44,7 @@ class Expression(ABC):
 
 
 @dataclass(frozen=True)
-class Signal(Expression):
+class Reference(Expression):
     """The input (index −1), or the spikes of spiking layer `index`."""
 
     index: int
@@ -62,27 +65,27 @@ class Signal(Expression):
 
 @dataclass(frozen=True)
 class Applied(Expression):
-    """A stage applied to an expression."""
+    """An affine layer's matrix applied to an expression."""
 
-    stage: Stage
+    linear: LinearMap
     operand: Expression
 
     def evaluate(self, signals: Mapping[int, Tensor]) -> Tensor:
-        """Return the stage of the operand's value."""
-        return self.stage.apply(self.operand.evaluate(signals))
+        """Return the map of the operand's value."""
+        return self.linear.linear(self.operand.evaluate(signals))
 
     def absolute(self) -> Expression:
-        """Return the absolute stage applied to the absolute operand."""
-        return Applied(self.shape, self.stage.absolute(), self.operand.absolute())
+        """Return the absolute map applied to the absolute operand."""
+        return Applied(self.shape, self.linear.absolute(), self.operand.absolute())
 
     @property
     def depth(self) -> int:
         """Return the sum of both depths."""
-        return self.stage.depth + self.operand.depth
+        return self.linear.depth + self.operand.depth
 
 
 @dataclass(frozen=True)
-class Sum(Expression):
+class Total(Expression):
     """A residual sum."""
 
     left: Expression
@@ -94,7 +97,7 @@ class Sum(Expression):
 
     def absolute(self) -> Expression:
         """Return the sum of the absolute expressions."""
-        return Sum(self.shape, self.left.absolute(), self.right.absolute())
+        return Total(self.shape, self.left.absolute(), self.right.absolute())
 
     @property
     def depth(self) -> int:
@@ -104,39 +107,40 @@ class Sum(Expression):
 
 @dataclass(frozen=True)
 class LayerOperator:
-    """What stands in front of one spiking layer (or, with `neuron` None, the readout behind the last).
+    """What stands in front of one spiking layer (or, without a rule, the readout behind the last).
 
     Attributes:
         name: the path of the neuron in the network, as in its state dict.
         expression: the linear map.
         sources: the shapes of the signals that it reads, by index.
-        neuron: the spiking layer, or None for the readout.
+        rule, layer: of the spiking layer, as numbers and with gradients; None for the readout.
     """
 
     name: str
     expression: Expression
     sources: Mapping[int, Shape]
-    neuron: LIF | None
+    rule: Leaky | None = None
+    layer: LIF | None = None
 
     @cached_property
-    def chain(self) -> tuple[Stage, ...] | None:
-        """Return the stages in order, scales folded into weights before them, or None if there is a sum."""
+    def chain(self) -> tuple[LinearMap, ...] | None:
+        """Return the maps in order, scales folded into weights before them, or None if there is a sum."""
         nodes: list[Applied] = []
         node = self.expression
         while isinstance(node, Applied):
             nodes.insert(0, node)
             node = node.operand
-        return tuple(_folded(nodes)) if isinstance(node, Signal) else None
+        return tuple(_folded(nodes)) if isinstance(node, Reference) else None
 
     @cached_property
-    def dense(self) -> Dense | None:
-        """Return the one dense stage where the operator is that and reshaping, else None.
+    def dense(self) -> DenseMap | None:
+        """Return the one dense map where the operator is that and reshaping, else None.
 
-        On images a dense stage acts along the last axis alone, row by row: its weight is not the matrix then.
+        On images a dense map acts along the last axis alone, row by row: its weight is not the matrix then.
         """
-        stages = [item for item in self.chain or () if not isinstance(item, Flatten)]
-        only = stages[0] if len(stages) == 1 else None
-        if not isinstance(only, Dense) or tuple(only.weight.shape) != (self.rows, self.columns):
+        maps = [linear for linear in self.chain or () if not linear.reshapes]
+        only = maps[0] if len(maps) == 1 else None
+        if not isinstance(only, DenseMap) or tuple(only.weight.shape) != (self.rows, self.columns):
             return None
         return only
 
@@ -151,8 +155,8 @@ class LayerOperator:
         return _size(self.expression.shape)
 
     def absolute(self) -> "LayerOperator":
-        """Return the operator of absolute stages: its matrix bounds |A| entry by entry."""
-        return LayerOperator(self.name, self.expression.absolute(), self.sources, self.neuron)
+        """Return the operator of absolute maps: its matrix bounds |A| entry by entry."""
+        return LayerOperator(self.name, self.expression.absolute(), self.sources, self.rule, self.layer)
 
     def apply(self, stacked: Tensor) -> Tensor:
         """Return A·x for stacked signals (batch, columns) → (batch, rows)."""
@@ -182,94 +186,120 @@ def layer_operators(
         live: hold the weights themselves, so that gradients reach them, and leave them unchecked.
 
     Raises:
+        TypeError: for a layer that no node, or a rule that no gain, is known of.
         ValueError: for NaN or inf in the weights, or an input shape that does not fit or is not unique.
     """
     if not live:
         check_weights(network)
-    shape = input_shape_of(network) if input_shape is None else tuple(input_shape)
-    walker = _Walker(live)
-    last = walker.run(network.layers, Signal(shape, INPUT), "layers")
-    if not isinstance(last, Signal):
-        walker.found.append(_operator("readout", last, None))
-    return tuple(walker.found)
+    made = circuit(network)
+    shape = input_shape_of(made) if input_shape is None else tuple(input_shape)
+    reading = _Reading(shape, live)
+    fold(made, reading)
+    return tuple(reading.operators)
 
 
-def input_shape_of(network: SpikingNetwork) -> Shape:
-    """Return the only input shape, with square images, that fits the network's layers.
+def input_shape_of(made: Circuit) -> Shape:
+    """Return the only input shape, with square images, that fits a network's layers.
 
     Raises:
         ValueError: where no shape or several fit, for then the caller must say.
     """
-    first = next(module for module in network.layers.modules() if isinstance(module, (nn.Linear, nn.Conv2d)))
-    if isinstance(first, nn.Linear) and isinstance(network.layers[0], (nn.Linear, nn.Flatten)):
-        return (first.in_features,)
-    if not isinstance(first, nn.Conv2d):
+    first = next(linear for linear in made.maps if linear.square(1) is not None)
+    ahead = made.maps[: made.maps.index(first)]
+    sized = first.square(1) != first.square(2)
+    if not sized and all(isinstance(linear, FlattenMap) for linear in ahead):
+        return first.square(1) or ()
+    if not sized:
         raise ValueError(
             "input_shape: got None, and the layers do not determine it: give (channels, height, width)"
         )
-    fitting = [size for size in range(1, 257) if _fits(network, (first.in_channels, size, size))]
+    fitting = [shape for size in range(1, 257) if (shape := first.square(size)) and _fits(made, shape)]
     if len(fitting) == 1:
-        return (first.in_channels, fitting[0], fitting[0])
-    sizes = f"square images of {fitting[0]} to {fitting[-1]} all fit" if fitting else "no square image fits"
-    raise ValueError(f"input_shape: got None, and {sizes}: give ({first.in_channels}, height, width)")
+        return fitting[0]
+    sides = [shape[-1] for shape in fitting]
+    sizes = f"square images of {sides[0]} to {sides[-1]} all fit" if fitting else "no square image fits"
+    axes = ("length",) if len(first.square(1) or ()) == 2 else ("height", "width")
+    raise ValueError(f"input_shape: got None, and {sizes}: give ({first.square(1)[0]}, {', '.join(axes)})")
 
 
-def _fits(network: SpikingNetwork, shape: Shape) -> bool:
+def _fits(made: Circuit, shape: Shape) -> bool:
     try:
-        _Walker().run(network.layers, Signal(shape, INPUT), "layers")
+        fold(made, _Reading(shape))
     except ValueError:
         return False
     return True
 
 
-class _Walker:
-    """Collect operators while following a signal through nested residual sums."""
+@dataclass(frozen=True)
+class _Reading(Algebra[Expression]):
+    """Collects the operator in front of each spiking layer; a node's value is its expression in the signals."""
 
-    def __init__(self, live: bool = False) -> None:
-        self.live = live
-        self.found: list[LayerOperator] = []
+    reader: ClassVar[str] = "the analysis of gains"
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
 
-    def run(self, layers: nn.ModuleList, node: Expression, path: str) -> Expression:
-        """Return the expression behind `layers` for the expression in front of them."""
-        for index, layer in enumerate(layers):
-            node = self._step(layer, node, f"{path}.{index}")
-        return node
+    shape: Shape
+    live: bool = False
+    operators: list[LayerOperator] = field(default_factory=list)
 
-    def _step(self, layer: nn.Module, node: Expression, path: str) -> Expression:
-        if isinstance(layer, Residual):
-            left = self.run(layer.branch, node, f"{path}.branch")
-            right = self.run(layer.shortcut, node, f"{path}.shortcut")
-            if left.shape != right.shape:
-                raise ValueError(f"input_shape: {path} adds {left.shape} and {right.shape}")
-            return Sum(left.shape, left, right)
-        if isinstance(layer, LIF):
-            self.found.append(_operator(path, node, layer))
-            return Signal(node.shape, len(self.found) - 1)
-        linear = stage(layer, self.live)
-        return Applied(linear.output_shape(node.shape), linear, node)
+    def input(self, node: Input) -> Expression:
+        """Return the input."""
+        return Reference(self.shape, INPUT)
+
+    def mapped(self, node: Mapped, x: Expression) -> Expression:
+        """Return the map of an expression, in float64 unless it is live."""
+        linear = node.map if self.live else node.map.to(torch.float64, "cpu")
+        return Applied(linear.output_shape(x.shape), linear, x)
+
+    def added(self, node: Added, x: Expression, y: Expression) -> Expression:
+        """Return the sum."""
+        if x.shape != y.shape:
+            raise ValueError(f"input_shape: {node.name} adds {x.shape} and {y.shape}")
+        return Total(x.shape, x, y)
+
+    def fired(self, node: Fired, x: Expression) -> Expression:
+        """Note a spiking layer's operator, and return its spikes."""
+        self._note(node, x)
+        return Reference(x.shape, len(self.operators) - 1)
+
+    def read(self, node: Read, x: Expression) -> Expression:
+        """Note the operator of an affine readout, or of neurons whose potential is read."""
+        if node.rule is not None:
+            self._note(node, x)
+        elif not isinstance(x, Reference):
+            self.operators.append(_operator("readout", x))
+        return x
+
+    def _note(self, node: Fired | Read, x: Expression) -> None:
+        assert isinstance(node.rule, Leaky)
+        assert isinstance(node.layer, LIF)
+        self.operators.append(_operator(node.name, x, node.rule, node.layer))
 
 
-def _operator(name: str, expression: Expression, neuron: LIF | None) -> LayerOperator:
+def _operator(
+    name: str, expression: Expression, rule: Leaky | None = None, layer: LIF | None = None
+) -> LayerOperator:
     sources = dict(sorted((leaf.index, leaf.shape) for leaf in set(_leaves(expression))))
-    return LayerOperator(name, expression, sources, neuron)
+    return LayerOperator(name, expression, sources, rule, layer)
 
 
-def _leaves(expression: Expression) -> Iterator[Signal]:
-    if isinstance(expression, Signal):
+def _leaves(expression: Expression) -> Iterator[Reference]:
+    if isinstance(expression, Reference):
         yield expression
     elif isinstance(expression, Applied):
         yield from _leaves(expression.operand)
-    elif isinstance(expression, Sum):
+    elif isinstance(expression, Total):
         yield from _leaves(expression.left)
         yield from _leaves(expression.right)
 
 
-def _folded(nodes: list[Applied]) -> list[Stage]:
-    result: list[Stage] = []
+def _folded(nodes: list[Applied]) -> list[LinearMap]:
+    result: list[LinearMap] = []
     for node in nodes:
-        merged = fold(result[-1], node.stage, len(node.shape) > 1) if result else None
+        merged = None
+        if result and isinstance(node.linear, ScaleMap):
+            merged = result[-1].scaled(node.linear.factor, node.linear.depth, len(node.shape))
         if merged is None:
-            result.append(node.stage)
+            result.append(node.linear)
         else:
             result[-1] = merged
     return result

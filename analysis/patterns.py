@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..models import LIF, SpikingNetwork
+from ..models.circuit import leaky_rule
 from .operators import INPUT, LayerOperator, layer_operators
 
 
@@ -27,22 +28,21 @@ def train_interval(current: Tensor, neuron: LIF, num_steps: int) -> tuple[Tensor
     >>> low.item(), high.item()
     (-inf, 1.0)
     """
-    d, scale = neuron.dynamics, neuron.scale(num_steps)
-    weights = torch.ones(num_steps) if scale is None else scale.detach().cpu()
+    rule = leaky_rule(neuron, num_steps)
     lower, upper = torch.full_like(current, -math.inf), torch.full_like(current, math.inf)
     slope, offset = torch.zeros_like(current), torch.zeros_like(current)
-    for a in weights.double().tolist():
-        slope, offset = d.decay * slope + a, d.decay * offset
+    for a in rule.factors(num_steps):
+        slope, offset = rule.decay * slope + a, rule.decay * offset
         potential = slope * current + offset
-        fired = potential >= d.threshold if d.fires_at == ">=" else potential > d.threshold
-        edge = (d.threshold - offset) / slope
+        fired = potential >= rule.threshold if rule.fires_at == ">=" else potential > rule.threshold
+        edge = (rule.threshold - offset) / slope
         above = fired == (slope > 0)  # the half-line is I above the edge
         lower = torch.where((slope != 0) & above, torch.maximum(lower, edge), lower)
         upper = torch.where((slope != 0) & ~above, torch.minimum(upper, edge), upper)
-        if d.reset == "zero":
+        if rule.reset == "zero":
             slope, offset = slope * ~fired, offset * ~fired
-        elif d.reset == "subtract":
-            offset = offset - d.drop * fired.to(offset)  # a bool times a float would be float32
+        elif rule.reset == "subtract":
+            offset = offset - rule.drop * fired.to(offset)  # a bool times a float would be float32
     return lower, upper
 
 
@@ -67,10 +67,10 @@ def pattern_radius(network: SpikingNetwork, inputs: Tensor, norm: str = "linf") 
     if norm not in ("linf", "l2"):
         raise ValueError(f"norm: got {norm!r}, expected linf or l2")
     first = _first(network, tuple(inputs.shape[1:]))
-    assert first.neuron is not None
+    assert first.layer is not None
     with torch.no_grad():
         current = network.trace(inputs).currents[0][0].double().flatten(1)
-    lower, upper = train_interval(current, first.neuron, network.num_steps)
+    lower, upper = train_interval(current, first.layer, network.num_steps)
     distance = torch.minimum(current - lower, upper - current)
     rows = row_norms(first, norm)
     reach = torch.where(rows > 0, distance / rows.clamp_min(1e-300), math.inf)
@@ -79,7 +79,7 @@ def pattern_radius(network: SpikingNetwork, inputs: Tensor, norm: str = "linf") 
 
 def _first(network: SpikingNetwork, shape: tuple[int, ...]) -> LayerOperator:
     first = layer_operators(network, shape)[0]
-    if first.neuron is None or tuple(first.sources) != (INPUT,):
+    if first.rule is None or tuple(first.sources) != (INPUT,):
         raise ValueError("network: got no spiking layer that reads the input alone, expected one")
     return first
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from ..models import SpikingNetwork, Trace
+from ..models.circuit import leaky_rules
+from ..models.rules import Leaky
 from ..models.validation import check_inputs, check_repeatable, check_weights
 
 
@@ -87,11 +89,12 @@ def trace_mppd(
     layers = range(len(network.neurons))
     drives = [_drive(network, k, clean.currents[k] - perturbed.currents[k], True) for k in layers]
     inputs = [_drive(network, k, clean.currents[k] - perturbed.currents[k], include_input_scale) for k in layers]
-    decays = tuple(neuron.dynamics.decay for neuron in network.neurons)
+    rules = leaky_rules(network)
+    decays = tuple(rule.decay for rule in rules)
     return Perturbation(
         exact=tuple(clean.potentials[k] - perturbed.potentials[k] for k in layers),
         simplified=tuple(leaky_sum(inputs[k], decays[k]) for k in layers),
-        reset_term=tuple(_reset_term(network, k, clean, perturbed) for k in layers),
+        reset_term=tuple(_reset_term(rules[k], k, clean, perturbed) for k in layers),
         drive=tuple(drives),
         decays=decays,
         include_input_scale=include_input_scale,
@@ -118,14 +121,13 @@ def _drive(network: SpikingNetwork, layer: int, difference: Tensor, scaled: bool
     return difference * scale.reshape(-1, *[1] * (difference.dim() - 1))
 
 
-def _reset_term(network: SpikingNetwork, layer: int, clean: Trace, perturbed: Trace) -> Tensor:
-    dynamics = network.neurons[layer].dynamics
+def _reset_term(rule: Leaky, layer: int, clean: Trace, perturbed: Trace) -> Tensor:
     removed = {
         "zero": lambda run: run.potentials[layer] * run.spikes[layer],
-        "subtract": lambda run: dynamics.drop * run.spikes[layer],
+        "subtract": lambda run: rule.drop * run.spikes[layer],
         "none": lambda run: torch.zeros_like(run.potentials[layer]),
-    }[dynamics.reset]
-    difference = dynamics.decay * (removed(clean) - removed(perturbed))
+    }[rule.reset]
+    difference = rule.decay * (removed(clean) - removed(perturbed))
     return torch.cat([torch.zeros_like(difference[:1]), difference[:-1]])
 
 

@@ -29,6 +29,7 @@ from spikecert.certify.bounds import products
 from spikecert.certify.bounds.interval import interval_spikes
 from spikecert.certify.bounds.propagation import SpikeBound, margin_bounds
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
+from spikecert.models.circuit import circuit
 from spikecert.models.kernels import use_kernel
 
 BATCH, EPSILON = 128, 0.02
@@ -71,7 +72,7 @@ def measured(sizes: Sizes, num_steps: int) -> Point:
             )
     times = in_turns(calls)
     windows: dict[Key, Callable[[], object]] = {
-        ("windows", "eager"): partial(margin_bounds, networks["eager"], box, labels, window_spikes)
+        ("windows", "eager"): partial(margin_bounds, circuit(networks["eager"]), box, labels, window_spikes)
     }
     times.update(in_turns(windows, PATIENCE / 4))
     return Point(sizes, num_steps, {key: 1000 * seconds for key, seconds in times.items()})

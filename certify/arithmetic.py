@@ -1,15 +1,12 @@
 """Refuse to certify where the run's arithmetic is not what the error analysis assumes."""
 
 import torch
-from torch import nn
 
-from ..models.description import describe
-from ..models.layers import walk
+from ..models.circuit import circuit
 from ..models.networks import SpikingNetwork
 
 BACKENDS = ("mkldnn", "mkldnn.matmul", "mkldnn.conv", "cuda.matmul")
 """Parts of torch.backends whose `fp32_precision` decides how float32 is multiplied, in newer torch."""
-HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -19,7 +16,7 @@ def check_arithmetic(network: SpikingNetwork) -> None:
     The bounds cover any order of summation, but not products of fewer bits (TF32, bfloat16, autocast) nor
     convolutions by transforms (Winograd, FFT), which cuDNN chooses by itself.
     """
-    check_known(network)
+    made = circuit(network)
     if network.dtype not in DTYPES:
         raise ValueError(f"network: got {network.dtype}, expected torch.float32 or torch.float64 to certify")
     if flushes(network.dtype):
@@ -30,8 +27,7 @@ def check_arithmetic(network: SpikingNetwork) -> None:
     device = network.device.type
     if torch.is_autocast_enabled(device):
         raise ValueError("arithmetic: got autocast, expected none to certify")
-    convolves = any(isinstance(layer, nn.Conv2d) for layer in walk(network.layers))
-    if device == "cuda" and convolves and torch.backends.cudnn.enabled:
+    if device == "cuda" and any(layer.convolves for layer in made.maps) and torch.backends.cudnn.enabled:
         expected = "torch.backends.cudnn.enabled = False, since cuDNN may use TF32 or Winograd"
         raise ValueError(f"arithmetic: got a convolution by cuDNN, expected {expected}")
 
@@ -58,29 +54,3 @@ def reduced_precision() -> str:
         if found not in ("none", "ieee"):
             return f"torch.backends.{name}.fp32_precision {found!r}"
     return f"matmul precision {precision}" if mixed else ""
-
-
-def check_known(network: SpikingNetwork) -> None:
-    """Raise TypeError or ValueError for a network that may compute something else than its layers' types say.
-
-    The bounds go by those types: a subclass of LIF that fires otherwise would be bounded as a LIF.
-    """
-    kinds = type(network).__mro__[: type(network).__mro__.index(SpikingNetwork)]
-    if any(replaced(kind, SpikingNetwork) for kind in kinds):
-        raise TypeError(f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork")
-    describe(network)
-    if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
-        raise ValueError("network: got a forward hook on all modules, expected none to certify")
-    for name, module in network.named_modules():
-        if any(getattr(module, hooks) for hooks in HOOKS) or replaced(module, type(module)):
-            raise ValueError(f"network: {name or 'it'} has a hook or another forward, expected none to certify")
-
-
-def replaced(changed: nn.Module | type[nn.Module], kind: type[nn.Module]) -> set[str]:
-    """Return which methods and properties of `kind` a subclass, or an attribute of one module, replaces."""
-    told = {"__init__", "__repr__", "extra_repr"}
-    return {
-        name
-        for name in vars(changed).keys() - told
-        if callable(found := getattr(kind, name, None)) or isinstance(found, property)
-    }

@@ -2,6 +2,7 @@
 
 from .architectures import architecture, mlp
 from .checkpoints import load, network_hash, save
+from .circuit import Circuit, circuit
 from .conversion import (
     Conversion,
     ConversionCheck,
@@ -30,6 +31,7 @@ __all__ = [
     "LIF",
     "PLIF",
     "Arctan",
+    "Circuit",
     "Conversion",
     "ConversionCheck",
     "ConversionRefused",
@@ -44,6 +46,7 @@ __all__ = [
     "Triangle",
     "architecture",
     "check_conversion",
+    "circuit",
     "convert",
     "from_nir",
     "from_norse",

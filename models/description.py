@@ -6,10 +6,12 @@ from typing import Any
 
 from torch import nn
 
+from .circuit import rule_of
 from .dynamics import Dynamics
 from .encoding import RateDraws
 from .layers import Residual
 from .learned_decay import PLIF
+from .linear_maps import affine_types
 from .networks import SpikingNetwork
 from .neurons import DLIF, LIF
 from .normalization import Normalize
@@ -32,7 +34,7 @@ def describe(network: SpikingNetwork) -> dict[str, Any]:
         "encoding": network.encoding,
         **({"seed": network.draws.seed} if network.encoding == "rate" else {}),
         "readout": network.readout,
-        "layers": [_describe_layer(layer) for layer in network.layers],
+        "layers": [_describe_layer(layer, network.num_steps) for layer in network.layers],
     }
 
 
@@ -48,11 +50,24 @@ def build(description: dict[str, Any]) -> SpikingNetwork:
     return SpikingNetwork(*layers, **settings, draws=draws)
 
 
-def _describe_layer(layer: nn.Module) -> dict[str, Any]:
-    for name, kind in _KINDS.items():
-        if type(layer) is kind.type:
-            return {"type": name, **kind.arguments(layer)}
+def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
+    if isinstance(layer, Residual):
+        parts = {"branch": layer.branch, "shortcut": layer.shortcut}
+        described = {key: [_describe_layer(inner, num_steps) for inner in part] for key, part in parts.items()}
+        return {"type": "Residual", **described}
+    kind = _runs_as(layer, num_steps)
+    for name, known in _KINDS.items():
+        if kind is known.type:
+            return {"type": name, **known.arguments(layer)}
     raise TypeError(f"network: got a layer of type {type(layer).__name__}, expected one of {', '.join(_KINDS)}")
+
+
+def _runs_as(layer: nn.Module, num_steps: int) -> type[nn.Module]:
+    """Return the type that a file names: of a neuron that only sets constants, the type that it runs as."""
+    if type(layer) in affine_types() or not isinstance(layer, LIF):
+        return type(layer)
+    rule_of(layer, num_steps, type(layer).__name__)
+    return next(kind for kind in type(layer).__mro__ if kind in (PLIF, DLIF, LIF))
 
 
 def _build_layer(description: dict[str, Any]) -> nn.Module:
@@ -71,7 +86,7 @@ def _linear(layer: nn.Linear) -> dict[str, Any]:
     }
 
 
-def _conv(layer: nn.Conv2d) -> dict[str, Any]:
+def _conv(layer: nn.Conv1d | nn.Conv2d) -> dict[str, Any]:
     names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
     return {
         **{name: getattr(layer, name) for name in names},
@@ -80,9 +95,9 @@ def _conv(layer: nn.Conv2d) -> dict[str, Any]:
     }
 
 
-def _average_pool(layer: nn.AvgPool2d) -> dict[str, Any]:
+def _average_pool(layer: nn.AvgPool1d | nn.AvgPool2d) -> dict[str, Any]:
     names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-    if layer.divisor_override is not None:
+    if getattr(layer, "divisor_override", None) is not None:
         raise ValueError(
             f"network: got {layer} with divisor_override, expected an average pool that divides by size"
         )
@@ -103,13 +118,6 @@ def _build_normalize(channels: int) -> Normalize:
 
 def _flatten(layer: nn.Flatten) -> dict[str, Any]:
     return {"start_dim": layer.start_dim, "end_dim": layer.end_dim}
-
-
-def _residual(layer: Residual) -> dict[str, Any]:
-    return {
-        "branch": [_describe_layer(inner) for inner in layer.branch],
-        "shortcut": [_describe_layer(inner) for inner in layer.shortcut],
-    }
 
 
 def _build_residual(branch: list[dict[str, Any]], shortcut: list[dict[str, Any]]) -> Residual:
@@ -144,12 +152,14 @@ def _build_neuron(kind: type[LIF]) -> Callable[..., LIF]:
 _KINDS: dict[str, _Kind] = {
     "Linear": _Kind(nn.Linear, _linear, nn.Linear),
     "Conv2d": _Kind(nn.Conv2d, _conv, nn.Conv2d),
+    "Conv1d": _Kind(nn.Conv1d, _conv, nn.Conv1d),
+    "AvgPool1d": _Kind(nn.AvgPool1d, _average_pool, nn.AvgPool1d),
     "AvgPool2d": _Kind(nn.AvgPool2d, _average_pool, nn.AvgPool2d),
     "BatchNorm1d": _Kind(nn.BatchNorm1d, _batch_norm, nn.BatchNorm1d),
     "BatchNorm2d": _Kind(nn.BatchNorm2d, _batch_norm, nn.BatchNorm2d),
     "Normalize": _Kind(Normalize, _normalize, _build_normalize),
     "Flatten": _Kind(nn.Flatten, _flatten, nn.Flatten),
-    "Residual": _Kind(Residual, _residual, _build_residual),
+    "Residual": _Kind(Residual, vars, _build_residual),
     "LIF": _Kind(LIF, _neuron, _build_neuron(LIF)),
     "DLIF": _Kind(DLIF, _scaled_neuron, _build_neuron(DLIF)),
     "PLIF": _Kind(PLIF, _neuron, _build_neuron(PLIF)),

@@ -1,10 +1,13 @@
-"""Layers besides neurons: which modules a network may hold, and the residual sum."""
+"""Layers besides neurons: the residual sum, and how affine layers run."""
 
 from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-AFFINE = (nn.Linear, nn.Conv2d, nn.AvgPool2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten)
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
+"""Layers with a matrix of weights."""
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+"""Layers whose statistics, in training, are over all steps at once."""
 
 
 class Residual(nn.Module):

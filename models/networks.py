@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from .encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
-from .layers import AFFINE, Residual, walk
+from .layers import NORMS, WEIGHTED, Residual, walk
+from .linear_maps import affine_types
 from .neurons import DLIF, LIF, Run
 from .parts import run_in_parts
 from .running import listen_to, run_layers, run_through
 from .validation import check_choice, check_inputs
 
 READOUTS = ("mean", "spikes", "potential")
-FOLDABLE = (nn.Linear, nn.Conv2d, nn.AvgPool2d, nn.Flatten)  # commute with the mean over time in training too
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class SpikingNetwork(nn.Module):
     """A feed-forward spiking network.
 
     Args:
-        modules: nn.Linear, Conv2d, AvgPool2d, BatchNorm1d/2d, Normalize, Flatten, Residual and neurons, in order.
+        modules: affine layers (`linear_maps`: Linear, convolutions, average pools, batch norms, Normalize, Flatten),
+            Residual and neurons, in order.
         num_steps: T, the number of simulated steps.
         encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)) or "rate" (inputs in
             [0, 1] are the firing probabilities of Bernoulli spikes).
@@ -191,11 +192,14 @@ class SpikingNetwork(nn.Module):
 
 
 def _split(layers: nn.ModuleList, readout: str) -> int:
-    """Return where the mean over time may be taken: before the trailing run of foldable affine layers."""
+    """Return where the mean over time may be taken: before the trailing affine layers, which commute with it.
+
+    Not so a batch norm in training.
+    """
     if readout == "spikes":
         return len(layers)
     split = len(layers)
-    while split > 0 and isinstance(layers[split - 1], FOLDABLE):
+    while split > 0 and not isinstance(layers[split - 1], (LIF, Residual, *NORMS)):
         split -= 1
     return split
 
@@ -209,13 +213,15 @@ def _check_structure(network: SpikingNetwork) -> None:
     check_choice("readout", network.readout, READOUTS)
     modules = list(walk(network.layers))
     for module in modules:
-        if not isinstance(module, (*AFFINE, LIF)):
-            known = ", ".join(kind.__name__ for kind in (*AFFINE, Residual, LIF, DLIF))
+        if not isinstance(module, (*affine_types(), LIF)):
+            known = ", ".join(kind.__name__ for kind in (*affine_types(), Residual, LIF, DLIF))
             raise TypeError(f"modules: got {type(module).__name__}, expected {known}")
         if isinstance(module, DLIF):
             module.scale(network.num_steps)
-    if not any(isinstance(module, (nn.Linear, nn.Conv2d)) for module in modules):
-        raise ValueError("modules: got no Linear or Conv2d, expected at least one affine layer with weights")
+    if not any(isinstance(module, WEIGHTED) for module in modules):
+        raise ValueError(
+            "modules: got no Linear or Conv2d or Conv1d, expected at least one affine layer with weights"
+        )
     neuron_last = isinstance(network.layers[-1], LIF)
     if neuron_last != (network.readout != "mean"):
         last = type(network.layers[-1]).__name__

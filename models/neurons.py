@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .dynamics import Dynamics, resume, simulate, simulate_spikes
+from .rules import Leaky, Rule
 from .surrogates import Surrogate, Triangle
 
 HALVES = (torch.bfloat16, torch.float16)
@@ -58,6 +59,10 @@ class LIF(nn.Module):
     def scale(self, num_steps: int) -> Tensor | None:
         """Return the input scale a, (num_steps,), or None for a = 1."""
         return None
+
+    def rule(self, num_steps: int) -> Rule:
+        """Return what this layer does over `num_steps` steps, as plain numbers: what readers of a network go by."""
+        return Leaky.of(self.dynamics, self.scale(num_steps), self.kernel)
 
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""

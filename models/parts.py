@@ -7,7 +7,7 @@ last one first. So the memory of activations goes from T steps to `steps_at_once
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .layers import walk
+from .layers import NORMS, walk
 from .neurons import LIF
 from .running import run_through
 
@@ -16,8 +16,7 @@ def check_parts(layers: nn.ModuleList, steps_at_once: int, training: bool = Fals
     """Raise ValueError where a pass in parts is not the whole pass: now or, with `training`, in that mode."""
     if steps_at_once < 1:
         raise ValueError(f"steps_at_once: got {steps_at_once}, expected at least 1")
-    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
-    if any(isinstance(layer, norms) and (training or layer.training) for layer in walk(layers)):
+    if any(isinstance(layer, NORMS) and (training or layer.training) for layer in walk(layers)):
         expected = "a network without batch norm, whose statistics are over all steps"
         raise ValueError(f"steps_at_once: got {steps_at_once} in training, expected {expected}")
 

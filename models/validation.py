@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from .linear_maps import affine_types, linear_map
 
 if TYPE_CHECKING:
     from .networks import SpikingNetwork
@@ -46,11 +48,8 @@ def check_inputs(network: "SpikingNetwork", inputs: Tensor) -> None:
 def _check_features(network: "SpikingNetwork", inputs: Tensor) -> None:
     """Compare the feature shape with the first layer, which would accept some wrong shapes silently."""
     first = network.layers[0]
-    features = tuple(inputs.shape[2 if network.timed else 1 :])
-    if isinstance(first, nn.Linear) and features != (first.in_features,):
-        raise ValueError(f"inputs: got features {features}, expected ({first.in_features},)")
-    if isinstance(first, nn.Conv2d) and (len(features) != 3 or features[0] != first.in_channels):
-        raise ValueError(f"inputs: got features {features}, expected ({first.in_channels}, height, width)")
+    if type(first) in affine_types():
+        linear_map(first).takes(tuple(inputs.shape[2 if network.timed else 1 :]))
 
 
 def check_repeatable(network: "SpikingNetwork") -> None:

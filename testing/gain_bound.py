@@ -86,7 +86,7 @@ def _layers(
     found = trace_mppd(double, one, two, include_input_scale=True)
     signals = {INPUT: double.encode(pair[0]) - double.encode(pair[1])}
     signals |= {k: one.spikes[k] - two.spikes[k] for k in range(len(double.neurons))}
-    read = [tuple(item.sources) for item in layer_operators(double, features) if item.neuron is not None]
+    read = [tuple(item.sources) for item in layer_operators(double, features) if item.rule is not None]
     return [
         _Layer(
             torch.cat([_rows(signals[source], double.num_steps) for source in read[k]], 1).norm(p, dim=1),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from ..models.layers import AFFINE
+from ..models.linear_maps import affine_types
 from ..models.networks import SpikingNetwork
 
 
@@ -59,7 +59,7 @@ def _first_current(network: SpikingNetwork, again: Callable[[], object]) -> str 
 
         return hook
 
-    layers = [(name, module) for name, module in network.named_modules() if isinstance(module, AFFINE)]
+    layers = [(name, module) for name, module in network.named_modules() if isinstance(module, affine_types())]
     handles = [module.register_forward_hook(watch(name)) for name, module in layers]
     try:
         with suppress(ValueError, FloatingPointError):  # it failed before; what counts is what the hooks saw

@@ -9,19 +9,19 @@ gradient at radius 0 are those of the network. The arithmetic is the network's o
 training, not for proofs.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
+from ..models.circuit import Added, Algebra, Fired, Input, Mapped, Read, circuit, fold
 from ..models.compiled import Library, covers, kernel_for
 from ..models.dynamics import Dynamics
-from ..models.layers import Residual
+from ..models.linear_maps import DenseMap, LinearMap
 from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
+from ..models.rules import Leaky, Rule
 from .compiled_ends import SpikeEnds, periodic_spikes
 
 BOUNDS = ("interval", "trains")
@@ -62,31 +62,53 @@ def worst_logits(
     """
     if network.encoding == "rate":
         raise ValueError('network: got encoding "rate", expected "direct" or "none"')
-    ends = torch.stack((lower, upper))
-    ends = ends.transpose(1, 2) if network.timed else ends.unsqueeze(1)
-    before = _propagate(network.layers[:-1], Ends.of(ends), network.num_steps, bounds)
-    last = network.layers[-1]
-    if network.readout == "potential":
-        assert isinstance(last, LIF)
-        potentials, _ = membrane_ends(before.steps, last, network.num_steps)
+    made = circuit(network)
+    source = Ends.of(torch.stack((made.arranged(lower), made.arranged(upper))))
+    last, algebra = made.last, _Propagated(source, made.num_steps, bounds)
+    if isinstance(last, Mapped) and isinstance(last.map, DenseMap):
+        before = fold(made, algebra, until=-2)[last.sources[0]]
+        return _differences(before.mean.squeeze(1), last.map, labels)
+    known = fold(made, algebra)
+    if made.read.rule is not None:
+        assert isinstance(made.read.layer, LIF)
+        potentials, _ = membrane_ends(known[-1].steps, made.read.layer, made.num_steps)
         return _apart(potentials[:, -1], labels)
-    if isinstance(last, nn.Linear):
-        return _differences(before.mean.squeeze(1), last, labels)
-    after = _propagate(nn.ModuleList([last]), before, network.num_steps, bounds)
-    return _apart(after.mean.squeeze(1), labels)
+    return _apart(known[-1].mean.squeeze(1), labels)
 
 
-def _propagate(layers: nn.ModuleList, ends: Ends, num_steps: int, bounds: str) -> Ends:
-    for layer in layers:
-        if isinstance(layer, Residual):
-            branch = _propagate(layer.branch, ends, num_steps, bounds)
-            ends = branch + _propagate(layer.shortcut, ends, num_steps, bounds)
-        elif isinstance(layer, LIF):
-            ends = _spiking(layer, ends.steps, num_steps, bounds)
-        else:
-            steps = affine_ends(layer, ends.steps)
-            ends = Ends(steps, steps if ends.mean is ends.steps else affine_ends(layer, ends.mean))
-    return ends
+@dataclass(frozen=True)
+class _Propagated(Algebra[Ends]):
+    """The ends of each signal of a circuit."""
+
+    reader: ClassVar[str] = "the bounds of training"
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    encodings: ClassVar[tuple[str, ...]] = ("direct", "none")
+
+    source: Ends
+    num_steps: int
+    bounds: str
+
+    def input(self, node: Input) -> Ends:
+        """Return the ends of the input."""
+        return self.source
+
+    def mapped(self, node: Mapped, x: Ends) -> Ends:
+        """Return the ends behind an affine map."""
+        steps = affine_ends(node.map, x.steps)
+        return Ends(steps, steps if x.mean is x.steps else affine_ends(node.map, x.mean))
+
+    def added(self, node: Added, x: Ends, y: Ends) -> Ends:
+        """Return the sum."""
+        return x + y
+
+    def fired(self, node: Fired, x: Ends) -> Ends:
+        """Return the ends of spikes."""
+        assert isinstance(node.layer, LIF)
+        return _spiking(node.layer, x.steps, self.num_steps, self.bounds)
+
+    def read(self, node: Read, x: Ends) -> Ends:
+        """Return what the readout reads."""
+        return x
 
 
 def _spiking(neuron: LIF, currents: Tensor, num_steps: int, bounds: str) -> Ends:
@@ -144,14 +166,12 @@ def periodic_ends(current: Tensor, dynamics: Dynamics, num_steps: int) -> Tensor
     return torch.stack((torch.stack(low), torch.stack(high)))
 
 
-def affine_ends(layer: nn.Module, ends: Tensor) -> Tensor:
+def affine_ends(layer: LinearMap, ends: Tensor) -> Tensor:
     """Return the ends behind an affine layer: W·m + b ± |W|·r."""
-    kinds = (kind for kind in _PARTS if isinstance(layer, kind))
-    linear, absolute = _PARTS[next(kinds)](layer)
     middle, radius = _middle_and_radius(ends)
     middle, radius = (
         part(end.flatten(0, 1)).to(ends.dtype).unflatten(0, end.shape[:2])  # wide again, under mixed precision
-        for part, end in ((linear, middle), (absolute, radius))
+        for part, end in ((layer.apply, middle), (layer.absolute().linear, radius))
     )
     return torch.stack((middle - radius, middle + radius))
 
@@ -203,15 +223,15 @@ def _apart(ends: Tensor, labels: Tensor) -> Tensor:
     return (ends[1] - ends[0].gather(1, labels[:, None])).scatter(1, labels[:, None], 0.0)
 
 
-def _differences(ends: Tensor, last: nn.Linear, labels: Tensor) -> Tensor:
+def _differences(ends: Tensor, last: DenseMap, labels: Tensor) -> Tensor:
     """Return (W_k − W_y)·m + b_k − b_y + |W_k − W_y|·r."""
     middle, radius = _middle_and_radius(ends)
-    logits = last(middle)
+    logits = last.apply(middle)
     spread = (last.weight - last.weight[labels].unsqueeze(1)).abs() @ radius.unsqueeze(2)
     return logits - logits.gather(1, labels[:, None]) + spread.squeeze(2)
 
 
-class _Spike(torch.autograd.Function):
+class _Threshold(torch.autograd.Function):
     """The threshold, with the surrogate for its derivative."""
 
     @staticmethod
@@ -230,49 +250,4 @@ class _Spike(torch.autograd.Function):
 
 
 def _fire(potential: Tensor, dynamics: Dynamics) -> Tensor:
-    return _Spike.apply(potential, dynamics)  # pyright: ignore[reportReturnType]
-
-
-Part = Callable[[Tensor], Tensor]
-
-
-def _linear(layer: nn.Linear) -> tuple[Part, Part]:
-    return layer, lambda r: F.linear(r, layer.weight.abs())
-
-
-def _conv(layer: nn.Conv2d) -> tuple[Part, Part]:
-    return layer, lambda r: layer._conv_forward(r, layer.weight.abs(), None)
-
-
-def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Part, Part]:
-    """Batch norm with its running statistics: y = s·(x − mean) + b."""
-    assert layer.running_mean is not None
-    assert layer.running_var is not None
-    mean, var, weight, bias, eps = (
-        layer.running_mean,
-        layer.running_var,
-        layer.weight,
-        layer.bias,
-        layer.eps,
-    )
-    zero = torch.zeros_like(mean)
-    modulus = None if weight is None else weight.abs()
-    return (
-        lambda x: F.batch_norm(x, mean, var, weight, bias, eps=eps),
-        lambda r: F.batch_norm(r, zero, var, modulus, eps=eps),
-    )
-
-
-def _positive(layer: nn.AvgPool2d | nn.Flatten) -> tuple[Part, Part]:
-    return layer, layer
-
-
-_PARTS: dict[type[nn.Module], Callable[..., tuple[Part, Part]]] = {
-    nn.Linear: _linear,
-    nn.Conv2d: _conv,
-    nn.BatchNorm1d: _batch_norm,
-    nn.BatchNorm2d: _batch_norm,
-    nn.AvgPool2d: _positive,
-    nn.Flatten: _positive,
-}
-"""From layer type to x ↦ Wx + b and r ↦ |W|·r, for signals (batch, ...)."""
+    return _Threshold.apply(potential, dynamics)  # pyright: ignore[reportReturnType]

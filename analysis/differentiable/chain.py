@@ -72,7 +72,7 @@ def _estimate(
     iterations: int,
 ) -> LayerEstimate:
     norm = operator_norm(operator, input_norm, output_norm, vectors, iterations)
-    neuron, sources = operator.neuron, tuple(operator.sources)
+    neuron, sources = operator.layer, tuple(operator.sources)
     if neuron is None:
         return LayerEstimate(operator.name, norm, torch.ones_like(norm), 1.0, sources)
     scale = scale_of(neuron, num_steps, norm)

@@ -2,20 +2,16 @@
 
 And of each column: how far one entry of its input can move all currents.
 
-Where every input reaches every output by at most one path, each entry of A is a product of entries of the stages,
-so ‖A_j‖_q^q is the operator of the stages' powers |·|^q, applied to ones: one pass. Others are written out.
+Where every input reaches every output by at most one path, each entry of A is a product of entries of the maps,
+so ‖A_j‖_q^q is the operator of the maps' powers |·|^q, applied to ones: one pass. Others are written out.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from ..operators import Applied, Expression, LayerOperator, Signal, Sum
-from ..stages import Convolution, Dense, Flatten, Pool, Scale, Stage
+from ..operators import Applied, Expression, LayerOperator, Reference, Total
 
 _BLOCK = 256
 
@@ -45,76 +41,43 @@ def dtype_of(operator: LayerOperator) -> Tensor:
 
 
 def _weights(node: Expression) -> list[Tensor]:
-    if isinstance(node, Sum):
+    if isinstance(node, Total):
         return _weights(node.left) + _weights(node.right)
     if isinstance(node, Applied):
-        own = getattr(node.stage, "weight", getattr(node.stage, "factor", None))
-        return _weights(node.operand) + ([] if own is None else [own])
+        return _weights(node.operand) + [*node.linear.tensors]
     return []
 
 
 def _powers(node: Expression, order: int) -> Tensor:
     """Return Σ over inputs of |entry|^order for each output, (1, *shape)."""
-    if isinstance(node, Signal):
+    if isinstance(node, Reference):
         return torch.ones(1, *node.shape)
-    if isinstance(node, Sum):
+    if isinstance(node, Total):
         left, right = _powers(node.left, order), _powers(node.right, order)
         return left + right.to(left)
     assert isinstance(node, Applied)
-    inner, weights = _powers(node.operand, order), _weights(node)
-    raised = _raised(node.stage, order)
-    share = math.prod(node.stage.kernel) ** (1 - order) if isinstance(node.stage, Pool) else 1.0
-    return raised.apply(inner.to(weights[0]) if weights else inner) * share
-
-
-def _raised(stage: Stage, order: int) -> Stage:
-    """Return the stage of |entries|^order; a pool's equal entries are the caller's to scale."""
-    if isinstance(stage, (Dense, Convolution)):
-        return replace(stage, weight=stage.weight.abs() ** order)
-    return Scale(stage.factor.abs() ** order) if isinstance(stage, Scale) else stage
+    inner = _powers(node.operand, order)
+    return node.linear.power(order).linear(inner.to(node.linear.tensors[0]) if node.linear.tensors else inner)
 
 
 def _paths(node: Expression) -> int:
     """Return 2 if each input reaches at most one output, 1 if by at most one path, 0 if neither is known."""
-    if isinstance(node, Signal):
+    if isinstance(node, Reference):
         return 2
-    if isinstance(node, Sum):
+    if isinstance(node, Total):
         apart = not (_signals(node.left) & _signals(node.right))
         return min(_paths(node.left), _paths(node.right)) if apart else 0
     assert isinstance(node, Applied)
-    return _AFTER[type(node.stage)](node.stage, _paths(node.operand))
+    return node.linear.mixes(_paths(node.operand))
 
 
 def _signals(node: Expression) -> set[int]:
-    if isinstance(node, Signal):
+    if isinstance(node, Reference):
         return {node.index}
-    if isinstance(node, Sum):
+    if isinstance(node, Total):
         return _signals(node.left) | _signals(node.right)
     assert isinstance(node, Applied)
     return _signals(node.operand)
-
-
-def _mixing(stage: Stage, before: int) -> int:
-    return 1 if before == 2 else 0
-
-
-def _convolving(stage: Convolution, before: int) -> int:
-    return _mixing(stage, before) if stage.padding_mode == "zeros" else 0
-
-
-def _pooling(stage: Pool, before: int) -> int:
-    plain = stage.padding == (0, 0) and not stage.ceil_mode
-    apart = all(step >= size for step, size in zip(stage.stride, stage.kernel, strict=True))
-    return 2 if before == 2 and plain and apart else 0
-
-
-_AFTER: dict[type[Stage], Callable[[Any, int], int]] = {
-    Dense: _mixing,
-    Convolution: _convolving,
-    Pool: _pooling,
-    Scale: lambda stage, before: before,
-    Flatten: lambda stage, before: before,
-}
 
 
 def _written_out(operator: LayerOperator, order: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Operators too large to hold: proven bounds from their parts, and lower ends from inputs that attain them.
 
-Upper ends. A chain is bounded by the product of its stages' norms, stacked signals W₁s₁ + W₂s₂ by ‖[W₁ W₂]‖₂ ≤
+Upper ends. A chain is bounded by the product of its maps' norms, stacked signals W₁s₁ + W₂s₂ by ‖[W₁ W₂]‖₂ ≤
 √(‖W₁‖₂² + ‖W₂‖₂²), a sum of two paths from one signal by the sum of their bounds. For the other norms the
 absolute operator gives ‖A‖_∞ ≤ max |A|·1, ‖A‖₁ ≤ max |A|ᵀ·1, and max |A| ≤ both;
 ‖A‖_{1→2} ≤ √(‖A‖₁·max|A|) since Σa² ≤ max|a|·Σ|a|, and ‖A‖_{2→∞} alike.
@@ -12,19 +12,19 @@ import math
 
 import torch
 
+from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, PoolMap, ScaleMap, Shape
 from ..definite import UNDERFLOW
 from ..intervals import Interval
-from ..operators import Applied, Expression, LayerOperator, Signal, Sum
+from ..operators import Applied, Expression, LayerOperator, Reference, Total
 from ..rounding import accumulated, add_up, multiply_up, root_up
-from ..stages import Convolution, Dense, Flatten, Pool, Scale, Shape, Stage
-from .explicit import LinearMap, local_maximum, quotient, top_vector
+from .explicit import MatrixProducts, local_maximum, quotient, top_vector
 from .held import held_norm
 from .torus import torus_bound
 
 
 def composed_norm(operator: LayerOperator, input_norm: str, output_norm: str) -> Interval:
     """Return a proven interval of one induced norm of a large operator; its width is what the structure allows."""
-    linear = _linear_map(operator)
+    linear = _products(operator)
     upper = _upper(operator, linear, input_norm, output_norm)
     if (input_norm, output_norm) == ("l2", "l2"):
         start = top_vector(linear, 25, torch.float32).double()  # a candidate may be rough, its quotient not
@@ -37,13 +37,13 @@ def composed_norm(operator: LayerOperator, input_norm: str, output_norm: str) ->
     return Interval(min(quotient(linear, start, input_norm, output_norm), upper), upper)
 
 
-def _linear_map(operator: LayerOperator) -> LinearMap:
+def _products(operator: LayerOperator) -> MatrixProducts:
     depth = operator.expression.depth
     absolute = operator.absolute()
     slack = 1.0 + accumulated(depth + 8)
     rows = absolute.apply(torch.ones(1, operator.columns, dtype=torch.float64)).max()
     columns = absolute.adjoint(torch.ones(1, operator.rows, dtype=torch.float64)).max()
-    return LinearMap(
+    return MatrixProducts(
         lambda vector: operator.apply(vector[None]).detach()[0],
         lambda vector: operator.adjoint(vector[None])[0],
         operator.columns,
@@ -53,7 +53,7 @@ def _linear_map(operator: LayerOperator) -> LinearMap:
     )
 
 
-def _upper(operator: LayerOperator, linear: LinearMap, input_norm: str, output_norm: str) -> float:
+def _upper(operator: LayerOperator, linear: MatrixProducts, input_norm: str, output_norm: str) -> float:
     rows, columns = linear.absolute_rows, linear.absolute_columns
     entry = min(rows, columns, _entry_bound(operator))
     if input_norm == "l1":
@@ -75,11 +75,11 @@ def _upper(operator: LayerOperator, linear: LinearMap, input_norm: str, output_n
 
 
 def _entry_bound(operator: LayerOperator) -> float:
-    """Return max |A| where the operator has one stage with weights and no sum, else inf."""
-    heavy = [item for item in operator.chain or () if not isinstance(item, Flatten)]
-    if len(heavy) != 1 or not isinstance(heavy[0], (Dense, Convolution)) or operator.chain is None:
+    """Return max |A| where the operator has one map with weights and no sum, else inf."""
+    heavy = [linear for linear in operator.chain or () if not linear.reshapes]
+    if len(heavy) != 1 or not isinstance(heavy[0], (DenseMap, ConvolutionMap)) or operator.chain is None:
         return math.inf
-    if isinstance(heavy[0], Convolution) and heavy[0].padding_mode != "zeros":
+    if isinstance(heavy[0], ConvolutionMap) and heavy[0].padding_mode != "zeros":
         return math.inf
     return float(heavy[0].weight.abs().max()) * (1.0 + accumulated(heavy[0].roundings + 2))
 
@@ -95,40 +95,42 @@ def _spectral_upper(operator: LayerOperator) -> float:
 
 def _by_source(expression: Expression) -> dict[int, float]:
     """Return an upper end of ‖W_j‖₂ for each signal j that the expression reads."""
-    if isinstance(expression, Signal):
+    if isinstance(expression, Reference):
         return {expression.index: 1.0}
     if isinstance(expression, Applied):
-        factor = stage_bound(expression.stage, expression.operand.shape)
+        factor = map_bound(expression.linear, expression.operand.shape)
         return {index: multiply_up(factor, bound) for index, bound in _by_source(expression.operand).items()}
-    assert isinstance(expression, Sum)
+    assert isinstance(expression, Total)
     left, right = _by_source(expression.left), _by_source(expression.right)
     return {index: add_up(left.get(index, 0.0), right.get(index, 0.0)) for index in left | right}
 
 
-def chain_bound(stages: tuple[Stage, ...], shape: Shape) -> float:
-    """Return the product of the proven spectral bounds of stages in order, for signals of `shape`."""
+def chain_bound(maps: tuple[LinearMap, ...], shape: Shape) -> float:
+    """Return the product of the proven spectral bounds of maps in order, for signals of `shape`."""
     bound = 1.0
-    for item in stages:
-        bound = multiply_up(bound, stage_bound(item, shape))
-        shape = item.output_shape(shape)
+    for linear in maps:
+        bound = multiply_up(bound, map_bound(linear, shape))
+        shape = linear.output_shape(shape)
     return bound
 
 
-def stage_bound(item: Stage, shape: Shape) -> float:
-    """Return a proven upper end of the spectral norm of one stage."""
-    if isinstance(item, Flatten):
+def map_bound(linear: LinearMap, shape: Shape) -> float:
+    """Return a proven upper end of the spectral norm of one map."""
+    if linear.reshapes:
         return 1.0
-    if isinstance(item, Scale):
-        return float(item.factor.abs().max()) * (1.0 + accumulated(item.depth + 2))
-    if isinstance(item, Pool):
+    if isinstance(linear, ScaleMap):
+        return float(linear.factor.abs().max()) * (1.0 + accumulated(linear.depth + 2))
+    if isinstance(linear, PoolMap):
         shape = (1, *shape[1:])  # channels do not mix
-    output = item.output_shape(shape)
-    alone = LayerOperator("stage", Applied(output, item, Signal(shape, 0)), {0: shape}, None)
+    output = linear.output_shape(shape)
+    alone = LayerOperator("map", Applied(output, linear, Reference(shape, 0)), {0: shape})
     held = held_norm(alone, "l2", "l2")
     if held is not None:
         return held.upper
-    bound = multiply_up(_linear_map(alone).absolute_rows, _linear_map(alone).absolute_columns)
-    return min(root_up(bound), torus_bound(item, shape)) if isinstance(item, Convolution) else root_up(bound)
+    bound = multiply_up(_products(alone).absolute_rows, _products(alone).absolute_columns)
+    return (
+        min(root_up(bound), torus_bound(linear, shape)) if isinstance(linear, ConvolutionMap) else root_up(bound)
+    )
 
 
 def _heaviest_column(operator: LayerOperator) -> torch.Tensor:

@@ -22,7 +22,7 @@ from .sums import MatrixSums
 
 
 @dataclass(frozen=True)
-class LinearMap:
+class MatrixProducts:
     """A matrix as a function, for lower ends: ‖Ax‖/‖x‖ is one for any x. `error` is relative to |A||x|."""
 
     apply: Callable[[Tensor], Tensor]
@@ -33,7 +33,7 @@ class LinearMap:
     absolute_columns: float
 
 
-def explicit_norm(sums: MatrixSums, linear: LinearMap, input_norm: str, output_norm: str) -> Interval:
+def explicit_norm(sums: MatrixSums, linear: MatrixProducts, input_norm: str, output_norm: str) -> Interval:
     """Return the interval of one induced norm from the sums of the matrix."""
     if (input_norm, output_norm) == ("l2", "l2"):
         return spectral_norm(sums, linear)
@@ -42,7 +42,7 @@ def explicit_norm(sums: MatrixSums, linear: LinearMap, input_norm: str, output_n
     return _hard_norm(sums, linear, input_norm, output_norm)
 
 
-def spectral_norm(sums: MatrixSums, linear: LinearMap) -> Interval:
+def spectral_norm(sums: MatrixSums, linear: MatrixProducts) -> Interval:
     """Return σ_max(A): above by a proof about the Gram matrix, below by a Rayleigh quotient."""
     if sums.absolute_rows <= UNDERFLOW:
         return Interval(0.0, root_up(multiply_up(sums.absolute_rows, sums.absolute_columns)))
@@ -52,7 +52,7 @@ def spectral_norm(sums: MatrixSums, linear: LinearMap) -> Interval:
     return Interval(min(quotient(linear, vector, "l2", "l2"), upper), upper)
 
 
-def quotient(linear: LinearMap, vector: Tensor, input_norm: str, output_norm: str) -> float:
+def quotient(linear: MatrixProducts, vector: Tensor, input_norm: str, output_norm: str) -> float:
     """Return a proven lower end of ‖Ax‖_q/‖x‖_p ≤ ‖A‖: the computed one less all that may have been rounded.
 
     |fl(Ax) − Ax| ≤ γ|A||x| entry by entry, whose ℓ2 norm is at most γ·√(‖A‖₁‖A‖_∞)·‖x‖₂ and likewise for ℓ1, ℓ∞.
@@ -79,7 +79,7 @@ def _norm(vector: Tensor, norm: str) -> float:
     return float(torch.linalg.vector_norm(vector, {"l1": 1, "l2": 2, "linf": float("inf")}[norm]))
 
 
-def top_vector(linear: LinearMap, iterations: int = 60, dtype: torch.dtype = torch.float64) -> Tensor:
+def top_vector(linear: MatrixProducts, iterations: int = 60, dtype: torch.dtype = torch.float64) -> Tensor:
     """Return about the top right singular vector, by Lanczos iteration with full orthogonalisation."""
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(linear.columns, generator=generator, dtype=dtype)
@@ -130,7 +130,7 @@ _EXACT: dict[tuple[str, str], Callable[[MatrixSums], Interval]] = {
 }
 
 
-def _hard_norm(sums: MatrixSums, linear: LinearMap, input_norm: str, output_norm: str) -> Interval:
+def _hard_norm(sums: MatrixSums, linear: MatrixProducts, input_norm: str, output_norm: str) -> Interval:
     spectral = spectral_norm(sums, linear).upper
     margin = sums.entry_error * len(sums.rows)
     rows, columns = (
@@ -160,7 +160,7 @@ def _length(values: Tensor, error: float) -> float:
     return (float(values.norm()) + error) * (1.0 + 4.0 * size) + UNDERFLOW
 
 
-def local_maximum(linear: LinearMap, input_norm: str, output_norm: str, iterations: int = 30) -> Tensor:
+def local_maximum(linear: MatrixProducts, input_norm: str, output_norm: str, iterations: int = 30) -> Tensor:
     """Return x by the ascent x ← the maximiser of ⟨Aᵀd, x⟩, d the dual vector of Ax: never worse than before."""
     vector = torch.randn(linear.columns, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for _ in range(iterations):

@@ -5,13 +5,13 @@ import math
 import torch
 from torch import Tensor
 
+from ...models.linear_maps import ConvolutionMap, DenseMap
 from ..definite import UNDERFLOW
 from ..intervals import Interval
 from ..neuron_gains import check_norm
 from ..operators import LayerOperator
 from ..rounding import accumulated
-from ..stages import Convolution, Dense, Flatten
-from .explicit import LinearMap, explicit_norm
+from .explicit import MatrixProducts, explicit_norm
 from .sums import MatrixSums, sums_of_convolution, sums_of_matrix, sums_of_operator
 
 EXPLICIT_SIDE = 4096
@@ -25,7 +25,7 @@ def held_norm(operator: LayerOperator, input_norm: str, output_norm: str) -> Int
     if min(operator.rows, operator.columns) > EXPLICIT_SIDE:
         return None
     sums = _sums(operator, _needs_gram(input_norm, output_norm))
-    linear = LinearMap(
+    linear = MatrixProducts(
         lambda vector: operator.apply(vector[None]).detach()[0],
         lambda vector: operator.adjoint(vector[None])[0],
         operator.columns,
@@ -37,9 +37,9 @@ def held_norm(operator: LayerOperator, input_norm: str, output_norm: str) -> Int
 
 
 def _sums(operator: LayerOperator, with_gram: bool) -> MatrixSums:
-    stages = [item for item in operator.chain or () if not isinstance(item, Flatten)]
-    if len(stages) == 1 and isinstance(stages[0], Convolution):
-        return sums_of_convolution(stages[0], next(iter(operator.sources.values())), with_gram)
+    maps = [linear for linear in operator.chain or () if not linear.reshapes]
+    if len(maps) == 1 and isinstance(maps[0], ConvolutionMap):
+        return sums_of_convolution(maps[0], next(iter(operator.sources.values())), with_gram)
     return sums_of_operator(operator, with_gram)
 
 
@@ -58,10 +58,10 @@ def matrix_norm(matrix: Tensor, input_norm: str = "l2", output_norm: str = "l2")
     check_norm("output_norm", output_norm)
     if matrix.dim() != 2 or not bool(torch.isfinite(matrix).all()):
         raise ValueError(f"matrix: got shape {tuple(matrix.shape)}, or NaN or inf; expected a finite matrix")
-    return _dense_norm(Dense(matrix.detach().to("cpu", torch.float64)), input_norm, output_norm)
+    return _dense_norm(DenseMap(matrix.detach().to("cpu", torch.float64)), input_norm, output_norm)
 
 
-def _dense_norm(dense: Dense, input_norm: str, output_norm: str) -> Interval:
+def _dense_norm(dense: DenseMap, input_norm: str, output_norm: str) -> Interval:
     values = dense.weight.contiguous()
     largest = float(values.abs().max())
     if largest == 0.0:
@@ -69,7 +69,7 @@ def _dense_norm(dense: Dense, input_norm: str, output_norm: str) -> Interval:
     exponent = math.frexp(largest)[1]
     values = _scaled(values, exponent)
     sums = sums_of_matrix(values, _needs_gram(input_norm, output_norm), dense.roundings)
-    linear = LinearMap(
+    linear = MatrixProducts(
         lambda vector: values @ vector,
         lambda vector: values.T @ vector,
         values.shape[1],

@@ -5,10 +5,10 @@ import torch
 from scipy.sparse import csr_array
 from torch.nn import functional
 
-from ..stages import Convolution, Shape
+from ...models.linear_maps import ConvolutionMap, Shape
 
 
-def sparse_matrix(convolution: Convolution, shape: Shape) -> csr_array:
+def sparse_matrix(convolution: ConvolutionMap, shape: Shape) -> csr_array:
     """Return the matrix (rows: outputs, columns: inputs) for images (channels, H, W) = shape.
 
     An image that holds its own pixel numbers (from 1; 0 is padding) is padded and unfolded like any other, which

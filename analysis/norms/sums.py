@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...models.linear_maps import ConvolutionMap, Shape
 from ..definite import UNDERFLOW, gram_error
 from ..operators import LayerOperator
 from ..rounding import accumulated, multiply_up
-from ..stages import Convolution, Shape
 from .sparse import sparse_matrix
 
 _BATCH_ENTRIES = 1 << 24
@@ -105,7 +105,7 @@ def sums_of_operator(operator: LayerOperator, with_gram: bool) -> MatrixSums:
     )
 
 
-def sums_of_convolution(convolution: Convolution, shape: Shape, with_gram: bool) -> MatrixSums:
+def sums_of_convolution(convolution: ConvolutionMap, shape: Shape, with_gram: bool) -> MatrixSums:
     """Return the sums of one convolution from its sparse matrix."""
     matrix: Any = sparse_matrix(convolution, shape)  # scipy's stubs know no products of sparse arrays
     absolute, square = abs(matrix), matrix.multiply(matrix)

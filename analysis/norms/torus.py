@@ -19,14 +19,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ...models.linear_maps import ConvolutionMap, Shape
 from ..definite import gram_error, largest_eigenvalue_bound
 from ..rounding import accumulated, multiply_up, root_up
-from ..stages import Convolution, Shape
 
 _BATCH_ENTRIES = 1 << 22
 
 
-def torus_bound(convolution: Convolution, shape: Shape) -> float:
+def torus_bound(convolution: ConvolutionMap, shape: Shape) -> float:
     """Return a proven upper end of ‖A‖₂ for a convolution of images (channels, H, W) = shape."""
     _, height, width = shape
     if convolution.padding_mode == "zeros":
@@ -39,19 +39,19 @@ def torus_bound(convolution: Convolution, shape: Shape) -> float:
     return multiply_up(_copies(convolution, height, width), _spectral_bound(inner, _torus(inner, *padded)))
 
 
-def _preserves_size(convolution: Convolution) -> bool:
+def _preserves_size(convolution: ConvolutionMap) -> bool:
     totals = (sum(convolution.padding[:2]), sum(convolution.padding[2:]))
     return convolution.stride == (1, 1) and all(
         total == extent - 1 for total, extent in zip(totals, _extent(convolution), strict=True)
     )
 
 
-def _extent(convolution: Convolution) -> tuple[int, int]:
+def _extent(convolution: ConvolutionMap) -> tuple[int, int]:
     rows, columns = convolution.weight.shape[2:]
     return (convolution.dilation[0] * (rows - 1) + 1, convolution.dilation[1] * (columns - 1) + 1)
 
 
-def _torus(convolution: Convolution, height: int, width: int) -> tuple[int, int]:
+def _torus(convolution: ConvolutionMap, height: int, width: int) -> tuple[int, int]:
     top, bottom, left, right = convolution.padding
     rows, columns = _extent(convolution)
     sides = (
@@ -62,7 +62,7 @@ def _torus(convolution: Convolution, height: int, width: int) -> tuple[int, int]
     return (math.ceil(sides[0] / row_stride) * row_stride, math.ceil(sides[1] / column_stride) * column_stride)
 
 
-def _copies(convolution: Convolution, height: int, width: int) -> float:
+def _copies(convolution: ConvolutionMap, height: int, width: int) -> float:
     """Return √(the most copies of one pixel): the norm of the padding, whose columns are orthogonal."""
     image = torch.zeros(1, 1, height, width, dtype=torch.float64, requires_grad=True)
     padded = convolution.pad(image)
@@ -70,12 +70,12 @@ def _copies(convolution: Convolution, height: int, width: int) -> float:
     return root_up(float(counts.max()))
 
 
-def _spectral_bound(convolution: Convolution, torus: tuple[int, int]) -> float:
+def _spectral_bound(convolution: ConvolutionMap, torus: tuple[int, int]) -> float:
     groups = convolution.weight.chunk(convolution.groups)
     return root_up(max(_group_bound(convolution, weight, torus) for weight in groups))
 
 
-def _group_bound(convolution: Convolution, weight: Tensor, torus: tuple[int, int]) -> float:
+def _group_bound(convolution: ConvolutionMap, weight: Tensor, torus: tuple[int, int]) -> float:
     """Return a proven upper end of max over frequencies of σ_max(B)²."""
     if not bool(weight.any()):
         return 0.0
@@ -86,7 +86,7 @@ def _group_bound(convolution: Convolution, weight: Tensor, torus: tuple[int, int
     return max(largest_eigenvalue_bound(gram, error) for gram in grams)
 
 
-def _frequencies(convolution: Convolution, torus: tuple[int, int]) -> Tensor:
+def _frequencies(convolution: ConvolutionMap, torus: tuple[int, int]) -> Tensor:
     """Return one of each pair of conjugate frequencies (f₁, f₂), as integers, (count, 2)."""
     rows, columns = torus[0] // convolution.stride[0], torus[1] // convolution.stride[1]
     first, second = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -96,7 +96,7 @@ def _frequencies(convolution: Convolution, torus: tuple[int, int]) -> Tensor:
     return all_pairs[keep]
 
 
-def _symbol(convolution: Convolution, weight: Tensor, torus: tuple[int, int], frequencies: Tensor) -> Tensor:
+def _symbol(convolution: ConvolutionMap, weight: Tensor, torus: tuple[int, int], frequencies: Tensor) -> Tensor:
     """Return the blocks B(f), (frequencies, c_out, phases·c_in): B_r(f) = Σ_m K[s·m + r]·exp(2πi f·m/(n/s))."""
     phases: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
     for row in range(weight.shape[2]):
@@ -129,7 +129,7 @@ def _grams(blocks: Tensor) -> Tensor:
     return blocks @ blocks.mH if blocks.shape[1] <= blocks.shape[2] else blocks.mH @ blocks
 
 
-def _block_gram_error(convolution: Convolution, weight: Tensor) -> float:
+def _block_gram_error(convolution: ConvolutionMap, weight: Tensor) -> float:
     """Bound ‖fl(BᴴB) − BᴴB‖₂ at every frequency.
 
     |B| ≤ Σ_k |K_k| entry by entry (phases side by side), and ‖·‖₂² ≤ ‖·‖₁‖·‖_∞. A rotation is off by less than

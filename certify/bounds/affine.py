@@ -1,4 +1,4 @@
-"""Affine layers on boxes: one table from layer type to the operator, its modulus and its square.
+"""Affine layers on boxes: what a layer's map, its modulus and its square make of a set.
 
 For y = Wx + b and x in a box of middle m and radius r, y lies in W·m + b ± |W|·r, exactly. For x in a ball of
 radius ε around c, y_i lies in (Wc + b)_i ± ‖W_i‖₂·ε, exactly. For at most k flips of events c, y_i falls and rises
@@ -6,14 +6,13 @@ by sums of the k greatest changes, exactly (see flips.py). All ends are widened 
 and of the bound (see rounding.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
+from ...models.linear_maps import DenseMap, LinearMap
 from .box import Box, Spread
 from .products import affine_rows
 from .rounding import Rounding
@@ -186,169 +185,29 @@ def _check_range(error: Tensor, rounding: Rounding) -> None:
         raise OverflowError(f"a sum of products may reach {reach:.3g}, beyond {rounding.dtype}")
 
 
-def affine_map(layer: nn.Module, dtype: torch.dtype = torch.float64) -> AffineMap:
-    """Return `layer` (in evaluation mode) as an `AffineMap` in `dtype`, which must hold its weights exactly.
+def affine_map(layer: LinearMap, dtype: torch.dtype = torch.float64) -> AffineMap:
+    """Return an affine layer as an `AffineMap` in `dtype`, which must hold its weights exactly.
 
     Raises:
-        TypeError: for a layer that is not in the table.
+        OverflowError: where the run's arithmetic strays from the layer by more than rounding.
     """
-    for kind, make in _MAPS.items():
-        if isinstance(layer, kind):
-            return make(layer, dtype)
-    raise TypeError(f"layer: got {type(layer).__name__}, expected one of {', '.join(k.__name__ for k in _MAPS)}")
-
-
-def _weighted(
-    apply: Callable[[Tensor, Tensor], Tensor],
-    weight: Tensor,
-    bias: Tensor,
-    terms: int,
-    products: Callable[[Tensor], Tensor] | None,
-    dense: bool = False,
-) -> AffineMap:
-    modulus = weight.abs()
+    layer.check_run()
+    exactly = layer.to(dtype)
+    modulus = exactly.absolute()
     return AffineMap(
-        linear=lambda x: apply(x, weight),
-        absolute=lambda x: apply(x, modulus),
-        squared=lambda x: apply(x, weight.square()),
-        bias=bias,
-        bias_magnitude=bias.abs(),
-        terms=terms,
-        largest=float(modulus.max()),
-        products=products,
-        weights=(weight, modulus) if dense else None,
+        linear=exactly.linear,
+        absolute=modulus.linear,
+        squared=exactly.squared,
+        bias=exactly.bias,
+        bias_magnitude=exactly.bias_magnitude,
+        terms=exactly.terms,
+        largest=exactly.largest,
+        reshapes=exactly.reshapes,
+        products=exactly.products,
+        weights=_weights(exactly, modulus),
     )
 
 
-def _exact(parameter: Tensor | None, like: Tensor) -> Tensor:
-    return like.new_zeros(1) if parameter is None else parameter.detach().to(like.dtype)
-
-
-def _linear(layer: nn.Linear, dtype: torch.dtype) -> AffineMap:
-    weight = layer.weight.detach().to(dtype)
-    bias = _exact(layer.bias, weight)
-    return _weighted(F.linear, weight, bias, layer.in_features, lambda x: x.unsqueeze(-2) * weight, True)
-
-
-def _conv(layer: nn.Conv2d, dtype: torch.dtype) -> AffineMap:
-    weight = layer.weight.detach().to(dtype)
-    bias = _exact(layer.bias, weight).reshape(-1, 1, 1)
-    products = partial(_conv_products, layer, weight) if layer.padding_mode == "zeros" else None
-    plain = _weighted(lambda x, w: layer._conv_forward(x, w, None), weight, bias, weight[0].numel(), products)
-    if layer.padding_mode == "zeros":
-        return plain
-    lost = plain.terms * torch.finfo(dtype).tiny  # by squares that vanish
-
-    def squared(x: Tensor) -> Tensor:
-        return (plain.squared(x) + lost) * _repeats(layer, x)
-
-    return replace(plain, squared=squared)
-
-
-def _repeats(layer: nn.Conv2d, images: Tensor) -> Tensor:
-    """Return m, (rows, columns): each output reads no pixel by more than m of its weights.
-
-    A padding that repeats pixels adds up to m weights to one entry of W, whose square is at most m times the sum
-    of theirs.
-    """
-    sides = layer._reversed_padding_repeated_twice
-    counts = []
-    for axis, pads in ((0, sides[2:]), (1, sides[:2])):
-        size = images.shape[2 + axis]
-        places = torch.arange(size, dtype=images.dtype, device=images.device).view(1, 1, size)
-        places = F.pad(places, pads, mode=layer.padding_mode).flatten()
-        reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1) + 1
-        taps = places.unfold(0, reach, layer.stride[axis])[:, :: layer.dilation[axis]]
-        counts.append((taps[:, :, None] == taps[:, None]).sum(2).amax(1).to(images.dtype))
-    return counts[0][:, None] * counts[1]
-
-
-def _conv_products(layer: nn.Conv2d, weight: Tensor, images: Tensor) -> Tensor:
-    """Return the products under each kernel, (n, channels, height, width, terms); padding adds products of 0."""
-    padded = F.pad(images, layer._reversed_padding_repeated_twice)
-    pixels = _windows(padded, weight.shape[2:], layer.dilation, layer.stride)
-    grouped = pixels.unflatten(1, (layer.groups, 1, -1)).movedim(3, -1)
-    weight = weight.flatten(1).unflatten(0, (layer.groups, -1))
-    return (grouped * weight[:, :, None, None]).flatten(1, 2)
-
-
-def _windows(images: Tensor, size: Sequence[int], dilation: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """Return the pixels of each window, (n, channels·height·width of the window, rows, columns)."""
-    rows = (images.shape[2] - dilation[0] * (size[0] - 1) - 1) // stride[0] + 1
-    pixels = F.unfold(images, tuple(size), tuple(dilation), 0, tuple(stride))
-    return pixels.unflatten(2, (rows, -1))
-
-
-def _average_pool(layer: nn.AvgPool2d, dtype: torch.dtype) -> AffineMap:
-    """Average pooling: all entries of W are positive, so |W| = W; ‖W_i‖₂² ≤ max|W|·Σ|W| ≤ 1·Σ|W|."""
-    size = _pair(layer.kernel_size)
-    zero = torch.zeros((), dtype=dtype)
-    padded = _pair(layer.padding) != (0, 0) and not layer.count_include_pad
-    whole = not (layer.ceil_mode or padded or layer.divisor_override)
-    products = partial(_pool_products, layer) if whole else None
-    return AffineMap(layer, layer, layer, zero, zero, size[0] * size[1], products=products)
-
-
-def _pool_products(layer: nn.AvgPool2d, images: Tensor) -> Tensor:
-    """Return the pixels of each window over its size, (n, channels, height, width, terms)."""
-    (rows, columns), size = _pair(layer.padding), _pair(layer.kernel_size)
-    padded = F.pad(images, (columns, columns, rows, rows)).flatten(0, 1).unsqueeze(1)
-    pixels = _windows(padded, size, (1, 1), _pair(layer.stride)).movedim(1, -1)
-    return pixels.unflatten(0, images.shape[:2]) / (size[0] * size[1])
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
-
-
-def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, dtype: torch.dtype) -> AffineMap:
-    """Batch norm in evaluation mode: y = s·x + (b − s·mean), s = w/√(var + eps)."""
-    if layer.running_mean is None or layer.running_var is None:
-        raise ValueError("layer: got a batch norm without running statistics, which has no fixed affine map")
-    column = (-1, *([1] * (2 if isinstance(layer, nn.BatchNorm2d) else 0)))
-    mean, variance = layer.running_mean.to(dtype), layer.running_var.to(dtype)
-    _check_variance(layer.running_var, layer.eps)
-    weight = torch.ones_like(mean) if layer.weight is None else layer.weight.detach().to(dtype)
-    scale = (weight / (variance + layer.eps).sqrt()).reshape(column)
-    _check_range(scale.abs(), Rounding(layer.running_var.dtype))  # the run multiplies it out before it meets x
-    own = _exact(layer.bias, mean)
-    shift = scale * mean.reshape(column)
-    own = own.reshape(column) if own.numel() > 1 else own
-
-    def channels(x: Tensor) -> Tensor:
-        """Return x, (batch, channels) or images: of sequences, channels are not where this map looks for them."""
-        if x.dim() != 1 + len(column):
-            raise ValueError(f"inputs: {layer} was given sequences, expected (batch, {layer.num_features})")
-        return x
-
-    return AffineMap(
-        linear=lambda x: channels(x) * scale,
-        absolute=lambda x: channels(x) * scale.abs(),
-        squared=lambda x: channels(x) * scale.square(),
-        bias=own - shift,
-        bias_magnitude=own.abs() + shift.abs(),
-        terms=12,
-        products=lambda x: (channels(x) * scale).unsqueeze(-1),
-    )
-
-
-def _check_variance(variance: Tensor, eps: float) -> None:
-    """Raise OverflowError where the run's var + eps is not normal, or a difference: its root may be anything."""
-    least = float(variance.min())
-    if not (least >= 0.0 and least + eps >= torch.finfo(variance.dtype).tiny):
-        raise OverflowError(f"a batch norm's variance of {least:.3g} + {eps:.3g} has no accurate root")
-
-
-def _flatten(layer: nn.Flatten, dtype: torch.dtype) -> AffineMap:
-    zero = torch.zeros((), dtype=dtype)
-    return AffineMap(layer, layer, layer, zero, zero, 0, reshapes=True)
-
-
-_MAPS: dict[type[nn.Module], Callable[..., AffineMap]] = {
-    nn.Linear: _linear,
-    nn.Conv2d: _conv,
-    nn.AvgPool2d: _average_pool,
-    nn.BatchNorm1d: _batch_norm,
-    nn.BatchNorm2d: _batch_norm,
-    nn.Flatten: _flatten,
-}
+def _weights(layer: LinearMap, modulus: LinearMap) -> tuple[Tensor, Tensor] | None:
+    both = isinstance(layer, DenseMap) and isinstance(modulus, DenseMap)
+    return (layer.weight, modulus.weight) if both else None

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.dynamics import Dynamics, simulate
+from ...models.dynamics import simulate
+from ...models.rules import Leaky
 from .stages import Stage
 from .train_graph import GraphTrains
 from .train_table import TableTrains
@@ -88,14 +89,13 @@ def table_rows(stage: Stage, current: Tensor) -> Rows:
 def graph_rows(stage: Stage, current: Tensor) -> Rows:
     """Return the rows behind currents that vary, for the reference currents (T, batch, ...)."""
     assert isinstance(stage.found, GraphTrains)
-    neuron, steps = stage.neuron, stage.found.num_steps
-    scale = neuron.scale(steps)
-    factors = current.new_ones(steps) if scale is None else scale.detach().double()
-    potentials, spikes = simulate(current, factors, neuron.dynamics, steps)
+    rule, steps = stage.rule, stage.found.num_steps
+    factors = current.new_tensor(rule.factors(steps))
+    potentials, spikes = simulate(current, factors, rule.dynamics, steps)
     slack = stage.found.drives.slack + factors.abs().max() * stage.chain.slack
-    margin = (potentials - neuron.dynamics.threshold).abs() - 2 * steps * slack
+    margin = (potentials - rule.threshold).abs() - 2 * steps * slack
     margin = margin - (stage.found.drives.surely - stage.found.drives.perhaps)
-    distance = torch.where(margin <= 0, 0.0, margin / _reach(spikes, factors, neuron.dynamics))
+    distance = torch.where(margin <= 0, 0.0, margin / _reach(spikes, factors, rule))
     distance = distance.flatten(2).permute(1, 2, 0)
     box = stage.found.steps()
     low, high, own = (part.flatten(2).permute(1, 2, 0) for part in (box.lower, box.upper, spikes))
@@ -111,13 +111,13 @@ def graph_rows(stage: Stage, current: Tensor) -> Rows:
     )
 
 
-def _reach(spikes: Tensor, factors: Tensor, dynamics: Dynamics) -> Tensor:
+def _reach(spikes: Tensor, factors: Tensor, rule: Leaky) -> Tensor:
     """Return g_t, the ℓ2 gain from a current's perturbation to the potential at t while the trains agree."""
     square, reach = torch.zeros_like(spikes[0]), []
     for spike, factor in zip(spikes, factors, strict=True):
-        square = dynamics.decay**2 * square + factor**2
+        square = rule.decay**2 * square + factor**2
         reach.append(square.sqrt() * (1 + 1e-12))
-        if dynamics.reset == "zero":
+        if rule.reset == "zero":
             square = square * (1.0 - spike)
     return torch.stack(reach)
 

@@ -11,8 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ...models.dynamics import Dynamics
-from ...models.neurons import LIF
+from ...models.rules import Leaky
 from .blocks import blocks
 from .box import Box, Spread
 from .compiled_spikes import kernel_for
@@ -32,7 +31,7 @@ class StepSpikes(Signal):
     """
 
     pull: Pull
-    dynamics: Dynamics
+    dynamics: Leaky
     kernel: str = "eager"
     constant: bool = False
 
@@ -111,12 +110,12 @@ class StepSpikes(Signal):
             _reset(low, high, must, may, self.pull, self.dynamics)
 
 
-def interval_spikes(current: Signal, neuron: LIF, rounding: Rounding) -> StepSpikes:
-    """Return the spikes of `neuron` step by step, for currents known step by step."""
-    return StepSpikes(pull(current, neuron, rounding), neuron.dynamics, neuron.kernel)
+def interval_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> StepSpikes:
+    """Return the spikes of `rule` step by step, for currents known step by step."""
+    return StepSpikes(pull(current, rule, rounding), rule, rule.kernel)
 
 
-def _reset(low: Tensor, high: Tensor, must: Tensor, may: Tensor, pulled: Pull, dynamics: Dynamics) -> None:
+def _reset(low: Tensor, high: Tensor, must: Tensor, may: Tensor, pulled: Pull, dynamics: Leaky) -> None:
     """Join, in place, the case that fires with the case that stays silent, for `must` and `may` of 0 or 1."""
     if dynamics.reset == "zero":
         # A low end is cut by 0 after a possible spike, and else by a value that it does not reach anyway; a high

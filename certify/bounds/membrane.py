@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.neurons import LIF
+from ...models.rules import Leaky
 from .box import Spread
 from .rounding import Rounding
 from .signals import Signal
@@ -37,25 +37,25 @@ class Drive:
     perhaps: float
 
 
-def drive(current: Signal, neuron: LIF, rounding: Rounding) -> Drive:
-    """Return the widened, scaled boxes of `current` for `neuron`."""
-    dynamics, box = neuron.dynamics, current.steps()
+def drive(current: Signal, rule: Leaky, rounding: Rounding) -> Drive:
+    """Return the widened, scaled boxes of `current` for neurons of `rule`."""
+    box = current.steps()
     lower, upper = box.lower, box.upper
-    scale = neuron.scale(current.num_steps)
+    scale = rule.scale_like(lower)
     if scale is not None:
-        scaled = scale.detach().to(lower.dtype).reshape(-1, *([1] * (lower.dim() - 1)))
+        scaled = scale.reshape(-1, *([1] * (lower.dim() - 1)))
         one, other = scaled * lower, scaled * upper
         lower, upper = one.minimum(other), one.maximum(other)
     widest = upper.amax(0).maximum(lower.amin(0).neg_())
-    slack = _slack(widest, current, neuron, rounding)
-    tie = 8 * rounding.unit * dynamics.threshold
+    slack = _slack(widest, current, rule, rounding)
+    tie = 8 * rounding.unit * rule.threshold
     shape = (current.num_steps, *lower.shape[1:])
     return Drive(
         (lower - slack).expand(shape),
         (upper + slack).expand(shape),
         slack,
-        dynamics.threshold + tie,
-        dynamics.threshold - tie,
+        rule.threshold + tie,
+        rule.threshold - tie,
     )
 
 
@@ -76,43 +76,43 @@ class Pull:
     perhaps: float = math.inf
 
 
-def pull(current: Signal, neuron: LIF, rounding: Rounding) -> Pull:
+def pull(current: Signal, rule: Leaky, rounding: Rounding) -> Pull:
     """Return what `drive` does, in fewer passes over memory."""
-    spread, scale = current.spread(), neuron.scale(current.num_steps)
+    spread = current.spread()
+    scale = rule.scale_like(spread.middle)
     if scale is not None:
-        scaled = scale.detach().to(spread.middle.dtype).reshape(-1, *([1] * (spread.middle.dim() - 1)))
+        scaled = scale.reshape(-1, *([1] * (spread.middle.dim() - 1)))
         spread = Spread(scaled * spread.middle, scaled.abs() * spread.radius)
     widest = spread.middle.abs().add_(spread.radius).amax(0)
-    spread.radius.add_(_slack(widest, current, neuron, rounding))
-    tie = 8 * rounding.unit * neuron.dynamics.threshold
-    return Pull(spread, current.num_steps, neuron.dynamics.threshold + tie, neuron.dynamics.threshold - tie)
+    spread.radius.add_(_slack(widest, current, rule, rounding))
+    tie = 8 * rounding.unit * rule.threshold
+    return Pull(spread, current.num_steps, rule.threshold + tie, rule.threshold - tie)
 
 
-def _slack(widest: Tensor, current: Signal, neuron: LIF, rounding: Rounding) -> Tensor:
+def _slack(widest: Tensor, current: Signal, rule: Leaky, rounding: Rounding) -> Tensor:
     """Return what the recursion's rounding may add to each scaled current, whose modulus is at most `widest`.
 
     Raises:
         OverflowError: where a potential may overflow.
     """
-    dynamics = neuron.dynamics
-    steps = sum(dynamics.decay**k for k in range(current.num_steps))
-    size = steps * (float(widest.max()) + dynamics.span)
+    steps = sum(rule.decay**k for k in range(current.num_steps))
+    size = steps * (float(widest.max()) + rule.span)
     if not size <= rounding.largest:
         raise OverflowError(f"a membrane potential may reach {size:.3g}, beyond {rounding.dtype}")
-    share = 8 * rounding.unit * (dynamics.decay * steps + 1.0)  # λ·M + |a·I| + δ, M = steps·(|a·I| + δ)
-    return widest * share + (share * dynamics.span + rounding.smallest)
+    share = 8 * rounding.unit * (rule.decay * steps + 1.0)  # λ·M + |a·I| + δ, M = steps·(|a·I| + δ)
+    return widest * share + (share * rule.span + rounding.smallest)
 
 
-def window_drive(current: Signal, neuron: LIF, slack: Tensor) -> tuple[Tensor, Tensor]:
+def window_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, Tensor]:
     """Return the box of C[τ,t] = Σ_{τ<k≤t} λ^{t−k}·a[k]·I[k] for every window τ < t, (T, T, batch, ...).
 
     Entry [τ, t−1] belongs to the window (τ, t]; entries with t ≤ τ are not used. One box of the weighted sum is
     far tighter than the sum of the steps' boxes, since one train of a previous neuron serves all its steps (F5).
     Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
     """
-    rows, kept = window_rows(current.num_steps, neuron)
+    rows, kept = window_rows(current.num_steps, rule)
     box = current.combine(rows.to(slack.device))
-    weights = window_rows(current.num_steps, neuron, scaled=False)[0].to(slack.device).sum(1)
+    weights = window_rows(current.num_steps, rule, scaled=False)[0].to(slack.device).sum(1)
     kept = kept.to(slack.device)
     widening = slack * weights.reshape(-1, *([1] * slack.dim()))
     shape = (current.num_steps**2, *box.lower.shape[1:])
@@ -122,7 +122,7 @@ def window_drive(current: Signal, neuron: LIF, slack: Tensor) -> tuple[Tensor, T
     return lower.unflatten(0, square), upper.unflatten(0, square)
 
 
-def window_rows(steps: int, neuron: LIF, scaled: bool = True) -> tuple[Tensor, Tensor]:
+def window_rows(steps: int, rule: Leaky, scaled: bool = True) -> tuple[Tensor, Tensor]:
     """Return row[k−1] = λ^{t−k}·a[k] for τ < k ≤ t, 0 elsewhere, of each window (τ, t] in order, (windows, T).
 
     The second tensor tells which entries [τ, t−1] of all pairs, (T²,), those windows are. `scaled` False: a = 1.
@@ -130,9 +130,9 @@ def window_rows(steps: int, neuron: LIF, scaled: bool = True) -> tuple[Tensor, T
     index = torch.arange(steps, dtype=torch.float64)
     start, end, step = index[:, None, None], index[None, :, None], index[None, None, :]
     inside = (step >= start) & (step <= end)
-    rows = torch.where(inside, neuron.dynamics.decay ** (end - step).clamp_min(0), 0.0)
-    scale = neuron.scale(steps)
+    rows = torch.where(inside, rule.decay ** (end - step).clamp_min(0), 0.0)
+    scale = rule.scale_like(rows)
     if scale is not None and scaled:
-        rows = rows * scale.detach().double().cpu()
+        rows = rows * scale
     kept = torch.ones(steps, steps, dtype=torch.bool).triu().flatten()
     return rows.flatten(0, 1)[kept], kept

@@ -13,8 +13,8 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from ...models.networks import SpikingNetwork
-from ...models.neurons import LIF
+from ...models.circuit import Circuit
+from ...models.rules import Leaky
 from ..deadline import Expired, never
 from .box import Box
 from .price_search import Climbed, PriceSearch, about_same_sample, pair_prices
@@ -53,7 +53,7 @@ class Narrowing:
 
     def run(
         self,
-        network: SpikingNetwork,
+        circuit: Circuit,
         enclosure: Enclosure,
         task: "Task",
         known: Tensor,
@@ -62,7 +62,7 @@ class Narrowing:
         """Return bounds of the margins that are at least those of `task`, (S,).
 
         Args:
-            network: the network.
+            circuit: the network.
             enclosure: of specifications by row, 0..S−1.
             task: the specifications and what was found of them.
             known: the bounds without prices, (S,).
@@ -75,22 +75,20 @@ class Narrowing:
             if not applies(task.network) or not bool(near.any()) or expired():
                 break
             rows = rows[near]
-            task, empty = self._narrow(network, enclosure(rows), task.subset(near), expired)
+            task, empty = self._narrow(circuit, enclosure(rows), task.subset(near), expired)
             bound[rows[empty]] = LEVEL
             rows = rows[~empty]
             bound[rows] = bound[rows].maximum(task.found.bound.clamp_max(LEVEL))
         return bound
 
-    def _narrow(
-        self, network: SpikingNetwork, inputs: Box, task: "Task", expired: Expired
-    ) -> tuple["Task", Tensor]:
+    def _narrow(self, circuit: Circuit, inputs: Box, task: "Task", expired: Expired) -> tuple["Task", Tensor]:
         """Return the task on narrower windows, without the specifications of which no input is left."""
         problem = PricedProblem.of(task.network, task.specifications)
         evaluation = problem.evaluate(pair_prices(problem, task.found.prices))
         windows = self.windows.run(problem, evaluation, LEVEL)
         if task.windows is not None:
             windows = windows.intersection(task.windows)
-        stages = staged(network, inputs, _spikes_within(windows))
+        stages = staged(circuit, inputs, _spikes_within(windows))
         assert stages is not None
         empty = _empty(stages.stages[1].found)
         left = (~empty).nonzero().flatten()
@@ -138,9 +136,9 @@ def _spikes_within(windows: Box) -> SpikeBound:
     """Return `window_spikes` with the second layer's windows cut to `windows`."""
     layers = count()
 
-    def spikes(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
+    def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
         narrowed = NarrowedCurrent(current, windows) if next(layers) == 1 else current
-        return window_spikes(narrowed, neuron, rounding)
+        return window_spikes(narrowed, rule, rounding)
 
     return spikes
 

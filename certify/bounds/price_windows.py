@@ -70,7 +70,7 @@ class WindowSearch:
         They are infinite for neurons whose train is certain. `problem.layers` must reach the first layer's table.
         """
         stage, samples = problem.network.stages[1], problem.specifications.samples
-        rows, _ = window_rows(len(problem.network.row), stage.neuron)
+        rows, _ = window_rows(len(problem.network.row), stage.rule)
         rows = rows.to(samples.device)
         shape = (len(rows), len(samples), *stage.lower.shape[2:])
         lower = torch.full(shape, -torch.inf, dtype=torch.float64, device=samples.device)

@@ -142,17 +142,15 @@ class PricedLayer:
 def _priced(stage: Stage, where: tuple[Tensor, Tensor]) -> PricedTable | PricedGraph:
     found = stage.found
     if not isinstance(found, TableTrains):
-        return PricedGraph.of(found, stage.neuron.dynamics.decay, where, stage.neuron.kernel)
+        return PricedGraph.of(found, stage.rule.decay, where, stage.rule.kernel)
     flat = TableTrains(found.table, found.first.flatten(1), found.last.flatten(1))
     return PricedTable.of(flat, stage.lower[0].flatten(1), stage.upper[0].flatten(1), where)
 
 
 def _input_scale(stage: Stage) -> Tensor:
-    steps = stage.found.num_steps
-    scale = stage.neuron.scale(steps)
     if isinstance(stage.found, TableTrains):
         return stage.lower.new_ones(1)
-    return stage.lower.new_ones(steps) if scale is None else scale.detach().double()
+    return stage.lower.new_tensor(stage.rule.factors(stage.found.num_steps))
 
 
 def _slack(stage: Stage, scale: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
@@ -168,5 +166,5 @@ def _reach(stage: Stage, scale: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
     widest = stage.lower.abs().maximum(stage.upper.abs()).amax(0).flatten(1)[where] * scale.abs().max()
     if isinstance(stage.found, TableTrains):
         return widest
-    decay, steps = stage.neuron.dynamics.decay if priceable(stage) else 1.0, stage.found.num_steps
-    return (widest + stage.neuron.dynamics.span) * steps / decay ** (steps - 1)
+    decay, steps = stage.rule.decay if priceable(stage) else 1.0, stage.found.num_steps
+    return (widest + stage.rule.span) * steps / decay ** (steps - 1)

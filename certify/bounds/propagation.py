@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...models.layers import Residual
-from ...models.networks import SpikingNetwork
-from ...models.neurons import LIF
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, fold
+from ...models.linear_maps import DenseMap
+from ...models.rules import Leaky, Rule
 from .affine import AffineMap, affine_map
 from .box import Box
 from .rate_trains import rate_trains
@@ -18,7 +19,7 @@ from .signals import AffineSignal, InputSignal, Signal, SumSignal
 FEW_CLASSES = 16
 """Up to so many classes, the differences of all pairs are multiplied at once."""
 
-SpikeBound = Callable[[Signal, LIF, Rounding], Signal]
+SpikeBound = Callable[[Signal, Leaky, Rounding], Signal]
 """Turns what is known of a layer's input currents into what is known of its spikes."""
 
 
@@ -30,54 +31,82 @@ class LogitBounds:
     upper: Tensor
 
 
-def propagate(layers: nn.ModuleList, signal: Signal, spikes: SpikeBound, rounding: Rounding) -> Signal:
-    """Return what is known of the signal behind `layers`, in evaluation mode."""
-    for layer in layers:
-        if isinstance(layer, Residual):
-            branch = propagate(layer.branch, signal, spikes, rounding)
-            shortcut = propagate(layer.shortcut, signal, spikes, rounding)
-            signal = SumSignal(branch, shortcut, rounding)
-        elif isinstance(layer, LIF):
-            signal = spikes(signal, layer, rounding)
-        else:
-            signal = AffineSignal(signal, affine_map(layer, rounding.bound), rounding)
-    return signal
+@dataclass(frozen=True)
+class Propagation(Algebra[Signal]):
+    """What is known of each signal of a circuit.
+
+    Attributes:
+        source: what is known of the input.
+        spikes: what is known of a layer's spikes, from its currents.
+        rounding: the dtypes of the run and of the bound.
+    """
+
+    reader: ClassVar[str] = "the bounds' propagation"
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+
+    source: Signal
+    spikes: SpikeBound
+    rounding: Rounding
+
+    def input(self, node: Input) -> Signal:
+        """Return what is known of the input."""
+        return self.source
+
+    def mapped(self, node: Mapped, x: Signal) -> Signal:
+        """Return the affine image."""
+        return AffineSignal(x, affine_map(node.map, self.rounding.bound), self.rounding)
+
+    def added(self, node: Added, x: Signal, y: Signal) -> Signal:
+        """Return the sum of parts that are taken as independent."""
+        return SumSignal(x, y, self.rounding)
+
+    def fired(self, node: Fired, x: Signal) -> Signal:
+        """Return what is known of the spikes."""
+        assert isinstance(node.rule, Leaky)
+        return self.spikes(x, node.rule, self.rounding)
+
+    def read(self, node: Read, x: Signal) -> Signal:
+        """Return what the readout reads; `readout_row` says how."""
+        return x
 
 
-def logit_bounds(network: SpikingNetwork, inputs: Box, spikes: SpikeBound) -> LogitBounds:
+def propagate(circuit: Circuit, source: Signal, spikes: SpikeBound, rounding: Rounding) -> list[Signal]:
+    """Return what is known of each node of a circuit, in order; the last is what the readout reads."""
+    return fold(circuit, Propagation(source, spikes, rounding))
+
+
+def logit_bounds(circuit: Circuit, inputs: Box, spikes: SpikeBound) -> LogitBounds:
     """Return bounds of the logits over the input set `inputs`, as `Perturbation.enclosure` gives it."""
-    signal, rounding = input_signal(network, inputs), Rounding(network.dtype)
-    layers = network.layers[:-1] if network.readout == "potential" else network.layers
-    last = propagate(layers, signal, spikes, rounding)
-    check_readout(network, last, rounding)
-    box = last.combine(readout_row(network, inputs.lower))
+    source, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype)
+    last = propagate(circuit, source, spikes, rounding)[-1]
+    check_readout(circuit, last, rounding)
+    box = last.combine(readout_row(circuit, inputs.lower))
     slack = 16 * rounding.unit * box.magnitude
     return LogitBounds((box.lower - slack).squeeze(0), (box.upper + slack).squeeze(0))
 
 
 def margin_bounds(
-    network: SpikingNetwork, inputs: Box, labels: Tensor, spikes: SpikeBound, quick: bool = False
+    circuit: Circuit, inputs: Box, labels: Tensor, spikes: SpikeBound, quick: bool = False
 ) -> Tensor:
     """Return lower bounds of logit_y − logit_k for every class k, (batch, classes), float64; +inf at k = y.
 
-    Where a Linear layer is last, its rows are subtracted before the bound is taken: (W_y − W_k)·x, not two
+    Where a dense map is last, its rows are subtracted before the bound is taken: (W_y − W_k)·x, not two
     logits' boxes. With `quick`, hidden layers are bounded in float32 where the run is no finer and the set is a
     plain box (a ball's center and flips stay in float64): sound as it is, wider by the rounding of float32.
     """
-    layers = network.layers[:-1] if network.readout == "potential" else network.layers
-    last = layers[-1]
-    if not isinstance(last, nn.Linear):
-        bounds = logit_bounds(network, inputs, spikes)
+    last = circuit.last
+    if not (isinstance(last, Mapped) and isinstance(last.map, DenseMap)):
+        bounds = logit_bounds(circuit, inputs, spikes)
         lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
     else:
-        signal, rounding = input_signal(network, inputs), Rounding(network.dtype)
-        if quick and network.dtype != torch.float64 and _plain(signal):
-            rounding = Rounding(network.dtype, torch.float32)
+        signal, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype)
+        if quick and circuit.dtype != torch.float64 and _plain(signal):
+            rounding = Rounding(circuit.dtype, torch.float32)
             signal = InputSignal(signal.box.outward(rounding.bound), signal.num_steps)
-        before = propagate(layers[:-1], signal, spikes, rounding)
-        check_readout(network, AffineSignal(before, affine_map(last, rounding.bound), rounding), rounding)
-        row = readout_row(network, inputs.lower)
-        lower = _difference(affine_map(last), last, before, row, labels, Rounding(network.dtype))
+        known = propagate(circuit, signal, spikes, rounding)
+        check_readout(circuit, known[-1], rounding)
+        row, before = readout_row(circuit, inputs.lower), known[last.sources[0]]
+        lower = _difference(last.map, before, row, labels, Rounding(circuit.dtype))
     return lower.scatter(1, labels[:, None], torch.inf)
 
 
@@ -86,47 +115,45 @@ def _plain(signal: InputSignal) -> bool:
     return type(signal) is InputSignal and signal.box.center is None
 
 
-def input_signal(network: SpikingNetwork, inputs: Box) -> InputSignal:
+def input_signal(circuit: Circuit, inputs: Box) -> InputSignal:
     """Return what enters the first layer: (1, batch, ...) under direct coding, (T, batch, ...) otherwise."""
-    if network.encoding == "rate":
-        return rate_trains(inputs, network.draws.thresholds(network.num_steps, tuple(inputs.lower.shape[1:])))
-
-    def arrange(tensor: Tensor) -> Tensor:
-        return tensor.transpose(0, 1) if network.timed else tensor.unsqueeze(0)
-
+    source = circuit.source
+    if source.draws is not None:
+        return rate_trains(inputs, source.draws.thresholds(circuit.num_steps, tuple(inputs.lower.shape[1:])))
+    arrange = circuit.arranged
     center = None if inputs.center is None else arrange(inputs.center)
     ball = None if inputs.ball is None else inputs.ball.reshape(1)
     flips = inputs.flips
     flips = None if flips is None else replace(flips, direction=arrange(flips.direction))
-    return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball, flips), network.num_steps)
+    return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball, flips), circuit.num_steps)
 
 
-def readout_row(network: SpikingNetwork, like: Tensor) -> Tensor:
+def readout_row(circuit: Circuit, like: Tensor) -> Tensor:
     """Return the readout as one row over time: logits = Σ_t row[t]·x[t]."""
-    steps = network.num_steps
-    if network.readout != "potential":
+    steps, rule = circuit.num_steps, circuit.read.rule
+    if rule is None:
         return like.new_full((1, steps), 1.0 / steps)
-    neuron = network.layers[-1]
-    assert isinstance(neuron, LIF)
-    row = neuron.dynamics.decay ** torch.arange(steps - 1, -1, -1, dtype=like.dtype, device=like.device)
-    scale = neuron.scale(steps)
-    return (row if scale is None else row * scale.detach().double()).unsqueeze(0)
+    assert isinstance(rule, Leaky)
+    row = rule.decay ** torch.arange(steps - 1, -1, -1, dtype=like.dtype, device=like.device)
+    scale = rule.scale_like(row)
+    return (row if scale is None else row * scale).unsqueeze(0)
 
 
-def check_readout(network: SpikingNetwork, last: Signal, rounding: Rounding) -> None:
+def check_readout(circuit: Circuit, last: Signal, rounding: Rounding) -> None:
     """Raise OverflowError where the readout may overflow: the last potential, or a sum over time before the mean.
 
     Args:
-        network: the network.
+        circuit: the network.
         last: what its readout takes.
         rounding: the dtype of the run.
     """
-    if network.readout != "potential":
+    rule = circuit.read.rule
+    if rule is None:
         _check_sums(last, rounding)
         return
-    scale = network.neurons[-1].scale(network.num_steps)
-    factors = torch.ones(network.num_steps) if scale is None else scale.detach().double().abs()
-    _check_reach(float(factors.sum()) * float(last.magnitude().max()), rounding)
+    assert isinstance(rule, Leaky)
+    factors = sum(map(abs, rule.factors(circuit.num_steps)))
+    _check_reach(factors * float(last.magnitude().max()), rounding)
 
 
 def _check_sums(signal: Signal, rounding: Rounding) -> None:
@@ -144,16 +171,15 @@ def _check_reach(reach: float, rounding: Rounding) -> None:
         raise OverflowError(f"the readout may reach {reach:.3g}, beyond {rounding.dtype}")
 
 
-def _difference(
-    last: AffineMap, layer: nn.Linear, before: Signal, row: Tensor, labels: Tensor, rounding: Rounding
-) -> Tensor:
+def _difference(layer: DenseMap, before: Signal, row: Tensor, labels: Tensor, rounding: Rounding) -> Tensor:
     """Return the lower bound of (W_y − W_k)·x + (b_y − b_k) over the box of x = Σ_t row[t]·before[t].
 
     Each logit of the run strays from its exact value by at most γ·(|W|·|x| + |b|)·Σ|row|: once for y, once for k.
     """
+    last: AffineMap = affine_map(layer)
     combined = before.combine(row)
     box = Box(combined.lower.double(), combined.upper.double())
-    weight = layer.weight.detach().double()
+    weight = layer.to(torch.float64).weight
     middle = last.linear(box.middle[0]) + last.bias * row.sum()
     steps, moduli = before.num_steps, row.abs().sum()
     slack = last.slack(before.magnitude().double(), rounding, 4 * steps + 8) * moduli + rounding.smallest

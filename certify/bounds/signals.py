@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .affine import AffineMap, affine_map
+from .affine import AffineMap
 from .box import Box, Spread
 from .rounding import Rounding, euclidean
 
@@ -233,8 +233,3 @@ def equal_weights(rows: Tensor) -> Tensor | None:
     A mean over time asks only for counts, which are exact in any dtype and cheap in small ones.
     """
     return rows[:, 0] if bool((rows == rows[:, :1]).all()) else None
-
-
-def affine_signal(source: Signal, layer: nn.Module, rounding: Rounding) -> AffineSignal:
-    """Return the signal behind an affine `layer`."""
-    return AffineSignal(source, affine_map(layer, rounding.bound), rounding)

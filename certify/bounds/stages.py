@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...models.layers import Residual
-from ...models.networks import SpikingNetwork
-from ...models.neurons import LIF
+from ...models.circuit import Circuit
+from ...models.rules import Leaky
 from .affine import AffineMap
 from .box import Box
 from .propagation import SpikeBound, check_readout, input_signal, propagate, readout_row
@@ -81,7 +80,7 @@ class Stage:
 
     Attributes:
         branches: its current is the sum of these; slack and biases that they share are the first one's.
-        neuron: its dynamics.
+        rule: of its neurons.
         found: what is known of its trains.
         lower, upper: its currents, (1 or T, batch, ...).
         split: where a branch restricts a neuron's trains, (batch, ...) of bool: its current carries a price even
@@ -89,7 +88,7 @@ class Stage:
     """
 
     branches: tuple[Branch, ...]
-    neuron: LIF
+    rule: Leaky
     found: TableTrains | GraphTrains
     lower: Tensor
     upper: Tensor
@@ -145,43 +144,40 @@ class Staged:
         return all(branch.source > 0 for branches in readers for branch in branches)
 
 
-def staged(
-    network: SpikingNetwork, inputs: Box, spikes: SpikeBound = window_spikes, sums: bool = False
-) -> Staged | None:
+def staged(circuit: Circuit, inputs: Box, spikes: SpikeBound = window_spikes, sums: bool = False) -> Staged | None:
     """Return the network in stages, or None where it has no neuron or is no plain sequence of layers.
 
     Args:
-        network: the network.
+        circuit: the network.
         inputs: the input set of each row of the batch.
         spikes: what finds the trains of each layer, first layer first.
         sums: whether residual sums are welcome.
     """
-    if not sums and any(isinstance(layer, Residual) for layer in network.layers):
+    if not sums and circuit.adds:
         return None
-    rounding, source = Rounding(network.dtype), input_signal(network, inputs)
+    rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
     recorded: list[Stage] = []
     signals: list[Signal] = [source]
 
-    def record(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
+    def record(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
         """Find the trains of a layer and note its stage."""
-        found = spikes(current, neuron, rounding)
+        found = spikes(current, rule, rounding)
         assert isinstance(found, TableTrains | GraphTrains)
         box = current.steps()
-        recorded.append(Stage(_branches(current, signals), neuron, found, box.lower, box.upper))
+        recorded.append(Stage(_branches(current, signals), rule, found, box.lower, box.upper))
         signals.append(found)
         return found
 
-    layers = network.layers[:-1] if network.readout == "potential" else network.layers
-    last = propagate(layers, source, record, rounding)
+    last = propagate(circuit, source, record, rounding)[-1]
     if not recorded:
         return None
-    check_readout(network, last, rounding)
+    check_readout(circuit, last, rounding)
     first, *others = _branches(last, signals)
-    if network.readout == "spikes":  # no affine layer's slack covers the rounding of the mean over time
+    if circuit.read.readout == "spikes":  # no affine layer's slack covers the rounding of the mean over time
         slack = first.chain.slack + 16 * rounding.unit * last.magnitude()
         first = replace(first, chain=replace(first.chain, slack=slack))
     ends = (first, *others)
-    return Staged(source, tuple(recorded), ends, readout_row(network, inputs.lower)[0], rounding)
+    return Staged(source, tuple(recorded), ends, readout_row(circuit, inputs.lower)[0], rounding)
 
 
 def priceable(stage: Stage) -> bool:
@@ -189,7 +185,7 @@ def priceable(stage: Stage) -> bool:
     λ^{−(T−1)} passes `STEEPEST`."""
     if isinstance(stage.found, TableTrains):
         return True
-    return stage.neuron.dynamics.decay ** (stage.found.num_steps - 1) * STEEPEST >= 1.0
+    return stage.rule.decay ** (stage.found.num_steps - 1) * STEEPEST >= 1.0
 
 
 def _single(branches: tuple[Branch, ...]) -> Chain:

@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ...models.dynamics import Dynamics
+from ...models.rules import Leaky
 from .box import Box, Spread
 from .compiled_spikes import Kernel, kernel_for
 from .membrane import Drive, Pull
@@ -26,7 +26,7 @@ class StepTrains(Signal):
     """
 
     pull: Pull
-    dynamics: Dynamics
+    dynamics: Leaky
     kernel: str = "eager"
     constant: bool = False
 
@@ -89,7 +89,7 @@ class StepTable(Signal):
 
     table: TrainTable
     pull: Pull
-    dynamics: Dynamics
+    dynamics: Leaky
     kernel: str = "eager"
     constant: bool = False
 

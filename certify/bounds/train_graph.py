@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...models.dynamics import Dynamics
-from ...models.neurons import LIF
+from ...models.rules import Leaky
 from .box import Box
 from .membrane import Drive, drive, window_drive
 from .rounding import Rounding
@@ -113,19 +112,17 @@ def _any(masks: Tensor) -> Tensor:
     return masks.view(torch.uint8).amax(0).view(torch.bool)
 
 
-def graph_trains(current: Signal, neuron: LIF, rounding: Rounding, windows: bool = False) -> GraphTrains:
-    """Return the graph of `neuron` for currents known step by step and, with `windows`, window by window."""
-    drives = drive(current, neuron, rounding)
+def graph_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> GraphTrains:
+    """Return the graph of `rule` for currents known step by step and, with `windows`, window by window."""
+    drives = drive(current, rule, rounding)
     memory = None
     if windows:
-        lower, upper = window_drive(current, neuron, drives.slack)
+        lower, upper = window_drive(current, rule, drives.slack)
         memory, drives = _Memory(lower, upper), _within_windows(drives, lower, upper)
-    return trains_of(drives, neuron.dynamics, memory)
+    return trains_of(drives, rule, memory)
 
 
-def trains_of(
-    drives: Drive, dynamics: Dynamics, memory: "_Memory | None" = None, keep: bool = True
-) -> GraphTrains:
+def trains_of(drives: Drive, dynamics: Leaky, memory: "_Memory | None" = None, keep: bool = True) -> GraphTrains:
     """Return the graph for `drives`.
 
     Args:
@@ -184,7 +181,7 @@ class _States:
         """Return the potentials that are left after a spike at `node`."""
         return self.low[node].clone(), self.high[node].clone()
 
-    def advance(self, t: int, drives: Drive, dynamics: Dynamics, memory: "_Memory | None", keep: bool) -> Tensor:
+    def advance(self, t: int, drives: Drive, dynamics: Leaky, memory: "_Memory | None", keep: bool) -> Tensor:
         """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
         low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
         if memory is not None:
@@ -203,7 +200,7 @@ class _States:
         high.clamp_max_(drives.surely)
         return edge
 
-    def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, dynamics: Dynamics) -> None:
+    def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, dynamics: Leaky) -> None:
         """Join the potentials of all incoming edges; 0 where there is none, so that the node stays finite."""
         drop = dynamics.drop if dynamics.reset == "subtract" else 0.0
         fired = self.low[: t + 1].clamp_min(drives.perhaps) - drop

@@ -20,7 +20,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from ...models.dynamics import Dynamics
+from ...models.rules import Leaky
 from .box import Box, Spread
 from .rounding import Rounding, above, below
 from .signals import Signal
@@ -161,33 +161,34 @@ def all_range_minima(values: Tensor) -> Tensor:
 
 @lru_cache(maxsize=256)
 def table_like(
-    dynamics: Dynamics, scale: tuple[float, ...], rounding: Rounding, dtype: torch.dtype, device: torch.device
+    rule: Leaky, num_steps: int, rounding: Rounding, dtype: torch.dtype, device: torch.device
 ) -> TrainTable | None:
     """Return `train_table` in a dtype and on a device."""
-    table = train_table(dynamics, scale, rounding)
+    table = train_table(rule, num_steps, rounding)
     return None if table is None else table.like(torch.empty((), dtype=dtype, device=device))
 
 
 @lru_cache(maxsize=256)
-def train_table(dynamics: Dynamics, scale: tuple[float, ...], rounding: Rounding) -> TrainTable | None:
-    """Return the table of a neuron with input scale `scale`, or None where it would pass `MOST_ROWS` rows.
+def train_table(rule: Leaky, num_steps: int, rounding: Rounding) -> TrainTable | None:
+    """Return the table of a neuron over T steps, or None where it would pass `MOST_ROWS` rows.
 
-    >>> train_table(Dynamics(0.5), (1.0, 1.0), Rounding(torch.float64)).trains
+    >>> train_table(Leaky(0.5), 2, Rounding(torch.float64)).trains
     tensor([[0., 0.],
             [0., 1.],
             [1., 1.]], dtype=torch.float64)
     """
-    if dynamics.reset == "zero" and all(factor == 1.0 for factor in scale):
-        rows = _periodic_rows(dynamics, len(scale), rounding)
+    scale = rule.factors(num_steps)
+    if rule.reset == "zero" and all(factor == 1.0 for factor in scale):
+        rows = _periodic_rows(rule, num_steps, rounding)
     else:
-        found = _enumerated_rows(dynamics, scale, rounding)
+        found = _enumerated_rows(rule, scale, rounding)
         if found is None:
             return None
         rows = found
     return _sorted_table(rows)
 
 
-def _periodic_rows(dynamics: Dynamics, num_steps: int, rounding: Rounding) -> list[Row]:
+def _periodic_rows(rule: Leaky, num_steps: int, rounding: Rounding) -> list[Row]:
     """Return the T + 1 trains of a hard reset with a = 1: first spike at k, then every k steps.
 
     Before the first spike v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}; so the first spike
@@ -196,8 +197,8 @@ def _periodic_rows(dynamics: Dynamics, num_steps: int, rounding: Rounding) -> li
     breakpoints = [math.inf]
     gain = 0.0
     for _ in range(num_steps):
-        gain = 1.0 + dynamics.decay * gain
-        breakpoints.append(dynamics.threshold / gain)
+        gain = 1.0 + rule.decay * gain
+        breakpoints.append(rule.threshold / gain)
     slack = rounding.gamma(4 * num_steps + 8)
     low = [b * (1 - slack) - rounding.smallest for b in breakpoints]
     high = [b * (1 + slack) + rounding.smallest for b in breakpoints]
@@ -226,18 +227,18 @@ class _Branch:
     train: tuple[int, ...] = ()
 
 
-def _enumerated_rows(dynamics: Dynamics, scale: tuple[float, ...], rounding: Rounding) -> list[Row] | None:
+def _enumerated_rows(rule: Leaky, scale: tuple[float, ...], rounding: Rounding) -> list[Row] | None:
     branches = [_Branch(-math.inf, 0.0), _Branch(0.0, math.inf)]
     for factor in scale:
-        branches = [child for branch in branches for child in _children(branch, factor, dynamics, rounding)]
+        branches = [child for branch in branches for child in _children(branch, factor, rule, rounding)]
         if len(branches) > MOST_ROWS:
             return None
     return [Row(branch.lower, branch.upper, branch.train) for branch in branches]
 
 
-def _children(branch: _Branch, factor: float, dynamics: Dynamics, rounding: Rounding) -> Iterator[_Branch]:
+def _children(branch: _Branch, factor: float, rule: Leaky, rounding: Rounding) -> Iterator[_Branch]:
     """Yield the branches in which the neuron is silent at this step, and in which it fires."""
-    unit, decay, theta = 8 * rounding.unit, dynamics.decay, dynamics.threshold
+    unit, decay, theta = 8 * rounding.unit, rule.decay, rule.threshold
     moved = _Branch(
         lower=branch.lower,
         upper=branch.upper,
@@ -246,17 +247,17 @@ def _children(branch: _Branch, factor: float, dynamics: Dynamics, rounding: Roun
         size1=decay * branch.size1 + abs(factor),
         size0=decay * branch.size0,
         error1=decay * branch.error1 + unit * (decay * branch.size1 + abs(factor)),
-        error0=decay * branch.error0 + unit * (decay * branch.size0 + dynamics.span) + rounding.smallest,
+        error0=decay * branch.error0 + unit * (decay * branch.size0 + rule.span) + rounding.smallest,
         train=branch.train,
     )
     sign = 1.0 if moved.upper > 0 else -1.0
     tie = theta * unit
     silent = _below(moved.alpha - sign * moved.error1, theta + tie - moved.beta + moved.error0, moved)
     if silent is not None:
-        yield _continued(moved, silent, 0, dynamics)
+        yield _continued(moved, silent, 0, rule)
     fires = _below(-moved.alpha - sign * moved.error1, moved.beta + moved.error0 - theta + tie, moved)
     if fires is not None:
-        yield _continued(moved, fires, 1, dynamics)
+        yield _continued(moved, fires, 1, rule)
 
 
 def _below(slope: float, limit: float, branch: _Branch) -> tuple[float, float] | None:
@@ -271,11 +272,11 @@ def _below(slope: float, limit: float, branch: _Branch) -> tuple[float, float] |
     return (lower, upper) if lower <= upper else None
 
 
-def _continued(branch: _Branch, interval: tuple[float, float], spike: int, dynamics: Dynamics) -> _Branch:
+def _continued(branch: _Branch, interval: tuple[float, float], spike: int, rule: Leaky) -> _Branch:
     train = (*branch.train, spike)
-    if spike and dynamics.reset == "zero":
+    if spike and rule.reset == "zero":
         return _Branch(*interval, train=train)
-    drop = spike * dynamics.drop if dynamics.reset == "subtract" else 0.0
+    drop = spike * rule.drop if rule.reset == "subtract" else 0.0
     return _Branch(
         *interval,
         alpha=branch.alpha,

@@ -104,7 +104,7 @@ def _with_splits(
     """Say of the open nodes `rows` where they are best split, and which inputs may falsify them."""
     left, candidates, tried = done.nodes.select(rows), done.candidates, done.margins
     decisions = _trimmed(left.decisions, found)
-    inputs = found.inputs.squeeze(0) if question.network.encoding == "direct" else found.inputs.transpose(0, 1)
+    inputs = question.circuit.rearranged(found.inputs)
     candidates[rows] = question.perturbation.project(inputs.to(candidates.dtype), candidates[rows])
     trace = question.network.trace(candidates[rows])
     tried[rows] = margins(trace.logits, question.labels[question.samples(left)]).double()

@@ -66,7 +66,7 @@ def solve_leaf(question: Question, leaf: Nodes) -> LeafPoint:
         prices = (*(torch.zeros_like(price) for price in leaf.prices[:-1]), _prices(region, multipliers, leaf))
         return LeafPoint(max(margin, _bound(question, leaf, prices, SCALES)), inputs[0])
     arranged = torch.from_numpy(point).view(box.lower.shape)
-    arranged = arranged.squeeze(0) if question.network.encoding == "direct" else arranged.transpose(0, 1)
+    arranged = question.circuit.rearranged(arranged)
     return LeafPoint(margin, question.perturbation.project(arranged.to(inputs.dtype), inputs)[0])
 
 
@@ -147,29 +147,28 @@ def _table_region(found: TableTrains, matrix: Tensor, bias: Tensor) -> _Region:
 
 def _graph_region(stage: Stage, matrix: Tensor, bias: Tensor, steps: int) -> _Region:
     """Return v[t] ≥ θ at each spike and v[t] ≤ θ elsewhere, (T·n rows)."""
-    dynamics, found = stage.neuron.dynamics, stage.found
+    rule, found = stage.rule, stage.found
     spikes = found.steps().lower.flatten(2)[:, 0]
     time, count = spikes.shape
-    scale = stage.neuron.scale(time)
-    factors = torch.ones(time, dtype=torch.float64) if scale is None else scale.detach().double()
+    factors = torch.tensor(rule.factors(time), dtype=torch.float64)
     weight = torch.zeros(time, count, dtype=torch.float64)  # of each step's scaled current in the potential
     rows, limits, weights = [], [], []
     carried = torch.zeros(count, dtype=torch.float64)
     for t in range(time):
-        weight = weight * dynamics.decay
+        weight = weight * rule.decay
         weight[t] = 1.0
-        carried = carried * dynamics.decay
+        carried = carried * rule.decay
         sign = 1.0 - 2.0 * spikes[t]
         on_inputs = (weight * factors[:, None]).T[:, :, None] * matrix[:, None, :]
         if steps == 1:
             on_inputs = on_inputs.sum(1, keepdim=True)
         constant = (weight * factors[:, None]).sum(0) * bias + carried
         rows.append(sign[:, None] * on_inputs.flatten(1))
-        limits.append(sign * (dynamics.threshold - constant))
+        limits.append(sign * (rule.threshold - constant))
         weights.append(sign[:, None] * weight.T)
-        if dynamics.reset == "zero":
+        if rule.reset == "zero":
             weight = weight * (1.0 - spikes[t])
-        elif dynamics.reset == "subtract":
-            carried = carried - dynamics.drop * spikes[t]
+        elif rule.reset == "subtract":
+            carried = carried - rule.drop * spikes[t]
     neuron = torch.arange(count).repeat(time)
     return _Region(torch.cat(rows).numpy(), torch.cat(limits).numpy(), torch.cat(weights), neuron)

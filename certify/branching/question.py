@@ -17,8 +17,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
-from ...models.neurons import LIF
+from ...models.rules import Leaky
 from ..bounds.box import Box
 from ..bounds.price_search import bytes_each, zero_prices
 from ..bounds.prices import Specifications
@@ -63,6 +64,11 @@ class Question:
         coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
         return Question(network, inputs, labels, perturbation, Specifications(samples, coefficients))
 
+    @cached_property
+    def circuit(self) -> Circuit:
+        """Return the network's circuit."""
+        return circuit(self.network)
+
     def samples(self, nodes: Nodes) -> Tensor:
         """Return the sample of each node, (N,)."""
         return self.specifications.samples[nodes.row]
@@ -71,9 +77,9 @@ class Question:
         """Return the network with one row of the batch per node, and which nodes are empty, (N,) of bool."""
         first: list[_First] = []
 
-        def spikes(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
+        def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
             """Restrict the first layer to what each node has decided."""
-            found = window_spikes(current, neuron, rounding)
+            found = window_spikes(current, rule, rounding)
             if first:
                 return found
             assert isinstance(found, TableTrains | GraphTrains)
@@ -81,7 +87,7 @@ class Question:
             return first[0].restricted.found
 
         enclosure = self.perturbation.enclosure(self.inputs[self.samples(nodes)])
-        network = staged(self.network, enclosure, spikes, sums=True)
+        network = staged(self.circuit, enclosure, spikes, sums=True)
         assert network is not None
         return first[0].put(network), first[0].restricted.empty
 
@@ -115,13 +121,13 @@ class Question:
     @cached_property
     def _currents(self) -> FirstLayer | None:
         """The first layer's currents over each sample's whole set."""
-        network = staged(self.network, self.perturbation.enclosure(self.inputs), train_spikes, sums=True)
+        network = staged(self.circuit, self.perturbation.enclosure(self.inputs), train_spikes, sums=True)
         assert network is not None
         return FirstLayer.of(network)
 
     def roots(self) -> Nodes | None:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
-        if len(self.specifications.samples) == 0 or self.network.encoding == "rate":
+        if len(self.specifications.samples) == 0 or self.circuit.source.encoding == "rate":
             return None
         network = self._whole()
         if network is None or not network.gated:
@@ -137,7 +143,7 @@ class Question:
 
     def _whole(self) -> Staged | None:
         """Return the network over the first sample's set."""
-        return staged(self.network, self.perturbation.enclosure(self.inputs[:1]), sums=True)
+        return staged(self.circuit, self.perturbation.enclosure(self.inputs[:1]), sums=True)
 
 
 @dataclass(frozen=True)

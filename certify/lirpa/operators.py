@@ -12,7 +12,17 @@ import torch
 from torch import Tensor
 
 from .compat import submodule
-from .relaxation import Ends, Neuron, Plane, best_slope, line, plane, residue_ends, spike_ends, value_range
+from .relaxation import (
+    Plane,
+    RelaxedLayer,
+    SegmentEnds,
+    best_slope,
+    line,
+    plane,
+    residue_ends,
+    spike_ends,
+    value_range,
+)
 from .unrolled import RESIDUE, SPIKE, Residue, Spike
 
 _Optimizable: Any = submodule("bound_ops").BoundOptimizableActivation
@@ -28,7 +38,12 @@ class BoundThreshold(_Optimizable):
     """
 
     def __init__(
-        self, neurons: Sequence[Neuron], attr: dict[str, Any], inputs: list[Any], output_index: int, options: Any
+        self,
+        neurons: Sequence[RelaxedLayer],
+        attr: dict[str, Any],
+        inputs: list[Any],
+        output_index: int,
+        options: Any,
     ) -> None:
         super().__init__(attr, inputs, output_index, options)
         self.layer = attr["layer"]
@@ -36,15 +51,15 @@ class BoundThreshold(_Optimizable):
         self.requires_input_bounds = [0]
         self.alpha_batch_dim = 2
 
-    def ends(self, lower: Tensor, upper: Tensor) -> Ends:
+    def ends(self, lower: Tensor, upper: Tensor) -> SegmentEnds:
         """Return the ends of the output's two segments."""
         raise NotImplementedError
 
-    def slope(self, ends: Ends, sign: float) -> Tensor:
+    def slope(self, ends: SegmentEnds, sign: float) -> Tensor:
         """Return the slope of a plane where none has been optimised."""
         raise NotImplementedError
 
-    def plane(self, ends: Ends, slope: Tensor, sign: float) -> Plane:
+    def plane(self, ends: SegmentEnds, slope: Tensor, sign: float) -> Plane:
         """Return the best plane of one slope."""
         raise NotImplementedError
 
@@ -74,7 +89,7 @@ class BoundThreshold(_Optimizable):
         coefficients = [(potential_l, potential_u), (spike_l, spike_u)]
         return coefficients[: len(inputs)], offset_l, offset_u
 
-    def _slopes(self, ends: Ends, start_node: Any) -> Sequence[Tensor]:
+    def _slopes(self, ends: SegmentEnds, start_node: Any) -> Sequence[Tensor]:
         if self.opt_stage in ("opt", "reuse") and start_node is not None and start_node.name in self.alpha:
             return self.alpha[start_node.name]
         lower, upper = self.slope(ends, LOWER), self.slope(ends, UPPER)
@@ -86,17 +101,17 @@ class BoundSpike(BoundThreshold):
 
     def forward(self, potential: Tensor) -> Tensor:
         """Return the spikes."""
-        return Spike.forward(None, potential, self.neuron.dynamics, self.layer)
+        return Spike.forward(None, potential, self.neuron.rule, self.layer)
 
-    def ends(self, lower: Tensor, upper: Tensor) -> Ends:
+    def ends(self, lower: Tensor, upper: Tensor) -> SegmentEnds:
         """Return the ends of s."""
         return spike_ends(lower, upper, self.neuron)
 
-    def slope(self, ends: Ends, sign: float) -> Tensor:
+    def slope(self, ends: SegmentEnds, sign: float) -> Tensor:
         """Return the slope of the line that is closest at the middle."""
         return best_slope(ends, self.neuron, sign)
 
-    def plane(self, ends: Ends, slope: Tensor, sign: float) -> Plane:
+    def plane(self, ends: SegmentEnds, slope: Tensor, sign: float) -> Plane:
         """Return the best line."""
         return line(ends, slope, self.neuron, sign)
 
@@ -109,26 +124,26 @@ class BoundResidue(BoundThreshold):
 
     def forward(self, potential: Tensor, spike: Tensor) -> Tensor:
         """Return λ·u."""
-        return Residue.forward(None, potential, spike, self.neuron.dynamics, self.layer)
+        return Residue.forward(None, potential, spike, self.neuron.rule, self.layer)
 
-    def ends(self, lower: Tensor, upper: Tensor) -> Ends:
+    def ends(self, lower: Tensor, upper: Tensor) -> SegmentEnds:
         """Return the ends of λ·u."""
         return residue_ends(lower, upper, self.neuron)
 
-    def slope(self, ends: Ends, sign: float) -> Tensor:
+    def slope(self, ends: SegmentEnds, sign: float) -> Tensor:
         """Return the slope of the longer segment, on which the plane is then exact."""
-        decay = self.neuron.dynamics.decay * torch.ones_like(ends.points[0])
-        if self.neuron.dynamics.reset != "zero":
+        decay = self.neuron.rule.decay * torch.ones_like(ends.points[0])
+        if self.neuron.rule.reset != "zero":
             return decay
         silent, fired = ends.points[1] - ends.points[0], ends.points[3] - ends.points[2]
         return torch.where(ends.silent & ~(ends.fired & (fired > silent)), decay, 0.0)
 
-    def plane(self, ends: Ends, slope: Tensor, sign: float) -> Plane:
+    def plane(self, ends: SegmentEnds, slope: Tensor, sign: float) -> Plane:
         """Return the best plane."""
         return plane(ends, slope, self.neuron, sign)
 
 
-def custom_operations(neurons: Sequence[Neuron]) -> dict[str, Callable[..., BoundThreshold]]:
+def custom_operations(neurons: Sequence[RelaxedLayer]) -> dict[str, Callable[..., BoundThreshold]]:
     """Return what BoundedModule's `custom_ops` expects, for the neurons of one network and one batch."""
     return {
         SPIKE: lambda *arguments: BoundSpike(neurons, *arguments),

@@ -15,7 +15,7 @@ the upper plane alike with maxima. The spike itself may not use s: q = 0, and c 
 
 Rounding. The relaxed v stands for the potential of the run; what auto_LiRPA knows is z = v − e, the exact
 value of λu[t−1] + a[t]I[t] at the run's own u and I, with |e| ≤ slack. So [l, u] is the interval of z widened by
-the slack, and a plane of slope p in v is one in z once its intercept gives way by |p|·slack (`Neuron.slack`).
+the slack, and a plane of slope p in v is one in z once its intercept gives way by |p|·slack (`RelaxedLayer.slack`).
 """
 
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.dynamics import Dynamics
+from ...models.rules import Leaky
 
 
 @dataclass(frozen=True)
-class Neuron:
+class RelaxedLayer:
     """One spiking layer, as its bounds see it.
 
     Attributes:
-        dynamics: its constants.
+        rule: its constants.
         slack: a bound of |v − z|, (1 or batch, ...), float64.
         surely, perhaps: v above the first fires for certain, v at or above the second may fire.
         relative: a bound of the relative error of a sum that auto_LiRPA computes.
     """
 
-    dynamics: Dynamics
+    rule: Leaky
     slack: Tensor
     surely: float
     perhaps: float
@@ -45,7 +45,7 @@ class Neuron:
 
 
 @dataclass(frozen=True)
-class Ends:
+class SegmentEnds:
     """The ends of both segments: `points` v and `values` of the output, (4, batch, ...); silent first, then fired.
 
     Where a segment is empty, the other one's ends stand in for it, so that a minimum over all four is right.
@@ -66,34 +66,34 @@ class Plane:
     offset: Tensor
 
 
-def spike_ends(lower: Tensor, upper: Tensor, neuron: Neuron) -> Ends:
+def spike_ends(lower: Tensor, upper: Tensor, neuron: RelaxedLayer) -> SegmentEnds:
     """Return the ends of s over z in [lower, upper]."""
     points, silent, fired = _segments(lower, upper, neuron)
     zero = torch.zeros_like(points[0])
     return _filled(points, torch.stack([zero, zero, zero + 1.0, zero + 1.0]), silent, fired)
 
 
-def residue_ends(lower: Tensor, upper: Tensor, neuron: Neuron) -> Ends:
+def residue_ends(lower: Tensor, upper: Tensor, neuron: RelaxedLayer) -> SegmentEnds:
     """Return the ends of λ·u over z in [lower, upper]."""
     points, silent, fired = _segments(lower, upper, neuron)
     kept = {
         "zero": torch.zeros_like(points[2:]),
-        "subtract": points[2:] - neuron.dynamics.drop,
+        "subtract": points[2:] - neuron.rule.drop,
         "none": points[2:],
     }
-    values = torch.cat([points[:2], kept[neuron.dynamics.reset]]) * neuron.dynamics.decay
+    values = torch.cat([points[:2], kept[neuron.rule.reset]]) * neuron.rule.decay
     return _filled(points, values, silent, fired)
 
 
-def _segments(lower: Tensor, upper: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor, Tensor]:
+def _segments(lower: Tensor, upper: Tensor, neuron: RelaxedLayer) -> tuple[Tensor, Tensor, Tensor]:
     low, high = lower - neuron.slack, upper + neuron.slack
     points = torch.stack([low, high.clamp_max(neuron.surely), low.clamp_min(neuron.perhaps), high])
     return points, low <= neuron.surely, high >= neuron.perhaps
 
 
-def _filled(points: Tensor, values: Tensor, silent: Tensor, fired: Tensor) -> Ends:
+def _filled(points: Tensor, values: Tensor, silent: Tensor, fired: Tensor) -> SegmentEnds:
     exists = torch.stack([silent, silent, fired, fired])
-    return Ends(
+    return SegmentEnds(
         torch.where(exists, points, points.roll(2, 0)),
         torch.where(exists, values, values.roll(2, 0)),
         silent,
@@ -101,12 +101,12 @@ def _filled(points: Tensor, values: Tensor, silent: Tensor, fired: Tensor) -> En
     )
 
 
-def value_range(ends: Ends) -> tuple[Tensor, Tensor]:
+def value_range(ends: SegmentEnds) -> tuple[Tensor, Tensor]:
     """Return the least and the greatest value of the output."""
     return ends.values.amin(0), ends.values.amax(0)
 
 
-def best_slope(ends: Ends, neuron: Neuron, sign: float) -> Tensor:
+def best_slope(ends: SegmentEnds, neuron: RelaxedLayer, sign: float) -> Tensor:
     """Return the slope, without s, of the lower (sign 1) or upper (−1) line that is closest at the middle.
 
     The height at the middle, less |slope|·slack, is concave in the slope and has its corners at the slopes of
@@ -119,7 +119,7 @@ def best_slope(ends: Ends, neuron: Neuron, sign: float) -> Tensor:
     return slopes.gather(0, heights.argmax(0, keepdim=True)).squeeze(0)
 
 
-def _chords(ends: Ends) -> list[Tensor]:
+def _chords(ends: SegmentEnds) -> list[Tensor]:
     chords = []
     for i in range(4):
         for j in range(i):
@@ -129,14 +129,14 @@ def _chords(ends: Ends) -> list[Tensor]:
     return chords
 
 
-def line(ends: Ends, slope: Tensor, neuron: Neuron, sign: float) -> Plane:
+def line(ends: SegmentEnds, slope: Tensor, neuron: RelaxedLayer, sign: float) -> Plane:
     """Return the best line of that slope below (sign 1) or above (−1) the output; `slope` may lead with axes."""
     offset = _least(sign * ends.values, sign * slope, ends.points)
     slack = _slack(ends, slope, torch.zeros_like(offset), neuron)
     return Plane(slope, torch.zeros_like(slope), sign * (offset - slack))
 
 
-def plane(ends: Ends, slope: Tensor, neuron: Neuron, sign: float) -> Plane:
+def plane(ends: SegmentEnds, slope: Tensor, neuron: RelaxedLayer, sign: float) -> Plane:
     """Return the best plane of that slope in v below (sign 1) or above (−1) the output, with a share of s."""
     silent = _least(sign * ends.values[:2], sign * slope, ends.points[:2])
     fired = _least(sign * ends.values[2:], sign * slope, ends.points[2:])
@@ -153,7 +153,7 @@ def _least(values: Tensor, slope: Tensor, points: Tensor) -> Tensor:
     return least
 
 
-def _slack(ends: Ends, slope: Tensor, spike: Tensor, neuron: Neuron) -> Tensor:
+def _slack(ends: SegmentEnds, slope: Tensor, spike: Tensor, neuron: RelaxedLayer) -> Tensor:
     """Return by how much an offset must give way: for the run's rounding, and for that of the bound itself."""
     size = ends.values.abs().amax(0) + slope.abs() * ends.points.abs().amax(0) + spike.abs()
     return slope.abs() * neuron.slack + neuron.relative * size

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...models.networks import SpikingNetwork
+from ...models.circuit import Circuit
 from ..bounds.box import Box
 from ..bounds.rounding import euclidean
 from .compat import load, working
@@ -89,8 +89,8 @@ class BoundedNetwork:
         return {name: known}
 
 
-def bounded_network(network: SpikingNetwork, box: Box, optimisation: Optimisation | None = None) -> BoundedNetwork:
-    """Return `network`, in evaluation mode, over the inputs in `box`.
+def bounded_network(circuit: Circuit, box: Box, optimisation: Optimisation | None = None) -> BoundedNetwork:
+    """Return `circuit` over the inputs in `box`.
 
     Raises:
         ModuleNotFoundError, ImportError: without a usable auto_LiRPA.
@@ -101,8 +101,8 @@ def bounded_network(network: SpikingNetwork, box: Box, optimisation: Optimisatio
     from .operators import custom_operations  # imports auto_LiRPA
 
     optimisation = optimisation or Optimisation()
-    unrolled = Unrolled(network, box.lower).eval()
-    found = slacks(network, box, unrolled.readout, unrolled.summands)
+    unrolled = Unrolled(circuit, box.lower).eval()
+    found = slacks(circuit, box, unrolled.readout, unrolled.summands)
     options = {
         "conv_mode": "matrix",
         "sparse_intermediate_bounds": False,

@@ -16,18 +16,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.networks import SpikingNetwork
-from ...models.neurons import LIF
+from ...models.circuit import Circuit
+from ...models.rules import Leaky
 from ..bounds.box import Box
 from ..bounds.propagation import check_readout, propagate
 from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
-from .relaxation import Neuron
+from .relaxation import RelaxedLayer
 from .unrolled import Readout
 
 
 @dataclass(frozen=True)
-class Point(Signal):
+class KnownSignal(Signal):
     """A signal known exactly, at 0, but of modulus up to `size`: boxes behind it are rounding errors."""
 
     size: Tensor
@@ -52,44 +52,42 @@ class Point(Signal):
 class Slacks:
     """`neurons` of each spiking layer in execution order; `logits`: error of each logit, (1 or batch, classes)."""
 
-    neurons: tuple[Neuron, ...]
+    neurons: tuple[RelaxedLayer, ...]
     logits: Tensor
 
 
-def slacks(network: SpikingNetwork, box: Box, readout: Readout, summands: int) -> Slacks:
-    """Return the slacks of a run of `network` on inputs in `box`, bounded with sums of up to `summands` terms.
+def slacks(circuit: Circuit, box: Box, readout: Readout, summands: int) -> Slacks:
+    """Return the slacks of a run of `circuit` on inputs in `box`, bounded with sums of up to `summands` terms.
 
     Raises:
         OverflowError: where the run may overflow its dtype, or sums are too long to say anything.
     """
-    rounding, own = Rounding(network.dtype), Rounding(torch.float64)
+    rounding, own = Rounding(circuit.dtype), Rounding(torch.float64)
     relative = own.gamma(4 * summands + 1000)
-    size = box.magnitude if network.encoding == "direct" else box.magnitude.amax(1)
-    neurons: list[Neuron] = []
+    size = circuit.arranged(box.magnitude).amax(0)
+    layers: list[RelaxedLayer] = []
 
-    def record(current: Signal, neuron: LIF, rounding: Rounding) -> Signal:
-        neurons.append(_neuron(current, neuron, rounding, relative))
-        return Point(torch.ones_like(current.steps().lower[0]), network.num_steps)
+    def record(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+        layers.append(_relaxed(current, rule, rounding, relative))
+        return KnownSignal(torch.ones_like(current.steps().lower[0]), circuit.num_steps)
 
-    layers = network.layers[:-1] if network.readout == "potential" else network.layers
-    signal = propagate(layers, Point(size, network.num_steps), record, rounding)
-    check_readout(network, signal, rounding)
+    signal = propagate(circuit, KnownSignal(size, circuit.num_steps), record, rounding)[-1]
+    check_readout(circuit, signal, rounding)
     row = size.new_tensor([readout.weights]) * readout.factor
     largest = signal.magnitude() * row.abs().sum()
     logits = signal.combine(row).radius.squeeze(0) + (16 * rounding.unit + relative) * largest
-    return Slacks(tuple(neurons), logits + rounding.smallest)
+    return Slacks(tuple(layers), logits + rounding.smallest)
 
 
-def _neuron(current: Signal, neuron: LIF, rounding: Rounding, relative: float) -> Neuron:
-    dynamics, steps = neuron.dynamics, current.num_steps
-    scale = neuron.scale(steps)
-    steepest = 1.0 if scale is None else float(scale.detach().abs().max())
+def _relaxed(current: Signal, rule: Leaky, rounding: Rounding, relative: float) -> RelaxedLayer:
+    steps = current.num_steps
+    steepest = max(map(abs, rule.factors(steps)))
     widest = current.magnitude() * steepest
-    size = sum(dynamics.decay**k for k in range(steps)) * (widest + dynamics.span)
+    size = sum(rule.decay**k for k in range(steps)) * (widest + rule.span)
     if not bool((size <= rounding.largest).all()):
         raise OverflowError(f"a membrane potential may reach {float(size.max()):.3g}, beyond {rounding.dtype}")
     run = current.steps().radius.amax(0) * steepest + rounding.smallest
-    run = run + 8 * rounding.unit * (dynamics.decay * size + widest + dynamics.span)
-    tie = 8 * rounding.unit * dynamics.threshold
-    slack = 2 * run + relative * (size + widest + dynamics.span)
-    return Neuron(dynamics, slack, dynamics.threshold + tie, dynamics.threshold - tie, relative)
+    run = run + 8 * rounding.unit * (rule.decay * size + widest + rule.span)
+    tie = 8 * rounding.unit * rule.threshold
+    slack = 2 * run + relative * (size + widest + rule.span)
+    return RelaxedLayer(rule, slack, rule.threshold + tie, rule.threshold - tie, relative)

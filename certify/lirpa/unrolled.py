@@ -3,33 +3,35 @@
 A signal is a list of tensors (batch, ...), one per step, or one alone where it is constant over time.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ...models.dynamics import Dynamics
-from ...models.layers import Residual
-from ...models.networks import SpikingNetwork
-from ...models.neurons import LIF
-from .affine import UnrollError, rewritten
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, fold
+from ...models.linear_maps import DenseMap, NoPlainModule
+from ...models.rules import Leaky, Rule
 
+Steps = list[Tensor]
 SPIKE, RESIDUE = "spikecert::Spike", "spikecert::Residue"
+
+
+class UnrollError(ValueError):
+    """A network has a layer, a readout or an encoding that can't be written for auto_LiRPA."""
 
 
 class Spike(torch.autograd.Function):
     """s = 1 where v fires."""
 
     @staticmethod
-    def forward(ctx: Any, potential: Tensor, dynamics: Dynamics, layer: int) -> Tensor:
+    def forward(ctx: Any, potential: Tensor, rule: Leaky, layer: int) -> Tensor:
         """Return the spikes of layer number `layer`."""
-        fires = torch.ge if dynamics.fires_at == ">=" else torch.gt
-        return fires(potential, dynamics.threshold).to(potential.dtype)
+        fires = torch.ge if rule.fires_at == ">=" else torch.gt
+        return fires(potential, rule.threshold).to(potential.dtype)
 
     @staticmethod
-    def symbolic(g: Any, potential: Any, dynamics: Dynamics, layer: int) -> Any:
+    def symbolic(g: Any, potential: Any, rule: Leaky, layer: int) -> Any:
         """Return the node of the traced graph."""
         return g.op(SPIKE, potential, layer_i=layer).setType(potential.type())
 
@@ -38,75 +40,59 @@ class Residue(torch.autograd.Function):
     """λ·u: what a potential leaves to the next step. The spike is an input so that a plane may use it."""
 
     @staticmethod
-    def forward(ctx: Any, potential: Tensor, spike: Tensor, dynamics: Dynamics, layer: int) -> Tensor:
+    def forward(ctx: Any, potential: Tensor, spike: Tensor, rule: Leaky, layer: int) -> Tensor:
         """Return λ·u of layer number `layer`."""
-        if dynamics.reset == "zero":
-            return dynamics.decay * (potential * (1.0 - spike))
-        if dynamics.reset == "subtract":
-            return dynamics.decay * (potential - dynamics.drop * spike)
-        return dynamics.decay * potential
+        if rule.reset == "zero":
+            return rule.decay * (potential * (1.0 - spike))
+        if rule.reset == "subtract":
+            return rule.decay * (potential - rule.drop * spike)
+        return rule.decay * potential
 
     @staticmethod
-    def symbolic(g: Any, potential: Any, spike: Any, dynamics: Dynamics, layer: int) -> Any:
+    def symbolic(g: Any, potential: Any, spike: Any, rule: Leaky, layer: int) -> Any:
         """Return the node of the traced graph."""
         return g.op(RESIDUE, potential, spike, layer_i=layer).setType(potential.type())
 
 
-class Stage(nn.Module):
-    """One step of the unrolled network: a signal in, a signal out."""
-
-    def forward(self, signal: list[Tensor]) -> list[Tensor]:
-        """Return the signal behind this stage."""
-        raise NotImplementedError
-
-
-class Affine(Stage):
+class Stepwise(nn.Module):
     """An affine layer, step by step."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(self, signal: list[Tensor]) -> list[Tensor]:
+    def forward(self, signal: Steps) -> Steps:
         """Return layer(x[t]) for each t."""
         return [self.layer(x) for x in signal]
 
 
-class Membrane(Stage):
+class Firing(nn.Module):
     """A spiking layer: v[t] = λ·u[t−1] + a[t]·I[t]."""
 
-    def __init__(self, neuron: LIF, index: int, num_steps: int) -> None:
+    def __init__(self, rule: Leaky, index: int, num_steps: int) -> None:
         super().__init__()
-        scale = neuron.scale(num_steps)
-        self.dynamics, self.index = neuron.dynamics, index
-        self.scale = [1.0] * num_steps if scale is None else scale.detach().double().tolist()
+        self.rule, self.index, self.scale = rule, index, rule.factors(num_steps)
 
-    def forward(self, signal: list[Tensor]) -> list[Tensor]:
+    def forward(self, signal: Steps) -> Steps:
         """Return the spikes; the last residue is not needed."""
-        trains: list[Tensor] = []
+        trains: Steps = []
         carried: Any = None
         for t, scale in enumerate(self.scale):
-            current = _scaled(signal[t if len(signal) > 1 else 0], scale)
+            current = _scaled(_at(signal, t), scale)
             potential = current if carried is None else carried + current
-            spike: Any = Spike.apply(potential, self.dynamics, self.index)
+            spike: Any = Spike.apply(potential, self.rule, self.index)
             trains.append(spike)
-            if t + 1 < len(self.scale) and self.dynamics.decay > 0:
-                carried = Residue.apply(potential, spike, self.dynamics, self.index)
+            if t + 1 < len(self.scale) and self.rule.decay > 0:
+                carried = Residue.apply(potential, spike, self.rule, self.index)
         return trains
 
 
-class Sum(Stage):
-    """The sum of two chains of stages."""
+class Adding(nn.Module):
+    """The sum of two signals; a constant one counts at each step."""
 
-    def __init__(self, branch: Iterable[Stage], shortcut: Iterable[Stage]) -> None:
-        super().__init__()
-        self.branch, self.shortcut = nn.Sequential(*branch), nn.Sequential(*shortcut)
-
-    def forward(self, signal: list[Tensor]) -> list[Tensor]:
-        """Return branch + shortcut, for each step; a constant part counts at each."""
-        first, second = self.branch(signal), self.shortcut(signal)
-        steps = range(max(len(first), len(second)))
-        return [first[t if len(first) > 1 else 0] + second[t if len(second) > 1 else 0] for t in steps]
+    def forward(self, first: Steps, second: Steps) -> Steps:
+        """Return first[t] + second[t]."""
+        return [_at(first, t) + _at(second, t) for t in range(max(len(first), len(second)))]
 
 
 @dataclass(frozen=True)
@@ -121,7 +107,7 @@ class Unrolled(nn.Module):
     """The network over its T steps; logits = `readout.factor`·forward(inputs).
 
     Args:
-        network: in evaluation mode, with encoding "direct" or "none".
+        circuit: with encoding "direct" or "none".
         inputs: a batch that shows the shape.
 
     Attributes:
@@ -131,90 +117,109 @@ class Unrolled(nn.Module):
         UnrollError: for a layer, a readout or an encoding that can't be written this way.
     """
 
-    def __init__(self, network: SpikingNetwork, inputs: Tensor) -> None:
+    def __init__(self, circuit: Circuit, inputs: Tensor) -> None:
         super().__init__()
-        if network.encoding not in ("direct", "none"):
-            raise UnrollError(f'encoding: got {network.encoding!r}, expected "direct" or "none" for lirpa')
-        self.readout = readout_of(network)
-        self.steps = 0 if network.encoding == "direct" else network.num_steps
-        compiler = _Compiler(network)
-        layers = list(network.layers)[: -1 if network.readout == "potential" else None]
-        split = _trailing(layers)
-        sample = inputs[:1].double() if self.steps == 0 else inputs[:1, 0].double()
-        stages, sample = compiler.compile(layers[:split], sample)
-        last, _ = compiler.compile(layers[split:], sample)
-        self.stages, self.last = nn.Sequential(*stages), nn.Sequential(*last)
-        self.summands = network.num_steps * (compiler.size + 2 * inputs[0].numel())
+        if circuit.source.encoding not in _Writing.encodings:
+            raise UnrollError(f'encoding: got {circuit.source.encoding!r}, expected "direct" or "none" for lirpa')
+        self.readout = readout_of(circuit)
+        self.steps = circuit.num_steps if circuit.timed else 0
+        writing = _Writing(circuit.arranged(inputs[:1].double())[0], circuit.num_steps, nn.ModuleList())
+        samples = fold(circuit, writing)[:-1]
+        self.parts = writing.parts
+        self.sources = [node.sources for node in circuit.nodes[1:-1]]
+        self.split = _trailing(circuit)
+        signals = 2 * sum(sample.numel() for sample in samples[1:])
+        self.summands = circuit.num_steps * (signals + 2 * inputs[0].numel())
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits/factor, (batch, classes)."""
-        signal = [inputs] if self.steps == 0 else [inputs[:, t] for t in range(self.steps)]
-        signal = self.stages(signal)
-        mean = signal[0]
-        if len(signal) > 1:
-            mean = _scaled(signal[0], self.readout.weights[0])
-            for x, weight in zip(signal[1:], self.readout.weights[1:], strict=True):
-                mean = mean + _scaled(x, weight)
-        return self.last([mean])[0]
+        signals = [[inputs] if self.steps == 0 else [inputs[:, t] for t in range(self.steps)]]
+        for index, (part, sources) in enumerate(zip(self.parts, self.sources, strict=True), start=1):
+            taken = [signals[source] for source in sources]
+            signals.append(part(*([self._mean(taken[0])] if index == self.split else taken)))
+        return (self._mean(signals[-1]) if self.split == len(signals) else signals[-1])[0]
+
+    def _mean(self, signal: Steps) -> Steps:
+        """Return the weighted mean over time, as a signal of one step."""
+        if len(signal) == 1:
+            return signal
+        mean = _scaled(signal[0], self.readout.weights[0])
+        for x, weight in zip(signal[1:], self.readout.weights[1:], strict=True):
+            mean = mean + _scaled(x, weight)
+        return [mean]
 
 
-class _Compiler:
-    """Turns layers into stages, numbers the spiking ones in execution order, and adds up the signals' sizes."""
+@dataclass(frozen=True)
+class _Writing(Algebra[Tensor]):
+    """Writes a module for each node behind the input; a node's value is the shape of one step, a batch of 1."""
 
-    def __init__(self, network: SpikingNetwork) -> None:
-        self.num_steps = network.num_steps
-        self.neurons = 0
-        self.size = 0
+    reader: ClassVar[str] = "lirpa"
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    encodings: ClassVar[tuple[str, ...]] = ("direct", "none")
 
-    @torch.no_grad()
-    def compile(self, layers: Iterable[nn.Module], sample: Tensor) -> tuple[list[Stage], Tensor]:
-        """Return the stages and what `sample` (the shape of one step, batch 1) becomes behind them."""
-        stages: list[Stage] = []
-        for layer in layers:
-            stage, sample = self._stage(layer, sample)
-            stages.append(stage)
-            self.size += 2 * sample.numel()
-        return stages, sample
+    sample: Tensor
+    num_steps: int
+    parts: nn.ModuleList
 
-    def _stage(self, layer: nn.Module, sample: Tensor) -> tuple[Stage, Tensor]:
-        if isinstance(layer, Residual):
-            branch, result = self.compile(layer.branch, sample)
-            shortcut, _ = self.compile(layer.shortcut, sample)
-            return Sum(branch, shortcut), result
-        if isinstance(layer, LIF):
-            self.neurons += 1
-            return Membrane(layer, self.neurons - 1, self.num_steps), sample
-        if isinstance(layer, nn.Linear) and sample.dim() > 2:
-            raise UnrollError(f"layer: got {layer} on images, expected a linear layer on vectors for lirpa")
-        stage = Affine(rewritten(layer, sample.shape[1]).to(sample.device))
-        return stage, stage.layer(sample)
+    def input(self, node: Input) -> Tensor:
+        """Return one step of the input."""
+        return self.sample
+
+    def mapped(self, node: Mapped, x: Tensor) -> Tensor:
+        """Write an affine map."""
+        if isinstance(node.map, DenseMap) and x.dim() > 2:
+            raise UnrollError(f"layer: got {node.map} on images, expected a linear layer on vectors for lirpa")
+        try:
+            layer = node.map.module(x.shape[1])
+        except NoPlainModule as error:
+            raise UnrollError(str(error)) from error
+        self.parts.append(Stepwise(layer.to(x.device).requires_grad_(False)))
+        return node.map.to(torch.float64).linear(x)
+
+    def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:
+        """Write a sum."""
+        self.parts.append(Adding())
+        return x
+
+    def fired(self, node: Fired, x: Tensor) -> Tensor:
+        """Write a spiking layer; they are numbered in order."""
+        assert isinstance(node.rule, Leaky)
+        index = sum(isinstance(part, Firing) for part in self.parts)
+        self.parts.append(Firing(node.rule, index, self.num_steps))
+        return x
+
+    def read(self, node: Read, x: Tensor) -> Tensor:
+        """Write nothing: `Unrolled` reads."""
+        return x
 
 
-def readout_of(network: SpikingNetwork) -> Readout:
+def readout_of(circuit: Circuit) -> Readout:
     """Return the readout as a weighted mean over time and a factor.
 
     Raises:
         UnrollError: where the weights of a "potential" readout cancel.
     """
-    steps = network.num_steps
-    neuron = network.layers[-1]
-    if network.readout != "potential" or not isinstance(neuron, LIF):
+    steps, rule = circuit.num_steps, circuit.read.rule
+    if rule is None:
         return Readout((1.0 / steps,) * steps, 1.0)
-    scale = neuron.scale(steps)
-    scales = [1.0] * steps if scale is None else scale.detach().double().tolist()
-    row = [a * neuron.dynamics.decay ** (steps - 1 - t) for t, a in enumerate(scales)]
+    assert isinstance(rule, Leaky)
+    row = [a * rule.decay ** (steps - 1 - t) for t, a in enumerate(rule.factors(steps))]
     factor = sum(row)
     if factor == 0.0:
         raise UnrollError("readout: got input scales that cancel over time, expected a sum other than 0 for lirpa")
     return Readout(tuple(weight / factor for weight in row), factor)
 
 
-def _trailing(layers: list[nn.Module]) -> int:
-    """Return where the last run of affine layers starts: a mean over time may be taken there."""
-    split = len(layers)
-    while split > 0 and not isinstance(layers[split - 1], LIF | Residual):
-        split -= 1
-    return split
+def _trailing(circuit: Circuit) -> int:
+    """Return where the last run of affine maps starts: a mean over time may be taken there."""
+    index = len(circuit.nodes) - 1
+    while isinstance(circuit.nodes[index - 1], Mapped):
+        index -= 1
+    return index
+
+
+def _at(signal: Steps, t: int) -> Tensor:
+    return signal[t if len(signal) > 1 else 0]
 
 
 def _scaled(tensor: Tensor, factor: float) -> Tensor:

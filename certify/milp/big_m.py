@@ -18,10 +18,10 @@ from .program import Linear, Program
 
 def big_m_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
     """Add v, s and, for a hard reset, u of each neuron and step."""
-    found, dynamics = layer.found, layer.neuron.dynamics
+    found, rule = layer.found, layer.rule
     assert isinstance(found, StepSpikes)
-    drives = drive(layer.current, layer.neuron, layer.rounding)
-    known = interval_potentials(found, drives, dynamics)
+    drives = drive(layer.current, rule, layer.rounding)
+    known = interval_potentials(found, drives, rule)
     lower, upper = (array(end.flatten(1)) for end in (known.lower, known.upper))
     own = array(drives.slack.flatten())
     residue, spikes = Linear.fixed(np.zeros(len(own))), []
@@ -30,7 +30,7 @@ def big_m_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Line
         slack, tie = closing.slack(rounding), closing.tie(rounding * found.num_steps)
         low, high = lower[t] - closing.slack(own), upper[t] + closing.slack(own)
         potential, spike = program.variables(low, high), program.binaries(len(own))
-        moved = residue.scaled(dynamics.decay) + layer.steps[t % len(layer.steps)].scaled(factor)
+        moved = residue.scaled(rule.decay) + layer.steps[t % len(layer.steps)].scaled(factor)
         program.constrain(potential - moved, -slack, slack)
         program.constrain(potential - spike.scaled(drives.perhaps - tie - low), lower=low)
         silent_high = drives.surely + tie
@@ -44,11 +44,11 @@ def _after(
     program: Program, potential: Linear, spike: Linear, low: np.ndarray, high: np.ndarray, layer: Layer
 ) -> Linear:
     """Return the potential after the reset."""
-    dynamics = layer.neuron.dynamics
-    if dynamics.reset == "none":
+    rule = layer.rule
+    if rule.reset == "none":
         return potential
-    if dynamics.reset == "subtract":
-        return potential - spike.scaled(dynamics.drop)
+    if rule.reset == "subtract":
+        return potential - spike.scaled(rule.drop)
     residue = program.variables(np.minimum(low, 0.0), np.maximum(high, 0.0))
     program.constrain(residue - potential + spike.scaled(high), lower=0.0)
     program.constrain(residue - potential + spike.scaled(low), upper=0.0)

@@ -6,16 +6,16 @@ make the program tight, and the rounding that makes it hold for the run in the n
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...models.layers import Residual
-from ...models.networks import SpikingNetwork
-from ...models.neurons import LIF
-from ..bounds.affine import AffineMap, affine_map
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, fold
+from ...models.rules import Leaky, Rule
+from ..bounds.affine import affine_map
 from ..bounds.box import Box
 from ..bounds.interval import interval_spikes
 from ..bounds.propagation import SpikeBound, input_signal, readout_row
@@ -75,8 +75,8 @@ class Encoding:
         )
 
 
-def encode(network: SpikingNetwork, inputs: Box, encoding: str, closing: Closing) -> Encoding:
-    """Return the program of `network` over the input set of one sample, a batch of one.
+def encode(circuit: Circuit, inputs: Box, encoding: str, closing: Closing) -> Encoding:
+    """Return the program of `circuit` over the input set of one sample, a batch of one.
 
     Of an ℓ2 ball only the box is written down, with the ball's ends of each first current: a greater set.
 
@@ -85,23 +85,22 @@ def encode(network: SpikingNetwork, inputs: Box, encoding: str, closing: Closing
         OverflowError: where the run may overflow its dtype.
     """
     program = Program()
-    entries, flow = _input(program, network, inputs, closing)
-    writer = _Writer(program, *ENCODINGS[encoding], closing, Rounding(network.dtype))
-    layers = network.layers[:-1] if network.readout == "potential" else network.layers
-    last = writer.through(layers, flow)
-    row = array(readout_row(network, inputs.lower)[0])
+    entries, flow = _input(program, circuit, inputs, closing)
+    writer = _Writer(flow, program, *ENCODINGS[encoding], closing, Rounding(circuit.dtype))
+    last = fold(circuit, writer)[-1]
+    row = array(readout_row(circuit, inputs.lower)[0])
     logits = _weighted(last.steps, row)
     return Encoding(program.model(), entries, logits, last.slack * np.abs(row).sum())
 
 
 def _input(
-    program: Program, network: SpikingNetwork, inputs: Box, closing: Closing
+    program: Program, circuit: Circuit, inputs: Box, closing: Closing
 ) -> "tuple[tuple[Linear, ...], _Flow]":
     """Return the input as variables, and what enters the first layer."""
-    source = input_signal(network, inputs)
-    if isinstance(source, RateTrains):
-        draws = network.draws.thresholds(network.num_steps, tuple(inputs.lower.shape[1:]))
-        values, steps = rate_steps(program, inputs, source, draws, closing)
+    source, draws = input_signal(circuit, inputs), circuit.source.draws
+    if isinstance(source, RateTrains) and draws is not None:
+        thresholds = draws.thresholds(circuit.num_steps, tuple(inputs.lower.shape[1:]))
+        values, steps = rate_steps(program, inputs, source, thresholds, closing)
         entries = (values,)
     else:
         entries = steps = input_steps(program, source)
@@ -128,31 +127,36 @@ class _Flow:
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _Writer(Algebra[_Flow]):
+    reader: ClassVar[str] = "milp"
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+
+    source: _Flow
     program: Program
     bound: SpikeBound
     spikes: LayerEncoding
     closing: Closing
     rounding: Rounding
 
-    def through(self, layers: nn.ModuleList, flow: _Flow) -> _Flow:
-        """Write `layers` behind `flow`."""
-        for layer in layers:
-            if isinstance(layer, Residual):
-                flow = self._sum(self.through(layer.branch, flow), self.through(layer.shortcut, flow))
-            elif isinstance(layer, LIF):
-                flow = self._neurons(layer, flow)
-            else:
-                flow = self._affine(affine_map(layer), flow)
-        return flow
+    def input(self, node: Input) -> _Flow:
+        """Return what enters the first layer."""
+        return self.source
 
-    def _neurons(self, neuron: LIF, flow: _Flow) -> _Flow:
-        found = self.bound(flow.signal, neuron, self.rounding)
-        layer = Layer(neuron, flow.signal, found, flow.steps, flow.slack, self.rounding)
+    def fired(self, node: Fired, flow: _Flow) -> _Flow:
+        """Write a spiking layer."""
+        assert isinstance(node.rule, Leaky)
+        found = self.bound(flow.signal, node.rule, self.rounding)
+        layer = Layer(node.rule, flow.signal, found, flow.steps, flow.slack, self.rounding)
         spikes = self.spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack))
 
-    def _affine(self, layer: AffineMap, flow: _Flow) -> _Flow:
+    def read(self, node: Read, flow: _Flow) -> _Flow:
+        """Return what the readout reads."""
+        return flow
+
+    def mapped(self, node: Mapped, flow: _Flow) -> _Flow:
+        """Return the image of the expressions, and what the run may add to it."""
+        layer = affine_map(node.map)
         magnitude = flow.signal.magnitude()
         shape = magnitude.shape[1:]
         weight = _matrix(layer.linear, shape, magnitude)
@@ -162,7 +166,8 @@ class _Writer:
         steps = tuple(entry.image(weight, array(sample.flatten())) for entry in flow.steps)
         return _Flow(AffineSignal(flow.signal, layer, self.rounding), steps, slack)
 
-    def _sum(self, branch: _Flow, shortcut: _Flow) -> _Flow:
+    def added(self, node: Added, branch: _Flow, shortcut: _Flow) -> _Flow:
+        """Return the sum, step by step."""
         signal = SumSignal(branch.signal, shortcut.signal, self.rounding)
         count = max(len(branch.steps), len(shortcut.steps))
         steps = tuple(

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from ...models.neurons import LIF
+from ...models.rules import Leaky
 from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
 from .closing import Closing
@@ -18,7 +18,7 @@ class Layer:
     """One spiking layer.
 
     Attributes:
-        neuron: its dynamics.
+        rule: of its neurons.
         current: what is known of its input current I, for a batch of one.
         found: what is known of its spikes.
         steps: I as expressions, one entry if constant, else T.
@@ -26,7 +26,7 @@ class Layer:
         rounding: the dtype of the run.
     """
 
-    neuron: LIF
+    rule: Leaky
     current: Signal
     found: Signal
     steps: tuple[Linear, ...]
@@ -36,8 +36,7 @@ class Layer:
     @property
     def scale(self) -> np.ndarray:
         """Return a[t], (T,)."""
-        scale = self.neuron.scale(self.found.num_steps)
-        return np.ones(self.found.num_steps) if scale is None else array(scale.detach().double())
+        return np.array(self.rule.factors(self.found.num_steps))
 
 
 class LayerEncoding(Protocol):

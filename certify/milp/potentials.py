@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.dynamics import Dynamics
+from ...models.rules import Leaky
 from ..bounds.interval import StepSpikes
 from ..bounds.membrane import Drive
 from ..bounds.train_graph import GraphTrains
@@ -40,29 +40,29 @@ def graph_potentials(found: GraphTrains) -> Potentials:
     return Potentials(torch.stack(lower), torch.stack(upper), found.box.lower > 0, found.box.upper > 0)
 
 
-def interval_potentials(found: StepSpikes, drives: Drive, dynamics: Dynamics) -> Potentials:
+def interval_potentials(found: StepSpikes, drives: Drive, rule: Leaky) -> Potentials:
     """Return the intervals of the per-step recursion, in which an open spike joins both cases of the reset."""
     certain, possible = found.box.lower > 0, found.box.upper > 0
     low = high = torch.zeros_like(drives.lower[0])
     lower, upper = [], []
     for t in range(len(drives.lower)):
-        low = dynamics.decay * low + drives.lower[t]
-        high = dynamics.decay * high + drives.upper[t]
+        low = rule.decay * low + drives.lower[t]
+        high = rule.decay * high + drives.upper[t]
         lower.append(low)
         upper.append(high)
-        low, high = _after(low, high, certain[t], possible[t], drives, dynamics)
+        low, high = _after(low, high, certain[t], possible[t], drives, rule)
     return Potentials(torch.stack(lower), torch.stack(upper), certain, possible)
 
 
 def _after(
-    low: Tensor, high: Tensor, certain: Tensor, possible: Tensor, drives: Drive, dynamics: Dynamics
+    low: Tensor, high: Tensor, certain: Tensor, possible: Tensor, drives: Drive, rule: Leaky
 ) -> tuple[Tensor, Tensor]:
     """Return the hull of what the reset makes of both cases."""
-    if dynamics.reset == "none":
+    if rule.reset == "none":
         return low, high
     zero = torch.zeros_like(low)
-    drop = dynamics.drop
-    fired = (zero, zero) if dynamics.reset == "zero" else (low.clamp_min(drives.perhaps) - drop, high - drop)
+    drop = rule.drop
+    fired = (zero, zero) if rule.reset == "zero" else (low.clamp_min(drives.perhaps) - drop, high - drop)
     silent_low = torch.where(certain, torch.inf, low)
     silent_high = torch.where(certain, -torch.inf, high.clamp_max(drives.surely))
     silent_high = torch.where(possible, silent_high, high)

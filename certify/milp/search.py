@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...models.circuit import circuit
 from ..attacks.base import Attack
 from ..perturbations import RangedSet
 from ..problem import Problem
@@ -21,7 +22,7 @@ GAP_ERROR = 1e-12
 
 
 @dataclass(frozen=True)
-class Settings:
+class ProgramSettings:
     """How to search: see `certify.verifiers.milp.Milp`."""
 
     encoding: str
@@ -30,7 +31,7 @@ class Settings:
 
 
 @dataclass
-class Search:
+class ProgramSearch:
     """The programs of one sample.
 
     Args:
@@ -44,7 +45,7 @@ class Search:
     """
 
     problem: Problem
-    settings: Settings
+    settings: ProgramSettings
     found: Tensor | None = None
     tried: Tensor | None = None
     gaps: Tensor = field(init=False)
@@ -95,7 +96,7 @@ class Search:
     def _encoded(self, closing: Closing) -> Encoding:
         problem = self.problem
         box = problem.perturbation.enclosure(problem.inputs)
-        encoding = encode(problem.network, box, self.settings.encoding, closing)
+        encoding = encode(circuit(problem.network), box, self.settings.encoding, closing)
         if encoding.model.largest > LARGEST:
             raise OverflowError(f"program: got a number of {encoding.model.largest:.3g}, above {LARGEST:g}")
         return encoding

@@ -18,7 +18,7 @@ from .program import Linear, Program
 
 def step_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
     """Add r, w and s of each neuron and step; decided spikes are constants of the program."""
-    found, dynamics = layer.found, layer.neuron.dynamics
+    found, rule = layer.found, layer.rule
     assert isinstance(found, GraphTrains)
     known = graph_potentials(found)
     lower, upper = (array(end.flatten(1)) for end in (known.lower, known.upper))
@@ -36,10 +36,10 @@ def step_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linea
         drive = layer.steps[t % len(layer.steps)].scaled(factor)
         slack = closing.slack(rounding)
         potential = silent + firing
-        program.constrain(potential - residue.scaled(dynamics.decay) - drive, -slack, slack)
-        residue = silent if dynamics.reset == "zero" else potential
-        if dynamics.reset == "subtract":
-            residue = potential - spike.scaled(dynamics.drop)
+        program.constrain(potential - residue.scaled(rule.decay) - drive, -slack, slack)
+        residue = silent if rule.reset == "zero" else potential
+        if rule.reset == "subtract":
+            residue = potential - spike.scaled(rule.drop)
         spikes.append(spike)
     return tuple(spikes)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.circuit import circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.propagation import LogitBounds, SpikeBound, logit_bounds, margin_bounds
 from ..deadline import Expired, never
@@ -48,16 +49,17 @@ class BoundVerifier(MarginVerifier):
         expired: Expired = never,
     ) -> Tensor:
         """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
-        lower = margin_bounds(network, perturbation.enclosure(inputs), labels, self.stages[0], quick=True)
+        made = circuit(network)
+        lower = margin_bounds(made, perturbation.enclosure(inputs), labels, self.stages[0], quick=True)
         for stage in self.stages[1:]:
             left = (lower.amin(1) <= 0).nonzero().flatten()
             if len(left) == 0 or expired():
                 break
-            found = margin_bounds(network, perturbation.enclosure(inputs[left]), labels[left], stage)
+            found = margin_bounds(made, perturbation.enclosure(inputs[left]), labels[left], stage)
             lower[left] = lower[left].maximum(found)
         return lower
 
     @torch.no_grad()
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
         """Return bounds of each logit over the set, by the tightest stage."""
-        return logit_bounds(network, perturbation.enclosure(inputs), self.stages[-1])
+        return logit_bounds(circuit(network), perturbation.enclosure(inputs), self.stages[-1])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...analysis import gain
+from ...models.circuit import circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.gain_rows import Rows, graph_rows, table_rows, worst_sum
 from ..bounds.prices import PricedProblem, Specifications
@@ -42,7 +43,9 @@ class Gain(MarginVerifier):
         """Return a lower bound of each sample's margin over the set, (batch,), float64."""
         lower = TRAINS.class_margins(network, inputs, labels, perturbation, expired)
         left = (lower.amin(1) <= 0).nonzero().flatten()
-        stages = staged(network, perturbation.enclosure(inputs[left])) if len(left) > 0 and not expired() else None
+        if len(left) == 0 or expired():
+            return lower.amin(1)
+        stages = staged(circuit(network), perturbation.enclosure(inputs[left]))
         if stages is not None:
             found = _class_margins(network, stages, inputs[left], labels[left], lower.shape[1])
             lower[left] = lower[left].maximum(found)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.box import Box
 from ..bounds.narrowing import Enclosure, Narrowing, Task
@@ -65,7 +66,8 @@ class Linear(MarginVerifier):
         Where that is not proven the sample stays open, whatever the others are.
         """
         bound = torch.full_like(known, -torch.inf)
-        stages = _priced_stages(network, perturbation.enclosure(inputs))
+        made = circuit(network)
+        stages = _priced_stages(made, perturbation.enclosure(inputs))
         if stages is None:
             return bound
         worst = torch.zeros_like(known, dtype=torch.bool).scatter(1, known.argmin(1, keepdim=True), True)
@@ -76,7 +78,7 @@ class Linear(MarginVerifier):
             if len(samples) > 0 and not expired():
                 specifications = _margins(labels, samples, classes, known)
                 bound[samples, classes] = self._climb(
-                    network,
+                    made,
                     stages,
                     specifications,
                     known[samples, classes],
@@ -91,7 +93,7 @@ class Linear(MarginVerifier):
 
     def _climb(
         self,
-        network: SpikingNetwork,
+        made: Circuit,
         stages: Staged,
         specifications: Specifications,
         known: Tensor,
@@ -102,14 +104,14 @@ class Linear(MarginVerifier):
         found = self.search.run(stages, specifications, expired=expired)
         if self.narrowing is None:
             return found.bound
-        return self.narrowing.run(network, enclosure, Task(stages, specifications, found), known, expired)
+        return self.narrowing.run(made, enclosure, Task(stages, specifications, found), known, expired)
 
     @torch.no_grad()
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
         """Return bounds of each logit: both ends of every logit are priced."""
         box = perturbation.enclosure(inputs)
         known = TRAINS.logits(network, inputs, perturbation)
-        stages = _priced_stages(network, box)
+        stages = _priced_stages(circuit(network), box)
         if stages is None:
             return known
         batch, classes = known.lower.shape
@@ -130,7 +132,7 @@ def _margins(labels: Tensor, samples: Tensor, classes: Tensor, like: Tensor) -> 
     return Specifications(samples, coefficients)
 
 
-def _priced_stages(network: SpikingNetwork, inputs: Box) -> Staged | None:
+def _priced_stages(made: Circuit, inputs: Box) -> Staged | None:
     """Return the network in stages, or None where prices reach none of them."""
-    stages = staged(network, inputs, sums=True)
+    stages = staged(made, inputs, sums=True)
     return stages if stages is not None and any(map(priceable, stages.stages)) else None

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ...models.circuit import circuit
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..bounds.box import Box
 from ..bounds.propagation import LogitBounds
 from ..deadline import Expired, never
-from ..lirpa.affine import UnrollError
 from ..lirpa.running import NAMES, BoundedNetwork, Optimisation, bounded_network
+from ..lirpa.unrolled import UnrollError
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..verdicts import Verdict
@@ -89,7 +90,7 @@ class Lirpa(MarginVerifier):
         box = perturbation.enclosure(inputs)
         parts = []
         for chunk in _chunks(network, inputs):
-            bounded = bounded_network(network, _part(box, chunk), self.optimisation)
+            bounded = bounded_network(circuit(network), _part(box, chunk), self.optimisation)
             parts.append(self._margins(bounded, labels[chunk]))
         return torch.cat(parts)
 
@@ -98,7 +99,7 @@ class Lirpa(MarginVerifier):
         box = perturbation.enclosure(inputs)
         lower, upper = [], []
         for chunk in _chunks(network, inputs):
-            bounded = bounded_network(network, _part(box, chunk), self.optimisation)
+            bounded = bounded_network(circuit(network), _part(box, chunk), self.optimisation)
             rows = _identity(bounded).expand(len(inputs[chunk]), -1, -1)
             lower.append(self._least(bounded, rows))
             upper.append(-self._least(bounded, -rows))

@@ -16,7 +16,7 @@ from ...models.validation import check_choice
 from ..attacks.apgd import APGD
 from ..attacks.base import Attack
 from ..milp.encoding import ENCODINGS, EncodingError
-from ..milp.search import Search, Settings, time_left
+from ..milp.search import ProgramSearch, ProgramSettings, time_left
 from ..problem import Problem
 from ..verdicts import Verdict
 from .base import Verifier, falsified
@@ -84,7 +84,7 @@ class Milp(Verifier):
         problem = replace(problem, deadline=time_left(problem.deadline, left))
         margins = lower.clone()
         try:
-            search = Search(problem, Settings(self.encoding, self.tolerance, self.attack))
+            search = ProgramSearch(problem, ProgramSettings(self.encoding, self.tolerance, self.attack))
             for other in lower.argsort().tolist():
                 if lower[other] <= 0 and search.found is None:
                     margins[other] = max(float(lower[other]), search.margin(other))

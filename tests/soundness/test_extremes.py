@@ -15,7 +15,9 @@ from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.stages import staged
 from spikecert.certify.replay import evaluating, margins
 from spikecert.certify.verification import bounds
+from spikecert.models.circuit import circuit
 from spikecert.models.description import describe
+from spikecert.models.linear_maps import linear_map
 
 Padding = Literal["circular", "replicate", "reflect"]
 SOUND = ("interval", "trains", "linear", "gain", "complete")
@@ -99,7 +101,7 @@ def test_a_bound_that_overflows_is_minus_infinity() -> None:
     layers = (linear([[1.0]], [0.0], torch.float64), LIF(0.9, 0.3), linear([[1e304]], [1e303], torch.float64))
     tail = (LIF(0.0101, 1e304), linear([[1.0], [-1.0]], [0.0, 0.1], torch.float64))
     network = SpikingNetwork(*layers, *tail, num_steps=4).eval()
-    stages = staged(network, LInf(0.3).enclosure(torch.tensor([[0.4]], dtype=torch.float64)))
+    stages = staged(circuit(network), LInf(0.3).enclosure(torch.tensor([[0.4]], dtype=torch.float64)))
     assert stages is not None
     asked = Specifications(torch.tensor([0]), torch.tensor([[1.0, -1.0]], dtype=torch.float64))
     assert PriceSearch(2).run(stages, asked).bound.tolist() == [-torch.inf]
@@ -144,7 +146,7 @@ def test_a_pixel_that_padding_repeats_counts_with_all_its_weights(mode: Padding,
 
 def test_the_norms_of_a_padded_convolution_are_exact_inside() -> None:
     layer = nn.Conv2d(1, 1, 3, padding=1, padding_mode="replicate", bias=False, dtype=torch.float64)
-    squares = affine_map(layer).squared(torch.ones(1, 1, 4, 4, dtype=torch.float64))
+    squares = affine_map(linear_map(layer)).squared(torch.ones(1, 1, 4, 4, dtype=torch.float64))
     assert float(squares[0, 0, 1, 1]) == pytest.approx(float(layer.weight.square().sum().detach()))
 
 

@@ -13,11 +13,13 @@ from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.rounding import Rounding
-from spikecert.certify.bounds.signals import AffineSignal, Signal, affine_signal
+from spikecert.certify.bounds.signals import AffineSignal, Signal
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, mlp
+from spikecert.models.circuit import circuit
 from spikecert.testing import EventCase, event_cases
 from support.oracles import every_flip, least_margin
+from support.signals import affine_signal
 
 LINEAR = Linear(PriceSearch(iterations=10))
 BOUNDS = [INTERVAL, TRAINS, LINEAR, Gain()]
@@ -101,7 +103,7 @@ def first_signal(layer: nn.Module, shape: tuple[int, ...], count: int, seed: int
     """Return a layer's signal over flips of random events (2, T, *shape), and the events."""
     network = SpikingNetwork(nn.Linear(1, 1), num_steps=STEPS, encoding="none")
     events = (torch.rand(2, STEPS, *shape, generator=torch.Generator().manual_seed(seed)) > 0.5).double()
-    source = input_signal(network, SpikeFlip(count).enclosure(events))
+    source = input_signal(circuit(network), SpikeFlip(count).enclosure(events))
     return affine_signal(source, layer, Rounding(torch.float64)), events
 
 
@@ -177,7 +179,7 @@ def test_the_least_cost_over_flips_is_exact_and_attained(count: int, constant: b
     generator = torch.Generator().manual_seed(seed)
     network = SpikingNetwork(nn.Linear(1, 1), num_steps=STEPS, encoding="direct" if constant else "none")
     events = (torch.rand((2, 3) if constant else (2, STEPS, 3), generator=generator) > 0.5).double()
-    source = input_signal(network, SpikeFlip(count).enclosure(events))
+    source = input_signal(circuit(network), SpikeFlip(count).enclosure(events))
     samples = torch.tensor([1, 0, 1])
     costs = torch.randn(STEPS, 3, 3, generator=generator, dtype=torch.float64)
     value, inputs = source.least(costs, samples)

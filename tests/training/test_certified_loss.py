@@ -17,6 +17,7 @@ from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.trains import train_spikes
 from spikecert.certify.verifiers import INTERVAL
 from spikecert.models import DLIF, LIF, Dynamics, Residual, SpikingNetwork, mlp, network_hash
+from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases, points
 from spikecert.testing.strategies import DECAYS
 from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, Dataset, SingleStep, dataset, fit
@@ -67,7 +68,7 @@ def test_one_hidden_layer_has_its_exact_trains(decay: float, steps: int, seed: i
     torch.manual_seed(seed)
     network = mlp((5, 7, 3), steps, LIF(decay, 0.4)).double()
     inputs, labels = torch.rand(6, 5, dtype=torch.float64), torch.arange(6) % 3
-    proven = margin_bounds(network, LInf(epsilon).enclosure(inputs), labels, train_spikes).amin(1)
+    proven = margin_bounds(circuit(network), LInf(epsilon).enclosure(inputs), labels, train_spikes).amin(1)
     worst = worst_logits(network, *box(inputs, epsilon), labels, "trains")
     others = worst.scatter(1, labels[:, None], -torch.inf).amax(1)
     torch.testing.assert_close(-others, proven, rtol=1e-9, atol=1e-9)

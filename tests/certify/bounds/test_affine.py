@@ -7,7 +7,9 @@ from torch import nn
 from spikecert.certify.bounds.affine import affine_map
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.rounding import Rounding
-from spikecert.certify.bounds.signals import InputSignal, SumSignal, affine_signal
+from spikecert.certify.bounds.signals import InputSignal, SumSignal
+from spikecert.models.linear_maps import linear_map
+from support.signals import affine_signal
 
 ROUNDING = Rounding(torch.float64)
 
@@ -61,4 +63,4 @@ def test_a_residual_sum_adds_up_both_parts():
     found = SumSignal(source, affine_signal(source, double, ROUNDING), ROUNDING).steps()[0]
     torch.testing.assert_close(found.lower, torch.tensor([[0.0, -1.0]]).double())
     torch.testing.assert_close(found.upper, torch.tensor([[3.0, 2.0]]).double())
-    assert affine_map(double).terms == 2
+    assert affine_map(linear_map(double)).terms == 2

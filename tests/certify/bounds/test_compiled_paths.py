@@ -15,7 +15,9 @@ from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import graph_trains
 from spikecert.certify.verifiers import Complete, Linear
+from spikecert.models.circuit import leaky_rule
 from spikecert.models.kernels import use_kernel
+from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
 
 
@@ -36,7 +38,7 @@ def test_compiled_paths_are_those_of_torch(data: st.DataObject, steps: int, seed
     if data.draw(st.booleans()):
         ends = (ends * 4).round() / 4  # potentials on the threshold, currents without width
     current = InputSignal(Box(ends[0], ends[1]), steps)
-    found = graph_trains(current, neuron, Rounding(torch.float64))
+    found = graph_trains(current, leaky_rule(neuron, steps), Rounding(torch.float64))
     each = torch.zeros(pairs, dtype=torch.long), torch.arange(pairs)
     graph = PricedGraph.of(found, neuron.dynamics.decay, each)
     costs, prices = torch.randn(2, steps, pairs, generator=generator).double()
@@ -55,7 +57,7 @@ def test_compiled_paths_are_those_of_torch(data: st.DataObject, steps: int, seed
 def test_threads_do_not_change_the_answer():
     steps, pairs = 5, 100
     ends = torch.randn(2, steps, 1, pairs, generator=torch.Generator().manual_seed(1)).double().sort(0).values
-    found = graph_trains(InputSignal(Box(ends[0], ends[1]), steps), LIF(decay=0.9), Rounding(torch.float64))
+    found = graph_trains(InputSignal(Box(ends[0], ends[1]), steps), Leaky(decay=0.9), Rounding(torch.float64))
     graph = PricedGraph.of(found, 0.9, (torch.zeros(pairs, dtype=torch.long), torch.arange(pairs)))
     costs, prices = torch.randn(2, steps, pairs, generator=torch.Generator().manual_seed(2)).double()
     before, answers = torch.get_num_threads(), []

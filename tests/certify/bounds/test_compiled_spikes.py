@@ -20,8 +20,10 @@ from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.step_trains import StepTable, StepTrains
 from spikecert.certify.bounds.train_table import table_like
 from spikecert.certify.bounds.trains import step_spikes
-from spikecert.models import LIF, Dynamics, mlp
+from spikecert.models import LIF, mlp
+from spikecert.models.circuit import circuit, leaky_rule
 from spikecert.models.kernels import use_kernel
+from spikecert.models.rules import Leaky
 from spikecert.testing import Case, cases, neurons
 
 DTYPES = (torch.float32, torch.float64)
@@ -85,7 +87,7 @@ def test_steps_of_a_table_are_bitwise_those_of_torch(data: st.DataObject, known:
     found = []
     for kernel in ("eager", "compiled"):
         neuron.kernel = kernel
-        found.append(step_spikes(signal, neuron, rounding))
+        found.append(step_spikes(signal, leaky_rule(neuron, steps), rounding))
     eager, compiled = found
     assert isinstance(eager, StepTable)
     assert equal(compiled.spread().box, eager.spread().box)
@@ -95,7 +97,7 @@ def test_steps_of_a_table_are_bitwise_those_of_torch(data: st.DataObject, known:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_current_at_the_very_end_of_a_row_has_the_same_steps(dtype: torch.dtype):
     neuron, rounding = LIF(0.9), Rounding(torch.float32, dtype)
-    table = table_like(neuron.dynamics, (1.0,) * 6, rounding, dtype, torch.device("cpu"))
+    table = table_like(leaky_rule(neuron, 6), 6, rounding, dtype, torch.device("cpu"))
     assert table is not None
     ends = torch.cat((table.lower[1:], table.upper[:-1]))[None, None]
     pull = Pull(Spread(ends, torch.zeros_like(ends)), 6)
@@ -112,8 +114,10 @@ def test_a_network_has_the_same_margins_by_either_kernel(case: Case):
         found = []
         for kernel in ("eager", "compiled"):
             assert use_kernel(case.network, kernel).name == kernel
-            margins = [margin_bounds(case.network, box, case.labels, spikes, quick) for quick in (True, False)]
-            found.append([*margins, logit_bounds(case.network, box, spikes).lower])
+            margins = [
+                margin_bounds(circuit(case.network), box, case.labels, spikes, quick) for quick in (True, False)
+            ]
+            found.append([*margins, logit_bounds(circuit(case.network), box, spikes).lower])
         assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
@@ -128,7 +132,7 @@ def test_the_compiled_kernel_serves_a_whole_network(monkeypatch: pytest.MonkeyPa
     labels, box = network(inputs).argmax(1), LInf(0.05).enclosure(inputs)
     for spikes in (interval_spikes, step_spikes):
         with torch.no_grad():
-            margin_bounds(network, box, labels, spikes, quick=True)
+            margin_bounds(circuit(network), box, labels, spikes, quick=True)
     first, second = called[:3], called[3:]
     assert first == ["interval_steps", "interval_steps", "interval_counts"]
     assert second == ["table_steps", "graph_steps", "graph_paths"]
@@ -161,7 +165,7 @@ def test_without_a_compiler_torch_bounds_it(monkeypatch: pytest.MonkeyPatch):
     middle = torch.randn(3, 2, 40, generator=torch.Generator().manual_seed(0))
     pull = Pull(Spread(middle, middle.abs()), 3, 1.0, 1.0)
     assert "no C compiler found" in str(spikes_kernel(torch.float32))
-    compiled, eager = (StepSpikes(pull, Dynamics(0.9), kernel).spread() for kernel in ("compiled", "eager"))
+    compiled, eager = (StepSpikes(pull, Leaky(0.9), kernel).spread() for kernel in ("compiled", "eager"))
     assert equal(compiled.box, eager.box)
 
 

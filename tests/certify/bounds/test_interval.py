@@ -8,6 +8,7 @@ from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.interval import interval_spikes
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
+from spikecert.models.circuit import leaky_rule
 from spikecert.testing import neurons
 from spikecert.testing.strategies import RESETS
 from support.graphs import boxes
@@ -24,7 +25,7 @@ def test_no_run_escapes_its_intervals(data: st.DataObject, reset: str):
     share[:, :128] = share[:, :128].round()
     currents = (ends[0] + share * (ends[1] - ends[0])).minimum(ends[1]).maximum(ends[0])
     signal = InputSignal(Box(ends[0].double(), ends[1].double()), len(low))
-    found = interval_spikes(signal, neuron, Rounding(torch.float32))
+    found = interval_spikes(signal, leaky_rule(neuron, len(low)), Rounding(torch.float32))
     with torch.no_grad():
         spikes = neuron(currents, len(low))
     assert bool((spikes >= found.box.lower).all())

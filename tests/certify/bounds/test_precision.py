@@ -12,6 +12,7 @@ from spikecert.certify.bounds.propagation import SpikeBound, margin_bounds
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.trains import step_spikes, train_spikes
 from spikecert.models import LIF, mlp
+from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases
 from support.oracles import line_margin
 
@@ -39,7 +40,9 @@ def test_rounding_outward_keeps_infinite_ends():
 @given(case=cases(dtypes=(torch.float32,)))
 def test_float32_is_never_tighter(spikes: SpikeBound, case: Case):
     box = LInf(case.epsilon).enclosure(case.inputs)
-    quick, full = (margin_bounds(case.network, box, case.labels, spikes, quick) for quick in (True, False))
+    quick, full = (
+        margin_bounds(circuit(case.network), box, case.labels, spikes, quick) for quick in (True, False)
+    )
     assert quick.dtype == torch.float64
     assert bool((quick <= full + 1e-9 * (1 + full.abs())).all())
 
@@ -52,7 +55,9 @@ def test_float64_networks_and_balls_stay_in_float64(spikes: SpikeBound, case: Ca
         (LInf(case.epsilon), L2(case.epsilon)) if case.network.dtype == torch.float64 else (L2(case.epsilon),)
     )
     for box in (threat.enclosure(case.inputs) for threat in threats):
-        quick, full = (margin_bounds(case.network, box, case.labels, spikes, quick) for quick in (True, False))
+        quick, full = (
+            margin_bounds(circuit(case.network), box, case.labels, spikes, quick) for quick in (True, False)
+        )
         assert torch.equal(quick, full)
 
 
@@ -62,7 +67,7 @@ def test_float32_loses_only_rounding(spikes: SpikeBound):
     network = mlp((64, 48, 32, 10), num_steps=6, neuron=LIF(decay=0.9)).eval()
     inputs = torch.rand(64, 64)
     labels, box = network(inputs).argmax(1), LInf(0.002).enclosure(inputs)
-    quick, full = (margin_bounds(network, box, labels, spikes, quick) for quick in (True, False))
+    quick, full = (margin_bounds(circuit(network), box, labels, spikes, quick) for quick in (True, False))
     assert float((quick == full).double().mean()) > 0.5
 
 
@@ -74,7 +79,7 @@ def test_float32_stays_below_the_exact_margin_on_a_line(spikes: SpikeBound, case
     inputs = case.inputs.reshape(len(case.inputs), -1)[:, :1]
     with torch.no_grad():
         labels, box = case.network(inputs).argmax(1), LInf(case.epsilon).enclosure(inputs)
-        proven = margin_bounds(case.network, box, labels, spikes, quick=True).amin(1)
+        proven = margin_bounds(circuit(case.network), box, labels, spikes, quick=True).amin(1)
     lines = zip(box.lower[:, 0].tolist(), box.upper[:, 0].tolist(), labels.tolist(), strict=True)
     exact = [line_margin(case.network.double(), *line) for line in lines]
     assert bool((proven <= torch.tensor(exact, dtype=torch.float64) + 1e-9).all())
@@ -85,7 +90,9 @@ def test_trains_are_the_same_with_and_without_their_potentials():
     network = mlp((16, 12, 8, 3), num_steps=5).eval()
     inputs = torch.rand(8, 16)
     labels, box = network(inputs).argmax(1), LInf(0.05).enclosure(inputs)
-    assert torch.equal(*(margin_bounds(network, box, labels, spikes) for spikes in (step_spikes, train_spikes)))
+    assert torch.equal(
+        *(margin_bounds(circuit(network), box, labels, spikes) for spikes in (step_spikes, train_spikes))
+    )
 
 
 def test_the_bound_pays_for_its_own_arithmetic():

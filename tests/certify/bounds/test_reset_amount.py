@@ -15,6 +15,7 @@ from spikecert.certify.bounds.train_graph import graph_trains
 from spikecert.certify.bounds.trains import train_spikes
 from spikecert.certify.milp.potentials import graph_potentials, interval_potentials
 from spikecert.models import LIF
+from spikecert.models.circuit import leaky_rule
 from spikecert.models.dynamics import simulate
 from spikecert.training.interval_bounds import membrane_ends
 
@@ -60,7 +61,7 @@ def test_no_train_escapes_the_table(amount: float, decay: float):
     low, high, currents = drawn(1)
     signal = InputSignal(Box(low.double(), high.double()), STEPS)
     runs = simulate(currents, None, neuron(amount, decay).dynamics, STEPS)[1]
-    check(train_spikes(signal, neuron(amount, decay), SINGLE).steps(), runs)
+    check(train_spikes(signal, leaky_rule(neuron(amount, decay), STEPS), SINGLE).steps(), runs)
 
 
 @pytest.mark.parametrize(("amount", "decay"), CASES)
@@ -68,10 +69,9 @@ def test_no_potential_escapes(amount: float, decay: float):
     low, high, currents = drawn(STEPS)
     layer, signal = neuron(amount, decay), InputSignal(Box(low.double(), high.double()), STEPS)
     potentials = simulate(currents, None, layer.dynamics, STEPS)[0].double()
-    graph = graph_potentials(graph_trains(signal, layer, SINGLE))
-    per_step = interval_potentials(
-        interval_spikes(signal, layer, SINGLE), drive(signal, layer, SINGLE), layer.dynamics
-    )
+    rule = leaky_rule(layer, STEPS)
+    graph = graph_potentials(graph_trains(signal, rule, SINGLE))
+    per_step = interval_potentials(interval_spikes(signal, rule, SINGLE), drive(signal, rule, SINGLE), rule)
     trained = membrane_ends(torch.stack((low, high)).double(), layer, STEPS)[0]
     for lower, upper in ((graph.lower, graph.upper), (per_step.lower, per_step.upper), trained):
         assert bool((potentials >= lower - 1e-5).all())

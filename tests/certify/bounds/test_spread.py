@@ -16,11 +16,15 @@ from spikecert.certify.bounds.interval import interval_spikes
 from spikecert.certify.bounds.membrane import drive, pull
 from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.rounding import Rounding
-from spikecert.certify.bounds.signals import InputSignal, affine_signal
+from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import graph_trains
 from spikecert.certify.bounds.trains import step_spikes, train_spikes
 from spikecert.models import LIF, mlp
+from spikecert.models.circuit import circuit, leaky_rule
+from spikecert.models.linear_maps import linear_map
+from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
+from support.signals import affine_signal
 
 QUICK = Rounding(torch.float32, torch.float32)
 LIBRARIES = pytest.mark.parametrize("worth", [0, math.inf], ids=["onednn", "as the run"])
@@ -45,7 +49,7 @@ def test_the_spread_of_a_layer_holds_every_run_and_pays_for_its_own_rounding(
     wide = layer.weight.detach().double()
     added = torch.zeros(6).double() if layer.bias is None else layer.bias.detach().double()
     for magnitude in (box.magnitude.amax(0), box.magnitude.amax((0, 1))[None]):
-        found = affine_map(layer, torch.float32).spread(box.spread, magnitude, QUICK)
+        found = affine_map(linear_map(layer), torch.float32).spread(box.spread, magnitude, QUICK)
         assert found.middle.dtype == found.radius.dtype == torch.float32
         positive, negative = wide.clamp_min(0), wide.clamp_max(0)
         lower = box.lower.double() @ positive.T + box.upper.double() @ negative.T + added
@@ -108,7 +112,10 @@ def test_what_pulls_a_neuron_holds_what_drives_it(data: st.DataObject, steps: in
     if layer != "none":
         signal = affine_signal(signal, nn.Flatten() if layer == "flat" else nn.Linear(4, 4), rounding)
     with torch.no_grad():
-        pulled, drives = pull(signal, neuron, rounding), drive(signal, neuron, rounding)
+        pulled, drives = (
+            pull(signal, leaky_rule(neuron, steps), rounding),
+            drive(signal, leaky_rule(neuron, steps), rounding),
+        )
     ends = pulled.current.box
     assert bool((ends.lower <= drives.lower + 1e-12).all())
     assert bool((ends.upper >= drives.upper - 1e-12).all())
@@ -128,7 +135,10 @@ def test_steps_and_sums_without_the_trains_are_those_of_the_trains(
     )
     signal = InputSignal(Box(box.lower.double(), box.upper.double()), steps)
     rounding, rows = Rounding(torch.float32), torch.randn(2, steps).double()
-    kept, forgotten = train_spikes(signal, neuron, rounding), step_spikes(signal, neuron, rounding)
+    kept, forgotten = (
+        train_spikes(signal, leaky_rule(neuron, steps), rounding),
+        step_spikes(signal, leaky_rule(neuron, steps), rounding),
+    )
     for mine, theirs in (
         (forgotten.steps(), kept.steps()),
         (forgotten.spread().box, kept.spread().box),
@@ -146,11 +156,11 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     found = []
     for most in (1, 25, 1 << 15):
         monkeypatch.setattr("spikecert.certify.bounds.blocks.BLOCK", most)
-        spikes = interval_spikes(signal, LIF(0.9), Rounding(torch.float32))
+        spikes = interval_spikes(signal, Leaky(0.9), Rounding(torch.float32))
         counts = spikes.counts()
         found.append((spikes.spread().middle, spikes.spread().radius, counts.lower, counts.upper))
     assert all(torch.equal(*pair) for other in found[1:] for pair in zip(found[0], other, strict=True))
-    graph = graph_trains(signal, LIF(0.9), Rounding(torch.float32)).box
+    graph = graph_trains(signal, Leaky(0.9), Rounding(torch.float32)).box
     assert bool((graph.lower >= spikes.box.lower).all() and (graph.upper <= spikes.box.upper).all())
 
 
@@ -171,6 +181,6 @@ def test_margins_are_the_same_for_few_and_for_many_classes(monkeypatch: pytest.M
     found = []
     for most in (0, 16):
         monkeypatch.setattr("spikecert.certify.bounds.propagation.FEW_CLASSES", most)
-        found.append(margin_bounds(network, box, labels, interval_spikes))
+        found.append(margin_bounds(circuit(network), box, labels, interval_spikes))
     assert len(labels.unique()) > 1
     torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)

@@ -9,6 +9,7 @@ from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import GraphTrains, graph_trains
 from spikecert.models import LIF
+from spikecert.models.circuit import leaky_rule
 from spikecert.testing import neurons
 from spikecert.testing.strategies import DECAYS, THRESHOLDS
 from support.graphs import Ends, boxes, paths
@@ -17,7 +18,7 @@ from support.oracles import feasible_trains
 
 def graph(neuron: LIF, low: list[float], high: list[float], dtype: torch.dtype = torch.float64) -> GraphTrains:
     lower, upper = (torch.tensor(ends, dtype=torch.float64)[:, None] for ends in (low, high))
-    return graph_trains(InputSignal(Box(lower, upper), len(low)), neuron, Rounding(dtype))
+    return graph_trains(InputSignal(Box(lower, upper), len(low)), leaky_rule(neuron, len(low)), Rounding(dtype))
 
 
 @settings(max_examples=80, deadline=None)

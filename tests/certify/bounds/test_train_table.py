@@ -14,7 +14,9 @@ from spikecert.certify.bounds.train_table import (
     range_minima,
     train_table,
 )
-from spikecert.models import LIF, Dynamics
+from spikecert.models import LIF
+from spikecert.models.circuit import leaky_rule
+from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
 from support.oracles import exact_trains
 
@@ -24,7 +26,7 @@ FLOATS = (torch.float32, torch.float64)
 def table_of(neuron: LIF, steps: int, dtype: torch.dtype = torch.float64) -> TrainTable:
     scale = neuron.scale(steps)
     factors = (1.0,) * steps if scale is None else tuple(scale.tolist())
-    table = train_table(neuron.dynamics, factors, Rounding(dtype))
+    table = train_table(leaky_rule(neuron, len(factors)), len(factors), Rounding(dtype))
     assert table is not None
     return table
 
@@ -128,4 +130,4 @@ def test_combinations_are_the_same_for_few_and_for_many_neurons(data: st.DataObj
 
 def test_table_is_refused_beyond_its_size(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("spikecert.certify.bounds.train_table.MOST_ROWS", 3)
-    assert train_table(Dynamics(0.7, reset="subtract"), (1.0,) * 9, Rounding(torch.float32)) is None
+    assert train_table(Leaky(0.7, reset="subtract"), 9, Rounding(torch.float32)) is None

@@ -26,6 +26,7 @@ from spikecert.certify.branching.trimming import trim_rows
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual
+from spikecert.models.circuit import leaky_rule
 from spikecert.testing import Case, cases, neurons, points
 from support.graphs import paths
 from support.oracles import line_margin
@@ -239,7 +240,11 @@ def test_fixed_spikes_leave_the_trains_that_have_them(data: st.DataObject):
     low = torch.tensor(data.draw(st.lists(st.floats(-1, 2), min_size=steps, max_size=steps))).double()
     width = torch.tensor(data.draw(st.lists(st.floats(0, 1.5), min_size=steps, max_size=steps))).double()
     box = Box(low.view(-1, 1, 1), (low + width).view(-1, 1, 1))
-    found = graph_trains(InputSignal(box, steps), neuron, Rounding(torch.float64)) if steps > 1 else None
+    found = (
+        graph_trains(InputSignal(box, steps), leaky_rule(neuron, steps), Rounding(torch.float64))
+        if steps > 1
+        else None
+    )
     if found is None:
         return
     fixed = data.draw(st.lists(st.sampled_from([OPEN, OPEN, 0, 1]), min_size=steps, max_size=steps))

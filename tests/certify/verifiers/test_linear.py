@@ -20,6 +20,7 @@ from spikecert.certify.bounds.stages import priceable, staged
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Linear
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
+from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases, points
 
 
@@ -45,14 +46,14 @@ def specifications(labels: torch.Tensor, classes: int) -> Specifications:
 @settings(max_examples=60, deadline=None)
 @given(case=cases(most_steps=4))
 def test_prices_of_zero_give_the_bound_of_the_trains(case: Case):
-    stages = staged(case.network, LInf(case.epsilon).enclosure(case.inputs))
+    stages = staged(circuit(case.network), LInf(case.epsilon).enclosure(case.inputs))
     if stages is None or not all(map(priceable, stages.stages)):
         return
     classes = case.network(case.inputs).shape[1]
     problem = PricedProblem.of(stages, specifications(case.labels, classes))
     bound = problem.evaluate([layer.start() for layer in problem.layers]).bound.view(-1, classes)
     box = LInf(case.epsilon).enclosure(case.inputs)
-    trains = margin_bounds(case.network, box, case.labels, TRAINS.stages[-1])
+    trains = margin_bounds(circuit(case.network), box, case.labels, TRAINS.stages[-1])
     finite = trains.isfinite()
     torch.testing.assert_close(bound[finite], trains[finite], atol=1e-4, rtol=1e-4)
 
@@ -61,7 +62,7 @@ def test_prices_of_zero_give_the_bound_of_the_trains(case: Case):
 @given(case=cases(most_steps=4, dtypes=(torch.float64,)), seed=st.integers(0, 2**31))
 def test_the_bound_is_concave_with_this_supergradient(case: Case, seed: int):
     """g(μ') ≤ g(μ) + ∇g(μ)·(μ' − μ) for any two prices."""
-    stages = staged(case.network, LInf(case.epsilon).enclosure(case.inputs))
+    stages = staged(circuit(case.network), LInf(case.epsilon).enclosure(case.inputs))
     if stages is None or not all(map(priceable, stages.stages)):
         return
     generator = torch.Generator().manual_seed(seed)
@@ -176,7 +177,7 @@ def test_prices_pull_back_through_residual_sums(threat: LInf | L2):
     for seed in range(6):
         net = residual_network(seed)
         inputs, labels = samples(net)
-        stages = staged(net, threat.enclosure(inputs), sums=True)
+        stages = staged(circuit(net), threat.enclosure(inputs), sums=True)
         assert stages is not None
         assert not stages.sequential
         classes = specifications(labels, 3)
@@ -205,7 +206,7 @@ def currents_of(net: SpikingNetwork, inputs: torch.Tensor, layer: int) -> torch.
 @given(case=cases(most_layers=3, most_steps=4), level=st.sampled_from([0.0, 0.3, 1.0]), seed=st.integers(0, 2**31))
 def test_narrowed_windows_hold_wherever_the_margin_is_below_the_level(case: Case, level: float, seed: int):
     generator = torch.Generator().manual_seed(seed)
-    stages = staged(case.network, LInf(case.epsilon).enclosure(case.inputs))
+    stages = staged(circuit(case.network), LInf(case.epsilon).enclosure(case.inputs))
     if stages is None or len(stages.stages) < 2 or not applies(stages):
         return
     classes = case.network(case.inputs).shape[1]

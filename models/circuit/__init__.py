@@ -1,0 +1,23 @@
+"""A network as a circuit: a flat graph of a closed set of nodes, which every reader folds with its own algebra."""
+
+from .folding import Algebra, UnknownNode, check_known, fold
+from .lowering import circuit, leaky_rule, leaky_rules, rule_of
+from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Read
+
+__all__ = [
+    "Added",
+    "Algebra",
+    "Circuit",
+    "Fired",
+    "Input",
+    "Mapped",
+    "Node",
+    "Read",
+    "UnknownNode",
+    "check_known",
+    "circuit",
+    "fold",
+    "leaky_rule",
+    "leaky_rules",
+    "rule_of",
+]

@@ -1,0 +1,76 @@
+"""One way to read a circuit: an algebra says what each kind of node means to a reader, and refuses what it lacks."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from ..encoding import ENCODINGS
+from ..rules import Leaky, Rule
+from .nodes import Circuit, Fired, Input, Node, Read
+
+Value = TypeVar("Value")
+
+
+class UnknownNode(TypeError):
+    """A reader met a node, a rule or an encoding that it does not know; the message names both."""
+
+
+class Algebra(Generic[Value]):
+    """What the nodes of a circuit mean to one reader: a method a kind, `input`, `mapped`, `added`, `fired`, `read`.
+
+    A method takes the node and the values of what it reads. A kind without a method, and a rule or an encoding
+    that is not listed, is refused.
+
+    Attributes:
+        reader: how messages name the reader.
+        rules: the rule types that it answers for, exactly.
+        encodings: those of inputs.
+    """
+
+    reader: ClassVar[str]
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    encodings: ClassVar[tuple[str, ...]] = ENCODINGS
+
+    def refuse(self, node: Node, what: str) -> UnknownNode:
+        """Return the refusal of a node, in one line."""
+        return UnknownNode(f"network: {node.name or 'the network'} is {what}, which {self.reader} does not know")
+
+
+def fold(circuit: Circuit, algebra: Algebra[Value], until: int | None = None) -> list[Value]:
+    """Return what each node of a circuit means to the reader of `algebra`, in order.
+
+    Args:
+        circuit: the network.
+        algebra: of the reader.
+        until: of how many nodes, the first ones; None for all. All must be known anyway.
+
+    Raises:
+        UnknownNode: for what the reader does not know.
+    """
+    for node in circuit.nodes:
+        check_known(node, algebra)
+    values: list[Value] = []
+    for node in circuit.nodes[:until]:
+        values.append(_method(node, algebra)(node, *_taken(values, node.sources)))
+    return values
+
+
+def check_known(node: Node, algebra: Algebra[Any]) -> None:
+    """Raise UnknownNode unless the reader of `algebra` answers for a node's kind, rule and encoding."""
+    _method(node, algebra)
+    rule = node.rule if isinstance(node, Fired | Read) else None
+    if rule is not None and type(rule) not in algebra.rules:
+        layer = type(node.layer).__name__ if isinstance(node, Fired | Read) else ""
+        raise algebra.refuse(node, f"a {layer} of rule {type(rule).__name__}")
+    if isinstance(node, Input) and node.encoding not in algebra.encodings:
+        raise algebra.refuse(node, f"an input of encoding {node.encoding!r}")
+
+
+def _method(node: Node, algebra: Algebra[Value]) -> Any:
+    method = getattr(algebra, node.kind, None) if node.kind else None
+    if method is None:
+        raise algebra.refuse(node, f"a node of type {type(node).__name__}")
+    return method
+
+
+def _taken(values: Sequence[Value], sources: tuple[int, ...]) -> list[Value]:
+    return [values[index] for index in sources]

@@ -1,0 +1,188 @@
+"""From modules to nodes, once: a module takes part by its exact type, and what is not known is refused.
+
+    a layer of a type that `linear_maps` registers      Mapped, by the map of that type
+    Residual                                             Added
+    LIF, DLIF, PLIF, and subclasses that set constants   Fired, by the rule that the layer states
+
+A layer with another recursion states a rule of its own type, which names the layer among its `layers`; each reader
+refuses it until it knows that rule.
+"""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ..constants import whole
+from ..encoding import ENCODINGS, RateDraws
+from ..layers import Residual
+from ..learned_decay import PLIF
+from ..linear_maps import LinearMap, affine_types, linear_map
+from ..networks import READOUTS, SpikingNetwork
+from ..neurons import DLIF, LIF
+from ..rules import Leaky, Rule
+from ..validation import check_choice
+from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Read
+from .unchanged import check_library, check_unchanged, overridden
+
+RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF)}
+"""Which layer types run by the rules of this library; a rule of another library names its own (`Rule.layers`)."""
+
+
+def circuit(network: SpikingNetwork) -> Circuit:
+    """Return what `network` computes in evaluation mode, as nodes that readers fold.
+
+    The circuit holds the network's own weights, and constants as plain numbers that are read now.
+
+    Raises:
+        TypeError: for a module whose node is not known: another type, a subclass, a replaced method.
+        ValueError: for settings or constants that no node has, hooks, and tensors of several dtypes.
+
+    >>> from spikecert.models import LIF
+    >>> nodes = circuit(SpikingNetwork(nn.Linear(4, 3), LIF(), nn.Linear(3, 2), num_steps=5)).nodes
+    >>> [node.kind for node in nodes]
+    ['input', 'mapped', 'fired', 'mapped', 'read']
+    """
+    check_library()
+    _check_network(network)
+    num_steps = whole("num_steps", network.num_steps)
+    draws = network.draws if network.encoding == "rate" else None
+    lowering = _Lowering(num_steps, [Input("", (), network.encoding, draws)])
+    layers = list(network.layers)
+    potential = network.readout == "potential"
+    last = lowering.through(layers[:-1] if potential else layers, 0, "layers")
+    lowering.read(network.readout, layers[-1], last, f"layers.{len(layers) - 1}")
+    made = Circuit(tuple(lowering.nodes), num_steps, network.dtype, network.device)
+    _check_tensors(made)
+    return made
+
+
+@dataclass
+class _Lowering:
+    """Collects nodes; `rank` is how many axes the latest signal is known to have, or None."""
+
+    num_steps: int
+    nodes: list[Node]
+    rank: int | None = field(default=None)
+
+    def through(self, layers: list[nn.Module] | nn.ModuleList, source: int, path: str) -> int:
+        """Add `layers` behind a node and return the last one's index."""
+        for index, layer in enumerate(layers):
+            source = self._add(layer, source, f"{path}.{index}")
+        return source
+
+    def read(self, readout: str, layer: nn.Module, source: int, name: str) -> None:
+        """Add the readout."""
+        if readout != "potential":
+            fits = isinstance(self.nodes[source], Fired) == (readout == "spikes")
+            if not fits:
+                raise ValueError(f"readout: got {readout!r} behind {name}, which it does not fit")
+            self.nodes.append(Read("", (source,), readout))
+            return
+        rule = rule_of(layer, self.num_steps, name)
+        if getattr(rule, "reset", None) != "none":
+            raise ValueError('readout: "potential" needs a final neuron with reset="none"')
+        self.nodes.append(Read(name, (source,), readout, rule, layer))
+
+    def _add(self, layer: nn.Module, source: int, name: str) -> int:
+        check_unchanged(layer, name)
+        if type(layer) is Residual:
+            rank = self.rank
+            branch = self.through(layer.branch, source, f"{name}.branch")
+            self.rank = rank
+            shortcut = self.through(layer.shortcut, source, f"{name}.shortcut")
+            return self._append(Added(name, (branch, shortcut)))
+        if type(layer) in affine_types():
+            return self._append(Mapped(name, (source,), self._map(layer)))
+        return self._append(Fired(name, (source,), rule_of(layer, self.num_steps, name), layer))
+
+    def _map(self, layer: nn.Module) -> LinearMap:
+        made = linear_map(layer)
+        made = made if self.rank is None else made.at_rank(self.rank)
+        if made.reshapes or made.rank is not None:
+            self.rank = made.rank
+        return made
+
+    def _append(self, node: Node) -> int:
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+
+def rule_of(layer: nn.Module, num_steps: int, name: str) -> Rule:
+    """Return the rule that a spiking layer states, if its code is that of a type that runs by it.
+
+    Raises:
+        TypeError: for a layer that states none, or that runs otherwise than the rule's own layer types.
+    """
+    state = getattr(type(layer), "rule", None)
+    if state is None:
+        known = ", ".join(kind.__name__ for kind in (*affine_types(), Residual, *RUN_BY[Leaky]))
+        raise TypeError(f"network: got a layer of type {type(layer).__name__} ({name}), expected one of {known}")
+    rule = state(layer, num_steps)
+    owners = RUN_BY.get(type(rule), type(rule).layers)
+    owner = next((kind for kind in type(layer).__mro__ if kind in owners), None)
+    changed = {"its type"} if owner is None else overridden(type(layer), owner)
+    if changed:
+        what = ", ".join(sorted(changed))
+        raise TypeError(
+            f"network: {name} ({type(layer).__name__}) runs otherwise than its node says: rule "
+            f"{type(rule).__name__} knows nothing of {what}"
+        )
+    return rule
+
+
+def leaky_rule(layer: nn.Module | None, num_steps: int, name: str = "neuron") -> Leaky:
+    """Return the rule of one layer, which must be `Leaky`.
+
+    Raises:
+        TypeError: for a layer of another rule, or of none.
+    """
+    assert layer is not None
+    rule = rule_of(layer, num_steps, name)
+    if type(rule) is not Leaky:
+        raise TypeError(f"{name}: got {type(layer).__name__} of rule {type(rule).__name__}, expected rule Leaky")
+    return rule
+
+
+def leaky_rules(network: SpikingNetwork) -> tuple[Leaky, ...]:
+    """Return the rule of each spiking layer in order of execution, all of which must be `Leaky`.
+
+    Raises:
+        TypeError, ValueError: as `circuit` and `leaky_rule`.
+    """
+    made = circuit(network)
+    return tuple(leaky_rule(node.layer, made.num_steps, node.name) for node in made.spiking)
+
+
+def _check_network(network: SpikingNetwork) -> None:
+    changed = overridden(type(network), SpikingNetwork)
+    if changed:
+        what = ", ".join(sorted(changed))
+        raise TypeError(
+            f"network: {type(network).__name__} runs otherwise than SpikingNetwork: it has its own {what}"
+        )
+    check_unchanged(network, "")
+    check_choice("encoding", network.encoding, ENCODINGS)
+    check_choice("readout", network.readout, READOUTS)
+    if type(network.layers) is not nn.ModuleList:
+        raise TypeError(f"network: layers are {type(network.layers).__name__}, expected nn.ModuleList")
+    if type(network.draws) is not RateDraws:
+        raise TypeError(f"draws: got {type(network.draws).__name__}, expected RateDraws")
+
+
+def _check_tensors(made: Circuit) -> None:
+    """Raise unless all tensors and constants are such that the run's dtype says all of its arithmetic."""
+    for node in made.nodes:
+        if isinstance(node, Mapped):
+            for tensor in node.map.tensors:
+                _check_tensor(tensor, node.name, made)
+        elif isinstance(node, Fired | Read) and node.rule is not None:
+            try:
+                node.rule.check(made.dtype)
+            except ValueError as error:
+                raise ValueError(f"network: {node.name}: {error}") from error
+
+
+def _check_tensor(tensor: Tensor, name: str, made: Circuit) -> None:
+    if tensor.dtype != made.dtype or tensor.device != made.device:
+        found = f"{tensor.dtype} on {tensor.device}"
+        raise ValueError(f"network: {name} is {found}, expected all of it in {made.dtype} on {made.device}")

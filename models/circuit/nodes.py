@@ -1,0 +1,148 @@
+"""The closed set of nodes that a network is made of, each made of earlier ones by their index."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..encoding import RateDraws
+from ..linear_maps import LinearMap
+from ..rules import Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operation.
+
+    Attributes:
+        kind: the name of the method by which a reader answers for it.
+        name: the path of the module that it stands for, as in the network's state dict.
+        sources: the indices of the nodes that it reads.
+    """
+
+    kind: ClassVar[str] = ""
+
+    name: str
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Input(Node):
+    """The encoded input: the same at each step ("direct"), over time ("none"), or spikes of `draws` ("rate")."""
+
+    kind: ClassVar[str] = "input"
+
+    encoding: str
+    draws: RateDraws | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped(Node):
+    """An affine map of one signal."""
+
+    kind: ClassVar[str] = "mapped"
+
+    map: LinearMap
+
+
+@dataclass(frozen=True, eq=False)
+class Added(Node):
+    """The sum of two signals."""
+
+    kind: ClassVar[str] = "added"
+
+
+@dataclass(frozen=True, eq=False)
+class Fired(Node):
+    """The spikes of a layer under a current. `layer` is for gradients: what is proved goes by `rule` alone."""
+
+    kind: ClassVar[str] = "fired"
+
+    rule: Rule
+    layer: nn.Module = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Read(Node):
+    """The logits.
+
+    Attributes:
+        readout: "mean" (over time, of an affine map), "spikes" (mean of spikes) or "potential": the last potential
+            of neurons that never fire, under a current.
+        rule, layer: of those neurons; None for the other readouts.
+    """
+
+    kind: ClassVar[str] = "read"
+
+    readout: str
+    rule: Rule | None = None
+    layer: nn.Module | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A network as a flat graph. The first node is its `Input`, the last its `Read`.
+
+    Attributes:
+        nodes: in an order in which each comes behind what it reads: that of execution.
+        num_steps: T.
+        dtype, device: of the run.
+    """
+
+    nodes: tuple[Node, ...]
+    num_steps: int
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def source(self) -> Input:
+        """Return the first node."""
+        first = self.nodes[0]
+        assert isinstance(first, Input)
+        return first
+
+    @property
+    def read(self) -> Read:
+        """Return the last node."""
+        last = self.nodes[-1]
+        assert isinstance(last, Read)
+        return last
+
+    @property
+    def last(self) -> Node:
+        """Return the node that the readout reads."""
+        return self.nodes[self.read.sources[0]]
+
+    @property
+    def timed(self) -> bool:
+        """Return whether inputs have an axis of time, (batch, T, ...)."""
+        return self.source.encoding == "none"
+
+    @property
+    def maps(self) -> tuple[LinearMap, ...]:
+        """Return all affine maps, in order."""
+        return tuple(node.map for node in self.nodes if isinstance(node, Mapped))
+
+    @property
+    def fired(self) -> tuple[Fired, ...]:
+        """Return the layers that fire, in order."""
+        return tuple(node for node in self.nodes if isinstance(node, Fired))
+
+    @property
+    def spiking(self) -> tuple[Fired | Read, ...]:
+        """Return the layers with a rule, in order: those that fire, and the one whose potential is read."""
+        return tuple(node for node in self.nodes if isinstance(node, Fired | Read) and node.rule is not None)
+
+    @property
+    def adds(self) -> bool:
+        """Return whether there is a residual sum."""
+        return any(isinstance(node, Added) for node in self.nodes)
+
+    def arranged(self, inputs: Tensor) -> Tensor:
+        """Return inputs (batch, ...) with time first: (T, batch, ...), or (1, batch, ...) where it is no axis."""
+        return inputs.transpose(0, 1) if self.timed else inputs.unsqueeze(0)
+
+    def rearranged(self, signal: Tensor) -> Tensor:
+        """Return inputs (batch, ...) of what `arranged` returns."""
+        return signal.transpose(0, 1) if self.timed else signal.squeeze(0)

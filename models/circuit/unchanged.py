@@ -1,0 +1,106 @@
+"""Whether modules still run as they were written: what else they might do, no circuit can say.
+
+A node speaks for a module's code. So that code must be the code that was there when this library was imported:
+no hooks, no method replaced on one module or on its class, no function replaced in the files that run a network.
+"""
+
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+
+from torch import nn
+
+from .. import dynamics, encoding, layers, learned_decay, linear_maps, membrane, networks, neurons, running
+from ..layers import Residual
+from ..learned_decay import PLIF
+from ..networks import SpikingNetwork
+from ..neurons import DLIF, LIF
+from ..normalization import Normalize
+
+TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
+"""What a subclass may define without running otherwise; and `__static_attributes__`, `__parameters__` of Python."""
+HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+CALLS = ("__call__", "_call_impl", "_wrapped_call_impl", "forward", "__getattr__", "__getattribute__")
+OWN = (LIF, DLIF, PLIF, Residual, SpikingNetwork, Normalize)
+RUNS = (dynamics, encoding, layers, learned_decay, membrane, networks, neurons, running)
+"""The files whose functions run a network."""
+
+
+def check_unchanged(module: nn.Module, name: str) -> None:
+    """Raise TypeError or ValueError unless a module runs the code of its type, as that was imported.
+
+    Args:
+        module: of a type that is known.
+        name: its path, for the message.
+    """
+    told = f"network: {name or 'it'} ({type(module).__name__})"
+    if any(getattr(module, hooks) for hooks in HOOKS) or module._compiled_call_impl is not None:
+        raise ValueError(f"{told} has a hook or another forward, expected none to certify")
+    replaced = {key for key in vars(module) if _runs(type(module), key)}
+    if replaced:
+        raise ValueError(f"{told} has another forward ({', '.join(sorted(replaced))}), expected none to certify")
+    for kind in type(module).__mro__:
+        changed = _changed(kind)
+        if changed:
+            raise TypeError(f"{told} runs otherwise than it was written: {kind.__name__}.{changed} was replaced")
+
+
+def check_library() -> None:
+    """Raise TypeError or ValueError where a hook on all modules, or a replaced function, changes every network."""
+    if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
+        raise ValueError("network: got a forward hook on all modules, expected none to certify")
+    for file, functions in _FUNCTIONS.items():
+        for name, function in functions.items():
+            if vars(file).get(name) is not function:
+                raise TypeError(
+                    f"network: {file.__name__}.{name} was replaced, expected the function of spikecert"
+                )
+
+
+def overridden(kind: type, base: type) -> set[str]:
+    """Return what the classes from `kind` up to `base`, which is not one of them, define besides constants.
+
+    A subclass may have a constructor and a name to be shown by; all else might run.
+    """
+    between = kind.__mro__[: kind.__mro__.index(base)]
+    return {name for each in between for name in vars(each).keys() - TOLD if not name.startswith("__static")}
+
+
+def _runs(kind: type, name: str) -> bool:
+    """Return whether `name` is a method or a property of a class: an attribute of one module would hide it."""
+    found = getattr(kind, name, None)
+    return callable(found) or isinstance(found, property)
+
+
+def _code(kind: type) -> dict[str, object]:
+    """Return the methods and properties of a class: of nn.Module those that run, for tools may patch others."""
+    return {
+        name: value
+        for name, value in vars(kind).items()
+        if isinstance(value, FunctionType | property | staticmethod | classmethod)
+        and (kind is not nn.Module or name in CALLS)
+    }
+
+
+def _snapshot() -> Iterator[tuple[type, dict[str, object]]]:
+    for kind in (*OWN, *linear_maps.affine_types()):
+        for each in kind.__mro__:
+            yield each, _code(each)
+
+
+def _changed(kind: type) -> str:
+    """Return the first method that is not what it was, or nothing; a class that came later is as it is."""
+    known = _METHODS.get(kind)
+    if known is None:
+        return ""
+    now = _code(kind)
+    if now.keys() != known.keys():
+        return min(now.keys() ^ known.keys())
+    return next((name for name, value in known.items() if now[name] is not value), "")
+
+
+def _functions(file: ModuleType) -> dict[str, object]:
+    return {name: value for name, value in vars(file).items() if isinstance(value, FunctionType | type)}
+
+
+_METHODS = dict(_snapshot())
+_FUNCTIONS = {file: _functions(file) for file in RUNS}

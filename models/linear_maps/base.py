@@ -1,0 +1,189 @@
+"""What an affine layer is to every reader, y = W·x + b for signals (batch, *shape), and which layers are known.
+
+One file of this folder a kind of layer. A layer that no file registers is refused (`linear_map`): a reader never
+guesses. A map holds the layer's own tensors, so that gradients reach them; `to` gives a detached copy.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..constants import whole
+
+Shape = tuple[int, ...]
+Products = Callable[[Tensor], Tensor]
+Maker = TypeVar("Maker", bound=Callable[..., "LinearMap"])
+
+
+class NoPlainModule(ValueError):
+    """A map can't be written as the modules that auto_LiRPA bounds correctly; the message says why in one line."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap(ABC):
+    """An affine layer in evaluation mode.
+
+    Attributes:
+        reshapes: whether it only renames coordinates.
+        convolves: whether the run multiplies it by a convolution's algorithms.
+        rank: how many axes its outputs have, without batch; None: as many as its inputs, or not known.
+    """
+
+    reshapes: ClassVar[bool] = False
+    convolves: ClassVar[bool] = False
+    rank: ClassVar[int | None] = None
+
+    @abstractmethod
+    def linear(self, x: Tensor) -> Tensor:
+        """Return W·x, in the dtype and on the device of x."""
+
+    @abstractmethod
+    def absolute(self) -> "LinearMap":
+        """Return the map with the matrix |W|, without bias; the same matrix where W ≥ 0."""
+
+    @abstractmethod
+    def squared(self, x: Tensor) -> Tensor:
+        """Return at least (W∘W)·x, for x ≥ 0."""
+
+    @property
+    @abstractmethod
+    def terms(self) -> int:
+        """Return n, how many products the run sums for one output."""
+
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """Return how many roundings lie between one entry of the input and one of the output, and of the adjoint."""
+
+    @property
+    def bias(self) -> Tensor:
+        """Return b, broadcastable to one output; a zero where there is none."""
+        return torch.zeros(())
+
+    @property
+    def bias_magnitude(self) -> Tensor:
+        """Return the sum of moduli that the run adds up to form b."""
+        return self.bias.abs()
+
+    @property
+    def largest(self) -> float:
+        """Return a bound of |W|'s entries, where a library's product may flush factors to zero; else 0."""
+        return 0.0
+
+    @property
+    def products(self) -> Products | None:
+        """Return x ↦ the products W_i·x_i that each output sums, (batch, outputs…, terms), no entry twice in one.
+
+        None where the map does not offer them.
+        """
+        return None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return the tensors of the layer that the map holds."""
+        return ()
+
+    def to(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Self:
+        """Return a detached copy in `dtype`, which must hold the layer's numbers exactly."""
+        return self
+
+    def check_run(self) -> None:
+        """Raise OverflowError where the run's own arithmetic strays from W·x + b by more than rounding."""
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Return W·x + b."""
+        return self.linear(x) + self.bias.to(x)
+
+    def takes(self, features: Shape) -> None:
+        """Raise ValueError for a feature shape that the layer refuses, or would take silently for another."""
+
+    def square(self, size: int) -> Shape | None:
+        """Return the inputs of equal sides that the layer's weights fit; None where it has no weights."""
+        return None
+
+    def at_rank(self, rank: int) -> "LinearMap":
+        """Return the map for inputs of `rank` axes, where it depends on that."""
+        return self
+
+    def scaled(self, factor: Tensor, roundings: int, rank: int) -> "LinearMap | None":
+        """Return one map for this one and a factor for each channel behind it, or None where there is none."""
+        return None
+
+    def power(self, order: int) -> "LinearMap":
+        """Return the map of |W|'s entries to the power `order`, 1 or 2, each once."""
+        raise NotImplementedError(f"{type(self).__name__} has no powers, and says so by `mixes`")
+
+    def mixes(self, before: int) -> int:
+        """Return what is known of paths: 2 if each input reaches at most one output, 1 by at most one path, 0 none.
+
+        Args:
+            before: the same of what stands in front.
+        """
+        return 0
+
+    def module(self, channels: int) -> nn.Module:
+        """Return the map as Linear, Conv2d or Flatten in float64, for inputs (batch, channels, ...).
+
+        Raises:
+            NoPlainModule: where that is impossible.
+        """
+        raise NoPlainModule(f"layer: got {self}, expected a layer of vectors or images for lirpa")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of one output for inputs of `shape`; ValueError where the map can't take it."""
+        try:
+            return tuple(self.linear(torch.empty(1, *shape, dtype=torch.float64, device="meta")).shape[1:])
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ValueError(f"input_shape: {self} can't take {shape}: {error}") from error
+
+
+_MAKERS: dict[type[nn.Module], Callable[[Any], LinearMap]] = {}
+
+
+def lowers(*kinds: type[nn.Module]) -> Callable[[Maker], Maker]:
+    """Register what makes the map of a layer of exactly these types."""
+
+    def register(make: Maker) -> Maker:
+        for kind in kinds:
+            if kind in _MAKERS:
+                raise TypeError(f"kinds: {kind.__name__} has a map already")
+            _MAKERS[kind] = make
+        return make
+
+    return register
+
+
+def affine_types() -> tuple[type[nn.Module], ...]:
+    """Return the layer types that have a map."""
+    return tuple(_MAKERS)
+
+
+def linear_map(layer: nn.Module) -> LinearMap:
+    """Return the map of an affine layer, by its exact type: a subclass may run otherwise.
+
+    Raises:
+        TypeError: for a type that no file of this folder registers.
+        ValueError: for settings that have no fixed affine map.
+    """
+    make = _MAKERS.get(type(layer))
+    if make is None:
+        known = ", ".join(kind.__name__ for kind in _MAKERS)
+        raise TypeError(f"network: got a layer of type {type(layer).__name__}, expected one of {known}")
+    return make(layer)
+
+
+def pair(name: str, value: Any) -> tuple[int, int]:
+    """Return a setting of both axes of an image as plain integers."""
+    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(both) != 2:
+        raise ValueError(f"{name}: got {value!r}, expected a number or one for each axis")
+    return whole(name, both[0]), whole(name, both[1])
+
+
+def exact(parameter: Tensor | None, like: Tensor) -> Tensor:
+    """Return a parameter in the dtype of `like`, a zero for None."""
+    return like.new_zeros(1) if parameter is None else parameter

@@ -1,0 +1,114 @@
+"""nn.Linear: y = W·x + b along the last axis."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .base import LinearMap, Products, Shape, exact, lowers
+
+
+@dataclass(frozen=True, eq=False)
+class DenseMap(LinearMap):
+    """W and b of a dense layer; `roundings` more in each weight, where a scale was folded into them."""
+
+    weight: Tensor
+    offset: Tensor | None = None
+    roundings: int = 0
+
+    def linear(self, x: Tensor) -> Tensor:
+        """Return W·x."""
+        return F.linear(x, self.weight.to(x))
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Return W·x + b as the run computes it."""
+        return F.linear(x, self.weight.to(x), None if self.offset is None else self.offset.to(x))
+
+    def absolute(self) -> "DenseMap":
+        """Return |W|."""
+        return DenseMap(self.weight.abs(), None, self.roundings)
+
+    def squared(self, x: Tensor) -> Tensor:
+        """Return (W∘W)·x."""
+        return F.linear(x, self.weight.square().to(x))
+
+    def power(self, order: int) -> "DenseMap":
+        """Return the map of |W|'s powers."""
+        return replace(self, weight=self.weight.abs() ** order, offset=None)
+
+    def mixes(self, before: int) -> int:
+        """Return 1 where each input reaches this layer once: every output reads all of them."""
+        return 1 if before == 2 else 0
+
+    @property
+    def bias(self) -> Tensor:
+        """Return b, (outputs,) or a zero."""
+        return exact(self.offset, self.weight)
+
+    @property
+    def terms(self) -> int:
+        """Return the number of inputs."""
+        return self.weight.shape[1]
+
+    @property
+    def largest(self) -> float:
+        """Return max |W|."""
+        return float(self.weight.abs().max())
+
+    @property
+    def depth(self) -> int:
+        """Return rows + columns of W."""
+        return sum(self.weight.shape) + self.roundings
+
+    @property
+    def products(self) -> Products:
+        """Return x ↦ W_ij·x_j."""
+        return lambda x: x.unsqueeze(-2) * self.weight
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return W and b."""
+        return (self.weight,) if self.offset is None else (self.weight, self.offset)
+
+    def to(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Self:
+        """Return a detached copy."""
+        offset = None if self.offset is None else self.offset.detach().to(device, dtype)
+        return replace(self, weight=self.weight.detach().to(device, dtype), offset=offset)
+
+    def takes(self, features: Shape) -> None:
+        """Raise ValueError unless inputs are vectors of the layer's size."""
+        if features != (self.terms,):
+            raise ValueError(f"inputs: got features {features}, expected ({self.terms},)")
+
+    def square(self, size: int) -> Shape | None:
+        """Return the only shape, whatever `size` is."""
+        return (self.terms,)
+
+    def scaled(self, factor: Tensor, roundings: int, rank: int) -> "DenseMap | None":
+        """Return the scaled rows; of images a dense layer makes the last axis, not the channels."""
+        if rank > 1:
+            return None
+        return replace(
+            self, weight=self.weight * factor[:, None], offset=None, roundings=self.roundings + roundings
+        )
+
+    def module(self, channels: int) -> nn.Module:
+        """Return a Linear with a bias: without one auto_LiRPA sees a product of matrices, which can't come last."""
+        rows, columns = self.weight.shape
+        layer = nn.Linear(columns, rows, dtype=torch.float64)
+        layer.weight.data = self.weight.detach().double().clone()
+        layer.bias.data = self.bias.detach().double().expand(rows).clone()
+        return layer
+
+    def __repr__(self) -> str:
+        """Return name and sizes."""
+        rows, columns = self.weight.shape
+        return f"Linear({columns} → {rows})"
+
+
+@lowers(nn.Linear)
+def dense(layer: nn.Linear) -> DenseMap:
+    """Return the map of a dense layer."""
+    return DenseMap(layer.weight, layer.bias)

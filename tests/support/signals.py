@@ -1,0 +1,13 @@
+"""What is known of a signal behind a single layer."""
+
+from torch import nn
+
+from spikecert.certify.bounds.affine import affine_map
+from spikecert.certify.bounds.rounding import Rounding
+from spikecert.certify.bounds.signals import AffineSignal, Signal
+from spikecert.models.linear_maps import linear_map
+
+
+def affine_signal(source: Signal, layer: nn.Module, rounding: Rounding) -> AffineSignal:
+    """Return the signal behind an affine `layer`."""
+    return AffineSignal(source, affine_map(linear_map(layer), rounding.bound), rounding)
