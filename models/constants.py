@@ -6,7 +6,6 @@ tensor changes in place, np.float16 hashes like a float): nothing behind these f
 
 import math
 from decimal import Decimal
-from fractions import Fraction
 from numbers import Integral, Real
 
 import torch

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .dynamics import Dynamics, resume, simulate, simulate_spikes
+from .dynamics import Dynamics
+from .membrane import resume, simulate, simulate_spikes
 from .surrogates import Surrogate, Triangle
 
 HALVES = (torch.bfloat16, torch.float16)
@@ -73,7 +74,7 @@ class LIF(nn.Module):
     def resume(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
     ) -> tuple[Tensor, Tensor]:
-        """Return spikes and residue of `steps` steps from `start` on, of T = `num_steps`; as `dynamics.resume`."""
+        """Return spikes and residue of `steps` steps from `start` on, of T = `num_steps`; as `membrane.resume`."""
         scale = self.scale(num_steps)
         scale = None if scale is None else scale[start : start + steps]
         return resume(in_full(current), scale, residue, self.dynamics, steps, self.kernel)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models.compiled import Library, covers, kernel_for
+from ..kernels import CompiledMembrane
+from ..models.compiled import covers, kernel_for
 from ..models.dynamics import Dynamics
 from ..models.layers import Residual
 from ..models.networks import SpikingNetwork
@@ -104,7 +105,7 @@ def _spiking(neuron: LIF, currents: Tensor, num_steps: int, bounds: str) -> Ends
     return Ends(_Valued.apply(spikes, exact), torch.stack(counts))  # type: ignore[arg-type]
 
 
-def _spike_ends(neuron: LIF, currents: Tensor, num_steps: int, kernel: Library | None) -> Tensor:
+def _spike_ends(neuron: LIF, currents: Tensor, num_steps: int, kernel: CompiledMembrane | None) -> Tensor:
     if kernel is None or not covers(neuron.dynamics):
         return membrane_ends(currents, neuron, num_steps)[1]
     return SpikeEnds.apply(currents, neuron.scale(num_steps), neuron.dynamics, num_steps, kernel)  # type: ignore

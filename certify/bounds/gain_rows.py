@@ -24,7 +24,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.dynamics import Dynamics, simulate
+from ...models.dynamics import Dynamics
+from ...models.membrane import simulate
 from .stages import Stage
 from .train_graph import GraphTrains
 from .train_table import TableTrains

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from ...models.dynamics import Dynamics
 from .box import Box, Spread
-from .compiled_spikes import Kernel, kernel_for
-from .membrane import Drive, Pull
+from .compiled_spikes import SpikesKernel, kernel_for
+from .eager_spikes import step_graph
+from .membrane import Pull
 from .signals import Signal, equal_weights
-from .train_graph import GraphTrains, trains_of
+from .train_graph import GraphTrains
 from .train_table import FEW_ROWS, TableTrains, TrainTable
 
 
@@ -63,17 +64,13 @@ class StepTrains(Signal):
         return torch.ones_like(self.pull.current.middle[0, :1])
 
     @property
-    def _compiled(self) -> Kernel | None:
+    def _compiled(self) -> SpikesKernel | None:
         """Return the kernel, which knows the graph of a hard reset only."""
         return kernel_for(self.kernel, self.pull) if self.dynamics.reset == "zero" else None
 
     @cached_property
     def _graph(self) -> GraphTrains:
-        ends = self.pull.current.box
-        shape = (self.num_steps, *ends.lower.shape[1:])
-        lower, upper = ends.lower.expand(shape), ends.upper.expand(shape)
-        drives = Drive(lower, upper, torch.zeros_like(lower[0]), self.pull.surely, self.pull.perhaps)
-        return trains_of(drives, self.dynamics, keep=False)
+        return step_graph(self.pull, self.dynamics)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from support.wheels import ROOT, built, installed
 
 __all__ = ["built"]
 
-FOLDERS = ("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing")
+FOLDERS = ("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing", "kernels")
 
 
 def package_of(folder: Path) -> str:

@@ -34,9 +34,10 @@ TESTS = (
 FIRST = {
     "spikes.c": "compiled_spikes",
     "step_trains": "compiled_spikes or spread",
-    "models/compiled.py": "compiled_spikes",
+    "kernels/loading.py": "compiled_spikes",
     "branching": "branching",
     "interval.py": "interval or readout or spread",
+    "eager_spikes": "interval or readout or spread",
     "train_graph": "graph",
     "train_table": "table or branching",
     "affine.py": "affine or spread or Flips or extremes or structures",
