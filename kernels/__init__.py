@@ -4,6 +4,9 @@ Nothing here imports the rest of the library. A kernel counts only after it agre
 probe; whoever uses it passes that comparison in.
 """
 
+if __name__ == "kernels":
+    raise ImportError("import spikecert.kernels, not kernels: by another name each class would be there twice")
+
 from .loading import load
 from .membrane import CompiledMembrane, MembraneLayer
 from .paths import CompiledPaths, PackedGraphs
