@@ -1,5 +1,8 @@
 """Stability analysis: perturbation dynamics, input-output gains, operator norms, certificates and theorems."""
 
+if __name__ == "analysis":
+    raise ImportError("import spikecert.analysis, not analysis: by another name each class would be there twice")
+
 from .checking import CheckedClaim, check_file
 from .gains import GainReport, LayerGain, gain
 from .intervals import Interval

@@ -1,5 +1,8 @@
 """Threat models, attacks, bounds and verifiers."""
 
+if __name__ == "certify":
+    raise ImportError("import spikecert.certify, not certify: by another name each class would be there twice")
+
 from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, SpikeFlips, Square, attack
 from .bounds.propagation import LogitBounds
 from .engines import Fleet, certify_set

@@ -91,6 +91,7 @@ def certified_radius(
         TypeError, ValueError: for arguments that don't fit, one line each.
         SoundnessError: if a counterexample is found within a verified radius.
 
+    >>> import spikecert
     >>> network = spikecert.mlp((4, 8, 2), num_steps=4)
     >>> radii = certified_radius(network, torch.rand(3, 4), torch.tensor([0, 1, 0]))
     >>> all(radius.lower <= radius.upper for radius in radii)

@@ -1,5 +1,8 @@
 """File formats of other programs: VNN-LIB properties, and the verification competition's results."""
 
+if __name__ == "formats":
+    raise ImportError("import spikecert.formats, not formats: by another name each class would be there twice")
+
 from .deciding import PropertyVerdict, verify_property
 from .properties import Case, Constraint, Property
 from .results import competition_result, read_counterexample

@@ -1,5 +1,8 @@
 """Spiking neurons, surrogates, networks, architectures and checkpoints."""
 
+if __name__ == "models":
+    raise ImportError("import spikecert.models, not models: by another name each class would be there twice")
+
 from .architectures import architecture, mlp
 from .checkpoints import load, network_hash, save
 from .circuit import Circuit, circuit

@@ -24,6 +24,7 @@ def real(name: str, value: object, *, finite: bool = True) -> float:
         TypeError: for what is no real number: a truth value, a string, a complex number, an array.
         ValueError: for NaN, inf (where refused) or a number beyond float64.
 
+    >>> from fractions import Fraction
     >>> real("decay", Fraction(1, 4)), real("threshold", torch.tensor(2))
     (0.25, 2.0)
     """

@@ -1,4 +1,4 @@
-"""The membrane recursion of one spiking layer, as a value (`Dynamics`) and as one differentiable operation.
+"""The constants of one spiking layer's membrane recursion, as a value (`Dynamics`).
 
 v[t] = λ·u[t−1] + a[t]·I[t]       u[0] = 0
 s[t] = 1 if v[t] ≥ θ else 0       (`fires_at` ">": strictly above)
@@ -10,9 +10,6 @@ u[t] = v[t]                       reset "none"
 import math
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from .membrane import Membrane
 from .surrogates import Surrogate, Triangle
 
 RESETS = ("zero", "subtract", "none")
@@ -64,48 +61,3 @@ class Dynamics:
     def span(self) -> float:
         """Return max(θ, d), by which bounds of a potential's size and of its rounding grow at each step."""
         return max(self.threshold, self.drop)
-
-
-def simulate(
-    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int, kernel: str = "eager"
-) -> tuple[Tensor, Tensor]:
-    """Run the membrane recursion over T = num_steps steps, differentiably.
-
-    Args:
-        current: I, (T, batch, ...) or (1, batch, ...) for a current that is constant over time.
-        input_scale: a, (T,), or None for a = 1.
-        dynamics: the layer's constants; the backward pass uses its surrogate for ds/dv.
-        num_steps: T.
-        kernel: "eager", or "compiled" where the compiled kernel is there: bitwise the same, faster.
-
-    Returns:
-        Potentials v before reset and spikes s, each (T, batch, ...).
-    """
-    return Membrane.apply(current, input_scale, None, dynamics, num_steps, True, kernel)[:2]  # type: ignore[index]
-
-
-def simulate_spikes(
-    current: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int, kernel: str = "eager"
-) -> Tensor:
-    """Return the spikes of `simulate` alone, which is faster: the potentials are never stored.
-
-    Args:
-        current, input_scale, dynamics, num_steps, kernel: as in `simulate`.
-    """
-    return Membrane.apply(current, input_scale, None, dynamics, num_steps, False, kernel)[1]  # type: ignore[index]
-
-
-def resume(
-    current: Tensor,
-    input_scale: Tensor | None,
-    residue: Tensor | None,
-    dynamics: Dynamics,
-    num_steps: int,
-    kernel: str = "eager",
-) -> tuple[Tensor, Tensor]:
-    """Go on for num_steps steps from the residue u that earlier steps left; None stands for 0.
-
-    Returns:
-        Spikes (num_steps, batch, ...) and the residue (batch, ...) for the next steps; both differentiable.
-    """
-    return Membrane.apply(current, input_scale, residue, dynamics, num_steps, False, kernel)[1:]  # type: ignore[index]

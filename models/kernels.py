@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from .compiled import Library, library
+from ..kernels import CompiledMembrane
+from .compiled import library
 from .networks import SpikingNetwork
 from .validation import check_choice
 
@@ -45,4 +46,4 @@ def _available(network: SpikingNetwork) -> Kernel:
     if network.device.type != "cpu":
         return Kernel("eager", f"the compiled kernel is for the CPU, not for {network.device.type}")
     found = library(network.dtype)
-    return Kernel("compiled") if isinstance(found, Library) else Kernel("eager", found)
+    return Kernel("compiled") if isinstance(found, CompiledMembrane) else Kernel("eager", found)

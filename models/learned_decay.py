@@ -6,8 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from .dynamics import Dynamics, simulate
+from .dynamics import Dynamics
 from .layers import Residual
+from .membrane import simulate
 from .networks import SpikingNetwork
 from .neurons import LIF, Run, in_full
 from .surrogates import Surrogate, Triangle

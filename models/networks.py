@@ -38,8 +38,8 @@ class SpikingNetwork(nn.Module):
     """A feed-forward spiking network.
 
     Args:
-        modules: affine layers (`linear_maps`: Linear, convolutions, average pools, batch norms, Normalize, Flatten),
-            Residual and neurons, in order.
+        modules: affine layers (Linear, convolutions, average pools, batch norms, Normalize, Flatten), Residual
+            and neurons, in order.
         num_steps: T, the number of simulated steps.
         encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)) or "rate" (inputs in
             [0, 1] are the firing probabilities of Bernoulli spikes).

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .dynamics import Dynamics, resume, simulate, simulate_spikes
+from .dynamics import Dynamics
+from .membrane import resume, simulate, simulate_spikes
 from .rules import Leaky, Rule
 from .surrogates import Surrogate, Triangle
 
@@ -61,7 +62,7 @@ class LIF(nn.Module):
         return None
 
     def rule(self, num_steps: int) -> Rule:
-        """Return what this layer does over `num_steps` steps, as plain numbers: what readers of a network go by."""
+        """Return what this layer does over `num_steps` steps, as plain numbers: readers go by that."""
         return Leaky.of(self.dynamics, self.scale(num_steps), self.kernel)
 
     def run(self, current: Tensor, num_steps: int) -> Run:
@@ -78,7 +79,7 @@ class LIF(nn.Module):
     def resume(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
     ) -> tuple[Tensor, Tensor]:
-        """Return spikes and residue of `steps` steps from `start` on, of T = `num_steps`; as `dynamics.resume`."""
+        """Return spikes and residue of `steps` steps from `start` on, of T = `num_steps`; as `membrane.resume`."""
         scale = self.scale(num_steps)
         scale = None if scale is None else scale[start : start + steps]
         return resume(in_full(current), scale, residue, self.dynamics, steps, self.kernel)

@@ -1,15 +1,31 @@
 """Checks of arguments: each failure is one line that names the argument, what came and what was expected."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .linear_maps import affine_types, linear_map
 
-if TYPE_CHECKING:
-    from .networks import SpikingNetwork
+
+class Simulated(Protocol):
+    """What the checks ask a network."""
+
+    layers: nn.ModuleList
+    num_steps: int
+    encoding: str
+    training: bool
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the floating-point type that the network computes in."""
+        ...
+
+    @property
+    def timed(self) -> bool:
+        """Return whether inputs have an axis of time."""
+        ...
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
@@ -28,7 +44,7 @@ def check_finite(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name}: got NaN or inf, expected finite numbers")
 
 
-def check_inputs(network: "SpikingNetwork", inputs: Tensor) -> None:
+def check_inputs(network: Simulated, inputs: Tensor) -> None:
     """Raise TypeError or ValueError unless `inputs` is a finite, non-empty batch that fits `network`."""
     if not isinstance(inputs, Tensor):
         raise TypeError(f"inputs: got {type(inputs).__name__}, expected a torch.Tensor")
@@ -45,21 +61,21 @@ def check_inputs(network: "SpikingNetwork", inputs: Tensor) -> None:
     check_finite("inputs", inputs)
 
 
-def _check_features(network: "SpikingNetwork", inputs: Tensor) -> None:
+def _check_features(network: Simulated, inputs: Tensor) -> None:
     """Compare the feature shape with the first layer, which would accept some wrong shapes silently."""
     first = network.layers[0]
     if type(first) in affine_types():
         linear_map(first).takes(tuple(inputs.shape[2 if network.timed else 1 :]))
 
 
-def check_repeatable(network: "SpikingNetwork") -> None:
+def check_repeatable(network: Simulated) -> None:
     """Raise ValueError if two passes of `network` would draw different spikes."""
     if network.encoding == "rate" and network.training:
         expected = "evaluation mode, where all inputs meet the same draws"
         raise ValueError(f'network: got training mode with encoding "rate", expected {expected}')
 
 
-def check_weights(network: "SpikingNetwork") -> None:
+def check_weights(network: nn.Module) -> None:
     """Raise ValueError if a parameter or buffer of `network` holds NaN or inf."""
     for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
         if tensor.is_floating_point():

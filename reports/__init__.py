@@ -1,5 +1,8 @@
 """The record of a run, and its reports: HTML, Markdown, CSV, LaTeX and JSON."""
 
+if __name__ == "reports":
+    raise ImportError("import spikecert.reports, not reports: by another name each class would be there twice")
+
 from .joining import join
 from .measuring import measure
 from .plans import Plan, RadiusPlan

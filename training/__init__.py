@@ -1,5 +1,8 @@
 """Data sets, objectives, training perturbations and the training loop."""
 
+if __name__ == "training":
+    raise ImportError("import spikecert.training, not training: by another name each class would be there twice")
+
 from .augmentation import Augmentation
 from .data import Dataset, Split, dataset, digit_events
 from .history import EpochMetrics, TrainingRun

@@ -1,13 +1,13 @@
-"""Spikes' ends of `interval_bounds.py` by the compiled kernel (`models/ends.c`), as differentiable operations."""
+"""Spikes' ends of `interval_bounds.py` by the compiled kernel (`kernels/ends.c`), as differentiable operations."""
 
-import ctypes
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..models.compiled import Library, address, layer_of
+from ..kernels import CompiledMembrane
+from ..models.compiled import layer_of
 from ..models.dynamics import Dynamics
 
 
@@ -16,13 +16,18 @@ class SpikeEnds(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, currents: Tensor, input_scale: Tensor | None, dynamics: Dynamics, num_steps: int, kernel: Library
+        ctx: Any,
+        currents: Tensor,
+        input_scale: Tensor | None,
+        dynamics: Dynamics,
+        num_steps: int,
+        kernel: CompiledMembrane,
     ) -> Tensor:
         """Run the recursion on both ends."""
         currents = currents.contiguous()
         spikes = currents.new_empty((2, num_steps, *currents.shape[2:]))
         layer = layer_of(currents[0], dynamics, num_steps)
-        kernel.functions.ends_forward(ctypes.byref(layer), *map(address, (currents, input_scale, spikes)))
+        kernel.ends_forward(layer, currents, input_scale, spikes)
         ctx.save_for_backward(currents, input_scale)
         ctx.dynamics, ctx.num_steps, ctx.kernel = dynamics, num_steps, kernel
         return spikes
@@ -35,16 +40,14 @@ class SpikeEnds(torch.autograd.Function):
         grad, grad_currents = grad.contiguous(), torch.empty_like(currents)
         grad_scale = None if input_scale is None else torch.zeros_like(input_scale)
         layer = layer_of(currents[0], ctx.dynamics, ctx.num_steps)
-        pointers = map(address, (currents, input_scale, grad, grad_currents, grad_scale))
-        if ctx.kernel.functions.ends_backward(ctypes.byref(layer), *pointers):
-            raise MemoryError("membrane: the backward pass of the ends got no memory for its potentials")
+        ctx.kernel.ends_backward(layer, currents, input_scale, grad, (grad_currents, grad_scale))
         return grad_currents, grad_scale, None, None, None
 
 
-def periodic_spikes(currents: Tensor, dynamics: Dynamics, num_steps: int, kernel: Library) -> Tensor:
+def periodic_spikes(currents: Tensor, dynamics: Dynamics, num_steps: int, kernel: CompiledMembrane) -> Tensor:
     """Return `interval_bounds.periodic_ends` of constant currents (2, batch, ...)."""
     currents = currents.contiguous()
     spikes = currents.new_empty((2, num_steps, *currents.shape[1:]))
     layer = layer_of(currents[:1], dynamics, num_steps)
-    kernel.functions.periodic_ends(ctypes.byref(layer), *map(address, (currents, spikes)))
+    kernel.periodic_ends(layer, currents, spikes)
     return spikes

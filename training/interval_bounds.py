@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..kernels import CompiledMembrane
 from ..models.circuit import Added, Algebra, Fired, Input, Mapped, Read, circuit, fold
-from ..models.compiled import Library, covers, kernel_for
+from ..models.compiled import covers, kernel_for
 from ..models.dynamics import Dynamics
 from ..models.linear_maps import DenseMap, LinearMap
 from ..models.networks import SpikingNetwork
@@ -126,7 +127,7 @@ def _spiking(neuron: LIF, currents: Tensor, num_steps: int, bounds: str) -> Ends
     return Ends(_Valued.apply(spikes, exact), torch.stack(counts))  # type: ignore[arg-type]
 
 
-def _spike_ends(neuron: LIF, currents: Tensor, num_steps: int, kernel: Library | None) -> Tensor:
+def _spike_ends(neuron: LIF, currents: Tensor, num_steps: int, kernel: CompiledMembrane | None) -> Tensor:
     if kernel is None or not covers(neuron.dynamics):
         return membrane_ends(currents, neuron, num_steps)[1]
     return SpikeEnds.apply(currents, neuron.scale(num_steps), neuron.dynamics, num_steps, kernel)  # type: ignore

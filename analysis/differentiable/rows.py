@@ -44,7 +44,7 @@ def _weights(node: Expression) -> list[Tensor]:
     if isinstance(node, Total):
         return _weights(node.left) + _weights(node.right)
     if isinstance(node, Applied):
-        return _weights(node.operand) + [*node.linear.tensors]
+        return [*_weights(node.operand), *node.linear.tensors]
     return []
 
 

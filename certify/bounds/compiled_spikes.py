@@ -1,132 +1,87 @@
-"""spikes.c, compiled where a layer's kernel is "compiled": bitwise what torch's operations compute, in one pass.
+"""`kernels/spikes.c` where a layer's kernel is "compiled": bitwise what torch's operations compute, in one pass.
 
-Built once a process and floating-point type, like the membranes' kernel, and used only after its results were
-bitwise those of interval.py and train_graph.py on a probe with all resets and with ties.
+It is used only after its results were bitwise those of eager_spikes.py on a probe with all resets and with ties.
 """
 
 import ctypes
 import itertools
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ...models.compiled import RESETS, address, compiled_source, first_that_agrees
-from ...models.dynamics import Dynamics
+from ...kernels.loading import RESETS, load
+from ...kernels.spikes import CompiledSpikes, SpikesLayer, spikes_layer
+from ...models.rules import Leaky
 from .box import Box, Spread
+from .eager_spikes import interval_counts, interval_steps, step_graph
 from .membrane import Pull
-
-SOURCE = Path(__file__).with_name("spikes.c")
-
-
-class _Layer(ctypes.Structure):
-    """The struct Layer in spikes.c."""
-
-    _fields_ = (
-        *((name, ctypes.c_double) for name in ("decay", "surely", "perhaps", "drop")),
-        *((name, ctypes.c_int) for name in ("reset", "threads")),
-        *((name, ctypes.c_long) for name in ("steps", "size", "current_stride")),
-    )
-
-
-class _Current(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("middle", "radius"))
-
-
-class _Spikes(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("middle", "radius", "fewest", "most"))
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """spikes.c, loaded for one floating-point type."""
+class SpikesKernel:
+    """The compiled kernel, asked about a layer that `Pull` drives."""
 
-    functions: ctypes.CDLL
+    compiled: CompiledSpikes
 
-    def interval_steps(self, pull: Pull, dynamics: Dynamics) -> Spread:
-        """Return what `StepSpikes.spread` does."""
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "SpikesKernel":
+        """Return the kernel of the functions of spikes.c."""
+        return SpikesKernel(CompiledSpikes.of(functions))
+
+    def interval_steps(self, pull: Pull, rule: Leaky) -> Spread:
+        """Return what `eager_spikes.interval_steps` does."""
         steps = _empty(pull)
-        self._interval(pull, dynamics, steps, (None, None))
+        self.compiled.interval(*_known(pull, rule), (steps.middle, steps.radius), (None, None))
         return steps
 
-    def interval_counts(self, pull: Pull, dynamics: Dynamics) -> Box:
+    def interval_counts(self, pull: Pull, rule: Leaky) -> Box:
         """Return the fewest and the most spikes, (batch, ...)."""
         fewest, most = pull.current.middle.new_empty((2, *pull.current.middle.shape[1:]))
-        self._interval(pull, dynamics, None, (fewest, most))
+        self.compiled.interval(*_known(pull, rule), (None, None), (fewest, most))
         return Box(fewest, most)
 
-    def graph_steps(self, pull: Pull, dynamics: Dynamics) -> Spread:
+    def graph_steps(self, pull: Pull, rule: Leaky) -> Spread:
         """Return the steps of the graph of a hard reset."""
         steps = _empty(pull)
-        self._graph(pull, dynamics, None, steps, (None, None))
+        self.compiled.graph(*_known(pull, rule), None, (steps.middle, steps.radius), (None, None))
         return steps
 
-    def graph_paths(self, pull: Pull, dynamics: Dynamics, row: Tensor) -> Box:
+    def graph_paths(self, pull: Pull, rule: Leaky, row: Tensor) -> Box:
         """Return the least and the greatest Σ_t row[t]·s[t] of any path, (batch, ...)."""
         lower, upper = pull.current.middle.new_empty((2, *pull.current.middle.shape[1:]))
-        self._graph(pull, dynamics, row.contiguous(), None, (lower, upper))
+        self.compiled.graph(*_known(pull, rule), row.contiguous(), (None, None), (lower, upper))
         return Box(lower, upper)
 
-    def table_steps(self, pull: Pull, dynamics: Dynamics, ends: Box, steps: Spread) -> Spread:
+    def table_steps(self, pull: Pull, rule: Leaky, ends: Box, steps: Spread) -> Spread:
         """Return each neuron's steps under the constant current of `pull`.
 
         Args:
-            pull, dynamics: of the layer.
+            pull, rule: of the layer.
             ends: the ends of the table's rows, (R,).
             steps: what each step is if the rows from i to j may be, (T, R, R).
         """
-        found, rows = _empty(pull), len(ends.lower)
-        tables = [tensor.contiguous() for tensor in (ends.lower, ends.upper, steps.middle, steps.radius)]
-        layer, current, out = _arguments(pull, dynamics, found, (None, None))
-        self.functions.table_spikes(layer, current, rows, *map(address, tables), out)
-        return found
-
-    def _interval(
-        self, pull: Pull, dynamics: Dynamics, steps: Spread | None, sums: tuple[Tensor | None, Tensor | None]
-    ) -> None:
-        self.functions.interval_spikes(*_arguments(pull, dynamics, steps, sums))
-
-    def _graph(
-        self,
-        pull: Pull,
-        dynamics: Dynamics,
-        row: Tensor | None,
-        steps: Spread | None,
-        sums: tuple[Tensor | None, Tensor | None],
-    ) -> None:
-        layer, current, out = _arguments(pull, dynamics, steps, sums)
-        if self.functions.graph_spikes(layer, current, address(row), out):
-            raise MemoryError("graph: no memory for its nodes")
+        filled = _empty(pull)
+        tables = tuple(tensor.contiguous() for tensor in (ends.lower, ends.upper, steps.middle, steps.radius))
+        self.compiled.table(*_known(pull, rule), tables, (filled.middle, filled.radius))
+        return filled
 
 
-def kernel_for(wanted: str, pull: Pull) -> Kernel | None:
+def kernel_for(wanted: str, pull: Pull) -> SpikesKernel | None:
     """Return the compiled kernel if it is `wanted`, there, and for currents like these."""
     middle, radius = pull.current.middle, pull.current.radius
     whole = middle.is_contiguous() and radius.is_contiguous() and middle.shape == radius.shape
     if wanted != "compiled" or middle.device.type != "cpu" or middle.numel() == 0 or not whole:
         return None
     found = spikes_kernel(middle.dtype)
-    return found if isinstance(found, Kernel) else None
+    return found if isinstance(found, SpikesKernel) else None
 
 
 @lru_cache
-def spikes_kernel(dtype: torch.dtype) -> Kernel | str:
+def spikes_kernel(dtype: torch.dtype) -> SpikesKernel | str:
     """Return the loaded kernel for `dtype`, or in one line why there is none."""
-    return first_that_agrees(dtype, _build, _agrees)
-
-
-def _build(compiler: str, dtype: torch.dtype, fused: int, parallel: bool) -> Kernel | str:
-    functions = compiled_source(compiler, SOURCE, dtype, fused, parallel)
-    if isinstance(functions, str):
-        return functions
-    pointer = ctypes.c_void_p
-    functions.interval_spikes.argtypes = [pointer] * 3
-    functions.graph_spikes.argtypes = [pointer] * 4
-    functions.table_spikes.argtypes = [pointer, pointer, ctypes.c_long, *[pointer] * 5]
-    functions.interval_spikes.restype = functions.table_spikes.restype = None
-    return Kernel(functions)
+    return load("spikes.c", dtype, SpikesKernel.of, _agrees)
 
 
 def _empty(pull: Pull) -> Spread:
@@ -134,45 +89,26 @@ def _empty(pull: Pull) -> Spread:
     return Spread(*pull.current.middle.new_empty((2, *shape)))
 
 
-def _arguments(
-    pull: Pull, dynamics: Dynamics, steps: Spread | None, sums: tuple[Tensor | None, Tensor | None]
-) -> tuple[object, object, object]:
-    """Return pointers to the structs of spikes.c; the tensors must outlive the call."""
+def _known(pull: Pull, rule: Leaky) -> tuple[SpikesLayer, tuple[Tensor, Tensor]]:
+    """Return the layer and its current as the kernel reads them."""
     middle = pull.current.middle
-    size = middle[0].numel()
-    layer = _Layer(
-        dynamics.decay,
-        pull.surely,
-        pull.perhaps,
-        dynamics.drop,
-        RESETS[dynamics.reset],
-        torch.get_num_threads(),
-        pull.num_steps,
-        size,
-        0 if len(middle) == 1 else size,
-    )
-    current = _Current(address(middle), address(pull.current.radius))
-    written = (None, None) if steps is None else (steps.middle, steps.radius)
-    out = _Spikes(*map(address, (*written, *sums)))
-    return ctypes.byref(layer), ctypes.byref(current), ctypes.byref(out)
+    constants = (rule.decay, pull.surely, pull.perhaps, rule.drop)
+    layer = spikes_layer(middle, constants, rule.reset, pull.num_steps)
+    return layer, (middle, pull.current.radius)
 
 
-def _agrees(built: Kernel, dtype: torch.dtype) -> bool:
+def _agrees(built: SpikesKernel, dtype: torch.dtype) -> bool:
     """Return whether steps and sums come out bitwise as without the kernel."""
-    from .interval import StepSpikes
-    from .step_trains import StepTrains
-
     for reset, decay, threshold in itertools.product(RESETS, (0.5, 0.9, 1.0), (0.75, 1.1)):
-        dynamics, pull = Dynamics(decay, threshold, reset), _probe(dtype, threshold)
-        eager, row = StepSpikes(pull, dynamics), torch.linspace(-1.0, 1.3, pull.num_steps).to(dtype)
+        rule, pull = Leaky(decay, threshold, reset), _probe(dtype, threshold)
         pairs = [
-            (built.interval_steps(pull, dynamics).box, eager.spread().box),
-            (built.interval_counts(pull, dynamics), eager.counts()),
+            (built.interval_steps(pull, rule).box, interval_steps(pull, rule).box),
+            (built.interval_counts(pull, rule), interval_counts(pull, rule)),
         ]
         if reset == "zero":
-            trains = StepTrains(pull, dynamics)
-            pairs.append((built.graph_steps(pull, dynamics).box, trains.spread().box))
-            pairs.append((built.graph_paths(pull, dynamics, row), trains.combine(row[None])[0]))
+            graph, row = step_graph(pull, rule), torch.linspace(-1.0, 1.3, pull.num_steps).to(dtype)
+            pairs.append((built.graph_steps(pull, rule).box, graph.box.spread.box))
+            pairs.append((built.graph_paths(pull, rule, row), graph.combine(row[None])[0]))
         if not all(torch.equal(a.lower, b.lower) and torch.equal(a.upper, b.upper) for a, b in pairs):
             return False
     return True

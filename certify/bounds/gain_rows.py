@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.dynamics import simulate
+from ...models.membrane import simulate
 from ...models.rules import Leaky
 from .stages import Stage
 from .train_graph import GraphTrains

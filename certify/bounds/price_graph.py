@@ -15,18 +15,22 @@ kept as the ends e_0 ≤ e_1 ≤ … of its segments, in that order, and its val
     a value:       F(v) = F(e_0) + Σ_j slope_j·(min(e_{j+1}, v) − min(e_j, v)).
 
 Currents that are still to come have segments of length 0. All pairs of a specification and a neuron and all τ go
-at once, `PART` pairs at a time so that they stay in cache. While prices are sought, compiled_paths.py may answer.
+at once, `PART` pairs at a time so that they stay in cache. While prices are sought, kernels/paths.c may answer.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
-from .compiled_paths import Packed, paths_for
+from ...kernels import CompiledPaths, PackedGraphs, load
+from ...models.rules import Leaky
+from .box import Box
+from .rounding import Rounding
+from .signals import InputSignal
 from .stages import STEEPEST
-from .train_graph import GraphTrains
+from .train_graph import GraphTrains, graph_trains
 
 PART = 8192
 """Pairs that go at once."""
@@ -109,11 +113,11 @@ class PricedGraph:
         return values, spikes, currents
 
     @cached_property
-    def packed(self) -> Packed:
+    def packed(self) -> PackedGraphs:
         """The same graphs as the compiled kernel reads them."""
         constants = (self.decay, slope_decay(self.decay, len(self.lower)), self.surely, self.perhaps)
         triangles = (torch.cat(rows) for rows in (self.low, self.high, self.edges))
-        return Packed.of(constants, (self.lower, self.upper, *triangles, self.ends, *(self.starts or ())))
+        return PackedGraphs.of(constants, (self.lower, self.upper, *triangles, self.ends, *(self.starts or ())))
 
     def part(self, pairs: slice) -> "PricedGraph":
         """Return the graphs of some pairs."""
@@ -256,3 +260,36 @@ def _walk_back(
 
 def _at(rows: Tensor, row: Tensor) -> Tensor:
     return rows.gather(0, row[None]).squeeze(0)
+
+
+def paths_for(wanted: str, like: Tensor) -> CompiledPaths | None:
+    """Return the compiled paths if they are `wanted`, there, and for tensors like this one.
+
+    Only the search for prices asks them, and any prices give a valid bound: what is proven is computed by torch at
+    the prices that were found.
+    """
+    if wanted != "compiled" or like.device.type != "cpu" or like.dtype != torch.float64 or like.numel() == 0:
+        return None
+    found = paths()
+    return found if isinstance(found, CompiledPaths) else None
+
+
+@lru_cache
+def paths() -> CompiledPaths | str:
+    """Return the kernel if its values on a probe are torch's, up to the order of sums, or why there is none."""
+    return load("paths.c", torch.float64, CompiledPaths.of, _agrees)
+
+
+def _agrees(built: CompiledPaths, dtype: torch.dtype) -> bool:
+    """Return whether values and spikes on a probe are those of torch's operations."""
+    steps, neurons, generator = 6, 203, torch.Generator().manual_seed(0)
+    ends = torch.randn(2, steps, 1, neurons, generator=generator, dtype=dtype).mul_(0.8).sort(0).values
+    costs, prices = torch.randn(2, steps, neurons, generator=generator, dtype=dtype)
+    pairs = torch.zeros(neurons, dtype=torch.long), torch.arange(neurons)
+    for reset in ("zero", "subtract"):
+        found = graph_trains(InputSignal(Box(ends[0], ends[1]), steps), Leaky(0.9, reset=reset), Rounding(dtype))
+        graph = PricedGraph.of(found, 0.9, pairs)
+        expected, answer = graph.least(costs, prices), built.least(graph.packed, costs, prices)
+        if not all(torch.allclose(*pair, rtol=1e-9, atol=1e-9) for pair in zip(expected, answer, strict=True)):
+            return False
+    return True

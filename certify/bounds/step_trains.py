@@ -8,10 +8,11 @@ from torch import Tensor
 
 from ...models.rules import Leaky
 from .box import Box, Spread
-from .compiled_spikes import Kernel, kernel_for
-from .membrane import Drive, Pull
+from .compiled_spikes import SpikesKernel, kernel_for
+from .eager_spikes import step_graph
+from .membrane import Pull
 from .signals import Signal, equal_weights
-from .train_graph import GraphTrains, trains_of
+from .train_graph import GraphTrains
 from .train_table import FEW_ROWS, TableTrains, TrainTable
 
 
@@ -21,12 +22,12 @@ class StepTrains(Signal):
 
     Attributes:
         pull: the currents.
-        dynamics: of the layer.
+        rule: of the layer.
         kernel: "eager", or "compiled" where that is there: bitwise the same.
     """
 
     pull: Pull
-    dynamics: Leaky
+    rule: Leaky
     kernel: str = "eager"
     constant: bool = False
 
@@ -42,7 +43,7 @@ class StepTrains(Signal):
     def spread(self) -> Spread:
         """Return the steps as middle and radius: exactly 0, ½ or 1 each."""
         kernel = self._compiled
-        return self._graph.box.spread if kernel is None else kernel.graph_steps(self.pull, self.dynamics)
+        return self._graph.box.spread if kernel is None else kernel.graph_steps(self.pull, self.rule)
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over all paths."""
@@ -52,10 +53,10 @@ class StepTrains(Signal):
         weights = equal_weights(rows)
         if weights is not None:
             ones = torch.ones(self.num_steps).to(self.pull.current.middle)
-            return kernel.graph_paths(self.pull, self.dynamics, ones).scaled(weights)
+            return kernel.graph_paths(self.pull, self.rule, ones).scaled(weights)
         if rows.dtype != self.pull.current.middle.dtype:
             return self._graph.combine(rows)
-        found = [kernel.graph_paths(self.pull, self.dynamics, row) for row in rows]
+        found = [kernel.graph_paths(self.pull, self.rule, row) for row in rows]
         return Box(torch.stack([box.lower for box in found]), torch.stack([box.upper for box in found]))
 
     def magnitude(self) -> Tensor:
@@ -63,17 +64,13 @@ class StepTrains(Signal):
         return torch.ones_like(self.pull.current.middle[0, :1])
 
     @property
-    def _compiled(self) -> Kernel | None:
+    def _compiled(self) -> SpikesKernel | None:
         """Return the kernel, which knows the graph of a hard reset only."""
-        return kernel_for(self.kernel, self.pull) if self.dynamics.reset == "zero" else None
+        return kernel_for(self.kernel, self.pull) if self.rule.reset == "zero" else None
 
     @cached_property
     def _graph(self) -> GraphTrains:
-        ends = self.pull.current.box
-        shape = (self.num_steps, *ends.lower.shape[1:])
-        lower, upper = ends.lower.expand(shape), ends.upper.expand(shape)
-        drives = Drive(lower, upper, torch.zeros_like(lower[0]), self.pull.surely, self.pull.perhaps)
-        return trains_of(drives, self.dynamics, keep=False)
+        return step_graph(self.pull, self.rule)
 
 
 @dataclass(frozen=True)
@@ -83,13 +80,13 @@ class StepTable(Signal):
     Attributes:
         table: in the dtype of the currents.
         pull: the currents, (1, batch, ...); their rounding is in the table's rows.
-        dynamics: of the layer.
+        rule: of the layer.
         kernel: "eager", or "compiled" where that is there: bitwise the same.
     """
 
     table: TrainTable
     pull: Pull
-    dynamics: Leaky
+    rule: Leaky
     kernel: str = "eager"
     constant: bool = False
 
@@ -108,7 +105,7 @@ class StepTable(Signal):
         if kernel is None or len(self.table.trains) > FEW_ROWS:
             return self._trains.spread()
         ends = Box(self.table.lower, self.table.upper)
-        return kernel.table_steps(self.pull, self.dynamics, ends, self.table.ranges)
+        return kernel.table_steps(self.pull, self.rule, ends, self.table.ranges)
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over the reachable trains."""

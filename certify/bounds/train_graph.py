@@ -122,26 +122,26 @@ def graph_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool
     return trains_of(drives, rule, memory)
 
 
-def trains_of(drives: Drive, dynamics: Leaky, memory: "_Memory | None" = None, keep: bool = True) -> GraphTrains:
+def trains_of(drives: Drive, rule: Leaky, memory: "_Memory | None" = None, keep: bool = True) -> GraphTrains:
     """Return the graph for `drives`.
 
     Args:
         drives: the currents.
-        dynamics: of the layer.
+        rule: of the layer.
         memory: windows of the currents, if any are known.
         keep: whether to keep its `reach`, which only prices and programs ask for.
     """
     states = _States.before(drives)
     edges, certain, possible, reach, starts = [], [], [], [], [states.start(0)]
     for t in range(len(drives.lower)):
-        edges.append(states.advance(t, drives, dynamics, memory, keep))
+        edges.append(states.advance(t, drives, rule, memory, keep))
         reach.append(states.reached)
-        if dynamics.reset != "zero":
+        if rule.reset != "zero":
             starts.append(states.start(t + 1))
         possible.append(states.alive[t + 1].clone())
         certain.append(~_any(states.alive[: t + 1]))
     box = Box(_stacked(certain, drives.lower), _stacked(possible, drives.lower))
-    known = None if dynamics.reset == "zero" else tuple(starts)
+    known = None if rule.reset == "zero" else tuple(starts)
     return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach) if keep else (), known)
 
 
@@ -181,28 +181,28 @@ class _States:
         """Return the potentials that are left after a spike at `node`."""
         return self.low[node].clone(), self.high[node].clone()
 
-    def advance(self, t: int, drives: Drive, dynamics: Leaky, memory: "_Memory | None", keep: bool) -> Tensor:
+    def advance(self, t: int, drives: Drive, rule: Leaky, memory: "_Memory | None", keep: bool) -> Tensor:
         """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
         low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
         if memory is not None:
             memory.keep(low, high)
-        torch.add(drives.lower[t], low, alpha=dynamics.decay, out=low)
-        torch.add(drives.upper[t], high, alpha=dynamics.decay, out=high)
+        torch.add(drives.lower[t], low, alpha=rule.decay, out=low)
+        torch.add(drives.upper[t], high, alpha=rule.decay, out=high)
         if memory is not None:
-            memory.tighten(t, low, high, dynamics.decay)
+            memory.tighten(t, low, high, rule.decay)
             alive &= low <= high
         self.reached = (low.clone(), high.clone()) if keep else None
         edge = torch.ge(high, drives.perhaps, out=self.scratch[: t + 1]).bool().logical_and_(alive)
         self.alive[t + 1] = _any(edge)
-        if dynamics.reset != "zero":
-            self._start_after_spike(t, edge, drives, dynamics)
+        if rule.reset != "zero":
+            self._start_after_spike(t, edge, drives, rule)
         alive &= torch.le(low, drives.surely, out=self.scratch[: t + 1]).bool()
         high.clamp_max_(drives.surely)
         return edge
 
-    def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, dynamics: Leaky) -> None:
+    def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, rule: Leaky) -> None:
         """Join the potentials of all incoming edges; 0 where there is none, so that the node stays finite."""
-        drop = dynamics.drop if dynamics.reset == "subtract" else 0.0
+        drop = rule.drop if rule.reset == "subtract" else 0.0
         fired = self.low[: t + 1].clamp_min(drives.perhaps) - drop
         low = torch.where(edge, fired, math.inf).amin(0)
         high = torch.where(edge, self.high[: t + 1] - drop, -math.inf).amax(0)

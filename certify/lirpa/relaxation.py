@@ -15,7 +15,7 @@ the upper plane alike with maxima. The spike itself may not use s: q = 0, and c 
 
 Rounding. The relaxed v stands for the potential of the run; what auto_LiRPA knows is z = v − e, the exact
 value of λu[t−1] + a[t]I[t] at the run's own u and I, with |e| ≤ slack. So [l, u] is the interval of z widened by
-the slack, and a plane of slope p in v is one in z once its intercept gives way by |p|·slack (`RelaxedLayer.slack`).
+the slack, and a plane of slope p in v is one in z once its intercept gives way by |p|·`slack`.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One way to read a circuit: an algebra says what each kind of node means to a reader, and refuses what it lacks."""
+"""One way to read a circuit: an algebra says what each kind of node means to a reader, and refuses the others."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
@@ -15,7 +15,7 @@ class UnknownNode(TypeError):
 
 
 class Algebra(Generic[Value]):
-    """What the nodes of a circuit mean to one reader: a method a kind, `input`, `mapped`, `added`, `fired`, `read`.
+    """What nodes mean to one reader: a method a kind, `input`, `mapped`, `added`, `fired` and `read`.
 
     A method takes the node and the values of what it reads. A kind without a method, and a rule or an encoding
     that is not listed, is refused.

@@ -17,7 +17,7 @@ from ..neurons import DLIF, LIF
 from ..normalization import Normalize
 
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
-"""What a subclass may define without running otherwise; and `__static_attributes__`, `__parameters__` of Python."""
+"""What a subclass may define without running otherwise."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 CALLS = ("__call__", "_call_impl", "_wrapped_call_impl", "forward", "__getattr__", "__getattribute__")
 OWN = (LIF, DLIF, PLIF, Residual, SpikingNetwork, Normalize)

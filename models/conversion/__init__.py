@@ -1,8 +1,8 @@
 """Networks of other libraries, converted only where they match spike for spike."""
 
+from .any_library import check_conversion, convert
 from .checking import ConversionCheck
 from .converting import Conversion
-from .detecting import check_conversion, convert
 from .nir_reading import from_nir
 from .nir_writing import to_nir
 from .norse import from_norse

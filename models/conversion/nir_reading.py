@@ -18,6 +18,7 @@ from ..networks import SpikingNetwork
 from .checking import compare
 from .constants import uniform
 from .converting import Conversion, converted, random_like
+from .detecting import observed
 from .neurons import Neuron
 from .nir_files import read_file
 from .nir_modules import INTEGRATING, EulerNeuron, executable
@@ -157,8 +158,6 @@ def _drawn(graph: Any, source: Source, seed: int) -> Tensor:
 
 
 def _compare_with_origin(found: Conversion, origin: nn.Module, sample: Tensor, source: Source, seed: int) -> None:
-    from .detecting import observed
-
     inputs = torch.cat([sample, random_like(sample, 32, seed, source.timed)])
     seen = observed(origin, found.network, inputs, source.num_steps)
     check = compare(found.network, seen, inputs, outputs=False)

@@ -57,7 +57,7 @@ class LinearMap(ABC):
     @property
     @abstractmethod
     def depth(self) -> int:
-        """Return how many roundings lie between one entry of the input and one of the output, and of the adjoint."""
+        """Return how many roundings lie between an entry of the input and one of the output, or of the adjoint."""
 
     @property
     def bias(self) -> Tensor:
@@ -91,14 +91,14 @@ class LinearMap(ABC):
         """Return a detached copy in `dtype`, which must hold the layer's numbers exactly."""
         return self
 
-    def check_run(self) -> None:
+    def check_run(self) -> None:  # noqa: B027 (most maps have nothing to check)
         """Raise OverflowError where the run's own arithmetic strays from W·x + b by more than rounding."""
 
     def apply(self, x: Tensor) -> Tensor:
         """Return W·x + b."""
         return self.linear(x) + self.bias.to(x)
 
-    def takes(self, features: Shape) -> None:
+    def takes(self, features: Shape) -> None:  # noqa: B027 (most maps take any)
         """Raise ValueError for a feature shape that the layer refuses, or would take silently for another."""
 
     def square(self, size: int) -> Shape | None:
@@ -118,7 +118,7 @@ class LinearMap(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no powers, and says so by `mixes`")
 
     def mixes(self, before: int) -> int:
-        """Return what is known of paths: 2 if each input reaches at most one output, 1 by at most one path, 0 none.
+        """Return 2 if each input reaches at most one output, 1 if it does by at most one path, 0 if not known.
 
         Args:
             before: the same of what stands in front.

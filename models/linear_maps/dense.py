@@ -95,7 +95,7 @@ class DenseMap(LinearMap):
         )
 
     def module(self, channels: int) -> nn.Module:
-        """Return a Linear with a bias: without one auto_LiRPA sees a product of matrices, which can't come last."""
+        """Return a Linear with a bias: without one auto_LiRPA sees a product, which can't come last."""
         rows, columns = self.weight.shape
         layer = nn.Linear(columns, rows, dtype=torch.float64)
         layer.weight.data = self.weight.detach().double().clone()

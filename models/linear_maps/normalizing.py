@@ -114,7 +114,7 @@ class ScaleMap(LinearMap):
         )
 
     def check_run(self) -> None:
-        """Raise OverflowError where the run's s is not normal: its root, or its product with x, may be anything."""
+        """Raise OverflowError where the run's s is not normal: its root, or its product, may be anything."""
         least = float(self.variance.min())
         if not (least >= 0.0 and least + self.eps >= torch.finfo(self.variance.dtype).tiny):
             raise OverflowError(f"a batch norm's variance of {least:.3g} + {self.eps:.3g} has no accurate root")

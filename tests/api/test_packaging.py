@@ -13,7 +13,7 @@ from support.wheels import ROOT, built, installed
 
 __all__ = ["built"]
 
-FOLDERS = ("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing")
+FOLDERS = ("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing", "kernels")
 
 
 def package_of(folder: Path) -> str:
@@ -39,6 +39,8 @@ def test_sdist_and_wheel_hold_the_library(built):
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in ("spikecert/py.typed", "spikecert/cli.py", "spikecert/reports/templates/report.html"):
+        assert name in names
+    for name in (f"spikecert/kernels/{path.name}" for path in (ROOT / "kernels").glob("*.c")):
         assert name in names
     modules = [path for name in FOLDERS for path in (ROOT / name).rglob("*.py")]
     assert all(f"spikecert/{path.relative_to(ROOT).as_posix()}" in names for path in modules)

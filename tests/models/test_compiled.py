@@ -1,6 +1,7 @@
 """The compiled kernel: bitwise the spikes and potentials of torch's own operations, and a way back without it."""
 
 import copy
+import ctypes
 import pickle
 from collections.abc import Iterator
 
@@ -10,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from spikecert.kernels import CompiledMembrane, loading
 from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, SpikingNetwork, Triangle, mlp
-from spikecert.models import compiled as compiling
-from spikecert.models.compiled import Library, library
-from spikecert.models.dynamics import FIRES_AT, RESETS, resume, simulate
+from spikecert.models.compiled import library
+from spikecert.models.dynamics import FIRES_AT, RESETS
 from spikecert.models.kernels import Kernel, use_kernel
+from spikecert.models.membrane import resume, simulate
 from spikecert.training import dataset, fit
 
 SURROGATES = (Triangle(1.3), Arctan(0.7), Sigmoid())
@@ -32,7 +34,7 @@ def as_before() -> Iterator[None]:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_machine_of_these_tests_has_a_compiler(dtype: torch.dtype) -> None:
-    assert isinstance(library(dtype), Library), library(dtype)
+    assert isinstance(library(dtype), CompiledMembrane), library(dtype)
 
 
 @st.composite
@@ -194,12 +196,12 @@ def test_without_a_compiler_torch_runs_it_and_the_result_says_why(
 
 @pytest.mark.usefixtures("fresh")
 def test_a_kernel_that_rounds_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = compiling._build
+    right = loading.compiled_source
 
-    def wrong(compiler: str, dtype: torch.dtype, fused: int, parallel: bool) -> Library | str:
-        return right(compiler, dtype, 1 - torch_fuses(dtype), parallel)
+    def wrong(compiler: str, source: str, dtype: torch.dtype, fused: int, parallel: bool) -> ctypes.CDLL | str:
+        return right(compiler, source, dtype, 1 - torch_fuses(dtype), parallel)
 
-    monkeypatch.setattr(compiling, "_build", wrong)
+    monkeypatch.setattr(loading, "compiled_source", wrong)
     assert library(torch.float64) == "the compiled kernel rounds otherwise than torch does here"
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, Surrogate, Triangle
-from spikecert.models.dynamics import FIRES_AT, RESETS, simulate
+from spikecert.models.dynamics import FIRES_AT, RESETS
+from spikecert.models.membrane import simulate
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 

@@ -5,30 +5,31 @@ from step_mutants import STEP_MUTANTS
 
 BOUNDS = "certify/bounds/"
 BRANCHING = "certify/branching/"
+MAPS = "models/linear_maps/"
 MUTANTS = (
     *STEP_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
-        BOUNDS + "interval.py",
-        "torch.gt(low, self.pull.surely, out=must)",
-        "torch.gt(high, self.pull.surely, out=must)",
+        BOUNDS + "eager_spikes.py",
+        "torch.gt(low, pull.surely, out=must)",
+        "torch.gt(high, pull.surely, out=must)",
     ),
     Mutant(
         "interval: forget that an open spike resets to 0",
-        BOUNDS + "interval.py",
-        "torch.minimum(low, _unless(may, pulled.perhaps), out=low)",
+        BOUNDS + "eager_spikes.py",
+        "torch.minimum(low, _unless(may, pull.perhaps), out=low)",
         "pass",
     ),
     Mutant(
         "interval: take an open spike for certain at the reset",
-        BOUNDS + "interval.py",
-        "_unless(must, pulled.surely)",
-        "_unless(may, pulled.surely)",
+        BOUNDS + "eager_spikes.py",
+        "_unless(must, pull.surely)",
+        "_unless(may, pull.surely)",
     ),
     Mutant(
         "interval: forget the silent case of a subtracting reset",
-        BOUNDS + "interval.py",
-        "high.clamp_max(pulled.surely).maximum(fired_high)",
+        BOUNDS + "eager_spikes.py",
+        "high.clamp_max(pull.surely).maximum(fired_high)",
         "fired_high",
     ),
     Mutant(
@@ -64,7 +65,7 @@ MUTANTS = (
     Mutant(
         "windows: forget the input scale",
         BOUNDS + "membrane.py",
-        "rows = rows * scale.detach().double().cpu()",
+        "rows = rows * scale",
         "rows = rows",
     ),
     Mutant(
@@ -94,26 +95,26 @@ MUTANTS = (
     Mutant(
         "table: take θ for what a reset subtracts",
         BOUNDS + "train_table.py",
-        "drop = spike * dynamics.drop if",
-        "drop = spike * dynamics.threshold if",
+        "drop = spike * rule.drop if",
+        "drop = spike * rule.threshold if",
     ),
     Mutant(
         "interval: take θ for what a reset subtracts, at the lower end",
-        BOUNDS + "interval.py",
-        "fired_low = low.clamp_min(pulled.perhaps) - dynamics.drop",
-        "fired_low = low.clamp_min(pulled.perhaps) - dynamics.threshold",
+        BOUNDS + "eager_spikes.py",
+        "fired_low = low.clamp_min(pull.perhaps) - rule.drop",
+        "fired_low = low.clamp_min(pull.perhaps) - rule.threshold",
     ),
     Mutant(
         "interval: take θ for what a reset subtracts, at the upper end",
-        BOUNDS + "interval.py",
-        "fired_high = high - dynamics.drop",
-        "fired_high = high - dynamics.threshold",
+        BOUNDS + "eager_spikes.py",
+        "fired_high = high - rule.drop",
+        "fired_high = high - rule.threshold",
     ),
     Mutant(
         "graph: take θ for what a reset subtracts",
         BOUNDS + "train_graph.py",
-        "drop = dynamics.drop if",
-        "drop = dynamics.threshold if",
+        "drop = rule.drop if",
+        "drop = rule.threshold if",
     ),
     Mutant(
         "table: swap the first and the last row",
@@ -213,15 +214,15 @@ MUTANTS = (
     ),
     Mutant(
         "affine: batch norm's radius keeps the sign of its weight",
-        BOUNDS + "affine.py",
-        "absolute=lambda x: channels(x) * scale.abs(),",
-        "absolute=lambda x: channels(x) * scale,",
+        MAPS + "normalizing.py",
+        "return _Factor(self.factor.abs(), self.axes)",
+        "return _Factor(self.factor, self.axes)",
     ),
     Mutant(
         "affine: a pixel that padding repeats counts once",
-        BOUNDS + "affine.py",
-        "return (plain.squared(x) + lost) * _repeats(layer, x)",
-        "return plain.squared(x) + lost",
+        MAPS + "convolution.py",
+        "return (plain + lost) * _repeats(self, x)",
+        "return plain + lost",
     ),
     Mutant(
         "affine: products lose nothing where factors flush to zero",
@@ -231,8 +232,8 @@ MUTANTS = (
     ),
     Mutant(
         "affine: batch norm takes the last axis of sequences",
-        BOUNDS + "affine.py",
-        "if x.dim() != 1 + len(column):",
+        MAPS + "normalizing.py",
+        "if x.dim() != 1 + self.axes:",
         "if False:",
     ),
     Mutant(
@@ -243,8 +244,8 @@ MUTANTS = (
     ),
     Mutant(
         "affine: any variance of a batch norm has a root",
-        BOUNDS + "affine.py",
-        "if not (least >= 0.0 and least + eps >= torch.finfo(variance.dtype).tiny):",
+        MAPS + "normalizing.py",
+        "if not (least >= 0.0 and least + self.eps >= torch.finfo(self.variance.dtype).tiny):",
         "if False:",
     ),
     Mutant(

@@ -7,21 +7,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import LIF, LInf, SpikingNetwork, mlp, verify
-from spikecert.certify.bounds import compiled_paths
 from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.compiled_paths import Paths, paths, paths_for
-from spikecert.certify.bounds.price_graph import PricedGraph
+from spikecert.certify.bounds.price_graph import PricedGraph, paths, paths_for
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import graph_trains
 from spikecert.certify.verifiers import Complete, Linear
+from spikecert.kernels import CompiledPaths
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.kernels import use_kernel
 from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
 
 
-def compiled() -> Paths:
+def compiled() -> CompiledPaths:
     found = paths()
     if isinstance(found, str):
         pytest.skip(found)
@@ -117,10 +116,10 @@ def test_a_kernel_that_lies_proves_nothing(
 
 def test_without_a_compiler_torch_answers(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CC", "no-such-compiler")
-    compiled_paths.paths.cache_clear()
+    paths.cache_clear()
     try:
         assert isinstance(paths(), str)
         found = verify(*hard_case("compiled"), "complete")
         assert {verdict.status for verdict in found} <= {"verified", "falsified"}
     finally:
-        compiled_paths.paths.cache_clear()
+        paths.cache_clear()

@@ -1,5 +1,6 @@
 """The compiled bounds: bitwise what torch's operations compute, for every reset, and only where they agree."""
 
+import ctypes
 from collections.abc import Iterator
 
 import pytest
@@ -9,9 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert.certify import LInf
-from spikecert.certify.bounds import compiled_spikes as compiling
 from spikecert.certify.bounds.box import Box, Spread
-from spikecert.certify.bounds.compiled_spikes import Kernel, kernel_for, spikes_kernel
+from spikecert.certify.bounds.compiled_spikes import SpikesKernel, kernel_for, spikes_kernel
 from spikecert.certify.bounds.interval import StepSpikes, interval_spikes
 from spikecert.certify.bounds.membrane import Pull
 from spikecert.certify.bounds.propagation import logit_bounds, margin_bounds
@@ -20,6 +20,7 @@ from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.step_trains import StepTable, StepTrains
 from spikecert.certify.bounds.train_table import table_like
 from spikecert.certify.bounds.trains import step_spikes
+from spikecert.kernels import CompiledSpikes, loading
 from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit, leaky_rule
 from spikecert.models.kernels import use_kernel
@@ -40,7 +41,7 @@ def as_before() -> Iterator[None]:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_machine_of_these_tests_has_a_compiler(dtype: torch.dtype):
-    assert isinstance(spikes_kernel(dtype), Kernel), spikes_kernel(dtype)
+    assert isinstance(spikes_kernel(dtype), SpikesKernel), spikes_kernel(dtype)
 
 
 def equal(found: Box, expected: Box) -> bool:
@@ -124,8 +125,10 @@ def test_a_network_has_the_same_margins_by_either_kernel(case: Case):
 def test_the_compiled_kernel_serves_a_whole_network(monkeypatch: pytest.MonkeyPatch):
     called: list[str] = []
     for name in ("interval_steps", "interval_counts", "graph_steps", "graph_paths", "table_steps"):
-        kernel = getattr(Kernel, name)
-        monkeypatch.setattr(Kernel, name, lambda *a, name=name, kernel=kernel: called.append(name) or kernel(*a))
+        right = getattr(SpikesKernel, name)
+        monkeypatch.setattr(
+            SpikesKernel, name, lambda *a, name=name, right=right: called.append(name) or right(*a)
+        )
     torch.manual_seed(0)
     network, inputs = mlp((9, 20, 20, 20, 3), num_steps=5, neuron=LIF(0.9)).eval(), torch.rand(4, 9)
     use_kernel(network, "compiled")
@@ -172,20 +175,20 @@ def test_without_a_compiler_torch_bounds_it(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("function", ["interval_spikes", "graph_spikes"])
 def test_a_kernel_that_computes_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch, function: str):
-    right = compiling._build
+    right = loading.compiled_source
 
-    def wrong(compiler: str, dtype: torch.dtype, fused: int, parallel: bool) -> Kernel | str:
-        """Return a kernel one of whose functions sees a lower threshold."""
-        kernel = right(compiler, dtype, fused, parallel)
-        assert isinstance(kernel, Kernel)
-        called = getattr(kernel.functions, function)
+    def wrong(compiler: str, source: str, dtype: torch.dtype, fused: int, parallel: bool) -> ctypes.CDLL:
+        """Return functions one of which sees a lower threshold."""
+        functions = right(compiler, source, dtype, fused, parallel)
+        assert isinstance(functions, ctypes.CDLL)
+        called = getattr(CompiledSpikes.of(functions).functions, function)
 
         def shifted(layer, *others):
             layer._obj.surely *= 0.875
             return called(layer, *others)
 
-        monkeypatch.setattr(kernel.functions, function, shifted)
-        return kernel
+        monkeypatch.setattr(functions, function, shifted)
+        return functions
 
-    monkeypatch.setattr(compiling, "_build", wrong)
+    monkeypatch.setattr(loading, "compiled_source", wrong)
     assert spikes_kernel(torch.float32) == "the compiled kernel rounds otherwise than torch does here"

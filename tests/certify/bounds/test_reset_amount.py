@@ -16,7 +16,7 @@ from spikecert.certify.bounds.trains import train_spikes
 from spikecert.certify.milp.potentials import graph_potentials, interval_potentials
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
-from spikecert.models.dynamics import simulate
+from spikecert.models.membrane import simulate
 from spikecert.training.interval_bounds import membrane_ends
 
 STEPS, BOXES, RUNS = 6, 400, 200

@@ -1,5 +1,5 @@
-/* What spikes a layer may have, in one pass over memory: interval.py, train_graph.py and train_table.py, compiled on
-   demand by compiled.py.
+/* What spikes a layer may have, in one pass over memory: eager_spikes.py, train_graph.py and train_table.py of
+   certify/bounds, compiled on demand by loading.py.
 
    REAL is float or double. All arithmetic is that of the Python files, operation by operation: one rounding for each
    end of a current, one for λ·v + that (FUSED: as torch's own kernels on this machine, which the loader checks), one

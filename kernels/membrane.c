@@ -1,8 +1,8 @@
-/* The membrane recursion of membrane.py in one pass over memory, compiled on demand by compiled.py.
+/* The membrane recursion of models/eager.py in one pass over memory, compiled on demand by loading.py.
 
-   REAL is float or double. The forward pass rounds exactly as membrane.py does: one rounding for a[t]·I[t], one
+   REAL is float or double. The forward pass rounds exactly as eager.py does: one rounding for a[t]·I[t], one
    for λ·u + that (FUSED: as torch's own kernels on this machine, which the loader checks), and resets that are
-   exact or one rounding. So spikes and potentials are bitwise those of membrane.py. Compile with
+   exact or one rounding. So spikes and potentials are bitwise those of eager.py. Compile with
    -ffp-contract=off, so that no compiler fuses anything else. */
 
 #include <stdlib.h>

@@ -1,0 +1,137 @@
+"""membrane.c with its ends.c: the membrane recursion, its gradients, and the ends of spikes for training."""
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .loading import address
+
+FIRES = {">=": 0, ">": 1}
+TRIANGLE, ARCTAN = 0, 1
+"""The numbers that stand for surrogates."""
+
+
+class MembraneLayer(ctypes.Structure):
+    """The struct Layer in membrane.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_double) for name in ("decay", "threshold", "drop", "width")),
+        *((name, ctypes.c_int) for name in ("reset", "fires", "surrogate", "threads")),
+        *((name, ctypes.c_long) for name in ("steps", "size", "current_stride")),
+    )
+
+
+class _MembraneGradients(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("potentials", "spikes", "final")),
+        *((name, ctypes.c_long) for name in ("potential_stride", "spike_stride")),
+        *((name, ctypes.c_void_p) for name in ("current", "initial")),
+    )
+
+
+@dataclass(frozen=True)
+class CompiledMembrane:
+    """membrane.c, loaded for one floating-point type. All tensors are contiguous."""
+
+    functions: ctypes.CDLL
+
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "CompiledMembrane":
+        """Return the kernel of functions whose arguments are declared."""
+        for name, arguments in (("forward", 7), ("ends_forward", 4), ("periodic_ends", 3)):
+            getattr(functions, name).argtypes = [ctypes.c_void_p] * arguments
+            getattr(functions, name).restype = None
+        for name in ("backward", "ends_backward"):  # they return whether memory failed
+            getattr(functions, name).argtypes = [ctypes.c_void_p] * 6
+        return CompiledMembrane(functions)
+
+    def forward(
+        self,
+        layer: MembraneLayer,
+        current: Tensor,
+        input_scale: Tensor | None,
+        initial: Tensor | None,
+        potentials: Tensor | None,
+        spikes: Tensor,
+        final: Tensor | None,
+    ) -> None:
+        """Fill `potentials`, `spikes` and `final`."""
+        pointers = map(address, (current, input_scale, initial, potentials, spikes, final))
+        self.functions.forward(ctypes.byref(layer), *pointers)
+
+    def backward(
+        self,
+        layer: MembraneLayer,
+        current: Tensor,
+        input_scale: Tensor | None,
+        initial: Tensor | None,
+        incoming: tuple[Tensor | None, Tensor | None, Tensor | None],
+        outgoing: tuple[Tensor, Tensor | None, Tensor | None],
+    ) -> None:
+        """Fill the gradients of current and initial residue, and add to that of the input scale.
+
+        Args:
+            layer, current, input_scale, initial: as in the forward pass.
+            incoming: the gradients of potentials, spikes and final residue, of any layout.
+            outgoing: those of current, initial residue and input scale.
+        """
+        potentials, spikes, final = incoming
+        potentials, spikes = (None if g is None else _by_steps(g) for g in (potentials, spikes))
+        final = None if final is None else final.contiguous()
+        gradients = _MembraneGradients(
+            *map(address, (potentials, spikes, final)),
+            *(0 if g is None else g.stride(0) for g in (potentials, spikes)),
+            *map(address, outgoing[:2]),
+        )
+        pointers = map(address, (current, input_scale, initial))
+        failed = self.functions.backward(
+            ctypes.byref(layer), *pointers, ctypes.byref(gradients), address(outgoing[2])
+        )
+        if failed:
+            raise MemoryError("membrane: the backward pass got no memory for its potentials")
+
+    def ends_forward(
+        self, layer: MembraneLayer, currents: Tensor, input_scale: Tensor | None, spikes: Tensor
+    ) -> None:
+        """Fill the ends of spikes, (2, T, batch, ...), for those of currents."""
+        self.functions.ends_forward(ctypes.byref(layer), *map(address, (currents, input_scale, spikes)))
+
+    def ends_backward(
+        self,
+        layer: MembraneLayer,
+        currents: Tensor,
+        input_scale: Tensor | None,
+        grad: Tensor,
+        outgoing: tuple[Tensor, Tensor | None],
+    ) -> None:
+        """Fill the gradient of the currents, and add to that of the input scale, for that of the spikes' ends."""
+        pointers = map(address, (currents, input_scale, grad, *outgoing))
+        if self.functions.ends_backward(ctypes.byref(layer), *pointers):
+            raise MemoryError("membrane: the backward pass of the ends got no memory for its potentials")
+
+    def periodic_ends(self, layer: MembraneLayer, currents: Tensor, spikes: Tensor) -> None:
+        """Fill the exact ends of a hard reset's spikes, (2, T, batch, ...), for constant currents."""
+        self.functions.periodic_ends(ctypes.byref(layer), *map(address, (currents, spikes)))
+
+
+def membrane_layer(
+    current: Tensor, constants: tuple[float, float, float, float], kinds: tuple[int, int, int], steps: int
+) -> MembraneLayer:
+    """Return the constants of a layer whose current is (T or 1, batch, ...).
+
+    Args:
+        current: I.
+        constants: λ, θ, d and the surrogate's width.
+        kinds: the numbers of the reset, of the firing rule and of the surrogate.
+        steps: T.
+    """
+    size = current[0].numel()
+    stride = 0 if len(current) == 1 else size
+    return MembraneLayer(*constants, *kinds, torch.get_num_threads(), steps, size, stride)
+
+
+def _by_steps(gradient: Tensor) -> Tensor:
+    """Return a gradient whose steps are contiguous each; one that is the same at all steps stays a view."""
+    return gradient if gradient[0].is_contiguous() else gradient.contiguous()

@@ -1,0 +1,65 @@
+"""The modules of the library as files, and what each of them imports, without running any."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+INSIDE = ("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing", "kernels")
+FOLDERS = ("api", *INSIDE)
+"""The folders of the library at the repository's root; `api` is the package itself, the others lie in it."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of the library.
+
+    Attributes:
+        name: under which it is imported.
+        path: of its file.
+        folder: the folder at the root that holds it.
+    """
+
+    name: str
+    path: Path
+    folder: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The parsed source."""
+        return ast.parse(self.path.read_text(encoding="utf-8"))
+
+    @property
+    def package(self) -> str:
+        """The package that relative imports start from."""
+        return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+    def imports(self) -> Iterator[tuple[str, str]]:
+        """Yield (module, name) of each import, wherever it stands; the name is empty for `import module`."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((alias.name, "") for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield from ((self._source(node), alias.name) for alias in node.names)
+
+    def _source(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        parents = self.package.split(".")
+        kept = parents[: len(parents) - node.level + 1]
+        return ".".join((*kept, node.module) if node.module else kept)
+
+
+@lru_cache
+def modules(*folders: str) -> dict[str, Module]:
+    """Return the modules of folders, of all if none is named, by name."""
+    files = ((path, folder) for folder in folders or FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
+    return {module.name: module for module in (_module(path, folder) for path, folder in files)}
+
+
+def _module(path: Path, folder: str) -> Module:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    inner = parts[1:] if folder == "api" else parts
+    return Module(".".join(("spikecert", *inner)).removesuffix(".__init__"), path, folder)
