@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..models import LIF, SpikingNetwork
+from ..models.constants import at_least
 from .operators import INPUT, LayerOperator, layer_operators
 
 
@@ -27,6 +28,7 @@ def train_interval(current: Tensor, neuron: LIF, num_steps: int) -> tuple[Tensor
     >>> low.item(), high.item()
     (-inf, 1.0)
     """
+    num_steps = at_least(1)("num_steps", num_steps)
     d, scale = neuron.dynamics, neuron.scale(num_steps)
     weights = torch.ones(num_steps) if scale is None else scale.detach().cpu()
     lower, upper = torch.full_like(current, -math.inf), torch.full_like(current, math.inf)
