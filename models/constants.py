@@ -45,7 +45,7 @@ def real(name: str, value: object, *, finite: bool = True) -> float:
     return found
 
 
-def reals(name: str, values: Iterable[object]) -> tuple[float, ...]:
+def reals(name: str, values: object) -> tuple[float, ...]:
     """Return finite real numbers as Python floats; `real` says which are refused."""
     return tuple(real(name, value) for value in _several(name, values, "numbers"))
 
@@ -65,7 +65,7 @@ def whole(name: str, value: object) -> int:
     return int(number)
 
 
-def wholes(name: str, values: Iterable[object]) -> tuple[int, ...]:
+def wholes(name: str, values: object) -> tuple[int, ...]:
     """Return whole numbers as Python ints; `whole` says which are refused."""
     return tuple(whole(name, value) for value in _several(name, values, "integers"))
 
@@ -149,7 +149,7 @@ def check_normal(name: str, value: float, dtype: torch.dtype) -> None:
         raise ValueError(f"{name}: got {value!r}, expected {expected}")
 
 
-def _several(name: str, values: Iterable[object], expected: str) -> Iterable[object]:
+def _several(name: str, values: object, expected: str) -> Iterable[object]:
     """Return `values`; raise TypeError for what is no sequence of numbers."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable) or getattr(values, "shape", 0) == ():
         raise TypeError(f"{name}: got {type(values).__name__}, expected {expected}")

@@ -42,12 +42,12 @@ class RangedSet(Perturbation):
             raise ValueError(f"inputs: got {got}, expected within [{self.lower:g}, {self.upper:g}]")
 
     def _check_radii(self, dtype: torch.dtype) -> None:
-        """Raise ValueError for a radius, other than 0, that has no normal number in the dtype."""
+        """Raise ValueError for a radius too small for a normal number of the dtype; one too great is cut anyway."""
         extent = self.extent
         name = "radius" if isinstance(extent, Tensor) else "epsilon"
         sizes = torch.as_tensor(extent, dtype=torch.float64)
-        for size in sizes[sizes > 0].sort().values[[0, -1]].tolist() if bool((sizes > 0).any()) else ():
-            check_normal(name, size, dtype)
+        for least in sizes[sizes > 0].sort().values[:1].tolist():
+            check_normal(name, min(least, torch.finfo(dtype).max), dtype)
 
     def _outward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return float64 ends of the box inputs ± extent within [lower, upper], rounded outward."""

@@ -63,8 +63,10 @@ def uniform_like(inputs: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 class _Ranged(Protocol):
-    lower: float
-    upper: float
+    @property
+    def lower(self) -> float: ...
+    @property
+    def upper(self) -> float: ...
 
 
 def settle_range(owner: _Ranged) -> None:
