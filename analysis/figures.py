@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .neuron_gains import check_decay, constant_gain, neuron_gain
+from ..models.constants import at_least, share
+from .neuron_gains import constant_gain, neuron_gain
 from .norms import operator_norm
 from .operators import LayerOperator
 from .stability import StabilityReport
@@ -14,7 +15,7 @@ from .stability import StabilityReport
 
 def bode_figure(decays: Sequence[float] = (0.0, 0.5, 0.9, 0.99), points: int = 400) -> Figure:
     """Return |G(e^{iω})| = 1/√(1 + λ² − 2λcos ω) in dB over the frequency, for each λ < 1."""
-    omega = np.geomspace(1e-3, math.pi, points)
+    omega = np.geomspace(1e-3, math.pi, at_least(1)("points", points))
     figure, axes = _figure("frequency ω (radians a step)", "|G| (dB)")
     for decay in decays:
         axes.plot(omega, 20.0 * np.log10(frequency_response(decay, omega)), label=f"λ = {decay:g}")
@@ -28,7 +29,7 @@ def frequency_response(decay: float, omega: np.ndarray) -> np.ndarray:
 
     References: theorem "transfer-function"
     """
-    check_decay(decay)
+    decay = share("decay", decay)
     if decay == 1.0 and bool((np.mod(omega, 2 * math.pi) == 0).any()):
         raise ValueError("decay: got 1, which has a pole at ω = 0; expected λ < 1 there")
     return 1.0 / np.sqrt((1.0 - decay) ** 2 + 4.0 * decay * np.sin(omega / 2.0) ** 2)
@@ -49,7 +50,7 @@ def layer_figure(operator: LayerOperator, points: int = 400) -> Figure:
     scale = operator.rule.scale
     if scale is not None and set(scale) != {1.0}:
         raise ValueError(f"operator: got {operator.name} with an input scale over time, expected LIF or a = 1")
-    omega = np.geomspace(1e-3, math.pi, points)
+    omega = np.geomspace(1e-3, math.pi, at_least(1)("points", points))
     values = operator_norm(operator).upper * frequency_response(operator.rule.decay, omega)
     figure, axes = _figure("frequency ω (radians a step)", "σ_max(G·W) (dB)")
     axes.plot(omega, 20.0 * np.log10(np.maximum(values, 1e-300)), label=operator.name)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from ..models.constants import at_least, share
 from .lmi import BoundedRealCertificate, TimeVaryingCertificate, bounded_real, lif, time_varying
 from .neuron_gains import neuron_gain
 from .norms import matrix_norm
@@ -45,6 +46,7 @@ def response_matrix(decay: float, horizon: int, input_scale: Sequence[float] | N
         horizon: T.
         input_scale: a, or None for a = 1.
     """
+    decay, horizon = share("decay", decay), at_least(1)("horizon", horizon)
     powers, current = [1.0], 1.0
     for _ in range(horizon - 1):
         current = math.nextafter(current * decay, math.inf) if 0.0 < decay < 1.0 else decay * current

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..models import SpikingNetwork, network_hash
+from ..models.constants import unless_none, wholes
 from ..models.rules import Leaky
 from .gain_methods import METHODS, lmi_certificate
 from .intervals import Interval
@@ -152,8 +153,8 @@ def gain(
     if method not in METHODS:
         raise ValueError(f"method: got {method!r}, expected one of {', '.join(METHODS)}")
     steps = network.num_steps if horizon is None else horizon
-    check_horizon(steps)
-    operators = layer_operators(network, None if input_shape is None else tuple(input_shape))
+    steps = check_horizon(steps) or math.inf
+    operators = layer_operators(network, unless_none(wholes)("input_shape", input_shape))
     layers = [item for item in operators if item.rule is not None]
     gains = [_layer_gain(item, input_norm, output_norm, steps, method) for item in layers]
     last = operators[-1]

@@ -2,6 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
+
+from ..models.constants import real, settle
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Interval:
     upper: float
 
     def __post_init__(self) -> None:
+        settle(self, partial(real, finite=False), "lower", "upper")
         if not self.lower <= self.upper:
             raise ValueError(f"upper: got {self.upper!r}, expected a number of at least lower = {self.lower!r}")
 

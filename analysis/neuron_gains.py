@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ..models.constants import real, reals, share
 from .rounding import DOWN, UP, float_up, sqrt_up
 from .toeplitz import prove_up, scaled_norm, toeplitz_norm
 
@@ -49,18 +50,18 @@ def neuron_gain(
     >>> neuron_gain(0.5, 2, "linf", "linf")
     1.5
     """
-    check_decay(decay)
+    decay = share("decay", decay)
     check_norm("input_norm", input_norm)
     check_norm("output_norm", output_norm)
     steps = check_horizon(horizon)
     if steps is None:
         if input_scale is not None:
             raise ValueError("input_scale: got a finite sequence with horizon=inf, expected None")
-        return float_up(_INFINITE[input_norm, output_norm](Decimal(float(decay))))
+        return float_up(_INFINITE[input_norm, output_norm](Decimal(decay)))
     scale = check_scale(input_scale, steps)
     if (input_norm, output_norm) == ("l2", "l2"):
-        return _spectral(float(decay), scale)
-    return float_up(_FINITE[input_norm, output_norm](_Sums.of(float(decay), scale)))
+        return _spectral(decay, scale)
+    return float_up(_FINITE[input_norm, output_norm](_Sums.of(decay, scale)))
 
 
 def neuron_bias(decay: float, horizon: float, output_norm: str = "l2", initial: float = 1.0) -> float:
@@ -77,14 +78,13 @@ def neuron_bias(decay: float, horizon: float, output_norm: str = "l2", initial: 
     >>> neuron_bias(0.5, math.inf, "l1", initial=2.0)
     2.0
     """
-    if not math.isfinite(initial):
-        raise ValueError(f"initial: got {initial!r}, expected a finite number")
+    decay, initial = share("decay", decay), real("initial", initial)
     response = neuron_gain(decay, horizon, "l1", output_norm)
     if decay == 0.0 or initial == 0.0:
         return 0.0
     if math.isinf(response):
         return math.inf
-    return float_up(UP.multiply(UP.multiply(Decimal(abs(initial)), Decimal(float(decay))), Decimal(response)))
+    return float_up(UP.multiply(UP.multiply(Decimal(abs(initial)), Decimal(decay)), Decimal(response)))
 
 
 def constant_gain(decay: float, horizon: int, input_scale: Sequence[float] | None = None) -> float:
@@ -95,12 +95,11 @@ def constant_gain(decay: float, horizon: int, input_scale: Sequence[float] | Non
     >>> round(constant_gain(0.9, 8), 4)
     3.9077
     """
-    steps = check_horizon(horizon)
-    check_decay(decay)
+    steps, decay = check_horizon(horizon), share("decay", decay)
     if steps is None:
         raise ValueError("horizon: got inf, expected a finite number of steps")
     response, total = Decimal(0), Decimal(0)
-    lam = Decimal(float(decay))
+    lam = Decimal(decay)
     signed = [Decimal(a) for a in check_scale(input_scale, steps)]
     low, high = Decimal(0), Decimal(0)
     for a in signed:
@@ -214,32 +213,21 @@ def check_norm(name: str, norm: str) -> None:
         raise ValueError(f"{name}: got {norm!r}, expected one of {', '.join(NORMS)}")
 
 
-def check_decay(decay: float) -> None:
-    """Raise ValueError unless λ ∈ [0, 1]."""
-    if isinstance(decay, bool) or not isinstance(decay, (int, float)):
-        raise TypeError(f"decay: got {type(decay).__name__}, expected a number")
-    if not 0.0 <= decay <= 1.0:
-        raise ValueError(f"decay: got {decay!r}, expected a number in [0, 1]")
-
-
 def check_horizon(horizon: float) -> int | None:
     """Return T, or None for an infinite horizon; raise unless T is an integer of at least 1, or inf."""
-    if isinstance(horizon, bool) or not isinstance(horizon, (int, float)):
-        raise TypeError(f"horizon: got {type(horizon).__name__}, expected an integer or math.inf")
-    if horizon == math.inf:
+    steps = real("horizon", horizon, finite=False)
+    if steps == math.inf:
         return None
-    if not horizon >= 1 or horizon != int(horizon):
-        raise ValueError(f"horizon: got {horizon!r}, expected an integer of at least 1, or math.inf")
-    return int(horizon)
+    if not steps >= 1 or not steps.is_integer():
+        raise ValueError(f"horizon: got {steps!r}, expected an integer of at least 1, or math.inf")
+    return int(steps)
 
 
 def check_scale(scale: Sequence[float] | None, steps: int) -> tuple[float, ...]:
     """Return a as floats; raise ValueError unless it is finite and of length T."""
     if scale is None:
         return (1.0,) * steps
-    values = tuple(float(a) for a in scale)
+    values = reals("input_scale", scale)
     if len(values) != steps:
         raise ValueError(f"input_scale: got {len(values)} values, expected horizon = {steps}")
-    if not all(math.isfinite(a) for a in values):
-        raise ValueError("input_scale: got NaN or inf, expected finite numbers")
     return values

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..models import LIF, SpikingNetwork
 from ..models.circuit import leaky_rule
+from ..models.constants import at_least
 from .operators import INPUT, LayerOperator, layer_operators
 
 
@@ -28,6 +29,7 @@ def train_interval(current: Tensor, neuron: LIF, num_steps: int) -> tuple[Tensor
     >>> low.item(), high.item()
     (-inf, 1.0)
     """
+    num_steps = at_least(1)("num_steps", num_steps)
     rule = leaky_rule(neuron, num_steps)
     lower, upper = torch.full_like(current, -math.inf), torch.full_like(current, math.inf)
     slope, offset = torch.zeros_like(current), torch.zeros_like(current)

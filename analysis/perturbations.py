@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..models import SpikingNetwork, Trace
 from ..models.circuit import leaky_rules
+from ..models.constants import real
 from ..models.rules import Leaky
 from ..models.validation import check_inputs, check_repeatable, check_weights
 
@@ -107,7 +108,7 @@ def leaky_sum(drive: Tensor, decay: float) -> Tensor:
     >>> leaky_sum(torch.ones(3), 0.5)
     tensor([1.0000, 1.5000, 1.7500])
     """
-    state, states = torch.zeros_like(drive[0]), []
+    decay, state, states = real("decay", decay), torch.zeros_like(drive[0]), []
     for step in drive:
         state = decay * state + step
         states.append(state)

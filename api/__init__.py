@@ -188,7 +188,7 @@ _FOLDERS = {
         *("from_norse", "from_snntorch", "from_spikingjelly", "to_nir"),
         *("DLIF", "LIF", "Arctan", "Dynamics", "Normalize", "RateDraws", "Residual", "Sigmoid", "SpikingNetwork"),
         *("Surrogate", "Trace", "Triangle", "architecture", "load", "mlp", "network_hash", "save"),
-        *("PLIF", "settled", "vgg5", "vgg11", "wrn16_4"),
+        *("Circuit", "PLIF", "circuit", "settled", "vgg5", "vgg11", "wrn16_4"),
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (

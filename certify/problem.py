@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..models.constants import settle, whole
 from ..models.networks import SpikingNetwork
 from .perturbations import Perturbation
 
@@ -28,6 +29,9 @@ class Problem:
     perturbation: Perturbation
     seed: int = 0
     deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, whole, "seed")
 
     def subset(self, indices: Tensor) -> "Problem":
         """Return the problem of some samples only."""

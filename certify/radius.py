@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..models.constants import positive, real, settle, unless_none, whole
 from ..models.networks import SpikingNetwork
 from ..models.progress import Progress, silent
 from ..models.validation import check_choice
@@ -47,6 +48,7 @@ class Radius:
     verifier: str | None
 
     def __post_init__(self) -> None:
+        settle(self, partial(real, finite=False), "lower", "upper")
         if not 0 <= self.lower <= self.upper:
             raise ValueError(f"lower, upper: got {self.lower!r}, {self.upper!r}, expected 0 ≤ lower ≤ upper")
 
@@ -100,9 +102,8 @@ def certified_radius(
     check_choice("norm", norm, BALLS)
     ball = partial(BALLS[norm], lower=lower, upper=upper)
     check_attacked(network, inputs, labels, ball(0.0))
-    _check_positive("tolerance", tolerance)
-    if timeout is not None:
-        _check_positive("timeout", timeout)
+    tolerance, seed = positive("tolerance", tolerance), whole("seed", seed)
+    timeout = unless_none(positive)("timeout", timeout)
     query = _Query(network, inputs, labels, ball, Grid.of(_reach(ball(0.0), inputs), tolerance), seed, progress)
     clock = Clock(None if timeout is None else time.perf_counter() + timeout * len(inputs))
     with evaluating(network):
@@ -191,10 +192,3 @@ def _reach(ball: Ball, inputs: Tensor) -> float:
     corner = torch.full_like(inputs[:1], ball.lower, dtype=torch.float64)
     furthest = ball.distance(torch.full_like(corner, ball.upper), corner)
     return float(round_up(furthest, torch.float32))
-
-
-def _check_positive(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a number")
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: got {value!r}, expected a positive finite number")

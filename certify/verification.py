@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..models.constants import real, whole
 from ..models.networks import SpikingNetwork
 from ..models.progress import Progress, silent
 from ..models.validation import check_choice, check_inputs, check_weights
@@ -14,7 +15,6 @@ from .arithmetic import check_arithmetic
 from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
 from .perturbations import Perturbation
-from .perturbations.ranged import check_number
 from .problem import Problem
 from .replay import evaluating
 from .verdicts import Verdict
@@ -61,7 +61,7 @@ def verify(
     chosen = resolve(verifier)
     check_attacked(network, inputs, labels, perturbation)
     check_arithmetic(network)
-    check_timeout(timeout)
+    timeout, seed = checked_timeout(timeout), whole("seed", seed)
     verdicts: list[Verdict] = []
     with evaluating(network):
         for start in range(0, len(inputs), CHUNK):
@@ -131,10 +131,15 @@ def resolve(verifier: str | Verifier) -> Verifier:
     return VERIFIERS[verifier]()
 
 
-def check_timeout(timeout: float | None) -> None:
-    """Raise TypeError or ValueError unless `timeout` is None or a positive, finite number."""
+def checked_timeout(timeout: object) -> float | None:
+    """Return None or a number of seconds as a float.
+
+    Raises:
+        TypeError, ValueError: unless it is None or a positive, finite number.
+    """
     if timeout is None:
-        return
-    check_number("timeout", timeout)
-    if not 0 < timeout < math.inf:
-        raise ValueError(f"timeout: got {timeout!r}, expected a positive number of seconds or None")
+        return None
+    found = real("timeout", timeout, finite=False)
+    if not 0 < found < math.inf:
+        raise ValueError(f"timeout: got {found!r}, expected a positive number of seconds or None")
+    return found

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from ..certify.attacks import check_attacked
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.replay import evaluating
-from ..certify.verification import bounds, check_timeout, verify
+from ..certify.verification import bounds, checked_timeout, verify
 from ..certify.verifiers import VERIFIERS, Verifier
+from ..models.constants import whole
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .input_box import InputBox
@@ -80,7 +81,7 @@ def verify_property(
     Raises:
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
-    check_timeout(timeout)
+    timeout, seed = checked_timeout(timeout), whole("seed", seed)
     if isinstance(verifier, str):
         check_choice("verifier", verifier, VERIFIERS)
     run = _Run(network, prop, verifier, input_shape(network, prop), seed, timeout)

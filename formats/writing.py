@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from torch import Tensor
 
+from ..models.constants import whole
 from .properties import Case, Conjunction, Constraint, Property
 
 
@@ -19,6 +20,7 @@ def robustness(lower: Tensor, upper: Tensor, label: int, classes: int) -> Proper
     Raises:
         ValueError: for a label that is no class, or ends of different shapes.
     """
+    label, classes = whole("label", label), whole("classes", classes)
     if not 0 <= label < classes or lower.shape != upper.shape:
         raise ValueError(f"label: got {label} of {classes} classes, or ends of different shapes")
     low, high = (tuple(map(Fraction, end.flatten().tolist())) for end in (lower, upper))

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from torch import nn
 
+from .constants import at_least, wholes
 from .networks import SpikingNetwork
 from .neurons import LIF
 from .vgg import vgg5, vgg11
@@ -28,8 +29,9 @@ def mlp(
     >>> [type(layer).__name__ for layer in mlp((64, 32, 10)).layers]
     ['Linear', 'LIF', 'Linear']
     """
+    sizes = wholes("sizes", sizes)
     if len(sizes) < 2 or any(size < 1 for size in sizes):
-        raise ValueError(f"sizes: got {tuple(sizes)}, expected at least two positive widths")
+        raise ValueError(f"sizes: got {sizes}, expected at least two positive widths")
     template = neuron if neuron is not None else LIF()
     modules: list[nn.Module] = []
     for width_in, width_out in itertools.pairwise(sizes[:-1]):
@@ -92,9 +94,10 @@ def architecture(
         neuron: a template for the spiking layers; default `LIF()`.
 
     Raises:
-        ValueError: for a name that is not known.
+        TypeError, ValueError: for a name that is not known, or sizes that are no positive integers.
     """
-    name, _, detail = text.partition(":")
+    name, _, detail = text.partition(":") if type(text) is str else ("", "", "")
     if name not in ARCHITECTURES:
         raise ValueError(f"architecture: got {text!r}, expected one of {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name](detail, input_shape, classes, num_steps, neuron)
+    shape, count = wholes("input_shape", input_shape), at_least(1)("classes", classes)
+    return ARCHITECTURES[name](detail, shape, count, num_steps, neuron)

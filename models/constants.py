@@ -5,11 +5,15 @@ tensor changes in place, np.float16 hashes like a float): nothing behind these f
 """
 
 import math
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from numbers import Integral, Real
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def real(name: str, value: object, *, finite: bool = True) -> float:
@@ -37,7 +41,14 @@ def real(name: str, value: object, *, finite: bool = True) -> float:
         raise ValueError(f"{name}: got {value!r}, expected a number") from error
     if math.isnan(found) or (math.isinf(found) and finite):
         raise ValueError(f"{name}: got {found!r}, expected a finite number")
+    if math.isinf(found) and number != found:
+        raise ValueError(f"{name}: got a number beyond float64, expected a number")
     return found
+
+
+def reals(name: str, values: object) -> tuple[float, ...]:
+    """Return finite real numbers as Python floats; `real` says which are refused."""
+    return tuple(real(name, value) for value in _several(name, values, "numbers"))
 
 
 def whole(name: str, value: object) -> int:
@@ -55,6 +66,28 @@ def whole(name: str, value: object) -> int:
     return int(number)
 
 
+def wholes(name: str, values: object) -> tuple[int, ...]:
+    """Return whole numbers as Python ints; `whole` says which are refused."""
+    return tuple(whole(name, value) for value in _several(name, values, "integers"))
+
+
+def at_least(least: int) -> Callable[[str, object], int]:
+    """Return the converter of whole numbers that refuses those below `least`.
+
+    >>> at_least(1)("steps", 20)
+    20
+    """
+
+    def convert(name: str, value: object) -> int:
+        """Return a whole number of at least `least` as a Python int."""
+        found = whole(name, value)
+        if found < least:
+            raise ValueError(f"{name}: got {found}, expected at least {least}")
+        return found
+
+    return convert
+
+
 def positive(name: str, value: object) -> float:
     """Return a positive, finite number as a Python float.
 
@@ -65,6 +98,45 @@ def positive(name: str, value: object) -> float:
     if not 0.0 < found < math.inf:
         raise ValueError(f"{name}: got {found!r}, expected a positive finite number")
     return found
+
+
+def nonnegative(name: str, value: object) -> float:
+    """Return a finite number of at least 0 as a Python float.
+
+    Raises:
+        TypeError, ValueError: as `real`, and for less than 0.
+    """
+    found = real(name, value, finite=False)
+    if not 0.0 <= found < math.inf:
+        raise ValueError(f"{name}: got {found!r}, expected a finite number of at least 0")
+    return found
+
+
+def share(name: str, value: object) -> float:
+    """Return a number in [0, 1] as a Python float.
+
+    Raises:
+        TypeError, ValueError: as `real`, and for numbers outside.
+    """
+    found = real(name, value, finite=False)
+    if not 0.0 <= found <= 1.0:
+        raise ValueError(f"{name}: got {found!r}, expected a number in [0, 1]")
+    return found
+
+
+def unless_none(convert: Callable[[str, object], T]) -> Callable[[str, object], T | None]:
+    """Return the converter that leaves None as it is.
+
+    >>> unless_none(positive)("timeout", None) is None
+    True
+    """
+    return lambda name, value: None if value is None else convert(name, value)
+
+
+def settle(owner: object, convert: Callable[[str, object], object], *names: str) -> None:
+    """Put in the place of fields, of a frozen dataclass too, what `convert` makes of each name and value."""
+    for name in names:
+        object.__setattr__(owner, name, convert(name, getattr(owner, name)))
 
 
 def check_normal(name: str, value: float, dtype: torch.dtype) -> None:
@@ -78,9 +150,16 @@ def check_normal(name: str, value: float, dtype: torch.dtype) -> None:
         raise ValueError(f"{name}: got {value!r}, expected {expected}")
 
 
+def _several(name: str, values: object, expected: str) -> Iterable[object]:
+    """Return `values`; raise TypeError for what is no sequence of numbers."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable) or getattr(values, "shape", 0) == ():
+        raise TypeError(f"{name}: got {type(values).__name__}, expected {expected}")
+    return values
+
+
 def _scalar(name: str, value: object, expected: str) -> Real | Decimal:
     """Return what `float` or `int` takes once; a tensor of one entry as its number."""
-    if isinstance(value, Tensor) and value.dim() == 0 and not value.is_complex():
+    if isinstance(value, Tensor) and value.dim() == 0 and not value.is_complex() and not value.is_meta:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise TypeError(f"{name}: got {type(value).__name__}, expected {expected}")

@@ -7,10 +7,11 @@ u[t] = v[t] − d·s[t]              reset "subtract", d = θ unless `reset_amou
 u[t] = v[t]                       reset "none"
 """
 
-import math
 from dataclasses import dataclass
 
+from .constants import positive, settle, share, unless_none
 from .surrogates import Surrogate, Triangle
+from .validation import check_choice
 
 RESETS = ("zero", "subtract", "none")
 FIRES_AT = (">=", ">")
@@ -20,7 +21,8 @@ FIRES_AT = (">=", ">")
 class Dynamics:
     """The constants of a spiking layer: decay λ ∈ [0, 1], threshold θ > 0, reset, firing rule, surrogate.
 
-    `reset_amount` is d > 0, what a "subtract" reset takes away; None stands for θ.
+    `reset_amount` is d > 0, what a "subtract" reset takes away; None stands for θ. Numbers are kept as Python
+    floats, so that equal dynamics run alike, and nobody changes them later.
     """
 
     decay: float = 0.99
@@ -31,26 +33,15 @@ class Dynamics:
     reset_amount: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.decay <= 1.0:
-            raise ValueError(f"decay: got {self.decay!r}, expected a number in [0, 1]")
-        if not (math.isfinite(self.threshold) and self.threshold > 0):
-            raise ValueError(f"threshold: got {self.threshold!r}, expected a positive finite number")
-        if self.reset not in RESETS:
-            raise ValueError(f"reset: got {self.reset!r}, expected one of {', '.join(RESETS)}")
-        if self.fires_at not in FIRES_AT:
-            raise ValueError(f"fires_at: got {self.fires_at!r}, expected one of {', '.join(FIRES_AT)}")
+        settle(self, share, "decay")
+        settle(self, positive, "threshold")
+        check_choice("reset", self.reset, RESETS)
+        check_choice("fires_at", self.fires_at, FIRES_AT)
         if not isinstance(self.surrogate, Surrogate):
             raise TypeError(f"surrogate: got {type(self.surrogate).__name__}, expected a Surrogate")
-        self._check_amount()
-
-    def _check_amount(self) -> None:
-        amount = self.reset_amount
-        if amount is None:
-            return
-        if self.reset != "subtract":
+        if self.reset_amount is not None and self.reset != "subtract":
             raise ValueError(f'reset_amount: got one with reset {self.reset!r}, expected it with "subtract" only')
-        if not (math.isfinite(amount) and amount > 0):
-            raise ValueError(f"reset_amount: got {amount!r}, expected a positive finite number")
+        settle(self, unless_none(positive), "reset_amount")
 
     @property
     def drop(self) -> float:

@@ -6,6 +6,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from .constants import settle, whole
+
 ENCODINGS = ("direct", "none", "rate")
 
 
@@ -30,14 +32,13 @@ class RateDraws:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise TypeError(f"seed: got {type(self.seed).__name__}, expected an integer")
+        settle(self, whole, "seed")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed: got {self.seed}, expected 0 ≤ seed < 2⁶³")
 
     def thresholds(self, num_steps: int, features: tuple[int, ...]) -> Tensor:
-        """Return u, (num_steps, *features), float64, on the CPU. Not to be written to."""
-        return _drawn(self.seed, num_steps, features)
+        """Return u, (num_steps, *features), float64, on the CPU: a copy, so that no one writes into the cache."""
+        return _drawn(self.seed, num_steps, features).clone()
 
 
 @lru_cache(maxsize=16)

@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 
+from .constants import real, wholes
 from .normalization import Normalize, standard
 
 
 def checked_shape(input_shape: Sequence[int], least: int = 1) -> tuple[int, int, int]:
-    """Return (channels, height, width).
+    """Return (channels, height, width) as integers.
 
     Raises:
-        ValueError: for anything but three positive sizes, or less than `least` pixels a side.
+        TypeError, ValueError: for anything but three positive sizes, or less than `least` pixels a side.
     """
-    if len(input_shape) != 3 or any(size < 1 for size in input_shape):
-        raise ValueError(f"input_shape: got {tuple(input_shape)}, expected (channels, height, width)")
-    channels, height, width = input_shape
+    shape = wholes("input_shape", input_shape)
+    if len(shape) != 3 or any(size < 1 for size in shape):
+        raise ValueError(f"input_shape: got {shape}, expected (channels, height, width)")
+    channels, height, width = shape
     if min(height, width) < least:
-        raise ValueError(f"input_shape: got {tuple(input_shape)}, expected at least {least}×{least} pixels")
+        raise ValueError(f"input_shape: got {shape}, expected at least {least}×{least} pixels")
     return channels, height, width
 
 
@@ -23,8 +25,9 @@ def scaled(channels: int, width: float) -> int:
     """Return `width` times `channels`, at least one.
 
     Raises:
-        ValueError: for a width that is not in (0, 16].
+        TypeError, ValueError: for a width that is no number in (0, 16].
     """
+    width = real("width", width)
     if not 0.0 < width <= 16.0:
         raise ValueError(f"width: got {width!r}, expected a factor above 0 and up to 16")
     return max(1, round(channels * width))

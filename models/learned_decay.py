@@ -44,7 +44,7 @@ class PLIF(LIF):
         reset_amount: float | None = None,
     ) -> None:
         super().__init__(decay, threshold, reset, fires_at, surrogate, reset_amount)
-        start = torch.tensor(decay, dtype=torch.float64)
+        start = torch.tensor(self._constants.decay, dtype=torch.float64)
         self.decay_logit = nn.Parameter(torch.logit(start, eps=1e-9).to(torch.get_default_dtype()))
 
     @property

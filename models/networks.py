@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .constants import at_least
 from .encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
 from .layers import NORMS, WEIGHTED, Residual, walk
 from .linear_maps import affine_types
@@ -71,9 +72,10 @@ class SpikingNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(modules)
-        self.num_steps = num_steps
+        self.num_steps = at_least(1)("num_steps", num_steps)
         self.encoding = encoding
-        self.readout = readout or ("spikes" if modules and isinstance(modules[-1], LIF) else "mean")
+        usual = "spikes" if modules and isinstance(modules[-1], LIF) else "mean"
+        self.readout = usual if readout is None else readout
         self.draws = draws or RateDraws()
         _check_structure(self)
         if draws is not None and encoding != "rate":
@@ -205,10 +207,6 @@ def _split(layers: nn.ModuleList, readout: str) -> int:
 
 
 def _check_structure(network: SpikingNetwork) -> None:
-    if isinstance(network.num_steps, bool) or not isinstance(network.num_steps, int):
-        raise TypeError(f"num_steps: got {type(network.num_steps).__name__}, expected an integer")
-    if network.num_steps < 1:
-        raise ValueError(f"num_steps: got {network.num_steps}, expected at least 1")
     check_choice("encoding", network.encoding, ENCODINGS)
     check_choice("readout", network.readout, READOUTS)
     modules = list(walk(network.layers))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .constants import at_least
 from .dynamics import Dynamics
 from .membrane import resume, simulate, simulate_spikes
 from .rules import Leaky, Rule
@@ -121,9 +122,7 @@ class DLIF(LIF):
         reset_amount: float | None = None,
     ) -> None:
         super().__init__(decay, threshold, reset, fires_at, surrogate, reset_amount)
-        if num_steps < 1:
-            raise ValueError(f"num_steps: got {num_steps}, expected at least 1")
-        self.input_scale = nn.Parameter(torch.ones(num_steps))
+        self.input_scale = nn.Parameter(torch.ones(at_least(1)("num_steps", num_steps)))
 
     def scale(self, num_steps: int) -> Tensor:
         """Return the learnable input scale a, (num_steps,)."""

@@ -7,6 +7,8 @@ from typing import Self
 import torch
 from torch import nn
 
+from .constants import check_normal, reals
+
 CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 """Mean and standard deviation of the training images of CIFAR-10, per channel."""
 CIFAR100 = ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
@@ -24,14 +26,14 @@ class Normalize(nn.BatchNorm2d):
         std: of each channel, above 0.
 
     Raises:
-        ValueError: for lists of unequal length, or numbers that are not finite or not above 0.
+        TypeError, ValueError: for lists of unequal length, or numbers that are not finite or not above 0.
 
     >>> Normalize((0.5,), (0.25,))(torch.full((1, 1, 1, 1), 0.75)).item()
     1.0
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        _check(mean, std)
+        mean, std = _checked(mean, std)
         super().__init__(len(mean), eps=0.0, affine=False)
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -50,10 +52,13 @@ def standard(channels: int) -> Normalize:
     return Normalize(mean, std)
 
 
-def _check(mean: Sequence[float], std: Sequence[float]) -> None:
+def _checked(mean: Sequence[float], std: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return both as floats; the squares of `std` are what the layer keeps."""
+    mean, std = reals("mean", mean), reals("std", std)
     if not 0 < len(mean) == len(std):
         raise ValueError(f"std: got {len(std)} values, expected one for each of mean's {len(mean)}")
-    if not all(math.isfinite(value) for value in mean):
-        raise ValueError(f"mean: got {tuple(mean)}, expected finite numbers")
-    if not all(math.isfinite(value) and value > 0 for value in std):
-        raise ValueError(f"std: got {tuple(std)}, expected finite numbers above 0")
+    if not all(value > 0 for value in std):
+        raise ValueError(f"std: got {std}, expected finite numbers above 0")
+    for value in std:
+        check_normal("std squared", value * value or math.ulp(0.0), torch.get_default_dtype())
+    return mean, std

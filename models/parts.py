@@ -7,6 +7,7 @@ last one first. So the memory of activations goes from T steps to `steps_at_once
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .constants import at_least
 from .layers import NORMS, walk
 from .neurons import LIF
 from .running import run_through
@@ -14,8 +15,7 @@ from .running import run_through
 
 def check_parts(layers: nn.ModuleList, steps_at_once: int, training: bool = False) -> None:
     """Raise ValueError where a pass in parts is not the whole pass: now or, with `training`, in that mode."""
-    if steps_at_once < 1:
-        raise ValueError(f"steps_at_once: got {steps_at_once}, expected at least 1")
+    at_least(1)("steps_at_once", steps_at_once)
     if any(isinstance(layer, NORMS) and (training or layer.training) for layer in walk(layers)):
         expected = "a network without batch norm, whose statistics are over all steps"
         raise ValueError(f"steps_at_once: got {steps_at_once} in training, expected {expected}")

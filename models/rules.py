@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .constants import check_normal, positive, real
+from .constants import check_normal, positive, real, settle, share
 from .dynamics import FIRES_AT, RESETS, Dynamics
 from .validation import check_choice
 
@@ -52,11 +52,8 @@ class Leaky(Rule):
     kernel: str = field(default="eager", compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "decay", real("decay", self.decay))
-        if not self.decay <= 1.0 or self.decay < 0.0:
-            raise ValueError(f"decay: got {self.decay!r}, expected a number in [0, 1]")
-        object.__setattr__(self, "threshold", positive("threshold", self.threshold))
-        object.__setattr__(self, "drop", positive("reset_amount", self.drop))
+        settle(self, share, "decay")
+        settle(self, positive, "threshold", "drop")
         check_choice("reset", self.reset, RESETS)
         check_choice("fires_at", self.fires_at, FIRES_AT)
         if self.scale is not None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .constants import positive, settle
+
 
 @dataclass(frozen=True)
 class Surrogate(ABC):
@@ -18,8 +20,7 @@ class Surrogate(ABC):
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.width) and self.width > 0):
-            raise ValueError(f"width: got {self.width!r}, expected a positive finite number")
+        settle(self, positive, "width")
 
     @abstractmethod
     def derivative(self, distance: Tensor) -> Tensor:

@@ -29,9 +29,9 @@ class Simulated(Protocol):
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
-    """Raise ValueError unless `value` is one of `choices`."""
+    """Raise ValueError unless `value` is one of `choices`, and a plain string: a subclass may change its mind."""
     choices = tuple(choices)
-    if value not in choices:
+    if type(value) is not str or value not in choices:
         raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(choices)}")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from .constants import at_least
 from .images import checked_shape, entrance, scaled
 from .networks import SpikingNetwork
 from .neurons import LIF
@@ -73,6 +74,7 @@ def _vgg(
 ) -> SpikingNetwork:
     shrink = 2 ** plan.count(POOL)
     channels, rows, columns = checked_shape(input_shape, shrink)
+    classes = at_least(1)("classes", classes)
     template = LIF() if neuron is None else neuron
     widths = [size if isinstance(size, str) else scaled(size, width) for size in plan]
     features = list(_features(widths, channels, template))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from .constants import at_least
 from .images import checked_shape, entrance, scaled
 from .layers import Residual
 from .networks import SpikingNetwork
@@ -49,6 +50,7 @@ def wrn16_4(
     References: ding2024robust, zagoruyko2016wide
     """
     channels, *sizes = checked_shape(input_shape, 4)
+    classes = at_least(1)("classes", classes)
     template = LIF() if neuron is None else neuron
     inputs = scaled(STEM, width)
     modules: list[nn.Module] = [entrance(channels, normalize), _conv(channels, inputs)]

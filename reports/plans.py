@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..certify import L2, Attack, Fleet, LInf, SpikeFlip
+from ..models.constants import at_least, positive, settle, unless_none, whole
 from .schema import Threat
 
 BALLS = {"linf": LInf, "l2": L2}
@@ -23,6 +24,11 @@ class RadiusPlan:
     tolerance: float = 1e-3
     timeout: float | None = None
     samples: int | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, positive, "tolerance")
+        settle(self, unless_none(positive), "timeout")
+        settle(self, unless_none(at_least(1)), "samples")
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Plan:
     radii: RadiusPlan | None = None
 
     def __post_init__(self) -> None:
+        settle(self, unless_none(positive), "timeout")
+        settle(self, whole, "seed")
         if not isinstance(self.threat, Threat):
             expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2 or flipped events)"
             raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")

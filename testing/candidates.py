@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..certify.attacks import PGD, SpikeFlips, attack
 from ..certify.perturbations import Perturbation, SpikeFlip
+from ..models.constants import at_least, whole
 from ..models.networks import SpikingNetwork
 
 FAR = 1e3
@@ -25,6 +26,7 @@ def candidates(
         count: how many are drawn; half of them are extreme, such as corners of an ℓ∞ ball.
         seed: of the draws and of the attack.
     """
+    seed, count = whole("seed", seed), at_least(0)("count", count)
     generator = torch.Generator().manual_seed(seed)
     yield inputs
     for index in range(count):

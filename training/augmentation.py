@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..models.constants import at_least, settle, whole
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -34,8 +36,8 @@ class Augmentation:
     cutout: int = 16
 
     def __post_init__(self) -> None:
-        if self.crop < 0:
-            raise ValueError(f"crop: got {self.crop}, expected at least 0")
+        settle(self, at_least(0), "crop")
+        settle(self, whole, "cutout")
         if self.cutout < 0 or self.cutout % 2:
             raise ValueError(f"cutout: got {self.cutout}, expected an even number of at least 0")
 

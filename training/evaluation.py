@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..models.constants import whole
 from ..models.networks import SpikingNetwork
 from .data import Split
 from .perturbations import Perturbation, evaluation_mode
@@ -24,7 +25,7 @@ def accuracy(network: SpikingNetwork, split: Split, attack: Perturbation | None 
         attack: perturbs the inputs first, from a generator seeded with `seed`; None leaves them clean.
         seed: of the perturbation.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole("seed", seed))
     correct = 0
     with evaluation_mode(network), torch.no_grad():
         for indices in torch.arange(len(split)).split(BATCH):

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
 
+from ..models.constants import at_least, positive, real, settle, share, whole
 from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
 
@@ -52,18 +53,15 @@ class LocalFields:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("height", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
-        for name in ("smallest", "norm", "reach"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"{name}: got {getattr(self, name)!r}, expected a positive finite number")
+        settle(self, at_least(1), "height", "width")
+        settle(self, positive, "smallest", "norm", "reach")
+        settle(self, partial(real, finite=False), "largest")
+        settle(self, share, "opposed")
+        settle(self, whole, "seed")
         if not self.smallest <= self.largest < math.inf:
             raise ValueError(
                 f"largest: got {self.largest!r}, expected a finite number of at least {self.smallest}"
             )
-        if not 0.0 <= self.opposed <= 1.0:
-            raise ValueError(f"opposed: got {self.opposed!r}, expected a number in [0, 1]")
 
     @torch.no_grad()
     def start(self, network: SpikingNetwork, images: Tensor) -> None:

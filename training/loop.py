@@ -106,11 +106,11 @@ def fit(
     more = {"augmentation": augmentation, "after_step": after_step}
     settings = Settings(*chosen, **more, precision=precision, steps_at_once=steps_at_once)  # type: ignore[arg-type]
     check_task(network, dataset, objective)
-    if steps_at_once is not None:
-        check_parts(network.layers, steps_at_once, training=True)
+    if settings.steps_at_once is not None:
+        check_parts(network.layers, settings.steps_at_once, training=True)
     task = Task(dataset, objective, settings, progress, figures, current())
     state = _start(network, objective, settings, device)
-    state.network.steps_at_once = steps_at_once
+    state.network.steps_at_once = settings.steps_at_once
     state.kernel = use_kernel(state.network, "compiled" if compiled else "eager")
     task.processes.agree_on(state.network)
     store = None

@@ -1,10 +1,12 @@
 """The regulariser of "AT+Reg": after each step of the optimiser, the weights step towards orthogonality."""
 
-import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+
+from ..models.constants import real, settle
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Retraction:
     beta: float = 0.002
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.beta) and 0.0 < self.beta <= 0.5):
+        settle(self, partial(real, finite=False), "beta")
+        if not 0.0 < self.beta <= 0.5:
             raise ValueError(f"beta: got {self.beta!r}, expected a number above 0 and up to 1/2")
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..models.constants import at_least, nonnegative, positive, real, settle, unless_none
 from ..models.validation import check_choice
 from .augmentation import Augmentation
 from .local_fields import LocalFields
@@ -31,21 +32,16 @@ class Settings:
     steps_at_once: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate: got {self.learning_rate!r}, expected a positive finite number")
+        settle(self, at_least(1), "epochs", "batch_size")
+        settle(self, positive, "learning_rate")
+        settle(self, nonnegative, "weight_decay")
+        settle(self, unless_none(at_least(1)), "steps_at_once")
+        settle(self, at_least(0), "seed")
+        settle(self, real, "momentum")
         if not 0.0 <= self.momentum < 1.0:
             raise ValueError(f"momentum: got {self.momentum!r}, expected a number in [0, 1)")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise ValueError(f"weight_decay: got {self.weight_decay!r}, expected a finite number of at least 0")
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
-        if self.steps_at_once is not None and self.steps_at_once < 1:
-            raise ValueError(f"steps_at_once: got {self.steps_at_once}, expected at least 1")
-        if self.seed < 0:
-            raise ValueError(f"seed: got {self.seed}, expected at least 0")
 
 
 def _sgd(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:

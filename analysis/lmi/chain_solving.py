@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ...models.constants import reals
+from ..neuron_gains import check_horizon
 from ..norms import matrix_norm
 from ..rounding import multiply_up
 from .chains import ChainCertificate, chain_factors
@@ -44,9 +46,10 @@ def chain_gain(
     rows = tuple(as_rows(np.asarray(w, dtype=np.float64)) for w in weights)
     if any(len(first) != len(second[0]) for first, second in pairwise(rows)):
         raise ValueError("weights: got matrices that do not fit, expected each to read what the one before gives")
-    lams, steep = tuple(map(float, decays)), tuple(map(float, slopes))
+    lams, steep = reals("decays", decays), reals("slopes", slopes)
+    horizon = check_horizon(horizon) or math.inf
     given = scales or [None] * len(lams)
-    gains = tuple(() if scale is None else tuple(map(float, scale)) for scale in given)
+    gains = tuple(() if scale is None else reals("scales", scale) for scale in given)
     factors = chain_factors(lams, gains, horizon, steep)
     if not math.isfinite(max(factors)):
         raise ValueError(f"decays: got {lams}, expected numbers in [0, 1): the horizon is infinite")

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
 from scipy.optimize import minimize_scalar
 
-from ..neuron_gains import check_decay, check_scale, neuron_gain
+from ...models.constants import share
+from ..neuron_gains import check_scale, neuron_gain
 from ..rounding import DOWN, UP, float_up
 from .certificates import BoundedRealCertificate, NoFiniteGain, TimeVaryingCertificate
 from .exact import as_rows
@@ -168,14 +169,14 @@ def time_varying(decay: float, scale: Sequence[float]) -> TimeVaryingCertificate
         decay: λ ∈ [0, 1].
         scale: a.
     """
-    check_decay(decay)
+    decay = share("decay", decay)
     values = check_scale(scale, len(scale))
     level = neuron_gain(decay, len(values), "l2", "l2", values)
     for power in range(60):
         gain = level * (1.0 + 2.0 ** (power - 50))
         storage = _backward(decay, values, gain)
         if storage is not None:
-            found = TimeVaryingCertificate(float(decay), values, storage, gain)
+            found = TimeVaryingCertificate(decay, values, storage, gain)
             if found.check():
                 return found
     raise SolverError("scale: no certificate was found")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...models.constants import reals
 from ..definite import UNDERFLOW
 from ..neuron_gains import neuron_gain
 from ..norms import matrix_norm
@@ -31,10 +32,10 @@ def surrogate_gain(
     """
     if not len(decays) == len(slopes) == len(weights) - 1 >= 1:
         raise ValueError(f"weights: got {len(weights)}, expected one more than decays = {len(decays)}")
-    if not all(0.0 <= decay < 1.0 for decay in decays):
-        raise ValueError(f"decays: got {tuple(decays)}, expected numbers in [0, 1): the horizon is infinite")
+    lams, steep = reals("decays", decays), reals("slopes", slopes)
+    if not all(0.0 <= decay < 1.0 for decay in lams):
+        raise ValueError(f"decays: got {lams}, expected numbers in [0, 1): the horizon is infinite")
     rows = tuple(as_rows(np.asarray(w, dtype=np.float64)) for w in weights)
-    lams, steep = tuple(map(float, decays)), tuple(map(float, slopes))
     product = gain_product(lams, rows, steep)
     storage, multipliers, estimate = _solve(lams, rows, steep, product)
     for power in range(40):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...models.constants import real
 from .exact import Rows, as_rows
 
 
@@ -51,11 +52,13 @@ def lif(decay: float) -> LinearSystem:
     >>> lif(0.5).a
     ((0.5,),)
     """
-    return _system(np.array([[decay]]), np.eye(1), np.array([[decay]]), np.eye(1))
+    a = np.array([[real("decay", decay)]])
+    return _system(a, np.eye(1), a, np.eye(1))
 
 
 def cuba(decay: float, synaptic: float) -> LinearSystem:
     """Return the current-based neuron i[t] = αi[t−1] + w[t], v[t] = λv[t−1] + i[t], output v."""
+    decay, synaptic = real("decay", decay), real("synaptic", synaptic)
     a = np.array([[synaptic, 0.0], [synaptic, decay]])
     return _system(a, np.ones((2, 1)), a[1:], np.ones((1, 1)))
 
@@ -65,6 +68,7 @@ def adaptive(decay: float, adaptation: float, coupling: float) -> LinearSystem:
 
     The product κλ is rounded to a float; the system is the one with that float.
     """
+    decay, adaptation, coupling = real("decay", decay), real("adaptation", adaptation), real("coupling", coupling)
     a = np.array([[decay, -1.0], [coupling * decay, adaptation - coupling]])
     return _system(a, np.array([[1.0], [coupling]]), a[:1], np.ones((1, 1)))
 
@@ -78,6 +82,6 @@ def recurrent(decay: float, weights: np.ndarray, input_weights: np.ndarray | Non
         input_weights: W, (n, inputs); default I.
     """
     size = len(weights)
-    a = decay * np.eye(size) + np.asarray(weights, dtype=np.float64)
+    a = real("decay", decay) * np.eye(size) + np.asarray(weights, dtype=np.float64)
     b = np.eye(size) if input_weights is None else np.asarray(input_weights, dtype=np.float64)
     return _system(a, b, a, b)

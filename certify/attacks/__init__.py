@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, whole
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_inputs, check_labels, check_logits, check_weights
@@ -68,9 +69,8 @@ def attack(
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
     check_attacked(network, inputs, labels, perturbation)
-    if batch_size < 1:
-        raise ValueError(f"batch_size: got {batch_size}, expected at least 1")
-    generator = torch.Generator().manual_seed(seed)
+    batch_size = at_least(1)("batch_size", batch_size)
+    generator = torch.Generator().manual_seed(whole("seed", seed))
     results: list[AttackResult] = []
     for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
         results.append(method(network, part, part_labels, perturbation, generator))

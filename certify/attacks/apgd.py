@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, settle, unless_none
 from ...models.networks import SpikingNetwork
 from ...models.surrogates import Surrogate
 from ..perturbations import RangedSet
@@ -13,7 +14,7 @@ from .base import Attack, Search, Target
 from .gradients import Slope, attack_view, climb, differentiate
 from .lead import Lead
 from .losses import LOSSES, Loss, runner_up, targeted
-from .settings import check_count, check_walk
+from .settings import check_climb
 
 MOMENTUM = 0.75
 SUCCESS_SHARE = 0.75
@@ -51,9 +52,9 @@ class APGD(Attack):
     name: str = "apgd"
 
     def __post_init__(self) -> None:
-        check_walk(self.steps, self.restarts, self.loss, self.surrogate)
-        if self.rank is not None:
-            check_count("rank", self.rank)
+        settle(self, at_least(1), "steps", "restarts")
+        settle(self, unless_none(at_least(1)), "rank")
+        check_climb(self.loss, self.surrogate)
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield the worst points: whenever a sample falls, and after each restart."""

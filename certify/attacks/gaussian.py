@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, settle
 from ..perturbations.shapes import normal
 from .base import Attack, Search, Target
-from .settings import check_count
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Gaussian(Attack):
     name: str = "gaussian"
 
     def __post_init__(self) -> None:
-        check_count("draws", self.draws)
+        settle(self, at_least(1), "draws")
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield one noisy copy per draw."""

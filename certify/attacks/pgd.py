@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import torch
 
+from ...models.constants import at_least, positive, settle, unless_none
 from ...models.surrogates import Surrogate
 from .base import Attack, Search, Target
 from .gradients import attack_view, climb, differentiate
 from .lead import Lead
 from .losses import LOSSES
-from .settings import check_share, check_walk
+from .settings import check_climb
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class FGSM(Attack):
     name: str = "fgsm"
 
     def __post_init__(self) -> None:
-        check_walk(1, 1, self.loss, self.surrogate)
+        check_climb(self.loss, self.surrogate)
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield x + ε·ascent(∇loss(x))."""
@@ -60,8 +61,9 @@ class PGD(Attack):
     name: str = "pgd"
 
     def __post_init__(self) -> None:
-        check_walk(self.steps, self.restarts, self.loss, self.surrogate)
-        check_share("step_size", self.step_size)
+        settle(self, at_least(1), "steps", "restarts")
+        settle(self, unless_none(positive), "step_size")
+        check_climb(self.loss, self.surrogate)
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield the worst iterates: whenever a sample falls, and after each restart."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, settle
 from ...models.networks import SpikingNetwork
 from ...models.surrogates import Surrogate
 from ..perturbations import Perturbation, SpikeFlip
@@ -13,7 +14,7 @@ from .base import Attack, Search, Target
 from .gradients import attack_view, differentiate, margins_at
 from .lead import Lead
 from .losses import LOSSES, Loss
-from .settings import check_count, check_walk
+from .settings import check_climb
 
 ROUNDS = 64
 """Greedy rounds at most: a greater budget flips several events a round."""
@@ -45,9 +46,9 @@ class SpikeFlips(Attack):
     accepts: ClassVar[tuple[type[Perturbation], ...]] = (SpikeFlip,)
 
     def __post_init__(self) -> None:
-        check_count("trials", self.trials)
-        check_count("swaps", self.swaps, least=0)
-        check_walk(1, 1, self.loss, self.surrogate)
+        settle(self, at_least(1), "trials")
+        settle(self, at_least(0), "swaps")
+        check_climb(self.loss, self.surrogate)
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield the worst points: whenever a sample falls, and at the end."""

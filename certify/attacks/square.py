@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, settle
 from ..perturbations import L2, RangedSet
 from ..perturbations.shapes import lengths, unit
 from .base import Attack, Search, Target
 from .gradients import margins_at
 from .lead import Lead
 from .patches import patches, signs, stripes
-from .settings import check_count
+from .settings import some_share
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """After how many of 10,000 queries the share of features that one query changes is halved."""
@@ -40,9 +41,8 @@ class Square(Attack):
     name: str = "square"
 
     def __post_init__(self) -> None:
-        check_count("queries", self.queries)
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share: got {self.share!r}, expected a number in (0, 1]")
+        settle(self, at_least(1), "queries")
+        settle(self, some_share, "share")
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield the worst points: whenever a sample falls, and at the end."""

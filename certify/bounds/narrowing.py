@@ -8,12 +8,14 @@ since an input has either such a margin, which obeys the bound, or a greater one
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit
+from ...models.constants import at_least, real, settle
 from ...models.rules import Leaky
 from ..deadline import Expired, never
 from .box import Box
@@ -50,6 +52,10 @@ class Narrowing:
     prices: PriceSearch = field(default_factory=lambda: PriceSearch(30, reach=math.inf))
     rounds: int = 3
     reach: float = 0.6
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "rounds")
+        settle(self, partial(real, finite=False), "reach")
 
     def run(
         self,

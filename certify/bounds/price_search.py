@@ -6,10 +6,12 @@ torch, is what is proven.
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, real, settle
 from ..deadline import Expired, never
 from .prices import Evaluation, PricedProblem, Specifications
 from .stages import Staged
@@ -58,6 +60,12 @@ class PriceSearch:
     momentum: float = 0.8
     outlook: float = 2.0
     reach: float = 2.0
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "iterations")
+        settle(self, at_least(1), "regroup")
+        settle(self, real, "rate", "momentum")
+        settle(self, partial(real, finite=False), "outlook", "reach")
 
     def run(
         self,

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, real, settle
 from .box import Box
 from .membrane import window_rows
 from .prices import Evaluation, PricedProblem
@@ -63,6 +64,10 @@ class WindowSearch:
 
     iterations: int = 5
     rate: float = 0.3
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "iterations")
+        settle(self, real, "rate")
 
     def run(self, problem: PricedProblem, evaluation: Evaluation, level: float) -> Box:
         """Return windows of the second layer that hold where the margin is ≤ level, (windows, S, ...).

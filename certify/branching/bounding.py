@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, real, reals, settle
 from ..bounds.price_search import Ascent, pair_prices
 from ..bounds.prices import Evaluation, PricedProblem, Specifications
 from ..bounds.stages import Staged
@@ -52,6 +53,12 @@ class Climb:
     regroup: int = 5
     memory: float = 0.9
     momenta: tuple[float, float] = (0.5, 0.9)
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "iterations")
+        settle(self, at_least(1), "regroup")
+        settle(self, real, "rate", "memory")
+        settle(self, reals, "momenta")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, real, reals, settle
 from ..bounds.box import Box
 from ..bounds.signals import InputSignal
 from ..bounds.stages import Staged
@@ -97,6 +98,11 @@ class RangeSearch:
     rate: float = 0.2
     momenta: tuple[float, float] = (0.5, 0.9)
     neurons: int = 256
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "iterations", "neurons")
+        settle(self, real, "rate")
+        settle(self, reals, "momenta")
 
     def narrowed(
         self, layer: FirstLayer, samples: Tensor, found: TableTrains, split: Tensor, prices: Tensor

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, settle, unless_none
 from .bounding import Bounded, Climb, bound_nodes
 from .experience import Experience
 from .falsifying import attack_from
@@ -56,6 +57,10 @@ class Search:
     climb: Climb = field(default_factory=Climb)
     most_bytes: int = MOST_BYTES
     patience: int | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(1), "batch", "most_bytes")
+        settle(self, unless_none(at_least(0)), "patience")
 
     def run(
         self, question: Question, replays: Callable[[Tensor, int], bool], deadline: float | None

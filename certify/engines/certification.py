@@ -10,16 +10,16 @@ from typing import Any
 from torch import Tensor
 
 from ...models.checkpoints import network_hash
+from ...models.constants import at_least, unless_none, whole
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.storage import digest_of
 from ...models.validation import check_choice
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked
-from ..attacks.settings import check_count
 from ..perturbations import Perturbation
 from ..verdicts import Verdict
-from ..verification import check_timeout
+from ..verification import checked_timeout
 from ..verifiers import VERIFIERS
 from .base import Engine
 from .cluster import Ray
@@ -75,10 +75,11 @@ def certify_set(
         ConnectionError: if there is no cluster at the engine's address.
         ChildProcessError: if a batch can't be decided because whoever does dies; what is finished is kept.
     """
-    chosen = _checked(engine, workers, batch, verifier)
+    chosen = _checked(engine, verifier)
+    batch, workers = at_least(1)("batch", batch), unless_none(at_least(1))("workers", workers)
     check_attacked(network, inputs, labels, perturbation)
     check_arithmetic(network)
-    check_timeout(timeout)
+    timeout, seed = checked_timeout(timeout), whole("seed", seed)
     identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch)
     job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device))
     parts = {part.index: part for part in batches(inputs, labels, batch, seed)}
@@ -147,16 +148,13 @@ def _identity(
     }
 
 
-def _checked(engine: str | Engine, workers: int | None, batch: int, verifier: object) -> Engine:
-    """Return the engine; raise TypeError or ValueError unless the settings fit."""
+def _checked(engine: str | Engine, verifier: object) -> Engine:
+    """Return the engine; raise TypeError or ValueError unless it and the verifier are known by name."""
     if not isinstance(verifier, str):
         raise TypeError(
             f"verifier: got {type(verifier).__name__}, expected a name, which other processes know too"
         )
     check_choice("verifier", verifier, VERIFIERS)
-    check_count("batch", batch)
-    if workers is not None:
-        check_count("workers", workers)
     if isinstance(engine, Engine):
         return engine
     check_choice("engine", engine, ENGINES)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from ...models.constants import at_least, settle
 from .base import Engine
 from .work import Batch, decide
 
@@ -27,6 +28,9 @@ class Ray(Engine):
     address: str | None = None
     retries: int = 3
     name: str = "ray"
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "retries")
 
     def run(self, job: bytes, batches: Sequence[Batch], workers: int | None) -> Generator[bytes, None, None]:
         """Yield each batch's packed verdicts as they are finished."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ...models.constants import at_least, settle, unless_none
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ..perturbations import Perturbation
@@ -24,6 +25,9 @@ class Fleet:
     engine: str | Engine = "local"
     workers: int | None = None
     folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, unless_none(at_least(1)), "workers")
 
     def within(self, name: str) -> "Fleet":
         """Return the fleet that keeps its batches in a folder of that name within this one's."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit
+from ...models.constants import at_least, positive, settle
 from ..bounds.box import Box
 from ..bounds.rounding import euclidean
 from .compat import load, working
@@ -31,10 +32,8 @@ class Optimisation:
     inner: bool = False
 
     def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise ValueError(f"iterations: got {self.iterations!r}, expected at least 1")
-        if not self.rate > 0:
-            raise ValueError(f"rate: got {self.rate!r}, expected a positive number")
+        settle(self, at_least(1), "iterations")
+        settle(self, positive, "rate")
 
     def options(self) -> dict[str, Any]:
         """Return auto_LiRPA's options; patience is longer than the search, for it prints when it loses it."""

@@ -1,12 +1,12 @@
 """Balls of one radius in some norm."""
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from .ranged import RangedSet, check_number, check_range
+from ...models.constants import nonnegative, settle
+from .ranged import RangedSet, settle_range
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,13 @@ class Ball(RangedSet):
     upper: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number("epsilon", self.epsilon)
-        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
-            raise ValueError(f"epsilon: got {self.epsilon!r}, expected a finite number of at least 0")
-        check_range(self.lower, self.upper)
+        settle(self, nonnegative, "epsilon")
+        settle_range(self)
 
     @property
     def extent(self) -> float:
         """Return ε."""
-        return float(self.epsilon)
+        return self.epsilon
 
     @abstractmethod
     def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:

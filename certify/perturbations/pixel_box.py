@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .boxes import BoxSet
-from .ranged import check_range
+from .ranged import settle_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class PixelBox(BoxSet):
         radius = self.radius.detach().double().clone()
         if not bool((torch.isfinite(radius) & (radius >= 0)).all()):
             raise ValueError("radius: got a negative number, NaN or inf, expected finite numbers of at least 0")
-        check_range(self.lower, self.upper)
+        settle_range(self)
         object.__setattr__(self, "radius", radius)
 
     @property

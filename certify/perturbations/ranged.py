@@ -6,6 +6,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from ...models.constants import check_normal, real
 from .base import Perturbation
 from .rounding import round_down, round_up, sum_down, sum_up
 
@@ -33,11 +34,20 @@ class RangedSet(Perturbation):
         return round_up(low, inputs.dtype), round_down(high, inputs.dtype)
 
     def check(self, inputs: Tensor) -> None:
-        """Raise ValueError unless `inputs` lie in [lower, upper]."""
+        """Raise ValueError unless `inputs` lie in [lower, upper], and radii are normal numbers of their dtype."""
+        self._check_radii(inputs.dtype)
         low, high = float(inputs.min()), float(inputs.max())
         if low < self.lower or high > self.upper:
             got = f"values from {low:g} to {high:g}"
             raise ValueError(f"inputs: got {got}, expected within [{self.lower:g}, {self.upper:g}]")
+
+    def _check_radii(self, dtype: torch.dtype) -> None:
+        """Raise ValueError for a radius too small for a normal number of the dtype; a great one is cut anyway."""
+        extent = self.extent
+        name = "radius" if isinstance(extent, Tensor) else "epsilon"
+        sizes = torch.as_tensor(extent, dtype=torch.float64)
+        for least in sizes[sizes > 0].sort().values[:1].tolist():
+            check_normal(name, min(least, torch.finfo(dtype).max), dtype)
 
     def _outward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return float64 ends of the box inputs ± extent within [lower, upper], rounded outward."""
@@ -60,19 +70,14 @@ class RangedSet(Perturbation):
         return extent.to(inputs.device) if isinstance(extent, Tensor) else extent
 
 
-def check_number(name: str, value: object) -> None:
-    """Raise TypeError unless `value` is a number (and not a truth value), ValueError for one beyond float64."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a number")
-    try:
-        float(value)
-    except OverflowError as error:
-        raise ValueError(f"{name}: got an integer beyond float64, expected a number") from error
+def settle_range(owner: RangedSet) -> None:
+    """Convert both ends of a set's range to floats, ±inf among them.
 
-
-def check_range(lower: float, upper: float) -> None:
-    """Raise TypeError or ValueError unless lower ≤ upper are numbers that leave a valid value between them."""
-    check_number("lower", lower)
-    check_number("upper", upper)
+    Raises:
+        TypeError, ValueError: unless lower ≤ upper are numbers that leave a valid value between them.
+    """
+    lower, upper = (real(name, getattr(owner, name), finite=False) for name in ("lower", "upper"))
     if not lower <= upper or lower == math.inf or upper == -math.inf:
         raise ValueError(f"lower, upper: got {lower!r}, {upper!r}, expected lower ≤ upper")
+    object.__setattr__(owner, "lower", lower)
+    object.__setattr__(owner, "upper", upper)

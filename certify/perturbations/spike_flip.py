@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, settle
 from ..bounds.box import Box
 from ..bounds.flips import Flips
 from .base import Perturbation
@@ -32,10 +33,7 @@ class SpikeFlip(Perturbation):
     count: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or not isinstance(self.count, int):
-            raise TypeError(f"count: got {type(self.count).__name__}, expected an integer")
-        if self.count < 0:
-            raise ValueError(f"count: got {self.count}, expected at least 0")
+        settle(self, at_least(0), "count")
 
     @property
     def norm(self) -> str:

@@ -19,6 +19,7 @@ from ...checking.model import Network, read_network
 from ...checking.narrowing import Narrowing
 from ...checking.varying import Varying
 from ...models import checkpoints
+from ...models.constants import at_least, settle, whole
 from ...models.networks import SpikingNetwork
 from ..bounds.train_table import TableTrains
 from ..branching.bounding import Bounded, Climb, bound_nodes
@@ -28,7 +29,7 @@ from ..branching.nodes import Nodes
 from ..branching.question import Question
 from ..perturbations import L2, LInf, Perturbation, PixelBox
 from ..replay import misclassified
-from ..verification import check_timeout
+from ..verification import checked_timeout
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
 from .proof import Proof
@@ -60,6 +61,9 @@ class Prover:
     batch: int = 256
     start: Climb = field(default_factory=lambda: Climb(iterations=30, momenta=(0.7, 0.9)))
     climb: Climb = field(default_factory=Climb)
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(1), "batch")
 
     @staticmethod
     def of(network: SpikingNetwork) -> "Prover":
@@ -93,7 +97,7 @@ class Prover:
         """
         if not isinstance(perturbation, LInf | PixelBox | L2):
             raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
-        check_timeout(timeout)
+        timeout, label = checked_timeout(timeout), whole("label", label)
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
         if not sample.is_floating_point():  # event frames are kept as bytes

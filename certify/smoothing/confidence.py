@@ -2,6 +2,8 @@
 
 from scipy.stats import beta, binom
 
+from ...models.constants import real, whole
+
 
 def lower_confidence_bound(successes: int, samples: int, alpha: float) -> float:
     """Return the Clopper–Pearson lower bound of a probability p.
@@ -19,6 +21,7 @@ def lower_confidence_bound(successes: int, samples: int, alpha: float) -> float:
 
     References: clopper1934use
     """
+    successes, samples, alpha = whole("successes", successes), whole("samples", samples), real("alpha", alpha)
     if not 0 <= successes <= samples:
         raise ValueError(f"successes: got {successes}, expected 0 to {samples}")
     if successes == 0:

@@ -6,10 +6,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, real, settle
 from ...models.networks import SpikingNetwork
 from .confidence import lower_confidence_bound
 from .counting import Counter
 from .verdict import SmoothedVerdict
+
+
+def probability(name: str, value: object) -> float:
+    """Return a number in (0, 1) as a Python float."""
+    found = real(name, value, finite=False)
+    if not 0.0 < found < 1.0:
+        raise ValueError(f"{name}: got {found!r}, expected a probability between 0 and 1")
+    return found
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,10 @@ class Plan:
     radius: Callable[[float], float]
     norm: str
     noise: str
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(1), "selection", "samples")
+        settle(self, probability, "alpha")
 
     def decide(self, counter: Counter, sample: Tensor) -> SmoothedVerdict:
         """Return one sample's verdict: Cohen et al.'s CERTIFY.
@@ -52,23 +65,9 @@ class Plan:
         )
 
 
-def check_estimate(
-    network: SpikingNetwork,
-    samples: int,
-    alpha: float,
-    selection: int,
-    batch_size: int,
-    generator: torch.Generator,
-) -> None:
-    """Raise TypeError or ValueError unless these settings fit."""
+def check_source(network: SpikingNetwork, generator: torch.Generator) -> None:
+    """Raise TypeError unless these are a network and a source of draws."""
     if not isinstance(network, SpikingNetwork):
         raise TypeError(f"network: got {type(network).__name__}, expected a SpikingNetwork")
-    for name, value in (("samples", samples), ("selection", selection), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
-        if value < 1:
-            raise ValueError(f"{name}: got {value}, expected at least 1")
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha: got {alpha!r}, expected a probability between 0 and 1")
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator: got {type(generator).__name__}, expected a torch.Generator")

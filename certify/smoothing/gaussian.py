@@ -1,18 +1,17 @@
 """Randomized smoothing with Gaussian noise: an ℓ2 certificate for any network."""
 
-import math
-
 import torch
 from scipy.stats import norm
 from torch import Tensor
 
+from ...models.constants import at_least, positive
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_inputs, check_weights
 from ..perturbations.shapes import normal
 from ..replay import evaluating
 from .counting import Counter
-from .estimate import Plan, check_estimate
+from .estimate import Plan, check_source
 from .verdict import SmoothedVerdict
 
 
@@ -55,11 +54,10 @@ def smooth(
 
     References: cohen2019certified
     """
-    check_estimate(network, samples, alpha, selection, batch_size, generator)
+    check_source(network, generator)
     check_inputs(network, inputs)
     check_weights(network)
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma: got {sigma!r}, expected a positive finite number")
+    sigma, batch_size = positive("sigma", sigma), at_least(1)("batch_size", batch_size)
 
     def noise(copies: Tensor, source: torch.Generator) -> Tensor:
         return copies + sigma * normal(copies, source)
@@ -69,7 +67,7 @@ def smooth(
         return sigma * float(norm.ppf(min(probability, 1.0 - 2.0**-53))) * (1.0 - 1e-12)
 
     plan = Plan(selection, samples, alpha, radius, "l2", f"Gaussian, standard deviation {sigma:g}")
-    total = len(inputs) * (selection + samples)
+    total = len(inputs) * (plan.selection + plan.samples)
     with evaluating(network):
         counter = Counter(network, noise, generator, 1, batch_size, total, progress)
         return [plan.decide(counter, sample) for sample in inputs]

@@ -26,12 +26,13 @@ import math
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, real, share
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_inputs, check_weights
 from ..replay import evaluating
 from .counting import Counter
-from .estimate import Plan, check_estimate
+from .estimate import Plan, check_source
 from .verdict import SmoothedVerdict
 
 
@@ -41,9 +42,9 @@ def total_variation(distance: float, draws: int) -> float:
     >>> round(total_variation(0.1, 4), 4)
     0.3439
     """
+    distance, draws = real("distance", distance, finite=False), at_least(1)("draws", draws)
     if not distance >= 0:
         raise ValueError(f"distance: got {distance!r}, expected a number of at least 0")
-    _check_draws(draws)
     return 1.0 if distance >= 1 else -math.expm1(draws * math.log1p(-distance))
 
 
@@ -62,9 +63,7 @@ def rate_radius(probability: float, draws: int) -> float:
     >>> round(rate_radius(0.9477, 4), 3)
     0.138
     """
-    if not 0.0 <= probability <= 1.0:
-        raise ValueError(f"probability: got {probability!r}, expected a number in [0, 1]")
-    _check_draws(draws)
+    probability, draws = share("probability", probability), at_least(1)("draws", draws)
     if probability <= 0.5:
         return 0.0
     return max(0.0, -math.expm1(math.log(1.5 - probability) / draws) * (1.0 - 1e-12))
@@ -105,10 +104,10 @@ def rate_certificate(
 
     References: mukhoty2024certified
     """
-    check_estimate(network, samples, alpha, selection, batch_size, generator)
+    check_source(network, generator)
     _check_rates(network, inputs)
     check_weights(network)
-    _check_draws(votes, "votes")
+    votes, batch_size = at_least(1)("votes", votes), at_least(1)("batch_size", batch_size)
 
     def noise(copies: Tensor, source: torch.Generator) -> Tensor:
         return _spikes(copies, network.num_steps, source)
@@ -118,7 +117,7 @@ def rate_certificate(
 
     words = f"rate code, {network.num_steps} steps × {votes} runs"
     plan = Plan(selection, samples, alpha, radius, "l1", words)
-    total = len(inputs) * (selection + samples)
+    total = len(inputs) * (plan.selection + plan.samples)
     with evaluating(network):
         counter = Counter(network, noise, generator, votes, batch_size, total, progress)
         return [plan.decide(counter, sample) for sample in inputs]
@@ -142,10 +141,3 @@ def _check_rates(network: SpikingNetwork, inputs: Tensor) -> None:
     if float(inputs.min()) < 0 or float(inputs.max()) > 1:
         got = f"values from {float(inputs.min()):g} to {float(inputs.max()):g}"
         raise ValueError(f"inputs: got {got}, expected firing probabilities within [0, 1]")
-
-
-def _check_draws(draws: int, name: str = "draws") -> None:
-    if isinstance(draws, bool) or not isinstance(draws, int):
-        raise TypeError(f"{name}: got {type(draws).__name__}, expected an integer")
-    if draws < 1:
-        raise ValueError(f"{name}: got {draws}, expected at least 1")

@@ -8,10 +8,12 @@ margin, which no other verifier's proofs do; and it may answer "unknown" where a
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from ...models.constants import real, settle
 from ...models.validation import check_choice
 from ..attacks.apgd import APGD
 from ..attacks.base import Attack
@@ -52,6 +54,7 @@ class Milp(Verifier):
 
     def __post_init__(self) -> None:
         check_choice("encoding", self.encoding, ENCODINGS)
+        settle(self, partial(real, finite=False), "tolerance")
         if not self.tolerance > 0:
             raise ValueError(f"tolerance: got {self.tolerance!r}, expected a positive number")
 

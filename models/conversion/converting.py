@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..constants import whole
 from ..networks import SpikingNetwork
 from .building import build
 from .checking import ConversionCheck, compare
@@ -102,7 +103,7 @@ def random_like(sample: Tensor, count: int, seed: int, events: bool = False) -> 
     The first half is uniform between its least and greatest value, the second half holds only those two, where
     potentials go farthest; with `events`, where the sample is all 0 and 1, all are fair coins.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole("seed", seed))
     draws = torch.rand((count, *sample.shape[1:]), generator=generator, dtype=torch.float64)
     low, high = float(sample.min()), float(sample.max())
     if events and bool(((sample == 0) | (sample == 1)).all()):

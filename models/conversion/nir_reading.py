@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..constants import positive, unless_none, whole
 from ..networks import SpikingNetwork
 from .checking import compare
 from .constants import uniform
@@ -88,10 +89,11 @@ def graph_source(
     """Return the graph as something that can be run and observed."""
     if not hasattr(graph, "nodes") or not hasattr(graph, "edges"):
         raise TypeError(f"graph: got {type(graph).__name__}, expected a nir.NIRGraph or the path of one")
-    steps = num_steps if num_steps is not None else _told(graph, "num_steps")
+    given = unless_none(whole)("num_steps", num_steps), unless_none(positive)("dt", dt)
+    steps = given[0] if num_steps is not None else _told(graph, "num_steps")
     if steps is None:
         raise ValueError("num_steps: got None, and the graph names none, expected the number of time steps")
-    step = dt if dt is not None else _told(graph, "dt")
+    step = given[1] if dt is not None else _told(graph, "dt")
     step = DT if step is None else _number("dt", step)
     count = _number("num_steps", steps)
     if not 0 < step < np.inf:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..constants import positive
 from ..layers import Residual
 from ..networks import SpikingNetwork
 from ..neurons import DLIF, LIF
@@ -33,7 +34,7 @@ def to_nir(network: SpikingNetwork, sample: Tensor, dt: float = DT) -> Any:
 
     References: pedersen2024neuromorphic
     """
-    nir = import_nir()
+    nir, dt = import_nir(), positive("dt", dt)
     if network.encoding == "rate":
         raise ConversionRefused("network: has encoding 'rate', whose draws NIR has not; expected direct or none")
     with torch.no_grad():

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..constants import at_least, unless_none
 from ..validation import check_choice
 from .layers import affine, is_silent
 from .neurons import Neuron
@@ -59,9 +60,8 @@ class Source:
         if not isinstance(module, nn.Module):
             raise TypeError(f"module: got {type(module).__name__}, expected a torch module")
         check_choice("encoding", encoding, ("direct", "none"))
-        if num_steps is not None and num_steps < 1:
-            raise ValueError(f"num_steps: got {num_steps}, expected at least 1")
-        return Source(library, module, encoding == "none", num_steps)
+        steps = unless_none(at_least(1))("num_steps", num_steps)
+        return Source(library, module, encoding == "none", steps)
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,8 @@ def test_what_stays_open_is_said() -> None:
     with pytest.raises(ValueError, match=r"^solver: got 'magic'"):
         bounded_real(lif(0.5), "magic")
     with pytest.raises(ValueError, match=r"^system: got NaN"):
+        LinearSystem(*[((math.nan,),)] * 4)
+    with pytest.raises(ValueError, match=r"^decay: got nan"):
         lif(math.nan)
 
 

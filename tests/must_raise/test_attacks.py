@@ -65,10 +65,10 @@ TABLE: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: LInf(math.nan), ValueError, "epsilon"),
     (lambda: L2(math.inf), ValueError, "epsilon"),
     (lambda: LInf("0.1"), TypeError, "epsilon"),  # type: ignore[arg-type]
-    (lambda: LInf(torch.tensor(0.1)), TypeError, "epsilon"),  # type: ignore[arg-type]
+    (lambda: LInf(torch.tensor([0.1])), TypeError, "epsilon"),  # type: ignore[arg-type]
     (lambda: LInf(True), TypeError, "epsilon"),
     (lambda: LInf(0.1, 1.0, 0.0), ValueError, "lower, upper"),
-    (lambda: L2(0.1, math.nan, 1.0), ValueError, "lower, upper"),
+    (lambda: L2(0.1, math.nan, 1.0), ValueError, "lower"),
     (lambda: L2(0.1, 0.0, "1"), TypeError, "upper"),  # type: ignore[arg-type]
     (lambda: PixelBox(0.1), TypeError, "radius"),  # type: ignore[arg-type]
     (lambda: PixelBox(torch.tensor([True])), TypeError, "radius"),

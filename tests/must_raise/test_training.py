@@ -141,7 +141,7 @@ CASES: dict[str, Case] = {
     "weight: negative": (lambda: GainPenalty(-0.1), ValueError, "weight: got -0.1"),
     "weight: text": (lambda: GainPenalty("1"), TypeError, "weight: got str, expected a number or a schedule"),  # type: ignore
     "weight: a ramp from below": (lambda: GainPenalty(Ramp(-1, 1)), ValueError, r"weight: got Ramp\(start=-1"),
-    "mix: a ramp above one": (lambda: MSMPPD(mix=Ramp(0, 2)), ValueError, r"mix: got Ramp\(start=0, stop=2"),
+    "mix: a ramp above one": (lambda: MSMPPD(mix=Ramp(0, 2)), ValueError, r"mix: got Ramp\(start=0.0, stop=2.0"),
     "target: zero": (lambda: GainPenalty(target=0.0), ValueError, "target: got 0.0"),
     "iterations: zero": (lambda: GainPenalty(iterations=0), ValueError, "iterations: got 0"),
     "layers: of a penalty": (lambda: GainPenalty(layers="first"), ValueError, "layers: got 'first'"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from ...models.constants import at_least
 from ...models.validation import check_choice
 from .cifar import load_cifar
 from .digit_events import digit_events, load_digit_events
@@ -54,7 +55,7 @@ def dataset(name: str, root: str | Path | None = None, seed: int = 0, num_steps:
     (1197, 300, 300, (64,))
     """
     check_choice("dataset", name, (*IMAGES, *EVENTS))
-    folder = None if root is None else Path(root)
+    folder, seed = None if root is None else Path(root), at_least(0)("seed", seed)
     if name in EVENTS:
-        return EVENTS[name](name, folder, seed, num_steps)
+        return EVENTS[name](name, folder, seed, at_least(1)("num_steps", num_steps))
     return IMAGES[name](name, folder, seed)

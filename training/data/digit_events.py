@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from ...models.constants import at_least, share
 from .digits import load_digits_splits
-from .events import DEFAULT_STEPS, check_steps
+from .events import DEFAULT_STEPS
 from .splits import Dataset, Split
 
 SIDE = 8
@@ -39,9 +40,7 @@ def digit_events(num_steps: int = DEFAULT_STEPS, noise: float = 0.01, seed: int 
 
     References: alpaydin1998digits, orchard2015converting
     """
-    check_steps(num_steps)
-    if not 0.0 <= noise <= 1.0:
-        raise ValueError(f"noise: got {noise!r}, expected a number in [0, 1]")
+    num_steps, noise, seed = at_least(1)("num_steps", num_steps), share("noise", noise), at_least(0)("seed", seed)
     still = load_digits_splits("digits", None, seed)
     generator = torch.Generator().manual_seed(seed)
     train, validation, test = (

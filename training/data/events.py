@@ -23,9 +23,3 @@ def frames(times: np.ndarray, places: np.ndarray, num_steps: int, duration: floa
     result = np.zeros((num_steps, features), np.uint8)
     result[bins, places] = 1
     return result
-
-
-def check_steps(num_steps: int) -> None:
-    """Raise ValueError unless there is at least one bin."""
-    if num_steps < 1:
-        raise ValueError(f"num_steps: got {num_steps}, expected at least 1")

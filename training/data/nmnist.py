@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .events import check_steps, frames
+from .events import frames
 from .splits import Dataset, Split, split_off
 
 HELD_OUT_SHARE = 12  # one twelfth of the training recordings: 5,000 of 60,000
@@ -27,7 +27,6 @@ def load_nmnist(name: str, root: Path | None, seed: int, num_steps: int) -> Data
 
     References: orchard2015converting
     """
-    check_steps(num_steps)
     whole = _part(name, "Train", root, num_steps)
     train, validation = split_off(whole, len(whole) // HELD_OUT_SHARE, seed)
     test = _part(name, "Test", root, num_steps)

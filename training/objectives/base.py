@@ -3,16 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from numbers import Real
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from ...models.constants import settle
 from ...models.networks import SpikingNetwork
 from ..data import Split
 from ..evaluation import accuracy
 from ..perturbations import Perturbation
-from .schedules import Schedule, Weight, check_weight, full
+from .schedules import Schedule, Weight, as_weight, full
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Loss:
 @dataclass(frozen=True)
 class Objective(ABC):
     """What training minimises. A subclass writes `loss`, and names its perturbation if it has one."""
+
+    __array_ufunc__ = None  # a numpy number times an objective asks the objective
 
     @abstractmethod
     def loss(
@@ -75,7 +80,8 @@ class Objective(ABC):
 
     def __rmul__(self, weight: Weight) -> "Objective":
         """Return the objective with its loss times `weight`, a number of at least 0 or a schedule."""
-        return Scaled(weight, self) if isinstance(weight, (int, float, Schedule)) else NotImplemented
+        known = isinstance(weight, Schedule | Real | Decimal | Tensor)
+        return Scaled(weight, self) if known else NotImplemented  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ class Scaled(Objective):
     objective: Objective
 
     def __post_init__(self) -> None:
-        check_weight("weight", self.weight)
+        settle(self, as_weight, "weight")
 
     def loss(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None

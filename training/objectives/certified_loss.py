@@ -9,15 +9,16 @@ from torch.nn.functional import cross_entropy
 
 from ...certify import LInf
 from ...certify.verifiers import TRAINS
+from ...models.constants import real, settle, share
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..data import Split
 from ..interval_bounds import BOUNDS, worst_logits
 from ..perturbations import SingleStep
-from ..perturbations.base import check_range
+from ..perturbations.base import settle_range
 from .base import Loss, Objective
 from .judging import certified_share
-from .schedules import Weight, check_weight, full, rising
+from .schedules import Weight, as_share, as_weight, full, rising
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,14 @@ class CertifiedLoss(Objective):
     q: float = 0.0
 
     def __post_init__(self) -> None:
-        check_weight("epsilon", self.epsilon)
+        settle(self, as_weight, "epsilon")
         check_choice("bounds", self.bounds, BOUNDS)
-        for name in ("weight", "ramp"):
-            check_weight(name, getattr(self, name), most=1.0)
+        settle(self, as_share, "weight")
+        settle(self, share, "ramp", "q")
+        settle(self, real, "small_box")
         if not 0.0 < self.small_box <= 1.0:
             raise ValueError(f"small_box: got {self.small_box!r}, expected a number in (0, 1]")
-        if not 0.0 <= self.q <= 1.0:
-            raise ValueError(f"q: got {self.q!r}, expected a number in [0, 1]")
-        check_range(self.lower, self.upper)
+        settle_range(self)
 
     def at(self, progress: float) -> Self:
         """Return this loss with the ε and the weight of that moment."""

@@ -1,6 +1,5 @@
 """Lower gains of the simplified perturbation dynamics, as a term of the loss."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +8,12 @@ from torch import Tensor
 from ...analysis import layer_operators
 from ...analysis.differentiable import end_to_end, layer_estimates
 from ...analysis.differentiable.norms import check_pair
+from ...models.constants import at_least, positive, settle, unless_none
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from .base import Loss
 from .memory import Remembering
-from .schedules import Weight, check_weight, full
+from .schedules import Weight, as_weight, full
 
 LAYERS = ("all", "last", "end-to-end")
 
@@ -56,16 +56,14 @@ class GainPenalty(Remembering):
     iterations: int = 1
 
     def __post_init__(self) -> None:
-        check_weight("weight", self.weight)
+        settle(self, as_weight, "weight")
         check_choice("layers", self.layers, LAYERS)
         check_pair(self.input_norm, self.output_norm)
         if self.layers == "end-to-end" and self.input_norm != self.output_norm:
             got = f"{self.input_norm} and {self.output_norm}"
             raise ValueError(f'input_norm, output_norm: got {got}, expected equal norms with "end-to-end"')
-        if self.target is not None and not (math.isfinite(self.target) and self.target > 0):
-            raise ValueError(f"target: got {self.target!r}, expected a positive finite number or None")
-        if self.iterations < 1:
-            raise ValueError(f"iterations: got {self.iterations}, expected at least 1")
+        settle(self, unless_none(positive), "target")
+        settle(self, at_least(1), "iterations")
 
     def loss(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...analysis import layer_operators
 from ...analysis.differentiable import layer_margins
+from ...models.constants import settle
 from ...models.networks import SpikingNetwork, Trace
 from ...models.neurons import LIF, Run
 from ...models.running import run_layers
@@ -16,7 +17,7 @@ from ..perturbations import evaluation_mode
 from .base import Loss
 from .memory import Remembering
 from .ms_mppd import firing_layers
-from .schedules import Weight, check_weight, full
+from .schedules import Weight, as_weight, full
 
 LAYERS = ("first", "all")
 NORMS = ("l2", "linf")
@@ -60,8 +61,7 @@ class MarginOverGain(Remembering):
     layers: str = "first"
 
     def __post_init__(self) -> None:
-        check_weight("weight", self.weight)
-        check_weight("epsilon", self.epsilon)
+        settle(self, as_weight, "weight", "epsilon")
         if not full(self.epsilon) > 0:
             raise ValueError(f"epsilon: got {self.epsilon!r}, expected a positive finite number")
         check_choice("norm", self.norm, NORMS)

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ...models.constants import settle
 from ...models.layers import walk
 from ...models.networks import SpikingNetwork, Trace
 from ...models.neurons import LIF
 from ...models.validation import check_choice
 from ..perturbations import Perturbation, SingleStep
 from .base import Loss, Objective
-from .schedules import Weight, check_weight, full
+from .schedules import Weight, as_share, as_weight, full
 
 NORMS = ("l2", "l1")
 LAYERS = ("last", "all")
@@ -59,8 +60,8 @@ class MSMPPD(Objective):
     batch_statistics: str = "joint"
 
     def __post_init__(self) -> None:
-        check_weight("rho", self.rho)
-        check_weight("mix", self.mix, most=1.0)
+        settle(self, as_weight, "rho")
+        settle(self, as_share, "mix")
         check_choice("norm", self.norm, NORMS)
         check_choice("layers", self.layers, LAYERS)
         check_choice("batch_statistics", self.batch_statistics, STATISTICS)

@@ -9,13 +9,14 @@ from torch.nn.functional import cross_entropy
 
 from ...certify import LInf
 from ...certify.verifiers import INTERVAL
+from ...models.constants import settle, share
 from ...models.networks import SpikingNetwork
 from ..data import Split
 from ..interval_bounds import worst_logits
-from ..perturbations.base import check_range
+from ..perturbations.base import settle_range
 from .base import Loss, Objective
 from .judging import certified_share
-from .schedules import Schedule, Weight, check_weight, full, rising
+from .schedules import Schedule, Weight, as_share, as_weight, full, rising
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ class SIBP(Objective):
     upper: float = 1.0
 
     def __post_init__(self) -> None:
-        check_weight("epsilon", self.epsilon)
-        check_weight("kappa", self.kappa, most=1.0)
-        check_weight("ramp", self.ramp, most=1.0)
-        check_range(self.lower, self.upper)
+        settle(self, as_weight, "epsilon")
+        settle(self, as_share, "kappa")
+        settle(self, share, "ramp")
+        settle_range(self)
 
     def at(self, progress: float) -> Self:
         """Return this loss with the ε and κ of that moment."""

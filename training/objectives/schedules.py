@@ -3,6 +3,9 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
+
+from ...models.constants import real, settle
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,7 @@ class Ramp(Schedule):
     end: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("start", "stop"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name}: got {getattr(self, name)!r}, expected a finite number")
+        settle(self, real, "start", "stop", "begin", "end")
         if not 0.0 <= self.begin <= self.end <= 1.0:
             raise ValueError(f"begin: got {self.begin!r} with end {self.end!r}, expected 0 ≤ begin ≤ end ≤ 1")
 
@@ -73,12 +74,27 @@ def full(weight: Weight) -> float:
     return weight.at(1.0) if isinstance(weight, Schedule) else weight
 
 
-def check_weight(name: str, weight: Weight, most: float = math.inf) -> None:
-    """Raise unless the weight is a finite number in [0, most], or a schedule that stays there."""
-    if isinstance(weight, bool) or not isinstance(weight, (int, float, Schedule)):
-        got = type(weight).__name__
-        raise TypeError(f"{name}: got {got}, expected a number or a schedule such as Ramp(0, 1)")
+def as_weight(name: str, value: object, most: float = math.inf) -> Weight:
+    """Return a schedule as it is and a number as a Python float.
+
+    Raises:
+        TypeError: for what is neither.
+        ValueError: for a number outside [0, most], or a schedule that leaves it.
+    """
+    weight = value if isinstance(value, Schedule) else _number(name, value)
     least, greatest = weight.ends if isinstance(weight, Schedule) else (weight, weight)
     if not (math.isfinite(greatest) and least >= 0.0 and greatest <= most):
         expected = "a finite number of at least 0" if most == math.inf else f"a number in [0, {most:g}]"
         raise ValueError(f"{name}: got {weight!r}, expected {expected}")
+    return weight
+
+
+as_share = partial(as_weight, most=1.0)
+"""`as_weight` within [0, 1]."""
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        return real(name, value, finite=False)
+    except TypeError as error:
+        raise TypeError(f"{error} or a schedule such as Ramp(0, 1)") from None

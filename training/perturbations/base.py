@@ -4,10 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from ...models.constants import real, settle
 from ...models.networks import SpikingNetwork
 from ..generators import draw_like
 
@@ -59,7 +62,15 @@ def uniform_like(inputs: Tensor, generator: torch.Generator | None) -> Tensor:
     return draw_like(torch.rand, inputs, generator).mul_(2.0).sub_(1.0)
 
 
-def check_range(lower: float, upper: float) -> None:
-    """Raise ValueError unless lower < upper."""
-    if not lower < upper:
-        raise ValueError(f"lower: got {lower!r} with upper {upper!r}, expected lower < upper")
+class _Ranged(Protocol):
+    @property
+    def lower(self) -> float: ...
+    @property
+    def upper(self) -> float: ...
+
+
+def settle_range(owner: _Ranged) -> None:
+    """Convert both ends of a range to floats, ±inf among them; raise unless they are numbers, lower < upper."""
+    settle(owner, partial(real, finite=False), "lower", "upper")
+    if not owner.lower < owner.upper:
+        raise ValueError(f"lower: got {owner.lower!r} with upper {owner.upper!r}, expected lower < upper")

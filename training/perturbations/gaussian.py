@@ -1,13 +1,13 @@
 """Gaussian noise on the inputs."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ...models.constants import nonnegative, settle
 from ...models.networks import SpikingNetwork
-from .base import Perturbation, check_range, noise_like
+from .base import Perturbation, noise_like, settle_range
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,8 @@ class GaussianNoise(Perturbation):
     upper: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.sigma) and self.sigma >= 0):
-            raise ValueError(f"sigma: got {self.sigma!r}, expected a finite number of at least 0")
-        check_range(self.lower, self.upper)
+        settle(self, nonnegative, "sigma")
+        settle_range(self)
 
     def perturb(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None

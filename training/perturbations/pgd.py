@@ -1,13 +1,13 @@
 """Several projected gradient steps, as in adversarial training with PGD."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ...models.constants import at_least, nonnegative, positive, settle, unless_none
 from ...models.networks import SpikingNetwork
-from .base import Perturbation, check_range, uniform_like
+from .base import Perturbation, settle_range, uniform_like
 from .slope import loss_slope
 
 
@@ -41,13 +41,10 @@ class PGDTraining(Perturbation):
     upper: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
-            raise ValueError(f"epsilon: got {self.epsilon!r}, expected a finite number of at least 0")
-        if self.steps < 1:
-            raise ValueError(f"steps: got {self.steps}, expected at least 1")
-        if self.step_size is not None and not (math.isfinite(self.step_size) and self.step_size > 0):
-            raise ValueError(f"step_size: got {self.step_size!r}, expected a finite number above 0")
-        check_range(self.lower, self.upper)
+        settle(self, nonnegative, "epsilon")
+        settle(self, at_least(1), "steps")
+        settle(self, unless_none(positive), "step_size")
+        settle_range(self)
 
     @property
     def length(self) -> float:

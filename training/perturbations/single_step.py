@@ -1,13 +1,13 @@
 """The paper's single-step adversarial perturbation."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ...models.constants import nonnegative, settle
 from ...models.networks import SpikingNetwork
-from .base import Perturbation, check_range, noise_like
+from .base import Perturbation, noise_like, settle_range
 from .slope import loss_slope
 
 
@@ -41,11 +41,8 @@ class SingleStep(Perturbation):
     upper: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "start"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}: got {value!r}, expected a finite number of at least 0")
-        check_range(self.lower, self.upper)
+        settle(self, nonnegative, "epsilon", "start")
+        settle_range(self)
 
     def perturb(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
