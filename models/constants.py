@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
+LARGEST = 2**63 - 1
 
 
 def real(name: str, value: object, *, finite: bool = True) -> float:
@@ -56,6 +57,7 @@ def whole(name: str, value: object) -> int:
 
     Raises:
         TypeError: for what is no integer: a truth value, a float, a string.
+        ValueError: for an integer beyond int64, which no tensor has as its size.
 
     >>> whole("num_steps", torch.tensor(8))
     8
@@ -63,7 +65,10 @@ def whole(name: str, value: object) -> int:
     number = _scalar(name, value, "an integer")
     if not isinstance(number, Integral):
         raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
-    return int(number)
+    found = int(number)
+    if abs(found) > LARGEST:
+        raise ValueError(f"{name}: got an integer beyond int64, expected a smaller one")
+    return found
 
 
 def wholes(name: str, values: object) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .constants import settle, whole
+from .constants import at_least, settle, whole, wholes
 
 ENCODINGS = ("direct", "none", "rate")
 
@@ -38,7 +38,8 @@ class RateDraws:
 
     def thresholds(self, num_steps: int, features: tuple[int, ...]) -> Tensor:
         """Return u, (num_steps, *features), float64, on the CPU: a copy, so that no one writes into the cache."""
-        return _drawn(self.seed, num_steps, features).clone()
+        shape = wholes("features", features)
+        return _drawn(self.seed, at_least(1)("num_steps", num_steps), shape).clone()
 
 
 @lru_cache(maxsize=16)

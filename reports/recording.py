@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..models.constants import real, whole
 from .records import ModelRecord, Record
 from .schema import Data, Environment, Scalar, Threat
 
@@ -44,14 +45,13 @@ def record(
     Raises:
         ValueError: if the parts do not fit together.
     """
-    if focus is None:
-        focus = threat.epsilons[len(threat.epsilons) // 2]
+    focus = threat.epsilons[len(threat.epsilons) // 2] if focus is None else real("focus", focus)
     return Record(
         schema="spikecert.record/1",
         title=title,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=command,
-        seeds=dict(seeds or {}),
+        seeds={name: whole("seeds", seed) for name, seed in (seeds or {}).items()},
         settings=dict(settings or {}),
         configuration=None if configuration is None else dict(configuration),
         focus=focus,
