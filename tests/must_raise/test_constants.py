@@ -112,6 +112,7 @@ def test_a_subnormal_radius_is_refused_where_the_inputs_are(kind: type[LInf | L2
 NUMERIC = re.compile(r"\b(int|float|Weight)\b")
 RESULTS = {
     "AttackResult",
+    "Circuit",
     "Conversion",
     "ConversionCheck",
     "GainReport",
