@@ -47,6 +47,8 @@ def circuit(network: SpikingNetwork) -> Circuit:
     num_steps = whole("num_steps", network.num_steps)
     draws = network.draws if network.encoding == "rate" else None
     lowering = _Lowering(num_steps, [Input("", (), network.encoding, draws)])
+    if type(network.layers) is not nn.ModuleList:
+        raise TypeError(f"network: layers is {type(network.layers).__name__}, expected nn.ModuleList")
     layers = list(network.layers)
     potential = network.readout == "potential"
     last = lowering.through(layers[:-1] if potential else layers, 0, "layers")
@@ -66,6 +68,8 @@ class _Lowering:
 
     def through(self, layers: list[nn.Module] | nn.ModuleList, source: int, path: str) -> int:
         """Add `layers` behind a node and return the last one's index."""
+        if type(layers) not in (list, nn.ModuleList):
+            raise TypeError(f"network: {path} is {type(layers).__name__}, expected nn.ModuleList")
         for index, layer in enumerate(layers):
             source = self._add(layer, source, f"{path}.{index}")
         return source
@@ -120,13 +124,13 @@ def rule_of(layer: nn.Module, num_steps: int, name: str) -> Rule:
     rule = state(layer, num_steps)
     owners = RUN_BY.get(type(rule), type(rule).layers)
     owner = next((kind for kind in type(layer).__mro__ if kind in owners), None)
-    changed = {"its type"} if owner is None else overridden(type(layer), owner)
+    changed = {"type"} if owner is None else overridden(type(layer), owner)
     if changed:
         what = ", ".join(sorted(changed))
-        raise TypeError(
-            f"network: {name} ({type(layer).__name__}) runs otherwise than its node says: rule "
-            f"{type(rule).__name__} knows nothing of {what}"
+        told = (
+            f"network: got a layer of type {type(layer).__name__} ({name}) that runs otherwise than its node says"
         )
+        raise TypeError(f"{told}: rule {type(rule).__name__} knows nothing of its own {what}")
     return rule
 
 
@@ -158,13 +162,11 @@ def _check_network(network: SpikingNetwork) -> None:
     if changed:
         what = ", ".join(sorted(changed))
         raise TypeError(
-            f"network: {type(network).__name__} runs otherwise than SpikingNetwork: it has its own {what}"
+            f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork: it has its own {what}"
         )
     check_unchanged(network, "")
     check_choice("encoding", network.encoding, ENCODINGS)
     check_choice("readout", network.readout, READOUTS)
-    if type(network.layers) is not nn.ModuleList:
-        raise TypeError(f"network: layers are {type(network.layers).__name__}, expected nn.ModuleList")
     if type(network.draws) is not RateDraws:
         raise TypeError(f"draws: got {type(network.draws).__name__}, expected RateDraws")
 

@@ -32,16 +32,18 @@ def check_unchanged(module: nn.Module, name: str) -> None:
         module: of a type that is known.
         name: its path, for the message.
     """
-    told = f"network: {name or 'it'} ({type(module).__name__})"
-    if any(getattr(module, hooks) for hooks in HOOKS) or module._compiled_call_impl is not None:
-        raise ValueError(f"{told} has a hook or another forward, expected none to certify")
-    replaced = {key for key in vars(module) if _runs(type(module), key)}
-    if replaced:
-        raise ValueError(f"{told} has another forward ({', '.join(sorted(replaced))}), expected none to certify")
+    own = [key for key in vars(module) if _runs(type(module), key)]
+    own += ["a hook"] if any(getattr(module, hooks) for hooks in HOOKS) else []
+    own += ["compile"] if module._compiled_call_impl is not None else []
+    if own:
+        told = f"{type(module).__name__}: {', '.join(own)}"
+        raise ValueError(
+            f"network: {name or 'it'} has a hook or another forward ({told}), expected none to certify"
+        )
     for kind in type(module).__mro__:
-        changed = _changed(kind)
-        if changed:
-            raise TypeError(f"{told} runs otherwise than it was written: {kind.__name__}.{changed} was replaced")
+        if changed := _changed(kind):
+            told = f"network: got a layer of type {type(module).__name__} ({name or 'it'}) that runs otherwise"
+            raise TypeError(f"{told} than it was written: {kind.__name__}.{changed} was replaced")
 
 
 def check_library() -> None:

@@ -86,7 +86,7 @@ class GainPenalty(Remembering):
         """
         operators = layer_operators(network, input_shape, live=True)
         if self.layers != "end-to-end":
-            neurons = [item for item in operators if item.neuron is not None]
+            neurons = [item for item in operators if item.rule is not None]
             operators = tuple(neurons[-1:] if self.layers == "last" else neurons)
         vectors = self.memory.of(network)
         norms = (self.input_norm, self.output_norm)

@@ -53,7 +53,7 @@ def test_no_spike_escapes_over_time(bound, amount: float, decay: float):
     low, high, currents = drawn(STEPS)
     signal = InputSignal(Box(low.double(), high.double()), STEPS)
     runs = simulate(currents, None, neuron(amount, decay).dynamics, STEPS)[1]
-    check(bound(signal, neuron(amount, decay), SINGLE).steps(), runs)
+    check(bound(signal, leaky_rule(neuron(amount, decay), STEPS), SINGLE).steps(), runs)
 
 
 @pytest.mark.parametrize(("amount", "decay"), CASES)
