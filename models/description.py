@@ -50,6 +50,11 @@ def build(description: dict[str, Any]) -> SpikingNetwork:
     return SpikingNetwork(*layers, **settings, draws=draws)
 
 
+def fresh(name: str, layer: nn.Module) -> nn.Module:
+    """Return a new layer of the type that files call `name`, with the settings of `layer`."""
+    return _KINDS[name].build(**_KINDS[name].arguments(layer))
+
+
 def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
     if isinstance(layer, Residual):
         parts = {"branch": layer.branch, "shortcut": layer.shortcut}
@@ -59,7 +64,9 @@ def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
     for name, known in _KINDS.items():
         if kind is known.type:
             return {"type": name, **known.arguments(layer)}
-    raise TypeError(f"network: got a layer of type {type(layer).__name__}, expected one of {', '.join(_KINDS)}")
+    raise TypeError(
+        f"network: got a layer of type {type(layer).__name__}, expected one of {', '.join((*_KINDS, 'Residual'))}"
+    )
 
 
 def _runs_as(layer: nn.Module, num_steps: int) -> type[nn.Module]:
@@ -73,6 +80,8 @@ def _runs_as(layer: nn.Module, num_steps: int) -> type[nn.Module]:
 def _build_layer(description: dict[str, Any]) -> nn.Module:
     arguments = dict(description)
     name = arguments.pop("type")
+    if name == "Residual":
+        return _build_residual(**arguments)
     if name not in _KINDS:
         raise ValueError(f"unknown layer type {name!r}")
     return _KINDS[name].build(**arguments)
@@ -159,7 +168,6 @@ _KINDS: dict[str, _Kind] = {
     "BatchNorm2d": _Kind(nn.BatchNorm2d, _batch_norm, nn.BatchNorm2d),
     "Normalize": _Kind(Normalize, _normalize, _build_normalize),
     "Flatten": _Kind(nn.Flatten, _flatten, nn.Flatten),
-    "Residual": _Kind(Residual, vars, _build_residual),
     "LIF": _Kind(LIF, _neuron, _build_neuron(LIF)),
     "DLIF": _Kind(DLIF, _scaled_neuron, _build_neuron(DLIF)),
     "PLIF": _Kind(PLIF, _neuron, _build_neuron(PLIF)),

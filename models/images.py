@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from torch import nn
+
 from .constants import real, wholes
 from .normalization import Normalize, standard
 
@@ -31,6 +33,11 @@ def scaled(channels: int, width: float) -> int:
     if not 0.0 < width <= 16.0:
         raise ValueError(f"width: got {width!r}, expected a factor above 0 and up to 16")
     return max(1, round(channels * width))
+
+
+def average(size: int | tuple[int, int]) -> nn.Module:
+    """Return the average over windows of `size` that do not overlap."""
+    return nn.AvgPool2d(size)
 
 
 def entrance(channels: int, normalize: Normalize | None) -> Normalize:

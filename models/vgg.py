@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from .constants import at_least
-from .images import checked_shape, entrance, scaled
+from .images import average, checked_shape, entrance, scaled
 from .networks import SpikingNetwork
 from .neurons import LIF
 from .normalization import Normalize
@@ -86,7 +86,7 @@ def _vgg(
 def _features(widths: Sequence[int | str], channels: int, template: LIF) -> Iterator[nn.Module]:
     for size in widths:
         if isinstance(size, str):
-            yield nn.AvgPool2d(2)
+            yield average(2)
             continue
         yield nn.Conv2d(channels, size, 3, padding=1, bias=False)  # the batch norm has a shift of its own
         yield nn.BatchNorm2d(size)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from .constants import at_least
-from .images import checked_shape, entrance, scaled
+from .images import average, checked_shape, entrance, scaled
 from .layers import Residual
 from .networks import SpikingNetwork
 from .neurons import LIF
@@ -60,7 +60,7 @@ def wrn16_4(
         modules += [_same(outputs, template) for _ in range(BLOCKS - 1)]
         inputs = outputs
     rows, columns = (-(-size // 4) for size in sizes)  # both strides round up
-    modules += [*_activation(inputs, template), nn.AvgPool2d((rows, columns)), nn.Flatten()]
+    modules += [*_activation(inputs, template), average((rows, columns)), nn.Flatten()]
     return SpikingNetwork(*modules, nn.Linear(inputs, classes), num_steps=num_steps)
 
 

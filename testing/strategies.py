@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
 from ..models.architectures import mlp
+from ..models.images import average
 from ..models.layers import Residual, walk
 from ..models.networks import SpikingNetwork
 from ..models.neurons import DLIF, LIF
@@ -104,7 +105,7 @@ def image_networks(draw: st.DrawFn, side: int = 6, most_channels: int = 3, most_
     middle = [nn.Conv2d(channels, channels, 3, padding=1), draw(neurons(steps))]
     inner = draw(st.sampled_from(["none", "plain", "residual"]))
     body = {"none": [], "plain": middle, "residual": [Residual(middle)]}[inner]
-    head = [nn.AvgPool2d(2), nn.Flatten(), nn.Linear(channels * (side // 2) ** 2, 3)]
+    head = [average(2), nn.Flatten(), nn.Linear(channels * (side // 2) ** 2, 3)]
     network = SpikingNetwork(*first, draw(neurons(steps)), *body, *head, num_steps=steps)
     _fill(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
     return network.to(draw(st.sampled_from(DTYPES))).eval()

@@ -162,7 +162,7 @@ def _check_network(network: SpikingNetwork) -> None:
     if changed:
         what = ", ".join(sorted(changed))
         raise TypeError(
-            f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork: it has its own {what}"
+            f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork: its own {what}"
         )
     check_unchanged(network, "")
     check_choice("encoding", network.encoding, ENCODINGS)

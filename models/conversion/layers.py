@@ -1,21 +1,25 @@
 """Affine layers of other libraries as torch's own, copied; and what can't be converted, by name."""
 
-from collections.abc import Callable
 from typing import NoReturn
 
 import torch
 from torch import nn
 
+from ..description import fresh
+from ..linear_maps import affine_types
+from ..normalization import Normalize
 from .refusal import ConversionRefused
 
+AFFINE = tuple(kind.__name__ for kind in affine_types() if kind not in (nn.Flatten, Normalize))
+"""Layers that come in under their names."""
 SILENT = ("Identity", "Flatten", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout")
 """Modules that pass values on in evaluation; Flatten is put back where shapes show it."""
 REASONS = {
-    "MaxPool2d": "max pooling is not affine; train with AvgPool2d",
+    "MaxPool2d": "max pooling is not affine; train with average pools",
     "ReLU": "a ReLU is no layer of SpikingNetwork",
     "GroupNorm": "its statistics come from the sample itself",
     "LayerNorm": "its statistics come from the sample itself",
-    "LPPool2d": "a power mean is not affine; use AvgPool2d",
+    "LPPool2d": "a power mean is not affine; use an average pool",
 }
 
 
@@ -35,12 +39,11 @@ def affine(module: nn.Module, name: str) -> nn.Module | None:
     Raises:
         ConversionRefused: for settings that SpikingNetwork has not.
     """
-    build = _BUILD.get(kind_of(module))
-    if build is None or not _is_known(module):
+    if kind_of(module) not in AFFINE or not _is_known(module):
         return None
     try:
-        with torch.no_grad():
-            copy = build(module)
+        _check(module)
+        copy = fresh(kind_of(module), module)
     except ConversionRefused as error:
         raise ConversionRefused(f"{name} ({kind_of(module)}): {error}") from None
     copy.load_state_dict(module.state_dict())
@@ -59,44 +62,13 @@ def _is_known(module: nn.Module) -> bool:
     return type(module).__module__.split(".")[0] in ("torch", "spikingjelly")
 
 
-def _linear(layer: nn.Linear) -> nn.Module:
-    return nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
-
-
-def _conv(layer: nn.Conv2d) -> nn.Module:
-    return nn.Conv2d(
-        layer.in_channels,
-        layer.out_channels,
-        layer.kernel_size,  # type: ignore[arg-type]
-        layer.stride,  # type: ignore[arg-type]
-        layer.padding,  # type: ignore[arg-type]
-        layer.dilation,  # type: ignore[arg-type]
-        layer.groups,
-        layer.bias is not None,
-        layer.padding_mode,
-    )
-
-
-def _average(layer: nn.AvgPool2d) -> nn.Module:
-    if layer.divisor_override is not None:
-        raise ConversionRefused(f"has divisor_override {layer.divisor_override}, expected None")
-    return nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode, layer.count_include_pad)
-
-
-def _norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
-    if layer.running_mean is None:
+def _check(layer: nn.Module) -> None:
+    """Raise unless the settings of a layer are ones that `SpikingNetwork` has."""
+    divisor = getattr(layer, "divisor_override", None)
+    if divisor is not None:
+        raise ConversionRefused(f"has divisor_override {divisor}, expected None")
+    if getattr(layer, "running_mean", True) is None:
         raise ConversionRefused("has no running statistics, expected track_running_stats=True")
-    plain = nn.BatchNorm1d if kind_of(layer) == "BatchNorm1d" else nn.BatchNorm2d
-    return plain(layer.num_features, layer.eps, layer.momentum, layer.affine)
-
-
-_BUILD: dict[str, Callable[..., nn.Module]] = {
-    "Linear": _linear,
-    "Conv2d": _conv,
-    "AvgPool2d": _average,
-    "BatchNorm1d": _norm,
-    "BatchNorm2d": _norm,
-}
 
 
 def with_bias(layer: nn.Module, bias: float) -> nn.Module | None:
