@@ -110,7 +110,6 @@ APART = "folders apart, and each module says which is meant"
 """A reason that is not good: a class that has it should get a name of its own."""
 # Names are being told apart: the list only gets shorter, and no more than 15 names are to stay, each for a reason.
 SHARED = {
-    "Affine": CHECKER,
     "Bracket": APART,
     "Branch": APART,
     "Case": APART,
@@ -118,11 +117,8 @@ SHARED = {
     "Chain": APART,
     "Climbed": APART,
     "Content": APART,
-    "Convolution": CHECKER,
     "Counterexample": APART,
-    "Ends": APART,
     "Evaluation": APART,
-    "Flatten": CHECKER,
     "Folder": APART,
     "Growth": APART,
     "Job": APART,
@@ -136,7 +132,6 @@ SHARED = {
     "Neuron": APART,
     "Perturbation": APART,
     "Plan": APART,
-    "Point": APART,
     "Pool": APART,
     "Proof": APART,
     "Question": APART,
@@ -146,9 +141,7 @@ SHARED = {
     "Run": APART,
     "Sandwich": APART,
     "Schedule": APART,
-    "Search": APART,
     "Settings": APART,
-    "Signal": APART,
     "Spike": APART,
     "Splits": APART,
     "Stage": APART,
