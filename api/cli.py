@@ -24,7 +24,7 @@ from .commands import (
     vnnlib,
 )
 from .help import epilog, overview
-from .output import INTERRUPTED, say
+from .output import INTERRUPTED, printable, say
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
@@ -102,7 +102,7 @@ def _told(error: BaseException) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    say(f"spikecert: {' '.join(message.split())}")
+    say(f"spikecert: {printable(' '.join(message.split()))}")
     return status
 
 

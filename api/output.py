@@ -26,8 +26,25 @@ def show(text: str) -> None:
 
 
 def show_json(content: Any) -> None:
-    """Write JSON to standard output; NaN and inf are refused, as JSON has none."""
-    show(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
+    """Write JSON to standard output; NaN and inf are refused, as JSON has none.
+
+    Letters stay as they are, but for those that a terminal does not just print: JSON has escapes for them.
+    """
+    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    show("\n".join(_readable(line) for line in text.split("\n")))
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line, with an escape for each character that a terminal does not just print."""
+    from spikecert.checking.text import printable  # only now: it imports numpy
+
+    return printable(text)
+
+
+def _readable(line: str) -> str:
+    if printable(line) == line:
+        return line
+    return "".join(char if printable(char) == char else json.dumps(char)[1:-1] for char in line)
 
 
 def say(message: str) -> None:

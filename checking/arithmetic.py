@@ -1,5 +1,6 @@
 """IEEE arithmetic of the run, as constants."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from .exact import Refused
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """|fl(x∘y) − x∘y| ≤ unit·|x∘y| + tiny, without overflow below `largest`."""
+    """|fl(x∘y) − x∘y| ≤ unit·|x∘y| + tiny, without overflow below `largest`; tiny is the least normal number."""
 
     unit: Fraction
     tiny: Fraction
@@ -25,6 +26,13 @@ class Arithmetic:
         if 2 * product > 1:
             raise Refused(f"unknown: a sum of {terms} terms has no useful error bound in this dtype")
         return product * (1 + 2 * product)
+
+    def check_normal(self, name: str, values: Iterable[Fraction]) -> None:
+        """Refuse numbers that are neither 0 nor normal: rounding is not relative to them, a run may drop them."""
+        for value in values:
+            if 0 < abs(value) < self.tiny:
+                expected = f"0 or a modulus from {float(self.tiny):.3g} on"
+                raise Refused(f"{name}: got {float(value):.3g}, expected {expected}")
 
 
 ARITHMETIC = {

@@ -8,12 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from .text import printable
+
 GRID = 80
 """Bits behind the point that are left where a quotient must be rounded, outward."""
 
 
 class Refused(ValueError):
-    """A proof, or a file that it needs, is not accepted; the message says why in one line."""
+    """A proof, or a file that it needs, is not accepted; the message says why in one line that is safe to show."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(reason))
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,10 @@ class Dyadic:
     def fraction(self) -> Fraction:
         """Return a single number as a fraction."""
         return Fraction(int(self.ints), 1 << self.shift)
+
+    def fractions(self) -> list[Fraction]:
+        """Return the numbers of a list as fractions."""
+        return [Fraction(int(x), 1 << self.shift) for x in self.ints]
 
     def sum(self, axis: int | None = None) -> "Dyadic":
         """Return the sum over one axis or all."""

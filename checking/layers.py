@@ -15,6 +15,7 @@ from .affine import NEAR, Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused, exactly, stacked
 from .images import Convolution, Pool
+from .sequences import Row
 from .sparse import Matrix
 
 Shape = tuple[int, ...]
@@ -67,7 +68,8 @@ class Norm:
 
     The run may use either that form or (x − mean)·s + b. ε, var + ε, the root, its inverse, the products, the
     difference and the sum are at most 10 roundings in a row; 16 are paid. Underflow in any factor, at most tiny,
-    is multiplied by |x|, |mean|, |w|, |s| or 1/√(var + ε) ≤ 2³⁰.
+    is multiplied by |x|, |mean|, |w|, |s| or 1/√(var + ε) ≤ 2³⁰. A w or an s that is itself subnormal would be off
+    by as much as it is, times any |mean|, and is refused.
     """
 
     weight: np.ndarray
@@ -94,12 +96,18 @@ class Norm:
         return Norm(weight, bias, mean, variance, epsilon, layer["type"] != "BatchNorm1d")
 
     def over(self, shape: Shape, arithmetic: Arithmetic) -> tuple[Affine, Shape]:
-        """Return the map, one factor a channel."""
+        """Return the map, one factor a channel.
+
+        Raises:
+            Refused: for inputs that do not fit, a variance outside its range, or a factor that underflows.
+        """
         if shape[:1] != self.mean.shape or len(shape) not in ((3,) if self.images else (1, 2)):
             raise Refused("a batch norm or a normalisation does not fit its inputs")
         roots = [_inverse_root(Fraction(v) + Fraction(self.epsilon)) for v in self.variance.tolist()]
         weight, bias, mean = (Dyadic.of(part, "a batch norm") for part in (self.weight, self.bias, self.mean))
         scale = weight * stacked([exactly(root) for root in roots])
+        arithmetic.check_normal("a batch norm's weight", weight.fractions())
+        arithmetic.check_normal("a batch norm's weight/√(var + eps)", scale.fractions())
         channel = np.repeat(np.arange(len(self.mean)), prod(shape[1:]))
         place = np.arange(prod(shape))
         matrix = Matrix.of((len(place), len(place)), place, place, scale[channel])
@@ -150,6 +158,14 @@ def _pool(tensors: Tensors, name: str, layer: dict[str, Any]) -> Pool:
     return Pool.of(name, layer)
 
 
+def _convolution_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> Row:
+    return Row.convolution(*weights(tensors, name, layer["bias"]), name, layer)
+
+
+def _pool_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> Row:
+    return Row.pool(name, layer)
+
+
 def whole_number(value: Any) -> int:
     """Return an integer of a description."""
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 2**20:
@@ -165,14 +181,15 @@ def _inverse_root(value: Fraction) -> Fraction:
     return Fraction(isqrt((value.denominator << 2 * bits) // value.numerator), 1 << bits)
 
 
+_POOL = {"kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"}
+_CONVOLUTION = {"in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias"}
+_CONVOLUTION |= {"padding_mode"}
 _READERS: dict[str, tuple[set[str], Callable[[Tensors, str, dict[str, Any]], Layer]]] = {
     "Linear": ({"in_features", "out_features", "bias"}, Linear.read),
-    "Conv2d": (
-        {"in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias"}
-        | {"padding_mode"},
-        _convolution,
-    ),
-    "AvgPool2d": ({"kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"}, _pool),
+    "Conv1d": (_CONVOLUTION, _convolution_of_sequences),
+    "Conv2d": (_CONVOLUTION, _convolution),
+    "AvgPool1d": (_POOL, _pool_of_sequences),
+    "AvgPool2d": (_POOL, _pool),
     "BatchNorm1d": ({"num_features", "eps", "momentum", "affine"}, Norm.read),
     "BatchNorm2d": ({"num_features", "eps", "momentum", "affine"}, Norm.read),
     "Normalize": ({"channels"}, Norm.read),

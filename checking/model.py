@@ -83,13 +83,14 @@ def _network(content: Content) -> Network:
     kinds = {tensor.dtype for name, tensor in tensors.items() if name.rpartition(".")[2] != counts}
     if len(kinds) != 1 or not kinds <= ARITHMETIC.keys():
         raise Refused("unknown: no proof form for weights that are not all float32 or all float64")
-    layers = tuple(_layers(text["layers"], "layers", tensors, steps))
+    arithmetic = ARITHMETIC[kinds.pop()]
+    layers = tuple(_layers(text["layers"], "layers", tensors, steps, arithmetic))
     if tensors:
         raise Refused(f"holds {min(tensors)[:40]}, which belongs to no layer")
     layers, integrator = _read_out(text["readout"], layers)
     if not any(isinstance(layer, Neuron) for layer in walk(layers)):
         raise Refused("unknown: no proof form for a network without neurons that fire")
-    return Network(content.digest, steps, text["encoding"] == "none", ARITHMETIC[kinds.pop()], layers, integrator)
+    return Network(content.digest, steps, text["encoding"] == "none", arithmetic, layers, integrator)
 
 
 def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:
@@ -115,14 +116,18 @@ def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Neuron]:
 
 
 def _layers(
-    described: list[dict[str, Any]], name: str, tensors: dict[str, np.ndarray], steps: int
+    described: list[dict[str, Any]],
+    name: str,
+    tensors: dict[str, np.ndarray],
+    steps: int,
+    arithmetic: Arithmetic,
 ) -> Iterator[Item]:
     for index, layer in enumerate(described):
         place = f"{name}.{index}"
         if layer["type"] in ("LIF", "DLIF"):
-            yield Neuron.read(tensors, place, layer, steps)
+            yield Neuron.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Residual" and layer.keys() == {"type", "branch", "shortcut"}:
             paths = ((layer[path], f"{place}.{path}") for path in ("branch", "shortcut"))
-            yield Residual(*(tuple(_layers(*path, tensors, steps)) for path in paths))
+            yield Residual(*(tuple(_layers(*path, tensors, steps, arithmetic)) for path in paths))
         else:
             yield read_layer(tensors, place, layer)

@@ -24,11 +24,13 @@ class Neuron:
     scale: tuple[Fraction, ...]
 
     @staticmethod
-    def read(tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any], steps: int) -> "Neuron":
+    def read(
+        tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic
+    ) -> "Neuron":
         """Return the neuron of a description.
 
         Raises:
-            Refused: for constants outside their range, or fields that are not known.
+            Refused: for constants outside their range or subnormal, or fields that are not known.
         """
         if not layer.keys() <= FIELDS:
             raise Refused(f"unknown: no proof form for a neuron with {', '.join(sorted(layer.keys() - FIELDS))}")
@@ -42,7 +44,16 @@ class Neuron:
         if scale.shape != (steps,) or not np.isfinite(scale).all():
             raise Refused(f"{name}: has an input scale that does not fit")
         factors = tuple(map(Fraction, scale.tolist()))
-        return Neuron(Fraction(decay), Fraction(threshold), layer["reset"], Fraction(drop), factors)
+        neuron = Neuron(Fraction(decay), Fraction(threshold), layer["reset"], Fraction(drop), factors)
+        neuron._check_normal(name, arithmetic)
+        return neuron
+
+    def _check_normal(self, name: str, arithmetic: Arithmetic) -> None:
+        """Refuse subnormal constants: every bound of rounding here is relative to them."""
+        constants = {"decay": self.decay, "threshold": self.threshold, "reset_amount": self.drop}
+        for field, value in constants.items():
+            arithmetic.check_normal(f"{name}.{field}", [value])
+        arithmetic.check_normal(f"{name}.input_scale", self.scale)
 
     @property
     def powers(self) -> list[Fraction]:

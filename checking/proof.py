@@ -7,6 +7,7 @@ Whatever the numbers are, the two sides hold all that their node held, so the le
 train that the run may have: a tree can be wrong only by a leaf that does not close.
 """
 
+import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,7 @@ from .files import Content, read
 from .inputs import Inputs
 from .model import Network, read_network
 from .narrowing import Narrowing, read_narrowings
+from .text import printable
 
 FORMAT = "spikecert.proof/1"
 SUFFIX = ".proof"
@@ -36,7 +38,7 @@ class Statement:
         norm: in which they are within that radius, "linf" or "l2".
         margin: logit_label exceeds every other by at least this.
         leaves: how many leaves were checked.
-        note: what the writer says of it, such as the sample's index; not checked.
+        note: what the writer says of it, such as the sample's index, in a line that is safe to show; not checked.
     """
 
     network: str
@@ -54,6 +56,18 @@ class Statement:
     def epsilon(self) -> float:
         """Return the least radius."""
         return float(self.radius.min())
+
+    @property
+    def point(self) -> str:
+        """Return the SHA-256 of the sample's shape and numbers, whichever floats hold them: one for one sample."""
+        return _hash(str(self.sample.shape), self.sample)
+
+    @property
+    def claim(self) -> str:
+        """Return a SHA-256 of what is proven: copies of one proof, or two proofs of one ball, have the same."""
+        radius = self.radius if self.norm == "l2" else np.broadcast_to(self.radius, self.sample.shape)
+        ends = np.array([self.lower, self.upper])
+        return _hash(f"{self.network} {self.point} {self.label} {self.norm}", np.append(radius, ends))
 
 
 def check(proof: str | Path, network: Network | str | Path) -> Statement:
@@ -106,7 +120,7 @@ def _checked(content: Content, network: Network) -> Statement:
         upper=float(text["upper"]),
         margin=_below(min(margins) * question.graph.unit) if margins else 0.0,
         leaves=leaves,
-        note=" ".join(str(text.get("note", "")).split())[:200],
+        note=printable(" ".join(str(text.get("note", "")).split())[:200]),
     )
 
 
@@ -158,6 +172,11 @@ def leaf_bound(
         reached = float(bound.fraction() * question.graph.unit)
         raise Refused(f"class {other}: a leaf's margin is only proven to be at least {reached:.3g}")
     return None if bound is None else bound.fraction()
+
+
+def _hash(text: str, numbers: np.ndarray) -> str:
+    """Return the SHA-256 of a text and of numbers as float64, −0 as 0."""
+    return hashlib.sha256(text.encode() + (numbers.astype("<f8") + 0.0).tobytes()).hexdigest()
 
 
 def _below(value: Fraction) -> float:

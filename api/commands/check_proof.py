@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import show, show_json
+from ..output import printable, show, show_json
 from . import options
 from .options import Json
 
@@ -36,6 +36,7 @@ def check_proof(
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
 
     A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it.
+    Copies of one proof count once, and so does a sample that is proven at several radii.
     Status 0 if all are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs, read_network
@@ -52,16 +53,15 @@ def check_proof(
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
     network = read_network(model)
-    answers = [_answer(proof, network, asked) for proof in proofs]
-    refused = sum(not answer["accepted"] for answer in answers)
-    counts = {"accepted": len(answers) - refused, "refused": refused}
+    answers = _without_copies([_answer(proof, network, asked) for proof in proofs])
+    counts = _counted(answers)
     if as_json:
         show_json({"network": network.digest, **counts, "proofs": answers})
     else:
         for answer in answers:
             show(_told(answer))
-        show(f"{counts['accepted']} accepted, {refused} refused, of network {network.digest[:12]}…")
-    return int(refused > 0)
+        show(_summary(counts, network.digest))
+    return int(counts["refused"] > 0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def _answer(proof: Path, network: "Network", asked: _Asked) -> dict[str, Any]:
         return {"file": proof.name, "accepted": False, "reason": str(error)}
     missing = asked.missing(found)
     if missing:
-        return {"file": proof.name, "accepted": False, "reason": f"{proof.name}: {missing}"}
+        reason = f"{printable(proof.name)}: {missing}"
+        return {"file": proof.name, "accepted": False, "reason": reason}
     return {"file": proof.name, "accepted": True, **_described(found)}
 
 
@@ -109,14 +110,52 @@ def _described(found: "Statement") -> dict[str, Any]:
         "upper": found.upper,
         "margin": found.margin,
         "leaves": found.leaves,
+        "claim_sha256": found.claim,
+        "point_sha256": found.point,
         "sample_sha256": hashlib.sha256(found.sample.tobytes()).hexdigest(),
         "note": found.note,
     }
 
 
+def _without_copies(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the answers, those that prove what one before them proves as copies of it."""
+    first: dict[str, str] = {}
+    found = []
+    for answer in answers:
+        if answer["accepted"]:
+            original = first.setdefault(answer["claim_sha256"], answer["file"])
+            answer = answer if original == answer["file"] else {**answer, "copy_of": original}
+        found.append(answer)
+    return found
+
+
+def _counted(answers: list[dict[str, Any]]) -> dict[str, int]:
+    """Return how many proofs are accepted, each once, their samples, the copies left out, and what is refused."""
+    accepted = [answer for answer in answers if answer["accepted"]]
+    copies = sum("copy_of" in answer for answer in accepted)
+    return {
+        "accepted": len(accepted) - copies,
+        "samples": len({answer["point_sha256"] for answer in accepted}),
+        "copies": copies,
+        "refused": len(answers) - len(accepted),
+    }
+
+
+def _summary(counts: dict[str, int], digest: str) -> str:
+    samples, copies = counts["samples"], counts["copies"]
+    found = f"{counts['accepted']} accepted, {counts['refused']} refused, of network {digest[:12]}…"
+    proven = f"{samples} sample{'' if samples == 1 else 's'} proven"
+    left = f", {copies} cop{'y' if copies == 1 else 'ies'} left out" if copies else ""
+    return f"{found}: {proven}{left}"
+
+
 def _told(answer: dict[str, Any]) -> str:
+    """Return one line about a file: its name and its note can't turn it into another one."""
+    name = printable(answer["file"])
     if not answer["accepted"]:
         return f"REFUSED {answer['reason']}"
+    if "copy_of" in answer:
+        return f"copy {name}: proves what {printable(answer['copy_of'])} proves"
     ball = f"ε = {answer['epsilon']:g} ({answer['norm']}) and [{answer['lower']:g}, {answer['upper']:g}]"
     kept = f"class {answer['label']} within {ball}, margin ≥ {answer['margin']:.3g}"
-    return f"accepted {answer['file']}: {kept}; {answer['leaves']} leaves; {answer['note']}"
+    return f"accepted {name}: {kept}; {answer['leaves']} leaves; {answer['note']}"

@@ -1,0 +1,41 @@
+"""Proofs that release 0.1 wrote, kept with their networks, still check, and say what they said then."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from spikecert import load
+from spikecert.checking import check
+
+FOLDER = Path(__file__).parent / "proofs-0.1"
+SAID = json.loads((FOLDER / "expected.json").read_text())
+
+
+def test_each_kept_proof_has_its_network_and_what_it_said():
+    assert len(SAID) == 12
+    for suffix in (".proof", ".safetensors"):
+        assert {path.stem for path in FOLDER.glob(f"*{suffix}")} == SAID.keys()
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_kept_proof_still_checks(name):
+    found, said = check(FOLDER / f"{name}.proof", FOLDER / f"{name}.safetensors"), SAID[name]
+    assert found.label == said["label"]
+    assert found.radius.ravel().tolist() == said["radius"]
+    assert found.norm == said["norm"]
+    assert found.leaves == said["leaves"]
+    assert found.margin == pytest.approx(said["margin"], rel=1e-6)
+    assert found.note.startswith(f"{name}, seed ")
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_kept_network_still_runs_as_its_proof_says(name):
+    found = check(FOLDER / f"{name}.proof", FOLDER / f"{name}.safetensors")
+    network = load(FOLDER / f"{name}.safetensors").eval()
+    sample = torch.from_numpy(found.sample.copy())
+    with torch.no_grad():
+        logits = network(sample[None])[0].double()
+    others = logits[torch.arange(len(logits)) != found.label]
+    assert float(logits[found.label] - others.max()) >= found.margin
