@@ -66,7 +66,7 @@ def worst_logits(
     made = circuit(network)
     source = Ends.of(torch.stack((made.arranged(lower), made.arranged(upper))))
     last, algebra = made.last, _Propagated(source, made.num_steps, bounds)
-    if isinstance(last, Mapped) and isinstance(last.map, DenseMap):
+    if made.read.rule is None and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, algebra, until=-2)[last.sources[0]]
         return _differences(before.mean.squeeze(1), last.map, labels)
     known = fold(made, algebra)

@@ -32,6 +32,7 @@ class AffineMap:
         products: x ↦ the products W_i·x_i that each output sums, (batch, outputs, terms), no entry of x twice in
             one output; None where a layer does not offer them: a budget of flips is then left to the ball.
         weights: W and |W| of a Linear layer, whose products then take fewer passes; None for other layers.
+        ranged: what raises OverflowError where the run may overflow for |x| up to a number, beside its sums.
     """
 
     linear: Callable[[Tensor], Tensor]
@@ -44,6 +45,7 @@ class AffineMap:
     reshapes: bool = False
     products: Callable[[Tensor], Tensor] | None = None
     weights: tuple[Tensor, Tensor] | None = None
+    ranged: Callable[[float], None] | None = None
 
     def spread(self, source: Spread, magnitude: Tensor, rounding: Rounding) -> Spread:
         """Return where W·x + b lies for x in `source`, (T, batch, ...), widened by the rounding of run and bound.
@@ -132,8 +134,15 @@ class AffineMap:
         return error.mul_(rounding.gamma(self.terms + steps)).add_(self.underflow(magnitude, rounding))
 
     def underflow(self, magnitude: Tensor, rounding: Rounding) -> float:
-        """Return what underflow may take from one output: of each product, of its weight and of its x."""
-        return rounding.smallest * self.terms * (1.0 + float(magnitude.max()) + self.largest)
+        """Return what underflow may take from one output: of each product, of its weight and of its x.
+
+        Raises:
+            OverflowError: where the run may overflow its dtype on the way.
+        """
+        reach = float(magnitude.max())
+        if self.ranged is not None:
+            self.ranged(reach)
+        return rounding.smallest * self.terms * (1.0 + reach + self.largest)
 
     def adjoint(self, outputs: Tensor, shape: torch.Size) -> Tensor:
         """Return Wᵀy, (batch, *shape), for y of shape (batch, ...)."""
@@ -205,6 +214,7 @@ def affine_map(layer: LinearMap, dtype: torch.dtype = torch.float64) -> AffineMa
         reshapes=exactly.reshapes,
         products=exactly.products,
         weights=_weights(exactly, modulus),
+        ranged=layer.ranged,
     )
 
 

@@ -94,6 +94,14 @@ class LinearMap(ABC):
     def check_run(self) -> None:  # noqa: B027 (most maps have nothing to check)
         """Raise OverflowError where the run's own arithmetic strays from W·x + b by more than rounding."""
 
+    @property
+    def ranged(self) -> Callable[[float], None] | None:
+        """Return what raises OverflowError where the run may overflow for |x| up to a number, beside its sums.
+
+        None where there is no more than those.
+        """
+        return None
+
     def apply(self, x: Tensor) -> Tensor:
         """Return W·x + b."""
         return self.linear(x) + self.bias.to(x)

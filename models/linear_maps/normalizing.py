@@ -1,5 +1,6 @@
 """Batch norms in evaluation mode, and Normalize: y = s·x + (b − s·mean) for each channel, s = w/√(var + eps)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -113,15 +114,55 @@ class ScaleMap(LinearMap):
             offset=moved(self.offset),
         )
 
-    def check_run(self) -> None:
-        """Raise OverflowError where the run's s is not normal: its root, or its product, may be anything."""
-        least = float(self.variance.min())
-        if not (least >= 0.0 and least + self.eps >= torch.finfo(self.variance.dtype).tiny):
-            raise OverflowError(f"a batch norm's variance of {least:.3g} + {self.eps:.3g} has no accurate root")
+    @property
+    def largest(self) -> float:
+        """Return max(|s|, |w|, r), r = 1/√(var + eps): what an underflow may be multiplied by."""
+        return self._sizes[0]
+
+    @cached_property
+    def _sizes(self) -> tuple[float, float, float]:
+        """Return `largest`, max |mean| and max |b|."""
         exactly = self.to(torch.float64)
-        reach = float(exactly.factor.abs().max())
-        if not reach <= torch.finfo(self.variance.dtype).max / 8:  # the run multiplies it out before it meets x
-            raise OverflowError(f"a sum of products may reach {reach:.3g}, beyond {self.variance.dtype}")
+        root = 1.0 / (exactly.variance + self.eps).sqrt()
+        parts = (exactly.factor, root, *(() if exactly.weight is None else (exactly.weight,)))
+        mean, offset = exactly.mean, exact(exactly.offset, exactly.mean)
+        return max(float(part.abs().max()) for part in parts), float(mean.abs().max()), float(offset.abs().max())
+
+    def check_run(self) -> None:
+        """Raise OverflowError where a part of s is subnormal in the run: there it may be anything.
+
+        torch computes a batch norm in one of several forms, x·α + (b − mean·α) with α = fl(w·r),
+        ((x − mean)·r)·w + b or (w·(x − mean))·r + b. Let η be the smallest normal number, fl(z) = z(1 + δ) + ε
+        with |δ| ≤ u and |ε| ≤ η for each operation. If var, eps and w are 0 or normal, var + eps is normal and s
+        is 0 or at least 2η, no factor of r and no α underflows, so they have relative errors alone, and at most 12
+        factors (1 + δ) follow each other. An ε arises in x, mean, b, a product or a sum, and only 1, s, w or r multiply it
+        afterwards. So the run strays by at most γ₁₂·(|s||x| + |s||mean| + |b|) + 4η·(1 + |s| + |w| + r), which
+        `terms` and `largest` pay. (If α or w were subnormal, their ε would be multiplied by x and by mean.) ∎
+        """
+        tiny, exactly = torch.finfo(self.variance.dtype).tiny, self.to(torch.float64)
+        least = float(self.variance.min())
+        if not (least >= 0.0 and least + self.eps >= tiny):
+            raise OverflowError(f"a batch norm's variance of {least:.3g} + {self.eps:.3g} has no accurate root")
+        weight = torch.ones_like(exactly.mean) if exactly.weight is None else exactly.weight
+        whole = torch.where(weight == 0, 1.0, exactly.factor)
+        parts = {"variance": exactly.variance, "weight": weight, "eps": torch.tensor(self.eps).double()}
+        for name, part in parts.items():
+            if bool(((part != 0) & (part.abs() < tiny)).any()):
+                raise OverflowError(f"a batch norm's {name} is subnormal in {self.variance.dtype}")
+        if bool((whole.abs() < 4 * tiny).any()):
+            raise OverflowError(f"a batch norm's weight over its deviation underflows in {self.variance.dtype}")
+
+    @property
+    def ranged(self) -> Callable[[float], None]:
+        """Return what checks all forms of the run."""
+        return self._check_range
+
+    def _check_range(self, reach: float) -> None:
+        """Raise OverflowError where one of the forms of `check_run` may overflow for |x| up to `reach`."""
+        steepest, mean, offset = self._sizes
+        size = max(1.0, steepest) * (reach + mean) + offset
+        if not size <= torch.finfo(self.variance.dtype).max / 16:
+            raise OverflowError(f"a sum of products may reach {size:.3g}, beyond {self.variance.dtype}")
 
     def at_rank(self, rank: int) -> "LinearMap":
         """Return the map for vectors or for sequences; of images it is known anyway."""

@@ -13,6 +13,7 @@ from spikecert.analysis import Interval, gain, neuron_gain
 from spikecert.analysis.gains import input_scale_of
 from spikecert.analysis.neuron_gains import NORMS
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
+from spikecert.models.rules import Leaky
 
 ORDER = {"l1": 1, "l2": 2, "linf": math.inf}
 
@@ -79,17 +80,19 @@ def test_no_spike_difference_exceeds_a_layer_gain(seed: int, first: str, second:
 
 
 class Doubled(LIF):
-    """A neuron of one's own, as CONTRIBUTING says: what differs per step goes into `scale`."""
+    """A neuron that runs otherwise than its rule says."""
 
     def scale(self, num_steps: int) -> torch.Tensor:
         return torch.full((num_steps,), 2.0)
 
 
-def test_the_scale_of_any_neuron_counts() -> None:
-    assert input_scale_of(Doubled(), 3) == (2.0, 2.0, 2.0)
-    assert input_scale_of(LIF(), math.inf) is None
-    with pytest.raises(ValueError, match=r"^horizon: got inf, expected a finite number"):
-        input_scale_of(Doubled(), math.inf)
+def test_the_scale_of_a_rule_counts_and_another_scale_is_refused() -> None:
+    assert input_scale_of(Leaky(0.5, scale=(2.0, 2.0, 2.0)), 3) == (2.0, 2.0, 2.0)
+    assert input_scale_of(Leaky(0.5), math.inf) is None
+    with pytest.raises(ValueError, match=r"^horizon: got inf, expected 3, for which"):
+        input_scale_of(Leaky(0.5, scale=(2.0, 2.0, 2.0)), math.inf)
+    with pytest.raises(TypeError, match="Doubled"):
+        gain(mlp((3, 4, 2), neuron=Doubled()))
 
 
 def test_extreme_weights() -> None:

@@ -17,6 +17,7 @@ from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import INTERVAL, VERIFIERS, Lirpa
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
+from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases, points
 
 QUICK = Optimisation(iterations=3)
@@ -314,7 +315,7 @@ class TestInterface:
 
     def test_coefficients_that_are_not_finite_are_refused(self):
         net, inputs, _ = small(count=2)
-        bounded = bounded_network(net, LInf(0.02).enclosure(inputs))
+        bounded = bounded_network(circuit(net), LInf(0.02).enclosure(inputs))
         matrix = torch.full((2, 1, 3), torch.inf, dtype=torch.float64)
         with pytest.raises(OverflowError, match=r"finite|float64"):
             bounded.least(matrix, "crown")

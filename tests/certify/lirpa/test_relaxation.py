@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert.certify.lirpa.relaxation import (
-    Ends,
-    Neuron,
+    RelaxedLayer,
+    SegmentEnds,
     best_slope,
     line,
     plane,
@@ -17,37 +17,39 @@ from spikecert.certify.lirpa.relaxation import (
 )
 from spikecert.certify.lirpa.unrolled import Unrolled
 from spikecert.models import LIF, Dynamics, mlp
+from spikecert.models.circuit import circuit
+from spikecert.models.rules import Leaky
 
 NUMBERS = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0]) | st.floats(-3.0, 3.0)
 SLOPES = st.sampled_from([0.0, 1.0, 0.9]) | st.floats(-20.0, 20.0)
 
 
 @st.composite
-def neurons(draw: st.DrawFn) -> Neuron:
+def neurons(draw: st.DrawFn) -> RelaxedLayer:
     reset = draw(st.sampled_from(["zero", "subtract", "none"]))
     threshold = draw(st.sampled_from([1.0, 0.5]))
     amount = draw(st.sampled_from([None, 0.25, 1.5])) if reset == "subtract" else None
     decay = draw(st.sampled_from([0.0, 0.5, 0.9, 1.0]))
-    dynamics = Dynamics(decay, threshold, reset, reset_amount=amount)
+    rule = Leaky.of(Dynamics(decay, threshold, reset, reset_amount=amount))
     slack, tie = draw(st.sampled_from([0.0, 1e-6, 0.1])), draw(st.sampled_from([0.0, 1e-6, 0.05]))
-    return Neuron(dynamics, torch.tensor(slack).double(), threshold + tie, threshold - tie, 1e-12)
+    return RelaxedLayer(rule, torch.tensor(slack).double(), threshold + tie, threshold - tie, 1e-12)
 
 
 def number(value: float) -> torch.Tensor:
     return torch.tensor([value], dtype=torch.float64)
 
 
-def outcomes(neuron: Neuron, low: float, high: float) -> list[tuple[float, float, float, float]]:
+def outcomes(neuron: RelaxedLayer, low: float, high: float) -> list[tuple[float, float, float, float]]:
     """Return (z, s, v, λu) for many z in [low, high], each error of the run, and each outcome of a tie."""
     slack, found = float(neuron.slack), []
-    decisive = [neuron.dynamics.threshold, neuron.surely, neuron.perhaps]
+    decisive = [neuron.rule.threshold, neuron.surely, neuron.perhaps]
     grid = [low + (high - low) * k / 16 for k in range(17)] + [min(max(v, low), high) for v in decisive]
     for z in grid:
         for v in (z, z - slack, z + slack, *(v for v in decisive if abs(v - z) <= slack)):
             if v <= neuron.surely:
-                found.append((z, 0.0, v, kept(neuron.dynamics, v, 0.0)))
+                found.append((z, 0.0, v, kept(neuron.rule, v, 0.0)))
             if v >= neuron.perhaps:
-                found.append((z, 1.0, v, kept(neuron.dynamics, v, 1.0)))
+                found.append((z, 1.0, v, kept(neuron.rule, v, 1.0)))
     return found
 
 
@@ -58,12 +60,12 @@ def kept(dynamics: Dynamics, v: float, s: float) -> float:
 
 
 def test_every_outcome_of_a_tie_is_tried():
-    neuron = Neuron(Dynamics(0.9), torch.zeros(()), 1.0, 1.0, 0.0)
+    neuron = RelaxedLayer(Leaky(0.9), torch.zeros(()), 1.0, 1.0, 0.0)
     assert {(s, u) for _, s, _, u in outcomes(neuron, 1.0, 1.0)} == {(0.0, 0.9), (1.0, 0.0)}
 
 
 @given(neurons(), NUMBERS, NUMBERS, SLOPES)
-def test_lines_of_any_slope_enclose_the_spike(neuron: Neuron, one: float, other: float, slope: float):
+def test_lines_of_any_slope_enclose_the_spike(neuron: RelaxedLayer, one: float, other: float, slope: float):
     low, high = min(one, other), max(one, other)
     ends = spike_ends(number(low), number(high), neuron)
     lower, upper = (line(ends, number(slope), neuron, sign) for sign in (1.0, -1.0))
@@ -73,7 +75,7 @@ def test_lines_of_any_slope_enclose_the_spike(neuron: Neuron, one: float, other:
 
 
 @given(neurons(), NUMBERS, NUMBERS, SLOPES)
-def test_planes_of_any_slope_enclose_the_residue(neuron: Neuron, one: float, other: float, slope: float):
+def test_planes_of_any_slope_enclose_the_residue(neuron: RelaxedLayer, one: float, other: float, slope: float):
     low, high = min(one, other), max(one, other)
     ends = residue_ends(number(low), number(high), neuron)
     lower, upper = (plane(ends, number(slope), neuron, sign) for sign in (1.0, -1.0))
@@ -83,7 +85,7 @@ def test_planes_of_any_slope_enclose_the_residue(neuron: Neuron, one: float, oth
 
 
 @given(neurons(), NUMBERS, NUMBERS)
-def test_ranges_are_attained_and_enclose(neuron: Neuron, one: float, other: float):
+def test_ranges_are_attained_and_enclose(neuron: RelaxedLayer, one: float, other: float):
     low, high = min(one, other), max(one, other)
     found = outcomes(neuron, low, high)
     for ends, column in ((spike_ends, 1), (residue_ends, 3)):
@@ -95,7 +97,7 @@ def test_ranges_are_attained_and_enclose(neuron: Neuron, one: float, other: floa
 
 @given(neurons(), NUMBERS, NUMBERS, st.floats(-5.0, 5.0), st.sampled_from([1.0, -1.0]))
 def test_no_slope_beats_the_best_one_at_the_middle(
-    neuron: Neuron, one: float, other: float, slope: float, sign: float
+    neuron: RelaxedLayer, one: float, other: float, slope: float, sign: float
 ):
     low, high = min(one, other), max(one, other)
     assume(high - low > 1e-6)
@@ -104,14 +106,14 @@ def test_no_slope_beats_the_best_one_at_the_middle(
     assert height(ends, chosen, neuron, sign) >= height(ends, number(slope), neuron, sign) - 1e-9
 
 
-def height(ends: Ends, slope: torch.Tensor, neuron: Neuron, sign: float) -> float:
+def height(ends: SegmentEnds, slope: torch.Tensor, neuron: RelaxedLayer, sign: float) -> float:
     found = line(ends, slope, neuron, sign)
     return sign * float(found.slope * (ends.points[0] + ends.points[3]) / 2 + found.offset)
 
 
 def test_an_interval_below_at_and_above_the_threshold():
     """Hand-computed: θ = 1, no slack. Ties count as both outcomes."""
-    neuron = Neuron(Dynamics(1.0), torch.zeros(()), 1.0, 1.0, 0.0)
+    neuron = RelaxedLayer(Leaky(1.0), torch.zeros(()), 1.0, 1.0, 0.0)
     low, high = torch.tensor([0.0, 1.0, 0.5, 1.5]), torch.tensor([0.5, 1.0, 1.0, 2.0])
     assert value_range(spike_ends(low, high, neuron))[0].tolist() == [0.0, 0.0, 0.0, 1.0]
     assert value_range(spike_ends(low, high, neuron))[1].tolist() == [0.0, 1.0, 1.0, 1.0]
@@ -121,7 +123,7 @@ def test_an_interval_below_at_and_above_the_threshold():
 
 def test_planes_of_a_hard_reset_by_hand():
     """θ = λ = 1 over [−1, 3], slope 1: v − 3s ≤ u ≤ v − s."""
-    neuron = Neuron(Dynamics(1.0), torch.zeros(()), 1.0, 1.0, 0.0)
+    neuron = RelaxedLayer(Leaky(1.0), torch.zeros(()), 1.0, 1.0, 0.0)
     ends = residue_ends(number(-1.0), number(3.0), neuron)
     lower, upper = (plane(ends, number(1.0), neuron, sign) for sign in (1.0, -1.0))
     assert (float(lower.spike), float(lower.offset)) == (-3.0, 0.0)
@@ -135,5 +137,5 @@ def test_the_unrolled_network_is_the_network(amount: float | None, encoding: str
     network = mlp((4, 12, 8, 3), 5, LIF(0.9, 0.3, reset="subtract", reset_amount=amount), encoding).double().eval()
     inputs = torch.rand(20, 4).double() if encoding == "direct" else torch.rand(20, 5, 4).double()
     with torch.no_grad():
-        unrolled = Unrolled(network, inputs)
+        unrolled = Unrolled(circuit(network), inputs)
         torch.testing.assert_close(unrolled.readout.factor * unrolled(inputs), network(inputs))

@@ -214,8 +214,8 @@ def test_narrowed_windows_hold_wherever_the_margin_is_below_the_level(case: Case
     problem = PricedProblem.of(stages, asked)
     start = [torch.randn(layer.start().shape, generator=generator).double() * 0.1 for layer in problem.layers]
     windows = WindowSearch().run(problem, problem.evaluate(start), level)
-    neuron, steps = stages.stages[1].neuron, case.network.num_steps
-    rows, _ = window_rows(steps, neuron)
+    rule, steps = stages.stages[1].rule, case.network.num_steps
+    rows, _ = window_rows(steps, rule)
     for candidate in points(case, 24, generator):
         logits = case.network(candidate).double().detach()
         below = (logits.gather(1, case.labels[:, None]) - logits).flatten() <= level

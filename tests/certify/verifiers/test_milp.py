@@ -19,6 +19,7 @@ from spikecert.certify.milp.solver import Minimum, Watch, minimise
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import Milp
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
+from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases, points
 from support.oracles import line_margin
 
@@ -60,7 +61,7 @@ def test_decides_a_line_as_its_cells_do(encoding: str, case: Case):
 def test_every_run_is_a_point_of_the_closed_program(encoding: str, case: Case, seed: int):
     """With its input fixed to an allowed one, the closed program is feasible and reaches the run's logits."""
     candidates = points(case, 3, torch.Generator().manual_seed(seed))[:, :1]
-    closed = encode(case.network, LInf(case.epsilon).enclosure(case.inputs[:1]), encoding, Closing(True))
+    closed = encode(circuit(case.network), LInf(case.epsilon).enclosure(case.inputs[:1]), encoding, Closing(True))
     for candidate in candidates:
         with torch.no_grad():
             logits = case.network(candidate)[0].double().numpy()
