@@ -13,7 +13,7 @@ from .schema import Count, Part, Seconds, Sha256
 SCHEMA = "spikecert.radii/1"
 
 
-class _Row(Part):
+class _RadiusRow(Part):
     index: Count
     label: Count
     lower: Seconds
@@ -36,7 +36,7 @@ class RadiiFile(Part):
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None
     seed: Count
-    radii: tuple[_Row, ...] = Field(min_length=1)
+    radii: tuple[_RadiusRow, ...] = Field(min_length=1)
 
     def table(self) -> RadiusTable:
         """Return the radii as a part of a record."""

@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat
 from ..certify import SoundnessError
 from .radii import radius_contradiction
 from .records import ModelRecord, Record
-from .rows import Row, Status, contradiction
+from .rows import SampleRow, Status, contradiction
 from .schema import Count, Data, Part, Positive, Sha256
 
 SCHEMA = "spikecert.comparison/1"
@@ -190,7 +190,7 @@ def _changes(before: ModelRecord, after: ModelRecord, epsilons: Sequence[float])
                 yield Change(index=row.index, label=row.label, epsilon=row.epsilon, before=pair[0], after=pair[1])
 
 
-def combined(row: Row) -> Status:
+def combined(row: SampleRow) -> Status:
     """Return the verdict over all attacks and verifiers: a record that holds both proof and break is refused."""
     return "verified" if row.verified else "falsified" if row.falsified else "unknown"
 

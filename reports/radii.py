@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from .rows import Row
+from .rows import SampleRow
 from .schema import Count, Part, Seconds
 
 
@@ -68,7 +68,7 @@ class RadiusTable(Part):
         return tuple(sorted(self.samples, key=lambda found: (found.upper, found.lower, found.index)))
 
 
-def radius_contradiction(rows: Iterable[Row], table: RadiusTable) -> str | None:
+def radius_contradiction(rows: Iterable[SampleRow], table: RadiusTable) -> str | None:
     """Return one line on the first sample whose radius and verdicts can't both be right, or None.
 
     A set of radius ε holds its boundary: verified at ε, a counterexample at distance ε contradicts it.
@@ -86,7 +86,7 @@ def radius_contradiction(rows: Iterable[Row], table: RadiusTable) -> str | None:
     return None
 
 
-def unmatched(rows: Iterable[Row], table: RadiusTable) -> str | None:
+def unmatched(rows: Iterable[SampleRow], table: RadiusTable) -> str | None:
     """Return one line on the first radius that belongs to no row, or None."""
     labels = {row.index: row.label for row in rows}
     for found in table.samples:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from .radii import RadiusTable, radius_contradiction, unmatched
-from .rows import Point, Row, contradiction, tally
+from .rows import SampleRow, Tally, contradiction, tally
 from .schema import (
     SCHEMA,
     Architecture,
@@ -16,7 +16,7 @@ from .schema import (
     Data,
     Environment,
     GainTable,
-    Growth,
+    GrowthRow,
     Part,
     Scalar,
     Seconds,
@@ -40,11 +40,11 @@ class ModelRecord(Part):
     training: Training | None = None
     gains: GainTable | None = None
     seconds: dict[str, Seconds] = Field(default_factory=dict)
-    points: tuple[Point, ...] = Field(min_length=1)
-    rows: tuple[Row, ...] = Field(min_length=1)
+    points: tuple[Tally, ...] = Field(min_length=1)
+    rows: tuple[SampleRow, ...] = Field(min_length=1)
     counterexamples: tuple[Counterexample, ...] = ()
     radii: RadiusTable | None = None
-    growth: tuple[Growth, ...] = ()
+    growth: tuple[GrowthRow, ...] = ()
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "ModelRecord":
@@ -71,7 +71,7 @@ class ModelRecord(Part):
         """Return the names of the verifiers that were run."""
         return tuple(self.rows[0].verdicts)
 
-    def at(self, epsilon: float) -> Point:
+    def at(self, epsilon: float) -> Tally:
         """Return the counts at `epsilon`, which must be one of the record's."""
         return next(point for point in self.points if point.epsilon == epsilon)
 
@@ -148,7 +148,7 @@ def load_record(path: str | Path) -> Record:
         raise ValueError(f"record: {path} is not valid: {first_error(error)}") from error
 
 
-def _check_sources(rows: tuple[Row, ...]) -> None:
+def _check_sources(rows: tuple[SampleRow, ...]) -> None:
     attacks, verifiers = list(rows[0].attacks), list(rows[0].verdicts)
     if any(list(row.attacks) != attacks or list(row.verdicts) != verifiers for row in rows):
         raise ValueError("rows: got different attacks or verifiers in different rows, expected the same in all")

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 
 from .records import ModelRecord, Record
-from .rows import Row
+from .rows import SampleRow
 
 COLUMNS = (
     "model",
@@ -37,7 +37,7 @@ def to_csv(record: Record) -> str:
     return text.getvalue()
 
 
-def _lines(norm: str, model: ModelRecord, row: Row) -> Iterator[tuple[object, ...]]:
+def _lines(norm: str, model: ModelRecord, row: SampleRow) -> Iterator[tuple[object, ...]]:
     head = (
         _safe(model.name),
         row.index,

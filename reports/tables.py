@@ -5,15 +5,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..analysis import GainReport, StabilityReport
-from ..analysis import Growth as Measured
+from ..analysis import GainReport, Growth, StabilityReport
 from ..certify import Radius
 from ..models import SpikingNetwork, network_hash
 from ..models.description import describe
 from .plans import Plan
 from .radii import RadiusTable, SampleRadius
 from .records import ModelRecord
-from .schema import Architecture, GainTable, Growth, LayerGain
+from .schema import Architecture, GainRow, GainTable, GrowthRow
 
 
 def with_gains(model: ModelRecord, found: StabilityReport) -> ModelRecord:
@@ -25,7 +24,7 @@ def gain_table(found: GainReport | StabilityReport) -> GainTable:
     """Return a `GainReport` as a part of a record."""
     report = found.gains if isinstance(found, StabilityReport) else found
     rows = [
-        LayerGain(
+        GainRow(
             name=layer.name,
             operator_norm=(layer.operator_norm.lower, layer.operator_norm.upper),
             neuron_gain=finite(layer.neuron_gain),
@@ -45,14 +44,14 @@ def gain_table(found: GainReport | StabilityReport) -> GainTable:
     )
 
 
-def growth_table(report: StabilityReport) -> tuple[Growth, ...]:
+def growth_table(report: StabilityReport) -> tuple[GrowthRow, ...]:
     """Return what was measured beside the proven gains, one row for each layer and perturbation."""
     return tuple(map(_growth, report.growth))
 
 
-def _growth(found: Measured) -> Growth:
+def _growth(found: Growth) -> GrowthRow:
     same = found.exact[found.agrees]
-    return Growth(
+    return GrowthRow(
         layer=found.layer,
         source=found.source,
         samples=len(found.agrees),

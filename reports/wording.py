@@ -6,7 +6,7 @@ from typing import Any
 
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
-from .rows import Point
+from .rows import Tally
 from .schema import GainTable
 
 NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events"}
@@ -201,7 +201,7 @@ def _first_part(record: Record, model: ModelRecord) -> str:
     return f"{model.name} provably keeps the class of {proved} {_of_samples(record)}; {_rest(point)}"
 
 
-def _rest(point: Point) -> str:
+def _rest(point: Tally) -> str:
     broken, undecided = (_counted(count, point.samples) for count in (point.falsified, point.undecided))
     return f"{broken} broken, {undecided} undecided"
 

@@ -43,7 +43,7 @@ def radius(
     from spikecert import building
     from spikecert.models import load, network_hash
     from spikecert.reports import Plan, RadiusPlan
-    from spikecert.reports.parts import Interrupted, Journal, radii_in_parts
+    from spikecert.reports.parts import Interrupted, PartStore, radii_in_parts
     from spikecert.training import dataset
 
     network = load(model)
@@ -51,11 +51,11 @@ def radius(
     wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
     plan = Plan(building.threat(norm, (1.0,)), (), (), seed=seed, radii=wanted)
     problem = network, chosen.inputs, chosen.labels, plan
-    journal = Journal.of(None if out is None else out / PARTS, "radii", *problem)
+    store = PartStore.of(None if out is None else out / PARTS, "radii", *problem)
     interrupted = False
     with Bars() as bars:
         try:
-            found = radii_in_parts(*problem, journal=journal, progress=bars)
+            found = radii_in_parts(*problem, store=store, progress=bars)
         except Interrupted as error:
             if error.finished is None:
                 raise
@@ -79,7 +79,7 @@ def radius(
         _write(out / UNFINISHED if interrupted else out, content, found.counterexamples, network.dtype)
         if not interrupted:
             forget_unfinished(out)
-            journal.clear()
+            store.clear()
     show_json(content) if as_json else show(_told(content))
     return INTERRUPTED if interrupted else 0
 

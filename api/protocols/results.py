@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, FiniteFloat, ValidationError
 
 from spikecert.models.storage import write_atomically
-from spikecert.reports.rows import Point
+from spikecert.reports.rows import Tally
 from spikecert.reports.schema import Environment, Part, Seconds
 
 from .configuration import Protocol
@@ -55,7 +55,7 @@ class RunResult(Part):
     best_epoch: int
     training_seconds: Seconds
     training_cpu: Seconds | None = None
-    points: tuple[Point, ...]
+    points: tuple[Tally, ...]
     seconds: dict[str, Seconds]
     stability: Stability | None = None
     environment: Environment

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from spikecert.reports.rows import Point
+from spikecert.reports.rows import Tally
 
 from .results import Results, RunResult, mean_and_spread
 
@@ -54,7 +54,7 @@ def _certified(place: int, name: str, where: str) -> Column:
     )
 
 
-def _percent(point: Point, count: int) -> float:
+def _percent(point: Tally, count: int) -> float:
     return 100.0 * count / point.samples
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..records import ModelRecord, Record
-from ..schema import Growth
+from ..schema import GrowthRow
 from ..wording import gain_text
 from .sandwich import scale, ticks
 
@@ -12,7 +12,7 @@ ROW, FOOT = 30, 40
 
 
 @dataclass(frozen=True)
-class Row:
+class GrowthLine:
     """One layer under one perturbation: x of the measured ratios and of the bound, and words for them."""
 
     y: float
@@ -33,7 +33,7 @@ class Chart:
     height: float
     bottom: float
     x_ticks: tuple[tuple[float, str], ...]
-    rows: tuple[Row, ...]
+    rows: tuple[GrowthLine, ...]
 
 
 def growths(record: Record) -> tuple[Chart, ...]:
@@ -56,8 +56,8 @@ def _chart(model: ModelRecord, key: str) -> Chart:
     )
 
 
-def _row(found: Growth, y: float, top: float) -> Row:
-    return Row(
+def _row(found: GrowthRow, y: float, top: float) -> GrowthLine:
+    return GrowthLine(
         y=y,
         label=f"{found.layer}, {found.source}",
         simplified=_x(found.simplified, top),
@@ -67,7 +67,7 @@ def _row(found: Growth, y: float, top: float) -> Row:
     )
 
 
-def _told(found: Growth) -> str:
+def _told(found: GrowthRow) -> str:
     share = "" if not found.bound else f" ({100 * found.simplified / found.bound:.1f} % of it)"
     return (
         f"{found.layer}, {found.source}: proven at most {gain_text(found.bound)}, measured up to "

@@ -18,7 +18,7 @@ SMALLEST, LARGEST = 1e-9, 1e9
 
 
 @dataclass(frozen=True)
-class Bracket:
+class RadiusBar:
     """One sample: its place, both ends, whether they meet, whether anything broke it, and words for it."""
 
     x: float
@@ -30,7 +30,7 @@ class Bracket:
 
 
 @dataclass(frozen=True)
-class Sandwich:
+class SandwichChart:
     """The picture of one model."""
 
     key: str
@@ -43,10 +43,10 @@ class Sandwich:
     lower_line: str
     upper_line: str
     marked: bool
-    brackets: tuple[Bracket, ...]
+    brackets: tuple[RadiusBar, ...]
 
 
-def sandwiches(record: Record) -> tuple[Sandwich, ...]:
+def sandwiches(record: Record) -> tuple[SandwichChart, ...]:
     """Return one picture for each model that has radii, all with the same scale."""
     tables = [(model, model.radii) for model in record.models if model.radii is not None]
     if not tables:
@@ -57,13 +57,13 @@ def sandwiches(record: Record) -> tuple[Sandwich, ...]:
     )
 
 
-def _sandwich(record: Record, model: ModelRecord, table: RadiusTable, top: float, key: str) -> Sandwich:
+def _sandwich(record: Record, model: ModelRecord, table: RadiusTable, top: float, key: str) -> SandwichChart:
     samples = table.ordered()
     step = (RIGHT - LEFT) / len(samples)
     lower = [_y(found.lower, top) for found in samples]
     upper = [_y(found.upper, top) for found in samples]
     summary = summary_of(table)
-    return Sandwich(
+    return SandwichChart(
         key=key,
         name=model.name,
         summary=f"{model.name}: {summary}",
@@ -75,7 +75,7 @@ def _sandwich(record: Record, model: ModelRecord, table: RadiusTable, top: float
         upper_line=_steps(upper, step),
         marked=len(samples) <= MARKED,
         brackets=tuple(
-            Bracket(
+            RadiusBar(
                 LEFT + (place + 0.5) * step, lower[place], upper[place], found.exact, found.attacked, _told(found)
             )
             for place, found in enumerate(samples)
