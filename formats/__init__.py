@@ -1,15 +1,15 @@
 """File formats of other programs: VNN-LIB properties, and the verification competition's results."""
 
 from .deciding import PropertyVerdict, verify_property
-from .properties import Case, Constraint, Property
+from .properties import Constraint, Property, PropertyCase
 from .results import competition_result, read_counterexample
 from .vnnlib import read_vnnlib
 from .writing import robustness, write_vnnlib
 
 __all__ = [
-    "Case",
     "Constraint",
     "Property",
+    "PropertyCase",
     "PropertyVerdict",
     "competition_result",
     "read_counterexample",

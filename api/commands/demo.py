@@ -36,7 +36,7 @@ def demo(
 
     from .attack import summary
 
-    settings = work.Settings(epochs, samples, seed)
+    settings = work.DemoSettings(epochs, samples, seed)
     command = f"spikecert demo --epochs {epochs} --samples {samples} --seed {seed}"
     with Bars() as bars:
         data, trained = work.train(settings, out / "training", bars)

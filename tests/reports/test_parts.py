@@ -28,7 +28,7 @@ def measured(samples, plan=PLAN, **options):
 
 def store(samples, folder, plan=PLAN):
     network, inputs, labels = samples
-    return parts.Journal.of(folder, "measured", network, inputs, labels, plan)
+    return parts.PartStore.of(folder, "measured", network, inputs, labels, plan)
 
 
 @pytest.fixture
