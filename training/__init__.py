@@ -17,7 +17,7 @@ from .objectives import (
     Ramp,
     Schedule,
 )
-from .perturbations import GaussianNoise, Perturbation, PGDTraining, SingleStep
+from .perturbations import GaussianNoise, Perturber, PGDTraining, SingleStep
 from .retraction import Retraction
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
     "MarginOverGain",
     "Objective",
     "PGDTraining",
-    "Perturbation",
+    "Perturber",
     "Ramp",
     "Retraction",
     "Schedule",

@@ -28,7 +28,7 @@ def counterexample(decay: Fraction, longest: int = 1000) -> Refutation | None:
     return None
 
 
-def _refute() -> Counterexample:
+def _refute() -> Refutation:
     found = counterexample(Fraction(1, 2))
     if found is None:
         raise ArithmeticError("no counterexample was found where one is known")

@@ -75,7 +75,7 @@ class Nodes:
         return Nodes(row, bound, self.decisions.of(rest[:count]), tuple(rest[count:]), Splits(neuron, place))
 
 
-class Pool:
+class NodePool:
     """Open nodes in slots that are used again; grows by doubling.
 
     Args:

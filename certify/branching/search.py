@@ -11,8 +11,8 @@ from .bounding import Bounded, Climb, bound_nodes
 from .experience import Experience
 from .falsifying import attack_from
 from .leaves import solve_leaf
-from .nodes import Nodes, Pool
-from .question import Question
+from .nodes import NodePool, Nodes
+from .question import MarginQuestion
 from .trimming import LEVEL
 
 MOST_BYTES = 2**30
@@ -58,7 +58,7 @@ class Search:
     patience: int | None = None
 
     def run(
-        self, question: Question, replays: Callable[[Tensor, int], bool], deadline: float | None
+        self, question: MarginQuestion, replays: Callable[[Tensor, int], bool], deadline: float | None
     ) -> Answer | None:
         """Return what was found, or None where branching does not reach the network, or a node takes too much.
 
@@ -71,7 +71,7 @@ class Search:
         if roots is None or (each := question.bytes_each) > MOST_BYTES:
             return None
         batch = max(2, min(self.batch, MOST_BYTES // each))
-        state = _State(question, replays, Pool(roots, self.most_bytes), len(roots))
+        state = _Frontier(question, replays, NodePool(roots, self.most_bytes), len(roots))
         experience = Experience(len(roots), roots.decisions.tensors()[0].shape[-1])
         waiting = list(torch.arange(len(roots)).split(batch))
         while waiting or len(state.pool):
@@ -92,10 +92,12 @@ class Search:
         return state.answer(expired=False)
 
 
-class _State:
+class _Frontier:
     """The open nodes and what is known of each row."""
 
-    def __init__(self, question: Question, replays: Callable[[Tensor, int], bool], pool: Pool, rows: int) -> None:
+    def __init__(
+        self, question: MarginQuestion, replays: Callable[[Tensor, int], bool], pool: NodePool, rows: int
+    ) -> None:
         self.question, self.replays, self.pool = question, replays, pool
         self.counterexamples: dict[int, Tensor] = {}
         self.closed = torch.full((rows,), torch.inf, dtype=torch.float64)

@@ -19,7 +19,7 @@ def digest(identity: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Folder:
+class BatchStore:
     """Finished batches, each written at once or not at all; so a killed run loses only what was being computed."""
 
     path: Path

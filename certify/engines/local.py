@@ -38,7 +38,7 @@ class Local(Engine):
     def run(self, job: bytes, batches: Sequence[Batch], workers: int | None) -> Generator[bytes, None, None]:
         """Yield each batch's packed verdicts as they are finished."""
         count = min(workers or os.cpu_count() or 1, len(batches))
-        pool = _Pool(job, deque(batches))
+        pool = _WorkerPool(job, deque(batches))
         try:
             pool.start(count)
             while pool.busy:
@@ -62,7 +62,7 @@ class _Worker:
         self.connection.close()
 
 
-class _Pool:
+class _WorkerPool:
     """Processes, each with one batch at a time, so that it is known whose batch is lost when one dies."""
 
     def __init__(self, job: bytes, waiting: deque[Batch]) -> None:

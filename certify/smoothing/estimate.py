@@ -13,7 +13,7 @@ from .verdict import SmoothedVerdict
 
 
 @dataclass(frozen=True)
-class Plan:
+class Estimator:
     """How a certificate is estimated.
 
     Attributes:

@@ -31,7 +31,7 @@ from ...models.progress import Progress, silent
 from ...models.validation import check_inputs, check_weights
 from ..replay import evaluating
 from .counting import Counter
-from .estimate import Plan, check_estimate
+from .estimate import Estimator, check_estimate
 from .verdict import SmoothedVerdict
 
 
@@ -117,11 +117,11 @@ def rate_certificate(
         return rate_radius(probability, network.num_steps * votes)
 
     words = f"rate code, {network.num_steps} steps × {votes} runs"
-    plan = Plan(selection, samples, alpha, radius, "l1", words)
+    estimator = Estimator(selection, samples, alpha, radius, "l1", words)
     total = len(inputs) * (selection + samples)
     with evaluating(network):
         counter = Counter(network, noise, generator, votes, batch_size, total, progress)
-        return [plan.decide(counter, sample) for sample in inputs]
+        return [estimator.decide(counter, sample) for sample in inputs]
 
 
 def _spikes(rates: Tensor, num_steps: int, generator: torch.Generator) -> Tensor:

@@ -11,14 +11,14 @@ from .constants import library_of
 from .converting import Conversion, converted
 from .nir_reading import convert_nir, graph_source
 from .norse import NORSE
-from .observing import Library, Observation, Source, observe
+from .observing import ForeignLibrary, Observation, Source, observe
 from .snntorch import SNNTORCH
 from .spikingjelly import SPIKINGJELLY
 
 LIBRARIES = {library.name: library for library in (SNNTORCH, SPIKINGJELLY, NORSE)}
 
 
-def detect(module: nn.Module) -> Library:
+def detect(module: nn.Module) -> ForeignLibrary:
     """Return the library whose neurons a module holds.
 
     Raises:

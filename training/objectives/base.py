@@ -11,7 +11,7 @@ from torch import Tensor
 from ...models.networks import SpikingNetwork
 from ..data import Split
 from ..evaluation import accuracy
-from ..perturbations import Perturbation
+from ..perturbations import Perturber
 from .schedules import Schedule, Weight, check_weight, full
 
 
@@ -41,7 +41,7 @@ class Objective(ABC):
         """
 
     @property
-    def attack(self) -> Perturbation | None:
+    def attack(self) -> Perturber | None:
         """Return the perturbation under which this objective trains, or None."""
         return None
 
@@ -96,7 +96,7 @@ class Sum(Objective):
         return Loss(torch.stack([loss.total for loss in losses]).sum(), terms)
 
     @property
-    def attack(self) -> Perturbation | None:
+    def attack(self) -> Perturber | None:
         """Return the first perturbation among the parts."""
         return next((part.attack for part in self.objectives if part.attack is not None), None)
 
@@ -144,7 +144,7 @@ class Scaled(Objective):
         return Loss(full(self.weight) * loss.total, loss.terms)
 
     @property
-    def attack(self) -> Perturbation | None:
+    def attack(self) -> Perturber | None:
         """Return that of the objective."""
         return self.objective.attack
 

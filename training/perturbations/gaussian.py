@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
-from .base import Perturbation, check_range, noise_like
+from .base import Perturber, check_range, noise_like
 
 
 @dataclass(frozen=True)
-class GaussianNoise(Perturbation):
+class GaussianNoise(Perturber):
     """x̃ = x + σ·n, n ~ N(0, 1) in each feature.
 
     Args:

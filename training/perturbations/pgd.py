@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
-from .base import Perturbation, check_range, uniform_like
+from .base import Perturber, check_range, uniform_like
 from .slope import loss_slope
 
 
 @dataclass(frozen=True)
-class PGDTraining(Perturbation):
+class PGDTraining(Perturber):
     """x_0 = x + U(−ε, ε);  x_{k+1} = P(x_k + α·sign ∇CE(f(x_k), y)), P onto the ε-ball and the range; x̃ = x_steps.
 
     The network is in evaluation mode, as for every perturbation.

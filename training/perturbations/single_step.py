@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
-from .base import Perturbation, check_range, noise_like
+from .base import Perturber, check_range, noise_like
 from .slope import loss_slope
 
 
 @dataclass(frozen=True)
-class SingleStep(Perturbation):
+class SingleStep(Perturber):
     """x0 = x + .001·n;  x̃ = clip(x0 + ε·sign ∇CE(f(x0), y), lower, upper), the network in evaluation mode.
 
     As the step starts from x0, the paper's x̃ can lie outside the ε-ball around x by the start's noise.
