@@ -71,25 +71,27 @@ class Search:
         if roots is None or (each := question.bytes_each) > MOST_BYTES:
             return None
         batch = max(2, min(self.batch, MOST_BYTES // each))
-        state = _Frontier(question, replays, NodePool(roots, self.most_bytes), len(roots))
+        frontier = _Frontier(question, replays, NodePool(roots, self.most_bytes), len(roots))
         experience = Experience(len(roots), roots.decisions.tensors()[0].shape[-1])
         waiting = list(torch.arange(len(roots)).split(batch))
-        while waiting or len(state.pool):
+        while waiting or len(frontier.pool):
             if deadline is not None and time.perf_counter() >= deadline:
                 for part in waiting:
-                    state.close(part, roots.bound[part])
-                return state.answer(expired=True)
+                    frontier.close(part, roots.bound[part])
+                return frontier.answer(expired=True)
             if waiting:
-                state.settle(bound_nodes(question, roots.select(waiting.pop()), self.start, experience))
-            elif deadline is None and self.patience is not None and state.least_effort() * each >= self.patience:
-                return state.answer(expired=True)
+                frontier.settle(bound_nodes(question, roots.select(waiting.pop()), self.start, experience))
+            elif (
+                deadline is None and self.patience is not None and frontier.least_effort() * each >= self.patience
+            ):
+                return frontier.answer(expired=True)
             else:
-                chosen = state.pool.take(batch // 2, state.effort())
+                chosen = frontier.pool.take(batch // 2, frontier.effort())
                 bounded = bound_nodes(question, chosen.children(), self.climb, experience)
                 left, right = bounded.nodes.bound.chunk(2)
                 experience.learn(chosen.row, chosen.splits.neuron, chosen.bound, left, right)
-                state.settle(bounded)
-        return state.answer(expired=False)
+                frontier.settle(bounded)
+        return frontier.answer(expired=False)
 
 
 class _Frontier:
