@@ -59,8 +59,8 @@ def train(
     data = dataset("digits", seed=settings.seed)
     template = neuron("dlif", NUM_STEPS, DECAY, 1.0, "zero")
     fresh = fresh_network(HIDDEN, data, NUM_STEPS, template, settings.seed)
-    found = tuple(_train(fresh, data, settings, folder, model, progress) for model in MODELS)
-    return data, found
+    trained = tuple(_train(fresh, data, settings, folder, model, progress) for model in MODELS)
+    return data, trained
 
 
 def examine(

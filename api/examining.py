@@ -74,8 +74,8 @@ def examine(
     store = PartStore.of(None if out is None else out / PARTS, "measured", *chosen)
     told = {"training": subject.training, "store": store, "progress": progress}
 
-    def recorded(found: ModelRecord, finished: int | None = None) -> Record:
-        return _record(subject, plan, found, finished, command, title, configuration)
+    def recorded(measured: ModelRecord, finished: int | None = None) -> Record:
+        return _record(subject, plan, measured, finished, command, title, configuration)
 
     try:
         found = measure_in_parts(subject.name, *chosen, **told)
@@ -91,13 +91,13 @@ def examine(
     return Examined(recorded(found), store)
 
 
-def write(found: Examined, out: Path) -> list[Path]:
+def write(examined: Examined, out: Path) -> list[Path]:
     """Write all formats to `out`, or to a folder within it if the run was interrupted; return the paths."""
-    if found.interrupted:
-        return write_all(found.record, out / UNFINISHED)
-    written = write_all(found.record, out)
+    if examined.interrupted:
+        return write_all(examined.record, out / UNFINISHED)
+    written = write_all(examined.record, out)
     forget_unfinished(out)
-    found.store.clear()
+    examined.store.clear()
     return written
 
 
@@ -128,7 +128,7 @@ def stability_of(network: SpikingNetwork, samples: Split, plan: Plan) -> Stabili
 def _record(
     subject: Subject,
     plan: Plan,
-    found: ModelRecord,
+    measured: ModelRecord,
     finished: int | None,
     command: str,
     title: str | None,
@@ -142,7 +142,7 @@ def _record(
         settings |= {"interrupted": True, "samples planned": planned}
         heading += f" (interrupted: the first {finished} of {planned} samples)"
     return record(
-        [found],
+        [measured],
         described(subject.data, samples),
         plan.threat,
         title=heading,

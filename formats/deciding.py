@@ -203,13 +203,13 @@ class _Decider:
             return str(error)
         labels = torch.tensor([label], device=sample.device)
         left = None if self.left is None else max(self.left, 1e-3)
-        (found,) = verify(question, sample, labels, box, self.verifier, left, seed=self.seed)
-        self.deciding = found.verifier
-        if found.counterexample is not None and self._try(case, found.counterexample[None]):
+        (verdict,) = verify(question, sample, labels, box, self.verifier, left, seed=self.seed)
+        self.deciding = verdict.verifier
+        if verdict.counterexample is not None and self._try(case, verdict.counterexample[None]):
             return None
-        if found.status == "falsified":
+        if verdict.status == "falsified":
             return "a constraint was met, but not together with the others of its conjunction, or by rounding only"
-        return None if found.status == "verified" else found.reason
+        return None if verdict.status == "verified" else verdict.reason
 
     def _question(self, case: PropertyCase, sample: Tensor, box: InputBox) -> tuple[SpikingNetwork, int]:
         """Return a network and a label that wins on the whole box only if the box is safe."""

@@ -178,12 +178,12 @@ def _cases(parts: Sequence[Normal], tensors: _Tensors) -> tuple[PropertyCase, ..
     size = Property(tensors.inputs, tensors.outputs, ()).num_inputs
     if len(groups) > 1 and len(groups) * max(size, len(shared)) > MOST_ENDS:
         raise ValueError(f"assert: got {len(groups)} boxes of {size} inputs, which pass {MOST_ENDS} ends in all")
-    found = []
+    cases = []
     for atoms, unsafe in groups.items():
         lower, upper = _box((*shared, *atoms), size)
         if all(low <= high for low, high in zip(lower, upper, strict=True)):
-            found.append(PropertyCase(lower, upper, tuple(unsafe)))
-    return tuple(found)
+            cases.append(PropertyCase(lower, upper, tuple(unsafe)))
+    return tuple(cases)
 
 
 def _kind(atom: Atom) -> str:

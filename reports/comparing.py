@@ -173,12 +173,12 @@ def _check_sound(before: ModelRecord, after: ModelRecord) -> None:
     if before.architecture.sha256 != after.architecture.sha256:
         return
     rows = (*before.rows, *after.rows)
-    found = contradiction(rows)
+    conflict = contradiction(rows)
     for table in (before.radii, after.radii):
-        if found is None and table is not None:
-            found = radius_contradiction(rows, table)
-    if found is not None:
-        raise SoundnessError(f"{before.name}: the records are about one network, and {found}")
+        if conflict is None and table is not None:
+            conflict = radius_contradiction(rows, table)
+    if conflict is not None:
+        raise SoundnessError(f"{before.name}: the records are about one network, and {conflict}")
 
 
 def _changes(before: ModelRecord, after: ModelRecord, epsilons: Sequence[float]) -> Iterator[Change]:

@@ -125,7 +125,7 @@ def measure_radii(
     wanted = plan.radii
     if wanted is None:
         raise ValueError("radii: got a plan without, expected a RadiusPlan")
-    found = certified_radius(
+    radii = certified_radius(
         network,
         inputs[: wanted.samples],
         labels[: wanted.samples],
@@ -140,10 +140,10 @@ def measure_radii(
     )
     broken = {
         index: Found(radius.upper, "radius search", radius.counterexample)
-        for index, radius in enumerate(found)
+        for index, radius in enumerate(radii)
         if radius.counterexample is not None
     }
-    return radius_table(plan, labels, found), broken
+    return radius_table(plan, labels, radii), broken
 
 
 def _radii(measurement: _Measurement, wanted: RadiusPlan) -> RadiusTable:
@@ -166,11 +166,11 @@ def _radii(measurement: _Measurement, wanted: RadiusPlan) -> RadiusTable:
 
 def _check_sound(name: str, rows: Sequence[SampleRow], table: RadiusTable | None) -> None:
     """Compare across ε: a sample proved at one ε must not be broken at a smaller one."""
-    found = contradiction(rows)
-    if found is None and table is not None:
-        found = radius_contradiction(rows, table)
-    if found is not None:
-        raise SoundnessError(f"{name}: {found}")
+    conflict = contradiction(rows)
+    if conflict is None and table is not None:
+        conflict = radius_contradiction(rows, table)
+    if conflict is not None:
+        raise SoundnessError(f"{name}: {conflict}")
 
 
 def _start(

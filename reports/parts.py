@@ -215,12 +215,12 @@ def _part_of(plan: Plan, start: int) -> Plan:
     return replace(plan, seed=plan.seed + start, radii=radii)
 
 
-def _shifted(found: ModelRecord, start: int) -> ModelRecord:
-    return found.model_copy(
+def _shifted(model: ModelRecord, start: int) -> ModelRecord:
+    return model.model_copy(
         update={
-            "rows": tuple(row.model_copy(update={"index": row.index + start}) for row in found.rows),
-            "counterexamples": _at(found.counterexamples, start),
-            "radii": None if found.radii is None else _moved(found.radii, start),
+            "rows": tuple(row.model_copy(update={"index": row.index + start}) for row in model.rows),
+            "counterexamples": _at(model.counterexamples, start),
+            "radii": None if model.radii is None else _moved(model.radii, start),
         }
     )
 

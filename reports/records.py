@@ -49,14 +49,14 @@ class ModelRecord(Part):
     @model_validator(mode="after")
     def _check_consistency(self) -> "ModelRecord":
         _check_sources(self.rows)
-        found = contradiction(self.rows)
-        if found is None and self.radii is not None:
+        conflict = contradiction(self.rows)
+        if conflict is None and self.radii is not None:
             stray = unmatched(self.rows, self.radii)
             if stray is not None:
                 raise ValueError(stray)
-            found = radius_contradiction(self.rows, self.radii)
-        if found is not None:
-            raise ValueError(f"unsound: {found}; a verifier or an attack has a bug, so this is no result")
+            conflict = radius_contradiction(self.rows, self.radii)
+        if conflict is not None:
+            raise ValueError(f"unsound: {conflict}; a verifier or an attack has a bug, so this is no result")
         if tally(self.rows) != self.points:
             raise ValueError("points: the counts do not follow from the rows")
         return self
@@ -139,9 +139,9 @@ def load_record(path: str | Path) -> Record:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"record: {path} is no JSON file: {error}") from error
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != SCHEMA:
-        raise ValueError(f"record: {path} has schema {found!r}, expected {SCHEMA!r}")
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise ValueError(f"record: {path} has schema {schema!r}, expected {SCHEMA!r}")
     try:
         return Record.model_validate(content)
     except ValidationError as error:

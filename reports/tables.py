@@ -15,9 +15,9 @@ from .records import ModelRecord
 from .schema import Architecture, GainRow, GainTable, GrowthRow
 
 
-def with_gains(model: ModelRecord, found: StabilityReport) -> ModelRecord:
+def with_gains(model: ModelRecord, stability: StabilityReport) -> ModelRecord:
     """Return the model with gains, and the growth that was measured beside them."""
-    return model.model_copy(update={"gains": gain_table(found), "growth": growth_table(found)})
+    return model.model_copy(update={"gains": gain_table(stability), "growth": growth_table(stability)})
 
 
 def gain_table(found: GainReport | StabilityReport) -> GainTable:
@@ -49,21 +49,21 @@ def growth_table(report: StabilityReport) -> tuple[GrowthRow, ...]:
     return tuple(map(_growth, report.growth))
 
 
-def _growth(found: Growth) -> GrowthRow:
-    same = found.exact[found.agrees]
+def _growth(growth: Growth) -> GrowthRow:
+    same = growth.exact[growth.agrees]
     return GrowthRow(
-        layer=found.layer,
-        source=found.source,
-        samples=len(found.agrees),
-        bound=finite(found.gain),
-        simplified=float(found.simplified.max()),
-        same_trains=int(found.agrees.sum()),
+        layer=growth.layer,
+        source=growth.source,
+        samples=len(growth.agrees),
+        bound=finite(growth.gain),
+        simplified=float(growth.simplified.max()),
+        same_trains=int(growth.agrees.sum()),
         exact_same=finite(float(same.max())) if len(same) else None,
-        exact=finite(float(found.exact.max())),
+        exact=finite(float(growth.exact.max())),
     )
 
 
-def radius_table(plan: Plan, labels: Tensor, found: Sequence[Radius]) -> RadiusTable:
+def radius_table(plan: Plan, labels: Tensor, radii: Sequence[Radius]) -> RadiusTable:
     """Return radii as a part of a record; `plan` has radii."""
     wanted = plan.radii
     assert wanted is not None
@@ -77,7 +77,7 @@ def radius_table(plan: Plan, labels: Tensor, found: Sequence[Radius]) -> RadiusT
             attacked=radius.counterexample is not None,
             verifier=radius.verifier or "",
         )
-        for index, (label, radius) in enumerate(zip(labels[: len(found)].tolist(), found, strict=True))
+        for index, (label, radius) in enumerate(zip(labels[: len(radii)].tolist(), radii, strict=True))
     ]
     return RadiusTable(
         norm=plan.threat.norm,  # type: ignore[arg-type]

@@ -174,7 +174,7 @@ def repetition(record: Record) -> str:
 
 def steps(models: Sequence[ModelRecord]) -> str:
     """Return "T = 8", or all values where the models differ."""
-    return "T = " + ", ".join(str(found) for found in sorted({model.architecture.num_steps for model in models}))
+    return "T = " + ", ".join(str(count) for count in sorted({model.architecture.num_steps for model in models}))
 
 
 def verdict(record: Record) -> str:

@@ -83,15 +83,15 @@ def _layers(
     double = copy.deepcopy(network).double().eval()
     pair = clean.double(), perturbed.double()
     one, two = (double.trace(batch) for batch in pair)
-    found = trace_mppd(double, one, two, include_input_scale=True)
+    mppd = trace_mppd(double, one, two, include_input_scale=True)
     signals = {INPUT: double.encode(pair[0]) - double.encode(pair[1])}
     signals |= {k: one.spikes[k] - two.spikes[k] for k in range(len(double.neurons))}
     read = [tuple(item.sources) for item in layer_operators(double, features) if item.rule is not None]
     return [
         _LayerSizes(
             torch.cat([_rows(signals[source], double.num_steps) for source in read[k]], 1).norm(p, dim=1),
-            _rows(found.simplified[k]).norm(q, dim=1),
-            _rows(found.exact[k]).norm(q, dim=1),
+            _rows(mppd.simplified[k]).norm(q, dim=1),
+            _rows(mppd.exact[k]).norm(q, dim=1),
             ~_rows(signals[k]).any(1),
             SLACK * one.potentials[k][:, 0].numel() * _largest(double, k, one.currents[k], two.currents[k]),
         )

@@ -87,8 +87,8 @@ def check_sound(
 def _worst(network: SpikingNetwork, tried: Sequence[Tensor], labels: Tensor) -> _LeastMargins:
     found = torch.stack([margins(network(batch).double(), labels) for batch in tried])
     least = found.min(0)
-    chosen = [tried[which][index] for index, which in enumerate(least.indices.tolist())]
-    return _LeastMargins(least.values, torch.stack(chosen))
+    inputs = [tried[which][index] for index, which in enumerate(least.indices.tolist())]
+    return _LeastMargins(least.values, torch.stack(inputs))
 
 
 def _check_margin(verdict: Verdict, worst: _LeastMargins, index: int, where: str) -> None:
@@ -109,14 +109,14 @@ def _check_counterexample(
     perturbation: Perturbation,
     index: int,
 ) -> None:
-    found = verdict.counterexample
-    if found is None:
+    counterexample = verdict.counterexample
+    if counterexample is None:
         return
     where = f"{verdict.verifier!r}, sample {index}, {perturbation}: its counterexample"
-    if not bool(perturbation.contains(found[None], inputs[index : index + 1])):
-        raise Refuted(f"{where} is not allowed", found)
-    if not replays(network, found, int(labels[index])):
-        raise Refuted(f"{where} is classified right when run alone", found)
+    if not bool(perturbation.contains(counterexample[None], inputs[index : index + 1])):
+        raise Refuted(f"{where} is not allowed", counterexample)
+    if not replays(network, counterexample, int(labels[index])):
+        raise Refuted(f"{where} is classified right when run alone", counterexample)
 
 
 @torch.no_grad()

@@ -55,16 +55,16 @@ def radius(
     interrupted = False
     with Bars() as bars:
         try:
-            found = radii_in_parts(*problem, store=store, progress=bars)
+            radii = radii_in_parts(*problem, store=store, progress=bars)
         except Interrupted as error:
             if error.finished is None:
                 raise
-            found, interrupted = error.finished, True
+            radii, interrupted = error.finished, True
     conditions = {
         "network": model.name,
         "sha256": network_hash(network),
         "data": data,
-        "samples": len(found.table.samples),
+        "samples": len(radii.table.samples),
         "num_steps": network.num_steps,
         "norm": norm,
         "verifier": verifier,
@@ -74,9 +74,9 @@ def radius(
     }
     if interrupted:
         conditions |= {"interrupted": True, "samples_planned": len(chosen)}
-    content = _content(conditions, found.table)
+    content = _content(conditions, radii.table)
     if out is not None:
-        _write(out / UNFINISHED if interrupted else out, content, found.counterexamples, network.dtype)
+        _write(out / UNFINISHED if interrupted else out, content, radii.counterexamples, network.dtype)
         if not interrupted:
             forget_unfinished(out)
             store.clear()
@@ -88,8 +88,8 @@ def _content(conditions: dict[str, Any], table: "RadiusTable") -> dict[str, Any]
     """Return the radii as JSON-ready data."""
     keys = ("index", "label", "lower", "upper", "exact", "attacked")
     rows = [
-        {**{key: getattr(found, key) for key in keys}, "verifier": found.verifier or None}
-        for found in table.samples
+        {**{key: getattr(radius, key) for key in keys}, "verifier": radius.verifier or None}
+        for radius in table.samples
     ]
     lower, upper = table.medians
     medians = {"lower": lower, "upper": upper}
@@ -139,8 +139,10 @@ def _write(
     text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(out / JSON, text.encode())
     tensors = {
-        str(found.index): torch.tensor(found.perturbed, dtype=dtype).reshape(found.shape)
-        for found in counterexamples
+        str(counterexample.index): torch.tensor(counterexample.perturbed, dtype=dtype).reshape(
+            counterexample.shape
+        )
+        for counterexample in counterexamples
     }
     write_tensors(out / COUNTEREXAMPLES, "spikecert.counterexamples/1", text, tensors)
     for name in (JSON, COUNTEREXAMPLES):

@@ -22,16 +22,16 @@ def theorems(
     from spikecert.analysis.theorems import theorem
     from spikecert.analysis.theorems import theorems as everything
 
-    chosen = everything() if name is None else (theorem(name),)
-    results = [item.verify() for item in chosen]
+    asked = everything() if name is None else (theorem(name),)
+    results = [item.verify() for item in asked]
     if as_json:
-        show_json([_as_data(item, result) for item, result in zip(chosen, results, strict=True)])
+        show_json([_as_data(item, result) for item, result in zip(asked, results, strict=True)])
     elif latex:
-        show("\n\n".join(item.latex() for item in chosen))
+        show("\n\n".join(item.latex() for item in asked))
     elif name is None:
-        show("\n".join(_line(item, result) for item, result in zip(chosen, results, strict=True)))
+        show("\n".join(_line(item, result) for item, result in zip(asked, results, strict=True)))
     else:
-        show(f"{chosen[0].text()}\n\n{_verdict(results[0])}")
+        show(f"{asked[0].text()}\n\n{_verdict(results[0])}")
     return 0
 
 

@@ -66,8 +66,8 @@ def reproduce(protocol: Protocol, folder: Path, options: Options, progress: Prog
     results = Results(protocol=changed, runs=())  # pyright: ignore[reportCallIssue] (an alias with a default)
     for number, planned in enumerate(runs):
         progress("runs", number, len(runs))
-        found = done(planned) or run(planned, progress)
-        results = results.model_copy(update={"runs": (*results.runs, found)})
+        result = done(planned) or run(planned, progress)
+        results = results.model_copy(update={"runs": (*results.runs, result)})
         write(results, folder)
     progress("runs", len(runs), len(runs))
     return results

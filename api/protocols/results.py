@@ -92,11 +92,11 @@ def load_run(path: Path, key: str) -> RunResult | None:
     if not path.is_file():
         return None
     try:
-        found = RunResult.model_validate(json.loads(path.read_bytes()))
+        result = RunResult.model_validate(json.loads(path.read_bytes()))
     except (ValidationError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"out: {path} is no result of a run: {reason}; delete it to run again") from error
-    return found if found.key == key else None
+    return result if result.key == key else None
 
 
 def mean_and_spread(values: Iterable[float]) -> tuple[float, float | None]:

@@ -96,7 +96,7 @@ def run(planned: PlannedRun, progress: Progress) -> RunResult:
     cpu = time.process_time() - before if whole else None
     network = trained.network
     samples = _samples(planned, network)
-    found = measure(
+    measured = measure(
         planned.label,
         network,
         samples.inputs,
@@ -105,7 +105,7 @@ def run(planned: PlannedRun, progress: Progress) -> RunResult:
         progress=progress,
     )
     stability = _stability(network, samples) if planned.protocol.evaluation.stability else None
-    result = _result(planned, trained, found, stability, cpu)
+    result = _result(planned, trained, measured, stability, cpu)
     save_run(result, planned.place / RESULT)
     return result
 
@@ -183,7 +183,11 @@ def _stability(network: SpikingNetwork, samples: Split) -> Stability:
 
 
 def _result(
-    planned: PlannedRun, trained: TrainingRun, found: ModelRecord, stability: Stability | None, cpu: float | None
+    planned: PlannedRun,
+    trained: TrainingRun,
+    measured: ModelRecord,
+    stability: Stability | None,
+    cpu: float | None,
 ) -> RunResult:
     return RunResult(
         row=planned.cell.row,
@@ -196,8 +200,8 @@ def _result(
         best_epoch=trained.best_epoch,
         training_seconds=trained.seconds,
         training_cpu=cpu,
-        points=found.points,
-        seconds=found.seconds,
+        points=measured.points,
+        seconds=measured.seconds,
         stability=stability,
         environment=environment(planned.device),
     )

@@ -108,11 +108,11 @@ def _line(fields: Iterable[str]) -> str:
 
 def comma_separated(results: Results) -> str:
     """Return one line for each run, with all digits."""
-    chosen = columns(results)
+    wanted = columns(results)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "variant", "neuron", "seed", *(column.head for column in chosen), "network"))
+    writer.writerow(("row", "variant", "neuron", "seed", *(column.head for column in wanted), "network"))
     for run in results.runs:
-        values = (column.value(run) for column in chosen)
+        values = (column.value(run) for column in wanted)
         writer.writerow((run.row, run.variant, run.neuron, run.seed, *values, run.network))
     return text.getvalue()

@@ -143,8 +143,8 @@ def _send(worker: _Worker) -> None:
 
 def _content(answer: bytes) -> bytes:
     """Return the verdicts of an answer, or raise what it says was raised."""
-    kind, content = answer[:1], answer[1:]
-    if kind == DECIDED:
+    mark, content = answer[:1], answer[1:]
+    if mark == DECIDED:
         return content
     name, message = json.loads(content)
     raise ERRORS[name](message)

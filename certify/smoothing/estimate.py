@@ -35,14 +35,14 @@ class Estimator:
 
         The class is chosen on draws of its own: a class chosen on the draws that bound it would be favoured.
         """
-        chosen = int(counter.count(sample, self.selection).argmax())
-        hits = int(counter.count(sample, self.samples)[chosen])
+        label = int(counter.count(sample, self.selection).argmax())
+        hits = int(counter.count(sample, self.samples)[label])
         bound = lower_confidence_bound(hits, self.samples, self.alpha)
         radius = self.radius(bound) if bound > 0.5 else 0.0
         certified = radius > 0.0
         return SmoothedVerdict(
             "certified" if certified else "abstained",
-            chosen if certified else None,
+            label if certified else None,
             radius,
             self.norm,
             bound,

@@ -68,19 +68,21 @@ class Scene:
     summary: str
 
 
-def scene(found: Counterexample) -> Scene | None:
+def scene(counterexample: Counterexample) -> Scene | None:
     """Return the pictures of one counterexample; None where its activity was not recorded."""
-    if not found.activity:
+    if not counterexample.activity:
         return None
-    traced = [(layer, neuron) for layer in found.activity for neuron in layer.shown if neuron.clean_potentials][
-        :TRACES
-    ]
+    traced = [
+        (layer, neuron) for layer in counterexample.activity for neuron in layer.shown if neuron.clean_potentials
+    ][:TRACES]
     lines = -(-len(traced) // 2)
     return Scene(
         height=lines * (DOWN + HEAD + GAP),
         membranes=tuple(_membrane(place, *pair) for place, pair in enumerate(traced)),
-        rasters=tuple(_raster(layer) for layer in found.activity if layer.changed),
-        summary=", ".join(f"{layer.name}: {layer.changed} of {layer.neurons}" for layer in found.activity),
+        rasters=tuple(_raster(layer) for layer in counterexample.activity if layer.changed),
+        summary=", ".join(
+            f"{layer.name}: {layer.changed} of {layer.neurons}" for layer in counterexample.activity
+        ),
     )
 
 

@@ -51,7 +51,7 @@ class PGDTraining(Perturber):
 
     @property
     def length(self) -> float:
-        """Return α."""
+        """Return the length of one step, α; 2.5·ε over the steps where none is given."""
         return 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
 
     def perturb(
