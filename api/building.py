@@ -124,6 +124,6 @@ def threat(norm: str, epsilons: tuple[float, ...]) -> Threat:
     return Threat(norm=norm, lower=0.0, upper=1.0, epsilons=epsilons)  # type: ignore[arg-type]
 
 
-def write_all(found: Record, folder: Path) -> list[Path]:
+def write_all(record: Record, folder: Path) -> list[Path]:
     """Write the record in every format to `folder` and return the paths."""
-    return [render(found, folder / name) for name in FILES]
+    return [render(record, folder / name) for name in FILES]

@@ -33,7 +33,7 @@ without a[t]; the default of `MSMPPD`) raised ‖W‖ from 4 to 15 on this netwo
 
 
 @dataclass(frozen=True)
-class Settings:
+class DemoSettings:
     """What may be changed about the demo: it is smaller in tests."""
 
     epochs: int = 30
@@ -52,17 +52,19 @@ class Trained:
     settings: dict[str, str | int | float]
 
 
-def train(settings: Settings, folder: Path, progress: Progress = silent) -> tuple[Dataset, tuple[Trained, ...]]:
+def train(
+    settings: DemoSettings, folder: Path, progress: Progress = silent
+) -> tuple[Dataset, tuple[Trained, ...]]:
     """Train both networks from the same initial weights, or take finished runs from `folder`."""
     data = dataset("digits", seed=settings.seed)
     template = neuron("dlif", NUM_STEPS, DECAY, 1.0, "zero")
     fresh = fresh_network(HIDDEN, data, NUM_STEPS, template, settings.seed)
-    found = tuple(_train(fresh, data, settings, folder, model, progress) for model in MODELS)
-    return data, found
+    trained = tuple(_train(fresh, data, settings, folder, model, progress) for model in MODELS)
+    return data, trained
 
 
 def examine(
-    data: Dataset, trained: tuple[Trained, ...], settings: Settings, command: str, progress: Progress = silent
+    data: Dataset, trained: tuple[Trained, ...], settings: DemoSettings, command: str, progress: Progress = silent
 ) -> Record:
     """Attack and certify the networks on the same test samples and return the record."""
     plan = Plan(threat("linf", EPSILONS), (quick_ensemble(),), VERIFIERS, seed=settings.seed, radii=RADII)
@@ -91,7 +93,7 @@ def save_networks(trained: tuple[Trained, ...], folder: Path) -> list[Path]:
 def _train(
     fresh: SpikingNetwork,
     data: Dataset,
-    settings: Settings,
+    settings: DemoSettings,
     folder: Path,
     model: tuple[str, str, float],
     progress: Progress,

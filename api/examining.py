@@ -12,7 +12,7 @@ from spikecert.certify import attack
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
 from spikecert.reports import ModelRecord, Plan, Record, Training, record
-from spikecert.reports.parts import Interrupted, Journal, measure_in_parts
+from spikecert.reports.parts import Interrupted, PartStore, measure_in_parts
 from spikecert.reports.tables import with_gains
 from spikecert.training import Dataset, Split
 
@@ -39,7 +39,7 @@ class Examined:
     """A record, whether it is about the finished part of the samples alone, and what keeps the parts."""
 
     record: Record
-    journal: Journal
+    store: PartStore
     interrupted: bool = False
 
 
@@ -71,33 +71,33 @@ def examine(
     """
     network, samples = subject.network, subject.samples
     chosen = network, samples.inputs, samples.labels, plan
-    journal = Journal.of(None if out is None else out / PARTS, "measured", *chosen)
-    told = {"training": subject.training, "journal": journal, "progress": progress}
+    store = PartStore.of(None if out is None else out / PARTS, "measured", *chosen)
+    told = {"training": subject.training, "store": store, "progress": progress}
 
-    def recorded(found: ModelRecord, finished: int | None = None) -> Record:
-        return _record(subject, plan, found, finished, command, title, configuration)
+    def recorded(measured: ModelRecord, finished: int | None = None) -> Record:
+        return _record(subject, plan, measured, finished, command, title, configuration)
 
     try:
         found = measure_in_parts(subject.name, *chosen, **told)
     except Interrupted as error:
         if error.finished is None:
             raise
-        return Examined(recorded(error.finished, error.samples), journal, interrupted=True)
+        return Examined(recorded(error.finished, error.samples), store, interrupted=True)
     if gains:
         progress("gains", 0, 1)
         report = stability_or_none(network, samples, plan)
         found = found if report is None else with_gains(found, report)
         progress("gains", 1, 1)
-    return Examined(recorded(found), journal)
+    return Examined(recorded(found), store)
 
 
-def write(found: Examined, out: Path) -> list[Path]:
+def write(examined: Examined, out: Path) -> list[Path]:
     """Write all formats to `out`, or to a folder within it if the run was interrupted; return the paths."""
-    if found.interrupted:
-        return write_all(found.record, out / UNFINISHED)
-    written = write_all(found.record, out)
+    if examined.interrupted:
+        return write_all(examined.record, out / UNFINISHED)
+    written = write_all(examined.record, out)
     forget_unfinished(out)
-    found.journal.clear()
+    examined.store.clear()
     return written
 
 
@@ -128,7 +128,7 @@ def stability_of(network: SpikingNetwork, samples: Split, plan: Plan) -> Stabili
 def _record(
     subject: Subject,
     plan: Plan,
-    found: ModelRecord,
+    measured: ModelRecord,
     finished: int | None,
     command: str,
     title: str | None,
@@ -142,7 +142,7 @@ def _record(
         settings |= {"interrupted": True, "samples planned": planned}
         heading += f" (interrupted: the first {finished} of {planned} samples)"
     return record(
-        [found],
+        [measured],
         described(subject.data, samples),
         plan.threat,
         title=heading,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikecert.certify import L2, LInf, SoundnessError
-from spikecert.certify.proofs import Prover, Refuted, Unproven
+from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
 
@@ -58,7 +58,7 @@ def write_proofs(
         )
         try:
             proof = chosen.prove(samples.inputs[row.index], row.label, ball, timeout)
-        except Refuted as error:
+        except Disproved as error:
             raise SoundnessError(f"sample {row.index}: verified, and in search of a proof {error}") from error
         except Unproven as error:
             say(f"no proof of sample {row.index} at ε = {row.epsilon:g}: {error}")

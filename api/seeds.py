@@ -62,11 +62,11 @@ def _picked(run: "TrainingRun") -> dict[str, float | None]:
     return {"clean_accuracy": run.best.clean_accuracy, "robust_accuracy": run.best.robust_accuracy}
 
 
-def write_summary(found: Summary, folder: Path) -> None:
+def write_summary(means: Summary, folder: Path) -> None:
     """Write seeds.json."""
     from spikecert.models.storage import write_atomically
 
-    write_atomically(folder / "seeds.json", json.dumps(found.content(), indent=1, allow_nan=False).encode())
+    write_atomically(folder / "seeds.json", json.dumps(means.content(), indent=1, allow_nan=False).encode())
 
 
 def content(run: "TrainingRun", path: Path) -> dict[str, Any]:

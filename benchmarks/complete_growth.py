@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from spikecert import LInf, SpikingNetwork, dataset
-from spikecert.certify.branching.question import Question
+from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.replay import replays
 from spikecert.certify.verifiers.trains import TRAINS
@@ -75,7 +75,7 @@ def measured(network: SpikingNetwork, case: Case) -> Found:
         lower = TRAINS.class_margins(network, inputs, labels, threat)
         if int(network(inputs).argmax(1)) != int(labels) or bool((lower > 0).all()):
             continue
-        question = Question.of_margins(network, inputs, labels, threat, lower <= 0)
+        question = MarginQuestion.of_margins(network, inputs, labels, threat, lower <= 0)
 
         def fails(candidate: Tensor, _: int, labels: Tensor = labels) -> bool:
             return replays(network, candidate, int(labels))

@@ -68,7 +68,7 @@ def measured(sizes: Sizes, num_steps: int) -> Point:
         calls["forward", kernel] = partial(network, inputs)
         for name, bound in QUICK.items():
             calls[name, kernel] = lambda network=network, bound=bound: margin_bounds(
-                network, box, labels, bound, True
+                circuit(network), box, labels, bound, True
             )
     times = in_turns(calls)
     windows: dict[Key, Callable[[], object]] = {

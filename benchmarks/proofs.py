@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from spikecert import L2, LIF, MSMPPD, LInf, Residual, SingleStep, SpikingNetwork, dataset, fit, load, save
-from spikecert.certify.proofs import Prover, Refuted, Unproven
+from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.checking import check, read_network
 from spikecert.training import Dataset
 
@@ -105,7 +105,7 @@ def measured(name: str, row: Row, folder: Path) -> str:
         sample, label = data.inputs[index], int(data.labels[index])
         try:
             proofs.append((prover.prove(sample, label, row.ball, LIMIT), folder / f"{name}.{index}.proof"))
-        except Refuted:
+        except Disproved:
             why["falsified"] += 1
         except Unproven:
             why["open"] += 1

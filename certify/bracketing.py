@@ -113,7 +113,7 @@ Nearest = Callable[[list[int], list[Tensor]], list[tuple[Tensor, float]]]
 
 
 @dataclass(frozen=True)
-class Narrowing:
+class Bisection:
     """One pass over all samples with one verifier.
 
     Attributes:

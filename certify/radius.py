@@ -14,7 +14,7 @@ from ..models.networks import SpikingNetwork
 from ..models.progress import Progress, silent
 from ..models.validation import check_choice
 from .attacks import ATTACKS, check_attacked
-from .bracketing import Bracket, Clock, Grid, Narrowing
+from .bracketing import Bisection, Bracket, Clock, Grid
 from .perturbations import L2, Ball, LInf
 from .perturbations.rounding import round_up
 from .replay import evaluating, pull, replays
@@ -109,7 +109,7 @@ def certified_radius(
     with evaluating(network):
         brackets = query.clean()
         for plan in _passes(resolve(verifier)):
-            brackets = query.narrowing(plan, clock).run(brackets)
+            brackets = query.bisection(plan, clock).run(brackets)
     return [
         Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier) for b in brackets
     ]
@@ -136,10 +136,10 @@ class _Query:
             for index, fails in enumerate(failing)
         ]
 
-    def narrowing(self, plan: "_Pass", clock: Clock) -> Narrowing:
+    def bisection(self, plan: "_Pass", clock: Clock) -> Bisection:
         """Return the pass of one verifier."""
         label = f"radius ({plan.verifier.name})"
-        return Narrowing(
+        return Bisection(
             self.grid.coarser(plan.coarser),
             partial(self._ask, plan.verifier),
             self._nearest,

@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 
 from spikecert.analysis.lmi import ChainCertificate, chain_gain
-from spikecert.analysis.theorems import Counterexample, Theorem, theorems
+from spikecert.analysis.theorems import Refutation, Theorem, theorems
 
 HEAD = """# Theory
 
@@ -84,7 +84,7 @@ def section(item: Theorem) -> str:
     lines += ["Assumptions: " + "; ".join(item.assumptions) + ".", "", f"Proof. {item.argument}", ""]
     lines += [f"{k}. {step.claim}: ${sp.latex(step.formula())}$" for k, step in enumerate(item.steps, 1)]
     result = item.verify()
-    if isinstance(result, Counterexample):
+    if isinstance(result, Refutation):
         inputs = ", ".join(map(str, result.inputs))
         lines += ["", f"Counterexample: λ = {result.decay}, T = {result.horizon}, w = ({inputs}) has "
                   f"‖ε‖²/‖w‖² = {result.ratio} > {result.claimed}. Corrected: `{item.corrected}`."]  # fmt: skip

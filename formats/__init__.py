@@ -4,15 +4,15 @@ if __name__ == "formats":
     raise ImportError("import spikecert.formats, not formats: by another name each class would be there twice")
 
 from .deciding import PropertyVerdict, verify_property
-from .properties import Case, Constraint, Property
+from .properties import Constraint, Property, PropertyCase
 from .results import competition_result, read_counterexample
 from .vnnlib import read_vnnlib
 from .writing import robustness, write_vnnlib
 
 __all__ = [
-    "Case",
     "Constraint",
     "Property",
+    "PropertyCase",
     "PropertyVerdict",
     "competition_result",
     "read_counterexample",

@@ -17,7 +17,7 @@ from ..models.constants import whole
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .input_box import InputBox
-from .properties import Case, Constraint, Property
+from .properties import Constraint, Property, PropertyCase
 from .question import QuestionError, combined, questioned, robust_label
 
 STATUSES = ("holds", "violated", "timeout", "unknown")
@@ -84,12 +84,12 @@ def verify_property(
     timeout, seed = checked_timeout(timeout), whole("seed", seed)
     if isinstance(verifier, str):
         check_choice("verifier", verifier, VERIFIERS)
-    run = _Run(network, prop, verifier, input_shape(network, prop), seed, timeout)
+    decider = _Decider(network, prop, verifier, input_shape(network, prop), seed, timeout)
     with evaluating(network):
         for case in prop.cases:
-            run.check(case)
-        undecided = [reason for case in prop.cases if (reason := run.decide(case)) is not None]
-    return run.verdict(undecided)
+            decider.check(case)
+        undecided = [reason for case in prop.cases if (reason := decider.decide(case)) is not None]
+    return decider.verdict(undecided)
 
 
 def input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
@@ -124,7 +124,9 @@ def _square(first: nn.Module, prop: Property, network: SpikingNetwork) -> tuple[
 
 
 @dataclass
-class _Run:
+class _Decider:
+    """One property under decision: `found` is an input that violates it, with its outputs, once there is one."""
+
     network: SpikingNetwork
     prop: Property
     verifier: str | Verifier
@@ -158,7 +160,7 @@ class _Run:
             return PropertyVerdict(status, None, None, self.deciding, seconds, undecided[0])
         return PropertyVerdict("holds", None, None, self.deciding, seconds, "no input of the boxes is unsafe")
 
-    def check(self, case: Case) -> None:
+    def check(self, case: PropertyCase) -> None:
         """Raise unless the case fits the network."""
         box = self._box(case)
         sample = self._sample(box)
@@ -168,7 +170,7 @@ class _Run:
         if classes != self.prop.num_outputs:
             raise ValueError(f"prop: got {self.prop.num_outputs} outputs, expected the network's {classes}")
 
-    def decide(self, case: Case) -> str | None:
+    def decide(self, case: PropertyCase) -> str | None:
         """Refute every unsafe output on a case's box, cut where conjunctions need it; return why not, or None."""
         pieces, cuts, reason = deque([case]), 1, None
         while pieces and self.found is None:
@@ -186,7 +188,7 @@ class _Run:
                 cuts += 1
         return reason
 
-    def _piece(self, case: Case) -> str | None:
+    def _piece(self, case: PropertyCase) -> str | None:
         """Ask the verifier about one constraint for each conjunction: if none is ever met, the box is safe."""
         box = self._box(case)
         sample = self._sample(box)
@@ -202,15 +204,15 @@ class _Run:
             return str(error)
         labels = torch.tensor([label], device=sample.device)
         left = None if self.left is None else max(self.left, 1e-3)
-        (found,) = verify(question, sample, labels, box, self.verifier, left, seed=self.seed)
-        self.deciding = found.verifier
-        if found.counterexample is not None and self._try(case, found.counterexample[None]):
+        (verdict,) = verify(question, sample, labels, box, self.verifier, left, seed=self.seed)
+        self.deciding = verdict.verifier
+        if verdict.counterexample is not None and self._try(case, verdict.counterexample[None]):
             return None
-        if found.status == "falsified":
+        if verdict.status == "falsified":
             return "a constraint was met, but not together with the others of its conjunction, or by rounding only"
-        return None if found.status == "verified" else found.reason
+        return None if verdict.status == "verified" else verdict.reason
 
-    def _question(self, case: Case, sample: Tensor, box: InputBox) -> tuple[SpikingNetwork, int]:
+    def _question(self, case: PropertyCase, sample: Tensor, box: InputBox) -> tuple[SpikingNetwork, int]:
         """Return a network and a label that wins on the whole box only if the box is safe."""
         if not _joint(case):
             label = robust_label([part[0] for part in case.unsafe], self.prop.num_outputs)
@@ -222,7 +224,7 @@ class _Run:
         ]
         return questioned(self.network, chosen, known), 0
 
-    def _try(self, case: Case, candidates: Tensor) -> bool:
+    def _try(self, case: PropertyCase, candidates: Tensor) -> bool:
         """Run inputs one by one; keep the first whose outputs are unsafe."""
         for candidate in candidates:
             with torch.no_grad():
@@ -234,18 +236,18 @@ class _Run:
                 return True
         return False
 
-    def _try_random(self, case: Case, box: InputBox, sample: Tensor) -> bool:
+    def _try_random(self, case: PropertyCase, box: InputBox, sample: Tensor) -> bool:
         generator = torch.Generator().manual_seed(self.seed)
         return self._try(case, box.sample(sample.expand(SAMPLES, *sample.shape[1:]), generator))
 
-    def _box(self, case: Case) -> InputBox:
+    def _box(self, case: PropertyCase) -> InputBox:
         return InputBox(case.lower, case.upper, self.shape)
 
     def _sample(self, box: InputBox) -> Tensor:
         return box.middle(self.network.dtype)[None].to(self.network.device)
 
 
-def _joint(case: Case) -> bool:
+def _joint(case: PropertyCase) -> bool:
     """Return whether some unsafe outputs need several constraints at once."""
     return any(len(part) > 1 for part in case.unsafe)
 
@@ -257,7 +259,7 @@ def _least(constraint: Constraint, known: LogitBounds) -> float:
     return sum(terms) - float(constraint.bound)
 
 
-def _halves(case: Case) -> tuple[Case, Case] | None:
+def _halves(case: PropertyCase) -> tuple[PropertyCase, PropertyCase] | None:
     """Cut a case's box across its greatest width; None if it has none."""
     widths = [high - low for low, high in zip(case.lower, case.upper, strict=True)]
     place = max(range(len(widths)), key=widths.__getitem__)

@@ -40,7 +40,7 @@ class InputBox(BoxSet):
 
     @property
     def norm(self) -> str:
-        """Return "box"."""
+        """Return the name that verdicts and messages have for such a set, "box"."""
         return "box"
 
     @property

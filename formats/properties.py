@@ -32,8 +32,8 @@ Conjunction = tuple[Constraint, ...]
 
 
 @dataclass(frozen=True)
-class Case:
-    """One box of inputs, and the outputs that are unsafe on it.
+class PropertyCase:
+    """One case of a property: a box of inputs, and the outputs that are unsafe on it.
 
     Args:
         lower, upper: ends of each X_i, lower ≤ upper.
@@ -70,7 +70,7 @@ class Property:
 
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
-    cases: tuple[Case, ...]
+    cases: tuple[PropertyCase, ...]
 
     def __post_init__(self) -> None:
         for case in self.cases:

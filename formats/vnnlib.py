@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .expressions import LONGEST_TEXT, Shape, parse
 from .formulas import Atom, Names, Normal, Variable, conjoined, normal_form
-from .properties import Case, Constraint, Property
+from .properties import Constraint, Property, PropertyCase
 
 MOST_VARIABLES = 10_000_000
 MOST_ENDS = 4_000_000
@@ -164,7 +164,7 @@ def _flat(name: str, index: tuple[int, ...], shape: tuple[int, ...]) -> int:
     return place
 
 
-def _cases(parts: Sequence[Normal], tensors: _Tensors) -> tuple[Case, ...]:
+def _cases(parts: Sequence[Normal], tensors: _Tensors) -> tuple[PropertyCase, ...]:
     """Return the boxes and their unsafe outputs; a box without points is left out."""
     if any(not part for part in parts):
         return ()
@@ -178,12 +178,12 @@ def _cases(parts: Sequence[Normal], tensors: _Tensors) -> tuple[Case, ...]:
     size = Property(tensors.inputs, tensors.outputs, ()).num_inputs
     if len(groups) > 1 and len(groups) * max(size, len(shared)) > MOST_ENDS:
         raise ValueError(f"assert: got {len(groups)} boxes of {size} inputs, which pass {MOST_ENDS} ends in all")
-    found = []
+    cases = []
     for atoms, unsafe in groups.items():
         lower, upper = _box((*shared, *atoms), size)
         if all(low <= high for low, high in zip(lower, upper, strict=True)):
-            found.append(Case(lower, upper, tuple(unsafe)))
-    return tuple(found)
+            cases.append(PropertyCase(lower, upper, tuple(unsafe)))
+    return tuple(cases)
 
 
 def _kind(atom: Atom) -> str:

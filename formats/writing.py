@@ -6,7 +6,7 @@ from fractions import Fraction
 from torch import Tensor
 
 from ..models.constants import whole
-from .properties import Case, Conjunction, Constraint, Property
+from .properties import Conjunction, Constraint, Property, PropertyCase
 
 
 def robustness(lower: Tensor, upper: Tensor, label: int, classes: int) -> Property:
@@ -25,7 +25,7 @@ def robustness(lower: Tensor, upper: Tensor, label: int, classes: int) -> Proper
         raise ValueError(f"label: got {label} of {classes} classes, or ends of different shapes")
     low, high = (tuple(map(Fraction, end.flatten().tolist())) for end in (lower, upper))
     unsafe = tuple((_reaches(other, label),) for other in range(classes) if other != label)
-    return Property(tuple(lower.shape), (classes,), (Case(low, high, unsafe),))
+    return Property(tuple(lower.shape), (classes,), (PropertyCase(low, high, unsafe),))
 
 
 def _reaches(other: int, label: int) -> Constraint:
@@ -80,7 +80,7 @@ class _Names:
         return name + (_brackets(tuple(reversed(index))) if shape else "")
 
 
-def _assertions(case: Case, names: _Names) -> Iterator[str]:
+def _assertions(case: PropertyCase, names: _Names) -> Iterator[str]:
     for place, (low, high) in enumerate(zip(case.lower, case.upper, strict=True)):
         element = names.written("X", place)
         yield f"(assert (>= {element} {decimal(low)}))"

@@ -67,7 +67,7 @@ class Leaky(Rule):
             TypeError: for constants that were replaced by what is no Python float or string.
         """
         _check_plain(dynamics)
-        factors = None if scale is None else scale.detach().double().tolist()
+        factors = None if scale is None else tuple(scale.detach().double().tolist())
         d = dynamics
         return Leaky(d.decay, d.threshold, d.reset, d.fires_at, d.drop, factors, kernel)
 

@@ -13,7 +13,7 @@ from .schema import Count, Part, Seconds, Sha256
 SCHEMA = "spikecert.radii/1"
 
 
-class _Row(Part):
+class _RadiusRow(Part):
     index: Count
     label: Count
     lower: Seconds
@@ -36,7 +36,7 @@ class RadiiFile(Part):
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None
     seed: Count
-    radii: tuple[_Row, ...] = Field(min_length=1)
+    radii: tuple[_RadiusRow, ...] = Field(min_length=1)
 
     def table(self) -> RadiusTable:
         """Return the radii as a part of a record."""
@@ -62,35 +62,35 @@ def load_radii(path: str | Path) -> RadiiFile:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"radii: {path} is no JSON file: {error}") from error
     try:
-        found = RadiiFile.model_validate(content)
-        found.table()
+        radii = RadiiFile.model_validate(content)
+        radii.table()
     except ValidationError as error:
         raise ValueError(f"radii: {path} is not valid: {first_error(error)}") from error
-    return found
+    return radii
 
 
-def with_radii(record: Record, found: RadiiFile) -> Record:
+def with_radii(record: Record, radii: RadiiFile) -> Record:
     """Return the record with the radii beside the verdicts of their network.
 
     Raises:
         ValueError: if no model of the record is that network, or the samples are not the same, or radii and
             verdicts contradict each other.
     """
-    if found.data != record.data.name:
-        raise ValueError(f"radii: got radii on {found.data}, expected {record.data.name} as in the record")
-    if all(model.architecture.sha256 != found.sha256 for model in record.models):
-        raise ValueError(f"radii: got radii of network {found.sha256[:12]}…, which is not in the record")
-    models = [_attached(model, found) for model in record.models]
+    if radii.data != record.data.name:
+        raise ValueError(f"radii: got radii on {radii.data}, expected {record.data.name} as in the record")
+    if all(model.architecture.sha256 != radii.sha256 for model in record.models):
+        raise ValueError(f"radii: got radii of network {radii.sha256[:12]}…, which is not in the record")
+    models = [_attached(model, radii) for model in record.models]
     try:
         return Record.model_validate({**dict(record), "models": models})
     except ValidationError as error:
         raise ValueError(f"radii: they do not fit the record: {first_error(error)}") from error
 
 
-def _attached(model: ModelRecord, found: RadiiFile) -> ModelRecord:
-    if model.architecture.sha256 != found.sha256:
+def _attached(model: ModelRecord, radii: RadiiFile) -> ModelRecord:
+    if model.architecture.sha256 != radii.sha256:
         return model
     try:
-        return ModelRecord.model_validate({**dict(model), "radii": found.table()})
+        return ModelRecord.model_validate({**dict(model), "radii": radii.table()})
     except ValidationError as error:
         raise ValueError(f"radii: they do not fit the record: {first_error(error)}") from error

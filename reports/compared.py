@@ -24,32 +24,31 @@ NOTE = (
 RENDERERS: dict[str, Callable[[Comparison, Record, Record], str]] = {}
 
 
-def to_markdown(found: Comparison) -> str:
+def to_markdown(comparison: Comparison) -> str:
     """Return the comparison as GitHub-flavoured Markdown."""
-    lines = [f"# {escaped(' → '.join(found.titles))}", ""]
-    for model in found.models:
-        lines += [f"**{escaped(sentence(found, model))}**", "", *table_lines(HEADS, rows(model)), ""]
+    lines = [f"# {escaped(' → '.join(comparison.titles))}", ""]
+    for model in comparison.models:
+        lines += [f"**{escaped(sentence(comparison, model))}**", "", *table_lines(HEADS, rows(model)), ""]
         lines += [f"- {escaped(text)}" for text in remarks(model)]
         worse = model.worse
         if worse:
             lines += ["", f"Worse ({len(worse)}{_cut(worse)}):", "", *table_lines(WORSE, listed(worse))]
         lines += [""]
-    conditions = (
-        f"{wording.NORM_SIGNS[found.norm]}, {found.data.samples} {found.data.split} samples of {found.data.name}"
-    )
+    norm, data = wording.NORM_SIGNS[comparison.norm], comparison.data
+    conditions = f"{norm}, {data.samples} {data.split} samples of {data.name}"
     return "\n".join([*lines, f"{escaped(conditions)}. {NOTE}"]) + "\n"
 
 
 WORSE = ("sample", "label", "ε", "before", "after")
 
 
-def sentence(found: Comparison, model: ModelComparison) -> str:
+def sentence(comparison: Comparison, model: ModelComparison) -> str:
     """Return the result at the largest common ε in one sentence."""
     point = model.points[-1]
     who = "The same network" if model.same_network else f"{model.before.name} → {model.after.name}"
     shares = (wording.percent(side.certified, point.samples) for side in (point.before, point.after))
     broken = (wording.percent(side.falsified, point.samples) for side in (point.before, point.after))
-    where = f"ε = {wording.epsilon_text(point.epsilon)} in {wording.NORM_SIGNS[found.norm]}"
+    where = f"ε = {wording.epsilon_text(point.epsilon)} in {wording.NORM_SIGNS[comparison.norm]}"
     return (
         f"{who}: at {where}, certified {' → '.join(shares)}, broken {' → '.join(broken)}; over all ε, "
         f"{sum(item.better for item in model.points)} verdicts became better and "
@@ -127,32 +126,32 @@ def _radius(side: Side) -> str | None:
     return f"{rounded_down(lower)} to {rounded_up(upper)}"
 
 
-def to_html(found: Comparison, before: Record, after: Record) -> str:
+def to_html(comparison: Comparison, before: Record, after: Record) -> str:
     """Return the comparison as one self-contained page, with the accuracies of both where their ε are the same."""
     both = join([before, after]) if before.threat == after.threat else None
     models = [
         {
             "names": (model.before.name, model.after.name),
-            "sentence": sentence(found, model),
+            "sentence": sentence(comparison, model),
             "rows": rows(model),
             "remarks": remarks(model),
             "worse": listed(model.worse),
             "cut": f"{len(model.worse)}{_cut(model.worse)}",
         }
-        for model in found.models
+        for model in comparison.models
     ]
     return page_of(
         "comparison.html",
         before.threat,
-        titles=found.titles,
-        fingerprints=found.fingerprints,
+        titles=comparison.titles,
+        fingerprints=comparison.fingerprints,
         models=models,
         heads=HEADS,
         worse_heads=WORSE,
         note=NOTE,
         panels=() if both is None else figures.panels(both),
         conditions=None if both is None else wording.conditions(both),
-        norm=wording.NORM_SIGNS[found.norm],
+        norm=wording.NORM_SIGNS[comparison.norm],
         frame=frame(),
     )
 
@@ -164,7 +163,7 @@ RENDERERS |= {
 }
 
 
-def render_comparison(found: Comparison, before: Record, after: Record, path: str | Path) -> Path:
+def render_comparison(comparison: Comparison, before: Record, after: Record, path: str | Path) -> Path:
     """Write a comparison to `path`, as its suffix .html, .md or .json says, and return the path.
 
     Raises:
@@ -173,5 +172,5 @@ def render_comparison(found: Comparison, before: Record, after: Record, path: st
     path = Path(path)
     if path.suffix not in RENDERERS:
         raise ValueError(f"path: got {path.name!r}, expected a name that ends in {', '.join(RENDERERS)}")
-    write_atomically(path, RENDERERS[path.suffix](found, before, after).encode())
+    write_atomically(path, RENDERERS[path.suffix](comparison, before, after).encode())
     return path

@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat
 from ..certify import SoundnessError
 from .radii import radius_contradiction
 from .records import ModelRecord, Record
-from .rows import Row, Status, contradiction
+from .rows import SampleRow, Status, contradiction
 from .schema import Count, Data, Part, Positive, Sha256
 
 SCHEMA = "spikecert.comparison/1"
@@ -173,12 +173,12 @@ def _check_sound(before: ModelRecord, after: ModelRecord) -> None:
     if before.architecture.sha256 != after.architecture.sha256:
         return
     rows = (*before.rows, *after.rows)
-    found = contradiction(rows)
+    conflict = contradiction(rows)
     for table in (before.radii, after.radii):
-        if found is None and table is not None:
-            found = radius_contradiction(rows, table)
-    if found is not None:
-        raise SoundnessError(f"{before.name}: the records are about one network, and {found}")
+        if conflict is None and table is not None:
+            conflict = radius_contradiction(rows, table)
+    if conflict is not None:
+        raise SoundnessError(f"{before.name}: the records are about one network, and {conflict}")
 
 
 def _changes(before: ModelRecord, after: ModelRecord, epsilons: Sequence[float]) -> Iterator[Change]:
@@ -190,7 +190,7 @@ def _changes(before: ModelRecord, after: ModelRecord, epsilons: Sequence[float])
                 yield Change(index=row.index, label=row.label, epsilon=row.epsilon, before=pair[0], after=pair[1])
 
 
-def combined(row: Row) -> Status:
+def combined(row: SampleRow) -> Status:
     """Return the verdict over all attacks and verifiers: a record that holds both proof and break is refused."""
     return "verified" if row.verified else "falsified" if row.falsified else "unknown"
 

@@ -42,16 +42,16 @@ def hardest(
         count: how many at most.
         activity: False leaves the activity out.
     """
-    chosen = sorted(found, key=lambda index: (found[index].epsilon, index))[:count]
+    indices = sorted(found, key=lambda index: (found[index].epsilon, index))[:count]
     return tuple(
         _counterexample(network, index, inputs[index], int(labels[index]), found[index], activity)
-        for index in chosen
+        for index in indices
     )
 
 
-def first_broken(found: Iterable[Counterexample]) -> tuple[Counterexample, ...]:
+def first_broken(counterexamples: Iterable[Counterexample]) -> tuple[Counterexample, ...]:
     """Return the `HARDEST` counterexamples of the smallest ε."""
-    return tuple(sorted(found, key=lambda case: (case.epsilon, case.index))[:HARDEST])
+    return tuple(sorted(counterexamples, key=lambda case: (case.epsilon, case.index))[:HARDEST])
 
 
 def _counterexample(

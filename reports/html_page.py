@@ -76,7 +76,7 @@ def _template(name: str) -> str:
 
 def _environment(lower: float, upper: float) -> Environment:
     sources = {name: _template(name) for name in TEMPLATES}
-    found = Environment(
+    environment = Environment(
         loader=DictLoader(sources),
         autoescape=True,
         undefined=StrictUndefined,
@@ -99,10 +99,10 @@ def _environment(lower: float, upper: float) -> Environment:
         "seconds": _seconds,
         "radius_seconds": _radius_seconds,
         "sketch": wording.sketch,
-        "pictures": lambda found: _pictures(found, lower, upper),
+        "pictures": lambda counterexample: _pictures(counterexample, lower, upper),
     }
-    found.filters.update(filters)
-    return found
+    environment.filters.update(filters)
+    return environment
 
 
 def _tied(text: str) -> str:
@@ -111,22 +111,26 @@ def _tied(text: str) -> str:
 
 
 def _seconds(model: ModelRecord, source: str, epsilon: float) -> str:
-    found = model.seconds.get(f"{source} at {epsilon:g}")
-    return "–" if found is None else f"{found:.2f}"
+    seconds = model.seconds.get(f"{source} at {epsilon:g}")
+    return "–" if seconds is None else f"{seconds:.2f}"
 
 
 def _radius_seconds(model: ModelRecord) -> str:
-    found = None if model.radii is None else model.seconds.get(f"radius ({model.radii.verifier})")
-    return "–" if found is None else f"{found:.2f}"
+    seconds = None if model.radii is None else model.seconds.get(f"radius ({model.radii.verifier})")
+    return "–" if seconds is None else f"{seconds:.2f}"
 
 
-def _pictures(found: Counterexample, lower: float, upper: float) -> list[tuple[str, str, str]]:
+def _pictures(counterexample: Counterexample, lower: float, upper: float) -> list[tuple[str, str, str]]:
     """Return (name, data URI, note) of sample, change and result; nothing for inputs that are no picture."""
-    difference = change(found)
+    difference = change(counterexample)
     largest = max(map(abs, difference)) or 1.0
     shown = (
-        ("sample", picture(found.clean, found.shape, lower, upper), ""),
-        ("perturbation", picture(difference, found.shape, -largest, largest), f"±{largest:.3g}, stretched"),
-        ("result", picture(found.perturbed, found.shape, lower, upper), ""),
+        ("sample", picture(counterexample.clean, counterexample.shape, lower, upper), ""),
+        (
+            "perturbation",
+            picture(difference, counterexample.shape, -largest, largest),
+            f"±{largest:.3g}, stretched",
+        ),
+        ("result", picture(counterexample.perturbed, counterexample.shape, lower, upper), ""),
     )
     return [(name, source, note) for name, source, note in shown if source is not None]

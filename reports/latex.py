@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
-from .rows import Point
+from .rows import Tally
 from .wording import epsilon_short, steps
 
 NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$", "l0": "flipped events"}
@@ -97,7 +97,7 @@ def _block(model: ModelRecord, attacks: Sequence[str], verifiers: Sequence[str])
     return "\n".join(lines)
 
 
-def _share(count: int | None, point: Point) -> str:
+def _share(count: int | None, point: Tally) -> str:
     return "--" if count is None else f"{100 * count / point.samples:.1f}"
 
 

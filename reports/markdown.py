@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from . import wording
 from .radii import RadiusTable, rounded_down, rounded_up
 from .records import ModelRecord, Record
-from .rows import Point
+from .rows import Tally
 
 
 def to_markdown(record: Record) -> str:
@@ -42,7 +42,7 @@ def _numbers(record: Record) -> list[str]:
     return lines
 
 
-def _cells(model: ModelRecord, point: Point) -> list[str]:
+def _cells(model: ModelRecord, point: Tally) -> list[str]:
     counts = [point.clean, *(point.robust[name] for name in model.attacks)]
     counts += [*(point.certified[name] for name in model.verifiers), point.undecided, point.falsified]
     shares = [wording.percent(count, point.samples) for count in counts]

@@ -28,13 +28,13 @@ from .evidence import Found, hardest
 from .plans import Plan, RadiusPlan, name_of
 from .radii import RadiusTable, radius_contradiction
 from .records import ModelRecord
-from .rows import Finding, Row, contradiction, tally
+from .rows import Finding, SampleRow, contradiction, tally
 from .schema import Training
 from .tables import architecture_of, finite, gain_table, growth_table, radius_table
 
 
 @dataclass
-class _Subject:
+class _Measurement:
     """A network under measurement, and what is known so far about each sample."""
 
     name: str
@@ -46,7 +46,7 @@ class _Subject:
     plan: Plan
     progress: Progress
     broken: dict[str, Tensor] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[SampleRow] = field(default_factory=list)
     found: dict[int, Found] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -91,24 +91,24 @@ def measure(
         SoundnessError: if a sample is verified, and an input that breaks it was replayed.
         ValueError, TypeError: for arguments that do not fit.
     """
-    subject = _start(name, network.eval(), inputs, labels, plan, progress)
+    measurement = _start(name, network.eval(), inputs, labels, plan, progress)
     for epsilon in plan.threat.epsilons:
-        results = [_attack(subject, epsilon, source) for source in plan.attacks]
-        verdicts = {verifier: _verify(subject, epsilon, verifier) for verifier in plan.verifiers}
+        results = [_attack(measurement, epsilon, source) for source in plan.attacks]
+        verdicts = {verifier: _verify(measurement, epsilon, verifier) for verifier in plan.verifiers}
         for found in verdicts.values():
             _reconcile(found, results)
-        subject.rows += [_row(subject, index, epsilon, verdicts) for index in range(len(labels))]
-    table = None if plan.radii is None else _radii(subject, plan.radii)
-    _check_sound(name, subject.rows, table)
+        measurement.rows += [_row(measurement, index, epsilon, verdicts) for index in range(len(labels))]
+    table = None if plan.radii is None else _radii(measurement, plan.radii)
+    _check_sound(name, measurement.rows, table)
     return ModelRecord(
         name=name,
         architecture=architecture_of(network),
         training=training,
         gains=None if gains is None else gain_table(gains),
-        seconds=subject.seconds,
-        points=tally(subject.rows),
-        rows=tuple(subject.rows),
-        counterexamples=hardest(network, inputs, labels, subject.found),
+        seconds=measurement.seconds,
+        points=tally(measurement.rows),
+        rows=tuple(measurement.rows),
+        counterexamples=hardest(network, inputs, labels, measurement.found),
         radii=table,
         growth=growth_table(gains) if isinstance(gains, StabilityReport) else (),
     )
@@ -125,7 +125,7 @@ def measure_radii(
     wanted = plan.radii
     if wanted is None:
         raise ValueError("radii: got a plan without, expected a RadiusPlan")
-    found = certified_radius(
+    radii = certified_radius(
         network,
         inputs[: wanted.samples],
         labels[: wanted.samples],
@@ -140,40 +140,42 @@ def measure_radii(
     )
     broken = {
         index: Found(radius.upper, "radius search", radius.counterexample)
-        for index, radius in enumerate(found)
+        for index, radius in enumerate(radii)
         if radius.counterexample is not None
     }
-    return radius_table(plan, labels, found), broken
+    return radius_table(plan, labels, radii), broken
 
 
-def _radii(subject: _Subject, wanted: RadiusPlan) -> RadiusTable:
+def _radii(measurement: _Measurement, wanted: RadiusPlan) -> RadiusTable:
     start = time.perf_counter()
 
     def told(_: str, done: int, total: int) -> None:
-        subject.progress(f"radius {subject.name}", done, total)
+        measurement.progress(f"radius {measurement.name}", done, total)
 
-    table, broken = measure_radii(subject.network, subject.inputs, subject.labels, subject.plan, told)
+    table, broken = measure_radii(
+        measurement.network, measurement.inputs, measurement.labels, measurement.plan, told
+    )
     for index, found in broken.items():
-        if bool(subject.correct[index]):  # what is misclassified as it is needs no counterexample
-            known = subject.found.get(index)
+        if bool(measurement.correct[index]):  # what is misclassified as it is needs no counterexample
+            known = measurement.found.get(index)
             if known is None or found.epsilon < known.epsilon:
-                subject.found[index] = found
-    subject.seconds[f"radius ({wanted.verifier})"] = time.perf_counter() - start
+                measurement.found[index] = found
+    measurement.seconds[f"radius ({wanted.verifier})"] = time.perf_counter() - start
     return table
 
 
-def _check_sound(name: str, rows: Sequence[Row], table: RadiusTable | None) -> None:
+def _check_sound(name: str, rows: Sequence[SampleRow], table: RadiusTable | None) -> None:
     """Compare across ε: a sample proved at one ε must not be broken at a smaller one."""
-    found = contradiction(rows)
-    if found is None and table is not None:
-        found = radius_contradiction(rows, table)
-    if found is not None:
-        raise SoundnessError(f"{name}: {found}")
+    conflict = contradiction(rows)
+    if conflict is None and table is not None:
+        conflict = radius_contradiction(rows, table)
+    if conflict is not None:
+        raise SoundnessError(f"{name}: {conflict}")
 
 
 def _start(
     name: str, network: SpikingNetwork, inputs: Tensor, labels: Tensor, plan: Plan, progress: Progress
-) -> _Subject:
+) -> _Measurement:
     for source in plan.attacks:
         if isinstance(source, str):
             check_choice("method", source, ATTACKS)
@@ -184,48 +186,48 @@ def _start(
         logits = network(inputs)
     check_labels(labels, len(inputs), logits.shape[1])
     correct = margins(logits, labels) > 0
-    subject = _Subject(name, network, inputs, labels, logits.argmax(1), correct, plan, progress)
-    subject.broken = dict.fromkeys(map(name_of, plan.attacks), ~correct)
-    return subject
+    measurement = _Measurement(name, network, inputs, labels, logits.argmax(1), correct, plan, progress)
+    measurement.broken = dict.fromkeys(map(name_of, plan.attacks), ~correct)
+    return measurement
 
 
-def _attack(subject: _Subject, epsilon: float, method: str | Attack) -> tuple[Tensor, AttackResult] | None:
+def _attack(measurement: _Measurement, epsilon: float, method: str | Attack) -> tuple[Tensor, AttackResult] | None:
     """Attack the samples that `method` has not broken yet; return their indices and the result."""
     source = name_of(method)
     start = time.perf_counter()
-    progress = subject.part("attack")
-    standing = (~subject.broken[source]).nonzero().flatten()
+    progress = measurement.part("attack")
+    standing = (~measurement.broken[source]).nonzero().flatten()
     answer = None
     if len(standing):
-        inputs, labels = subject.inputs[standing], subject.labels[standing]
-        perturbation, seed = subject.plan.perturbation(epsilon), subject.plan.seed
-        result = attack(subject.network, inputs, labels, perturbation, method, seed=seed, progress=progress)
-        subject.broken[source] = subject.broken[source].index_put((standing,), result.success)
-        _keep(subject, standing, epsilon, result)
+        inputs, labels = measurement.inputs[standing], measurement.labels[standing]
+        perturbation, seed = measurement.plan.perturbation(epsilon), measurement.plan.seed
+        result = attack(measurement.network, inputs, labels, perturbation, method, seed=seed, progress=progress)
+        measurement.broken[source] = measurement.broken[source].index_put((standing,), result.success)
+        _keep(measurement, standing, epsilon, result)
         answer = standing, result
-    subject.seconds[f"{source} at {epsilon:g}"] = time.perf_counter() - start
+    measurement.seconds[f"{source} at {epsilon:g}"] = time.perf_counter() - start
     return answer
 
 
-def _verify(subject: _Subject, epsilon: float, verifier: str) -> list[Verdict]:
+def _verify(measurement: _Measurement, epsilon: float, verifier: str) -> list[Verdict]:
     start = time.perf_counter()
-    plan = subject.plan
+    plan = measurement.plan
     place = f"{verifier}-{plan.threat.norm}-{epsilon!r}"
     decide = verify if plan.fleet is None else plan.fleet.within(place).verify
     verdicts = decide(
-        subject.network,
-        subject.inputs,
-        subject.labels,
+        measurement.network,
+        measurement.inputs,
+        measurement.labels,
         plan.perturbation(epsilon),
         verifier,
         plan.timeout,
         seed=plan.seed,
-        progress=subject.part("certify"),
+        progress=measurement.part("certify"),
     )
-    subject.seconds[f"{verifier} at {epsilon:g}"] = time.perf_counter() - start
+    measurement.seconds[f"{verifier} at {epsilon:g}"] = time.perf_counter() - start
     for index, verdict in enumerate(verdicts):
-        if verdict.counterexample is not None and bool(subject.correct[index]):
-            subject.found.setdefault(index, Found(epsilon, verdict.verifier, verdict.counterexample))
+        if verdict.counterexample is not None and bool(measurement.correct[index]):
+            measurement.found.setdefault(index, Found(epsilon, verdict.verifier, verdict.counterexample))
     return verdicts
 
 
@@ -236,21 +238,21 @@ def _reconcile(verdicts: Sequence[Verdict], results: Iterable[tuple[Tensor, Atta
             reconcile([verdicts[index] for index in samples.tolist()], result)
 
 
-def _keep(subject: _Subject, samples: Tensor, epsilon: float, result: AttackResult) -> None:
+def _keep(measurement: _Measurement, samples: Tensor, epsilon: float, result: AttackResult) -> None:
     """Keep the first counterexample of each sample, which is the one of the smallest ε."""
     for place in result.success.nonzero().flatten().tolist():
         found = Found(epsilon, result.method, result.inputs[place])
-        subject.found.setdefault(int(samples[place]), found)
+        measurement.found.setdefault(int(samples[place]), found)
 
 
-def _row(subject: _Subject, index: int, epsilon: float, verdicts: dict[str, list[Verdict]]) -> Row:
-    return Row(
+def _row(measurement: _Measurement, index: int, epsilon: float, verdicts: dict[str, list[Verdict]]) -> SampleRow:
+    return SampleRow(
         index=index,
-        label=int(subject.labels[index]),
-        predicted=int(subject.predicted[index]),
-        correct=bool(subject.correct[index]),
+        label=int(measurement.labels[index]),
+        predicted=int(measurement.predicted[index]),
+        correct=bool(measurement.correct[index]),
         epsilon=epsilon,
-        attacks={source: bool(broken[index]) for source, broken in subject.broken.items()},
+        attacks={source: bool(broken[index]) for source, broken in measurement.broken.items()},
         verdicts={name: _finding(found[index]) for name, found in verdicts.items()},
     )
 

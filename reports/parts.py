@@ -45,7 +45,7 @@ class Radii(Part):
 
 
 @dataclass(frozen=True)
-class Journal:
+class PartStore:
     """A folder that keeps finished parts of one problem; without a folder nothing is kept.
 
     Parts of another problem lie in another sub-folder, so that they are never mixed.
@@ -56,16 +56,16 @@ class Journal:
     @staticmethod
     def of(
         folder: Path | None, kind: str, network: SpikingNetwork, inputs: Tensor, labels: Tensor, plan: Plan
-    ) -> "Journal":
-        """Return the journal of one problem: network, samples and plan."""
+    ) -> "PartStore":
+        """Return the store of one problem: network, samples and plan."""
         if folder is None:
-            return Journal(None)
+            return PartStore(None)
         radii = None if plan.radii is None else vars(plan.radii)
         names = [*map(name_of, plan.attacks)], plan.verifiers
         told = [kind, plan.threat.model_dump(), names, plan.timeout, plan.seed, radii, size_of(plan)]
         told += [str(network.device), network_hash(network), digest_of("", {"inputs": inputs, "labels": labels})]
         key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
-        return Journal(folder / f"{kind}-{key}")
+        return PartStore(folder / f"{kind}-{key}")
 
     def load(self, start: int, form: type[T]) -> T | None:
         """Return the part that starts at this sample if it is finished."""
@@ -107,10 +107,10 @@ def measure_in_parts(
     plan: Plan,
     *,
     training: Training | None = None,
-    journal: Journal | None = None,
+    store: PartStore | None = None,
     progress: Progress = silent,
 ) -> ModelRecord:
-    """Return what `measure` does, from parts that `journal` keeps until its `clear` is called.
+    """Return what `measure` does, from parts that `store` keeps until its `clear` is called.
 
     The parts depend on the plan alone, and each has a seed of its own (`plan.seed` plus its first sample): however
     often a run was interrupted, it finds the same. A set that fits one part gives what `measure` gives.
@@ -133,7 +133,7 @@ def measure_in_parts(
     size = size_of(plan)
     if plan.fleet is not None:  # it cuts batches by itself, and keeps them where it has a folder
         size = ATTACKED if plan.fleet.folder is None else len(labels)
-    return _run(journal or Journal(None), len(labels), size, ModelRecord, work, whole, progress)
+    return _run(store or PartStore(None), len(labels), size, ModelRecord, work, whole, progress)
 
 
 def radii_in_parts(
@@ -142,7 +142,7 @@ def radii_in_parts(
     labels: Tensor,
     plan: Plan,
     *,
-    journal: Journal | None = None,
+    store: PartStore | None = None,
     progress: Progress = silent,
 ) -> Radii:
     """Return radii as `measure_radii` does, in parts as `measure_in_parts`, with every counterexample.
@@ -168,11 +168,11 @@ def radii_in_parts(
         return Radii(table=_joined([part.table for part in parts]), counterexamples=ordered)
 
     network.eval()
-    return _run(journal or Journal(None), len(labels), size_of(plan), Radii, work, whole, progress)
+    return _run(store or PartStore(None), len(labels), size_of(plan), Radii, work, whole, progress)
 
 
 def _run(
-    journal: Journal,
+    store: PartStore,
     count: int,
     size: int,
     form: type[T],
@@ -184,10 +184,10 @@ def _run(
     for start in range(0, max(count, 1), max(size, 1)):
         stop = min(start + size, count)
         try:
-            found = journal.load(start, form)
+            found = store.load(start, form)
             if found is None:
                 found = work(start, slice(start, stop), _scaled(progress, start, stop, count))
-                journal.keep(start, found)
+                store.keep(start, found)
         except KeyboardInterrupt as error:
             raise Interrupted(whole(parts) if parts else None, start) from error
         parts.append(found)
@@ -215,12 +215,12 @@ def _part_of(plan: Plan, start: int) -> Plan:
     return replace(plan, seed=plan.seed + start, radii=radii)
 
 
-def _shifted(found: ModelRecord, start: int) -> ModelRecord:
-    return found.model_copy(
+def _shifted(model: ModelRecord, start: int) -> ModelRecord:
+    return model.model_copy(
         update={
-            "rows": tuple(row.model_copy(update={"index": row.index + start}) for row in found.rows),
-            "counterexamples": _at(found.counterexamples, start),
-            "radii": None if found.radii is None else _moved(found.radii, start),
+            "rows": tuple(row.model_copy(update={"index": row.index + start}) for row in model.rows),
+            "counterexamples": _at(model.counterexamples, start),
+            "radii": None if model.radii is None else _moved(model.radii, start),
         }
     )
 

@@ -27,9 +27,11 @@ def picture(values: Sequence[float], shape: Sequence[int], low: float, high: flo
     return "data:image/png;base64," + base64.b64encode(_png(bytes(pixels), channels, height, width)).decode()
 
 
-def change(found: Counterexample) -> tuple[float, ...]:
+def change(counterexample: Counterexample) -> tuple[float, ...]:
     """Return the perturbation itself: perturbed minus clean."""
-    return tuple(after - before for after, before in zip(found.perturbed, found.clean, strict=True))
+    return tuple(
+        after - before for after, before in zip(counterexample.perturbed, counterexample.clean, strict=True)
+    )
 
 
 def _size(shape: Sequence[int]) -> tuple[int, int, int] | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from .rows import Row
+from .rows import SampleRow
 from .schema import Count, Part, Seconds
 
 
@@ -41,12 +41,12 @@ class RadiusTable(Part):
 
     @model_validator(mode="after")
     def _check_brackets(self) -> "RadiusTable":
-        for found in self.samples:
-            if found.lower > found.upper:
-                raise ValueError(f"radii: sample {found.index} has {found.lower} > {found.upper}")
-            if found.exact != (found.upper - found.lower <= self.tolerance):
-                raise ValueError(f"radii: sample {found.index} is not as exact as it says")
-        indices = [found.index for found in self.samples]
+        for sample in self.samples:
+            if sample.lower > sample.upper:
+                raise ValueError(f"radii: sample {sample.index} has {sample.lower} > {sample.upper}")
+            if sample.exact != (sample.upper - sample.lower <= self.tolerance):
+                raise ValueError(f"radii: sample {sample.index} is not as exact as it says")
+        indices = [sample.index for sample in self.samples]
         if indices != sorted(set(indices)):
             raise ValueError("radii: expected the samples in rising order, each once")
         return self
@@ -54,12 +54,12 @@ class RadiusTable(Part):
     @property
     def exact(self) -> int:
         """Return how many brackets are closed up to the tolerance."""
-        return sum(found.exact for found in self.samples)
+        return sum(sample.exact for sample in self.samples)
 
     @property
     def medians(self) -> tuple[float, float]:
         """Return the medians of the proven and of the attacked ends."""
-        ends = ([getattr(found, end) for found in self.samples] for end in ("lower", "upper"))
+        ends = ([getattr(sample, end) for sample in self.samples] for end in ("lower", "upper"))
         lower, upper = map(median, ends)
         return lower, upper
 
@@ -68,30 +68,30 @@ class RadiusTable(Part):
         return tuple(sorted(self.samples, key=lambda found: (found.upper, found.lower, found.index)))
 
 
-def radius_contradiction(rows: Iterable[Row], table: RadiusTable) -> str | None:
+def radius_contradiction(rows: Iterable[SampleRow], table: RadiusTable) -> str | None:
     """Return one line on the first sample whose radius and verdicts can't both be right, or None.
 
     A set of radius ε holds its boundary: verified at ε, a counterexample at distance ε contradicts it.
     """
-    radii = {found.index: found for found in table.samples}
+    radii = {radius.index: radius for radius in table.samples}
     for row in rows:
-        found = radii.get(row.index)
-        if found is None:
+        radius = radii.get(row.index)
+        if radius is None:
             continue
-        if row.verified and found.attacked and found.upper <= row.epsilon:
-            return f"sample {row.index} is verified at ε = {row.epsilon:g} and broken at distance {found.upper:g}"
-        if found.lower > 0 and (not row.correct or (row.falsified and row.epsilon <= found.lower)):
+        if row.verified and radius.attacked and radius.upper <= row.epsilon:
+            return f"sample {row.index} is verified at ε = {row.epsilon:g} and broken at distance {radius.upper:g}"
+        if radius.lower > 0 and (not row.correct or (row.falsified and row.epsilon <= radius.lower)):
             broken = row.epsilon if row.correct else 0.0
-            return f"sample {row.index} is verified within {found.lower:g} and broken at ε = {broken:g}"
+            return f"sample {row.index} is verified within {radius.lower:g} and broken at ε = {broken:g}"
     return None
 
 
-def unmatched(rows: Iterable[Row], table: RadiusTable) -> str | None:
+def unmatched(rows: Iterable[SampleRow], table: RadiusTable) -> str | None:
     """Return one line on the first radius that belongs to no row, or None."""
     labels = {row.index: row.label for row in rows}
-    for found in table.samples:
-        if labels.get(found.index) != found.label:
-            return f"radii: sample {found.index} with label {found.label} is not among the rows"
+    for radius in table.samples:
+        if labels.get(radius.index) != radius.label:
+            return f"radii: sample {radius.index} with label {radius.label} is not among the rows"
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from .radii import RadiusTable, radius_contradiction, unmatched
-from .rows import Point, Row, contradiction, tally
+from .rows import SampleRow, Tally, contradiction, tally
 from .schema import (
     SCHEMA,
     Architecture,
@@ -16,7 +16,7 @@ from .schema import (
     Data,
     Environment,
     GainTable,
-    Growth,
+    GrowthRow,
     Part,
     Scalar,
     Seconds,
@@ -40,23 +40,23 @@ class ModelRecord(Part):
     training: Training | None = None
     gains: GainTable | None = None
     seconds: dict[str, Seconds] = Field(default_factory=dict)
-    points: tuple[Point, ...] = Field(min_length=1)
-    rows: tuple[Row, ...] = Field(min_length=1)
+    points: tuple[Tally, ...] = Field(min_length=1)
+    rows: tuple[SampleRow, ...] = Field(min_length=1)
     counterexamples: tuple[Counterexample, ...] = ()
     radii: RadiusTable | None = None
-    growth: tuple[Growth, ...] = ()
+    growth: tuple[GrowthRow, ...] = ()
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "ModelRecord":
         _check_sources(self.rows)
-        found = contradiction(self.rows)
-        if found is None and self.radii is not None:
+        conflict = contradiction(self.rows)
+        if conflict is None and self.radii is not None:
             stray = unmatched(self.rows, self.radii)
             if stray is not None:
                 raise ValueError(stray)
-            found = radius_contradiction(self.rows, self.radii)
-        if found is not None:
-            raise ValueError(f"unsound: {found}; a verifier or an attack has a bug, so this is no result")
+            conflict = radius_contradiction(self.rows, self.radii)
+        if conflict is not None:
+            raise ValueError(f"unsound: {conflict}; a verifier or an attack has a bug, so this is no result")
         if tally(self.rows) != self.points:
             raise ValueError("points: the counts do not follow from the rows")
         return self
@@ -71,7 +71,7 @@ class ModelRecord(Part):
         """Return the names of the verifiers that were run."""
         return tuple(self.rows[0].verdicts)
 
-    def at(self, epsilon: float) -> Point:
+    def at(self, epsilon: float) -> Tally:
         """Return the counts at `epsilon`, which must be one of the record's."""
         return next(point for point in self.points if point.epsilon == epsilon)
 
@@ -139,16 +139,16 @@ def load_record(path: str | Path) -> Record:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"record: {path} is no JSON file: {error}") from error
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != SCHEMA:
-        raise ValueError(f"record: {path} has schema {found!r}, expected {SCHEMA!r}")
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise ValueError(f"record: {path} has schema {schema!r}, expected {SCHEMA!r}")
     try:
         return Record.model_validate(content)
     except ValidationError as error:
         raise ValueError(f"record: {path} is not valid: {first_error(error)}") from error
 
 
-def _check_sources(rows: tuple[Row, ...]) -> None:
+def _check_sources(rows: tuple[SampleRow, ...]) -> None:
     attacks, verifiers = list(rows[0].attacks), list(rows[0].verdicts)
     if any(list(row.attacks) != attacks or list(row.verdicts) != verifiers for row in rows):
         raise ValueError("rows: got different attacks or verifiers in different rows, expected the same in all")

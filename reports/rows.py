@@ -20,7 +20,7 @@ class Finding(Part):
     reason: str = ""
 
 
-class Row(Part):
+class SampleRow(Part):
     """One sample at one ε: for each attack whether it succeeded, for each verifier what it answered.
 
     `correct` is about the unperturbed sample: its label has strictly the greatest logit (a tie is an error).
@@ -46,7 +46,7 @@ class Row(Part):
         return not self.correct or refuted or any(self.attacks.values())
 
 
-class Point(Part):
+class Tally(Part):
     """Counts of samples at one ε: certified_by_any + falsified + undecided = samples."""
 
     epsilon: FiniteFloat
@@ -64,18 +64,18 @@ class Point(Part):
         return self.samples - self.falsified
 
 
-def tally(rows: Iterable[Row]) -> tuple[Point, ...]:
-    """Return one `Point` for each ε in `rows`, by rising ε."""
-    by_epsilon: dict[float, list[Row]] = {}
+def tally(rows: Iterable[SampleRow]) -> tuple[Tally, ...]:
+    """Return one `Tally` for each ε in `rows`, by rising ε."""
+    by_epsilon: dict[float, list[SampleRow]] = {}
     for row in rows:
         by_epsilon.setdefault(row.epsilon, []).append(row)
-    return tuple(_point(epsilon, by_epsilon[epsilon]) for epsilon in sorted(by_epsilon))
+    return tuple(_tally(epsilon, by_epsilon[epsilon]) for epsilon in sorted(by_epsilon))
 
 
-def _point(epsilon: float, rows: Sequence[Row]) -> Point:
+def _tally(epsilon: float, rows: Sequence[SampleRow]) -> Tally:
     verified = sum(row.verified for row in rows)
     falsified = sum(row.falsified for row in rows)
-    return Point(
+    return Tally(
         epsilon=epsilon,
         samples=len(rows),
         clean=sum(row.correct for row in rows),
@@ -87,11 +87,11 @@ def _point(epsilon: float, rows: Sequence[Row]) -> Point:
     )
 
 
-def _verified_by(verifier: str, rows: Sequence[Row]) -> int:
+def _verified_by(verifier: str, rows: Sequence[SampleRow]) -> int:
     return sum(row.verdicts[verifier].status == "verified" for row in rows)
 
 
-def contradiction(rows: Iterable[Row]) -> str | None:
+def contradiction(rows: Iterable[SampleRow]) -> str | None:
     """Return one line on the first sample that is proved at one ε and broken at that or a smaller ε, or None."""
     proved: dict[int, float] = {}
     broken: dict[int, float] = {}

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 
 from .records import ModelRecord, Record
-from .rows import Row
+from .rows import SampleRow
 
 COLUMNS = (
     "model",
@@ -37,7 +37,7 @@ def to_csv(record: Record) -> str:
     return text.getvalue()
 
 
-def _lines(norm: str, model: ModelRecord, row: Row) -> Iterator[tuple[object, ...]]:
+def _lines(norm: str, model: ModelRecord, row: SampleRow) -> Iterator[tuple[object, ...]]:
     head = (
         _safe(model.name),
         row.index,
@@ -49,16 +49,16 @@ def _lines(norm: str, model: ModelRecord, row: Row) -> Iterator[tuple[object, ..
     )
     for name, broke in row.attacks.items():
         yield *head, "attack", _safe(name), "broken" if broke else "held", "", "", ""
-    for name, found in row.verdicts.items():
-        margin = "" if found.margin is None else repr(found.margin)
+    for name, finding in row.verdicts.items():
+        margin = "" if finding.margin is None else repr(finding.margin)
         yield (
             *head,
             "verifier",
             _safe(name),
-            found.status,
+            finding.status,
             margin,
-            f"{found.seconds:.6f}",
-            _safe(found.reason),
+            f"{finding.seconds:.6f}",
+            _safe(finding.reason),
         )
 
 
@@ -67,12 +67,12 @@ def _radii(norm: str, model: ModelRecord) -> Iterator[tuple[object, ...]]:
     if model.radii is None:
         return
     predicted = {row.index: row.predicted for row in model.rows}
-    for found in model.radii.samples:
-        head = _safe(model.name), found.index, found.label, predicted[found.index], norm
-        steps, exact = model.architecture.num_steps, "exact" if found.exact else ""
-        yield *head, repr(found.lower), steps, "radius", _safe(found.verifier), "certified", "", "", exact
-        result = "attacked" if found.attacked else "not broken"
-        yield *head, repr(found.upper), steps, "radius", "radius search", result, "", "", exact
+    for sample in model.radii.samples:
+        head = _safe(model.name), sample.index, sample.label, predicted[sample.index], norm
+        steps, exact = model.architecture.num_steps, "exact" if sample.exact else ""
+        yield *head, repr(sample.lower), steps, "radius", _safe(sample.verifier), "certified", "", "", exact
+        result = "attacked" if sample.attacked else "not broken"
+        yield *head, repr(sample.upper), steps, "radius", "radius search", result, "", "", exact
 
 
 def _safe(text: str) -> str:

@@ -84,7 +84,7 @@ class Training(Part):
     seconds: Seconds
 
 
-class LayerGain(Part):
+class GainRow(Part):
     """One row of the table of gains: ‖ε‖ ≤ gain·‖Δs‖ + bias for the simplified dynamics; None is infinite."""
 
     name: str
@@ -102,10 +102,10 @@ class GainTable(Part):
     horizon: str
     simplified: Literal[True] = True
     readout: tuple[FiniteFloat, FiniteFloat] | None = None
-    layers: tuple[LayerGain, ...]
+    layers: tuple[GainRow, ...]
 
 
-class Growth(Part):
+class GrowthRow(Part):
     """Theory against measurement, for one layer and one kind of perturbation: ratios ‖·‖₂/‖Δs‖₂ over samples.
 
     Attributes:
@@ -128,7 +128,7 @@ class Growth(Part):
     exact: Seconds | None = None
 
     @model_validator(mode="after")
-    def _check_bound(self) -> "Growth":
+    def _check_bound(self) -> "GrowthRow":
         for name, measured in (("simplified", self.simplified), ("exact_same", self.exact_same)):
             if self.bound is not None and measured is not None and measured > self.bound * (1 + ROUNDING):
                 raise ValueError(f"{name}: got {measured!r} in {self.layer}, above the proven {self.bound!r}")

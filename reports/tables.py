@@ -5,27 +5,26 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..analysis import GainReport, StabilityReport
-from ..analysis import Growth as Measured
+from ..analysis import GainReport, Growth, StabilityReport
 from ..certify import Radius
 from ..models import SpikingNetwork, network_hash
 from ..models.description import describe
 from .plans import Plan
 from .radii import RadiusTable, SampleRadius
 from .records import ModelRecord
-from .schema import Architecture, GainTable, Growth, LayerGain
+from .schema import Architecture, GainRow, GainTable, GrowthRow
 
 
-def with_gains(model: ModelRecord, found: StabilityReport) -> ModelRecord:
+def with_gains(model: ModelRecord, stability: StabilityReport) -> ModelRecord:
     """Return the model with gains, and the growth that was measured beside them."""
-    return model.model_copy(update={"gains": gain_table(found), "growth": growth_table(found)})
+    return model.model_copy(update={"gains": gain_table(stability), "growth": growth_table(stability)})
 
 
 def gain_table(found: GainReport | StabilityReport) -> GainTable:
     """Return a `GainReport` as a part of a record."""
     report = found.gains if isinstance(found, StabilityReport) else found
     rows = [
-        LayerGain(
+        GainRow(
             name=layer.name,
             operator_norm=(layer.operator_norm.lower, layer.operator_norm.upper),
             neuron_gain=finite(layer.neuron_gain),
@@ -45,26 +44,26 @@ def gain_table(found: GainReport | StabilityReport) -> GainTable:
     )
 
 
-def growth_table(report: StabilityReport) -> tuple[Growth, ...]:
+def growth_table(report: StabilityReport) -> tuple[GrowthRow, ...]:
     """Return what was measured beside the proven gains, one row for each layer and perturbation."""
     return tuple(map(_growth, report.growth))
 
 
-def _growth(found: Measured) -> Growth:
-    same = found.exact[found.agrees]
-    return Growth(
-        layer=found.layer,
-        source=found.source,
-        samples=len(found.agrees),
-        bound=finite(found.gain),
-        simplified=float(found.simplified.max()),
-        same_trains=int(found.agrees.sum()),
+def _growth(growth: Growth) -> GrowthRow:
+    same = growth.exact[growth.agrees]
+    return GrowthRow(
+        layer=growth.layer,
+        source=growth.source,
+        samples=len(growth.agrees),
+        bound=finite(growth.gain),
+        simplified=float(growth.simplified.max()),
+        same_trains=int(growth.agrees.sum()),
         exact_same=finite(float(same.max())) if len(same) else None,
-        exact=finite(float(found.exact.max())),
+        exact=finite(float(growth.exact.max())),
     )
 
 
-def radius_table(plan: Plan, labels: Tensor, found: Sequence[Radius]) -> RadiusTable:
+def radius_table(plan: Plan, labels: Tensor, radii: Sequence[Radius]) -> RadiusTable:
     """Return radii as a part of a record; `plan` has radii."""
     wanted = plan.radii
     assert wanted is not None
@@ -78,7 +77,7 @@ def radius_table(plan: Plan, labels: Tensor, found: Sequence[Radius]) -> RadiusT
             attacked=radius.counterexample is not None,
             verifier=radius.verifier or "",
         )
-        for index, (label, radius) in enumerate(zip(labels[: len(found)].tolist(), found, strict=True))
+        for index, (label, radius) in enumerate(zip(labels[: len(radii)].tolist(), radii, strict=True))
     ]
     return RadiusTable(
         norm=plan.threat.norm,  # type: ignore[arg-type]

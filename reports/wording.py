@@ -6,7 +6,7 @@ from typing import Any
 
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
-from .rows import Point
+from .rows import Tally
 from .schema import GainTable
 
 NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events"}
@@ -174,7 +174,7 @@ def repetition(record: Record) -> str:
 
 def steps(models: Sequence[ModelRecord]) -> str:
     """Return "T = 8", or all values where the models differ."""
-    return "T = " + ", ".join(str(found) for found in sorted({model.architecture.num_steps for model in models}))
+    return "T = " + ", ".join(str(count) for count in sorted({model.architecture.num_steps for model in models}))
 
 
 def verdict(record: Record) -> str:
@@ -201,7 +201,7 @@ def _first_part(record: Record, model: ModelRecord) -> str:
     return f"{model.name} provably keeps the class of {proved} {_of_samples(record)}; {_rest(point)}"
 
 
-def _rest(point: Point) -> str:
+def _rest(point: Tally) -> str:
     broken, undecided = (_counted(count, point.samples) for count in (point.falsified, point.undecided))
     return f"{broken} broken, {undecided} undecided"
 

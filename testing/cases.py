@@ -64,10 +64,10 @@ def points(case: Case, count: int, generator: torch.Generator) -> Tensor:
     high = (case.inputs + case.epsilon).clamp(0, 1)
     share = torch.rand((count, *case.inputs.shape), generator=generator).to(case.inputs)
     share[count // 3 : 2 * count // 3] = share[count // 3 : 2 * count // 3].round()
-    chosen = torch.minimum(low + share * (high - low), high)
-    chosen[0] = case.inputs
-    inside = ((chosen.double() - case.inputs.double()).abs() <= case.epsilon) | (chosen == case.inputs)
-    return torch.where(inside, chosen, case.inputs)
+    allowed = torch.minimum(low + share * (high - low), high)
+    allowed[0] = case.inputs
+    inside = ((allowed.double() - case.inputs.double()).abs() <= case.epsilon) | (allowed == case.inputs)
+    return torch.where(inside, allowed, case.inputs)
 
 
 def _answers(network: SpikingNetwork, batch: Tensor) -> Tensor:

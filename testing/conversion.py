@@ -26,7 +26,7 @@ def check_conversion(
         Refuted: with the layer, the step and the neuron of the first difference.
         TypeError, ValueError: for inputs that don't fit, or a source of no known library.
     """
-    found = conversion.check_conversion(source, network, inputs, num_steps, dt)
-    if not found.matches:
-        raise Refuted(found.reason)
-    return found
+    report = conversion.check_conversion(source, network, inputs, num_steps, dt)
+    if not report.matches:
+        raise Refuted(report.reason)
+    return report

@@ -21,7 +21,7 @@ SLACK = 1e-11
 
 
 @dataclass(frozen=True)
-class _Layer:
+class _LayerSizes:
     """One spiking layer of one pair of runs: sizes per sample, (batch,)."""
 
     incoming: Tensor
@@ -79,19 +79,19 @@ def check_gain_bound(
 
 def _layers(
     network: SpikingNetwork, clean: Tensor, perturbed: Tensor, features: tuple[int, ...], p: float, q: float
-) -> list[_Layer]:
+) -> list[_LayerSizes]:
     double = copy.deepcopy(network).double().eval()
     pair = clean.double(), perturbed.double()
     one, two = (double.trace(batch) for batch in pair)
-    found = trace_mppd(double, one, two, include_input_scale=True)
+    mppd = trace_mppd(double, one, two, include_input_scale=True)
     signals = {INPUT: double.encode(pair[0]) - double.encode(pair[1])}
     signals |= {k: one.spikes[k] - two.spikes[k] for k in range(len(double.neurons))}
     read = [tuple(item.sources) for item in layer_operators(double, features) if item.rule is not None]
     return [
-        _Layer(
+        _LayerSizes(
             torch.cat([_rows(signals[source], double.num_steps) for source in read[k]], 1).norm(p, dim=1),
-            _rows(found.simplified[k]).norm(q, dim=1),
-            _rows(found.exact[k]).norm(q, dim=1),
+            _rows(mppd.simplified[k]).norm(q, dim=1),
+            _rows(mppd.exact[k]).norm(q, dim=1),
             ~_rows(signals[k]).any(1),
             SLACK * one.potentials[k][:, 0].numel() * _largest(double, k, one.currents[k], two.currents[k]),
         )
@@ -112,7 +112,7 @@ def _largest(network: SpikingNetwork, layer: int, *currents: Tensor) -> float:
     return network.num_steps * max(1.0, factor) * max(1.0, *(float(item.abs().max()) for item in currents))
 
 
-def _check(layer: _Layer, bound: float, index: int, perturbed: Tensor) -> None:
+def _check(layer: _LayerSizes, bound: float, index: int, perturbed: Tensor) -> None:
     allowed = bound * layer.incoming * (1 + SLACK) + layer.rounding
     claims = (("‖ε‖", layer.simplified), ("‖ϑ‖, trains alike,", torch.where(layer.alike, layer.exact, 0.0)))
     for name, size in claims:
@@ -123,6 +123,6 @@ def _check(layer: _Layer, bound: float, index: int, perturbed: Tensor) -> None:
             raise Refuted(message, perturbed[over[0]])
 
 
-def _ratio(layer: _Layer) -> float:
+def _ratio(layer: _LayerSizes) -> float:
     moved = layer.incoming > 0
     return float((layer.simplified[moved] / layer.incoming[moved]).max()) if bool(moved.any()) else 0.0

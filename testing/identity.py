@@ -40,10 +40,10 @@ def check_mppd_identity(network: SpikingNetwork, clean: Tensor, perturbed: Tenso
     check_inputs(network, perturbed)
     with evaluating(network):
         runs = network.trace(clean), network.trace(perturbed)
-        found = trace_mppd(network, *runs, include_input_scale=True)
-    errors = [_error(found, layer) for layer in range(len(network.neurons))]
+        mppd = trace_mppd(network, *runs, include_input_scale=True)
+    errors = [_error(mppd, layer) for layer in range(len(network.neurons))]
     for layer, error in enumerate(errors):
-        allowed = _rounding(network, runs, found, layer)
+        allowed = _rounding(network, runs, mppd, layer)
         worst, sample = error.max(0)
         if float(worst) > allowed:
             where = f"spiking layer {layer} ({network.neurons[layer]}), sample {int(sample)}"
@@ -52,18 +52,18 @@ def check_mppd_identity(network: SpikingNetwork, clean: Tensor, perturbed: Tenso
     return max((float(error.max()) for error in errors), default=0.0)
 
 
-def _error(found: Perturbation, layer: int) -> Tensor:
+def _error(mppd: Perturbation, layer: int) -> Tensor:
     """Return how far both forms are off, (batch,)."""
-    exact, decay, reset = found.exact[layer], found.decays[layer], found.reset_term[layer]
+    exact, decay, reset = mppd.exact[layer], mppd.decays[layer], mppd.reset_term[layer]
     previous = torch.cat([torch.zeros_like(exact[:1]), exact[:-1]])
-    recursion = exact - (decay * previous + found.drive[layer] - reset)
-    summed = exact - (found.simplified[layer] - leaky_sum(reset, decay))
+    recursion = exact - (decay * previous + mppd.drive[layer] - reset)
+    summed = exact - (mppd.simplified[layer] - leaky_sum(reset, decay))
     return torch.maximum(recursion.abs(), summed.abs()).transpose(0, 1).flatten(1).amax(1)
 
 
-def _rounding(network: SpikingNetwork, runs: tuple[Trace, Trace], found: Perturbation, layer: int) -> float:
+def _rounding(network: SpikingNetwork, runs: tuple[Trace, Trace], mppd: Perturbation, layer: int) -> float:
     """Return what rounding may add up to over all steps."""
-    values = [run.potentials[layer] for run in runs] + [found.drive[layer], found.simplified[layer]]
+    values = [run.potentials[layer] for run in runs] + [mppd.drive[layer], mppd.simplified[layer]]
     scale = network.neurons[layer].scale(network.num_steps)
     factor = 1.0 if scale is None else float(scale.abs().max())
     currents = max(float(run.currents[layer].abs().max()) for run in runs) * factor

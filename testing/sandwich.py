@@ -102,13 +102,13 @@ def _checked(sample: _Sample, count: int, seed: int) -> tuple[float, float]:
 
 
 def _check_upper(sample: _Sample, name: str, radius: Radius) -> None:
-    found, where = radius.counterexample, f"{name!r}, {sample.where}: its counterexample"
-    if found is None:
+    counterexample, where = radius.counterexample, f"{name!r}, {sample.where}: its counterexample"
+    if counterexample is None:
         return
-    if not bool(BALLS[sample.norm](radius.upper).contains(found[None], sample.input)):
-        raise Refuted(f"{where} is not within radius {radius.upper:.6g}", found)
-    if not replays(sample.network, found, int(sample.label)):
-        raise Refuted(f"{where} is classified right when run alone", found)
+    if not bool(BALLS[sample.norm](radius.upper).contains(counterexample[None], sample.input)):
+        raise Refuted(f"{where} is not within radius {radius.upper:.6g}", counterexample)
+    if not replays(sample.network, counterexample, int(sample.label)):
+        raise Refuted(f"{where} is classified right when run alone", counterexample)
 
 
 def _check_inside(sample: _Sample, name: str, radius: float, count: int, seed: int) -> None:

@@ -27,7 +27,7 @@ class Soundness:
 
 
 @dataclass(frozen=True)
-class _Worst:
+class _LeastMargins:
     """The least margin that was seen of each sample, (batch,), and the input that has it, (batch, ...)."""
 
     margin: Tensor
@@ -84,14 +84,14 @@ def check_sound(
 
 
 @torch.no_grad()
-def _worst(network: SpikingNetwork, tried: Sequence[Tensor], labels: Tensor) -> _Worst:
+def _worst(network: SpikingNetwork, tried: Sequence[Tensor], labels: Tensor) -> _LeastMargins:
     found = torch.stack([margins(network(batch).double(), labels) for batch in tried])
     least = found.min(0)
-    chosen = [tried[which][index] for index, which in enumerate(least.indices.tolist())]
-    return _Worst(least.values, torch.stack(chosen))
+    inputs = [tried[which][index] for index, which in enumerate(least.indices.tolist())]
+    return _LeastMargins(least.values, torch.stack(inputs))
 
 
-def _check_margin(verdict: Verdict, worst: _Worst, index: int, where: str) -> None:
+def _check_margin(verdict: Verdict, worst: _LeastMargins, index: int, where: str) -> None:
     """A margin of at most 0 refutes "verified"; one below the proven margin refutes that."""
     margin = float(worst.margin[index])
     if verdict.status == "verified" and margin <= 0:
@@ -109,14 +109,14 @@ def _check_counterexample(
     perturbation: Perturbation,
     index: int,
 ) -> None:
-    found = verdict.counterexample
-    if found is None:
+    counterexample = verdict.counterexample
+    if counterexample is None:
         return
     where = f"{verdict.verifier!r}, sample {index}, {perturbation}: its counterexample"
-    if not bool(perturbation.contains(found[None], inputs[index : index + 1])):
-        raise Refuted(f"{where} is not allowed", found)
-    if not replays(network, found, int(labels[index])):
-        raise Refuted(f"{where} is classified right when run alone", found)
+    if not bool(perturbation.contains(counterexample[None], inputs[index : index + 1])):
+        raise Refuted(f"{where} is not allowed", counterexample)
+    if not replays(network, counterexample, int(labels[index])):
+        raise Refuted(f"{where} is classified right when run alone", counterexample)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from .objectives import (
     Ramp,
     Schedule,
 )
-from .perturbations import GaussianNoise, Perturbation, PGDTraining, SingleStep
+from .perturbations import GaussianNoise, Perturber, PGDTraining, SingleStep
 from .retraction import Retraction
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "MarginOverGain",
     "Objective",
     "PGDTraining",
-    "Perturbation",
+    "Perturber",
     "Ramp",
     "Retraction",
     "Schedule",

@@ -6,7 +6,7 @@ from torch import Tensor
 from ..models.constants import whole
 from ..models.networks import SpikingNetwork
 from .data import Split
-from .perturbations import Perturbation, evaluation_mode
+from .perturbations import Perturber, evaluation_mode
 
 BATCH = 512
 
@@ -16,7 +16,7 @@ def on_network(network: SpikingNetwork, split: Split) -> tuple[Tensor, Tensor]:
     return split.inputs.to(network.device, network.dtype), split.labels.to(network.device)
 
 
-def accuracy(network: SpikingNetwork, split: Split, attack: Perturbation | None = None, seed: int = 0) -> float:
+def accuracy(network: SpikingNetwork, split: Split, attack: Perturber | None = None, seed: int = 0) -> float:
     """Return the share of `split` that `network` classifies correctly, in evaluation mode.
 
     Args:

@@ -25,8 +25,8 @@ from .objectives import CrossEntropy, Objective
 from .processes import current
 from .retraction import Retraction
 from .settings import SCHEDULES, Settings, default_learning_rate, make_optimizer
-from .state import Folder, State, configuration
-from .steps import Task, take_step
+from .state import CheckpointStore, TrainingState, configuration
+from .steps import TrainingTask, take_step
 
 
 def fit(
@@ -108,14 +108,14 @@ def fit(
     check_task(network, dataset, objective)
     if settings.steps_at_once is not None:
         check_parts(network.layers, settings.steps_at_once, training=True)
-    task = Task(dataset, objective, settings, progress, figures, current())
+    task = TrainingTask(dataset, objective, settings, progress, figures, current())
     state = _start(network, objective, settings, device)
     state.network.steps_at_once = settings.steps_at_once
     state.kernel = use_kernel(state.network, "compiled" if compiled else "eager")
     task.processes.agree_on(state.network)
     store = None
     if folder is not None:
-        store = Folder(Path(folder), configuration(network, dataset, objective, settings))
+        store = CheckpointStore(Path(folder), configuration(network, dataset, objective, settings))
         store.restore(state)
     _train(state, task, store)
     run = state.finish()
@@ -126,15 +126,15 @@ def fit(
 
 def _start(
     network: SpikingNetwork, objective: Objective, settings: Settings, device: torch.device | str | None
-) -> State:
+) -> TrainingState:
     trained = copy.deepcopy(network).to(device if device is not None else network.device)
     order = torch.Generator().manual_seed(2 * settings.seed)
     noise = BatchGenerator()
     noise.manual_seed(2 * settings.seed + 1)
-    return State(trained, make_optimizer(trained, settings), order, noise, objective)
+    return TrainingState(trained, make_optimizer(trained, settings), order, noise, objective)
 
 
-def _train(state: State, task: Task, store: Folder | None) -> None:
+def _train(state: TrainingState, task: TrainingTask, store: CheckpointStore | None) -> None:
     """Train the epochs that are left, and write down each of them."""
     writes = store if task.processes.first else None
     with Journal(None if writes is None else writes.path) as journal:
@@ -145,7 +145,7 @@ def _train(state: State, task: Task, store: Folder | None) -> None:
                 writes.write(state)
 
 
-def _epoch(epoch: int, state: State, task: Task) -> EpochMetrics:
+def _epoch(epoch: int, state: TrainingState, task: TrainingTask) -> EpochMetrics:
     """Train one epoch, validate, and return the metrics."""
     start, settings = time.perf_counter(), task.settings
     means = Means()
@@ -164,7 +164,7 @@ def _epoch(epoch: int, state: State, task: Task) -> EpochMetrics:
     return EpochMetrics(epoch, loss, terms, clean, robust, rate, time.perf_counter() - start)
 
 
-def _judged(state: State, task: Task) -> tuple[float, float | None] | None:
+def _judged(state: TrainingState, task: TrainingTask) -> tuple[float, float | None] | None:
     """Return clean and robust accuracy on the validation split, where this is the first process."""
     if not task.processes.first:
         return None

@@ -27,7 +27,7 @@ GROUPS = ("network", "best", "optimizer", "generator", "objective")
 
 
 @dataclass
-class State:
+class TrainingState:
     """A run between two epochs: weights, optimiser, generators, objective, the best weights so far, history."""
 
     network: SpikingNetwork
@@ -62,19 +62,19 @@ class State:
 
 
 @dataclass(frozen=True)
-class Folder:
+class CheckpointStore:
     """The folder of one run: its checkpoint after each epoch, and at the end the picked network."""
 
     path: Path
     configuration: Mapping[str, Any]
 
-    def write(self, state: State) -> None:
+    def write(self, state: TrainingState) -> None:
         """Write everything of `state`, atomically."""
         history = [asdict(metrics) for metrics in state.history]
         text = json.dumps({"configuration": self.configuration, "history": history})
         write_tensors(self.path / CHECKPOINT, FORMAT, text, _tensors(state))
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: TrainingState) -> None:
         """Put the checkpoint's content into `state`; without a checkpoint do nothing.
 
         Raises:
@@ -125,7 +125,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _tensors(state: State) -> dict[str, Tensor]:
+def _tensors(state: TrainingState) -> dict[str, Tensor]:
     """Return the tensors of `state`, named after what they belong to."""
     moments = {
         f"{index}.{name}": value
@@ -143,7 +143,7 @@ def _tensors(state: State) -> dict[str, Tensor]:
     return {f"{group}.{name}": tensor for group, members in groups.items() for name, tensor in members.items()}
 
 
-def _load(state: State, tensors: Mapping[str, Tensor]) -> None:
+def _load(state: TrainingState, tensors: Mapping[str, Tensor]) -> None:
     groups: dict[str, dict[str, Tensor]] = {name: {} for name in GROUPS}
     for key, tensor in tensors.items():
         group, _, name = key.partition(".")

@@ -15,11 +15,11 @@ from .evaluation import on_network
 from .objectives import Loss, Objective
 from .processes import Processes, common_statistics
 from .settings import Settings
-from .state import State
+from .state import TrainingState
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What `fit` was told, and the processes that do it together."""
 
     dataset: Dataset
@@ -37,7 +37,7 @@ class Task:
 
 
 def take_step(
-    state: State, task: Task, objective: Objective, batch: Split, rate: float, where: str
+    state: TrainingState, task: TrainingTask, objective: Objective, batch: Split, rate: float, where: str
 ) -> Mapping[str, float]:
     """Take one step of the optimiser and return the loss and its terms, means over the batch of all processes.
 
@@ -61,7 +61,7 @@ def take_step(
     return values
 
 
-def _own_part(state: State, task: Task, batch: Split) -> tuple[Tensor, Tensor, float]:
+def _own_part(state: TrainingState, task: TrainingTask, batch: Split) -> tuple[Tensor, Tensor, float]:
     """Return what this process works on: its rows, their labels, and their share of the batch."""
     inputs, labels = on_network(state.network, batch)
     if task.settings.augmentation is not None:
@@ -78,8 +78,8 @@ def _own_part(state: State, task: Task, batch: Split) -> tuple[Tensor, Tensor, f
 class _Attempt:
     """The loss of one batch, and how to repeat it: its draws start from `draws`."""
 
-    state: State
-    task: Task
+    state: TrainingState
+    task: TrainingTask
     objective: Objective
     inputs: Tensor
     labels: Tensor
@@ -112,7 +112,7 @@ class _Attempt:
         return origin(self.state.network, self.inputs, self._loss)
 
 
-def _move(state: State, task: Task, attempt: _Attempt) -> None:
+def _move(state: TrainingState, task: TrainingTask, attempt: _Attempt) -> None:
     """Let the optimiser step, unless a gradient is broken; fail if a weight is then."""
     network: SpikingNetwork = state.network
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]

@@ -12,7 +12,7 @@ from .paper import QUOTED_L2_GAIN, counterexample
 from .spectral import FINITE_L2, INFINITE_L2, LOSS_LINK, TRANSFER_FUNCTION
 from .steps import ProofError
 from .sums import L1_GAIN, L2_LINF_GAIN, LINF_GAIN
-from .theorem import Counterexample, Proof, Theorem
+from .theorem import Derivation, Refutation, Theorem
 
 _THEOREMS = (
     PERTURBATION_IDENTITY,
@@ -55,4 +55,4 @@ def theorem(name: str) -> Theorem:
     raise ValueError(f"name: got {name!r}, expected one of {', '.join(item.name for item in _THEOREMS)}")
 
 
-__all__ = ["Counterexample", "Proof", "ProofError", "Theorem", "counterexample", "theorem", "theorems"]
+__all__ = ["Derivation", "ProofError", "Refutation", "Theorem", "counterexample", "theorem", "theorems"]

@@ -6,10 +6,10 @@ import sympy as sp
 
 from .steps import Equal
 from .symbols import T, lam
-from .theorem import Counterexample, Theorem
+from .theorem import Refutation, Theorem
 
 
-def counterexample(decay: Fraction, longest: int = 1000) -> Counterexample | None:
+def counterexample(decay: Fraction, longest: int = 1000) -> Refutation | None:
     """Return the shortest constant input that breaks γ² = 1/(1−λ), exactly, or None up to T = longest.
 
     Args:
@@ -24,11 +24,11 @@ def counterexample(decay: Fraction, longest: int = 1000) -> Counterexample | Non
         energy += state**2
         if energy > claimed * horizon:
             ones = (Fraction(1),) * horizon
-            return Counterexample(QUOTED, decay, horizon, ones, tuple(outputs), energy / horizon, claimed)
+            return Refutation(QUOTED, decay, horizon, ones, tuple(outputs), energy / horizon, claimed)
     return None
 
 
-def _refute() -> Counterexample:
+def _refute() -> Refutation:
     found = counterexample(Fraction(1, 2))
     if found is None:
         raise ArithmeticError("no counterexample was found where one is known")

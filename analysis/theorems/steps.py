@@ -12,7 +12,7 @@ class ProofError(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Step(ABC):
+class DerivationStep(ABC):
     """One checkable claim.
 
     Attributes:
@@ -36,7 +36,7 @@ class Step(ABC):
 
 
 @dataclass(frozen=True)
-class Equal(Step):
+class Equal(DerivationStep):
     """left = right, for all values of the symbols."""
 
     left: Any
@@ -52,7 +52,7 @@ class Equal(Step):
 
 
 @dataclass(frozen=True)
-class AtLeast(Step):
+class AtLeast(DerivationStep):
     """left ≥ right, because left − right equals `certificate`, which is nonnegative by its form.
 
     Its form: sympy's rules of sign decide it (squares of reals, products and sums of nonnegative symbols).
@@ -74,7 +74,7 @@ class AtLeast(Step):
 
 
 @dataclass(frozen=True)
-class Tends(Step):
+class Tends(DerivationStep):
     """expression → value as variable → point."""
 
     expression: Any

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import sympy as sp
 
-from .steps import Step
+from .steps import DerivationStep
 
 
 @dataclass(frozen=True)
-class Proof:
+class Derivation:
     """What `verify` returns for a theorem whose every step holds.
 
     Attributes:
@@ -23,7 +23,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Counterexample:
+class Refutation:
     """An exact input that a claimed gain does not cover: ‖ε‖² > γ²‖w‖².
 
     Attributes:
@@ -76,10 +76,10 @@ class Theorem:
     statement: str
     assumptions: tuple[str, ...]
     formulas: Mapping[str, sp.Basic]
-    steps: tuple[Step, ...]
+    steps: tuple[DerivationStep, ...]
     argument: str
     about: str = "simplified"
-    refute: Callable[[], Counterexample] | None = field(default=None, compare=False)
+    refute: Callable[[], Refutation] | None = field(default=None, compare=False)
     corrected: str | None = None
 
     @property
@@ -87,11 +87,11 @@ class Theorem:
         """Return "proved", or "refuted" for a claim that has a counterexample."""
         return "proved" if self.refute is None else "refuted"
 
-    def verify(self) -> Proof | Counterexample:
+    def verify(self) -> Derivation | Refutation:
         """Replay the derivation: check each step with sympy.
 
         Returns:
-            A `Proof`, or, for a false claim, a `Counterexample` that was checked in rationals.
+            A `Derivation`, or, for a false claim, a `Refutation` that was checked in rationals.
 
         Raises:
             ProofError: for a step that does not hold.
@@ -99,7 +99,7 @@ class Theorem:
         for step in self.steps:
             step.check()
         if self.refute is None:
-            return Proof(self.name, tuple(step.claim for step in self.steps))
+            return Derivation(self.name, tuple(step.claim for step in self.steps))
         found = self.refute()
         if not found.check():
             raise ArithmeticError(f"the counterexample to {self.name} does not replay")

@@ -67,28 +67,28 @@ def attack(
     command += "".join(f" --method {shlex.quote(name)}" for name in methods)
     subject = examining.Subject(model.stem, network, source, chosen)
     with Bars() as bars:
-        found = examining.examine(subject, plan, command=command, progress=bars, out=out)
-    return told(found, out, as_json)
+        examined = examining.examine(subject, plan, command=command, progress=bars, out=out)
+    return told(examined, out, as_json)
 
 
-def told(found: "Examined", out: Path | None, as_json: bool) -> int:
+def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
     """Write and show what was found; return the status, that of an interruption where there was one."""
     from spikecert import examining
 
     if out is not None:
-        for path in examining.write(found, out):
+        for path in examining.write(examined, out):
             say(f"wrote {path}")
-    show(found.record.to_json() if as_json else summary(found.record))
-    return INTERRUPTED if found.interrupted else 0
+    show(examined.record.to_json() if as_json else summary(examined.record))
+    return INTERRUPTED if examined.interrupted else 0
 
 
-def summary(found: "Record") -> str:
+def summary(record: "Record") -> str:
     """Return the accuracies of a record as a table of text."""
     from spikecert.reports.figures.sandwich import summary_of
     from spikecert.reports.wording import conditions, epsilon_text, percent
 
-    lines = [f"{found.title}: {conditions(found)}"]
-    for model in found.models:
+    lines = [f"{record.title}: {conditions(record)}"]
+    for model in record.models:
         heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
         heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken"]
         rows = [

@@ -71,10 +71,10 @@ def certify(
     command += " --compiled" if compiled else ""
     subject = examining.Subject(model.stem, network, source, chosen)
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
-        found = examining.examine(subject, plan, command=command, progress=bars, out=out, gains=gains)
-        if proof is not None and prover is not None and not found.interrupted:
-            proofs.write_proofs(proof, prover, found.record, chosen, timeout, bars)
-    return told(found, out, as_json) or _status(found.record, bar)
+        examined = examining.examine(subject, plan, command=command, progress=bars, out=out, gains=gains)
+        if proof is not None and prover is not None and not examined.interrupted:
+            proofs.write_proofs(proof, prover, examined.record, chosen, timeout, bars)
+    return told(examined, out, as_json) or _status(examined.record, bar)
 
 
 def _repeated(plan: "Plan") -> str:
@@ -86,18 +86,18 @@ def _repeated(plan: "Plan") -> str:
     return verifiers + attacks + limit + radii
 
 
-def _status(found: "Record", bar: float | None) -> int:
+def _status(record: "Record", bar: float | None) -> int:
     """Return 1 if the record does not meet the bar, or without one if a sample is falsified."""
     if bar is None:
-        return int(any(point.falsified for point in found.models[0].points))
-    return below(found, bar)
+        return int(any(point.falsified for point in record.models[0].points))
+    return below(record, bar)
 
 
-def below(found: "Record", bar: float | None) -> int:
+def below(record: "Record", bar: float | None) -> int:
     """Return 1 if the certified share is below the bar at any ε, and say at which; 0 without a bar."""
     if bar is None:
         return 0
-    worst = min(found.models[0].points, key=lambda point: point.certified_by_any)
+    worst = min(record.models[0].points, key=lambda point: point.certified_by_any)
     reached = worst.certified_by_any / worst.samples
     if reached >= bar:
         return 0

@@ -73,16 +73,16 @@ class _Asked:
     lower: float
     upper: float
 
-    def missing(self, found: "Statement") -> str:
+    def missing(self, statement: "Statement") -> str:
         """Return what a proof lacks, or nothing; an ℓ∞ ball holds the ℓ2 ball of its radius, not the other way."""
-        if self.epsilon is not None and found.norm != self.norm and found.norm != "linf":
-            return f"proves a ball in {found.norm}, not in the {self.norm} asked for"
-        if self.epsilon is not None and found.epsilon < self.epsilon:
-            return f"proves ε = {found.epsilon:g}, less than the {self.epsilon:g} asked for"
-        if found.lower > self.lower:
-            return f"is about inputs from {found.lower:g} on, not from the {self.lower:g} asked for"
-        if found.upper < self.upper:
-            return f"is about inputs up to {found.upper:g}, not up to the {self.upper:g} asked for"
+        if self.epsilon is not None and statement.norm != self.norm and statement.norm != "linf":
+            return f"proves a ball in {statement.norm}, not in the {self.norm} asked for"
+        if self.epsilon is not None and statement.epsilon < self.epsilon:
+            return f"proves ε = {statement.epsilon:g}, less than the {self.epsilon:g} asked for"
+        if statement.lower > self.lower:
+            return f"is about inputs from {statement.lower:g} on, not from the {self.lower:g} asked for"
+        if statement.upper < self.upper:
+            return f"is about inputs up to {statement.upper:g}, not up to the {self.upper:g} asked for"
         return ""
 
 
@@ -91,29 +91,29 @@ def _answer(proof: Path, network: "Network", asked: _Asked) -> dict[str, Any]:
     from spikecert.checking import Refused, check
 
     try:
-        found = check(proof, network)
+        statement = check(proof, network)
     except Refused as error:
         return {"file": proof.name, "accepted": False, "reason": str(error)}
-    missing = asked.missing(found)
+    missing = asked.missing(statement)
     if missing:
         reason = f"{printable(proof.name)}: {missing}"
         return {"file": proof.name, "accepted": False, "reason": reason}
-    return {"file": proof.name, "accepted": True, **_described(found)}
+    return {"file": proof.name, "accepted": True, **_described(statement)}
 
 
-def _described(found: "Statement") -> dict[str, Any]:
+def _described(statement: "Statement") -> dict[str, Any]:
     return {
-        "label": found.label,
-        "epsilon": found.epsilon,
-        "norm": found.norm,
-        "lower": found.lower,
-        "upper": found.upper,
-        "margin": found.margin,
-        "leaves": found.leaves,
-        "claim_sha256": found.claim,
-        "point_sha256": found.point,
-        "sample_sha256": hashlib.sha256(found.sample.tobytes()).hexdigest(),
-        "note": found.note,
+        "label": statement.label,
+        "epsilon": statement.epsilon,
+        "norm": statement.norm,
+        "lower": statement.lower,
+        "upper": statement.upper,
+        "margin": statement.margin,
+        "leaves": statement.leaves,
+        "claim_sha256": statement.claim,
+        "point_sha256": statement.point,
+        "sample_sha256": hashlib.sha256(statement.sample.tobytes()).hexdigest(),
+        "note": statement.note,
     }
 
 

@@ -36,14 +36,14 @@ def compare(
     if by_share and not fail_on_regression:
         raise ValueError("by-share: got it alone, expected it beside --fail-on-regression")
     records = load_record(before), load_record(after)
-    found = compared(*records)
+    comparison = compared(*records)
     if out is not None:
-        say(f"wrote {render_comparison(found, *records, out)}")
+        say(f"wrote {render_comparison(comparison, *records, out)}")
     if as_json:
-        show(found.to_json())
+        show(comparison.to_json())
     elif out is None:
-        show(to_markdown(found).rstrip())
-    if fail_on_regression and found.regressed(by_share):
+        show(to_markdown(comparison).rstrip())
+    if fail_on_regression and comparison.regressed(by_share):
         say("worse than before: see the rows above" if out is None else "worse than before")
         return 1
     return 0

@@ -51,10 +51,10 @@ def convert(
     from spikecert.models import convert as converted
     from spikecert.models import save
 
-    found, own = loaded(source)
+    module, own = loaded(source)
     sample = _sample(data, root, samples, shape, seed)
     settings: dict[str, Any] = {} if dt is None else {"dt": dt}
-    made = converted(found, own if sample is None else sample, num_steps, encoding, readout, seed, **settings)
+    made = converted(module, own if sample is None else sample, num_steps, encoding, readout, seed, **settings)
     digest = save(made.network, out)
     say(f"wrote {shlex.quote(str(out))}")
     show_json(_content(source, out, digest, made)) if as_json else show(_told(source, made))

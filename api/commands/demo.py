@@ -36,15 +36,15 @@ def demo(
 
     from .attack import summary
 
-    settings = work.Settings(epochs, samples, seed)
+    settings = work.DemoSettings(epochs, samples, seed)
     command = f"spikecert demo --epochs {epochs} --samples {samples} --seed {seed}"
     with Bars() as bars:
         data, trained = work.train(settings, out / "training", bars)
         if not as_json:
             show(_gains(trained))
-        found = work.examine(data, trained, settings, command, bars)
-    written = [*building.write_all(found, out), *work.save_networks(trained, out)]
-    show(found.to_json() if as_json else f"\n{summary(found)}")
+        record = work.examine(data, trained, settings, command, bars)
+    written = [*building.write_all(record, out), *work.save_networks(trained, out)]
+    show(record.to_json() if as_json else f"\n{summary(record)}")
     say(f"\n{time.perf_counter() - start:.1f} s; wrote {', '.join(path.name for path in written)}")
     say(f"open {out / 'report.html'}")
     return 0

@@ -63,10 +63,10 @@ def names(text: str, name: str) -> tuple[str, ...]:
     >>> names("trains, linear,trains", "verifier")
     ('trains', 'linear')
     """
-    found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
-    if "" in found:
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if "" in parts:
         raise ValueError(f"{name}: got {text!r}, expected names with commas between them")
-    return found
+    return parts
 
 
 def share(text: str, name: str) -> float:

@@ -43,7 +43,7 @@ def radius(
     from spikecert import building
     from spikecert.models import load, network_hash
     from spikecert.reports import Plan, RadiusPlan
-    from spikecert.reports.parts import Interrupted, Journal, radii_in_parts
+    from spikecert.reports.parts import Interrupted, PartStore, radii_in_parts
     from spikecert.training import dataset
 
     network = load(model)
@@ -51,20 +51,20 @@ def radius(
     wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
     plan = Plan(building.threat(norm, (1.0,)), (), (), seed=seed, radii=wanted)
     problem = network, chosen.inputs, chosen.labels, plan
-    journal = Journal.of(None if out is None else out / PARTS, "radii", *problem)
+    store = PartStore.of(None if out is None else out / PARTS, "radii", *problem)
     interrupted = False
     with Bars() as bars:
         try:
-            found = radii_in_parts(*problem, journal=journal, progress=bars)
+            radii = radii_in_parts(*problem, store=store, progress=bars)
         except Interrupted as error:
             if error.finished is None:
                 raise
-            found, interrupted = error.finished, True
+            radii, interrupted = error.finished, True
     conditions = {
         "network": model.name,
         "sha256": network_hash(network),
         "data": data,
-        "samples": len(found.table.samples),
+        "samples": len(radii.table.samples),
         "num_steps": network.num_steps,
         "norm": norm,
         "verifier": verifier,
@@ -74,12 +74,12 @@ def radius(
     }
     if interrupted:
         conditions |= {"interrupted": True, "samples_planned": len(chosen)}
-    content = _content(conditions, found.table)
+    content = _content(conditions, radii.table)
     if out is not None:
-        _write(out / UNFINISHED if interrupted else out, content, found.counterexamples, network.dtype)
+        _write(out / UNFINISHED if interrupted else out, content, radii.counterexamples, network.dtype)
         if not interrupted:
             forget_unfinished(out)
-            journal.clear()
+            store.clear()
     show_json(content) if as_json else show(_told(content))
     return INTERRUPTED if interrupted else 0
 
@@ -88,8 +88,8 @@ def _content(conditions: dict[str, Any], table: "RadiusTable") -> dict[str, Any]
     """Return the radii as JSON-ready data."""
     keys = ("index", "label", "lower", "upper", "exact", "attacked")
     rows = [
-        {**{key: getattr(found, key) for key in keys}, "verifier": found.verifier or None}
-        for found in table.samples
+        {**{key: getattr(radius, key) for key in keys}, "verifier": radius.verifier or None}
+        for radius in table.samples
     ]
     lower, upper = table.medians
     medians = {"lower": lower, "upper": upper}
@@ -139,8 +139,10 @@ def _write(
     text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(out / JSON, text.encode())
     tensors = {
-        str(found.index): torch.tensor(found.perturbed, dtype=dtype).reshape(found.shape)
-        for found in counterexamples
+        str(counterexample.index): torch.tensor(counterexample.perturbed, dtype=dtype).reshape(
+            counterexample.shape
+        )
+        for counterexample in counterexamples
     }
     write_tensors(out / COUNTEREXAMPLES, "spikecert.counterexamples/1", text, tensors)
     for name in (JSON, COUNTEREXAMPLES):

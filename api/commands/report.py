@@ -24,13 +24,13 @@ def report(
 
     from .attack import summary
 
-    found = join([load_record(path) for path in records])
+    joined = join([load_record(path) for path in records])
     for path in radii or ():
-        found = with_radii(found, load_radii(path))
+        joined = with_radii(joined, load_radii(path))
     if out is not None:
-        say(f"wrote {render(found, out)}")
+        say(f"wrote {render(joined, out)}")
     if as_json:
-        show(found.to_json())
+        show(joined.to_json())
     elif out is None:
-        show(summary(found))
+        show(summary(joined))
     return 0

@@ -8,7 +8,7 @@ from ..output import show, show_json
 from .options import Json
 
 if TYPE_CHECKING:
-    from spikecert.analysis.theorems import Counterexample, Proof, Theorem
+    from spikecert.analysis.theorems import Derivation, Refutation, Theorem
 
 
 def theorems(
@@ -22,34 +22,34 @@ def theorems(
     from spikecert.analysis.theorems import theorem
     from spikecert.analysis.theorems import theorems as everything
 
-    chosen = everything() if name is None else (theorem(name),)
-    results = [item.verify() for item in chosen]
+    asked = everything() if name is None else (theorem(name),)
+    results = [item.verify() for item in asked]
     if as_json:
-        show_json([_as_data(item, result) for item, result in zip(chosen, results, strict=True)])
+        show_json([_as_data(item, result) for item, result in zip(asked, results, strict=True)])
     elif latex:
-        show("\n\n".join(item.latex() for item in chosen))
+        show("\n\n".join(item.latex() for item in asked))
     elif name is None:
-        show("\n".join(_line(item, result) for item, result in zip(chosen, results, strict=True)))
+        show("\n".join(_line(item, result) for item, result in zip(asked, results, strict=True)))
     else:
-        show(f"{chosen[0].text()}\n\n{_verdict(results[0])}")
+        show(f"{asked[0].text()}\n\n{_verdict(results[0])}")
     return 0
 
 
-def _verdict(result: "Proof | Counterexample") -> str:
-    from spikecert.analysis.theorems import Proof
+def _verdict(result: "Derivation | Refutation") -> str:
+    from spikecert.analysis.theorems import Derivation
 
-    if isinstance(result, Proof):
+    if isinstance(result, Derivation):
         return f"verified: {len(result.claims)} steps replayed"
     ratio, claimed, inputs = result.ratio, result.claimed, ", ".join(map(str, result.inputs))
     return f"refuted: λ = {result.decay}, T = {result.horizon}, w = ({inputs}): ‖ε‖²/‖w‖² = {ratio} > {claimed}"
 
 
-def _line(item: "Theorem", result: "Proof | Counterexample") -> str:
+def _line(item: "Theorem", result: "Derivation | Refutation") -> str:
     return f"{item.name:26} {item.title}\n{'':26} about: {item.about}; {_verdict(result)}"
 
 
-def _as_data(item: "Theorem", result: "Proof | Counterexample") -> dict[str, Any]:
-    from spikecert.analysis.theorems import Proof
+def _as_data(item: "Theorem", result: "Derivation | Refutation") -> dict[str, Any]:
+    from spikecert.analysis.theorems import Derivation
 
     data: dict[str, Any] = {
         "name": item.name,
@@ -62,7 +62,7 @@ def _as_data(item: "Theorem", result: "Proof | Counterexample") -> dict[str, Any
         "status": item.status,
         "latex": item.latex(),
     }
-    if not isinstance(result, Proof):
+    if not isinstance(result, Derivation):
         data["corrected"] = item.corrected
         data["counterexample"] = {
             "decay": str(result.decay),

@@ -95,12 +95,12 @@ def _tell(runs: dict[int, "TrainingRun"], out: Path, several: bool, as_json: boo
         (run,) = runs.values()
         _tell_one(run, out / "network.safetensors", as_json)
         return
-    found = summary(runs, lambda seed: out / f"seed-{seed}" / "network.safetensors")
-    write_summary(found, out)
+    means = summary(runs, lambda seed: out / f"seed-{seed}" / "network.safetensors")
+    write_summary(means, out)
     if as_json:
-        show_json(found.content())
+        show_json(means.content())
     else:
-        _tell_several(found, out)
+        _tell_several(means, out)
 
 
 def _tell_one(run: "TrainingRun", path: Path, as_json: bool) -> None:
@@ -116,12 +116,12 @@ def _tell_one(run: "TrainingRun", path: Path, as_json: bool) -> None:
     say(f"next: spikecert gains {shlex.quote(str(path))}")
 
 
-def _tell_several(found: Summary, out: Path) -> None:
+def _tell_several(means: Summary, out: Path) -> None:
     rows = [
         (str(seed), str(run["best_epoch"]), percent(run["clean_accuracy"]), percent(run["robust_accuracy"]))
-        for seed, run in found.runs.items()
+        for seed, run in means.runs.items()
     ]
-    cells: list[Callable[[Any], Any]] = [found.mean.get, found.spread.get]
+    cells: list[Callable[[Any], Any]] = [means.mean.get, means.spread.get]
     ends = [(cell("clean_accuracy"), cell("robust_accuracy")) for cell in cells]
     rows += [(name, "", *map(percent, end)) for name, end in zip(("mean", "spread"), ends, strict=True)]
     show(table(("seed", "epoch", "clean", "robust"), rows))

@@ -31,16 +31,16 @@ def vnnlib(
     from spikecert.models import load
 
     network = load(model).to(checked_device(device))
-    found = verify_property(network, read_vnnlib(question), verifier, timeout, seed=seed)
+    verdict = verify_property(network, read_vnnlib(question), verifier, timeout, seed=seed)
     if out is not None:
-        out.write_text(competition_result(found, legacy), encoding="utf-8")
+        out.write_text(competition_result(verdict, legacy), encoding="utf-8")
         say(f"wrote {out}")
-    word = result_word(found.status, legacy)
+    word = result_word(verdict.status, legacy)
     if as_json:
-        counterexample = None if found.counterexample is None else found.counterexample.flatten().tolist()
-        outputs = None if found.outputs is None else found.outputs.tolist()
-        told = {"result": word, "verifier": found.verifier, "seconds": found.seconds, "reason": found.reason}
+        counterexample = None if verdict.counterexample is None else verdict.counterexample.flatten().tolist()
+        outputs = None if verdict.outputs is None else verdict.outputs.tolist()
+        told = {"result": word, "verifier": verdict.verifier, "seconds": verdict.seconds, "reason": verdict.reason}
         show_json({**told, "counterexample": counterexample, "outputs": outputs})
     else:
-        show(f"{word}: {found.reason} ({found.verifier}, {found.seconds:.2f} s)")
-    return int(found.status == "violated")
+        show(f"{word}: {verdict.reason} ({verdict.verifier}, {verdict.seconds:.2f} s)")
+    return int(verdict.status == "violated")

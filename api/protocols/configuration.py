@@ -69,7 +69,7 @@ class Variant(Part):
     start: Start = Start()
 
 
-class Evaluation(Part):
+class EvaluationSettings(Part):
     """How each network is measured, on the first `samples` test samples (default: all).
 
     Attributes:
@@ -102,7 +102,7 @@ class Protocol(Part):
     neurons: tuple[str, ...] = ("lif",)
     seeds: tuple[int, ...] = (0,)
     training: TrainingSettings
-    evaluation: Evaluation
+    evaluation: EvaluationSettings
     variants: tuple[Variant, ...] = Field(min_length=1)
 
 

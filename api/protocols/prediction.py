@@ -49,12 +49,12 @@ def correlations(results: Results) -> tuple[Correlation, ...]:
 
 def _pairs(runs: Sequence[RunResult], figure: str, verifier: str) -> list[tuple[float, float]]:
     """Return figure and certified share, in per cent, of the runs that have both."""
-    found = []
+    pairs = []
     for run in runs:
         value = None if run.stability is None else getattr(run.stability, figure)
         if value is not None:
-            found.append((value, 100.0 * run.points[0].certified[verifier] / run.points[0].samples))
-    return found
+            pairs.append((value, 100.0 * run.points[0].certified[verifier] / run.points[0].samples))
+    return pairs
 
 
 def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -64,13 +64,13 @@ def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
     return float(spearmanr(first, second).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def correlation_table(found: Sequence[Correlation]) -> str:
+def correlation_table(correlations: Sequence[Correlation]) -> str:
     """Return the correlations as Markdown."""
     lines = [
         "| protocol | stability figure | certified by | rank correlation | networks |",
         "|---|---|---|---:|---:|",
     ]
-    for item in found:
+    for item in correlations:
         told = "–" if item.coefficient is None else f"{item.coefficient:+.2f}"
         lines.append(f"| {item.protocol} | {FIGURES[item.figure]} | {item.verifier} | {told} | {item.networks} |")
     return "\n".join([*lines, ""])

@@ -13,7 +13,7 @@ from spikecert.training import Dataset, Split, dataset
 from .configuration import Protocol
 from .grid import cells
 from .results import Results
-from .running import Job, done, hash_of, run
+from .running import PlannedRun, done, hash_of, run
 from .tables import comma_separated, markdown
 
 FILES = ("results.json", "results.csv", "results.md")
@@ -59,17 +59,17 @@ def reproduce(protocol: Protocol, folder: Path, options: Options, progress: Prog
     """
     changed = adapted(protocol, options)
     data = reduced(dataset(changed.data, options.root), options.train_samples)
-    jobs = list(_jobs(changed, data, folder / "runs", options))
-    if not jobs:
+    runs = list(_planned_runs(changed, data, folder / "runs", options))
+    if not runs:
         rows = ", ".join(repr(cell.row) for cell in cells(changed))
         raise ValueError(f"only: got {options.only!r}, expected a part of one of {rows}")
     results = Results(protocol=changed, runs=())  # pyright: ignore[reportCallIssue] (an alias with a default)
-    for number, job in enumerate(jobs):
-        progress("runs", number, len(jobs))
-        found = done(job) or run(job, progress)
-        results = results.model_copy(update={"runs": (*results.runs, found)})
+    for number, planned in enumerate(runs):
+        progress("runs", number, len(runs))
+        result = done(planned) or run(planned, progress)
+        results = results.model_copy(update={"runs": (*results.runs, result)})
         write(results, folder)
-    progress("runs", len(jobs), len(jobs))
+    progress("runs", len(runs), len(runs))
     return results
 
 
@@ -106,12 +106,12 @@ def _first(split: Split, count: int) -> Split:
     return split.take(torch.arange(min(count, len(split))))
 
 
-def _jobs(protocol: Protocol, data: Dataset, folder: Path, options: Options) -> Iterator[Job]:
+def _planned_runs(protocol: Protocol, data: Dataset, folder: Path, options: Options) -> Iterator[PlannedRun]:
     data_hash = hash_of(data)
     for cell in cells(protocol):
         if options.only is None or options.only in cell.row:
             for seed in protocol.seeds:
-                yield Job(protocol, cell, seed, data, data_hash, folder, options.device)
+                yield PlannedRun(protocol, cell, seed, data, data_hash, folder, options.device)
 
 
 def write(results: Results, folder: Path) -> list[Path]:

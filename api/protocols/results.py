@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, FiniteFloat, ValidationError
 
 from spikecert.models.storage import write_atomically
-from spikecert.reports.rows import Point
+from spikecert.reports.rows import Tally
 from spikecert.reports.schema import Environment, Part, Seconds
 
 from .configuration import Protocol
@@ -55,7 +55,7 @@ class RunResult(Part):
     best_epoch: int
     training_seconds: Seconds
     training_cpu: Seconds | None = None
-    points: tuple[Point, ...]
+    points: tuple[Tally, ...]
     seconds: dict[str, Seconds]
     stability: Stability | None = None
     environment: Environment
@@ -92,11 +92,11 @@ def load_run(path: Path, key: str) -> RunResult | None:
     if not path.is_file():
         return None
     try:
-        found = RunResult.model_validate(json.loads(path.read_bytes()))
+        result = RunResult.model_validate(json.loads(path.read_bytes()))
     except (ValidationError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"out: {path} is no result of a run: {reason}; delete it to run again") from error
-    return found if found.key == key else None
+    return result if result.key == key else None
 
 
 def mean_and_spread(values: Iterable[float]) -> tuple[float, float | None]:

@@ -23,7 +23,7 @@ from spikecert.training import Augmentation, Dataset, LocalFields, Retraction, S
 from spikecert.training.state import CHECKPOINT
 
 from .attacks import resolve
-from .configuration import Evaluation, Protocol
+from .configuration import EvaluationSettings, Protocol
 from .grid import Cell
 from .objectives import objective
 from .results import RunResult, Stability, load_run, save_run
@@ -37,7 +37,7 @@ STABILITY_SAMPLES = 500
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedRun:
     """One row and one seed, with all that they need."""
 
     protocol: Protocol
@@ -84,86 +84,90 @@ def hash_of(data: Dataset) -> str:
     return digest_of(data.name, tensors)
 
 
-def done(job: Job) -> RunResult | None:
+def done(planned: PlannedRun) -> RunResult | None:
     """Return the result that an earlier call kept, or None."""
-    return load_run(job.place / RESULT, job.key)
+    return load_run(planned.place / RESULT, planned.key)
 
 
-def run(job: Job, progress: Progress) -> RunResult:
+def run(planned: PlannedRun, progress: Progress) -> RunResult:
     """Train, measure, and keep the result in the run's folder; an interrupted training goes on from there."""
-    whole, before = not (job.place / CHECKPOINT).exists(), time.process_time()
-    trained = _train(job, progress)
+    whole, before = not (planned.place / CHECKPOINT).exists(), time.process_time()
+    trained = _train(planned, progress)
     cpu = time.process_time() - before if whole else None
     network = trained.network
-    samples = _samples(job, network)
-    found = measure(
-        job.label,
+    samples = _samples(planned, network)
+    measured = measure(
+        planned.label,
         network,
         samples.inputs,
         samples.labels,
-        _plan(job.protocol.evaluation, job.seed),
+        _plan(planned.protocol.evaluation, planned.seed),
         progress=progress,
     )
-    stability = _stability(network, samples) if job.protocol.evaluation.stability else None
-    result = _result(job, trained, found, stability, cpu)
-    save_run(result, job.place / RESULT)
+    stability = _stability(network, samples) if planned.protocol.evaluation.stability else None
+    result = _result(planned, trained, measured, stability, cpu)
+    save_run(result, planned.place / RESULT)
     return result
 
 
-def start(job: Job) -> SpikingNetwork:
+def start(planned: PlannedRun) -> SpikingNetwork:
     """Return the untrained network of a run, with the data set's own normalisation where it normalises."""
-    protocol, own = job.protocol, job.cell.start
+    protocol, own = planned.protocol, planned.cell.start
     num_steps = protocol.num_steps if own.num_steps is None else own.num_steps
     decay = protocol.decay if own.decay is None else own.decay
     threshold = protocol.threshold if own.threshold is None else own.threshold
-    template = neuron(job.cell.neuron, num_steps, decay, threshold, "zero")
-    network = fresh_network(protocol.architecture, job.data, num_steps, template, job.seed)
-    if isinstance(network.layers[0], Normalize) and job.data.name in NORMALIZATIONS:
-        network.layers[0] = Normalize(*NORMALIZATIONS[job.data.name])
-    fields = local_fields(job)
+    template = neuron(planned.cell.neuron, num_steps, decay, threshold, "zero")
+    network = fresh_network(protocol.architecture, planned.data, num_steps, template, planned.seed)
+    if isinstance(network.layers[0], Normalize) and planned.data.name in NORMALIZATIONS:
+        network.layers[0] = Normalize(*NORMALIZATIONS[planned.data.name])
+    fields = local_fields(planned)
     if fields is not None:
-        fields.start(network, job.data.train.inputs)
+        fields.start(network, planned.data.train.inputs)
     return network
 
 
-def local_fields(job: Job) -> LocalFields | None:
+def local_fields(planned: PlannedRun) -> LocalFields | None:
     """Return the first layer's fields, for a run with fields."""
-    told = job.cell.start.local_fields
-    return None if told is None else LocalFields(**told, seed=job.seed)
+    told = planned.cell.start.local_fields
+    return None if told is None else LocalFields(**told, seed=planned.seed)
 
 
-def _train(job: Job, progress: Progress) -> TrainingRun:
-    settings = job.cell.training
+def _train(planned: PlannedRun, progress: Progress) -> TrainingRun:
+    settings = planned.cell.training
     chosen = settings.model_dump(exclude={"augmentation", "retraction"})
     return fit(
-        start(job),
-        job.data,
-        objective(job.cell.terms),
+        start(planned),
+        planned.data,
+        objective(planned.cell.terms),
         **chosen,
         augmentation=None if settings.augmentation is None else Augmentation(**settings.augmentation),
-        after_step=_after_step(job),
-        seed=job.seed,
-        folder=job.place,
-        device=job.device,
-        progress=lambda _, step, steps: progress(f"train {job.label}", step, steps),
+        after_step=_after_step(planned),
+        seed=planned.seed,
+        folder=planned.place,
+        device=planned.device,
+        progress=lambda _, step, steps: progress(f"train {planned.label}", step, steps),
     )
 
 
-def _after_step(job: Job) -> Retraction | LocalFields | None:
+def _after_step(planned: PlannedRun) -> Retraction | LocalFields | None:
     """Return what is done to the weights after each step: one thing at most."""
-    retraction, fields = job.cell.training.retraction, local_fields(job)
+    retraction, fields = planned.cell.training.retraction, local_fields(planned)
     if retraction is not None and fields is not None:
-        raise ValueError(f"local_fields: got them with a retraction in {job.cell.row!r}, expected one of both")
+        raise ValueError(f"local_fields: got them with a retraction in {planned.cell.row!r}, expected one of both")
     return fields if retraction is None else Retraction(**retraction)
 
 
-def _samples(job: Job, network: SpikingNetwork) -> Split:
-    count = job.protocol.evaluation.samples
-    test = job.data.test if count is None else job.data.test.take(torch.arange(min(count, len(job.data.test))))
+def _samples(planned: PlannedRun, network: SpikingNetwork) -> Split:
+    count = planned.protocol.evaluation.samples
+    test = (
+        planned.data.test
+        if count is None
+        else planned.data.test.take(torch.arange(min(count, len(planned.data.test))))
+    )
     return Split(test.inputs.to(network.device, network.dtype), test.labels.to(network.device))
 
 
-def _plan(evaluation: Evaluation, seed: int) -> Plan:
+def _plan(evaluation: EvaluationSettings, seed: int) -> Plan:
     attacks = tuple(resolve(name) for name in evaluation.attacks)
     sizes = threat(evaluation.norm, evaluation.epsilons)
     return Plan(sizes, attacks, evaluation.verifiers, evaluation.timeout, seed)
@@ -179,21 +183,25 @@ def _stability(network: SpikingNetwork, samples: Split) -> Stability:
 
 
 def _result(
-    job: Job, trained: TrainingRun, found: ModelRecord, stability: Stability | None, cpu: float | None
+    planned: PlannedRun,
+    trained: TrainingRun,
+    measured: ModelRecord,
+    stability: Stability | None,
+    cpu: float | None,
 ) -> RunResult:
     return RunResult(
-        row=job.cell.row,
-        variant=job.cell.variant,
-        neuron=job.cell.neuron,
-        seed=job.seed,
-        key=job.key,
+        row=planned.cell.row,
+        variant=planned.cell.variant,
+        neuron=planned.cell.neuron,
+        seed=planned.seed,
+        key=planned.key,
         network=network_hash(trained.network),
         epochs=len(trained.history),
         best_epoch=trained.best_epoch,
         training_seconds=trained.seconds,
         training_cpu=cpu,
-        points=found.points,
-        seconds=found.seconds,
+        points=measured.points,
+        seconds=measured.seconds,
         stability=stability,
-        environment=environment(job.device),
+        environment=environment(planned.device),
     )

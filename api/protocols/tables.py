@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from spikecert.reports.rows import Point
+from spikecert.reports.rows import Tally
 
 from .results import Results, RunResult, mean_and_spread
 
@@ -54,7 +54,7 @@ def _certified(place: int, name: str, where: str) -> Column:
     )
 
 
-def _percent(point: Point, count: int) -> float:
+def _percent(point: Tally, count: int) -> float:
     return 100.0 * count / point.samples
 
 
@@ -108,11 +108,11 @@ def _line(fields: Iterable[str]) -> str:
 
 def comma_separated(results: Results) -> str:
     """Return one line for each run, with all digits."""
-    chosen = columns(results)
+    wanted = columns(results)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "variant", "neuron", "seed", *(column.head for column in chosen), "network"))
+    writer.writerow(("row", "variant", "neuron", "seed", *(column.head for column in wanted), "network"))
     for run in results.runs:
-        values = (column.value(run) for column in chosen)
+        values = (column.value(run) for column in wanted)
         writer.writerow((run.row, run.variant, run.neuron, run.seed, *values, run.network))
     return text.getvalue()

@@ -63,15 +63,15 @@ class APGD(Attack):
         lead, standing = Lead.start(target), target.everyone
         for _ in range(self.restarts):
             walk = _Walk.start(view, target, standing, classes, self.loss, generator)
-            schedule = _Schedule.of(self.steps)
+            checkpoints = _Checkpoints.of(self.steps)
             for step in range(self.steps):
                 if lead.note(walk.index, walk.point, walk.margins):
                     standing = yield lead.points
                     walk = walk.select(standing[walk.index])
                 walk.advance(view, target.ranged, self.loss, 1.0 if step == 0 else MOMENTUM, generator)
-                if schedule.due():
-                    walk.adjust(schedule.period)
-                    schedule.shorten()
+                if checkpoints.due():
+                    walk.adjust(checkpoints.period)
+                    checkpoints.shorten()
             lead.note(walk.index, walk.point, walk.margins)
             standing = yield lead.points
 
@@ -84,7 +84,7 @@ class APGD(Attack):
 
 
 @dataclass
-class _Schedule:
+class _Checkpoints:
     """When to look back: the steps since the last checkpoint, and the period between two."""
 
     period: int
@@ -93,8 +93,8 @@ class _Schedule:
     elapsed: int = 0
 
     @staticmethod
-    def of(steps: int) -> "_Schedule":
-        return _Schedule(max(int(0.22 * steps), 1), max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
+    def of(steps: int) -> "_Checkpoints":
+        return _Checkpoints(max(int(0.22 * steps), 1), max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
 
     def due(self) -> bool:
         self.elapsed += 1

@@ -219,5 +219,6 @@ def affine_map(layer: LinearMap, dtype: torch.dtype = torch.float64) -> AffineMa
 
 
 def _weights(layer: LinearMap, modulus: LinearMap) -> tuple[Tensor, Tensor] | None:
-    both = isinstance(layer, DenseMap) and isinstance(modulus, DenseMap)
-    return (layer.weight, modulus.weight) if both else None
+    if isinstance(layer, DenseMap) and isinstance(modulus, DenseMap):
+        return layer.weight, modulus.weight
+    return None

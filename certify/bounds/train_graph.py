@@ -118,11 +118,13 @@ def graph_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool
     memory = None
     if windows:
         lower, upper = window_drive(current, rule, drives.slack)
-        memory, drives = _Memory(lower, upper), _within_windows(drives, lower, upper)
+        memory, drives = _PastPotentials(lower, upper), _within_windows(drives, lower, upper)
     return trains_of(drives, rule, memory)
 
 
-def trains_of(drives: Drive, rule: Leaky, memory: "_Memory | None" = None, keep: bool = True) -> GraphTrains:
+def trains_of(
+    drives: Drive, rule: Leaky, memory: "_PastPotentials | None" = None, keep: bool = True
+) -> GraphTrains:
     """Return the graph for `drives`.
 
     Args:
@@ -181,7 +183,7 @@ class _States:
         """Return the potentials that are left after a spike at `node`."""
         return self.low[node].clone(), self.high[node].clone()
 
-    def advance(self, t: int, drives: Drive, rule: Leaky, memory: "_Memory | None", keep: bool) -> Tensor:
+    def advance(self, t: int, drives: Drive, rule: Leaky, memory: "_PastPotentials | None", keep: bool) -> Tensor:
         """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
         low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
         if memory is not None:
@@ -211,7 +213,7 @@ class _States:
         self.high[t + 1] = torch.where(reached, high, 0.0)
 
 
-class _Memory:
+class _PastPotentials:
     """The potentials of earlier steps, and the windows that join them to the present one.
 
     Attributes:

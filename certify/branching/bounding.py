@@ -13,7 +13,7 @@ from ..replay import margins
 from .decisions import Decisions, RowRanges
 from .experience import Experience
 from .nodes import Nodes, Splits
-from .question import Question
+from .question import MarginQuestion
 from .splitting import choose_splits
 from .trimming import trim_rows
 
@@ -62,7 +62,7 @@ class Climb:
 
 
 @dataclass(frozen=True)
-class _Climbed:
+class _ClimbedNodes:
     """What a climb found of N nodes.
 
     Attributes:
@@ -83,7 +83,9 @@ class _Climbed:
 
 
 @torch.no_grad()
-def bound_nodes(question: Question, nodes: Nodes, climb: Climb, experience: Experience | None = None) -> Bounded:
+def bound_nodes(
+    question: MarginQuestion, nodes: Nodes, climb: Climb, experience: Experience | None = None
+) -> Bounded:
     """Return the nodes with bounds that are at least their parents'."""
     network, empty = question.staged(nodes)
     done = Bounded(
@@ -106,7 +108,7 @@ def bound_nodes(question: Question, nodes: Nodes, climb: Climb, experience: Expe
 
 
 def _with_splits(
-    question: Question, done: Bounded, rows: Tensor, found: "_Climbed", experience: Experience | None
+    question: MarginQuestion, done: Bounded, rows: Tensor, found: "_ClimbedNodes", experience: Experience | None
 ) -> Bounded:
     """Say of the open nodes `rows` where they are best split, and which inputs may falsify them."""
     left, candidates, tried = done.nodes.select(rows), done.candidates, done.margins
@@ -123,14 +125,16 @@ def _with_splits(
     return Bounded(nodes, done.splittable.index_put((rows,), splittable), candidates, tried)
 
 
-def _trimmed(decisions: Decisions, found: "_Climbed") -> Decisions:
+def _trimmed(decisions: Decisions, found: "_ClimbedNodes") -> Decisions:
     """Return the decisions of the open nodes without what is proven at their prices."""
     if not isinstance(decisions, RowRanges):
         return decisions
     return trim_rows(found.problem, found.pairs, found.evaluation, decisions)
 
 
-def _climb(network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb) -> _Climbed:
+def _climb(
+    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb
+) -> _ClimbedNodes:
     """Climb by quick bounds; what these prove leaves on the way. Then bound all by torch, at their best prices."""
     kept = tuple(torch.zeros_like(price) for price in start)  # neurons whose train is certain carry no price
     problem = PricedProblem.of(network, specifications)
@@ -155,7 +159,7 @@ def _climb(network: Staged, specifications: Specifications, start: tuple[Tensor,
 
 def _proven(
     network: Staged, specifications: Specifications, best: Tensor, prices: tuple[Tensor, ...], inputs: Tensor
-) -> _Climbed:
+) -> _ClimbedNodes:
     """Bound each node at its prices, first those that are `best` > 0."""
     is_open, bound = best <= 0, torch.empty_like(best)
     if not bool(is_open.all()):
@@ -163,7 +167,9 @@ def _proven(
         is_open |= bound.masked_fill(is_open, torch.inf) <= 0
     problem, pairs, evaluation = _evaluated(network, specifications, is_open, prices)
     bound[is_open] = evaluation.bound
-    return _Climbed(bound, prices, is_open.nonzero().flatten(), problem, pairs, evaluation, inputs[:, is_open])
+    return _ClimbedNodes(
+        bound, prices, is_open.nonzero().flatten(), problem, pairs, evaluation, inputs[:, is_open]
+    )
 
 
 def _evaluated(

@@ -6,7 +6,7 @@ from torch import Tensor
 from ..attacks.gradients import climb, differentiate, margins_at
 from ..attacks.losses import LOSSES
 from ..perturbations import RangedSet
-from .question import Question
+from .question import MarginQuestion
 
 STEPS = 8
 STARTS = 16
@@ -15,7 +15,7 @@ SHARE = 0.25
 
 
 def attack_from(
-    question: Question, samples: Tensor, starts: Tensor, distances: Tensor, generator: torch.Generator
+    question: MarginQuestion, samples: Tensor, starts: Tensor, distances: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return samples and allowed inputs that the network misclassifies (in a batch: to be replayed).
 

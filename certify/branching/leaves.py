@@ -21,7 +21,7 @@ from ..bounds.stages import Stage
 from ..bounds.train_table import TableTrains
 from .bounding import Climb, bound_nodes
 from .nodes import Nodes
-from .question import Question
+from .question import MarginQuestion
 
 SCALES = (1.0, 1e2, 1e4, 1e6, 1e8)
 """By how much the multipliers are scaled: the margin's coefficients have their own size."""
@@ -50,7 +50,7 @@ class _Region:
         return np.abs(self.matrix).sum(1) + 1e-12
 
 
-def solve_leaf(question: Question, leaf: Nodes) -> LeafPoint:
+def solve_leaf(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
     """Bound one leaf (N = 1) by its own margin or by its emptiness, or find a point in it."""
     inputs = question.inputs[question.samples(leaf)]
     margin = _bound(question, leaf, leaf.prices, (0.0,))
@@ -115,7 +115,7 @@ def _prices(region: _Region, multipliers: np.ndarray, leaf: Nodes) -> Tensor:
     return paid.T[None].to(leaf.prices[-1])
 
 
-def _bound(question: Question, leaf: Nodes, prices: tuple[Tensor, ...], scales: tuple[float, ...]) -> float:
+def _bound(question: MarginQuestion, leaf: Nodes, prices: tuple[Tensor, ...], scales: tuple[float, ...]) -> float:
     """Return the best bound of the leaf with its prices scaled by each of `scales`."""
     factors = torch.tensor(scales, dtype=torch.float32)[:, None, None]
     repeated = leaf.select(torch.zeros(len(scales), dtype=torch.long))

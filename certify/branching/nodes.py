@@ -17,7 +17,7 @@ class Splits:
     place: Tensor
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Return both."""
+        """Return neuron and place of each node."""
         return self.neuron, self.place
 
 
@@ -40,7 +40,7 @@ class Nodes:
     splits: Splits
 
     def __len__(self) -> int:
-        """Return N."""
+        """Return how many nodes there are, N."""
         return len(self.row)
 
     def select(self, index: Tensor) -> "Nodes":
@@ -75,7 +75,7 @@ class Nodes:
         return Nodes(row, bound, self.decisions.of(rest[:count]), tuple(rest[count:]), Splits(neuron, place))
 
 
-class Pool:
+class NodePool:
     """Open nodes in slots that are used again; grows by doubling.
 
     Args:

@@ -36,7 +36,7 @@ from .ranges import FirstLayer, RangeSearch
 
 
 @dataclass(frozen=True)
-class Question:
+class MarginQuestion:
     """Margins to bound.
 
     Attributes:
@@ -57,12 +57,12 @@ class Question:
     @staticmethod
     def of_margins(
         network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation, left: Tensor
-    ) -> "Question":
+    ) -> "MarginQuestion":
         """Ask for logit_y − logit_k wherever `left`, (batch, classes) of bool, is set."""
         samples, classes = left.nonzero(as_tuple=True)
         coefficients = torch.zeros(len(samples), left.shape[1], dtype=torch.float64, device=inputs.device)
         coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
-        return Question(network, inputs, labels, perturbation, Specifications(samples, coefficients))
+        return MarginQuestion(network, inputs, labels, perturbation, Specifications(samples, coefficients))
 
     @cached_property
     def circuit(self) -> Circuit:

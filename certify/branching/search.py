@@ -12,8 +12,8 @@ from .bounding import Bounded, Climb, bound_nodes
 from .experience import Experience
 from .falsifying import attack_from
 from .leaves import solve_leaf
-from .nodes import Nodes, Pool
-from .question import Question
+from .nodes import NodePool, Nodes
+from .question import MarginQuestion
 from .trimming import LEVEL
 
 MOST_BYTES = 2**30
@@ -63,7 +63,7 @@ class Search:
         settle(self, unless_none(at_least(0)), "patience")
 
     def run(
-        self, question: Question, replays: Callable[[Tensor, int], bool], deadline: float | None
+        self, question: MarginQuestion, replays: Callable[[Tensor, int], bool], deadline: float | None
     ) -> Answer | None:
         """Return what was found, or None where branching does not reach the network, or a node takes too much.
 
@@ -76,31 +76,35 @@ class Search:
         if roots is None or (each := question.bytes_each) > MOST_BYTES:
             return None
         batch = max(2, min(self.batch, MOST_BYTES // each))
-        state = _State(question, replays, Pool(roots, self.most_bytes), len(roots))
+        frontier = _Frontier(question, replays, NodePool(roots, self.most_bytes), len(roots))
         experience = Experience(len(roots), roots.decisions.tensors()[0].shape[-1])
         waiting = list(torch.arange(len(roots)).split(batch))
-        while waiting or len(state.pool):
+        while waiting or len(frontier.pool):
             if deadline is not None and time.perf_counter() >= deadline:
                 for part in waiting:
-                    state.close(part, roots.bound[part])
-                return state.answer(expired=True)
+                    frontier.close(part, roots.bound[part])
+                return frontier.answer(expired=True)
             if waiting:
-                state.settle(bound_nodes(question, roots.select(waiting.pop()), self.start, experience))
-            elif deadline is None and self.patience is not None and state.least_effort() * each >= self.patience:
-                return state.answer(expired=True)
+                frontier.settle(bound_nodes(question, roots.select(waiting.pop()), self.start, experience))
+            elif (
+                deadline is None and self.patience is not None and frontier.least_effort() * each >= self.patience
+            ):
+                return frontier.answer(expired=True)
             else:
-                chosen = state.pool.take(batch // 2, state.effort())
+                chosen = frontier.pool.take(batch // 2, frontier.effort())
                 bounded = bound_nodes(question, chosen.children(), self.climb, experience)
                 left, right = bounded.nodes.bound.chunk(2)
                 experience.learn(chosen.row, chosen.splits.neuron, chosen.bound, left, right)
-                state.settle(bounded)
-        return state.answer(expired=False)
+                frontier.settle(bounded)
+        return frontier.answer(expired=False)
 
 
-class _State:
+class _Frontier:
     """The open nodes and what is known of each row."""
 
-    def __init__(self, question: Question, replays: Callable[[Tensor, int], bool], pool: Pool, rows: int) -> None:
+    def __init__(
+        self, question: MarginQuestion, replays: Callable[[Tensor, int], bool], pool: NodePool, rows: int
+    ) -> None:
         self.question, self.replays, self.pool = question, replays, pool
         self.counterexamples: dict[int, Tensor] = {}
         self.closed = torch.full((rows,), torch.inf, dtype=torch.float64)

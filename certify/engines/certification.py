@@ -23,7 +23,7 @@ from ..verification import checked_timeout
 from ..verifiers import VERIFIERS
 from .base import Engine
 from .cluster import Ray
-from .folder import Folder, digest
+from .folder import BatchStore, digest
 from .local import Local
 from .work import Batch, Decided, Job, batches, describe_set
 
@@ -83,7 +83,7 @@ def certify_set(
     identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch)
     job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device))
     parts = {part.index: part for part in batches(inputs, labels, batch, seed)}
-    store = None if folder is None else Folder(Path(folder), identity)
+    store = None if folder is None else BatchStore(Path(folder), identity)
     done = {} if store is None else store.open(parts)
 
     def told() -> None:

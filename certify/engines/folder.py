@@ -19,7 +19,7 @@ def digest(identity: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Folder:
+class BatchStore:
     """Finished batches, each written at once or not at all; so a killed run loses only what was being computed."""
 
     path: Path
@@ -43,11 +43,11 @@ class Folder:
 
     def _read(self, batch: Batch) -> Decided:
         place = self._place(batch.index)
-        found = Decided.read(*read_tensors(place, VERDICTS))
-        owner = (found.problem, found.index, len(found.verdicts))
+        decided = Decided.read(*read_tensors(place, VERDICTS))
+        owner = (decided.problem, decided.index, len(decided.verdicts))
         if owner != (digest(self.identity), batch.index, len(batch.labels)):
             raise ValueError(f"folder: {place} holds verdicts of another problem or batch")
-        return found
+        return decided
 
     def _check(self) -> None:
         """Compare the problem with the folder's, and name what differs."""

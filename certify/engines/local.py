@@ -38,7 +38,7 @@ class Local(Engine):
     def run(self, job: bytes, batches: Sequence[Batch], workers: int | None) -> Generator[bytes, None, None]:
         """Yield each batch's packed verdicts as they are finished."""
         count = min(workers or os.cpu_count() or 1, len(batches))
-        pool = _Pool(job, deque(batches))
+        pool = _WorkerPool(job, deque(batches))
         try:
             pool.start(count)
             while pool.busy:
@@ -62,7 +62,7 @@ class _Worker:
         self.connection.close()
 
 
-class _Pool:
+class _WorkerPool:
     """Processes, each with one batch at a time, so that it is known whose batch is lost when one dies."""
 
     def __init__(self, job: bytes, waiting: deque[Batch]) -> None:
@@ -143,8 +143,8 @@ def _send(worker: _Worker) -> None:
 
 def _content(answer: bytes) -> bytes:
     """Return the verdicts of an answer, or raise what it says was raised."""
-    kind, content = answer[:1], answer[1:]
-    if kind == DECIDED:
+    mark, content = answer[:1], answer[1:]
+    if mark == DECIDED:
         return content
     name, message = json.loads(content)
     raise ERRORS[name](message)

@@ -110,9 +110,11 @@ class Decided:
     def pack(self) -> bytes:
         """Return the verdicts as bytes."""
         rows = [{name: getattr(verdict, name) for name in _PLAIN} for verdict in self.verdicts]
-        found = {str(place): verdict.counterexample for place, verdict in enumerate(self.verdicts)}
+        counterexamples = {str(place): verdict.counterexample for place, verdict in enumerate(self.verdicts)}
         text = json.dumps({"problem": self.problem, "index": self.index, "verdicts": rows})
-        return pack(VERDICTS, text, {place: tensor for place, tensor in found.items() if tensor is not None})
+        return pack(
+            VERDICTS, text, {place: tensor for place, tensor in counterexamples.items() if tensor is not None}
+        )
 
     @staticmethod
     def unpack(content: bytes) -> "Decided":

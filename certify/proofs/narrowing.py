@@ -6,10 +6,10 @@ import numpy as np
 
 from ...checking.narrowing import Narrowing
 from ..branching.nodes import Nodes
-from ..branching.question import Question
+from ..branching.question import MarginQuestion
 
 
-def narrowing_of(question: Question, node: Nodes) -> Narrowing | None:
+def narrowing_of(question: MarginQuestion, node: Nodes) -> Narrowing | None:
     """Return the multipliers that the search has for one node, or None where it has none."""
     found = question.narrowing(node)
     if found is None:

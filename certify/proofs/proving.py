@@ -26,14 +26,14 @@ from ..branching.bounding import Bounded, Climb, bound_nodes
 from ..branching.decisions import RowRanges
 from ..branching.experience import Experience
 from ..branching.nodes import Nodes
-from ..branching.question import Question
+from ..branching.question import MarginQuestion
 from ..perturbations import L2, LInf, Perturbation, PixelBox
 from ..replay import misclassified
 from ..verification import checked_timeout
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
 from .proof import Proof
-from .splits import RowSplits, Splits
+from .splits import CheckerSplits, RowSplits
 from .tree import Tree
 
 
@@ -41,7 +41,7 @@ class Unproven(RuntimeError):
     """No proof was found; the message says why in one line."""
 
 
-class Refuted(Unproven):
+class Disproved(Unproven):
     """There is no proof: the network, run on an allowed input, gives another class."""
 
 
@@ -110,7 +110,7 @@ class Prover:
         steps = self.exact.steps if self.exact.timed else None
         try:
             exact = Exact(self.exact, Inputs.around(middle, radius, *ends, norm, steps))
-            trees = _State.of(self, sample, label, perturbation, exact).run(deadline)
+            trees = _ProofSearch.of(self, sample, label, perturbation, exact).run(deadline)
         except (Refused, OverflowError) as error:
             raise Unproven(str(error)) from error
         return Proof(self.exact.digest, label, middle, radius, norm, *ends, tuple(trees.trees), trees.nodes)
@@ -125,12 +125,12 @@ class _Open:
 
 
 @dataclass
-class _State:
+class _ProofSearch:
     """The search for one sample: a tree for each other class, and the open nodes, the latest last."""
 
     prover: Prover
-    question: Question
-    splits: Splits
+    question: MarginQuestion
+    splits: CheckerSplits
     trees: list[Tree]
     experience: Experience
     nodes: int = 0
@@ -138,25 +138,27 @@ class _State:
     forced: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
 
     @staticmethod
-    def of(prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact) -> "_State":
+    def of(prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact) -> "_ProofSearch":
         """Start from the roots of one sample's margins."""
         classes = exact.classes
         left = torch.arange(classes)[None] != label
-        question = Question.of_margins(prover.network, sample[None], torch.tensor([label]), perturbation, left)
+        question = MarginQuestion.of_margins(
+            prover.network, sample[None], torch.tensor([label]), perturbation, left
+        )
         trees = [Tree(exact, label, other) for other in range(classes) if other != label]
         found = question.roots()
         if found is None:
             raise Unproven("unknown: no proof form for an input that goes around the first spiking layer")
-        splits = Splits.of(question.staged(found)[0].stages[0])
+        splits = CheckerSplits.of(question.staged(found)[0].stages[0])
         if isinstance(splits, RowSplits) != isinstance(exact.first, Constant):  # T = 1: constant to the search
             raise Unproven("unknown: no proof form for inputs over a single step")
         experience = Experience(len(trees), found.decisions.tensors()[0].shape[-1])
-        state = _State(prover, question, splits, trees, experience)
+        state = _ProofSearch(prover, question, splits, trees, experience)
         bounded = bound_nodes(question, found, prover.start, experience)
         state.settle(found, bounded, [(tree, 0) for tree in trees])
         return state
 
-    def run(self, deadline: float | None) -> "_State":
+    def run(self, deadline: float | None) -> "_ProofSearch":
         """Split until no node is open.
 
         Raises:
@@ -179,7 +181,7 @@ class _State:
         self.nodes += len(nodes)
         label = torch.full((len(nodes),), self.trees[0].label)
         if bool(misclassified(self.question.network, bounded.candidates, label).any()):
-            raise Refuted("the search found a counterexample")
+            raise Disproved("the search found a counterexample")
         found = replace(bounded.nodes, decisions=nodes.decisions)  # rows that were trimmed have no proof yet
         left, positive = [], (found.bound > 0).tolist()
         ball = isinstance(self.question.perturbation, L2)  # the checker's bound over ball and range is better

@@ -11,11 +11,11 @@ from ..bounds.train_table import TableTrains, TrainTable
 from .tree import Tree
 
 
-class Splits(ABC):
+class CheckerSplits(ABC):
     """The splits of one first layer."""
 
     @staticmethod
-    def of(stage: Stage) -> "Splits":
+    def of(stage: Stage) -> "CheckerSplits":
         """Return those of a staged network's first layer."""
         return RowSplits(stage.found.table) if isinstance(stage.found, TableTrains) else StepSplits()
 
@@ -32,7 +32,7 @@ class Splits(ABC):
 
 
 @dataclass(frozen=True)
-class RowSplits(Splits):
+class RowSplits(CheckerSplits):
     """A table's rows: the search splits behind a row, the checker at a current between it and the next."""
 
     table: TrainTable
@@ -55,7 +55,7 @@ class RowSplits(Splits):
         return neuron, current, int((ends.mean(0) <= current).sum().clamp_min(1)) - 1
 
 
-class StepSplits(Splits):
+class StepSplits(CheckerSplits):
     """Spikes at steps, counted from 0 by both."""
 
     def value(self, place: int) -> float:

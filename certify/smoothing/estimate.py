@@ -22,7 +22,7 @@ def probability(name: str, value: object) -> float:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Estimator:
     """How a certificate is estimated.
 
     Attributes:
@@ -48,14 +48,14 @@ class Plan:
 
         The class is chosen on draws of its own: a class chosen on the draws that bound it would be favoured.
         """
-        chosen = int(counter.count(sample, self.selection).argmax())
-        hits = int(counter.count(sample, self.samples)[chosen])
+        label = int(counter.count(sample, self.selection).argmax())
+        hits = int(counter.count(sample, self.samples)[label])
         bound = lower_confidence_bound(hits, self.samples, self.alpha)
         radius = self.radius(bound) if bound > 0.5 else 0.0
         certified = radius > 0.0
         return SmoothedVerdict(
             "certified" if certified else "abstained",
-            chosen if certified else None,
+            label if certified else None,
             radius,
             self.norm,
             bound,

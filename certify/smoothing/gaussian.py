@@ -11,7 +11,7 @@ from ...models.validation import check_inputs, check_weights
 from ..perturbations.shapes import normal
 from ..replay import evaluating
 from .counting import Counter
-from .estimate import Plan, check_source
+from .estimate import Estimator, check_source
 from .verdict import SmoothedVerdict
 
 
@@ -66,8 +66,8 @@ def smooth(
         """σ·Φ⁻¹(p), a little less than scipy's value: its quantile is accurate to a relative 1e-14 or so."""
         return sigma * float(norm.ppf(min(probability, 1.0 - 2.0**-53))) * (1.0 - 1e-12)
 
-    plan = Plan(selection, samples, alpha, radius, "l2", f"Gaussian, standard deviation {sigma:g}")
-    total = len(inputs) * (plan.selection + plan.samples)
+    estimator = Estimator(selection, samples, alpha, radius, "l2", f"Gaussian, standard deviation {sigma:g}")
+    total = len(inputs) * (estimator.selection + estimator.samples)
     with evaluating(network):
         counter = Counter(network, noise, generator, 1, batch_size, total, progress)
-        return [plan.decide(counter, sample) for sample in inputs]
+        return [estimator.decide(counter, sample) for sample in inputs]

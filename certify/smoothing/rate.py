@@ -32,7 +32,7 @@ from ...models.progress import Progress, silent
 from ...models.validation import check_inputs, check_weights
 from ..replay import evaluating
 from .counting import Counter
-from .estimate import Plan, check_source
+from .estimate import Estimator, check_source
 from .verdict import SmoothedVerdict
 
 
@@ -116,11 +116,11 @@ def rate_certificate(
         return rate_radius(probability, network.num_steps * votes)
 
     words = f"rate code, {network.num_steps} steps × {votes} runs"
-    plan = Plan(selection, samples, alpha, radius, "l1", words)
-    total = len(inputs) * (plan.selection + plan.samples)
+    estimator = Estimator(selection, samples, alpha, radius, "l1", words)
+    total = len(inputs) * (estimator.selection + estimator.samples)
     with evaluating(network):
         counter = Counter(network, noise, generator, votes, batch_size, total, progress)
-        return [plan.decide(counter, sample) for sample in inputs]
+        return [estimator.decide(counter, sample) for sample in inputs]
 
 
 def _spikes(rates: Tensor, num_steps: int, generator: torch.Generator) -> Tensor:

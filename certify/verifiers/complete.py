@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..branching.question import Question
+from ..branching.question import MarginQuestion
 from ..branching.search import MOST_BYTES, Answer, Search
 from ..problem import Problem
 from ..replay import replays
@@ -44,7 +44,7 @@ class Complete(Verifier):
             for index, margin in enumerate(lower.amin(1).tolist())
         ]
 
-    def _search(self, problem: Problem) -> tuple[Tensor, Question, Answer | None]:
+    def _search(self, problem: Problem) -> tuple[Tensor, MarginQuestion, Answer | None]:
         """Return the proven margins, (batch, classes), what was asked of the search and what it found."""
         network, inputs, labels, perturbation = (
             problem.network,
@@ -53,7 +53,7 @@ class Complete(Verifier):
             problem.perturbation,
         )
         lower = TRAINS.class_margins(network, inputs, labels, perturbation, problem.expired)
-        question = Question.of_margins(network, inputs, labels, perturbation, lower <= 0)
+        question = MarginQuestion.of_margins(network, inputs, labels, perturbation, lower <= 0)
         if len(question.specifications.samples) == 0:
             return lower, question, None
         answer = self.search.run(question, lambda x, index: _replays(problem, x, index), problem.deadline)
@@ -63,7 +63,7 @@ class Complete(Verifier):
         return lower, question, answer
 
     def _verdict(
-        self, index: int, margin: float, question: Question, answer: Answer | None, seconds: float
+        self, index: int, margin: float, question: MarginQuestion, answer: Answer | None, seconds: float
     ) -> Verdict:
         counterexample = None if answer is None else answer.counterexamples.get(index)
         if counterexample is not None:
@@ -81,7 +81,7 @@ class Complete(Verifier):
         return Verdict("unknown", margin, None, self.name, seconds, reason)
 
 
-def _obstacle(question: Question) -> str:
+def _obstacle(question: MarginQuestion) -> str:
     """Return why the search was not begun."""
     if question.roots() is None:
         return "branching does not reach this network"

@@ -122,7 +122,7 @@ def rule_of(layer: nn.Module, num_steps: int, name: str) -> Rule:
         known = ", ".join(kind.__name__ for kind in (*affine_types(), Residual, *RUN_BY[Leaky]))
         raise TypeError(f"network: got a layer of type {type(layer).__name__} ({name}), expected one of {known}")
     rule = state(layer, num_steps)
-    owners = RUN_BY.get(type(rule), type(rule).layers)
+    owners = RUN_BY.get(type(rule)) or type(rule).layers
     owner = next((kind for kind in type(layer).__mro__ if kind in owners), None)
     changed = {"type"} if owner is None else overridden(type(layer), owner)
     if changed:

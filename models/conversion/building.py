@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from ..networks import SpikingNetwork
 from ..neurons import LIF
 from .layers import affine, refuse, with_bias
-from .neurons import Neuron, integrating, spiking
+from .neurons import ForeignNeuron, integrating, spiking
 from .nir_modules import SumPool
-from .observing import Observation, Source, Stage
+from .observing import Observation, ObservedLayer, Source
 from .refusal import ConversionRefused
 
 
@@ -28,23 +28,23 @@ def build(
         ConversionRefused: for a layer that is not known, or something between layers.
     """
     _check_chain(source, seen, inputs)
-    last = seen.stages[-1]
+    last = seen.layers[-1]
     final = last.neuron if last.neuron is not None and _reads_potential(last.neuron, readout) else None
     layers: list[nn.Module] = []
     notes: list[str] = []
     before: tuple[int, ...] = tuple(inputs.shape[2 if source.timed else 1 :])
     constant = not source.timed
-    for stage in seen.stages:
-        layers += _flattened(before, tuple(stage.given.shape[2:]), stage.name)
-        _append(layers, stage, seen.num_steps, constant, stage is last and final is not None, notes)
-        constant &= stage.neuron is None
-        before = tuple(stage.gave.shape[2:])
+    for observed in seen.layers:
+        layers += _flattened(before, tuple(observed.given.shape[2:]), observed.name)
+        _append(layers, observed, seen.num_steps, constant, observed is last and final is not None, notes)
+        constant &= observed.neuron is None
+        before = tuple(observed.gave.shape[2:])
     if len(before) > 1 and final is None:
         layers.append(nn.Flatten())
     return _network(layers, source, seen, "potential" if final is not None else readout), tuple(notes)
 
 
-def _reads_potential(neuron: Neuron, readout: str | None) -> bool:
+def _reads_potential(neuron: ForeignNeuron, readout: str | None) -> bool:
     if neuron.threshold is None and readout not in (None, "potential"):
         neuron.refuse(f"never fires, so readout {readout!r} does not fit it; expected potential")
     if readout == "potential" and neuron.threshold is not None and neuron.reset != "none":
@@ -58,17 +58,17 @@ def _network(layers: list[nn.Module], source: Source, seen: Observation, readout
         network = SpikingNetwork(*layers, num_steps=seen.num_steps, encoding=encoding, readout=readout)
     except (ValueError, TypeError) as error:
         raise ConversionRefused(str(error)) from error
-    return network.to(seen.stages[0].given.dtype).eval()
+    return network.to(seen.layers[0].given.dtype).eval()
 
 
 def _append(
-    layers: list[nn.Module], stage: Stage, steps: int, constant: bool, final: bool, notes: list[str]
+    layers: list[nn.Module], observed: ObservedLayer, steps: int, constant: bool, final: bool, notes: list[str]
 ) -> None:
-    """Add the layer of `stage`, whose input may be constant over time, and its bias to the layer before."""
-    if stage.neuron is None:
-        layers.append(_affine(stage))
+    """Add the layer of `observed`, whose input may be constant over time, and its bias to the layer before."""
+    if observed.neuron is None:
+        layers.append(_affine(observed))
         return
-    neuron = stage.neuron
+    neuron = observed.neuron
     if final:
         layer = integrating(neuron, steps)
     elif neuron.threshold is None:
@@ -81,19 +81,19 @@ def _append(
     notes += _told(neuron, layer, final)
 
 
-def _affine(stage: Stage) -> nn.Module:
-    if isinstance(stage.module, SumPool):
-        return stage.module.as_convolution(stage.given.shape[2], stage.given.dtype)
-    return affine(stage.module, stage.name) or refuse(stage.module, stage.name)
+def _affine(observed: ObservedLayer) -> nn.Module:
+    if isinstance(observed.module, SumPool):
+        return observed.module.as_convolution(observed.given.shape[2], observed.given.dtype)
+    return affine(observed.module, observed.name) or refuse(observed.module, observed.name)
 
 
-def _add_bias(layers: list[nn.Module], neuron: Neuron) -> None:
+def _add_bias(layers: list[nn.Module], neuron: ForeignNeuron) -> None:
     place = next((layer for layer in reversed(layers) if not isinstance(layer, nn.Flatten)), None)
     if place is None or with_bias(place, neuron.bias) is None:
         neuron.refuse("leaks to another potential than it starts from, and no layer before it can hold that")
 
 
-def _told(neuron: Neuron, layer: nn.Module, final: bool) -> list[str]:
+def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool) -> list[str]:
     """Return what was folded, in words."""
     told = []
     assert isinstance(layer, LIF)
@@ -122,13 +122,14 @@ def _flattened(before: Sequence[int], after: Sequence[int], name: str) -> list[n
 def _check_chain(source: Source, seen: Observation, inputs: Tensor) -> None:
     """Raise unless each layer is given exactly what the one before gave."""
     before, name = inputs.transpose(0, 1) if source.timed else inputs.unsqueeze(0), "the input"
-    for stage in seen.stages:
-        if not _same(before, stage.given):
+    for observed in seen.layers:
+        if not _same(before, observed.given):
             raise ConversionRefused(
-                f"{stage.name}: is not given what {name} gives; expected layers in one chain and nothing between "
-                "them (a function, a skip connection, an encoder: give encoded inputs with encoding='none')"
+                f"{observed.name}: is not given what {name} gives; expected layers in one chain and nothing "
+                "between them (a function, a skip connection, an encoder: give encoded inputs with "
+                "encoding='none')"
             )
-        before, name = stage.gave, stage.name
+        before, name = observed.gave, observed.name
 
 
 def _same(before: Tensor, after: Tensor) -> bool:

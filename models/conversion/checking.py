@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..networks import SpikingNetwork, Trace
-from .observing import Observation, Stage
+from .observing import Observation, ObservedLayer
 
 NEAR = 1e-5
 """A potential so near its threshold, as a share of it, was decided by rounding."""
@@ -54,13 +54,13 @@ def compare(network: SpikingNetwork, seen: Observation, inputs: Tensor, outputs:
     with torch.no_grad():
         trace = network.trace(inputs)
     firing = len(trace.spikes) - (network.readout == "potential")
-    found = [stage for stage in seen.stages if stage.neuron is not None]
+    found = [observed for observed in seen.layers if observed.neuron is not None]
     if len(found) != len(trace.spikes) or seen.num_steps != network.num_steps:
         reason = f"layers and steps: {len(found)} and {seen.num_steps} there, {len(trace.spikes)} and "
         return ConversionCheck(
             len(inputs), network.num_steps, 0, (), (), None, f"{reason}{network.num_steps} here"
         )
-    differ = [_differ(own, stage.gave) for own, stage in zip(trace.spikes[:firing], found, strict=False)]
+    differ = [_differ(own, observed.gave) for own, observed in zip(trace.spikes[:firing], found, strict=False)]
     error = _output_error(network, seen, trace.logits)
     wrong = next((layer for layer, part in enumerate(differ) if bool(part.any())), None)
     reason = "" if wrong is None else _spike_reason(network, trace, found[wrong], wrong, differ[wrong])
@@ -76,7 +76,9 @@ def _differ(own: Tensor, gave: Tensor) -> Tensor:
     return own.flatten(2) != gave.expand(len(own), *gave.shape[1:]).flatten(2)
 
 
-def _spike_reason(network: SpikingNetwork, trace: Trace, stage: Stage, layer: int, differ: Tensor) -> str:
+def _spike_reason(
+    network: SpikingNetwork, trace: Trace, observed: ObservedLayer, layer: int, differ: Tensor
+) -> str:
     step, sample, neuron = differ.nonzero()[0].tolist()
     potential = float(trace.potentials[layer].flatten(2)[step, sample, neuron])
     threshold = network.neurons[layer].dynamics.threshold
@@ -85,7 +87,7 @@ def _spike_reason(network: SpikingNetwork, trace: Trace, stage: Stage, layer: in
     else:
         why = "which no rounding explains: the layer does something else than its constants say"
     return (
-        f"{stage.name}: {int(differ.sum())} of {differ.numel()} spikes differ, first at step {step + 1} "
+        f"{observed.name}: {int(differ.sum())} of {differ.numel()} spikes differ, first at step {step + 1} "
         f"with a potential of {potential:.9g} at a threshold of {threshold:.9g}, {why}"
     )
 
@@ -100,7 +102,7 @@ def _output_reason(network: SpikingNetwork, seen: Observation) -> str:
 
 def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) -> float | None:
     """Return the error of the output that fits best, None if none fits."""
-    last = seen.stages[-1].neuron
+    last = seen.layers[-1].neuron
     if network.readout == "potential" and last is not None:
         logits = last.gain * logits + last.shift
     errors = [

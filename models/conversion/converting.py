@@ -59,7 +59,7 @@ def converted(source: Source, sample: Tensor, readout: str | None, seed: int) ->
 
 
 def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
-    names = [stage.name for stage in seen.stages if stage.neuron is not None]
+    names = [observed.name for observed in seen.layers if observed.neuron is not None]
     return [
         f"{name}: never fired on what was compared, so little is known of it; give samples on which it does"
         for name, rate in zip(names, check.rates, strict=False)
@@ -79,7 +79,7 @@ def _observed(source: Source, inputs: Tensor) -> Observation:
 
 def _readouts(seen: Observation, readout: str | None) -> list[str | None]:
     """Return the readouts to try: a last neuron that does not reset may be read either way."""
-    last = seen.stages[-1].neuron
+    last = seen.layers[-1].neuron
     if readout is not None or last is None or last.threshold is None or last.reset != "none":
         return [readout]
     return ["spikes", "potential"]

@@ -5,14 +5,14 @@ from torch import Tensor, nn
 from ..networks import SpikingNetwork
 from .constants import library_of
 from .norse import NORSE
-from .observing import Library, Observation, Source, observe
+from .observing import ForeignLibrary, Observation, Source, observe
 from .snntorch import SNNTORCH
 from .spikingjelly import SPIKINGJELLY
 
 LIBRARIES = {library.name: library for library in (SNNTORCH, SPIKINGJELLY, NORSE)}
 
 
-def detect(module: nn.Module) -> Library:
+def detect(module: nn.Module) -> ForeignLibrary:
     """Return the library whose neurons a module holds.
 
     Raises:

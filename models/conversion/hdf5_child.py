@@ -22,7 +22,7 @@ MOST_PARTS = 100_000
 DEEPEST = 16
 
 
-class Content:
+class UnpackedFile:
     """The groups of a file as plain data, and their arrays apart."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ def main(path: str) -> bytes:
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    content = Content()
+    content = UnpackedFile()
     with h5py.File(path, "r") as file:
         tree = content.group(file["node"])
     held = io.BytesIO()

@@ -31,7 +31,7 @@ LARGEST = 1e30
 
 
 @dataclass(frozen=True)
-class Neuron:
+class ForeignNeuron:
     """The constants above.
 
     Attributes:
@@ -73,7 +73,7 @@ class Neuron:
         return 0.0 if abs(value) <= NEGLIGIBLE * abs(self.threshold or 1.0) / self.gain else value
 
 
-def spiking(neuron: Neuron, num_steps: int, constant: bool) -> LIF:
+def spiking(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
     """Return the layer that spikes as `neuron` does on currents that got `neuron.bias` added.
 
     Args:
@@ -100,7 +100,7 @@ def spiking(neuron: Neuron, num_steps: int, constant: bool) -> LIF:
     return _scaled(constants, [sum(neuron.synapse**k for k in range(t + 1)) for t in range(num_steps)])
 
 
-def integrating(neuron: Neuron, num_steps: int) -> LIF:
+def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
     """Return the final layer whose last potential is (v[T] − c)/g of a neuron that never fires."""
     _check(neuron)
     if neuron.synapse is None:
@@ -120,7 +120,7 @@ def _scaled(constants: tuple, scale: list[float]) -> DLIF:
     return layer
 
 
-def _check(neuron: Neuron) -> None:
+def _check(neuron: ForeignNeuron) -> None:
     if not 0.0 <= neuron.decay <= 1.0:
         neuron.refuse(f"keeps {neuron.decay:g} of its potential in a step, expected a share in [0, 1]")
     if not neuron.gain > 0.0:
@@ -129,7 +129,7 @@ def _check(neuron: Neuron) -> None:
         neuron.refuse("has both a synapse and a leak to another potential than it starts from")
 
 
-def _refuse_synapse(neuron: Neuron) -> NoReturn:
+def _refuse_synapse(neuron: ForeignNeuron) -> NoReturn:
     neuron.refuse(
         f"filters its input by a synapse (keeps {neuron.synapse:g} of the current a step), a second state that no "
         "layer of SpikingNetwork has unless the input is constant over time; the gain of its simplified dynamics: "

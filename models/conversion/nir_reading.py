@@ -20,10 +20,10 @@ from .checking import compare
 from .constants import uniform
 from .converting import Conversion, converted, random_like
 from .detecting import observed
-from .neurons import Neuron
+from .neurons import ForeignNeuron
 from .nir_files import read_file
 from .nir_modules import INTEGRATING, EulerNeuron, executable
-from .observing import Library, Source
+from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
 
 DT = 1e-4
@@ -170,16 +170,16 @@ def _compare_with_origin(found: Conversion, origin: nn.Module, sample: Tensor, s
         )
 
 
-def _read(module: nn.Module, name: str) -> Neuron | None:
+def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
     return _euler(module) if isinstance(module, EulerNeuron) else None
 
 
-def _euler(node: EulerNeuron) -> Neuron:
+def _euler(node: EulerNeuron) -> ForeignNeuron:
     name, c = f"{node.name} (nir {node.kind})", node.constants
     if node.kind == "IF":
         level = uniform(c["v_reset"], name, "v_reset")
         threshold = uniform(c["v_threshold"], name, "v_threshold")
-        return Neuron(name, 1.0, uniform(node.dt * c["r"], name, "r"), threshold=threshold, level=level)
+        return ForeignNeuron(name, 1.0, uniform(node.dt * c["r"], name, "r"), threshold=threshold, level=level)
     share = uniform(node.dt / c["tau" if "tau" in c else "tau_mem"], name, "tau")
     gain, synapse = share * uniform(c["r"], name, "r"), None
     if "tau_syn" in c:
@@ -190,9 +190,9 @@ def _euler(node: EulerNeuron) -> Neuron:
         synapse = None
     constants: dict[str, Any] = {"leak": rest, "start": rest, "synapse": synapse}
     if node.kind in INTEGRATING:
-        return Neuron(name, 1.0 - share, gain, threshold=None, reset="none", **constants)
+        return ForeignNeuron(name, 1.0 - share, gain, threshold=None, reset="none", **constants)
     threshold, level = uniform(c["v_threshold"], name, "v_threshold"), uniform(c["v_reset"], name, "v_reset")
-    return Neuron(name, 1.0 - share, gain, threshold=threshold, level=level, **constants)
+    return ForeignNeuron(name, 1.0 - share, gain, threshold=threshold, level=level, **constants)
 
 
 def _reset(module: nn.Module) -> None:
@@ -201,4 +201,4 @@ def _reset(module: nn.Module) -> None:
             part.restart()
 
 
-NIR = Library("nir", _read, _reset, multistep=lambda module: False)
+NIR = ForeignLibrary("nir", _read, _reset, multistep=lambda module: False)

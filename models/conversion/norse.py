@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ..networks import SpikingNetwork
 from .constants import library_of, uniform
 from .converting import converted
-from .neurons import Neuron
-from .observing import Library, Source
+from .neurons import ForeignNeuron
+from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
 
 BOX = ("LIFBoxCell", "LIBoxCell")
@@ -56,7 +56,7 @@ def from_norse(
     return converted(Source.of(NORSE, module, encoding, num_steps), sample, readout, seed).network
 
 
-def _read(module: nn.Module, name: str) -> Neuron | None:
+def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
     kind = type(module).__name__
     if library_of(module) != "norse" or kind in CONTAINERS:
         return None
@@ -69,27 +69,29 @@ def _read(module: nn.Module, name: str) -> Neuron | None:
     raise ConversionRefused(f"{name}: is no neuron or layer that is known, expected one of {known}")
 
 
-def _integrate(cell: Any, name: str) -> Neuron:
+def _integrate(cell: Any, name: str) -> ForeignNeuron:
     rest = uniform(cell.p.v_reset, name, "v_reset")
     threshold = uniform(cell.p.v_th, name, "v_th")
-    return Neuron(name, 1.0, threshold=threshold, level=rest, start=rest)
+    return ForeignNeuron(name, 1.0, threshold=threshold, level=rest, start=rest)
 
 
-def _leaky(cell: Any, name: str, kind: str) -> Neuron:
+def _leaky(cell: Any, name: str, kind: str) -> ForeignNeuron:
     share = uniform(cell.dt * cell.p.tau_mem_inv, name, "tau_mem_inv")
     rest = uniform(cell.p.v_leak, name, "v_leak")
     synapse = 1.0 - uniform(cell.dt * cell.p.tau_syn_inv, name, "tau_syn_inv") if kind in SYNAPTIC else 0.0
     constants = {"leak": rest, "start": rest, "synapse": synapse or None}
     if kind in SILENT:
-        return Neuron(name, 1.0 - share, share, threshold=None, reset="none", **constants)
+        return ForeignNeuron(name, 1.0 - share, share, threshold=None, reset="none", **constants)
     threshold = uniform(cell.p.v_th, name, "v_th")
     method = getattr(getattr(cell.p, "reset_method", None), "__name__", "reset_value")
     if method == "reset_subtract":
-        return Neuron(name, 1.0 - share, share, threshold=threshold, reset="subtract", drop=threshold, **constants)
+        return ForeignNeuron(
+            name, 1.0 - share, share, threshold=threshold, reset="subtract", drop=threshold, **constants
+        )
     if method != "reset_value":
         raise ConversionRefused(f"{name}: has reset_method {method}, expected reset_value or reset_subtract")
     level = uniform(cell.p.v_reset, name, "v_reset")
-    return Neuron(name, 1.0 - share, share, threshold=threshold, level=level, **constants)
+    return ForeignNeuron(name, 1.0 - share, share, threshold=threshold, level=level, **constants)
 
 
 def _reset(module: nn.Module) -> None:
@@ -100,4 +102,4 @@ def _multistep(module: nn.Module) -> bool:
     return any(library_of(part) == "norse" and type(part).__name__ in OVER_TIME for part in module.modules())
 
 
-NORSE = Library("norse", _read, _reset, _multistep, stateful=True)
+NORSE = ForeignLibrary("norse", _read, _reset, _multistep, stateful=True)

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from ..constants import at_least, unless_none
 from ..validation import check_choice
 from .layers import affine, is_silent
-from .neurons import Neuron
+from .neurons import ForeignNeuron
 from .refusal import ConversionRefused
 from .watching import Outside, check_plain, check_states, check_types, tensors_in
 
 
 @dataclass(frozen=True)
-class Library:
+class ForeignLibrary:
     """What conversions have to know of one library.
 
     Attributes:
@@ -35,7 +35,7 @@ class Library:
     """
 
     name: str
-    read: Callable[[nn.Module, str], Neuron | None]
+    read: Callable[[nn.Module, str], ForeignNeuron | None]
     reset: Callable[[nn.Module], None]
     multistep: Callable[[nn.Module], bool]
     stateful: bool = False
@@ -45,13 +45,13 @@ class Library:
 class Source:
     """A module and how to run it: `num_steps` None for one that runs all steps in one call by itself."""
 
-    library: Library
+    library: ForeignLibrary
     module: nn.Module
     timed: bool
     num_steps: int | None = None
 
     @staticmethod
-    def of(library: Library, module: nn.Module, encoding: str, num_steps: int | None) -> "Source":
+    def of(library: ForeignLibrary, module: nn.Module, encoding: str, num_steps: int | None) -> "Source":
         """Return the source for an encoding by name.
 
         Raises:
@@ -65,28 +65,28 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Stage:
+class ObservedLayer:
     """One layer: its input and output, (T or 1, batch, ...), and its neuron, None for other layers."""
 
     name: str
     module: nn.Module
-    neuron: Neuron | None
+    neuron: ForeignNeuron | None
     given: Tensor
     gave: Tensor
 
 
 @dataclass(frozen=True)
 class Observation:
-    """`stages` in order of execution; `outputs`, all tensors that the module returned; T."""
+    """`layers` in order of execution; `outputs`, all tensors that the module returned; T."""
 
-    stages: tuple[Stage, ...]
+    layers: tuple[ObservedLayer, ...]
     outputs: tuple[Tensor, ...]
     num_steps: int
 
     @property
     def spikes(self) -> tuple[Tensor, ...]:
         """Return what each neuron layer gave, (T, batch, ...)."""
-        return tuple(stage.gave for stage in self.stages if stage.neuron is not None)
+        return tuple(observed.gave for observed in self.layers if observed.neuron is not None)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,14 @@ def observe(source: Source, inputs: Tensor) -> Observation:
         found = _observe(source, torch.cat([padded, inputs[:1]]))
     if found is None:
         raise ConversionRefused("module: gives signals in which time and batch can't be told apart")
-    stages = tuple(
-        Stage(stage.name, stage.module, stage.neuron, stage.given[:, :batch], stage.gave[:, :batch])
-        for stage in found.stages
+    layers = tuple(
+        ObservedLayer(
+            observed.name, observed.module, observed.neuron, observed.given[:, :batch], observed.gave[:, :batch]
+        )
+        for observed in found.layers
     )
     outputs = tuple(_trimmed(out, found.num_steps, batch) for out in found.outputs)
-    return Observation(stages, outputs, found.num_steps)
+    return Observation(layers, outputs, found.num_steps)
 
 
 def _steps_of(source: Source, inputs: Tensor) -> int | None:
@@ -144,19 +146,19 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
             "module: does one step a call, and num_steps is not given; expected the number of steps that it "
             "is run for (1 for one alone)"
         )
-    stages = []
+    layers = []
     for name, found in calls.items():
         _check_calls(name, len(found), steps, hooked[name])
         if (neuron := hooked[name]) is not None:
             check_states(neuron.name, neuron, [call.states for call in found])
-        stages.append(Stage(name, modules[name], hooked[name], *_signals(found, steps, len(inputs), name)))
-    return Observation(tuple(stages), outputs, steps)
+        layers.append(ObservedLayer(name, modules[name], hooked[name], *_signals(found, steps, len(inputs), name)))
+    return Observation(tuple(layers), outputs, steps)
 
 
-def _watched(source: Source) -> tuple[dict[str, nn.Module], dict[str, Neuron | None]]:
+def _watched(source: Source) -> tuple[dict[str, nn.Module], dict[str, ForeignNeuron | None]]:
     """Return the layers to watch and their neurons, by name; what passes values on in silence is not watched."""
     modules: dict[str, nn.Module] = {}
-    neurons: dict[str, Neuron | None] = {}
+    neurons: dict[str, ForeignNeuron | None] = {}
     stack, seen = [("", source.module)], set()
     while stack:
         name, module = stack.pop()
@@ -255,7 +257,7 @@ def _count_steps(source: Source, calls: list[_Call], batch: int) -> int | None:
     return None if len(shape) > 2 and shape[1] == batch else 1
 
 
-def _check_calls(name: str, count: int, steps: int, neuron: Neuron | None) -> None:
+def _check_calls(name: str, count: int, steps: int, neuron: ForeignNeuron | None) -> None:
     if count in (1, steps):
         return
     what = "a neuron" if neuron is not None else "a layer"

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from ..networks import SpikingNetwork
 from .constants import library_of, uniform
 from .converting import converted
-from .neurons import Neuron
-from .observing import Library, Source
+from .neurons import ForeignNeuron
+from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
 from .watching import fires_at
 
@@ -48,7 +48,7 @@ def from_snntorch(
     return converted(Source.of(SNNTORCH, module, encoding, num_steps), sample, readout, seed).network
 
 
-def _read(module: nn.Module, name: str) -> Neuron | None:
+def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
     if library_of(module) != "snntorch":
         return None
     kind = type(module).__name__
@@ -58,7 +58,7 @@ def _read(module: nn.Module, name: str) -> Neuron | None:
     return _leaky(module, f"{name} (Leaky)")
 
 
-def _leaky(leaky: nn.Module, name: str) -> Neuron:
+def _leaky(leaky: nn.Module, name: str) -> ForeignNeuron:
     _check(leaky, name)
     beta = min(max(uniform(leaky.beta, name, "beta"), 0.0), 1.0)
     threshold = uniform(leaky.threshold, name, "threshold")
@@ -74,7 +74,7 @@ def _leaky(leaky: nn.Module, name: str) -> Neuron:
             raise ConversionRefused(f"{name}: has beta 0 and a delayed reset, which no decay can carry over")
         drop = threshold / beta
     fires = fires_at(leaky.spike_grad, name)  # type: ignore[arg-type]
-    return Neuron(name, beta, threshold=threshold, reset=reset, drop=drop, fires_at=fires)
+    return ForeignNeuron(name, beta, threshold=threshold, reset=reset, drop=drop, fires_at=fires)
 
 
 def _check(leaky: nn.Module, name: str) -> None:
@@ -95,4 +95,4 @@ def _reset(module: nn.Module) -> None:
             part.reset_mem()  # type: ignore[operator]
 
 
-SNNTORCH = Library("snntorch", _read, _reset, multistep=lambda module: False)
+SNNTORCH = ForeignLibrary("snntorch", _read, _reset, multistep=lambda module: False)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ..networks import SpikingNetwork
 from .constants import library_of, uniform
 from .converting import converted
-from .neurons import Neuron
-from .observing import Library, Source
+from .neurons import ForeignNeuron
+from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
 from .watching import fires_at
 
@@ -46,7 +46,7 @@ def from_spikingjelly(
     return converted(Source.of(SPIKINGJELLY, module, encoding, num_steps), sample, readout, seed).network
 
 
-def _read(module: nn.Module, name: str) -> Neuron | None:
+def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
     kind = type(module).__name__
     if library_of(module) != "spikingjelly" or ".neuron" not in type(module).__module__:
         return None
@@ -61,19 +61,21 @@ def _read(module: nn.Module, name: str) -> Neuron | None:
     raise ConversionRefused(f"{name}: has dynamics of its own, expected IFNode, LIFNode or ParametricLIFNode")
 
 
-def _leaky(node: Any, name: str, share: float) -> Neuron:
+def _leaky(node: Any, name: str, share: float) -> ForeignNeuron:
     return _node(node, name, decay=1.0 - share, gain=share if node.decay_input else 1.0)
 
 
-def _node(node: Any, name: str, decay: float, gain: float) -> Neuron:
+def _node(node: Any, name: str, decay: float, gain: float) -> ForeignNeuron:
     threshold = uniform(node.v_threshold, name, "v_threshold")
     fires, start = fires_at(node.surrogate_function, name), uniform(node._memories_rv["v"], name, "first v")
     if node.v_reset is None:
         if start != 0.0:
             raise ConversionRefused(f"{name}: starts from {start:g}, expected 0 with a soft reset")
-        return Neuron(name, decay, gain, threshold=threshold, reset="subtract", drop=threshold, fires_at=fires)
+        return ForeignNeuron(
+            name, decay, gain, threshold=threshold, reset="subtract", drop=threshold, fires_at=fires
+        )
     rest = uniform(node.v_reset, name, "v_reset")
-    return Neuron(name, decay, gain, rest, threshold, "zero", level=rest, start=start, fires_at=fires)
+    return ForeignNeuron(name, decay, gain, rest, threshold, "zero", level=rest, start=start, fires_at=fires)
 
 
 def _reset(module: nn.Module) -> None:
@@ -86,4 +88,4 @@ def _multistep(module: nn.Module) -> bool:
     return any(getattr(part, "step_mode", "s") == "m" for part in module.modules())
 
 
-SPIKINGJELLY = Library("spikingjelly", _read, _reset, _multistep)
+SPIKINGJELLY = ForeignLibrary("spikingjelly", _read, _reset, _multistep)

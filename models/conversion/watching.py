@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .neurons import Neuron
+from .neurons import ForeignNeuron
 from .refusal import ConversionRefused
 
 MOVES = (
@@ -107,7 +107,9 @@ def tensors_in(value: Any) -> tuple[Tensor, ...]:
     return ()
 
 
-def check_states(name: str, neuron: Neuron, calls: list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]) -> None:
+def check_states(
+    name: str, neuron: ForeignNeuron, calls: list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
+) -> None:
     """Raise unless a neuron is given the state that it starts from, and then always the one that it gave.
 
     Args:

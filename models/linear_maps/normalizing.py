@@ -131,13 +131,14 @@ class ScaleMap(LinearMap):
     def check_run(self) -> None:
         """Raise OverflowError where a part of s is subnormal in the run: there it may be anything.
 
-        torch computes a batch norm in one of several forms, x·α + (b − mean·α) with α = fl(w·r),
-        ((x − mean)·r)·w + b or (w·(x − mean))·r + b. Let η be the smallest normal number, fl(z) = z(1 + δ) + ε
-        with |δ| ≤ u and |ε| ≤ η for each operation. If var, eps and w are 0 or normal, var + eps is normal and s
-        is 0 or at least 2η, no factor of r and no α underflows, so they have relative errors alone, and at most 12
-        factors (1 + δ) follow each other. An ε arises in x, mean, b, a product or a sum, and only 1, s, w or r multiply it
-        afterwards. So the run strays by at most γ₁₂·(|s||x| + |s||mean| + |b|) + 4η·(1 + |s| + |w| + r), which
-        `terms` and `largest` pay. (If α or w were subnormal, their ε would be multiplied by x and by mean.) ∎
+        torch computes a batch norm in one of several forms, x·α + (b − mean·α) with α = fl(w·r), ((x −
+        mean)·r)·w + b or (w·(x − mean))·r + b. Let η be the smallest normal number, fl(z) = z(1 + δ) + ε with
+        |δ| ≤ u and |ε| ≤ η for each operation. If var, eps and w are 0 or normal, var + eps is normal and s is 0
+        or at least 2η, no factor of r and no α underflows, so they have relative errors alone, and at most 12
+        factors (1 + δ) follow each other. An ε arises in x, mean, b, a product or a sum, and only 1, s, w or r
+        multiply it afterwards. So the run strays by at most γ₁₂·(|s||x| + |s||mean| + |b|) + 4η·(1 + |s| + |w| +
+        r), which `terms` and `largest` pay. (If α or w were subnormal, their ε would be multiplied by x and by
+        mean.) ∎
         """
         tiny, exactly = torch.finfo(self.variance.dtype).tiny, self.to(torch.float64)
         least = float(self.variance.min())

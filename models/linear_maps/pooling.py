@@ -63,11 +63,9 @@ class PoolMap(LinearMap):
 
     def power(self, order: int) -> "LinearMap":
         """Return the powers of equal entries, 1/n each: n^(1 − order) times the average."""
-        return self if order == 1 else _PoolPower(*self._settings, math.prod(self.kernel) ** (1 - order))
-
-    @property
-    def _settings(self) -> tuple:
-        return (self.kernel, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+        share = math.prod(self.kernel) ** (1 - order)
+        settings = (self.kernel, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+        return self if order == 1 else _PoolPower(*settings, share)
 
     def mixes(self, before: int) -> int:
         """Return 2 where windows do not overlap: each input reaches one output."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..records import ModelRecord, Record
-from ..rows import Point
+from ..rows import Tally
 from ..wording import epsilon_short
 
 WIDTH, HEIGHT = 512, 320
@@ -104,7 +104,7 @@ def _label(kind: str, name: str) -> str:
     return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 1]}…"
 
 
-def _marks(points: Sequence[Point], counts: Sequence[int], largest: float) -> tuple[Mark, ...]:
+def _marks(points: Sequence[Tally], counts: Sequence[int], largest: float) -> tuple[Mark, ...]:
     return tuple(
         _mark(point.epsilon, largest, count, point.samples) for point, count in zip(points, counts, strict=True)
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..records import ModelRecord, Record
-from ..schema import Growth
+from ..schema import GrowthRow
 from ..wording import gain_text
 from .sandwich import scale, ticks
 
@@ -12,7 +12,7 @@ ROW, FOOT = 30, 40
 
 
 @dataclass(frozen=True)
-class Row:
+class GrowthLine:
     """One layer under one perturbation: x of the measured ratios and of the bound, and words for them."""
 
     y: float
@@ -33,7 +33,7 @@ class Chart:
     height: float
     bottom: float
     x_ticks: tuple[tuple[float, str], ...]
-    rows: tuple[Row, ...]
+    rows: tuple[GrowthLine, ...]
 
 
 def growths(record: Record) -> tuple[Chart, ...]:
@@ -52,26 +52,26 @@ def _chart(model: ModelRecord, key: str) -> Chart:
         height=bottom + FOOT,
         bottom=bottom,
         x_ticks=tuple((_x(value, top), f"{value:g}") for value in ticks(top)),
-        rows=tuple(_row(found, TOP + ROW * place, top) for place, found in enumerate(model.growth)),
+        rows=tuple(_row(growth, TOP + ROW * place, top) for place, growth in enumerate(model.growth)),
     )
 
 
-def _row(found: Growth, y: float, top: float) -> Row:
-    return Row(
+def _row(growth: GrowthRow, y: float, top: float) -> GrowthLine:
+    return GrowthLine(
         y=y,
-        label=f"{found.layer}, {found.source}",
-        simplified=_x(found.simplified, top),
-        exact=None if found.exact is None else _x(found.exact, top),
-        bound=None if found.bound is None else _x(found.bound, top),
-        text=_told(found),
+        label=f"{growth.layer}, {growth.source}",
+        simplified=_x(growth.simplified, top),
+        exact=None if growth.exact is None else _x(growth.exact, top),
+        bound=None if growth.bound is None else _x(growth.bound, top),
+        text=_told(growth),
     )
 
 
-def _told(found: Growth) -> str:
-    share = "" if not found.bound else f" ({100 * found.simplified / found.bound:.1f} % of it)"
+def _told(growth: GrowthRow) -> str:
+    share = "" if not growth.bound else f" ({100 * growth.simplified / growth.bound:.1f} % of it)"
     return (
-        f"{found.layer}, {found.source}: proven at most {gain_text(found.bound)}, measured up to "
-        f"{found.simplified:.4f}{share}; trains unchanged in {found.same_trains} of {found.samples} samples"
+        f"{growth.layer}, {growth.source}: proven at most {gain_text(growth.bound)}, measured up to "
+        f"{growth.simplified:.4f}{share}; trains unchanged in {growth.same_trains} of {growth.samples} samples"
     )
 
 

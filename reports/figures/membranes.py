@@ -14,7 +14,7 @@ RASTER_LEFT, CELL, TALLEST = 30, 7, 26.0
 
 
 @dataclass(frozen=True)
-class Spike:
+class SpikeMark:
     """A step at which the neuron fires, for the sample or for the counterexample."""
 
     x: float
@@ -23,7 +23,7 @@ class Spike:
 
 
 @dataclass(frozen=True)
-class Membrane:
+class MembranePlot:
     """Potentials of one neuron for sample and counterexample."""
 
     x: float
@@ -33,11 +33,11 @@ class Membrane:
     threshold_y: float
     clean: str
     perturbed: str
-    spikes: tuple[Spike, ...]
+    spikes: tuple[SpikeMark, ...]
 
 
 @dataclass(frozen=True)
-class Cell:
+class RasterCell:
     """One step of one neuron in a raster; style "both", "gone" (only the sample fires) or "new"."""
 
     x: float
@@ -55,7 +55,7 @@ class Raster:
     height: float
     cell: float
     changed: tuple[float, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[RasterCell, ...]
 
 
 @dataclass(frozen=True)
@@ -63,28 +63,30 @@ class Scene:
     """All pictures of the insides of one counterexample."""
 
     height: float
-    membranes: tuple[Membrane, ...]
+    membranes: tuple[MembranePlot, ...]
     rasters: tuple[Raster, ...]
     summary: str
 
 
-def scene(found: Counterexample) -> Scene | None:
+def scene(counterexample: Counterexample) -> Scene | None:
     """Return the pictures of one counterexample; None where its activity was not recorded."""
-    if not found.activity:
+    if not counterexample.activity:
         return None
-    traced = [(layer, neuron) for layer in found.activity for neuron in layer.shown if neuron.clean_potentials][
-        :TRACES
-    ]
+    traced = [
+        (layer, neuron) for layer in counterexample.activity for neuron in layer.shown if neuron.clean_potentials
+    ][:TRACES]
     lines = -(-len(traced) // 2)
     return Scene(
         height=lines * (DOWN + HEAD + GAP),
         membranes=tuple(_membrane(place, *pair) for place, pair in enumerate(traced)),
-        rasters=tuple(_raster(layer) for layer in found.activity if layer.changed),
-        summary=", ".join(f"{layer.name}: {layer.changed} of {layer.neurons}" for layer in found.activity),
+        rasters=tuple(_raster(layer) for layer in counterexample.activity if layer.changed),
+        summary=", ".join(
+            f"{layer.name}: {layer.changed} of {layer.neurons}" for layer in counterexample.activity
+        ),
     )
 
 
-def _membrane(place: int, layer: LayerActivity, neuron: NeuronActivity) -> Membrane:
+def _membrane(place: int, layer: LayerActivity, neuron: NeuronActivity) -> MembranePlot:
     x, y = (place % 2) * (ACROSS + GAP), (place // 2) * (DOWN + HEAD + GAP)
     values = (*neuron.clean_potentials, *neuron.perturbed_potentials, layer.threshold, 0.0)
     low, high = min(values), max(values)
@@ -92,12 +94,12 @@ def _membrane(place: int, layer: LayerActivity, neuron: NeuronActivity) -> Membr
         _points(potentials, low, high, x, y + HEAD)
         for potentials in (neuron.clean_potentials, neuron.perturbed_potentials)
     )
-    spikes = [Spike(*point, "gone") for point, fired in zip(clean, neuron.clean, strict=True) if fired == "1"]
+    spikes = [SpikeMark(*point, "gone") for point, fired in zip(clean, neuron.clean, strict=True) if fired == "1"]
     spikes += [
-        Spike(*point, "new") for point, fired in zip(perturbed, neuron.perturbed, strict=True) if fired == "1"
+        SpikeMark(*point, "new") for point, fired in zip(perturbed, neuron.perturbed, strict=True) if fired == "1"
     ]
     label = f"{layer.name}, neuron {neuron.index}"
-    return Membrane(
+    return MembranePlot(
         x=x,
         y=y,
         label=label,
@@ -126,7 +128,7 @@ def _raster(layer: LayerActivity) -> Raster:
     steps = len(layer.shown[0].clean)
     cell = min((WIDTH - RASTER_LEFT) / steps, TALLEST)
     cells = [
-        Cell(RASTER_LEFT + t * cell, row * CELL, style)
+        RasterCell(RASTER_LEFT + t * cell, row * CELL, style)
         for row, neuron in enumerate(layer.shown)
         for t, pair in enumerate(zip(neuron.clean, neuron.perturbed, strict=True))
         if (style := {"11": "both", "10": "gone", "01": "new"}.get("".join(pair)))

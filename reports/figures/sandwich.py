@@ -18,7 +18,7 @@ SMALLEST, LARGEST = 1e-9, 1e9
 
 
 @dataclass(frozen=True)
-class Bracket:
+class RadiusBar:
     """One sample: its place, both ends, whether they meet, whether anything broke it, and words for it."""
 
     x: float
@@ -30,7 +30,7 @@ class Bracket:
 
 
 @dataclass(frozen=True)
-class Sandwich:
+class SandwichChart:
     """The picture of one model."""
 
     key: str
@@ -43,10 +43,10 @@ class Sandwich:
     lower_line: str
     upper_line: str
     marked: bool
-    brackets: tuple[Bracket, ...]
+    brackets: tuple[RadiusBar, ...]
 
 
-def sandwiches(record: Record) -> tuple[Sandwich, ...]:
+def sandwiches(record: Record) -> tuple[SandwichChart, ...]:
     """Return one picture for each model that has radii, all with the same scale."""
     tables = [(model, model.radii) for model in record.models if model.radii is not None]
     if not tables:
@@ -57,13 +57,13 @@ def sandwiches(record: Record) -> tuple[Sandwich, ...]:
     )
 
 
-def _sandwich(record: Record, model: ModelRecord, table: RadiusTable, top: float, key: str) -> Sandwich:
+def _sandwich(record: Record, model: ModelRecord, table: RadiusTable, top: float, key: str) -> SandwichChart:
     samples = table.ordered()
     step = (RIGHT - LEFT) / len(samples)
-    lower = [_y(found.lower, top) for found in samples]
-    upper = [_y(found.upper, top) for found in samples]
+    lower = [_y(sample.lower, top) for sample in samples]
+    upper = [_y(sample.upper, top) for sample in samples]
     summary = summary_of(table)
-    return Sandwich(
+    return SandwichChart(
         key=key,
         name=model.name,
         summary=f"{model.name}: {summary}",
@@ -75,10 +75,15 @@ def _sandwich(record: Record, model: ModelRecord, table: RadiusTable, top: float
         upper_line=_steps(upper, step),
         marked=len(samples) <= MARKED,
         brackets=tuple(
-            Bracket(
-                LEFT + (place + 0.5) * step, lower[place], upper[place], found.exact, found.attacked, _told(found)
+            RadiusBar(
+                LEFT + (place + 0.5) * step,
+                lower[place],
+                upper[place],
+                sample.exact,
+                sample.attacked,
+                _told(sample),
             )
-            for place, found in enumerate(samples)
+            for place, sample in enumerate(samples)
         ),
     )
 
@@ -86,21 +91,21 @@ def _sandwich(record: Record, model: ModelRecord, table: RadiusTable, top: float
 def summary_of(table: RadiusTable) -> str:
     """Return the picture in words."""
     count, (low, high) = len(table.samples), table.medians
-    unbroken = sum(not found.attacked for found in table.samples)
+    unbroken = sum(not sample.attacked for sample in table.samples)
     text = f"{count} samples, {table.exact} of them exact up to {table.tolerance:g}. Median: proved up to "
     text += f"{rounded_down(low)}, broken at {rounded_up(high)}."
     return text if not unbroken else f"{text} Nothing broke {unbroken}: their upper ends are cut off at the top."
 
 
-def _told(found: SampleRadius) -> str:
-    end = f"broken at {rounded_up(found.upper)}" if found.attacked else "not broken by any input tried"
-    exact = ", exact" if found.exact else ""
-    return f"sample {found.index} (label {found.label}): proved up to {rounded_down(found.lower)}, {end}{exact}"
+def _told(sample: SampleRadius) -> str:
+    end = f"broken at {rounded_up(sample.upper)}" if sample.attacked else "not broken by any input tried"
+    exact = ", exact" if sample.exact else ""
+    return f"sample {sample.index} (label {sample.label}): proved up to {rounded_down(sample.lower)}, {end}{exact}"
 
 
 def _top(table: RadiusTable) -> float:
-    ends = [found.upper for found in table.samples if found.attacked]
-    ends += [found.lower for found in table.samples]
+    ends = [sample.upper for sample in table.samples if sample.attacked]
+    ends += [sample.lower for sample in table.samples]
     return scale(ends)
 
 

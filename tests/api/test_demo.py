@@ -35,7 +35,7 @@ def test_demo_reuses_finished_training_only_for_the_same_settings(folder):
     training = folder / "one" / "training"
     before = {path: path.stat().st_mtime_ns for path in training.rglob("checkpoint*")}
     assert len(before) == 2
-    demo.train(demo.Settings(epochs=1, samples=3, seed=1), training)
+    demo.train(demo.DemoSettings(epochs=1, samples=3, seed=1), training)
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    demo.train(demo.Settings(epochs=2, samples=3, seed=1), training)
+    demo.train(demo.DemoSettings(epochs=2, samples=3, seed=1), training)
     assert len(list(training.rglob("checkpoint*"))) == 4

@@ -152,7 +152,7 @@ def test_verified_samples_without_a_proof_are_named(run, tmp_path, monkeypatch):
 
         raise Unproven("the time was up after 0 nodes")
 
-    monkeypatch.setattr("spikecert.certify.proofs.proving._State.run", hopeless)
+    monkeypatch.setattr("spikecert.certify.proofs.proving._ProofSearch.run", hopeless)
     outcome = run(
         "certify", tmp_path / "network.safetensors", "--samples", 40, "--epsilon", "1e-6", "--verifier", "trains",
         "--proof", tmp_path / "proofs",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert.certify import L2, LInf, Radius, SoundnessError, Verdict, certified_radius, verify
-from spikecert.certify.bracketing import Bracket, Clock, Grid, Narrowing, between
+from spikecert.certify.bracketing import Bisection, Bracket, Clock, Grid, between
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import pull, replays
 from spikecert.certify.verifiers import Verifier
@@ -145,7 +145,7 @@ def test_a_network_that_never_fails_has_the_reach_of_the_range() -> None:
 def narrowed(verifier: Honest, inputs: Tensor, steps: int, unknown_is_high: bool = True) -> list[Bracket]:
     """Return the brackets after one pass of a verifier over [0, 1]."""
     net, labels = step(verifier.threshold), zeros(len(inputs))
-    narrowing = Narrowing(
+    bisection = Bisection(
         Grid(1.0, steps),
         lambda index, epsilon, _: verify(net, inputs[index], labels[index], LInf(epsilon), verifier),
         lambda index, found: list(
@@ -155,7 +155,7 @@ def narrowed(verifier: Honest, inputs: Tensor, steps: int, unknown_is_high: bool
         unknown_is_high,
         lambda _: None,
     )
-    return narrowing.run([Bracket(0.0, 1.0)] * len(inputs))
+    return bisection.run([Bracket(0.0, 1.0)] * len(inputs))
 
 
 @pytest.mark.parametrize("distance", [0.5, 0.5 + 2**-40, 0.5 - 2**-40, 2**-10, 2**-11, 1.0])

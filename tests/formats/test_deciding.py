@@ -11,9 +11,9 @@ from torch import Tensor
 from spikecert.certify import PixelBox, verify
 from spikecert.certify.verifiers import Milp
 from spikecert.formats import (
-    Case,
     Constraint,
     Property,
+    PropertyCase,
     PropertyVerdict,
     competition_result,
     read_counterexample,
@@ -24,8 +24,7 @@ from spikecert.formats import (
 )
 from spikecert.formats.input_box import InputBox
 from spikecert.models import LIF, SpikingNetwork, mlp
-from spikecert.testing import Case as NetworkCase
-from spikecert.testing import cases
+from spikecert.testing import Case, cases
 
 from .conftest import small
 
@@ -40,7 +39,7 @@ Unsafe = tuple[tuple[Constraint, ...], ...]
 def asking(network: SpikingNetwork, low: Tensor, high: Tensor, unsafe: Unsafe) -> Property:
     with torch.no_grad():
         classes = network(low[None]).shape[1]
-    return Property(tuple(low.shape), (classes,), (Case(fractions(low), fractions(high), unsafe),))
+    return Property(tuple(low.shape), (classes,), (PropertyCase(fractions(low), fractions(high), unsafe),))
 
 
 def at_most(bound: float, **coefficients: float) -> Constraint:
@@ -150,7 +149,7 @@ def test_coefficients_that_float32_does_not_hold_are_never_lowered():
 
 @settings(max_examples=40, deadline=None)
 @given(case=cases(most_layers=2, most_width=4, most_steps=3))
-def test_any_network_and_encoding(case: NetworkCase):
+def test_any_network_and_encoding(case: Case):
     sample, label = case.inputs[0], int(case.labels[0])
     low, high = (sample - case.epsilon).clamp(0, 1), (sample + case.epsilon).clamp(0, 1)
     with torch.no_grad():

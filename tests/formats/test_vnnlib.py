@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spikecert.formats import (
-    Case,
     Constraint,
     Property,
+    PropertyCase,
     expressions,
     formulas,
     read_vnnlib,
@@ -42,7 +42,7 @@ def properties(draw: st.DrawFn) -> Property:
     unsafe = draw(
         st.lists(st.lists(constraints(outputs), min_size=1, max_size=3).map(tuple), min_size=1, max_size=3)
     )
-    case = Case(tuple(low for low, _ in ends), tuple(high for _, high in ends), tuple(unsafe))
+    case = PropertyCase(tuple(low for low, _ in ends), tuple(high for _, high in ends), tuple(unsafe))
     return Property((inputs,), (outputs,), (case,))
 
 
@@ -74,7 +74,7 @@ def test_version_1_by_hand():
         DECLARED + BOX + "(assert (or (and (>= Y_1 Y_0)) (and (<= (+ Y_0 (* 2 Y_1)) -1e-1) (> Y_0 3))))"
     )
     assert prop.cases == (
-        Case(
+        PropertyCase(
             (Fraction(0), -HALF),
             (Fraction(1), HALF / 2),
             (
@@ -267,7 +267,7 @@ def test_decimals_are_exact(value: Fraction, text: str):
 
 
 def test_what_can_not_be_written_is_refused():
-    case = Case((Fraction(0),), (Fraction(1, 3),), ((),))
+    case = PropertyCase((Fraction(0),), (Fraction(1, 3),), ((),))
     with pytest.raises(ValueError, match="no finite decimal"):
         write_vnnlib(Property((1,), (1,), (case,)))
     with pytest.raises(ValueError, match="version: got '3'"):
@@ -279,7 +279,7 @@ def test_what_can_not_be_written_is_refused():
 
 
 def test_properties_that_do_not_fit_their_shapes_are_refused():
-    case = Case((Fraction(0),), (Fraction(1),), ((Constraint(((2, Fraction(1)),), Fraction(0)),),))
+    case = PropertyCase((Fraction(0),), (Fraction(1),), ((Constraint(((2, Fraction(1)),), Fraction(0)),),))
     with pytest.raises(ValueError, match="beyond the declared 2"):
         Property((1,), (2,), (case,))
     with pytest.raises(ValueError, match="expected 2"):

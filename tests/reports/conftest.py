@@ -6,16 +6,16 @@ import pytest
 
 from spikecert.reports.radii import RadiusTable, SampleRadius
 from spikecert.reports.records import ModelRecord, Record
-from spikecert.reports.rows import Finding, Row, tally
+from spikecert.reports.rows import Finding, SampleRow, tally
 from spikecert.reports.schema import (
     Architecture,
     Counterexample,
     Data,
     Environment,
+    GainRow,
     GainTable,
-    Growth,
+    GrowthRow,
     LayerActivity,
-    LayerGain,
     NeuronActivity,
     Threat,
     Training,
@@ -34,10 +34,10 @@ def finding(place: int, verified: int) -> Finding:
     return Finding(status="unknown", margin=-0.5, seconds=0.002, reason="the bounds do not decide")
 
 
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[SampleRow, ...]:
     """Sample 9 is misclassified; of the others the last BROKEN[k] fall to the attack at EPSILONS[k]."""
     return tuple(
-        Row(
+        SampleRow(
             index=place,
             label=place,
             predicted=place if place < 9 else 0,
@@ -52,7 +52,7 @@ def rows() -> tuple[Row, ...]:
 
 
 def gains() -> GainTable:
-    layer = LayerGain(name="layer 0", operator_norm=(1.5, 1.5001), neuron_gain=5.2636, gain=7.896, bias=0.0)
+    layer = GainRow(name="layer 0", operator_norm=(1.5, 1.5001), neuron_gain=5.2636, gain=7.896, bias=0.0)
     return GainTable(input_norm="l2", output_norm="l2", horizon="8 steps", layers=(layer,))
 
 
@@ -87,11 +87,11 @@ def radii() -> RadiusTable:
     return RadiusTable(norm="linf", verifier="linear", tolerance=1e-3, samples=samples)
 
 
-def growth() -> tuple[Growth, ...]:
+def growth() -> tuple[GrowthRow, ...]:
     fields = {"layer": "layer 0", "samples": 10, "bound": 7.896}
     return (
-        Growth(source="noise", simplified=3.948, same_trains=4, exact_same=3.0, exact=9.5, **fields),
-        Growth(source="pgd", simplified=5.0, same_trains=0, exact=6.0, **fields),
+        GrowthRow(source="noise", simplified=3.948, same_trains=4, exact_same=3.0, exact=9.5, **fields),
+        GrowthRow(source="pgd", simplified=5.0, same_trains=0, exact=6.0, **fields),
     )
 
 

@@ -26,9 +26,9 @@ def measured(samples, plan=PLAN, **options):
     return parts.measure_in_parts("net", network, inputs, labels, plan, **options)
 
 
-def journal(samples, folder, plan=PLAN):
+def store(samples, folder, plan=PLAN):
     network, inputs, labels = samples
-    return parts.Journal.of(folder, "measured", network, inputs, labels, plan)
+    return parts.PartStore.of(folder, "measured", network, inputs, labels, plan)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_an_interrupted_run_goes_on_and_finds_the_same(samples, small, monkeypat
     whole = measured(samples)
     monkeypatch.setattr(parts, "measure", Stop(measure, 3))
     with pytest.raises(parts.Interrupted) as caught:
-        measured(samples, PLAN, journal=journal(samples, tmp_path / "parts"))
+        measured(samples, PLAN, store=store(samples, tmp_path / "parts"))
     assert caught.value.samples == 8
     finished = caught.value.finished
     assert finished is not None
@@ -91,26 +91,26 @@ def test_an_interrupted_run_goes_on_and_finds_the_same(samples, small, monkeypat
 
     again = Stop(measure, 99)
     monkeypatch.setattr(parts, "measure", again)
-    found = measured(samples, PLAN, journal=journal(samples, tmp_path / "parts"))
+    found = measured(samples, PLAN, store=store(samples, tmp_path / "parts"))
     assert again.left == 98  # only the part that was not finished
     assert [row.attacks for row in found.rows] == [row.attacks for row in whole.rows]
     assert found.radii == whole.radii
     assert found.counterexamples == whole.counterexamples
     assert len(list(tmp_path.glob("parts/*/part-*.json"))) == 3  # until the whole is written elsewhere
-    journal(samples, tmp_path / "parts").clear()
+    store(samples, tmp_path / "parts").clear()
     assert not (tmp_path / "parts").exists()
 
 
 def test_parts_of_another_problem_are_not_taken(samples, small, monkeypatch, tmp_path):
     monkeypatch.setattr(parts, "measure", Stop(measure, 3))
     with pytest.raises(KeyboardInterrupt):
-        measured(samples, PLAN, journal=journal(samples, tmp_path))
+        measured(samples, PLAN, store=store(samples, tmp_path))
     counting = Stop(measure, 99)
     monkeypatch.setattr(parts, "measure", counting)
     other = Plan(THREAT, ("pgd",), ("trains",), seed=1)
-    measured(samples, other, journal=journal(samples, tmp_path, other))
+    measured(samples, other, store=store(samples, tmp_path, other))
     assert counting.left == 96  # all three parts
-    journal(samples, tmp_path, other).clear()
+    store(samples, tmp_path, other).clear()
     assert len(list(tmp_path.glob("*/part-*.json"))) == 2  # the other problem's are still there
 
 
@@ -124,11 +124,11 @@ def test_nothing_finished_is_said(samples, small, monkeypatch):
 def test_a_part_that_was_changed_is_refused_in_one_line(samples, small, monkeypatch, tmp_path):
     monkeypatch.setattr(parts, "measure", Stop(measure, 3))
     with pytest.raises(KeyboardInterrupt):
-        measured(samples, PLAN, journal=journal(samples, tmp_path))
+        measured(samples, PLAN, store=store(samples, tmp_path))
     path = next(tmp_path.glob("*/part-000000.json"))
     path.write_text(path.read_text().replace('"verified"', '"falsified"', 1))
     with pytest.raises(ValueError, match=r"part: .*part-000000\.json was changed; delete it"):
-        measured(samples, PLAN, journal=journal(samples, tmp_path))
+        measured(samples, PLAN, store=store(samples, tmp_path))
 
 
 def test_progress_of_parts_rises_to_the_whole(samples, small):

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from spikecert.reports import join, load_record, render
 from spikecert.reports.records import LARGEST_FILE, Record
-from spikecert.reports.rows import Finding, Row, contradiction, tally
+from spikecert.reports.rows import Finding, SampleRow, contradiction, tally
 from spikecert.reports.schema import GainTable, Threat
 
 
@@ -160,7 +160,7 @@ def test_flips_are_counted_on_events(changes, message):
 
 def row(epsilon, status, broken):
     verdict = Finding(status=status, seconds=0.0)
-    return Row(
+    return SampleRow(
         index=0,
         label=1,
         predicted=1,

@@ -9,15 +9,15 @@ import sympy as sp
 
 from spikecert.analysis import neuron_gain
 from spikecert.analysis.theorems import (
-    Counterexample,
-    Proof,
+    Derivation,
     ProofError,
+    Refutation,
     Theorem,
     counterexample,
     theorem,
     theorems,
 )
-from spikecert.analysis.theorems.steps import AtLeast, Equal, Step, Tends
+from spikecert.analysis.theorems.steps import AtLeast, DerivationStep, Equal, Tends
 from spikecert.analysis.theorems.symbols import T, lam
 
 NAMES = [item.name for item in theorems()]
@@ -27,8 +27,8 @@ NAMES = [item.name for item in theorems()]
 def test_the_derivation_replays(name: str) -> None:
     item = theorem(name)
     result = item.verify()
-    assert isinstance(result, Proof if item.status == "proved" else Counterexample)
-    if isinstance(result, Proof):
+    assert isinstance(result, Derivation if item.status == "proved" else Refutation)
+    if isinstance(result, Derivation):
         assert len(result.claims) == len(item.steps) > 0
 
 
@@ -42,7 +42,7 @@ def test_each_step_matters(name: str) -> None:
             dataclasses.replace(item, steps=broken).verify()
 
 
-def wrong(step: Step) -> Step:
+def wrong(step: DerivationStep) -> DerivationStep:
     if isinstance(step, Tends):
         return dataclasses.replace(step, value=step.value + 1)
     assert isinstance(step, (Equal, AtLeast))
@@ -61,13 +61,13 @@ def test_an_inequality_needs_a_nonnegative_certificate() -> None:
 def test_the_quoted_gain_is_refuted_and_the_corrected_one_stands_beside_it() -> None:
     item = theorem("quoted-l2-gain")
     found = item.verify()
-    assert isinstance(found, Counterexample)
+    assert isinstance(found, Refutation)
     assert (found.decay, found.horizon) == (Fraction(1, 2), 3)
     assert found.ratio == Fraction(101, 48)
     assert found.claimed == 2
     assert found.check()
     assert item.corrected is not None
-    assert isinstance(theorem(item.corrected).verify(), Proof)
+    assert isinstance(theorem(item.corrected).verify(), Derivation)
     assert not dataclasses.replace(found, claimed=Fraction(3)).check()
     assert not dataclasses.replace(found, outputs=found.inputs).check()
 

@@ -21,14 +21,14 @@ from spikecert.training import (
     GaussianNoise,
     MarginOverGain,
     Objective,
-    Perturbation,
+    Perturber,
     Ramp,
 )
 from spikecert.training.objectives.ms_mppd import simplified_dynamics
 
 
 @dataclass(frozen=True)
-class Shift(Perturbation):
+class Shift(Perturber):
     """A perturbation without chance: every input moves by the same amount."""
 
     by: float = 0.1

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.models import LIF, SpikingNetwork, mlp
-from spikecert.training import GaussianNoise, Perturbation, PGDTraining, SingleStep, perturbations
+from spikecert.training import GaussianNoise, Perturber, PGDTraining, SingleStep, perturbations
 
 ALL = [
     GaussianNoise(),
@@ -42,7 +42,7 @@ def seeded(seed: int = 7) -> torch.Generator:
 
 @pytest.mark.parametrize("rule", ALL, ids=str)
 def test_the_generator_decides_and_the_network_is_left_alone(
-    network: SpikingNetwork, batch: tuple[Tensor, Tensor], rule: Perturbation
+    network: SpikingNetwork, batch: tuple[Tensor, Tensor], rule: Perturber
 ) -> None:
     network.train()
     network.layers[1].eval()
@@ -128,7 +128,7 @@ def test_training_pgd_stays_in_its_set(
     assert (float(found.min()), float(found.max())) == (0.0, 1.0)
 
 
-SETS: dict[type[Perturbation], Callable[[float, float], Perturbation]] = {
+SETS: dict[type[Perturber], Callable[[float, float], Perturber]] = {
     GaussianNoise: lambda size, top: GaussianNoise(size, clamp=True, lower=-0.5, upper=top),
     SingleStep: lambda size, top: SingleStep(size, start=size, lower=-0.5, upper=top),
     PGDTraining: lambda size, top: PGDTraining(size, 3, 2 * size + 0.01, lower=-0.5, upper=top),
@@ -144,7 +144,7 @@ SETS: dict[type[Perturbation], Callable[[float, float], Perturbation]] = {
     double=st.booleans(),
 )
 def test_no_perturbation_leaves_its_declared_set(
-    kind: type[Perturbation], size: float, top: float, seed: int, double: bool
+    kind: type[Perturber], size: float, top: float, seed: int, double: bool
 ) -> None:
     """The range of inputs, and where an ε is declared its ball, to the rounding of one addition."""
     dtype = torch.float64 if double else torch.float32
@@ -163,8 +163,8 @@ def test_no_perturbation_leaves_its_declared_set(
 
 def test_every_perturbation_is_among_them() -> None:
     exported = (getattr(perturbations, name) for name in perturbations.__all__)
-    kinds = {item for item in exported if isinstance(item, type) and issubclass(item, Perturbation)}
-    assert kinds - {Perturbation} == set(SETS)
+    kinds = {item for item in exported if isinstance(item, type) and issubclass(item, Perturber)}
+    assert kinds - {Perturber} == set(SETS)
 
 
 def test_more_steps_raise_the_loss_more() -> None:

@@ -43,12 +43,12 @@ def _part(name: str, part: str, root: Path | None, num_steps: int) -> Split:
 
 def _recordings(name: str, part: str, digit: int, root: Path | None) -> list[Path]:
     folders = [] if root is None else [root / folder / part / str(digit) for folder in _FOLDERS]
-    found = next((files for folder in folders if (files := sorted(folder.glob("*.bin")))), [])
-    if not found:
+    recordings = next((files for folder in folders if (files := sorted(folder.glob("*.bin")))), [])
+    if not recordings:
         searched = ", ".join(str(folder.parent.parent) for folder in folders) or "no folder, as root was not given"
         advice = "unpack Train.zip and Test.zip of N-MNIST into one folder and pass it as root"
         raise FileNotFoundError(f"dataset: {name} needs {part}/{digit}/*.bin (searched: {searched}); {advice}")
-    return found
+    return recordings
 
 
 def _read(path: Path, num_steps: int) -> np.ndarray:

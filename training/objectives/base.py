@@ -14,7 +14,7 @@ from ...models.constants import settle
 from ...models.networks import SpikingNetwork
 from ..data import Split
 from ..evaluation import accuracy
-from ..perturbations import Perturbation
+from ..perturbations import Perturber
 from .schedules import Schedule, Weight, as_weight, full
 
 
@@ -46,7 +46,7 @@ class Objective(ABC):
         """
 
     @property
-    def attack(self) -> Perturbation | None:
+    def attack(self) -> Perturber | None:
         """Return the perturbation under which this objective trains, or None."""
         return None
 
@@ -102,7 +102,7 @@ class Sum(Objective):
         return Loss(torch.stack([loss.total for loss in losses]).sum(), terms)
 
     @property
-    def attack(self) -> Perturbation | None:
+    def attack(self) -> Perturber | None:
         """Return the first perturbation among the parts."""
         return next((part.attack for part in self.objectives if part.attack is not None), None)
 
@@ -150,7 +150,7 @@ class Scaled(Objective):
         return Loss(full(self.weight) * loss.total, loss.terms)
 
     @property
-    def attack(self) -> Perturbation | None:
+    def attack(self) -> Perturber | None:
         """Return that of the objective."""
         return self.objective.attack
 

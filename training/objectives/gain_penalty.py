@@ -90,12 +90,12 @@ class GainPenalty(Remembering):
             operators = tuple(neurons[-1:] if self.layers == "last" else neurons)
         vectors = self.memory.of(network)
         norms = (self.input_norm, self.output_norm)
-        found = layer_estimates(operators, network.num_steps, *norms, vectors, self.iterations)
-        if not found:
+        estimates = layer_estimates(operators, network.num_steps, *norms, vectors, self.iterations)
+        if not estimates:
             raise ValueError("network: got no spiking layer, expected one for the gain penalty")
         if self.layers == "end-to-end":
-            return end_to_end(found, self.input_norm).reshape(1)
-        return torch.stack([layer.gain for layer in found])
+            return end_to_end(estimates, self.input_norm).reshape(1)
+        return torch.stack([layer.gain for layer in estimates])
 
     def _size(self, gains: Tensor) -> Tensor:
         return gains.clamp_min(torch.finfo(gains.dtype).tiny).log() if self.log else gains

@@ -16,7 +16,7 @@ from ...models.layers import walk
 from ...models.networks import SpikingNetwork, Trace
 from ...models.neurons import LIF
 from ...models.validation import check_choice
-from ..perturbations import Perturbation, SingleStep
+from ..perturbations import Perturber, SingleStep
 from .base import Loss, Objective
 from .schedules import Weight, as_share, as_weight, full
 
@@ -54,7 +54,7 @@ class MSMPPD(Objective):
     mix: Weight = 0.5
     norm: str = "l2"
     layers: str = "last"
-    perturbation: Perturbation = SingleStep()  # noqa: RUF009 (frozen)
+    perturbation: Perturber = SingleStep()  # noqa: RUF009 (frozen)
     include_input_scale: bool = False
     two_sided: bool = False
     batch_statistics: str = "joint"
@@ -65,12 +65,12 @@ class MSMPPD(Objective):
         check_choice("norm", self.norm, NORMS)
         check_choice("layers", self.layers, LAYERS)
         check_choice("batch_statistics", self.batch_statistics, STATISTICS)
-        if not isinstance(self.perturbation, Perturbation):
+        if not isinstance(self.perturbation, Perturber):
             got = type(self.perturbation).__name__
-            raise TypeError(f"perturbation: got {got}, expected a Perturbation such as SingleStep()")
+            raise TypeError(f"perturbation: got {got}, expected a Perturber such as SingleStep()")
 
     @property
-    def attack(self) -> Perturbation:
+    def attack(self) -> Perturber:
         """Return the perturbation that turns x into x̃."""
         return self.perturbation
 

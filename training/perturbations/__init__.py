@@ -1,8 +1,8 @@
 """Training perturbations, one a file."""
 
-from .base import Perturbation, evaluation_mode
+from .base import Perturber, evaluation_mode
 from .gaussian import GaussianNoise
 from .pgd import PGDTraining
 from .single_step import SingleStep
 
-__all__ = ["GaussianNoise", "PGDTraining", "Perturbation", "SingleStep", "evaluation_mode"]
+__all__ = ["GaussianNoise", "PGDTraining", "Perturber", "SingleStep", "evaluation_mode"]

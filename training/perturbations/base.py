@@ -16,7 +16,7 @@ from ..generators import draw_like
 
 
 @dataclass(frozen=True)
-class Perturbation(ABC):
+class Perturber(ABC):
     """A rule x ↦ x̃ that training applies to its inputs. A subclass writes only `perturb`."""
 
     def __call__(

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from ...models.constants import nonnegative, settle
 from ...models.networks import SpikingNetwork
-from .base import Perturbation, noise_like, settle_range
+from .base import Perturber, noise_like, settle_range
 
 
 @dataclass(frozen=True)
-class GaussianNoise(Perturbation):
+class GaussianNoise(Perturber):
     """x̃ = x + σ·n, n ~ N(0, 1) in each feature.
 
     Args:

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from ...models.constants import at_least, nonnegative, positive, settle, unless_none
 from ...models.networks import SpikingNetwork
-from .base import Perturbation, settle_range, uniform_like
+from .base import Perturber, settle_range, uniform_like
 from .slope import loss_slope
 
 
 @dataclass(frozen=True)
-class PGDTraining(Perturbation):
+class PGDTraining(Perturber):
     """x_0 = x + U(−ε, ε);  x_{k+1} = P(x_k + α·sign ∇CE(f(x_k), y)), P onto the ε-ball and the range; x̃ = x_steps.
 
     The network is in evaluation mode, as for every perturbation.
@@ -48,7 +48,7 @@ class PGDTraining(Perturbation):
 
     @property
     def length(self) -> float:
-        """Return α."""
+        """Return the length of one step, α; 2.5·ε over the steps where none is given."""
         return 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
 
     def perturb(

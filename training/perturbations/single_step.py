@@ -7,12 +7,12 @@ from torch import Tensor
 
 from ...models.constants import nonnegative, settle
 from ...models.networks import SpikingNetwork
-from .base import Perturbation, noise_like, settle_range
+from .base import Perturber, noise_like, settle_range
 from .slope import loss_slope
 
 
 @dataclass(frozen=True)
-class SingleStep(Perturbation):
+class SingleStep(Perturber):
     """x0 = x + .001·n;  x̃ = clip(x0 + ε·sign ∇CE(f(x0), y), lower, upper), the network in evaluation mode.
 
     As the step starts from x0, the paper's x̃ can lie outside the ε-ball around x by the start's noise.

@@ -19,7 +19,7 @@ from spikecert.certify import (
     Square,
     attack,
 )
-from spikecert.certify.attacks.apgd import _Schedule
+from spikecert.certify.attacks.apgd import _Checkpoints
 from spikecert.certify.attacks.base import Search, Target
 from spikecert.certify.attacks.patches import patches, signs
 from spikecert.certify.replay import margins
@@ -140,11 +140,11 @@ def test_a_fixed_feature_stays_fixed() -> None:
 
 def test_checkpoints_come_at_the_papers_shares_of_the_steps() -> None:
     """w_j = ⌈p_j·N⌉, p_0 = 0, p_1 = .22, p_{j+1} = p_j + max(p_j − p_{j−1} − .03, .06) (Croce & Hein, 2020)."""
-    schedule, found = _Schedule.of(100), []
+    checkpoints, found = _Checkpoints.of(100), []
     for step in range(1, 101):
-        if schedule.due():
+        if checkpoints.due():
             found.append(step)
-            schedule.shorten()
+            checkpoints.shorten()
     assert found == [22, 41, 57, 70, 80, 87, 93, 99]
 
 

@@ -70,7 +70,7 @@ def test_steps_and_sums_are_bitwise_those_of_torch(data: st.DataObject, known: t
     pull = Pull(spread, steps, dynamics.threshold + tie, dynamics.threshold - tie)
     row = torch.randn(steps, generator=torch.Generator().manual_seed(steps)).to(spread.middle)
     for kind in (StepSpikes, StepTrains):
-        eager, compiled = (kind(pull, dynamics, kernel) for kernel in ("eager", "compiled"))
+        eager, compiled = (kind(pull, Leaky.of(dynamics), kernel) for kernel in ("eager", "compiled"))
         assert kernel_for("compiled", pull) is not None
         asked = (row[None], torch.stack((row, -row)), row.new_full((1, steps), 0.25))
         torch.set_num_threads(2)  # the kernel's work in two parts
@@ -102,7 +102,7 @@ def test_a_current_at_the_very_end_of_a_row_has_the_same_steps(dtype: torch.dtyp
     assert table is not None
     ends = torch.cat((table.lower[1:], table.upper[:-1]))[None, None]
     pull = Pull(Spread(ends, torch.zeros_like(ends)), 6)
-    eager, compiled = (StepTable(table, pull, neuron.dynamics, kernel) for kernel in ("eager", "compiled"))
+    eager, compiled = (StepTable(table, pull, leaky_rule(neuron, 6), kernel) for kernel in ("eager", "compiled"))
     assert equal(compiled.spread().box, eager.spread().box)
     assert len(eager._trains.last.unique()) > 3
 

@@ -19,8 +19,8 @@ from spikecert.certify.bounds.train_table import TableTrains
 from spikecert.certify.branching.bounding import Climb, bound_nodes
 from spikecert.certify.branching.decisions import OPEN, FixedSpikes, RowRanges
 from spikecert.certify.branching.experience import Experience
-from spikecert.certify.branching.nodes import Nodes, Pool
-from spikecert.certify.branching.question import Question
+from spikecert.certify.branching.nodes import NodePool, Nodes
+from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.branching.trimming import trim_rows
 from spikecert.certify.replay import margins
@@ -199,7 +199,7 @@ def test_what_trimming_leaves_says_nothing_of_what_it_dropped():
         assert verdict.margin <= line_margin(network, low, high, label) + 1e-9
 
 
-def dropped_rows(seed: int) -> tuple[Question, Nodes]:
+def dropped_rows(seed: int) -> tuple[MarginQuestion, Nodes]:
     """Trim the roots of a network, and return each row that was dropped as a node of its own, prices kept."""
     question, roots = some_nodes(12, seed, epsilon=0.15)
     bounded = bound_nodes(question, roots, Climb(30))
@@ -259,10 +259,10 @@ def test_fixed_spikes_leave_the_trains_that_have_them(data: st.DataObject):
         assert torch.equal(restricted.found.box.upper.flatten(), every.amax(0))
 
 
-def some_nodes(count: int, seed: int = 7, epsilon: float = 0.2) -> tuple[Question, Nodes]:
+def some_nodes(count: int, seed: int = 7, epsilon: float = 0.2) -> tuple[MarginQuestion, Nodes]:
     network, inputs, labels = wide_network(seed)
     left = torch.ones(len(inputs), 3, dtype=torch.bool).scatter(1, labels[:, None], False)
-    question = Question.of_margins(network, inputs, labels, LInf(epsilon), left)
+    question = MarginQuestion.of_margins(network, inputs, labels, LInf(epsilon), left)
     roots = question.roots()
     assert roots is not None
     return question, roots.select(torch.arange(count))
@@ -270,7 +270,7 @@ def some_nodes(count: int, seed: int = 7, epsilon: float = 0.2) -> tuple[Questio
 
 def test_the_pool_gives_the_worst_of_the_least_tried_rows_first():
     _, nodes = some_nodes(4)
-    pool = Pool(nodes, most_bytes=2**20)
+    pool = NodePool(nodes, most_bytes=2**20)
     pool.put(nodes.updated(torch.tensor([-1.0, -3.0, -2.0, -4.0]).double(), nodes.prices, nodes.splits))
     effort = torch.tensor([0, 0, 0, 100])
     assert pool.take(2, effort).bound.tolist() == [-3.0, -2.0]

@@ -14,7 +14,7 @@ from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.train_table import TableTrains
 from spikecert.certify.branching.decisions import RowRanges
 from spikecert.certify.branching.nodes import Nodes
-from spikecert.certify.branching.question import Question
+from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.ranges import FirstLayer, RangeSearch
 from spikecert.certify.perturbations import Perturbation
 from spikecert.testing import Case, cases, points
@@ -22,21 +22,21 @@ from spikecert.testing import Case, cases, points
 EXAMPLES = settings(max_examples=200, deadline=None)
 
 
-def asked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, threat: Perturbation) -> Question:
+def asked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, threat: Perturbation) -> MarginQuestion:
     """Ask for one margin of each sample."""
     left = torch.zeros(len(inputs), int(network(inputs).shape[1]), dtype=torch.bool)
     left[torch.arange(len(inputs)), (labels + 1) % left.shape[1]] = True
-    return Question.of_margins(network, inputs, labels, threat, left)
+    return MarginQuestion.of_margins(network, inputs, labels, threat, left)
 
 
-def first_trains(question: Question) -> TableTrains | None:
+def first_trains(question: MarginQuestion) -> TableTrains | None:
     """Return the first layer's trains over each sample's whole set, where they have a table."""
     roots = question.roots()
     found = None if roots is None else question.staged(roots)[0].stages[0].found
     return found if isinstance(found, TableTrains) else None
 
 
-def decided(question: Question, spikes: Tensor, chosen: Tensor) -> Nodes:
+def decided(question: MarginQuestion, spikes: Tensor, chosen: Tensor) -> Nodes:
     """Return a node per sample: the rows from the first to the last with the trains `spikes`, (T, batch, n),
     of the `chosen` neurons, (batch, n)."""
     roots, found = question.roots(), first_trains(question)
@@ -50,7 +50,7 @@ def decided(question: Question, spikes: Tensor, chosen: Tensor) -> Nodes:
     return replace(roots, decisions=RowRanges(first, last))
 
 
-def narrowed(question: Question, nodes: Nodes) -> tuple[Tensor, Tensor, Tensor]:
+def narrowed(question: MarginQuestion, nodes: Nodes) -> tuple[Tensor, Tensor, Tensor]:
     """Return both ends of each node's currents, (N, n), and which nodes are empty."""
     network, empty = question.staged(nodes)
     stage = network.stages[0]
@@ -91,7 +91,7 @@ def wide(seed: int = 0, features: int = 20) -> tuple[SpikingNetwork, Tensor, Ten
         return network, inputs, network(inputs).argmax(1)
 
 
-def programs(question: Question, node: Nodes, sample: Tensor, epsilon: float) -> list[tuple[float, float]]:
+def programs(question: MarginQuestion, node: Nodes, sample: Tensor, epsilon: float) -> list[tuple[float, float]]:
     """Return the exact range of each neuron's current over the inputs of one node, by linear programming."""
     layer = question.network.layers[0]
     weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()  # pyright: ignore
@@ -222,7 +222,7 @@ def test_narrowing_decides_hard_samples_in_few_nodes():
     nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 12)
     free = replace(question, ranges=None)
 
-    def left(which: Question) -> float:
+    def left(which: MarginQuestion) -> float:
         found = which.staged(nodes)[0].stages[0].found
         assert isinstance(found, TableTrains)
         return float((found.last - found.first).sum())

@@ -10,7 +10,7 @@ from torch import nn
 
 from spikecert import L2, LIF, LInf, SpikeFlip, SpikingNetwork, attack, verify, wrn16_4
 from spikecert.certify.branching.bounding import Climb
-from spikecert.certify.branching.question import Question
+from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Complete
@@ -160,7 +160,7 @@ def test_the_papers_residual_network_is_reached():
     batch = torch.rand(4, 1, 4, 4)
     labels = own_labels(network.eval(), batch)
     left = torch.ones(4, 3, dtype=torch.bool).scatter(1, labels[:, None], False)
-    question = Question.of_margins(network, batch, labels, LInf(0.01), left)
+    question = MarginQuestion.of_margins(network, batch, labels, LInf(0.01), left)
     roots = question.roots()
     assert roots is not None
     assert len(roots.prices) == 13

@@ -53,10 +53,9 @@ def outcomes(neuron: RelaxedLayer, low: float, high: float) -> list[tuple[float,
     return found
 
 
-def kept(dynamics: Dynamics, v: float, s: float) -> float:
-    amount = dynamics.threshold if dynamics.reset_amount is None else dynamics.reset_amount
-    left = {"zero": v * (1 - s), "subtract": v - amount * s, "none": v}
-    return dynamics.decay * left[dynamics.reset]
+def kept(rule: Leaky, v: float, s: float) -> float:
+    left = {"zero": v * (1 - s), "subtract": v - rule.drop * s, "none": v}
+    return rule.decay * left[rule.reset]
 
 
 def test_every_outcome_of_a_tie_is_tried():
