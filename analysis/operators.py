@@ -205,11 +205,11 @@ def input_shape_of(made: Circuit) -> Shape:
         ValueError: where no shape or several fit, for then the caller must say.
     """
     first = next(linear for linear in made.maps if linear.square(1) is not None)
-    ahead = made.maps[: made.maps.index(first)]
-    sized = first.square(1) != first.square(2)
-    if not sized and all(isinstance(linear, FlattenMap) for linear in ahead):
-        return first.square(1) or ()
-    if not sized:
+    one, two = first.square(1), first.square(2)
+    assert one is not None
+    if one == two:  # a dense layer, which leaves one choice where only a Flatten stands before it
+        if all(isinstance(linear, FlattenMap) for linear in made.maps[: made.maps.index(first)]):
+            return one
         raise ValueError(
             "input_shape: got None, and the layers do not determine it: give (channels, height, width)"
         )
@@ -218,8 +218,8 @@ def input_shape_of(made: Circuit) -> Shape:
         return fitting[0]
     sides = [shape[-1] for shape in fitting]
     sizes = f"square images of {sides[0]} to {sides[-1]} all fit" if fitting else "no square image fits"
-    axes = ("length",) if len(first.square(1) or ()) == 2 else ("height", "width")
-    raise ValueError(f"input_shape: got None, and {sizes}: give ({first.square(1)[0]}, {', '.join(axes)})")
+    axes = "length" if len(one) == 2 else "height, width"
+    raise ValueError(f"input_shape: got None, and {sizes}: give ({one[0]}, {axes})")
 
 
 def _fits(made: Circuit, shape: Shape) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models import SpikingNetwork, Trace
+from ..models.circuit import leaky_rules
 from ..models.validation import check_inputs, check_repeatable
 from .gains import GainReport, LayerGain, gain
 from .lmi import ChainCertificate
@@ -15,7 +16,7 @@ from .operators import INPUT
 from .patterns import pattern_radius
 from .perturbations import Perturbation, trace_mppd
 from .rounding import multiply_up
-from .surrogate_chains import NOT_ASKED, surrogate_chain
+from .surrogate_chains import NOT_ASKED, surrogate_chain, surrogate_slopes
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ def stability(
 def threshold_margins(network: SpikingNetwork, trace: Trace) -> tuple[Tensor, ...]:
     """Return per spiking layer the least |v − θ| over time and neurons, (batch,)."""
     return tuple(
-        (potential - neuron.dynamics.threshold).abs().flatten(2).amin((0, 2))
-        for potential, neuron in zip(trace.potentials, network.neurons, strict=True)
+        (potential - rule.threshold).abs().flatten(2).amin((0, 2))
+        for potential, rule in zip(trace.potentials, leaky_rules(network), strict=True)
     )
 
 
@@ -129,7 +130,7 @@ def surrogate_product(network: SpikingNetwork, gains: GainReport) -> float | Non
     chain = [(k - 1,) for k in range(len(gains.layers))]
     if gains.readout is None or [layer.sources for layer in gains.layers] != chain or not gains.layers:
         return None
-    slopes = [neuron.dynamics.surrogate.steepest for neuron in network.neurons]
+    slopes = surrogate_slopes(network)
     return multiply_up(*(layer.gain for layer in gains.layers), *slopes, gains.readout.upper)
 
 

@@ -1,6 +1,7 @@
 """One LMI for the surrogate network of a dense spiking network, or a sentence on why there is none."""
 
-from ..models import SpikingNetwork
+from ..models import LIF, SpikingNetwork
+from ..models.circuit import circuit
 from .gains import GainReport
 from .lmi import LARGEST_CHAIN, ChainCertificate, SolverError, chain_gain, chain_rows
 
@@ -21,12 +22,18 @@ def surrogate_chain(
         return None, f"No LMI for the surrogate network: {why}."
     dense = [item.dense for item in gains.operators]
     weights = [item.weight.cpu().numpy() for item in dense if item is not None]
-    slopes = [neuron.dynamics.surrogate.steepest for neuron in network.neurons]
+    slopes = surrogate_slopes(network)
     decays, scales = zip(*((layer.decay, layer.input_scale) for layer in gains.layers), strict=True)
     try:
         return chain_gain(decays, weights, slopes, gains.horizon, scales), ""
     except (SolverError, ImportError) as error:
         return None, f"No LMI for the surrogate network: {error}."
+
+
+def surrogate_slopes(network: SpikingNetwork) -> list[float]:
+    """Return L of each spiking layer's surrogate, in order of execution."""
+    layers = [node.layer for node in circuit(network).spiking]
+    return [layer.dynamics.surrogate.steepest for layer in layers if isinstance(layer, LIF)]
 
 
 def _obstacle(gains: GainReport, largest: int) -> str | None:

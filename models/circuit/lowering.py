@@ -42,7 +42,7 @@ def circuit(network: SpikingNetwork) -> Circuit:
     >>> [node.kind for node in nodes]
     ['input', 'mapped', 'fired', 'mapped', 'read']
     """
-    check_library()
+    check_library({type(module) for module in network.modules()})
     _check_network(network)
     num_steps = whole("num_steps", network.num_steps)
     draws = network.draws if network.encoding == "rate" else None

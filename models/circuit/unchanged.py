@@ -4,7 +4,7 @@ A node speaks for a module's code. So that code must be the code that was there 
 no hooks, no method replaced on one module or on its class, no function replaced in the files that run a network.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FunctionType, ModuleType
 
 from torch import nn
@@ -20,19 +20,21 @@ TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annota
 """What a subclass may define without running otherwise."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 CALLS = ("__call__", "_call_impl", "_wrapped_call_impl", "forward", "__getattr__", "__getattribute__")
+PLAIN = frozenset(vars(nn.Module()))
+"""What every module holds of its own."""
 OWN = (LIF, DLIF, PLIF, Residual, SpikingNetwork, Normalize)
 RUNS = (dynamics, encoding, layers, learned_decay, membrane, networks, neurons, running)
 """The files whose functions run a network."""
 
 
 def check_unchanged(module: nn.Module, name: str) -> None:
-    """Raise TypeError or ValueError unless a module runs the code of its type, as that was imported.
+    """Raise ValueError unless a module runs the code of its type.
 
     Args:
         module: of a type that is known.
         name: its path, for the message.
     """
-    own = [key for key in vars(module) if _runs(type(module), key)]
+    own = sorted(key for key in vars(module).keys() - PLAIN if _runs(type(module), key))
     own += ["a hook"] if any(getattr(module, hooks) for hooks in HOOKS) else []
     own += ["compile"] if module._compiled_call_impl is not None else []
     if own:
@@ -40,22 +42,24 @@ def check_unchanged(module: nn.Module, name: str) -> None:
         raise ValueError(
             f"network: {name or 'it'} has a hook or another forward ({told}), expected none to certify"
         )
-    for kind in type(module).__mro__:
-        if changed := _changed(kind):
-            told = f"network: got a layer of type {type(module).__name__} ({name or 'it'}) that runs otherwise"
-            raise TypeError(f"{told} than it was written: {kind.__name__}.{changed} was replaced")
 
 
-def check_library() -> None:
-    """Raise TypeError or ValueError where a hook on all modules, or a replaced function, changes every network."""
+def check_library(types: Iterable[type[nn.Module]]) -> None:
+    """Raise TypeError or ValueError where code that runs a network is not what it was when it was imported.
+
+    Args:
+        types: of the network's modules.
+    """
     if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
         raise ValueError("network: got a forward hook on all modules, expected none to certify")
+    for kind in {each for layer in types for each in layer.__mro__}:
+        if changed := _changed(kind):
+            raise TypeError(f"network: {kind.__name__}.{changed} was replaced, expected the method as imported")
     for file, functions in _FUNCTIONS.items():
+        own = vars(file)
         for name, function in functions.items():
-            if vars(file).get(name) is not function:
-                raise TypeError(
-                    f"network: {file.__name__}.{name} was replaced, expected the function of spikecert"
-                )
+            if own.get(name) is not function:
+                raise TypeError(f"network: {file.__name__}.{name} was replaced, expected the one as imported")
 
 
 def overridden(kind: type, base: type) -> set[str]:
