@@ -15,7 +15,7 @@ from .affine import NEAR, Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused, exactly, stacked
 from .images import Convolution, Pool
-from .sequences import Row
+from .sequences import OneRow
 from .sparse import Matrix
 
 Shape = tuple[int, ...]
@@ -158,12 +158,12 @@ def _pool(tensors: Tensors, name: str, layer: dict[str, Any]) -> Pool:
     return Pool.of(name, layer)
 
 
-def _convolution_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> Row:
-    return Row.convolution(*weights(tensors, name, layer["bias"]), name, layer)
+def _convolution_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> OneRow:
+    return OneRow.convolution(*weights(tensors, name, layer["bias"]), name, layer)
 
 
-def _pool_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> Row:
-    return Row.pool(name, layer)
+def _pool_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> OneRow:
+    return OneRow.pool(name, layer)
 
 
 def whole_number(value: Any) -> int:

@@ -13,13 +13,13 @@ HEIGHTS = {"kernel_size": 1, "stride": 1, "dilation": 1, "padding": 0}
 
 
 @dataclass(frozen=True)
-class Row:
+class OneRow:
     """A layer of images (channels, 1, length), over sequences (channels, length)."""
 
     images: Convolution | Pool
 
     @staticmethod
-    def convolution(weight: Dyadic, bias: Dyadic, name: str, layer: dict[str, Any]) -> "Row":
+    def convolution(weight: Dyadic, bias: Dyadic, name: str, layer: dict[str, Any]) -> "OneRow":
         """Return the layer of a description with its weights, (out, in/groups, length) and (out,).
 
         Raises:
@@ -27,16 +27,16 @@ class Row:
         """
         if weight.ints.ndim != 3:
             raise Refused(f"{name}: has a weight of another size than it says")
-        return Row(Convolution.of(Dyadic(weight.ints[:, :, None], weight.shift), bias, name, _of_images(layer)))
+        return OneRow(Convolution.of(Dyadic(weight.ints[:, :, None], weight.shift), bias, name, _of_images(layer)))
 
     @staticmethod
-    def pool(name: str, layer: dict[str, Any]) -> "Row":
+    def pool(name: str, layer: dict[str, Any]) -> "OneRow":
         """Return the layer of a description.
 
         Raises:
             Refused: for a description that does not fit.
         """
-        return Row(Pool.of(name, _of_images(layer)))
+        return OneRow(Pool.of(name, _of_images(layer)))
 
     def over(self, shape: tuple[int, ...], arithmetic: Arithmetic) -> tuple[Affine, tuple[int, ...]]:
         """Return the map of flat inputs, and the shape of its outputs."""

@@ -50,11 +50,11 @@ def layer_margins(
     check_choice("norm", norm, NORMS)
     firing = len(network.neurons) - (network.readout == "potential")
     count = firing if most is None else min(most, firing)
-    chain = _Chain(network, norm, {} if vectors is None else vectors, count)
+    chain = _PerturbationSizes(network, norm, {} if vectors is None else vectors, count)
     return tuple(chain.margins(k, operators[k], trace) for k in range(count))
 
 
-class _Chain:
+class _PerturbationSizes:
     """Carry the size of a unit perturbation from layer to layer."""
 
     def __init__(

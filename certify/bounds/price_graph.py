@@ -193,7 +193,7 @@ class _Segments:
 
 
 @dataclass(frozen=True)
-class _Step:
+class _PathStep:
     """One step: ends before they are cut, (τ, ends, P); potential and cost of the edge from each τ, (τ, P)."""
 
     ends: Tensor
@@ -219,7 +219,7 @@ class _State:
             torch.where(place > segments.rank[-1], high[:, None], low[:, None], out=ends)
         return _State(ends, value)
 
-    def advance(self, t: int, graph: PricedGraph, segments: _Segments, price: Tensor) -> _Step:
+    def advance(self, t: int, graph: PricedGraph, segments: _Segments, price: Tensor) -> _PathStep:
         """Take step t + 1 for every τ ≤ t; return the edges into its node."""
         value = self.value[: t + 1].sub_(price * graph.lower[t])
         place = torch.arange(self.ends.shape[1], device=price.device)[:, None]
@@ -232,7 +232,7 @@ class _State:
         value.add_(segments.rise(ends, bottom, t))
         torch.maximum(ends, bottom[:, None], out=self.ends[: t + 1])
         self.ends[: t + 1].clamp_max_(high.clamp_max(graph.surely)[:, None])
-        return _Step(ends, reached, cost)
+        return _PathStep(ends, reached, cost)
 
     def rest(self, segments: _Segments, t: int) -> tuple[Tensor, Tensor]:
         """Return where the potential ends in silence, from each τ, and the cost."""
@@ -241,7 +241,12 @@ class _State:
 
 
 def _walk_back(
-    graph: PricedGraph, segments: _Segments, steps: list[_Step], origins: list[Tensor], rest: Tensor, last: Tensor
+    graph: PricedGraph,
+    segments: _Segments,
+    steps: list[_PathStep],
+    origins: list[Tensor],
+    rest: Tensor,
+    last: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Follow the shortest path back from its last node; return its spikes and currents, each (T, P)."""
     node, potential = last, _at(rest, last)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .priced_layer import Least, PricedLayer
-from .stages import Branch, Staged
+from .stages import SourcedChain, Staged
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Costs:
         box = self._network.source.box if source == 0 else self._network.stages[source - 1].found.steps()
         return box.lower.new_zeros(len(box.lower), len(self._samples), *box.lower.shape[2:])
 
-    def pull_back(self, branches: tuple[Branch, ...], prices: Tensor) -> Tensor:
+    def pull_back(self, branches: tuple[SourcedChain, ...], prices: Tensor) -> Tensor:
         """Add what prices (time, S, ...) on a sum of chains mean for its sources; return the constant, (S,)."""
         constant = prices.new_zeros(prices.shape[1])
         for branch in branches:

@@ -67,7 +67,7 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Branch:
+class SourcedChain:
     """A chain from an earlier signal: the input for `source` 0, the spikes of stage i, from 1, for i."""
 
     source: int
@@ -87,7 +87,7 @@ class Stage:
             where only one train is left, since that train says where the current lies. None: no branch.
     """
 
-    branches: tuple[Branch, ...]
+    branches: tuple[SourcedChain, ...]
     rule: Leaky
     found: TableTrains | GraphTrains
     lower: Tensor
@@ -122,7 +122,7 @@ class Staged:
 
     source: InputSignal
     stages: tuple[Stage, ...]
-    ends: tuple[Branch, ...]
+    ends: tuple[SourcedChain, ...]
     row: Tensor
     rounding: Rounding
 
@@ -188,17 +188,17 @@ def priceable(stage: Stage) -> bool:
     return stage.rule.decay ** (stage.found.num_steps - 1) * STEEPEST >= 1.0
 
 
-def _single(branches: tuple[Branch, ...]) -> Chain:
+def _single(branches: tuple[SourcedChain, ...]) -> Chain:
     (branch,) = branches
     return branch.chain
 
 
-def _branches(signal: Signal, sources: list[Signal]) -> tuple[Branch, ...]:
+def _branches(signal: Signal, sources: list[Signal]) -> tuple[SourcedChain, ...]:
     """Return the chains from `sources` whose sum is `signal`."""
     found, slack = _paths(signal, sources)
     (source, first), *others = found
-    rest = (Branch(index, replace(chain, slack=torch.zeros_like(slack))) for index, chain in others)
-    return (Branch(source, replace(first, slack=slack)), *rest)
+    rest = (SourcedChain(index, replace(chain, slack=torch.zeros_like(slack))) for index, chain in others)
+    return (SourcedChain(source, replace(first, slack=slack)), *rest)
 
 
 def _paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[int, Chain]], Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ...models.networks import Trace
 from ..bounds.priced_layer import Least, PricedLayer
 from ..bounds.prices import Evaluation, PricedProblem
-from ..bounds.stages import Branch
+from ..bounds.stages import SourcedChain
 from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains, TrainTable
 from .decisions import Decisions, RowRanges
@@ -91,7 +91,7 @@ def _first_layer_score(gaps: list[Tensor], layers: tuple[PricedLayer, ...], node
     return scores[0]
 
 
-def _share(branches: tuple[Branch, ...], score: Tensor, openness: list[Tensor]) -> list[Tensor]:
+def _share(branches: tuple[SourcedChain, ...], score: Tensor, openness: list[Tensor]) -> list[Tensor]:
     """Share out each neuron's score to those that its branches read, by |W|·openness, (N, n before) each."""
     widths = [width.clone().requires_grad_() for width in openness]
     with torch.enable_grad():

@@ -11,12 +11,12 @@ import numpy as np
 from ..bounds.interval import StepSpikes
 from ..bounds.membrane import drive
 from .closing import Closing
-from .layer import Layer, array
+from .layer import EncodedLayer, array
 from .potentials import interval_potentials
-from .program import Linear, Program
+from .program import Expressions, Program
 
 
-def big_m_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
+def big_m_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Add v, s and, for a hard reset, u of each neuron and step."""
     found, rule = layer.found, layer.rule
     assert isinstance(found, StepSpikes)
@@ -24,7 +24,7 @@ def big_m_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Line
     known = interval_potentials(found, drives, rule)
     lower, upper = (array(end.flatten(1)) for end in (known.lower, known.upper))
     own = array(drives.slack.flatten())
-    residue, spikes = Linear.fixed(np.zeros(len(own))), []
+    residue, spikes = Expressions.fixed(np.zeros(len(own))), []
     for t, factor in enumerate(layer.scale):
         rounding = abs(factor) * layer.slack + own
         slack, tie = closing.slack(rounding), closing.tie(rounding * found.num_steps)
@@ -41,8 +41,13 @@ def big_m_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Line
 
 
 def _after(
-    program: Program, potential: Linear, spike: Linear, low: np.ndarray, high: np.ndarray, layer: Layer
-) -> Linear:
+    program: Program,
+    potential: Expressions,
+    spike: Expressions,
+    low: np.ndarray,
+    high: np.ndarray,
+    layer: EncodedLayer,
+) -> Expressions:
     """Return the potential after the reset."""
     rule = layer.rule
     if rule.reset == "none":

@@ -27,8 +27,8 @@ from ..bounds.trains import window_spikes
 from .big_m import big_m_spikes
 from .closing import Closing
 from .inputs import input_steps, rate_steps
-from .layer import Layer, LayerEncoding, array
-from .program import Linear, Model, Program
+from .layer import EncodedLayer, LayerEncoding, array
+from .program import Expressions, Model, Program
 from .steps import step_spikes
 from .table import table_spikes
 
@@ -40,7 +40,7 @@ class EncodingError(ValueError):
     """A network can't be written as a program, for a reason of one line."""
 
 
-def tight_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
+def tight_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Encode by the table where the current is constant, step by step elsewhere."""
     encode = table_spikes if isinstance(layer.found, TableTrains) else step_spikes
     return encode(program, layer, closing)
@@ -64,8 +64,8 @@ class Encoding:
     """
 
     model: Model
-    inputs: tuple[Linear, ...]
-    logits: Linear
+    inputs: tuple[Expressions, ...]
+    logits: Expressions
     slack: np.ndarray
 
     def point(self, solution: np.ndarray, like: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def encode(circuit: Circuit, inputs: Box, encoding: str, closing: Closing) -> En
 
 def _input(
     program: Program, circuit: Circuit, inputs: Box, closing: Closing
-) -> "tuple[tuple[Linear, ...], _Flow]":
+) -> "tuple[tuple[Expressions, ...], _Flow]":
     """Return the input as variables, and what enters the first layer."""
     source, draws = input_signal(circuit, inputs), circuit.source.draws
     if isinstance(source, RateTrains) and draws is not None:
@@ -107,7 +107,7 @@ def _input(
     return entries, _Flow(source, steps, np.zeros(source.box.lower[0, 0].numel()))
 
 
-def _weighted(steps: tuple[Linear, ...], row: np.ndarray) -> Linear:
+def _weighted(steps: tuple[Expressions, ...], row: np.ndarray) -> Expressions:
     """Return Σ_t row[t]·x[t]; a constant x counts at each step."""
     if len(steps) == 1:
         return steps[0].scaled(row.sum())
@@ -122,7 +122,7 @@ class _Flow:
     """A signal: what is known of it, its expressions step by step, and how far the run may be from them, (n,)."""
 
     signal: Signal
-    steps: tuple[Linear, ...]
+    steps: tuple[Expressions, ...]
     slack: np.ndarray
 
 
@@ -146,7 +146,7 @@ class _Writer(Algebra[_Flow]):
         """Write a spiking layer."""
         assert isinstance(node.rule, Leaky)
         found = self.bound(flow.signal, node.rule, self.rounding)
-        layer = Layer(node.rule, flow.signal, found, flow.steps, flow.slack, self.rounding)
+        layer = EncodedLayer(node.rule, flow.signal, found, flow.steps, flow.slack, self.rounding)
         spikes = self.spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack))
 

@@ -11,10 +11,10 @@ from ..bounds.rate_trains import RateTrains
 from ..bounds.signals import InputSignal
 from .closing import Closing
 from .layer import array
-from .program import Linear, Program
+from .program import Expressions, Program
 
 
-def input_steps(program: Program, source: InputSignal) -> tuple[Linear, ...]:
+def input_steps(program: Program, source: InputSignal) -> tuple[Expressions, ...]:
     """Add the input itself, one entry if constant, else one per step; binary where events may flip.
 
     Of an ℓ2 ball only its box is written.
@@ -27,9 +27,11 @@ def input_steps(program: Program, source: InputSignal) -> tuple[Linear, ...]:
     return steps
 
 
-def _spend(program: Program, steps: tuple[Linear, ...], direction: Tensor, events: Tensor, count: int) -> None:
+def _spend(
+    program: Program, steps: tuple[Expressions, ...], direction: Tensor, events: Tensor, count: int
+) -> None:
     """Demand Σ direction·(x − events) ≤ count: each flip counts 1."""
-    changed = Linear.fixed(np.zeros(1))
+    changed = Expressions.fixed(np.zeros(1))
     for entry, sign, event in zip(steps, direction, events, strict=True):
         row = sparse.csr_array(array(sign.flatten())[None])
         changed = changed + entry.image(row, -(row @ array(event.flatten())))
@@ -38,7 +40,7 @@ def _spend(program: Program, steps: tuple[Linear, ...], direction: Tensor, event
 
 def rate_steps(
     program: Program, rates: Box, source: RateTrains, draws: Tensor, closing: Closing
-) -> tuple[Linear, tuple[Linear, ...]]:
+) -> tuple[Expressions, tuple[Expressions, ...]]:
     """Add rates x, and spikes s[t] = 1 iff u[t] < x for the draws u, (T, ...); return both.
 
     u[t] − (u[t] − l)(1 − s) ≤ x ≤ u[t] + (h − u[t])·s; and s[t] ≥ s[t'] wherever u[t] ≤ u[t'].
@@ -57,7 +59,7 @@ def rate_steps(
     return values, tuple(spikes)
 
 
-def _chain(program: Program, spikes: list[Linear], order: np.ndarray) -> None:
+def _chain(program: Program, spikes: list[Expressions], order: np.ndarray) -> None:
     """Demand that a greater draw spikes only where the lesser ones do."""
     for sooner, later in itertools.pairwise(order):
         for step in np.unique(sooner):

@@ -10,11 +10,11 @@ from ...models.rules import Leaky
 from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
 from .closing import Closing
-from .program import Linear, Program
+from .program import Expressions, Program
 
 
 @dataclass(frozen=True)
-class Layer:
+class EncodedLayer:
     """One spiking layer.
 
     Attributes:
@@ -29,7 +29,7 @@ class Layer:
     rule: Leaky
     current: Signal
     found: Signal
-    steps: tuple[Linear, ...]
+    steps: tuple[Expressions, ...]
     slack: np.ndarray
     rounding: Rounding
 
@@ -42,7 +42,7 @@ class Layer:
 class LayerEncoding(Protocol):
     """Writes one spiking layer into a program and returns its spikes as expressions, one per step."""
 
-    def __call__(self, program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
+    def __call__(self, program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
         """Add the layer's variables and rows."""
         ...
 

@@ -9,7 +9,7 @@ Numbers = np.ndarray | float
 
 
 @dataclass(frozen=True)
-class Linear:
+class Expressions:
     """Expressions matrix·z + constant in a program's variables z.
 
     Attributes:
@@ -21,15 +21,15 @@ class Linear:
     constant: np.ndarray
 
     @staticmethod
-    def fixed(values: np.ndarray) -> "Linear":
+    def fixed(values: np.ndarray) -> "Expressions":
         """Return expressions that are constants."""
-        return Linear(sparse.csr_array((len(values), 0)), values)
+        return Expressions(sparse.csr_array((len(values), 0)), values)
 
-    def image(self, weight: sparse.csr_array, bias: Numbers) -> "Linear":
+    def image(self, weight: sparse.csr_array, bias: Numbers) -> "Expressions":
         """Return weight·x + bias of these expressions x."""
-        return Linear(sparse.csr_array(weight @ self.matrix), weight @ self.constant + bias)
+        return Expressions(sparse.csr_array(weight @ self.matrix), weight @ self.constant + bias)
 
-    def scaled(self, factor: Numbers) -> "Linear":
+    def scaled(self, factor: Numbers) -> "Expressions":
         """Return factor·x, one factor or one each."""
         factors = np.broadcast_to(np.asarray(factor, dtype=float), self.constant.shape)
         return self.image(sparse.csr_array(sparse.diags_array(factors)), 0.0)
@@ -43,19 +43,19 @@ class Linear:
         """Return the values at a solution of the program."""
         return self.matrix @ solution[: self.columns] + self.constant
 
-    def taken(self, rows: np.ndarray) -> "Linear":
+    def taken(self, rows: np.ndarray) -> "Expressions":
         """Return some of the expressions."""
-        return Linear(self.matrix[rows], self.constant[rows])
+        return Expressions(self.matrix[rows], self.constant[rows])
 
-    def __add__(self, other: "Linear") -> "Linear":
+    def __add__(self, other: "Expressions") -> "Expressions":
         """Return the sums, one by one."""
         columns = max(self.columns, other.columns)
         total = _widened(self.matrix, columns) + _widened(other.matrix, columns)
-        return Linear(sparse.csr_array(total), self.constant + other.constant)
+        return Expressions(sparse.csr_array(total), self.constant + other.constant)
 
-    def __sub__(self, other: "Linear") -> "Linear":
+    def __sub__(self, other: "Expressions") -> "Expressions":
         """Return the differences, one by one."""
-        return self + Linear(-other.matrix, -other.constant)
+        return self + Expressions(-other.matrix, -other.constant)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Program:
     _integer: list[np.ndarray] = field(default_factory=list)
     _rows: list[tuple[sparse.csr_array, np.ndarray, np.ndarray]] = field(default_factory=list)
 
-    def variables(self, lower: np.ndarray, upper: np.ndarray, integer: bool = False) -> Linear:
+    def variables(self, lower: np.ndarray, upper: np.ndarray, integer: bool = False) -> Expressions:
         """Add variables in [lower, upper], (n,) each, and return them as expressions."""
         size = len(lower)
         self._lower.append(np.asarray(lower, dtype=float))
@@ -95,13 +95,13 @@ class Program:
         columns = self.count + np.arange(size)
         self.count += size
         matrix = sparse.csr_array((np.ones(size), (np.arange(size), columns)), shape=(size, self.count))
-        return Linear(matrix, np.zeros(size))
+        return Expressions(matrix, np.zeros(size))
 
-    def binaries(self, size: int) -> Linear:
+    def binaries(self, size: int) -> Expressions:
         """Add variables in {0, 1}."""
         return self.variables(np.zeros(size), np.ones(size), integer=True)
 
-    def constrain(self, expression: Linear, lower: Numbers = -np.inf, upper: Numbers = np.inf) -> None:
+    def constrain(self, expression: Expressions, lower: Numbers = -np.inf, upper: Numbers = np.inf) -> None:
         """Add rows lower ≤ expression ≤ upper."""
         ends = [np.broadcast_to(np.asarray(end, dtype=float), expression.constant.shape) for end in (lower, upper)]
         self._rows.append((expression.matrix, ends[0] - expression.constant, ends[1] - expression.constant))

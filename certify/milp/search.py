@@ -14,7 +14,7 @@ from ..problem import Problem
 from ..replay import replays
 from .closing import Closing
 from .encoding import Encoding, encode
-from .program import Linear
+from .program import Expressions
 from .solver import LARGEST, Watch, minimise
 
 GAP_ERROR = 1e-12
@@ -101,7 +101,7 @@ class ProgramSearch:
             raise OverflowError(f"program: got a number of {encoding.model.largest:.3g}, above {LARGEST:g}")
         return encoding
 
-    def _objective(self, encoding: Encoding, other: int) -> tuple[Linear, float]:
+    def _objective(self, encoding: Encoding, other: int) -> tuple[Expressions, float]:
         """Return logit_y − logit_other, and what its bound must pass: the logits' rounding and the tolerance."""
         label = int(self.problem.labels[0])
         pair = encoding.logits.taken(np.array([label])) - encoding.logits.taken(np.array([other]))

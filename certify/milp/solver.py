@@ -8,7 +8,7 @@ import highspy
 import numpy as np
 from scipy import sparse
 
-from .program import Linear, Model
+from .program import Expressions, Model
 
 FEASIBILITY = 1e-8
 """By how much HiGHS may miss a row: a hundredth of what closed programs are widened by."""
@@ -65,7 +65,7 @@ class Watch:
 
 
 def minimise(
-    model: Model, objective: Linear, watch: Watch, deadline: float | None, presolve: bool = True
+    model: Model, objective: Expressions, watch: Watch, deadline: float | None, presolve: bool = True
 ) -> Minimum:
     """Minimise one expression over a program.
 
@@ -96,7 +96,7 @@ class _Silent(highspy.Highs):
         super().enableCallbacks()
 
 
-def _prepared(model: Model, objective: Linear, seconds: float, presolve: bool) -> highspy.Highs:
+def _prepared(model: Model, objective: Expressions, seconds: float, presolve: bool) -> highspy.Highs:
     solver = _Silent()
     options = {
         "threads": 1,
@@ -112,7 +112,7 @@ def _prepared(model: Model, objective: Linear, seconds: float, presolve: bool) -
     return solver
 
 
-def _highs_lp(model: Model, objective: Linear) -> highspy.HighsLp:
+def _highs_lp(model: Model, objective: Expressions) -> highspy.HighsLp:
     lp = highspy.HighsLp()
     columns = sparse.csc_array(model.rows)
     lp.num_col_, lp.num_row_ = len(model.lower), len(model.row_lower)

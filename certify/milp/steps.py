@@ -11,12 +11,12 @@ import numpy as np
 
 from ..bounds.train_graph import GraphTrains
 from .closing import Closing
-from .layer import Layer, array
+from .layer import EncodedLayer, array
 from .potentials import graph_potentials
-from .program import Linear, Program
+from .program import Expressions, Program
 
 
-def step_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
+def step_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Add r, w and s of each neuron and step; decided spikes are constants of the program."""
     found, rule = layer.found, layer.rule
     assert isinstance(found, GraphTrains)
@@ -24,14 +24,14 @@ def step_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linea
     lower, upper = (array(end.flatten(1)) for end in (known.lower, known.upper))
     certain, possible = (array(mask.flatten(1)) for mask in (known.certain, known.possible))
     own = array(found.drives.slack.flatten())
-    residue, spikes = Linear.fixed(np.zeros(len(own))), []
+    residue, spikes = Expressions.fixed(np.zeros(len(own))), []
     for t, factor in enumerate(layer.scale):
         rounding = abs(factor) * layer.slack + own
         tie = closing.tie(rounding * found.num_steps)
         low, high = lower[t] - closing.slack(own), upper[t] + closing.slack(own)
         spike = program.variables(certain[t], possible[t], integer=True)
         silent_high = np.minimum(high, found.drives.surely + tie)
-        silent = _part(program, low, silent_high, Linear.fixed(np.ones(len(own))) - spike)
+        silent = _part(program, low, silent_high, Expressions.fixed(np.ones(len(own))) - spike)
         firing = _part(program, np.minimum(found.drives.perhaps - tie, high), high, spike)
         drive = layer.steps[t % len(layer.steps)].scaled(factor)
         slack = closing.slack(rounding)
@@ -44,7 +44,7 @@ def step_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linea
     return tuple(spikes)
 
 
-def _part(program: Program, low: np.ndarray, high: np.ndarray, active: Linear) -> Linear:
+def _part(program: Program, low: np.ndarray, high: np.ndarray, active: Expressions) -> Expressions:
     """Add variables in [low, high] where `active` is 1, and 0 where it is 0."""
     part = program.variables(np.minimum(low, 0.0), np.maximum(high, 0.0))
     program.constrain(part - active.scaled(low), lower=0.0)

@@ -15,11 +15,11 @@ from scipy import sparse
 
 from ..bounds.train_table import TableTrains
 from .closing import Closing
-from .layer import Layer, array
-from .program import Linear, Program
+from .layer import EncodedLayer, array
+from .program import Expressions, Program
 
 
-def table_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Linear, ...]:
+def table_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Add one current and its ordered binaries for each neuron with more than one reachable row."""
     found, box = layer.found, layer.current.steps()
     assert isinstance(found, TableTrains)
@@ -36,7 +36,7 @@ def table_spikes(program: Program, layer: Layer, closing: Closing) -> tuple[Line
     return tuple(binaries.image(weight, trains[first, t]) for t, weight in enumerate(spread))
 
 
-def _order(program: Program, binaries: Linear, owner: np.ndarray) -> None:
+def _order(program: Program, binaries: Expressions, owner: np.ndarray) -> None:
     """Demand y_r ≥ y_{r+1} within each neuron."""
     same = np.flatnonzero(owner[:-1] == owner[1:])
     program.constrain(binaries.taken(same) - binaries.taken(same + 1), lower=0.0)
@@ -44,9 +44,9 @@ def _order(program: Program, binaries: Linear, owner: np.ndarray) -> None:
 
 def _place(
     program: Program,
-    layer: Layer,
+    layer: EncodedLayer,
     closing: Closing,
-    binaries: Linear,
+    binaries: Expressions,
     rows: tuple[np.ndarray, np.ndarray, np.ndarray],
     box: tuple[np.ndarray, np.ndarray],
 ) -> None:

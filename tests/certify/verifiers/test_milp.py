@@ -14,7 +14,7 @@ from spikecert.certify import L2, LInf, SpikeFlip, Verdict, verify
 from spikecert.certify.milp import search, solver
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import Encoding, encode
-from spikecert.certify.milp.program import Linear, Model, Program
+from spikecert.certify.milp.program import Expressions, Model, Program
 from spikecert.certify.milp.solver import Minimum, Watch, minimise
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import Milp
@@ -74,14 +74,14 @@ def reaches(closed: Encoding, candidate: Tensor, wanted: np.ndarray) -> bool:
     program.variables(model.lower, model.upper)
     rows = np.concatenate([model.row_lower, model.row_upper])
     half = len(rows) // 2
-    program.constrain(Linear(model.rows, np.zeros(half)), rows[:half], rows[half:])
+    program.constrain(Expressions(model.rows, np.zeros(half)), rows[:half], rows[half:])
     parts = candidate.reshape(len(closed.inputs), -1).double().numpy()
     for entry, values in zip(closed.inputs, parts, strict=True):
         program.constrain(entry, values, values)
     program.constrain(closed.logits, wanted - closed.slack - 1e-6, wanted + closed.slack + 1e-6)
     fixed = program.model()
     fixed = Model(fixed.lower, fixed.upper, model.integer, fixed.rows, fixed.row_lower, fixed.row_upper)
-    nothing = Linear.fixed(np.zeros(1))
+    nothing = Expressions.fixed(np.zeros(1))
     return not minimise(fixed, nothing, Watch(np.inf, lambda _: False), None, presolve=False).infeasible
 
 
