@@ -9,7 +9,19 @@ from types import FunctionType, ModuleType
 
 from torch import nn
 
-from .. import dynamics, encoding, layers, learned_decay, linear_maps, membrane, networks, neurons, running
+from .. import (
+    compiled,
+    dynamics,
+    eager,
+    encoding,
+    layers,
+    learned_decay,
+    linear_maps,
+    membrane,
+    networks,
+    neurons,
+    running,
+)
 from ..layers import Residual
 from ..learned_decay import PLIF
 from ..networks import SpikingNetwork
@@ -23,7 +35,7 @@ CALLS = ("__call__", "_call_impl", "_wrapped_call_impl", "forward", "__getattr__
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
 OWN = (LIF, DLIF, PLIF, Residual, SpikingNetwork, Normalize)
-RUNS = (dynamics, encoding, layers, learned_decay, membrane, networks, neurons, running)
+RUNS = (compiled, dynamics, eager, encoding, layers, learned_decay, membrane, networks, neurons, running)
 """The files whose functions run a network."""
 
 
