@@ -31,13 +31,13 @@ class State:
         """Return the state of a folder, or a new one.
 
         Raises:
-            SystemExit: where the folder belongs to another seed.
+            ValueError: where the folder belongs to another seed.
         """
         if not path.exists():
             return State(seed)
         known = json.loads(path.read_text())
         if known["seed"] != seed:
-            raise SystemExit(f"--seed: got {seed}, expected the folder's {known['seed']}")
+            raise ValueError(f"--seed: got {seed}, expected the folder's {known['seed']}")
         return State(**{**known, "counts": Counter(known["counts"])})
 
     def write(self, path: Path) -> None:
@@ -58,7 +58,7 @@ def one_line(message: str) -> bool:
 
 def report(state: State) -> str:
     """Return the counts as a Markdown table."""
-    rate = state.questions / max(state.seconds, 1e-9)
+    rate = state.questions / state.seconds if state.seconds else 0.0
     count = state.counts["all|all|non-trivial"]
     lines = [
         f"{state.questions} non-trivial questions verified on {state.networks} networks, seed {state.seed}, "

@@ -327,7 +327,10 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.only is None:
-        state = campaign(arguments)
+        try:
+            state = campaign(arguments)
+        except ValueError as error:
+            parser.error(str(error))
     else:
         state = State(arguments.seed, index=arguments.only)
         arguments.folder.mkdir(parents=True, exist_ok=True)
