@@ -10,9 +10,10 @@ refuses it until it knows that rule.
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
-from ..constants import whole
+from ..constants import at_least
 from ..encoding import ENCODINGS, RateDraws
 from ..layers import Residual
 from ..learned_decay import PLIF
@@ -42,9 +43,11 @@ def circuit(network: SpikingNetwork) -> Circuit:
     >>> [node.kind for node in nodes]
     ['input', 'mapped', 'fired', 'mapped', 'read']
     """
+    if not isinstance(network, SpikingNetwork):
+        raise TypeError(f"network: got {type(network).__name__}, expected a SpikingNetwork")
     check_library({type(module) for module in network.modules()})
     _check_network(network)
-    num_steps = whole("num_steps", network.num_steps)
+    num_steps = at_least(1)("num_steps", network.num_steps)
     draws = network.draws if network.encoding == "rate" else None
     lowering = _Lowering(num_steps, [Input("", (), network.encoding, draws)])
     if type(network.layers) is not nn.ModuleList:
@@ -178,6 +181,8 @@ def _check_tensors(made: Circuit) -> None:
             for tensor in node.map.tensors:
                 _check_tensor(tensor, node.name, made)
         elif isinstance(node, Fired | Read) and node.rule is not None:
+            if isinstance(node.layer, DLIF):
+                _check_tensor(node.layer.input_scale, node.name, made)
             try:
                 node.rule.check(made.dtype)
             except ValueError as error:
@@ -185,6 +190,10 @@ def _check_tensors(made: Circuit) -> None:
 
 
 def _check_tensor(tensor: Tensor, name: str, made: Circuit) -> None:
+    """Raise unless a tensor is plain, for a subclass may multiply in its own way, and of the run's dtype."""
+    if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout is not torch.strided:
+        kind = f"{type(tensor).__name__} of layout {tensor.layout}"
+        raise TypeError(f"network: {name} holds a {kind}, expected a dense torch.Tensor")
     if tensor.dtype != made.dtype or tensor.device != made.device:
         found = f"{tensor.dtype} on {tensor.device}"
         raise ValueError(f"network: {name} is {found}, expected all of it in {made.dtype} on {made.device}")
