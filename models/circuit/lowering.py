@@ -85,6 +85,9 @@ class _Lowering:
                 raise ValueError(f"readout: got {readout!r} behind {name}, which it does not fit")
             self.nodes.append(Read("", (source,), readout))
             return
+        check_unchanged(layer, name)
+        if not hasattr(type(layer), "rule"):
+            raise ValueError(f"readout: got 'potential' behind {type(layer).__name__}, which it does not fit")
         rule = rule_of(layer, self.num_steps, name)
         if getattr(rule, "reset", None) != "none":
             raise ValueError('readout: "potential" needs a final neuron with reset="none"')
