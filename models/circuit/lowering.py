@@ -23,7 +23,7 @@ from ..neurons import DLIF, LIF
 from ..rules import Leaky, Rule
 from ..validation import check_choice
 from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Read
-from .unchanged import check_library, check_unchanged, overridden
+from .unchanged import check_library, check_methods, check_no_hook_on_all, check_unchanged, overridden
 
 RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF)}
 """Which layer types run by the rules of this library; a rule of another library names its own (`Rule.layers`)."""
@@ -43,10 +43,10 @@ def circuit(network: SpikingNetwork) -> Circuit:
     >>> [node.kind for node in nodes]
     ['input', 'mapped', 'fired', 'mapped', 'read']
     """
-    if not isinstance(network, SpikingNetwork):
-        raise TypeError(f"network: got {type(network).__name__}, expected a SpikingNetwork")
-    check_library({type(module) for module in network.modules()})
-    _check_network(network)
+    check_no_hook_on_all()
+    _check_code(network)
+    check_unchanged(network, "")
+    _check_settings(network)
     num_steps = at_least(1)("num_steps", network.num_steps)
     draws = network.draws if network.encoding == "rate" else None
     lowering = _Lowering(num_steps, [Input("", (), network.encoding, draws)])
@@ -149,7 +149,8 @@ def leaky_rule(layer: nn.Module | None, num_steps: int, name: str = "neuron") ->
     assert layer is not None
     rule = rule_of(layer, num_steps, name)
     if type(rule) is not Leaky:
-        raise TypeError(f"{name}: got {type(layer).__name__} of rule {type(rule).__name__}, expected rule Leaky")
+        told = f"network: {name} is a {type(layer).__name__} of rule {type(rule).__name__}"
+        raise TypeError(f"{told}, expected rule Leaky")
     return rule
 
 
@@ -163,14 +164,29 @@ def leaky_rules(network: SpikingNetwork) -> tuple[Leaky, ...]:
     return tuple(leaky_rule(node.layer, made.num_steps, node.name) for node in made.spiking)
 
 
-def _check_network(network: SpikingNetwork) -> None:
+def check_code(network: SpikingNetwork) -> None:
+    """Raise TypeError or ValueError unless a network runs the code of this library's types, hooks aside.
+
+    A file tells types and constants; a hook may only watch, and is no part of it.
+    """
+    _check_code(network)
+    for name, module in network.named_modules():
+        check_methods(module, name)
+
+
+def _check_code(network: SpikingNetwork) -> None:
+    if not isinstance(network, SpikingNetwork):
+        raise TypeError(f"network: got {type(network).__name__}, expected a SpikingNetwork")
+    check_library({type(module) for module in network.modules()})
     changed = overridden(type(network), SpikingNetwork)
     if changed:
         what = ", ".join(sorted(changed))
         raise TypeError(
             f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork: its own {what}"
         )
-    check_unchanged(network, "")
+
+
+def _check_settings(network: SpikingNetwork) -> None:
     check_choice("encoding", network.encoding, ENCODINGS)
     check_choice("readout", network.readout, READOUTS)
     if type(network.draws) is not RateDraws:

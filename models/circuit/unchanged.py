@@ -57,9 +57,14 @@ def check_unchanged(module: nn.Module, name: str) -> None:
         module: of a type that is known.
         name: its path, for the message.
     """
-    own = sorted(key for key in vars(module).keys() - PLAIN if _runs(type(module), key))
-    own += ["a hook"] if any(getattr(module, hooks) for hooks in HOOKS) else []
+    own = ["a hook"] if any(getattr(module, hooks) for hooks in HOOKS) else []
     own += ["compile"] if module._compiled_call_impl is not None else []
+    check_methods(module, name, own)
+
+
+def check_methods(module: nn.Module, name: str, besides: Iterable[str] = ()) -> None:
+    """Raise ValueError where a module has methods of its own, or for what it has `besides`."""
+    own = [*sorted(key for key in vars(module).keys() - PLAIN if _runs(type(module), key)), *besides]
     if own:
         told = f"{type(module).__name__}: {', '.join(own)}"
         raise ValueError(
@@ -67,14 +72,18 @@ def check_unchanged(module: nn.Module, name: str) -> None:
         )
 
 
+def check_no_hook_on_all() -> None:
+    """Raise ValueError where torch calls a hook on the way into, or out of, every module."""
+    if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
+        raise ValueError("network: got a forward hook on all modules, expected none to certify")
+
+
 def check_library(types: Iterable[type[nn.Module]]) -> None:
-    """Raise TypeError or ValueError where code that runs a network is not what it was when it was imported.
+    """Raise TypeError where code that runs a network is not what it was when it was imported.
 
     Args:
         types: of the network's modules.
     """
-    if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
-        raise ValueError("network: got a forward hook on all modules, expected none to certify")
     for kind in {each for layer in types for each in layer.__mro__}.union(_TYPES):
         if changed := _changed(kind):
             raise TypeError(f"network: {kind.__name__}.{changed} was replaced, expected the method as imported")
