@@ -86,7 +86,9 @@ def check_library(types: Iterable[type[nn.Module]]) -> None:
     """
     for kind in {each for layer in types for each in layer.__mro__}.union(_TYPES):
         if changed := _changed(kind):
-            raise TypeError(f"network: {kind.__name__}.{changed} was replaced, expected the method as imported")
+            raise TypeError(
+                f"network: {kind.__name__}.{changed} was replaced, expected the method as it was written"
+            )
     for file, functions in _FUNCTIONS.items():
         own = vars(file)
         for name, function in functions.items():

@@ -1,6 +1,8 @@
 """What was changed after a network was made is refused, or taken as it is now: no reader goes by what it was."""
 
 import functools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -251,6 +253,23 @@ def test_code_that_is_replaced_is_refused(
     with pytest.raises(TypeError, match=rf"{name} was replaced") as caught:
         circuit(net)
     check_one_line(caught)
+
+
+PATCHED_BEFORE = """
+from torch import nn
+forward = nn.Linear.forward
+nn.Linear.forward = lambda self, x: -forward(self, x)
+import spikecert
+try:
+    spikecert.circuit(spikecert.mlp((4, 3, 2)))
+except TypeError as error:
+    print(error)
+"""
+
+
+def test_a_method_of_torch_that_was_replaced_before_the_import_is_refused() -> None:
+    ran = subprocess.run([sys.executable, "-c", PATCHED_BEFORE], capture_output=True, text=True, check=True)
+    assert ran.stdout == "network: Linear.forward was replaced, expected the method as it was written\n"
 
 
 def test_what_is_no_spiking_network_is_refused() -> None:
