@@ -13,6 +13,7 @@ from ..models.constants import positive, real, settle, unless_none, whole
 from ..models.networks import SpikingNetwork
 from ..models.progress import Progress, silent
 from ..models.validation import check_choice
+from .arithmetic import check_arithmetic
 from .attacks import ATTACKS, check_attacked
 from .bracketing import Bisection, Bracket, Clock, Grid
 from .perturbations import L2, Ball, LInf
@@ -101,6 +102,7 @@ def certified_radius(
     """
     check_choice("norm", norm, BALLS)
     ball = partial(BALLS[norm], lower=lower, upper=upper)
+    check_arithmetic(network)
     check_attacked(network, inputs, labels, ball(0.0))
     tolerance, seed = positive("tolerance", tolerance), whole("seed", seed)
     timeout = unless_none(positive)("timeout", timeout)

@@ -59,8 +59,8 @@ def verify(
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
     chosen = resolve(verifier)
-    check_attacked(network, inputs, labels, perturbation)
     check_arithmetic(network)
+    check_attacked(network, inputs, labels, perturbation)
     timeout, seed = checked_timeout(timeout), whole("seed", seed)
     verdicts: list[Verdict] = []
     with evaluating(network):
@@ -93,10 +93,10 @@ def bounds(
     if not isinstance(chosen, MarginVerifier):
         known = "interval, trains, linear, lirpa"
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
+    check_arithmetic(network)
     check_inputs(network, inputs)
     check_weights(network)
     perturbation.check(inputs)
-    check_arithmetic(network)
     with evaluating(network):
         parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
     return LogitBounds(torch.cat([p.lower for p in parts]), torch.cat([p.upper for p in parts]))

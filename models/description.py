@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from .circuit import rule_of
+from .circuit import check_code, rule_of
 from .dynamics import Dynamics
 from .encoding import RateDraws
 from .layers import Residual
@@ -15,6 +15,7 @@ from .linear_maps import affine_types
 from .networks import SpikingNetwork
 from .neurons import DLIF, LIF
 from .normalization import Normalize
+from .rules import Leaky
 from .surrogates import SURROGATES, surrogate_name
 
 
@@ -28,7 +29,12 @@ class _Kind:
 
 
 def describe(network: SpikingNetwork) -> dict[str, Any]:
-    """Return everything about `network` but its weights, as JSON-ready data."""
+    """Return everything about `network` but its weights, as JSON-ready data.
+
+    Raises:
+        TypeError, ValueError: for a network that runs otherwise than this data tells.
+    """
+    check_code(network)
     return {
         "num_steps": network.num_steps,
         "encoding": network.encoding,
@@ -56,7 +62,7 @@ def fresh(name: str, layer: nn.Module) -> nn.Module:
 
 
 def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
-    if isinstance(layer, Residual):
+    if type(layer) is Residual:
         parts = {"branch": layer.branch, "shortcut": layer.shortcut}
         described = {key: [_describe_layer(inner, num_steps) for inner in part] for key, part in parts.items()}
         return {"type": "Residual", **described}
@@ -73,7 +79,8 @@ def _runs_as(layer: nn.Module, num_steps: int) -> type[nn.Module]:
     """Return the type that a file names: of a neuron that only sets constants, the type that it runs as."""
     if type(layer) in affine_types() or not isinstance(layer, LIF):
         return type(layer)
-    rule_of(layer, num_steps, type(layer).__name__)
+    if type(rule_of(layer, num_steps, type(layer).__name__)) is not Leaky:
+        return type(layer)
     return next(kind for kind in type(layer).__mro__ if kind in (PLIF, DLIF, LIF))
 
 

@@ -15,12 +15,20 @@ def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
     """Run `layers` on a signal (time, batch, ...), where time is 1 for a constant signal."""
     for layer in layers:
         if isinstance(layer, Residual):
-            signal = run_through(layer.branch, signal, fire) + run_through(layer.shortcut, signal, fire)
+            signal = _sum(run_through(layer.branch, signal, fire), run_through(layer.shortcut, signal, fire))
         elif isinstance(layer, LIF):
             signal = fire(layer, signal)
         else:
             signal = apply_affine(layer, signal)
     return signal
+
+
+def _sum(branch: Tensor, shortcut: Tensor) -> Tensor:
+    """Return the sum of both, which may differ in time alone: torch would repeat other axes to make them fit."""
+    if branch.shape[1:] != shortcut.shape[1:]:
+        shapes = f"{tuple(branch.shape[2:])} and {tuple(shortcut.shape[2:])}"
+        raise ValueError(f"inputs: a Residual was to add {shapes}, expected equal shapes")
+    return branch + shortcut
 
 
 def run_layers(

@@ -10,9 +10,10 @@ refuses it until it knows that rule.
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
-from ..constants import whole
+from ..constants import at_least
 from ..encoding import ENCODINGS, RateDraws
 from ..layers import Residual
 from ..learned_decay import PLIF
@@ -22,7 +23,7 @@ from ..neurons import DLIF, LIF
 from ..rules import Leaky, Rule
 from ..validation import check_choice
 from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Read
-from .unchanged import check_library, check_unchanged, overridden
+from .unchanged import check_library, check_methods, check_no_hook_on_all, check_unchanged, overridden
 
 RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF)}
 """Which layer types run by the rules of this library; a rule of another library names its own (`Rule.layers`)."""
@@ -42,9 +43,11 @@ def circuit(network: SpikingNetwork) -> Circuit:
     >>> [node.kind for node in nodes]
     ['input', 'mapped', 'fired', 'mapped', 'read']
     """
-    check_library({type(module) for module in network.modules()})
-    _check_network(network)
-    num_steps = whole("num_steps", network.num_steps)
+    check_no_hook_on_all()
+    _check_code(network)
+    check_unchanged(network, "")
+    _check_settings(network)
+    num_steps = at_least(1)("num_steps", network.num_steps)
     draws = network.draws if network.encoding == "rate" else None
     lowering = _Lowering(num_steps, [Input("", (), network.encoding, draws)])
     if type(network.layers) is not nn.ModuleList:
@@ -82,6 +85,9 @@ class _Lowering:
                 raise ValueError(f"readout: got {readout!r} behind {name}, which it does not fit")
             self.nodes.append(Read("", (source,), readout))
             return
+        check_unchanged(layer, name)
+        if not hasattr(type(layer), "rule"):
+            raise ValueError(f"readout: got 'potential' behind {type(layer).__name__}, which it does not fit")
         rule = rule_of(layer, self.num_steps, name)
         if getattr(rule, "reset", None) != "none":
             raise ValueError('readout: "potential" needs a final neuron with reset="none"')
@@ -143,7 +149,8 @@ def leaky_rule(layer: nn.Module | None, num_steps: int, name: str = "neuron") ->
     assert layer is not None
     rule = rule_of(layer, num_steps, name)
     if type(rule) is not Leaky:
-        raise TypeError(f"{name}: got {type(layer).__name__} of rule {type(rule).__name__}, expected rule Leaky")
+        told = f"network: {name} is a {type(layer).__name__} of rule {type(rule).__name__}"
+        raise TypeError(f"{told}, expected rule Leaky")
     return rule
 
 
@@ -157,14 +164,29 @@ def leaky_rules(network: SpikingNetwork) -> tuple[Leaky, ...]:
     return tuple(leaky_rule(node.layer, made.num_steps, node.name) for node in made.spiking)
 
 
-def _check_network(network: SpikingNetwork) -> None:
+def check_code(network: SpikingNetwork) -> None:
+    """Raise TypeError or ValueError unless a network runs the code of this library's types, hooks aside.
+
+    A file tells types and constants; a hook may only watch, and is no part of it.
+    """
+    _check_code(network)
+    for name, module in network.named_modules():
+        check_methods(module, name)
+
+
+def _check_code(network: SpikingNetwork) -> None:
+    if not isinstance(network, SpikingNetwork):
+        raise TypeError(f"network: got {type(network).__name__}, expected a SpikingNetwork")
+    check_library({type(module) for module in network.modules()})
     changed = overridden(type(network), SpikingNetwork)
     if changed:
         what = ", ".join(sorted(changed))
         raise TypeError(
             f"network: got {type(network).__name__}, which runs otherwise than SpikingNetwork: its own {what}"
         )
-    check_unchanged(network, "")
+
+
+def _check_settings(network: SpikingNetwork) -> None:
     check_choice("encoding", network.encoding, ENCODINGS)
     check_choice("readout", network.readout, READOUTS)
     if type(network.draws) is not RateDraws:
@@ -178,6 +200,8 @@ def _check_tensors(made: Circuit) -> None:
             for tensor in node.map.tensors:
                 _check_tensor(tensor, node.name, made)
         elif isinstance(node, Fired | Read) and node.rule is not None:
+            if isinstance(node.layer, DLIF):
+                _check_tensor(node.layer.input_scale, node.name, made)
             try:
                 node.rule.check(made.dtype)
             except ValueError as error:
@@ -185,6 +209,10 @@ def _check_tensors(made: Circuit) -> None:
 
 
 def _check_tensor(tensor: Tensor, name: str, made: Circuit) -> None:
+    """Raise unless a tensor is plain, for a subclass may multiply in its own way, and of the run's dtype."""
+    if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout is not torch.strided:
+        kind = f"{type(tensor).__name__} of layout {tensor.layout}"
+        raise TypeError(f"network: {name} holds a {kind}, expected a dense torch.Tensor")
     if tensor.dtype != made.dtype or tensor.device != made.device:
         found = f"{tensor.dtype} on {tensor.device}"
         raise ValueError(f"network: {name} is {found}, expected all of it in {made.dtype} on {made.device}")

@@ -2,8 +2,10 @@
 
 A node speaks for a module's code. So that code must be the code that was there when this library was imported:
 no hooks, no method replaced on one module or on its class, no function replaced in the files that run a network.
+A method of torch's own must also stand in torch's files: one that was replaced before the import is refused too.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from types import FunctionType, ModuleType
 
@@ -20,6 +22,8 @@ from .. import (
     membrane,
     networks,
     neurons,
+    normalization,
+    parts,
     running,
 )
 from ..layers import Residual
@@ -31,11 +35,18 @@ from ..normalization import Normalize
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
 """What a subclass may define without running otherwise."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-CALLS = ("__call__", "_call_impl", "_wrapped_call_impl", "forward", "__getattr__", "__getattribute__")
+CALLS = (
+    *("__call__", "_call_impl", "_wrapped_call_impl", "forward", "__getattr__", "__getattribute__"),
+    *("train", "eval", "modules"),
+)
+"""Methods of nn.Module that run, or that put a network in evaluation mode."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
 OWN = (LIF, DLIF, PLIF, Residual, SpikingNetwork, Normalize)
-RUNS = (compiled, dynamics, eager, encoding, layers, learned_decay, membrane, networks, neurons, running)
+RUNS = (
+    *(compiled, dynamics, eager, encoding, layers, learned_decay, membrane, networks, neurons),
+    *(normalization, parts, running),
+)
 """The files whose functions run a network."""
 
 
@@ -46,9 +57,14 @@ def check_unchanged(module: nn.Module, name: str) -> None:
         module: of a type that is known.
         name: its path, for the message.
     """
-    own = sorted(key for key in vars(module).keys() - PLAIN if _runs(type(module), key))
-    own += ["a hook"] if any(getattr(module, hooks) for hooks in HOOKS) else []
+    own = ["a hook"] if any(getattr(module, hooks) for hooks in HOOKS) else []
     own += ["compile"] if module._compiled_call_impl is not None else []
+    check_methods(module, name, own)
+
+
+def check_methods(module: nn.Module, name: str, besides: Iterable[str] = ()) -> None:
+    """Raise ValueError where a module has methods of its own, or for what it has `besides`."""
+    own = [*sorted(key for key in vars(module).keys() - PLAIN if _runs(type(module), key)), *besides]
     if own:
         told = f"{type(module).__name__}: {', '.join(own)}"
         raise ValueError(
@@ -56,17 +72,23 @@ def check_unchanged(module: nn.Module, name: str) -> None:
         )
 
 
+def check_no_hook_on_all() -> None:
+    """Raise ValueError where torch calls a hook on the way into, or out of, every module."""
+    if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
+        raise ValueError("network: got a forward hook on all modules, expected none to certify")
+
+
 def check_library(types: Iterable[type[nn.Module]]) -> None:
-    """Raise TypeError or ValueError where code that runs a network is not what it was when it was imported.
+    """Raise TypeError where code that runs a network is not what it was when it was imported.
 
     Args:
         types: of the network's modules.
     """
-    if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
-        raise ValueError("network: got a forward hook on all modules, expected none to certify")
-    for kind in {each for layer in types for each in layer.__mro__}:
+    for kind in {each for layer in types for each in layer.__mro__}.union(_TYPES):
         if changed := _changed(kind):
-            raise TypeError(f"network: {kind.__name__}.{changed} was replaced, expected the method as imported")
+            raise TypeError(
+                f"network: {kind.__name__}.{changed} was replaced, expected the method as it was written"
+            )
     for file, functions in _FUNCTIONS.items():
         own = vars(file)
         for name, function in functions.items():
@@ -75,12 +97,13 @@ def check_library(types: Iterable[type[nn.Module]]) -> None:
 
 
 def overridden(kind: type, base: type) -> set[str]:
-    """Return what the classes from `kind` up to `base`, which is not one of them, define besides constants.
+    """Return what the classes that `kind` has and `base` has not define besides constants.
 
-    A subclass may have a constructor and a name to be shown by; all else might run.
+    A subclass may have a constructor and a name to be shown by; all else might run, in a class that stands behind
+    `base` too: it comes before nn.Module, whose `__call__` it may replace.
     """
-    between = kind.__mro__[: kind.__mro__.index(base)]
-    return {name for each in between for name in vars(each).keys() - TOLD if not name.startswith("__static")}
+    own = [each for each in kind.__mro__ if each not in base.__mro__]
+    return {name for each in own for name in vars(each).keys() - TOLD if not name.startswith("__static")}
 
 
 def _runs(kind: type, name: str) -> bool:
@@ -90,17 +113,16 @@ def _runs(kind: type, name: str) -> bool:
 
 
 def _code(kind: type) -> dict[str, object]:
-    """Return the methods and properties of a class: of nn.Module those that run, for tools may patch others."""
+    """Return what of a class may run: of nn.Module the methods that do, for tools may patch others."""
     return {
         name: value
         for name, value in vars(kind).items()
-        if isinstance(value, FunctionType | property | staticmethod | classmethod)
-        and (kind is not nn.Module or name in CALLS)
+        if (callable(value) or hasattr(type(value), "__get__")) and (kind is not nn.Module or name in CALLS)
     }
 
 
 def _snapshot() -> Iterator[tuple[type, dict[str, object]]]:
-    for kind in (*OWN, *linear_maps.affine_types()):
+    for kind in (*OWN, *_TYPES, *linear_maps.affine_types()):
         for each in kind.__mro__:
             yield each, _code(each)
 
@@ -113,12 +135,28 @@ def _changed(kind: type) -> str:
     now = _code(kind)
     if now.keys() != known.keys():
         return min(now.keys() ^ known.keys())
-    return next((name for name, value in known.items() if now[name] is not value), "")
+    return _FOREIGN.get(kind) or next((name for name, value in known.items() if now[name] is not value), "")
+
+
+def _foreign(kind: type) -> str:
+    """Return the first method of a class of torch.nn that is of another file, or nothing."""
+    if not kind.__module__.startswith("torch.nn."):
+        return ""
+    home = vars(sys.modules[kind.__module__])
+    functions = {name: value for name, value in _METHODS[kind].items() if isinstance(value, FunctionType)}
+    return next((name for name, value in functions.items() if value.__globals__ is not home), "")
 
 
 def _functions(file: ModuleType) -> dict[str, object]:
     return {name: value for name, value in vars(file).items() if isinstance(value, FunctionType | type)}
 
 
-_METHODS = dict(_snapshot())
 _FUNCTIONS = {file: _functions(file) for file in RUNS}
+_TYPES = frozenset(
+    kind
+    for file, members in _FUNCTIONS.items()
+    for kind in members.values()
+    if isinstance(kind, type) and kind.__module__ == file.__name__
+)
+_METHODS = dict(_snapshot())
+_FOREIGN = {kind: _foreign(kind) for kind in _METHODS}

@@ -39,11 +39,7 @@ class ScaleMap(LinearMap):
         return channels.reshape(-1, *([1] * (self.axes - 1))) if channels.numel() > 1 else channels
 
     def _factor_of(self, x: Tensor) -> Tensor:
-        """Return s for x, (batch, channels, ...): of another number of axes, channels are not where they seem."""
-        if x.dim() != 1 + self.axes:
-            expected = "(batch, channels, height, width)" if self.axes == 3 else "(batch, channels)"
-            raise ValueError(f"inputs: {self} was given {x.dim() - 1} axes, expected {expected}")
-        return self.factor.to(x).reshape(-1, *([1] * (self.axes - 1)))
+        return _fitted(self.factor, x, self)
 
     def linear(self, x: Tensor) -> Tensor:
         """Return s·x."""
@@ -199,7 +195,7 @@ class _Factor(LinearMap):
 
     def linear(self, x: Tensor) -> Tensor:
         """Return f·x."""
-        return x * self.factor.to(x).reshape(-1, *([1] * (x.dim() - 2)))
+        return x * _fitted(self.factor, x, self)
 
     def absolute(self) -> "_Factor":
         """Return this map."""
@@ -207,7 +203,11 @@ class _Factor(LinearMap):
 
     def squared(self, x: Tensor) -> Tensor:
         """Return f²·x."""
-        return x * self.factor.square().to(x).reshape(-1, *([1] * (x.dim() - 2)))
+        return x * _fitted(self.factor, x, self).square()
+
+    def __repr__(self) -> str:
+        """Return the name of the layer that it came from, and its size."""
+        return f"BatchNorm{'2d' if self.axes == 3 else '1d'}({len(self.factor)})"
 
     @property
     def terms(self) -> int:
@@ -218,6 +218,14 @@ class _Factor(LinearMap):
     def depth(self) -> int:
         """Return the roundings in the factor and its product."""
         return 6
+
+
+def _fitted(factor: Tensor, x: Tensor, layer: "ScaleMap | _Factor") -> Tensor:
+    """Return the factors for x; of another number of axes, its channels are not where they seem."""
+    if x.dim() != 1 + layer.axes:
+        expected = "(batch, channels, height, width)" if layer.axes == 3 else "(batch, channels)"
+        raise ValueError(f"inputs: {layer} was given {x.dim() - 1} axes, expected {expected}")
+    return factor.to(x).reshape(-1, *([1] * (layer.axes - 1)))
 
 
 @lowers(nn.BatchNorm1d, nn.BatchNorm2d, Normalize)

@@ -234,3 +234,17 @@ def test_template_neurons_are_copied() -> None:
     assert isinstance(first, DLIF)
     assert isinstance(second, DLIF)
     assert len({id(template.input_scale), id(first.input_scale), id(second.input_scale)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "told"),
+    [
+        ([Residual([nn.Linear(4, 1)])], (4,), r"\(1,\) and \(4,\)"),
+        ([Residual([nn.Conv2d(1, 2, 2)], [nn.Conv2d(1, 2, 1)])], (1, 2, 2), r"\(2, 1, 1\) and \(2, 2, 2\)"),
+    ],
+    ids=["vectors", "images"],
+)
+def test_a_sum_of_unequal_shapes_is_refused(layers: list[nn.Module], shape: tuple[int, ...], told: str) -> None:
+    net = SpikingNetwork(*layers, LIF(), nn.Flatten(), num_steps=STEPS)
+    with pytest.raises(ValueError, match=rf"^inputs: a Residual was to add {told}, expected equal shapes$"):
+        net(torch.rand(4, *shape))
