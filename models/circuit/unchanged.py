@@ -7,6 +7,7 @@ A method of torch's own must also stand in torch's files: one that was replaced 
 
 import sys
 from collections.abc import Iterable, Iterator
+from operator import is_
 from types import FunctionType, ModuleType
 
 from torch import nn
@@ -90,10 +91,10 @@ def check_library(types: Iterable[type[nn.Module]]) -> None:
                 f"network: {kind.__name__}.{changed} was replaced, expected the method as it was written"
             )
     for file, functions in _FUNCTIONS.items():
-        own = vars(file)
-        for name, function in functions.items():
-            if own.get(name) is not function:
-                raise TypeError(f"network: {file.__name__}.{name} was replaced, expected the one as imported")
+        now = map(vars(file).get, functions)
+        if not all(map(is_, now, functions.values())):
+            name = next(name for name in functions if vars(file).get(name) is not functions[name])
+            raise TypeError(f"network: {file.__name__}.{name} was replaced, expected the one as imported")
 
 
 def overridden(kind: type, base: type) -> set[str]:
@@ -132,10 +133,12 @@ def _changed(kind: type) -> str:
     known = _METHODS.get(kind)
     if known is None:
         return ""
+    if vars(kind) == _WHOLE[kind]:  # as nearly always, in a fraction of the time that the answer below takes
+        return _FOREIGN[kind]
     now = _code(kind)
     if now.keys() != known.keys():
         return min(now.keys() ^ known.keys())
-    return _FOREIGN.get(kind) or next((name for name, value in known.items() if now[name] is not value), "")
+    return _FOREIGN[kind] or next((name for name, value in known.items() if now[name] is not value), "")
 
 
 def _foreign(kind: type) -> str:
@@ -159,4 +162,5 @@ _TYPES = frozenset(
     if isinstance(kind, type) and kind.__module__ == file.__name__
 )
 _METHODS = dict(_snapshot())
+_WHOLE = {kind: dict(vars(kind)) for kind in _METHODS}
 _FOREIGN = {kind: _foreign(kind) for kind in _METHODS}
