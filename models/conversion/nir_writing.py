@@ -69,7 +69,8 @@ def _node(
         return _neuron(nir, layer, name, shape, network, final, dt)
     write = _WRITE.get(type(layer))
     if write is None:
-        raise ConversionRefused(f"layer {index} ({type(layer).__name__}): has no node in NIR")
+        known = ", ".join(kind.__name__ for kind in (*_WRITE, LIF))
+        raise ConversionRefused(f"layer {index} ({type(layer).__name__}): is not written, expected one of {known}")
     return write(nir, layer, shape)
 
 
