@@ -135,8 +135,7 @@ def test_a_class_name_has_one_meaning() -> None:
 TABLES = {
     "models/layers.py": "which types have weights, or statistics over time: what training does to modules",
     "models/description.py": "the words of the file format, which outlive the types",
-    "models/conversion/layers.py": "what other libraries' modules are taken for",
-    "models/conversion/building.py": "the same",
+    "models/conversion/building.py": "it looks for the layer that takes a bias",
     "models/conversion/nir_modules.py": "the words of NIR",
     "models/conversion/nir_writing.py": "the words of NIR",
     "models/circuit/unchanged.py": "the types of this library, whose code must be as it was",
