@@ -153,9 +153,7 @@ def test_a_neuron_with_another_recursion_is_not_written_as_a_lif() -> None:
 
 def test_layers_of_sequences_are_not_written() -> None:
     network = SpikingNetwork(nn.Conv1d(1, 2, 2), LIF(0.9), nn.Flatten(), nn.Linear(4, 2), num_steps=3)
-    with pytest.raises(
-        ConversionRefused, match=r"^layer 0 \(Conv1d\): is not written, expected one of Linear"
-    ):
+    with pytest.raises(ConversionRefused, match=r"^layer 0 \(Conv1d\): is not written, expected one of Linear"):
         to_nir(network, torch.rand(2, 1, 3))
 
 
