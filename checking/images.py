@@ -61,9 +61,9 @@ class Convolution:
         out, each, *kernel = self.weight.shape
         if len(shape) != 3 or shape[0] != each * self.groups:
             raise Refused("a convolution does not fit its inputs")
-        pixels = windows(_padded(shape[1:], self.padding, self.mode), kernel, self.stride, self.dilation)
+        pixels = windows(padded(shape[1:], self.padding, self.mode), kernel, self.stride, self.dilation)
         height, width = pixels.shape[:2]
-        _check_size(out * each * pixels.size)
+        check_size(out * each * pixels.size)
         first = np.arange(out) // (out // self.groups) * each  # channel of each output's group
         channel = first[:, None] + np.arange(each)
         places = channel[:, None, None, :, None, None] * (shape[1] * shape[2]) + pixels[None, :, :, None]
@@ -114,7 +114,7 @@ class Pool:
             raise Refused("a pool does not fit its inputs")
         pixels = windows(self._padded(shape[1:]), self.kernel, self.stride, (1, 1))
         height, width = pixels.shape[:2]
-        _check_size(shape[0] * pixels.size)
+        check_size(shape[0] * pixels.size)
         counts = (pixels >= (OUTSIDE if self.counted else 0)).sum((2, 3))
         if not (counts > 0).all():
             raise Refused("a pool has a window without pixels")
@@ -130,7 +130,7 @@ class Pool:
 
     def _padded(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return the padded pixels, and more behind them where a last window is only partly inside."""
-        pixels = _padded(shape, tuple((side, side) for side in self.padding), "constant")  # pyright: ignore[reportArgumentType]
+        pixels = padded(shape, tuple((side, side) for side in self.padding), "constant")  # pyright: ignore[reportArgumentType]
         if not self.rounds_up:
             return pixels
         more = []
@@ -149,7 +149,7 @@ def windows(pixels: np.ndarray, kernel: Any, stride: Pair, dilation: Pair) -> np
         if places < 1:
             raise Refused("a window is larger than its image")
         axes.append(np.arange(places)[:, None] * step + np.arange(count) * gap)
-    _check_size(axes[0].size * axes[1].size)
+    check_size(axes[0].size * axes[1].size)
     return pixels[axes[0][:, None, :, None], axes[1][None, :, None, :]]
 
 
@@ -163,17 +163,19 @@ def pair(value: Any, least: int) -> Pair:
     return both
 
 
-def _named(padding: str, kernel: Pair, dilation: Pair) -> tuple[Pair, ...]:
-    if padding not in ("same", "valid"):
-        raise Refused(f"unknown: no proof form for padding {padding[:20]!r}")
-    totals = [gap * (size - 1) if padding == "same" else 0 for size, gap in zip(kernel, dilation, strict=True)]
-    return tuple((total // 2, total - total // 2) for total in totals)
+def padded(shape: tuple[int, ...], sides: Any, mode: str) -> np.ndarray:
+    """Return the number of each pixel of an image that is padded, `OUTSIDE` for zeros.
 
+    Args:
+        shape: (height, width).
+        sides: ((above, below), (left, right)).
+        mode: as numpy.pad has it.
 
-def _padded(shape: tuple[int, ...], sides: Any, mode: str) -> np.ndarray:
-    """Return the number of each pixel of a padded image; `OUTSIDE` for zeros."""
+    Raises:
+        Refused: for more pixels than a layer may have, or a padding larger than its image.
+    """
     height, width = shape
-    _check_size((height + sum(sides[0])) * (width + sum(sides[1])))
+    check_size((height + sum(sides[0])) * (width + sum(sides[1])))
     pixels = np.arange(height * width).reshape(height, width)
     if mode == "constant":
         return np.pad(pixels, sides, constant_values=OUTSIDE)
@@ -183,12 +185,20 @@ def _padded(shape: tuple[int, ...], sides: Any, mode: str) -> np.ndarray:
     return np.pad(pixels, sides, mode=mode)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
+def check_size(entries: int) -> None:
+    """Raise Refused for more products than a layer may have here."""
+    if entries > MOST_ENTRIES:
+        raise Refused(f"unknown: no proof form for a layer of {entries} products")
+
+
+def _named(padding: str, kernel: Pair, dilation: Pair) -> tuple[Pair, ...]:
+    if padding not in ("same", "valid"):
+        raise Refused(f"unknown: no proof form for padding {padding[:20]!r}")
+    totals = [gap * (size - 1) if padding == "same" else 0 for size, gap in zip(kernel, dilation, strict=True)]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
 def _inverse(count: int) -> Dyadic:
     """Return 1/count, rounded down to a relative 2^−90 where it is no dyadic number."""
     shift = count.bit_length() - 1 if count & count - 1 == 0 else 100 + count.bit_length()
     return Dyadic(np.asarray((1 << shift) // count, dtype=object), shift)
-
-
-def _check_size(entries: int) -> None:
-    if entries > MOST_ENTRIES:
-        raise Refused(f"unknown: no proof form for a layer of {entries} products")

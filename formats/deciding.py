@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..certify.attacks import check_attacked
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.replay import evaluating
 from ..certify.verification import bounds, checked_timeout, verify
 from ..certify.verifiers import VERIFIERS, Verifier
+from ..models.circuit import Mapped, circuit
 from ..models.constants import whole
+from ..models.linear_maps import LinearMap
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .input_box import InputBox
@@ -95,17 +97,14 @@ def verify_property(
 def input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
     """Return the shape of one sample with as many numbers as the property has inputs.
 
-    The first layer decides; a convolution takes the last three declared axes, or square images of flat inputs.
+    The first layer decides: a convolution takes the last declared axes, or equal sides of flat inputs.
 
     Raises:
-        ValueError: for another number of inputs.
+        TypeError, ValueError: for a network that has no circuit, or another number of inputs.
     """
-    first = network.layers[0]
-    if isinstance(first, nn.Linear):
-        features: tuple[int, ...] = (first.in_features,)
-    else:
-        declared = prop.input_shape
-        features = declared[-3:] if len(declared) >= 3 else _square(first, prop, network)
+    first = circuit(network).nodes[1]
+    steps = network.num_steps if network.timed else 1
+    features = _features(prop, prop.num_inputs // steps, first.map if isinstance(first, Mapped) else None)
     shape = (network.num_steps, *features) if network.timed else features
     size = torch.Size(shape).numel()
     if size != prop.num_inputs:
@@ -113,14 +112,17 @@ def input_shape(network: SpikingNetwork, prop: Property) -> tuple[int, ...]:
     return shape
 
 
-def _square(first: nn.Module, prop: Property, network: SpikingNetwork) -> tuple[int, ...]:
-    """Return (channels, side, side) for a convolution, else the flat shape."""
-    each = prop.num_inputs // (network.num_steps if network.timed else 1)
-    channels = getattr(first, "in_channels", 0)
-    if not channels:
-        return (each,)
-    side = round((each / channels) ** 0.5)
-    return (channels, side, side)
+def _features(prop: Property, each: int, first: LinearMap | None) -> tuple[int, ...]:
+    """Return the shape of one step of `each` numbers as a first layer takes it; it may hold another number."""
+    declared, unit = prop.input_shape, None if first is None else first.square(1)
+    if first is None or unit is None:
+        return declared[-3:] if len(declared) >= 3 else (each,)
+    axes = len(unit)
+    if axes == 1:
+        return unit
+    if len(declared) >= 3 or declared[:-1] == unit[:1]:
+        return declared[-axes:]
+    return first.square(round((each / unit[0]) ** (1 / (axes - 1)))) or unit
 
 
 @dataclass

@@ -6,16 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from .circuit import check_code, rule_of
+from .circuit import check_code, runs_as
 from .dynamics import Dynamics
 from .encoding import RateDraws
 from .layers import Residual
 from .learned_decay import PLIF
-from .linear_maps import affine_types
 from .networks import SpikingNetwork
 from .neurons import DLIF, LIF
 from .normalization import Normalize
-from .rules import Leaky
 from .surrogates import SURROGATES, surrogate_name
 
 
@@ -66,22 +64,13 @@ def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
         parts = {"branch": layer.branch, "shortcut": layer.shortcut}
         described = {key: [_describe_layer(inner, num_steps) for inner in part] for key, part in parts.items()}
         return {"type": "Residual", **described}
-    kind = _runs_as(layer, num_steps)
+    kind = runs_as(layer, num_steps, type(layer).__name__) if isinstance(layer, LIF) else type(layer)
     for name, known in _KINDS.items():
         if kind is known.type:
             return {"type": name, **known.arguments(layer)}
     raise TypeError(
         f"network: got a layer of type {type(layer).__name__}, expected one of {', '.join((*_KINDS, 'Residual'))}"
     )
-
-
-def _runs_as(layer: nn.Module, num_steps: int) -> type[nn.Module]:
-    """Return the type that a file names: of a neuron that only sets constants, the type that it runs as."""
-    if type(layer) in affine_types() or not isinstance(layer, LIF):
-        return type(layer)
-    if type(rule_of(layer, num_steps, type(layer).__name__)) is not Leaky:
-        return type(layer)
-    return next(kind for kind in type(layer).__mro__ if kind in (PLIF, DLIF, LIF))
 
 
 def _build_layer(description: dict[str, Any]) -> nn.Module:

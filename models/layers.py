@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Layers with a matrix of weights."""
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 """Layers whose statistics, in training, are over all steps at once."""
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .constants import at_least
 from .encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
-from .layers import NORMS, WEIGHTED, Residual, walk
+from .layers import BATCH_NORMS, WEIGHTED, Residual, walk
 from .linear_maps import affine_types
 from .neurons import DLIF, LIF, Run
 from .parts import run_in_parts
@@ -201,7 +201,7 @@ def _split(layers: nn.ModuleList, readout: str) -> int:
     if readout == "spikes":
         return len(layers)
     split = len(layers)
-    while split > 0 and not isinstance(layers[split - 1], (LIF, Residual, *NORMS)):
+    while split > 0 and not isinstance(layers[split - 1], (LIF, Residual, *BATCH_NORMS)):
         split -= 1
     return split
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .constants import at_least
-from .layers import NORMS, walk
+from .layers import BATCH_NORMS, walk
 from .neurons import LIF
 from .running import run_through
 
@@ -16,7 +16,7 @@ from .running import run_through
 def check_parts(layers: nn.ModuleList, steps_at_once: int, training: bool = False) -> None:
     """Raise ValueError where a pass in parts is not the whole pass: now or, with `training`, in that mode."""
     at_least(1)("steps_at_once", steps_at_once)
-    if any(isinstance(layer, NORMS) and (training or layer.training) for layer in walk(layers)):
+    if any(isinstance(layer, BATCH_NORMS) and (training or layer.training) for layer in walk(layers)):
         expected = "a network without batch norm, whose statistics are over all steps"
         raise ValueError(f"steps_at_once: got {steps_at_once} in training, expected {expected}")
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.constants import at_least, positive, real, settle, share, whole
+from ..models.layers import WEIGHTED
 from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
 
@@ -76,31 +77,31 @@ class LocalFields:
         Raises:
             ValueError: for a network that begins otherwise, or images of another size.
         """
-        layer = self._first(network)
-        weights, _ = _fields(self, *layer.weight.shape)
+        weight, bias = self._first(network)
+        weights, _ = _fields(self, *weight.shape)
         generator = torch.Generator().manual_seed(self.seed)
         chosen = torch.randint(len(images), (len(weights),), generator=generator)
         seen = images[chosen].flatten(1).to(weights)
         if seen.shape[1] != weights.shape[1]:
             raise ValueError(f"images: got {seen.shape[1]} values each, expected {weights.shape[1]}")
         neuron = next(module for module in network.modules() if isinstance(module, LIF))
-        layer.weight.copy_(weights)
-        layer.bias.copy_(neuron.dynamics.threshold - (weights * seen).sum(1))
+        weight.copy_(weights)
+        bias.copy_(neuron.dynamics.threshold - (weights * seen).sum(1))
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> None:
         """Zero the first layer's weights outside of the fields, in place."""
-        layer = self._first(network)
-        layer.weight.mul_(_fields(self, *layer.weight.shape)[1].to(layer.weight))
+        weight, _ = self._first(network)
+        weight.mul_(_fields(self, *weight.shape)[1].to(weight))
 
-    def _first(self, network: nn.Module) -> nn.Linear:
-        weighted = (module for module in network.modules() if isinstance(module, (nn.Linear, nn.Conv2d)))
-        layer = next(weighted, None)
+    def _first(self, network: nn.Module) -> tuple[Tensor, Tensor]:
+        """Return W and b of the first layer with weights."""
+        layer = next((module for module in network.modules() if isinstance(module, WEIGHTED)), None)
         pixels = self.height * self.width
-        if not isinstance(layer, nn.Linear) or layer.in_features % pixels or layer.bias is None:
+        if layer is None or layer.bias is None or layer.weight.dim() != 2 or layer.weight.shape[1] % pixels:
             size = f"{self.height}×{self.width}"
             raise ValueError(f"network: its first layer is {layer}, expected Linear over {size} pixels, with bias")
-        return layer
+        return layer.weight, layer.bias
 
 
 @lru_cache(maxsize=8)

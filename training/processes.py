@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ..models.layers import BATCH_NORMS
 from ..models.networks import SpikingNetwork
 
 
@@ -101,7 +102,7 @@ def joined(device: str = "cpu") -> Iterator[Processes]:
 @contextmanager
 def common_statistics(network: SpikingNetwork, processes: Processes) -> Iterator[None]:
     """Let batch norm in training mode normalise by the statistics of the whole batch, over all processes."""
-    norms = [m for m in network.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    norms = [m for m in network.modules() if isinstance(m, BATCH_NORMS)]
     norms = norms if processes.count > 1 else []
     for norm in norms:
         norm.forward = _normaliser(norm)  # on the object, in front of its class's own

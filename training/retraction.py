@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.constants import real, settle
+from ..models.layers import WEIGHTED
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Retraction:
     def __call__(self, network: nn.Module) -> None:
         """Move the weights of `network` in place; biases, batch norms and neurons stay."""
         for module in network.modules():
-            if isinstance(module, (nn.Linear, nn.Conv2d)):
+            if isinstance(module, WEIGHTED):
                 weight = module.weight.flatten(1)
                 module.weight.copy_(_retracted(weight, self.beta).view_as(module.weight))
 

@@ -1,7 +1,7 @@
 """A network as a circuit: a flat graph of a closed set of nodes, which every reader folds with its own algebra."""
 
 from .folding import Algebra, UnknownNode, check_known, fold
-from .lowering import check_code, circuit, leaky_rule, leaky_rules, rule_of
+from .lowering import check_code, circuit, leaky_rule, leaky_rules, rule_of, runs_as
 from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Read
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "leaky_rule",
     "leaky_rules",
     "rule_of",
+    "runs_as",
 ]

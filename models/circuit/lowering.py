@@ -128,8 +128,7 @@ def rule_of(layer: nn.Module, num_steps: int, name: str) -> Rule:
         known = ", ".join(kind.__name__ for kind in (*affine_types(), Residual, *RUN_BY[Leaky]))
         raise TypeError(f"network: got a layer of type {type(layer).__name__} ({name}), expected one of {known}")
     rule = state(layer, num_steps)
-    owners = RUN_BY.get(type(rule)) or type(rule).layers
-    owner = next((kind for kind in type(layer).__mro__ if kind in owners), None)
+    owner = _owner(layer, rule)
     changed = {"type"} if owner is None else overridden(type(layer), owner)
     if changed:
         what = ", ".join(sorted(changed))
@@ -138,6 +137,22 @@ def rule_of(layer: nn.Module, num_steps: int, name: str) -> Rule:
         )
         raise TypeError(f"{told}: rule {type(rule).__name__} knows nothing of its own {what}")
     return rule
+
+
+def runs_as(layer: nn.Module, num_steps: int, name: str) -> type[nn.Module]:
+    """Return the layer type whose code a spiking layer runs: of a subclass that only sets constants, its base.
+
+    Raises:
+        TypeError: as `rule_of`.
+    """
+    owner = _owner(layer, rule_of(layer, num_steps, name))
+    assert owner is not None
+    return owner
+
+
+def _owner(layer: nn.Module, rule: Rule) -> type[nn.Module] | None:
+    owners = RUN_BY.get(type(rule)) or type(rule).layers
+    return next((kind for kind in type(layer).__mro__ if kind in owners), None)
 
 
 def leaky_rule(layer: nn.Module | None, num_steps: int, name: str = "neuron") -> Leaky:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..description import fresh
+from ..layers import BATCH_NORMS, WEIGHTED
 from ..linear_maps import affine_types
 from ..normalization import Normalize
 from .refusal import ConversionRefused
@@ -73,11 +74,11 @@ def _check(layer: nn.Module) -> None:
 
 def with_bias(layer: nn.Module, bias: float) -> nn.Module | None:
     """Return `layer` with a constant added to each output, in place where it has a bias; None for other layers."""
-    if not isinstance(layer, nn.Linear | nn.Conv2d | nn.BatchNorm1d | nn.BatchNorm2d):
+    if not isinstance(layer, (*WEIGHTED, *BATCH_NORMS)):
         return None
     with torch.no_grad():
         if layer.bias is None:
-            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            if isinstance(layer, BATCH_NORMS):
                 return None
             size = layer.weight.shape[0]
             layer.bias = nn.Parameter(layer.weight.new_zeros(size))

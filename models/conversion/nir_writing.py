@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..circuit import leaky_rule
 from ..constants import positive
 from ..layers import Residual
 from ..networks import SpikingNetwork
-from ..neurons import DLIF, LIF
+from ..neurons import LIF
 from .nir_reading import DT, import_nir
 from .refusal import ConversionRefused
 
@@ -29,6 +30,7 @@ def to_nir(network: SpikingNetwork, sample: Tensor, dt: float = DT) -> Any:
         dt: the time step that τ is counted in, seconds.
 
     Raises:
+        TypeError: for a neuron of another recursion than LIF's.
         ConversionRefused: for a soft reset, an input scale, batch norm, a residual sum, or a rate code.
         ImportError: without nir.
 
@@ -63,18 +65,20 @@ def _node(
 ) -> Any:
     if isinstance(layer, LIF):
         final = index == len(network.layers) - 1 and network.readout == "potential"
-        return _neuron(nir, layer, f"layer {index} ({type(layer).__name__})", shape, network.dtype, final, dt)
+        name = f"layer {index} ({type(layer).__name__})"
+        return _neuron(nir, layer, name, shape, network, final, dt)
     write = _WRITE.get(type(layer))
     if write is None:
-        raise ConversionRefused(f"layer {index} ({type(layer).__name__}): has no node in NIR")
+        known = ", ".join(kind.__name__ for kind in (*_WRITE, LIF))
+        raise ConversionRefused(f"layer {index} ({type(layer).__name__}): is not written, expected one of {known}")
     return write(nir, layer, shape)
 
 
 def _neuron(
-    nir: Any, layer: LIF, name: str, shape: tuple[int, ...], dtype: torch.dtype, final: bool, dt: float
+    nir: Any, layer: LIF, name: str, shape: tuple[int, ...], network: SpikingNetwork, final: bool, dt: float
 ) -> Any:
-    d = layer.dynamics
-    if isinstance(layer, DLIF):
+    d = leaky_rule(layer, network.num_steps, name)
+    if d.scale is not None:
         raise ConversionRefused(f"{name}: has an input scale over time, which NIR has not")
     tau = None if d.decay == 1.0 else dt / (1.0 - d.decay)
     full, zero = (lambda value: np.full(shape, value, dtype=np.float64)), np.zeros(shape)
@@ -84,7 +88,7 @@ def _neuron(
         return nir.LI(tau=full(tau), r=full(tau / dt), v_leak=zero)
     if d.reset != "zero":
         raise ConversionRefused(f"{name}: has reset {d.reset!r}, and NIR a hard reset only")
-    threshold = torch.tensor(d.threshold, dtype=dtype)
+    threshold = torch.tensor(d.threshold, dtype=network.dtype)
     if d.fires_at == ">=":
         threshold = torch.nextafter(threshold, torch.zeros_like(threshold))
     level = full(threshold.item())

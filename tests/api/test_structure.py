@@ -1,14 +1,17 @@
-"""How the library is built: imports go one way and in no circle, and a class has a name of its own."""
+"""How the library is built: imports go one way and in no circle, a class has a name of its own, readers fold."""
 
 import ast
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from subprocess import run
 
 import pytest
 
+from spikecert.models.linear_maps import affine_types
+from spikecert.models.normalization import Normalize
 from support.modules import INSIDE, ROOT, Module, modules
 
 MAY_IMPORT = {
@@ -127,3 +130,96 @@ def test_a_class_name_has_one_meaning() -> None:
     assert not {name: places for name, places in shared.items() if name not in SHARED}
     assert len(SHARED) <= 15
     assert set(SHARED) <= set(shared), "the names that have one meaning by now must leave the list"
+
+
+TABLES = {
+    "models/layers.py": "which types have weights, or statistics over time: what training does to modules",
+    "models/description.py": "the words of the file format, which outlive the types",
+    "models/conversion/building.py": "it looks for the layer that takes a bias",
+    "models/conversion/nir_modules.py": "the words of NIR",
+    "models/conversion/nir_writing.py": "the words of NIR",
+    "models/circuit/unchanged.py": "the types of this library, whose code must be as it was",
+    "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
+    "testing/strategies.py": "it draws the weights of the networks that it builds",
+}
+"""The files beside `models/linear_maps` that ask which type an affine layer has, or key on it, and why."""
+WALKS = {
+    "checking": "it has networks of its own",
+    "models": "it runs, builds, saves and converts modules",
+    "api/building.py": "it builds a network",
+    "api/protocols/running.py": "it builds a network",
+    "formats/question.py": "it builds a network",
+    "testing/strategies.py": "it builds a network",
+    "certify/replay.py": "it keeps the mode of each module",
+    "training/perturbations/base.py": "it keeps the mode of each module",
+    "training/loop.py": "it asks whether a pass may go in parts",
+    "training/objectives/ms_mppd.py": "it asks which mode batch norms are in",
+    "training/objectives/margin_over_gain.py": "it runs the first layers alone",
+    "training/processes.py": "it replaces how batch norms run in training",
+    "training/retraction.py": "it moves weights",
+    "training/local_fields.py": "it moves weights",
+    "training/diagnosis.py": "it listens to modules while they run",
+    "reports/evidence.py": "it asks for the names of modules",
+    "certify/lirpa/running.py": "these are the modules of auto_LiRPA",
+}
+"""The files, or folders, that walk through modules, and why; what is proved is read off the circuit."""
+MOST_PLACES = 7
+"""In so many files a pool may be named: its map, the file format, the checker, two of NIR, the architectures."""
+
+
+def place(module: Module) -> str:
+    """Return a module's path below the root."""
+    return module.path.relative_to(ROOT).as_posix()
+
+
+def named(node: ast.AST) -> set[str]:
+    """Return the dotted names in an expression."""
+    return {ast.unparse(inner) for inner in ast.walk(node) if isinstance(inner, ast.Name | ast.Attribute)}
+
+
+def asks(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what code compares types with, or looks them up by."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            yield node.args[1]
+        elif isinstance(node, ast.Dict):
+            yield from (part for part in (*node.keys, *node.values) if part is not None)
+        elif isinstance(node, ast.Compare) and "type" in named(node.left):
+            yield from node.comparators
+        elif isinstance(node, ast.match_case):
+            yield node.pattern
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Tuple | ast.Set):
+            yield node.value
+
+
+def walks(tree: ast.AST) -> bool:
+    """Return whether code goes through the modules of a network."""
+    nodes = list(ast.walk(tree))
+    calls = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    parts = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    lists = ("modules", "named_modules")
+    listing = any(call.endswith(f".{name}") for call in calls for name in lists)
+    return listing or "walk" in calls or any(part.endswith("network.layers") for part in parts)
+
+
+def test_affine_layers_are_known_in_one_place() -> None:
+    types = {kind.__name__ if kind is Normalize else f"nn.{kind.__name__}" for kind in affine_types()}
+    asking = {
+        place(module) for module in modules().values() if any(named(part) & types for part in asks(module.tree))
+    }
+    assert {home for home in asking if not home.startswith("models/linear_maps/")} == set(TABLES)
+
+
+@pytest.mark.parametrize("pool", ["AvgPool1d", "AvgPool2d"])
+def test_a_pool_is_named_in_few_files(pool: str) -> None:
+    texts = {place(module): module.path.read_text(encoding="utf-8") for module in modules().values()}
+    homes = {home for home, text in texts.items() if pool in text}
+    assert len(homes) <= MOST_PLACES, homes
+    assert {home.partition("/")[0] for home in homes} == {"models", "checking"}
+
+
+def test_readers_fold_the_circuit_and_walk_no_modules() -> None:
+    walking = {place(module) for module in modules().values() if walks(module.tree)}
+    apart = {home for home in walking if home not in WALKS and home.partition("/")[0] not in WALKS}
+    assert apart == set()
+    assert not {home for home in WALKS if "/" in home and home not in walking}, "these walk no more"

@@ -13,6 +13,7 @@ from torch import nn
 
 from spikecert import DLIF, LIF, ConversionRefused, SpikingNetwork, check_conversion, from_nir, mlp, to_nir
 from support.foreign import FOREIGN, nir, snntorch
+from support.neurons import Late
 
 
 @pytest.mark.parametrize("fires_at", [">=", ">"])
@@ -142,6 +143,18 @@ def test_a_graph_that_is_no_chain_of_known_nodes_is_refused(name):
     change, reason = BROKEN[name]
     with pytest.raises(ConversionRefused, match=reason):
         from_nir(broken(change), torch.rand(4, 4), num_steps=3)
+
+
+def test_a_neuron_with_another_recursion_is_not_written_as_a_lif() -> None:
+    network = SpikingNetwork(nn.Linear(2, 3), Late(0.9), nn.Linear(3, 2), num_steps=3)
+    with pytest.raises(TypeError, match=r"^layer 1 \(Late\): got Late of rule LateRule, expected rule Leaky"):
+        to_nir(network, torch.rand(2, 2))
+
+
+def test_layers_of_sequences_are_not_written() -> None:
+    network = SpikingNetwork(nn.Conv1d(1, 2, 2), LIF(0.9), nn.Flatten(), nn.Linear(4, 2), num_steps=3)
+    with pytest.raises(ConversionRefused, match=r"^layer 0 \(Conv1d\): is not written, expected one of Linear"):
+        to_nir(network, torch.rand(2, 1, 3))
 
 
 def test_files_that_are_no_graphs_are_refused_in_one_line(tmp_path):

@@ -13,6 +13,7 @@ PAGES = (
     "docs/tutorial.md",
     "docs/concepts/proved.md",
     "docs/concepts/choosing.md",
+    "docs/concepts/circuit.md",
     "docs/testing.md",
     "docs/runs.md",
 )
@@ -20,6 +21,7 @@ SAID = {
     "docs/tutorial.md": ("of 100 digits are broken", "verified"),
     "docs/concepts/proved.md": ("verified",),
     "docs/concepts/choosing.md": ("interval", "complete"),
+    "docs/concepts/circuit.md": ("2 fired layers.1 (1,)", "5 added layers.2 (4, 2)"),
     "docs/runs.md": ("['",),
     "docs/testing.md": ("'corners', sample", "more than gain"),
 }

@@ -283,3 +283,18 @@ def test_images_take_the_convolutions_shape(version: str):
     found = verify_property(network, prop)
     assert found.counterexample is not None
     assert torch.equal(found.counterexample, image)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sequences_take_the_convolutions_shape(version: str, channels: int):
+    torch.manual_seed(0)
+    layers = (torch.nn.Conv1d(channels, 2, 3), LIF(0.9, 0.2), torch.nn.Flatten(), torch.nn.Linear(8, 2))
+    network = SpikingNetwork(*layers, num_steps=3)
+    sequence = torch.rand(channels, 6)
+    with torch.no_grad():
+        label = int(network(sequence[None]).argmax())
+    prop = read_vnnlib(write_vnnlib(robustness(sequence, sequence, 1 - label, 2), version))
+    found = verify_property(network, prop)
+    assert found.counterexample is not None
+    assert torch.equal(found.counterexample, sequence)

@@ -26,6 +26,7 @@ from spikecert.models import (
 from spikecert.models.checkpoints import FORMAT
 from spikecert.models.description import build, describe
 from spikecert.models.storage import write_tensors
+from support.neurons import Late
 
 
 def every_layer_type() -> SpikingNetwork:
@@ -173,3 +174,25 @@ def test_a_reset_amount_is_saved_and_counts_in_the_hash(tmp_path: Path) -> None:
     assert network_hash(plain) != network_hash(other)
     save(other, tmp_path / "network.safetensors")
     assert load(tmp_path / "network.safetensors").neurons[0].dynamics == other.neurons[0].dynamics
+
+
+def test_a_neuron_with_another_recursion_is_not_saved_as_a_lif(tmp_path: Path) -> None:
+    """A worker of `certify_set` would decide the file's network, and that is not the one asked about."""
+    network = SpikingNetwork(nn.Linear(2, 3), Late(0.9), nn.Linear(3, 2), num_steps=3)
+    with pytest.raises(TypeError, match=r"^network: got a layer of type Late, expected one of Linear, .*LIF"):
+        save(network, tmp_path / "network")
+    with pytest.raises(TypeError, match="type Late"):
+        network_hash(network)
+    assert not list(tmp_path.iterdir())
+
+
+class Constants(Late):
+    """Another recursion with other constants."""
+
+    def __init__(self) -> None:
+        super().__init__(0.5)
+
+
+def test_nor_are_its_subclasses() -> None:
+    with pytest.raises(TypeError, match="type Constants"):
+        describe(SpikingNetwork(nn.Linear(2, 3), Constants(), nn.Linear(3, 2), num_steps=3))

@@ -10,19 +10,17 @@ a mutant's source text is gone.
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from layout import ROOT, copy_package
 from mutants import EQUIVALENT, MUTANTS, Mutant
 
-ROOT = Path(__file__).parents[2]
 TESTS = (
     "tests/certify/bounds",
     "tests/certify/branching",
@@ -72,17 +70,6 @@ class Outcome:
     mutant: Mutant | None
     killer: str | None
     seconds: float
-
-
-def copy_package(folder: Path) -> None:
-    """Lay the package out below `folder` as it is installed."""
-    layout = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
-    for package, source in layout.items():
-        target = folder / package.replace(".", "/")
-        target.mkdir(parents=True, exist_ok=True)
-        for file in (ROOT / source).iterdir():
-            if file.is_file():
-                shutil.copy(file, target)
 
 
 def mutate(mutant: Mutant, folder: Path) -> None:

@@ -73,6 +73,15 @@ def test_fit_keeps_weights_outside_at_zero(optimizer: str) -> None:
         assert not torch.equal(weights[~outside], first_weights(network)[~outside])
 
 
+@pytest.mark.parametrize(
+    "first", [nn.Conv1d(1, 4, 1), nn.Conv2d(1, 4, 1), nn.Linear(9, 4), nn.Linear(4, 4, bias=False)]
+)
+def test_a_first_layer_that_has_no_fields_is_refused(first: nn.Module) -> None:
+    network = SpikingNetwork(first, nn.Flatten(), LIF(), nn.Linear(4, 2), num_steps=2)
+    with pytest.raises(ValueError, match=r"its first layer is .*, expected Linear over 2×2 pixels, with bias"):
+        LocalFields(2, 2)(network)
+
+
 def test_local_fields_certify_more_than_a_dense_start() -> None:
     """The same eight epochs of interval training, with and without the fields."""
     data, fields = dataset("digits"), LocalFields(8, 8, largest=1.5)

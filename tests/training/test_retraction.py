@@ -15,15 +15,15 @@ def orthonormal(rows: int, columns: int) -> Tensor:
 
 
 def flattened(layer: nn.Module) -> Tensor:
-    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    assert isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)
     return layer.weight.detach().flatten(1)
 
 
-LAYERS = [nn.Linear(9, 4), nn.Linear(4, 9), nn.Conv2d(2, 5, 3), nn.Conv2d(1, 12, 3)]
+LAYERS = [nn.Linear(9, 4), nn.Linear(4, 9), nn.Conv2d(2, 5, 3), nn.Conv2d(1, 12, 3), nn.Conv1d(3, 4, 2)]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
-def test_orthonormal_weights_are_fixed_points(layer: nn.Linear | nn.Conv2d) -> None:
+def test_orthonormal_weights_are_fixed_points(layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> None:
     layer.double()
     layer.weight.data = orthonormal(*flattened(layer).shape).reshape(layer.weight.shape)
     before = layer.weight.detach().clone()
@@ -33,7 +33,7 @@ def test_orthonormal_weights_are_fixed_points(layer: nn.Linear | nn.Conv2d) -> N
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
-def test_singular_values_move_as_stated_and_go_to_one(layer: nn.Linear | nn.Conv2d) -> None:
+def test_singular_values_move_as_stated_and_go_to_one(layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> None:
     torch.manual_seed(0)
     layer.double().reset_parameters()
     values, rule = torch.linalg.svdvals(flattened(layer)), Retraction(0.1)

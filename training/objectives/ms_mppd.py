@@ -8,11 +8,11 @@ The membrane-potential perturbation dynamics (MPPD) of a layer between a clean a
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ...models.constants import settle
-from ...models.layers import walk
+from ...models.layers import BATCH_NORMS, walk
 from ...models.networks import SpikingNetwork, Trace
 from ...models.neurons import LIF
 from ...models.validation import check_choice
@@ -158,5 +158,5 @@ def firing_layers(network: SpikingNetwork) -> tuple[LIF, ...]:
 
 
 def _uses_batch_statistics(network: SpikingNetwork) -> bool:
-    norms = (m for m in walk(network.layers) if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)))
+    norms = (m for m in walk(network.layers) if isinstance(m, BATCH_NORMS))
     return any(norm.training for norm in norms)

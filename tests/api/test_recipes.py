@@ -1,0 +1,117 @@
+"""CONTRIBUTING's recipes are short and true: followed to the letter in a copy of the package, they work."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from soundness.layout import ROOT, copy_package
+
+CHECKS = Path(__file__).with_name("recipe_checks.py")
+SECTION = re.compile(r"^### (.+)\n((?:(?!^### ).*\n)*)", re.MULTILINE)
+BLOCK = re.compile(r"^ *```python\n( *# [^\n]+\n.*?)^ *```$", re.MULTILINE | re.DOTALL)
+PLACE = re.compile(r"# (?P<file>[\w/]+\.py)(?:: add to (?P<table>.+))?")
+IMPORTS = "the imports"
+TOUCHED = {
+    "Add a neuron that is other constants": ["models/integrate_and_fire.py"],
+    "Add a neuron with another recursion": ["models/resting.py"],
+    "Add an affine layer": [
+        "models/linear_maps/zero_padding.py",
+        "models/description.py",
+        "checking/padding.py",
+        "checking/layers.py",
+        "checking/layers.py",
+    ],
+    "Add a reader": ["analysis/largest_logits.py"],
+}
+"""What each recipe writes, block by block: a new file, or a line in a table."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code of a recipe.
+
+    Attributes:
+        file: that it is, or is added to.
+        table: the dictionary of that file that it is added to, or "the imports"; None for a new file.
+        code: to be written.
+    """
+
+    file: str
+    table: str | None
+    code: str
+
+    @staticmethod
+    def of(text: str) -> "Block":
+        first, _, code = textwrap.dedent(text).partition("\n")
+        place = PLACE.fullmatch(first)
+        assert place is not None, first
+        return Block(place["file"], place["table"], code)
+
+    def follow(self, package: Path) -> None:
+        """Do to the copy what the recipe says, and nothing else."""
+        path = package / self.file
+        assert path.exists() == (self.table is not None), self.file
+        path.write_text(self.code if self.table is None else self._added(path.read_text("utf-8")), "utf-8")
+
+    def _added(self, source: str) -> str:
+        if self.table == IMPORTS:
+            later = (f"{line}\n" for line in source.splitlines() if line.startswith("from ."))
+            place = source.index(next(line for line in later if line > self.code))
+            return source[:place] + self.code + source[place:]
+        (end,) = re.finditer(rf"^{self.table}\b[^\n]*= {{\n.*?^}}", source, re.MULTILINE | re.DOTALL)
+        return source[: end.end() - 1] + textwrap.indent(self.code, "    ") + source[end.end() - 1 :]
+
+
+def recipes() -> dict[str, list[Block]]:
+    """Return the blocks of each recipe that has code."""
+    found = {
+        title: BLOCK.findall(text)
+        for title, text in SECTION.findall((ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+    }
+    return {title: [Block.of(text) for text in texts] for title, texts in found.items() if texts}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a copy of the package in which all recipes were followed."""
+    folder = tmp_path_factory.mktemp("recipes")
+    copy_package(folder)
+    for block in (block for blocks in recipes().values() for block in blocks):
+        block.follow(folder / "spikecert")
+    return folder
+
+
+def run(copy: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with the copy in front of the installed package."""
+    settings = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    command = (sys.executable, "-m", *command)
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_recipe_writes_its_own_files_and_a_line_in_each_table() -> None:
+    assert {title: [block.file for block in blocks] for title, blocks in recipes().items()} == TOUCHED
+    lines = [
+        block.code.count("\n") for blocks in recipes().values() for block in blocks if block.table is not None
+    ]
+    assert lines == [1, 1, 1]
+
+
+def test_what_the_recipes_make_is_known_to_all_that_shall_know_it_and_refused_by_the_rest(copy: Path) -> None:
+    done = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", str(CHECKS))
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
+    assert "skipped" not in done.stdout
+
+
+def test_the_code_of_the_recipes_is_clean(copy: Path) -> None:
+    files = {str(copy / "spikecert" / block.file) for blocks in recipes().values() for block in blocks}
+    done = run(copy, "ruff", "check", "--config", str(ROOT / "pyproject.toml"), *sorted(files))
+    assert done.returncode == 0, done.stdout
+    done = run(copy, "ruff", "format", "--check", "--config", str(ROOT / "pyproject.toml"), *sorted(files))
+    assert done.returncode == 0, done.stdout
