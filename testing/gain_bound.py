@@ -14,6 +14,7 @@ from ..analysis.perturbations import trace_mppd
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_inputs
 from .refuted import Refuted
+from .stated import as_stated
 
 ORDERS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
 SLACK = 1e-11
@@ -81,12 +82,13 @@ def _layers(
     network: SpikingNetwork, clean: Tensor, perturbed: Tensor, features: tuple[int, ...], p: float, q: float
 ) -> list[_LayerSizes]:
     double = copy.deepcopy(network).double().eval()
+    stated = as_stated(double)
     pair = clean.double(), perturbed.double()
     one, two = (double.trace(batch) for batch in pair)
-    mppd = trace_mppd(double, one, two, include_input_scale=True)
+    mppd = trace_mppd(stated, one, two, include_input_scale=True)
     signals = {INPUT: double.encode(pair[0]) - double.encode(pair[1])}
     signals |= {k: one.spikes[k] - two.spikes[k] for k in range(len(double.neurons))}
-    read = [tuple(item.sources) for item in layer_operators(double, features) if item.rule is not None]
+    read = [tuple(item.sources) for item in layer_operators(stated, features) if item.rule is not None]
     return [
         _LayerSizes(
             torch.cat([_rows(signals[source], double.num_steps) for source in read[k]], 1).norm(p, dim=1),

@@ -8,6 +8,7 @@ from ..certify.replay import evaluating
 from ..models.networks import SpikingNetwork, Trace
 from ..models.validation import check_inputs
 from .refuted import Refuted
+from .stated import as_stated
 
 ROUNDINGS = 32
 """Units of the last place that one step may lose, of the largest number in it."""
@@ -40,7 +41,7 @@ def check_mppd_identity(network: SpikingNetwork, clean: Tensor, perturbed: Tenso
     check_inputs(network, perturbed)
     with evaluating(network):
         runs = network.trace(clean), network.trace(perturbed)
-        mppd = trace_mppd(network, *runs, include_input_scale=True)
+        mppd = trace_mppd(as_stated(network), *runs, include_input_scale=True)
     errors = [_error(mppd, layer) for layer in range(len(network.neurons))]
     for layer, error in enumerate(errors):
         allowed = _rounding(network, runs, mppd, layer)

@@ -147,7 +147,9 @@ def test_a_graph_that_is_no_chain_of_known_nodes_is_refused(name):
 
 def test_a_neuron_with_another_recursion_is_not_written_as_a_lif() -> None:
     network = SpikingNetwork(nn.Linear(2, 3), Late(0.9), nn.Linear(3, 2), num_steps=3)
-    with pytest.raises(TypeError, match=r"^layer 1 \(Late\): got Late of rule LateRule, expected rule Leaky"):
+    with pytest.raises(
+        TypeError, match=r"^network: layer 1 \(Late\) is a Late of rule LateRule, expected rule Leaky"
+    ):
         to_nir(network, torch.rand(2, 2))
 
 

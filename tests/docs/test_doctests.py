@@ -9,7 +9,7 @@ import torch
 
 from support.modules import FOLDERS, modules
 
-SILENT = {"checking", "kernels"}
+SILENT = {"kernels"}
 """Folders whose docstrings hold no example."""
 
 
