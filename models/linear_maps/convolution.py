@@ -55,7 +55,7 @@ class ConvolutionMap(LinearMap):
         return F.conv2d(x, weight.to(x), offset, self.stride, inside, self.dilation, self.groups)
 
     def absolute(self) -> "ConvolutionMap":
-        """Return |K|."""
+        """Return |K|; by a padding that repeats pixels its entries are at least |W|'s."""
         return replace(self, weight=self.weight.abs(), offset=None)
 
     def squared(self, x: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class ConvolutionMap(LinearMap):
     @property
     def largest(self) -> float:
         """Return max |K|."""
-        return float(self.weight.abs().max())
+        return float(self.weight.detach().abs().max())
 
     @property
     def depth(self) -> int:
