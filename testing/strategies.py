@@ -7,6 +7,7 @@ verifiers err. Sizes and constants shrink; weights and inputs come from a drawn 
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,9 @@ FIRES = st.sampled_from([">=", ">"])
 AMOUNTS = st.sampled_from([None, None, 0.5, 1.25, 2.0])
 """What a subtracting reset takes away, as a share of θ; None: θ."""
 FACTORS = st.sampled_from([-1.5, -0.5, 0.0, 0.5, 1.0, 1.25])
+PADDINGS: st.SearchStrategy[Literal["zeros", "reflect", "replicate", "circular"]] = st.sampled_from(
+    ["zeros", "zeros", "reflect", "replicate", "circular"]
+)
 SEEDS = st.integers(0, 2**31)
 DTYPES = (torch.float32, torch.float64)
 SPREAD = 1.5
@@ -137,8 +141,10 @@ def sequence_networks(
     first: list[nn.Module] = [draw(_first_convolutions(channels))]
     if draw(st.booleans()):
         first.append(nn.BatchNorm1d(channels))
-    middle = [nn.Conv1d(channels, channels, 3, padding=1, groups=draw(st.sampled_from([1, channels])))]
-    middle.append(draw(neurons(steps)))
+    middle: list[nn.Module] = [
+        nn.Conv1d(channels, channels, 3, padding=1, groups=draw(st.sampled_from([1, channels]))),
+        draw(neurons(steps)),
+    ]
     inner = draw(st.sampled_from(["none", "plain", "residual"]))
     body = {"none": [], "plain": middle, "residual": [Residual(middle)]}[inner]
     head = [draw(_sequence_pools()), nn.Flatten()]
@@ -152,7 +158,7 @@ def sequence_networks(
 @st.composite
 def _first_convolutions(draw: st.DrawFn, channels: int) -> nn.Conv1d:
     """Return a convolution of one channel that leaves at least two of eight entries."""
-    mode = draw(st.sampled_from(["zeros", "zeros", "reflect", "replicate", "circular"]))
+    mode = draw(PADDINGS)
     stride, size = draw(st.integers(1, 2)), draw(st.sampled_from([1, 2, 3, 3]))
     same = stride == 1 and size != 2 and draw(st.booleans())  # torch warns of "same" with an even kernel
     padding = "same" if same else draw(st.integers(0, 2))

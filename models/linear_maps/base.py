@@ -193,6 +193,12 @@ def pair(name: str, value: Any) -> tuple[int, int]:
     return whole(name, both[0]), whole(name, both[1])
 
 
+def check_axes(layer: LinearMap, x: Tensor, axes: int) -> None:
+    """Raise ValueError unless signals have a batch and `axes` more: torch would take the batch for channels."""
+    if x.dim() != 1 + axes:
+        raise ValueError(f"inputs: {layer} was given {x.dim() - 1} axes, expected {axes} behind the batch")
+
+
 def exact(parameter: Tensor | None, like: Tensor) -> Tensor:
     """Return a parameter in the dtype of `like`, a zero for None."""
     return like.new_zeros(1) if parameter is None else parameter

@@ -322,3 +322,26 @@ def test_a_folded_pool_has_the_settings_of_its_layer(data: st.DataObject):
     layer, same = nn.AvgPool2d(size, stride=2), nn.AvgPool2d((size, size), stride=(2, 2))
     assert linear_map(layer).__dict__ == linear_map(same).__dict__
     assert_close(matrix(linear_map(layer).linear, (1, 4, 4)), matrix(linear_map(same).linear, (1, 4, 4)))
+
+
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d, nn.AvgPool1d])
+@given(st.data())
+def test_a_batch_is_never_taken_for_channels(kind: type[nn.Module], data: st.DataObject):
+    """torch runs a signal of one axis less as one sample, whose channels are the batch."""
+    both = drawn(data, kind)
+    channels = both.features[0]
+    x = torch.zeros(channels, *both.features[1:], dtype=torch.float64)
+    asked = [both.map.linear, both.map.apply, both.map.absolute().linear, both.map.squared]
+    for read in asked if both.map.products is None else [*asked, both.map.products]:
+        with pytest.raises(ValueError, match=r"^inputs: .* was given \d axes, expected \d behind the batch$"):
+            read(x)
+
+
+@given(st.data(), SEEDS)
+def test_a_pool_of_images_takes_images_without_channels(data: st.DataObject, seed: int):
+    both = drawn(data, nn.AvgPool2d)
+    x = signals(both.features[1:], seed)
+    assert_close(both.map.linear(x), both.module(x))
+    products = both.map.products
+    if products is not None:
+        assert_close(products(x).sum(-1), both.module(x))
