@@ -345,3 +345,34 @@ def test_a_pool_of_images_takes_images_without_channels(data: st.DataObject, see
     products = both.map.products
     if products is not None:
         assert_close(products(x).sum(-1), both.module(x))
+
+
+@MAPPED
+@given(st.data())
+def test_a_subclass_has_no_map(kind: type[nn.Module], data: st.DataObject):
+    """It may run otherwise."""
+    both = drawn(data, kind)
+    both.layer.__class__ = type("Special", (kind,), {})
+    with pytest.raises(TypeError, match=r"^network: got a layer of type Special, expected one of "):
+        linear_map(both.layer)
+
+
+def test_settings_without_a_fixed_map_are_refused():
+    pool = nn.AvgPool2d(2, divisor_override=3)
+    batch = nn.BatchNorm2d(2, track_running_stats=False)
+    for layer, told in (
+        (pool, "divides by size"),
+        (batch, "track_running_stats"),
+        (nn.Flatten(0), "the batch alone"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            linear_map(layer)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("part", ["weight", "running_var"])
+def test_what_underflows_in_a_batch_norm_is_refused(part: str, dtype: torch.dtype):
+    layer = nn.BatchNorm1d(2).to(dtype).eval()
+    getattr(layer, part).data[1] = torch.finfo(dtype).tiny / 2
+    with pytest.raises(OverflowError, match="a batch norm's"):
+        linear_map(layer).check_run()
