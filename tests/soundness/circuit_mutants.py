@@ -388,12 +388,6 @@ CHECKER_MUTANTS = (
     Mutant("checker: two numbers for one", CHECKING + "sequences.py", "if len(value) != 1:", "if False:"),
     Mutant("checker: sequences with rows above", CHECKING + "sequences.py", '"padding": 0}', '"padding": 1}'),
     Mutant(
-        "checker: sequences that step by rows",
-        CHECKING + "sequences.py",
-        '{"kernel_size": 1, "stride": 1',
-        '{"kernel_size": 1, "stride": 2',
-    ),
-    Mutant(
         "checker: subnormal numbers are normal",
         CHECKING + "arithmetic.py",
         "if 0 < abs(value) < self.tiny:",
