@@ -7,8 +7,10 @@ from torch import nn
 from spikecert.certify import LInf, verify
 from spikecert.certify.lirpa import running
 from spikecert.certify.lirpa.compat import load
+from spikecert.certify.lirpa.unrolled import Unrolled
 from spikecert.certify.verification import bounds
-from spikecert.models import LIF, SpikingNetwork, mlp
+from spikecert.models import LIF, Residual, SpikingNetwork, mlp
+from spikecert.models.circuit import circuit
 
 
 def images_without_channels() -> SpikingNetwork:
@@ -67,3 +69,17 @@ def test_our_own_mistakes_are_no_reason(monkeypatch: pytest.MonkeyPatch, place: 
     network, inputs = mlp((4, 5, 3), num_steps=2).eval(), torch.rand(2, 4)
     with pytest.raises(RuntimeError, match=r"^a bug$"):
         verify(network, inputs, network(inputs).argmax(1), LInf(0.01), "lirpa")
+
+
+@pytest.mark.parametrize("encoding", ["direct", "none"])
+def test_an_unrolled_residual_network_is_the_network(encoding: str):
+    """Branch and shortcut are both read, step by step."""
+    torch.manual_seed(0)
+    first = Residual([nn.Linear(6, 6), LIF(0.9, 0.3)], [nn.Linear(6, 6)])
+    second = Residual([nn.Linear(6, 6), LIF(0.8, 0.2)])
+    layers = nn.Linear(4, 6), LIF(0.7, 0.2), first, LIF(0.9, 0.5), second, nn.Linear(6, 3)
+    network = SpikingNetwork(*layers, num_steps=5, encoding=encoding).double().eval()
+    inputs = torch.rand(8, *((5, 4) if encoding == "none" else (4,)), dtype=torch.float64)
+    unrolled = Unrolled(circuit(network), inputs)
+    with torch.no_grad():
+        torch.testing.assert_close(unrolled(inputs) * unrolled.readout.factor, network(inputs))
