@@ -19,7 +19,7 @@ from .bracketing import Bisection, Bracket, Clock, Grid
 from .perturbations import L2, Ball, LInf
 from .perturbations.rounding import round_up
 from .replay import evaluating, pull, replays
-from .verdicts import Verdict
+from .verdicts import Verdict, detach
 from .verification import resolve, verify
 from .verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
 
@@ -52,6 +52,7 @@ class Radius:
         settle(self, partial(real, finite=False), "lower", "upper")
         if not 0 <= self.lower <= self.upper:
             raise ValueError(f"lower, upper: got {self.lower!r}, {self.upper!r}, expected 0 ≤ lower ≤ upper")
+        detach(self, "counterexample")
 
 
 def certified_radius(
@@ -104,6 +105,7 @@ def certified_radius(
     ball = partial(BALLS[norm], lower=lower, upper=upper)
     check_arithmetic(network)
     check_attacked(network, inputs, labels, ball(0.0))
+    inputs = inputs.detach()
     tolerance, seed = positive("tolerance", tolerance), whole("seed", seed)
     timeout = unless_none(positive)("timeout", timeout)
     query = _Query(network, inputs, labels, ball, Grid.of(_reach(ball(0.0), inputs), tolerance), seed, progress)

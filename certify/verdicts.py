@@ -24,7 +24,7 @@ class Verdict:
         status: "verified" (no allowed input changes the class, proven, for the run in the network's dtype),
             "falsified" (`counterexample` was replayed through the network) or "unknown".
         margin: proven lower bound of min over k ≠ y of logit_y − logit_k over the set, or None.
-        counterexample: an allowed input that is misclassified (ties count), or None.
+        counterexample: an allowed input that is misclassified (ties count), or None. It never requires a gradient.
         verifier: what decided.
         seconds: this sample's share of the time spent.
         reason: one sentence.
@@ -50,6 +50,15 @@ class Verdict:
             raise ValueError(f"margin: got {self.margin!r}, expected a positive number for 'verified'")
         if self.status == "falsified" and self.counterexample is None:
             raise ValueError("counterexample: got None, expected an input for 'falsified'")
+        detach(self, "counterexample")
+
+
+def detach(owner: object, *names: str) -> None:
+    """Cut the tensors in fields of a frozen dataclass off the graph of whatever made them; None stays."""
+    for name in names:
+        tensor = getattr(owner, name)
+        if tensor is not None:
+            object.__setattr__(owner, name, tensor.detach())
 
 
 def reconcile(verdicts: Sequence[Verdict], result: "AttackResult") -> None:

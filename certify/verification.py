@@ -61,6 +61,7 @@ def verify(
     chosen = resolve(verifier)
     check_arithmetic(network)
     check_attacked(network, inputs, labels, perturbation)
+    inputs = inputs.detach()
     timeout, seed = checked_timeout(timeout), whole("seed", seed)
     verdicts: list[Verdict] = []
     with evaluating(network):
@@ -97,6 +98,7 @@ def bounds(
     check_inputs(network, inputs)
     check_weights(network)
     perturbation.check(inputs)
+    inputs = inputs.detach()
     with evaluating(network):
         parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
     return LogitBounds(torch.cat([p.lower for p in parts]), torch.cat([p.upper for p in parts]))

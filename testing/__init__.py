@@ -22,7 +22,16 @@ from .identity import check_mppd_identity
 from .refuted import Refuted
 from .sandwich import Sandwich, check_sandwich
 from .soundness import Soundness, check_sound
-from .strategies import image_networks, inputs, networks, neurons, perturbations, residual_networks, spike_trains
+from .strategies import (
+    image_networks,
+    inputs,
+    networks,
+    neurons,
+    perturbations,
+    residual_networks,
+    sequence_networks,
+    spike_trains,
+)
 
 __all__ = [
     "Case",
@@ -44,5 +53,6 @@ __all__ = [
     "perturbations",
     "points",
     "residual_networks",
+    "sequence_networks",
     "spike_trains",
 ]

@@ -7,6 +7,7 @@ verifiers err. Sizes and constants shrink; weights and inputs come from a drawn 
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,10 +32,16 @@ FIRES = st.sampled_from([">=", ">"])
 AMOUNTS = st.sampled_from([None, None, 0.5, 1.25, 2.0])
 """What a subtracting reset takes away, as a share of θ; None: θ."""
 FACTORS = st.sampled_from([-1.5, -0.5, 0.0, 0.5, 1.0, 1.25])
+PADDINGS: st.SearchStrategy[Literal["zeros", "reflect", "replicate", "circular"]] = st.sampled_from(
+    ["zeros", "zeros", "reflect", "replicate", "circular"]
+)
 SEEDS = st.integers(0, 2**31)
 DTYPES = (torch.float32, torch.float64)
 SPREAD = 1.5
 """The standard deviation of weights: enough that neurons both fire and stay silent."""
+
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
+"""The layers whose weights are drawn."""
 
 LEAST = 2.0**-100
 """Radii below are 0: no share of this one, down to 2^-24, is subnormal in float32, which no threat model takes."""
@@ -109,6 +116,61 @@ def image_networks(draw: st.DrawFn, side: int = 6, most_channels: int = 3, most_
     network = SpikingNetwork(*first, draw(neurons(steps)), *body, *head, num_steps=steps)
     _fill(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
     return network.to(draw(st.sampled_from(DTYPES))).eval()
+
+
+@st.composite
+def sequence_networks(
+    draw: st.DrawFn,
+    length: int = 8,
+    most_channels: int = 3,
+    most_steps: int = 4,
+    dtypes: Sequence[torch.dtype] = DTYPES,
+    encodings: Sequence[str] = ("direct", "direct", "none"),
+) -> SpikingNetwork:
+    """Return a network for sequences (1, length): convolution, batch norm, a residual sum, pooling, some of them.
+
+    Strides, groups, dilation, and what stands in the padding, are drawn.
+
+    Args:
+        length: of the sequences, at least 8.
+        most_channels: of the convolutions.
+        most_steps: T.
+        dtypes, encodings: what to choose from.
+    """
+    steps, channels = draw(st.integers(1, most_steps)), draw(st.integers(1, most_channels))
+    first: list[nn.Module] = [draw(_first_convolutions(channels))]
+    if draw(st.booleans()):
+        first.append(nn.BatchNorm1d(channels))
+    middle: list[nn.Module] = [
+        nn.Conv1d(channels, channels, 3, padding=1, groups=draw(st.sampled_from([1, channels]))),
+        draw(neurons(steps)),
+    ]
+    inner = draw(st.sampled_from(["none", "plain", "residual"]))
+    body = {"none": [], "plain": middle, "residual": [Residual(middle)]}[inner]
+    head = [draw(_sequence_pools()), nn.Flatten()]
+    size = nn.Sequential(*first, *head).eval()(torch.zeros(1, 1, length)).numel()
+    layers = *first, draw(neurons(steps)), *body, *head, nn.Linear(size, 3)
+    network = SpikingNetwork(*layers, num_steps=steps, encoding=draw(st.sampled_from(tuple(encodings))))
+    _fill(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
+    return network.to(draw(st.sampled_from(tuple(dtypes)))).eval()
+
+
+@st.composite
+def _first_convolutions(draw: st.DrawFn, channels: int) -> nn.Conv1d:
+    """Return a convolution of one channel that leaves at least two of eight entries."""
+    mode = draw(PADDINGS)
+    stride, size = draw(st.integers(1, 2)), draw(st.sampled_from([1, 2, 3, 3]))
+    same = stride == 1 and size != 2 and draw(st.booleans())  # torch warns of "same" with an even kernel
+    padding = "same" if same else draw(st.integers(0, 2))
+    return nn.Conv1d(1, channels, size, stride, padding, draw(st.integers(1, 2)), padding_mode=mode)
+
+
+@st.composite
+def _sequence_pools(draw: st.DrawFn) -> nn.AvgPool1d:
+    """Return an average pool that fits sequences of two entries and more."""
+    size = draw(st.integers(1, 3))
+    padding = 1 if size == 3 else draw(st.integers(0, size // 2))
+    return nn.AvgPool1d(size, draw(st.integers(1, 3)), padding, draw(st.booleans()), draw(st.booleans()))
 
 
 @st.composite
@@ -243,11 +305,11 @@ def drawn_network(
 def _fill(network: SpikingNetwork, grid: bool, generator: torch.Generator) -> None:
     """Draw all weights, and running means and variances of batch norms."""
     for layer in walk(network.layers):
-        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.BatchNorm2d)):
+        if isinstance(layer, WEIGHTED):
             for parameter in layer.parameters():
                 values = torch.randn(parameter.shape, generator=generator) * SPREAD
                 parameter.data = (values * 4).round() / 4 if grid else values
-        if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None:
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_var is not None:
             layer.running_var.copy_(0.25 + torch.rand(layer.running_var.shape, generator=generator))
 
 

@@ -69,6 +69,7 @@ def attack(
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
     check_attacked(network, inputs, labels, perturbation)
+    inputs = inputs.detach()
     batch_size = at_least(1)("batch_size", batch_size)
     generator = torch.Generator().manual_seed(whole("seed", seed))
     results: list[AttackResult] = []

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..verdicts import detach
+
 
 @dataclass(frozen=True)
 class AttackResult:
-    """Attacked inputs.
+    """Attacked inputs; none of the tensors requires a gradient.
 
     Attributes:
         inputs: the worst allowed input found for each sample, (batch, ...); the sample itself if none is worse.
@@ -20,3 +22,6 @@ class AttackResult:
     success: Tensor
     logits: Tensor
     method: str
+
+    def __post_init__(self) -> None:
+        detach(self, "inputs", "success", "logits")

@@ -79,6 +79,7 @@ def certify_set(
     batch, workers = at_least(1)("batch", batch), unless_none(at_least(1))("workers", workers)
     check_attacked(network, inputs, labels, perturbation)
     check_arithmetic(network)
+    inputs = inputs.detach()
     timeout, seed = checked_timeout(timeout), whole("seed", seed)
     identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch)
     job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device))

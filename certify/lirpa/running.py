@@ -1,5 +1,7 @@
 """Run auto_LiRPA on one batch: build the bounded module, choose a method, return the least of each row."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +15,7 @@ from ..bounds.box import Box
 from ..bounds.rounding import euclidean
 from .compat import load, working
 from .slack import Slacks, slacks
-from .unrolled import Unrolled
+from .unrolled import Unrolled, UnrollError
 
 NAMES = {"ibp": "IBP", "crown-ibp": "CROWN-IBP", "crown": "CROWN", "alpha-crown": "CROWN-Optimized"}
 """Our names of the methods and auto_LiRPA's."""
@@ -68,9 +70,10 @@ class BoundedNetwork:
 
         Raises:
             OverflowError: where the bound is not finite.
+            UnrollError: where auto_LiRPA itself raises.
         """
         arguments = {"x": (self.bounded,), "C": matrix * self.factor, "bound_upper": False}
-        with working():
+        with _asking():
             if method == "alpha-crown" and not self.optimisation.inner:
                 arguments |= self._inner_bounds(arguments)
             lower = self.module.compute_bounds(**arguments, method=NAMES[method])[0].detach()
@@ -94,7 +97,7 @@ def bounded_network(circuit: Circuit, box: Box, optimisation: Optimisation | Non
     Raises:
         ModuleNotFoundError, ImportError: without a usable auto_LiRPA.
         OverflowError: where the run may overflow its dtype.
-        UnrollError: for a network that can't be unrolled.
+        UnrollError: for a network that can't be unrolled, or on which auto_LiRPA itself raises.
     """
     library = load()
     from .operators import custom_operations  # imports auto_LiRPA
@@ -108,18 +111,32 @@ def bounded_network(circuit: Circuit, box: Box, optimisation: Optimisation | Non
         "sparse_conv_intermediate_bounds": False,
         "optimize_bound_args": optimisation.options(),
     }
-    with working():
+    middle, inputs = box.middle, _set(library, box)
+    with _asking():
         module = library.BoundedModule(
             unrolled,
-            box.middle,
+            middle,
             bound_opts=options,
             device=str(box.lower.device),
             custom_ops=custom_operations(found.neurons),
         )
-        bounded = library.BoundedTensor(box.middle, _set(library, box))
+        bounded = library.BoundedTensor(middle, inputs)
     if box.center is not None:  # interval bounds of a first layer know the box only
         module.check_IBP_first_linear = lambda node: False
     return BoundedNetwork(module, bounded, unrolled.readout.factor, found, optimisation)
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Call auto_LiRPA; what it raises becomes one line, but for an overflow that our own operations found."""
+    try:
+        with working():
+            yield
+    except OverflowError:
+        raise
+    except Exception as error:
+        told = " ".join(str(error).split())[:200]
+        raise UnrollError(f"network: auto_LiRPA raised {type(error).__name__}: {told or 'no message'}") from error
 
 
 def _set(library: Any, box: Box) -> Any:

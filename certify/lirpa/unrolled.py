@@ -18,7 +18,7 @@ SPIKE, RESIDUE = "spikecert::Spike", "spikecert::Residue"
 
 
 class UnrollError(ValueError):
-    """A network has a layer, a readout or an encoding that can't be written for auto_LiRPA."""
+    """A network has a part that can't be written for auto_LiRPA, or one on which that itself raises."""
 
 
 class Spike(torch.autograd.Function):
@@ -169,6 +169,8 @@ class _Writing(Algebra[Tensor]):
         """Write an affine map."""
         if isinstance(node.map, DenseMap) and x.dim() > 2:
             raise UnrollError(f"layer: got {node.map} on images, expected a linear layer on vectors for lirpa")
+        if node.map.rank == 3 and x.dim() != 4:
+            raise UnrollError(f"layer: got {node.map} on {x.dim() - 1} axes, expected images for lirpa")
         try:
             layer = node.map.module(x.shape[1])
         except NoPlainModule as error:

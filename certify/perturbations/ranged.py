@@ -36,7 +36,7 @@ class RangedSet(Perturbation):
     def check(self, inputs: Tensor) -> None:
         """Raise ValueError unless `inputs` lie in [lower, upper], and radii are normal numbers of their dtype."""
         self._check_radii(inputs.dtype)
-        low, high = float(inputs.min()), float(inputs.max())
+        low, high = (float(end) for end in inputs.detach().aminmax())
         if low < self.lower or high > self.upper:
             got = f"values from {low:g} to {high:g}"
             raise ValueError(f"inputs: got {got}, expected within [{self.lower:g}, {self.upper:g}]")

@@ -74,7 +74,7 @@ class SpikeFlip(Perturbation):
         """Raise ValueError unless every entry of `inputs` is 0 or 1."""
         other = inputs[(inputs != 0) & (inputs != 1)]
         if len(other):
-            raise ValueError(f"inputs: got {float(other[0]):g}, expected events of 0 and 1 for SpikeFlip")
+            raise ValueError(f"inputs: got {float(other[0].detach()):g}, expected events of 0 and 1 for SpikeFlip")
 
 
 def flipped(inputs: Tensor, where: Tensor) -> Tensor:

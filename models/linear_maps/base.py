@@ -43,7 +43,7 @@ class LinearMap(ABC):
 
     @abstractmethod
     def absolute(self) -> "LinearMap":
-        """Return the map with the matrix |W|, without bias; the same matrix where W ≥ 0."""
+        """Return the map of |W|, or of a matrix with no entry below it, without bias; W itself where W ≥ 0."""
 
     @abstractmethod
     def squared(self, x: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class LinearMap(ABC):
 
     @property
     def largest(self) -> float:
-        """Return a bound of |W|'s entries, where a library's product may flush factors to zero; else 0."""
+        """Return a bound of the factors of the run's products, where a library may flush them to zero; else 0."""
         return 0.0
 
     @property
@@ -146,7 +146,8 @@ class LinearMap(ABC):
         try:
             return tuple(self.linear(torch.empty(1, *shape, dtype=torch.float64, device="meta")).shape[1:])
         except (RuntimeError, ValueError, IndexError) as error:
-            raise ValueError(f"input_shape: {self} can't take {shape}: {error}") from error
+            told = " ".join(str(error).split())
+            raise ValueError(f"input_shape: {self} can't take {shape}: {told}") from error
 
 
 _MAKERS: dict[type[nn.Module], Callable[[Any], LinearMap]] = {}
@@ -190,6 +191,12 @@ def pair(name: str, value: Any) -> tuple[int, int]:
     if len(both) != 2:
         raise ValueError(f"{name}: got {value!r}, expected a number or one for each axis")
     return whole(name, both[0]), whole(name, both[1])
+
+
+def check_axes(layer: LinearMap, x: Tensor, axes: int) -> None:
+    """Raise ValueError unless signals have a batch and `axes` more: torch would take the batch for channels."""
+    if x.dim() != 1 + axes:
+        raise ValueError(f"inputs: {layer} was given {x.dim() - 1} axes, expected {axes} behind the batch")
 
 
 def exact(parameter: Tensor | None, like: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import LinearMap, NoPlainModule, Products, Shape, exact, lowers, pair
+from .base import LinearMap, NoPlainModule, Products, Shape, check_axes, exact, lowers, pair
 
 Sides = tuple[int, int, int, int]
 """Padding at top, bottom, left and right."""
@@ -48,6 +48,7 @@ class ConvolutionMap(LinearMap):
         return self._convolve(x, self.weight, self.offset)
 
     def _convolve(self, x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
+        check_axes(self, x, 3)
         top, bottom, left, right = self.padding
         offset = None if offset is None else offset.to(x)
         inside = (top, left) if self.padding_mode == "zeros" and (top, left) == (bottom, right) else None
@@ -55,7 +56,7 @@ class ConvolutionMap(LinearMap):
         return F.conv2d(x, weight.to(x), offset, self.stride, inside, self.dilation, self.groups)
 
     def absolute(self) -> "ConvolutionMap":
-        """Return |K|."""
+        """Return |K|; by a padding that repeats pixels its entries are at least |W|'s."""
         return replace(self, weight=self.weight.abs(), offset=None)
 
     def squared(self, x: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class ConvolutionMap(LinearMap):
     @property
     def largest(self) -> float:
         """Return max |K|."""
-        return float(self.weight.abs().max())
+        return float(self.weight.detach().abs().max())
 
     @property
     def depth(self) -> int:
@@ -209,6 +210,7 @@ def _repeats(convolution: ConvolutionMap, images: Tensor) -> Tensor:
 
 def _kernel_products(convolution: ConvolutionMap, images: Tensor) -> Tensor:
     """Return the products under each kernel, (n, channels, height, width, terms); padding adds products of 0."""
+    check_axes(convolution, images, 3)
     weight = convolution.weight
     padded = convolution.pad(images)
     pixels = windows(padded, weight.shape[2:], convolution.dilation, convolution.stride)

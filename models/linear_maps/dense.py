@@ -55,7 +55,7 @@ class DenseMap(LinearMap):
     @property
     def largest(self) -> float:
         """Return max |W|."""
-        return float(self.weight.abs().max())
+        return float(self.weight.detach().abs().max())
 
     @property
     def depth(self) -> int:

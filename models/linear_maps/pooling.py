@@ -114,6 +114,8 @@ def pool(layer: nn.AvgPool2d) -> PoolMap:
 
 def _window_products(pool: PoolMap, images: Tensor) -> Tensor:
     """Return the pixels of each window over its size, (n, channels, height, width, terms)."""
+    if images.dim() == 3:  # without channels
+        return _window_products(pool, images.unsqueeze(1)).squeeze(1)
     rows, columns = pool.padding
     padded = F.pad(images, (columns, columns, rows, rows)).flatten(0, 1).unsqueeze(1)
     pixels = windows(padded, pool.kernel, (1, 1), pool.stride).movedim(1, -1)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import whole
-from .base import LinearMap, Products, Shape, lowers
+from .base import LinearMap, Products, Shape, check_axes, lowers
 from .convolution import ConvolutionMap, paddings
 from .pooling import PoolMap
 
@@ -23,11 +23,11 @@ class OneRowMap(LinearMap):
 
     def linear(self, x: Tensor) -> Tensor:
         """Return the inner map's row."""
-        return self.inner.linear(_as_row(x)).squeeze(2)
+        return self.inner.linear(self._row_of(x)).squeeze(2)
 
     def apply(self, x: Tensor) -> Tensor:
         """Return the inner map's row, with b."""
-        return self.inner.apply(_as_row(x)).squeeze(2)
+        return self.inner.apply(self._row_of(x)).squeeze(2)
 
     def absolute(self) -> "OneRowMap":
         """Return the inner map's |W|."""
@@ -35,7 +35,7 @@ class OneRowMap(LinearMap):
 
     def squared(self, x: Tensor) -> Tensor:
         """Return what the inner map does."""
-        return self.inner.squared(_as_row(x)).squeeze(2)
+        return self.inner.squared(self._row_of(x)).squeeze(2)
 
     def power(self, order: int) -> "OneRowMap":
         """Return the inner map's powers."""
@@ -74,7 +74,7 @@ class OneRowMap(LinearMap):
     def products(self) -> Products | None:
         """Return the inner map's products, without the row."""
         inner = self.inner.products
-        return None if inner is None else lambda x: inner(_as_row(x)).squeeze(2)
+        return None if inner is None else lambda x: inner(self._row_of(x)).squeeze(2)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -98,6 +98,10 @@ class OneRowMap(LinearMap):
     def square(self, size: int) -> Shape | None:
         """Return sequences of that length."""
         return None if self._channels is None else (self._channels, size)
+
+    def _row_of(self, x: Tensor) -> Tensor:
+        check_axes(self, x, 2)
+        return x.unsqueeze(2)
 
     @property
     def _channels(self) -> int | None:
@@ -129,10 +133,6 @@ def sequence_pool(layer: nn.AvgPool1d) -> OneRowMap:
 
 def _only(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) else value
-
-
-def _as_row(x: Tensor) -> Tensor:
-    return x.unsqueeze(2)
 
 
 def _without_row(bias: Tensor) -> Tensor:

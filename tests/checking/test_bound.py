@@ -12,7 +12,7 @@ from spikecert.checking.bound import Question
 from spikecert.checking.exact import Dyadic
 from spikecert.checking.graph import Sum, Through
 from spikecert.checking.inputs import Inputs
-from spikecert.testing import Case, cases, image_networks, points
+from spikecert.testing import Case, cases, image_networks, points, sequence_networks
 from support.exact_numbers import values
 from support.readouts import READOUTS, has_a_form, read_out
 
@@ -43,6 +43,7 @@ def check_prices(case: Case, folder, seed: int, size: float) -> None:
 
 SIZES = st.sampled_from([0.0, 0.1, 1.0])
 IMAGES = image_networks(side=4, most_channels=2, most_steps=3)
+SEQUENCES = sequence_networks(most_channels=2, most_steps=3, encodings=("direct",))
 
 
 @settings(max_examples=60)
@@ -59,6 +60,14 @@ def test_no_run_is_below_the_bound_at_any_prices(tmp_path_factory, case, readout
 def test_no_run_of_an_image_is_below_the_bound_at_any_prices(tmp_path_factory, network, epsilon, seed, size):
     assume(has_a_form(network))
     batch = torch.rand((1, 1, 4, 4), generator=torch.Generator().manual_seed(seed)).to(network.dtype)
+    check_prices(Case(network, batch, torch.zeros(1), epsilon), tmp_path_factory.mktemp("bound"), seed, size)
+
+
+@settings(max_examples=30)
+@given(SEQUENCES, st.sampled_from([0.0, 0.05]), st.integers(0, 2**31), SIZES)
+def test_no_run_of_a_sequence_is_below_the_bound_at_any_prices(tmp_path_factory, network, epsilon, seed, size):
+    assume(has_a_form(network))
+    batch = torch.rand((1, 1, 8), generator=torch.Generator().manual_seed(seed)).to(network.dtype)
     check_prices(Case(network, batch, torch.zeros(1), epsilon), tmp_path_factory.mktemp("bound"), seed, size)
 
 

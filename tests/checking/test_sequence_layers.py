@@ -174,6 +174,15 @@ def test_sequences_that_do_not_fit_are_refused(name, shape):
         read(LAYERS[name], torch.float32).over(shape, SINGLE)
 
 
+@pytest.mark.parametrize(("layer", "shape"), [(nn.BatchNorm2d(4), (4, 7)), (nn.BatchNorm1d(4), (4, 1, 7))])
+def test_a_batch_norm_of_another_shape_is_refused(layer, shape):
+    fields = {name: getattr(layer, name) for name in FIELDS[nn.BatchNorm1d]}
+    tensors = {f"0.{name}": tensor.numpy() for name, tensor in layer.state_dict().items()}
+    made = read_layer(tensors, "0", {"type": type(layer).__name__, **fields})
+    with pytest.raises(Refused, match="does not fit its inputs"):
+        made.over(shape, SINGLE)
+
+
 def test_a_weight_of_images_is_refused():
     weight = {"0.weight": np.zeros((4, 4, 1, 3), "<f4"), "0.bias": np.zeros(4, "<f4")}
     with pytest.raises(Refused, match="a weight of another size"):

@@ -12,7 +12,7 @@ from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check
 from spikecert.checking.proof import FORMAT
 from spikecert.models.storage import read_tensors, write_tensors
-from spikecert.testing import Case, cases, image_networks, points
+from spikecert.testing import Case, cases, image_networks, points, sequence_networks
 from support.oracles import line_margin
 from support.readouts import has_a_form, read_out
 
@@ -108,6 +108,23 @@ def test_no_sampled_image_contradicts_a_proof(tmp_path_factory, network, epsilon
     assume(has_a_form(network))
     folder, generator = tmp_path_factory.mktemp("images"), torch.Generator().manual_seed(seed)
     batch = torch.rand((2, 1, 4, 4), generator=generator).to(network.dtype)
+    with torch.no_grad():
+        labels = network(batch).argmax(1)
+    case = Case(network, batch, labels, epsilon)
+    check_samples(case, LInf(epsilon), folder, points(case, 40, generator))
+
+
+@settings(max_examples=12)
+@given(
+    sequence_networks(most_channels=2, most_steps=3, encodings=("direct", "none")),
+    st.sampled_from([0.0, 0.01, 0.05]),
+    st.integers(0, 2**31),
+)
+def test_no_sampled_sequence_contradicts_a_proof(tmp_path_factory, network, epsilon, seed):
+    assume(has_a_form(network))
+    folder, generator = tmp_path_factory.mktemp("sequences"), torch.Generator().manual_seed(seed)
+    shape = (network.num_steps, 1, 8) if network.timed else (1, 8)
+    batch = torch.rand((2, *shape), generator=generator).to(network.dtype)
     with torch.no_grad():
         labels = network(batch).argmax(1)
     case = Case(network, batch, labels, epsilon)

@@ -1,5 +1,6 @@
 """Ways to break a bound: one textual change each makes it unsound, or inexact where it claims to be exact."""
 
+from circuit_mutants import CIRCUIT_MUTANTS
 from mutant import Mutant
 from step_mutants import STEP_MUTANTS
 
@@ -8,6 +9,7 @@ BRANCHING = "certify/branching/"
 MAPS = "models/linear_maps/"
 MUTANTS = (
     *STEP_MUTANTS,
+    *CIRCUIT_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",

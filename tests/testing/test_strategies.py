@@ -17,6 +17,7 @@ from spikecert.testing import (
     neurons,
     perturbations,
     points,
+    sequence_networks,
     spike_trains,
 )
 
@@ -41,6 +42,14 @@ def test_inputs_fit_the_networks(data: st.DataObject) -> None:
 def test_images_fit_image_networks(data: st.DataObject) -> None:
     network = data.draw(image_networks())
     batch = data.draw(inputs(network, shape=(1, 6, 6)))
+    assert network(batch).shape == (4, 3)
+
+
+@settings(max_examples=100)
+@given(st.data(), st.integers(8, 10))
+def test_sequences_fit_sequence_networks(data: st.DataObject, length: int) -> None:
+    network = data.draw(sequence_networks(length))
+    batch = data.draw(inputs(network, shape=(1, length)))
     assert network(batch).shape == (4, 3)
 
 

@@ -248,3 +248,41 @@ def test_an_error_in_a_callback_comes_out():
 def test_bad_settings_are_refused(settings_: dict, message: str):
     with pytest.raises(ValueError, match=message):
         Milp(**settings_)
+
+
+@pytest.mark.parametrize("encoding", ["table", "big_m"])
+@pytest.mark.parametrize("summed", [False, True])
+def test_the_slack_of_logits_holds_what_the_run_loses(encoding: str, summed: bool):
+    """Three spikes make 1 + 2⁻²⁵ − 1, which float32 takes for 0; a layer or a residual sum adds them."""
+    lost = 2.0**-25
+    rows = torch.tensor([[1.0, lost, -1.0]] + [[0.0] * 3] * 2)
+    first, branch, shortcut = nn.Linear(1, 3), nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+    first.weight.data.zero_()
+    first.bias.data.fill_(2.0)
+    branch.weight.data, shortcut.weight.data = (
+        rows * torch.tensor([1.0, 0.0, 0.0]),
+        rows * torch.tensor([0, 1.0, 0]),
+    )
+    last = Residual([branch], [shortcut]) if summed else branch
+    if not summed:
+        branch.weight.data = rows
+    network = SpikingNetwork(first, LIF(0.0), last, num_steps=1).eval()
+    inputs = torch.zeros(1, 1)
+    written = encode(circuit(network), LInf(0.0).enclosure(inputs), encoding, Closing(True))
+    exact = 1.0 + lost if summed else lost
+    with torch.no_grad():
+        assert abs(float(network(inputs)[0, 0]) - exact) >= lost / 2
+    assert written.slack[0] >= lost
+
+
+@pytest.mark.parametrize("encoding", ["table", "big_m"])
+def test_every_run_of_a_residual_sum_is_a_point(encoding: str):
+    """The shortcut takes back what the branch gives."""
+    torch.manual_seed(0)
+    branch, shortcut = nn.Linear(3, 2), nn.Linear(3, 2)
+    shortcut.weight.data = 0.1 - branch.weight.data
+    network = SpikingNetwork(nn.Linear(2, 3), LIF(0.9, 0.2), Residual([branch], [shortcut]), num_steps=3).eval()
+    for sample in torch.rand(6, 1, 2):
+        closed = encode(circuit(network), LInf(0.05).enclosure(sample), encoding, Closing(True))
+        with torch.no_grad():
+            assert reaches(closed, sample, network(sample)[0].double().numpy())

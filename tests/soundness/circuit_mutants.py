@@ -1,0 +1,439 @@
+"""Ways to break what a network is read as: constants, rules, linear maps, circuits, readers, the checker."""
+
+from mutant import Mutant
+
+BOUNDS = "certify/bounds/"
+CHECKING = "checking/"
+CIRCUIT = "models/circuit/"
+CONSTANTS = "models/constants.py"
+LIRPA = "certify/lirpa/"
+MAPS = "models/linear_maps/"
+MILP = "certify/milp/"
+RULES = "models/rules.py"
+CONSTANT_MUTANTS = (
+    Mutant(
+        "constants: NaN is a number",
+        CONSTANTS,
+        "if math.isnan(found) or (math.isinf(found) and finite):",
+        "if math.isinf(found) and finite:",
+    ),
+    Mutant(
+        "constants: drop what is behind the point", CONSTANTS, "if not isinstance(number, Integral):", "if False:"
+    ),
+    Mutant("constants: a truth value is a number", CONSTANTS, "if isinstance(value, bool) or not", "if not"),
+    Mutant("constants: a decay above 1", CONSTANTS, "if not 0.0 <= found <= 1.0:", "if not 0.0 <= found:"),
+    Mutant(
+        "constants: a threshold of 0",
+        CONSTANTS,
+        "if not 0.0 < found < math.inf:",
+        "if not 0.0 <= found < math.inf:",
+    ),
+    Mutant(
+        "constants: subnormal numbers are normal",
+        CONSTANTS,
+        "not limits.tiny <= abs(value) <= limits.max",
+        "not 0.0 <= abs(value) <= limits.max",
+    ),
+    Mutant(
+        "rules: a potential grows by θ alone",
+        RULES,
+        "return max(self.threshold, self.drop)",
+        "return self.threshold",
+    ),
+    Mutant("rules: any decay is normal", RULES, '{"decay": self.decay, "threshold"', '{"threshold"'),
+    Mutant("rules: any scale is normal", RULES, "for value in self.scale or ():", "for value in ():"),
+    Mutant(
+        "rules: a tensor is a plain constant",
+        RULES,
+        "if type(value) is not kind:",
+        "if not hasattr(value, '__class__'):",
+    ),
+)
+MAP_MUTANTS = (
+    Mutant(
+        "maps: a subclass runs as its base",
+        MAPS + "base.py",
+        "make = _MAKERS.get(type(layer))",
+        "make = next((make for kind, make in _MAKERS.items() if isinstance(layer, kind)), None)",
+    ),
+    Mutant(
+        "dense: |W| keeps signs",
+        MAPS + "dense.py",
+        "DenseMap(self.weight.abs(), None,",
+        "DenseMap(self.weight, None,",
+    ),
+    Mutant(
+        "dense: squares are moduli", MAPS + "dense.py", "self.weight.square().to(x)", "self.weight.abs().to(x)"
+    ),
+    Mutant(
+        "dense: powers are moduli",
+        MAPS + "dense.py",
+        "weight=self.weight.abs() ** order",
+        "weight=self.weight.abs()",
+    ),
+    Mutant(
+        "dense: one term fewer",
+        MAPS + "dense.py",
+        "return self.weight.shape[1]\n",
+        "return self.weight.shape[1] - 1\n",
+    ),
+    Mutant(
+        "convolution: |K| keeps signs",
+        MAPS + "convolution.py",
+        "replace(self, weight=self.weight.abs(), offset=None)",
+        "replace(self, weight=self.weight, offset=None)",
+    ),
+    Mutant(
+        "convolution: |K| keeps its bias",
+        MAPS + "convolution.py",
+        "replace(self, weight=self.weight.abs(), offset=None)",
+        "replace(self, weight=self.weight.abs())",
+    ),
+    Mutant(
+        "convolution: powers keep signs",
+        MAPS + "convolution.py",
+        "weight=self.weight.abs() ** order",
+        "weight=self.weight**order",
+    ),
+    Mutant(
+        "convolution: one path where padding repeats pixels",
+        MAPS + "convolution.py",
+        'return 1 if before == 2 and self.padding_mode == "zeros" else 0',
+        "return 1 if before == 2 else 0",
+    ),
+    Mutant(
+        "convolution: a pixel that padding repeats has several products",
+        MAPS + "convolution.py",
+        'return partial(_kernel_products, self) if self.padding_mode == "zeros" else None',
+        "return partial(_kernel_products, self)",
+    ),
+    Mutant(
+        'convolution: "same" pads the larger half in front',
+        MAPS + "convolution.py",
+        "(total // 2, total - total // 2)",
+        "(total - total // 2, total // 2)",
+    ),
+    Mutant(
+        "convolution: rows padded as columns",
+        MAPS + "convolution.py",
+        "F.pad(x, (left, right, top, bottom), mode=mode)",
+        "F.pad(x, (top, bottom, left, right), mode=mode)",
+    ),
+    Mutant(
+        "convolution: lirpa pads by zeros whatever the mode",
+        MAPS + "convolution.py",
+        'if self.padding_mode != "zeros" or (top, left) != (bottom, right):',
+        "if (top, left) != (bottom, right):",
+    ),
+    Mutant(
+        "convolution: lirpa pads both sides alike",
+        MAPS + "convolution.py",
+        'if self.padding_mode != "zeros" or (top, left) != (bottom, right):',
+        'if self.padding_mode != "zeros":',
+    ),
+    Mutant(
+        "convolution: the batch for channels",
+        MAPS + "convolution.py",
+        "        check_axes(self, x, 3)\n",
+        "",
+    ),
+    Mutant(
+        "convolution: a folded scale is exact",
+        MAPS + "convolution.py",
+        "offset=None, roundings=self.roundings + roundings)",
+        "offset=None)",
+    ),
+    Mutant(
+        "pool: overlapping windows do not mix",
+        MAPS + "pooling.py",
+        "all(step >= size for",
+        "all(step >= size - 1 for",
+    ),
+    Mutant(
+        "pool: padding changes no window's size",
+        MAPS + "pooling.py",
+        "plain = self.padding == (0, 0) and not self.ceil_mode",
+        "plain = not self.ceil_mode",
+    ),
+    Mutant(
+        "pool: windows beyond the edge are whole",
+        MAPS + "pooling.py",
+        "return not (self.ceil_mode or (any(self.padding) and not self.count_include_pad))",
+        "return not (any(self.padding) and not self.count_include_pad)",
+    ),
+    Mutant(
+        "pool: padding that does not count counts",
+        MAPS + "pooling.py",
+        "return not (self.ceil_mode or (any(self.padding) and not self.count_include_pad))",
+        "return not self.ceil_mode",
+    ),
+    Mutant("pool: powers of half the size", MAPS + "pooling.py", "** (1 - order)", "** -order"),
+    Mutant(
+        "pool: take any divisor for the size",
+        MAPS + "pooling.py",
+        "if layer.divisor_override is not None:",
+        "if False:",
+    ),
+    Mutant(
+        "batch norm: squares are moduli",
+        MAPS + "normalizing.py",
+        "self._factor_of(x).square()",
+        "self._factor_of(x).abs()",
+    ),
+    Mutant(
+        "batch norm: forget the mean",
+        MAPS + "normalizing.py",
+        "self._column(exact(self.offset, self.mean) - self._shift)",
+        "self._column(exact(self.offset, self.mean))",
+    ),
+    Mutant(
+        "batch norm: forget eps",
+        MAPS + "normalizing.py",
+        "return weight / (self.variance + self.eps).sqrt()",
+        "return weight / self.variance.sqrt()",
+    ),
+    Mutant(
+        "batch norm: a subnormal weight is accurate",
+        MAPS + "normalizing.py",
+        "if bool(((part != 0) & (part.abs() < tiny)).any()):",
+        "if False:",
+    ),
+    Mutant(
+        "batch norm: statistics of a batch",
+        MAPS + "normalizing.py",
+        "if layer.running_mean is None or layer.running_var is None:",
+        "if False:",
+    ),
+    Mutant("flatten: nothing mixes", MAPS + "flattening.py", "return before", "return 2"),
+    Mutant("flatten: take the batch, too", MAPS + "flattening.py", "if layer.start_dim == 0:", "if False:"),
+    Mutant("sequences: vectors for rows", MAPS + "sequences.py", "        check_axes(self, x, 2)\n", ""),
+    Mutant(
+        "sequences: padding on the wrong side", MAPS + "sequences.py", "(0, 0, left, right)", "(0, 0, right, left)"
+    ),
+    Mutant("sequences: no dilation", MAPS + "sequences.py", "(1, layer.dilation[0])", "(1, 1)"),
+    Mutant(
+        "sequences: pools step by their size",
+        MAPS + "sequences.py",
+        "(1, step), (0, padding)",
+        "(1, size), (0, padding)",
+    ),
+    Mutant(
+        "sequences: W for |W|", MAPS + "sequences.py", "return OneRowMap(self.inner.absolute())", "return self"
+    ),
+)
+READER_MUTANTS = (
+    Mutant(
+        "lowering: a layer of no known type runs by its rule",
+        CIRCUIT + "lowering.py",
+        'changed = {"type"} if owner is None else',
+        "changed = set() if owner is None else",
+    ),
+    Mutant(
+        "lowering: a subclass of the network runs as the network",
+        CIRCUIT + "lowering.py",
+        "changed = overridden(type(network), SpikingNetwork)",
+        "changed = set()",
+    ),
+    Mutant(
+        "lowering: a shortcut for a branch",
+        CIRCUIT + "lowering.py",
+        "Added(name, (branch, shortcut))",
+        "Added(name, (branch, branch))",
+    ),
+    Mutant(
+        "lowering: a shortcut behind its branch",
+        CIRCUIT + "lowering.py",
+        "self.through(layer.shortcut, source,",
+        "self.through(layer.shortcut, branch,",
+    ),
+    Mutant(
+        "lowering: the last potential of neurons that reset",
+        CIRCUIT + "lowering.py",
+        'if getattr(rule, "reset", None) != "none":',
+        "if False:",
+    ),
+    Mutant(
+        "lowering: weights of several dtypes", CIRCUIT + "lowering.py", "if tensor.dtype != made.dtype or", "if"
+    ),
+    Mutant("lowering: any constant is normal", CIRCUIT + "lowering.py", "node.rule.check(made.dtype)", "pass"),
+    Mutant(
+        "lowering: a layer's hooks do not run",
+        CIRCUIT + "lowering.py",
+        "name: str) -> int:\n        check_unchanged(layer, name)",
+        "name: str) -> int:",
+    ),
+    Mutant(
+        "unchanged: hooks do not run",
+        CIRCUIT + "unchanged.py",
+        "if any(getattr(module, hooks) for hooks in HOOKS) else []",
+        "if False else []",
+    ),
+    Mutant(
+        "unchanged: a forward of one module does not run",
+        CIRCUIT + "unchanged.py",
+        "callable(found) or isinstance(found, property)",
+        "isinstance(found, property)",
+    ),
+    Mutant(
+        "unchanged: a compiled module runs as it was written",
+        CIRCUIT + "unchanged.py",
+        'own += ["compile"] if module._compiled_call_impl is not None else []',
+        "",
+    ),
+    Mutant(
+        "unchanged: hooks on all modules do not run",
+        CIRCUIT + "unchanged.py",
+        'if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):',
+        "if False:",
+    ),
+    Mutant(
+        "unchanged: replaced functions run as they did",
+        CIRCUIT + "unchanged.py",
+        "if own.get(name) is not function:",
+        "if False:",
+    ),
+    Mutant(
+        "unchanged: a subclass may compute",
+        CIRCUIT + "unchanged.py",
+        'TOLD = {"__init__",',
+        'TOLD = {"forward", "run", "rule", "scale", "dynamics", "__init__",',
+    ),
+    Mutant(
+        "folding: any rule is known",
+        CIRCUIT + "folding.py",
+        "if rule is not None and type(rule) not in algebra.rules:",
+        "if False:",
+    ),
+    Mutant(
+        "folding: a rule's subclass is the rule",
+        CIRCUIT + "folding.py",
+        "if rule is not None and type(rule) not in algebra.rules:",
+        "if rule is not None and not isinstance(rule, algebra.rules):",
+    ),
+    Mutant(
+        "folding: any encoding is known",
+        CIRCUIT + "folding.py",
+        "if isinstance(node, Input) and node.encoding not in algebra.encodings:",
+        "if False:",
+    ),
+    Mutant(
+        "folding: what comes later need not be known",
+        CIRCUIT + "folding.py",
+        "    for node in circuit.nodes:\n        check_known(node, algebra)",
+        "    for node in circuit.nodes[:until]:\n        check_known(node, algebra)",
+    ),
+    Mutant(
+        "folding: a node that is not known is passed by",
+        CIRCUIT + "folding.py",
+        '    if method is None:\n        raise algebra.refuse(node, f"a node of type {type(node).__name__}")',
+        "    if method is None:\n        return lambda node, *values: values[0]",
+    ),
+    Mutant(
+        "propagation: a sum of a branch with itself",
+        BOUNDS + "propagation.py",
+        "return SumSignal(x, y, self.rounding)",
+        "return SumSignal(x, x, self.rounding)",
+    ),
+    Mutant(
+        "lirpa: a sum of one step's shortcut",
+        LIRPA + "unrolled.py",
+        "_at(first, t) + _at(second, t)",
+        "_at(first, t) + _at(second, 0)",
+    ),
+    Mutant(
+        "lirpa: each node reads the one before",
+        LIRPA + "unrolled.py",
+        "[signals[source] for source in sources]",
+        "[signals[index - 1] for _ in sources]",
+    ),
+    Mutant(
+        "lirpa: all layers have the first one's slack",
+        LIRPA + "unrolled.py",
+        "index = sum(isinstance(part, Firing) for part in self.parts)",
+        "index = 0",
+    ),
+    Mutant(
+        "lirpa: the mean of currents in place of spikes",
+        LIRPA + "unrolled.py",
+        "while isinstance(circuit.nodes[index - 1], Mapped):",
+        "while isinstance(circuit.nodes[index - 1], Mapped | Fired):",
+    ),
+    Mutant(
+        "milp: a layer's products are exact",
+        MILP + "encoding.py",
+        "slack = abs(weight) @ flow.slack + array(own.expand_as(sample).flatten())",
+        "slack = abs(weight) @ flow.slack",
+    ),
+    Mutant(
+        "milp: a sum of exact parts",
+        MILP + "encoding.py",
+        "_Flow(signal, steps, branch.slack + shortcut.slack + own)",
+        "_Flow(signal, steps, 0.0 * own)",
+    ),
+    Mutant(
+        "milp: a sum of a branch with itself",
+        MILP + "encoding.py",
+        "shortcut.steps[t % len(shortcut.steps)]",
+        "branch.steps[t % len(branch.steps)]",
+    ),
+    Mutant(
+        "milp: forget the bias",
+        MILP + "encoding.py",
+        "sample = layer.linear(torch.zeros_like(magnitude)) + layer.bias",
+        "sample = layer.linear(torch.zeros_like(magnitude)) + 0.0 * layer.bias",
+    ),
+)
+CHECKER_MUTANTS = (
+    Mutant("checker: images for sequences", CHECKING + "sequences.py", "if len(shape) != 2:", "if False:"),
+    Mutant("checker: two numbers for one", CHECKING + "sequences.py", "if len(value) != 1:", "if False:"),
+    Mutant("checker: sequences with rows above", CHECKING + "sequences.py", '"padding": 0}', '"padding": 1}'),
+    Mutant(
+        "checker: subnormal numbers are normal",
+        CHECKING + "arithmetic.py",
+        "if 0 < abs(value) < self.tiny:",
+        "if False:",
+    ),
+    Mutant(
+        "checker: a batch norm's weight may be subnormal",
+        CHECKING + "layers.py",
+        'arithmetic.check_normal("a batch norm\'s weight", weight.fractions())',
+        "pass",
+    ),
+    Mutant(
+        "checker: a batch norm's factor may be subnormal",
+        CHECKING + "layers.py",
+        'arithmetic.check_normal("a batch norm\'s weight/√(var + eps)", scale.fractions())',
+        "pass",
+    ),
+    Mutant(
+        "checker: an input scale may be subnormal",
+        CHECKING + "neurons.py",
+        'arithmetic.check_normal(f"{name}.input_scale", self.scale)',
+        "pass",
+    ),
+    Mutant(
+        "checker: a neuron's constants may be subnormal",
+        CHECKING + "neurons.py",
+        'arithmetic.check_normal(f"{name}.{field}", [value])',
+        "pass",
+    ),
+    Mutant(
+        "checker: a batch norm of any shape",
+        CHECKING + "layers.py",
+        "len(shape) not in ((3,) if self.images else (1, 2))",
+        "len(shape) not in (1, 2, 3)",
+    ),
+    Mutant(
+        "checker: a variance may vanish",
+        CHECKING + "layers.py",
+        "if not LEAST_VARIANCE <= value <= 1 / LEAST_VARIANCE:",
+        "if not 0 < value:",
+    ),
+    Mutant(
+        "checker: fields that are not known are passed over",
+        CHECKING + "layers.py",
+        'if layer.keys() != fields | {"type"}:',
+        'if not layer.keys() >= fields | {"type"}:',
+    ),
+)
+CIRCUIT_MUTANTS = (*CONSTANT_MUTANTS, *MAP_MUTANTS, *READER_MUTANTS, *CHECKER_MUTANTS)
