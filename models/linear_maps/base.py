@@ -199,6 +199,12 @@ def check_axes(layer: LinearMap, x: Tensor, axes: int) -> None:
         raise ValueError(f"inputs: {layer} was given {x.dim() - 1} axes, expected {axes} behind the batch")
 
 
+def greatest(weight: Tensor) -> float:
+    """Return max |w|, in one pass."""
+    low, high = weight.detach().aminmax()
+    return max(-float(low), float(high))
+
+
 def exact(parameter: Tensor | None, like: Tensor) -> Tensor:
     """Return a parameter in the dtype of `like`, a zero for None."""
     return like.new_zeros(1) if parameter is None else parameter

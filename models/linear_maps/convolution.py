@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import LinearMap, NoPlainModule, Products, Shape, check_axes, exact, lowers, pair
+from .base import LinearMap, NoPlainModule, Products, Shape, check_axes, exact, greatest, lowers, pair
 
 Sides = tuple[int, int, int, int]
 """Padding at top, bottom, left and right."""
@@ -92,7 +92,7 @@ class ConvolutionMap(LinearMap):
     @property
     def largest(self) -> float:
         """Return max |K|."""
-        return float(self.weight.detach().abs().max())
+        return greatest(self.weight)
 
     @property
     def depth(self) -> int:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import LinearMap, Products, Shape, exact, lowers
+from .base import LinearMap, Products, Shape, exact, greatest, lowers
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class DenseMap(LinearMap):
     @property
     def largest(self) -> float:
         """Return max |W|."""
-        return float(self.weight.detach().abs().max())
+        return greatest(self.weight)
 
     @property
     def depth(self) -> int:
