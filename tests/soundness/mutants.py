@@ -235,7 +235,7 @@ MUTANTS = (
     Mutant(
         "affine: batch norm takes the last axis of sequences",
         MAPS + "normalizing.py",
-        "if x.dim() != 1 + self.axes:",
+        "if x.dim() != 1 + layer.axes:",
         "if False:",
     ),
     Mutant(
