@@ -16,10 +16,11 @@ from ..models.validation import check_choice
 from .arithmetic import check_arithmetic
 from .attacks import ATTACKS, check_attacked
 from .bracketing import Bisection, Bracket, Clock, Grid
+from .detaching import detach
 from .perturbations import L2, Ball, LInf
 from .perturbations.rounding import round_up
 from .replay import evaluating, pull, replays
-from .verdicts import Verdict, detach
+from .verdicts import Verdict
 from .verification import resolve, verify
 from .verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from .detaching import detach
+
 if TYPE_CHECKING:
     from .attacks.result import AttackResult
 
@@ -51,14 +53,6 @@ class Verdict:
         if self.status == "falsified" and self.counterexample is None:
             raise ValueError("counterexample: got None, expected an input for 'falsified'")
         detach(self, "counterexample")
-
-
-def detach(owner: object, *names: str) -> None:
-    """Cut the tensors in fields of a frozen dataclass off the graph of whatever made them; None stays."""
-    for name in names:
-        tensor = getattr(owner, name)
-        if tensor is not None:
-            object.__setattr__(owner, name, tensor.detach())
 
 
 def reconcile(verdicts: Sequence[Verdict], result: "AttackResult") -> None:

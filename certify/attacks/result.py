@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..verdicts import detach
+from ..detaching import detach
 
 
 @dataclass(frozen=True)
