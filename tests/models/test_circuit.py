@@ -168,3 +168,12 @@ def test_a_compiled_module_and_a_hook_on_all_modules_are_refused():
     finally:
         handle.remove()
     circuit(network)
+
+
+def test_a_rule_holds_plain_numbers_and_grows_by_what_is_greater():
+    assert Leaky(0.5, 1.0, "subtract", drop=2.0).span == 2.0
+    assert Leaky(0.5, 3.0, "subtract", drop=2.0).span == 3.0
+    dynamics = LIF(0.5).dynamics
+    object.__setattr__(dynamics, "decay", torch.tensor(0.5))
+    with pytest.raises(TypeError, match=r"^decay: got Tensor, expected a Python float$"):
+        Leaky.of(dynamics)

@@ -376,3 +376,8 @@ def test_what_underflows_in_a_batch_norm_is_refused(part: str, dtype: torch.dtyp
     getattr(layer, part).data[1] = torch.finfo(dtype).tiny / 2
     with pytest.raises(OverflowError, match="a batch norm's"):
         linear_map(layer).check_run()
+
+
+@pytest.mark.parametrize(("stride", "paths"), [(1, 0), ((2, 1), 0), ((1, 2), 0), (2, 2), (3, 2)])
+def test_windows_mix_where_they_overlap(stride: int | tuple[int, int], paths: int):
+    assert linear_map(nn.AvgPool2d(2, stride)).mixes(2) == paths
