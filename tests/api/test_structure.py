@@ -213,11 +213,9 @@ def test_affine_layers_are_known_in_one_place() -> None:
 @pytest.mark.parametrize("pool", ["AvgPool1d", "AvgPool2d"])
 def test_a_pool_is_named_in_few_files(pool: str) -> None:
     texts = {place(module): module.path.read_text(encoding="utf-8") for module in modules().values()}
-    homes = {
-        home for home, text in texts.items() if pool in text and not home.startswith("testing/")
-    }  # drawn there
+    homes = {home for home, text in texts.items() if pool in text}
     assert len(homes) <= MOST_PLACES, homes
-    assert {home.partition("/")[0] for home in homes} == {"models", "checking"}
+    assert {home.partition("/")[0] for home in homes} <= {"models", "checking", "testing"}
 
 
 def test_readers_fold_the_circuit_and_walk_no_modules() -> None:
