@@ -125,9 +125,13 @@ def test_draws_are_a_copy() -> None:
 numbers = st.sampled_from(TYPES)
 
 
+DECAYS = st.just(0.0) | st.floats(2.0**-100, 1.0)
+"""None that float32 holds as a subnormal number: such a decay is refused."""
+
+
 @settings(max_examples=60, deadline=None)
 @given(
-    constants=st.tuples(numbers, st.floats(0.0, 1.0), numbers, st.floats(0.3, 2.0), numbers, st.floats(0.3, 2.0)),
+    constants=st.tuples(numbers, DECAYS, numbers, st.floats(0.3, 2.0), numbers, st.floats(0.3, 2.0)),
     reset=st.sampled_from(["zero", "subtract", "none"]),
     fires_at=st.sampled_from([">=", ">"]),
     scaled=st.booleans(),
