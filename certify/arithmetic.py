@@ -2,7 +2,7 @@
 
 import torch
 
-from ..models.circuit import circuit
+from ..models.circuit import Circuit, circuit
 from ..models.networks import SpikingNetwork
 
 BACKENDS = ("mkldnn", "mkldnn.matmul", "mkldnn.conv", "cuda.matmul")
@@ -10,11 +10,12 @@ BACKENDS = ("mkldnn", "mkldnn.matmul", "mkldnn.conv", "cuda.matmul")
 DTYPES = (torch.float32, torch.float64)
 
 
-def check_arithmetic(network: SpikingNetwork) -> None:
-    """Raise TypeError or ValueError unless `network` would run in plain IEEE arithmetic of its own dtype.
+def check_arithmetic(network: SpikingNetwork) -> Circuit:
+    """Return the circuit of `network`; raise TypeError or ValueError unless that says what would run.
 
-    The bounds cover any order of summation, but not products of fewer bits (TF32, bfloat16, autocast) nor
-    convolutions by transforms (Winograd, FFT), which cuDNN chooses by itself.
+    It would if the run is plain IEEE arithmetic of the network's own dtype. The bounds cover any order of
+    summation, but not products of fewer bits (TF32, bfloat16, autocast) nor convolutions by transforms (Winograd,
+    FFT), which cuDNN chooses by itself.
     """
     made = circuit(network)
     if network.dtype not in DTYPES:
@@ -30,6 +31,7 @@ def check_arithmetic(network: SpikingNetwork) -> None:
     if device == "cuda" and any(layer.convolves for layer in made.maps) and torch.backends.cudnn.enabled:
         expected = "torch.backends.cudnn.enabled = False, since cuDNN may use TF32 or Winograd"
         raise ValueError(f"arithmetic: got a convolution by cuDNN, expected {expected}")
+    return made
 
 
 def flushes(dtype: torch.dtype) -> bool:

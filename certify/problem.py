@@ -1,11 +1,12 @@
 """One certification problem: a batch of samples, the set around each, and how much time there is."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from ..models.circuit import Circuit, circuit
 from ..models.constants import settle, whole
 from ..models.networks import SpikingNetwork
 from .perturbations import Perturbation
@@ -21,6 +22,7 @@ class Problem:
         perturbation: the threat model.
         seed: for whatever draws random numbers.
         deadline: `time.perf_counter()` at which to stop, or None.
+        made: the network's circuit, where it is there already.
     """
 
     network: SpikingNetwork
@@ -29,9 +31,15 @@ class Problem:
     perturbation: Perturbation
     seed: int = 0
     deadline: float | None = None
+    made: Circuit | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         settle(self, whole, "seed")
+
+    @property
+    def circuit(self) -> Circuit:
+        """Return the network's circuit."""
+        return circuit(self.network) if self.made is None else self.made
 
     def subset(self, indices: Tensor) -> "Problem":
         """Return the problem of some samples only."""

@@ -59,7 +59,7 @@ def verify(
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
     chosen = resolve(verifier)
-    check_arithmetic(network)
+    made = check_arithmetic(network)
     check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
     timeout, seed = checked_timeout(timeout), whole("seed", seed)
@@ -68,7 +68,7 @@ def verify(
         for start in range(0, len(inputs), CHUNK):
             part = slice(start, start + CHUNK)
             deadline = None if timeout is None else time.perf_counter() + timeout * len(inputs[part])
-            problem = Problem(network, inputs[part], labels[part], perturbation, seed, deadline)
+            problem = Problem(network, inputs[part], labels[part], perturbation, seed, deadline, made)
             verdicts += _decide(problem, chosen)
             progress(f"certify ({chosen.name})", len(verdicts), len(inputs))
     return verdicts

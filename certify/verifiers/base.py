@@ -49,13 +49,15 @@ class MarginVerifier(Verifier):
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
         """Return bounds of each logit over the set."""
 
+    def lower(self, problem: Problem) -> Tensor:
+        """Return `margins` of a problem, whose circuit is there already."""
+        return self.margins(problem.network, problem.inputs, problem.labels, problem.perturbation, problem.expired)
+
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return "verified" where the margin's bound is positive, "unknown" elsewhere."""
         started = time.perf_counter()
         try:
-            lower = self.margins(
-                problem.network, problem.inputs, problem.labels, problem.perturbation, problem.expired
-            )
+            lower = self.lower(problem)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         seconds = (time.perf_counter() - started) / len(problem.labels)

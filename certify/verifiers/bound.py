@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.circuit import circuit
+from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.propagation import LogitBounds, SpikeBound, logit_bounds, margin_bounds
 from ..deadline import Expired, never
 from ..perturbations import Perturbation
+from ..problem import Problem
 from .base import MarginVerifier
 
 
@@ -49,7 +50,17 @@ class BoundVerifier(MarginVerifier):
         expired: Expired = never,
     ) -> Tensor:
         """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
-        made = circuit(network)
+        return self._of(circuit(network), inputs, labels, perturbation, expired)
+
+    @torch.no_grad()
+    def lower(self, problem: Problem) -> Tensor:
+        """Return a lower bound of each sample's margin, (batch,)."""
+        of = problem.inputs, problem.labels, problem.perturbation, problem.expired
+        return self._of(problem.circuit, *of).amin(1)
+
+    def _of(
+        self, made: Circuit, inputs: Tensor, labels: Tensor, perturbation: Perturbation, expired: Expired
+    ) -> Tensor:
         lower = margin_bounds(made, perturbation.enclosure(inputs), labels, self.stages[0], quick=True)
         for stage in self.stages[1:]:
             left = (lower.amin(1) <= 0).nonzero().flatten()

@@ -305,6 +305,12 @@ MUTANTS = (
         "self.class_margins(network, inputs, labels, perturbation, expired)[:, :-1].amin(1)",
     ),
     Mutant(
+        "verifier: drop a class, in verify",
+        "certify/verifiers/bound.py",
+        "self._of(problem.circuit, *of).amin(1)",
+        "self._of(problem.circuit, *of)[:, :-1].amin(1)",
+    ),
+    Mutant(
         "verifier: a margin of 0 counts",
         "certify/verifiers/base.py",
         "if margin > 0:",
