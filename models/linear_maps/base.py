@@ -157,6 +157,7 @@ def lowers(*kinds: type[nn.Module]) -> Callable[[Maker], Maker]:
     """Register what makes the map of a layer of exactly these types."""
 
     def register(make: Maker) -> Maker:
+        """Note what makes the maps, and hand it back."""
         for kind in kinds:
             if kind in _MAKERS:
                 raise TypeError(f"kinds: {kind.__name__} has a map already")
