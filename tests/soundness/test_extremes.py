@@ -171,6 +171,31 @@ def test_a_readout_that_overflows_on_its_way_is_unknown(make: Callable[[], Spiki
     assert verdict.status == "unknown"
 
 
+def potential_that_spikes_overflow() -> SpikingNetwork:
+    last = DLIF(2, 1e-20, reset="none")
+    last.input_scale.data = torch.tensor([1e30, 1.0])
+    layers = (linear([[1.0]], [0.0]), LIF(0.5, 0.3), linear([[1e9], [1e10]], [0.0, 1e8]), last)
+    return SpikingNetwork(*layers, num_steps=2, readout="potential").eval()
+
+
+def mean_that_spikes_overflow() -> SpikingNetwork:
+    layers = (linear([[1.0]], [0.0]), LIF(0.5, 0.3), linear([[1e37], [2e37]], [0.0, 1e36]))
+    return SpikingNetwork(*layers, nn.BatchNorm1d(2), num_steps=64).eval()
+
+
+@pytest.mark.parametrize("verifier", [*SOUND, "milp", "lirpa"])
+@pytest.mark.parametrize("make", [potential_that_spikes_overflow, mean_that_spikes_overflow])
+def test_a_readout_that_overflows_within_the_set_is_not_verified(
+    make: Callable[[], SpikingNetwork], verifier: str
+) -> None:
+    network, sample = make(), torch.tensor([[0.1]])  # silent; from .3 on a spike a step, and no finite logit
+    assert network(sample).isfinite().all()
+    assert int(network(sample).argmax(1)) == 1
+    assert network(torch.tensor([[0.3]])).isinf().any()
+    (verdict,) = verify(network, sample, torch.tensor([1]), LInf(0.25), verifier)
+    assert verdict.status != "verified"
+
+
 @pytest.fixture
 def flushing() -> Iterator[None]:
     if not torch.set_flush_denormal(True):
