@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from ..kernels import CompiledMembrane
 from .compiled import library
 from .networks import SpikingNetwork
+from .rules import KERNELS as KERNELS
 from .validation import check_choice
-
-KERNELS = ("eager", "compiled")
 
 
 @dataclass(frozen=True)

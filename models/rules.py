@@ -14,6 +14,9 @@ from .constants import check_normal, positive, real, settle, share
 from .dynamics import FIRES_AT, RESETS, Dynamics
 from .validation import check_choice
 
+KERNELS = ("eager", "compiled")
+"""What may run the recursion, and the bounds of it."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -56,6 +59,7 @@ class Leaky(Rule):
         settle(self, positive, "threshold", "drop")
         check_choice("reset", self.reset, RESETS)
         check_choice("fires_at", self.fires_at, FIRES_AT)
+        check_choice("kernel", self.kernel, KERNELS)
         if self.scale is not None:
             object.__setattr__(self, "scale", tuple(real("input_scale", a) for a in self.scale))
 
