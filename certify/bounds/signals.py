@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ...models.rules import Leaky
 from .affine import AffineMap
 from .box import Box, Spread
 from .rounding import Rounding, euclidean
@@ -39,9 +40,21 @@ class Signal(ABC):
         It is computed in the dtype of `rows`; an affine signal computes in its map's, and pays for it.
         """
 
+    def filtered(self, rule: Leaky) -> Box:
+        """Return the box of Σ_{k≤t} λ^{t−k}·a[k]·x[k] for each t, (T, batch, ...): what neurons of `rule` sum up."""
+        return self.combine(filter_rows(self.num_steps, rule))
+
     @abstractmethod
     def magnitude(self) -> Tensor:
         """Return a bound of |x[t]| that holds for every t, broadcastable to (batch, ...)."""
+
+
+def filter_rows(steps: int, rule: Leaky) -> Tensor:
+    """Return row t: λ^{t−k}·a[k] for k ≤ t and 0 behind, (T, T), float64."""
+    index = torch.arange(steps, dtype=torch.float64)
+    ages = index[:, None] - index
+    rows = torch.where(ages >= 0, rule.decay ** ages.clamp_min(0), 0.0)
+    return rows * torch.tensor(rule.factors(steps), dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -175,8 +188,16 @@ class AffineSignal(DerivedSignal):
     def combine(self, rows: Tensor) -> Box:
         """Return the image of the source's combination; the bias counts Σ_t rows[k,t] times."""
         rows = rows.to(self.rounding.bound)
+        return self._image(self.source.combine(rows), rows)
+
+    def filtered(self, rule: Leaky) -> Box:
+        """Return the image of the source's filtered signal."""
+        return self._image(self.source.filtered(rule), filter_rows(self.num_steps, rule))
+
+    def _image(self, box: Box, rows: Tensor) -> Box:
+        """Return the image of the source's combination `box` under `rows`, rounding paid."""
         return self.map.image(
-            self.source.combine(rows),
+            box,
             self.source.magnitude(),
             rows.sum(1),
             rows.abs().sum(1),
