@@ -20,7 +20,7 @@ computed here errs less: S by 2u₆₄·S a step and d·S ≤ M, each comparison
 bounds, so after t steps by at most 6·u₆₄·M·Σ λ^{t−k}.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -28,9 +28,10 @@ from torch import Tensor
 
 from ...models.rules import Leaky
 from .box import Box
+from .looking_through import filtered_current
 from .membrane import Drive, drive
 from .rounding import Rounding
-from .signals import Signal, equal_weights
+from .signals import Balance, Signal, equal_weights
 
 CELLS = 24
 """K inside a network; more cells repay their cost in the last layer alone."""
@@ -124,17 +125,21 @@ class AutomatonTrains(Signal):
         weights = equal_weights(rows)
         if weights is not None:
             return _last(self._paths(torch.ones_like(rows[0]), 1.0)).scaled(weights)
-        found = [_last(self._paths(row, 1.0)) for row in rows]
-        return Box(torch.stack([box.lower for box in found]), torch.stack([box.upper for box in found]))
+        return stacked(_last(self._paths(row, 1.0)) for row in rows)
 
     def filtered(self, rule: Leaky) -> Box:
         """Return the range of Σ_{k≤t} λ^{t−k}·a[k]·s[k] over all paths, λ and a those of the reader's `rule`."""
         if rule.decay == self.rule.decay and rule.scale is None:
-            found = [cells.train for cells in self.cells[1:]]
-        else:
-            row = self.box.lower.new_tensor(rule.factors(self.num_steps))
-            found = list(self._paths(row, rule.decay))
-        return Box(torch.stack([box.lower for box in found]), torch.stack([box.upper for box in found]))
+            return stacked(cells.train for cells in self.cells[1:])
+        row = self.box.lower.new_tensor(rule.factors(self.num_steps))
+        return stacked(self._paths(row, rule.decay))
+
+    def balance(self, rule: Leaky) -> Balance | None:
+        """Return what the cells know of S and of u, where the reader's filter is the layer's own."""
+        if rule.decay != self.rule.decay or rule.scale is not None:
+            return None
+        trains, left = (stacked(getattr(cells, name) for cells in self.cells[1:]) for name in ("train", "potential"))
+        return Balance(trains, left, self.current, self.rule, self.inflow.drives.slack)
 
     def magnitude(self) -> Tensor:
         """Return 1."""
@@ -165,10 +170,15 @@ def automaton_trains(current: Signal, rule: Leaky, rounding: Rounding, cells: in
 def inflow_of(current: Signal, rule: Leaky, rounding: Rounding) -> Inflow:
     """Return what `current` drives neurons of `rule` with."""
     drives = drive(current, rule, rounding)
-    box = current.filtered(rule)
-    decays = rule.decay ** torch.arange(current.num_steps, dtype=box.lower.dtype, device=box.lower.device)
-    slack = drives.slack * decays.cumsum(0).reshape(-1, *([1] * drives.slack.dim()))
+    box = filtered_current(current, rule)
+    slack = drives.slack * _decays(rule, box.lower).cumsum(0)
     return Inflow(drives, box.lower - slack, box.upper + slack)
+
+
+def _decays(rule: Leaky, like: Tensor) -> Tensor:
+    """Return λ^0, λ^1, …, one for each row of `like`."""
+    powers = rule.decay ** torch.arange(len(like), dtype=like.dtype, device=like.device)
+    return powers.reshape(-1, *([1] * (like.dim() - 1)))
 
 
 def moved(values: Tensor, cost: Tensor | float, decay: float) -> Tensor:
@@ -228,6 +238,12 @@ def _spikes(moves: Tensor) -> tuple[Tensor, Tensor]:
     """Return whether a spike is certain, and whether it is possible, as 0 or 1, (batch, ...) each."""
     silent, fires = (moves != NOWHERE).chunk(2)
     return (~silent.any(0)).double(), fires.any(0).double()
+
+
+def stacked(boxes: Iterable[Box]) -> Box:
+    """Return boxes (batch, ...) as the rows of one."""
+    found = list(boxes)
+    return Box(torch.stack([box.lower for box in found]), torch.stack([box.upper for box in found]))
 
 
 def _range(least: Tensor, most: Tensor, alive: Tensor) -> Box:

@@ -41,12 +41,35 @@ class Signal(ABC):
         """
 
     def filtered(self, rule: Leaky) -> Box:
-        """Return the box of Σ_{k≤t} λ^{t−k}·a[k]·x[k] for each t, (T, batch, ...): what neurons of `rule` sum up."""
+        """Return the box of Σ_{k≤t} λ^{t−k}·a[k]·x[k] for each t, (T, batch, ...): what `rule` sums up."""
         return self.combine(filter_rows(self.num_steps, rule))
+
+    def balance(self, rule: Leaky) -> "Balance | None":
+        """Return what is known of spikes filtered as a reader of `rule` does; None where nothing balances."""
+        return None
 
     @abstractmethod
     def magnitude(self) -> Tensor:
         """Return a bound of |x[t]| that holds for every t, broadcastable to (batch, ...)."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What came into a layer that subtracts, and what is left of it: d·S[t] = L[t] − u[t] (see automaton.py).
+
+    Attributes:
+        train: ends of the filtered trains S[t], (T, batch, ...).
+        potential: ends of the potentials u[t] that are left, (T, batch, ...).
+        current: the layer's input currents.
+        rule: of the layer.
+        slack: what the run's recursion may add to each scaled current, (batch, ...).
+    """
+
+    train: Box
+    potential: Box
+    current: Signal
+    rule: Leaky
+    slack: Tensor
 
 
 def filter_rows(steps: int, rule: Leaky) -> Tensor:

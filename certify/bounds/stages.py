@@ -7,71 +7,17 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.rules import Leaky
-from .affine import AffineMap
 from .box import Box
+from .chains import Chain, SourcedChain, branches_of
 from .propagation import SpikeBound, check_readout, input_signal, propagate, readout_row
 from .rounding import Rounding
-from .signals import AffineSignal, InputSignal, Signal, SumSignal
+from .signals import InputSignal, Signal
 from .train_graph import GraphTrains
 from .train_table import TableTrains
 from .trains import window_spikes
 
 STEEPEST = 1e6
 """The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
-
-
-@dataclass(frozen=True)
-class Chain:
-    """The affine layers between two signals, first layer first.
-
-    Attributes:
-        maps: the layers.
-        shapes: the shape of each layer's input, without batch.
-        slack: how far the run may be from the exact chain of its own input, broadcastable to (batch, ...).
-    """
-
-    maps: tuple[AffineMap, ...]
-    shapes: tuple[torch.Size, ...]
-    slack: Tensor
-
-    @property
-    def terms(self) -> int:
-        """Return how many products one output sums, over all layers."""
-        return sum(layer.terms for layer in self.maps)
-
-    def apply(self, signal: Tensor) -> Tensor:
-        """Return the chain of `signal`, (batch, ...)."""
-        for layer in self.maps:
-            signal = layer.linear(signal) + layer.bias
-        return signal
-
-    def magnitude(self, size: Tensor) -> Tensor:
-        """Return the sum of moduli that the chain adds up for signals of modulus `size`."""
-        for layer in self.maps:
-            size = layer.absolute(size) + layer.bias_magnitude
-        return size
-
-    def reach(self, width: Tensor) -> Tensor:
-        """Return |W|·width: how far the chain moves for signals that move by `width`."""
-        for layer in self.maps:
-            width = layer.absolute(width)
-        return width
-
-    def pull_back(self, prices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (g, constant) with Σ prices·chain(x) = Σ g·x + constant, per row of `prices` (rows, ...)."""
-        constant = prices.new_zeros(len(prices))
-        for layer, shape in zip(reversed(self.maps), reversed(self.shapes), strict=True):
-            constant = constant + (prices * layer.bias).flatten(1).sum(1)
-            prices = layer.adjoint(prices, shape)
-        return prices, constant
-
-
-@dataclass(frozen=True)
-class SourcedChain:
-    """A chain from an earlier signal: the input for `source` 0, the spikes of stage i, from 1, for i."""
-
-    source: int
-    chain: Chain
 
 
 @dataclass(frozen=True)
@@ -164,7 +110,7 @@ def staged(circuit: Circuit, inputs: Box, spikes: SpikeBound = window_spikes, su
         found = spikes(current, rule, rounding)
         assert isinstance(found, TableTrains | GraphTrains)
         box = current.steps()
-        recorded.append(Stage(_branches(current, signals), rule, found, box.lower, box.upper))
+        recorded.append(Stage(branches_of(current, signals), rule, found, box.lower, box.upper))
         signals.append(found)
         return found
 
@@ -172,7 +118,7 @@ def staged(circuit: Circuit, inputs: Box, spikes: SpikeBound = window_spikes, su
     if not recorded:
         return None
     check_readout(circuit, last, rounding)
-    first, *others = _branches(last, signals)
+    first, *others = branches_of(last, signals)
     if circuit.read.readout == "spikes":  # no affine layer's slack covers the rounding of the mean over time
         slack = first.chain.slack + 16 * rounding.unit * last.magnitude()
         first = replace(first, chain=replace(first.chain, slack=slack))
@@ -191,38 +137,3 @@ def priceable(stage: Stage) -> bool:
 def _single(branches: tuple[SourcedChain, ...]) -> Chain:
     (branch,) = branches
     return branch.chain
-
-
-def _branches(signal: Signal, sources: list[Signal]) -> tuple[SourcedChain, ...]:
-    """Return the chains from `sources` whose sum is `signal`."""
-    found, slack = _paths(signal, sources)
-    (source, first), *others = found
-    rest = (SourcedChain(index, replace(chain, slack=torch.zeros_like(slack))) for index, chain in others)
-    return (SourcedChain(source, replace(first, slack=slack)), *rest)
-
-
-def _paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[int, Chain]], Tensor]:
-    """Return the chains, and how far the run may be from their sum.
-
-    Each affine layer adds its own rounding to what it makes of the rounding before it, and its bias once.
-    """
-    for index, source in enumerate(sources):
-        if signal is source:
-            slack = torch.zeros_like(signal.magnitude())
-            return [(index, Chain((), (), slack))], slack
-    if isinstance(signal, SumSignal):
-        first, one = _paths(signal.first, sources)
-        second, other = _paths(signal.second, sources)
-        own = signal.magnitude() * signal.rounding.gamma(4 * signal.num_steps + 8)
-        return first + second, one + other + own
-    assert isinstance(signal, AffineSignal)
-    found, slack = _paths(signal.source, sources)
-    shape = signal.source.magnitude().shape[1:]
-    unbiased = replace(signal.map, bias=torch.zeros_like(signal.map.bias))
-    maps = [signal.map] + [unbiased] * (len(found) - 1)
-    longer = [
-        (index, replace(chain, maps=(*chain.maps, layer), shapes=(*chain.shapes, shape)))
-        for (index, chain), layer in zip(found, maps, strict=True)
-    ]
-    own = signal.map.slack(signal.source.magnitude(), signal.rounding, 4 * signal.num_steps + 8)
-    return longer, signal.map.absolute(slack) + own

@@ -14,7 +14,7 @@ train is periodic, whatever the rounding (`_periodic_rows`).
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import torch
@@ -78,7 +78,7 @@ class TableTrains(Signal):
     table: TrainTable
     first: Tensor
     last: Tensor
-    constant: bool = False
+    constant: bool = field(default=False, kw_only=True)
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -104,7 +104,7 @@ class TableTrains(Signal):
             answers = torch.cat((all_range_minima(values), -all_range_minima(-values)))
             lower, upper = self._found(answers).chunk(2)
             return Box(lower, upper)
-        return Box(self._least(values), -self._least(-values))
+        return Box(self.least(values), -self.least(-values))
 
     def magnitude(self) -> Tensor:
         """Return 1."""
@@ -121,7 +121,7 @@ class TableTrains(Signal):
         ranges = (self.first * size + self.last).flatten()
         return answers.index_select(1, ranges).unflatten(1, self.first.shape)
 
-    def _least(self, values: Tensor) -> Tensor:
+    def least(self, values: Tensor) -> Tensor:
         """Return min over the rows first..last of values (R, k), as (k, batch, ...)."""
         levels = range_minima(values)
         level = torch.frexp((self.last - self.first + 1).double()).exponent.long() - 1  # ⌊log2 size⌋
