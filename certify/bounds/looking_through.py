@@ -66,7 +66,7 @@ def filtered_current(current: Signal, rule: Leaky) -> Box:
     if reader is None or reader.signal.balance(rule) is None:
         return plain
     sums = filtered_sums(reader.matrix, reader.signal, rule)
-    gains, moduli, _ = _sums_of(rule, current.num_steps, reader.matrix)
+    gains, moduli, _ = sums_of(rule, current.num_steps, reader.matrix)
     middle, slack = reader.bias * gains, reader.slack * moduli
     found = Box(sums.lower + (middle - slack), sums.upper + (middle + slack))
     shape = plain.lower.shape
@@ -139,7 +139,7 @@ class _Part:
         sizes = shares.abs()
         own = _image(self.weights, rest)
         composed = shares @ below.matrix
-        gains, moduli, decays = _sums_of(rule, len(train.lower), shares)
+        gains, moduli, decays = sums_of(rule, len(train.lower), shares)
         middle = (shares @ below.bias) * gains
         inputs = _flat(self.inputs)
         reach = inputs.magnitude @ below.matrix.abs().T + below.bias.abs() * moduli
@@ -150,7 +150,7 @@ class _Part:
         return Box(own.lower + through.lower + middle - error, own.upper + through.upper + middle + error)
 
 
-def _sums_of(rule: Leaky, steps: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def sums_of(rule: Leaky, steps: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return Σ λ^{t−k}·a[k], Σ λ^{t−k}·|a[k]| and Σ λ^{t−k} for each t, (T, 1, 1) each."""
     rows = filter_rows(steps, rule).to(like)
     decays = filter_rows(steps, replace(rule, scale=None)).to(like)

@@ -11,7 +11,9 @@ from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Rea
 from ...models.linear_maps import DenseMap
 from ...models.rules import Leaky, Rule
 from .affine import AffineMap, affine_map
+from .automaton import AutomatonTrains
 from .box import Box
+from .pair_margins import pair_margins
 from .rate_trains import rate_trains
 from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal, SumSignal
@@ -77,8 +79,17 @@ def propagate(circuit: Circuit, source: Signal, spikes: SpikeBound, rounding: Ro
 
 def logit_bounds(circuit: Circuit, inputs: Box, spikes: SpikeBound) -> LogitBounds:
     """Return bounds of the logits over the input set `inputs`, as `Perturbation.enclosure` gives it."""
-    source, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype)
-    last = propagate(circuit, source, spikes, rounding)[-1]
+    return _read(circuit, inputs, _last(circuit, inputs, spikes))
+
+
+def _last(circuit: Circuit, inputs: Box, spikes: SpikeBound) -> Signal:
+    """Return what is known of the signal that the readout reads."""
+    return propagate(circuit, input_signal(circuit, inputs), spikes, Rounding(circuit.dtype))[-1]
+
+
+def _read(circuit: Circuit, inputs: Box, last: Signal) -> LogitBounds:
+    """Return bounds of the logits that the readout makes of `last`."""
+    rounding = Rounding(circuit.dtype)
     check_readout(circuit, last, rounding)
     box = last.combine(readout_row(circuit, inputs.lower))
     slack = 16 * rounding.unit * box.magnitude
@@ -96,8 +107,7 @@ def margin_bounds(
     """
     last = circuit.last
     if not (isinstance(last, Mapped) and isinstance(last.map, DenseMap)):
-        bounds = logit_bounds(circuit, inputs, spikes)
-        lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
+        lower = _read_margins(circuit, inputs, labels, spikes)
     else:
         signal, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype)
         if quick and circuit.dtype != torch.float64 and _plain(signal):
@@ -108,6 +118,15 @@ def margin_bounds(
         row, before = readout_row(circuit, inputs.lower), known[last.sources[0]]
         lower = _difference(last.map, before, row, labels, Rounding(circuit.dtype))
     return lower.scatter(1, labels[:, None], torch.inf)
+
+
+def _read_margins(circuit: Circuit, inputs: Box, labels: Tensor, spikes: SpikeBound) -> Tensor:
+    """Return lower bounds of logit_y − logit_k from the logits' boxes and, for counts, from pairs of neurons."""
+    last = _last(circuit, inputs, spikes)
+    bounds = _read(circuit, inputs, last)
+    lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
+    counted = circuit.read.rule is None and isinstance(last, AutomatonTrains)
+    return pair_margins(last, labels, lower, Rounding(circuit.dtype)) if counted else lower
 
 
 def _plain(signal: InputSignal) -> bool:
