@@ -1,7 +1,7 @@
 """F9 where a layer subtracts what it fires, F1 and F2 elsewhere: the strongest sets of trains that need no prices."""
 
 from ...models.rules import Leaky
-from .automaton import CELLS, automaton_trains
+from .automaton import CELLS, cell_trains
 from .balanced_table import BalancedTable
 from .membrane import drive
 from .rounding import Rounding
@@ -20,6 +20,6 @@ def conserved_spikes(current: Signal, rule: Leaky, rounding: Rounding, cells: in
         return window_spikes(current, rule, rounding)
     found = train_spikes(current, rule, rounding) if current.constant else None
     if not isinstance(found, TableTrains):
-        return automaton_trains(current, rule, rounding, cells)
+        return cell_trains(current, rule, rounding, cells)
     slack = drive(current, rule, rounding).slack
     return BalancedTable(found.table, found.first, found.last, rule=rule, current=current, slack=slack)

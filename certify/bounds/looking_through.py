@@ -66,7 +66,7 @@ def filtered_current(current: Signal, rule: Leaky) -> Box:
     if reader is None or reader.signal.balance(rule) is None:
         return plain
     sums = filtered_sums(reader.matrix, reader.signal, rule)
-    gains, moduli, _ = sums_of(rule, current.num_steps, reader.matrix)
+    gains, moduli = (values[:, None] for values in gain_sums(rule, current.num_steps, reader.matrix))
     middle, slack = reader.bias * gains, reader.slack * moduli
     found = Box(sums.lower + (middle - slack), sums.upper + (middle + slack))
     shape = plain.lower.shape
@@ -139,7 +139,8 @@ class _Part:
         sizes = shares.abs()
         own = _image(self.weights, rest)
         composed = shares @ below.matrix
-        gains, moduli, decays = sums_of(rule, len(train.lower), shares)
+        gains, moduli = (values[:, None] for values in gain_sums(rule, len(train.lower), shares))
+        decays = gain_sums(replace(rule, scale=None), len(train.lower), shares)[0][:, None]
         middle = (shares @ below.bias) * gains
         inputs = _flat(self.inputs)
         reach = inputs.magnitude @ below.matrix.abs().T + below.bias.abs() * moduli
@@ -150,11 +151,10 @@ class _Part:
         return Box(own.lower + through.lower + middle - error, own.upper + through.upper + middle + error)
 
 
-def sums_of(rule: Leaky, steps: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return Σ λ^{t−k}·a[k], Σ λ^{t−k}·|a[k]| and Σ λ^{t−k} for each t, (T, 1, 1) each."""
+def gain_sums(rule: Leaky, steps: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Σ_{k≤t} λ^{t−k}·a[k] and Σ_{k≤t} λ^{t−k}·|a[k]| for each t, (T, 1) each."""
     rows = filter_rows(steps, rule).to(like)
-    decays = filter_rows(steps, replace(rule, scale=None)).to(like)
-    return tuple(values.sum(1)[:, None, None] for values in (rows, rows.abs(), decays))  # type: ignore[return-value]
+    return rows.sum(1, keepdim=True), rows.abs().sum(1, keepdim=True)
 
 
 def _composed(matrices: Tensor, inputs: Box, rule: Leaky) -> Box:

@@ -3,14 +3,20 @@
 import torch
 from torch import Tensor
 
-from .automaton import AutomatonTrains
+from ...models.rules import Leaky
+from .automaton import CellTrains
 from .box import Box
-from .looking_through import Source, filtered_sums, sums_of
-from .pair_automaton import Pairs, least_differences
+from .compiled_cells import cells_kernel_for
+from .eager_pairs import Pairs, least_differences
+from .inflow import filter_sums
+from .looking_through import Source, filtered_sums, gain_sums
 from .rounding import Rounding
 
+SIDE = 32
+"""The side of the square of cells: more cells hardly help."""
 
-def pair_margins(last: AutomatonTrains, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
+
+def pair_margins(last: CellTrains, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
     """Return better lower bounds of logit_y − logit_k, (batch, classes), where `known` ones are not positive.
 
     Args:
@@ -25,28 +31,34 @@ def pair_margins(last: AutomatonTrains, labels: Tensor, known: Tensor, rounding:
     if len(samples) == 0:
         return known
     neurons = torch.stack((labels[samples], classes))
-    pairs = Pairs.of(last.inflow, samples, neurons, _strip(last, samples, neurons))
-    found = least_differences(pairs, last.rule) / last.num_steps - 32 * rounding.unit
+    pairs = Pairs(last.inflow.at(samples, neurons), _strip(last, samples, neurons))
+    found = _least(pairs, last.rule) / last.num_steps - 32 * rounding.unit
     return known.index_put((samples, classes), found.maximum(known[samples, classes]))
 
 
-def _strip(last: AutomatonTrains, samples: Tensor, neurons: Tensor) -> Box:
+def _least(pairs: Pairs, rule: Leaky) -> Tensor:
+    """Return the least N_y − N_k, (P,); with λ = 1 of cells that hold all counts apart."""
+    side = max(SIDE, len(pairs.strip.lower) + 1) if rule.decay == 1.0 else SIDE
+    kernel = cells_kernel_for(rule.kernel, pairs.inflow)
+    return (least_differences if kernel is None else kernel.least_differences)(pairs, rule, side)
+
+
+def _strip(last: CellTrains, samples: Tensor, neurons: Tensor) -> Box:
     """Return the ends of L_y[t] − L_k[t], (T, P): one product with W_y − W_k, within the separate boxes."""
-    inflow, rule = last.inflow, last.rule
-    lower, upper = (ends.flatten(2)[:, samples, neurons] for ends in (inflow.lower, inflow.upper))
-    separate = Box(lower[:, 0] - upper[:, 1], upper[:, 0] - lower[:, 1])
+    inflow, rule = last.inflow.at(samples, neurons), last.rule
+    separate = Box(inflow.lower[:, 0] - inflow.upper[:, 1], inflow.upper[:, 0] - inflow.lower[:, 1])
     reader = Source.of(last.current)
     if reader is None:
         return separate
-    gains, moduli, decays = (values.squeeze(-1) for values in sums_of(rule, last.num_steps, reader.matrix))
+    gains, moduli = gain_sums(rule, last.num_steps, reader.matrix)
     sums = _differences(reader, last, samples, neurons)
     middle = (reader.bias[neurons[0]] - reader.bias[neurons[1]]) * gains
-    chain = reader.slack.expand(inflow.lower.shape[1], -1)[samples, neurons].sum(0)
-    slack = chain * moduli + inflow.drives.slack.flatten(1)[samples, neurons].sum(0) * decays
+    chain = reader.slack.expand(last.inflow.lower.shape[1], -1)[samples, neurons].sum(0)
+    slack = chain * moduli + inflow.slack.sum(0) * filter_sums(rule, separate.lower)
     return separate.intersection(Box(sums.lower + (middle - slack), sums.upper + (middle + slack)))
 
 
-def _differences(reader: Source, last: AutomatonTrains, samples: Tensor, neurons: Tensor) -> Box:
+def _differences(reader: Source, last: CellTrains, samples: Tensor, neurons: Tensor) -> Box:
     """Return where Σ_j (W_yj − W_kj)·S_j[t] lies, (T, P): all pairs of a sample at once."""
     labels = torch.zeros(int(samples.max()) + 1, dtype=torch.long, device=samples.device)
     labels[samples] = neurons[0]

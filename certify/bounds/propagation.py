@@ -11,7 +11,7 @@ from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Rea
 from ...models.linear_maps import DenseMap
 from ...models.rules import Leaky, Rule
 from .affine import AffineMap, affine_map
-from .automaton import AutomatonTrains
+from .automaton import CellTrains
 from .box import Box
 from .pair_margins import pair_margins
 from .rate_trains import rate_trains
@@ -125,7 +125,7 @@ def _read_margins(circuit: Circuit, inputs: Box, labels: Tensor, spikes: SpikeBo
     last = _last(circuit, inputs, spikes)
     bounds = _read(circuit, inputs, last)
     lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
-    counted = circuit.read.rule is None and isinstance(last, AutomatonTrains)
+    counted = circuit.read.rule is None and isinstance(last, CellTrains)
     return pair_margins(last, labels, lower, Rounding(circuit.dtype)) if counted else lower
 
 

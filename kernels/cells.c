@@ -1,0 +1,284 @@
+/* The cells of layers that subtract: eager_cells.py and eager_pairs.py of certify/bounds, compiled on demand by
+   loading.py.
+
+   REAL is double. All arithmetic is that of the Python files, operation by operation, and minima and maxima do not
+   depend on their order: what comes out is bitwise what torch computes, and the proofs there hold here. Compile with
+   -ffp-contract=off. */
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INFINITE ((REAL)__builtin_inf())
+#define INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+    double decay, surely, perhaps, drop;
+    long steps, size; /* of the arrays, (T, size) */
+    int threads;
+} Layer;
+
+typedef struct {
+    const REAL *lower, *upper, *low, *high; /* of L[t] and of c[t], (T, size) */
+} Flow;
+
+typedef struct {
+    REAL *certain, *possible;           /* of each spike, (T, size), and so on */
+    REAL *least, *most;                 /* ends of S[t] */
+    REAL *low, *high;                   /* ends of u[t] */
+    REAL *shortest, *longest;           /* ends of the sum that is asked for */
+} Ranges;
+
+typedef struct {
+    REAL least, most, low, high, shortest, longest;
+    long target;
+} Cell;
+
+INLINE REAL lesser(REAL a, REAL b) { return a < b ? a : b; }
+INLINE REAL greater(REAL a, REAL b) { return a > b ? a : b; }
+INLINE long part_start(const Layer *layer, int p) { return layer->size * p / layer->threads; }
+
+INLINE void widen(Cell *hull, const Cell *cell) {
+    hull->least = lesser(hull->least, cell->least);
+    hull->most = greater(hull->most, cell->most);
+    hull->low = lesser(hull->low, cell->low);
+    hull->high = greater(hull->high, cell->high);
+    hull->shortest = lesser(hull->shortest, cell->shortest);
+    hull->longest = greater(hull->longest, cell->longest);
+}
+
+/* The bin of a middle among `count` between the first and the last one. */
+INLINE long bin_of(REAL middle, REAL first, REAL width, long count) {
+    REAL place = rint((middle - first) / width);
+    return (long)lesser(greater(place, 0), (REAL)(count - 1));
+}
+
+INLINE REAL width_of(REAL first, REAL last, long count) { return greater((last - first) / (REAL)(count - 1), 1e-300); }
+
+/* Add what a step makes of a cell, if a run may go there. */
+INLINE long add(Cell *found, long n, const Cell *cell, REAL lower, REAL upper, REAL drop) {
+    found[n] = *cell;
+    found[n].least = greater(cell->least, (lower - cell->high) / drop);
+    found[n].most = lesser(cell->most, (upper - cell->low) / drop);
+    return n + (found[n].least <= found[n].most);
+}
+
+/* Candidates of a step: first those in silence, then those with a spike. Returns how many of each there are. */
+static void step(const Layer *layer, Flow flow, long at, REAL weight, REAL decay, const Cell *cells, long count,
+                 Cell *found, long *silent, long *fired) {
+    REAL own = layer->decay, drop = layer->drop, surely = layer->surely, perhaps = layer->perhaps;
+    REAL lower = flow.lower[at], upper = flow.upper[at], from = flow.low[at], to = flow.high[at];
+    long n = 0;
+    for (int spike = 0; spike < 2; spike++) {
+        for (long k = 0; k < count; k++) {
+            Cell c = cells[k];
+            c.least *= own;
+            c.most *= own;
+            c.low = greater(lower - c.most * drop, c.low * own + from);
+            c.high = lesser(upper - c.least * drop, c.high * own + to);
+            c.shortest *= decay;
+            c.longest *= decay;
+            if (!(c.low <= c.high) || !(spike ? c.high >= perhaps : c.low <= surely)) continue;
+            if (spike) {
+                c.low = greater(c.low, perhaps) - drop;
+                c.high -= drop;
+                c.least += 1;
+                c.most += 1;
+                c.shortest += weight;
+                c.longest += weight;
+            } else {
+                c.high = lesser(c.high, surely);
+            }
+            n = add(found, n, &c, lower, upper, drop);
+        }
+        if (!spike) *silent = n;
+    }
+    *fired = n - *silent;
+}
+
+/* Merge n candidates into at most `most` cells, in the order of their bins; return how many cells there are. */
+static long merge(Cell *found, long n, long most, Cell *cells, long *filled) {
+    if (n <= most) {
+        memcpy(cells, found, (size_t)n * sizeof(Cell));
+        return n;
+    }
+    REAL first = INFINITE, last = -INFINITE;
+    for (long i = 0; i < n; i++) {
+        REAL middle = (found[i].least + found[i].most) * (REAL)0.5;
+        first = lesser(first, middle);
+        last = greater(last, middle);
+    }
+    REAL width = width_of(first, last, most);
+    for (long b = 0; b < most; b++) filled[b] = -1;
+    for (long i = 0; i < n; i++) {
+        long b = bin_of((found[i].least + found[i].most) * (REAL)0.5, first, width, most);
+        if (filled[b] < 0) filled[b] = i;
+        else widen(found + filled[b], found + i);
+    }
+    long count = 0;
+    for (long b = 0; b < most; b++)
+        if (filled[b] >= 0) cells[count++] = found[filled[b]];
+    return count;
+}
+
+INLINE void write_ranges(Ranges out, long at, const Cell *cells, long count, long silent, long fired) {
+    Cell hull = {INFINITE, -INFINITE, INFINITE, -INFINITE, INFINITE, -INFINITE, 0};
+    for (long k = 0; k < count; k++) widen(&hull, cells + k);
+    out.certain[at] = silent == 0;
+    out.possible[at] = fired > 0;
+    out.least[at] = hull.least;
+    out.most[at] = hull.most;
+    out.low[at] = hull.low;
+    out.high[at] = hull.high;
+    out.shortest[at] = hull.shortest;
+    out.longest[at] = hull.longest;
+}
+
+/* What K cells a neuron say of each step. Returns 0, or 1 where there is no memory. */
+int cell_ranges(const Layer *layer, const Flow *flow, long most, const REAL *row, double decay, const Ranges *out) {
+    Cell *memory = malloc((size_t)(layer->threads * 3 * most) * sizeof(Cell));
+    long *bins = malloc((size_t)(layer->threads * most) * sizeof(long));
+    int failed = !memory || !bins;
+    if (!failed) {
+#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
+        for (int p = 0; p < layer->threads; p++) {
+            Cell *cells = memory + p * 3 * most, *found = cells + most;
+            for (long j = part_start(layer, p); j < part_start(layer, p + 1); j++) {
+                long count = 1, silent, fired;
+                memset(cells, 0, sizeof(Cell));
+                for (long t = 0; t < layer->steps; t++) {
+                    long at = t * layer->size + j;
+                    step(layer, *flow, at, row[t], (REAL)decay, cells, count, found, &silent, &fired);
+                    count = merge(found, silent + fired, most, cells, bins + p * most);
+                    write_ranges(*out, at, cells, count, silent, fired);
+                }
+            }
+        }
+    }
+    free(memory);
+    free(bins);
+    return failed;
+}
+
+typedef struct {
+    REAL least[2], most[2], low[2], high[2], ahead;
+} PairCell;
+
+typedef struct {
+    const REAL *lower, *upper; /* of L_y - L_k, (T, pairs) */
+} Strip;
+
+/* What a step with given spikes makes of a cell, if a run may go there; neuron y is at 0, neuron k at `pairs`. */
+INLINE int pair_step(const Layer *layer, Flow flow, Strip strip, long t, long pair, const int spikes[2],
+                     const PairCell *from, PairCell *to) {
+    long pairs = layer->size / 2;
+    REAL own = layer->decay, drop = layer->drop, bottom[2], top[2], lower[2], upper[2], least[2], most[2];
+    for (int i = 0; i < 2; i++) {
+        long at = t * layer->size + i * pairs + pair;
+        least[i] = from->least[i] * own;
+        most[i] = from->most[i] * own;
+        bottom[i] = from->low[i] * own + flow.low[at];
+        top[i] = from->high[i] * own + flow.high[at];
+        if (spikes[i]) bottom[i] = greater(bottom[i], layer->perhaps);
+        else top[i] = lesser(top[i], layer->surely);
+        lower[i] = greater(flow.lower[at], bottom[i] + least[i] * drop);
+        upper[i] = lesser(flow.upper[at], top[i] + most[i] * drop);
+        if (!(bottom[i] <= top[i])) return 0;
+    }
+    REAL p = strip.lower[t * pairs + pair], q = strip.upper[t * pairs + pair];
+    REAL a = lower[0], b = upper[0], c = lower[1], e = upper[1];
+    lower[0] = greater(a, c + p);
+    lower[1] = greater(c, a - q);
+    upper[0] = lesser(b, e + q);
+    upper[1] = lesser(e, b - p);
+    for (int i = 0; i < 2; i++) {
+        REAL spike = (REAL)spikes[i];
+        if (!(lower[i] <= upper[i])) return 0;
+        least[i] += spike;
+        most[i] += spike;
+        to->low[i] = greater(lower[i] - most[i] * drop, bottom[i] - spike * drop);
+        to->high[i] = lesser(upper[i] - least[i] * drop, top[i] - spike * drop);
+        to->least[i] = greater(least[i], (lower[i] - to->high[i]) / drop);
+        to->most[i] = lesser(most[i], (upper[i] - to->low[i]) / drop);
+        if (!(to->low[i] <= to->high[i]) || !(to->least[i] <= to->most[i])) return 0;
+    }
+    to->ahead = from->ahead + (REAL)(spikes[0] - spikes[1]);
+    return 1;
+}
+
+INLINE void widen_pair(PairCell *hull, const PairCell *cell) {
+    for (int i = 0; i < 2; i++) {
+        hull->least[i] = lesser(hull->least[i], cell->least[i]);
+        hull->most[i] = greater(hull->most[i], cell->most[i]);
+        hull->low[i] = lesser(hull->low[i], cell->low[i]);
+        hull->high[i] = greater(hull->high[i], cell->high[i]);
+    }
+    hull->ahead = lesser(hull->ahead, cell->ahead);
+}
+
+static long merge_pairs(PairCell *found, long n, long side, PairCell *cells, long *filled) {
+    long most = side * side, count = 0;
+    if (n <= most) {
+        memcpy(cells, found, (size_t)n * sizeof(PairCell));
+        return n;
+    }
+    REAL first[2], width[2];
+    for (int i = 0; i < 2; i++) {
+        REAL last = -INFINITE;
+        first[i] = INFINITE;
+        for (long k = 0; k < n; k++) {
+            REAL middle = (found[k].least[i] + found[k].most[i]) * (REAL)0.5;
+            first[i] = lesser(first[i], middle);
+            last = greater(last, middle);
+        }
+        width[i] = width_of(first[i], last, side);
+    }
+    for (long b = 0; b < most; b++) filled[b] = -1;
+    for (long k = 0; k < n; k++) {
+        long b = 0;
+        for (int i = 0; i < 2; i++)
+            b = b * side + bin_of((found[k].least[i] + found[k].most[i]) * (REAL)0.5, first[i], width[i], side);
+        if (filled[b] < 0) filled[b] = k;
+        else widen_pair(found + filled[b], found + k);
+    }
+    for (long b = 0; b < most; b++)
+        if (filled[b] >= 0) cells[count++] = found[filled[b]];
+    return count;
+}
+
+static REAL least_difference(const Layer *layer, Flow flow, Strip strip, long pair, long side, PairCell *cells,
+                             PairCell *found, long *bins) {
+    static const int spikes[4][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
+    long count = 1;
+    memset(cells, 0, sizeof(PairCell));
+    for (long t = 0; t < layer->steps; t++) {
+        long n = 0;
+        for (int i = 0; i < 4; i++)
+            for (long k = 0; k < count; k++)
+                n += pair_step(layer, flow, strip, t, pair, spikes[i], cells + k, found + n);
+        count = merge_pairs(found, n, side, cells, bins);
+    }
+    REAL least = INFINITE;
+    for (long k = 0; k < count; k++) least = lesser(least, cells[k].ahead);
+    return least;
+}
+
+/* The least N_y - N_k of each pair: the layer's size is twice their number, first all y, then all k.
+   Returns 0, or 1 where there is no memory. */
+int least_differences(const Layer *layer, const Flow *flow, const Strip *strip, long side, REAL *out) {
+    long most = side * side, pairs = layer->size / 2;
+    PairCell *memory = malloc((size_t)(layer->threads * 5 * most) * sizeof(PairCell));
+    long *bins = malloc((size_t)(layer->threads * most) * sizeof(long));
+    int failed = !memory || !bins;
+    if (!failed) {
+#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
+        for (int p = 0; p < layer->threads; p++) {
+            PairCell *cells = memory + p * 5 * most;
+            for (long j = pairs * p / layer->threads; j < pairs * (p + 1) / layer->threads; j++)
+                out[j] = least_difference(layer, *flow, *strip, j, side, cells, cells + most, bins + p * most);
+        }
+    }
+    free(memory);
+    free(bins);
+    return failed;
+}
