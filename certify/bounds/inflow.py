@@ -1,6 +1,6 @@
 """What drives a layer that subtracts: its currents step by step, and filtered by its own decay."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor

@@ -128,8 +128,10 @@ class Task:
 
 def applies(network: Staged) -> bool:
     """Return whether the layers follow each other, the first one with a table and the second one with a graph."""
-    kinds = [type(stage.found) for stage in network.stages[:2]]
-    return network.sequential and kinds == [TableTrains, GraphTrains] and priceable(network.stages[1])
+    kinds = TableTrains, GraphTrains
+    pairs = zip(network.stages, kinds, strict=False)
+    alike = len(network.stages) > 1 and all(isinstance(stage.found, kind) for stage, kind in pairs)
+    return network.sequential and alike and priceable(network.stages[1])
 
 
 def _near(bound: Tensor, known: Tensor, samples: Tensor, reach: float) -> Tensor:

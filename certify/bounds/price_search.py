@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...models.constants import at_least, real, settle
 from ..deadline import Expired, never
+from .automaton import CellTrains
 from .prices import Evaluation, PricedProblem, Specifications
 from .stages import Staged
 from .train_table import TableTrains
@@ -187,7 +188,7 @@ class Ascent:
             first.lerp_(gradient, 1 - keep)
             second.mul_(keep_squares).addcmul_(gradient, gradient, value=1 - keep_squares)
             step = (first / second.sqrt().add_(1e-12)).mul_(unit)
-            price.add_(step, alpha=scale * layer.lasting)
+            price.add_(step * layer.lasting, alpha=scale)
 
     def keep(self, rows: Tensor, better: Tensor, kept: tuple[Tensor, ...]) -> None:
         """Write the prices of the specifications that got better into rows `rows` of `kept`."""
@@ -259,6 +260,8 @@ def bytes_each(network: Staged) -> int:
         neurons = stage.lower[0, 0].numel()
         if isinstance(stage.found, TableTrains):
             numbers += neurons * 8 * len(stage.found.table.lower)
+        elif isinstance(stage.found, CellTrains):
+            numbers += neurons * steps * 8 * stage.found.count
         else:
             numbers += neurons * steps**2 * (steps + 8)
     return 8 * numbers

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .automaton import CellTrains
+from .price_cells import PricedCells, charged, collected
 from .price_graph import PricedGraph
 from .price_table import PricedTable
 from .stages import Stage, priceable
@@ -20,7 +22,7 @@ class Least:
         value: per specification, slack paid, (S,).
         size: the sum of moduli that went into it, (S,).
         spikes: what attains it, (T, S, ...).
-        currents: of the priced neurons, (steps, P).
+        currents: of the priced neurons, as their prices are about them, (steps, P).
         weights: how much a spike of each priced neuron costs, Σ_t |costs[t]|, (P,).
     """
 
@@ -39,17 +41,18 @@ class PricedLayer:
         stage: the layer.
         count: S.
         pairs: specification and (flat) neuron of each price, P each.
-        priced: the pairs' tables or graphs.
+        priced: the pairs' tables, graphs or cells. Behind cells, prices are on filtered currents.
         settled: spikes of the neurons whose train is certain, 0 elsewhere, (T, S, ...).
         scale: a[t] of the prices' currents: 1 behind a table, whose current is priced unscaled, (steps,).
-        slack: what rounding may add to each priced current, (steps, P).
-        reach: a bound of the potentials and currents of each pair, times λ^{−(T−1)} behind a graph, (P,).
+        slack: what rounding may add to what each price is on, (steps, P).
+        reach: a bound of the potentials and currents of each pair, times λ^{−(T−1)} behind a graph and T behind
+            cells, (P,).
     """
 
     stage: Stage
     count: int
     pairs: tuple[Tensor, Tensor]
-    priced: PricedTable | PricedGraph
+    priced: PricedTable | PricedGraph | PricedCells
     settled: Tensor
     scale: Tensor
     slack: Tensor
@@ -80,14 +83,22 @@ class PricedLayer:
         )
 
     @property
-    def lasting(self) -> float:
-        """Return how much larger a price must be than a coefficient on one spike: T/2 on a constant current.
+    def lasting(self) -> Tensor:
+        """Return how much larger a price must be than a coefficient on one spike, (steps, 1).
 
-        It is 0 where no price reaches the layer.
+        It is T/2 on a constant current, 0 where no price reaches the layer, and behind cells what a spike takes
+        away from what is filtered: (1 − λ)/d, and 1/d at the end.
         """
-        if not priceable(self.stage):
-            return 0.0
-        return len(self.settled) / 2 if isinstance(self.priced, PricedTable) else 1.0
+        steps = len(self.settled)
+        ones = torch.ones_like(self.scale)[:, None]
+        if isinstance(self.priced, PricedTable):
+            return ones * (steps / 2)
+        if isinstance(self.priced, PricedGraph):
+            return ones * float(priceable(self.stage))
+        rule = self.stage.rule
+        shares = ones * max(1.0 - rule.decay, 1.0 / steps)
+        shares[-1] = 1.0
+        return shares / rule.drop
 
     def start(self) -> Tensor:
         """Return prices of 0, (steps, P)."""
@@ -113,8 +124,15 @@ class PricedLayer:
     def spread(self, prices: Tensor) -> Tensor:
         """Return a[t]·prices on the unscaled currents of all neurons, (steps, S, ...)."""
         dense = self.settled.new_zeros(len(self.scale), *self.settled.shape[1:])
+        if isinstance(self.priced, PricedCells):
+            prices = charged(prices, self.stage.rule.decay)
         dense.flatten(2)[:, self.pairs[0], self.pairs[1]] = prices * self.scale[:, None]
         return dense
+
+    def collected(self, currents: Tensor) -> Tensor:
+        """Return what the prices are on, for unscaled currents (steps, P): they are scaled and, for cells, filtered."""
+        scaled = currents * self.scale[:, None]
+        return collected(scaled, self.stage.rule.decay) if isinstance(self.priced, PricedCells) else scaled
 
     def gradient(self, signals: Sequence[Tensor], currents: Tensor, prices: Tensor) -> Tensor:
         """Return the supergradient: currents that the signals make, less those of the minimiser, less slack.
@@ -129,7 +147,7 @@ class PricedLayer:
             signal = signals[branch.source]
             part = branch.chain.apply(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
             made = made + part.flatten(2)[:, self.pairs[0], self.pairs[1]]
-        return made * self.scale[:, None] - currents - prices.sign() * self.slack
+        return self.collected(made) - currents - prices.sign() * self.slack
 
     def allowed(self, prices: Tensor) -> Tensor:
         """Return the prices, or 0 where none reach the layer."""
@@ -139,8 +157,10 @@ class PricedLayer:
         return per_pair.new_zeros(self.count).index_add_(0, self.pairs[0], per_pair)
 
 
-def _priced(stage: Stage, where: tuple[Tensor, Tensor]) -> PricedTable | PricedGraph:
+def _priced(stage: Stage, where: tuple[Tensor, Tensor]) -> PricedTable | PricedGraph | PricedCells:
     found = stage.found
+    if isinstance(found, CellTrains):
+        return PricedCells.of(found, where)
     if not isinstance(found, TableTrains):
         return PricedGraph.of(found, stage.rule.decay, where, stage.rule.kernel)
     flat = TableTrains(found.table, found.first.flatten(1), found.last.flatten(1))
@@ -157,14 +177,19 @@ def _slack(stage: Stage, scale: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
     """Return the chain's rounding, scaled, and the recursion's, for each pair and step."""
     shape = stage.lower.shape[1:]
     slack = stage.branches[0].chain.slack.expand(shape).flatten(1)[where] * scale.abs()[:, None]
-    if isinstance(stage.found, TableTrains):  # the table already knows of the recursion's rounding
+    found = stage.found
+    if isinstance(found, TableTrains):  # the table already knows of the recursion's rounding
         return slack
-    return slack + stage.found.drives.slack.flatten(1)[where]
+    if isinstance(found, CellTrains):
+        return collected(slack + found.inflow.slack.flatten(1)[where], stage.rule.decay)
+    return slack + found.drives.slack.flatten(1)[where]
 
 
 def _reach(stage: Stage, scale: Tensor, where: tuple[Tensor, Tensor]) -> Tensor:
     widest = stage.lower.abs().maximum(stage.upper.abs()).amax(0).flatten(1)[where] * scale.abs().max()
     if isinstance(stage.found, TableTrains):
         return widest
+    if isinstance(stage.found, CellTrains):
+        return (widest + stage.rule.span) * stage.found.num_steps**2
     decay, steps = stage.rule.decay if priceable(stage) else 1.0, stage.found.num_steps
     return (widest + stage.rule.span) * steps / decay ** (steps - 1)

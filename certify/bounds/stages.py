@@ -7,14 +7,15 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.rules import Leaky
+from .automaton import CellTrains
 from .box import Box
 from .chains import Chain, SourcedChain, branches_of
+from .conserved import conserved_spikes
 from .propagation import SpikeBound, check_readout, input_signal, propagate, readout_row
 from .rounding import Rounding
 from .signals import InputSignal, Signal
 from .train_graph import GraphTrains
 from .train_table import TableTrains
-from .trains import window_spikes
 
 STEEPEST = 1e6
 """The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
@@ -35,7 +36,7 @@ class Stage:
 
     branches: tuple[SourcedChain, ...]
     rule: Leaky
-    found: TableTrains | GraphTrains
+    found: TableTrains | GraphTrains | CellTrains
     lower: Tensor
     upper: Tensor
     split: Tensor | None = None
@@ -90,7 +91,9 @@ class Staged:
         return all(branch.source > 0 for branches in readers for branch in branches)
 
 
-def staged(circuit: Circuit, inputs: Box, spikes: SpikeBound = window_spikes, sums: bool = False) -> Staged | None:
+def staged(
+    circuit: Circuit, inputs: Box, spikes: SpikeBound = conserved_spikes, sums: bool = False
+) -> Staged | None:
     """Return the network in stages, or None where it has no neuron or is no plain sequence of layers.
 
     Args:
@@ -108,7 +111,7 @@ def staged(circuit: Circuit, inputs: Box, spikes: SpikeBound = window_spikes, su
     def record(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
         """Find the trains of a layer and note its stage."""
         found = spikes(current, rule, rounding)
-        assert isinstance(found, TableTrains | GraphTrains)
+        assert isinstance(found, TableTrains | GraphTrains | CellTrains)
         box = current.steps()
         recorded.append(Stage(branches_of(current, signals), rule, found, box.lower, box.upper))
         signals.append(found)
@@ -127,9 +130,9 @@ def staged(circuit: Circuit, inputs: Box, spikes: SpikeBound = window_spikes, su
 
 
 def priceable(stage: Stage) -> bool:
-    """Return whether prices reach a layer: behind a table always, behind a graph unless its decay is so small that
-    λ^{−(T−1)} passes `STEEPEST`."""
-    if isinstance(stage.found, TableTrains):
+    """Return whether prices reach a layer: behind a table or cells always, behind a graph unless its decay is so
+    small that λ^{−(T−1)} passes `STEEPEST`."""
+    if isinstance(stage.found, TableTrains | CellTrains):
         return True
     return stage.rule.decay ** (stage.found.num_steps - 1) * STEEPEST >= 1.0
 

@@ -20,9 +20,12 @@ from torch import Tensor
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ...models.rules import Leaky
+from ..bounds.automaton import CellTrains
 from ..bounds.box import Box
+from ..bounds.conserved import conserved_spikes
 from ..bounds.price_search import bytes_each, zero_prices
 from ..bounds.prices import Specifications
+from ..bounds.propagation import SpikeBound
 from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
 from ..bounds.stages import Staged, staged
@@ -45,6 +48,7 @@ class MarginQuestion:
         perturbation: the set around each.
         specifications: row r asks for coefficients[r]·logits of sample samples[r].
         ranges: how a node's decisions narrow its other currents; None: not at all.
+        spikes: what finds the trains of the layers behind the first one.
     """
 
     network: SpikingNetwork
@@ -53,6 +57,7 @@ class MarginQuestion:
     perturbation: Perturbation
     specifications: Specifications
     ranges: RangeSearch | None = field(default_factory=RangeSearch)
+    spikes: SpikeBound = conserved_spikes
 
     @staticmethod
     def of_margins(
@@ -79,9 +84,11 @@ class MarginQuestion:
 
         def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
             """Restrict the first layer to what each node has decided."""
-            found = window_spikes(current, rule, rounding)
             if first:
-                return found
+                return self.spikes(current, rule, rounding)
+            found = conserved_spikes(current, rule, rounding)
+            if isinstance(found, CellTrains):  # decisions drop edges of a graph
+                found = window_spikes(current, rule, rounding)
             assert isinstance(found, TableTrains | GraphTrains)
             first.append(self._first(found, nodes))
             return first[0].restricted.found

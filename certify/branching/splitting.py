@@ -68,7 +68,7 @@ def _gaps(layer: PricedLayer, costs: Tensor, prices: Tensor, least: Least, trace
     currents = trace.currents[stage].flatten(2)[:, pairs[0], pairs[1]].double()
     if isinstance(layer.stage.found, TableTrains):
         currents = currents[:1]
-    paid = ((currents * layer.scale[:, None] - least.currents) * prices).sum(0)
+    paid = ((layer.collected(currents) - least.currents) * prices).sum(0)
     gap = (costs * (trace.spikes[stage].double() - least.spikes)).flatten(2).sum(0)
     gap[pairs] -= paid
     return gap.clamp_min_(0.0)

@@ -15,6 +15,7 @@ from ..bounds.propagation import LogitBounds
 from ..bounds.rounding import euclidean
 from ..bounds.stages import Stage, Staged, staged
 from ..bounds.train_table import TableTrains
+from ..bounds.trains import window_spikes
 from ..deadline import Expired, never
 from ..perturbations import Perturbation
 from .base import MarginVerifier
@@ -45,7 +46,7 @@ class Gain(MarginVerifier):
         left = (lower.amin(1) <= 0).nonzero().flatten()
         if len(left) == 0 or expired():
             return lower.amin(1)
-        stages = staged(circuit(network), perturbation.enclosure(inputs[left]))
+        stages = staged(circuit(network), perturbation.enclosure(inputs[left]), window_spikes)
         if stages is not None:
             found = _class_margins(network, stages, inputs[left], labels[left], lower.shape[1])
             lower[left] = lower[left].maximum(found)
