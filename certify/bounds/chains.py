@@ -47,7 +47,7 @@ class Chain:
         return width
 
     def matrix(self, shape: torch.Size) -> tuple[Tensor, Tensor]:
-        """Return the chain as one matrix, (outputs, features), and its bias, (outputs,), outputs being of `shape`."""
+        """Return the chain as a matrix, (outputs, features), and its bias, (outputs,), for outputs of `shape`."""
         if len(self.maps) == 1 and self.maps[0].weights is not None:
             weight = self.maps[0].weights[0]
             return weight, self.maps[0].bias.expand(len(weight))

@@ -108,7 +108,7 @@ def _probe_pairs(inflow: Inflow) -> Pairs:
     """Return 90 pairs of these neurons, in a strip of half of what their boxes allow."""
     chosen = torch.arange(180).view(2, 90)
     ends = (ends[:, chosen] for ends in (inflow.lower, inflow.upper, inflow.low, inflow.high))
-    both = Inflow(*ends, inflow.slack[chosen], inflow.surely, inflow.perhaps)
+    both = Inflow(*ends, slack=inflow.slack[chosen], surely=inflow.surely, perhaps=inflow.perhaps)
     low, high = both.lower[:, 0] - both.upper[:, 1], both.upper[:, 0] - both.lower[:, 1]
     middle, radius = (low + high) / 2, (high - low) / 4
     return Pairs(both, Box(middle - radius, middle + radius))

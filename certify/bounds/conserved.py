@@ -1,4 +1,4 @@
-"""F9 where a layer subtracts what it fires, F1 and F2 elsewhere: the strongest sets of trains that need no prices."""
+"""F9 where a layer subtracts what it fires, F1 and F2 elsewhere: the strongest trains that need no prices."""
 
 from ...models.rules import Leaky
 from .automaton import CELLS, cell_trains

@@ -55,7 +55,7 @@ class Cells:
         ends = like.new_zeros(6, count, *like.shape)
         alive = torch.zeros_like(ends[0], dtype=torch.bool)
         alive[0] = True
-        return Cells(*ends, alive)
+        return Cells(*ends, alive=alive)
 
     def range(self, least: Tensor, most: Tensor) -> Box:
         """Return the hull of [least, most] over the cells that are alive, (...)."""
@@ -99,8 +99,11 @@ def candidates(cells: Cells, inflow: Inflow, t: int, rule: Leaky, weight: float,
     high = torch.cat((high.clamp_max(inflow.surely), high - rule.drop))
     least = torch.cat((least, least + 1.0)).maximum((lower - high) / rule.drop)
     most = torch.cat((most, most + 1.0)).minimum((upper - low) / rule.drop)
-    sums = (torch.cat((sum_, sum_ + weight)) for sum_ in (cells.shortest * decay, cells.longest * decay))
-    return Cells(least, most, low, high, *sums, torch.cat((quiet, fires)) & (least <= most))
+    shortest, longest = cells.shortest * decay, cells.longest * decay
+    shortest = torch.cat((shortest, shortest + weight))
+    longest = torch.cat((longest, longest + weight))
+    alive = torch.cat((quiet, fires)) & (least <= most)
+    return Cells(least, most, low, high, shortest, longest, alive)
 
 
 def targets(found: Cells, count: int) -> Tensor:

@@ -1,17 +1,17 @@
 """F9b: two neurons of the last layer together: how many spikes one has less than the other, at the least.
 
-Counts of two classes, bounded one by one, forget that both read the same spikes. Here a cell holds intervals of S and
-of u for neuron y and for neuron k at once (automaton.py), and each step knows a strip: D[t] = L_y[t] − L_k[t] lies in
-[p, q], from one product with W_y − W_k. A step with spikes (s_y, s_k) needs L_y in [a, b] and L_k in [c, e], by the
-cell and the firing conditions; the strip cuts that to
+Counts of two classes, bounded one by one, forget that both read the same spikes. Here a cell holds intervals of S
+and of u for neuron y and for neuron k at once (automaton.py), and each step knows a strip: D[t] = L_y[t] − L_k[t]
+lies in [p, q], from one product with W_y − W_k. A step with spikes (s_y, s_k) needs L_y in [a, b] and L_k in
+[c, e], by the cell and the firing conditions; the strip cuts that to
 
     a' = max(a, c + p),  b' = min(b, e + q),  c' = max(c, a − q),  e' = min(e, b − p),
 
-and the step exists iff both intervals are left. The least N_y − N_k over all paths of cells bounds every run's, since
-every run stays in some path. Beyond side² cells, neighbours in (S_y, S_k) merge into their hulls.
+and the step exists iff both intervals are left. The least N_y − N_k over all paths of cells bounds every run's,
+since every run stays in some path. Beyond side² cells, neighbours in (S_y, S_k) merge into their hulls.
 
-Rounding: as in automaton.py; the strip pays for the slack of both neurons, as L does. By torch's own operations: what
-the compiled kernel must agree with bitwise.
+Rounding: as in automaton.py; the strip pays for the slack of both neurons, as L does. By torch's own operations:
+what the compiled kernel must agree with bitwise.
 """
 
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def _stepped(cells: _Cells, pairs: Pairs, t: int, rule: Leaky) -> _Cells:
     """Return what each cell becomes for each of the four pairs of spikes, 4C cells."""
     parts = [_fired(cells, pairs, t, rule, spikes) for spikes in ((0, 0), (0, 1), (1, 0), (1, 1))]
     ends = (torch.cat([getattr(part, name) for part in parts], 1) for name in ("least", "most", "low", "high"))
-    return _Cells(*ends, torch.cat([part.ahead for part in parts]))
+    return _Cells(*ends, ahead=torch.cat([part.ahead for part in parts]))
 
 
 def _fired(cells: _Cells, pairs: Pairs, t: int, rule: Leaky, spikes: tuple[int, int]) -> _Cells:
@@ -137,7 +137,7 @@ def _merged(cells: _Cells, side: int) -> _Cells:
     found = hull(alive.to(cells.ahead.dtype), "amax") > 0
     hulls = ((cells.least, "amin"), (cells.most, "amax"), (cells.low, "amin"), (cells.high, "amax"))
     ends = (torch.stack([hull(values, how) for values in both]) for both, how in hulls)
-    return _Cells(*ends, hull(cells.ahead, "amin").masked_fill(~found, torch.inf))
+    return _Cells(*ends, ahead=hull(cells.ahead, "amin").masked_fill(~found, torch.inf))
 
 
 def _bins(cells: _Cells, alive: Tensor, side: int) -> Tensor:

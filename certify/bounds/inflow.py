@@ -36,12 +36,13 @@ class Inflow:
     def at(self, samples: Tensor, neurons: Tensor) -> "Inflow":
         """Return what drives some neurons of some samples, tensors that broadcast; features are flattened."""
         ends = (ends.flatten(2)[:, samples, neurons] for ends in (self.lower, self.upper, self.low, self.high))
-        return Inflow(*ends, self.slack.flatten(1)[samples, neurons], self.surely, self.perhaps)
+        slack = self.slack.flatten(1)[samples, neurons]
+        return Inflow(*ends, slack=slack, surely=self.surely, perhaps=self.perhaps)
 
     def part(self, chosen: slice) -> "Inflow":
         """Return some neurons, by their last axis."""
         ends = (ends[..., chosen] for ends in (self.lower, self.upper, self.low, self.high, self.slack))
-        return Inflow(*ends, self.surely, self.perhaps)
+        return Inflow(*ends, surely=self.surely, perhaps=self.perhaps)
 
 
 def inflow_of(current: Signal, rule: Leaky, rounding: Rounding) -> Inflow:
@@ -50,9 +51,7 @@ def inflow_of(current: Signal, rule: Leaky, rounding: Rounding) -> Inflow:
     box = filtered_current(current, rule)
     slack = drives.slack * filter_sums(rule, box.lower)
     ends = Box(box.lower - slack, box.upper + slack)
-    return Inflow(
-        ends.lower, ends.upper, drives.lower, drives.upper, drives.slack, drives.surely, drives.perhaps
-    )
+    return Inflow(ends.lower, ends.upper, drives.lower, drives.upper, drives.slack, drives.surely, drives.perhaps)
 
 
 def filter_sums(rule: Leaky, like: Tensor) -> Tensor:

@@ -133,7 +133,8 @@ class _Part:
         drop, train, left = rule.drop, self.train, self.potential
         chosen = (train.upper - train.lower) > (left.upper - left.lower) / drop
         rest = Box(
-            torch.where(chosen, -left.upper / drop, train.lower), torch.where(chosen, -left.lower / drop, train.upper)
+            torch.where(chosen, -left.upper / drop, train.lower),
+            torch.where(chosen, -left.lower / drop, train.upper),
         )
         shares = self.weights * (chosen / drop).unsqueeze(-2)  # (T, batch, m, n)
         sizes = shares.abs()

@@ -18,6 +18,7 @@ from ...models.circuit import Circuit
 from ...models.constants import at_least, real, settle
 from ...models.rules import Leaky
 from ..deadline import Expired, never
+from .automaton import CellTrains
 from .box import Box
 from .price_search import Climbed, PriceSearch, about_same_sample, pair_prices
 from .price_windows import NarrowedCurrent, WindowSearch
@@ -128,10 +129,11 @@ class Task:
 
 def applies(network: Staged) -> bool:
     """Return whether the layers follow each other, the first one with a table and the second one with a graph."""
-    kinds = TableTrains, GraphTrains
-    pairs = zip(network.stages, kinds, strict=False)
-    alike = len(network.stages) > 1 and all(isinstance(stage.found, kind) for stage, kind in pairs)
-    return network.sequential and alike and priceable(network.stages[1])
+    if len(network.stages) < 2 or not network.sequential:
+        return False
+    first, second = network.stages[0], network.stages[1]
+    alike = isinstance(first.found, TableTrains) and isinstance(second.found, GraphTrains)
+    return alike and priceable(second)
 
 
 def _near(bound: Tensor, known: Tensor, samples: Tensor, reach: float) -> Tensor:
@@ -151,7 +153,7 @@ def _spikes_within(windows: Box) -> SpikeBound:
     return spikes
 
 
-def _empty(found: TableTrains | GraphTrains) -> Tensor:
+def _empty(found: TableTrains | GraphTrains | CellTrains) -> Tensor:
     """Return for which rows of the batch some neuron has no current or no train left."""
     assert isinstance(found, GraphTrains)
     no_current = (found.drives.lower > found.drives.upper).flatten(2).any(2).any(0)

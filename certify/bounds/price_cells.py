@@ -4,8 +4,8 @@ For prices κ on L[t] = u[t] + d·S[t] (automaton.py), with S[t] = Σ_{k≤t} λ
 
     Σ_t A[t]·s[t] − κ[t]·L[t] = Σ_t A'[t]·s[t] − κ[t]·u[t],    A'[k] = A[k] − d·Σ_{t≥k} λ^{t−k}·κ[t],
 
-so a path pays A' for each spike and at each step the least −κ·u of the cell that it comes to, before any merge. What
-merging forgets of S costs nothing here: the path knows its own train. Σ κ·L is then linear in the layer before.
+so a path pays A' for each spike and at each step the least −κ·u of the cell that it comes to, before any merge.
+What merging forgets of S costs nothing here: the path knows its own train. Σ κ·L is linear in the layer before.
 """
 
 from dataclasses import dataclass, replace
@@ -51,7 +51,7 @@ class PricedCells:
         return PricedCells(rule, torch.stack(moves), torch.stack(low), torch.stack(high))
 
     def least(self, costs: Tensor, prices: Tensor, quick: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Return min over paths of Σ_t costs[t]·s[t] − prices[t]·L[t], and the spikes and filtered currents there.
+        """Return min over paths of Σ_t costs[t]·s[t] − prices[t]·L[t], and the spikes and the L there.
 
         Args:
             costs: A, (T, P).
@@ -61,9 +61,9 @@ class PricedCells:
         Returns:
             Values (P,), spikes (T, P), filtered currents (T, P).
         """
-        starts = range(0, max(1, costs.shape[1]), PART)
-        parts = [self._part(slice(s, s + PART))._shortest(costs[:, s : s + PART], prices[:, s : s + PART]) for s in starts]
-        values, spikes, currents = (torch.cat(found, -1) for found in zip(*parts, strict=True))
+        parts = [slice(start, start + PART) for start in range(0, max(1, costs.shape[1]), PART)]
+        found = [self._part(part)._shortest(costs[:, part], prices[:, part]) for part in parts]
+        values, spikes, currents = (torch.cat(tensors, -1) for tensors in zip(*found, strict=True))
         return values, spikes, currents
 
     def _part(self, pairs: slice) -> "PricedCells":
@@ -74,20 +74,18 @@ class PricedCells:
         count = self.moves.shape[1] // 2
         length = costs.new_full((count, costs.shape[1]), torch.inf)
         length[0] = 0.0
-        candidates_ = []
+        reached: list[Tensor] = []
         for t, moves in enumerate(self.moves):
-            price = prices[t]
-            left = torch.where(price > 0, self.high[t], self.low[t])
-            reached = torch.cat((length, length + own[t])) - price * left
-            reached = reached.masked_fill(moves == count, torch.inf)
-            candidates_.append(reached)
-            merged_ = reached.new_full((count + 1, reached.shape[1]), torch.inf)
-            length = merged_.scatter_reduce_(0, moves, reached, "amin")[:count]
+            left = torch.where(prices[t] > 0, self.high[t], self.low[t])
+            lengths = torch.cat((length, length + own[t])) - prices[t] * left
+            reached.append(lengths.masked_fill_(moves == count, torch.inf))
+            least = length.new_full((count + 1, length.shape[1]), torch.inf)
+            length = least.scatter_reduce_(0, moves, reached[t], "amin")[:count]
         value, last = length.min(0)
-        return value, *self._walk_back(candidates_, last, prices)
+        return value, *self._walk_back(reached, last, prices)
 
     def _walk_back(self, reached: list[Tensor], last: Tensor, prices: Tensor) -> tuple[Tensor, Tensor]:
-        """Follow the shortest path back from its last cell; return its spikes and its filtered currents, (T, P)."""
+        """Follow the shortest path back from its last cell; return its spikes and its L, (T, P) each."""
         count, cell = self.moves.shape[1] // 2, last
         spikes, left = torch.empty_like(prices), torch.empty_like(prices)
         for t in range(len(prices) - 1, -1, -1):
@@ -109,5 +107,5 @@ def collected(values: Tensor, decay: float) -> Tensor:
 
 
 def charged(prices: Tensor, decay: float) -> Tensor:
-    """Return Σ_{t≥k} decay^{t−k}·prices[t] for each k, (T, ...): what prices on filtered currents mean for each."""
+    """Return Σ_{t≥k} decay^{t−k}·prices[t] for each k, (T, ...): what prices on L mean for each current."""
     return collected(prices.flip(0), decay).flip(0)

@@ -130,7 +130,7 @@ class PricedLayer:
         return dense
 
     def collected(self, currents: Tensor) -> Tensor:
-        """Return what the prices are on, for unscaled currents (steps, P): they are scaled and, for cells, filtered."""
+        """Return what prices are on, for unscaled currents (steps, P): scaled and, behind cells, filtered ones."""
         scaled = currents * self.scale[:, None]
         return collected(scaled, self.stage.rule.decay) if isinstance(self.priced, PricedCells) else scaled
 

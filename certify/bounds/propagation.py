@@ -125,8 +125,9 @@ def _read_margins(circuit: Circuit, inputs: Box, labels: Tensor, spikes: SpikeBo
     last = _last(circuit, inputs, spikes)
     bounds = _read(circuit, inputs, last)
     lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
-    counted = circuit.read.rule is None and isinstance(last, CellTrains)
-    return pair_margins(last, labels, lower, Rounding(circuit.dtype)) if counted else lower
+    if circuit.read.rule is not None or not isinstance(last, CellTrains):
+        return lower
+    return pair_margins(last, labels, lower, Rounding(circuit.dtype))
 
 
 def _plain(signal: InputSignal) -> bool:

@@ -11,8 +11,10 @@ Where a sum carries the input itself past the first layer, a later current still
 first-layer trains are decided: `roots` refuses.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -82,21 +84,26 @@ class MarginQuestion:
         """Return the network with one row of the batch per node, and which nodes are empty, (N,) of bool."""
         first: list[_First] = []
 
-        def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+        def restrict(found: TableTrains | GraphTrains) -> Signal:
             """Restrict the first layer to what each node has decided."""
-            if first:
-                return self.spikes(current, rule, rounding)
-            found = conserved_spikes(current, rule, rounding)
-            if isinstance(found, CellTrains):  # decisions drop edges of a graph
-                found = window_spikes(current, rule, rounding)
-            assert isinstance(found, TableTrains | GraphTrains)
             first.append(self._first(found, nodes))
             return first[0].restricted.found
 
-        enclosure = self.perturbation.enclosure(self.inputs[self.samples(nodes)])
-        network = staged(self.circuit, enclosure, spikes, sums=True)
+        network = self._stages(self.inputs[self.samples(nodes)], restrict)
         assert network is not None
         return first[0].put(network), first[0].restricted.empty
+
+    def _stages(self, inputs: Tensor, restrict: Callable[[TableTrains | GraphTrains], Signal]) -> Staged | None:
+        """Return the network in stages, the first one's trains as `restrict` leaves them."""
+        layers = count()
+
+        def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+            """Return the trains of each layer in turn."""
+            if next(layers) > 0:
+                return self.spikes(current, rule, rounding)
+            return restrict(_decidable(current, rule, rounding))
+
+        return staged(self.circuit, self.perturbation.enclosure(inputs), spikes, sums=True)
 
     def _first(self, found: TableTrains | GraphTrains, nodes: Nodes) -> "_First":
         """Restrict the first layer's trains to each node's decisions, and to what follows for its currents."""
@@ -150,7 +157,7 @@ class MarginQuestion:
 
     def _whole(self) -> Staged | None:
         """Return the network over the first sample's set."""
-        return staged(self.circuit, self.perturbation.enclosure(self.inputs[:1]), sums=True)
+        return self._stages(self.inputs[:1], lambda found: found)
 
 
 @dataclass(frozen=True)
@@ -170,10 +177,20 @@ class _First:
         return replace(network, stages=(stage, *network.stages[1:]))
 
 
-def _roots(network: Staged, count: int) -> Nodes:
-    device = network.row.device
-    prices = [price.float().expand(count, -1, -1) for price in zero_prices(network, 1)]
-    none = torch.zeros(count, dtype=torch.long, device=device)
-    bound = torch.full((count,), -torch.inf, dtype=torch.float64, device=device)
-    row = torch.arange(count, device=device)
-    return Nodes(row, bound, root(network.stages[0].found, count), tuple(prices), Splits(none, none.clone()))
+def _decidable(current: Signal, rule: Leaky, rounding: Rounding) -> TableTrains | GraphTrains:
+    """Return the trains of the first layer as decisions take them: rows of a table, or edges of a graph."""
+    found = conserved_spikes(current, rule, rounding)
+    if isinstance(found, CellTrains):
+        found = window_spikes(current, rule, rounding)
+    assert isinstance(found, TableTrains | GraphTrains)
+    return found
+
+
+def _roots(network: Staged, size: int) -> Nodes:
+    device, first = network.row.device, network.stages[0].found
+    assert isinstance(first, TableTrains | GraphTrains)
+    prices = [price.float().expand(size, -1, -1) for price in zero_prices(network, 1)]
+    none = torch.zeros(size, dtype=torch.long, device=device)
+    bound = torch.full((size,), -torch.inf, dtype=torch.float64, device=device)
+    row = torch.arange(size, device=device)
+    return Nodes(row, bound, root(first, size), tuple(prices), Splits(none, none.clone()))

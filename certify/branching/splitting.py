@@ -58,6 +58,7 @@ def choose_splits(
         last = found.last[nodes].flatten(1).minimum(decisions.last)
         neuron, place, splittable = _row_split(found.table, first, last, least, score, trace)
     else:
+        assert isinstance(found, GraphTrains)
         neuron, place, splittable = _spike_split(found, nodes, least, score, trace)
     return Splits(neuron, place), splittable
 
