@@ -7,10 +7,10 @@ filtered current. With v[t] = λ·u[t−1] + c[t] and u = v − d·s,
 
 the state is what came in minus what went out. So a cell at step t is an interval of S[t] and one of u[t]; from
 each cell silence is possible iff v may lie at θ or below, a spike iff v may lie at θ or above, where v is known
-from both sides, v ∈ [Lmin − dλ·S, Lmax − dλ·S] ∩ [λu + c], and then S ← λS + s, u ← v − d·s, S ∈ (L − u)/d. Beyond K
-cells a neuron's neighbours in S merge into their hull. Every run stays inside some path of cells, whatever merges,
-so min Σ A[t]·s[t] is bounded by a shortest path, O(T·K). With λ = 1 and K > T no two counts merge: F10's exact
-counts.
+from both sides, v ∈ [Lmin − dλ·S, Lmax − dλ·S] ∩ [λu + c], and then S ← λS + s, u ← v − d·s, S ∈ (L − u)/d. Of
+more than K cells, neighbours in S merge into their hulls. Every run stays inside some path of cells, whatever
+merges, so min Σ A[t]·s[t] is bounded by a shortest path, O(T·K). With λ = 1 and K > T no two counts merge: F10's
+exact counts.
 
 Filtered currents are joint over time: their range is asked of the layer before for T rows λ^{t−k}, not step by
 step, and does not grow as independent boxes do.

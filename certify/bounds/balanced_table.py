@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...models.rules import Leaky
 from .box import Box
+from .rounding import Rounding
 from .signals import Balance, Signal, filter_rows
 from .train_table import TableTrains
 
@@ -44,10 +45,12 @@ class BalancedTable(TableTrains):
         first, last = (self._on_row(row, box, gains) for row in (self.first, self.last))
         inner = self._on_inner_rows(gains)
         width = filter_rows(self.num_steps, replace(self.rule, scale=None)).sum(1)
-        widening = self.slack * width.reshape(-1, *([1] * self.slack.dim()))
-        lower = first.lower.minimum(last.lower).minimum(inner.lower) - widening
-        upper = first.upper.maximum(last.upper).maximum(inner.upper) + widening
-        return Box(lower, upper)
+        lower = first.lower.minimum(last.lower).minimum(inner.lower)
+        upper = first.upper.maximum(last.upper).maximum(inner.upper)
+        width = width.reshape(-1, *([1] * self.slack.dim()))
+        size = box.magnitude * gains.abs().reshape(width.shape) + self.rule.drop * width
+        widening = self.slack * width + size * Rounding(torch.float64).gamma(4 * self.num_steps + 16)
+        return Box(lower - widening, upper + widening)
 
     @cached_property
     def _trains(self) -> Tensor:

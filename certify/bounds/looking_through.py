@@ -196,7 +196,8 @@ def _image(weights: Tensor, box: Box) -> Box:
     middle = (weights @ box.middle.unsqueeze(-1)).squeeze(-1)
     radius = (weights.abs() @ box.radius.unsqueeze(-1)).squeeze(-1)
     size = (weights.abs() @ box.magnitude.unsqueeze(-1)).squeeze(-1)
-    error = size * Rounding(torch.float64).gamma(4 * weights.shape[-1] + 16)
+    terms = weights.shape[-1] + len(box.lower)  # and a filtered train errs by 2T·u
+    error = size * Rounding(torch.float64).gamma(4 * terms + 16)
     return Box(middle - radius - error, middle + radius + error)
 
 

@@ -28,6 +28,10 @@ class BoundVerifier(MarginVerifier):
     name: str
     stages: tuple[SpikeBound, ...]
 
+    def stages_for(self, made: Circuit) -> tuple[SpikeBound, ...]:
+        """Return the stages that pay for a network."""
+        return self.stages
+
     @torch.no_grad()
     def margins(
         self,
@@ -61,8 +65,9 @@ class BoundVerifier(MarginVerifier):
     def _of(
         self, made: Circuit, inputs: Tensor, labels: Tensor, perturbation: Perturbation, expired: Expired
     ) -> Tensor:
-        lower = margin_bounds(made, perturbation.enclosure(inputs), labels, self.stages[0], quick=True)
-        for stage in self.stages[1:]:
+        first, *others = self.stages_for(made)
+        lower = margin_bounds(made, perturbation.enclosure(inputs), labels, first, quick=True)
+        for stage in others:
             left = (lower.amin(1) <= 0).nonzero().flatten()
             if len(left) == 0 or expired():
                 break

@@ -1,5 +1,6 @@
 """Ways to break a bound: one textual change each makes it unsound, or inexact where it claims to be exact."""
 
+from cell_mutants import CELL_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
 from mutant import Mutant
 from step_mutants import STEP_MUTANTS
@@ -9,6 +10,7 @@ BRANCHING = "certify/branching/"
 MAPS = "models/linear_maps/"
 MUTANTS = (
     *STEP_MUTANTS,
+    *CELL_MUTANTS,
     *CIRCUIT_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",

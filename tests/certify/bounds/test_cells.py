@@ -1,0 +1,208 @@
+"""F9: no run of a layer that subtracts leaves its cells, they are never wider than what they replace, and the
+compiled kernel computes them bitwise as torch does."""
+
+import itertools
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from spikecert.certify.bounds.automaton import CellTrains, cell_trains
+from spikecert.certify.bounds.box import Box
+from spikecert.certify.bounds.compiled_cells import CellsKernel, cells_kernel
+from spikecert.certify.bounds.eager_cells import CellRanges, cell_ranges
+from spikecert.certify.bounds.eager_pairs import Pairs, least_differences
+from spikecert.certify.bounds.price_cells import PricedCells, charged, collected
+from spikecert.certify.bounds.rounding import Rounding
+from spikecert.certify.bounds.signals import InputSignal
+from spikecert.certify.bounds.train_graph import graph_trains
+from spikecert.models.membrane import simulate
+from spikecert.models.rules import Leaky
+
+STEPS, BOXES, RUNS = 7, 150, 40
+SINGLE = Rounding(torch.float32)
+CASES = [
+    (decay, drop, ">=" if index % 2 else ">")
+    for index, (decay, drop) in enumerate(itertools.product([0.0, 0.5, 0.9, 1.0], [0.6, 1.0, 1.4]))
+]
+
+
+def drawn(steps: int = STEPS) -> tuple[InputSignal, Tensor]:
+    """Return boxes of currents (steps, boxes, 1), some of width 0 or on a threshold, and runs in them."""
+    generator = torch.Generator().manual_seed(0)
+    low = torch.rand(steps, BOXES, 1, generator=generator) * 2.5 - 0.5
+    low[:, ::4] = (low[:, ::4] * 4).round() / 4
+    high = low + torch.rand(steps, BOXES, 1, generator=generator) ** 3 * (torch.arange(BOXES) % 7 > 0)[:, None]
+    share = torch.rand(steps, BOXES, RUNS, generator=generator)
+    share[:, :, : RUNS // 2] = share[:, :, : RUNS // 2].round()
+    currents = (low + share * (high - low)).minimum(high).maximum(low)
+    return InputSignal(Box(low.double(), high.double()), steps), currents
+
+
+def rule_of(decay: float, drop: float, fires_at: str, scale: tuple[float, ...] | None = None) -> Leaky:
+    return Leaky(decay, 1.0, "subtract", fires_at, drop, scale)
+
+
+def run(currents: Tensor, rule: Leaky) -> tuple[Tensor, Tensor]:
+    """Return spikes and the potentials that they leave, in the run's own float32."""
+    scale = None if rule.scale is None else torch.tensor(rule.scale)
+    potentials, spikes = simulate(currents, scale, rule.dynamics, len(currents))
+    return spikes.double(), potentials.double() - rule.drop * spikes.double()
+
+
+def holds(box: Box, runs: Tensor) -> None:
+    """Check (T, boxes, 1) against (T, boxes, runs)."""
+    assert bool((runs >= box.lower).all())
+    assert bool((runs <= box.upper).all())
+
+
+@pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)
+@pytest.mark.parametrize("cells", [3, 16])
+def test_no_run_leaves_its_cells(decay: float, drop: float, fires_at: str, cells: int):
+    signal, currents = drawn()
+    scale = (1.0, -0.5, 2.0, 1.0, 0.0, 0.25, 1.0) if cells == 3 else None
+    rule = rule_of(decay, drop, fires_at, scale)
+    found = cell_trains(signal, rule, SINGLE, cells)
+    spikes, left = run(currents, rule)
+    holds(found.steps(), spikes)
+    balance = found.balance(replace(rule, scale=None))
+    assert balance is not None
+    holds(balance.train, collected(spikes, decay) + 0.0)
+    slack = 1e-5  # `left` is the run's own, rounded
+    holds(Box(balance.potential.lower - slack, balance.potential.upper + slack), left)
+    rows = torch.stack((torch.ones(STEPS), torch.linspace(-1, 2, STEPS))).double()
+    slack = 1e-12  # of the sum that is computed here
+    combined, sums = found.combine(rows), torch.tensordot(rows, spikes, 1)
+    holds(Box(combined.lower - slack, combined.upper + slack), sums)
+    reader = Leaky(0.7, scale=(0.5,) * STEPS)
+    filtered = found.filtered(reader)
+    holds(Box(filtered.lower - slack, filtered.upper + slack), collected(0.5 * spikes, 0.7))
+
+
+@pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)
+def test_cells_are_never_wider_than_the_graph(decay: float, drop: float, fires_at: str):
+    signal, _ = drawn()
+    rule = rule_of(decay, drop, fires_at)
+    cells, graph = cell_trains(signal, rule, SINGLE), graph_trains(signal, rule, SINGLE, windows=True)
+    ones = torch.ones(1, STEPS, dtype=torch.float64)
+    for one, other in ((cells.steps(), graph.steps()), (cells.combine(ones), graph.combine(ones))):
+        assert bool((one.lower >= other.lower).all())
+        assert bool((one.upper <= other.upper).all())
+    narrower = cells.combine(ones), graph.combine(ones)
+    if decay > 0:
+        widths = [float((box.upper - box.lower).sum()) for box in narrower]
+        assert widths[0] < widths[1]
+
+
+def test_counts_of_integrate_and_fire_are_two_runs():
+    # F10: with λ = 1 and d = θ the counts are monotone in the summed current
+    signal, _ = drawn()
+    rule = rule_of(1.0, 1.0, ">")
+    count = cell_trains(signal, rule, Rounding(torch.float64)).combine(torch.ones(1, STEPS).double())
+    ends = [run(end, rule)[0].sum(0)[None] for end in (signal.box.lower, signal.box.upper)]
+    exact = (signal.box.lower * 4).frac().abs().amax(0) > 0.01  # boxes that no tie touches
+    assert torch.equal(count.lower[0][exact], ends[0][0][exact])
+    assert torch.equal(count.upper[0][exact], ends[1][0][exact])
+    assert float(exact.double().mean()) > 0.5
+
+
+@given(
+    ends=st.lists(st.tuples(st.floats(-1, 3), st.floats(0, 1)), min_size=1, max_size=6),
+    decay=st.sampled_from([0.0, 0.5, 0.95, 1.0]),
+    drop=st.sampled_from([0.7, 1.0, 1.3]),
+)
+def test_every_grid_run_has_a_path(ends: list[tuple[float, float]], decay: float, drop: float):
+    low, high = [a for a, _ in ends], [a + b for a, b in ends]
+    rule = rule_of(decay, drop, ">=")
+    box = Box(*torch.tensor([low, high], dtype=torch.float64)[..., None, None])
+    found = cell_trains(InputSignal(box, len(ends)), rule, Rounding(torch.float64), 5)
+    grid = torch.tensor(list(itertools.product(*zip(low, high, strict=True))), dtype=torch.float64)
+    spikes, _ = run(grid.T[:, None].contiguous(), rule)
+    holds(found.steps(), spikes)
+    holds(found.filtered(Leaky(1.0)), collected(spikes, 1.0))
+    train = found.filtered(Leaky(decay))
+    holds(Box(train.lower - 1e-12, train.upper + 1e-12), collected(spikes, decay))
+
+
+def kernel() -> CellsKernel:
+    found = cells_kernel()
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)
+@pytest.mark.parametrize("cells", [2, 5, 24])
+def test_the_kernel_is_bitwise_torch(decay: float, drop: float, fires_at: str, cells: int):
+    signal, _ = drawn()
+    rule = rule_of(decay, drop, fires_at)
+    inflow = cell_trains(signal, rule, SINGLE).inflow
+    row = torch.linspace(-1, 1, STEPS).double()
+    one, other = (find(inflow, rule, cells, row, 0.9) for find in (kernel().ranges, cell_ranges))
+    for field in fields(CellRanges):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        assert torch.equal(a.lower, b.lower), field.name
+        assert torch.equal(a.upper, b.upper), field.name
+
+
+def pairs_of(found: CellTrains) -> Pairs:
+    """Return each box with the next one, known to differ by no more than half of what the boxes say."""
+    first = torch.arange(BOXES)
+    samples, neurons = torch.stack((first, first.roll(1))), torch.zeros(2, BOXES, dtype=torch.long)
+    inflow = found.inflow.at(samples, neurons)
+    low, high = inflow.lower[:, 0] - inflow.upper[:, 1], inflow.upper[:, 0] - inflow.lower[:, 1]
+    return Pairs(inflow, Box(0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high))
+
+
+@pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)
+def test_no_pair_of_runs_passes_its_difference(decay: float, drop: float, fires_at: str):
+    signal, currents = drawn()
+    rule = rule_of(decay, drop, fires_at)
+    pairs = pairs_of(cell_trains(signal, rule, SINGLE))
+    least = least_differences(pairs, rule, 4)
+    assert torch.equal(kernel().least_differences(pairs, rule, 4), least)
+    spikes, _ = run(currents, rule)
+    filtered = collected(currents.double(), decay)
+    apart = filtered - filtered.roll(1, 1)
+    strip = pairs.strip.lower.unsqueeze(2), pairs.strip.upper.unsqueeze(2)
+    inside = ((apart >= strip[0]) & (apart <= strip[1])).all(0)
+    differences = spikes.sum(0) - spikes.sum(0).roll(1, 0)
+    assert int(inside.sum()) > 100
+    assert bool((differences >= least[:, None])[inside].all())
+    alone = cell_trains(signal, rule, SINGLE).combine(torch.ones(1, STEPS).double())
+    separate = (alone.lower[0] - alone.upper[0].roll(1, 0)).flatten()
+    assert bool((least >= separate).all())
+    assert float((least - separate).sum()) > 0
+
+
+@pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)
+def test_a_priced_path_is_below_every_run(decay: float, drop: float, fires_at: str):
+    signal, currents = drawn()
+    rule = rule_of(decay, drop, fires_at)
+    found = cell_trains(signal, rule, SINGLE)
+    where = torch.arange(BOXES), torch.zeros(BOXES, dtype=torch.long)
+    priced = PricedCells.of(found, where)
+    generator = torch.Generator().manual_seed(1)
+    costs, prices = torch.randn(2, STEPS, BOXES, generator=generator, dtype=torch.float64)
+    value, spikes, reached = priced.least(costs, prices * 0.3)
+    assert torch.allclose((costs * spikes - 0.3 * prices * reached).sum(0), value)
+    ran, _ = run(currents, rule)
+    filtered = collected(currents.double(), decay)
+    of_runs = (costs[..., None] * ran - 0.3 * prices[..., None] * filtered).sum(0)
+    slack = 0.3 * (prices.abs() * collected(found.inflow.slack[:, 0].expand(STEPS, -1), decay)).sum(0)
+    assert bool((of_runs >= (value - slack)[:, None]).all())
+    unpriced = priced.least(costs, torch.zeros_like(prices))[0]
+    best = (costs[..., None] * ran).sum(0).amin(1)
+    assert bool((best >= unpriced - 1e-9).all())
+    assert float((best - unpriced < 1e-9).double().mean()) > 0.3
+
+
+def test_prices_on_filtered_currents_are_prices_on_currents():
+    generator = torch.Generator().manual_seed(0)
+    prices, currents = torch.randn(2, 9, 4, generator=generator, dtype=torch.float64)
+    for decay in (0.0, 0.8, 1.0):
+        one, other = (prices * collected(currents, decay)).sum(), (charged(prices, decay) * currents).sum()
+        assert torch.allclose(one, other)

@@ -1,0 +1,183 @@
+"""Ways to break what is known of layers that subtract: cells, pairs, looking through, priced paths."""
+
+from mutant import Mutant
+
+BOUNDS = "certify/bounds/"
+CELLS = BOUNDS + "eager_cells.py"
+PAIRS = BOUNDS + "eager_pairs.py"
+THROUGH = BOUNDS + "looking_through.py"
+TABLE = BOUNDS + "balanced_table.py"
+PRICED = BOUNDS + "price_cells.py"
+CELL_MUTANTS = (
+    Mutant(
+        "inflow: forget the slack of filtered currents", BOUNDS + "inflow.py", "box.upper + slack", "box.upper"
+    ),
+    Mutant(
+        "inflow: pay the slack of one step",
+        BOUNDS + "inflow.py",
+        "slack = drives.slack * filter_sums(rule, box.lower)",
+        "slack = drives.slack * 0.0",
+    ),
+    Mutant("cells: take θ for what a spike takes away", CELLS, "(lower - most * rule.drop)", "(lower - most)"),
+    Mutant("cells: the wrong end of S", CELLS, "(upper - least * rule.drop)", "(upper - most * rule.drop)"),
+    Mutant("cells: forget the decay of u", CELLS, "cells.high * rule.decay + inflow.high[t]", "inflow.high[t]"),
+    Mutant(
+        "cells: silence stays below θ",
+        CELLS,
+        "quiet, fires = alive & (low <= inflow.surely)",
+        "quiet, fires = alive & (high <= inflow.surely)",
+    ),
+    Mutant(
+        "cells: a spike only where it is certain", CELLS, "(high >= inflow.perhaps)", "(low >= inflow.perhaps)"
+    ),
+    Mutant(
+        "cells: a spike leaves what it found",
+        CELLS,
+        "torch.cat((high.clamp_max(inflow.surely), high - rule.drop))",
+        "torch.cat((high.clamp_max(inflow.surely), high.clamp_max(inflow.surely)))",
+    ),
+    Mutant(
+        "cells: S from the wrong end of L",
+        CELLS,
+        ".minimum((upper - low) / rule.drop)",
+        ".minimum((lower - low) / rule.drop)",
+    ),
+    Mutant(
+        "cells: a spike does not count in S",
+        CELLS,
+        "most = torch.cat((most, most + 1.0))",
+        "most = torch.cat((most, most))",
+    ),
+    Mutant(
+        "cells: merge into the first",
+        CELLS,
+        "(found.most, found.high, found.longest))",
+        "(found.least, found.high, found.longest))",
+    ),
+    Mutant(
+        "cells: the least of the highest ends",
+        CELLS,
+        'upper = (hull(values, "amax")',
+        'upper = (hull(values, "amin")',
+    ),
+    Mutant("cells: a certain spike wherever one is possible", CELLS, "Box((~silent.any(0))", "Box((fires.any(0))"),
+    Mutant("cells: sums forget their decay", CELLS, "cells.longest * decay", "cells.longest"),
+    Mutant(
+        "trains: S for any reader",
+        BOUNDS + "automaton.py",
+        "if rule.decay == self.rule.decay and rule.scale is None:",
+        "if True:",
+    ),
+    Mutant(
+        "trains: balance for any reader",
+        BOUNDS + "automaton.py",
+        "if rule.decay != self.rule.decay or rule.scale is not None:",
+        "if False:",
+    ),
+    Mutant(
+        "pairs: a strip the wrong way",
+        PAIRS,
+        "a.maximum(c + p), c.maximum(a - q)",
+        "a.maximum(c + q), c.maximum(a - p)",
+    ),
+    Mutant(
+        "pairs: the most in place of the least", PAIRS, 'hull(cells.ahead, "amin")', 'hull(cells.ahead, "amax")'
+    ),
+    Mutant("pairs: forget what merges", PAIRS, '(cells.most, "amax")', '(cells.most, "amin")'),
+    Mutant("pairs: k's spikes count for y", PAIRS, "(spikes[0] - spikes[1])", "(spikes[0] + spikes[1])"),
+    Mutant(
+        "pairs: no step where both fire", PAIRS, "((0, 0), (0, 1), (1, 0), (1, 1))", "((0, 0), (0, 1), (1, 0))"
+    ),
+    Mutant("pairs: silence above θ", PAIRS, "low.maximum(needs), high.minimum(stays)", "low.maximum(needs), high"),
+    Mutant(
+        "margins: another class's difference",
+        BOUNDS + "pair_margins.py",
+        "sums.lower[:, samples, neurons[1]]",
+        "sums.lower[:, samples, neurons[0]]",
+    ),
+    Mutant(
+        "margins: forget the bias of the strip",
+        BOUNDS + "pair_margins.py",
+        "(reader.bias[neurons[0]] - reader.bias[neurons[1]]) * gains",
+        "0.0 * gains",
+    ),
+    Mutant(
+        "through: a residual sum as one chain",
+        THROUGH,
+        "if signal is current or not isinstance(current, AffineSignal):",
+        "if signal is current:",
+    ),
+    Mutant(
+        "through: u with the wrong sign",
+        THROUGH,
+        "torch.where(chosen, -left.upper / drop, train.lower)",
+        "torch.where(chosen, left.lower / drop, train.lower)",
+    ),
+    Mutant(
+        "through: forget d",
+        THROUGH,
+        "shares = self.weights * (chosen / drop).unsqueeze(-2)",
+        "shares = self.weights * (chosen / 1.0).unsqueeze(-2)",
+    ),
+    Mutant(
+        "through: forget the bias below",
+        THROUGH,
+        "middle = (shares @ below.bias) * gains",
+        "middle = (shares @ below.bias) * 0.0",
+    ),
+    Mutant(
+        "through: W for |W|", THROUGH, "radius = (matrices.abs() @ box.radius", "radius = (matrices @ box.radius"
+    ),
+    Mutant(
+        "through: half a ball",
+        THROUGH,
+        "radius = euclidean(matrices, -1) * inputs",
+        "radius = 0.5 * euclidean(matrices, -1) * inputs",
+    ),
+    Mutant("through: flips only add", THROUGH, "Box(middle - fall, middle + rise)", "Box(middle, middle + rise)"),
+    Mutant(
+        "through: forget the bias of the reader",
+        THROUGH,
+        "middle, slack = reader.bias * gains,",
+        "middle, slack = reader.bias * 0.0,",
+    ),
+    Mutant(
+        "table: forget the rows between", TABLE, "minimum(last.lower).minimum(inner.lower)", "minimum(last.lower)"
+    ),
+    Mutant(
+        "table: S of the first row for the last",
+        TABLE,
+        "for row in (self.first, self.last)",
+        "for row in (self.first, self.first)",
+    ),
+    Mutant(
+        "table: what was taken away twice",
+        TABLE,
+        "gone = self.rule.drop * self._trains[",
+        "gone = 2 * self.rule.drop * self._trains[",
+    ),
+    Mutant(
+        "prices: the wrong end of u",
+        PRICED,
+        "left = torch.where(prices[t] > 0, self.high[t], self.low[t])",
+        "left = torch.where(prices[t] > 0, self.low[t], self.high[t])",
+    ),
+    Mutant(
+        "prices: forget what spikes take away",
+        PRICED,
+        "own = costs - self.rule.drop * charged(prices, self.rule.decay)",
+        "own = costs",
+    ),
+    Mutant(
+        "prices: unfiltered slack",
+        BOUNDS + "priced_layer.py",
+        "return collected(slack + found.inflow.slack.flatten(1)[where], stage.rule.decay)",
+        "return slack * 0.0",
+    ),
+    Mutant(
+        "prices: on filtered currents as on currents",
+        BOUNDS + "priced_layer.py",
+        "prices = charged(prices, self.stage.rule.decay)",
+        "prices = prices",
+    ),
+)
