@@ -38,6 +38,15 @@ TESTS = (
     "tests/soundness",
 )
 FIRST = {
+    "eager_cells": "cells",
+    "eager_pairs": "cells",
+    "price_cells": "cells",
+    "inflow": "cells or conserved",
+    "automaton": "cells or conserved",
+    "pair_margins": "conserved",
+    "looking_through": "conserved",
+    "balanced_table": "conserved",
+    "priced_layer": "linear or conserved",
     "spikes.c": "compiled_spikes",
     "step_trains": "compiled_spikes or spread",
     "kernels/loading.py": "compiled_spikes",
