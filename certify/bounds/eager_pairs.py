@@ -50,7 +50,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class _Cells:
+class _PairCells:
     """Cells of P pairs: ends of S and of u, each (2, C, P), and the least N_y − N_k that leads there, (C, P).
 
     Cells that no run reaches have N_y − N_k = ∞ and ends 0.
@@ -71,20 +71,20 @@ def least_differences(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
 
 def _least(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
     start = pairs.inflow.lower.new_zeros(2, 1, pairs.count)
-    cells = _Cells(start, start, start, start, start[0])
+    cells = _PairCells(start, start, start, start, start[0])
     for t in range(len(pairs.inflow.lower)):
         cells = _merged(_stepped(cells, pairs, t, rule), side)
     return cells.ahead.amin(0)
 
 
-def _stepped(cells: _Cells, pairs: Pairs, t: int, rule: Leaky) -> _Cells:
+def _stepped(cells: _PairCells, pairs: Pairs, t: int, rule: Leaky) -> _PairCells:
     """Return what each cell becomes for each of the four pairs of spikes, 4C cells."""
     parts = [_fired(cells, pairs, t, rule, spikes) for spikes in ((0, 0), (0, 1), (1, 0), (1, 1))]
     ends = (torch.cat([getattr(part, name) for part in parts], 1) for name in ("least", "most", "low", "high"))
-    return _Cells(*ends, ahead=torch.cat([part.ahead for part in parts]))
+    return _PairCells(*ends, ahead=torch.cat([part.ahead for part in parts]))
 
 
-def _fired(cells: _Cells, pairs: Pairs, t: int, rule: Leaky, spikes: tuple[int, int]) -> _Cells:
+def _fired(cells: _PairCells, pairs: Pairs, t: int, rule: Leaky, spikes: tuple[int, int]) -> _PairCells:
     """Return the cells after a step with the spikes (s_y, s_k)."""
     spike = cells.least.new_tensor(spikes)[:, None, None]
     least, most = cells.least * rule.decay, cells.most * rule.decay
@@ -98,11 +98,11 @@ def _fired(cells: _Cells, pairs: Pairs, t: int, rule: Leaky, spikes: tuple[int, 
     least, most = least.maximum((lower - high) / rule.drop), most.minimum((upper - low) / rule.drop)
     there = (bottom <= top) & (lower <= upper) & (low <= high) & (least <= most)
     ahead = (cells.ahead + (spikes[0] - spikes[1])).masked_fill(~there.all(0), torch.inf)
-    return _Cells(least, most, low, high, ahead)
+    return _PairCells(least, most, low, high, ahead)
 
 
 def _potentials(
-    cells: _Cells, inflow: Inflow, t: int, rule: Leaky, spikes: tuple[int, int]
+    cells: _PairCells, inflow: Inflow, t: int, rule: Leaky, spikes: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
     """Return the ends of v, (2, C, P), cut by what each neuron's spike, or silence, needs."""
     low = cells.low * rule.decay + inflow.low[t][:, None]
@@ -121,7 +121,7 @@ def _cut(lower: Tensor, upper: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Te
     )
 
 
-def _merged(cells: _Cells, side: int) -> _Cells:
+def _merged(cells: _PairCells, side: int) -> _PairCells:
     """Merge the cells of each pair into at most side²: those of one bin of (S_y, S_k) into their hull."""
     alive = cells.ahead < torch.inf
     rank = alive.cumsum(0)
@@ -137,10 +137,10 @@ def _merged(cells: _Cells, side: int) -> _Cells:
     found = hull(alive.to(cells.ahead.dtype), "amax") > 0
     hulls = ((cells.least, "amin"), (cells.most, "amax"), (cells.low, "amin"), (cells.high, "amax"))
     ends = (torch.stack([hull(values, how) for values in both]) for both, how in hulls)
-    return _Cells(*ends, ahead=hull(cells.ahead, "amin").masked_fill(~found, torch.inf))
+    return _PairCells(*ends, ahead=hull(cells.ahead, "amin").masked_fill(~found, torch.inf))
 
 
-def _bins(cells: _Cells, alive: Tensor, side: int) -> Tensor:
+def _bins(cells: _PairCells, alive: Tensor, side: int) -> Tensor:
     """Return the bins of S_y and of S_k, (2, C, P); they hold counts apart where λ = 1."""
     middle = (cells.least + cells.most) * 0.5
     first = middle.masked_fill(~alive, torch.inf).amin(1, keepdim=True)

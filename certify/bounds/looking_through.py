@@ -32,7 +32,7 @@ MOST_ENTRIES = 2**24
 
 
 @dataclass(frozen=True)
-class Source:
+class MatrixChain:
     """An affine chain as one matrix, and the signal in front of it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Source:
     slack: Tensor
 
     @staticmethod
-    def of(current: Signal) -> "Source | None":
+    def of(current: Signal) -> "MatrixChain | None":
         """Return the chain that `current` is the image of; None behind a residual sum and for no layer at all."""
         signal = current
         while isinstance(signal, AffineSignal):
@@ -56,13 +56,13 @@ class Source:
             return None
         ((_, chain),), slack = paths(current, [signal])
         matrix, bias = chain.matrix(current.magnitude().shape[1:])
-        return Source(signal, matrix, bias, slack.flatten(1))
+        return MatrixChain(signal, matrix, bias, slack.flatten(1))
 
 
 def filtered_current(current: Signal, rule: Leaky) -> Box:
     """Return where Σ_{k≤t} λ^{t−k}·a[k]·I[k] lies for the currents I of neurons of `rule`, (T, batch, ...)."""
     plain = current.filtered(rule)
-    reader = Source.of(current)
+    reader = MatrixChain.of(current)
     if reader is None or reader.signal.balance(rule) is None:
         return plain
     sums = filtered_sums(reader.matrix, reader.signal, rule)
@@ -85,18 +85,18 @@ def filtered_sums(weights: Tensor, source: Signal, rule: Leaky) -> Box:
     balance = source.balance(rule)
     if balance is None:
         return plain
-    below = Source.of(balance.current)
+    below = MatrixChain.of(balance.current)
     if below is None or _work(weights, below, balance) > MOST_WORK:
         return plain
     return plain.intersection(_through(weights, balance, below))
 
 
-def _work(weights: Tensor, below: Source, balance: Balance) -> int:
+def _work(weights: Tensor, below: MatrixChain, balance: Balance) -> int:
     """Return the multiplications a sample that composing takes."""
     return len(balance.train.lower) * weights.shape[-2] * below.matrix.numel()
 
 
-def _through(weights: Tensor, balance: Balance, below: Source) -> Box:
+def _through(weights: Tensor, balance: Balance, below: MatrixChain) -> Box:
     """Return the sums by way of the filtered signal below, a few samples at a time."""
     train, left = _flat(balance.train), _flat(balance.potential)
     inputs, slack = below.signal.filtered(balance.rule), balance.slack.flatten(1)
@@ -105,7 +105,7 @@ def _through(weights: Tensor, balance: Balance, below: Source) -> Box:
     found = []
     for start in range(0, batch, size):
         rows = slice(start, start + size)
-        part = _Part(
+        part = _ThroughSamples(
             weights[rows] if weights.dim() == 3 else weights,
             _rows(train, rows),
             _rows(left, rows),
@@ -118,7 +118,7 @@ def _through(weights: Tensor, balance: Balance, below: Source) -> Box:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _ThroughSamples:
     """Some samples: weights (m, n) or (batch, m, n); trains and potentials (T, batch, n); the filtered inputs."""
 
     weights: Tensor
@@ -128,7 +128,7 @@ class _Part:
     slack: Tensor
     chain_slack: Tensor
 
-    def sums(self, rule: Leaky, below: Source) -> Box:
+    def sums(self, rule: Leaky, below: MatrixChain) -> Box:
         """Return Σ_j A_ij·S_j[t] for each step and row, (T, batch, m)."""
         drop, train, left = rule.drop, self.train, self.potential
         chosen = (train.upper - train.lower) > (left.upper - left.lower) / drop

@@ -9,7 +9,7 @@ from .box import Box
 from .compiled_cells import cells_kernel_for
 from .eager_pairs import Pairs, least_differences
 from .inflow import filter_sums
-from .looking_through import Source, filtered_sums, gain_sums
+from .looking_through import MatrixChain, filtered_sums, gain_sums
 from .rounding import Rounding
 
 SIDE = 32
@@ -47,7 +47,7 @@ def _strip(last: CellTrains, samples: Tensor, neurons: Tensor) -> Box:
     """Return the ends of L_y[t] − L_k[t], (T, P): one product with W_y − W_k, within the separate boxes."""
     inflow, rule = last.inflow.at(samples, neurons), last.rule
     separate = Box(inflow.lower[:, 0] - inflow.upper[:, 1], inflow.upper[:, 0] - inflow.lower[:, 1])
-    reader = Source.of(last.current)
+    reader = MatrixChain.of(last.current)
     if reader is None:
         return separate
     gains, moduli = gain_sums(rule, last.num_steps, reader.matrix)
@@ -58,7 +58,7 @@ def _strip(last: CellTrains, samples: Tensor, neurons: Tensor) -> Box:
     return separate.intersection(Box(sums.lower + (middle - slack), sums.upper + (middle + slack)))
 
 
-def _differences(reader: Source, last: CellTrains, samples: Tensor, neurons: Tensor) -> Box:
+def _differences(reader: MatrixChain, last: CellTrains, samples: Tensor, neurons: Tensor) -> Box:
     """Return where Σ_j (W_yj − W_kj)·S_j[t] lies, (T, P): all pairs of a sample at once."""
     labels = torch.zeros(int(samples.max()) + 1, dtype=torch.long, device=samples.device)
     labels[samples] = neurons[0]
