@@ -46,7 +46,7 @@ class Flips:
         """
         each = products(self.direction[:, 0]).numel()
         parts = self.direction.split(max(1, MOST_PRODUCTS // max(1, each)), dim=1)
-        found = [self._reach(products(part.flatten(0, 1)).unflatten(0, part.shape[:2])) for part in parts]
+        found = [self.reach_of(products(part.flatten(0, 1)).unflatten(0, part.shape[:2])) for part in parts]
         return torch.cat([fall for fall, _ in found], 1), torch.cat([rise for _, rise in found], 1)
 
     def least(self, costs: Tensor) -> Tensor:
@@ -60,8 +60,8 @@ class Flips:
         flips = torch.zeros_like(change).scatter(1, lowest.indices, (lowest.values > 0).double())
         return flips.unflatten(1, (len(costs), *costs.shape[2:])).movedim(0, 1)
 
-    def _reach(self, changes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return fall and rise for W_i·d_i, (T, batch, outputs, terms)."""
+    def reach_of(self, changes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return fall and rise for W_i·d_i, (T, batch, outputs, terms), as `reach` does."""
         assert self.rows is not None
         up, down = self._greatest(changes), self._greatest(-changes)
         falls = [self._sum(row, down, up) for row in self.rows]

@@ -148,7 +148,7 @@ class _ThroughSamples:
         noise = self.chain_slack * moduli + self.slack * decays
         terms = 4 * (sum(below.matrix.shape) + 2 * len(train.lower) + 8)
         error = (sizes @ (noise + reach * Rounding(torch.float64).gamma(terms)).unsqueeze(-1)).squeeze(-1)
-        through = _composed(composed, self.inputs, rule)
+        through = _composed(composed, self.inputs)
         return Box(own.lower + through.lower + middle - error, own.upper + through.upper + middle + error)
 
 
@@ -158,7 +158,7 @@ def gain_sums(rule: Leaky, steps: int, like: Tensor) -> tuple[Tensor, Tensor]:
     return rows.sum(1, keepdim=True), rows.abs().sum(1, keepdim=True)
 
 
-def _composed(matrices: Tensor, inputs: Box, rule: Leaky) -> Box:
+def _composed(matrices: Tensor, inputs: Box) -> Box:
     """Return where M·X lies for X in `inputs`, (T, batch, m); M is (T, batch, m, features)."""
     box = _flat(inputs)
     middle = (matrices @ box.middle.unsqueeze(-1)).squeeze(-1)
@@ -179,15 +179,11 @@ def _composed(matrices: Tensor, inputs: Box, rule: Leaky) -> Box:
 def _flipped(matrices: Tensor, flips: Flips) -> tuple[Tensor, Tensor]:
     """Return how far M[t]·Σ_k rows[t,k]·x[k] may fall and rise, (T, batch, m) each."""
     assert flips.rows is not None
-    direction, found = flips.direction.flatten(2), []
-    for row, matrix in zip(flips.rows, matrices, strict=True):
-        one = Flips(flips.count, direction, row[None])
-
-        def products(x: Tensor, matrix: Tensor = matrix) -> Tensor:
-            """Return M_i·x_i for events of all steps, (steps·batch, features)."""
-            return (x.unflatten(0, (-1, len(matrix))).unsqueeze(-2) * matrix).flatten(0, 1)
-
-        found.append(one.reach(products))
+    events = flips.direction.flatten(2).unsqueeze(2)
+    found = [
+        replace(flips, rows=row[None]).reach_of(events * matrix)
+        for row, matrix in zip(flips.rows, matrices, strict=True)
+    ]
     return torch.cat([fall for fall, _ in found]), torch.cat([rise for _, rise in found])
 
 
