@@ -16,8 +16,8 @@ import numpy as np
 
 MOST_MEMORY = 3 * 2**30
 MOST_SECONDS = 30
-MOST_BYTES = 2**29
-"""Of all arrays together, unpacked."""
+MOST_BYTES, LEAST_BYTES, MOST_TIMES = 2**29, 2**26, 8
+"""All arrays together may have so many bytes, but no more than `LEAST_BYTES` and so many times the file."""
 MOST_PARTS = 100_000
 MOST_RECORDINGS = 100_000
 DEEPEST = 16
@@ -26,7 +26,8 @@ DEEPEST = 16
 class UnpackedFile:
     """The groups of a file as plain data, and their arrays apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
         self.arrays: list[np.ndarray] = []
         self.bytes = self.parts = 0
 
@@ -52,8 +53,8 @@ class UnpackedFile:
     def _value(self, item: Any, name: str) -> Any:
         check_kept_here(item, name)
         self.bytes += int(item.size or 0) * item.dtype.itemsize
-        if self.bytes > MOST_BYTES:
-            raise ValueError(f"its arrays have more than {MOST_BYTES} bytes")
+        if self.bytes > self.most:
+            raise ValueError(f"its arrays have more than {self.most} bytes")
         value = item[()]
         if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
             self.arrays.append(np.asarray(value))
@@ -78,15 +79,15 @@ def _text(value: Any) -> Any:
     raise ValueError(f"got data of type {type(value).__name__}, expected numbers or text")
 
 
-def nir(file: Any) -> dict[str, np.ndarray]:
+def nir(file: Any, most: int) -> dict[str, np.ndarray]:
     """Return the group "node": JSON of the groups, in which {"array": k} stands for array k, and the arrays."""
-    content = UnpackedFile()
+    content = UnpackedFile(most)
     tree = content.group(file["node"])
     text = np.frombuffer(json.dumps(tree).encode(), dtype=np.uint8)
     return {"tree": text, **{f"a{index}": array for index, array in enumerate(content.arrays)}}
 
 
-def spikes(file: Any) -> dict[str, np.ndarray]:
+def spikes(file: Any, most: int) -> dict[str, np.ndarray]:
     """Return recordings of events one after another: times, units, how many each recording has, and labels."""
     times, units, labels = (_item(file, name) for name in ("spikes/times", "spikes/units", "labels"))
     if not times.shape == units.shape == labels.shape == (len(labels),):
@@ -95,8 +96,8 @@ def spikes(file: Any) -> dict[str, np.ndarray]:
         raise ValueError(f"got {len(labels)} recordings, expected at most {MOST_RECORDINGS}")
     if labels.dtype.kind not in "iu":
         raise ValueError("expected whole numbers as labels")
-    when, many = _joined(times, "times", "fiu")
-    where, same = _joined(units, "units", "iu")
+    when, many = _joined(times, "times", "fiu", most)
+    where, same = _joined(units, "units", "iu", most)
     if not np.array_equal(many, same):
         raise ValueError("expected a time and a unit for each event")
     return {"times": when, "units": where, "counts": many, "labels": labels[()]}
@@ -115,7 +116,7 @@ def _item(file: Any, path: str) -> Any:
     return part
 
 
-def _joined(ragged: Any, name: str, kinds: str) -> tuple[np.ndarray, np.ndarray]:
+def _joined(ragged: Any, name: str, kinds: str, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the entries of all rows one after another, and how many each row has."""
     kind = h5py.check_vlen_dtype(ragged.dtype)
     if not isinstance(kind, np.dtype) or kind.kind not in kinds:
@@ -123,31 +124,30 @@ def _joined(ragged: Any, name: str, kinds: str) -> tuple[np.ndarray, np.ndarray]
     rows, held = [], 0
     for row in ragged:
         held += row.nbytes
-        if held > MOST_BYTES:
-            raise ValueError(f"its {name} have more than {MOST_BYTES} bytes")
+        if held > most:
+            raise ValueError(f"its {name} have more than {most} bytes")
         rows.append(row)
     joined = np.concatenate([np.zeros(0, kind), *rows])
     return joined, np.array([len(row) for row in rows], np.int64)
 
 
-LAYOUTS: dict[str, Callable[[Any], dict[str, np.ndarray]]] = {"nir": nir, "spikes": spikes}
+LAYOUTS: dict[str, Callable[[Any, int], dict[str, np.ndarray]]] = {"nir": nir, "spikes": spikes}
 """What is read of a file."""
 
 
-def main(layout: str, content: bytes) -> bytes:
-    """Return the archive of what a layout names."""
+def main(layout: str, content: bytes, out: Any) -> None:
+    """Write the archive of what a layout names."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = min(MOST_BYTES, LEAST_BYTES + MOST_TIMES * len(content))
     with h5py.File(io.BytesIO(content), "r") as file:
-        arrays: dict[str, Any] = LAYOUTS[layout](file)
-    held = io.BytesIO()
-    np.savez(held, **arrays)
-    return held.getvalue()
+        arrays: dict[str, Any] = LAYOUTS[layout](file, most)
+    np.savez(out, **arrays)
 
 
 if __name__ == "__main__":
     try:
-        sys.stdout.buffer.write(main(sys.argv[1], sys.stdin.buffer.read()))
+        main(sys.argv[1], sys.stdin.buffer.read(), sys.stdout.buffer)
     except Exception as error:  # h5py raises whatever a broken file makes it meet
         sys.exit(" ".join(str(error).split())[:300] or type(error).__name__)
