@@ -15,6 +15,10 @@ def beginning(content: bytes, count: int) -> bytes:
 
     Raises:
         ValueError: where that much of it is broken; its words go on after the file's name.
+
+    >>> import gzip
+    >>> beginning(gzip.compress(b"spikes"), 3)
+    b'spi'
     """
     if not content.startswith(_MAGIC):
         return content[:count]

@@ -32,10 +32,7 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     _check_place(path)
     sweep(path.parent)
     try:
-        try:
-            _write(path, content)
-        except FileNotFoundError:  # somebody swept the part in the moment before it was locked
-            _write(path, content)
+        _write(path, content)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
@@ -49,10 +46,9 @@ def _check_place(path: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    part = path.parent / f".spikecert-{secrets.token_hex(8)}.part"
+    handle, part = _locked_part(path.parent)
     try:
-        with os.fdopen(os.open(part, _NEW, 0o666), "wb") as file:
-            _lock(file.fileno())
+        with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -60,6 +56,17 @@ def _write(path: Path, content: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _locked_part(folder: Path) -> tuple[int, Path]:
+    """Return a new part that is open and locked; one that was swept before it was locked has no name any more."""
+    while True:
+        part = folder / f".spikecert-{secrets.token_hex(8)}.part"
+        handle = os.open(part, _NEW, 0o666)
+        _lock(handle)
+        if os.fstat(handle).st_nlink:
+            return handle, part
+        os.close(handle)
 
 
 def _lock(handle: int) -> None:

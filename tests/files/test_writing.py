@@ -131,6 +131,7 @@ def test_only_parts_are_swept(tmp_path: Path) -> None:
     (tmp_path / ".spikecert-0000000000000003.part").write_bytes(b"")
     sweep(tmp_path)
     assert (tmp_path / "file").read_bytes() == b"content"
+    assert (tmp_path / ".spikecert-0000000000000001.part").is_symlink()
     assert not (tmp_path / ".spikecert-0000000000000003.part").exists()
     assert all((tmp_path / name).exists() for name in kept)
 

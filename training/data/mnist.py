@@ -35,10 +35,8 @@ def load_idx(name: str, root: Path | None, seed: int) -> Dataset:
     train, validation = split_off(*_whole(name, "train", root), seed)
     test, _ = _whole(name, "t10k", root)
     if test.inputs.shape[1:] != train.inputs.shape[1:]:
-        sizes = (
-            f"{tuple(test.inputs.shape[1:])} in the test split and {tuple(train.inputs.shape[1:])} in the other"
-        )
-        raise ValueError(f"dataset: got images of {sizes}, expected one size")
+        sizes = " and ".join(str(list(split.inputs.shape[2:])) for split in (train, test))
+        raise ValueError(f"dataset: got images of sizes {sizes} to train and to test, expected one size")
     return Dataset(name, train, validation, test, tuple(train.inputs.shape[1:]), classes=10)
 
 
