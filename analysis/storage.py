@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import FileKind, write_atomically
 from .gains import GainReport, LayerGain
 from .intervals import Interval
 from .lmi import ChainCertificate, LinearSystem, UndampedMode
@@ -15,8 +16,7 @@ from .norm_certificates import OperatorNormCertificate
 from .operators import INPUT
 
 FORMAT = "spikecert.certificates/1"
-MOST_BYTES = 2**28
-"""The largest file that is read."""
+CERTIFICATES = FileKind("path", "a file of certificates", most=2**28)
 Certificate = (
     BoundedRealCertificate
     | NoFiniteGain
@@ -77,7 +77,7 @@ def save_certificates(
     """
     head = {"format": FORMAT} if report is None else report_data(report)
     content = {**head, "certificates": [*head.get("certificates", []), *map(certificate_data, certificates)]}
-    Path(path).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    write_atomically(path, json.dumps(content, indent=1, allow_nan=False).encode())
 
 
 def load_certificates(path: str | Path) -> tuple[Certificate, ...]:
@@ -96,15 +96,7 @@ def load_certificates(path: str | Path) -> tuple[Certificate, ...]:
 
 def read_content(path: str | Path) -> dict[str, Any]:
     """Return the JSON of a certificate file; raise as `load_certificates` does."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"path: got {path}, expected a file of certificates")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"path: {path} has {path.stat().st_size} bytes, expected at most {MOST_BYTES}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"path: {path} is no JSON: {error}") from error
+    content = CERTIFICATES.json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"path: {path} is no certificate file (it lacks format {FORMAT!r})")
     return content

@@ -9,12 +9,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.verifiers import VERIFIERS
+from spikecert.files import FileKind
 from spikecert.models.validation import check_choice
 from spikecert.reports import load_record
 from spikecert.reports.schema import Part
 
-LARGEST_FILE = 2**20
-"""Bytes: a longer TOML file is refused before it is parsed."""
+RUN = FileKind("file", "a TOML file or a record", most=2**20)
 
 
 def _number(value: Any) -> Any:
@@ -145,17 +145,14 @@ def load_configuration(path: Path) -> tuple[Configuration, str | None]:
         FileNotFoundError: where there is no such file.
         ValueError: in one line that names the key, for what is missing, unknown or out of range.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"file: got {path}, expected a TOML file or a record")
     if path.suffix == ".json":
         record = load_record(path)
         if record.configuration is None:
             raise ValueError(f"file: {path} was not made by `spikecert run` and holds no configuration")
         return parsed(record.configuration, path), record.fingerprint
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"file: {path} has {path.stat().st_size} bytes, expected at most {LARGEST_FILE}")
+    text = RUN.text(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"file: {path} is no TOML file: {error}") from error
     return parsed(content, path), None

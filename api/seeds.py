@@ -64,7 +64,7 @@ def _picked(run: "TrainingRun") -> dict[str, float | None]:
 
 def write_summary(means: Summary, folder: Path) -> None:
     """Write seeds.json."""
-    from spikecert.models.storage import write_atomically
+    from spikecert.files import write_atomically
 
     write_atomically(folder / "seeds.json", json.dumps(means.content(), indent=1, allow_nan=False).encode())
 

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spikecert.models.storage import write_atomically
+from spikecert.files import write_atomically
 
 EVENTS = ("asked", "verified", "non-trivial", "falsified", "unknown", "refused", "false")
 GROUPS = ("verifier", "constant", "set", "dtype", "encoding", "readout", "module", "reset", "kernel", "T")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files import regular_content
 from .exact import Refused
 
 MOST_BYTES = 2**31
@@ -38,18 +39,22 @@ def read(path: Path, form: str) -> Content:
         Refused: for a file that is no such file, or whose hash is not that of its content.
     """
     try:
-        size = path.stat().st_size
-        raw = path.read_bytes() if size <= MOST_BYTES else b""
+        raw = regular_content(path, MOST_BYTES)
     except OSError as error:
         raise Refused(f"{path.name}: can't be read: {error.strerror}") from error
-    if size > MOST_BYTES:
-        raise Refused(f"{path.name}: {size} bytes are more than the {MOST_BYTES} that are read")
+    except ValueError as error:
+        raise Refused(f"{path.name}: {error}") from error
+    return parse(raw, form, path.name)
+
+
+def parse(raw: bytes, form: str, name: str) -> Content:
+    """Return what the bytes of a file hold; `name` is for messages. Raise as `read` does."""
     try:
         return _parse(raw, form)
     except Refused as error:
-        raise Refused(f"{path.name}: {error}") from error
+        raise Refused(f"{name}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise Refused(f"{path.name}: is no complete file of format {form}") from error
+        raise Refused(f"{name}: is no complete file of format {form}") from error
 
 
 def _parse(raw: bytes, form: str) -> Content:

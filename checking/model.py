@@ -19,7 +19,7 @@ import numpy as np
 
 from .arithmetic import ARITHMETIC, Arithmetic
 from .exact import Refused
-from .files import Content, read
+from .files import Content, parse, read
 from .layers import Layer, read_layer
 from .neurons import Neuron
 
@@ -63,13 +63,21 @@ def read_network(path: Path) -> Network:
     Raises:
         Refused: for a damaged file, or a network that has no proof form here.
     """
-    content = read(path, FORMAT)
+    return _of(read(path, FORMAT), path.name)
+
+
+def parse_network(raw: bytes, name: str) -> Network:
+    """Return the network of a file's bytes; `name` is for messages. Raise as `read_network` does."""
+    return _of(parse(raw, FORMAT, name), name)
+
+
+def _of(content: Content, name: str) -> Network:
     try:
         return _network(content)
     except Refused as error:
-        raise Refused(f"{path.name}: {error}") from error
+        raise Refused(f"{name}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise Refused(f"{path.name}: describes no network that is known here") from error
+        raise Refused(f"{name}: describes no network that is known here") from error
 
 
 def _network(content: Content) -> Network:

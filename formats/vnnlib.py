@@ -6,18 +6,18 @@ X[0,3]. Both describe the **unsafe** set: the property is violated by an input t
 with its outputs.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from ..files import FileKind, unpacked
 from .expressions import LONGEST_TEXT, Shape, parse
 from .formulas import Atom, Names, Normal, Variable, conjoined, normal_form
 from .properties import Constraint, Property, PropertyCase
 
+PROPERTY = FileKind("property", "a VNN-LIB file", most=LONGEST_TEXT)
 MOST_VARIABLES = 10_000_000
 MOST_ENDS = 4_000_000
 """How many constraints of inputs all boxes together may have."""
@@ -27,7 +27,7 @@ _TYPES = ("real", "float16", "float32", "float64", "bfloat16")
 
 
 def read_vnnlib(source: Path | str) -> Property:
-    """Return the property of a file (`Path`; ".gz" is unpacked) or of a text (`str`).
+    """Return the property of a file (`Path`; what gzip packed is unpacked) or of a text (`str`).
 
     Raises:
         ValueError: for a text that is no property of this kind, in one line: a word that is not known, inputs
@@ -55,15 +55,13 @@ def read_vnnlib(source: Path | str) -> Property:
 
 def _text(path: Path) -> str:
     """Return a file's text, of which no more than the limit is ever unpacked."""
-    opener = gzip.open if path.suffix == ".gz" else open
+    content = PROPERTY.content(path)
     try:
-        with opener(path, "rb") as file:
-            content = file.read(LONGEST_TEXT + 1)
-        if len(content) > LONGEST_TEXT:
-            raise ValueError(f"property: got {path}, expected at most {LONGEST_TEXT} bytes")
-        return content.decode("utf-8")
-    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+        return unpacked(content, LONGEST_TEXT).decode("utf-8")
+    except UnicodeDecodeError as error:
         raise ValueError(f"property: {path} is no text file: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"property: {path} {error}") from error
 
 
 def _single(part: tuple) -> object:

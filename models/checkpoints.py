@@ -13,9 +13,9 @@ from torch import Tensor
 
 from .description import build, describe
 from .networks import SpikingNetwork
-from .storage import digest_of, pack, read_tensors, unpack, write_atomically, write_tensors
+from .storage import digest_of, pack, read_tensors, unpack, write_tensors
 
-__all__ = ["FORMAT", "from_bytes", "load", "network_hash", "save", "to_bytes", "write_atomically"]
+__all__ = ["FORMAT", "from_bytes", "load", "network_hash", "save", "to_bytes"]
 
 FORMAT = "spikecert.network/1"
 MOST_STEPS = 2**16

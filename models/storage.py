@@ -2,20 +2,20 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-MOST_BYTES = 2**32
-"""The largest file that is read."""
+from ..files import FileKind, write_atomically
+
+STORED = FileKind("path", "a file written by spikecert", most=2**32)
 
 
 def write_tensors(path: Path, form: str, text: str, tensors: dict[str, Tensor]) -> str:
@@ -43,35 +43,43 @@ def unpack(content: bytes, form: str) -> tuple[str, dict[str, Tensor]]:
     Raises:
         ValueError: as `read_tensors`.
     """
-    with tempfile.TemporaryDirectory() as folder:  # a header's text can be read from a file only
-        path = Path(folder) / "content.safetensors"
-        path.write_bytes(content)
-        return read_tensors(path, form)
+    return _unpacked(content, form, "the content")
 
 
 def read_tensors(path: Path, form: str) -> tuple[str, dict[str, Tensor]]:
     """Return the text and the tensors that `write_tensors` wrote.
 
+    The file is read, not mapped: who cuts a mapped file short ends the process that looks at it.
+
     Raises:
         FileNotFoundError: where there is no such file.
         ValueError: for a file that was changed, truncated, or has another format.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"path: got {path}, expected a file written by spikecert")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"path: {path} has {path.stat().st_size} bytes, expected at most {MOST_BYTES}")
+    return _unpacked(STORED.content(path), form, str(path))
+
+
+def _unpacked(content: bytes, form: str, origin: str) -> tuple[str, dict[str, Tensor]]:
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:  # sizes may be beyond torch's
+        tensors = from_bytes(content)
+        metadata = _metadata(content)
+    except _BROKEN as error:
         reason = textwrap.shorten(str(error), 200)
-        raise ValueError(f"path: {path} is not a complete safetensors file: {reason}") from error
+        raise ValueError(f"path: {origin} is not a complete safetensors file: {reason}") from error
     if metadata.get("format") != form or not {"text", "sha256"} <= metadata.keys():
-        raise ValueError(f"path: {path} was not written by spikecert as {form} (its header says so)")
+        raise ValueError(f"path: {origin} was not written by spikecert as {form} (its header says so)")
     if digest_of(metadata["text"], tensors) != metadata["sha256"]:
-        raise ValueError(f"path: {path} was changed after it was saved: its hash does not match its content")
+        raise ValueError(f"path: {origin} was changed after it was saved: its hash does not match its content")
     return metadata["text"], tensors
+
+
+_BROKEN = (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, AssertionError, RecursionError)
+"""What safetensors and torch raise for broken files, unknown types, and sizes that are beyond torch's."""
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Return what a header that safetensors has read says beside the tensors, all of it text."""
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]).get("__metadata__") or {}
 
 
 def _packed(form: str, text: str, tensors: dict[str, Tensor]) -> tuple[bytes, str]:
@@ -101,22 +109,6 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         for key in sorted(here.keys() | there.keys())
         if here.get(key) != there.get(key)
     )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the new, never half, killed run or not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _bytes(tensor: Tensor) -> Any:

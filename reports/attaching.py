@@ -1,16 +1,17 @@
 """Put radii that `spikecert radius --out` wrote into a record of the same network and samples."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 
+from ..files import FileKind
 from .radii import RadiusTable
-from .records import LARGEST_FILE, ModelRecord, Record, first_error
+from .records import ModelRecord, Record, first_error
 from .schema import Count, Part, Seconds, Sha256
 
 SCHEMA = "spikecert.radii/1"
+RADII = FileKind("radii", f"a file of schema {SCHEMA}", most=2**28)
 
 
 class _RadiusRow(Part):
@@ -52,15 +53,7 @@ def load_radii(path: str | Path) -> RadiiFile:
         FileNotFoundError: where there is no such file.
         ValueError: for a file that is none, or contradicts itself.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"radii: got {path}, expected a file of schema {SCHEMA}")
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"radii: {path} has {path.stat().st_size} bytes, expected at most {LARGEST_FILE}")
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"radii: {path} is no JSON file: {error}") from error
+    content = RADII.json(path)
     try:
         radii = RadiiFile.model_validate(content)
         radii.table()

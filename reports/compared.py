@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..models.storage import write_atomically
+from ..files import write_atomically
 from . import figures, wording
 from .comparing import Change, Comparison, ModelComparison, PointChange, Side
 from .html_page import frame, page_of

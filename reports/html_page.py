@@ -1,17 +1,19 @@
 """A record as one HTML file: no script, no request, light and dark, on paper and on a phone."""
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from ..files import FileKind
 from . import figures, wording
 from .pictures import change, picture
 from .records import ModelRecord, Record
 from .schema import Counterexample, Threat
 
+TEMPLATE = FileKind("template", "a file of this package", most=2**20)
 TEMPLATES = (
     "report.html",
     "head.html",
@@ -71,7 +73,7 @@ def frame() -> dict[str, int]:
 
 @cache
 def _template(name: str) -> str:
-    return files("spikecert.reports").joinpath("templates", name).read_text(encoding="utf-8")
+    return TEMPLATE.text(Path(__file__).parent / "templates" / name)
 
 
 def _environment(lower: float, upper: float) -> Environment:

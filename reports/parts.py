@@ -11,9 +11,10 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 from torch import Tensor
 
+from ..files import FileKind, write_atomically
 from ..models import SpikingNetwork, network_hash
 from ..models.progress import Progress, silent
-from ..models.storage import digest_of, write_atomically
+from ..models.storage import digest_of
 from .evidence import first_broken, hardest
 from .measuring import measure, measure_radii
 from .plans import Plan, name_of
@@ -25,6 +26,7 @@ from .schema import Counterexample, Part, Training
 ATTACKED, DECIDED = 256, 64
 """Samples in a part, without and with proofs. Attacks work on a whole part at once and lose by small ones."""
 FINENESS = 1000
+PART = FileKind("part", "finished samples", most=2**28)
 T = TypeVar("T", bound=Part)
 
 
@@ -70,10 +72,11 @@ class PartStore:
     def load(self, start: int, form: type[T]) -> T | None:
         """Return the part that starts at this sample if it is finished."""
         path = self._path(start)
-        if path is None or not path.is_file():
+        if path is None or not path.exists():
             return None
+        content = PART.content(path)
         try:
-            return form.model_validate_json(path.read_bytes())
+            return form.model_validate_json(content)
         except ValidationError as error:
             raise ValueError(f"part: {path} was changed; delete it to measure its samples again") from error
 

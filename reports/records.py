@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from ..files import FileKind
 from .radii import RadiusTable, radius_contradiction, unmatched
 from .rows import SampleRow, Tally, contradiction, tally
 from .schema import (
@@ -24,8 +25,7 @@ from .schema import (
     Training,
 )
 
-LARGEST_FILE = 256 * 2**20
-"""Bytes: a longer file is refused before it is parsed."""
+RECORD = FileKind("record", f"a JSON file with schema {SCHEMA}", most=2**28)
 
 _INCIDENTAL = {"seconds", "created", "environment", "command", "reason", "configuration"}
 _LATER = {"radii", "growth", "activity", "sha256"}
@@ -130,15 +130,7 @@ def load_record(path: str | Path) -> Record:
         FileNotFoundError: where there is no such file.
         ValueError: for a file that is no record, has another schema version, or contradicts itself.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"record: got {path}, expected a JSON file with schema {SCHEMA}")
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"record: {path} has {path.stat().st_size} bytes, expected at most {LARGEST_FILE}")
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"record: {path} is no JSON file: {error}") from error
+    content = RECORD.json(path)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"record: {path} has schema {schema!r}, expected {SCHEMA!r}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ..models.checkpoints import write_atomically
+from ..files import write_atomically
 from .html_page import to_html
 from .latex import to_latex
 from .markdown import to_markdown

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..models.storage import write_atomically
+from ..files import write_atomically
 from .history import EpochMetrics
 
 HISTORY = "history.csv"

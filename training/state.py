@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..files import sweep
 from ..models.checkpoints import network_hash, save
 from ..models.description import describe
 from ..models.kernels import Kernel, use_kernel
@@ -75,11 +76,12 @@ class CheckpointStore:
         write_tensors(self.path / CHECKPOINT, FORMAT, text, _tensors(state))
 
     def restore(self, state: TrainingState) -> None:
-        """Put the checkpoint's content into `state`; without a checkpoint do nothing.
+        """Put the checkpoint's content into `state`; without a checkpoint only clear the folder of killed writes.
 
         Raises:
             ValueError: for a broken checkpoint or one of another configuration.
         """
+        sweep(self.path)
         if not (self.path / CHECKPOINT).exists():
             return
         text, tensors = read_tensors(self.path / CHECKPOINT, FORMAT)

@@ -134,7 +134,8 @@ def _write(
 ) -> None:
     import torch
 
-    from spikecert.models.storage import write_atomically, write_tensors
+    from spikecert.files import write_atomically
+    from spikecert.models.storage import write_tensors
 
     text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(out / JSON, text.encode())

@@ -26,6 +26,7 @@ def vnnlib(
 
     The answer is holds, violated, timeout or unknown. Status 1 if the property is violated.
     """
+    from spikecert.files import write_atomically
     from spikecert.formats import competition_result, read_vnnlib, verify_property
     from spikecert.formats.results import result_word
     from spikecert.models import load
@@ -33,7 +34,7 @@ def vnnlib(
     network = load(model).to(checked_device(device))
     verdict = verify_property(network, read_vnnlib(question), verifier, timeout, seed=seed)
     if out is not None:
-        out.write_text(competition_result(verdict, legacy), encoding="utf-8")
+        write_atomically(out, competition_result(verdict, legacy).encode())
         say(f"wrote {out}")
     word = result_word(verdict.status, legacy)
     if as_json:

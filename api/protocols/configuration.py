@@ -3,15 +3,17 @@
 import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
-from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from spikecert.files import FileKind
 from spikecert.models.validation import check_choice
 from spikecert.reports.schema import Part
 
-CELLS = files("spikecert.protocols") / "cells"
+CELLS = Path(__file__).parent / "cells"
+CELL = FileKind("protocol", "a file of this package", most=2**20)
 
 
 def _number(value: Any) -> Any:
@@ -108,7 +110,7 @@ class Protocol(Part):
 
 def names() -> tuple[str, ...]:
     """Return the names of all protocols."""
-    stems = (entry.name.removesuffix(".toml") for entry in CELLS.iterdir() if entry.name.endswith(".toml"))
+    stems = (entry.stem for entry in CELLS.glob("*.toml"))
     return tuple(sorted(stem for stem in stems if not stem.startswith("_")))
 
 
@@ -141,7 +143,7 @@ def parse(name: str, content: Mapping[str, Any]) -> Protocol:
 
 def _read(stem: str) -> dict[str, Any]:
     """Return a file's content on top of that of the file that it extends."""
-    content = tomllib.loads((CELLS / f"{stem}.toml").read_text(encoding="utf-8"))
+    content = tomllib.loads(CELL.text(CELLS / f"{stem}.toml"))
     base = content.pop("extends", None)
     return content if base is None else merged(_read(base), content)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
+from spikecert.files import write_atomically
 from spikecert.models.progress import Progress, silent
-from spikecert.models.storage import write_atomically
 from spikecert.training import Dataset, Split, dataset
 
 from .configuration import Protocol

@@ -8,13 +8,14 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat, ValidationError
 
-from spikecert.models.storage import write_atomically
+from spikecert.files import FileKind, write_atomically
 from spikecert.reports.rows import Tally
 from spikecert.reports.schema import Environment, Part, Seconds
 
 from .configuration import Protocol
 
 SCHEMA = "spikecert.reproduction/1"
+RESULT = FileKind("out", "the result of a run", most=2**26)
 
 
 class Stability(Part):
@@ -89,10 +90,11 @@ def load_run(path: Path, key: str) -> RunResult | None:
     Raises:
         ValueError: for a file that is no result.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
+    content = RESULT.content(path)
     try:
-        result = RunResult.model_validate(json.loads(path.read_bytes()))
+        result = RunResult.model_validate(json.loads(content))
     except (ValidationError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"out: {path} is no result of a run: {reason}; delete it to run again") from error

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...models.storage import differences, read_tensors, write_atomically
+from ...files import FileKind, sweep, write_atomically
+from ...models.storage import differences, read_tensors
 from .work import VERDICTS, Batch, Decided
 
 PROBLEM = "problem.json"
+DESCRIBED = FileKind("folder", "the problem of a set", most=2**26)
 
 
 def digest(identity: Mapping[str, Any]) -> str:
@@ -31,6 +33,7 @@ class BatchStore:
         Raises:
             ValueError: for a folder of another problem, or a file that was changed.
         """
+        sweep(self.path)
         self._check()
         return {index: self._read(batch) for index, batch in batches.items() if self._place(index).exists()}
 
@@ -59,10 +62,7 @@ class BatchStore:
 
 
 def _parsed(place: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(place.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"folder: {place} is no JSON file: {error}") from error
+    found = DESCRIBED.json(place)
     if not isinstance(found, dict):
         raise ValueError(f"folder: {place} describes no problem")
     return found

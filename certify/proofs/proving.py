@@ -1,11 +1,9 @@
 """Search for a proof: branch and bound, depth first; a leaf counts once the checker's arithmetic closes it."""
 
 import copy
-import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ from ...checking.bound import Question as Exact
 from ...checking.constant import Constant
 from ...checking.exact import Refused
 from ...checking.inputs import Inputs
-from ...checking.model import Network, read_network
+from ...checking.model import Network, parse_network
 from ...checking.narrowing import Narrowing
 from ...checking.varying import Varying
 from ...models import checkpoints
@@ -73,13 +71,10 @@ class Prover:
             Unproven: for a network that has no proof form.
         """
         network = copy.deepcopy(network).cpu().eval()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.safetensors"
-            checkpoints.save(network, path)
-            try:
-                return Prover(network, read_network(path))
-            except Refused as error:
-                raise Unproven(str(error).partition(": ")[2]) from error
+        try:
+            return Prover(network, parse_network(checkpoints.to_bytes(network), "network"))
+        except Refused as error:
+            raise Unproven(str(error).partition(": ")[2]) from error
 
     @torch.no_grad()
     def prove(self, sample: Tensor, label: int, perturbation: Perturbation, timeout: float | None = None) -> Proof:

@@ -162,7 +162,7 @@ def test_a_mistake_in_the_training_is_found_before_it_starts(run, tmp_path, chan
 
 
 def test_files_that_are_none(run, model, tmp_path):
-    for path, message in ((tmp_path / "none.toml", "expected a TOML file or a record"), (tmp_path, "file: got")):
+    for path, message in ((tmp_path / "none.toml", "expected a TOML file or a record"), (tmp_path, "is a folder")):
         outcome = run("run", path)
         assert outcome.status == 2
         assert message in outcome.err

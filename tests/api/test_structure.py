@@ -1,6 +1,7 @@
 """How the library is built: imports go one way and in no circle, a class has a name of its own, readers fold."""
 
 import ast
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,18 +16,20 @@ from spikecert.models.normalization import Normalize
 from support.modules import INSIDE, ROOT, Module, modules
 
 MAY_IMPORT = {
+    "files": set(),
     "kernels": set(),
-    "checking": set(),
-    "models": {"kernels"},
-    "analysis": {"models"},
-    "certify": {"kernels", "models", "analysis", "checking"},
-    "training": {"kernels", "models", "analysis", "certify"},
-    "formats": {"models", "certify"},
-    "reports": {"models", "analysis", "certify"},
+    "checking": {"files"},
+    "models": {"kernels", "files"},
+    "analysis": {"models", "files"},
+    "certify": {"kernels", "models", "analysis", "checking", "files"},
+    "training": {"kernels", "models", "analysis", "certify", "files"},
+    "formats": {"models", "certify", "files"},
+    "reports": {"models", "analysis", "certify", "files"},
     "testing": {"models", "analysis", "certify"},
     "api": {*INSIDE},
 }
 """What a folder may import besides itself: models ← analysis ← training, certify ← reports ← api."""
+PROGRAMS = {"spikecert.files.hdf5_child": "it is run by a process of its own, and imported by nothing"}
 OUTSIDE_OF_CHECKING = {"numpy", "scipy", *sys.stdlib_module_names}
 
 
@@ -83,12 +86,13 @@ def test_the_allowed_imports_are_no_circle_and_name_every_folder() -> None:
     assert circle(MAY_IMPORT) == []
 
 
-def test_the_checker_imports_numbers_and_the_standard_library_alone() -> None:
+@pytest.mark.parametrize("folder", ["checking", "files"])
+def test_the_checker_and_what_it_reads_by_import_numbers_and_the_standard_library_alone(folder: str) -> None:
     others = {
         source.split(".")[0]
-        for module in modules("checking").values()
+        for module in modules(folder).values()
         for source, _ in module.imports()
-        if not source.startswith("spikecert.checking")
+        if not source.startswith(("spikecert.checking", "spikecert.files")) and module.name not in PROGRAMS
     }
     assert others <= OUTSIDE_OF_CHECKING
 
@@ -223,3 +227,39 @@ def test_readers_fold_the_circuit_and_walk_no_modules() -> None:
     apart = {home for home in walking if home not in WALKS and home.partition("/")[0] not in WALKS}
     assert apart == set()
     assert not {home for home in WALKS if "/" in home and home not in walking}, "these walk no more"
+
+
+OPENING = re.compile(
+    r"^(?:open|fdopen|safe_open|\w*NamedTemporaryFile|TemporaryDirectory|mkstemp|SummaryWriter)$"
+    r"|\.(?:open|fdopen|read_bytes|read_text|write_bytes|write_text|fromfile|tofile|memmap|savefig|File)$"
+    r"|^(?:np|numpy|torch|zipfile|tarfile|gzip|bz2|lzma|tempfile|h5py|shelve|sqlite3|io)\.(?!BytesIO$|StringIO$)"
+    r"(?:load\w*|save\w*|open\w*|\w*File|mk\w+|Temporary\w+|\w*FileIO)$"
+)
+"""Calls that open a file."""
+OPENS = {
+    "files": "the one place",
+    "kernels/loading.py": "the compiler writes a library, which is loaded, into a folder of its own",
+    "training/journal.py": "TensorBoard writes its events by itself",
+}
+"""The files, or folders, that open files, and why."""
+OWN_METHODS = {"store.open": "of a BatchStore"}
+
+
+def opens(tree: ast.AST) -> bool:
+    """Return whether code calls anything that opens a file."""
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return any(OPENING.search(name) for name in called - OWN_METHODS.keys())
+
+
+def test_files_are_opened_in_one_place() -> None:
+    opening = {place(module) for module in modules().values() if opens(module.tree)}
+    apart = {home for home in opening if home.partition("/")[0] not in OPENS}
+    assert apart == {home for home in OPENS if "/" in home}
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["open(p)", "Path(p).read_bytes()", "p.open()", "np.load(p)", "gzip.open(p)", "h5py.File(p)", "os.open(p)"],
+)
+def test_a_call_that_opens_a_file_is_seen(call: str) -> None:
+    assert opens(ast.parse(f"content = {call}"))

@@ -131,15 +131,22 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(vnnlib, "LONGEST_TEXT", 1000)
     bomb = tmp_path / "p.vnnlib.gz"
     bomb.write_bytes(gzip.compress(b" " * 10**7))
-    with pytest.raises(ValueError, match="expected at most 1000 bytes"):
+    with pytest.raises(ValueError, match="has more than 1000 bytes unpacked, expected at most 1000"):
         read_vnnlib(bomb)
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8b broken", b"plain text"])
-def test_a_broken_gzip_file_is_one_line(tmp_path: Path, content: bytes):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x1f\x8b broken", "is not a complete gzip file"),
+        (gzip.compress(b"\xff\xfe"), "is no text file"),
+        (b"plain text", "got a word outside of any list"),
+    ],
+)
+def test_a_broken_gzip_file_is_one_line(tmp_path: Path, content: bytes, message: str):
     path = tmp_path / "p.vnnlib.gz"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="is no text file"):
+    with pytest.raises(ValueError, match=message):
         read_vnnlib(path)
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from .readers import Reader
 
-SLOWEST = 10.0
+SLOWEST = 5.0
 """Seconds that one input may take: more counts as a hang."""
 MOST_KEPT = 400
 
@@ -129,5 +129,8 @@ def _lines(trace: TracebackType | None) -> list[object]:
 
 
 def peak_memory() -> int:
-    """Return the greatest resident size of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the greatest resident size so far of this process, or of one that it started, in bytes."""
+    return (
+        max(resource.getrusage(whose).ru_maxrss for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        * 1024
+    )

@@ -34,7 +34,7 @@ from spikecert.reports import Plan, RadiusPlan, render
 from spikecert.reports.measuring import measure
 from spikecert.reports.schema import Data, Threat
 
-from . import nir_files
+from . import data_files, nir_files
 from .mutators import Bytes, mutate_bytes, mutate_json_bytes, mutate_text
 from .sealed import Sealed
 
@@ -237,5 +237,11 @@ def readers() -> dict[str, Reader]:
         Reader("result", lambda data: read_counterexample(data.decode()), _results, lisp),
         Reader("nir", nir_files.read, nir_files.seeds, (nir_files.mutate, nir_files.mutate, mutate_bytes)),
         Reader("certificates", _read_certificates, _certificates, json_text),
+        Reader("cifar", data_files.read_cifar, data_files.cifar, (data_files.mutate_pickle, mutate_bytes)),
+        Reader("idx", data_files.read_images, data_files.idx, (data_files.mutate_packed, mutate_bytes)),
+        Reader("nmnist", data_files.read_events, data_files.events, (mutate_bytes,)),
+        Reader(
+            "shd", data_files.read_spikes, data_files.spikes, (nir_files.mutate, nir_files.mutate, mutate_bytes)
+        ),
     )
     return {reader.name: reader for reader in found}

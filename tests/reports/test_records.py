@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from spikecert.reports import join, load_record, render
-from spikecert.reports.records import LARGEST_FILE, Record
+from spikecert.reports.records import RECORD, Record
 from spikecert.reports.rows import Finding, SampleRow, contradiction, tally
 from spikecert.reports.schema import GainTable, Threat
 
@@ -73,7 +73,7 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_huge_file_is_refused_unread(tmp_path):
     path = tmp_path / "record.json"
     with path.open("wb") as file:
-        file.truncate(LARGEST_FILE + 1)
+        file.truncate(RECORD.most + 1)
     with pytest.raises(ValueError, match="expected at most"):
         load_record(path)
 

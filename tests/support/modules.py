@@ -7,7 +7,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-INSIDE = ("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing", "kernels")
+INSIDE = (
+    *("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing", "kernels"),
+    "files",
+)
 FOLDERS = ("api", *INSIDE)
 """The folders of the library at the repository's root; `api` is the package itself, the others lie in it."""
 

@@ -1,37 +1,48 @@
 """CIFAR-10 and CIFAR-100 from their usual Python files.
 
-These files are pickles, and unpickling runs whatever a file asks for. The unpickler here knows the few names
-that an array of numbers needs and refuses every other.
+These files are pickles, and unpickling runs whatever a file asks for. So they are not unpickled: `read_plain`
+reads the few instructions that arrays of bytes, numbers and strings need, and refuses every other.
 """
 
-import io
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .files import find, read
+from .plain_pickle import NotPlain, read_plain
 from .splits import Dataset, Split, from_bytes, split_off
 
 HELD_OUT_SHARE = 10  # one tenth of the training images: 5,000 of 50,000
 
 
+_BYTES_A_SAMPLE, _BYTES_BESIDE = 2 * 3072, 2**23
+"""The most that a file may have for a sample (Python 3 writes bytes as text in protocol 2), and for the rest."""
+
+
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
+    """Where a data set's files lie, and what they hold.
+
+    Attributes:
+        folder, train, test: the files.
+        labels: the name of their entry.
+        classes: how many there are.
+        most: samples of one file.
+    """
+
     folder: str
     train: tuple[str, ...]
     test: str
     labels: bytes
     classes: int
+    most: int
 
 
-_LAYOUTS = {
-    "cifar10": _Layout(
-        "cifar-10-batches-py", tuple(f"data_batch_{k}" for k in range(1, 6)), "test_batch", b"labels", 10
-    ),
-    "cifar100": _Layout("cifar-100-python", ("train",), "test", b"fine_labels", 100),
+_PARTS = tuple(f"data_batch_{k}" for k in range(1, 6))
+LAYOUTS = {
+    "cifar10": Layout("cifar-10-batches-py", _PARTS, "test_batch", b"labels", 10, most=10_000),
+    "cifar100": Layout("cifar-100-python", ("train",), "test", b"fine_labels", 100, most=50_000),
 }
 
 
@@ -43,68 +54,44 @@ def load_cifar(name: str, root: Path | None, seed: int) -> Dataset:
 
     References: krizhevsky2009cifar
     """
-    layout = _LAYOUTS[name]
+    layout = LAYOUTS[name]
     whole = _split(name, layout, layout.train, root)
     train, validation = split_off(whole, len(whole) // HELD_OUT_SHARE, seed)
     test = _split(name, layout, (layout.test,), root)
     return Dataset(name, train, validation, test, (3, 32, 32), layout.classes)
 
 
-def _split(name: str, layout: _Layout, files: tuple[str, ...], root: Path | None) -> Split:
+def _split(name: str, layout: Layout, files: tuple[str, ...], root: Path | None) -> Split:
     folders = [] if root is None else [root, root / layout.folder]
     advice = f"unpack the data set's Python version so that root/{layout.folder} holds it, and pass root"
-    parts = [_batch(find(name, file, folders, advice), layout) for file in files]
+    parts = [read_batch(find(name, file, folders, advice), layout) for file in files]
     images, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     return from_bytes(images, labels)
 
 
-def _batch(path: Path, layout: _Layout) -> tuple[np.ndarray, np.ndarray]:
-    content = _unpickle(path)
-    try:
-        images, labels = np.asarray(content[b"data"]), np.asarray(content[layout.labels])
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"dataset: {path} lacks the entries of a CIFAR batch: {error}") from error
-    if images.dtype != np.uint8 or images.shape[1:] != (3072,) or labels.shape != images.shape[:1]:
-        raise ValueError(f"dataset: {path} holds no batch of 3072 bytes and one label a sample")
-    if labels.dtype.kind not in "iu" or not ((labels >= 0) & (labels < layout.classes)).all():
-        raise ValueError(f"dataset: {path} holds a label outside 0 to {layout.classes - 1}")
-    return images.reshape(-1, 3, 32, 32), labels
+def read_batch(path: Path, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (samples, 3, 32, 32) and labels of one file.
 
-
-def _unpickle(path: Path) -> Any:
+    Raises:
+        ValueError: for a file that is broken, too large, or holds more than arrays of bytes, numbers and strings.
+    """
     try:
-        return _ArraysOnly(io.BytesIO(read(path)), encoding="bytes").load()
-    except Exception as error:  # a broken pickle may raise anything
+        content = read_plain(read(path, layout.most * _BYTES_A_SAMPLE + _BYTES_BESIDE))
+    except NotPlain as error:
         raise ValueError(f"dataset: {path} is no pickle of plain arrays: {error}") from error
+    if not isinstance(content, dict) or not {b"data", layout.labels} <= content.keys():
+        raise ValueError(f"dataset: {path} lacks the entries of a CIFAR batch: data and {layout.labels.decode()}")
+    images, labels = content[b"data"], content[layout.labels]
+    fits = isinstance(images, np.ndarray) and images.ndim == 2 and images.shape[1] == 3072
+    if not fits or not _counts(labels, len(images)):
+        raise ValueError(f"dataset: {path} holds no batch of 3072 bytes and one label a sample")
+    if len(labels) > layout.most:
+        raise ValueError(f"dataset: {path} holds {len(labels)} samples, expected at most {layout.most}")
+    if not all(0 <= label < layout.classes for label in labels):
+        raise ValueError(f"dataset: {path} holds a label outside 0 to {layout.classes - 1}")
+    return images.reshape(-1, 3, 32, 32), np.array(labels, np.int64)
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that resolves the names an array needs, and no other."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what `module.name` stands for, if arrays need it.
-
-        Raises:
-            pickle.UnpicklingError: for any other name.
-        """
-        if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which arrays of numbers do not need")
-        return _ADMITTED[module, name]
-
-
-def _latin_bytes(text: str, encoding: str) -> bytes:
-    """Do what _codecs.encode does for the bytes of old protocols, and nothing else it could."""
-    if encoding not in ("latin1", b"latin1"):
-        raise pickle.UnpicklingError(f"it asks for the codec {encoding!r}")
-    return text.encode("latin1")
-
-
-_RECONSTRUCT = np.ndarray(0).__reduce__()[0]
-
-_ADMITTED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("_codecs", "encode"): _latin_bytes,
-}
+def _counts(labels: object, count: int) -> bool:
+    """Return whether labels are a list of so many whole numbers."""
+    return isinstance(labels, list) and len(labels) == count and all(type(label) is int for label in labels)

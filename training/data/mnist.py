@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import find, read
+from .files import find, first, packed
 from .splits import Dataset, Split, from_bytes, split_off
 
 HELD_OUT_SHARE = 12  # one twelfth of the training images: 5,000 of 60,000
@@ -14,6 +14,8 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 _FOLDERS = {"mnist": ("MNIST/raw", "mnist"), "fashion-mnist": ("FashionMNIST/raw", "fashion-mnist")}
 _UNSIGNED_BYTE = 8
+MOST_BYTES, MOST_SAMPLES = 2**26, 100_000
+"""Of one file; the largest published one has 60,000 images, 47 million bytes."""
 
 
 def search_list(name: str, root: Path | None) -> list[Path]:
@@ -32,13 +34,16 @@ def load_idx(name: str, root: Path | None, seed: int) -> Dataset:
     """
     train, validation = split_off(*_whole(name, "train", root), seed)
     test, _ = _whole(name, "t10k", root)
+    if test.inputs.shape[1:] != train.inputs.shape[1:]:
+        sizes = " and ".join(str(list(split.inputs.shape[2:])) for split in (train, test))
+        raise ValueError(f"dataset: got images of sizes {sizes} to train and to test, expected one size")
     return Dataset(name, train, validation, test, tuple(train.inputs.shape[1:]), classes=10)
 
 
 def _whole(name: str, part: str, root: Path | None) -> tuple[Split, int]:
-    images = _idx(_find(name, f"{part}-images-idx3-ubyte", root), dimensions=3)
+    images = read_idx(_find(name, f"{part}-images-idx3-ubyte", root), dimensions=3)
     path = _find(name, f"{part}-labels-idx1-ubyte", root)
-    labels = _idx(path, dimensions=1)
+    labels = read_idx(path, dimensions=1)
     if len(images) != len(labels) or labels.max(initial=0) > 9:
         raise ValueError(f"dataset: {path} does not fit its images, expected a label 0 to 9 for each")
     return from_bytes(images[:, None], labels), len(labels) // HELD_OUT_SHARE
@@ -51,14 +56,26 @@ def _find(name: str, file: str, root: Path | None) -> Path:
     return find(name, file, search_list(name, root), advice)
 
 
-def _idx(path: Path, dimensions: int) -> np.ndarray:
-    """Return the unsigned bytes of an IDX file: 0, 0, type, number of dimensions, sizes, then the values."""
-    content = read(path)
+def read_idx(path: Path, dimensions: int) -> np.ndarray:
+    """Return the unsigned bytes of an IDX file: 0, 0, type, number of dimensions, sizes, then the values.
+
+    What is packed is unpacked as far as the header says, and no further.
+
+    Raises:
+        ValueError: for a file that is broken, or too large.
+    """
     start = 4 + 4 * dimensions
-    if len(content) < start or tuple(content[:4]) != (0, 0, _UNSIGNED_BYTE, dimensions):
+    content = packed(path, MOST_BYTES + start)
+    head = first(path, content, start)
+    if len(head) < start or tuple(head[:4]) != (0, 0, _UNSIGNED_BYTE, dimensions):
         raise ValueError(f"dataset: {path} is no IDX file of bytes with {dimensions} dimensions")
-    sizes = [int(size) for size in np.frombuffer(content[4:start], dtype=">u4")]
-    if len(content) - start != math.prod(sizes):
-        got, expected = len(content) - start, math.prod(sizes)
+    sizes = [int(size) for size in np.frombuffer(head[4:], dtype=">u4")]
+    expected = math.prod(sizes)
+    if not 0 < expected <= MOST_BYTES or sizes[0] > MOST_SAMPLES:
+        limits = f"1 to {MOST_BYTES} values of at most {MOST_SAMPLES} samples"
+        raise ValueError(f"dataset: {path} is for {expected} values of {sizes[0]} samples, expected {limits}")
+    values = first(path, content, start + expected + 1)[start:]
+    if len(values) != expected:
+        got = "more" if len(values) > expected else len(values)
         raise ValueError(f"dataset: {path} holds {got} values, expected the {expected} that its header names")
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(sizes)
+    return np.frombuffer(values, dtype=np.uint8).reshape(sizes)

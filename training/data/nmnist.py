@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...files import FileKind
 from .events import frames
 from .splits import Dataset, Split, split_off
 
@@ -13,6 +14,7 @@ SIDE, CLASSES = 34, 10
 DURATION = 300_000.0
 """Microseconds that the frames cover: three saccades of a tenth of a second."""
 
+RECORDING = FileKind("dataset", "an N-MNIST recording", most=2**22)
 _BYTES = 5
 _OVERFLOW_ROW = 240  # no event: the clock of what follows starts 2¹³ µs later
 _OVERFLOW = 1 << 13
@@ -37,7 +39,7 @@ def _part(name: str, part: str, root: Path | None, num_steps: int) -> Split:
     files = [(path, digit) for digit in range(CLASSES) for path in _recordings(name, part, digit, root)]
     inputs = torch.empty((len(files), num_steps, 2, SIDE, SIDE), dtype=torch.uint8)
     for row, (path, _) in zip(inputs, files, strict=True):
-        row.copy_(torch.from_numpy(_read(path, num_steps)))
+        row.copy_(torch.from_numpy(read_recording(path, num_steps)))
     return Split(inputs, torch.tensor([digit for _, digit in files]))
 
 
@@ -51,9 +53,13 @@ def _recordings(name: str, part: str, digit: int, root: Path | None) -> list[Pat
     return recordings
 
 
-def _read(path: Path, num_steps: int) -> np.ndarray:
-    """Return the frames of one recording; byte 0 is x, byte 1 is y, then one bit of polarity, 23 of time in µs."""
-    content = np.fromfile(path, np.uint8)
+def read_recording(path: Path, num_steps: int) -> np.ndarray:
+    """Return the frames of one recording; byte 0 is x, byte 1 is y, then one bit of polarity, 23 of time in µs.
+
+    Raises:
+        ValueError: for a file that is broken, or too large.
+    """
+    content = np.frombuffer(RECORDING.content(path), np.uint8)
     if len(content) == 0 or len(content) % _BYTES:
         raise ValueError(f"dataset: {path} holds {len(content)} bytes, expected whole events of {_BYTES}")
     events = content.reshape(-1, _BYTES).astype(np.int64)

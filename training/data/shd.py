@@ -1,17 +1,18 @@
 """The Spiking Heidelberg Digits from their usual files, shd_train.h5 and shd_test.h5 (plain or gzipped)."""
 
-import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from ...files import Unreadable, read_hdf5
 from .events import frames
 from .files import find, read
 from .splits import Dataset, Split, split_off
 
 HELD_OUT_SHARE = 12
+MOST_BYTES = 2**29
+"""Of one file, packed as well as unpacked."""
 UNITS, CLASSES = 700, 20
 DURATION = 1.4
 """Seconds that the frames cover: the longest recording."""
@@ -36,26 +37,31 @@ def _part(name: str, part: str, root: Path | None, num_steps: int) -> Split:
     folders = [] if root is None else [root, root / "SHD", root / "shd", root / "hdspikes"]
     advice = "put shd_train.h5 and shd_test.h5 (plain or .gz) into a folder and pass it as root"
     path = find(name, f"shd_{part}.h5", folders, advice)
-    times, units, labels = _read(path)
-    inputs = torch.empty((len(labels), num_steps, UNITS), dtype=torch.uint8)
-    for k, row in enumerate(inputs):
-        row.copy_(torch.from_numpy(_frames(path, k, times[k], units[k], num_steps)))
-    return Split(inputs, torch.from_numpy(labels.astype(np.int64)))
+    return read_shd(path, num_steps)
 
 
-def _read(path: Path) -> tuple[Any, Any, np.ndarray]:
-    h5py = _h5py()
-    content = read(path)
+def read_shd(path: Path, num_steps: int) -> Split:
+    """Return the recordings of one file.
+
+    Raises:
+        ModuleNotFoundError: without h5py.
+        ValueError: for a file that is broken, or too large.
+    """
+    _check_h5py()
+    content = read(path, MOST_BYTES)
     try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            times, units, labels = file["spikes/times"][:], file["spikes/units"][:], file["labels"][:]
-    except (OSError, KeyError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        held = read_hdf5(content, "spikes")
+    except Unreadable as error:
         raise ValueError(f"dataset: {path} is no complete SHD file: {error}") from error
-    if not len(times) == len(units) == len(labels) or labels.dtype.kind not in "iu":
-        raise ValueError(f"dataset: {path} is no SHD file, expected times, units and a label for each recording")
+    labels = held["labels"]
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= CLASSES:
         raise ValueError(f"dataset: {path} holds a label outside 0 to {CLASSES - 1}, or none")
-    return times, units, labels
+    ends = np.cumsum(held["counts"])
+    inputs = torch.empty((len(labels), num_steps, UNITS), dtype=torch.uint8)
+    for k, (row, end, count) in enumerate(zip(inputs, ends, held["counts"], strict=True)):
+        part = slice(end - count, end)
+        row.copy_(torch.from_numpy(_frames(path, k, held["times"][part], held["units"][part], num_steps)))
+    return Split(inputs, torch.from_numpy(labels.astype(np.int64)))
 
 
 def _frames(path: Path, row: int, times: np.ndarray, units: np.ndarray, num_steps: int) -> np.ndarray:
@@ -66,9 +72,9 @@ def _frames(path: Path, row: int, times: np.ndarray, units: np.ndarray, num_step
     return frames(times, units, num_steps, DURATION, UNITS)
 
 
-def _h5py() -> Any:
+def _check_h5py() -> None:
+    """Raise ModuleNotFoundError where the process that reads the file would lack h5py."""
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("dataset: shd needs h5py; pip install 'spikecert[events]'") from error
-    return h5py

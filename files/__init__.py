@@ -1,0 +1,24 @@
+"""All files of users are read and written here: regular files alone, bounded, and whole or not at all.
+
+Nothing here imports the rest of the library, nor anything but numpy and the standard library: the checker of
+proofs reads by it, too.
+"""
+
+if __name__ == "files":
+    raise ImportError("import spikecert.files, not files: by another name each class would be there twice")
+
+from .gzipped import beginning, unpacked
+from .hdf5 import Unreadable, read_hdf5
+from .reading import FileKind, regular_content
+from .writing import sweep, write_atomically
+
+__all__ = [
+    "FileKind",
+    "Unreadable",
+    "beginning",
+    "read_hdf5",
+    "regular_content",
+    "sweep",
+    "unpacked",
+    "write_atomically",
+]

@@ -1,0 +1,96 @@
+"""Read regular files, never more of them than is stated."""
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_OTHERS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """What a reader says of the files that it takes.
+
+    Attributes:
+        argument: by which messages call the path.
+        expected: what the file should be.
+        most: bytes of the largest file that is read.
+    """
+
+    argument: str
+    expected: str
+    most: int
+
+    def content(self, path: str | Path) -> bytes:
+        """Return the bytes of a file.
+
+        Raises:
+            FileNotFoundError: where there is none.
+            ValueError: for what is no regular file, or too large; in one line.
+            OSError: for a file that can't be read, with its name.
+        """
+        try:
+            return regular_content(path, self.most)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{self.argument}: got {path}, expected {self.expected}") from None
+        except ValueError as error:
+            raise ValueError(f"{self.argument}: {path} {error}") from None
+
+    def text(self, path: str | Path) -> str:
+        """Return a file's text; raise as `content` does, and ValueError for what is no UTF-8."""
+        content = self.content(path)
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self.argument}: {path} is no text file: {error}") from error
+
+    def json(self, path: str | Path) -> Any:
+        """Return a file's JSON; raise as `content` does, and ValueError for what is none."""
+        content = self.content(path)
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{self.argument}: {path} is no JSON file: {error}") from error
+
+
+def regular_content(path: str | Path, most: int) -> bytes:
+    """Return the content of a regular file of at most `most` bytes, or of one that a link leads to.
+
+    What is no regular file is not opened. It is looked at again once it is open, as the name may lead elsewhere by
+    then: such an open neither waits for a pipe's other end nor takes a terminal.
+
+    Raises:
+        FileNotFoundError, OSError: as `open` does.
+        ValueError: for anything else; its words go on after the file's name.
+    """
+    _check(os.stat(path), most)
+    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+        size = _check(os.fstat(file.fileno()), most)
+        content = file.read(size + 1)
+    if len(content) != size:
+        raise ValueError(f"has {size} bytes and another number when read, expected a file that stays as it is")
+    return content
+
+
+def _check(found: os.stat_result, most: int) -> int:
+    """Return a regular file's size."""
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"is {kind_of(found)}, expected a regular file")
+    if found.st_size > most:
+        raise ValueError(f"has {found.st_size} bytes, expected at most {most}")
+    return found.st_size
+
+
+def kind_of(found: os.stat_result) -> str:
+    """Return what a thing that is no regular file is."""
+    return _OTHERS.get(stat.S_IFMT(found.st_mode), "no file")

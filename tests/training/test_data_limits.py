@@ -1,0 +1,139 @@
+"""Data sets from strangers: limits on what a file may hold, and a small file takes little memory."""
+
+import gzip
+import struct
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from spikecert.training import dataset
+from spikecert.training.data.cifar import LAYOUTS, read_batch
+from spikecert.training.data.mnist import MOST_BYTES, MOST_SAMPLES, read_idx
+from spikecert.training.data.nmnist import read_recording
+from spikecert.training.data.shd import read_shd
+
+
+def refused(read: Callable[[], object]) -> tuple[int, str]:
+    """Return the megabytes that a reader took to refuse a file, and what it said."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"^dataset: ") as caught:
+            read()
+        return tracemalloc.get_traced_memory()[1] // 2**20, str(caught.value)
+    finally:
+        tracemalloc.stop()
+
+
+def head(*sizes: int) -> bytes:
+    return struct.pack(f">BBBB{len(sizes)}I", 0, 0, 8, len(sizes), *sizes)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (head(10, 28, 28), "holds more values, expected the 7840 that its header names"),
+        (head(2**32 - 1, 2**32 - 1, 2**32 - 1), f"expected 1 to {MOST_BYTES} values"),
+        (head(MOST_SAMPLES, 28, 28), f"expected 1 to {MOST_BYTES} values"),
+        (b"", "is no IDX file"),
+    ],
+)
+def test_packed_images_are_unpacked_as_far_as_their_header_says(
+    tmp_path: Path, start: bytes, message: str
+) -> None:
+    """Nine megabytes, which would be nine thousand."""
+    content = gzip.compress(start + bytes(2**23), 9) + gzip.compress(bytes(2**23), 9) * 1000
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(content)
+    taken, said = refused(lambda: read_idx(path, dimensions=3))
+    assert message in said
+    assert taken < 100
+
+
+@pytest.mark.parametrize("sizes", [(MOST_SAMPLES + 1, 1, 1), (0, 28, 28), (5, 0, 28)])
+def test_an_idx_file_of_no_images_or_too_many_is_refused(tmp_path: Path, sizes: tuple[int, int, int]) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(head(*sizes) + bytes(sizes[0] * sizes[1] * sizes[2]))
+    with pytest.raises(ValueError, match=r"is for .* values of .* samples, expected 1 to"):
+        read_idx(path, dimensions=3)
+
+
+def test_images_of_another_size_to_test_are_refused(tmp_path: Path) -> None:
+    for part, count, side in (("train", 480, 8), ("t10k", 20, 9)):
+        images = head(count, side, side) + bytes(count * side * side)
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(images)
+        labels = head(count) + bytes(k % 10 for k in range(count))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+    with pytest.raises(ValueError, match=r"got images of sizes \[8, 8\] and \[9, 9\] to train and to test"):
+        dataset("mnist", tmp_path)
+
+
+def test_a_packed_batch_is_unpacked_as_far_as_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "data_batch_1.gz"
+    path.write_bytes(gzip.compress(b"\x80\x02") + gzip.compress(bytes(2**23), 9) * 1000)
+    taken, said = refused(lambda: read_batch(path, LAYOUTS["cifar10"]))
+    assert "has more than 69828608 bytes unpacked, expected at most 69828608" in said
+    assert taken < 200
+
+
+def test_a_recording_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "00001.bin"
+    path.write_bytes(bytes(5 * 10**6))
+    with pytest.raises(ValueError, match="has 5000000 bytes, expected at most 4194304"):
+        read_recording(path, num_steps=5)
+
+
+def ragged(file: h5py.File, name: str, count: int, kind: type[np.generic]) -> h5py.Dataset:
+    return file.create_dataset(f"spikes/{name}", (count,), dtype=h5py.vlen_dtype(kind))
+
+
+def test_a_small_shd_file_that_names_one_recording_many_times_is_refused(tmp_path: Path) -> None:
+    """Each entry leads to the same events: a megabyte of them is a hundred."""
+    path = tmp_path / "shd_train.h5"
+    with h5py.File(path, "w") as file:
+        for name, kind in (("times", np.float16), ("units", np.uint16)):
+            rows = ragged(file, name, 200, kind)
+            rows[0] = np.zeros(2**19, kind)
+            for k in range(1, 200):
+                rows[k] = np.zeros(1, kind)
+        file["labels"] = np.zeros(200, np.uint16)
+    content = bytearray(path.read_bytes())
+    with h5py.File(path, "r") as file:
+        places = [file[f"spikes/{name}"].id.get_offset() for name in ("times", "units")]  # type: ignore[union-attr]
+    for place in places:
+        assert place is not None
+        content[place : place + 200 * 16] = content[place : place + 16] * 200
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"is no complete SHD file: its times have more than \d+ bytes"):
+        read_shd(path, num_steps=2)
+
+
+@pytest.mark.parametrize("broken", ["external", "virtual", "link", "matrix", "objects", "texts"])
+def test_an_shd_file_of_another_kind_is_refused(tmp_path: Path, broken: str) -> None:
+    path, other = tmp_path / "shd_train.h5", tmp_path / "other"
+    other.write_bytes(bytes(100))
+    with h5py.File(path, "w") as file:
+        for name, kind in (("times", np.float16), ("units", np.uint16)):
+            rows = ragged(file, name, 2, kind)
+            for k in range(2):
+                rows[k] = np.zeros(3, kind)
+        if broken == "external":
+            file.create_dataset("labels", (2,), "u2", external=[(str(other), 0, 4)])
+        elif broken == "virtual":
+            layout = h5py.VirtualLayout((2,), "u2")
+            layout[:] = h5py.VirtualSource(str(other), "labels", (2,))
+            file.create_virtual_dataset("labels", layout)
+        elif broken == "link":
+            file["labels"] = h5py.ExternalLink(str(other), "labels")
+        elif broken == "matrix":
+            file["labels"] = np.zeros((2, 1), np.uint16)
+        else:
+            file["labels"] = np.zeros(2, np.uint16)
+            del file["spikes/times"]
+            kind = h5py.string_dtype() if broken == "texts" else np.float16
+            file.create_dataset("spikes/times", (2,), dtype=kind)
+    with pytest.raises(ValueError, match=r"is no complete SHD file: (it lacks|it keeps|expected)"):
+        read_shd(path, num_steps=2)
