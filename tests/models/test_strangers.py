@@ -1,4 +1,4 @@
-"""A model file that a stranger wrote: its description is checked, against its tensors, before anything is built."""
+"""A stranger's model file: its description is checked, against its tensors, before anything is built."""
 
 import json
 import subprocess
