@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..models.json_text import read_json
+from ..models.validation import one_line
 from .gains import GainReport, LayerGain
 from .intervals import Interval
 from .lmi import ChainCertificate, LinearSystem, UndampedMode
@@ -91,7 +93,7 @@ def load_certificates(path: str | Path) -> tuple[Certificate, ...]:
     try:
         return tuple(_certificate(item) for item in content["certificates"])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f"path: {path} holds a certificate that can't be read: {error}") from error
+        raise ValueError(f"path: {path} holds a certificate that can't be read: {one_line(error)}") from error
 
 
 def read_content(path: str | Path) -> dict[str, Any]:
@@ -102,9 +104,9 @@ def read_content(path: str | Path) -> dict[str, Any]:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"path: {path} has {path.stat().st_size} bytes, expected at most {MOST_BYTES}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"path: {path} is no JSON: {error}") from error
+        content = read_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"path: {path} is no JSON: {one_line(error)}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"path: {path} is no certificate file (it lacks format {FORMAT!r})")
     return content
@@ -117,7 +119,7 @@ def load_layers(content: dict[str, Any]) -> tuple[tuple[LayerGain, ...], Interva
         readout = content["readout"]
         return layers, None if readout is None else _interval(readout)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f"path: the file holds layers that can't be read: {error}") from error
+        raise ValueError(f"path: the file holds layers that can't be read: {one_line(error)}") from error
 
 
 def _layer(data: dict[str, Any]) -> LayerGain:

@@ -5,7 +5,6 @@ written by another program is refused. Nothing is unpickled, so a file from a st
 """
 
 import json
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from .json_text import read_json
 from .networks import SpikingNetwork
 from .settings import COUNTER, Shapes
 from .storage import digest_of, pack, read_tensors, unpack, write_atomically, write_tensors
+from .validation import one_line
 
 __all__ = ["FORMAT", "from_bytes", "load", "network_hash", "save", "to_bytes", "write_atomically"]
 
@@ -66,8 +66,8 @@ def _built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork
         network = _blank(text, weights)
         network.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
-        reason = textwrap.shorten(str(error), 300)
-        raise ValueError(f"path: {origin} describes no network that this version can build: {reason}") from error
+        told = f"describes no network that this version can build: {one_line(error)}"
+        raise ValueError(f"path: {origin} {told}") from error
     return network.eval()
 
 

@@ -1,11 +1,12 @@
 """Put radii that `spikecert radius --out` wrote into a record of the same network and samples."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 
+from ..models.json_text import read_json
+from ..models.validation import one_line
 from .radii import RadiusTable
 from .records import LARGEST_FILE, ModelRecord, Record, first_error
 from .schema import Count, Part, Seconds, Sha256
@@ -58,9 +59,9 @@ def load_radii(path: str | Path) -> RadiiFile:
     if path.stat().st_size > LARGEST_FILE:
         raise ValueError(f"radii: {path} has {path.stat().st_size} bytes, expected at most {LARGEST_FILE}")
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"radii: {path} is no JSON file: {error}") from error
+        content = read_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"radii: {path} is no JSON file: {one_line(error)}") from error
     try:
         radii = RadiiFile.model_validate(content)
         radii.table()
