@@ -176,7 +176,7 @@ def _cases(parts: Iterable[Normal], size: int) -> tuple[PropertyCase, ...]:
         groups.setdefault(_about("X", atoms), []).append(_about("Y", atoms))
     shared, always = _about("X", common), tuple(map(_constraint, _about("Y", common)))
     _check_counts(groups, len(always), max(size, len(shared)), size)
-    whole, cases = _Ends().within(shared), []
+    whole, cases = _KnownBox().within(shared), []
     for inputs, outputs in groups.items():
         box = whole.within(inputs)
         lower, upper = box.complete(size)
@@ -222,14 +222,14 @@ def _constraint(atom: Atom) -> Constraint:
 
 
 @dataclass(frozen=True)
-class _Ends:
+class _KnownBox:
     """What is known of the ends of inputs, by their places."""
 
     lower: Mapping[int, Fraction] = field(default_factory=dict)
     upper: Mapping[int, Fraction] = field(default_factory=dict)
     empty: bool = False
 
-    def within(self, atoms: Iterable[Atom]) -> "_Ends":
+    def within(self, atoms: Iterable[Atom]) -> "_KnownBox":
         """Return the ends with further ones; only what changes is looked at."""
         lower, upper, changed = dict(self.lower), dict(self.upper), set()
         for atom in atoms:
@@ -238,7 +238,7 @@ class _Ends:
             (upper if above else lower)[place] = min(known, end) if above else max(known, end)
             changed.add(place)
         both = (place for place in changed if place in lower and place in upper)
-        return _Ends(lower, upper, self.empty or any(lower[place] > upper[place] for place in both))
+        return _KnownBox(lower, upper, self.empty or any(lower[place] > upper[place] for place in both))
 
     def complete(self, size: int) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
         """Return the ends of all inputs in order; ValueError where one is missing."""

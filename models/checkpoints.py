@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .description import Blueprint, describe
 from .json_text import read_json
+from .layer_schemas import COUNTER, Shapes
 from .networks import SpikingNetwork
-from .settings import COUNTER, Shapes
 from .storage import digest_of, pack, read_tensors, unpack, write_atomically, write_tensors
 from .validation import one_line
 

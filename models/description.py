@@ -9,31 +9,31 @@ from torch import nn
 
 from .circuit import check_code, runs_as
 from .encoding import ENCODINGS, RateDraws
-from .layers import Residual
-from .networks import READOUTS, SpikingNetwork
-from .neurons import LIF
-from .settings import (
-    AvgPool1d,
-    AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv1d,
-    Conv2d,
-    DLIFSettings,
-    LIFSettings,
-    Linear,
-    NormalizeSettings,
-    PLIFSettings,
+from .layer_schemas import (
+    AvgPool1dSchema,
+    AvgPool2dSchema,
+    BatchNorm1dSchema,
+    BatchNorm2dSchema,
+    Conv1dSchema,
+    Conv2dSchema,
+    DLIFSchema,
+    LayerSchema,
+    LIFSchema,
+    LinearSchema,
+    NormalizeSchema,
+    PLIFSchema,
     Schema,
-    Settings,
     Shapes,
     Steps,
     Whole,
     plain,
 )
+from .layers import Residual
+from .networks import READOUTS, SpikingNetwork
+from .neurons import LIF
 
 
-class _Network(Schema):
+class _NetworkSchema(Schema):
     """All of a description but what its layers say."""
 
     num_steps: Steps
@@ -44,11 +44,11 @@ class _Network(Schema):
 
 
 @dataclass(frozen=True)
-class _Sum:
+class _ResidualSum:
     """A `Residual`."""
 
-    branch: tuple["Settings | _Sum", ...]
-    shortcut: tuple["Settings | _Sum", ...]
+    branch: tuple["LayerSchema | _ResidualSum", ...]
+    shortcut: tuple["LayerSchema | _ResidualSum", ...]
 
     def tensors(self) -> Shapes:
         """Return the shapes of the tensors of both paths."""
@@ -63,8 +63,8 @@ class _Sum:
 class Blueprint:
     """A network as a description has it: checked, and not built yet."""
 
-    settings: _Network
-    layers: tuple[Settings | _Sum, ...]
+    settings: _NetworkSchema
+    layers: tuple[LayerSchema | _ResidualSum, ...]
 
     @staticmethod
     def read(content: Any) -> "Blueprint":
@@ -74,7 +74,7 @@ class Blueprint:
             ValueError: in one line, for a layer that is not known, or a setting that is missing, unknown, of
                 another type or out of range.
         """
-        settings = _Network.read(content, "network")
+        settings = _NetworkSchema.read(content, "network")
         if (settings.seed is None) == (settings.encoding == "rate"):
             raise ValueError('seed: expected one with encoding "rate", and with no other')
         return Blueprint(settings, _read("layers", settings.layers))
@@ -140,23 +140,23 @@ def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
     )
 
 
-def _read(place: str, layers: Any) -> tuple[Settings | _Sum, ...]:
+def _read(place: str, layers: Any) -> tuple[LayerSchema | _ResidualSum, ...]:
     if not isinstance(layers, list | tuple):
         raise ValueError(f"{place}: got {reprlib.repr(layers)}, expected a list of layers")
     return tuple(_read_layer(f"{place}.{index}", layer) for index, layer in enumerate(layers))
 
 
-def _read_layer(place: str, content: Any) -> Settings | _Sum:
+def _read_layer(place: str, content: Any) -> LayerSchema | _ResidualSum:
     arguments = dict(content) if isinstance(content, dict) else {}
     name = arguments.pop("type", None)
     if name == "Residual" and arguments.keys() == {"branch", "shortcut"}:
-        return _Sum(**{key: _read(f"{place}.{key}", part) for key, part in arguments.items()})
+        return _ResidualSum(**{key: _read(f"{place}.{key}", part) for key, part in arguments.items()})
     if not isinstance(name, str) or name not in _KINDS:
         raise ValueError(f"{place}: unknown layer type {reprlib.repr(name)}")
     return _KINDS[name].read(arguments, place)
 
 
-def _tensors(place: str, layers: tuple[Settings | _Sum, ...]) -> Shapes:
+def _tensors(place: str, layers: tuple[LayerSchema | _ResidualSum, ...]) -> Shapes:
     return {
         f"{place}.{index}.{name}": shape
         for index, layer in enumerate(layers)
@@ -164,17 +164,17 @@ def _tensors(place: str, layers: tuple[Settings | _Sum, ...]) -> Shapes:
     }
 
 
-_KINDS: dict[str, type[Settings]] = {
-    "Linear": Linear,
-    "Conv2d": Conv2d,
-    "Conv1d": Conv1d,
-    "AvgPool1d": AvgPool1d,
-    "AvgPool2d": AvgPool2d,
-    "BatchNorm1d": BatchNorm1d,
-    "BatchNorm2d": BatchNorm2d,
-    "Normalize": NormalizeSettings,
+_KINDS: dict[str, type[LayerSchema]] = {
+    "Linear": LinearSchema,
+    "Conv2d": Conv2dSchema,
+    "Conv1d": Conv1dSchema,
+    "AvgPool1d": AvgPool1dSchema,
+    "AvgPool2d": AvgPool2dSchema,
+    "BatchNorm1d": BatchNorm1dSchema,
+    "BatchNorm2d": BatchNorm2dSchema,
+    "Normalize": NormalizeSchema,
     "Flatten": plain(nn.Flatten, start_dim=Whole, end_dim=Whole),
-    "LIF": LIFSettings,
-    "DLIF": DLIFSettings,
-    "PLIF": PLIFSettings,
+    "LIF": LIFSchema,
+    "DLIF": DLIFSchema,
+    "PLIF": PLIFSchema,
 }

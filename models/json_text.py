@@ -30,7 +30,7 @@ def read_json(text: str | bytes) -> Any:
         )
     except RecursionError as error:
         raise _too_deep() from error
-    _check_depth(value)
+    check_depth(value)
     return value
 
 
@@ -55,8 +55,11 @@ def _finite(digits: str) -> float:
     return value
 
 
-def _check_depth(value: Any) -> None:
-    """Look at all containers of one depth at once: a recursion might end too early."""
+def check_depth(value: Any) -> None:
+    """Raise ValueError for a value that nests deeper than `DEEPEST`.
+
+    All containers of one depth are looked at at once: a recursion might end too early.
+    """
     level: list[Any] = [[value]]
     for _ in range(DEEPEST + 1):
         inside = (holder.values() if isinstance(holder, dict) else holder for holder in level)

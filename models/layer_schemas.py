@@ -59,7 +59,7 @@ class Schema(BaseModel):
             raise ValueError(f"{place}.{_told(error)}") from None
 
 
-class Settings(Schema):
+class LayerSchema(Schema):
     """The constructor's arguments of one layer type, as fields.
 
     Attributes:
@@ -86,7 +86,7 @@ class Settings(Schema):
         return self.kind(**dict(self))
 
 
-def plain(kind: type[nn.Module], **fields: Any) -> type[Settings]:
+def plain(kind: type[nn.Module], **fields: Any) -> type[LayerSchema]:
     """Return the settings of a layer type without tensors, whose constructor takes what its attributes say.
 
     Args:
@@ -94,7 +94,7 @@ def plain(kind: type[nn.Module], **fields: Any) -> type[Settings]:
         fields: the type of each attribute.
     """
     forms: Any = {name: (form, ...) for name, form in fields.items()}
-    made = create_model(kind.__name__, __base__=Settings, **forms)
+    made = create_model(kind.__name__, __base__=LayerSchema, **forms)
     made.kind = kind
     return made
 
@@ -112,7 +112,7 @@ def _weights(weight: tuple[int, ...], bias: bool) -> Shapes:
     return {"weight": weight, **({"bias": weight[:1]} if bias else {})}
 
 
-class _Weighted(Settings):
+class _WeightedSchema(LayerSchema):
     bias: bool
 
     @classmethod
@@ -121,7 +121,7 @@ class _Weighted(Settings):
         return {**super().arguments(layer), "bias": layer.bias is not None}
 
 
-class Linear(_Weighted):
+class LinearSchema(_WeightedSchema):
     """Of nn.Linear."""
 
     kind = nn.Linear
@@ -134,7 +134,7 @@ class Linear(_Weighted):
         return _weights((self.out_features, self.in_features), self.bias)
 
 
-class _Convolution(_Weighted):
+class _ConvolutionSchema(_WeightedSchema):
     in_channels: Size
     out_channels: Size
     groups: Size
@@ -149,7 +149,7 @@ class _Convolution(_Weighted):
         return _weights(shape, self.bias)
 
 
-class Conv1d(_Convolution):
+class Conv1dSchema(_ConvolutionSchema):
     """Of nn.Conv1d."""
 
     kind = nn.Conv1d
@@ -160,7 +160,7 @@ class Conv1d(_Convolution):
     dilation: tuple[Extent]
 
 
-class Conv2d(_Convolution):
+class Conv2dSchema(_ConvolutionSchema):
     """Of nn.Conv2d."""
 
     kind = nn.Conv2d
@@ -171,7 +171,7 @@ class Conv2d(_Convolution):
     dilation: tuple[Extent, Extent]
 
 
-class _AveragePool(Settings):
+class _AveragePoolSchema(LayerSchema):
     ceil_mode: bool
     count_include_pad: bool
 
@@ -185,7 +185,7 @@ class _AveragePool(Settings):
         return super().arguments(layer)
 
 
-class AvgPool1d(_AveragePool):
+class AvgPool1dSchema(_AveragePoolSchema):
     """Of nn.AvgPool1d."""
 
     kind = nn.AvgPool1d
@@ -195,7 +195,7 @@ class AvgPool1d(_AveragePool):
     padding: Padding | tuple[Padding]
 
 
-class AvgPool2d(_AveragePool):
+class AvgPool2dSchema(_AveragePoolSchema):
     """Of nn.AvgPool2d."""
 
     kind = nn.AvgPool2d
@@ -209,7 +209,7 @@ def _statistics(channels: int) -> Shapes:
     return {"running_mean": (channels,), "running_var": (channels,), COUNTER: ()}
 
 
-class BatchNorm1d(Settings):
+class BatchNorm1dSchema(LayerSchema):
     """Of nn.BatchNorm1d."""
 
     kind = nn.BatchNorm1d
@@ -224,13 +224,13 @@ class BatchNorm1d(Settings):
         return _statistics(self.num_features) | (_weights((self.num_features,), True) if self.affine else {})
 
 
-class BatchNorm2d(BatchNorm1d):
+class BatchNorm2dSchema(BatchNorm1dSchema):
     """Of nn.BatchNorm2d."""
 
     kind = nn.BatchNorm2d
 
 
-class NormalizeSettings(Settings):
+class NormalizeSchema(LayerSchema):
     """Of `Normalize`, whose means and deviations are in its statistics."""
 
     kind = Normalize
@@ -253,17 +253,17 @@ class NormalizeSettings(Settings):
         return layer.eval()
 
 
-class _Surrogate(Schema):
+class _SurrogateSchema(Schema):
     name: Literal[*SURROGATES]  # type: ignore[valid-type]
     width: Positive
 
 
-class _Neuron(Settings):
+class _NeuronSchema(LayerSchema):
     decay: Share
     threshold: Positive
     reset: Literal[*RESETS]  # type: ignore[valid-type]
     fires_at: Literal[*FIRES_AT]  # type: ignore[valid-type]
-    surrogate: _Surrogate
+    surrogate: _SurrogateSchema
     reset_amount: Positive | None = None
 
     @classmethod
@@ -281,13 +281,13 @@ class _Neuron(Settings):
         return self.kind(**{**dict(self), "surrogate": surrogate})
 
 
-class LIFSettings(_Neuron):
+class LIFSchema(_NeuronSchema):
     """Of `LIF`."""
 
     kind = LIF
 
 
-class DLIFSettings(_Neuron):
+class DLIFSchema(_NeuronSchema):
     """Of `DLIF`, whose input scale is a tensor."""
 
     kind = DLIF
@@ -304,7 +304,7 @@ class DLIFSettings(_Neuron):
         return {"input_scale": (self.num_steps,)}
 
 
-class PLIFSettings(_Neuron):
+class PLIFSchema(_NeuronSchema):
     """Of `PLIF`, whose decay is a tensor, too: that is what counts."""
 
     kind = PLIF
