@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import FileKind, write_atomically
+from ..models.validation import one_line
 from .gains import GainReport, LayerGain
 from .intervals import Interval
 from .lmi import ChainCertificate, LinearSystem, UndampedMode
@@ -91,7 +92,7 @@ def load_certificates(path: str | Path) -> tuple[Certificate, ...]:
     try:
         return tuple(_certificate(item) for item in content["certificates"])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f"path: {path} holds a certificate that can't be read: {error}") from error
+        raise ValueError(f"path: {path} holds a certificate that can't be read: {one_line(error)}") from error
 
 
 def read_content(path: str | Path) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def load_layers(content: dict[str, Any]) -> tuple[tuple[LayerGain, ...], Interva
         readout = content["readout"]
         return layers, None if readout is None else _interval(readout)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f"path: the file holds layers that can't be read: {error}") from error
+        raise ValueError(f"path: the file holds layers that can't be read: {one_line(error)}") from error
 
 
 def _layer(data: dict[str, Any]) -> LayerGain:

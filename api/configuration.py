@@ -1,7 +1,6 @@
 """The file that `spikecert run` repeats: data, a network or its training, a threat model, and what to measure."""
 
-import tomllib
-from fractions import Fraction
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,21 +9,25 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.files import FileKind
-from spikecert.models.validation import check_choice
+from spikecert.models.layer_schemas import MOST_STEPS
+from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
 from spikecert.reports.schema import Part
 
-RUN = FileKind("file", "a TOML file or a record", most=2**20)
+from .commands.options import number
+from .toml_text import LONGEST_TEXT, read_toml
+
+RUN = FileKind("file", "a TOML file or a record", most=4 * LONGEST_TEXT)
 
 
-def _number(value: Any) -> Any:
+def as_number(value: Any) -> Any:
     """Return "8/255" as a number; leave other values to pydantic."""
     if not isinstance(value, str):
         return value
     try:
-        return float(Fraction(value))
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"got {value!r}, expected a number or a fraction such as 8/255") from None
+        return number(value)
+    except ValueError:
+        raise ValueError(f"got {reprlib.repr(value)}, expected a number or a fraction such as 8/255") from None
 
 
 def _known(kind: str, table: Any) -> AfterValidator:
@@ -35,11 +38,12 @@ def _known(kind: str, table: Any) -> AfterValidator:
     return AfterValidator(check)
 
 
-NUMBER = BeforeValidator(_number, json_schema_input_type=float | str)
+NUMBER = BeforeValidator(as_number, json_schema_input_type=float | str)
 Positive = Annotated[float, NUMBER, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, NUMBER, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, NUMBER, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
+Name = Annotated[str, Field(max_length=200)]
 Verifier = Annotated[str, _known("verifier", VERIFIERS)]
 Method = Annotated[str, _known("method", ATTACKS)]
 
@@ -47,35 +51,35 @@ Method = Annotated[str, _known("method", ATTACKS)]
 class DataStep(Part):
     """Which samples: the first of the test split; None for all."""
 
-    name: str = "digits"
+    name: Annotated[str, Field(max_length=4096)] = "digits"
     samples: Count | None = None
 
 
 class ModelStep(Part):
     """A network that exists already; the path is relative to the file's folder."""
 
-    path: str
+    path: Annotated[str, Field(max_length=4096)]
 
 
 class TrainStep(Part):
     """A network to train, by the options of `spikecert train`."""
 
-    network: str = "mlp:64"
-    neuron: str = "dlif"
-    num_steps: Count = 8
+    network: Name = "mlp:64"
+    neuron: Name = "dlif"
+    num_steps: Annotated[int, Field(ge=1, le=MOST_STEPS, strict=True)] = 8
     decay: Share = 0.99
     threshold: Positive = 1.0
-    reset: str = "zero"
-    objective: str = "ms-mppd"
+    reset: Name = "zero"
+    objective: Name = "ms-mppd"
     rho: Weight = 1.0
-    noise: str = "single-step"
+    noise: Name = "single-step"
     size: Weight = 4 / 255
     gain_weight: Weight = 0.1
     margin_weight: Weight = 1.0
     epochs: Count = 20
     batch_size: Count = 64
     learning_rate: Positive | None = None
-    optimizer: str = "adam"
+    optimizer: Name = "adam"
     weight_decay: Weight = 0.0
 
 
@@ -83,19 +87,19 @@ class ThreatStep(Part):
     """The perturbations: their norm, and every ε at which to attack and certify."""
 
     norm: Literal["linf", "l2"] = "linf"
-    epsilon: Annotated[tuple[Positive, ...], Field(min_length=1)] = (8 / 255,)
+    epsilon: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)] = (8 / 255,)
 
 
 class AttackStep(Part):
     """Attacks by name, as in `spikecert attack --method`."""
 
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("ensemble",)
+    methods: Annotated[tuple[Method, ...], Field(min_length=1, max_length=1000)] = ("ensemble",)
 
 
 class CertifyStep(Part):
     """Verifiers by name; `require` is the share that must be certified at each ε, else the status is 1."""
 
-    verifiers: Annotated[tuple[Verifier, ...], Field(min_length=1)] = ("auto",)
+    verifiers: Annotated[tuple[Verifier, ...], Field(min_length=1, max_length=1000)] = ("auto",)
     timeout: Positive | None = None
     require: Share | None = None
 
@@ -116,10 +120,10 @@ class Configuration(Part):
     """
 
     schema_version: Literal["spikecert.run/1"] = Field("spikecert.run/1", alias="schema")
-    title: str | None = None
-    seed: Annotated[int, Field(ge=0, strict=True)] = 0
-    device: str = "cpu"
-    threads: Count = 1
+    title: Annotated[str, Field(max_length=1000)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
+    device: Name = "cpu"
+    threads: Annotated[int, Field(ge=1, le=1024, strict=True)] = 1
     gains: bool = True
     data: DataStep = DataStep()
     model: ModelStep | None = None
@@ -152,9 +156,9 @@ def load_configuration(path: Path) -> tuple[Configuration, str | None]:
         return parsed(record.configuration, path), record.fingerprint
     text = RUN.text(path)
     try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"file: {path} is no TOML file: {error}") from error
+        content = read_toml(text)
+    except ValueError as error:
+        raise ValueError(f"file: {path} is no TOML file: {one_line(error)}") from error
     return parsed(content, path), None
 
 
@@ -163,8 +167,9 @@ def parsed(content: dict[str, Any], path: Path) -> Configuration:
     try:
         return Configuration.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        told = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))[:100]
+        told = "unknown key" if first["type"] == "extra_forbidden" else one_line(first["msg"])
+        told = told.removeprefix("Value error, ")
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise ValueError(f"{path.name}: {f'{place}: ' if place else ''}{told}{more}") from None

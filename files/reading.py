@@ -1,11 +1,12 @@
 """Read regular files, never more of them than is stated."""
 
-import json
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .json_text import read_json
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _OTHERS = {
@@ -58,8 +59,8 @@ class FileKind:
         """Return a file's JSON; raise as `content` does, and ValueError for what is none."""
         content = self.content(path)
         try:
-            return json.loads(content)
-        except (ValueError, RecursionError) as error:
+            return read_json(content)
+        except ValueError as error:
             raise ValueError(f"{self.argument}: {path} is no JSON file: {error}") from error
 
 

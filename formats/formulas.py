@@ -1,7 +1,8 @@
 """Formulas over X and Y in disjunctive normal form: a list of conjunctions of atoms Σ c·Z ≤ b."""
 
 import itertools
-from collections.abc import Callable, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -9,6 +10,8 @@ from .expressions import Shape, is_number, number
 
 MOST_ATOMS = 1_000_000
 """How many atoms a normal form may hold."""
+MOST_BITS = 4096
+"""Of the numerator and the denominator of a product or a sum, about 1,200 digits: a product may grow for ever."""
 
 Variable = tuple[str, int]
 """("X", i) or ("Y", j)."""
@@ -41,9 +44,9 @@ def normal_form(formula: object, names: Names) -> Normal:
         raise ValueError(f"formula: got {_shown(formula)}, expected (and …), (or …) or a comparison")
     head, *parts = formula
     if head == "and":
-        return conjoined([normal_form(part, names) for part in parts])
+        return conjoined(normal_form(part, names) for part in parts)
     if head == "or":
-        return _limited([atoms for part in parts for atoms in normal_form(part, names)])
+        return _disjoined(normal_form(part, names) for part in parts)
     if head in _COMPARISONS:
         sides = _arguments(parts, names)
         if len(sides) != 2:
@@ -52,25 +55,40 @@ def normal_form(formula: object, names: Names) -> Normal:
     raise ValueError(f"formula: got {_shown(head)}, expected and, or, {', '.join(_COMPARISONS)}")
 
 
-def conjoined(parts: Sequence[Normal]) -> Normal:
-    """Return the normal form of a conjunction."""
-    size = sum(len(atoms) for part in parts for atoms in part)
+def conjoined(parts: Iterable[Normal]) -> Normal:
+    """Return the normal form of a conjunction.
+
+    Raises:
+        ValueError: as soon as it may grow too large, however many parts are still to come.
+    """
+    chosen = list(_counted(parts))
+    return [tuple(itertools.chain.from_iterable(atoms)) for atoms in itertools.product(*chosen)]
+
+
+def _counted(parts: Iterable[Normal]) -> Iterator[Normal]:
+    """Yield the parts while what all of them make up is small enough."""
+    atoms, ways = 0, 1
     for part in parts:
-        size *= max(1, len(part))
-        if size > MOST_ATOMS:
+        choices = max(1, len(part))
+        atoms, ways = atoms * choices + ways * sum(map(len, part)), ways * choices
+        if atoms > MOST_ATOMS:
             raise ValueError(f"formula: its normal form may pass {MOST_ATOMS} atoms")
-    return [tuple(itertools.chain.from_iterable(chosen)) for chosen in itertools.product(*parts)]
+        yield part
 
 
-def _limited(normal: Normal) -> Normal:
-    if sum(map(len, normal)) > MOST_ATOMS:
-        raise ValueError(f"formula: its normal form passes {MOST_ATOMS} atoms")
-    return normal
+def _disjoined(parts: Iterable[Normal]) -> Normal:
+    found, size = [], 0
+    for part in parts:
+        size += sum(map(len, part))
+        if size > MOST_ATOMS:
+            raise ValueError(f"formula: its normal form passes {MOST_ATOMS} atoms")
+        found += part
+    return found
 
 
 def _at_most(left: Sum, right: Sum, strict: bool = False) -> Normal:
     """Return left ≤ right; a comparison of constants is the empty conjunction or the empty disjunction."""
-    difference = _added(left, right, Fraction(-1))
+    difference = _total([left, right], Fraction(-1))
     bound = -difference.pop(None, Fraction(0))
     terms = tuple(sorted((variable, factor) for variable, factor in difference.items() if variable and factor))
     if terms:
@@ -118,31 +136,40 @@ def _sum(part: object, names: Names) -> Sum:
     if head == "*":
         return _multiplied(parts)
     if head == "-" and len(parts) == 1:
-        return _added({}, parts[0], Fraction(-1))
-    total = parts[0]
-    for other in parts[1:]:
-        total = _added(total, other, Fraction(-1 if head == "-" else 1))
-    return total
+        return _total([{}, *parts], Fraction(-1))
+    return _total(parts, Fraction(-1 if head == "-" else 1))
 
 
 def _multiplied(parts: Sequence[Sum]) -> Sum:
-    product: Sum = {None: Fraction(1)}
+    """Return the product; the constants are multiplied first, so that a sum is gone through once."""
+    sums = [part for part in parts if _varies(part)]
+    if len(sums) > 1:
+        raise ValueError("term: got a product of variables, expected linear terms")
+    factor = Fraction(1)
     for part in parts:
-        constant = all(variable is None for variable in part)
-        if not constant and any(variable is not None for variable in product):
-            raise ValueError("term: got a product of variables, expected linear terms")
-        factor, other = (part, product) if constant else (product, part)
-        product = {variable: factor.get(None, Fraction(0)) * value for variable, value in other.items()}
-    return product
+        factor = factor if _varies(part) else _small(factor * part[None])
+    return {variable: _small(factor * value) for variable, value in (*sums, {None: Fraction(1)})[0].items()}
 
 
-def _added(left: Sum, right: Sum, factor: Fraction) -> Sum:
-    total = dict(left)
-    for variable, value in right.items():
-        total[variable] = total.get(variable, Fraction(0)) + factor * value
-    return total
+def _varies(part: Sum) -> bool:
+    return any(variable is not None for variable in part)
+
+
+def _total(parts: Sequence[Sum], factor: Fraction) -> Sum:
+    """Return the first part plus `factor` times each of the others."""
+    total = dict(parts[0])
+    for part in parts[1:]:
+        for variable, value in part.items():
+            total[variable] = total.get(variable, 0) + factor * value
+    return {variable: _small(value) for variable, value in total.items()}
+
+
+def _small(value: Fraction) -> Fraction:
+    """Return a number whose digits are few enough to go on with."""
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) > MOST_BITS:
+        raise ValueError(f"number: got a product or a sum of more than {MOST_BITS} bits, expected a shorter one")
+    return value
 
 
 def _shown(part: object) -> str:
-    text = repr(part)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return reprlib.repr(part)

@@ -73,12 +73,13 @@ class Property:
     cases: tuple[PropertyCase, ...]
 
     def __post_init__(self) -> None:
+        inputs, outputs = self.num_inputs, self.num_outputs
         for case in self.cases:
-            if not len(case.lower) == len(case.upper) == self.num_inputs:
-                raise ValueError(f"cases: got {len(case.lower)} ends, expected {self.num_inputs}")
-            for constraint in (constraint for part in case.unsafe for constraint in part):
-                if any(not 0 <= j < self.num_outputs for j, _ in constraint.coefficients):
-                    raise ValueError(f"cases: got an output beyond the declared {self.num_outputs}")
+            if not len(case.lower) == len(case.upper) == inputs:
+                raise ValueError(f"cases: got {len(case.lower)} ends, expected {inputs}")
+            for constraint in {id(constraint): constraint for part in case.unsafe for constraint in part}.values():
+                if any(not 0 <= j < outputs for j, _ in constraint.coefficients):
+                    raise ValueError(f"cases: got an output beyond the declared {outputs}")
 
     @property
     def num_inputs(self) -> int:

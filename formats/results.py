@@ -1,5 +1,7 @@
 """The verification competition's results: one word, and a counterexample that anybody can run again."""
 
+import reprlib
+
 from torch import Tensor
 
 from .deciding import PropertyVerdict
@@ -47,7 +49,7 @@ def read_counterexample(text: str) -> tuple[list[float], list[float]] | None:
     found: dict[str, float] = {}
     for pair in lists[0]:
         if not isinstance(pair, tuple) or len(pair) != 2 or not is_number(pair[1]) or not isinstance(pair[0], str):
-            raise ValueError(f"result: got {str(pair)[:40]}, expected a name and a number")
+            raise ValueError(f"result: got {reprlib.repr(pair)}, expected a name and a number")
         found[pair[0]] = float(pair[1])
     values = tuple(_listed(name, found) for name in "XY")
     if sum(map(len, values)) != len(found):

@@ -6,9 +6,11 @@ X[0,3]. Both describe the **unsafe** set: the property is violated by an input t
 with its outputs.
 """
 
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from .properties import Constraint, Property, PropertyCase
 PROPERTY = FileKind("property", "a VNN-LIB file", most=LONGEST_TEXT)
 MOST_VARIABLES = 10_000_000
 MOST_ENDS = 4_000_000
-"""How many constraints of inputs all boxes together may have."""
+"""How many constraints all boxes, or all unsafe cases, may have that are the same in each of them."""
 _OLD_NAME = re.compile(r"([XY])_([0-9]{1,8})", re.ASCII)
 _TENSOR_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _TYPES = ("real", "float16", "float32", "float64", "bfloat16")
@@ -43,14 +45,14 @@ def read_vnnlib(source: Path | str) -> Property:
         raise ValueError("text: got a word outside of any list, expected (declare-… …) and (assert …)")
     version = lists[0] if lists and lists[0][0] == "vnnlib-version" else None
     if version is not None and version[1:] not in (("<1.0>",), ("<2.0>",)):
-        raise ValueError(f"version: got {' '.join(map(str, version[1:]))}, expected <1.0> or <2.0>")
+        raise ValueError(f"version: got {' '.join(map(str, version[1:]))[:40]}, expected <1.0> or <2.0>")
     lists = lists if version is None else lists[1:]
     declared = [part for part in lists if part[0] != "assert"]
-    formulas = [_single(part) for part in lists if part[0] == "assert"]
+    formulas = (_single(part) for part in lists if part[0] == "assert")
     newer = any(part[0] == "declare-network" for part in declared)
     tensors = _network(declared) if newer else _constants(declared)
-    parts = [normal_form(formula, tensors.find) for formula in formulas]
-    return Property(tensors.inputs, tensors.outputs, _cases(parts, tensors))
+    parts = (normal_form(formula, tensors.find) for formula in formulas)
+    return Property(tensors.inputs, tensors.outputs, _cases(parts, math.prod(tensors.inputs)))
 
 
 def _text(path: Path) -> str:
@@ -86,7 +88,7 @@ def _constants(declared: Sequence[tuple]) -> _Tensors:
         if part[0] not in ("declare-const", "declare-fun"):
             raise ValueError(f"text: got {str(part[0])[:40]!r}, expected declare-const, declare-network or assert")
         if part[2:] not in (("Real",), ((), "Real")) or not isinstance(part[1], str):
-            raise ValueError(f"{part[0]}: got {str(part[1:])[:60]}, expected a name and Real")
+            raise ValueError(f"{part[0]}: got {reprlib.repr(part[1:])}, expected a name and Real")
         variable = _old_name(part[1])
         if variable in seen:
             raise ValueError(f"{part[0]}: got {part[1]} twice")
@@ -127,12 +129,12 @@ def _network(declared: Sequence[tuple]) -> _Tensors:
     (inputs, input_shape), (outputs, output_shape) = found.values()
     shapes = {inputs: ("X", input_shape), outputs: ("Y", output_shape)}
     if len(shapes) != 2:
-        raise ValueError(f"declare-network: got {inputs!r} twice")
+        raise ValueError(f"declare-network: got {inputs[:40]!r} twice")
 
     def find(name: str, index: Shape | None) -> Variable:
         """Return the entry of a declared tensor."""
         if name not in shapes:
-            raise ValueError(f"variable: got {name[:40]!r}, expected {inputs} or {outputs}")
+            raise ValueError(f"variable: got {name[:40]!r}, expected {inputs[:40]} or {outputs[:40]}")
         kind, shape = shapes[name]
         return kind, _flat(name, tuple(index or ()), shape)
 
@@ -143,7 +145,7 @@ def _tensor(part: tuple) -> tuple[str, tuple[int, ...]]:
     """Return the name and the shape of (declare-… name type [shape] "other name")."""
     fits = len(part) in (4, 5) and isinstance(part[1], str) and isinstance(part[3], Shape)
     if not fits or _TENSOR_NAME.fullmatch(part[1]) is None or str(part[2]).lower() not in _TYPES:
-        raise ValueError(f"{part[0]}: got {str(part[1:])[:60]}, expected a name, a real type and a shape")
+        raise ValueError(f"{part[0]}: got {reprlib.repr(part[1:])}, expected a name, a real type and a shape")
     shape, size = tuple(part[3]), 1
     for axis in shape:
         size *= axis
@@ -155,33 +157,54 @@ def _tensor(part: tuple) -> tuple[str, tuple[int, ...]]:
 def _flat(name: str, index: tuple[int, ...], shape: tuple[int, ...]) -> int:
     """Return the place of an element in row-major order."""
     if len(index) != len(shape) or any(i >= axis for i, axis in zip(index, shape, strict=True)):
-        raise ValueError(f"variable: got {name}{list(index)[:8]}, expected an element of shape {list(shape)}")
+        raise ValueError(
+            f"variable: got {name[:40]}{list(index)[:8]}, expected an element of shape {list(shape)[:8]}"
+        )
     place = 0
     for i, axis in zip(index, shape, strict=True):
         place = place * axis + i
     return place
 
 
-def _cases(parts: Sequence[Normal], tensors: _Tensors) -> tuple[PropertyCase, ...]:
-    """Return the boxes and their unsafe outputs; a box without points is left out."""
-    if any(not part for part in parts):
-        return ()
-    common = [atom for part in parts if len(part) == 1 for atom in part[0]]
-    groups: dict[tuple[Atom, ...], list[tuple[Constraint, ...]]] = {}
-    for atoms in conjoined([part for part in parts if len(part) > 1]):
-        inputs = tuple(atom for atom in atoms if _kind(atom) == "X")
-        outputs = (atom for atom in (*common, *atoms) if _kind(atom) == "Y")
-        groups.setdefault(inputs, []).append(tuple(map(_constraint, outputs)))
-    shared = [atom for atom in common if _kind(atom) == "X"]
-    size = Property(tensors.inputs, tensors.outputs, ()).num_inputs
-    if len(groups) > 1 and len(groups) * max(size, len(shared)) > MOST_ENDS:
-        raise ValueError(f"assert: got {len(groups)} boxes of {size} inputs, which pass {MOST_ENDS} ends in all")
-    cases = []
-    for atoms, unsafe in groups.items():
-        lower, upper = _box((*shared, *atoms), size)
-        if all(low <= high for low, high in zip(lower, upper, strict=True)):
-            cases.append(PropertyCase(lower, upper, tuple(unsafe)))
+def _cases(parts: Iterable[Normal], size: int) -> tuple[PropertyCase, ...]:
+    """Return the boxes of `size` inputs and their unsafe outputs; a box without points is left out."""
+    common: list[Atom] = []
+    groups: dict[tuple[Atom, ...], list[tuple[Atom, ...]]] = {}
+    for atoms in conjoined(_branching(parts, common)):
+        groups.setdefault(_about("X", atoms), []).append(_about("Y", atoms))
+    shared, always = _about("X", common), tuple(map(_constraint, _about("Y", common)))
+    _check_counts(groups, len(always), max(size, len(shared)), size)
+    whole, cases = _KnownBox().within(shared), []
+    for inputs, outputs in groups.items():
+        box = whole.within(inputs)
+        lower, upper = box.complete(size)
+        if not box.empty:
+            unsafe = tuple((*always, *map(_constraint, atoms)) for atoms in outputs)
+            cases.append(PropertyCase(lower, upper, unsafe))
     return tuple(cases)
+
+
+def _branching(parts: Iterable[Normal], common: list[Atom]) -> Iterator[Normal]:
+    """Yield the parts that are no plain conjunctions; the atoms of those go to `common`."""
+    for part in parts:
+        if len(part) == 1:
+            common += part[0]
+        else:
+            yield part
+
+
+def _check_counts(groups: Mapping[tuple[Atom, ...], Sequence[object]], always: int, ends: int, size: int) -> None:
+    """Raise ValueError where what holds everywhere would be written out too often."""
+    if len(groups) > 1 and len(groups) * ends > MOST_ENDS:
+        raise ValueError(f"assert: got {len(groups)} boxes of {size} inputs, which pass {MOST_ENDS} ends in all")
+    if (count := sum(map(len, groups.values()))) > 1 and count * always > MOST_ENDS:
+        told = f"{count} unsafe cases with {always} constraints in common"
+        raise ValueError(f"assert: got {told}, which pass {MOST_ENDS} in all")
+
+
+def _about(kind: str, atoms: Iterable[Atom]) -> tuple[Atom, ...]:
+    """Return the constraints of X or of Y."""
+    return tuple(atom for atom in atoms if _kind(atom) == kind)
 
 
 def _kind(atom: Atom) -> str:
@@ -196,26 +219,38 @@ def _constraint(atom: Atom) -> Constraint:
     return Constraint(tuple((variable[1], factor) for variable, factor in atom.terms), atom.bound, atom.strict)
 
 
-def _box(atoms: Sequence[Atom], size: int) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
-    """Return the ends of each input."""
-    lower: list[Fraction | None] = [None] * size
-    upper: list[Fraction | None] = [None] * size
-    for atom in atoms:
-        if len(atom.terms) != 1 or atom.strict:
-            raise ValueError("assert: expected inputs between closed ends, each by itself")
-        ((_, place), factor) = atom.terms[0]
-        end = atom.bound / factor
-        if factor > 0:
-            known = upper[place]
-            upper[place] = end if known is None else min(known, end)
-        else:
-            known = lower[place]
-            lower[place] = end if known is None else max(known, end)
-    return _complete(lower), _complete(upper)
+@dataclass(frozen=True)
+class _KnownBox:
+    """What is known of the ends of inputs, by their places."""
+
+    lower: Mapping[int, Fraction] = field(default_factory=dict)
+    upper: Mapping[int, Fraction] = field(default_factory=dict)
+    empty: bool = False
+
+    def within(self, atoms: Iterable[Atom]) -> "_KnownBox":
+        """Return the ends with further ones; only what changes is looked at."""
+        lower, upper, changed = dict(self.lower), dict(self.upper), set()
+        for atom in atoms:
+            place, end, above = _end(atom)
+            known = (upper if above else lower).get(place, end)
+            (upper if above else lower)[place] = min(known, end) if above else max(known, end)
+            changed.add(place)
+        both = (place for place in changed if place in lower and place in upper)
+        return _KnownBox(lower, upper, self.empty or any(lower[place] > upper[place] for place in both))
+
+    def complete(self, size: int) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
+        """Return the ends of all inputs in order; ValueError where one is missing."""
+        for ends in (self.lower, self.upper):
+            if len(ends) < size:
+                missing = next(place for place in range(size) if place not in ends)
+                raise ValueError(f"assert: input {missing} has no closed end on one side")
+        places = range(size)
+        return tuple(map(self.lower.__getitem__, places)), tuple(map(self.upper.__getitem__, places))
 
 
-def _complete(ends: Sequence[Fraction | None]) -> tuple[Fraction, ...]:
-    known = tuple(end for end in ends if end is not None)
-    if len(known) != len(ends):
-        raise ValueError(f"assert: input {ends.index(None)} has no closed end on one side")
-    return known
+def _end(atom: Atom) -> tuple[int, Fraction, bool]:
+    """Return which input a constraint bounds, where, and whether from above."""
+    if len(atom.terms) != 1 or atom.strict:
+        raise ValueError("assert: expected inputs between closed ends, each by itself")
+    ((_, place), factor) = atom.terms[0]
+    return place, atom.bound / factor, factor > 0

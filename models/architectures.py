@@ -3,8 +3,9 @@
 import copy
 import itertools
 import math
+import re
+import reprlib
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
 from torch import nn
 
@@ -44,8 +45,8 @@ def _mlp_from_string(
     detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
 ) -> SpikingNetwork:
     parts = detail.split("-") if detail else []
-    if not all(part.isdigit() for part in parts):
-        raise ValueError(f'architecture: got "mlp:{detail}", expected widths joined by -, as in "mlp:64-64"')
+    if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
+        raise ValueError(f'architecture: got "mlp:{detail[:40]}", expected widths joined by -, as in "mlp:64-64"')
     network = mlp((math.prod(input_shape), *map(int, parts), classes), num_steps, neuron)
     if len(input_shape) == 1:
         return network
@@ -65,11 +66,12 @@ def _convolutional(build: Callable[..., SpikingNetwork]) -> Callable[..., Spikin
 
 
 def _factor(detail: str) -> float:
+    above, slash, below = (detail or "1").partition("/")
     try:
-        return float(Fraction(detail or "1"))
+        return float(above) / float(below if slash else 1)
     except (ValueError, ZeroDivisionError):
         expected = 'a factor of the widths, as in "vgg11:1/8"'
-        raise ValueError(f"architecture: got the detail {detail!r}, expected {expected}") from None
+        raise ValueError(f"architecture: got the detail {reprlib.repr(detail)}, expected {expected}") from None
 
 
 ARCHITECTURES: dict[str, Callable[[str, Sequence[int], int, int, LIF | None], SpikingNetwork]] = {

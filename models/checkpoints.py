@@ -5,21 +5,26 @@ written by another program is refused. Nothing is unpickled, so a file from a st
 """
 
 import json
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .description import build, describe
+from ..files.json_text import read_json
+from .description import Blueprint, describe
+from .layer_schemas import COUNTER, Shapes
 from .networks import SpikingNetwork
 from .storage import digest_of, pack, read_tensors, unpack, write_tensors
+from .validation import one_line
 
 __all__ = ["FORMAT", "from_bytes", "load", "network_hash", "save", "to_bytes"]
 
 FORMAT = "spikecert.network/1"
-MOST_STEPS = 2**16
-"""The longest simulation that a file may ask for."""
+LONGEST_TEXT = 2**20
+"""Characters of a description: each of its layers costs some memory, whatever its size."""
+DTYPES = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
+"""What weights may be."""
 
 
 def save(network: SpikingNetwork, path: str | Path) -> str:
@@ -58,24 +63,40 @@ def from_bytes(content: bytes) -> SpikingNetwork:
 
 def _built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork:
     try:
-        network = _blank(text)
-        if network.num_steps > MOST_STEPS:
-            raise ValueError(f"num_steps: got {network.num_steps}, expected at most {MOST_STEPS}")
-        kinds = {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()}
-        if len(kinds) != 1:
-            raise ValueError(f"weights: got {len(kinds)} floating-point types, expected one")
+        network = _blank(text, weights)
         network.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"path: {origin} describes no network that this version can build: {reason}") from error
+        told = f"describes no network that this version can build: {one_line(error)}"
+        raise ValueError(f"path: {origin} {told}") from error
     return network.eval()
 
 
-def _blank(text: str) -> SpikingNetwork:
-    """Return the described network without weights: a description may ask for any size, and gets no memory."""
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of layers of size 0
-        return build(json.loads(text))
+def _blank(text: str, weights: dict[str, Tensor]) -> SpikingNetwork:
+    """Return the described network without weights, which takes no memory, if the file holds what it needs."""
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"description: got {len(text)} characters, expected at most {LONGEST_TEXT}")
+    blueprint = Blueprint.read(read_json(text))
+    _check_tensors(weights, blueprint.tensors())
+    with torch.device("meta"):
+        return blueprint.build()
+
+
+def _check_tensors(held: Mapping[str, Tensor], shapes: Shapes) -> None:
+    """Raise ValueError unless a file holds exactly the tensors of these shapes, in one dtype that networks run in.
+
+    A batch norm's counter is int64.
+    """
+    if odd := held.keys() ^ shapes.keys():
+        name = min(odd)
+        raise ValueError(f"weights: {name!r} {'belongs to no layer' if name in held else 'is missing'}")
+    for name, tensor in held.items():
+        if tuple(tensor.shape) != shapes[name]:
+            raise ValueError(f"weights: {name} has shape {tuple(tensor.shape)}, expected {shapes[name]}")
+    counters = {held[name].dtype for name in held if name.endswith(f".{COUNTER}")}
+    kinds = {held[name].dtype for name in held if not name.endswith(f".{COUNTER}")}
+    if len(kinds) != 1 or not kinds <= DTYPES or not counters <= {torch.int64}:
+        got = ", ".join(sorted(map(str, kinds | counters)))
+        raise ValueError(f"weights: got {got}, expected one of {', '.join(sorted(map(str, DTYPES)))} in all")
 
 
 def network_hash(network: SpikingNetwork) -> str:

@@ -1,29 +1,95 @@
-"""A network as plain data (JSON) and back: one table of layer types, each with what its constructor needs."""
+"""A network as plain data (JSON) and back: one table of layer types, each with the schema of its settings."""
 
-from collections.abc import Callable
+import reprlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from torch import nn
 
 from .circuit import check_code, runs_as
-from .dynamics import Dynamics
-from .encoding import RateDraws
+from .encoding import ENCODINGS, RateDraws
+from .layer_schemas import (
+    AvgPool1dSchema,
+    AvgPool2dSchema,
+    BatchNorm1dSchema,
+    BatchNorm2dSchema,
+    Conv1dSchema,
+    Conv2dSchema,
+    DLIFSchema,
+    LayerSchema,
+    LIFSchema,
+    LinearSchema,
+    NormalizeSchema,
+    PLIFSchema,
+    Schema,
+    Shapes,
+    Steps,
+    Whole,
+    plain,
+)
 from .layers import Residual
-from .learned_decay import PLIF
-from .networks import SpikingNetwork
-from .neurons import DLIF, LIF
-from .normalization import Normalize
-from .surrogates import SURROGATES, surrogate_name
+from .networks import READOUTS, SpikingNetwork
+from .neurons import LIF
+
+
+class _NetworkSchema(Schema):
+    """All of a description but what its layers say."""
+
+    num_steps: Steps
+    encoding: Literal[*ENCODINGS]  # type: ignore[valid-type]
+    readout: Literal[*READOUTS]  # type: ignore[valid-type]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    layers: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """How one layer type is written and built: constructor arguments out of a layer, a layer out of them."""
+class _ResidualSum:
+    """A `Residual`."""
 
-    type: type[nn.Module]
-    arguments: Callable[[Any], dict[str, Any]]
-    build: Callable[..., nn.Module]
+    branch: tuple["LayerSchema | _ResidualSum", ...]
+    shortcut: tuple["LayerSchema | _ResidualSum", ...]
+
+    def tensors(self) -> Shapes:
+        """Return the shapes of the tensors of both paths."""
+        return _tensors("branch", self.branch) | _tensors("shortcut", self.shortcut)
+
+    def build(self) -> Residual:
+        """Return a new layer."""
+        return Residual([layer.build() for layer in self.branch], [layer.build() for layer in self.shortcut])
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A network as a description has it: checked, and not built yet."""
+
+    settings: _NetworkSchema
+    layers: tuple[LayerSchema | _ResidualSum, ...]
+
+    @staticmethod
+    def read(content: Any) -> "Blueprint":
+        """Return what `describe` returned, checked.
+
+        Raises:
+            ValueError: in one line, for a layer that is not known, or a setting that is missing, unknown, of
+                another type or out of range.
+        """
+        settings = _NetworkSchema.read(content, "network")
+        if (settings.seed is None) == (settings.encoding == "rate"):
+            raise ValueError('seed: expected one with encoding "rate", and with no other')
+        return Blueprint(settings, _read("layers", settings.layers))
+
+    def tensors(self) -> Shapes:
+        """Return the shapes of the network's tensors by their names."""
+        return _tensors("layers", self.layers)
+
+    def build(self) -> SpikingNetwork:
+        """Return the network, with fresh weights."""
+        known = self.settings
+        draws = None if known.seed is None else RateDraws(known.seed)
+        layers = [layer.build() for layer in self.layers]
+        settings = {"num_steps": known.num_steps, "encoding": known.encoding, "readout": known.readout}
+        return SpikingNetwork(*layers, **settings, draws=draws)
 
 
 def describe(network: SpikingNetwork) -> dict[str, Any]:
@@ -46,17 +112,18 @@ def build(description: dict[str, Any]) -> SpikingNetwork:
     """Return the network, with fresh weights, that `describe` described.
 
     Raises:
-        ValueError, KeyError, TypeError: for a description that names an unknown layer or lacks a field.
+        ValueError: as `Blueprint.read`.
     """
-    layers = [_build_layer(layer) for layer in description["layers"]]
-    settings = {key: description[key] for key in ("num_steps", "encoding", "readout")}
-    draws = RateDraws(description["seed"]) if description["encoding"] == "rate" else None
-    return SpikingNetwork(*layers, **settings, draws=draws)
+    return Blueprint.read(description).build()
 
 
 def fresh(name: str, layer: nn.Module) -> nn.Module:
-    """Return a new layer of the type that files call `name`, with the settings of `layer`."""
-    return _KINDS[name].build(**_KINDS[name].arguments(layer))
+    """Return a new layer of the type that files call `name`, with the settings of `layer`.
+
+    Raises:
+        ValueError: for settings that no file may have.
+    """
+    return _KINDS[name].read(_KINDS[name].arguments(layer), name).build()
 
 
 def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
@@ -65,106 +132,49 @@ def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
         described = {key: [_describe_layer(inner, num_steps) for inner in part] for key, part in parts.items()}
         return {"type": "Residual", **described}
     kind = runs_as(layer, num_steps, type(layer).__name__) if isinstance(layer, LIF) else type(layer)
-    for name, known in _KINDS.items():
-        if kind is known.type:
-            return {"type": name, **known.arguments(layer)}
+    for name, settings in _KINDS.items():
+        if kind is settings.kind:
+            return {"type": name, **settings.read(settings.arguments(layer), f"network: {name}").data()}
     raise TypeError(
         f"network: got a layer of type {type(layer).__name__}, expected one of {', '.join((*_KINDS, 'Residual'))}"
     )
 
 
-def _build_layer(description: dict[str, Any]) -> nn.Module:
-    arguments = dict(description)
-    name = arguments.pop("type")
-    if name == "Residual":
-        return _build_residual(**arguments)
-    if name not in _KINDS:
-        raise ValueError(f"unknown layer type {name!r}")
-    return _KINDS[name].build(**arguments)
+def _read(place: str, layers: Any) -> tuple[LayerSchema | _ResidualSum, ...]:
+    if not isinstance(layers, list | tuple):
+        raise ValueError(f"{place}: got {reprlib.repr(layers)}, expected a list of layers")
+    return tuple(_read_layer(f"{place}.{index}", layer) for index, layer in enumerate(layers))
 
 
-def _linear(layer: nn.Linear) -> dict[str, Any]:
+def _read_layer(place: str, content: Any) -> LayerSchema | _ResidualSum:
+    arguments = dict(content) if isinstance(content, dict) else {}
+    name = arguments.pop("type", None)
+    if name == "Residual" and arguments.keys() == {"branch", "shortcut"}:
+        return _ResidualSum(**{key: _read(f"{place}.{key}", part) for key, part in arguments.items()})
+    if not isinstance(name, str) or name not in _KINDS:
+        raise ValueError(f"{place}: unknown layer type {reprlib.repr(name)}")
+    return _KINDS[name].read(arguments, place)
+
+
+def _tensors(place: str, layers: tuple[LayerSchema | _ResidualSum, ...]) -> Shapes:
     return {
-        "in_features": layer.in_features,
-        "out_features": layer.out_features,
-        "bias": layer.bias is not None,
+        f"{place}.{index}.{name}": shape
+        for index, layer in enumerate(layers)
+        for name, shape in layer.tensors().items()
     }
 
 
-def _conv(layer: nn.Conv1d | nn.Conv2d) -> dict[str, Any]:
-    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
-    return {
-        **{name: getattr(layer, name) for name in names},
-        "bias": layer.bias is not None,
-        "padding_mode": layer.padding_mode,
-    }
-
-
-def _average_pool(layer: nn.AvgPool1d | nn.AvgPool2d) -> dict[str, Any]:
-    names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-    if getattr(layer, "divisor_override", None) is not None:
-        raise ValueError(
-            f"network: got {layer} with divisor_override, expected an average pool that divides by size"
-        )
-    return {name: getattr(layer, name) for name in names}
-
-
-def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> dict[str, Any]:
-    return {name: getattr(layer, name) for name in ("num_features", "eps", "momentum", "affine")}
-
-
-def _normalize(layer: Normalize) -> dict[str, Any]:
-    return {"channels": layer.num_features}
-
-
-def _build_normalize(channels: int) -> Normalize:
-    return Normalize((0.0,) * channels, (1.0,) * channels)
-
-
-def _flatten(layer: nn.Flatten) -> dict[str, Any]:
-    return {"start_dim": layer.start_dim, "end_dim": layer.end_dim}
-
-
-def _build_residual(branch: list[dict[str, Any]], shortcut: list[dict[str, Any]]) -> Residual:
-    return Residual([_build_layer(inner) for inner in branch], [_build_layer(inner) for inner in shortcut])
-
-
-def _neuron(layer: LIF) -> dict[str, Any]:
-    d: Dynamics = layer.dynamics
-    surrogate = {"name": surrogate_name(d.surrogate), "width": d.surrogate.width}
-    amount = {} if d.reset_amount is None else {"reset_amount": d.reset_amount}
-    return {
-        "decay": d.decay,
-        "threshold": d.threshold,
-        "reset": d.reset,
-        "fires_at": d.fires_at,
-        "surrogate": surrogate,
-        **amount,
-    }
-
-
-def _scaled_neuron(layer: DLIF) -> dict[str, Any]:
-    return {"num_steps": len(layer.input_scale), **_neuron(layer)}
-
-
-def _build_neuron(kind: type[LIF]) -> Callable[..., LIF]:
-    def build_neuron(surrogate: dict[str, Any], **arguments: Any) -> LIF:
-        return kind(surrogate=SURROGATES[surrogate["name"]](surrogate["width"]), **arguments)
-
-    return build_neuron
-
-
-_KINDS: dict[str, _Kind] = {
-    "Linear": _Kind(nn.Linear, _linear, nn.Linear),
-    "Conv2d": _Kind(nn.Conv2d, _conv, nn.Conv2d),
-    "Conv1d": _Kind(nn.Conv1d, _conv, nn.Conv1d),
-    "AvgPool1d": _Kind(nn.AvgPool1d, _average_pool, nn.AvgPool1d),
-    "AvgPool2d": _Kind(nn.AvgPool2d, _average_pool, nn.AvgPool2d),
-    "BatchNorm1d": _Kind(nn.BatchNorm1d, _batch_norm, nn.BatchNorm1d),
-    "BatchNorm2d": _Kind(nn.BatchNorm2d, _batch_norm, nn.BatchNorm2d),
-    "Normalize": _Kind(Normalize, _normalize, _build_normalize),
-    "Flatten": _Kind(nn.Flatten, _flatten, nn.Flatten),
-    "LIF": _Kind(LIF, _neuron, _build_neuron(LIF)),
-    "DLIF": _Kind(DLIF, _scaled_neuron, _build_neuron(DLIF)),
-    "PLIF": _Kind(PLIF, _neuron, _build_neuron(PLIF)),
+_KINDS: dict[str, type[LayerSchema]] = {
+    "Linear": LinearSchema,
+    "Conv2d": Conv2dSchema,
+    "Conv1d": Conv1dSchema,
+    "AvgPool1d": AvgPool1dSchema,
+    "AvgPool2d": AvgPool2dSchema,
+    "BatchNorm1d": BatchNorm1dSchema,
+    "BatchNorm2d": BatchNorm2dSchema,
+    "Normalize": NormalizeSchema,
+    "Flatten": plain(nn.Flatten, start_dim=Whole, end_dim=Whole),
+    "LIF": LIFSchema,
+    "DLIF": DLIFSchema,
+    "PLIF": PLIFSchema,
 }

@@ -28,6 +28,16 @@ class Simulated(Protocol):
         ...
 
 
+def one_line(error: object, most: int = 300) -> str:
+    """Return what an error says in one line of at most `most` characters: it may quote what a stranger wrote.
+
+    >>> one_line(ValueError("two\\nlines"))
+    'two lines'
+    """
+    text = " ".join(str(error).split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """Raise ValueError unless `value` is one of `choices`, and a plain string: a subclass may change its mind."""
     choices = tuple(choices)

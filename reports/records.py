@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import reprlib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from ..files import FileKind
+from ..models.validation import one_line
 from .radii import RadiusTable, radius_contradiction, unmatched
 from .rows import SampleRow, Tally, contradiction, tally
 from .schema import (
@@ -133,7 +135,7 @@ def load_record(path: str | Path) -> Record:
     content = RECORD.json(path)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
-        raise ValueError(f"record: {path} has schema {schema!r}, expected {SCHEMA!r}")
+        raise ValueError(f"record: {path} has schema {reprlib.repr(schema)}, expected {SCHEMA!r}")
     try:
         return Record.model_validate(content)
     except ValidationError as error:
@@ -148,9 +150,9 @@ def _check_sources(rows: tuple[SampleRow, ...]) -> None:
 
 def first_error(error: ValidationError) -> str:
     """Return the first error in one line: the place, what is wrong there, how many more there are."""
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"])) or "record"
-    return f"{place}: {first['msg']}" + (
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))[:100] or "record"
+    return f"{place}: {one_line(first['msg'])}" + (
         f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     )
 

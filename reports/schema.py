@@ -1,15 +1,26 @@
 """The parts of a run record that say under which circumstances it was made: plain, frozen, versioned data."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    GetCoreSchemaHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 SCHEMA = "spikecert.record/1"
 
 ROUNDING = 1e-3
 """What rounding may add to a measured ratio before it counts as above a bound: runs in float32 are subtracted."""
+
+MOST_KEYS = 100
+"""More than any part has."""
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -20,10 +31,37 @@ Train = Annotated[str, Field(pattern=r"^[01]+$")]
 """Spikes of one neuron, one digit for each step."""
 
 
+def _fail_fast(node: Any) -> None:
+    """Let all lists and mappings of a schema end at their first error, in place."""
+    for item in node.values() if isinstance(node, dict) else node:
+        if isinstance(item, dict) and item.get("type") in ("tuple", "dict"):
+            item["fail_fast"] = True
+        if isinstance(item, dict | list):
+            _fail_fast(item)
+
+
 class Part(BaseModel):
-    """Base of all parts of a record: frozen, and a field that is not known is an error."""
+    """Base of all parts of a record: frozen, and a field that is not known is an error.
+
+    A list or a mapping is left at its first wrong item, and an object of very many keys at once: each error takes
+    far more memory than what is wrong.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the usual schema, in which lists and mappings fail fast."""
+        schema = handler(source)
+        _fail_fast(schema)
+        return schema
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, content: Any) -> Any:
+        if isinstance(content, dict) and len(content) > MOST_KEYS:
+            raise ValueError(f"got {len(content)} keys, expected at most {MOST_KEYS}")
+        return content
 
 
 class Environment(Part):
@@ -196,11 +234,19 @@ class Counterexample(Part):
 
     @model_validator(mode="after")
     def _check_size(self) -> "Counterexample":
-        size = math.prod(self.shape)
+        size = _size(self.shape)
         if not len(self.clean) == len(self.perturbed) == size:
             got = f"{len(self.clean)} and {len(self.perturbed)} values"
             raise ValueError(f"clean, perturbed: got {got}, expected {size} as shape {self.shape} says")
         return self
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    """Return how many values a shape has, at most 2⁶³: a product of a stranger's sizes may have any length."""
+    size = 1
+    for axis in shape:
+        size = min(size * axis, 2**63)
+    return size
 
 
 class Architecture(Part):

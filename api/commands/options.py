@@ -102,10 +102,10 @@ def checked_device(device: str) -> str:
     import torch
 
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device: got {device!r}, which torch can't use here: {reason}") from error
+        torch.zeros(1, device=device).tolist()  # "meta" holds no numbers
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise ValueError(f"device: got {device[:40]!r}, which torch can't use here: {reason}") from error
     return device
 
 

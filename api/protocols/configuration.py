@@ -1,27 +1,21 @@
 """A protocol as data: what is trained, on what, how it is measured. One file in cells/ each."""
 
-import tomllib
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from spikecert.configuration import as_number
 from spikecert.files import FileKind
-from spikecert.models.validation import check_choice
+from spikecert.models.validation import check_choice, one_line
 from spikecert.reports.schema import Part
+from spikecert.toml_text import read_toml
 
 CELLS = Path(__file__).parent / "cells"
 CELL = FileKind("protocol", "a file of this package", most=2**20)
 
-
-def _number(value: Any) -> Any:
-    """Return "8/255" as a number; leave other values to pydantic."""
-    return float(Fraction(value)) if isinstance(value, str) else value
-
-
-Number = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(as_number), Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -135,15 +129,15 @@ def parse(name: str, content: Mapping[str, Any]) -> Protocol:
     """
     try:
         return Protocol.model_validate({"name": name, **content})
-    except (ValidationError, ZeroDivisionError) as error:
-        problem = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        place = ".".join(map(str, problem["loc"]))
-        raise ValueError(f"protocol: {name}: {place}: {problem['msg']}") from None
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, problem["loc"]))[:100]
+        raise ValueError(f"protocol: {name}: {place}: {one_line(problem['msg'])}") from None
 
 
 def _read(stem: str) -> dict[str, Any]:
     """Return a file's content on top of that of the file that it extends."""
-    content = tomllib.loads(CELL.text(CELLS / f"{stem}.toml"))
+    content = read_toml(CELL.text(CELLS / f"{stem}.toml"))
     base = content.pop("extends", None)
     return content if base is None else merged(_read(base), content)
 

@@ -1,11 +1,11 @@
 """Objectives, perturbations, schedules out of a protocol's data: "kind" is the class, the rest its arguments."""
 
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from functools import reduce
 from operator import add
 from typing import Any
 
+from spikecert.configuration import as_number
 from spikecert.training import (
     MSMPPD,
     SIBP,
@@ -52,5 +52,5 @@ def _value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return _built(value)
     if isinstance(value, str) and value[:1].isdigit():
-        return float(Fraction(value))
+        return as_number(value)
     return value

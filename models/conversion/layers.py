@@ -45,7 +45,7 @@ def affine(module: nn.Module, name: str) -> nn.Module | None:
     try:
         _check(module)
         copy = fresh(kind_of(module), module)
-    except ConversionRefused as error:
+    except ValueError as error:
         raise ConversionRefused(f"{name} ({kind_of(module)}): {error}") from None
     copy.load_state_dict(module.state_dict())
     floats = (value.dtype for value in module.state_dict().values() if value.is_floating_point())

@@ -117,6 +117,43 @@ def _nested(value: Any, depth: int) -> Any:
     return value
 
 
+ODD = (
+    *(b"NaN", b"-Infinity", b"1e999", b"1e30000000", b"9" * 500, b"-" + b"9" * 5000, b"0." + b"7" * 3000),
+    *(b"[" * 70, b"]" * 70, b'{"a":' * 300, b'"\\ud800"', b'"\\u001b[2J"', b'"type": "Linear",', b"true", b"1.0"),
+)
+"""Words that JSON has, or has not, beside what a parsed value can be changed into."""
+
+
+def mutate_json_words(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """Return JSON text of which words were changed: keys may stand twice, numbers have any length."""
+    return mutate_text(rng, data, others, ODD)
+
+
+def doubled(words: Sequence[bytes], count: int) -> bytes:
+    """Return so many words, in turn."""
+    return b" ".join(words[index % len(words)] for index in range(count))
+
+
+def mutate_formula(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """Return a VNN-LIB text with a large assertion: a sum, a product, a disjunction, a box, many times."""
+    numbers = (b"1e400", b"1e-400", b"3.7e-399", b"-0", b"1" * 390, b"0.1", b"2")
+    names = (b"Y_0", b"Y_1", b"X_0", b"Y[0]", b"Y[1]", b"X[0,0]")
+    either = b"(or (<= Y_0 1) (<= Y_1 1))", b"(or (and (<= X_0 0.2) (>= Y_0 1)) (<= Y_1 1))", b"(<= Y_0 1)"
+    count = rng.choice((1, 7, 60, 900, 6000))
+    several = rng.sample(numbers, rng.randrange(1, 4)), rng.sample(names, rng.randrange(1, 3))
+    terms = doubled([word for words in several[: rng.randrange(1, 3)] for word in words], count)
+    head = rng.choice((b"+", b"-", b"*", b"<=", b"=="))
+    formula = rng.choice(
+        (
+            b"(<= Y_0 (%s %s))" % (head, terms),
+            b"(<= (* (+ %s) %s) 1)" % (doubled(several[1], count), doubled(several[0], count)),
+            b"(%s %s)" % (rng.choice((b"and", b"or")), doubled(rng.sample(either, 2), count)),
+            b"(and %s)" % (b"(or (and %s))" % doubled(either, 12) * rng.choice((1, 3, 40))),
+        )
+    )
+    return (data + b"(assert %s)" % formula * rng.choice((1, 1, 2, 200)))[: 4 * LARGEST]
+
+
 def mutate_json_bytes(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """Return JSON text whose value was changed; text that is no JSON is changed as tokens."""
     try:

@@ -34,8 +34,8 @@ from spikecert.reports import Plan, RadiusPlan, render
 from spikecert.reports.measuring import measure
 from spikecert.reports.schema import Data, Threat
 
-from . import data_files, nir_files
-from .mutators import Bytes, mutate_bytes, mutate_json_bytes, mutate_text
+from . import configurations, data_files, nir_files
+from .mutators import Bytes, mutate_bytes, mutate_formula, mutate_json_bytes, mutate_json_words, mutate_text
 from .sealed import Sealed
 
 WORDS = tuple(
@@ -224,7 +224,8 @@ def readers() -> dict[str, Reader]:
     dense, image, timed = (_Proofs(proven()) for proven in (_dense, _image, _timed))
     models = [proofs.proven.model for proofs in (dense, image, timed)]
     lisp = (partial(mutate_text, words=WORDS), partial(mutate_text, words=WORDS), mutate_bytes)
-    json_text = (mutate_json_bytes, mutate_json_bytes, mutate_json_bytes, mutate_text, mutate_bytes)
+    json_text = (mutate_json_bytes, mutate_json_bytes, mutate_json_bytes, mutate_json_words, mutate_bytes)
+    toml = (configurations.mutate, configurations.mutate_tokens, configurations.mutate_tokens, mutate_bytes)
     found = (
         Reader("model", _read_model, _models, (Sealed(NETWORK),)),
         Reader("checked-model", _check_model, lambda: models, (Sealed(NETWORK),)),
@@ -232,7 +233,7 @@ def readers() -> dict[str, Reader]:
         Reader("image-proof", image, lambda: [image.proven.proof], (Sealed(PROOF),)),
         Reader("timed-proof", timed, lambda: [timed.proven.proof], (Sealed(PROOF),)),
         Reader("record", _read_record, _records, json_text),
-        Reader("vnnlib", lambda data: read_vnnlib(data.decode()), _properties, lisp),
+        Reader("vnnlib", lambda data: read_vnnlib(data.decode()), _properties, (*lisp, mutate_formula)),
         Reader("vnnlib-gz", _read_packed, _packed, (mutate_bytes,)),
         Reader("result", lambda data: read_counterexample(data.decode()), _results, lisp),
         Reader("nir", nir_files.read, nir_files.seeds, (nir_files.mutate, nir_files.mutate, mutate_bytes)),
@@ -243,5 +244,7 @@ def readers() -> dict[str, Reader]:
         Reader(
             "shd", data_files.read_spikes, data_files.spikes, (nir_files.mutate, nir_files.mutate, mutate_bytes)
         ),
+        Reader("configuration", configurations.read_run, configurations.runs, toml),
+        Reader("protocol", configurations.read_protocol, configurations.protocols, toml),
     )
     return {reader.name: reader for reader in found}

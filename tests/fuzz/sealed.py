@@ -1,9 +1,11 @@
 """Mutations of safetensors files with a text and a right hash: they get past the hash, to what lies behind it."""
 
+import copy
 import json
 import random
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,6 +24,10 @@ KINDS = (
     torch.int32,
     torch.uint8,
     torch.bool,
+    torch.float8_e4m3fn,
+    torch.float8_e5m2,
+    torch.complex64,
+    torch.int8,
 )
 VALUES = (0.0, -1.0, 1.0, 0.25, 1e30, -1e38, 1e-45, float("nan"), float("inf"), -float("inf"))
 
@@ -45,13 +51,55 @@ class Sealed:
         except (ValueError, RecursionError):
             return mutate_bytes(rng, data, others)
         if kind < 5:
-            described = mutate_json(rng, described)
+            described = mutate_layers(rng, described) if rng.random() < 0.4 else mutate_json(rng, described)
         if kind > 3:
             tensors = mutate_tensors(rng, tensors)
         try:
             return pack(self.form, json.dumps(described), tensors)
         except (SafetensorError, RuntimeError, UnicodeError):
             return mutate_bytes(rng, data, others)
+
+
+SIZES = (0, -1, 1, 2, 3, 64, 2**16, 2**17, 3 * 10**7, 2**31, 2**40, 2**63, 10**300, True, 2.0, "2", None, [2, 2])
+SETTINGS = {
+    "device": ("cpu", "cuda", "meta"),
+    "dtype": ("float64", "complex64"),
+    "padding_mode": ("reflect", "x"),
+    "channels": SIZES,
+    "num_steps": SIZES,
+    "groups": SIZES,
+    "num_features": SIZES,
+    "type": ("PLIF", "Conv1d"),
+    "padding": ("same", -1, 2**20, [2**16, 2**16], [0]),
+    "bias": (1, "x", None),
+    "eps": (-1.0, 1, True),
+    "seed": SIZES,
+    "encoding": ("rate", "none", 1),
+    "track_running_stats": (False,),
+    "affine": (0, 1),
+}
+
+
+def mutate_layers(rng: random.Random, described: Any) -> Any:
+    """Return a description with other settings: of sizes, devices, dtypes, within sums, or of many layers."""
+    found = copy.deepcopy(described)
+    layers = found.get("layers") if isinstance(found, dict) else None
+    if not isinstance(layers, list) or not layers:
+        return mutate_json(rng, described)
+    place = rng.randrange(len(layers))
+    chosen = layers[place] if isinstance(layers[place], dict) and rng.random() < 0.9 else found
+    kind = rng.randrange(5)
+    if kind == 0:
+        for _ in range(rng.choice((1, 5, 30, 200))):
+            layers[place] = {"type": "Residual", "branch": [layers[place]], "shortcut": []}
+    elif kind == 1:
+        layers[place:place] = [layers[place]] * rng.choice((1, 20, 500))
+    elif kind == 2 and chosen:
+        chosen[rng.choice(sorted(map(str, chosen)))] = rng.choice(SIZES)
+    else:
+        name = rng.choice(sorted(SETTINGS))
+        chosen[name] = rng.choice(SETTINGS[name])
+    return found
 
 
 def mutate_header(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:

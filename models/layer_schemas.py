@@ -1,0 +1,314 @@
+"""What a file says of each layer, and of a network: one schema a type, read strictly.
+
+A description comes from a stranger. So nothing reaches a layer's constructor that is not listed here, with its
+type and range, and each schema tells the shapes of the layer's tensors: a file that does not hold these is refused
+before anything is built.
+"""
+
+import reprlib
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
+from torch import nn
+
+from .dynamics import FIRES_AT, RESETS
+from .learned_decay import PLIF
+from .neurons import DLIF, LIF
+from .normalization import Normalize
+from .surrogates import SURROGATES, surrogate_name
+
+MOST_STEPS = 2**16
+"""The longest simulation that a file may ask for."""
+FURTHEST = 2**16
+"""The largest kernel, stride, padding, dilation or number of an axis."""
+
+Size = Annotated[int, Field(ge=1, le=2**40)]
+Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+Whole = Annotated[int, Field(ge=-FURTHEST, le=FURTHEST)]
+Extent = Annotated[int, Field(ge=1, le=FURTHEST)]
+Padding = Annotated[int, Field(ge=0, le=FURTHEST)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Real = int | float
+"""A number that is written back as it was read, 1 as 1."""
+Shapes = dict[str, tuple[int, ...]]
+COUNTER = "num_batches_tracked"
+"""A batch norm's only tensor of integers."""
+
+
+class Schema(BaseModel):
+    """Data with a type for each field: nothing is converted, and nothing else is let through."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+
+    @classmethod
+    def read(cls, content: Any, place: str) -> Self:
+        """Return checked content.
+
+        Raises:
+            ValueError: in one line, for what is missing, unknown, of another type or out of range.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise ValueError(f"{place}.{_told(error)}") from None
+
+
+class LayerSchema(Schema):
+    """The constructor's arguments of one layer type, as fields.
+
+    Attributes:
+        kind: the layer type.
+    """
+
+    kind: ClassVar[type[nn.Module]]
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the fields of a layer: its attributes of these names."""
+        return {name: getattr(layer, name) for name in cls.model_fields}
+
+    def data(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready data."""
+        return self.model_dump(exclude_unset=True)
+
+    def tensors(self) -> Shapes:
+        """Return the shapes of the layer's tensors by their names."""
+        return {}
+
+    def build(self) -> nn.Module:
+        """Return a new layer."""
+        return self.kind(**dict(self))
+
+
+def plain(kind: type[nn.Module], **fields: Any) -> type[LayerSchema]:
+    """Return the settings of a layer type without tensors, whose constructor takes what its attributes say.
+
+    Args:
+        kind: the layer type.
+        fields: the type of each attribute.
+    """
+    forms: Any = {name: (form, ...) for name, form in fields.items()}
+    made = create_model(kind.__name__, __base__=LayerSchema, **forms)
+    made.kind = kind
+    return made
+
+
+def _told(error: ValidationError) -> str:
+    """Return the first error in one line: the field, what came, what was expected."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = ".".join(map(str, first["loc"]))[:80]
+    if first["type"] in ("extra_forbidden", "missing"):
+        return f"{field}: {'unknown key' if first['type'] == 'extra_forbidden' else 'missing'}"
+    return f"{field}: got {reprlib.repr(first['input'])}, expected {first['msg'].removeprefix('Input should be ')}"
+
+
+def _weights(weight: tuple[int, ...], bias: bool) -> Shapes:
+    return {"weight": weight, **({"bias": weight[:1]} if bias else {})}
+
+
+class _WeightedSchema(LayerSchema):
+    bias: bool
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the fields, of which the bias is a tensor in the layer."""
+        return {**super().arguments(layer), "bias": layer.bias is not None}
+
+
+class LinearSchema(_WeightedSchema):
+    """Of nn.Linear."""
+
+    kind = nn.Linear
+
+    in_features: Size
+    out_features: Size
+
+    def tensors(self) -> Shapes:
+        """Return W (out, in) and b."""
+        return _weights((self.out_features, self.in_features), self.bias)
+
+
+class _ConvolutionSchema(_WeightedSchema):
+    in_channels: Size
+    out_channels: Size
+    groups: Size
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"]
+    kernel_size: tuple[Extent, ...]
+
+    def tensors(self) -> Shapes:
+        """Return K (out, in/groups, *size) and b."""
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(f"groups: got {self.groups}, expected a divisor of both numbers of channels")
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        return _weights(shape, self.bias)
+
+
+class Conv1dSchema(_ConvolutionSchema):
+    """Of nn.Conv1d."""
+
+    kind = nn.Conv1d
+
+    kernel_size: tuple[Extent]
+    stride: tuple[Extent]
+    padding: Literal["same", "valid"] | tuple[Padding]
+    dilation: tuple[Extent]
+
+
+class Conv2dSchema(_ConvolutionSchema):
+    """Of nn.Conv2d."""
+
+    kind = nn.Conv2d
+
+    kernel_size: tuple[Extent, Extent]
+    stride: tuple[Extent, Extent]
+    padding: Literal["same", "valid"] | tuple[Padding, Padding]
+    dilation: tuple[Extent, Extent]
+
+
+class _AveragePoolSchema(LayerSchema):
+    ceil_mode: bool
+    count_include_pad: bool
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the fields of a pool that divides by its windows' size."""
+        if getattr(layer, "divisor_override", None) is not None:
+            raise ValueError(
+                f"network: got {layer} with divisor_override, expected an average pool that divides by size"
+            )
+        return super().arguments(layer)
+
+
+class AvgPool1dSchema(_AveragePoolSchema):
+    """Of nn.AvgPool1d."""
+
+    kind = nn.AvgPool1d
+
+    kernel_size: Extent | tuple[Extent]
+    stride: Extent | tuple[Extent]
+    padding: Padding | tuple[Padding]
+
+
+class AvgPool2dSchema(_AveragePoolSchema):
+    """Of nn.AvgPool2d."""
+
+    kind = nn.AvgPool2d
+
+    kernel_size: Extent | tuple[Extent, Extent]
+    stride: Extent | tuple[Extent, Extent]
+    padding: Padding | tuple[Padding, Padding]
+
+
+def _statistics(channels: int) -> Shapes:
+    return {"running_mean": (channels,), "running_var": (channels,), COUNTER: ()}
+
+
+class BatchNorm1dSchema(LayerSchema):
+    """Of nn.BatchNorm1d."""
+
+    kind = nn.BatchNorm1d
+
+    num_features: Size
+    eps: Annotated[Real, Field(ge=0)]
+    momentum: Real | None
+    affine: bool
+
+    def tensors(self) -> Shapes:
+        """Return the statistics, the weight and the bias."""
+        return _statistics(self.num_features) | (_weights((self.num_features,), True) if self.affine else {})
+
+
+class BatchNorm2dSchema(BatchNorm1dSchema):
+    """Of nn.BatchNorm2d."""
+
+    kind = nn.BatchNorm2d
+
+
+class NormalizeSchema(LayerSchema):
+    """Of `Normalize`, whose means and deviations are in its statistics."""
+
+    kind = Normalize
+
+    channels: Size
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the number of channels."""
+        return {"channels": layer.num_features}
+
+    def tensors(self) -> Shapes:
+        """Return the statistics."""
+        return _statistics(self.channels)
+
+    def build(self) -> Normalize:
+        """Return one of mean 0 and deviation 1, without a list of as many numbers."""
+        layer = Normalize((0.0,), (1.0,))
+        nn.BatchNorm2d.__init__(layer, self.channels, eps=0.0, affine=False)
+        return layer.eval()
+
+
+class _SurrogateSchema(Schema):
+    name: Literal[*SURROGATES]  # type: ignore[valid-type]
+    width: Positive
+
+
+class _NeuronSchema(LayerSchema):
+    decay: Share
+    threshold: Positive
+    reset: Literal[*RESETS]  # type: ignore[valid-type]
+    fires_at: Literal[*FIRES_AT]  # type: ignore[valid-type]
+    surrogate: _SurrogateSchema
+    reset_amount: Positive | None = None
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the neuron's constants; the reset amount where it is not the threshold."""
+        d = layer.dynamics
+        surrogate = {"name": surrogate_name(d.surrogate), "width": d.surrogate.width}
+        amount = {} if d.reset_amount is None else {"reset_amount": d.reset_amount}
+        names = ("decay", "threshold", "reset", "fires_at")
+        return {**{name: getattr(d, name) for name in names}, "surrogate": surrogate, **amount}
+
+    def build(self) -> nn.Module:
+        """Return a new neuron."""
+        surrogate = SURROGATES[self.surrogate.name](self.surrogate.width)
+        return self.kind(**{**dict(self), "surrogate": surrogate})
+
+
+class LIFSchema(_NeuronSchema):
+    """Of `LIF`."""
+
+    kind = LIF
+
+
+class DLIFSchema(_NeuronSchema):
+    """Of `DLIF`, whose input scale is a tensor."""
+
+    kind = DLIF
+
+    num_steps: Steps
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the constants and T."""
+        return {"num_steps": len(layer.input_scale), **super().arguments(layer)}
+
+    def tensors(self) -> Shapes:
+        """Return a (T,)."""
+        return {"input_scale": (self.num_steps,)}
+
+
+class PLIFSchema(_NeuronSchema):
+    """Of `PLIF`, whose decay is a tensor, too: that is what counts."""
+
+    kind = PLIF
+
+    def tensors(self) -> Shapes:
+        """Return w with λ = σ(w)."""
+        return {"decay_logit": ()}

@@ -1,0 +1,106 @@
+"""JSON of strangers: what is odd is refused in one line, and nothing takes long or much memory."""
+
+import json
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikecert.analysis.storage import FORMAT, load_certificates
+from spikecert.files.json_text import DEEPEST, read_json
+from spikecert.reports import load_record
+from spikecert.reports.attaching import load_radii
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | finite | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(value=values)
+def test_what_python_writes_is_read(value: object) -> None:
+    assert read_json(json.dumps(value)) == value
+    assert read_json(json.dumps(value).encode()) == value
+
+
+def nested(depth: int) -> str:
+    """Return lists and objects within each other."""
+    middle = "[]" if depth % 2 else "0"
+    return '[{"a":' * (depth // 2) + middle + "}]" * (depth // 2)
+
+
+REFUSED = {
+    "no JSON": ("{", "Expecting property name"),
+    "deep": (nested(DEEPEST + 1), "within each other, expected at most 64 deep"),
+    "very deep": (nested(10**6), "within each other, expected at most 64 deep"),
+    "not a number": ("[NaN]", "got NaN, expected finite numbers"),
+    "infinite": ("[-Infinity]", "got -Infinity, expected finite numbers"),
+    "beyond float64": ("[1e999]", "got 1e999, expected finite numbers"),
+    "a huge exponent": ("1e30000000", "got 1e30000000, expected finite"),
+    "a key twice": ('{"a": {"b": 1, "b": 1}}', "names a key twice"),
+    "digits": ("9" * 10**6, "got an integer of 1000000 characters, expected at most 4000"),
+    "digits before a point": ("9" * 10**6 + ".5", "got 99999999999999999999, expected finite numbers"),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), REFUSED.values(), ids=REFUSED.keys())
+def test_odd_texts_are_one_line(text: str, told: str) -> None:
+    started = time.process_time()
+    with pytest.raises(ValueError, match=told) as refused:
+        read_json(text)
+    assert time.process_time() - started < 2
+    assert len(str(refused.value)) < 200
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_just_allowed_is_read() -> None:
+    assert read_json(nested(DEEPEST))
+    assert read_json("9" * 4000) == int("9" * 4000)
+    assert read_json(f"0.{'1' * 10**6}") == pytest.approx(1 / 9)
+
+
+READERS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "record": (load_record, '"schema": "spikecert.record/1"'),
+    "radii": (load_radii, '"schema": "spikecert.radii/1"'),
+    "certificates": (load_certificates, f'"format": "{FORMAT}"'),
+}
+
+
+@pytest.mark.parametrize(("read", "head"), READERS.values(), ids=READERS.keys())
+@pytest.mark.parametrize("odd", ["NaN", "1e999", "9" * 10**5, "[" * 500 + "]" * 500, '{"a": 1, "a": 2}', '"\\u'])
+def test_each_reader_refuses_them(tmp_path: Path, read: Callable[[Path], object], head: str, odd: str) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(f'{{{head}, "certificates": {odd}, "title": {odd}}}')
+    with pytest.raises(ValueError, match="is no JSON") as refused:
+        read(path)
+    assert len(str(refused.value)) < 400
+    assert "\n" not in str(refused.value)
+
+
+WRONG = ",".join(f'"{k:x}": ""' for k in range(50_000))
+ZEROS, NULLS, SIZES = "0," * 100_000, "null," * 100_000, ",".join(["9" * 4000] * 100)
+MANY = {
+    "rows": f'"models": [{{"rows": [{ZEROS}0]}}]',
+    "seeds": f'"seeds": {{{WRONG}}}',
+    "numbers": f'"threat": {{"epsilons": [{NULLS}0]}}',
+    "unknown keys": WRONG,
+    "sizes": f'"models": [{{"counterexamples": [{{"clean": [], "shape": [{SIZES}]}}]}}]',
+}
+
+
+@pytest.mark.parametrize("content", MANY.values(), ids=MANY.keys())
+def test_many_mistakes_take_memory_in_proportion(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(f'{{"schema": "spikecert.record/1", {content}}}')
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="is not valid: ") as refused:
+        load_record(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40 * path.stat().st_size + 2**20
+    assert len(str(refused.value)) < 600

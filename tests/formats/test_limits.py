@@ -1,0 +1,106 @@
+"""Properties that strangers make large: limits that are stated, in one line, in little time and memory."""
+
+import time
+import tracemalloc
+
+import pytest
+
+from spikecert.formats import formulas, read_vnnlib
+
+BOX = "(assert (>= X_0 0.0)) (assert (<= X_0 1.0)) (assert (>= X_1 -0.5)) (assert (<= X_1 0.25))\n"
+OLDER = "".join(f"(declare-const {name} Real)\n" for name in ("X_0", "X_1", "Y_0", "Y_1")) + BOX
+MOST_SECONDS = 5.0
+MOST_MEMORY = 24 * 2**20
+
+
+def newer(outputs: int) -> str:
+    """Return a version 2.0 head with two inputs and many outputs."""
+    declared = f"(declare-input X Real [2]) (declare-output Y Real [{outputs}])"
+    ends = "(assert (and (>= X[0] 0) (<= X[0] 1) (>= X[1] 0) (<= X[1] 1)))"
+    return f"(vnnlib-version <2.0>) (declare-network n {declared}) {ends}"
+
+
+def outputs(count: int) -> str:
+    """Return Y[0] Y[1] …."""
+    return " ".join(f"Y[{place}]" for place in range(count))
+
+
+def either(count: int, times: int) -> str:
+    """Return conjunctions of disjunctions, which stand for 2^count ways each."""
+    return f"(and {'(or (<= Y_0 1) (<= Y_1 1))' * count})" * times
+
+
+AXES = ",".join(["1"] * 12_000)
+PLACE = ",".join(["0"] * 12_000)
+LONG = {
+    "a sum of outputs": newer(20_000) + f"(assert (<= (+ {outputs(20_000)}) 0))",
+    "a sum times numbers": newer(6000) + f"(assert (<= (* (+ {outputs(6000)}) {'1.5 ' * 300}) 0))",
+    "a sum of large and small numbers": OLDER + f"(assert (<= Y_0 (+ {'1e400 1e-400 3.7e-399 ' * 4000})))",
+    "boxes with many ends in common": OLDER
+    + BOX * 300
+    + f"(assert (or {''.join(f'(and (<= X_0 0.{k}1) (<= Y_0 0))' for k in range(1500))}))",
+    "a shape of many axes": "(vnnlib-version <2.0>)"
+    + f"(declare-network n (declare-input X Real [{AXES}]) (declare-output Y Real [1]))"
+    + f"(assert (and (>= X[{PLACE}] 0) (<= X[{PLACE}] 1)))(assert (or {'(<= Y[0] 1)' * 3000}))",
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG.keys())
+def test_long_properties_are_read_in_linear_time(text: str) -> None:
+    started = time.process_time()
+    assert read_vnnlib(text).cases
+    assert time.process_time() - started < MOST_SECONDS
+
+
+REFUSED = {
+    "a product of many digits": (
+        OLDER + f"(assert (<= Y_0 (* {'1.2345678901234567890e399 ' * 2000})))",
+        "number: got a product or a sum of more than 4096 bits, expected a shorter one",
+    ),
+    "a small product": (
+        OLDER + f"(assert (<= Y_0 (* {'1e-400 ' * 2000})))",
+        "number: got a product or a sum of more than 4096 bits",
+    ),
+    "a huge exponent": (OLDER + "(assert (<= Y_0 1e30000000))", "expected an exponent within ±400"),
+    "a long exponent": (OLDER + f"(assert (<= Y_0 1e{'0' * 300}1))", "expected an exponent within ±400"),
+    "digits": (OLDER + f"(assert (<= Y_0 {'9' * 200_000}))", "expected a decimal of at most 400 characters"),
+    "constraints in common": (
+        OLDER + "(assert (<= Y_0 1))" * 2500 + f"(assert (or {'(<= Y_1 1)' * 2500}))",
+        "assert: got 2500 unsafe cases with 2500 constraints in common, which pass 4000000 in all",
+    ),
+    "inputs without ends": (
+        newer(1).replace("[2]", "[10000000]"),
+        "assert: input 2 has no closed end on one side",
+    ),
+    "a long version": (f"(vnnlib-version {'a' * 10**6})", "version: got a{40}, expected <1.0>"),
+    "a long name": (newer(1) + f"(assert (<= {'Z' * 10**6}[0] 1))", "variable: got 'Z{40}', expected X or Y"),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), REFUSED.values(), ids=REFUSED.keys())
+def test_properties_beyond_the_limits_are_refused_quickly(text: str, told: str) -> None:
+    started = time.process_time()
+    with pytest.raises(ValueError, match=told) as refused:
+        read_vnnlib(text)
+    assert time.process_time() - started < MOST_SECONDS
+    assert len(str(refused.value)) < 200
+    assert "\n" not in str(refused.value)
+
+
+LARGE = {
+    "many large assertions": (OLDER + f"(assert {either(11, 1)})" * 400, "its normal form may pass 50000 atoms"),
+    "a disjunction of them": (OLDER + f"(assert (or {either(11, 400)}))", "its normal form passes 50000 atoms"),
+    "a conjunction of them": (OLDER + f"(assert (and {either(11, 400)}))", "its normal form may pass 50000 atoms"),
+    "inputs without ends": (newer(1).replace("[2]", "[10000000]"), "input 2 has no closed end on one side"),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), LARGE.values(), ids=LARGE.keys())
+def test_what_is_refused_takes_little_memory(text: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formulas, "MOST_ATOMS", 50_000)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=told):
+        read_vnnlib(text)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < MOST_MEMORY

@@ -1,0 +1,124 @@
+"""Run files and protocols: TOML whose tokens are changed, or whose tables are."""
+
+import json
+import random
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spikecert import building
+from spikecert.configuration import load_configuration
+from spikecert.protocols import objectives, protocol
+from spikecert.protocols.configuration import parse
+from spikecert.running import plan_of
+from spikecert.toml_text import read_toml
+
+from .mutators import mutate_json, mutate_text
+
+RUN = b"""title = "a run"
+seed = 3
+device = "cpu"
+threads = 2
+
+[data]
+name = "digits"
+samples = 4
+
+[train]
+network = "mlp:8-8"
+neuron = "dlif"
+objective = "ms-mppd+gain-penalty"
+rho = "1/2"
+epochs = 1
+
+[threat]
+norm = "linf"
+epsilon = ["8/255", 0.5]
+
+[attack]
+methods = ["pgd", "fgsm"]
+
+[certify]
+verifiers = ["trains"]
+timeout = 2.5
+require = 0.5
+
+[radius]
+verifier = "trains"
+tolerance = "1/100"
+"""
+ODD = (
+    *('"1e30000000"', '"1e30000000/3"', '"9/0"', '"nan"', "1e999", "nan", "-inf", "9" * 500, "0x" + "f" * 500),
+    *("1979-05-27", "a.b.c.d", ".".join("a" * 70), "[" * 300, "{a=" * 70, '"""', "'''", '"\\u0000"', '"\x1b[2J"'),
+    *('"mlp:999999999999"', '"vgg11:1e999"', '"meta"', '"cuda:9"', '"' + "x" * 5000 + '"', "true", "[[a]]", "-0"),
+)
+WORDS = tuple(word.encode() for word in ODD)
+
+
+def runs() -> list[bytes]:
+    """Return a run file that trains and one that loads."""
+    return [RUN, b'[model]\npath = "network.safetensors"\n[certify]\n']
+
+
+def read_run(data: bytes) -> None:
+    """Read a run file, and make all that comes before the data of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.toml"
+        path.write_bytes(data)
+        found, _ = load_configuration(path)
+    plan_of(found)
+    if (step := found.train) is not None:
+        building.neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
+        building.objective(step.objective, step.rho, step.noise, step.size, step.gain_weight, step.margin_weight)
+
+
+def protocols() -> list[bytes]:
+    """Return protocols of this project."""
+    names = ("certified-digits", "vgg11-cifar10-at")
+    return [toml(protocol(name).model_dump(exclude={"name"}, exclude_none=True)) for name in names]
+
+
+def read_protocol(data: bytes) -> None:
+    """Read a protocol and make the objectives of its first rows: an array stands for several."""
+    found = parse("mine", read_toml(data.decode()))
+    for variant in found.variants:
+        terms = [
+            {key: value[0] if _several(value) else value for key, value in term.items()} for term in variant.terms
+        ]
+        objectives.objective(terms)
+
+
+def _several(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0
+
+
+def toml(content: dict[str, Any]) -> bytes:
+    """Return JSON-ready data as TOML: each key of the top on a line, with an inline value."""
+    return "".join(f"{json.dumps(str(key))} = {_inline(value)}\n" for key, value in content.items()).encode(
+        errors="replace"
+    )
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(str(key))} = {_inline(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    if isinstance(value, float):
+        return repr(value)
+    return '""' if value is None else json.dumps(value)
+
+
+def mutate(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """Return a file whose tables were changed, or its tokens where it can't be read."""
+    try:
+        changed = mutate_json(rng, read_toml(data.decode()))
+    except (ValueError, RecursionError):
+        changed = None
+    return toml(changed) if isinstance(changed, dict) else mutate_tokens(rng, data, others)
+
+
+def mutate_tokens(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """Return a file of which words and values were changed."""
+    return mutate_text(rng, data, others, WORDS)
