@@ -25,7 +25,7 @@ from .commands import (
     vnnlib,
 )
 from .help import epilog, overview
-from .output import INTERRUPTED, printable, say
+from .output import INTERRUPTED, plain, say
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
@@ -110,12 +110,12 @@ def _told(error: BaseException) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    say(f"spikecert: {printable(' '.join(message.split()))}")
+    say(f"spikecert: {plain(message)}")
     return status
 
 
 def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
-    say(f"spikecert: warning: {printable(' '.join(str(message).split()))}")
+    say(f"spikecert: warning: {plain(str(message))}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from . import figures, wording
 from .pictures import change, picture
 from .records import ModelRecord, Record
 from .schema import Counterexample, Threat
+from .text import page
 
 TEMPLATES = (
     "report.html",
@@ -59,8 +60,8 @@ def to_html(record: Record) -> str:
 
 def page_of(template: str, threat: Threat, **content: Any) -> str:
     """Return a template of this folder filled with `content` and the style of all pages."""
-    page = _environment(threat.lower, threat.upper).get_template(template)
-    return page.render(style=Markup(_template("style.css")), **content)
+    found = _environment(threat.lower, threat.upper).get_template(template)
+    return found.render(style=Markup(_template("style.css")), **content)
 
 
 def frame() -> dict[str, int]:
@@ -79,6 +80,7 @@ def _environment(lower: float, upper: float) -> Environment:
     environment = Environment(
         loader=DictLoader(sources),
         autoescape=True,
+        finalize=page,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
