@@ -43,6 +43,11 @@ def spoiled(value: Any, accepts: Callable[[Any], bool]) -> tuple[Any, int]:
     return value, count
 
 
+def changes(value: Any) -> Iterator[Any]:
+    """Yield copies of JSON data, each with one text or key that is hostile."""
+    yield from (_changed(value, path) for path in _texts(value))
+
+
 def _texts(value: Any) -> Iterator[tuple[Any, ...]]:
     """Yield the way to each text, and after those in it to each key, which is a way that ends in None."""
     if isinstance(value, str):
