@@ -12,7 +12,7 @@ from types import TracebackType
 
 from .readers import Reader
 
-SLOWEST = 10.0
+SLOWEST = 5.0
 """Seconds that one input may take: more counts as a hang."""
 MOST_KEPT = 400
 
