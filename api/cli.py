@@ -1,6 +1,7 @@
 """The command line: one table of commands, one place where errors become one line and an exit status."""
 
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from .commands import (
     vnnlib,
 )
 from .help import epilog, overview
-from .output import INTERRUPTED, printable, say
+from .output import INTERRUPTED, plain, say
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
@@ -73,6 +74,13 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     command = typer.main.get_command(app)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", "folder: ")  # what is decided again is named, each time
+        warnings.showwarning = _warned
+        return _run(command, arguments)
+
+
+def _run(command: Any, arguments: Sequence[str] | None) -> int:
     try:
         status = command.main(arguments, prog_name="spikecert", standalone_mode=False)
     except UsageError as error:
@@ -102,8 +110,12 @@ def _told(error: BaseException) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    say(f"spikecert: {printable(' '.join(message.split()))}")
+    say(f"spikecert: {plain(message)}")
     return status
+
+
+def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
+    say(f"spikecert: warning: {plain(str(message))}")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ def forget_unfinished(out: Path) -> None:
 
 
 def show(text: str) -> None:
-    """Write one result to standard output."""
-    sys.stdout.write(f"{text}\n")
+    """Write a result to standard output, each line with nothing in it but what a terminal just prints."""
+    sys.stdout.write(f"{_safe(text)}\n")
 
 
 def show_json(content: Any) -> None:
@@ -30,12 +30,23 @@ def show_json(content: Any) -> None:
 
     Letters stay as they are, but for those that a terminal does not just print: JSON has escapes for them.
     """
-    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    show_json_text(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
+
+
+def show_json_text(text: str) -> None:
+    """Write JSON that is text already, as `show_json` does."""
     show("\n".join(_readable(line) for line in text.split("\n")))
 
 
-def printable(text: str) -> str:
+def plain(text: str) -> str:
     """Return `text` on one line, with an escape for each character that a terminal does not just print."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Return `text` with an escape for each character that a terminal does not just print; line ends, too."""
+    if text.isascii() and text.isprintable():
+        return text
     from spikecert.checking.text import printable  # only now: it imports numpy
 
     return printable(text)
@@ -48,8 +59,12 @@ def _readable(line: str) -> str:
 
 
 def say(message: str) -> None:
-    """Write one message to standard error."""
-    sys.stderr.write(f"{message}\n")
+    """Write a message to standard error, each line as `show` does."""
+    sys.stderr.write(f"{_safe(message)}\n")
+
+
+def _safe(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -59,7 +74,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     ε      clean
     0.03  97.0 %
     """
-    lines = [heads, *rows]
+    lines = [[plain(cell) for cell in line] for line in (heads, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return "\n".join(_line(line, widths).rstrip() for line in lines)
 

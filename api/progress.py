@@ -6,6 +6,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from .output import plain
+
 
 class Bars:
     """A context in which `bars(label, done, total)` draws one bar for each label.
@@ -20,12 +22,12 @@ class Bars:
     def __init__(self) -> None:
         console = Console(stderr=True)
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
         )
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
@@ -42,13 +44,13 @@ class Bars:
     def __call__(self, label: str, done: int, total: int) -> None:
         """Draw the bar of `label` at `done` of `total` steps."""
         if label not in self._tasks:
-            self._tasks[label] = self._progress.add_task(label, total=total, completed=done, figures="")
+            self._tasks[label] = self._progress.add_task(plain(label), total=total, completed=done, figures="")
         self._progress.update(self._tasks[label], completed=done, total=total)
 
     def figures(self, label: str, values: Mapping[str, float]) -> None:
         """Write the newest figures of `label` behind its bar: the loss as it is, accuracies as shares of 100."""
         if label in self._tasks:
-            self._progress.update(self._tasks[label], figures=in_words(values))
+            self._progress.update(self._tasks[label], figures=plain(in_words(values)))
 
 
 def in_words(values: Mapping[str, float]) -> str:

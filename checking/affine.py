@@ -14,6 +14,7 @@ import numpy as np
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused, exactly
 from .sparse import Matrix
+from .work import spend
 
 NEAR = Fraction(1, 2**90)
 """How near, relatively, a dyadic constant is to the one that it stands for."""
@@ -66,6 +67,7 @@ class Affine:
             raise Refused("unknown: a current may overflow")
         sums = self.moduli @ size + self.offset
         lost = self.floor * (most + self.peak)
+        spend(32 * len(sums.ints), sums.shift)
         bounds = [self.share * row.fraction() + lost for row in map(sums.__getitem__, _places(sums))]
         return Dyadic.outward(bounds, up=True).column()
 

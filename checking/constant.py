@@ -9,6 +9,7 @@ from .arithmetic import Arithmetic
 from .exact import Dyadic, greater, lesser, whole
 from .neurons import Neuron
 from .tables import Table, train_table
+from .work import CALL, hold, spend
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Constant:
     def of(low: Dyadic, high: Dyadic, slack: Dyadic, neuron: Neuron, arithmetic: Arithmetic) -> "Constant":
         """Return the layer for exact currents in [low, high], (n, 1), and a run that is up to `slack` away."""
         low, high = low - slack, high + slack
-        reach = greater(abs(low), abs(high)).max().fraction()
-        table = train_table(neuron, reach, arithmetic)
+        table = train_table(neuron, low, high, arithmetic)
+        hold("trains of neurons", len(low.ints) * len(table.trains))
         low, high = greater(low, table.low), lesser(high, table.high)
         return Constant(table, low, high, low <= high, slack, len(neuron.scale))
 
@@ -51,6 +52,7 @@ class Constant:
 
     def sides(self, allowed: np.ndarray, neuron: int, current: Dyadic) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of a node whose middle is at or below `current`, and the others, for one neuron."""
+        spend(allowed.size // 4)
         left = self.table.low + self.table.high <= current * 2
         sides = allowed.copy(), allowed.copy()
         sides[0][neuron] &= left
@@ -59,6 +61,7 @@ class Constant:
 
     def spikes(self, allowed: np.ndarray) -> tuple[Dyadic, Dyadic]:
         """Return whether a spike is certain, and whether it is possible, for the rows that are allowed, (n, T)."""
+        spend(allowed.size * (2 + self.steps // 16))
         count = allowed.astype(int) @ self.table.trains.astype(int)
         return whole(count == allowed.sum(1)[:, None]) * 1, whole(count > 0) * 1
 
@@ -79,7 +82,9 @@ class Constant:
             self._known[reader] = values.coarse(False), values.coarse(True), {}
         low, high, known = self._known[reader]
         for rows in allowed:
+            spend(CALL + low.shape[1] // 8 + len(rows) // 8)
             if rows.tobytes() not in known:
+                spend(2 * int(rows.sum()) * low.shape[1])
                 known[rows.tobytes()] = low.ints[rows].min(0), high.ints[rows].max(0)
         ends = zip(*(known[rows.tobytes()] for rows in allowed), strict=True)
         one, two = (np.stack(end) for end in ends)
@@ -95,6 +100,7 @@ class Constant:
             costs: (n, T); prices: (n,).
         """
         price = prices.column()
+        spend(allowed.size)
         values = costs @ whole(self.table.trains.T) - greater(price * self.low, price * self.high)
         least = sum(min(value[chosen]) for value, chosen in zip(values.ints, allowed, strict=True))
         return Dyadic(np.asarray(least, dtype=object), values.shift) - (abs(price) * self.slack).sum()

@@ -8,17 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .text import printable
+from .refusal import Refused
+from .work import CALL, spend, widen
+
+__all__ = ["GRID", "Dyadic", "Refused", "aligned", "exactly", "greater", "lesser", "roots", "stacked", "whole"]
 
 GRID = 80
 """Bits behind the point that are left where a quotient must be rounded, outward."""
-
-
-class Refused(ValueError):
-    """A proof, or a file that it needs, is not accepted; the message says why in one line that is safe to show."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(printable(reason))
 
 
 @dataclass(frozen=True)
@@ -39,10 +35,12 @@ class Dyadic:
         if not np.isfinite(array).all():
             raise Refused(f"{name}: got NaN or inf, expected finite numbers")
         mantissa, exponent = np.frexp(array)
+        widen(int(exponent.max(initial=0)))
         whole = np.ldexp(mantissa, 53).astype(np.int64)
         zeros = np.frexp((whole & -whole).astype(np.float64))[1] - 1  # trailing zeros; −1 for 0
         places = np.where(whole == 0, 0, exponent.astype(np.int64) - 53 + zeros)
         shift = max(0, -int(places.min(initial=0)))
+        spend(CALL + 8 * array.size, shift)
         ints = [
             int(w) >> int(z) << int(p) + shift if w else 0
             for w, z, p in zip(whole.flat, zeros.flat, places.flat, strict=True)
@@ -53,6 +51,8 @@ class Dyadic:
     def outward(values: Sequence[Fraction], up: bool) -> "Dyadic":
         """Return rational numbers rounded up or down to a multiple of 2^−GRID."""
         scale = 1 << GRID
+        longest = max((x.denominator.bit_length() for x in values), default=0)
+        spend(CALL + 4 * len(values), longest)
         ints = [-(-x.numerator * scale // x.denominator) if up else _floor(x, scale) for x in values]
         return Dyadic(_objects(ints, (len(ints),)), GRID)
 
@@ -61,6 +61,7 @@ class Dyadic:
         if self.shift <= GRID:
             return self
         size = 1 << self.shift - GRID
+        spend(CALL + 2 * self.ints.size, self.shift)
         return _made(-(-self.ints // size) if up else self.ints // size, GRID)
 
     @property
@@ -78,6 +79,7 @@ class Dyadic:
 
         Also a single one is an array of objects: numpy would make a machine's integer of a plain one.
         """
+        spend(CALL + self.ints.size, shift)
         return np.asarray(self.ints * (1 << shift - self.shift), dtype=object)
 
     def fraction(self) -> Fraction:
@@ -86,14 +88,17 @@ class Dyadic:
 
     def fractions(self) -> list[Fraction]:
         """Return the numbers of a list as fractions."""
+        spend(8 * len(self.ints), self.shift)
         return [Fraction(int(x), 1 << self.shift) for x in self.ints]
 
     def sum(self, axis: int | None = None) -> "Dyadic":
         """Return the sum over one axis or all."""
+        spend(CALL + self.ints.size, self.shift)
         return _made(self.ints.sum(axis=axis), self.shift)
 
     def max(self) -> "Dyadic":
         """Return the greatest number."""
+        spend(CALL + self.ints.size, self.shift)
         return _made(self.ints.max(), self.shift)
 
     def column(self) -> "Dyadic":
@@ -104,13 +109,16 @@ class Dyadic:
         return _made(self.ints[index], self.shift)
 
     def __neg__(self) -> "Dyadic":
-        return Dyadic(-self.ints, self.shift)
+        spend(CALL + self.ints.size, self.shift)
+        return _made(-self.ints, self.shift)
 
     def __abs__(self) -> "Dyadic":
-        return Dyadic(abs(self.ints), self.shift)
+        spend(CALL + self.ints.size, self.shift)
+        return _made(abs(self.ints), self.shift)
 
     def __add__(self, other: "Dyadic") -> "Dyadic":
         one, two, shift = aligned(self, other)
+        _pay(one, two, shift)
         return _made(one + two, shift)
 
     def __sub__(self, other: "Dyadic") -> "Dyadic":
@@ -118,14 +126,18 @@ class Dyadic:
 
     def __mul__(self, other: "Dyadic | int") -> "Dyadic":
         if isinstance(other, int):
+            spend(CALL + self.ints.size, self.shift)
             return _made(self.ints * other, self.shift)
+        _pay(self.ints, other.ints, self.shift + other.shift)
         return _made(self.ints * other.ints, self.shift + other.shift)
 
     def __matmul__(self, other: "Dyadic") -> "Dyadic":
+        spend(CALL + 2 * self.ints.size * (other.ints.size // max(1, len(other.ints))), self.shift + other.shift)
         return _made(self.ints @ other.ints, self.shift + other.shift)
 
     def __le__(self, other: "Dyadic") -> np.ndarray:
-        one, two, _ = aligned(self, other)
+        one, two, shift = aligned(self, other)
+        _pay(one, two, shift)
         return np.asarray(one <= two, dtype=bool)
 
 
@@ -147,21 +159,29 @@ def aligned(one: Dyadic, two: Dyadic) -> tuple[np.ndarray, np.ndarray, int]:
     return one.at(shift), two.at(shift), shift
 
 
+def _pay(one: np.ndarray, two: np.ndarray, shift: int) -> None:
+    """Count an operation on each pair of two arrays, which may be larger than both."""
+    spend(CALL + np.broadcast(one, two).size, shift)
+
+
 def lesser(one: Dyadic, two: Dyadic) -> Dyadic:
     """Return the elementwise minimum."""
     first, second, shift = aligned(one, two)
+    _pay(first, second, shift)
     return _made(np.minimum(first, second), shift)
 
 
 def greater(one: Dyadic, two: Dyadic) -> Dyadic:
     """Return the elementwise maximum."""
     first, second, shift = aligned(one, two)
+    _pay(first, second, shift)
     return _made(np.maximum(first, second), shift)
 
 
 def roots(squares: Dyadic) -> Dyadic:
     """Return square roots of numbers ≥ 0, rounded up to a multiple of 2^−GRID or finer."""
     odd = squares.shift % 2
+    spend(CALL + 64 * squares.ints.size, squares.shift + 2 * GRID)
     ints = [_root_up(int(x) << 2 * GRID + odd) for x in squares.ints.flat]
     return Dyadic(_objects(ints, squares.shape), (squares.shift + odd) // 2 + GRID)
 

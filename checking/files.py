@@ -25,11 +25,12 @@ TYPES = {"F32": ("<f4", "float32"), "F64": ("<f8", "float64"), "I32": ("<i4", "i
 
 @dataclass(frozen=True)
 class Content:
-    """A file's description (JSON), its tensors, and its SHA-256."""
+    """A file's description (JSON), its tensors, its SHA-256, and its size in bytes."""
 
     text: dict[str, Any]
     tensors: dict[str, np.ndarray]
     digest: str
+    size: int
 
 
 def read(path: Path, form: str) -> Content:
@@ -63,7 +64,7 @@ def _parse(raw: bytes, form: str) -> Content:
         raise Refused("is cut short")
     if length > MOST_HEADER:
         raise Refused(f"has a header of {length} bytes, more than the {MOST_HEADER} that are read")
-    header, body = json.loads(raw[8 : 8 + length]), raw[8 + length :]
+    header, body = json.loads(raw[8 : 8 + length]), memoryview(raw)[8 + length :]
     metadata = header.pop("__metadata__")
     if metadata["format"] != form:
         raise Refused(f"has another format than {form}")
@@ -76,10 +77,10 @@ def _parse(raw: bytes, form: str) -> Content:
     text = json.loads(metadata["text"])
     if not isinstance(text, dict):
         raise Refused("describes nothing")
-    return Content(text, tensors, digest)
+    return Content(text, tensors, digest, len(raw))
 
 
-def _tensor(body: bytes, entry: dict[str, Any]) -> np.ndarray:
+def _tensor(body: memoryview, entry: dict[str, Any]) -> np.ndarray:
     if entry["dtype"] not in TYPES:
         raise Refused(f"unknown: no proof form for a tensor of type {str(entry['dtype'])[:20]}")
     kind = np.dtype(TYPES[entry["dtype"]][0])
@@ -95,5 +96,5 @@ def _digest(text: str, tensors: dict[str, np.ndarray]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}torch.{names[tensor.dtype]}{tuple(map(int, tensor.shape))}".encode())
-        digest.update(tensor.tobytes())
+        digest.update(np.ascontiguousarray(tensor).data)
     return digest.hexdigest()

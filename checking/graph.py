@@ -13,6 +13,7 @@ from .exact import Dyadic, Refused
 from .layers import Shape
 from .model import Network, Residual, walk
 from .neurons import Neuron
+from .work import CALL, hold, spend
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Mean:
         """Return how far the run may be from the exact mean of numbers of this size, (n, 1)."""
         if 4 * self.steps * size.max().fraction() > arithmetic.largest:
             raise Refused("unknown: a sum over time may overflow")
+        spend(16 * len(size.ints), size.shift)
         gamma, least = arithmetic.gamma(self.steps + 2), (self.steps + 4) * arithmetic.tiny
         bounds = [gamma * size[row, 0].fraction() + least for row in range(len(size.ints))]
         return Dyadic.outward(bounds, up=True).column()
@@ -59,6 +61,7 @@ class Sum:
         """Return how far the run may be from the exact sum of numbers whose moduli add up to `size`, (n, 1)."""
         if 2 * size.max().fraction() > arithmetic.largest:
             raise Refused("unknown: a residual sum may overflow")
+        spend(16 * len(size.ints), size.shift)
         bounds = [arithmetic.unit * size[row, 0].fraction() + arithmetic.tiny for row in range(len(size.ints))]
         return Dyadic.outward(bounds, up=True).column()
 
@@ -97,6 +100,22 @@ class Graph:
         """Return the places of the spiking layers, first first."""
         return [place for place, node in enumerate(self.nodes) if isinstance(node, Spikes)]
 
+    def linear(self, place: int) -> list[int]:
+        """Return the nodes that `place` is a sum of, in order, and itself: from spikes, inputs or constants on."""
+        found, pending = set[int](), [place]
+        while pending:
+            place = pending.pop()
+            if place not in found:
+                found.add(place)
+                pending += [] if self.constant[place] else _sources(self.nodes[place])
+        return sorted(found)
+
+
+def _sources(node: Node) -> list[int]:
+    if isinstance(node, Through):
+        return [node.source]
+    return [node.first, node.second] if isinstance(node, Sum) else []
+
 
 def arrange(network: Network, shape: Shape) -> Graph:
     """Return the nodes of a network over inputs of `shape`.
@@ -130,11 +149,15 @@ class _Builder:
         self.nodes: list[Node] = []
         self.widths: list[int] = []
         self.constant: list[bool] = []
+        self.numbers = 0
 
     def add(self, node: Node, width: int, constant: bool) -> int:
         """Append a node and return its place."""
         if width < 1:
             raise Refused("has a layer without outputs")
+        self.numbers += width + (len(node.affine.matrix.ints) if isinstance(node, Through) else 0)
+        hold("numbers of a network", self.numbers)
+        spend(CALL + width)
         self.nodes.append(node)
         self.widths.append(width)
         self.constant.append(constant)

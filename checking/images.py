@@ -11,9 +11,7 @@ from .affine import NEAR, Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused, stacked, whole
 from .sparse import Matrix
-
-MOST_ENTRIES = 2**25
-"""The most products of one layer."""
+from .work import CALL, hold, spend
 
 OUTSIDE, BEYOND = -1, -2
 """In place of a pixel: padding, which is 0, and what a rounded-up pool reaches behind the padding."""
@@ -115,6 +113,7 @@ class Pool:
         pixels = windows(self._padded(shape[1:]), self.kernel, self.stride, (1, 1))
         height, width = pixels.shape[:2]
         check_size(shape[0] * pixels.size)
+        spend(8 * height * width, 128)
         counts = (pixels >= (OUTSIDE if self.counted else 0)).sum((2, 3))
         if not (counts > 0).all():
             raise Refused("a pool has a window without pixels")
@@ -187,8 +186,8 @@ def padded(shape: tuple[int, ...], sides: Any, mode: str) -> np.ndarray:
 
 def check_size(entries: int) -> None:
     """Raise Refused for more products than a layer may have here."""
-    if entries > MOST_ENTRIES:
-        raise Refused(f"unknown: no proof form for a layer of {entries} products")
+    hold("products", entries)
+    spend(CALL + 8 * entries)
 
 
 def _named(padding: str, kernel: Pair, dilation: Pair) -> tuple[Pair, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .exact import Dyadic, Refused, greater, lesser, roots
 from .sparse import Matrix
+from .work import spend
 
 NORMS = ("linf", "l2")
 
@@ -66,6 +67,7 @@ class Inputs:
     def size(self) -> Dyadic:
         """Return a bound of |x| at all steps, (m, 1)."""
         size = greater(abs(self.low), abs(self.high))
+        spend(size.ints.size, size.shift)
         return Dyadic(size.ints.max(1, keepdims=True), size.shift)
 
     def least(self, costs: Dyadic) -> Dyadic:
@@ -92,6 +94,7 @@ class Inputs:
         """
         assert self.ball is not None
         center, radius = self.ball
+        spend(64 * costs.ints.size, costs.shift)
         down = max(0, max(abs(int(cost)).bit_length() for cost in costs.ints.flat) - 60)
         slopes = np.array([int(cost) >> down for cost in costs.ints.flat], dtype=float)
         low, high = (_floats(end - center) for end in (self.low, self.high))

@@ -17,6 +17,7 @@ from .exact import Dyadic, Refused, exactly, stacked
 from .images import Convolution, Pool
 from .sequences import OneRow
 from .sparse import Matrix
+from .work import spend
 
 Shape = tuple[int, ...]
 Tensors = dict[str, np.ndarray]
@@ -103,6 +104,7 @@ class Norm:
         """
         if shape[:1] != self.mean.shape or len(shape) not in ((3,) if self.images else (1, 2)):
             raise Refused("a batch norm or a normalisation does not fit its inputs")
+        spend(256 * len(self.mean) + 8 * prod(shape))
         roots = [_inverse_root(Fraction(v) + Fraction(self.epsilon)) for v in self.variance.tolist()]
         weight, bias, mean = (Dyadic.of(part, "a batch norm") for part in (self.weight, self.bias, self.mean))
         scale = weight * stacked([exactly(root) for root in roots])

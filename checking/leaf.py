@@ -42,35 +42,45 @@ class Leaf:
 
     def reach(self, place: int) -> tuple[list[Reach], int]:
         """Return where the potentials of a varying layer can be."""
-        if place not in self.reached:
-            layer, node = self.layers[place], self.graph.nodes[place]
-            assert isinstance(layer, Varying)
-            assert isinstance(node, Spikes)
-            sums = self.sums(node.source, layer.weights, place) if self._joint(node.source) else None
-            allowed = self.allowed if place == self.graph.spiking[0] else None
-            self.reached[place] = layer.reach(*self.steps(node.source), sums, allowed)
+        for each in self.graph.spiking:  # in order: a deep network must not become a deep recursion
+            if each <= place and each not in self.reached and isinstance(self.layers[each], Varying):
+                self.reached[each] = self._reach(each)
         return self.reached[place]
+
+    def _reach(self, place: int) -> tuple[list[Reach], int]:
+        layer, node = self.layers[place], self.graph.nodes[place]
+        assert isinstance(layer, Varying)
+        assert isinstance(node, Spikes)
+        sums = self.sums(node.source, layer.weights, place) if self._joint(node.source) else None
+        allowed = self.allowed if place == self.graph.spiking[0] else None
+        return layer.reach(*self.steps(node.source), sums, allowed)
 
     def steps(self, place: int) -> Ends:
         """Return the exact box of a node at each step, (n, T) or (n, 1) each."""
         if self.graph.constant[place]:
             return self.fixed[place]
-        if place not in self.known:
-            self.known[place] = self._steps(place)
+        for each in self.graph.linear(place):
+            if each not in self.known:
+                self.known[each] = self.fixed[each] if self.graph.constant[each] else self._steps(each)
         return self.known[place]
 
     def sums(self, place: int, weights: Dyadic, reader: int) -> Ends:
         """Return what Σ_t node[t]·weights[t, k] lies between, (n, K), weights (T, K) of the layer `reader`."""
+        found: dict[int, Ends] = {}
+        for each in self.graph.linear(place):
+            found[each] = self._sums(each, found, weights, reader)
+        return found[place]
+
+    def _sums(self, place: int, found: dict[int, Ends], weights: Dyadic, reader: int) -> Ends:
         graph, node = self.graph, self.graph.nodes[place]
         if graph.constant[place]:
             return _ends(*self.fixed[place], weights.sum(0))
         if isinstance(node, Through):
-            low, high = self.sums(node.source, weights, reader)
-            low, high = node.affine.image(low, high)
+            low, high = node.affine.image(*found[node.source])
             shift = node.affine.bias * weights.sum(0) - node.affine.bias
             return low + shift, high + shift
         if isinstance(node, Sum):
-            one, two = (self.sums(part, weights, reader) for part in (node.first, node.second))
+            one, two = found[node.first], found[node.second]
             return one[0] + two[0], one[1] + two[1]
         layer = self.layers.get(place)
         if isinstance(layer, Constant):
@@ -81,21 +91,16 @@ class Leaf:
 
     def _joint(self, place: int) -> bool:
         """Return whether windows of a node may say more than its steps: some source has a table."""
-        node = self.graph.nodes[place]
-        if isinstance(node, Spikes):
-            return isinstance(self.layers[place], Constant)
-        if isinstance(node, Sum):
-            return self._joint(node.first) or self._joint(node.second)
-        return isinstance(node, Through) and self._joint(node.source)
+        return any(isinstance(self.layers.get(each), Constant) for each in self.graph.linear(place))
 
     def _steps(self, place: int) -> Ends:
         node = self.graph.nodes[place]
         if isinstance(node, Entrance):
             return self.inputs
         if isinstance(node, Through):
-            return node.affine.image(*self.steps(node.source))
+            return node.affine.image(*self.known[node.source])
         if isinstance(node, Sum):
-            one, two = self.steps(node.first), self.steps(node.second)
+            one, two = self.known[node.first], self.known[node.second]
             return one[0] + two[0], one[1] + two[1]
         layer = self.layers[place]
         return layer.spikes(self.rows(place) if isinstance(layer, Constant) else self.reach(place))  # pyright: ignore

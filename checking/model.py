@@ -22,6 +22,7 @@ from .exact import Refused
 from .files import Content, parse, read
 from .layers import Layer, read_layer
 from .neurons import Neuron
+from .work import allowance, limited
 
 FORMAT = "spikecert.network/1"
 MOST_STEPS = 256
@@ -44,12 +45,14 @@ class Network:
 
     Attributes:
         digest: SHA-256 of description and weights.
+        size: bytes of the file.
         timed: whether an input has a part of its own for each step, its first axis.
         layers: affine layers, neurons and residual sums in order.
         integrator: where the readout is its last potential, the neuron behind them all; None: the mean over time.
     """
 
     digest: str
+    size: int
     steps: int
     timed: bool
     arithmetic: Arithmetic
@@ -57,23 +60,29 @@ class Network:
     integrator: Neuron | None
 
 
-def read_network(path: Path) -> Network:
+def read_network(path: Path, work: float = 1.0) -> Network:
     """Return the network of a file.
+
+    Args:
+        path: the file.
+        work: how many times the usual limit of work (work.py) its reading may take.
 
     Raises:
         Refused: for a damaged file, or a network that has no proof form here.
     """
-    return _of(read(path, FORMAT), path.name)
+    return _of(read(path, FORMAT), path.name, work)
 
 
 def parse_network(raw: bytes, name: str) -> Network:
     """Return the network of a file's bytes; `name` is for messages. Raise as `read_network` does."""
-    return _of(parse(raw, FORMAT, name), name)
+    return _of(parse(raw, FORMAT, name), name, 1.0)
 
 
-def _of(content: Content, name: str) -> Network:
+def _of(content: Content, name: str, work: float) -> Network:
+    most = allowance(content.size, work)
     try:
-        return _network(content)
+        with limited(most):
+            return _network(content)
     except Refused as error:
         raise Refused(f"{name}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
@@ -98,7 +107,7 @@ def _network(content: Content) -> Network:
     layers, integrator = _read_out(text["readout"], layers)
     if not any(isinstance(layer, Neuron) for layer in walk(layers)):
         raise Refused("unknown: no proof form for a network without neurons that fire")
-    return Network(content.digest, steps, text["encoding"] == "none", arithmetic, layers, integrator)
+    return Network(content.digest, content.size, steps, text["encoding"] == "none", arithmetic, layers, integrator)
 
 
 def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:

@@ -17,6 +17,7 @@ from .constant import Constant
 from .exact import Dyadic, Refused, greater, lesser
 from .inputs import Inputs
 from .sparse import Matrix
+from .work import spend
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Narrowing:
     def _aims(self, size: int, prices: Dyadic) -> Dyadic:
         """Return s·e_m − Σ ν_k·e_k, a column for each bound, (n, 2M + 1)."""
         one, count = 1 << prices.shift, len(self.neurons)
+        spend(size * (2 * count + 1), prices.shift)
         aims = np.zeros((size, 2 * count + 1), dtype=object)
         np.subtract.at(aims, self.slabs, prices.ints.T)
         for index, neuron in enumerate(self.neurons):
@@ -81,6 +83,7 @@ class Narrowing:
         bounds = zip(self.neurons, slacks, below, above, strict=True)
         ends = [(neuron, least - slack, slack - most) for neuron, slack, least, most in bounds]
         shift = max([layer.low.shift, layer.high.shift, *(end.shift for _, *pair in ends for end in pair)])
+        spend(2 * layer.low.shape[1] * len(ends), shift)
         low, high = layer.low.at(shift).copy(), layer.high.at(shift).copy()
         for neuron, least, most in ends:
             low[neuron] = np.maximum(low[neuron], least.at(shift))
@@ -100,6 +103,7 @@ class Narrowing:
 
 def _ends(layer: Constant, allowed: np.ndarray) -> tuple[Dyadic, Dyadic]:
     """Return where the exact currents lie for the rows that are allowed, (n, 1) each."""
+    spend(2 * allowed.size)
     least = np.array([min(row[kept]) for row, kept in zip(layer.low.ints, allowed, strict=True)], dtype=object)
     most = np.array([max(row[kept]) for row, kept in zip(layer.high.ints, allowed, strict=True)], dtype=object)
     return (

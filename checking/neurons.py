@@ -8,6 +8,7 @@ import numpy as np
 
 from .arithmetic import Arithmetic
 from .exact import Refused
+from .work import spend
 
 FIELDS = {"type", "num_steps", "decay", "threshold", "reset", "reset_amount", "fires_at", "surrogate"}
 """What a neuron's description may hold: what this checker does not know, it must not pass over."""
@@ -59,6 +60,7 @@ class Neuron:
     def powers(self) -> list[Fraction]:
         """Return Λ[t] = λ^(T−t), T numbers."""
         steps = len(self.scale)
+        spend(8 * steps, 53 * steps)
         return [self.decay ** (steps - 1 - t) for t in range(steps)]
 
     def largest(self, reach: Fraction, arithmetic: Arithmetic) -> Fraction:
@@ -71,6 +73,7 @@ class Neuron:
         """
         steps = len(self.scale)
         arithmetic.gamma(8 * steps)
+        spend(8 * steps, 53 * steps)
         drive = max(map(abs, self.scale)) * reach + max(self.threshold, self.drop)
         size = 2 * sum(self.decay**t for t in range(steps)) * drive
         if size > arithmetic.largest:

@@ -20,6 +20,8 @@ from bisect import insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .work import CALL, spend
+
 Part = tuple[int, int]
 
 
@@ -63,10 +65,16 @@ class Reach:
         for node in range(len(starts)):
             start = starts[node]
             spans.append([] if start is None else list(_spans(node, start, boxes)))
+            spend(CALL + _work(len(spans[node]), bool(boxes.windows)))
             for t, (low, high) in enumerate(spans[node], start=node):
                 if high >= boxes.perhaps[t]:
                     starts[t + 1] = _joined(starts[t + 1], _left(boxes, t, max(low, boxes.perhaps[t]), high))
         return Reach(boxes, starts, spans)
+
+    @property
+    def parts(self) -> int:
+        """Return how many parts all segments have, over all steps."""
+        return sum(2 + _work(len(spans), each=True) for spans in self.spans)
 
     @property
     def spikes(self) -> tuple[list[int], list[int]]:
@@ -76,6 +84,11 @@ class Reach:
             for t, (low, _) in enumerate(spans, start=node):
                 certain[t] &= low > self.boxes.surely[t]
         return certain, [int(start is not None) for start in self.starts[1:]]
+
+
+def _work(steps: int, each: bool) -> int:
+    """Return how many windows, or parts, there are over some steps, with `each` one before each other."""
+    return steps * (steps + 9) // 2 if each else 8 * steps
 
 
 def _spans(node: int, start: Part, boxes: Boxes) -> Iterator[Part]:

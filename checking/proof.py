@@ -21,6 +21,7 @@ from .inputs import Inputs
 from .model import Network, read_network
 from .narrowing import Narrowing, read_narrowings
 from .text import printable
+from .work import CALL, allowance, limited, spend
 
 FORMAT = "spikecert.proof/1"
 SUFFIX = ".proof"
@@ -70,20 +71,26 @@ class Statement:
         return _hash(f"{self.network} {self.point} {self.label} {self.norm}", np.append(radius, ends))
 
 
-def check(proof: str | Path, network: Network | str | Path) -> Statement:
+def check(proof: str | Path, network: Network | str | Path, work: float = 1.0) -> Statement:
     """Return what a proof file proves of `network`, a model file or what was read from one.
+
+    Args:
+        proof, network: the files.
+        work: how many times the usual limit of work (work.py) the check may take.
 
     Raises:
         Refused: for anything but a complete proof, saying why.
     """
-    known = network if isinstance(network, Network) else read_network(Path(network))
+    known = network if isinstance(network, Network) else read_network(Path(network), work)
     path = Path(proof)
     content = read(path, FORMAT)
+    most = allowance(content.size + known.size, work)
     try:
-        return _checked(content, known)
+        with limited(most):
+            return _checked(content, known)
     except Refused as error:
         raise Refused(f"{path.name}: {error}") from error
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
         raise Refused(f"{path.name}: lacks a part of the proof, or has one of another size: {error}") from error
 
 
@@ -139,6 +146,7 @@ def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndar
         if not stack:
             raise Refused(f"class {other}: the tree goes on behind its end")
         allowed = stack.pop()
+        spend(CALL + allowed.size // 8)
         if neuron == LEAF:
             given = [price[leaf] for price in exact]
             bound = leaf_bound(question, label, other, allowed, given, narrowings[leaf])

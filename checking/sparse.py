@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from .exact import Dyadic, aligned, roots, whole
+from .work import CALL, spend
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Matrix:
     @staticmethod
     def of(shape: tuple[int, int], row: np.ndarray, column: np.ndarray, values: Dyadic) -> "Matrix":
         """Return a matrix; entries at the same place are summed."""
+        spend(CALL + 16 * len(row), values.shift)
         place = row.astype(np.int64) * shape[1] + column
         order = np.argsort(place, kind="stable")
         place, ints = place[order], values.ints[order]
@@ -37,12 +39,14 @@ class Matrix:
     @staticmethod
     def identity(size: int) -> "Matrix":
         """Return the matrix of x ↦ x."""
+        spend(CALL + size)
         place = np.arange(size)
         return Matrix((size, size), place, place, whole(np.ones(size, dtype=int)).ints, 0)
 
     @cached_property
     def T(self) -> "Matrix":
         """Return the transposed matrix."""
+        spend(CALL + 4 * len(self.row))
         order = np.argsort(self.column, kind="stable")
         return Matrix(
             (self.shape[1], self.shape[0]), self.column[order], self.row[order], self.ints[order], self.shift
@@ -51,12 +55,14 @@ class Matrix:
     @cached_property
     def moduli(self) -> "Matrix":
         """Return the matrix of moduli."""
+        spend(CALL + len(self.row), self.shift)
         return Matrix(self.shape, self.row, self.column, abs(self.ints), self.shift)
 
     def after(self, other: "Matrix") -> "Matrix":
         """Return the product with another matrix, (m, k)."""
         starts = np.searchsorted(other.row, np.arange(other.shape[0] + 1))
         counts = np.diff(starts)[self.column]
+        spend(CALL + 8 * int(counts.sum()), self.shift + other.shift)
         mine = np.repeat(np.arange(len(self.row)), counts)
         theirs = np.arange(len(mine)) + np.repeat(starts[self.column] - np.cumsum(counts) + counts, counts)
         values = Dyadic(self.ints[mine] * other.ints[theirs], self.shift + other.shift)
@@ -71,15 +77,18 @@ class Matrix:
     @property
     def lengths(self) -> Dyadic:
         """Return the Euclidean length of each row, rounded up, (n, 1)."""
+        spend(CALL + len(self.row), 2 * self.shift)
         squares = Matrix(self.shape, self.row, self.column, self.ints * self.ints, 2 * self.shift)
         return roots(squares @ whole(np.ones((self.shape[1], 1), dtype=int)))
 
     def __matmul__(self, other: Dyadic) -> Dyadic:
         """Return the product with (m, k)."""
+        spend(CALL + self.shape[0] * other.shape[1] // 8)
         found = np.zeros((self.shape[0], other.shape[1]), dtype=object)
         for index, column in enumerate(other.ints.T):
             kept = (column != 0)[self.column]
             row = self.row[kept]
+            spend(CALL + len(kept) // 16 + 2 * len(row), self.shift + other.shift)
             if len(row):
                 first = np.flatnonzero(np.diff(row, prepend=-1))
                 found[row[first], index] = np.add.reduceat(self.ints[kept] * column[self.column[kept]], first)

@@ -8,8 +8,13 @@ The error. On a branch |I| ≤ m and |û| ≤ |α|·m + |β| + error =: size; λ
 by at most 4u·(λ·size + |a|·m) and its reset, where it subtracts, by 4u·(size + d); underflow adds at most 8·tiny.
 So error ← λ·error + that. A hard reset starts again from exactly 0. With the same a at each step it then repeats
 itself bit by bit, so the first spike decides the train.
+
+What is kept. Numbers are rounded to multiples of 2^−FINE, outward: α and β to one below, for which the error pays,
+so that they do not grow with T. Only branches that some neuron's currents meet are followed: the rows that are
+left are the same, whatever the others would be.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,10 +22,16 @@ from fractions import Fraction
 import numpy as np
 
 from .arithmetic import Arithmetic
-from .exact import Dyadic, Refused
+from .exact import GRID, Dyadic, Refused, greater
 from .neurons import Neuron
+from .work import spend
 
 MOST_ROWS = 4096
+FINE = 160
+"""Bits behind the point of a branch's numbers."""
+_ONE = 1 << FINE
+BRANCH = 2048
+"""Operations that a branch takes at a step."""
 
 
 @dataclass(frozen=True)
@@ -53,29 +64,79 @@ class _Branch:
         """Return a bound of what the run has in place of |u|."""
         return abs(self.alpha) * self.largest + abs(self.beta) + self.error
 
+    def rounded(self) -> "_Branch":
+        """Return a branch of shorter numbers that holds all that this one holds."""
+        alpha, beta = _down(self.alpha), _down(self.beta)
+        lost = (self.alpha - alpha) * self.largest + self.beta - beta
+        return _Branch(_down(self.low), -_down(-self.high), alpha, beta, -_down(-self.error - lost), self.train)
 
-def train_table(neuron: Neuron, reach: Fraction, arithmetic: Arithmetic) -> Table:
-    """Return the table for currents in [−reach, reach].
+
+@dataclass(frozen=True)
+class _Currents:
+    """The currents that some neuron may have: intervals [lows[i], highs[i]]·2^−GRID, apart from each other."""
+
+    lows: list[int]
+    highs: list[int]
+
+    @staticmethod
+    def of(low: Dyadic, high: Dyadic) -> "_Currents":
+        """Return the union of [low, high], (n, 1) each."""
+        shift = max(GRID, low.shift, high.shift)
+        down = shift - GRID
+        ends = zip(low.at(shift).ravel().tolist(), high.at(shift).ravel().tolist(), strict=True)
+        lows: list[int] = []
+        highs: list[int] = []
+        for least, most in sorted((least >> down, -(-most >> down)) for least, most in ends):
+            if highs and least <= highs[-1]:
+                highs[-1] = max(highs[-1], most)
+            else:
+                lows.append(least)
+                highs.append(most)
+        return _Currents(lows, highs)
+
+    def meet(self, branch: _Branch) -> bool:
+        """Return whether some of these currents may be the branch's."""
+        scale = 1 << GRID
+        least = branch.low.numerator * scale // branch.low.denominator
+        most = -(-branch.high.numerator * scale // branch.high.denominator)
+        place = bisect_left(self.highs, least)
+        return place < len(self.highs) and self.lows[place] <= most
+
+
+def train_table(neuron: Neuron, low: Dyadic, high: Dyadic, arithmetic: Arithmetic) -> Table:
+    """Return the table for the currents in [low, high], (n, 1) each, of any of n neurons.
 
     Raises:
         Refused: where it is too long, or the run may overflow.
     """
+    reach = greater(abs(low), abs(high)).max().fraction()
     neuron.largest(reach, arithmetic)
     periodic = neuron.reset == "zero" and len(set(neuron.scale)) == 1
+    currents = _Currents.of(low, high)
     branches, done = [_Branch(-reach, Fraction(0)), _Branch(Fraction(0), reach)], []
     for factor in neuron.scale:
-        children = [child for branch in branches for child in _children(branch, factor, neuron, arithmetic)]
+        spend(BRANCH * len(branches))
+        found = [child for branch in branches for child in _children(branch, factor, neuron, arithmetic)]
+        children = [child for child in map(_Branch.rounded, found) if currents.meet(child)]
         done += [child for child in children if periodic and child.train[-1]]
         branches = [child for child in children if not (periodic and child.train[-1])]
         if len(branches) + len(done) > MOST_ROWS:
             raise Refused(f"unknown: no proof form for a neuron with more than {MOST_ROWS} trains")
     rows = branches + [replace(branch, train=_repeated(branch.train, len(neuron.scale))) for branch in done]
+    spend(len(rows) * len(neuron.scale))
     rows.sort(key=lambda row: (row.low + row.high, row.train))
     return Table(
         Dyadic.outward([row.low for row in rows], up=False),
         Dyadic.outward([row.high for row in rows], up=True),
         np.array([row.train for row in rows], dtype=object),
     )
+
+
+def _down(value: Fraction) -> Fraction:
+    """Return a number at or below `value`, within 2^−FINE, that is no longer than that."""
+    if value.denominator <= _ONE:
+        return value
+    return Fraction(value.numerator * _ONE // value.denominator, _ONE)
 
 
 def _repeated(train: tuple[int, ...], steps: int) -> tuple[int, ...]:

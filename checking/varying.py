@@ -16,9 +16,12 @@ from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused, exactly, greater, lesser, stacked, whole
 from .neurons import Neuron
 from .paths import Boxes, Reach, cheapest
+from .work import hold, spend
 
 STEEPEST = Fraction(1, 2**20)
 """The least λ^(T−1): prices are given over that."""
+PART = 8
+"""Operations that a priced part of a segment takes at a step."""
 BEYOND = 1 << 4096
 """More than any Λ·v: those are below 2^1000 in size, over at most 2^GRID."""
 
@@ -75,6 +78,7 @@ class Varying:
 
     def sides(self, allowed: np.ndarray, neuron: int, step: Dyadic) -> tuple[np.ndarray, np.ndarray]:
         """Return a node with silence of one neuron at a step, counted from 0, and with a spike there."""
+        spend(allowed.size // 4)
         sides, place = (allowed.copy(), allowed.copy()), step.fraction()
         if place.denominator != 1 or not 0 <= place < allowed.shape[1]:
             raise Refused(f"splits step {float(place):g}, expected one of {allowed.shape[1]}")
@@ -86,7 +90,10 @@ class Varying:
     def inside(self) -> Dyadic:
         """Return 1 where a step lies in a window, (T, windows): windows a..t by t, then by a < t."""
         steps = len(self.powers.ints)
-        return whole([[int(a <= step <= t) for t in range(steps) for a in range(t)] for step in range(steps)])
+        spend(steps**3)
+        first, last = np.array([(a, t) for t in range(steps) for a in range(t)]).reshape(-1, 2).T
+        step = np.arange(steps)[:, None]
+        return whole(((first <= step) & (step <= last)).astype(np.int8))
 
     @cached_property
     def weights(self) -> Dyadic:
@@ -133,6 +140,7 @@ class Varying:
         neurons, width = reach
         shift = max(costs.shift, prices.shift + width)
         factor = 1 << shift - prices.shift - width
+        spend(PART * sum(neuron.parts for neuron in neurons), shift - prices.shift)
         rows = zip(neurons, costs.at(shift).tolist(), prices.ints.tolist(), strict=True)
         found = [cheapest(neuron, cost, [price * factor for price in row]) for neuron, cost, row in rows]
         if None in found:
@@ -142,6 +150,7 @@ class Varying:
 
     def _windows(self, low: Dyadic, high: Dyadic) -> list[Dyadic]:
         """Return floor and ceiling of the sum of Λ·c over each window, (n, windows)."""
+        hold("sums over windows of steps", low.ints.size)
         slack = (self.slack * self.powers) @ self.inside
         return [(low - slack).coarse(False), (high + slack).coarse(True)]
 

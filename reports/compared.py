@@ -8,9 +8,10 @@ from . import figures, wording
 from .comparing import Change, Comparison, ModelComparison, PointChange, Side
 from .html_page import frame, page_of
 from .joining import join
-from .markdown import escaped, table_lines
+from .markdown import table_lines
 from .radii import rounded_down, rounded_up
 from .records import Record
+from .text import markdown
 
 LISTED = 50
 """Samples that became worse, listed one by one: the first of them."""
@@ -26,17 +27,17 @@ RENDERERS: dict[str, Callable[[Comparison, Record, Record], str]] = {}
 
 def to_markdown(comparison: Comparison) -> str:
     """Return the comparison as GitHub-flavoured Markdown."""
-    lines = [f"# {escaped(' → '.join(comparison.titles))}", ""]
+    lines = [f"# {markdown(' → '.join(comparison.titles))}", ""]
     for model in comparison.models:
-        lines += [f"**{escaped(sentence(comparison, model))}**", "", *table_lines(HEADS, rows(model)), ""]
-        lines += [f"- {escaped(text)}" for text in remarks(model)]
+        lines += [f"**{markdown(sentence(comparison, model))}**", "", *table_lines(HEADS, rows(model)), ""]
+        lines += [f"- {markdown(text)}" for text in remarks(model)]
         worse = model.worse
         if worse:
             lines += ["", f"Worse ({len(worse)}{_cut(worse)}):", "", *table_lines(WORSE, listed(worse))]
         lines += [""]
     norm, data = wording.NORM_SIGNS[comparison.norm], comparison.data
     conditions = f"{norm}, {data.samples} {data.split} samples of {data.name}"
-    return "\n".join([*lines, f"{escaped(conditions)}. {NOTE}"]) + "\n"
+    return "\n".join([*lines, f"{markdown(conditions)}. {NOTE}"]) + "\n"
 
 
 WORSE = ("sample", "label", "ε", "before", "after")

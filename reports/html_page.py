@@ -12,6 +12,7 @@ from . import figures, wording
 from .pictures import change, picture
 from .records import ModelRecord, Record
 from .schema import Counterexample, Threat
+from .text import page
 
 TEMPLATE = FileKind("template", "a file of this package", most=2**20)
 TEMPLATES = (
@@ -61,8 +62,8 @@ def to_html(record: Record) -> str:
 
 def page_of(template: str, threat: Threat, **content: Any) -> str:
     """Return a template of this folder filled with `content` and the style of all pages."""
-    page = _environment(threat.lower, threat.upper).get_template(template)
-    return page.render(style=Markup(_template("style.css")), **content)
+    found = _environment(threat.lower, threat.upper).get_template(template)
+    return found.render(style=Markup(_template("style.css")), **content)
 
 
 def frame() -> dict[str, int]:
@@ -81,6 +82,7 @@ def _environment(lower: float, upper: float) -> Environment:
     environment = Environment(
         loader=DictLoader(sources),
         autoescape=True,
+        finalize=page,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

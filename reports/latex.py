@@ -5,32 +5,10 @@ from collections.abc import Sequence
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
+from .text import latex
 from .wording import epsilon_short, steps
 
 NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$", "l0": "flipped events"}
-SIGNS = {
-    "\\": r"\textbackslash{}",
-    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "λ": r"$\lambda$",
-    "ρ": r"$\rho$",
-    "θ": r"$\theta$",
-    "σ": r"$\sigma$",
-    "ε": r"$\varepsilon$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
-    "∞": r"$\infty$",
-    "ℓ": r"$\ell$",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "→": r"$\to$",
-    "×": r"$\times$",
-}
 NOTE = (
     "Robust: under the named attack, an upper bound. Certified: proved by the named verifier, a lower bound. "
     "The truth lies between the two."
@@ -41,8 +19,8 @@ def to_latex(record: Record) -> str:
     """Return a `table` environment; it needs \\usepackage{booktabs}."""
     attacks = tuple(dict.fromkeys(name for model in record.models for name in model.attacks))
     verifiers = tuple(dict.fromkeys(name for model in record.models for name in model.verifiers))
-    heads = ["Model", r"$\varepsilon$", "Clean", *(f"Robust ({escaped(name)})" for name in attacks)]
-    heads += [*(f"Certified ({escaped(name)})" for name in verifiers), "Undecided"]
+    heads = ["Model", r"$\varepsilon$", "Clean", *(f"Robust ({latex(name)})" for name in attacks)]
+    heads += [*(f"Certified ({latex(name)})" for name in verifiers), "Undecided"]
     blocks = [_block(model, attacks, verifiers) for model in record.models]
     lines = [
         r"% needs \usepackage{booktabs}",
@@ -62,25 +40,16 @@ def to_latex(record: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
-def escaped(text: str) -> str:
-    """Return text that LaTeX prints as it is, on one line.
-
-    >>> print(escaped("a_b & ρ = 1"))
-    a\\_b \\& $\\rho$ = 1
-    """
-    return "".join(SIGNS.get(sign, sign) for sign in " ".join(text.split()))
-
-
 def _caption(record: Record) -> str:
     threat, data = record.threat, record.data
     where = f"{data.samples} {data.split} samples of {data.name}"
     text = f"Accuracy in \\% over {NORMS[threat.norm]} perturbations, "
     text += f"inputs in $[{threat.lower:g}, {threat.upper:g}]$, "
-    text += f"{escaped(steps(record.models))}, {escaped(where)}. {NOTE}"
+    text += f"{latex(steps(record.models))}, {latex(where)}. {NOTE}"
     for model in record.models:
         if model.radii is not None:
             low, high = model.radii.medians
-            text += f" {escaped(model.name)}: median radius over {len(model.radii.samples)} samples between "
+            text += f" {latex(model.name)}: median radius over {len(model.radii.samples)} samples between "
             text += f"{rounded_down(low)} (certified) and {rounded_up(high)} (attacked)."
     return text
 
@@ -90,7 +59,7 @@ def _block(model: ModelRecord, attacks: Sequence[str], verifiers: Sequence[str])
     for place, point in enumerate(model.points):
         counts = [point.clean, *(point.robust.get(name) for name in attacks)]
         counts += [*(point.certified.get(name) for name in verifiers), point.undecided]
-        name = escaped(model.name) if place == 0 else ""
+        name = latex(model.name) if place == 0 else ""
         lines.append(
             _row([name, f"${epsilon_short(point.epsilon)}$", *(_share(count, point) for count in counts)])
         )

@@ -6,6 +6,7 @@ from . import wording
 from .radii import RadiusTable, rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
+from .text import markdown, plain
 
 
 def to_markdown(record: Record) -> str:
@@ -25,17 +26,17 @@ def to_markdown(record: Record) -> str:
 
 
 def _head(record: Record) -> list[str]:
-    return [f"# {escaped(record.title)}", "", f"**{escaped(wording.verdict(record))}**"]
+    return [f"# {markdown(record.title)}", "", f"**{markdown(wording.verdict(record))}**"]
 
 
 def _numbers(record: Record) -> list[str]:
-    lines = ["## Accuracy over perturbation size", "", f"{escaped(wording.conditions(record))}."]
+    lines = ["## Accuracy over perturbation size", "", f"{markdown(wording.conditions(record))}."]
     for model in record.models:
         heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
         heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken"]
         lines += [
             "",
-            f"### {escaped(model.name)}",
+            f"### {markdown(model.name)}",
             "",
             *table_lines(heads, [_cells(model, p) for p in model.points]),
         ]
@@ -57,10 +58,10 @@ def _radii(record: Record) -> list[str]:
         if (table := model.radii) is not None
     ]
     if not rows:
-        return [*lines, escaped(wording.NO_RADII)]
+        return [*lines, markdown(wording.NO_RADII)]
     heads = ["model", "samples", "exact", "median proved", "median broken"]
     note = f"{wording.RADII_NOTE} {wording.radii_conditions(record)}"
-    return [*lines, *table_lines(heads, rows), "", escaped(note)]
+    return [*lines, *table_lines(heads, rows), "", markdown(note)]
 
 
 def _medians(table: RadiusTable) -> tuple[str, str]:
@@ -69,9 +70,9 @@ def _medians(table: RadiusTable) -> tuple[str, str]:
 
 
 def _hardest(record: Record) -> list[str]:
-    lines = ["## Hardest samples", "", escaped(wording.HARDEST_NOTE)]
+    lines = ["## Hardest samples", "", markdown(wording.HARDEST_NOTE)]
     for model in record.models:
-        lines += ["", f"### {escaped(model.name)}", ""]
+        lines += ["", f"### {markdown(model.name)}", ""]
         rows = [
             [
                 str(case.index),
@@ -84,7 +85,7 @@ def _hardest(record: Record) -> list[str]:
             for case in model.counterexamples
         ]
         heads = ["sample", "label", "classified", "within ε", "found by", "neurons that changed their train"]
-        lines += table_lines(heads, rows) if rows else [escaped(wording.unbroken(model))]
+        lines += table_lines(heads, rows) if rows else [markdown(wording.unbroken(model))]
     return lines
 
 
@@ -151,8 +152,8 @@ def _growth(record: Record) -> list[str]:
 
 
 def _threat(record: Record) -> list[str]:
-    assumed = [f"- {escaped(text)}" for text in wording.assumptions(record)]
-    ran = [f"- {escaped(name)}: {escaped(text)}" for name, text in wording.sources(record)]
+    assumed = [f"- {markdown(text)}" for text in wording.assumptions(record)]
+    ran = [f"- {markdown(name)}: {markdown(text)}" for name, text in wording.sources(record)]
     return ["## Threat model and assumptions", "", *assumed, *ran]
 
 
@@ -161,33 +162,30 @@ def _origin(record: Record) -> list[str]:
     lines = [
         "## How to repeat it",
         "",
-        *([f"    {' '.join(record.command.split())}", ""] if record.command else []),
+        *([_code(record.command), ""] if record.command else []),
     ]
     lines += [f"- Fingerprint of the results: {record.fingerprint}"]
-    lines += [f"- {escaped(model.name)}, SHA-256: {model.architecture.sha256}" for model in record.models]
+    lines += [f"- {markdown(model.name)}, SHA-256: {model.architecture.sha256}" for model in record.models]
     if record.data.sha256 is not None:
         lines += [f"- Samples, SHA-256: {record.data.sha256}"]
-    lines += [f"- Seeds: {escaped(', '.join(f'{name} {seed}' for name, seed in record.seeds.items()))}"]
+    lines += [f"- Seeds: {markdown(', '.join(f'{name} {seed}' for name, seed in record.seeds.items()))}"]
     environment = record.environment
     place = f"Python {environment.python}, {environment.platform}, {environment.device}"
     if repeated := wording.repetition(record):
-        lines += [f"- {escaped(repeated)}"]
-    return [*lines, f"- {escaped(place)}, {escaped(packages)}", f"- Made {escaped(record.created)}"]
+        lines += [f"- {markdown(repeated)}"]
+    return [*lines, f"- {markdown(place)}, {markdown(packages)}", f"- Made {markdown(record.created)}"]
+
+
+def _code(text: str) -> str:
+    """Return a line of code, or of text where it holds what HTML would act on: code can't escape that."""
+    return markdown(text) if set("<>&") & set(text) else f"    {plain(text)}"
 
 
 def table_lines(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a table, one line of text each, with escaped cells."""
-    lines = [_line(heads), _line(["---"] * len(heads))]
-    return [*lines, *(_line([escaped(cell) for cell in row]) for row in rows)]
+    """Return a table, one line of text each, with cells that print as they are."""
+    lines = [_line(map(markdown, heads)), _line(["---"] * len(heads))]
+    return [*lines, *(_line(map(markdown, row)) for row in rows)]
 
 
-def _line(cells: Sequence[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def escaped(text: str) -> str:
-    """Escape what Markdown or HTML would act on, and keep the text on one line."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for sign in ("\\", "`", "*", "_", "|", "[", "]"):
-        text = text.replace(sign, f"\\{sign}")
-    return text

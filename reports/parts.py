@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 from torch import Tensor
 
+from ..certify.engines import Repeated
 from ..files import FileKind, write_atomically
 from ..models import SpikingNetwork, network_hash
 from ..models.progress import Progress, silent
@@ -69,16 +71,17 @@ class PartStore:
         key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
         return PartStore(folder / f"{kind}-{key}")
 
-    def load(self, start: int, form: type[T]) -> T | None:
-        """Return the part that starts at this sample if it is finished."""
+    def load(self, start: int, stop: int, form: type[T]) -> T | None:
+        """Return the part of these samples if it is finished; a warning names a file that holds no such part."""
         path = self._path(start)
         if path is None or not path.exists():
             return None
         content = PART.content(path)
         try:
-            return form.model_validate_json(content)
+            found = form.model_validate_json(content)
         except ValidationError as error:
-            raise ValueError(f"part: {path} was changed; delete it to measure its samples again") from error
+            return _repeated(path, f"it holds no part of a record ({error.error_count()} errors)")
+        return found if _samples(found) <= {*range(start, stop)} else _repeated(path, "it is about other samples")
 
     def keep(self, start: int, part: Part) -> None:
         """Write a finished part."""
@@ -95,6 +98,20 @@ class PartStore:
 
     def _path(self, start: int) -> Path | None:
         return None if self.folder is None else self.folder / f"part-{start:06d}.json"
+
+
+def _repeated(path: Path, why: str) -> None:
+    warnings.warn(f"folder: {path} is measured again: {why}", Repeated, stacklevel=5)
+
+
+def _samples(part: Part) -> set[int]:
+    """Return the numbers of the samples that a part is about."""
+    if isinstance(part, Radii):
+        found = [*part.table.samples, *part.counterexamples]
+    else:
+        assert isinstance(part, ModelRecord)
+        found = [*part.rows, *part.counterexamples, *(part.radii.samples if part.radii is not None else ())]
+    return {item.index for item in found}
 
 
 def size_of(plan: Plan) -> int:
@@ -187,7 +204,7 @@ def _run(
     for start in range(0, max(count, 1), max(size, 1)):
         stop = min(start + size, count)
         try:
-            found = store.load(start, form)
+            found = store.load(start, stop, form)
             if found is None:
                 found = work(start, slice(start, stop), _scaled(progress, start, stop, count))
                 store.keep(start, found)

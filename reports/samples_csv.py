@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from .records import ModelRecord, Record
 from .rows import SampleRow
+from .text import cell
 
 COLUMNS = (
     "model",
@@ -22,7 +23,6 @@ COLUMNS = (
     "seconds",
     "reason",
 )
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_csv(record: Record) -> str:
@@ -39,7 +39,7 @@ def to_csv(record: Record) -> str:
 
 def _lines(norm: str, model: ModelRecord, row: SampleRow) -> Iterator[tuple[object, ...]]:
     head = (
-        _safe(model.name),
+        cell(model.name),
         row.index,
         row.label,
         row.predicted,
@@ -48,17 +48,17 @@ def _lines(norm: str, model: ModelRecord, row: SampleRow) -> Iterator[tuple[obje
         model.architecture.num_steps,
     )
     for name, broke in row.attacks.items():
-        yield *head, "attack", _safe(name), "broken" if broke else "held", "", "", ""
+        yield *head, "attack", cell(name), "broken" if broke else "held", "", "", ""
     for name, finding in row.verdicts.items():
         margin = "" if finding.margin is None else repr(finding.margin)
         yield (
             *head,
             "verifier",
-            _safe(name),
+            cell(name),
             finding.status,
             margin,
             f"{finding.seconds:.6f}",
-            _safe(finding.reason),
+            cell(finding.reason),
         )
 
 
@@ -68,13 +68,8 @@ def _radii(norm: str, model: ModelRecord) -> Iterator[tuple[object, ...]]:
         return
     predicted = {row.index: row.predicted for row in model.rows}
     for sample in model.radii.samples:
-        head = _safe(model.name), sample.index, sample.label, predicted[sample.index], norm
+        head = cell(model.name), sample.index, sample.label, predicted[sample.index], norm
         steps, exact = model.architecture.num_steps, "exact" if sample.exact else ""
-        yield *head, repr(sample.lower), steps, "radius", _safe(sample.verifier), "certified", "", "", exact
+        yield *head, repr(sample.lower), steps, "radius", cell(sample.verifier), "certified", "", "", exact
         result = "attacked" if sample.attacked else "not broken"
         yield *head, repr(sample.upper), steps, "radius", "radius search", result, "", "", exact
-
-
-def _safe(text: str) -> str:
-    """Keep a spreadsheet from running a text as a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

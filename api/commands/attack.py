@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..output import INTERRUPTED, say, show, table
+from ..output import INTERRUPTED, plain, say, show, show_json_text, table
 from ..progress import Bars
 from .options import (
     ATTACKS,
@@ -78,7 +78,7 @@ def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
     if out is not None:
         for path in examining.write(examined, out):
             say(f"wrote {path}")
-    show(examined.record.to_json() if as_json else summary(examined.record))
+    show_json_text(examined.record.to_json()) if as_json else show(summary(examined.record))
     return INTERRUPTED if examined.interrupted else 0
 
 
@@ -87,7 +87,7 @@ def summary(record: "Record") -> str:
     from spikecert.reports.figures.sandwich import summary_of
     from spikecert.reports.wording import conditions, epsilon_text, percent
 
-    lines = [f"{record.title}: {conditions(record)}"]
+    lines = [plain(f"{record.title}: {conditions(record)}")]
     for model in record.models:
         heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
         heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken"]
@@ -100,7 +100,7 @@ def summary(record: "Record") -> str:
             ]
             for point in model.points
         ]
-        lines += ["", model.name, table(heads, rows)]
+        lines += ["", plain(model.name), table(heads, rows)]
         if model.radii is not None:
-            lines += [f"radii: {summary_of(model.radii)}"]
+            lines += [plain(f"radii: {summary_of(model.radii)}")]
     return "\n".join(lines)

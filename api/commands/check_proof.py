@@ -31,6 +31,9 @@ def check_proof(
     upper: Annotated[
         str | None, typer.Option("--upper", help="Refuse proofs about a range of inputs that ends below it.")
     ] = None,
+    work: Annotated[
+        str, typer.Option("--work", help="How many times the usual limit of work one proof may take.")
+    ] = "1",
     as_json: Json = False,
 ) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
@@ -52,8 +55,9 @@ def check_proof(
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
-    network = read_network(model)
-    answers = _without_copies([_answer(proof, network, asked) for proof in proofs])
+    limit = options.number(work, "work")
+    network = read_network(model, limit)
+    answers = _without_copies([_answer(proof, network, asked, limit) for proof in proofs])
     counts = _counted(answers)
     if as_json:
         show_json({"network": network.digest, **counts, "proofs": answers})
@@ -86,12 +90,12 @@ class _Asked:
         return ""
 
 
-def _answer(proof: Path, network: "Network", asked: _Asked) -> dict[str, Any]:
+def _answer(proof: Path, network: "Network", asked: _Asked, work: float) -> dict[str, Any]:
     """Return what is to be said of one file."""
     from spikecert.checking import Refused, check
 
     try:
-        statement = check(proof, network)
+        statement = check(proof, network, work)
     except Refused as error:
         return {"file": proof.name, "accepted": False, "reason": str(error)}
     missing = asked.missing(statement)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..output import say, show
+from ..output import say, show, show_json_text
 from .options import Json
 
 
@@ -40,7 +40,7 @@ def compare(
     if out is not None:
         say(f"wrote {render_comparison(comparison, *records, out)}")
     if as_json:
-        show(comparison.to_json())
+        show_json_text(comparison.to_json())
     elif out is None:
         show(to_markdown(comparison).rstrip())
     if fail_on_regression and comparison.regressed(by_share):

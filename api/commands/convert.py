@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import say, show, show_json
+from ..output import plain, say, show, show_json
 from ..sources import loaded
 from .options import Json, Root, Samples, Seed, first
 
@@ -104,4 +104,4 @@ def _told(source: str, made: "Conversion") -> str:
         f"outputs within {check.output_error:.1e}"
     )
     rates = "firing rates: " + ", ".join(f"{rate:.3f}" for rate in check.rates)
-    return "\n".join([head, rates, *(f"* {note}" for note in made.notes)])
+    return "\n".join(map(plain, [head, rates, *(f"* {note}" for note in made.notes)]))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..output import say, show, table
+from ..output import say, show, show_json_text, table
 from ..progress import Bars
 from .options import Json, Seed
 
@@ -44,7 +44,7 @@ def demo(
             show(_gains(trained))
         record = work.examine(data, trained, settings, command, bars)
     written = [*building.write_all(record, out), *work.save_networks(trained, out)]
-    show(record.to_json() if as_json else f"\n{summary(record)}")
+    show_json_text(record.to_json()) if as_json else show(f"\n{summary(record)}")
     say(f"\n{time.perf_counter() - start:.1f} s; wrote {', '.join(path.name for path in written)}")
     say(f"open {out / 'report.html'}")
     return 0

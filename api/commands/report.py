@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..output import say, show
+from ..output import say, show, show_json_text
 
 
 def report(
@@ -30,7 +30,7 @@ def report(
     if out is not None:
         say(f"wrote {render(joined, out)}")
     if as_json:
-        show(joined.to_json())
+        show_json_text(joined.to_json())
     elif out is None:
         show(summary(joined))
     return 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..output import say, show, table
+from ..output import say, show, show_json_text, table
 from ..progress import Bars
 from .options import Device, Json, Root, checked_device
 
@@ -49,7 +49,7 @@ def reproduce(
     with Bars() as bars:
         results = protocols.reproduce(chosen, folder, options, bars)
     if as_json:
-        show(results.model_dump_json(by_alias=True, indent=1))
+        show_json_text(results.model_dump_json(by_alias=True, indent=1))
         return 0
     _tell(results, folder)
     return 0

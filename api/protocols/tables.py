@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from spikecert.reports.rows import Tally
+from spikecert.reports.text import cell
+from spikecert.reports.text import markdown as escaped
 
 from .results import Results, RunResult, mean_and_spread
 
@@ -74,9 +76,15 @@ def _told(column: Column, runs: Sequence[RunResult]) -> str:
 def markdown(results: Results) -> str:
     """Return the table with its caption: what was measured, on what, with which seeds and versions."""
     heads = ("", *(column.head for column in columns(results)))
-    text = [f"**{results.protocol.title}**", "", caption(results), "", _line(heads)]
+    text = [
+        f"**{escaped(results.protocol.title)}**",
+        "",
+        escaped(caption(results)),
+        "",
+        _line(map(escaped, heads)),
+    ]
     text.append(_line(("---", *("---:" for _ in heads[1:]))))
-    return "\n".join([*text, *map(_line, lines(results)), ""])
+    return "\n".join([*text, *(_line(map(escaped, line)) for line in lines(results)), ""])
 
 
 def caption(results: Results) -> str:
@@ -114,5 +122,6 @@ def comma_separated(results: Results) -> str:
     writer.writerow(("row", "variant", "neuron", "seed", *(column.head for column in wanted), "network"))
     for run in results.runs:
         values = (column.value(run) for column in wanted)
-        writer.writerow((run.row, run.variant, run.neuron, run.seed, *values, run.network))
+        names = map(cell, (run.row, run.variant, run.neuron))
+        writer.writerow((*names, run.seed, *values, cell(run.network)))
     return text.getvalue()

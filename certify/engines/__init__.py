@@ -4,6 +4,7 @@ from .base import Engine
 from .certification import ENGINES, certify_set
 from .cluster import Ray
 from .fleet import Fleet
+from .folder import Repeated
 from .local import Local
 
-__all__ = ["ENGINES", "Engine", "Fleet", "Local", "Ray", "certify_set"]
+__all__ = ["ENGINES", "Engine", "Fleet", "Local", "Ray", "Repeated", "certify_set"]

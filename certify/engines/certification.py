@@ -60,7 +60,8 @@ def certify_set(
             `Ray(address="auto")`.
         workers: batches decided at once; None for one on each processor.
         folder: where finished batches are kept, or None. A run that was killed goes on from there, and repeats no
-            more than the batches that were being decided.
+            more than the batches that were being decided. A batch whose file is damaged is decided again, and a
+            warning names it.
         batch: samples in a batch.
         timeout: seconds for a sample, on average over its batch; None for no limit.
         seed: for attacks.

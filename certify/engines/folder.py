@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any
 
 from ...files import FileKind, sweep, write_atomically
 from ...models.storage import differences, read_tensors
+from ..verdicts import SoundnessError
 from .work import VERDICTS, Batch, Decided
 
 PROBLEM = "problem.json"
 DESCRIBED = FileKind("folder", "the problem of a set", most=2**26)
+
+
+class Repeated(UserWarning):
+    """A finished batch can't be read as such, and is decided again; the message names its file and says why."""
 
 
 def digest(identity: Mapping[str, Any]) -> str:
@@ -30,12 +36,15 @@ class BatchStore:
     def open(self, batches: Mapping[int, Batch]) -> dict[int, Decided]:
         """Return the batches that are finished; write down the problem in a new folder.
 
+        A file that is damaged, or holds something else, counts as not finished: a `Repeated` warning names it.
+
         Raises:
-            ValueError: for a folder of another problem, or a file that was changed.
+            ValueError: for a folder of another problem.
         """
         sweep(self.path)
         self._check()
-        return {index: self._read(batch) for index, batch in batches.items() if self._place(index).exists()}
+        found = {index: self._read(batch) for index, batch in batches.items() if self._place(index).exists()}
+        return {index: decided for index, decided in found.items() if decided is not None}
 
     def keep(self, index: int, content: bytes) -> None:
         """Write the packed verdicts of a batch."""
@@ -44,12 +53,14 @@ class BatchStore:
     def _place(self, index: int) -> Path:
         return self.path / f"batch-{index:06d}.safetensors"
 
-    def _read(self, batch: Batch) -> Decided:
+    def _read(self, batch: Batch) -> Decided | None:
         place = self._place(batch.index)
-        decided = Decided.read(*read_tensors(place, VERDICTS))
-        owner = (decided.problem, decided.index, len(decided.verdicts))
-        if owner != (digest(self.identity), batch.index, len(batch.labels)):
-            raise ValueError(f"folder: {place} holds verdicts of another problem or batch")
+        try:
+            decided = Decided.read(*read_tensors(place, VERDICTS))
+            decided.check(digest(self.identity), batch)
+        except (ValueError, SoundnessError) as error:
+            warnings.warn(f"folder: {place} is decided again: {error}", Repeated, stacklevel=4)
+            return None
         return decided
 
     def _check(self) -> None:

@@ -21,6 +21,7 @@ from ...models.storage import pack, unpack
 from ..perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
 from ..verdicts import Verdict
 from ..verification import verify
+from .answers import parsed
 
 JOB, BATCH, VERDICTS = "spikecert.job/1", "spikecert.batch/1", "spikecert.verdicts/1"
 SETS: dict[str, type[Perturbation]] = {kind.__name__: kind for kind in (LInf, L2, PixelBox, SpikeFlip)}
@@ -123,12 +124,32 @@ class Decided:
 
     @staticmethod
     def read(text: str, tensors: dict[str, Tensor]) -> "Decided":
-        """Return the verdicts of a file's text and tensors."""
-        told = json.loads(text)
+        """Return the verdicts of a file's text and tensors.
+
+        Raises:
+            ValueError, SoundnessError: for what no `pack` writes.
+        """
+        told = parsed(text)
         verdicts = [
-            Verdict(**row, counterexample=tensors.get(str(place))) for place, row in enumerate(told["verdicts"])
+            Verdict(**dict(row), counterexample=tensors.get(str(place))) for place, row in enumerate(told.verdicts)
         ]
-        return Decided(told["problem"], told["index"], tuple(verdicts))
+        falsified = {str(place) for place, row in enumerate(told.verdicts) if row.status == "falsified"}
+        if falsified != tensors.keys():
+            raise ValueError("counterexamples: are not those of the falsified samples")
+        return Decided(told.problem, told.index, tuple(verdicts))
+
+    def check(self, problem: str, batch: Batch) -> None:
+        """Raise ValueError unless these are verdicts of this batch of the problem, about inputs like its own."""
+        if (self.problem, self.index, len(self.verdicts)) != (problem, batch.index, len(batch.labels)):
+            raise ValueError("holds verdicts of another problem or batch")
+        found = [verdict.counterexample for verdict in self.verdicts if verdict.counterexample is not None]
+        if not all(_like(tensor, batch.inputs[0]) for tensor in found):
+            raise ValueError("holds a counterexample that is no input of this problem")
+
+
+def _like(tensor: Tensor, sample: Tensor) -> bool:
+    kinds = (sample.dtype, torch.float32, torch.float64)
+    return tensor.shape == sample.shape and tensor.dtype in kinds and bool(tensor.isfinite().all())
 
 
 _PLAIN = ("status", "margin", "verifier", "seconds", "reason")

@@ -6,11 +6,12 @@ import shlex
 import statistics
 import subprocess
 import sys
+import warnings
 
 import pytest
 import typer
 
-from spikecert import LInf, SoundnessError, __version__, dataset, load
+from spikecert import LInf, SoundnessError, __version__, cli, dataset, load
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.replay import replays
 from spikecert.certify.verifiers import VERIFIERS
@@ -51,6 +52,15 @@ def test_each_command_has_json_and_examples_that_parse(run, command):
         program, name, *arguments = shlex.split(line)
         assert (program, name) == ("spikecert", command)
         click.commands[name].make_context(name, arguments)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_warning_is_one_line_that_is_safe_to_show(run, monkeypatch):
+    def warned(*_):
+        warnings.warn("folder: a\x1b[2Kb\nc is decided again: it is cut short", UserWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(cli, "_run", warned)
+    assert run("theorems").err == "spikecert: warning: folder: a\\x1b[2Kb c is decided again: it is cut short\n"
 
 
 def test_the_shell_completes_commands_options_and_names():

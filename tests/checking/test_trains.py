@@ -1,6 +1,7 @@
 """Tables and paths against other routes: rational enumeration, float32 runs, and linear programs."""
 
 import itertools
+import time
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor
@@ -12,7 +13,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from spikecert import LIF
 from spikecert.checking.arithmetic import ARITHMETIC
+from spikecert.checking.exact import Dyadic
 from spikecert.checking.neurons import Neuron
 from spikecert.checking.paths import Boxes, Reach, cheapest, segment
 from spikecert.checking.tables import train_table
@@ -32,10 +35,16 @@ def as_read(neuron, steps: int) -> Neuron:
     return Neuron(*constants, tuple(map(Fraction, factors)))
 
 
+def table_of(neuron, steps: int, *ends: tuple[float, float]):
+    """Return the checker's table for neurons of which each has currents between two ends."""
+    low, high = (Dyadic.of(side).column() for side in zip(*ends, strict=True))
+    return train_table(as_read(neuron, steps), low, high, SINGLE)
+
+
 @given(st.data(), st.integers(1, 6), st.floats(0.1, 8.0))
 def test_a_table_holds_the_train_of_every_run_at_its_current(data, steps, reach):
     neuron = data.draw(neurons(steps))
-    table = train_table(as_read(neuron, steps), Fraction(reach), SINGLE)
+    table = table_of(neuron, steps, (-reach, reach))
     low = [x.fraction() for x in map(table.low.__getitem__, range(len(table.trains)))]
     high = [x.fraction() for x in map(table.high.__getitem__, range(len(table.trains)))]
     ends = [float(end) for end in {*low, *high} if abs(end) <= reach]
@@ -56,7 +65,7 @@ def test_a_table_has_no_train_that_real_currents_lack_but_near_ties(data, steps,
     scale = neuron.scale(steps)
     factors = [1.0] * steps if scale is None else scale.tolist()
     exact = exact_trains(neuron.dynamics, factors, -reach, reach)
-    table = train_table(as_read(neuron, steps), Fraction(reach), SINGLE)
+    table = table_of(neuron, steps, (-reach, reach))
     wide = [
         tuple(map(int, train))
         for row, train in enumerate(table.trains)
@@ -65,6 +74,28 @@ def test_a_table_has_no_train_that_real_currents_lack_but_near_ties(data, steps,
     silent_factor = any(factor == 0.0 for factor in factors)
     assume(not silent_factor)
     assert set(wide) <= exact
+
+
+@given(st.data(), st.integers(1, 5), st.lists(st.floats(-3.0, 3.0), min_size=1, max_size=3))
+def test_rows_that_no_neuron_meets_are_left_out_and_the_others_stay_as_they_are(data, steps, middles):
+    neuron = data.draw(neurons(steps))
+    ends = [(middle - 0.01, middle + 0.01) for middle in middles]
+    reach = max(abs(end) for pair in ends for end in pair)
+    whole, table = table_of(neuron, steps, (-reach, reach)), table_of(neuron, steps, *ends)
+    met = [
+        (low, high, tuple(train))
+        for low, high, train in zip(whole.low.fractions(), whole.high.fractions(), whole.trains, strict=True)
+        if any(low <= Fraction(end[1]) and Fraction(end[0]) <= high for end in ends)
+    ]
+    assert met == list(zip(table.low.fractions(), table.high.fractions(), map(tuple, table.trains), strict=True))
+
+
+def test_a_soft_reset_over_many_steps_has_a_short_table_of_short_numbers():
+    started = time.perf_counter()
+    table = table_of(LIF(0.97, reset="subtract"), 64, (0.2, 0.201), (1.5, 1.501))
+    assert time.perf_counter() - started < 2
+    assert 2 < len(table.trains) < 100
+    assert table.low.shift == 80
 
 
 def boxes_of(low, high, decay, threshold) -> tuple[Boxes, float]:

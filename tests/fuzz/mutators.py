@@ -14,7 +14,18 @@ LARGEST = 1 << 16
 INTERESTING = (
     *(None, True, False, 0, -1, 1, 2, 7, 255, 2**31, -(2**63), 2**63, 2**64, 10**12, 10**40),
     *(0.0, -0.0, 0.5, 1e-320, 1e308, -1e308, 1e999, math.nan, "", "0", "nan", "zero", "mean", "x" * 300),
-    *("<script>alert(1)</script>", "\u0000", "\ud800", "\u202e", "../../etc/passwd", "{{7*7}}", "{% raw %}"),
+    *(
+        "<script>alert(1)</script>",
+        "\u0000",
+        "\x1b[2K\r\x9b",
+        "=1+1",
+        "\u2028",
+        "\ud800",
+        "\u202e",
+        "../../etc/passwd",
+        "{{7*7}}",
+        "{% raw %}",
+    ),
     *([], {}, [[]], [0], [1e308, 1e308], {"type": "Linear"}, {"": None}),
 )
 TOKEN = re.compile(rb"\s+|[A-Za-z_]+|[-+0-9.eE]+|.", re.DOTALL)

@@ -1,5 +1,6 @@
 """What is fuzzed: each reader with its seeds, how they are mutated, and the errors that it may raise."""
 
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,17 +25,20 @@ from spikecert import (
     record,
 )
 from spikecert.analysis.storage import load_certificates, load_layers, read_content, save_certificates
+from spikecert.certify.engines.work import VERDICTS
 from spikecert.certify.proofs import Prover
 from spikecert.checking import check, read_network
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
 from spikecert.models.checkpoints import FORMAT as NETWORK
 from spikecert.models.checkpoints import to_bytes
+from spikecert.models.storage import pack, unpack
 from spikecert.reports import Plan, RadiusPlan, render
 from spikecert.reports.measuring import measure
 from spikecert.reports.schema import Data, Threat
+from support.hostile import unsafe
 
-from . import configurations, data_files, nir_files
+from . import batch_folders, configurations, data_files, nir_files
 from .mutators import Bytes, mutate_bytes, mutate_formula, mutate_json_bytes, mutate_json_words, mutate_text
 from .sealed import Sealed
 
@@ -111,11 +115,12 @@ def _read_record(data: bytes) -> None:
     """Read, and if it is a record, write it in each form: a stranger's record is to be looked at."""
     with _file(data, "record.json") as path:
         found = load_record(path)
-        for suffix in (".html", ".md", ".csv", ".json"):
-            render(found, path.with_suffix(suffix))
-        page = path.with_suffix(".html").read_text(encoding="utf-8")
-    if "<script" in page:
+        shown = [render(found, path.with_suffix(suffix)) for suffix in (".html", ".md", ".csv", ".tex")]
+        texts = [text.read_text(encoding="utf-8") for text in shown]
+    if "<script" in texts[0] + texts[1]:
         raise AssertionError("a record brought a script into the page")
+    if any(unsafe(text, "\n\u00a0") for text in texts):
+        raise AssertionError("a record brought control characters into a report")
 
 
 def _properties() -> list[bytes]:
@@ -190,6 +195,22 @@ class _Proofs:
             check(path, self.network)
 
 
+class _ChangedNetworks:
+    """Checks a proof against networks other than its own, whose hashes it is given: what lies behind the hash."""
+
+    def __init__(self, proven: _Proven) -> None:
+        self.text, self.tensors = unpack(proven.proof, PROOF)
+
+    def __call__(self, data: bytes) -> None:
+        """Read one network, and check the proof."""
+        with _file(data, "network.safetensors") as path:
+            network = read_network(path)
+            text = json.dumps(json.loads(self.text) | {"network": network.digest})
+            proof = path.with_name("sample.proof")
+            proof.write_bytes(pack(PROOF, text, self.tensors))
+            check(proof, network)
+
+
 def _certificates() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path, network = Path(folder) / "certificates.json", _networks()[0]
@@ -219,19 +240,26 @@ class _file:
         self.folder.cleanup()
 
 
+def _proofs(name: str, proofs: _Proofs) -> Reader:
+    return Reader(name, proofs, lambda: [proofs.proven.proof], (Sealed(PROOF),))
+
+
+def _changed_networks(name: str, proven: _Proven) -> Reader:
+    return Reader(f"network-of-{name}", _ChangedNetworks(proven), lambda: [proven.model], (Sealed(NETWORK),))
+
+
 def readers() -> dict[str, Reader]:
     """Return all readers by name."""
-    dense, image, timed = (_Proofs(proven()) for proven in (_dense, _image, _timed))
-    models = [proofs.proven.model for proofs in (dense, image, timed)]
+    proven = {"proof": _Proofs(_dense()), "image-proof": _Proofs(_image()), "timed-proof": _Proofs(_timed())}
+    models = [proofs.proven.model for proofs in proven.values()]
     lisp = (partial(mutate_text, words=WORDS), partial(mutate_text, words=WORDS), mutate_bytes)
     json_text = (mutate_json_bytes, mutate_json_bytes, mutate_json_bytes, mutate_json_words, mutate_bytes)
     toml = (configurations.mutate, configurations.mutate_tokens, configurations.mutate_tokens, mutate_bytes)
     found = (
         Reader("model", _read_model, _models, (Sealed(NETWORK),)),
         Reader("checked-model", _check_model, lambda: models, (Sealed(NETWORK),)),
-        Reader("proof", dense, lambda: [dense.proven.proof], (Sealed(PROOF),)),
-        Reader("image-proof", image, lambda: [image.proven.proof], (Sealed(PROOF),)),
-        Reader("timed-proof", timed, lambda: [timed.proven.proof], (Sealed(PROOF),)),
+        *(_proofs(name, proofs) for name, proofs in proven.items()),
+        *(_changed_networks(name, proofs.proven) for name, proofs in proven.items()),
         Reader("record", _read_record, _records, json_text),
         Reader("vnnlib", lambda data: read_vnnlib(data.decode()), _properties, (*lisp, mutate_formula)),
         Reader("vnnlib-gz", _read_packed, _packed, (mutate_bytes,)),
@@ -246,5 +274,7 @@ def readers() -> dict[str, Reader]:
         ),
         Reader("configuration", configurations.read_run, configurations.runs, toml),
         Reader("protocol", configurations.read_protocol, configurations.protocols, toml),
+        Reader("batch", batch_folders.read_batch, batch_folders.batch_files, (Sealed(VERDICTS),)),
+        Reader("problem", batch_folders.read_problem, batch_folders.problem_files, json_text),
     )
     return {reader.name: reader for reader in found}

@@ -2,7 +2,8 @@
 
 import re
 
-from spikecert.reports.latex import escaped, to_latex
+from spikecert.reports.latex import to_latex
+from spikecert.reports.text import latex
 
 
 def lines(text):
@@ -44,4 +45,4 @@ def test_the_caption_tells_the_conditions_and_mixes_nothing(handmade):
 
 
 def test_escaping_stays_on_one_line():
-    assert escaped("a\nb_c") == r"a b\_c"
+    assert latex("a\nb_c") == r"a b\_c"

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from spikecert import certified_radius, mlp
+from spikecert.certify.engines import Repeated
 from spikecert.models import LIF
 from spikecert.reports import Plan, RadiusPlan, Threat, measure, parts
 
@@ -121,14 +122,32 @@ def test_nothing_finished_is_said(samples, small, monkeypatch):
     assert caught.value.finished is None
 
 
-def test_a_part_that_was_changed_is_refused_in_one_line(samples, small, monkeypatch, tmp_path):
+def test_a_part_that_was_changed_is_measured_again_and_named(samples, small, monkeypatch, tmp_path):
     monkeypatch.setattr(parts, "measure", Stop(measure, 3))
     with pytest.raises(KeyboardInterrupt):
         measured(samples, PLAN, store=store(samples, tmp_path))
     path = next(tmp_path.glob("*/part-000000.json"))
     path.write_text(path.read_text().replace('"verified"', '"falsified"', 1))
-    with pytest.raises(ValueError, match=r"part: .*part-000000\.json was changed; delete it"):
+    counting = Stop(measure, 99)
+    monkeypatch.setattr(parts, "measure", counting)
+    with pytest.warns(
+        Repeated, match=r"folder: .*part-000000\.json is measured again: it holds no part"
+    ) as caught:
         measured(samples, PLAN, store=store(samples, tmp_path))
+    assert len(caught) == 1
+    assert counting.left == 97  # the damaged part, and the one that was not finished
+
+
+def test_a_part_of_other_samples_is_measured_again_and_named(samples, small, monkeypatch, tmp_path):
+    monkeypatch.setattr(parts, "measure", Stop(measure, 3))
+    with pytest.raises(KeyboardInterrupt):
+        measured(samples, PLAN, store=store(samples, tmp_path))
+    path = next(tmp_path.glob("*/part-000000.json"))
+    path.write_bytes(path.with_name("part-000004.json").read_bytes())
+    monkeypatch.setattr(parts, "measure", Stop(measure, 99))
+    with pytest.warns(Repeated, match=r"part-000000\.json is measured again: it is about other samples"):
+        found = measured(samples, PLAN, store=store(samples, tmp_path))
+    assert [row.index for row in found.rows] == [*range(10), *range(10)]
 
 
 def test_progress_of_parts_rises_to_the_whole(samples, small):

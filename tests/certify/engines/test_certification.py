@@ -1,16 +1,21 @@
 """Certifying a set: the same verdicts whoever decides, and a folder that a run goes on from."""
 
 import json
+import re
 import shutil
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from spikecert.certify import L2, LInf, PixelBox, certify_set, verify
-from spikecert.certify.engines.folder import PROBLEM
-from spikecert.certify.engines.work import batches
+from spikecert.certify import L2, LInf, PixelBox, Verdict, certify_set, verify
+from spikecert.certify.engines import Engine
+from spikecert.certify.engines.folder import PROBLEM, Repeated
+from spikecert.certify.engines.work import VERDICTS, Batch, Decided, Job, batches
+from spikecert.models.storage import read_tensors, write_tensors
 from support.fleets import Here, Setting, expected, same, small_set
 
 
@@ -85,27 +90,136 @@ def test_radii_per_feature_are_part_of_the_problem(case: Setting, tmp_path: Path
         certify_set(*box._replace(perturbation=PixelBox(torch.full((6,), 0.02))), engine=Here(), folder=tmp_path)
 
 
-def test_files_that_were_changed_or_moved_are_refused(case: Setting, tmp_path: Path) -> None:
-    trains = case._replace(verifier="trains")
-    first, second = tmp_path / "first", tmp_path / "second"
-    certify_set(*trains, engine=Here(), folder=first, batch=5)
-    certify_set(*trains._replace(perturbation=LInf(0.0)), engine=Here(), folder=second, batch=5)
-    place = first / "batch-000001.safetensors"
-    shutil.copy(second / place.name, place)
-    with pytest.raises(ValueError, match="verdicts of another problem or batch"):
-        certify_set(*trains, engine=Here(), folder=first, batch=5)
-    shutil.copy(first / "batch-000000.safetensors", place)
-    with pytest.raises(ValueError, match="verdicts of another problem or batch"):
-        certify_set(*trains, engine=Here(), folder=first, batch=5)
-    place.write_bytes(place.read_bytes().replace(b"unknown", b"ungnown").replace(b"verified", b"falsifie"))
-    with pytest.raises(ValueError, match="was changed after it was saved"):
-        certify_set(*trains, engine=Here(), folder=first, batch=5)
+class Told(Engine):
+    """Answers at once, whatever is true: every third sample is falsified, the others are verified."""
+
+    name = "told"
+
+    def __init__(self) -> None:
+        self.decided: list[int] = []
+
+    def run(self, job: bytes, batches: Sequence[Batch], workers: int | None) -> Generator[bytes, None, None]:
+        problem = Job.unpack(job).problem
+        for batch in batches:
+            self.decided.append(batch.index)
+            yield Decided(problem, batch.index, tuple(map(self._verdict, range(len(batch.labels))))).pack()
+
+    @staticmethod
+    def _verdict(place: int) -> Verdict:
+        if place % 3:
+            return Verdict("verified", 1.0 + place, None, "told", 0.5, "so it is")
+        return Verdict("falsified", None, torch.full((6,), 0.25 * place), "told", 0.5, "so it is")
+
+
+def again(case: Setting, folder: Path, why: str) -> None:
+    """Assert that batch 1 is decided again and named, and that nothing else is."""
+    engine, nothing = Told(), Here(most=0)
+    with pytest.warns(Repeated) as caught:
+        verdicts = certify_set(*case, engine=engine, folder=folder, batch=5)
+    assert engine.decided == [1]
+    assert [verdict.status for verdict in verdicts[5:10]] == [
+        "falsified",
+        *["verified"] * 2,
+        "falsified",
+        "verified",
+    ]
+    (line,) = [str(warning.message) for warning in caught]
+    assert re.fullmatch(rf"folder: .*batch-000001\.safetensors is decided again: .*{why}.*", line)
+    assert same(certify_set(*case, engine=nothing, folder=folder, batch=5), verdicts)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run."""
+    folder = tmp_path_factory.mktemp("finished") / "set"
+    certify_set(*small_set(), engine=Told(), folder=folder, batch=5)
+    return folder
+
+
+@pytest.fixture
+def place(finished: Path, tmp_path: Path) -> Path:
+    """Return the file of batch 1, in a copy of the folder."""
+    shutil.copytree(finished, tmp_path / "set")
+    return tmp_path / "set" / "batch-000001.safetensors"
+
+
+def test_a_file_that_was_cut_or_changed_is_decided_again(case: Setting, place: Path) -> None:
+    content = place.read_bytes()
+    place.write_bytes(content[: len(content) // 2])
+    again(case, place.parent, "is not a complete safetensors file")
     place.write_bytes(b"")
-    with pytest.raises(ValueError, match="is not a complete safetensors file"):
-        certify_set(*trains, engine=Here(), folder=first, batch=5)
+    again(case, place.parent, "is not a complete safetensors file")
+    place.write_bytes(content.replace(b"so it is", b"so it be"))
+    again(case, place.parent, "was changed after it was saved")
 
 
-@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_file_of_another_batch_or_problem_is_decided_again(case: Setting, place: Path, tmp_path: Path) -> None:
+    shutil.copy(place.with_name("batch-000000.safetensors"), place)
+    again(case, place.parent, "another problem or batch")
+    other = tmp_path / "other"
+    certify_set(*case._replace(perturbation=LInf(0.0)), engine=Told(), folder=other, batch=5)
+    shutil.copy(other / place.name, place)
+    again(case, place.parent, "another problem or batch")
+
+
+def _row(text: dict[str, Any], tensors: dict[str, Tensor], **values: Any) -> None:
+    text["verdicts"][0] |= values
+
+
+CRAFTED: dict[str, tuple[Callable[[dict[str, Any], dict[str, Tensor]], object], str]] = {
+    "no verdicts": (lambda text, tensors: text.pop("verdicts"), "verdicts: Field required"),
+    "a key more": (lambda text, tensors: text.update(extra=1), "extra: Extra inputs"),
+    "verdicts of another kind": (lambda text, tensors: text.update(verdicts={"0": 1}), "verdicts: "),
+    "too few verdicts": (lambda text, tensors: text["verdicts"].pop(), "(counterexamples: |another problem)"),
+    "an unknown status": (lambda text, tensors: _row(text, tensors, status="proven"), "verdicts.0.status: "),
+    "a status that is a list": (lambda text, tensors: _row(text, tensors, status=[]), "verdicts.0.status: "),
+    "a margin of words": (lambda text, tensors: _row(text, tensors, margin="1"), "verdicts.0.margin: "),
+    "seconds that are none": (lambda text, tensors: _row(text, tensors, seconds=-1), "verdicts.0.seconds: "),
+    "a row without a reason": (lambda text, tensors: text["verdicts"][0].pop("reason"), "reason: Field required"),
+    "proven without a margin": (
+        lambda text, tensors: (_row(text, tensors, status="verified", margin=None), tensors.pop("0", None)),
+        "margin: got None",
+    ),
+    "proven and disproved": (
+        lambda text, tensors: (
+            _row(text, tensors, status="verified", margin=1.0),
+            tensors.update({"0": torch.zeros(6)}),
+        ),
+        "has a replayed counterexample",
+    ),
+    "a counterexample of nothing": (lambda text, tensors: tensors.update(x=torch.zeros(6)), "counterexamples: "),
+    "a counterexample of another shape": (
+        lambda text, tensors: tensors.update({k: torch.zeros(2) for k in tensors} or {"0": torch.zeros(2)}),
+        "counterexample",
+    ),
+    "a counterexample that is no number": (
+        lambda text, tensors: tensors.update({k: torch.full((6,), torch.nan) for k in tensors}),
+        "no input of this problem",
+    ),
+    "a counterexample of eighths": (
+        lambda text, tensors: tensors.update({k: torch.zeros(6).to(torch.float8_e4m3fn) for k in tensors}),
+        "no input of this problem",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_a_crafted_file_is_decided_again(case: Setting, place: Path, name: str) -> None:
+    change, why = CRAFTED[name]
+    text, tensors = read_tensors(place, VERDICTS)
+    told = json.loads(text)
+    assert tensors, "the batch must hold a counterexample"
+    change(told, tensors)
+    write_tensors(place, VERDICTS, json.dumps(told), tensors)
+    again(case, place.parent, why)
+
+
+def test_a_file_whose_text_is_nested_deeply_is_decided_again(case: Setting, place: Path) -> None:
+    write_tensors(place, VERDICTS, "[" * 100_000, {})
+    again(case, place.parent, "text: Invalid JSON")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000])
 def test_a_folder_with_something_else_is_refused(case: Setting, tmp_path: Path, content: str) -> None:
     (tmp_path / PROBLEM).write_text(content)
     with pytest.raises(ValueError, match=r"folder: .*problem\.json"):

@@ -1,0 +1,10 @@
+"""The one error of this package."""
+
+from .text import printable
+
+
+class Refused(ValueError):
+    """A proof, or a file that it needs, is not accepted; the message says why in one line that is safe to show."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(reason))
