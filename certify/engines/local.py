@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
-from ...models import children
+from ... import processes
 from .base import Engine
 from .work import Batch
 from .worker import READY, content
@@ -23,8 +23,8 @@ OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP}
 class Local(Engine):
     """Processes of one torch thread each, which end when this one does, killed or not.
 
-    If one dies (killed, out of memory) its batch goes to a new one; if that dies too, `run` gives up. On Linux they
-    also end with the thread that started them: let the one that began to take batches go on with it.
+    If one dies (killed, out of memory) its batch goes to a new one; if that dies too, `run` gives up. On Linux
+    they also end with the thread that started them, so let one thread take all batches.
     """
 
     name: str = "local"
@@ -127,10 +127,10 @@ class _WorkerPool:
 
 def _process(there: Connection) -> subprocess.Popen[bytes]:
     """Start a worker at its end of a pipe, which is closed here, so that the other ends when the worker does."""
-    command = children.command("spikecert.certify.engines.worker", str(there.fileno()))
+    command = processes.command("spikecert.certify.engines.worker", str(there.fileno()))
     with there, _blocked(OF_THE_TERMINAL):
         return subprocess.Popen(
-            command, env=children.environment(), stdin=subprocess.DEVNULL, pass_fds=(there.fileno(),)
+            command, env=processes.environment(), stdin=subprocess.DEVNULL, pass_fds=(there.fileno(),)
         )
 
 

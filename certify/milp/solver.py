@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Thread
 
 import highspy
 import numpy as np
@@ -82,10 +83,29 @@ def minimise(
     solver = _prepared(model, objective, seconds, presolve)
     solver.cbMipImprovingSolution.subscribe(watch.improved)
     solver.cbMipInterrupt.subscribe(watch.asked)
-    solver.solve()
+    _solve(solver, watch)
     if watch.error is not None:
         raise watch.error
     return _result(solver, model, watch)
+
+
+def _solve(solver: highspy.Highs, watch: Watch) -> None:
+    """Run HiGHS in a thread: Python raises Ctrl-C in the main one alone, and within HiGHS it would be lost."""
+
+    def run() -> None:
+        try:
+            solver.solve()
+        except BaseException as error:
+            watch.error = error
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        watch.done = True
+        thread.join()
+        raise
 
 
 class _Silent(highspy.Highs):

@@ -16,13 +16,14 @@ from spikecert.models.normalization import Normalize
 from support.modules import INSIDE, ROOT, Module, modules
 
 MAY_IMPORT = {
-    "files": set(),
+    "files": {"processes"},
     "kernels": set(),
+    "processes": set(),
     "checking": {"files"},
-    "models": {"kernels", "files"},
+    "models": {"kernels", "processes", "files"},
     "analysis": {"models", "files"},
-    "certify": {"kernels", "models", "analysis", "checking", "files"},
-    "training": {"kernels", "models", "analysis", "certify", "files"},
+    "certify": {"kernels", "processes", "models", "analysis", "checking", "files"},
+    "training": {"kernels", "processes", "models", "analysis", "certify", "files"},
     "formats": {"models", "certify", "files"},
     "reports": {"models", "analysis", "certify", "files"},
     "testing": {"models", "analysis", "certify"},
