@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Thread
 
 import highspy
 import numpy as np
@@ -91,21 +91,13 @@ def minimise(
 
 def _solve(solver: highspy.Highs, watch: Watch) -> None:
     """Run HiGHS in a thread: Python raises Ctrl-C in the main one alone, and within HiGHS it would be lost."""
-
-    def run() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        solved = pool.submit(solver.solve)
         try:
-            solver.solve()
-        except BaseException as error:
-            watch.error = error
-
-    thread = Thread(target=run)
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        watch.done = True
-        thread.join()
-        raise
+            solved.result()
+        except BaseException:
+            watch.done = True
+            raise
 
 
 class _Silent(highspy.Highs):

@@ -103,7 +103,10 @@ def test_a_program_keeps_its_own_handlers(monkeypatch: pytest.MonkeyPatch) -> No
     assert during[0] != own[0]
 
 
-def test_each_signal_has_its_status_and_is_handled_as_before_behind_it() -> None:
+def test_each_signal_has_its_status_and_is_handled_as_before_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spikecert.stopping.DEFAULTS", handlers())  # whatever those of this process are
     own = handlers()
     for number in SIGNALS:
         with pytest.raises(KeyboardInterrupt), Stopping() as stopping:
