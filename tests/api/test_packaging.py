@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import spikecert
-from support.modules import FOLDERS
+from support.modules import INSIDE as FOLDERS
 from support.wheels import ROOT, built, installed
 
 __all__ = ["built"]
@@ -22,14 +22,14 @@ def package_of(folder: Path) -> str:
 
 def test_every_folder_with_modules_is_a_listed_package():
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    folders = {path.parent for name in FOLDERS for path in (ROOT / name).rglob("__init__.py")}
+    folders = {path.parent for name in ("api", *FOLDERS) for path in (ROOT / name).rglob("__init__.py")}
     found = {package_of(folder): folder.relative_to(ROOT).as_posix() for folder in folders}
     assert setuptools["package-dir"] == found
     assert sorted(setuptools["packages"]) == sorted(found)
 
 
 def test_no_module_lies_in_a_folder_without_init():
-    modules = [path for name in FOLDERS for path in (ROOT / name).rglob("*.py")]
+    modules = [path for name in ("api", *FOLDERS) for path in (ROOT / name).rglob("*.py")]
     assert not [path for path in modules if not (path.parent / "__init__.py").is_file()]
 
 
@@ -60,7 +60,7 @@ def test_the_wheel_runs_the_demo_in_another_environment(built, tmp_path):
 
 def test_every_extra_that_the_library_names_is_there():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    code = [path.read_text(encoding="utf-8") for name in FOLDERS for path in (ROOT / name).rglob("*.py")]
+    code = [path.read_text(encoding="utf-8") for name in ("api", *FOLDERS) for path in (ROOT / name).rglob("*.py")]
     named = set(re.findall(r"spikecert\[([a-z]+)\]", "\n".join(code)))
     assert {"snn", "testing", "ray"} <= named <= set(project["optional-dependencies"])
 
@@ -94,7 +94,7 @@ def test_nothing_unpickles():
     )
     found = {
         path.relative_to(ROOT).as_posix()
-        for name in FOLDERS
+        for name in ("api", *FOLDERS)
         for path in (ROOT / name).rglob("*.py")
         if risky.search(path.read_text(encoding="utf-8"))
     }
