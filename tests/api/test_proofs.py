@@ -36,7 +36,7 @@ def test_each_verified_sample_gets_a_proof_that_is_accepted(run, model, proofs):
     verified = [row["index"] for row in rows if row["verdicts"]["complete"]["status"] == "verified"]
     assert verified
     assert sorted(path.name for path in folder.iterdir()) == [f"{i:05d}-0.00392157.proof" for i in verified]
-    assert f"wrote {len(verified)} proofs of {len(verified)} verified samples" in outcome.err
+    assert f"there are {len(verified)} proofs of {len(verified)} verified samples" in outcome.err
     checked = run("check-proof", folder, "--model", model, "--epsilon", "1/255")
     assert checked.status == 0
     assert checked.out.count("accepted 0") == len(verified)

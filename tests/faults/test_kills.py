@@ -16,7 +16,7 @@ from spikecert.checking import check
 from spikecert.cli import main
 from spikecert.models.storage import read_tensors
 from spikecert.reports import load_record
-from support.killing import Job, Killing
+from support.killing import Job, Killing, leftovers
 
 KILLS = 50
 ROW = "Gaussian, LIF, ρ = 0"
@@ -50,15 +50,16 @@ def certify(model: Path, samples: int, *more: str) -> Job:
     return Job(arguments, lambda out: unchanged(out / "state", "batch-*.safetensors"), fingerprint)
 
 
+def epochs(out: Path) -> dict[str, Any]:
+    """Return the losses of the epochs in the checkpoint."""
+    if not (out / "checkpoint.safetensors").exists():
+        return {}
+    text, _ = read_tensors(out / "checkpoint.safetensors", "spikecert.training/1")
+    return {str(epoch["epoch"]): epoch["loss"] for epoch in json.loads(text)["history"]}
+
+
 def train() -> Job:
     options = ["--network", "mlp:16", "--num-steps", "4", "--epochs", "12", "--seed", "1"]
-
-    def epochs(out: Path) -> dict[str, Any]:
-        """Return the losses of the epochs in the checkpoint."""
-        if not (out / "checkpoint.safetensors").exists():
-            return {}
-        text, _ = read_tensors(out / "checkpoint.safetensors", "spikecert.training/1")
-        return {str(epoch["epoch"]): epoch["loss"] for epoch in json.loads(text)["history"]}
 
     def result(out: Path) -> Any:
         with (out / "history.csv").open() as file:
@@ -71,19 +72,21 @@ def train() -> Job:
 
 
 def reproduce() -> Job:
-    options = [
-        "--epochs",
-        "6",
-        "--samples",
-        "40",
-        "--train-samples",
-        "400",
-        "--seeds",
-        "0",
-        "--only",
-        "LIF Gaussian",
-    ]
+    smaller = ["--epochs", "6", "--samples", "130", "--train-samples", "400", "--seeds", "0"]
     timed = {"training_seconds", "training_cpu", "seconds", "environment"}
+
+    def kept(out: Path) -> dict[str, Any]:
+        """Return the epochs and the parts that are finished: a finished run holds all its parts."""
+        units = {}
+        for run in (out / "runs").glob("*"):
+            whole = (run / "run.json").exists()
+            parts = [
+                f"part-{start:06d}" for start in (0, 64, 128) if whole or [*run.rglob(f"part-{start:06d}.json")]
+            ]
+            units |= {
+                f"{run.name} {unit}": value for unit, value in {**epochs(run), **dict.fromkeys(parts)}.items()
+            }
+        return units
 
     def result(out: Path) -> Any:
         runs = json.loads((out / "results.json").read_text())["runs"]
@@ -91,7 +94,7 @@ def reproduce() -> Job:
 
     return Job(
         lambda out: ["reproduce", "digits", *smaller, "--only", ROW, "--out", str(out)],
-        lambda out: unchanged(out / "runs", "run.json"),
+        kept,
         result,
     )
 
@@ -152,8 +155,11 @@ def test_fifty_kills_lose_nothing(name: str, model: Path, tmp_path: Path) -> Non
 
 def test_two_kills_of_certify_lose_nothing(model: Path, tmp_path: Path) -> None:
     """One after the first batch and one after the second, each while the workers compute."""
-    killing, out = Killing(certify(model, 64, "--no-gains"), tmp_path / "killed"), tmp_path / "killed" / "out"
+    job, out = certify(model, 64, "--no-gains"), tmp_path / "killed"
+    killing = Killing(job, tmp_path)
     for count, how in enumerate((signal.SIGTERM, signal.SIGKILL), start=1):
-        assert not killing.ends(out, how, lambda count=count: len(killing.job.kept(out)) >= count)
-    assert main(killing.job.arguments(tmp_path)) == 1
-    killing.compare(out, killing.job.result(tmp_path))
+        assert not killing.ends(out, how, lambda count=count: len(job.kept(out)) >= count)
+    for folder in (out, tmp_path / "alone"):
+        assert main([*job.arguments(folder), "--workers", "1"]) == 1
+    assert job.result(out) == job.result(tmp_path / "alone")
+    assert leftovers(tmp_path) == []
