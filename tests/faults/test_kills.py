@@ -12,15 +12,19 @@ import pytest
 
 from spikecert import dataset, load, network_hash, save
 from spikecert.building import fresh_network, neuron
+from spikecert.certify.engines import ENGINES
 from spikecert.checking import check
 from spikecert.cli import main
 from spikecert.models.storage import read_tensors
 from spikecert.reports import load_record
+from support.fleets import Here
 from support.killing import Job, Killing, leftovers
 
 KILLS = 50
 ROW = "Gaussian, LIF, ρ = 0"
 """Part of two rows' names, with and without the half behind it."""
+PARTS = {f"part-{start:06d}.json" for start in (0, 64, 128)}
+"""Of 130 samples."""
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +83,9 @@ def reproduce() -> Job:
         """Return the epochs and the parts that are finished: a finished run holds all its parts."""
         units = {}
         for run in (out / "runs").glob("*"):
-            whole = (run / "run.json").exists()
-            parts = [
-                f"part-{start:06d}" for start in (0, 64, 128) if whole or [*run.rglob(f"part-{start:06d}.json")]
-            ]
-            units |= {
-                f"{run.name} {unit}": value for unit, value in {**epochs(run), **dict.fromkeys(parts)}.items()
-            }
+            parts = PARTS if (run / "run.json").exists() else {path.name for path in run.rglob("part-*.json")}
+            found = epochs(run) | dict.fromkeys(parts, "finished")
+            units |= {f"{run.name} {unit}": value for unit, value in found.items()}
         return units
 
     def result(out: Path) -> Any:
@@ -153,13 +153,14 @@ def test_fifty_kills_lose_nothing(name: str, model: Path, tmp_path: Path) -> Non
     sys.stderr.write(f"{name}: {dict(killing.happened)}\n")
 
 
-def test_two_kills_of_certify_lose_nothing(model: Path, tmp_path: Path) -> None:
+def test_two_kills_of_certify_lose_nothing(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the first batch and one after the second, each while the workers compute."""
     job, out = certify(model, 64, "--no-gains"), tmp_path / "killed"
     killing = Killing(job, tmp_path)
     for count, how in enumerate((signal.SIGTERM, signal.SIGKILL), start=1):
         assert not killing.ends(out, how, lambda count=count: len(job.kept(out)) >= count)
+    monkeypatch.setitem(ENGINES, "local", Here)
     for folder in (out, tmp_path / "alone"):
-        assert main([*job.arguments(folder), "--workers", "1"]) == 1
+        assert main(job.arguments(folder)) == 1
     assert job.result(out) == job.result(tmp_path / "alone")
     assert leftovers(tmp_path) == []
