@@ -2,9 +2,12 @@
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 
 from spikecert.models.storage import read_tensors
 from spikecert.reports import load_record
+from support.processes import soon
 
 PROOFS = ("--verifier", "trains")
 COMMANDS = {
@@ -93,3 +97,30 @@ def test_the_finished_radii_are_written_and_the_run_goes_on(run, model, tmp_path
         "counterexamples.safetensors",
         "radii.json",
     ]
+
+
+def test_a_terminal_that_is_closed_costs_no_report(model, tmp_path):
+    """Whatever would be written to it fails then."""
+    name, *options = COMMANDS["certify"]
+    arguments = [sys.executable, "-m", "spikecert", name, str(model), *options, "--out", str(tmp_path)]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=listen
+    )
+    os.close(theirs)
+    closed = threading.Event()
+    threading.Thread(target=drained, args=(ours, closed)).start()
+    part = soon(lambda: bool([*tmp_path.glob("parts/*/part-*.json")]) or process.poll() is not None, 120)
+    closed.set()
+    assert part
+    os.kill(process.pid, signal.SIGHUP)  # as the system does where it is the terminal that controls it
+    assert process.wait(120) == 129
+    assert load_record(tmp_path / "interrupted" / "record.json").settings["interrupted"] is True
+
+
+def drained(terminal: int, closed: threading.Event) -> None:
+    """Read what is written to a terminal, so that nobody waits, until it is to be closed."""
+    while not closed.wait(0.01):
+        if select.select([terminal], [], [], 0)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)

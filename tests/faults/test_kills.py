@@ -14,8 +14,9 @@ from spikecert import dataset, load, network_hash, save
 from spikecert.building import fresh_network, neuron
 from spikecert.certify.engines import ENGINES
 from spikecert.checking import check
+from spikecert.checking.proof import FORMAT
 from spikecert.cli import main
-from spikecert.models.storage import read_tensors
+from spikecert.models.storage import digest_of, read_tensors
 from spikecert.reports import load_record
 from support.fleets import Here
 from support.killing import Job, Killing, leftovers
@@ -108,7 +109,8 @@ def prove(model: Path) -> Job:
         return ["certify", str(model), *options, *folders]
 
     def result(out: Path) -> Any:
-        return fingerprint(out), {path.name: path.read_bytes() for path in (out / "proofs").iterdir()}
+        found = {path.name: digest_of(*read_tensors(path, FORMAT)) for path in (out / "proofs").iterdir()}
+        return fingerprint(out), found
 
     def checked(out: Path) -> None:
         for path in (out / "proofs").iterdir():
