@@ -87,9 +87,11 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
 def _same_sigterm() -> Iterator[None]:
     """Keep who handles SIGTERM: where ray starts a cluster, it takes that over and exits with status 1."""
     handler = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _content(ray: Any, reference: Any) -> bytes:

@@ -12,24 +12,26 @@ from spikecert.processes import command, environment
 from support.processes import marked, soon
 
 COMPUTING = """
-import hashlib, sys
+import ctypes
 print("here", flush=True)
-hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+ctypes.PyDLL(None).sleep(600)
 """
+"""One call of C, in which no thread of Python runs."""
 STARTING = """
 import os, subprocess, sys
 from spikecert.processes import command
 subprocess.run(command(sys.argv[1]))
 """
-BY_A_THREAD = (
-    """
+BY_A_THREAD = """
 import os, sys
 sys.platform = "another"
 from spikecert.processes import bind
 bind(os.getppid())
+import hashlib
+print("here", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
 """
-    + COMPUTING
-)
+"""One call that lets other threads run."""
 STARTING_ANOTHER = """
 import subprocess, sys
 subprocess.run([sys.executable, sys.argv[1]])
