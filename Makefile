@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up all that they need in .venv; run again, they start at once.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := api models analysis training certify checking reports formats testing kernels files
+SOURCES := api models analysis training certify checking reports formats testing kernels files processes
 MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f))
 EDITABLE := --config-settings editable_mode=strict
 

@@ -26,6 +26,7 @@ from .commands import (
 )
 from .help import epilog, overview
 from .output import INTERRUPTED, plain, say
+from .stopping import MESSAGE, Stopping
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
@@ -73,6 +74,20 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    stopping = Stopping()
+    try:
+        with stopping:
+            status = _run_warned(arguments)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    if status != INTERRUPTED:
+        return status
+    say(MESSAGE)
+    return stopping.status
+
+
+def _run_warned(arguments: Sequence[str] | None) -> int:
+    """Run, and say each warning about what is decided again in one line."""
     command = typer.main.get_command(app)
     with warnings.catch_warnings():
         warnings.filterwarnings("always", "folder: ")  # what is decided again is named, each time
@@ -85,8 +100,8 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
         status = command.main(arguments, prog_name="spikecert", standalone_mode=False)
     except UsageError as error:
         return _fail(error.format_message(), 2)  # type: ignore[attr-defined]
-    except (typer.Abort, KeyboardInterrupt):
-        return _interrupted()
+    except typer.Abort:
+        return INTERRUPTED
     except BAD_INPUT as error:
         return _fail(_told(error), 2)
     except (MemoryError, RuntimeError) as error:
@@ -96,11 +111,7 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
             raise
         return _fail(f"UNSOUND, please report: {error}. No result of this run may be used.", 3)
     # typer returns the status of an interrupt or raises it, by version; commands return it with what was finished
-    return _interrupted() if status == INTERRUPTED else status if isinstance(status, int) else 0
-
-
-def _interrupted() -> int:
-    return _fail("interrupted; what was finished is kept", INTERRUPTED)
+    return status if isinstance(status, int) else 0
 
 
 def _told(error: BaseException) -> str:

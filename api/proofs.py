@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from torch import Tensor
+
 from spikecert.certify import L2, LInf, SoundnessError
-from spikecert.certify.proofs import Disproved, Prover, Unproven
+from spikecert.certify.proofs import Disproved, Proof, Prover, Unproven
+from spikecert.checking import Refused, check
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
 
@@ -12,6 +16,7 @@ from .output import say
 
 if TYPE_CHECKING:
     from spikecert.reports import Record
+    from spikecert.reports.rows import SampleRow
     from spikecert.training import Split
 
 BALLS: dict[str, type[LInf] | type[L2]] = {"linf": LInf, "l2": L2}
@@ -37,6 +42,8 @@ def write_proofs(
 ) -> None:
     """Write `folder`/INDEX-EPSILON.proof for each verified sample at each ε, and say how many there are.
 
+    A proof that is there already, of an interrupted run, and that the checker accepts is not sought again.
+
     Args:
         folder: is made.
         chosen: of the record's one network.
@@ -52,18 +59,38 @@ def write_proofs(
     threat, written = found.threat, 0
     folder.mkdir(parents=True, exist_ok=True)
     for done, row in enumerate(rows, start=1):
-        name, ball = (
-            f"{row.index:05d}-{row.epsilon:g}",
-            BALLS[threat.norm](row.epsilon, threat.lower, threat.upper),
-        )
-        try:
-            proof = chosen.prove(samples.inputs[row.index], row.label, ball, timeout)
-        except Disproved as error:
-            raise SoundnessError(f"sample {row.index}: verified, and in search of a proof {error}") from error
-        except Unproven as error:
-            say(f"no proof of sample {row.index} at ε = {row.epsilon:g}: {error}")
-        else:
-            proof.save(folder / f"{name}.proof", note=f"sample {row.index} of {found.data.name}")
+        path, sample = folder / f"{row.index:05d}-{row.epsilon:g}.proof", samples.inputs[row.index]
+        ball = BALLS[threat.norm](row.epsilon, threat.lower, threat.upper)
+        if _is_there(path, chosen, sample, row.label, ball):
+            written += 1
+        elif (proof := _found(row, chosen, sample, ball, timeout)) is not None:
+            proof.save(path, note=f"sample {row.index} of {found.data.name}")
             written += 1
         progress("prove", done, len(rows))
-    say(f"wrote {written} proofs of {len(rows)} verified samples to {folder}")
+    say(f"there are {written} proofs of {len(rows)} verified samples in {folder}")
+
+
+def _found(
+    row: "SampleRow", chosen: Prover, sample: Tensor, ball: LInf | L2, timeout: float | None
+) -> Proof | None:
+    try:
+        return chosen.prove(sample, row.label, ball, timeout)
+    except Disproved as error:
+        raise SoundnessError(f"sample {row.index}: verified, and in search of a proof {error}") from error
+    except Unproven as error:
+        say(f"no proof of sample {row.index} at ε = {row.epsilon:g}: {error}")
+        return None
+
+
+def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, ball: LInf | L2) -> bool:
+    """Return whether a file proves of the network what is to be proved."""
+    if not path.is_file():
+        return False
+    try:
+        there = check(path, chosen.exact)
+    except (Refused, OSError):
+        return False
+    ends = there.label, there.norm, there.lower, there.upper
+    wanted = label, ball.norm, float(ball.lower), float(ball.upper)
+    same = np.array_equal(there.sample, sample.cpu().numpy()) and bool((there.radius >= ball.epsilon).all())
+    return ends == wanted and same

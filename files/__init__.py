@@ -1,7 +1,7 @@
 """All files of users are read and written here: regular files alone, bounded, and whole or not at all.
 
-Nothing here imports the rest of the library, nor anything but numpy and the standard library: the checker of
-proofs reads by it, too.
+Nothing here imports the rest of the library but `processes`, nor anything but numpy and the standard library:
+the checker of proofs reads by it, too.
 """
 
 if __name__ == "files":

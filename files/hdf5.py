@@ -3,10 +3,11 @@
 import io
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+
+from ..processes import command
 
 MOST_SECONDS = 60
 CHILD = Path(__file__).with_name("hdf5_child.py")
@@ -26,11 +27,11 @@ def read_hdf5(content: bytes, layout: str) -> dict[str, np.ndarray]:
     Raises:
         Unreadable: for a file that lacks them, is too large, or takes too long.
     """
-    command = [sys.executable, "-I", str(CHILD), layout]
+    program = command(str(CHILD), layout, alone=True)
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each thread reserves memory
     surroundings = {**os.environ, **threads}
     try:
-        done = subprocess.run(command, input=content, capture_output=True, timeout=MOST_SECONDS, env=surroundings)
+        done = subprocess.run(program, input=content, capture_output=True, timeout=MOST_SECONDS, env=surroundings)
     except subprocess.TimeoutExpired as error:
         raise Unreadable(f"takes longer than {MOST_SECONDS} s to read") from error
     if done.returncode != 0:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..models.layers import BATCH_NORMS
 from ..models.networks import SpikingNetwork
+from ..processes import bind
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,14 @@ def current() -> Processes:
 def joined(device: str = "cpu") -> Iterator[Processes]:
     """Join the processes that torchrun started, for as long as the context lasts.
 
-    Without torchrun, and where they have been joined already, do nothing.
+    Without torchrun, and where they have been joined already, do nothing. From then on a process ends with the
+    torchrun that started it, whatever ended that.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or current().count > 1:
         yield current()
         return
+    if dist.is_torchelastic_launched():
+        bind(os.getppid())
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield current()

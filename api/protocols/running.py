@@ -17,7 +17,9 @@ from spikecert.models import Normalize, SpikingNetwork, network_hash
 from spikecert.models.normalization import CIFAR10, CIFAR100
 from spikecert.models.progress import Progress
 from spikecert.models.storage import digest_of
-from spikecert.reports import ModelRecord, Plan, measure
+from spikecert.output import PARTS
+from spikecert.reports import ModelRecord, Plan
+from spikecert.reports.parts import PartStore, measure_in_parts
 from spikecert.reports.recording import environment
 from spikecert.training import Augmentation, Dataset, LocalFields, Retraction, Split, TrainingRun, fit
 from spikecert.training.state import CHECKPOINT
@@ -90,23 +92,19 @@ def done(planned: PlannedRun) -> RunResult | None:
 
 
 def run(planned: PlannedRun, progress: Progress) -> RunResult:
-    """Train, measure, and keep the result in the run's folder; an interrupted training goes on from there."""
+    """Train, measure in parts, and keep the result in the run's folder; an interrupted run goes on from there."""
     whole, before = not (planned.place / CHECKPOINT).exists(), time.process_time()
     trained = _train(planned, progress)
     cpu = time.process_time() - before if whole else None
     network = trained.network
     samples = _samples(planned, network)
-    measured = measure(
-        planned.label,
-        network,
-        samples.inputs,
-        samples.labels,
-        _plan(planned.protocol.evaluation, planned.seed),
-        progress=progress,
-    )
+    chosen = network, samples.inputs, samples.labels, _plan(planned.protocol.evaluation, planned.seed)
+    store = PartStore.of(planned.place / PARTS, "measured", *chosen)
+    measured = measure_in_parts(planned.label, *chosen, store=store, progress=progress)
     stability = _stability(network, samples) if planned.protocol.evaluation.stability else None
     result = _result(planned, trained, measured, stability, cpu)
     save_run(result, planned.place / RESULT)
+    store.clear()
     return result
 
 

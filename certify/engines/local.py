@@ -1,36 +1,30 @@
 """Batches decided by processes of this machine."""
 
-import json
-import multiprocessing
 import os
 import signal
+import subprocess
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 
-from ..verdicts import SoundnessError
+from ... import processes
 from .base import Engine
-from .work import Batch, decide
+from .work import Batch
+from .worker import READY, content
 
-CONTEXT = multiprocessing.get_context("spawn")
-DECIDED, RAISED = b"+", b"-"
-"""The first byte of an answer."""
-
-ERRORS: dict[str, type[Exception]] = {
-    kind.__name__: kind
-    for kind in (ValueError, TypeError, RuntimeError, OverflowError, MemoryError, ImportError, SoundnessError)
-}
-"""What a worker raises keeps its kind where that is one of these: nothing is pickled."""
+OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP}
+"""What a terminal sends to every process that runs in it. Workers leave it to their parent, who ends them."""
 
 
 @dataclass(frozen=True)
 class Local(Engine):
-    """Spawned processes, one torch thread each.
+    """Processes of one torch thread each, which end when this one does, killed or not.
 
-    If one dies (killed, out of memory) its batch goes to a new one; if that dies too, `run` gives up. As with all
-    spawned processes, a script that calls this needs `if __name__ == "__main__":` around what it runs.
+    If one dies (killed, out of memory) its batch goes to a new one; if that dies too, `run` gives up. On Linux
+    they also end with the thread that started them, so let one thread take all batches.
     """
 
     name: str = "local"
@@ -51,14 +45,14 @@ class Local(Engine):
 class _Worker:
     """A process, this end of its pipe, and what it is deciding."""
 
-    process: BaseProcess
+    process: subprocess.Popen[bytes]
     connection: Connection
     batch: Batch
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
         self.process.kill()
-        self.process.join()
+        self.process.wait()
         self.connection.close()
 
 
@@ -85,8 +79,11 @@ class _WorkerPool:
             except (EOFError, OSError):
                 self._replace(worker)
                 continue
+            if answer == READY:
+                _send(worker, self.job, worker.batch.pack())
+                continue
             self._next(worker)
-            yield _content(answer)
+            yield content(answer)
 
     def stop(self) -> None:
         """End all processes."""
@@ -96,13 +93,9 @@ class _WorkerPool:
 
     def _begin(self) -> None:
         """Start a process on the next batch."""
-        here, there = CONTEXT.Pipe()
-        process = CONTEXT.Process(target=_work, args=(there, self.job), daemon=True)
-        process.start()
-        there.close()  # so that `here` ends when the process does
-        worker = _Worker(process, here, self.waiting.popleft())
+        here, there = Pipe()
+        worker = _Worker(_process(there), here, self.waiting.popleft())
         self.busy[here] = worker
-        _send(worker)
 
     def _next(self, worker: _Worker) -> None:
         """Give a process its next batch, or let it go."""
@@ -111,7 +104,7 @@ class _WorkerPool:
             worker.stop()
             return
         worker.batch = self.waiting.popleft()
-        _send(worker)
+        _send(worker, worker.batch.pack())
 
     def _replace(self, worker: _Worker) -> None:
         """Put a dead process's batch first in line for a new one.
@@ -120,8 +113,7 @@ class _WorkerPool:
             ChildProcessError: if it is the second death over this batch.
         """
         del self.busy[worker.connection]
-        worker.process.join()
-        code = worker.process.exitcode
+        code = worker.process.wait()
         worker.stop()
         index = worker.batch.index
         self.deaths[index] += 1
@@ -133,39 +125,29 @@ class _WorkerPool:
         self._begin()
 
 
-def _send(worker: _Worker) -> None:
-    """Hand over a batch; a process that is dead already shows when its answer is waited for."""
+def _process(there: Connection) -> subprocess.Popen[bytes]:
+    """Start a worker at its end of a pipe, which is closed here, so that the other ends when the worker does."""
+    command = processes.command("spikecert.certify.engines.worker", str(there.fileno()))
+    with there, _blocked(OF_THE_TERMINAL):
+        return subprocess.Popen(
+            command, env=processes.environment(), stdin=subprocess.DEVNULL, pass_fds=(there.fileno(),)
+        )
+
+
+@contextmanager
+def _blocked(signals: set[signal.Signals]) -> Iterator[None]:
+    """Hold back signals: a process that is started meanwhile never sees them, from its first instruction on."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
-        worker.connection.send_bytes(worker.batch.pack())
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _send(worker: _Worker, *messages: bytes) -> None:
+    """Hand something over; a process that is dead already shows when its answer is waited for."""
+    try:
+        for message in messages:
+            worker.connection.send_bytes(message)
     except OSError:
         return
-
-
-def _content(answer: bytes) -> bytes:
-    """Return the verdicts of an answer, or raise what it says was raised."""
-    mark, content = answer[:1], answer[1:]
-    if mark == DECIDED:
-        return content
-    name, message = json.loads(content)
-    raise ERRORS[name](message)
-
-
-def _work(connection: Connection, job: bytes) -> None:
-    """Decide batches until the pipe ends: the body of a process. Ctrl-C is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while True:
-        try:
-            batch = connection.recv_bytes()
-            connection.send_bytes(_answer(job, batch))
-        except (EOFError, OSError):  # the parent is gone
-            return
-
-
-def _answer(job: bytes, batch: bytes) -> bytes:
-    """Return a batch's verdicts, or the name and the message of what was raised."""
-    try:
-        return DECIDED + decide(job, batch)
-    except Exception as error:  # it is raised again in the parent
-        name = type(error).__name__
-        told = [name, str(error)] if ERRORS.get(name) is type(error) else ["RuntimeError", f"{name}: {error}"]
-        return RAISED + json.dumps(told).encode()

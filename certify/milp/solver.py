@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import highspy
@@ -82,10 +83,21 @@ def minimise(
     solver = _prepared(model, objective, seconds, presolve)
     solver.cbMipImprovingSolution.subscribe(watch.improved)
     solver.cbMipInterrupt.subscribe(watch.asked)
-    solver.solve()
+    _solve(solver, watch)
     if watch.error is not None:
         raise watch.error
     return _result(solver, model, watch)
+
+
+def _solve(solver: highspy.Highs, watch: Watch) -> None:
+    """Run HiGHS in a thread: Python raises Ctrl-C in the main one alone, and within HiGHS it would be lost."""
+    with ThreadPoolExecutor(1) as pool:
+        solved = pool.submit(solver.solve)
+        try:
+            solved.result()
+        except BaseException:
+            watch.done = True
+            raise
 
 
 class _Silent(highspy.Highs):

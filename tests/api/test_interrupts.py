@@ -1,10 +1,13 @@
-"""Ctrl-C on a running program: what was finished is written, and the same command goes on from there."""
+"""A signal to a running program: what was finished is written, and the same command goes on from there."""
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 
 from spikecert.models.storage import read_tensors
 from spikecert.reports import load_record
+from support.processes import soon
 
 PROOFS = ("--verifier", "trains")
 COMMANDS = {
@@ -21,34 +25,35 @@ COMMANDS = {
 }
 
 
-def listen_to_sigint() -> None:
-    """Undo what a shell does to background jobs, whose children would ignore Ctrl-C."""
+def listen() -> None:
+    """Undo what a shell does to background jobs and nohup to all: their children would ignore signals."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def started(command: str, model: Path, out: Path) -> subprocess.Popen[str]:
     name, *options = COMMANDS[command]
     arguments = [sys.executable, "-m", "spikecert", name, str(model), *options, "--out", str(out), "--json"]
     pipe = subprocess.PIPE
-    return subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True, preexec_fn=listen_to_sigint)
+    return subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True, preexec_fn=listen)
 
 
-def interrupted(process: subprocess.Popen[str], out: Path) -> tuple[str, str]:
-    """Send Ctrl-C once the first part is finished, and return what was written."""
+def interrupted(process: subprocess.Popen[str], out: Path, by: signal.Signals) -> tuple[str, str]:
+    """Send a signal once the first part is finished, and return what was written."""
     deadline = time.monotonic() + 120
     while not list(out.glob("parts/*/part-*.json")):
         assert time.monotonic() < deadline, "no part was finished"
-        assert process.poll() is None, "the run ended before Ctrl-C"
+        assert process.poll() is None, "the run ended before the signal"
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, by)
     return process.communicate(timeout=120)
 
 
-@pytest.mark.parametrize("command", ["certify", "attack"])
-def test_the_finished_samples_are_a_report_and_the_run_goes_on(run, model, tmp_path, command):
+@pytest.mark.parametrize(("command", "by"), [("certify", signal.SIGTERM), ("attack", signal.SIGHUP)])
+def test_the_finished_samples_are_a_report_and_the_run_goes_on(run, model, tmp_path, command, by):
     process = started(command, model, tmp_path / "out")
-    out, err = interrupted(process, tmp_path / "out")
-    assert process.returncode == 130
+    out, err = interrupted(process, tmp_path / "out", by)
+    assert process.returncode == 128 + by
     assert err.splitlines()[-1] == "spikecert: interrupted; what was finished is kept"
     assert "Traceback" not in err
     partial = load_record(tmp_path / "out" / "interrupted" / "record.json")
@@ -72,7 +77,7 @@ def test_the_finished_samples_are_a_report_and_the_run_goes_on(run, model, tmp_p
 
 def test_the_finished_radii_are_written_and_the_run_goes_on(run, model, tmp_path):
     process = started("radius", model, tmp_path / "out")
-    out, err = interrupted(process, tmp_path / "out")
+    out, err = interrupted(process, tmp_path / "out", signal.SIGINT)
     assert process.returncode == 130
     assert err.endswith("spikecert: interrupted; what was finished is kept\n")
     partial = json.loads((tmp_path / "out" / "interrupted" / "radii.json").read_text())
@@ -92,3 +97,30 @@ def test_the_finished_radii_are_written_and_the_run_goes_on(run, model, tmp_path
         "counterexamples.safetensors",
         "radii.json",
     ]
+
+
+def test_a_terminal_that_is_closed_costs_no_report(model, tmp_path):
+    """Whatever would be written to it fails then."""
+    name, *options = COMMANDS["certify"]
+    arguments = [sys.executable, "-m", "spikecert", name, str(model), *options, "--out", str(tmp_path)]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=listen
+    )
+    os.close(theirs)
+    closed = threading.Event()
+    threading.Thread(target=drained, args=(ours, closed)).start()
+    part = soon(lambda: bool([*tmp_path.glob("parts/*/part-*.json")]) or process.poll() is not None, 120)
+    closed.set()
+    assert part
+    os.kill(process.pid, signal.SIGHUP)  # as the system does where it is the terminal that controls it
+    assert process.wait(120) == 129
+    assert load_record(tmp_path / "interrupted" / "record.json").settings["interrupted"] is True
+
+
+def drained(terminal: int, closed: threading.Event) -> None:
+    """Read what is written to a terminal, so that nobody waits, until it is to be closed."""
+    while not closed.wait(0.01):
+        if select.select([terminal], [], [], 0)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)

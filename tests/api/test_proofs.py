@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from spikecert import DLIF, LIF, PLIF, CrossEntropy, SpikingNetwork, dataset, fit, mlp, save
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.checking.proof import FORMAT
+from spikecert.models.storage import digest_of, read_tensors, write_tensors
 
 SMALL = ("--samples", 6, "--epsilon", "1/255")
 
@@ -36,7 +37,7 @@ def test_each_verified_sample_gets_a_proof_that_is_accepted(run, model, proofs):
     verified = [row["index"] for row in rows if row["verdicts"]["complete"]["status"] == "verified"]
     assert verified
     assert sorted(path.name for path in folder.iterdir()) == [f"{i:05d}-0.00392157.proof" for i in verified]
-    assert f"wrote {len(verified)} proofs of {len(verified)} verified samples" in outcome.err
+    assert f"there are {len(verified)} proofs of {len(verified)} verified samples" in outcome.err
     checked = run("check-proof", folder, "--model", model, "--epsilon", "1/255")
     assert checked.status == 0
     assert checked.out.count("accepted 0") == len(verified)
@@ -128,6 +129,24 @@ def test_bad_usage_is_one_line_and_status_2(run, model, tmp_path, arguments, mes
     assert outcome.out == ""
     assert outcome.err.count("\n") == 1
     assert message in outcome.err
+
+
+def content(path):
+    """Return the hash of what a proof holds: the order of a header's lines is anyone's."""
+    return digest_of(*read_tensors(path, FORMAT))
+
+
+def test_an_interrupted_run_goes_on_and_a_damaged_or_foreign_proof_is_written_again(run, model, proofs):
+    folder, _ = proofs
+    first, second, third, *rest = sorted(folder.iterdir())
+    assert rest
+    before = {path: (content(path), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-1])
+    third.write_bytes(rest[0].read_bytes())  # it proves another sample
+    run("certify", model, *SMALL, "--verifier", "complete", "--proof", folder)
+    assert {path: content(path) for path in folder.iterdir()} == {path: before[path][0] for path in before}
+    assert {path: path.stat().st_mtime_ns for path in rest} == {path: before[path][1] for path in rest}
 
 
 def test_what_has_no_proof_form_is_refused_before_any_work(run, model, tmp_path):

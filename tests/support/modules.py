@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 INSIDE = (
     *("models", "analysis", "training", "certify", "checking", "reports", "formats", "testing", "kernels"),
     "files",
+    "processes",
 )
 FOLDERS = ("api", *INSIDE)
 """The folders of the library at the repository's root; `api` is the package itself, the others lie in it."""

@@ -32,6 +32,7 @@ from spikecert.training import (
 from spikecert.training.generators import BatchGenerator, draw_like
 from spikecert.training.history import EpochMetrics
 from spikecert.training.processes import Processes, joined
+from support.processes import marked, soon
 
 TOLERANCE = 1e-9
 """Of float64 runs: sums in another order, a dozen steps, no spike that flips (docs/runs.md)."""
@@ -83,6 +84,29 @@ def child(folder: Path) -> None:
 
 if __name__ == "__main__":
     child(Path(sys.argv[1]))
+
+
+COMPUTING = """
+import hashlib
+from spikecert.training.processes import joined
+with joined():
+    print("here", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+"""
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_torchrun_that_started_them(tmp_path: Path) -> None:
+    (tmp_path / "computing.py").write_text(COMPUTING)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "SPIKECERT_MARK": str(tmp_path)}
+    started = subprocess.Popen([*command, str(tmp_path / "computing.py")], stdout=subprocess.PIPE, env=environment)
+    with started:
+        assert started.stdout is not None
+        assert [started.stdout.readline() for _ in range(2)] == [b"here\n", b"here\n"]
+        assert len(marked(f"SPIKECERT_MARK={tmp_path}")) >= 3
+        started.kill()
+        assert soon(lambda: not marked(f"SPIKECERT_MARK={tmp_path}"), 1.0)
 
 
 @dataclass(frozen=True)

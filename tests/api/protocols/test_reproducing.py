@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from spikecert.protocols.grid import cells
 from spikecert.protocols.objectives import objective
 from spikecert.protocols.prediction import correlation_table, correlations, scatter
 from spikecert.protocols.results import Stability, mean_and_spread
+from spikecert.reports import parts
 from spikecert.training import CrossEntropy, PGDTraining
 from spikecert.training.objectives import MSMPPD
 
@@ -129,6 +131,34 @@ def test_an_interrupted_table_goes_on(small: Protocol, tmp_path: Path) -> None:
     assert set(labels) == {"runs"}
     assert again == resumed
     _check_tables(again, tmp_path / "a")
+
+
+def test_an_interrupted_measurement_goes_on(
+    small: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped behind the first of three parts, whose samples are not measured again."""
+    monkeypatch.setattr(parts, "DECIDED", 4)
+    options = replace(QUICK, only="noise, LIF, ρ = 0", seeds=(0,))
+
+    def stop(label: str, done: int, total: int) -> None:
+        if label.startswith("attack") and done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(small, tmp_path / "a", options, stop)
+
+    def there() -> dict[Path, int]:
+        """Return when each part was written."""
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("part-*.json")}
+
+    kept, seen = there(), []
+    assert len(kept) == 1
+    resumed = reproduce(small, tmp_path / "a", options, lambda *_: seen.append(there()))
+    assert max(map(len, seen)) == 2  # the third and last is told by nobody
+    assert all(kept.items() <= found.items() for found in seen[:-1])
+    assert not list(tmp_path.rglob("part*"))
+    whole = reproduce(small, tmp_path / "b", options)
+    assert [run.points for run in resumed.runs] == [run.points for run in whole.runs]
 
 
 def _check_tables(results: protocols.Results, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """A ray cluster: the same verdicts, also when one of its machines is lost on the way."""
 
+import signal
 import sys
 import time
 
@@ -32,12 +33,15 @@ def test_a_cluster_that_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     from ray.exceptions import RayError
 
     def refused(**_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as ray takes it over
         raise RayError("InvalidAuthToken: the token is missing or incorrect\nmore lines")
 
     monkeypatch.setattr(ray, "init", refused)
+    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ConnectionError, match="at 'head:6379': InvalidAuthToken: the token") as caught:
         certify_set(*small_set(), engine=Ray("head:6379"))
     assert "\n" not in str(caught.value)
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Processes of this machine: the same verdicts, deaths on the way, and a run that is killed and resumed."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,11 +14,7 @@ from spikecert.certify.engines import Local
 from spikecert.certify.engines.work import Job, batches
 from spikecert.models import save
 from support.fleets import Here, expected, same, small_set
-
-
-def children() -> list[int]:
-    """Return the processes that this one started and that are alive."""
-    return [process.pid for process in multiprocessing.active_children() if process.pid is not None]
+from support.processes import children
 
 
 def test_processes_and_a_death_on_the_way_change_nothing(tmp_path: Path) -> None:
@@ -73,12 +68,11 @@ def test_what_deciding_raises_is_raised_here() -> None:
 SCRIPT = """
 import sys, torch
 from spikecert import LInf, certify_set, load
-if __name__ == "__main__":
-    network, inputs = load(sys.argv[1]), torch.rand(22, 6, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        labels = network(inputs).argmax(1)
-    progress = lambda label, done, total: print(done, flush=True)
-    certify_set(network, inputs, labels, LInf(0.02), workers=1, batch=4, folder=sys.argv[2], progress=progress)
+network, inputs = load(sys.argv[1]), torch.rand(22, 6, generator=torch.Generator().manual_seed(1))
+with torch.no_grad():
+    labels = network(inputs).argmax(1)
+progress = lambda label, done, total: print(done, flush=True)
+certify_set(network, inputs, labels, LInf(0.02), workers=1, batch=4, folder=sys.argv[2], progress=progress)
 """
 
 

@@ -1,5 +1,8 @@
 """The exact encodings: against oracles, against each other, on time, and never on a solver's word alone."""
 
+import os
+import signal
+import threading
 import time
 
 import numpy as np
@@ -107,6 +110,26 @@ def test_what_is_verified_holds_at_sampled_points_and_what_is_falsified_replays(
                 assert float(margins(runs, label.expand(len(runs))).min()) >= found.margin
             elif found.counterexample is not None:
                 assert float(margins(case.network(found.counterexample[None]), label)) <= 0
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.53, 0.81])
+def test_ctrl_c_ends_the_solver_and_is_raised(seconds: float):
+    """A knapsack that takes HiGHS minutes: within its callbacks Ctrl-C was taken for an error of its own."""
+    generator, program = np.random.default_rng(0), Program()
+    items = program.binaries(120)
+    weights, worth = (generator.integers(1, 1000, (rows, 120)).astype(float) for rows in (60, 1))
+    program.constrain(items.image(sparse.csr_array(weights), 0.0), upper=weights.sum(1) / 3)
+    objective = items.image(sparse.csr_array(-worth), 0.0)
+    listening = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
+    timer = threading.Timer(seconds, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        minimise(program.model(), objective, Watch(np.inf, lambda _: False), start + 60)
+    timer.join()
+    signal.signal(signal.SIGINT, listening)
+    assert time.perf_counter() - start < 20
+    assert not [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
 
 
 def lively(reset: str = "zero") -> SpikingNetwork:

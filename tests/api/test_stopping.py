@@ -1,0 +1,115 @@
+"""What signals do to the command line: a first one, a second one, and one to who handles it already."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from spikecert import cli
+from spikecert.stopping import SIGNALS, Stopping
+
+BUSY = """
+import hashlib, sys, threading
+from spikecert.stopping import Stopping
+stopping = Stopping()
+try:
+    with stopping:
+        threading.Timer(0.3, lambda: print("here", flush=True)).start()
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+except KeyboardInterrupt:
+    sys.exit(stopping.status)
+"""
+"""Half an hour of C within one instruction of Python, which has begun when the thread tells of it."""
+
+
+@contextmanager
+def busy(*how: str) -> Iterator[subprocess.Popen[str]]:
+    command = [*how, sys.executable, "-c", BUSY]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ends(process: subprocess.Popen[str], within: float) -> bool:
+    try:
+        process.wait(within)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("first", "second"), [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGHUP)])
+def test_a_second_signal_ends_what_computes_on(first: signal.Signals, second: signal.Signals) -> None:
+    with busy() as process:
+        process.send_signal(first)
+        time.sleep(0.4)
+        process.send_signal(second)
+        assert ends(process, within=10)
+        assert process.returncode == 128 + first
+        assert process.stderr is not None
+        assert process.stderr.read() == "spikecert: interrupted; what was finished is kept\n"
+
+
+def test_two_at_once_are_one() -> None:
+    """`timeout` sends its signal to the process, and to its group as well."""
+    with busy() as process:
+        os.kill(process.pid, signal.SIGTERM)
+        os.kill(process.pid, signal.SIGHUP)
+        assert not ends(process, within=1.6)
+
+
+def test_what_nohup_ignores_is_ignored() -> None:
+    with busy("nohup") as process:
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.4)
+        assert not ends(process, within=1.2)
+
+
+def handlers() -> list[Any]:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+def test_a_program_keeps_its_own_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What calls `main` and handles a signal goes on handling it, meanwhile and after."""
+    seen, before = [], signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    own, during = handlers(), []
+
+    def command(*_: object, **__: object) -> int:
+        during.extend(handlers())
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(cli.typer.main, "get_command", lambda _: type("Command", (), {"main": command}))
+    try:
+        assert cli.main([]) == 0
+        assert handlers() == own
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == [signal.SIGTERM]
+    assert during[1] == own[1]
+    assert during[0] != own[0]
+
+
+def test_each_signal_has_its_status_and_is_handled_as_before_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spikecert.stopping.DEFAULTS", handlers())  # whatever those of this process are
+    own = handlers()
+    for number in SIGNALS:
+        with pytest.raises(KeyboardInterrupt), Stopping() as stopping:
+            os.kill(os.getpid(), number)
+        assert stopping.status == 128 + number
+    assert handlers() == own
