@@ -37,8 +37,8 @@ from ..bounds.trains import train_spikes, window_spikes
 from ..perturbations import Perturbation
 from .decisions import Restricted, root
 from .nodes import Nodes, Splits
-from .rates import RateDecisions, rate_root
 from .ranges import FirstLayer, RangeSearch
+from .rates import RateDecisions, rate_root
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """One sample, class by class: a bound from the closed program, a counterexample from either."""
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -140,9 +139,3 @@ class ProgramSearch:
             problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator(), self.tried
         )
         self._keep(around.inputs)
-
-
-def time_left(deadline: float | None, parts: int) -> float | None:
-    """Return when the next of `parts` equal shares of the time ends, or None."""
-    now = time.perf_counter()
-    return None if deadline is None else now + max(0.0, deadline - now) / parts

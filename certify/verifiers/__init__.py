@@ -7,6 +7,7 @@ from ..branching.search import Search
 from .base import MarginVerifier, Verifier
 from .bound import BoundVerifier
 from .complete import Complete
+from .enumeration import Enumeration
 from .gain import Gain
 from .ladder import Ladder
 from .linear import Linear
@@ -33,6 +34,7 @@ VERIFIERS: dict[str, Callable[[], Verifier]] = {
     "gain": Gain,
     "lirpa": Lirpa,
     "milp": Milp,
+    "enumeration": Enumeration,
     "complete": Complete,
     "auto": _auto,
 }
@@ -44,6 +46,7 @@ __all__ = [
     "AttackSearch",
     "BoundVerifier",
     "Complete",
+    "Enumeration",
     "Gain",
     "Ladder",
     "Linear",

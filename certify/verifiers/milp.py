@@ -17,8 +17,9 @@ from ...models.constants import real, settle
 from ...models.validation import check_choice
 from ..attacks.apgd import APGD
 from ..attacks.base import Attack
+from ..deadline import time_left
 from ..milp.encoding import ENCODINGS, EncodingError
-from ..milp.search import ProgramSearch, ProgramSettings, time_left
+from ..milp.search import ProgramSearch, ProgramSettings
 from ..problem import Problem
 from ..verdicts import Verdict
 from .base import Verifier, falsified
