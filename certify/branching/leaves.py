@@ -4,8 +4,8 @@ With all prices 0 the bound is the margin of the leaf's trains itself. Where tha
 confine the input to a polyhedron {x : Gx ≤ h} ∩ box. The program min t subject to Gx ≤ h + t finds its deepest
 point where it has one: a candidate counterexample, since all of it runs alike. Where it is empty, t > 0, and the
 program's multipliers y are prices that prove it: Σ y·(Gx − h) ≥ t on the whole box. Over an ℓ2 ball it is a cone
-program. The solver is not trusted: its prices, scaled up, go through the same bound as any others. A leaf of a rate
-code has one input train, and no program.
+program. The solver is not trusted: its prices, scaled up, go through the same bound as any others. A leaf of a
+rate code has one input train, and no program.
 """
 
 import warnings

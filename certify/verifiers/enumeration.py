@@ -56,9 +56,8 @@ class Enumeration(Verifier):
         return verdicts
 
     def takes(self, problem: Problem) -> Tensor:
-        """Return the samples whose sets are small enough, by index."""
-        small = [self._members(problem, sample)[1] == "" for sample in problem.inputs]
-        return torch.tensor(small, device=problem.labels.device).nonzero().flatten()
+        """Return which samples have a set that is small enough, (batch,) of bool."""
+        return torch.tensor([self._members(problem, sample)[0] is not None for sample in problem.inputs])
 
     def _members(self, problem: Problem, sample: Tensor) -> tuple[Members | None, str]:
         """Return the members of one sample's set, or why they are not run."""
