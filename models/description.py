@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from .circuit import check_code, runs_as
 from .dynamics import Dynamics
@@ -36,7 +37,7 @@ def describe(network: SpikingNetwork) -> dict[str, Any]:
     return {
         "num_steps": network.num_steps,
         "encoding": network.encoding,
-        **({"seed": network.draws.seed} if network.encoding == "rate" else {}),
+        **(_describe_draws(network.draws) if network.encoding == "rate" else {}),
         "readout": network.readout,
         "layers": [_describe_layer(layer, network.num_steps) for layer in network.layers],
     }
@@ -50,8 +51,18 @@ def build(description: dict[str, Any]) -> SpikingNetwork:
     """
     layers = [_build_layer(layer) for layer in description["layers"]]
     settings = {key: description[key] for key in ("num_steps", "encoding", "readout")}
-    draws = RateDraws(description["seed"]) if description["encoding"] == "rate" else None
+    draws = _build_draws(description) if description["encoding"] == "rate" else None
     return SpikingNetwork(*layers, **settings, draws=draws)
+
+
+def _describe_draws(draws: RateDraws) -> dict[str, Any]:
+    return {"draws": draws.seed.tolist()} if isinstance(draws.seed, Tensor) else {"seed": draws.seed}
+
+
+def _build_draws(description: dict[str, Any]) -> RateDraws:
+    if "draws" not in description:
+        return RateDraws(description["seed"])
+    return RateDraws(torch.tensor(description["draws"], dtype=torch.float64, device="cpu"))
 
 
 def fresh(name: str, layer: nn.Module) -> nn.Module:

@@ -267,6 +267,7 @@ def sketch(model: ModelRecord) -> str:
     description = model.architecture.description
     layers = ", ".join(_layer(layer) for layer in description.get("layers", []))
     seed = f" with the draws of seed {description['seed']}" if "seed" in description else ""
+    seed = " with given draws" if "draws" in description else seed
     return f"{description.get('encoding', '?')} coding{seed}, readout {description.get('readout', '?')}: {layers}"
 
 

@@ -136,7 +136,7 @@ class MarginQuestion:
 
     @cached_property
     def _currents(self) -> FirstLayer | None:
-        """The first layer's currents over each sample's whole set; None for rates, which nodes narrow themselves."""
+        """The first layer's currents over each sample's set; None for rates, which nodes narrow themselves."""
         if self.circuit.source.draws is not None:
             return None
         network = staged(self.circuit, self.perturbation.enclosure(self.inputs), train_spikes, sums=True)

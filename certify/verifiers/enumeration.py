@@ -108,7 +108,9 @@ class Enumeration(Verifier):
 
 def members_of(problem: Problem, sample: Tensor) -> Members | None:
     """Return the members of the set around one sample, or None where they can't be listed."""
-    draws = problem.circuit.source.draws
+    draws, box = problem.circuit.source.draws, problem.perturbation.enclosure(sample[None])
+    if torch.equal(box.lower, box.upper):
+        return Members(1, lambda _: iter((box.lower,)))
     found = problem.perturbation.members(sample)
     if found is not None or draws is None:
         return found
