@@ -96,14 +96,19 @@ def test_an_attack_ends_with_its_share():
     assert seconds < 1.5
 
 
-def rung_names() -> list[str]:
+def rungs() -> tuple[Verifier, ...]:
     ladder = VERIFIERS["auto"]()
     assert isinstance(ladder, Ladder)
-    return [rung.name for rung in ladder.rungs]
+    return ladder.rungs
+
+
+def without_attacks() -> Ladder:
+    """Return the ladder of "auto" but for its attacks, which take longest here."""
+    return Ladder(tuple(rung for rung in rungs() if not isinstance(rung, AttackSearch)))
 
 
 def test_a_bound_comes_before_each_attack_and_what_is_trusted_most_before_highs():
-    names = rung_names()
+    names = [rung.name for rung in rungs()]
     assert names[0] == "trains"
     assert "attack" in names
     assert names[-2:] == ["complete", "milp"]
@@ -120,7 +125,7 @@ def test_auto_reaches_milp_where_branching_does_not_apply():
         labels = made(inputs).argmax(1)
     complete = verify(made, inputs, labels, LInf(0.1), "complete")
     assert any("does not reach" in verdict.reason for verdict in complete)
-    found = verify(made, inputs, labels, LInf(0.1), "auto")
+    found = verify(made, inputs, labels, LInf(0.1), without_attacks())
     assert "unknown" not in {verdict.status for verdict in found}
     assert "milp" in {verdict.verifier for verdict in found}
 
@@ -131,8 +136,8 @@ def test_auto_enumerates_before_it_searches():
     events = (torch.rand(10, 25, 4) < 0.3).float()
     with torch.no_grad():
         labels = made(events).argmax(1)
-    found = verify(made, events, labels, SpikeFlip(1), "auto", timeout=5.0)
-    assert {verdict.verifier for verdict in found} <= {"trains", "linear", "attack", "enumeration"}
+    found = verify(made, events, labels, SpikeFlip(1), without_attacks(), timeout=5.0)
+    assert {verdict.verifier for verdict in found} <= {"trains", "linear", "enumeration"}
     assert "enumeration" in {verdict.verifier for verdict in found}
 
 
