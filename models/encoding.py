@@ -100,8 +100,9 @@ def _given(draws: Tensor) -> Tensor:
     Raises:
         TypeError, ValueError: unless they are finite real numbers, (T, ...).
     """
-    if draws.dtype == torch.bool or draws.is_complex():
-        raise TypeError(f"draws: got {draws.dtype}, expected real numbers")
+    if type(draws) is not Tensor or draws.dtype == torch.bool or draws.is_complex():
+        got = draws.dtype if type(draws) is Tensor else type(draws).__name__
+        raise TypeError(f"draws: got {got}, expected a torch.Tensor of real numbers")
     found = draws.detach().to("cpu", torch.float64).clone().contiguous()
     if found.dim() < 2 or not found.numel():
         raise ValueError(f"draws: got shape {tuple(found.shape)}, expected (T, ...) or (T, batch, ...)")
