@@ -1,5 +1,6 @@
 """Whether the time is up: what long computations ask between their steps."""
 
+import time
 from collections.abc import Callable
 
 Expired = Callable[[], bool]
@@ -9,3 +10,9 @@ Expired = Callable[[], bool]
 def never() -> bool:
     """Return False: there is no deadline."""
     return False
+
+
+def time_left(deadline: float | None, parts: int) -> float | None:
+    """Return when the next of `parts` equal shares of the time ends, or None."""
+    now = time.perf_counter()
+    return None if deadline is None else now + max(0.0, deadline - now) / parts

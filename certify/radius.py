@@ -17,6 +17,7 @@ from .arithmetic import check_arithmetic
 from .attacks import ATTACKS, check_attacked
 from .bracketing import Bisection, Bracket, Clock, Grid
 from .detaching import detach
+from .own_draws import apart, own_draws
 from .perturbations import L2, Ball, LInf
 from .perturbations.rounding import round_up
 from .replay import evaluating, pull, replays
@@ -103,6 +104,12 @@ def certified_radius(
     True
     """
     check_choice("norm", norm, BALLS)
+    if own_draws(network, inputs, labels):
+        rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed}
+        return [
+            certified_radius(one, inputs[at], labels[at], norm, verifier, tolerance, **rest, progress=told)[0]
+            for one, at, told in apart(network, inputs, progress)
+        ]
     ball = partial(BALLS[norm], lower=lower, upper=upper)
     check_arithmetic(network)
     check_attacked(network, inputs, labels, ball(0.0))

@@ -14,6 +14,7 @@ from ..models.validation import check_choice, check_inputs, check_weights
 from .arithmetic import check_arithmetic
 from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
+from .own_draws import apart, own_draws
 from .perturbations import Perturbation
 from .problem import Problem
 from .replay import evaluating
@@ -40,7 +41,8 @@ def verify(
 
     "verified" holds for every real input in the set and for the run in the network's own dtype, whatever the
     order of summation; see docs/certification.md. The network is taken in evaluation mode. With encoding "rate" a
-    verdict holds for the network's own draws, and its reason says so.
+    verdict holds for the network's own draws, and its reason says which; where each sample has draws of its own,
+    each is decided by itself.
 
     Args:
         network: any spiking network.
@@ -59,6 +61,11 @@ def verify(
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
     chosen = resolve(verifier)
+    if own_draws(network, inputs, labels):
+        return [
+            verify(one, inputs[at], labels[at], perturbation, chosen, timeout, seed=seed, progress=told)[0]
+            for one, at, told in apart(network, inputs, progress)
+        ]
     made = check_arithmetic(network)
     check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
@@ -94,6 +101,9 @@ def bounds(
     if not isinstance(chosen, MarginVerifier):
         known = "interval, trains, linear, lirpa"
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
+    if own_draws(network, inputs):
+        each = apart(network, inputs, silent)
+        return _joined([bounds(one, inputs[at], perturbation, chosen) for one, at, _ in each])
     check_arithmetic(network)
     check_inputs(network, inputs)
     check_weights(network)
@@ -101,6 +111,10 @@ def bounds(
     inputs = inputs.detach()
     with evaluating(network):
         parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
+    return _joined(parts)
+
+
+def _joined(parts: list[LogitBounds]) -> LogitBounds:
     return LogitBounds(torch.cat([p.lower for p in parts]), torch.cat([p.upper for p in parts]))
 
 
@@ -118,7 +132,7 @@ def _named_draws(verdict: Verdict, network: SpikingNetwork) -> Verdict:
     """Say of a rate-coded network's verdict which draws it is about."""
     if network.encoding != "rate":
         return verdict
-    return replace(verdict, reason=f"{verdict.reason}; for the given draws (seed {network.draws.seed})")
+    return replace(verdict, reason=f"{verdict.reason}; for the given draws ({network.draws.name})")
 
 
 def resolve(verifier: str | Verifier) -> Verifier:

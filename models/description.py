@@ -4,8 +4,9 @@ import reprlib
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from .circuit import check_code, runs_as
 from .encoding import ENCODINGS, RateDraws
@@ -31,6 +32,7 @@ from .layer_schemas import (
 from .layers import Residual
 from .networks import READOUTS, SpikingNetwork
 from .neurons import LIF
+from .validation import one_line
 
 
 class _NetworkSchema(Schema):
@@ -40,6 +42,7 @@ class _NetworkSchema(Schema):
     encoding: Literal[*ENCODINGS]  # type: ignore[valid-type]
     readout: Literal[*READOUTS]  # type: ignore[valid-type]
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    draws: tuple[Any, ...] | None = None
     layers: tuple[Any, ...]
 
 
@@ -64,6 +67,7 @@ class Blueprint:
     """A network as a description has it: checked, and not built yet."""
 
     settings: _NetworkSchema
+    draws: RateDraws | None
     layers: tuple[LayerSchema | _ResidualSum, ...]
 
     @staticmethod
@@ -75,9 +79,7 @@ class Blueprint:
                 another type or out of range.
         """
         settings = _NetworkSchema.read(content, "network")
-        if (settings.seed is None) == (settings.encoding == "rate"):
-            raise ValueError('seed: expected one with encoding "rate", and with no other')
-        return Blueprint(settings, _read("layers", settings.layers))
+        return Blueprint(settings, _read_draws(settings), _read("layers", settings.layers))
 
     def tensors(self) -> Shapes:
         """Return the shapes of the network's tensors by their names."""
@@ -86,10 +88,9 @@ class Blueprint:
     def build(self) -> SpikingNetwork:
         """Return the network, with fresh weights."""
         known = self.settings
-        draws = None if known.seed is None else RateDraws(known.seed)
         layers = [layer.build() for layer in self.layers]
         settings = {"num_steps": known.num_steps, "encoding": known.encoding, "readout": known.readout}
-        return SpikingNetwork(*layers, **settings, draws=draws)
+        return SpikingNetwork(*layers, **settings, draws=self.draws)
 
 
 def describe(network: SpikingNetwork) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def describe(network: SpikingNetwork) -> dict[str, Any]:
     return {
         "num_steps": network.num_steps,
         "encoding": network.encoding,
-        **({"seed": network.draws.seed} if network.encoding == "rate" else {}),
+        **(_describe_draws(network.draws) if network.encoding == "rate" else {}),
         "readout": network.readout,
         "layers": [_describe_layer(layer, network.num_steps) for layer in network.layers],
     }
@@ -115,6 +116,23 @@ def build(description: dict[str, Any]) -> SpikingNetwork:
         ValueError: as `Blueprint.read`.
     """
     return Blueprint.read(description).build()
+
+
+def _describe_draws(draws: RateDraws) -> dict[str, Any]:
+    return {"draws": draws.seed.tolist()} if isinstance(draws.seed, Tensor) else {"seed": draws.seed}
+
+
+def _read_draws(settings: _NetworkSchema) -> RateDraws | None:
+    """Return the draws of a rate code, by their seed or one by one; None for another encoding."""
+    given = [value for value in (settings.seed, settings.draws) if value is not None]
+    if len(given) != (settings.encoding == "rate"):
+        raise ValueError('seed: expected one, or draws, with encoding "rate", and neither with another')
+    if settings.draws is None:
+        return None if settings.seed is None else RateDraws(settings.seed)
+    try:
+        return RateDraws(torch.tensor(settings.draws, dtype=torch.float64, device="cpu"))
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"draws: expected numbers in lists of one length: {one_line(error)}") from error
 
 
 def fresh(name: str, layer: nn.Module) -> nn.Module:

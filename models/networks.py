@@ -131,7 +131,7 @@ class SpikingNetwork(nn.Module):
     def _thresholds(self, inputs: Tensor, generator: torch.Generator | None) -> Tensor:
         if generator is not None or self.training:
             return fresh_thresholds(inputs, self.num_steps, generator)
-        return self.draws.thresholds(self.num_steps, tuple(inputs.shape[1:])).to(inputs.device)
+        return self.draws.of_batch(self.num_steps, inputs).to(inputs.device)
 
     def trace(self, inputs: Tensor, generator: torch.Generator | None = None) -> Trace:
         """Return a `Trace` of one pass; differentiable, and its logits equal `forward`'s on the same draws."""

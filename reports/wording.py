@@ -18,8 +18,9 @@ VERIFIERS = {
     "gain": "weighs the distance to the threshold against proven norms: the ℓ2 route",
     "lirpa": "auto_LiRPA's linear relaxations on the unrolled network, with sound spike relaxations",
     "milp": "hands an exact encoding to HiGHS and trusts its bound within a stated tolerance",
+    "enumeration": "runs every input of a set that has few of them, with the rounding of each run paid",
     "complete": "splits the set by first-layer spike trains until each part is proven or holds a counterexample",
-    "auto": "runs bounds, attacks and then the complete search, from cheap to expensive, until one decides",
+    "auto": "runs bounds, attacks, lists of small sets, the complete search and HiGHS, until one decides",
 }
 ATTACKS = {
     "fgsm": "one step along the sign of the surrogate gradient",
@@ -267,6 +268,7 @@ def sketch(model: ModelRecord) -> str:
     description = model.architecture.description
     layers = ", ".join(_layer(layer) for layer in description.get("layers", []))
     seed = f" with the draws of seed {description['seed']}" if "seed" in description else ""
+    seed = " with given draws" if "draws" in description else seed
     return f"{description.get('encoding', '?')} coding{seed}, readout {description.get('readout', '?')}: {layers}"
 
 

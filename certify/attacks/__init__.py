@@ -9,6 +9,7 @@ from ...models.constants import at_least, whole
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_inputs, check_labels, check_logits, check_weights
+from ..own_draws import apart, own_draws
 from ..perturbations import Perturbation
 from ..replay import evaluating
 from .apgd import APGD
@@ -68,6 +69,13 @@ def attack(
     if not isinstance(method, Attack):
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
+    if own_draws(network, inputs, labels):
+        each = apart(network, inputs, progress)
+        results = [
+            attack(one, inputs[at], labels[at], perturbation, method, seed=seed, progress=told)
+            for one, at, told in each
+        ]
+        return _joined(results, method.name)
     check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
     batch_size = at_least(1)("batch_size", batch_size)
@@ -76,11 +84,15 @@ def attack(
     for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
         results.append(method(network, part, part_labels, perturbation, generator))
         progress(f"attack ({method.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
+    return _joined(results, method.name)
+
+
+def _joined(results: list[AttackResult], name: str) -> AttackResult:
     return AttackResult(
         torch.cat([result.inputs for result in results]),
         torch.cat([result.success for result in results]),
         torch.cat([result.logits for result in results]),
-        method.name,
+        name,
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
+from ..deadline import Expired, never
 from ..perturbations import Perturbation, RangedSet, SpikeFlip
 from ..replay import evaluating, margins
 from .result import AttackResult
@@ -22,6 +23,7 @@ class Target:
     """What is attacked: the network in evaluation mode, the samples, the set around each.
 
     `starts` holds the worst allowed inputs that earlier attacks found, or None: a local search begins there.
+    `expired` says whether the time is up: the search ends with the next candidates that it yields.
     """
 
     network: SpikingNetwork
@@ -29,6 +31,7 @@ class Target:
     labels: Tensor
     perturbation: Perturbation
     starts: Tensor | None = None
+    expired: Expired = never
 
     @property
     def everyone(self) -> Tensor:
@@ -70,6 +73,7 @@ class Attack(ABC):
         perturbation: Perturbation,
         generator: torch.Generator,
         starts: Tensor | None = None,
+        expired: Expired = never,
     ) -> AttackResult:
         """Return the candidate of least margin for each sample, or the first that failed.
 
@@ -77,6 +81,7 @@ class Attack(ABC):
             network, inputs, labels, perturbation: as in `attack`.
             generator: for whatever is drawn.
             starts: allowed inputs to begin at, for those attacks that search locally, or None.
+            expired: says whether the time is up.
 
         Raises:
             TypeError: for a threat model that this attack is not about.
@@ -86,7 +91,7 @@ class Attack(ABC):
             got = type(perturbation).__name__
             raise TypeError(f"perturbation: got {got}, expected {expected} for the attack {self.name!r}")
         with evaluating(network):
-            target = Target(network, inputs, labels, perturbation, starts)
+            target = Target(network, inputs, labels, perturbation, starts, expired)
             worst = _Worst.start(target)
             if bool(worst.standing.any()):
                 _drive(self.propose(target, generator), target, worst)
@@ -94,11 +99,11 @@ class Attack(ABC):
 
 
 def _drive(search: Search, target: Target, worst: "_Worst") -> None:
-    """Run a search until it ends or no sample stands."""
+    """Run a search until it ends, no sample stands or the time is up."""
     candidates = next(search, None)
     while candidates is not None:
         worst.consider(target, candidates)
-        if not bool(worst.standing.any()):
+        if not bool(worst.standing.any()) or target.expired():
             return
         try:
             candidates = search.send(worst.standing)

@@ -78,7 +78,8 @@ class Ensemble(Attack):
         for member in members:
             index = standing.nonzero().flatten()
             inputs, labels = target.inputs[index], target.labels[index]
-            result = member(target.network, inputs, labels, target.perturbation, generator, lead.points[index])
+            of = target.network, inputs, labels, target.perturbation, generator
+            result = member(*of, lead.points[index], target.expired)
             lead.note(index, result.inputs, margins(result.logits, labels))
             standing = yield lead.points
 

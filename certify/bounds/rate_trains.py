@@ -10,6 +10,7 @@ The draws are compared with x exactly, in float64, so a spike has no rounding; p
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -34,24 +35,33 @@ class RateTrains(InputSignal):
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range of Σ_t rows[k,t]·s[t] over each feature's chain."""
         ordered = rows[:, self.order.flatten()].unflatten(1, self.order.shape)
-        sums = _prefix_sums(ordered.unsqueeze(2), 1)
-        lower = torch.full((len(rows), *self.fewest.shape), torch.inf).to(rows)
-        upper = -lower
-        for count, total in enumerate(sums.unbind(1)):
-            reachable = (self.fewest <= count) & (count <= self.most)
-            lower = torch.where(reachable, lower.minimum(total), lower)
-            upper = torch.where(reachable, upper.maximum(total), upper)
+        sums = _prefix_sums(ordered, 1).unsqueeze(2).expand(-1, -1, len(self.fewest), *self.fewest.shape[1:])
+        lower = upper = _picked(sums, 1, self.fewest)
+        for more in range(1, self._longest + 1):
+            total = _picked(sums, 1, (self.fewest + more).minimum(self.most))
+            lower, upper = lower.minimum(total), upper.maximum(total)
         return Box(lower, upper)
 
     def least(self, costs: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Return min of Σ_t costs[t]·s[t] over all chains, exactly, and the spikes that attain it, (T, S, ...)."""
-        order = self.order.unsqueeze(1).expand_as(costs)
-        sums = _prefix_sums(costs.gather(0, order), 0)
-        count = torch.arange(len(sums), device=costs.device).reshape(-1, *([1] * (costs.dim() - 1)))
-        reachable = (self.fewest[samples] <= count) & (count <= self.most[samples])
-        least = torch.where(reachable, sums, torch.inf).min(0)
-        spikes = (order.argsort(0) < least.indices).to(costs.dtype)
-        return least.values.flatten(1).sum(1), spikes
+        sums = _prefix_sums(costs.gather(0, self.order.unsqueeze(1).expand_as(costs)), 0)
+        fewest, most = self.fewest[samples], self.most[samples]
+        least, count = _picked(sums, 0, fewest), fewest
+        for more in range(1, self._longest + 1):
+            other = (fewest + more).minimum(most)
+            total = _picked(sums, 0, other)
+            count, least = torch.where(total < least, other, count), least.minimum(total)
+        return least.flatten(1).sum(1), (self._rank.unsqueeze(1) < count).to(costs.dtype)
+
+    @cached_property
+    def _longest(self) -> int:
+        """Return the most open spikes of any chain."""
+        return int((self.most - self.fewest).max())
+
+    @cached_property
+    def _rank(self) -> Tensor:
+        """Return how many draws come before each step's, (T, ...)."""
+        return self.order.argsort(0)
 
 
 def rate_trains(rates: Box, thresholds: Tensor) -> RateTrains:
@@ -75,3 +85,9 @@ def rate_trains(rates: Box, thresholds: Tensor) -> RateTrains:
 def _prefix_sums(values: Tensor, dim: int) -> Tensor:
     """Return the sums of the first 0, 1, …, T values along `dim`."""
     return torch.cat((torch.zeros_like(values.narrow(dim, 0, 1)), values.cumsum(dim)), dim)
+
+
+def _picked(sums: Tensor, dim: int, count: Tensor) -> Tensor:
+    """Return sums[..., count, ...] along `dim`, whose other axes but those before it are those of `count`."""
+    index = count.unsqueeze(0).expand_as(sums.select(dim, 0)) if dim else count
+    return sums.gather(dim, index.unsqueeze(dim)).squeeze(dim)

@@ -14,6 +14,7 @@ from .decisions import Decisions, RowRanges
 from .experience import Experience
 from .nodes import Nodes, Splits
 from .question import MarginQuestion
+from .rates import RateDecisions, trim_rates
 from .splitting import choose_splits
 from .trimming import trim_rows
 
@@ -113,8 +114,7 @@ def _with_splits(
     """Say of the open nodes `rows` where they are best split, and which inputs may falsify them."""
     left, candidates, tried = done.nodes.select(rows), done.candidates, done.margins
     decisions = _trimmed(left.decisions, found)
-    inputs = question.circuit.rearranged(found.inputs)
-    candidates[rows] = question.perturbation.project(inputs.to(candidates.dtype), candidates[rows])
+    candidates[rows] = question.inputs_at(left, found.inputs)
     trace = question.network.trace(candidates[rows])
     tried[rows] = margins(trace.logits, question.labels[question.samples(left)]).double()
     weights = 1.0 if experience is None else experience.weights(left.row)
@@ -127,9 +127,11 @@ def _with_splits(
 
 def _trimmed(decisions: Decisions, found: "_ClimbedNodes") -> Decisions:
     """Return the decisions of the open nodes without what is proven at their prices."""
-    if not isinstance(decisions, RowRanges):
-        return decisions
-    return trim_rows(found.problem, found.pairs, found.evaluation, decisions)
+    if isinstance(decisions, RateDecisions):
+        return trim_rates(found.problem, found.pairs, found.evaluation, decisions)
+    if isinstance(decisions, RowRanges):
+        return trim_rows(found.problem, found.pairs, found.evaluation, decisions)
+    return decisions
 
 
 def _climb(

@@ -45,6 +45,15 @@ class Decisions(ABC):
     def tensors(self) -> tuple[Tensor, ...]:
         """Return what is stored, each (N, ...)."""
 
+    def enclosure(self, box: Box) -> Box:
+        """Return what the decisions leave of each node's input set `box`."""
+        return box
+
+    @property
+    def size(self) -> int:
+        """Return how many neurons may be split."""
+        return self.tensors()[0].shape[-1]
+
     @abstractmethod
     def of(self, tensors: Sequence[Tensor]) -> "Decisions":
         """Return decisions of the same kind from such tensors."""

@@ -4,7 +4,8 @@ With all prices 0 the bound is the margin of the leaf's trains itself. Where tha
 confine the input to a polyhedron {x : Gx ≤ h} ∩ box. The program min t subject to Gx ≤ h + t finds its deepest
 point where it has one: a candidate counterexample, since all of it runs alike. Where it is empty, t > 0, and the
 program's multipliers y are prices that prove it: Σ y·(Gx − h) ≥ t on the whole box. Over an ℓ2 ball it is a cone
-program. The solver is not trusted: its prices, scaled up, go through the same bound as any others.
+program. The solver is not trusted: its prices, scaled up, go through the same bound as any others. A leaf of a
+rate code has one input train, and no program.
 """
 
 import warnings
@@ -22,6 +23,7 @@ from ..bounds.train_table import TableTrains
 from .bounding import Climb, bound_nodes
 from .nodes import Nodes
 from .question import MarginQuestion
+from .rates import RateDecisions
 
 SCALES = (1.0, 1e2, 1e4, 1e6, 1e8)
 """By how much the multipliers are scaled: the margin's coefficients have their own size."""
@@ -56,6 +58,8 @@ def solve_leaf(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
     margin = _bound(question, leaf, leaf.prices, (0.0,))
     if margin > 0:
         return LeafPoint(margin, inputs[0])
+    if isinstance(leaf.decisions, RateDecisions):
+        return LeafPoint(margin, _only_input(question, leaf, leaf.decisions))
     network, _ = question.staged(leaf)
     box = network.source.box
     region = _region(network.stages[0], len(box.lower))
@@ -68,6 +72,12 @@ def solve_leaf(question: MarginQuestion, leaf: Nodes) -> LeafPoint:
     arranged = torch.from_numpy(point).view(box.lower.shape)
     arranged = question.circuit.rearranged(arranged)
     return LeafPoint(margin, question.perturbation.project(arranged.to(inputs.dtype), inputs)[0])
+
+
+def _only_input(question: MarginQuestion, leaf: Nodes, rates: RateDecisions) -> Tensor:
+    """Return rates of the only input train that a leaf of a rate code has left."""
+    train = (rates.draws[:, None] < rates.low).double()
+    return question.inputs_at(leaf, train)[0]
 
 
 def _deepest(region: _Region, box: Box) -> tuple[np.ndarray | None, float, np.ndarray]:

@@ -38,6 +38,7 @@ from ..perturbations import Perturbation
 from .decisions import Restricted, root
 from .nodes import Nodes, Splits
 from .ranges import FirstLayer, RangeSearch
+from .rates import RateDecisions, rate_root
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,13 @@ class MarginQuestion:
             first.append(self._first(found, nodes))
             return first[0].restricted.found
 
-        network = self._stages(self.inputs[self.samples(nodes)], restrict)
+        enclosure = self.perturbation.enclosure(self.inputs[self.samples(nodes)])
+        network = self._stages(nodes.decisions.enclosure(enclosure), restrict)
         assert network is not None
         return first[0].put(network), first[0].restricted.empty
 
-    def _stages(self, inputs: Tensor, restrict: Callable[[TableTrains | GraphTrains], Signal]) -> Staged | None:
-        """Return the network in stages, the first one's trains as `restrict` leaves them."""
+    def _stages(self, inputs: Box, restrict: Callable[[TableTrains | GraphTrains], Signal]) -> Staged | None:
+        """Return the network over an input set in stages, the first one's trains as `restrict` leaves them."""
         layers = count()
 
         def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
@@ -103,7 +105,7 @@ class MarginQuestion:
                 return self.spikes(current, rule, rounding)
             return restrict(_decidable(current, rule, rounding))
 
-        return staged(self.circuit, self.perturbation.enclosure(inputs), spikes, sums=True)
+        return staged(self.circuit, inputs, spikes, sums=True)
 
     def _first(self, found: TableTrains | GraphTrains, nodes: Nodes) -> "_First":
         """Restrict the first layer's trains to each node's decisions, and to what follows for its currents."""
@@ -134,19 +136,37 @@ class MarginQuestion:
 
     @cached_property
     def _currents(self) -> FirstLayer | None:
-        """The first layer's currents over each sample's whole set."""
+        """The first layer's currents over each sample's set; None for rates, which nodes narrow themselves."""
+        if self.circuit.source.draws is not None:
+            return None
         network = staged(self.circuit, self.perturbation.enclosure(self.inputs), train_spikes, sums=True)
         assert network is not None
         return FirstLayer.of(network)
 
     def roots(self) -> Nodes | None:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
-        if len(self.specifications.samples) == 0 or self.circuit.source.encoding == "rate":
+        if len(self.specifications.samples) == 0:
             return None
         network = self._whole()
         if network is None or not network.gated:
             return None
-        return _roots(network, len(self.specifications.samples))
+        roots, draws = _roots(network, len(self.specifications.samples)), self.circuit.source.draws
+        if draws is None:
+            return roots
+        rates = self.perturbation.enclosure(self.inputs[self.specifications.samples])
+        if rates.flips is not None:
+            return None
+        thresholds = draws.thresholds(self.circuit.num_steps, tuple(self.inputs.shape[1:]))
+        return replace(roots, decisions=rate_root(roots.decisions, rates, thresholds))
+
+    def inputs_at(self, nodes: Nodes, signal: Tensor) -> Tensor:
+        """Return allowed inputs, (N, ...), near signals (T or 1, N, ...) that enter the first layer."""
+        around = self.inputs[self.samples(nodes)]
+        if isinstance(nodes.decisions, RateDecisions):
+            found = nodes.decisions.rates_of(signal.flatten(2)).view(around.shape)
+        else:
+            found = self.circuit.rearranged(signal)
+        return self.perturbation.project(found.to(around.dtype), around)
 
     @property
     def bytes_each(self) -> int:
@@ -157,7 +177,7 @@ class MarginQuestion:
 
     def _whole(self) -> Staged | None:
         """Return the network over the first sample's set."""
-        return self._stages(self.inputs[:1], lambda found: found)
+        return self._stages(self.perturbation.enclosure(self.inputs[:1]), lambda found: found)
 
 
 @dataclass(frozen=True)

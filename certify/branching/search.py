@@ -77,7 +77,7 @@ class Search:
             return None
         batch = max(2, min(self.batch, MOST_BYTES // each))
         frontier = _Frontier(question, replays, NodePool(roots, self.most_bytes), len(roots))
-        experience = Experience(len(roots), roots.decisions.tensors()[0].shape[-1])
+        experience = Experience(len(roots), roots.decisions.size)
         waiting = list(torch.arange(len(roots)).split(batch))
         while waiting or len(frontier.pool):
             if deadline is not None and time.perf_counter() >= deadline:

@@ -9,7 +9,7 @@ is what it gains by its choice. For one hidden layer the gaps sum to the distanc
 margin at x*. Only first-layer trains need deciding: a later layer's gap is shared out to the neurons that it
 reads (behind a residual sum, of several layers), by |W| and by how many of their spikes are open, until all of it
 is with the first. A table is split between the row of x* and that of the minimiser,
-a graph at the first step where s and s* differ.
+a graph at the first step where s and s* differ. The features of a rate code are split where no train is open.
 """
 
 import torch
@@ -23,6 +23,7 @@ from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains, TrainTable
 from .decisions import Decisions, RowRanges
 from .nodes import Splits
+from .rates import RateDecisions, split_features
 
 
 def choose_splits(
@@ -39,7 +40,7 @@ def choose_splits(
         problem, prices, evaluation: of N nodes.
         trace: of the network at their minimising inputs.
         decisions: of the nodes' first layer.
-        weights: of the first layer's neurons, what experience says, (N, n).
+        weights: of all that may be split, what experience says, (N, `decisions.size`).
     """
     nodes = problem.specifications.samples
     gaps = [
@@ -49,9 +50,22 @@ def choose_splits(
         )
     ]
     score = _first_layer_score(gaps[::-1], problem.layers[::-1], nodes)
-    found = problem.layers[-1].stage.found
+    if not isinstance(decisions, RateDecisions):
+        return _layer_split(problem, evaluation, trace, decisions, score * weights)
+    weights = torch.as_tensor(weights, dtype=score.dtype).expand(len(nodes), decisions.size)
+    layer, features = weights.split([decisions.layer.size, weights.shape[1] - decisions.layer.size], 1)
+    split, splittable = _layer_split(problem, evaluation, trace, decisions.layer, score * layer)
+    other, is_open = split_features(problem, prices, decisions, features)
+    neuron = torch.where(splittable, split.neuron, other.neuron)
+    return Splits(neuron, torch.where(splittable, split.place, other.place)), splittable | is_open
+
+
+def _layer_split(
+    problem: PricedProblem, evaluation: Evaluation, trace: Trace, decisions: Decisions, score: Tensor
+) -> tuple[Splits, Tensor]:
+    """Return where to split a first-layer neuron of each node, and whether one is open, (N,) of bool."""
+    nodes, found = problem.specifications.samples, problem.layers[-1].stage.found
     least = evaluation.minimisers[-1]
-    score = score * weights
     if isinstance(found, TableTrains):
         assert isinstance(decisions, RowRanges)
         first = found.first[nodes].flatten(1).maximum(decisions.first)

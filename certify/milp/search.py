@@ -1,6 +1,5 @@
 """One sample, class by class: a bound from the closed program, a counterexample from either."""
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..perturbations import RangedSet
 from ..problem import Problem
 from ..replay import replays
 from .closing import Closing
-from .encoding import Encoding, encode
+from .encoding import Encoding, EncodingError, encode
 from .program import Expressions
 from .solver import LARGEST, Watch, minimise
 
@@ -28,6 +27,7 @@ class ProgramSettings:
     encoding: str
     tolerance: float
     attack: Attack
+    patience: int | None = None
 
 
 @dataclass
@@ -75,9 +75,10 @@ class ProgramSearch:
             return hopeless
 
         model, watch = self._closed.model, Watch(paid, accept)
-        found = minimise(model, objective, watch, self.problem.deadline)
+        nodes = self._most_nodes(self._closed)
+        found = minimise(model, objective, watch, self.problem.deadline, nodes=nodes)
         if found.infeasible:  # the sample itself is feasible: presolve errs now and then
-            found = minimise(model, objective, watch, self.problem.deadline, presolve=False)
+            found = minimise(model, objective, watch, self.problem.deadline, presolve=False, nodes=nodes)
         bound = found.bound - paid
         refuted = found.infeasible or bound > float(self.gaps[other]) + GAP_ERROR * paid
         return -np.inf if refuted else bound
@@ -91,7 +92,15 @@ class ProgramSearch:
             """End the search at a solution that replays."""
             return bool(objective.at(solution)[0] <= 0) and self._replay(opened, solution)
 
-        minimise(opened.model, objective, Watch(0.0, accept), self.problem.deadline)
+        nodes = self._most_nodes(opened)
+        minimise(opened.model, objective, Watch(0.0, accept), self.problem.deadline, nodes=nodes)
+
+    def _most_nodes(self, encoding: Encoding) -> int | None:
+        """Return how many nodes of a program's tree may be solved: patience is for searches without a deadline."""
+        patience = self.settings.patience
+        return (
+            None if patience is None or self.problem.deadline is not None else patience // encoding.model.rows.nnz
+        )
 
     def _encoded(self, closing: Closing) -> Encoding:
         problem = self.problem
@@ -99,6 +108,9 @@ class ProgramSearch:
         encoding = encode(circuit(problem.network), box, self.settings.encoding, closing)
         if encoding.model.largest > LARGEST:
             raise OverflowError(f"program: got a number of {encoding.model.largest:.3g}, above {LARGEST:g}")
+        if self._most_nodes(encoding) == 0:
+            got = f"{encoding.model.rows.nnz} entries, above the {self.settings.patience}"
+            raise EncodingError(f"program: got {got} that are solved without a time limit")
         return encoding
 
     def _objective(self, encoding: Encoding, other: int) -> tuple[Expressions, float]:
@@ -140,9 +152,3 @@ class ProgramSearch:
             problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator(), self.tried
         )
         self._keep(around.inputs)
-
-
-def time_left(deadline: float | None, parts: int) -> float | None:
-    """Return when the next of `parts` equal shares of the time ends, or None."""
-    now = time.perf_counter()
-    return None if deadline is None else now + max(0.0, deadline - now) / parts

@@ -66,7 +66,12 @@ class Watch:
 
 
 def minimise(
-    model: Model, objective: Expressions, watch: Watch, deadline: float | None, presolve: bool = True
+    model: Model,
+    objective: Expressions,
+    watch: Watch,
+    deadline: float | None,
+    presolve: bool = True,
+    nodes: int | None = None,
 ) -> Minimum:
     """Minimise one expression over a program.
 
@@ -76,11 +81,12 @@ def minimise(
         watch: when to stop.
         deadline: `time.perf_counter()` at which to stop, or None.
         presolve: whether HiGHS may simplify first.
+        nodes: how many of its tree may be solved, or None.
     """
     seconds = PATIENCE if deadline is None else deadline - time.perf_counter()
     if seconds <= 0:
         return Minimum(-np.inf, False, False)
-    solver = _prepared(model, objective, seconds, presolve)
+    solver = _prepared(model, objective, seconds, presolve, nodes)
     solver.cbMipImprovingSolution.subscribe(watch.improved)
     solver.cbMipInterrupt.subscribe(watch.asked)
     _solve(solver, watch)
@@ -108,7 +114,9 @@ class _Silent(highspy.Highs):
         super().enableCallbacks()
 
 
-def _prepared(model: Model, objective: Expressions, seconds: float, presolve: bool) -> highspy.Highs:
+def _prepared(
+    model: Model, objective: Expressions, seconds: float, presolve: bool, nodes: int | None
+) -> highspy.Highs:
     solver = _Silent()
     options = {
         "threads": 1,
@@ -117,6 +125,7 @@ def _prepared(model: Model, objective: Expressions, seconds: float, presolve: bo
         "primal_feasibility_tolerance": FEASIBILITY,
         "mip_feasibility_tolerance": FEASIBILITY,
         "mip_rel_gap": 0.0,
+        **({} if nodes is None else {"mip_max_nodes": nodes}),
     }
     for name, value in options.items():
         solver.setOptionValue(name, value)

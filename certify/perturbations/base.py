@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..bounds.box import Box
+from .members import Members
 
 
 class Perturbation(ABC):
@@ -40,3 +41,7 @@ class Perturbation(ABC):
     @abstractmethod
     def check(self, inputs: Tensor) -> None:
         """Raise ValueError unless `inputs` are valid samples of this threat model."""
+
+    def members(self, sample: Tensor) -> Members | None:
+        """Return all allowed inputs around one sample (...), or None where they can't be listed."""
+        return None

@@ -1,6 +1,8 @@
 """Flipped events."""
 
+import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +12,7 @@ from ...models.constants import at_least, settle
 from ..bounds.box import Box
 from ..bounds.flips import Flips
 from .base import Perturbation
+from .members import Members
 from .shapes import uniform
 
 
@@ -70,6 +73,19 @@ class SpikeFlip(Perturbation):
         flips = order.argsort(1) < self.count
         return flipped(inputs, flips.reshape(inputs.shape))
 
+    def members(self, sample: Tensor) -> Members:
+        """Return all choices of entries to flip, fewest first: Σ_j C(entries, j) for j = 0..count."""
+        entries = sample.numel()
+        sizes = range(min(self.count, entries) + 1)
+
+        def batches(size: int) -> Iterator[Tensor]:
+            """Yield the members."""
+            places = itertools.chain.from_iterable(itertools.combinations(range(entries), k) for k in sizes)
+            while group := tuple(itertools.islice(places, size)):
+                yield flipped(sample.double(), _marked(group, entries).view(-1, *sample.shape).to(sample.device))
+
+        return Members(sum(math.comb(entries, k) for k in sizes), batches)
+
     def check(self, inputs: Tensor) -> None:
         """Raise ValueError unless every entry of `inputs` is 0 or 1."""
         other = inputs[(inputs != 0) & (inputs != 1)]
@@ -80,3 +96,11 @@ class SpikeFlip(Perturbation):
 def flipped(inputs: Tensor, where: Tensor) -> Tensor:
     """Return `inputs` with the chosen entries flipped."""
     return torch.where(where, 1.0 - inputs, inputs)
+
+
+def _marked(places: Sequence[tuple[int, ...]], entries: int) -> Tensor:
+    """Return a row for each group of places, with True there, (n, entries)."""
+    rows = [row for row, group in enumerate(places) for _ in group]
+    marks = torch.zeros(len(places), entries, dtype=torch.bool)
+    marks[rows, list(itertools.chain.from_iterable(places))] = True
+    return marks

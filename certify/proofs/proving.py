@@ -147,7 +147,7 @@ class _ProofSearch:
         splits = CheckerSplits.of(question.staged(found)[0].stages[0])
         if isinstance(splits, RowSplits) != isinstance(exact.first, Constant):  # T = 1: constant to the search
             raise Unproven("unknown: no proof form for inputs over a single step")
-        experience = Experience(len(trees), found.decisions.tensors()[0].shape[-1])
+        experience = Experience(len(trees), found.decisions.size)
         state = _ProofSearch(prover, question, splits, trees, experience)
         bounded = bound_nodes(question, found, prover.start, experience)
         state.settle(found, bounded, [(tree, 0) for tree in trees])

@@ -7,6 +7,7 @@ from ..branching.search import Search
 from .base import MarginVerifier, Verifier
 from .bound import BoundVerifier
 from .complete import Complete
+from .enumeration import Enumeration
 from .gain import Gain
 from .ladder import Ladder
 from .linear import Linear
@@ -21,9 +22,13 @@ network, 1,800 of a 64-128-64-10 one, T = 8; 13 and 16 s on a busy core."""
 
 
 def _auto() -> Verifier:
-    """Return the ladder, cheapest first: most samples need only the first two rungs."""
+    """Return the ladder, cheapest first: most samples need only the first rungs.
+
+    HiGHS is asked last, since what it proves rests on more.
+    """
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
-    return Ladder((TRAINS, quick, Linear(), thorough, Complete(Search(patience=PATIENCE))))
+    searches = Complete(Search(patience=PATIENCE), enumeration=None), Milp(patience=PATIENCE)
+    return Ladder((TRAINS, quick, Linear(), Enumeration(), thorough, *searches))
 
 
 VERIFIERS: dict[str, Callable[[], Verifier]] = {
@@ -33,6 +38,7 @@ VERIFIERS: dict[str, Callable[[], Verifier]] = {
     "gain": Gain,
     "lirpa": Lirpa,
     "milp": Milp,
+    "enumeration": Enumeration,
     "complete": Complete,
     "auto": _auto,
 }
@@ -44,6 +50,7 @@ __all__ = [
     "AttackSearch",
     "BoundVerifier",
     "Complete",
+    "Enumeration",
     "Gain",
     "Ladder",
     "Linear",

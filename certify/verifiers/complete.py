@@ -1,7 +1,7 @@
-"""Branch and bound over spike trains (F7): decides every sample, given time."""
+"""Decide every sample, given time: list small sets, branch and bound over spike trains (F7) in others."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -12,12 +12,14 @@ from ..problem import Problem
 from ..replay import replays
 from ..verdicts import Verdict
 from .base import Verifier
+from .enumeration import Enumeration
+from .ladder import Ladder
 from .trains import TRAINS
 
 
 @dataclass(frozen=True)
-class Complete(Verifier):
-    """Splits first-layer trains until each part is proven or holds a counterexample.
+class Branching(Verifier):
+    """Splits first-layer trains, and the inputs of rate codes, until each part is proven or has a counterexample.
 
     Sound: a sample is verified when the parts that cover its set are all proven, each by the bound of "linear".
     Complete up to rounding: once the first layer's trains are decided the whole network is, and a leaf is a linear
@@ -79,6 +81,28 @@ class Complete(Verifier):
         else:
             reason = f"the search stopped after {int(answer.nodes[rows].sum())} nodes"
         return Verdict("unknown", margin, None, self.name, seconds, reason)
+
+
+@dataclass(frozen=True)
+class Complete(Verifier):
+    """Runs every input of a set with few of them, and splits the others: see `Enumeration` and `Branching`.
+
+    Args:
+        search: batch size, climbs, memory.
+        enumeration: which sets have few members; None: none.
+    """
+
+    search: Search = field(default_factory=Search)
+    enumeration: Enumeration | None = field(default_factory=Enumeration)
+    name: str = "complete"
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return a decision for each sample that was decided in time; the proven margin for the others."""
+        branching = Branching(self.search, self.name)
+        if self.enumeration is None or not bool(self.enumeration.takes(problem).any()):
+            return branching.decide(problem)
+        found = Ladder((TRAINS, self.enumeration, branching), self.name).decide(problem)
+        return [replace(verdict, verifier=self.name) for verdict in found]
 
 
 def _obstacle(question: MarginQuestion) -> str:

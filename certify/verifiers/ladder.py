@@ -1,9 +1,10 @@
-"""One verifier after another, cheapest first, each on what the ones before left open."""
+"""One verifier after another, cheapest first, on what the ones before left open and with a share of the time."""
 
 from dataclasses import dataclass, replace
 
 import torch
 
+from ..deadline import time_left
 from ..problem import Problem
 from ..verdicts import Verdict
 from .base import Verifier
@@ -11,7 +12,11 @@ from .base import Verifier
 
 @dataclass(frozen=True)
 class Ladder(Verifier):
-    """Runs `rungs` in order until each sample is decided or the time is up."""
+    """Runs `rungs` in order until each sample is decided or the time is up.
+
+    Of the time that is left each rung has as much as each one after it: none takes what another might need, and
+    what it leaves goes to those behind.
+    """
 
     rungs: tuple[Verifier, ...]
     name: str = "auto"
@@ -20,11 +25,13 @@ class Ladder(Verifier):
         """Return each sample's first decision; an open sample keeps the best margin that was proven."""
         open_verdict = Verdict("unknown", None, None, self.name, 0.0, "the time was up before the first bound")
         verdicts = [open_verdict] * len(problem.labels)
-        for rung in self.rungs:
+        for position, rung in enumerate(self.rungs):
             left = [index for index, verdict in enumerate(verdicts) if verdict.status == "unknown"]
             if not left or problem.expired():
                 break
-            found = rung.decide(problem.subset(torch.tensor(left, device=problem.labels.device)))
+            part = problem.subset(torch.tensor(left, device=problem.labels.device))
+            part = replace(part, deadline=time_left(problem.deadline, len(self.rungs) - position))
+            found = rung.decide(part)
             for index, verdict in zip(left, found, strict=True):
                 verdicts[index] = _merged(verdicts[index], verdict)
         return verdicts

@@ -13,12 +13,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...models.constants import real, settle
+from ...models.constants import at_least, real, settle, unless_none
 from ...models.validation import check_choice
 from ..attacks.apgd import APGD
 from ..attacks.base import Attack
+from ..deadline import time_left
 from ..milp.encoding import ENCODINGS, EncodingError
-from ..milp.search import ProgramSearch, ProgramSettings, time_left
+from ..milp.search import ProgramSearch, ProgramSettings
 from ..problem import Problem
 from ..verdicts import Verdict
 from .base import Verifier, falsified
@@ -40,6 +41,7 @@ class Milp(Verifier):
             encoding, with per-step intervals).
         tolerance: a margin's bound must pass this, times the objective's size where that is above 1.
         attack: what searches around a solution that did not replay, for real-valued sets.
+        patience: where there is no deadline, a program's entries times the nodes that HiGHS may solve; None: any.
 
     Raises:
         ValueError: for another encoding, or a tolerance that is not positive.
@@ -51,10 +53,12 @@ class Milp(Verifier):
     encoding: str = "table"
     tolerance: float = 1e-5
     attack: Attack = field(default_factory=APGD)
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("encoding", self.encoding, ENCODINGS)
         settle(self, partial(real, finite=False), "tolerance")
+        settle(self, unless_none(at_least(0)), "patience")
         if not self.tolerance > 0:
             raise ValueError(f"tolerance: got {self.tolerance!r}, expected a positive number")
 
@@ -87,7 +91,9 @@ class Milp(Verifier):
         problem = replace(problem, deadline=time_left(problem.deadline, left))
         margins = lower.clone()
         try:
-            search = ProgramSearch(problem, ProgramSettings(self.encoding, self.tolerance, self.attack))
+            search = ProgramSearch(
+                problem, ProgramSettings(self.encoding, self.tolerance, self.attack, self.patience)
+            )
             for other in lower.argsort().tolist():
                 if lower[other] <= 0 and search.found is None:
                     margins[other] = max(float(lower[other]), search.margin(other))

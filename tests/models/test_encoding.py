@@ -108,5 +108,43 @@ def test_files_and_descriptions_keep_the_draws(tmp_path: Path):
     assert network_hash(read) == network_hash(coded) != network_hash(network(seed=12))
 
 
+def test_given_draws_decide_the_spikes():
+    draws = torch.rand(5, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    coded, inputs = network(), rates()
+    coded.draws = RateDraws(draws)
+    assert coded.encode(inputs).equal((draws[:, None] < inputs).to(inputs))
+    kept = draws.clone()
+    draws.zero_()
+    assert coded.encode(inputs).equal((kept[:, None] < inputs).to(inputs)), "the draws are a copy"
+
+
+def test_each_sample_may_have_draws_of_its_own():
+    draws = torch.rand(5, 8, 6, generator=torch.Generator().manual_seed(3))
+    coded, inputs = network(), rates()
+    coded.draws = RateDraws(draws)
+    together, logits = coded.encode(inputs), coded(inputs)
+    for index in range(8):
+        coded.draws = RateDraws(draws[:, index])
+        one = inputs[index : index + 1]
+        assert coded.encode(one)[:, 0].equal(together[:, index])
+        assert torch.allclose(coded(one)[0], logits[index], rtol=0, atol=1e-6)
+
+
+def test_given_draws_are_equal_iff_their_numbers_are(tmp_path: Path):
+    draws = torch.rand(5, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    one, same, other = RateDraws(draws), RateDraws(draws.clone()), RateDraws(draws + 0.001)
+    assert (one == same, one == other, one == RateDraws(0)) == (True, False, False)
+    assert hash(one) == hash(same)
+    assert one.name == same.name != other.name
+    assert RateDraws(3).name == "seed 3"
+    coded = network()
+    coded.draws = one
+    save(coded, tmp_path / "coded.safetensors")
+    read = load(tmp_path / "coded.safetensors")
+    assert read.draws == one
+    assert read(rates()).equal(coded(rates()))
+    assert network_hash(read) == network_hash(coded) != network_hash(network())
+
+
 def test_other_encodings_are_described_without_draws():
     assert "seed" not in describe(mlp((4, 3, 2), 3))

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from spikecert.analysis import mppd
+from spikecert.certify import LInf, verify
 from spikecert.models import (
     DLIF,
     LIF,
@@ -43,6 +44,10 @@ def with_nan() -> SpikingNetwork:
 
 def linear(*modules: nn.Module, **settings: object) -> SpikingNetwork:
     return SpikingNetwork(nn.Linear(4, 3), *modules, **{"num_steps": 3, **settings})  # type: ignore[arg-type]
+
+
+def given(draws: torch.Tensor) -> SpikingNetwork:
+    return linear(encoding="rate", draws=RateDraws(draws)).eval()
 
 
 Case = tuple[Callable[[], object], type[Exception], str]
@@ -91,6 +96,38 @@ CASES: dict[str, Case] = {
         "generator: got one with encoding 'direct'",
     ),
     "seed: negative": (lambda: RateDraws(-1), ValueError, "seed: got -1"),
+    "draws: booleans": (
+        lambda: RateDraws(torch.ones(3, 4) > 0),
+        TypeError,
+        "draws: got torch.bool, expected a torch.Tensor of real numbers",
+    ),
+    "draws: NaN": (lambda: RateDraws(torch.full((3, 4), torch.nan)), ValueError, "draws: got NaN or inf"),
+    "draws: one number": (lambda: RateDraws(torch.ones(3)), ValueError, r"draws: got shape \(3,\), expected \(T"),
+    "draws: a parameter": (
+        lambda: RateDraws(torch.nn.Parameter(torch.ones(3, 4))),
+        TypeError,
+        "draws: got Parameter, expected a torch.Tensor",
+    ),
+    "draws: steps": (
+        lambda: given(torch.ones(2, 4))(torch.rand(1, 4)),
+        ValueError,
+        r"draws: got shape \(2, 4\), expected \(3, 4\)",
+    ),
+    "draws: of other samples": (
+        lambda: given(torch.ones(3, 5, 4))(torch.rand(2, 4)),
+        ValueError,
+        "draws: got those of 5 samples, expected 2, one for each input",
+    ),
+    "draws: verify, of other samples": (
+        lambda: verify(given(torch.ones(3, 5, 4)), torch.rand(2, 4), torch.tensor([0, 0]), LInf(0.1)),
+        ValueError,
+        "draws: got those of 5 samples, expected 2, one for each input",
+    ),
+    "draws: verify, labels": (
+        lambda: verify(given(torch.ones(3, 2, 4)), torch.rand(2, 4), torch.tensor([0, 0, 1]), LInf(0.1)),
+        ValueError,
+        r"labels: got shape \(3,\), expected \(2,\)",
+    ),
     "seed: float": (lambda: RateDraws(1.5), TypeError, "seed: got float"),  # type: ignore[arg-type]
     "rate: scalars": (
         lambda: mlp((4, 3, 2), 3, encoding="rate")(torch.rand(1, 3)),

@@ -2,6 +2,7 @@
 
 from cell_mutants import CELL_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
+from listing_mutants import LISTING_MUTANTS
 from mutant import Mutant
 from step_mutants import STEP_MUTANTS
 
@@ -12,6 +13,7 @@ MUTANTS = (
     *STEP_MUTANTS,
     *CELL_MUTANTS,
     *CIRCUIT_MUTANTS,
+    *LISTING_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",

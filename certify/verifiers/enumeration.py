@@ -1,0 +1,220 @@
+"""Run every input of a small set (F11): exact for every network, whatever its layers, resets and readout."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, fold
+from ...models.constants import at_least, settle
+from ..deadline import time_left
+from ..perturbations import Perturbation, SpikeFlip
+from ..perturbations.members import Members
+from ..problem import Problem
+from ..replay import margins
+from ..verdicts import Verdict
+from .base import Verifier, falsified
+from .trains import TRAINS
+
+PATIENCE = 2**35
+"""Work that a sample's members may take together, in `work_each`: 4 to 14 s of one core. It is 34,000 members of a
+2312-64-10 network with T = 6 (one flip), 85,000 of a 40-64-64-10 one with T = 10, 1,000,000 of a 4-5-3 one with
+T = 25."""
+
+NEURON = 256
+"""A neuron's share of that, in products: its trains are bounded step by step."""
+
+MOST_NUMBERS = 2**23
+"""How many spikes, or inputs over time, a batch of members has: 64 MiB."""
+
+
+@dataclass(frozen=True)
+class Enumeration(Verifier):
+    """Runs all inputs of sets with few members: flipped events, and rate codes with given draws.
+
+    A set of rates has one member for each train of spikes that its draws make. A member is proven by the bound of
+    "trains" on it alone, which pays the rounding of a run in any order of summation; where that is not enough, the
+    sample is unknown.
+
+    Args:
+        patience: work that a sample may take, in `work_each`; a greater set is left alone.
+    """
+
+    patience: int = PATIENCE
+    name: str = "enumeration"
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "patience")
+
+    def decide(self, problem: Problem) -> list[Verdict]:
+        """Return each sample's verdict; the samples that are left share the time that is left."""
+        verdicts, count = [], len(problem.labels)
+        for index in range(count):
+            one = problem.subset(torch.tensor([index], device=problem.labels.device))
+            verdicts.append(self._one(replace(one, deadline=time_left(problem.deadline, count - index))))
+        return verdicts
+
+    def takes(self, problem: Problem) -> Tensor:
+        """Return which samples have a set that is small enough, (batch,) of bool."""
+        return torch.tensor([self._members(problem, sample)[0] is not None for sample in problem.inputs])
+
+    def _members(self, problem: Problem, sample: Tensor) -> tuple[Members | None, str]:
+        """Return the members of one sample's set, or why they are not run."""
+        members = members_of(problem, sample)
+        if members is None:
+            return None, "the set has no list of members"
+        features = sample.shape[1:] if problem.circuit.timed else sample.shape
+        most = self.patience // work_each(problem.circuit, tuple(features))
+        if members.count > most:
+            return None, f"the set has {_short(members.count)} members, above the {most} that are run"
+        return members, ""
+
+    @torch.no_grad()
+    def _one(self, problem: Problem) -> Verdict:
+        """Decide a problem of one sample."""
+        started = time.perf_counter()
+        members, obstacle = self._members(problem, problem.inputs[0])
+        if members is None:
+            return Verdict("unknown", None, None, self.name, time.perf_counter() - started, obstacle)
+        try:
+            return self._listed(problem, members, started)
+        except OverflowError as error:
+            return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
+
+    def _listed(self, problem: Problem, members: Members, started: float) -> Verdict:
+        """Run the members batch by batch, until one fails."""
+        done, undecided, least = 0, 0, math.inf
+        for points in members.batches(_batch(problem)):
+            if problem.expired():
+                return self._unknown(f"the time was up after {done} of {members.count} members", started)
+            failed = _failed(problem, points)
+            for candidate in failed:
+                verdict = falsified(problem, 0, candidate, self.name, started, "one of the set's members fails")
+                if verdict.status == "falsified":
+                    return verdict
+            lower = _lower(problem, points)
+            undecided += int((~(lower > 0)).sum())
+            least, done = min(least, float(lower.nan_to_num(-math.inf).min())), done + len(points)
+        if undecided:
+            reason = f"{undecided} of {done} members are decided only within the rounding error"
+            return self._unknown(reason, started, least)
+        reason = f"each of the set's {done} members is proven"
+        return Verdict("verified", least, None, self.name, time.perf_counter() - started, reason)
+
+    def _unknown(self, reason: str, started: float, margin: float | None = None) -> Verdict:
+        return Verdict("unknown", margin, None, self.name, time.perf_counter() - started, reason)
+
+
+def members_of(problem: Problem, sample: Tensor) -> Members | None:
+    """Return the members of the set around one sample, or None where they can't be listed."""
+    draws, box = problem.circuit.source.draws, problem.perturbation.enclosure(sample[None])
+    if torch.equal(box.lower, box.upper):
+        return Members(1, lambda _: iter((box.lower,)))
+    found = problem.perturbation.members(sample)
+    if found is not None or draws is None:
+        return found
+    thresholds = draws.thresholds(problem.circuit.num_steps, tuple(sample.shape))
+    return rate_members(problem.perturbation, sample, thresholds.to(sample.device))
+
+
+def rate_members(perturbation: Perturbation, sample: Tensor, draws: Tensor) -> Members:
+    """Return rates around one sample, one for each train of spikes that they make with `draws`, (T, ...).
+
+    A feature's rates in [l, h] are cut at its draws in [l, h): up to one, the draw is silent, above it spikes.
+    """
+    rates = perturbation.enclosure(sample[None])
+    low, high = rates.lower.flatten(), rates.upper.flatten()
+    cells = [_middles(*feature) for feature in zip(low, high, draws.flatten(1).T, strict=True)]
+    sizes = [len(cell) for cell in cells]
+    table = torch.nn.utils.rnn.pad_sequence(cells)
+
+    def batches(size: int) -> Iterator[Tensor]:
+        """Yield the members: the last feature's cells turn over first."""
+        radix = torch.tensor(sizes, device=sample.device)
+        place = torch.tensor([math.prod(sizes[i + 1 :]) for i in range(len(sizes))], device=sample.device)
+        for start in range(0, math.prod(sizes), size):
+            number = torch.arange(start, min(start + size, math.prod(sizes)), device=sample.device)
+            digits = number[:, None].div(place, rounding_mode="floor") % radix
+            yield table.gather(0, digits).view(-1, *sample.shape)
+
+    return Members(math.prod(sizes), batches)
+
+
+def _middles(low: Tensor, high: Tensor, draws: Tensor) -> Tensor:
+    """Return the middle of each part of [low, high] that makes one train, by rising rate."""
+    cuts = draws[(draws >= low) & (draws < high)].unique()
+    starts = torch.cat([low[None], cuts.nextafter(torch.full_like(cuts, torch.inf))])
+    ends = torch.cat([cuts, high[None]])
+    return ((starts + ends) / 2).clamp(starts, ends)
+
+
+def _failed(problem: Problem, points: Tensor) -> Tensor:
+    """Return the members that are misclassified in a batch, as allowed inputs: to be replayed alone."""
+    inputs = points.to(problem.inputs.dtype)
+    failed = inputs[margins(problem.network(inputs), problem.labels.expand(len(points))) <= 0]
+    return problem.perturbation.project(failed, problem.inputs.expand(len(failed), *inputs.shape[1:]))
+
+
+def _lower(problem: Problem, points: Tensor) -> Tensor:
+    """Return a lower bound of each member's margin, (n,)."""
+    exactly = replace(
+        problem, inputs=points, labels=problem.labels.expand(len(points)), perturbation=SpikeFlip(0), deadline=None
+    )
+    return TRAINS.lower(exactly)
+
+
+def work_each(circuit: Circuit, features: tuple[int, ...]) -> int:
+    """Return about how much work a member is: T times all products and `NEURON` for each neuron.
+
+    Args:
+        circuit: the network.
+        features: the shape of a sample at one step.
+    """
+    counted = _Counted(torch.zeros(1, *features, dtype=circuit.dtype, device=circuit.device))
+    fold(circuit, counted)
+    return circuit.num_steps * (counted.work + math.prod(features))
+
+
+class _Counted(Algebra[Tensor]):
+    """The shapes of signals, (1, ...), and the work of what was met."""
+
+    reader = "enumeration"
+
+    def __init__(self, inputs: Tensor) -> None:
+        self.inputs, self.work = inputs, 0
+
+    def input(self, node: Input) -> Tensor:
+        """Return the inputs."""
+        return self.inputs
+
+    def mapped(self, node: Mapped, x: Tensor) -> Tensor:
+        """Count the products."""
+        found = node.map.linear(x)
+        self.work += found.numel() * node.map.terms
+        return found
+
+    def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:
+        """Return the sum."""
+        return x + y
+
+    def fired(self, node: Fired, x: Tensor) -> Tensor:
+        """Count the neurons."""
+        self.work += NEURON * x.numel()
+        return x
+
+    def read(self, node: Read, x: Tensor) -> Tensor:
+        """Return the logits' shape."""
+        return x
+
+
+def _batch(problem: Problem) -> int:
+    """Return how many members are run at once."""
+    return max(1, MOST_NUMBERS // max(64 * problem.circuit.num_steps, problem.inputs[0].numel()))
+
+
+def _short(count: int) -> str:
+    """Return a count in few digits."""
+    return str(count) if count < 10**7 else f"{count:.2g}" if count < 10**300 else "more than 1e300"

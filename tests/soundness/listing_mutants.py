@@ -1,0 +1,98 @@
+"""Ways to break what lists the inputs of a set, or splits the rates of one."""
+
+from mutant import Mutant
+
+ENUMERATION = "certify/verifiers/enumeration.py"
+RATES = "certify/branching/rates.py"
+FLIPS = "certify/perturbations/spike_flip.py"
+CHAINS = "certify/bounds/rate_trains.py"
+LISTING_MUTANTS = (
+    Mutant(
+        "enumeration: one flip less than the budget",
+        FLIPS,
+        "sizes = range(min(self.count, entries) + 1)",
+        "sizes = range(min(self.count, entries))",
+    ),
+    Mutant(
+        "enumeration: a last batch that is not full is forgotten",
+        FLIPS,
+        "while group := tuple(itertools.islice(places, size)):",
+        "while len(group := tuple(itertools.islice(places, size))) == size:",
+    ),
+    Mutant(
+        "enumeration: a member within the rounding error is proven",
+        ENUMERATION,
+        "undecided += int((~(lower > 0)).sum())",
+        "undecided += 0",
+    ),
+    Mutant(
+        "enumeration: the greatest margin of a batch is the sample's",
+        ENUMERATION,
+        "float(lower.nan_to_num(-math.inf).min())",
+        "float(lower.nan_to_num(-math.inf).max())",
+    ),
+    Mutant(
+        "enumeration: what fails in a batch need not fail alone",
+        ENUMERATION,
+        'if verdict.status == "falsified":',
+        "if True:",
+    ),
+    Mutant(
+        "enumeration: the rates above a set's last draw are forgotten",
+        ENUMERATION,
+        "starts = torch.cat([low[None], cuts.nextafter(torch.full_like(cuts, torch.inf))])\n"
+        "    ends = torch.cat([cuts, high[None]])",
+        "starts = torch.cat([low[None], cuts.nextafter(torch.full_like(cuts, torch.inf))])[:-1]\n"
+        "    ends = torch.cat([cuts, high[None]])[:-1]",
+    ),
+    Mutant(
+        "enumeration: a draw on a rate's lower end makes no cut",
+        ENUMERATION,
+        "(draws >= low) & (draws < high)",
+        "(draws > low) & (draws < high)",
+    ),
+    Mutant(
+        "rates: a split loses the rate that is the draw",
+        RATES,
+        "torch.where(inner, high[node, feature], draw.minimum(high[node, feature]))",
+        "torch.where(inner, high[node, feature], (draw - 1e-9).minimum(high[node, feature]))",
+    ),
+    Mutant(
+        "rates: a split of a neuron narrows rates, too",
+        RATES,
+        "low[node, feature] = torch.where(inner, low[node, feature], above)",
+        "low[node, feature] = above",
+    ),
+    Mutant(
+        "rates: both sides of a feature's split fix a spike",
+        RATES,
+        "layer=self._where(inner, one)",
+        "layer=one",
+    ),
+    Mutant(
+        "rates: drop what is not quite proven of a chain",
+        RATES,
+        "- least + chains.sums > 2 * LEVEL",
+        "- least + chains.sums > -0.3",
+    ),
+    Mutant(
+        "rates: trim one spike too many off a chain's upper end",
+        RATES,
+        "len(count) - 1 - needed.int().flip(0).argmax(0)",
+        "(len(count) - 2 - needed.int().flip(0).argmax(0)).maximum(fewest)",
+    ),
+    Mutant(
+        "chains: a least sum that skips the last train",
+        CHAINS,
+        "        sums = _prefix_sums(costs.gather(0, self.order.unsqueeze(1).expand_as(costs)), 0)\n"
+        "        fewest, most = self.fewest[samples], self.most[samples]",
+        "        sums = _prefix_sums(costs.gather(0, self.order.unsqueeze(1).expand_as(costs)), 0)\n"
+        "        fewest, most = self.fewest[samples], (self.most - 1).maximum(self.fewest)[samples]",
+    ),
+    Mutant(
+        "chains: a range that skips the last train",
+        CHAINS,
+        "(self.fewest + more).minimum(self.most))",
+        "(self.fewest + more - 1).minimum(self.most))",
+    ),
+)
