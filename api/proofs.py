@@ -57,7 +57,7 @@ def write_proofs(
             BALLS[threat.norm](row.epsilon, threat.lower, threat.upper),
         )
         try:
-            proof = chosen.prove(samples.inputs[row.index], row.label, ball, timeout)
+            proof = chosen.prove(samples.inputs[row.index], row.label, ball, timeout, ties=found.models[0].ties)
         except Disproved as error:
             raise SoundnessError(f"sample {row.index}: verified, and in search of a proof {error}") from error
         except Unproven as error:

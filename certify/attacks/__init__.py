@@ -11,6 +11,7 @@ from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_inputs, check_labels, check_logits, check_weights
 from ..perturbations import Perturbation
 from ..replay import evaluating
+from ..ties import settled_ties
 from .apgd import APGD
 from .base import Attack
 from .ensemble import Ensemble, quick_ensemble
@@ -42,6 +43,7 @@ def attack(
     *,
     seed: int = 0,
     batch_size: int = 256,
+    ties: str | None = None,
     progress: Progress = silent,
 ) -> AttackResult:
     """Search the set around each sample for a misclassified input.
@@ -56,6 +58,7 @@ def attack(
             the ensembles), or an `Attack` such as `PGD(steps=40)`.
         seed: for random starts.
         batch_size: samples attacked at once.
+        ties: what a tie between logits is, as in `verify`.
         progress: called after each batch.
 
     Returns:
@@ -70,17 +73,18 @@ def attack(
         method = ATTACKS[method]()
     check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
-    batch_size = at_least(1)("batch_size", batch_size)
+    batch_size, ties = at_least(1)("batch_size", batch_size), settled_ties(network, ties)
     generator = torch.Generator().manual_seed(whole("seed", seed))
     results: list[AttackResult] = []
     for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-        results.append(method(network, part, part_labels, perturbation, generator))
+        results.append(method(network, part, part_labels, perturbation, generator, ties=ties))
         progress(f"attack ({method.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
     return AttackResult(
         torch.cat([result.inputs for result in results]),
         torch.cat([result.success for result in results]),
         torch.cat([result.logits for result in results]),
         method.name,
+        ties,
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...models.networks import SpikingNetwork
 from ..perturbations import Perturbation, RangedSet, SpikeFlip
 from ..replay import evaluating, margins
+from ..ties import STRICT
 from .result import AttackResult
 
 Search = Generator[Tensor, Tensor, None]
@@ -21,13 +22,15 @@ Search = Generator[Tensor, Tensor, None]
 class Target:
     """What is attacked: the network in evaluation mode, the samples, the set around each.
 
-    `starts` holds the worst allowed inputs that earlier attacks found, or None: a local search begins there.
+    `ties` says whether a tie that falls to the label is a failure. `starts` holds the worst allowed inputs that
+    earlier attacks found, or None: a local search begins there.
     """
 
     network: SpikingNetwork
     inputs: Tensor
     labels: Tensor
     perturbation: Perturbation
+    ties: str
     starts: Tensor | None = None
 
     @property
@@ -70,6 +73,7 @@ class Attack(ABC):
         perturbation: Perturbation,
         generator: torch.Generator,
         starts: Tensor | None = None,
+        ties: str = STRICT,
     ) -> AttackResult:
         """Return the candidate of least margin for each sample, or the first that failed.
 
@@ -77,6 +81,7 @@ class Attack(ABC):
             network, inputs, labels, perturbation: as in `attack`.
             generator: for whatever is drawn.
             starts: allowed inputs to begin at, for those attacks that search locally, or None.
+            ties: what a tie between logits is, "argmax" or "strict".
 
         Raises:
             TypeError: for a threat model that this attack is not about.
@@ -86,11 +91,11 @@ class Attack(ABC):
             got = type(perturbation).__name__
             raise TypeError(f"perturbation: got {got}, expected {expected} for the attack {self.name!r}")
         with evaluating(network):
-            target = Target(network, inputs, labels, perturbation, starts)
+            target = Target(network, inputs, labels, perturbation, ties, starts)
             worst = _Worst.start(target)
             if bool(worst.standing.any()):
                 _drive(self.propose(target, generator), target, worst)
-        return AttackResult(worst.inputs, ~worst.standing, worst.logits, self.name)
+        return AttackResult(worst.inputs, ~worst.standing, worst.logits, self.name, ties)
 
 
 def _drive(search: Search, target: Target, worst: "_Worst") -> None:
@@ -144,9 +149,9 @@ def _replayed(target: Target, inputs: Tensor, labels: Tensor) -> tuple[Tensor, T
     A batch may sum in another order than a single sample; what is handed to a user must fail when run alone.
     """
     logits = target.network(inputs)
-    found = margins(logits, labels)
+    found = margins(logits, labels, target.ties)
     for index in (found <= 0).nonzero().flatten().tolist():
         one = slice(index, index + 1)
         logits[one] = target.network(inputs[one])
-        found[one] = margins(logits[one], labels[one])
+        found[one] = margins(logits[one], labels[one], target.ties)
     return logits, found

@@ -35,6 +35,7 @@ class Job:
         network, perturbation, timeout: as in `verify`.
         verifier: by name.
         device: where to decide.
+        ties: what a tie between logits is, "argmax" or "strict".
     """
 
     problem: str
@@ -43,6 +44,7 @@ class Job:
     verifier: str
     timeout: float | None
     device: str
+    ties: str
 
     def pack(self) -> bytes:
         """Return the job as bytes."""
@@ -53,6 +55,7 @@ class Job:
             "verifier": self.verifier,
             "timeout": self.timeout,
             "device": self.device,
+            "ties": self.ties,
             "kernel": kernel_of(self.network),
             "version": version("spikecert"),
         }
@@ -74,7 +77,8 @@ class Job:
         network = from_bytes(tensors.pop("network").numpy().tobytes()).to(told["device"])
         use_kernel(network, told["kernel"])
         perturbation = build_set(told["perturbation"], tensors)
-        return Job(told["problem"], network, perturbation, told["verifier"], told["timeout"], told["device"])
+        names = ("verifier", "timeout", "device", "ties")
+        return Job(told["problem"], network, perturbation, *(told[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ class Decided:
         return Decided(told["problem"], told["index"], tuple(verdicts))
 
 
-_PLAIN = ("status", "margin", "verifier", "seconds", "reason")
+_PLAIN = ("status", "margin", "verifier", "seconds", "reason", "ties")
 
 
 def decide(job: bytes, batch: bytes) -> bytes:
@@ -149,6 +153,7 @@ def decide(job: bytes, batch: bytes) -> bytes:
         shared.verifier,
         shared.timeout,
         seed=samples.seed,
+        ties=shared.ties,
     )
     return Decided(shared.problem, samples.index, tuple(verdicts)).pack()
 

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.circuit import Circuit, circuit
+from ...models.circuit import circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.propagation import LogitBounds, SpikeBound, logit_bounds, margin_bounds
-from ..deadline import Expired, never
 from ..perturbations import Perturbation
 from ..problem import Problem
-from .base import MarginVerifier
+from .base import ClassMarginVerifier
 
 
 @dataclass(frozen=True)
-class BoundVerifier(MarginVerifier):
+class BoundVerifier(ClassMarginVerifier):
     """Propagates one or more kinds of knowledge of the spikes.
 
     Args:
@@ -29,45 +28,17 @@ class BoundVerifier(MarginVerifier):
     stages: tuple[SpikeBound, ...]
 
     @torch.no_grad()
-    def margins(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        perturbation: Perturbation,
-        expired: Expired = never,
-    ) -> Tensor:
-        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
-        return self.class_margins(network, inputs, labels, perturbation, expired).amin(1)
-
-    @torch.no_grad()
-    def class_margins(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        perturbation: Perturbation,
-        expired: Expired = never,
-    ) -> Tensor:
-        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
-        return self._of(circuit(network), inputs, labels, perturbation, expired)
-
-    @torch.no_grad()
     def lower(self, problem: Problem) -> Tensor:
-        """Return a lower bound of each sample's margin, (batch,)."""
-        of = problem.inputs, problem.labels, problem.perturbation, problem.expired
-        return self._of(problem.circuit, *of).amin(1)
-
-    def _of(
-        self, made: Circuit, inputs: Tensor, labels: Tensor, perturbation: Perturbation, expired: Expired
-    ) -> Tensor:
-        lower = margin_bounds(made, perturbation.enclosure(inputs), labels, self.stages[0], quick=True)
-        for stage in self.stages[1:]:
-            left = (lower.amin(1) <= 0).nonzero().flatten()
-            if len(left) == 0 or expired():
+        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
+        made, goal, labels, stages = problem.circuit, problem.goal, problem.labels, self.stages
+        enclosure = problem.perturbation.enclosure
+        lower = goal.tightened(margin_bounds(made, enclosure(problem.inputs), labels, stages[0], quick=True))
+        for stage in stages[1:]:
+            left = (~goal.proven(lower, labels)).any(1).nonzero().flatten()
+            if len(left) == 0 or problem.expired():
                 break
-            found = margin_bounds(made, perturbation.enclosure(inputs[left]), labels[left], stage)
-            lower[left] = lower[left].maximum(found)
+            found = margin_bounds(made, enclosure(problem.inputs[left]), labels[left], stage)
+            lower[left] = lower[left].maximum(goal.tightened(found))
         return lower
 
     @torch.no_grad()

@@ -19,9 +19,8 @@ class AttackSearch(Verifier):
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return "falsified" with a replayed counterexample where the attack succeeds, "unknown" elsewhere."""
         started = time.perf_counter()
-        result = self.attack(
-            problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator()
-        )
+        asked = problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator()
+        result = self.attack(*asked, ties=problem.ties)
         verdicts = []
         for index, success in enumerate(result.success.tolist()):
             if success:
