@@ -71,10 +71,12 @@ def reconcile(verdicts: Sequence[Verdict], result: "AttackResult") -> None:
 
     Raises:
         SoundnessError: if the attack succeeded on a sample that a verifier verified; the message names both.
-        ValueError: if the two are about different numbers of samples.
+        ValueError: if the two are about different numbers of samples, or take ties otherwise.
     """
     if len(verdicts) != len(result.success):
         raise ValueError(f"verdicts: got {len(verdicts)}, expected {len(result.success)}, one per attacked sample")
+    if others := {verdict.ties for verdict in verdicts} - {result.ties}:
+        raise ValueError(f"verdicts: got ties {others.pop()!r}, expected the attack's {result.ties!r}")
     for index, (verdict, broken) in enumerate(zip(verdicts, result.success.tolist(), strict=True)):
         if broken and verdict.status == "verified":
             raise SoundnessError(

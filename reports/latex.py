@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
-from .wording import epsilon_short, steps
+from .wording import epsilon_short, steps, ties_found
 
 NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$", "l0": "flipped events"}
 SIGNS = {
@@ -78,6 +78,7 @@ def _caption(record: Record) -> str:
     text += f"inputs in $[{threat.lower:g}, {threat.upper:g}]$, "
     text += f"{escaped(steps(record.models))}, {escaped(where)}. {NOTE}"
     for model in record.models:
+        text += f" {escaped(found)}" if (found := ties_found(model)) else ""
         if model.radii is not None:
             low, high = model.radii.medians
             text += f" {escaped(model.name)}: median radius over {len(model.radii.samples)} samples between "
