@@ -16,6 +16,7 @@ from spikecert.certify.ties import TIES, Goal, settled_ties
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.models.circuit import circuit
 from support.fleets import Here
+from support.ties import tied_network
 
 
 def every(values: tuple[float, ...], classes: int) -> Tensor:
@@ -111,20 +112,12 @@ def test_the_default_goes_by_the_readout() -> None:
         verify(counting, torch.rand(1, 2), torch.tensor([0]), LInf(0.1), ties="lowest")
 
 
-def tied() -> SpikingNetwork:
-    """Classes 0 and 1 always count the same, class 2 never fires."""
-    net = SpikingNetwork(torch.nn.Linear(2, 3), LIF(decay=0.5), num_steps=4)
-    net.layers[0].weight.data = torch.tensor([[4.0, 4.0], [4.0, 4.0], [-1.0, -1.0]])  # pyright: ignore[reportAttributeAccessIssue]
-    net.layers[0].bias.data.zero_()  # pyright: ignore[reportAttributeAccessIssue]
-    return net.eval()
-
-
 INPUTS = torch.full((2, 2), 0.5)
 
 
 @pytest.mark.parametrize("verifier", sorted(set(VERIFIERS) - {"lirpa"}))
 def test_a_tie_falls_to_the_lower_index(verifier: str) -> None:
-    net, labels = tied(), torch.tensor([0, 1])
+    net, labels = tied_network(), torch.tensor([0, 1])
     argmax = verify(net, INPUTS, labels, LInf(0.05), verifier)
     assert [(found.status, found.margin, found.ties) for found in argmax] == [
         ("verified", 0.0, "argmax"),
@@ -136,7 +129,7 @@ def test_a_tie_falls_to_the_lower_index(verifier: str) -> None:
 
 
 def test_attacks_radii_and_sets_take_ties_alike() -> None:
-    net, labels = tied(), torch.tensor([0, 1])
+    net, labels = tied_network(), torch.tensor([0, 1])
     for ties, broken in (("argmax", [False, True]), ("strict", [True, True])):
         result = attack(net, INPUTS, labels, LInf(0.05), "ensemble-fast", ties=ties)
         assert (result.success.tolist(), result.ties) == (broken, ties)
@@ -148,7 +141,7 @@ def test_attacks_radii_and_sets_take_ties_alike() -> None:
 
 
 def test_a_proof_and_an_attack_with_other_ties_are_not_compared() -> None:
-    net, labels = tied(), torch.tensor([0, 1])
+    net, labels = tied_network(), torch.tensor([0, 1])
     verdicts = verify(net, INPUTS, labels, LInf(0.05), "trains")
     result = attack(net, INPUTS, labels, LInf(0.05), "fgsm", ties="strict")
     with pytest.raises(ValueError, match=r"^verdicts: got ties 'argmax', expected the attack's 'strict'$"):
@@ -166,7 +159,7 @@ def test_a_verified_margin_of_0_needs_ties_that_fall_to_the_label() -> None:
 
 
 def test_replays_go_by_the_ties() -> None:
-    net = tied()
+    net = tied_network()
     assert margins(net(INPUTS), torch.tensor([0, 1])).tolist() == [0.0, 0.0]
     assert not replays(net, INPUTS[0], 0, "argmax")
     assert replays(net, INPUTS[0], 0, "strict")

@@ -5,20 +5,17 @@ from fractions import Fraction
 import pytest
 import torch
 
-from spikecert import LIF, SpikingNetwork
+from spikecert import SpikingNetwork
 from spikecert.formats import Constraint, read_vnnlib, robustness, verify_property, write_vnnlib
 from spikecert.formats.question import asked_ties
+from support.ties import tied_network
 
 LOW, HIGH = torch.full((2,), 0.45), torch.full((2,), 0.55)
 
 
 @pytest.fixture
 def tied() -> SpikingNetwork:
-    """Classes 0 and 1 count the same on every input, class 2 never fires."""
-    net = SpikingNetwork(torch.nn.Linear(2, 3), LIF(decay=0.5), num_steps=4)
-    net.layers[0].weight.data = torch.tensor([[4.0, 4.0], [4.0, 4.0], [-1.0, -1.0]])  # pyright: ignore[reportAttributeAccessIssue]
-    net.layers[0].bias.data.zero_()  # pyright: ignore[reportAttributeAccessIssue]
-    return net.eval()
+    return tied_network()
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])

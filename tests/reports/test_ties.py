@@ -7,7 +7,6 @@ from functools import cache
 import pytest
 import torch
 
-from spikecert import LIF, SpikingNetwork
 from spikecert.reports import Data, Plan, RadiusPlan, Threat, load_record, measure, record, render
 from spikecert.reports.comparing import compare
 from spikecert.reports.html_page import to_html
@@ -16,17 +15,10 @@ from spikecert.reports.markdown import to_markdown
 from spikecert.reports.records import Record
 from spikecert.reports.samples_csv import to_csv
 from spikecert.reports.wording import meanings, ties_found, verdict
+from support.ties import tied_network
 
 INPUTS = torch.full((4, 2), 0.5)
 LABELS = torch.tensor([0, 1, 2, 0])
-
-
-def network() -> SpikingNetwork:
-    """Classes 0 and 1 tie on every input, class 2 never fires."""
-    net = SpikingNetwork(torch.nn.Linear(2, 3), LIF(decay=0.5), num_steps=4)
-    net.layers[0].weight.data = torch.tensor([[4.0, 4.0], [4.0, 4.0], [-1.0, -1.0]])  # pyright: ignore[reportAttributeAccessIssue]
-    net.layers[0].bias.data.zero_()  # pyright: ignore[reportAttributeAccessIssue]
-    return net.eval()
 
 
 @cache
@@ -35,7 +27,7 @@ def recorded(ties: str | None, name: str = "tied") -> Record:
     radii = RadiusPlan(verifier="trains", tolerance=0.5, samples=1)
     plan = Plan(threat, ("fgsm",), ("trains",), radii=radii, ties=ties)
     data = Data(name="halves", split="test", samples=4, classes=3, shape=(2,))
-    return record([measure(name, network(), INPUTS, LABELS, plan)], data, threat)
+    return record([measure(name, tied_network(), INPUTS, LABELS, plan)], data, threat)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +87,7 @@ def test_what_the_words_mean_goes_by_the_ties(handmade) -> None:
 
 def test_a_counterexample_that_ties_gets_no_other_label() -> None:
     """Below .5 class 1 fires once less: the tie at the edge is what breaks the sample, strictly taken."""
-    net = network()
-    net.layers[0].weight.data[1] *= 0.9  # pyright: ignore[reportAttributeAccessIssue, reportIndexIssue]
+    net = tied_network(0.9)
     threat = Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(0.5,))
     inputs = torch.full((1, 2), 0.13)
     with torch.no_grad():

@@ -11,10 +11,11 @@ from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.trains import train_spikes
 from spikecert.certify.replay import fails, replays
 from spikecert.certify.ties import TIES
-from spikecert.certify.verifiers import Complete, Milp
+from spikecert.certify.verifiers import Complete, Milp, Verifier
 from spikecert.models.circuit import circuit
-from spikecert.testing import EventCase, cases, check_sound, event_cases, networks
+from spikecert.testing import EventCase, cases, check_sound, event_cases, inputs, networks
 from support.oracles import every_flip, least_margin
+from support.ties import tied_network
 
 QUICK = ("interval", "trains", "linear", "gain")
 CONSTANTS = st.tuples(
@@ -49,7 +50,7 @@ def agrees(network: SpikingNetwork, inputs: Tensor, label: int, found: Verdict) 
     return found.status == "verified" and len(logits.unique(dim=0)) > 1
 
 
-def campaign(case: EventCase, constants: tuple[float, float, str], verifiers: tuple[object, ...]) -> int:
+def campaign(case: EventCase, constants: tuple[float, float, str], verifiers: tuple[str | Verifier, ...]) -> int:
     """Check all verdicts of one network with both kinds of ties; return how many proofs had work to do."""
     network, proofs = counting(case.network, constants), 0
     labels = answers(network, case.events)
@@ -84,13 +85,14 @@ def test_two_thousand_networks_have_no_false_verdict(case: EventCase, constants:
 
 @settings(max_examples=15, deadline=None)
 @given(st.data(), networks(most_layers=2, most_width=6, encodings=("direct", "none", "rate")), CONSTANTS)
-def test_no_verdict_about_balls_is_wrong(data: st.DataObject, network, constants) -> None:
+def test_no_verdict_about_balls_is_wrong(
+    data: st.DataObject, network: SpikingNetwork, constants: tuple[float, float, str]
+) -> None:
     network = counting(network, constants)
-    shape = (network.num_steps, network.layers[0].in_features)[0 if network.timed else 1 :]  # pyright: ignore
-    batch = torch.rand(3, *shape, generator=torch.Generator().manual_seed(data.draw(st.integers(0, 99))))
+    batch = data.draw(inputs(network, batch=3))
     threat = data.draw(st.sampled_from([LInf(0.0), LInf(0.05), L2(0.1)]))
     verifier, ties = data.draw(st.sampled_from([*QUICK, "complete"])), data.draw(st.sampled_from(TIES))
-    check_sound(network, batch.to(network.dtype), threat, verifier, count=12, timeout=1.0, ties=ties)
+    check_sound(network, batch, threat, verifier, count=12, timeout=1.0, ties=ties)
 
 
 @settings(max_examples=30, deadline=None)
@@ -106,9 +108,7 @@ def test_argmax_proves_what_strict_proves(case, constants: tuple[float, float, s
 
 def test_a_bound_below_0_proves_a_tie_that_falls_to_the_label() -> None:
     """Both classes count the same, and the bound of their difference is below 0 by what rounding may cost."""
-    net = SpikingNetwork(torch.nn.Linear(1, 2, bias=False), LIF(decay=1.0, threshold=1.0), num_steps=4).eval()
-    net.layers[0].weight.data = torch.tensor([[0.6], [0.6]])  # pyright: ignore[reportAttributeAccessIssue]
-    asked = torch.tensor([[0.9]]), torch.tensor([0]), LInf(0.02)
+    net, asked = tied_network(), (torch.tensor([[0.5, 0.5]]), torch.tensor([0]), LInf(0.02))
     raw = margin_bounds(circuit(net), asked[2].enclosure(asked[0]), asked[1], train_spikes)
     assert -0.01 < float(raw[0, 1]) < 0.0
     found = {ties: verify(net, *asked, "trains", ties=ties)[0] for ties in TIES}
