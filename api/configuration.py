@@ -116,6 +116,7 @@ class RadiusStep(Part):
 class Configuration(Part):
     """A whole run. The result depends on this file alone, on one machine, as long as no time limit cuts it short.
 
+    `ties` is what a tie between logits is; without it what is usual for the network's readout.
     `threads` is the number of torch's threads: sums over several threads may round otherwise.
     """
 
@@ -132,6 +133,7 @@ class Configuration(Part):
     attack: AttackStep | None = None
     certify: CertifyStep | None = None
     radius: RadiusStep | None = None
+    ties: Literal["argmax", "strict"] | None = None
 
     @model_validator(mode="after")
     def _check_steps(self) -> "Configuration":

@@ -61,9 +61,10 @@ def write_proofs(
     for done, row in enumerate(rows, start=1):
         path, sample = folder / f"{row.index:05d}-{row.epsilon:g}.proof", samples.inputs[row.index]
         ball = BALLS[threat.norm](row.epsilon, threat.lower, threat.upper)
-        if _is_there(path, chosen, sample, row.label, ball):
+        ties = found.models[0].ties
+        if _is_there(path, chosen, sample, row.label, ball, ties):
             written += 1
-        elif (proof := _found(row, chosen, sample, ball, timeout)) is not None:
+        elif (proof := _found(row, chosen, sample, ball, timeout, ties)) is not None:
             proof.save(path, note=f"sample {row.index} of {found.data.name}")
             written += 1
         progress("prove", done, len(rows))
@@ -71,10 +72,10 @@ def write_proofs(
 
 
 def _found(
-    row: "SampleRow", chosen: Prover, sample: Tensor, ball: LInf | L2, timeout: float | None
+    row: "SampleRow", chosen: Prover, sample: Tensor, ball: LInf | L2, timeout: float | None, ties: str
 ) -> Proof | None:
     try:
-        return chosen.prove(sample, row.label, ball, timeout)
+        return chosen.prove(sample, row.label, ball, timeout, ties=ties)
     except Disproved as error:
         raise SoundnessError(f"sample {row.index}: verified, and in search of a proof {error}") from error
     except Unproven as error:
@@ -82,7 +83,7 @@ def _found(
         return None
 
 
-def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, ball: LInf | L2) -> bool:
+def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, ball: LInf | L2, ties: str) -> bool:
     """Return whether a file proves of the network what is to be proved."""
     if not path.is_file():
         return False
@@ -90,7 +91,7 @@ def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, ball: LInf
         there = check(path, chosen.exact)
     except (Refused, OSError):
         return False
-    ends = there.label, there.norm, there.lower, there.upper
-    wanted = label, ball.norm, float(ball.lower), float(ball.upper)
+    ends = there.label, there.norm, there.lower, there.upper, there.ties
+    wanted = label, ball.norm, float(ball.lower), float(ball.upper), ties
     same = np.array_equal(there.sample, sample.cpu().numpy()) and bool((there.radius >= ball.epsilon).all())
     return ends == wanted and same

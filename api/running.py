@@ -62,6 +62,7 @@ def plan_of(chosen: Configuration) -> Plan:
         None if chosen.certify is None else chosen.certify.timeout,
         chosen.seed,
         radii=None if wanted is None else RadiusPlan(**wanted.model_dump()),
+        ties=chosen.ties,
     )
 
 

@@ -73,7 +73,7 @@ def measured(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbati
 
 def standing(network: SpikingNetwork, inputs: Tensor, labels: Tensor) -> int:
     """Return how many samples are classified correctly, each run alone."""
-    return sum(not replays(network, *pair) for pair in zip(inputs, labels.tolist(), strict=True))
+    return sum(not replays(network, *pair, "strict") for pair in zip(inputs, labels.tolist(), strict=True))
 
 
 def reference(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: LInf | L2) -> Tensor:

@@ -78,7 +78,7 @@ def measured(network: SpikingNetwork, case: Case) -> Found:
         question = MarginQuestion.of_margins(network, inputs, labels, threat, lower <= 0)
 
         def fails(candidate: Tensor, _: int, labels: Tensor = labels) -> bool:
-            return replays(network, candidate, int(labels))
+            return replays(network, candidate, int(labels), "strict")
 
         started = time.process_time()
         answer = Search().run(question, fails, time.perf_counter() + SECONDS)

@@ -11,6 +11,7 @@ from spikecert import L2, LInf, SpikeFlip, SpikingNetwork, attack
 from spikecert.certify.attacks import PGD, SpikeFlips
 from spikecert.certify.perturbations import Perturbation, PixelBox
 from spikecert.certify.replay import margins
+from spikecert.certify.ties import settled_ties
 
 FAR = 1e3
 HALVINGS = 10
@@ -68,10 +69,10 @@ class Problem:
 
     @torch.no_grad()
     def margins(self, candidates: Tensor) -> Tensor:
-        """Return the margins of candidates (tries, batch, ...), (tries, batch), float64."""
-        tries = len(candidates)
+        """Return the margins of candidates (tries, batch, ...), (tries, batch), float64: above 0 iff they hold."""
+        tries, ties = len(candidates), settled_ties(self.network, None)
         logits = self.network(candidates.flatten(0, 1)).double()
-        return margins(logits, self.labels.repeat(tries)).view(tries, -1)
+        return margins(logits, self.labels.repeat(tries), ties).view(tries, -1)
 
     def alone(self, candidate: Tensor, index: int) -> float:
         """Return the margin of one candidate, run by itself."""

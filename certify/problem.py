@@ -9,7 +9,9 @@ from torch import Tensor
 from ..models.circuit import Circuit, circuit
 from ..models.constants import settle, whole
 from ..models.networks import SpikingNetwork
+from .deadline import Expired, never
 from .perturbations import Perturbation
+from .ties import STRICT, Goal
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Problem:
         seed: for whatever draws random numbers.
         deadline: `time.perf_counter()` at which to stop, or None.
         made: the network's circuit, where it is there already.
+        ties: what a tie between logits is, "argmax" or "strict"; see `settled_ties`.
+        stopped: asked whether to stop, as the deadline is.
     """
 
     network: SpikingNetwork
@@ -32,6 +36,8 @@ class Problem:
     seed: int = 0
     deadline: float | None = None
     made: Circuit | None = field(default=None, repr=False)
+    ties: str = STRICT
+    stopped: Expired = never
 
     def __post_init__(self) -> None:
         settle(self, whole, "seed")
@@ -41,13 +47,18 @@ class Problem:
         """Return the network's circuit."""
         return circuit(self.network) if self.made is None else self.made
 
+    @property
+    def goal(self) -> Goal:
+        """Return what must be proven of each margin."""
+        return Goal.of(self.circuit, self.ties)
+
     def subset(self, indices: Tensor) -> "Problem":
         """Return the problem of some samples only."""
         return replace(self, inputs=self.inputs[indices], labels=self.labels[indices])
 
     def expired(self) -> bool:
         """Return whether the time is up."""
-        return self.deadline is not None and time.perf_counter() >= self.deadline
+        return self.stopped() or (self.deadline is not None and time.perf_counter() >= self.deadline)
 
     def generator(self) -> torch.Generator:
         """Return a fresh generator with this problem's seed."""

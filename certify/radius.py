@@ -21,6 +21,7 @@ from .own_draws import apart, own_draws
 from .perturbations import L2, Ball, LInf
 from .perturbations.rounding import round_up
 from .replay import evaluating, pull, replays
+from .ties import STRICT, settled_ties
 from .verdicts import Verdict
 from .verification import resolve, verify
 from .verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
@@ -39,6 +40,7 @@ class Radius:
         exact: whether upper − lower ≤ tolerance.
         counterexample: a valid input at distance `upper`, replayed, that is misclassified; or None.
         verifier: what proved `lower`; None where it is 0.
+        ties: what a tie between logits is, "argmax" or "strict".
 
     Raises:
         ValueError: for ends that are no bracket.
@@ -49,6 +51,7 @@ class Radius:
     exact: bool
     counterexample: Tensor | None
     verifier: str | None
+    ties: str = STRICT
 
     def __post_init__(self) -> None:
         settle(self, partial(real, finite=False), "lower", "upper")
@@ -69,6 +72,7 @@ def certified_radius(
     upper: float = 1.0,
     timeout: float | None = None,
     seed: int = 0,
+    ties: str | None = None,
     progress: Progress = silent,
 ) -> list[Radius]:
     """Bracket each sample's radius, r = min ‖x̃ − x‖ over valid x̃ that are misclassified: lower ≤ r ≤ upper.
@@ -88,6 +92,7 @@ def certified_radius(
         lower, upper: the range of valid inputs.
         timeout: seconds for a sample, on average, over all its queries; each gets a fair share of what is left.
         seed: for attacks.
+        ties: what a tie between logits is, as in `verify`.
         progress: told after each query, with the samples that this pass is through with.
 
     Returns:
@@ -116,14 +121,16 @@ def certified_radius(
     inputs = inputs.detach()
     tolerance, seed = positive("tolerance", tolerance), whole("seed", seed)
     timeout = unless_none(positive)("timeout", timeout)
-    query = _Query(network, inputs, labels, ball, Grid.of(_reach(ball(0.0), inputs), tolerance), seed, progress)
+    grid, ties = Grid.of(_reach(ball(0.0), inputs), tolerance), settled_ties(network, ties)
+    query = _Query(network, inputs, labels, ball, grid, seed, ties, progress)
     clock = Clock(None if timeout is None else time.perf_counter() + timeout * len(inputs))
     with evaluating(network):
         brackets = query.clean()
         for plan in _passes(resolve(verifier)):
             brackets = query.bisection(plan, clock).run(brackets)
     return [
-        Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier) for b in brackets
+        Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier, ties)
+        for b in brackets
     ]
 
 
@@ -137,12 +144,13 @@ class _Query:
     ball: "partial[Ball]"
     grid: Grid
     seed: int
+    ties: str
     progress: Progress
 
     def clean(self) -> list[Bracket]:
         """Return the bracket of each sample before any query: closed where the sample itself fails, run alone."""
         pairs = zip(self.inputs, self.labels.tolist(), strict=True)
-        failing = [replays(self.network, *pair) for pair in pairs]
+        failing = [replays(self.network, *pair, self.ties) for pair in pairs]
         return [
             Bracket(0.0, 0.0, self.inputs[index].clone()) if fails else Bracket(0.0, self.grid.reach)
             for index, fails in enumerate(failing)
@@ -162,12 +170,13 @@ class _Query:
 
     def _ask(self, verifier: Verifier, samples: list[int], epsilon: float, timeout: float | None) -> list[Verdict]:
         inputs, labels = self._of(samples)
-        return verify(self.network, inputs, labels, self.ball(epsilon), verifier, timeout, seed=self.seed)
+        asked = self.network, inputs, labels, self.ball(epsilon), verifier, timeout
+        return verify(*asked, seed=self.seed, ties=self.ties)
 
     def _nearest(self, samples: list[int], counterexamples: list[Tensor]) -> list[tuple[Tensor, float]]:
         """Pull counterexamples toward their samples, and measure."""
         inputs, labels = self._of(samples)
-        pulled = pull(self.network, torch.stack(counterexamples), inputs, labels)
+        pulled = pull(self.network, torch.stack(counterexamples), inputs, labels, self.ties)
         return list(zip(pulled, self.ball(0.0).distance(pulled, inputs).tolist(), strict=True))
 
     def _of(self, samples: list[int]) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..models.networks import SpikingNetwork
+from .ties import STRICT
 
 
 @contextmanager
@@ -21,30 +22,59 @@ def evaluating(network: SpikingNetwork) -> Iterator[SpikingNetwork]:
             module.training = training
 
 
-def margins(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return logit_y − max over k ≠ y of logit_k, (batch,). At most 0 means misclassified: ties count."""
+def margins(logits: Tensor, labels: Tensor, ties: str = STRICT) -> Tensor:
+    """Return logit_y − max over k ≠ y of logit_k, (batch,): at most 0 iff the label is not what is predicted.
+
+    With ties "argmax" a tie that goes to the label, y being the lowest index that attains the maximum, counts as
+    the least normal number in place of 0.
+    """
     others = logits.scatter(1, labels[:, None], -torch.inf)
-    return logits.gather(1, labels[:, None]).squeeze(1) - others.amax(1)
+    found = logits.gather(1, labels[:, None]).squeeze(1) - others.amax(1)
+    if ties == STRICT:
+        return found
+    kept = (found == 0) & (_first_maximum(logits) == labels)
+    return torch.where(kept, torch.finfo(found.dtype).tiny, found)
+
+
+def _first_maximum(logits: Tensor) -> Tensor:
+    """Return the lowest index that attains the maximum, (batch,): what torch.argmax returns of numbers."""
+    places = torch.arange(logits.shape[1], device=logits.device)
+    return torch.where(logits == logits.amax(1, keepdim=True), places, logits.shape[1]).amin(1)
+
+
+def fails(logits: Tensor, labels: Tensor, ties: str) -> Tensor:
+    """Return whether each sample is misclassified, (batch,) of bool: the one predicate of attacks and verdicts.
+
+    With ties "argmax" iff some k < y has logit_k ≥ logit_y or some k > y has logit_k > logit_y: argmax, which
+    takes the lowest index, is not y. With "strict" iff any k ≠ y has logit_k ≥ logit_y. Where the margin is NaN,
+    after an overflow, nothing is said: False.
+    """
+    return margins(logits, labels, ties) <= 0
 
 
 @torch.no_grad()
-def misclassified(network: SpikingNetwork, inputs: Tensor, labels: Tensor) -> Tensor:
-    """Return whether each sample is misclassified in a batch, (batch,) of bool. Ties count."""
-    return margins(network(inputs), labels) <= 0
+def misclassified(network: SpikingNetwork, inputs: Tensor, labels: Tensor, ties: str) -> Tensor:
+    """Return whether each sample is misclassified in a batch, (batch,) of bool."""
+    return fails(network(inputs), labels, ties)
 
 
 @torch.no_grad()
-def replays(network: SpikingNetwork, candidate: Tensor, label: int) -> bool:
+def replays(network: SpikingNetwork, candidate: Tensor, label: int, ties: str) -> bool:
     """Return whether `candidate`, run alone, is misclassified.
 
     A batch may sum in another order than a single sample; what is handed to a user must fail when run alone.
     """
-    return bool(misclassified(network, candidate[None], torch.tensor([label], device=candidate.device)))
+    return bool(misclassified(network, candidate[None], torch.tensor([label], device=candidate.device), ties))
 
 
 @torch.no_grad()
 def pull(
-    network: SpikingNetwork, counterexamples: Tensor, inputs: Tensor, labels: Tensor, halvings: int = 12
+    network: SpikingNetwork,
+    counterexamples: Tensor,
+    inputs: Tensor,
+    labels: Tensor,
+    ties: str,
+    halvings: int = 12,
 ) -> Tensor:
     """Return counterexamples nearer to `inputs`: bisection along the segments to them, (batch, ...).
 
@@ -57,8 +87,8 @@ def pull(
     for _ in range(halvings):
         middle = (good + bad) / 2
         moved = (inputs + middle.view(shape) * (counterexamples - inputs)).clamp(low, high)
-        fails = misclassified(network, moved, labels)
-        pulled = torch.where(fails.view(shape), moved, pulled)
-        good, bad = torch.where(fails, good, middle), torch.where(fails, middle, bad)
-    alone = [replays(network, *pair) for pair in zip(pulled, labels.tolist(), strict=True)]
+        failing = misclassified(network, moved, labels, ties)
+        pulled = torch.where(failing.view(shape), moved, pulled)
+        good, bad = torch.where(failing, good, middle), torch.where(failing, middle, bad)
+    alone = [replays(network, *pair, ties) for pair in zip(pulled, labels.tolist(), strict=True)]
     return torch.where(torch.tensor(alone, device=inputs.device).view(shape), pulled, counterexamples)

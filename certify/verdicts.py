@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from ..models.validation import check_choice
 from .detaching import detach
+from .ties import ARGMAX, STRICT, TIES
 
 if TYPE_CHECKING:
     from .attacks.result import AttackResult
@@ -25,11 +27,13 @@ class Verdict:
     Attributes:
         status: "verified" (no allowed input changes the class, proven, for the run in the network's dtype),
             "falsified" (`counterexample` was replayed through the network) or "unknown".
-        margin: proven lower bound of min over k ≠ y of logit_y − logit_k over the set, or None.
-        counterexample: an allowed input that is misclassified (ties count), or None. It never requires a gradient.
+        margin: proven lower bound of min over k ≠ y of logit_y − logit_k over the set, or None. "verified" has one
+            above 0; with ties "argmax" it may be 0, where only ties that fall to the label are left.
+        counterexample: an allowed input that is misclassified, or None. It never requires a gradient.
         verifier: what decided.
         seconds: this sample's share of the time spent.
         reason: one sentence.
+        ties: what a tie is: "argmax" (the lowest index wins, as torch.argmax takes it) or "strict" (a failure).
 
     Raises:
         SoundnessError: for "verified" with a counterexample.
@@ -42,17 +46,24 @@ class Verdict:
     verifier: str
     seconds: float
     reason: str
+    ties: str = STRICT
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"status: got {self.status!r}, expected one of {', '.join(STATUSES)}")
+        check_choice("ties", self.ties, TIES)
         if self.status == "verified" and self.counterexample is not None:
             raise SoundnessError(f"{self.verifier} verified a sample that has a replayed counterexample")
-        if self.status == "verified" and not (self.margin is not None and self.margin > 0):
-            raise ValueError(f"margin: got {self.margin!r}, expected a positive number for 'verified'")
+        if self.status == "verified" and not self._margin_suffices:
+            expected = "a positive number" if self.ties == STRICT else "a number of at least 0"
+            raise ValueError(f"margin: got {self.margin!r}, expected {expected} for 'verified'")
         if self.status == "falsified" and self.counterexample is None:
             raise ValueError("counterexample: got None, expected an input for 'falsified'")
         detach(self, "counterexample")
+
+    @property
+    def _margin_suffices(self) -> bool:
+        return self.margin is not None and (self.margin > 0 or (self.ties == ARGMAX and self.margin >= 0))
 
 
 def reconcile(verdicts: Sequence[Verdict], result: "AttackResult") -> None:
@@ -60,10 +71,12 @@ def reconcile(verdicts: Sequence[Verdict], result: "AttackResult") -> None:
 
     Raises:
         SoundnessError: if the attack succeeded on a sample that a verifier verified; the message names both.
-        ValueError: if the two are about different numbers of samples.
+        ValueError: if the two are about different numbers of samples, or take ties otherwise.
     """
     if len(verdicts) != len(result.success):
         raise ValueError(f"verdicts: got {len(verdicts)}, expected {len(result.success)}, one per attacked sample")
+    if others := {verdict.ties for verdict in verdicts} - {result.ties}:
+        raise ValueError(f"verdicts: got ties {others.pop()!r}, expected the attack's {result.ties!r}")
     for index, (verdict, broken) in enumerate(zip(verdicts, result.success.tolist(), strict=True)):
         if broken and verdict.status == "verified":
             raise SoundnessError(

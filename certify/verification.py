@@ -18,6 +18,7 @@ from .own_draws import apart, own_draws
 from .perturbations import Perturbation
 from .problem import Problem
 from .replay import evaluating
+from .ties import settled_ties
 from .verdicts import Verdict
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
 from .verifiers.base import clean_failures
@@ -35,6 +36,7 @@ def verify(
     timeout: float | None = None,
     *,
     seed: int = 0,
+    ties: str | None = None,
     progress: Progress = silent,
 ) -> list[Verdict]:
     """Decide whether any allowed perturbation changes a sample's class.
@@ -52,6 +54,9 @@ def verify(
         verifier: a name of `VERIFIERS`, such as "trains", "complete" or "auto", or a `Verifier`.
         timeout: seconds for a sample, on average; None for no limit.
         seed: for attacks.
+        ties: which function verdicts are about: "argmax" (the lowest index that attains the maximum, as
+            torch.argmax takes it: logit_y > logit_k for k < y, and ≥ for k > y), or "strict" (logit_y > logit_k
+            for all k ≠ y). None: "argmax" for readout "spikes", whose counts tie often, "strict" for the others.
         progress: called after each chunk of samples.
 
     Returns:
@@ -69,13 +74,13 @@ def verify(
     made = check_arithmetic(network)
     check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
-    timeout, seed = checked_timeout(timeout), whole("seed", seed)
+    timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
     verdicts: list[Verdict] = []
     with evaluating(network):
         for start in range(0, len(inputs), CHUNK):
             part = slice(start, start + CHUNK)
             deadline = None if timeout is None else time.perf_counter() + timeout * len(inputs[part])
-            problem = Problem(network, inputs[part], labels[part], perturbation, seed, deadline, made)
+            problem = Problem(network, inputs[part], labels[part], perturbation, seed, deadline, made, ties)
             verdicts += _decide(problem, chosen)
             progress(f"certify ({chosen.name})", len(verdicts), len(inputs))
     return verdicts
@@ -125,7 +130,8 @@ def _decide(problem: Problem, verifier: Verifier) -> list[Verdict]:
     if left:
         found = verifier.decide(problem.subset(torch.tensor(left, device=problem.labels.device)))
         known.update(zip(left, found, strict=True))
-    return [_named_draws(known[index], problem.network) for index in range(len(problem.labels))]
+    verdicts = [replace(known[index], ties=problem.ties) for index in range(len(problem.labels))]
+    return [_named_draws(verdict, problem.network) for verdict in verdicts]
 
 
 def _named_draws(verdict: Verdict, network: SpikingNetwork) -> Verdict:

@@ -21,6 +21,7 @@ from .inputs import Inputs
 from .model import Network, read_network
 from .narrowing import Narrowing, read_narrowings
 from .text import printable
+from .ties import STRICT, read_ties, suffices
 from .work import CALL, allowance, limited, spend
 
 FORMAT = "spikecert.proof/1"
@@ -37,8 +38,10 @@ class Statement:
         label: the class.
         sample: of the inputs' shape; radius: (1,) or of that shape; the inputs also lie in [lower, upper].
         norm: in which they are within that radius, "linf" or "l2".
-        margin: logit_label exceeds every other by at least this.
+        margin: logit_label exceeds every other by at least this; 0 where a tie falls to the label.
         leaves: how many leaves were checked.
+        ties: "strict" (logit_label is the only greatest one) or "argmax" (of the greatest ones it has the lowest
+            index, so that argmax is the label).
         note: what the writer says of it, such as the sample's index, in a line that is safe to show; not checked.
     """
 
@@ -51,6 +54,7 @@ class Statement:
     upper: float
     margin: float
     leaves: int
+    ties: str
     note: str
 
     @property
@@ -68,7 +72,8 @@ class Statement:
         """Return a SHA-256 of what is proven: copies of one proof, or two proofs of one ball, have the same."""
         radius = self.radius if self.norm == "l2" else np.broadcast_to(self.radius, self.sample.shape)
         ends = np.array([self.lower, self.upper])
-        return _hash(f"{self.network} {self.point} {self.label} {self.norm}", np.append(radius, ends))
+        ties = "" if self.ties == STRICT else f" {self.ties}"
+        return _hash(f"{self.network} {self.point} {self.label} {self.norm}{ties}", np.append(radius, ends))
 
 
 def check(proof: str | Path, network: Network | str | Path, work: float = 1.0) -> Statement:
@@ -107,14 +112,14 @@ def _checked(content: Content, network: Network) -> Statement:
     if any(tensors[part].dtype.kind != "f" for part in ("sample", "radius")):
         raise Refused("sample, radius: hold other numbers than floats")
     inputs = Inputs.around(tensors["sample"], tensors["radius"], text["lower"], text["upper"], norm, steps)
-    question, label = Question(network, inputs), text["label"]
+    question, label, ties = Question(network, inputs), text["label"], read_ties(text)
     classes = question.classes
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
         raise Refused(f"label: got {label!r}, expected a class below {classes}")
     margins, leaves = [], 0
     for other in range(classes):
         if other != label:
-            found = _tree(question, label, other, tensors)
+            found = _tree(question, label, other, tensors, ties)
             margins.append(found[0])
             leaves += found[1]
     return Statement(
@@ -125,13 +130,16 @@ def _checked(content: Content, network: Network) -> Statement:
         norm=norm,
         lower=float(text["lower"]),
         upper=float(text["upper"]),
-        margin=_below(min(margins) * question.graph.unit) if margins else 0.0,
+        margin=_below(max(min(margins), Fraction(0)) * question.graph.unit) if margins else 0.0,
         leaves=leaves,
+        ties=ties,
         note=printable(" ".join(str(text.get("note", "")).split())[:200]),
     )
 
 
-def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndarray]) -> tuple[Fraction, int]:
+def _tree(
+    question: Question, label: int, other: int, tensors: dict[str, np.ndarray], ties: str
+) -> tuple[Fraction, int]:
     """Return the least bound over the leaves of one class's tree, and their number."""
     neurons, currents = tensors[f"{other}.neuron"], tensors[f"{other}.current"]
     leaves = int((neurons == LEAF).sum())
@@ -149,7 +157,7 @@ def _tree(question: Question, label: int, other: int, tensors: dict[str, np.ndar
         spend(CALL + allowed.size // 8)
         if neuron == LEAF:
             given = [price[leaf] for price in exact]
-            bound = leaf_bound(question, label, other, allowed, given, narrowings[leaf])
+            bound = leaf_bound(question, label, other, allowed, given, ties, narrowings[leaf])
             least, leaf = bound if least is None or (bound is not None and bound < least) else least, leaf + 1
         elif 0 <= neuron < len(allowed):
             stack += reversed(question.first.sides(allowed, neuron, Dyadic.of(current, "a split")))
@@ -168,15 +176,16 @@ def leaf_bound(
     other: int,
     allowed: np.ndarray,
     prices: list[Dyadic],
+    ties: str,
     narrowing: Narrowing | None = None,
 ) -> Fraction | None:
-    """Return a leaf's bound of the margin over the unit, above 0, or None where the leaf holds no train.
+    """Return a leaf's bound of the margin over the unit, which suffices, or None where the leaf holds no train.
 
     Raises:
-        Refused: where the bound is not above 0.
+        Refused: where the bound does not suffice.
     """
     bound = question.margin(label, other, allowed, prices, narrowing)
-    if bound is not None and bound.fraction() <= 0:
+    if bound is not None and not suffices(question, label, other, bound.fraction(), ties):
         reached = float(bound.fraction() * question.graph.unit)
         raise Refused(f"class {other}: a leaf's margin is only proven to be at least {reached:.3g}")
     return None if bound is None else bound.fraction()
@@ -188,6 +197,6 @@ def _hash(text: str, numbers: np.ndarray) -> str:
 
 
 def _below(value: Fraction) -> float:
-    """Return a float at or below a positive fraction."""
+    """Return a float at or below a fraction that is not negative."""
     found = float(value)
     return found if Fraction(found) <= value else float(np.nextafter(found, 0.0))

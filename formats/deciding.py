@@ -11,6 +11,7 @@ from torch import Tensor
 from ..certify.attacks import check_attacked
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.replay import evaluating
+from ..certify.ties import STRICT
 from ..certify.verification import bounds, checked_timeout, verify
 from ..certify.verifiers import VERIFIERS, Verifier
 from ..models.circuit import Mapped, circuit
@@ -20,7 +21,7 @@ from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
 from .input_box import InputBox
 from .properties import Constraint, Property, PropertyCase
-from .question import QuestionError, combined, questioned, robust_label
+from .question import QuestionError, asked_ties, combined, questioned, robust_label
 
 STATUSES = ("holds", "violated", "timeout", "unknown")
 MOST_PIECES = 64
@@ -69,7 +70,8 @@ def verify_property(
     """Decide whether any input in the property's boxes has unsafe outputs.
 
     "holds" is proven for every real input of the boxes and for the run in the network's own dtype; strict
-    constraints are proven in their closed form. "violated" comes with an input of the network's dtype, inside of
+    constraints are proven in their closed form, but where they say that argmax keeps a class (`robustness`).
+    "violated" comes with an input of the network's dtype, inside of
     the box exactly (or, where no number of that dtype lies between two ends, the nearest), whose outputs, run
     alone, meet the constraints in exact arithmetic.
 
@@ -201,12 +203,12 @@ class _Decider:
         if not all(case.unsafe):
             return "every input of the box is unsafe, and none was found that replays"
         try:
-            question, label = self._question(case, sample, box)
+            question, label, ties = self._question(case, sample, box)
         except (QuestionError, OverflowError) as error:
             return str(error)
         labels = torch.tensor([label], device=sample.device)
         left = None if self.left is None else max(self.left, 1e-3)
-        (verdict,) = verify(question, sample, labels, box, self.verifier, left, seed=self.seed)
+        (verdict,) = verify(question, sample, labels, box, self.verifier, left, seed=self.seed, ties=ties)
         self.deciding = verdict.verifier
         if verdict.counterexample is not None and self._try(case, verdict.counterexample[None]):
             return None
@@ -214,17 +216,18 @@ class _Decider:
             return "a constraint was met, but not together with the others of its conjunction, or by rounding only"
         return None if verdict.status == "verified" else verdict.reason
 
-    def _question(self, case: PropertyCase, sample: Tensor, box: InputBox) -> tuple[SpikingNetwork, int]:
-        """Return a network and a label that wins on the whole box only if the box is safe."""
+    def _question(self, case: PropertyCase, sample: Tensor, box: InputBox) -> tuple[SpikingNetwork, int, str]:
+        """Return a network, a label that wins on the whole box only if the box is safe, and what a tie is."""
         if not _joint(case):
-            label = robust_label([part[0] for part in case.unsafe], self.prop.num_outputs)
+            parts = [part[0] for part in case.unsafe]
+            label = robust_label(parts, self.prop.num_outputs)
             if label is not None:
-                return self.network, label
+                return self.network, label, asked_ties(parts, label)
         known = bounds(self.network, sample, box)
         chosen = [
             max((*part, combined(part)), key=lambda constraint: _least(constraint, known)) for part in case.unsafe
         ]
-        return questioned(self.network, chosen, known), 0
+        return questioned(self.network, chosen, known), 0, STRICT
 
     def _try(self, case: PropertyCase, candidates: Tensor) -> bool:
         """Run inputs one by one; keep the first whose outputs are unsafe."""

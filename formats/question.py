@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..certify.bounds.propagation import LogitBounds
+from ..certify.ties import ARGMAX, STRICT
 from ..models.networks import SpikingNetwork
 from .properties import Constraint
 
@@ -79,6 +80,16 @@ def combined(part: Sequence[Constraint]) -> Constraint:
     coefficients = tuple(sorted((output, factor) for output, factor in total.items() if factor))
     bound = sum((constraint.bound for constraint in part), Fraction(0))
     return Constraint(coefficients, bound, any(constraint.strict for constraint in part))
+
+
+def asked_ties(constraints: Sequence[Constraint], label: int) -> str:
+    """Return what a tie is for constraints between `label` and each other class, as `robust_label` finds them.
+
+    "argmax" where each constraint about a class above the label is strict, Y_y < Y_k: a tie with it meets none.
+    """
+    pairs = [(_pair(constraint), constraint.strict) for constraint in constraints]
+    above = [strict for pair, strict in pairs if pair is not None and pair[1] > label]
+    return ARGMAX if above and all(above) else STRICT
 
 
 def robust_label(constraints: Sequence[Constraint], classes: int) -> int | None:

@@ -5,32 +5,39 @@ from fractions import Fraction
 
 from torch import Tensor
 
+from ..certify.ties import ARGMAX, STRICT, TIES
 from ..models.constants import whole
+from ..models.validation import check_choice
 from .properties import Conjunction, Constraint, Property, PropertyCase
 
 
-def robustness(lower: Tensor, upper: Tensor, label: int, classes: int) -> Property:
-    """Return the property 'some other class reaches the label's logit within the box', Y_k ≥ Y_label.
+def robustness(lower: Tensor, upper: Tensor, label: int, classes: int, ties: str = STRICT) -> Property:
+    """Return the property 'some other class wins against the label within the box'.
+
+    A counterexample has Y_k ≥ Y_label for some k ≠ label; with ties "argmax", where the lowest index wins a tie,
+    it has Y_k ≥ Y_label for some k < label, or Y_k > Y_label for some k > label.
 
     Args:
         lower, upper: ends of the inputs, of one shape.
         label: the class that should win.
         classes: how many outputs there are.
+        ties: what a tie between outputs is, "argmax" or "strict".
 
     Raises:
-        ValueError: for a label that is no class, or ends of different shapes.
+        ValueError: for a label that is no class, other ties, or ends of different shapes.
     """
     label, classes = whole("label", label), whole("classes", classes)
     if not 0 <= label < classes or lower.shape != upper.shape:
         raise ValueError(f"label: got {label} of {classes} classes, or ends of different shapes")
+    check_choice("ties", ties, TIES)
     low, high = (tuple(map(Fraction, end.flatten().tolist())) for end in (lower, upper))
-    unsafe = tuple((_reaches(other, label),) for other in range(classes) if other != label)
+    unsafe = tuple((_wins(other, label, ties),) for other in range(classes) if other != label)
     return Property(tuple(lower.shape), (classes,), (PropertyCase(low, high, unsafe),))
 
 
-def _reaches(other: int, label: int) -> Constraint:
+def _wins(other: int, label: int, ties: str) -> Constraint:
     pairs = ((label, Fraction(1)), (other, Fraction(-1)))
-    return Constraint(tuple(sorted(pairs)), Fraction(0))
+    return Constraint(tuple(sorted(pairs)), Fraction(0), strict=ties == ARGMAX and other > label)
 
 
 def write_vnnlib(prop: Property, version: str = "1.0") -> str:

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 from ..files import FileKind
 from .radii import RadiusTable
 from .records import ModelRecord, Record, first_error
-from .schema import Count, Part, Seconds, Sha256
+from .schema import Count, Part, Seconds, Sha256, Ties
 
 SCHEMA = "spikecert.radii/1"
 RADII = FileKind("radii", f"a file of schema {SCHEMA}", most=2**28)
@@ -37,11 +37,14 @@ class RadiiFile(Part):
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None
     seed: Count
+    ties: Ties = "strict"
     radii: tuple[_RadiusRow, ...] = Field(min_length=1)
 
     def table(self) -> RadiusTable:
         """Return the radii as a part of a record."""
-        content: dict[str, Any] = self.model_dump(include={"norm", "verifier", "tolerance", "timeout", "seed"})
+        content: dict[str, Any] = self.model_dump(
+            include={"norm", "verifier", "tolerance", "timeout", "seed", "ties"}
+        )
         rows = [{**row.model_dump(), "verifier": row.verifier or ""} for row in self.radii]
         return RadiusTable.model_validate({**content, "samples": rows})
 

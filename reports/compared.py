@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..files import write_atomically
 from . import figures, wording
-from .comparing import Change, Comparison, ModelComparison, PointChange, Side
+from .comparing import Change, Comparison, Counts, ModelComparison, PointChange, Side
 from .html_page import frame, page_of
 from .joining import join
 from .markdown import table_lines
@@ -15,11 +15,12 @@ from .text import markdown
 
 LISTED = 50
 """Samples that became worse, listed one by one: the first of them."""
-WORDS = {"verified": "verified", "falsified": "broken", "unknown": "undecided"}
-HEADS = ("ε", "clean", "certified", "broken", "undecided", "better", "worse")
+WORDS = {"verified": "verified", "falsified": "falsified", "unknown": "undecided"}
+HEADS = ("ε", "clean", "certified", "broken", "misclassified", "undecided", "better", "worse")
 NOTE = (
-    "Certified, broken and undecided are over all that was run on a side. A sample is worse if it lost its proof, "
-    "or is broken now and was not; better is the reverse. Where the sides ran different attacks or verifiers, a "
+    "Certified, broken and undecided are over all that was run on a side. Broken is what a perturbation broke; "
+    "falsified is that, or misclassified as it is. A sample is worse if it lost its proof, or is falsified now "
+    "and was not; better is the reverse. Where the sides ran different attacks or verifiers, a "
     "difference may be theirs and not the network's."
 )
 RENDERERS: dict[str, Callable[[Comparison, Record, Record], str]] = {}
@@ -47,11 +48,14 @@ def sentence(comparison: Comparison, model: ModelComparison) -> str:
     """Return the result at the largest common ε in one sentence."""
     point = model.points[-1]
     who = "The same network" if model.same_network else f"{model.before.name} → {model.after.name}"
-    shares = (wording.percent(side.certified, point.samples) for side in (point.before, point.after))
-    broken = (wording.percent(side.falsified, point.samples) for side in (point.before, point.after))
+    shares = [wording.percent(side.certified, point.samples) for side in (point.before, point.after)]
+    broken = (
+        wording.percent(_count(point, side, "broken"), point.samples) for side in (point.before, point.after)
+    )
     where = f"ε = {wording.epsilon_text(point.epsilon)} in {wording.NORM_SIGNS[comparison.norm]}"
     return (
-        f"{who}: at {where}, certified {' → '.join(shares)}, broken {' → '.join(broken)}; over all ε, "
+        f"{who}: at {where}, certified {' → '.join(shares)}, broken by a perturbation "
+        f"{' → '.join(broken)}; over all ε, "
         f"{sum(item.better for item in model.points)} verdicts became better and "
         f"{sum(item.worse for item in model.points)} worse."
     )
@@ -62,7 +66,7 @@ def rows(model: ModelComparison) -> list[tuple[str, ...]]:
     return [
         (
             wording.epsilon_text(point.epsilon),
-            *(_arrow(point, name) for name in ("clean", "certified", "falsified", "undecided")),
+            *(_arrow(point, name) for name in ("clean", "certified", "broken", "misclassified", "undecided")),
             str(point.better),
             str(point.worse),
         )
@@ -71,11 +75,18 @@ def rows(model: ModelComparison) -> list[tuple[str, ...]]:
 
 
 def _arrow(point: PointChange, name: str) -> str:
-    before, after = (getattr(side, name) for side in (point.before, point.after))
+    before, after = (_count(point, side, name) for side in (point.before, point.after))
     if before == after:
         return f"{wording.percent(after, point.samples)}"
     difference = 100 * (after - before) / point.samples
     return f"{100 * before / point.samples:.1f} → {wording.percent(after, point.samples)} ({difference:+.1f})"
+
+
+def _count(point: PointChange, side: Counts, name: str) -> int:
+    """Return a count of one side; misclassified samples need no perturbation, so broken ones leave them out."""
+    misclassified = point.samples - side.clean
+    derived = {"misclassified": misclassified, "broken": side.falsified - misclassified}
+    return derived[name] if name in derived else getattr(side, name)
 
 
 def remarks(model: ModelComparison) -> list[str]:

@@ -158,6 +158,9 @@ def _pairs(before: Record, after: Record) -> Iterator[tuple[ModelRecord, ModelRe
 
 
 def _compared(before: ModelRecord, after: ModelRecord, epsilons: Sequence[float]) -> ModelComparison:
+    if before.ties != after.ties:
+        got = f"ties {before.ties!r} of {before.name} and {after.ties!r} of {after.name}"
+        raise ValueError(f"records: got {got}, expected the same")
     _check_sound(before, after)
     changes = tuple(_changes(before, after, epsilons))
     return ModelComparison(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,7 +64,7 @@ def _counterexample(
     return Counterexample(
         index=index,
         label=label,
-        predicted=_other_class(traces[1].logits[0], label),
+        **_rival(traces[1].logits[0], label),
         epsilon=found.epsilon,
         found_by=found.found_by,
         shape=tuple(clean.shape),
@@ -119,8 +120,9 @@ def _train(spikes: Tensor) -> str:
     return "".join("1" if spike else "0" for spike in spikes.tolist())
 
 
-def _other_class(logits: Tensor, label: int) -> int:
-    """Return the class that beats, or ties with, the label."""
+def _rival(logits: Tensor, label: int) -> dict[str, Any]:
+    """Return the class that beats the label, or shares the greatest logit with it, and which of both it does."""
     others = logits.clone()
     others[label] = -math.inf
-    return int(others.argmax())
+    rival = int(others.argmax())
+    return {"predicted": rival, "tied": bool(logits[rival] == logits[label])}

@@ -6,7 +6,7 @@ from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
 from .text import latex
-from .wording import epsilon_short, steps
+from .wording import epsilon_short, steps, ties_found
 
 NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$", "l0": "flipped events"}
 NOTE = (
@@ -47,6 +47,7 @@ def _caption(record: Record) -> str:
     text += f"inputs in $[{threat.lower:g}, {threat.upper:g}]$, "
     text += f"{latex(steps(record.models))}, {latex(where)}. {NOTE}"
     for model in record.models:
+        text += f" {latex(found)}" if (found := ties_found(model)) else ""
         if model.radii is not None:
             low, high = model.radii.medians
             text += f" {latex(model.name)}: median radius over {len(model.radii.samples)} samples between "

@@ -19,7 +19,7 @@ def to_markdown(record: Record) -> str:
         _gains(record),
         _growth(record),
         _threat(record),
-        _meanings(),
+        _meanings(record),
         _origin(record),
     )
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -33,19 +33,21 @@ def _numbers(record: Record) -> list[str]:
     lines = ["## Accuracy over perturbation size", "", f"{markdown(wording.conditions(record))}."]
     for model in record.models:
         heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
-        heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken"]
+        heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken", "misclassified"]
         lines += [
             "",
             f"### {markdown(model.name)}",
             "",
             *table_lines(heads, [_cells(model, p) for p in model.points]),
         ]
+        if ties := wording.ties_found(model):
+            lines += ["", markdown(ties)]
     return lines
 
 
 def _cells(model: ModelRecord, point: Tally) -> list[str]:
     counts = [point.clean, *(point.robust[name] for name in model.attacks)]
-    counts += [*(point.certified[name] for name in model.verifiers), point.undecided, point.falsified]
+    counts += [*(point.certified[name] for name in model.verifiers), *point.left]
     shares = [wording.percent(count, point.samples) for count in counts]
     return [wording.epsilon_text(point.epsilon), *shares]
 
@@ -77,7 +79,7 @@ def _hardest(record: Record) -> list[str]:
             [
                 str(case.index),
                 str(case.label),
-                str(case.predicted),
+                wording.classified(case),
                 wording.distance_text(case.epsilon),
                 case.found_by,
                 ", ".join(f"{layer.name}: {layer.changed} of {layer.neurons}" for layer in case.activity) or "–",
@@ -89,8 +91,8 @@ def _hardest(record: Record) -> list[str]:
     return lines
 
 
-def _meanings() -> list[str]:
-    words = [f"- **{word}**: {text}" for word, text in wording.MEANINGS]
+def _meanings(record: Record) -> list[str]:
+    words = [f"- **{word}**: {markdown(text)}" for word, text in wording.meanings(record)]
     return [
         "## What the verdicts mean, and what they do not",
         "",

@@ -20,6 +20,7 @@ from ..certify import (
 )
 from ..certify.attacks import ATTACKS
 from ..certify.replay import margins
+from ..certify.ties import settled_ties
 from ..certify.verifiers import VERIFIERS
 from ..models import SpikingNetwork
 from ..models.progress import Progress, silent
@@ -43,6 +44,8 @@ class _Measurement:
     labels: Tensor
     predicted: Tensor
     correct: Tensor
+    tied: Tensor
+    ties: str
     plan: Plan
     progress: Progress
     broken: dict[str, Tensor] = field(default_factory=dict)
@@ -111,6 +114,7 @@ def measure(
         counterexamples=hardest(network, inputs, labels, measurement.found),
         radii=table,
         growth=growth_table(gains) if isinstance(gains, StabilityReport) else (),
+        ties=measurement.ties,  # type: ignore[arg-type]
     )
 
 
@@ -136,6 +140,7 @@ def measure_radii(
         upper=plan.threat.upper,
         timeout=wanted.timeout,
         seed=plan.seed,
+        ties=plan.ties,
         progress=progress,
     )
     broken = {
@@ -185,8 +190,10 @@ def _start(
     with torch.no_grad():
         logits = network(inputs)
     check_labels(labels, len(inputs), logits.shape[1])
-    correct = margins(logits, labels) > 0
-    measurement = _Measurement(name, network, inputs, labels, logits.argmax(1), correct, plan, progress)
+    ties = settled_ties(network, plan.ties)
+    correct, tied = margins(logits, labels, ties) > 0, margins(logits, labels) == 0
+    answers = logits.argmax(1), correct, tied
+    measurement = _Measurement(name, network, inputs, labels, *answers, ties, plan, progress)
     measurement.broken = dict.fromkeys(map(name_of, plan.attacks), ~correct)
     return measurement
 
@@ -201,7 +208,8 @@ def _attack(measurement: _Measurement, epsilon: float, method: str | Attack) -> 
     if len(standing):
         inputs, labels = measurement.inputs[standing], measurement.labels[standing]
         perturbation, seed = measurement.plan.perturbation(epsilon), measurement.plan.seed
-        result = attack(measurement.network, inputs, labels, perturbation, method, seed=seed, progress=progress)
+        asked = measurement.network, inputs, labels, perturbation, method
+        result = attack(*asked, seed=seed, ties=measurement.ties, progress=progress)
         measurement.broken[source] = measurement.broken[source].index_put((standing,), result.success)
         _keep(measurement, standing, epsilon, result)
         answer = standing, result
@@ -222,6 +230,7 @@ def _verify(measurement: _Measurement, epsilon: float, verifier: str) -> list[Ve
         verifier,
         plan.timeout,
         seed=plan.seed,
+        ties=measurement.ties,
         progress=measurement.part("certify"),
     )
     measurement.seconds[f"{verifier} at {epsilon:g}"] = time.perf_counter() - start
@@ -251,6 +260,7 @@ def _row(measurement: _Measurement, index: int, epsilon: float, verdicts: dict[s
         label=int(measurement.labels[index]),
         predicted=int(measurement.predicted[index]),
         correct=bool(measurement.correct[index]),
+        tied=bool(measurement.tied[index]),
         epsilon=epsilon,
         attacks={source: bool(broken[index]) for source, broken in measurement.broken.items()},
         verdicts={name: _finding(found[index]) for name, found in verdicts.items()},

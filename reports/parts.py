@@ -66,7 +66,7 @@ class PartStore:
             return PartStore(None)
         radii = None if plan.radii is None else vars(plan.radii)
         names = [*map(name_of, plan.attacks)], plan.verifiers
-        told = [kind, plan.threat.model_dump(), names, plan.timeout, plan.seed, radii, size_of(plan)]
+        told = [kind, plan.threat.model_dump(), names, plan.timeout, plan.seed, radii, size_of(plan), plan.ties]
         told += [str(network.device), network_hash(network), digest_of("", {"inputs": inputs, "labels": labels})]
         key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
         return PartStore(folder / f"{kind}-{key}")

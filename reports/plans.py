@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from ..certify import L2, Attack, Fleet, LInf, SpikeFlip
+from ..certify.ties import TIES
 from ..models.constants import at_least, positive, settle, unless_none, whole
+from ..models.validation import check_choice
 from .schema import Threat
 
 BALLS = {"linf": LInf, "l2": L2}
@@ -43,6 +45,7 @@ class Plan:
         seed: of attacks and verifiers.
         fleet: who decides; None for this process. Each verifier and ε has a folder of its own in the fleet's.
         radii: also bracket radii; None for none.
+        ties: what a tie between logits is, as in `verify`.
     """
 
     threat: Threat
@@ -52,10 +55,13 @@ class Plan:
     seed: int = 0
     fleet: Fleet | None = None
     radii: RadiusPlan | None = None
+    ties: str | None = None
 
     def __post_init__(self) -> None:
         settle(self, unless_none(positive), "timeout")
         settle(self, whole, "seed")
+        if self.ties is not None:
+            check_choice("ties", self.ties, TIES)
         if not isinstance(self.threat, Threat):
             expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2 or flipped events)"
             raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat, model_validator
 
 from .rows import SampleRow
-from .schema import Count, Part, Seconds
+from .schema import Count, Part, Seconds, Ties
 
 
 class SampleRadius(Part):
@@ -37,6 +37,7 @@ class RadiusTable(Part):
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None = None
     seed: Count = 0
+    ties: Ties = "strict"
     samples: tuple[SampleRadius, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -24,18 +24,26 @@ from .schema import (
     Scalar,
     Seconds,
     Threat,
+    Ties,
     Training,
 )
 
 RECORD = FileKind("record", f"a JSON file with schema {SCHEMA}", most=2**28)
 
 _INCIDENTAL = {"seconds", "created", "environment", "command", "reason", "configuration"}
-_LATER = {"radii", "growth", "activity", "sha256"}
-"""Fields that came after the first records: where they are empty the fingerprint is what it was without them."""
+_LATER = {
+    **dict.fromkeys(("radii", "growth", "activity", "sha256"), (None, [])),
+    **dict.fromkeys(("ties", "tied", "kept"), (False, "strict")),
+}
+"""Fields that came after the first records, and what says nothing new in them: there the fingerprint stays."""
 
 
 class ModelRecord(Part):
-    """One network: what it is, how it was trained, its gains, and what was found for each sample."""
+    """One network: what it is, how it was trained, its gains, and what was found for each sample.
+
+    `ties` says what all of it is about: "argmax" (of the greatest logits the one of lowest index is predicted) or
+    "strict" (a tie is a failure), which older records mean.
+    """
 
     name: str
     architecture: Architecture
@@ -47,9 +55,13 @@ class ModelRecord(Part):
     counterexamples: tuple[Counterexample, ...] = ()
     radii: RadiusTable | None = None
     growth: tuple[GrowthRow, ...] = ()
+    ties: Ties = "strict"
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "ModelRecord":
+        def strictly_tied(row: SampleRow) -> bool:
+            return row.tied and self.ties == "strict"
+
         _check_sources(self.rows)
         conflict = contradiction(self.rows)
         if conflict is None and self.radii is not None:
@@ -59,6 +71,12 @@ class ModelRecord(Part):
             conflict = radius_contradiction(self.rows, self.radii)
         if conflict is not None:
             raise ValueError(f"unsound: {conflict}; a verifier or an attack has a bug, so this is no result")
+        if self.radii is not None and self.radii.ties != self.ties:
+            raise ValueError(
+                f"radii: got ties {self.radii.ties!r} beside verdicts with {self.ties!r}, expected one"
+            )
+        if any(row.correct and (row.predicted != row.label or strictly_tied(row)) for row in self.rows):
+            raise ValueError("rows: got a sample as classified right whose answer is not its label, or tied")
         if tally(self.rows) != self.points:
             raise ValueError("points: the counts do not follow from the rows")
         return self
@@ -162,7 +180,7 @@ def _essential(value: Any) -> Any:
         return {
             key: _essential(inner)
             for key, inner in value.items()
-            if key not in _INCIDENTAL and not (key in _LATER and inner in (None, []))
+            if key not in _INCIDENTAL and inner not in _LATER.get(key, ())
         }
     if isinstance(value, list):
         return [_essential(inner) for inner in value]

@@ -23,13 +23,15 @@ class Finding(Part):
 class SampleRow(Part):
     """One sample at one ε: for each attack whether it succeeded, for each verifier what it answered.
 
-    `correct` is about the unperturbed sample: its label has strictly the greatest logit (a tie is an error).
+    `correct` and `tied` are about the unperturbed sample: whether its label is predicted, as the record's `ties`
+    says, and whether it shares the greatest logit with another class. `predicted` is the argmax.
     """
 
     index: Count
     label: Count
     predicted: Count
     correct: bool
+    tied: bool = False
     epsilon: FiniteFloat
     attacks: dict[str, bool]
     verdicts: dict[str, Finding]
@@ -47,7 +49,13 @@ class SampleRow(Part):
 
 
 class Tally(Part):
-    """Counts of samples at one ε: certified_by_any + falsified + undecided = samples."""
+    """Counts of samples at one ε: certified_by_any + falsified + undecided = samples.
+
+    Attributes:
+        falsified: samples that are misclassified as they are, and those that were broken at this ε.
+        tied: samples whose label shares the greatest logit with another class, unperturbed.
+        kept: those of them that argmax, which takes the lowest index, gives to the label.
+    """
 
     epsilon: FiniteFloat
     samples: Positive
@@ -57,6 +65,23 @@ class Tally(Part):
     certified_by_any: Count
     falsified: Count
     undecided: Count
+    tied: Count = 0
+    kept: Count = 0
+
+    @property
+    def misclassified(self) -> int:
+        """Return how many samples are misclassified as they are: no perturbation is needed."""
+        return self.samples - self.clean
+
+    @property
+    def broken(self) -> int:
+        """Return how many samples are classified right as they are, and were broken by a perturbation."""
+        return self.falsified - self.misclassified
+
+    @property
+    def left(self) -> tuple[int, int, int]:
+        """Return how many samples are undecided, broken and misclassified: all that are not certified."""
+        return self.undecided, self.broken, self.misclassified
 
     @property
     def unbroken(self) -> int:
@@ -84,6 +109,8 @@ def _tally(epsilon: float, rows: Sequence[SampleRow]) -> Tally:
         certified_by_any=verified,
         falsified=falsified,
         undecided=len(rows) - verified - falsified,
+        tied=sum(row.tied for row in rows),
+        kept=sum(row.tied and row.predicted == row.label for row in rows),
     )
 
 

@@ -22,6 +22,8 @@ COLUMNS = (
     "margin",
     "seconds",
     "reason",
+    "clean",
+    "ties",
 )
 
 
@@ -47,18 +49,21 @@ def _lines(norm: str, model: ModelRecord, row: SampleRow) -> Iterator[tuple[obje
         repr(row.epsilon),
         model.architecture.num_steps,
     )
+    tail = _clean(row), model.ties
     for name, broke in row.attacks.items():
-        yield *head, "attack", cell(name), "broken" if broke else "held", "", "", ""
+        result = "misclassified" if not row.correct else "broken" if broke else "held"
+        yield *head, "attack", cell(name), result, "", "", "", *tail
     for name, finding in row.verdicts.items():
         margin = "" if finding.margin is None else repr(finding.margin)
         yield (
             *head,
             "verifier",
             cell(name),
-            finding.status,
+            finding.status if row.correct else "misclassified",
             margin,
             f"{finding.seconds:.6f}",
             cell(finding.reason),
+            *tail,
         )
 
 
@@ -67,9 +72,16 @@ def _radii(norm: str, model: ModelRecord) -> Iterator[tuple[object, ...]]:
     if model.radii is None:
         return
     predicted = {row.index: row.predicted for row in model.rows}
+    clean = {row.index: _clean(row) for row in model.rows}
     for sample in model.radii.samples:
         head = cell(model.name), sample.index, sample.label, predicted[sample.index], norm
+        tail = clean[sample.index], model.ties
         steps, exact = model.architecture.num_steps, "exact" if sample.exact else ""
-        yield *head, repr(sample.lower), steps, "radius", cell(sample.verifier), "certified", "", "", exact
+        yield *head, repr(sample.lower), steps, "radius", cell(sample.verifier), "certified", "", "", exact, *tail
         result = "attacked" if sample.attacked else "not broken"
-        yield *head, repr(sample.upper), steps, "radius", "radius search", result, "", "", exact
+        yield *head, repr(sample.upper), steps, "radius", "radius search", result, "", "", exact, *tail
+
+
+def _clean(row: SampleRow) -> str:
+    """Return what the network makes of the sample as it is: "tied" whichever class argmax then takes."""
+    return "tied" if row.tied else "right" if row.correct else "wrong"

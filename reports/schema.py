@@ -27,6 +27,8 @@ Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
 Scalar = bool | int | FiniteFloat | str | None
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Ties = Literal["argmax", "strict"]
+"""What a tie between logits is: the lowest index wins, or a failure."""
 Train = Annotated[str, Field(pattern=r"^[01]+$")]
 """Spikes of one neuron, one digit for each step."""
 
@@ -219,12 +221,14 @@ class LayerActivity(Part):
 class Counterexample(Part):
     """An input that the network misclassifies: the flattened values of the sample and of what was found.
 
+    `predicted` is the class that beats the label, or, where it is `tied`, shares the greatest logit with it.
     `activity` is what the spiking layers did for both; empty where it was not recorded.
     """
 
     index: Count
     label: Count
     predicted: Count
+    tied: bool = False
     epsilon: FiniteFloat
     found_by: str
     shape: tuple[Positive, ...]

@@ -85,6 +85,7 @@ def radius_table(plan: Plan, labels: Tensor, radii: Sequence[Radius]) -> RadiusT
         tolerance=wanted.tolerance,
         timeout=wanted.timeout,
         seed=plan.seed,
+        ties=radii[0].ties,  # type: ignore[arg-type]
         samples=tuple(rows),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
-from .schema import GainTable
+from .schema import Counterexample, GainTable
 
 NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events"}
 
@@ -34,23 +34,25 @@ ATTACKS = {
     "ensemble-fast": "the worst of FGSM, noise, and projected gradients over five surrogates and two losses",
 }
 
-MEANINGS = (
-    (
-        "verified",
-        "It is proved that every input in the stated ball around this sample, not only those that were "
-        "tried, gets the sample's label from this network with these weights. A tie between two classes is "
-        "never verified.",
-    ),
-    (
-        "falsified",
-        "An input inside the ball was found that gets another label. It was replayed through the network "
-        "itself before it was counted.",
-    ),
-    (
-        "unknown",
-        "Neither a proof nor a counterexample was found, or the time limit was reached. The sample may be either.",
-    ),
+VERIFIED = (
+    "It is proved that every input in the stated ball around this sample, not only those that were "
+    "tried, gets the sample's label from this network with these weights."
 )
+FALSIFIED = {
+    "argmax": "An input inside the ball was found that gets another label. It was replayed through the network "
+    "itself before it was counted.",
+    "strict": "An input inside the ball was found that gets another label, or whose greatest logit is that of two "
+    "classes. It was replayed through the network itself before it was counted.",
+}
+UNKNOWN = (
+    "Neither a proof nor a counterexample was found, or the time limit was reached. The sample may be either."
+)
+TIES = {
+    "argmax": "Where several classes share the greatest logit, the one of lowest index is the network's answer, "
+    "as argmax takes it: a tie counts for the label where it has the lowest index, and against it elsewhere.",
+    "strict": "The label must have the greatest logit alone: a tie between it and another class is never "
+    "verified, and counts as a failure, which is not the same as another label.",
+}
 COVERED = (
     "Every input within ε of the sample in the stated norm that is also within the stated range of inputs: all "
     "of them, not a selection.",
@@ -178,6 +180,38 @@ def steps(models: Sequence[ModelRecord]) -> str:
     return "T = " + ", ".join(str(count) for count in sorted({model.architecture.num_steps for model in models}))
 
 
+def meanings(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return each verdict with what it says, and what a tie between classes is."""
+    models: dict[str, list[str]] = {}
+    for model in record.models:
+        models.setdefault(model.ties, []).append(model.name)
+    told = [
+        TIES[ties] if len(models) == 1 else f"{', '.join(names)}: {TIES[ties]}" for ties, names in models.items()
+    ]
+    falsified = FALSIFIED["strict" if "strict" in models else "argmax"]
+    return ("verified", VERIFIED), ("falsified", falsified), ("unknown", UNKNOWN), ("ties", " ".join(told))
+
+
+def ties_found(model: ModelRecord) -> str:
+    """Return how many samples tie as they are, and clean accuracy both ways; "" where none ties."""
+    point = model.points[0]
+    if point.tied == 0:
+        return ""
+    right = point.clean if model.ties == "argmax" else point.clean + point.kept
+    strictly = right - point.kept
+    return (
+        f"{model.name}: the label of {share(point.tied, point.samples)} ties with another class as it is. Clean "
+        f"accuracy is {percent(right, point.samples)} by argmax, which takes the lowest index, and "
+        f"{percent(strictly, point.samples)} if a tie is a failure; this report is about "
+        f"{'argmax' if model.ties == 'argmax' else 'the latter'}."
+    )
+
+
+def classified(case: Counterexample) -> str:
+    """Return what the network makes of a counterexample, such as "3", or "tied with 3"."""
+    return f"tied with {case.predicted}" if case.tied else str(case.predicted)
+
+
 def verdict(record: Record) -> str:
     """Return the whole result at the record's focus ε in one sentence."""
     threat = record.threat
@@ -196,15 +230,17 @@ def verdict(record: Record) -> str:
 def _first_part(record: Record, model: ModelRecord) -> str:
     point, samples = model.at(record.focus), record.data.samples
     if not model.verifiers:
-        broken = f"{share(point.falsified, samples)} {_of_samples(record)} are broken"
-        return f"nothing is proved for {model.name}, as no verifier was run; {broken}"
+        broken = f"{share(point.broken, samples)} {_of_samples(record)} are broken by a perturbation"
+        wrong = f"{_counted(point.misclassified, samples)} misclassified as they are"
+        return f"nothing is proved for {model.name}, as no verifier was run; {broken}, {wrong}"
     proved = share(point.certified_by_any, samples)
     return f"{model.name} provably keeps the class of {proved} {_of_samples(record)}; {_rest(point)}"
 
 
 def _rest(point: Tally) -> str:
-    broken, undecided = (_counted(count, point.samples) for count in (point.falsified, point.undecided))
-    return f"{broken} broken, {undecided} undecided"
+    counts = point.broken, point.misclassified, point.undecided
+    broken, wrong, undecided = (_counted(count, point.samples) for count in counts)
+    return f"{broken} broken by a perturbation, {wrong} misclassified as they are, {undecided} undecided"
 
 
 def _counted(part: int, whole: int) -> str:
@@ -248,8 +284,8 @@ def assumptions(record: Record) -> tuple[str, ...]:
         "touched.",
         "Under direct coding the same changed input is shown at each of the T steps. Under rate coding each "
         "verdict is about the spikes that the network's own draws give, not about other draws.",
-        "The labels of the data set are taken as right; a sample that is misclassified unperturbed counts "
-        "as broken.",
+        "The labels of the data set are taken as right; a sample that is misclassified as it is is counted as "
+        "such, apart from those that a perturbation broke.",
     )
 
 

@@ -17,7 +17,13 @@ STEPS = 6
 
 
 def candidates(
-    network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation, count: int, seed: int
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    perturbation: Perturbation,
+    count: int,
+    seed: int,
+    ties: str | None = None,
 ) -> Iterator[Tensor]:
     """Yield allowed inputs, one for each sample at a time, (batch, ...).
 
@@ -25,6 +31,7 @@ def candidates(
         network, inputs, labels, perturbation: the problem.
         count: how many are drawn; half of them are extreme, such as corners of an ℓ∞ ball.
         seed: of the draws and of the attack.
+        ties: what the attack takes for a failure, as in `attack`.
     """
     seed, count = whole("seed", seed), at_least(0)("count", count)
     generator = torch.Generator().manual_seed(seed)
@@ -34,7 +41,7 @@ def candidates(
         if index % 2:
             yield extreme(inputs, perturbation, generator)
     method = SpikeFlips() if isinstance(perturbation, SpikeFlip) else PGD(steps=STEPS, restarts=1)
-    yield attack(network, inputs, labels, perturbation, method, seed=seed).inputs
+    yield attack(network, inputs, labels, perturbation, method, seed=seed, ties=ties).inputs
 
 
 def extreme(inputs: Tensor, perturbation: Perturbation, generator: torch.Generator) -> Tensor:

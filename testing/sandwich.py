@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..certify.radius import BALLS, Radius, certified_radius
 from ..certify.replay import evaluating, misclassified, replays
+from ..certify.ties import settled_ties
 from ..certify.verification import resolve
 from ..certify.verifiers import Verifier
 from ..models.networks import SpikingNetwork
@@ -45,6 +46,7 @@ def check_sandwich(
     count: int = 24,
     timeout: float | None = 10.0,
     seed: int = 0,
+    ties: str | None = None,
 ) -> Sandwich:
     """Check certified ≤ exact ≤ attacked radius of each sample, over several verifiers.
 
@@ -61,6 +63,7 @@ def check_sandwich(
         count: random inputs to try within the proven radius of each sample.
         timeout: seconds for a sample and verifier; None: no limit.
         seed: of random inputs and attacks.
+        ties: what a tie between logits is, as in `verify`.
 
     Raises:
         Refuted: with the sample and the verifiers; its `witness` is the counterexample.
@@ -70,9 +73,9 @@ def check_sandwich(
     with evaluating(network):
         labels = own_labels(network, inputs, labels)
         names = [resolve(verifier).name for verifier in verifiers]
+        asked = {"timeout": timeout, "seed": seed, "ties": settled_ties(network, ties)}
         found = [
-            certified_radius(network, inputs, labels, norm, verifier, tolerance, timeout=timeout, seed=seed)
-            for verifier in verifiers
+            certified_radius(network, inputs, labels, norm, verifier, tolerance, **asked) for verifier in verifiers
         ]
         samples = [
             _Sample(network, inputs[index, None], labels[index, None], norm, f"sample {index}", tuple(pairs))
@@ -97,7 +100,7 @@ def _checked(sample: _Sample, count: int, seed: int) -> tuple[float, float]:
         message = f"{sample.where}: {claim}, but {breaker!r} has a counterexample at {least.upper:.6g}"
         raise Refuted(message, least.counterexample)
     if best.lower > 0:
-        _check_inside(sample, prover, best.lower, count, seed)
+        _check_inside(sample, prover, best, count, seed)
     return best.lower, least.upper
 
 
@@ -107,13 +110,13 @@ def _check_upper(sample: _Sample, name: str, radius: Radius) -> None:
         return
     if not bool(BALLS[sample.norm](radius.upper).contains(counterexample[None], sample.input)):
         raise Refuted(f"{where} is not within radius {radius.upper:.6g}", counterexample)
-    if not replays(sample.network, counterexample, int(sample.label)):
+    if not replays(sample.network, counterexample, int(sample.label), radius.ties):
         raise Refuted(f"{where} is classified right when run alone", counterexample)
 
 
-def _check_inside(sample: _Sample, name: str, radius: float, count: int, seed: int) -> None:
-    ball = BALLS[sample.norm](radius)
-    for tried in candidates(sample.network, sample.input, sample.label, ball, count, seed):
-        if bool(misclassified(sample.network, tried, sample.label)):
-            message = f"{name!r}, {sample.where}: proved radius {radius:.6g}, but an input within it fails"
+def _check_inside(sample: _Sample, name: str, radius: Radius, count: int, seed: int) -> None:
+    ball = BALLS[sample.norm](radius.lower)
+    for tried in candidates(sample.network, sample.input, sample.label, ball, count, seed, radius.ties):
+        if bool(misclassified(sample.network, tried, sample.label, radius.ties)):
+            message = f"{name!r}, {sample.where}: proved radius {radius.lower:.6g}, but an input within it fails"
             raise Refuted(message, tried[0])

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..certify.perturbations import Perturbation
 from ..certify.replay import evaluating, margins, replays
+from ..certify.ties import settled_ties
 from ..certify.verdicts import Verdict
 from ..certify.verification import bounds, resolve, verify
 from ..certify.verifiers import MarginVerifier, Verifier
@@ -44,6 +45,7 @@ def check_sound(
     count: int = 24,
     timeout: float | None = None,
     seed: int = 0,
+    ties: str | None = None,
 ) -> Soundness:
     """Check a verifier's verdicts, margins and bounds against inputs that are run.
 
@@ -61,6 +63,7 @@ def check_sound(
         count: random inputs for each sample.
         timeout: seconds for a sample, for the verifier.
         seed: of random inputs and attacks.
+        ties: what a tie between logits is, as in `verify`.
 
     Raises:
         Refuted: with the sample, the verifier, and as `witness` the input.
@@ -72,9 +75,10 @@ def check_sound(
     """
     with evaluating(network):
         labels = own_labels(network, inputs, labels)
-        verdicts = verify(network, inputs, labels, perturbation, verifier, timeout, seed=seed)
-        tried = list(candidates(network, inputs, labels, perturbation, count, seed))
-        worst = _worst(network, tried, labels)
+        ties = settled_ties(network, ties)
+        verdicts = verify(network, inputs, labels, perturbation, verifier, timeout, seed=seed, ties=ties)
+        tried = list(candidates(network, inputs, labels, perturbation, count, seed, ties))
+        worst = _worst(network, tried, labels, ties)
         name = resolve(verifier).name
         for index, verdict in enumerate(verdicts):
             _check_margin(verdict, worst, index, f"{name!r}, sample {index}, {perturbation}")
@@ -84,8 +88,8 @@ def check_sound(
 
 
 @torch.no_grad()
-def _worst(network: SpikingNetwork, tried: Sequence[Tensor], labels: Tensor) -> _LeastMargins:
-    found = torch.stack([margins(network(batch).double(), labels) for batch in tried])
+def _worst(network: SpikingNetwork, tried: Sequence[Tensor], labels: Tensor, ties: str) -> _LeastMargins:
+    found = torch.stack([margins(network(batch).double(), labels, ties) for batch in tried])
     least = found.min(0)
     inputs = [tried[which][index] for index, which in enumerate(least.indices.tolist())]
     return _LeastMargins(least.values, torch.stack(inputs))
@@ -115,7 +119,7 @@ def _check_counterexample(
     where = f"{verdict.verifier!r}, sample {index}, {perturbation}: its counterexample"
     if not bool(perturbation.contains(counterexample[None], inputs[index : index + 1])):
         raise Refuted(f"{where} is not allowed", counterexample)
-    if not replays(network, counterexample, int(labels[index])):
+    if not replays(network, counterexample, int(labels[index]), verdict.ties):
         raise Refuted(f"{where} is classified right when run alone", counterexample)
 
 

@@ -20,6 +20,7 @@ from .options import (
     Root,
     Samples,
     Seed,
+    Ties,
     completed,
     epsilons,
     fitting,
@@ -46,6 +47,7 @@ def attack(
             help="fgsm, pgd, apgd-ce, square, ensemble, …; repeat it for several.",
         ),
     ] = ["ensemble"],  # noqa: B006
+    ties: Ties = None,
     seed: Seed = 0,
     device: Device = "cpu",
     out: Out = None,
@@ -62,8 +64,8 @@ def attack(
     source = dataset(data, root, num_steps=network.num_steps)
     chosen = fitting(network, source, samples, device)
     methods = tuple(dict.fromkeys(method))
-    plan = Plan(threat, methods, (), seed=seed)
-    command = f"spikecert attack {shlex.quote(model.name)} " + repeated(epsilon, norm, data, samples, seed)
+    plan = Plan(threat, methods, (), seed=seed, ties=ties)
+    command = f"spikecert attack {shlex.quote(model.name)} " + repeated(epsilon, norm, data, samples, seed, ties)
     command += "".join(f" --method {shlex.quote(name)}" for name in methods)
     subject = examining.Subject(model.stem, network, source, chosen)
     with Bars() as bars:
@@ -85,22 +87,24 @@ def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
 def summary(record: "Record") -> str:
     """Return the accuracies of a record as a table of text."""
     from spikecert.reports.figures.sandwich import summary_of
-    from spikecert.reports.wording import conditions, epsilon_text, percent
+    from spikecert.reports.wording import conditions, epsilon_text, percent, ties_found
 
     lines = [plain(f"{record.title}: {conditions(record)}")]
     for model in record.models:
         heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
-        heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken"]
+        heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken", "misclassified"]
         rows = [
             [
                 epsilon_text(point.epsilon),
                 *(percent(count, point.samples) for count in (point.clean, *point.robust.values())),
                 *(percent(count, point.samples) for count in point.certified.values()),
-                *(percent(count, point.samples) for count in (point.undecided, point.falsified)),
+                *(percent(count, point.samples) for count in point.left),
             ]
             for point in model.points
         ]
         lines += ["", plain(model.name), table(heads, rows)]
+        if ties := ties_found(model):
+            lines += [plain(ties)]
         if model.radii is not None:
             lines += [plain(f"radii: {summary_of(model.radii)}")]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from ..progress import Bars
 from . import certify_options as own
 from . import options
 from .attack import told
-from .options import Data, Device, Epsilons, Json, Model, Norm, Out, Root, Samples, Seed, epsilons, fitting
+from .options import Data, Device, Epsilons, Json, Model, Norm, Out, Root, Samples, Seed, Ties, epsilons, fitting
 
 if TYPE_CHECKING:
     from spikecert.reports import Plan, Record
@@ -36,6 +36,7 @@ def certify(
     ray_address: own.RayAddress = None,
     proof: own.ProofFolder = None,
     compiled: own.Compiled = False,
+    ties: Ties = None,
     seed: Seed = 0,
     device: Device = "cpu",
     out: Out = None,
@@ -65,8 +66,8 @@ def certify(
     fleet = building.fleet(engine, workers, resume, ray_address)
     verifiers, methods = options.names(verifier, "verifier"), tuple(dict.fromkeys(method or ()))
     wanted = RadiusPlan(verifiers[-1], width, timeout) if radii else None
-    plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted)
-    common = options.repeated(epsilon, norm, data, samples, seed)
+    plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted, ties)
+    common = options.repeated(epsilon, norm, data, samples, seed, ties)
     command = f"spikecert certify {shlex.quote(model.name)} {common}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
     subject = examining.Subject(model.stem, network, source, chosen)

@@ -34,6 +34,10 @@ def check_proof(
     work: Annotated[
         str, typer.Option("--work", help="How many times the usual limit of work one proof may take.")
     ] = "1",
+    ties: Annotated[
+        str,
+        typer.Option("--ties", help="With strict, refuse proofs by which a tie may fall to the label (argmax)."),
+    ] = "argmax",
     as_json: Json = False,
 ) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
@@ -43,13 +47,17 @@ def check_proof(
     Status 0 if all are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs, read_network
+    from spikecert.checking.ties import TIES
 
     asked = _Asked(
         None if epsilon is None else options.number(epsilon, "epsilon"),
         norm,
         math.inf if lower is None else options.number(lower, "lower"),
         -math.inf if upper is None else options.number(upper, "upper"),
+        ties,
     )
+    if ties not in TIES:
+        raise ValueError(f"ties: got {ties!r}, expected {' or '.join(TIES)}")
     if norm not in ("linf", "l2"):
         raise ValueError(f"norm: got {norm!r}, expected linf or l2")
     proofs = find_proofs(path)
@@ -70,12 +78,13 @@ def check_proof(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What proofs must be about at least: a radius, its norm, and a range that theirs must hold."""
+    """What proofs must be about at least: a radius, its norm, a range that theirs must hold, and ties."""
 
     epsilon: float | None
     norm: str
     lower: float
     upper: float
+    ties: str
 
     def missing(self, statement: "Statement") -> str:
         """Return what a proof lacks, or nothing; an ℓ∞ ball holds the ℓ2 ball of its radius, not the other way."""
@@ -87,6 +96,8 @@ class _Asked:
             return f"is about inputs from {statement.lower:g} on, not from the {self.lower:g} asked for"
         if statement.upper < self.upper:
             return f"is about inputs up to {statement.upper:g}, not up to the {self.upper:g} asked for"
+        if self.ties == "strict" and statement.ties != "strict":
+            return "lets a tie fall to the label (argmax), which is not the strict order asked for"
         return ""
 
 
@@ -113,6 +124,7 @@ def _described(statement: "Statement") -> dict[str, Any]:
         "lower": statement.lower,
         "upper": statement.upper,
         "margin": statement.margin,
+        "ties": statement.ties,
         "leaves": statement.leaves,
         "claim_sha256": statement.claim,
         "point_sha256": statement.point,
@@ -161,5 +173,6 @@ def _told(answer: dict[str, Any]) -> str:
     if "copy_of" in answer:
         return f"copy {name}: proves what {printable(answer['copy_of'])} proves"
     ball = f"ε = {answer['epsilon']:g} ({answer['norm']}) and [{answer['lower']:g}, {answer['upper']:g}]"
-    kept = f"class {answer['label']} within {ball}, margin ≥ {answer['margin']:.3g}"
+    order = "" if answer["ties"] == "strict" else " (argmax)"
+    kept = f"class {answer['label']}{order} within {ball}, margin ≥ {answer['margin']:.3g}"
     return f"accepted {name}: {kept}; {answer['leaves']} leaves; {answer['note']}"

@@ -109,9 +109,12 @@ def checked_device(device: str) -> str:
     return device
 
 
-def repeated(epsilon: Sequence[str], norm: str, data: str, samples: int | None, seed: int) -> str:
+def repeated(
+    epsilon: Sequence[str], norm: str, data: str, samples: int | None, seed: int, ties: str | None
+) -> str:
     """Return the common options as text, for the command that a report tells to repeat."""
     counted = "" if samples is None else f" --samples {samples}"
+    counted += "" if ties is None else f" --ties {ties}"
     joined = shlex.quote(",".join(epsilon))
     return f"--epsilon {joined} --norm {norm} --data {data}{counted} --seed {seed}"
 
@@ -131,6 +134,14 @@ Epsilons = Annotated[
     list[str], typer.Option("--epsilon", help="Perturbation size, such as 8/255; several: with commas.")
 ]
 Norm = Annotated[str, typer.Option("--norm", autocompletion=completed(("linf", "l2")), help="linf or l2.")]
+Ties = Annotated[
+    str | None,
+    typer.Option(
+        "--ties",
+        autocompletion=completed(("argmax", "strict")),
+        help="A tie of logits: argmax (the lowest index wins) or strict (a failure); default: by the readout.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for record.json, report.html, samples.csv, …")]

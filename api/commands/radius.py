@@ -9,7 +9,7 @@ import typer
 
 from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
-from .options import Data, Device, Json, Model, Norm, Root, Samples, Seed, Verifier, fitting, number
+from .options import Data, Device, Json, Model, Norm, Root, Samples, Seed, Ties, Verifier, fitting, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ def radius(
     verifier: Verifier = "auto",
     tolerance: Annotated[str, typer.Option(help="Width at which a bracket counts as exact.")] = "1e-3",
     timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average, in all.")] = None,
+    ties: Ties = None,
     seed: Seed = 0,
     device: Device = "cpu",
     out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {COUNTEREXAMPLES}.")] = None,
@@ -49,7 +50,7 @@ def radius(
     network = load(model)
     chosen = fitting(network, dataset(data, root, num_steps=network.num_steps), samples, device)
     wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
-    plan = Plan(building.threat(norm, (1.0,)), (), (), seed=seed, radii=wanted)
+    plan = Plan(building.threat(norm, (1.0,)), (), (), seed=seed, radii=wanted, ties=ties)
     problem = network, chosen.inputs, chosen.labels, plan
     store = PartStore.of(None if out is None else out / PARTS, "radii", *problem)
     interrupted = False
@@ -71,6 +72,7 @@ def radius(
         "tolerance": wanted.tolerance,
         "timeout": timeout,
         "seed": seed,
+        "ties": radii.table.ties,
     }
     if interrupted:
         conditions |= {"interrupted": True, "samples_planned": len(chosen)}
@@ -102,7 +104,7 @@ def _told(content: dict[str, Any]) -> str:
 
     norm, steps, samples = content["norm"], content["num_steps"], content["samples"]
     head = f"{content['network']} on {content['data']}: {samples} samples, {norm}, T = {steps}, "
-    head += f"verifier {content['verifier']}, tolerance {content['tolerance']:g}"
+    head += f"verifier {content['verifier']}, tolerance {content['tolerance']:g}, ties {content['ties']}"
     rows = [
         (
             str(row["index"]),

@@ -12,6 +12,7 @@ from ...models.validation import check_choice, check_inputs, check_labels, check
 from ..own_draws import apart, own_draws
 from ..perturbations import Perturbation
 from ..replay import evaluating
+from ..ties import settled_ties
 from .apgd import APGD
 from .base import Attack
 from .ensemble import Ensemble, quick_ensemble
@@ -43,6 +44,7 @@ def attack(
     *,
     seed: int = 0,
     batch_size: int = 256,
+    ties: str | None = None,
     progress: Progress = silent,
 ) -> AttackResult:
     """Search the set around each sample for a misclassified input.
@@ -57,6 +59,7 @@ def attack(
             the ensembles), or an `Attack` such as `PGD(steps=40)`.
         seed: for random starts.
         batch_size: samples attacked at once.
+        ties: what a tie between logits is, as in `verify`.
         progress: called after each batch.
 
     Returns:
@@ -69,30 +72,31 @@ def attack(
     if not isinstance(method, Attack):
         check_choice("method", method, ATTACKS)
         method = ATTACKS[method]()
+    ties = settled_ties(network, ties)
     if own_draws(network, inputs, labels):
         each = apart(network, inputs, progress)
         results = [
-            attack(one, inputs[at], labels[at], perturbation, method, seed=seed, progress=told)
+            attack(one, inputs[at], labels[at], perturbation, method, seed=seed, ties=ties, progress=told)
             for one, at, told in each
         ]
-        return _joined(results, method.name)
+        return _joined(results, method.name, ties)
     check_attacked(network, inputs, labels, perturbation)
-    inputs = inputs.detach()
-    batch_size = at_least(1)("batch_size", batch_size)
+    inputs, batch_size = inputs.detach(), at_least(1)("batch_size", batch_size)
     generator = torch.Generator().manual_seed(whole("seed", seed))
     results: list[AttackResult] = []
     for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-        results.append(method(network, part, part_labels, perturbation, generator))
+        results.append(method(network, part, part_labels, perturbation, generator, ties=ties))
         progress(f"attack ({method.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
-    return _joined(results, method.name)
+    return _joined(results, method.name, ties)
 
 
-def _joined(results: list[AttackResult], name: str) -> AttackResult:
+def _joined(results: list[AttackResult], name: str, ties: str) -> AttackResult:
     return AttackResult(
         torch.cat([result.inputs for result in results]),
         torch.cat([result.success for result in results]),
         torch.cat([result.logits for result in results]),
         name,
+        ties,
     )
 
 

@@ -110,6 +110,7 @@ class _Walk:
     """The state of the samples that still stand, batch first.
 
     Attributes:
+        ties: what a tie is.
         index: their place in the target's batch; samples, labels, classes: theirs (classes only if targeted).
         point, previous, gradient, losses, margins: where each is.
         best, best_gradient, best_losses: where its loss was greatest.
@@ -117,6 +118,7 @@ class _Walk:
         marked: the best loss at the last checkpoint; halved: whether η was halved there.
     """
 
+    ties: str
     index: Tensor
     samples: Tensor
     labels: Tensor
@@ -148,9 +150,10 @@ class _Walk:
         samples, labels = target.inputs[index], target.labels[index]
         classes = None if classes is None else classes[index]
         point = target.ranged.sample(samples, generator)
-        slope = differentiate(view, point, labels, _loss(loss, classes))
+        slope = differentiate(view, point, labels, _loss(loss, classes), target.ties)
         zeros = torch.zeros_like(slope.losses)
         return _Walk(
+            target.ties,
             index,
             samples,
             labels,
@@ -163,7 +166,7 @@ class _Walk:
     def select(self, mask: Tensor) -> "_Walk":
         """Return the state of some samples."""
         values = (getattr(self, field.name) for field in fields(self))
-        return _Walk(*(None if value is None else value[mask] for value in values))  # pyright: ignore[reportArgumentType]
+        return _Walk(*(value[mask] if isinstance(value, Tensor) else value for value in values))  # pyright: ignore[reportArgumentType]
 
     def advance(
         self,
@@ -178,7 +181,7 @@ class _Walk:
         ahead = perturbation.project(self.point + step, self.samples)
         drift = momentum * (ahead - self.point) + (1.0 - momentum) * (self.point - self.previous)
         moved = perturbation.project(self.point + drift, self.samples)
-        slope = differentiate(view, moved, self.labels, _loss(loss, self.classes))
+        slope = differentiate(view, moved, self.labels, _loss(loss, self.classes), self.ties)
         self.gains = self.gains + (slope.losses > self.losses)
         self.previous, self.point = self.point, moved
         self.gradient, self.losses, self.margins = slope.gradient, slope.losses, slope.margins

@@ -12,6 +12,7 @@ from ...models.networks import SpikingNetwork
 from ..deadline import Expired, never
 from ..perturbations import Perturbation, RangedSet, SpikeFlip
 from ..replay import evaluating, margins
+from ..ties import STRICT
 from .result import AttackResult
 
 Search = Generator[Tensor, Tensor, None]
@@ -22,14 +23,16 @@ Search = Generator[Tensor, Tensor, None]
 class Target:
     """What is attacked: the network in evaluation mode, the samples, the set around each.
 
-    `starts` holds the worst allowed inputs that earlier attacks found, or None: a local search begins there.
-    `expired` says whether the time is up: the search ends with the next candidates that it yields.
+    `ties` says whether a tie that falls to the label is a failure. `starts` holds the worst allowed inputs that
+    earlier attacks found, or None: a local search begins there. `expired` says whether the time is up: the search
+    ends with the next candidates that it yields.
     """
 
     network: SpikingNetwork
     inputs: Tensor
     labels: Tensor
     perturbation: Perturbation
+    ties: str
     starts: Tensor | None = None
     expired: Expired = never
 
@@ -74,6 +77,7 @@ class Attack(ABC):
         generator: torch.Generator,
         starts: Tensor | None = None,
         expired: Expired = never,
+        ties: str = STRICT,
     ) -> AttackResult:
         """Return the candidate of least margin for each sample, or the first that failed.
 
@@ -82,6 +86,7 @@ class Attack(ABC):
             generator: for whatever is drawn.
             starts: allowed inputs to begin at, for those attacks that search locally, or None.
             expired: says whether the time is up.
+            ties: what a tie between logits is, "argmax" or "strict".
 
         Raises:
             TypeError: for a threat model that this attack is not about.
@@ -91,11 +96,11 @@ class Attack(ABC):
             got = type(perturbation).__name__
             raise TypeError(f"perturbation: got {got}, expected {expected} for the attack {self.name!r}")
         with evaluating(network):
-            target = Target(network, inputs, labels, perturbation, starts, expired)
+            target = Target(network, inputs, labels, perturbation, ties, starts, expired)
             worst = _Worst.start(target)
             if bool(worst.standing.any()):
                 _drive(self.propose(target, generator), target, worst)
-        return AttackResult(worst.inputs, ~worst.standing, worst.logits, self.name)
+        return AttackResult(worst.inputs, ~worst.standing, worst.logits, self.name, ties)
 
 
 def _drive(search: Search, target: Target, worst: "_Worst") -> None:
@@ -149,9 +154,9 @@ def _replayed(target: Target, inputs: Tensor, labels: Tensor) -> tuple[Tensor, T
     A batch may sum in another order than a single sample; what is handed to a user must fail when run alone.
     """
     logits = target.network(inputs)
-    found = margins(logits, labels)
+    found = margins(logits, labels, target.ties)
     for index in (found <= 0).nonzero().flatten().tolist():
         one = slice(index, index + 1)
         logits[one] = target.network(inputs[one])
-        found[one] = margins(logits[one], labels[one])
+        found[one] = margins(logits[one], labels[one], target.ties)
     return logits, found

@@ -78,9 +78,9 @@ class Ensemble(Attack):
         for member in members:
             index = standing.nonzero().flatten()
             inputs, labels = target.inputs[index], target.labels[index]
-            of = target.network, inputs, labels, target.perturbation, generator
-            result = member(*of, lead.points[index], target.expired)
-            lead.note(index, result.inputs, margins(result.logits, labels))
+            asked = target.network, inputs, labels, target.perturbation, generator, lead.points[index]
+            result = member(*asked, target.expired, target.ties)
+            lead.note(index, result.inputs, margins(result.logits, labels, target.ties))
             standing = yield lead.points
 
 

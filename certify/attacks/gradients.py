@@ -11,6 +11,7 @@ from ...models.surrogates import Surrogate
 from ..perturbations import RangedSet
 from ..perturbations.shapes import expand, normal
 from ..replay import margins
+from ..ties import STRICT
 from .losses import Loss
 
 
@@ -23,20 +24,22 @@ class Slope:
     margins: Tensor
 
 
-def differentiate(network: SpikingNetwork, points: Tensor, labels: Tensor, loss: Loss) -> Slope:
-    """Return the slope of `loss` at `points`."""
+def differentiate(
+    network: SpikingNetwork, points: Tensor, labels: Tensor, loss: Loss, ties: str = STRICT
+) -> Slope:
+    """Return the slope of `loss` at `points`, with margins that are at most 0 where `ties` says so."""
     with torch.enable_grad():
         leaf = points.detach().clone().requires_grad_()
         logits = network(leaf)
         losses = loss(logits, labels)
         (gradient,) = torch.autograd.grad(losses.sum(), leaf)
-    return Slope(gradient, losses.detach(), margins(logits.detach(), labels))
+    return Slope(gradient, losses.detach(), margins(logits.detach(), labels, ties))
 
 
 @torch.no_grad()
-def margins_at(network: SpikingNetwork, points: Tensor, labels: Tensor) -> Tensor:
+def margins_at(network: SpikingNetwork, points: Tensor, labels: Tensor, ties: str) -> Tensor:
     """Return the margins at `points`, (batch,)."""
-    return margins(network(points), labels)
+    return margins(network(points), labels, ties)
 
 
 def climb(perturbation: RangedSet, gradient: Tensor, generator: torch.Generator) -> Tensor:

@@ -73,7 +73,7 @@ class PGD(Attack):
             current = samples.clone() if restart == 0 else target.ranged.sample(samples, generator)
             for step in range(self.steps):
                 index = standing.nonzero().flatten()
-                slope = differentiate(view, current[index], target.labels[index], LOSSES[self.loss])
+                slope = differentiate(view, current[index], target.labels[index], LOSSES[self.loss], target.ties)
                 if lead.note(index, current[index], slope.margins):
                     standing = yield lead.points
                 move = self._length(step) * climb(target.ranged, slope.gradient, generator)

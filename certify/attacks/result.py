@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..detaching import detach
+from ..ties import STRICT
 
 
 @dataclass(frozen=True)
@@ -13,15 +14,17 @@ class AttackResult:
 
     Attributes:
         inputs: the worst allowed input found for each sample, (batch, ...); the sample itself if none is worse.
-        success: whether it is misclassified (ties count), (batch,) of bool.
+        success: whether it is misclassified, (batch,) of bool.
         logits: the network's logits there, (batch, classes).
         method: the attack's name.
+        ties: what a tie between logits is, "argmax" or "strict".
     """
 
     inputs: Tensor
     success: Tensor
     logits: Tensor
     method: str
+    ties: str = STRICT
 
     def __post_init__(self) -> None:
         detach(self, "inputs", "success", "logits")

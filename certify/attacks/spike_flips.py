@@ -114,6 +114,6 @@ class _Round:
         samples = self.target.inputs[self.index].repeat_interleave(groups, 0)
         points = torch.where(tried.reshape(samples.shape), 1.0 - samples, samples)
         labels = self.target.labels[self.index].repeat_interleave(groups, 0)
-        margins = margins_at(self.target.network, points, labels).unflatten(0, (-1, groups))
+        margins = margins_at(self.target.network, points, labels, self.target.ties).unflatten(0, (-1, groups))
         least = margins.min(1)
         return tried[torch.arange(len(tried), device=tried.device), least.indices], least.values

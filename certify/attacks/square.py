@@ -58,7 +58,7 @@ class Square(Attack):
                 mask = patches(samples, self._share(query), generator)
                 moved = _move(best, samples, mask, perturbation, generator)
             moved = perturbation.project(moved, samples)
-            if lead.note(index, moved, margins_at(target.network, moved, target.labels[index])):
+            if lead.note(index, moved, margins_at(target.network, moved, target.labels[index], target.ties)):
                 standing = yield lead.points
                 index = standing.nonzero().flatten()
         yield lead.points

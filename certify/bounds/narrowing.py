@@ -99,7 +99,7 @@ class Narrowing:
         assert stages is not None
         empty = _empty(stages.stages[1].found)
         left = (~empty).nonzero().flatten()
-        specifications = Specifications(left, task.specifications.coefficients[left])
+        specifications = task.specifications.about(left, left)
         start = tuple(price[left] for price in task.found.prices)
         found = self.prices.run(stages, specifications, start=start, expired=expired)
         return Task(stages, specifications, found, Box(windows.lower[:, left], windows.upper[:, left])), empty

@@ -26,14 +26,33 @@ from .stages import SourcedChain, Staged
 
 @dataclass(frozen=True)
 class Specifications:
-    """Margins to bound: row s asks for coefficients[s]·logits of sample `samples[s]`."""
+    """Margins to bound: row s asks for coefficients[s]·logits − floor[s] of sample `samples[s]`.
+
+    Attributes:
+        samples: (S,).
+        coefficients: (S, classes).
+        floor: what each margin must exceed, so that a bound above 0 is enough, (S,); None: 0 for all.
+    """
 
     samples: Tensor
     coefficients: Tensor
+    floor: Tensor | None = None
+
+    @staticmethod
+    def of_margins(labels: Tensor, samples: Tensor, classes: Tensor, floor: Tensor) -> "Specifications":
+        """Ask for logit_y − logit_k of `samples` and `classes` k; `floor` is that of all, (batch, classes)."""
+        coefficients = floor.new_zeros(len(samples), floor.shape[1])
+        coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
+        return Specifications(samples, coefficients, floor[samples, classes])
 
     def subset(self, rows: Tensor) -> "Specifications":
         """Return some rows only."""
-        return Specifications(self.samples[rows], self.coefficients[rows])
+        return self.about(self.samples[rows], rows)
+
+    def about(self, samples: Tensor, rows: Tensor) -> "Specifications":
+        """Return some rows only, each about a sample of these."""
+        floor = None if self.floor is None else self.floor[rows]
+        return Specifications(samples, self.coefficients[rows], floor)
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,8 @@ class PricedProblem:
         slack = network.ends[0].chain.slack
         slack = slack.expand(network.source.box.lower.shape[1], *slack.shape[1:])[self.specifications.samples]
         constant = -(coefficients.abs() * slack).flatten(1).sum(1) * network.row.abs().sum()
+        if self.specifications.floor is not None:
+            constant = constant - self.specifications.floor
         for branch in network.ends:
             pulled, part = branch.chain.pull_back(coefficients)
             costs.add(branch.source, network.row.reshape(-1, *([1] * pulled.dim())) * pulled)

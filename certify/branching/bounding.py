@@ -99,7 +99,7 @@ def bound_nodes(
     if len(alive) == 0:
         return done
     left = nodes.select(alive)
-    specifications = Specifications(alive, question.specifications.coefficients[left.row])
+    specifications = question.specifications.about(alive, left.row)
     found = _climb(network, specifications, left.prices, climb)
     bound = done.nodes.bound.index_copy(0, alive, left.bound.maximum(found.bound))
     prices = zip(nodes.prices, found.prices, strict=True)
@@ -116,7 +116,7 @@ def _with_splits(
     decisions = _trimmed(left.decisions, found)
     candidates[rows] = question.inputs_at(left, found.inputs)
     trace = question.network.trace(candidates[rows])
-    tried[rows] = margins(trace.logits, question.labels[question.samples(left)]).double()
+    tried[rows] = margins(trace.logits, question.labels[question.samples(left)], question.ties).double()
     weights = 1.0 if experience is None else experience.weights(left.row)
     split, splittable = choose_splits(found.problem, found.pairs, found.evaluation, trace, decisions, weights)
     none = torch.zeros_like(done.nodes.row)

@@ -38,7 +38,7 @@ def attack_from(
         slope = differentiate(question.network, points, labels, LOSSES["margin"])
         move = climb(threat, slope.gradient, generator) * (SHARE * (1.0 - step / STEPS))
         points = threat.project(points + move, inputs)
-        fell = ~found & (margins_at(question.network, points, labels) <= 0)
+        fell = ~found & (margins_at(question.network, points, labels, question.ties) <= 0)
         worst[fell] = points[fell]
         found |= fell
     return samples[found], worst[found]

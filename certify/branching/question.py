@@ -35,6 +35,7 @@ from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains
 from ..bounds.trains import train_spikes, window_spikes
 from ..perturbations import Perturbation
+from ..ties import STRICT, Goal
 from .decisions import Restricted, root
 from .nodes import Nodes, Splits
 from .ranges import FirstLayer, RangeSearch
@@ -49,7 +50,8 @@ class MarginQuestion:
         network: in evaluation mode.
         inputs, labels: the samples, (batch, ...), (batch,).
         perturbation: the set around each.
-        specifications: row r asks for coefficients[r]·logits of sample samples[r].
+        specifications: row r asks for coefficients[r]·logits − floor[r] of sample samples[r].
+        ties: "argmax" or "strict": which candidates are counterexamples.
         ranges: how a node's decisions narrow its other currents; None: not at all.
         spikes: what finds the trains of the layers behind the first one.
     """
@@ -59,18 +61,25 @@ class MarginQuestion:
     labels: Tensor
     perturbation: Perturbation
     specifications: Specifications
+    ties: str = STRICT
     ranges: RangeSearch | None = field(default_factory=RangeSearch)
     spikes: SpikeBound = conserved_spikes
 
     @staticmethod
     def of_margins(
-        network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation, left: Tensor
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        left: Tensor,
+        ties: str = STRICT,
     ) -> "MarginQuestion":
-        """Ask for logit_y − logit_k wherever `left`, (batch, classes) of bool, is set."""
+        """Ask for logit_y − logit_k wherever `left`, (batch, classes) of bool, is set, above the goal's floor."""
+        made = circuit(network)
+        floor = Goal.of(made, ties).floor(labels, left.shape[1])
         samples, classes = left.nonzero(as_tuple=True)
-        coefficients = torch.zeros(len(samples), left.shape[1], dtype=torch.float64, device=inputs.device)
-        coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
-        return MarginQuestion(network, inputs, labels, perturbation, Specifications(samples, coefficients))
+        specifications = Specifications.of_margins(labels, samples, classes, floor)
+        return MarginQuestion(network, inputs, labels, perturbation, specifications, ties)
 
     @cached_property
     def circuit(self) -> Circuit:

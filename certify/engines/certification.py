@@ -18,6 +18,7 @@ from ...models.validation import check_choice
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked
 from ..perturbations import Perturbation
+from ..ties import settled_ties
 from ..verdicts import Verdict
 from ..verification import checked_timeout
 from ..verifiers import VERIFIERS
@@ -46,6 +47,7 @@ def certify_set(
     batch: int = BATCH,
     timeout: float | None = None,
     seed: int = 0,
+    ties: str | None = None,
     progress: Progress = silent,
 ) -> list[Verdict]:
     """Decide a set of samples as `verify` does, in batches, by many processes or machines, resumably.
@@ -65,6 +67,7 @@ def certify_set(
         batch: samples in a batch.
         timeout: seconds for a sample, on average over its batch; None for no limit.
         seed: for attacks.
+        ties: what a tie between logits is, as in `verify`.
         progress: told the number of decided samples after each batch.
 
     Returns:
@@ -81,9 +84,9 @@ def certify_set(
     check_attacked(network, inputs, labels, perturbation)
     check_arithmetic(network)
     inputs = inputs.detach()
-    timeout, seed = checked_timeout(timeout), whole("seed", seed)
-    identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch)
-    job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device))
+    timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
+    identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch, ties)
+    job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device), ties)
     parts = {part.index: part for part in batches(inputs, labels, batch, seed)}
     store = None if folder is None else BatchStore(Path(folder), identity)
     done = {} if store is None else store.open(parts)
@@ -131,6 +134,7 @@ def _identity(
     timeout: float | None,
     seed: int,
     batch: int,
+    ties: str,
 ) -> dict[str, Any]:
     """Return, as JSON-ready data, all that decides the verdicts."""
     told, tensors = describe_set(perturbation)
@@ -147,6 +151,7 @@ def _identity(
         "timeout": timeout,
         "seed": seed,
         "batch": batch,
+        "ties": ties,
     }
 
 

@@ -43,6 +43,7 @@ class Fleet:
         timeout: float | None = None,
         *,
         seed: int = 0,
+        ties: str | None = None,
         progress: Progress = silent,
     ) -> list[Verdict]:
         """Return what `certify_set` does, by the signature of `verify`."""
@@ -57,5 +58,6 @@ class Fleet:
             folder=self.folder,
             timeout=timeout,
             seed=seed,
+            ties=ties,
             progress=progress,
         )

@@ -36,6 +36,7 @@ class Job:
         network, perturbation, timeout: as in `verify`.
         verifier: by name.
         device: where to decide.
+        ties: what a tie between logits is, "argmax" or "strict".
     """
 
     problem: str
@@ -44,6 +45,7 @@ class Job:
     verifier: str
     timeout: float | None
     device: str
+    ties: str
 
     def pack(self) -> bytes:
         """Return the job as bytes."""
@@ -54,6 +56,7 @@ class Job:
             "verifier": self.verifier,
             "timeout": self.timeout,
             "device": self.device,
+            "ties": self.ties,
             "kernel": kernel_of(self.network),
             "version": version("spikecert"),
         }
@@ -75,7 +78,8 @@ class Job:
         network = from_bytes(tensors.pop("network").numpy().tobytes()).to(told["device"])
         use_kernel(network, told["kernel"])
         perturbation = build_set(told["perturbation"], tensors)
-        return Job(told["problem"], network, perturbation, told["verifier"], told["timeout"], told["device"])
+        names = ("verifier", "timeout", "device", "ties")
+        return Job(told["problem"], network, perturbation, *(told[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ def _like(tensor: Tensor, sample: Tensor) -> bool:
     return tensor.shape == sample.shape and tensor.dtype in kinds and bool(tensor.isfinite().all())
 
 
-_PLAIN = ("status", "margin", "verifier", "seconds", "reason")
+_PLAIN = ("status", "margin", "verifier", "seconds", "reason", "ties")
 
 
 def decide(job: bytes, batch: bytes) -> bytes:
@@ -170,6 +174,7 @@ def decide(job: bytes, batch: bytes) -> bytes:
         shared.verifier,
         shared.timeout,
         seed=samples.seed,
+        ties=shared.ties,
     )
     return Decided(shared.problem, samples.index, tuple(verdicts)).pack()
 

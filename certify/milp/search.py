@@ -52,29 +52,31 @@ class ProgramSearch:
 
     def __post_init__(self) -> None:
         self.gaps = self._run(self.problem.inputs)
+        self._floor = self.problem.goal.floor(self.problem.labels, len(self.gaps))[0]
         self._closed = self._encoded(Closing(closed=True))
 
     def margin(self, other: int) -> float:
         """Return a proven lower bound of logit_y − logit_other, −inf if there is none; or set `found`."""
-        bound = self._bound(other)
-        if bound <= 0 and self.found is None:
+        bound, floor = self._bound(other), float(self._floor[other])
+        if bound <= floor and self.found is None:
             self._attack()
-        if bound <= 0 and self.found is None and not self.problem.expired():
+        if bound <= floor and self.found is None and not self.problem.expired():
             self._search_open(other)
         return bound
 
     def _bound(self, other: int) -> float:
         """Minimise over the closed program, until the bound is enough or a point shows that it can't be."""
         objective, paid = self._objective(self._closed, other)
+        enough = paid + float(self._floor[other])
 
         def accept(solution: np.ndarray) -> bool:
             """End the search at a point that the bound can't pass, and try to replay it."""
-            hopeless = bool(objective.at(solution)[0] <= paid)
+            hopeless = bool(objective.at(solution)[0] <= enough)
             if hopeless:
                 self._replay(self._closed, solution)
             return hopeless
 
-        model, watch = self._closed.model, Watch(paid, accept)
+        model, watch = self._closed.model, Watch(enough, accept)
         nodes = self._most_nodes(self._closed)
         found = minimise(model, objective, watch, self.problem.deadline, nodes=nodes)
         if found.infeasible:  # the sample itself is feasible: presolve errs now and then
@@ -87,13 +89,14 @@ class ProgramSearch:
         """Minimise over the open program, whose solutions keep away from every threshold."""
         opened = self._encoded(Closing(closed=False))
         objective, _ = self._objective(opened, other)
+        enough = float(self._floor[other])
 
         def accept(solution: np.ndarray) -> bool:
             """End the search at a solution that replays."""
-            return bool(objective.at(solution)[0] <= 0) and self._replay(opened, solution)
+            return bool(objective.at(solution)[0] <= enough) and self._replay(opened, solution)
 
         nodes = self._most_nodes(opened)
-        minimise(opened.model, objective, Watch(0.0, accept), self.problem.deadline, nodes=nodes)
+        minimise(opened.model, objective, Watch(enough, accept), self.problem.deadline, nodes=nodes)
 
     def _most_nodes(self, encoding: Encoding) -> int | None:
         """Return how many nodes of a program's tree may be solved: patience is for searches without a deadline."""
@@ -139,7 +142,7 @@ class ProgramSearch:
             return False
         self.tried = candidate
         self.gaps = self.gaps.minimum(self._run(candidate))
-        if replays(self.problem.network, candidate[0], int(self.problem.labels[0])):
+        if replays(self.problem.network, candidate[0], int(self.problem.labels[0]), self.problem.ties):
             self.found = candidate[0]
         return self.found is not None
 
@@ -148,7 +151,6 @@ class ProgramSearch:
         problem = self.problem
         if self.tried is None or not isinstance(problem.perturbation, RangedSet) or problem.expired():
             return
-        around = self.settings.attack(
-            problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator(), self.tried
-        )
+        asked = problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator()
+        around = self.settings.attack(*asked, self.tried, ties=problem.ties)
         self._keep(around.inputs)

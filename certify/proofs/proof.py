@@ -24,6 +24,7 @@ class Proof:
         norm: of the radius, "linf" or "l2".
         lower, upper: the range of inputs.
         trees: one for each other class.
+        ties: what a tie between logits is, "argmax" or "strict".
         nodes: how many nodes the search bounded.
     """
 
@@ -36,6 +37,7 @@ class Proof:
     upper: float
     trees: tuple[Tree, ...]
     nodes: int
+    ties: str
 
     @property
     def leaves(self) -> int:
@@ -45,7 +47,7 @@ class Proof:
     def save(self, path: str | Path, note: str = "") -> None:
         """Write the file that `spikecert check-proof` checks, atomically; `note` is for people."""
         text = {"label": self.label, "lower": self.lower, "network": self.network, "upper": self.upper}
-        text |= {"norm": self.norm}
+        text |= {"norm": self.norm, "ties": self.ties}
         tensors = {"sample": self.sample, "radius": self.radius}
         for tree in self.trees:
             neurons, currents, layers, narrowings = tree.listed()

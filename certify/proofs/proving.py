@@ -27,6 +27,7 @@ from ..branching.nodes import Nodes
 from ..branching.question import MarginQuestion
 from ..perturbations import L2, LInf, Perturbation, PixelBox
 from ..replay import misclassified
+from ..ties import settled_ties
 from ..verification import checked_timeout
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
@@ -77,7 +78,15 @@ class Prover:
             raise Unproven(str(error).partition(": ")[2]) from error
 
     @torch.no_grad()
-    def prove(self, sample: Tensor, label: int, perturbation: Perturbation, timeout: float | None = None) -> Proof:
+    def prove(
+        self,
+        sample: Tensor,
+        label: int,
+        perturbation: Perturbation,
+        timeout: float | None = None,
+        *,
+        ties: str | None = None,
+    ) -> Proof:
         """Return a proof that no allowed perturbation of `sample` changes its class from `label`.
 
         Args:
@@ -85,14 +94,16 @@ class Prover:
             label: the class.
             perturbation: `LInf`, `PixelBox` or `L2`.
             timeout: seconds, or None.
+            ties: what a tie between logits is, as in `verify`.
 
         Raises:
-            TypeError, ValueError: for a timeout that is no positive number.
+            TypeError, ValueError: for a timeout that is no positive number, or other ties.
             Unproven: where there is no proof, or none was found in time.
         """
         if not isinstance(perturbation, LInf | PixelBox | L2):
             raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
         timeout, label = checked_timeout(timeout), whole("label", label)
+        ties = settled_ties(self.network, ties)
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
         if not sample.is_floating_point():  # event frames are kept as bytes
@@ -105,10 +116,11 @@ class Prover:
         steps = self.exact.steps if self.exact.timed else None
         try:
             exact = Exact(self.exact, Inputs.around(middle, radius, *ends, norm, steps))
-            trees = _ProofSearch.of(self, sample, label, perturbation, exact).run(deadline)
+            trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
         except (Refused, OverflowError) as error:
             raise Unproven(str(error)) from error
-        return Proof(self.exact.digest, label, middle, radius, norm, *ends, tuple(trees.trees), trees.nodes)
+        found = tuple(trees.trees), trees.nodes
+        return Proof(self.exact.digest, label, middle, radius, norm, *ends, *found, ties)
 
 
 @dataclass
@@ -133,14 +145,16 @@ class _ProofSearch:
     forced: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
 
     @staticmethod
-    def of(prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact) -> "_ProofSearch":
+    def of(
+        prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact, ties: str
+    ) -> "_ProofSearch":
         """Start from the roots of one sample's margins."""
         classes = exact.classes
         left = torch.arange(classes)[None] != label
         question = MarginQuestion.of_margins(
-            prover.network, sample[None], torch.tensor([label]), perturbation, left
+            prover.network, sample[None], torch.tensor([label]), perturbation, left, ties
         )
-        trees = [Tree(exact, label, other) for other in range(classes) if other != label]
+        trees = [Tree(exact, label, other, ties) for other in range(classes) if other != label]
         found = question.roots()
         if found is None:
             raise Unproven("unknown: no proof form for an input that goes around the first spiking layer")
@@ -175,7 +189,7 @@ class _ProofSearch:
         """Close what the checker closes, and keep the rest."""
         self.nodes += len(nodes)
         label = torch.full((len(nodes),), self.trees[0].label)
-        if bool(misclassified(self.question.network, bounded.candidates, label).any()):
+        if bool(misclassified(self.question.network, bounded.candidates, label, self.question.ties).any()):
             raise Disproved("the search found a counterexample")
         found = replace(bounded.nodes, decisions=nodes.decisions)  # rows that were trimmed have no proof yet
         left, positive = [], (found.bound > 0).tolist()

@@ -9,6 +9,7 @@ from ...checking.constant import Constant
 from ...checking.exact import Dyadic
 from ...checking.narrowing import Narrowing
 from ...checking.proof import LEAF
+from ...checking.ties import suffices
 
 
 @dataclass
@@ -18,11 +19,13 @@ class Tree:
     Args:
         question: the checker's.
         label, other: the classes y and k of its margin.
+        ties: what a tie between logits is, "argmax" or "strict".
     """
 
     question: Question
     label: int
     other: int
+    ties: str
     allowed: list[np.ndarray] = field(default_factory=list)
     splits: dict[int, tuple[int, float, int, int]] = field(default_factory=dict)
     leaves: dict[int, list[np.ndarray]] = field(default_factory=dict)
@@ -41,7 +44,7 @@ class Tree:
         )
 
     def closes(self, node: int, prices: list[np.ndarray], narrowing: Narrowing | None = None) -> bool:
-        """Make `node` a leaf if its bound at `prices`, first layer first, is above 0; say whether it is."""
+        """Make `node` a leaf if its bound at `prices`, first layer first, suffices; say whether it does."""
         if not self._proven(self.allowed[node], prices, narrowing):
             return False
         self.leaves[node] = prices
@@ -74,7 +77,7 @@ class Tree:
     def _proven(self, allowed: np.ndarray, prices: list[np.ndarray], narrowing: Narrowing | None) -> bool:
         exact = [Dyadic.of(price) for price in prices]
         bound = self.question.margin(self.label, self.other, allowed, exact, narrowing)
-        return bound is None or bound.fraction() > 0
+        return bound is None or suffices(self.question, self.label, self.other, bound.fraction(), self.ties)
 
     def divide(self, node: int, neuron: int, current: float) -> tuple[int, int]:
         """Split `node` and return its left and its right side."""

@@ -14,6 +14,8 @@ from ..problem import Problem
 from ..replay import margins, replays
 from ..verdicts import Verdict
 
+MISCLASSIFIED = "misclassified unperturbed"
+
 
 class Verifier(ABC):
     """Decides samples. A concrete verifier must be sound: 'verified' only with a proof, whatever happens."""
@@ -49,25 +51,74 @@ class MarginVerifier(Verifier):
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
         """Return bounds of each logit over the set."""
 
-    def lower(self, problem: Problem) -> Tensor:
-        """Return `margins` of a problem, whose circuit is there already."""
-        return self.margins(problem.network, problem.inputs, problem.labels, problem.perturbation, problem.expired)
-
     def decide(self, problem: Problem) -> list[Verdict]:
-        """Return "verified" where the margin's bound is positive, "unknown" elsewhere."""
+        """Return "verified" where the margin's bound suffices, "unknown" elsewhere."""
         started = time.perf_counter()
         try:
-            lower = self.lower(problem)
+            lower, proven = self._decided(problem)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         seconds = (time.perf_counter() - started) / len(problem.labels)
-        return [self._verdict(margin, seconds) for margin in lower.tolist()]
+        pairs = zip(lower.tolist(), proven.tolist(), strict=True)
+        return [margin_verdict(margin, enough, self.name, seconds, problem.ties) for margin, enough in pairs]
 
-    def _verdict(self, margin: float, seconds: float) -> Verdict:
-        if margin > 0:
-            return Verdict("verified", margin, None, self.name, seconds, "the margin's lower bound is positive")
-        reason = f"the margin's lower bound {margin:.3g} is not positive"
-        return Verdict("unknown", margin, None, self.name, seconds, reason)
+    def _decided(self, problem: Problem) -> tuple[Tensor, Tensor]:
+        """Return each sample's least margin, and whether it is verified, (batch,) each.
+
+        All that is known here is the least margin, over classes on either side of the label: it must be positive.
+        """
+        lower = self.margins(
+            problem.network, problem.inputs, problem.labels, problem.perturbation, problem.expired
+        )
+        return lower, lower > 0
+
+
+class ClassMarginVerifier(MarginVerifier):
+    """A `MarginVerifier` that bounds the margin to each class by itself, so that ties may fall to the label."""
+
+    @abstractmethod
+    def lower(self, problem: Problem) -> Tensor:
+        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes), float64; +inf at k = y.
+
+        It has been `tightened` by the problem's goal.
+        """
+
+    def class_margins(
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        expired: Expired = never,
+    ) -> Tensor:
+        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
+        return self.lower(Problem(network, inputs, labels, perturbation, stopped=expired))
+
+    def margins(
+        self,
+        network: SpikingNetwork,
+        inputs: Tensor,
+        labels: Tensor,
+        perturbation: Perturbation,
+        expired: Expired = never,
+    ) -> Tensor:
+        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
+        return self.class_margins(network, inputs, labels, perturbation, expired).amin(1)
+
+    def _decided(self, problem: Problem) -> tuple[Tensor, Tensor]:
+        lower = self.lower(problem)
+        return lower.amin(1), problem.goal.proven(lower, problem.labels).all(1)
+
+
+def margin_verdict(margin: float, proven: bool, verifier: str, seconds: float, ties: str) -> Verdict:
+    """Return "verified" for a margin whose bound suffices, "unknown" for another."""
+    if proven:
+        reason = "the margin's lower bound is positive"
+        if margin <= 0:
+            reason = "the margin's lower bound is 0, and a tie falls to the label"
+        return Verdict("verified", margin, None, verifier, seconds, reason, ties)
+    reason = f"the margin's lower bound {margin:.3g} does not suffice"
+    return Verdict("unknown", margin, None, verifier, seconds, reason, ties)
 
 
 def clean_failures(problem: Problem, verifier: str) -> dict[int, Verdict]:
@@ -77,14 +128,16 @@ def clean_failures(problem: Problem, verifier: str) -> dict[int, Verdict]:
     """
     started = time.perf_counter()
     with torch.no_grad():
-        found = margins(problem.network(problem.inputs), problem.labels)
+        logits = problem.network(problem.inputs)
+    found = margins(logits, problem.labels, problem.ties)
     overflow = Verdict(
         "unknown", None, None, verifier, 0.0, "the sample's own logits have no difference: inf or NaN"
     )
     known = dict.fromkeys(found.isnan().nonzero().flatten().tolist(), overflow)
+    tied = margins(logits, problem.labels) == 0
     for index in (found <= 0).nonzero().flatten().tolist():
-        sample = problem.inputs[index]
-        known[index] = falsified(problem, index, sample, verifier, started, "misclassified unperturbed")
+        reason = "tied with another class unperturbed" if bool(tied[index]) else MISCLASSIFIED
+        known[index] = falsified(problem, index, problem.inputs[index], verifier, started, reason)
     return known
 
 
@@ -95,6 +148,6 @@ def falsified(
     seconds = time.perf_counter() - started
     inputs = problem.inputs[index : index + 1]
     allowed = bool(problem.perturbation.contains(candidate[None], inputs))
-    if allowed and replays(problem.network, candidate, int(problem.labels[index])):
+    if allowed and replays(problem.network, candidate, int(problem.labels[index]), problem.ties):
         return Verdict("falsified", None, candidate.clone(), verifier, seconds, reason)
     return Verdict("unknown", None, None, verifier, seconds, "a candidate counterexample did not replay alone")

@@ -8,14 +8,13 @@ from torch import Tensor
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.propagation import LogitBounds, SpikeBound, logit_bounds, margin_bounds
-from ..deadline import Expired, never
 from ..perturbations import Perturbation
 from ..problem import Problem
-from .base import MarginVerifier
+from .base import ClassMarginVerifier
 
 
 @dataclass(frozen=True)
-class BoundVerifier(MarginVerifier):
+class BoundVerifier(ClassMarginVerifier):
     """Propagates one or more kinds of knowledge of the spikes.
 
     Args:
@@ -33,46 +32,17 @@ class BoundVerifier(MarginVerifier):
         return self.stages
 
     @torch.no_grad()
-    def margins(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        perturbation: Perturbation,
-        expired: Expired = never,
-    ) -> Tensor:
-        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
-        return self.class_margins(network, inputs, labels, perturbation, expired).amin(1)
-
-    @torch.no_grad()
-    def class_margins(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        perturbation: Perturbation,
-        expired: Expired = never,
-    ) -> Tensor:
-        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
-        return self._of(circuit(network), inputs, labels, perturbation, expired)
-
-    @torch.no_grad()
     def lower(self, problem: Problem) -> Tensor:
-        """Return a lower bound of each sample's margin, (batch,)."""
-        of = problem.inputs, problem.labels, problem.perturbation, problem.expired
-        return self._of(problem.circuit, *of).amin(1)
-
-    def _of(
-        self, made: Circuit, inputs: Tensor, labels: Tensor, perturbation: Perturbation, expired: Expired
-    ) -> Tensor:
-        first, *others = self.stages_for(made)
-        lower = margin_bounds(made, perturbation.enclosure(inputs), labels, first, quick=True)
+        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
+        made, goal, labels = problem.circuit, problem.goal, problem.labels
+        enclosure, (first, *others) = problem.perturbation.enclosure, self.stages_for(made)
+        lower = goal.tightened(margin_bounds(made, enclosure(problem.inputs), labels, first, quick=True))
         for stage in others:
-            left = (lower.amin(1) <= 0).nonzero().flatten()
-            if len(left) == 0 or expired():
+            left = (~goal.proven(lower, labels)).any(1).nonzero().flatten()
+            if len(left) == 0 or problem.expired():
                 break
-            found = margin_bounds(made, perturbation.enclosure(inputs[left]), labels[left], stage)
-            lower[left] = lower[left].maximum(found)
+            found = margin_bounds(made, enclosure(problem.inputs[left]), labels[left], stage)
+            lower[left] = lower[left].maximum(goal.tightened(found))
         return lower
 
     @torch.no_grad()

@@ -41,38 +41,44 @@ class Branching(Verifier):
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         seconds = (time.perf_counter() - started) / len(problem.labels)
+        proven = problem.goal.proven(lower, problem.labels).all(1).tolist()
         return [
-            self._verdict(index, margin, question, answer, seconds)
+            self._verdict(index, margin, proven[index], question, answer, seconds, problem.ties)
             for index, margin in enumerate(lower.amin(1).tolist())
         ]
 
     def _search(self, problem: Problem) -> tuple[Tensor, MarginQuestion, Answer | None]:
         """Return the proven margins, (batch, classes), what was asked of the search and what it found."""
-        network, inputs, labels, perturbation = (
-            problem.network,
-            problem.inputs,
-            problem.labels,
-            problem.perturbation,
-        )
-        lower = TRAINS.class_margins(network, inputs, labels, perturbation, problem.expired)
-        question = MarginQuestion.of_margins(network, inputs, labels, perturbation, lower <= 0)
+        lower, goal = TRAINS.lower(problem), problem.goal
+        left = ~goal.proven(lower, problem.labels)
+        asked = problem.network, problem.inputs, problem.labels, problem.perturbation, left
+        question = MarginQuestion.of_margins(*asked, problem.ties)
         if len(question.specifications.samples) == 0:
             return lower, question, None
         answer = self.search.run(question, lambda x, index: _replays(problem, x, index), problem.deadline)
         if answer is not None:
-            samples, classes = (lower <= 0).nonzero(as_tuple=True)
-            lower[samples, classes] = lower[samples, classes].maximum(answer.bound)
+            found = torch.full_like(lower, -torch.inf)
+            found[left] = answer.bound
+            found = goal.tightened(found + goal.floor(problem.labels, lower.shape[1]))
+            lower = lower.maximum(found)
         return lower, question, answer
 
     def _verdict(
-        self, index: int, margin: float, question: MarginQuestion, answer: Answer | None, seconds: float
+        self,
+        index: int,
+        margin: float,
+        proven: bool,
+        question: MarginQuestion,
+        answer: Answer | None,
+        seconds: float,
+        ties: str,
     ) -> Verdict:
         counterexample = None if answer is None else answer.counterexamples.get(index)
         if counterexample is not None:
             reason = "the search found a counterexample"
             return Verdict("falsified", None, counterexample, self.name, seconds, reason)
-        if margin > 0:
-            return Verdict("verified", margin, None, self.name, seconds, "each part of the set is proven")
+        if proven:
+            return Verdict("verified", margin, None, self.name, seconds, "each part of the set is proven", ties)
         if answer is None:
             return Verdict("unknown", margin, None, self.name, seconds, _obstacle(question))
         rows = question.specifications.samples == index
@@ -117,4 +123,4 @@ def _obstacle(question: MarginQuestion) -> str:
 def _replays(problem: Problem, candidate: Tensor, index: int) -> bool:
     """Return whether a candidate is allowed and misclassified when run alone."""
     allowed = bool(problem.perturbation.contains(candidate[None], problem.inputs[index : index + 1]))
-    return allowed and replays(problem.network, candidate, int(problem.labels[index]))
+    return allowed and replays(problem.network, candidate, int(problem.labels[index]), problem.ties)

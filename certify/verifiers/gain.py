@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from ...analysis import gain
-from ...models.circuit import circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.gain_rows import Rows, graph_rows, table_rows, worst_sum
 from ..bounds.prices import PricedProblem, Specifications
@@ -16,14 +15,14 @@ from ..bounds.rounding import euclidean
 from ..bounds.stages import Stage, Staged, staged
 from ..bounds.train_table import TableTrains
 from ..bounds.trains import window_spikes
-from ..deadline import Expired, never
 from ..perturbations import Perturbation
-from .base import MarginVerifier
+from ..problem import Problem
+from .base import ClassMarginVerifier
 from .trains import TRAINS
 
 
 @dataclass(frozen=True)
-class Gain(MarginVerifier):
+class Gain(ClassMarginVerifier):
     """Bounds margins by proven gains from the input's ℓ2 change to each layer's currents; see gain_rows.py.
 
     It is at home with `L2`; a box is taken as the ball around it. Rows are cut to the exact trains of the set, so
@@ -33,24 +32,18 @@ class Gain(MarginVerifier):
     name: str = "gain"
 
     @torch.no_grad()
-    def margins(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        perturbation: Perturbation,
-        expired: Expired = never,
-    ) -> Tensor:
-        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
-        lower = TRAINS.class_margins(network, inputs, labels, perturbation, expired)
-        left = (lower.amin(1) <= 0).nonzero().flatten()
-        if len(left) == 0 or expired():
-            return lower.amin(1)
-        stages = staged(circuit(network), perturbation.enclosure(inputs[left]), window_spikes)
+    def lower(self, problem: Problem) -> Tensor:
+        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
+        lower, goal = TRAINS.lower(problem), problem.goal
+        left = (~goal.proven(lower, problem.labels)).any(1).nonzero().flatten()
+        if len(left) == 0 or problem.expired():
+            return lower
+        part = problem.subset(left)
+        stages = staged(part.circuit, part.perturbation.enclosure(part.inputs), window_spikes)
         if stages is not None:
-            found = _class_margins(network, stages, inputs[left], labels[left], lower.shape[1])
-            lower[left] = lower[left].maximum(found)
-        return lower.amin(1)
+            found = _class_margins(part.network, stages, part.inputs, part.labels, lower.shape[1])
+            lower[left] = lower[left].maximum(goal.tightened(found))
+        return lower
 
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
         """Return the bounds of "trains": gains are about margins."""

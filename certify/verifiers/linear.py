@@ -13,14 +13,15 @@ from ..bounds.price_search import PriceSearch
 from ..bounds.prices import Specifications
 from ..bounds.propagation import LogitBounds
 from ..bounds.stages import Staged, priceable, staged
-from ..deadline import Expired, never
+from ..deadline import Expired
 from ..perturbations import Perturbation
-from .base import MarginVerifier
+from ..problem import Problem
+from .base import ClassMarginVerifier
 from .trains import TRAINS
 
 
 @dataclass(frozen=True)
-class Linear(MarginVerifier):
+class Linear(ClassMarginVerifier):
     """Bounds each open margin by prices; never below "trains", since prices of 0 are its bound.
 
     What prices nearly prove is looked at again on the inputs where the margin would not be positive.
@@ -36,38 +37,26 @@ class Linear(MarginVerifier):
     name: str = "linear"
 
     @torch.no_grad()
-    def margins(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        perturbation: Perturbation,
-        expired: Expired = never,
-    ) -> Tensor:
-        """Return a lower bound of each sample's margin over the set, (batch,), float64."""
-        lower = TRAINS.class_margins(network, inputs, labels, perturbation, expired)
-        left = (lower.amin(1) <= 0).nonzero().flatten()
-        if len(left) > 0 and not expired():
-            found = self._priced(network, inputs[left], labels[left], lower[left], perturbation, expired)
-            lower[left] = lower[left].maximum(found)
-        return lower.amin(1)
+    def lower(self, problem: Problem) -> Tensor:
+        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
+        lower, goal = TRAINS.lower(problem), problem.goal
+        left = (~goal.proven(lower, problem.labels)).any(1).nonzero().flatten()
+        if len(left) > 0 and not problem.expired():
+            found = self._priced(problem.subset(left), lower[left])
+            lower[left] = lower[left].maximum(goal.tightened(found))
+        return lower
 
-    def _priced(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        known: Tensor,
-        perturbation: Perturbation,
-        expired: Expired,
-    ) -> Tensor:
+    def _priced(self, problem: Problem, known: Tensor) -> Tensor:
         """Return better bounds of margins, −inf elsewhere, (batch, classes): each sample's worst one first.
 
-        Where that is not proven the sample stays open, whatever the others are.
+        Where that is not proven the sample stays open, whatever the others are. Bounds here are above the goal's
+        floor: a margin is enough iff they are positive.
         """
+        made, inputs, enclosure = problem.circuit, problem.inputs, problem.perturbation.enclosure
+        floor = problem.goal.floor(problem.labels, known.shape[1])
+        known = known - floor
         bound = torch.full_like(known, -torch.inf)
-        made = circuit(network)
-        stages = _priced_stages(made, perturbation.enclosure(inputs))
+        stages = _priced_stages(made, enclosure(inputs))
         if stages is None:
             return bound
         worst = torch.zeros_like(known, dtype=torch.bool).scatter(1, known.argmin(1, keepdim=True), True)
@@ -75,21 +64,21 @@ class Linear(MarginVerifier):
         def price(asked: Tensor) -> None:
             """Bound the margins that are asked for, (batch, classes) of bool, if there is time."""
             samples, classes = asked.nonzero(as_tuple=True)
-            if len(samples) > 0 and not expired():
-                specifications = _margins(labels, samples, classes, known)
+            if len(samples) > 0 and not problem.expired():
+                specifications = Specifications.of_margins(problem.labels, samples, classes, floor)
                 bound[samples, classes] = self._climb(
                     made,
                     stages,
                     specifications,
                     known[samples, classes],
-                    lambda rows: perturbation.enclosure(inputs[samples[rows]]),
-                    expired,
+                    lambda rows: enclosure(inputs[samples[rows]]),
+                    problem.expired,
                 )
 
         price(worst)
         proven = (bound > 0).any(1, keepdim=True)
         price((known <= 0) & ~worst & proven)
-        return bound
+        return bound + floor
 
     def _climb(
         self,
@@ -123,13 +112,6 @@ class Linear(MarginVerifier):
             return found.bound.view(batch, classes)
 
         return LogitBounds(known.lower.maximum(least(1.0)), known.upper.minimum(-least(-1.0)))
-
-
-def _margins(labels: Tensor, samples: Tensor, classes: Tensor, like: Tensor) -> Specifications:
-    """Return the margins logit_y − logit_k of `samples` and `classes`; `like` is (batch, classes)."""
-    coefficients = like.new_zeros(len(samples), like.shape[1])
-    coefficients.scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)
-    return Specifications(samples, coefficients)
 
 
 def _priced_stages(made: Circuit, inputs: Box) -> Staged | None:

@@ -12,13 +12,12 @@ from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..bounds.box import Box
 from ..bounds.propagation import LogitBounds
-from ..deadline import Expired, never
 from ..lirpa.running import NAMES, BoundedNetwork, Optimisation, bounded_network
 from ..lirpa.unrolled import UnrollError
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..verdicts import Verdict
-from .base import MarginVerifier
+from .base import ClassMarginVerifier
 
 BEST = ("crown-ibp", "crown")
 METHODS = ("best", *NAMES)
@@ -27,7 +26,7 @@ MOST_COEFFICIENTS = 2**20
 
 
 @dataclass(frozen=True)
-class Lirpa(MarginVerifier):
+class Lirpa(ClassMarginVerifier):
     """Bounds margins by auto_LiRPA; never falsifies.
 
     Args:
@@ -78,21 +77,13 @@ class Lirpa(MarginVerifier):
             seconds = (time.perf_counter() - started) / len(problem.labels)
             return [Verdict("unknown", None, None, self.name, seconds, str(error)) for _ in problem.labels]
 
-    def margins(
-        self,
-        network: SpikingNetwork,
-        inputs: Tensor,
-        labels: Tensor,
-        perturbation: Perturbation,
-        expired: Expired = never,
-    ) -> Tensor:
-        """Return a lower bound of each sample's margin over the set, (batch,); `decide` watches the time."""
-        box = perturbation.enclosure(inputs)
-        parts = []
-        for chunk in _chunks(network, inputs):
-            bounded = bounded_network(circuit(network), _part(box, chunk), self.optimisation)
-            parts.append(self._margins(bounded, labels[chunk]))
-        return torch.cat(parts)
+    def lower(self, problem: Problem) -> Tensor:
+        """Return a lower bound of logit_y − logit_k for each class k; `decide` watches the time."""
+        box, parts = problem.perturbation.enclosure(problem.inputs), []
+        for chunk in _chunks(problem.network, problem.inputs):
+            bounded = bounded_network(problem.circuit, _part(box, chunk), self.optimisation)
+            parts.append(self._margins(bounded, problem.labels[chunk]))
+        return problem.goal.tightened(torch.cat(parts))
 
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
         """Return bounds of each logit over the set."""
@@ -108,7 +99,7 @@ class Lirpa(MarginVerifier):
     def _margins(self, bounded: BoundedNetwork, labels: Tensor) -> Tensor:
         identity = _identity(bounded)
         lower = self._least(bounded, identity[labels].unsqueeze(1) - identity)
-        return lower.scatter(1, labels[:, None], torch.inf).amin(1)
+        return lower.scatter(1, labels[:, None], torch.inf)
 
     def _least(self, bounded: BoundedNetwork, matrix: Tensor) -> Tensor:
         """Return the greatest lower bound of matrix·logits over the methods."""

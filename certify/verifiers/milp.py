@@ -69,17 +69,19 @@ class Milp(Verifier):
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return each sample's verdict; the samples that are left share the time that is left."""
-        bounds, network = BOUNDS[self.encoding], problem.network
+        bounds, goal = BOUNDS[self.encoding], problem.goal
         try:
-            lower = bounds.class_margins(network, problem.inputs, problem.labels, problem.perturbation)
+            lower = bounds.lower(replace(problem, deadline=None))
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
-        left = int((lower.amin(1) <= 0).sum())
+        proven = goal.proven(lower, problem.labels).all(1).tolist()
+        left = proven.count(False)
         verdicts = []
         for index, margins in enumerate(lower):
-            if bool(margins.amin() > 0):
+            if proven[index]:
                 reason = f"bounds of {bounds.name!r} prove every class"
-                verdicts.append(Verdict("verified", float(margins.amin()), None, self.name, 0.0, reason))
+                margin = float(margins.amin())
+                verdicts.append(Verdict("verified", margin, None, self.name, 0.0, reason, problem.ties))
             else:
                 verdicts.append(self._searched(problem.subset(torch.tensor([index])), margins, left))
                 left -= 1
@@ -87,27 +89,29 @@ class Milp(Verifier):
 
     def _searched(self, problem: Problem, lower: Tensor, left: int) -> Verdict:
         """Search one sample's programs, the class of the least bound first."""
-        started = time.perf_counter()
+        started, goal = time.perf_counter(), problem.goal
         problem = replace(problem, deadline=time_left(problem.deadline, left))
-        margins = lower.clone()
+        margins, proven = lower.clone(), goal.proven(lower[None], problem.labels)[0]
         try:
             search = ProgramSearch(
                 problem, ProgramSettings(self.encoding, self.tolerance, self.attack, self.patience)
             )
             for other in lower.argsort().tolist():
-                if lower[other] <= 0 and search.found is None:
+                if not bool(proven[other]) and search.found is None:
                     margins[other] = max(float(lower[other]), search.margin(other))
         except (EncodingError, OverflowError) as error:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
         if search.found is not None:
             reason = "a solution of the program, or an attack from it, replays"
             return falsified(problem, 0, search.found, self.name, started, reason)
-        return self._unfalsified(problem, float(margins.amin()), time.perf_counter() - started)
+        return self._unfalsified(problem, margins[None], time.perf_counter() - started)
 
-    def _unfalsified(self, problem: Problem, margin: float, seconds: float) -> Verdict:
-        if margin > 0:
+    def _unfalsified(self, problem: Problem, margins: Tensor, seconds: float) -> Verdict:
+        tightened = problem.goal.tightened(margins)
+        margin = float(tightened.amin())
+        if bool(problem.goal.proven(tightened, problem.labels).all()):
             reason = "HiGHS' dual bounds pass the tolerance for every class"
-            return Verdict("verified", margin, None, self.name, seconds, reason)
+            return Verdict("verified", margin, None, self.name, seconds, reason, problem.ties)
         reason = (
             "the time was up" if problem.expired() else "no bound passes the tolerance, and no solution replays"
         )

@@ -19,8 +19,8 @@ class AttackSearch(Verifier):
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return "falsified" with a replayed counterexample where the attack succeeds, "unknown" elsewhere."""
         started = time.perf_counter()
-        of = problem.network, problem.inputs, problem.labels, problem.perturbation
-        result = self.attack(*of, problem.generator(), expired=problem.expired)
+        asked = problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator()
+        result = self.attack(*asked, expired=problem.expired, ties=problem.ties)
         verdicts = []
         for index, success in enumerate(result.success.tolist()):
             if success:

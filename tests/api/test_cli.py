@@ -211,7 +211,7 @@ def test_radius_prints_brackets_that_hold_and_writes_what_was_found(run, model, 
     for name, tensor in tensors.items():
         row = found["radii"][int(name)]
         assert row["lower"] <= row["upper"]
-        assert replays(network, tensor, row["label"])
+        assert replays(network, tensor, row["label"], "strict")
         assert bool(LInf(row["upper"]).contains(tensor[None], source.inputs[int(name)][None]))
     shown = run(*arguments)
     assert shown.out.count("\n") == 2 + 1 + 5 + 1

@@ -81,7 +81,7 @@ def test_the_bracket_holds_the_radius(case: Case, norm: str, verifier: str) -> N
         if radius.counterexample is None:
             assert radius.upper == 1.0
         else:
-            assert replays(case.network, radius.counterexample, label)
+            assert replays(case.network, radius.counterexample, label, radius.ties)
             assert 0 <= float(radius.counterexample) <= 1
             assert abs(Fraction(float(radius.counterexample)) - Fraction(value)) <= Fraction(radius.upper)
         assert radius.exact == (radius.upper - radius.lower <= 0.01)
@@ -273,6 +273,6 @@ def test_the_distance_to_itself_is_0() -> None:
 def test_counterexamples_are_pulled_to_the_edge() -> None:
     inputs, counterexamples = samples(0.0, 0.5), samples(1.0, 0.75)
     with torch.no_grad():
-        pulled = pull(step(0.75), counterexamples, inputs, zeros(2))
+        pulled = pull(step(0.75), counterexamples, inputs, zeros(2), "strict")
     assert 0.75 <= float(pulled[0]) < 0.751
     assert float(pulled[1]) == 0.75

@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from spikecert import L2, LIF, LInf, Residual, SpikingNetwork, dataset, fit, mlp, save
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.training import CrossEntropy
+from support.command_line import run
 from support.proofs import KINDS
+
+__all__ = ["run"]
 
 EPSILON = 0.02
 

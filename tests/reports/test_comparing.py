@@ -145,10 +145,13 @@ def test_markdown_for_a_pull_request(handmade):
     found = compare(before, changed(before, {0: "unknown"}))
     text = to_markdown(found)
     assert sentence(found, found.models[0]) == (
-        "MS-MPPD, ρ = 1 → MS-MPPD, ρ = 1: at ε = 8/255 = 0.03137 in ℓ∞, certified 30.0 % → 20.0 %, broken "
-        "40.0 % → 40.0 %; over all ε, 0 verdicts became better and 1 worse."
+        "MS-MPPD, ρ = 1 → MS-MPPD, ρ = 1: at ε = 8/255 = 0.03137 in ℓ∞, certified 30.0 % → 20.0 %, broken by a "
+        "perturbation 30.0 % → 30.0 %; over all ε, 0 verdicts became better and 1 worse."
     )
-    assert "| 8/255 = 0.03137 | 90.0 % | 30.0 → 20.0 % (-10.0) | 40.0 % | 30.0 → 40.0 % (+10.0) | 0 | 1 |" in text
+    assert (
+        "| 8/255 = 0.03137 | 90.0 % | 30.0 → 20.0 % (-10.0) | 30.0 % | 10.0 % | 30.0 → 40.0 % (+10.0) | 0 | 1 |"
+        in text
+    )
     assert "| 0 | 0 | 8/255 = 0.03137 | verified | undecided |" in text
     assert "- median radius (certified to attacked): 0.01800 to 0.03251 → not measured" in text
 

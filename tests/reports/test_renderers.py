@@ -121,8 +121,10 @@ def test_html_tables_have_scopes(handmade):
 def test_verdict_sentence_by_hand(handmade):
     assert verdict(handmade("A", "B")) == (
         "For every perturbation up to ε = 4/255 = 0.01569 in ℓ∞ (inputs within [0, 1], T = 8), A provably keeps "
-        "the class of 6 of 10 (60.0 %) test samples of digits; 2 (20.0 %) broken, 2 (20.0 %) undecided; "
-        "B: 6 (60.0 %) proved, 2 (20.0 %) broken, 2 (20.0 %) undecided."
+        "the class of 6 of 10 (60.0 %) test samples of digits; 1 (10.0 %) broken by a perturbation, 1 (10.0 %) "
+        "misclassified as they are, 2 (20.0 %) undecided; "
+        "B: 6 (60.0 %) proved, 1 (10.0 %) broken by a perturbation, 1 (10.0 %) misclassified as they are, "
+        "2 (20.0 %) undecided."
     )
 
 
@@ -143,7 +145,7 @@ def test_marks_lie_where_the_numbers_are(handmade):
 
 def test_markdown_holds_numbers_and_escapes(handmade):
     text = to_markdown(handmade(EVIL))
-    assert "| 4/255 = 0.01569 | 90.0 % | 80.0 % | 30.0 % | 60.0 % | 20.0 % | 20.0 % |" in text
+    assert "| 4/255 = 0.01569 | 90.0 % | 80.0 % | 30.0 % | 60.0 % | 20.0 % | 10.0 % | 10.0 % |" in text
     assert GAINS_CAPTION in text
     assert "<script" not in text
     assert "\\|" in text

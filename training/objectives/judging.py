@@ -4,6 +4,7 @@ import torch
 
 from ...certify import LInf
 from ...certify.problem import Problem
+from ...certify.ties import settled_ties
 from ...certify.verification import CHUNK
 from ...certify.verifiers.base import Verifier
 from ...models.networks import SpikingNetwork
@@ -18,8 +19,8 @@ JUDGED = 1000
 def certified_share(network: SpikingNetwork, split: Split, threat: LInf, verifier: Verifier, seed: int) -> float:
     """Return the share of the first `JUDGED` samples of `split` that `verifier` certifies, in evaluation mode."""
     inputs, labels = on_network(network, split.take(torch.arange(min(JUDGED, len(split)))))
-    verdicts = []
+    verdicts, ties = [], settled_ties(network, None)
     with evaluation_mode(network):
         for part in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
-            verdicts += verifier.decide(Problem(network, *part, threat, seed, None))
+            verdicts += verifier.decide(Problem(network, *part, threat, seed, ties=ties))
     return sum(verdict.status == "verified" for verdict in verdicts) / len(verdicts)

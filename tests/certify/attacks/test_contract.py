@@ -24,7 +24,8 @@ from spikecert.certify import (
     attack,
 )
 from spikecert.certify.attacks import ATTACKS
-from spikecert.certify.replay import margins, replays
+from spikecert.certify.replay import fails, replays
+from spikecert.certify.ties import settled_ties
 from spikecert.models import Triangle
 
 from .conftest import Subject, random_subject, silent_subject
@@ -82,9 +83,10 @@ class AttackContract:
             assert bool(perturbation.contains(result.inputs, subject.inputs).all())
             for candidate, sample in zip(result.inputs, subject.inputs, strict=True):
                 assert ends_inside(perturbation, candidate, sample)
-            assert result.success.equal(margins(result.logits, subject.labels) <= 0)
+            assert result.ties == settled_ties(subject.network, None)
+            assert result.success.equal(fails(result.logits, subject.labels, result.ties))
             alone = [
-                replays(subject.network, *pair)
+                replays(subject.network, *pair, result.ties)
                 for pair in zip(result.inputs, subject.labels.tolist(), strict=True)
             ]
             assert all(failed for failed, broken in zip(alone, result.success.tolist(), strict=True) if broken)

@@ -59,7 +59,7 @@ def test_a_batch_that_kills_twice_is_an_error_and_what_is_finished_is_kept() -> 
 
 def test_what_deciding_raises_is_raised_here() -> None:
     case = small_set()
-    job = Job("digest", case.network, case.perturbation, "magic", None, "cpu")
+    job = Job("digest", case.network, case.perturbation, "magic", None, "cpu", "strict")
     with pytest.raises(ValueError, match="verifier: got 'magic'"):
         list(Local().run(job.pack(), batches(case.inputs, case.labels, 16, 0), 1))
     assert children() == []

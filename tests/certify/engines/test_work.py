@@ -21,20 +21,21 @@ SETS = (LInf(0.1), L2(1 / 3, -0.7, 2.0), SpikeFlip(3), PixelBox(torch.tensor([0.
 def test_a_job_survives_the_way(perturbation: Perturbation, dtype: torch.dtype) -> None:
     network = mlp((3, 4, 2), num_steps=3, neuron=LIF(decay=0.7)).to(dtype)
     network.encoding, network.draws = "rate", RateDraws(17)
-    job = Job("digest", network, perturbation, "linear", 0.1, "cpu")
+    job = Job("digest", network, perturbation, "linear", 0.1, "cpu", "argmax")
     again = Job.unpack(job.pack())
     assert network_hash(again.network) == network_hash(network)
     assert again.network.dtype == dtype
     assert not again.network.training
     assert again.perturbation == perturbation
-    assert (again.problem, again.verifier, again.timeout, again.device) == ("digest", "linear", 0.1, "cpu")
+    found = again.problem, again.verifier, again.timeout, again.device, again.ties
+    assert found == ("digest", "linear", 0.1, "cpu", "argmax")
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_job_runs_by_the_same_kernel_elsewhere(kernel: str) -> None:
     network = mlp((3, 4, 2), num_steps=3, neuron=LIF(decay=0.7))
     chosen = use_kernel(network, kernel)
-    again = Job.unpack(Job("digest", network, LInf(0.1), "linear", 0.1, "cpu").pack())
+    again = Job.unpack(Job("digest", network, LInf(0.1), "linear", 0.1, "cpu", "argmax").pack())
     assert kernel_of(again.network) == kernel_of(network) == chosen.name
 
 
@@ -59,7 +60,7 @@ def test_a_batch_and_its_verdicts_survive_the_way() -> None:
 
 def test_a_batch_alone_has_the_verdicts_of_verify() -> None:
     case = small_set()
-    job = Job("digest", *case[:1], case.perturbation, case.verifier, None, "cpu").pack()
+    job = Job("digest", *case[:1], case.perturbation, case.verifier, None, "cpu", "strict").pack()
     (batch,) = batches(case.inputs, case.labels, 100, seed=3)
     found = Decided.unpack(decide(job, batch.pack()))
     assert same(found.verdicts, verify(*case, seed=batch.seed))
@@ -67,14 +68,14 @@ def test_a_batch_alone_has_the_verdicts_of_verify() -> None:
 
 
 def test_a_job_of_another_version_is_refused() -> None:
-    text, tensors = unpack(Job("d", mlp((3, 2, 2)), LInf(0.1), "trains", None, "cpu").pack(), JOB)
+    text, tensors = unpack(Job("d", mlp((3, 2, 2)), LInf(0.1), "trains", None, "cpu", "strict").pack(), JOB)
     other = pack(JOB, json.dumps({**json.loads(text), "version": "0.0.7"}), tensors)
     with pytest.raises(ValueError, match=r"version: got a job of spikecert 0\.0\.7"):
         Job.unpack(other)
 
 
 def test_a_changed_job_is_refused() -> None:
-    content = bytearray(Job("d", mlp((3, 2, 2)), LInf(0.1), "trains", None, "cpu").pack())
+    content = bytearray(Job("d", mlp((3, 2, 2)), LInf(0.1), "trains", None, "cpu", "strict").pack())
     content[-1] ^= 1
     with pytest.raises(ValueError, match="was changed after it was saved"):
         Job.unpack(bytes(content))

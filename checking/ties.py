@@ -1,0 +1,44 @@
+"""What a tie between logits means to a proof, and what a leaf's bound must be for that."""
+
+from fractions import Fraction
+
+from .bound import Question
+from .exact import Refused
+from .graph import Mean, Spikes
+
+ARGMAX, STRICT = "argmax", "strict"
+TIES = (ARGMAX, STRICT)
+
+
+def read_ties(text: dict[str, object]) -> str:
+    """Return what a proof says of ties; one that says nothing means "strict".
+
+    Raises:
+        Refused: for another word.
+    """
+    ties = text.get("ties", STRICT)
+    if not isinstance(ties, str) or ties not in TIES:
+        raise Refused(f"ties: got {str(ties)[:20]!r}, expected {ARGMAX} or {STRICT}")
+    return ties
+
+
+def suffices(question: Question, label: int, other: int, bound: Fraction, ties: str) -> bool:
+    """Return whether a leaf's bound of (logit_label − logit_other)/unit proves the order that is stated.
+
+    "strict": logit_label > logit_other. "argmax", where the lowest index wins: the same for other < label; for
+    other > label logit_label ≥ logit_other is enough, so a bound of 0 is. Where the readout counts spikes and
+    nothing follows it, the exact difference over the unit 1/T is that of two counts, an integer: above −1 it is at
+    least 0. The run sums T ones and zeros without rounding, T being at most 2⁸, and divides both sums alike, which
+    is monotone: a count that is not less has a logit that is not less.
+    """
+    if bound > 0:
+        return True
+    if ties == STRICT or other < label:
+        return False
+    return bound > -1 if _counts(question) else bound >= 0
+
+
+def _counts(question: Question) -> bool:
+    """Return whether each logit is the mean of one neuron's spikes."""
+    last = question.graph.nodes[-1]
+    return isinstance(last, Mean) and isinstance(question.graph.nodes[last.source], Spikes)
