@@ -110,7 +110,7 @@ def certified_radius(
     """
     check_choice("norm", norm, BALLS)
     if own_draws(network, inputs, labels):
-        rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed}
+        rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
         return [
             certified_radius(one, inputs[at], labels[at], norm, verifier, tolerance, **rest, progress=told)[0]
             for one, at, told in apart(network, inputs, progress)
