@@ -67,8 +67,9 @@ def verify(
     """
     chosen = resolve(verifier)
     if own_draws(network, inputs, labels):
+        rest = {"timeout": timeout, "seed": seed, "ties": ties}
         return [
-            verify(one, inputs[at], labels[at], perturbation, chosen, timeout, seed=seed, ties=ties, progress=told)[0]
+            verify(one, inputs[at], labels[at], perturbation, chosen, **rest, progress=told)[0]
             for one, at, told in apart(network, inputs, progress)
         ]
     made = check_arithmetic(network)

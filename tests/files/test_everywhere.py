@@ -42,7 +42,7 @@ def of_problem(path: Path) -> None:
 
 def of_parts(path: Path) -> None:
     (path.parent / "part-000000.json").symlink_to(path)
-    PartStore(path.parent).load(0, Radii)
+    PartStore(path.parent).load(0, 1, Radii)
 
 
 def of_checkpoint(path: Path) -> None:

@@ -117,7 +117,8 @@ def test_counts_of_integrate_and_fire_are_two_runs():
 def test_every_grid_run_has_a_path(ends: list[tuple[float, float]], decay: float, drop: float):
     low, high = [a for a, _ in ends], [a + b for a, b in ends]
     rule = rule_of(decay, drop, ">=")
-    box = Box(*torch.tensor([low, high], dtype=torch.float64)[..., None, None])
+    lower, upper = torch.tensor([low, high], dtype=torch.float64)[..., None, None]
+    box = Box(lower, upper)
     found = cell_trains(InputSignal(box, len(ends)), rule, Rounding(torch.float64), 5)
     grid = torch.tensor(list(itertools.product(*zip(low, high, strict=True))), dtype=torch.float64)
     spikes, _ = run(grid.T[:, None].contiguous(), rule)

@@ -33,7 +33,9 @@ def drawn(layers: list[nn.Module], readout: str, steps: int, seed: int, timed: b
 
 
 def dense(neuron, sizes: tuple[int, ...], last: bool) -> list[nn.Module]:
-    layers = [part for pair in itertools.pairwise(sizes) for part in (nn.Linear(*pair), neuron())]
+    layers: list[nn.Module] = []
+    for pair in itertools.pairwise(sizes):
+        layers += [nn.Linear(*pair), neuron()]
     return layers if last else layers[:-1]
 
 
