@@ -9,7 +9,7 @@ from torch import nn
 from .circuit import check_code, runs_as
 from .dynamics import Dynamics
 from .encoding import RateDraws
-from .layers import Residual
+from .layers import Residual, Share
 from .learned_decay import PLIF
 from .networks import SpikingNetwork
 from .neurons import DLIF, LIF
@@ -164,6 +164,7 @@ _KINDS: dict[str, _Kind] = {
     "BatchNorm2d": _Kind(nn.BatchNorm2d, _batch_norm, nn.BatchNorm2d),
     "Normalize": _Kind(Normalize, _normalize, _build_normalize),
     "Flatten": _Kind(nn.Flatten, _flatten, nn.Flatten),
+    "Share": _Kind(Share, lambda layer: {}, Share),
     "LIF": _Kind(LIF, _neuron, _build_neuron(LIF)),
     "DLIF": _Kind(DLIF, _scaled_neuron, _build_neuron(DLIF)),
     "PLIF": _Kind(PLIF, _neuron, _build_neuron(PLIF)),

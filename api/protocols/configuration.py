@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -15,8 +15,11 @@ CELLS = files("spikecert.protocols") / "cells"
 
 
 def _number(value: Any) -> Any:
-    """Return "8/255" as a number; leave other values to pydantic."""
-    return float(Fraction(value)) if isinstance(value, str) else value
+    """Return "8/255" or ".5/255" as a number; leave other values to pydantic."""
+    if not isinstance(value, str):
+        return value
+    above, _, below = value.partition("/")
+    return float(Fraction(above) / Fraction(below or "1"))
 
 
 Number = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
@@ -69,6 +72,22 @@ class Variant(Part):
     start: Start = Start()
 
 
+class CertificationSettings(Part):
+    """What share of the first `samples` test samples each verifier certifies, at ε far below those of attacks.
+
+    Attributes:
+        epsilons: of the norm, rising.
+        verifiers: names as in `verify`.
+        samples: how many, the first.
+        timeout: of the verifiers, seconds for a sample.
+    """
+
+    epsilons: tuple[Number, ...] = Field(min_length=1)
+    verifiers: tuple[str, ...] = ("trains", "linear")
+    samples: Count
+    timeout: Number | None = None
+
+
 class EvaluationSettings(Part):
     """How each network is measured, on the first `samples` test samples (default: all).
 
@@ -78,6 +97,10 @@ class EvaluationSettings(Part):
         verifiers: names as in `verify`.
         timeout: of the verifiers, seconds for a sample.
         stability: also the gain of the surrogate network and the mean pattern-preserving radius.
+        noise: σ of Gaussian noise under which accuracy is measured, clipped to [0, 1] and to no ball, or None.
+        certification: also certified shares at small ε, on a few samples.
+        alignment: also `alignment` and `rms_current`, before training and after.
+        last_epoch: also measure the network of the last epoch, beside the one that validation picked.
     """
 
     epsilons: tuple[Number, ...] = Field(min_length=1)
@@ -87,10 +110,22 @@ class EvaluationSettings(Part):
     verifiers: tuple[str, ...] = ()
     timeout: Number | None = None
     stability: bool = False
+    noise: Number | None = None
+    certification: CertificationSettings | None = None
+    alignment: bool = False
+    last_epoch: bool = False
 
 
 class Protocol(Part):
-    """A table to reproduce: rows are variants (times neurons, times values in arrays), repeated for each seed."""
+    """A table to reproduce: rows are variants (times neurons, times values in arrays), repeated for each seed.
+
+    Attributes:
+        network: settings of the architecture's own function, such as `initialization`.
+        images: what is trained on: "train", the train split, where the validation split picks the epoch; or "all",
+            the validation split too, where nothing is left to pick by and the last epoch is what is measured.
+            Picking by the test split, as some authors do, is not offered.
+        train_samples: first training samples, and as many validation samples; None for all.
+    """
 
     name: str
     title: str
@@ -101,6 +136,9 @@ class Protocol(Part):
     threshold: Number = 1.0
     neurons: tuple[str, ...] = ("lif",)
     seeds: tuple[int, ...] = (0,)
+    network: dict[str, bool | str] = Field(default_factory=dict)
+    images: Literal["train", "all"] = "train"
+    train_samples: Count | None = None
     training: TrainingSettings
     evaluation: EvaluationSettings
     variants: tuple[Variant, ...] = Field(min_length=1)

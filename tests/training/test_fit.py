@@ -130,7 +130,7 @@ def metrics(epoch: int, clean: float, robust: float | None) -> EpochMetrics:
 def test_what_the_best_epoch_is(accuracies: list[tuple[float, float | None]], best: int) -> None:
     history = tuple(metrics(k + 1, *pair) for k, pair in enumerate(accuracies))
     assert best_epoch(history) == best
-    assert TrainingRun(start(), history, 1.0, best).best.epoch == best
+    assert TrainingRun(start(), history, 1.0, best, start()).best.epoch == best
 
 
 def test_float64_and_batch_norm_and_clean_training(digits: Dataset) -> None:
@@ -288,7 +288,7 @@ def test_a_gradient_that_is_nan_is_named(digits: Dataset) -> None:
 
 
 def test_weights_that_become_nan_are_named(digits: Dataset) -> None:
-    def broken(network: nn.Module) -> None:
+    def broken(network: nn.Module, generator: torch.Generator) -> None:
         network.layers[2].bias.data[3] = torch.inf  # type: ignore[index, union-attr]
 
     message = "network: layers.2.bias became NaN or inf at epoch 1, step 1 of"
