@@ -64,12 +64,14 @@ class Variant(Part):
         terms: objectives, which add up: "kind" names the class, the rest are its arguments.
         training: settings that differ from the protocol's.
         start: what differs in the untrained network.
+        neurons: instead of the protocol's.
     """
 
     name: str
     terms: tuple[dict[str, Any], ...] = Field(min_length=1)
     training: dict[str, Any] = Field(default_factory=dict)
     start: Start = Start()
+    neurons: tuple[str, ...] | None = None
 
 
 class CertificationSettings(Part):

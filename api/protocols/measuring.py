@@ -38,7 +38,7 @@ def measured(planned: "PlannedRun", network: SpikingNetwork, progress: Progress,
         planned: the run.
         network: as it was trained.
         progress: told about attacks and certification.
-        which: what progress bars add to the run's label.
+        which: "" for the network that counts, else what progress bars call it; stability is not measured then.
     """
     asked, label = planned.protocol.evaluation, f"{planned.label}{which}"
     samples = first_samples(planned, network, asked.samples)
@@ -55,7 +55,7 @@ def measured(planned: "PlannedRun", network: SpikingNetwork, progress: Progress,
         seconds=found.seconds,
         noise=None if asked.noise is None else right_under_noise(network, samples, asked.noise, planned.seed),
         certified=certified(planned, network, label, progress),
-        stability=stability(network, samples) if asked.stability else None,
+        stability=stability(network, samples) if asked.stability and not which else None,
     )
 
 

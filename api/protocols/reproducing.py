@@ -30,6 +30,7 @@ class Options:
         width: a factor of the widths of a convolutional network, such as "1/16".
         seeds: of the repetitions.
         only: rows whose names contain this text, in upper or lower case.
+        hold_out: keep the validation images out of training, and measure the epoch that they pick, and the last.
         device: where networks train and run.
     """
 
@@ -40,6 +41,7 @@ class Options:
     width: str | None = None
     seeds: tuple[int, ...] | None = None
     only: str | None = None
+    hold_out: bool = False
     device: str = "cpu"
 
 
@@ -93,6 +95,8 @@ def adapted(protocol: Protocol, options: Options) -> Protocol:
         content["train_samples"] = options.train_samples
     if options.seeds is not None:
         content["seeds"] = options.seeds
+    if options.hold_out:
+        content["images"], content["evaluation"]["last_epoch"] = "train", True
     if options.width is not None:
         if ":" in protocol.architecture:
             raise ValueError(f"width: got {options.width} for {protocol.architecture}, whose widths are given")

@@ -40,7 +40,8 @@ def smoke(name: str, root: Path, folder: Path) -> protocols.Results:
     found = protocols.protocol(name)
     asked = found.evaluation.certification
     assert asked is not None
-    few = asked.model_copy(update={"samples": 1, "verifiers": ("trains",)})
+    one = asked.model_copy(update={"samples": 1, "verifiers": ("trains",)})
+    few = one if name.startswith("vgg5") else None  # the others take a minute
     quick = found.evaluation.model_copy(update={"certification": few, "attacks": ATTACKS})
     return reproduce(found.model_copy(update={"evaluation": quick}), folder, options)
 
@@ -51,7 +52,7 @@ def check(results: protocols.Results, folder: Path) -> None:
     for run in results.runs:
         (point,) = run.points
         assert list(point.robust) == list(ATTACKS)
-        assert [tally.samples for tally in run.certified] == [1, 1, 1]
+        assert [tally.samples for tally in run.certified] == [1, 1, 1] * results.protocol.name.startswith("vgg5")
         assert run.noise is not None
         assert run.alignment is not None
         assert run.best_epoch == run.epochs
