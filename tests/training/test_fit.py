@@ -155,6 +155,43 @@ def test_weight_decay_and_constant_schedule_count(digits: Dataset) -> None:
     assert norms[1] < norms[0]
 
 
+def test_a_rate_may_stay_through_each_epoch(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cosine-epochs: lr/2·(1 + cos(π·k/3)) in all steps of epoch k + 1; cosine falls step by step."""
+    rates: list[float] = []
+    step = torch.optim.SGD.step
+
+    def noting(self: torch.optim.SGD) -> None:
+        rates.append(self.param_groups[0]["lr"])
+        step(self)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", noting)
+    found = {}
+    for schedule in ("cosine-epochs", "cosine"):
+        rates.clear()
+        fit(start(), few(digits), epochs=3, learning_rate=0.1, schedule=schedule)
+        found[schedule] = list(rates)
+    steps = len(rates) // 3
+    assert steps > 1
+    expected = [rate for rate in (0.1, 0.075, 0.025) for _ in range(steps)]
+    assert found["cosine-epochs"] == pytest.approx(expected)
+    assert found["cosine"] == sorted(set(found["cosine"]), reverse=True)
+
+
+def test_the_last_epochs_network_comes_beside_the_picked_one(digits: Dataset, tmp_path: Path) -> None:
+    """Trained on by one epoch at a rate that breaks it: picked is another; resumed, both are the same again."""
+    settings: dict[str, Any] = {"epochs": 3, "learning_rate": 3.0, "schedule": "constant", "momentum": 0.0}
+    run = fit(start(), few(digits), folder=tmp_path, **settings)
+    again = fit(start(), few(digits), folder=tmp_path, **settings)
+    for found in (run, again):
+        assert found.best_epoch < 3
+        assert accuracy(found.last, few(digits).validation) == found.history[-1].clean_accuracy
+        assert accuracy(found.network, few(digits).validation) == found.best.clean_accuracy
+        assert not found.last.training
+    assert network_hash(run.last) == network_hash(again.last) != network_hash(run.network)
+    best = fit(start(), few(digits), epochs=1)
+    assert best.last is best.network
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_stopped_run_goes_on_bitwise(digits: Dataset, tmp_path: Path, optimizer: str) -> None:
     data, objective = few(digits), MSMPPD(perturbation=GaussianNoise(0.1)) + CrossEntropy()
