@@ -126,7 +126,8 @@ class Protocol(Part):
         images: what is trained on: "train", the train split, where the validation split picks the epoch; or "all",
             the validation split too, where nothing is left to pick by and the last epoch is what is measured.
             Picking by the test split, as some authors do, is not offered.
-        train_samples: first training samples, and as many validation samples; None for all.
+        train_samples: first training samples, and at most as many validation samples; None for all.
+        validation_samples: first validation samples, by which the epoch is picked; None for as many as there are.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Protocol(Part):
     network: dict[str, bool | str] = Field(default_factory=dict)
     images: Literal["train", "all"] = "train"
     train_samples: Count | None = None
+    validation_samples: Count | None = None
     training: TrainingSettings
     evaluation: EvaluationSettings
     variants: tuple[Variant, ...] = Field(min_length=1)

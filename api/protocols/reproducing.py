@@ -61,6 +61,8 @@ def reproduce(protocol: Protocol, folder: Path, options: Options, progress: Prog
     changed = adapted(protocol, options)
     rows = chosen(changed, options.only)
     data = reduced(dataset(changed.data, options.root), changed.train_samples)
+    if changed.validation_samples is not None:
+        data = replace(data, validation=_first(data.validation, changed.validation_samples))
     data = joined(data) if changed.images == "all" else data
     data_hash, device = hash_of(data), options.device
     runs = [

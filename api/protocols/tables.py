@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -81,9 +82,19 @@ def _certified_at_small(asked: CertificationSettings) -> list[Column]:
                 _percent(run.certified[place], run.certified[place].certified[verifier]) if run.certified else None
             )
 
-        return Column(f"certified {verifier} ε={255 * asked.epsilons[place]:.3g}/255 %", value)
+        return Column(f"certified {verifier} ε={_size(asked.epsilons[place])} %", value)
 
     return [column(place, verifier) for place in range(len(asked.epsilons)) for verifier in asked.verifiers]
+
+
+def _size(epsilon: float) -> str:
+    """Return an ε as papers write it: in 255ths where that takes two digits, as a number elsewhere.
+
+    >>> _size(0.5 / 255), _size(1e-4)
+    ('0.5/255', '0.0001')
+    """
+    told = f"{255 * epsilon:.2g}"
+    return f"{told}/255" if math.isclose(float(told), 255 * epsilon, rel_tol=1e-9) else f"{epsilon:.3g}"
 
 
 def _robust(place: int, name: str, where: str) -> Column:
