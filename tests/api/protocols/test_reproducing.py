@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert import load, protocols
-from spikecert.protocols import Options, reproduce
+from spikecert import SpikingNetwork, load, network_hash, protocols
+from spikecert.models.progress import Progress
+from spikecert.protocols import Options, reproduce, running
 from spikecert.protocols.configuration import Protocol, merged, parse
 from spikecert.protocols.grid import cells
+from spikecert.protocols.measuring import measured
 from spikecert.protocols.objectives import objective
 from spikecert.protocols.prediction import correlation_table, correlations, scatter
 from spikecert.protocols.reproducing import chosen, joined, reduced
-from spikecert.protocols.results import Stability, mean_and_spread
+from spikecert.protocols.results import Measured, Stability, mean_and_spread
+from spikecert.protocols.running import PlannedRun
 from spikecert.training import CrossEntropy, PGDTraining, dataset
 from spikecert.training.objectives import MSMPPD
 
@@ -176,8 +179,15 @@ def test_what_is_measured_otherwise_is_not_trained_again(small: Protocol, tmp_pa
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
-def test_the_last_epoch_stands_beside_the_picked_one(small: Protocol, tmp_path: Path) -> None:
+def test_the_last_epoch_stands_beside_the_picked_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is asked for is in the table; the row of the last epoch is that of its own network."""
+    networks: dict[str, str] = {}
+
+    def noting(planned: PlannedRun, network: SpikingNetwork, progress: Progress, which: str = "") -> Measured:
+        networks[f"{planned.label}{which}"] = network_hash(network)
+        return measured(planned, network, progress, which)
+
+    monkeypatch.setattr(running, "measured", noting)
     asked: dict[str, Any] = {
         "last_epoch": True,
         "noise": 0.5,
@@ -188,6 +198,7 @@ def test_the_last_epoch_stands_beside_the_picked_one(small: Protocol, tmp_path: 
     options = Options(epochs=6, samples=20, train_samples=60, seeds=(0,), only="LIF, ρ = 1.5")
     results = reproduce(parse("small", content), tmp_path, options)
     run = next(run for run in results.runs if run.last is not None and run.best_epoch < run.epochs)
+    assert networks[f"{run.row}, seed 0"] == run.network != networks[f"{run.row}, seed 0, last epoch"]
     last = run.of_last_epoch
     assert last is not None
     assert (last.best_epoch, last.points) == (6, run.last.points if run.last else None)
