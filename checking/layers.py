@@ -121,18 +121,18 @@ class Norm:
 
 
 @dataclass(frozen=True)
-class Share:
+class Multiple:
     """x ↦ c·x, one product."""
 
     share: Dyadic
 
     @staticmethod
-    def read(tensors: Tensors, name: str, layer: dict[str, Any]) -> "Share":
+    def read(tensors: Tensors, name: str, layer: dict[str, Any]) -> "Multiple":
         """Return the layer of a description."""
         share = tensors.pop(f"{name}.share")
         if share.shape != (1,):
             raise Refused(f"{name}: has a share that is not one number")
-        return Share(Dyadic.of(share, f"{name}.share"))
+        return Multiple(Dyadic.of(share, f"{name}.share"))
 
     def over(self, shape: Shape, arithmetic: Arithmetic) -> tuple[Affine, Shape]:
         """Return the map: one product for each output, of the same shape."""
@@ -216,7 +216,7 @@ _READERS: dict[str, tuple[set[str], Callable[[Tensors, str, dict[str, Any]], Lay
     "BatchNorm2d": ({"num_features", "eps", "momentum", "affine"}, Norm.read),
     "Normalize": ({"channels"}, Norm.read),
     "Flatten": ({"start_dim", "end_dim"}, Flatten.read),
-    "Share": (set(), Share.read),
+    "Share": (set(), Multiple.read),
 }
 
 

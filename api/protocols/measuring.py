@@ -1,7 +1,5 @@
 """What a protocol measures on one trained network."""
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from spikecert.analysis import gain
@@ -20,10 +18,8 @@ from spikecert.training.perturbations import Perturber
 
 from .attacks import resolve
 from .objectives import objective
+from .planning import PlannedRun
 from .results import Alignment, Measured, Stability
-
-if TYPE_CHECKING:
-    from .running import PlannedRun
 
 STABILITY_SAMPLES = 500
 """The most samples that the pattern-preserving radius is averaged over."""
@@ -31,7 +27,7 @@ ALIGNMENT_SAMPLES = 256
 """The training samples on which gradients are compared."""
 
 
-def measured(planned: "PlannedRun", network: SpikingNetwork, progress: Progress, which: str = "") -> Measured:
+def measured(planned: PlannedRun, network: SpikingNetwork, progress: Progress, which: str = "") -> Measured:
     """Return all that the protocol asks for about one trained network.
 
     Args:
@@ -59,7 +55,7 @@ def measured(planned: "PlannedRun", network: SpikingNetwork, progress: Progress,
     )
 
 
-def first_samples(planned: "PlannedRun", network: SpikingNetwork, count: int | None) -> Split:
+def first_samples(planned: PlannedRun, network: SpikingNetwork, count: int | None) -> Split:
     """Return the first test samples, all for None, where the network is."""
     test = planned.data.test
     if count is not None:
@@ -73,7 +69,7 @@ def right_under_noise(network: SpikingNetwork, samples: Split, sigma: float, see
     return round(share * len(samples))
 
 
-def certified(planned: "PlannedRun", network: SpikingNetwork, label: str, progress: Progress) -> tuple[Tally, ...]:
+def certified(planned: PlannedRun, network: SpikingNetwork, label: str, progress: Progress) -> tuple[Tally, ...]:
     """Return what the verifiers certify at small ε; nothing where that is not asked for."""
     evaluation = planned.protocol.evaluation
     asked = evaluation.certification
@@ -94,7 +90,7 @@ def stability(network: SpikingNetwork, samples: Split) -> Stability:
     return Stability(gain_l2=gains[0], gain_linf=gains[1], radius=float(radius.mean()))
 
 
-def aligned(planned: "PlannedRun", before: SpikingNetwork, after: SpikingNetwork) -> Alignment:
+def aligned(planned: PlannedRun, before: SpikingNetwork, after: SpikingNetwork) -> Alignment:
     """Return how the gradient of L_MS lies, and how large the last layer's currents are, at start and end."""
     batch = planned.data.train.take(torch.arange(min(ALIGNMENT_SAMPLES, len(planned.data.train))))
     perturbation = objective(planned.cell.terms).attack

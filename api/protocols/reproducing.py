@@ -11,8 +11,9 @@ from spikecert.training import Dataset, Split, dataset
 
 from .configuration import Protocol
 from .grid import Cell, cells
+from .planning import PlannedRun, hash_of
 from .results import Results
-from .running import PlannedRun, done, hash_of, run
+from .running import done, run
 from .tables import comma_separated, markdown
 
 FILES = ("results.json", "results.csv", "results.md")

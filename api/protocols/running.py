@@ -1,89 +1,22 @@
 """One run of a protocol: train one network, have it measured, keep the result."""
 
-import hashlib
-import json
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from spikecert.building import fresh_network, neuron
 from spikecert.models import Normalize, SpikingNetwork, network_hash
 from spikecert.models.normalization import CIFAR10, CIFAR100
 from spikecert.models.progress import Progress
-from spikecert.models.storage import digest_of
 from spikecert.reports.recording import environment
-from spikecert.training import Augmentation, Dataset, LocalFields, Retraction, TrainingRun, fit
+from spikecert.training import Augmentation, LocalFields, Retraction, TrainingRun, fit
 from spikecert.training.state import CHECKPOINT
 
-from .configuration import Protocol
-from .grid import Cell
 from .measuring import aligned, measured
 from .objectives import objective
+from .planning import PlannedRun
 from .results import RunResult, load_run, save_run, training_cpu
 
 NORMALIZATIONS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 RESULT = "run.json"
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One row and one seed, with all that they need."""
-
-    protocol: Protocol
-    cell: Cell
-    seed: int
-    data: Dataset
-    data_hash: str
-    folder: Path
-    device: str
-
-    @property
-    def training_key(self) -> str:
-        """Return a hash of everything that decides the trained network."""
-        decided = {"data", "architecture", "num_steps", "decay", "threshold", "network", "images"}
-        return _hash(
-            {
-                "row": self.cell.row,
-                "neuron": self.cell.neuron,
-                "terms": self.cell.terms,
-                "training": self.cell.training.model_dump(),
-                "start": self.cell.start.model_dump(),
-                "protocol": self.protocol.model_dump(include=decided),
-                "seed": self.seed,
-                "data": self.data_hash,
-            }
-        )
-
-    @property
-    def key(self) -> str:
-        """Return a hash of everything that decides the result, the time limit of verifiers included."""
-        return _hash({"training": self.training_key, "evaluation": self.protocol.evaluation.model_dump()})
-
-    @property
-    def place(self) -> Path:
-        """Return the folder of this training run alone: what is measured otherwise is not trained again."""
-        words = re.sub(r"[^a-z0-9.]+", "-", self.cell.row.lower().replace("ρ", "rho")).strip("-")
-        return self.folder / f"{words}-seed-{self.seed}-{self.training_key[:8]}"
-
-    @property
-    def label(self) -> str:
-        """Return what progress bars call this run."""
-        return f"{self.cell.row}, seed {self.seed}"
-
-
-def _hash(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def hash_of(data: Dataset) -> str:
-    """Return a hash of all splits."""
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    tensors = {f"{name}.inputs": split.inputs for name, split in splits.items()}
-    tensors |= {f"{name}.labels": split.labels for name, split in splits.items()}
-    return digest_of(data.name, tensors)
 
 
 def done(planned: PlannedRun) -> RunResult | None:
