@@ -6,7 +6,7 @@ from spikecert.analysis import gain
 from spikecert.analysis.patterns import pattern_radius
 from spikecert.analysis.stability import surrogate_product
 from spikecert.building import threat
-from spikecert.models import SpikingNetwork
+from spikecert.models import SpikingNetwork, network_hash
 from spikecert.models.progress import Progress
 from spikecert.reports import Plan, measure
 from spikecert.reports.rows import Tally
@@ -47,6 +47,7 @@ def measured(planned: PlannedRun, network: SpikingNetwork, progress: Progress, w
     )
     found = measure(label, network, samples.inputs, samples.labels, plan, progress=progress)
     return Measured(
+        network=network_hash(network),
         points=found.points,
         seconds=found.seconds,
         noise=None if asked.noise is None else right_under_noise(network, samples, asked.noise, planned.seed),

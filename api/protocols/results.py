@@ -50,6 +50,7 @@ class Measured(Part):
     """What was found for one network on the test samples.
 
     Attributes:
+        network: SHA-256 of description and weights.
         points: counts of samples, per ε: clean, robust under each attack, certified by each verifier.
         seconds: of each attack and verifier.
         noise: samples that are right under Gaussian noise, where the protocol asks for it.
@@ -57,6 +58,7 @@ class Measured(Part):
         stability: where the protocol asks for it.
     """
 
+    network: str
     points: tuple[Tally, ...]
     seconds: dict[str, Seconds]
     noise: int | None = None
@@ -70,7 +72,6 @@ class RunResult(Measured):
     Attributes:
         row, variant, neuron, seed: which run of the protocol it is.
         key: a hash of everything that decides the run.
-        network: SHA-256 of description and weights.
         epochs, best_epoch, training_seconds: of `fit`; wall time.
         training_cpu: CPU seconds of training; None where it went on after an interruption.
         alignment: where the protocol asks for it.
@@ -82,7 +83,6 @@ class RunResult(Measured):
     neuron: str
     seed: int
     key: str
-    network: str
     epochs: int
     best_epoch: int
     training_seconds: Seconds

@@ -3,7 +3,7 @@
 import time
 
 from spikecert.building import fresh_network, neuron
-from spikecert.models import Normalize, SpikingNetwork, network_hash
+from spikecert.models import Normalize, SpikingNetwork
 from spikecert.models.normalization import CIFAR10, CIFAR100
 from spikecert.models.progress import Progress
 from spikecert.reports.recording import environment
@@ -97,7 +97,6 @@ def _result(planned: PlannedRun, trained: TrainingRun, cpu: float | None, progre
         neuron=planned.cell.neuron,
         seed=planned.seed,
         key=planned.key,
-        network=network_hash(picked),
         epochs=len(trained.history),
         best_epoch=place,
         training_seconds=trained.seconds,

@@ -201,6 +201,7 @@ def test_the_last_epoch_stands_beside_the_picked_one(tmp_path: Path, monkeypatch
     assert networks[f"{run.row}, seed 0"] == run.network != networks[f"{run.row}, seed 0, last epoch"]
     last = run.of_last_epoch
     assert last is not None
+    assert last.network == networks[f"{run.row}, seed 0, last epoch"]
     assert (last.best_epoch, last.points) == (6, run.last.points if run.last else None)
     assert [tally.samples for tally in run.certified] == [3, 3]
     lines = (tmp_path / "results.md").read_text().splitlines()
