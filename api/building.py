@@ -47,14 +47,16 @@ def neuron(kind: str, num_steps: int, decay: float, threshold: float, reset: str
     return PLIF(**constants) if kind == "plif" else LIF(**constants)
 
 
-def fresh_network(text: str, data: "Dataset", num_steps: int, template: LIF, seed: int) -> SpikingNetwork:
+def fresh_network(
+    text: str, data: "Dataset", num_steps: int, template: LIF, seed: int, **settings: bool | str
+) -> SpikingNetwork:
     """Return an untrained network whose weights depend on `seed` alone; the global generator is left as it was.
 
     For event frames its encoding is "none".
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = architecture(text, data.shape, data.classes, num_steps, template)
+        network = architecture(text, data.shape, data.classes, num_steps, template, **settings)
     if data.num_steps is None:
         return network
     return SpikingNetwork(*network.layers, num_steps=num_steps, encoding="none", readout=network.readout)

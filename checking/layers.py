@@ -13,7 +13,7 @@ import numpy as np
 
 from .affine import NEAR, Affine
 from .arithmetic import Arithmetic
-from .exact import Dyadic, Refused, exactly, stacked
+from .exact import Dyadic, Refused, exactly, stacked, whole
 from .images import Convolution, Pool
 from .sequences import OneRow
 from .sparse import Matrix
@@ -123,6 +123,28 @@ class Norm:
 
 
 @dataclass(frozen=True)
+class Multiple:
+    """x ↦ c·x, one product."""
+
+    share: Dyadic
+
+    @staticmethod
+    def read(tensors: Tensors, name: str, layer: dict[str, Any]) -> "Multiple":
+        """Return the layer of a description."""
+        share = tensors.pop(f"{name}.share")
+        if share.shape != (1,):
+            raise Refused(f"{name}: has a share that is not one number")
+        return Multiple(Dyadic.of(share, f"{name}.share"))
+
+    def over(self, shape: Shape, arithmetic: Arithmetic) -> tuple[Affine, Shape]:
+        """Return the map: one product for each output, of the same shape."""
+        place = np.arange(prod(shape))
+        matrix = Matrix.of((len(place), len(place)), place, place, self.share[np.zeros(len(place), int)])
+        bias = whole(np.zeros((len(place), 1), int))
+        return Affine.summing(matrix, matrix.moduli, bias, 1, Fraction(0), arithmetic), shape
+
+
+@dataclass(frozen=True)
 class Flatten:
     """Another shape of the same numbers; dimensions are counted with the batch's, which is 0."""
 
@@ -196,6 +218,7 @@ _READERS: dict[str, tuple[set[str], Callable[[Tensors, str, dict[str, Any]], Lay
     "BatchNorm2d": ({"num_features", "eps", "momentum", "affine"}, Norm.read),
     "Normalize": ({"channels"}, Norm.read),
     "Flatten": ({"start_dim", "end_dim"}, Flatten.read),
+    "Share": (set(), Multiple.read),
 }
 
 

@@ -20,7 +20,7 @@ from .conversion import (
 )
 from .dynamics import Dynamics
 from .encoding import RateDraws
-from .layers import Residual
+from .layers import Residual, Share
 from .learned_decay import PLIF, settled
 from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
@@ -42,6 +42,7 @@ __all__ = [
     "Normalize",
     "RateDraws",
     "Residual",
+    "Share",
     "Sigmoid",
     "SpikingNetwork",
     "Surrogate",

@@ -57,10 +57,15 @@ def _convolutional(build: Callable[..., SpikingNetwork]) -> Callable[..., Spikin
     """Return the maker for strings whose detail is a factor of the widths, such as "vgg11:1/8"."""
 
     def from_string(
-        detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
+        detail: str,
+        input_shape: Sequence[int],
+        classes: int,
+        num_steps: int,
+        neuron: LIF | None,
+        **settings: bool | str,
     ) -> SpikingNetwork:
         """Build the network with widths times the factor that `detail` names."""
-        return build(input_shape, classes, num_steps, neuron, _factor(detail))
+        return build(input_shape, classes, num_steps, neuron, _factor(detail), **settings)
 
     return from_string
 
@@ -74,16 +79,26 @@ def _factor(detail: str) -> float:
         raise ValueError(f"architecture: got the detail {reprlib.repr(detail)}, expected {expected}") from None
 
 
-ARCHITECTURES: dict[str, Callable[[str, Sequence[int], int, int, LIF | None], SpikingNetwork]] = {
+ARCHITECTURES: dict[str, Callable[..., SpikingNetwork]] = {
     "mlp": _mlp_from_string,
     "vgg5": _convolutional(vgg5),
     "vgg11": _convolutional(vgg11),
     "wrn16_4": _convolutional(wrn16_4),
 }
+SETTINGS = {
+    **dict.fromkeys(("vgg5", "vgg11"), ("convolution_bias", "initialization")),
+    "wrn16_4": ("residual", "initialization"),
+}
+"""What may be chosen for an architecture besides its size."""
 
 
 def architecture(
-    text: str, input_shape: Sequence[int], classes: int, num_steps: int = 8, neuron: LIF | None = None
+    text: str,
+    input_shape: Sequence[int],
+    classes: int,
+    num_steps: int = 8,
+    neuron: LIF | None = None,
+    **settings: bool | str,
 ) -> SpikingNetwork:
     """Return the network that an architecture string names, for one input shape and number of classes.
 
@@ -94,12 +109,18 @@ def architecture(
         classes: the number of logits.
         num_steps: T.
         neuron: a template for the spiking layers; default `LIF()`.
+        settings: of the architecture's own function, such as `initialization="paper"`.
 
     Raises:
-        TypeError, ValueError: for a name that is not known, or sizes that are no positive integers.
+        TypeError, ValueError: for a setting that the architecture does not have, a name that is not known, or
+            sizes that are no positive integers.
     """
     name, _, detail = text.partition(":") if type(text) is str else ("", "", "")
     if name not in ARCHITECTURES:
         raise ValueError(f"architecture: got {text!r}, expected one of {', '.join(ARCHITECTURES)}")
     shape, count = wholes("input_shape", input_shape), at_least(1)("classes", classes)
-    return ARCHITECTURES[name](detail, shape, count, num_steps, neuron)
+    for setting in settings:
+        known = SETTINGS.get(name, ())
+        if setting not in known:
+            raise ValueError(f"{setting}: {name} has no such setting, but {', '.join(known) or 'none'}")
+    return ARCHITECTURES[name](detail, shape, count, num_steps, neuron, **settings)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from torch import nn
 
 from .dynamics import FIRES_AT, RESETS
+from .layers import Share
 from .learned_decay import PLIF
 from .neurons import DLIF, LIF
 from .normalization import Normalize
@@ -251,6 +252,16 @@ class NormalizeSchema(LayerSchema):
         layer = Normalize((0.0,), (1.0,))
         nn.BatchNorm2d.__init__(layer, self.channels, eps=0.0, affine=False)
         return layer.eval()
+
+
+class ShareSchema(LayerSchema):
+    """Of `Share`, whose factor is a tensor."""
+
+    kind = Share
+
+    def tensors(self) -> Shapes:
+        """Return the factor."""
+        return {"share": (1,)}
 
 
 class _SurrogateSchema(Schema):

@@ -1,8 +1,11 @@
-"""Layers besides neurons: the residual sum, and how affine layers run."""
+"""Layers besides neurons: the residual sum, a learnable share of a path, and how affine layers run."""
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
+
+from .constants import real
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Layers with a matrix of weights."""
@@ -22,6 +25,28 @@ class Residual(nn.Module):
         super().__init__()
         self.branch = nn.ModuleList(branch)
         self.shortcut = nn.ModuleList(shortcut or [])
+
+
+class Share(nn.Module):
+    """y = c·x for one learnable number c, such as the share of a path in a residual sum.
+
+    Args:
+        start: c of the untrained layer.
+
+    Raises:
+        TypeError, ValueError: for a start that is no finite number.
+
+    >>> Share(0.5)(torch.ones(1, 2))
+    tensor([[0.5000, 0.5000]], grad_fn=<MulBackward0>)
+    """
+
+    def __init__(self, start: float = 1.0) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.full((1,), real("start", start)))
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Return c·x."""
+        return signal * self.share
 
 
 def apply_affine(layer: nn.Module, signal: Tensor) -> Tensor:

@@ -7,9 +7,11 @@ from torch import nn
 
 from .constants import at_least
 from .images import average, checked_shape, entrance, scaled
+from .initialization import INITIALIZATIONS, paper_start
 from .networks import SpikingNetwork
 from .neurons import LIF
 from .normalization import Normalize
+from .validation import check_choice
 
 POOL = "A"
 HEAD = 4096
@@ -26,9 +28,12 @@ def vgg5(
     neuron: LIF | None = None,
     width: float = 1.0,
     normalize: Normalize | None = None,
+    convolution_bias: bool = False,
+    initialization: str = "firing",
 ) -> SpikingNetwork:
     """Return VGG5: 64, pool, 128, 128, pool, then 4096-4096-classes; see `vgg11`."""
-    return _vgg(VGG5, input_shape, classes, num_steps, neuron, width, normalize)
+    told = (classes, num_steps, neuron, width, normalize, convolution_bias, initialization)
+    return _vgg(VGG5, input_shape, *told)
 
 
 def vgg11(
@@ -38,6 +43,8 @@ def vgg11(
     neuron: LIF | None = None,
     width: float = 1.0,
     normalize: Normalize | None = None,
+    convolution_bias: bool = False,
+    initialization: str = "firing",
 ) -> SpikingNetwork:
     """Return VGG11: 64, pool, 128, 256, pool, 512, 512, 512, pool, 512, 512, then 4096-4096-classes.
 
@@ -51,6 +58,8 @@ def vgg11(
         neuron: a template, copied for each spiking layer; default `LIF()`.
         width: a factor of all widths, those of the head included; 1 is the paper's network.
         normalize: the first layer; default CIFAR-10's for three channels.
+        convolution_bias: give convolutions a bias, as the authors do; the batch norms behind have a shift anyway.
+        initialization: "firing" (dense weights so wide that spikes in mean spikes out) or "paper" (`paper_start`).
 
     Raises:
         ValueError: for an input that is too small, or a width out of range.
@@ -60,7 +69,8 @@ def vgg11(
 
     References: ding2024robust
     """
-    return _vgg(VGG11, input_shape, classes, num_steps, neuron, width, normalize)
+    told = (classes, num_steps, neuron, width, normalize, convolution_bias, initialization)
+    return _vgg(VGG11, input_shape, *told)
 
 
 def _vgg(
@@ -71,24 +81,28 @@ def _vgg(
     neuron: LIF | None,
     width: float,
     normalize: Normalize | None,
+    convolution_bias: bool,
+    initialization: str,
 ) -> SpikingNetwork:
+    check_choice("initialization", initialization, INITIALIZATIONS)
     shrink = 2 ** plan.count(POOL)
     channels, rows, columns = checked_shape(input_shape, shrink)
     classes = at_least(1)("classes", classes)
     template = LIF() if neuron is None else neuron
     widths = [size if isinstance(size, str) else scaled(size, width) for size in plan]
-    features = list(_features(widths, channels, template))
+    features = list(_features(widths, channels, template, convolution_bias))
     last = [size for size in widths if isinstance(size, int)][-1]
     head = _head(last * (rows // shrink) * (columns // shrink), scaled(HEAD, width), classes, template)
-    return SpikingNetwork(entrance(channels, normalize), *features, *head, num_steps=num_steps)
+    network = SpikingNetwork(entrance(channels, normalize), *features, *head, num_steps=num_steps)
+    return paper_start(network) if initialization == "paper" else network
 
 
-def _features(widths: Sequence[int | str], channels: int, template: LIF) -> Iterator[nn.Module]:
+def _features(widths: Sequence[int | str], channels: int, template: LIF, bias: bool) -> Iterator[nn.Module]:
     for size in widths:
         if isinstance(size, str):
             yield average(2)
             continue
-        yield nn.Conv2d(channels, size, 3, padding=1, bias=False)  # the batch norm has a shift of its own
+        yield nn.Conv2d(channels, size, 3, padding=1, bias=bias)
         yield nn.BatchNorm2d(size)
         yield copy.deepcopy(template)
         channels = size

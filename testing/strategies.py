@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
 from ..models.architectures import mlp
 from ..models.images import average
-from ..models.layers import Residual, walk
+from ..models.layers import Residual, Share, walk
 from ..models.networks import SpikingNetwork
 from ..models.neurons import DLIF, LIF
 
@@ -40,7 +40,7 @@ DTYPES = (torch.float32, torch.float64)
 SPREAD = 1.5
 """The standard deviation of weights: enough that neurons both fire and stay silent."""
 
-WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, Share)
 """The layers whose weights are drawn."""
 
 LEAST = 2.0**-100
@@ -110,8 +110,9 @@ def image_networks(draw: st.DrawFn, side: int = 6, most_channels: int = 3, most_
     if draw(st.booleans()):
         first.append(nn.BatchNorm2d(channels))
     middle = [nn.Conv2d(channels, channels, 3, padding=1), draw(neurons(steps))]
-    inner = draw(st.sampled_from(["none", "plain", "residual"]))
-    body = {"none": [], "plain": middle, "residual": [Residual(middle)]}[inner]
+    inner = draw(st.sampled_from(["none", "plain", "residual", "shares"]))
+    shared = Residual([*middle, Share()], [Share()])
+    body = {"none": [], "plain": middle, "residual": [Residual(middle)], "shares": [shared]}[inner]
     head = [average(2), nn.Flatten(), nn.Linear(channels * (side // 2) ** 2, 3)]
     network = SpikingNetwork(*first, draw(neurons(steps)), *body, *head, num_steps=steps)
     _fill(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
@@ -198,12 +199,16 @@ def residual_networks(
     template = draw(neurons(steps))
 
     def made(plan: str) -> list[nn.Module]:
-        """Return the layers that a plan names: w for weights, s for spikes."""
-        return [nn.Linear(width, width) if kind == "w" else copy.deepcopy(template) for kind in plan]
+        """Return the layers that a plan names: w for weights, s for spikes, c for a share."""
+        kinds = {"w": lambda: nn.Linear(width, width), "s": lambda: copy.deepcopy(template), "c": Share}
+        return [kinds[kind]() for kind in plan]
 
     blocks: list[nn.Module] = []
     for _ in range(draw(st.integers(1, most_blocks))):
-        branch, shortcut = draw(st.sampled_from(["w", "ws", "wsw"])), draw(st.sampled_from(["", "w", "ws"]))
+        branch, shortcut = (
+            draw(st.sampled_from(["w", "ws", "wsw", "wc"])),
+            draw(st.sampled_from(["", "w", "ws", "c"])),
+        )
         after = "ws" if branch == "ws" else "s"  # a neuron on sums of spikes alone would only tie
         blocks += [Residual(made(branch), made(shortcut)), *made(draw(st.sampled_from(["", after])))]
     size = draw(st.integers(1, most_width)) if features is None else features

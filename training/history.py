@@ -46,6 +46,7 @@ class TrainingRun:
         history: the metrics of every epoch, also of those before a resume.
         seconds: wall time in all, also before a resume.
         best_epoch: the epoch, from 1, that the validation split picked (the first of equals).
+        last: the network of the last epoch, in evaluation mode; `network` itself where that epoch was picked.
         kernel: what ran the membranes in training, and why it was not the compiled one if that was asked for.
     """
 
@@ -53,6 +54,7 @@ class TrainingRun:
     history: tuple[EpochMetrics, ...]
     seconds: float
     best_epoch: int
+    last: SpikingNetwork
     kernel: Kernel = Kernel("eager")  # noqa: RUF009 (frozen)
 
     @property

@@ -89,8 +89,8 @@ class LocalFields:
         bias.copy_(neuron.dynamics.threshold - (weights * seen).sum(1))
 
     @torch.no_grad()
-    def __call__(self, network: nn.Module) -> None:
-        """Zero the first layer's weights outside of the fields, in place."""
+    def __call__(self, network: nn.Module, generator: torch.Generator | None = None) -> None:
+        """Zero the first layer's weights outside of the fields, in place; nothing is drawn."""
         weight, _ = self._first(network)
         weight.mul_(_fields(self, *weight.shape)[1].to(weight))
 

@@ -56,7 +56,8 @@ def fit(
 
     Picked is the epoch of the greatest robust accuracy on the validation split, as the objective measures it:
     under its perturbation, or certified (clean accuracy if it has neither; ties: the greater clean accuracy, then
-    the earlier epoch). The test split is never used.
+    the earlier epoch). The test split is never used, though the paper's authors pick by it: figures of the picked
+    epoch would then be no figures of new images. The run's `last` is the network of the last epoch.
 
     Under torchrun, where the caller has joined torch's process group, every process takes its part of each batch,
     and all end with the same network: that of one process, up to the rounding of sums in another order.
@@ -71,7 +72,8 @@ def fit(
         optimizer: "sgd" (with momentum) or "adam" (weight decay decoupled).
         momentum: of "sgd".
         weight_decay: of all parameters.
-        schedule: "cosine" (to zero over the run, step by step) or "constant".
+        schedule: "cosine" (to zero over the run, step by step), "cosine-epochs" (one rate through an epoch, as the
+            paper's authors have it) or "constant".
         seed: of the order of the samples, of the perturbations and of the augmentation.
         augmentation: what is done to each batch of images before the objective sees it, such as `Augmentation()`.
         after_step: what is done to the weights after each step, such as `Retraction(beta)` or `LocalFields()`.
@@ -154,7 +156,7 @@ def _epoch(epoch: int, state: TrainingState, task: TrainingTask) -> EpochMetrics
     rate = settings.learning_rate
     for step, batch in enumerate(_batches(task.dataset.train, steps, state.order)):
         done, total = (epoch - 1) * steps + step, settings.epochs * steps
-        rate = settings.learning_rate * SCHEDULES[settings.schedule](done / total)
+        rate = settings.learning_rate * SCHEDULES[settings.schedule](done, steps, settings.epochs)
         where = f"epoch {epoch}, step {step + 1} of {steps}, learning_rate {rate:.3g}"
         values = take_step(state, task, task.objective.at(done / total), batch, rate, where)
         means.add(values)

@@ -70,11 +70,16 @@ OPTIMIZERS: dict[str, _OptimizerKind] = {
     "adam": _OptimizerKind(_adam, learning_rate=1e-3),
 }
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
-    "constant": lambda done: 1.0,
+SCHEDULES: dict[str, Callable[[int, int, int], float]] = {
+    "cosine": lambda done, steps, epochs: _cosine(done / (steps * epochs)),
+    "cosine-epochs": lambda done, steps, epochs: _cosine(done // steps / epochs),
+    "constant": lambda done, steps, epochs: 1.0,
 }
-"""From the share of the run that is done, in [0, 1), to the factor of the learning rate."""
+"""From the steps done, the steps of an epoch and the epochs to the factor of the learning rate."""
+
+
+def _cosine(share: float) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * share))
 
 
 def default_learning_rate(optimizer: str) -> float:

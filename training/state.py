@@ -1,5 +1,6 @@
 """What must survive a crash for a run to go on as if nothing had happened, and its file."""
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -55,11 +56,13 @@ class TrainingState:
 
     def finish(self) -> TrainingRun:
         """Return the result, with the best weights in the network, which runs in the usual way again."""
-        self.network.load_state_dict(self.best)
+        picked = best_epoch(self.history)
         use_kernel(self.network, "eager")
         self.network.steps_at_once = None
+        last = self.network.eval() if picked == len(self.history) else copy.deepcopy(self.network).eval()
+        self.network.load_state_dict(self.best)
         seconds = sum(metrics.seconds for metrics in self.history)
-        return TrainingRun(self.network.eval(), self.history, seconds, best_epoch(self.history), self.kernel)
+        return TrainingRun(self.network.eval(), self.history, seconds, picked, last, self.kernel)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def _move(state: TrainingState, task: TrainingTask, attempt: _Attempt) -> None:
         raise attempt.failure(f"gradient: got NaN or inf for {broken_gradient(network)}")
     state.optimizer.step()
     if task.settings.after_step is not None:
-        task.settings.after_step(network)
+        task.settings.after_step(network, state.noise)
     if not all_finite(parameter.detach() for parameter in network.parameters()):
         name = broken_parameter(network)
         raise FloatingPointError(f"network: {name} became NaN or inf at {attempt.where}, expected finite weights")

@@ -26,7 +26,10 @@ def reproduce(
         str | None, typer.Option(help="A factor of a convolutional network's widths, such as 1/16.")
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Instead of the protocol's, such as 0,1,2.")] = None,
-    only: Annotated[str | None, typer.Option(help="Rows whose names contain this text.")] = None,
+    only: Annotated[str | None, typer.Option(help="Rows whose names contain this text, in any case.")] = None,
+    hold_out: Annotated[
+        bool, typer.Option("--hold-out", help="Keep validation images out of training: they pick an epoch.")
+    ] = False,
     device: Device = "cpu",
     listed: Annotated[bool, typer.Option("--list", help="List the protocols and stop.")] = False,
     as_json: Json = False,
@@ -43,7 +46,7 @@ def reproduce(
         return 0 if listed else 2
     chosen = protocols.protocol(name)
     options = protocols.Options(
-        root, epochs, samples, train_samples, width, _numbers(seeds), only, checked_device(device)
+        root, epochs, samples, train_samples, width, _numbers(seeds), only, hold_out, checked_device(device)
     )
     folder = Path("runs/reproduce") / name if out is None else out
     with Bars() as bars:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -57,12 +57,30 @@ class Variant(Part):
         terms: objectives, which add up: "kind" names the class, the rest are its arguments.
         training: settings that differ from the protocol's.
         start: what differs in the untrained network.
+        neurons: instead of the protocol's.
     """
 
     name: str
     terms: tuple[dict[str, Any], ...] = Field(min_length=1)
     training: dict[str, Any] = Field(default_factory=dict)
     start: Start = Start()
+    neurons: tuple[str, ...] | None = None
+
+
+class CertificationSettings(Part):
+    """What share of the first `samples` test samples each verifier certifies, at ε far below those of attacks.
+
+    Attributes:
+        epsilons: of the norm, rising.
+        verifiers: names as in `verify`.
+        samples: how many, the first.
+        timeout: of the verifiers, seconds for a sample.
+    """
+
+    epsilons: tuple[Number, ...] = Field(min_length=1)
+    verifiers: tuple[str, ...] = ("trains", "linear")
+    samples: Count
+    timeout: Number | None = None
 
 
 class EvaluationSettings(Part):
@@ -74,6 +92,10 @@ class EvaluationSettings(Part):
         verifiers: names as in `verify`.
         timeout: of the verifiers, seconds for a sample.
         stability: also the gain of the surrogate network and the mean pattern-preserving radius.
+        noise: σ of Gaussian noise under which accuracy is measured, clipped to [0, 1] and to no ball, or None.
+        certification: also certified shares at small ε, on a few samples.
+        alignment: also `alignment` and `rms_current`, before training and after.
+        last_epoch: also measure the network of the last epoch, beside the one that validation picked.
     """
 
     epsilons: tuple[Number, ...] = Field(min_length=1)
@@ -83,10 +105,23 @@ class EvaluationSettings(Part):
     verifiers: tuple[str, ...] = ()
     timeout: Number | None = None
     stability: bool = False
+    noise: Number | None = None
+    certification: CertificationSettings | None = None
+    alignment: bool = False
+    last_epoch: bool = False
 
 
 class Protocol(Part):
-    """A table to reproduce: rows are variants (times neurons, times values in arrays), repeated for each seed."""
+    """A table to reproduce: rows are variants (times neurons, times values in arrays), repeated for each seed.
+
+    Attributes:
+        network: settings of the architecture's own function, such as `initialization`.
+        images: what is trained on: "train", the train split, where the validation split picks the epoch; or "all",
+            the validation split too, where nothing is left to pick by and the last epoch is what is measured.
+            Picking by the test split, as some authors do, is not offered.
+        train_samples: first training samples, and at most as many validation samples; None for all.
+        validation_samples: first validation samples, by which the epoch is picked; None for as many as there are.
+    """
 
     name: str
     title: str
@@ -97,6 +132,10 @@ class Protocol(Part):
     threshold: Number = 1.0
     neurons: tuple[str, ...] = ("lif",)
     seeds: tuple[int, ...] = (0,)
+    network: dict[str, bool | str] = Field(default_factory=dict)
+    images: Literal["train", "all"] = "train"
+    train_samples: Count | None = None
+    validation_samples: Count | None = None
     training: TrainingSettings
     evaluation: EvaluationSettings
     variants: tuple[Variant, ...] = Field(min_length=1)

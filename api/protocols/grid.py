@@ -33,7 +33,7 @@ class Cell:
 
 def cells(protocol: Protocol) -> tuple[Cell, ...]:
     """Return the rows of the protocol's table, in order."""
-    pairs = itertools.product(protocol.variants, protocol.neurons)
+    pairs = [(variant, neuron) for variant in protocol.variants for neuron in variant.neurons or protocol.neurons]
     return tuple(cell for variant, neuron in pairs for cell in _cells(protocol, variant, neuron))
 
 

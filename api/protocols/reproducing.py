@@ -1,6 +1,5 @@
 """`reproduce`: all runs of a protocol, those that are done taken from their folders, and the tables."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from spikecert.models.progress import Progress, silent
 from spikecert.training import Dataset, Split, dataset
 
 from .configuration import Protocol
-from .grid import cells
+from .grid import Cell, cells
+from .planning import PlannedRun, hash_of
 from .results import Results
-from .running import PlannedRun, done, hash_of, run
+from .running import done, run
 from .tables import comma_separated, markdown
 
 FILES = ("results.json", "results.csv", "results.md")
@@ -30,7 +30,8 @@ class Options:
         train_samples: first training (and validation) samples.
         width: a factor of the widths of a convolutional network, such as "1/16".
         seeds: of the repetitions.
-        only: rows whose names contain this text.
+        only: rows whose names contain this text, in upper or lower case.
+        hold_out: keep the validation images out of training, and measure the epoch that they pick, and the last.
         device: where networks train and run.
     """
 
@@ -41,6 +42,7 @@ class Options:
     width: str | None = None
     seeds: tuple[int, ...] | None = None
     only: str | None = None
+    hold_out: bool = False
     device: str = "cpu"
 
 
@@ -58,11 +60,17 @@ def reproduce(protocol: Protocol, folder: Path, options: Options, progress: Prog
         ValueError: for options that leave nothing to do, or do not fit.
     """
     changed = adapted(protocol, options)
-    data = reduced(dataset(changed.data, options.root), options.train_samples)
-    runs = list(_planned_runs(changed, data, folder / "runs", options))
-    if not runs:
-        rows = ", ".join(repr(cell.row) for cell in cells(changed))
-        raise ValueError(f"only: got {options.only!r}, expected a part of one of {rows}")
+    rows = chosen(changed, options.only)
+    data = reduced(dataset(changed.data, options.root), changed.train_samples)
+    if changed.validation_samples is not None:
+        data = replace(data, validation=_first(data.validation, changed.validation_samples))
+    data = joined(data) if changed.images == "all" else data
+    data_hash, device = hash_of(data), options.device
+    runs = [
+        PlannedRun(changed, cell, seed, data, data_hash, folder / "runs", device)
+        for cell in rows
+        for seed in changed.seeds
+    ]
     results = Results(protocol=changed, runs=())  # pyright: ignore[reportCallIssue] (an alias with a default)
     for number, planned in enumerate(runs):
         progress("runs", number, len(runs))
@@ -86,13 +94,38 @@ def adapted(protocol: Protocol, options: Options) -> Protocol:
             variant["training"].pop("epochs", None)
     if options.samples is not None:
         content["evaluation"]["samples"] = options.samples
+    if options.train_samples is not None:
+        content["train_samples"] = options.train_samples
     if options.seeds is not None:
         content["seeds"] = options.seeds
+    if options.hold_out:
+        content["images"], content["evaluation"]["last_epoch"] = "train", True
     if options.width is not None:
         if ":" in protocol.architecture:
             raise ValueError(f"width: got {options.width} for {protocol.architecture}, whose widths are given")
         content["architecture"] = f"{protocol.architecture}:{options.width}"
     return Protocol.model_validate(content)
+
+
+def chosen(protocol: Protocol, only: str | None) -> tuple[Cell, ...]:
+    """Return the rows whose names contain `only`, in upper or lower case; all for None.
+
+    Raises:
+        ValueError: where there is none, with the names that there are.
+    """
+    rows = cells(protocol)
+    found = tuple(cell for cell in rows if only is None or only.casefold() in cell.row.casefold())
+    if not found:
+        names = ", ".join(repr(cell.row) for cell in rows)
+        raise ValueError(f"only: got {only!r}, expected a part of one of {names}")
+    return found
+
+
+def joined(data: Dataset) -> Dataset:
+    """Return the data set with its validation samples among those of training, too."""
+    both = data.train, data.validation
+    inputs, labels = torch.cat([split.inputs for split in both]), torch.cat([split.labels for split in both])
+    return replace(data, train=Split(inputs, labels))
 
 
 def reduced(data: Dataset, count: int | None) -> Dataset:
@@ -104,14 +137,6 @@ def reduced(data: Dataset, count: int | None) -> Dataset:
 
 def _first(split: Split, count: int) -> Split:
     return split.take(torch.arange(min(count, len(split))))
-
-
-def _planned_runs(protocol: Protocol, data: Dataset, folder: Path, options: Options) -> Iterator[PlannedRun]:
-    data_hash = hash_of(data)
-    for cell in cells(protocol):
-        if options.only is None or options.only in cell.row:
-            for seed in protocol.seeds:
-                yield PlannedRun(protocol, cell, seed, data, data_hash, folder, options.device)
 
 
 def write(results: Results, folder: Path) -> list[Path]:

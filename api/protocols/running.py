@@ -1,89 +1,24 @@
-"""One run of a protocol: train one network, measure it, keep the result."""
+"""One run of a protocol: train one network, have it measured, keep the result."""
 
-import hashlib
-import json
-import re
+import shutil
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-
-from spikecert.analysis import gain
-from spikecert.analysis.patterns import pattern_radius
-from spikecert.analysis.stability import surrogate_product
-from spikecert.building import fresh_network, neuron, threat
-from spikecert.models import Normalize, SpikingNetwork, network_hash
+from spikecert.building import fresh_network, neuron
+from spikecert.models import Normalize, SpikingNetwork
 from spikecert.models.normalization import CIFAR10, CIFAR100
 from spikecert.models.progress import Progress
-from spikecert.models.storage import digest_of
 from spikecert.output import PARTS
-from spikecert.reports import ModelRecord, Plan
-from spikecert.reports.parts import PartStore, measure_in_parts
 from spikecert.reports.recording import environment
-from spikecert.training import Augmentation, Dataset, LocalFields, Retraction, Split, TrainingRun, fit
+from spikecert.training import Augmentation, LocalFields, Retraction, TrainingRun, fit
 from spikecert.training.state import CHECKPOINT
 
-from .attacks import resolve
-from .configuration import EvaluationSettings, Protocol
-from .grid import Cell
+from .measuring import aligned, measured
 from .objectives import objective
-from .results import RunResult, Stability, load_run, save_run
+from .planning import PlannedRun
+from .results import RunResult, load_run, save_run, training_cpu
 
 NORMALIZATIONS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 RESULT = "run.json"
-_CHOICES = {"precision", "compiled"}
-"""Settings that keys name only where they are not the default, so that earlier runs keep theirs."""
-STABILITY_SAMPLES = 500
-"""The most samples that the pattern-preserving radius is averaged over."""
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One row and one seed, with all that they need."""
-
-    protocol: Protocol
-    cell: Cell
-    seed: int
-    data: Dataset
-    data_hash: str
-    folder: Path
-    device: str
-
-    @property
-    def key(self) -> str:
-        """Return a hash of everything that decides the result, the time limit of verifiers included."""
-        cell = {"row": self.cell.row, "neuron": self.cell.neuron, "terms": self.cell.terms}
-        grid = {"name", "title", "seeds", "neurons", "variants", "training"}  # what the cell says, or only names
-        content = {
-            **cell,
-            "training": self.cell.training.model_dump(exclude=_CHOICES),
-            "protocol": self.protocol.model_dump(exclude=grid),
-            "seed": self.seed,
-            "data": self.data_hash,
-            **self.cell.start.model_dump(exclude_none=True),
-        }
-        content.update(self.cell.training.model_dump(include=_CHOICES, exclude_defaults=True))
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-    @property
-    def place(self) -> Path:
-        """Return the folder of this run alone."""
-        words = re.sub(r"[^a-z0-9.]+", "-", self.cell.row.lower().replace("ρ", "rho")).strip("-")
-        return self.folder / f"{words}-seed-{self.seed}-{self.key[:8]}"
-
-    @property
-    def label(self) -> str:
-        """Return what progress bars call this run."""
-        return f"{self.cell.row}, seed {self.seed}"
-
-
-def hash_of(data: Dataset) -> str:
-    """Return a hash of all splits."""
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    tensors = {f"{name}.inputs": split.inputs for name, split in splits.items()}
-    tensors |= {f"{name}.labels": split.labels for name, split in splits.items()}
-    return digest_of(data.name, tensors)
 
 
 def done(planned: PlannedRun) -> RunResult | None:
@@ -95,16 +30,11 @@ def run(planned: PlannedRun, progress: Progress) -> RunResult:
     """Train, measure in parts, and keep the result in the run's folder; an interrupted run goes on from there."""
     whole, before = not (planned.place / CHECKPOINT).exists(), time.process_time()
     trained = _train(planned, progress)
-    cpu = time.process_time() - before if whole else None
-    network = trained.network
-    samples = _samples(planned, network)
-    chosen = network, samples.inputs, samples.labels, _plan(planned.protocol.evaluation, planned.seed)
-    store = PartStore.of(planned.place / PARTS, "measured", *chosen)
-    measured = measure_in_parts(planned.label, *chosen, store=store, progress=progress)
-    stability = _stability(network, samples) if planned.protocol.evaluation.stability else None
-    result = _result(planned, trained, measured, stability, cpu)
+    cpu = time.process_time() - before if whole else training_cpu(planned.place / RESULT)
+    result = _result(planned, trained, cpu, progress)
     save_run(result, planned.place / RESULT)
-    store.clear()
+    if (parts := planned.place / PARTS).is_dir():
+        shutil.rmtree(parts)  # what they say together is in the result
     return result
 
 
@@ -115,7 +45,8 @@ def start(planned: PlannedRun) -> SpikingNetwork:
     decay = protocol.decay if own.decay is None else own.decay
     threshold = protocol.threshold if own.threshold is None else own.threshold
     template = neuron(planned.cell.neuron, num_steps, decay, threshold, "zero")
-    network = fresh_network(protocol.architecture, planned.data, num_steps, template, planned.seed)
+    chosen = protocol.network
+    network = fresh_network(protocol.architecture, planned.data, num_steps, template, planned.seed, **chosen)
     if isinstance(network.layers[0], Normalize) and planned.data.name in NORMALIZATIONS:
         network.layers[0] = Normalize(*NORMALIZATIONS[planned.data.name])
     fields = local_fields(planned)
@@ -155,51 +86,27 @@ def _after_step(planned: PlannedRun) -> Retraction | LocalFields | None:
     return fields if retraction is None else Retraction(**retraction)
 
 
-def _samples(planned: PlannedRun, network: SpikingNetwork) -> Split:
-    count = planned.protocol.evaluation.samples
-    test = (
-        planned.data.test
-        if count is None
-        else planned.data.test.take(torch.arange(min(count, len(planned.data.test))))
-    )
-    return Split(test.inputs.to(network.device, network.dtype), test.labels.to(network.device))
-
-
-def _plan(evaluation: EvaluationSettings, seed: int) -> Plan:
-    attacks = tuple(resolve(name) for name in evaluation.attacks)
-    sizes = threat(evaluation.norm, evaluation.epsilons)
-    return Plan(sizes, attacks, evaluation.verifiers, evaluation.timeout, seed)
-
-
-def _stability(network: SpikingNetwork, samples: Split) -> Stability:
-    gains: list[float | None] = []
-    for norm in ("l2", "linf"):
-        report = gain(network, norm, norm, input_shape=tuple(samples.inputs.shape[1:]))
-        gains.append(surrogate_product(network, report))
-    radius = pattern_radius(network, samples.inputs[:STABILITY_SAMPLES])
-    return Stability(gain_l2=gains[0], gain_linf=gains[1], radius=float(radius.mean()))
-
-
-def _result(
-    planned: PlannedRun,
-    trained: TrainingRun,
-    measured: ModelRecord,
-    stability: Stability | None,
-    cpu: float | None,
-) -> RunResult:
+def _result(planned: PlannedRun, trained: TrainingRun, cpu: float | None, progress: Progress) -> RunResult:
+    """Measure the picked network, of all images that of the last epoch, and what else the protocol asks for."""
+    asked, last = planned.protocol.evaluation, trained.last
+    picked = last if planned.protocol.images == "all" else trained.network
+    place = len(trained.history) if picked is last else trained.best_epoch
+    found = measured(planned, picked, progress)
+    beside = None
+    if asked.last_epoch:
+        beside = found if picked is last else measured(planned, last, progress, ", last epoch")
     return RunResult(
         row=planned.cell.row,
         variant=planned.cell.variant,
         neuron=planned.cell.neuron,
         seed=planned.seed,
         key=planned.key,
-        network=network_hash(trained.network),
         epochs=len(trained.history),
-        best_epoch=trained.best_epoch,
+        best_epoch=place,
         training_seconds=trained.seconds,
         training_cpu=cpu,
-        points=measured.points,
-        seconds=measured.seconds,
-        stability=stability,
+        **dict(found),
+        alignment=aligned(planned, start(planned), last) if asked.alignment else None,
+        last=beside,
         environment=environment(planned.device),
     )

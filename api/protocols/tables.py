@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from spikecert.reports.rows import Tally
 from spikecert.reports.text import cell
 from spikecert.reports.text import markdown as escaped
 
+from .configuration import CertificationSettings, Protocol
 from .results import Results, RunResult, mean_and_spread
 
 
@@ -29,6 +31,15 @@ STABILITY = (
 """Heading, attribute of `Stability`, and form; the gains are the surrogate network's."""
 
 
+ALIGNMENT = (
+    ("cosine at start", "cosine_start", "{:+.2f}"),
+    ("cosine at end", "cosine_end", "{:+.2f}"),
+    ("rms current at start", "current_start", "{:.2f}"),
+    ("rms current at end", "current_end", "{:.2f}"),
+)
+"""Heading, attribute of `Alignment`, and form."""
+
+
 def columns(results: Results) -> list[Column]:
     """Return the columns of the protocol's table; shares are per cent of the test samples."""
     evaluation = results.protocol.evaluation
@@ -37,13 +48,55 @@ def columns(results: Results) -> list[Column]:
         where = "" if len(evaluation.epsilons) == 1 else f" ε={epsilon:.3g}"
         found += [_robust(place, name, where) for name in evaluation.attacks]
         found += [_certified(place, name, where) for name in evaluation.verifiers]
+    if evaluation.noise is not None:
+        found.append(Column("noise %", _under_noise))
+    if evaluation.certification is not None:
+        found += _certified_at_small(evaluation.certification)
     if evaluation.stability:
-        found += [_stability(*column) for column in STABILITY]
+        found += [_figure("stability", *column) for column in STABILITY]
+    if evaluation.alignment:
+        found += [_figure("alignment", *column) for column in ALIGNMENT]
     return [*found, Column("training CPU s", lambda run: run.training_cpu)]
 
 
-def _stability(head: str, name: str, form: str) -> Column:
-    return Column(head, lambda run: None if run.stability is None else getattr(run.stability, name), form)
+def _figure(part: str, head: str, name: str, form: str) -> Column:
+    def value(run: RunResult) -> float | None:
+        """Return one attribute of one part of a result, where it has that part."""
+        found = getattr(run, part)
+        return None if found is None else getattr(found, name)
+
+    return Column(head, value, form)
+
+
+def _under_noise(run: RunResult) -> float | None:
+    return None if run.noise is None else _percent(run.points[0], run.noise)
+
+
+def _certified_at_small(asked: CertificationSettings) -> list[Column]:
+    """Return a column for each verifier at each small ε, in 255ths; of the samples that were certified."""
+
+    def column(place: int, verifier: str) -> Column:
+        """Return one of them."""
+
+        def value(run: RunResult) -> float | None:
+            """Return the share, where it was measured."""
+            return (
+                _percent(run.certified[place], run.certified[place].certified[verifier]) if run.certified else None
+            )
+
+        return Column(f"certified {verifier} ε={_size(asked.epsilons[place])} %", value)
+
+    return [column(place, verifier) for place in range(len(asked.epsilons)) for verifier in asked.verifiers]
+
+
+def _size(epsilon: float) -> str:
+    """Return an ε as papers write it: in 255ths where that takes two digits, as a number elsewhere.
+
+    >>> _size(0.5 / 255), _size(1e-4)
+    ('0.5/255', '0.0001')
+    """
+    told = f"{255 * epsilon:.2g}"
+    return f"{told}/255" if math.isclose(float(told), 255 * epsilon, rel_tol=1e-9) else f"{epsilon:.3g}"
 
 
 def _robust(place: int, name: str, where: str) -> Column:
@@ -62,6 +115,7 @@ def _percent(point: Tally, count: int) -> float:
 
 def lines(results: Results) -> list[tuple[str, ...]]:
     """Return the table's lines, one a row: its name, then mean ± spread over the seeds of each column."""
+    results = results.with_last_epochs
     return [(row, *(_told(column, results.of(row)) for column in columns(results))) for row in results.rows]
 
 
@@ -99,9 +153,23 @@ def caption(results: Results) -> str:
     told = "" if limit is None else f"; verifiers had {limit:g} s a sample"
     return (
         f"{protocol.architecture} on {protocol.data}, T = {protocol.num_steps}, λ = {protocol.decay:g}; {norm}, "
-        f"ε = {sizes}; the first {first.points[0].samples} test samples; {_epochs(results)}; seeds "
+        f"ε = {sizes}; the first {first.points[0].samples} test samples{_certified_samples(results)}; "
+        f"{_trained_on(protocol)}{_epochs(results)}; seeds "
         f"{', '.join(map(str, seeds))}{spread}{told}. Python {first.environment.python}, {packages}, "
         f"{first.environment.torch_threads} thread(s), {first.environment.device}."
+    )
+
+
+def _certified_samples(results: Results) -> str:
+    found = results.runs[0].certified
+    return f", certified the first {found[0].samples}" if found else ""
+
+
+def _trained_on(protocol: Protocol) -> str:
+    """Return in words what was trained on, where it was not the whole train split with a pick by validation."""
+    count = "" if protocol.train_samples is None else f"the first {protocol.train_samples} training samples; "
+    return count + (
+        "validation samples trained on, too, and the last epoch measured; " if protocol.images == "all" else ""
     )
 
 
@@ -120,7 +188,7 @@ def comma_separated(results: Results) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("row", "variant", "neuron", "seed", *(column.head for column in wanted), "network"))
-    for run in results.runs:
+    for run in results.with_last_epochs.runs:
         values = (column.value(run) for column in wanted)
         names = map(cell, (run.row, run.variant, run.neuron))
         writer.writerow((*names, run.seed, *values, cell(run.network)))

@@ -25,6 +25,7 @@ from .square import Square
 ATTACKS: dict[str, Callable[[], Attack]] = {
     "fgsm": FGSM,
     "pgd": PGD,
+    "pgd-paper": PGD.published,
     "apgd-ce": lambda: APGD(loss="cross-entropy", name="apgd-ce"),
     "apgd-dlr": lambda: APGD(loss="dlr", name="apgd-dlr"),
     "square": Square,
@@ -54,9 +55,10 @@ def attack(
         inputs: (batch, ...), within the perturbation's [lower, upper].
         labels: (batch,) of integers.
         perturbation: the threat model.
-        method: "fgsm", "pgd", "apgd-ce", "apgd-dlr", "square", "gaussian", "ensemble" (the worst of all of them
-            over several surrogates), "ensemble-fast" (its cheap members), "spike-flip" (for `SpikeFlip`, as are
-            the ensembles), or an `Attack` such as `PGD(steps=40)`.
+        method: "fgsm", "pgd", "pgd-paper" (a random start, 7 steps of .32·ε, the last iterate), "apgd-ce",
+            "apgd-dlr", "square", "gaussian", "ensemble" (the worst of all of them over several surrogates),
+            "ensemble-fast" (its cheap members), "spike-flip" (for `SpikeFlip`, as are the ensembles), or an
+            `Attack` such as `PGD(steps=40)`.
         seed: for random starts.
         batch_size: samples attacked at once.
         ties: what a tie between logits is, as in `verify`.

@@ -6,11 +6,14 @@ import torch
 
 from ...models.constants import at_least, positive, settle, unless_none
 from ...models.surrogates import Surrogate
+from ...models.validation import check_choice
 from .base import Attack, Search, Target
 from .gradients import attack_view, climb, differentiate
 from .lead import Lead
 from .losses import LOSSES
 from .settings import check_climb
+
+ITERATES = ("worst", "last")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class PGD(Attack):
     Args:
         steps: per restart.
         restarts: the first from the sample itself, the others from a random point of the set.
+        random_start: let the first restart begin at a random point, too.
+        iterate: "worst" keeps the iterate of least margin, "last" the last of each restart, as papers do.
         step_size: as a share of ε; default 2.5/steps, at most 1.
         halve: halve the step over the last half of the steps.
         loss: "cross-entropy", "margin" or "dlr".
@@ -58,28 +63,38 @@ class PGD(Attack):
     loss: str = "cross-entropy"
     surrogate: Surrogate | None = None
     halve: bool = True
+    random_start: bool = False
+    iterate: str = "worst"
     name: str = "pgd"
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "steps", "restarts")
+        check_choice("iterate", self.iterate, ITERATES)
         settle(self, unless_none(positive), "step_size")
         check_climb(self.loss, self.surrogate)
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
-        """Yield the worst iterates: whenever a sample falls, and after each restart."""
+        """Yield the worst iterates: whenever a sample falls, and after each restart; or only the last ones."""
         view, samples = attack_view(target.network, self.surrogate), target.inputs
         lead, standing = Lead.start(target), target.everyone
         for restart in range(self.restarts):
-            current = samples.clone() if restart == 0 else target.ranged.sample(samples, generator)
+            near = restart == 0 and not self.random_start
+            current = samples.clone() if near else target.ranged.sample(samples, generator)
             for step in range(self.steps):
                 index = standing.nonzero().flatten()
                 slope = differentiate(view, current[index], target.labels[index], LOSSES[self.loss], target.ties)
-                if lead.note(index, current[index], slope.margins):
+                if self.iterate == "worst" and lead.note(index, current[index], slope.margins):
                     standing = yield lead.points
                 move = self._length(step) * climb(target.ranged, slope.gradient, generator)
                 current[index] = target.ranged.project(current[index] + move, samples[index])
             standing = yield current
-        yield lead.points
+        if self.iterate == "worst":
+            yield lead.points
+
+    @staticmethod
+    def published(steps: int = 7, step_size: float = 2.55 / 8, name: str = "pgd-paper") -> "PGD":
+        """Return PGD as papers run it: one random start, steps of one size, and the last iterate."""
+        return PGD(steps, 1, step_size, halve=False, random_start=True, iterate="last", name=name)
 
     def _length(self, step: int) -> float:
         share = min(1.0, 2.5 / self.steps) if self.step_size is None else self.step_size

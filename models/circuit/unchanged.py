@@ -27,7 +27,7 @@ from .. import (
     parts,
     running,
 )
-from ..layers import Residual
+from ..layers import Residual, Share
 from ..learned_decay import PLIF
 from ..networks import SpikingNetwork
 from ..neurons import DLIF, LIF
@@ -43,7 +43,7 @@ CALLS = (
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
-OWN = (LIF, DLIF, PLIF, Residual, SpikingNetwork, Normalize)
+OWN = (LIF, DLIF, PLIF, Residual, Share, SpikingNetwork, Normalize)
 RUNS = (
     *(compiled, dynamics, eager, encoding, layers, learned_decay, membrane, networks, neurons),
     *(normalization, parts, running),

@@ -9,6 +9,7 @@ from .dense import DenseMap
 from .flattening import FlattenMap
 from .normalizing import ScaleMap
 from .pooling import PoolMap
+from .sharing import ShareMap
 
 for _file in pkgutil.iter_modules(__path__, f"{__name__}."):
     importlib.import_module(_file.name)
@@ -22,6 +23,7 @@ __all__ = [
     "PoolMap",
     "ScaleMap",
     "Shape",
+    "ShareMap",
     "affine_types",
     "linear_map",
     "lowers",

@@ -25,7 +25,7 @@ def test_a_table_and_the_same_as_json(run, tmp_path):
     told = run("reproduce", "digits", *QUICK, "--out", tmp_path)
     assert told.status == 0
     assert "AT, LIF, ρ = 1" in told.out
-    assert "the first 4 test samples; 1 epoch; seeds 0" in told.out
+    assert "the first 4 test samples; the first 30 training samples; 1 epoch; seeds 0" in told.out
     found = json.loads(run("reproduce", "digits", *QUICK, "--out", tmp_path, "--json").out)
     assert found["schema"] == "spikecert.reproduction/1"
     assert [one["row"] for one in found["runs"]] == ["AT, LIF, ρ = 1"]

@@ -147,9 +147,11 @@ TABLES = {
     "models/conversion/building.py": "it looks for the layer that takes a bias",
     "models/conversion/nir_modules.py": "the words of NIR",
     "models/conversion/nir_writing.py": "the words of NIR",
+    "models/initialization.py": "it draws the weights of each kind in its own way",
     "models/circuit/unchanged.py": "the types of this library, whose code must be as it was",
     "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
     "testing/strategies.py": "it draws the weights of the networks that it builds",
+    "training/retraction.py": "it moves dense layers and convolutions each in its way, and pairs of shares",
 }
 """The files beside `models/linear_maps` that ask which type an affine layer has, or key on it, and why."""
 WALKS = {

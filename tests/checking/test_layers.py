@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from spikecert import LIF, Normalize, SpikingNetwork, save
+from spikecert import LIF, Normalize, Share, SpikingNetwork, save
 from spikecert.checking import Refused, read_network
 from spikecert.checking.arithmetic import ARITHMETIC
 from spikecert.checking.exact import Dyadic
@@ -56,6 +56,7 @@ LAYERS = {
     "batch norm over a sequence": ((3, 4), nn.BatchNorm1d(3)),
     "batch norm of images": ((2, 3, 4), nn.BatchNorm2d(2)),
     "batch norm without weights": ((2, 3, 4), nn.BatchNorm2d(2, affine=False, eps=0.01)),
+    "share": ((2, 3), Share()),
     "normalisation": ((3, 2, 2), Normalize((0.49, 0.48, 0.45), (0.2, 0.21, 0.19))),
 }
 

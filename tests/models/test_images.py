@@ -12,6 +12,7 @@ from spikecert.models import (
     DLIF,
     LIF,
     Normalize,
+    Share,
     SpikingNetwork,
     architecture,
     load,
@@ -85,6 +86,53 @@ def test_they_run_as_the_plain_recursion(build: Builder, reference_logits: Calla
     inputs = torch.rand(3, 3, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(network(inputs), reference_logits(network, inputs))
     assert any(bool(0.05 < spikes.mean() < 0.95) for spikes in network.trace(inputs).spikes[1:])
+
+
+def test_the_papers_start() -> None:
+    """Convolutions of variance 2/fan_out, dense layers as torch's with a bias of 0; by default otherwise."""
+    torch.manual_seed(0)
+    network = vgg5(width=0.25, initialization="paper", convolution_bias=True)
+    for layer in walk(network.layers):
+        if isinstance(layer, nn.Conv2d):
+            assert float(layer.weight.detach().std()) == pytest.approx(
+                (2 / (9 * layer.out_channels)) ** 0.5, rel=0.1
+            )
+            assert layer.bias is not None
+        elif isinstance(layer, nn.Linear):
+            assert float(layer.weight.detach().abs().max()) == pytest.approx(layer.in_features**-0.5, rel=0.01)
+            assert not layer.bias.any()
+    plain = vgg5(width=0.25)
+    assert all(layer.bias is None for layer in plain.layers if isinstance(layer, nn.Conv2d))
+    dense = next(layer for layer in plain.layers if isinstance(layer, nn.Linear))
+    assert float(dense.weight.detach().std()) == pytest.approx((2 / dense.in_features) ** 0.5, rel=0.05)
+
+
+def test_a_wide_residual_network_with_shares(tmp_path: Path) -> None:
+    """Each sum is convex at the start, trains, and comes back from a file; shares of 1 make the plain sum."""
+    torch.manual_seed(0)
+    shared = wrn16_4((3, 8, 8), 5, 3, LIF(0.9, 0.3), width=SMALL, residual="shares").eval()
+    shares = [layer for layer in walk(shared.layers) if isinstance(layer, Share)]
+    assert [float(layer.share.detach()) for layer in shares] == [0.5] * 12
+    inputs = torch.rand(4, 3, 8, 8)
+    save(shared, tmp_path / "n")
+    assert torch.equal(load(tmp_path / "n")(inputs), shared(inputs))
+    torch.nn.functional.cross_entropy(shared(inputs), torch.arange(4)).backward()
+    assert any(bool(layer.share.grad.any()) for layer in shares if layer.share.grad is not None)
+    plain = wrn16_4((3, 8, 8), 5, 3, LIF(0.9, 0.3), width=SMALL).eval()
+    plain.load_state_dict({name: tensor for name, tensor in shared.state_dict().items() if "share" not in name})
+    for layer in shares:
+        nn.init.ones_(layer.share)
+    assert torch.equal(plain(inputs), shared(inputs))
+
+
+def test_architecture_strings_take_the_settings() -> None:
+    assert architecture("vgg5:1/16", (3, 8, 8), 4, convolution_bias=True).layers[1].bias is not None
+    with pytest.raises(ValueError, match=r"^residual: vgg5 has no such setting, but convolution_bias, init"):
+        architecture("vgg5", (3, 8, 8), 4, residual="shares")
+    with pytest.raises(ValueError, match=r"^residual: got 'product'"):
+        architecture("wrn16_4:1/16", (3, 8, 8), 4, residual="product")
+    with pytest.raises(ValueError, match=r"^initialization: mlp has no such setting, but none"):
+        architecture("mlp:4", (4,), 2, initialization="paper")
 
 
 def test_each_spiking_layer_has_a_neuron_of_its_own() -> None:

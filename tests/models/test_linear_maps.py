@@ -16,6 +16,7 @@ from spikecert.models.linear_maps import (
     NoPlainModule,
     PoolMap,
     ScaleMap,
+    ShareMap,
     affine_types,
     linear_map,
 )
@@ -193,6 +194,8 @@ def has_a_plain_module(both: Both) -> bool:
         return made.padding_mode == "zeros" and made.padding[0::2] == made.padding[1::2]
     if isinstance(made, FlattenMap):
         return (made.start, made.end) == (1, -1)
+    if isinstance(made, ShareMap):
+        return made.axes in (1, 3)
     return made.whole if isinstance(made, PoolMap) else not (isinstance(made, ScaleMap) and made.axes == 2)
 
 
@@ -259,7 +262,7 @@ def test_ordinary_layers_pass(kind: type[nn.Module], data: st.DataObject):
     if square is not None:
         both.map.takes(square)
         assert both.layer(torch.zeros(2, *square)).shape[1:] == both.map.output_shape(square)
-    assert (square is None) == isinstance(both.inner, FlattenMap | PoolMap | ScaleMap)
+    assert (square is None) == isinstance(both.inner, FlattenMap | PoolMap | ScaleMap | ShareMap)
 
 
 @pytest.mark.parametrize("kind", [nn.Linear, nn.Conv1d, nn.Conv2d])
@@ -280,7 +283,7 @@ def test_features_of_another_size_are_refused(kind: type[nn.Module], data: st.Da
 @given(st.data())
 def test_a_shape_that_does_not_fit_is_refused_in_one_line(kind: type[nn.Module], data: st.DataObject):
     both = drawn(data, kind)
-    if isinstance(both.inner, FlattenMap):
+    if isinstance(both.inner, FlattenMap | ShareMap):  # any shape fits
         return
     with pytest.raises(ValueError, match=r"^input_shape: .* can't take") as caught:
         both.map.output_shape((both.features[0] + 1, 0, 0, 0, 0))

@@ -96,6 +96,7 @@ TABLE: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: PGD(steps=2.0), TypeError, "steps"),  # type: ignore[arg-type]
     (lambda: PGD(restarts=0), ValueError, "restarts"),
     (lambda: PGD(step_size=0.0), ValueError, "step_size"),
+    (lambda: PGD(iterate="first"), ValueError, "iterate"),
     (lambda: PGD(loss="hinge"), ValueError, "loss"),
     (lambda: PGD(surrogate="triangle"), TypeError, "surrogate"),  # type: ignore[arg-type]
     (lambda: FGSM(loss="hinge"), ValueError, "loss"),

@@ -184,6 +184,8 @@ CASES: dict[str, Case] = {
         r"augmentation: got inputs \(4,\)",
     ),
     "beta: zero": (lambda: Retraction(0.0), ValueError, "beta: got 0.0"),
+    "share: none of the rows": (lambda: Retraction(share=0.0), ValueError, "share: got 0.0, expected a number in"),
+    "share: more than all": (lambda: Retraction(share=1.5), ValueError, "share: got 1.5"),
     "sigma: negative": (lambda: GaussianNoise(sigma=-1.0), ValueError, "sigma: got -1.0"),
     "sigma: range": (lambda: GaussianNoise(lower=1.0), ValueError, "lower: got 1.0"),
 }

@@ -7,7 +7,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert.models import Normalize
+from spikecert.models import Normalize, Share
 
 Features = tuple[int, ...]
 Drawn = tuple[nn.Module, Features]
@@ -75,6 +75,10 @@ def normalize(draw: st.DrawFn) -> Drawn:
     return Normalize(mean, std), (channels, 2, 3)
 
 
+def share(draw: st.DrawFn) -> Drawn:
+    return Share(), draw(st.sampled_from([(4,), (2, 3), (2, 3, 2)]))
+
+
 GENERATORS: dict[type[nn.Module], Callable[[st.DrawFn], Drawn]] = {
     nn.Linear: dense,
     nn.Flatten: flatten,
@@ -85,6 +89,7 @@ GENERATORS: dict[type[nn.Module], Callable[[st.DrawFn], Drawn]] = {
     nn.BatchNorm1d: lambda draw: batch_norm(draw, nn.BatchNorm1d, draw(st.sampled_from([(), (3,)]))),
     nn.BatchNorm2d: lambda draw: batch_norm(draw, nn.BatchNorm2d, (2, 3)),
     Normalize: normalize,
+    Share: share,
 }
 """What draws a layer of a type that `affine_types` names."""
 

@@ -25,6 +25,7 @@ from spikecert import (
     Ramp,
     RateDraws,
     Retraction,
+    Share,
     Sigmoid,
     SingleStep,
     SpikeFlip,
@@ -91,6 +92,7 @@ MODELS = [
     ],
     *(row for kind in (Triangle, Sigmoid, Arctan) for row in rows(kind, {"width": 0.5})),
     *rows(RateDraws, {"seed": 3}),
+    Row("Share", "start", Share, 0.5, lambda layer: float(layer.share.detach())),
     Row("RateDraws.thresholds", "num_steps", lambda v: RateDraws().thresholds(v, (2,)), 2),
     Row(
         "SpikingNetwork",
@@ -230,7 +232,7 @@ TRAINING = [
     *rows(GaussianNoise, {"sigma": 0.5, **SPAN}, None, RANGE),
     *rows(SingleStep, {"epsilon": 0.5, "start": 0.5, **SPAN}, None, RANGE),
     *rows(PGDTraining, {"epsilon": 0.5, "steps": 2, "step_size": 0.5, **SPAN}, None, {"step_size": NONE, **RANGE}),
-    *rows(Retraction, {"beta": 0.5}),
+    *rows(Retraction, {"beta": 0.5, "share": 0.5}),
     *rows(Augmentation, {"crop": 2, "cutout": 2}),
     *rows(
         LocalFields,

@@ -130,7 +130,7 @@ def metrics(epoch: int, clean: float, robust: float | None) -> EpochMetrics:
 def test_what_the_best_epoch_is(accuracies: list[tuple[float, float | None]], best: int) -> None:
     history = tuple(metrics(k + 1, *pair) for k, pair in enumerate(accuracies))
     assert best_epoch(history) == best
-    assert TrainingRun(start(), history, 1.0, best).best.epoch == best
+    assert TrainingRun(start(), history, 1.0, best, start()).best.epoch == best
 
 
 def test_float64_and_batch_norm_and_clean_training(digits: Dataset) -> None:
@@ -153,6 +153,43 @@ def test_weight_decay_and_constant_schedule_count(digits: Dataset) -> None:
     assert len({network_hash(network) for network in runs}) == 3
     norms = [float(network.layers[0].weight.detach().norm()) for network in runs]  # type: ignore[union-attr, operator]
     assert norms[1] < norms[0]
+
+
+def test_a_rate_may_stay_through_each_epoch(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cosine-epochs: lr/2·(1 + cos(π·k/3)) in all steps of epoch k + 1; cosine falls step by step."""
+    rates: list[float] = []
+    step = torch.optim.SGD.step
+
+    def noting(self: torch.optim.SGD) -> None:
+        rates.append(self.param_groups[0]["lr"])
+        step(self)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", noting)
+    found = {}
+    for schedule in ("cosine-epochs", "cosine"):
+        rates.clear()
+        fit(start(), few(digits), epochs=3, learning_rate=0.1, schedule=schedule)
+        found[schedule] = list(rates)
+    steps = len(rates) // 3
+    assert steps > 1
+    expected = [rate for rate in (0.1, 0.075, 0.025) for _ in range(steps)]
+    assert found["cosine-epochs"] == pytest.approx(expected)
+    assert found["cosine"] == sorted(set(found["cosine"]), reverse=True)
+
+
+def test_the_last_epochs_network_comes_beside_the_picked_one(digits: Dataset, tmp_path: Path) -> None:
+    """Trained on by one epoch at a rate that breaks it: picked is another; resumed, both are the same again."""
+    settings: dict[str, Any] = {"epochs": 3, "learning_rate": 3.0, "schedule": "constant", "momentum": 0.0}
+    run = fit(start(), few(digits), folder=tmp_path, **settings)
+    again = fit(start(), few(digits), folder=tmp_path, **settings)
+    for found in (run, again):
+        assert found.best_epoch < 3
+        assert accuracy(found.last, few(digits).validation) == found.history[-1].clean_accuracy
+        assert accuracy(found.network, few(digits).validation) == found.best.clean_accuracy
+        assert not found.last.training
+    assert network_hash(run.last) == network_hash(again.last) != network_hash(run.network)
+    best = fit(start(), few(digits), epochs=1)
+    assert best.last is best.network
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -288,7 +325,7 @@ def test_a_gradient_that_is_nan_is_named(digits: Dataset) -> None:
 
 
 def test_weights_that_become_nan_are_named(digits: Dataset) -> None:
-    def broken(network: nn.Module) -> None:
+    def broken(network: nn.Module, generator: torch.Generator) -> None:
         network.layers[2].bias.data[3] = torch.inf  # type: ignore[index, union-attr]
 
     message = "network: layers.2.bias became NaN or inf at epoch 1, step 1 of"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert.models import LIF, SpikingNetwork, mlp
+from spikecert.models import LIF, Residual, Share, SpikingNetwork, mlp
 from spikecert.training import CrossEntropy, Retraction, dataset, fit
 
 
@@ -64,3 +64,43 @@ def test_fit_retracts_after_each_step() -> None:
         run = fit(network, data, CrossEntropy(), epochs=2, weight_decay=0.0, learning_rate=0.02, after_step=rule)
         distances.append(float((torch.linalg.svdvals(flattened(run.network.layers[0])) - 1).abs().max()))
     assert distances[0] < 0.05 < distances[1]
+
+
+def test_a_share_of_the_rows_of_large_dense_layers() -> None:
+    """Of 200 rows 60 move, as if they were the matrix; a layer of 199 and a convolution move whole."""
+    torch.manual_seed(0)
+    layers = nn.Linear(50, 200), nn.Linear(50, 199), nn.Conv2d(2, 250, 2)
+    before = [flattened(layer).clone() for layer in layers]
+    rule = Retraction(0.1, share=0.3)
+    rule(nn.ModuleList(layers), torch.Generator().manual_seed(0))
+    moved = [(flattened(layer) != old).any(1) for layer, old in zip(layers, before, strict=True)]
+    assert [int(rows.sum()) for rows in moved] == [60, 199, 250]
+    alone = nn.Linear(50, 60)
+    alone.weight.data = before[0][moved[0]]
+    Retraction(0.1)(alone)
+    torch.testing.assert_close(flattened(layers[0])[moved[0]], flattened(alone))
+
+
+def test_rows_come_from_the_generator() -> None:
+    torch.manual_seed(0)
+    start, found = nn.Linear(30, 300), []
+    for seed in (1, 1, 2):
+        layer = nn.Linear(30, 300)
+        layer.load_state_dict(start.state_dict())
+        Retraction(0.1, 0.3)(layer, torch.Generator().manual_seed(seed))
+        found.append(flattened(layer))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [((0.7, 0.5), (0.6, 0.4)), ((0.25, 0.75), (0.25, 0.75)), ((1.5, 0.2), (1.0, 0.0)), ((-2.0, 0.0), (0.0, 1.0))],
+)
+def test_shares_stay_on_the_simplex(shares: tuple[float, float], expected: tuple[float, float]) -> None:
+    """The nearest pair on the simplex; a share that stands alone is left as it is."""
+    branch, shortcut, alone = (Share(value) for value in (*shares, 3.0))
+    sums = Residual([nn.Linear(2, 2), branch], [shortcut])
+    Retraction(0.1)(SpikingNetwork(nn.Linear(3, 2), sums, Residual([alone]), num_steps=1))
+    torch.testing.assert_close(torch.cat((branch.share, shortcut.share)).detach(), torch.tensor(expected))
+    assert float(alone.share.detach()) == 3.0

@@ -91,6 +91,10 @@ class MSMPPD(Objective):
             terms["ms_mppd"] = stability.detach()
         return Loss(total, terms)
 
+    def stability(self, network: SpikingNetwork, inputs: Tensor, perturbed: Tensor) -> Tensor:
+        """Return L_MS between a clean and a perturbed run, without its weight ρ, which must be above 0."""
+        return self._stability(network, self._run(network, inputs, perturbed)[2])
+
     def _run(
         self, network: SpikingNetwork, inputs: Tensor, perturbed: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:

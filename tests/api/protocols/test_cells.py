@@ -21,6 +21,7 @@ NETWORKS, DATA, KINDS = (
     ("cifar10", "cifar100"),
     ("natural", "gaussian", "at", "at-reg"),
 )
+ATTACKS = ("fgsm", "pgd7-paper")
 CELLS = [f"{network}-{data}-{kind}" for network in NETWORKS for data in DATA for kind in KINDS]
 FIRST = [name for name in CELLS if name.startswith("vgg5-cifar10-")] + [
     "vgg11-cifar10-at",
@@ -36,7 +37,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def smoke(name: str, root: Path, folder: Path) -> protocols.Results:
     options = Options(root, epochs=1, samples=3, train_samples=12, width="1/64", only="DLIF")
     torch.set_num_threads(1)
-    return reproduce(protocols.protocol(name), folder, options)
+    found = protocols.protocol(name)
+    asked = found.evaluation.certification
+    assert asked is not None
+    one = asked.model_copy(update={"samples": 1, "verifiers": ("trains",)})
+    few = one if name.startswith("vgg5") else None  # the others take a minute
+    quick = found.evaluation.model_copy(update={"certification": few, "attacks": ATTACKS, "stability": False})
+    return reproduce(found.model_copy(update={"evaluation": quick}), folder, options)
 
 
 def check(results: protocols.Results, folder: Path) -> None:
@@ -44,7 +51,11 @@ def check(results: protocols.Results, folder: Path) -> None:
     assert len(results.runs) == rho
     for run in results.runs:
         (point,) = run.points
-        assert list(point.robust) == list(PAPER)
+        assert list(point.robust) == list(ATTACKS)
+        assert [tally.samples for tally in run.certified] == [1, 1, 1] * results.protocol.name.startswith("vgg5")
+        assert run.noise is not None
+        assert run.alignment is not None
+        assert run.best_epoch == run.epochs
         assert point.samples == 3
         assert all(0 <= robust <= point.clean for robust in point.robust.values())
     assert {path.name for path in folder.iterdir()} == {"runs", "results.json", "results.csv", "results.md"}
@@ -76,18 +87,27 @@ def test_a_cell_is_the_papers(name: str) -> None:
     assert found.neurons == ("lif", "dlif")
     (evaluation,) = found.evaluation.epsilons
     assert evaluation == 8 / 255
+    assert found.images == "all"
+    residual = {"residual": "shares"} if "wrn" in name else {"convolution_bias": True}
+    assert found.network == {**residual, "initialization": "paper"}
+    certification = found.evaluation.certification
+    assert certification is not None
+    assert certification.epsilons == pytest.approx((1e-4, 0.1 / 255, 0.5 / 255))
+    assert certification.verifiers == ("trains", "linear")
+    assert found.evaluation.attacks == (*PAPER, "ensemble-fast")
     for cell in cells(found):
         settings, loss = cell.training, objective(cell.terms)
         assert (settings.epochs, settings.batch_size, settings.learning_rate) == (100, 64, 0.1)
-        assert (settings.optimizer, settings.momentum, settings.schedule) == ("sgd", 0.9, "cosine")
+        assert (settings.optimizer, settings.momentum, settings.schedule) == ("sgd", 0.9, "cosine-epochs")
         assert settings.augmentation == {"crop": 4, "flip": True, "cutout": 16}
         assert settings.weight_decay == (0.0 if kind == "at-reg" else 5e-4)
-        assert (settings.retraction is not None) == (kind == "at-reg")
+        assert settings.retraction == ({"beta": 5e-4, "share": 0.3} if kind == "at-reg" else None)
         if kind == "natural":
             continue
         assert isinstance(loss, MSMPPD)
         assert (loss.mix, loss.norm, loss.layers, loss.two_sided) == (0.5, "l2", "last", False)
-        expected = GaussianNoise(8 / 255) if kind == "gaussian" else SingleStep(4 / 255)
+        assert loss.batch_statistics == "separate"
+        expected = GaussianNoise(8 / 255) if kind == "gaussian" else SingleStep(4 / 255, clamp=False)
         assert loss.perturbation == expected
     rows = [cell.row.removeprefix(cell.variant) for cell in cells(found)]
     both = [f", {neuron}, ρ = {rho}" for neuron in ("LIF", "DLIF") for rho in (0, 1)]
@@ -96,9 +116,13 @@ def test_a_cell_is_the_papers(name: str) -> None:
 
 @pytest.mark.parametrize(("steps", "size"), [(7, 2.55), (10, 2.0), (20, 1.0), (40, 0.5)])
 def test_the_papers_attacks(steps: int, size: float) -> None:
-    found = PAPER[f"pgd{steps}"]
-    assert (found.steps, found.restarts, found.halve) == (steps, 1, False)  # type: ignore[attr-defined]
-    assert found.step_size * 8 / 255 == pytest.approx(size / 255)  # type: ignore[attr-defined]
+    for name, random, iterate in ((f"pgd{steps}-paper", True, "last"), (f"pgd{steps}", False, "worst")):
+        found = PAPER[name]
+        assert isinstance(found, PGD)
+        assert (found.steps, found.restarts, found.halve) == (steps, 1, False)
+        assert found.step_size is not None
+        assert found.step_size * 8 / 255 == pytest.approx(size / 255)
+        assert (found.random_start, found.iterate, found.name) == (random, iterate, name)
     for loss in ("ce", "dlr"):
         assert PAPER[f"apgd10-{loss}"].steps == 10  # type: ignore[attr-defined]
 

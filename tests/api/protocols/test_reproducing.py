@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert import load, protocols
-from spikecert.protocols import Options, reproduce
+from spikecert import SpikingNetwork, load, network_hash, protocols
+from spikecert.models.progress import Progress
+from spikecert.protocols import Options, reproduce, running
 from spikecert.protocols.configuration import Protocol, merged, parse
 from spikecert.protocols.grid import cells
+from spikecert.protocols.measuring import measured
 from spikecert.protocols.objectives import objective
+from spikecert.protocols.planning import PlannedRun
 from spikecert.protocols.prediction import correlation_table, correlations, scatter
-from spikecert.protocols.results import Stability, mean_and_spread
+from spikecert.protocols.reproducing import chosen, joined, reduced
+from spikecert.protocols.results import Measured, Stability, mean_and_spread
 from spikecert.reports import parts
-from spikecert.training import CrossEntropy, PGDTraining
+from spikecert.training import CrossEntropy, PGDTraining, dataset
 from spikecert.training.objectives import MSMPPD
 
 NOISE = {"kind": "GaussianNoise", "sigma": "8/255"}
@@ -190,6 +194,88 @@ def test_options_make_other_runs(small: Protocol, tmp_path: Path) -> None:
     assert found[0] == found[2]
     assert found[0][0].key != found[1][0].key
     assert (found[0][0].epochs, found[1][0].epochs) == (1, 2)
+
+
+def test_what_is_measured_otherwise_is_not_trained_again(small: Protocol, tmp_path: Path) -> None:
+    told: list[str] = []
+    base = {"epochs": 1, "train_samples": 30, "seeds": (0,), "only": "noise, LIF, ρ = 0"}
+    first = reproduce(small, tmp_path, Options(**base, samples=4)).runs[0]
+    more = reproduce(small, tmp_path, Options(**base, samples=8), lambda label, *_: told.append(label)).runs[0]
+    assert not [label for label in told if label.startswith("train")]
+    assert (first.points[0].samples, more.points[0].samples) == (4, 8)
+    assert first.network == more.network
+    assert first.training_cpu == more.training_cpu is not None
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_the_last_epoch_stands_beside_the_picked_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is asked for is in the table; the row of the last epoch is that of its own network."""
+    networks: dict[str, str] = {}
+
+    def noting(planned: PlannedRun, network: SpikingNetwork, progress: Progress, which: str = "") -> Measured:
+        networks[f"{planned.label}{which}"] = network_hash(network)
+        return measured(planned, network, progress, which)
+
+    monkeypatch.setattr(running, "measured", noting)
+    asked: dict[str, Any] = {
+        "last_epoch": True,
+        "noise": 0.5,
+        "alignment": True,
+        "certification": {"epsilons": [".1/255", "1/255"], "samples": 3},
+    }
+    content = {**CONTENT, "evaluation": {**CONTENT["evaluation"], **asked, "stability": False}}
+    options = Options(epochs=6, samples=20, train_samples=60, seeds=(0,), only="LIF, ρ = 1.5")
+    results = reproduce(parse("small", content), tmp_path, options)
+    run = next(run for run in results.runs if run.last is not None and run.best_epoch < run.epochs)
+    assert networks[f"{run.row}, seed 0"] == run.network != networks[f"{run.row}, seed 0, last epoch"]
+    last = run.of_last_epoch
+    assert last is not None
+    assert last.network == networks[f"{run.row}, seed 0, last epoch"]
+    assert (last.best_epoch, last.points) == (6, run.last.points if run.last else None)
+    assert [tally.samples for tally in run.certified] == [3, 3]
+    lines = (tmp_path / "results.md").read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| noise")] == [
+        f"noise, {neuron}, ρ = 1.5{which}" for neuron in ("LIF", "DLIF") for which in ("", ", last epoch")
+    ]
+    heads = next(line for line in lines if "clean %" in line)
+    for head in ("noise %", "certified linear ε=0.1/255 %", "cosine at end", "rms current at start"):
+        assert f"| {head} |" in heads
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 5
+
+
+def test_all_images_leave_none_to_pick_by(small: Protocol, tmp_path: Path) -> None:
+    """Trained on train and validation images, the last epoch is measured; --hold-out gives the choice back."""
+    whole = parse("small", {**CONTENT, "images": "all", "evaluation": {"epsilons": [0.01]}})
+    options = Options(epochs=4, samples=20, train_samples=30, seeds=(0,), only="noise, LIF, ρ = 0")
+    run = reproduce(whole, tmp_path / "a", options).runs[0]
+    assert (run.best_epoch, run.last) == (4, None)
+    data = reduced(dataset("digits"), 30)
+    assert len(joined(data).train) == 60
+    assert torch.equal(joined(data).train.inputs[30:], data.validation.inputs)
+    text = (tmp_path / "a" / "results.md").read_text()
+    assert "validation samples trained on, too, and the last epoch measured" in text
+    held = reproduce(whole, tmp_path / "b", replace(options, hold_out=True)).runs[0]
+    assert held.last is not None
+    assert held.network != run.network
+
+
+def test_settings_of_the_architecture_reach_the_network(small: Protocol, tmp_path: Path) -> None:
+    wrong = parse("small", {**CONTENT, "network": {"initialization": "paper"}})
+    with pytest.raises(ValueError, match=r"^initialization: mlp has no such setting"):
+        reproduce(wrong, tmp_path, replace(QUICK, seeds=(0,)))
+
+
+def test_a_variant_may_have_neurons_of_its_own() -> None:
+    variants = [{**CONTENT["variants"][0], "neurons": ["dlif"]}]
+    found = [cell.row for cell in cells(parse("p", {**CONTENT, "variants": variants}))]
+    assert found == ["noise, DLIF, ρ = 0", "noise, DLIF, ρ = 1.5"]
+
+
+def test_rows_are_chosen_in_any_case_before_data_is_read(small: Protocol, tmp_path: Path) -> None:
+    assert [cell.row for cell in chosen(small, "NOISE, dlif")] == ["noise, DLIF, ρ = 0", "noise, DLIF, ρ = 1.5"]
+    missing = small.model_copy(update={"data": "cifar10"})
+    with pytest.raises(ValueError, match=r"^only: got 'at', expected a part of one of 'noise, LIF, ρ = 0', "):
+        reproduce(missing, tmp_path, Options(only="at"))
 
 
 def test_a_broken_result_is_one_line(small: Protocol, tmp_path: Path) -> None:

@@ -176,6 +176,10 @@ class TestPGD(GradientContract):
     method = PGD(steps=7)
 
 
+class TestPublishedPGD(GradientContract):
+    name = "pgd-paper"
+
+
 class TestAPGDCrossEntropy(GradientContract):
     name = "apgd-ce"
     method = APGD(steps=15, name="apgd-ce")

@@ -91,6 +91,34 @@ def test_the_ensemble_leaves_no_more_than_its_members(digits: Subject) -> None:
     assert left["ensemble-fast"] < left["gaussian"]
 
 
+def test_published_pgd_starts_at_random_and_keeps_the_last_iterate() -> None:
+    """One step of 0 leaves the start: random in the set, the same from the same seed, or the sample itself."""
+    subject = random_subject()
+    still = PGD(steps=1, restarts=1, step_size=1e-12, random_start=True, iterate="last")
+    generators = [torch.Generator().manual_seed(seed) for seed in (0, 0, 1)]
+    target = Target(subject.network, subject.inputs, subject.labels, LInf(0.1))
+    points = [next(still.propose(target, generator)) for generator in generators]
+    assert torch.equal(points[0], points[1])
+    assert not torch.equal(points[0], points[2])
+    moved = (points[0] - subject.inputs).abs()
+    assert float(moved.mean()) > 0.01
+    assert float(moved.max()) <= 0.1 + 1e-6
+    near = next(PGD(steps=1, restarts=1, step_size=1e-12, iterate="last").propose(target, generators[0]))
+    torch.testing.assert_close(near, subject.inputs)
+
+
+def test_the_last_iterate_alone_breaks_no_more_than_the_worst(digits: Subject) -> None:
+    """On the way to the last iterate more samples fall than there; only the last is proposed."""
+    inputs, labels, threat = digits.inputs[:100], digits.labels[:100], LInf(0.06)
+    left: dict[str, int] = {}
+    for iterate in ("worst", "last"):
+        method = PGD(steps=10, restarts=1, step_size=0.5, halve=False, random_start=True, iterate=iterate)
+        left[iterate] = int((~attack(digits.network, inputs, labels, threat, method).success).sum())
+    assert left["worst"] < left["last"]
+    target = Target(digits.network, inputs, labels, threat)
+    assert len(list(method.propose(target, torch.Generator().manual_seed(0)))) == 1
+
+
 class Careless(Attack):
     """Proposes what no set allows."""
 

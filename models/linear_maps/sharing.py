@@ -1,0 +1,97 @@
+"""Share: y = c·x for one number c."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from ..layers import Share
+from .base import LinearMap, NoPlainModule, Products, greatest, lowers
+
+
+@dataclass(frozen=True, eq=False)
+class ShareMap(LinearMap):
+    """c, (1,), for inputs of any shape; `axes` is how many they have, where that is known."""
+
+    share: Tensor
+    axes: int | None = None
+
+    def linear(self, x: Tensor) -> Tensor:
+        """Return c·x, one product, as the run computes it."""
+        return x * self.share.to(x)
+
+    def absolute(self) -> "ShareMap":
+        """Return |c|."""
+        return replace(self, share=self.share.abs())
+
+    def squared(self, x: Tensor) -> Tensor:
+        """Return c²·x."""
+        return x * self.share.to(x).square()
+
+    def power(self, order: int) -> "ShareMap":
+        """Return the map of |c|'s powers."""
+        return replace(self, share=self.share.abs() ** order)
+
+    def mixes(self, before: int) -> int:
+        """Return what was known before: entries do not mix."""
+        return before
+
+    @property
+    def terms(self) -> int:
+        """Return 1."""
+        return 1
+
+    @property
+    def depth(self) -> int:
+        """Return 2: the product and, of a power, the number itself."""
+        return 2
+
+    @property
+    def largest(self) -> float:
+        """Return |c|."""
+        return greatest(self.share)
+
+    @property
+    def products(self) -> Products:
+        """Return x ↦ c·x, one term each."""
+        return lambda x: self.linear(x).unsqueeze(-1)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return c."""
+        return (self.share,)
+
+    def to(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Self:
+        """Return a detached copy."""
+        return replace(self, share=self.share.detach().to(device, dtype))
+
+    def at_rank(self, rank: int) -> "ShareMap":
+        """Return the map for inputs of so many axes, which `module` asks for alone."""
+        return replace(self, axes=rank)
+
+    def module(self, channels: int) -> nn.Module:
+        """Return a diagonal Linear for vectors, a depthwise Conv2d of 1×1 for images."""
+        number = float(self.share.detach().double())
+        if self.axes == 1:
+            linear = nn.Linear(channels, channels, dtype=torch.float64)
+            linear.weight.data = torch.eye(channels, dtype=torch.float64) * number
+            nn.init.zeros_(linear.bias)
+            return linear
+        if self.axes != 3:
+            raise NoPlainModule(f"layer: got {self}, expected one of vectors or images for lirpa")
+        conv = nn.Conv2d(channels, channels, 1, groups=channels, dtype=torch.float64)
+        nn.init.constant_(conv.weight, number)
+        assert conv.bias is not None
+        nn.init.zeros_(conv.bias)
+        return conv
+
+    def __repr__(self) -> str:
+        """Return the layer's name."""
+        return "Share()"
+
+
+@lowers(Share)
+def share(layer: Share) -> ShareMap:
+    """Return the map of a share."""
+    return ShareMap(layer.share)
