@@ -28,7 +28,7 @@ Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 Whole = Annotated[int, Field(ge=-FURTHEST, le=FURTHEST)]
 Extent = Annotated[int, Field(ge=1, le=FURTHEST)]
 Padding = Annotated[int, Field(ge=0, le=FURTHEST)]
-Share = Annotated[float, Field(ge=0, le=1)]
+UpToOne = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Real = int | float
 """A number that is written back as it was read, 1 as 1."""
@@ -270,7 +270,7 @@ class _SurrogateSchema(Schema):
 
 
 class _NeuronSchema(LayerSchema):
-    decay: Share
+    decay: UpToOne
     threshold: Positive
     reset: Literal[*RESETS]  # type: ignore[valid-type]
     fires_at: Literal[*FIRES_AT]  # type: ignore[valid-type]
