@@ -11,9 +11,10 @@ from torch import Tensor
 
 from spikecert import LIF, LInf, SpikingNetwork, attack, certified_radius, certify_set, mlp, reconcile, verify
 from spikecert.certify import Verdict
+from spikecert.certify.problem import Problem
 from spikecert.certify.replay import fails, margins, replays
 from spikecert.certify.ties import TIES, Goal, settled_ties
-from spikecert.certify.verifiers import VERIFIERS
+from spikecert.certify.verifiers import VERIFIERS, Milp
 from spikecert.models.circuit import circuit
 from support.fleets import Here
 from support.ties import tied_network
@@ -164,3 +165,12 @@ def test_replays_go_by_the_ties() -> None:
     assert not replays(net, INPUTS[0], 0, "argmax")
     assert replays(net, INPUTS[0], 0, "strict")
     assert replays(net, INPUTS[1], 1, "argmax")
+
+
+def test_a_bound_of_0_suffices_a_program_above_the_label_only() -> None:
+    margins = torch.tensor([[math.inf, -1e-5, 0.5], [-1e-5, math.inf, 0.5]], dtype=torch.float64)
+    statuses = []
+    for label in (0, 1):
+        problem = Problem(tied_network(), INPUTS[:1], torch.tensor([label]), LInf(0.0), ties="argmax")
+        statuses.append(Milp()._unfalsified(problem, margins[label, None], 0.0).status)
+    assert statuses == ["verified", "unknown"]
