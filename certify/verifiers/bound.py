@@ -35,7 +35,8 @@ class BoundVerifier(ClassMarginVerifier):
     def lower(self, problem: Problem) -> Tensor:
         """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
         made, goal, labels = problem.circuit, problem.goal, problem.labels
-        enclosure, (first, *others) = problem.perturbation.enclosure, self.stages_for(made)
+        enclosure = problem.perturbation.enclosure
+        first, *others = self.stages_for(made)
         lower = goal.tightened(margin_bounds(made, enclosure(problem.inputs), labels, first, quick=True))
         for stage in others:
             left = (~goal.proven(lower, labels)).any(1).nonzero().flatten()
