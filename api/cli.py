@@ -1,9 +1,11 @@
 """The command line: one table of commands, one place where errors become one line and an exit status."""
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -26,7 +28,7 @@ from .commands import (
 )
 from .help import epilog, overview
 from .output import INTERRUPTED, plain, say
-from .stopping import MESSAGE, Stopping
+from .stopping import MESSAGE, STATUSES, Stopping
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
@@ -70,6 +72,20 @@ def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     """Stability analysis and robustness certification of spiking neural networks."""
+
+
+def program() -> NoReturn:
+    """Run the command line as a program of its own, and end with its exit status.
+
+    Interrupted, it ends at once. Python would first take everything down, and then call it an end by Ctrl-C
+    whatever it was, if KeyboardInterrupt passed through code that came as text, as that of each dataclass does.
+    """
+    status = main()
+    if status in STATUSES:
+        with suppress(OSError):  # nobody may listen any more
+            sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -130,4 +146,4 @@ def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

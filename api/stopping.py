@@ -13,6 +13,8 @@ from typing import Any
 from .output import INTERRUPTED
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STATUSES = frozenset(128 + number for number in SIGNALS)
+"""What a shell calls an end by one of them."""
 DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 ONCE = 0.2
 """Seconds within which signals count as one: `timeout` and torchrun pass on what the terminal sent as well."""

@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,11 +29,24 @@ except KeyboardInterrupt:
 """Half an hour of C within one instruction of Python, which has begun when the thread tells of it."""
 
 
+IN_TEXT = """
+import typer
+from spikecert import cli
+def command(*_, **__):
+    exec("import time; print('here', flush=True); time.sleep(60)")
+typer.main.get_command = lambda _: type("Command", (), {"main": command})
+cli.program()
+"""
+"""A module that Python would say Ctrl-C has ended, whatever it was."""
+
+
 @contextmanager
-def busy(*how: str) -> Iterator[subprocess.Popen[str]]:
-    command = [*how, sys.executable, "-c", BUSY]
+def busy(
+    *how: str, program: Sequence[str] = ("-c", BUSY), folder: Path | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    command = [*how, sys.executable, *program]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, cwd=folder)
     try:
         assert process.stdout is not None
         process.stdout.readline()
@@ -60,6 +74,15 @@ def test_a_second_signal_ends_what_computes_on(first: signal.Signals, second: si
         assert process.returncode == 128 + first
         assert process.stderr is not None
         assert process.stderr.read() == "spikecert: interrupted; what was finished is kept\n"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_status_is_that_of_the_signal(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "in_text.py").write_text(IN_TEXT)
+    with busy(program=("-m", "in_text"), folder=tmp_path) as process:
+        process.send_signal(number)
+        assert ends(process, within=10)
+        assert process.returncode == 128 + number
 
 
 def test_two_at_once_are_one() -> None:
@@ -92,7 +115,7 @@ def test_a_program_keeps_its_own_handlers(monkeypatch: pytest.MonkeyPatch) -> No
         os.kill(os.getpid(), signal.SIGTERM)
         return 0
 
-    monkeypatch.setattr(cli.typer.main, "get_command", lambda _: type("Command", (), {"main": command}))
+    monkeypatch.setattr("typer.main.get_command", lambda _: type("Command", (), {"main": command}))
     try:
         assert cli.main([]) == 0
         assert handlers() == own

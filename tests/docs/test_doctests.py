@@ -9,7 +9,7 @@ import torch
 
 from support.modules import FOLDERS, modules
 
-SILENT = {"kernels", "processes"}
+SILENT = {"files", "kernels", "processes"}
 """Folders whose docstrings hold no example."""
 
 
