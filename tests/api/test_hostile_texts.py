@@ -1,6 +1,7 @@
 """Whatever texts a file or an argument holds, the command line answers with lines that a terminal just prints."""
 
 import json
+from typing import Any
 
 import h5py
 import nir
@@ -82,7 +83,7 @@ def test_a_graph_of_hostile_node_names_is_refused_in_one_line(run, tmp_path):
     path = tmp_path / "graph.nir"
     nir.write(path, to_nir(mlp((6, 8, 3), num_steps=5), torch.rand(4, 6)))
     with h5py.File(path, "r+") as file:
-        nodes = file["node/nodes"]
+        nodes: Any = file["node/nodes"]
         first = next(name for name in nodes if name not in ("input", "output"))
         nodes.move(first, HOSTILE.replace("\x00", "").replace("/", ""))
     assert fine(run("convert", path, "--out", tmp_path / "out.safetensors"))
