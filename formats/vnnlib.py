@@ -172,14 +172,15 @@ def _cases(parts: Iterable[Normal], size: int) -> tuple[PropertyCase, ...]:
     groups: dict[tuple[Atom, ...], list[tuple[Atom, ...]]] = {}
     for atoms in conjoined(_branching(parts, common)):
         groups.setdefault(_about("X", atoms), []).append(_about("Y", atoms))
-    shared, always = _about("X", common), tuple(map(_constraint, _about("Y", common)))
+    shared, made = _about("X", common), _Constraints()
+    always = tuple(map(made, _about("Y", common)))
     _check_counts(groups, len(always), max(size, len(shared)), size)
     whole, cases = _KnownBox().within(shared), []
     for inputs, outputs in groups.items():
         box = whole.within(inputs)
         lower, upper = box.complete(size)
         if not box.empty:
-            unsafe = tuple((*always, *map(_constraint, atoms)) for atoms in outputs)
+            unsafe = tuple((*always, *map(made, atoms)) for atoms in outputs)
             cases.append(PropertyCase(lower, upper, unsafe))
     return tuple(cases)
 
@@ -215,8 +216,18 @@ def _kind(atom: Atom) -> str:
     return kinds.pop()
 
 
-def _constraint(atom: Atom) -> Constraint:
-    return Constraint(tuple((variable[1], factor) for variable, factor in atom.terms), atom.bound, atom.strict)
+class _Constraints:
+    """Makes constraints of atoms, each once: a disjunction's normal form names the same ones many times."""
+
+    def __init__(self) -> None:
+        self.made: dict[int, tuple[Atom, Constraint]] = {}
+
+    def __call__(self, atom: Atom) -> Constraint:
+        """Return the constraint; the atom is kept, so that no other takes its id."""
+        if id(atom) not in self.made:
+            terms = tuple((variable[1], factor) for variable, factor in atom.terms)
+            self.made[id(atom)] = (atom, Constraint(terms, atom.bound, atom.strict))
+        return self.made[id(atom)][1]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ snnTorch's delay) can't be seen in a graph: give the module that it came from as
 compared with that, too.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from .nir_files import read_file
 from .nir_modules import INTEGRATING, EulerNeuron, executable
 from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
+from .work import LEAST_VALUES, VALUES_A_BYTE, VALUES_AN_INPUT, check_calls, check_values
 
 DT = 1e-4
 """The time step of snnTorch's and SpikingJelly's exports; Norse's is 1e-3."""
@@ -72,9 +74,11 @@ def convert_nir(
     **timing: Any,
 ) -> Conversion:
     """Return what `from_nir` does, with its comparison and its notes; `timing` is what `graph_source` takes."""
-    if isinstance(graph, str | Path):
-        graph = read_graph(Path(graph))
+    path = Path(graph) if isinstance(graph, str | Path) else None
+    graph = graph if path is None else read_graph(path)
     source = graph_source(graph, **timing)
+    if path is not None:
+        _check_work(graph, source, path.stat().st_size, sample, timing.get("num_steps") is None)
     if sample is None:
         sample = _drawn(graph, source, seed)
     found = converted(source, sample, readout or _told(graph, "readout"), seed)
@@ -149,14 +153,28 @@ def _told(graph: Any, key: str) -> Any:
     return value.item() if isinstance(value, np.ndarray | np.generic) else value
 
 
+def _check_work(graph: Any, source: Source, size: int, sample: Tensor | None, told: bool) -> None:
+    """Raise ConversionRefused where a file of `size` bytes asks for a run out of proportion; `told`: of its T."""
+    if told:
+        check_calls(source)
+    shape = tuple(sample.shape[1:]) if isinstance(sample, Tensor) else _shape(graph, source)
+    given = VALUES_AN_INPUT * math.prod(shape) * (source.num_steps or 1) if isinstance(sample, Tensor) else 0
+    check_values(source, shape, LEAST_VALUES + VALUES_A_BYTE * size + given)
+
+
 def _drawn(graph: Any, source: Source, seed: int) -> Tensor:
+    dtype = torch.float64 if _is_double(source.module) else torch.float32
+    return random_like(torch.zeros(8, *_shape(graph, source), dtype=dtype), 8, seed)
+
+
+def _shape(graph: Any, source: Source) -> tuple[int, ...]:
+    """Return the shape of one sample as the graph says it."""
     shapes = [shape for shape in (graph.input_type or {}).values() if shape is not None]
     if len(shapes) != 1:
         raise ValueError("sample: got None, and the graph does not say the shape of its input, expected inputs")
     features = tuple(int(size) for size in shapes[0])
-    dtype = torch.float64 if _is_double(source.module) else torch.float32
     timed = (source.num_steps,) if source.timed else ()
-    return random_like(torch.zeros(8, *timed, *features, dtype=dtype), 8, seed)  # type: ignore[arg-type]
+    return (*timed, *features)  # type: ignore[return-value]
 
 
 def _compare_with_origin(found: Conversion, origin: nn.Module, sample: Tensor, source: Source, seed: int) -> None:

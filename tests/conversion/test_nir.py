@@ -1,5 +1,7 @@
 """NIR: there and back, files, and what a graph lost on the way."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import h5py
@@ -198,3 +200,58 @@ def test_files_from_strangers_can_not_take_the_memory_or_read_elsewhere(name, tm
         change(file)
     with pytest.raises(ConversionRefused, match=reason):
         from_nir(path)
+
+
+def put(place: str, value: Any) -> Callable[[Any], None]:
+    """Return what sets a number, or an array, of a file."""
+
+    def change(file: Any) -> None:
+        del file[place]
+        file[place] = value
+
+    return change
+
+
+def nothing_stored(file: Any) -> None:
+    del file["node/nodes/affine/weight"]
+    file.create_dataset("node/nodes/affine/weight", shape=(11_000, 11_000), dtype="f4", chunks=True)
+
+
+LARGE = {
+    "weights of which nothing is stored": (nothing_stored, "its arrays have more than"),
+    "many steps": (put("node/metadata/num_steps", 2**16), r"asks for 65536 steps of \d+ modules"),
+    "a large image": (put("node/nodes/input/shape", np.array([1, 3000, 3000])), "can't run on inputs of shape"),
+    "a wide padding": (put("node/nodes/conv2d/padding", np.array([3000, 3000])), "can't run on inputs of shape"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_file_can_not_ask_for_a_run_out_of_proportion(name, tmp_path):
+    network, path = image_network(), tmp_path / "network.nir"
+    nir.write(path, to_nir(network, torch.rand(1, 1, 8, 8)))
+    change, reason = LARGE[name]
+    with h5py.File(path, "a") as file:
+        change(file)
+    started = time.process_time()
+    with pytest.raises(ConversionRefused, match=reason) as refused:
+        from_nir(path)
+    assert time.process_time() - started < 2
+    assert len(str(refused.value)) < 500
+
+
+def test_nor_for_numbers_that_fit_its_neurons(tmp_path):
+    """A layer of vectors takes any number of axes before them."""
+    network, path = mlp((3, 4, 2), num_steps=3, neuron=LIF()).eval(), tmp_path / "network.nir"
+    nir.write(path, to_nir(network, torch.rand(1, 3)))
+    with h5py.File(path, "a") as file:
+        put("node/nodes/input/shape", np.array([10**6, 3]))(file)
+    with pytest.raises(ConversionRefused, match=r"graph: computes \d+ numbers for one sample, expected at most"):
+        from_nir(path)
+
+
+def test_steps_that_the_caller_gives_are_taken(tmp_path):
+    network, path = mlp((3, 4, 2), num_steps=3, neuron=LIF()).eval(), tmp_path / "network.nir"
+    nir.write(path, to_nir(network, torch.rand(1, 3)))
+    with h5py.File(path, "a") as file:
+        put("node/metadata/num_steps", 2**16)(file)
+    assert from_nir(path, num_steps=5).num_steps == 5

@@ -19,6 +19,9 @@ from .mutators import mutate_bytes
 
 NUMBERS = (0, -1, 1, 2, 7, 10**6, 2**31, 2**62, 0.5, 1e-30, 1e30, float("nan"), float("inf"))
 VALUES = (*NUMBERS, b"LIF", b"", b"\xff\xfe", "Conv2d")
+SIZES = (1, 2, 4, 1000, 4096, 65_536, 2**31, -1)
+LARGE = ((10**6,), (11_000, 11_000), (2**31, 2**20), (1, 1, 3000, 3000), (3, 70_000))
+KINDS = ("f4", "f8", "f2", "c8", "i1", "u8", "?", "S9")
 SHAPES = ((), (0,), (1,), (2, 3), (1, 1, 1, 1), (3, 0), (50, 50))
 
 
@@ -38,11 +41,11 @@ def _written(network: SpikingNetwork, shape: tuple[int, ...]) -> bytes:
 
 
 def read(data: bytes) -> None:
-    """Read a file and convert what it holds."""
+    """Read a file and convert what it holds, for as many steps as it says."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.nir"
         path.write_bytes(data)
-        from_nir(str(path), num_steps=2)
+        from_nir(str(path))
 
 
 def mutate(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
@@ -70,8 +73,24 @@ def _change(rng: random.Random, file: Any) -> None:
         file.move(name, f"{name}x")
     elif kind == 2:
         file.copy(file[other], file, name=f"{name}/copy" if isinstance(file[name], h5py.Group) else f"{name}2")
+    elif isinstance(file[name], h5py.Dataset) and rng.random() < 0.3:
+        _resize(rng, file, name)
     elif isinstance(file[name], h5py.Dataset):
         value = rng.choice(VALUES)
         filled = isinstance(value, int | float) and rng.random() < 0.6
         del file[name]
         file[name] = np.full(rng.choice(SHAPES), value) if filled else value
+
+
+def _resize(rng: random.Random, file: Any, name: str) -> None:
+    """Put another size, or an array of which nothing is stored, in the place of an array of numbers."""
+    held = file[name]
+    if held.dtype.kind not in "iuf":
+        return
+    shape, kind = held.shape, held.dtype
+    if kind.kind == "f":
+        del file[name]
+        file.create_dataset(name, shape=rng.choice((shape, *LARGE)), dtype=rng.choice(KINDS), chunks=True)
+    else:
+        del file[name]
+        file[name] = np.full(shape, rng.choice(SIZES))
