@@ -47,7 +47,7 @@ def printable(text: str) -> str:
     """Return `text` with an escape for each character that a terminal does not just print; line ends, too."""
     if text.isascii() and text.isprintable():
         return text
-    from spikecert.checking.text import printable  # only now: it imports numpy
+    from spikecert.files.text import printable  # only now: it imports numpy
 
     return printable(text)
 

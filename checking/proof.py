@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files.text import printable
 from .bound import Question
 from .exact import Dyadic, Refused
 from .files import Content, read
 from .inputs import Inputs
 from .model import Network, read_network
 from .narrowing import Narrowing, read_narrowings
-from .text import printable
 from .ties import STRICT, read_ties, suffices
 from .work import CALL, allowance, limited, spend
 

@@ -1,6 +1,6 @@
 """The one error of this package."""
 
-from .text import printable
+from ..files.text import printable
 
 
 class Refused(ValueError):

@@ -9,11 +9,12 @@ if __name__ == "files":
 
 from .gzipped import beginning, unpacked
 from .hdf5 import Unreadable, read_hdf5
-from .reading import FileKind, regular_content
+from .reading import FileKind, NotAFile, regular_content
 from .writing import sweep, write_atomically
 
 __all__ = [
     "FileKind",
+    "NotAFile",
     "Unreadable",
     "beginning",
     "read_hdf5",

@@ -18,6 +18,10 @@ _OTHERS = {
 }
 
 
+class NotAFile(ValueError):
+    """A pipe, a device, a socket or a folder in a file's place."""
+
+
 @dataclass(frozen=True)
 class FileKind:
     """What a reader says of the files that it takes.
@@ -37,7 +41,8 @@ class FileKind:
 
         Raises:
             FileNotFoundError: where there is none.
-            ValueError: for what is no regular file, or too large; in one line.
+            NotAFile: for what is no regular file.
+            ValueError: for one that is too large; in one line.
             OSError: for a file that can't be read, with its name.
         """
         try:
@@ -45,7 +50,7 @@ class FileKind:
         except FileNotFoundError:
             raise FileNotFoundError(f"{self.argument}: got {path}, expected {self.expected}") from None
         except ValueError as error:
-            raise ValueError(f"{self.argument}: {path} {error}") from None
+            raise type(error)(f"{self.argument}: {path} {error}") from None
 
     def text(self, path: str | Path) -> str:
         """Return a file's text; raise as `content` does, and ValueError for what is no UTF-8."""
@@ -72,7 +77,7 @@ def regular_content(path: str | Path, most: int) -> bytes:
 
     Raises:
         FileNotFoundError, OSError: as `open` does.
-        ValueError: for anything else; its words go on after the file's name.
+        NotAFile, ValueError: for anything else; their words go on after the file's name.
     """
     _check(os.stat(path), most)
     with os.fdopen(os.open(path, _FLAGS), "rb") as file:
@@ -86,7 +91,7 @@ def regular_content(path: str | Path, most: int) -> bytes:
 def _check(found: os.stat_result, most: int) -> int:
     """Return a regular file's size."""
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"is {kind_of(found)}, expected a regular file")
+        raise NotAFile(f"is {kind_of(found)}, expected a regular file")
     if found.st_size > most:
         raise ValueError(f"has {found.st_size} bytes, expected at most {most}")
     return found.st_size

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..checking.text import printable
+from ..files.text import printable
 
 SPACE = "\u00a0"
 """Pages may hold it: it only keeps two words on one line."""

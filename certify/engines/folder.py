@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...files import FileKind, sweep, write_atomically
+from ...files import FileKind, NotAFile, sweep, write_atomically
 from ...models.storage import differences, read_tensors
 from ..verdicts import SoundnessError
 from .work import VERDICTS, Batch, Decided
@@ -39,7 +39,7 @@ class BatchStore:
         A file that is damaged, or holds something else, counts as not finished: a `Repeated` warning names it.
 
         Raises:
-            ValueError: for a folder of another problem.
+            ValueError: for a folder of another problem, or a pipe, a device or a folder in a batch's place.
         """
         sweep(self.path)
         self._check()
@@ -58,6 +58,8 @@ class BatchStore:
         try:
             decided = Decided.read(*read_tensors(place, VERDICTS))
             decided.check(digest(self.identity), batch)
+        except NotAFile:  # what is decided again could not be written in its place
+            raise
         except (ValueError, SoundnessError) as error:
             warnings.warn(f"folder: {place} is decided again: {error}", Repeated, stacklevel=4)
             return None

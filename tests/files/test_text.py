@@ -3,7 +3,7 @@
 import pytest
 
 from spikecert.checking import Refused
-from spikecert.checking.text import printable
+from spikecert.files.text import printable
 
 HOSTILE = {
     "an escape sequence": "\x1b[2K\x1b[1Aε = 9",
