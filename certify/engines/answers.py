@@ -19,6 +19,7 @@ class WrittenVerdict(_Strict):
     verifier: str
     seconds: Annotated[FiniteFloat, Field(ge=0)]
     reason: str
+    ties: Literal["argmax", "strict"]
 
 
 class WrittenBatch(_Strict):
