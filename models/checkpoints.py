@@ -21,8 +21,6 @@ from .validation import one_line
 __all__ = ["FORMAT", "from_bytes", "load", "network_hash", "save", "to_bytes"]
 
 FORMAT = "spikecert.network/1"
-LONGEST_TEXT = 2**20
-"""Characters of a description: each of its layers costs some memory, whatever its size."""
 DTYPES = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 """What weights may be."""
 
@@ -73,8 +71,6 @@ def _built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork
 
 def _blank(text: str, weights: dict[str, Tensor]) -> SpikingNetwork:
     """Return the described network without weights, which takes no memory, if the file holds what it needs."""
-    if len(text) > LONGEST_TEXT:
-        raise ValueError(f"description: got {len(text)} characters, expected at most {LONGEST_TEXT}")
     blueprint = Blueprint.read(read_json(text))
     _check_tensors(weights, blueprint.tensors())
     with torch.device("meta"):

@@ -35,6 +35,9 @@ from .networks import READOUTS, SpikingNetwork
 from .neurons import LIF
 from .validation import one_line
 
+MOST_LAYERS = 10_000
+"""Of a network, those of residual sums included: each takes some memory, whatever its size."""
+
 
 class _NetworkSchema(Schema):
     """All of a description but what its layers say."""
@@ -80,6 +83,8 @@ class Blueprint:
                 another type or out of range.
         """
         settings = _NetworkSchema.read(content, "network")
+        if (count := _count(settings.layers)) > MOST_LAYERS:
+            raise ValueError(f"layers: got {count}, expected at most {MOST_LAYERS}")
         return Blueprint(settings, _read_draws(settings), _read("layers", settings.layers))
 
     def tensors(self) -> Shapes:
@@ -157,6 +162,17 @@ def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
     raise TypeError(
         f"network: got a layer of type {type(layer).__name__}, expected one of {', '.join((*_KINDS, 'Residual'))}"
     )
+
+
+def _count(layers: Any) -> int:
+    """Return how many layers are described, those of residual sums included; what is no layer is not counted."""
+    count, parts = 0, [layers]
+    while parts:
+        part = parts.pop()
+        found = [layer for layer in part if isinstance(layer, dict)] if isinstance(part, list | tuple) else []
+        count += len(found)
+        parts += [layer[key] for layer in found for key in ("branch", "shortcut") if key in layer]
+    return count
 
 
 def _read(place: str, layers: Any) -> tuple[LayerSchema | _ResidualSum, ...]:

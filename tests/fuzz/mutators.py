@@ -162,7 +162,8 @@ def mutate_formula(rng: random.Random, data: bytes, others: Sequence[bytes]) -> 
             b"(and %s)" % (b"(or (and %s))" % doubled(either, 12) * rng.choice((1, 3, 40))),
         )
     )
-    return (data + b"(assert %s)" % formula * rng.choice((1, 1, 2, 200)))[: 4 * LARGEST]
+    times = min(rng.choice((1, 1, 2, 200)), 1 + 4 * LARGEST // len(formula))
+    return (data + b"(assert %s)" % formula * times)[: 4 * LARGEST]
 
 
 def mutate_json_bytes(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:

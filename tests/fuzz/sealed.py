@@ -132,7 +132,7 @@ def _changed(rng: random.Random, tensor: Tensor) -> Tensor:
     if kind == 1:
         return flat[: rng.randrange(len(flat) + 1)]
     if kind == 2:
-        return tensor.to(rng.choice(KINDS))
+        return (tensor.abs() if tensor.is_complex() else tensor).to(rng.choice(KINDS))
     if kind == 3:
         return torch.cat([flat, flat])[: LARGEST // 8].reshape(rng.choice(((-1,), (1, -1), (-1, 1))))
     return tensor.reshape(1, *tensor.shape)
