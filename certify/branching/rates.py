@@ -19,9 +19,7 @@ from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains
 from .decisions import Decisions, Restricted
 from .nodes import Splits
-
-LEVEL = 1e-9
-"""Parts of a chain with a margin above this are dropped, as in trimming.py."""
+from .trimming import LEVEL
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,19 @@ def test_a_member_within_the_rounding_error_leaves_the_sample_unknown():
     assert verdict.reason == "13 of 13 members are decided only within the rounding error"
 
 
+def test_a_tie_that_falls_to_the_label_is_proven_of_counts():
+    """Spike counts of a network that never fires are all 0: argmax takes class 0, and nothing else is strict."""
+    made = SpikingNetwork(torch.nn.Linear(2, 3), LIF(threshold=1e3), num_steps=3, encoding="none").eval()
+    events = (torch.rand(2, 3, 2) < 0.5).float()
+    labels = torch.zeros(2, dtype=torch.long)
+    for verdict in verify(made, events, labels, SpikeFlip(2), "enumeration", ties="argmax"):
+        assert (verdict.status, verdict.margin, verdict.ties) == ("verified", 0.0, "argmax")
+        assert "22 members is proven" in verdict.reason
+    for ties, label in (("strict", 0), ("argmax", 1)):
+        found = verify(made, events, torch.full((2,), label), SpikeFlip(2), "enumeration", ties=ties)
+        assert {verdict.status for verdict in found} == {"falsified"}
+
+
 def test_complete_lists_small_sets_and_searches_others():
     network, events, labels = event_network(steps=4)
     listed = verify(network, events, labels, SpikeFlip(1), Complete())

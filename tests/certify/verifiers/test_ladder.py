@@ -132,11 +132,11 @@ def test_auto_reaches_milp_where_branching_does_not_apply():
 
 def test_auto_enumerates_before_it_searches():
     torch.manual_seed(0)
-    made = lively(mlp((4, 5, 3), num_steps=25, neuron=LIF(decay=0.9, reset="subtract"), encoding="none"))
-    events = (torch.rand(10, 25, 4) < 0.3).float()
+    made = lively(mlp((4, 5, 3), num_steps=12, neuron=LIF(decay=0.9), encoding="none"))
+    events = (torch.rand(6, 12, 4) < 0.3).float()
     with torch.no_grad():
         labels = made(events).argmax(1)
-    found = verify(made, events, labels, SpikeFlip(1), without_attacks(), timeout=5.0)
+    found = verify(made, events, labels, SpikeFlip(2), without_attacks(), timeout=20.0)
     assert {verdict.verifier for verdict in found} <= {"trains", "linear", "enumeration"}
     assert "enumeration" in {verdict.verifier for verdict in found}
 
