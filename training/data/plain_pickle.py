@@ -51,7 +51,6 @@ class _PartStart:
 
 
 _ITEMS = int | str | bytes
-_KEYS = int | str | bytes
 _VALUES = int | str | bytes | list | ByteArray
 _PARTS = int | str | bytes | tuple | Name | ByteType | None
 _ARRAY, _TYPE, _ENCODE = "numpy.ndarray", "numpy.dtype", "_codecs.encode"
@@ -113,10 +112,6 @@ class _Machine:
             raise NotPlain("it is cut short")
         self.place += count
         return found
-
-    def skip(self, count: int) -> None:
-        """Pass by the next bytes."""
-        self.take(count)
 
     def number(self, form: str) -> int:
         """Return the next number."""
@@ -188,14 +183,7 @@ def _push_text(form: str) -> Callable[[_Machine], None]:
 
 
 def _tuple(count: int) -> Callable[[_Machine], None]:
-    def make(machine: _Machine) -> None:
-        _push_tuple(machine, [machine.pop() for _ in range(count)][::-1])
-
-    return make
-
-
-def _marked_tuple(machine: _Machine) -> None:
-    _push_tuple(machine, machine.since_mark())
+    return lambda machine: _push_tuple(machine, [machine.pop() for _ in range(count)][::-1])
 
 
 def _push_tuple(machine: _Machine, parts: list[Any]) -> None:
@@ -229,7 +217,7 @@ def _set_items(machine: _Machine) -> None:
 def _fill(found: dict[Any, Any], pairs: list[Any]) -> None:
     if len(pairs) % 2:
         raise NotPlain("it puts a key without a value into a dictionary")
-    keys = _checked(pairs[::2], _KEYS, "the keys of a dictionary")
+    keys = _checked(pairs[::2], _ITEMS, "the keys of a dictionary")
     found.update(zip(keys, _checked(pairs[1::2], _VALUES, "a dictionary"), strict=True))
 
 
@@ -317,9 +305,9 @@ def _is_shape(shape: Any) -> bool:
     return fits and all(type(size) is int and size >= 0 for size in shape)
 
 
-_CODES: dict[bytes, Callable[[_Machine], None]] = {
-    b"\x80": lambda machine: machine.skip(1),  # the protocol
-    b"\x95": lambda machine: machine.skip(8),  # how long a frame is
+_CODES: dict[bytes, Callable[[_Machine], object]] = {
+    b"\x80": lambda machine: machine.take(1),  # the protocol
+    b"\x95": lambda machine: machine.take(8),  # how long a frame is
     b"(": lambda machine: machine.stack.append(_PartStart()),
     b"N": _push(None),
     b"\x88": _push(True),
@@ -338,7 +326,7 @@ _CODES: dict[bytes, Callable[[_Machine], None]] = {
     b"\x85": _tuple(1),
     b"\x86": _tuple(2),
     b"\x87": _tuple(3),
-    b"t": _marked_tuple,
+    b"t": lambda machine: _push_tuple(machine, machine.since_mark()),
     b"]": lambda machine: machine.stack.append([]),
     b"a": _append,
     b"e": _appends,
