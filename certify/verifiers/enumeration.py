@@ -14,7 +14,7 @@ from ..deadline import time_left
 from ..perturbations import Perturbation, SpikeFlip
 from ..perturbations.members import Members
 from ..problem import Problem
-from ..replay import margins
+from ..replay import misclassified
 from ..verdicts import Verdict
 from .base import Verifier, falsified
 from .trains import TRAINS
@@ -86,7 +86,7 @@ class Enumeration(Verifier):
 
     def _listed(self, problem: Problem, members: Members, started: float) -> Verdict:
         """Run the members batch by batch, until one fails."""
-        done, undecided, least = 0, 0, math.inf
+        done, undecided, least, goal = 0, 0, math.inf, problem.goal
         for points in members.batches(_batch(problem)):
             if problem.expired():
                 return self._unknown(f"the time was up after {done} of {members.count} members", started)
@@ -95,14 +95,15 @@ class Enumeration(Verifier):
                 verdict = falsified(problem, 0, candidate, self.name, started, "one of the set's members fails")
                 if verdict.status == "falsified":
                     return verdict
-            lower = _lower(problem, points)
-            undecided += int((~(lower > 0)).sum())
+            alone = _alone(problem, points)
+            lower = TRAINS.lower(alone)
+            undecided += int((~goal.proven(lower, alone.labels).all(1)).sum())
             least, done = min(least, float(lower.nan_to_num(-math.inf).min())), done + len(points)
         if undecided:
             reason = f"{undecided} of {done} members are decided only within the rounding error"
             return self._unknown(reason, started, least)
         reason = f"each of the set's {done} members is proven"
-        return Verdict("verified", least, None, self.name, time.perf_counter() - started, reason)
+        return Verdict("verified", least, None, self.name, time.perf_counter() - started, reason, problem.ties)
 
     def _unknown(self, reason: str, started: float, margin: float | None = None) -> Verdict:
         return Verdict("unknown", margin, None, self.name, time.perf_counter() - started, reason)
@@ -154,16 +155,15 @@ def _middles(low: Tensor, high: Tensor, draws: Tensor) -> Tensor:
 def _failed(problem: Problem, points: Tensor) -> Tensor:
     """Return the members that are misclassified in a batch, as allowed inputs: to be replayed alone."""
     inputs = points.to(problem.inputs.dtype)
-    failed = inputs[margins(problem.network(inputs), problem.labels.expand(len(points))) <= 0]
+    failed = inputs[misclassified(problem.network, inputs, problem.labels.expand(len(points)), problem.ties)]
     return problem.perturbation.project(failed, problem.inputs.expand(len(failed), *inputs.shape[1:]))
 
 
-def _lower(problem: Problem, points: Tensor) -> Tensor:
-    """Return a lower bound of each member's margin, (n,)."""
-    exactly = replace(
+def _alone(problem: Problem, points: Tensor) -> Problem:
+    """Return the problem of each member by itself, nothing around it."""
+    return replace(
         problem, inputs=points, labels=problem.labels.expand(len(points)), perturbation=SpikeFlip(0), deadline=None
     )
-    return TRAINS.lower(exactly)
 
 
 def work_each(circuit: Circuit, features: tuple[int, ...]) -> int:

@@ -22,7 +22,7 @@ LISTING_MUTANTS = (
     Mutant(
         "enumeration: a member within the rounding error is proven",
         ENUMERATION,
-        "undecided += int((~(lower > 0)).sum())",
+        "undecided += int((~goal.proven(lower, alone.labels).all(1)).sum())",
         "undecided += 0",
     ),
     Mutant(
