@@ -9,7 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert import LIF, LInf, SpikingNetwork, attack, certified_radius, certify_set, mlp, reconcile, verify
+from spikecert import (
+    LIF,
+    LInf,
+    SpikeFlip,
+    SpikingNetwork,
+    attack,
+    certified_radius,
+    certify_set,
+    mlp,
+    reconcile,
+    verify,
+)
 from spikecert.certify import Verdict
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import fails, margins, replays
@@ -116,7 +127,7 @@ def test_the_default_goes_by_the_readout() -> None:
 INPUTS = torch.full((2, 2), 0.5)
 
 
-@pytest.mark.parametrize("verifier", sorted(set(VERIFIERS) - {"lirpa"}))
+@pytest.mark.parametrize("verifier", sorted(set(VERIFIERS) - {"enumeration", "lirpa"}))
 def test_a_tie_falls_to_the_lower_index(verifier: str) -> None:
     net, labels = tied_network(), torch.tensor([0, 1])
     argmax = verify(net, INPUTS, labels, LInf(0.05), verifier)
@@ -127,6 +138,12 @@ def test_a_tie_falls_to_the_lower_index(verifier: str) -> None:
     assert argmax[1].reason == "tied with another class unperturbed"
     strict = verify(net, INPUTS, labels, LInf(0.05), verifier, ties="strict")
     assert [(found.status, found.ties) for found in strict] == [("falsified", "strict")] * 2
+
+
+def test_members_that_tie_are_proven_where_the_tie_falls_to_the_label() -> None:
+    asked = tied_network(), torch.ones(2, 2), torch.tensor([0, 1]), SpikeFlip(1), "enumeration"
+    assert [(found.status, found.margin) for found in verify(*asked)] == [("verified", 0.0), ("falsified", None)]
+    assert [found.status for found in verify(*asked, ties="strict")] == ["falsified"] * 2
 
 
 def test_attacks_radii_and_sets_take_ties_alike() -> None:

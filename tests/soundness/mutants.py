@@ -399,6 +399,12 @@ MUTANTS = (
         "return bound",
     ),
     Mutant(
+        "enumeration: ties: one class is enough",
+        "certify/verifiers/enumeration.py",
+        "goal.proven(lower, alone.labels).all(1)",
+        "goal.proven(lower, alone.labels).any(1)",
+    ),
+    Mutant(
         "milp: ties fall to the label, whichever index is lower",
         "certify/verifiers/milp.py",
         "problem.goal.proven(tightened, problem.labels).all()",
@@ -442,7 +448,7 @@ MUTANTS = (
     ),
     Mutant(
         "prices: swap the signs of label and class",
-        "certify/verifiers/linear.py",
+        BOUNDS + "prices.py",
         "scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)",
         "scatter_(1, labels[samples, None], -1.0).scatter_(1, classes[:, None], 1.0)",
     ),

@@ -67,7 +67,7 @@ def campaign(case: EventCase, constants: tuple[float, float, str], verifiers: tu
 @settings(max_examples=15, deadline=None)
 @given(event_cases(), CONSTANTS)
 def test_no_verdict_about_flips_is_wrong(case: EventCase, constants: tuple[float, float, str]) -> None:
-    campaign(case, constants, (*QUICK, Complete()))
+    campaign(case, constants, (*QUICK, "enumeration", Complete()))
 
 
 @settings(max_examples=5, deadline=None)
@@ -80,7 +80,7 @@ def test_no_program_is_wrong_about_flips(case: EventCase, constants: tuple[float
 @settings(max_examples=2000, deadline=None)
 @given(event_cases(), CONSTANTS)
 def test_two_thousand_networks_have_no_false_verdict(case: EventCase, constants: tuple[float, float, str]) -> None:
-    campaign(case, constants, (*QUICK, Complete(), "auto"))
+    campaign(case, constants, (*QUICK, "enumeration", Complete(), "auto"))
 
 
 @settings(max_examples=15, deadline=None)
