@@ -32,12 +32,6 @@ LISTING_MUTANTS = (
         "float(lower.nan_to_num(-math.inf).max())",
     ),
     Mutant(
-        "enumeration: what fails in a batch need not fail alone",
-        ENUMERATION,
-        'if verdict.status == "falsified":',
-        "if True:",
-    ),
-    Mutant(
         "enumeration: the rates above a set's last draw are forgotten",
         ENUMERATION,
         "starts = torch.cat([low[None], cuts.nextafter(torch.full_like(cuts, torch.inf))])\n"
