@@ -25,24 +25,35 @@ import numpy as np
 
 from .arithmetic import Arithmetic
 from .constant import Constant
-from .exact import Dyadic, Refused, exactly, stacked, whole
+from .exact import Dyadic, Refused, exactly, greater, stacked, whole
 from .graph import Entrance, Graph, Mean, Spikes, Sum, Through, arrange
 from .inputs import Inputs
-from .leaf import Ends, Leaf
+from .leaf import Chain, Ends, Leaf
 from .model import Network
 from .narrowing import Narrowing
+from .neurons import Neuron
 from .sparse import Matrix
+from .subtracting import Subtracting
+from .tables import TooLong
 from .varying import Varying
 
 Costs = dict[int, Dyadic]
+Trains = Constant | Subtracting | Varying
 
 
 @dataclass(frozen=True)
 class Question:
-    """A network over a set of inputs."""
+    """A network over a set of inputs.
+
+    Attributes:
+        cells: how many cells each neuron that subtracts may have; 0: its paths go from spike to spike.
+        side: of the square of cells that a pair of neurons may have whose spikes are counted; 0: no pairs.
+    """
 
     network: Network
     inputs: Inputs
+    cells: int = 0
+    side: int = 0
 
     @cached_property
     def graph(self) -> Graph:
@@ -88,17 +99,27 @@ class Question:
         return affine.moduli @ size + affine.offset + own, affine.sizes @ error + own
 
     @cached_property
-    def layers(self) -> dict[int, Constant | Varying]:
+    def layers(self) -> dict[int, Trains]:
         """Return the spiking layers by their place in the graph."""
-        found: dict[int, Constant | Varying] = {}
-        sizes, errors = self.measured
+        found: dict[int, Trains] = {}
         for place in self.graph.spiking:
             source, neuron = self.graph.nodes[place].source, self.graph.nodes[place].neuron  # pyright: ignore
-            if self.graph.constant[source]:
-                found[place] = Constant.of(*self.fixed[source], errors[source], neuron, self.arithmetic)
-            else:
-                found[place] = Varying.of(sizes[source], errors[source], neuron, self.arithmetic)
+            found[place] = self._layer(source, neuron)
         return found
+
+    def _layer(self, source: int, neuron: Neuron) -> Trains:
+        """Return neurons whose current is node `source`: with a table, with cells, or with segments."""
+        size, error = (part[source] for part in self.measured)
+        celled = self.cells > 0 and neuron.reset == "subtract"
+        if self.graph.constant[source]:
+            try:
+                return Constant.of(*self.fixed[source], error, neuron, self.arithmetic)
+            except TooLong:
+                if not celled:
+                    raise
+        if celled:
+            return Subtracting.of(size, error, neuron, self.cells, self.arithmetic)
+        return Varying.of(size, error, neuron, self.arithmetic)
 
     @cached_property
     def fixed(self) -> dict[int, Ends]:
@@ -129,8 +150,23 @@ class Question:
                 found[place] = one[0] + two[0], one[1] + two[1]
         return found
 
+    @cached_property
+    def _looked_through(self) -> tuple[Chain | None, dict[int, Chain]]:
+        """Return the currents of a first layer that subtracts, and what is one map of its spikes, for F9a."""
+        place, found = self.graph.spiking[0], dict[int, Chain]()
+        first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
+        if not self.celled or not isinstance(first, Constant) or first.neuron.reset != "subtract":
+            return None, found
+        for index, node in enumerate(self.graph.nodes):
+            if isinstance(node, Through) and node.source == place:
+                found[index] = node.affine.matrix, node.affine.bias
+            elif isinstance(node, Through) and node.source in found:
+                matrix, bias = found[node.source]
+                found[index] = node.affine.matrix.after(matrix), node.affine.matrix @ bias + node.affine.bias
+        return self.maps[source], found
+
     @property
-    def first(self) -> Constant | Varying:
+    def first(self) -> Trains:
         """Return the layer whose trains a tree splits."""
         return self.layers[self.graph.spiking[0]]
 
@@ -152,8 +188,14 @@ class Question:
             narrowing: multipliers that narrow the currents of a constant first layer.
         """
         leaf = self.leaf(allowed, narrowing) if allowed.any(-1).all() else None
-        if leaf is None:
-            return None
+        bound = None if leaf is None else self._dual(leaf, label, other, prices)
+        if leaf is None or bound is None or self.counted is None or bound.fraction() > 0:
+            return bound
+        ahead = self._ahead(leaf, label, other)
+        return None if ahead is None else greater(bound, ahead)
+
+    def _dual(self, leaf: Leaf, label: int, other: int, prices: list[Dyadic]) -> Dyadic | None:
+        """Return the bound at prices."""
         total, costs = self._readout(label, other)
         given, costs = dict(zip(self.layers, prices, strict=True)), dict(costs)
         for place in reversed(range(1, self.graph.spiking[-1] + 1)):
@@ -169,8 +211,48 @@ class Question:
                 total = total + self._pulled(node, cost, costs)
         return total + self.inputs.least(costs[0])
 
+    @property
+    def celled(self) -> bool:
+        """Return whether some layer has cells."""
+        return any(isinstance(layer, Subtracting) for layer in self.layers.values())
+
+    @property
+    def counted(self) -> int | None:
+        """Return the place of the layer whose spikes the readout counts, if pairs of its neurons have cells."""
+        last = self.graph.nodes[-1]
+        if self.side and isinstance(last, Mean) and isinstance(self.layers.get(last.source), Subtracting):
+            return last.source
+        return None
+
+    def _ahead(self, leaf: Leaf, label: int, other: int) -> Dyadic | None:
+        """Return a bound of N_label − N_other, rounding paid, by cells of both; None: there is no run."""
+        place, signs = self.counted, np.zeros((self.classes, 1), dtype=object)
+        assert place is not None
+        signs[label], signs[other] = 1, -1
+        found = leaf.ahead(place, (label, other), *self._sources(place, Dyadic(signs, 0)), self.side)
+        return None if found is None else self._readout(label, other)[0] + whole(found)
+
+    def _sources(self, place: int, costs: Dyadic) -> tuple[Dyadic, Costs]:
+        """Return costs (n, 1) on a layer's currents as a constant, and costs on spikes, inputs and constants."""
+        source = self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
+        total, found = whole(0), {source: costs}
+        for index in reversed(range(1, source + 1)):
+            node = self.graph.nodes[index]
+            if index in found and isinstance(node, Through | Sum) and not self.graph.constant[index]:
+                total = total + self._pulled(node, found.pop(index), found)
+        return total, found
+
     def leaf(self, allowed: np.ndarray, narrowing: Narrowing | None = None) -> Leaf | None:
         """Return what a leaf's rows of the first layer leave, or None where they leave no run."""
+        if narrowing is None and np.array_equal(allowed, self.first.everything):
+            return self._root
+        return self._leaf(allowed, narrowing)
+
+    @cached_property
+    def _root(self) -> Leaf | None:
+        return self._leaf(self.first.everything, None)
+
+    def _leaf(self, allowed: np.ndarray, narrowing: Narrowing | None) -> Leaf | None:
         layers, ends, place = self.layers, (self.inputs.low, self.inputs.high), self.graph.spiking[0]
         if narrowing is not None:
             first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
@@ -180,7 +262,7 @@ class Question:
             if narrowed is None:
                 return None
             layers, allowed = layers | {place: narrowed[0]}, narrowed[1]
-        return Leaf(self.graph, layers, self.fixed, ends, allowed)
+        return Leaf(self.graph, layers, self.fixed, ends, allowed, *self._looked_through)
 
     @cached_property
     def _readouts(self) -> dict[tuple[int, int], tuple[Dyadic, Costs]]:
@@ -232,6 +314,9 @@ class Question:
         layer = leaf.layers[place]
         if isinstance(layer, Constant):
             return layer.least(leaf.rows(place), costs, prices), prices.column()
+        if isinstance(layer, Subtracting):
+            least = layer.least(leaf.paths(place), costs, prices)
+            return None if least is None else (least, prices * layer.scale)
         least = layer.least(leaf.reach(place), costs, prices)
         return None if least is None else (least, prices * (layer.powers * layer.scale))
 

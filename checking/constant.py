@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from .arithmetic import Arithmetic
-from .exact import Dyadic, greater, lesser, whole
+from .exact import Dyadic, exactly, greater, lesser, stacked, whole
 from .neurons import Neuron
 from .tables import Table, train_table
 from .work import CALL, hold, spend
@@ -21,7 +21,7 @@ class Constant:
         low, high: both ends of each row within each neuron's currents, (n, R).
         reachable: whether that leaves anything, (n, R) of bool.
         slack: how far the run's currents may be from the exact ones, (n, 1).
-        steps: T.
+        neuron: what they are.
     """
 
     table: Table
@@ -29,7 +29,7 @@ class Constant:
     high: Dyadic
     reachable: np.ndarray
     slack: Dyadic
-    steps: int
+    neuron: Neuron
 
     @staticmethod
     def of(low: Dyadic, high: Dyadic, slack: Dyadic, neuron: Neuron, arithmetic: Arithmetic) -> "Constant":
@@ -38,7 +38,12 @@ class Constant:
         table = train_table(neuron, low, high, arithmetic)
         hold("trains of neurons", len(low.ints) * len(table.trains))
         low, high = greater(low, table.low), lesser(high, table.high)
-        return Constant(table, low, high, low <= high, slack, len(neuron.scale))
+        return Constant(table, low, high, low <= high, slack, neuron)
+
+    @property
+    def scale(self) -> Dyadic:
+        """Return the input scale a, (T,)."""
+        return stacked([exactly(x) for x in self.neuron.scale])
 
     @property
     def priced(self) -> tuple[int, ...]:
@@ -61,7 +66,7 @@ class Constant:
 
     def spikes(self, allowed: np.ndarray) -> tuple[Dyadic, Dyadic]:
         """Return whether a spike is certain, and whether it is possible, for the rows that are allowed, (n, T)."""
-        spend(allowed.size * (2 + self.steps // 16))
+        spend(allowed.size * (2 + len(self.neuron.scale) // 16))
         count = allowed.astype(int) @ self.table.trains.astype(int)
         return whole(count == allowed.sum(1)[:, None]) * 1, whole(count > 0) * 1
 
@@ -89,6 +94,25 @@ class Constant:
         ends = zip(*(known[rows.tobytes()] for rows in allowed), strict=True)
         one, two = (np.stack(end) for end in ends)
         return Dyadic(one, low.shift), Dyadic(two, high.shift)
+
+    def left(self, allowed: np.ndarray, gains: Dyadic, weights: Dyadic, reader: int) -> tuple[Dyadic, Dyadic]:
+        """Return what I·gains[t] − d·Σ_k s[k]·weights[k, t] lies between, (n, T) each, I being the exact current.
+
+        Args:
+            allowed: the rows of each neuron.
+            gains: (T,).
+            weights: (T, T).
+            reader: a name of `weights`, as of `sums`.
+        """
+        self.sums(allowed, weights, reader)
+        neuron, row = np.nonzero(allowed)
+        starts, drop = np.flatnonzero(np.diff(neuron, prepend=-1)), exactly(self.neuron.drop)
+        one = (self.low[neuron, row] - self.slack[neuron, 0]).column() * gains
+        two = (self.high[neuron, row] + self.slack[neuron, 0]).column() * gains
+        low = (lesser(one, two) - self._known[reader][1][row] * drop).coarse(False)
+        high = (greater(one, two) - self._known[reader][0][row] * drop).coarse(True)
+        ends = np.minimum.reduceat(low.ints, starts), np.maximum.reduceat(high.ints, starts)
+        return Dyadic(ends[0], low.shift), Dyadic(ends[1], high.shift)
 
     def least(self, allowed: np.ndarray, costs: Dyadic, prices: Dyadic) -> Dyadic:
         """Return the least Σ costs·s − Σ prices·I over the allowed rows, less what rounding adds to Σ prices·I.

@@ -4,13 +4,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .cells import Paths
 from .constant import Constant
-from .exact import Dyadic, greater, lesser
+from .exact import Dyadic, exactly, greater, lesser
+from .fixed import fixed
 from .graph import Entrance, Graph, Spikes, Sum, Through
+from .pairs import fewest_ahead
 from .paths import Reach
+from .sparse import Matrix
+from .subtracting import Subtracting
+from .through import Balance
 from .varying import Varying
 
 Ends = tuple[Dyadic, Dyadic]
+Chain = tuple[Matrix, Dyadic]
+
+MOST_ROWS = 2**20
+"""The most rows of tables, times T, by which trains are balanced against currents."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +33,22 @@ class Leaf:
         fixed: the exact boxes of nodes that are the same at every step.
         inputs: their box, (m, T) or (m, 1) each.
         allowed: the first layer's rows, (n, R) of bool, or its silence and spikes, (n, T, 2).
-        known, reached: what was found so far.
+        currents: where the first layer's current is the same at each step and it subtracts, its exact map.
+        chains: nodes that are an exact map of that layer's spikes alone: W, and b (n, 1).
+        known, reached, celled, balances: what was found so far.
     """
 
     graph: Graph
-    layers: dict[int, Constant | Varying]
+    layers: dict[int, Constant | Subtracting | Varying]
     fixed: dict[int, Ends]
     inputs: Ends
     allowed: np.ndarray
+    currents: Chain | None = None
+    chains: dict[int, Chain] = field(default_factory=dict)
     known: dict[int, Ends] = field(default_factory=dict)
     reached: dict[int, tuple[list[Reach], int]] = field(default_factory=dict)
+    celled: dict[int, Paths] = field(default_factory=dict)
+    balances: dict[int, Balance | None] = field(default_factory=dict)
 
     def rows(self, place: int) -> np.ndarray:
         """Return the rows of a layer's table, (n, R) of bool."""
@@ -42,18 +58,91 @@ class Leaf:
 
     def reach(self, place: int) -> tuple[list[Reach], int]:
         """Return where the potentials of a varying layer can be."""
-        for each in self.graph.spiking:  # in order: a deep network must not become a deep recursion
-            if each <= place and each not in self.reached and isinstance(self.layers[each], Varying):
-                self.reached[each] = self._reach(each)
+        self._find(place)
         return self.reached[place]
 
-    def _reach(self, place: int) -> tuple[list[Reach], int]:
-        layer, node = self.layers[place], self.graph.nodes[place]
-        assert isinstance(layer, Varying)
-        assert isinstance(node, Spikes)
-        sums = self.sums(node.source, layer.weights, place) if self._joint(node.source) else None
-        allowed = self.allowed if place == self.graph.spiking[0] else None
-        return layer.reach(*self.steps(node.source), sums, allowed)
+    def paths(self, place: int) -> Paths:
+        """Return the paths of cells of a layer that subtracts."""
+        self._find(place)
+        return self.celled[place]
+
+    def _find(self, place: int) -> None:
+        """Find what is known of a layer: in order, for a deep network must not become a deep recursion."""
+        for each in self.graph.spiking:
+            layer, node = self.layers[each], self.graph.nodes[each]
+            assert isinstance(node, Spikes)
+            if each > place or each in self.reached or each in self.celled:
+                continue
+            allowed = self.allowed if each == self.graph.spiking[0] else None
+            if isinstance(layer, Varying):
+                sums = self.sums(node.source, layer.weights, each) if self._joint(node.source) else None
+                self.reached[each] = layer.reach(*self.steps(node.source), sums, allowed)
+            elif isinstance(layer, Subtracting):
+                sums = self._narrower(self.sums(node.source, layer.weights, each), node.source, each)
+                self.celled[each] = layer.paths(self.steps(node.source), sums, allowed)
+
+    def ahead(
+        self, place: int, pair: tuple[int, int], constant: Dyadic, costs: dict[int, Dyadic], side: int
+    ) -> int | None:
+        """Return a bound of how many spikes more one neuron has than another one; None: there is no run.
+
+        Args:
+            place: of their layer, which subtracts.
+            pair: both neurons.
+            constant, costs: their currents' difference is a constant plus Σ costs·node over nodes, (n, 1) each.
+            side: of the square of cells.
+        """
+        layer, paths = self.layers[place], self.paths(place)
+        assert isinstance(layer, Subtracting)
+        low = high = constant * layer.weights.sum(0)
+        for source, cost in costs.items():
+            one, two = (end * cost for end in self.sums(source, layer.weights, place))
+            one, two = lesser(one, two).sum(0), greater(one, two).sum(0)
+            found = self._through(cost.T, place) if source == self.graph.spiking[0] else None
+            if found is not None:
+                one, two = greater(one, found[0][0]), lesser(two, found[1][0])
+            low, high = low + one, high + two
+        slack = layer.filtered_slack[list(pair)].sum(0)
+        strip = fixed(low - slack, paths.shift, False), fixed(high + slack, paths.shift, True)
+        return fewest_ahead(paths.drive, pair, strip, layer.apart(side))
+
+    def _narrower(self, sums: Ends, place: int, reader: int) -> Ends:
+        """Cut what the sums of `reader` over a node lie between, by way of the first layer's currents (F9a)."""
+        if place not in self.chains:
+            return sums
+        (matrix, bias), layer = self.chains[place], self.layers[reader]
+        assert isinstance(layer, Subtracting)
+        found, offset = self._through(matrix.full, reader), bias * layer.weights.sum(0)
+        if found is None:
+            return sums
+        return greater(sums[0], found[0] + offset), lesser(sums[1], found[1] + offset)
+
+    def _through(self, weights: Dyadic, reader: int) -> Ends | None:
+        """Return what Σ_j weights[i, j]·S_j lies between, S being the first layer's trains to `reader`."""
+        balance = self.balance(reader)
+        return None if balance is None else balance.sums(weights)
+
+    def balance(self, reader: int) -> Balance | None:
+        """Return what is known of the first layer's neurons as `reader` filters their spikes."""
+        if reader not in self.balances:
+            self.balances[reader] = self._balance(reader)
+        return self.balances[reader]
+
+    def _balance(self, reader: int) -> Balance | None:
+        first, layer = self.layers[self.graph.spiking[0]], self.layers[reader]
+        if self.currents is None or not isinstance(first, Constant) or not isinstance(layer, Subtracting):
+            return None
+        if not layer.filters_as(first.neuron) or self.allowed.sum() * len(first.neuron.scale) > MOST_ROWS:
+            return None
+        gains, weights = (layer.ages * first.scale.column()).sum(0), layer.weights
+        return Balance(
+            exactly(first.neuron.drop),
+            first.sums(self.allowed, weights, reader),
+            first.left(self.allowed, gains, weights, reader),
+            gains,
+            *self.currents,
+            self.inputs,
+        )
 
     def steps(self, place: int) -> Ends:
         """Return the exact box of a node at each step, (n, T) or (n, 1) each."""
@@ -82,9 +171,11 @@ class Leaf:
         if isinstance(node, Sum):
             one, two = found[node.first], found[node.second]
             return one[0] + two[0], one[1] + two[1]
-        layer = self.layers.get(place)
+        layer, reading = self.layers.get(place), self.layers[reader]
         if isinstance(layer, Constant):
             return layer.sums(self.rows(place), weights, reader)
+        if isinstance(layer, Subtracting) and isinstance(reading, Subtracting):
+            return layer.filtered(self.paths(place), reading)
         low, high = self.steps(place)
         above, below = greater(weights, weights * 0), lesser(weights, weights * 0)
         return low @ above + high @ below, high @ above + low @ below
@@ -103,7 +194,11 @@ class Leaf:
             one, two = self.known[node.first], self.known[node.second]
             return one[0] + two[0], one[1] + two[1]
         layer = self.layers[place]
-        return layer.spikes(self.rows(place) if isinstance(layer, Constant) else self.reach(place))  # pyright: ignore
+        if isinstance(layer, Constant):
+            return layer.spikes(self.rows(place))
+        if isinstance(layer, Subtracting):
+            return layer.spikes(self.paths(place))
+        return layer.spikes(self.reach(place))
 
 
 def _ends(low: Dyadic, high: Dyadic, factors: Dyadic) -> Ends:

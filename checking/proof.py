@@ -16,7 +16,7 @@ import numpy as np
 
 from ..files.text import printable
 from .bound import Question
-from .exact import Dyadic, Refused
+from .exact import Dyadic, Refused, whole
 from .files import Content, read
 from .inputs import Inputs
 from .model import Network, read_network
@@ -27,6 +27,8 @@ from .work import CALL, allowance, limited, spend
 FORMAT = "spikecert.proof/1"
 SUFFIX = ".proof"
 LEAF = -1
+MOST_CELLS = 64
+"""The most cells of a neuron, and the longest side of a pair's square, that a proof may ask for."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _checked(content: Content, network: Network) -> Statement:
     if any(tensors[part].dtype.kind != "f" for part in ("sample", "radius")):
         raise Refused("sample, radius: hold other numbers than floats")
     inputs = Inputs.around(tensors["sample"], tensors["radius"], text["lower"], text["upper"], norm, steps)
-    question, label, ties = Question(network, inputs), text["label"], read_ties(text)
+    question, label, ties = Question(network, inputs, *_cells(text)), text["label"], read_ties(text)
     classes = question.classes
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
         raise Refused(f"label: got {label!r}, expected a class below {classes}")
@@ -137,17 +139,25 @@ def _checked(content: Content, network: Network) -> Statement:
     )
 
 
+def _cells(text: dict[str, object]) -> tuple[int, int]:
+    """Return how many cells neurons, and sides of pairs, may have; 0 and 0 where a proof does not say."""
+    found = [text.get(name, 0) for name in ("cells", "side")]
+    for name, count in zip(("cells", "side"), found, strict=True):
+        if not isinstance(count, int) or isinstance(count, bool) or not (count == 0 or 2 <= count <= MOST_CELLS):
+            raise Refused(f"{name}: got {str(count)[:20]!r}, expected 0, or 2 to {MOST_CELLS}")
+    cells, side = found
+    return cells, side  # pyright: ignore[reportReturnType]
+
+
 def _tree(
     question: Question, label: int, other: int, tensors: dict[str, np.ndarray], ties: str
 ) -> tuple[Fraction, int]:
     """Return the least bound over the leaves of one class's tree, and their number."""
     neurons, currents = tensors[f"{other}.neuron"], tensors[f"{other}.current"]
     leaves = int((neurons == LEAF).sum())
-    shapes = [(leaves, *shape) for shape in question.priced]
-    prices = [tensors[f"{other}.prices.{layer}"] for layer in range(len(shapes))]
-    if neurons.ndim != 1 or currents.shape != neurons.shape or [price.shape for price in prices] != shapes:
-        raise Refused(f"class {other}: has a tree and prices of sizes that do not fit")
-    exact = [Dyadic.of(price, f"class {other}: a price") for price in prices]
+    exact = [_prices(tensors, other, place, (leaves, *shape)) for place, shape in enumerate(question.priced)]
+    if neurons.ndim != 1 or currents.shape != neurons.shape:
+        raise Refused(f"class {other}: has a tree of sizes that do not fit")
     narrowings = read_narrowings(tensors, other, leaves)
     stack, least, leaf = [question.first.everything], None, 0
     for neuron, current in zip(neurons.tolist(), currents.tolist(), strict=True):
@@ -168,6 +178,16 @@ def _tree(
     if least is None:
         raise Refused(f"class {other}: no leaf holds an input: the set is empty")
     return least, leaf
+
+
+def _prices(tensors: dict[str, np.ndarray], other: int, place: int, shape: tuple[int, ...]) -> Dyadic:
+    """Return the prices of one class on one layer; 0, held once for all leaves, where the proof gives none."""
+    given = tensors.get(f"{other}.prices.{place}")
+    if given is None:
+        return Dyadic(np.broadcast_to(whole(np.zeros(shape[1:], dtype=int)).ints, shape), 0)
+    if given.shape != shape:
+        raise Refused(f"class {other}: has prices of sizes that do not fit")
+    return Dyadic.of(given, f"class {other}: a price")
 
 
 def leaf_bound(

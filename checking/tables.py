@@ -34,6 +34,10 @@ BRANCH = 2048
 """Operations that a branch takes at a step."""
 
 
+class TooLong(Refused):
+    """A table has more rows than are followed."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows by rising middles: currents in [low, high] may have train `trains[r]`; (R,), (R,) and (R, T)."""
@@ -107,7 +111,8 @@ def train_table(neuron: Neuron, low: Dyadic, high: Dyadic, arithmetic: Arithmeti
     """Return the table for the currents in [low, high], (n, 1) each, of any of n neurons.
 
     Raises:
-        Refused: where it is too long, or the run may overflow.
+        TooLong: where it has too many rows.
+        Refused: where the run may overflow.
     """
     reach = greater(abs(low), abs(high)).max().fraction()
     neuron.largest(reach, arithmetic)
@@ -121,7 +126,7 @@ def train_table(neuron: Neuron, low: Dyadic, high: Dyadic, arithmetic: Arithmeti
         done += [child for child in children if periodic and child.train[-1]]
         branches = [child for child in children if not (periodic and child.train[-1])]
         if len(branches) + len(done) > MOST_ROWS:
-            raise Refused(f"unknown: no proof form for a neuron with more than {MOST_ROWS} trains")
+            raise TooLong(f"unknown: no proof form for a neuron with more than {MOST_ROWS} trains")
     rows = branches + [replace(branch, train=_repeated(branch.train, len(neuron.scale))) for branch in done]
     spend(len(rows) * len(neuron.scale))
     rows.sort(key=lambda row: (row.low + row.high, row.train))

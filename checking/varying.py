@@ -74,17 +74,11 @@ class Varying:
     @property
     def everything(self) -> np.ndarray:
         """Return what a tree's root allows: silence and a spike at each step, (n, T, 2) of bool."""
-        return np.ones((*self.slack.shape, 2), dtype=bool)
+        return every_step(self.slack.shape)
 
     def sides(self, allowed: np.ndarray, neuron: int, step: Dyadic) -> tuple[np.ndarray, np.ndarray]:
         """Return a node with silence of one neuron at a step, counted from 0, and with a spike there."""
-        spend(allowed.size // 4)
-        sides, place = (allowed.copy(), allowed.copy()), step.fraction()
-        if place.denominator != 1 or not 0 <= place < allowed.shape[1]:
-            raise Refused(f"splits step {float(place):g}, expected one of {allowed.shape[1]}")
-        sides[0][neuron, int(place), 1] = False
-        sides[1][neuron, int(place), 0] = False
-        return sides
+        return split_step(allowed, neuron, step)
 
     @cached_property
     def inside(self) -> Dyadic:
@@ -155,6 +149,22 @@ class Varying:
         return [(low - slack).coarse(False), (high + slack).coarse(True)]
 
 
+def every_step(shape: tuple[int, ...]) -> np.ndarray:
+    """Return silence and a spike at each step of (n, T), (n, T, 2) of bool."""
+    return np.ones((*shape, 2), dtype=bool)
+
+
+def split_step(allowed: np.ndarray, neuron: int, step: Dyadic) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a node allows, (n, T, 2), with silence of one neuron at one step, and with a spike there."""
+    spend(allowed.size // 4)
+    sides, place = (allowed.copy(), allowed.copy()), step.fraction()
+    if place.denominator != 1 or not 0 <= place < allowed.shape[1]:
+        raise Refused(f"splits step {float(place):g}, expected one of {allowed.shape[1]}")
+    sides[0][neuron, int(place), 1] = False
+    sides[1][neuron, int(place), 0] = False
+    return sides
+
+
 def _decided(surely: list[int], perhaps: list[int], allowed: list[list[bool]]) -> tuple[list[int], list[int]]:
     """Return a neuron's marks: silence that is not allowed ends below all potentials, spikes begin above all."""
     ends = (mark if silent else -BEYOND for mark, (silent, _) in zip(surely, allowed, strict=True))
@@ -169,7 +179,7 @@ def _taken(
         return None
     if neuron.reset == "none":
         return powers * 0, powers * 0
-    loose = 4 * arithmetic.unit * (neuron.largest(reach, arithmetic) + neuron.drop) + 8 * arithmetic.tiny
+    loose = neuron.lost(reach, arithmetic)
     most, least = neuron.drop + loose, neuron.drop - loose
     return powers * Dyadic.outward([most], up=True), powers * Dyadic.outward([least], up=False)
 

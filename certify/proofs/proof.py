@@ -44,15 +44,25 @@ class Proof:
         """Return the number of leaves of all trees."""
         return sum(len(tree.leaves) for tree in self.trees)
 
+    @property
+    def _cells(self) -> dict[str, int]:
+        """Return what the checker is told of cells: nothing where no layer has any."""
+        question = self.trees[0].question if self.trees else None
+        if question is None or not question.celled:
+            return {}
+        return {"cells": question.cells, "side": question.side}
+
     def save(self, path: str | Path, note: str = "") -> None:
         """Write the file that `spikecert check-proof` checks, atomically; `note` is for people."""
         text = {"label": self.label, "lower": self.lower, "network": self.network, "upper": self.upper}
-        text |= {"norm": self.norm, "ties": self.ties}
+        cells = self._cells
+        text |= {"norm": self.norm, "ties": self.ties} | cells
         tensors = {"sample": self.sample, "radius": self.radius}
         for tree in self.trees:
             neurons, currents, layers, narrowings = tree.listed()
             tensors |= {f"{tree.other}.neuron": neurons, f"{tree.other}.current": currents}
-            tensors |= {f"{tree.other}.prices.{layer}": prices for layer, prices in enumerate(layers)}
+            priced = {layer: prices for layer, prices in enumerate(layers) if prices.any() or not cells}
+            tensors |= {f"{tree.other}.prices.{layer}": prices for layer, prices in priced.items()}
             tensors |= {f"{tree.other}.narrow.{part}": flat for part, flat in written(narrowings).items()}
         described = json.dumps(text | {"note": note}, sort_keys=True)
         write_tensors(Path(path), FORMAT, described, {name: torch.from_numpy(x) for name, x in tensors.items()})

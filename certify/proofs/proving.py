@@ -15,10 +15,14 @@ from ...checking.exact import Refused
 from ...checking.inputs import Inputs
 from ...checking.model import Network, parse_network
 from ...checking.narrowing import Narrowing
+from ...checking.subtracting import Subtracting
 from ...checking.varying import Varying
 from ...models import checkpoints
 from ...models.constants import at_least, settle, whole
 from ...models.networks import SpikingNetwork
+from ..bounds.automaton import CELLS
+from ..bounds.pair_margins import SIDE
+from ..bounds.price_cells import charged
 from ..bounds.train_table import TableTrains
 from ..branching.bounding import Bounded, Climb, bound_nodes
 from ..branching.decisions import RowRanges
@@ -115,7 +119,7 @@ class Prover:
         ends = float(perturbation.lower), float(perturbation.upper)
         steps = self.exact.steps if self.exact.timed else None
         try:
-            exact = Exact(self.exact, Inputs.around(middle, radius, *ends, norm, steps))
+            exact = Exact(self.exact, Inputs.around(middle, radius, *ends, norm, steps), CELLS, SIDE)
             trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
         except (Refused, OverflowError) as error:
             raise Unproven(str(error)) from error
@@ -137,9 +141,9 @@ class _ProofSearch:
 
     prover: Prover
     question: MarginQuestion
-    splits: CheckerSplits
     trees: list[Tree]
-    experience: Experience
+    splits: CheckerSplits = field(init=False)
+    experience: Experience = field(init=False)
     nodes: int = 0
     stack: list[_Open] = field(default_factory=list)
     forced: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
@@ -148,24 +152,31 @@ class _ProofSearch:
     def of(
         prover: Prover, sample: Tensor, label: int, perturbation: Perturbation, exact: Exact, ties: str
     ) -> "_ProofSearch":
-        """Start from the roots of one sample's margins."""
-        classes = exact.classes
-        left = torch.arange(classes)[None] != label
+        """Start from the roots of one sample's margins: those that the checker's cells alone do not close."""
+        trees = [Tree(exact, label, other, ties) for other in range(exact.classes) if other != label]
+        left = [tree for tree in trees if not (exact.celled and tree.closes(0, _free(exact)))]
+        asked = torch.zeros(1, exact.classes, dtype=torch.bool)
+        asked[0, [tree.other for tree in left]] = True
         question = MarginQuestion.of_margins(
-            prover.network, sample[None], torch.tensor([label]), perturbation, left, ties
+            prover.network, sample[None], torch.tensor([label]), perturbation, asked, ties
         )
-        trees = [Tree(exact, label, other, ties) for other in range(classes) if other != label]
-        found = question.roots()
+        state = _ProofSearch(prover, question, trees)
+        if left:
+            state.start(left)
+        return state
+
+    def start(self, trees: list[Tree]) -> None:
+        """Bound the roots of trees that are open: those of the question."""
+        found, first = self.question.roots(), trees[0].question.first
         if found is None:
             raise Unproven("unknown: no proof form for an input that goes around the first spiking layer")
-        splits = CheckerSplits.of(question.staged(found)[0].stages[0])
-        if isinstance(splits, RowSplits) != isinstance(exact.first, Constant):  # T = 1: constant to the search
-            raise Unproven("unknown: no proof form for inputs over a single step")
-        experience = Experience(len(trees), found.decisions.size)
-        state = _ProofSearch(prover, question, splits, trees, experience)
-        bounded = bound_nodes(question, found, prover.start, experience)
-        state.settle(found, bounded, [(tree, 0) for tree in trees])
-        return state
+        self.splits = CheckerSplits.of(self.question.staged(found)[0].stages[0])
+        if isinstance(self.splits, RowSplits) != isinstance(first, Constant):  # one has a table, one has none
+            what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
+            raise Unproven(f"unknown: no proof form for {what}")
+        self.experience = Experience(len(trees), found.decisions.size)
+        bounded = bound_nodes(self.question, found, self.prover.start, self.experience)
+        self.settle(found, bounded, [(tree, 0) for tree in trees])
 
     def run(self, deadline: float | None) -> "_ProofSearch":
         """Split until no node is open.
@@ -193,9 +204,10 @@ class _ProofSearch:
             raise Disproved("the search found a counterexample")
         found = replace(bounded.nodes, decisions=nodes.decisions)  # rows that were trimmed have no proof yet
         left, positive = [], (found.bound > 0).tolist()
-        ball = isinstance(self.question.perturbation, L2)  # the checker's bound over ball and range is better
+        exact = self.trees[0].question  # its bound is better over ball and range, and by pairs of counted neurons
+        eager = exact.inputs.ball is not None or exact.counted is not None
         for index, (tree, place) in enumerate(places):
-            if (positive[index] or ball) and self._closes(tree, place, found, index):
+            if (positive[index] or eager) and self._closes(tree, place, found, index):
                 continue
             if positive[index] or not bool(bounded.splittable[index]):
                 if self._closed_as_empty(tree, place, found, index):
@@ -259,11 +271,14 @@ class _ProofSearch:
         return left + right
 
     def _prices(self, nodes: Nodes, index: int) -> list[np.ndarray]:
-        """Return a node's prices as the checker takes them: first layer first, over the readout's unit, over Λ."""
+        """Return a node's prices as the checker takes them: first layer first, over the readout's unit."""
         unit = float(self.trees[0].question.graph.unit)
-        given = [price[index].numpy().astype(np.float64) / unit for price in reversed(nodes.prices)]
+        given = [price[index].double() / unit for price in reversed(nodes.prices)]
         layers = self.trees[0].question.layers.values()
-        return [_as_checked(price, layer).astype(np.float32) for price, layer in zip(given, layers, strict=True)]
+        return [
+            _as_checked(price, layer, first).astype(np.float32)
+            for price, layer, first in zip(given, layers, (True, *[False] * len(given)), strict=False)
+        ]
 
     def _closes(self, tree: Tree, place: int, nodes: Nodes, index: int) -> bool:
         """Close a node by its own prices, on the currents that its decisions leave."""
@@ -288,9 +303,19 @@ class _ProofSearch:
         nodes.splits.place[index] = row
 
 
-def _as_checked(price: np.ndarray, layer: Constant | Varying) -> np.ndarray:
-    """Return a layer's prices, (1 or T, n), as the checker takes them: (n,), or (n, T) over Λ."""
+def _free(question: Exact) -> list[np.ndarray]:
+    """Return prices of 0 for one leaf."""
+    return [np.zeros(shape, dtype=np.float32) for shape in question.priced]
+
+
+def _as_checked(price: Tensor, layer: Constant | Subtracting | Varying, first: bool) -> np.ndarray:
+    """Return a layer's prices, (1 or T, n), as the checker takes them: (n,), or (n, T), over Λ without cells.
+
+    Where a layer has cells, the search prices what they filter; but not for a first layer, which it splits.
+    """
     if isinstance(layer, Constant):
-        return price[0]
+        return price[0].numpy()
+    if isinstance(layer, Subtracting):
+        return np.ascontiguousarray((price if first else charged(price, float(layer.neuron.decay))).T.numpy())
     powers = [float((1 << layer.powers.shift) / Fraction(x)) for x in layer.powers.ints]
-    return np.ascontiguousarray((price * np.array(powers)[:, None]).T)
+    return np.ascontiguousarray((price.numpy() * np.array(powers)[:, None]).T)

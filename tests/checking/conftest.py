@@ -127,6 +127,15 @@ def spikes(tmp_path_factory: pytest.TempPathFactory) -> Proven:
 
 
 @pytest.fixture(scope="session")
+def counts(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """Return a network that subtracts and whose logits are mean spikes, with a proof by cells."""
+    torch.manual_seed(0)
+    layers = nn.Linear(64, 14), LIF(0.9, reset="subtract"), nn.Linear(14, 10), LIF(0.9, reset="subtract")
+    network = trained(SpikingNetwork(*layers, num_steps=4, readout="spikes"))
+    return made(tmp_path_factory.mktemp("counts"), network)
+
+
+@pytest.fixture(scope="session")
 def potential(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     """Return a network whose logits are last potentials, with a proof."""
     last = LIF(0.9, reset="none")

@@ -1,0 +1,263 @@
+"""Cells hold every run; bounds by cells and by pairs are below every run's margin, and below exact programs."""
+
+import itertools
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from spikecert import save
+from spikecert.checking import read_network
+from spikecert.checking.bound import Question
+from spikecert.checking.cells import Drive, paths
+from spikecert.checking.exact import Dyadic, whole
+from spikecert.checking.fixed import BITS, Decay, fixed, fixed_number, shift_for, unfixed
+from spikecert.checking.inputs import Inputs
+from spikecert.checking.pairs import fewest_ahead
+from spikecert.checking.subtracting import Subtracting
+from spikecert.testing import Case, inputs, points
+from support.exact_numbers import values
+from support.subtracting import subtracting_networks
+
+COUNTS = st.sampled_from([2, 3, 16])
+RADII = st.sampled_from([0.0, 0.01, 0.1, 0.4])
+
+
+def asked(case: Case, folder, cells: int, side: int) -> Question:
+    """Return the checker's question about a case's one sample."""
+    save(case.network, folder / "network.safetensors")
+    steps = case.network.num_steps if case.network.timed else None
+    ball = Inputs.around(case.inputs[0].numpy(), np.array([case.epsilon]), 0.0, 1.0, "linf", steps)
+    return Question(read_network(folder / "network.safetensors"), ball, cells, side)
+
+
+@st.composite
+def questions(draw: st.DrawFn, most_steps: int = 7) -> Case:
+    """Return a network that subtracts, one sample, and a radius."""
+    network = draw(subtracting_networks(most_steps))
+    return Case(network, draw(inputs(network, batch=1)), torch.zeros(1), draw(RADII))
+
+
+SIZES = st.sampled_from([0.0, 0.3, 3.0])
+
+
+def check_margins(case: Case, folder, cells: int, side: int, seed: int, size: float) -> None:
+    """Compare bounds of all margins at random prices with sampled runs."""
+    question = asked(case, folder, cells, side)
+    sampled = points(case, 40, torch.Generator().manual_seed(seed))[:, 0]
+    with torch.no_grad():
+        logits = case.network(sampled).double().numpy()
+    generator = np.random.default_rng(seed)
+    for label, other in itertools.permutations(range(question.classes), 2):
+        prices = [Dyadic.of(generator.normal(size=shape) * size) for shape in question.priced]
+        bound = question.margin(label, other, question.first.everything, prices)
+        assert bound is not None
+        least = float((logits[:, label] - logits[:, other]).min())
+        assert least >= float(bound.fraction() * question.graph.unit) - 1e-12 * float(abs(logits).max())
+
+
+@settings(max_examples=25)
+@given(questions(), COUNTS, COUNTS, st.integers(0, 2**31), SIZES)
+def test_no_run_is_below_the_bound_of_cells(tmp_path_factory, case, cells, side, seed, size):
+    check_margins(case, tmp_path_factory.mktemp("cells"), cells, side, seed, size)
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(questions(most_steps=12), COUNTS, COUNTS, st.integers(0, 2**31), SIZES)
+def test_no_run_of_up_to_12_steps_is_below_the_bound(tmp_path_factory, case, cells, side, seed, size):
+    check_margins(case, tmp_path_factory.mktemp("cells"), cells, side, seed, size)
+
+
+def check_runs(case: Case, folder, cells: int, seed: int) -> None:
+    """Hold spikes, potentials and filtered signals of sampled runs against what cells say of them."""
+    question = asked(case, folder, cells, 0)
+    leaf = question.leaf(question.first.everything)
+    assert leaf is not None
+    with torch.no_grad():
+        trace = case.network.trace(points(case, 20, torch.Generator().manual_seed(seed))[:, 0])
+    layers = list(question.layers.items())
+    for (place, layer), spikes, potentials in zip(layers, trace.spikes, trace.potentials, strict=False):
+        trains = spikes.double().numpy()  # (T, runs, n)
+        within(trains, leaf.steps(place))
+        if isinstance(layer, Subtracting):
+            drop, found = float(layer.neuron.drop), leaf.paths(place)
+            taken = drop * filtered(trains, float(layer.neuron.decay))
+            left = potentials.double().numpy() - drop * trains
+            lower, upper = found.drive.lower, found.drive.upper
+            within(taken, found.taken())
+            within(left, found.left())
+            within(left + taken, (unfixed(lower, found.shift), unfixed(upper, found.shift)))
+        later = [other for other, node in layers if other > place and isinstance(node, Subtracting)]
+        for other in later[:1]:
+            reader = layers_of(question, other)
+            factors = np.array([float(x) for x in reader.neuron.scale])[:, None, None]
+            sums = leaf.sums(place, reader.weights, other)
+            within(filtered(factors * trains, float(reader.neuron.decay)), sums)
+
+
+@settings(max_examples=25)
+@given(questions(), COUNTS, st.integers(0, 2**31))
+def test_cells_hold_every_run(tmp_path_factory, case, cells, seed):
+    check_runs(case, tmp_path_factory.mktemp("cells"), cells, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(questions(most_steps=12), COUNTS, st.integers(0, 2**31))
+def test_cells_hold_every_run_of_up_to_12_steps(tmp_path_factory, case, cells, seed):
+    check_runs(case, tmp_path_factory.mktemp("cells"), cells, seed)
+
+
+def layers_of(question: Question, place: int) -> Subtracting:
+    """Return a layer that subtracts."""
+    layer = question.layers[place]
+    assert isinstance(layer, Subtracting)
+    return layer
+
+
+def filtered(signal: np.ndarray, decay: float) -> np.ndarray:
+    """Return Σ_{k≤t} decay^(t−k)·signal[k] for each t, (T, ...)."""
+    found = [signal[0]]
+    for value in signal[1:]:
+        found.append(value + decay * found[-1])
+    return np.stack(found)
+
+
+def within(made: np.ndarray, ends: tuple[Dyadic, Dyadic]) -> None:
+    """Hold numbers of runs, (T, runs, n), against ends, (n, T) each."""
+    low, high = (values(end).astype(float) for end in ends)
+    assert np.all(low - made.min(1).T <= 1e-9 * (1 + abs(low)))
+    assert np.all(made.max(1).T - high <= 1e-9 * (1 + abs(high)))
+
+
+def drive_of(low: np.ndarray, high: np.ndarray, decay: float, drop: float) -> Drive:
+    """Return what drives neurons of threshold 1 with currents in boxes, (n, T) each, and nothing joint."""
+    ages = np.subtract.outer(range(low.shape[1]), range(low.shape[1]))
+    gains = np.where(ages >= 0, decay ** np.maximum(ages, 0), 0.0).T
+    shift = shift_for(Fraction(256))
+    lower, upper, low, high = (
+        fixed(Dyadic.of(end), shift, up)
+        for end, up in ((low @ gains, False), (high @ gains, True), (low, False), (high, True))
+    )
+    perhaps, surely = fixed_number(Fraction(1), shift)
+    amount = fixed_number(Fraction(drop), shift)
+    return Drive(lower, upper, low, high, surely, perhaps, amount, Decay.of(Fraction(decay)), shift)
+
+
+def programs(low: np.ndarray, high: np.ndarray, decay: float, drop: float, strip=None):
+    """Yield each choice of trains, (n, T), that currents in boxes have: one linear program each."""
+    count, steps = low.shape
+    gains = np.array([[decay ** (t - k) if k <= t else 0.0 for k in range(steps)] for t in range(steps)])
+    whole_gains = np.kron(np.eye(count), gains)
+    for bits in itertools.product((0, 1), repeat=count * steps):
+        trains = np.array(bits).reshape(count, steps)
+        before = np.hstack([np.zeros((count, 1)), drop * decay * (trains @ gains.T)[:, :-1]]).ravel()
+        sign = 1.0 - 2.0 * trains.ravel()
+        rows, limits = sign[:, None] * whole_gains, sign * (1.0 + before)
+        if strip is not None:
+            ahead = whole_gains[:steps] - whole_gains[steps:]
+            rows, limits = np.vstack([rows, ahead, -ahead]), np.concatenate([limits, strip[1], -strip[0]])
+        box = list(zip(low.ravel(), high.ravel(), strict=True))
+        if linprog(np.zeros(low.size), A_ub=rows, b_ub=limits, bounds=box, method="highs").status == 0:
+            yield trains
+
+
+QUARTERS = st.integers(-4, 9).map(lambda n: n / 4 + 1 / 64)  # off the threshold, where solvers have a say
+GRAINS = st.sampled_from([0.0, 0.5, 0.95, 1.0])
+
+
+def boxes(data, count: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw boxes of currents, (count, steps) each."""
+    size = count * steps
+    low = data.draw(st.lists(QUARTERS, min_size=size, max_size=size))
+    width = data.draw(st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=size, max_size=size))
+    low, width = (np.array(numbers).reshape(count, steps) for numbers in (low, width))
+    return low, low + width
+
+
+@settings(max_examples=30)
+@given(st.data(), st.integers(1, 4), GRAINS, st.sampled_from([0.5, 1.0, 1.5]))
+def test_without_merging_the_trains_are_those_of_all_programs(data, steps, decay, drop):
+    low, high = boxes(data, 1, steps)
+    costs = data.draw(st.lists(st.integers(-4, 4), min_size=steps, max_size=steps))
+    trains = [train[0] for train in programs(low, high, decay, drop)]
+    found = paths(drive_of(low, high, decay, drop), 64)
+    assert not found.empty
+    least = found.least(whole([costs]), whole([[0] * steps])).fraction()
+    assert least == min(int(train @ costs) for train in trains)
+    certain, possible = found.spikes()
+    assert np.array_equal(certain[0], np.min(trains, 0))
+    assert np.array_equal(possible[0], np.max(trains, 0))
+    merged = paths(drive_of(low, high, decay, drop), 2)
+    assert merged.least(whole([costs]), whole([[0] * steps])).fraction() <= least
+
+
+@settings(max_examples=15)
+@given(st.data(), st.integers(1, 2), GRAINS, st.sampled_from([0.5, 1.0, 1.5]), st.booleans())
+def test_a_pair_is_never_further_ahead_than_the_programs_say(data, steps, decay, drop, narrow):
+    low, high = boxes(data, 2, steps)
+    drive = drive_of(low, high, decay, drop)
+    width = 0.125 if narrow else 9.0
+    middle = (drive.lower[0] + drive.upper[0] - drive.lower[1] - drive.upper[1]) / 2.0 ** (drive.shift + 1)
+    strip = middle - width, middle + width
+    ends = fixed(Dyadic.of(strip[0]), drive.shift, False), fixed(Dyadic.of(strip[1]), drive.shift, True)
+    differences = [int(train[0].sum() - train[1].sum()) for train in programs(low, high, decay, drop, strip)]
+    for side in (2, 8):
+        found = fewest_ahead(drive, (0, 1), ends, side)
+        assert not differences or (found is not None and found <= min(differences))
+    if not narrow and differences:
+        assert found == min(differences)
+
+
+def test_a_pair_moves_together_within_its_strip():
+    low, high = np.zeros((2, 3)), np.full((2, 3), 2.5)
+    drive = drive_of(low, high, 1.0, 1.0)
+    zero = np.zeros(3, dtype=np.int64)
+    assert fewest_ahead(drive, (0, 1), (zero, zero), 8) == -1  # at the threshold one may fire alone
+    assert fewest_ahead(drive, (0, 1), (zero + 10, zero + 10), 8) == 0
+    apart = zero + (1 << BITS)
+    assert fewest_ahead(drive, (0, 1), (-apart, apart), 8) == -3
+
+
+def test_decided_spikes_leave_no_other_path():
+    low, high = np.zeros((1, 3)), np.full((1, 3), 2.5)
+    allowed = np.ones((1, 3, 2), dtype=bool)
+    allowed[0, 1, 0] = False
+    found = paths(replace(drive_of(low, high, 0.5, 1.0), allowed=allowed), 8)
+    assert found.spikes()[0].tolist() == [[0, 1, 0]]
+    allowed[0, 1, 1] = False
+    assert paths(replace(drive_of(low, high, 0.5, 1.0), allowed=allowed), 8).empty
+
+
+@pytest.mark.parametrize("value", [Fraction(0), Fraction(1, 3), Fraction(0.95), Fraction(1)])
+def test_a_decay_rounds_outward_and_never_overflows(value):
+    decay, largest = Decay.of(value), 1 << BITS
+    ends = np.array([-largest, -7, -1, 0, 1, 7, largest])
+    low, high = decay.times(ends, ends)
+    for end, below, above in zip(ends.tolist(), low.tolist(), high.tolist(), strict=True):
+        assert below <= value * end <= above
+        assert above - below <= 2 + abs(end) / largest
+    with pytest.raises(ValueError, match="of such sizes"):
+        decay.times(ends, ends + 1)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.integers(-20, 10))
+def test_numbers_round_outward(numbers, shift):
+    exact, unit = Dyadic.of(numbers), Fraction(2) ** -shift
+    low, high = fixed(exact, shift, False), fixed(exact, shift, True)
+    for number, below, above in zip(numbers, low.tolist(), high.tolist(), strict=True):
+        if abs(number) <= unit * (1 << BITS):
+            assert below * unit <= Fraction(number) <= above * unit
+            assert above - below <= 1
+
+
+@given(st.fractions(Fraction(1, 10**40), 10**40))
+def test_a_shift_leaves_room_for_two_more_bits(size):
+    found = size * Fraction(2) ** shift_for(size)
+    assert 1 << BITS - 5 < found < 1 << BITS - 2
