@@ -32,7 +32,7 @@ PLAIN = 8
 
 
 @dataclass(frozen=True)
-class Drive:
+class ExactDrive:
     """What drives n neurons, in multiples of 2^−shift; arrays are (n, T).
 
     Attributes:
@@ -56,7 +56,7 @@ class Drive:
 
 
 @dataclass(frozen=True)
-class Cells:
+class ExactCells:
     """Cells at one step, those of one neuron side by side.
 
     Attributes:
@@ -70,7 +70,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Step:
+class CellStep:
     """What a step makes of the cells before it: M moves, which end in C cells.
 
     Attributes:
@@ -94,8 +94,8 @@ class Step:
 class Paths:
     """All paths of cells of n neurons, and what drives them."""
 
-    drive: Drive
-    steps: list[Step]
+    drive: ExactDrive
+    steps: list[CellStep]
 
     @property
     def neurons(self) -> int:
@@ -183,11 +183,11 @@ class Paths:
         return Dyadic(np.asarray(np.minimum.reduceat(length, _starts(owner)).sum(), dtype=object), shift)
 
 
-def paths(drive: Drive, count: int) -> Paths:
+def paths(drive: ExactDrive, count: int) -> Paths:
     """Return the paths of at most `count` cells a neuron."""
     neurons, steps = drive.lower.shape
     start = np.zeros((2, neurons), dtype=np.int64)
-    cells, found = Cells(np.arange(neurons), start, start), []
+    cells, found = ExactCells(np.arange(neurons), start, start), []
     moves = 0
     for t in range(steps):
         spend(STEP + 2 * MOVE * len(cells.owner))
@@ -197,14 +197,14 @@ def paths(drive: Drive, count: int) -> Paths:
         bins = merged_bins(reached.owner, reached.lower[:1] + reached.upper[:1], count)
         order, starts = grouped(reached.owner, bins, count)
         lower, upper = reached.lower[:, order], reached.upper[:, order]
-        cells = Cells(reached.owner[order][starts], *hulls(lower, upper, starts))
+        cells = ExactCells(reached.owner[order][starts], *hulls(lower, upper, starts))
         found.append(
-            Step(cells.owner, starts, origin[order], spike[order], lower[1], upper[1], _taken(cells, neurons))
+            CellStep(cells.owner, starts, origin[order], spike[order], lower[1], upper[1], _taken(cells, neurons))
         )
     return Paths(drive, found)
 
 
-def _moved(cells: Cells, drive: Drive, t: int) -> tuple[np.ndarray, np.ndarray, Cells]:
+def _moved(cells: ExactCells, drive: ExactDrive, t: int) -> tuple[np.ndarray, np.ndarray, ExactCells]:
     """Return all moves of a step before any merge: their origins, their spikes, and where they lead."""
     owner, (taken, left) = cells.owner, zip(cells.lower, cells.upper, strict=True)
     lower, upper = drive.lower[owner, t], drive.upper[owner, t]
@@ -221,7 +221,7 @@ def _moved(cells: Cells, drive: Drive, t: int) -> tuple[np.ndarray, np.ndarray, 
         there &= drive.allowed[owner, t].T
     origin, spike = np.nonzero(there.T)
     ends = (np.stack((taken.T[there.T], left.T[there.T])) for taken, left in ((leasts, lows), (mosts, highs)))
-    return origin, spike, Cells(owner[origin], *ends)
+    return origin, spike, ExactCells(owner[origin], *ends)
 
 
 def merged_bins(owner: np.ndarray, middles: np.ndarray, count: int) -> np.ndarray:
@@ -261,7 +261,7 @@ def hulls(lower: np.ndarray, upper: np.ndarray, starts: np.ndarray) -> Ends:
     return np.minimum.reduceat(lower, starts, axis=-1), np.maximum.reduceat(upper, starts, axis=-1)
 
 
-def _taken(cells: Cells, neurons: int) -> Ends:
+def _taken(cells: ExactCells, neurons: int) -> Ends:
     ends = np.zeros((2, neurons), dtype=np.int64)
     if len(cells.owner):
         first = _starts(cells.owner)

@@ -13,7 +13,7 @@ from .pairs import fewest_ahead
 from .paths import Reach
 from .sparse import Matrix
 from .subtracting import Subtracting
-from .through import Balance
+from .through import ExactBalance
 from .varying import Varying
 
 Ends = tuple[Dyadic, Dyadic]
@@ -48,7 +48,7 @@ class Leaf:
     known: dict[int, Ends] = field(default_factory=dict)
     reached: dict[int, tuple[list[Reach], int]] = field(default_factory=dict)
     celled: dict[int, Paths] = field(default_factory=dict)
-    balances: dict[int, Balance | None] = field(default_factory=dict)
+    balances: dict[int, ExactBalance | None] = field(default_factory=dict)
 
     def rows(self, place: int) -> np.ndarray:
         """Return the rows of a layer's table, (n, R) of bool."""
@@ -122,20 +122,20 @@ class Leaf:
         balance = self.balance(reader)
         return None if balance is None else balance.sums(weights)
 
-    def balance(self, reader: int) -> Balance | None:
+    def balance(self, reader: int) -> ExactBalance | None:
         """Return what is known of the first layer's neurons as `reader` filters their spikes."""
         if reader not in self.balances:
             self.balances[reader] = self._balance(reader)
         return self.balances[reader]
 
-    def _balance(self, reader: int) -> Balance | None:
+    def _balance(self, reader: int) -> ExactBalance | None:
         first, layer = self.layers[self.graph.spiking[0]], self.layers[reader]
         if self.currents is None or not isinstance(first, Constant) or not isinstance(layer, Subtracting):
             return None
         if not layer.filters_as(first.neuron) or self.allowed.sum() * len(first.neuron.scale) > MOST_ROWS:
             return None
         gains, weights = (layer.ages * first.scale.column()).sum(0), layer.weights
-        return Balance(
+        return ExactBalance(
             exactly(first.neuron.drop),
             first.sums(self.allowed, weights, reader),
             first.left(self.allowed, gains, weights, reader),

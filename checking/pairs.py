@@ -12,7 +12,7 @@ bound. More than side² cells merge, by equal parts of the range of either Y, in
 
 import numpy as np
 
-from .cells import Drive, grouped, hulls, merged_bins
+from .cells import ExactDrive, grouped, hulls, merged_bins
 from .fixed import Ends
 from .work import spend
 
@@ -28,7 +28,7 @@ Cell = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Least Y_y, Y_k, u_y, u_k, (4, C); the greatest, (4, C); and the least N_y − N_k that leads there, (C,)."""
 
 
-def fewest_ahead(drive: Drive, pair: tuple[int, int], strip: Ends, side: int) -> int | None:
+def fewest_ahead(drive: ExactDrive, pair: tuple[int, int], strip: Ends, side: int) -> int | None:
     """Return a lower bound of N_y − N_k, or None where the pair has no run.
 
     Args:
@@ -47,7 +47,9 @@ def fewest_ahead(drive: Drive, pair: tuple[int, int], strip: Ends, side: int) ->
     return int(cells[2].min()) if len(cells[2]) else None
 
 
-def _moved(cells: Cell, drive: Drive, pair: tuple[int, int], strip: Ends, t: int, spikes: tuple[int, int]) -> Cell:
+def _moved(
+    cells: Cell, drive: ExactDrive, pair: tuple[int, int], strip: Ends, t: int, spikes: tuple[int, int]
+) -> Cell:
     """Return what cells become by a step with the spikes (s_y, s_k)."""
     rows, spike = list(pair), np.array(spikes)[:, None]
     least, most = drive.decay.times(cells[0][:2], cells[1][:2])

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from .arithmetic import Arithmetic
-from .cells import Drive, Paths, paths
+from .cells import ExactDrive, Paths, paths
 from .exact import GRID, Dyadic, exactly, greater, lesser, stacked, whole
 from .fixed import Decay, fixed, fixed_number, shift_for, unfixed
 from .neurons import Neuron
@@ -100,7 +100,7 @@ class Subtracting:
         up = Dyadic(self.ages.ints + np.triu(np.ones(self.ages.shape, dtype=object)), self.ages.shift)
         return self.slack @ up + self.inexact * Dyadic.outward([self.size], up=True)[0]
 
-    def drive(self, steps: Ends, sums: Ends, allowed: np.ndarray | None) -> Drive:
+    def drive(self, steps: Ends, sums: Ends, allowed: np.ndarray | None) -> ExactDrive:
         """Return what drives the neurons.
 
         Args:
@@ -115,7 +115,7 @@ class Subtracting:
         n = self.neuron
         most = n.drop * (1 + sum(n.decay**age for age in range(len(n.scale))))
         shift = shift_for(sum(sizes) + n.threshold + self.loose + most)
-        return Drive(
+        return ExactDrive(
             fixed(lower, shift, False),
             fixed(upper, shift, True),
             fixed(low, shift, False),

@@ -32,7 +32,7 @@ Ends = tuple[Dyadic, Dyadic]
 
 
 @dataclass(frozen=True)
-class Balance:
+class ExactBalance:
     """n neurons that subtract d, under constant currents W·x + b.
 
     Attributes:

@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 from spikecert import save
 from spikecert.checking import read_network
 from spikecert.checking.bound import Question
-from spikecert.checking.cells import Drive, paths
+from spikecert.checking.cells import ExactDrive, paths
 from spikecert.checking.exact import Dyadic, whole
 from spikecert.checking.fixed import BITS, Decay, fixed, fixed_number, shift_for, unfixed
 from spikecert.checking.inputs import Inputs
@@ -136,7 +136,7 @@ def within(made: np.ndarray, ends: tuple[Dyadic, Dyadic]) -> None:
     assert np.all(made.max(1).T - high <= 1e-9 * (1 + abs(high)))
 
 
-def drive_of(low: np.ndarray, high: np.ndarray, decay: float, drop: float) -> Drive:
+def drive_of(low: np.ndarray, high: np.ndarray, decay: float, drop: float) -> ExactDrive:
     """Return what drives neurons of threshold 1 with currents in boxes, (n, T) each, and nothing joint."""
     ages = np.subtract.outer(range(low.shape[1]), range(low.shape[1]))
     gains = np.where(ages >= 0, decay ** np.maximum(ages, 0), 0.0).T
@@ -147,7 +147,7 @@ def drive_of(low: np.ndarray, high: np.ndarray, decay: float, drop: float) -> Dr
     )
     perhaps, surely = fixed_number(Fraction(1), shift)
     amount = fixed_number(Fraction(drop), shift)
-    return Drive(lower, upper, low, high, surely, perhaps, amount, Decay.of(Fraction(decay)), shift)
+    return ExactDrive(lower, upper, low, high, surely, perhaps, amount, Decay.of(Fraction(decay)), shift)
 
 
 def programs(low: np.ndarray, high: np.ndarray, decay: float, drop: float, strip=None):
