@@ -1,5 +1,6 @@
 """Objectives, perturbations, schedules out of a protocol's data: "kind" is the class, the rest its arguments."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
@@ -39,8 +40,8 @@ def objective(terms: Sequence[Mapping[str, Any]]) -> Objective:
 
 def _built(content: Mapping[str, Any]) -> Any:
     kind = content.get("kind")
-    if kind not in KINDS:
-        raise ValueError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"kind: got {reprlib.repr(kind)}, expected one of {', '.join(KINDS)}")
     arguments = {key: _value(value) for key, value in content.items() if key != "kind"}
     try:
         return KINDS[kind](**arguments)

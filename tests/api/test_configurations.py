@@ -109,6 +109,12 @@ def test_meta_in_a_run_file_is_one_line(run: Callable[..., Any], tmp_path: Path)
     assert "device: got 'meta', which torch can't use here" in outcome.err
 
 
+@pytest.mark.parametrize("kind", [None, "Exec", ["MSMPPD"], {"kind": "MSMPPD"}, 3])
+def test_an_objective_of_another_kind_is_one_line(kind: Any) -> None:
+    with pytest.raises(ValueError, match=r"^kind: got .*, expected one of CrossEntropy, MSMPPD"):
+        objective([{"kind": kind}])
+
+
 NUMBERS = ("1e30000000", "1e30000000/3", "9" * 10**5, "1/0", "nan", "1_")
 
 
