@@ -36,7 +36,7 @@ class RateDraws:
     seed: int | Tensor = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, Tensor):
+        if isinstance(self.seed, Tensor) and self.seed.dim() > 0:
             object.__setattr__(self, "seed", _given(self.seed))
             return
         settle(self, whole, "seed")

@@ -8,8 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, fold
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, check_known, fold
 from ...models.constants import at_least, settle
+from ..bounds.box import Box
+from ..bounds.propagation import Propagation, input_signal
+from ..bounds.rounding import Rounding
+from ..bounds.trains import step_spikes
 from ..deadline import time_left
 from ..perturbations import Perturbation, SpikeFlip
 from ..perturbations.members import Members
@@ -51,6 +55,7 @@ class Enumeration(Verifier):
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return each sample's verdict; the samples that are left share the time that is left."""
+        _check_known(problem)
         verdicts, count = [], len(problem.labels)
         for index in range(count):
             one = problem.subset(torch.tensor([index], device=problem.labels.device))
@@ -141,6 +146,15 @@ def rate_members(perturbation: Perturbation, sample: Tensor, draws: Tensor) -> M
             yield table.gather(0, digits).view(-1, *sample.shape)
 
     return Members(math.prod(sizes), batches)
+
+
+def _check_known(problem: Problem) -> None:
+    """Raise UnknownNode for what the bounds that pay a member's rounding do not know, whatever the set is."""
+    point = problem.inputs[:1].double()
+    made = problem.circuit
+    bounds = Propagation(input_signal(made, Box(point, point)), step_spikes, Rounding(made.dtype))
+    for node in made.nodes:
+        check_known(node, bounds)
 
 
 def _middles(low: Tensor, high: Tensor, draws: Tensor) -> Tensor:

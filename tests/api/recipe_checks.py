@@ -76,7 +76,7 @@ def test_it_is_the_copy_that_runs() -> None:
 def test_verdicts_and_bounds_hold_on_samples(name: str, verifier: str) -> None:
     network, inputs, _ = problem(name)
     found = check_sound(network, inputs, THREAT, verifier, count=40)
-    assert found.verified > 0 or verifier in ("interval", "gain")
+    assert found.verified > 0 or verifier in ("interval", "gain", "enumeration")  # a ball has no list of members
 
 
 @pytest.mark.parametrize("name", NETWORKS)
