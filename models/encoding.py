@@ -102,12 +102,12 @@ def _given(draws: Tensor) -> Tensor:
     """
     if type(draws) is not Tensor or draws.dtype == torch.bool or draws.is_complex():
         got = draws.dtype if type(draws) is Tensor else type(draws).__name__
-        raise TypeError(f"draws: got {got}, expected a torch.Tensor of real numbers")
+        raise TypeError(f"seed: got {got}, expected a torch.Tensor of real numbers")
     found = draws.detach().to("cpu", torch.float64).clone().contiguous()
     if found.dim() < 2 or not found.numel():
-        raise ValueError(f"draws: got shape {tuple(found.shape)}, expected (T, ...) or (T, batch, ...)")
+        raise ValueError(f"seed: got shape {tuple(found.shape)}, expected (T, ...) or (T, batch, ...)")
     if not bool(found.isfinite().all()):
-        raise ValueError("draws: got NaN or inf, expected finite numbers")
+        raise ValueError("seed: got NaN or inf, expected finite numbers")
     return found
 
 

@@ -99,14 +99,14 @@ CASES: dict[str, Case] = {
     "draws: booleans": (
         lambda: RateDraws(torch.ones(3, 4) > 0),
         TypeError,
-        "draws: got torch.bool, expected a torch.Tensor of real numbers",
+        "seed: got torch.bool, expected a torch.Tensor of real numbers",
     ),
-    "draws: NaN": (lambda: RateDraws(torch.full((3, 4), torch.nan)), ValueError, "draws: got NaN or inf"),
-    "draws: one number": (lambda: RateDraws(torch.ones(3)), ValueError, r"draws: got shape \(3,\), expected \(T"),
+    "draws: NaN": (lambda: RateDraws(torch.full((3, 4), torch.nan)), ValueError, "seed: got NaN or inf"),
+    "draws: one number": (lambda: RateDraws(torch.ones(3)), ValueError, r"seed: got shape \(3,\), expected \(T"),
     "draws: a parameter": (
         lambda: RateDraws(torch.nn.Parameter(torch.ones(3, 4))),
         TypeError,
-        "draws: got Parameter, expected a torch.Tensor",
+        "seed: got Parameter, expected a torch.Tensor",
     ),
     "draws: steps": (
         lambda: given(torch.ones(2, 4))(torch.rand(1, 4)),
