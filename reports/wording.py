@@ -25,6 +25,7 @@ VERIFIERS = {
 ATTACKS = {
     "fgsm": "one step along the sign of the surrogate gradient",
     "pgd": "projected gradient steps with random restarts",
+    "pgd-paper": "projected gradient steps from a random start, the last one alone counted",
     "gaussian": "random Gaussian noise projected to the ball: no gradient, a weak attack",
     "apgd-ce": "automatic step sizes on the cross-entropy",
     "apgd-dlr": "automatic step sizes on the difference of logits",

@@ -36,16 +36,20 @@ def test_what_trains_verifies_has_a_proof_that_no_run_contradicts(tmp_path_facto
     batch, folder = data.draw(inputs(network, batch=2)), tmp_path_factory.mktemp("subtracting")
     case = Case(network, batch, own_labels(network, batch), epsilon)
     save(network, folder / "network.safetensors")
-    verdicts, prover = verify(network, batch, case.labels, LInf(epsilon), "trains"), Prover.of(network)
+    verdicts, prover = (
+        verify(network, batch, case.labels, LInf(epsilon), "trains", ties="strict"),
+        Prover.of(network),
+    )
     with torch.no_grad():
         sampled = points(case, 40, torch.Generator().manual_seed(seed))
         logits = torch.stack([network(part) for part in sampled]).double()
     for index, label in enumerate(case.labels.tolist()):
         try:
-            prover.prove(batch[index], label, LInf(epsilon), timeout=10.0).save(folder / "sample.proof")
+            proof = prover.prove(batch[index], label, LInf(epsilon), timeout=10.0, ties="strict")
         except Unproven:
             assert verdicts[index].status != "verified" or (verdicts[index].margin or 0.0) < 1e-3
             continue
+        proof.save(folder / "sample.proof")
         margin = check(folder / "sample.proof", folder / "network.safetensors").margin
         others = logits[:, index].clone()
         others[:, label] = -torch.inf
@@ -185,7 +189,7 @@ def test_no_lie_proves_what_the_line_oracle_falsifies(tmp_path_factory, network,
         return
     save(network, folder / "network.safetensors")
     try:
-        Prover.of(network).prove(sample, label, LInf(1e-4), 5.0).save(folder / "sample.proof")
+        Prover.of(network).prove(sample, label, LInf(1e-4), 5.0, ties="strict").save(folder / "sample.proof")
     except Unproven:
         return
     shapes = Question(

@@ -9,7 +9,7 @@ import torch
 
 from support.modules import FOLDERS, modules
 
-SILENT = {"files", "kernels", "processes"}
+SILENT = {"checking", "kernels", "processes"}
 """Folders whose docstrings hold no example."""
 
 

@@ -32,7 +32,6 @@ from spikecert.training import (
 from spikecert.training.generators import BatchGenerator, draw_like
 from spikecert.training.history import EpochMetrics
 from spikecert.training.processes import Processes, joined
-from support.processes import marked, soon
 
 TOLERANCE = 1e-9
 """Of float64 runs: sums in another order, a dozen steps, no spike that flips (docs/runs.md)."""
@@ -104,6 +103,8 @@ def test_processes_end_with_the_torchrun_that_started_them(tmp_path: Path) -> No
     with started:
         assert started.stdout is not None
         assert [started.stdout.readline() for _ in range(2)] == [b"here\n", b"here\n"]
+        from support.processes import marked, soon  # only here: torchrun runs this file, and has no such package
+
         assert len(marked(f"SPIKECERT_MARK={tmp_path}")) >= 3
         started.kill()
         assert soon(lambda: not marked(f"SPIKECERT_MARK={tmp_path}"), 1.0)

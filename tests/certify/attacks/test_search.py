@@ -96,7 +96,7 @@ def test_published_pgd_starts_at_random_and_keeps_the_last_iterate() -> None:
     subject = random_subject()
     still = PGD(steps=1, restarts=1, step_size=1e-12, random_start=True, iterate="last")
     generators = [torch.Generator().manual_seed(seed) for seed in (0, 0, 1)]
-    target = Target(subject.network, subject.inputs, subject.labels, LInf(0.1))
+    target = Target(subject.network, subject.inputs, subject.labels, LInf(0.1), "strict")
     points = [next(still.propose(target, generator)) for generator in generators]
     assert torch.equal(points[0], points[1])
     assert not torch.equal(points[0], points[2])
@@ -115,7 +115,7 @@ def test_the_last_iterate_alone_breaks_no_more_than_the_worst(digits: Subject) -
         method = PGD(steps=10, restarts=1, step_size=0.5, halve=False, random_start=True, iterate=iterate)
         left[iterate] = int((~attack(digits.network, inputs, labels, threat, method).success).sum())
     assert left["worst"] < left["last"]
-    target = Target(digits.network, inputs, labels, threat)
+    target = Target(digits.network, inputs, labels, threat, "strict")
     assert len(list(method.propose(target, torch.Generator().manual_seed(0)))) == 1
 
 
