@@ -173,7 +173,7 @@ def check_samples(case: Case, ball, folder, sampled) -> None:
         logits = torch.stack([case.network(part) for part in sampled]).double()
     for index, label in enumerate(case.labels.tolist()):
         try:
-            prover.prove(case.inputs[index], label, ball, timeout=5.0).save(folder / "sample.proof")
+            prover.prove(case.inputs[index], label, ball, timeout=5.0, ties="strict").save(folder / "sample.proof")
         except Unproven:
             continue
         margin = check(folder / "sample.proof", folder / "network.safetensors").margin
