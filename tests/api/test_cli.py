@@ -314,6 +314,6 @@ def test_code_that_leaves_and_memory_that_is_not_there_are_told_in_one_line(run,
     )
     assert (left.status, left.err.count("\n")) == (2, 1)
     assert "failed: SystemExit: 3" in left.err
-    large = run("train", "--network", "mlp:999999999999", "--epochs", 1, "--out", tmp_path / "large")
+    large = run("train", "--network", "mlp:999999999", "--epochs", 1, "--out", tmp_path / "large")
     assert (large.status, large.err.count("\n")) == (2, 1)
     assert "memory: there is too little" in large.err
