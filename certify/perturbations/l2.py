@@ -41,14 +41,14 @@ class L2(Ball):
         """
         step = candidates.double() - inputs.double()
         length = lengths(step)
-        inside = self.extent * (1.0 - 4.0 * (inputs[0].numel() + 8) * UNIT)
+        inside = self.extent * (1.0 - 4.0 * (inputs.shape[1:].numel() + 8) * UNIT)
         moved = self._clipped(_toward(inputs, step * torch.where(length > inside, inside / length, 1.0)))
         return torch.where(expand(self.contains(moved, inputs), moved), moved, inputs)
 
     def contains(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Compare the distance with ε, in rational numbers where float64 can't tell."""
         distance = lengths(candidates.double() - inputs.double()).flatten()
-        error = distance * 2.0 * (inputs[0].numel() + 8) * UNIT + inputs[0].numel() * 1e-160
+        error = distance * 2.0 * (inputs.shape[1:].numel() + 8) * UNIT + inputs[0].numel() * 1e-160
         near = distance + error <= self.extent
         unclear = ~near & ~((distance - error > self.extent) & distance.isfinite()) & ~distance.isnan()
         for index in unclear.nonzero().flatten().tolist():
@@ -68,7 +68,7 @@ class L2(Ball):
         """Draw a uniform direction and a length of ε·r^(1/n), r uniform: uniform in the ball before clipping."""
         direction = unit(normal(inputs, generator))
         share = torch.rand(len(inputs), generator=generator, device=generator.device).to(inputs)
-        length = self.extent * share ** (1.0 / inputs[0].numel())
+        length = self.extent * share ** (1.0 / inputs.shape[1:].numel())
         return self.project(inputs + expand(length, inputs) * direction, inputs)
 
 
