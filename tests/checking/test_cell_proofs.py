@@ -49,7 +49,8 @@ def test_what_trains_verifies_has_a_proof_that_no_run_contradicts(tmp_path_facto
         margin = check(folder / "sample.proof", folder / "network.safetensors").margin
         others = logits[:, index].clone()
         others[:, label] = -torch.inf
-        assert float((logits[:, index, label] - others.amax(1)).min()) >= margin > 0
+        assert float((logits[:, index, label] - others.amax(1)).min()) >= margin >= 0
+        assert bool((logits[:, index].argmax(1) == label).all())
 
 
 def small(steps: int = 12) -> SpikingNetwork:
@@ -185,7 +186,7 @@ def test_no_lie_proves_what_the_line_oracle_falsifies(tmp_path_factory, network,
         return
     save(network, folder / "network.safetensors")
     try:
-        Prover.of(network).prove(sample, label, LInf(1e-4), 5.0).save(folder / "sample.proof")
+        Prover.of(network).prove(sample, label, LInf(1e-4), 5.0, ties="strict").save(folder / "sample.proof")
     except Unproven:
         return
     shapes = Question(
