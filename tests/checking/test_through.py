@@ -115,16 +115,17 @@ def test_what_is_cut_off_is_paid_to_the_last_bit(seed, chosen, size, drop):
     assert float((high - low).max()) < 1e-3 * size * max(1.0, size)
 
 
-def test_weights_that_nearly_cancel_are_not_cut_away():
-    """W = (1 + 2^−30, −1) loses its last bit, which is all that the current is."""
-    tiny, none = Dyadic.of([[2.0**-30]]), Dyadic.of([[0.0]])
-    train, matrix = (tiny, tiny + Dyadic.of([[2.0**-60]])), Matrix.dense(Dyadic.of([[1 + 2.0**-30, -1.0]]))
-    inputs = Dyadic.of([[1.0], [1.0]])
+def test_weights_that_cancel_but_for_their_last_bit_are_paid_for():
+    """Currents are 2^−30 and 0, read with weights 1 and −1: all that the sum is lies in a bit that is cut off."""
+    tiny = 2.0**-30
+    trains, none = Dyadic.of([[tiny], [0.0]]), Dyadic.of([[0.0], [0.0]])
+    train = trains, trains + Dyadic.of([[2.0**-60], [2.0**-60]])
+    matrix, inputs = Matrix.dense(Dyadic.of([[1 + tiny, -1.0], [1.0, -1.0]])), Dyadic.of([[1.0], [1.0]])
     balance = Balance(Dyadic.of(1.0), train, (none, none), Dyadic.of([1.0]), matrix, none, (inputs, inputs))
-    found = balance.sums(Dyadic.of([[1.0]]))
+    found = balance.sums(Dyadic.of([[1.0, -1.0]]))
     assert found is not None
     low, high = (values(end).item() for end in found)
-    assert low <= Fraction(1, 2**30) <= high <= Fraction(1, 2**27)
+    assert low <= Fraction(tiny) <= high <= Fraction(1, 2**24)
 
 
 @pytest.mark.parametrize("gain", [1.0, -0.5])
