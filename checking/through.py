@@ -7,28 +7,76 @@ its potential. Then for any numbers A and M, and at each step for any choice χ 
     Σ_j A_j·S_j = Σ_j (A_j − χ_j·d·M_j)·S_j − Σ_j χ_j·M_j·u_j + g·Σ_j χ_j·M_j·I_j(x).
 
 S_j and u_j are known one by one, from the rows of the table that are left; the last sum is one affine map of x, so
-its range over the box of inputs is exact however many neurons it joins. M is about A/d. It and the weights of I(x)
-are cut to so few bits that sums of their products fit into 62; what the weights lose is paid. Chosen are the
-neurons whose S is wider than their u/d.
+its range over the box of inputs is exact however many neurons it joins. Chosen are the neurons whose S is wider
+than their u/d, and M is next to A/d.
+
+All factors are cut to so few bits that sums of their products fit into 62. They are rounded down: what a number
+loses is between 0 and its unit, and is paid.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from .exact import Dyadic, greater, lesser, whole
-from .fixed import unfixed
+from .exact import Dyadic, greater, lesser
+from .fixed import BITS as WIDTH
+from .fixed import fixed, shift_for, unfixed
 from .sparse import Matrix
 from .work import CALL, spend
 
 MOST_WORK = 2**28
 """The most products of whole numbers that one use takes."""
-BITS = 62
+BITS = 61
 """Of a sum of such products."""
 PRODUCTS = 64
 """How many of them count as one operation."""
 
 Ends = tuple[Dyadic, Dyadic]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Numbers between ints·2^−shift and that plus `unit`, 2^−shift or 0."""
+
+    ints: np.ndarray
+    shift: int
+    unit: Dyadic
+
+    @staticmethod
+    def of(ints: np.ndarray, shift: int, bits: int, exact: bool = True) -> "Cut":
+        """Return ints·2^−shift, or up to 2^−shift more, without the last places, so many that `bits` are left."""
+        down = max(0, int(abs(ints).max(initial=0)).bit_length() - bits)
+        unit = unfixed(np.asarray(0 if exact and down == 0 else 1), shift - down)
+        return Cut((ints >> down).astype(np.int64), shift - down, unit)
+
+
+@dataclass(frozen=True)
+class Span:
+    """What numbers lie between, in multiples of 2^−shift, (n, k) each."""
+
+    low: np.ndarray
+    high: np.ndarray
+    shift: int
+
+    @staticmethod
+    def of(low: Dyadic, high: Dyadic, bits: int) -> "Span":
+        """Return a box in `bits` bits, rounded outward."""
+        largest = greater(abs(low), abs(high)).max().fraction()
+        shift = (shift_for(largest) if largest else 0) - (WIDTH - 2) + bits
+        return Span(fixed(low, shift, False), fixed(high, shift, True), shift)
+
+    def masked(self, mask: np.ndarray) -> "Span":
+        """Return the box with 0 for numbers that are not in `mask`."""
+        return Span(self.low * mask, self.high * mask, self.shift)
+
+    def image(self, matrix: Cut) -> Ends:
+        """Return what matrix.ints·2^−shift times the numbers lies between, exactly, (r, k) each."""
+        rows, count = matrix.ints.shape
+        spend(CALL + rows * (1 + count * self.low.shape[1] // PRODUCTS))
+        middle = matrix.ints @ (self.low + self.high)
+        radius = abs(matrix.ints) @ (self.high - self.low)
+        shift = matrix.shift + self.shift
+        return unfixed((middle - radius) // 2, shift), unfixed((middle + radius) // 2, shift)
 
 
 @dataclass(frozen=True)
@@ -56,66 +104,64 @@ class ExactBalance:
         (neurons, features), steps = self.matrix.shape, len(self.gains.ints)
         if len(weights.ints) * neurons * features * steps > MOST_WORK:
             return None
-        chosen = self._chosen()
-        shares, power = self._shares(weights)
-        exact, kept, taken = unfixed(shares, power), whole(~chosen), whole(chosen)
-        low, high = self._of_inputs(shares, power, chosen)
-        for matrix, ends in (
-            (weights, [end * kept for end in self.train]),
-            (weights - exact * self.drop, [end * taken for end in self.train]),
-            (-exact, [end * taken for end in self.left]),
-        ):
-            one, two = _image(matrix, *ends)
-            low, high = low + one, high + two
-        return low, high
+        bits, chosen = _bits(neurons), self._chosen()
+        exact, shares = Cut.of(weights.ints, weights.shift, bits), self._shares(weights, bits)
+        kept = Span.of(*self.train, bits).masked(~chosen).image(exact)
+        taken = Span.of(*self.left, bits).masked(chosen).image(shares)
+        joint = self._of_inputs(shares, chosen)
+        lost = self._lost(exact, shares, chosen)
+        return kept[0] - taken[1] + joint[0] - lost, kept[1] - taken[0] + joint[1] + lost
 
     def _chosen(self) -> np.ndarray:
         """Return χ, (n, T) of bool."""
         (least, most), (low, high) = self.train, self.left
         return ~((most - least) * self.drop <= high - low)
 
-    @property
-    def _bits(self) -> int:
-        """Return how many bits either factor of a sum over all neurons may have."""
-        return (BITS - self.matrix.shape[0].bit_length()) // 2
+    def _shares(self, weights: Dyadic, bits: int) -> Cut:
+        """Return M: A/d, rounded down, (r, n)."""
+        ints = weights.ints * (1 << WIDTH + bits) // int(self.drop.ints)
+        return Cut.of(ints, WIDTH + bits + weights.shift - self.drop.shift, bits, exact=False)
 
-    def _shares(self, weights: Dyadic) -> tuple[np.ndarray, int]:
-        """Return M, (r, n), in whole numbers, and the power of two that they are to be divided by."""
-        ints, down = _cut(weights.ints * (1 << BITS) // int(self.drop.ints), self._bits)
-        return ints, BITS + weights.shift - self.drop.shift - down
+    def _lost(self, weights: Cut, shares: Cut, chosen: np.ndarray) -> Dyadic:
+        """Return what A loses of kept neurons' trains at most, and A − d·M has of the chosen ones', (T,)."""
+        size = greater(abs(self.train[0]), abs(self.train[1]))
+        kept, taken = (Dyadic(size.ints * mask, size.shift).sum(0) for mask in (~chosen, chosen))
+        return kept * weights.unit + taken * (shares.unit * self.drop)
 
-    def _of_inputs(self, shares: np.ndarray, power: int, chosen: np.ndarray) -> Ends:
+    def _of_inputs(self, shares: Cut, chosen: np.ndarray) -> Ends:
         """Return what g·Σ_j χ_j·M_j·I_j lies between, (r, T) each."""
-        ints, down = _cut(self.matrix.ints, self._bits)
-        weights, (low, high) = np.zeros(self.matrix.shape, dtype=np.int64), self.inputs
-        weights[self.matrix.row, self.matrix.column] = ints
-        lost = greater(abs(low), abs(high)).sum() * unfixed(np.asarray(int(down > 0)), self.matrix.shift - down)
-        lows, highs = [], []
-        for t in range(chosen.shape[1]):
-            spend(CALL + shares.size * (1 + weights.shape[1] // PRODUCTS))
-            picked = shares * chosen[:, t]
-            composed = unfixed(picked.astype(np.int64) @ weights, power + self.matrix.shift - down)
-            one, two = _image(composed, low, high)
-            exact = unfixed(picked, power)
-            middle, error = exact @ self.bias, (abs(exact).sum(1) * lost).column()
-            one, two = (one + middle - error) * self.gains[t], (two + middle + error) * self.gains[t]
-            lows.append(lesser(one, two))
-            highs.append(greater(one, two))
-        return _joined(lows), _joined(highs)
+        neurons, features = self.matrix.shape
+        values = Cut.of(self.matrix.ints, self.matrix.shift, _bits(neurons))
+        inputs = Span.of(*self.inputs, _bits(features))
+        dense = np.zeros((neurons, features), dtype=np.int64)
+        dense[self.matrix.row, self.matrix.column] = values.ints
+        size = greater(abs(self.inputs[0]), abs(self.inputs[1])).sum()
+        moduli = unfixed(abs(shares.ints) @ chosen, shares.shift)  # Σ χ_j·|M_j|, (r, T)
+        lows, highs = self._constant(shares, chosen)
+        lost = moduli * (size * values.unit)
+        low, high = lows - lost, highs + lost
+        columns = []
+        for mask in chosen.T:
+            spend(CALL + shares.ints.size * (1 + features // PRODUCTS))
+            composed = (shares.ints * mask) @ dense
+            cut = Cut.of(composed, shares.shift + values.shift, _bits(features))
+            (one, two), error = inputs.image(cut), size * cut.unit
+            columns.append((one - error, two + error))
+        ones, twos = (_joined(part) for part in zip(*columns, strict=True))
+        ends = (low + ones) * self.gains, (high + twos) * self.gains
+        return lesser(*ends), greater(*ends)
+
+    def _constant(self, shares: Cut, chosen: np.ndarray) -> Ends:
+        """Return what Σ_j χ_j·M_j·b_j lies between, (r, T) each."""
+        bias = Span.of(self.bias, self.bias, _bits(len(self.bias.ints)))
+        return Span(bias.low * chosen, bias.high * chosen, bias.shift).image(shares)
 
 
-def _cut(ints: np.ndarray, bits: int) -> tuple[np.ndarray, int]:
-    """Return whole numbers without their last places, so many that `bits` are left, rounded down; and how many."""
-    down = max(0, int(abs(ints).max(initial=0)).bit_length() - bits)
-    return ints >> down, down
+def _bits(count: int) -> int:
+    """Return how many bits both factors of a sum of `count` products may have, one of them twice as large."""
+    return (BITS - count.bit_length()) // 2
 
 
-def _image(matrix: Dyadic, low: Dyadic, high: Dyadic) -> Ends:
-    """Return what matrix·x lies between for x in [low, high], (n, k) each."""
-    above, below = greater(matrix, matrix * 0), lesser(matrix, matrix * 0)
-    return above @ low + below @ high, above @ high + below @ low
-
-
-def _joined(columns: list[Dyadic]) -> Dyadic:
+def _joined(columns: tuple[Dyadic, ...]) -> Dyadic:
     shift = max(column.shift for column in columns)
     return Dyadic(np.concatenate([column.at(shift) for column in columns], axis=1), shift)

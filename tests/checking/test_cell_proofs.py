@@ -53,7 +53,8 @@ def test_what_trains_verifies_has_a_proof_that_no_run_contradicts(tmp_path_facto
         margin = check(folder / "sample.proof", folder / "network.safetensors").margin
         others = logits[:, index].clone()
         others[:, label] = -torch.inf
-        assert float((logits[:, index, label] - others.amax(1)).min()) >= margin > 0
+        assert float((logits[:, index, label] - others.amax(1)).min()) >= margin >= 0
+        assert bool((logits[:, index].argmax(1) == label).all())
 
 
 def small(steps: int = 12) -> SpikingNetwork:

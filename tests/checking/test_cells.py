@@ -13,11 +13,13 @@ from scipy.optimize import linprog
 
 from spikecert import save
 from spikecert.checking import read_network
+from spikecert.checking.arithmetic import ARITHMETIC
 from spikecert.checking.bound import Question
 from spikecert.checking.cells import ExactDrive, paths
 from spikecert.checking.exact import Dyadic, whole
 from spikecert.checking.fixed import BITS, Decay, fixed, fixed_number, shift_for, unfixed
 from spikecert.checking.inputs import Inputs
+from spikecert.checking.neurons import Neuron
 from spikecert.checking.pairs import fewest_ahead
 from spikecert.checking.subtracting import Subtracting
 from spikecert.testing import Case, inputs, points
@@ -168,8 +170,78 @@ def programs(low: np.ndarray, high: np.ndarray, decay: float, drop: float, strip
             yield trains
 
 
-QUARTERS = st.integers(-4, 9).map(lambda n: n / 4 + 1 / 64)  # off the threshold, where solvers have a say
+def runs_of(currents: np.ndarray, decay: float, drop: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return spikes, what is left and filtered currents of neurons of threshold 1, (T, runs, n) each."""
+    left, spikes = [np.zeros_like(currents[0])], []
+    for current in currents:
+        potential = decay * left[-1] + current
+        spikes.append((potential > 1.0).astype(float))
+        left.append(potential - drop * spikes[-1])
+    return np.stack(spikes), np.stack(left[1:]), filtered(currents, decay)
+
+
+def range_of(signal: np.ndarray) -> tuple[Dyadic, Dyadic]:
+    """Return the range over all runs, (n, T) each, and a little more."""
+    return Dyadic.of(signal.min(1).T - 1e-9), Dyadic.of(signal.max(1).T + 1e-9)
+
+
+def tight_drive(seed: int, decay: float, drop: float) -> tuple[Drive, np.ndarray, np.ndarray, np.ndarray]:
+    """Return ranges that 60 runs of 12 neurons and steps span, and these runs: spikes, what is left, inflow."""
+    generator, size = np.random.default_rng(seed), (12, 60, 12)
+    middle = generator.uniform(-0.5, 1.0, (12, 1, 12)) + generator.normal(size=12) * 0.3
+    shared = generator.normal(size=(12, 60, 1)) * generator.choice([0.0, 0.3])
+    currents = middle + shared + generator.normal(size=size) * generator.uniform(0, 0.4, 12)
+    spikes, left, inflow = runs_of(currents, decay, drop)
+    shift = shift_for(Fraction(256))
+    ranges = [(end, up) for part in (inflow, currents) for up, end in enumerate(range_of(part))]
+    perhaps, surely = fixed_number(Fraction(1), shift)
+    amount = fixed_number(Fraction(drop), shift)
+    ends = (fixed(end, shift, bool(up)) for end, up in ranges)
+    drive = Drive(*ends, surely, perhaps, amount, Decay.of(Fraction(decay)), shift)  # pyright: ignore
+    return drive, spikes, left, inflow
+
+
 GRAINS = st.sampled_from([0.0, 0.5, 0.95, 1.0])
+AMOUNTS = st.sampled_from([0.5, 1.0, 1.5])
+FEW = st.sampled_from([2, 3, 5])
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**31), GRAINS, AMOUNTS, FEW)
+def test_few_cells_hold_all_that_span_their_drive(seed, decay, drop, count):
+    drive, spikes, left, _ = tight_drive(seed, decay, drop)
+    found, generator = paths(drive, count), np.random.default_rng(seed)
+    assert not found.empty
+    within(left, found.left())
+    within(drop * filtered(spikes, decay), found.taken())
+    certain, possible = found.spikes()
+    assert np.all(certain <= spikes.min(1).T)
+    assert np.all(possible >= spikes.max(1).T)
+    factors, own = generator.normal(size=12), float(generator.choice([0.25, decay, 1.0]))
+    room = shift_for(Fraction(64))
+    numbers = [fixed_number(Fraction(factor), room) for factor in factors]
+    low, high = (unfixed(end, room) for end in found.filtered(Decay.of(Fraction(own)), numbers))
+    within(filtered(factors[:, None, None] * spikes, own), (low, high))
+    costs, prices = generator.normal(size=(2, 12, 12)) * generator.choice([0.0, 1.0], (2, 1, 1))
+    least = float(found.least(Dyadic.of(costs), Dyadic.of(prices)).fraction())
+    made = np.einsum("nt,trn->rn", costs, spikes) - np.einsum("nt,trn->rn", prices, left)
+    assert least <= made.min(0).sum() + 1e-6
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**31), GRAINS, AMOUNTS, FEW)
+def test_few_cells_of_a_pair_hold_all_that_span_its_strip(seed, decay, drop, side):
+    drive, spikes, _, inflow = tight_drive(seed, decay, drop)
+    counts = spikes.sum(0)
+    for first, second in ((0, 1), (5, 2), (3, 9)):
+        strip = range_of((inflow[..., first] - inflow[..., second])[..., None])
+        ends = fixed(strip[0], drive.shift, False)[0], fixed(strip[1], drive.shift, True)[0]
+        ahead = fewest_ahead(drive, (first, second), ends, side)
+        assert ahead is not None
+        assert ahead <= (counts[:, first] - counts[:, second]).min()
+
+
+QUARTERS = st.integers(-4, 9).map(lambda n: n / 4 + 1 / 64)  # off the threshold, where solvers have a say
 
 
 def boxes(data, count: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -245,6 +317,39 @@ def test_a_decay_rounds_outward_and_never_overflows(value):
         assert above - below <= 2 + abs(end) / largest
     with pytest.raises(ValueError, match="of such sizes"):
         decay.times(ends, ends + 1)
+
+
+SINGLE = ARITHMETIC[np.dtype("<f4")]
+
+
+@given(
+    st.sampled_from([0.0, 0.5, 0.95, 1.0]),
+    st.sampled_from([0.5, 1 / 0.95]),
+    st.lists(st.sampled_from([-1.0, 0.0, 0.3, 1.25]), min_size=1, max_size=5),
+    st.floats(0.1, 50.0),
+)
+def test_slack_is_paid_for_each_rounding(decay, drop, factors, reach):
+    """Of a current, of a step, and of what the spike before took; and prices pay for the slack."""
+    scale, steps = tuple(map(Fraction, factors)), len(factors)
+    neuron = Neuron(Fraction(decay), Fraction(1), "subtract", Fraction(drop), scale)
+    size, error = Dyadic.of([[reach], [reach / 2]]), Dyadic.of([[1e-3], [2e-3]])
+    layer = Subtracting.of(size, error, neuron, 4, SINGLE)
+    own = neuron.slip(Fraction(reach), SINGLE) + neuron.decay * neuron.lost(Fraction(reach), SINGLE)
+    assert np.all(values(layer.slack) >= values(error) * np.array([abs(factor) for factor in scale]) + own)
+    ages = np.array([[neuron.decay ** max(0, t - k) * (k <= t) for t in range(steps)] for k in range(steps)])
+    assert np.all(values(layer.filtered_slack) >= values(layer.slack) @ ages)
+
+
+@given(st.floats(-5.0, 5.0), st.sampled_from([0.5, 1 / 0.95]))
+def test_prices_pay_for_the_slack(price, drop):
+    neuron = Neuron(Fraction(0.95), Fraction(1), "subtract", Fraction(drop), (Fraction(1),))
+    layer = Subtracting.of(Dyadic.of([[2.0]]), Dyadic.of([[0.5]]), neuron, 4, SINGLE)
+    ends = Dyadic.of([[0.0]]), Dyadic.of([[2.0]])
+    found, prices = layer.paths(ends, ends, None), Dyadic.of([[price]])
+    least = layer.least(found, whole([[0]]), prices)
+    assert least is not None
+    paid = abs(Fraction(price)) * values(layer.slack)[0, 0]
+    assert least.fraction() == found.least(-prices * Dyadic.of(drop), prices).fraction() - paid
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.integers(-20, 10))

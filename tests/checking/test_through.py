@@ -1,5 +1,7 @@
 """Looking through neurons that subtract: what their filtered trains add up to, for any weights and any inputs."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,15 @@ from torch import nn
 
 from spikecert import DLIF, LIF, SpikingNetwork, save
 from spikecert.checking import read_network
+from spikecert.checking.arithmetic import ARITHMETIC
 from spikecert.checking.bound import Question
-from spikecert.checking.exact import Dyadic
+from spikecert.checking.constant import Constant
+from spikecert.checking.exact import Dyadic, whole
 from spikecert.checking.inputs import Inputs
 from spikecert.checking.leaf import Leaf
+from spikecert.checking.neurons import Neuron
+from spikecert.checking.sparse import Matrix
+from spikecert.checking.through import ExactBalance
 from support.exact_numbers import values
 from support.subtracting import subtracting_neurons
 
@@ -74,6 +81,72 @@ def test_filtered_trains_add_up_to_what_is_said(tmp_path_factory, data, steps, d
     loose = 1e-7 * size
     assert np.all(low - made.min(0) <= loose)
     assert np.all(made.max(0) - high <= loose)
+
+
+@given(st.integers(0, 2**31), st.booleans(), st.sampled_from([1e-6, 1.0, 1e5]), st.sampled_from([0.5, 1 / 0.95]))
+def test_what_is_cut_off_is_paid_to_the_last_bit(seed, chosen, size, drop):
+    """One input, trains of one size: the sum lies where it is said to, in rational numbers."""
+    generator = np.random.default_rng(seed)
+    weights, matrix, bias, inputs, trains = (
+        generator.normal(size=shape) * scale
+        for shape, scale in (((2, 5), size), ((5, 3), 1.0), ((5, 1), 1.0), ((3, 1), size), ((5, 2), 4.0))
+    )
+    trains, gains = abs(trains), generator.uniform(-2, 2, 2)
+    currents = exact(matrix) @ exact(inputs) + exact(bias)
+    left = currents * exact(gains) - Fraction(drop) * exact(trains)
+    low = [Dyadic.outward(list(row), up=False) for row in left]
+    high = [Dyadic.outward(list(row), up=True) for row in left]
+    train, point = Dyadic.of(trains), Dyadic.of(inputs)
+    wider = train + Dyadic.of(np.full(trains.shape, 2.0**-60 if chosen else 0.0))
+    balance = ExactBalance(
+        Dyadic.of(drop),
+        (train, wider),
+        (rows(low), rows(high)),
+        Dyadic.of(gains),
+        Matrix.dense(Dyadic.of(matrix)),
+        Dyadic.of(bias),
+        (point, point),
+    )
+    found, made = balance.sums(Dyadic.of(weights)), exact(weights) @ exact(trains)
+    assert found is not None
+    low, high = (values(end) for end in found)
+    assert np.all(low <= made)
+    assert np.all(made <= high)
+    assert float((high - low).max()) < 1e-3 * size * max(1.0, size)
+
+
+def test_weights_that_cancel_but_for_their_last_bit_are_paid_for():
+    """Currents are 2^−30 and 0, read with weights 1 and −1: all that the sum is lies in a bit that is cut off."""
+    tiny = 2.0**-30
+    trains, none = Dyadic.of([[tiny], [0.0]]), Dyadic.of([[0.0], [0.0]])
+    train = trains, trains + Dyadic.of([[2.0**-60], [2.0**-60]])
+    matrix, inputs = Matrix.dense(Dyadic.of([[1 + tiny, -1.0], [1.0, -1.0]])), Dyadic.of([[1.0], [1.0]])
+    balance = ExactBalance(Dyadic.of(1.0), train, (none, none), Dyadic.of([1.0]), matrix, none, (inputs, inputs))
+    found = balance.sums(Dyadic.of([[1.0, -1.0]]))
+    assert found is not None
+    low, high = (values(end).item() for end in found)
+    assert low <= Fraction(tiny) <= high <= Fraction(1, 2**24)
+
+
+@pytest.mark.parametrize("gain", [1.0, -0.5])
+def test_what_is_left_pays_for_the_current_of_the_run(gain):
+    """A row holds currents of the run; the exact ones, which are filtered here, are within the slack of these."""
+    neuron = Neuron(Fraction(1), Fraction(9), "subtract", Fraction(9), (Fraction(1),))
+    low, high, slack = Dyadic.of([[0.5]]), Dyadic.of([[1.0]]), Dyadic.of([[0.125]])
+    layer = Constant.of(low, high, slack, neuron, ARITHMETIC[np.dtype("<f4")])
+    left = layer.left(layer.everything, Dyadic.of([gain]), whole([[1]]), 0)
+    ends = sorted(gain * end for end in (0.25, 1.25))
+    assert [values(end).item() for end in left] == ends
+
+
+def exact(numbers: np.ndarray) -> np.ndarray:
+    """Return floats as fractions."""
+    return np.array([Fraction(x) for x in numbers.ravel().tolist()], dtype=object).reshape(numbers.shape)
+
+
+def rows(lists: list[Dyadic]) -> Dyadic:
+    """Return lists of numbers as the rows of one array."""
+    return Dyadic(np.stack([row.ints for row in lists]), lists[0].shift)
 
 
 def twins(count: int, num_steps: int, *neurons: LIF) -> SpikingNetwork:

@@ -1,6 +1,7 @@
 """Ways to break a bound: one textual change each makes it unsound, or inexact where it claims to be exact."""
 
 from cell_mutants import CELL_MUTANTS
+from checker_mutants import CHECKER_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from mutant import Mutant
@@ -12,6 +13,7 @@ MAPS = "models/linear_maps/"
 MUTANTS = (
     *STEP_MUTANTS,
     *CELL_MUTANTS,
+    *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
     *LISTING_MUTANTS,
     Mutant(

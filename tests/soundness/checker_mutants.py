@@ -1,0 +1,161 @@
+"""Ways to break what the checker knows of layers that subtract: cells, pairs, looking through, their rounding."""
+
+from mutant import Mutant
+
+CHECKING = "checking/"
+CELLS, PAIRS = CHECKING + "cells.py", CHECKING + "pairs.py"
+FIXED, LAYER = CHECKING + "fixed.py", CHECKING + "subtracting.py"
+THROUGH, TABLE = CHECKING + "through.py", CHECKING + "constant.py"
+CHECKER_MUTANTS = (
+    Mutant(
+        "checker's cells: the wrong end of Y",
+        CELLS,
+        "np.minimum(upper - least, high",
+        "np.minimum(upper - most, high",
+    ),
+    Mutant("checker's cells: forget what is left", CELLS, "low + drive.low[owner, t])", "drive.low[owner, t])"),
+    Mutant(
+        "checker's cells: silence leaves what is above θ",
+        CELLS,
+        "there = np.stack((low <= highs[0],",
+        "there = np.stack((high <= highs[0],",
+    ),
+    Mutant(
+        "checker's cells: a spike only where it is certain",
+        CELLS,
+        "np.maximum(low, drive.perhaps) <= high))",
+        "low >= drive.perhaps))",
+    ),
+    Mutant(
+        "checker's cells: a spike takes nothing", CELLS, "drive.perhaps) - drive.drop[1]))", "drive.perhaps)))"
+    ),
+    Mutant(
+        "checker's cells: cut Y by the wrong end of u",
+        CELLS,
+        "np.stack((most, most + drive.drop[1])), upper - lows)",
+        "np.stack((most, most + drive.drop[1])), upper - highs)",
+    ),
+    Mutant(
+        "checker's cells: swap silence and spikes of a leaf",
+        CELLS,
+        "there &= drive.allowed[owner, t].T",
+        "there &= drive.allowed[owner, t].T[::-1]",
+    ),
+    Mutant(
+        "checker's cells: hulls of the wrong cells",
+        CELLS,
+        "lower, upper = reached.lower[:, order], reached.upper[:, order]",
+        "lower, upper = reached.lower, reached.upper",
+    ),
+    Mutant(
+        "checker's cells: keep the first of cells that merge",
+        CELLS,
+        "return np.minimum.reduceat(lower, starts, axis=-1), np.maximum.reduceat(upper, starts, axis=-1)",
+        "return lower[..., starts], upper[..., starts]",
+    ),
+    Mutant(
+        "checker's cells: pay the cheaper end of u",
+        CELLS,
+        "np.where(paid > 0, step.high",
+        "np.where(paid < 0, step.high",
+    ),
+    Mutant(
+        "checker's cells: call every spike certain",
+        CELLS,
+        "certain[moving[step.spike == 0], t] = 0",
+        "certain[moving[step.spike == 1], t] = 1",
+    ),
+    Mutant(
+        "checker's cells: filter with the cells before",
+        CELLS,
+        "one[step.origin] + step.spike * below",
+        "one[step.origin]",
+    ),
+    Mutant(
+        "checker's pairs: forget what a spike counts",
+        PAIRS,
+        "+ (spikes[0] - spikes[1])",
+        "+ abs(spikes[0] - spikes[1])",
+    ),
+    Mutant(
+        "checker's pairs: the strip of the other neuron", PAIRS, "np.maximum(c, a - q)", "np.maximum(c, a - p)"
+    ),
+    Mutant("checker's pairs: cut by the wrong end", PAIRS, "np.minimum(b, e + q)", "np.minimum(b, e + p)"),
+    Mutant(
+        "checker's pairs: a spike needs no potential",
+        PAIRS,
+        "np.minimum(high, drive.surely)",
+        "np.minimum(high, drive.perhaps - 1)",
+    ),
+    Mutant(
+        "checker's pairs: a spike of one takes from neither",
+        PAIRS,
+        "top = np.minimum(upper - least, high - spike * drive.drop[0])",
+        "top = np.minimum(upper - most, high - spike * drive.drop[0])",
+    ),
+    Mutant(
+        "checker's pairs: the greatest difference of cells that merge",
+        PAIRS,
+        "np.minimum.reduceat(ahead[order], starts)",
+        "np.maximum.reduceat(ahead[order], starts)",
+    ),
+    Mutant(
+        "checker's numbers: a decay from one side",
+        FIXED,
+        "np.where(low < 0, self.high, self.low)",
+        "np.where(low < 0, self.low, self.high)",
+    ),
+    Mutant(
+        "checker's numbers: round up what is to go down",
+        FIXED,
+        "if up else ints >> max(0, down)",
+        "if not up else ints >> max(0, down)",
+    ),
+    Mutant(
+        "checker's numbers: products that may overflow",
+        FIXED,
+        "(abs(end) > 1 << BITS).any()",
+        "(abs(end) > 1 << 62).any()",
+    ),
+    Mutant("checker's layer: forget the slack of L", LAYER, "sums[1] + self.filtered_slack", "sums[1]"),
+    Mutant("checker's layer: forget the slack of c", LAYER, "greater(one, two) + self.slack", "greater(one, two)"),
+    Mutant(
+        "checker's layer: forget what a spike loses", LAYER, "+ neuron.decay * neuron.lost(reach, arithmetic)", ""
+    ),
+    Mutant(
+        "checker's layer: a wrong sign of prices on u",
+        LAYER,
+        "left = prices - Dyadic(later",
+        "left = prices + Dyadic(later",
+    ),
+    Mutant("checker's layer: prices without what spikes take", LAYER, "costs - prices * drop", "costs"),
+    Mutant("checker's layer: no slack for prices", LAYER, " - (abs(prices) * self.slack).sum()", ""),
+    Mutant(
+        "checker's layer: read as its own what another decay filters",
+        LAYER,
+        "neuron.decay == self.neuron.decay and",
+        "neuron.decay != 2 and",
+    ),
+    Mutant(
+        "checker's looking through: what the weights lose", THROUGH, "lows - lost, highs + lost", "lows, highs"
+    ),
+    Mutant("checker's looking through: u for S", THROUGH, "kept[0] - taken[1]", "kept[0] - taken[0]"),
+    Mutant(
+        "checker's looking through: a negative gain",
+        THROUGH,
+        "return lesser(*ends), greater(*ends)",
+        "return ends",
+    ),
+    Mutant(
+        "checker's looking through: the exact current's slack",
+        TABLE,
+        "self.high[neuron, row] + self.slack[neuron, 0]",
+        "self.high[neuron, row]",
+    ),
+    Mutant(
+        "checker's looking through: u of the first row",
+        TABLE,
+        "np.maximum.reduceat(high.ints, starts)",
+        "high.ints[starts]",
+    ),
+)
