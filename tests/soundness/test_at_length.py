@@ -16,6 +16,7 @@ from torch import Tensor
 from spikecert import LIF, ConversionRefused, LInf, SpikingNetwork, convert, mlp, save, verify
 from spikecert.certify import Verdict
 from spikecert.certify.replay import misclassified
+from spikecert.certify.ties import settled_ties
 from support.foreign import FOREIGN, Foreign
 
 STEPS = (254, 255, 256, 257, 300)
@@ -44,14 +45,14 @@ def contradicted(network: SpikingNetwork, inputs: Tensor, verdicts: list[Verdict
 
 @torch.no_grad()
 def broken(network: SpikingNetwork, sample: Tensor, verdict: Verdict, ball: LInf) -> bool:
-    """Return whether the counterexample, or one of many drawn inputs, gets or ties another class."""
+    """Return whether the counterexample, or one of many drawn inputs, is misclassified, as verdicts take ties."""
     if verdict.counterexample is not None:
         tried = verdict.counterexample[None]
     else:
         size = torch.rand(SAMPLED, *[1] * sample.dim()) * ball.epsilon
         tried = (sample + size * torch.randn(SAMPLED, *sample.shape).sign()).clamp(0, 1)
     label = network(sample[None]).argmax(1)
-    return bool(misclassified(network, tried, label.expand(len(tried))).any())
+    return bool(misclassified(network, tried, label.expand(len(tried)), settled_ties(network, None)).any())
 
 
 def converted(library: str, seed: int, steps: int, count: int) -> tuple[SpikingNetwork, Tensor] | str:
