@@ -26,6 +26,9 @@ from .membrane import Drive, drive, window_drive
 from .rounding import Rounding
 from .signals import Signal, equal_weights
 
+TOGETHER = 2**20
+"""How many numbers are added to each edge at once: over hundreds of steps there are thousands of rows."""
+
 
 @dataclass(frozen=True)
 class GraphTrains(Signal):
@@ -64,9 +67,10 @@ class GraphTrains(Signal):
         if weights is not None and self.num_steps < 255:
             return self._counts().scaled(weights)
         edges, ends = [_detours(edge, rows) for edge in self.edges], _detours(self.ends, rows)
-        lower = [self._shortest(row, edges, ends) for row in rows]
-        upper = [self._shortest(-row, edges, ends).neg_() for row in rows]
-        return Box(torch.stack(lower), torch.stack(upper))
+        parts = rows.split(max(1, TOGETHER // ends.numel()))
+        lower = [self._shortest(part, edges, ends) for part in parts]
+        upper = [self._shortest(-part, edges, ends).neg_() for part in parts]
+        return Box(torch.cat(lower), torch.cat(upper))
 
     def magnitude(self) -> Tensor:
         """Return 1."""
@@ -84,12 +88,14 @@ class GraphTrains(Signal):
             torch.add(_most(most[:t], edge), 1, out=most[t])
         return Box(_fewest(fewest, self.ends), _most(most, self.ends))
 
-    def _shortest(self, row: Tensor, edges: list[Tensor], ends: Tensor) -> Tensor:
-        """Return min over paths of Σ_t row[t]·s[t], (batch, ...)."""
-        length = row.new_zeros((self.num_steps + 1, *self.ends.shape[1:]))
+    def _shortest(self, rows: Tensor, edges: list[Tensor], ends: Tensor) -> Tensor:
+        """Return min over paths of Σ_t rows[r, t]·s[t], (rows, batch, ...)."""
+        shape = self.ends.shape[1:]
+        weights = rows.T.reshape(*rows.T.shape, *(1 for _ in shape))
+        length = rows.new_zeros((self.num_steps + 1, len(rows), *shape))
         for t, edge in enumerate(edges, start=1):
-            torch.add((length[:t] + edge).amin(0), row[t - 1], out=length[t])
-        return (length + ends).amin(0)
+            torch.add((length[:t] + edge[:, None]).amin(0), weights[t - 1], out=length[t])
+        return (length + ends[:, None]).amin(0)
 
 
 def _detours(exists: Tensor, like: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from spikecert import mlp, to_nir
 from spikecert.checking.model import FORMAT
 from spikecert.models.checkpoints import save
 from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.output import say, show, show_json, table
 from support.hostile import HOSTILE, changes, unsafe
 
 
@@ -96,3 +97,14 @@ def test_hostile_options_are_refused_in_one_line(run, described, tmp_path):
     for option in ("--data", "--epsilon", "--verifier", "--norm", "--device", "--engine", f"--{HOSTILE}"):
         assert fine(run("certify", path, option, HOSTILE)), option
     assert fine(run(HOSTILE))
+
+
+def test_what_commands_write_is_safe_to_show(capsys):
+    say(f"{HOSTILE}\nnext")
+    show(f"{HOSTILE}\nnext")
+    show(table((HOSTILE, "b"), [("a", HOSTILE)]))
+    show_json({HOSTILE: HOSTILE})
+    written = capsys.readouterr()
+    assert not unsafe(written.out + written.err, "\n")
+    assert json.loads(written.out[written.out.index("{\n") :]) == {HOSTILE: HOSTILE}
+    assert written.err.endswith("\nnext\n")

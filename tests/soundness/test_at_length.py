@@ -15,9 +15,13 @@ from torch import Tensor
 
 from spikecert import LIF, ConversionRefused, LInf, SpikingNetwork, convert, mlp, save, verify
 from spikecert.certify import Verdict
+from spikecert.certify.replay import misclassified
+from spikecert.certify.ties import settled_ties
 from support.foreign import FOREIGN, Foreign
 
 STEPS = (254, 255, 256, 257, 300)
+CASES = {1: (("trains", 1e-4), ("linear", 1e-4), ("auto", 0.02)), 300: (("interval", 1e-4), ("gain", 1e-4))}
+"""By the number of samples: verifiers, and how far inputs may move."""
 SAMPLED = 400
 """Inputs that are drawn for each sample that was verified."""
 
@@ -41,13 +45,14 @@ def contradicted(network: SpikingNetwork, inputs: Tensor, verdicts: list[Verdict
 
 @torch.no_grad()
 def broken(network: SpikingNetwork, sample: Tensor, verdict: Verdict, ball: LInf) -> bool:
-    """Return whether the counterexample, or one of many drawn inputs, gets another class than the sample."""
+    """Return whether the counterexample, or one of many drawn inputs, is misclassified, as verdicts take ties."""
     if verdict.counterexample is not None:
         tried = verdict.counterexample[None]
     else:
         size = torch.rand(SAMPLED, *[1] * sample.dim()) * ball.epsilon
         tried = (sample + size * torch.randn(SAMPLED, *sample.shape).sign()).clamp(0, 1)
-    return bool((network(tried).argmax(1) != network(sample[None]).argmax(1)).any())
+    label = network(sample[None]).argmax(1)
+    return bool(misclassified(network, tried, label.expand(len(tried)), settled_ties(network, None)).any())
 
 
 def converted(library: str, seed: int, steps: int, count: int) -> tuple[SpikingNetwork, Tensor] | str:
@@ -70,21 +75,21 @@ def converted(library: str, seed: int, steps: int, count: int) -> tuple[SpikingN
 @pytest.mark.parametrize("library", ["spikingjelly", "norse"])
 def test_conversions_of_hundreds_of_steps_match_and_their_verdicts_hold(library: str) -> None:
     matched, statuses = 0, Counter[str]()
-    for seed, count in itertools.product(range(20), (1, 300)):
+    for seed, count in itertools.product(range(10), CASES):
         found = converted(library, seed, STEPS[seed % len(STEPS)], count)
         if isinstance(found, str):
             assert "\n" not in found
             assert FOREIGN[library](seed).refusal is not None or "within rounding" in found, (seed, found)
             continue
-        network, tried = found[0], found[1][:3]
+        network, tried = found
         matched += 1
         with torch.no_grad():
             labels = network(tried).argmax(1)
-        for verifier, epsilon in (("trains", 1e-4), ("linear", 1e-4), ("auto", 0.02)):
+        for verifier, epsilon in CASES[count]:
             verdicts = verify(network, tried, labels, LInf(epsilon), verifier, timeout=2.0)
             assert contradicted(network, tried, verdicts, LInf(epsilon)) == [], (seed, verifier)
             statuses += Counter(verdict.status for verdict in verdicts)
-    assert matched >= 20
+    assert matched >= 10
     assert statuses["verified"] >= 10
     assert statuses["falsified"] >= 10
 
@@ -97,6 +102,7 @@ def resident() -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verifier", ["trains", "linear", "auto"])
+@pytest.mark.timeout(1800)
 def test_ten_thousand_samples_take_no_more_memory_than_the_first_thousands(verifier: str) -> None:
     torch.manual_seed(0)
     network = mlp((8, 16, 3), num_steps=4, neuron=LIF(0.9)).eval()

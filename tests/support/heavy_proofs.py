@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikecert.checking.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.checking.proof import MOST_CELLS
 from spikecert.models.storage import write_tensors
 
 Layers = list[dict[str, Any]]
@@ -52,18 +53,20 @@ def written(
     steps: int,
     proof: Tensors,
     encoding: str = "direct",
+    readout: str = "mean",
     norm: str = "linf",
     radius: float = 1.0,
+    **asked: int,
 ) -> tuple[Path, Path]:
     """Write a network and a proof about it; return both files. The last layer's bias makes the class certain."""
     model, path, tensors = folder / "network.safetensors", folder / "heavy.proof", {}
     *_, last = weights
-    if layers[last]["type"] == "Linear":
+    if layers[last]["type"] == "Linear" and readout == "mean":
         layers = [*layers[:last], layers[last] | {"bias": True}]
         tensors[f"layers.{last}.bias"] = torch.tensor([1e6, -1e6], dtype=weights[last].dtype)
-    text = json.dumps({"num_steps": steps, "encoding": encoding, "readout": "mean", "layers": layers})
+    text = json.dumps({"num_steps": steps, "encoding": encoding, "readout": readout, "layers": layers})
     digest = write_tensors(model, NETWORK, text, tensors | {f"layers.{k}.weight": w for k, w in weights.items()})
-    told = {"label": 0, "lower": -4.0, "upper": 4.0, "norm": norm, "network": digest}
+    told = {"label": 0, "lower": -4.0, "upper": 4.0, "norm": norm, "network": digest, **asked}
     tensors = {"sample": sample, "radius": torch.tensor([radius], dtype=torch.float64), **proof}
     write_tensors(path, PROOF, json.dumps(told), tensors)
     return path, model
@@ -112,6 +115,22 @@ def over_time(folder: Path) -> tuple[Path, Path]:
     weights = {0: _weight(40, 1), 2: _weight(40, 40), 4: _weight(2, 40)}
     proof = one_leaf((40, 256), (40, 256), value=1.7e38)
     return written(folder, layers, weights, torch.zeros(256, 1), 256, proof, "none")
+
+
+def cells(folder: Path) -> tuple[Path, Path]:
+    """As many cells as may be asked for, of two layers that subtract, over 256 steps."""
+    layers = [linear(1, 40), lif(256, 0.999), linear(40, 40), lif(256, 0.999), linear(40, 2)]
+    weights = {0: _weight(40, 1), 2: _weight(40, 40), 4: _weight(2, 40)}
+    proof = one_leaf((40, 256), (40, 256))
+    return written(folder, layers, weights, torch.zeros(256, 1), 256, proof, "none", cells=MOST_CELLS)
+
+
+def pairs(folder: Path) -> tuple[Path, Path]:
+    """The largest square of cells that may be asked for, of neurons whose spikes are counted."""
+    layers = [linear(1, 40), lif(48, 0.9), linear(40, 2), lif(48, 0.9)]
+    weights = {0: _weight(40, 1), 2: _weight(2, 40)}
+    proof = one_leaf((40,), (2, 48))
+    return written(folder, layers, weights, torch.zeros(1), 48, proof, readout="spikes", cells=2, side=MOST_CELLS)
 
 
 def padding(folder: Path) -> tuple[Path, Path]:
@@ -220,6 +239,8 @@ HEAVY: dict[str, Callable[[Path], tuple[Path, Path]]] = {
         wide_soft_reset,
         windows,
         over_time,
+        cells,
+        pairs,
         padding,
         image,
         long_numbers,
