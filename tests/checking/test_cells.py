@@ -185,7 +185,7 @@ def range_of(signal: np.ndarray) -> tuple[Dyadic, Dyadic]:
     return Dyadic.of(signal.min(1).T - 1e-9), Dyadic.of(signal.max(1).T + 1e-9)
 
 
-def tight_drive(seed: int, decay: float, drop: float) -> tuple[Drive, np.ndarray, np.ndarray, np.ndarray]:
+def tight_drive(seed: int, decay: float, drop: float) -> tuple[ExactDrive, np.ndarray, np.ndarray, np.ndarray]:
     """Return ranges that 60 runs of 12 neurons and steps span, and these runs: spikes, what is left, inflow."""
     generator, size = np.random.default_rng(seed), (12, 60, 12)
     middle = generator.uniform(-0.5, 1.0, (12, 1, 12)) + generator.normal(size=12) * 0.3
@@ -197,7 +197,7 @@ def tight_drive(seed: int, decay: float, drop: float) -> tuple[Drive, np.ndarray
     perhaps, surely = fixed_number(Fraction(1), shift)
     amount = fixed_number(Fraction(drop), shift)
     ends = (fixed(end, shift, bool(up)) for end, up in ranges)
-    drive = Drive(*ends, surely, perhaps, amount, Decay.of(Fraction(decay)), shift)  # pyright: ignore
+    drive = ExactDrive(*ends, surely, perhaps, amount, Decay.of(Fraction(decay)), shift)  # pyright: ignore
     return drive, spikes, left, inflow
 
 
