@@ -11,6 +11,7 @@ counterexample is run again here. With --kernel compiled a kernel that a C compi
 
 import argparse
 import json
+import math
 import statistics
 import tempfile
 import time
@@ -18,10 +19,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
 from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, load, mlp, save, verify
+from spikecert.certify.milp import tree
 from spikecert.certify.verifiers import VERIFIERS, Milp, Verifier
 from spikecert.models.kernels import KERNELS, use_kernel
 
@@ -116,6 +119,12 @@ def measure(case: Case, verifier: Verifier, cache: Path, kernel: str = "eager") 
     return sum(times)
 
 
+def believed(case: Case, cache: Path) -> float:
+    """Measure big-M as others run it: HiGHS' dual bound is taken for a proof, which "milp" never does."""
+    with patch.object(tree.Tree, "proven", lambda asked: math.nextafter(asked.enough, math.inf)):
+        return measure(case, Milp(encoding="big_m"), cache)
+
+
 def main() -> None:
     """Measure the rows and print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -133,7 +142,7 @@ def main() -> None:
         for case in ROWS[name]:
             ours = measure(case, VERIFIERS[arguments.verifier](), cache, arguments.kernel)
             if name == "milp":
-                theirs = measure(case, Milp(encoding="big_m"), cache)
+                theirs = believed(case, cache)
                 print(f"\nbig-M takes {theirs / ours:.0f} times as long in all\n", flush=True)
 
 

@@ -1,6 +1,6 @@
 """A mixed-integer linear program, built up variable by variable and row by row."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
@@ -68,6 +68,10 @@ class Model:
     rows: sparse.csr_array
     row_lower: np.ndarray
     row_upper: np.ndarray
+
+    def relaxed(self) -> "Model":
+        """Return the linear program in which no variable need be an integer."""
+        return replace(self, integer=np.zeros_like(self.integer))
 
     @property
     def largest(self) -> float:

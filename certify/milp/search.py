@@ -15,6 +15,7 @@ from .closing import Closing
 from .encoding import Encoding, EncodingError, encode
 from .program import Expressions
 from .solver import LARGEST, Watch, minimise
+from .tree import Tree
 
 GAP_ERROR = 1e-12
 """Relative error of float64 in a run's own margins, where they are held against a bound."""
@@ -65,7 +66,10 @@ class ProgramSearch:
         return bound
 
     def _bound(self, other: int) -> float:
-        """Minimise over the closed program, until the bound is enough or a point shows that it can't be."""
+        """Minimise over the closed program, until HiGHS' bound is enough or a point shows that it can't be.
+
+        HiGHS is asked first since its cuts decide fast whether a proof is worth its tree.
+        """
         objective, paid = self._objective(self._closed, other)
         enough = paid + float(self._floor[other])
 
@@ -81,9 +85,14 @@ class ProgramSearch:
         found = minimise(model, objective, watch, self.problem.deadline, nodes=nodes)
         if found.infeasible:  # the sample itself is feasible: presolve errs now and then
             found = minimise(model, objective, watch, self.problem.deadline, presolve=False, nodes=nodes)
-        bound = found.bound - paid
-        refuted = found.infeasible or bound > float(self.gaps[other]) + GAP_ERROR * paid
-        return -np.inf if refuted else bound
+        if found.bound <= enough or self._refuted(other, found.bound - paid, paid):
+            return -np.inf
+        proven = Tree(model, objective, enough, self.problem.deadline, nodes).proven() - paid
+        return -np.inf if self._refuted(other, proven, paid) else proven
+
+    def _refuted(self, other: int, bound: float, paid: float) -> bool:
+        """Return whether a run contradicts a bound; inf, which calls the program infeasible, always is."""
+        return bound > float(self.gaps[other]) + GAP_ERROR * paid
 
     def _search_open(self, other: int) -> None:
         """Minimise over the open program, whose solutions keep away from every threshold."""

@@ -1,4 +1,7 @@
-"""HiGHS on one program: a lower bound of its minimum, and each better point that it finds on the way."""
+"""HiGHS on one program: what it calls a lower bound of its minimum, and each better point on the way.
+
+Nothing here is proof: `tree.py` proves.
+"""
 
 import time
 from collections.abc import Callable
@@ -26,7 +29,7 @@ class Minimum:
     """What is known of a minimum.
 
     Attributes:
-        bound: HiGHS' dual bound, −inf where it has none.
+        bound: HiGHS' dual bound, −inf where it has none: a guess, floating-point and behind a presolve that errs.
         finished: whether it closed the gap, or found that no point is feasible.
         infeasible: whether it says that no point is feasible.
     """
@@ -83,10 +86,10 @@ def minimise(
         presolve: whether HiGHS may simplify first.
         nodes: how many of its tree may be solved, or None.
     """
-    seconds = PATIENCE if deadline is None else deadline - time.perf_counter()
-    if seconds <= 0:
+    seconds = None if deadline is None else deadline - time.perf_counter()
+    if seconds is not None and seconds <= 0:
         return Minimum(-np.inf, False, False)
-    solver = _prepared(model, objective, seconds, presolve, nodes)
+    solver = prepared(model, objective, seconds, presolve, nodes)
     solver.cbMipImprovingSolution.subscribe(watch.improved)
     solver.cbMipInterrupt.subscribe(watch.asked)
     _solve(solver, watch)
@@ -114,13 +117,14 @@ class _Silent(highspy.Highs):
         super().enableCallbacks()
 
 
-def _prepared(
-    model: Model, objective: Expressions, seconds: float, presolve: bool, nodes: int | None
+def prepared(
+    model: Model, objective: Expressions, seconds: float | None, presolve: bool, nodes: int | None
 ) -> highspy.Highs:
+    """Return HiGHS with a program and its costs, told how long it may take: None for no limit."""
     solver = _Silent()
     options = {
         "threads": 1,
-        "time_limit": seconds,
+        "time_limit": PATIENCE if seconds is None else seconds,
         "presolve": "on" if presolve else "off",
         "primal_feasibility_tolerance": FEASIBILITY,
         "mip_feasibility_tolerance": FEASIBILITY,

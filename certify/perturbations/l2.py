@@ -48,7 +48,7 @@ class L2(Ball):
     def contains(self, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Compare the distance with ε, in rational numbers where float64 can't tell."""
         distance = lengths(candidates.double() - inputs.double()).flatten()
-        error = distance * 2.0 * (inputs.shape[1:].numel() + 8) * UNIT + inputs[0].numel() * 1e-160
+        error = distance * 2.0 * (inputs.shape[1:].numel() + 8) * UNIT + inputs.shape[1:].numel() * 1e-160
         near = distance + error <= self.extent
         unclear = ~near & ~((distance - error > self.extent) & distance.isfinite()) & ~distance.isnan()
         for index in unclear.nonzero().flatten().tolist():

@@ -236,3 +236,12 @@ def test_a_budget_of_no_flips_is_the_sample() -> None:
     assert box.lower.equal(inputs.double())
     assert box.upper.equal(inputs.double())
     assert SpikeFlip(0).project(1 - inputs, inputs).equal(inputs)
+
+
+@pytest.mark.parametrize("threat", [LInf(0.1), L2(0.1), PixelBox(torch.full((5,), 0.1)), SpikeFlip(2)])
+def test_a_batch_of_no_samples_has_none(threat: LInf | L2 | PixelBox | SpikeFlip) -> None:
+    nothing, generator = torch.zeros(0, 5), torch.Generator().manual_seed(0)
+    assert threat.project(nothing, nothing).shape == (0, 5)
+    assert threat.sample(nothing, generator).shape == (0, 5)
+    assert threat.contains(nothing, nothing).shape == (0,)
+    assert threat.enclosure(nothing).lower.shape == (0, 5)

@@ -407,6 +407,37 @@ MUTANTS = (
         "goal.proven(lower, alone.labels).any(1)",
     ),
     Mutant(
+        "milp: believe the solver",
+        "certify/milp/search.py",
+        "proven = Tree(model, objective, enough, self.problem.deadline, nodes).proven() - paid",
+        "proven = found.bound - paid",
+    ),
+    Mutant(
+        "milp: the wrong end of a row",
+        "certify/milp/weak_duality.py",
+        "np.where(multipliers > 0, self.model.row_lower, self.model.row_upper)",
+        "np.where(multipliers < 0, self.model.row_lower, self.model.row_upper)",
+    ),
+    Mutant(
+        "milp: multipliers' rounding is free",
+        "certify/milp/weak_duality.py",
+        "- lost.sum() - (len(parts)",
+        "- 0.0 * (len(parts)",
+    ),
+    Mutant("milp: half of a part", "certify/milp/tree.py", "parts += split", "parts += split[:1]"),
+    Mutant(
+        "milp: the last part's bound for all",
+        "certify/milp/tree.py",
+        "least = min(least, bound)",
+        "least = bound",
+    ),
+    Mutant(
+        "milp: any ray is an empty part",
+        "certify/milp/tree.py",
+        "for size in sizes if size > 0",
+        "for size in sizes",
+    ),
+    Mutant(
         "milp: ties fall to the label, whichever index is lower",
         "certify/verifiers/milp.py",
         "problem.goal.proven(tightened, problem.labels).all()",
