@@ -121,7 +121,7 @@ def measure(case: Case, verifier: Verifier, cache: Path, kernel: str = "eager") 
 
 def believed(case: Case, cache: Path) -> float:
     """Measure big-M as others run it: HiGHS' dual bound is taken for a proof, which "milp" never does."""
-    with patch.object(tree.Tree, "proven", lambda asked: math.nextafter(asked.enough, math.inf)):
+    with patch.object(tree.ProgramTree, "proven", lambda asked: math.nextafter(asked.enough, math.inf)):
         return measure(case, Milp(encoding="big_m"), cache)
 
 

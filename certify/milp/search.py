@@ -15,7 +15,7 @@ from .closing import Closing
 from .encoding import Encoding, EncodingError, encode
 from .program import Expressions
 from .solver import LARGEST, Watch, minimise
-from .tree import Tree
+from .tree import ProgramTree
 
 GAP_ERROR = 1e-12
 """Relative error of float64 in a run's own margins, where they are held against a bound."""
@@ -87,7 +87,7 @@ class ProgramSearch:
             found = minimise(model, objective, watch, self.problem.deadline, presolve=False, nodes=nodes)
         if found.bound <= enough or self._refuted(other, found.bound - paid, paid):
             return -np.inf
-        proven = Tree(model, objective, enough, self.problem.deadline, nodes).proven() - paid
+        proven = ProgramTree(model, objective, enough, self.problem.deadline, nodes).proven() - paid
         return -np.inf if self._refuted(other, proven, paid) else proven
 
     def _refuted(self, other: int, bound: float, paid: float) -> bool:

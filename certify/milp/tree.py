@@ -18,21 +18,21 @@ INTEGRAL = 1e-6
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Subprogram:
     """A part of the program: its variables' ends."""
 
     lower: np.ndarray
     upper: np.ndarray
 
-    def split(self, variable: int, value: float) -> "tuple[_Part, _Part]":
+    def split(self, variable: int, value: float) -> "tuple[_Subprogram, _Subprogram]":
         """Return the parts where an integer is at most, and at least the next after, `value`."""
         below, above = self.upper.copy(), self.lower.copy()
         below[variable], above[variable] = np.floor(value), np.floor(value) + 1.0
-        return _Part(self.lower, below), _Part(above, self.upper)
+        return _Subprogram(self.lower, below), _Subprogram(above, self.upper)
 
 
 @dataclass
-class Tree:
+class ProgramTree:
     """A search for a proof that an expression exceeds a number on all of a program.
 
     Args:
@@ -64,7 +64,7 @@ class Tree:
 
     def proven(self) -> float:
         """Return a lower bound above `enough` that holds on the whole program, or −inf."""
-        parts, least = [_Part(self.model.lower, self.model.upper)], np.inf
+        parts, least = [_Subprogram(self.model.lower, self.model.upper)], np.inf
         while parts:
             if self._exhausted():
                 return -np.inf
@@ -82,7 +82,7 @@ class Tree:
         late = self.deadline is not None and time.perf_counter() > self.deadline
         return late or (self.most is not None and self.solved >= self.most)
 
-    def _bounded(self, part: _Part) -> tuple[float, tuple[_Part, _Part] | None]:
+    def _bounded(self, part: _Subprogram) -> tuple[float, tuple[_Subprogram, _Subprogram] | None]:
         """Return a proven bound of one part, inf where it holds no point, and its halves, if it can be split."""
         values, multipliers, ray = self._solve(part)
         constant = float(self.objective.constant[0])
@@ -94,7 +94,7 @@ class Tree:
         bound = max(-np.inf if np.isnan(one) else one for one in found)
         return bound, self._split(part, values)
 
-    def _solve(self, part: _Part) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _solve(self, part: _Subprogram) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return what HiGHS says of a part's linear program: a point, multipliers, a ray if there is no point."""
         self.solved += 1
         columns = np.arange(len(part.lower), dtype=np.int32)
@@ -110,7 +110,7 @@ class Tree:
         shape = len(self.model.row_lower)
         return np.array(solution.col_value), _sized(np.array(solution.row_dual), shape), ray
 
-    def _split(self, part: _Part, values: np.ndarray) -> tuple[_Part, _Part] | None:
+    def _split(self, part: _Subprogram, values: np.ndarray) -> tuple[_Subprogram, _Subprogram] | None:
         """Return the parts by the integer that is the least whole; None where all are, as far as can be told."""
         free = self.model.integer & (part.lower < part.upper)
         if not free.any():

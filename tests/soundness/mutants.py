@@ -409,7 +409,7 @@ MUTANTS = (
     Mutant(
         "milp: believe the solver",
         "certify/milp/search.py",
-        "proven = Tree(model, objective, enough, self.problem.deadline, nodes).proven() - paid",
+        "proven = ProgramTree(model, objective, enough, self.problem.deadline, nodes).proven() - paid",
         "proven = found.bound - paid",
     ),
     Mutant(

@@ -17,7 +17,7 @@ from spikecert.certify import LInf, verify
 from spikecert.certify.milp import search
 from spikecert.certify.milp.program import Expressions, Model
 from spikecert.certify.milp.solver import Minimum
-from spikecert.certify.milp.tree import Tree
+from spikecert.certify.milp.tree import ProgramTree
 from spikecert.certify.milp.weak_duality import WeakDual
 from spikecert.models import DLIF, LIF, SpikingNetwork
 
@@ -82,18 +82,18 @@ def test_a_tree_proves_what_is_true_and_no_more(seed: int, integers: int):
     model, costs = program(seed, integers)
     exact = minimum(model, costs)
     below = exact - 1e-4 if np.isfinite(exact) else 1e3
-    found = Tree(model, costs, below, None).proven()
+    found = ProgramTree(model, costs, below, None).proven()
     assert below < found <= exact + 1e-9
     if np.isfinite(exact):
-        assert Tree(model, costs, exact + 1e-4, None).proven() == -np.inf
+        assert ProgramTree(model, costs, exact + 1e-4, None).proven() == -np.inf
 
 
 def test_a_tree_ends_on_time_and_with_its_patience():
     model, costs = program(3)
     below = minimum(model, costs) - 1e-4
-    assert Tree(model, costs, below, None).proven() > below
-    assert Tree(model, costs, below, time.perf_counter() - 1.0).proven() == -np.inf
-    assert Tree(model, costs, below, None, most=0).proven() == -np.inf
+    assert ProgramTree(model, costs, below, None).proven() > below
+    assert ProgramTree(model, costs, below, time.perf_counter() - 1.0).proven() == -np.inf
+    assert ProgramTree(model, costs, below, None, most=0).proven() == -np.inf
 
 
 def test_a_solver_that_lies_proves_nothing_false(monkeypatch: pytest.MonkeyPatch):
@@ -104,8 +104,8 @@ def test_a_solver_that_lies_proves_nothing_false(monkeypatch: pytest.MonkeyPatch
         exact = minimum(model, costs)
         with monkeypatch.context() as patched:
             lie = lambda *_: (generator.normal(size=6), generator.normal(size=4), generator.normal(size=4))  # noqa: E731
-            patched.setattr(Tree, "_solve", lie)
-            assert Tree(model, costs, -100.0, None, most=400).proven() <= exact + 1e-9
+            patched.setattr(ProgramTree, "_solve", lie)
+            assert ProgramTree(model, costs, -100.0, None, most=400).proven() <= exact + 1e-9
 
 
 class Told:
