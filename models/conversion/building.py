@@ -1,12 +1,15 @@
-"""From what was observed to a `SpikingNetwork`: layers in a chain, gains and leaks folded, a readout."""
+"""From what was observed to a `SpikingNetwork`: layers and sums in a chain, gains and leaks folded, a readout."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from ..layers import Residual
 from ..networks import SpikingNetwork
 from ..neurons import LIF
+from .data_flow import Origin, Parallel, Step, Total, value
 from .layers import affine, refuse, with_bias
 from .neurons import ForeignNeuron, integrating, spiking
 from .nir_modules import SumPool
@@ -27,21 +30,90 @@ def build(
     Raises:
         ConversionRefused: for a layer that is not known, or something between layers.
     """
-    _check_chain(source, seen, inputs)
+    writer = _Writer(source, seen, inputs)
+    writer.check()
     last = seen.layers[-1]
     final = last.neuron if last.neuron is not None and _reads_potential(last.neuron, readout) else None
-    layers: list[nn.Module] = []
     notes: list[str] = []
-    before: tuple[int, ...] = tuple(inputs.shape[2 if source.timed else 1 :])
-    constant = not source.timed
-    for observed in seen.layers:
-        layers += _flattened(before, tuple(observed.given.shape[2:]), observed.name)
-        _append(layers, observed, seen.num_steps, constant, observed is last and final is not None, notes)
-        constant &= observed.neuron is None
-        before = tuple(observed.gave.shape[2:])
-    if len(before) > 1 and final is None:
+    layers = writer.written(seen.steps, final, notes)
+    if last.gave.dim() > 3 and final is None:
         layers.append(nn.Flatten())
     return _network(layers, source, seen, "potential" if final is not None else readout), tuple(notes)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes observed layers as modules.
+
+    Attributes:
+        source, seen: the module, and what a run of it showed.
+        inputs: of that run.
+    """
+
+    source: Source
+    seen: Observation
+    inputs: Tensor
+
+    def written(self, steps: tuple[Step, ...], final: ForeignNeuron | None, notes: list[str]) -> list[nn.Module]:
+        """Return steps in series as modules, and note what was folded; the potential of `final` is read."""
+        layers: list[nn.Module] = []
+        for step in steps:
+            if isinstance(step, Parallel):
+                paths = (self.written(path, final, notes) for path in (step.branch, step.shortcut))
+                layers.append(Residual(*paths))
+            else:
+                layers += self._flattened(self._layers[step])
+                constant = self._constant(self._layers[step].origin)
+                _append(layers, self._layers[step], self.seen.num_steps, constant, final, notes)
+        return layers
+
+    def check(self) -> None:
+        """Raise unless each layer is given exactly what it is said to be given."""
+        for observed in self.seen.layers:
+            before = value(observed.origin, self._signal)
+            if before is None or not _same(before, observed.given):
+                told = _told_origin(observed.origin)
+                raise ConversionRefused(
+                    f"{observed.name}: is not given what {told} gives; expected layers in one chain, sums of two "
+                    "signals of one shape, and nothing else between them (a function, an encoder: give encoded "
+                    "inputs with encoding='none')"
+                )
+
+    @cached_property
+    def _layers(self) -> dict[str, ObservedLayer]:
+        return {observed.name: observed for observed in self.seen.layers}
+
+    def _signal(self, name: str) -> Tensor:
+        """Return what a layer gave, (T or 1, batch, ...)."""
+        if name == "":
+            return self.inputs.transpose(0, 1) if self.source.timed else self.inputs.unsqueeze(0)
+        return self._layers[name].gave
+
+    def _constant(self, origin: Origin) -> bool:
+        """Return whether a signal is the same at every step."""
+        if isinstance(origin, Total):
+            return self._constant(origin.one) and self._constant(origin.other)
+        if origin.name == "":
+            return not self.source.timed
+        observed = self._layers[origin.name]
+        return observed.neuron is None and self._constant(observed.origin)
+
+    def _flattened(self, observed: ObservedLayer) -> list[nn.Module]:
+        """Return the Flatten that a layer's input shows to be in front of it."""
+        before, after = value(observed.origin, self._signal), observed.given
+        assert before is not None
+        if before.shape[2:] == after.shape[2:]:
+            return []
+        if after.dim() == 3:
+            return [nn.Flatten()]
+        shapes = f"shape {tuple(after.shape[2:])} made of {tuple(before.shape[2:])}"
+        raise ConversionRefused(f"{observed.name}: is given {shapes}, expected to be flat")
+
+
+def _told_origin(origin: Origin) -> str:
+    if isinstance(origin, Total):
+        return f"the sum of {_told_origin(origin.one)} and {_told_origin(origin.other)}"
+    return origin.name or "the input"
 
 
 def _reads_potential(neuron: ForeignNeuron, readout: str | None) -> bool:
@@ -62,14 +134,19 @@ def _network(layers: list[nn.Module], source: Source, seen: Observation, readout
 
 
 def _append(
-    layers: list[nn.Module], observed: ObservedLayer, steps: int, constant: bool, final: bool, notes: list[str]
+    layers: list[nn.Module],
+    observed: ObservedLayer,
+    steps: int,
+    constant: bool,
+    final: ForeignNeuron | None,
+    notes: list[str],
 ) -> None:
     """Add the layer of `observed`, whose input may be constant over time, and its bias to the layer before."""
     if observed.neuron is None:
         layers.append(_affine(observed))
         return
     neuron = observed.neuron
-    if final:
+    if neuron is final:
         layer = integrating(neuron, steps)
     elif neuron.threshold is None:
         neuron.refuse("never fires, and is not the last layer")
@@ -78,7 +155,7 @@ def _append(
     if neuron.bias != 0.0:
         _add_bias(layers, neuron)
     layers.append(layer)
-    notes += _told(neuron, layer, final)
+    notes += _told(neuron, layer, neuron is final)
 
 
 def _affine(observed: ObservedLayer) -> nn.Module:
@@ -109,27 +186,6 @@ def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool) -> list[str]:
     if neuron.synapse is not None:
         told.append(f"{neuron.name}: its synapse became an input scale over time")
     return told
-
-
-def _flattened(before: Sequence[int], after: Sequence[int], name: str) -> list[nn.Module]:
-    if tuple(before) == tuple(after):
-        return []
-    if len(after) == 1:
-        return [nn.Flatten()]
-    raise ConversionRefused(f"{name}: is given shape {tuple(after)} made of {tuple(before)}, expected to be flat")
-
-
-def _check_chain(source: Source, seen: Observation, inputs: Tensor) -> None:
-    """Raise unless each layer is given exactly what the one before gave."""
-    before, name = inputs.transpose(0, 1) if source.timed else inputs.unsqueeze(0), "the input"
-    for observed in seen.layers:
-        if not _same(before, observed.given):
-            raise ConversionRefused(
-                f"{observed.name}: is not given what {name} gives; expected layers in one chain and nothing "
-                "between them (a function, a skip connection, an encoder: give encoded inputs with "
-                "encoding='none')"
-            )
-        before, name = observed.gave, observed.name
 
 
 def _same(before: Tensor, after: Tensor) -> bool:

@@ -1,6 +1,7 @@
 """Run a module of another library and keep what each of its layers was given and gave.
 
-Nothing is read from the module's code: forward hooks see the layers that it calls, in order, step by step. A
+Nothing is read from the module's code: forward hooks see the layers that it calls, in order, step by step, and
+between them the tensors are followed (data_flow.py). A
 module that a caller drives by steps (`num_steps` given) is called once a step; SpikingJelly's multi-step modules,
 and modules that loop over time themselves, once. Either way every signal becomes (T, batch, ...), or
 (1, batch, ...) for one that was computed once for all steps.
@@ -8,7 +9,7 @@ and modules that loop over time themselves, once. Either way every signal become
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from ..constants import at_least, unless_none
 from ..validation import check_choice
+from .data_flow import Arrangement, Gave, Origin, Step, layers_of
 from .layers import affine, is_silent
 from .neurons import ForeignNeuron
 from .refusal import ConversionRefused
@@ -66,19 +68,31 @@ class Source:
 
 @dataclass(frozen=True)
 class ObservedLayer:
-    """One layer: its input and output, (T or 1, batch, ...), and its neuron, None for other layers."""
+    """One layer: its input, where that comes from, its output, and its neuron, None for other layers.
+
+    Signals are (T or 1, batch, ...).
+    """
 
     name: str
     module: nn.Module
     neuron: ForeignNeuron | None
+    origin: Origin
     given: Tensor
     gave: Tensor
 
 
 @dataclass(frozen=True)
 class Observation:
-    """`layers` in order of execution; `outputs`, all tensors that the module returned; T."""
+    """What a run showed.
 
+    Attributes:
+        steps: the layers by name, in series and in sums of paths.
+        layers: in the order of `steps`, each branch before its shortcut.
+        outputs: all tensors that the module returned.
+        num_steps: T.
+    """
+
+    steps: tuple[Step, ...]
     layers: tuple[ObservedLayer, ...]
     outputs: tuple[Tensor, ...]
     num_steps: int
@@ -91,6 +105,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class _Call:
+    origin: Origin | None
     given: Tensor
     gave: Tensor
     states: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
@@ -110,13 +125,11 @@ def observe(source: Source, inputs: Tensor) -> Observation:
     if found is None:
         raise ConversionRefused("module: gives signals in which time and batch can't be told apart")
     layers = tuple(
-        ObservedLayer(
-            observed.name, observed.module, observed.neuron, observed.given[:, :batch], observed.gave[:, :batch]
-        )
+        replace(observed, given=observed.given[:, :batch], gave=observed.gave[:, :batch])
         for observed in found.layers
     )
     outputs = tuple(_trimmed(out, found.num_steps, batch) for out in found.outputs)
-    return Observation(layers, outputs, found.num_steps)
+    return replace(found, layers=layers, outputs=outputs)
 
 
 def _steps_of(source: Source, inputs: Tensor) -> int | None:
@@ -132,7 +145,7 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     with _recording(source, modules, calls, outside), torch.no_grad():
         source.library.reset(source.module)
         with outside:
-            outputs = _run(source, inputs)
+            outputs = _run(source, outside.begin(inputs))
         source.library.reset(source.module)
     outside.check()
     neurons = [name for name in calls if hooked[name] is not None]
@@ -146,13 +159,22 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
             "module: does one step a call, and num_steps is not given; expected the number of steps that it "
             "is run for (1 for one alone)"
         )
-    layers = []
+    layers, before = {}, ""
     for name, found in calls.items():
         _check_calls(name, len(found), steps, hooked[name])
         if (neuron := hooked[name]) is not None:
             check_states(neuron.name, neuron, [call.states for call in found])
-        layers.append(ObservedLayer(name, modules[name], hooked[name], *_signals(found, steps, len(inputs), name)))
-    return Observation(tuple(layers), outputs, steps)
+        signals = _signals(found, steps, len(inputs), name)
+        origin = _origin(found) or Gave(before)
+        layers[name], before = ObservedLayer(name, modules[name], hooked[name], origin, *signals), name
+    arranged = Arrangement({name: observed.origin for name, observed in layers.items()}).until(before)
+    return Observation(arranged, tuple(layers[name] for name in layers_of(arranged)), outputs, steps)
+
+
+def _origin(calls: list[_Call]) -> Origin | None:
+    """Return where a layer's input comes from, the same in all calls; None where that is not known."""
+    found = {call.origin for call in calls}
+    return found.pop() if len(found) == 1 else None
 
 
 def _watched(source: Source) -> tuple[dict[str, nn.Module], dict[str, ForeignNeuron | None]]:
@@ -205,7 +227,9 @@ def _hook(name: str, calls: dict[str, list[_Call]], outside: Outside) -> Callabl
         if not given or not isinstance(first, Tensor):
             raise ConversionRefused(f"{name}: is called without a tensor, or returns none")
         states = tensors_in((given[1:], named)), tensors_in(rest)
-        calls.setdefault(name, []).append(_Call(given[0].detach().clone(), first.detach().clone(), states))
+        origin = outside.origins.of(given[0])
+        calls.setdefault(name, []).append(_Call(origin, given[0].detach().clone(), first.detach().clone(), states))
+        outside.gave(name, first)
         outside.leave()
 
     return hook

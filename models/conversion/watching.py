@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .data_flow import INPUT, Gave, Origins
 from .neurons import ForeignNeuron
 from .refusal import ConversionRefused
 
@@ -23,11 +24,13 @@ MAKES = (
 SUMS = "add add_ div div_ mean mul mul_ neg rsub sub sub_ sum"
 """Operations whose effect, if there is any, shows on random inputs."""
 KNOWN = frozenset(" ".join((MOVES, MAKES, SUMS)).split())
+MOVING = frozenset(MOVES.split()) - {"zero_", "fill_"}
+"""Those whose result holds values that they were given, and no others."""
 HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
 
 class Outside(TorchDispatchMode):
-    """Names what is computed outside of the layers that `enter` and `leave` announce.
+    """Names what is computed outside of the layers that `enter` and `leave` announce, and where signals go.
 
     A clamp or a ReLU may leave all values alone that a comparison shows to it, and change others: so the
     operation counts, not its effect.
@@ -37,13 +40,35 @@ class Outside(TorchDispatchMode):
         super().__init__()
         self.depth = 0
         self.found: dict[str, None] = {}
+        self.origins = Origins()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and keep its name if it is neither inside of a layer nor known."""
         name = func.overloadpacket.__name__
         if self.depth == 0 and (name not in KNOWN or "mode" in func._overloadname):
             self.found[name] = None
-        return func(*args, **(kwargs or {}))
+        made = func(*args, **(kwargs or {}))
+        if self.depth == 0:
+            self._follow(name, args, kwargs or {}, made)
+        return made
+
+    def _follow(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], made: Any) -> None:
+        """Say where what was made comes from."""
+        if name in ("add", "add_"):
+            self.origins.added(args, kwargs, made)
+        elif name in MOVING:
+            self.origins.moved(args, made)
+        else:
+            self.origins.lost(made)
+
+    def begin(self, inputs: Tensor) -> Tensor:
+        """Return the module's input as a tensor that is known as that."""
+        self.origins.note(inputs, INPUT)
+        return inputs
+
+    def gave(self, name: str, output: Tensor) -> None:
+        """Note what a layer gave."""
+        self.origins.note(output, Gave(name))
 
     def enter(self, *_: Any) -> None:
         """Note that a layer begins."""
