@@ -7,6 +7,9 @@ spikes at v > v_threshold, then v = v_reset. Constants are arrays and apply elem
 of graphs are compared with: it shares nothing with `LIF`.
 """
 
+import operator
+from functools import reduce
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -111,52 +114,71 @@ class SumPool(nn.Module):
 
 
 class EulerGraph(nn.Module):
-    """A chain of nodes; one call is one step."""
+    """Nodes, each given the sum of what its sources gave; one call is one step.
 
-    def __init__(self, nodes: dict[str, nn.Module]) -> None:
+    Args:
+        nodes: in an order in which none comes before its sources.
+        sources: by name, of each node and of "" for the graph's output; "" there stands for the input.
+    """
+
+    def __init__(self, nodes: dict[str, nn.Module], sources: dict[str, tuple[str, ...]]) -> None:
         super().__init__()
-        self.nodes = nn.ModuleDict(nodes)
+        self.nodes, self.sources = nn.ModuleDict(nodes), sources
 
     def forward(self, x: Tensor) -> Tensor:
         """Take one step."""
-        for node in self.nodes.values():
-            x = node(x)
-        return x
+        signals = {"": x}
+        for name, node in self.nodes.items():
+            signals[name] = node(self._given(name, signals))
+        return self._given("", signals)
+
+    def _given(self, name: str, signals: dict[str, Tensor]) -> Tensor:
+        """Return what a node is given, summed in the order of its sources."""
+        return reduce(operator.add, (signals[source] for source in self.sources[name]))
 
 
 def executable(graph: Any, dt: float) -> EulerGraph:
-    """Return the module of a graph that is one chain from its input to its output.
+    """Return the module of a graph without cycles.
 
     Raises:
         ConversionRefused: for another graph, or a node that is not known.
     """
-    parts = enumerate(chain(graph))
-    return EulerGraph(
-        {f"{index}:{name.replace('.', '_')}": _made(node, name, dt) for index, (name, node) in parts}
-    )
+    sources = _sources(graph)
+    ends = {type(graph.nodes[name]).__name__: name for name in graph.nodes}
+    order = [name for name in _ordered(sources) if name not in (ends["Input"], ends["Output"])]
+    names = {name: f"{index}:{name.replace('.', '_')}" for index, name in enumerate(order)}
+    names |= {ends["Input"]: "", ends["Output"]: ""}
+    given = {names[name]: tuple(names[source] for source in found) for name, found in sources.items() if found}
+    return EulerGraph({names[name]: _made(graph.nodes[name], name, dt) for name in order}, given)
 
 
-def chain(graph: Any) -> list[tuple[str, Any]]:
-    """Return the nodes between input and output, in order."""
+def _sources(graph: Any) -> dict[str, list[str]]:
+    """Return what leads to each node, in the order of the edges."""
     kinds = {name: type(node).__name__ for name, node in graph.nodes.items()}
-    inputs = [name for name, kind in kinds.items() if kind == "Input"]
-    if len(inputs) != 1 or list(kinds.values()).count("Output") != 1:
+    if any(list(kinds.values()).count(end) != 1 for end in ("Input", "Output")):
         raise ConversionRefused("graph: has several inputs or outputs, expected one of each")
-    found, place, seen = [], inputs[0], set()
-    while kinds[place] != "Output":
-        seen.add(place)
-        following = [end for start, end in graph.edges if start == place]
-        if len(following) != 1 or following[0] in seen:
-            raise ConversionRefused(f"{place}: leads to {len(following)} nodes or back, expected one chain")
-        place = following[0]
-        if kinds.get(place) is None:
-            raise ConversionRefused(f"graph: has an edge to {place!r}, which is no node")
-        if sum(end == place for _, end in graph.edges) != 1:
-            raise ConversionRefused(f"{place}: adds up several inputs, expected one chain")
-        found.append((place, graph.nodes[place]))
-    if len(seen) + 1 != len(kinds):
-        raise ConversionRefused("graph: has nodes beside the chain from input to output")
-    return found[:-1]
+    sources: dict[str, list[str]] = {name: [] for name in kinds}
+    for start, end in graph.edges:
+        stranger = next((name for name in (start, end) if name not in kinds), None)
+        if stranger is not None:
+            raise ConversionRefused(f"graph: has an edge at {stranger!r}, which is no node")
+        if kinds[start] == "Output":
+            raise ConversionRefused(f"{start} (Output): leads to {end!r}, expected it to be the end")
+        sources[end].append(start)
+    for name, found in sources.items():
+        if bool(found) == (kinds[name] == "Input"):
+            told = f"leads on from {found}" if found else "is given nothing"
+            raise ConversionRefused(f"{name} ({kinds[name]}): {told}, expected a way from input to output")
+    return sources
+
+
+def _ordered(sources: dict[str, list[str]]) -> list[str]:
+    """Return the nodes, each behind its sources."""
+    try:
+        return list(TopologicalSorter(sources).static_order())
+    except CycleError as error:
+        cycle = " → ".join(str(name) for name in error.args[1])
+        raise ConversionRefused(f"graph: is recurrent ({cycle}), expected no cycle") from error
 
 
 def _module(node: Any, name: str, dt: float) -> nn.Module:

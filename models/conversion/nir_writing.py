@@ -6,6 +6,7 @@ v > pred(θ) iff v ≥ θ, for every v of that dtype.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,13 @@ def to_nir(network: SpikingNetwork, sample: Tensor, dt: float = DT) -> Any:
     """Return the `nir.NIRGraph` of a network; T, dt and readout go into its metadata.
 
     Args:
-        network: a chain of Linear, Conv2d, AvgPool2d, Flatten and hard-reset LIF layers.
+        network: of Linear, Conv2d, AvgPool2d, Flatten and hard-reset LIF layers, and residual sums of them.
         sample: one batch of inputs, for their shape.
         dt: the time step that τ is counted in, seconds.
 
     Raises:
         TypeError: for a neuron of another recursion than LIF's.
-        ConversionRefused: for a soft reset, an input scale, batch norm, a residual sum, or a rate code.
+        ConversionRefused: for a soft reset, an input scale, batch norm, or a rate code.
         ImportError: without nir.
 
     References: pedersen2024neuromorphic
@@ -39,39 +40,70 @@ def to_nir(network: SpikingNetwork, sample: Tensor, dt: float = DT) -> Any:
     nir, dt = import_nir(), positive("dt", dt)
     if network.encoding == "rate":
         raise ConversionRefused("network: has encoding 'rate', whose draws NIR has not; expected direct or none")
+    writer = _GraphWriter(nir, network, dt)
+    signal = sample[:1, 0] if network.timed else sample[:1]
+    first = writer.add(nir.Input(np.array(tuple(signal.shape[1:]))), [])
     with torch.no_grad():
-        shapes = _shapes(network, sample)
-    nodes = [_node(nir, layer, index, shapes[index], network, dt) for index, layer in enumerate(network.layers)]
-    ends = nir.Input(np.array(shapes[0])), nir.Output(np.array(shapes[-1]))
-    graph = nir.NIRGraph.from_list(ends[0], *nodes, ends[1], type_check=False)
+        ends, signal = writer.written(network.layers, [first], signal, "")
+    writer.add(nir.Output(np.array(tuple(signal.shape[1:]))), ends)
+    graph = nir.NIRGraph(writer.nodes, writer.edges, type_check=False)
     graph.metadata = {"num_steps": network.num_steps, "dt": dt, "readout": network.readout}
     return graph
 
 
-def _shapes(network: SpikingNetwork, sample: Tensor) -> list[tuple[int, ...]]:
-    """Return the shape of one step before each layer, and behind the last."""
-    signal = sample[:1, 0] if network.timed else sample[:1]
-    shapes = [tuple(signal.shape[1:])]
-    for index, layer in enumerate(network.layers):
-        if isinstance(layer, Residual):
-            raise ConversionRefused(f"layer {index} (Residual): NIR adds up signals, but no reader of chains does")
-        signal = signal if isinstance(layer, LIF) else layer(signal)
-        shapes.append(tuple(signal.shape[1:]))
-    return shapes
+@dataclass
+class _GraphWriter:
+    """Writes layers as nodes, and sums as several edges to one node, which NIR adds up."""
 
+    nir: Any
+    network: SpikingNetwork
+    dt: float
+    nodes: dict[str, Any] = field(default_factory=dict)
+    edges: list[tuple[str, str]] = field(default_factory=list)
 
-def _node(
-    nir: Any, layer: nn.Module, index: int, shape: tuple[int, ...], network: SpikingNetwork, dt: float
-) -> Any:
-    if isinstance(layer, LIF):
-        final = index == len(network.layers) - 1 and network.readout == "potential"
-        name = f"layer {index} ({type(layer).__name__})"
-        return _neuron(nir, layer, name, shape, network, final, dt)
-    write = _WRITE.get(type(layer))
-    if write is None:
-        known = ", ".join(kind.__name__ for kind in (*_WRITE, LIF))
-        raise ConversionRefused(f"layer {index} ({type(layer).__name__}): is not written, expected one of {known}")
-    return write(nir, layer, shape)
+    def add(self, node: Any, sources: list[str]) -> str:
+        """Add a node that is given the sum of others; return its name, that of its kind and a number."""
+        kind = type(node).__name__.lower()
+        count = sum(type(other) is type(node) for other in self.nodes.values())
+        name = f"{kind}_{count}" if count else kind
+        self.nodes[name] = node
+        self.edges += [(source, name) for source in sources]
+        return name
+
+    def written(
+        self, layers: nn.ModuleList, sources: list[str], signal: Tensor, prefix: str
+    ) -> tuple[list[str], Tensor]:
+        """Write layers that are given the sum of `sources`; return what their output is the sum of, and its shape.
+
+        `signal` is one step of what they are given, of whose values only the shape counts.
+        """
+        for index, layer in enumerate(layers):
+            name = f"{prefix}{index}"  # of the layer, for errors
+            if isinstance(layer, Residual):
+                branch, made = self.written(layer.branch, sources, signal, f"{name}.branch.")
+                shortcut, _ = self.written(layer.shortcut, sources, signal, f"{name}.shortcut.")
+                sources, signal = self._distinct(name, [*branch, *shortcut]), made
+            else:
+                sources = [self.add(self._node(layer, name, tuple(signal.shape[1:])), sources)]
+                signal = signal if isinstance(layer, LIF) else layer(signal)
+        return sources, signal
+
+    def _distinct(self, name: str, sources: list[str]) -> list[str]:
+        """Raise where a sum holds one signal twice: of two edges between the same nodes readers keep one."""
+        if len(set(sources)) < len(sources):
+            raise ConversionRefused(f"layer {name} (Residual): adds one signal twice, which NIR's edges can't say")
+        return sources
+
+    def _node(self, layer: nn.Module, name: str, shape: tuple[int, ...]) -> Any:
+        told = f"layer {name} ({type(layer).__name__})"
+        if isinstance(layer, LIF):
+            final = layer is self.network.layers[-1] and self.network.readout == "potential"
+            return _neuron(self.nir, layer, told, shape, self.network, final, self.dt)
+        write = _WRITE.get(type(layer))
+        if write is None:
+            known = ", ".join(kind.__name__ for kind in (*_WRITE, LIF))
+            raise ConversionRefused(f"{told}: is not written, expected one of {known}")
+        return write(self.nir, layer, shape)
 
 
 def _neuron(

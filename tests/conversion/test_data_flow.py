@@ -59,6 +59,19 @@ def leaky() -> nn.Module:
 class Blocks(nn.Module):
     """A stem, a block of two layers beside a projection, one beside the identity, and a last layer."""
 
+    stem: Any
+    one: Any
+    two: Any
+    beside: Any
+    three: Any
+    last: Any
+    stem_spikes: Any
+    one_spikes: Any
+    two_spikes: Any
+    beside_spikes: Any
+    three_spikes: Any
+    last_spikes: Any
+
     def __init__(self, between: Callable[[Tensor, Tensor], Tensor] = torch.add) -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -108,9 +121,9 @@ def test_verdicts_of_converted_blocks_hold_for_the_module():
 @torch.no_grad()
 def counts(module: nn.Module, inputs: Tensor) -> Tensor:
     """Return the module's spikes over five steps, counted."""
-    for part in module.modules():
-        if isinstance(part, snntorch.Leaky):
-            part.reset_mem()
+    leaks: list[Any] = [part for part in module.modules() if isinstance(part, snntorch.Leaky)]
+    for part in leaks:
+        part.reset_mem()
     return torch.stack([module(inputs) for _ in range(5)]).sum(0)
 
 

@@ -14,6 +14,7 @@ from spikingjelly.activation_based.nir_exchange import export_to_nir as spikingj
 from torch import nn
 
 from spikecert import DLIF, LIF, ConversionRefused, SpikingNetwork, check_conversion, from_nir, mlp, to_nir
+from spikecert.models import Residual
 from support.foreign import FOREIGN, nir, snntorch
 from support.neurons import Late
 
@@ -132,7 +133,10 @@ def no_number(graph: Any) -> None:
 
 
 BROKEN = {
-    "recurrent": (loop, "expected one chain"),
+    "recurrent": (loop, "graph: is recurrent .* expected no cycle"),
+    "beyond the end": (lambda graph: graph.edges.append(("output", graph.edges[0][1])), "to be the end"),
+    "given nothing": (lambda graph: graph.edges.pop(1), "is given nothing"),
+    "no way out": (lambda graph: graph.edges.pop(), "is given nothing, expected a way"),
     "unknown": (other_node, r"\(nir Delay\): is no node that is known"),
     "NaN": (no_number, "weights that are not finite"),
     "nowhere": (lambda graph: graph.edges.__setitem__(0, (graph.edges[0][0], "gone")), "'gone', which is no node"),
@@ -145,6 +149,36 @@ def test_a_graph_that_is_no_chain_of_known_nodes_is_refused(name):
     change, reason = BROKEN[name]
     with pytest.raises(ConversionRefused, match=reason):
         from_nir(broken(change), torch.rand(4, 4), num_steps=3)
+
+
+def blocks() -> SpikingNetwork:
+    """Return a network with a sum of two paths inside of another one."""
+    torch.manual_seed(0)
+    inner = Residual([nn.Linear(8, 8), LIF(0.5)])
+    outer = Residual([nn.Linear(6, 8), LIF(0.5), inner, nn.Linear(8, 5)], [nn.Linear(6, 5), LIF(0.5)])
+    network = SpikingNetwork(nn.Linear(4, 6), LIF(0.5), outer, LIF(0.5), nn.Linear(5, 3), num_steps=4)
+    for parameter in network.parameters():
+        parameter.data.mul_(3.0)
+    return network.double().eval()
+
+
+def test_sums_are_written_as_edges_and_read_again():
+    network, sample = blocks(), torch.rand(5, 4, dtype=torch.float64)
+    graph = to_nir(network, sample)
+    found = [len([end for _, end in graph.edges if end == name]) for name in graph.nodes]
+    assert sorted(found)[-2:] == [2, 2]
+    again = from_nir(graph, sample)
+    assert [type(layer).__name__ for layer in again.layers] == ["Linear", "LIF", "Residual", "LIF", "Linear"]
+    fresh = torch.rand(40, 4, dtype=torch.float64)
+    assert check_conversion(graph, again, fresh).matches
+    with torch.no_grad():
+        torch.testing.assert_close(again(fresh), network(fresh))
+
+
+def test_a_signal_that_is_added_to_itself_is_not_written():
+    network = SpikingNetwork(nn.Linear(2, 3), LIF(0.9), Residual([], []), nn.Linear(3, 2), num_steps=3)
+    with pytest.raises(ConversionRefused, match=r"^layer 2 \(Residual\): adds one signal twice"):
+        to_nir(network, torch.rand(2, 2))
 
 
 def test_a_neuron_with_another_recursion_is_not_written_as_a_lif() -> None:
