@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ..layers import Residual
 from ..networks import SpikingNetwork
 from ..neurons import LIF
-from .data_flow import Origin, Parallel, Step, Total, value
-from .layers import affine, refuse, with_bias
+from .data_flow import Adjusted, Origin, Parallel, Step, Total, value
+from .layers import affine, normalizing, refuse, with_bias
 from .neurons import ForeignNeuron, integrating, spiking
 from .nir_modules import SumPool
 from .observing import Observation, ObservedLayer, Source
@@ -58,7 +58,10 @@ class _Writer:
         """Return steps in series as modules, and note what was folded; the potential of `final` is read."""
         layers: list[nn.Module] = []
         for step in steps:
-            if isinstance(step, Parallel):
+            if isinstance(step, Adjusted):
+                layers.append(self._normalizing(step))
+                notes.append(f"a constant beside the layers ({step.operation}) became a layer")
+            elif isinstance(step, Parallel):
                 paths = (self.written(path, final, notes) for path in (step.branch, step.shortcut))
                 layers.append(Residual(*paths))
             else:
@@ -66,6 +69,13 @@ class _Writer:
                 constant = self._constant(self._layers[step].origin)
                 _append(layers, self._layers[step], self.seen.num_steps, constant, final, notes)
         return layers
+
+    def _normalizing(self, step: Adjusted) -> nn.Module:
+        """Return the layer (x − mean)/std that a constant is."""
+        signal = value(step.source, self._signal)
+        assert signal is not None
+        numbers = step.numbers * (signal.shape[2] if len(step.numbers) == 1 else 1)
+        return normalizing(step.operation, numbers, signal.dim() > 3, signal.dtype)
 
     def check(self) -> None:
         """Raise unless each layer is given exactly what it is said to be given."""
@@ -93,6 +103,8 @@ class _Writer:
         """Return whether a signal is the same at every step."""
         if isinstance(origin, Total):
             return self._constant(origin.one) and self._constant(origin.other)
+        if isinstance(origin, Adjusted):
+            return self._constant(origin.source)
         if origin.name == "":
             return not self.source.timed
         observed = self._layers[origin.name]
@@ -113,6 +125,8 @@ class _Writer:
 def _told_origin(origin: Origin) -> str:
     if isinstance(origin, Total):
         return f"the sum of {_told_origin(origin.one)} and {_told_origin(origin.other)}"
+    if isinstance(origin, Adjusted):
+        return f"{origin.operation} of {_told_origin(origin.source)} and a constant"
     return origin.name or "the input"
 
 

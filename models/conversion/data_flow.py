@@ -1,14 +1,17 @@
 """Where the signals of a module come from: layers in series, and sums of paths that part and meet again.
 
 While a module runs, `Origins` follows each tensor from layer to layer: through operations that only move values,
-and through sums of two. A sum of paths from one signal becomes a `Parallel`, so that what is found is a chain of
-layers and of such sums, in any depth. What can't be followed has no origin; nothing is guessed.
+through sums of two, and through constants that are added or multiplied. A sum of paths from one signal becomes a
+`Parallel`, so that what is found is a chain of layers and of such sums, in any depth. What can't be followed has
+no origin; nothing is guessed.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .refusal import ConversionRefused
@@ -29,8 +32,31 @@ class Total:
     other: "Origin"
 
 
-Origin = Gave | Total
+@dataclass(frozen=True)
+class Adjusted:
+    """A signal, and a constant that is added, subtracted, multiplied by or divided by, as in (x − mean)/std.
+
+    Attributes:
+        source: the signal.
+        operation: "add", "sub", "mul" or "div".
+        numbers: one, or one for each channel of images or each feature of vectors.
+    """
+
+    source: "Origin"
+    operation: str
+    numbers: tuple[float, ...]
+
+    def applied(self, signal: Tensor) -> Tensor:
+        """Return what becomes of a signal, (T, batch, ...), as the module computes it."""
+        if len(self.numbers) == 1:
+            return getattr(torch, self.operation)(signal, self.numbers[0])
+        constant = torch.tensor(self.numbers, dtype=signal.dtype)
+        return getattr(torch, self.operation)(signal, constant.view(-1, 1, 1) if signal.dim() > 3 else constant)
+
+
+Origin = Gave | Total | Adjusted
 INPUT = Gave("")
+ADJUSTING = ("add", "sub", "mul", "div")
 
 
 @dataclass(frozen=True)
@@ -41,49 +67,78 @@ class Parallel:
     shortcut: "tuple[Step, ...]"
 
 
-Step = str | Parallel
-"""A layer by its name, or a sum of paths."""
+Step = str | Parallel | Adjusted
+"""A layer by its name, a sum of paths, or a constant."""
 
 
 @dataclass
 class Origins:
-    """The origins of the tensors of one run, which are kept so that none takes another's place."""
+    """The origins of the tensors of one run, which are kept so that none takes another's place.
 
-    _known: dict[int, tuple[Tensor, Origin]] = field(default_factory=dict)
+    A tensor is known, by its origin; or lost, None, where it depends on the input in a way that is not followed;
+    or else a constant.
+    """
+
+    _known: dict[int, tuple[Tensor, Origin | None]] = field(default_factory=dict)
 
     def note(self, tensor: Tensor, origin: Origin | None) -> None:
-        """Say where a tensor comes from, or, by None, that it is not known."""
-        self._known.pop(id(tensor), None)
-        if origin is not None:
-            self._known[id(tensor)] = tensor, origin
+        """Say where a tensor comes from, or, by None, that it is lost."""
+        self._known[id(tensor)] = tensor, origin
 
     def of(self, tensor: Tensor) -> Origin | None:
         """Return where a tensor comes from, if that is known."""
         _, origin = self._known.get(id(tensor), (None, None))
         return origin
 
-    def moved(self, args: Any, made: Any) -> None:
-        """Follow an operation that only moves values: all that it made has the one origin of what it was given."""
-        found = {self.of(tensor) for tensor in tensors_of(args)}
-        origin = found.pop() if len(found) == 1 else None
+    def follow(self, name: str, moves: bool, args: tuple[Any, ...], kwargs: Mapping[str, Any], made: Any) -> None:
+        """Say where what an operation made comes from.
+
+        Args:
+            name: of the operation.
+            moves: whether all that it makes are values that it is given.
+            args, kwargs: what it is given.
+            made: what it gave.
+        """
+        given = [tensor for tensor in tensors_of((args, tuple(kwargs.values()))) if id(tensor) in self._known]
+        if not given:
+            return  # a constant
+        if moves:
+            found = {self.of(tensor) for tensor in tensors_of(args)}
+            origin = found.pop() if len(found) == 1 else None
+        else:
+            origin = self._computed(name.removesuffix("_"), args, kwargs)
         for tensor in tensors_of(made):
             self.note(tensor, origin)
 
-    def added(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], made: Tensor) -> None:
-        """Follow a sum; one with a number that is not 0, or with a factor, has no origin."""
-        one, other = (self.of(part) if isinstance(part, Tensor) else part for part in args[:2])
-        plain = kwargs.get("alpha", 1) == 1
-        if plain and isinstance(one, Origin) and isinstance(other, Origin):
-            self.note(made, Total(one, other))
-        elif plain and isinstance(one, Origin) and isinstance(other, int | float) and other == 0:
-            self.note(made, one)
-        else:
-            self.note(made, None)
+    def _computed(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Origin | None:
+        """Return the origin of a sum, or of a signal and a constant; None for all else."""
+        if name not in ADJUSTING or len(args) != 2 or kwargs.get("alpha", 1) != 1 or "rounding_mode" in kwargs:
+            return None
+        one, other = args
+        origin = self.of(one) if isinstance(one, Tensor) else None
+        second = self.of(other) if isinstance(other, Tensor) else None
+        if origin is not None and second is not None:
+            return Total(origin, second) if name == "add" else None
+        if origin is None and name in ("add", "mul"):
+            one, other, origin = other, one, second
+        numbers = self._constant(other, one)
+        return None if origin is None or numbers is None else _adjusted(origin, name, numbers)
 
-    def lost(self, made: Any) -> None:
-        """Follow any other operation: what it made, in place or not, comes from nowhere that is known."""
-        for tensor in tensors_of(made):
-            self.note(tensor, None)
+    def _constant(self, value: Any, signal: Tensor) -> tuple[float, ...] | None:
+        """Return a number, or one for each channel or feature of a signal; None for all else."""
+        if isinstance(value, int | float):
+            return (float(value),)
+        if not isinstance(value, Tensor) or id(value) in self._known or value.is_complex():
+            return None
+        axes = signal.shape[-1:] if signal.dim() < 4 else (signal.shape[-3], 1, 1)
+        fits = value.numel() == 1 or (value.shape[-len(axes) :] == axes and value.numel() == math.prod(axes))
+        return tuple(value.double().flatten().tolist()) if fits else None
+
+
+def _adjusted(origin: Origin, name: str, numbers: tuple[float, ...]) -> Origin:
+    """Return a signal and a constant; by one that changes nothing, the signal."""
+    nothing = 0.0 if name in ("add", "sub") else 1.0
+    return origin if all(number == nothing for number in numbers) else Adjusted(origin, name, numbers)
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:
@@ -128,9 +183,13 @@ class Arrangement:
             if isinstance(origin, Total):
                 before = self._shared(origin)
             else:
-                before = () if origin == INPUT else self._trunk(self.sources[origin.name])
+                before = () if origin == INPUT else self._trunk(self._before(origin))
             self._trunks[origin] = (*before, origin)
         return self._trunks[origin]
+
+    def _before(self, origin: Gave | Adjusted) -> Origin:
+        """Return the signal that one is made of."""
+        return origin.source if isinstance(origin, Adjusted) else self.sources[origin.name]
 
     def _shared(self, total: Total) -> tuple[Origin, ...]:
         """Return the signals that all paths to both parts of a sum pass."""
@@ -146,8 +205,9 @@ class Arrangement:
         """Return the steps from a signal of the trunk of another one to that."""
         if end == start:
             return ()
-        if isinstance(end, Gave):
-            return (*self._path(start, self.sources[end.name]), end.name)
+        if not isinstance(end, Total):
+            step = end if isinstance(end, Adjusted) else end.name
+            return (*self._path(start, self._before(end)), step)
         meeting = self._shared(end)[-1]
         one, other = self._path(meeting, end.one), self._path(meeting, end.other)
         if not one and not other:
@@ -161,7 +221,7 @@ def layers_of(steps: tuple[Step, ...]) -> Iterator[str]:
         if isinstance(step, Parallel):
             yield from layers_of(step.branch)
             yield from layers_of(step.shortcut)
-        else:
+        elif isinstance(step, str):
             yield step
 
 
@@ -174,6 +234,9 @@ def value(origin: Origin, signal: Callable[[str], Tensor]) -> Tensor | None:
     """
     if isinstance(origin, Gave):
         return signal(origin.name)
+    if isinstance(origin, Adjusted):
+        before = value(origin.source, signal)
+        return None if before is None else origin.applied(before)
     one, other = value(origin.one, signal), value(origin.other, signal)
     if one is None or other is None or one.shape[1:] != other.shape[1:]:
         return None

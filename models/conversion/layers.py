@@ -58,6 +58,41 @@ def refuse(module: nn.Module, name: str) -> NoReturn:
     raise ConversionRefused(f"{name} ({kind_of(module)}): {reason}")
 
 
+def normalizing(
+    operation: str, numbers: tuple[float, ...], images: bool, dtype: torch.dtype
+) -> nn.BatchNorm1d | nn.BatchNorm2d:
+    """Return y = (x − mean)/std for a constant of each channel or feature that a signal is computed with.
+
+    Args:
+        operation: "add", "sub", "mul" or "div".
+        numbers: the constant.
+        images: whether signals are images, else vectors.
+        dtype: of the layer.
+
+    Raises:
+        ConversionRefused: for a factor that is not above 0, or whose square is no normal number.
+    """
+    mean, std = (0.0,) * len(numbers), (1.0,) * len(numbers)
+    if operation in ("add", "sub"):
+        mean = tuple(-number if operation == "add" else number for number in numbers)
+    elif all(number > 0 for number in numbers):
+        std = tuple(1.0 / number if operation == "mul" else number for number in numbers)
+    else:
+        raise ConversionRefused(
+            f"module: {operation} by {min(numbers):g} beside its layers, expected factors above 0"
+        )
+    try:
+        layer = Normalize(mean, std) if images else nn.BatchNorm1d(len(mean), eps=0.0, affine=False)
+    except ValueError as error:
+        raise ConversionRefused(f"module: {operation} by a constant beside its layers: {error}") from error
+    layer = layer.to(dtype).eval()
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    layer.running_mean.copy_(torch.tensor(mean, dtype=torch.float64))
+    layer.running_var.copy_(torch.tensor(std, dtype=torch.float64).square())
+    return layer
+
+
 def _is_known(module: nn.Module) -> bool:
     """Return whether a module is torch's own, or a library's wrapper of the same name around it."""
     return type(module).__module__.split(".")[0] in ("torch", "spikingjelly")

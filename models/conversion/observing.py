@@ -229,7 +229,7 @@ def _hook(name: str, calls: dict[str, list[_Call]], outside: Outside) -> Callabl
         states = tensors_in((given[1:], named)), tensors_in(rest)
         origin = outside.origins.of(given[0])
         calls.setdefault(name, []).append(_Call(origin, given[0].detach().clone(), first.detach().clone(), states))
-        outside.gave(name, first)
+        outside.gave(name, first, rest)
         outside.leave()
 
     return hook

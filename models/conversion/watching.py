@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .data_flow import INPUT, Gave, Origins
+from .data_flow import INPUT, Gave, Origins, tensors_of
 from .neurons import ForeignNeuron
 from .refusal import ConversionRefused
 
@@ -49,25 +49,18 @@ class Outside(TorchDispatchMode):
             self.found[name] = None
         made = func(*args, **(kwargs or {}))
         if self.depth == 0:
-            self._follow(name, args, kwargs or {}, made)
+            self.origins.follow(name, name in MOVING, args, kwargs or {}, made)
         return made
-
-    def _follow(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], made: Any) -> None:
-        """Say where what was made comes from."""
-        if name in ("add", "add_"):
-            self.origins.added(args, kwargs, made)
-        elif name in MOVING:
-            self.origins.moved(args, made)
-        else:
-            self.origins.lost(made)
 
     def begin(self, inputs: Tensor) -> Tensor:
         """Return the module's input as a tensor that is known as that."""
         self.origins.note(inputs, INPUT)
         return inputs
 
-    def gave(self, name: str, output: Tensor) -> None:
-        """Note what a layer gave."""
+    def gave(self, name: str, output: Tensor, beside: Any) -> None:
+        """Note what a layer gave, and that what it gave beside that, its states, is followed no further."""
+        for tensor in tensors_of(beside):
+            self.origins.note(tensor, None)
         self.origins.note(output, Gave(name))
 
     def enter(self, *_: Any) -> None:

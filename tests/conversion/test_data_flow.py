@@ -139,14 +139,17 @@ def test_a_silent_path_is_kept():
 @pytest.mark.parametrize(
     "between",
     [
-        lambda one, other: one + 0.5 * other,
         lambda one, other: torch.add(one, other, alpha=2),
         lambda one, other: one - other,
+        lambda one, other: 1.0 - (one + other),
+        lambda one, other: -2.0 * (one + other),
+        lambda one, other: one + other * other.mean(),
+        lambda one, other: one + other.amax(1, keepdim=True),
         lambda one, other: one * other,
         lambda one, other: torch.stack([one, other]).mean(0),
         lambda one, other: one + other.flip(0),
     ],
-    ids=["half", "alpha", "difference", "product", "mean", "flipped"],
+    ids=["alpha", "difference", "reflected", "negative", "mean of it", "largest", "product", "mean", "flipped"],
 )
 def test_other_ways_to_join_paths_are_refused(between: Callable[[Tensor, Tensor], Tensor]):
     with pytest.raises(ConversionRefused) as caught:
@@ -192,3 +195,64 @@ def test_residual_blocks_of_spikingjelly_come_in(mode: str):
     found = check_conversion(module, network, torch.rand(8, 1, 8, 8), num_steps=4)
     assert found.matches
     assert min(found.rates) > 0
+
+
+@pytest.mark.parametrize(
+    ("between", "kind"),
+    [
+        (lambda one, other: one + 0.5 * other, Residual),
+        (lambda one, other: (one + other - 0.5) / 2, nn.BatchNorm1d),
+        (lambda one, other: (one + other).mul_(torch.arange(1.0, 10.0)), nn.BatchNorm1d),
+    ],
+    ids=["a share of a path", "a standard score", "a factor for each"],
+)
+def test_constants_beside_layers_become_layers(between: Callable[[Tensor, Tensor], Tensor], kind: type):
+    module = Blocks(between)
+    network = from_snntorch(module, torch.rand(6, 6), num_steps=5)
+    assert isinstance(network.layers[-3], kind)
+    found = check_conversion(module, network, torch.rand(40, 6), num_steps=5)
+    assert found.matches
+    assert min(found.rates) > 0
+
+
+class Normalized(nn.Module):
+    """Normalises images inside of forward, with constants of every kind."""
+
+    mean: Tensor
+    std: Tensor
+    inverse: Tensor
+    convolution: Any
+    last: Any
+    spikes: Any
+
+    def __init__(self, divide: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.25, 0.2, 0.3]).view(3, 1, 1))
+        self.register_buffer("inverse", 1 / self.std)
+        self.divide = divide
+        self.convolution, self.spikes, self.last = nn.Conv2d(3, 4, 3), leaky(), nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - self.mean
+        x = x / self.std if self.divide else x * self.inverse
+        return self.last(self.spikes(self.convolution(x)).flatten(1))
+
+
+@pytest.mark.parametrize("divide", [True, False])
+def test_a_normalisation_inside_forward_becomes_layers(divide: bool):
+    module, sample = Normalized(divide), torch.rand(4, 3, 6, 6)
+    network = from_snntorch(module, sample, num_steps=4)
+    assert [type(layer).__name__ for layer in network.layers[:3]] == ["Normalize", "Normalize", "Conv2d"]
+    found = check_conversion(module, network, torch.rand(30, 3, 6, 6), num_steps=4)
+    assert found.matches
+    assert min(found.rates) > 0
+
+
+def test_what_depends_on_the_batch_is_no_constant():
+    def centred(one: Tensor, other: Tensor) -> Tensor:
+        return one + other - other.mean(0)
+
+    with pytest.raises(ConversionRefused, match="last: is not given what"):
+        from_snntorch(Blocks(centred), torch.rand(6, 6), num_steps=5)
