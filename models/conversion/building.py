@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..layers import Residual
 from ..networks import SpikingNetwork
 from ..neurons import LIF
+from .adapting import adapted
 from .data_flow import Adjusted, Origin, Parallel, Step, Total, value
 from .layers import affine, normalizing, refuse, with_bias
 from .neurons import ForeignNeuron, integrating, spiking
@@ -175,7 +176,8 @@ def _append(
 def _affine(observed: ObservedLayer) -> nn.Module:
     if isinstance(observed.module, SumPool):
         return observed.module.as_convolution(observed.given.shape[2], observed.given.dtype)
-    return affine(observed.module, observed.name) or refuse(observed.module, observed.name)
+    found = affine(observed.module, observed.name) or adapted(observed.module, observed.given, observed.name)
+    return found or refuse(observed.module, observed.name)
 
 
 def _add_bias(layers: list[nn.Module], neuron: ForeignNeuron) -> None:

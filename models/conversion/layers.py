@@ -93,9 +93,14 @@ def normalizing(
     return layer
 
 
+def is_of(module: nn.Module, *libraries: str) -> bool:
+    """Return whether a module's type is one of some libraries."""
+    return type(module).__module__.split(".")[0] in libraries
+
+
 def _is_known(module: nn.Module) -> bool:
     """Return whether a module is torch's own, or a library's wrapper of the same name around it."""
-    return type(module).__module__.split(".")[0] in ("torch", "spikingjelly")
+    return is_of(module, "torch", "spikingjelly")
 
 
 def _check(layer: nn.Module) -> None:

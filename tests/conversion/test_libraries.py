@@ -265,3 +265,41 @@ def test_a_constant_current_goes_into_a_convolution(kind: type[nn.Conv1d | nn.Co
     before = layer(inputs)
     assert with_bias(layer, 0.25) is layer
     torch.testing.assert_close(layer(inputs), before + 0.25)
+
+
+def multistep(*modules: Any) -> nn.Sequential:
+    torch.manual_seed(0)
+    module: Any = nn.Sequential(*modules)
+    parts: list[Any] = list(module.modules())
+    for part in parts:
+        if hasattr(part, "step_mode"):
+            part.step_mode = "m"
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            part.weight.data.mul_(4.0)
+        elif "BatchNorm" in type(part).__name__:
+            part.running_mean.uniform_(-0.5, 0.5)
+            part.running_var.uniform_(0.5, 2.0)
+    return module
+
+
+def test_spikingjelly_votes_and_threshold_norms_and_pools_of_a_fixed_size():
+    norm = sj.ThresholdDependentBatchNorm2d(1.0, 1.0, 4)
+    spikes = [sj_neurons.IFNode() for _ in range(2)]
+    pool = sj.AdaptiveAvgPool2d((3, None))
+    last = sj.Flatten(), sj.Linear(4 * 18, 13), spikes[1], sj.VotingLayer(4)
+    module = multistep(sj.Conv2d(1, 4, 3), norm, spikes[0], pool, *last)
+    network = from_spikingjelly(module, torch.rand(5, 1, 8, 8), num_steps=6)
+    assert [type(layer).__name__ for layer in network.layers] == [
+        *("Conv2d", "BatchNorm2d", "LIF", "AvgPool2d", "Flatten", "Linear", "LIF", "Linear")
+    ]
+    found = check_conversion(module, network, torch.rand(30, 1, 8, 8), num_steps=6)
+    assert found.matches
+    assert min(found.rates) > 0
+
+
+def test_a_pool_of_windows_of_several_sizes_is_refused():
+    module = multistep(
+        sj.Conv2d(1, 4, 3), sj_neurons.IFNode(), sj.AdaptiveAvgPool2d(4), sj.Flatten(), sj.Linear(64, 3)
+    )
+    with pytest.raises(ConversionRefused, match=r"^2 \(AdaptiveAvgPool2d\): makes 4 of 6, by windows of several"):
+        from_spikingjelly(module, torch.rand(5, 1, 8, 8), num_steps=6)

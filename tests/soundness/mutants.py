@@ -3,6 +3,7 @@
 from cell_mutants import CELL_MUTANTS
 from checker_mutants import CHECKER_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
+from conversion_mutants import CONVERSION_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from mutant import Mutant
 from step_mutants import STEP_MUTANTS
@@ -15,6 +16,7 @@ MUTANTS = (
     *CELL_MUTANTS,
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
+    *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
