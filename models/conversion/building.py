@@ -10,7 +10,7 @@ from ..layers import Residual
 from ..networks import SpikingNetwork
 from ..neurons import LIF
 from .adapting import adapted
-from .data_flow import Adjusted, Origin, Parallel, Step, Total, value
+from .data_flow import Adjusted, Origin, Parallel, Step, Joined, value
 from .layers import affine, normalizing, refuse, with_bias
 from .neurons import ForeignNeuron, integrating, spiking
 from .nir_modules import SumPool
@@ -31,7 +31,7 @@ def build(
     Raises:
         ConversionRefused: for a layer that is not known, or something between layers.
     """
-    writer = _Writer(source, seen, inputs)
+    writer = _NetworkWriter(source, seen, inputs)
     writer.check()
     last = seen.layers[-1]
     final = last.neuron if last.neuron is not None and _reads_potential(last.neuron, readout) else None
@@ -43,7 +43,7 @@ def build(
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _NetworkWriter:
     """Writes observed layers as modules.
 
     Attributes:
@@ -102,7 +102,7 @@ class _Writer:
 
     def _constant(self, origin: Origin) -> bool:
         """Return whether a signal is the same at every step."""
-        if isinstance(origin, Total):
+        if isinstance(origin, Joined):
             return self._constant(origin.one) and self._constant(origin.other)
         if isinstance(origin, Adjusted):
             return self._constant(origin.source)
@@ -124,7 +124,7 @@ class _Writer:
 
 
 def _told_origin(origin: Origin) -> str:
-    if isinstance(origin, Total):
+    if isinstance(origin, Joined):
         return f"the sum of {_told_origin(origin.one)} and {_told_origin(origin.other)}"
     if isinstance(origin, Adjusted):
         return f"{origin.operation} of {_told_origin(origin.source)} and a constant"

@@ -25,7 +25,7 @@ class Gave:
 
 
 @dataclass(frozen=True)
-class Total:
+class Joined:
     """The sum of two signals."""
 
     one: "Origin"
@@ -54,7 +54,7 @@ class Adjusted:
         return getattr(torch, self.operation)(signal, constant.view(-1, 1, 1) if signal.dim() > 3 else constant)
 
 
-Origin = Gave | Total | Adjusted
+Origin = Gave | Joined | Adjusted
 INPUT = Gave("")
 ADJUSTING = ("add", "sub", "mul", "div")
 
@@ -118,7 +118,7 @@ class Origins:
         origin = self.of(one) if isinstance(one, Tensor) else None
         second = self.of(other) if isinstance(other, Tensor) else None
         if origin is not None and second is not None:
-            return Total(origin, second) if name == "add" else None
+            return Joined(origin, second) if name == "add" else None
         if origin is None and name in ("add", "mul"):
             one, other, origin = other, one, second
         numbers = self._constant(other, one)
@@ -180,7 +180,7 @@ class Arrangement:
     def _trunk(self, origin: Origin) -> tuple[Origin, ...]:
         """Return the signals that every path from the input to this one passes, this one last."""
         if origin not in self._trunks:
-            if isinstance(origin, Total):
+            if isinstance(origin, Joined):
                 before = self._shared(origin)
             else:
                 before = () if origin == INPUT else self._trunk(self._before(origin))
@@ -191,7 +191,7 @@ class Arrangement:
         """Return the signal that one is made of."""
         return origin.source if isinstance(origin, Adjusted) else self.sources[origin.name]
 
-    def _shared(self, total: Total) -> tuple[Origin, ...]:
+    def _shared(self, total: Joined) -> tuple[Origin, ...]:
         """Return the signals that all paths to both parts of a sum pass."""
         pairs = zip(self._trunk(total.one), self._trunk(total.other), strict=False)
         shared: list[Origin] = []
@@ -205,7 +205,7 @@ class Arrangement:
         """Return the steps from a signal of the trunk of another one to that."""
         if end == start:
             return ()
-        if not isinstance(end, Total):
+        if not isinstance(end, Joined):
             step = end if isinstance(end, Adjusted) else end.name
             return (*self._path(start, self._before(end)), step)
         meeting = self._shared(end)[-1]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly, verify
 from spikecert.models import Residual, SpikingNetwork
-from spikecert.models.conversion.data_flow import INPUT, Arrangement, Gave, Parallel, Total, layers_of
+from spikecert.models.conversion.data_flow import INPUT, Arrangement, Gave, Parallel, Joined, layers_of
 
 snntorch = pytest.importorskip("snntorch")
 sj: Any = pytest.importorskip("spikingjelly.activation_based.layer")
@@ -19,14 +19,14 @@ A, B, C, D = (Gave(name) for name in "abcd")
 
 
 def test_layers_in_series_and_sums_within_sums():
-    sources = {"a": INPUT, "b": A, "c": B, "d": Total(Total(C, B), A)}
+    sources = {"a": INPUT, "b": A, "c": B, "d": Joined(Joined(C, B), A)}
     steps = Arrangement(sources).until("d")
     assert steps == ("a", Parallel(("b", Parallel(("c",), ())), ()), "d")
     assert list(layers_of(steps)) == ["a", "b", "c", "d"]
 
 
 def test_paths_that_both_hold_layers():
-    sources = {"a": INPUT, "b": INPUT, "c": B, "d": Total(A, C)}
+    sources = {"a": INPUT, "b": INPUT, "c": B, "d": Joined(A, C)}
     assert Arrangement(sources).until("d") == (Parallel(("a",), ("b", "c")), "d")
 
 
@@ -35,16 +35,16 @@ def test_hundreds_of_sums_take_no_time():
     sources, before = {}, INPUT
     for name in names:
         sources[name] = before
-        before = Total(before, Gave(name)) if name != names[-1] else before
+        before = Joined(before, Gave(name)) if name != names[-1] else before
     assert list(layers_of(Arrangement(sources).until(names[-1]))) == names
 
 
 @pytest.mark.parametrize(
     ("sources", "reason"),
     [
-        ({"a": INPUT, "b": INPUT, "c": Total(A, B), "d": Total(Total(A, C), B)}, "along paths that cross"),
+        ({"a": INPUT, "b": INPUT, "c": Joined(A, B), "d": Joined(Joined(A, C), B)}, "along paths that cross"),
         ({"a": INPUT, "b": INPUT, "d": A}, "b: its output does not reach d"),
-        ({"a": INPUT, "d": Total(A, A)}, "adds a signal to itself"),
+        ({"a": INPUT, "d": Joined(A, A)}, "adds a signal to itself"),
     ],
 )
 def test_what_is_no_series_of_sums_is_refused(sources: dict, reason: str):

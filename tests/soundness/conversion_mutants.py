@@ -7,8 +7,8 @@ CONVERSION_MUTANTS = (
     Mutant(
         "flow: a difference is a sum",
         FLOW,
-        'Total(origin, second) if name == "add" else None',
-        "Total(origin, second)",
+        'Joined(origin, second) if name == "add" else None',
+        "Joined(origin, second)",
     ),
     Mutant("flow: the weight of a sum is 1", FLOW, 'kwargs.get("alpha", 1) != 1', "False"),
     Mutant("flow: what depends on the input is a constant", FLOW, "or id(value) in self._known or", "or"),
