@@ -29,7 +29,7 @@ NOISE = {"kind": "GaussianNoise", "sigma": "8/255"}
 CONTENT: dict[str, Any] = {
     "title": "A small table",
     "data": "digits",
-    "architecture": "mlp:8",
+    "architecture": "mlp:8-8",
     "num_steps": 2,
     "decay": 0.9,
     "neurons": ["lif", "dlif"],
