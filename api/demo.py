@@ -31,9 +31,9 @@ NUM_STEPS = 4
 DECAY = 0.9
 TRAINING_EPSILON = 0.05
 VERIFIERS = ("interval", "trains", "linear")
-EPSILONS = (0.01, 0.02, 0.03, 0.04, 0.05)
+EPSILONS = (0.01, 0.02, 0.03, 0.05)
 FOCUS = 0.03
-RADII = RadiusPlan(verifier="linear", tolerance=4e-3, samples=24)
+RADII = RadiusPlan(verifier="trains", tolerance=4e-3, samples=16)
 BATCH_SIZE = 64
 LEARNING_RATE = 0.005
 

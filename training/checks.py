@@ -16,8 +16,8 @@ from .objectives.schedules import peak
 from .perturbations import evaluation_mode
 
 FIRST_LAYER = (
-    "objective: MSMPPD's layer is the network's first spiking layer, where its one-sided gradient mostly drives the "
-    "currents up and costs accuracy; take a network with one more hidden layer, two_sided=True or rho=0"
+    "objective: MSMPPD's layer is the network's first spiking layer, where its one-sided gradient mostly drives "
+    "the currents up and costs accuracy; take a network with one more hidden layer, two_sided=True or rho=0"
 )
 
 
