@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from spikecert import load
@@ -63,5 +64,5 @@ def test_the_picture_has_a_line_for_each_kind_over_the_depths(found: Results) ->
     for axis in depth_figure([found]).axes:
         means, marks = axis.lines[0::2], axis.lines[1::2]
         assert [line.get_label() for line in marks] == list(KINDS)
-        assert all(list(line.get_xdata()) == [1, 2] for line in means)
-        assert all(list(a.get_ydata()) == list(b.get_ydata()) for a, b in zip(means, marks, strict=True))
+        assert all(np.array_equal(line.get_xdata(), [1, 2]) for line in means)
+        assert all(np.array_equal(a.get_ydata(), b.get_ydata()) for a, b in zip(means, marks, strict=True))
