@@ -103,10 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_warned(arguments: Sequence[str] | None) -> int:
-    """Run, and say each warning about what is decided again in one line."""
+    """Run, and say each warning of ours in one line."""
     command = typer.main.get_command(app)
     with warnings.catch_warnings():
         warnings.filterwarnings("always", "folder: ")  # what is decided again is named, each time
+        warnings.filterwarnings("default", "objective: ")  # once, however many networks a command trains
         warnings.showwarning = _warned
         return _run(command, arguments)
 

@@ -64,7 +64,7 @@ class ModelStep(Part):
 class TrainStep(Part):
     """A network to train, by the options of `spikecert train`."""
 
-    network: Name = "mlp:64"
+    network: Name = "mlp:64-64"
     neuron: Name = "dlif"
     num_steps: Annotated[int, Field(ge=1, le=MOST_STEPS, strict=True)] = 8
     decay: Share = 0.99

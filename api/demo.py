@@ -1,4 +1,4 @@
-"""The demo: train with and without MS-MPPD on real digits, then gains, attacks and proofs for both."""
+"""The demo: train in three ways on real digits, then gains, attacks and proofs for each."""
 
 import hashlib
 import json
@@ -10,26 +10,61 @@ from spikecert.certify.attacks.ensemble import quick_ensemble
 from spikecert.models import SpikingNetwork, network_hash, save
 from spikecert.models.progress import Progress, silent
 from spikecert.reports import ModelRecord, Plan, RadiusPlan, Record, Training, measure, record
-from spikecert.training import MSMPPD, Dataset, SingleStep, Split, TrainingRun, dataset, fit
+from spikecert.training import (
+    MSMPPD,
+    CertifiedLoss,
+    CrossEntropy,
+    Dataset,
+    Objective,
+    SingleStep,
+    Split,
+    TrainingRun,
+    dataset,
+    fit,
+)
 
 from .building import described, fresh_network, neuron, threat
 from .examining import stability_of
 
-HIDDEN = "mlp:64"
-NUM_STEPS = 8
+HIDDEN = "mlp:64-64"
+NUM_STEPS = 4
 DECAY = 0.9
 TRAINING_EPSILON = 0.05
-VERIFIERS = ("interval", "trains", "linear", "complete")
-EPSILONS = (0.01, 0.02, 0.03, 0.04, 0.05)
+VERIFIERS = ("interval", "trains", "linear")
+EPSILONS = (0.01, 0.02, 0.03, 0.05)
 FOCUS = 0.03
-RADII = RadiusPlan(verifier="linear", tolerance=4e-3, samples=24)
+RADII = RadiusPlan(verifier="trains", tolerance=4e-3, samples=16)
 BATCH_SIZE = 64
 LEARNING_RATE = 0.005
-MODELS = (("MS-MPPD (ρ = 1)", "ms-mppd", 1.0), ("Baseline (ρ = 0)", "baseline", 0.0))
-"""Name in the report, name of the files, ρ."""
-WHOLE_GRADIENT = True
-"""The gradient of L_MS passes through both runs, and a[t] scales what L_MS sees. The authors' variant (one-sided,
-without a[t]; the default of `MSMPPD`) raised ‖W‖ from 4 to 15 on this network, where this one lowers it."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to train: its name in the report, that of its files, and what it minimises, also in words."""
+
+    name: str
+    file: str
+    objective: Objective
+    told: str
+
+
+WAYS = (
+    Way("Natural", "natural", CrossEntropy(), "cross-entropy"),
+    Way(
+        "The paper's: MS-MPPD",
+        "ms-mppd",
+        MSMPPD(rho=1.0, perturbation=SingleStep(TRAINING_EPSILON)),
+        f"MS-MPPD, ρ = 1, single step, ε = {TRAINING_EPSILON}",
+    ),
+    Way(
+        "With bounds in the loss",
+        "certified",
+        CertifiedLoss(TRAINING_EPSILON, bounds="trains"),
+        f'certified loss, bounds "trains", ε = {TRAINING_EPSILON}',
+    ),
+)
+"""The paper's objective as its authors have it: one-sided, without a[t]. It wants the second hidden layer: see
+docs/results.md, depth."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +78,7 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class Trained:
-    """One of the two networks."""
+    """One of the networks."""
 
     name: str
     file: str
@@ -55,11 +90,11 @@ class Trained:
 def train(
     settings: DemoSettings, folder: Path, progress: Progress = silent
 ) -> tuple[Dataset, tuple[Trained, ...]]:
-    """Train both networks from the same initial weights, or take finished runs from `folder`."""
+    """Train all networks from the same initial weights, or take finished runs from `folder`."""
     data = dataset("digits", seed=settings.seed)
     template = neuron("dlif", NUM_STEPS, DECAY, 1.0, "zero")
     fresh = fresh_network(HIDDEN, data, NUM_STEPS, template, settings.seed)
-    trained = tuple(_train(fresh, data, settings, folder, model, progress) for model in MODELS)
+    trained = tuple(_train(fresh, data, settings, folder, way, progress) for way in WAYS)
     return data, trained
 
 
@@ -74,7 +109,7 @@ def examine(
         models,
         described(data, samples),
         plan.threat,
-        title="spikecert demo: a 64-64-10 DLIF network on handwritten digits, with and without MS-MPPD",
+        title="spikecert demo: a 64-64-64-10 DLIF network on handwritten digits, trained in three ways",
         command=command,
         seeds={"seed": settings.seed},
         settings=asdict(settings),
@@ -83,7 +118,7 @@ def examine(
 
 
 def save_networks(trained: tuple[Trained, ...], folder: Path) -> list[Path]:
-    """Write both networks to `folder` and return their paths."""
+    """Write the networks to `folder` and return their paths."""
     paths = [folder / f"{network.file}.safetensors" for network in trained]
     for network, path in zip(trained, paths, strict=True):
         save(network.run.network, path)
@@ -95,16 +130,9 @@ def _train(
     data: Dataset,
     settings: DemoSettings,
     folder: Path,
-    model: tuple[str, str, float],
+    way: Way,
     progress: Progress,
 ) -> Trained:
-    name, file, rho = model
-    objective = MSMPPD(
-        rho=rho,
-        perturbation=SingleStep(TRAINING_EPSILON),
-        two_sided=WHOLE_GRADIENT,
-        include_input_scale=WHOLE_GRADIENT,
-    )
     chosen = {
         "epochs": settings.epochs,
         "batch_size": BATCH_SIZE,
@@ -112,22 +140,16 @@ def _train(
         "optimizer": "adam",
         "seed": settings.seed,
     }
-    told = {
-        "objective": f"MS-MPPD, ρ = {rho:g}",
-        "two_sided": WHOLE_GRADIENT,
-        "include_input_scale": WHOLE_GRADIENT,
-        "perturbation": f"single step, ε = {TRAINING_EPSILON}",
-        **chosen,
-    }
+    told = {"objective": way.told, **chosen}
     run = fit(
         fresh,
         data,
-        objective,
+        way.objective,
         **chosen,
-        folder=folder / f"{file}-{_key(fresh, told)}",
-        progress=lambda _, done, total: progress(f"train {name}", done, total),
+        folder=folder / f"{way.file}-{_key(fresh, told)}",
+        progress=lambda _, done, total: progress(f"train {way.name}", done, total),
     )
-    return Trained(name, file, run, gain(run.network), {**told, "best_epoch": run.best_epoch})
+    return Trained(way.name, way.file, run, gain(run.network), {**told, "best_epoch": run.best_epoch})
 
 
 def _key(fresh: SpikingNetwork, settings: dict[str, str | int | float]) -> str:

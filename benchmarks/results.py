@@ -2,24 +2,32 @@
 
 import argparse
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib
 import torch
+from matplotlib.figure import Figure
 
 from spikecert.progress import Bars
 from spikecert.protocols import Options, Results, protocol, reproduce
+from spikecert.protocols.depth import depth_figure
 from spikecert.protocols.prediction import correlation_table, correlations, scatter
 from spikecert.protocols.tables import markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
 OBJECTIVES = ("results-digits", "results-fashion-mnist")
 PAPER = ("digits", "fashion-mnist")
+DEPTH = ("depth-fashion-mnist", "depth-mnist")
+ALL = (*OBJECTIVES, *PAPER, *DEPTH, "depth-objectives")
 
 
 def blocks(results: dict[str, Results]) -> dict[str, str]:
-    """Return what stands between the marks of each name in the document."""
+    """Return what stands between the marks of each name in the document; correlations where all is there."""
     tables = {name: markdown(found) for name, found in results.items()}
+    if not {*OBJECTIVES, *PAPER} <= set(results):
+        return tables
     found = [item for name in (*OBJECTIVES, *PAPER) for item in correlations(results[name])]
     return {**tables, "correlations": correlation_table(found)}
 
@@ -34,11 +42,14 @@ def put(text: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    """Reproduce what is not there yet, then write docs/results.md and docs/figures/results.svg."""
+    """Reproduce what is not there yet, then write docs/results.md and its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder of the protocols' runs")
+    parser.add_argument("names", nargs="*", help=f"these protocols alone, of {', '.join(ALL)}")
     parser.add_argument(
-        "--root", type=Path, help="folder with Fashion-MNIST, where Debian's package is not installed"
+        "--root",
+        type=Path,
+        help="folder with mnist/ and fashion-mnist/; the latter may come from Debian's package",
     )
     parser.add_argument("--quick", action="store_true", help="the paper's protocol on Fashion-MNIST with one seed")
     arguments = parser.parse_args()
@@ -46,7 +57,7 @@ def main() -> None:
     seeds = {"fashion-mnist": (0,)} if arguments.quick else {}
     results: dict[str, Results] = {}
     with Bars() as bars:
-        for name in (*OBJECTIVES, *PAPER):
+        for name in arguments.names or ALL:
             options = Options(arguments.root, seeds=seeds.get(name))
             results[name] = reproduce(protocol(name), arguments.out / name, options, bars)
     document = DOCS / "results.md"
@@ -55,9 +66,20 @@ def main() -> None:
         text = put(text, name, content)
     document.write_text(text, encoding="utf-8")
     matplotlib.rcParams["svg.hashsalt"] = "spikecert"
-    figure = scatter([results[name] for name in OBJECTIVES], "trains")
-    figure.savefig(DOCS / "figures" / "results.svg", metadata={"Date": None})
-    print(f"wrote {document.name} and figures/results.svg")
+    written = [document.name, *draw(results)]
+    print(f"wrote {', '.join(written)}")
+
+
+def draw(results: dict[str, Results]) -> list[str]:
+    """Write the figures whose protocols are all there, and return their names."""
+    drawn: dict[str, tuple[tuple[str, ...], Callable[[list[Results]], Figure]]] = {
+        "results.svg": (OBJECTIVES, partial(scatter, verifier="trains")),
+        "depth.svg": (DEPTH, depth_figure),
+    }
+    found = {name: drawing for name, drawing in drawn.items() if set(drawing[0]) <= set(results)}
+    for name, (protocols, picture) in found.items():
+        picture([results[one] for one in protocols]).savefig(DOCS / "figures" / name, metadata={"Date": None})
+    return list(found)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,24 @@
 """What `fit` checks before it starts: that network, data and objective fit together."""
 
+import warnings
+from collections.abc import Iterator
+
 import torch
 
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_inputs, check_labels, check_weights
 from .data import Dataset, Split
 from .evaluation import on_network
-from .objectives import Objective
+from .objectives import MSMPPD, Objective
+from .objectives.base import Scaled, parts
+from .objectives.ms_mppd import firing_layers
+from .objectives.schedules import peak
 from .perturbations import evaluation_mode
+
+FIRST_LAYER = (
+    "objective: MSMPPD's layer is the network's first spiking layer, where its one-sided gradient mostly drives "
+    "the currents up and costs accuracy; take a network with one more hidden layer, two_sided=True or rho=0"
+)
 
 
 def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) -> None:
@@ -28,3 +39,19 @@ def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) 
             width = network(inputs).shape[1]
         if width != dataset.classes:
             raise ValueError(f"network: got {width} logits, expected the data set's {dataset.classes} classes")
+
+
+def warn_of_first_layer(network: SpikingNetwork, objective: Objective) -> None:
+    """Warn where a one-sided L_MS is about the first spiking layer alone; the caller of `fit` is who is told."""
+    terms = [term for term in _terms(objective) if isinstance(term, MSMPPD) and peak(term.rho) > 0]
+    if any(not term.two_sided for term in terms) and len(firing_layers(network)) == 1:
+        warnings.warn(FIRST_LAYER, stacklevel=3)
+
+
+def _terms(objective: Objective) -> Iterator[Objective]:
+    """Yield the summands of an objective, whatever weights stand before them."""
+    for part in parts(objective):
+        if isinstance(part, Scaled):
+            yield from _terms(part.objective)
+        else:
+            yield part

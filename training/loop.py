@@ -13,7 +13,7 @@ from ..models.networks import SpikingNetwork
 from ..models.parts import check_parts
 from ..models.progress import Figures, Progress, no_figures, silent
 from .augmentation import Augmentation
-from .checks import check_task
+from .checks import check_task, warn_of_first_layer
 from .data import Dataset, Split
 from .evaluation import accuracy
 from .generators import BatchGenerator
@@ -62,6 +62,8 @@ def fit(
     Under torchrun, where the caller has joined torch's process group, every process takes its part of each batch,
     and all end with the same network: that of one process, up to the rounding of sums in another order.
 
+    Warns where MS-MPPD is one-sided and its layer is the network's first spiking layer (docs/results.md: depth).
+
     Args:
         network: its weights are the start; it stays as it is.
         dataset: as from `dataset(name)`; inputs are cast to the network's dtype.
@@ -108,6 +110,7 @@ def fit(
     more = {"augmentation": augmentation, "after_step": after_step}
     settings = Settings(*chosen, **more, precision=precision, steps_at_once=steps_at_once)  # type: ignore[arg-type]
     check_task(network, dataset, objective)
+    warn_of_first_layer(network, objective)
     if settings.steps_at_once is not None:
         check_parts(network.layers, settings.steps_at_once, training=True)
     task = TrainingTask(dataset, objective, settings, progress, figures, current())

@@ -41,9 +41,9 @@ _response = (1 - lam**T) / (1 - lam)
 QUOTED_L2_GAIN = Theorem(
     name=QUOTED,
     title="The published ℓ2 gain, as quoted",
-    statement="As quoted in secondary sources: ‖ε‖₂ ≤ √(1/(1−λ))·‖W‖₂·‖Δs‖₂ for every horizon, with "
-    "bias 0. The wording of the "
-    "original was not seen. As quoted it is false for ε[t] = λε[t−1] + w[t]: a constant w breaks it "
+    statement="Theorem 3.1 of the paper, as quoted verbatim in secondary notes: “γ[l] = sqrt(1/(1−λ)) ∥W[l]∥ and "
+    "β[l] = 0”, that is ‖ε‖₂ ≤ √(1/(1−λ))·‖W‖₂·‖Δs‖₂ for every horizon, with bias 0. The paper itself was not "
+    "seen. As quoted it is false for ε[t] = λε[t−1] + w[t]: a constant w breaks it "
     "from T = 3 (λ = 1/2), "
     "T = 6 (λ = 9/10), T = 18 (λ = 99/100). The sharp gain is ‖W‖₂/(1−λ).",
     assumptions=("0 < λ < 1",),

@@ -23,7 +23,9 @@ def demo(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
-    """Train two networks on real digits, with and without MS-MPPD; gains, attacks, proofs, and a report.
+    """Train a network on real digits in three ways; gains, attacks, proofs side by side, and a report.
+
+    Naturally, as the paper does (MS-MPPD), and with bounds in the loss, from the same initial weights.
 
     Run again, it takes finished training from the folder if the settings are the same.
     """

@@ -19,7 +19,7 @@ def train(
     out: own.Folder,
     data: Data = "digits",
     root: Root = None,
-    network: own.Architecture = "mlp:64",
+    network: own.Architecture = "mlp:64-64",
     neuron: own.Neuron = "dlif",
     num_steps: own.NumSteps = 8,
     decay: own.Decay = 0.99,

@@ -39,10 +39,11 @@ class Start(Part):
     """How the untrained network of a variant differs from the protocol's.
 
     Attributes:
-        num_steps, decay, threshold: instead of the protocol's.
+        architecture, num_steps, decay, threshold: instead of the protocol's.
         local_fields: arguments of `LocalFields`, for the start and for each step; None for a dense first layer.
     """
 
+    architecture: str | None = None
     num_steps: Count | None = None
     decay: Number | None = None
     threshold: Number | None = None

@@ -41,12 +41,13 @@ def run(planned: PlannedRun, progress: Progress) -> RunResult:
 def start(planned: PlannedRun) -> SpikingNetwork:
     """Return the untrained network of a run, with the data set's own normalisation where it normalises."""
     protocol, own = planned.protocol, planned.cell.start
+    built = protocol.architecture if own.architecture is None else own.architecture
     num_steps = protocol.num_steps if own.num_steps is None else own.num_steps
     decay = protocol.decay if own.decay is None else own.decay
     threshold = protocol.threshold if own.threshold is None else own.threshold
     template = neuron(planned.cell.neuron, num_steps, decay, threshold, "zero")
     chosen = protocol.network
-    network = fresh_network(protocol.architecture, planned.data, num_steps, template, planned.seed, **chosen)
+    network = fresh_network(built, planned.data, num_steps, template, planned.seed, **chosen)
     if isinstance(network.layers[0], Normalize) and planned.data.name in NORMALIZATIONS:
         network.layers[0] = Normalize(*NORMALIZATIONS[planned.data.name])
     fields = local_fields(planned)

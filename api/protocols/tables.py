@@ -152,12 +152,18 @@ def caption(results: Results) -> str:
     limit = protocol.evaluation.timeout
     told = "" if limit is None else f"; verifiers had {limit:g} s a sample"
     return (
-        f"{protocol.architecture} on {protocol.data}, T = {protocol.num_steps}, λ = {protocol.decay:g}; {norm}, "
+        f"{architectures(protocol)} on {protocol.data}, T = {protocol.num_steps}, λ = {protocol.decay:g}; {norm}, "
         f"ε = {sizes}; the first {first.points[0].samples} test samples{_certified_samples(results)}; "
         f"{_trained_on(protocol)}{_epochs(results)}; seeds "
         f"{', '.join(map(str, seeds))}{spread}{told}. Python {first.environment.python}, {packages}, "
         f"{first.environment.torch_threads} thread(s), {first.environment.device}."
     )
+
+
+def architectures(protocol: Protocol) -> str:
+    """Return what the variants are built as; the protocol's own where they say nothing."""
+    built = (variant.start.architecture or protocol.architecture for variant in protocol.variants)
+    return ", ".join(dict.fromkeys(built))
 
 
 def _certified_samples(results: Results) -> str:

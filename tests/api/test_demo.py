@@ -6,7 +6,8 @@ from spikecert import demo, load
 from spikecert.reports import load_record
 
 ARGUMENTS = ("--epochs", 1, "--samples", 3, "--seed", 1)
-FILES = ("baseline.safetensors", "ms-mppd.safetensors", "record.json", "report.html", "report.md", "samples.csv")
+NAMES = ("natural", "ms-mppd", "certified")
+FILES = (*(f"{name}.safetensors" for name in NAMES), "record.json", "report.html", "report.md", "samples.csv")
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,8 @@ def test_demo_writes_everything_and_repeats_itself(run, folder):
     assert "report.html" in outcome.err
     first = load_record(folder / "one" / "record.json")
     hashes = [model.architecture.sha256 for model in first.models]
-    for model, name in zip(first.models, ("ms-mppd", "baseline"), strict=True):
-        assert load(folder / "one" / f"{name}.safetensors").num_steps == model.architecture.num_steps == 8
+    for model, name in zip(first.models, NAMES, strict=True):
+        assert load(folder / "one" / f"{name}.safetensors").num_steps == model.architecture.num_steps == 4
 
     run("demo", "--out", folder / "two", *ARGUMENTS)
     second = load_record(folder / "two" / "record.json")
@@ -34,8 +35,8 @@ def test_demo_writes_everything_and_repeats_itself(run, folder):
 def test_demo_reuses_finished_training_only_for_the_same_settings(folder):
     training = folder / "one" / "training"
     before = {path: path.stat().st_mtime_ns for path in training.rglob("checkpoint*")}
-    assert len(before) == 2
+    assert len(before) == 3
     demo.train(demo.DemoSettings(epochs=1, samples=3, seed=1), training)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     demo.train(demo.DemoSettings(epochs=2, samples=3, seed=1), training)
-    assert len(list(training.rglob("checkpoint*"))) == 4
+    assert len(list(training.rglob("checkpoint*"))) == 6

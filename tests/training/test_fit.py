@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from spikecert.training import (
     GaussianNoise,
     Loss,
     Objective,
+    Ramp,
     SingleStep,
     Split,
     TrainingRun,
@@ -46,7 +48,7 @@ def few(data: Dataset, count: int = 200) -> Dataset:
 
 def start(seed: int = 0) -> SpikingNetwork:
     torch.manual_seed(seed)
-    return mlp((64, 32, 10), 4, DLIF(4, decay=0.9))
+    return mlp((64, 24, 16, 10), 4, DLIF(4, decay=0.9))
 
 
 def same(first: SpikingNetwork, second: SpikingNetwork) -> bool:
@@ -179,7 +181,7 @@ def test_a_rate_may_stay_through_each_epoch(digits: Dataset, monkeypatch: pytest
 
 def test_the_last_epochs_network_comes_beside_the_picked_one(digits: Dataset, tmp_path: Path) -> None:
     """Trained on by one epoch at a rate that breaks it: picked is another; resumed, both are the same again."""
-    settings: dict[str, Any] = {"epochs": 3, "learning_rate": 3.0, "schedule": "constant", "momentum": 0.0}
+    settings: dict[str, Any] = {"epochs": 3, "learning_rate": 30.0, "schedule": "constant", "momentum": 0.0}
     run = fit(start(), few(digits), folder=tmp_path, **settings)
     again = fit(start(), few(digits), folder=tmp_path, **settings)
     for found in (run, again):
@@ -257,7 +259,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "seed": {"seed": 1},
     "objective": {"objective": MSMPPD(rho=0.5)},
     "initial_weights": {"network": start(1)},
-    "network": {"network": mlp((64, 16, 10), 4)},
+    "network": {"network": mlp((64, 16, 16, 10), 4)},
 }
 
 
@@ -319,7 +321,7 @@ class BrokenGradient(Objective):
 
 
 def test_a_gradient_that_is_nan_is_named(digits: Dataset) -> None:
-    message = r"gradient: got NaN or inf for layers.2.bias at epoch 1, step 1 of .* of all layers are finite"
+    message = r"gradient: got NaN or inf for layers.4.bias at epoch 1, step 1 of .* of all layers are finite"
     with pytest.raises(FloatingPointError, match=message):
         fit(start(), few(digits), BrokenGradient())
 
@@ -465,3 +467,31 @@ def test_products_in_bfloat16_train_and_membranes_stay_in_float32(digits: Datase
     assert mixed.network.dtype == torch.float32
     assert not same(full.network, mixed.network)
     assert mixed.history[-1].loss == pytest.approx(full.history[-1].loss, rel=0.05)
+
+
+LAST_IS_FIRST = [MSMPPD(), 0.5 * (CrossEntropy() + 2.0 * MSMPPD()), MSMPPD(layers="all"), MSMPPD(Ramp(1.0, 0.0))]
+
+
+@pytest.mark.parametrize("objective", LAST_IS_FIRST, ids=["alone", "in sums", "all layers", "that fades"])
+def test_a_one_sided_term_at_the_first_spiking_layer_is_warned_of(digits: Dataset, objective: Objective) -> None:
+    with pytest.warns(UserWarning, match=r"first spiking layer.*; take .*two_sided=True or rho=0") as caught:
+        fit(mlp((64, 8, 10), 2), few(digits, 20), objective, epochs=1)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert "\n" not in str(caught[0].message)
+
+
+UNWARNED = {
+    "two-sided": ((64, 8, 10), MSMPPD(two_sided=True)),
+    "without its term": ((64, 8, 10), MSMPPD(rho=0.0)),
+    "behind the first": ((64, 8, 8, 10), MSMPPD()),
+    "not asked for": ((64, 8, 10), CrossEntropy()),
+}
+
+
+@pytest.mark.parametrize("name", UNWARNED)
+def test_nothing_else_is_warned_of(digits: Dataset, name: str) -> None:
+    widths, objective = UNWARNED[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(mlp(widths, 2), few(digits, 20), objective, epochs=1)

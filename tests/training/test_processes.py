@@ -45,12 +45,12 @@ def digits(count: int = 90) -> Dataset:
 
 def plain() -> SpikingNetwork:
     torch.manual_seed(0)
-    return mlp((64, 24, 10), 4, DLIF(4, decay=0.9)).double()
+    return mlp((64, 24, 16, 10), 4, DLIF(4, decay=0.9)).double()
 
 
 def normalised() -> SpikingNetwork:
     torch.manual_seed(0)
-    layers = (nn.Linear(64, 24), nn.BatchNorm1d(24), LIF(0.9), nn.Linear(24, 10))
+    layers = (nn.Linear(64, 24), nn.BatchNorm1d(24), LIF(0.9), nn.Linear(24, 16), LIF(0.9), nn.Linear(16, 10))
     return SpikingNetwork(*layers, num_steps=4).double()
 
 

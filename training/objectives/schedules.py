@@ -74,6 +74,11 @@ def full(weight: Weight) -> float:
     return weight.at(1.0) if isinstance(weight, Schedule) else weight
 
 
+def peak(weight: Weight) -> float:
+    """Return the number, or the greatest of the run."""
+    return weight.ends[1] if isinstance(weight, Schedule) else weight
+
+
 def as_weight(name: str, value: object, most: float = math.inf) -> Weight:
     """Return a schedule as it is and a number as a Python float.
 

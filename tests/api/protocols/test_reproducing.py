@@ -26,6 +26,7 @@ from spikecert.training import CrossEntropy, PGDTraining, dataset
 from spikecert.training.objectives import MSMPPD
 
 NOISE = {"kind": "GaussianNoise", "sigma": "8/255"}
+TERM = {"kind": "MSMPPD", "rho": [0.0, 1.5], "two_sided": True, "perturbation": NOISE}
 CONTENT: dict[str, Any] = {
     "title": "A small table",
     "data": "digits",
@@ -42,7 +43,7 @@ CONTENT: dict[str, Any] = {
         "verifiers": ["trains"],
         "stability": True,
     },
-    "variants": [{"name": "noise", "terms": [{"kind": "MSMPPD", "rho": [0.0, 1.5], "perturbation": NOISE}]}],
+    "variants": [{"name": "noise", "terms": [TERM]}],
 }
 QUICK = Options(epochs=1, samples=10, train_samples=30)
 

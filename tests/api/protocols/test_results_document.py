@@ -9,10 +9,12 @@ import pytest
 
 from spikecert import protocols
 from spikecert.protocols.grid import cells
+from spikecert.protocols.tables import architectures
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 TABLES = ("results-digits", "results-fashion-mnist", "digits", "fashion-mnist")
+DEEPER = ("depth-mnist", "depth-fashion-mnist", "depth-objectives")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def block(name: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [*TABLES, *DEEPER])
 def test_a_table_has_the_protocols_rows_and_settings(name: str) -> None:
     found, text = protocols.protocol(name), block(name)
     listed = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
@@ -39,8 +41,23 @@ def test_a_table_has_the_protocols_rows_and_settings(name: str) -> None:
     told = re.search(r"seeds (\d+(?:, \d+)*)[;.]", text)
     assert told is not None
     assert {int(seed) for seed in told[1].split(", ")} <= set(found.seeds)  # fewer with --quick
-    assert f"{found.architecture} on {found.data}, T = {found.num_steps}, λ = {found.decay:g}" in text
-    assert f"the first {found.evaluation.samples} test samples; {found.training.epochs} epochs" in text
+    assert f"{architectures(found)} on {found.data}, T = {found.num_steps}, λ = {found.decay:g}" in text
+    assert f"the first {found.evaluation.samples} test samples" in text
+    assert f" {found.training.epochs} epochs; seeds" in text
+    assert found.train_samples is None or f"the first {found.train_samples} training samples" in text
+
+
+@pytest.mark.parametrize("name", DEEPER)
+def test_deeper_networks_are_certified_no_further_than_attacks_leave_them(name: str) -> None:
+    """ε of certificates rise, and all lie below the attacks', from other samples: within the spread of both."""
+    lines = [[field.strip() for field in line.split("|")] for line in block(name).splitlines() if "|" in line]
+    for line in lines[2:]:
+        share = {
+            head: float(field.split(" ")[0]) for head, field in zip(lines[0], line, strict=True) if "%" in head
+        }
+        certified = [value for head, value in share.items() if head.startswith("certified")]
+        assert certified == sorted(certified, reverse=True)
+        assert share["ensemble-fast %"] <= share["pgd20 %"] <= share["fgsm %"] <= share["clean %"]
 
 
 @pytest.mark.parametrize("name", TABLES[:2])
@@ -58,5 +75,5 @@ def test_the_script_replaces_a_block_and_misses_none(script: ModuleType) -> None
     assert script.put(text, "x", "new\n") == "a\n<!-- x -->\nnew\n<!-- end x -->\nb"
     with pytest.raises(ValueError, match="has no <!-- y -->"):
         script.put(text, "y", "new")
-    for name in (*TABLES, "correlations"):
+    for name in (*TABLES, *DEEPER, "correlations"):
         assert script.put(DOCUMENT, name, block(name)) == DOCUMENT
