@@ -10,7 +10,7 @@ from ..layers import Residual
 from ..networks import SpikingNetwork
 from ..neurons import LIF
 from .adapting import adapted
-from .data_flow import Adjusted, Origin, Parallel, Step, Joined, value
+from .data_flow import Adjusted, Joined, Origin, Parallel, Step, value
 from .layers import affine, normalizing, refuse, with_bias
 from .neurons import ForeignNeuron, integrating, spiking
 from .nir_modules import SumPool

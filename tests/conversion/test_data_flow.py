@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly, verify
 from spikecert.models import Residual, SpikingNetwork
-from spikecert.models.conversion.data_flow import INPUT, Arrangement, Gave, Parallel, Joined, layers_of
+from spikecert.models.conversion.data_flow import INPUT, Arrangement, Gave, Joined, Parallel, layers_of
 
 snntorch = pytest.importorskip("snntorch")
 sj: Any = pytest.importorskip("spikingjelly.activation_based.layer")
