@@ -83,6 +83,18 @@ def test_no_run_leaves_its_cells(decay: float, drop: float, fires_at: str, cells
 
 
 @pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)
+def test_filtered_currents_pay_for_what_a_run_rounds(decay: float, drop: float, fires_at: str):
+    signal, currents = drawn()
+    rule = rule_of(decay, drop, fires_at)
+    inflow = cell_trains(signal, rule, SINGLE).inflow
+    spikes, left = run(currents, rule)
+    came_in = left + drop * collected(spikes, decay)  # L = u + d·S, of the potentials as they were rounded
+    holds(Box(inflow.lower - 1e-12, inflow.upper + 1e-12), came_in)
+    exact = collected(currents.double(), decay)
+    assert bool((came_in > exact + 1e-9).any()) == bool((came_in < exact - 1e-9).any()) == (decay > 0)
+
+
+@pytest.mark.parametrize(("decay", "drop", "fires_at"), CASES)
 def test_cells_are_never_wider_than_the_graph(decay: float, drop: float, fires_at: str):
     signal, _ = drawn()
     rule = rule_of(decay, drop, fires_at)
