@@ -91,6 +91,16 @@ def test_images_scales_and_sums(threat: Perturbation):
     never_below(network, torch.rand(6, 1, 6, 6, generator=torch.Generator().manual_seed(1)), threat, 30)
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_layers_that_filter_otherwise_than_the_one_before(scaled: bool):
+    reader = DLIF(6, 1.0, reset="subtract") if scaled else LIF(0.5, 1.0, "subtract")
+    layers = dense(lambda: LIF(1.0, 1.0, "subtract"), (6, 16, 12), True)  # a table, and cells
+    network = drawn([*layers, nn.Linear(12, 12), reader, nn.Linear(12, 4)], "mean", 6, 1)
+    if isinstance(reader, DLIF):
+        reader.input_scale.data = torch.tensor([1.0, 0.5, -0.5, 2.0, 0.0, 1.0])
+    never_below(network, torch.rand(SAMPLES, 6, generator=torch.Generator().manual_seed(1)), LInf(0.02), 30)
+
+
 @pytest.mark.parametrize("decay", [0.5, 1.0])
 def test_flips_against_all_of_them(decay: float):
     # the input varies over time, so the first layer has cells, and layers behind it are looked through
