@@ -102,10 +102,10 @@ CELL_MUTANTS = (
         "0.0 * gains",
     ),
     Mutant(
-        "through: a residual sum as one chain",
+        "through: one end of u for both",
         THROUGH,
-        "if signal is current or not isinstance(current, AffineSignal):",
-        "if signal is current:",
+        "torch.where(chosen, -left.lower / drop, train.upper)",
+        "torch.where(chosen, -left.upper / drop, train.upper)",
     ),
     Mutant(
         "through: u with the wrong sign",
