@@ -1,6 +1,7 @@
 """Hunt for false verdicts on random networks with constants of every numeric type; exit status 1 if there is one.
 
-    python benchmarks/traps.py --count 20000 --folder DIR [--seed S] [--only INDEX] [--constant KIND] [--minutes M]
+    python benchmarks/traps.py --count 20000 --folder DIR [--seed S] [--only INDEX] [--constant KIND] [--alike]
+                               [--minutes M]
 
 Each network (trap_networks.py) is asked about a few radii near where its class changes, by several verifiers. What
 is proved is then attacked: no allowed input may have another class or a margin below the proven one, each
