@@ -142,6 +142,12 @@ CELL_MUTANTS = (
         "middle, slack = reader.bias * 0.0,",
     ),
     Mutant(
+        "table: balance for any reader",
+        TABLE,
+        "if rule.decay != self.rule.decay or rule.scale is not None:",
+        "if False:",
+    ),
+    Mutant(
         "table: forget the rows between", TABLE, "minimum(last.lower).minimum(inner.lower)", "minimum(last.lower)"
     ),
     Mutant(
