@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -105,15 +105,20 @@ class Draw:
     scalars: list[Any] = field(default_factory=list)
     thresholds: dict[int, float] = field(default_factory=dict)
 
-    @staticmethod
-    def of(seed: int, index: int, kind: str | None = None) -> "Draw":
+    most_steps: ClassVar[int] = 8
+    readouts: ClassVar[tuple[str, ...]] = ("mean", "mean", "spikes", "potential")
+
+    @classmethod
+    def of(cls, seed: int, index: int, kind: str | None = None) -> Self:
         """Return the choices of the network `index` of a campaign."""
         chosen = random.Random(f"{seed}-{index}")
         generator = torch.Generator().manual_seed(chosen.getrandbits(60))
         names = (*KINDS, "subnormal")
         drawn = "float" if chosen.random() < 0.3 else chosen.choice(names)
         dtype = chosen.choice((torch.float32, torch.float64))
-        return Draw(chosen, generator, kind or drawn, chosen.randint(1, 8), dtype, chosen.random() < 0.5)
+        return cls(
+            chosen, generator, kind or drawn, chosen.randint(1, cls.most_steps), dtype, chosen.random() < 0.5
+        )
 
     def number(self, values: tuple[float, ...], whole: tuple[int, ...] = (1, 2, 3), share: float = 0.7) -> Any:
         """Return one of `values` as it is, or (`share` of the time) of this network's kind: one of `whole`."""
@@ -182,7 +187,7 @@ def drawn(draw: Draw) -> Drawn:
     make = draw.random.choice((_dense, _dense, _dense, _residual, _image, _image, *([_line] * ONE_DIMENSIONAL)))
     layers, shape, width = make(draw)
     classes = draw.random.randint(2, 4)
-    readout = draw.random.choice(("mean", "mean", "spikes", "potential"))
+    readout = draw.random.choice(draw.readouts)
     layers += [nn.Linear(width, classes)]
     if readout != "mean":
         layers.append(draw.neuron("none" if readout == "potential" else None))

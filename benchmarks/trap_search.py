@@ -1,5 +1,6 @@
 """Look for inputs of another class around samples, for benchmarks/traps.py: all are run, nothing is bounded."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from spikecert import L2, LInf, SpikeFlip, SpikingNetwork, attack
 from spikecert.certify.attacks import PGD, SpikeFlips
 from spikecert.certify.perturbations import Perturbation, PixelBox
 from spikecert.certify.replay import margins
-from spikecert.certify.ties import settled_ties
+from spikecert.certify.ties import ARGMAX
 
 FAR = 1e3
 HALVINGS = 10
 LINES = 4
 CLIMBS = 6
+MOST_LISTED = 300
+"""Inputs within a budget of flips are all tried where they are no more."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,28 @@ class Family:
 
 @dataclass(frozen=True)
 class Problem:
-    """Samples that the network classifies without a tie: inputs (batch, ...), labels (batch,)."""
+    """Samples that the network classifies right, as `ties` has it: inputs (batch, ...), labels (batch,)."""
 
     network: SpikingNetwork
     inputs: Tensor
     labels: Tensor
+    ties: str
 
     @torch.no_grad()
     def margins(self, candidates: Tensor) -> Tensor:
         """Return the margins of candidates (tries, batch, ...), (tries, batch), float64: above 0 iff they hold."""
-        tries, ties = len(candidates), settled_ties(self.network, None)
+        tries = len(candidates)
         logits = self.network(candidates.flatten(0, 1)).double()
-        return margins(logits, self.labels.repeat(tries), ties).view(tries, -1)
+        return margins(logits, self.labels.repeat(tries), self.ties).view(tries, -1)
+
+    def other(self, candidates: Tensor) -> Tensor:
+        """Return which candidates (tries, batch, ...) have another class, (tries, batch); strict ties do not."""
+        found = self.margins(candidates)
+        return found <= 0 if self.ties == ARGMAX else found < 0
 
     def alone(self, candidate: Tensor, index: int) -> float:
         """Return the margin of one candidate, run by itself."""
-        part = Problem(self.network, self.inputs[index : index + 1], self.labels[index : index + 1])
+        part = Problem(self.network, self.inputs[index : index + 1], self.labels[index : index + 1], self.ties)
         return float(part.margins(candidate[None, None])[0, 0])
 
 
@@ -84,7 +93,7 @@ def nearest(problem: Problem, family: Family, generator: torch.Generator) -> tup
     """Return the nearest inputs of another class that were found, (batch, ...), and their distances; inf: none."""
     best, distance = problem.inputs.clone(), torch.full((len(problem.inputs),), math.inf, dtype=torch.float64)
     for candidates in _far(problem, family, generator):
-        other = problem.margins(candidates) < 0
+        other = problem.other(candidates)
         apart = torch.where(other, family.distance(candidates, problem.inputs), torch.inf)
         least, which = apart.min(0)
         closer = least < distance
@@ -117,7 +126,7 @@ def _lines(problem: Problem, family: Family, generator: torch.Generator) -> Iter
         middle = (good + bad) / 2
         tried = (problem.inputs + middle * (ends - problem.inputs)).clamp(family.lower, family.upper)
         yield tried
-        other = (problem.margins(tried) < 0).view_as(good)
+        other = problem.other(tried).view_as(good)
         good, bad = torch.where(other, good, middle), torch.where(other, middle, bad)
 
 
@@ -143,13 +152,26 @@ def _corners(problem: Problem, threat: Perturbation, tries: int, generator: torc
 
 def _attacked(problem: Problem, threat: Perturbation, seed: int) -> Tensor:
     method = SpikeFlips() if isinstance(threat, SpikeFlip) else PGD(steps=5, restarts=1)
-    return attack(problem.network, problem.inputs, problem.labels, threat, method, seed=seed).inputs[None]
+    asked = problem.network, problem.inputs, problem.labels, threat, method
+    return attack(*asked, seed=seed, ties=problem.ties).inputs[None]
+
+
+def _every_flip(problem: Problem, count: int) -> Iterator[Tensor]:
+    """Yield all inputs within so many flips of each sample, if they are few."""
+    entries = problem.inputs[0].numel()
+    sizes = range(min(count, entries) + 1)
+    if sum(math.comb(entries, size) for size in sizes) > MOST_LISTED:
+        return
+    for places in itertools.chain.from_iterable(itertools.combinations(range(entries), size) for size in sizes):
+        flipped = problem.inputs.flatten(1).clone()
+        flipped[:, list(places)] = 1 - flipped[:, list(places)]
+        yield flipped.view(1, *problem.inputs.shape)
 
 
 def candidates(
     problem: Problem, threat: Perturbation, others: Tensor, generator: torch.Generator, thorough: bool
 ) -> Iterator[Tensor]:
-    """Yield allowed inputs, (tries, batch, ...): samples, corners, random ones, and toward another class.
+    """Yield allowed inputs, (tries, batch, ...): samples, corners, random ones, toward another class, all flips.
 
     Args:
         problem, threat: what is tried.
@@ -164,6 +186,8 @@ def candidates(
     yield _projected(threat, toward, _repeated(problem, len(toward)))
     yield _corners(problem, threat, 24, generator)
     yield _sampled(problem, threat, 16, generator)
+    if isinstance(threat, SpikeFlip) and (listed := list(_every_flip(problem, threat.count))):
+        yield torch.cat(listed)
     if thorough:
         yield _attacked(problem, threat, 0)
 

@@ -1,6 +1,7 @@
 """Hunt for false verdicts on random networks with constants of every numeric type; exit status 1 if there is one.
 
-    python benchmarks/traps.py --count 20000 --folder DIR [--seed S] [--only INDEX] [--constant KIND] [--minutes M]
+    python benchmarks/traps.py --count 20000 --folder DIR [--seed S] [--only INDEX] [--constant KIND] [--alike]
+                               [--minutes M]
 
 Each network (trap_networks.py) is asked about a few radii near where its class changes, by several verifiers. What
 is proved is then attacked: no allowed input may have another class or a margin below the proven one, each
@@ -24,23 +25,32 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from trap_alike import Alike
 from trap_counts import State, Tags, one_line, report
-from trap_networks import KINDS, WHOLE, Draw, Drawn, drawn, fill
+from trap_networks import KINDS, WHOLE, Draw, Drawn, drawn
+from trap_samples import LEAST, family_of, labelled, varied
 from trap_search import Family, Problem, candidates, climbed, nearest, turned
 
 from spikecert import Verdict, bounds, verify
 from spikecert.certify.perturbations import Perturbation
+from spikecert.certify.ties import TIES
+from spikecert.certify.verifiers import Enumeration, Verifier
 
-CHEAP = ("interval", "trains", "linear", "gain", "complete")
-SEARCHING = ("linear", "complete")
+CHEAP = ("interval", "trains", "linear", "gain", "complete", "enumeration")
+SEARCHING = ("linear", "complete", "enumeration")
 """These take most of the time: they are asked every other time."""
 BOUNDED = ("interval", "trains")
-RARE: dict[str, tuple[float, int, float]] = {"lirpa": (0.03, 3, 1.0), "milp": (0.05, 2, 1.0)}
+VERIFIERS: dict[str, Verifier] = {"enumeration": Enumeration(patience=2**26)}
+"""What stands for a name: no more than some thousand members are listed."""
+RARE: dict[str, tuple[float, int, float]] = {
+    "lirpa": (0.03, 3, 1.0),
+    "milp": (0.05, 2, 1.0),
+    "auto": (0.1, 3, 0.3),
+}
 """How often, on how many samples and with how many seconds each the slow verifiers are asked."""
-LEAST, REFILLS = 8, 8
 SECONDS = 0.02
 """What "complete" may take for a sample."""
-SAMPLES, OTHERS, SAVED = 64, 4, 30.0
+OTHERS, SAVED = 4, 30.0
 RADII = (0.1, 0.35, 0.6, 0.85)
 """Which samples' distances, in order of size, radii are made of."""
 
@@ -60,7 +70,7 @@ class Trial:
     @property
     def tags(self) -> Tags:
         """Return what its events are counted under."""
-        return {**self.made.tags, "set": (self.family.name,)}
+        return {**self.made.tags, "set": (self.family.name,), "ties": (self.problem.ties,)}
 
     def run(self) -> None:
         """Ask about some radii, and then again after what must not matter has changed."""
@@ -81,7 +91,7 @@ class Trial:
             tensor.mul_(2 if not tensor.is_floating_point() else 0.5)
         with torch.no_grad():
             logits = self.problem.network(self.problem.inputs)
-        self.problem = labelled(self.problem.network, self.problem.inputs, logits)
+        self.problem = labelled(self.problem.network, self.problem.inputs, logits, self.problem.ties)
         return len(self.problem.labels) > 1
 
     def _sizes(self, distance: Tensor) -> Iterator[float]:
@@ -103,7 +113,7 @@ class Trial:
         size = float(getattr(threat, "epsilon", size))
         answers = dict(self._verdicts(threat, distance <= self.family.doubled(size)))
         wide = self.family.at(self.family.doubled(size))
-        varies = wide.contains(others, self.problem.inputs) & (self.problem.margins(others[None])[0] < 0)
+        varies = wide.contains(others, self.problem.inputs) & self.problem.other(others[None])[0]
         proven = torch.zeros(len(varies), dtype=torch.bool)
         for name, (which, verdicts) in answers.items():
             tags = {**self.tags, "verifier": (name,)}
@@ -140,10 +150,9 @@ class Trial:
                 yield name, (which, self._verify(threat, name, which, seconds))
 
     def _verify(self, threat: Perturbation, name: str, which: list[int], seconds: float | None) -> list[Verdict]:
-        part = torch.tensor(which)
-        return verify(
-            self.problem.network, self.problem.inputs[part], self.problem.labels[part], threat, name, seconds
-        )
+        part, verifier = torch.tensor(which), VERIFIERS.get(name, name)
+        asked = self.problem.network, self.problem.inputs[part], self.problem.labels[part], threat, verifier
+        return verify(*asked, timeout=seconds, ties=self.problem.ties)
 
     def _attack(
         self, threat: Perturbation, answers: dict[str, tuple[list[int], list[Verdict]]], others: Tensor
@@ -230,50 +239,15 @@ def append(path: Path, told: dict[str, Any]) -> None:
         print(json.dumps(told), file=file, flush=True)
 
 
-def labelled(network: Any, inputs: Tensor, logits: Tensor) -> Problem:
-    """Return the samples that are classified without a tie, with their classes."""
-    top = logits.double().topk(2).values
-    clear = (top[:, 0] > top[:, 1]).nonzero().flatten()
-    return Problem(network, inputs[clear], logits[clear].argmax(1))
-
-
-def family_of(draw: Draw, made: Drawn) -> tuple[Family, Tensor]:
-    """Return a family of sets, and samples for it."""
-    name = draw.random.choice(("linf", "linf", "l2", "box"))
-    lower, upper = draw.random.choice(((0.0, 1.0), (0.0, 1.0), (-1.0, 1.0)))
-    inputs = draw.uniform(SAMPLES, *made.shape)
-    if made.network.timed and draw.random.random() < 0.6:
-        return Family("l0"), inputs.round().to(draw.dtype).unique(dim=0)
-    if made.network.encoding == "rate":
-        lower = 0.0
-    share = None
-    if name == "box":
-        share = torch.rand(made.shape, generator=draw.generator, dtype=torch.float64)
-        share = torch.where(share < 0.2, 0.0, share)
-    return Family(name, lower, upper, share), inputs.to(draw.dtype).unique(dim=0)
-
-
-@torch.no_grad()
-def varied(draw: Draw, made: Drawn, inputs: Tensor) -> Tensor:
-    """Return the logits of the samples, after drawing weights anew until there are two classes among them."""
-    for _ in range(REFILLS):
-        logits = made.network(inputs)
-        clear = labelled(made.network, inputs, logits).labels
-        if len(clear) > LEAST and int((clear != clear.mode().values).sum()) >= len(clear) / 5:
-            return logits
-        fill(made.network, draw)
-    return made.network(inputs)
-
-
-def trial(state: State, folder: Path, index: int, kind: str | None) -> None:
+def trial(state: State, folder: Path, index: int, kind: str | None, draws: type[Draw]) -> None:
     """Try the network `index`, and some of them again with plain floats in place of its other constants.
 
     What an odd constant leaves in a cache must not be read for the plain number that equals it.
     """
-    draw = Draw.of(state.seed, index, kind)
+    draw = draws.of(state.seed, index, kind)
     attempt(state, folder, index, draw)
     if draw.scalars and draw.random.random() < 0.3:
-        attempt(state, folder, index, replace(Draw.of(state.seed, index, kind), plain=True))
+        attempt(state, folder, index, replace(draws.of(state.seed, index, kind), plain=True))
 
 
 def attempt(state: State, folder: Path, index: int, draw: Draw) -> None:
@@ -281,7 +255,7 @@ def attempt(state: State, folder: Path, index: int, draw: Draw) -> None:
     try:
         made = drawn(draw)
         family, inputs = family_of(draw, made)
-        problem = labelled(made.network, inputs, varied(draw, made, inputs))
+        problem = labelled(made.network, inputs, varied(draw, made, inputs), draw.random.choice(TIES))
         if len(problem.labels) > LEAST:
             Trial(state, folder, index, draw, made, problem, family).run()
     except Exception as error:
@@ -301,7 +275,7 @@ def campaign(arguments: argparse.Namespace) -> State:
     started = saved = time.perf_counter()
     before = state.seconds
     while state.questions < arguments.count and state.seconds - before < 60 * arguments.minutes:
-        trial(state, arguments.folder, state.index, arguments.constant)
+        trial(state, arguments.folder, state.index, arguments.constant, arguments.draws)
         state.index += 1
         now = time.perf_counter()
         state.seconds = before + now - started
@@ -323,6 +297,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="run one network again and stop")
     parser.add_argument("--constant", choices=("subnormal", *KINDS), help="only constants of one type")
+    parser.add_argument(
+        "--alike",
+        dest="draws",
+        action="store_const",
+        const=Alike,
+        default=Draw,
+        help="networks that subtract, most of their layers of one λ and θ",
+    )
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -334,7 +316,7 @@ def main() -> int:
     else:
         state = State(arguments.seed, index=arguments.only)
         arguments.folder.mkdir(parents=True, exist_ok=True)
-        trial(state, arguments.folder, arguments.only, arguments.constant)
+        trial(state, arguments.folder, arguments.only, arguments.constant, arguments.draws)
     print(report(state))
     return int(state.counts["all|all|false"] > 0 or state.errors > 0)
 

@@ -102,10 +102,10 @@ CELL_MUTANTS = (
         "0.0 * gains",
     ),
     Mutant(
-        "through: a residual sum as one chain",
+        "through: one end of u for both",
         THROUGH,
-        "if signal is current or not isinstance(current, AffineSignal):",
-        "if signal is current:",
+        "torch.where(chosen, -left.lower / drop, train.upper)",
+        "torch.where(chosen, -left.upper / drop, train.upper)",
     ),
     Mutant(
         "through: u with the wrong sign",
@@ -140,6 +140,12 @@ CELL_MUTANTS = (
         THROUGH,
         "middle, slack = reader.bias * gains,",
         "middle, slack = reader.bias * 0.0,",
+    ),
+    Mutant(
+        "table: balance for any reader",
+        TABLE,
+        "if rule.decay != self.rule.decay or rule.scale is not None:",
+        "if False:",
     ),
     Mutant(
         "table: forget the rows between", TABLE, "minimum(last.lower).minimum(inner.lower)", "minimum(last.lower)"

@@ -23,6 +23,7 @@ from spikecert.testing import neurons
 def compiled() -> CompiledPaths:
     found = paths()
     if isinstance(found, str):
+        assert "rounds otherwise" not in found
         pytest.skip(found)
     return found
 

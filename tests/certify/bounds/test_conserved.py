@@ -74,6 +74,13 @@ def test_no_margin_is_below(decay: float, amount: float | None, fires_at: str):
         assert bool(verified[weaker.amin(1) > 0].all())
 
 
+@pytest.mark.parametrize("threat", [L2(0.15), LInf(0.15)])
+def test_sets_are_looked_through_to_their_edge(threat: Perturbation):
+    # of two features, so that some draws lie near the worst point; counts there leave those of the middle behind
+    network = drawn(dense(lambda: LIF(1.0, 1.0, "subtract"), (2, 12, 3), True), "spikes", 16, 2)
+    never_below(network, torch.rand(SAMPLES, 2, generator=torch.Generator().manual_seed(4)), threat, 120)
+
+
 @pytest.mark.parametrize("threat", [LInf(0.02), L2(0.05), LInf(0.0)])
 def test_images_scales_and_sums(threat: Perturbation):
     layers = [
@@ -91,6 +98,42 @@ def test_images_scales_and_sums(threat: Perturbation):
     never_below(network, torch.rand(6, 1, 6, 6, generator=torch.Generator().manual_seed(1)), threat, 30)
 
 
+@pytest.mark.parametrize("sizes", [(6, 12), (6, 16, 12)], ids=["table", "cells"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_layers_that_filter_otherwise_than_the_one_before(scaled: bool, sizes: tuple[int, ...]):
+    reader = DLIF(6, 1.0, reset="subtract") if scaled else LIF(0.5, 1.0, "subtract")
+    layers = dense(lambda: LIF(1.0, 1.0, "subtract"), sizes, True)
+    network = drawn([*layers, nn.Linear(12, 12), reader, nn.Linear(12, 4)], "mean", 6, 1)
+    if isinstance(reader, DLIF):
+        reader.input_scale.data = torch.tensor([1.0, 0.5, -0.5, 2.0, 0.0, 1.0])
+    never_below(network, torch.rand(SAMPLES, 6, generator=torch.Generator().manual_seed(1)), LInf(0.02), 30)
+
+
+def below_all_flips(network: SpikingNetwork, inputs: Tensor, labels: Tensor, count: int = 2) -> Tensor:
+    """Check margins of all inputs `count` flips away; return the bounds, (batch, classes)."""
+    exact = torch.stack(
+        [
+            (runs[:, [label]] - runs).amin(0)
+            for label, runs in zip(labels, (network(every_flip(events, count)) for events in inputs), strict=True)
+        ]
+    )
+    bound = margin_bounds(circuit(network), SpikeFlip(count).enclosure(inputs), labels, conserved_spikes)
+    exact[torch.arange(len(inputs)), labels] = torch.inf
+    assert bool((exact.double() >= bound).all())
+    return bound
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_flips_are_looked_through_whether_they_add_or_take(sign: float):
+    # an event is most of a spike of all neurons, so that flips move them together and by more than what they keep
+    network = drawn(dense(lambda: LIF(1.0, 1.0, "subtract"), (1, 12, 2), True), "spikes", 12, 2, timed=True)
+    first, last = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
+    first.weight.data, first.bias.data = torch.linspace(0.7, 0.95, 12)[:, None], torch.zeros(12)
+    last.weight.data, last.bias.data = torch.tensor([[0.08], [sign * 0.08]]).expand(2, 12).clone(), torch.zeros(2)
+    inputs = (torch.rand(SAMPLES, 12, 1, generator=torch.Generator().manual_seed(4)) > 0.5).float()
+    below_all_flips(network, inputs, network(inputs).argmax(1), 3)
+
+
 @pytest.mark.parametrize("decay", [0.5, 1.0])
 def test_flips_against_all_of_them(decay: float):
     # the input varies over time, so the first layer has cells, and layers behind it are looked through
@@ -100,16 +143,7 @@ def test_flips_against_all_of_them(decay: float):
     network = drawn(dense(neuron, (3, 8, 6, 3), True), "spikes", 4, 5, timed=True)
     inputs = (torch.rand(10, 4, 3, generator=torch.Generator().manual_seed(2)) > 0.5).float()
     labels = network(inputs).argmax(1)
-    made, rows = circuit(network), torch.arange(10)
-    exact = torch.stack(
-        [
-            (runs[:, [label]] - runs).amin(0)
-            for label, runs in zip(labels, (network(every_flip(events, 2)) for events in inputs), strict=True)
-        ]
-    )
-    bound = margin_bounds(made, SpikeFlip(2).enclosure(inputs), labels, conserved_spikes)
-    exact[rows, labels] = torch.inf
-    assert bool((exact.double() >= bound).all())
+    made, bound = circuit(network), below_all_flips(network, inputs, labels)
     steps = margin_bounds(made, SpikeFlip(2).enclosure(inputs), labels, train_spikes)
     assert float((bound - steps).nan_to_num(0.0, posinf=0.0).sum()) > 0
     assert float((bound > 0).double().mean()) > 0.1

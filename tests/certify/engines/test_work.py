@@ -11,7 +11,7 @@ from spikecert.certify.engines.work import JOB, Batch, Decided, Job, batches, de
 from spikecert.models import LIF, RateDraws, mlp, network_hash
 from spikecert.models.kernels import KERNELS, kernel_of, use_kernel
 from spikecert.models.storage import pack, unpack
-from support.fleets import same, small_set
+from support.fleets import STATUSES, same, small_set
 
 SETS = (LInf(0.1), L2(1 / 3, -0.7, 2.0), SpikeFlip(3), PixelBox(torch.tensor([0.1, 1 / 3, 1e-30]), 0.1, 0.7))
 
@@ -58,13 +58,14 @@ def test_a_batch_and_its_verdicts_survive_the_way() -> None:
     assert found.verdicts[2].counterexample.dtype == torch.float64
 
 
-def test_a_batch_alone_has_the_verdicts_of_verify() -> None:
-    case = small_set()
+@pytest.mark.parametrize("verifier", STATUSES)
+def test_a_batch_alone_has_the_verdicts_of_verify(verifier: str) -> None:
+    case = small_set(verifier)
     job = Job("digest", *case[:1], case.perturbation, case.verifier, None, "cpu", "strict").pack()
     (batch,) = batches(case.inputs, case.labels, 100, seed=3)
     found = Decided.unpack(decide(job, batch.pack()))
     assert same(found.verdicts, verify(*case, seed=batch.seed))
-    assert {verdict.status for verdict in found.verdicts} == {"verified", "falsified"}
+    assert {verdict.status for verdict in found.verdicts} == STATUSES[verifier]
 
 
 def test_a_job_of_another_version_is_refused() -> None:

@@ -12,6 +12,7 @@ from spikecert.certify import L2, LInf
 from spikecert.certify.bounds import price_search
 from spikecert.certify.bounds.membrane import window_rows
 from spikecert.certify.bounds.narrowing import applies
+from spikecert.certify.bounds.price_cells import PricedCells, collected
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.price_windows import WindowSearch
 from spikecert.certify.bounds.prices import PricedProblem, Specifications
@@ -41,6 +42,27 @@ def specifications(labels: torch.Tensor, classes: int) -> Specifications:
     return Specifications(
         rows, coefficients.scatter_add_(1, labels[rows, None], torch.ones(len(rows), 1).double())
     )
+
+
+def test_prices_behind_cells_pay_for_what_a_run_rounds() -> None:
+    """A price is on L = u + d·S: a run's own strays from the exact one of its spikes by no more than the slack."""
+    torch.manual_seed(3)
+    net = mlp((6, 12, 8, 3), num_steps=12, neuron=LIF(0.9, 0.3, "subtract")).eval()
+    inputs, labels = samples(net)
+    stages = staged(circuit(net), LInf(0.5).enclosure(inputs))
+    assert stages is not None
+    problem = PricedProblem.of(stages, specifications(labels, 3))
+    (layer,) = (layer for layer in problem.layers if isinstance(layer.priced, PricedCells))
+    with torch.no_grad():
+        trace = net.trace(inputs)
+    below, spikes, left = (part.double() for part in (trace.spikes[0], trace.spikes[1], trace.potentials[1]))
+    chain = net.layers[2]
+    assert isinstance(chain, nn.Linear)
+    exact = collected(below @ chain.weight.detach().double().T + chain.bias.detach().double(), 0.9)
+    strays = (left - 0.3 * spikes + 0.3 * collected(spikes, 0.9) - exact).abs()
+    found = strays[:, layer.pairs[0] // 3, layer.pairs[1]]
+    assert float(found.max()) > 1e-9
+    assert bool((found <= layer.slack).all())
 
 
 @settings(max_examples=60, deadline=None)
