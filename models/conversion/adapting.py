@@ -6,8 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..linear_maps import affine_types
 from .layers import is_of, kind_of
 from .refusal import ConversionRefused
+
+ADAPTIVE = "Adaptive"
+KINDS: dict[str, Callable[..., nn.Module]] = {kind.__name__: kind for kind in affine_types()}
+"""The affine layers that networks have, by name."""
 
 
 def adapted(module: nn.Module, given: Tensor, name: str) -> nn.Module | None:
@@ -16,27 +21,27 @@ def adapted(module: nn.Module, given: Tensor, name: str) -> nn.Module | None:
     Raises:
         ConversionRefused: where it is none at the signal's size, or with its settings.
     """
-    make = _MAKERS.get(kind_of(module))
+    kind = kind_of(module)
+    make = _adaptive_pool if kind.removeprefix(ADAPTIVE) in KINDS.keys() - {kind} else _MAKERS.get(kind)
     if make is None or not is_of(module, "torch", "spikingjelly"):
         return None
     try:
         return make(module, tuple(given.shape[2:])).to(given.dtype).eval()
     except ValueError as error:
-        raise ConversionRefused(f"{name} ({kind_of(module)}): {error}") from error
+        raise ConversionRefused(f"{name} ({kind}): {error}") from error
 
 
-def _adaptive_pool(module: Any, shape: tuple[int, ...]) -> nn.AvgPool1d | nn.AvgPool2d:
-    """Return the average pool of windows that do not overlap; others have more than one size."""
-    axes = int(kind_of(module)[-2])
-    made = module.output_size
+def _adaptive_pool(module: Any, shape: tuple[int, ...]) -> nn.Module:
+    """Return the pool of that name with windows that do not overlap; others have more than one size."""
+    made, axes = module.output_size, len(shape) - 1
     sizes = made if isinstance(made, tuple | list) else (made,) * axes
-    windows = []
+    windows: list[int] = []
     for have, want in zip(shape[-axes:], sizes, strict=True):
         want = have if want is None else want
         if want < 1 or have % want:
             raise ValueError(f"makes {want} of {have}, by windows of several sizes; expected a divisor")
         windows.append(have // want)
-    return nn.AvgPool1d(windows[0]) if axes == 1 else nn.AvgPool2d((windows[0], windows[1]))
+    return KINDS[kind_of(module).removeprefix(ADAPTIVE)](windows[0] if axes == 1 else tuple(windows))
 
 
 def _votes(module: Any, shape: tuple[int, ...]) -> nn.Linear:
@@ -61,8 +66,6 @@ def _threshold_norm(module: Any, shape: tuple[int, ...]) -> nn.Module:
 
 
 _MAKERS: dict[str, Callable[[Any, tuple[int, ...]], nn.Module]] = {
-    "AdaptiveAvgPool1d": _adaptive_pool,
-    "AdaptiveAvgPool2d": _adaptive_pool,
     "VotingLayer": _votes,
     "ThresholdDependentBatchNorm1d": _threshold_norm,
     "ThresholdDependentBatchNorm2d": _threshold_norm,
