@@ -9,7 +9,16 @@ from torch import Tensor, nn
 
 from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly, verify
 from spikecert.models import Residual, SpikingNetwork
-from spikecert.models.conversion.data_flow import INPUT, Arrangement, Gave, Joined, Parallel, layers_of
+from spikecert.models.conversion.data_flow import (
+    INPUT,
+    Adjusted,
+    Arrangement,
+    Gave,
+    Joined,
+    Origins,
+    Parallel,
+    layers_of,
+)
 
 snntorch = pytest.importorskip("snntorch")
 sj: Any = pytest.importorskip("spikingjelly.activation_based.layer")
@@ -50,6 +59,37 @@ def test_hundreds_of_sums_take_no_time():
 def test_what_is_no_series_of_sums_is_refused(sources: dict, reason: str):
     with pytest.raises(ConversionRefused, match=reason):
         Arrangement(sources).until("d")
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "origin"),
+    [
+        ("add", {}, Joined(A, B)),
+        ("add_", {"alpha": 1}, Joined(A, B)),
+        ("add", {"alpha": 2}, None),
+        ("sub", {}, None),
+        ("mul", {}, None),
+        ("div", {"rounding_mode": "floor"}, None),
+        ("maximum", {}, None),
+    ],
+)
+def test_of_two_signals_only_a_plain_sum_is_followed(name: str, kwargs: dict, origin: Any):
+    origins, one, other, made = Origins(), *torch.zeros(3, 2, 4).unbind()
+    origins.note(one, A)
+    origins.note(other, B)
+    origins.follow(name, False, (one, other), kwargs, made)
+    assert origins.of(made) == origin
+
+
+def test_what_depends_on_the_input_is_no_constant():
+    origins, signal, made = Origins(), torch.zeros(3, 4), torch.zeros(3, 4)
+    number, state = torch.ones(4), torch.ones(4)
+    origins.note(signal, A)
+    origins.note(state, None)
+    origins.follow("sub", False, (signal, number), {}, made)
+    assert origins.of(made) == Adjusted(A, "sub", (1.0,) * 4)
+    origins.follow("sub", False, (signal, state), {}, made)
+    assert origins.of(made) is None
 
 
 def leaky() -> nn.Module:

@@ -143,7 +143,7 @@ class Branching(nn.Module):
         self.dense, self.leaky = nn.Linear(16, 16), snntorch.Leaky(beta=0.9, init_hidden=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.leaky(self.dense(x) + 2 * x)
+        return self.leaky(self.dense(x) - x)
 
 
 REFUSED = {
@@ -152,7 +152,7 @@ REFUSED = {
         nn.Sequential(nn.Linear(16, 4), snntorch.Synaptic(alpha=0.5, beta=0.9, init_hidden=True)),
         "a second state, expected Leaky",
     ),
-    "scaled skip": (Branching(), "leaky: is not given what dense gives"),
+    "difference": (Branching(), "leaky: is not given what dense gives"),
     "no neuron": (nn.Sequential(nn.Linear(16, 4)), "calls no neuron of snntorch"),
     "thresholds": (
         nn.Sequential(
