@@ -17,7 +17,7 @@ VERIFIERS = {
     "linear": "prices the currents between layers on top of the exact spike trains, with optimised multipliers",
     "gain": "weighs the distance to the threshold against proven norms: the ℓ2 route",
     "lirpa": "auto_LiRPA's linear relaxations on the unrolled network, with sound spike relaxations",
-    "milp": "hands an exact encoding to HiGHS and trusts its bound within a stated tolerance",
+    "milp": "proves an exact encoding by a tree of linear programs; HiGHS proposes, and is not believed",
     "enumeration": "runs every input of a set that has few of them, with the rounding of each run paid",
     "complete": "splits the set by first-layer spike trains until each part is proven or holds a counterexample",
     "auto": "runs bounds, attacks, lists of small sets, the complete search and HiGHS, until one decides",

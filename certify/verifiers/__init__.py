@@ -24,7 +24,7 @@ network, 1,800 of a 64-128-64-10 one, T = 8; 13 and 16 s on a busy core."""
 def _auto() -> Verifier:
     """Return the ladder, cheapest first: most samples need only the first rungs.
 
-    HiGHS is asked last, since what it proves rests on more.
+    "milp" is asked last: its programs cost most.
     """
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
     searches = Complete(Search(patience=PATIENCE), enumeration=None), Milp(patience=PATIENCE)
