@@ -14,6 +14,7 @@ from torch import nn
 from .dynamics import FIRES_AT, RESETS
 from .layers import Share
 from .learned_decay import PLIF
+from .max_pooling import max_windows
 from .neurons import DLIF, LIF
 from .normalization import Normalize
 from .surrogates import SURROGATES, surrogate_name
@@ -204,6 +205,38 @@ class AvgPool2dSchema(_AveragePoolSchema):
     kernel_size: Extent | tuple[Extent, Extent]
     stride: Extent | tuple[Extent, Extent]
     padding: Padding | tuple[Padding, Padding]
+
+
+class _MaxPoolSchema(LayerSchema):
+    ceil_mode: bool
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the fields of a pool that returns the maxima alone."""
+        max_windows(layer)
+        return super().arguments(layer)
+
+
+class MaxPool1dSchema(_MaxPoolSchema):
+    """Of nn.MaxPool1d."""
+
+    kind = nn.MaxPool1d
+
+    kernel_size: Extent | tuple[Extent]
+    stride: Extent | tuple[Extent]
+    padding: Padding | tuple[Padding]
+    dilation: Extent | tuple[Extent]
+
+
+class MaxPool2dSchema(_MaxPoolSchema):
+    """Of nn.MaxPool2d."""
+
+    kind = nn.MaxPool2d
+
+    kernel_size: Extent | tuple[Extent, Extent]
+    stride: Extent | tuple[Extent, Extent]
+    padding: Padding | tuple[Padding, Padding]
+    dilation: Extent | tuple[Extent, Extent]
 
 
 def _statistics(channels: int) -> Shapes:

@@ -96,13 +96,15 @@ def staged(
 ) -> Staged | None:
     """Return the network in stages, or None where it has no neuron or is no plain sequence of layers.
 
+    A max pool is no affine chain: prices do not reach through it.
+
     Args:
         circuit: the network.
         inputs: the input set of each row of the batch.
         spikes: what finds the trains of each layer, first layer first.
         sums: whether residual sums are welcome.
     """
-    if not sums and circuit.adds:
+    if circuit.pools or (not sums and circuit.adds):
         return None
     rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
     recorded: list[Stage] = []
