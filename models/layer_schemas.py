@@ -14,7 +14,6 @@ from torch import nn
 from .dynamics import FIRES_AT, RESETS
 from .layers import Share
 from .learned_decay import PLIF
-from .max_pooling import max_windows
 from .neurons import DLIF, LIF
 from .normalization import Normalize
 from .surrogates import SURROGATES, surrogate_name
@@ -213,7 +212,8 @@ class _MaxPoolSchema(LayerSchema):
     @classmethod
     def arguments(cls, layer: Any) -> dict[str, Any]:
         """Return the fields of a pool that returns the maxima alone."""
-        max_windows(layer)
+        if layer.return_indices:
+            raise ValueError(f"network: got {layer} with return_indices, expected a max pool of maxima alone")
         return super().arguments(layer)
 
 

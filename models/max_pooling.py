@@ -124,8 +124,8 @@ def max_windows(layer: nn.Module) -> MaxWindows:
         raise ValueError(f"network: got {layer} with return_indices, expected the maxima alone")
     axes = 1 if type(layer) is nn.MaxPool1d else 2
     names = ("kernel_size", "stride", "padding", "dilation")
-    settings = (_settings(name, getattr(layer, name), axes) for name in names)
-    return MaxWindows(*settings, bool(layer.ceil_mode))
+    size, step, padding, gap = (_settings(name, getattr(layer, name), axes) for name in names)
+    return MaxWindows(size, step, padding, gap, bool(layer.ceil_mode))
 
 
 def apply_max_pool(layer: nn.Module, signal: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
 """What is known of the greatest entries of windows, y[t] = max_j x_j[t], from what is known of x.
 
-A maximum grows with each of its entries, so its ends are the maxima of ends, exactly; it never rounds. Of a sum over
-time with weights r ≥ 0 the trains of x say more than its steps do:
+A maximum grows with each of its entries, so its ends are the maxima of ends, exactly; it never rounds. Of a sum
+over time with weights r ≥ 0 the trains of x say more than its steps do:
 
     max_j Σ_t r[t]·x_j[t] ≤ Σ_t r[t]·max_j x_j[t] ≤ Σ_j Σ_t r[t]·x_j[t], the latter where x ≥ 0,
 
-since the maximum is at least each entry, at each step, and of numbers ≥ 0 at most their sum. A row of mixed signs is
-the difference of two such sums.
+since the maximum is at least each entry, at each step, and of numbers ≥ 0 at most their sum. A row of mixed signs
+is the difference of two such sums.
 """
 
 from dataclasses import dataclass
