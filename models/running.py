@@ -19,7 +19,7 @@ def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
             signal = _sum(run_through(layer.branch, signal, fire), run_through(layer.shortcut, signal, fire))
         elif isinstance(layer, LIF):
             signal = fire(layer, signal)
-        elif isinstance(layer, MAX_POOLS):
+        elif type(layer) in MAX_POOLS:
             signal = apply_max_pool(layer, signal)
         else:
             signal = apply_affine(layer, signal)
