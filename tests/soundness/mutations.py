@@ -72,6 +72,7 @@ FIRST = {
     "verifiers/milp": "ties or milp",
     "branching": "branching",
     "pooled.py": "pooling",
+    "pool_lines": "pooling",
     "max_pooling": "pooling",
     "models/networks.py": "pooling",
     "interval.py": "interval or readout or spread",

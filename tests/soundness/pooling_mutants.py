@@ -4,6 +4,7 @@ from mutant import Mutant
 
 POOLED = "certify/bounds/pooled.py"
 WINDOWS = "models/max_pooling.py"
+LINES = "certify/bounds/pool_lines.py"
 PROGRAM = "certify/milp/pooled.py"
 POOLING_MUTANTS = (
     Mutant(
@@ -67,6 +68,36 @@ POOLING_MUTANTS = (
         "return Ends.of(node.windows.largest(x.steps.flatten(0, 2)).unflatten(0, x.steps.shape[:3]))",
         "pool = node.windows.largest\n"
         "        return Ends(*(pool(y.flatten(0, 2)).unflatten(0, y.shape[:3]) for y in (x.steps, x.mean)))",
+    ),
+    Mutant(
+        "prices: a line of one entry where the price is negative",
+        LINES,
+        "kept = torch.where((flat >= 0) | known.exact, flat, 0.0)",
+        "kept = flat",
+    ),
+    Mutant(
+        "prices: a maximum is known where one entry's lower end passes the others' lower ends",
+        LINES,
+        "others = high.scatter(-1, place, -torch.inf).amax(-1)",
+        "others = low.scatter(-1, place, -torch.inf).amax(-1)",
+    ),
+    Mutant(
+        "prices: the lower end stands for a maximum of negative price",
+        LINES,
+        "highest = high.amax(-1)",
+        "highest = low.amax(-1)",
+    ),
+    Mutant(
+        "prices: constants of a pool are forgotten",
+        "certify/bounds/prices.py",
+        "return constant + self.pull_back(branch.origin.branches, pulled)",
+        "return self.pull_back(branch.origin.branches, pulled)",
+    ),
+    Mutant(
+        "search: a pool in front of the first layer is taken for an affine one",
+        "certify/bounds/stages.py",
+        "if any(branch.pools for branch in self.stages[0].branches):",
+        "if False:",
     ),
     Mutant(
         "program: entries are dropped that may be the greatest",
