@@ -187,7 +187,7 @@ def _sequence_pools(draw: st.DrawFn, pool: str) -> nn.AvgPool1d | nn.MaxPool1d:
     padding = 1 if size == 3 else draw(st.integers(0, size // 2))
     stride, up = draw(st.integers(1, 3)), draw(st.booleans())
     if pool == "max":
-        return nn.MaxPool1d(size, stride, padding, 1 if padding else draw(st.integers(1, 2)), ceil_mode=up)
+        return nn.MaxPool1d(size, stride, padding, ceil_mode=up)
     return nn.AvgPool1d(size, stride, padding, up, draw(st.booleans()))
 
 
