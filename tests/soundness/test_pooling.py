@@ -263,6 +263,11 @@ def test_programs_decide_what_bounds_leave_open():
         labels = torch.zeros(1, dtype=torch.long)
         assert verify(network, inputs, labels, LInf(0.5), "trains")[0].status == "unknown"
         assert verify(network, inputs, labels, LInf(0.5), "milp")[0].status == "verified"
+        (searched,) = verify(network, inputs, labels, LInf(0.5), "complete")
+        if isinstance(order[0], LIF):
+            assert searched.status == "verified"
+        else:
+            assert searched.reason == "branching does not reach this network"
 
 
 def test_a_mean_is_taken_behind_a_pool():
