@@ -56,7 +56,8 @@ def lines(draw: st.DrawFn, spikes_first: bool = False) -> SpikingNetwork:
     layers += [*([draw(pools)] * before), draw(neurons(steps)), *([nn.MaxPool1d(2, 1)] * behind)]
     width = nn.Sequential(*(layer for layer in layers if not isinstance(layer, LIF)))(torch.zeros(1, 1)).shape[1]
     if later:
-        layers += [nn.Linear(width, 4), draw(neurons(steps)), nn.MaxPool1d(2)]
+        order = [draw(neurons(steps)), nn.MaxPool1d(2)]
+        layers += [nn.Linear(width, 4), *(order if draw(st.booleans()) else order[::-1])]
         width = 2
     network = SpikingNetwork(*layers, nn.Linear(width, 3), num_steps=steps)
     return grid(network, torch.Generator().manual_seed(draw(SEEDS))).double().eval()
