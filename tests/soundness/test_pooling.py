@@ -227,6 +227,19 @@ def test_every_run_is_a_point_of_the_closed_program(
         assert reaches(closed, candidate, logits)
 
 
+def test_later_currents_are_no_spikes_in_a_program():
+    """Two currents of −1 behind spikes: their maximum is −1, not at most their sum."""
+    later = nn.Linear(2, 2)
+    nn.init.constant_(later.weight, 0.25)
+    nn.init.constant_(later.bias, -1.5)
+    layers = nn.Linear(1, 2), LIF(0.5, 0.1), later, nn.MaxPool1d(2), nn.Linear(1, 2)
+    network, inputs = SpikingNetwork(*layers, num_steps=2).eval(), torch.full((1, 1), 0.5)
+    nn.init.ones_(layers[0].weight)
+    closed = encode(circuit(network), LInf(0.1).enclosure(inputs.double()), "table", Closing(True))
+    with torch.no_grad():
+        assert reaches(closed, inputs, network(inputs)[0].double().numpy())
+
+
 def test_a_pool_hands_on_the_rounding_of_its_entries():
     first = nn.Linear(1, 4)
     first.weight.data = torch.tensor([[1.0], [30.0], [2.0], [-4.0]])
