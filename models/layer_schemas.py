@@ -206,6 +206,39 @@ class AvgPool2dSchema(_AveragePoolSchema):
     padding: Padding | tuple[Padding, Padding]
 
 
+class _MaxPoolSchema(LayerSchema):
+    ceil_mode: bool
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the fields of a pool that returns the maxima alone."""
+        if layer.return_indices:
+            raise ValueError(f"network: got {layer} with return_indices, expected a max pool of maxima alone")
+        return super().arguments(layer)
+
+
+class MaxPool1dSchema(_MaxPoolSchema):
+    """Of nn.MaxPool1d."""
+
+    kind = nn.MaxPool1d
+
+    kernel_size: Extent | tuple[Extent]
+    stride: Extent | tuple[Extent]
+    padding: Padding | tuple[Padding]
+    dilation: Extent | tuple[Extent]
+
+
+class MaxPool2dSchema(_MaxPoolSchema):
+    """Of nn.MaxPool2d."""
+
+    kind = nn.MaxPool2d
+
+    kernel_size: Extent | tuple[Extent, Extent]
+    stride: Extent | tuple[Extent, Extent]
+    padding: Padding | tuple[Padding, Padding]
+    dilation: Extent | tuple[Extent, Extent]
+
+
 def _statistics(channels: int) -> Shapes:
     return {"running_mean": (channels,), "running_var": (channels,), COUNTER: ()}
 

@@ -10,6 +10,7 @@ from .constants import at_least
 from .encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
 from .layers import BATCH_NORMS, WEIGHTED, Residual, walk
 from .linear_maps import affine_types
+from .max_pooling import MAX_POOLS, max_windows
 from .neurons import DLIF, LIF, Run
 from .parts import run_in_parts
 from .running import listen_to, run_layers, run_through
@@ -39,8 +40,8 @@ class SpikingNetwork(nn.Module):
     """A feed-forward spiking network.
 
     Args:
-        modules: affine layers (Linear, convolutions, average pools, batch norms, Normalize, Flatten), Residual
-            and neurons, in order.
+        modules: affine layers (Linear, convolutions, average pools, batch norms, Normalize, Flatten), max pools,
+            Residual and neurons, in order.
         num_steps: T, the number of simulated steps.
         encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)) or "rate" (inputs in
             [0, 1] are the firing probabilities of Bernoulli spikes).
@@ -196,12 +197,12 @@ class SpikingNetwork(nn.Module):
 def _split(layers: nn.ModuleList, readout: str) -> int:
     """Return where the mean over time may be taken: before the trailing affine layers, which commute with it.
 
-    Not so a batch norm in training.
+    Not so a max pool, nor a batch norm in training.
     """
     if readout == "spikes":
         return len(layers)
     split = len(layers)
-    while split > 0 and not isinstance(layers[split - 1], (LIF, Residual, *BATCH_NORMS)):
+    while split > 0 and not isinstance(layers[split - 1], (LIF, Residual, *MAX_POOLS, *BATCH_NORMS)):
         split -= 1
     return split
 
@@ -211,11 +212,13 @@ def _check_structure(network: SpikingNetwork) -> None:
     check_choice("readout", network.readout, READOUTS)
     modules = list(walk(network.layers))
     for module in modules:
-        if not isinstance(module, (*affine_types(), LIF)):
-            known = ", ".join(kind.__name__ for kind in (*affine_types(), Residual, LIF, DLIF))
+        if not isinstance(module, (*affine_types(), *MAX_POOLS, LIF)):
+            known = ", ".join(kind.__name__ for kind in (*affine_types(), *MAX_POOLS, Residual, LIF, DLIF))
             raise TypeError(f"modules: got {type(module).__name__}, expected {known}")
         if isinstance(module, DLIF):
             module.scale(network.num_steps)
+        if type(module) in MAX_POOLS:
+            max_windows(module)
     if not any(isinstance(module, WEIGHTED) for module in modules):
         raise ValueError(
             "modules: got no Linear or Conv2d or Conv1d, expected at least one affine layer with weights"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from .layers import Residual, apply_affine
+from .max_pooling import MAX_POOLS, apply_max_pool
 from .neurons import LIF, Run, in_full
 
 Fire = Callable[[LIF, Tensor], Tensor]
@@ -18,6 +19,8 @@ def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
             signal = _sum(run_through(layer.branch, signal, fire), run_through(layer.shortcut, signal, fire))
         elif isinstance(layer, LIF):
             signal = fire(layer, signal)
+        elif type(layer) in MAX_POOLS:
+            signal = apply_max_pool(layer, signal)
         else:
             signal = apply_affine(layer, signal)
     return signal

@@ -35,6 +35,8 @@ FACTORS = st.sampled_from([-1.5, -0.5, 0.0, 0.5, 1.0, 1.25])
 PADDINGS: st.SearchStrategy[Literal["zeros", "reflect", "replicate", "circular"]] = st.sampled_from(
     ["zeros", "zeros", "reflect", "replicate", "circular"]
 )
+POOLS = ("average", "max")
+"""Pools of images and sequences."""
 SEEDS = st.integers(0, 2**31)
 DTYPES = (torch.float32, torch.float64)
 SPREAD = 1.5
@@ -97,23 +99,30 @@ def networks(
 
 
 @st.composite
-def image_networks(draw: st.DrawFn, side: int = 6, most_channels: int = 3, most_steps: int = 4) -> SpikingNetwork:
+def image_networks(
+    draw: st.DrawFn, side: int = 6, most_channels: int = 3, most_steps: int = 4, pools: Sequence[str] = POOLS
+) -> SpikingNetwork:
     """Return a network for images (1, side, side): convolution, batch norm, pooling, a residual sum, some of them.
 
     Args:
         side: of the images, even and at least 4.
         most_channels: of the convolutions.
         most_steps: T.
+        pools: what to choose from: "average" (of spikes), "max" (of spikes, and perhaps of first currents).
     """
+    pool = draw(st.sampled_from(tuple(pools)))
     steps, channels = draw(st.integers(1, most_steps)), draw(st.integers(1, most_channels))
     first: list[nn.Module] = [nn.Conv2d(1, channels, 3, padding=1)]
     if draw(st.booleans()):
         first.append(nn.BatchNorm2d(channels))
+    if pool == "max" and draw(st.booleans()):
+        first.append(nn.MaxPool2d(3, 1, 1))
     middle = [nn.Conv2d(channels, channels, 3, padding=1), draw(neurons(steps))]
     inner = draw(st.sampled_from(["none", "plain", "residual", "shares"]))
     shared = Residual([*middle, Share()], [Share()])
     body = {"none": [], "plain": middle, "residual": [Residual(middle)], "shares": [shared]}[inner]
-    head = [average(2), nn.Flatten(), nn.Linear(channels * (side // 2) ** 2, 3)]
+    last = average(2) if pool == "average" else draw(st.sampled_from([nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1)]))
+    head = [last, nn.Flatten(), nn.Linear(channels * (side // 2) ** 2, 3)]
     network = SpikingNetwork(*first, draw(neurons(steps)), *body, *head, num_steps=steps)
     _fill(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
     return network.to(draw(st.sampled_from(DTYPES))).eval()
@@ -127,6 +136,7 @@ def sequence_networks(
     most_steps: int = 4,
     dtypes: Sequence[torch.dtype] = DTYPES,
     encodings: Sequence[str] = ("direct", "direct", "none"),
+    pools: Sequence[str] = POOLS,
 ) -> SpikingNetwork:
     """Return a network for sequences (1, length): convolution, batch norm, a residual sum, pooling, some of them.
 
@@ -137,18 +147,22 @@ def sequence_networks(
         most_channels: of the convolutions.
         most_steps: T.
         dtypes, encodings: what to choose from.
+        pools: what to choose from: "average" (of spikes), "max" (of spikes, and perhaps of first currents).
     """
+    pool = draw(st.sampled_from(tuple(pools)))
     steps, channels = draw(st.integers(1, most_steps)), draw(st.integers(1, most_channels))
     first: list[nn.Module] = [draw(_first_convolutions(channels))]
     if draw(st.booleans()):
         first.append(nn.BatchNorm1d(channels))
+    if pool == "max" and draw(st.booleans()):
+        first.append(nn.MaxPool1d(3, 1, 1))
     middle: list[nn.Module] = [
         nn.Conv1d(channels, channels, 3, padding=1, groups=draw(st.sampled_from([1, channels]))),
         draw(neurons(steps)),
     ]
     inner = draw(st.sampled_from(["none", "plain", "residual"]))
     body = {"none": [], "plain": middle, "residual": [Residual(middle)]}[inner]
-    head = [draw(_sequence_pools()), nn.Flatten()]
+    head = [draw(_sequence_pools(pool)), nn.Flatten()]
     size = nn.Sequential(*first, *head).eval()(torch.zeros(1, 1, length)).numel()
     layers = *first, draw(neurons(steps)), *body, *head, nn.Linear(size, 3)
     network = SpikingNetwork(*layers, num_steps=steps, encoding=draw(st.sampled_from(tuple(encodings))))
@@ -167,11 +181,14 @@ def _first_convolutions(draw: st.DrawFn, channels: int) -> nn.Conv1d:
 
 
 @st.composite
-def _sequence_pools(draw: st.DrawFn) -> nn.AvgPool1d:
-    """Return an average pool that fits sequences of two entries and more."""
+def _sequence_pools(draw: st.DrawFn, pool: str) -> nn.AvgPool1d | nn.MaxPool1d:
+    """Return a pool that fits sequences of two entries and more."""
     size = draw(st.integers(1, 3))
     padding = 1 if size == 3 else draw(st.integers(0, size // 2))
-    return nn.AvgPool1d(size, draw(st.integers(1, 3)), padding, draw(st.booleans()), draw(st.booleans()))
+    stride, up = draw(st.integers(1, 3)), draw(st.booleans())
+    if pool == "max":
+        return nn.MaxPool1d(size, stride, padding, ceil_mode=up)
+    return nn.AvgPool1d(size, stride, padding, up, draw(st.booleans()))
 
 
 @st.composite

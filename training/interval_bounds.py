@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import CompiledMembrane
-from ..models.circuit import Added, Algebra, Fired, Input, Mapped, Read, circuit, fold
+from ..models.circuit import Added, Algebra, Fired, Input, Mapped, Pooled, Read, circuit, fold
 from ..models.compiled import covers, kernel_for
 from ..models.dynamics import Dynamics
 from ..models.linear_maps import DenseMap, LinearMap
@@ -97,6 +97,10 @@ class _Propagated(Algebra[Ends]):
         """Return the ends behind an affine map."""
         steps = affine_ends(node.map, x.steps)
         return Ends(steps, steps if x.mean is x.steps else affine_ends(node.map, x.mean))
+
+    def pooled(self, node: Pooled, x: Ends) -> Ends:
+        """Return the maxima of the ends; a maximum of means is no mean of maxima."""
+        return Ends.of(node.windows.largest(x.steps.flatten(0, 2)).unflatten(0, x.steps.shape[:3]))
 
     def added(self, node: Added, x: Ends, y: Ends) -> Ends:
         """Return the sum."""

@@ -1,11 +1,17 @@
-"""The affine layers between two signals as one exact map, with the rounding that the run adds to it."""
+"""The affine layers between two signals as one exact map, with the rounding that the run adds to it.
 
+A max pool is no affine layer. A chain behind one starts from the pool, which remembers the chains in front of it.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .affine import AffineMap
+from .pool_lines import PoolLines
+from .pooled import PooledSignal
 from .signals import AffineSignal, Signal, SumSignal
 
 
@@ -65,25 +71,104 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class SourcedChain:
-    """A chain from an earlier signal: the input for `source` 0, the spikes of stage i, from 1, for i."""
+class PooledBranches:
+    """A max pool of a sum of chains, with what stands for its maxima.
 
-    source: int
+    Attributes:
+        branches: whose sum it pools; the run's own entries stray from that by the first one's slack.
+        lines: of its windows.
+        pool: the signal.
+    """
+
+    branches: tuple["SourcedChain", ...]
+    lines: PoolLines
+    pool: PooledSignal
+
+    @staticmethod
+    def of(pool: PooledSignal, sources: list[Signal]) -> "PooledBranches":
+        """Return a pool behind chains from `sources`."""
+        return PooledBranches(
+            branches_of(pool.source, sources), PoolLines.of(pool.windows, pool.source.steps()), pool
+        )
+
+    def pulled(self, prices: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `PoolLines.pulled` about the chains in place of the run's own entries: their rounding is paid."""
+        pulled, constant = self.lines.pulled(prices, samples)
+        slack = self.branches[0].chain.slack
+        slack = slack.expand(self.lines.chosen.shape[1], *self.lines.features)[samples]
+        paid = (pulled.abs() * slack).flatten(2).sum((0, 2))
+        return pulled, constant - paid * (1.0 + 1e-6)
+
+    def carried(self, signals: Sequence[Tensor], prices: Tensor, samples: Tensor) -> Tensor:
+        """Return what stands for the maxima of what `signals` make, at prices (time, S, ...) on them."""
+        pulled, _ = self.lines.pulled(prices, samples)
+        entries = [branch.carried(signals, pulled, samples) for branch in self.branches]
+        total = entries[0]
+        for entry in entries[1:]:
+            total = total + entry
+        return self.lines.values(prices, total, samples).unflatten(2, prices.shape[2:])
+
+
+@dataclass(frozen=True)
+class SourcedChain:
+    """A chain from an earlier signal.
+
+    Attributes:
+        origin: 0 for the input, i for the spikes of stage i, from 1; or a max pool of such chains.
+        chain: from there.
+    """
+
+    origin: int | PooledBranches
     chain: Chain
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Return where it starts, those of pools in order."""
+        if isinstance(self.origin, int):
+            return (self.origin,)
+        return tuple(source for branch in self.origin.branches for source in branch.sources)
+
+    @property
+    def pools(self) -> bool:
+        """Return whether it starts from a max pool."""
+        return not isinstance(self.origin, int)
+
+    def reach(self, widths: Iterator[Tensor]) -> Tensor:
+        """Return how far it moves at most for sources that move by the next of `widths`, (batch, ...)."""
+        if isinstance(self.origin, int):
+            return self.chain.reach(next(widths))
+        parts = [branch.reach(widths) for branch in self.origin.branches]
+        return self.chain.reach(self.origin.pool.windows.total(torch.stack(parts).sum(0)))
+
+    def carried(self, signals: Sequence[Tensor], prices: Tensor, samples: Tensor) -> Tensor:
+        """Return what it makes of signals, (1 or T, S, ...).
+
+        Args:
+            signals: the input and each stage's spikes.
+            prices: on its outputs, (time, S, ...), for which maxima become linear.
+            samples: which row of the batch each specification is about.
+        """
+        if isinstance(self.origin, int):
+            signal = signals[self.origin]
+        else:
+            pulled, _ = self.chain.pull_back(prices.flatten(0, 1))
+            signal = self.origin.carried(signals, pulled.unflatten(0, prices.shape[:2]), samples)
+        return self.chain.apply(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
 
 
 def branches_of(signal: Signal, sources: list[Signal]) -> tuple[SourcedChain, ...]:
     """Return the chains from `sources` whose sum is `signal`."""
     found, slack = paths(signal, sources)
-    (source, first), *others = found
+    (origin, first), *others = found
     rest = (SourcedChain(index, replace(chain, slack=torch.zeros_like(slack))) for index, chain in others)
-    return (SourcedChain(source, replace(first, slack=slack)), *rest)
+    return (SourcedChain(origin, replace(first, slack=slack)), *rest)
 
 
-def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[int, Chain]], Tensor]:
+def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[int | PooledBranches, Chain]], Tensor]:
     """Return the chains, and how far the run may be from their sum.
 
-    Each affine layer adds its own rounding to what it makes of the rounding before it, and its bias once.
+    Each affine layer adds its own rounding to what it makes of the rounding before it, and its bias once. A pool
+    adds what a sum over time of its outputs may lose.
     """
     for index, source in enumerate(sources):
         if signal is source:
@@ -94,6 +179,9 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[int, Chain]
         second, other = paths(signal.second, sources)
         own = signal.magnitude() * signal.rounding.gamma(4 * signal.num_steps + 8)
         return first + second, one + other + own
+    if isinstance(signal, PooledSignal):
+        own = signal.magnitude() * signal.rounding.gamma(4 * signal.num_steps + 8)
+        return [(PooledBranches.of(signal, sources), Chain((), (), torch.zeros_like(own)))], own
     assert isinstance(signal, AffineSignal)
     found, slack = paths(signal.source, sources)
     shape = signal.source.magnitude().shape[1:]

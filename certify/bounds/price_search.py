@@ -248,7 +248,8 @@ def pair_prices(problem: PricedProblem, dense: tuple[Tensor, ...]) -> list[Tenso
 def _unit(problem: PricedProblem) -> Tensor:
     """Return each specification's greatest coefficient on a single spike, (S,)."""
     costs, _ = problem.readout()
-    parts = [costs.of(end.source).abs().flatten(2).amax((0, 2)) for end in problem.network.ends]
+    sources = [source for end in problem.network.ends for source in end.sources]
+    parts = [costs.of(source).abs().flatten(2).amax((0, 2)) for source in sources]
     return torch.stack(parts).amax(0)
 
 

@@ -39,7 +39,7 @@ class PricedLayer:
 
     Attributes:
         stage: the layer.
-        count: S.
+        samples: which row of the batch each specification is about, (S,).
         pairs: specification and (flat) neuron of each price, P each.
         priced: the pairs' tables, graphs or cells. Behind cells, prices are on filtered currents.
         settled: spikes of the neurons whose train is certain, 0 elsewhere, (T, S, ...).
@@ -50,7 +50,7 @@ class PricedLayer:
     """
 
     stage: Stage
-    count: int
+    samples: Tensor
     pairs: tuple[Tensor, Tensor]
     priced: PricedTable | PricedGraph | PricedCells
     settled: Tensor
@@ -73,7 +73,7 @@ class PricedLayer:
         scale = _input_scale(stage)
         return PricedLayer(
             stage=stage,
-            count=len(samples),
+            samples=samples,
             pairs=(pairs[0], pairs[1]),
             priced=priced,
             settled=settled,
@@ -138,14 +138,14 @@ class PricedLayer:
         """Return the supergradient: currents that the signals make, less those of the minimiser, less slack.
 
         Args:
-            signals: the input and each stage's spikes, (1 or T, S, ...) each, as `Branch.source` counts them.
+            signals: the input and each stage's spikes, (1 or T, S, ...) each, as `SourcedChain.origin` counts.
             currents: of the minimiser, (steps, P).
             prices: (steps, P).
         """
-        made = torch.zeros_like(currents)
-        for branch in self.stage.branches:
-            signal = signals[branch.source]
-            part = branch.chain.apply(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+        made, branches = torch.zeros_like(currents), self.stage.branches
+        dense = self.spread(prices) if any(branch.pools for branch in branches) else prices
+        for branch in branches:
+            part = branch.carried(signals, dense, self.samples)
             made = made + part.flatten(2)[:, self.pairs[0], self.pairs[1]]
         return self.collected(made) - currents - prices.sign() * self.slack
 
@@ -154,7 +154,7 @@ class PricedLayer:
         return prices if priceable(self.stage) else torch.zeros_like(prices)
 
     def _summed(self, per_pair: Tensor) -> Tensor:
-        return per_pair.new_zeros(self.count).index_add_(0, self.pairs[0], per_pair)
+        return per_pair.new_zeros(len(self.samples)).index_add_(0, self.pairs[0], per_pair)
 
 
 def _priced(stage: Stage, where: tuple[Tensor, Tensor]) -> PricedTable | PricedGraph | PricedCells:

@@ -128,8 +128,8 @@ class PricedProblem:
             constant = constant - self.specifications.floor
         for branch in network.ends:
             pulled, part = branch.chain.pull_back(coefficients)
-            costs.add(branch.source, network.row.reshape(-1, *([1] * pulled.dim())) * pulled)
-            constant = constant + part * network.row.sum()
+            over_time = network.row.reshape(-1, *([1] * pulled.dim())) * pulled
+            constant = constant + part * network.row.sum() + costs.charge(branch, over_time)
         return costs, constant
 
     def _at_input(self, costs: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,6 +184,14 @@ class Costs:
         constant = prices.new_zeros(prices.shape[1])
         for branch in branches:
             pulled, part = branch.chain.pull_back(prices.flatten(0, 1))
-            self.add(branch.source, pulled.unflatten(0, prices.shape[:2]))
             constant = constant + part.unflatten(0, prices.shape[:2]).sum(0)
+            constant = constant + self.charge(branch, pulled.unflatten(0, prices.shape[:2]))
         return constant
+
+    def charge(self, branch: SourcedChain, prices: Tensor) -> Tensor | float:
+        """Add what prices (time, S, ...) on the start of a chain mean for its sources; return the constant."""
+        if isinstance(branch.origin, int):
+            self.add(branch.origin, prices)
+            return 0.0
+        pulled, constant = branch.origin.pulled(prices, self._samples)
+        return constant + self.pull_back(branch.origin.branches, pulled)

@@ -7,13 +7,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, fold
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, fold
 from ...models.linear_maps import DenseMap
 from ...models.rules import Leaky, Rule
 from .affine import AffineMap, affine_map
 from .automaton import CellTrains
 from .box import Box
 from .pair_margins import pair_margins
+from .pooled import PooledSignal
 from .rate_trains import rate_trains
 from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal, SumSignal
@@ -57,6 +58,10 @@ class Propagation(Algebra[Signal]):
     def mapped(self, node: Mapped, x: Signal) -> Signal:
         """Return the affine image."""
         return AffineSignal(x, affine_map(node.map, self.rounding.bound), self.rounding)
+
+    def pooled(self, node: Pooled, x: Signal) -> Signal:
+        """Return the maxima."""
+        return PooledSignal(x, node.windows, self.rounding)
 
     def added(self, node: Added, x: Signal, y: Signal) -> Signal:
         """Return the sum of parts that are taken as independent."""

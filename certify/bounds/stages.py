@@ -82,13 +82,15 @@ class Staged:
     def sequential(self) -> bool:
         """Return whether each stage reads the one before it, and nothing else."""
         readers = [*(stage.branches for stage in self.stages), self.ends]
-        return all(len(branches) == 1 and branches[0].source == index for index, branches in enumerate(readers))
+        return all(len(branches) == 1 and branches[0].origin == index for index, branches in enumerate(readers))
 
     @property
     def gated(self) -> bool:
-        """Return whether the input passes the first stage: all that is behind it reads spikes alone."""
+        """Return whether all that is behind the first stage reads spikes alone, and no max pool is before it."""
+        if any(branch.pools for branch in self.stages[0].branches):
+            return False
         readers = [*(stage.branches for stage in self.stages[1:]), self.ends]
-        return all(branch.source > 0 for branches in readers for branch in branches)
+        return all(source > 0 for branches in readers for branch in branches for source in branch.sources)
 
 
 def staged(
@@ -100,9 +102,9 @@ def staged(
         circuit: the network.
         inputs: the input set of each row of the batch.
         spikes: what finds the trains of each layer, first layer first.
-        sums: whether residual sums are welcome.
+        sums: whether residual sums and max pools are welcome.
     """
-    if not sums and circuit.adds:
+    if not sums and (circuit.adds or circuit.pools):
         return None
     rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
     recorded: list[Stage] = []

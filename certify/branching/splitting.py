@@ -100,9 +100,10 @@ def _first_layer_score(gaps: list[Tensor], layers: tuple[PricedLayer, ...], node
     scores, openness = list(gaps), [_openness(layer, nodes) for layer in layers]
     for stage in range(len(layers) - 1, 0, -1):
         branches = layers[stage].stage.branches
-        shares = _share(branches, scores[stage], [openness[branch.source - 1] for branch in branches])
-        for branch, share in zip(branches, shares, strict=True):
-            scores[branch.source - 1] = scores[branch.source - 1] + share
+        sources = [source for branch in branches for source in branch.sources]
+        shares = _share(branches, scores[stage], [openness[source - 1] for source in sources])
+        for source, share in zip(sources, shares, strict=True):
+            scores[source - 1] = scores[source - 1] + share
     return scores[0]
 
 
@@ -110,7 +111,8 @@ def _share(branches: tuple[SourcedChain, ...], score: Tensor, openness: list[Ten
     """Share out each neuron's score to those that its branches read, by |W|·openness, (N, n before) each."""
     widths = [width.clone().requires_grad_() for width in openness]
     with torch.enable_grad():
-        parts = [branch.chain.reach(width).flatten(1) for branch, width in zip(branches, widths, strict=True)]
+        taken = iter(widths)
+        parts = [branch.reach(taken).flatten(1) for branch in branches]
         reach = torch.stack(parts).sum(0)
         pulled = torch.autograd.grad(reach, widths, score / reach.detach().clamp_min(1e-300))
     return [(share * width.detach()).flatten(1) for share, width in zip(pulled, widths, strict=True)]

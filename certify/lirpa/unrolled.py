@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, fold
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, fold
 from ...models.linear_maps import DenseMap, NoPlainModule
 from ...models.rules import Leaky, Rule
 
@@ -177,6 +177,10 @@ class _Writing(Algebra[Tensor]):
             raise UnrollError(str(error)) from error
         self.parts.append(Stepwise(layer.to(x.device).requires_grad_(False)))
         return node.map.to(torch.float64).linear(x)
+
+    def pooled(self, node: Pooled, x: Tensor) -> Tensor:
+        """Refuse a max pool: its relaxation is no plain module."""
+        raise UnrollError(f"layer: got {node.windows}, expected no max pool for lirpa")
 
     def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:
         """Write a sum."""

@@ -4,6 +4,7 @@ What a layer knows of its currents and spikes (`Signal`) goes along with the exp
 make the program tight, and the rounding that makes it hold for the run in the network's own dtype.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,11 +14,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, fold
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, fold
 from ...models.rules import Leaky, Rule
 from ..bounds.affine import affine_map
 from ..bounds.box import Box
 from ..bounds.interval import interval_spikes
+from ..bounds.pooled import PooledSignal
 from ..bounds.propagation import SpikeBound, input_signal, readout_row
 from ..bounds.rate_trains import RateTrains
 from ..bounds.rounding import Rounding
@@ -28,6 +30,7 @@ from .big_m import big_m_spikes
 from .closing import Closing
 from .inputs import input_steps, rate_steps
 from .layer import EncodedLayer, LayerEncoding, array
+from .pooled import PooledEntries, WindowPairs
 from .program import Expressions, Model, Program
 from .steps import step_spikes
 from .table import table_spikes
@@ -119,11 +122,16 @@ def _weighted(steps: tuple[Expressions, ...], row: np.ndarray) -> Expressions:
 
 @dataclass(frozen=True)
 class _Flow:
-    """A signal: what is known of it, its expressions step by step, and how far the run may be from them, (n,)."""
+    """A signal: what is known of it, its expressions step by step, and how far the run may be from them, (n,).
+
+    Attributes:
+        spikes: whether the expressions are 0 or 1 in every solution.
+    """
 
     signal: Signal
     steps: tuple[Expressions, ...]
     slack: np.ndarray
+    spikes: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ class _Writer(Algebra[_Flow]):
         found = self.bound(flow.signal, node.rule, self.rounding)
         layer = EncodedLayer(node.rule, flow.signal, found, flow.steps, flow.slack, self.rounding)
         spikes = self.spikes(self.program, layer, self.closing)
-        return _Flow(found, spikes, np.zeros_like(flow.slack))
+        return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
     def read(self, node: Read, flow: _Flow) -> _Flow:
         """Return what the readout reads."""
@@ -164,7 +172,24 @@ class _Writer(Algebra[_Flow]):
         own = layer.slack(magnitude, self.rounding, 4 * flow.signal.num_steps + 8)
         slack = abs(weight) @ flow.slack + array(own.expand_as(sample).flatten())
         steps = tuple(entry.image(weight, array(sample.flatten())) for entry in flow.steps)
-        return _Flow(AffineSignal(flow.signal, layer, self.rounding), steps, slack)
+        signal = AffineSignal(flow.signal, layer, self.rounding)
+        return _Flow(signal, steps, slack, flow.spikes and layer.reshapes)
+
+    def pooled(self, node: Pooled, flow: _Flow) -> _Flow:
+        """Write the maxima, step by step; rounding is no greater than the entries' own."""
+        features = tuple(flow.signal.magnitude().shape[1:])
+        windows = WindowPairs.of(node.windows.places(features), math.prod(features))
+        box = flow.signal.steps()
+        entries = [PooledEntries(x, *self._ends(box, t, flow.slack), windows) for t, x in enumerate(flow.steps)]
+        steps = tuple(entry.largest(self.program, self.closing, flow.spikes) for entry in entries)
+        signal = PooledSignal(flow.signal, node.windows, self.rounding)
+        return _Flow(signal, steps, windows.greatest(flow.slack), flow.spikes)
+
+    def _ends(self, box: Box, step: int, slack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ends of a signal's expressions, as far from the run's as its slack and the closing say."""
+        low, high = (array(end[step % len(end)].flatten()) for end in (box.lower, box.upper))
+        wider = self.closing.slack(slack)
+        return low - wider, high + wider
 
     def added(self, node: Added, branch: _Flow, shortcut: _Flow) -> _Flow:
         """Return the sum, step by step."""

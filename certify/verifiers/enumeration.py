@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, check_known, fold
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, check_known, fold
 from ...models.constants import at_least, settle
 from ..bounds.box import Box
 from ..bounds.propagation import Propagation, input_signal
@@ -208,6 +208,12 @@ class _Counted(Algebra[Tensor]):
         """Count the products."""
         found = node.map.linear(x)
         self.work += found.numel() * node.map.terms
+        return found
+
+    def pooled(self, node: Pooled, x: Tensor) -> Tensor:
+        """Count the entries that are compared."""
+        found = node.windows.largest(x)
+        self.work += found.numel() * node.windows.count
         return found
 
     def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:

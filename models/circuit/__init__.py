@@ -2,7 +2,7 @@
 
 from .folding import Algebra, UnknownNode, check_known, fold
 from .lowering import check_code, circuit, leaky_rule, leaky_rules, rule_of, runs_as
-from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Read
+from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Pooled, Read
 
 __all__ = [
     "Added",
@@ -12,6 +12,7 @@ __all__ = [
     "Input",
     "Mapped",
     "Node",
+    "Pooled",
     "Read",
     "UnknownNode",
     "check_code",

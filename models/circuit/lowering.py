@@ -1,6 +1,7 @@
 """From modules to nodes, once: a module takes part by its exact type, and what is not known is refused.
 
     a layer of a type that `linear_maps` registers      Mapped, by the map of that type
+    MaxPool1d, MaxPool2d                                 Pooled, by their windows
     Residual                                             Added
     LIF, DLIF, PLIF, and subclasses that set constants   Fired, by the rule that the layer states
 
@@ -18,11 +19,12 @@ from ..encoding import ENCODINGS, RateDraws
 from ..layers import Residual
 from ..learned_decay import PLIF
 from ..linear_maps import LinearMap, affine_types, linear_map
+from ..max_pooling import MAX_POOLS, max_windows
 from ..networks import READOUTS, SpikingNetwork
 from ..neurons import DLIF, LIF
 from ..rules import Leaky, Rule
 from ..validation import check_choice
-from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Read
+from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Pooled, Read
 from .unchanged import check_library, check_methods, check_no_hook_on_all, check_unchanged, overridden
 
 RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF)}
@@ -103,6 +105,8 @@ class _Lowering:
             return self._append(Added(name, (branch, shortcut)))
         if type(layer) in affine_types():
             return self._append(Mapped(name, (source,), self._map(layer)))
+        if type(layer) in MAX_POOLS:
+            return self._append(Pooled(name, (source,), max_windows(layer)))
         return self._append(Fired(name, (source,), rule_of(layer, self.num_steps, name), layer))
 
     def _map(self, layer: nn.Module) -> LinearMap:
@@ -125,7 +129,7 @@ def rule_of(layer: nn.Module, num_steps: int, name: str) -> Rule:
     """
     state = getattr(type(layer), "rule", None)
     if state is None:
-        known = ", ".join(kind.__name__ for kind in (*affine_types(), Residual, *RUN_BY[Leaky]))
+        known = ", ".join(kind.__name__ for kind in (*affine_types(), *MAX_POOLS, Residual, *RUN_BY[Leaky]))
         raise TypeError(f"network: got a layer of type {type(layer).__name__} ({name}), expected one of {known}")
     rule = state(layer, num_steps)
     owner = _owner(layer, rule)

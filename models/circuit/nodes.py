@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..encoding import RateDraws
 from ..linear_maps import LinearMap
+from ..max_pooling import MaxWindows
 from ..rules import Rule
 
 
@@ -44,6 +45,15 @@ class Mapped(Node):
     kind: ClassVar[str] = "mapped"
 
     map: LinearMap
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled(Node):
+    """The greatest entry of each window of one signal, step by step."""
+
+    kind: ClassVar[str] = "pooled"
+
+    windows: MaxWindows
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +148,11 @@ class Circuit:
     def adds(self) -> bool:
         """Return whether there is a residual sum."""
         return any(isinstance(node, Added) for node in self.nodes)
+
+    @property
+    def pools(self) -> bool:
+        """Return whether there is a max pool."""
+        return any(isinstance(node, Pooled) for node in self.nodes)
 
     def arranged(self, inputs: Tensor) -> Tensor:
         """Return inputs (batch, ...) with time first: (T, batch, ...), or (1, batch, ...) where it is no axis."""

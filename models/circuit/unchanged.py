@@ -20,6 +20,7 @@ from .. import (
     layers,
     learned_decay,
     linear_maps,
+    max_pooling,
     membrane,
     networks,
     neurons,
@@ -45,8 +46,8 @@ PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
 OWN = (LIF, DLIF, PLIF, Residual, Share, SpikingNetwork, Normalize)
 RUNS = (
-    *(compiled, dynamics, eager, encoding, layers, learned_decay, membrane, networks, neurons),
-    *(normalization, parts, running),
+    *(compiled, dynamics, eager, encoding, layers, learned_decay, max_pooling, membrane, networks),
+    *(neurons, normalization, parts, running),
 )
 """The files whose functions run a network."""
 
@@ -123,7 +124,7 @@ def _code(kind: type) -> dict[str, object]:
 
 
 def _snapshot() -> Iterator[tuple[type, dict[str, object]]]:
-    for kind in (*OWN, *_TYPES, *linear_maps.affine_types()):
+    for kind in (*OWN, *_TYPES, *linear_maps.affine_types(), *max_pooling.MAX_POOLS):
         for each in kind.__mro__:
             yield each, _code(each)
 

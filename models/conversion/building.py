@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from ..layers import Residual
+from ..max_pooling import MAX_POOLS
 from ..networks import SpikingNetwork
 from ..neurons import LIF
 from .adapting import adapted
 from .data_flow import Adjusted, Joined, Origin, Parallel, Step, value
-from .layers import affine, normalizing, refuse, with_bias
+from .layers import normalizing, plain_layer, refuse, with_bias
 from .neurons import ForeignNeuron, integrating, spiking
 from .nir_modules import SumPool
 from .observing import Observation, ObservedLayer, Source
@@ -176,12 +177,13 @@ def _append(
 def _affine(observed: ObservedLayer) -> nn.Module:
     if isinstance(observed.module, SumPool):
         return observed.module.as_convolution(observed.given.shape[2], observed.given.dtype)
-    found = affine(observed.module, observed.name) or adapted(observed.module, observed.given, observed.name)
+    found = plain_layer(observed.module, observed.name) or adapted(observed.module, observed.given, observed.name)
     return found or refuse(observed.module, observed.name)
 
 
 def _add_bias(layers: list[nn.Module], neuron: ForeignNeuron) -> None:
-    place = next((layer for layer in reversed(layers) if not isinstance(layer, nn.Flatten)), None)
+    passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
+    place = next((layer for layer in reversed(layers) if not isinstance(layer, passing)), None)
     if place is None or with_bias(place, neuron.bias) is None:
         neuron.refuse("leaks to another potential than it starts from, and no layer before it can hold that")
 

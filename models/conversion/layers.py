@@ -1,4 +1,4 @@
-"""Affine layers of other libraries as torch's own, copied; and what can't be converted, by name."""
+"""Layers of other libraries without neurons as torch's own, copied; and what can't be converted, by name."""
 
 from typing import NoReturn
 
@@ -8,15 +8,17 @@ from torch import nn
 from ..description import fresh
 from ..layers import BATCH_NORMS, WEIGHTED
 from ..linear_maps import affine_types
+from ..max_pooling import MAX_POOLS
 from ..normalization import Normalize
 from .refusal import ConversionRefused
 
-AFFINE = tuple(kind.__name__ for kind in affine_types() if kind not in (nn.Flatten, Normalize))
+LAYERS = tuple(kind.__name__ for kind in (*affine_types(), *MAX_POOLS) if kind not in (nn.Flatten, Normalize))
 """Layers that come in under their names."""
 SILENT = ("Identity", "Flatten", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout")
 """Modules that pass values on in evaluation; Flatten is put back where shapes show it."""
 REASONS = {
-    "MaxPool2d": "max pooling is not affine; train with average pools",
+    "MaxPool3d": "no layer of SpikingNetwork takes volumes",
+    "FractionalMaxPool2d": "its windows are drawn at random",
     "ReLU": "a ReLU is no layer of SpikingNetwork",
     "GroupNorm": "its statistics come from the sample itself",
     "LayerNorm": "its statistics come from the sample itself",
@@ -34,13 +36,13 @@ def is_silent(module: nn.Module) -> bool:
     return kind_of(module) in SILENT and _is_known(module)
 
 
-def affine(module: nn.Module, name: str) -> nn.Module | None:
-    """Return a copy of an affine layer as torch's own type, or None for another module.
+def plain_layer(module: nn.Module, name: str) -> nn.Module | None:
+    """Return a copy of an affine layer, or of a max pool, as torch's own type, or None for another module.
 
     Raises:
         ConversionRefused: for settings that SpikingNetwork has not.
     """
-    if kind_of(module) not in AFFINE or not _is_known(module):
+    if kind_of(module) not in LAYERS or not _is_known(module):
         return None
     try:
         _check(module)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..constants import at_least, unless_none
 from ..validation import check_choice
 from .data_flow import Arrangement, Gave, Origin, Step, layers_of
-from .layers import affine, is_silent
+from .layers import is_silent, plain_layer
 from .neurons import ForeignNeuron
 from .refusal import ConversionRefused
 from .watching import Outside, check_plain, check_states, check_types, tensors_in
@@ -189,7 +189,7 @@ def _watched(source: Source) -> tuple[dict[str, nn.Module], dict[str, ForeignNeu
         seen.add(id(module))
         neuron = source.library.read(module, name or "module")
         leaf = next(module.children(), None) is None and not is_silent(module) and name != ""
-        if neuron is not None or leaf or affine(module, name) is not None:
+        if neuron is not None or leaf or plain_layer(module, name) is not None:
             modules[name], neurons[name] = module, neuron
         else:
             stack += [(f"{name}.{child}" if name else child, inner) for child, inner in module.named_children()]

@@ -42,8 +42,8 @@ def check_prices(case: Case, folder, seed: int, size: float) -> None:
 
 
 SIZES = st.sampled_from([0.0, 0.1, 1.0])
-IMAGES = image_networks(side=4, most_channels=2, most_steps=3)
-SEQUENCES = sequence_networks(most_channels=2, most_steps=3, encodings=("direct",))
+IMAGES = image_networks(side=4, most_channels=2, most_steps=3, pools=("average",))
+SEQUENCES = sequence_networks(most_channels=2, most_steps=3, encodings=("direct",), pools=("average",))
 
 
 @settings(max_examples=60)

@@ -11,6 +11,7 @@ from torch import nn
 
 from spikecert import (
     DLIF,
+    LIF,
     ConversionRefused,
     LInf,
     check_conversion,
@@ -177,11 +178,58 @@ def test_a_module_on_another_device_is_refused(sample):
         from_snntorch(then(nn.Linear(4, 2)).to("meta"), sample, num_steps=3)
 
 
-def test_max_pooling_is_refused():
-    leaky = snntorch.Leaky(beta=0.9, init_hidden=True)
-    module: Any = nn.Sequential(nn.Conv2d(1, 2, 3), leaky, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
-    with pytest.raises(ConversionRefused, match=r"^2 \(MaxPool2d\): max pooling is not affine"):
-        from_snntorch(module, torch.rand(4, 1, 6, 6), num_steps=3)
+def pooled(neuron: nn.Module, pool: nn.Module, spikes: bool, layers: Any = nn) -> Any:
+    """Return a network that pools spikes, or currents."""
+    torch.manual_seed(0)
+    conv = layers.Conv2d(1, 2, 3)
+    conv.weight.data.mul_(20.0)
+    order = (neuron, pool) if spikes else (pool, neuron)
+    return nn.Sequential(conv, *order, layers.Flatten(), layers.Linear(8, 3))
+
+
+@pytest.mark.parametrize("spikes", [True, False], ids=["spikes", "currents"])
+@pytest.mark.parametrize("library", ["snntorch", "spikingjelly", "multi-step", "norse"])
+def test_max_pools_come_in(library: str, spikes: bool):
+    sample = torch.rand(16, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    if library == "snntorch":
+        module = pooled(snntorch.Leaky(beta=0.9, init_hidden=True), nn.MaxPool2d(2), spikes)
+        network = from_snntorch(module, sample, num_steps=4)
+    elif library == "norse":
+        module = pooled(norse.LIFBoxCell(), nn.MaxPool2d(3, 2, padding=1), spikes)
+        network = from_norse(norse.SequentialState(*module), sample, num_steps=9)
+    else:
+        module = pooled(sj_neurons.LIFNode(), sj.MaxPool2d(2), spikes, sj)
+        for part in module:
+            part.step_mode = "m" if library == "multi-step" else "s"
+        network = from_spikingjelly(module, sample, num_steps=4)
+    kinds = [type(layer) for layer in network.layers]
+    assert kinds == [nn.Conv2d, *((LIF, nn.MaxPool2d) if spikes else (nn.MaxPool2d, LIF)), nn.Flatten, nn.Linear]
+    with torch.no_grad():
+        assert bool(network.trace(sample).spikes[0].any())
+
+
+def test_a_leak_goes_through_a_max_pool_into_the_bias():
+    """Norse's neurons that leak to another potential: max(x + b) is max(x) + b."""
+    number = torch.as_tensor
+    cell = norse.LIFBoxCell(norse.LIFBoxParameters(v_leak=number(0.25), v_reset=number(0.25)))
+    module = pooled(cell, nn.MaxPool2d(2), spikes=False)
+    sample = torch.rand(16, 1, 6, 6, generator=torch.Generator().manual_seed(0)) * 5
+    network = from_norse(norse.SequentialState(*module), sample, num_steps=6)
+    assert [type(layer) for layer in network.layers][:3] == [nn.Conv2d, nn.MaxPool2d, LIF]
+
+
+def test_a_max_pool_that_returns_indices_is_refused():
+    class Indexed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.pool = nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, return_indices=True)
+            self.leaky, self.dense = snntorch.Leaky(beta=0.9, init_hidden=True), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.dense(self.leaky(self.pool(self.conv(x))[0]).flatten(1))
+
+    with pytest.raises(ConversionRefused, match=r"^pool"):
+        from_snntorch(Indexed(), torch.rand(4, 1, 6, 6), num_steps=3)
 
 
 def test_a_deep_synapse_is_refused_and_its_gain_offered(strong, sample):

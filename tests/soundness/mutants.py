@@ -6,6 +6,7 @@ from circuit_mutants import CIRCUIT_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from mutant import Mutant
+from pooling_mutants import POOLING_MUTANTS
 from step_mutants import STEP_MUTANTS
 
 BOUNDS = "certify/bounds/"
@@ -18,6 +19,7 @@ MUTANTS = (
     *CIRCUIT_MUTANTS,
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
+    *POOLING_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",

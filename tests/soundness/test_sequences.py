@@ -33,6 +33,7 @@ BOUNDS = pytest.mark.parametrize(
 SEEDS = st.integers(0, 2**31)
 RADII = st.sampled_from([0.0, 0.01, 0.05, 0.2])
 SMALL = sequence_networks(most_channels=2, most_steps=3)
+AFFINE = ("average",)
 CODED = sequence_networks(encodings=("direct", "none", "rate"))
 
 
@@ -97,7 +98,7 @@ def test_no_verdict_of_a_search_is_wrong(verifier: str, network: SpikingNetwork,
 
 
 @settings(max_examples=10, deadline=None)
-@given(SMALL, RADII, SEEDS)
+@given(sequence_networks(most_channels=2, most_steps=3, pools=AFFINE), RADII, SEEDS)
 def test_lirpa_says_what_it_cannot_do(network: SpikingNetwork, epsilon: float, seed: int):
     batch = batch_of(network, seed)
     labels = labelled(network, batch)
@@ -128,7 +129,7 @@ def test_no_run_is_worse_than_the_certified_loss_says(
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.data(), sequence_networks())
+@given(st.data(), sequence_networks(pools=AFFINE))
 def test_gains_and_identities_hold(data: st.DataObject, network: SpikingNetwork):
     clean, moved = (data.draw(inputs(network, shape=(1, 8))) for _ in range(2))
     check_mppd_identity(network, clean, moved)

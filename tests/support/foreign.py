@@ -63,7 +63,10 @@ def dense(draw: random.Random) -> list[nn.Linear]:
 
 
 def convolutional(draw: random.Random, first: Callable[[], nn.Module]) -> list[nn.Module]:
-    """Return convolution, perhaps batch norm, a neuron, pooling and a dense layer, for 1 × 6 × 6 images."""
+    """Return convolution, perhaps batch norm, a neuron, pooling and a dense layer, for 1 × 6 × 6 images.
+
+    A max pool stands behind the neuron or, as often in snnTorch's networks, in front of it.
+    """
     channels = draw.randint(2, 4)
     conv = nn.Conv2d(1, channels, 3, padding=draw.choice([0, 1]))
     conv.weight.data.mul_(draw.uniform(2.0, 5.0))
@@ -72,7 +75,8 @@ def convolutional(draw: random.Random, first: Callable[[], nn.Module]) -> list[n
     assert norm.running_var is not None
     norm.running_var.uniform_(0.3, 1.0)
     between = [norm] if draw.random() < 0.5 else []
-    return [conv, *between, first(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(size, 3)]
+    orders = [first(), nn.AvgPool2d(2)], [first(), nn.MaxPool2d(2)], [nn.MaxPool2d(2), first()]
+    return [conv, *between, *draw.choice(orders), nn.Flatten(), nn.Linear(size, 3)]
 
 
 def inputs(draw: random.Random, shape: tuple[int, ...], steps: int, encoding: str) -> Tensor:
@@ -179,6 +183,8 @@ def _stepped(module: nn.Module, mode: str) -> nn.Module:
         made = sj.BatchNorm2d(module.num_features, step_mode=mode)
     elif isinstance(module, nn.AvgPool2d):
         return sj.AvgPool2d(2, step_mode=mode)
+    elif isinstance(module, nn.MaxPool2d):
+        return sj.MaxPool2d(2, step_mode=mode)
     elif isinstance(module, nn.Flatten):
         return sj.Flatten(step_mode=mode)
     else:

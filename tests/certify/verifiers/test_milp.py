@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from spikecert.certify import L2, LInf, SpikeFlip, Verdict, verify
 from spikecert.certify.milp import search, solver
 from spikecert.certify.milp.closing import Closing
-from spikecert.certify.milp.encoding import Encoding, encode
-from spikecert.certify.milp.program import Expressions, Model, Program
+from spikecert.certify.milp.encoding import encode
+from spikecert.certify.milp.program import Program
 from spikecert.certify.milp.solver import Minimum, Watch, minimise
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import Milp
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
 from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases, points
+from support.milp import reaches
 from support.oracles import line_margin
 
 ENCODINGS = ("table", "big_m")
@@ -69,23 +70,6 @@ def test_every_run_is_a_point_of_the_closed_program(encoding: str, case: Case, s
         with torch.no_grad():
             logits = case.network(candidate)[0].double().numpy()
         assert reaches(closed, candidate, logits)
-
-
-def reaches(closed: Encoding, candidate: Tensor, wanted: np.ndarray) -> bool:
-    """Return whether the program has a point with this input and these logits, up to the slack."""
-    program, model = Program(), closed.model
-    program.variables(model.lower, model.upper)
-    rows = np.concatenate([model.row_lower, model.row_upper])
-    half = len(rows) // 2
-    program.constrain(Expressions(model.rows, np.zeros(half)), rows[:half], rows[half:])
-    parts = candidate.reshape(len(closed.inputs), -1).double().numpy()
-    for entry, values in zip(closed.inputs, parts, strict=True):
-        program.constrain(entry, values, values)
-    program.constrain(closed.logits, wanted - closed.slack - 1e-6, wanted + closed.slack + 1e-6)
-    fixed = program.model()
-    fixed = Model(fixed.lower, fixed.upper, model.integer, fixed.rows, fixed.row_lower, fixed.row_upper)
-    nothing = Expressions.fixed(np.zeros(1))
-    return not minimise(fixed, nothing, Watch(np.inf, lambda _: False), None, presolve=False).infeasible
 
 
 @EXAMPLES

@@ -1,0 +1,25 @@
+"""Whether a program holds a run of its network."""
+
+import numpy as np
+from torch import Tensor
+
+from spikecert.certify.milp.encoding import Encoding
+from spikecert.certify.milp.program import Expressions, Model, Program
+from spikecert.certify.milp.solver import Watch, minimise
+
+
+def reaches(closed: Encoding, candidate: Tensor, wanted: np.ndarray) -> bool:
+    """Return whether the program has a point with this input and these logits, up to the slack."""
+    program, model = Program(), closed.model
+    program.variables(model.lower, model.upper)
+    rows = np.concatenate([model.row_lower, model.row_upper])
+    half = len(rows) // 2
+    program.constrain(Expressions(model.rows, np.zeros(half)), rows[:half], rows[half:])
+    parts = candidate.reshape(len(closed.inputs), -1).double().numpy()
+    for entry, values in zip(closed.inputs, parts, strict=True):
+        program.constrain(entry, values, values)
+    program.constrain(closed.logits, wanted - closed.slack - 1e-6, wanted + closed.slack + 1e-6)
+    fixed = program.model()
+    fixed = Model(fixed.lower, fixed.upper, model.integer, fixed.rows, fixed.row_lower, fixed.row_upper)
+    nothing = Expressions.fixed(np.zeros(1))
+    return not minimise(fixed, nothing, Watch(np.inf, lambda _: False), None, presolve=False).infeasible
