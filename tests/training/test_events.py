@@ -232,5 +232,5 @@ def test_a_network_learns_the_digits_from_their_events() -> None:
 
 
 def test_the_command_line_trains_on_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(tmp_path, data="digit-events", network="mlp:8", num_steps=3, epochs=1, as_json=True) == 0
+    assert train(tmp_path, data="digit-events", network="mlp:8-8", num_steps=3, epochs=1, as_json=True) == 0
     assert '"best_epoch": 1' in capsys.readouterr().out
