@@ -158,7 +158,7 @@ def from_spikingjelly(seed: int) -> Foreign:
         refusal, extra = draw.choice(
             [
                 ("dynamics of its own", sj_neurons.QIFNode(step_mode=mode)),
-                ("no layer of SpikingNetwork does", sj.VotingLayer(1, step_mode=mode)),
+                ("no layer of SpikingNetwork does", sj.SynapseFilter(step_mode=mode)),
             ]
         )
         modules.append(extra)
