@@ -75,15 +75,21 @@ Step = str | Parallel | Adjusted
 class Origins:
     """The origins of the tensors of one run, which are kept so that none takes another's place.
 
-    A tensor is known, by its origin; or lost, None, where it depends on the input in a way that is not followed;
-    or else a constant.
+    A tensor is known, by its origin; or a constant, if the module held it before the run or it is computed from
+    constants alone; or else it is lost. A neuron's state is lost: it depends on the input.
     """
 
     _known: dict[int, tuple[Tensor, Origin | None]] = field(default_factory=dict)
+    _constants: dict[int, Tensor] = field(default_factory=dict)
 
     def note(self, tensor: Tensor, origin: Origin | None) -> None:
         """Say where a tensor comes from, or, by None, that it is lost."""
+        self._constants.pop(id(tensor), None)
         self._known[id(tensor)] = tensor, origin
+
+    def hold(self, tensor: Tensor) -> None:
+        """Say that a tensor is a constant."""
+        self._constants[id(tensor)] = tensor
 
     def of(self, tensor: Tensor) -> Origin | None:
         """Return where a tensor comes from, if that is known."""
@@ -101,7 +107,10 @@ class Origins:
         """
         given = [tensor for tensor in tensors_of((args, tuple(kwargs.values()))) if id(tensor) in self._known]
         if not given:
-            return  # a constant
+            if name == "lift_fresh" or all(id(tensor) in self._constants for tensor in tensors_of(args)):
+                for tensor in tensors_of(made):
+                    self.hold(tensor)
+            return
         if moves:
             found = {self.of(tensor) for tensor in tensors_of(args)}
             origin = found.pop() if len(found) == 1 else None
@@ -128,7 +137,7 @@ class Origins:
         """Return a number, or one for each channel or feature of a signal; None for all else."""
         if isinstance(value, int | float):
             return (float(value),)
-        if not isinstance(value, Tensor) or id(value) in self._known or value.is_complex():
+        if not isinstance(value, Tensor) or id(value) not in self._constants or value.is_complex():
             return None
         axes = signal.shape[-1:] if signal.dim() < 4 else (signal.shape[-3], 1, 1)
         fits = value.numel() == 1 or (value.shape[-len(axes) :] == axes and value.numel() == math.prod(axes))

@@ -142,16 +142,18 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     modules, hooked = _watched(source)
     check_plain(modules)
     outside = Outside()
+    neurons = {modules[name] for name, neuron in hooked.items() if neuron is not None}
+    parts = [part for part in source.module.modules() if part not in neurons]
     with _recording(source, modules, calls, outside), torch.no_grad():
         source.library.reset(source.module)
         with outside:
-            outputs = _run(source, outside.begin(inputs))
+            outputs = _run(source, outside.begin(parts, inputs))
         source.library.reset(source.module)
     outside.check()
-    neurons = [name for name in calls if hooked[name] is not None]
-    if not neurons:
+    firing = [name for name in calls if hooked[name] is not None]
+    if not firing:
         raise ConversionRefused(f"module: calls no neuron of {source.library.name} that is known")
-    steps = _count_steps(source, calls[neurons[0]], len(inputs))
+    steps = _count_steps(source, calls[firing[0]], len(inputs))
     if steps is None or (len(inputs) == steps and source.num_steps is None):
         return None
     if steps == 1 and source.num_steps is None:

@@ -1,6 +1,6 @@
 """What a module does besides calling its layers, which a comparison on some inputs can't rule out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -52,8 +52,11 @@ class Outside(TorchDispatchMode):
             self.origins.follow(name, name in MOVING, args, kwargs or {}, made)
         return made
 
-    def begin(self, inputs: Tensor) -> Tensor:
-        """Return the module's input as a tensor that is known as that."""
+    def begin(self, parts: Iterable[nn.Module], inputs: Tensor) -> Tensor:
+        """Return the module's input, known as that from now on; what `parts`, no neurons, hold is constant."""
+        for part in parts:
+            for tensor in tensors_of([*vars(part).values(), *part._parameters.values(), *part._buffers.values()]):
+                self.origins.hold(tensor)
         self.origins.note(inputs, INPUT)
         return inputs
 

@@ -86,6 +86,7 @@ def test_what_depends_on_the_input_is_no_constant():
     number, state = torch.ones(4), torch.ones(4)
     origins.note(signal, A)
     origins.note(state, None)
+    origins.hold(number)
     origins.follow("sub", False, (signal, number), {}, made)
     assert origins.of(made) == Adjusted(A, "sub", (1.0,) * 4)
     origins.follow("sub", False, (signal, state), {}, made)
@@ -296,3 +297,26 @@ def test_what_depends_on_the_batch_is_no_constant():
 
     with pytest.raises(ConversionRefused, match="last: is not given what"):
         from_snntorch(Blocks(centred), torch.rand(6, 6), num_steps=5)
+
+
+class Gated(nn.Module):
+    """Scales spikes by a mean of the neuron's own state, which one call over all steps gives once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        first, second = sj.Linear(6, 8, step_mode="m"), sj.Linear(8, 5, step_mode="m")
+        self.first: Any = first
+        self.second: Any = second
+        self.one: Any = sj_neurons.IFNode(step_mode="m")
+        self.two: Any = sj_neurons.IFNode(step_mode="m")
+        self.first.weight.data.mul_(4.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes = self.one(self.first(x))
+        return self.two(self.second(spikes * (5.0 + self.one.v.mean())))
+
+
+def test_a_neurons_state_is_no_constant():
+    with pytest.raises(ConversionRefused, match="second: is not given what one gives"):
+        from_spikingjelly(Gated(), torch.rand(6, 6), num_steps=4)

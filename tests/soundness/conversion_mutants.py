@@ -11,7 +11,7 @@ CONVERSION_MUTANTS = (
         "Joined(origin, second)",
     ),
     Mutant("flow: the weight of a sum is 1", FLOW, 'kwargs.get("alpha", 1) != 1', "False"),
-    Mutant("flow: what depends on the input is a constant", FLOW, "or id(value) in self._known or", "or"),
+    Mutant("flow: what depends on the input is a constant", FLOW, "or id(value) not in self._constants or", "or"),
     Mutant("flow: drop the shortcut", FLOW, "Parallel(one, other) if one", "Parallel(one, ()) if one"),
     Mutant("flow: paths may cross", FLOW, "if twice is not None", "if twice is False"),
     Mutant("flow: a layer may lead nowhere", FLOW, "if unused is not None", "if unused is False"),

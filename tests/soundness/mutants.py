@@ -167,7 +167,7 @@ MUTANTS = (
     Mutant(
         "graph: paths may end anywhere",
         BOUNDS + "train_graph.py",
-        "return (length + ends).amin(0)",
+        "return (length + ends[:, None]).amin(0)",
         "return length.amin(0)",
     ),
     Mutant(
@@ -407,8 +407,8 @@ MUTANTS = (
     Mutant(
         "enumeration: ties: one class is enough",
         "certify/verifiers/enumeration.py",
-        "goal.proven(lower, alone.labels).all(1)",
-        "goal.proven(lower, alone.labels).any(1)",
+        "goal.proven(lower, labels).all(1)",
+        "goal.proven(lower, labels).any(1)",
     ),
     Mutant(
         "milp: believe the solver",
