@@ -3,6 +3,8 @@
 if __name__ == "analysis":
     raise ImportError("import spikecert.analysis, not analysis: by another name each class would be there twice")
 
+from typing import TYPE_CHECKING, Any
+
 from .checking import CheckedClaim, check_file
 from .gains import GainReport, LayerGain, gain
 from .intervals import Interval
@@ -13,7 +15,9 @@ from .patterns import pattern_radius
 from .perturbations import Perturbation, mppd, trace_mppd
 from .stability import Growth, StabilityReport, stability
 from .storage import load_certificates, report_data, save_certificates
-from .theorems import Theorem, theorem, theorems
+
+if TYPE_CHECKING:
+    from .symbolic import Theorem, theorem, theorems
 
 __all__ = [
     "CheckedClaim",
@@ -42,3 +46,12 @@ __all__ = [
     "theorems",
     "trace_mppd",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the theory when it is asked for: sympy takes half a second."""
+    if name not in ("Theorem", "theorem", "theorems"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import symbolic
+
+    return getattr(symbolic, name)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackError, eigsh
 from torch import Tensor
 
 from .rounding import UNIT, accumulated, multiply_up
@@ -91,6 +90,8 @@ def _largest_eigenvalue(gram: Tensor) -> float:
         return _power_iteration(gram)
     if gram.shape[-1] <= _SMALL or gram.is_complex():
         return float(torch.linalg.eigvalsh(gram)[..., -1].max())
+    from scipy.sparse.linalg import ArpackError, eigsh  # imported here: scipy takes half a second
+
     start = np.random.default_rng(0).standard_normal(gram.shape[-1])
     try:
         return float(eigsh(gram.numpy(), 1, v0=start, tol=_TOLERANCE, return_eigenvectors=False)[0])

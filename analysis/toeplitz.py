@@ -14,8 +14,6 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
-from scipy.optimize import brentq
-
 from .rounding import DOWN, UNIT, UP
 
 
@@ -40,6 +38,8 @@ def toeplitz_norm(decay: float, horizon: int) -> float:
 
 
 def _angle(decay: float, horizon: int) -> float:
+    from scipy.optimize import brentq  # imported here: scipy takes half a second
+
     def equation(angle: float) -> float:
         return math.sin((horizon + 1) * angle) - decay * math.sin(horizon * angle)
 

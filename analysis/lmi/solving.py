@@ -10,8 +10,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
-from scipy.optimize import minimize_scalar
 
 from ...models.constants import share
 from ..neuron_gains import check_scale, neuron_gain
@@ -67,6 +65,8 @@ def bounded_real(
 
 def peak_gain(system: LinearSystem, points: int = 200) -> float:
     """Return about max over ω of σ_max(C(e^{iω} − A)⁻¹B + D), refined at the best points found."""
+    from scipy.optimize import minimize_scalar  # imported here: scipy takes half a second
+
     angles = np.abs(np.angle(np.linalg.eigvals(np.array(system.a))))
     grid = np.unique(np.concatenate([np.linspace(0.0, np.pi, points), angles]))
     values = np.array([frequency_gain(system, angle) for angle in grid])
@@ -89,6 +89,8 @@ def frequency_gain(system: LinearSystem, angle: float) -> float:
 
 def _riccati_storage(system: LinearSystem, gain: float) -> np.ndarray | None:
     """Return P with M strictly negative: the Riccati equation with CᵀC + δI in place of CᵀC."""
+    from scipy.linalg import solve_discrete_are  # imported here: scipy takes half a second
+
     a, b, c, d = system.arrays
     scale = max(1.0, float(np.abs(c).max()) ** 2)
     for margin in (1e-10, 1e-11, 1e-12, 1e-9, 1e-13):
@@ -144,6 +146,8 @@ def solve_problem(cp: Any, problem: Any, size: int) -> None:
 
 
 def _no_gain(system: LinearSystem) -> NoFiniteGain:
+    from scipy.linalg import solve_discrete_lyapunov  # imported here: scipy takes half a second
+
     a, b = np.array(system.a), np.array(system.b)
     radius = system.spectral_radius
     if system.c != system.a or system.d != system.b:

@@ -1,19 +1,25 @@
 """The sparse matrix of a convolution: which weight stands between which pixel and which output."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 from torch.nn import functional
 
 from ...models.linear_maps import ConvolutionMap, Shape
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
-def sparse_matrix(convolution: ConvolutionMap, shape: Shape) -> csr_array:
+
+def sparse_matrix(convolution: ConvolutionMap, shape: Shape) -> "csr_array":
     """Return the matrix (rows: outputs, columns: inputs) for images (channels, H, W) = shape.
 
     An image that holds its own pixel numbers (from 1; 0 is padding) is padded and unfolded like any other, which
     gives the pixel behind each kernel position of each output, for every stride, dilation and padding mode.
     """
+    from scipy.sparse import csr_array  # imported here: scipy takes half a second
+
     _, height, width = shape
     outputs, inputs, rows, columns = convolution.weight.shape
     numbers = torch.arange(1, height * width + 1, dtype=torch.float64).reshape(1, 1, height, width)

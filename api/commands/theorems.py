@@ -8,7 +8,7 @@ from ..output import show, show_json
 from .options import Json
 
 if TYPE_CHECKING:
-    from spikecert.analysis.theorems import Derivation, Refutation, Theorem
+    from spikecert.analysis.symbolic import Derivation, Refutation, Theorem
 
 
 def theorems(
@@ -19,8 +19,8 @@ def theorems(
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
 ) -> int:
     """List the theorems, or show one; each derivation is replayed by sympy, step by step, before it is shown."""
-    from spikecert.analysis.theorems import theorem
-    from spikecert.analysis.theorems import theorems as everything
+    from spikecert.analysis.symbolic import theorem
+    from spikecert.analysis.symbolic import theorems as everything
 
     asked = everything() if name is None else (theorem(name),)
     results = [item.verify() for item in asked]
@@ -36,7 +36,7 @@ def theorems(
 
 
 def _verdict(result: "Derivation | Refutation") -> str:
-    from spikecert.analysis.theorems import Derivation
+    from spikecert.analysis.symbolic import Derivation
 
     if isinstance(result, Derivation):
         return f"verified: {len(result.claims)} steps replayed"
@@ -49,7 +49,7 @@ def _line(item: "Theorem", result: "Derivation | Refutation") -> str:
 
 
 def _as_data(item: "Theorem", result: "Derivation | Refutation") -> dict[str, Any]:
-    from spikecert.analysis.theorems import Derivation
+    from spikecert.analysis.symbolic import Derivation
 
     data: dict[str, Any] = {
         "name": item.name,

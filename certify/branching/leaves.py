@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import linprog
 from torch import Tensor
 
 from ..bounds.box import Box
@@ -82,6 +81,8 @@ def _only_input(question: MarginQuestion, leaf: Nodes, rates: RateDecisions) -> 
 
 def _deepest(region: _Region, box: Box) -> tuple[np.ndarray | None, float, np.ndarray]:
     """Return the deepest point of the region within a box, how far it lies outside, and the multipliers."""
+    from scipy.optimize import linprog  # imported here: scipy takes half a second
+
     low, high, size = box.lower.flatten().tolist(), box.upper.flatten().tolist(), region.size
     program = linprog(
         np.append(np.zeros(len(low)), 1.0),

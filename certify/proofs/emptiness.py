@@ -1,14 +1,17 @@
 """Prices that prove a leaf to be empty: the multipliers of a linear program, which the checker does not trust."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import OptimizeResult, linprog
 
 from ...checking.bound import Question
 from ...checking.constant import Constant
 from ...checking.exact import Dyadic
 from ...checking.graph import Spikes
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 SCALES = (1e2, 1e4, 1e6, 1.0)
 MOST_CUTS = 30
@@ -53,8 +56,10 @@ def _deepest(
     limits: np.ndarray,
     bounds: list[tuple[float, float | None]],
     cuts: list[tuple[np.ndarray, float]],
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """Solve min t subject to rows·x ≤ limits + t, within bounds and cuts."""
+    from scipy.optimize import linprog  # imported here: scipy takes half a second
+
     whole = np.hstack([rows, -np.ones((len(rows), 1))])
     below = [np.append(normal, 0.0) for normal, _ in cuts]
     return linprog(

@@ -1,7 +1,5 @@
 """Exact confidence bounds of a probability."""
 
-from scipy.stats import beta, binom
-
 from ...models.constants import real, whole
 
 
@@ -21,6 +19,8 @@ def lower_confidence_bound(successes: int, samples: int, alpha: float) -> float:
 
     References: clopper1934use
     """
+    from scipy.stats import beta, binom  # imported here: scipy takes half a second
+
     successes, samples, alpha = whole("successes", successes), whole("samples", samples), real("alpha", alpha)
     if not 0 <= successes <= samples:
         raise ValueError(f"successes: got {successes}, expected 0 to {samples}")

@@ -1,7 +1,6 @@
 """Randomized smoothing with Gaussian noise: an ℓ2 certificate for any network."""
 
 import torch
-from scipy.stats import norm
 from torch import Tensor
 
 from ...models.constants import at_least, positive
@@ -54,6 +53,8 @@ def smooth(
 
     References: cohen2019certified
     """
+    from scipy.stats import norm  # imported here: scipy takes half a second
+
     check_source(network, generator)
     check_inputs(network, inputs)
     check_weights(network)

@@ -1,9 +1,9 @@
-"""The exact encodings, decided by HiGHS: one program per sample and other class.
+"""The exact encodings, decided by trees of linear programs: one program per sample and other class.
 
-A floating-point solver is trusted only so far: "verified" needs HiGHS' dual bound of the *closed* program
-(closing.py) to pass the run's rounding and `tolerance`, and no run that is known may lie below it. "falsified" is
-never a solver's word: its points are replayed. So this verifier's proofs rest on HiGHS being right within a
-margin, which no other verifier's proofs do; and it may answer "unknown" where a potential can't be told from θ.
+HiGHS searches for solutions and proposes multipliers, and is believed in neither. "verified" needs each leaf of a
+tree over the *closed* program (milp/closing.py) to be bounded by weak duality, in our own arithmetic, by more than
+the run's rounding and `tolerance`, and no run that is known may lie below it. "falsified" needs a point that
+replays. It may answer "unknown" where a potential can't be told from θ.
 """
 
 import time
@@ -18,8 +18,6 @@ from ...models.validation import check_choice
 from ..attacks.apgd import APGD
 from ..attacks.base import Attack
 from ..deadline import time_left
-from ..milp.encoding import ENCODINGS, EncodingError
-from ..milp.search import ProgramSearch, ProgramSettings
 from ..problem import Problem
 from ..verdicts import Verdict
 from .base import Verifier, falsified
@@ -56,7 +54,7 @@ class Milp(Verifier):
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        check_choice("encoding", self.encoding, ENCODINGS)
+        check_choice("encoding", self.encoding, BOUNDS)
         settle(self, partial(real, finite=False), "tolerance")
         settle(self, unless_none(at_least(0)), "patience")
         if not self.tolerance > 0:
@@ -89,6 +87,9 @@ class Milp(Verifier):
 
     def _searched(self, problem: Problem, lower: Tensor, left: int) -> Verdict:
         """Search one sample's programs, the class of the least bound first."""
+        from ..milp.encoding import EncodingError  # imported here: scipy takes half a second
+        from ..milp.search import ProgramSearch, ProgramSettings
+
         started, goal = time.perf_counter(), problem.goal
         problem = replace(problem, deadline=time_left(problem.deadline, left))
         margins, proven = lower.clone(), goal.proven(lower[None], problem.labels)[0]

@@ -8,7 +8,7 @@ import pytest
 import sympy as sp
 
 from spikecert.analysis import neuron_gain
-from spikecert.analysis.theorems import (
+from spikecert.analysis.symbolic import (
     Derivation,
     ProofError,
     Refutation,
@@ -17,8 +17,8 @@ from spikecert.analysis.theorems import (
     theorem,
     theorems,
 )
-from spikecert.analysis.theorems.steps import AtLeast, DerivationStep, Equal, Tends
-from spikecert.analysis.theorems.symbols import T, lam
+from spikecert.analysis.symbolic.steps import AtLeast, DerivationStep, Equal, Tends
+from spikecert.analysis.symbolic.symbols import T, lam
 
 NAMES = [item.name for item in theorems()]
 

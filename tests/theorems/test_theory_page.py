@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from spikecert.analysis.theorems import theorems
+from spikecert.analysis.symbolic import theorems
 
 DOCS = Path(__file__).parents[2] / "docs"
 
