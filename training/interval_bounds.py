@@ -4,6 +4,7 @@ Both ends travel as one tensor (2, time, batch, ...): lower, then upper. An affi
 W·m + b and |W|·r. A spiking layer runs its recursion on both ends; where only the upper end fires the spike is
 open, and the reset joins the silent and the fired case as `certify/bounds/interval.py` does. With bounds "trains"
 a hard reset behind a constant current takes its exact trains instead (F1): first spike at k, then every k steps.
+"prefix" bounds counts over time instead of steps (prefix_bounds.py).
 The backward pass takes the neuron's surrogate for the derivative of each spike; under "interval", value and
 gradient at radius 0 are those of the network. The arithmetic is the network's own, without rounding slack: for
 training, not for proofs.
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import CompiledMembrane
-from ..models.circuit import Added, Algebra, Fired, Input, Mapped, Pooled, Read, circuit, fold
+from ..models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, circuit, fold
 from ..models.compiled import covers, kernel_for
 from ..models.dynamics import Dynamics
 from ..models.linear_maps import DenseMap, LinearMap
@@ -24,8 +25,9 @@ from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
 from ..models.rules import Leaky, Rule
 from .compiled_ends import SpikeEnds, periodic_spikes
+from .prefix_bounds import Prefixes
 
-BOUNDS = ("interval", "trains")
+BOUNDS = ("interval", "trains", "prefix")
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,19 @@ def worst_logits(
         network: of any layers.
         lower, upper: (batch, ...).
         labels: y, (batch,).
-        bounds: "interval" or "trains".
+        bounds: "interval", "trains" or "prefix" (see prefix_bounds.py).
 
     Raises:
-        ValueError: for encoding "rate", whose spikes these bounds do not know.
+        ValueError: for encoding "rate", whose spikes these bounds do not know, and for "prefix" with other neurons
+            than integrate-and-fire with subtraction.
     """
     if network.encoding == "rate":
         raise ValueError('network: got encoding "rate", expected "direct" or "none"')
     made = circuit(network)
-    source = Ends.of(torch.stack((made.arranged(lower), made.arranged(upper))))
-    last, algebra = made.last, _Propagated(source, made.num_steps, bounds)
+    source = torch.stack((made.arranged(lower), made.arranged(upper)))
+    if bounds == "prefix":
+        return _worst_of_counts(made, source, labels)
+    last, algebra = made.last, _Propagated(Ends.of(source), made.num_steps, bounds)
     if made.read.rule is None and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, algebra, until=-2)[last.sources[0]]
         return _differences(before.mean.squeeze(1), last.map, labels)
@@ -75,6 +80,15 @@ def worst_logits(
         potentials, _ = membrane_ends(known[-1].steps, made.read.layer, made.num_steps)
         return _apart(potentials[:, -1], labels)
     return _apart(known[-1].mean.squeeze(1), labels)
+
+
+def _worst_of_counts(made: Circuit, source: Tensor, labels: Tensor) -> Tensor:
+    """Return what `worst_logits` does, by counts over time."""
+    algebra, last = Prefixes(source, made.num_steps), made.last
+    if made.read.rule is None and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
+        before = fold(made, algebra, until=-2)[last.sources[0]]
+        return _differences(algebra.read(made.read, before).squeeze(1), last.map, labels)
+    return _apart(fold(made, algebra)[-1].squeeze(1), labels)
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,9 @@ class CertifiedLoss(Objective):
 
     Args:
         epsilon: ε ≥ 0, or a schedule.
-        bounds: "interval" (per-step interval propagation, the published S-IBP loss), or "trains": also the exact
-            trains of hard-reset LIF neurons behind a constant current, intervals elsewhere.
+        bounds: "interval" (per-step interval propagation, the published S-IBP loss); "trains": also the exact
+            trains of hard-reset LIF neurons behind a constant current, intervals elsewhere; or "prefix": the exact
+            counts of integrate-and-fire neurons with subtraction, whose bounds do not widen with time.
         weight: κ ∈ [0, 1], or a schedule.
         ramp: the share of the run, in [0, 1], over which ε and κ rise where they are numbers.
         small_box: share ∈ (0, 1]; 1 is the whole ball.

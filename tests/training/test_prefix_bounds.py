@@ -1,0 +1,141 @@
+"""Bounds of counts: they hold all runs, are exact behind one layer, and at radius 0 they are the run."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from spikecert.certify import LInf
+from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
+from spikecert.training import CertifiedLoss, CrossEntropy
+from spikecert.training.interval_bounds import worst_logits
+
+
+def counting(threshold: float = 1.0, fires_at: str = ">=") -> LIF:
+    return LIF(1.0, threshold, reset="subtract", fires_at=fires_at)
+
+
+def images(readout: str | None, steps: int) -> SpikingNetwork:
+    """A convolution, a norm of both signs, a sum, a pool of currents, and each readout."""
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean, norm.running_var = torch.rand(3) - 0.5, torch.rand(3) + 0.1
+    norm.weight.data = torch.tensor([1.0, -0.7, 0.4])
+    first = [nn.Conv2d(1, 3, 3, stride=2, padding=1), norm, nn.MaxPool2d(2), counting(0.3)]
+    middle = [Residual([nn.Conv2d(3, 3, 3, padding=1), counting(0.2, ">")]), nn.Flatten()]
+    last: list[nn.Module] = {
+        None: [nn.Linear(12, 3)],
+        "spikes": [nn.Linear(12, 3), counting(0.1)],
+        "potential": [nn.Linear(12, 3), LIF(1.0, reset="none")],
+        "mean": [nn.Linear(12, 3), nn.BatchNorm1d(3)],
+    }[readout]
+    return SpikingNetwork(*first, *middle, *last, num_steps=steps, readout=readout).eval().double()
+
+
+def gaps(logits: Tensor, labels: Tensor) -> Tensor:
+    return logits - logits.gather(-1, labels.expand(logits.shape[:-1])[..., None])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    readout=st.sampled_from([None, "spikes", "potential", "mean"]),
+    steps=st.sampled_from([1, 2, 5]),
+    seed=st.integers(0, 10_000),
+    radius=st.sampled_from([0.01, 0.05, 0.3]),
+)
+def test_no_image_escapes_and_radius_0_is_the_run(
+    readout: str | None, steps: int, seed: int, radius: float
+) -> None:
+    torch.manual_seed(seed)
+    network = images(readout, steps)
+    inputs = torch.rand(4, 1, 7, 7, dtype=torch.float64)
+    labels = network(inputs).argmax(1)
+    found = worst_logits(network, inputs, inputs, labels, "prefix")
+    torch.testing.assert_close(found, gaps(network(inputs), labels))
+    lower, upper = (inputs - radius).clamp(0, 1), (inputs + radius).clamp(0, 1)
+    worst = worst_logits(network, lower, upper, labels, "prefix")
+    for share in (0.0, 1.0, *torch.rand(12).tolist()):
+        moved = lower + (upper - lower) * (torch.rand_like(inputs) < share)
+        assert bool((gaps(network(moved), labels) <= worst + 1e-9).all())
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.integers(1, 9), seed=st.integers(0, 10_000), radius=st.sampled_from([0.02, 0.1, 0.5]))
+def test_events_stay_inside_and_time_costs_no_width(steps: int, seed: int, radius: float) -> None:
+    torch.manual_seed(seed)
+    network = mlp((5, 8, 7, 3), steps, counting(0.4), encoding="none").double()
+    inputs = torch.rand(4, steps, 5, dtype=torch.float64)
+    labels = network(inputs).argmax(1)
+    lower, upper = (inputs - radius).clamp(0, 1), (inputs + radius).clamp(0, 1)
+    worst = worst_logits(network, lower, upper, labels, "prefix")
+    for share in (0.0, 1.0, *torch.rand(12).tolist()):
+        moved = lower + (upper - lower) * (torch.rand_like(inputs) < share)
+        assert bool((gaps(network(moved), labels) <= worst + 1e-9).all())
+    assert bool((worst <= worst_logits(network, lower, upper, labels) + 1e-9).all()), "per-step ends were narrower"
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.integers(1, 12), seed=st.integers(0, 10_000), threshold=st.sampled_from([0.25, 1.0, 3.0]))
+def test_one_neuron_has_its_exact_counts(steps: int, seed: int, threshold: float) -> None:
+    torch.manual_seed(seed)
+    network = SpikingNetwork(nn.Linear(1, 1), counting(threshold), nn.Linear(1, 2), num_steps=steps).double()
+    network.layers[0].weight.data.fill_(1.0)
+    network.layers[0].bias.data.zero_()
+    network.layers[2].weight.data.copy_(torch.tensor([[0.0], [1.0]]))
+    network.layers[2].bias.data.zero_()
+    low, high = torch.rand(2, dtype=torch.float64).mul(3).sub(1).sort().values
+    label = torch.zeros(1, dtype=torch.long)
+    worst = worst_logits(network, low.view(1, 1), high.view(1, 1), label, "prefix")[0, 1]
+    runs = network(torch.linspace(float(low), float(high), 101, dtype=torch.float64)[:, None])[:, 1]
+    torch.testing.assert_close(worst, runs.max())
+
+
+@pytest.mark.parametrize("kernel", ["eager", "compiled"])
+def test_without_a_ball_the_gradient_is_that_of_the_network(kernel: str) -> None:
+    inputs, labels = torch.rand(10, 6, dtype=torch.float64), torch.arange(10) % 3
+    gradients = []
+    for objective in (CertifiedLoss(0.0, "prefix", weight=0.7), CrossEntropy()):
+        torch.manual_seed(2)
+        network = mlp((6, 9, 8, 3), 5, counting(0.3)).double()
+        for neuron in network.neurons:
+            neuron.kernel = kernel
+        loss = objective.loss(network, inputs, labels, None)
+        loss.total.backward()
+        torch.testing.assert_close(loss.total, cross_entropy(network(inputs), labels))
+        gradients.append([weight.grad for weight in network.parameters()])
+    for ours, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, plain)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "told"),
+    [
+        (LIF(0.9, reset="subtract"), "'subtract' reset with decay 0.9"),
+        (LIF(1.0), "'zero' reset with decay 1"),
+        (LIF(1.0, reset="subtract", reset_amount=0.5), "'subtract' reset with decay 1"),
+        (DLIF(3, 1.0, reset="subtract"), "'subtract' reset with decay 1"),
+    ],
+)
+def test_other_neurons_are_refused_by_name(neuron: LIF, told: str) -> None:
+    network = SpikingNetwork(nn.Linear(2, 3), neuron, nn.Linear(3, 2), num_steps=3)
+    inputs = torch.rand(2, 2)
+    with pytest.raises(ValueError, match=f"prefix.*{told}"):
+        worst_logits(network, inputs, inputs, torch.tensor([0, 1]), "prefix")
+
+
+def test_it_proves_what_the_verifier_proves() -> None:
+    """Where the loss's bound is below 0 by more than rounding, "trains" must not find a run that fails."""
+    from spikecert import attack
+
+    torch.manual_seed(0)
+    network = mlp((6, 16, 3), 6, counting(0.5))
+    inputs = torch.rand(60, 6)
+    labels = network(inputs).argmax(1)
+    lower, upper = (inputs - 0.02).clamp(0, 1), (inputs + 0.02).clamp(0, 1)
+    proven = (
+        worst_logits(network, lower, upper, labels, "prefix").scatter(1, labels[:, None], -1.0).amax(1) < -1e-3
+    )
+    broken = attack(network, inputs, labels, LInf(0.02), "pgd").success
+    assert 10 < int(proven.sum()) < 60
+    assert not bool((proven & broken).any())
