@@ -49,7 +49,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 app = typer.Typer(
     name="spikecert",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     epilog=overview(),
@@ -113,6 +112,9 @@ def _run_warned(arguments: Sequence[str] | None) -> int:
 
 
 def _run(command: Any, arguments: Sequence[str] | None) -> int:
+    if not (sys.argv[1:] if arguments is None else arguments):
+        command.main(["--help"], prog_name="spikecert", standalone_mode=False)
+        return 2
     try:
         status = command.main(arguments, prog_name="spikecert", standalone_mode=False)
     except UsageError as error:

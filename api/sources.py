@@ -21,6 +21,8 @@ def loaded(source: str) -> tuple[Any, Any]:
         FileNotFoundError: where there is no such file.
     """
     place, colon, name = source.rpartition(":")
+    if source.endswith(".py"):
+        raise ValueError(f"source: got {source}, expected {source}:name, the name of a module or function in it")
     if not colon or not name.isidentifier():
         return Path(source), None
     found = _called(_attribute(_module(place), source, name), source)

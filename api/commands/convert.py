@@ -48,13 +48,18 @@ def convert(
 
     What can't match is refused with the reason: status 2.
     """
+    from torch import nn
+
     from spikecert.models import convert as converted
     from spikecert.models import save
 
     module, own = loaded(source)
-    sample = _sample(data, root, samples, shape, seed)
+    asked = _sample(data, root, samples, shape, seed)
+    sample = own if asked is None else asked
+    if sample is None and isinstance(module, nn.Module):
+        raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to compare it on")
     settings: dict[str, Any] = {} if dt is None else {"dt": dt}
-    made = converted(module, own if sample is None else sample, num_steps, encoding, readout, seed, **settings)
+    made = converted(module, sample, num_steps, encoding, readout, seed, **settings)
     digest = save(made.network, out)
     say(f"wrote {shlex.quote(str(out))}")
     show_json(_content(source, out, digest, made)) if as_json else show(_told(source, made))

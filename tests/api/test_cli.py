@@ -35,6 +35,13 @@ def test_version_and_help(run):
     assert all(name in helped.out for name in COMMANDS)
 
 
+def test_without_arguments_help_is_shown_as_help(run):
+    bare = run()
+    assert bare.status == 2
+    assert bare.out == run("--help").out
+    assert bare.err == ""
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_each_command_has_help(run, command):
     helped = run(command, "--help")
@@ -119,6 +126,11 @@ def test_completion_knows_the_names_that_exist():
         (("report", "MODEL"), "is no JSON file"),
         (("gains", "/nowhere.safetensors"), "path: got /nowhere.safetensors"),
         (("theorems", "hope"), "hope"),
+        (("convert", "mine.py", "--out", "OUT"), "source: got mine.py, expected mine.py:name"),
+        (
+            ("convert", "torch.nn:Identity", "--out", "OUT"),
+            "shape: got neither it nor --data for torch.nn:Identity",
+        ),
         (("demo", "--samples", "9999"), "samples"),
     ],
 )

@@ -79,11 +79,10 @@ def test_events_stay_inside_and_time_costs_no_width(steps: int, seed: int, radiu
 @given(steps=st.integers(1, 12), seed=st.integers(0, 10_000), threshold=st.sampled_from([0.25, 1.0, 3.0]))
 def test_one_neuron_has_its_exact_counts(steps: int, seed: int, threshold: float) -> None:
     torch.manual_seed(seed)
-    network = SpikingNetwork(nn.Linear(1, 1), counting(threshold), nn.Linear(1, 2), num_steps=steps).double()
-    network.layers[0].weight.data.fill_(1.0)
-    network.layers[0].bias.data.zero_()
-    network.layers[2].weight.data.copy_(torch.tensor([[0.0], [1.0]]))
-    network.layers[2].bias.data.zero_()
+    before, behind = nn.Linear(1, 1, bias=False), nn.Linear(1, 2, bias=False)
+    before.weight.data.fill_(1.0)
+    behind.weight.data.copy_(torch.tensor([[0.0], [1.0]]))
+    network = SpikingNetwork(before, counting(threshold), behind, num_steps=steps).double()
     low, high = torch.rand(2, dtype=torch.float64).mul(3).sub(1).sort().values
     label = torch.zeros(1, dtype=torch.long)
     worst = worst_logits(network, low.view(1, 1), high.view(1, 1), label, "prefix")[0, 1]
