@@ -83,10 +83,8 @@ class Prefixes(Algebra[Tensor]):
         rule = node.rule
         assert isinstance(rule, Leaky)
         if rule.decay != 1.0 or rule.reset != "subtract" or rule.drop != rule.threshold or rule.scale is not None:
-            raise ValueError(
-                f'bounds: got "prefix" for {node.name}, a {rule.reset!r} reset with decay {rule.decay:g}, expected '
-                "decay 1 and a reset that subtracts the threshold: other counts are not monotone"
-            )
+            told = f'bounds: got "prefix" for {node.name}, a {rule.reset!r} reset with decay {rule.decay:g}'
+            raise ValueError(f"{told}, expected decay 1 and to subtract θ: other counts may fall")
         currents = x if self._constant(x) else torch.diff(x, dim=1, prepend=torch.zeros_like(x[:, :1]))
         both = currents.transpose(0, 1).flatten(1, 2)
         spikes = node.layer(both, self.num_steps)
