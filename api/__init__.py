@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Sigmoid,
         SpikingNetwork,
         Surrogate,
+        Synapse,
         Trace,
         Triangle,
         architecture,
@@ -125,6 +126,7 @@ __all__ = [
     "SpikeFlip",
     "SpikingNetwork",
     "Surrogate",
+    "Synapse",
     "Theorem",
     "Trace",
     "TrainingRun",
@@ -192,6 +194,7 @@ _FOLDERS = {
         *(
             "SpikingNetwork",
             "Surrogate",
+            "Synapse",
             "Trace",
             "Triangle",
             "architecture",

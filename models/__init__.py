@@ -26,6 +26,7 @@ from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
 from .normalization import Normalize
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
+from .synapses import Synapse
 from .vgg import vgg5, vgg11
 from .wide_resnet import wrn16_4
 
@@ -46,6 +47,7 @@ __all__ = [
     "Sigmoid",
     "SpikingNetwork",
     "Surrogate",
+    "Synapse",
     "Trace",
     "Triangle",
     "architecture",

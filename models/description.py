@@ -29,6 +29,7 @@ from .layer_schemas import (
     Shapes,
     ShareSchema,
     Steps,
+    SynapseSchema,
     Whole,
     plain,
 )
@@ -214,6 +215,7 @@ _KINDS: dict[str, type[LayerSchema]] = {
     "Normalize": NormalizeSchema,
     "Flatten": plain(nn.Flatten, start_dim=Whole, end_dim=Whole),
     "Share": ShareSchema,
+    "Synapse": SynapseSchema,
     "LIF": LIFSchema,
     "DLIF": DLIFSchema,
     "PLIF": PLIFSchema,

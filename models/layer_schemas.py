@@ -17,6 +17,7 @@ from .learned_decay import PLIF
 from .neurons import DLIF, LIF
 from .normalization import Normalize
 from .surrogates import SURROGATES, surrogate_name
+from .synapses import Synapse
 
 MOST_STEPS = 2**16
 """The longest simulation that a file may ask for."""
@@ -295,6 +296,15 @@ class ShareSchema(LayerSchema):
     def tensors(self) -> Shapes:
         """Return the factor."""
         return {"share": (1,)}
+
+
+class SynapseSchema(LayerSchema):
+    """Of `Synapse`."""
+
+    kind = Synapse
+
+    decay: UpToOne
+    delay: Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
 class _SurrogateSchema(Schema):

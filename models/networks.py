@@ -14,6 +14,7 @@ from .max_pooling import MAX_POOLS, max_windows
 from .neurons import DLIF, LIF, Run
 from .parts import run_in_parts
 from .running import listen_to, run_layers, run_through
+from .synapses import Synapse
 from .validation import check_choice, check_inputs
 
 READOUTS = ("mean", "spikes", "potential")
@@ -41,7 +42,7 @@ class SpikingNetwork(nn.Module):
 
     Args:
         modules: affine layers (Linear, convolutions, average pools, batch norms, Normalize, Flatten), max pools,
-            Residual and neurons, in order.
+            Residual, synapses and neurons, in order.
         num_steps: T, the number of simulated steps.
         encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)) or "rate" (inputs in
             [0, 1] are the firing probabilities of Bernoulli spikes).
@@ -197,12 +198,12 @@ class SpikingNetwork(nn.Module):
 def _split(layers: nn.ModuleList, readout: str) -> int:
     """Return where the mean over time may be taken: before the trailing affine layers, which commute with it.
 
-    Not so a max pool, nor a batch norm in training.
+    Not so a max pool, a synapse, nor a batch norm in training.
     """
     if readout == "spikes":
         return len(layers)
     split = len(layers)
-    while split > 0 and not isinstance(layers[split - 1], (LIF, Residual, *MAX_POOLS, *BATCH_NORMS)):
+    while split > 0 and not isinstance(layers[split - 1], (LIF, Synapse, Residual, *MAX_POOLS, *BATCH_NORMS)):
         split -= 1
     return split
 
@@ -212,8 +213,9 @@ def _check_structure(network: SpikingNetwork) -> None:
     check_choice("readout", network.readout, READOUTS)
     modules = list(walk(network.layers))
     for module in modules:
-        if not isinstance(module, (*affine_types(), *MAX_POOLS, LIF)):
-            known = ", ".join(kind.__name__ for kind in (*affine_types(), *MAX_POOLS, Residual, LIF, DLIF))
+        if not isinstance(module, (*affine_types(), *MAX_POOLS, Synapse, LIF)):
+            others = *MAX_POOLS, Residual, Synapse, LIF, DLIF
+            known = ", ".join(kind.__name__ for kind in (*affine_types(), *others))
             raise TypeError(f"modules: got {type(module).__name__}, expected {known}")
         if isinstance(module, DLIF):
             module.scale(network.num_steps)

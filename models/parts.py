@@ -1,6 +1,6 @@
 """A pass in parts of a few steps, so that the backward pass needs the memory of one part and not of all T steps.
 
-Between two parts only the residues u of the spiking layers are kept; the backward pass runs each part again, the
+Between two parts only the residues of layers with a state are kept; the backward pass runs each part again, the
 last one first. So the memory of activations goes from T steps to `steps_at_once`, for one more forward pass.
 """
 
@@ -10,7 +10,8 @@ from torch.utils.checkpoint import checkpoint
 from .constants import at_least
 from .layers import BATCH_NORMS, walk
 from .neurons import LIF
-from .running import run_through
+from .running import STATEFUL, run_through
+from .synapses import Synapse
 
 
 def check_parts(layers: nn.ModuleList, steps_at_once: int, training: bool = False) -> None:
@@ -37,9 +38,9 @@ def run_in_parts(
     """
     check_parts(layers, steps_at_once)
     constant = len(signal) == 1
-    first = next((k for k, layer in enumerate(layers) if _spikes(layer)), len(layers)) if constant else 0
+    first = next((k for k, layer in enumerate(layers) if _remembers(layer)), len(layers)) if constant else 0
     signal = run_through(layers[:first], signal, _never)  # of a constant signal, once for all parts
-    residues: list[Tensor | None] = [None] * sum(isinstance(layer, LIF) for layer in walk(layers))
+    residues: list[Tensor | None] = [None] * sum(isinstance(layer, STATEFUL) for layer in walk(layers))
     total: Tensor | None = None
     for start in range(0, num_steps, steps_at_once):
         steps = min(steps_at_once, num_steps - start)
@@ -60,7 +61,7 @@ def _part(
     start, steps, num_steps = span
     before, after = iter(residues), []
 
-    def fire(neuron: LIF, current: Tensor) -> Tensor:
+    def fire(neuron: LIF | Synapse, current: Tensor) -> Tensor:
         """Go on from the residue before the part, and keep the one behind it."""
         spikes, residue = neuron.resume(current, next(before), start, steps, num_steps)
         after.append(residue)
@@ -71,9 +72,9 @@ def _part(
     return whole, *after
 
 
-def _spikes(layer: nn.Module) -> bool:
-    return any(isinstance(part, LIF) for part in layer.modules())
+def _remembers(layer: nn.Module) -> bool:
+    return any(isinstance(part, STATEFUL) for part in layer.modules())
 
 
-def _never(neuron: LIF, current: Tensor) -> Tensor:
-    raise AssertionError("a prefix without neurons fired")
+def _never(neuron: LIF | Synapse, current: Tensor) -> Tensor:
+    raise AssertionError("a prefix without a state had one")

@@ -1,4 +1,4 @@
-"""How a signal goes through layers: affine ones take all steps at once, neurons follow the caller's rule."""
+"""How a signal goes through layers: affine ones take all steps at once, those with a state follow a rule."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from .layers import Residual, apply_affine
 from .max_pooling import MAX_POOLS, apply_max_pool
 from .neurons import LIF, Run, in_full
+from .synapses import Synapse
 
-Fire = Callable[[LIF, Tensor], Tensor]
-"""From a neuron and its current, (time, batch, ...), to its spikes."""
+Fire = Callable[[LIF | Synapse, Tensor], Tensor]
+"""From a layer with a state over time, and its current (time, batch, ...), to its spikes or what it filters."""
+STATEFUL = (LIF, Synapse)
 
 
 def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
@@ -17,7 +19,7 @@ def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
     for layer in layers:
         if isinstance(layer, Residual):
             signal = _sum(run_through(layer.branch, signal, fire), run_through(layer.shortcut, signal, fire))
-        elif isinstance(layer, LIF):
+        elif isinstance(layer, STATEFUL):
             signal = fire(layer, signal)
         elif type(layer) in MAX_POOLS:
             signal = apply_max_pool(layer, signal)
@@ -39,9 +41,9 @@ def run_layers(
 ) -> Tensor:
     """Run `layers` for `num_steps` steps, and hand each spiking layer's run to `record`."""
 
-    def fire(neuron: LIF, current: Tensor) -> Tensor:
+    def fire(neuron: LIF | Synapse, current: Tensor) -> Tensor:
         """Return a layer's spikes, and record its run if that is asked for."""
-        if record is None:
+        if record is None or isinstance(neuron, Synapse):
             return neuron(current, num_steps)
         run = neuron.run(current, num_steps)
         record(run)
@@ -53,9 +55,11 @@ def run_layers(
 def listen_to(currents: list[Tensor], num_steps: int) -> Fire:
     """Return a rule that fires and keeps the currents alone, which is faster than whole runs."""
 
-    def fire(neuron: LIF, current: Tensor) -> Tensor:
+    def fire(neuron: LIF | Synapse, current: Tensor) -> Tensor:
         """Return a layer's spikes and keep its current."""
         spikes = neuron(current, num_steps)
+        if isinstance(neuron, Synapse):
+            return spikes
         currents.append(in_full(current).expand_as(spikes))
         return spikes
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import CompiledMembrane
-from ..models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, circuit, fold
+from ..models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, circuit, fold
 from ..models.compiled import covers, kernel_for
 from ..models.dynamics import Dynamics
 from ..models.linear_maps import DenseMap, LinearMap
@@ -115,6 +115,12 @@ class _Propagated(Algebra[Ends]):
     def pooled(self, node: Pooled, x: Ends) -> Ends:
         """Return the maxima of the ends; a maximum of means is no mean of maxima."""
         return Ends.of(node.windows.largest(x.steps.flatten(0, 2)).unflatten(0, x.steps.shape[:3]))
+
+    def filtered(self, node: Filtered, x: Ends) -> Ends:
+        """Return the filtered ends: each of its weights is at least 0."""
+        steps = x.steps.transpose(0, 1)
+        found, _ = node.filter.run(steps, node.filter.start(steps), self.num_steps)
+        return Ends.of(found.transpose(0, 1))
 
     def added(self, node: Added, x: Ends, y: Ends) -> Ends:
         """Return the sum."""

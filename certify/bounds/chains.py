@@ -1,6 +1,7 @@
 """The affine layers between two signals as one exact map, with the rounding that the run adds to it.
 
-A max pool is no affine layer. A chain behind one starts from the pool, which remembers the chains in front of it.
+A max pool is no affine layer, and a synapse is one over time. A chain behind either starts from it, and it
+remembers the chains in front of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .affine import AffineMap
+from .filtered import FilteredSignal
 from .pool_lines import PoolLines
 from .pooled import PooledSignal
 from .signals import AffineSignal, Signal, SumSignal
@@ -102,11 +104,39 @@ class PooledBranches:
     def carried(self, signals: Sequence[Tensor], prices: Tensor, samples: Tensor) -> Tensor:
         """Return what stands for the maxima of what `signals` make, at prices (time, S, ...) on them."""
         pulled, _ = self.lines.pulled(prices, samples)
-        entries = [branch.carried(signals, pulled, samples) for branch in self.branches]
-        total = entries[0]
-        for entry in entries[1:]:
-            total = total + entry
+        total = _carried(self.branches, signals, pulled, samples)
         return self.lines.values(prices, total, samples).unflatten(2, prices.shape[2:])
+
+    def reach(self, widths: Iterator[Tensor]) -> Tensor:
+        """Return how far the maxima move at most for sources that move by the next of `widths`."""
+        return self.pool.windows.total(_reach(self.branches, widths))
+
+
+@dataclass(frozen=True)
+class FilteredBranches:
+    """A filter over time of a sum of chains: prices p on H·x are prices Hᵀ·p on x, and nothing is lost.
+
+    Attributes:
+        branches: whose sum it filters; how far the run strays from that is in the slack behind the filter.
+        rows: H, (T, T).
+    """
+
+    branches: tuple["SourcedChain", ...]
+    rows: Tensor
+
+    def pulled(self, prices: Tensor, samples: Tensor) -> tuple[Tensor, float]:
+        """Return Hᵀ·prices, (T, S, ...), and the constant 0."""
+        return torch.tensordot(self.rows.T, prices, 1), 0.0
+
+    def carried(self, signals: Sequence[Tensor], prices: Tensor, samples: Tensor) -> Tensor:
+        """Return H·x of what `signals` make, at prices (T, S, ...) on it."""
+        pulled, _ = self.pulled(prices, samples)
+        total = _carried(self.branches, signals, pulled, samples)
+        return torch.tensordot(self.rows, total.expand(len(self.rows), *total.shape[1:]), 1)
+
+    def reach(self, widths: Iterator[Tensor]) -> Tensor:
+        """Return how far it moves at most for sources that move by the next of `widths` at each step."""
+        return _reach(self.branches, widths) * self.rows.sum(1).max()
 
 
 @dataclass(frozen=True)
@@ -114,31 +144,30 @@ class SourcedChain:
     """A chain from an earlier signal.
 
     Attributes:
-        origin: 0 for the input, i for the spikes of stage i, from 1; or a max pool of such chains.
+        origin: 0 for the input, i for the spikes of stage i, from 1; or a max pool or a filter of such chains.
         chain: from there.
     """
 
-    origin: int | PooledBranches
+    origin: int | PooledBranches | FilteredBranches
     chain: Chain
 
     @property
     def sources(self) -> tuple[int, ...]:
-        """Return where it starts, those of pools in order."""
+        """Return where it starts, those of pools and filters in order."""
         if isinstance(self.origin, int):
             return (self.origin,)
         return tuple(source for branch in self.origin.branches for source in branch.sources)
 
     @property
-    def pools(self) -> bool:
-        """Return whether it starts from a max pool."""
-        return not isinstance(self.origin, int)
+    def direct(self) -> bool:
+        """Return whether it starts from a signal itself, and not from a max pool or a filter."""
+        return isinstance(self.origin, int)
 
     def reach(self, widths: Iterator[Tensor]) -> Tensor:
         """Return how far it moves at most for sources that move by the next of `widths`, (batch, ...)."""
         if isinstance(self.origin, int):
             return self.chain.reach(next(widths))
-        parts = [branch.reach(widths) for branch in self.origin.branches]
-        return self.chain.reach(self.origin.pool.windows.total(torch.stack(parts).sum(0)))
+        return self.chain.reach(self.origin.reach(widths))
 
     def carried(self, signals: Sequence[Tensor], prices: Tensor, samples: Tensor) -> Tensor:
         """Return what it makes of signals, (1 or T, S, ...).
@@ -156,6 +185,22 @@ class SourcedChain:
         return self.chain.apply(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
 
 
+Origin = int | PooledBranches | FilteredBranches
+
+
+def _carried(
+    branches: tuple[SourcedChain, ...], signals: Sequence[Tensor], prices: Tensor, samples: Tensor
+) -> Tensor:
+    """Return the sum of what chains make of `signals`, at prices on it."""
+    first, *others = (branch.carried(signals, prices, samples) for branch in branches)
+    return sum(others, first)
+
+
+def _reach(branches: tuple[SourcedChain, ...], widths: Iterator[Tensor]) -> Tensor:
+    """Return how far a sum of chains moves at most."""
+    return torch.stack([branch.reach(widths) for branch in branches]).sum(0)
+
+
 def branches_of(signal: Signal, sources: list[Signal]) -> tuple[SourcedChain, ...]:
     """Return the chains from `sources` whose sum is `signal`."""
     found, slack = paths(signal, sources)
@@ -164,11 +209,12 @@ def branches_of(signal: Signal, sources: list[Signal]) -> tuple[SourcedChain, ..
     return (SourcedChain(origin, replace(first, slack=slack)), *rest)
 
 
-def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[int | PooledBranches, Chain]], Tensor]:
+def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[Origin, Chain]], Tensor]:
     """Return the chains, and how far the run may be from their sum.
 
     Each affine layer adds its own rounding to what it makes of the rounding before it, and its bias once. A pool
-    adds what a sum over time of its outputs may lose.
+    adds what a sum over time of its outputs may lose; a filter adds its own rounding to Σ κ^n times the rounding
+    before it.
     """
     for index, source in enumerate(sources):
         if signal is source:
@@ -182,6 +228,11 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[int | Poole
     if isinstance(signal, PooledSignal):
         own = signal.magnitude() * signal.rounding.gamma(4 * signal.num_steps + 8)
         return [(PooledBranches.of(signal, sources), Chain((), (), torch.zeros_like(own)))], own
+    if isinstance(signal, FilteredSignal):
+        branches = branches_of(signal.source, sources)
+        slack = branches[0].chain.slack * signal.filter.gain(signal.num_steps) + signal.slack
+        rows = signal.filter.rows(signal.num_steps).to(slack)
+        return [(FilteredBranches(branches, rows), Chain((), (), torch.zeros_like(slack)))], slack
     assert isinstance(signal, AffineSignal)
     found, slack = paths(signal.source, sources)
     shape = signal.source.magnitude().shape[1:]

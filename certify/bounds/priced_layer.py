@@ -143,7 +143,7 @@ class PricedLayer:
             prices: (steps, P).
         """
         made, branches = torch.zeros_like(currents), self.stage.branches
-        dense = self.spread(prices) if any(branch.pools for branch in branches) else prices
+        dense = self.spread(prices) if not all(branch.direct for branch in branches) else prices
         for branch in branches:
             part = branch.carried(signals, dense, self.samples)
             made = made + part.flatten(2)[:, self.pairs[0], self.pairs[1]]

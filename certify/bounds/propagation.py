@@ -7,12 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, fold
+from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
 from ...models.linear_maps import DenseMap
 from ...models.rules import Leaky, Rule
 from .affine import AffineMap, affine_map
 from .automaton import CellTrains
 from .box import Box
+from .filtered import FilteredSignal
 from .pair_margins import pair_margins
 from .pooled import PooledSignal
 from .rate_trains import rate_trains
@@ -62,6 +63,10 @@ class Propagation(Algebra[Signal]):
     def pooled(self, node: Pooled, x: Signal) -> Signal:
         """Return the maxima."""
         return PooledSignal(x, node.windows, self.rounding)
+
+    def filtered(self, node: Filtered, x: Signal) -> Signal:
+        """Return the filtered signal."""
+        return FilteredSignal(x, node.filter, self.rounding)
 
     def added(self, node: Added, x: Signal, y: Signal) -> Signal:
         """Return the sum of parts that are taken as independent."""

@@ -86,8 +86,8 @@ class Staged:
 
     @property
     def gated(self) -> bool:
-        """Return whether all that is behind the first stage reads spikes alone, and no max pool is before it."""
-        if any(branch.pools for branch in self.stages[0].branches):
+        """Return whether all that is behind the first stage reads spikes alone, with no pool or filter before."""
+        if any(not branch.direct for branch in self.stages[0].branches):
             return False
         readers = [*(stage.branches for stage in self.stages[1:]), self.ends]
         return all(source > 0 for branches in readers for branch in branches for source in branch.sources)
@@ -102,9 +102,9 @@ def staged(
         circuit: the network.
         inputs: the input set of each row of the batch.
         spikes: what finds the trains of each layer, first layer first.
-        sums: whether residual sums and max pools are welcome.
+        sums: whether residual sums, max pools and filters over time are welcome.
     """
-    if not sums and (circuit.adds or circuit.pools):
+    if not sums and (circuit.adds or circuit.pools or circuit.filters):
         return None
     rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
     recorded: list[Stage] = []

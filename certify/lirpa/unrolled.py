@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, fold
+from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
 from ...models.linear_maps import DenseMap, NoPlainModule
 from ...models.rules import Leaky, Rule
 
@@ -181,6 +181,10 @@ class _Writing(Algebra[Tensor]):
     def pooled(self, node: Pooled, x: Tensor) -> Tensor:
         """Refuse a max pool: its relaxation is no plain module."""
         raise UnrollError(f"layer: got {node.windows}, expected no max pool for lirpa")
+
+    def filtered(self, node: Filtered, x: Tensor) -> Tensor:
+        """Refuse a filter: what is unrolled step by step has no node over time."""
+        raise UnrollError(f"layer: got {node.filter}, expected no synapse for lirpa")
 
     def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:
         """Write a sum."""

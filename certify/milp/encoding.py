@@ -14,10 +14,11 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, fold
+from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
 from ...models.rules import Leaky, Rule
 from ..bounds.affine import affine_map
 from ..bounds.box import Box
+from ..bounds.filtered import FilteredSignal
 from ..bounds.interval import interval_spikes
 from ..bounds.pooled import PooledSignal
 from ..bounds.propagation import SpikeBound, input_signal, readout_row
@@ -190,6 +191,13 @@ class _Writer(Algebra[_Flow]):
         low, high = (array(end[step % len(end)].flatten()) for end in (box.lower, box.upper))
         wider = self.closing.slack(slack)
         return low - wider, high + wider
+
+    def filtered(self, node: Filtered, flow: _Flow) -> _Flow:
+        """Write H·x, step by step, and how far the run may be from it."""
+        signal = FilteredSignal(flow.signal, node.filter, self.rounding)
+        steps = tuple(_weighted(flow.steps, array(row)) for row in node.filter.rows(signal.num_steps))
+        slack = flow.slack * node.filter.gain(signal.num_steps) + array(signal.slack.flatten())
+        return _Flow(signal, steps, slack, flow.spikes and node.filter.moves)
 
     def added(self, node: Added, branch: _Flow, shortcut: _Flow) -> _Flow:
         """Return the sum, step by step."""

@@ -8,7 +8,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, check_known, fold
+from ...models.circuit import (
+    Added,
+    Algebra,
+    Circuit,
+    Filtered,
+    Fired,
+    Input,
+    Mapped,
+    Pooled,
+    Read,
+    check_known,
+    fold,
+)
 from ...models.constants import at_least, settle
 from ..bounds.box import Box
 from ..bounds.propagation import Propagation, input_signal
@@ -215,6 +227,11 @@ class _Counted(Algebra[Tensor]):
         found = node.windows.largest(x)
         self.work += found.numel() * node.windows.count
         return found
+
+    def filtered(self, node: Filtered, x: Tensor) -> Tensor:
+        """Count a product and a sum for each entry."""
+        self.work += 2 * x.numel()
+        return x
 
     def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:
         """Return the sum."""

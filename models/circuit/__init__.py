@@ -2,12 +2,13 @@
 
 from .folding import Algebra, UnknownNode, check_known, fold
 from .lowering import check_code, circuit, leaky_rule, leaky_rules, rule_of, runs_as
-from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Pooled, Read
+from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read
 
 __all__ = [
     "Added",
     "Algebra",
     "Circuit",
+    "Filtered",
     "Fired",
     "Input",
     "Mapped",

@@ -2,6 +2,7 @@
 
     a layer of a type that `linear_maps` registers      Mapped, by the map of that type
     MaxPool1d, MaxPool2d                                 Pooled, by their windows
+    Synapse                                              Filtered, by its decay and delay
     Residual                                             Added
     LIF, DLIF, PLIF, and subclasses that set constants   Fired, by the rule that the layer states
 
@@ -23,8 +24,9 @@ from ..max_pooling import MAX_POOLS, max_windows
 from ..networks import READOUTS, SpikingNetwork
 from ..neurons import DLIF, LIF
 from ..rules import Leaky, Rule
+from ..synapses import Synapse, TemporalFilter
 from ..validation import check_choice
-from .nodes import Added, Circuit, Fired, Input, Mapped, Node, Pooled, Read
+from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read
 from .unchanged import check_library, check_methods, check_no_hook_on_all, check_unchanged, overridden
 
 RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF)}
@@ -107,6 +109,8 @@ class _Lowering:
             return self._append(Mapped(name, (source,), self._map(layer)))
         if type(layer) in MAX_POOLS:
             return self._append(Pooled(name, (source,), max_windows(layer)))
+        if type(layer) is Synapse:
+            return self._append(Filtered(name, (source,), layer.filter))
         return self._append(Fired(name, (source,), rule_of(layer, self.num_steps, name), layer))
 
     def _map(self, layer: nn.Module) -> LinearMap:
@@ -129,7 +133,8 @@ def rule_of(layer: nn.Module, num_steps: int, name: str) -> Rule:
     """
     state = getattr(type(layer), "rule", None)
     if state is None:
-        known = ", ".join(kind.__name__ for kind in (*affine_types(), *MAX_POOLS, Residual, *RUN_BY[Leaky]))
+        others = *MAX_POOLS, Synapse, Residual, *RUN_BY[Leaky]
+        known = ", ".join(kind.__name__ for kind in (*affine_types(), *others))
         raise TypeError(f"network: got a layer of type {type(layer).__name__} ({name}), expected one of {known}")
     rule = state(layer, num_steps)
     owner = _owner(layer, rule)
@@ -221,10 +226,16 @@ def _check_tensors(made: Circuit) -> None:
         elif isinstance(node, Fired | Read) and node.rule is not None:
             if isinstance(node.layer, DLIF):
                 _check_tensor(node.layer.input_scale, node.name, made)
-            try:
-                node.rule.check(made.dtype)
-            except ValueError as error:
-                raise ValueError(f"network: {node.name}: {error}") from error
+            _check_constants(node.rule, node.name, made)
+        elif isinstance(node, Filtered):
+            _check_constants(node.filter, node.name, made)
+
+
+def _check_constants(rule: Rule | TemporalFilter, name: str, made: Circuit) -> None:
+    try:
+        rule.check(made.dtype)
+    except ValueError as error:
+        raise ValueError(f"network: {name}: {error}") from error
 
 
 def _check_tensor(tensor: Tensor, name: str, made: Circuit) -> None:

@@ -10,6 +10,7 @@ from ..encoding import RateDraws
 from ..linear_maps import LinearMap
 from ..max_pooling import MaxWindows
 from ..rules import Rule
+from ..synapses import TemporalFilter
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,15 @@ class Pooled(Node):
     kind: ClassVar[str] = "pooled"
 
     windows: MaxWindows
+
+
+@dataclass(frozen=True, eq=False)
+class Filtered(Node):
+    """One signal, filtered over time."""
+
+    kind: ClassVar[str] = "filtered"
+
+    filter: TemporalFilter
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +163,11 @@ class Circuit:
     def pools(self) -> bool:
         """Return whether there is a max pool."""
         return any(isinstance(node, Pooled) for node in self.nodes)
+
+    @property
+    def filters(self) -> bool:
+        """Return whether there is a synapse or a delay."""
+        return any(isinstance(node, Filtered) for node in self.nodes)
 
     def arranged(self, inputs: Tensor) -> Tensor:
         """Return inputs (batch, ...) with time first: (T, batch, ...), or (1, batch, ...) where it is no axis."""

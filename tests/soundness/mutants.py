@@ -4,6 +4,7 @@ from cell_mutants import CELL_MUTANTS
 from checker_mutants import CHECKER_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
+from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from mutant import Mutant
 from pooling_mutants import POOLING_MUTANTS
@@ -20,6 +21,7 @@ MUTANTS = (
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
     *POOLING_MUTANTS,
+    *FILTER_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",

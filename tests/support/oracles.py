@@ -12,7 +12,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
-from spikecert.models import Dynamics, SpikingNetwork
+from spikecert.models import Dynamics, SpikingNetwork, Synapse
 
 Train = tuple[int, ...]
 
@@ -138,6 +138,15 @@ def _rates(low: float, high: float, draws: Tensor) -> list[float]:
     return [low, high, *between, *(min(math.nextafter(draw, math.inf), high) for draw in between)]
 
 
+def _filtered_ones(synapse: Synapse, steps: int) -> list[float]:
+    """Return what a synapse makes of an input of 1 at each step."""
+    found, current = [], Fraction(0)
+    for t in range(steps):
+        current = Fraction(synapse.decay) * current + (t >= synapse.delay)
+        found.append(float(current))
+    return found
+
+
 def least_margin(network: SpikingNetwork, inputs: Tensor, label: int) -> float:
     """Return the least margin of the listed inputs, each run in the network's dtype."""
     with torch.no_grad():
@@ -151,12 +160,17 @@ def line_margin(network: SpikingNetwork, low: float, high: float, label: int) ->
     """Return the exact least margin of a network with one input in [low, high], direct coding, float64.
 
     The network is piecewise constant in its input; its pieces end where a first-layer current meets a
-    breakpoint of that neuron. One point inside each piece decides the piece.
+    breakpoint of that neuron. One point inside each piece decides the piece. A synapse between the two scales the
+    constant current step by step.
     """
     first, neuron = network.layers[0], network.neurons[0]
     assert isinstance(first, nn.Linear)
     scale = neuron.scale(network.num_steps)
     factors = [1.0] * network.num_steps if scale is None else scale.tolist()
+    second = network.layers[1]
+    if isinstance(second, Synapse):
+        ones = _filtered_ones(second, network.num_steps)
+        factors = [a * b for a, b in zip(factors, ones, strict=True)]
     ends = {low, high}
     for weight, bias in zip(first.weight[:, 0].tolist(), first.bias.tolist(), strict=True):
         if weight != 0.0:

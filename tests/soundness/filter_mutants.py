@@ -1,0 +1,88 @@
+"""Ways to break what is known of a filter over time."""
+
+from mutant import Mutant
+
+FILTERED = "certify/bounds/filtered.py"
+SYNAPSES = "models/synapses.py"
+CHAINS = "certify/bounds/chains.py"
+PROGRAM = "certify/milp/encoding.py"
+FILTER_MUTANTS = (
+    Mutant(
+        "filter: a row of sums over time by H in place of its adjoint",
+        FILTERED,
+        "through = rows.double() @ self.filter.rows(self.num_steps).to(rows.device)",
+        "through = rows.double() @ self.filter.rows(self.num_steps).to(rows.device).T",
+    ),
+    Mutant(
+        "filter: the recursion's rounding is left out",
+        FILTERED,
+        "return sums + error * self.filter.gain(self.num_steps)",
+        "return sums * 0",
+    ),
+    Mutant(
+        "filter: what it adds up is no larger than its input",
+        FILTERED,
+        "growth = self.filter.gain(self.num_steps) * (1.0 +",
+        "growth = (1.0 +",
+    ),
+    Mutant(
+        "filter: a delay moves a step too far",
+        FILTERED,
+        "min(self.filter.delay, self.num_steps)",
+        "min(self.filter.delay + 1, self.num_steps)",
+    ),
+    Mutant(
+        "filter: the delay is left out of H",
+        SYNAPSES,
+        "index[:, None] - index - self.delay",
+        "index[:, None] - index",
+    ),
+    Mutant(
+        "filter: what is filtered counts as constant where its source is",
+        FILTERED,
+        '"""Return False."""\n        return False',
+        '"""Return False."""\n        return self.source.constant',
+    ),
+    Mutant(
+        "filter: prices go through H in place of its adjoint",
+        CHAINS,
+        "return torch.tensordot(self.rows.T, prices, 1), 0.0",
+        "return torch.tensordot(self.rows, prices, 1), 0.0",
+    ),
+    Mutant(
+        "filter: the rounding before it is not carried through",
+        CHAINS,
+        "slack = branches[0].chain.slack * signal.filter.gain(signal.num_steps) + signal.slack",
+        "slack = signal.slack",
+    ),
+    Mutant(
+        "program: a filter of spikes is taken for spikes",
+        PROGRAM,
+        "flow.spikes and node.filter.moves",
+        "flow.spikes",
+    ),
+    Mutant(
+        "program: expressions are filtered without their past",
+        PROGRAM,
+        "for row in node.filter.rows(signal.num_steps))",
+        "for row in torch.eye(signal.num_steps))",
+    ),
+    Mutant(
+        "network: the mean over time is taken in front of a synapse",
+        "models/networks.py",
+        "(LIF, Synapse, Residual,",
+        "(LIF, Residual,",
+    ),
+    Mutant(
+        "search: decide a network by its first trains although a synapse stands before them",
+        "certify/bounds/stages.py",
+        "if any(not branch.direct for branch in self.stages[0].branches):",
+        "if False:",
+    ),
+    Mutant(
+        "training: the ends of a filter are those of its input",
+        "training/interval_bounds.py",
+        "found, _ = node.filter.run(steps, node.filter.start(steps), self.num_steps)",
+        "found = steps",
+    ),
+)
