@@ -23,7 +23,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..models.circuit import Added, Algebra, Fired, Input, Mapped, Pooled, Read
+from ..models.circuit import Added, Algebra, Filtered, Fired, Input, Mapped, Pooled, Read
 from ..models.linear_maps import LinearMap
 from ..models.rules import Leaky, Rule
 
@@ -67,6 +67,11 @@ class Prefixes(Algebra[Tensor]):
                 f'bounds: got "prefix" and the max pool {node.name} behind a neuron, expected none there'
             )
         return node.windows.largest(x.flatten(0, 2)).unflatten(0, x.shape[:3])
+
+    def filtered(self, node: Filtered, x: Tensor) -> Tensor:
+        """Return the filtered ends: summing up and filtering may change places, and no weight is below 0."""
+        sums = self._summed(x).transpose(0, 1)
+        return node.filter.run(sums, node.filter.start(sums), self.num_steps)[0].transpose(0, 1)
 
     def added(self, node: Added, x: Tensor, y: Tensor) -> Tensor:
         """Return the sum."""

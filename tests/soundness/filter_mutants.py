@@ -80,6 +80,12 @@ FILTER_MUTANTS = (
         "if False:",
     ),
     Mutant(
+        "training: counts are filtered as if each step's input were its sum",
+        "training/prefix_bounds.py",
+        "return node.filter.run(sums, node.filter.start(sums), self.num_steps)[0].transpose(0, 1)",
+        "return sums.expand(self.num_steps, *sums.shape[1:]).transpose(0, 1)",
+    ),
+    Mutant(
         "training: the ends of a filter are those of its input",
         "training/interval_bounds.py",
         "found, _ = node.filter.run(steps, node.filter.start(steps), self.num_steps)",

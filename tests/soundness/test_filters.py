@@ -17,6 +17,7 @@ from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
+from spikecert.certify.bounds.stages import staged
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
@@ -54,6 +55,7 @@ def filtered_networks(
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64),
     encodings: tuple[str, ...] = ("direct", "direct", "none"),
     most_steps: int = 5,
+    neuron: LIF | None = None,
 ) -> SpikingNetwork:
     """Return a network with synapses before or behind its dense layers, in sums, and behind pools.
 
@@ -62,6 +64,7 @@ def filtered_networks(
         first: whether one may stand before the first spikes.
         dtypes, encodings: what to choose from.
         most_steps: T.
+        neuron: of every spiking layer, and then no pool; None: any of `neurons`.
     """
     steps, width = draw(st.integers(1, most_steps)), draw(st.integers(2, 4))
 
@@ -69,19 +72,23 @@ def filtered_networks(
         """Return a synapse."""
         return [draw(synapses())]
 
+    def fires() -> LIF:
+        """Return a neuron."""
+        return draw(neurons(steps)) if neuron is None else copy.deepcopy(neuron)
+
     before = one() if first and draw(st.booleans()) else []
     summed = Residual([nn.Linear(width, width), *one()], draw(st.sampled_from([[], one()])))
     bodies = {
-        "before": [nn.Linear(width, width), *one(), draw(neurons(steps))],
-        "behind": [*one(), nn.Linear(width, width), draw(neurons(steps))],
-        "twice": [*one(), nn.Linear(width, width), *one(), draw(neurons(steps))],
-        "sum": [summed, draw(neurons(steps))],
-        "pool": [*one(), nn.MaxPool1d(2, 1, 1), *one(), nn.Linear(width + 1, width), draw(neurons(steps))],
+        "before": [nn.Linear(width, width), *one(), fires()],
+        "behind": [*one(), nn.Linear(width, width), fires()],
+        "twice": [*one(), nn.Linear(width, width), *one(), fires()],
+        "sum": [summed, fires()],
+        "pool": [*one(), nn.MaxPool1d(2, 1, 1), *one(), nn.Linear(width + 1, width), fires()],
         "last": [],
     }
-    kind = draw(st.sampled_from(sorted(bodies)))
+    kind = draw(st.sampled_from(sorted(bodies.keys() - ({"pool"} if neuron else set()))))
     end = one() if kind == "last" else draw(st.sampled_from([[], one()]))
-    layers = nn.Linear(features, width), *before, draw(neurons(steps)), *bodies[kind], *end, nn.Linear(width, 3)
+    layers = nn.Linear(features, width), *before, fires(), *bodies[kind], *end, nn.Linear(width, 3)
     layers = (*layers, draw(synapses())) if draw(st.integers(0, 5)) == 0 else layers
     network = SpikingNetwork(*layers, num_steps=steps, encoding=draw(st.sampled_from(encodings)))
     filled(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
@@ -250,6 +257,31 @@ def test_the_slack_covers_the_recursion(dtype: torch.dtype, kappa: float, size: 
         assert bool((run.abs() <= known.magnitude()).all())
 
 
+def test_chains_pay_for_the_rounding_before_a_filter():
+    """What the dense layer of one wide sum rounds off is summed up by the synapse, over 60 steps."""
+    generator = torch.Generator().manual_seed(0)
+    layers = nn.Linear(1, 100), LIF(0.9, 0.3), nn.Linear(100, 2), Synapse(1.0), LIF(0.9), nn.Linear(2, 2)
+    network = SpikingNetwork(*layers, num_steps=60).eval()
+    layers[0].weight.data = torch.rand(100, 1, generator=generator)
+    layers[2].weight.data = torch.randn(2, 100, generator=generator) * 1e4
+    inputs = torch.full((1, 1), 0.5)
+    known = staged(circuit(network), LInf(0.01).enclosure(inputs.double()), sums=True)
+    assert known is not None
+    branch, none = known.stages[1].branches[0], torch.zeros(1, dtype=torch.long)
+    with torch.no_grad():
+        trace = network.trace(inputs)
+        prices = trace.currents[1].double()
+        exact = branch.carried([inputs[None].double(), trace.spikes[0].double()], prices, none)
+        plain = nn.functional.linear(trace.spikes[0].double(), layers[2].weight.double(), layers[2].bias.double())
+    torch.testing.assert_close(exact, plain.cumsum(0))
+    error = float((prices - exact).abs().max())
+    plainly = SpikingNetwork(*layers[:3], *layers[4:], num_steps=60).eval()
+    without = staged(circuit(plainly), LInf(0.01).enclosure(inputs.double()))
+    assert without is not None
+    assert 0 < error <= float(branch.chain.slack.min())
+    assert bool((branch.chain.slack >= 60 * without.stages[1].chain.slack).all())
+
+
 @pytest.mark.parametrize("encoding", ["table", "big_m"])
 @settings(max_examples=8, deadline=None)
 @given(filtered_networks(1, encodings=("direct", "none"), most_steps=3), SEEDS)
@@ -271,6 +303,17 @@ def test_no_run_is_worse_than_the_certified_loss_says(
 ):
     inputs, labels = batch_of(network, seed)
     worst = worst_logits(network, (inputs - epsilon).clamp(0, 1), (inputs + epsilon).clamp(0, 1), labels, kind)
+    for candidate in candidates(LInf(epsilon), inputs, torch.Generator().manual_seed(seed)):
+        with torch.no_grad():
+            logits = network(candidate)
+        assert bool((logits - logits.gather(1, labels[:, None]) <= worst + 1e-9).all())
+
+
+@settings(max_examples=8, deadline=None)
+@given(filtered_networks(dtypes=(torch.float64,), neuron=LIF(1.0, 0.5, "subtract")), SEEDS, RADII)
+def test_no_run_is_worse_than_bounds_of_counts_say(network: SpikingNetwork, seed: int, epsilon: float):
+    inputs, labels = batch_of(network, seed)
+    worst = worst_logits(network, (inputs - epsilon).clamp(0, 1), (inputs + epsilon).clamp(0, 1), labels, "prefix")
     for candidate in candidates(LInf(epsilon), inputs, torch.Generator().manual_seed(seed)):
         with torch.no_grad():
             logits = network(candidate)
