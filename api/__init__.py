@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         TrainingRun,
         dataset,
         fit,
+        own_dataset,
     )
 
 __version__ = "0.1.0"
@@ -155,6 +156,7 @@ __all__ = [
     "mppd",
     "network_hash",
     "neuron_gain",
+    "own_dataset",
     "reconcile",
     "record",
     "render",
@@ -209,7 +211,7 @@ _FOLDERS = {
     "training": (
         *("MSMPPD", "Augmentation", "CertifiedLoss", "CrossEntropy", "GainPenalty", "GaussianNoise"),
         *("LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SIBP", "SingleStep"),
-        *("TrainingRun", "dataset", "fit"),
+        *("TrainingRun", "dataset", "fit", "own_dataset"),
     ),
 }
 _HOMES = {name: folder for folder, names in _FOLDERS.items() for name in names}

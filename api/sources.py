@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spikecert.training import Dataset
 
 
 def loaded(source: str) -> tuple[Any, Any]:
@@ -27,6 +30,20 @@ def loaded(source: str) -> tuple[Any, Any]:
         return Path(source), None
     found = _called(_attribute(_module(place), source, name), source)
     return found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+
+
+def data_of(name: str, root: Path | None = None, num_steps: int | None = None) -> "Dataset":
+    """Return the data set of a name, of an .npz archive, or of a Python object named as in `loaded`.
+
+    A function may return a `Dataset`, or what `own_dataset` takes for its train part.
+    """
+    from spikecert.training import Dataset, dataset, own_dataset
+
+    if ":" not in name:
+        return dataset(name, root) if num_steps is None else dataset(name, root, num_steps=num_steps)
+    place, _, attribute = name.rpartition(":")
+    found = _called(_attribute(_module(place), name, attribute), name)
+    return found if isinstance(found, Dataset) else own_dataset(name, found)
 
 
 def _module(place: str) -> ModuleType:

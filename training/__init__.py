@@ -4,7 +4,7 @@ if __name__ == "training":
     raise ImportError("import spikecert.training, not training: by another name each class would be there twice")
 
 from .augmentation import Augmentation
-from .data import Dataset, Split, dataset, digit_events
+from .data import Dataset, Split, dataset, digit_events, own_dataset
 from .history import EpochMetrics, TrainingRun
 from .local_fields import LocalFields
 from .loop import fit
@@ -48,4 +48,5 @@ __all__ = [
     "dataset",
     "digit_events",
     "fit",
+    "own_dataset",
 ]

@@ -8,6 +8,7 @@ import typer
 
 from ..output import INTERRUPTED, plain, say, show, show_json_text, table
 from ..progress import Bars
+from ..sources import data_of
 from .options import (
     ATTACKS,
     Data,
@@ -57,11 +58,10 @@ def attack(
     from spikecert import building, examining
     from spikecert.models import load
     from spikecert.reports import Plan
-    from spikecert.training import dataset
 
     threat = building.threat(norm, epsilons(epsilon))
     network = load(model)
-    source = dataset(data, root, num_steps=network.num_steps)
+    source = data_of(data, root, network.num_steps)
     chosen = fitting(network, source, samples, device)
     methods = tuple(dict.fromkeys(method))
     plan = Plan(threat, methods, (), seed=seed, ties=ties)

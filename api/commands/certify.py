@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..output import say
 from ..progress import Bars
+from ..sources import data_of
 from . import certify_options as own
 from . import options
 from .attack import told
@@ -51,13 +52,12 @@ def certify(
     from spikecert.models import load
     from spikecert.models.kernels import use_kernel
     from spikecert.reports import Plan, RadiusPlan
-    from spikecert.training import dataset
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     threat = building.threat(norm, epsilons(epsilon))
     width = options.number(tolerance, "tolerance")
     network = load(model)
-    source = dataset(data, root, num_steps=network.num_steps)
+    source = data_of(data, root, network.num_steps)
     chosen = fitting(network, source, samples, device)
     kernel = use_kernel(network, "compiled" if compiled else "eager")
     if kernel.reason:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..output import plain, say, show, show_json
-from ..sources import loaded
+from ..sources import data_of, loaded
 from .options import Json, Root, Samples, Seed, first
 
 if TYPE_CHECKING:
@@ -71,12 +71,10 @@ def _sample(
 ) -> "Tensor | None":
     import torch
 
-    from spikecert.training import dataset
-
     if data is not None and shape is not None:
         raise ValueError("shape: got one besides --data, expected either")
     if data is not None:
-        return first(dataset(data, root).test, samples).inputs
+        return first(data_of(data, root).test, samples).inputs
     if shape is None:
         return None
     sizes = shape.split(",")

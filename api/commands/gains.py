@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..output import show, show_json, table
+from ..sources import data_of
 from .options import Data, Json, Root, Seed, fitting, number
 
 if TYPE_CHECKING:
@@ -104,9 +105,8 @@ def _measure(
 
     from spikecert.analysis import stability
     from spikecert.certify import LInf, attack
-    from spikecert.training import dataset
 
-    split = fitting(network, dataset(data, root, num_steps=network.num_steps), samples, "cpu")
+    split = fitting(network, data_of(data, root, network.num_steps), samples, "cpu")
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(split.inputs.shape, generator=generator).to(split.inputs.dtype)
     adversarial = attack(network, split.inputs, split.labels, LInf(epsilon), method="pgd").inputs

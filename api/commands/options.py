@@ -128,7 +128,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         autocompletion=completed(DATA_SETS),
-        help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd.",
+        help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd; your own: an .npz "
+        "archive of inputs and labels, or file.py:function (its code is run).",
     ),
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="The folder of the data set's files.")]

@@ -9,6 +9,7 @@ import typer
 
 from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
+from ..sources import data_of
 from .options import Data, Device, Json, Model, Norm, Root, Samples, Seed, Ties, Verifier, fitting, number
 
 if TYPE_CHECKING:
@@ -45,10 +46,9 @@ def radius(
     from spikecert.models import load, network_hash
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.reports.parts import Interrupted, PartStore, radii_in_parts
-    from spikecert.training import dataset
 
     network = load(model)
-    chosen = fitting(network, dataset(data, root, num_steps=network.num_steps), samples, device)
+    chosen = fitting(network, data_of(data, root, network.num_steps), samples, device)
     wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
     plan = Plan(building.threat(norm, (1.0,)), (), (), seed=seed, radii=wanted, ties=ties)
     problem = network, chosen.inputs, chosen.labels, plan

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..output import say, show, show_json, table
 from ..progress import Bars
 from ..seeds import Summary, chosen_seeds, content, percent, summary, write_summary
+from ..sources import data_of
 from . import train_options as own
 from .options import Data, Device, Json, Root, Seed, checked_device, number
 
@@ -49,11 +50,11 @@ def train(
     Under torchrun (`torchrun --nproc-per-node 2 -m spikecert train …`) the processes share each batch.
     """
     from spikecert import building
-    from spikecert.training import dataset, fit
+    from spikecert.training import fit
     from spikecert.training.processes import joined
 
     several = chosen_seeds(seeds, seed)
-    samples = dataset(data, root, num_steps=num_steps)
+    samples = data_of(data, root, num_steps)
     template = building.neuron(neuron, num_steps, decay, threshold, reset)
     aim = building.objective(objective, rho, noise, number(size, "size"), gain_weight, margin_weight)
 

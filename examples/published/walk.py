@@ -16,7 +16,9 @@ from spikecert.training import Split
 def options(text: str, epsilon: float = 1 / 255) -> argparse.Namespace:
     """Return what the command line says."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="digits", help="digits (8 by 8, shown as 28 by 28), mnist, fashion-mnist")
+    parser.add_argument(
+        "--data", default="digits", help="digits (8 by 8, shown as 28 by 28), mnist, fashion-mnist"
+    )
     parser.add_argument("--root", type=Path, help="the folder of MNIST")
     parser.add_argument("--train", type=int, default=600, help="how many images to train on")
     parser.add_argument("--epochs", type=int, default=2)

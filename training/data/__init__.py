@@ -5,16 +5,18 @@ from pathlib import Path
 
 from ...models.constants import at_least
 from ...models.validation import check_choice
+from .arrays import load_arrays
 from .cifar import load_cifar
 from .digit_events import digit_events, load_digit_events
 from .digits import load_digits_splits
 from .events import DEFAULT_STEPS
 from .mnist import load_idx
 from .nmnist import load_nmnist
+from .own import own_dataset
 from .shd import load_shd
 from .splits import Dataset, Split
 
-__all__ = ["EVENTS", "IMAGES", "Dataset", "Split", "dataset", "digit_events"]
+__all__ = ["EVENTS", "IMAGES", "Dataset", "Split", "dataset", "digit_events", "own_dataset"]
 
 IMAGES: dict[str, Callable[[str, Path | None, int], Dataset]] = {
     "digits": load_digits_splits,
@@ -39,7 +41,8 @@ def dataset(name: str, root: str | Path | None = None, seed: int = 0, num_steps:
 
     Args:
         name: images: "digits" (embedded), "fashion-mnist", "mnist", "cifar10" or "cifar100"; events:
-            "digit-events" (made from the digits), "nmnist" or "shd".
+            "digit-events" (made from the digits), "nmnist" or "shd"; or the path of an .npz archive of your own
+            arrays, inputs and labels, or train_inputs, train_labels, test_inputs and so on (see `own_dataset`).
         root: the folder of the files, in torchvision's layout or as downloaded. "digits" and "digit-events" need
             none; "fashion-mnist" is also looked for where Debian's package dataset-fashion-mnist puts it.
         seed: of the random cuts: the validation split of every data set and the test split of the digits.
@@ -54,8 +57,10 @@ def dataset(name: str, root: str | Path | None = None, seed: int = 0, num_steps:
     >>> len(digits.train), len(digits.validation), len(digits.test), digits.shape
     (1197, 300, 300, (64,))
     """
-    check_choice("dataset", name, (*IMAGES, *EVENTS))
     folder, seed = None if root is None else Path(root), at_least(0)("seed", seed)
+    if type(name) is str and name.endswith(".npz"):
+        return load_arrays(Path(name) if folder is None else folder / name, seed)
+    check_choice("dataset", name, (*IMAGES, *EVENTS))
     if name in EVENTS:
         return EVENTS[name](name, folder, seed, at_least(1)("num_steps", num_steps))
     return IMAGES[name](name, folder, seed)

@@ -1,0 +1,145 @@
+"""Data of one's own as a `Dataset`: tensors, arrays, or what has a length and gives (input, label) by index."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...models.constants import at_least
+from .splits import Dataset, Split, split_off
+
+TEST_SHARE, VALIDATION_SHARE = 5, 10
+"""Of data without splits a fifth becomes the test split, of what is left a tenth the validation split."""
+NOTHING = "expected a pair of inputs and labels, or samples by index, (input, label) each"
+
+
+def own_dataset(
+    name: str,
+    train: Any,
+    validation: Any = None,
+    test: Any = None,
+    *,
+    events: bool = False,
+    classes: int | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """Return a data set of one's own samples.
+
+    Each part is a pair (inputs, labels) of tensors or arrays, samples first, or an object with a length that gives
+    (input, label) by index, as torchvision's and tonic's data sets do. Bytes become float32 in [0, 1]; floats must
+    lie there. Where `test` is None a fifth of `train` is cut off for it, and where `validation` is None a tenth of
+    what is left, each class in proportion.
+
+    Args:
+        name: for records and messages.
+        train, validation, test: the parts.
+        events: whether inputs are event frames of 0 and 1, (samples, T, ...).
+        classes: how many there are; None for the greatest label + 1.
+        seed: of the cuts.
+
+    Raises:
+        TypeError, ValueError: for parts that don't fit, one line each.
+
+    >>> own_dataset("mine", (torch.rand(40, 3), torch.arange(40) % 2)).shape
+    (3,)
+    """
+    seed = at_least(0)("seed", seed)
+    first = _split("train", train, events)
+    last = None if test is None else _split("test", test, events)
+    middle = None if validation is None else _split("validation", validation, events)
+    if last is None:
+        first, last = _cut(first, TEST_SHARE, seed)
+    if middle is None:
+        first, middle = _cut(first, VALIDATION_SHARE, seed)
+    parts = {"train": first, "validation": middle, "test": last}
+    shape = tuple(first.inputs.shape[1:])
+    for told, part in parts.items():
+        if tuple(part.inputs.shape[1:]) != shape:
+            raise ValueError(
+                f"{told}: got inputs of shape {tuple(part.inputs.shape[1:])}, expected {shape} as train"
+            )
+    count = _classes(parts, classes)
+    steps, frame = (shape[0], shape[1:]) if events else (None, shape)
+    return Dataset(name, first, middle, last, frame, count, steps)
+
+
+def _cut(whole: Split, share: int, seed: int) -> tuple[Split, Split]:
+    """Cut one in `share` samples off, and at least one of each class."""
+    return split_off(whole, max(len(whole) // share, len(whole.labels.unique())), seed)
+
+
+def _classes(parts: dict[str, Split], classes: int | None) -> int:
+    most = max(int(part.labels.max()) for part in parts.values()) + 1
+    count = most if classes is None else at_least(1)("classes", classes)
+    if count < most:
+        raise ValueError(f"classes: got {count}, expected at least the greatest label + 1, {most}")
+    return count
+
+
+def _split(told: str, part: Any, events: bool) -> Split:
+    """Return one part as inputs and labels that are checked."""
+    if isinstance(part, Split):
+        inputs, labels = part.inputs, part.labels
+    elif isinstance(part, tuple | list) and len(part) == 2 and all(_is_array(item) for item in part):
+        inputs, labels = (_tensor(told, item) for item in part)
+    else:
+        inputs, labels = _gathered(told, part)
+    if inputs.dim() < (3 if events else 2) or len(inputs) == 0:
+        expected = "(samples, T, ...)" if events else "(samples, ...)"
+        raise ValueError(f"{told}: got inputs of shape {tuple(inputs.shape)}, expected {expected}")
+    if labels.shape != inputs.shape[:1]:
+        raise ValueError(f"{told}: got labels of shape {tuple(labels.shape)} for {len(inputs)} inputs")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or int(labels.min()) < 0:
+        raise ValueError(f"{told}: got labels of {labels.dtype} from {labels.min()}, expected integers from 0 on")
+    return Split(_events(told, inputs) if events else _numbers(told, inputs), labels.long())
+
+
+def _is_array(item: Any) -> bool:
+    return isinstance(item, Tensor | np.ndarray)
+
+
+def _tensor(told: str, item: Tensor | np.ndarray) -> Tensor:
+    try:
+        return item.detach().cpu() if isinstance(item, Tensor) else torch.from_numpy(np.ascontiguousarray(item))
+    except TypeError as error:
+        raise TypeError(f"{told}: got an array of {item.dtype}, expected numbers") from error
+
+
+def _gathered(told: str, part: Any) -> tuple[Tensor, Tensor]:
+    """Return the samples of an object that gives them by index."""
+    if not hasattr(part, "__len__") or not hasattr(part, "__getitem__"):
+        raise TypeError(f"{told}: got {type(part).__name__}, {NOTHING}")
+    samples: Sequence[Any] = [part[index] for index in range(len(part))]
+    pairs = all(isinstance(sample, tuple | list) and len(sample) == 2 for sample in samples)
+    if not samples or not pairs:
+        raise TypeError(f"{told}: got {type(part).__name__} of {len(samples)} samples, {NOTHING}")
+    inputs = [
+        torch.as_tensor(np.asarray(value) if not isinstance(value, Tensor) else value) for value, _ in samples
+    ]
+    shapes = {tuple(value.shape) for value in inputs}
+    if len(shapes) > 1:
+        raise ValueError(f"{told}: got inputs of shapes {sorted(shapes)[:3]}, expected one shape")
+    return torch.stack(inputs), torch.as_tensor([int(label) for _, label in samples])
+
+
+def _numbers(told: str, inputs: Tensor) -> Tensor:
+    """Return inputs in [0, 1]: bytes divided by 255, floats as they are, in float32."""
+    if inputs.dtype == torch.uint8:
+        return inputs.float() / 255.0
+    if not inputs.is_floating_point():
+        raise TypeError(f"{told}: got inputs of {inputs.dtype}, expected bytes or floats")
+    low, high = float(inputs.min()), float(inputs.max())
+    if not (low >= 0.0 and high <= 1.0):  # NaN too
+        raise ValueError(
+            f"{told}: got inputs from {low:g} to {high:g}, expected [0, 1]; scale them there, and let a "
+            "Normalize layer in front of the network undo that"
+        )
+    return inputs.float()
+
+
+def _events(told: str, inputs: Tensor) -> Tensor:
+    if not bool(((inputs == 0) | (inputs == 1)).all()):
+        raise ValueError(f"{told}: got events that are neither 0 nor 1, expected frames of both")
+    return inputs.to(torch.uint8)
