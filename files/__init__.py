@@ -11,12 +11,14 @@ from .gzipped import beginning, unpacked
 from .hdf5 import Unreadable, read_hdf5
 from .reading import FileKind, NotAFile, regular_content
 from .writing import sweep, write_atomically
+from .zipped import members
 
 __all__ = [
     "FileKind",
     "NotAFile",
     "Unreadable",
     "beginning",
+    "members",
     "read_hdf5",
     "regular_content",
     "sweep",

@@ -87,19 +87,19 @@ def test_an_archive_is_a_data_set_by_its_path(tmp_path: Path):
 def test_broken_and_hostile_archives_are_refused(tmp_path: Path):
     place = tmp_path / "mine.npz"
     np.savez(place, inputs=np.array([{1: 2}], dtype=object), labels=LABELS.numpy())
-    with pytest.raises(ValueError, match="an array is of object"):
+    with pytest.raises(ValueError, match="holds an array of object"):
         dataset(str(place))
     np.savez(place, other=INPUTS.numpy())
     with pytest.raises(ValueError, match=r"mine\.npz holds other, expected inputs"):
         dataset(str(place))
     place.write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"is no \.npz archive"):
+    with pytest.raises(ValueError, match="is no zip archive"):
         dataset(str(place))
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40, 5)})
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("inputs.npy", header.getvalue() + b"12345678")
-    with pytest.raises(ValueError, match="has 8 bytes"):
+    with pytest.raises(ValueError, match="in 8 bytes"):
         dataset(str(place))
     with pytest.raises(FileNotFoundError, match=r"expected an \.npz archive"):
         dataset(str(tmp_path / "none.npz"))

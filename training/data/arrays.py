@@ -2,13 +2,12 @@
 
 import io
 import math
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...files import FileKind
+from ...files import FileKind, members
 from .own import own_dataset
 from .splits import Dataset
 
@@ -53,15 +52,11 @@ def load_arrays(path: Path, seed: int) -> Dataset:
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays by name, none of them larger than what the file says of itself."""
     try:
-        with zipfile.ZipFile(io.BytesIO(ARCHIVE.content(path))) as archive:
-            if sum(item.file_size for item in archive.infolist()) > MOST:
-                raise ValueError(f"unpacks to more than {MOST} bytes")
-            return {item.filename.removesuffix(".npy"): _array(archive.read(item)) for item in archive.infolist()}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"dataset: {path} is no .npz archive: {error}") from error
+        held = members(ARCHIVE.content(path), MOST)
+        return {name.removesuffix(".npy"): _array(content) for name, content in held.items()}
     except ValueError as error:
         told = str(error)
-        raise type(error)(told if told.startswith("dataset:") else f"dataset: {path}: {told}") from error
+        raise type(error)(told if told.startswith("dataset:") else f"dataset: {path} {told}") from error
 
 
 def _array(content: bytes) -> np.ndarray:
@@ -73,12 +68,12 @@ def _array(content: bytes) -> np.ndarray:
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in readers:
-        raise ValueError(f"an array is of version {version}, expected 1.0 or 2.0")
+        raise ValueError(f"holds an array of version {version}, expected 1.0 or 2.0")
     shape, fortran, dtype = readers[version](file)
     if dtype.kind not in "biuf":
-        raise ValueError(f"an array is of {dtype}, expected numbers")
+        raise ValueError(f"holds an array of {dtype}, expected numbers")
     rest = content[file.tell() :]
     if math.prod(shape) * dtype.itemsize != len(rest):
-        raise ValueError(f"an array of shape {shape} and {dtype} has {len(rest)} bytes")
+        raise ValueError(f"holds an array of shape {shape} and {dtype} in {len(rest)} bytes")
     found = np.frombuffer(rest, dtype).reshape(shape, order="F" if fortran else "C")
     return found.astype(dtype.newbyteorder("="))
