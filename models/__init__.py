@@ -25,6 +25,7 @@ from .learned_decay import PLIF, settled
 from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
 from .normalization import Normalize
+from .recurrent import Recurrent
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from .vgg import vgg5, vgg11
 from .wide_resnet import wrn16_4
@@ -41,6 +42,7 @@ __all__ = [
     "Dynamics",
     "Normalize",
     "RateDraws",
+    "Recurrent",
     "Residual",
     "Share",
     "Sigmoid",

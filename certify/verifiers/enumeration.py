@@ -8,7 +8,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, check_known, fold
+from ...models.circuit import (
+    Added,
+    Algebra,
+    Circuit,
+    Fired,
+    Input,
+    Mapped,
+    Pooled,
+    Read,
+    Recurred,
+    check_known,
+    fold,
+)
 from ...models.constants import at_least, settle
 from ..bounds.box import Box
 from ..bounds.propagation import Propagation, input_signal
@@ -223,6 +235,11 @@ class _Counted(Algebra[Tensor]):
     def fired(self, node: Fired, x: Tensor) -> Tensor:
         """Count the neurons."""
         self.work += NEURON * x.numel()
+        return x
+
+    def recurred(self, node: Recurred, x: Tensor) -> Tensor:
+        """Count the neurons, and the products of their feedback."""
+        self.work += x.numel() * (NEURON + node.feedback.terms)
         return x
 
     def read(self, node: Read, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from conversion_mutants import CONVERSION_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from mutant import Mutant
 from pooling_mutants import POOLING_MUTANTS
+from recurrent_mutants import RECURRENT_MUTANTS
 from step_mutants import STEP_MUTANTS
 
 BOUNDS = "certify/bounds/"
@@ -20,6 +21,7 @@ MUTANTS = (
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
     *POOLING_MUTANTS,
+    *RECURRENT_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",
