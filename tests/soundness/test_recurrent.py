@@ -309,7 +309,7 @@ class Louder(Recurrent):
     ],
 )
 def test_a_loop_that_runs_otherwise_is_refused(change):
-    with pytest.raises((TypeError, ValueError), match="network|neuron|feedback"):
+    with pytest.raises((TypeError, ValueError), match=r"network|neuron|feedback"):
         circuit(changed(change))
 
 
