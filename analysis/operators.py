@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..models import LIF, SpikingNetwork
-from ..models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, circuit, fold
+from ..models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, Recurred, circuit, fold
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
 from ..models.rules import Leaky, Rule
 from ..models.validation import check_weights
@@ -260,6 +260,10 @@ class _Reading(Algebra[Expression]):
         """Note a spiking layer's operator, and return its spikes."""
         self._note(node, x)
         return Reference(x.shape, len(self.operators) - 1)
+
+    def recurred(self, node: Recurred, x: Expression) -> Expression:
+        """Refuse a layer that hears itself: its current is no linear map of earlier signals alone."""
+        raise self.refuse(node, f"a {type(node.layer).__name__}, whose current holds its own last spikes")
 
     def read(self, node: Read, x: Expression) -> Expression:
         """Note the operator of an affine readout, or of neurons whose potential is read."""

@@ -25,6 +25,7 @@ from .learned_decay import PLIF, settled
 from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
 from .normalization import Normalize
+from .recurrent import Recurrent
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from .synapses import Synapse
 from .vgg import vgg5, vgg11
@@ -42,6 +43,7 @@ __all__ = [
     "Dynamics",
     "Normalize",
     "RateDraws",
+    "Recurrent",
     "Residual",
     "Share",
     "Sigmoid",

@@ -35,7 +35,8 @@ from .layer_schemas import (
 )
 from .layers import Residual
 from .networks import READOUTS, SpikingNetwork
-from .neurons import LIF
+from .neurons import DLIF, LIF
+from .recurrent import FEEDBACKS, Recurrent
 from .validation import one_line
 
 MOST_LAYERS = 10_000
@@ -57,8 +58,8 @@ class _NetworkSchema(Schema):
 class _ResidualSum:
     """A `Residual`."""
 
-    branch: tuple["LayerSchema | _ResidualSum", ...]
-    shortcut: tuple["LayerSchema | _ResidualSum", ...]
+    branch: tuple["Item", ...]
+    shortcut: tuple["Item", ...]
 
     def tensors(self) -> Shapes:
         """Return the shapes of the tensors of both paths."""
@@ -70,12 +71,44 @@ class _ResidualSum:
 
 
 @dataclass(frozen=True)
+class _Heard:
+    """A `Recurrent`."""
+
+    neuron: LayerSchema
+    feedback: LayerSchema
+
+    @staticmethod
+    def read(place: str, neuron: Any, feedback: Any) -> "_Heard":
+        """Return a checked layer, whose parts are no loops themselves."""
+        parts = _read_layer(f"{place}.neuron", neuron), _read_layer(f"{place}.feedback", feedback)
+        for part, kinds in zip(parts, ((LIF, DLIF), FEEDBACKS), strict=True):
+            if not isinstance(part, LayerSchema) or part.kind not in kinds:
+                known = ", ".join(kind.__name__ for kind in kinds)
+                raise ValueError(f"{place}: got parts that no Recurrent has, expected one of {known}")
+        return _Heard(*parts)  # type: ignore[arg-type]
+
+    def tensors(self) -> Shapes:
+        """Return the shapes of the tensors of both parts."""
+        parts = {"neuron": self.neuron, "feedback": self.feedback}
+        return {f"{key}.{name}": shape for key, part in parts.items() for name, shape in part.tensors().items()}
+
+    def build(self) -> Recurrent:
+        """Return a new layer."""
+        neuron = self.neuron.build()
+        assert isinstance(neuron, LIF)
+        return Recurrent(neuron, self.feedback.build())
+
+
+Item = LayerSchema | _ResidualSum | _Heard
+
+
+@dataclass(frozen=True)
 class Blueprint:
     """A network as a description has it: checked, and not built yet."""
 
     settings: _NetworkSchema
     draws: RateDraws | None
-    layers: tuple[LayerSchema | _ResidualSum, ...]
+    layers: tuple[Item, ...]
 
     @staticmethod
     def read(content: Any) -> "Blueprint":
@@ -158,13 +191,19 @@ def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
         parts = {"branch": layer.branch, "shortcut": layer.shortcut}
         described = {key: [_describe_layer(inner, num_steps) for inner in part] for key, part in parts.items()}
         return {"type": "Residual", **described}
+    if isinstance(layer, LIF) and runs_as(layer, num_steps, type(layer).__name__) is Recurrent:
+        assert isinstance(layer, Recurrent)
+        return {
+            "type": "Recurrent",
+            "neuron": _describe_layer(layer.neuron, num_steps),
+            "feedback": _describe_layer(layer.feedback, num_steps),
+        }
     kind = runs_as(layer, num_steps, type(layer).__name__) if isinstance(layer, LIF) else type(layer)
     for name, settings in _KINDS.items():
         if kind is settings.kind:
             return {"type": name, **settings.read(settings.arguments(layer), f"network: {name}").data()}
-    raise TypeError(
-        f"network: got a layer of type {type(layer).__name__}, expected one of {', '.join((*_KINDS, 'Residual'))}"
-    )
+    known = ", ".join((*_KINDS, "Residual", "Recurrent"))
+    raise TypeError(f"network: got a layer of type {type(layer).__name__}, expected one of {known}")
 
 
 def _count(layers: Any) -> int:
@@ -175,26 +214,29 @@ def _count(layers: Any) -> int:
         found = [layer for layer in part if isinstance(layer, dict)] if isinstance(part, list | tuple) else []
         count += len(found)
         parts += [layer[key] for layer in found for key in ("branch", "shortcut") if key in layer]
+        parts += [[layer[key]] for layer in found for key in ("neuron", "feedback") if key in layer]
     return count
 
 
-def _read(place: str, layers: Any) -> tuple[LayerSchema | _ResidualSum, ...]:
+def _read(place: str, layers: Any) -> tuple[Item, ...]:
     if not isinstance(layers, list | tuple):
         raise ValueError(f"{place}: got {reprlib.repr(layers)}, expected a list of layers")
     return tuple(_read_layer(f"{place}.{index}", layer) for index, layer in enumerate(layers))
 
 
-def _read_layer(place: str, content: Any) -> LayerSchema | _ResidualSum:
+def _read_layer(place: str, content: Any) -> Item:
     arguments = dict(content) if isinstance(content, dict) else {}
     name = arguments.pop("type", None)
     if name == "Residual" and arguments.keys() == {"branch", "shortcut"}:
         return _ResidualSum(**{key: _read(f"{place}.{key}", part) for key, part in arguments.items()})
+    if name == "Recurrent" and arguments.keys() == {"neuron", "feedback"}:
+        return _Heard.read(place, **arguments)
     if not isinstance(name, str) or name not in _KINDS:
         raise ValueError(f"{place}: unknown layer type {reprlib.repr(name)}")
     return _KINDS[name].read(arguments, place)
 
 
-def _tensors(place: str, layers: tuple[LayerSchema | _ResidualSum, ...]) -> Shapes:
+def _tensors(place: str, layers: tuple[Item, ...]) -> Shapes:
     return {
         f"{place}.{index}.{name}": shape
         for index, layer in enumerate(layers)

@@ -13,6 +13,7 @@ from .linear_maps import affine_types
 from .max_pooling import MAX_POOLS, max_windows
 from .neurons import DLIF, LIF, Run
 from .parts import run_in_parts
+from .recurrent import Recurrent
 from .running import listen_to, run_layers, run_through
 from .synapses import Synapse
 from .validation import check_choice, check_inputs
@@ -38,11 +39,11 @@ class Trace:
 
 
 class SpikingNetwork(nn.Module):
-    """A feed-forward spiking network.
+    """A spiking network, in which at most layers of neurons hear themselves (`Recurrent`).
 
     Args:
         modules: affine layers (Linear, convolutions, average pools, batch norms, Normalize, Flatten), max pools,
-            Residual, synapses and neurons, in order.
+            Residual, synapses, neurons and Recurrent layers of neurons, in order.
         num_steps: T, the number of simulated steps.
         encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)) or "rate" (inputs in
             [0, 1] are the firing probabilities of Bernoulli spikes).
@@ -217,7 +218,7 @@ def _check_structure(network: SpikingNetwork) -> None:
             others = *MAX_POOLS, Residual, Synapse, LIF, DLIF
             known = ", ".join(kind.__name__ for kind in (*affine_types(), *others))
             raise TypeError(f"modules: got {type(module).__name__}, expected {known}")
-        if isinstance(module, DLIF):
+        if isinstance(module, LIF):
             module.scale(network.num_steps)
         if type(module) in MAX_POOLS:
             max_windows(module)
@@ -229,5 +230,6 @@ def _check_structure(network: SpikingNetwork) -> None:
     if neuron_last != (network.readout != "mean"):
         last = type(network.layers[-1]).__name__
         raise ValueError(f"readout: got {network.readout!r} with {last} last, which it does not fit")
-    if network.readout == "potential" and network.layers[-1].dynamics.reset != "none":  # type: ignore[union-attr]
+    last = network.layers[-1]
+    if network.readout == "potential" and (isinstance(last, Recurrent) or last.dynamics.reset != "none"):  # type: ignore[union-attr]
         raise ValueError('readout: "potential" needs a final neuron with reset="none"')

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from .layers import Residual, apply_affine
 from .max_pooling import MAX_POOLS, apply_max_pool
 from .neurons import LIF, Run, in_full
+from .recurrent import Recurrent
 from .synapses import Synapse
 
 Fire = Callable[[LIF | Synapse, Tensor], Tensor]
@@ -57,6 +58,10 @@ def listen_to(currents: list[Tensor], num_steps: int) -> Fire:
 
     def fire(neuron: LIF | Synapse, current: Tensor) -> Tensor:
         """Return a layer's spikes and keep its current."""
+        if isinstance(neuron, Recurrent):
+            run = neuron.run(current, num_steps)
+            currents.append(run.current)
+            return run.spikes
         spikes = neuron(current, num_steps)
         if isinstance(neuron, Synapse):
             return spikes

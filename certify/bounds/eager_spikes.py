@@ -20,7 +20,7 @@ def interval_steps(pull: Pull, rule: Leaky) -> Spread:
     shape = (pull.num_steps, *pull.current.middle.shape[1:])
     middle, radius = pull.current.middle.new_empty((2, *shape))
     for rows in blocks(middle):
-        for t, (certain, possible) in enumerate(_fired(pull, rule, rows)):
+        for t, (certain, possible) in enumerate(fired(pull, rule, rows)):
             half = possible.mul(0.5)
             torch.add(half, certain, alpha=0.5, out=middle[t, rows])
             torch.sub(half, certain, alpha=0.5, out=radius[t, rows])
@@ -31,7 +31,7 @@ def interval_counts(pull: Pull, rule: Leaky) -> Box:
     """Return the fewest and the most spikes, (batch, ...)."""
     fewest, most = torch.zeros_like(pull.current.middle[0]), torch.zeros_like(pull.current.middle[0])
     for rows in blocks(fewest[None]):
-        for certain, possible in _fired(pull, rule, rows):
+        for certain, possible in fired(pull, rule, rows):
             fewest[rows] += certain
             most[rows] += possible
     return Box(fewest, most)
@@ -46,10 +46,11 @@ def step_graph(pull: Pull, rule: Leaky) -> GraphTrains:
     return trains_of(drives, rule, keep=False)
 
 
-def _fired(pull: Pull, rule: Leaky, rows: slice) -> Iterator[tuple[Tensor, Tensor]]:
+def fired(pull: Pull, rule: Leaky, rows: slice) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield which spikes of some samples are certain and which are possible, 0 or 1, step by step.
 
-    With lower ≤ upper, a spike that is certain (v_low > surely) is possible, too (v_high ≥ perhaps).
+    With lower ≤ upper, a spike that is certain (v_low > surely) is possible, too (v_high ≥ perhaps). A step's
+    current is read when that step is asked for, and no earlier. What is yielded is overwritten at the next step.
     """
     middle, radius = pull.current.middle[:, rows], pull.current.radius[:, rows]
     lower, upper, low, high, must, may = middle.new_zeros((6, *middle.shape[1:]))

@@ -47,7 +47,7 @@ def drive(current: Signal, rule: Leaky, rounding: Rounding) -> Drive:
         one, other = scaled * lower, scaled * upper
         lower, upper = one.minimum(other), one.maximum(other)
     widest = upper.amax(0).maximum(lower.amin(0).neg_())
-    slack = _slack(widest, current, rule, rounding)
+    slack = recursion_slack(widest, current, rule, rounding)
     tie = 8 * rounding.unit * rule.threshold
     shape = (current.num_steps, *lower.shape[1:])
     return Drive(
@@ -78,18 +78,22 @@ class Pull:
 
 def pull(current: Signal, rule: Leaky, rounding: Rounding) -> Pull:
     """Return what `drive` does, in fewer passes over memory."""
-    spread = current.spread()
-    scale = rule.scale_like(spread.middle)
-    if scale is not None:
-        scaled = scale.reshape(-1, *([1] * (spread.middle.dim() - 1)))
-        spread = Spread(scaled * spread.middle, scaled.abs() * spread.radius)
+    spread = scaled_spread(current.spread(), rule.scale_like(current.magnitude()))
     widest = spread.middle.abs().add_(spread.radius).amax(0)
-    spread.radius.add_(_slack(widest, current, rule, rounding))
+    spread.radius.add_(recursion_slack(widest, current, rule, rounding))
     tie = 8 * rounding.unit * rule.threshold
     return Pull(spread, current.num_steps, rule.threshold + tie, rule.threshold - tie)
 
 
-def _slack(widest: Tensor, current: Signal, rule: Leaky, rounding: Rounding) -> Tensor:
+def scaled_spread(spread: Spread, scale: Tensor | None) -> Spread:
+    """Return where a[t]·I[t] lies, for factors a (T,), or None for a = 1."""
+    if scale is None:
+        return spread
+    scaled = scale.reshape(-1, *([1] * (spread.middle.dim() - 1)))
+    return Spread(scaled * spread.middle, scaled.abs() * spread.radius)
+
+
+def recursion_slack(widest: Tensor, current: Signal, rule: Leaky, rounding: Rounding) -> Tensor:
     """Return what the recursion's rounding may add to each scaled current, whose modulus is at most `widest`.
 
     Raises:

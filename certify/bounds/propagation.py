@@ -1,13 +1,24 @@
 """From an input set through a network to what is known of its logits and margins."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
+from ...models.circuit import (
+    Added,
+    Algebra,
+    Circuit,
+    Filtered,
+    Fired,
+    Input,
+    Mapped,
+    Pooled,
+    Read,
+    Recurred,
+    fold,
+)
 from ...models.linear_maps import DenseMap
 from ...models.rules import Leaky, Rule
 from .affine import AffineMap, affine_map
@@ -17,14 +28,12 @@ from .filtered import FilteredSignal
 from .pair_margins import pair_margins
 from .pooled import PooledSignal
 from .rate_trains import rate_trains
+from .recurrent import recurrent_spikes
 from .rounding import Rounding
-from .signals import AffineSignal, InputSignal, Signal, SumSignal
+from .signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
 
 FEW_CLASSES = 16
 """Up to so many classes, the differences of all pairs are multiplied at once."""
-
-SpikeBound = Callable[[Signal, Leaky, Rounding], Signal]
-"""Turns what is known of a layer's input currents into what is known of its spikes."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,10 @@ class Propagation(Algebra[Signal]):
         """Return what is known of the spikes."""
         assert isinstance(node.rule, Leaky)
         return self.spikes(x, node.rule, self.rounding)
+
+    def recurred(self, node: Recurred, x: Signal) -> Signal:
+        """Return what is known of the spikes of a layer that hears itself."""
+        return recurrent_spikes(x, node, self.spikes, self.rounding)
 
     def read(self, node: Read, x: Signal) -> Signal:
         """Return what the readout reads; `readout_row` says how."""

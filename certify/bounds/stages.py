@@ -11,9 +11,9 @@ from .automaton import CellTrains
 from .box import Box
 from .chains import Chain, SourcedChain, branches_of
 from .conserved import conserved_spikes
-from .propagation import SpikeBound, check_readout, input_signal, propagate, readout_row
+from .propagation import check_readout, input_signal, propagate, readout_row
 from .rounding import Rounding
-from .signals import InputSignal, Signal
+from .signals import InputSignal, Signal, SpikeBound
 from .train_graph import GraphTrains
 from .train_table import TableTrains
 
@@ -96,7 +96,7 @@ class Staged:
 def staged(
     circuit: Circuit, inputs: Box, spikes: SpikeBound = conserved_spikes, sums: bool = False
 ) -> Staged | None:
-    """Return the network in stages, or None where it has no neuron or is no plain sequence of layers.
+    """Return the network in stages; None where it has no neuron, is no plain sequence of layers, or hears itself.
 
     Args:
         circuit: the network.
@@ -104,7 +104,7 @@ def staged(
         spikes: what finds the trains of each layer, first layer first.
         sums: whether residual sums, max pools and filters over time are welcome.
     """
-    if not sums and (circuit.adds or circuit.pools or circuit.filters):
+    if circuit.recurs or (not sums and (circuit.adds or circuit.pools or circuit.filters)):
         return None
     rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
     recorded: list[Stage] = []

@@ -27,9 +27,8 @@ from ..bounds.box import Box
 from ..bounds.conserved import conserved_spikes
 from ..bounds.price_search import bytes_each, zero_prices
 from ..bounds.prices import Specifications
-from ..bounds.propagation import SpikeBound
 from ..bounds.rounding import Rounding
-from ..bounds.signals import Signal
+from ..bounds.signals import Signal, SpikeBound
 from ..bounds.stages import Staged, staged
 from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains

@@ -9,7 +9,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
+from ...models.circuit import (
+    Added,
+    Algebra,
+    Circuit,
+    Filtered,
+    Fired,
+    Input,
+    Mapped,
+    Pooled,
+    Read,
+    Recurred,
+    fold,
+)
 from ...models.linear_maps import DenseMap, NoPlainModule
 from ...models.rules import Leaky, Rule
 
@@ -197,6 +209,10 @@ class _Writing(Algebra[Tensor]):
         index = sum(isinstance(part, Firing) for part in self.parts)
         self.parts.append(Firing(node.rule, index, self.num_steps))
         return x
+
+    def recurred(self, node: Recurred, x: Tensor) -> Tensor:
+        """Refuse a layer that hears itself."""
+        raise UnrollError(f"layer: {node.name} hears its own spikes, expected no recurrence for lirpa")
 
     def read(self, node: Read, x: Tensor) -> Tensor:
         """Write nothing: `Unrolled` reads."""

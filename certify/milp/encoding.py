@@ -14,17 +14,29 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
+from ...models.circuit import (
+    Added,
+    Algebra,
+    Circuit,
+    Filtered,
+    Fired,
+    Input,
+    Mapped,
+    Pooled,
+    Read,
+    Recurred,
+    fold,
+)
 from ...models.rules import Leaky, Rule
 from ..bounds.affine import affine_map
 from ..bounds.box import Box
 from ..bounds.filtered import FilteredSignal
 from ..bounds.interval import interval_spikes
 from ..bounds.pooled import PooledSignal
-from ..bounds.propagation import SpikeBound, input_signal, readout_row
+from ..bounds.propagation import input_signal, readout_row
 from ..bounds.rate_trains import RateTrains
 from ..bounds.rounding import Rounding
-from ..bounds.signals import AffineSignal, Signal, SumSignal
+from ..bounds.signals import AffineSignal, Signal, SpikeBound, SumSignal
 from ..bounds.train_table import TableTrains
 from ..bounds.trains import window_spikes
 from .big_m import big_m_spikes
@@ -158,6 +170,10 @@ class _Writer(Algebra[_Flow]):
         layer = EncodedLayer(node.rule, flow.signal, found, flow.steps, flow.slack, self.rounding)
         spikes = self.spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
+
+    def recurred(self, node: Recurred, flow: _Flow) -> _Flow:
+        """Refuse a layer that hears itself."""
+        raise EncodingError(f"{node.name}: hears its own spikes, which no program is written for")
 
     def read(self, node: Read, flow: _Flow) -> _Flow:
         """Return what the readout reads."""

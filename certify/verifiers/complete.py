@@ -113,6 +113,8 @@ class Complete(Verifier):
 
 def _obstacle(question: MarginQuestion) -> str:
     """Return why the search was not begun."""
+    if question.circuit.recurs:
+        return "branching does not reach layers that hear their own spikes"
     if question.roots() is None:
         return "branching does not reach this network"
     return (

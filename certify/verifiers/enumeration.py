@@ -18,6 +18,7 @@ from ...models.circuit import (
     Mapped,
     Pooled,
     Read,
+    Recurred,
     check_known,
     fold,
 )
@@ -240,6 +241,11 @@ class _Counted(Algebra[Tensor]):
     def fired(self, node: Fired, x: Tensor) -> Tensor:
         """Count the neurons."""
         self.work += NEURON * x.numel()
+        return x
+
+    def recurred(self, node: Recurred, x: Tensor) -> Tensor:
+        """Count the neurons, and the products of their feedback."""
+        self.work += x.numel() * (NEURON + node.feedback.terms)
         return x
 
     def read(self, node: Read, x: Tensor) -> Tensor:

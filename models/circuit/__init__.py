@@ -2,7 +2,7 @@
 
 from .folding import Algebra, UnknownNode, check_known, fold
 from .lowering import check_code, circuit, leaky_rule, leaky_rules, rule_of, runs_as
-from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read
+from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
 
 __all__ = [
     "Added",
@@ -15,6 +15,7 @@ __all__ = [
     "Node",
     "Pooled",
     "Read",
+    "Recurred",
     "UnknownNode",
     "check_code",
     "check_known",

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from ..encoding import ENCODINGS
 from ..rules import Leaky, Rule
-from .nodes import Circuit, Fired, Input, Node, Read
+from .nodes import Circuit, Fired, Input, Node, Read, Recurred
 
 Value = TypeVar("Value")
 
@@ -17,9 +17,9 @@ class UnknownNode(TypeError):
 class Algebra(Generic[Value]):
     """What nodes mean to one reader: a method a kind.
 
-    The kinds are `input`, `mapped`, `pooled`, `filtered`, `added`, `fired` and `read`. A method takes the node
-    and the values of what it reads. A kind without a method, and a rule or an encoding that is not listed, is
-    refused.
+    The kinds are `input`, `mapped`, `pooled`, `filtered`, `added`, `fired`, `recurred` and `read`. A method takes
+    the node and the values of what it reads. A kind without a method, and a rule or an encoding that is not listed,
+    is refused.
 
     Attributes:
         reader: how messages name the reader.
@@ -58,9 +58,9 @@ def fold(circuit: Circuit, algebra: Algebra[Value], until: int | None = None) ->
 def check_known(node: Node, algebra: Algebra[Any]) -> None:
     """Raise UnknownNode unless the reader of `algebra` answers for a node's kind, rule and encoding."""
     _method(node, algebra)
-    rule = node.rule if isinstance(node, Fired | Read) else None
+    rule = node.rule if isinstance(node, Fired | Recurred | Read) else None
     if rule is not None and type(rule) not in algebra.rules:
-        layer = type(node.layer).__name__ if isinstance(node, Fired | Read) else ""
+        layer = type(node.layer).__name__ if isinstance(node, Fired | Recurred | Read) else ""
         raise algebra.refuse(node, f"a {layer} of rule {type(rule).__name__}")
     if isinstance(node, Input) and node.encoding not in algebra.encodings:
         raise algebra.refuse(node, f"an input of encoding {node.encoding!r}")

@@ -5,6 +5,7 @@
     Synapse                                              Filtered, by its decay and delay
     Residual                                             Added
     LIF, DLIF, PLIF, and subclasses that set constants   Fired, by the rule that the layer states
+    Recurrent                                            Recurred, by its neuron's rule and its feedback's map
 
 A layer with another recursion states a rule of its own type, which names the layer among its `layers`; each reader
 refuses it until it knows that rule.
@@ -23,10 +24,11 @@ from ..linear_maps import LinearMap, affine_types, linear_map
 from ..max_pooling import MAX_POOLS, max_windows
 from ..networks import READOUTS, SpikingNetwork
 from ..neurons import DLIF, LIF
+from ..recurrent import FedBack, Recurrent, check_parts
 from ..rules import Leaky, Rule
 from ..synapses import Synapse, TemporalFilter
 from ..validation import check_choice
-from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read
+from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
 from .unchanged import check_library, check_methods, check_no_hook_on_all, check_unchanged, overridden
 
 RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF)}
@@ -84,7 +86,7 @@ class _Lowering:
     def read(self, readout: str, layer: nn.Module, source: int, name: str) -> None:
         """Add the readout."""
         if readout != "potential":
-            fits = isinstance(self.nodes[source], Fired) == (readout == "spikes")
+            fits = isinstance(self.nodes[source], Fired | Recurred) == (readout == "spikes")
             if not fits:
                 raise ValueError(f"readout: got {readout!r} behind {name}, which it does not fit")
             self.nodes.append(Read("", (source,), readout))
@@ -111,7 +113,20 @@ class _Lowering:
             return self._append(Pooled(name, (source,), max_windows(layer)))
         if type(layer) is Synapse:
             return self._append(Filtered(name, (source,), layer.filter))
-        return self._append(Fired(name, (source,), rule_of(layer, self.num_steps, name), layer))
+        rule = rule_of(layer, self.num_steps, name)
+        if isinstance(rule, FedBack):
+            return self._append(self._recurred(layer, rule, source, name))
+        return self._append(Fired(name, (source,), rule, layer))
+
+    def _recurred(self, layer: nn.Module, rule: FedBack, source: int, name: str) -> Recurred:
+        assert isinstance(layer, Recurrent)
+        check_parts(layer.neuron, layer.feedback)
+        check_unchanged(layer.neuron, f"{name}.neuron")
+        check_unchanged(layer.feedback, f"{name}.feedback")
+        leaky_rule(layer.neuron, self.num_steps, f"{name}.neuron")
+        feedback = linear_map(layer.feedback)
+        feedback = feedback if self.rank is None else feedback.at_rank(self.rank)
+        return Recurred(name, (source,), rule.own, feedback, layer)
 
     def _map(self, layer: nn.Module) -> LinearMap:
         made = linear_map(layer)
@@ -223,12 +238,22 @@ def _check_tensors(made: Circuit) -> None:
         if isinstance(node, Mapped):
             for tensor in node.map.tensors:
                 _check_tensor(tensor, node.name, made)
-        elif isinstance(node, Fired | Read) and node.rule is not None:
-            if isinstance(node.layer, DLIF):
-                _check_tensor(node.layer.input_scale, node.name, made)
-            _check_constants(node.rule, node.name, made)
+        elif isinstance(node, Fired | Recurred | Read) and node.rule is not None:
+            _check_neurons(node, node.rule, made)
         elif isinstance(node, Filtered):
             _check_constants(node.filter, node.name, made)
+
+
+def _check_neurons(node: Fired | Recurred | Read, rule: Rule, made: Circuit) -> None:
+    layer = node.layer
+    if isinstance(node, Recurred):
+        assert isinstance(layer, Recurrent)
+        layer = layer.neuron
+        for tensor in node.feedback.tensors:
+            _check_tensor(tensor, node.name, made)
+    if isinstance(layer, DLIF):
+        _check_tensor(layer.input_scale, node.name, made)
+    _check_constants(rule, node.name, made)
 
 
 def _check_constants(rule: Rule | TemporalFilter, name: str, made: Circuit) -> None:

@@ -84,6 +84,23 @@ class Fired(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Recurred(Node):
+    """The spikes of a layer under a current and a map of its own spikes of one step before; see `recurrent.py`.
+
+    Attributes:
+        rule: of c[t] = x[t] + (V·s[t−1] + b), s[0] = 0.
+        feedback: V and b.
+        layer: for gradients.
+    """
+
+    kind: ClassVar[str] = "recurred"
+
+    rule: Rule
+    feedback: LinearMap
+    layer: nn.Module = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
 class Read(Node):
     """The logits.
 
@@ -141,18 +158,20 @@ class Circuit:
 
     @property
     def maps(self) -> tuple[LinearMap, ...]:
-        """Return all affine maps, in order."""
-        return tuple(node.map for node in self.nodes if isinstance(node, Mapped))
+        """Return all affine maps, in order, those of feedbacks included."""
+        found = (node for node in self.nodes if isinstance(node, Mapped | Recurred))
+        return tuple(node.map if isinstance(node, Mapped) else node.feedback for node in found)
 
     @property
-    def fired(self) -> tuple[Fired, ...]:
+    def fired(self) -> tuple[Fired | Recurred, ...]:
         """Return the layers that fire, in order."""
-        return tuple(node for node in self.nodes if isinstance(node, Fired))
+        return tuple(node for node in self.nodes if isinstance(node, Fired | Recurred))
 
     @property
-    def spiking(self) -> tuple[Fired | Read, ...]:
+    def spiking(self) -> tuple[Fired | Recurred | Read, ...]:
         """Return the layers with a rule, in order: those that fire, and the one whose potential is read."""
-        return tuple(node for node in self.nodes if isinstance(node, Fired | Read) and node.rule is not None)
+        found = (node for node in self.nodes if isinstance(node, Fired | Recurred | Read))
+        return tuple(node for node in found if node.rule is not None)
 
     @property
     def adds(self) -> bool:
@@ -168,6 +187,11 @@ class Circuit:
     def filters(self) -> bool:
         """Return whether there is a synapse or a delay."""
         return any(isinstance(node, Filtered) for node in self.nodes)
+
+    @property
+    def recurs(self) -> bool:
+        """Return whether a layer hears its own spikes."""
+        return any(isinstance(node, Recurred) for node in self.nodes)
 
     def arranged(self, inputs: Tensor) -> Tensor:
         """Return inputs (batch, ...) with time first: (T, batch, ...), or (1, batch, ...) where it is no axis."""

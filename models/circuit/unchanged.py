@@ -26,6 +26,7 @@ from .. import (
     neurons,
     normalization,
     parts,
+    recurrent,
     running,
     synapses,
 )
@@ -34,6 +35,7 @@ from ..learned_decay import PLIF
 from ..networks import SpikingNetwork
 from ..neurons import DLIF, LIF
 from ..normalization import Normalize
+from ..recurrent import Recurrent
 from ..synapses import Synapse
 
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
@@ -46,10 +48,10 @@ CALLS = (
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
-OWN = (LIF, DLIF, PLIF, Residual, Share, SpikingNetwork, Normalize, Synapse)
+OWN = (LIF, DLIF, PLIF, Recurrent, Residual, Share, SpikingNetwork, Normalize, Synapse)
 RUNS = (
     *(compiled, dynamics, eager, encoding, layers, learned_decay, max_pooling, membrane, networks),
-    *(neurons, normalization, parts, running, synapses),
+    *(neurons, normalization, parts, recurrent, running, synapses),
 )
 """The files whose functions run a network."""
 

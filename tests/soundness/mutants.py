@@ -8,6 +8,7 @@ from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from mutant import Mutant
 from pooling_mutants import POOLING_MUTANTS
+from recurrent_mutants import RECURRENT_MUTANTS
 from step_mutants import STEP_MUTANTS
 
 BOUNDS = "certify/bounds/"
@@ -22,6 +23,7 @@ MUTANTS = (
     *LISTING_MUTANTS,
     *POOLING_MUTANTS,
     *FILTER_MUTANTS,
+    *RECURRENT_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",

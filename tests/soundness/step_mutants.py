@@ -13,8 +13,8 @@ STEP_MUTANTS = (
     Mutant(
         "pull: forget the rounding of the run",
         BOUNDS + "membrane.py",
-        "spread.radius.add_(_slack(",
-        "spread.radius.sub_(_slack(",
+        "spread.radius.add_(recursion_slack(",
+        "spread.radius.sub_(recursion_slack(",
     ),
     Mutant(
         "interval: an open spike counts half",

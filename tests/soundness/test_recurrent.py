@@ -1,0 +1,338 @@
+"""Layers that hear themselves: bounds against sampling and exact answers, at ties and thresholds."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from spikecert import gain, load, network_hash, save
+from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
+from spikecert.certify.bounds.conserved import conserved_spikes
+from spikecert.certify.bounds.interval import interval_spikes
+from spikecert.certify.bounds.propagation import input_signal, propagate
+from spikecert.certify.bounds.recurrent import DelayedSpikes
+from spikecert.certify.bounds.rounding import Rounding
+from spikecert.certify.bounds.signals import SpikeBound
+from spikecert.certify.bounds.trains import step_spikes, window_spikes
+from spikecert.certify.replay import margins
+from spikecert.certify.verification import bounds
+from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier, Milp
+from spikecert.models import DLIF, LIF, PLIF, Recurrent, Share, SpikingNetwork
+from spikecert.models.circuit import Recurred, UnknownNode, circuit
+from spikecert.testing import check_sound
+from spikecert.training.interval_bounds import worst_logits
+from support.oracles import every_flip, least_margin
+from support.recurrent import fill, loop_margin, recurrent_networks
+
+SEEDS = st.integers(0, 2**31)
+BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, Linear()], ids=lambda v: v.name)
+SPIKES = pytest.mark.parametrize(
+    "spikes",
+    [interval_spikes, step_spikes, window_spikes, conserved_spikes],
+    ids=["interval", "steps", "windows", "conserved"],
+)
+
+
+def sample_of(network: SpikingNetwork, seed: int, batch: int = 3) -> tuple[Tensor, Tensor]:
+    """Return inputs on a grid of quarters, and the network's own answers."""
+    first = network.layers[0]
+    assert isinstance(first, nn.Linear)
+    shape = (network.num_steps,) * network.timed + (first.in_features,)
+    drawn = torch.rand(batch, *shape, generator=torch.Generator().manual_seed(seed))
+    inputs = ((drawn * 4).round() / 4).to(network.dtype)
+    with torch.no_grad():
+        return inputs, network(inputs).argmax(1)
+
+
+@BOUNDS
+@settings(max_examples=8, deadline=None)
+@given(network=recurrent_networks(), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.02, 0.25]))
+def test_no_run_escapes(verifier: MarginVerifier, network: SpikingNetwork, seed: int, epsilon: float):
+    inputs, labels = sample_of(network, seed)
+    generator = torch.Generator().manual_seed(seed)
+    for threat in (LInf(epsilon), L2(2 * epsilon)):
+        lower, ends = verifier.margins(network, inputs, labels, threat), bounds(network, inputs, threat, verifier)
+        for _ in range(6):
+            with torch.no_grad():
+                logits = network(threat.sample(inputs, generator)).double()
+            assert bool((margins(logits, labels) >= lower).all())
+            assert bool(((logits >= ends.lower) & (logits <= ends.upper)).all())
+
+
+@SPIKES
+@settings(max_examples=8, deadline=None)
+@given(network=recurrent_networks(), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.05, 0.3]))
+def test_no_sum_of_spikes_escapes(spikes: SpikeBound, network: SpikingNetwork, seed: int, epsilon: float):
+    """Of each layer that hears itself, step by step and for rows of either sign and of both."""
+    inputs, _ = sample_of(network, seed)
+    made, threat, generator = circuit(network), LInf(epsilon), torch.Generator().manual_seed(seed)
+    rows = torch.randn(6, made.num_steps, generator=generator, dtype=torch.float64)
+    rows[:2], rows[2:4] = rows[:2].abs(), -rows[2:4].abs()
+    known = propagate(made, input_signal(made, threat.enclosure(inputs)), spikes, Rounding(made.dtype))
+    ends = {
+        place: (known[index].steps(), known[index].combine(rows))
+        for place, node in enumerate(made.fired)
+        if isinstance(node, Recurred)
+        for index in [made.nodes.index(node)]
+    }
+    assert ends
+    for _ in range(8):
+        with torch.no_grad():
+            trains = network.trace(threat.sample(inputs, generator)).spikes
+        for place, (steps, sums) in ends.items():
+            run = trains[place].double()
+            assert bool(((run >= steps.lower) & (run <= steps.upper)).all())
+            summed = torch.tensordot(rows, run, 1)
+            assert bool(((summed >= sums.lower - 1e-12) & (summed <= sums.upper + 1e-12)).all())
+
+
+LINES = recurrent_networks(
+    most_width=3,
+    most_steps=4,
+    features=1,
+    dtypes=(torch.float64,),
+    encodings=("direct",),
+    readouts=("mean",),
+    deep=False,
+)
+
+
+@pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "complete", "milp"])
+@settings(max_examples=15, deadline=None)
+@given(network=LINES, seed=SEEDS, epsilon=st.sampled_from([0.0, 0.125, 0.25]))
+def test_verdicts_agree_with_the_pieces_of_a_line(
+    verifier: str, network: SpikingNetwork, seed: int, epsilon: float
+):
+    inputs, labels = sample_of(network, seed, 2)
+    found = verify(network, inputs, labels, LInf(epsilon), verifier, timeout=1.0)
+    for sample, label, verdict in zip(inputs, labels, found, strict=True):
+        low, high = (float((sample + e).clamp(0, 1)) for e in (-epsilon, epsilon))
+        exact = loop_margin(network, low, high, int(label))
+        assert verdict.status != "verified" or exact > 0
+        assert verdict.margin is None or verdict.margin <= exact + 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_flips_are_all_met(dtype: torch.dtype):
+    decided = 0
+    for seed in range(3):
+        layers = nn.Linear(3, 4), Recurrent(LIF(0.5, 0.5, "subtract"), nn.Linear(4, 4)), nn.Linear(4, 3)
+        network = SpikingNetwork(*layers, num_steps=3, encoding="none")
+        generator = torch.Generator().manual_seed(seed)
+        fill(network, True, generator)
+        network = network.to(dtype).eval()
+        events = (torch.rand(1, 3, 3, generator=generator) < 0.5).to(dtype)
+        label = int(network(events).argmax())
+        exact = least_margin(network, every_flip(events[0], 1), label)
+        for name in ("trains", "enumeration", "complete", "auto"):
+            (verdict,) = verify(network, events, torch.tensor([label]), SpikeFlip(1), name)
+            assert verdict.status != "verified" or exact > 0
+            assert verdict.status != "falsified" or exact <= 0
+            decided += name == "complete" and verdict.status != "unknown"
+    assert decided >= 2, "small sets are listed, whatever the network is"
+
+
+def test_a_loop_that_holds_itself_off_is_decided_step_by_step():
+    """One neuron under a current of 1.2 fires at steps 1 and 3; its own spike takes 1 away at step 2."""
+    back = nn.Linear(1, 1, bias=False)
+    back.weight.data.fill_(-1.0)
+    layer = Recurrent(LIF(0.5), back)
+    first, last = nn.Linear(1, 1, bias=False), nn.Linear(1, 2)
+    first.weight.data.fill_(2.0)
+    network = SpikingNetwork(first, layer, last, num_steps=4).double().eval()
+    made, inputs = circuit(network), torch.full((1, 1), 0.6, dtype=torch.float64)
+    source = input_signal(made, LInf(0.025).enclosure(inputs))
+    for spikes in (interval_spikes, step_spikes, window_spikes):
+        steps = propagate(made, source, spikes, Rounding(made.dtype))[2].steps()
+        assert steps.lower.flatten().tolist() == [1, 0, 1, 0]
+        assert steps.upper.flatten().tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_feedback_of_zero_is_no_feedback(dtype: torch.dtype):
+    """Bounds lose next to nothing against the layer alone, for currents over time."""
+    torch.manual_seed(3)
+    for reset in ("zero", "subtract", "none"):
+        neuron = LIF(0.9, 1.0, reset)
+        layer = Recurrent(neuron, nn.Linear(6, 6))
+        for parameter in layer.feedback.parameters():
+            nn.init.zeros_(parameter)
+        first, last = nn.Linear(4, 6), nn.Linear(6, 3)
+        first.weight.data *= 3
+        heard, plain = (
+            SpikingNetwork(first, middle, last, num_steps=5, encoding="none").to(dtype).eval()
+            for middle in (layer, neuron)
+        )
+        inputs = torch.rand(4, 5, 4).to(dtype)
+        assert torch.equal(heard(inputs), plain(inputs))
+        labels = plain(inputs).argmax(1)
+        for verifier in (INTERVAL, TRAINS):
+            one, other = (verifier.margins(net, inputs, labels, LInf(0.01)) for net in (heard, plain))
+            assert torch.allclose(one, other, atol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(network=recurrent_networks(encodings=("direct", "none")), seed=SEEDS, cut=st.integers(1, 4))
+def test_passes_in_parts_and_traces_are_the_pass(network: SpikingNetwork, seed: int, cut: int):
+    inputs, _ = sample_of(network, seed)
+    logits, trace = network(inputs), network.trace(inputs)
+    assert torch.equal(logits, trace.logits)
+    heard, listened = network.currents(inputs)
+    assert torch.equal(listened, logits)
+    assert all(torch.equal(one, other) for one, other in zip(heard, trace.currents, strict=True))
+    for layer, current, spikes in zip(network.neurons, trace.currents, trace.spikes, strict=True):
+        own = layer.neuron if isinstance(layer, Recurrent) else layer
+        assert torch.equal(own(current, network.num_steps), spikes)
+    network.steps_at_once = cut
+    assert torch.allclose(network(inputs), logits, atol=1e-6)
+
+
+def test_gradients_are_those_of_the_loop_written_out():
+    torch.manual_seed(0)
+    neuron = LIF(0.8, 0.7, "subtract")
+    layer = Recurrent(neuron, nn.Linear(3, 3)).double()
+    current = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(4, 2, 3, dtype=torch.float64)
+    (layer(current, 4) * weights).sum().backward()
+    found, current.grad = current.grad, None
+    left = spikes = torch.zeros(2, 3, dtype=torch.float64)
+    total = torch.zeros((), dtype=torch.float64)
+    for t in range(4):
+        v = 0.8 * left + current[t] + layer.feedback(spikes)
+        slope = neuron.dynamics.surrogate.derivative((v - 0.7).detach())
+        spikes = (v >= 0.7).double() + slope * (v - v.detach())
+        left = v - 0.7 * spikes
+        total = total + (spikes * weights[t]).sum()
+    total.backward()
+    assert found is not None and current.grad is not None  # noqa: PT018
+    assert torch.allclose(found, current.grad)
+    assert float(found.abs().sum()) > 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(network=recurrent_networks())
+def test_files_hold_the_loop(network: SpikingNetwork, tmp_path_factory: pytest.TempPathFactory):
+    path = tmp_path_factory.mktemp("loops") / "network.safetensors"
+    save(network, path)
+    again = load(path)
+    assert network_hash(again) == network_hash(network)
+    inputs, _ = sample_of(network, 1)
+    assert torch.equal(again(inputs), network(inputs))
+
+
+def test_an_attack_goes_through_the_loop():
+    torch.manual_seed(1)
+    network = SpikingNetwork(nn.Linear(4, 8), Recurrent(LIF(0.9), nn.Linear(8, 8)), nn.Linear(8, 3), num_steps=6)
+    network = network.eval()
+    inputs = torch.rand(8, 4)
+    labels = network(inputs).argmax(1)
+    assert bool(attack(network, inputs, labels, LInf(0.5)).success.any())
+
+
+SMALL = SpikingNetwork(nn.Linear(2, 3), Recurrent(LIF(0.5), nn.Linear(3, 3)), nn.Linear(3, 2), num_steps=3).eval()
+
+
+def test_who_does_not_know_it_says_so():
+    inputs = torch.rand(2, 2)
+    labels = SMALL(inputs).argmax(1)
+    with pytest.raises(UnknownNode, match=r"layers\.1 is a Recurrent, whose current holds its own last spikes"):
+        gain(SMALL)
+    with pytest.raises(UnknownNode, match="bounds of training"):
+        worst_logits(SMALL, inputs, inputs, labels)
+    wide = LInf(1.0)
+    for verdict in verify(SMALL, inputs, labels, wide, Complete(enumeration=None)):
+        assert verdict.status != "unknown" or "hear their own spikes" in verdict.reason
+    for verdict in verify(SMALL, inputs, labels, wide, Milp()):
+        assert verdict.status != "unknown" or "hears its own spikes" in verdict.reason
+    for verdict in verify(SMALL, inputs, labels, wide, "lirpa"):
+        assert verdict.status == "unknown"
+
+
+WIDE = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: Recurrent(PLIF(0.5), nn.Linear(2, 2)), TypeError, "neuron: got PLIF"),
+        (lambda: Recurrent(WIDE, WIDE), TypeError, "neuron: got Linear"),  # type: ignore[arg-type]
+        (lambda: Recurrent(Recurrent(LIF(), Share()), Share()), TypeError, "neuron: got Recurrent"),
+        (lambda: Recurrent(LIF(), nn.BatchNorm1d(2)), TypeError, "feedback: got BatchNorm1d"),
+        (lambda: Recurrent(LIF(), LIF()), TypeError, "feedback: got LIF"),
+        (
+            lambda: SpikingNetwork(
+                nn.Linear(2, 2), Recurrent(LIF(reset="none"), Share()), num_steps=2, readout="potential"
+            ),
+            ValueError,
+            'readout: "potential"',
+        ),
+        (
+            lambda: SpikingNetwork(WIDE, Recurrent(LIF(), nn.Linear(2, 1)), num_steps=2)(torch.rand(1, 2)),
+            ValueError,
+            "expected the same shape",
+        ),
+        (
+            lambda: SpikingNetwork(nn.Linear(2, 2), Recurrent(DLIF(3), Share()), num_steps=2),
+            ValueError,
+            "num_steps",
+        ),
+    ],
+)
+def test_what_is_no_loop_is_refused(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+def changed(change) -> SpikingNetwork:
+    network = SpikingNetwork(nn.Linear(2, 3), Recurrent(LIF(0.5), nn.Linear(3, 3)), nn.Linear(3, 2), num_steps=3)
+    change(network.layers[1])
+    return network.eval()
+
+
+class Louder(Recurrent):
+    def _fed_back(self, spikes: Tensor) -> Tensor:
+        return 2 * super()._fed_back(spikes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: setattr(layer, "neuron", PLIF(0.5)),
+        lambda layer: setattr(layer, "feedback", nn.Sequential(nn.Linear(3, 3))),
+        lambda layer: setattr(layer, "_fed_back", lambda spikes: spikes),
+        lambda layer: layer.feedback.register_forward_hook(lambda *_: None),
+        lambda layer: layer.neuron.register_forward_hook(lambda *_: None),
+        lambda layer: setattr(layer.feedback, "forward", lambda x: x),
+        lambda layer: layer.feedback.double(),
+        lambda layer: setattr(layer, "__class__", Louder),
+    ],
+)
+def test_a_loop_that_runs_otherwise_is_refused(change):
+    with pytest.raises((TypeError, ValueError), match=r"network|neuron|feedback"):
+        circuit(changed(change))
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
+@given(network=recurrent_networks(most_width=8, most_steps=8), seed=SEEDS)
+def test_all_verifiers_are_sound_on_loops(network: SpikingNetwork, seed: int):
+    inputs, _ = sample_of(network, seed)
+    for name in sorted(VERIFIERS.keys() - {"gain", "lirpa"}):
+        check_sound(network, inputs, LInf(0.05), name, timeout=0.5)
+
+
+def test_a_delay_moves_rows_back():
+    """Σ_t r[t]·s[t−1] of one known train."""
+    made = circuit(SMALL.double())
+    source = input_signal(made, LInf(0.0).enclosure(torch.rand(1, 2, dtype=torch.float64)))
+    found = propagate(made, source, step_spikes, Rounding(made.dtype))[2]
+    SMALL.float()
+    delayed = DelayedSpikes(found, found.steps())
+    rows = torch.tensor([[5.0, 7.0, 11.0]], dtype=torch.float64)
+    steps = found.steps()
+    assert torch.equal(delayed.steps().lower[1:], steps.lower[:-1])
+    assert float(delayed.steps().upper[0].abs().max()) == 0.0
+    expected = 7.0 * steps.lower[0] + 11.0 * steps.lower[1]
+    assert torch.equal(steps.lower, steps.upper)
+    assert torch.allclose(delayed.combine(rows).lower[0], expected)
