@@ -22,7 +22,15 @@ warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
 from support.foreign import FOREIGN, Foreign  # noqa: E402
 
 KINDS = ("graded spikes", "values of beta", "beta 0", "state_quant", "passes 2θ", "dynamics of its own")
-KINDS += ("synapse", "no layer of SpikingNetwork", "resets to", "within rounding", "output:")
+KINDS += (
+    "synaptic currents",
+    "one step late",
+    "no linear filter",
+    "no layer of SpikingNetwork",
+    "resets to",
+    "within rounding",
+    "output:",
+)
 
 
 @dataclass

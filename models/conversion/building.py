@@ -13,8 +13,8 @@ from ..neurons import LIF
 from .adapting import adapted
 from .data_flow import Adjusted, Joined, Origin, Parallel, Step, value
 from .layers import normalizing, plain_layer, refuse, with_bias
-from .neurons import ForeignNeuron, integrating, spiking
-from .nir_modules import SumPool
+from .neurons import ForeignNeuron, filtering, integrating, spiking
+from .nir_modules import DelayLine, SumPool
 from .observing import Observation, ObservedLayer, Source
 from .refusal import ConversionRefused
 
@@ -110,6 +110,8 @@ class _NetworkWriter:
         if origin.name == "":
             return not self.source.timed
         observed = self._layers[origin.name]
+        if isinstance(observed.module, DelayLine):
+            return False
         return observed.neuron is None and self._constant(observed.origin)
 
     def _flattened(self, observed: ObservedLayer) -> list[nn.Module]:
@@ -170,13 +172,16 @@ def _append(
         layer = spiking(neuron, steps, constant)
     if neuron.bias != 0.0:
         _add_bias(layers, neuron)
-    layers.append(layer)
-    notes += _told(neuron, layer, neuron is final)
+    before = filtering(neuron, constant or neuron is final)
+    layers += [*before, layer]
+    notes += _told(neuron, layer, neuron is final, bool(before))
 
 
 def _affine(observed: ObservedLayer) -> nn.Module:
     if isinstance(observed.module, SumPool):
         return observed.module.as_convolution(observed.given.shape[2], observed.given.dtype)
+    if isinstance(observed.module, DelayLine):
+        return observed.module.as_synapse()
     found = plain_layer(observed.module, observed.name) or adapted(observed.module, observed.given, observed.name)
     return found or refuse(observed.module, observed.name)
 
@@ -188,7 +193,7 @@ def _add_bias(layers: list[nn.Module], neuron: ForeignNeuron) -> None:
         neuron.refuse("leaks to another potential than it starts from, and no layer before it can hold that")
 
 
-def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool) -> list[str]:
+def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool, filtered: bool) -> list[str]:
     """Return what was folded, in words."""
     told = []
     assert isinstance(layer, LIF)
@@ -202,7 +207,8 @@ def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool) -> list[str]:
     if neuron.drop is not None and neuron.reset == "subtract" and neuron.drop != neuron.threshold:
         told.append(f"{neuron.name}: a spike takes {neuron.drop:g}, at a threshold of {neuron.threshold:g}")
     if neuron.synapse is not None:
-        told.append(f"{neuron.name}: its synapse became an input scale over time")
+        became = "a layer before it" if filtered else "an input scale over time"
+        told.append(f"{neuron.name}: its synapse became {became}")
     return told
 
 

@@ -19,6 +19,7 @@ SILENT = ("Identity", "Flatten", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d
 REASONS = {
     "MaxPool3d": "no layer of SpikingNetwork takes volumes",
     "FractionalMaxPool2d": "its windows are drawn at random",
+    "SynapseFilter": "it keeps all of its current at a step with a spike, so what it does is no linear filter",
     "ReLU": "a ReLU is no layer of SpikingNetwork",
     "GroupNorm": "its statistics come from the sample itself",
     "LayerNorm": "its statistics come from the sample itself",
@@ -49,9 +50,10 @@ def plain_layer(module: nn.Module, name: str) -> nn.Module | None:
         copy = fresh(kind_of(module), module)
     except ValueError as error:
         raise ConversionRefused(f"{name} ({kind_of(module)}): {error}") from None
-    copy.load_state_dict(module.state_dict())
     floats = (value.dtype for value in module.state_dict().values() if value.is_floating_point())
-    return copy.to(next(floats, torch.get_default_dtype())).eval()
+    copy = copy.to(next(floats, torch.get_default_dtype()))  # first, or the weights would be rounded
+    copy.load_state_dict(module.state_dict())
+    return copy.eval()
 
 
 def refuse(module: nn.Module, name: str) -> NoReturn:

@@ -10,9 +10,9 @@ With w = (v − c)/g, where c is the potential that a run starts from and, under
 a gain becomes a scale of the threshold, a resting potential a shift of it, and neither touches a weight. What is
 left of the leak is a constant current; it goes into the bias before.
 
-A synapse, i[t] = κ·i[t−1] + x[t] in the place of x, is a second state. Two cases need none: where x is constant
-over time, i[t] = x·Σ_{k<t} κ^k, an input scale; and where nothing fires and the last potential alone is read, v[T]
-is a weighted sum of currents, an input scale again.
+A synapse, i[t] = κ·i[t−1] + x[t−δ] in the place of x, is a second state: a `Synapse` before the layer. Two cases
+need none: where x is constant over time, i[t] = x·Σ_{k<t−δ} κ^k, an input scale; and where nothing fires and the
+last potential alone is read, v[T] is a weighted sum of currents, an input scale again.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ import torch
 
 from ..neurons import DLIF, LIF
 from ..surrogates import Triangle
+from ..synapses import Synapse
 from .refusal import ConversionRefused
 
 NEGLIGIBLE = 1e-12
@@ -41,6 +42,7 @@ class ForeignNeuron:
         reset: "zero" (to `level`, r), "subtract" (d = `drop`) or "none".
         start: v₀.
         synapse: κ, None for no synapse.
+        delay: δ, by how many steps the input of the synapse comes late.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ForeignNeuron:
     drop: float | None = None
     fires_at: str = ">"
     synapse: float | None = None
+    delay: int = 0
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the refusal of this layer."""
@@ -74,7 +77,7 @@ class ForeignNeuron:
 
 
 def spiking(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
-    """Return the layer that spikes as `neuron` does on currents that got `neuron.bias` added.
+    """Return the layer that spikes as `neuron` does behind `filtering`, on currents that got `neuron.bias` added.
 
     Args:
         neuron: one that fires.
@@ -93,11 +96,15 @@ def spiking(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
         if amount is not None and amount > LARGEST:
             neuron.refuse(f"takes {amount:g} for a spike, expected at most {LARGEST:g}")
     constants = (neuron.decay, threshold, neuron.reset, neuron.fires_at, Triangle(threshold), amount)
-    if neuron.synapse is None:
+    if neuron.synapse is None or not constant:
         return LIF(*constants)
-    if not constant:
-        _refuse_synapse(neuron)
-    return _scaled(constants, [sum(neuron.synapse**k for k in range(t + 1)) for t in range(num_steps)])
+    reached = (range(t + 1 - neuron.delay) for t in range(num_steps))
+    return _scaled(constants, [sum((neuron.synapse**k for k in ages), start=0.0) for ages in reached])
+
+
+def filtering(neuron: ForeignNeuron, constant: bool) -> list[Synapse]:
+    """Return the synapse of a neuron that fires; none where its input is constant over time."""
+    return [] if neuron.synapse is None or constant else [Synapse(neuron.synapse, neuron.delay)]
 
 
 def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
@@ -105,13 +112,14 @@ def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
     _check(neuron)
     if neuron.synapse is None:
         return LIF(neuron.decay, reset="none", fires_at=neuron.fires_at)
-    weights = [_response(neuron.decay, neuron.synapse, num_steps - t) for t in range(num_steps)]
+    steps = num_steps - neuron.delay
+    weights = [_response(neuron.decay, neuron.synapse, steps - t) for t in range(num_steps)]
     return _scaled((1.0, 1.0, "none", neuron.fires_at), weights)
 
 
 def _response(decay: float, synapse: float, steps: int) -> float:
     """Return Σ_{j+k=steps−1} λ^j·κ^k: what a unit of current has left in the potential after so many steps."""
-    return sum(decay**j * synapse ** (steps - 1 - j) for j in range(steps))
+    return sum((decay**j * synapse ** (steps - 1 - j) for j in range(steps)), start=0.0)
 
 
 def _scaled(constants: tuple, scale: list[float]) -> DLIF:
@@ -125,13 +133,7 @@ def _check(neuron: ForeignNeuron) -> None:
         neuron.refuse(f"keeps {neuron.decay:g} of its potential in a step, expected a share in [0, 1]")
     if not neuron.gain > 0.0:
         neuron.refuse(f"takes {neuron.gain:g} of its input in a step, expected a positive share")
+    if neuron.synapse is not None and not 0.0 <= neuron.synapse <= 1.0:
+        neuron.refuse(f"its synapse keeps {neuron.synapse:g} of its current in a step, expected a share in [0, 1]")
     if neuron.synapse is not None and neuron.bias != 0.0:
         neuron.refuse("has both a synapse and a leak to another potential than it starts from")
-
-
-def _refuse_synapse(neuron: ForeignNeuron) -> NoReturn:
-    neuron.refuse(
-        f"filters its input by a synapse (keeps {neuron.synapse:g} of the current a step), a second state that no "
-        "layer of SpikingNetwork has unless the input is constant over time; the gain of its simplified dynamics: "
-        f"bounded_real(cuba({neuron.decay:g}, {neuron.synapse:g})) in spikecert.analysis.lmi"
-    )

@@ -3,8 +3,8 @@
     LIF   v += (dt/τ)·((v_leak − v) + R·x)         IF   v += dt·R·x
     CubaLIF   i += (dt/τ_syn)·(w_in·x − i),  v += (dt/τ_mem)·((v_leak − v) + R·i)
 
-spikes at v > v_threshold, then v = v_reset. Constants are arrays and apply elementwise. This is what conversions
-of graphs are compared with: it shares nothing with `LIF`.
+spikes at v > v_threshold, then v = v_reset. A Delay hands on what it was given so many steps before. Constants are
+arrays and apply elementwise. This is what conversions of graphs are compared with: it shares nothing with `LIF`.
 """
 
 import operator
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..synapses import Synapse
 from .refusal import ConversionRefused
 
 FIRING = ("LIF", "CubaLIF", "IF")
@@ -113,6 +114,32 @@ class SumPool(nn.Module):
         return layer.to(dtype)
 
 
+class DelayLine(nn.Module):
+    """One Delay node; keeps what it was given from call to call until `restart`.
+
+    Args:
+        steps: by how many steps all its entries come late.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all that was given."""
+        self.waiting: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take one step; return what was given `steps` calls ago, 0 before."""
+        self.waiting.append(x)
+        return self.waiting.pop(0) if len(self.waiting) > self.steps else torch.zeros_like(x)
+
+    def as_synapse(self) -> Synapse:
+        """Return the layer that does the same."""
+        return Synapse(0.0, self.steps)
+
+
 class EulerGraph(nn.Module):
     """Nodes, each given the sum of what its sources gave; one call is one step.
 
@@ -185,10 +212,22 @@ def _module(node: Any, name: str, dt: float) -> nn.Module:
     kind = type(node).__name__
     if kind in FIRING or kind in INTEGRATING:
         return EulerNeuron(node, name, dt)
+    if kind == "Delay":
+        return DelayLine(_steps(node.delay, name, dt))
     if kind not in _LAYERS:
-        known = ", ".join((*_LAYERS, *FIRING, *INTEGRATING))
+        known = ", ".join((*_LAYERS, "Delay", *FIRING, *INTEGRATING))
         raise ConversionRefused(f"{name} (nir {kind}): is no node that is known, expected one of {known}")
     return _LAYERS[kind](node).eval()
+
+
+def _steps(delay: Any, name: str, dt: float) -> int:
+    """Return a delay in steps of dt, one for all entries."""
+    counts = np.unique(np.asarray(delay, dtype=np.float64) / dt)
+    steps = round(float(counts[0]))
+    if not 0 <= steps <= LARGEST or np.abs(counts - steps).max() > 1e-4:
+        told = ", ".join(f"{count:g}" for count in counts[:3])
+        raise ConversionRefused(f"{name} (nir Delay): waits {told} steps of dt, expected one whole number")
+    return steps
 
 
 def _made(node: Any, name: str, dt: float) -> nn.Module:

@@ -23,7 +23,7 @@ from .converting import Conversion, converted, random_like
 from .detecting import observed
 from .neurons import ForeignNeuron
 from .nir_files import read_file
-from .nir_modules import INTEGRATING, EulerNeuron, executable
+from .nir_modules import INTEGRATING, DelayLine, EulerNeuron, executable
 from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
 from .work import LEAST_VALUES, VALUES_A_BYTE, VALUES_AN_INPUT, check_calls, check_values
@@ -215,7 +215,7 @@ def _euler(node: EulerNeuron) -> ForeignNeuron:
 
 def _reset(module: nn.Module) -> None:
     for part in module.modules():
-        if isinstance(part, EulerNeuron):
+        if isinstance(part, EulerNeuron | DelayLine):
             part.restart()
 
 

@@ -3,6 +3,9 @@
 λ = 1 − dt/τ and R = τ/dt undo each other in one forward Euler step, v[t] = λ·v[t−1] + x[t]; λ = 1 is an IF of
 R = 1/dt. A neuron that fires at v ≥ θ gets the largest number below θ (in the network's dtype) as its threshold:
 v > pred(θ) iff v ≥ θ, for every v of that dtype.
+
+A synapse in front of such a layer is the current of a CubaLIF, κ = 1 − dt/τ_syn with w_in = τ_syn/dt; a delay is a
+Delay.
 """
 
 from collections.abc import Callable
@@ -18,6 +21,7 @@ from ..constants import positive
 from ..layers import Residual
 from ..networks import SpikingNetwork
 from ..neurons import LIF
+from ..synapses import Synapse
 from .nir_reading import DT, import_nir
 from .refusal import ConversionRefused
 
@@ -26,7 +30,8 @@ def to_nir(network: SpikingNetwork, sample: Tensor, dt: float = DT) -> Any:
     """Return the `nir.NIRGraph` of a network; T, dt and readout go into its metadata.
 
     Args:
-        network: of Linear, Conv2d, AvgPool2d, Flatten and hard-reset LIF layers, and residual sums of them.
+        network: of Linear, Conv2d, AvgPool2d, Flatten and hard-reset LIF layers, delays, synapses in front of
+            neurons, and residual sums of them.
         sample: one batch of inputs, for their shape.
         dt: the time step that τ is counted in, seconds.
 
@@ -77,14 +82,21 @@ class _GraphWriter:
 
         `signal` is one step of what they are given, of whose values only the shape counts.
         """
+        synapse: Synapse | None = None
         for index, layer in enumerate(layers):
             name = f"{prefix}{index}"  # of the layer, for errors
-            if isinstance(layer, Residual):
+            if isinstance(layer, Synapse):
+                shape = tuple(signal.shape[1:])
+                follows = layers[index + 1] if index + 1 < len(layers) else None
+                sources = self._delayed(layer, shape, sources)
+                synapse = _current_of(layer, follows, f"layer {name}")
+            elif isinstance(layer, Residual):
                 branch, made = self.written(layer.branch, sources, signal, f"{name}.branch.")
                 shortcut, _ = self.written(layer.shortcut, sources, signal, f"{name}.shortcut.")
                 sources, signal = self._distinct(name, [*branch, *shortcut]), made
             else:
-                sources = [self.add(self._node(layer, name, tuple(signal.shape[1:])), sources)]
+                sources = [self.add(self._node(layer, name, tuple(signal.shape[1:]), synapse), sources)]
+                synapse = None
                 signal = signal if isinstance(layer, LIF) else layer(signal)
         return sources, signal
 
@@ -94,11 +106,18 @@ class _GraphWriter:
             raise ConversionRefused(f"layer {name} (Residual): adds one signal twice, which NIR's edges can't say")
         return sources
 
-    def _node(self, layer: nn.Module, name: str, shape: tuple[int, ...]) -> Any:
+    def _delayed(self, layer: Synapse, shape: tuple[int, ...], sources: list[str]) -> list[str]:
+        """Write the delay of a synapse, if it has one."""
+        if layer.delay == 0:
+            return sources
+        return [self.add(self.nir.Delay(np.full(shape, layer.delay * self.dt)), sources)]
+
+    def _node(self, layer: nn.Module, name: str, shape: tuple[int, ...], synapse: Synapse | None) -> Any:
         told = f"layer {name} ({type(layer).__name__})"
         if isinstance(layer, LIF):
             final = layer is self.network.layers[-1] and self.network.readout == "potential"
-            return _neuron(self.nir, layer, told, shape, self.network, final, self.dt)
+            node = _neuron(self.nir, layer, told, shape, self.network, final, self.dt)
+            return node if synapse is None else _second_order(self.nir, node, synapse, told, self.dt)
         write = _WRITE.get(type(layer))
         if write is None:
             known = ", ".join(kind.__name__ for kind in (*_WRITE, LIF))
@@ -127,6 +146,28 @@ def _neuron(
     if tau is None:
         return nir.IF(r=full(1.0 / dt), v_threshold=level, v_reset=zero)
     return nir.LIF(tau=full(tau), r=full(tau / dt), v_leak=zero, v_threshold=level, v_reset=zero)
+
+
+def _current_of(layer: Synapse, follows: nn.Module | None, name: str) -> Synapse | None:
+    """Return the synapse that the neuron behind it takes in; None for a delay alone."""
+    if layer.decay == 0.0:
+        return None
+    if not isinstance(follows, LIF):
+        raise ConversionRefused(f"{name} (Synapse): is in front of no neuron, and NIR has them in neurons only")
+    if layer.decay == 1.0:
+        raise ConversionRefused(f"{name} (Synapse): keeps all of its current, which NIR's synapses can't")
+    return layer
+
+
+def _second_order(nir: Any, node: Any, synapse: Synapse, name: str, dt: float) -> Any:
+    """Return the CubaLIF or CubaLI of a LIF or LI behind a synapse."""
+    if isinstance(node, nir.IF):
+        raise ConversionRefused(f"{name}: integrates without a leak behind a synapse, which NIR's CubaLIF can't")
+    tau = np.full(node.tau.shape, dt / (1.0 - synapse.decay))
+    constants = {"tau_syn": tau, "tau_mem": node.tau, "r": node.r, "v_leak": node.v_leak, "w_in": tau / dt}
+    if isinstance(node, nir.LI):
+        return nir.CubaLI(**constants)
+    return nir.CubaLIF(**constants, v_threshold=node.v_threshold, v_reset=node.v_reset)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

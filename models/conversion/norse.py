@@ -1,8 +1,8 @@
-"""Norse: first-order "box" neurons, and second-order ones where their synapse needs no state.
+"""Norse: first-order "box" neurons, and second-order ones, whose synapse is a layer of its own.
 
     v[t] = u[t−1] + a·((e − u[t−1]) + x[t]),  a = dt/τ,  spikes at v > θ,  u = r (hard) or v − θ;  v starts from e.
 
-LIFCell and LICell put i[t] = (1 − dt/τ_syn)·i[t−1] + x[t] in the place of x.
+LIFCell and LICell put i[t] = (1 − dt/τ_syn)·i[t−1] + x[t], which no spike resets, in the place of x.
 """
 
 from typing import Any
@@ -36,8 +36,7 @@ def from_norse(
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as a Norse module does; refuse what can't.
 
-    Second-order neurons (LIFCell, LIF) are taken behind a constant input, that is first under direct coding, and
-    LICell and LI last, where their last potential is the output.
+    LICell and LI are taken last, where their last potential is the output.
 
     Args:
         module: with LIFBoxCell, IAFCell, LIBoxCell, or the above, and torch's affine layers, in one chain.

@@ -1,10 +1,17 @@
-"""snnTorch: `Leaky`, whose reset comes one step late unless it is told otherwise.
+"""snnTorch: `Leaky`, whose reset comes one step late unless it is told otherwise, and what has synapses before it.
 
     v[t] = β·v[t−1] + x[t] − θ·1[v[t−1] > θ]  (default)  =  β·(v[t−1] − (θ/β)·s[t−1]) + x[t]:
 
-a subtracting reset of θ/β before the decay.
+a subtracting reset of θ/β before the decay. `Synaptic` puts i[t] = α·i[t−1] + x[t] in the place of x. Its delayed
+reset to zero takes away what comes in at the step behind a spike, too: v[t] = 0 there, which no such neuron does.
+
+`Alpha` fires on τ·Σ_n (α^n − β^n)·x[t−n]. Since α^n − β^n = (α − β)·Σ_{i+j=n−1} α^i·β^j, that is τ·(α − β) times a
+synapse of decay α, one step late, in front of a neuron of decay β without reset. Resets reach into both currents.
 """
 
+from dataclasses import replace
+
+import torch
 from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
@@ -31,7 +38,7 @@ def from_snntorch(
     """Return the `SpikingNetwork` that spikes as an snnTorch module does; refuse what can't.
 
     Args:
-        module: with `snntorch.Leaky` neurons and torch's affine layers, in one chain.
+        module: with `snntorch.Leaky`, `Synaptic` or `Alpha` neurons and torch's affine layers, in one chain.
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none", which the
             module is given with time first.
         num_steps: T for a module that does one step a call (Leaky with `init_hidden=True`); None for one that
@@ -52,10 +59,38 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
     if library_of(module) != "snntorch":
         return None
     kind = type(module).__name__
-    if kind != "Leaky":
-        reason = "a second state" if kind in ("Synaptic", "Alpha") else "not first-order"
-        raise ConversionRefused(f"{name} (snntorch {kind}): has {reason}, expected Leaky")
-    return _leaky(module, f"{name} (Leaky)")
+    if kind not in _READ:
+        known = ", ".join(_READ)
+        raise ConversionRefused(f"{name} (snntorch {kind}): has dynamics of its own, expected one of {known}")
+    return _READ[kind](module, f"{name} ({kind})")
+
+
+def _synaptic(synaptic: nn.Module, name: str) -> ForeignNeuron:
+    if RESETS[int(synaptic.reset_mechanism_val)] == "zero" and synaptic.reset_delay:  # type: ignore[arg-type]
+        raise ConversionRefused(
+            f"{name}: resets to zero one step late, which takes away the current of that step, too; expected "
+            "reset_delay=False, or to subtract"
+        )
+    alpha = uniform(synaptic.alpha, name, "alpha")
+    return replace(_leaky(synaptic, name), synapse=min(max(alpha, 0.0), 1.0) or None)
+
+
+def _alpha(neuron: nn.Module, name: str) -> ForeignNeuron:
+    _check(neuron, name)
+    reset = RESETS[int(neuron.reset_mechanism_val)]  # type: ignore[arg-type]
+    if reset != "none":
+        raise ConversionRefused(
+            f"{name}: a spike resets its synaptic currents, too ({reset}), so they filter nothing; expected "
+            'reset_mechanism="none"'
+        )
+    rise, fall = (torch.as_tensor(value).clamp(0, 1) for value in (neuron.alpha, neuron.beta))
+    scale = fall.log() - rise.log()
+    height = uniform(rise.log() / scale + 1, name, "tau_alpha")
+    alpha, beta = uniform(rise, name, "alpha"), uniform(fall, name, "beta")
+    fires = fires_at(neuron.spike_grad, name)  # type: ignore[arg-type]
+    threshold = uniform(neuron.threshold, name, "threshold")
+    constants = {"threshold": threshold, "reset": "none", "fires_at": fires, "synapse": alpha, "delay": 1}
+    return ForeignNeuron(name, beta, height * (alpha - beta), **constants)
 
 
 def _leaky(leaky: nn.Module, name: str) -> ForeignNeuron:
@@ -94,5 +129,7 @@ def _reset(module: nn.Module) -> None:
         if library_of(part) == "snntorch" and hasattr(part, "reset_mem"):
             part.reset_mem()  # type: ignore[operator]
 
+
+_READ = {"Leaky": _leaky, "Synaptic": _synaptic, "Alpha": _alpha}
 
 SNNTORCH = ForeignLibrary("snntorch", _read, _reset, multistep=lambda module: False)

@@ -149,9 +149,9 @@ class Branching(nn.Module):
 
 REFUSED = {
     "ReLU": (then(nn.ReLU()), r"^2 \(ReLU\): a ReLU is no layer"),
-    "synapse": (
-        nn.Sequential(nn.Linear(16, 4), snntorch.Synaptic(alpha=0.5, beta=0.9, init_hidden=True)),
-        "a second state, expected Leaky",
+    "recurrence": (
+        nn.Sequential(nn.Linear(16, 4), snntorch.RLeaky(beta=0.9, linear_features=4, init_hidden=True)),
+        "has dynamics of its own, expected one of Leaky, Synaptic, Alpha",
     ),
     "difference": (Branching(), "leaky: is not given what dense gives"),
     "no neuron": (nn.Sequential(nn.Linear(16, 4)), "calls no neuron of snntorch"),
@@ -230,15 +230,6 @@ def test_a_max_pool_that_returns_indices_is_refused():
 
     with pytest.raises(ConversionRefused, match=r"^pool"):
         from_snntorch(Indexed(), torch.rand(4, 1, 6, 6), num_steps=3)
-
-
-def test_a_deep_synapse_is_refused_and_its_gain_offered(strong, sample):
-    modules = [strong(16, 12), norse.LIFCell(), strong(12, 8), norse.LIFCell(), strong(8, 3)]
-    with pytest.raises(ConversionRefused, match=r"bounded_real\(cuba\(0\.9, 0\.8\)\) in spikecert\.analysis\.lmi"):
-        from_norse(norse.SequentialState(*modules), sample, num_steps=4)
-    from spikecert.analysis.lmi import bounded_real, cuba
-
-    assert bounded_real(cuba(0.9, 0.8)).gain > 1.0
 
 
 @pytest.mark.parametrize("make", [torch.int64, None, "time", "steps", "encoding"])

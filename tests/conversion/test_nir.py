@@ -124,7 +124,7 @@ def loop(graph: Any) -> None:
 
 
 def other_node(graph: Any) -> None:
-    graph.nodes[graph.edges[0][1]] = nir.Delay(np.ones(3))
+    graph.nodes[graph.edges[0][1]] = nir.Threshold(np.ones(3))
 
 
 def no_number(graph: Any) -> None:
@@ -137,7 +137,7 @@ BROKEN = {
     "beyond the end": (lambda graph: graph.edges.append(("output", graph.edges[0][1])), "to be the end"),
     "given nothing": (lambda graph: graph.edges.pop(1), "is given nothing"),
     "no way out": (lambda graph: graph.edges.pop(), "is given nothing, expected a way"),
-    "unknown": (other_node, r"\(nir Delay\): is no node that is known"),
+    "unknown": (other_node, r"\(nir Threshold\): is no node that is known"),
     "NaN": (no_number, "weights that are not finite"),
     "nowhere": (lambda graph: graph.edges.__setitem__(0, (graph.edges[0][0], "gone")), "'gone', which is no node"),
     "no output": (lambda graph: graph.nodes.pop("output"), "several inputs or outputs"),

@@ -56,12 +56,6 @@ FILTER_MUTANTS = (
         "slack = signal.slack",
     ),
     Mutant(
-        "program: a filter of spikes is taken for spikes",
-        PROGRAM,
-        "flow.spikes and node.filter.moves",
-        "flow.spikes",
-    ),
-    Mutant(
         "program: expressions are filtered without their past",
         PROGRAM,
         "for row in node.filter.rows(signal.num_steps))",
@@ -90,5 +84,42 @@ FILTER_MUTANTS = (
         "training/interval_bounds.py",
         "found, _ = node.filter.run(steps, node.filter.start(steps), self.num_steps)",
         "found = steps",
+    ),
+    Mutant(
+        "conversion: a synapse's delay is left out of a constant input's scale",
+        "models/conversion/neurons.py",
+        "range(t + 1 - neuron.delay)",
+        "range(t + 1)",
+    ),
+    Mutant(
+        "conversion: what a delay hands on counts as constant where its input is",
+        "models/conversion/building.py",
+        "if isinstance(observed.module, DelayLine):\n            return False",
+        "if isinstance(observed.module, DelayLine):\n            return self._constant(observed.origin)",
+    ),
+    Mutant(
+        "conversion: a delay of a part of a step is rounded",
+        "models/conversion/nir_modules.py",
+        "or np.abs(counts - steps).max() > 1e-4:",
+        "or False:",
+    ),
+    Mutant(
+        "conversion: weights of double precision are rounded to single",
+        "models/conversion/layers.py",
+        "copy = copy.to(next(floats, torch.get_default_dtype()))  # first, or the weights would be rounded\n"
+        "    copy.load_state_dict(module.state_dict())",
+        "copy.load_state_dict(module.state_dict())\n    copy = copy.to(next(floats, torch.get_default_dtype()))",
+    ),
+    Mutant(
+        "conversion: Alpha's currents come in at once",
+        "models/conversion/snntorch.py",
+        '"delay": 1}',
+        '"delay": 0}',
+    ),
+    Mutant(
+        "NIR: a synapse is written without the share of its input that it takes",
+        "models/conversion/nir_writing.py",
+        '"w_in": tau / dt}',
+        '"w_in": np.ones_like(tau)}',
     ),
 )

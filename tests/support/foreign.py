@@ -42,15 +42,20 @@ class Looping(nn.Module):
         self.layers, self.neurons, self.steps = nn.ModuleList(layers), nn.ModuleList(neurons), steps
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        states: list[Tensor] = [neuron.reset_mem() for neuron in self.neurons]  # type: ignore[operator]
+        states = [_states(neuron.reset_mem()) for neuron in self.neurons]  # type: ignore[operator]
         spikes, potentials = [], []
         for _ in range(self.steps):
             signal = x
             for k, (layer, neuron) in enumerate(zip(self.layers, self.neurons, strict=True)):
-                signal, states[k] = neuron(layer(signal), states[k])
+                signal, *states[k] = neuron(layer(signal), *states[k])
             spikes.append(signal)
-            potentials.append(states[-1])
+            potentials.append(states[-1][-1])
         return torch.stack(spikes), torch.stack(potentials)
+
+
+def _states(first: Any) -> list[Tensor]:
+    """Return the states of a neuron: one, or several."""
+    return [*first] if isinstance(first, tuple) else [first]
 
 
 def dense(draw: random.Random) -> list[nn.Linear]:
@@ -94,7 +99,7 @@ def _start(seed: int) -> tuple[random.Random, int, str]:
 
 
 def from_snntorch(seed: int) -> Foreign:
-    """Return a network of `Leaky` neurons; one in eight has something that no conversion takes."""
+    """Return a network of `Leaky`, `Synaptic` or `Alpha`; one in eight has something that no conversion takes."""
     draw, steps, encoding = _start(seed)
     options: dict[str, Any] = {
         "beta": draw.choice([0.5, 0.9, draw.uniform(0.3, 1.0)]),
@@ -102,9 +107,9 @@ def from_snntorch(seed: int) -> Foreign:
         "reset_mechanism": draw.choice(["subtract", "subtract", "zero", "none"]),
         "reset_delay": draw.random() < 0.75,
     }
-    refusal = None
+    refusal, kind = None, draw.choice(["Leaky", "Leaky", "Synaptic", "Alpha"])
     odd = draw.randrange(8)
-    if odd == 0:
+    if odd == 0 and kind == "Leaky":
         refusal, options = draw.choice(
             [
                 ("3 values of beta", {**options, "beta": torch.tensor([0.9, 0.8, 0.7])}),
@@ -113,19 +118,35 @@ def from_snntorch(seed: int) -> Foreign:
                 ("state_quant", {**options, "state_quant": lambda value: value}),
             ]
         )
-    if refusal is None and options["reset_mechanism"] == "subtract" and not options["reset_delay"]:
+    if kind != "Leaky":
+        refusal = _second_order(draw, kind, options)
+    if refusal is None and options["reset_mechanism"] == "subtract" and not options.get("reset_delay", True):
         refusal = "passes 2θ"
+    make = getattr(snntorch, kind)
     if draw.random() < 0.4 and encoding == "direct":
         layers = dense(draw)
-        neurons: list[nn.Module] = [snntorch.Leaky(**options) for _ in layers]
+        neurons: list[nn.Module] = [make(**options) for _ in layers]
         sample = inputs(draw, (layers[0].in_features,), steps, encoding)
         return Foreign(Looping([*layers], neurons, steps), sample, None, encoding, refusal)
 
-    def leaky() -> nn.Module:
-        return snntorch.Leaky(**options, init_hidden=True)
+    def neuron() -> nn.Module:
+        return make(**options, init_hidden=True)
 
-    modules, shape = _sequence(draw, leaky)
+    modules, shape = _sequence(draw, neuron)
     return Foreign(nn.Sequential(*modules), inputs(draw, shape, steps, encoding), steps, encoding, refusal)
+
+
+def _second_order(draw: random.Random, kind: str, options: dict[str, Any]) -> str | None:
+    """Change options to those of a neuron with a synapse; return what its refusal must say, None for none."""
+    options["alpha"] = draw.choice([0.9, draw.uniform(0.2, 1.0)])
+    if kind == "Synaptic":
+        late = options["reset_mechanism"] == "zero" and options["reset_delay"]
+        return "resets to zero one step late" if late else None
+    options["beta"] = options["alpha"] * draw.uniform(0.3, 0.9)
+    options["reset_mechanism"] = draw.choice(["none", "none", "none", "zero", "subtract"])
+    del options["reset_delay"]
+    options["threshold"] *= 0.5
+    return None if options["reset_mechanism"] == "none" else "resets its synaptic currents"
 
 
 def _sequence(draw: random.Random, neuron: Callable[[], nn.Module]) -> tuple[list[nn.Module], tuple[int, ...]]:
@@ -158,7 +179,7 @@ def from_spikingjelly(seed: int) -> Foreign:
         refusal, extra = draw.choice(
             [
                 ("dynamics of its own", sj_neurons.QIFNode(step_mode=mode)),
-                ("no layer of SpikingNetwork does", sj.SynapseFilter(step_mode=mode)),
+                ("is no linear filter", sj.SynapseFilter(step_mode=mode)),
             ]
         )
         modules.append(extra)
@@ -194,7 +215,7 @@ def _stepped(module: nn.Module, mode: str) -> nn.Module:
 
 
 def from_norse(seed: int) -> Foreign:
-    """Return a network of box, integrate-and-fire or, in first place, second-order cells, perhaps read by LI."""
+    """Return a network of box, integrate-and-fire or second-order cells, perhaps read by LI."""
     draw, steps, encoding = _start(seed)
     rest, number = draw.choice([0.0, 0.0, draw.uniform(-0.3, 0.3)]), torch.as_tensor
     share = number(draw.choice([100.0, draw.uniform(50.0, 600.0)]))
@@ -218,9 +239,6 @@ def from_norse(seed: int) -> Foreign:
 
     modules, shape = _sequence(draw, cell)
     _strengthen(modules, 1.0 if kind == "integrate" else 1.0 / float(share * 1e-3))
-    spiking = sum(isinstance(module, norse.LIFCell) for module in modules)
-    if kind == "second" and refusal is None and (spiking > 1 or encoding == "none"):
-        refusal = "filters its input by a synapse"
     if isinstance(modules[-1], nn.Linear):
         modules += draw.choice([[], [norse.LIBoxCell()], [norse.LICell()]])
     return Foreign(norse.SequentialState(*modules), inputs(draw, shape, steps, encoding), steps, encoding, refusal)
@@ -234,7 +252,7 @@ def _strengthen(modules: list[nn.Module], factor: float) -> None:
 
 
 def from_nir(seed: int) -> Foreign:
-    """Return a NIR graph of LIF, IF or CubaLIF nodes, dense or convolutional."""
+    """Return a NIR graph of LIF, IF or CubaLIF nodes, dense or convolutional, perhaps with delays behind them."""
     draw, steps, encoding = _start(seed)
     kind = draw.choice(["LIF", "LIF", "IF", "CubaLIF"])
     share, rest = draw.uniform(0.1, 0.9), draw.choice([0.0, draw.uniform(-0.3, 0.3)])
@@ -256,14 +274,12 @@ def from_nir(seed: int) -> Foreign:
         taus = {"tau_syn": full(1e-4 / taken, shape), "tau_mem": full(1e-4 / share, shape)}
         return nir.CubaLIF(**taus, r=full(1 / share, shape), v_leak=leak, **ends)
 
-    nodes, shape, spiking = _nodes(draw, node)
-    if kind == "CubaLIF" and taken < 1.0 and refusal is None and (spiking > 1 or encoding == "none"):
-        refusal = "filters its input by a synapse"
+    nodes, shape = _nodes(draw, node)
     graph = nir.NIRGraph.from_list(*nodes, type_check=False)
     return Foreign(graph, inputs(draw, shape, steps, encoding), steps, encoding, refusal)
 
 
-def _nodes(draw: random.Random, node: Callable[[tuple[int, ...]], Any]) -> tuple[list[Any], tuple[int, ...], int]:
+def _nodes(draw: random.Random, node: Callable[[tuple[int, ...]], Any]) -> tuple[list[Any], tuple[int, ...]]:
     if draw.random() < 0.4:
         conv, *_, last = convolutional(draw, nn.Identity)
         assert isinstance(conv, nn.Conv2d)
@@ -274,11 +290,13 @@ def _nodes(draw: random.Random, node: Callable[[tuple[int, ...]], Any]) -> tuple
         first = nir.Conv2d((6, 6), array(conv.weight), 1, conv.padding[0], 1, 1, bias)  # type: ignore[arg-type]
         flat = nir.Flatten({"input": np.array((shape[0], side // 2, side // 2))}, 0, -1)
         ends = nir.Input(np.array((1, 6, 6))), nir.Output(np.array([3]))
-        return [ends[0], first, node(shape), pool, flat, affine(last), ends[1]], (1, 6, 6), 1
+        return [ends[0], first, node(shape), pool, flat, affine(last), ends[1]], (1, 6, 6)
     layers = dense(draw)
     nodes = [part for layer in layers for part in (affine(layer), node((layer.out_features,)))]
     nodes = nodes[: len(nodes) - draw.randint(0, 1)]
-    return nodes, (layers[0].in_features,), len(nodes) // 2
+    if draw.random() < 0.3:
+        nodes.insert(2, nir.Delay(np.full(layers[0].out_features, draw.randint(0, 3) * 1e-4)))
+    return nodes, (layers[0].in_features,)
 
 
 def affine(layer: Any) -> Any:
