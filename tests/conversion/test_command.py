@@ -71,7 +71,7 @@ def test_modules_of_the_current_folder_and_samples_of_their_own(run, code, tmp_p
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("mine.py:made", (), "sample: got None"),
+        ("mine.py:made", (), "shape: got neither it nor --data"),
         ("mine.py:fails", ("--shape", "64"), "failed: RuntimeError: two lines"),
         ("mine.py:number", ("--shape", "64"), "graph: got int"),
         ("mine.py:none", ("--shape", "64"), "there is no none in it"),
