@@ -113,15 +113,13 @@ class _NetworkWriter:
         return observed.neuron is None and self._constant(observed.origin)
 
     def _flattened(self, observed: ObservedLayer) -> list[nn.Module]:
-        """Return the Flatten that a layer's input shows to be in front of it."""
+        """Return the Flatten, or another shape, that a layer's input shows to be in front of it."""
         before, after = value(observed.origin, self._signal), observed.given
         assert before is not None
         if before.shape[2:] == after.shape[2:]:
             return []
-        if after.dim() == 3:
-            return [nn.Flatten()]
-        shapes = f"shape {tuple(after.shape[2:])} made of {tuple(before.shape[2:])}"
-        raise ConversionRefused(f"{observed.name}: is given {shapes}, expected to be flat")
+        flat: list[nn.Module] = [] if before.dim() == 3 else [nn.Flatten()]
+        return flat if after.dim() == 3 else [*flat, nn.Unflatten(1, tuple(after.shape[2:]))]
 
 
 def _told_origin(origin: Origin) -> str:
