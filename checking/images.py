@@ -117,13 +117,13 @@ class Pool:
         counts = (pixels >= (OUTSIDE if self.counted else 0)).sum((2, 3))
         if not (counts > 0).all():
             raise Refused("a pool has a window without pixels")
-        inverse = stacked([_inverse(int(count)) for count in counts.ravel()])
+        shares = stacked([inverse(int(count)) for count in counts.ravel()])
         inside = np.broadcast_to(pixels >= 0, (shape[0], *pixels.shape))
         places = np.arange(shape[0])[:, None, None, None, None] * (shape[1] * shape[2]) + pixels
         outputs = np.arange(shape[0] * height * width).reshape(-1, height, width, 1, 1)
         rows = np.broadcast_to(outputs, places.shape)[inside]
         size = (shape[0] * height * width, prod(shape))
-        matrix = Matrix.of(size, rows, places[inside], inverse[rows % (height * width)])
+        matrix = Matrix.of(size, rows, places[inside], shares[rows % (height * width)])
         bias, terms = whole(np.zeros((size[0], 1), dtype=int)), prod(self.kernel) + 3
         return Affine.summing(matrix, matrix, bias, terms, NEAR, arithmetic), (shape[0], height, width)
 
@@ -197,7 +197,7 @@ def _named(padding: str, kernel: Pair, dilation: Pair) -> tuple[Pair, ...]:
     return tuple((total // 2, total - total // 2) for total in totals)
 
 
-def _inverse(count: int) -> Dyadic:
+def inverse(count: int) -> Dyadic:
     """Return 1/count, rounded down to a relative 2^−90 where it is no dyadic number."""
     shift = count.bit_length() - 1 if count & count - 1 == 0 else 100 + count.bit_length()
     return Dyadic(np.asarray((1 << shift) // count, dtype=object), shift)

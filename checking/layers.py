@@ -14,9 +14,11 @@ import numpy as np
 from .affine import NEAR, Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused, exactly, stacked, whole
-from .images import Convolution, Pool
+from .images import Convolution, Pool, pair
+from .moving import Padding, PixelShuffle, Unflatten, Upsampling
 from .sequences import OneRow
 from .sparse import Matrix
+from .spreading import TransposedConvolution, WindowMeans
 from .work import spend
 
 Shape = tuple[int, ...]
@@ -186,6 +188,30 @@ def _convolution_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]
     return OneRow.convolution(*weights(tensors, name, layer["bias"]), name, layer)
 
 
+def _transposed(tensors: Tensors, name: str, layer: dict[str, Any]) -> TransposedConvolution:
+    return TransposedConvolution.of(*_kernels(tensors, name, layer), name, layer)
+
+
+def _transposed_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> OneRow:
+    return OneRow.transposed(*_kernels(tensors, name, layer), name, layer)
+
+
+def _kernels(tensors: Tensors, name: str, layer: dict[str, Any]) -> tuple[Dyadic, Dyadic]:
+    """Return the weight and the bias of a transposed convolution, one number for each channel that it makes."""
+    weight = tensors.pop(f"{name}.weight")
+    bias = tensors.pop(f"{name}.bias") if layer["bias"] else np.zeros(whole_number(layer["out_channels"]))
+    return Dyadic.of(weight, f"{name}.weight"), Dyadic.of(bias, f"{name}.bias")
+
+
+def _averages(tensors: Tensors, name: str, layer: dict[str, Any]) -> Layer:
+    inputs, outputs = layer["inputs"], layer["outputs"]
+    if not (isinstance(inputs, list) and isinstance(outputs, list) and len(inputs) == len(outputs)):
+        raise Refused(f"{name}: has sizes that do not fit")
+    if len(inputs) == 1:
+        return OneRow(WindowMeans(pair([1, *inputs], 1), pair([1, *outputs], 1)))
+    return WindowMeans(pair(inputs, 1), pair(outputs, 1))
+
+
 def _pool_of_sequences(tensors: Tensors, name: str, layer: dict[str, Any]) -> OneRow:
     return OneRow.pool(name, layer)
 
@@ -207,13 +233,22 @@ def _inverse_root(value: Fraction) -> Fraction:
 
 _POOL = {"kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"}
 _CONVOLUTION = {"in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias"}
+_TRANSPOSED = _CONVOLUTION | {"output_padding"}
 _CONVOLUTION |= {"padding_mode"}
 _READERS: dict[str, tuple[set[str], Callable[[Tensors, str, dict[str, Any]], Layer]]] = {
     "Linear": ({"in_features", "out_features", "bias"}, Linear.read),
     "Conv1d": (_CONVOLUTION, _convolution_of_sequences),
     "Conv2d": (_CONVOLUTION, _convolution),
+    "ConvTranspose1d": (_TRANSPOSED, _transposed_of_sequences),
+    "ConvTranspose2d": (_TRANSPOSED, _transposed),
     "AvgPool1d": (_POOL, _pool_of_sequences),
     "AvgPool2d": (_POOL, _pool),
+    "AdaptiveAverage": ({"inputs", "outputs"}, _averages),
+    "ZeroPad1d": ({"padding"}, Padding.read),
+    "ZeroPad2d": ({"padding"}, Padding.read),
+    "Upsample": ({"scale_factor", "mode"}, Upsampling.read),
+    "PixelShuffle": ({"upscale_factor"}, PixelShuffle.read),
+    "Unflatten": ({"dim", "unflattened_size"}, Unflatten.read),
     "BatchNorm1d": ({"num_features", "eps", "momentum", "affine"}, Norm.read),
     "BatchNorm2d": ({"num_features", "eps", "momentum", "affine"}, Norm.read),
     "Normalize": ({"channels"}, Norm.read),

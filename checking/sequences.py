@@ -1,4 +1,4 @@
-"""Convolutions and average pools of sequences (channels, length), which are images of height 1."""
+"""Convolutions, either way, and averages of sequences (channels, length), which are images of height 1."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +7,9 @@ from .affine import Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused
 from .images import Convolution, Pool
+from .spreading import TransposedConvolution, WindowMeans
 
-HEIGHTS = {"kernel_size": 1, "stride": 1, "dilation": 1, "padding": 0}
+HEIGHTS = {"kernel_size": 1, "stride": 1, "dilation": 1, "padding": 0, "output_padding": 0}
 """What an image's layer has along its height where it has only one row."""
 
 
@@ -16,7 +17,7 @@ HEIGHTS = {"kernel_size": 1, "stride": 1, "dilation": 1, "padding": 0}
 class OneRow:
     """A layer of images (channels, 1, length), over sequences (channels, length)."""
 
-    images: Convolution | Pool
+    images: Convolution | Pool | TransposedConvolution | WindowMeans
 
     @staticmethod
     def convolution(weight: Dyadic, bias: Dyadic, name: str, layer: dict[str, Any]) -> "OneRow":
@@ -30,6 +31,18 @@ class OneRow:
         return OneRow(Convolution.of(Dyadic(weight.ints[:, :, None], weight.shift), bias, name, _of_images(layer)))
 
     @staticmethod
+    def transposed(weight: Dyadic, bias: Dyadic, name: str, layer: dict[str, Any]) -> "OneRow":
+        """Return the transposed convolution of a description; its weights (in, out/groups, length) and (out,).
+
+        Raises:
+            Refused: for a description that does not fit.
+        """
+        if weight.ints.ndim != 3:
+            raise Refused(f"{name}: has a weight of another size than it says")
+        images = Dyadic(weight.ints[:, :, None], weight.shift)
+        return OneRow(TransposedConvolution.of(images, bias, name, _of_images(layer)))
+
+    @staticmethod
     def pool(name: str, layer: dict[str, Any]) -> "OneRow":
         """Return the layer of a description.
 
@@ -41,7 +54,7 @@ class OneRow:
     def over(self, shape: tuple[int, ...], arithmetic: Arithmetic) -> tuple[Affine, tuple[int, ...]]:
         """Return the map of flat inputs, and the shape of its outputs."""
         if len(shape) != 2:
-            raise Refused("a convolution or a pool of sequences does not fit its inputs")
+            raise Refused("a layer of sequences does not fit its inputs")
         affine, (channels, _, length) = self.images.over((shape[0], 1, shape[1]), arithmetic)
         return affine, (channels, length)
 

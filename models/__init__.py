@@ -20,7 +20,7 @@ from .conversion import (
 )
 from .dynamics import Dynamics
 from .encoding import RateDraws
-from .layers import Residual, Share
+from .layers import AdaptiveAverage, Residual, Share
 from .learned_decay import PLIF, settled
 from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
@@ -35,6 +35,7 @@ __all__ = [
     "DLIF",
     "LIF",
     "PLIF",
+    "AdaptiveAverage",
     "Arctan",
     "Circuit",
     "Conversion",

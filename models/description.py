@@ -10,6 +10,15 @@ from torch import Tensor, nn
 
 from .circuit import check_code, runs_as
 from .encoding import ENCODINGS, RateDraws
+from .image_schemas import (
+    AdaptiveAverageSchema,
+    ConvTranspose1dSchema,
+    ConvTranspose2dSchema,
+    UnflattenSchema,
+    UpsampleSchema,
+    ZeroPad1dSchema,
+    ZeroPad2dSchema,
+)
 from .layer_schemas import (
     AvgPool1dSchema,
     AvgPool2dSchema,
@@ -18,6 +27,7 @@ from .layer_schemas import (
     Conv1dSchema,
     Conv2dSchema,
     DLIFSchema,
+    Extent,
     LayerSchema,
     LIFSchema,
     LinearSchema,
@@ -248,14 +258,22 @@ _KINDS: dict[str, type[LayerSchema]] = {
     "Linear": LinearSchema,
     "Conv2d": Conv2dSchema,
     "Conv1d": Conv1dSchema,
+    "ConvTranspose1d": ConvTranspose1dSchema,
+    "ConvTranspose2d": ConvTranspose2dSchema,
     "AvgPool1d": AvgPool1dSchema,
     "AvgPool2d": AvgPool2dSchema,
     "MaxPool1d": MaxPool1dSchema,
     "MaxPool2d": MaxPool2dSchema,
+    "AdaptiveAverage": AdaptiveAverageSchema,
+    "ZeroPad1d": ZeroPad1dSchema,
+    "ZeroPad2d": ZeroPad2dSchema,
+    "Upsample": UpsampleSchema,
+    "PixelShuffle": plain(nn.PixelShuffle, upscale_factor=Extent),
     "BatchNorm1d": BatchNorm1dSchema,
     "BatchNorm2d": BatchNorm2dSchema,
     "Normalize": NormalizeSchema,
     "Flatten": plain(nn.Flatten, start_dim=Whole, end_dim=Whole),
+    "Unflatten": UnflattenSchema,
     "Share": ShareSchema,
     "Synapse": SynapseSchema,
     "LIF": LIFSchema,

@@ -114,7 +114,9 @@ def _weights(weight: tuple[int, ...], bias: bool) -> Shapes:
     return {"weight": weight, **({"bias": weight[:1]} if bias else {})}
 
 
-class _WeightedSchema(LayerSchema):
+class WeightedSchema(LayerSchema):
+    """Of a layer with weights, and perhaps a bias."""
+
     bias: bool
 
     @classmethod
@@ -123,7 +125,7 @@ class _WeightedSchema(LayerSchema):
         return {**super().arguments(layer), "bias": layer.bias is not None}
 
 
-class LinearSchema(_WeightedSchema):
+class LinearSchema(WeightedSchema):
     """Of nn.Linear."""
 
     kind = nn.Linear
@@ -136,7 +138,7 @@ class LinearSchema(_WeightedSchema):
         return _weights((self.out_features, self.in_features), self.bias)
 
 
-class _ConvolutionSchema(_WeightedSchema):
+class _ConvolutionSchema(WeightedSchema):
     in_channels: Size
     out_channels: Size
     groups: Size

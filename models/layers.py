@@ -1,11 +1,12 @@
-"""Layers besides neurons: the residual sum, a learnable share of a path, and how affine layers run."""
+"""Layers besides neurons: the residual sum, a learnable share of a path, averages; how affine layers run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from .constants import real
+from .constants import real, wholes
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Layers with a matrix of weights."""
@@ -47,6 +48,41 @@ class Share(nn.Module):
     def forward(self, signal: Tensor) -> Tensor:
         """Return c·x."""
         return signal * self.share
+
+
+class AdaptiveAverage(nn.Module):
+    """The adaptive average pool of signals of one size; its windows may overlap, differ in size, or repeat.
+
+    Window i of n along an axis of m entries holds those from ⌊i·m/n⌋ to ⌈(i + 1)·m/n⌉ − 1.
+
+    Args:
+        inputs: (height, width) of the images, or (length,) of the sequences, that it takes.
+        outputs: those that it makes.
+
+    Raises:
+        TypeError, ValueError: for sizes that are not 1 or 2 whole numbers above 0.
+    """
+
+    def __init__(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        super().__init__()
+        self.inputs, self.outputs = wholes("inputs", inputs), wholes("outputs", outputs)
+        sizes = (*self.inputs, *self.outputs)
+        if len(self.inputs) != len(self.outputs) or len(self.inputs) not in (1, 2) or min(sizes) < 1:
+            raise ValueError(
+                f"outputs: got {self.outputs} of {self.inputs}, expected 1 or 2 sizes above 0 of both"
+            )
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Return the averages, (batch, channels, *outputs)."""
+        axes = len(self.inputs)
+        if signal.dim() != 2 + axes or tuple(signal.shape[2:]) != self.inputs:
+            raise ValueError(f"inputs: got {tuple(signal.shape)}, expected (batch, channels, *{self.inputs})")
+        pool = F.adaptive_avg_pool1d if axes == 1 else F.adaptive_avg_pool2d
+        return pool(signal, self.outputs)  # pyright: ignore[reportArgumentType]
+
+    def extra_repr(self) -> str:
+        """Return the sizes."""
+        return f"{self.inputs}, {self.outputs}"
 
 
 def apply_affine(layer: nn.Module, signal: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from ..models.images import average
 from ..models.layers import Residual, Share, walk
 from ..models.networks import SpikingNetwork
 from ..models.neurons import DLIF, LIF
+from .moving_layers import MOVES, moving
 
 try:
     from hypothesis import strategies as st
@@ -42,7 +43,7 @@ DTYPES = (torch.float32, torch.float64)
 SPREAD = 1.5
 """The standard deviation of weights: enough that neurons both fire and stay silent."""
 
-WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, Share)
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm1d, nn.BatchNorm2d, Share)
 """The layers whose weights are drawn."""
 
 LEAST = 2.0**-100
@@ -100,7 +101,12 @@ def networks(
 
 @st.composite
 def image_networks(
-    draw: st.DrawFn, side: int = 6, most_channels: int = 3, most_steps: int = 4, pools: Sequence[str] = POOLS
+    draw: st.DrawFn,
+    side: int = 6,
+    most_channels: int = 3,
+    most_steps: int = 4,
+    pools: Sequence[str] = POOLS,
+    moves: Sequence[str] = MOVES,
 ) -> SpikingNetwork:
     """Return a network for images (1, side, side): convolution, batch norm, pooling, a residual sum, some of them.
 
@@ -109,9 +115,11 @@ def image_networks(
         most_channels: of the convolutions.
         most_steps: T.
         pools: what to choose from: "average" (of spikes), "max" (of spikes, and perhaps of first currents).
+        moves: what layers that only move and average to choose from, besides none.
     """
     pool = draw(st.sampled_from(tuple(pools)))
     steps, channels = draw(st.integers(1, most_steps)), draw(st.integers(1, most_channels))
+    moved = draw(st.sampled_from(("none", "none", *moves)))
     first: list[nn.Module] = [nn.Conv2d(1, channels, 3, padding=1)]
     if draw(st.booleans()):
         first.append(nn.BatchNorm2d(channels))
@@ -122,7 +130,7 @@ def image_networks(
     shared = Residual([*middle, Share()], [Share()])
     body = {"none": [], "plain": middle, "residual": [Residual(middle)], "shares": [shared]}[inner]
     last = average(2) if pool == "average" else draw(st.sampled_from([nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1)]))
-    head = [last, nn.Flatten(), nn.Linear(channels * (side // 2) ** 2, 3)]
+    head = [*moving(moved, channels, side), last, nn.Flatten(), nn.Linear(channels * (side // 2) ** 2, 3)]
     network = SpikingNetwork(*first, draw(neurons(steps)), *body, *head, num_steps=steps)
     _fill(network, draw(st.booleans()), torch.Generator().manual_seed(draw(SEEDS)))
     return network.to(draw(st.sampled_from(DTYPES))).eval()

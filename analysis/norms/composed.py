@@ -12,7 +12,7 @@ import math
 
 import torch
 
-from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, PoolMap, ScaleMap, Shape
+from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, ScaleMap, Shape
 from ..definite import UNDERFLOW
 from ..intervals import Interval
 from ..operators import Applied, Expression, LayerOperator, Reference, Total
@@ -120,8 +120,8 @@ def map_bound(linear: LinearMap, shape: Shape) -> float:
         return 1.0
     if isinstance(linear, ScaleMap):
         return float(linear.factor.abs().max()) * (1.0 + accumulated(linear.depth + 2))
-    if isinstance(linear, PoolMap):
-        shape = (1, *shape[1:])  # channels do not mix
+    if linear.channelwise:
+        shape = (1, *shape[1:])
     output = linear.output_shape(shape)
     alone = LayerOperator("map", Applied(output, linear, Reference(shape, 0)), {0: shape})
     held = held_norm(alone, "l2", "l2")

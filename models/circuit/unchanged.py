@@ -30,7 +30,7 @@ from .. import (
     running,
     synapses,
 )
-from ..layers import Residual, Share
+from ..layers import AdaptiveAverage, Residual, Share
 from ..learned_decay import PLIF
 from ..networks import SpikingNetwork
 from ..neurons import DLIF, LIF
@@ -48,7 +48,7 @@ CALLS = (
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
-OWN = (LIF, DLIF, PLIF, Recurrent, Residual, Share, SpikingNetwork, Normalize, Synapse)
+OWN = (LIF, DLIF, PLIF, AdaptiveAverage, Recurrent, Residual, Share, SpikingNetwork, Normalize, Synapse)
 RUNS = (
     *(compiled, dynamics, eager, encoding, layers, learned_decay, max_pooling, membrane, networks),
     *(neurons, normalization, parts, recurrent, running, synapses),

@@ -6,13 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..linear_maps import affine_types
+from ..layers import AdaptiveAverage
+from ..linear_maps.selecting import whole_factors
 from .layers import is_of, kind_of
 from .refusal import ConversionRefused
-
-ADAPTIVE = "Adaptive"
-KINDS: dict[str, Callable[..., nn.Module]] = {kind.__name__: kind for kind in affine_types()}
-"""The affine layers that networks have, by name."""
 
 
 def adapted(module: nn.Module, given: Tensor, name: str) -> nn.Module | None:
@@ -22,7 +19,7 @@ def adapted(module: nn.Module, given: Tensor, name: str) -> nn.Module | None:
         ConversionRefused: where it is none at the signal's size, or with its settings.
     """
     kind = kind_of(module)
-    make = _adaptive_pool if kind.removeprefix(ADAPTIVE) in KINDS.keys() - {kind} else _MAKERS.get(kind)
+    make = _MAKERS.get(kind)
     if make is None or not is_of(module, "torch", "spikingjelly"):
         return None
     try:
@@ -32,16 +29,30 @@ def adapted(module: nn.Module, given: Tensor, name: str) -> nn.Module | None:
 
 
 def _adaptive_pool(module: Any, shape: tuple[int, ...]) -> nn.Module:
-    """Return the pool of that name with windows that do not overlap; others have more than one size."""
-    made, axes = module.output_size, len(shape) - 1
+    """Return the average pool of equal windows that do not overlap, or that of windows of several sizes."""
+    made, axes = module.output_size, int(kind_of(module)[-2])
     sizes = made if isinstance(made, tuple | list) else (made,) * axes
-    windows: list[int] = []
-    for have, want in zip(shape[-axes:], sizes, strict=True):
-        want = have if want is None else want
-        if want < 1 or have % want:
-            raise ValueError(f"makes {want} of {have}, by windows of several sizes; expected a divisor")
-        windows.append(have // want)
-    return KINDS[kind_of(module).removeprefix(ADAPTIVE)](windows[0] if axes == 1 else tuple(windows))
+    if len(shape) != axes + 1:
+        raise ValueError(f"is given features {shape}, expected {axes + 1} axes")
+    have = shape[-axes:]
+    want = [size if count is None else count for size, count in zip(have, sizes, strict=True)]
+    if any(size % count for size, count in zip(have, want, strict=True)):
+        return AdaptiveAverage(have, want)
+    windows = tuple(size // count for size, count in zip(have, want, strict=True))
+    return nn.AvgPool1d(windows[0]) if axes == 1 else nn.AvgPool2d((windows[0], windows[1]))
+
+
+def _zero_pad(module: Any, shape: tuple[int, ...]) -> nn.Module:
+    """Return the padding by zeros that a constant one is."""
+    if module.value != 0:
+        raise ValueError(f"pads by {module.value}, expected 0")
+    return (nn.ZeroPad1d if kind_of(module).endswith("1d") else nn.ZeroPad2d)(module.padding)
+
+
+def _upsample(module: Any, shape: tuple[int, ...]) -> nn.Module:
+    """Return the nearest upsampling by a whole factor."""
+    layer = nn.Upsample(module.size, module.scale_factor, module.mode)
+    return nn.Upsample(scale_factor=whole_factors(layer))
 
 
 def _votes(module: Any, shape: tuple[int, ...]) -> nn.Linear:
@@ -66,6 +77,11 @@ def _threshold_norm(module: Any, shape: tuple[int, ...]) -> nn.Module:
 
 
 _MAKERS: dict[str, Callable[[Any, tuple[int, ...]], nn.Module]] = {
+    "AdaptiveAvgPool1d": _adaptive_pool,
+    "AdaptiveAvgPool2d": _adaptive_pool,
+    "ConstantPad1d": _zero_pad,
+    "ConstantPad2d": _zero_pad,
+    "UpsamplingNearest2d": _upsample,
     "VotingLayer": _votes,
     "ThresholdDependentBatchNorm1d": _threshold_norm,
     "ThresholdDependentBatchNorm2d": _threshold_norm,

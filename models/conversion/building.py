@@ -6,16 +6,17 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from ..layers import Residual
+from ..layers import Residual, Share
 from ..max_pooling import MAX_POOLS
 from ..networks import SpikingNetwork
 from ..neurons import LIF
 from .adapting import adapted
-from .data_flow import Adjusted, Joined, Origin, Parallel, Step, value
+from .data_flow import Adjusted, Joined, Origin, Parallel, Step, told, value
 from .layers import normalizing, plain_layer, refuse, with_bias
 from .neurons import ForeignNeuron, filtering, integrating, spiking
 from .nir_modules import DelayLine, SumPool
-from .observing import Observation, ObservedLayer, Source
+from .observed_layers import ObservedLayer
+from .observing import Observation, Source
 from .refusal import ConversionRefused
 
 
@@ -62,7 +63,8 @@ class _NetworkWriter:
         for step in steps:
             if isinstance(step, Adjusted):
                 layers.append(self._normalizing(step))
-                notes.append(f"a constant beside the layers ({step.operation}) became a layer")
+                if step.numbers != (-1.0,):
+                    notes.append(f"a constant beside the layers ({step.operation}) became a layer")
             elif isinstance(step, Parallel):
                 paths = (self.written(path, final, notes) for path in (step.branch, step.shortcut))
                 layers.append(Residual(*paths))
@@ -76,6 +78,8 @@ class _NetworkWriter:
         """Return the layer (x − mean)/std that a constant is."""
         signal = value(step.source, self._signal)
         assert signal is not None
+        if step.operation == "mul" and len(step.numbers) == 1 and step.numbers[0] < 0:
+            return Share(step.numbers[0]).to(signal.dtype)
         numbers = step.numbers * (signal.shape[2] if len(step.numbers) == 1 else 1)
         return normalizing(step.operation, numbers, signal.dim() > 3, signal.dtype)
 
@@ -84,11 +88,10 @@ class _NetworkWriter:
         for observed in self.seen.layers:
             before = value(observed.origin, self._signal)
             if before is None or not _same(before, observed.given):
-                told = _told_origin(observed.origin)
                 raise ConversionRefused(
-                    f"{observed.name}: is not given what {told} gives; expected layers in one chain, sums of two "
-                    "signals of one shape, and nothing else between them (a function, an encoder: give encoded "
-                    "inputs with encoding='none')"
+                    f"{observed.name}: is not given what {told(observed.origin)} gives; expected layers in one "
+                    "chain, sums of two signals of one shape, products of spikes, and nothing else between them "
+                    "(a function, an encoder: give encoded inputs with encoding='none')"
                 )
 
     @cached_property
@@ -115,23 +118,13 @@ class _NetworkWriter:
         return observed.neuron is None and self._constant(observed.origin)
 
     def _flattened(self, observed: ObservedLayer) -> list[nn.Module]:
-        """Return the Flatten that a layer's input shows to be in front of it."""
+        """Return the Flatten, or another shape, that a layer's input shows to be in front of it."""
         before, after = value(observed.origin, self._signal), observed.given
         assert before is not None
         if before.shape[2:] == after.shape[2:]:
             return []
-        if after.dim() == 3:
-            return [nn.Flatten()]
-        shapes = f"shape {tuple(after.shape[2:])} made of {tuple(before.shape[2:])}"
-        raise ConversionRefused(f"{observed.name}: is given {shapes}, expected to be flat")
-
-
-def _told_origin(origin: Origin) -> str:
-    if isinstance(origin, Joined):
-        return f"the sum of {_told_origin(origin.one)} and {_told_origin(origin.other)}"
-    if isinstance(origin, Adjusted):
-        return f"{origin.operation} of {_told_origin(origin.source)} and a constant"
-    return origin.name or "the input"
+        flat: list[nn.Module] = [] if before.dim() == 3 else [nn.Flatten()]
+        return flat if after.dim() == 3 else [*flat, nn.Unflatten(1, tuple(after.shape[2:]))]
 
 
 def _reads_potential(neuron: ForeignNeuron, readout: str | None) -> bool:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..networks import SpikingNetwork, Trace
-from .observing import Observation, ObservedLayer
+from .observed_layers import ObservedLayer
+from .observing import Observation
 
 NEAR = 1e-5
 """A potential so near its threshold, as a share of it, was decided by rounding."""

@@ -1,9 +1,12 @@
 """Where the signals of a module come from: layers in series, and sums of paths that part and meet again.
 
 While a module runs, `Origins` follows each tensor from layer to layer: through operations that only move values,
-through sums of two, and through constants that are added or multiplied. A sum of paths from one signal becomes a
-`Parallel`, so that what is found is a chain of layers and of such sums, in any depth. What can't be followed has
-no origin; nothing is guessed.
+through sums and differences of two, and through constants that are added or multiplied. A sum of paths from one
+signal becomes a `Parallel`, so that what is found is a chain of layers and of such sums, in any depth. What can't
+be followed has no origin; nothing is guessed.
+
+A product of two signals is taken for a gate of spikes, whose sources must be proven to be 0 or 1 (`gates.py`): a·b
+is 1 where a + b ≥ 2, and a·(1 − b) where a − b ≥ 1, so that a gate is a layer of neurons without memory.
 """
 
 import math
@@ -60,6 +63,35 @@ ADJUSTING = ("add", "sub", "mul", "div")
 
 
 @dataclass(frozen=True)
+class Gate:
+    """The product of two signals, a·b or a·(1 − b), if both are spikes.
+
+    Attributes:
+        one, other: a and b.
+        inverted: whether b is taken from 1.
+    """
+
+    one: Origin
+    other: Origin
+    inverted: bool
+
+    @property
+    def current(self) -> Joined:
+        """Return a + b, or a − b."""
+        return Joined(self.one, negative(self.other) if self.inverted else self.other)
+
+    @property
+    def threshold(self) -> float:
+        """Return the least current of a product that is 1."""
+        return 1.0 if self.inverted else 2.0
+
+    @property
+    def name(self) -> str:
+        """Return what it is called where layers are named."""
+        return f"{told(self.one)} AND {'NOT ' if self.inverted else ''}{told(self.other)}"
+
+
+@dataclass(frozen=True)
 class Parallel:
     """Two paths from one signal, whose ends are added; the second may be empty: the signal itself."""
 
@@ -79,6 +111,7 @@ class Origins:
     constants alone; or else it is lost. A neuron's state is lost: it depends on the input.
     """
 
+    gates: dict[str, Gate] = field(default_factory=dict)
     _known: dict[int, tuple[Tensor, Origin | None]] = field(default_factory=dict)
     _constants: dict[int, Tensor] = field(default_factory=dict)
 
@@ -120,18 +153,36 @@ class Origins:
             self.note(tensor, origin)
 
     def _computed(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Origin | None:
-        """Return the origin of a sum, or of a signal and a constant; None for all else."""
+        """Return the origin of two signals, or of a signal and a constant; None for all else."""
+        if name == "rsub":
+            name, args = "sub", args[::-1]
+        elif name == "neg":
+            name, args = "mul", (*args, -1.0)
         if name not in ADJUSTING or len(args) != 2 or kwargs.get("alpha", 1) != 1 or "rounding_mode" in kwargs:
             return None
         one, other = args
         origin = self.of(one) if isinstance(one, Tensor) else None
         second = self.of(other) if isinstance(other, Tensor) else None
         if origin is not None and second is not None:
-            return Joined(origin, second) if name == "add" else None
-        if origin is None and name in ("add", "mul"):
-            one, other, origin = other, one, second
+            return self._of_two(name, origin, second)
+        if origin is None and second is not None and name in ("add", "mul", "sub"):
+            one, other, origin = other, one, negative(second) if name == "sub" else second
+            name = "add" if name == "sub" else name
         numbers = self._constant(other, one)
         return None if origin is None or numbers is None else _adjusted(origin, name, numbers)
+
+    def _of_two(self, name: str, one: Origin, other: Origin) -> Origin | None:
+        """Return the origin of a sum, a difference or a product of two signals."""
+        if name in ("add", "sub"):
+            return Joined(one, other if name == "add" else negative(other))
+        if name != "mul":
+            return None
+        if _complemented(one) is not None:
+            one, other = other, one
+        inner = _complemented(other)
+        gate = Gate(one, other if inner is None else inner, inner is not None)
+        self.gates[gate.name] = gate
+        return Gave(gate.name)
 
     def _constant(self, value: Any, signal: Tensor) -> tuple[float, ...] | None:
         """Return a number, or one for each channel or feature of a signal; None for all else."""
@@ -142,6 +193,28 @@ class Origins:
         axes = signal.shape[-1:] if signal.dim() < 4 else (signal.shape[-3], 1, 1)
         fits = value.numel() == 1 or (value.shape[-len(axes) :] == axes and value.numel() == math.prod(axes))
         return tuple(value.double().flatten().tolist()) if fits else None
+
+
+def negative(origin: Origin) -> Origin:
+    """Return a signal times −1."""
+    return Adjusted(origin, "mul", (-1.0,))
+
+
+def _complemented(origin: Origin) -> Origin | None:
+    """Return s of 1 − s, None for another signal."""
+    if not isinstance(origin, Adjusted) or (origin.operation, set(origin.numbers)) != ("add", {1.0}):
+        return None
+    inner = origin.source
+    return inner.source if isinstance(inner, Adjusted) and inner == negative(inner.source) else None
+
+
+def told(origin: Origin) -> str:
+    """Return a signal in words."""
+    if isinstance(origin, Joined):
+        return f"the sum of {told(origin.one)} and {told(origin.other)}"
+    if isinstance(origin, Adjusted):
+        return f"{origin.operation} of {told(origin.source)} and a constant"
+    return origin.name or "the input"
 
 
 def _adjusted(origin: Origin, name: str, numbers: tuple[float, ...]) -> Origin:

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from ..constants import at_least, unless_none
 from ..validation import check_choice
 from .data_flow import Arrangement, Gave, Origin, Step, layers_of
+from .gates import with_gates
 from .layers import is_silent, plain_layer
 from .neurons import ForeignNeuron
+from .observed_layers import ObservedLayer
 from .refusal import ConversionRefused
 from .watching import Outside, check_plain, check_states, check_types, tensors_in
 
@@ -64,21 +66,6 @@ class Source:
         check_choice("encoding", encoding, ("direct", "none"))
         steps = unless_none(at_least(1))("num_steps", num_steps)
         return Source(library, module, encoding == "none", steps)
-
-
-@dataclass(frozen=True)
-class ObservedLayer:
-    """One layer: its input, where that comes from, its output, and its neuron, None for other layers.
-
-    Signals are (T or 1, batch, ...).
-    """
-
-    name: str
-    module: nn.Module
-    neuron: ForeignNeuron | None
-    origin: Origin
-    given: Tensor
-    gave: Tensor
 
 
 @dataclass(frozen=True)
@@ -169,6 +156,7 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
         signals = _signals(found, steps, len(inputs), name)
         origin = _origin(found) or Gave(before)
         layers[name], before = ObservedLayer(name, modules[name], hooked[name], origin, *signals), name
+    layers = with_gates(layers, outside.origins.gates)
     arranged = Arrangement({name: observed.origin for name, observed in layers.items()}).until(before)
     return Observation(arranged, tuple(layers[name] for name in layers_of(arranged)), outputs, steps)
 

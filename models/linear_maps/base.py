@@ -30,11 +30,13 @@ class LinearMap(ABC):
     Attributes:
         reshapes: whether it only renames coordinates.
         convolves: whether the run multiplies it by a convolution's algorithms.
+        channelwise: whether it does the same to each channel of images, and mixes none.
         rank: how many axes its outputs have, without batch; None: as many as its inputs, or not known.
     """
 
     reshapes: ClassVar[bool] = False
     convolves: ClassVar[bool] = False
+    channelwise: ClassVar[bool] = False
     rank: ClassVar[int | None] = None
 
     @abstractmethod

@@ -18,6 +18,7 @@ class PoolMap(LinearMap):
     """An average pool. All entries of W are positive, so |W| = W; ‖W_i‖₂² ≤ max|W|·Σ|W| ≤ 1·Σ|W|."""
 
     rank: ClassVar[int | None] = 3
+    channelwise: ClassVar[bool] = True
 
     kernel: tuple[int, int]
     stride: tuple[int, int]

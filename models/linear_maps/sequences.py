@@ -92,8 +92,9 @@ class OneRowMap(LinearMap):
     def takes(self, features: Shape) -> None:
         """Raise ValueError unless inputs are sequences with the layer's channels."""
         channels = self._channels
-        if channels is not None and (len(features) != 2 or features[0] != channels):
-            raise ValueError(f"inputs: got features {features}, expected ({channels}, length)")
+        if len(features) != 2 or channels not in (None, features[0]):
+            raise ValueError(f"inputs: got features {features}, expected ({channels or 'channels'}, length)")
+        self.inner.takes((features[0], 1, features[1]))
 
     def square(self, size: int) -> Shape | None:
         """Return sequences of that length."""
@@ -105,8 +106,8 @@ class OneRowMap(LinearMap):
 
     @property
     def _channels(self) -> int | None:
-        inner = self.inner
-        return inner.weight.shape[1] * inner.groups if isinstance(inner, ConvolutionMap) else None
+        images = self.inner.square(1)
+        return None if images is None else images[0]
 
     def __repr__(self) -> str:
         """Return the inner map's, of one row."""

@@ -38,14 +38,14 @@ def plain() -> SpikingNetwork:
 
 
 @lru_cache
-def padded() -> SpikingNetwork:
+def shuffled() -> SpikingNetwork:
     """Return a network with the affine layer, in front, between spikes and a pool, and in a residual sum."""
     torch.manual_seed(2)
-    pads = [nn.ZeroPad2d(sides) for sides in (1, (0, 1, 1, 0), 1)]
-    inner = spikecert.Residual([pads[2], nn.Conv2d(2, 2, 3)])
+    shuffles = [nn.ChannelShuffle(2) for _ in range(3)]
+    inner = spikecert.Residual([shuffles[2], nn.Conv2d(4, 4, 1)])
     first, later = (spikecert.LIF(0.9, theta) for theta in (0.3, 0.2))
-    layers = (pads[0], nn.Conv2d(1, 2, 2, bias=False), first, inner, later, pads[1], nn.AvgPool2d(2))
-    return SpikingNetwork(*layers, nn.Flatten(), nn.Linear(8, 3), num_steps=3).eval()
+    layers = (shuffles[0], nn.Conv2d(4, 4, 2, groups=2, padding=1, bias=False), first, inner, later, shuffles[1])
+    return SpikingNetwork(*layers, nn.AvgPool2d(3), nn.Flatten(), nn.Linear(4, 3), num_steps=3).eval()
 
 
 @lru_cache
@@ -56,7 +56,7 @@ def resting() -> SpikingNetwork:
     return SpikingNetwork(nn.Linear(4, 6), neuron, nn.Linear(6, 3), num_steps=5).eval()
 
 
-NETWORKS = {"IF": (plain, (4,)), "ZeroPad2d": (padded, (1, 2, 2))}
+NETWORKS = {"IF": (plain, (4,)), "ChannelShuffle": (shuffled, (4, 2, 2))}
 
 
 def problem(name: str, count: int = 4) -> tuple[SpikingNetwork, Tensor, Tensor]:
@@ -123,9 +123,9 @@ def test_a_neuron_that_is_other_constants_runs_by_their_rule() -> None:
 
 
 def test_the_map_is_the_layer() -> None:
-    layer = nn.ZeroPad2d((1, 0, 2, -1)).double()
+    layer = nn.ChannelShuffle(2)
     linear = import_module("spikecert.models.linear_maps").linear_map(layer)
-    images = torch.rand(2, 3, 4, 5, dtype=torch.float64)
+    images = torch.rand(2, 6, 4, 5, dtype=torch.float64)
     for each in (linear.apply, linear.linear, linear.squared, linear.absolute().linear):
         assert torch.equal(each(images), layer(images))
     assert torch.equal(linear.products(images).sum(-1), layer(images))

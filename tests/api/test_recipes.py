@@ -20,9 +20,9 @@ TOUCHED = {
     "Add a neuron that is other constants": ["models/integrate_and_fire.py"],
     "Add a neuron with another recursion": ["models/resting.py"],
     "Add an affine layer": [
-        "models/linear_maps/zero_padding.py",
+        "models/linear_maps/channel_shuffle.py",
         "models/description.py",
-        "checking/padding.py",
+        "checking/shuffling.py",
         "checking/layers.py",
         "checking/layers.py",
     ],

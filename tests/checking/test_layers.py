@@ -17,6 +17,8 @@ from spikecert.checking.exact import Dyadic
 from spikecert.checking.graph import Through, arrange
 from spikecert.checking.layers import Flatten
 from spikecert.checking.model import FORMAT
+from spikecert.checking.moving import Unflatten
+from spikecert.models import AdaptiveAverage
 from spikecert.models.storage import read_tensors, write_tensors
 from support.exact_numbers import exact, made, values
 
@@ -52,6 +54,17 @@ LAYERS = {
         nn.AvgPool2d((2, 3), (3, 2), padding=1, ceil_mode=True, count_include_pad=False),
     ),
     "a last window that would begin in the padding": ((1, 2, 3), nn.AvgPool2d(2, 3, padding=1, ceil_mode=True)),
+    "transposed": ((2, 3, 2), nn.ConvTranspose2d(2, 3, (2, 3), (2, 1), (0, 1), (1, 0))),
+    "transposed, groups": ((4, 2, 3), nn.ConvTranspose2d(4, 2, 2, 1, 1, 0, 2, False, (1, 2))),
+    "transposed sequences": ((2, 4), nn.ConvTranspose1d(2, 2, 3, 2, 1, 1)),
+    "zeros around": ((2, 3, 2), nn.ZeroPad2d((1, 0, -1, 2))),
+    "zeros at both ends": ((2, 3), nn.ZeroPad1d((-1, 2))),
+    "upsampling": ((2, 2, 3), nn.Upsample(scale_factor=(2, 4))),
+    "upsampling of sequences": ((2, 3), nn.Upsample(scale_factor=2)),
+    "pixel shuffle": ((8, 2, 3), nn.PixelShuffle(2)),
+    "averages that overlap": ((2, 5, 3), AdaptiveAverage((5, 3), (3, 2))),
+    "averages that repeat": ((2, 1, 2), AdaptiveAverage((1, 2), (3, 7))),
+    "averages of sequences": ((2, 7), AdaptiveAverage((7,), (3,))),
     "batch norm": ((5,), nn.BatchNorm1d(5)),
     "batch norm over a sequence": ((3, 4), nn.BatchNorm1d(3)),
     "batch norm of images": ((2, 3, 4), nn.BatchNorm2d(2)),
@@ -113,7 +126,13 @@ def test_a_layer_is_torchs_own_within_its_error(tmp_path_factory, name, dtype, s
     assert np.all(abs(run - found) <= values(node.affine.error(sizes, arithmetic)))
 
 
-@pytest.mark.parametrize("name", ["linear", "groups", "circular", "padding not counted", "batch norm of images"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("linear", "groups", "circular", "padding not counted", "batch norm of images"),
+        *("transposed", "zeros around", "pixel shuffle"),
+    ],
+)
 def test_the_box_and_the_pull_back_of_a_layer_are_exact(tmp_path, name):
     shape, layer = LAYERS[name]
     node, _ = read(filled(layer, torch.float32, 3), shape, torch.float32, tmp_path)
@@ -162,6 +181,25 @@ def test_flatten_is_torchs_own(tmp_path, name):
     assert isinstance(known, Flatten)
     assert known.over((2, 3, 4), ARITHMETIC[np.dtype("<f4")])[1] == expected
     assert tuple(layer(torch.zeros(1, 2, 3, 4)).shape[1:]) == expected
+
+
+def test_unflatten_is_torchs_own(tmp_path):
+    layer = nn.Unflatten(-1, (2, -1))
+    network = SpikingNetwork(nn.Linear(4, 6), layer, LIF(), nn.Flatten(), nn.Linear(6, 2), num_steps=1)
+    save(network, tmp_path / "network.safetensors")
+    known = read_network(tmp_path / "network.safetensors").layers[1]
+    assert isinstance(known, Unflatten)
+    assert known.over((6,), ARITHMETIC[np.dtype("<f4")]) == (None, (2, 3))
+    for shape in ((7,), (2, 7)):
+        with pytest.raises(Refused, match="does not fit"):
+            known.over(shape, ARITHMETIC[np.dtype("<f4")])
+
+
+def test_an_upsampling_whose_indices_may_round_has_no_proof_form(tmp_path):
+    layers = nn.Conv2d(1, 1, 1), nn.Upsample(scale_factor=3), LIF(), nn.Flatten(), nn.Linear(36, 2)
+    save(SpikingNetwork(*layers, num_steps=1), tmp_path / "network.safetensors")
+    with pytest.raises(Refused, match="no proof form for an upsampling"):
+        read_network(tmp_path / "network.safetensors")
 
 
 WRONG = {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly, verify
-from spikecert.models import Residual, SpikingNetwork
+from spikecert.models import Residual, Share, SpikingNetwork
 from spikecert.models.conversion.data_flow import (
     INPUT,
     Adjusted,
@@ -18,6 +18,7 @@ from spikecert.models.conversion.data_flow import (
     Origins,
     Parallel,
     layers_of,
+    negative,
 )
 
 snntorch = pytest.importorskip("snntorch")
@@ -67,8 +68,9 @@ def test_what_is_no_series_of_sums_is_refused(sources: dict, reason: str):
         ("add", {}, Joined(A, B)),
         ("add_", {"alpha": 1}, Joined(A, B)),
         ("add", {"alpha": 2}, None),
-        ("sub", {}, None),
-        ("mul", {}, None),
+        ("sub", {}, Joined(A, negative(B))),
+        ("mul", {}, Gave("a AND b")),
+        ("div", {}, None),
         ("div", {"rounding_mode": "floor"}, None),
         ("maximum", {}, None),
     ],
@@ -181,16 +183,14 @@ def test_a_silent_path_is_kept():
     "between",
     [
         lambda one, other: torch.add(one, other, alpha=2),
-        lambda one, other: one - other,
-        lambda one, other: 1.0 - (one + other),
-        lambda one, other: -2.0 * (one + other),
         lambda one, other: one + other * other.mean(),
         lambda one, other: one + other.amax(1, keepdim=True),
         lambda one, other: one * other,
+        lambda one, other: one / (1 + other),
         lambda one, other: torch.stack([one, other]).mean(0),
         lambda one, other: one + other.flip(0),
     ],
-    ids=["alpha", "difference", "reflected", "negative", "mean of it", "largest", "product", "mean", "flipped"],
+    ids=["alpha", "mean of it", "largest", "product with a sum", "quotient", "mean", "flipped"],
 )
 def test_other_ways_to_join_paths_are_refused(between: Callable[[Tensor, Tensor], Tensor]):
     with pytest.raises(ConversionRefused) as caught:
@@ -242,10 +242,13 @@ def test_residual_blocks_of_spikingjelly_come_in(mode: str):
     ("between", "kind"),
     [
         (lambda one, other: one + 0.5 * other, Residual),
+        (lambda one, other: one - other, Residual),
+        (lambda one, other: 3.0 - (one + other), nn.BatchNorm1d),
+        (lambda one, other: -2.0 * (one + other), Share),
         (lambda one, other: (one + other - 0.5) / 2, nn.BatchNorm1d),
         (lambda one, other: (one + other).mul_(torch.arange(1.0, 10.0)), nn.BatchNorm1d),
     ],
-    ids=["a share of a path", "a standard score", "a factor for each"],
+    ids=["a share of a path", "difference", "reflected", "negative", "a standard score", "a factor for each"],
 )
 def test_constants_beside_layers_become_layers(between: Callable[[Tensor, Tensor], Tensor], kind: type):
     module = Blocks(between)

@@ -2,13 +2,13 @@
 
 from mutant import Mutant
 
-FLOW, WATCHING = "models/conversion/data_flow.py", "models/conversion/watching.py"
+FLOW, GATES = "models/conversion/data_flow.py", "models/conversion/gates.py"
 CONVERSION_MUTANTS = (
     Mutant(
         "flow: a difference is a sum",
         FLOW,
-        'Joined(origin, second) if name == "add" else None',
-        "Joined(origin, second)",
+        'Joined(one, other if name == "add" else negative(other))',
+        "Joined(one, other)",
     ),
     Mutant("flow: the weight of a sum is 1", FLOW, 'kwargs.get("alpha", 1) != 1', "False"),
     Mutant("flow: what depends on the input is a constant", FLOW, "or id(value) not in self._constants or", "or"),
@@ -20,5 +20,30 @@ CONVERSION_MUTANTS = (
         "models/conversion/layers.py",
         'if operation == "add" else number',
         'if operation == "sub" else number',
+    ),
+    Mutant("gates: any signal is spikes", GATES, "if not _is_binary(source, layers):", "if False:"),
+    Mutant("gates: two signals meet at one spike", FLOW, "1.0 if self.inverted else 2.0", "1.0"),
+    Mutant("gates: the complement of a sum is that of a spike", FLOW, "inner == negative(inner.source)", "True"),
+    Mutant(
+        "gates: any number less a spike is its complement", FLOW, '("add", {1.0})', '("add", set(origin.numbers))'
+    ),
+    Mutant(
+        "gates: a maximum of currents is one of spikes",
+        GATES,
+        "pools and _is_binary(observed.origin, layers)",
+        "pools",
+    ),
+    Mutant("gates: potentials are spikes", GATES, "return observed.neuron.threshold is not None", "return True"),
+    Mutant(
+        "elements: a constant padding is one of zeros",
+        "models/conversion/adapting.py",
+        "if module.value != 0:",
+        "if False:",
+    ),
+    Mutant(
+        "elements: windows that overlap are taken for equal ones",
+        "models/conversion/adapting.py",
+        "if any(size % count",
+        "if any(False and size % count",
     ),
 )

@@ -6,6 +6,7 @@ from circuit_mutants import CIRCUIT_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
 from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
+from moving_mutants import MOVING_MUTANTS
 from mutant import Mutant
 from pooling_mutants import POOLING_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
@@ -21,6 +22,7 @@ MUTANTS = (
     *CIRCUIT_MUTANTS,
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
+    *MOVING_MUTANTS,
     *POOLING_MUTANTS,
     *FILTER_MUTANTS,
     *RECURRENT_MUTANTS,

@@ -31,6 +31,8 @@ LAYERS = {
     "conv, dilated, padded to the same size": (nn.Conv2d(1, 1, 2, dilation=2, padding="same"), (1, 2, 2)),
     "pool": (nn.AvgPool2d(2, stride=1, padding=1), (1, 2, 2)),
     "batch norm": (nn.BatchNorm2d(2), (2, 2, 1)),
+    "transposed": (nn.ConvTranspose2d(2, 2, 2, (2, 1), (1, 0), (1, 0), 2), (2, 2, 1)),
+    "upsampling": (nn.Upsample(scale_factor=2), (1, 2, 2)),
 }
 
 

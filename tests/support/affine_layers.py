@@ -7,7 +7,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert.models import Normalize, Share
+from spikecert.models import AdaptiveAverage, Normalize, Share
 
 Features = tuple[int, ...]
 Drawn = tuple[nn.Module, Features]
@@ -79,6 +79,53 @@ def share(draw: st.DrawFn) -> Drawn:
     return Share(), draw(st.sampled_from([(4,), (2, 3), (2, 3, 2)]))
 
 
+def transposed(draw: st.DrawFn, kind: Callable[..., nn.Module], axes: int) -> Drawn:
+    """Draw strides, dilations, and paddings that leave something."""
+    groups, size, dilation = draw(st.integers(1, 2)), each(draw, axes, 1, 3), each(draw, axes, 1, 2)
+    stride = each(draw, axes, 1, 3)
+    padding = tuple(draw(st.integers(0, d * (k - 1))) for k, d in zip(size, dilation, strict=True))
+    more = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
+    layer = kind(
+        groups * draw(st.integers(1, 2)),
+        groups * draw(st.integers(1, 2)),
+        size,
+        stride,
+        padding,
+        more,
+        groups,
+        draw(st.booleans()),
+        dilation,
+    )
+    sides = (draw(st.integers(1, 3)) + -(-p * 2 // s) for p, s in zip(padding, stride, strict=True))
+    return layer, (int(layer.in_channels), *sides)  # type: ignore[arg-type]
+
+
+def zero_pad(draw: st.DrawFn, kind: Callable[..., nn.Module], axes: int) -> Drawn:
+    return kind(each(draw, 2 * axes, -1, 2)), (draw(st.integers(1, 2)), *each(draw, axes, 3, 4))
+
+
+def upsample(draw: st.DrawFn) -> Drawn:
+    axes = draw(st.integers(1, 2))
+    factor = draw(st.sampled_from([draw(st.integers(1, 3)), each(draw, axes, 1, 3)]))
+    return nn.Upsample(scale_factor=factor), (draw(st.integers(1, 2)), *each(draw, axes, 1, 4))
+
+
+def adaptive(draw: st.DrawFn) -> Drawn:
+    axes = draw(st.integers(1, 2))
+    sides = each(draw, axes, 1, 5)
+    return AdaptiveAverage(sides, each(draw, axes, 1, 7)), (draw(st.integers(1, 2)), *sides)
+
+
+def unflatten(draw: st.DrawFn) -> Drawn:
+    sizes = draw(st.sampled_from([(2, 3), (3, -1), (1, 2, 3)]))
+    return draw(st.sampled_from([(nn.Unflatten(1, sizes), (6,)), (nn.Unflatten(-1, sizes), (2, 6))]))
+
+
+def pixel_shuffle(draw: st.DrawFn) -> Drawn:
+    factor = draw(st.integers(1, 2))
+    return nn.PixelShuffle(factor), (factor**2 * draw(st.integers(1, 2)), *each(draw, 2, 1, 3))
+
+
 GENERATORS: dict[type[nn.Module], Callable[[st.DrawFn], Drawn]] = {
     nn.Linear: dense,
     nn.Flatten: flatten,
@@ -86,6 +133,14 @@ GENERATORS: dict[type[nn.Module], Callable[[st.DrawFn], Drawn]] = {
     nn.Conv2d: lambda draw: convolution(draw, nn.Conv2d, 2),
     nn.AvgPool1d: lambda draw: pool(draw, nn.AvgPool1d, 1),
     nn.AvgPool2d: lambda draw: pool(draw, nn.AvgPool2d, 2),
+    nn.ConvTranspose1d: lambda draw: transposed(draw, nn.ConvTranspose1d, 1),
+    nn.ConvTranspose2d: lambda draw: transposed(draw, nn.ConvTranspose2d, 2),
+    nn.ZeroPad1d: lambda draw: zero_pad(draw, nn.ZeroPad1d, 1),
+    nn.ZeroPad2d: lambda draw: zero_pad(draw, nn.ZeroPad2d, 2),
+    nn.Upsample: upsample,
+    nn.PixelShuffle: pixel_shuffle,
+    nn.Unflatten: unflatten,
+    AdaptiveAverage: adaptive,
     nn.BatchNorm1d: lambda draw: batch_norm(draw, nn.BatchNorm1d, draw(st.sampled_from([(), (3,)]))),
     nn.BatchNorm2d: lambda draw: batch_norm(draw, nn.BatchNorm2d, (2, 3)),
     Normalize: normalize,
