@@ -98,7 +98,7 @@ def _report(content: dict[str, Any], network: SpikingNetwork) -> GainReport:
     check_norm("input_norm", content["input_norm"])
     check_norm("output_norm", content["output_norm"])
     shape = content["input_shape"]
-    operators = layer_operators(network, None if shape is None else tuple(map(int, shape)))
+    operators = layer_operators(network, None if shape is None else tuple(map(int, shape)), filters=True)
     names = [item.name for item in operators if item.rule is not None]
     if names != [item.name for item in layers]:
         raise ValueError("network: its layers are not the file's")

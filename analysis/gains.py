@@ -6,7 +6,8 @@ For a layer ε = (H·diag(a) ⊗ W)Δs, with H·diag(a) the neuron's map over ti
 
 Proof. H ≥ 0, and signs of a are absorbed by w. Let g = ‖W‖_{p→q}, ξ_k = ‖Δs[k]‖_p. By the triangle inequality
 ‖ε[t]‖_q ≤ Σ_k H_tk|a_k|·g·ξ_k, so ‖ε‖_q ≤ g·‖H·diag|a|·ξ‖_q ≤ g·‖H·diag(a)‖_{p→q}·‖ξ‖_p, and ‖ξ‖_p = ‖Δs‖_p.
-Worst inputs of both factors, multiplied, attain it. ∎
+Worst inputs of both factors, multiplied, attain it. ∎ Behind synapses F over time H·diag(a)·F takes the place of
+H·diag(a), see `filter_gains`.
 
 These numbers are about ε. They hold for the membrane of the spiking network only while clean and perturbed trains
 agree, and no product of them bounds the network.
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from ..models import SpikingNetwork, network_hash
 from ..models.constants import unless_none, wholes
 from ..models.rules import Leaky
+from ..models.synapses import TemporalFilter
+from .filter_gains import filter_certificate, filtered_gain
 from .gain_methods import METHODS, lmi_certificate
 from .intervals import Interval
 from .lmi import BoundedRealCertificate, TimeVaryingCertificate
@@ -38,12 +41,13 @@ class LayerGain:
     Attributes:
         name: the path of the neuron in the network.
         operator_norm: ‖W‖_{p→q} of the affine layers in front of it, as proven ends.
-        neuron_gain: a proven upper end of ‖H·diag(a)‖_{p→q}.
+        neuron_gain: a proven upper end of ‖H·diag(a)‖_{p→q}, behind its synapses of ‖H·diag(a)·F‖_{p→q}.
         gain: the product of the upper ends, rounded up; inf where there is no finite gain.
         bias: what an initial state adds; both runs start from 0, so 0.
         decay: λ.
         input_scale: a, or None for a = 1.
         sources: the signals that it reads: −1 the input, k the spikes of spiking layer k.
+        filters: the synapses that each of these goes through.
     """
 
     name: str
@@ -54,6 +58,7 @@ class LayerGain:
     decay: float
     input_scale: tuple[float, ...] | None
     sources: tuple[int, ...]
+    filters: tuple[TemporalFilter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class GainReport:
 
     Attributes:
         layers: one `LayerGain` a spiking layer, in execution order.
-        readout: the norm of the affine layers behind the last neuron, or None where a neuron is last.
+        readout: the norm of what is behind the last neuron, affine layers and synapses; None for nothing.
         input_norm, output_norm, horizon, method: what was asked for.
         certificates: with method "lmi", one a neuron and one for each dense layer's norm, for `save_certificates`.
         operators: what `check` proves the operator norms from.
@@ -99,13 +104,12 @@ class GainReport:
     def holds(self, index: int) -> bool:
         """Return whether the numbers of one layer are proven."""
         layer, operator = self.layers[index], self.operators[index]
-        if operator.rule is None or layer.decay != operator.rule.decay:
+        if operator.rule is None or (layer.decay, layer.filters) != (operator.rule.decay, operator.filters):
             return False
         if layer.input_scale != input_scale_of(operator.rule, self.horizon):
             return False
-        proven = METHODS["closed_form"](
-            layer.decay, self.horizon, self.input_norm, self.output_norm, layer.input_scale
-        )
+        ends = self.horizon, self.input_norm, self.output_norm
+        proven = filtered_gain(layer.filters, layer.decay, *ends, layer.input_scale)
         product = multiply_up(layer.operator_norm.upper, layer.neuron_gain)
         if not (layer.neuron_gain >= proven and layer.gain >= product and layer.bias >= 0.0):
             return False
@@ -116,7 +120,7 @@ class GainReport:
         last = self.operators[-1]
         if last.rule is not None or self.readout is None:
             return last.rule is not None and self.readout is None
-        return self.readout.upper >= operator_norm(last, self.input_norm, self.output_norm).upper
+        return self.readout.upper >= _readout_norm(last, self.input_norm, self.output_norm, self.horizon).upper
 
 
 def gain(
@@ -154,11 +158,11 @@ def gain(
         raise ValueError(f"method: got {method!r}, expected one of {', '.join(METHODS)}")
     steps = network.num_steps if horizon is None else horizon
     steps = check_horizon(steps) or math.inf
-    operators = layer_operators(network, unless_none(wholes)("input_shape", input_shape))
+    operators = layer_operators(network, unless_none(wholes)("input_shape", input_shape), filters=True)
     layers = [item for item in operators if item.rule is not None]
     gains = [_layer_gain(item, input_norm, output_norm, steps, method) for item in layers]
     last = operators[-1]
-    readout = operator_norm(last, input_norm, output_norm) if last.rule is None else None
+    readout = _readout_norm(last, input_norm, output_norm, steps) if last.rule is None else None
     wanted = method == "lmi" and (input_norm, output_norm) == ("l2", "l2")
     found = _certificates(gains, readout, operators, steps) if wanted else ()
     return GainReport(
@@ -169,10 +173,26 @@ def gain(
 def _certificates(
     gains: Sequence[LayerGain], readout: Interval | None, operators: Sequence[LayerOperator], horizon: float
 ) -> tuple[LayerCertificate, ...]:
-    neurons = [lmi_certificate(g.decay, horizon, g.input_scale) for g in gains if math.isfinite(g.gain)]
+    neurons = [_certificate(g, horizon) for g in gains if math.isfinite(g.gain)]
     uppers = [*(item.operator_norm.upper for item in gains), *([] if readout is None else [readout.upper])]
     norms = [norm_certificate(item, up, "l2", "l2") for item, up in zip(operators, uppers, strict=True)]
-    return (*neurons, *(item for item in norms if item is not None))
+    return tuple(item for item in (*neurons, *norms) if item is not None)
+
+
+def _certificate(layer: LayerGain, horizon: float) -> BoundedRealCertificate | TimeVaryingCertificate | None:
+    """Return the certificate of a neuron; None where it stands behind synapses that no lemma here is for."""
+    if not layer.filters:
+        return lmi_certificate(layer.decay, horizon, layer.input_scale)
+    return filter_certificate(layer.filters, layer.decay, layer.input_scale)
+
+
+def _readout_norm(last: LayerOperator, input_norm: str, output_norm: str, horizon: float) -> Interval:
+    """Return the norm of affine layers, times the gain of synapses among them, whose lower end is not known."""
+    norm = operator_norm(last, input_norm, output_norm)
+    if not last.filters:
+        return norm
+    passing = filtered_gain(last.filters, 0.0, horizon, input_norm, output_norm, None)  # λ = 0 filters nothing
+    return Interval(0.0, multiply_up(norm.upper, passing))
 
 
 def _layer_gain(
@@ -180,7 +200,7 @@ def _layer_gain(
 ) -> LayerGain:
     assert operator.rule is not None
     decay, scale = operator.rule.decay, input_scale_of(operator.rule, horizon)
-    neuron = METHODS[method](decay, horizon, input_norm, output_norm, scale)
+    neuron = filtered_gain(operator.filters, decay, horizon, input_norm, output_norm, scale, method)
     norm = operator_norm(operator, input_norm, output_norm)
     return LayerGain(
         name=operator.name,
@@ -191,6 +211,7 @@ def _layer_gain(
         decay=decay,
         input_scale=scale,
         sources=tuple(operator.sources),
+        filters=operator.filters,
     )
 
 

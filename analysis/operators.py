@@ -1,12 +1,12 @@
 """The linear operator in front of each spiking layer: from the signals it reads to its input current.
 
 A layer may read several signals (the network's input, and spikes of earlier layers) through residual sums. Its
-operator acts on all of them, stacked: I = Σ_j W_j s_j + b, of which only the W_j matter to a perturbation.
+operator acts on all of them, stacked: I = Σ_j W_j s_j + b, of which only the W_j matter to a perturbation. Filters
+over time commute with it: a layer's operator names those that each of its signals goes through.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -14,95 +14,27 @@ import torch
 from torch import Tensor
 
 from ..models import LIF, SpikingNetwork
-from ..models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, Recurred, circuit, fold
+from ..models.circuit import (
+    Added,
+    Algebra,
+    Circuit,
+    Filtered,
+    Fired,
+    Input,
+    Mapped,
+    Read,
+    Recurred,
+    circuit,
+    fold,
+)
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
 from ..models.rules import Leaky, Rule
+from ..models.synapses import TemporalFilter
 from ..models.validation import check_weights
+from .expressions import Applied, Expression, Reference, Total, leaves
 
 INPUT = -1
 """The index of the network's input among the signals; spiking layer k is signal k."""
-
-
-@dataclass(frozen=True)
-class Expression(ABC):
-    """A linear expression in the signals, of a known shape."""
-
-    shape: Shape
-
-    @abstractmethod
-    def evaluate(self, signals: Mapping[int, Tensor]) -> Tensor:
-        """Return the value for signals (batch, *shape of the signal)."""
-
-    @abstractmethod
-    def absolute(self) -> "Expression":
-        """Return the expression in which every map has its absolute matrix."""
-
-    @property
-    @abstractmethod
-    def depth(self) -> int:
-        """Return the number of roundings on the longest path."""
-
-
-@dataclass(frozen=True)
-class Reference(Expression):
-    """The input (index −1), or the spikes of spiking layer `index`."""
-
-    index: int
-
-    def evaluate(self, signals: Mapping[int, Tensor]) -> Tensor:
-        """Return the signal itself."""
-        return signals[self.index]
-
-    def absolute(self) -> Expression:
-        """Return the signal itself."""
-        return self
-
-    @property
-    def depth(self) -> int:
-        """Return 0."""
-        return 0
-
-
-@dataclass(frozen=True)
-class Applied(Expression):
-    """An affine layer's matrix applied to an expression."""
-
-    linear: LinearMap
-    operand: Expression
-
-    def evaluate(self, signals: Mapping[int, Tensor]) -> Tensor:
-        """Return the map of the operand's value."""
-        return self.linear.linear(self.operand.evaluate(signals))
-
-    def absolute(self) -> Expression:
-        """Return the absolute map applied to the absolute operand."""
-        return Applied(self.shape, self.linear.absolute(), self.operand.absolute())
-
-    @property
-    def depth(self) -> int:
-        """Return the sum of both depths."""
-        return self.linear.depth + self.operand.depth
-
-
-@dataclass(frozen=True)
-class Total(Expression):
-    """A residual sum."""
-
-    left: Expression
-    right: Expression
-
-    def evaluate(self, signals: Mapping[int, Tensor]) -> Tensor:
-        """Return the sum of both values."""
-        return self.left.evaluate(signals) + self.right.evaluate(signals)
-
-    def absolute(self) -> Expression:
-        """Return the sum of the absolute expressions."""
-        return Total(self.shape, self.left.absolute(), self.right.absolute())
-
-    @property
-    def depth(self) -> int:
-        """Return the deeper side and the addition, counted twice for the adjoint's."""
-        return max(self.left.depth, self.right.depth) + 2
 
 
 @dataclass(frozen=True)
@@ -114,6 +46,7 @@ class LayerOperator:
         expression: the linear map.
         sources: the shapes of the signals that it reads, by index.
         rule, layer: of the spiking layer, as numbers and with gradients; None for the readout.
+        filters: the synapses that each signal goes through, the first first.
     """
 
     name: str
@@ -121,6 +54,7 @@ class LayerOperator:
     sources: Mapping[int, Shape]
     rule: Leaky | None = None
     layer: LIF | None = None
+    filters: tuple[TemporalFilter, ...] = ()
 
     @cached_property
     def chain(self) -> tuple[LinearMap, ...] | None:
@@ -156,7 +90,7 @@ class LayerOperator:
 
     def absolute(self) -> "LayerOperator":
         """Return the operator of absolute maps: its matrix bounds |A| entry by entry."""
-        return LayerOperator(self.name, self.expression.absolute(), self.sources, self.rule, self.layer)
+        return replace(self, expression=self.expression.absolute())
 
     def apply(self, stacked: Tensor) -> Tensor:
         """Return A·x for stacked signals (batch, columns) → (batch, rows)."""
@@ -176,7 +110,7 @@ class LayerOperator:
 
 
 def layer_operators(
-    network: SpikingNetwork, input_shape: Shape | None = None, live: bool = False
+    network: SpikingNetwork, input_shape: Shape | None = None, live: bool = False, filters: bool = False
 ) -> tuple[LayerOperator, ...]:
     """Return the operator of each spiking layer in execution order, then that of the readout if it is affine.
 
@@ -184,6 +118,7 @@ def layer_operators(
         network: any network with finite weights.
         input_shape: of one sample at one step; None: found from the layers, where they leave one choice.
         live: hold the weights themselves, so that gradients reach them, and leave them unchecked.
+        filters: whether synapses are welcome: what is made of the operators must know their `filters`.
 
     Raises:
         TypeError: for a layer that no node, or a rule that no gain, is known of.
@@ -195,6 +130,8 @@ def layer_operators(
     shape = input_shape_of(made) if input_shape is None else tuple(input_shape)
     reading = _Reading(shape, live)
     fold(made, reading)
+    if not filters and made.filters:
+        raise TypeError("network: has a synapse, and this analysis knows gains of layers without one only")
     return tuple(reading.operators)
 
 
@@ -231,7 +168,15 @@ def _fits(made: Circuit, shape: Shape) -> bool:
 
 
 @dataclass(frozen=True)
-class _Reading(Algebra[Expression]):
+class _Path:
+    """An expression in the signals, and the synapses that each of these goes through."""
+
+    expression: Expression
+    filters: tuple[TemporalFilter, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Reading(Algebra[_Path]):
     """Collects the operator in front of each spiking layer; a node's value is its expression in the signals."""
 
     reader: ClassVar[str] = "the analysis of gains"
@@ -241,59 +186,54 @@ class _Reading(Algebra[Expression]):
     live: bool = False
     operators: list[LayerOperator] = field(default_factory=list)
 
-    def input(self, node: Input) -> Expression:
+    def input(self, node: Input) -> _Path:
         """Return the input."""
-        return Reference(self.shape, INPUT)
+        return _Path(Reference(self.shape, INPUT))
 
-    def mapped(self, node: Mapped, x: Expression) -> Expression:
+    def mapped(self, node: Mapped, x: _Path) -> _Path:
         """Return the map of an expression, in float64 unless it is live."""
         linear = node.map if self.live else node.map.to(torch.float64, "cpu")
-        return Applied(linear.output_shape(x.shape), linear, x)
+        return replace(x, expression=Applied(linear.output_shape(x.expression.shape), linear, x.expression))
 
-    def added(self, node: Added, x: Expression, y: Expression) -> Expression:
+    def filtered(self, node: Filtered, x: _Path) -> _Path:
+        """Return the expression, which step by step is the same, and note the filter."""
+        return replace(x, filters=(*x.filters, node.filter))
+
+    def added(self, node: Added, x: _Path, y: _Path) -> _Path:
         """Return the sum."""
-        if x.shape != y.shape:
-            raise ValueError(f"input_shape: {node.name} adds {x.shape} and {y.shape}")
-        return Total(x.shape, x, y)
+        one, other = x.expression, y.expression
+        if one.shape != other.shape:
+            raise ValueError(f"input_shape: {node.name} adds {one.shape} and {other.shape}")
+        if sorted(x.filters, key=astuple) != sorted(y.filters, key=astuple):
+            raise self.refuse(node, "a sum of signals that go through different synapses")
+        return replace(x, expression=Total(one.shape, one, other))
 
-    def fired(self, node: Fired, x: Expression) -> Expression:
+    def fired(self, node: Fired, x: _Path) -> _Path:
         """Note a spiking layer's operator, and return its spikes."""
         self._note(node, x)
-        return Reference(x.shape, len(self.operators) - 1)
+        return _Path(Reference(x.expression.shape, len(self.operators) - 1))
 
-    def recurred(self, node: Recurred, x: Expression) -> Expression:
+    def recurred(self, node: Recurred, x: _Path) -> _Path:
         """Refuse a layer that hears itself: its current is no linear map of earlier signals alone."""
         raise self.refuse(node, f"a {type(node.layer).__name__}, whose current holds its own last spikes")
 
-    def read(self, node: Read, x: Expression) -> Expression:
+    def read(self, node: Read, x: _Path) -> _Path:
         """Note the operator of an affine readout, or of neurons whose potential is read."""
         if node.rule is not None:
             self._note(node, x)
-        elif not isinstance(x, Reference):
+        elif x.filters or not isinstance(x.expression, Reference):
             self.operators.append(_operator("readout", x))
         return x
 
-    def _note(self, node: Fired | Read, x: Expression) -> None:
+    def _note(self, node: Fired | Read, x: _Path) -> None:
         assert isinstance(node.rule, Leaky)
         assert isinstance(node.layer, LIF)
         self.operators.append(_operator(node.name, x, node.rule, node.layer))
 
 
-def _operator(
-    name: str, expression: Expression, rule: Leaky | None = None, layer: LIF | None = None
-) -> LayerOperator:
-    sources = dict(sorted((leaf.index, leaf.shape) for leaf in set(_leaves(expression))))
-    return LayerOperator(name, expression, sources, rule, layer)
-
-
-def _leaves(expression: Expression) -> Iterator[Reference]:
-    if isinstance(expression, Reference):
-        yield expression
-    elif isinstance(expression, Applied):
-        yield from _leaves(expression.operand)
-    elif isinstance(expression, Total):
-        yield from _leaves(expression.left)
-        yield from _leaves(expression.right)
+def _operator(name: str, path: _Path, rule: Leaky | None = None, layer: LIF | None = None) -> LayerOperator:
+    sources = dict(sorted((leaf.index, leaf.shape) for leaf in set(leaves(path.expression))))
+    return LayerOperator(name, path.expression, sources, rule, layer, path.filters)
 
 
 def _folded(nodes: list[Applied]) -> list[LinearMap]:

@@ -80,7 +80,9 @@ def pattern_radius(network: SpikingNetwork, inputs: Tensor, norm: str = "linf") 
 
 
 def _first(network: SpikingNetwork, shape: tuple[int, ...]) -> LayerOperator:
-    first = layer_operators(network, shape)[0]
+    first = layer_operators(network, shape, filters=True)[0]
+    if first.filters:
+        raise ValueError("network: got a synapse before its first neurons, expected a current that is constant")
     if first.rule is None or tuple(first.sources) != (INPUT,):
         raise ValueError("network: got no spiking layer that reads the input alone, expected one")
     return first

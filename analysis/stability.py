@@ -58,7 +58,7 @@ class StabilityReport:
             asked for and possible.
         surrogate_note: a sentence on why `surrogate` is None.
         radius_linf, radius_l2: per sample, how far an input may move before a first-layer train changes; about the
-            spiking network; None without direct coding.
+            spiking network; None without direct coding, and behind a synapse.
         margins: per spiking layer, min over time and neurons of |v − θ|, (batch,); about the spiking network.
         growth: measured, per perturbation and layer.
     """
@@ -93,9 +93,9 @@ def stability(
     """
     check_inputs(network, inputs)
     check_repeatable(network)
-    direct = network.encoding == "direct"
     shape = tuple(inputs.shape[2 if network.timed else 1 :])
     gains = gain(network, input_shape=shape)
+    constant = network.encoding == "direct" and not gains.layers[0].filters
     with torch.no_grad():
         clean = network.trace(inputs)
         growth = [
@@ -109,8 +109,8 @@ def stability(
         surrogate_product=surrogate_product(network, gains),
         surrogate=certificate,
         surrogate_note=note,
-        radius_linf=pattern_radius(network, inputs, "linf") if direct else None,
-        radius_l2=pattern_radius(network, inputs, "l2") if direct else None,
+        radius_linf=pattern_radius(network, inputs, "linf") if constant else None,
+        radius_l2=pattern_radius(network, inputs, "l2") if constant else None,
         margins=threshold_margins(network, clean),
         growth=tuple(growth),
     )

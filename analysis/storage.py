@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import FileKind, write_atomically
+from ..models.synapses import TemporalFilter
 from ..models.validation import one_line
 from .gains import GainReport, LayerGain
 from .intervals import Interval
@@ -123,6 +124,7 @@ def _layer(data: dict[str, Any]) -> LayerGain:
         operator_norm=_interval(data["operator_norm"]),
         input_scale=None if scale is None else _frozen(scale),
         sources=tuple(int(index) for index in data["sources"]),
+        filters=tuple(TemporalFilter(**item) for item in data.get("filters", ())),
         **numbers,
     )
 

@@ -39,6 +39,8 @@ def surrogate_slopes(network: SpikingNetwork) -> list[float]:
 def _obstacle(gains: GainReport, largest: int) -> str | None:
     if gains.readout is None or any(layer.sources != (k - 1,) for k, layer in enumerate(gains.layers)):
         return "it is for a chain of layers with an affine readout, and this network is none"
+    if any(item.filters for item in gains.operators):
+        return "it is for neurons without synapses, and this network has some"
     if any(item.dense is None or item.dense.roundings for item in gains.operators):
         return "it is for dense layers, and this network has others"
     rows = chain_rows(gains.operators[0].columns, [item.rows for item in gains.operators[:-1]])

@@ -166,6 +166,16 @@ def test_a_delay_comes_in_and_goes_out_again(steps: int):
     assert ("delay" in written.nodes) == (steps > 0)
 
 
+def test_a_delayed_input_is_not_constant():
+    """Of a constant input a delay makes one that begins later, for the synapse behind it."""
+    graph = graph_of()
+    graph.nodes["late"] = nir.Delay(full(2e-4, 12))
+    first, cuba = graph.edges[1]
+    graph.edges = [*(edge for edge in graph.edges if edge != (first, cuba)), (first, "late"), ("late", cuba)]
+    network = from_nir(graph, torch.rand(16, 6, generator=torch.Generator().manual_seed(0)).double(), STEPS)
+    assert kinds(network)[:4] == [nn.Linear, Synapse, Synapse, LIF]
+
+
 def test_delays_that_are_no_steps_are_refused():
     sample = torch.rand(4, 6).double()
     for delay in (full(1.5e-4, 12), np.linspace(0, 1.1e-3, 12)):

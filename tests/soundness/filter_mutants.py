@@ -122,4 +122,34 @@ FILTER_MUTANTS = (
         '"w_in": tau / dt}',
         '"w_in": np.ones_like(tau)}',
     ),
+    Mutant(
+        "gain: a synapse counts as nothing",
+        "analysis/filter_gains.py",
+        "found = (found @ kernel) * growth + lost",
+        "found = found * growth + lost",
+    ),
+    Mutant(
+        "gain: the products of synapses are left out",
+        "analysis/filter_gains.py",
+        "product = multiply_up(alone, *(",
+        "product = max(alone, *(",
+    ),
+    Mutant(
+        "gain: a report is proven without its synapses",
+        "analysis/gains.py",
+        "(layer.decay, layer.filters) != (operator.rule.decay, operator.filters)",
+        "layer.decay != operator.rule.decay",
+    ),
+    Mutant(
+        "gain: signals through different synapses are added",
+        "analysis/operators.py",
+        "if sorted(x.filters, key=astuple) != sorted(y.filters, key=astuple):",
+        "if False:",
+    ),
+    Mutant(
+        "gain: the readout's synapses count as nothing",
+        "analysis/gains.py",
+        "return Interval(0.0, multiply_up(norm.upper, passing))",
+        "return Interval(0.0, norm.upper)",
+    ),
 )
