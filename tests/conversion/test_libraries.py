@@ -138,13 +138,13 @@ def then(module: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(16, 4), snntorch.Leaky(beta=0.9, init_hidden=True), module)
 
 
-class Branching(nn.Module):
+class Multiplying(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.dense, self.leaky = nn.Linear(16, 16), snntorch.Leaky(beta=0.9, init_hidden=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.leaky(self.dense(x) - x)
+        return self.leaky(self.dense(x) * x)
 
 
 REFUSED = {
@@ -153,7 +153,7 @@ REFUSED = {
         nn.Sequential(nn.Linear(16, 4), snntorch.RLeaky(beta=0.9, linear_features=4, init_hidden=True)),
         "has dynamics of its own, expected one of Leaky, Synaptic, Alpha",
     ),
-    "difference": (Branching(), "leaky: is not given what dense gives"),
+    "product": (Multiplying(), "dense.* is no layer's spikes"),
     "no neuron": (nn.Sequential(nn.Linear(16, 4)), "calls no neuron of snntorch"),
     "thresholds": (
         nn.Sequential(
