@@ -138,22 +138,12 @@ def then(module: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(16, 4), snntorch.Leaky(beta=0.9, init_hidden=True), module)
 
 
-class Branching(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.dense, self.leaky = nn.Linear(16, 16), snntorch.Leaky(beta=0.9, init_hidden=True)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.leaky(self.dense(x) - x)
-
-
 REFUSED = {
     "ReLU": (then(nn.ReLU()), r"^2 \(ReLU\): a ReLU is no layer"),
     "synapse": (
         nn.Sequential(nn.Linear(16, 4), snntorch.Synaptic(alpha=0.5, beta=0.9, init_hidden=True)),
         "a second state, expected Leaky",
     ),
-    "difference": (Branching(), "leaky: is not given what dense gives"),
     "no neuron": (nn.Sequential(nn.Linear(16, 4)), "calls no neuron of snntorch"),
     "thresholds": (
         nn.Sequential(

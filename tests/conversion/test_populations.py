@@ -23,7 +23,8 @@ def population(outputs: int = 12, last: bool = True) -> nn.Module:
 
 @torch.no_grad()
 def test_groups_are_those_of_snntorch():
-    module, inputs = population(), torch.rand(40, 5)
+    module: Any = population()
+    inputs = torch.rand(40, 5)
     made = convert(module, inputs, num_steps=6, classes=4)
     assert "groups of 3 neighbours" in made.notes[-1]
     for part in (module[1], module[3]):
