@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         from_norse,
         from_snntorch,
         from_spikingjelly,
+        from_torch,
         load,
         mlp,
         network_hash,
@@ -150,6 +151,7 @@ __all__ = [
     "from_norse",
     "from_snntorch",
     "from_spikingjelly",
+    "from_torch",
     "gain",
     "load",
     "load_record",
@@ -193,7 +195,7 @@ _FOLDERS = {
     "certify.verification": ("bounds",),  # `certify.bounds` is the folder
     "models": (
         *("Conversion", "ConversionCheck", "ConversionRefused", "check_conversion", "convert", "from_nir"),
-        *("from_norse", "from_snntorch", "from_spikingjelly", "to_nir"),
+        *("from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "to_nir"),
         *(
             "DLIF",
             "LIF",

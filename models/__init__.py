@@ -16,6 +16,7 @@ from .conversion import (
     from_norse,
     from_snntorch,
     from_spikingjelly,
+    from_torch,
     to_nir,
 )
 from .dynamics import Dynamics
@@ -61,6 +62,7 @@ __all__ = [
     "from_norse",
     "from_snntorch",
     "from_spikingjelly",
+    "from_torch",
     "load",
     "mlp",
     "network_hash",

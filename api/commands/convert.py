@@ -40,6 +40,10 @@ def convert(
     root: Root = None,
     samples: Samples = 64,
     shape: Annotated[str | None, typer.Option(help="Compare on random inputs of this shape, as 1,28,28.")] = None,
+    classes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Classes of a population code: outputs are averaged in so many groups."),
+    ] = None,
     dt: Annotated[float | None, typer.Option(help="NIR's time step; default: the file's, or 1e-4.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -54,12 +58,13 @@ def convert(
     from spikecert.models import save
 
     module, own = loaded(source)
-    asked = _sample(data, root, samples, shape, seed)
+    asked, count = _sample(data, root, samples, shape, seed)
     sample = own if asked is None else asked
     if sample is None and isinstance(module, nn.Module):
         raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to compare it on")
     settings: dict[str, Any] = {} if dt is None else {"dt": dt}
-    made = converted(module, sample, num_steps, encoding, readout, seed, **settings)
+    made = converted(module, sample, num_steps, encoding, readout, seed, classes, **settings)
+    _check_classes(made, sample, count, classes)
     digest = save(made.network, out)
     say(f"wrote {shlex.quote(str(out))}")
     show_json(_content(source, out, digest, made)) if as_json else show(_told(source, made))
@@ -68,19 +73,34 @@ def convert(
 
 def _sample(
     data: str | None, root: Path | None, samples: int | None, shape: str | None, seed: int
-) -> "Tensor | None":
+) -> "tuple[Tensor | None, int | None]":
+    """Return inputs and, of a data set, its number of classes."""
     import torch
 
     if data is not None and shape is not None:
         raise ValueError("shape: got one besides --data, expected either")
     if data is not None:
-        return first(data_of(data, root).test, samples).inputs
+        found = data_of(data, root)
+        return first(found.test, samples).inputs, found.classes
     if shape is None:
-        return None
+        return None, None
     sizes = shape.split(",")
     if not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
         raise ValueError(f"shape: got {shape!r}, expected positive sizes as in 1,28,28")
-    return torch.rand(samples or 64, *map(int, sizes), generator=torch.Generator().manual_seed(seed))
+    return torch.rand(samples or 64, *map(int, sizes), generator=torch.Generator().manual_seed(seed)), None
+
+
+def _check_classes(made: "Conversion", sample: "Tensor | None", count: int | None, classes: int | None) -> None:
+    """Raise ValueError where a network has more outputs than its data have classes, and nobody says why."""
+    import torch
+
+    if count is None or sample is None or classes is not None:
+        return
+    with torch.no_grad():
+        outputs = made.network(sample[:1].to(made.network.dtype)).shape[1]
+    if outputs > count:
+        expected = f"--classes {count} for a population code, or data of {outputs} classes"
+        raise ValueError(f"classes: got {outputs} outputs for data of {count} classes, expected {expected}")
 
 
 def _content(source: str, out: Path, digest: str, made: "Conversion") -> dict[str, Any]:

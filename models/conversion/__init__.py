@@ -6,6 +6,7 @@ from .converting import Conversion
 from .nir_reading import from_nir
 from .nir_writing import to_nir
 from .norse import from_norse
+from .plain_torch import from_torch
 from .refusal import ConversionRefused
 from .snntorch import from_snntorch
 from .spikingjelly import from_spikingjelly
@@ -20,5 +21,6 @@ __all__ = [
     "from_norse",
     "from_snntorch",
     "from_spikingjelly",
+    "from_torch",
     "to_nir",
 ]

@@ -8,9 +8,10 @@ from ..networks import SpikingNetwork
 from ..validation import check_inputs
 from .checking import ConversionCheck, compare
 from .converting import Conversion, converted
-from .detecting import detect, observed
+from .detecting import observed
 from .nir_reading import convert_nir, graph_source
 from .observing import Source, observe
+from .plain_torch import detect
 
 
 def check_conversion(
@@ -46,20 +47,25 @@ def convert(
     encoding: str = "direct",
     readout: str | None = None,
     seed: int = 0,
+    classes: int | None = None,
+    output: str | int | None = None,
     **settings: Any,
 ) -> Conversion:
     """Return the network of a module of any known library, or of a NIR graph, with its comparison and notes.
 
     Args:
         source: what `from_snntorch`, `from_spikingjelly`, `from_norse` or `from_nir` takes.
-        sample, num_steps, encoding, readout, seed: as there.
+        sample, num_steps, encoding, readout, seed, classes, output: as there.
         settings: what `from_nir` takes besides.
 
     Raises:
         ConversionRefused, TypeError, ValueError: as there.
     """
     if not isinstance(source, nn.Module):
-        return convert_nir(source, sample, readout, seed, num_steps=num_steps, encoding=encoding, **settings)
+        timing = {"num_steps": num_steps, "encoding": encoding}
+        return convert_nir(source, sample, readout, seed, classes=classes, **timing, **settings)
     if sample is None:
         raise ValueError("sample: got None, expected a batch of inputs for the module")
-    return converted(Source.of(detect(source), source, encoding, num_steps), sample, readout, seed)
+    return converted(
+        Source.of(detect(source), source, encoding, num_steps, output), sample, readout, seed, classes
+    )

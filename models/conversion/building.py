@@ -17,6 +17,7 @@ from .neurons import ForeignNeuron, filtering, integrating, spiking
 from .nir_modules import DelayLine, SumPool
 from .observed_layers import ObservedLayer
 from .observing import Observation, Source
+from .places import at
 from .refusal import ConversionRefused
 
 
@@ -88,10 +89,11 @@ class _NetworkWriter:
         for observed in self.seen.layers:
             before = value(observed.origin, self._signal)
             if before is None or not _same(before, observed.given):
+                given = f"is not given what {told(observed.origin)} gives{at(observed.place)}"
                 raise ConversionRefused(
-                    f"{observed.name}: is not given what {told(observed.origin)} gives; expected layers in one "
-                    "chain, sums of two signals of one shape, products of spikes, and nothing else between them "
-                    "(a function, an encoder: give encoded inputs with encoding='none')"
+                    f"{observed.name}: {given}; expected layers in one chain, sums of two signals of one shape, "
+                    "products of spikes, and nothing else between them (a function, an encoder: give encoded "
+                    "inputs with encoding='none')"
                 )
 
     @cached_property

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..networks import SpikingNetwork, Trace
 from .observed_layers import ObservedLayer
 from .observing import Observation
+from .populations import grouped
 
 NEAR = 1e-5
 """A potential so near its threshold, as a share of it, was decided by rounding."""
@@ -119,6 +120,7 @@ def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) ->
 def _readings(output: Tensor, network: SpikingNetwork, logits: Tensor) -> list[Tensor]:
     """Return what an output may mean for the logits."""
     output, steps, potential = output.to(logits.dtype), network.num_steps, network.readout == "potential"
+    output = grouped(output, logits.shape[-1])
     if output.shape == logits.shape:
         return [output] if potential else [output, output / steps]
     if output.shape == (steps, *logits.shape):

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..constants import whole
+from ..constants import at_least, unless_none, whole
 from ..networks import SpikingNetwork
 from .building import build
 from .checking import ConversionCheck, compare
 from .observing import Observation, Source, observe
+from .populations import in_groups
 from .refusal import ConversionRefused
 
 RANDOM = 32
@@ -31,13 +32,20 @@ class Conversion:
     notes: tuple[str, ...]
 
 
-def converted(source: Source, sample: Tensor, readout: str | None, seed: int) -> Conversion:
+def converted(
+    source: Source, sample: Tensor, readout: str | None, seed: int, classes: int | None = None
+) -> Conversion:
     """Return the network of `source`, compared on `sample` and random inputs like it.
+
+    Args:
+        source, sample, readout, seed: as of `from_snntorch`.
+        classes: of a population code, whose outputs are counted in as many groups; None: each output for itself.
 
     Raises:
         ConversionRefused: with what does not match.
     """
     check_sample(source, sample)
+    classes = unless_none(at_least(1))("classes", classes)
     places = {str(weight.device) for weight in source.module.parameters()} - {"cpu"}
     if places:
         raise ConversionRefused(f"module: is on {', '.join(sorted(places))}, expected on cpu (module.cpu())")
@@ -48,6 +56,7 @@ def converted(source: Source, sample: Tensor, readout: str | None, seed: int) ->
     for choice in _readouts(seen, readout):
         try:
             network, notes = build(source, seen, inputs, choice)
+            network, notes = in_groups(network, inputs, classes, notes)
         except ConversionRefused as error:
             reasons.append(str(error))
             continue

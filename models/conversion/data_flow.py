@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .places import place
 from .refusal import ConversionRefused
 
 
@@ -69,11 +70,13 @@ class Gate:
     Attributes:
         one, other: a and b.
         inverted: whether b is taken from 1.
+        place: the line that multiplies them.
     """
 
     one: Origin
     other: Origin
     inverted: bool
+    place: str = field(default="", compare=False)
 
     @property
     def current(self) -> Joined:
@@ -180,7 +183,7 @@ class Origins:
         if _complemented(one) is not None:
             one, other = other, one
         inner = _complemented(other)
-        gate = Gate(one, other if inner is None else inner, inner is not None)
+        gate = Gate(one, other if inner is None else inner, inner is not None, place())
         self.gates[gate.name] = gate
         return Gave(gate.name)
 

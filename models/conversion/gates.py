@@ -14,6 +14,7 @@ from .data_flow import Adjusted, Gate, Gave, Joined, Origin, told, value
 from .layers import is_of, kind_of
 from .neurons import ForeignNeuron
 from .observed_layers import ObservedLayer
+from .places import at
 from .refusal import ConversionRefused
 
 POOLS = tuple(kind.__name__ for kind in MAX_POOLS)
@@ -51,14 +52,16 @@ def _observed(gate: Gate, layers: Mapping[str, ObservedLayer]) -> ObservedLayer:
     for source in (gate.one, gate.other):
         if not _is_binary(source, layers):
             raise ConversionRefused(
-                f"module: multiplies {told(gate.one)} by {told(gate.other)}, and {told(source)} is no layer's "
-                "spikes; expected products of spikes, a·b or a·(1 − b), or by constants"
+                f"module: multiplies {told(gate.one)} by {told(gate.other)}{at(gate.place)}, and {told(source)} "
+                "is no layer's spikes; expected products of spikes, a·b or a·(1 − b), or by constants"
             )
     one, other, current = (
         value(part, lambda name: layers[name].gave) for part in (gate.one, gate.other, gate.current)
     )
     if one is None or other is None or current is None:
-        raise ConversionRefused(f"module: multiplies {told(gate.one)} by {told(gate.other)}, of another shape")
+        raise ConversionRefused(
+            f"module: multiplies {told(gate.one)} by {told(gate.other)}, of another shape{at(gate.place)}"
+        )
     neuron = ForeignNeuron(gate.name, 0.0, threshold=gate.threshold, reset="none", fires_at=">=")
     gave: Tensor = one * (1 - other) if gate.inverted else one * other
     return ObservedLayer(gate.name, nn.Identity(), neuron, gate.current, current, gave)

@@ -45,6 +45,7 @@ def from_nir(
     readout: str | None = None,
     seed: int = 0,
     origin: nn.Module | None = None,
+    classes: int | None = None,
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as a NIR graph does under forward Euler steps; refuse what can't.
 
@@ -52,7 +53,7 @@ def from_nir(
         graph: a `nir.NIRGraph`, or the path of a file of one.
         sample: inputs, (batch, ...), or (batch, T, ...) with encoding "none"; None: random ones in [0, 1].
         num_steps, dt: T and the time step; None: those that `to_nir` left in the graph, else dt = 1e-4.
-        encoding, readout, seed: as in `from_snntorch`.
+        encoding, readout, seed, classes: as in `from_snntorch`.
         origin: the module that was exported, to be compared with as well; it is run for `num_steps`.
 
     Raises:
@@ -62,7 +63,7 @@ def from_nir(
     References: pedersen2024neuromorphic
     """
     timing = {"num_steps": num_steps, "dt": dt, "encoding": encoding}
-    return convert_nir(graph, sample, readout, seed, origin, **timing).network
+    return convert_nir(graph, sample, readout, seed, origin, classes, **timing).network
 
 
 def convert_nir(
@@ -71,6 +72,7 @@ def convert_nir(
     readout: str | None,
     seed: int,
     origin: nn.Module | None = None,
+    classes: int | None = None,
     **timing: Any,
 ) -> Conversion:
     """Return what `from_nir` does, with its comparison and its notes; `timing` is what `graph_source` takes."""
@@ -81,7 +83,7 @@ def convert_nir(
         _check_work(graph, source, path.stat().st_size, sample, timing.get("num_steps") is None)
     if sample is None:
         sample = _drawn(graph, source, seed)
-    found = converted(source, sample, readout or _told(graph, "readout"), seed)
+    found = converted(source, sample, readout or _told(graph, "readout"), seed, classes)
     if origin is not None:
         _compare_with_origin(found, origin, sample, source, seed)
     return found

@@ -33,6 +33,8 @@ def from_norse(
     encoding: str = "direct",
     readout: str | None = None,
     seed: int = 0,
+    classes: int | None = None,
+    output: str | int | None = None,
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as a Norse module does; refuse what can't.
 
@@ -45,14 +47,14 @@ def from_norse(
         num_steps: T for a module that does one step a call, (input, state) → (output, state), as SequentialState
             does, or, with LIF, LI, IAF or Lift inside, takes a sequence of T copies of the input; None for one
             that loops over time itself.
-        encoding, readout, seed: as in `from_snntorch`.
+        encoding, readout, seed, classes, output: as in `from_snntorch`.
 
     Raises:
         ConversionRefused: with the reason, for what has no equal here or does not match spike for spike.
 
     References: pehle2021norse
     """
-    return converted(Source.of(NORSE, module, encoding, num_steps), sample, readout, seed).network
+    return converted(Source.of(NORSE, module, encoding, num_steps, output), sample, readout, seed, classes).network
 
 
 def _read(module: nn.Module, name: str) -> ForeignNeuron | None:

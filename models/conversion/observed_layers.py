@@ -12,7 +12,7 @@ from .neurons import ForeignNeuron
 class ObservedLayer:
     """One layer: its input, where that comes from, its output, and its neuron, None for other layers.
 
-    Signals are (T or 1, batch, ...).
+    Signals are (T or 1, batch, ...); `place` is the line of the user's code that calls it first, if there is one.
     """
 
     name: str
@@ -21,3 +21,4 @@ class ObservedLayer:
     origin: Origin
     given: Tensor
     gave: Tensor
+    place: str = ""

@@ -7,7 +7,7 @@ and modules that loop over time themselves, once. Either way every signal become
 (1, batch, ...) for one that was computed once for all steps.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +22,7 @@ from .gates import with_gates
 from .layers import is_silent, plain_layer
 from .neurons import ForeignNeuron
 from .observed_layers import ObservedLayer
+from .places import at, place
 from .refusal import ConversionRefused
 from .watching import Outside, check_plain, check_states, check_types, tensors_in
 
@@ -53,10 +54,17 @@ class Source:
     module: nn.Module
     timed: bool
     num_steps: int | None = None
+    output: str | int | None = None
 
     @staticmethod
-    def of(library: ForeignLibrary, module: nn.Module, encoding: str, num_steps: int | None) -> "Source":
-        """Return the source for an encoding by name.
+    def of(
+        library: ForeignLibrary,
+        module: nn.Module,
+        encoding: str,
+        num_steps: int | None,
+        output: str | int | None = None,
+    ) -> "Source":
+        """Return the source for an encoding by name; `output` names one of several things that a module returns.
 
         Raises:
             TypeError, ValueError: for what is no module, another encoding, or no positive number of steps.
@@ -65,7 +73,7 @@ class Source:
             raise TypeError(f"module: got {type(module).__name__}, expected a torch module")
         check_choice("encoding", encoding, ("direct", "none"))
         steps = unless_none(at_least(1))("num_steps", num_steps)
-        return Source(library, module, encoding == "none", steps)
+        return Source(library, module, encoding == "none", steps, output)
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class _Call:
     given: Tensor
     gave: Tensor
     states: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+    place: str
 
 
 def observe(source: Source, inputs: Tensor) -> Observation:
@@ -134,9 +143,11 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     with _recording(source, modules, calls, outside), torch.no_grad():
         source.library.reset(source.module)
         with outside:
-            outputs = _run(source, outside.begin(parts, inputs))
+            outputs = _run(source, outside.begin(parts, inputs.clone()))
         source.library.reset(source.module)
-    outside.check()
+        outside.check()
+        outside.done = True
+        _check_again(source, inputs, outputs)
     firing = [name for name in calls if hooked[name] is not None]
     if not firing:
         raise ConversionRefused(f"module: calls no neuron of {source.library.name} that is known")
@@ -150,15 +161,32 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
         )
     layers, before = {}, ""
     for name, found in calls.items():
-        _check_calls(name, len(found), steps, hooked[name])
+        _check_calls(name + at(found[-1].place), len(found), steps, hooked[name])
         if (neuron := hooked[name]) is not None:
             check_states(neuron.name, neuron, [call.states for call in found])
         signals = _signals(found, steps, len(inputs), name)
         origin = _origin(found) or Gave(before)
-        layers[name], before = ObservedLayer(name, modules[name], hooked[name], origin, *signals), name
+        layers[name], before = (
+            ObservedLayer(name, modules[name], hooked[name], origin, *signals, found[0].place),
+            name,
+        )
     layers = with_gates(layers, outside.origins.gates)
     arranged = Arrangement({name: observed.origin for name, observed in layers.items()}).until(before)
     return Observation(arranged, tuple(layers[name] for name in layers_of(arranged)), outputs, steps)
+
+
+def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...]) -> None:
+    """Raise unless a second call, from the neurons' first states, gives the same; states are put back again."""
+    again = _run(source, inputs.clone())
+    source.library.reset(source.module)
+    same = len(again) == len(outputs) and all(
+        one.shape == other.shape and torch.equal(one, other) for one, other in zip(outputs, again, strict=True)
+    )
+    if not same:
+        raise ConversionRefused(
+            "module: gives other outputs when it is called again, so it keeps a state besides its neurons'; "
+            "expected one that starts afresh"
+        )
 
 
 def _origin(calls: list[_Call]) -> Origin | None:
@@ -213,12 +241,16 @@ def _recording(
 def _hook(name: str, calls: dict[str, list[_Call]], outside: Outside) -> Callable[..., None]:
     def hook(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], gave: Any) -> None:
         """Keep one call: its first input, its first output, and the states beside them."""
+        if outside.done:
+            return
         first, rest = (gave[0], gave[1:]) if isinstance(gave, tuple) else (gave, ())
         if not given or not isinstance(first, Tensor):
             raise ConversionRefused(f"{name}: is called without a tensor, or returns none")
         states = tensors_in((given[1:], named)), tensors_in(rest)
         origin = outside.origins.of(given[0])
-        calls.setdefault(name, []).append(_Call(origin, given[0].detach().clone(), first.detach().clone(), states))
+        calls.setdefault(name, []).append(
+            _Call(origin, given[0].detach().clone(), first.detach().clone(), states, place())
+        )
         outside.gave(name, first, rest)
         outside.leave()
 
@@ -229,11 +261,10 @@ def _run(source: Source, inputs: Tensor) -> tuple[Tensor, ...]:
     """Return the tensors that the module returned, those of single steps stacked to (T, batch, ...)."""
     timed = inputs.transpose(0, 1) if source.timed else None
     if source.num_steps is None:
-        return _tensors(source.module(inputs if timed is None else timed))
+        return _tensors(source, source.module(inputs if timed is None else timed))
     if source.library.multistep(source.module):
-        return _tensors(
-            source.module(timed if timed is not None else inputs.expand(source.num_steps, *inputs.shape))
-        )
+        sequence = timed if timed is not None else inputs.expand(source.num_steps, *inputs.shape)
+        return _tensors(source, source.module(sequence))
     state, steps = None, []
     for t in range(source.num_steps):
         step = inputs if timed is None else timed[t]
@@ -244,18 +275,31 @@ def _run(source: Source, inputs: Tensor) -> tuple[Tensor, ...]:
                     f"module: returned {type(found).__name__}, expected (output, state) a step"
                 )
             found, state = found
-        steps.append(_tensors(found))
+        steps.append(_tensors(source, found))
     return tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
 
 
-def _tensors(found: Any) -> tuple[Tensor, ...]:
+def _tensors(source: Source, found: Any) -> tuple[Tensor, ...]:
+    """Return the tensors that a module returned, or those of the output that the source names."""
+    if source.output is None:
+        return _within(found)
+    try:
+        return _within(found[source.output])
+    except (KeyError, IndexError, TypeError) as error:
+        held = ", ".join(map(repr, found)) if isinstance(found, Mapping) else type(found).__name__
+        raise ConversionRefused(f"output: got {source.output!r}, and the module returns {held}") from error
+
+
+def _within(found: Any) -> tuple[Tensor, ...]:
     if isinstance(found, Tensor):
         return (found.detach(),)
+    if isinstance(found, Mapping):
+        return tuple(tensor for part in found.values() for tensor in _within(part))
     if isinstance(found, tuple | list):
         if found and isinstance(found, list) and all(isinstance(part, Tensor) for part in found):
             shapes = {part.shape for part in found}
             return (torch.stack(found).detach(),) if len(shapes) == 1 else tuple(part.detach() for part in found)
-        return tuple(tensor for part in found for tensor in _tensors(part))
+        return tuple(tensor for part in found for tensor in _within(part))
     return ()
 
 

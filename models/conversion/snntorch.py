@@ -34,6 +34,8 @@ def from_snntorch(
     encoding: str = "direct",
     readout: str | None = None,
     seed: int = 0,
+    classes: int | None = None,
+    output: str | int | None = None,
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as an snnTorch module does; refuse what can't.
 
@@ -46,13 +48,18 @@ def from_snntorch(
         encoding: "direct": the module gets one input for all steps; "none": one for each.
         readout: None for what fits the last layer and the module's output.
         seed: of the random inputs that the conversion is compared on, besides the sample.
+        classes: of a population code: outputs are summed in so many groups of neighbours, as snnTorch's
+            `population_code=True` has it; None: each output is a class.
+        output: the key or the place of the output among several that the module returns; None: the one that fits.
 
     Raises:
         ConversionRefused: with the reason, for what has no equal here or does not match spike for spike.
 
     References: eshraghian2023training
     """
-    return converted(Source.of(SNNTORCH, module, encoding, num_steps), sample, readout, seed).network
+    return converted(
+        Source.of(SNNTORCH, module, encoding, num_steps, output), sample, readout, seed, classes
+    ).network
 
 
 def _read(module: nn.Module, name: str) -> ForeignNeuron | None:

@@ -27,6 +27,8 @@ def from_spikingjelly(
     encoding: str = "direct",
     readout: str | None = None,
     seed: int = 0,
+    classes: int | None = None,
+    output: str | int | None = None,
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as a SpikingJelly module does; refuse what can't.
 
@@ -36,14 +38,16 @@ def from_spikingjelly(
             is given time first.
         num_steps: T for a module that is called once a step, or, in step mode "m", with a sequence of T copies of
             the input; None for one that makes its own sequence.
-        encoding, readout, seed: as in `from_snntorch`.
+        encoding, readout, seed, classes, output: as in `from_snntorch`.
 
     Raises:
         ConversionRefused: with the reason, for what has no equal here or does not match spike for spike.
 
     References: fang2023spikingjelly
     """
-    return converted(Source.of(SPIKINGJELLY, module, encoding, num_steps), sample, readout, seed).network
+    return converted(
+        Source.of(SPIKINGJELLY, module, encoding, num_steps, output), sample, readout, seed, classes
+    ).network
 
 
 def _read(module: nn.Module, name: str) -> ForeignNeuron | None:

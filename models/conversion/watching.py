@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .data_flow import INPUT, Gave, Origins, tensors_of
 from .neurons import ForeignNeuron
+from .places import at, place
 from .refusal import ConversionRefused
 
 MOVES = (
@@ -26,6 +27,8 @@ SUMS = "add add_ div div_ mean mul mul_ neg rsub sub sub_ sum"
 KNOWN = frozenset(" ".join((MOVES, MAKES, SUMS)).split())
 MOVING = frozenset(MOVES.split()) - {"zero_", "fill_"}
 """Those whose result holds values that they were given, and no others."""
+READS = "_local_scalar_dense"
+"""What `.item()`, `bool()` and `if` of a tensor are."""
 HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
 
@@ -39,14 +42,18 @@ class Outside(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.depth = 0
-        self.found: dict[str, None] = {}
+        self.done = False
+        self.found: dict[str, str] = {}
+        self.draws: dict[str, str] = {}
         self.origins = Origins()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and keep its name if it is neither inside of a layer nor known."""
         name = func.overloadpacket.__name__
-        if self.depth == 0 and (name not in KNOWN or "mode" in func._overloadname):
-            self.found[name] = None
+        if self.depth == 0 and torch.Tag.nondeterministic_seeded in func.tags:
+            self.draws.setdefault(name, place())
+        elif self.depth == 0 and (name not in KNOWN or "mode" in func._overloadname):
+            self.found.setdefault(name, place())
         made = func(*args, **(kwargs or {}))
         if self.depth == 0:
             self.origins.follow(name, name in MOVING, args, kwargs or {}, made)
@@ -76,8 +83,18 @@ class Outside(TorchDispatchMode):
 
     def check(self) -> None:
         """Raise unless only known operations were met."""
+        if self.draws:
+            names = ", ".join(name + at(where) for name, where in list(self.draws.items())[:4])
+            raise ConversionRefused(
+                f"module: draws random numbers, {names}, so that no two runs are the same; expected none"
+            )
+        if READS in self.found:
+            raise ConversionRefused(
+                f"module: reads a value{at(self.found[READS])}, by which it may branch for other inputs than "
+                "those compared; expected code that does the same for all inputs"
+            )
         if self.found:
-            names = ", ".join(list(self.found)[:4])
+            names = ", ".join(name + at(where) for name, where in list(self.found.items())[:4])
             raise ConversionRefused(
                 f"module: computes {names} outside of its layers, which may matter for other inputs than those "
                 "compared; expected layers, moves, sums and means only"

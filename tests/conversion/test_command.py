@@ -22,6 +22,14 @@ def made():
     module[0].weight.data.mul_(2.0)
     return module
 
+def population():
+    torch.manual_seed(0)
+    neurons = [snntorch.Leaky(0.9, init_hidden=True) for _ in range(2)]
+    module = nn.Sequential(nn.Linear(64, 12), neurons[0], nn.Linear(12, 50), neurons[1])
+    module[0].weight.data.mul_(2.0)
+    module[2].weight.data.mul_(4.0)
+    return module
+
 def pair():
     return made(), torch.rand(5, 64)
 
@@ -66,6 +74,18 @@ def test_modules_of_the_current_folder_and_samples_of_their_own(run, code, tmp_p
     assert run("convert", "mine:pair", "--num-steps", 6, "--out", "network.safetensors").status == 0
     shaped = run("convert", "mine:made", "--num-steps", 6, "--shape", 64, "--out", "other.safetensors")
     assert shaped.status == 0
+
+
+def test_a_population_code_asks_for_its_classes(run, code, tmp_path):
+    out = tmp_path / "network.safetensors"
+    command = ("convert", f"{code}:population", "--num-steps", 4, "--data", "digits", "--samples", 8, "--out", out)
+    found = run(*command)
+    assert found.status == 2
+    assert "got 50 outputs for data of 10 classes, expected --classes 10 for a population code" in found.err
+    assert found.err.count("\n") == 1
+    assert not out.exists()
+    assert run(*command, "--classes", 10).status == 0
+    assert load(out)(torch.rand(2, 64)).shape == (2, 10)
 
 
 @pytest.mark.parametrize(

@@ -138,22 +138,12 @@ def then(module: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(16, 4), snntorch.Leaky(beta=0.9, init_hidden=True), module)
 
 
-class Multiplying(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.dense, self.leaky = nn.Linear(16, 16), snntorch.Leaky(beta=0.9, init_hidden=True)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.leaky(self.dense(x) * x)
-
-
 REFUSED = {
     "ReLU": (then(nn.ReLU()), r"^2 \(ReLU\): a ReLU is no layer"),
     "recurrence": (
         nn.Sequential(nn.Linear(16, 4), snntorch.RLeaky(beta=0.9, linear_features=4, init_hidden=True)),
         "has dynamics of its own, expected one of Leaky, Synaptic, Alpha",
     ),
-    "product": (Multiplying(), "dense.* is no layer's spikes"),
     "no neuron": (nn.Sequential(nn.Linear(16, 4)), "calls no neuron of snntorch"),
     "thresholds": (
         nn.Sequential(

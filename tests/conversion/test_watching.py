@@ -114,7 +114,7 @@ def test_layers_that_run_otherwise_than_their_type_are_refused(sample):
         from_spikingjelly(module, sample.float(), num_steps=4)
     del module[0].forward
     module[0].register_forward_hook(lambda layer, given, gave: gave.clamp(-99, 99))
-    with pytest.raises(ConversionRefused, match="clamp outside of its layers"):
+    with pytest.raises(ConversionRefused, match=r"clamp \(test_watching\.py:\d+\) outside of its layers"):
         from_spikingjelly(module, sample.float(), num_steps=4)
     hook = nn.modules.module.register_module_forward_hook(lambda layer, given, gave: None)
     try:

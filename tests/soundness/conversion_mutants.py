@@ -3,6 +3,7 @@
 from mutant import Mutant
 
 FLOW, GATES = "models/conversion/data_flow.py", "models/conversion/gates.py"
+WATCHING = "models/conversion/watching.py"
 CONVERSION_MUTANTS = (
     Mutant(
         "flow: a difference is a sum",
@@ -45,5 +46,15 @@ CONVERSION_MUTANTS = (
         "models/conversion/adapting.py",
         "if any(size % count",
         "if any(False and size % count",
+    ),
+    Mutant("watching: random numbers pass", WATCHING, "if self.draws:", "if False:"),
+    Mutant(
+        "observing: a second call may give anything", "models/conversion/observing.py", "if not same:", "if False:"
+    ),
+    Mutant(
+        "populations: any output is a sum of groups",
+        "models/conversion/populations.py",
+        "output.unflatten(-1, (classes, -1)).sum(-1)",
+        "output.unflatten(-1, (-1, classes)).sum(-2)",
     ),
 )
