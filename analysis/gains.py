@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from ..models import SpikingNetwork, network_hash
 from ..models.constants import unless_none, wholes
 from ..models.rules import Leaky
+from ..models.varied import Varied
 from .gain_methods import METHODS, lmi_certificate
 from .intervals import Interval
 from .lmi import BoundedRealCertificate, TimeVaryingCertificate
@@ -99,7 +100,7 @@ class GainReport:
     def holds(self, index: int) -> bool:
         """Return whether the numbers of one layer are proven."""
         layer, operator = self.layers[index], self.operators[index]
-        if operator.rule is None or layer.decay != operator.rule.decay:
+        if operator.rule is None or layer.decay != operator.decay:
             return False
         if layer.input_scale != input_scale_of(operator.rule, self.horizon):
             return False
@@ -179,7 +180,7 @@ def _layer_gain(
     operator: LayerOperator, input_norm: str, output_norm: str, horizon: float, method: str
 ) -> LayerGain:
     assert operator.rule is not None
-    decay, scale = operator.rule.decay, input_scale_of(operator.rule, horizon)
+    decay, scale = operator.decay, input_scale_of(operator.rule, horizon)
     neuron = METHODS[method](decay, horizon, input_norm, output_norm, scale)
     norm = operator_norm(operator, input_norm, output_norm)
     return LayerGain(
@@ -194,12 +195,14 @@ def _layer_gain(
     )
 
 
-def input_scale_of(rule: Leaky, horizon: float) -> tuple[float, ...] | None:
+def input_scale_of(rule: Leaky | Varied, horizon: float) -> tuple[float, ...] | None:
     """Return a over the horizon, or None for a = 1.
 
     Raises:
         ValueError: for a neuron with an input scale and a horizon that is not its length.
     """
+    if isinstance(rule, Varied):
+        return None
     if rule.scale is not None and len(rule.scale) != horizon:
         expected = f"{len(rule.scale)}, for which a DLIF has its input scale"
         raise ValueError(f"horizon: got {horizon}, expected {expected}")

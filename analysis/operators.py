@@ -18,6 +18,7 @@ from ..models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
 from ..models.rules import Leaky, Rule
 from ..models.validation import check_weights
+from ..models.varied import Varied
 
 INPUT = -1
 """The index of the network's input among the signals; spiking layer k is signal k."""
@@ -119,8 +120,18 @@ class LayerOperator:
     name: str
     expression: Expression
     sources: Mapping[int, Shape]
-    rule: Leaky | None = None
+    rule: Leaky | Varied | None = None
     layer: LIF | None = None
+
+    @property
+    def decay(self) -> float:
+        """Return λ of a spiking layer; of neurons that differ the greatest.
+
+        Any gain of the filter Σ_k λ^{t−k}·w[k] from one norm of ℓ1, ℓ2, ℓ∞ to another grows with λ ∈ [0, 1], since
+        its matrix has no entry below 0 and each grows; and ‖ε_j‖ ≤ g(λ_j)·‖w_j‖ ≤ g(max λ)·‖w_j‖ neuron by neuron.
+        """
+        assert self.rule is not None
+        return self.rule.slowest if isinstance(self.rule, Varied) else self.rule.decay
 
     @cached_property
     def chain(self) -> tuple[LinearMap, ...] | None:
@@ -235,7 +246,7 @@ class _Reading(Algebra[Expression]):
     """Collects the operator in front of each spiking layer; a node's value is its expression in the signals."""
 
     reader: ClassVar[str] = "the analysis of gains"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
 
     shape: Shape
     live: bool = False
@@ -270,13 +281,13 @@ class _Reading(Algebra[Expression]):
         return x
 
     def _note(self, node: Fired | Read, x: Expression) -> None:
-        assert isinstance(node.rule, Leaky)
+        assert isinstance(node.rule, Leaky | Varied)
         assert isinstance(node.layer, LIF)
         self.operators.append(_operator(node.name, x, node.rule, node.layer))
 
 
 def _operator(
-    name: str, expression: Expression, rule: Leaky | None = None, layer: LIF | None = None
+    name: str, expression: Expression, rule: Leaky | Varied | None = None, layer: LIF | None = None
 ) -> LayerOperator:
     sources = dict(sorted((leaf.index, leaf.shape) for leaf in set(_leaves(expression))))
     return LayerOperator(name, expression, sources, rule, layer)

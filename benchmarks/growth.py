@@ -27,7 +27,8 @@ from matplotlib.figure import Figure
 from spikecert import LIF, LInf, mlp
 from spikecert.certify.bounds import products
 from spikecert.certify.bounds.interval import interval_spikes
-from spikecert.certify.bounds.propagation import SpikeBound, margin_bounds
+from spikecert.certify.bounds.propagation import margin_bounds
+from spikecert.certify.bounds.signals import SpikeBound
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
 from spikecert.models.circuit import circuit
 from spikecert.models.kernels import use_kernel

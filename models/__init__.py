@@ -27,6 +27,7 @@ from .neurons import DLIF, LIF
 from .normalization import Normalize
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from .synapses import Synapse
+from .varied import VariedLIF
 from .vgg import vgg5, vgg11
 from .wide_resnet import wrn16_4
 
@@ -50,6 +51,7 @@ __all__ = [
     "Synapse",
     "Trace",
     "Triangle",
+    "VariedLIF",
     "architecture",
     "check_conversion",
     "circuit",

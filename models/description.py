@@ -17,14 +17,11 @@ from .layer_schemas import (
     BatchNorm2dSchema,
     Conv1dSchema,
     Conv2dSchema,
-    DLIFSchema,
     LayerSchema,
-    LIFSchema,
     LinearSchema,
     MaxPool1dSchema,
     MaxPool2dSchema,
     NormalizeSchema,
-    PLIFSchema,
     Schema,
     Shapes,
     ShareSchema,
@@ -35,6 +32,7 @@ from .layer_schemas import (
 )
 from .layers import Residual
 from .networks import READOUTS, SpikingNetwork
+from .neuron_schemas import DLIFSchema, LIFSchema, PLIFSchema, VariedLIFSchema
 from .neurons import LIF
 from .validation import one_line
 
@@ -219,4 +217,5 @@ _KINDS: dict[str, type[LayerSchema]] = {
     "LIF": LIFSchema,
     "DLIF": DLIFSchema,
     "PLIF": PLIFSchema,
+    "VariedLIF": VariedLIFSchema,
 }

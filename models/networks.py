@@ -229,5 +229,5 @@ def _check_structure(network: SpikingNetwork) -> None:
     if neuron_last != (network.readout != "mean"):
         last = type(network.layers[-1]).__name__
         raise ValueError(f"readout: got {network.readout!r} with {last} last, which it does not fit")
-    if network.readout == "potential" and network.layers[-1].dynamics.reset != "none":  # type: ignore[union-attr]
+    if network.readout == "potential" and network.layers[-1].reset != "none":  # type: ignore[union-attr]
         raise ValueError('readout: "potential" needs a final neuron with reset="none"')

@@ -23,9 +23,8 @@ from .box import Box
 from .price_search import Climbed, PriceSearch, about_same_sample, pair_prices
 from .price_windows import NarrowedCurrent, WindowSearch
 from .prices import PricedProblem, Specifications
-from .propagation import SpikeBound
 from .rounding import Rounding
-from .signals import Signal
+from .signals import Signal, SpikeBound
 from .stages import Staged, priceable, staged
 from .train_graph import GraphTrains
 from .train_table import TableTrains

@@ -1,6 +1,5 @@
 """From an input set through a network to what is known of its logits and margins."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,6 +9,7 @@ from torch import Tensor
 from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
 from ...models.linear_maps import DenseMap
 from ...models.rules import Leaky, Rule
+from ...models.varied import Varied
 from .affine import AffineMap, affine_map
 from .automaton import CellTrains
 from .box import Box
@@ -18,13 +18,11 @@ from .pair_margins import pair_margins
 from .pooled import PooledSignal
 from .rate_trains import rate_trains
 from .rounding import Rounding
-from .signals import AffineSignal, InputSignal, Signal, SumSignal
+from .signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
+from .varied import varied_spikes
 
 FEW_CLASSES = 16
 """Up to so many classes, the differences of all pairs are multiplied at once."""
-
-SpikeBound = Callable[[Signal, Leaky, Rounding], Signal]
-"""Turns what is known of a layer's input currents into what is known of its spikes."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Propagation(Algebra[Signal]):
     """
 
     reader: ClassVar[str] = "the bounds' propagation"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
 
     source: Signal
     spikes: SpikeBound
@@ -74,6 +72,8 @@ class Propagation(Algebra[Signal]):
 
     def fired(self, node: Fired, x: Signal) -> Signal:
         """Return what is known of the spikes."""
+        if isinstance(node.rule, Varied):
+            return varied_spikes(x, node.rule, self.spikes, self.rounding)
         assert isinstance(node.rule, Leaky)
         return self.spikes(x, node.rule, self.rounding)
 

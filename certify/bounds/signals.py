@@ -6,6 +6,7 @@ a spiking layer answers it from what it knows of its spike trains.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -51,6 +52,10 @@ class Signal(ABC):
     @abstractmethod
     def magnitude(self) -> Tensor:
         """Return a bound of |x[t]| that holds for every t, broadcastable to (batch, ...)."""
+
+
+SpikeBound = Callable[[Signal, Leaky, Rounding], Signal]
+"""Turns what is known of a layer's input currents into what is known of its spikes."""
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,23 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.rules import Leaky
+from ...models.varied import Varied
 from .automaton import CellTrains
 from .box import Box
 from .chains import Chain, SourcedChain, branches_of
 from .conserved import conserved_spikes
-from .propagation import SpikeBound, check_readout, input_signal, propagate, readout_row
+from .propagation import check_readout, input_signal, propagate, readout_row
 from .rounding import Rounding
-from .signals import InputSignal, Signal
+from .signals import InputSignal, Signal, SpikeBound
 from .train_graph import GraphTrains
 from .train_table import TableTrains
 
 STEEPEST = 1e6
 """The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
+
+
+MOST_KINDS = 12
+"""The most kinds of neurons, over all layers of several kinds, that have stages of their own: each takes time."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +107,13 @@ def staged(
         circuit: the network.
         inputs: the input set of each row of the batch.
         spikes: what finds the trains of each layer, first layer first.
-        sums: whether residual sums, max pools and filters over time are welcome.
+        sums: whether residual sums, max pools, filters over time and layers of several kinds of neurons (a stage
+            each) are welcome.
     """
-    if not sums and (circuit.adds or circuit.pools or circuit.filters):
+    varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
+    if not sums and (circuit.adds or circuit.pools or circuit.filters or varied):
+        return None
+    if sum(len(rule.kinds) for rule in varied) > MOST_KINDS:
         return None
     rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
     recorded: list[Stage] = []

@@ -22,14 +22,14 @@ from torch import Tensor
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ...models.rules import Leaky
+from ...models.varied import Varied
 from ..bounds.automaton import CellTrains
 from ..bounds.box import Box
 from ..bounds.conserved import conserved_spikes
 from ..bounds.price_search import bytes_each, zero_prices
 from ..bounds.prices import Specifications
-from ..bounds.propagation import SpikeBound
 from ..bounds.rounding import Rounding
-from ..bounds.signals import Signal
+from ..bounds.signals import Signal, SpikeBound
 from ..bounds.stages import Staged, staged
 from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains
@@ -154,7 +154,7 @@ class MarginQuestion:
 
     def roots(self) -> Nodes | None:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
-        if len(self.specifications.samples) == 0:
+        if len(self.specifications.samples) == 0 or any(isinstance(n.rule, Varied) for n in self.circuit.spiking):
             return None
         network = self._whole()
         if network is None or not network.gated:

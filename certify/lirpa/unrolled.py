@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
 from ...models.linear_maps import DenseMap, NoPlainModule
 from ...models.rules import Leaky, Rule
+from ...models.varied import Varied
 
 Steps = list[Tensor]
 SPIKE, RESIDUE = "spikecert::Spike", "spikecert::Residue"
@@ -154,7 +155,7 @@ class _Writing(Algebra[Tensor]):
     """Writes a module for each node behind the input; a node's value is the shape of one step, a batch of 1."""
 
     reader: ClassVar[str] = "lirpa"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
     encodings: ClassVar[tuple[str, ...]] = ("direct", "none")
 
     sample: Tensor
@@ -193,6 +194,8 @@ class _Writing(Algebra[Tensor]):
 
     def fired(self, node: Fired, x: Tensor) -> Tensor:
         """Write a spiking layer; they are numbered in order."""
+        if isinstance(node.rule, Varied):
+            raise UnrollError("layer: got neurons whose constants differ, expected one λ and θ a layer for lirpa")
         assert isinstance(node.rule, Leaky)
         index = sum(isinstance(part, Firing) for part in self.parts)
         self.parts.append(Firing(node.rule, index, self.num_steps))

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
-from ..bounds.propagation import LogitBounds, SpikeBound, logit_bounds, margin_bounds
+from ..bounds.propagation import LogitBounds, logit_bounds, margin_bounds
+from ..bounds.signals import SpikeBound
 from ..perturbations import Perturbation
 from ..problem import Problem
 from .base import ClassMarginVerifier

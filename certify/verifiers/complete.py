@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ...models.varied import Varied
 from ..branching.question import MarginQuestion
 from ..branching.search import MOST_BYTES, Answer, Search
 from ..problem import Problem
@@ -113,6 +114,8 @@ class Complete(Verifier):
 
 def _obstacle(question: MarginQuestion) -> str:
     """Return why the search was not begun."""
+    if any(isinstance(node.rule, Varied) for node in question.circuit.spiking):
+        return "branching does not reach layers whose neurons differ"
     if question.roots() is None:
         return "branching does not reach this network"
     return (

@@ -6,7 +6,7 @@ from ...models.circuit import Circuit, Fired
 from ...models.rules import Leaky
 from ..bounds.conserved import conserved_spikes
 from ..bounds.interval import interval_spikes
-from ..bounds.propagation import SpikeBound
+from ..bounds.signals import SpikeBound
 from ..bounds.trains import step_spikes, window_spikes
 from .bound import BoundVerifier
 

@@ -4,7 +4,7 @@
     MaxPool1d, MaxPool2d                                 Pooled, by their windows
     Synapse                                              Filtered, by its decay and delay
     Residual                                             Added
-    LIF, DLIF, PLIF, and subclasses that set constants   Fired, by the rule that the layer states
+    LIF, DLIF, PLIF, VariedLIF, and subclasses that set constants   Fired, by the rule that the layer states
 
 A layer with another recursion states a rule of its own type, which names the layer among its `layers`; each reader
 refuses it until it knows that rule.
@@ -26,10 +26,11 @@ from ..neurons import DLIF, LIF
 from ..rules import Leaky, Rule
 from ..synapses import Synapse, TemporalFilter
 from ..validation import check_choice
+from ..varied import Varied, VariedLIF
 from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read
 from .unchanged import check_library, check_methods, check_no_hook_on_all, check_unchanged, overridden
 
-RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF)}
+RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF, VariedLIF), Varied: (VariedLIF,)}
 """Which layer types run by the rules of this library; a rule of another library names its own (`Rule.layers`)."""
 
 
@@ -95,6 +96,8 @@ class _Lowering:
         rule = rule_of(layer, self.num_steps, name)
         if getattr(rule, "reset", None) != "none":
             raise ValueError('readout: "potential" needs a final neuron with reset="none"')
+        if isinstance(rule, Varied):
+            raise ValueError('readout: got "potential" behind neurons that differ, expected one decay for all')
         self.nodes.append(Read(name, (source,), readout, rule, layer))
 
     def _add(self, layer: nn.Module, source: int, name: str) -> int:
@@ -226,6 +229,9 @@ def _check_tensors(made: Circuit) -> None:
         elif isinstance(node, Fired | Read) and node.rule is not None:
             if isinstance(node.layer, DLIF):
                 _check_tensor(node.layer.input_scale, node.name, made)
+            if isinstance(node.layer, VariedLIF):
+                for array in node.layer.constants:
+                    _check_tensor(array, node.name, made)
             _check_constants(node.rule, node.name, made)
         elif isinstance(node, Filtered):
             _check_constants(node.filter, node.name, made)

@@ -28,6 +28,7 @@ from .. import (
     parts,
     running,
     synapses,
+    varied,
 )
 from ..layers import Residual, Share
 from ..learned_decay import PLIF
@@ -35,6 +36,7 @@ from ..networks import SpikingNetwork
 from ..neurons import DLIF, LIF
 from ..normalization import Normalize
 from ..synapses import Synapse
+from ..varied import VariedLIF
 
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
 """What a subclass may define without running otherwise."""
@@ -46,10 +48,10 @@ CALLS = (
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
-OWN = (LIF, DLIF, PLIF, Residual, Share, SpikingNetwork, Normalize, Synapse)
+OWN = (LIF, DLIF, PLIF, VariedLIF, Residual, Share, SpikingNetwork, Normalize, Synapse)
 RUNS = (
     *(compiled, dynamics, eager, encoding, layers, learned_decay, max_pooling, membrane, networks),
-    *(neurons, normalization, parts, running, synapses),
+    *(neurons, normalization, parts, running, synapses, varied),
 )
 """The files whose functions run a network."""
 

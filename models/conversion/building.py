@@ -10,7 +10,9 @@ from ..layers import Residual
 from ..max_pooling import MAX_POOLS
 from ..networks import SpikingNetwork
 from ..neurons import LIF
+from ..varied import VariedLIF
 from .adapting import adapted
+from .constants import every, told
 from .data_flow import Adjusted, Joined, Origin, Parallel, Step, value
 from .layers import normalizing, plain_layer, refuse, with_bias
 from .neurons import ForeignNeuron, integrating, spiking
@@ -168,8 +170,8 @@ def _append(
         neuron.refuse("never fires, and is not the last layer")
     else:
         layer = spiking(neuron, steps, constant)
-    if neuron.bias != 0.0:
-        _add_bias(layers, neuron)
+    if neuron.leaks:
+        _add_bias(layers, observed.given.shape[2:], neuron)
     layers.append(layer)
     notes += _told(neuron, layer, neuron is final)
 
@@ -181,29 +183,42 @@ def _affine(observed: ObservedLayer) -> nn.Module:
     return found or refuse(observed.module, observed.name)
 
 
-def _add_bias(layers: list[nn.Module], neuron: ForeignNeuron) -> None:
+def _add_bias(layers: list[nn.Module], features: torch.Size, neuron: ForeignNeuron) -> None:
     passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
     place = next((layer for layer in reversed(layers) if not isinstance(layer, passing)), None)
-    if place is None or with_bias(place, neuron.bias) is None:
+    bias = neuron.bias
+    if isinstance(bias, Tensor):
+        place, bias = layers[-1] if layers else None, _each_channel(bias, features)
+    if place is None or bias is None or with_bias(place, bias) is None:
         neuron.refuse("leaks to another potential than it starts from, and no layer before it can hold that")
+
+
+def _each_channel(bias: Tensor, features: torch.Size) -> Tensor | None:
+    """Return one bias a channel, the first axis of a sample's features; None where a channel has several."""
+    laid = bias.expand(features).flatten(1) if len(features) > 1 else bias.expand(features)[:, None]
+    return laid[:, 0] if every(laid == laid[:, :1]) else None
 
 
 def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool) -> list[str]:
     """Return what was folded, in words."""
-    told = []
+    notes: list[str] = []
     assert isinstance(layer, LIF)
-    if abs(neuron.gain - 1.0) > 1e-6:
-        where = "its output is scaled back" if final else f"threshold {layer.dynamics.threshold:g}"
-        told.append(f"{neuron.name}: potentials in units of {neuron.gain:g} ({where})")
-    if neuron.shift != 0.0:
-        told.append(f"{neuron.name}: potentials are counted from {neuron.shift:g}")
-    if neuron.bias != 0.0:
-        told.append(f"{neuron.name}: a current of {neuron.bias:g} goes into the bias before it")
-    if neuron.drop is not None and neuron.reset == "subtract" and neuron.drop != neuron.threshold:
-        told.append(f"{neuron.name}: a spike takes {neuron.drop:g}, at a threshold of {neuron.threshold:g}")
+    if not every(abs(neuron.gain - 1.0) <= 1e-6):
+        threshold = layer.threshold if isinstance(layer, VariedLIF) else layer.dynamics.threshold
+        where = "its output is scaled back" if final else f"threshold {told(threshold)}"
+        notes.append(f"{neuron.name}: potentials in units of {told(neuron.gain)} ({where})")
+    if not every(neuron.shift == 0.0):
+        notes.append(f"{neuron.name}: potentials are counted from {told(neuron.shift)}")
+    if neuron.leaks:
+        notes.append(f"{neuron.name}: a current of {told(neuron.bias)} goes into the bias before it")
+    if neuron.drop is not None and neuron.threshold is not None and neuron.reset == "subtract":
+        ends = f"a spike takes {told(neuron.drop)}, at a threshold of {told(neuron.threshold)}"
+        notes += [] if every(neuron.drop == neuron.threshold) else [f"{neuron.name}: {ends}"]
     if neuron.synapse is not None:
-        told.append(f"{neuron.name}: its synapse became an input scale over time")
-    return told
+        notes.append(f"{neuron.name}: its synapse became an input scale over time")
+    if isinstance(layer, VariedLIF):
+        notes.append(f"{neuron.name}: its constants differ within the layer, {tuple(layer.decay.shape)}")
+    return notes
 
 
 def _same(before: Tensor, after: Tensor) -> bool:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from ..networks import SpikingNetwork, Trace
+from ..neurons import LIF
+from ..varied import VariedLIF
 from .observing import Observation, ObservedLayer
 
 NEAR = 1e-5
@@ -81,7 +83,7 @@ def _spike_reason(
 ) -> str:
     step, sample, neuron = differ.nonzero()[0].tolist()
     potential = float(trace.potentials[layer].flatten(2)[step, sample, neuron])
-    threshold = network.neurons[layer].dynamics.threshold
+    threshold = _threshold(network.neurons[layer], trace.potentials[layer].shape[2:], neuron)
     if abs(potential - threshold) <= NEAR * max(1.0, threshold):
         why = "within rounding: convert in float64 (module.double(), sample.double())"
     else:
@@ -90,6 +92,13 @@ def _spike_reason(
         f"{observed.name}: {int(differ.sum())} of {differ.numel()} spikes differ, first at step {step + 1} "
         f"with a potential of {potential:.9g} at a threshold of {threshold:.9g}, {why}"
     )
+
+
+def _threshold(layer: LIF, features: torch.Size, neuron: int) -> float:
+    """Return θ of one neuron of a layer, by its place among the flattened features."""
+    if isinstance(layer, VariedLIF):
+        return float(layer.threshold.expand(features).flatten()[neuron])
+    return layer.dynamics.threshold
 
 
 def _output_reason(network: SpikingNetwork, seen: Observation) -> str:

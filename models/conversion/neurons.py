@@ -19,9 +19,12 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import torch
+from torch import Tensor
 
 from ..neurons import DLIF, LIF
 from ..surrogates import Triangle
+from ..varied import VariedLIF
+from .constants import Constant, every, settled, told
 from .refusal import ConversionRefused
 
 NEGLIGIBLE = 1e-12
@@ -32,7 +35,7 @@ LARGEST = 1e30
 
 @dataclass(frozen=True)
 class ForeignNeuron:
-    """The constants above.
+    """The constants above, of a layer: numbers, or arrays where its neurons differ.
 
     Attributes:
         name: of the layer, for messages.
@@ -44,14 +47,14 @@ class ForeignNeuron:
     """
 
     name: str
-    decay: float
-    gain: float = 1.0
-    leak: float = 0.0
-    threshold: float | None = 1.0
+    decay: Constant
+    gain: Constant = 1.0
+    leak: Constant = 0.0
+    threshold: Constant | None = 1.0
     reset: str = "zero"
-    level: float = 0.0
-    start: float = 0.0
-    drop: float | None = None
+    level: Constant = 0.0
+    start: Constant = 0.0
+    drop: Constant | None = None
     fires_at: str = ">"
     synapse: float | None = None
 
@@ -60,17 +63,25 @@ class ForeignNeuron:
         raise ConversionRefused(f"{self.name}: {reason}")
 
     @property
-    def shift(self) -> float:
+    def shift(self) -> Constant:
         """Return c."""
-        if self.reset == "zero" and self.level != self.start:
-            self.refuse(f"resets to {self.level:g} but starts at {self.start:g}, expected one potential for both")
+        if self.reset == "zero" and not every(self.level == self.start):
+            ends = f"resets to {told(self.level)} but starts at {told(self.start)}"
+            self.refuse(f"{ends}, expected one potential for both")
         return self.start
 
     @property
-    def bias(self) -> float:
+    def bias(self) -> Constant:
         """Return the constant current (1 − λ)(e − c)/g, 0 where it is rounding."""
         value = (1.0 - self.decay) * (self.leak - self.shift) / self.gain
-        return 0.0 if abs(value) <= NEGLIGIBLE * abs(self.threshold or 1.0) / self.gain else value
+        threshold = 1.0 if self.threshold is None else self.threshold
+        rounding = every(abs(value) <= NEGLIGIBLE * abs(threshold) / self.gain)
+        return 0.0 if rounding else settled(value)
+
+    @property
+    def leaks(self) -> bool:
+        """Return whether there is a constant current."""
+        return not every(self.bias == 0.0)
 
 
 def spiking(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
@@ -83,26 +94,44 @@ def spiking(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
     """
     _check(neuron)
     assert neuron.threshold is not None
-    threshold = (neuron.threshold - neuron.shift) / neuron.gain
-    if threshold <= 0:
-        neuron.refuse(f"threshold {neuron.threshold:g} is not above the resting potential {neuron.shift:g}")
-    amount = None
-    if neuron.reset == "subtract" and neuron.drop is not None:
-        amount = neuron.drop / neuron.gain
-        amount = None if amount == threshold else amount
-        if amount is not None and amount > LARGEST:
-            neuron.refuse(f"takes {amount:g} for a spike, expected at most {LARGEST:g}")
-    constants = (neuron.decay, threshold, neuron.reset, neuron.fires_at, Triangle(threshold), amount)
+    threshold = settled((neuron.threshold - neuron.shift) / neuron.gain)
+    if not every(threshold > 0):
+        shift = told(neuron.shift)
+        neuron.refuse(f"threshold {told(neuron.threshold)} is not above the resting potential {shift}")
+    surrogate = Triangle(float(torch.as_tensor(threshold).max()))
+    constants = (neuron.decay, threshold, neuron.reset, neuron.fires_at, surrogate, _amount(neuron, threshold))
+    differ = any(isinstance(constant, Tensor) for constant in constants)
     if neuron.synapse is None:
-        return LIF(*constants)
+        return VariedLIF(*map(_array, constants)) if differ else LIF(*constants)  # type: ignore[arg-type]
     if not constant:
         _refuse_synapse(neuron)
+    if differ:
+        neuron.refuse("has both a synapse and constants that differ within the layer, expected one of both")
     return _scaled(constants, [sum(neuron.synapse**k for k in range(t + 1)) for t in range(num_steps)])
+
+
+def _amount(neuron: ForeignNeuron, threshold: Constant) -> Constant | None:
+    """Return what a subtracting reset takes away, None for the threshold."""
+    if neuron.reset != "subtract" or neuron.drop is None:
+        return None
+    amount = settled(neuron.drop / neuron.gain)
+    if every(amount == threshold):
+        return None
+    if not every(amount <= LARGEST):
+        neuron.refuse(f"takes {told(amount)} for a spike, expected at most {LARGEST:g}")
+    return amount
+
+
+def _array(constant: object) -> object:
+    """Return numbers in full precision, and all else as it is."""
+    return torch.tensor(constant, dtype=torch.float64) if isinstance(constant, float) else constant
 
 
 def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
     """Return the final layer whose last potential is (v[T] − c)/g of a neuron that never fires."""
     _check(neuron)
+    if isinstance(neuron.decay, Tensor):
+        neuron.refuse(f"its potential is read, and it has decays of {told(neuron.decay)}, expected one")
     if neuron.synapse is None:
         return LIF(neuron.decay, reset="none", fires_at=neuron.fires_at)
     weights = [_response(neuron.decay, neuron.synapse, num_steps - t) for t in range(num_steps)]
@@ -121,11 +150,11 @@ def _scaled(constants: tuple, scale: list[float]) -> DLIF:
 
 
 def _check(neuron: ForeignNeuron) -> None:
-    if not 0.0 <= neuron.decay <= 1.0:
-        neuron.refuse(f"keeps {neuron.decay:g} of its potential in a step, expected a share in [0, 1]")
-    if not neuron.gain > 0.0:
-        neuron.refuse(f"takes {neuron.gain:g} of its input in a step, expected a positive share")
-    if neuron.synapse is not None and neuron.bias != 0.0:
+    if not (every(neuron.decay >= 0.0) and every(neuron.decay <= 1.0)):
+        neuron.refuse(f"keeps {told(neuron.decay)} of its potential in a step, expected a share in [0, 1]")
+    if not every(neuron.gain > 0.0):
+        neuron.refuse(f"takes {told(neuron.gain)} of its input in a step, expected a positive share")
+    if neuron.synapse is not None and neuron.leaks:
         neuron.refuse("has both a synapse and a leak to another potential than it starts from")
 
 
@@ -133,5 +162,5 @@ def _refuse_synapse(neuron: ForeignNeuron) -> NoReturn:
     neuron.refuse(
         f"filters its input by a synapse (keeps {neuron.synapse:g} of the current a step), a second state that no "
         "layer of SpikingNetwork has unless the input is constant over time; the gain of its simplified dynamics: "
-        f"bounded_real(cuba({neuron.decay:g}, {neuron.synapse:g})) in spikecert.analysis.lmi"
+        f"bounded_real(cuba({told(neuron.decay)}, {neuron.synapse:g})) in spikecert.analysis.lmi"
     )

@@ -155,12 +155,6 @@ REFUSED = {
     ),
     "difference": (Branching(), "leaky: is not given what dense gives"),
     "no neuron": (nn.Sequential(nn.Linear(16, 4)), "calls no neuron of snntorch"),
-    "thresholds": (
-        nn.Sequential(
-            nn.Linear(16, 2), snntorch.Leaky(beta=0.9, threshold=torch.tensor([1.0, 2.0]), init_hidden=True)
-        ),
-        "2 values of threshold, expected one",
-    ),
     "not running": (then(nn.Linear(3, 2)), r"module: can't run on inputs of shape \(38, 16\)"),
 }
 

@@ -9,6 +9,7 @@ from listing_mutants import LISTING_MUTANTS
 from mutant import Mutant
 from pooling_mutants import POOLING_MUTANTS
 from step_mutants import STEP_MUTANTS
+from varied_mutants import VARIED_MUTANTS
 
 BOUNDS = "certify/bounds/"
 BRANCHING = "certify/branching/"
@@ -22,6 +23,7 @@ MUTANTS = (
     *LISTING_MUTANTS,
     *POOLING_MUTANTS,
     *FILTER_MUTANTS,
+    *VARIED_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",
