@@ -31,9 +31,10 @@ from .layer_schemas import (
     plain,
 )
 from .layers import Residual
-from .networks import READOUTS, SpikingNetwork
+from .networks import SpikingNetwork
 from .neuron_schemas import DLIFSchema, LIFSchema, PLIFSchema, VariedLIFSchema
 from .neurons import LIF
+from .readouts import READOUTS
 from .validation import one_line
 
 MOST_LAYERS = 10_000

@@ -251,9 +251,7 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[Origin, Cha
     return longer, signal.map.absolute(slack) + own
 
 
-def _joined_paths(
-    signal: JoinedSignal, sources: list[Signal]
-) -> tuple[list[tuple[int | PooledBranches, Chain]], Tensor]:
+def _joined_paths(signal: JoinedSignal, sources: list[Signal]) -> tuple[list[tuple[Origin, Chain]], Tensor]:
     """Return the chain of each part, which puts it at its places among zeros: their sum is exact."""
     slack, found = torch.zeros_like(signal.magnitude()), []
     for part, places in zip(signal.parts, signal.places, strict=True):

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit
+from ...models.readouts import LINEAR
 from ...models.rules import Leaky
 from ...models.varied import Varied
 from .automaton import CellTrains
 from .box import Box
 from .chains import Chain, SourcedChain, branches_of
 from .conserved import conserved_spikes
-from .propagation import check_readout, input_signal, propagate, readout_row
+from .propagation import check_readout, input_signal, propagate
+from .readouts import readout_row
 from .rounding import Rounding
 from .signals import InputSignal, Signal, SpikeBound
 from .train_graph import GraphTrains
@@ -113,7 +115,7 @@ def staged(
     varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
     if not sums and (circuit.adds or circuit.pools or circuit.filters or varied):
         return None
-    if sum(len(rule.kinds) for rule in varied) > MOST_KINDS:
+    if sum(len(rule.kinds) for rule in varied) > MOST_KINDS or circuit.read.readout not in LINEAR:
         return None
     rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
     recorded: list[Stage] = []

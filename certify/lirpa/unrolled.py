@@ -3,6 +3,7 @@
 A signal is a list of tensors (batch, ...), one per step, or one alone where it is constant over time.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
 from ...models.linear_maps import DenseMap, NoPlainModule
+from ...models.readouts import LINEAR
 from ...models.rules import Leaky, Rule
 from ...models.varied import Varied
 
@@ -213,10 +215,14 @@ def readout_of(circuit: Circuit) -> Readout:
         UnrollError: where the weights of a "potential" readout cancel.
     """
     steps, rule = circuit.num_steps, circuit.read.rule
+    if circuit.read.readout not in LINEAR:
+        raise UnrollError(f"readout: got {circuit.read.readout!r}, expected a sum over time for lirpa")
     if rule is None:
         return Readout((1.0 / steps,) * steps, 1.0)
     assert isinstance(rule, Leaky)
-    row = [a * rule.decay ** (steps - 1 - t) for t, a in enumerate(rule.factors(steps))]
+    powers = [rule.decay**n for n in range(steps)]
+    reach = list(itertools.accumulate(powers)) if circuit.read.readout == "summed" else powers
+    row = [a * reach[steps - 1 - t] for t, a in enumerate(rule.factors(steps))]
     factor = sum(row)
     if factor == 0.0:
         raise UnrollError("readout: got input scales that cancel over time, expected a sum other than 0 for lirpa")

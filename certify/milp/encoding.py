@@ -15,6 +15,7 @@ from scipy import sparse
 from torch import Tensor
 
 from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, fold
+from ...models.readouts import LINEAR
 from ...models.rules import Leaky, Rule
 from ...models.varied import Varied
 from ..bounds.affine import affine_map
@@ -23,8 +24,9 @@ from ..bounds.filtered import FilteredSignal
 from ..bounds.interval import interval_spikes
 from ..bounds.joined import JoinedSignal, SharedSignal, chosen
 from ..bounds.pooled import PooledSignal
-from ..bounds.propagation import input_signal, readout_row
+from ..bounds.propagation import input_signal
 from ..bounds.rate_trains import RateTrains
+from ..bounds.readouts import readout_row
 from ..bounds.rounding import Rounding
 from ..bounds.signals import AffineSignal, Signal, SpikeBound, SumSignal
 from ..bounds.train_table import TableTrains
@@ -91,6 +93,8 @@ def encode(circuit: Circuit, inputs: Box, encoding: str, closing: Closing) -> En
         EncodingError: where a layer is too large.
         OverflowError: where the run may overflow its dtype.
     """
+    if circuit.read.readout not in LINEAR:
+        raise EncodingError(f"readout: got {circuit.read.readout!r}, expected a sum over time for a program")
     program = Program()
     entries, flow = _input(program, circuit, inputs, closing)
     writer = _Writer(flow, program, *ENCODINGS[encoding], closing, Rounding(circuit.dtype))

@@ -21,8 +21,9 @@ from ..layers import Residual
 from ..learned_decay import PLIF
 from ..linear_maps import LinearMap, affine_types, linear_map
 from ..max_pooling import MAX_POOLS, max_windows
-from ..networks import READOUTS, SpikingNetwork
+from ..networks import SpikingNetwork
 from ..neurons import DLIF, LIF
+from ..readouts import READOUTS, fits
 from ..rules import Leaky, Rule
 from ..synapses import Synapse, TemporalFilter
 from ..validation import check_choice
@@ -58,9 +59,9 @@ def circuit(network: SpikingNetwork) -> Circuit:
     if type(network.layers) is not nn.ModuleList:
         raise TypeError(f"network: layers is {type(network.layers).__name__}, expected nn.ModuleList")
     layers = list(network.layers)
-    potential = network.readout == "potential"
+    potential = network.reads_potentials
     last = lowering.through(layers[:-1] if potential else layers, 0, "layers")
-    lowering.read(network.readout, layers[-1], last, f"layers.{len(layers) - 1}")
+    lowering.read(network.readout, layers[-1], last, f"layers.{len(layers) - 1}", potential)
     made = Circuit(tuple(lowering.nodes), num_steps, network.dtype, network.device)
     _check_tensors(made)
     return made
@@ -82,22 +83,21 @@ class _Lowering:
             source = self._add(layer, source, f"{path}.{index}")
         return source
 
-    def read(self, readout: str, layer: nn.Module, source: int, name: str) -> None:
-        """Add the readout."""
-        if readout != "potential":
-            fits = isinstance(self.nodes[source], Fired) == (readout == "spikes")
-            if not fits:
+    def read(self, readout: str, layer: nn.Module, source: int, name: str, potential: bool) -> None:
+        """Add the readout, of spikes and affine layers or of the potentials of a layer that never fires."""
+        if not potential:
+            if not fits(readout, isinstance(self.nodes[source], Fired)):
                 raise ValueError(f"readout: got {readout!r} behind {name}, which it does not fit")
             self.nodes.append(Read("", (source,), readout))
             return
         check_unchanged(layer, name)
         if not hasattr(type(layer), "rule"):
-            raise ValueError(f"readout: got 'potential' behind {type(layer).__name__}, which it does not fit")
+            raise ValueError(f"readout: got {readout!r} behind {type(layer).__name__}, which it does not fit")
         rule = rule_of(layer, self.num_steps, name)
         if getattr(rule, "reset", None) != "none":
-            raise ValueError('readout: "potential" needs a final neuron with reset="none"')
+            raise ValueError(f'readout: "{readout}" needs a final neuron with reset="none"')
         if isinstance(rule, Varied):
-            raise ValueError('readout: got "potential" behind neurons that differ, expected one decay for all')
+            raise ValueError(f'readout: got "{readout}" behind neurons that differ, expected one decay for all')
         self.nodes.append(Read(name, (source,), readout, rule, layer))
 
     def _add(self, layer: nn.Module, source: int, name: str) -> int:

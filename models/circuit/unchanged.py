@@ -26,6 +26,7 @@ from .. import (
     neurons,
     normalization,
     parts,
+    readouts,
     running,
     synapses,
     varied,
@@ -51,7 +52,7 @@ PLAIN = frozenset(vars(nn.Module()))
 OWN = (LIF, DLIF, PLIF, VariedLIF, Residual, Share, SpikingNetwork, Normalize, Synapse)
 RUNS = (
     *(compiled, dynamics, eager, encoding, layers, learned_decay, max_pooling, membrane, networks),
-    *(neurons, normalization, parts, running, synapses, varied),
+    *(neurons, normalization, parts, readouts, running, synapses, varied),
 )
 """The files whose functions run a network."""
 

@@ -10,6 +10,7 @@ from ..layers import Residual
 from ..max_pooling import MAX_POOLS
 from ..networks import SpikingNetwork
 from ..neurons import LIF
+from ..readouts import reads_potentials
 from ..varied import VariedLIF
 from .adapting import adapted
 from .constants import every, told
@@ -29,7 +30,7 @@ def build(
     Args:
         source, seen: the module, and what a run of it on `inputs` showed.
         inputs: (batch, ...) or (batch, T, ...).
-        readout: "mean", "spikes" or "potential"; None for the one that fits the last layer.
+        readout: one of `models.readouts`; None for the one that fits the last layer.
 
     Raises:
         ConversionRefused: for a layer that is not known, or something between layers.
@@ -42,7 +43,8 @@ def build(
     layers = writer.written(seen.steps, final, notes)
     if last.gave.dim() > 3 and final is None:
         layers.append(nn.Flatten())
-    return _network(layers, source, seen, "potential" if final is not None else readout), tuple(notes)
+    usual = "potential" if final is not None and readout is None else readout
+    return _network(layers, source, seen, usual), tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,14 @@ def _told_origin(origin: Origin) -> str:
 
 
 def _reads_potential(neuron: ForeignNeuron, readout: str | None) -> bool:
-    if neuron.threshold is None and readout not in (None, "potential"):
+    potential = readout is not None and reads_potentials(readout, True)
+    if neuron.threshold is None and not (readout is None or potential):
         neuron.refuse(f"never fires, so readout {readout!r} does not fit it; expected potential")
-    if readout == "potential" and neuron.threshold is not None and neuron.reset != "none":
+    if potential and neuron.threshold is not None and neuron.reset != "none":
         neuron.refuse("its potential is read, so it must not reset, or no bound knows it")
-    return neuron.threshold is None or readout == "potential"
+    if neuron.synapse is not None and readout in ("summed", "largest"):
+        neuron.refuse(f"filters its input by a synapse, which readout {readout!r} does not know behind it")
+    return neuron.threshold is None or potential
 
 
 def _network(layers: list[nn.Module], source: Source, seen: Observation, readout: str | None) -> SpikingNetwork:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..networks import SpikingNetwork, Trace
 from ..neurons import LIF
+from ..readouts import MEANS, over_time
 from ..varied import VariedLIF
 from .observing import Observation, ObservedLayer
 
@@ -51,11 +52,12 @@ class ConversionCheck:
 def compare(network: SpikingNetwork, seen: Observation, inputs: Tensor, outputs: bool = True) -> ConversionCheck:
     """Compare the spikes of all firing layers and, unless `outputs` is False, the outputs with the logits.
 
-    An output counts as the same if it is, over time, the mean, the sum or the last of what the readout reads.
+    An output counts as the same if it is what the readout makes of what it reads over time, or that at each step;
+    of a mean the sum, too.
     """
     with torch.no_grad():
         trace = network.trace(inputs)
-    firing = len(trace.spikes) - (network.readout == "potential")
+    firing = len(trace.spikes) - network.reads_potentials
     found = [observed for observed in seen.layers if observed.neuron is not None]
     if len(found) != len(trace.spikes) or seen.num_steps != network.num_steps:
         reason = f"layers and steps: {len(found)} and {seen.num_steps} there, {len(trace.spikes)} and "
@@ -112,8 +114,9 @@ def _output_reason(network: SpikingNetwork, seen: Observation) -> str:
 def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) -> float | None:
     """Return the error of the output that fits best, None if none fits."""
     last = seen.layers[-1].neuron
-    if network.readout == "potential" and last is not None:
-        logits = last.gain * logits + last.shift
+    if network.reads_potentials and last is not None:
+        times = network.num_steps if network.readout == "summed" else 1
+        logits = (last.gain * logits + times * last.shift).to(logits.dtype)
     errors = [
         float((reading - logits).abs().max())
         for output in seen.outputs
@@ -125,12 +128,12 @@ def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) ->
 
 
 def _readings(output: Tensor, network: SpikingNetwork, logits: Tensor) -> list[Tensor]:
-    """Return what an output may mean for the logits."""
-    output, steps, potential = output.to(logits.dtype), network.num_steps, network.readout == "potential"
+    """Return what an output may mean for the logits: it is read off already, or holds each step."""
+    output, steps, readout = output.to(logits.dtype), network.num_steps, network.readout
     if output.shape == logits.shape:
-        return [output] if potential else [output, output / steps]
-    if output.shape == (steps, *logits.shape):
-        return [output[-1]] if potential else [output.mean(0)]
-    if output.shape == (len(logits), steps, *logits.shape[1:]):
-        return [output[:, -1]] if potential else [output.mean(1)]
-    return []
+        return [output, output / steps] if readout in MEANS else [output]
+    if output.shape == (len(logits), steps, *logits.shape[1:]) and len(logits) != steps:
+        output = output.transpose(0, 1)
+    if output.shape != (steps, *logits.shape):
+        return []
+    return [output.mean(0)] if readout in MEANS else [over_time(readout, output)]

@@ -130,8 +130,9 @@ def _array(constant: object) -> object:
 def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
     """Return the final layer whose last potential is (v[T] − c)/g of a neuron that never fires."""
     _check(neuron)
-    if isinstance(neuron.decay, Tensor):
-        neuron.refuse(f"its potential is read, and it has decays of {told(neuron.decay)}, expected one")
+    for name, constant in (("decays", neuron.decay), ("gains", neuron.gain), ("starts", neuron.start)):
+        if isinstance(constant, Tensor):
+            neuron.refuse(f"its potential is read, and it has {name} of {told(constant)}, expected one")
     if neuron.synapse is None:
         return LIF(neuron.decay, reset="none", fires_at=neuron.fires_at)
     weights = [_response(neuron.decay, neuron.synapse, num_steps - t) for t in range(num_steps)]

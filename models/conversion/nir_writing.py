@@ -97,7 +97,7 @@ class _GraphWriter:
     def _node(self, layer: nn.Module, name: str, shape: tuple[int, ...]) -> Any:
         told = f"layer {name} ({type(layer).__name__})"
         if isinstance(layer, LIF):
-            final = layer is self.network.layers[-1] and self.network.readout == "potential"
+            final = layer is self.network.layers[-1] and self.network.reads_potentials
             return _neuron(self.nir, layer, told, shape, self.network, final, self.dt)
         write = _WRITE.get(type(layer))
         if write is None:

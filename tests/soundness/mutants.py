@@ -8,6 +8,7 @@ from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from mutant import Mutant
 from pooling_mutants import POOLING_MUTANTS
+from readout_mutants import READOUT_MUTANTS
 from step_mutants import STEP_MUTANTS
 from varied_mutants import VARIED_MUTANTS
 
@@ -24,6 +25,7 @@ MUTANTS = (
     *POOLING_MUTANTS,
     *FILTER_MUTANTS,
     *VARIED_MUTANTS,
+    *READOUT_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",

@@ -73,6 +73,7 @@ FIRST = {
     "verifiers/milp": "ties or milp",
     "branching": "branching",
     "joined.py": "varied",
+    "readouts.py": "test_readouts",
     "many_kinds": "varied",
     "lanes.py": "varied",
     "models/varied.py": "varied",
