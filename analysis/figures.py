@@ -48,6 +48,8 @@ def layer_figure(operator: LayerOperator, points: int = 400) -> Figure:
     """
     if operator.rule is None:
         raise ValueError(f"operator: got {operator.name}, expected a layer in front of a neuron")
+    if operator.peaks:
+        raise ValueError(f"operator: {operator.name} stands behind a max pool, which has no frequency response")
     if isinstance(operator.rule, Varied):
         raise ValueError(f"operator: {operator.name} has neurons that differ, expected one λ for a response")
     scale = operator.rule.scale

@@ -191,7 +191,7 @@ def _layer_gain(
         bias=neuron_bias(decay, horizon, output_norm, initial=0.0),
         decay=decay,
         input_scale=scale,
-        sources=tuple(operator.sources),
+        sources=tuple(operator.signals),
     )
 
 

@@ -4,7 +4,6 @@ A layer may read several signals (the network's input, and spikes of earlier lay
 operator acts on all of them, stacked: I = Σ_j W_j s_j + b, of which only the W_j matter to a perturbation.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,96 +13,15 @@ import torch
 from torch import Tensor
 
 from ..models import LIF, SpikingNetwork
-from ..models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, circuit, fold
+from ..models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Pooled, Read, circuit, fold
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
 from ..models.rules import Leaky, Rule
 from ..models.validation import check_weights
 from ..models.varied import Varied
+from .expressions import Applied, Expression, Reference, Total
 
 INPUT = -1
 """The index of the network's input among the signals; spiking layer k is signal k."""
-
-
-@dataclass(frozen=True)
-class Expression(ABC):
-    """A linear expression in the signals, of a known shape."""
-
-    shape: Shape
-
-    @abstractmethod
-    def evaluate(self, signals: Mapping[int, Tensor]) -> Tensor:
-        """Return the value for signals (batch, *shape of the signal)."""
-
-    @abstractmethod
-    def absolute(self) -> "Expression":
-        """Return the expression in which every map has its absolute matrix."""
-
-    @property
-    @abstractmethod
-    def depth(self) -> int:
-        """Return the number of roundings on the longest path."""
-
-
-@dataclass(frozen=True)
-class Reference(Expression):
-    """The input (index −1), or the spikes of spiking layer `index`."""
-
-    index: int
-
-    def evaluate(self, signals: Mapping[int, Tensor]) -> Tensor:
-        """Return the signal itself."""
-        return signals[self.index]
-
-    def absolute(self) -> Expression:
-        """Return the signal itself."""
-        return self
-
-    @property
-    def depth(self) -> int:
-        """Return 0."""
-        return 0
-
-
-@dataclass(frozen=True)
-class Applied(Expression):
-    """An affine layer's matrix applied to an expression."""
-
-    linear: LinearMap
-    operand: Expression
-
-    def evaluate(self, signals: Mapping[int, Tensor]) -> Tensor:
-        """Return the map of the operand's value."""
-        return self.linear.linear(self.operand.evaluate(signals))
-
-    def absolute(self) -> Expression:
-        """Return the absolute map applied to the absolute operand."""
-        return Applied(self.shape, self.linear.absolute(), self.operand.absolute())
-
-    @property
-    def depth(self) -> int:
-        """Return the sum of both depths."""
-        return self.linear.depth + self.operand.depth
-
-
-@dataclass(frozen=True)
-class Total(Expression):
-    """A residual sum."""
-
-    left: Expression
-    right: Expression
-
-    def evaluate(self, signals: Mapping[int, Tensor]) -> Tensor:
-        """Return the sum of both values."""
-        return self.left.evaluate(signals) + self.right.evaluate(signals)
-
-    def absolute(self) -> Expression:
-        """Return the sum of the absolute expressions."""
-        return Total(self.shape, self.left.absolute(), self.right.absolute())
-
-    @property
-    def depth(self) -> int:
-        """Return the deeper side and the addition, counted twice for the adjoint's."""
-        return max(self.left.depth, self.right.depth) + 2
 
 
 @dataclass(frozen=True)
@@ -115,6 +33,7 @@ class LayerOperator:
         expression: the linear map.
         sources: the shapes of the signals that it reads, by index.
         rule, layer: of the spiking layer, as numbers and with gradients; None for the readout.
+        peaks: what stands behind each source of an index below that of the input: a max pool.
     """
 
     name: str
@@ -122,6 +41,15 @@ class LayerOperator:
     sources: Mapping[int, Shape]
     rule: Leaky | Varied | None = None
     layer: LIF | None = None
+    peaks: "Mapping[int, Peaks]" = field(default_factory=dict)
+
+    @property
+    def signals(self) -> dict[int, Shape]:
+        """Return the shapes of the signals that are read, through max pools, too."""
+        found = {index: shape for index, shape in self.sources.items() if index >= INPUT}
+        for peak in self.peaks.values():
+            found |= peak.inner.signals
+        return dict(sorted(found.items()))
 
     @property
     def decay(self) -> float:
@@ -184,6 +112,23 @@ class LayerOperator:
             zero = output.new_zeros(len(output), self.columns).requires_grad_()
             (gradient,) = torch.autograd.grad(self.apply(zero), zero, output)
         return gradient
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The greatest entries of windows of a linear expression in signals.
+
+    |max_j x_j − max_j y_j| ≤ max_j |x_j − y_j|, and of m windows that hold an entry each has its change at most
+    once. So ‖pool(x) − pool(y)‖_p^p ≤ Σ_windows Σ_j |x_j − y_j|^p ≤ m·‖x − y‖_p^p: a max pool is m^{1/p}-
+    Lipschitz, and 1-Lipschitz in ℓ∞, where windows overlap, too. Time steps are pooled one by one.
+
+    Attributes:
+        inner: the operator of what is pooled.
+        shared: m, the most windows that hold one entry.
+    """
+
+    inner: LayerOperator
+    shared: int
 
 
 def layer_operators(
@@ -251,6 +196,7 @@ class _Reading(Algebra[Expression]):
     shape: Shape
     live: bool = False
     operators: list[LayerOperator] = field(default_factory=list)
+    peaks: dict[int, Peaks] = field(default_factory=dict)
 
     def input(self, node: Input) -> Expression:
         """Return the input."""
@@ -260,6 +206,14 @@ class _Reading(Algebra[Expression]):
         """Return the map of an expression, in float64 unless it is live."""
         linear = node.map if self.live else node.map.to(torch.float64, "cpu")
         return Applied(linear.output_shape(x.shape), linear, x)
+
+    def pooled(self, node: Pooled, x: Expression) -> Expression:
+        """Return the maxima as a signal of their own, of an index below that of the input."""
+        if self.live:
+            raise self.refuse(node, "a max pool, through which a gain has no gradient here")
+        index = INPUT - 1 - len(self.peaks)
+        self.peaks[index] = Peaks(self._operator(node.name, x), node.windows.shared(x.shape))
+        return Reference(tuple(node.windows.largest(torch.zeros(1, *x.shape)).shape[1:]), index)
 
     def added(self, node: Added, x: Expression, y: Expression) -> Expression:
         """Return the sum."""
@@ -277,20 +231,20 @@ class _Reading(Algebra[Expression]):
         if node.rule is not None:
             self._note(node, x)
         elif not isinstance(x, Reference):
-            self.operators.append(_operator("readout", x))
+            self.operators.append(self._operator("readout", x))
         return x
 
     def _note(self, node: Fired | Read, x: Expression) -> None:
         assert isinstance(node.rule, Leaky | Varied)
         assert isinstance(node.layer, LIF)
-        self.operators.append(_operator(node.name, x, node.rule, node.layer))
+        self.operators.append(self._operator(node.name, x, node.rule, node.layer))
 
-
-def _operator(
-    name: str, expression: Expression, rule: Leaky | Varied | None = None, layer: LIF | None = None
-) -> LayerOperator:
-    sources = dict(sorted((leaf.index, leaf.shape) for leaf in set(_leaves(expression))))
-    return LayerOperator(name, expression, sources, rule, layer)
+    def _operator(
+        self, name: str, expression: Expression, rule: Leaky | Varied | None = None, layer: LIF | None = None
+    ) -> LayerOperator:
+        sources = dict(sorted((leaf.index, leaf.shape) for leaf in set(_leaves(expression))))
+        peaks = {index: self.peaks[index] for index in sources if index < INPUT}
+        return LayerOperator(name, expression, sources, rule, layer, peaks)
 
 
 def _leaves(expression: Expression) -> Iterator[Reference]:

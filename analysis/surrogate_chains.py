@@ -42,6 +42,8 @@ def _obstacle(gains: GainReport, largest: int) -> str | None:
         return "it is for a chain of layers with an affine readout, and this network is none"
     if any(item.dense is None or item.dense.roundings for item in gains.operators):
         return "it is for dense layers, and this network has others"
+    if any(item.peaks for item in gains.operators):
+        return "it is for linear maps between layers, and this network has max pools"
     if any(isinstance(item.rule, Varied) for item in gains.operators):
         return "it is for layers of one λ each, and this network has neurons that differ"
     rows = chain_rows(gains.operators[0].columns, [item.rows for item in gains.operators[:-1]])

@@ -88,7 +88,7 @@ def _layers(
     mppd = trace_mppd(stated, one, two, include_input_scale=True)
     signals = {INPUT: double.encode(pair[0]) - double.encode(pair[1])}
     signals |= {k: one.spikes[k] - two.spikes[k] for k in range(len(double.neurons))}
-    read = [tuple(item.sources) for item in layer_operators(stated, features) if item.rule is not None]
+    read = [tuple(item.signals) for item in layer_operators(stated, features) if item.rule is not None]
     return [
         _LayerSizes(
             torch.cat([_rows(signals[source], double.num_steps) for source in read[k]], 1).norm(p, dim=1),

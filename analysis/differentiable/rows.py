@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..operators import Applied, Expression, LayerOperator, Reference, Total
+from ..expressions import Applied, Expression, Reference, Total
+from ..operators import LayerOperator
 
 _BLOCK = 256
 

@@ -14,8 +14,9 @@ import torch
 
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, PoolMap, ScaleMap, Shape
 from ..definite import UNDERFLOW
+from ..expressions import Applied, Expression, Reference, Total
 from ..intervals import Interval
-from ..operators import Applied, Expression, LayerOperator, Reference, Total
+from ..operators import LayerOperator
 from ..rounding import accumulated, add_up, multiply_up, root_up
 from .explicit import MatrixProducts, local_maximum, quotient, top_vector
 from .held import held_norm

@@ -130,12 +130,14 @@ def _array(constant: object) -> object:
 def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
     """Return the final layer whose last potential is (v[T] − c)/g of a neuron that never fires."""
     _check(neuron)
-    for name, constant in (("decays", neuron.decay), ("gains", neuron.gain), ("starts", neuron.start)):
-        if isinstance(constant, Tensor):
-            neuron.refuse(f"its potential is read, and it has {name} of {told(constant)}, expected one")
+    decay = neuron.decay
+    if isinstance(decay, Tensor) or isinstance(neuron.gain, Tensor) or isinstance(neuron.start, Tensor):
+        neuron.refuse(
+            "its potential is read, and it has constants that differ within the layer, expected one each"
+        )
     if neuron.synapse is None:
-        return LIF(neuron.decay, reset="none", fires_at=neuron.fires_at)
-    weights = [_response(neuron.decay, neuron.synapse, num_steps - t) for t in range(num_steps)]
+        return LIF(decay, reset="none", fires_at=neuron.fires_at)
+    weights = [_response(decay, neuron.synapse, num_steps - t) for t in range(num_steps)]
     return _scaled((1.0, 1.0, "none", neuron.fires_at), weights)
 
 

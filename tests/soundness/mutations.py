@@ -74,6 +74,8 @@ FIRST = {
     "branching": "branching",
     "joined.py": "varied",
     "readouts.py": "test_readouts",
+    "analysis/operators.py": "pooling",
+    "operator_norms.py": "pooling",
     "many_kinds": "varied",
     "lanes.py": "varied",
     "models/varied.py": "varied",
