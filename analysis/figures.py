@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..models.constants import at_least, share
+from ..models.varied import Varied
 from .neuron_gains import constant_gain, neuron_gain
 from .norms import operator_norm
 from .operators import LayerOperator
@@ -47,11 +48,15 @@ def layer_figure(operator: LayerOperator, points: int = 400) -> Figure:
     """
     if operator.rule is None:
         raise ValueError(f"operator: got {operator.name}, expected a layer in front of a neuron")
+    if operator.peaks:
+        raise ValueError(f"operator: {operator.name} stands behind a max pool, which has no frequency response")
+    if isinstance(operator.rule, Varied):
+        raise ValueError(f"operator: {operator.name} has neurons that differ, expected one λ for a response")
     scale = operator.rule.scale
     if scale is not None and set(scale) != {1.0}:
         raise ValueError(f"operator: got {operator.name} with an input scale over time, expected LIF or a = 1")
     omega = np.geomspace(1e-3, math.pi, at_least(1)("points", points))
-    values = operator_norm(operator).upper * frequency_response(operator.rule.decay, omega)
+    values = operator_norm(operator).upper * frequency_response(operator.decay, omega)
     figure, axes = _figure("frequency ω (radians a step)", "σ_max(G·W) (dB)")
     axes.plot(omega, 20.0 * np.log10(np.maximum(values, 1e-300)), label=operator.name)
     axes.set_xscale("log")

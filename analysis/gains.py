@@ -21,6 +21,7 @@ from ..models import SpikingNetwork, network_hash
 from ..models.constants import unless_none, wholes
 from ..models.rules import Leaky
 from ..models.synapses import TemporalFilter
+from ..models.varied import Varied
 from .filter_gains import filter_certificate, filtered_gain
 from .gain_methods import METHODS, lmi_certificate
 from .intervals import Interval
@@ -104,7 +105,7 @@ class GainReport:
     def holds(self, index: int) -> bool:
         """Return whether the numbers of one layer are proven."""
         layer, operator = self.layers[index], self.operators[index]
-        if operator.rule is None or (layer.decay, layer.filters) != (operator.rule.decay, operator.filters):
+        if operator.rule is None or (layer.decay, layer.filters) != (operator.decay, operator.filters):
             return False
         if layer.input_scale != input_scale_of(operator.rule, self.horizon):
             return False
@@ -199,7 +200,7 @@ def _layer_gain(
     operator: LayerOperator, input_norm: str, output_norm: str, horizon: float, method: str
 ) -> LayerGain:
     assert operator.rule is not None
-    decay, scale = operator.rule.decay, input_scale_of(operator.rule, horizon)
+    decay, scale = operator.decay, input_scale_of(operator.rule, horizon)
     neuron = filtered_gain(operator.filters, decay, horizon, input_norm, output_norm, scale, method)
     norm = operator_norm(operator, input_norm, output_norm)
     return LayerGain(
@@ -210,17 +211,19 @@ def _layer_gain(
         bias=neuron_bias(decay, horizon, output_norm, initial=0.0),
         decay=decay,
         input_scale=scale,
-        sources=tuple(operator.sources),
+        sources=tuple(operator.signals),
         filters=operator.filters,
     )
 
 
-def input_scale_of(rule: Leaky, horizon: float) -> tuple[float, ...] | None:
+def input_scale_of(rule: Leaky | Varied, horizon: float) -> tuple[float, ...] | None:
     """Return a over the horizon, or None for a = 1.
 
     Raises:
         ValueError: for a neuron with an input scale and a horizon that is not its length.
     """
+    if isinstance(rule, Varied):
+        return None
     if rule.scale is not None and len(rule.scale) != horizon:
         expected = f"{len(rule.scale)}, for which a DLIF has its input scale"
         raise ValueError(f"horizon: got {horizon}, expected {expected}")

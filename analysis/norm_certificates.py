@@ -47,7 +47,7 @@ def norm_certificate(
 
     Weights that a batch norm was folded into are rounded, so the layer's matrix is not at hand: None too.
     """
-    dense = operator.dense
+    dense = None if operator.peaks else operator.dense
     if dense is None or dense.roundings or dense.weight.numel() > LARGEST_MATRIX:
         return None
     rows = as_rows(dense.weight.cpu().numpy())

@@ -22,6 +22,7 @@ from ..models.circuit import (
     Fired,
     Input,
     Mapped,
+    Pooled,
     Read,
     Recurred,
     circuit,
@@ -31,6 +32,7 @@ from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shap
 from ..models.rules import Leaky, Rule
 from ..models.synapses import TemporalFilter
 from ..models.validation import check_weights
+from ..models.varied import Varied
 from .expressions import Applied, Expression, Reference, Total, leaves
 
 INPUT = -1
@@ -46,15 +48,35 @@ class LayerOperator:
         expression: the linear map.
         sources: the shapes of the signals that it reads, by index.
         rule, layer: of the spiking layer, as numbers and with gradients; None for the readout.
+        peaks: what stands behind each source of an index below that of the input: a max pool.
         filters: the synapses that each signal goes through, the first first.
     """
 
     name: str
     expression: Expression
     sources: Mapping[int, Shape]
-    rule: Leaky | None = None
+    rule: Leaky | Varied | None = None
     layer: LIF | None = None
     filters: tuple[TemporalFilter, ...] = ()
+    peaks: "Mapping[int, Peaks]" = field(default_factory=dict)
+
+    @property
+    def signals(self) -> dict[int, Shape]:
+        """Return the shapes of the signals that are read, through max pools, too."""
+        found = {index: shape for index, shape in self.sources.items() if index >= INPUT}
+        for peak in self.peaks.values():
+            found |= peak.inner.signals
+        return dict(sorted(found.items()))
+
+    @property
+    def decay(self) -> float:
+        """Return λ of a spiking layer; of neurons that differ the greatest.
+
+        Any gain of the filter Σ_k λ^{t−k}·w[k] from one norm of ℓ1, ℓ2, ℓ∞ to another grows with λ ∈ [0, 1], since
+        its matrix has no entry below 0 and each grows; and ‖ε_j‖ ≤ g(λ_j)·‖w_j‖ ≤ g(max λ)·‖w_j‖ neuron by neuron.
+        """
+        assert self.rule is not None
+        return self.rule.slowest if isinstance(self.rule, Varied) else self.rule.decay
 
     @cached_property
     def chain(self) -> tuple[LinearMap, ...] | None:
@@ -107,6 +129,23 @@ class LayerOperator:
             zero = output.new_zeros(len(output), self.columns).requires_grad_()
             (gradient,) = torch.autograd.grad(self.apply(zero), zero, output)
         return gradient
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The greatest entries of windows of a linear expression in signals.
+
+    |max_j x_j − max_j y_j| ≤ max_j |x_j − y_j|, and of m windows that hold an entry each has its change at most
+    once. So ‖pool(x) − pool(y)‖_p^p ≤ Σ_windows Σ_j |x_j − y_j|^p ≤ m·‖x − y‖_p^p: a max pool is m^{1/p}-
+    Lipschitz, and 1-Lipschitz in ℓ∞, where windows overlap, too. Time steps are pooled one by one.
+
+    Attributes:
+        inner: the operator of what is pooled.
+        shared: m, the most windows that hold one entry.
+    """
+
+    inner: LayerOperator
+    shared: int
 
 
 def layer_operators(
@@ -180,11 +219,12 @@ class _Reading(Algebra[_Path]):
     """Collects the operator in front of each spiking layer; a node's value is its expression in the signals."""
 
     reader: ClassVar[str] = "the analysis of gains"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
 
     shape: Shape
     live: bool = False
     operators: list[LayerOperator] = field(default_factory=list)
+    peaks: dict[int, Peaks] = field(default_factory=dict)
 
     def input(self, node: Input) -> _Path:
         """Return the input."""
@@ -194,6 +234,16 @@ class _Reading(Algebra[_Path]):
         """Return the map of an expression, in float64 unless it is live."""
         linear = node.map if self.live else node.map.to(torch.float64, "cpu")
         return replace(x, expression=Applied(linear.output_shape(x.expression.shape), linear, x.expression))
+
+    def pooled(self, node: Pooled, x: _Path) -> _Path:
+        """Return the maxima as a signal of their own, of an index below that of the input."""
+        if self.live:
+            raise self.refuse(node, "a max pool, through which a gain has no gradient here")
+        if x.filters:
+            raise self.refuse(node, "a max pool of what synapses filter")
+        index, shape = INPUT - 1 - len(self.peaks), x.expression.shape
+        self.peaks[index] = Peaks(self._operator(node.name, x), node.windows.shared(shape))
+        return _Path(Reference(tuple(node.windows.largest(torch.zeros(1, *shape)).shape[1:]), index))
 
     def filtered(self, node: Filtered, x: _Path) -> _Path:
         """Return the expression, which step by step is the same, and note the filter."""
@@ -222,18 +272,20 @@ class _Reading(Algebra[_Path]):
         if node.rule is not None:
             self._note(node, x)
         elif x.filters or not isinstance(x.expression, Reference):
-            self.operators.append(_operator("readout", x))
+            self.operators.append(self._operator("readout", x))
         return x
 
     def _note(self, node: Fired | Read, x: _Path) -> None:
-        assert isinstance(node.rule, Leaky)
+        assert isinstance(node.rule, Leaky | Varied)
         assert isinstance(node.layer, LIF)
-        self.operators.append(_operator(node.name, x, node.rule, node.layer))
+        self.operators.append(self._operator(node.name, x, node.rule, node.layer))
 
-
-def _operator(name: str, path: _Path, rule: Leaky | None = None, layer: LIF | None = None) -> LayerOperator:
-    sources = dict(sorted((leaf.index, leaf.shape) for leaf in set(leaves(path.expression))))
-    return LayerOperator(name, path.expression, sources, rule, layer, path.filters)
+    def _operator(
+        self, name: str, path: _Path, rule: Leaky | Varied | None = None, layer: LIF | None = None
+    ) -> LayerOperator:
+        sources = dict(sorted((leaf.index, leaf.shape) for leaf in set(leaves(path.expression))))
+        peaks = {index: self.peaks[index] for index in sources if index < INPUT}
+        return LayerOperator(name, path.expression, sources, rule, layer, path.filters, peaks)
 
 
 def _folded(nodes: list[Applied]) -> list[LinearMap]:

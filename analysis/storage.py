@@ -62,7 +62,7 @@ def report_data(report: GainReport) -> dict[str, Any]:
 
 def input_shape(report: GainReport) -> list[int] | None:
     """Return the shape of one sample at one step, where the report knows its layers."""
-    shapes = [list(item.sources[INPUT]) for item in report.operators if INPUT in item.sources]
+    shapes = [list(item.signals[INPUT]) for item in report.operators if INPUT in item.signals]
     return shapes[0] if shapes else None
 
 

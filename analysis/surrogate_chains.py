@@ -2,6 +2,7 @@
 
 from ..models import LIF, SpikingNetwork
 from ..models.circuit import circuit
+from ..models.varied import Varied
 from .gains import GainReport
 from .lmi import LARGEST_CHAIN, ChainCertificate, SolverError, chain_gain, chain_rows
 
@@ -33,7 +34,7 @@ def surrogate_chain(
 def surrogate_slopes(network: SpikingNetwork) -> list[float]:
     """Return L of each spiking layer's surrogate, in order of execution."""
     layers = [node.layer for node in circuit(network).spiking]
-    return [layer.dynamics.surrogate.steepest for layer in layers if isinstance(layer, LIF)]
+    return [layer.surrogate.steepest for layer in layers if isinstance(layer, LIF)]
 
 
 def _obstacle(gains: GainReport, largest: int) -> str | None:
@@ -43,6 +44,10 @@ def _obstacle(gains: GainReport, largest: int) -> str | None:
         return "it is for neurons without synapses, and this network has some"
     if any(item.dense is None or item.dense.roundings for item in gains.operators):
         return "it is for dense layers, and this network has others"
+    if any(item.peaks for item in gains.operators):
+        return "it is for linear maps between layers, and this network has max pools"
+    if any(isinstance(item.rule, Varied) for item in gains.operators):
+        return "it is for layers of one λ each, and this network has neurons that differ"
     rows = chain_rows(gains.operators[0].columns, [item.rows for item in gains.operators[:-1]])
     if rows > largest:
         return f"it would have {rows} rows, and the solver is given at most {largest}"

@@ -21,7 +21,7 @@ from spikecert.models.conversion.converting import random_like
 warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
 from support.foreign import FOREIGN, Foreign  # noqa: E402
 
-KINDS = ("graded spikes", "values of beta", "beta 0", "state_quant", "passes 2θ", "dynamics of its own")
+KINDS = ("graded spikes", "inhibition", "beta 0", "state_quant", "passes 2θ", "dynamics of its own")
 KINDS += (
     "synaptic currents",
     "one step late",

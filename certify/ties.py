@@ -26,7 +26,7 @@ def settled_ties(network: SpikingNetwork, ties: str | None) -> str:
         TypeError, ValueError: for another value.
     """
     if ties is None:
-        return ARGMAX if network.readout == "spikes" else STRICT
+        return ARGMAX if network.readout in ("spikes", "first") else STRICT
     check_choice("ties", ties, TIES)
     return ties
 

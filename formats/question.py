@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.ties import ARGMAX, STRICT
 from ..models.networks import SpikingNetwork
+from ..models.readouts import MEANS
 from .properties import Constraint
 
 
@@ -34,8 +35,10 @@ def questioned(network: SpikingNetwork, constraints: Sequence[Constraint], known
     Raises:
         QuestionError: for readout "potential", or numbers beyond the dtype.
     """
-    if network.readout == "potential":
-        raise QuestionError('readout: got "potential", expected "mean" or "spikes" for constraints of this form')
+    if network.readout not in MEANS:
+        raise QuestionError(
+            f'readout: got "{network.readout}", expected "mean" or "spikes" for constraints of this form'
+        )
     sizes = known.lower.abs().maximum(known.upper.abs())[0]
     if not bool(sizes.isfinite().all()):
         raise QuestionError("network: its logits have no finite bounds over the box")

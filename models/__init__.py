@@ -29,6 +29,7 @@ from .normalization import Normalize
 from .recurrent import Recurrent
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from .synapses import Synapse
+from .varied import VariedLIF
 from .vgg import vgg5, vgg11
 from .wide_resnet import wrn16_4
 
@@ -54,6 +55,7 @@ __all__ = [
     "Synapse",
     "Trace",
     "Triangle",
+    "VariedLIF",
     "architecture",
     "check_conversion",
     "circuit",

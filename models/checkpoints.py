@@ -63,6 +63,8 @@ def _built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork
     try:
         network = _blank(text, weights)
         network.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)
+        for neuron in network.neurons:
+            neuron.rule(network.num_steps)  # says what constants are out of range
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         told = f"describes no network that this version can build: {one_line(error)}"
         raise ValueError(f"path: {origin} {told}") from error

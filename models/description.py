@@ -26,15 +26,12 @@ from .layer_schemas import (
     BatchNorm2dSchema,
     Conv1dSchema,
     Conv2dSchema,
-    DLIFSchema,
     Extent,
     LayerSchema,
-    LIFSchema,
     LinearSchema,
     MaxPool1dSchema,
     MaxPool2dSchema,
     NormalizeSchema,
-    PLIFSchema,
     Schema,
     Shapes,
     ShareSchema,
@@ -44,8 +41,10 @@ from .layer_schemas import (
     plain,
 )
 from .layers import Residual
-from .networks import READOUTS, SpikingNetwork
+from .networks import SpikingNetwork
+from .neuron_schemas import DLIFSchema, LIFSchema, PLIFSchema, VariedLIFSchema
 from .neurons import DLIF, LIF
+from .readouts import READOUTS
 from .recurrent import FEEDBACKS, Recurrent
 from .validation import one_line
 
@@ -279,4 +278,5 @@ _KINDS: dict[str, type[LayerSchema]] = {
     "LIF": LIFSchema,
     "DLIF": DLIFSchema,
     "PLIF": PLIFSchema,
+    "VariedLIF": VariedLIFSchema,
 }

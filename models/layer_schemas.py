@@ -11,12 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 from torch import nn
 
-from .dynamics import FIRES_AT, RESETS
 from .layers import Share
-from .learned_decay import PLIF
-from .neurons import DLIF, LIF
 from .normalization import Normalize
-from .surrogates import SURROGATES, surrogate_name
 from .synapses import Synapse
 
 MOST_STEPS = 2**16
@@ -307,64 +303,3 @@ class SynapseSchema(LayerSchema):
 
     decay: UpToOne
     delay: Annotated[int, Field(ge=0, le=MOST_STEPS)]
-
-
-class _SurrogateSchema(Schema):
-    name: Literal[*SURROGATES]  # type: ignore[valid-type]
-    width: Positive
-
-
-class _NeuronSchema(LayerSchema):
-    decay: UpToOne
-    threshold: Positive
-    reset: Literal[*RESETS]  # type: ignore[valid-type]
-    fires_at: Literal[*FIRES_AT]  # type: ignore[valid-type]
-    surrogate: _SurrogateSchema
-    reset_amount: Positive | None = None
-
-    @classmethod
-    def arguments(cls, layer: Any) -> dict[str, Any]:
-        """Return the neuron's constants; the reset amount where it is not the threshold."""
-        d = layer.dynamics
-        surrogate = {"name": surrogate_name(d.surrogate), "width": d.surrogate.width}
-        amount = {} if d.reset_amount is None else {"reset_amount": d.reset_amount}
-        names = ("decay", "threshold", "reset", "fires_at")
-        return {**{name: getattr(d, name) for name in names}, "surrogate": surrogate, **amount}
-
-    def build(self) -> nn.Module:
-        """Return a new neuron."""
-        surrogate = SURROGATES[self.surrogate.name](self.surrogate.width)
-        return self.kind(**{**dict(self), "surrogate": surrogate})
-
-
-class LIFSchema(_NeuronSchema):
-    """Of `LIF`."""
-
-    kind = LIF
-
-
-class DLIFSchema(_NeuronSchema):
-    """Of `DLIF`, whose input scale is a tensor."""
-
-    kind = DLIF
-
-    num_steps: Steps
-
-    @classmethod
-    def arguments(cls, layer: Any) -> dict[str, Any]:
-        """Return the constants and T."""
-        return {"num_steps": len(layer.input_scale), **super().arguments(layer)}
-
-    def tensors(self) -> Shapes:
-        """Return a (T,)."""
-        return {"input_scale": (self.num_steps,)}
-
-
-class PLIFSchema(_NeuronSchema):
-    """Of `PLIF`, whose decay is a tensor, too: that is what counts."""
-
-    kind = PLIF
-
-    def tensors(self) -> Shapes:
-        """Return w with λ = σ(w)."""
-        return {"decay_logit": ()}

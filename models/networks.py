@@ -13,12 +13,11 @@ from .linear_maps import affine_types
 from .max_pooling import MAX_POOLS, max_windows
 from .neurons import DLIF, LIF, Run
 from .parts import run_in_parts
+from .readouts import MEANS, READOUTS, fits, over_time, reads_potentials
 from .recurrent import Recurrent
 from .running import listen_to, run_layers, run_through
 from .synapses import Synapse
 from .validation import check_choice, check_inputs
-
-READOUTS = ("mean", "spikes", "potential")
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,9 @@ class SpikingNetwork(nn.Module):
         encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)) or "rate" (inputs in
             [0, 1] are the firing probabilities of Bernoulli spikes).
         readout: "mean" (over time, of the last affine layer), "spikes" (mean of the output spikes) or
-            "potential" (last potential of a final neuron that never fires). Default: "spikes" where a neuron
-            is last, "mean" elsewhere.
+            "potential" (last potential of a final neuron that never fires), "summed" or "largest" (sum or maximum
+            over time of such potentials; "largest" of the last affine layer, too) or "first" (minus the step of
+            each output's first spike). Default: "spikes" where a neuron is last, "mean" elsewhere.
         draws: with encoding "rate", what evaluation draws its spikes by: the network that attacks and verifiers
             are about is the one with these draws. Default: those of seed 0.
 
@@ -88,6 +88,11 @@ class SpikingNetwork(nn.Module):
     def neurons(self) -> tuple[LIF, ...]:
         """Return the spiking layers in execution order."""
         return tuple(layer for layer in walk(self.layers) if isinstance(layer, LIF))
+
+    @property
+    def reads_potentials(self) -> bool:
+        """Return whether a final neuron never fires, and its potentials are read."""
+        return reads_potentials(self.readout, isinstance(self.layers[-1], LIF))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -151,7 +156,7 @@ class SpikingNetwork(nn.Module):
         self, inputs: Tensor, generator: torch.Generator | None = None
     ) -> tuple[tuple[Tensor, ...], Tensor]:
         """Return the currents and the logits of `trace`, faster: without the potentials."""
-        if self.readout == "potential":
+        if self.readout not in MEANS:
             trace = self.trace(inputs, generator)
             return trace.currents, trace.logits
         heard: list[Tensor] = []
@@ -165,8 +170,10 @@ class SpikingNetwork(nn.Module):
     ) -> Tensor:
         check_inputs(self, inputs)
         signal = self.encode(inputs, generator)
-        if self.readout == "potential":
-            return self._last_potential(signal, record)
+        if self.reads_potentials:
+            return self._potentials(signal, record)
+        if self.readout not in MEANS:
+            return over_time(self.readout, run_layers(self.layers, signal, self.num_steps, record))
         split = _split(self.layers, self.readout)
         if self.steps_at_once is not None and record is None and torch.is_grad_enabled():
             total, _ = run_in_parts(self.layers[:split], signal, self.num_steps, self.steps_at_once)
@@ -180,16 +187,17 @@ class SpikingNetwork(nn.Module):
         mean = signal.sum(0, keepdim=True) / len(signal)
         return run_layers(self.layers[split:], mean, self.num_steps, record).squeeze(0)
 
-    def _last_potential(self, signal: Tensor, record: Callable[[Run], None] | None) -> Tensor:
-        if self.steps_at_once is not None and record is None and torch.is_grad_enabled():
-            return run_in_parts(self.layers, signal, self.num_steps, self.steps_at_once)[1][-1]
+    def _potentials(self, signal: Tensor, record: Callable[[Run], None] | None) -> Tensor:
+        in_parts = self.readout == "potential" and self.steps_at_once is not None
+        if in_parts and record is None and torch.is_grad_enabled():
+            return run_in_parts(self.layers, signal, self.num_steps, self.steps_at_once)[1][-1]  # type: ignore[arg-type]
         current = run_layers(self.layers[:-1], signal, self.num_steps, record)
         neuron = self.layers[-1]
         assert isinstance(neuron, LIF)
         run = neuron.run(current, self.num_steps)
         if record is not None:
             record(Run(current, run.potentials, torch.zeros_like(run.spikes)))
-        return run.potentials[-1]
+        return over_time(self.readout, run.potentials)
 
     def extra_repr(self) -> str:
         """Return the settings of the simulation."""
@@ -227,9 +235,9 @@ def _check_structure(network: SpikingNetwork) -> None:
             "modules: got no Linear or Conv2d or Conv1d, expected at least one affine layer with weights"
         )
     neuron_last = isinstance(network.layers[-1], LIF)
-    if neuron_last != (network.readout != "mean"):
+    if not fits(network.readout, neuron_last):
         last = type(network.layers[-1]).__name__
         raise ValueError(f"readout: got {network.readout!r} with {last} last, which it does not fit")
     last = network.layers[-1]
-    if network.readout == "potential" and (isinstance(last, Recurrent) or last.dynamics.reset != "none"):  # type: ignore[union-attr]
-        raise ValueError('readout: "potential" needs a final neuron with reset="none"')
+    if network.reads_potentials and (isinstance(last, Recurrent) or last.reset != "none"):  # type: ignore[union-attr]
+        raise ValueError(f'readout: "{network.readout}" needs a final neuron with reset="none"')

@@ -1,6 +1,6 @@
 """Spiking neurons as modules: LIF, and the paper's DLIF with its learnable input scale."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,20 @@ class LIF(nn.Module):
     ) -> None:
         super().__init__()
         self.dynamics = Dynamics(decay, threshold, reset, fires_at, surrogate, reset_amount)
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """Return what stands for ds/dv in the backward pass."""
+        return self.dynamics.surrogate
+
+    @surrogate.setter
+    def surrogate(self, surrogate: Surrogate) -> None:
+        self.dynamics = replace(self.dynamics, surrogate=surrogate)
+
+    @property
+    def reset(self) -> str:
+        """Return "zero", "subtract" or "none"."""
+        return self.dynamics.reset
 
     def scale(self, num_steps: int) -> Tensor | None:
         """Return the input scale a, (num_steps,), or None for a = 1."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models import SpikingNetwork, Trace
+from ..models import LIF, SpikingNetwork, Trace, VariedLIF
 from .schema import Counterexample, LayerActivity, NeuronActivity
 
 HARDEST = 8
@@ -78,14 +78,22 @@ def _activity(network: SpikingNetwork, clean: Trace, perturbed: Trace) -> tuple[
     """Return what each spiking layer does for the sample and for its counterexample."""
     names = {module: name for name, module in network.named_modules()}
     return tuple(
-        _layer(names[neuron], neuron.dynamics.threshold, _layer_of(clean, k), _layer_of(perturbed, k))
-        for k, neuron in enumerate(network.neurons)
+        _layer(names[neuron], *_layer_of(neuron, k, clean, perturbed)) for k, neuron in enumerate(network.neurons)
     )
 
 
-def _layer_of(trace: Trace, k: int) -> tuple[Tensor, Tensor]:
-    """Return potentials and spikes of layer k, (T, neurons)."""
-    return trace.potentials[k].flatten(1).cpu(), trace.spikes[k].flatten(1).bool().cpu()
+def _layer_of(neuron: LIF, k: int, *traces: Trace) -> tuple[float, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return the threshold of layer k, and potentials and spikes, (T, neurons), of two traces.
+
+    Where thresholds differ, potentials are told in units of them.
+    """
+    unit, threshold = torch.ones(()), 1.0
+    if isinstance(neuron, VariedLIF):
+        unit = neuron.threshold.expand(traces[0].spikes[k].shape[2:]).flatten().cpu()
+    else:
+        threshold = neuron.dynamics.threshold
+    one, other = ((t.potentials[k].flatten(1).cpu() / unit, t.spikes[k].flatten(1).bool().cpu()) for t in traces)
+    return threshold, one, other
 
 
 def _layer(

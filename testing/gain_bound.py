@@ -89,7 +89,7 @@ def _layers(
     signals = {INPUT: double.encode(pair[0]) - double.encode(pair[1])}
     signals |= {k: one.spikes[k] - two.spikes[k] for k in range(len(double.neurons))}
     read = [
-        tuple(item.sources) for item in layer_operators(stated, features, filters=True) if item.rule is not None
+        tuple(item.signals) for item in layer_operators(stated, features, filters=True) if item.rule is not None
     ]
     return [
         _LayerSizes(

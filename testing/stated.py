@@ -7,6 +7,7 @@ from torch import nn
 from ..models.layers import Residual
 from ..models.networks import SpikingNetwork
 from ..models.neurons import DLIF, LIF
+from ..models.varied import VariedLIF
 
 
 def as_stated(network: SpikingNetwork) -> SpikingNetwork:
@@ -29,6 +30,11 @@ def _replace(layers: nn.ModuleList, num_steps: int) -> None:
 
 
 def _plain(layer: LIF, num_steps: int) -> LIF:
+    if isinstance(layer, VariedLIF):
+        shared = layer.shared
+        return VariedLIF(
+            layer.decay, layer.threshold, shared.reset, shared.fires_at, shared.surrogate, layer.reset_amount
+        )
     d, scale = layer.dynamics, layer.scale(num_steps)
     constants = (d.decay, d.threshold, d.reset, d.fires_at, d.surrogate, d.reset_amount)
     if scale is None:

@@ -23,6 +23,7 @@ from ..models.dynamics import Dynamics
 from ..models.linear_maps import DenseMap, LinearMap
 from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
+from ..models.readouts import MEANS, over_time
 from ..models.rules import Leaky, Rule
 from .compiled_ends import SpikeEnds, periodic_spikes
 from .prefix_bounds import Prefixes
@@ -69,17 +70,28 @@ def worst_logits(
     made = circuit(network)
     source = torch.stack((made.arranged(lower), made.arranged(upper)))
     if bounds == "prefix":
+        if made.read.readout not in (*MEANS, "potential"):
+            raise ValueError(
+                f'bounds: got "prefix" and readout {made.read.readout!r}, expected a mean or "potential"'
+            )
         return _worst_of_counts(made, source, labels)
     last, algebra = made.last, _Propagated(Ends.of(source), made.num_steps, bounds)
-    if made.read.rule is None and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
+    if made.read.readout == "mean" and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, algebra, until=-2)[last.sources[0]]
         return _differences(before.mean.squeeze(1), last.map, labels)
     known = fold(made, algebra)
     if made.read.rule is not None:
         assert isinstance(made.read.layer, LIF)
         potentials, _ = membrane_ends(known[-1].steps, made.read.layer, made.num_steps)
-        return _apart(potentials[:, -1], labels)
+        return _apart(_over_time(made.read.readout, potentials), labels)
+    if made.read.readout not in MEANS:
+        return _apart(_over_time(made.read.readout, known[-1].steps), labels)
     return _apart(known[-1].mean.squeeze(1), labels)
+
+
+def _over_time(readout: str, ends: Tensor) -> Tensor:
+    """Return the ends of what a readout makes of steps, (2, T, ...): it grows with potentials and with spikes."""
+    return torch.stack([over_time(readout, end) for end in ends])
 
 
 def _worst_of_counts(made: Circuit, source: Tensor, labels: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def layer_margins(
         most: layers, from the first; None for all.
     """
     check_choice("norm", norm, NORMS)
-    firing = len(network.neurons) - (network.readout == "potential")
+    firing = len(network.neurons) - network.reads_potentials
     count = firing if most is None else min(most, firing)
     chain = _PerturbationSizes(network, norm, {} if vectors is None else vectors, count)
     return tuple(chain.margins(k, operators[k], trace) for k in range(count))

@@ -1,7 +1,7 @@
 """Gradients of a loss through a spiking network, under a surrogate of the attacker's choice."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,7 @@ def attack_view(network: SpikingNetwork, surrogate: Surrogate | None) -> Spiking
     }
     shared |= {id(b): b for b in network.buffers()}
     view = copy.deepcopy(network, shared)
-    for neuron in view.neurons if surrogate is not None else ():
-        neuron.dynamics = replace(neuron.dynamics, surrogate=surrogate)
+    if surrogate is not None:
+        for neuron in view.neurons:
+            neuron.surrogate = surrogate
     return view

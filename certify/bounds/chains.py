@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .affine import AffineMap
 from .filtered import FilteredSignal
+from .joined import JoinedSignal, SharedSignal, placed
 from .pool_lines import PoolLines
 from .pooled import PooledSignal
 from .signals import AffineSignal, Signal, SumSignal
@@ -220,6 +221,10 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[Origin, Cha
         if signal is source:
             slack = torch.zeros_like(signal.magnitude())
             return [(index, Chain((), (), slack))], slack
+    if isinstance(signal, SharedSignal):
+        return paths(signal.source, sources)
+    if isinstance(signal, JoinedSignal):
+        return _joined_paths(signal, sources)
     if isinstance(signal, SumSignal):
         first, one = paths(signal.first, sources)
         second, other = paths(signal.second, sources)
@@ -244,3 +249,13 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[Origin, Cha
     ]
     own = signal.map.slack(signal.source.magnitude(), signal.rounding, 4 * signal.num_steps + 8)
     return longer, signal.map.absolute(slack) + own
+
+
+def _joined_paths(signal: JoinedSignal, sources: list[Signal]) -> tuple[list[tuple[Origin, Chain]], Tensor]:
+    """Return the chain of each part, which puts it at its places among zeros: their sum is exact."""
+    slack, found = torch.zeros_like(signal.magnitude()), []
+    for part, places in zip(signal.parts, signal.places, strict=True):
+        (index,) = (index for index, source in enumerate(sources) if source is part)
+        shape = torch.Size([len(places)])
+        found.append((index, Chain((placed(places, signal.features),), (shape,), torch.zeros_like(slack))))
+    return found, slack

@@ -51,7 +51,7 @@ def inflow_of(current: Signal, rule: Leaky, rounding: Rounding) -> Inflow:
     box = filtered_current(current, rule)
     slack = drives.slack * filter_sums(rule, box.lower)
     ends = Box(box.lower - slack, box.upper + slack)
-    return Inflow(ends.lower, ends.upper, drives.lower, drives.upper, drives.slack, drives.surely, drives.perhaps)
+    return Inflow(ends.lower, ends.upper, drives.lower, drives.upper, drives.slack, *drives.limits)
 
 
 def filter_sums(rule: Leaky, like: Tensor) -> Tensor:

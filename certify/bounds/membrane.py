@@ -26,15 +26,22 @@ class Drive:
     Attributes:
         lower, upper: box of the scaled current a[t]·I[t], widened by the run's rounding, (T, batch, ...).
         slack: what the run's recursion may add to each scaled current, (batch, ...): part of the widening.
-        surely: v above this fires for certain (θ + tie).
+        surely: v above this fires for certain (θ + tie); one number, or one a neuron.
         perhaps: v at or above this may fire (θ − tie).
     """
 
     lower: Tensor
     upper: Tensor
     slack: Tensor
-    surely: float
-    perhaps: float
+    surely: float | Tensor
+    perhaps: float | Tensor
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Return `surely` and `perhaps` of a layer whose neurons share their threshold."""
+        assert isinstance(self.surely, float)
+        assert isinstance(self.perhaps, float)
+        return self.surely, self.perhaps
 
 
 def drive(current: Signal, rule: Leaky, rounding: Rounding) -> Drive:

@@ -81,8 +81,7 @@ class PricedGraph:
             tuple(pick(high) for _, high in found.reach),
             tuple(pick(edge) for edge in found.edges),
             pick(found.ends),
-            found.drives.surely,
-            found.drives.perhaps,
+            *found.drives.limits,
             starts,
             kernel,
         )

@@ -21,6 +21,7 @@ from ...models.circuit import (
 )
 from ...models.linear_maps import DenseMap
 from ...models.rules import Leaky, Rule
+from ...models.varied import Varied
 from .affine import AffineMap, affine_map
 from .automaton import CellTrains
 from .box import Box
@@ -28,9 +29,11 @@ from .filtered import FilteredSignal
 from .pair_margins import pair_margins
 from .pooled import PooledSignal
 from .rate_trains import rate_trains
+from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
 from .recurrent import recurrent_spikes
 from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
+from .varied import varied_spikes
 
 FEW_CLASSES = 16
 """Up to so many classes, the differences of all pairs are multiplied at once."""
@@ -55,7 +58,7 @@ class Propagation(Algebra[Signal]):
     """
 
     reader: ClassVar[str] = "the bounds' propagation"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
 
     source: Signal
     spikes: SpikeBound
@@ -83,6 +86,8 @@ class Propagation(Algebra[Signal]):
 
     def fired(self, node: Fired, x: Signal) -> Signal:
         """Return what is known of the spikes."""
+        if isinstance(node.rule, Varied):
+            return varied_spikes(x, node.rule, self.spikes, self.rounding)
         assert isinstance(node.rule, Leaky)
         return self.spikes(x, node.rule, self.rounding)
 
@@ -114,9 +119,14 @@ def _read(circuit: Circuit, inputs: Box, last: Signal) -> LogitBounds:
     """Return bounds of the logits that the readout makes of `last`."""
     rounding = Rounding(circuit.dtype)
     check_readout(circuit, last, rounding)
-    box = last.combine(readout_row(circuit, inputs.lower))
+    if circuit.read.readout == "first":
+        return LogitBounds(*first_spikes(last))
+    rows = readout_rows(circuit, inputs.lower)
+    box = last.combine(rows)
     slack = 16 * rounding.unit * box.magnitude
-    return LogitBounds((box.lower - slack).squeeze(0), (box.upper + slack).squeeze(0))
+    if circuit.read.rule is not None:  # the recursion's own rounding, of spikes, too
+        slack = slack + integrating_slack(last, rows, rounding)
+    return LogitBounds((box.lower - slack).amax(0), (box.upper + slack).amax(0))
 
 
 def margin_bounds(
@@ -138,8 +148,11 @@ def margin_bounds(
             signal = InputSignal(signal.box.outward(rounding.bound), signal.num_steps)
         known = propagate(circuit, signal, spikes, rounding)
         check_readout(circuit, known[-1], rounding)
-        row, before = readout_row(circuit, inputs.lower), known[last.sources[0]]
-        lower = _difference(last.map, before, row, labels, Rounding(circuit.dtype))
+        rows, before, run = readout_rows(circuit, inputs.lower), known[last.sources[0]], Rounding(circuit.dtype)
+        lower = torch.stack([_difference(last.map, before, row, labels, run) for row in rows.split(1)])
+        if circuit.read.readout == "largest":
+            lower = largest_margins(lower, _steps_of(known[-1], rows, run), labels)[None]
+        lower = lower.squeeze(0)
     return lower.scatter(1, labels[:, None], torch.inf)
 
 
@@ -148,7 +161,7 @@ def _read_margins(circuit: Circuit, inputs: Box, labels: Tensor, spikes: SpikeBo
     last = _last(circuit, inputs, spikes)
     bounds = _read(circuit, inputs, last)
     lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
-    if circuit.read.rule is not None or not isinstance(last, CellTrains):
+    if circuit.read.readout != "spikes" or not isinstance(last, CellTrains):
         return lower
     return pair_margins(last, labels, lower, Rounding(circuit.dtype))
 
@@ -171,15 +184,11 @@ def input_signal(circuit: Circuit, inputs: Box) -> InputSignal:
     return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball, flips), circuit.num_steps)
 
 
-def readout_row(circuit: Circuit, like: Tensor) -> Tensor:
-    """Return the readout as one row over time: logits = Σ_t row[t]·x[t]."""
-    steps, rule = circuit.num_steps, circuit.read.rule
-    if rule is None:
-        return like.new_full((1, steps), 1.0 / steps)
-    assert isinstance(rule, Leaky)
-    row = rule.decay ** torch.arange(steps - 1, -1, -1, dtype=like.dtype, device=like.device)
-    scale = rule.scale_like(row)
-    return (row if scale is None else row * scale).unsqueeze(0)
+def _steps_of(last: Signal, rows: Tensor, rounding: Rounding) -> Box:
+    """Return where each step's potential, or output, lies, (T, batch, classes)."""
+    box = last.combine(rows)
+    slack = 16 * rounding.unit * box.magnitude + integrating_slack(last, rows, rounding)
+    return Box((box.lower - slack).double(), (box.upper + slack).double())
 
 
 def check_readout(circuit: Circuit, last: Signal, rounding: Rounding) -> None:
@@ -195,7 +204,8 @@ def check_readout(circuit: Circuit, last: Signal, rounding: Rounding) -> None:
         _check_sums(last, rounding)
         return
     assert isinstance(rule, Leaky)
-    factors = sum(map(abs, rule.factors(circuit.num_steps)))
+    times = circuit.num_steps if circuit.read.readout == "summed" else 1
+    factors = times * sum(map(abs, rule.factors(circuit.num_steps)))
     _check_reach(factors * float(last.magnitude().max()), rounding)
 
 
@@ -225,7 +235,8 @@ def _difference(layer: DenseMap, before: Signal, row: Tensor, labels: Tensor, ro
     weight = layer.to(torch.float64).weight
     middle = last.linear(box.middle[0]) + last.bias * row.sum()
     steps, moduli = before.num_steps, row.abs().sum()
-    slack = last.slack(before.magnitude().double(), rounding, 4 * steps + 8) * moduli + rounding.smallest
+    slack = last.slack(before.magnitude().double(), rounding, 4 * steps + 8) * moduli
+    slack = slack + rounding.smallest * steps**2
     slack = slack.expand_as(middle)
     spread = _label_spread(weight, box.radius[0], labels)
     gap = middle.gather(1, labels[:, None]) - middle

@@ -6,12 +6,15 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit
+from ...models.readouts import LINEAR
 from ...models.rules import Leaky
+from ...models.varied import Varied
 from .automaton import CellTrains
 from .box import Box
 from .chains import Chain, SourcedChain, branches_of
 from .conserved import conserved_spikes
-from .propagation import check_readout, input_signal, propagate, readout_row
+from .propagation import check_readout, input_signal, propagate
+from .readouts import readout_row
 from .rounding import Rounding
 from .signals import InputSignal, Signal, SpikeBound
 from .train_graph import GraphTrains
@@ -19,6 +22,10 @@ from .train_table import TableTrains
 
 STEEPEST = 1e6
 """The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
+
+
+MOST_KINDS = 12
+"""The most kinds of neurons, over all layers of several kinds, that have stages of their own: each takes time."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +109,13 @@ def staged(
         circuit: the network.
         inputs: the input set of each row of the batch.
         spikes: what finds the trains of each layer, first layer first.
-        sums: whether residual sums, max pools and filters over time are welcome.
+        sums: whether residual sums, max pools, filters over time and layers of several kinds of neurons (a stage
+            each) are welcome.
     """
-    if circuit.recurs or (not sums and (circuit.adds or circuit.pools or circuit.filters)):
+    varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
+    if circuit.recurs or (not sums and (circuit.adds or circuit.pools or circuit.filters or varied)):
+        return None
+    if sum(len(rule.kinds) for rule in varied) > MOST_KINDS or circuit.read.readout not in LINEAR:
         return None
     rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
     recorded: list[Stage] = []

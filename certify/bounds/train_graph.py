@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ...models.rules import Leaky
 from .box import Box
+from .lanes import Lanes
 from .membrane import Drive, drive, window_drive
 from .rounding import Rounding
 from .signals import Signal, equal_weights
@@ -121,15 +122,17 @@ def _any(masks: Tensor) -> Tensor:
 def graph_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> GraphTrains:
     """Return the graph of `rule` for currents known step by step and, with `windows`, window by window."""
     drives = drive(current, rule, rounding)
-    memory = None
-    if windows:
-        lower, upper = window_drive(current, rule, drives.slack)
-        memory, drives = _PastPotentials(lower, upper), _within_windows(drives, lower, upper)
-    return trains_of(drives, rule, memory)
+    return windowed_trains(drives, current, rule, rule) if windows else trains_of(drives, rule)
+
+
+def windowed_trains(drives: Drive, current: Signal, rule: Leaky | Lanes, filtering: Leaky) -> GraphTrains:
+    """Return the graph for `drives`, and for windows of `current` as `filtering` sums them up."""
+    lower, upper = window_drive(current, filtering, drives.slack)
+    return trains_of(_within_windows(drives, lower, upper), rule, _PastPotentials(lower, upper))
 
 
 def trains_of(
-    drives: Drive, rule: Leaky, memory: "_PastPotentials | None" = None, keep: bool = True
+    drives: Drive, rule: Leaky | Lanes, memory: "_PastPotentials | None" = None, keep: bool = True
 ) -> GraphTrains:
     """Return the graph for `drives`.
 
@@ -189,14 +192,17 @@ class _States:
         """Return the potentials that are left after a spike at `node`."""
         return self.low[node].clone(), self.high[node].clone()
 
-    def advance(self, t: int, drives: Drive, rule: Leaky, memory: "_PastPotentials | None", keep: bool) -> Tensor:
+    def advance(
+        self, t: int, drives: Drive, rule: Leaky | Lanes, memory: "_PastPotentials | None", keep: bool
+    ) -> Tensor:
         """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
         low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
         if memory is not None:
             memory.keep(low, high)
-        torch.add(drives.lower[t], low, alpha=rule.decay, out=low)
-        torch.add(drives.upper[t], high, alpha=rule.decay, out=high)
+        _integrate(drives.lower[t], low, rule.decay)
+        _integrate(drives.upper[t], high, rule.decay)
         if memory is not None:
+            assert isinstance(rule.decay, float)
             memory.tighten(t, low, high, rule.decay)
             alive &= low <= high
         self.reached = (low.clone(), high.clone()) if keep else None
@@ -208,7 +214,7 @@ class _States:
         high.clamp_max_(drives.surely)
         return edge
 
-    def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, rule: Leaky) -> None:
+    def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, rule: Leaky | Lanes) -> None:
         """Join the potentials of all incoming edges; 0 where there is none, so that the node stays finite."""
         drop = rule.drop if rule.reset == "subtract" else 0.0
         fired = self.low[: t + 1].clamp_min(drives.perhaps) - drop
@@ -217,6 +223,14 @@ class _States:
         reached = self.alive[t + 1]
         self.low[t + 1] = torch.where(reached, low, 0.0)
         self.high[t + 1] = torch.where(reached, high, 0.0)
+
+
+def _integrate(current: Tensor, potential: Tensor, decay: float | Tensor) -> None:
+    """Make λ·v + c of potentials v, in place; λ is one number, or one a neuron."""
+    if isinstance(decay, Tensor):
+        torch.addcmul(current, potential, decay, out=potential)
+    else:
+        torch.add(current, potential, alpha=decay, out=potential)
 
 
 class _PastPotentials:

@@ -22,6 +22,7 @@ from torch import Tensor
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ...models.rules import Leaky
+from ...models.varied import Varied
 from ..bounds.automaton import CellTrains
 from ..bounds.box import Box
 from ..bounds.conserved import conserved_spikes
@@ -153,7 +154,7 @@ class MarginQuestion:
 
     def roots(self) -> Nodes | None:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
-        if len(self.specifications.samples) == 0:
+        if len(self.specifications.samples) == 0 or any(isinstance(n.rule, Varied) for n in self.circuit.spiking):
             return None
         network = self._whole()
         if network is None or not network.gated:

@@ -3,6 +3,7 @@
 A signal is a list of tensors (batch, ...), one per step, or one alone where it is constant over time.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +24,9 @@ from ...models.circuit import (
     fold,
 )
 from ...models.linear_maps import DenseMap, NoPlainModule
+from ...models.readouts import LINEAR
 from ...models.rules import Leaky, Rule
+from ...models.varied import Varied
 
 Steps = list[Tensor]
 SPIKE, RESIDUE = "spikecert::Spike", "spikecert::Residue"
@@ -166,7 +169,7 @@ class _Writing(Algebra[Tensor]):
     """Writes a module for each node behind the input; a node's value is the shape of one step, a batch of 1."""
 
     reader: ClassVar[str] = "lirpa"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
     encodings: ClassVar[tuple[str, ...]] = ("direct", "none")
 
     sample: Tensor
@@ -205,6 +208,8 @@ class _Writing(Algebra[Tensor]):
 
     def fired(self, node: Fired, x: Tensor) -> Tensor:
         """Write a spiking layer; they are numbered in order."""
+        if isinstance(node.rule, Varied):
+            raise UnrollError("layer: got neurons whose constants differ, expected one λ and θ a layer for lirpa")
         assert isinstance(node.rule, Leaky)
         index = sum(isinstance(part, Firing) for part in self.parts)
         self.parts.append(Firing(node.rule, index, self.num_steps))
@@ -226,10 +231,14 @@ def readout_of(circuit: Circuit) -> Readout:
         UnrollError: where the weights of a "potential" readout cancel.
     """
     steps, rule = circuit.num_steps, circuit.read.rule
+    if circuit.read.readout not in LINEAR:
+        raise UnrollError(f"readout: got {circuit.read.readout!r}, expected a sum over time for lirpa")
     if rule is None:
         return Readout((1.0 / steps,) * steps, 1.0)
     assert isinstance(rule, Leaky)
-    row = [a * rule.decay ** (steps - 1 - t) for t, a in enumerate(rule.factors(steps))]
+    powers = [rule.decay**n for n in range(steps)]
+    reach = list(itertools.accumulate(powers)) if circuit.read.readout == "summed" else powers
+    row = [a * reach[steps - 1 - t] for t, a in enumerate(rule.factors(steps))]
     factor = sum(row)
     if factor == 0.0:
         raise UnrollError("readout: got input scales that cancel over time, expected a sum other than 0 for lirpa")

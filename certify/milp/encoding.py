@@ -27,18 +27,23 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
+from ...models.readouts import LINEAR
 from ...models.rules import Leaky, Rule
+from ...models.varied import Varied
 from ..bounds.affine import affine_map
 from ..bounds.box import Box
 from ..bounds.filtered import FilteredSignal
 from ..bounds.interval import interval_spikes
+from ..bounds.joined import JoinedSignal, SharedSignal, chosen
 from ..bounds.pooled import PooledSignal
-from ..bounds.propagation import input_signal, readout_row
+from ..bounds.propagation import input_signal
 from ..bounds.rate_trains import RateTrains
+from ..bounds.readouts import readout_row
 from ..bounds.rounding import Rounding
 from ..bounds.signals import AffineSignal, Signal, SpikeBound, SumSignal
 from ..bounds.train_table import TableTrains
 from ..bounds.trains import window_spikes
+from ..bounds.varied import separable
 from .big_m import big_m_spikes
 from .closing import Closing
 from .inputs import input_steps, rate_steps
@@ -100,6 +105,8 @@ def encode(circuit: Circuit, inputs: Box, encoding: str, closing: Closing) -> En
         EncodingError: where a layer is too large.
         OverflowError: where the run may overflow its dtype.
     """
+    if circuit.read.readout not in LINEAR:
+        raise EncodingError(f"readout: got {circuit.read.readout!r}, expected a sum over time for a program")
     program = Program()
     entries, flow = _input(program, circuit, inputs, closing)
     writer = _Writer(flow, program, *ENCODINGS[encoding], closing, Rounding(circuit.dtype))
@@ -150,7 +157,7 @@ class _Flow:
 @dataclass(frozen=True)
 class _Writer(Algebra[_Flow]):
     reader: ClassVar[str] = "milp"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
 
     source: _Flow
     program: Program
@@ -165,15 +172,36 @@ class _Writer(Algebra[_Flow]):
 
     def fired(self, node: Fired, flow: _Flow) -> _Flow:
         """Write a spiking layer."""
+        if isinstance(node.rule, Varied):
+            return self._kinds(node.rule, flow)
         assert isinstance(node.rule, Leaky)
-        found = self.bound(flow.signal, node.rule, self.rounding)
-        layer = EncodedLayer(node.rule, flow.signal, found, flow.steps, flow.slack, self.rounding)
+        return self._fired(node.rule, flow)
+
+    def _fired(self, rule: Leaky, flow: _Flow) -> _Flow:
+        """Write neurons of one kind."""
+        found = self.bound(flow.signal, rule, self.rounding)
+        layer = EncodedLayer(rule, flow.signal, found, flow.steps, flow.slack, self.rounding)
         spikes = self.spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
     def recurred(self, node: Recurred, flow: _Flow) -> _Flow:
         """Refuse a layer that hears itself."""
         raise EncodingError(f"{node.name}: hears its own spikes, which no program is written for")
+
+    def _kinds(self, rule: Varied, flow: _Flow) -> _Flow:
+        """Write neurons of several kinds, one kind after another."""
+        if not separable(rule):
+            raise EncodingError(f"layer: got {len(rule.kinds)} kinds of neurons, too many to write as a program")
+        features = flow.signal.magnitude().shape[1:]
+        shared, places = SharedSignal(flow.signal), rule.places(tuple(features))
+        parts = []
+        for kind, place in zip(rule.kinds, places, strict=True):
+            rows = place.numpy()
+            steps = tuple(entry.taken(rows) for entry in flow.steps)
+            known = chosen(shared, place, self.rounding)
+            parts.append(self._fired(kind, _Flow(known, steps, flow.slack[rows])))
+        found = JoinedSignal(tuple(part.signal for part in parts), places, features)
+        return _Flow(found, _together(parts, places), np.zeros_like(flow.slack), spikes=True)
 
     def read(self, node: Read, flow: _Flow) -> _Flow:
         """Return what the readout reads."""
@@ -224,6 +252,19 @@ class _Writer(Algebra[_Flow]):
         )
         own = array(signal.magnitude().flatten()) * self.rounding.gamma(signal.num_steps + 2)
         return _Flow(signal, steps, branch.slack + shortcut.slack + own)
+
+
+def _together(parts: list[_Flow], places: tuple[Tensor, ...]) -> tuple[Expressions, ...]:
+    """Return the expressions of all parts, each at its place, step by step."""
+    size, steps = sum(map(len, places)), []
+    for entries in zip(*(part.steps for part in parts), strict=True):
+        total = Expressions.fixed(np.zeros(size))
+        for entry, place in zip(entries, places, strict=True):
+            rows = place.numpy()
+            weight = sparse.csr_array((np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=(size, len(rows)))
+            total = total + entry.image(weight, 0.0)
+        steps.append(total)
+    return tuple(steps)
 
 
 def _matrix(linear: Callable[[Tensor], Tensor], shape: torch.Size, like: Tensor) -> sparse.csr_array:

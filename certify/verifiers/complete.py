@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ...models.readouts import LINEAR
+from ...models.varied import Varied
 from ..branching.question import MarginQuestion
 from ..branching.search import MOST_BYTES, Answer, Search
 from ..problem import Problem
@@ -115,6 +117,11 @@ def _obstacle(question: MarginQuestion) -> str:
     """Return why the search was not begun."""
     if question.circuit.recurs:
         return "branching does not reach layers that hear their own spikes"
+    if any(isinstance(node.rule, Varied) for node in question.circuit.spiking):
+        return "branching does not reach layers whose neurons differ"
+    readout = question.circuit.read.readout
+    if readout not in LINEAR:
+        return f"branching does not reach readout {readout!r}, which is no sum over time"
     if question.roots() is None:
         return "branching does not reach this network"
     return (

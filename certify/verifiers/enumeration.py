@@ -23,6 +23,8 @@ from ...models.circuit import (
     fold,
 )
 from ...models.constants import at_least, settle
+from ...models.rules import Leaky
+from ...models.varied import Varied
 from ..bounds.box import Box
 from ..bounds.propagation import Propagation, input_signal
 from ..bounds.rounding import Rounding
@@ -209,6 +211,7 @@ class _Counted(Algebra[Tensor]):
     """The shapes of signals, (1, ...), and the work of what was met."""
 
     reader = "enumeration"
+    rules = (Leaky, Varied)
 
     def __init__(self, inputs: Tensor) -> None:
         self.inputs, self.work = inputs, 0

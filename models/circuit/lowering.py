@@ -4,7 +4,7 @@
     MaxPool1d, MaxPool2d                                 Pooled, by their windows
     Synapse                                              Filtered, by its decay and delay
     Residual                                             Added
-    LIF, DLIF, PLIF, and subclasses that set constants   Fired, by the rule that the layer states
+    LIF, DLIF, PLIF, VariedLIF, and subclasses that set constants   Fired, by the rule that the layer states
     Recurrent                                            Recurred, by its neuron's rule and its feedback's map
 
 A layer with another recursion states a rule of its own type, which names the layer among its `layers`; each reader
@@ -22,16 +22,18 @@ from ..layers import Residual
 from ..learned_decay import PLIF
 from ..linear_maps import LinearMap, affine_types, linear_map
 from ..max_pooling import MAX_POOLS, max_windows
-from ..networks import READOUTS, SpikingNetwork
+from ..networks import SpikingNetwork
 from ..neurons import DLIF, LIF
+from ..readouts import READOUTS, fits
 from ..recurrent import FedBack, Recurrent, check_parts
 from ..rules import Leaky, Rule
 from ..synapses import Synapse, TemporalFilter
 from ..validation import check_choice
+from ..varied import Varied, VariedLIF
 from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
 from .unchanged import check_library, check_methods, check_no_hook_on_all, check_unchanged, overridden
 
-RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF)}
+RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF, VariedLIF), Varied: (VariedLIF,)}
 """Which layer types run by the rules of this library; a rule of another library names its own (`Rule.layers`)."""
 
 
@@ -59,9 +61,9 @@ def circuit(network: SpikingNetwork) -> Circuit:
     if type(network.layers) is not nn.ModuleList:
         raise TypeError(f"network: layers is {type(network.layers).__name__}, expected nn.ModuleList")
     layers = list(network.layers)
-    potential = network.readout == "potential"
+    potential = network.reads_potentials
     last = lowering.through(layers[:-1] if potential else layers, 0, "layers")
-    lowering.read(network.readout, layers[-1], last, f"layers.{len(layers) - 1}")
+    lowering.read(network.readout, layers[-1], last, f"layers.{len(layers) - 1}", potential)
     made = Circuit(tuple(lowering.nodes), num_steps, network.dtype, network.device)
     _check_tensors(made)
     return made
@@ -83,20 +85,21 @@ class _Lowering:
             source = self._add(layer, source, f"{path}.{index}")
         return source
 
-    def read(self, readout: str, layer: nn.Module, source: int, name: str) -> None:
-        """Add the readout."""
-        if readout != "potential":
-            fits = isinstance(self.nodes[source], Fired | Recurred) == (readout == "spikes")
-            if not fits:
+    def read(self, readout: str, layer: nn.Module, source: int, name: str, potential: bool) -> None:
+        """Add the readout, of spikes and affine layers or of the potentials of a layer that never fires."""
+        if not potential:
+            if not fits(readout, isinstance(self.nodes[source], Fired | Recurred)):
                 raise ValueError(f"readout: got {readout!r} behind {name}, which it does not fit")
             self.nodes.append(Read("", (source,), readout))
             return
         check_unchanged(layer, name)
         if not hasattr(type(layer), "rule"):
-            raise ValueError(f"readout: got 'potential' behind {type(layer).__name__}, which it does not fit")
+            raise ValueError(f"readout: got {readout!r} behind {type(layer).__name__}, which it does not fit")
         rule = rule_of(layer, self.num_steps, name)
         if getattr(rule, "reset", None) != "none":
-            raise ValueError('readout: "potential" needs a final neuron with reset="none"')
+            raise ValueError(f'readout: "{readout}" needs a final neuron with reset="none"')
+        if isinstance(rule, Varied):
+            raise ValueError(f'readout: got "{readout}" behind neurons that differ, expected one decay for all')
         self.nodes.append(Read(name, (source,), readout, rule, layer))
 
     def _add(self, layer: nn.Module, source: int, name: str) -> int:
@@ -253,6 +256,9 @@ def _check_neurons(node: Fired | Recurred | Read, rule: Rule, made: Circuit) -> 
             _check_tensor(tensor, node.name, made)
     if isinstance(layer, DLIF):
         _check_tensor(layer.input_scale, node.name, made)
+    if isinstance(layer, VariedLIF):
+        for array in layer.constants:
+            _check_tensor(array, node.name, made)
     _check_constants(rule, node.name, made)
 
 

@@ -105,8 +105,8 @@ class Read(Node):
     """The logits.
 
     Attributes:
-        readout: "mean" (over time, of an affine map), "spikes" (mean of spikes) or "potential": the last potential
-            of neurons that never fire, under a current.
+        readout: see `models.readouts`; "potential", "summed" and, with a rule, "largest" are of the potentials of
+            neurons that never fire, under a current.
         rule, layer: of those neurons; None for the other readouts.
     """
 

@@ -26,9 +26,11 @@ from .. import (
     neurons,
     normalization,
     parts,
+    readouts,
     recurrent,
     running,
     synapses,
+    varied,
 )
 from ..layers import AdaptiveAverage, Residual, Share
 from ..learned_decay import PLIF
@@ -37,6 +39,7 @@ from ..neurons import DLIF, LIF
 from ..normalization import Normalize
 from ..recurrent import Recurrent
 from ..synapses import Synapse
+from ..varied import VariedLIF
 
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
 """What a subclass may define without running otherwise."""
@@ -48,10 +51,10 @@ CALLS = (
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
-OWN = (LIF, DLIF, PLIF, AdaptiveAverage, Recurrent, Residual, Share, SpikingNetwork, Normalize, Synapse)
+OWN = (LIF, DLIF, PLIF, VariedLIF, AdaptiveAverage, Recurrent, Residual, Share, SpikingNetwork, Normalize, Synapse)
 RUNS = (
     *(compiled, dynamics, eager, encoding, layers, learned_decay, max_pooling, membrane, networks),
-    *(neurons, normalization, parts, recurrent, running, synapses),
+    *(neurons, normalization, parts, readouts, recurrent, running, synapses, varied),
 )
 """The files whose functions run a network."""
 

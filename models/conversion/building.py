@@ -10,7 +10,11 @@ from ..layers import Residual, Share
 from ..max_pooling import MAX_POOLS
 from ..networks import SpikingNetwork
 from ..neurons import LIF
+from ..readouts import reads_potentials
+from ..varied import VariedLIF
 from .adapting import adapted
+from .constants import every
+from .constants import told as in_digits
 from .data_flow import Adjusted, Joined, Origin, Parallel, Step, told, value
 from .layers import normalizing, plain_layer, refuse, with_bias
 from .neurons import ForeignNeuron, filtering, integrating, spiking
@@ -29,7 +33,7 @@ def build(
     Args:
         source, seen: the module, and what a run of it on `inputs` showed.
         inputs: (batch, ...) or (batch, T, ...).
-        readout: "mean", "spikes" or "potential"; None for the one that fits the last layer.
+        readout: one of `models.readouts`; None for the one that fits the last layer.
 
     Raises:
         ConversionRefused: for a layer that is not known, or something between layers.
@@ -42,7 +46,8 @@ def build(
     layers = writer.written(seen.steps, final, notes)
     if last.gave.dim() > 3 and final is None:
         layers.append(nn.Flatten())
-    return _network(layers, source, seen, "potential" if final is not None else readout), tuple(notes)
+    usual = "potential" if final is not None and readout is None else readout
+    return _network(layers, source, seen, usual), tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -130,11 +135,14 @@ class _NetworkWriter:
 
 
 def _reads_potential(neuron: ForeignNeuron, readout: str | None) -> bool:
-    if neuron.threshold is None and readout not in (None, "potential"):
+    potential = readout is not None and reads_potentials(readout, True)
+    if neuron.threshold is None and not (readout is None or potential):
         neuron.refuse(f"never fires, so readout {readout!r} does not fit it; expected potential")
-    if readout == "potential" and neuron.threshold is not None and neuron.reset != "none":
+    if potential and neuron.threshold is not None and neuron.reset != "none":
         neuron.refuse("its potential is read, so it must not reset, or no bound knows it")
-    return neuron.threshold is None or readout == "potential"
+    if neuron.synapse is not None and readout in ("summed", "largest"):
+        neuron.refuse(f"filters its input by a synapse, which readout {readout!r} does not know behind it")
+    return neuron.threshold is None or potential
 
 
 def _network(layers: list[nn.Module], source: Source, seen: Observation, readout: str | None) -> SpikingNetwork:
@@ -165,8 +173,8 @@ def _append(
         neuron.refuse("never fires, and is not the last layer")
     else:
         layer = spiking(neuron, steps, constant)
-    if neuron.bias != 0.0:
-        _add_bias(layers, neuron)
+    if neuron.leaks:
+        _add_bias(layers, observed.given.shape[2:], neuron)
     before = filtering(neuron, constant or neuron is final)
     layers += [*before, layer]
     notes += _told(neuron, layer, neuron is final, bool(before))
@@ -181,30 +189,43 @@ def _affine(observed: ObservedLayer) -> nn.Module:
     return found or refuse(observed.module, observed.name)
 
 
-def _add_bias(layers: list[nn.Module], neuron: ForeignNeuron) -> None:
+def _add_bias(layers: list[nn.Module], features: torch.Size, neuron: ForeignNeuron) -> None:
     passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
     place = next((layer for layer in reversed(layers) if not isinstance(layer, passing)), None)
-    if place is None or with_bias(place, neuron.bias) is None:
+    bias = neuron.bias
+    if isinstance(bias, Tensor):
+        place, bias = layers[-1] if layers else None, _each_channel(bias, features)
+    if place is None or bias is None or with_bias(place, bias) is None:
         neuron.refuse("leaks to another potential than it starts from, and no layer before it can hold that")
+
+
+def _each_channel(bias: Tensor, features: torch.Size) -> Tensor | None:
+    """Return one bias a channel, the first axis of a sample's features; None where a channel has several."""
+    laid = bias.expand(features).flatten(1) if len(features) > 1 else bias.expand(features)[:, None]
+    return laid[:, 0] if every(laid == laid[:, :1]) else None
 
 
 def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool, filtered: bool) -> list[str]:
     """Return what was folded, in words."""
-    told = []
+    notes: list[str] = []
     assert isinstance(layer, LIF)
-    if abs(neuron.gain - 1.0) > 1e-6:
-        where = "its output is scaled back" if final else f"threshold {layer.dynamics.threshold:g}"
-        told.append(f"{neuron.name}: potentials in units of {neuron.gain:g} ({where})")
-    if neuron.shift != 0.0:
-        told.append(f"{neuron.name}: potentials are counted from {neuron.shift:g}")
-    if neuron.bias != 0.0:
-        told.append(f"{neuron.name}: a current of {neuron.bias:g} goes into the bias before it")
-    if neuron.drop is not None and neuron.reset == "subtract" and neuron.drop != neuron.threshold:
-        told.append(f"{neuron.name}: a spike takes {neuron.drop:g}, at a threshold of {neuron.threshold:g}")
+    if not every(abs(neuron.gain - 1.0) <= 1e-6):
+        threshold = layer.threshold if isinstance(layer, VariedLIF) else layer.dynamics.threshold
+        where = "its output is scaled back" if final else f"threshold {in_digits(threshold)}"
+        notes.append(f"{neuron.name}: potentials in units of {in_digits(neuron.gain)} ({where})")
+    if not every(neuron.shift == 0.0):
+        notes.append(f"{neuron.name}: potentials are counted from {in_digits(neuron.shift)}")
+    if neuron.leaks:
+        notes.append(f"{neuron.name}: a current of {in_digits(neuron.bias)} goes into the bias before it")
+    if neuron.drop is not None and neuron.threshold is not None and neuron.reset == "subtract":
+        ends = f"a spike takes {in_digits(neuron.drop)}, at a threshold of {in_digits(neuron.threshold)}"
+        notes += [] if every(neuron.drop == neuron.threshold) else [f"{neuron.name}: {ends}"]
     if neuron.synapse is not None:
         became = "a layer before it" if filtered else "an input scale over time"
-        told.append(f"{neuron.name}: its synapse became {became}")
-    return told
+        notes.append(f"{neuron.name}: its synapse became {became}")
+    if isinstance(layer, VariedLIF):
+        notes.append(f"{neuron.name}: its constants differ within the layer, {tuple(layer.decay.shape)}")
+    return notes
 
 
 def _same(before: Tensor, after: Tensor) -> bool:

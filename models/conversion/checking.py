@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 
 from ..networks import SpikingNetwork, Trace
+from ..neurons import LIF
+from ..readouts import MEANS, over_time
+from ..varied import VariedLIF
 from .observed_layers import ObservedLayer
 from .observing import Observation
 from .populations import grouped
@@ -51,11 +54,12 @@ class ConversionCheck:
 def compare(network: SpikingNetwork, seen: Observation, inputs: Tensor, outputs: bool = True) -> ConversionCheck:
     """Compare the spikes of all firing layers and, unless `outputs` is False, the outputs with the logits.
 
-    An output counts as the same if it is, over time, the mean, the sum or the last of what the readout reads.
+    An output counts as the same if it is what the readout makes of what it reads over time, or that at each step;
+    of a mean the sum, too.
     """
     with torch.no_grad():
         trace = network.trace(inputs)
-    firing = len(trace.spikes) - (network.readout == "potential")
+    firing = len(trace.spikes) - network.reads_potentials
     found = [observed for observed in seen.layers if observed.neuron is not None]
     if len(found) != len(trace.spikes) or seen.num_steps != network.num_steps:
         reason = f"layers and steps: {len(found)} and {seen.num_steps} there, {len(trace.spikes)} and "
@@ -83,7 +87,7 @@ def _spike_reason(
 ) -> str:
     step, sample, neuron = differ.nonzero()[0].tolist()
     potential = float(trace.potentials[layer].flatten(2)[step, sample, neuron])
-    threshold = network.neurons[layer].dynamics.threshold
+    threshold = _threshold(network.neurons[layer], trace.potentials[layer].shape[2:], neuron)
     if abs(potential - threshold) <= NEAR * max(1.0, threshold):
         why = "within rounding: convert in float64 (module.double(), sample.double())"
     else:
@@ -92,6 +96,13 @@ def _spike_reason(
         f"{observed.name}: {int(differ.sum())} of {differ.numel()} spikes differ, first at step {step + 1} "
         f"with a potential of {potential:.9g} at a threshold of {threshold:.9g}, {why}"
     )
+
+
+def _threshold(layer: LIF, features: torch.Size, neuron: int) -> float:
+    """Return θ of one neuron of a layer, by its place among the flattened features."""
+    if isinstance(layer, VariedLIF):
+        return float(layer.threshold.expand(features).flatten()[neuron])
+    return layer.dynamics.threshold
 
 
 def _output_reason(network: SpikingNetwork, seen: Observation) -> str:
@@ -105,8 +116,9 @@ def _output_reason(network: SpikingNetwork, seen: Observation) -> str:
 def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) -> float | None:
     """Return the error of the output that fits best, None if none fits."""
     last = seen.layers[-1].neuron
-    if network.readout == "potential" and last is not None:
-        logits = last.gain * logits + last.shift
+    if network.reads_potentials and last is not None:
+        times = network.num_steps if network.readout == "summed" else 1
+        logits = (last.gain * logits + times * last.shift).to(logits.dtype)
     errors = [
         float((reading - logits).abs().max())
         for output in seen.outputs
@@ -118,13 +130,13 @@ def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) ->
 
 
 def _readings(output: Tensor, network: SpikingNetwork, logits: Tensor) -> list[Tensor]:
-    """Return what an output may mean for the logits."""
-    output, steps, potential = output.to(logits.dtype), network.num_steps, network.readout == "potential"
+    """Return what an output may mean for the logits: it is read off already, or holds each step."""
+    output, steps, readout = output.to(logits.dtype), network.num_steps, network.readout
     output = grouped(output, logits.shape[-1])
     if output.shape == logits.shape:
-        return [output] if potential else [output, output / steps]
-    if output.shape == (steps, *logits.shape):
-        return [output[-1]] if potential else [output.mean(0)]
-    if output.shape == (len(logits), steps, *logits.shape[1:]):
-        return [output[:, -1]] if potential else [output.mean(1)]
-    return []
+        return [output, output / steps] if readout in MEANS else [output]
+    if output.shape == (len(logits), steps, *logits.shape[1:]) and len(logits) != steps:
+        output = output.transpose(0, 1)
+    if output.shape != (steps, *logits.shape):
+        return []
+    return [output.mean(0)] if readout in MEANS else [over_time(readout, output)]

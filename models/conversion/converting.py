@@ -87,11 +87,17 @@ def _observed(source: Source, inputs: Tensor) -> Observation:
 
 
 def _readouts(seen: Observation, readout: str | None) -> list[str | None]:
-    """Return the readouts to try: a last neuron that does not reset may be read either way."""
+    """Return the readouts to try, the usual one first; a last neuron that does not reset may be read any way."""
     last = seen.layers[-1].neuron
-    if readout is not None or last is None or last.threshold is None or last.reset != "none":
+    if readout is not None:
         return [readout]
-    return ["spikes", "potential"]
+    if last is None:
+        return [None, "largest"]
+    if last.threshold is None:
+        return [None, "summed", "largest"]
+    if last.reset != "none":
+        return [None, "first"]
+    return ["spikes", "potential", "summed", "largest", "first"]
 
 
 def check_sample(source: Source, sample: Tensor) -> None:

@@ -3,13 +3,14 @@
 from typing import NoReturn
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..description import fresh
 from ..layers import BATCH_NORMS, WEIGHTED
 from ..linear_maps import affine_types
 from ..max_pooling import MAX_POOLS
 from ..normalization import Normalize
+from .constants import Constant
 from .refusal import ConversionRefused
 
 LAYERS = tuple(kind.__name__ for kind in (*affine_types(), *MAX_POOLS) if kind not in (nn.Flatten, Normalize))
@@ -116,8 +117,13 @@ def _check(layer: nn.Module) -> None:
         raise ConversionRefused("has no running statistics, expected track_running_stats=True")
 
 
-def with_bias(layer: nn.Module, bias: float) -> nn.Module | None:
-    """Return `layer` with a constant added to each output, in place where it has a bias; None for other layers."""
+def with_bias(layer: nn.Module, bias: Constant) -> nn.Module | None:
+    """Return `layer` with a constant added to each output, in place where it has a bias; None for other layers.
+
+    Args:
+        layer: any.
+        bias: one number, or one for each channel.
+    """
     if not isinstance(layer, (*WEIGHTED, *BATCH_NORMS)):
         return None
     with torch.no_grad():
@@ -126,5 +132,7 @@ def with_bias(layer: nn.Module, bias: float) -> nn.Module | None:
                 return None
             size = layer.weight.shape[0]
             layer.bias = nn.Parameter(layer.weight.new_zeros(size))
-        layer.bias.add_(bias)
+        if isinstance(bias, Tensor) and bias.shape != layer.bias.shape:
+            return None
+        layer.bias.add_(bias.to(layer.bias) if isinstance(bias, Tensor) else bias)
     return layer

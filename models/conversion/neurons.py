@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import torch
+from torch import Tensor
 
 from ..neurons import DLIF, LIF
 from ..surrogates import Triangle
 from ..synapses import Synapse
+from ..varied import VariedLIF
+from .constants import Constant, every, settled, told
 from .refusal import ConversionRefused
 
 NEGLIGIBLE = 1e-12
@@ -33,7 +36,7 @@ LARGEST = 1e30
 
 @dataclass(frozen=True)
 class ForeignNeuron:
-    """The constants above.
+    """The constants above, of a layer: numbers, or arrays where its neurons differ.
 
     Attributes:
         name: of the layer, for messages.
@@ -46,14 +49,14 @@ class ForeignNeuron:
     """
 
     name: str
-    decay: float
-    gain: float = 1.0
-    leak: float = 0.0
-    threshold: float | None = 1.0
+    decay: Constant
+    gain: Constant = 1.0
+    leak: Constant = 0.0
+    threshold: Constant | None = 1.0
     reset: str = "zero"
-    level: float = 0.0
-    start: float = 0.0
-    drop: float | None = None
+    level: Constant = 0.0
+    start: Constant = 0.0
+    drop: Constant | None = None
     fires_at: str = ">"
     synapse: float | None = None
     delay: int = 0
@@ -63,17 +66,25 @@ class ForeignNeuron:
         raise ConversionRefused(f"{self.name}: {reason}")
 
     @property
-    def shift(self) -> float:
+    def shift(self) -> Constant:
         """Return c."""
-        if self.reset == "zero" and self.level != self.start:
-            self.refuse(f"resets to {self.level:g} but starts at {self.start:g}, expected one potential for both")
+        if self.reset == "zero" and not every(self.level == self.start):
+            ends = f"resets to {told(self.level)} but starts at {told(self.start)}"
+            self.refuse(f"{ends}, expected one potential for both")
         return self.start
 
     @property
-    def bias(self) -> float:
+    def bias(self) -> Constant:
         """Return the constant current (1 − λ)(e − c)/g, 0 where it is rounding."""
         value = (1.0 - self.decay) * (self.leak - self.shift) / self.gain
-        return 0.0 if abs(value) <= NEGLIGIBLE * abs(self.threshold or 1.0) / self.gain else value
+        threshold = 1.0 if self.threshold is None else self.threshold
+        rounding = every(abs(value) <= NEGLIGIBLE * abs(threshold) / self.gain)
+        return 0.0 if rounding else settled(value)
+
+    @property
+    def leaks(self) -> bool:
+        """Return whether there is a constant current."""
+        return not every(self.bias == 0.0)
 
 
 def spiking(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
@@ -86,18 +97,19 @@ def spiking(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
     """
     _check(neuron)
     assert neuron.threshold is not None
-    threshold = (neuron.threshold - neuron.shift) / neuron.gain
-    if threshold <= 0:
-        neuron.refuse(f"threshold {neuron.threshold:g} is not above the resting potential {neuron.shift:g}")
-    amount = None
-    if neuron.reset == "subtract" and neuron.drop is not None:
-        amount = neuron.drop / neuron.gain
-        amount = None if amount == threshold else amount
-        if amount is not None and amount > LARGEST:
-            neuron.refuse(f"takes {amount:g} for a spike, expected at most {LARGEST:g}")
-    constants = (neuron.decay, threshold, neuron.reset, neuron.fires_at, Triangle(threshold), amount)
+    threshold = settled((neuron.threshold - neuron.shift) / neuron.gain)
+    if not every(threshold > 0):
+        shift = told(neuron.shift)
+        neuron.refuse(f"threshold {told(neuron.threshold)} is not above the resting potential {shift}")
+    surrogate = Triangle(float(torch.as_tensor(threshold).max()))
+    constants = (neuron.decay, threshold, neuron.reset, neuron.fires_at, surrogate, _amount(neuron, threshold))
+    differ = any(isinstance(constant, Tensor) for constant in constants)
     if neuron.synapse is None or not constant:
-        return LIF(*constants)
+        return VariedLIF(*map(_array, constants)) if differ else LIF(*constants)  # type: ignore[arg-type]
+    if differ:
+        neuron.refuse(
+            "has a synapse behind a constant input, and constants that differ within the layer, expected one"
+        )
     reached = (range(t + 1 - neuron.delay) for t in range(num_steps))
     return _scaled(constants, [sum((neuron.synapse**k for k in ages), start=0.0) for ages in reached])
 
@@ -107,13 +119,35 @@ def filtering(neuron: ForeignNeuron, constant: bool) -> list[Synapse]:
     return [] if neuron.synapse is None or constant else [Synapse(neuron.synapse, neuron.delay)]
 
 
+def _amount(neuron: ForeignNeuron, threshold: Constant) -> Constant | None:
+    """Return what a subtracting reset takes away, None for the threshold."""
+    if neuron.reset != "subtract" or neuron.drop is None:
+        return None
+    amount = settled(neuron.drop / neuron.gain)
+    if every(amount == threshold):
+        return None
+    if not every(amount <= LARGEST):
+        neuron.refuse(f"takes {told(amount)} for a spike, expected at most {LARGEST:g}")
+    return amount
+
+
+def _array(constant: object) -> object:
+    """Return numbers in full precision, and all else as it is."""
+    return torch.tensor(constant, dtype=torch.float64) if isinstance(constant, float) else constant
+
+
 def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
     """Return the final layer whose last potential is (v[T] − c)/g of a neuron that never fires."""
     _check(neuron)
+    decay = neuron.decay
+    if isinstance(decay, Tensor) or isinstance(neuron.gain, Tensor) or isinstance(neuron.start, Tensor):
+        neuron.refuse(
+            "its potential is read, and it has constants that differ within the layer, expected one each"
+        )
     if neuron.synapse is None:
-        return LIF(neuron.decay, reset="none", fires_at=neuron.fires_at)
+        return LIF(decay, reset="none", fires_at=neuron.fires_at)
     steps = num_steps - neuron.delay
-    weights = [_response(neuron.decay, neuron.synapse, steps - t) for t in range(num_steps)]
+    weights = [_response(decay, neuron.synapse, steps - t) for t in range(num_steps)]
     return _scaled((1.0, 1.0, "none", neuron.fires_at), weights)
 
 
@@ -129,11 +163,11 @@ def _scaled(constants: tuple, scale: list[float]) -> DLIF:
 
 
 def _check(neuron: ForeignNeuron) -> None:
-    if not 0.0 <= neuron.decay <= 1.0:
-        neuron.refuse(f"keeps {neuron.decay:g} of its potential in a step, expected a share in [0, 1]")
-    if not neuron.gain > 0.0:
-        neuron.refuse(f"takes {neuron.gain:g} of its input in a step, expected a positive share")
+    if not (every(neuron.decay >= 0.0) and every(neuron.decay <= 1.0)):
+        neuron.refuse(f"keeps {told(neuron.decay)} of its potential in a step, expected a share in [0, 1]")
+    if not every(neuron.gain > 0.0):
+        neuron.refuse(f"takes {told(neuron.gain)} of its input in a step, expected a positive share")
     if neuron.synapse is not None and not 0.0 <= neuron.synapse <= 1.0:
         neuron.refuse(f"its synapse keeps {neuron.synapse:g} of its current in a step, expected a share in [0, 1]")
-    if neuron.synapse is not None and neuron.bias != 0.0:
+    if neuron.synapse is not None and neuron.leaks:
         neuron.refuse("has both a synapse and a leak to another potential than it starts from")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..constants import positive, unless_none, whole
 from ..networks import SpikingNetwork
 from .checking import compare
-from .constants import uniform
+from .constants import entries, uniform
 from .converting import Conversion, converted, random_like
 from .detecting import observed
 from .neurons import ForeignNeuron
@@ -197,21 +197,21 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
 def _euler(node: EulerNeuron) -> ForeignNeuron:
     name, c = f"{node.name} (nir {node.kind})", node.constants
     if node.kind == "IF":
-        level = uniform(c["v_reset"], name, "v_reset")
-        threshold = uniform(c["v_threshold"], name, "v_threshold")
-        return ForeignNeuron(name, 1.0, uniform(node.dt * c["r"], name, "r"), threshold=threshold, level=level)
-    share = uniform(node.dt / c["tau" if "tau" in c else "tau_mem"], name, "tau")
-    gain, synapse = share * uniform(c["r"], name, "r"), None
+        level = entries(c["v_reset"], name, "v_reset")
+        threshold = entries(c["v_threshold"], name, "v_threshold")
+        return ForeignNeuron(name, 1.0, entries(node.dt * c["r"], name, "r"), threshold=threshold, level=level)
+    share = entries(node.dt / c["tau" if "tau" in c else "tau_mem"], name, "tau")
+    gain, synapse = share * entries(c["r"], name, "r"), None
     if "tau_syn" in c:
         taken = uniform(node.dt / c["tau_syn"], name, "tau_syn")
-        gain, synapse = gain * taken * uniform(c["w_in"], name, "w_in"), 1.0 - taken
-    rest = uniform(c["v_leak"], name, "v_leak")
+        gain, synapse = gain * taken * entries(c["w_in"], name, "w_in"), 1.0 - taken
+    rest = entries(c["v_leak"], name, "v_leak")
     if synapse is not None and abs(synapse) < SINGLE:
         synapse = None
     constants: dict[str, Any] = {"leak": rest, "start": rest, "synapse": synapse}
     if node.kind in INTEGRATING:
         return ForeignNeuron(name, 1.0 - share, gain, threshold=None, reset="none", **constants)
-    threshold, level = uniform(c["v_threshold"], name, "v_threshold"), uniform(c["v_reset"], name, "v_reset")
+    threshold, level = entries(c["v_threshold"], name, "v_threshold"), entries(c["v_reset"], name, "v_reset")
     return ForeignNeuron(name, 1.0 - share, gain, threshold=threshold, level=level, **constants)
 
 

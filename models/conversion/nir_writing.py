@@ -115,7 +115,7 @@ class _GraphWriter:
     def _node(self, layer: nn.Module, name: str, shape: tuple[int, ...], synapse: Synapse | None) -> Any:
         told = f"layer {name} ({type(layer).__name__})"
         if isinstance(layer, LIF):
-            final = layer is self.network.layers[-1] and self.network.readout == "potential"
+            final = layer is self.network.layers[-1] and self.network.reads_potentials
             node = _neuron(self.nir, layer, told, shape, self.network, final, self.dt)
             return node if synapse is None else _second_order(self.nir, node, synapse, told, self.dt)
         write = _WRITE.get(type(layer))

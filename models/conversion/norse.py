@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
-from .constants import library_of, uniform
+from .constants import entries, library_of, uniform
 from .converting import converted
 from .neurons import ForeignNeuron
 from .observing import ForeignLibrary, Source
@@ -71,19 +71,19 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
 
 
 def _integrate(cell: Any, name: str) -> ForeignNeuron:
-    rest = uniform(cell.p.v_reset, name, "v_reset")
-    threshold = uniform(cell.p.v_th, name, "v_th")
+    rest = entries(cell.p.v_reset, name, "v_reset")
+    threshold = entries(cell.p.v_th, name, "v_th")
     return ForeignNeuron(name, 1.0, threshold=threshold, level=rest, start=rest)
 
 
 def _leaky(cell: Any, name: str, kind: str) -> ForeignNeuron:
-    share = uniform(cell.dt * cell.p.tau_mem_inv, name, "tau_mem_inv")
-    rest = uniform(cell.p.v_leak, name, "v_leak")
+    share = entries(cell.dt * cell.p.tau_mem_inv, name, "tau_mem_inv")
+    rest = entries(cell.p.v_leak, name, "v_leak")
     synapse = 1.0 - uniform(cell.dt * cell.p.tau_syn_inv, name, "tau_syn_inv") if kind in SYNAPTIC else 0.0
     constants = {"leak": rest, "start": rest, "synapse": synapse or None}
     if kind in SILENT:
         return ForeignNeuron(name, 1.0 - share, share, threshold=None, reset="none", **constants)
-    threshold = uniform(cell.p.v_th, name, "v_th")
+    threshold = entries(cell.p.v_th, name, "v_th")
     method = getattr(getattr(cell.p, "reset_method", None), "__name__", "reset_value")
     if method == "reset_subtract":
         return ForeignNeuron(
@@ -91,7 +91,7 @@ def _leaky(cell: Any, name: str, kind: str) -> ForeignNeuron:
         )
     if method != "reset_value":
         raise ConversionRefused(f"{name}: has reset_method {method}, expected reset_value or reset_subtract")
-    level = uniform(cell.p.v_reset, name, "v_reset")
+    level = entries(cell.p.v_reset, name, "v_reset")
     return ForeignNeuron(name, 1.0 - share, share, threshold=threshold, level=level, **constants)
 
 

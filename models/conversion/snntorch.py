@@ -1,4 +1,4 @@
-"""snnTorch: `Leaky`, whose reset comes one step late unless it is told otherwise, and what has synapses before it.
+"""snnTorch: `Leaky` and `Lapicque`, whose reset comes one step late unless they are told otherwise, and synapses.
 
     v[t] = β·v[t−1] + x[t] − θ·1[v[t−1] > θ]  (default)  =  β·(v[t−1] − (θ/β)·s[t−1]) + x[t]:
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
-from .constants import library_of, uniform
+from .constants import Constant, entries, every, library_of, settled, uniform
 from .converting import converted
 from .neurons import ForeignNeuron
 from .observing import ForeignLibrary, Source
@@ -40,7 +40,7 @@ def from_snntorch(
     """Return the `SpikingNetwork` that spikes as an snnTorch module does; refuse what can't.
 
     Args:
-        module: with `snntorch.Leaky`, `Synaptic` or `Alpha` neurons and torch's affine layers, in one chain.
+        module: with `snntorch.Leaky`, `Lapicque`, `Synaptic` or `Alpha`, and torch's affine layers, in one chain.
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none", which the
             module is given with time first.
         num_steps: T for a module that does one step a call (Leaky with `init_hidden=True`); None for one that
@@ -66,10 +66,10 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
     if library_of(module) != "snntorch":
         return None
     kind = type(module).__name__
-    if kind not in _READ:
-        known = ", ".join(_READ)
-        raise ConversionRefused(f"{name} (snntorch {kind}): has dynamics of its own, expected one of {known}")
-    return _READ[kind](module, f"{name} ({kind})")
+    if kind not in READ:
+        reason = REASONS.get(kind, "dynamics of its own")
+        raise ConversionRefused(f"{name} (snntorch {kind}): has {reason}, expected one of {', '.join(READ)}")
+    return READ[kind](module, f"{name} ({kind})")
 
 
 def _synaptic(synaptic: nn.Module, name: str) -> ForeignNeuron:
@@ -102,21 +102,39 @@ def _alpha(neuron: nn.Module, name: str) -> ForeignNeuron:
 
 def _leaky(leaky: nn.Module, name: str) -> ForeignNeuron:
     _check(leaky, name)
-    beta = min(max(uniform(leaky.beta, name, "beta"), 0.0), 1.0)
-    threshold = uniform(leaky.threshold, name, "threshold")
+    beta = settled(torch.as_tensor(entries(leaky.beta, name, "beta"), dtype=torch.float64).clamp(0.0, 1.0))
     reset = RESETS[int(leaky.reset_mechanism_val)]  # type: ignore[arg-type]
-    drop = None
+    if reset == "subtract" and not leaky.reset_delay:
+        raise ConversionRefused(
+            f"{name}: subtracts without delay, which is no such neuron once a potential passes 2θ; "
+            "expected reset_delay=True"
+        )
+    return _delayed(leaky, name, beta, 1.0)
+
+
+def _lapicque(lapicque: nn.Module, name: str) -> ForeignNeuron:
+    """Return the leaky neuron of λ = 1 − T/RC that takes T/C of its input."""
+    _check(lapicque, name)
+    if RESETS[int(lapicque.reset_mechanism_val)] == "zero":  # type: ignore[arg-type]
+        raise ConversionRefused(
+            f"{name}: resets to zero, by which snntorch's Lapicque loses the input of the step behind each spike; "
+            'expected reset_mechanism "subtract" or "none", or Leaky'
+        )
+    step, capacity = (torch.as_tensor(value).double() for value in (lapicque.time_step, lapicque.C))
+    decay = entries(1.0 - step / (torch.as_tensor(lapicque.R).double() * capacity), name, "decay 1 − T/RC")
+    return _delayed(lapicque, name, decay, entries(step / capacity, name, "share T/C of the input"))
+
+
+def _delayed(neuron: nn.Module, name: str, decay: Constant, gain: Constant) -> ForeignNeuron:
+    """Return a neuron whose subtracting reset comes a step late."""
+    threshold, drop = entries(neuron.threshold, name, "threshold"), None
+    reset = RESETS[int(neuron.reset_mechanism_val)]  # type: ignore[arg-type]
     if reset == "subtract":
-        if not leaky.reset_delay:
-            raise ConversionRefused(
-                f"{name}: subtracts without delay, which is no such neuron once a potential passes 2θ; "
-                "expected reset_delay=True"
-            )
-        if beta == 0.0:
+        if not every(decay > 0.0):
             raise ConversionRefused(f"{name}: has beta 0 and a delayed reset, which no decay can carry over")
-        drop = threshold / beta
-    fires = fires_at(leaky.spike_grad, name)  # type: ignore[arg-type]
-    return ForeignNeuron(name, beta, threshold=threshold, reset=reset, drop=drop, fires_at=fires)
+        drop = threshold / decay
+    fires = fires_at(neuron.spike_grad, name)  # type: ignore[arg-type]
+    return ForeignNeuron(name, decay, gain, threshold=threshold, reset=reset, drop=drop, fires_at=fires)
 
 
 def _check(leaky: nn.Module, name: str) -> None:
@@ -137,6 +155,8 @@ def _reset(module: nn.Module) -> None:
             part.reset_mem()  # type: ignore[operator]
 
 
-_READ = {"Leaky": _leaky, "Synaptic": _synaptic, "Alpha": _alpha}
+READ = {"Leaky": _leaky, "Lapicque": _lapicque, "Synaptic": _synaptic, "Alpha": _alpha}
+REASONS = {"LeakyParallel": "potentials that a ReLU keeps from falling below 0, at each step"}
+"""Why other neurons do not come in."""
 
 SNNTORCH = ForeignLibrary("snntorch", _read, _reset, multistep=lambda module: False)

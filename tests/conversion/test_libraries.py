@@ -142,15 +142,9 @@ REFUSED = {
     "ReLU": (then(nn.ReLU()), r"^2 \(ReLU\): a ReLU is no layer"),
     "recurrence": (
         nn.Sequential(nn.Linear(16, 4), snntorch.RLeaky(beta=0.9, linear_features=4, init_hidden=True)),
-        "has dynamics of its own, expected one of Leaky, Synaptic, Alpha",
+        "has dynamics of its own, expected one of Leaky, Lapicque, Synaptic, Alpha",
     ),
     "no neuron": (nn.Sequential(nn.Linear(16, 4)), "calls no neuron of snntorch"),
-    "thresholds": (
-        nn.Sequential(
-            nn.Linear(16, 2), snntorch.Leaky(beta=0.9, threshold=torch.tensor([1.0, 2.0]), init_hidden=True)
-        ),
-        "2 values of threshold, expected one",
-    ),
     "not running": (then(nn.Linear(3, 2)), r"module: can't run on inputs of shape \(38, 16\)"),
 }
 

@@ -9,8 +9,10 @@ from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
 from mutant import Mutant
 from pooling_mutants import POOLING_MUTANTS
+from readout_mutants import READOUT_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
 from step_mutants import STEP_MUTANTS
+from varied_mutants import VARIED_MUTANTS
 
 BOUNDS = "certify/bounds/"
 BRANCHING = "certify/branching/"
@@ -26,6 +28,8 @@ MUTANTS = (
     *POOLING_MUTANTS,
     *FILTER_MUTANTS,
     *RECURRENT_MUTANTS,
+    *VARIED_MUTANTS,
+    *READOUT_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",

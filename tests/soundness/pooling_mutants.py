@@ -129,4 +129,28 @@ POOLING_MUTANTS = (
         "return _Flow(signal, steps, windows.greatest(flow.slack), flow.spikes)",
         "return _Flow(signal, steps, 0.0 * windows.greatest(flow.slack), flow.spikes)",
     ),
+    Mutant(
+        "gain: windows that overlap count an entry once",
+        "analysis/operators.py",
+        "node.windows.shared(x.shape))",
+        "1)",
+    ),
+    Mutant(
+        "gain: what is read beside a pool is forgotten",
+        "analysis/norms/operator_norms.py",
+        "parts += [1.0] * any(index >= INPUT for index in operator.sources)",
+        "parts += []",
+    ),
+    Mutant(
+        "gain: what a pool pools has gain 1",
+        "analysis/norms/operator_norms.py",
+        "before = operator_norm(inner, norm, norm).upper",
+        "before = 1.0",
+    ),
+    Mutant(
+        "gain: behind a pool the certificate of the last matrix alone",
+        "analysis/norms/operator_norms.py",
+        "if not operator.peaks:",
+        "if True:",
+    ),
 )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import gain, load, network_hash, save
+from spikecert.analysis.operators import layer_operators
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.pool_lines import PoolLines
@@ -368,8 +369,8 @@ def test_readers_that_know_no_pool_say_so():
     network, inputs = small(nn.MaxPool2d(2)), torch.rand(1, 1, 6, 6)
     with torch.no_grad():
         labels = network(inputs).argmax(1)
-    with pytest.raises(UnknownNode, match=r"layers\.2 is a node of type Pooled, which the analysis of gains"):
-        gain(network)
+    with pytest.raises(UnknownNode, match=r"layers\.2 is a max pool, through which a gain has no gradient here"):
+        layer_operators(network, (1, 6, 6), live=True)
     with pytest.raises(Unproven, match="no proof form for a MaxPool2d layer"):
         Prover.of(network)
     (verdict,) = verify(network, inputs, labels, LInf(0.01), "lirpa")
@@ -432,3 +433,52 @@ def test_pools_in_sums_and_in_front_of_neurons_run_as_torch_runs_them():
             with torch.no_grad():
                 runs = network(LInf(0.02).sample(inputs, generator)).double()
             assert bool((margins(runs, labels) >= lower).all())
+
+
+NORMS = ("l1", "l2", "linf")
+ORDER = {"l1": 1, "l2": 2, "linf": torch.inf}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@settings(max_examples=15, deadline=None)
+@given(network=image_networks(side=4, most_steps=3, pools=MAX), seed=SEEDS)
+def test_gains_hold_behind_pools(norm: str, network: SpikingNetwork, seed: int):
+    """The currents of each layer move no farther than the signals that it reads times its operator's norm."""
+    network = network.double()
+    report = gain(network, norm, norm, input_shape=(1, 4, 4))
+    assert report.check()
+    generator = torch.Generator().manual_seed(seed)
+    pairs = torch.rand(2, 8, 1, 4, 4, generator=generator).double()
+    pairs[1, :4] = pairs[0, :4]
+    pairs[1, :4, 0, 1, 1] += 0.5
+    with torch.no_grad():
+        traces = [network.trace(images) for images in pairs]
+    steps = network.num_steps
+    moved = {-1: (pairs[0] - pairs[1]).expand(steps, *pairs[0].shape)}
+    for index, layer in enumerate(report.layers):
+        read = torch.cat([moved[k].movedim(1, 0).flatten(1) for k in layer.sources], 1).norm(ORDER[norm], 1)
+        change = (traces[0].currents[index] - traces[1].currents[index]).movedim(1, 0).flatten(1)
+        assert bool((change.norm(ORDER[norm], 1) <= layer.operator_norm.upper * read * (1 + 1e-9) + 1e-12).all())
+        moved[index] = traces[0].spikes[index] - traces[1].spikes[index]
+
+
+@pytest.mark.parametrize(("norm", "exact"), [("l1", 3.0), ("l2", 3.0**0.5), ("linf", 1.0)])
+def test_the_gain_of_windows_that_overlap_is_attained(norm: str, exact: float):
+    """One entry that three windows hold moves three maxima."""
+    first = nn.Linear(5, 5, bias=False)
+    first.weight.data = torch.eye(5)
+    network = SpikingNetwork(first, nn.MaxPool1d(3, 1, 1), LIF(0.0), nn.Linear(5, 2), num_steps=1)
+    layer = gain(network, norm, norm).layers[0]
+    assert layer.sources == (-1,)
+    assert layer.operator_norm.upper == pytest.approx(exact)
+    assert layer.operator_norm.upper >= exact
+
+
+def test_pools_of_pools_and_sums_have_the_product_of_their_gains():
+    block = Residual([nn.MaxPool1d(3, 1, 1)])
+    network = SpikingNetwork(
+        nn.Linear(5, 5), LIF(), block, nn.MaxPool1d(2, 1), LIF(0.0), nn.Linear(4, 2), num_steps=1
+    )
+    layer = gain(network).layers[1]
+    assert layer.sources == (0,)
+    assert layer.operator_norm.upper == pytest.approx((2 * 2 * (1 + 3)) ** 0.5)

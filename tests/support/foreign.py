@@ -112,7 +112,7 @@ def from_snntorch(seed: int) -> Foreign:
     if odd == 0 and kind == "Leaky":
         refusal, options = draw.choice(
             [
-                ("3 values of beta", {**options, "beta": torch.tensor([0.9, 0.8, 0.7])}),
+                ("has inhibition", {**options, "inhibition": True}),
                 ("graded spikes", {**options, "graded_spikes_factor": 0.5}),
                 ("beta 0 and a delayed reset", {"beta": 0.0, "reset_mechanism": "subtract"}),
                 ("state_quant", {**options, "state_quant": lambda value: value}),

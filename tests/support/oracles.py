@@ -12,7 +12,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
-from spikecert.models import Dynamics, SpikingNetwork, Synapse
+from spikecert.models import LIF, Dynamics, SpikingNetwork, Synapse, VariedLIF
 
 Train = tuple[int, ...]
 
@@ -156,6 +156,15 @@ def least_margin(network: SpikingNetwork, inputs: Tensor, label: int) -> float:
     return float((logits[:, label] - others.amax(1)).min())
 
 
+def dynamics_of(neuron: LIF, index: int) -> Dynamics:
+    """Return the constants of one neuron of a layer of vectors."""
+    if not isinstance(neuron, VariedLIF):
+        return neuron.dynamics
+    decay, threshold, *amount = (float(array[index]) for array in neuron.constants)
+    settings = neuron.reset, neuron.shared.fires_at, neuron.surrogate
+    return Dynamics(decay, threshold, *settings, amount[0] if amount else None)
+
+
 def line_margin(network: SpikingNetwork, low: float, high: float, label: int) -> float:
     """Return the exact least margin of a network with one input in [low, high], direct coding, float64.
 
@@ -172,10 +181,10 @@ def line_margin(network: SpikingNetwork, low: float, high: float, label: int) ->
         ones = _filtered_ones(second, network.num_steps)
         factors = [a * b for a, b in zip(factors, ones, strict=True)]
     ends = {low, high}
-    for weight, bias in zip(first.weight[:, 0].tolist(), first.bias.tolist(), strict=True):
+    for index, (weight, bias) in enumerate(zip(first.weight[:, 0].tolist(), first.bias.tolist(), strict=True)):
         if weight != 0.0:
             reach = sorted((weight * low + bias, weight * high + bias))
-            pieces = _pieces(neuron.dynamics, factors, *reach)
+            pieces = _pieces(dynamics_of(neuron, index), factors, *reach)
             ends |= {(float(end) - bias) / weight for piece in pieces for end in piece[:2]}
     inside = sorted(end for end in ends if low <= end <= high)
     middles = [(a + b) / 2 for a, b in itertools.pairwise(inside) if b - a > 1e-9] or [low]

@@ -155,7 +155,7 @@ def firing_layers(network: SpikingNetwork) -> tuple[LIF, ...]:
     Raises:
         ValueError: if there is none.
     """
-    neurons = network.neurons[:-1] if network.readout == "potential" else network.neurons
+    neurons = network.neurons[:-1] if network.reads_potentials else network.neurons
     if not neurons:
         raise ValueError("network: got no layer that fires, expected one for the membrane perturbation term")
     return neurons

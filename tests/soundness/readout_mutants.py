@@ -1,0 +1,62 @@
+"""Ways to break what is known of sums, maxima and first spikes over time."""
+
+from mutant import Mutant
+
+READOUTS = "certify/bounds/readouts.py"
+PROPAGATION = "certify/bounds/propagation.py"
+READOUT_MUTANTS = (
+    Mutant(
+        "readout: a sum of potentials has the weights of the last one",
+        READOUTS,
+        '"summed": rows.sum(0, keepdim=True)',
+        '"summed": rows[-1:]',
+    ),
+    Mutant(
+        "readout: a sum of potentials adds up windows that end at each step",
+        READOUTS,
+        '"summed": rows.sum(0, keepdim=True)',
+        '"summed": rows.sum(1)[None]',
+    ),
+    Mutant(
+        "readout: the largest of two classes at their best common step",
+        READOUTS,
+        "return (best - steps.upper).maximum(differences).amin(0)",
+        "return (best - steps.upper).maximum(differences).amax(0)",
+    ),
+    Mutant(
+        "readout: the largest of the label is its greatest upper end",
+        READOUTS,
+        "best = steps.lower.amax(0)",
+        "best = steps.upper.amax(0)",
+    ),
+    Mutant(
+        "readout: a first spike is as late as it may be early",
+        READOUTS,
+        "return -(1.0 + late.double()), -(1.0 + early.double())",
+        "return -(1.0 + early.double()), -(1.0 + late.double())",
+    ),
+    Mutant(
+        "readout: a first spike by the count of one step",
+        READOUTS,
+        "dtype=torch.float64).tril()",
+        "dtype=torch.float64).tril().triu()",
+    ),
+    Mutant(
+        "readout: first spikes are compared as counts",
+        PROPAGATION,
+        'if circuit.read.readout != "spikes" or',
+        "if circuit.read.rule is not None or",
+    ),
+    Mutant(
+        "readout: the largest potential is the last one",
+        "models/readouts.py",
+        "return signal.amax(0)",
+        "return signal[-1]",
+    ),
+    Mutant(
+        "program: the largest is written as a mean",
+        "certify/milp/encoding.py",
+        "if circuit.read.readout not in LINEAR:",
+        "if False:",
+    ),
+)
