@@ -1,5 +1,6 @@
 """The table of elements: each cell is tried on a tiny network, and says what came of it."""
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,15 @@ from torch import Tensor
 
 from spikecert import LInf, SpikingNetwork, attack, convert, gain, load, save, verify
 from spikecert.certify.proofs import Prover
-from spikecert.checking import check
+from spikecert.certify.proofs.proving import Unproven
+from spikecert.checking import Refused, check
 from support.element_rows import REFUSALS, ROWS
 from support.elements import LIBRARIES, Row
 
 VERIFIERS = ("interval", "trains", "linear", "complete", "milp")
 COLUMNS = ("element", *LIBRARIES, *VERIFIERS, "gains", "attacks", "proofs", "save")
 YES, NO, NONE = "yes", "no", "–"
+REASON = ("element", "libraries", "reason")
 EPSILON = 1e-4
 """A radius at which a bound of a tiny network proves most samples, if it knows the network."""
 
@@ -45,18 +48,20 @@ def refusal(row: Row) -> tuple[str, str, str]:
             convert(row.source(library), row.sample(), **row.arguments())
             reasons.append("")
         except (ValueError, TypeError) as error:
-            reasons.append(str(error))
+            reasons.append(re.sub(r"\w+\.py:\d+", "mine.py:42", str(error)))
     return row.name, ", ".join(row.makers), "" if "" in reasons else reasons[0]
 
 
-def table() -> str:
-    """Return what comes in, as Markdown."""
-    return _markdown(COLUMNS, [tried(row) for row in ROWS])
+def written() -> str:
+    """Return what comes in, and what is refused, as Markdown."""
+    return f"{line(COLUMNS)}{line(('---',) * len(COLUMNS))}{''.join(map(line, map(tried, ROWS)))}\n" + (
+        f"{line(REASON)}{line(('---',) * len(REASON))}{''.join(map(line, map(refusal, REFUSALS)))}"
+    )
 
 
-def refusals() -> str:
-    """Return what is refused, as Markdown."""
-    return _markdown(("element", "libraries", "reason"), [refusal(row) for row in REFUSALS])
+def line(cells: tuple[str, ...]) -> str:
+    """Return a line of a table."""
+    return f"| {' | '.join(cell.replace('|', '∣') for cell in cells)} |\n"
 
 
 def _converted(row: Row, library: str) -> SpikingNetwork | None:
@@ -74,7 +79,7 @@ def _cell(reader: Reader, network: SpikingNetwork, inputs: Tensor, labels: Tenso
     """Return what a reader says, "no" where it refuses."""
     try:
         return reader(network, inputs, labels)
-    except (ValueError, TypeError, NotImplementedError):
+    except (ValueError, TypeError, NotImplementedError, Unproven, Refused):
         return NO
 
 
@@ -107,7 +112,7 @@ def _proves(network: SpikingNetwork, inputs: Tensor, labels: Tensor) -> str:
                 proof = prover.prove(sample, label, LInf(EPSILON))
                 proof.save(Path(name) / "0.proof")
                 return YES if check(Path(name) / "0.proof", path).label == label else NO
-            except ValueError as error:
+            except (ValueError, Unproven, Refused) as error:
                 refused = error
         assert refused is not None
         raise refused
@@ -119,8 +124,3 @@ def _saves(network: SpikingNetwork, inputs: Tensor, labels: Tensor) -> str:
         save(network, Path(name) / "network.safetensors")
         again = load(Path(name) / "network.safetensors")
     return YES if torch.equal(again(inputs), network(inputs)) else NO
-
-
-def _markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
