@@ -86,6 +86,16 @@ def ends(*shape: int) -> dict[str, np.ndarray]:
     return {"v_threshold": full(1, *shape), "v_reset": full(0, *shape)}
 
 
+def synaptic() -> nn.Module:
+    """Return snnTorch's second-order neuron."""
+    return snntorch.Synaptic(alpha=0.5, beta=0.9, init_hidden=True)
+
+
+def alpha() -> nn.Module:
+    """Return snnTorch's alpha neuron, of which a spike resets nothing."""
+    return snntorch.Alpha(alpha=0.9, beta=0.8, reset_mechanism="none", init_hidden=True)
+
+
 ROWS: tuple[Row, ...] = (
     chain("Linear", (5,), dense, lambda: behind(lambda: nir_lif(8))),
     chain(
@@ -174,6 +184,17 @@ ROWS: tuple[Row, ...] = (
         lambda: behind(lambda: nir_lif(8), lambda: nir.LI(tau=full(2e-4, 3), r=full(2, 3), v_leak=full(0, 3))),
     ),
     nodes("CubaLI last", lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLI, 3))),
+    only("snnTorch", "snnTorch Synaptic, delayed subtraction", (5,), lambda n: dense(synaptic, last=True)),
+    only("snnTorch", "snnTorch Alpha without reset", (5,), lambda n: dense(alpha, last=True)),
+    only(
+        "SpikingJelly",
+        "SynapseFilter",
+        (5,),
+        lambda n: [nn.Linear(5, 8), n(), sj.SynapseFilter(2.0), nn.Linear(8, 3)],
+    ),
+    cell("LIFCell behind spikes", norse.LIFCell, norse.LIFCell),
+    nodes("CubaLIF behind spikes", lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLIF, 3))),
+    nodes("Delay", lambda: behind(lambda: nir_lif(8), lambda: nir.Delay(full(1e-4, 3)), lambda: nir_lif(3))),
     chain("spike counts", (5,), lambda n: dense(n, last=True)),
     only("SpikingJelly", "VotingLayer", (5,), lambda n: [nn.Linear(5, 9), n(), sj.VotingLayer(3)]),
     Row("population code", (5,), dict.fromkeys(LIBRARIES[:3], lambda n: [nn.Linear(5, 9), n()]), {"classes": 3}),
