@@ -6,7 +6,7 @@ signal becomes a `Parallel`, so that what is found is a chain of layers and of s
 be followed has no origin; nothing is guessed.
 
 A product of two signals is taken for a gate of spikes, whose sources must be proven to be 0 or 1 (`gates.py`): a·b
-is 1 where a + b ≥ 2, and a·(1 − b) where a − b ≥ 1, so that a gate is a layer of neurons without memory.
+is 1 where a + b ≥ 3/2, and a·(1 − b) where a − b ≥ 1/2, so that a gate is a layer of neurons without memory.
 """
 
 import math
@@ -85,8 +85,8 @@ class Gate:
 
     @property
     def threshold(self) -> float:
-        """Return the least current of a product that is 1."""
-        return 1.0 if self.inverted else 2.0
+        """Return what is halfway between the currents of 0 and of 1, where no rounding leaves a spike open."""
+        return 0.5 if self.inverted else 1.5
 
     @property
     def name(self) -> str:

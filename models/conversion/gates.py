@@ -1,8 +1,9 @@
 """Products of spikes, as SEW's AND and IAND: neurons without memory, where both signals are proven to be 0 or 1.
 
-    a·b = 1[a + b ≥ 2],      a·(1 − b) = 1[a − b ≥ 1],      a, b ∈ {0, 1},
+    a·b = 1[a + b ≥ 3/2],      a·(1 − b) = 1[a − b ≥ 1/2],      a, b ∈ {0, 1},
 
-and sums of such numbers are exact in floats.
+and sums of such numbers are exact in floats. Thresholds are halfway between two sums, so that bounds, which pay
+for rounding, leave no spike open that a and b decide.
 """
 
 from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly
+from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly, verify
 from spikecert.models import SpikingNetwork
 from spikecert.models.circuit import leaky_rules
 from spikecert.testing import check_sound
@@ -20,11 +20,11 @@ functional: Any = pytest.importorskip("spikingjelly.activation_based.functional"
 sj_neurons: Any = pytest.importorskip("spikingjelly.activation_based.neuron")
 Between = Callable[[Tensor, Tensor], Tensor]
 GATES: dict[str, tuple[Between, float]] = {
-    "and": (lambda one, other: one * other, 2.0),
-    "and, in place": (lambda one, other: one.mul_(other), 2.0),
-    "not other": (lambda one, other: one * (1.0 - other), 1.0),
-    "not one": (lambda one, other: (1 - one) * other, 1.0),
-    "not, as a sum": (lambda one, other: one * (-other + 1), 1.0),
+    "and": (lambda one, other: one * other, 1.5),
+    "and, in place": (lambda one, other: one.mul_(other), 1.5),
+    "not other": (lambda one, other: one * (1.0 - other), 0.5),
+    "not one": (lambda one, other: (1 - one) * other, 0.5),
+    "not, as a sum": (lambda one, other: one * (-other + 1), 0.5),
 }
 REFUSED: dict[str, Between] = {
     "neither": lambda one, other: (1 - one) * (1 - other),
@@ -110,6 +110,21 @@ def test_verdicts_hold_behind_a_gate():
     network = from_snntorch(Pair(GATES["not other"][0]), torch.rand(6, 5), num_steps=3)
     for verifier in ("trains", "complete"):
         check_sound(network, torch.rand(2, 5), LInf(0.01), verifier, timeout=0.5)
+
+
+@pytest.mark.parametrize("name", ["and", "not other"])
+def test_a_gate_leaves_no_spike_open(name: str):
+    """Its currents lie off its threshold, so at ε = 0 the bound is the margin, to rounding."""
+    network = from_snntorch(Pair(GATES[name][0]), torch.rand(6, 5), num_steps=4)
+    inputs = torch.rand(60, 5, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        logits = network(inputs)
+    labels = logits.argmax(1)
+    runner_up = logits.topk(2, 1).values
+    clear = runner_up[:, 0] > runner_up[:, 1]
+    assert bool(clear.any())
+    found = verify(network, inputs[clear], labels[clear], LInf(0.0), "interval")
+    assert all(verdict.status == "verified" for verdict in found)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -361,6 +361,18 @@ def test_a_pool_of_images_takes_images_without_channels(data: st.DataObject, see
 
 
 @MAPPED
+@settings(max_examples=3)
+@given(st.data())
+def test_an_empty_batch_has_an_adjoint(kind: type[nn.Module], data: st.DataObject):
+    """A search may have nothing left to price."""
+    both = drawn(data, kind)
+    zero = torch.zeros(0, *both.features, dtype=torch.float64, requires_grad=True)
+    made = both.map.linear(zero)
+    assert made.shape == (0, *both.shape)
+    assert torch.autograd.grad(made, zero, torch.zeros_like(made))[0].shape == zero.shape
+
+
+@MAPPED
 @given(st.data())
 def test_a_subclass_has_no_map(kind: type[nn.Module], data: st.DataObject):
     """It may run otherwise."""

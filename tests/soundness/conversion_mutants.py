@@ -23,7 +23,7 @@ CONVERSION_MUTANTS = (
         'if operation == "sub" else number',
     ),
     Mutant("gates: any signal is spikes", GATES, "if not _is_binary(source, layers):", "if False:"),
-    Mutant("gates: two signals meet at one spike", FLOW, "1.0 if self.inverted else 2.0", "1.0"),
+    Mutant("gates: two signals meet at one spike", FLOW, "0.5 if self.inverted else 1.5", "0.5"),
     Mutant("gates: the complement of a sum is that of a spike", FLOW, "inner == negative(inner.source)", "True"),
     Mutant(
         "gates: any number less a spike is its complement", FLOW, '("add", {1.0})', '("add", set(origin.numbers))'
