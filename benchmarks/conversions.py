@@ -19,6 +19,7 @@ from spikecert import Conversion, ConversionRefused, check_conversion, convert
 from spikecert.models.conversion.converting import random_like
 
 warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
+warnings.filterwarnings("ignore", message="Inhibition is an unstable feature")
 from support.foreign import FOREIGN, Foreign  # noqa: E402
 
 KINDS = ("graded spikes", "inhibition", "beta 0", "state_quant", "passes 2θ", "dynamics of its own")

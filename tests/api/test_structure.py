@@ -144,6 +144,7 @@ def test_a_class_name_has_one_meaning() -> None:
 TABLES = {
     "models/layers.py": "which types have weights, or statistics over time: what training does to modules",
     "models/recurrent.py": "which of them a feedback may be: those of one step, without statistics",
+    "testing/moving_layers.py": "what it draws: strategies of layers that move numbers",
     "models/description.py": "the words of the file format, which outlive the types",
     "models/conversion/building.py": "it looks for the layer that takes a bias",
     "models/conversion/nir_modules.py": "the words of NIR",
@@ -175,7 +176,7 @@ WALKS = {
     "certify/lirpa/running.py": "these are the modules of auto_LiRPA",
 }
 """The files, or folders, that walk through modules, and why; what is proved is read off the circuit."""
-MOST_PLACES = 7
+MOST_PLACES = 8
 """In so many files a pool may be named: its map, the file format, the checker, two of NIR, the architectures."""
 
 

@@ -10,6 +10,7 @@ from spikecert import ConversionRefused, SpikingNetwork, convert
 from support.foreign import FOREIGN, Foreign
 
 COUNT = 60
+pytestmark = pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
 
 
 def wrong(seed: int, made: Foreign) -> str | None:

@@ -473,5 +473,7 @@ def test_a_signal_of_another_length_is_refused():
         Synapse()(torch.zeros(2, 1, 1), 3)
     network = SpikingNetwork(nn.Linear(1, 2), Synapse(1.0), LIF(1.0), nn.Linear(2, 2), num_steps=64).eval()
     nn.init.constant_(network.layers[0].weight, 1e37)  # pyright: ignore[reportArgumentType]
-    (verdict,) = verify(network, torch.ones(1, 1), torch.tensor([0]), LInf(0.1), "trains")
+    with torch.no_grad():
+        label = network(torch.ones(1, 1)).argmax(1)
+    (verdict,) = verify(network, torch.ones(1, 1), label, LInf(0.1), "trains")
     assert verdict.status == "unknown"
