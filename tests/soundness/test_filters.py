@@ -345,10 +345,31 @@ def test_programs_decide_what_bounds_leave_open():
         assert verify(network, inputs, labels, LInf(0.5), name)[0].status == "verified"
 
 
-def test_the_search_says_that_it_stops_at_a_synapse_before_the_first_spikes():
+@settings(max_examples=25, deadline=None)
+@given(
+    filtered_networks(1, dtypes=(torch.float64,), encodings=("direct", "none"), most_steps=3),
+    SEEDS,
+    st.sampled_from([0.125, 0.25]),
+)
+def test_the_search_decides_filtered_first_currents(network: SpikingNetwork, seed: int, epsilon: float):
+    inputs, labels = batch_of(network, 2 * (seed // 2) + 1, 2, 1)
+    found = verify(network, inputs, labels, LInf(epsilon), Complete(enumeration=None))
+    for sample, label, verdict in zip(inputs, labels.tolist(), found, strict=True):
+        assert verdict.status != "unknown" or "within the rounding error" in verdict.reason
+        moved = LInf(epsilon).sample(sample.expand(200, *sample.shape), torch.Generator().manual_seed(seed))
+        assert verdict.status != "verified" or least_margin(network, moved, label) > 0
+
+
+@pytest.mark.parametrize(
+    "before",
+    [[Residual([Synapse(0.5)])], [Synapse(0.5), nn.MaxPool1d(2, 1, 1), Synapse(0.5)]],
+    ids=["sum", "pool"],
+)
+def test_the_search_says_that_it_stops_at_several_filters_before_the_first_spikes(before: list[nn.Module]):
     torch.manual_seed(1)
-    network = SpikingNetwork(nn.Linear(2, 4), Synapse(0.5), LIF(0.5, 0.5), nn.Linear(4, 2), num_steps=3).eval()
-    inputs = torch.full((1, 2), 0.5)
+    width = 4 if len(before) == 1 else 5
+    layers = nn.Linear(2, 4), *before, LIF(0.5, 0.5), nn.Linear(width, 2)
+    network, inputs = SpikingNetwork(*layers, num_steps=3).eval(), torch.full((1, 2), 0.5)
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     (found,) = verify(network, inputs, labels, LInf(0.5), Complete(enumeration=None))
