@@ -18,7 +18,8 @@ from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.stages import staged
-from spikecert.certify.bounds.trains import step_spikes, window_spikes
+from spikecert.certify.bounds.trains import step_spikes, train_spikes, window_spikes
+from spikecert.certify.branching.leaves import _region
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.proofs.proving import Prover, Unproven
@@ -358,6 +359,30 @@ def test_the_search_decides_filtered_first_currents(network: SpikingNetwork, see
         assert verdict.status != "unknown" or "within the rounding error" in verdict.reason
         moved = LInf(epsilon).sample(sample.expand(200, *sample.shape), torch.Generator().manual_seed(seed))
         assert verdict.status != "verified" or least_margin(network, moved, label) > 0
+
+
+@pytest.mark.parametrize("encoding", ["direct", "none"])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_a_leaf_holds_the_inputs_of_its_trains(encoding: str, reset: str):
+    """Of a decided first layer behind a synapse: inputs lie in its region iff their trains agree."""
+    generator = torch.Generator().manual_seed(0)
+    layers = nn.Linear(2, 3), Synapse(0.6, 1), nn.Linear(3, 3), LIF(0.8, 0.5, reset), nn.Linear(3, 2)
+    network = SpikingNetwork(*layers, num_steps=4, encoding=encoding).double().eval()
+    filled(network, False, generator)
+    network = network.double()
+    inputs, _ = batch_of(network, 2, 40, 2)
+    with torch.no_grad():
+        spikes = network.trace(inputs).spikes[0]
+    seen = set()
+    for index in range(4):
+        known = staged(circuit(network), LInf(0.0).enclosure(inputs[[index]]), train_spikes, sums=True)
+        assert known is not None
+        region = _region(known.stages[0], len(known.source.box.lower))
+        for other in range(40):
+            inside = bool((region.matrix @ inputs[other].flatten().numpy() <= region.limit + 1e-9).all())
+            assert inside == torch.equal(spikes[:, other], spikes[:, index])
+            seen.add(inside)
+    assert seen == {True, False}
 
 
 @pytest.mark.parametrize(
