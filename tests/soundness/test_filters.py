@@ -38,8 +38,10 @@ from support.readouts import READOUTS, read_out
 
 SEEDS = st.integers(0, 2**31)
 RADII = st.sampled_from([0.0, 0.02, 0.1, 0.25])
-QUICK = Linear(PriceSearch(iterations=5))
-BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, QUICK, Gain()], ids=lambda v: v.name)
+QUICK = Linear(PriceSearch(iterations=3))
+BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, QUICK], ids=lambda v: v.name)
+ALL_BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, QUICK, Gain()], ids=lambda v: v.name)
+CODED = "direct", "none", "rate"
 KAPPAS = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0]) | st.floats(2.0**-100, 1.0)
 
 
@@ -125,18 +127,31 @@ def candidates(threat: Perturbation, inputs: Tensor, generator: torch.Generator,
 
 
 @BOUNDS
-@settings(max_examples=9, deadline=None)
-@given(filtered_networks(encodings=("direct", "none", "rate")), st.sampled_from(READOUTS), RADII, SEEDS)
+@settings(max_examples=8, deadline=None)
+@given(filtered_networks(encodings=CODED), st.sampled_from(READOUTS), RADII, SEEDS)
 def test_no_run_escapes(
     verifier: MarginVerifier, network: SpikingNetwork, readout: str, epsilon: float, seed: int
 ):
-    """Neither in the run's dtype nor in float64."""
-    network = read_out(network, readout)
+    check_runs(verifier, read_out(network, readout), epsilon, seed, 4)
+
+
+@pytest.mark.slow
+@ALL_BOUNDS
+@settings(max_examples=200, deadline=None)
+@given(filtered_networks(encodings=CODED, most_steps=8), st.sampled_from(READOUTS), RADII, SEEDS)
+def test_no_run_of_many_networks_escapes(
+    verifier: MarginVerifier, network: SpikingNetwork, readout: str, epsilon: float, seed: int
+):
+    check_runs(verifier, read_out(network, readout), epsilon, seed, 8)
+
+
+def check_runs(verifier: MarginVerifier, network: SpikingNetwork, epsilon: float, seed: int, count: int) -> None:
+    """Run inputs of a box and a ball, in the run's dtype and in float64."""
     inputs, labels = batch_of(network, seed)
     generator = torch.Generator().manual_seed(seed)
     for threat in (LInf(epsilon), L2(2 * epsilon)):
         lower, ends = verifier.margins(network, inputs, labels, threat), bounds(network, inputs, threat, verifier)
-        moved = candidates(threat, inputs, generator)
+        moved = candidates(threat, inputs, generator, count)
         for run, candidate in itertools.product((network, copy.deepcopy(network).double()), moved):
             with torch.no_grad():
                 logits = run(candidate.to(run.dtype)).double()
@@ -145,7 +160,7 @@ def test_no_run_escapes(
 
 
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "complete", "milp"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(filtered_networks(1, dtypes=(torch.float64,), encodings=("direct",), most_steps=4), SEEDS, RADII)
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float
@@ -346,7 +361,7 @@ def test_programs_decide_what_bounds_leave_open():
         assert verify(network, inputs, labels, LInf(0.5), name)[0].status == "verified"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     filtered_networks(1, dtypes=(torch.float64,), encodings=("direct", "none"), most_steps=3),
     SEEDS,
