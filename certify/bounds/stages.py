@@ -11,7 +11,7 @@ from ...models.rules import Leaky
 from ...models.varied import Varied
 from .automaton import CellTrains
 from .box import Box
-from .chains import Chain, SourcedChain, branches_of
+from .chains import Chain, FilteredBranches, SourcedChain, branches_of
 from .conserved import conserved_spikes
 from .propagation import check_readout, input_signal, propagate
 from .readouts import readout_row
@@ -55,11 +55,34 @@ class Stage:
 
     def matrix(self) -> tuple[Tensor, Tensor]:
         """Return the sum of its chains, all from one signal, as one matrix (n, features) and its bias (n,)."""
+        return _pulled(self.branches, self._unit)
+
+    @property
+    def filtered(self) -> FilteredBranches | None:
+        """Return the one filter, of chains from signals themselves, that all its current goes through; or None."""
+        (origin, *others) = (branch.origin for branch in self.branches)
+        if others or not isinstance(origin, FilteredBranches):
+            return None
+        return origin if all(branch.direct for branch in origin.branches) else None
+
+    def over_time(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return H (T, T), a matrix (n, features) and a bias (T, n): I[t] = matrix·Σ_k H[t,k]·x[k] + bias[t].
+
+        All its chains start from one signal x, or from one filter of it.
+        """
+        known, steps = self.filtered, self.found.num_steps
+        if known is None:
+            matrix, bias = self.matrix()
+            return torch.eye(steps, dtype=matrix.dtype, device=matrix.device), matrix, bias.expand(steps, -1)
+        prices, behind = self.branches[0].chain.pull_back(self._unit)
+        matrix, before = _pulled(known.branches, prices)
+        return known.rows, matrix, behind + known.rows.sum(1)[:, None] * before
+
+    @property
+    def _unit(self) -> Tensor:
+        """Return the unit vectors of its neurons."""
         shape = self.lower.shape[2:]
-        unit = torch.eye(shape.numel(), dtype=self.lower.dtype, device=self.lower.device).view(-1, *shape)
-        pulled = [branch.chain.pull_back(unit) for branch in self.branches]
-        matrix, bias = (torch.stack(parts).sum(0) for parts in zip(*pulled, strict=True))
-        return matrix.flatten(1), bias
+        return torch.eye(shape.numel(), dtype=self.lower.dtype, device=self.lower.device).view(-1, *shape)
 
 
 @dataclass(frozen=True)
@@ -93,8 +116,12 @@ class Staged:
 
     @property
     def gated(self) -> bool:
-        """Return whether all that is behind the first stage reads spikes alone, with no pool or filter before."""
-        if any(not branch.direct for branch in self.stages[0].branches):
+        """Return whether all that is behind the first stage reads spikes alone, and before it is no max pool.
+
+        Before it may be one filter of all its current.
+        """
+        first = self.stages[0]
+        if first.filtered is None and not all(branch.direct for branch in first.branches):
             return False
         readers = [*(stage.branches for stage in self.stages[1:]), self.ends]
         return all(source > 0 for branches in readers for branch in branches for source in branch.sources)
@@ -148,6 +175,13 @@ def priceable(stage: Stage) -> bool:
     if isinstance(stage.found, TableTrains | CellTrains):
         return True
     return stage.rule.decay ** (stage.found.num_steps - 1) * STEEPEST >= 1.0
+
+
+def _pulled(branches: tuple[SourcedChain, ...], prices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `prices`, (n, ...), on a sum of chains are on their source, (n, features), and the constants."""
+    pulled = [branch.chain.pull_back(prices) for branch in branches]
+    matrix, bias = (torch.stack(parts).sum(0) for parts in zip(*pulled, strict=True))
+    return matrix.flatten(1), bias
 
 
 def _single(branches: tuple[SourcedChain, ...]) -> Chain:

@@ -137,10 +137,9 @@ def _bound(question: MarginQuestion, leaf: Nodes, prices: tuple[Tensor, ...], sc
 
 
 def _region(stage: Stage, steps: int) -> _Region:
-    matrix, bias = stage.matrix()
     if isinstance(stage.found, TableTrains):
-        return _table_region(stage.found, matrix, bias)
-    return _graph_region(stage, matrix, bias, steps)
+        return _table_region(stage.found, *stage.matrix())
+    return _graph_region(stage, steps)
 
 
 def _table_region(found: TableTrains, matrix: Tensor, bias: Tensor) -> _Region:
@@ -156,9 +155,10 @@ def _table_region(found: TableTrains, matrix: Tensor, bias: Tensor) -> _Region:
     return _Region(whole[keep].numpy(), limit[keep].numpy(), sign[keep], neuron[keep])
 
 
-def _graph_region(stage: Stage, matrix: Tensor, bias: Tensor, steps: int) -> _Region:
+def _graph_region(stage: Stage, steps: int) -> _Region:
     """Return v[t] ≥ θ at each spike and v[t] ≤ θ elsewhere, (T·n rows)."""
     rule, found = stage.rule, stage.found
+    filtered, matrix, bias = stage.over_time()
     spikes = found.steps().lower.flatten(2)[:, 0]
     time, count = spikes.shape
     factors = torch.tensor(rule.factors(time), dtype=torch.float64)
@@ -170,10 +170,11 @@ def _graph_region(stage: Stage, matrix: Tensor, bias: Tensor, steps: int) -> _Re
         weight[t] = 1.0
         carried = carried * rule.decay
         sign = 1.0 - 2.0 * spikes[t]
-        on_inputs = (weight * factors[:, None]).T[:, :, None] * matrix[:, None, :]
+        on_currents = weight * factors[:, None]
+        on_inputs = (filtered.T @ on_currents).T[:, :, None] * matrix[:, None, :]
         if steps == 1:
             on_inputs = on_inputs.sum(1, keepdim=True)
-        constant = (weight * factors[:, None]).sum(0) * bias + carried
+        constant = (on_currents * bias).sum(0) + carried
         rows.append(sign[:, None] * on_inputs.flatten(1))
         limits.append(sign * (rule.threshold - constant))
         weights.append(sign[:, None] * weight.T)

@@ -68,10 +68,16 @@ FILTER_MUTANTS = (
         "(LIF, Residual,",
     ),
     Mutant(
-        "search: decide a network by its first trains although a synapse stands before them",
+        "search: decide a network by its first trains although several filters stand before them",
         "certify/bounds/stages.py",
-        "if any(not branch.direct for branch in self.stages[0].branches):",
+        "if first.filtered is None and not all(branch.direct for branch in first.branches):",
         "if False:",
+    ),
+    Mutant(
+        "search: the first currents' region forgets their filter",
+        "certify/branching/leaves.py",
+        "(filtered.T @ on_currents).T",
+        "on_currents.T",
     ),
     Mutant(
         "training: counts are filtered as if each step's input were its sum",

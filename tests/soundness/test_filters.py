@@ -18,7 +18,8 @@ from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.stages import staged
-from spikecert.certify.bounds.trains import step_spikes, window_spikes
+from spikecert.certify.bounds.trains import step_spikes, train_spikes, window_spikes
+from spikecert.certify.branching.leaves import _region
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.proofs.proving import Prover, Unproven
@@ -37,8 +38,10 @@ from support.readouts import READOUTS, read_out
 
 SEEDS = st.integers(0, 2**31)
 RADII = st.sampled_from([0.0, 0.02, 0.1, 0.25])
-QUICK = Linear(PriceSearch(iterations=5))
-BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, QUICK, Gain()], ids=lambda v: v.name)
+QUICK = Linear(PriceSearch(iterations=3))
+BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, QUICK], ids=lambda v: v.name)
+ALL_BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, QUICK, Gain()], ids=lambda v: v.name)
+CODED = "direct", "none", "rate"
 KAPPAS = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0]) | st.floats(2.0**-100, 1.0)
 
 
@@ -124,18 +127,31 @@ def candidates(threat: Perturbation, inputs: Tensor, generator: torch.Generator,
 
 
 @BOUNDS
-@settings(max_examples=9, deadline=None)
-@given(filtered_networks(encodings=("direct", "none", "rate")), st.sampled_from(READOUTS), RADII, SEEDS)
+@settings(max_examples=8, deadline=None)
+@given(filtered_networks(encodings=CODED), st.sampled_from(READOUTS), RADII, SEEDS)
 def test_no_run_escapes(
     verifier: MarginVerifier, network: SpikingNetwork, readout: str, epsilon: float, seed: int
 ):
-    """Neither in the run's dtype nor in float64."""
-    network = read_out(network, readout)
+    check_runs(verifier, read_out(network, readout), epsilon, seed, 4)
+
+
+@pytest.mark.slow
+@ALL_BOUNDS
+@settings(max_examples=200, deadline=None)
+@given(filtered_networks(encodings=CODED, most_steps=8), st.sampled_from(READOUTS), RADII, SEEDS)
+def test_no_run_of_many_networks_escapes(
+    verifier: MarginVerifier, network: SpikingNetwork, readout: str, epsilon: float, seed: int
+):
+    check_runs(verifier, read_out(network, readout), epsilon, seed, 8)
+
+
+def check_runs(verifier: MarginVerifier, network: SpikingNetwork, epsilon: float, seed: int, count: int) -> None:
+    """Run inputs of a box and a ball, in the run's dtype and in float64."""
     inputs, labels = batch_of(network, seed)
     generator = torch.Generator().manual_seed(seed)
     for threat in (LInf(epsilon), L2(2 * epsilon)):
         lower, ends = verifier.margins(network, inputs, labels, threat), bounds(network, inputs, threat, verifier)
-        moved = candidates(threat, inputs, generator)
+        moved = candidates(threat, inputs, generator, count)
         for run, candidate in itertools.product((network, copy.deepcopy(network).double()), moved):
             with torch.no_grad():
                 logits = run(candidate.to(run.dtype)).double()
@@ -144,7 +160,7 @@ def test_no_run_escapes(
 
 
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "complete", "milp"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(filtered_networks(1, dtypes=(torch.float64,), encodings=("direct",), most_steps=4), SEEDS, RADII)
 def test_verdicts_agree_with_the_pieces_of_a_line(
     verifier: str, network: SpikingNetwork, seed: int, epsilon: float
@@ -345,10 +361,55 @@ def test_programs_decide_what_bounds_leave_open():
         assert verify(network, inputs, labels, LInf(0.5), name)[0].status == "verified"
 
 
-def test_the_search_says_that_it_stops_at_a_synapse_before_the_first_spikes():
+@settings(max_examples=8, deadline=None)
+@given(
+    filtered_networks(1, dtypes=(torch.float64,), encodings=("direct", "none"), most_steps=3),
+    SEEDS,
+    st.sampled_from([0.125, 0.25]),
+)
+def test_the_search_decides_filtered_first_currents(network: SpikingNetwork, seed: int, epsilon: float):
+    inputs, labels = batch_of(network, 2 * (seed // 2) + 1, 2, 1)
+    found = verify(network, inputs, labels, LInf(epsilon), Complete(enumeration=None))
+    for sample, label, verdict in zip(inputs, labels.tolist(), found, strict=True):
+        assert verdict.status != "unknown" or "within the rounding error" in verdict.reason
+        moved = LInf(epsilon).sample(sample.expand(200, *sample.shape), torch.Generator().manual_seed(seed))
+        assert verdict.status != "verified" or least_margin(network, moved, label) > 0
+
+
+@pytest.mark.parametrize("encoding", ["direct", "none"])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_a_leaf_holds_the_inputs_of_its_trains(encoding: str, reset: str):
+    """Of a decided first layer behind a synapse: inputs lie in its region iff their trains agree."""
+    generator = torch.Generator().manual_seed(0)
+    layers = nn.Linear(2, 3), Synapse(0.6, 1), nn.Linear(3, 3), LIF(0.8, 0.5, reset), nn.Linear(3, 2)
+    network = SpikingNetwork(*layers, num_steps=4, encoding=encoding).double().eval()
+    filled(network, False, generator)
+    network = network.double()
+    inputs, _ = batch_of(network, 2, 40, 2)
+    with torch.no_grad():
+        spikes = network.trace(inputs).spikes[0]
+    seen = set()
+    for index in range(4):
+        known = staged(circuit(network), LInf(0.0).enclosure(inputs[[index]]), train_spikes, sums=True)
+        assert known is not None
+        region = _region(known.stages[0], len(known.source.box.lower))
+        for other in range(40):
+            inside = bool((region.matrix @ inputs[other].flatten().numpy() <= region.limit + 1e-9).all())
+            assert inside == torch.equal(spikes[:, other], spikes[:, index])
+            seen.add(inside)
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [[Residual([Synapse(0.5)])], [Synapse(0.5), nn.MaxPool1d(2, 1, 1), Synapse(0.5)]],
+    ids=["sum", "pool"],
+)
+def test_the_search_says_that_it_stops_at_several_filters_before_the_first_spikes(before: list[nn.Module]):
     torch.manual_seed(1)
-    network = SpikingNetwork(nn.Linear(2, 4), Synapse(0.5), LIF(0.5, 0.5), nn.Linear(4, 2), num_steps=3).eval()
-    inputs = torch.full((1, 2), 0.5)
+    width = 4 if len(before) == 1 else 5
+    layers = nn.Linear(2, 4), *before, LIF(0.5, 0.5), nn.Linear(width, 2)
+    network, inputs = SpikingNetwork(*layers, num_steps=3).eval(), torch.full((1, 2), 0.5)
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     (found,) = verify(network, inputs, labels, LInf(0.5), Complete(enumeration=None))

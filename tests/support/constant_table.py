@@ -30,6 +30,7 @@ from spikecert import (
     SingleStep,
     SpikeFlip,
     SpikingNetwork,
+    Synapse,
     Triangle,
     architecture,
     attack,
@@ -92,6 +93,7 @@ MODELS = [
     ],
     *(row for kind in (Triangle, Sigmoid, Arctan) for row in rows(kind, {"width": 0.5})),
     *rows(RateDraws, {"seed": 3}),
+    *rows(Synapse, {"decay": 0.5, "delay": 2}),
     Row("Share", "start", Share, 0.5, lambda layer: float(layer.share.detach())),
     Row("RateDraws.thresholds", "num_steps", lambda v: RateDraws().thresholds(v, (2,)), 2),
     Row(
