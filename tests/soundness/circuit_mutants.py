@@ -255,7 +255,7 @@ READER_MUTANTS = (
     Mutant(
         "lowering: weights of several dtypes", CIRCUIT + "lowering.py", "if tensor.dtype != made.dtype or", "if"
     ),
-    Mutant("lowering: any constant is normal", CIRCUIT + "lowering.py", "node.rule.check(made.dtype)", "pass"),
+    Mutant("lowering: any constant is normal", CIRCUIT + "lowering.py", "rule.check(made.dtype)", "pass"),
     Mutant(
         "lowering: a layer's hooks do not run",
         CIRCUIT + "lowering.py",

@@ -68,10 +68,10 @@ FILTER_MUTANTS = (
         "(LIF, Residual,",
     ),
     Mutant(
-        "search: decide a network by its first trains although several filters stand before them",
+        "search: a filter of a pool is taken for one of chains",
         "certify/bounds/stages.py",
-        "if first.filtered is None and not all(branch.direct for branch in first.branches):",
-        "if False:",
+        "return origin if all(branch.direct for branch in origin.branches) else None",
+        "return origin",
     ),
     Mutant(
         "search: the first currents' region forgets their filter",

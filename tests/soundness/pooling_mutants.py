@@ -96,7 +96,7 @@ POOLING_MUTANTS = (
     Mutant(
         "search: a pool in front of the first layer is taken for an affine one",
         "certify/bounds/stages.py",
-        "if any(branch.pools for branch in self.stages[0].branches):",
+        "if first.filtered is None and not all(branch.direct for branch in first.branches):",
         "if False:",
     ),
     Mutant(
