@@ -81,6 +81,11 @@ def behind(node_of: Callable[[], Any], *more: Callable[[], Any]) -> list[Any]:
     ]
 
 
+def sequences() -> list[Any]:
+    """Return NIR nodes for sequences."""
+    return [nir.Conv1d(8, array(4, 1, 3), 1, 0, 1, 1, full(0, 4)), nir_lif(4, 6), *nir_head(4, 6)]
+
+
 def ends(*shape: int) -> dict[str, np.ndarray]:
     """Return threshold and reset of NIR nodes."""
     return {"v_threshold": full(1, *shape), "v_reset": full(0, *shape)}
@@ -104,7 +109,7 @@ ROWS: tuple[Row, ...] = (
         lambda n: [nn.Linear(5, 8, False), n(), nn.Linear(8, 3, False)],
         lambda: [nir.Linear(array(8, 5, size=2)), nir_lif(8), nir.Linear(array(3, 8))],
     ),
-    chain("Conv1d", PAIR, lambda n: images([nn.Conv1d(4, 2, 3, 2, 1)], n, PAIR)),
+    chain("Conv1d", PAIR, lambda n: images([nn.Conv1d(4, 2, 3, 2, 1)], n, PAIR), sequences),
     chain(
         "Conv2d",
         SMALL,
@@ -186,13 +191,10 @@ ROWS: tuple[Row, ...] = (
     nodes("CubaLI last", lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLI, 3))),
     only("snnTorch", "snnTorch Synaptic, delayed subtraction", (5,), lambda n: dense(synaptic, last=True)),
     only("snnTorch", "snnTorch Alpha without reset", (5,), lambda n: dense(alpha, last=True)),
-    only(
-        "SpikingJelly",
-        "SynapseFilter",
-        (5,),
-        lambda n: [nn.Linear(5, 8), n(), sj.SynapseFilter(2.0), nn.Linear(8, 3)],
-    ),
     cell("LIFCell behind spikes", norse.LIFCell, norse.LIFCell),
+    nodes("Scale", lambda: behind(lambda: nir_lif(8), lambda: nir.Scale(array(3)))),
+    nodes("Threshold", lambda: behind(lambda: nir_lif(8), lambda: nir.Threshold(full(0.5, 3)))),
+    nodes("I last", lambda: behind(lambda: nir_lif(8), lambda: nir.I(r=full(1e4, 3)))),
     nodes("CubaLIF behind spikes", lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLIF, 3))),
     nodes("Delay", lambda: behind(lambda: nir_lif(8), lambda: nir.Delay(full(1e-4, 3)), lambda: nir_lif(3))),
     chain("spike counts", (5,), lambda n: dense(n, last=True)),
@@ -220,6 +222,12 @@ REFUSALS: tuple[Row, ...] = (
     leaky("Leaky, graded spikes", graded_spikes_factor=2.0),
     leaky("Leaky, inhibition", inhibition=True),
     only("snnTorch", "SLSTM", (5,), lambda n: [snntorch.SLSTM(5, 3, init_hidden=True)]),
+    only(
+        "SpikingJelly",
+        "SynapseFilter",
+        (5,),
+        lambda n: [nn.Linear(5, 8), n(), sj.SynapseFilter(2.0), nn.Linear(8, 3)],
+    ),
     node("QIFNode", sj_neurons.QIFNode),
     node("EIFNode", sj_neurons.EIFNode),
     node("IzhikevichNode", sj_neurons.IzhikevichNode),
@@ -233,6 +241,5 @@ REFUSALS: tuple[Row, ...] = (
     around("random numbers in code", (5,), between(lambda x: x + 0.0 * torch.rand_like(x))),
     around("a ReLU in code", (5,), between(F.relu)),
     around("a branch on values", (5,), between(lambda x: x if x.sum() > -1 else -x)),
-    nodes("Threshold", lambda: behind(lambda: nir_lif(8), lambda: nir.Threshold(full(0.5, 3)))),
 )
 """What does not, and says why."""
