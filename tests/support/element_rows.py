@@ -8,7 +8,7 @@ import norse.torch as norse
 import numpy as np
 import torch
 from norse.torch.functional.reset import reset_subtract
-from spikingjelly.activation_based import functional
+from spikingjelly.activation_based import encoding, functional
 from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from support.elements import (
     LIBRARIES,
+    STEPS,
     Around,
     Currents,
     Loop,
@@ -51,6 +52,24 @@ def over_time(neuron: Neuron) -> nn.Module:
     """Return a network with a threshold-dependent batch norm, which takes all steps at once."""
     norm = sj.ThresholdDependentBatchNorm2d(1.0, 1.0, 4)
     module = nn.Sequential(sj.Conv2d(1, 4, 3), norm, neuron(), sj.Flatten(), sj.Linear(64, 3))
+    functional.set_step_mode(module, "m")
+    return module
+
+
+class Repeating(nn.Module):
+    """Repeats its input over time for layers that take all steps at once."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.unsqueeze(0).repeat(STEPS, 1, 1)).mean(0)
+
+
+def repeated(neuron: Neuron) -> nn.Module:
+    """Return a network that repeats its input over time."""
+    module = Repeating(nn.Sequential(sj.Linear(5, 8), neuron(), sj.Linear(8, 3)))
     functional.set_step_mode(module, "m")
     return module
 
@@ -197,6 +216,7 @@ ROWS: tuple[Row, ...] = (
     nodes("I last", lambda: behind(lambda: nir_lif(8), lambda: nir.I(r=full(1e4, 3)))),
     nodes("CubaLIF behind spikes", lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLIF, 3))),
     nodes("Delay", lambda: behind(lambda: nir_lif(8), lambda: nir.Delay(full(1e-4, 3)), lambda: nir_lif(3))),
+    only("SpikingJelly", "constant current, repeated in code", (5,), repeated, num_steps=None),
     chain("spike counts", (5,), lambda n: dense(n, last=True)),
     only("SpikingJelly", "VotingLayer", (5,), lambda n: [nn.Linear(5, 9), n(), sj.VotingLayer(3)]),
     Row("population code", (5,), dict.fromkeys(LIBRARIES[:3], lambda n: [nn.Linear(5, 9), n()]), {"classes": 3}),
@@ -239,6 +259,8 @@ REFUSALS: tuple[Row, ...] = (
     chain("FractionalMaxPool2d", SMALL, lambda n: images([nn.FractionalMaxPool2d(2, 2)], n)),
     paths("product of a spike and a sum", lambda one, other: one * (one + other)),
     around("random numbers in code", (5,), between(lambda x: x + 0.0 * torch.rand_like(x))),
+    only("SpikingJelly", "PoissonEncoder inside", (5,), lambda n: [encoding.PoissonEncoder(), *dense(n)]),
+    only("SpikingJelly", "LatencyEncoder inside", (5,), lambda n: [encoding.LatencyEncoder(STEPS), *dense(n)]),
     around("a ReLU in code", (5,), between(F.relu)),
     around("a branch on values", (5,), between(lambda x: x if x.sum() > -1 else -x)),
 )
