@@ -19,6 +19,7 @@ from .data_flow import Adjusted, Joined, Origin, Parallel, Step, told, value
 from .layers import normalizing, plain_layer, refuse, with_bias
 from .neurons import ForeignNeuron, filtering, integrating, spiking
 from .nir_modules import DelayLine, SumPool
+from .nir_pointwise import ScalingNode
 from .observed_layers import ObservedLayer
 from .observing import Observation, Source
 from .places import at
@@ -183,6 +184,8 @@ def _append(
 def _affine(observed: ObservedLayer) -> nn.Module:
     if isinstance(observed.module, SumPool):
         return observed.module.as_convolution(observed.given.shape[2], observed.given.dtype)
+    if isinstance(observed.module, ScalingNode):
+        return observed.module.as_layer(observed.given)
     if isinstance(observed.module, DelayLine):
         return observed.module.as_synapse()
     found = plain_layer(observed.module, observed.name) or adapted(observed.module, observed.given, observed.name)

@@ -60,6 +60,10 @@ def converted(
         except ConversionRefused as error:
             reasons.append(str(error))
             continue
+        if seen.random:
+            raise ConversionRefused(
+                "module: has a layer that draws random numbers, so that no two runs are the same"
+            )
         check = compare(network, seen, inputs)
         if check.matches:
             return Conversion(network, check, (*notes, *_silent(seen, check)))

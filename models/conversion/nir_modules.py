@@ -8,6 +8,7 @@ arrays and apply elementwise. This is what conversions of graphs are compared wi
 """
 
 import operator
+from collections.abc import Callable
 from functools import reduce
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..synapses import Synapse
+from .nir_pointwise import IntegratorNode, ScalingNode, StepNode
 from .refusal import ConversionRefused
 
 FIRING = ("LIF", "CubaLIF", "IF")
@@ -214,8 +216,10 @@ def _module(node: Any, name: str, dt: float) -> nn.Module:
         return EulerNeuron(node, name, dt)
     if kind == "Delay":
         return DelayLine(_steps(node.delay, name, dt))
+    if kind in _POINTWISE:
+        return _POINTWISE[kind](node, name, dt)
     if kind not in _LAYERS:
-        known = ", ".join((*_LAYERS, "Delay", *FIRING, *INTEGRATING))
+        known = ", ".join((*_LAYERS, "Delay", *_POINTWISE, *FIRING, *INTEGRATING))
         raise ConversionRefused(f"{name} (nir {kind}): is no node that is known, expected one of {known}")
     return _LAYERS[kind](node).eval()
 
@@ -288,9 +292,32 @@ def _sum(node: Any) -> nn.Module:
     return SumPool(_numbers(node.kernel_size), _numbers(node.stride), _numbers(node.padding))
 
 
+def _conv_of_sequences(node: Any) -> nn.Module:
+    padding = node.padding.decode() if isinstance(node.padding, bytes) else node.padding
+    (stride, _), (dilation, _) = _numbers(node.stride), _numbers(node.dilation)
+    groups = int(node.groups)
+    layer = nn.Conv1d(
+        node.weight.shape[1] * groups,
+        node.weight.shape[0],
+        node.weight.shape[2],
+        stride,
+        padding if isinstance(padding, str) else _numbers(padding)[0],
+        dilation,
+        groups,
+    )
+    layer.weight, layer.bias = _tensor(node.weight), _tensor(node.bias)
+    return layer
+
+
+_POINTWISE: dict[str, Callable[[Any, str, float], nn.Module]] = {
+    "Scale": lambda node, name, dt: ScalingNode(node, name),
+    "Threshold": lambda node, name, dt: StepNode(node, name),
+    "I": IntegratorNode,
+}
 _LAYERS = {
     "Affine": _dense,
     "Linear": _dense,
+    "Conv1d": _conv_of_sequences,
     "Conv2d": _conv,
     "AvgPool2d": _average,
     "SumPool2d": _sum,

@@ -24,6 +24,7 @@ from .detecting import observed
 from .neurons import ForeignNeuron
 from .nir_files import read_file
 from .nir_modules import INTEGRATING, DelayLine, EulerNeuron, executable
+from .nir_pointwise import IntegratorNode, StepNode
 from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
 from .work import LEAST_VALUES, VALUES_A_BYTE, VALUES_AN_INPUT, check_calls, check_values
@@ -191,6 +192,8 @@ def _compare_with_origin(found: Conversion, origin: nn.Module, sample: Tensor, s
 
 
 def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
+    if isinstance(module, StepNode | IntegratorNode):
+        return module.neuron()
     return _euler(module) if isinstance(module, EulerNeuron) else None
 
 
@@ -217,7 +220,7 @@ def _euler(node: EulerNeuron) -> ForeignNeuron:
 
 def _reset(module: nn.Module) -> None:
     for part in module.modules():
-        if isinstance(part, EulerNeuron | DelayLine):
+        if isinstance(part, EulerNeuron | DelayLine | IntegratorNode):
             part.restart()
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..circuit import leaky_rule
 from ..constants import positive
-from ..layers import Residual
+from ..layers import Residual, Share
 from ..networks import SpikingNetwork
 from ..neurons import LIF
 from ..synapses import Synapse
@@ -196,6 +196,19 @@ def _conv(nir: Any, layer: Any, shape: tuple[int, ...]) -> Any:
     )
 
 
+def _conv_of_sequences(nir: Any, layer: Any, shape: tuple[int, ...]) -> Any:
+    if layer.padding_mode != "zeros":
+        raise ConversionRefused(f"Conv1d: has padding_mode {layer.padding_mode!r}, and NIR zeros only")
+    weight = _array(layer.weight)
+    bias = np.zeros(len(weight), dtype=weight.dtype) if layer.bias is None else _array(layer.bias)
+    padding = layer.padding if isinstance(layer.padding, str) else layer.padding[0]
+    return nir.Conv1d(shape[1], weight, layer.stride[0], padding, layer.dilation[0], layer.groups, bias)
+
+
+def _share(nir: Any, layer: Any, shape: tuple[int, ...]) -> Any:
+    return nir.Scale(np.full(shape, float(layer.share.detach())))
+
+
 def _pool(nir: Any, layer: Any, shape: tuple[int, ...]) -> Any:
     if layer.ceil_mode or layer.divisor_override is not None or (layer.padding and not layer.count_include_pad):
         raise ConversionRefused("AvgPool2d: has settings that NIR has not")
@@ -211,7 +224,9 @@ def _flatten(nir: Any, layer: Any, shape: tuple[int, ...]) -> Any:
 
 _WRITE: dict[type[nn.Module], Callable[..., Any]] = {
     nn.Linear: _linear,
+    nn.Conv1d: _conv_of_sequences,
     nn.Conv2d: _conv,
     nn.AvgPool2d: _pool,
     nn.Flatten: _flatten,
+    Share: _share,
 }

@@ -85,12 +85,14 @@ class Observation:
         layers: in the order of `steps`, each branch before its shortcut.
         outputs: all tensors that the module returned.
         num_steps: T.
+        random: whether a layer drew random numbers.
     """
 
     steps: tuple[Step, ...]
     layers: tuple[ObservedLayer, ...]
     outputs: tuple[Tensor, ...]
     num_steps: int
+    random: bool = False
 
     @property
     def spikes(self) -> tuple[Tensor, ...]:
@@ -147,7 +149,8 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
         source.library.reset(source.module)
         outside.check()
         outside.done = True
-        _check_again(source, inputs, outputs)
+        if not outside.inner_draws:  # of a layer, which is refused by name
+            _check_again(source, inputs, outputs)
     firing = [name for name in calls if hooked[name] is not None]
     if not firing:
         raise ConversionRefused(f"module: calls no neuron of {source.library.name} that is known")
@@ -172,7 +175,8 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
         )
     layers = with_gates(layers, outside.origins.gates)
     arranged = Arrangement({name: observed.origin for name, observed in layers.items()}).until(before)
-    return Observation(arranged, tuple(layers[name] for name in layers_of(arranged)), outputs, steps)
+    kept = tuple(layers[name] for name in layers_of(arranged))
+    return Observation(arranged, kept, outputs, steps, bool(outside.inner_draws))
 
 
 def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...]) -> None:

@@ -45,13 +45,15 @@ class Outside(TorchDispatchMode):
         self.done = False
         self.found: dict[str, str] = {}
         self.draws: dict[str, str] = {}
+        self.inner_draws: dict[str, str] = {}
         self.origins = Origins()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and keep its name if it is neither inside of a layer nor known."""
         name = func.overloadpacket.__name__
-        if self.depth == 0 and torch.Tag.nondeterministic_seeded in func.tags:
-            self.draws.setdefault(name, place())
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            draws = self.draws if self.depth == 0 else self.inner_draws
+            draws.setdefault(name, place())
         elif self.depth == 0 and (name not in KNOWN or "mode" in func._overloadname):
             self.found.setdefault(name, place())
         made = func(*args, **(kwargs or {}))

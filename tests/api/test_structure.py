@@ -152,6 +152,7 @@ TABLES = {
     "models/initialization.py": "it draws the weights of each kind in its own way",
     "models/circuit/unchanged.py": "the types of this library, whose code must be as it was",
     "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
+    "testing/moving_layers.py": "it builds one of each kind",
     "testing/strategies.py": "it draws the weights of the networks that it builds",
     "training/retraction.py": "it moves dense layers and convolutions each in its way, and pairs of shares",
 }

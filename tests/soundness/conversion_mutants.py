@@ -57,4 +57,16 @@ CONVERSION_MUTANTS = (
         "output.unflatten(-1, (classes, -1)).sum(-1)",
         "output.unflatten(-1, (-1, classes)).sum(-2)",
     ),
+    Mutant(
+        "nir: a threshold fires at a tie",
+        "models/conversion/nir_pointwise.py",
+        'reset="none", fires_at=">")',
+        'reset="none", fires_at=">=")',
+    ),
+    Mutant(
+        "nir: the first factor of a channel stands for all",
+        "models/conversion/nir_pointwise.py",
+        "len(shape) not in (1, 3) or bool((scale != scale[:, :1]).any())",
+        "len(shape) not in (1, 3)",
+    ),
 )

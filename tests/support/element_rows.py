@@ -8,7 +8,7 @@ import norse.torch as norse
 import numpy as np
 import torch
 from norse.torch.functional.reset import reset_subtract
-from spikingjelly.activation_based import functional
+from spikingjelly.activation_based import encoding, functional
 from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from support.elements import (
     LIBRARIES,
+    STEPS,
     Around,
     Currents,
     Loop,
@@ -55,6 +56,24 @@ def over_time(neuron: Neuron) -> nn.Module:
     return module
 
 
+class Repeating(nn.Module):
+    """Repeats its input over time for layers that take all steps at once."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.unsqueeze(0).repeat(STEPS, 1, 1)).mean(0)
+
+
+def repeated(neuron: Neuron) -> nn.Module:
+    """Return a network that repeats its input over time."""
+    module = Repeating(nn.Sequential(sj.Linear(5, 8), neuron(), sj.Linear(8, 3)))
+    functional.set_step_mode(module, "m")
+    return module
+
+
 def looping(told: Callable[[Tensor, Tensor], Any]) -> Callable[[Neuron], nn.Module]:
     """Return what makes a loop over time that returns what `told` makes of spikes and potentials."""
     return lambda neuron: Loop(snntorch.Leaky(beta=0.9), told)
@@ -81,6 +100,11 @@ def behind(node_of: Callable[[], Any], *more: Callable[[], Any]) -> list[Any]:
     ]
 
 
+def sequences() -> list[Any]:
+    """Return NIR nodes for sequences."""
+    return [nir.Conv1d(8, array(4, 1, 3), 1, 0, 1, 1, full(0, 4)), nir_lif(4, 6), *nir_head(4, 6)]
+
+
 def ends(*shape: int) -> dict[str, np.ndarray]:
     """Return threshold and reset of NIR nodes."""
     return {"v_threshold": full(1, *shape), "v_reset": full(0, *shape)}
@@ -104,7 +128,7 @@ ROWS: tuple[Row, ...] = (
         lambda n: [nn.Linear(5, 8, False), n(), nn.Linear(8, 3, False)],
         lambda: [nir.Linear(array(8, 5, size=2)), nir_lif(8), nir.Linear(array(3, 8))],
     ),
-    chain("Conv1d", PAIR, lambda n: images([nn.Conv1d(4, 2, 3, 2, 1)], n, PAIR)),
+    chain("Conv1d", PAIR, lambda n: images([nn.Conv1d(4, 2, 3, 2, 1)], n, PAIR), sequences),
     chain(
         "Conv2d",
         SMALL,
@@ -186,15 +210,13 @@ ROWS: tuple[Row, ...] = (
     nodes("CubaLI last", lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLI, 3))),
     only("snnTorch", "snnTorch Synaptic, delayed subtraction", (5,), lambda n: dense(synaptic, last=True)),
     only("snnTorch", "snnTorch Alpha without reset", (5,), lambda n: dense(alpha, last=True)),
-    only(
-        "SpikingJelly",
-        "SynapseFilter",
-        (5,),
-        lambda n: [nn.Linear(5, 8), n(), sj.SynapseFilter(2.0), nn.Linear(8, 3)],
-    ),
     cell("LIFCell behind spikes", norse.LIFCell, norse.LIFCell),
+    nodes("Scale", lambda: behind(lambda: nir_lif(8), lambda: nir.Scale(array(3)))),
+    nodes("Threshold", lambda: behind(lambda: nir_lif(8), lambda: nir.Threshold(full(0.5, 3)))),
+    nodes("I last", lambda: behind(lambda: nir_lif(8), lambda: nir.I(r=full(1e4, 3)))),
     nodes("CubaLIF behind spikes", lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLIF, 3))),
     nodes("Delay", lambda: behind(lambda: nir_lif(8), lambda: nir.Delay(full(1e-4, 3)), lambda: nir_lif(3))),
+    only("SpikingJelly", "constant current, repeated in code", (5,), repeated, num_steps=None),
     chain("spike counts", (5,), lambda n: dense(n, last=True)),
     only("SpikingJelly", "VotingLayer", (5,), lambda n: [nn.Linear(5, 9), n(), sj.VotingLayer(3)]),
     Row("population code", (5,), dict.fromkeys(LIBRARIES[:3], lambda n: [nn.Linear(5, 9), n()]), {"classes": 3}),
@@ -220,6 +242,12 @@ REFUSALS: tuple[Row, ...] = (
     leaky("Leaky, graded spikes", graded_spikes_factor=2.0),
     leaky("Leaky, inhibition", inhibition=True),
     only("snnTorch", "SLSTM", (5,), lambda n: [snntorch.SLSTM(5, 3, init_hidden=True)]),
+    only(
+        "SpikingJelly",
+        "SynapseFilter",
+        (5,),
+        lambda n: [nn.Linear(5, 8), n(), sj.SynapseFilter(2.0), nn.Linear(8, 3)],
+    ),
     node("QIFNode", sj_neurons.QIFNode),
     node("EIFNode", sj_neurons.EIFNode),
     node("IzhikevichNode", sj_neurons.IzhikevichNode),
@@ -231,8 +259,9 @@ REFUSALS: tuple[Row, ...] = (
     chain("FractionalMaxPool2d", SMALL, lambda n: images([nn.FractionalMaxPool2d(2, 2)], n)),
     paths("product of a spike and a sum", lambda one, other: one * (one + other)),
     around("random numbers in code", (5,), between(lambda x: x + 0.0 * torch.rand_like(x))),
+    only("SpikingJelly", "PoissonEncoder inside", (5,), lambda n: [encoding.PoissonEncoder(), *dense(n)]),
+    only("SpikingJelly", "LatencyEncoder inside", (5,), lambda n: [encoding.LatencyEncoder(STEPS), *dense(n)]),
     around("a ReLU in code", (5,), between(F.relu)),
     around("a branch on values", (5,), between(lambda x: x if x.sum() > -1 else -x)),
-    nodes("Threshold", lambda: behind(lambda: nir_lif(8), lambda: nir.Threshold(full(0.5, 3)))),
 )
 """What does not, and says why."""
