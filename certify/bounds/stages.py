@@ -19,6 +19,7 @@ from .rounding import Rounding
 from .signals import InputSignal, Signal, SpikeBound
 from .train_graph import GraphTrains
 from .train_table import TableTrains
+from .varied import separable
 
 STEEPEST = 1e6
 """The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
@@ -142,7 +143,9 @@ def staged(
     varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
     if circuit.recurs or (not sums and (circuit.adds or circuit.pools or circuit.filters or varied)):
         return None
-    if sum(len(rule.kinds) for rule in varied) > MOST_KINDS or circuit.read.readout not in LINEAR:
+    if not all(map(separable, varied)) or sum(len(rule.kinds) for rule in varied) > MOST_KINDS:
+        return None
+    if circuit.read.readout not in LINEAR:
         return None
     rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
     recorded: list[Stage] = []

@@ -175,7 +175,7 @@ def _append(
     else:
         layer = spiking(neuron, steps, constant)
     if neuron.leaks:
-        _add_bias(layers, observed.given.shape[2:], neuron)
+        _add_bias(layers, neuron)
     before = filtering(neuron, constant or neuron is final)
     layers += [*before, layer]
     notes += _told(neuron, layer, neuron is final, bool(before))
@@ -192,20 +192,12 @@ def _affine(observed: ObservedLayer) -> nn.Module:
     return found or refuse(observed.module, observed.name)
 
 
-def _add_bias(layers: list[nn.Module], features: torch.Size, neuron: ForeignNeuron) -> None:
+def _add_bias(layers: list[nn.Module], neuron: ForeignNeuron) -> None:
     passing = (nn.Flatten, *MAX_POOLS)  # max(x + b) is max(x) + b
     place = next((layer for layer in reversed(layers) if not isinstance(layer, passing)), None)
     bias = neuron.bias
-    if isinstance(bias, Tensor):
-        place, bias = layers[-1] if layers else None, _each_channel(bias, features)
-    if place is None or bias is None or with_bias(place, bias) is None:
+    if place is None or isinstance(bias, Tensor) or with_bias(place, bias) is None:
         neuron.refuse("leaks to another potential than it starts from, and no layer before it can hold that")
-
-
-def _each_channel(bias: Tensor, features: torch.Size) -> Tensor | None:
-    """Return one bias a channel, the first axis of a sample's features; None where a channel has several."""
-    laid = bias.expand(features).flatten(1) if len(features) > 1 else bias.expand(features)[:, None]
-    return laid[:, 0] if every(laid == laid[:, :1]) else None
 
 
 def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool, filtered: bool) -> list[str]:

@@ -3,14 +3,13 @@
 from typing import NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..description import fresh
 from ..layers import BATCH_NORMS, WEIGHTED
 from ..linear_maps import affine_types
 from ..max_pooling import MAX_POOLS
 from ..normalization import Normalize
-from .constants import Constant
 from .refusal import ConversionRefused
 
 LAYERS = tuple(kind.__name__ for kind in (*affine_types(), *MAX_POOLS) if kind not in (nn.Flatten, Normalize))
@@ -119,13 +118,8 @@ def _check(layer: nn.Module) -> None:
         raise ConversionRefused("has no running statistics, expected track_running_stats=True")
 
 
-def with_bias(layer: nn.Module, bias: Constant) -> nn.Module | None:
-    """Return `layer` with a constant added to each output, in place where it has a bias; None for other layers.
-
-    Args:
-        layer: any.
-        bias: one number, or one for each channel.
-    """
+def with_bias(layer: nn.Module, bias: float) -> nn.Module | None:
+    """Return `layer` with a constant added to each output, in place where it has a bias; None for other layers."""
     if not isinstance(layer, (*WEIGHTED, *BATCH_NORMS)):
         return None
     with torch.no_grad():
@@ -134,7 +128,5 @@ def with_bias(layer: nn.Module, bias: Constant) -> nn.Module | None:
                 return None
             size = layer.weight.shape[0]
             layer.bias = nn.Parameter(layer.weight.new_zeros(size))
-        if isinstance(bias, Tensor) and bias.shape != layer.bias.shape:
-            return None
-        layer.bias.add_(bias.to(layer.bias) if isinstance(bias, Tensor) else bias)
+        layer.bias.add_(bias)
     return layer

@@ -108,7 +108,7 @@ def test_nir_arrays(kind: str):
     assert found.check.rates[0] > 0.05
 
 
-def test_leaks_of_neurons_go_into_the_bias():
+def test_potentials_are_counted_from_each_neurons_rest():
     leak = np.linspace(-0.2, 0.3, 7).astype(np.float32)
     changed = {"v_leak": leak, "v_reset": leak, "v_threshold": leak + np.float32(1)}
     assert convert(graph("LIF", **changed), torch.rand(16, 5), num_steps=STEPS).check.matches

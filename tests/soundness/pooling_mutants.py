@@ -132,7 +132,7 @@ POOLING_MUTANTS = (
     Mutant(
         "gain: windows that overlap count an entry once",
         "analysis/operators.py",
-        "node.windows.shared(x.shape))",
+        "node.windows.shared(shape))",
         "1)",
     ),
     Mutant(

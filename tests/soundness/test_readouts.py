@@ -58,7 +58,7 @@ def sample_of(network: SpikingNetwork, seed: int, *shape: int) -> tuple[Tensor, 
         return inputs, network(inputs).argmax(1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(network=read(), seed=SEEDS)
 def test_logits_are_what_the_readout_says(network: SpikingNetwork, seed: int):
     inputs, _ = sample_of(network, seed, 4, 1)
@@ -96,7 +96,7 @@ def test_verdicts_agree_with_the_pieces_of_a_line(
 
 
 @BOUNDS
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     network=read(3) | read(3, "none"),
     seed=SEEDS,
@@ -120,7 +120,7 @@ def test_no_run_escapes(
 
 
 @pytest.mark.parametrize("name", sorted(VERIFIERS))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(network=read(2, "none"), seed=SEEDS)
 def test_flips_are_all_met(name: str, network: SpikingNetwork, seed: int):
     events = sample_of(network, seed, 2, network.num_steps, 2)[0].round()
@@ -160,6 +160,31 @@ def test_the_largest_is_told_apart_step_by_step():
     (verdict,) = verify(network, torch.full((1, 1), 0.5).double(), torch.tensor([0]), LInf(0.5), "trains")
     assert verdict.status == "verified"
     assert verdict.margin == pytest.approx(1.0)
+
+
+def test_steps_behind_the_first_spike_do_not_count():
+    """Spikes at the first of three steps, at the last, and at none."""
+    first = nn.Linear(3, 3, bias=False, dtype=torch.float64)
+    first.weight.data = torch.eye(3).double()
+    network = SpikingNetwork(first, LIF(0.0, 0.5), num_steps=3, encoding="none", readout="first").eval()
+    events = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]], dtype=torch.float64)
+    for verifier in (INTERVAL, TRAINS):
+        ends = bounds(network, events, LInf(0.1), verifier)
+        assert ends.lower.tolist() == ends.upper.tolist() == [[-1.0, -3.0, -4.0]]
+        open_ends = bounds(network, events, LInf(0.6), verifier)
+        assert open_ends.lower.tolist() == [[-4.0, -4.0, -4.0]]
+        assert open_ends.upper.tolist() == [[-1.0, -1.0, -1.0]]
+
+
+def test_who_fires_more_often_need_not_fire_first():
+    """The one that subtracts twice is the later one, by one step."""
+    first = nn.Linear(2, 2, bias=False, dtype=torch.float64)
+    first.weight.data = torch.eye(2).double()
+    layers = first, LIF(0.5, 0.5, "subtract")
+    network = SpikingNetwork(*layers, num_steps=3, encoding="none", readout="first").eval()
+    events = torch.tensor([[[0.0, 0.6], [0.6, 0.0], [0.6, 0.0]]], dtype=torch.float64)
+    for verifier in (INTERVAL, TRAINS):
+        assert verifier.margins(network, events, torch.tensor([0]), LInf(0.01)).tolist() == [-1.0]
 
 
 def small(readout: str, *last: nn.Module) -> SpikingNetwork:

@@ -121,10 +121,4 @@ VARIED_MUTANTS = (
         "if not bool((found != first).any()):",
         "if True:",
     ),
-    Mutant(
-        "conversion: each neuron leaks as the first one does",
-        "models/conversion/building.py",
-        "return laid[:, 0] if every(laid == laid[:, :1]) else None",
-        "return laid[:1, 0].expand(len(laid))",
-    ),
 )
