@@ -21,6 +21,9 @@ from spikecert.models.conversion.converting import random_like
 warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
 warnings.filterwarnings("ignore", message="Inhibition is an unstable feature")
 from support.foreign import FOREIGN, Foreign  # noqa: E402
+from support.foreign_loops import LOOPS  # noqa: E402
+
+SOURCES = FOREIGN | LOOPS
 
 KINDS = ("graded spikes", "inhibition", "beta 0", "state_quant", "passes 2θ", "dynamics of its own")
 KINDS += (
@@ -32,6 +35,7 @@ KINDS += (
     "within rounding",
     "output:",
 )
+KINDS += ("no sum of its", "loses its input", "not given", "does not reach", "cross")
 
 
 @dataclass
@@ -56,7 +60,7 @@ def tally(library: str, networks: int, fresh: int) -> Tally:
     """Convert the networks of seeds 0, 1, …"""
     found = Tally()
     for seed in range(networks):
-        made = FOREIGN[library](seed)
+        made = SOURCES[library](seed)
         try:
             conversion = convert(made.source, made.sample, made.num_steps, made.encoding)
         except ConversionRefused as error:
@@ -91,7 +95,7 @@ def main() -> None:
     print("| library | networks | accepted | spikes compared | differ | on fresh inputs | differ | unexpected |")
     print("|---|---|---|---|---|---|---|---|")
     reasons = []
-    for library in FOREIGN:
+    for library in SOURCES:
         found = tally(library, arguments.networks, arguments.fresh)
         numbers = (found.accepted, found.spikes, found.differ, found.fresh, found.fresh_differ, found.unexpected)
         print(f"| {library} | {arguments.networks} | {' | '.join(map(str, numbers))} |")

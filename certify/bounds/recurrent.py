@@ -150,7 +150,12 @@ class FeedbackLoop:
 
 
 def recurrent_spikes(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding) -> Signal:
-    """Return what is known of the spikes of a layer that hears itself.
+    """Return what is known of the spikes of a layer that hears itself; arguments as in `looped`."""
+    return looped(below, node, spikes, rounding)[1]
+
+
+def looped(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding) -> tuple[Signal, Signal]:
+    """Return what is known of the currents of a layer that hears itself, and of the spikes under them.
 
     Args:
         below: x, what comes from other layers.
@@ -162,7 +167,9 @@ def recurrent_spikes(below: Signal, node: Recurred, spikes: SpikeBound, rounding
     loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding)
     found: Signal = loop.stepwise(node.rule)
     box = found.steps()
+    current = loop.current(DelayedSpikes(found, box))
     for _ in range(PASSES):
-        found = spikes(loop.current(DelayedSpikes(found, box)), node.rule, rounding)
+        current = loop.current(DelayedSpikes(found, box))
+        found = spikes(current, node.rule, rounding)
         box = box.intersection(found.steps())
-    return found
+    return current, found

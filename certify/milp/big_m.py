@@ -30,7 +30,7 @@ def big_m_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tup
         slack, tie = closing.slack(rounding), closing.tie(rounding * found.num_steps)
         low, high = lower[t] - closing.slack(own), upper[t] + closing.slack(own)
         potential, spike = program.variables(low, high), program.binaries(len(own))
-        moved = residue.scaled(rule.decay) + layer.steps[t % len(layer.steps)].scaled(factor)
+        moved = residue.scaled(rule.decay) + layer.driven(t, spikes).scaled(factor)
         program.constrain(potential - moved, -slack, slack)
         program.constrain(potential - spike.scaled(drives.perhaps - tie - low), lower=low)
         silent_high = drives.surely + tie

@@ -39,6 +39,7 @@ from ..bounds.pooled import PooledSignal
 from ..bounds.propagation import input_signal
 from ..bounds.rate_trains import RateTrains
 from ..bounds.readouts import readout_row
+from ..bounds.recurrent import looped
 from ..bounds.rounding import Rounding
 from ..bounds.signals import AffineSignal, Signal, SpikeBound, SumSignal
 from ..bounds.train_table import TableTrains
@@ -185,8 +186,19 @@ class _Writer(Algebra[_Flow]):
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
     def recurred(self, node: Recurred, flow: _Flow) -> _Flow:
-        """Refuse a layer that hears itself."""
-        raise EncodingError(f"{node.name}: hears its own spikes, which no program is written for")
+        """Write a layer that hears itself, whose spikes are written in order of time."""
+        assert isinstance(node.rule, Leaky)
+        current, found = looped(flow.signal, node, self.bound, self.rounding)
+        feedback, ones = affine_map(node.feedback), found.magnitude()
+        shape = flow.signal.magnitude().shape[1:]
+        weight = _matrix(feedback.linear, shape, ones)
+        silent = feedback.linear(ones.new_zeros(1, *shape)) + feedback.bias
+        own = feedback.slack(ones.new_ones(1, *shape), self.rounding, 4 * found.num_steps + 8).expand_as(silent)
+        own = own + current.magnitude() * self.rounding.gamma(found.num_steps + 2)
+        slack, heard = flow.slack + array(own.flatten()), (weight, array(silent.flatten()))
+        layer = EncodedLayer(node.rule, current, found, flow.steps, slack, self.rounding, heard)
+        spikes = self.spikes(self.program, layer, self.closing)
+        return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
     def _kinds(self, rule: Varied, flow: _Flow) -> _Flow:
         """Write neurons of several kinds, one kind after another."""

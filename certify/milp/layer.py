@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from ...models.rules import Leaky
 from ..bounds.rounding import Rounding
@@ -24,6 +25,7 @@ class EncodedLayer:
         steps: I as expressions, one entry if constant, else T.
         slack: how far the run's I may be from those expressions, (n,).
         rounding: the dtype of the run.
+        heard: V and b where the layer hears its own last spikes, whose V·s[t−1] + b adds to `steps`; else None.
     """
 
     rule: Leaky
@@ -32,6 +34,16 @@ class EncodedLayer:
     steps: tuple[Expressions, ...]
     slack: np.ndarray
     rounding: Rounding
+    heard: tuple[sparse.csr_array, np.ndarray] | None = None
+
+    def driven(self, t: int, spikes: list[Expressions]) -> Expressions:
+        """Return I[t], for the spikes of the steps before."""
+        current = self.steps[t % len(self.steps)]
+        if self.heard is None:
+            return current
+        weight, bias = self.heard
+        before = spikes[-1] if spikes else Expressions.fixed(np.zeros(len(bias)))
+        return current + before.image(weight, bias)
 
     @property
     def scale(self) -> np.ndarray:

@@ -33,7 +33,7 @@ def step_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tupl
         silent_high = np.minimum(high, found.drives.surely + tie)
         silent = _part(program, low, silent_high, Expressions.fixed(np.ones(len(own))) - spike)
         firing = _part(program, np.minimum(found.drives.perhaps - tie, high), high, spike)
-        drive = layer.steps[t % len(layer.steps)].scaled(factor)
+        drive = layer.driven(t, spikes).scaled(factor)
         slack = closing.slack(rounding)
         potential = silent + firing
         program.constrain(potential - residue.scaled(rule.decay) - drive, -slack, slack)

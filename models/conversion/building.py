@@ -1,5 +1,6 @@
 """From what was observed to a `SpikingNetwork`: layers and sums in a chain, gains and leaks folded, a readout."""
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,6 +95,8 @@ class _NetworkWriter:
         """Raise unless each layer is given exactly what it is said to be given."""
         for observed in self.seen.layers:
             before = value(observed.origin, self._signal)
+            if before is not None and observed.heard is not None:
+                before = before + observed.heard
             if before is None or not _same(before, observed.given):
                 given = f"is not given what {told(observed.origin)} gives{at(observed.place)}"
                 raise ConversionRefused(
@@ -168,6 +171,8 @@ def _append(
         layers.append(_affine(observed))
         return
     neuron = observed.neuron
+    if neuron.front is not None:
+        layers.append(copy.deepcopy(neuron.front))
     if neuron is final:
         layer = integrating(neuron, steps)
     elif neuron.threshold is None:
@@ -215,6 +220,8 @@ def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool, filtered: bool) 
     if neuron.drop is not None and neuron.threshold is not None and neuron.reset == "subtract":
         ends = f"a spike takes {in_digits(neuron.drop)}, at a threshold of {in_digits(neuron.threshold)}"
         notes += [] if every(neuron.drop == neuron.threshold) else [f"{neuron.name}: {ends}"]
+    if neuron.feedback is not None:
+        notes.append(f"{neuron.name}: hears its own last spikes through {type(neuron.feedback).__name__}")
     if neuron.synapse is not None:
         became = "a layer before it" if filtered else "an input scale over time"
         notes.append(f"{neuron.name}: its synapse became {became}")

@@ -23,9 +23,15 @@ from .refusal import ConversionRefused
 
 @dataclass(frozen=True)
 class Gave:
-    """The output of a layer; of "" the module's input."""
+    """The output of a layer; of "" the module's input.
+
+    Attributes:
+        name: of the layer.
+        call: of which call of it, from 0; None for several, or none.
+    """
 
     name: str
+    call: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class Adjusted:
 
 Origin = Gave | Joined | Adjusted
 INPUT = Gave("")
+ZEROS = ("zeros", "zeros_like", "new_zeros", "zero", "zero_", "_efficientzerotensor")
+"""Operations that make zeros, whatever they are given."""
 ADJUSTING = ("add", "sub", "mul", "div")
 
 
@@ -117,6 +125,7 @@ class Origins:
     gates: dict[str, Gate] = field(default_factory=dict)
     _known: dict[int, tuple[Tensor, Origin | None]] = field(default_factory=dict)
     _constants: dict[int, Tensor] = field(default_factory=dict)
+    _zeros: dict[int, Tensor] = field(default_factory=dict)
 
     def note(self, tensor: Tensor, origin: Origin | None) -> None:
         """Say where a tensor comes from, or, by None, that it is lost."""
@@ -132,6 +141,10 @@ class Origins:
         _, origin = self._known.get(id(tensor), (None, None))
         return origin
 
+    def is_zero(self, tensor: Tensor) -> bool:
+        """Return whether a tensor holds zeros and would for any inputs."""
+        return id(tensor) in self._zeros
+
     def follow(self, name: str, moves: bool, args: tuple[Any, ...], kwargs: Mapping[str, Any], made: Any) -> None:
         """Say where what an operation made comes from.
 
@@ -141,6 +154,7 @@ class Origins:
             args, kwargs: what it is given.
             made: what it gave.
         """
+        self._follow_zeros(name, moves, args, made)
         given = [tensor for tensor in tensors_of((args, tuple(kwargs.values()))) if id(tensor) in self._known]
         if not given:
             if name == "lift_fresh" or all(id(tensor) in self._constants for tensor in tensors_of(args)):
@@ -148,12 +162,21 @@ class Origins:
                     self.hold(tensor)
             return
         if moves:
-            found = {self.of(tensor) for tensor in tensors_of(args)}
-            origin = found.pop() if len(found) == 1 else None
+            origin = _common([self.of(tensor) for tensor in tensors_of(args)])
         else:
             origin = self._computed(name.removesuffix("_"), args, kwargs)
         for tensor in tensors_of(made):
             self.note(tensor, origin)
+
+    def _follow_zeros(self, name: str, moves: bool, args: tuple[Any, ...], made: Any) -> None:
+        """Note which tensors hold zeros now, and which no longer do."""
+        taken = list(tensors_of(args))
+        zeros = name in ZEROS or (moves and bool(taken) and all(map(self.is_zero, taken)))
+        for tensor in tensors_of(made):
+            if zeros:
+                self._zeros[id(tensor)] = tensor
+            else:
+                self._zeros.pop(id(tensor), None)
 
     def _computed(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Origin | None:
         """Return the origin of two signals, or of a signal and a constant; None for all else."""
@@ -196,6 +219,15 @@ class Origins:
         axes = signal.shape[-1:] if signal.dim() < 4 else (signal.shape[-3], 1, 1)
         fits = value.numel() == 1 or (value.shape[-len(axes) :] == axes and value.numel() == math.prod(axes))
         return tuple(value.double().flatten().tolist()) if fits else None
+
+
+def _common(origins: list[Origin | None]) -> Origin | None:
+    """Return the only origin that there is, of no one call where there are several; None for more than one."""
+    if len(set(origins)) != 1:
+        return None
+    first = origins[0]
+    several = isinstance(first, Gave) and len({one.call for one in origins if isinstance(one, Gave)}) > 1
+    return Gave(first.name) if several else first  # type: ignore[union-attr]
 
 
 def negative(origin: Origin) -> Origin:

@@ -3,10 +3,10 @@
 from typing import NoReturn
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..description import fresh
-from ..layers import BATCH_NORMS, WEIGHTED
+from ..layers import BATCH_NORMS, WEIGHTED, Share
 from ..linear_maps import affine_types
 from ..max_pooling import MAX_POOLS
 from ..normalization import Normalize
@@ -97,6 +97,23 @@ def normalizing(
     layer.running_mean.copy_(torch.tensor(mean, dtype=torch.float64))
     layer.running_var.copy_(torch.tensor(std, dtype=torch.float64).square())
     return layer
+
+
+def diagonal(weights: Tensor, name: str) -> nn.Module:
+    """Return the layer y = w·x, for one number or one for each feature of vectors.
+
+    Raises:
+        ConversionRefused: for weights of another shape.
+    """
+    if weights.numel() == 1:
+        layer = Share()
+        layer.share.data = weights.reshape(1).clone()
+        return layer
+    if weights.dim() != 1:
+        raise ConversionRefused(f"{name}: got shape {tuple(weights.shape)}, expected one weight, or one a feature")
+    dense = nn.Linear(len(weights), len(weights), bias=False)
+    dense.weight.data = torch.diag(weights)
+    return dense
 
 
 def is_of(module: nn.Module, *libraries: str) -> bool:

@@ -15,13 +15,15 @@ need none: where x is constant over time, i[t] = x·Σ_{k<t−δ} κ^k, an input
 last potential alone is read, v[T] is a weighted sum of currents, an input scale again.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..neurons import DLIF, LIF
+from ..recurrent import Recurrent
 from ..surrogates import Triangle
 from ..synapses import Synapse
 from ..varied import VariedLIF
@@ -46,6 +48,8 @@ class ForeignNeuron:
         start: v₀.
         synapse: κ, None for no synapse.
         delay: δ, by how many steps the input of the synapse comes late.
+        feedback: the affine layer of its own last spikes that adds to x; None for a neuron without.
+        front: an affine layer that makes x of the signal that the module is given; None where that is x.
     """
 
     name: str
@@ -60,6 +64,8 @@ class ForeignNeuron:
     fires_at: str = ">"
     synapse: float | None = None
     delay: int = 0
+    feedback: nn.Module | None = None
+    front: nn.Module | None = None
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the refusal of this layer."""
@@ -88,6 +94,17 @@ class ForeignNeuron:
 
 
 def spiking(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
+    """Return the layer that spikes as `neuron` does, one that hears itself as a loop; arguments as in `_alone`."""
+    if neuron.feedback is None:
+        return _alone(neuron, num_steps, constant)
+    layer = _alone(neuron, num_steps, constant=False)
+    try:
+        return Recurrent(layer, copy.deepcopy(neuron.feedback))
+    except TypeError as error:
+        neuron.refuse(str(error))
+
+
+def _alone(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
     """Return the layer that spikes as `neuron` does behind `filtering`, on currents that got `neuron.bias` added.
 
     Args:
@@ -144,6 +161,8 @@ def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
         neuron.refuse(
             "its potential is read, and it has constants that differ within the layer, expected one each"
         )
+    if neuron.feedback is not None:
+        neuron.refuse("hears its own spikes, and its potential is read; expected its spikes to be read")
     if neuron.synapse is None:
         return LIF(decay, reset="none", fires_at=neuron.fires_at)
     steps = num_steps - neuron.delay

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..synapses import Synapse
+from .nir_loops import flattened, without_loops
 from .nir_pointwise import IntegratorNode, ScalingNode, StepNode
 from .refusal import ConversionRefused
 
@@ -148,18 +149,38 @@ class EulerGraph(nn.Module):
     Args:
         nodes: in an order in which none comes before its sources.
         sources: by name, of each node and of "" for the graph's output; "" there stands for the input.
+        loops: the node through which a neuron hears what it gave one step before, by the neuron.
     """
 
-    def __init__(self, nodes: dict[str, nn.Module], sources: dict[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, nodes: dict[str, nn.Module], sources: dict[str, tuple[str, ...]], loops: dict[str, str]
+    ) -> None:
         super().__init__()
-        self.nodes, self.sources = nn.ModuleDict(nodes), sources
+        self.nodes, self.sources, self.loops = nn.ModuleDict(nodes), sources, loops
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what neurons gave."""
+        self.last: dict[str, Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """Take one step."""
         signals = {"": x}
         for name, node in self.nodes.items():
-            signals[name] = node(self._given(name, signals))
+            if name not in self.loops.values():
+                given = self._given(name, signals)
+                signals[name] = node(given + self._heard(name, given) if name in self.loops else given)
+        self.last = {name: signals[name] for name in self.loops}
         return self._given("", signals)
+
+    def _heard(self, name: str, given: Tensor) -> Tensor:
+        """Return what a neuron hears of itself."""
+        before = self.last[name] if name in self.last else torch.zeros_like(given)
+        found = self.nodes[self.loops[name]](before)
+        if found.shape != given.shape:
+            shapes = f"{tuple(found.shape[1:])} and {tuple(given.shape[1:])}"
+            raise ConversionRefused(f"{name}: hears itself through a node that makes {shapes} of one shape")
+        return found
 
     def _given(self, name: str, signals: dict[str, Tensor]) -> Tensor:
         """Return what a node is given, summed in the order of its sources."""
@@ -167,27 +188,29 @@ class EulerGraph(nn.Module):
 
 
 def executable(graph: Any, dt: float) -> EulerGraph:
-    """Return the module of a graph without cycles.
+    """Return the module of a graph without cycles, but for neurons that hear themselves.
 
     Raises:
         ConversionRefused: for another graph, or a node that is not known.
     """
-    sources = _sources(graph)
-    ends = {type(graph.nodes[name]).__name__: name for name in graph.nodes}
+    nodes, edges = flattened(graph)
+    kinds = {name: type(node).__name__ for name, node in nodes.items()}
+    sources, loops = without_loops(_sources(kinds, edges), kinds, FIRING)
+    ends = {kind: name for name, kind in kinds.items()}
     order = [name for name in _ordered(sources) if name not in (ends["Input"], ends["Output"])]
     names = {name: f"{index}:{name.replace('.', '_')}" for index, name in enumerate(order)}
     names |= {ends["Input"]: "", ends["Output"]: ""}
     given = {names[name]: tuple(names[source] for source in found) for name, found in sources.items() if found}
-    return EulerGraph({names[name]: _made(graph.nodes[name], name, dt) for name in order}, given)
+    heard = {names[neuron]: names[node] for neuron, node in loops.items()}
+    return EulerGraph({names[name]: _made(nodes[name], name, dt) for name in order}, given, heard)
 
 
-def _sources(graph: Any) -> dict[str, list[str]]:
+def _sources(kinds: dict[str, str], edges: list[tuple[str, str]]) -> dict[str, list[str]]:
     """Return what leads to each node, in the order of the edges."""
-    kinds = {name: type(node).__name__ for name, node in graph.nodes.items()}
     if any(list(kinds.values()).count(end) != 1 for end in ("Input", "Output")):
         raise ConversionRefused("graph: has several inputs or outputs, expected one of each")
     sources: dict[str, list[str]] = {name: [] for name in kinds}
-    for start, end in graph.edges:
+    for start, end in edges:
         stranger = next((name for name in (start, end) if name not in kinds), None)
         if stranger is not None:
             raise ConversionRefused(f"graph: has an edge at {stranger!r}, which is no node")
@@ -207,7 +230,8 @@ def _ordered(sources: dict[str, list[str]]) -> list[str]:
         return list(TopologicalSorter(sources).static_order())
     except CycleError as error:
         cycle = " → ".join(str(name) for name in error.args[1])
-        raise ConversionRefused(f"graph: is recurrent ({cycle}), expected no cycle") from error
+        expected = "no cycle, or a neuron that hears itself through one affine node alone"
+        raise ConversionRefused(f"graph: is recurrent ({cycle}), expected {expected}") from error
 
 
 def _module(node: Any, name: str, dt: float) -> nn.Module:

@@ -23,7 +23,7 @@ from .converting import Conversion, converted, random_like
 from .detecting import observed
 from .neurons import ForeignNeuron
 from .nir_files import read_file
-from .nir_modules import INTEGRATING, DelayLine, EulerNeuron, executable
+from .nir_modules import INTEGRATING, DelayLine, EulerGraph, EulerNeuron, executable
 from .nir_pointwise import IntegratorNode, StepNode
 from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
@@ -220,7 +220,7 @@ def _euler(node: EulerNeuron) -> ForeignNeuron:
 
 def _reset(module: nn.Module) -> None:
     for part in module.modules():
-        if isinstance(part, EulerNeuron | DelayLine | IntegratorNode):
+        if isinstance(part, EulerNeuron | DelayLine | IntegratorNode | EulerGraph):
             part.restart()
 
 

@@ -21,6 +21,7 @@ from ..constants import positive
 from ..layers import Residual, Share
 from ..networks import SpikingNetwork
 from ..neurons import LIF
+from ..recurrent import Recurrent
 from ..synapses import Synapse
 from .nir_reading import DT, import_nir
 from .refusal import ConversionRefused
@@ -95,10 +96,26 @@ class _GraphWriter:
                 shortcut, _ = self.written(layer.shortcut, sources, signal, f"{name}.shortcut.")
                 sources, signal = self._distinct(name, [*branch, *shortcut]), made
             else:
-                sources = [self.add(self._node(layer, name, tuple(signal.shape[1:]), synapse), sources)]
+                shape = tuple(signal.shape[1:])
+                if isinstance(layer, Recurrent):
+                    sources = [self._loop(layer, name, shape, synapse, sources)]
+                else:
+                    sources = [self.add(self._node(layer, name, shape, synapse), sources)]
                 synapse = None
                 signal = signal if isinstance(layer, LIF) else layer(signal)
         return sources, signal
+
+    def _loop(
+        self, layer: Recurrent, name: str, shape: tuple[int, ...], synapse: Synapse | None, sources: list[str]
+    ) -> str:
+        """Write a neuron, and the map of its own spikes that leads back to it."""
+        if synapse is not None:
+            told = f"layer {name} (Recurrent)"
+            raise ConversionRefused(f"{told}: has a synapse before it, through which it would hear itself in NIR")
+        neuron = self.add(self._node(layer.neuron, name, shape, None), sources)
+        heard = self.add(self._node(layer.feedback, f"{name}.feedback", shape, None), [neuron])
+        self.edges.append((heard, neuron))
+        return neuron
 
     def _distinct(self, name: str, sources: list[str]) -> list[str]:
         """Raise where a sum holds one signal twice: of two edges between the same nodes readers keep one."""

@@ -1,6 +1,6 @@
-"""What was seen of one layer of a module."""
+"""What was seen of one layer of a module, and of each of its calls."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -9,10 +9,32 @@ from .neurons import ForeignNeuron
 
 
 @dataclass(frozen=True)
+class Call:
+    """One call of a layer.
+
+    Attributes:
+        origin: where what it was given comes from.
+        given, gave: its first input and output.
+        states: those that it was given and those that it gave, besides.
+        place: the line of the user's code that calls it, if there is one.
+        zero: whether it was given zeros, and would be for any inputs.
+    """
+
+    origin: Origin | None
+    given: Tensor
+    gave: Tensor
+    states: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+    place: str = ""
+    zero: bool = False
+
+
+@dataclass(frozen=True)
 class ObservedLayer:
     """One layer: its input, where that comes from, its output, and its neuron, None for other layers.
 
     Signals are (T or 1, batch, ...); `place` is the line of the user's code that calls it first, if there is one.
+    Where a layer beside it hears the neuron's last spikes, `heard` is what that gave, (T, batch, ...): the
+    neuron's input holds it besides what comes from `origin`.
     """
 
     name: str
@@ -22,3 +44,9 @@ class ObservedLayer:
     given: Tensor
     gave: Tensor
     place: str = ""
+    heard: Tensor | None = None
+
+    def part(self, batch: int) -> "ObservedLayer":
+        """Return it for the first `batch` samples."""
+        heard = None if self.heard is None else self.heard[:, :batch]
+        return replace(self, given=self.given[:, :batch], gave=self.gave[:, :batch], heard=heard)

@@ -17,14 +17,15 @@ from torch import Tensor, nn
 
 from ..constants import at_least, unless_none
 from ..validation import check_choice
-from .data_flow import Arrangement, Gave, Origin, Step, layers_of
+from .data_flow import Arrangement, Gave, Step, layers_of
 from .gates import with_gates
+from .hearing import common_origin, without_loops
 from .layers import is_silent, plain_layer
 from .neurons import ForeignNeuron
-from .observed_layers import ObservedLayer
+from .observed_layers import Call, ObservedLayer
 from .places import at, place
 from .refusal import ConversionRefused
-from .watching import Outside, check_plain, check_states, check_types, tensors_in
+from .watching import Outside, check_inside, check_plain, check_states, check_types, tensors_in
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,6 @@ class Observation:
         return tuple(observed.gave for observed in self.layers if observed.neuron is not None)
 
 
-@dataclass(frozen=True)
-class _Call:
-    origin: Origin | None
-    given: Tensor
-    gave: Tensor
-    states: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
-    place: str
-
-
 def observe(source: Source, inputs: Tensor) -> Observation:
     """Return what a run on `inputs`, (batch, ...) or (batch, T, ...), shows; the module is left as it was found.
 
@@ -122,10 +114,7 @@ def observe(source: Source, inputs: Tensor) -> Observation:
         found = _observe(source, torch.cat([padded, inputs[:1]]))
     if found is None:
         raise ConversionRefused("module: gives signals in which time and batch can't be told apart")
-    layers = tuple(
-        replace(observed, given=observed.given[:, :batch], gave=observed.gave[:, :batch])
-        for observed in found.layers
-    )
+    layers = tuple(observed.part(batch) for observed in found.layers)
     outputs = tuple(_trimmed(out, found.num_steps, batch) for out in found.outputs)
     return replace(found, layers=layers, outputs=outputs)
 
@@ -135,10 +124,13 @@ def _steps_of(source: Source, inputs: Tensor) -> int | None:
 
 
 def _observe(source: Source, inputs: Tensor) -> Observation | None:
-    calls: dict[str, list[_Call]] = {}
+    calls: dict[str, list[Call]] = {}
     check_types(source.module)
     modules, hooked = _watched(source)
     check_plain(modules)
+    check_inside(
+        {name: modules[name] for name, neuron in hooked.items() if neuron is not None and neuron.feedback}
+    )
     outside = Outside()
     neurons = {modules[name] for name, neuron in hooked.items() if neuron is not None}
     parts = [part for part in source.module.modules() if part not in neurons]
@@ -166,13 +158,15 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     for name, found in calls.items():
         _check_calls(name + at(found[-1].place), len(found), steps, hooked[name])
         if (neuron := hooked[name]) is not None:
-            check_states(neuron.name, neuron, [call.states for call in found])
+            check_states(neuron.name, neuron, [_states(call, neuron) for call in found])
         signals = _signals(found, steps, len(inputs), name)
-        origin = _origin(found) or Gave(before)
+        origin = common_origin(found) or Gave(before)
         layers[name], before = (
             ObservedLayer(name, modules[name], hooked[name], origin, *signals, found[0].place),
             name,
         )
+    layers = without_loops(layers, calls)
+    before = list(layers)[-1]
     layers = with_gates(layers, outside.origins.gates)
     arranged = Arrangement({name: observed.origin for name, observed in layers.items()}).until(before)
     kept = tuple(layers[name] for name in layers_of(arranged))
@@ -193,10 +187,11 @@ def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...]) ->
         )
 
 
-def _origin(calls: list[_Call]) -> Origin | None:
-    """Return where a layer's input comes from, the same in all calls; None where that is not known."""
-    found = {call.origin for call in calls}
-    return found.pop() if len(found) == 1 else None
+def _states(call: Call, neuron: ForeignNeuron) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Return the states that a call was given, and those that it gave, spikes first where it hears itself."""
+    given, gave = call.states
+    heard = neuron.feedback is not None and len(gave) == 1
+    return given, (call.gave, *gave) if heard else gave
 
 
 def _watched(source: Source) -> tuple[dict[str, nn.Module], dict[str, ForeignNeuron | None]]:
@@ -220,7 +215,7 @@ def _watched(source: Source) -> tuple[dict[str, nn.Module], dict[str, ForeignNeu
 
 @contextmanager
 def _recording(
-    source: Source, modules: dict[str, nn.Module], calls: dict[str, list[_Call]], outside: Outside
+    source: Source, modules: dict[str, nn.Module], calls: dict[str, list[Call]], outside: Outside
 ) -> Iterator[None]:
     """Record the calls of `modules` in evaluation mode; restore modes and remove hooks afterwards.
 
@@ -242,7 +237,7 @@ def _recording(
             module.training = mode
 
 
-def _hook(name: str, calls: dict[str, list[_Call]], outside: Outside) -> Callable[..., None]:
+def _hook(name: str, calls: dict[str, list[Call]], outside: Outside) -> Callable[..., None]:
     def hook(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], gave: Any) -> None:
         """Keep one call: its first input, its first output, and the states beside them."""
         if outside.done:
@@ -251,11 +246,10 @@ def _hook(name: str, calls: dict[str, list[_Call]], outside: Outside) -> Callabl
         if not given or not isinstance(first, Tensor):
             raise ConversionRefused(f"{name}: is called without a tensor, or returns none")
         states = tensors_in((given[1:], named)), tensors_in(rest)
-        origin = outside.origins.of(given[0])
-        calls.setdefault(name, []).append(
-            _Call(origin, given[0].detach().clone(), first.detach().clone(), states, place())
-        )
-        outside.gave(name, first, rest)
+        found = calls.setdefault(name, [])
+        origin, zero = outside.origins.of(given[0]), outside.origins.is_zero(given[0])
+        found.append(Call(origin, given[0].detach().clone(), first.detach().clone(), states, place(), zero))
+        outside.gave(name, len(found) - 1, first, rest)
         outside.leave()
 
     return hook
@@ -307,7 +301,7 @@ def _within(found: Any) -> tuple[Tensor, ...]:
     return ()
 
 
-def _count_steps(source: Source, calls: list[_Call], batch: int) -> int | None:
+def _count_steps(source: Source, calls: list[Call], batch: int) -> int | None:
     """Return T by the calls of a neuron layer, or None where a multi-step signal has T = batch."""
     if source.num_steps is not None:
         return source.num_steps
@@ -328,7 +322,7 @@ def _check_calls(name: str, count: int, steps: int, neuron: ForeignNeuron | None
     )
 
 
-def _signals(calls: list[_Call], steps: int, batch: int, name: str) -> tuple[Tensor, Tensor]:
+def _signals(calls: list[Call], steps: int, batch: int, name: str) -> tuple[Tensor, Tensor]:
     if len(calls) > 1:
         return torch.stack([call.given for call in calls]), torch.stack([call.gave for call in calls])
     return _over_time(calls[0].given, steps, batch, name), _over_time(calls[0].gave, steps, batch, name)

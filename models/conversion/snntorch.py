@@ -7,9 +7,12 @@ reset to zero takes away what comes in at the step behind a spike, too: v[t] = 0
 
 `Alpha` fires on τ·Σ_n (α^n − β^n)·x[t−n]. Since α^n − β^n = (α − β)·Σ_{i+j=n−1} α^i·β^j, that is τ·(α − β) times a
 synapse of decay α, one step late, in front of a neuron of decay β without reset. Resets reach into both currents.
+
+`RLeaky` adds V·s[t−1], of a layer of its own, to x[t].
 """
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 from ..networks import SpikingNetwork
 from .constants import Constant, entries, every, library_of, settled, uniform
 from .converting import converted
+from .layers import diagonal, plain_layer, refuse
 from .neurons import ForeignNeuron
 from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
@@ -40,7 +44,7 @@ def from_snntorch(
     """Return the `SpikingNetwork` that spikes as an snnTorch module does; refuse what can't.
 
     Args:
-        module: with `snntorch.Leaky`, `Lapicque`, `Synaptic` or `Alpha`, and torch's affine layers, in one chain.
+        module: with `snntorch.Leaky`, `Lapicque`, `Synaptic`, `Alpha` or `RLeaky`, and torch's affine layers.
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none", which the
             module is given with time first.
         num_steps: T for a module that does one step a call (Leaky with `init_hidden=True`); None for one that
@@ -100,6 +104,22 @@ def _alpha(neuron: nn.Module, name: str) -> ForeignNeuron:
     return ForeignNeuron(name, beta, height * (alpha - beta), **constants)
 
 
+def _recurrent(leaky: Any, name: str) -> ForeignNeuron:
+    """Return an RLeaky; its delayed reset to zero ignores a step's input, too, which no neuron here does."""
+    found = _leaky(leaky, name)
+    if found.reset == "zero" and leaky.reset_delay:
+        found.refuse("a step after a spike it loses its input with its potential; expected reset_delay=False")
+    return replace(found, feedback=_feedback(leaky.recurrent, name))
+
+
+def _feedback(recurrent: nn.Module, name: str) -> nn.Module:
+    """Return the layer of its own spikes; one weight for each neuron is a diagonal."""
+    if type(recurrent).__name__ != "RecurrentOneToOne":
+        return plain_layer(recurrent, name) or refuse(recurrent, f"{name}.recurrent")
+    weights = torch.as_tensor(recurrent.V).detach()
+    return diagonal(weights, f"{name}: V")
+
+
 def _leaky(leaky: nn.Module, name: str) -> ForeignNeuron:
     _check(leaky, name)
     beta = settled(torch.as_tensor(entries(leaky.beta, name, "beta"), dtype=torch.float64).clamp(0.0, 1.0))
@@ -155,7 +175,7 @@ def _reset(module: nn.Module) -> None:
             part.reset_mem()  # type: ignore[operator]
 
 
-READ = {"Leaky": _leaky, "Lapicque": _lapicque, "Synaptic": _synaptic, "Alpha": _alpha}
+READ = {"Leaky": _leaky, "Lapicque": _lapicque, "Synaptic": _synaptic, "Alpha": _alpha, "RLeaky": _recurrent}
 REASONS = {"LeakyParallel": "potentials that a ReLU keeps from falling below 0, at each step"}
 """Why other neurons do not come in."""
 

@@ -3,21 +3,27 @@
     h = v + (x − (v − r))/τ  (decay_input),   v − (v − r)/τ + x  (otherwise),   v + x  (IFNode),
 
 spikes at h ≥ θ, and v = r (hard) or h − θ (soft, r = 0); v starts from r. So λ = 1 − 1/τ, and with decay_input the
-input's share 1/τ is a gain.
+input's share 1/τ is a gain. The recurrent containers around a neuron add x and its last spikes, or multiply both
+by one matrix: W·(x, s[t−1]) + b.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..layers import Share
 from ..networks import SpikingNetwork
 from .constants import library_of, uniform
 from .converting import converted
+from .layers import is_of, kind_of
 from .neurons import ForeignNeuron
 from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
-from .watching import fires_at
+from .watching import adds, fires_at
+
+CONTAINERS = ("LinearRecurrentContainer", "ElementWiseRecurrentContainer")
 
 
 def from_spikingjelly(
@@ -33,7 +39,8 @@ def from_spikingjelly(
     """Return the `SpikingNetwork` that spikes as a SpikingJelly module does; refuse what can't.
 
     Args:
-        module: with IFNode, LIFNode or ParametricLIFNode, in step mode "s" or "m", and affine layers, in a chain.
+        module: with IFNode, LIFNode or ParametricLIFNode, alone or in a recurrent container, in step mode "s" or
+            "m", and affine layers, in a chain.
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none"; the module
             is given time first.
         num_steps: T for a module that is called once a step, or, in step mode "m", with a sequence of T copies of
@@ -52,6 +59,8 @@ def from_spikingjelly(
 
 def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
     kind = type(module).__name__
+    if library_of(module) == "spikingjelly" and kind in CONTAINERS:
+        return _container(module, f"{name} ({kind})")
     if library_of(module) != "spikingjelly" or ".neuron" not in type(module).__module__:
         return None
     name = f"{name} ({kind})"
@@ -63,6 +72,31 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
         with torch.no_grad():
             return _leaky(module, name, uniform(module.w.sigmoid(), name, "w"))  # type: ignore[operator]
     raise ConversionRefused(f"{name}: has dynamics of its own, expected IFNode, LIFNode or ParametricLIFNode")
+
+
+def _container(module: Any, name: str) -> ForeignNeuron:
+    """Return the neuron of a container, and what it hears itself through."""
+    found = _read(module.sub_module, f"{name}.sub_module")
+    if found is None or found.feedback is not None:
+        kind = kind_of(module.sub_module)
+        raise ConversionRefused(f"{name}: holds a {kind}, expected one IFNode, LIFNode or ParametricLIFNode")
+    if kind_of(module) == "LinearRecurrentContainer":
+        return replace(found, front=_columns(module, 0), feedback=_columns(module, module.rc.out_features))
+    if not adds(module.element_wise_function):
+        found.refuse("its element_wise_function is no sum of its two arguments, expected one")
+    return replace(found, feedback=Share())
+
+
+def _columns(module: Any, start: int) -> nn.Linear:
+    """Return the part of a container's matrix that reads x, from column 0 on, or its last spikes."""
+    whole, size = module.rc, module.rc.out_features
+    if kind_of(whole) != "Linear" or not is_of(whole, "torch") or whole.in_features != 2 * size:
+        raise ConversionRefused(f"{kind_of(module)}: has {whole}, expected a Linear of as many inputs as spikes")
+    layer = nn.Linear(size, size, bias=whole.bias is not None and start == 0, dtype=whole.weight.dtype)
+    layer.weight.data = whole.weight.detach()[:, start : start + size].clone()
+    if whole.bias is not None and start == 0:
+        layer.bias.data = whole.bias.detach().clone()
+    return layer
 
 
 def _leaky(node: Any, name: str, share: float) -> ForeignNeuron:

@@ -69,11 +69,11 @@ class Outside(TorchDispatchMode):
         self.origins.note(inputs, INPUT)
         return inputs
 
-    def gave(self, name: str, output: Tensor, beside: Any) -> None:
+    def gave(self, name: str, call: int, output: Tensor, beside: Any) -> None:
         """Note what a layer gave, and that what it gave beside that, its states, is followed no further."""
         for tensor in tensors_of(beside):
             self.origins.note(tensor, None)
-        self.origins.note(output, Gave(name))
+        self.origins.note(output, Gave(name, call))
 
     def enter(self, *_: Any) -> None:
         """Note that a layer begins."""
@@ -113,6 +113,16 @@ def check_plain(modules: Mapping[str, nn.Module]) -> None:
             raise ConversionRefused(f"{name}: has a {replaced[0]} of its own, expected that of {_kind(module)}")
 
 
+def check_inside(modules: Mapping[str, nn.Module]) -> None:
+    """Raise where a part of a neuron that hears itself runs otherwise than its type says."""
+    for name, module in modules.items():
+        parts = {f"{name}.{child}": part for child, part in module.named_children()}
+        check_plain(parts)
+        hooked = [part for part, inner in parts.items() if inner._forward_hooks or inner._forward_pre_hooks]
+        if hooked:
+            raise ConversionRefused(f"{hooked[0]}: has a forward hook, expected none inside of a neuron")
+
+
 def check_types(module: nn.Module) -> None:
     """Raise unless all weights are of one floating-point type, which the network will compute in."""
     kinds = {str(weight.dtype) for weight in module.parameters() if weight.is_floating_point()}
@@ -136,6 +146,32 @@ def fires_at(spike: Callable[[Tensor], Tensor], name: str) -> str:
     raise ConversionRefused(f"{name}: has a spike function that is no step from 0 to 1, expected one")
 
 
+class _Operations(TorchDispatchMode):
+    """Keeps what operations are given and make."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met: list[tuple[str, Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and keep it."""
+        made = func(*args, **(kwargs or {}))
+        self.met.append((func.overloadpacket.__name__, args, kwargs or {}, made))
+        return made
+
+
+def adds(function: Callable[[Tensor, Tensor], Any]) -> bool:
+    """Return whether a function of two signals computes their sum, and nothing else."""
+    one, other = torch.linspace(0.0, 1.0, 6).view(2, 3), torch.linspace(1.0, 2.0, 6).view(2, 3)
+    with torch.no_grad(), _Operations() as operations:
+        found = function(one, other)
+    if len(operations.met) != 1:
+        return False
+    name, args, kwargs, made = operations.met[0]
+    both = len(args) == 2 and {id(part) for part in args} == {id(one), id(other)}
+    return name == "add" and both and not kwargs and found is made
+
+
 def tensors_in(value: Any) -> tuple[Tensor, ...]:
     """Return the tensors in nested tuples, lists and dictionaries, in order."""
     if isinstance(value, Tensor):
@@ -155,12 +191,14 @@ def check_states(
     Args:
         name: of the layer.
         neuron: its constants.
-        calls: for each call the states given and those returned, potentials first; none given: the neuron's own.
+        calls: for each call the states given and those returned, potentials first, or spikes
+            where it hears itself; none given: the neuron's own.
     """
     before: tuple[Tensor, ...] | None = None
     for given, gave in calls:
         if before is None:
-            starts = (neuron.start, *[0.0] * len(given))
+            spikes = [0.0] * (neuron.feedback is not None)
+            starts = (*spikes, neuron.start, *[0.0] * len(given))
             same = all(bool((part == start).all()) for part, start in zip(given, starts, strict=False))
         else:
             same = not given or (len(given) == len(before) and all(map(torch.equal, given, before)))

@@ -144,7 +144,6 @@ def test_a_class_name_has_one_meaning() -> None:
 TABLES = {
     "models/layers.py": "which types have weights, or statistics over time: what training does to modules",
     "models/recurrent.py": "which of them a feedback may be: those of one step, without statistics",
-    "testing/moving_layers.py": "what it draws: strategies of layers that move numbers",
     "models/description.py": "the words of the file format, which outlive the types",
     "models/conversion/building.py": "it looks for the layer that takes a bias",
     "models/conversion/nir_modules.py": "the words of NIR",

@@ -3,7 +3,7 @@
 from mutant import Mutant
 
 FLOW, GATES = "models/conversion/data_flow.py", "models/conversion/gates.py"
-WATCHING = "models/conversion/watching.py"
+WATCHING, HEARING = "models/conversion/watching.py", "models/conversion/hearing.py"
 CONVERSION_MUTANTS = (
     Mutant(
         "flow: a difference is a sum",
@@ -68,5 +68,33 @@ CONVERSION_MUTANTS = (
         "models/conversion/nir_pointwise.py",
         "len(shape) not in (1, 3) or bool((scale != scale[:, :1]).any())",
         "len(shape) not in (1, 3)",
+    ),
+    Mutant("heard: spikes of any step", HEARING, "c.origin.call == t for", "c.origin.call <= t for"),
+    Mutant("heard: a sum of any step", HEARING, "parts[0].call == call", "True"),
+    Mutant("heard: the first step hears what it may", HEARING, "or not first.zero or", "or"),
+    Mutant(
+        "heard: others may read a feedback",
+        HEARING,
+        "heard is not None and not _read_by_others(name, heard, found)",
+        "heard is not None",
+    ),
+    Mutant("heard: any function is a sum", WATCHING, 'name == "add" and both', "both"),
+    Mutant(
+        "heard: spikes are no state",
+        "models/conversion/observing.py",
+        "(call.gave, *gave) if heard else gave",
+        "(given[0], *gave) if heard and given else gave",
+    ),
+    Mutant(
+        "heard: a delayed reset to zero is one at once",
+        "models/conversion/snntorch.py",
+        'found.reset == "zero" and leaky.reset_delay',
+        "False",
+    ),
+    Mutant(
+        "heard: what was zero once is zero for good",
+        FLOW,
+        "                self._zeros.pop(id(tensor), None)",
+        "                pass",
     ),
 )

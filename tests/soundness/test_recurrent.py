@@ -15,6 +15,8 @@ from spikecert.certify.bounds.recurrent import DelayedSpikes
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import SpikeBound
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
+from spikecert.certify.milp.closing import Closing
+from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier, Milp
@@ -22,6 +24,7 @@ from spikecert.models import DLIF, LIF, PLIF, Recurrent, Share, SpikingNetwork
 from spikecert.models.circuit import Recurred, UnknownNode, circuit
 from spikecert.testing import check_sound
 from spikecert.training.interval_bounds import worst_logits
+from support.milp import reaches
 from support.oracles import every_flip, least_margin
 from support.recurrent import fill, loop_margin, recurrent_networks
 
@@ -149,6 +152,20 @@ def test_a_loop_that_holds_itself_off_is_decided_step_by_step():
         assert steps.upper.flatten().tolist() == [1, 0, 1, 0]
 
 
+@pytest.mark.parametrize("weight", [1.0, -1.0])
+def test_an_open_spike_is_heard_and_not_heard(weight: float):
+    """A current of .9 to 1.1 at a threshold of 1: the first spike is open, and so are all others."""
+    back, first, last = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False), nn.Linear(1, 2)
+    back.weight.data.fill_(weight)
+    first.weight.data.fill_(2.0)
+    network = SpikingNetwork(first, Recurrent(LIF(0.0), back), last, num_steps=4).double().eval()
+    made, inputs = circuit(network), torch.full((1, 1), 0.5, dtype=torch.float64)
+    source = input_signal(made, LInf(0.05).enclosure(inputs))
+    for spikes in (interval_spikes, step_spikes, window_spikes, conserved_spikes):
+        steps = propagate(made, source, spikes, Rounding(made.dtype))[2].steps()
+        assert (steps.lower.flatten().tolist(), steps.upper.flatten().tolist()) == ([0] * 4, [1] * 4)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_feedback_of_zero_is_no_feedback(dtype: torch.dtype):
     """Bounds lose next to nothing against the layer alone, for currents over time."""
@@ -221,6 +238,36 @@ def test_files_hold_the_loop(network: SpikingNetwork, tmp_path_factory: pytest.T
     assert torch.equal(again(inputs), network(inputs))
 
 
+@pytest.mark.parametrize("encoding", ["table", "big_m"])
+@settings(max_examples=8, deadline=None)
+@given(network=recurrent_networks(most_width=3, most_steps=4), seed=SEEDS)
+def test_programs_hold_all_runs(encoding: str, network: SpikingNetwork, seed: int):
+    inputs, _ = sample_of(network, seed, 1)
+    threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
+    closed = encode(circuit(network), threat.enclosure(inputs), encoding, Closing(closed=True))
+    for _ in range(3):
+        candidate = threat.sample(inputs, generator)
+        with torch.no_grad():
+            wanted = network(candidate)[0].double().numpy()
+        assert reaches(closed, candidate, wanted)
+
+
+@settings(max_examples=8, deadline=None)
+@given(network=LINES, seed=SEEDS)
+def test_programs_decide_loops(network: SpikingNetwork, seed: int):
+    inputs, labels = sample_of(network, seed, 1)
+    (verdict,) = verify(network, inputs, labels, LInf(0.125), Milp(), timeout=5.0)
+    low, high = (float((inputs[0] + e).clamp(0, 1)) for e in (-0.125, 0.125))
+    exact = loop_margin(network, low, high, int(labels[0]))
+    assert verdict.status == ("verified" if exact > 0 else "falsified") or abs(exact) < 1e-3 or _close(network)
+
+
+def _close(network: SpikingNetwork) -> bool:
+    """Return whether weights are on the grid, where potentials lie on thresholds and nothing is told apart."""
+    weights = torch.cat([parameter.flatten() for parameter in network.parameters()])
+    return bool((weights * 4 == (weights * 4).round()).double().mean() > 0.5)
+
+
 def test_an_attack_goes_through_the_loop():
     torch.manual_seed(1)
     network = SpikingNetwork(nn.Linear(4, 8), Recurrent(LIF(0.9), nn.Linear(8, 8)), nn.Linear(8, 3), num_steps=6)
@@ -243,8 +290,6 @@ def test_who_does_not_know_it_says_so():
     wide = LInf(1.0)
     for verdict in verify(SMALL, inputs, labels, wide, Complete(enumeration=None)):
         assert verdict.status != "unknown" or "hear their own spikes" in verdict.reason
-    for verdict in verify(SMALL, inputs, labels, wide, Milp()):
-        assert verdict.status != "unknown" or "hears its own spikes" in verdict.reason
     for verdict in verify(SMALL, inputs, labels, wide, "lirpa"):
         assert verdict.status == "unknown"
 

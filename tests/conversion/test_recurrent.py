@@ -1,0 +1,225 @@
+"""Recurrent layers of each library: how each is expressed, and what is refused."""
+
+import operator
+import re
+from typing import Any
+
+import pytest
+import torch
+from spikingjelly.activation_based import layer as sj
+from spikingjelly.activation_based import neuron as sj_neurons
+from torch import Tensor, nn
+
+from spikecert import ConversionRefused, LInf, convert, from_nir, from_snntorch, from_spikingjelly, to_nir, verify
+from spikecert.models import LIF, Recurrent, Share, SpikingNetwork
+from support.foreign import Foreign, nir, snntorch
+from support.foreign_loops import LOOPS, Heard
+
+COUNT = 40
+
+
+def wrong(seed: int, made: Foreign) -> str | None:
+    """Return what is wrong with a conversion: a match that should not be, or a refusal without a right reason."""
+    try:
+        found = convert(made.source, made.sample, made.num_steps, made.encoding)
+    except ConversionRefused as error:
+        reasons = [reason for reason in (made.refusal, "within rounding") if reason is not None]
+        named = any(re.search(reason, str(error)) for reason in reasons) and "\n" not in str(error)
+        return None if named else f"{seed}: {error}"
+    assert sum(found.check.mismatches) == 0
+    assert any(isinstance(layer, Recurrent) for layer in found.network.layers)
+    return None if made.refusal is None else f"{seed}: accepted, expected a refusal by {made.refusal!r}"
+
+
+@pytest.mark.parametrize("library", LOOPS)
+def test_random_loops_match_or_are_refused_with_the_reason(library: str):
+    made = [LOOPS[library](seed) for seed in range(COUNT)]
+    assert [text for seed, foreign in enumerate(made) if (text := wrong(seed, foreign))] == []
+    assert 0.5 * COUNT < sum(foreign.refusal is None for foreign in made) < COUNT
+
+
+def test_rleaky_is_leaky_and_its_feedback(strong, sample):
+    neuron = snntorch.RLeaky(beta=0.5, linear_features=12, init_hidden=True)
+    network = from_snntorch(nn.Sequential(strong(16, 12), neuron, strong(12, 3)), sample, num_steps=8)
+    layer = network.layers[1]
+    assert isinstance(layer, Recurrent)
+    d = layer.dynamics
+    assert (d.decay, d.threshold, d.reset, d.drop, d.fires_at) == (0.5, 1.0, "subtract", 2.0, ">")
+    assert isinstance(layer.feedback, nn.Linear)
+    assert torch.equal(layer.feedback.weight, neuron.recurrent.weight)
+    with torch.no_grad():
+        labels = network(sample).argmax(1)
+    assert all(verdict.status == "verified" for verdict in verify(network, sample, labels, LInf(1e-4), "trains"))
+
+
+def test_a_container_of_a_matrix_is_two_matrices(sample):
+    container = sj.LinearRecurrentContainer(sj_neurons.IFNode(v_reset=None), 16, 16)
+    network = from_spikingjelly(nn.Sequential(container, nn.Linear(16, 3)), sample, num_steps=5)
+    first, layer = network.layers[:2]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(layer, Recurrent)
+    assert isinstance(layer.feedback, nn.Linear)
+    assert torch.equal(torch.cat((first.weight, layer.feedback.weight), 1), container.rc.weight)
+    assert layer.feedback.bias is None
+
+
+def test_a_sum_is_a_share_of_one(sample):
+    container = sj.ElementWiseRecurrentContainer(sj_neurons.LIFNode(), operator.add)
+    network = from_spikingjelly(nn.Sequential(nn.Linear(16, 8), container, nn.Linear(8, 3)), sample, num_steps=5)
+    layer = network.layers[1]
+    assert isinstance(layer, Recurrent)
+    assert isinstance(layer.feedback, Share)
+    assert layer.feedback.share.item() == 1.0
+
+
+class Stepped(nn.Module):
+    """RLeaky with states passed by hand; `change` makes the spikes that it is given."""
+
+    def __init__(self, change=lambda spikes: spikes, start: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(16, 8), nn.Linear(8, 3)
+        self.first.weight.data.mul_(4.0)
+        self.neuron, self.change = snntorch.RLeaky(beta=0.9, linear_features=8), change
+        self.start = start
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes, potential = self.neuron.init_rleaky()
+        spikes = torch.full((len(x), 8), self.start)
+        made = []
+        for _ in range(6):
+            spikes, potential = self.neuron(self.first(x), self.change(spikes), potential)
+            made.append(self.last(spikes))
+        return torch.stack(made)
+
+
+def test_spikes_are_a_state(sample):
+    assert isinstance(from_snntorch(Stepped(), sample).layers[1], Recurrent)
+    with pytest.raises(ConversionRefused, match="gets a state that it did not give"):
+        from_snntorch(Stepped(torch.zeros_like), sample)
+    with pytest.raises(ConversionRefused, match="starts from another state than its own"):
+        from_snntorch(Stepped(start=1.0), sample)
+
+
+def heard(order: str = "last", steps: int = 6, change=lambda layer: layer) -> Heard:
+    torch.manual_seed(0)
+    layers: list[nn.Module] = [nn.Linear(16, 8), nn.Linear(8, 8), nn.Linear(8, 3)]
+    for layer in layers:
+        layer.weight.data.mul_(4.0)  # type: ignore[union-attr, operator]
+    return Heard([layers[0], change(layers[1]), layers[2]], snntorch.Leaky(beta=0.9), steps, order)
+
+
+def test_a_loop_that_is_written_out_is_one(sample):
+    module = heard()
+    network = from_snntorch(module, sample)
+    layer = network.layers[1]
+    assert isinstance(layer, Recurrent)
+    assert isinstance(layer.feedback, nn.Linear)
+    assert torch.equal(layer.feedback.weight, module.feedback.weight)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", ["older", "minus", "after", "first", "stale"])
+def test_other_loops_are_refused_even_where_nothing_fires(sample, order):
+    module = heard(order)
+    module.neuron = snntorch.Leaky(beta=0.9, threshold=1e6)
+    with pytest.raises(ConversionRefused):
+        from_snntorch(module, sample)
+    assert isinstance(from_snntorch(_quiet(heard()), sample).layers[1], Recurrent)
+
+
+def _quiet(module: Heard) -> Heard:
+    module.neuron = snntorch.Leaky(beta=0.9, threshold=1e6)
+    return module
+
+
+class Started(Heard):
+    """Its first spikes are what is made of the input, of which nobody knows that it is 0 for all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        state: Tensor = self.neuron.reset_mem()  # type: ignore[operator]
+        spikes, made = x.new_zeros(len(x), 8), []
+        spikes.add_(x[:, :1] * 0)
+        for _ in range(self.steps):
+            spikes, state = self.neuron(self.first(x) + self.feedback(spikes), state)
+            made.append(self.last(spikes))
+        return torch.stack(made)
+
+
+def test_zeros_that_inputs_were_added_to_are_no_start(sample):
+    made = heard()
+    layers: list[nn.Module] = [made.first, made.feedback, made.last]
+    with pytest.raises(ConversionRefused):
+        from_snntorch(Started(layers, made.neuron, 6), sample)
+
+
+class Twice(Heard):
+    """Its feedback is read by its output, too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        state: Tensor = self.neuron.reset_mem()  # type: ignore[operator]
+        spikes, made = x.new_zeros(len(x), 8), []
+        for _ in range(self.steps):
+            echo = self.feedback(spikes)
+            spikes, state = self.neuron(self.first(x) + echo, state)
+            made.append(self.last(spikes + echo))
+        return torch.stack(made)
+
+
+def test_a_feedback_that_others_read_is_refused(sample):
+    made = heard()
+    layers: list[nn.Module] = [made.first, made.feedback, made.last]
+    with pytest.raises(ConversionRefused, match="cross"):
+        from_snntorch(Twice(layers, made.neuron, 6), sample)
+
+
+def test_a_loop_through_what_is_not_affine_is_refused(sample):
+    with pytest.raises(ConversionRefused):
+        from_snntorch(heard(change=lambda layer: nn.Sequential(layer, nn.ReLU())), sample)
+
+
+def hooked(module: Any) -> Any:
+    module[1].recurrent.register_forward_hook(lambda layer, given, gave: gave.clamp(max=1e6))
+    return module
+
+
+def replaced(module: Any) -> Any:
+    module[1].recurrent.forward = lambda x: 2 * x
+    return module
+
+
+@pytest.mark.parametrize("change", [hooked, replaced])
+def test_a_feedback_that_runs_otherwise_is_refused(strong, sample, change):
+    neuron = snntorch.RLeaky(beta=0.5, linear_features=12, init_hidden=True)
+    with pytest.raises(ConversionRefused, match="recurrent"):
+        from_snntorch(change(nn.Sequential(strong(16, 12), neuron, strong(12, 3))), sample, num_steps=8)
+
+
+def test_a_container_of_more_than_a_neuron_is_refused(sample):
+    inner = nn.Sequential(nn.Linear(8, 8), sj_neurons.IFNode())
+    module = nn.Sequential(nn.Linear(16, 8), sj.LinearRecurrentContainer(inner, 8, 8), nn.Linear(8, 3))
+    with pytest.raises(ConversionRefused, match="holds a Sequential, expected one IFNode"):
+        from_spikingjelly(module, sample, num_steps=5)
+
+
+def test_a_last_potential_of_a_loop_is_refused(strong, sample):
+    neuron = snntorch.RLeaky(beta=0.5, linear_features=3, init_hidden=True, reset_mechanism="none", output=True)
+    with pytest.raises(ConversionRefused, match="hears its own spikes, and its potential is read"):
+        from_snntorch(nn.Sequential(strong(16, 3), neuron), sample, num_steps=5, readout="potential")
+
+
+def test_graphs_go_out_and_come_in_again(sample):
+    torch.manual_seed(1)
+    layer = Recurrent(LIF(0.8, reset="zero"), nn.Linear(8, 8))
+    network = SpikingNetwork(nn.Linear(16, 8), layer, nn.Linear(8, 3), num_steps=6).eval()
+    graph = to_nir(network, sample)
+    again = from_nir(graph, sample)
+    assert torch.equal(again(sample), network(sample))
+    assert isinstance(again.layers[1], Recurrent)
+
+
+def test_a_loop_of_another_shape_is_refused():
+    graph = LOOPS["nir, recurrent"](3).source
+    name = next(key for key, node in graph.nodes.items() if key == "back" or isinstance(node, nir.NIRGraph))
+    nodes = graph.nodes if name == "back" else graph.nodes[name].nodes
+    nodes["back"] = nir.Linear(weight=nodes["back"].weight[:1])
+    with pytest.raises(ConversionRefused):
+        from_nir(graph, torch.rand(4, 6), num_steps=4)

@@ -1,0 +1,161 @@
+"""Random networks of other libraries whose neurons hear themselves, by seed; some of them must be refused."""
+
+import operator
+import random
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from spikingjelly.activation_based import layer as sj
+from spikingjelly.activation_based import neuron as sj_neurons
+from torch import Tensor, nn
+
+from support.foreign import Foreign, affine, array, inputs
+
+nir: Any = import_module("nir")  # whose annotations say less than it takes
+snntorch: Any = import_module("snntorch")
+
+
+class Heard(nn.Module):
+    """The usual snnTorch module with a loop of its own: fc(x) + rec(spk), spk of the step before.
+
+    Args:
+        layers: first, feedback, last.
+        neuron: in the middle.
+        steps: T.
+        order: "last": spikes of the step before; "older": of two before; "minus": subtracted; "after": added at
+            the next step, without a bias at the first; "first": always those of the first step; "stale": what
+            the first step heard, at all.
+    """
+
+    def __init__(self, layers: list[nn.Module], neuron: nn.Module, steps: int, order: str = "last") -> None:
+        super().__init__()
+        self.first, self.feedback, self.last = layers
+        self.neuron, self.steps, self.order = neuron, steps, order
+
+    def forward(self, x: Tensor) -> Tensor:
+        state: Tensor = self.neuron.reset_mem()  # type: ignore[operator]
+        spikes = older = frozen = x.new_zeros(len(x), self.last.in_features)  # type: ignore[arg-type]
+        heard, stale, made = 0.0, None, []
+        for _ in range(self.steps):
+            if self.order == "after":
+                current = self.first(x) + heard
+            elif self.order == "minus":
+                current = self.first(x) - self.feedback(spikes)
+            else:
+                echo = self.feedback({"older": older, "first": frozen}.get(self.order, spikes))
+                stale = echo if self.order != "stale" or stale is None else stale
+                current = self.first(x) + stale
+            older = spikes
+            spikes, state = self.neuron(current, state)
+            frozen = spikes if not made else frozen
+            heard = self.feedback(spikes) if self.order == "after" else heard
+            made.append(self.last(spikes))
+        return torch.stack(made)
+
+
+def _start(seed: int) -> tuple[random.Random, int, int, str]:
+    torch.manual_seed(seed)
+    draw = random.Random(seed)
+    return draw, draw.randint(2, 10), draw.randint(4, 16), draw.choice(["direct", "direct", "none"])
+
+
+def _dense(draw: random.Random, size: int, count: int) -> nn.Linear:
+    layer = nn.Linear(size, count, bias=draw.random() < 0.8)
+    layer.weight.data.mul_(draw.uniform(2.0, 5.0))
+    return layer
+
+
+def from_snntorch(seed: int) -> Foreign:
+    """Return RLeaky, dense, by convolution or one to one, or a loop written out around Leaky."""
+    draw, steps, width, encoding = _start(seed)
+    options: dict[str, Any] = {
+        "beta": draw.choice([0.5, 0.9, draw.uniform(0.3, 1.0)]),
+        "threshold": draw.choice([1.0, draw.uniform(0.5, 1.5)]),
+        "reset_mechanism": draw.choice(["subtract", "subtract", "zero", "none"]),
+    }
+    delayed = options["reset_mechanism"] != "zero" or draw.random() < 0.3
+    kind = draw.choice(["dense", "dense", "number", "vector", "image", "loop"])
+    last = _dense(draw, width, 3)
+    if kind == "loop":
+        order = draw.choice(["last", "last", "last", "older", "minus", "after"])
+        layers: list[nn.Module] = [_dense(draw, 6, width), _dense(draw, width, width), last]
+        module: nn.Module = Heard(layers, snntorch.Leaky(**options), steps, order)
+        return Foreign(module, inputs(draw, (6,), steps, "direct"), None, "direct", _refusal(order, steps))
+    refusal = "loses its input with its potential" if options["reset_mechanism"] == "zero" and delayed else None
+    options |= {"reset_delay": delayed, "init_hidden": True}
+    if kind == "image":
+        loud = snntorch.RLeaky(**options, conv2d_channels=2, kernel_size=3)
+        modules = [nn.Conv2d(1, 2, 3, padding=1), loud, nn.Flatten(), nn.Linear(2 * 16, 3)]
+        modules[0].weight.data.mul_(4.0)  # type: ignore[union-attr, operator]
+        return Foreign(nn.Sequential(*modules), inputs(draw, (1, 4, 4), steps, encoding), steps, encoding, refusal)
+    weights = {"number": 0.7, "vector": torch.rand(width)}
+    own = {"linear_features": width} if kind == "dense" else {"all_to_all": False, "V": weights[kind]}
+    neuron = snntorch.RLeaky(**options, **own)
+    for parameter in neuron.recurrent.parameters():
+        parameter.data.mul_(draw.uniform(1.0, 4.0))
+    module = nn.Sequential(_dense(draw, 6, width), neuron, last)
+    return Foreign(module, inputs(draw, (6,), steps, encoding), steps, encoding, refusal)
+
+
+def _refusal(order: str, steps: int) -> str | None:
+    """Return what must be said of a loop of another order."""
+    return None if order == "last" else "not given|does not reach|cross"
+
+
+def from_spikingjelly(seed: int) -> Foreign:
+    """Return a recurrent container around a node, in either step mode."""
+    draw, steps, width, encoding = _start(seed)
+    mode, kind = draw.choice("sm"), draw.choice(["IFNode", "LIFNode", "ParametricLIFNode"])
+    node = getattr(sj_neurons, kind)(v_reset=draw.choice([0.0, None]))
+    refusal = None
+    if draw.random() < 0.5:
+        loud: nn.Module = sj.LinearRecurrentContainer(node, width, width, draw.random() < 0.7, step_mode=mode)
+        loud.rc.weight.data.mul_(draw.uniform(2.0, 5.0))  # type: ignore[union-attr, operator]
+    else:
+        sums = [operator.add, torch.add, lambda one, other: other + one]
+        function: Callable = draw.choice(sums)
+        if draw.random() < 0.25:
+            function, refusal = draw.choice([torch.mul, torch.maximum, lambda y, x: x + 2 * y]), "is no sum of its"
+        loud = sj.ElementWiseRecurrentContainer(node, function, step_mode=mode)
+    ends = [_dense(draw, 6, width), _dense(draw, width, 3)]
+    stepped = [sj.Linear(end.in_features, end.out_features, end.bias is not None, step_mode=mode) for end in ends]
+    for made, end in zip(stepped, ends, strict=True):
+        made.load_state_dict(end.state_dict())
+    module = nn.Sequential(stepped[0], loud, stepped[1])
+    return Foreign(module, inputs(draw, (6,), steps, encoding), steps, encoding, refusal)
+
+
+def from_nir(seed: int) -> Foreign:
+    """Return a graph with a loop, in a graph of its own or not; one in five goes through two nodes."""
+    draw, steps, width, encoding = _start(seed)
+    full: Callable[[float], np.ndarray] = lambda value: np.full(width, value)  # noqa: E731
+    share = draw.choice([1.0, draw.uniform(0.05, 0.6)])
+    tau, level = 1e-4 / share, draw.uniform(0.3, 1.2)
+    lif = nir.LIF(full(tau), full(draw.uniform(0.5, 2.0) / share), full(0.0), full(level), full(0.0))
+    node = draw.choice([lif, nir.IF(full(1e4), full(level), full(0.0))])
+    first, back, last = _dense(draw, 6, width), _dense(draw, width, width), _dense(draw, width, 3)
+    loop = [("lif", "back"), ("back", "lif")]
+    parts = {"lif": node, "back": affine(back)}
+    ends = {"input": nir.Input(np.array([6])), "output": nir.Output(np.array([3]))}
+    layers = {"first": affine(first), "last": affine(last)}
+    outer = [("input", "first"), ("first", "lif"), ("lif", "last"), ("last", "output")]
+    refusal = None
+    if draw.random() < 0.2:
+        parts["more"] = nir.Linear(weight=array(back.weight))
+        loop, refusal = [("lif", "back"), ("back", "more"), ("more", "lif")], "is recurrent"
+    elif draw.random() < 0.5:
+        inside = {"in": nir.Input(np.array([width])), **parts, "out": nir.Output(np.array([width]))}
+        edges = [("in", "lif"), *loop, ("lif", "out")]
+        parts, loop = {"lif": nir.NIRGraph(inside, edges, type_check=False)}, []
+    graph = nir.NIRGraph({**ends, **layers, **parts}, [*outer, *loop], type_check=False)
+    return Foreign(graph, inputs(draw, (6,), steps, encoding), steps, encoding, refusal)
+
+
+LOOPS: dict[str, Callable[[int], Foreign]] = {
+    "snntorch, recurrent": from_snntorch,
+    "spikingjelly, recurrent": from_spikingjelly,
+    "nir, recurrent": from_nir,
+}
