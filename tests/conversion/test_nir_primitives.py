@@ -66,11 +66,13 @@ def test_a_primitive_comes_in_and_runs_alike(name: str):
     assert convert(source, sample, num_steps=STEPS).check.matches
 
 
-def test_a_graph_within_a_graph_is_refused():
-    inner = graph([nir_lif(8)], (8,))
-    nodes = behind(lambda: inner)
-    with pytest.raises(ConversionRefused, match="NIRGraph"):
-        convert(graph(nodes, (5,)), torch.rand(4, 5), num_steps=STEPS)
+def test_a_graph_within_a_graph_is_its_nodes():
+    nodes = behind(lambda: graph([nir_lif(8)], (8,)))
+    flat = behind(lambda: nir_lif(8))
+    nodes[0], nodes[2] = flat[0], flat[2]
+    sample = torch.rand(4, 5)
+    made = [convert(graph(parts, (5,)), sample, num_steps=STEPS).network for parts in (nodes, flat)]
+    assert torch.equal(made[0](sample), made[1](sample))
 
 
 def test_the_step_of_a_threshold_is_strict():

@@ -128,14 +128,12 @@ RESULTS = {
     "ConversionRefused",
     "Surrogate",
 }
+FOREIGN = {"num_steps", "seed", "classes", "output"}
 ELSEWHERE = {
     "check_conversion": {"num_steps", "dt"},
-    "from_nir": {"num_steps", "dt", "seed"},
+    "from_nir": {"num_steps", "dt", "seed", "classes"},
     "to_nir": {"dt"},
-    "from_norse": {"num_steps", "seed"},
-    "from_snntorch": {"num_steps", "seed"},
-    "from_spikingjelly": {"num_steps", "seed"},
-    "convert": {"num_steps", "seed"},
+    **dict.fromkeys(("convert", "from_norse", "from_snntorch", "from_spikingjelly", "from_torch"), FOREIGN),
     "gain": {"input_shape"},
     "record": {"seeds", "focus"},
     "VariedLIF": {"decay", "threshold", "reset_amount"},

@@ -41,6 +41,7 @@ from spikecert import (
     gain,
     mlp,
     neuron_gain,
+    own_dataset,
     smooth,
     verify,
     vgg5,
@@ -248,6 +249,13 @@ TRAINING = [
             "reach": 2.0,
             "seed": 2,
         },
+    ),
+    *rows(
+        own_dataset,
+        {"classes": 4, "seed": 1},
+        {"name": "mine", "train": (torch.rand(40, 3), torch.arange(40) % 2)},
+        {"classes": NONE},
+        kept=False,
     ),
     *rows(
         fit,

@@ -120,6 +120,36 @@ def alpha() -> nn.Module:
     return snntorch.Alpha(alpha=0.9, beta=0.8, reset_mechanism="none", init_hidden=True)
 
 
+def lapicque() -> nn.Module:
+    """Return snnTorch's Lapicque of λ = .9."""
+    return snntorch.Lapicque(beta=0.9, init_hidden=True)
+
+
+def recurrent(size: int) -> nn.Module:
+    """Return snnTorch's neurons that hear each other, and that reset at once."""
+    return snntorch.RLeaky(beta=0.9, linear_features=size, init_hidden=True)
+
+
+def varied() -> Any:
+    """Return NIR's neurons, no two alike."""
+    tau, rest = np.linspace(2e-4, 9e-4, 8, dtype=np.float32), {"v_leak": full(0, 8), "v_reset": full(0, 8)}
+    return nir.LIF(tau=tau, r=tau / 1e-4, v_threshold=np.linspace(0.5, 1.5, 8, dtype=np.float32), **rest)
+
+
+def nodes_of_loop(name: str, size: int) -> Row:
+    """Return the row of a NIR graph in which a neuron hears itself through an affine node."""
+
+    def make(neuron: Neuron) -> Any:
+        parts = {"in": nir.Input(np.array([5])), "out": nir.Output(np.array([3]))}
+        parts |= {"first": nir.Affine(array(size, 5, size=2), full(0, size)), "neuron": nir_lif(size)}
+        parts |= {"loop": nir.Affine(array(size, size, size=0.3), full(0, size))}
+        parts |= {"last": nir.Affine(array(3, size), full(0, 3))}
+        edges = [("in", "first"), ("first", "neuron"), ("neuron", "loop"), ("loop", "neuron")]
+        return nir.NIRGraph(parts, [*edges, ("neuron", "last"), ("last", "out")], type_check=False)
+
+    return only("NIR", name, (5,), make)
+
+
 ROWS: tuple[Row, ...] = (
     chain("Linear", (5,), dense, lambda: behind(lambda: nir_lif(8))),
     chain(
@@ -217,6 +247,17 @@ ROWS: tuple[Row, ...] = (
     nodes("CubaLIF behind spikes", lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLIF, 3))),
     nodes("Delay", lambda: behind(lambda: nir_lif(8), lambda: nir.Delay(full(1e-4, 3)), lambda: nir_lif(3))),
     only("SpikingJelly", "constant current, repeated in code", (5,), repeated, num_steps=None),
+    leaky("Leaky, one β and θ a neuron", beta=torch.linspace(0.5, 0.9, 8), threshold=torch.linspace(0.5, 1.5, 8)),
+    only("snnTorch", "Lapicque, delayed subtraction", (5,), lambda n: dense(lapicque)),
+    nodes("LIF, one τ and threshold a neuron", lambda: behind(varied)),
+    only("snnTorch", "RLeaky", (5,), lambda n: [nn.Linear(5, 8), recurrent(8), nn.Linear(8, 3)]),
+    only(
+        "SpikingJelly",
+        "LinearRecurrentContainer",
+        (5,),
+        lambda n: [nn.Linear(5, 8), sj.LinearRecurrentContainer(n(), 8, 8), nn.Linear(8, 3)],
+    ),
+    nodes_of_loop("a neuron that hears itself", 8),
     chain("spike counts", (5,), lambda n: dense(n, last=True)),
     only("SpikingJelly", "VotingLayer", (5,), lambda n: [nn.Linear(5, 9), n(), sj.VotingLayer(3)]),
     Row("population code", (5,), dict.fromkeys(LIBRARIES[:3], lambda n: [nn.Linear(5, 9), n()]), {"classes": 3}),
