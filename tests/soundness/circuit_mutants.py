@@ -386,7 +386,7 @@ READER_MUTANTS = (
 CHECKER_MUTANTS = (
     Mutant("checker: images for sequences", CHECKING + "sequences.py", "if len(shape) != 2:", "if False:"),
     Mutant("checker: two numbers for one", CHECKING + "sequences.py", "if len(value) != 1:", "if False:"),
-    Mutant("checker: sequences with rows above", CHECKING + "sequences.py", '"padding": 0}', '"padding": 1}'),
+    Mutant("checker: sequences with rows above", CHECKING + "sequences.py", '"padding": 0, ', '"padding": 1, '),
     Mutant(
         "checker: subnormal numbers are normal",
         CHECKING + "arithmetic.py",

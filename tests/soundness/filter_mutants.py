@@ -143,8 +143,8 @@ FILTER_MUTANTS = (
     Mutant(
         "gain: a report is proven without its synapses",
         "analysis/gains.py",
-        "(layer.decay, layer.filters) != (operator.rule.decay, operator.filters)",
-        "layer.decay != operator.rule.decay",
+        "(layer.decay, layer.filters) != (operator.decay, operator.filters)",
+        "layer.decay != operator.decay",
     ),
     Mutant(
         "gain: signals through different synapses are added",

@@ -314,9 +314,9 @@ MUTANTS = (
     ),
     Mutant(
         "propagation: the last potential's weights in reverse",
-        BOUNDS + "propagation.py",
-        "torch.arange(steps - 1, -1, -1, ",
-        "torch.arange(0, steps, 1, ",
+        BOUNDS + "readouts.py",
+        'rows = {"potential": rows[-1:], ',
+        'rows = {"potential": rows[-1:].flip(1), ',
     ),
     Mutant(
         "verifier: drop a class",
