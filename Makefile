@@ -5,7 +5,7 @@ SOURCES := api models analysis training certify checking reports formats testing
 MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f))
 EDITABLE := --config-settings editable_mode=strict
 
-.PHONY: demo test test-slow lint docs setup clean
+.PHONY: demo test test-slow nightly lint docs setup clean
 
 demo: .venv/ready
 	$(BIN)/spikecert demo --out runs/demo
@@ -15,6 +15,12 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+# All examples, and new ones each time: the seed is said, and `--hypothesis-seed=…` repeats it.
+nightly: .venv/ready
+	@seed=$$(date +%s); echo "seed $$seed"; \
+	THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-seed=$$seed && \
+	THOROUGH=1 $(BIN)/python -m pytest -m slow --timeout 3600 --hypothesis-seed=$$seed
 
 lint: .venv/ready
 	$(BIN)/ruff check .

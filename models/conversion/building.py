@@ -16,14 +16,14 @@ from ..varied import VariedLIF
 from .adapting import adapted
 from .constants import every
 from .constants import told as in_digits
-from .data_flow import Adjusted, Joined, Origin, Parallel, Step, told, value
+from .data_flow import Adjusted, Joined, Origin, Parallel, Step, value
+from .following import not_given
 from .layers import normalizing, plain_layer, refuse, with_bias
 from .neurons import ForeignNeuron, filtering, integrating, spiking
 from .nir_modules import DelayLine, SumPool
 from .nir_pointwise import ScalingNode
 from .observed_layers import ObservedLayer
 from .observing import Observation, Source
-from .places import at
 from .refusal import ConversionRefused
 
 
@@ -98,12 +98,7 @@ class _NetworkWriter:
             if before is not None and observed.heard is not None:
                 before = before + observed.heard
             if before is None or not _same(before, observed.given):
-                given = f"is not given what {told(observed.origin)} gives{at(observed.place)}"
-                raise ConversionRefused(
-                    f"{observed.name}: {given}; expected layers in one chain, sums of two signals of one shape, "
-                    "products of spikes, and nothing else between them (a function, an encoder: give encoded "
-                    "inputs with encoding='none')"
-                )
+                raise not_given(observed)
 
     @cached_property
     def _layers(self) -> dict[str, ObservedLayer]:

@@ -207,8 +207,11 @@ class Origins:
             one, other = other, one
         inner = _complemented(other)
         gate = Gate(one, other if inner is None else inner, inner is not None, place())
+        found = {leaf.call for leaf in (*leaves(gate.one), *leaves(gate.other))}
+        if len(found) > 1:
+            return None
         self.gates[gate.name] = gate
-        return Gave(gate.name)
+        return Gave(gate.name, found.pop())
 
     def _constant(self, value: Any, signal: Tensor) -> tuple[float, ...] | None:
         """Return a number, or one for each channel or feature of a signal; None for all else."""
@@ -228,6 +231,15 @@ def _common(origins: list[Origin | None]) -> Origin | None:
     first = origins[0]
     several = isinstance(first, Gave) and len({one.call for one in origins if isinstance(one, Gave)}) > 1
     return Gave(first.name) if several else first  # type: ignore[union-attr]
+
+
+def leaves(origin: Origin) -> Iterator[Gave]:
+    """Yield the outputs of layers that a signal is made of."""
+    if isinstance(origin, Joined):
+        yield from leaves(origin.one)
+        yield from leaves(origin.other)
+    else:
+        yield from leaves(origin.source) if isinstance(origin, Adjusted) else (origin,)
 
 
 def negative(origin: Origin) -> Origin:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from .data_flow import Adjusted, Gave, Joined, Origin
+from .data_flow import Gave, Joined, Origin, leaves
 from .layers import plain_layer, refuse
 from .observed_layers import Call, ObservedLayer
 
@@ -69,9 +69,7 @@ def _rest(origin: Origin, name: str) -> Origin:
 
 
 def _holds(origin: Origin, name: str) -> bool:
-    if isinstance(origin, Joined):
-        return _holds(origin.one, name) or _holds(origin.other, name)
-    return _holds(origin.source, name) if isinstance(origin, Adjusted) else origin.name == name
+    return any(leaf.name == name for leaf in leaves(origin))
 
 
 def _with_feedback(neuron: ObservedLayer, layer: ObservedLayer) -> ObservedLayer:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..constants import at_least, unless_none
 from ..validation import check_choice
 from .data_flow import Arrangement, Gave, Step, layers_of
+from .following import check_followed
 from .gates import with_gates
 from .hearing import common_origin, without_loops
 from .layers import is_silent, plain_layer
@@ -166,6 +167,7 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
             name,
         )
     layers = without_loops(layers, calls)
+    check_followed(layers, calls)
     before = list(layers)[-1]
     layers = with_gates(layers, outside.origins.gates)
     arranged = Arrangement({name: observed.origin for name, observed in layers.items()}).until(before)

@@ -27,3 +27,20 @@ def test_networks_of_other_libraries_go_from_training_to_a_report(library: str, 
     assert 0.7 * total < right <= total
     assert 0.5 * total < certified <= right
     assert "certified" in (tmp_path / f"runs/{library}.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "script", ["snntorch_tutorial_5", "snntorch_tutorial_6", "spikingjelly_csnn", "spikingjelly_lif_fc_mnist"]
+)
+def test_published_networks_go_the_whole_way(script: str, tmp_path: Path):
+    """Smaller than published, on digits; the sizes of the tutorials are run by hand, as their first lines say."""
+    command = [sys.executable, str(EXAMPLES / "published" / f"{script}.py"), "--small", "--train", "300"]
+    done = subprocess.run(
+        [*command, "--epochs", "1", "--samples", "2", "--seconds", "1"],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    counts = re.search(r"of 2: (\d) right, (\d) certified .*; (runs/\S+)", done.stdout)
+    assert counts is not None, done.stdout
+    assert int(counts[1]) >= int(counts[2])
+    report = (tmp_path / counts[3]).read_text(encoding="utf-8")
+    assert all(word in report for word in ("Gain", "certified", "radius"))

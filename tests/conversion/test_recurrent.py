@@ -167,7 +167,7 @@ class Twice(Heard):
 def test_a_feedback_that_others_read_is_refused(sample):
     made = heard()
     layers: list[nn.Module] = [made.first, made.feedback, made.last]
-    with pytest.raises(ConversionRefused, match="cross"):
+    with pytest.raises(ConversionRefused, match=r"cross|not given"):
         from_snntorch(Twice(layers, made.neuron, 6), sample)
 
 
@@ -223,3 +223,32 @@ def test_a_loop_of_another_shape_is_refused():
     nodes["back"] = nir.Linear(weight=nodes["back"].weight[:1])
     with pytest.raises(ConversionRefused):
         from_nir(graph, torch.rand(4, 6), num_steps=4)
+
+
+class Late(nn.Module):
+    """Gives the second layer the first one's spikes of one step before, which never come."""
+
+    def __init__(self, product: bool) -> None:
+        super().__init__()
+        self.product = product
+        self.one, self.first = nn.Linear(4, 5), snntorch.Leaky(beta=0.9)
+        self.two, self.second = nn.Linear(5, 3), snntorch.Leaky(beta=0.9)
+        self.one.weight.data.mul_(1e-3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        states, spikes = [self.first.reset_mem(), self.second.reset_mem()], []
+        before = None
+        for _ in range(4):
+            spike, states[0] = self.first(self.one(x), states[0])
+            before = spike if before is None else before
+            given, before = (before * spike if self.product else before), spike
+            out, states[1] = self.second(self.two(given) + 2.0, states[1])
+            spikes.append(out)
+        return torch.stack(spikes)
+
+
+@pytest.mark.parametrize("product", [False, True])
+def test_spikes_of_an_earlier_step_are_refused_even_where_none_come(product: bool):
+    told = "two: is not given what" + ("" if product else " first gives at the same step")
+    with pytest.raises(ConversionRefused, match=told):
+        from_snntorch(Late(product), torch.rand(6, 4))

@@ -69,6 +69,15 @@ CONVERSION_MUTANTS = (
         "len(shape) not in (1, 3) or bool((scale != scale[:, :1]).any())",
         "len(shape) not in (1, 3)",
     ),
+    Mutant(
+        "follow: what is not known is guessed",
+        "models/conversion/following.py",
+        "if common_origin(calls[name]) is None:",
+        "if False:",
+    ),
+    Mutant(
+        "follow: signals of any step", "models/conversion/following.py", "and leaf.call != step:", "and False:"
+    ),
     Mutant("heard: spikes of any step", HEARING, "c.origin.call == t for", "c.origin.call <= t for"),
     Mutant("heard: a sum of any step", HEARING, "parts[0].call == call", "True"),
     Mutant("heard: the first step hears what it may", HEARING, "or not first.zero or", "or"),

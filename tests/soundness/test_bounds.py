@@ -12,11 +12,12 @@ from spikecert.certify.replay import fails, margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVerifier
 from spikecert.testing import Case, cases, points
+from support.examples import examples
 from support.oracles import line_margin
 
 LINEAR = Linear(PriceSearch(iterations=10), Narrowing(reach=1e9, rounds=2))
 BOUNDS = [INTERVAL, TRAINS, LINEAR, Gain()]
-EXAMPLES = settings(max_examples=200, deadline=None)
+EXAMPLES = examples(200)
 
 
 def check_margins(case: Case, verifier: MarginVerifier, perturbation: LInf | L2, candidates: torch.Tensor) -> None:
@@ -76,7 +77,7 @@ def exact_on_a_line(case: Case, verifier: MarginVerifier) -> tuple[torch.Tensor,
 
 
 @pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(case=cases(features=1, most_layers=3, most_width=4, most_steps=4, dtypes=(torch.float64,)))
 def test_bounds_stay_below_the_exact_margin_on_a_line(verifier: MarginVerifier, case: Case):
     proven, exact = exact_on_a_line(case, verifier)
@@ -92,7 +93,7 @@ def test_ten_thousand_networks_have_no_false_verdict(case: Case):
         assert bool((proven <= torch.tensor(exact, dtype=torch.float64) + 1e-9).all())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(case=cases())
 def test_auto_never_contradicts_the_network(case: Case):
     threat = LInf(case.epsilon)

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from spikecert import DLIF, L2, LIF, PLIF, LInf, SpikingNetwork
 from spikecert.testing import check_sound
 from support.constants import REAL, REFUSED, WHOLE
+from support.examples import examples
 
 DECAYS = (0.0, 0.25, 0.5, 0.9, 0.99, 1.0, 1.0 - 2.0**-53, 2.0**-10)
 SIZES = (1.0, 0.25, 0.7, 3.0, 1e-3, 2.0**14)
@@ -98,7 +99,7 @@ def made(make: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize("verifier", ["interval", "trains", "linear", "gain", "complete"])
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(problem=problems())
 def test_numbers_of_any_type_are_refused_or_lead_to_no_false_verdict(problem: Problem, verifier: str) -> None:
     network, threat = made(problem.network), made(lambda: problem.ball(**problem.sizes))

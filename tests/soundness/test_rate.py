@@ -15,6 +15,7 @@ from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVe
 from spikecert.models import RateDraws
 from spikecert.models.encoding import rate_code
 from spikecert.testing import Case, cases, points
+from support.examples import examples
 from support.oracles import every_flip, every_rate, least_margin
 
 LINEAR = Linear(PriceSearch(iterations=10))
@@ -33,7 +34,7 @@ def exact_margins(case: Case) -> list[float]:
 
 
 @pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     case=cases(features=2, most_width=4, most_steps=4, dtypes=(torch.float64,), encodings=RATE),
     seed=st.integers(0, 99),
@@ -56,7 +57,7 @@ def test_auto_never_contradicts_the_list(case: Case):
 
 
 @pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(case=cases(encodings=RATE), seed=st.integers(0, 2**31))
 def test_no_rate_escapes(verifier: MarginVerifier, case: Case, seed: int):
     """By sampling, in both dtypes, boxes and balls."""
@@ -106,7 +107,7 @@ def spikes_of(box: Box, draws: Tensor) -> Tensor:
     return rate_code(every_rate(box.lower[0], box.upper[0], draws), draws)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(chain=chains(), seed=st.integers(0, 2**31))
 def test_sums_over_time_are_exact(chain: tuple[RateTrains, Box, Tensor], seed: int):
     trains, box, draws = chain
@@ -122,7 +123,7 @@ def test_sums_over_time_are_exact(chain: tuple[RateTrains, Box, Tensor], seed: i
     assert steps.upper.squeeze(1).equal(spikes.amax(1))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(chain=chains(), seed=st.integers(0, 2**31))
 def test_the_least_cost_is_exact_and_attained(chain: tuple[RateTrains, Box, Tensor], seed: int):
     trains, box, draws = chain

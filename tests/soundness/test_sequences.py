@@ -25,6 +25,7 @@ from spikecert.testing import (
     sequence_networks,
 )
 from spikecert.training.interval_bounds import worst_logits
+from support.examples import examples
 from support.readouts import READOUTS, read_out
 
 BOUNDS = pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def threats(network: SpikingNetwork, epsilon: float) -> list[Perturbation]:
 
 
 @BOUNDS
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(CODED, st.sampled_from(READOUTS), RADII, SEEDS)
 def test_no_sequence_escapes(
     verifier: MarginVerifier, network: SpikingNetwork, readout: str, epsilon: float, seed: int
@@ -77,7 +78,7 @@ def test_no_sequence_escapes(
 
 
 @BOUNDS
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(sequence_networks(encodings=("none", "none", "direct")), st.integers(0, 3), SEEDS)
 def test_no_flip_of_events_escapes(verifier: MarginVerifier, network: SpikingNetwork, count: int, seed: int):
     events, generator = batch_of(network, seed).round(), torch.Generator().manual_seed(seed)
@@ -112,7 +113,7 @@ def test_lirpa_says_what_it_cannot_do(network: SpikingNetwork, epsilon: float, s
 
 
 @pytest.mark.parametrize("kind", ["interval", "trains"])
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(sequence_networks(dtypes=(torch.float64,)), RADII, SEEDS)
 def test_no_run_is_worse_than_the_certified_loss_says(
     kind: str, network: SpikingNetwork, epsilon: float, seed: int

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -22,6 +22,7 @@ from spikecert.testing import Case, cases, points
 from spikecert.testing.strategies import DECAYS
 from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, Dataset, SingleStep, dataset, fit
 from spikecert.training.interval_bounds import periodic_ends, worst_logits
+from support.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def gaps(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("bounds", ["interval", "trains"])
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(case=cases(dtypes=(torch.float64,)), seed=st.integers(0, 2**31))
 def test_no_run_escapes(bounds: str, case: Case, seed: int) -> None:
     candidates = points(case, 24, torch.Generator().manual_seed(seed))
@@ -47,7 +48,7 @@ def test_no_run_escapes(bounds: str, case: Case, seed: int) -> None:
     assert bool((gaps(logits, case.labels) <= worst + 1e-9).all())
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(case=cases(dtypes=(torch.float64,)))
 def test_bounds_are_those_of_the_interval_verifier(case: Case) -> None:
     """Off thresholds, where the verifier counts ties as both outcomes; without decay a potential may stay at θ."""
@@ -62,7 +63,7 @@ def test_bounds_are_those_of_the_interval_verifier(case: Case) -> None:
     torch.testing.assert_close(-others, proven, rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(decay=DECAYS, steps=st.integers(1, 6), seed=st.integers(0, 1000), epsilon=st.sampled_from([0.01, 0.1, 0.5]))
 def test_one_hidden_layer_has_its_exact_trains(decay: float, steps: int, seed: int, epsilon: float) -> None:
     torch.manual_seed(seed)

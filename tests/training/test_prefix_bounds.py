@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -11,6 +11,7 @@ from spikecert.certify import LInf
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
 from spikecert.training import CertifiedLoss, CrossEntropy
 from spikecert.training.interval_bounds import worst_logits
+from support.examples import examples
 
 
 def counting(threshold: float = 1.0, fires_at: str = ">=") -> LIF:
@@ -37,7 +38,7 @@ def gaps(logits: Tensor, labels: Tensor) -> Tensor:
     return logits - logits.gather(-1, labels.expand(logits.shape[:-1])[..., None])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     readout=st.sampled_from([None, "spikes", "potential", "mean"]),
     steps=st.sampled_from([1, 2, 5]),
@@ -60,7 +61,7 @@ def test_no_image_escapes_and_radius_0_is_the_run(
         assert bool((gaps(network(moved), labels) <= worst + 1e-9).all())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(steps=st.integers(1, 9), seed=st.integers(0, 10_000), radius=st.sampled_from([0.02, 0.1, 0.5]))
 def test_events_stay_inside_and_time_costs_no_width(steps: int, seed: int, radius: float) -> None:
     torch.manual_seed(seed)
@@ -75,7 +76,7 @@ def test_events_stay_inside_and_time_costs_no_width(steps: int, seed: int, radiu
     assert bool((worst <= worst_logits(network, lower, upper, labels) + 1e-9).all()), "per-step ends were narrower"
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(steps=st.integers(1, 12), seed=st.integers(0, 10_000), threshold=st.sampled_from([0.25, 1.0, 3.0]))
 def test_one_neuron_has_its_exact_counts(steps: int, seed: int, threshold: float) -> None:
     torch.manual_seed(seed)

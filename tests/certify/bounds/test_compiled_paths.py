@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from spikecert.models.circuit import leaky_rule
 from spikecert.models.kernels import use_kernel
 from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
+from support.examples import examples
 
 
 def compiled() -> CompiledPaths:
@@ -28,7 +29,7 @@ def compiled() -> CompiledPaths:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data(), steps=st.integers(1, 7), seed=st.integers(0, 2**31))
 def test_compiled_paths_are_those_of_torch(data: st.DataObject, steps: int, seed: int):
     neuron = data.draw(neurons(steps, scaled=False))

@@ -1,7 +1,7 @@
 """F2: the graph of trains, against linear-programming feasibility of each of the 2^T trains."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.certify.bounds.box import Box
@@ -12,6 +12,7 @@ from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
 from spikecert.testing import neurons
 from spikecert.testing.strategies import DECAYS, THRESHOLDS
+from support.examples import examples
 from support.graphs import Ends, boxes, paths
 from support.oracles import feasible_trains
 
@@ -21,7 +22,7 @@ def graph(neuron: LIF, low: list[float], high: list[float], dtype: torch.dtype =
     return graph_trains(InputSignal(Box(lower, upper), len(low)), leaky_rule(neuron, len(low)), Rounding(dtype))
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(boxes(), DECAYS, THRESHOLDS)
 def test_paths_are_the_feasible_trains(box: Ends, decay: float, threshold: float):
     neuron = LIF(decay=decay, threshold=threshold)
@@ -31,7 +32,7 @@ def test_paths_are_the_feasible_trains(box: Ends, decay: float, threshold: float
     assert surely <= found <= perhaps
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data())
 def test_no_run_escapes_its_graph(data: st.DataObject):
     low, high = data.draw(boxes(6))
@@ -50,7 +51,7 @@ def test_no_run_escapes_its_graph(data: st.DataObject):
     assert bool((spikes <= found.box.upper[:, 0, None]).all())
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(boxes(), DECAYS, st.integers(0, 2**31))
 def test_combinations_are_the_extreme_paths(box: Ends, decay: float, seed: int):
     found = graph(LIF(decay=decay), *box)

@@ -28,11 +28,12 @@ from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual
 from spikecert.models.circuit import leaky_rule
 from spikecert.testing import Case, cases, neurons, points
+from support.examples import examples
 from support.graphs import paths
 from support.oracles import line_margin
 
 QUICK = Complete(Search(batch=64, start=Climb(10), climb=Climb(5)))
-EXAMPLES = settings(max_examples=150, deadline=None)
+EXAMPLES = examples(150)
 
 
 def wide_network(seed: int = 0, **constants: object) -> tuple[SpikingNetwork, torch.Tensor, torch.Tensor]:
@@ -232,7 +233,7 @@ def test_each_row_that_trimming_drops_is_proven_by_the_same_prices():
     assert seen >= 3, "a test of trimming must see some"
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_fixed_spikes_leave_the_trains_that_have_them(data: st.DataObject):
     steps = data.draw(st.integers(1, 5))

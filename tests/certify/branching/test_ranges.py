@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 from torch import Tensor
@@ -18,8 +18,9 @@ from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.ranges import FirstLayer, RangeSearch
 from spikecert.certify.perturbations import Perturbation
 from spikecert.testing import Case, cases, points
+from support.examples import examples
 
-EXAMPLES = settings(max_examples=200, deadline=None)
+EXAMPLES = examples(200)
 
 
 def asked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, threat: Perturbation) -> MarginQuestion:
