@@ -203,5 +203,5 @@ def test_a_pool_of_vectors_is_refused(verifier: str):
     torch.manual_seed(0)
     layers = nn.AvgPool1d(3, 1, 1), nn.Linear(5, 6), LIF(0.9, 0.3), nn.Linear(6, 3)
     network, batch = SpikingNetwork(*layers, num_steps=4).eval(), torch.rand(4, 5)
-    with pytest.raises(ValueError, match=r"^inputs: AvgPool.* was given 1 axes, expected 2 behind the batch$"):
+    with pytest.raises(ValueError, match=r"^inputs: got features \(5,\), expected \(channels, length\)$"):
         verify(network, batch, labelled(network, batch), LInf(0.01), verifier)
