@@ -13,6 +13,7 @@ from spikecert.checking import Refused, check
 from spikecert.checking.proof import FORMAT
 from spikecert.models.storage import read_tensors, write_tensors
 from spikecert.testing import Case, cases, image_networks, points, sequence_networks
+from support.examples import examples
 from support.oracles import line_margin
 from support.readouts import has_a_form, read_out
 
@@ -154,7 +155,7 @@ def test_no_input_over_time_contradicts_a_proof(tmp_path_factory, case, seed):
     check_samples(case, LInf(case.epsilon), tmp_path_factory.mktemp("timed"), sampled)
 
 
-@settings(max_examples=10)
+@examples(12)
 @given(cases(), st.sampled_from([0.0, 0.02, 0.2]), st.integers(0, 2**31))
 def test_no_input_of_an_l2_ball_contradicts_a_proof(tmp_path_factory, case, radius, seed):
     assume(has_a_form(case.network))

@@ -14,6 +14,7 @@ from spikecert.certify.ties import TIES
 from spikecert.certify.verifiers import Complete, Milp, Verifier
 from spikecert.models.circuit import circuit
 from spikecert.testing import EventCase, cases, check_sound, event_cases, inputs, networks
+from support.examples import examples
 from support.oracles import every_flip, least_margin
 from support.ties import tied_network
 
@@ -70,7 +71,7 @@ def test_no_verdict_about_flips_is_wrong(case: EventCase, constants: tuple[float
     campaign(case, constants, (*QUICK, "enumeration", Complete()))
 
 
-@settings(max_examples=5, deadline=None)
+@examples(6)
 @given(event_cases(dtypes=(torch.float64,)), CONSTANTS)
 def test_no_program_is_wrong_about_flips(case: EventCase, constants: tuple[float, float, str]) -> None:
     campaign(case, constants, (Milp(),))
