@@ -412,3 +412,10 @@ def test_what_underflows_in_a_batch_norm_is_refused(part: str, dtype: torch.dtyp
 @pytest.mark.parametrize(("stride", "paths"), [(1, 0), ((2, 1), 0), ((1, 2), 0), (2, 2), (3, 2)])
 def test_windows_mix_where_they_overlap(stride: int | tuple[int, int], paths: int):
     assert linear_map(nn.AvgPool2d(2, stride)).mixes(2) == paths
+
+
+@pytest.mark.parametrize(("axis", "features"), [(0, (4,)), (-2, (4,)), (-3, (2, 4))])
+def test_an_unflatten_of_the_batch_is_refused(axis: int, features: tuple[int, ...]) -> None:
+    """torch would part the samples: 4 of them into 2 times 2."""
+    with pytest.raises(ValueError, match=r"none is its own|leaves the batch alone"):
+        linear_map(nn.Unflatten(axis, (2, 2))).linear(torch.zeros(4, *features))
