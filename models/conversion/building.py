@@ -14,9 +14,10 @@ from ..neurons import LIF
 from ..readouts import reads_potentials
 from ..varied import VariedLIF
 from .adapting import adapted
+from .arranging import Parallel, Step
 from .constants import every
 from .constants import told as in_digits
-from .data_flow import Adjusted, Joined, Origin, Parallel, Step, value
+from .data_flow import Adjusted, Joined, Origin, value
 from .following import not_given
 from .layers import normalizing, plain_layer, refuse, with_bias
 from .neurons import ForeignNeuron, filtering, integrating, spiking

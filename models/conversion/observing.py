@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from ..constants import at_least, unless_none
 from ..validation import check_choice
-from .data_flow import Arrangement, Gave, Step, layers_of
+from .arranging import Arrangement, Step, layers_of
+from .data_flow import Gave
 from .following import check_followed
 from .gates import with_gates
 from .hearing import common_origin, without_loops

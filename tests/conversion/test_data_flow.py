@@ -9,17 +9,8 @@ from torch import Tensor, nn
 
 from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly, verify
 from spikecert.models import Residual, Share, SpikingNetwork
-from spikecert.models.conversion.data_flow import (
-    INPUT,
-    Adjusted,
-    Arrangement,
-    Gave,
-    Joined,
-    Origins,
-    Parallel,
-    layers_of,
-    negative,
-)
+from spikecert.models.conversion.arranging import Arrangement, Parallel, layers_of
+from spikecert.models.conversion.data_flow import INPUT, Adjusted, Gave, Joined, Origins, negative
 
 snntorch = pytest.importorskip("snntorch")
 sj: Any = pytest.importorskip("spikingjelly.activation_based.layer")

@@ -2,6 +2,7 @@
 
 from mutant import Mutant
 
+ARRANGING = "models/conversion/arranging.py"
 FLOW, GATES = "models/conversion/data_flow.py", "models/conversion/gates.py"
 WATCHING, HEARING = "models/conversion/watching.py", "models/conversion/hearing.py"
 CONVERSION_MUTANTS = (
@@ -13,9 +14,9 @@ CONVERSION_MUTANTS = (
     ),
     Mutant("flow: the weight of a sum is 1", FLOW, 'kwargs.get("alpha", 1) != 1', "False"),
     Mutant("flow: what depends on the input is a constant", FLOW, "or id(value) not in self._constants or", "or"),
-    Mutant("flow: drop the shortcut", FLOW, "Parallel(one, other) if one", "Parallel(one, ()) if one"),
-    Mutant("flow: paths may cross", FLOW, "if twice is not None", "if twice is False"),
-    Mutant("flow: a layer may lead nowhere", FLOW, "if unused is not None", "if unused is False"),
+    Mutant("flow: drop the shortcut", ARRANGING, "Parallel(one, other) if one", "Parallel(one, ()) if one"),
+    Mutant("flow: paths may cross", ARRANGING, "if twice is not None", "if twice is False"),
+    Mutant("flow: a layer may lead nowhere", ARRANGING, "if unused is not None", "if unused is False"),
     Mutant(
         "flow: add for subtract",
         "models/conversion/layers.py",
