@@ -22,7 +22,7 @@ def start_firing(network: SpikingNetwork, images: Tensor, mean: float = 0.3, spr
     spikes nor bounds have gradients there. Mean and standard deviation are over images, places and steps.
 
     Args:
-        network: a chain in which each neuron has one layer with weights and bias in front of it, and no batch norm.
+        network: a chain in which each neuron has one layer with weights and bias in front of it.
         images: (samples, ...), the first 512 count.
         mean, spread: in thresholds.
 

@@ -27,7 +27,7 @@ from ..models.readouts import MEANS, over_time
 from ..models.rules import Leaky, Rule
 from .affine_ends import affine_ends, middle_and_radius
 from .compiled_ends import SpikeEnds, periodic_spikes
-from .prefix_bounds import Prefixes, Sums
+from .prefix_bounds import PrefixEnds, Prefixes
 
 BOUNDS = ("interval", "trains", "prefix")
 
@@ -97,7 +97,7 @@ def _over_time(readout: str, ends: Tensor) -> Tensor:
 
 def _worst_of_counts(made: Circuit, source: Tensor, labels: Tensor) -> Tensor:
     """Return what `worst_logits` does, by counts over time."""
-    algebra, last = Prefixes(Sums(*source.unbind()), made.num_steps), made.last
+    algebra, last = Prefixes(PrefixEnds(*source.unbind()), made.num_steps), made.last
     if made.read.rule is None and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, algebra, until=-2)[last.sources[0]]
         return _differences(algebra.read(made.read, before).ends, last.map, labels)

@@ -29,8 +29,8 @@ from .affine_ends import affine_pair
 
 
 @dataclass(frozen=True)
-class Sums:
-    """Two signals whose sums over time bound a signal's sums, (T, batch, ...), or (1, batch, ...) if it is constant."""
+class PrefixEnds:
+    """Two signals whose sums over time bound a signal's: (T, batch, ...), or (1, batch, ...) if it is constant."""
 
     low: Tensor
     high: Tensor
@@ -45,13 +45,13 @@ class Sums:
         """Return both at the first step, (2, batch, ...)."""
         return torch.stack((self.low[0], self.high[0]))
 
-    def each(self, function: Callable[[Tensor], Tensor]) -> "Sums":
+    def each(self, function: Callable[[Tensor], Tensor]) -> "PrefixEnds":
         """Return what a function that keeps the order makes of both."""
-        return Sums(function(self.low), function(self.high))
+        return PrefixEnds(function(self.low), function(self.high))
 
 
 @dataclass(frozen=True)
-class Prefixes(Algebra[Sums]):
+class Prefixes(Algebra[PrefixEnds]):
     """The sums over time of each signal.
 
     Attributes:
@@ -63,18 +63,18 @@ class Prefixes(Algebra[Sums]):
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
     encodings: ClassVar[tuple[str, ...]] = ("direct", "none")
 
-    source: Sums
+    source: PrefixEnds
     num_steps: int
 
-    def input(self, node: Input) -> Sums:
+    def input(self, node: Input) -> PrefixEnds:
         """Return the ends of the input: steps in order have sums in order."""
         return self.source
 
-    def mapped(self, node: Mapped, x: Sums) -> Sums:
+    def mapped(self, node: Mapped, x: PrefixEnds) -> PrefixEnds:
         """Return the ends behind an affine map."""
-        return Sums(*affine_pair(node.map, x.low, x.high))
+        return PrefixEnds(*affine_pair(node.map, x.low, x.high))
 
-    def pooled(self, node: Pooled, x: Sums) -> Sums:
+    def pooled(self, node: Pooled, x: PrefixEnds) -> PrefixEnds:
         """Return the maxima of the ends of a signal that is the same at each step.
 
         Raises:
@@ -86,15 +86,15 @@ class Prefixes(Algebra[Sums]):
             )
         return x.each(lambda end: node.windows.largest(end[0])[None])
 
-    def filtered(self, node: Filtered, x: Sums) -> Sums:
+    def filtered(self, node: Filtered, x: PrefixEnds) -> PrefixEnds:
         """Return the filtered ends: summing up and filtering may change places, and no weight is below 0."""
         return x.each(lambda end: node.filter.run(end, node.filter.start(end), self.num_steps)[0])
 
-    def added(self, node: Added, x: Sums, y: Sums) -> Sums:
+    def added(self, node: Added, x: PrefixEnds, y: PrefixEnds) -> PrefixEnds:
         """Return the sum."""
-        return Sums(x.low + y.low, x.high + y.high)
+        return PrefixEnds(x.low + y.low, x.high + y.high)
 
-    def fired(self, node: Fired, x: Sums) -> Sums:
+    def fired(self, node: Fired, x: PrefixEnds) -> PrefixEnds:
         """Return the two runs.
 
         Raises:
@@ -107,7 +107,7 @@ class Prefixes(Algebra[Sums]):
             raise ValueError(f"{told}, expected decay 1 and to subtract θ: other counts may fall")
         return x.each(lambda current: node.layer(current, self.num_steps))
 
-    def read(self, node: Read, x: Sums) -> Sums:
+    def read(self, node: Read, x: PrefixEnds) -> PrefixEnds:
         """Return what the readout reads: a mean over time, or the last potential of neurons that forget nothing.
 
         Raises:

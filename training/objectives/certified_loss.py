@@ -83,7 +83,8 @@ class CertifiedLoss(Objective):
     ) -> Loss:
         """Return the loss at full ε and weight, with the terms "clean" (cross-entropy) and "certified" (ℓ_q)."""
         weight = full(self.weight)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and weight < 1.0):  # its gradient counts for nothing at 1
+        counts = torch.is_grad_enabled() and weight < 1.0
+        with torch.set_grad_enabled(counts):
             clean = cross_entropy(network(inputs), labels)
         worst = worst_logits(network, *self._box(network, inputs, labels, generator), labels, self.bounds)
         certified = _bounded(worst, labels, self.q)
@@ -101,7 +102,7 @@ class CertifiedLoss(Objective):
         return (inputs - radius).clamp_min(self.lower), (inputs + radius).clamp_max(self.upper)
 
     def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float:
-        """Return the share of the first samples of `split` certified at ε: by "trains", or by the sums of "prefix"."""
+        """Return the share of the first samples of `split` certified at ε, by "trains" or by "prefix" itself."""
         threat = LInf(full(self.epsilon), self.lower, self.upper)
         if self.bounds == "prefix":
             return bounded_share(network, split, threat, self.bounds)

@@ -29,7 +29,7 @@ def certified_share(network: SpikingNetwork, split: Split, threat: LInf, verifie
 
 @torch.no_grad()
 def bounded_share(network: SpikingNetwork, split: Split, threat: LInf, bounds: str) -> float:
-    """Return the share of the first `JUDGED` samples of `split` whose worst logits are below 0, as the loss has it."""
+    """Return the share of the first `JUDGED` samples of `split` whose worst logits are below 0."""
     inputs, labels = on_network(network, split.take(torch.arange(min(JUDGED, len(split)))))
     certified = 0
     with evaluation_mode(network):
