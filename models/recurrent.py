@@ -2,8 +2,8 @@
 
     c[t] = x[t] + (V·s[t−1] + b),      s[0] = 0,      then v[t] = λ·u[t−1] + a[t]·c[t] as in `neurons.py`
 
-The order of the sums is this one: the feedback's own products and its bias first, then the current from below. With
-a synapse what the neurons get is i[t] = κ·i[t−1] + c[t−d] in the place of c, as in `synapses.py`.
+The order of the sums is this one: the feedback's own products and its bias first, then the current from below.
+With a synapse what the neurons get is i[t] = κ·i[t−1] + c[t−d] in the place of c, as in `synapses.py`.
 """
 
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class Recurrent(LIF):
     def resume(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
     ) -> tuple[Tensor, Tensor]:
-        """Go on as `LIF.resume`; the residue holds u, the last spikes and the synapse's own, (2 + …, batch, ...)."""
+        """Go on as `LIF.resume`; the residue holds u, the last spikes and the synapse's own, (n, batch, ...)."""
         found = self._go(in_full(current), residue, start, steps, num_steps)
         return torch.stack(found.spikes), torch.stack((found.left, found.spikes[-1], *found.filtered))
 

@@ -9,10 +9,10 @@ Nothing is assumed of how x and s hang together, and windows over several steps 
 interval recursion of interval.py gives one of s[t]; by induction over t this is sound. What its rounding pays for
 grows with the widest current of all steps, which is taken for any spikes at all before the first step.
 
-**A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of filtered.py. From nothing
-it is a recursion of boxes beside the neuron's: i[t] is in κ·[i[t−1]] + [c[t−d]] ± E, where E = 8u·(κM + X) + η holds
-what a step of the run strays (at most 4.01u·(κM + X) + η, as shown there, M and X for any spikes at all), and of what
-is left 7 roundings of the box's own middle and radius, which are at most κM + X large.
+**A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of filtered.py. From
+nothing it is a recursion of boxes beside the neuron's: i[t] is in κ·[i[t−1]] + [c[t−d]] ± E. There E = 8u·(κM +
+X) + η holds what a step of the run strays (at most 4.01u·(κM + X) + η, as shown there, M and X for any spikes at
+all), and of what is left 7 roundings of the box's own middle and radius, which are at most κM + X large.
 """
 
 from dataclasses import dataclass, replace
@@ -150,16 +150,16 @@ class FeedbackLoop:
             before = Box(must.clone()[None], may.clone()[None])
         return StepSpikes(drives, rule, rule.kernel)
 
-    def _synapse(self, silent: Tensor) -> "_Synapse":
+    def _synapse(self, silent: Tensor) -> "_FilteredBoxes":
         """Return the boxes of the synapse before the first step."""
         nothing = Spread(silent, silent)
         if self.filter is None:
-            return _Synapse(0.0, [], nothing, silent)
+            return _FilteredBoxes(0.0, [], nothing, silent)
         waits = min(self.filter.delay, self.below.num_steps)
         free = FilteredSignal(self._heard(self._any()), self.filter, self.rounding)
         reach = self.filter.decay * free.magnitude() + free.source.magnitude()
         error = 8 * self.rounding.unit * reach + self.rounding.smallest
-        return _Synapse(self.filter.decay, [nothing] * waits, nothing, error)
+        return _FilteredBoxes(self.filter.decay, [nothing] * waits, nothing, error)
 
     def _any(self) -> Known:
         """Return any spikes at all."""
@@ -175,7 +175,7 @@ class FeedbackLoop:
 
 
 @dataclass
-class _Synapse:
+class _FilteredBoxes:
     """Boxes of i, step by step.
 
     Attributes:

@@ -47,7 +47,7 @@ def _shown(inputs: Tensor) -> Tensor:
 
 
 def walk(name: str, network: SpikingNetwork, test: Split, chosen: argparse.Namespace, started: float) -> None:
-    """Gains (of loops there are none), attacks, certificates and radii of the first test images, and the report."""
+    """Gains (of loops none), attacks, certificates and radii of the first test images, and the report."""
     inputs, labels = test.inputs[: chosen.samples], test.labels[: chosen.samples]
     inputs = inputs.flatten(1) if _takes_vectors(network) else inputs
     threat = Threat(norm="linf", lower=0, upper=1, epsilons=(chosen.epsilon,))

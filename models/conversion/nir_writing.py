@@ -113,7 +113,7 @@ class _GraphWriter:
         if synapse is not None:
             raise ConversionRefused(f"{told}: has a synapse before it, through which it would hear itself in NIR")
         if own is not None and own.delay:
-            raise ConversionRefused(f"{told}: hears itself late by {own.delay + 1} steps, which no NIR neuron does")
+            raise ConversionRefused(f"{told}: hears itself late by {own.delay + 1} steps, as no NIR neuron does")
         own = None if own is None else _current_of(own, layer.neuron, told)
         neuron = self.add(self._node(layer.neuron, name, shape, own), sources)
         heard = self.add(self._node(layer.feedback, f"{name}.feedback", shape, None), [neuron])

@@ -2,9 +2,10 @@
 
     v[t] = u[t−1] + a·((e − u[t−1]) + x[t]),  a = dt/τ,  spikes at v > θ,  u = r (hard) or v − θ;  v starts from e.
 
-LIFCell and LICell put i[t] = (1 − dt/τ_syn)·i[t−1] + x[t], which no spike resets, in the place of x. LIFRecurrentCell
-and LIFRecurrent filter W·x[t] + V·s[t−1] so, with both matrices their own; LILinearCell is an LICell behind a matrix.
-ConstantCurrentLIFEncoder is a first-order neuron that takes its input once for all steps, and starts from 0.
+LIFCell and LICell put i[t] = (1 − dt/τ_syn)·i[t−1] + x[t], which no spike resets, in the place of x.
+LIFRecurrentCell and LIFRecurrent filter W·x[t] + V·s[t−1] so, with both matrices their own; LILinearCell is an
+LICell behind a matrix. ConstantCurrentLIFEncoder is a first-order neuron that takes its input once for all
+steps, and starts from 0.
 """
 
 from dataclasses import replace
@@ -46,7 +47,7 @@ def from_norse(
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as a Norse module does; refuse what can't.
 
-    LICell and LI are taken last, where their last potential is the output.
+    LICell, LI and LILinearCell are taken last, where their potentials are the output.
 
     Args:
         module: with LIFBoxCell, IAFCell, LIFCell, LIFRecurrentCell, LIBoxCell, or the above, and torch's affine
@@ -54,8 +55,8 @@ def from_norse(
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none"; the module
             is given time first.
         num_steps: T for a module that does one step a call, (input, state) → (output, state), as SequentialState
-            does, or, with LIF, LIFRecurrent, LI, IAF or Lift inside, takes a sequence of T copies of the input; None for one
-            that loops over time itself.
+            does, or, with LIF, LIFRecurrent, LI, IAF or Lift inside, takes a sequence of T copies of the input;
+            None for one that loops over time itself.
         encoding, readout, seed, classes, output: as in `from_snntorch`.
 
     Raises:

@@ -8,8 +8,8 @@ reset to zero takes away what comes in at the step behind a spike, too: v[t] = 0
 `Alpha` fires on τ·Σ_n (α^n − β^n)·x[t−n]. Since α^n − β^n = (α − β)·Σ_{i+j=n−1} α^i·β^j, that is τ·(α − β) times a
 synapse of decay α, one step late, in front of a neuron of decay β without reset. Resets reach into both currents.
 
-`RLeaky` adds V·s[t−1], of a layer of its own, to x[t], and `RSynaptic` does so before its synapse. `RSynaptic` looks
-at `reset_delay` and does nothing by it (1.0.0).
+`RLeaky` adds V·s[t−1], of a layer of its own, to x[t], and `RSynaptic` does so before its synapse. `RSynaptic`
+looks at `reset_delay` and does nothing by it (1.0.0).
 """
 
 from dataclasses import replace

@@ -82,6 +82,13 @@ def test_a_sum_is_a_share_of_one(sample):
     assert layer.feedback.share.item() == 1.0
 
 
+def test_a_reset_that_rsynaptic_only_says_is_refused(strong, sample):
+    options = {"linear_features": 12, "init_hidden": True, "reset_delay": False}
+    neuron = snntorch.RSynaptic(alpha=0.5, beta=0.5, **options)
+    with pytest.raises(ConversionRefused, match="by which RSynaptic does nothing"):
+        from_snntorch(nn.Sequential(strong(16, 12), neuron, strong(12, 3)), sample, num_steps=8)
+
+
 class Stepped(nn.Module):
     """RLeaky with states passed by hand; `change` makes the spikes that it is given."""
 

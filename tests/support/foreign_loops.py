@@ -89,7 +89,8 @@ def from_snntorch(seed: int) -> Foreign:
     options |= {"reset_delay": delayed, "init_hidden": True}
     made = snntorch.RLeaky
     if draw.random() < 0.4:
-        made, refusal = snntorch.RSynaptic, "takes away the current" if options["reset_mechanism"] == "zero" else None
+        made = snntorch.RSynaptic
+        refusal = "takes away the current" if options["reset_mechanism"] == "zero" else None
         options |= {"alpha": draw.choice([0.5, 0.9, draw.uniform(0.1, 1.0)]), "reset_delay": True}
     if kind == "image":
         loud = made(**options, conv2d_channels=2, kernel_size=3)
