@@ -46,6 +46,7 @@ from .neuron_schemas import DLIFSchema, LIFSchema, PLIFSchema, VariedLIFSchema
 from .neurons import DLIF, LIF
 from .readouts import READOUTS
 from .recurrent import FEEDBACKS, Recurrent
+from .synapses import Synapse
 from .validation import one_line
 
 MOST_LAYERS = 10_000
@@ -85,16 +86,18 @@ class _Heard:
 
     neuron: LayerSchema
     feedback: LayerSchema
+    synapse: LayerSchema | None = None
 
     @staticmethod
-    def read(place: str, neuron: Any, feedback: Any) -> "_Heard":
+    def read(place: str, **given: Any) -> "_Heard":
         """Return a checked layer, whose parts are no loops themselves."""
-        parts = _read_layer(f"{place}.neuron", neuron), _read_layer(f"{place}.feedback", feedback)
-        for part, kinds in zip(parts, ((LIF, DLIF), FEEDBACKS), strict=True):
+        parts = {key: _read_layer(f"{place}.{key}", part) for key, part in given.items()}
+        for key, part in parts.items():
+            kinds = _PARTS[key]
             if not isinstance(part, LayerSchema) or part.kind not in kinds:
                 known = ", ".join(kind.__name__ for kind in kinds)
                 raise ValueError(f"{place}: got parts that no Recurrent has, expected one of {known}")
-        return _Heard(*parts)  # type: ignore[arg-type]
+        return _Heard(**parts)  # type: ignore[arg-type]
 
     def tensors(self) -> Shapes:
         """Return the shapes of the tensors of both parts."""
@@ -103,11 +106,18 @@ class _Heard:
 
     def build(self) -> Recurrent:
         """Return a new layer."""
-        neuron = self.neuron.build()
+        neuron, synapse = self.neuron.build(), None if self.synapse is None else self.synapse.build()
         assert isinstance(neuron, LIF)
-        return Recurrent(neuron, self.feedback.build())
+        assert synapse is None or isinstance(synapse, Synapse)
+        return Recurrent(neuron, self.feedback.build(), synapse)
 
 
+_PARTS: dict[str, tuple[type[nn.Module], ...]] = {
+    "neuron": (LIF, DLIF),
+    "feedback": FEEDBACKS,
+    "synapse": (Synapse,),
+}
+"""What each part of a `Recurrent` may be."""
 Item = LayerSchema | _ResidualSum | _Heard
 
 
@@ -202,10 +212,9 @@ def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
         return {"type": "Residual", **described}
     if isinstance(layer, LIF) and runs_as(layer, num_steps, type(layer).__name__) is Recurrent:
         assert isinstance(layer, Recurrent)
-        return {
-            "type": "Recurrent",
-            "neuron": _describe_layer(layer.neuron, num_steps),
-            "feedback": _describe_layer(layer.feedback, num_steps),
+        parts = {name: getattr(layer, name) for name in _PARTS}
+        return {"type": "Recurrent"} | {
+            name: _describe_layer(part, num_steps) for name, part in parts.items() if part is not None
         }
     kind = runs_as(layer, num_steps, type(layer).__name__) if isinstance(layer, LIF) else type(layer)
     for name, settings in _KINDS.items():
@@ -223,7 +232,7 @@ def _count(layers: Any) -> int:
         found = [layer for layer in part if isinstance(layer, dict)] if isinstance(part, list | tuple) else []
         count += len(found)
         parts += [layer[key] for layer in found for key in ("branch", "shortcut") if key in layer]
-        parts += [[layer[key]] for layer in found for key in ("neuron", "feedback") if key in layer]
+        parts += [[layer[key]] for layer in found for key in _PARTS if key in layer]
     return count
 
 
@@ -238,7 +247,7 @@ def _read_layer(place: str, content: Any) -> Item:
     name = arguments.pop("type", None)
     if name == "Residual" and arguments.keys() == {"branch", "shortcut"}:
         return _ResidualSum(**{key: _read(f"{place}.{key}", part) for key, part in arguments.items()})
-    if name == "Recurrent" and arguments.keys() == {"neuron", "feedback"}:
+    if name == "Recurrent" and {"neuron", "feedback"} <= arguments.keys() <= _PARTS.keys():
         return _Heard.read(place, **arguments)
     if not isinstance(name, str) or name not in _KINDS:
         raise ValueError(f"{place}: unknown layer type {reprlib.repr(name)}")

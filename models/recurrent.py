@@ -3,6 +3,7 @@
     c[t] = x[t] + (V·s[t−1] + b),      s[0] = 0,      then v[t] = λ·u[t−1] + a[t]·c[t] as in `neurons.py`
 
 The order of the sums is this one: the feedback's own products and its bias first, then the current from below.
+With a synapse what the neurons get is i[t] = κ·i[t−1] + c[t−d] in the place of c, as in `synapses.py`.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from .layers import Share, apply_affine
 from .membrane import Membrane
 from .neurons import LIF, Run, in_full
 from .rules import Leaky, Rule
+from .synapses import Synapse, TemporalFilter
 
 FEEDBACKS = (nn.Linear, nn.Conv1d, nn.Conv2d, Share)
 """Affine layers that a feedback may be: of one step, without statistics."""
@@ -29,9 +31,10 @@ class Recurrent(LIF):
     Args:
         neuron: LIF or DLIF, any reset and firing rule.
         feedback: Linear, Conv1d, Conv2d or Share that keeps the shape of the layer's spikes.
+        synapse: what filters c over time before it reaches the neuron; None: nothing does.
 
     Raises:
-        TypeError: for another neuron or feedback. PLIF is refused: its decay would have no gradient here.
+        TypeError: for another neuron, feedback or synapse. PLIF is refused: its decay would have no gradient here.
 
     >>> layer = Recurrent(LIF(decay=0.5), nn.Linear(1, 1, bias=False))
     >>> _ = nn.init.constant_(layer.feedback.weight, -1.0)
@@ -41,10 +44,10 @@ class Recurrent(LIF):
     References: eshraghian2023training
     """
 
-    def __init__(self, neuron: LIF, feedback: nn.Module) -> None:
+    def __init__(self, neuron: LIF, feedback: nn.Module, synapse: Synapse | None = None) -> None:
         nn.Module.__init__(self)
-        check_parts(neuron, feedback)
-        self.neuron, self.feedback = neuron, feedback
+        check_parts(neuron, feedback, synapse)
+        self.neuron, self.feedback, self.synapse = neuron, feedback, synapse
 
     @property
     def dynamics(self) -> Dynamics:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -64,7 +67,7 @@ class Recurrent(LIF):
         return FedBack(Leaky.of(self.dynamics, self.scale(num_steps), self.kernel))
 
     def run(self, current: Tensor, num_steps: int) -> Run:
-        """Simulate; the run's current is c, (T, batch, ...), the feedback included."""
+        """Simulate; the run's current is what the neuron gets, (T, batch, ...): c, or i behind a synapse."""
         found = self._go(in_full(current), None, 0, num_steps, num_steps, keep=True)
         return Run(*(torch.stack(signal) for signal in (found.currents, found.potentials, found.spikes)))
 
@@ -75,18 +78,24 @@ class Recurrent(LIF):
     def resume(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
     ) -> tuple[Tensor, Tensor]:
-        """Go on as `LIF.resume`; the residue holds u and the last spikes, (2, batch, ...)."""
+        """Go on as `LIF.resume`; the residue holds u, the last spikes and the synapse's own, (n, batch, ...)."""
         found = self._go(in_full(current), residue, start, steps, num_steps)
-        return torch.stack(found.spikes), torch.stack((found.left, found.spikes[-1]))
+        return torch.stack(found.spikes), torch.stack((found.left, found.spikes[-1], *found.filtered))
 
     def _go(
         self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int, keep: bool = False
     ) -> "_Steps":
-        scale = self.neuron.scale(num_steps)
-        left, spikes = torch.zeros_like(current[0]).expand(2, *current.shape[1:]) if residue is None else residue
-        found = _Steps([], [], [], left)
+        scale, known = self.neuron.scale(num_steps), self._filter(num_steps)
+        if residue is None:
+            waits = -1 if known is None else known.delay
+            residue = torch.zeros_like(current[0]).expand(3 + waits, *current.shape[1:])
+        left, spikes, *filtered = residue
+        found = _Steps([], [], [], left, filtered)
         for t in range(steps):
             drive = in_full(current[t % len(current)] + self._fed_back(spikes))[None]
+            if known is not None:
+                drive, states = known.run(drive, torch.stack(found.filtered), 1)
+                found.filtered = list(states)
             factor = None if scale is None else scale[start + t : start + t + 1]
             potentials, fired, left = Membrane.apply(  # type: ignore[misc]
                 drive, factor, found.left, self.dynamics, 1, keep, self.kernel
@@ -96,6 +105,12 @@ class Recurrent(LIF):
             found.potentials += [] if potentials is None else [potentials[0]]
             found.spikes.append(spikes)
         return found
+
+    def _filter(self, num_steps: int) -> TemporalFilter | None:
+        """Return what the synapse does within T steps."""
+        if self.synapse is None:
+            return None
+        return TemporalFilter(self.synapse.decay, min(self.synapse.delay, num_steps))
 
     def _fed_back(self, spikes: Tensor) -> Tensor:
         """Return V·s + b, of the shape of s: torch would stretch another one in silence."""
@@ -112,12 +127,13 @@ class Recurrent(LIF):
 
 @dataclass
 class _Steps:
-    """What was done so far: signals step by step, and u."""
+    """What was done so far: signals step by step, u, and what the synapse keeps."""
 
     currents: list[Tensor]
     potentials: list[Tensor]
     spikes: list[Tensor]
     left: Tensor
+    filtered: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,7 @@ class FedBack(Rule):
         self.own.check(dtype)
 
 
-def check_parts(neuron: nn.Module, feedback: nn.Module) -> None:
+def check_parts(neuron: nn.Module, feedback: nn.Module, synapse: nn.Module | None = None) -> None:
     """Raise TypeError unless a layer may be made of these."""
     plain = isinstance(neuron, LIF) and type(neuron).rule is LIF.rule and type(neuron).forward is LIF.forward
     if not plain:
@@ -141,3 +157,5 @@ def check_parts(neuron: nn.Module, feedback: nn.Module) -> None:
     if type(feedback) not in FEEDBACKS:
         known = ", ".join(kind.__name__ for kind in FEEDBACKS)
         raise TypeError(f"feedback: got {type(feedback).__name__}, expected one of {known}")
+    if synapse is not None and type(synapse) is not Synapse:
+        raise TypeError(f"synapse: got {type(synapse).__name__}, expected Synapse or None")

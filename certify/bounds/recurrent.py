@@ -8,6 +8,11 @@ Nothing is assumed of how x and s hang together, and windows over several steps 
 **The start.** Step by step: where a box holds s[t−1], the sum's box holds c[t], and with the boxes of c[1..t] the
 interval recursion of interval.py gives one of s[t]; by induction over t this is sound. What its rounding pays for
 grows with the widest current of all steps, which is taken for any spikes at all before the first step.
+
+**A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of filtered.py. From
+nothing it is a recursion of boxes beside the neuron's: i[t] is in κ·[i[t−1]] + [c[t−d]] ± E. There E = 8u·(κM +
+X) + η holds what a step of the run strays (at most 4.01u·(κM + X) + η, as shown there, M and X for any spikes at
+all), and of what is left 7 roundings of the box's own middle and radius, which are at most κM + X large.
 """
 
 from dataclasses import dataclass, replace
@@ -17,9 +22,11 @@ from torch import Tensor
 
 from ...models.circuit import Recurred
 from ...models.rules import Leaky
+from ...models.synapses import TemporalFilter
 from .affine import AffineMap, affine_map
 from .box import Box, Spread
 from .eager_spikes import fired
+from .filtered import FilteredSignal
 from .interval import StepSpikes
 from .membrane import pull, recursion_slack, scaled_spread
 from .rounding import Rounding
@@ -103,13 +110,20 @@ class FeedbackLoop:
         below: x.
         feedback: V and b.
         rounding: the dtypes of the run and of the bound.
+        filter: of c over time, or None.
     """
 
     below: Signal
     feedback: AffineMap
     rounding: Rounding
+    filter: TemporalFilter | None = None
 
     def current(self, spikes: Signal) -> Signal:
+        """Return what the neurons get for delayed spikes."""
+        heard = self._heard(spikes)
+        return heard if self.filter is None else FilteredSignal(heard, self.filter, self.rounding)
+
+    def _heard(self, spikes: Signal) -> Signal:
         """Return c for delayed spikes."""
         heard = AffineSignal(spikes, self.feedback, self.rounding)
         if heard.magnitude().shape[1:] != self.below.magnitude().shape[1:]:
@@ -124,17 +138,28 @@ class FeedbackLoop:
         drives = replace(widest, current=Spread(middle, torch.zeros_like(middle)))
         slack = self._slack(free, rule)
         below, heard = self.below.steps(), torch.zeros_like(middle[:1])
-        before = Box(heard, heard)
+        before, synapse = Box(heard, heard), self._synapse(heard)
         trains = fired(drives, rule, slice(None))
         for t in range(self.below.num_steps):
             own = t % len(below.lower)
             x = Known(Box(below.lower[own : own + 1], below.upper[own : own + 1]), self.below.magnitude())
-            c = replace(self, below=x).current(Known(before, torch.ones_like(heard[0, :1])))
-            found = scaled_spread(c.spread(), None if scale is None else scale[t : t + 1])
+            c = replace(self, below=x)._heard(Known(before, torch.ones_like(heard[0, :1])))
+            found = scaled_spread(synapse.after(c.spread()), None if scale is None else scale[t : t + 1])
             middle[t], drives.current.radius[t] = found.middle[0], found.radius[0] + slack
             must, may = next(trains)
             before = Box(must.clone()[None], may.clone()[None])
         return StepSpikes(drives, rule, rule.kernel)
+
+    def _synapse(self, silent: Tensor) -> "_FilteredBoxes":
+        """Return the boxes of the synapse before the first step."""
+        nothing = Spread(silent, silent)
+        if self.filter is None:
+            return _FilteredBoxes(0.0, [], nothing, silent)
+        waits = min(self.filter.delay, self.below.num_steps)
+        free = FilteredSignal(self._heard(self._any()), self.filter, self.rounding)
+        reach = self.filter.decay * free.magnitude() + free.source.magnitude()
+        error = 8 * self.rounding.unit * reach + self.rounding.smallest
+        return _FilteredBoxes(self.filter.decay, [nothing] * waits, nothing, error)
 
     def _any(self) -> Known:
         """Return any spikes at all."""
@@ -147,6 +172,33 @@ class FeedbackLoop:
         spread = scaled_spread(free.spread(), rule.scale_like(free.magnitude()))
         widest = spread.middle.abs().add_(spread.radius).amax(0)
         return recursion_slack(widest, free, rule, self.rounding)
+
+
+@dataclass
+class _FilteredBoxes:
+    """Boxes of i, step by step.
+
+    Attributes:
+        decay: κ.
+        waiting: the boxes of c of the last d steps.
+        state: the box of i.
+        error: E.
+    """
+
+    decay: float
+    waiting: list[Spread]
+    state: Spread
+    error: Tensor
+
+    def after(self, current: Spread) -> Spread:
+        """Return the box of i[t] from that of c[t]."""
+        self.waiting.append(current)
+        entering, before = self.waiting.pop(0), self.state
+        if self.decay:
+            middle = self.decay * before.middle + entering.middle
+            entering = Spread(middle, self.decay * before.radius + entering.radius + self.error)
+        self.state = entering
+        return entering
 
 
 def recurrent_spikes(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding) -> Signal:
@@ -164,7 +216,7 @@ def looped(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding
         rounding: the dtypes of the run and of the bound.
     """
     assert isinstance(node.rule, Leaky)
-    loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding)
+    loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding, node.filter)
     found: Signal = loop.stepwise(node.rule)
     box = found.steps()
     current = loop.current(DelayedSpikes(found, box))

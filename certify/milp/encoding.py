@@ -194,9 +194,13 @@ class _Writer(Algebra[_Flow]):
         weight = _matrix(feedback.linear, shape, ones)
         silent = feedback.linear(ones.new_zeros(1, *shape)) + feedback.bias
         own = feedback.slack(ones.new_ones(1, *shape), self.rounding, 4 * found.num_steps + 8).expand_as(silent)
-        own = own + current.magnitude() * self.rounding.gamma(found.num_steps + 2)
+        summed = current.source if isinstance(current, FilteredSignal) else current
+        own = own + summed.magnitude() * self.rounding.gamma(found.num_steps + 2)
         slack, heard = flow.slack + array(own.flatten()), (weight, array(silent.flatten()))
-        layer = EncodedLayer(node.rule, current, found, flow.steps, slack, self.rounding, heard)
+        rows = None if node.filter is None else array(node.filter.rows(found.num_steps))
+        if isinstance(current, FilteredSignal):
+            slack = slack * current.filter.gain(found.num_steps) + array(current.slack.flatten())
+        layer = EncodedLayer(node.rule, current, found, flow.steps, slack, self.rounding, heard, rows)
         spikes = self.spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 

@@ -1,5 +1,7 @@
 """What an encoding is given of one spiking layer, for one sample, its neurons in a row."""
 
+import functools
+import operator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +28,7 @@ class EncodedLayer:
         slack: how far the run's I may be from those expressions, (n,).
         rounding: the dtype of the run.
         heard: V and b where the layer hears its own last spikes, whose V·s[t−1] + b adds to `steps`; else None.
+        filter: H, (T, T), where that sum is filtered over time; else None.
     """
 
     rule: Leaky
@@ -35,9 +38,16 @@ class EncodedLayer:
     slack: np.ndarray
     rounding: Rounding
     heard: tuple[sparse.csr_array, np.ndarray] | None = None
+    filter: np.ndarray | None = None
 
     def driven(self, t: int, spikes: list[Expressions]) -> Expressions:
         """Return I[t], for the spikes of the steps before."""
+        if self.filter is None:
+            return self._summed(t, spikes)
+        sums = (self._summed(k, spikes[:k]).scaled(self.filter[t, k]) for k in range(t + 1))
+        return functools.reduce(operator.add, sums)
+
+    def _summed(self, t: int, spikes: list[Expressions]) -> Expressions:
         current = self.steps[t % len(self.steps)]
         if self.heard is None:
             return current

@@ -248,7 +248,7 @@ class _Counted(Algebra[Tensor]):
 
     def recurred(self, node: Recurred, x: Tensor) -> Tensor:
         """Count the neurons, and the products of their feedback."""
-        self.work += x.numel() * (NEURON + node.feedback.terms)
+        self.work += x.numel() * (NEURON + node.feedback.terms + 2 * (node.filter is not None))
         return x
 
     def read(self, node: Read, x: Tensor) -> Tensor:

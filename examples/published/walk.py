@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from spikecert import SpikingNetwork, dataset, gain, measure, record, render
+from spikecert import SpikingNetwork, circuit, dataset, gain, measure, record, render
 from spikecert.reports import Data, Plan, RadiusPlan, Threat
 from spikecert.training import Split
 
@@ -47,13 +47,14 @@ def _shown(inputs: Tensor) -> Tensor:
 
 
 def walk(name: str, network: SpikingNetwork, test: Split, chosen: argparse.Namespace, started: float) -> None:
-    """Gains, attacks, certificates and radii of the first test images, and the report."""
+    """Gains (of loops none), attacks, certificates and radii of the first test images, and the report."""
     inputs, labels = test.inputs[: chosen.samples], test.labels[: chosen.samples]
     inputs = inputs.flatten(1) if _takes_vectors(network) else inputs
     threat = Threat(norm="linf", lower=0, upper=1, epsilons=(chosen.epsilon,))
     radii = RadiusPlan("trains", tolerance=chosen.epsilon / 4, timeout=chosen.seconds, samples=2)
     plan = Plan(threat, ("pgd",), ("trains", "auto"), timeout=chosen.seconds, radii=radii)
-    found = measure(name, network, inputs, labels, plan, gains=gain(network, input_shape=inputs.shape[1:]))
+    gains = None if circuit(network).recurs else gain(network, input_shape=inputs.shape[1:])
+    found = measure(name, network, inputs, labels, plan, gains=gains)
     samples = Data(name=chosen.data, split="test", samples=len(labels), classes=10, shape=tuple(inputs.shape[1:]))
     path = render(record([found], samples, threat, title=name), Path("runs") / f"{name.replace(' ', '-')}.html")
     point = found.points[0]
@@ -64,4 +65,4 @@ def walk(name: str, network: SpikingNetwork, test: Split, chosen: argparse.Names
 
 
 def _takes_vectors(network: SpikingNetwork) -> bool:
-    return isinstance(network.layers[0], torch.nn.Linear)
+    return isinstance(network.layers[0], torch.nn.Linear | torch.nn.BatchNorm1d)

@@ -123,13 +123,14 @@ class _Lowering:
 
     def _recurred(self, layer: nn.Module, rule: FedBack, source: int, name: str) -> Recurred:
         assert isinstance(layer, Recurrent)
-        check_parts(layer.neuron, layer.feedback)
-        check_unchanged(layer.neuron, f"{name}.neuron")
-        check_unchanged(layer.feedback, f"{name}.feedback")
+        check_parts(layer.neuron, layer.feedback, layer.synapse)
+        for part, module in layer.named_children():
+            check_unchanged(module, f"{name}.{part}")
         leaky_rule(layer.neuron, self.num_steps, f"{name}.neuron")
         feedback = linear_map(layer.feedback)
         feedback = feedback if self.rank is None else feedback.at_rank(self.rank)
-        return Recurred(name, (source,), rule.own, feedback, layer)
+        known = None if layer.synapse is None else layer.synapse.filter
+        return Recurred(name, (source,), rule.own, feedback, known, layer)
 
     def _map(self, layer: nn.Module) -> LinearMap:
         made = linear_map(layer)
@@ -254,6 +255,8 @@ def _check_neurons(node: Fired | Recurred | Read, rule: Rule, made: Circuit) -> 
         layer = layer.neuron
         for tensor in node.feedback.tensors:
             _check_tensor(tensor, node.name, made)
+        if node.filter is not None:
+            _check_constants(node.filter, node.name, made)
     if isinstance(layer, DLIF):
         _check_tensor(layer.input_scale, node.name, made)
     if isinstance(layer, VariedLIF):

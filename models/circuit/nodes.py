@@ -88,8 +88,9 @@ class Recurred(Node):
     """The spikes of a layer under a current and a map of its own spikes of one step before; see `recurrent.py`.
 
     Attributes:
-        rule: of c[t] = x[t] + (V·s[t−1] + b), s[0] = 0.
+        rule: of c[t] = x[t] + (V·s[t−1] + b), s[0] = 0, or of what `filter` makes of c.
         feedback: V and b.
+        filter: of c over time; None for none.
         layer: for gradients.
     """
 
@@ -97,6 +98,7 @@ class Recurred(Node):
 
     rule: Rule
     feedback: LinearMap
+    filter: TemporalFilter | None
     layer: nn.Module = field(repr=False)
 
 

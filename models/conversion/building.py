@@ -44,13 +44,22 @@ def build(
     writer = _NetworkWriter(source, seen, inputs)
     writer.check()
     last = seen.layers[-1]
-    final = last.neuron if last.neuron is not None and _reads_potential(last.neuron, readout) else None
+    read = last.neuron is not None and _reads_potential(last.neuron, readout)
+    final = _Final(last.neuron, readout or "potential") if read and last.neuron is not None else None
     notes: list[str] = []
     layers = writer.written(seen.steps, final, notes)
     if last.gave.dim() > 3 and final is None:
         layers.append(nn.Flatten())
     usual = "potential" if final is not None and readout is None else readout
     return _network(layers, source, seen, usual), tuple(notes)
+
+
+@dataclass(frozen=True)
+class _Final:
+    """A last neuron whose potentials are read, and how."""
+
+    neuron: ForeignNeuron
+    readout: str
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class _NetworkWriter:
     seen: Observation
     inputs: Tensor
 
-    def written(self, steps: tuple[Step, ...], final: ForeignNeuron | None, notes: list[str]) -> list[nn.Module]:
+    def written(self, steps: tuple[Step, ...], final: _Final | None, notes: list[str]) -> list[nn.Module]:
         """Return steps in series as modules, and note what was folded; the potential of `final` is read."""
         layers: list[nn.Module] = []
         for step in steps:
@@ -140,8 +149,6 @@ def _reads_potential(neuron: ForeignNeuron, readout: str | None) -> bool:
         neuron.refuse(f"never fires, so readout {readout!r} does not fit it; expected potential")
     if potential and neuron.threshold is not None and neuron.reset != "none":
         neuron.refuse("its potential is read, so it must not reset, or no bound knows it")
-    if neuron.synapse is not None and readout in ("summed", "largest"):
-        neuron.refuse(f"filters its input by a synapse, which readout {readout!r} does not know behind it")
     return neuron.threshold is None or potential
 
 
@@ -159,7 +166,7 @@ def _append(
     observed: ObservedLayer,
     steps: int,
     constant: bool,
-    final: ForeignNeuron | None,
+    final: _Final | None,
     notes: list[str],
 ) -> None:
     """Add the layer of `observed`, whose input may be constant over time, and its bias to the layer before."""
@@ -169,17 +176,17 @@ def _append(
     neuron = observed.neuron
     if neuron.front is not None:
         layers.append(copy.deepcopy(neuron.front))
-    if neuron is final:
-        layer = integrating(neuron, steps)
+    ends = final is not None and neuron is final.neuron
+    if ends and final is not None:
+        made = integrating(neuron, steps, final.readout)
     elif neuron.threshold is None:
         neuron.refuse("never fires, and is not the last layer")
     else:
-        layer = spiking(neuron, steps, constant)
+        made = [*filtering(neuron, constant), spiking(neuron, steps, constant)]
     if neuron.leaks:
         _add_bias(layers, neuron)
-    before = filtering(neuron, constant or neuron is final)
-    layers += [*before, layer]
-    notes += _told(neuron, layer, neuron is final, bool(before))
+    layers += made
+    notes += _told(neuron, made[-1], ends, len(made) > 1)
 
 
 def _affine(observed: ObservedLayer) -> nn.Module:
@@ -219,7 +226,8 @@ def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool, filtered: bool) 
     if neuron.feedback is not None:
         notes.append(f"{neuron.name}: hears its own last spikes through {type(neuron.feedback).__name__}")
     if neuron.synapse is not None:
-        became = "a layer before it" if filtered else "an input scale over time"
+        alone = "a layer before it" if filtered else "an input scale over time"
+        became = alone if neuron.feedback is None else "a part of its loop"
         notes.append(f"{neuron.name}: its synapse became {became}")
     if isinstance(layer, VariedLIF):
         notes.append(f"{neuron.name}: its constants differ within the layer, {tuple(layer.decay.shape)}")

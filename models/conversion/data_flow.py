@@ -67,6 +67,8 @@ INPUT = Gave("")
 ZEROS = ("zeros", "zeros_like", "new_zeros", "zero", "zero_", "_efficientzerotensor")
 """Operations that make zeros, whatever they are given."""
 ADJUSTING = ("add", "sub", "mul", "div")
+SAME_STEPS = ("view", "_unsafe_view", "clone", "detach", "alias", "_to_copy", "_reshape_alias")
+"""Operations that leave each entry of the first axis together where they leave its length."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,18 @@ class Origins:
     _known: dict[int, tuple[Tensor, Origin | None]] = field(default_factory=dict)
     _constants: dict[int, Tensor] = field(default_factory=dict)
     _zeros: dict[int, Tensor] = field(default_factory=dict)
+    _sequences: dict[int, tuple[Tensor, str]] = field(default_factory=dict)
 
     def note(self, tensor: Tensor, origin: Origin | None) -> None:
         """Say where a tensor comes from, or, by None, that it is lost."""
         self._constants.pop(id(tensor), None)
+        self._sequences.pop(id(tensor), None)
         self._known[id(tensor)] = tensor, origin
+
+    def note_steps(self, tensor: Tensor, name: str) -> None:
+        """Say that a tensor, (T, ...), holds all steps of a layer that was called once, for one input."""
+        self.note(tensor, Gave(name))
+        self._sequences[id(tensor)] = tensor, name
 
     def hold(self, tensor: Tensor) -> None:
         """Say that a tensor is a constant."""
@@ -153,6 +162,21 @@ class Origins:
             origin = self._computed(name.removesuffix("_"), args, kwargs)
         for tensor in tensors_of(made):
             self.note(tensor, origin)
+        self._follow_steps(name, moves, args, made)
+
+    def _follow_steps(self, name: str, moves: bool, args: tuple[Any, ...], made: Any) -> None:
+        """Note which step of a sequence was taken, or that what was made is one, too."""
+        source, layer = self._sequences.get(id(args[0]) if args else 0, (None, ""))
+        if source is None or not moves:
+            return
+        along = (*args, 0)[1] == 0
+        if name == "select" and along:
+            self.note(made, Gave(layer, int(args[2]) % len(source)))
+        elif name == "unbind" and along:
+            for step, tensor in enumerate(made):
+                self.note(tensor, Gave(layer, step))
+        elif name in SAME_STEPS and len(made) == len(source) and made.dim() > 1:
+            self.note_steps(made, layer)
 
     def _follow_zeros(self, name: str, moves: bool, args: tuple[Any, ...], made: Any) -> None:
         """Note which tensors hold zeros now, and which no longer do."""

@@ -36,8 +36,10 @@ def check_followed(layers: Mapping[str, ObservedLayer], calls: Mapping[str, list
 def _check_step(observed: ObservedLayer, call: Call, step: int, calls: Mapping[str, list[Call]]) -> None:
     assert call.origin is not None
     for leaf in leaves(call.origin):
-        several = min(len(calls.get(leaf.name, ())), len(calls[observed.name])) > 1
-        if several and leaf.call is not None and leaf.call != step:
+        before = calls.get(leaf.name, [])
+        expands = len(before) == 1 and before[0].expands
+        several = min(len(before[0].gave) if expands else len(before), len(calls[observed.name])) > 1
+        if several and leaf.call != step and (expands or leaf.call is not None):
             raise ConversionRefused(
                 f"{observed.name}: is not given what {leaf.name} gives at the same step{at(call.place)}; expected "
                 "that, or a layer that hears its own last spikes and adds to its own current"

@@ -10,7 +10,8 @@ With w = (v − c)/g, where c is the potential that a run starts from and, under
 a gain becomes a scale of the threshold, a resting potential a shift of it, and neither touches a weight. What is
 left of the leak is a constant current; it goes into the bias before.
 
-A synapse, i[t] = κ·i[t−1] + x[t−δ] in the place of x, is a second state: a `Synapse` before the layer. Two cases
+A synapse, i[t] = κ·i[t−1] + x[t−δ] in the place of x, is a second state: a `Synapse` before the layer, or, where
+the neuron hears itself through it, within the loop. Two cases of neurons that do not
 need none: where x is constant over time, i[t] = x·Σ_{k<t−δ} κ^k, an input scale; and where nothing fires and the
 last potential alone is read, v[T] is a weighted sum of currents, an input scale again.
 """
@@ -50,6 +51,7 @@ class ForeignNeuron:
         delay: δ, by how many steps the input of the synapse comes late.
         feedback: the affine layer of its own last spikes that adds to x; None for a neuron without.
         front: an affine layer that makes x of the signal that the module is given; None where that is x.
+        keeps: whether it keeps its state itself; else it starts afresh wherever it is given none.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ForeignNeuron:
     delay: int = 0
     feedback: nn.Module | None = None
     front: nn.Module | None = None
+    keeps: bool = True
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the refusal of this layer."""
@@ -98,8 +101,9 @@ def spiking(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
     if neuron.feedback is None:
         return _alone(neuron, num_steps, constant)
     layer = _alone(neuron, num_steps, constant=False)
+    synapse = None if neuron.synapse is None else Synapse(neuron.synapse, neuron.delay)
     try:
-        return Recurrent(layer, copy.deepcopy(neuron.feedback))
+        return Recurrent(layer, copy.deepcopy(neuron.feedback), synapse)
     except TypeError as error:
         neuron.refuse(str(error))
 
@@ -132,8 +136,9 @@ def _alone(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
 
 
 def filtering(neuron: ForeignNeuron, constant: bool) -> list[Synapse]:
-    """Return the synapse of a neuron that fires; none where its input is constant over time."""
-    return [] if neuron.synapse is None or constant else [Synapse(neuron.synapse, neuron.delay)]
+    """Return the synapse before a neuron that fires; none where its input is constant, or in a loop of its own."""
+    own = neuron.synapse is None or neuron.feedback is not None
+    return [] if own or constant else [Synapse(neuron.synapse, neuron.delay)]  # type: ignore[arg-type]
 
 
 def _amount(neuron: ForeignNeuron, threshold: Constant) -> Constant | None:
@@ -153,8 +158,11 @@ def _array(constant: object) -> object:
     return torch.tensor(constant, dtype=torch.float64) if isinstance(constant, float) else constant
 
 
-def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
-    """Return the final layer whose last potential is (v[T] − c)/g of a neuron that never fires."""
+def integrating(neuron: ForeignNeuron, num_steps: int, readout: str) -> list[Synapse | LIF]:
+    """Return the final layers whose potential is (v[t] − c)/g of a neuron that never fires, as a readout reads it.
+
+    Where that is the last potential alone, a synapse is an input scale of it; elsewhere it is a layer.
+    """
     _check(neuron)
     decay = neuron.decay
     if isinstance(decay, Tensor) or isinstance(neuron.gain, Tensor) or isinstance(neuron.start, Tensor):
@@ -163,11 +171,11 @@ def integrating(neuron: ForeignNeuron, num_steps: int) -> LIF:
         )
     if neuron.feedback is not None:
         neuron.refuse("hears its own spikes, and its potential is read; expected its spikes to be read")
-    if neuron.synapse is None:
-        return LIF(decay, reset="none", fires_at=neuron.fires_at)
+    if neuron.synapse is None or readout != "potential":
+        return [*filtering(neuron, constant=False), LIF(decay, reset="none", fires_at=neuron.fires_at)]
     steps = num_steps - neuron.delay
     weights = [_response(decay, neuron.synapse, steps - t) for t in range(num_steps)]
-    return _scaled((1.0, 1.0, "none", neuron.fires_at), weights)
+    return [_scaled((1.0, 1.0, "none", neuron.fires_at), weights)]
 
 
 def _response(decay: float, synapse: float, steps: int) -> float:

@@ -109,10 +109,13 @@ class _GraphWriter:
         self, layer: Recurrent, name: str, shape: tuple[int, ...], synapse: Synapse | None, sources: list[str]
     ) -> str:
         """Write a neuron, and the map of its own spikes that leads back to it."""
+        told, own = f"layer {name} (Recurrent)", layer.synapse
         if synapse is not None:
-            told = f"layer {name} (Recurrent)"
             raise ConversionRefused(f"{told}: has a synapse before it, through which it would hear itself in NIR")
-        neuron = self.add(self._node(layer.neuron, name, shape, None), sources)
+        if own is not None and own.delay:
+            raise ConversionRefused(f"{told}: hears itself late by {own.delay + 1} steps, as no NIR neuron does")
+        own = None if own is None else _current_of(own, layer.neuron, told)
+        neuron = self.add(self._node(layer.neuron, name, shape, own), sources)
         heard = self.add(self._node(layer.feedback, f"{name}.feedback", shape, None), [neuron])
         self.edges.append((heard, neuron))
         return neuron

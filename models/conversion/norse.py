@@ -3,10 +3,15 @@
     v[t] = u[t−1] + a·((e − u[t−1]) + x[t]),  a = dt/τ,  spikes at v > θ,  u = r (hard) or v − θ;  v starts from e.
 
 LIFCell and LICell put i[t] = (1 − dt/τ_syn)·i[t−1] + x[t], which no spike resets, in the place of x.
+LIFRecurrentCell and LIFRecurrent filter W·x[t] + V·s[t−1] so, with both matrices their own; LILinearCell is an
+LICell behind a matrix. ConstantCurrentLIFEncoder is a first-order neuron that takes its input once for all
+steps, and starts from 0.
 """
 
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..networks import SpikingNetwork
@@ -18,10 +23,14 @@ from .refusal import ConversionRefused
 
 BOX = ("LIFBoxCell", "LIBoxCell")
 SYNAPTIC = ("LIFCell", "LIF", "LICell", "LI")
+RECURRENT = ("LIFRecurrentCell", "LIFRecurrent")
+ENCODER = "ConstantCurrentLIFEncoder"
+STEP = "lif_step"
+"""What runs a step of them."""
 INTEGRATE = ("IAFCell", "IAF")
-SILENT = ("LIBoxCell", "LICell", "LI")
+SILENT = ("LIBoxCell", "LICell", "LI", "LILinearCell")
 """Integrators: they put out potentials."""
-OVER_TIME = ("LIF", "LI", "IAF", "Lift")
+OVER_TIME = ("LIF", "LI", "IAF", "LIFRecurrent", "Lift")
 """Modules that take all steps in one call."""
 CONTAINERS = ("SequentialState", "Lift")
 
@@ -38,15 +47,16 @@ def from_norse(
 ) -> SpikingNetwork:
     """Return the `SpikingNetwork` that spikes as a Norse module does; refuse what can't.
 
-    LICell and LI are taken last, where their last potential is the output.
+    LICell, LI and LILinearCell are taken last, where their potentials are the output.
 
     Args:
-        module: with LIFBoxCell, IAFCell, LIBoxCell, or the above, and torch's affine layers, in one chain.
+        module: with LIFBoxCell, IAFCell, LIFCell, LIFRecurrentCell, LIBoxCell, or the above, and torch's affine
+            layers.
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none"; the module
             is given time first.
         num_steps: T for a module that does one step a call, (input, state) → (output, state), as SequentialState
-            does, or, with LIF, LI, IAF or Lift inside, takes a sequence of T copies of the input; None for one
-            that loops over time itself.
+            does, or, with LIF, LIFRecurrent, LI, IAF or Lift inside, takes a sequence of T copies of the input;
+            None for one that loops over time itself.
         encoding, readout, seed, classes, output: as in `from_snntorch`.
 
     Raises:
@@ -66,21 +76,45 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
         return _integrate(module, name)
     if kind in BOX or kind in SYNAPTIC:
         return _leaky(module, name, kind)
-    known = ", ".join((*BOX, *INTEGRATE, *SYNAPTIC))
+    if kind in RECURRENT:
+        return _recurrent(module, name)
+    if kind == "LILinearCell":
+        return replace(_leaky(module, name, kind), front=_dense(module.input_weights))  # type: ignore[arg-type]
+    if kind == ENCODER:
+        return replace(_leaky(module, name, kind), start=0.0)
+    known = ", ".join((*BOX, *INTEGRATE, *SYNAPTIC, *RECURRENT, "LILinearCell", ENCODER))
     raise ConversionRefused(f"{name}: is no neuron or layer that is known, expected one of {known}")
 
 
 def _integrate(cell: Any, name: str) -> ForeignNeuron:
     rest = entries(cell.p.v_reset, name, "v_reset")
     threshold = entries(cell.p.v_th, name, "v_th")
-    return ForeignNeuron(name, 1.0, threshold=threshold, level=rest, start=rest)
+    return ForeignNeuron(name, 1.0, threshold=threshold, level=rest, start=rest, keeps=False)
+
+
+def _recurrent(cell: Any, name: str) -> ForeignNeuron:
+    """Return the neuron of a cell with matrices of its own: one for its input, one for its last spikes."""
+    step = getattr(cell.activation, "__name__", "")
+    if step != STEP:
+        raise ConversionRefused(f"{name}: has an activation {step!r} of its own, expected {STEP}")
+    front, feedback = (_dense(weights) for weights in (cell.input_weights, cell.recurrent_weights))
+    return replace(_leaky(cell, name, RECURRENT[0]), front=front, feedback=feedback)
+
+
+def _dense(weights: Tensor) -> nn.Linear:
+    """Return a matrix as a layer."""
+    layer = nn.Linear(weights.shape[1], weights.shape[0], bias=False, dtype=weights.dtype)
+    with torch.no_grad():
+        layer.weight.copy_(weights)
+    return layer
 
 
 def _leaky(cell: Any, name: str, kind: str) -> ForeignNeuron:
     share = entries(cell.dt * cell.p.tau_mem_inv, name, "tau_mem_inv")
     rest = entries(cell.p.v_leak, name, "v_leak")
-    synapse = 1.0 - uniform(cell.dt * cell.p.tau_syn_inv, name, "tau_syn_inv") if kind in SYNAPTIC else 0.0
-    constants = {"leak": rest, "start": rest, "synapse": synapse or None}
+    filters = kind in (*SYNAPTIC, *RECURRENT, "LILinearCell")
+    synapse = 1.0 - uniform(cell.dt * cell.p.tau_syn_inv, name, "tau_syn_inv") if filters else 0.0
+    constants = {"leak": rest, "start": rest, "synapse": synapse or None, "keeps": False}
     if kind in SILENT:
         return ForeignNeuron(name, 1.0 - share, share, threshold=None, reset="none", **constants)
     threshold = entries(cell.p.v_th, name, "v_th")

@@ -27,6 +27,11 @@ class Call:
     place: str = ""
     zero: bool = False
 
+    @property
+    def expands(self) -> bool:
+        """Return whether it made all steps of one input: what it gave has an axis more."""
+        return self.gave.dim() == self.given.dim() + 1
+
 
 @dataclass(frozen=True)
 class ObservedLayer:

@@ -252,7 +252,7 @@ def _hook(name: str, calls: dict[str, list[Call]], outside: Outside) -> Callable
         found = calls.setdefault(name, [])
         origin, zero = outside.origins.of(given[0]), outside.origins.is_zero(given[0])
         found.append(Call(origin, given[0].detach().clone(), first.detach().clone(), states, place(), zero))
-        outside.gave(name, len(found) - 1, first, rest)
+        outside.gave(name, len(found) - 1, first, rest, found[-1].expands)
         outside.leave()
 
     return hook
@@ -310,7 +310,7 @@ def _count_steps(source: Source, calls: list[Call], batch: int) -> int | None:
         return source.num_steps
     if len(calls) > 1:
         return len(calls)
-    shape = calls[0].given.shape
+    shape = calls[0].gave.shape if calls[0].expands else calls[0].given.shape
     if shape[0] != batch:
         return shape[0]
     return None if len(shape) > 2 and shape[1] == batch else 1

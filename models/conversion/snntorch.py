@@ -8,7 +8,8 @@ reset to zero takes away what comes in at the step behind a spike, too: v[t] = 0
 `Alpha` fires on τ·Σ_n (α^n − β^n)·x[t−n]. Since α^n − β^n = (α − β)·Σ_{i+j=n−1} α^i·β^j, that is τ·(α − β) times a
 synapse of decay α, one step late, in front of a neuron of decay β without reset. Resets reach into both currents.
 
-`RLeaky` adds V·s[t−1], of a layer of its own, to x[t].
+`RLeaky` adds V·s[t−1], of a layer of its own, to x[t], and `RSynaptic` does so before its synapse. `RSynaptic`
+looks at `reset_delay` and does nothing by it (1.0.0).
 """
 
 from dataclasses import replace
@@ -44,7 +45,8 @@ def from_snntorch(
     """Return the `SpikingNetwork` that spikes as an snnTorch module does; refuse what can't.
 
     Args:
-        module: with `snntorch.Leaky`, `Lapicque`, `Synaptic`, `Alpha` or `RLeaky`, and torch's affine layers.
+        module: with `snntorch.Leaky`, `Lapicque`, `Synaptic`, `Alpha`, `RLeaky` or `RSynaptic`, and torch's affine
+            layers.
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none", which the
             module is given with time first.
         num_steps: T for a module that does one step a call (Leaky with `init_hidden=True`); None for one that
@@ -112,6 +114,17 @@ def _recurrent(leaky: Any, name: str) -> ForeignNeuron:
     return replace(found, feedback=_feedback(leaky.recurrent, name))
 
 
+def _recurrent_synaptic(synaptic: Any, name: str) -> ForeignNeuron:
+    """Return an RSynaptic, whose resets are those of a delayed Synaptic."""
+    reset = RESETS[int(synaptic.reset_mechanism_val)]
+    if reset == "zero":
+        told = "resets to zero one step late, which takes away the current of that step, too"
+        raise ConversionRefused(f"{name}: {told}; expected to subtract")
+    if not synaptic.reset_delay and reset != "none":
+        raise ConversionRefused(f"{name}: has reset_delay=False, by which RSynaptic does nothing; expected True")
+    return replace(_synaptic(synaptic, name), feedback=_feedback(synaptic.recurrent, name))
+
+
 def _feedback(recurrent: nn.Module, name: str) -> nn.Module:
     """Return the layer of its own spikes; one weight for each neuron is a diagonal."""
     if type(recurrent).__name__ != "RecurrentOneToOne":
@@ -175,7 +188,14 @@ def _reset(module: nn.Module) -> None:
             part.reset_mem()  # type: ignore[operator]
 
 
-READ = {"Leaky": _leaky, "Lapicque": _lapicque, "Synaptic": _synaptic, "Alpha": _alpha, "RLeaky": _recurrent}
+READ = {
+    "Leaky": _leaky,
+    "Lapicque": _lapicque,
+    "Synaptic": _synaptic,
+    "Alpha": _alpha,
+    "RLeaky": _recurrent,
+    "RSynaptic": _recurrent_synaptic,
+}
 REASONS = {"LeakyParallel": "potentials that a ReLU keeps from falling below 0, at each step"}
 """Why other neurons do not come in."""
 

@@ -69,11 +69,17 @@ class Outside(TorchDispatchMode):
         self.origins.note(inputs, INPUT)
         return inputs
 
-    def gave(self, name: str, call: int, output: Tensor, beside: Any) -> None:
-        """Note what a layer gave, and that what it gave beside that, its states, is followed no further."""
+    def gave(self, name: str, call: int, output: Tensor, beside: Any, steps: bool = False) -> None:
+        """Note what a layer gave, and that what it gave beside that, its states, is followed no further.
+
+        With `steps`, the output holds all steps of a layer that was given one input for all of them.
+        """
         for tensor in tensors_of(beside):
             self.origins.note(tensor, None)
-        self.origins.note(output, Gave(name, call))
+        if steps:
+            self.origins.note_steps(output, name)
+        else:
+            self.origins.note(output, Gave(name, call))
 
     def enter(self, *_: Any) -> None:
         """Note that a layer begins."""
@@ -192,7 +198,7 @@ def check_states(
         name: of the layer.
         neuron: its constants.
         calls: for each call the states given and those returned, potentials first, or spikes
-            where it hears itself; none given: the neuron's own.
+            where it hears itself; none given: the neuron's own, or where it keeps none its start.
     """
     before: tuple[Tensor, ...] | None = None
     for given, gave in calls:
@@ -201,7 +207,8 @@ def check_states(
             starts = (*spikes, neuron.start, *[0.0] * len(given))
             same = all(bool((part == start).all()) for part, start in zip(given, starts, strict=False))
         else:
-            same = not given or (len(given) == len(before) and all(map(torch.equal, given, before)))
+            kept = neuron.keeps and not given
+            same = kept or (len(given) == len(before) and all(map(torch.equal, given, before)))
         if not same:
             which = (
                 "starts from another state than its own" if before is None else "gets a state that it did not give"

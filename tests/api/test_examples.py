@@ -29,9 +29,13 @@ def test_networks_of_other_libraries_go_from_training_to_a_report(library: str, 
     assert "certified" in (tmp_path / f"runs/{library}.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "script", ["snntorch_tutorial_5", "snntorch_tutorial_6", "spikingjelly_csnn", "spikingjelly_lif_fc_mnist"]
+PUBLISHED = (
+    *("snntorch_tutorial_5", "snntorch_tutorial_6", "spikingjelly_csnn", "spikingjelly_lif_fc_mnist"),
+    "norse_mnist",
 )
+
+
+@pytest.mark.parametrize("script", PUBLISHED)
 def test_published_networks_go_the_whole_way(script: str, tmp_path: Path):
     """Smaller than published, on digits; the sizes of the tutorials are run by hand, as their first lines say."""
     command = [sys.executable, str(EXAMPLES / "published" / f"{script}.py"), "--small", "--train", "300"]

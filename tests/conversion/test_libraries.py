@@ -140,11 +140,9 @@ def then(module: nn.Module) -> nn.Module:
 
 REFUSED = {
     "ReLU": (then(nn.ReLU()), r"^2 \(ReLU\): a ReLU is no layer"),
-    "recurrence": (
-        nn.Sequential(
-            nn.Linear(16, 4), snntorch.RSynaptic(alpha=0.5, beta=0.9, linear_features=4, init_hidden=True)
-        ),
-        "has dynamics of its own, expected one of Leaky, Lapicque, Synaptic, Alpha, RLeaky",
+    "gates": (
+        nn.Sequential(snntorch.SLSTM(16, 4, init_hidden=True)),
+        "has dynamics of its own, expected one of Leaky, Lapicque, Synaptic, Alpha, RLeaky, RSynaptic",
     ),
     "no neuron": (nn.Sequential(nn.Linear(16, 4)), "calls no neuron of snntorch"),
     "not running": (then(nn.Linear(3, 2)), r"module: can't run on inputs of shape \(38, 16\)"),

@@ -10,10 +10,20 @@ from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, LInf, convert, from_nir, from_snntorch, from_spikingjelly, to_nir, verify
-from spikecert.models import LIF, Recurrent, Share, SpikingNetwork
+from spikecert import (
+    ConversionRefused,
+    LInf,
+    convert,
+    from_nir,
+    from_norse,
+    from_snntorch,
+    from_spikingjelly,
+    to_nir,
+    verify,
+)
+from spikecert.models import LIF, Recurrent, Share, SpikingNetwork, Synapse
 from support.foreign import Foreign, nir, snntorch
-from support.foreign_loops import LOOPS, Heard
+from support.foreign_loops import LOOPS, Heard, Steps, norse
 
 COUNT = 40
 
@@ -70,6 +80,13 @@ def test_a_sum_is_a_share_of_one(sample):
     assert isinstance(layer, Recurrent)
     assert isinstance(layer.feedback, Share)
     assert layer.feedback.share.item() == 1.0
+
+
+def test_a_reset_that_rsynaptic_only_says_is_refused(strong, sample):
+    options = {"linear_features": 12, "init_hidden": True, "reset_delay": False}
+    neuron = snntorch.RSynaptic(alpha=0.5, beta=0.5, **options)
+    with pytest.raises(ConversionRefused, match="by which RSynaptic does nothing"):
+        from_snntorch(nn.Sequential(strong(16, 12), neuron, strong(12, 3)), sample, num_steps=8)
 
 
 class Stepped(nn.Module):
@@ -206,14 +223,70 @@ def test_a_last_potential_of_a_loop_is_refused(strong, sample):
         from_snntorch(nn.Sequential(strong(16, 3), neuron), sample, num_steps=5, readout="potential")
 
 
-def test_graphs_go_out_and_come_in_again(sample):
+@pytest.mark.parametrize("synapse", [None, Synapse(0.6)], ids=["none", "synapse"])
+def test_graphs_go_out_and_come_in_again(sample, synapse: Synapse | None):
     torch.manual_seed(1)
-    layer = Recurrent(LIF(0.8, reset="zero"), nn.Linear(8, 8))
+    layer = Recurrent(LIF(0.8, reset="zero"), nn.Linear(8, 8), synapse)
     network = SpikingNetwork(nn.Linear(16, 8), layer, nn.Linear(8, 3), num_steps=6).eval()
     graph = to_nir(network, sample)
     again = from_nir(graph, sample)
     assert torch.equal(again(sample), network(sample))
-    assert isinstance(again.layers[1], Recurrent)
+    found = again.layers[1]
+    assert isinstance(found, Recurrent)
+    assert (found.synapse is None) == (synapse is None)
+
+
+@pytest.mark.parametrize(("synapse", "told"), [(Synapse(0.5, 1), "late by 2 steps"), (Synapse(1.0), "keeps all")])
+def test_loops_that_nir_has_not_are_not_written(sample, synapse: Synapse, told: str):
+    layer = Recurrent(LIF(0.8), nn.Linear(8, 8), synapse)
+    with pytest.raises(ConversionRefused, match=told):
+        to_nir(SpikingNetwork(nn.Linear(16, 8), layer, nn.Linear(8, 3), num_steps=6), sample)
+
+
+def cell(**options: Any) -> Any:
+    """Return Norse's recurrent cell, of λ = .9 and κ = .8."""
+    torch.manual_seed(0)
+    return norse.LIFRecurrentCell(16, 8, norse.LIFParameters(**options))
+
+
+@pytest.mark.parametrize("readout", ["potential", "summed", "largest"])
+def test_norse_filters_what_it_hears(sample, readout: str):
+    module = Steps(cell(v_th=torch.tensor(0.1)), norse.LILinearCell(8, 3), None, 6)
+    network = from_norse(module, sample, readout=readout)
+    first, layer = network.layers[:2]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(layer, Recurrent)
+    assert isinstance(layer.feedback, nn.Linear)
+    assert torch.equal(first.weight, module.cell.input_weights)  # type: ignore[arg-type]
+    assert torch.equal(layer.feedback.weight, module.cell.recurrent_weights)  # type: ignore[arg-type]
+    assert layer.synapse is not None
+    assert (round(layer.dynamics.decay, 6), round(layer.synapse.decay, 6)) == (0.9, 0.8)
+    labels = network(sample).argmax(1)
+    found = verify(network, sample, labels, LInf(1e-5), "trains")
+    assert sum(verdict.status == "verified" for verdict in found) > len(sample) / 2
+
+
+@pytest.mark.parametrize("case", ["forgets", "activation", "late"])
+def test_other_norse_modules_are_refused_even_where_nothing_fires(sample, case: str):
+    neuron = cell(v_th=torch.tensor(1e6))
+    encoder = norse.ConstantCurrentLIFEncoder(6, norse.LIFParameters(v_th=torch.tensor(1e6)))
+    module = Steps(neuron, nn.Linear(8, 3), encoder if case == "late" else None, 6, forgets=case == "forgets")
+    if case == "activation":
+        step = neuron.activation
+        neuron.activation = lambda *given: step(*given)
+    if case == "late":
+        encoder.register_forward_hook(lambda layer, given, gave: gave.flip(0))
+    told = {"forgets": "gets a state", "activation": "has an activation '<lambda>'", "late": "the same step"}[case]
+    with pytest.raises(ConversionRefused, match=told):
+        from_norse(module, sample)
+
+
+def test_an_encoder_is_a_neuron(sample):
+    encoder = norse.ConstantCurrentLIFEncoder(6, norse.LIFParameters(v_th=torch.tensor(0.2)))
+    network = from_norse(Steps(cell(v_th=torch.tensor(0.1)), norse.LILinearCell(8, 3), encoder, 6), sample)
+    first = network.layers[0]
+    assert isinstance(first, LIF)
+    assert round(first.dynamics.threshold, 5) == 2.0
 
 
 def test_a_loop_of_another_shape_is_refused():

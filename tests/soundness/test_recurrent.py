@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from spikecert import gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
+from spikecert.certify.bounds.affine import affine_map
 from spikecert.certify.bounds.conserved import conserved_spikes
 from spikecert.certify.bounds.interval import interval_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.recurrent import DelayedSpikes
+from spikecert.certify.bounds.recurrent import DelayedSpikes, FeedbackLoop
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import SpikeBound
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
@@ -21,8 +22,9 @@ from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier, Milp
-from spikecert.models import DLIF, LIF, PLIF, Recurrent, Share, SpikingNetwork
+from spikecert.models import DLIF, LIF, PLIF, Recurrent, Share, SpikingNetwork, Synapse
 from spikecert.models.circuit import Recurred, UnknownNode, circuit
+from spikecert.models.rules import Leaky
 from spikecert.testing import check_sound
 from spikecert.training.interval_bounds import worst_logits
 from support.milp import reaches
@@ -89,6 +91,24 @@ def test_no_sum_of_spikes_escapes(spikes: SpikeBound, network: SpikingNetwork, s
             assert bool(((run >= steps.lower) & (run <= steps.upper)).all())
             summed = torch.tensordot(rows, run, 1)
             assert bool(((summed >= sums.lower - 1e-12) & (summed <= sums.upper + 1e-12)).all())
+
+
+@settings(max_examples=20, deadline=None)
+@given(recurrent_networks(deep=False, readouts=("mean",)), SEEDS, st.sampled_from([0.0, 0.05]))
+def test_no_spike_escapes_the_first_pass(network: SpikingNetwork, seed: int, epsilon: float):
+    """Step by step, from nothing: later passes would hide what it forgets."""
+    inputs, _ = sample_of(network, seed)
+    made, threat, generator = circuit(network), LInf(epsilon), torch.Generator().manual_seed(seed)
+    rounding = Rounding(made.dtype)
+    below = propagate(made, input_signal(made, threat.enclosure(inputs)), interval_spikes, rounding)[1]
+    node = made.nodes[2]
+    assert isinstance(node, Recurred)
+    assert isinstance(node.rule, Leaky)
+    steps = FeedbackLoop(below, affine_map(node.feedback), rounding, node.filter).stepwise(node.rule).steps()
+    for _ in range(6):
+        with torch.no_grad():
+            run = network.trace(threat.sample(inputs, generator)).spikes[0].double()
+        assert bool(((run >= steps.lower) & (run <= steps.upper)).all())
 
 
 LINES = recurrent_networks(
@@ -165,6 +185,23 @@ def test_an_open_spike_is_heard_and_not_heard(weight: float):
     for spikes in (interval_spikes, step_spikes, window_spikes, conserved_spikes):
         steps = propagate(made, source, spikes, Rounding(made.dtype))[2].steps()
         assert (steps.lower.flatten().tolist(), steps.upper.flatten().tolist()) == ([0] * 4, [1] * 4)
+
+
+def test_currents_of_a_synapse_in_a_loop_add_up_with_their_widths():
+    """κ = 1 and a feedback of 0: i[t] = t·x for x of .22 to .26, so that i[4] alone may reach 1."""
+    back, first, last = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False), nn.Linear(1, 2)
+    back.weight.data.fill_(0.0)
+    first.weight.data.fill_(1.0)
+    loop = Recurrent(LIF(0.0, reset="none"), back, Synapse(1.0))
+    network = SpikingNetwork(first, loop, last, num_steps=4).double().eval()
+    made, inputs = circuit(network), torch.full((1, 1), 0.24, dtype=torch.float64)
+    source, rounding = input_signal(made, LInf(0.02).enclosure(inputs)), Rounding(made.dtype)
+    known, node = propagate(made, source, interval_spikes, rounding), made.nodes[2]
+    assert isinstance(node, Recurred)
+    assert isinstance(node.rule, Leaky)
+    start = FeedbackLoop(known[1], affine_map(node.feedback), rounding, node.filter).stepwise(node.rule)
+    for steps in (start.steps(), known[2].steps()):
+        assert (steps.lower.flatten().tolist(), steps.upper.flatten().tolist()) == ([0] * 4, [0, 0, 0, 1])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -306,6 +343,7 @@ WIDE = nn.Linear(2, 2)
         (lambda: Recurrent(Recurrent(LIF(), Share()), Share()), TypeError, "neuron: got Recurrent"),
         (lambda: Recurrent(LIF(), nn.BatchNorm1d(2)), TypeError, "feedback: got BatchNorm1d"),
         (lambda: Recurrent(LIF(), LIF()), TypeError, "feedback: got LIF"),
+        (lambda: Recurrent(LIF(), Share(), nn.Identity()), TypeError, "synapse: got Identity"),  # type: ignore[arg-type]
         (
             lambda: SpikingNetwork(
                 nn.Linear(2, 2), Recurrent(LIF(reset="none"), Share()), num_steps=2, readout="potential"
@@ -346,6 +384,7 @@ class Louder(Recurrent):
     [
         lambda layer: setattr(layer, "neuron", PLIF(0.5)),
         lambda layer: setattr(layer, "feedback", nn.Sequential(nn.Linear(3, 3))),
+        lambda layer: setattr(layer, "synapse", nn.Identity()),
         lambda layer: setattr(layer, "_fed_back", lambda spikes: spikes),
         lambda layer: layer.feedback.register_forward_hook(lambda *_: None),
         lambda layer: layer.neuron.register_forward_hook(lambda *_: None),
@@ -355,7 +394,7 @@ class Louder(Recurrent):
     ],
 )
 def test_a_loop_that_runs_otherwise_is_refused(change):
-    with pytest.raises((TypeError, ValueError), match=r"network|neuron|feedback"):
+    with pytest.raises((TypeError, ValueError), match=r"network|neuron|feedback|synapse"):
         circuit(changed(change))
 
 

@@ -125,9 +125,28 @@ def lapicque() -> nn.Module:
     return snntorch.Lapicque(beta=0.9, init_hidden=True)
 
 
-def recurrent(size: int) -> nn.Module:
-    """Return snnTorch's neurons that hear each other, and that reset at once."""
-    return snntorch.RLeaky(beta=0.9, linear_features=size, init_hidden=True)
+def recurrent(kind: str, **options: Any) -> Callable[[Neuron], list[nn.Module]]:
+    """Return what makes a network of snnTorch's neurons that hear each other."""
+    options |= {"beta": 0.9, "linear_features": 8, "init_hidden": True}
+    return lambda neuron: [nn.Linear(5, 8), getattr(snntorch, kind)(**options), nn.Linear(8, 3)]
+
+
+class Encoded(nn.Module):
+    """Norse's encoder of a constant current, a layer of neurons, and its recurrent cell behind that."""
+
+    def __init__(self, neuron: Neuron) -> None:
+        super().__init__()
+        fast = norse.LIFParameters(tau_mem_inv=torch.tensor(500.0), v_th=torch.tensor(0.3))
+        self.encoder, self.cell = norse.ConstantCurrentLIFEncoder(STEPS, fast), norse.LIFRecurrentCell(5, 8, fast)
+        self.last = norse.LILinearCell(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        trains, state, integrated, out = self.encoder(x), None, None, []
+        for spikes in trains:
+            heard, state = self.cell(spikes, state)
+            potential, integrated = self.last(heard, integrated)
+            out.append(potential)
+        return torch.stack(out)
 
 
 def varied() -> Any:
@@ -136,12 +155,12 @@ def varied() -> Any:
     return nir.LIF(tau=tau, r=tau / 1e-4, v_threshold=np.linspace(0.5, 1.5, 8, dtype=np.float32), **rest)
 
 
-def nodes_of_loop(name: str, size: int) -> Row:
+def nodes_of_loop(name: str, own: Callable[[int], Any], size: int = 8) -> Row:
     """Return the row of a NIR graph in which a neuron hears itself through an affine node."""
 
     def make(neuron: Neuron) -> Any:
         parts = {"in": nir.Input(np.array([5])), "out": nir.Output(np.array([3]))}
-        parts |= {"first": nir.Affine(array(size, 5, size=2), full(0, size)), "neuron": nir_lif(size)}
+        parts |= {"first": nir.Affine(array(size, 5, size=2), full(0, size)), "neuron": own(size)}
         parts |= {"loop": nir.Affine(array(size, size, size=0.3), full(0, size))}
         parts |= {"last": nir.Affine(array(3, size), full(0, 3))}
         edges = [("in", "first"), ("first", "neuron"), ("neuron", "loop"), ("loop", "neuron")]
@@ -250,14 +269,19 @@ ROWS: tuple[Row, ...] = (
     leaky("Leaky, one β and θ a neuron", beta=torch.linspace(0.5, 0.9, 8), threshold=torch.linspace(0.5, 1.5, 8)),
     only("snnTorch", "Lapicque, delayed subtraction", (5,), lambda n: dense(lapicque)),
     nodes("LIF, one τ and threshold a neuron", lambda: behind(varied)),
-    only("snnTorch", "RLeaky", (5,), lambda n: [nn.Linear(5, 8), recurrent(8), nn.Linear(8, 3)]),
+    only("snnTorch", "RLeaky", (5,), recurrent("RLeaky")),
+    only("snnTorch", "RSynaptic", (5,), recurrent("RSynaptic", alpha=0.5)),
     only(
         "SpikingJelly",
         "LinearRecurrentContainer",
         (5,),
         lambda n: [nn.Linear(5, 8), sj.LinearRecurrentContainer(n(), 8, 8), nn.Linear(8, 3)],
     ),
-    nodes_of_loop("a neuron that hears itself", 8),
+    cell("LIFRecurrentCell", lambda: norse.LIFRecurrentCell(8, 8)),
+    cell("LILinearCell last", box, lambda: norse.LILinearCell(3, 3)),
+    only("Norse", "ConstantCurrentLIFEncoder", (5,), Encoded, num_steps=None),
+    nodes_of_loop("a neuron that hears itself", nir_lif),
+    nodes_of_loop("CubaLIF that hears itself", lambda size: cuba(nir.CubaLIF, size)),
     chain("spike counts", (5,), lambda n: dense(n, last=True)),
     only("SpikingJelly", "VotingLayer", (5,), lambda n: [nn.Linear(5, 9), n(), sj.VotingLayer(3)]),
     Row("population code", (5,), dict.fromkeys(LIBRARIES[:3], lambda n: [nn.Linear(5, 9), n()]), {"classes": 3}),

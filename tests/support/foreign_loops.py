@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from support.foreign import Foreign, affine, array, inputs
 
 nir: Any = import_module("nir")  # whose annotations say less than it takes
+norse: Any = import_module("norse.torch")
 snntorch: Any = import_module("snntorch")
 
 
@@ -69,7 +70,7 @@ def _dense(draw: random.Random, size: int, count: int) -> nn.Linear:
 
 
 def from_snntorch(seed: int) -> Foreign:
-    """Return RLeaky, dense, by convolution or one to one, or a loop written out around Leaky."""
+    """Return RLeaky or RSynaptic, dense, by convolution or one to one, or a loop written out around Leaky."""
     draw, steps, width, encoding = _start(seed)
     options: dict[str, Any] = {
         "beta": draw.choice([0.5, 0.9, draw.uniform(0.3, 1.0)]),
@@ -86,14 +87,19 @@ def from_snntorch(seed: int) -> Foreign:
         return Foreign(module, inputs(draw, (6,), steps, "direct"), None, "direct", _refusal(order, steps))
     refusal = "loses its input with its potential" if options["reset_mechanism"] == "zero" and delayed else None
     options |= {"reset_delay": delayed, "init_hidden": True}
+    made = snntorch.RLeaky
+    if draw.random() < 0.4:
+        made = snntorch.RSynaptic
+        refusal = "takes away the current" if options["reset_mechanism"] == "zero" else None
+        options |= {"alpha": draw.choice([0.5, 0.9, draw.uniform(0.1, 1.0)]), "reset_delay": True}
     if kind == "image":
-        loud = snntorch.RLeaky(**options, conv2d_channels=2, kernel_size=3)
+        loud = made(**options, conv2d_channels=2, kernel_size=3)
         modules = [nn.Conv2d(1, 2, 3, padding=1), loud, nn.Flatten(), nn.Linear(2 * 16, 3)]
         modules[0].weight.data.mul_(4.0)  # type: ignore[union-attr, operator]
         return Foreign(nn.Sequential(*modules), inputs(draw, (1, 4, 4), steps, encoding), steps, encoding, refusal)
     weights = {"number": 0.7, "vector": torch.rand(width)}
     own = {"linear_features": width} if kind == "dense" else {"all_to_all": False, "V": weights[kind]}
-    neuron = snntorch.RLeaky(**options, **own)
+    neuron = made(**options, **own)
     for parameter in neuron.recurrent.parameters():
         parameter.data.mul_(draw.uniform(1.0, 4.0))
     module = nn.Sequential(_dense(draw, 6, width), neuron, last)
@@ -135,7 +141,10 @@ def from_nir(seed: int) -> Foreign:
     share = draw.choice([1.0, draw.uniform(0.05, 0.6)])
     tau, level = 1e-4 / share, draw.uniform(0.3, 1.2)
     lif = nir.LIF(full(tau), full(draw.uniform(0.5, 2.0) / share), full(0.0), full(level), full(0.0))
-    node = draw.choice([lif, nir.IF(full(1e4), full(level), full(0.0))])
+    slow = {"tau_syn": full(1e-4 / draw.uniform(0.1, 0.9)), "w_in": full(draw.uniform(0.5, 2.0))}
+    resets = {"v_leak": full(0.0), "v_threshold": full(level), "v_reset": full(0.0)}
+    cuba = nir.CubaLIF(tau_mem=full(tau), r=full(1.0 / share), **slow, **resets)
+    node = draw.choice([lif, nir.IF(full(1e4), full(level), full(0.0)), cuba])
     first, back, last = _dense(draw, 6, width), _dense(draw, width, width), _dense(draw, width, 3)
     loop = [("lif", "back"), ("back", "lif")]
     parts = {"lif": node, "back": affine(back)}
@@ -154,8 +163,61 @@ def from_nir(seed: int) -> Foreign:
     return Foreign(graph, inputs(draw, (6,), steps, encoding), steps, encoding, refusal)
 
 
+class Steps(nn.Module):
+    """Norse's usual module: a recurrent cell and a readout, with states by hand.
+
+    Args:
+        cell: the first layer; it is given its state, or with `forgets` none at every other step.
+        last: the readout, an integrator with a matrix of its own, or a plain layer.
+        encoder: what makes all steps of an input; None: each step is the input.
+        steps: T.
+        forgets: whether states are dropped.
+    """
+
+    def __init__(
+        self, cell: nn.Module, last: nn.Module, encoder: nn.Module | None, steps: int, forgets: bool = False
+    ) -> None:
+        super().__init__()
+        self.cell, self.last, self.encoder, self.steps, self.forgets = cell, last, encoder, steps, forgets
+
+    def forward(self, x: Tensor) -> Tensor:
+        trains = None if self.encoder is None else self.encoder(x)
+        state, integrated, made = None, None, []
+        for t in range(self.steps):
+            spikes, state = self.cell(x if trains is None else trains[t], state)
+            if isinstance(self.last, nn.Linear):
+                out = self.last(spikes)
+            else:
+                out, integrated = self.last(spikes, integrated)
+            state = None if self.forgets and t % 2 else state
+            made.append(out)
+        return torch.stack(made)
+
+
+def from_norse(seed: int) -> Foreign:
+    """Return LIFRecurrentCell in a loop of its own, behind an encoder or not, or LIFRecurrent in a sequence."""
+    draw, steps, width, encoding = _start(seed)
+    steps = max(steps, 2)
+    p = norse.LIFParameters(
+        tau_syn_inv=torch.tensor(draw.choice([200.0, draw.uniform(50, 900)])),
+        tau_mem_inv=torch.tensor(draw.choice([100.0, draw.uniform(50, 900)])),
+        v_th=torch.tensor(draw.uniform(0.1, 0.4)),
+    )
+    if draw.random() < 0.3:
+        layers = [norse.LIFRecurrent(6, width, p), _dense(draw, width, 3)]
+        return Foreign(norse.SequentialState(*layers), inputs(draw, (6,), steps, encoding), steps, encoding, None)
+    forgets = steps > 2 and draw.random() < 0.2
+    last = draw.choice([norse.LILinearCell(width, 3), _dense(draw, width, 3)])
+    fast = norse.LIFParameters(tau_mem_inv=torch.tensor(500.0), v_th=torch.tensor(0.25))
+    encoder = draw.choice([None, norse.ConstantCurrentLIFEncoder(steps, fast)])
+    module = Steps(norse.LIFRecurrentCell(6, width, p), last, encoder, steps, forgets)
+    refusal = "gets a state that it did not give|starts from another" if forgets else None
+    return Foreign(module, inputs(draw, (6,), steps, "direct"), None, "direct", refusal)
+
+
 LOOPS: dict[str, Callable[[int], Foreign]] = {
     "snntorch, recurrent": from_snntorch,
     "spikingjelly, recurrent": from_spikingjelly,
+    "norse, recurrent": from_norse,
     "nir, recurrent": from_nir,
 }

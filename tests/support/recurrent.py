@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert.models import Recurrent, Residual, Share, SpikingNetwork
+from spikecert.models import Recurrent, Residual, Share, SpikingNetwork, Synapse
 from spikecert.testing import neurons
 from support.oracles import least_margin
 
@@ -21,6 +21,13 @@ def feedbacks(draw: st.DrawFn, width: int) -> nn.Module:
     """Return a map of a layer's own spikes: dense with or without a bias, or one number."""
     kind = draw(st.sampled_from(["dense", "dense", "plain", "share"]))
     return Share() if kind == "share" else nn.Linear(width, width, bias=kind == "dense")
+
+
+@st.composite
+def synapses(draw: st.DrawFn) -> Synapse | None:
+    """Return what filters the currents of a loop: nothing, a synapse, a delay, or both; at the ends of κ, too."""
+    kappas = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0.1, 0.95))
+    return draw(st.one_of(st.none(), st.builds(Synapse, kappas, st.integers(0, 2))))
 
 
 @st.composite
@@ -47,7 +54,7 @@ def recurrent_networks(
     size = draw(st.integers(1, most_width)) if features is None else features
 
     def heard(count: int) -> nn.Module:
-        return Recurrent(draw(neurons(steps)), draw(feedbacks(count)))
+        return Recurrent(draw(neurons(steps)), draw(feedbacks(count)), draw(synapses()))
 
     plan = draw(st.sampled_from(["r", "r", "rr", "fr", "rf", "sum"] if deep else ["r"]))
     layers: list[nn.Module] = [nn.Linear(size, width)]
@@ -73,15 +80,23 @@ def fill(network: SpikingNetwork, grid: bool, generator: torch.Generator) -> Non
                 parameter.data = (drawn * 4).round() / 4 if grid else drawn
 
 
+Affine = tuple[Fraction, ...]
+
+
 @dataclass(frozen=True)
 class _Piece:
-    """Inputs x in [low, high] for which all spikes so far are the same, and u = slope·x + offset, (n,) each."""
+    """Inputs x in [low, high] for which all spikes so far are the same, and u = slope·x + offset, (n,) each.
+
+    Attributes:
+        currents: the sums c of all steps, as slopes and offsets.
+    """
 
     low: Fraction
     high: Fraction
-    slopes: tuple[Fraction, ...]
-    offsets: tuple[Fraction, ...]
+    slopes: Affine
+    offsets: Affine
     spikes: tuple[int, ...]
+    currents: tuple[tuple[Affine, Affine], ...] = ()
 
 
 def loop_margin(network: SpikingNetwork, low: float, high: float, label: int) -> float:
@@ -121,9 +136,23 @@ def _driven(piece, layer, factor, current, heard, constant) -> _Piece:
         c + sum(v * s for v, s in zip(row, piece.spikes, strict=True))
         for row, c in zip(heard, constant, strict=True)
     ]
-    slopes = tuple(decay * a + factor * w for a, w in zip(piece.slopes, weight, strict=True))
-    offsets = tuple(decay * a + factor * (b + e) for a, b, e in zip(piece.offsets, bias, echo, strict=True))
-    return _Piece(piece.low, piece.high, slopes, offsets, piece.spikes)
+    currents = (*piece.currents, (tuple(weight), tuple(b + e for b, e in zip(bias, echo, strict=True))))
+    rise, level = _filtered(currents, layer.synapse)
+    slopes = tuple(decay * a + factor * w for a, w in zip(piece.slopes, rise, strict=True))
+    offsets = tuple(decay * a + factor * c for a, c in zip(piece.offsets, level, strict=True))
+    return _Piece(piece.low, piece.high, slopes, offsets, piece.spikes, currents)
+
+
+def _filtered(currents: tuple[tuple[Affine, Affine], ...], synapse: Synapse | None) -> tuple[Affine, Affine]:
+    """Return Σ_k κ^{t−d−k}·c[k] of the last step t."""
+    kappa, delay = (Fraction(0), 0) if synapse is None else (Fraction(synapse.decay), synapse.delay)
+    last = len(currents) - 1 - delay
+    parts = [(kappa ** (last - k), currents[k]) for k in range(last + 1)]
+    zeros = [(Fraction(0), currents[0])]
+    return tuple(  # type: ignore[return-value]
+        tuple(sum(share * c[end][j] for share, c in (*zeros, *parts)) for j in range(len(currents[0][end])))
+        for end in (0, 1)
+    )
 
 
 def _cut(piece: _Piece, layer: Recurrent) -> list[_Piece]:
@@ -133,11 +162,13 @@ def _cut(piece: _Piece, layer: Recurrent) -> list[_Piece]:
     crossings = {(theta - offset) / slope for slope, offset in lines if slope != 0}
     ends = sorted({piece.low, piece.high} | {x for x in crossings if piece.low < x < piece.high})
     spans = list(itertools.pairwise(ends)) or [(piece.low, piece.high)]
-    return [_fired(low, high, lines, layer) for low, high in spans]
+    return [_fired(low, high, lines, piece, layer) for low, high in spans]
 
 
-def _fired(low: Fraction, high: Fraction, lines: list[tuple[Fraction, Fraction]], layer: Recurrent) -> _Piece:
-    d, middle = layer.dynamics, (low + high) / 2
+def _fired(
+    low: Fraction, high: Fraction, lines: list[tuple[Fraction, Fraction]], piece: _Piece, layer: Recurrent
+) -> _Piece:
+    d, middle, currents = layer.dynamics, (low + high) / 2, piece.currents
     theta, drop = Fraction(d.threshold), Fraction(d.drop)
     values = [slope * middle + offset for slope, offset in lines]
     spikes = tuple(int(v >= theta if d.fires_at == ">=" else v > theta) for v in values)
@@ -145,4 +176,4 @@ def _fired(low: Fraction, high: Fraction, lines: list[tuple[Fraction, Fraction]]
     slopes = tuple(slope * k for (slope, _), k in zip(lines, kept, strict=True))
     taken = [drop * s if d.reset == "subtract" else Fraction(0) for s in spikes]
     offsets = tuple(offset * k - t for (_, offset), k, t in zip(lines, kept, taken, strict=True))
-    return _Piece(low, high, slopes, offsets, spikes)
+    return _Piece(low, high, slopes, offsets, spikes, currents)
