@@ -10,7 +10,7 @@ from torch import Tensor
 from ...models.constants import at_least, settle, unless_none
 from .bounding import Bounded, Climb, bound_nodes
 from .experience import Experience
-from .falsifying import attack_from
+from .falsifying import Patrol, attack_from
 from .leaves import solve_leaf
 from .nodes import NodePool, Nodes
 from .question import MarginQuestion
@@ -111,6 +111,7 @@ class _Frontier:
         self.stuck = torch.zeros(rows, dtype=torch.bool)
         self.nodes = torch.zeros(rows, dtype=torch.long)
         self.generator = torch.Generator().manual_seed(0)
+        self.patrol = Patrol(len(question.inputs))
 
     def settle(self, bounded: Bounded) -> None:
         """Close, falsify or keep a batch of nodes."""
@@ -146,10 +147,11 @@ class _Frontier:
         samples, distances = self.question.samples(bounded.nodes), bounded.margins
         self._try_first(samples[distances <= 0], bounded.candidates[distances <= 0])
         near = (bounded.nodes.bound <= 0) & distances.isfinite() & ~self._falsified()[bounded.nodes.row]
-        found = attack_from(
-            self.question, samples[near], bounded.candidates[near], distances[near], self.generator
-        )
-        self._try_first(*found)
+        if self.patrol.starts(samples[near], distances[near]):
+            found = attack_from(
+                self.question, samples[near], bounded.candidates[near], distances[near], self.generator
+            )
+            self._try_first(*found)
 
     def _try_first(self, samples: Tensor, candidates: Tensor) -> None:
         """Replay the first candidate of each sample."""

@@ -15,6 +15,7 @@ a graph at the first step where s and s* differ. The features of a rate code are
 import torch
 from torch import Tensor
 
+from ...kernels.climb import Proposal
 from ...models.networks import Trace
 from ..bounds.priced_layer import Least, PricedLayer
 from ..bounds.prices import Evaluation, PricedProblem
@@ -58,6 +59,28 @@ def choose_splits(
     other, is_open = split_features(problem, prices, decisions, features)
     neuron = torch.where(splittable, split.neuron, other.neuron)
     return Splits(neuron, torch.where(splittable, split.place, other.place)), splittable | is_open
+
+
+def proposed_splits(
+    problem: PricedProblem, proposal: Proposal, nodes: Tensor, rows: RowRanges, weights: Tensor | float
+) -> tuple[Splits, Tensor]:
+    """Return the split of some nodes as a kernel proposes it, and whether there is one, (N,) of bool.
+
+    Args:
+        problem, proposal: of S nodes.
+        nodes: which of them, (N,).
+        rows: that they have left.
+        weights: as in `choose_splits`.
+    """
+    samples, found = problem.specifications.samples[nodes], problem.layers[-1].stage.found
+    assert isinstance(found, TableTrains)
+    first = found.first[samples].flatten(1).maximum(rows.first)
+    last = found.last[samples].flatten(1).minimum(rows.last)
+    neuron, splittable = _greatest(proposal.score[nodes] * weights, first < last)
+    each = torch.arange(len(neuron))
+    first, last = first[each, neuron], last[each, neuron]
+    current, believed = proposal.currents[nodes, neuron], proposal.believed[nodes, neuron]
+    return Splits(neuron, _between(found.table, first, last, current, believed)), splittable
 
 
 def _layer_split(
@@ -126,10 +149,16 @@ def _row_split(
     node = torch.arange(len(neuron), device=neuron.device)
     first, last = first[node, neuron], last[node, neuron]
     current = trace.currents[0][0].flatten(1)[node, neuron].double()
-    actual = torch.searchsorted(table.upper, current).minimum(last).maximum(first)
     believed = _row_of(table, least.spikes.flatten(2)[:, node, neuron], first, last)
+    return neuron, _between(table, first, last, current, believed), splittable
+
+
+def _between(table: TrainTable, first: Tensor, last: Tensor, current: Tensor, believed: Tensor) -> Tensor:
+    """Return where to cut rows first..last, between that of a current and the believed one, (N,) each."""
+    actual = torch.searchsorted(table.upper, current).minimum(last).maximum(first)
+    believed = believed.minimum(last).maximum(first)
     place = torch.where(actual < believed, actual, torch.where(actual > believed, actual - 1, believed))
-    return neuron, place.minimum(last - 1).maximum(first), splittable
+    return place.minimum(last - 1).maximum(first)
 
 
 def _row_of(table: TrainTable, spikes: Tensor, first: Tensor, last: Tensor) -> Tensor:

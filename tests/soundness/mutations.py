@@ -64,6 +64,7 @@ FIRST = {
     "balanced_table": "conserved",
     "priced_layer": "linear or conserved",
     "spikes.c": "compiled_spikes",
+    "climb.c": "fused_climb",
     "step_trains": "compiled_spikes or spread",
     "kernels/loading.py": "compiled_spikes",
     "enumeration": "test_enumeration",
