@@ -13,12 +13,14 @@ STARTS = 16
 SHARE = 0.25
 """The first step's length, as a share of the set's extent; it shrinks with the steps."""
 
-REST = 8
+REST = 16
 """After so many batches without an attack there is one, whatever the candidates are."""
+NEARER = 0.9
+"""What the least margin must fall to, as a share of the least before, for an attack."""
 
 
 class Patrol:
-    """When to attack: where a candidate came nearer than all before about its sample, and now and then.
+    """When to attack: where a candidate came clearly nearer than all before about its sample, and now and then.
 
     Args:
         samples: how many there are.
@@ -35,7 +37,7 @@ class Patrol:
         before = self._nearest.clone()
         self._nearest.scatter_reduce_(0, samples, distances, "amin")
         self._rested += 1
-        if self._rested <= REST and not bool((self._nearest < before).any()):
+        if self._rested <= REST and not bool((self._nearest < NEARER * before).any()):
             return False
         self._rested = 0
         return True

@@ -34,4 +34,28 @@ CLIMB_MUTANTS = (
         "price.v[l] > 0 ? high.v[l] : low.v[l]",
         "price.v[l] < 0 ? high.v[l] : low.v[l]",
     ),
+    Mutant(
+        "ranges kernel: the worst multipliers",
+        "kernels/ranges.c",
+        "value.v[l] > record.v[l] ? state->prices[k].v[l]",
+        "value.v[l] < record.v[l] ? state->prices[k].v[l]",
+    ),
+    Mutant(
+        "branching: take a range that overflows for one around 0",
+        BRANCHING + "ranges.py",
+        "value = (value - error).nan_to_num(nan=-torch.inf, posinf=-torch.inf)",
+        "value = (value - error).nan_to_num(nan=0.0, posinf=0.0)",
+    ),
+    Mutant(
+        "branching: forget the roots that wait when the time is up",
+        BRANCHING + "search.py",
+        "frontier.close(waiting, roots.bound[waiting])",
+        "pass",
+    ),
+    Mutant(
+        "branching: forget a leaf that there is no time for",
+        BRANCHING + "search.py",
+        "                self.close(leaf.row, leaf.bound)\n            else:",
+        "                pass\n            else:",
+    ),
 )

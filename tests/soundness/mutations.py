@@ -65,6 +65,7 @@ FIRST = {
     "priced_layer": "linear or conserved",
     "spikes.c": "compiled_spikes",
     "climb.c": "fused_climb",
+    "ranges.c": "test_ranges",
     "step_trains": "compiled_spikes or spread",
     "kernels/loading.py": "compiled_spikes",
     "enumeration": "test_enumeration",
