@@ -9,6 +9,7 @@ from .dynamics import FIRES_AT, RESETS
 from .layer_schemas import LayerSchema, Positive, Schema, Shapes, Size, Steps, UpToOne
 from .learned_decay import PLIF
 from .neurons import DLIF, LIF
+from .refractory import RefractoryLIF
 from .surrogates import SURROGATES, Surrogate, surrogate_name
 from .varied import VariedLIF
 
@@ -81,6 +82,35 @@ class PLIFSchema(_NeuronSchema):
     def tensors(self) -> Shapes:
         """Return w with λ = σ(w)."""
         return {"decay_logit": ()}
+
+
+class RefractoryLIFSchema(LayerSchema):
+    """Of `RefractoryLIF`, which resets to zero."""
+
+    kind = RefractoryLIF
+
+    decay: UpToOne
+    threshold: Positive
+    rest: Steps
+    fires_at: Literal[*FIRES_AT]  # type: ignore[valid-type]
+    surrogate: _SurrogateSchema
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the neuron's constants."""
+        d = layer.dynamics
+        surrogate = _SurrogateSchema.arguments(d.surrogate)
+        return {
+            "decay": d.decay,
+            "threshold": d.threshold,
+            "rest": layer.rest,
+            "fires_at": d.fires_at,
+            "surrogate": surrogate,
+        }
+
+    def build(self) -> RefractoryLIF:
+        """Return a new neuron."""
+        return RefractoryLIF(self.decay, self.threshold, self.rest, self.fires_at, self.surrogate.build())
 
 
 class VariedLIFSchema(LayerSchema):

@@ -29,6 +29,7 @@ class EncodedLayer:
         rounding: the dtype of the run.
         heard: V and b where the layer hears its own last spikes, whose V·s[t−1] + b adds to `steps`; else None.
         filter: H, (T, T), where that sum is filtered over time; else None.
+        rest: for how many steps its neurons rest behind a spike.
     """
 
     rule: Leaky
@@ -39,6 +40,7 @@ class EncodedLayer:
     rounding: Rounding
     heard: tuple[sparse.csr_array, np.ndarray] | None = None
     filter: np.ndarray | None = None
+    rest: int = 0
 
     def driven(self, t: int, spikes: list[Expressions]) -> Expressions:
         """Return I[t], for the spikes of the steps before."""

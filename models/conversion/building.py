@@ -229,6 +229,8 @@ def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool, filtered: bool) 
         alone = "a layer before it" if filtered else "an input scale over time"
         became = alone if neuron.feedback is None else "a part of its loop"
         notes.append(f"{neuron.name}: its synapse became {became}")
+    if neuron.rest:
+        notes.append(f"{neuron.name}: rests for {neuron.rest} step(s) behind each spike")
     if isinstance(layer, VariedLIF):
         notes.append(f"{neuron.name}: its constants differ within the layer, {tuple(layer.decay.shape)}")
     return notes

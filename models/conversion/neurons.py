@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ..neurons import DLIF, LIF
 from ..recurrent import Recurrent
+from ..refractory import RefractoryLIF
 from ..surrogates import Triangle
 from ..synapses import Synapse
 from ..varied import VariedLIF
@@ -52,6 +53,7 @@ class ForeignNeuron:
         feedback: the affine layer of its own last spikes that adds to x; None for a neuron without.
         front: an affine layer that makes x of the signal that the module is given; None where that is x.
         keeps: whether it keeps its state itself; else it starts afresh wherever it is given none.
+        rest: for how many steps it stays at r and does not fire behind a spike of a hard reset; 0 for none.
     """
 
     name: str
@@ -69,6 +71,7 @@ class ForeignNeuron:
     feedback: nn.Module | None = None
     front: nn.Module | None = None
     keeps: bool = True
+    rest: int = 0
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the refusal of this layer."""
@@ -125,6 +128,8 @@ def _alone(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
     surrogate = Triangle(float(torch.as_tensor(threshold).max()))
     constants = (neuron.decay, threshold, neuron.reset, neuron.fires_at, surrogate, _amount(neuron, threshold))
     differ = any(isinstance(constant, Tensor) for constant in constants)
+    if neuron.rest:
+        return _rested(neuron, threshold, differ, surrogate)
     if neuron.synapse is None or not constant:
         return VariedLIF(*map(_array, constants)) if differ else LIF(*constants)  # type: ignore[arg-type]
     if differ:
@@ -135,10 +140,21 @@ def _alone(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
     return _scaled(constants, [sum((neuron.synapse**k for k in ages), start=0.0) for ages in reached])
 
 
+def _rested(neuron: ForeignNeuron, threshold: Constant, differ: bool, surrogate: Triangle) -> RefractoryLIF:
+    """Return the layer that rests as `neuron` does; its synapse, if it has one, is before it."""
+    if differ:
+        neuron.refuse("rests behind a spike, and has constants that differ within the layer, expected one each")
+    return RefractoryLIF(neuron.decay, threshold, neuron.rest, neuron.fires_at, surrogate)  # type: ignore[arg-type]
+
+
 def filtering(neuron: ForeignNeuron, constant: bool) -> list[Synapse]:
-    """Return the synapse before a neuron that fires; none where its input is constant, or in a loop of its own."""
+    """Return the synapse before a neuron that fires.
+
+    There is none in front of a loop, which holds it, nor for a constant input, which is scaled, unless neurons
+    rest.
+    """
     own = neuron.synapse is None or neuron.feedback is not None
-    return [] if own or constant else [Synapse(neuron.synapse, neuron.delay)]  # type: ignore[arg-type]
+    return [] if own or (constant and not neuron.rest) else [Synapse(neuron.synapse, neuron.delay)]  # type: ignore[arg-type]
 
 
 def _amount(neuron: ForeignNeuron, threshold: Constant) -> Constant | None:
