@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         network_hash,
         save,
         settled,
+        strided,
         to_nir,
         vgg5,
         vgg11,
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         dataset,
         fit,
         own_dataset,
+        start_firing,
     )
 
 __version__ = "0.1.0"
@@ -171,6 +173,8 @@ __all__ = [
     "save",
     "settled",
     "smooth",
+    "start_firing",
+    "strided",
     "theorem",
     "theorems",
     "to_nir",
@@ -224,13 +228,17 @@ _FOLDERS = {
             "network_hash",
             "save",
         ),
+<<<<<<< HEAD
         *("Circuit", "PLIF", "RefractoryLIF", "VariedLIF", "circuit", "settled", "vgg5", "vgg11", "wrn16_4"),
+=======
+        *("Circuit", "PLIF", "VariedLIF", "circuit", "settled", "strided", "vgg5", "vgg11", "wrn16_4"),
+>>>>>>> 5fe83dd38e10694571eb3c104c485ffd51289e5b
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (
         *("MSMPPD", "Augmentation", "CertifiedLoss", "CrossEntropy", "GainPenalty", "GaussianNoise"),
         *("LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SIBP", "SingleStep"),
-        *("TrainingRun", "dataset", "fit", "own_dataset"),
+        *("TrainingRun", "dataset", "fit", "own_dataset", "start_firing"),
     ),
 }
 _HOMES = {name: folder for folder, names in _FOLDERS.items() for name in names}

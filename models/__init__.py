@@ -28,6 +28,7 @@ from .neurons import DLIF, LIF
 from .normalization import Normalize
 from .recurrent import Recurrent
 from .refractory import RefractoryLIF
+from .strided import strided
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from .synapses import Synapse
 from .varied import VariedLIF
@@ -72,6 +73,7 @@ __all__ = [
     "network_hash",
     "save",
     "settled",
+    "strided",
     "to_nir",
     "vgg5",
     "vgg11",
