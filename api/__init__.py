@@ -228,11 +228,8 @@ _FOLDERS = {
             "network_hash",
             "save",
         ),
-<<<<<<< HEAD
-        *("Circuit", "PLIF", "RefractoryLIF", "VariedLIF", "circuit", "settled", "vgg5", "vgg11", "wrn16_4"),
-=======
-        *("Circuit", "PLIF", "VariedLIF", "circuit", "settled", "strided", "vgg5", "vgg11", "wrn16_4"),
->>>>>>> 5fe83dd38e10694571eb3c104c485ffd51289e5b
+        *("Circuit", "PLIF", "RefractoryLIF", "VariedLIF", "circuit", "settled", "strided", "vgg5", "vgg11"),
+        "wrn16_4",
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (

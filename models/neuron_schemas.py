@@ -1,12 +1,13 @@
 """What a file says of each neuron: one schema a type, read strictly, as those of other layers."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from .dynamics import FIRES_AT, RESETS
-from .layer_schemas import LayerSchema, Positive, Schema, Shapes, Size, Steps, UpToOne
+from .layer_schemas import MOST_STEPS, LayerSchema, Positive, Real, Schema, Shapes, Size, Steps, UpToOne
 from .learned_decay import PLIF
 from .neurons import DLIF, LIF
 from .refractory import RefractoryLIF
@@ -91,7 +92,8 @@ class RefractoryLIFSchema(LayerSchema):
 
     decay: UpToOne
     threshold: Positive
-    rest: Steps
+    rest: Annotated[int, Field(ge=0, le=MOST_STEPS)]
+    start: Real
     fires_at: Literal[*FIRES_AT]  # type: ignore[valid-type]
     surrogate: _SurrogateSchema
 
@@ -104,13 +106,15 @@ class RefractoryLIFSchema(LayerSchema):
             "decay": d.decay,
             "threshold": d.threshold,
             "rest": layer.rest,
+            "start": layer.start,
             "fires_at": d.fires_at,
             "surrogate": surrogate,
         }
 
     def build(self) -> RefractoryLIF:
         """Return a new neuron."""
-        return RefractoryLIF(self.decay, self.threshold, self.rest, self.fires_at, self.surrogate.build())
+        surrogate = self.surrogate.build()
+        return RefractoryLIF(self.decay, self.threshold, self.rest, self.fires_at, surrogate, self.start)
 
 
 class VariedLIFSchema(LayerSchema):

@@ -1,4 +1,4 @@
-"""Leaky neurons that rest after each spike: for R steps they neither take in their current nor fire."""
+"""Leaky neurons that rest after each spike, for R steps in which they take nothing in, or that start elsewhere."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .constants import at_least, settle
+from .constants import at_least, check_normal, real, settle
 from .neurons import LIF, Run, in_full
 from .rules import Leaky, Rule
 from .surrogates import Surrogate, Triangle
@@ -14,7 +14,7 @@ from .varied import Fires
 
 
 class RefractoryLIF(LIF):
-    """LIF of a hard reset that rests for R steps behind each spike, in which it takes nothing in and never fires.
+    """LIF of a hard reset that rests for R steps behind each spike, and starts from a potential u[0] of its own.
 
     v[t] = λ·u[t−1] + I[t] and s[t] = 1 iff v[t] ≥ θ where it does not rest; v[t] = 0 and s[t] = 0 where it does;
     u[t] = v[t]·(1 − s[t]). So it goes on from 0 behind its rest, as if nothing had been.
@@ -22,8 +22,9 @@ class RefractoryLIF(LIF):
     Args:
         decay: λ ∈ [0, 1].
         threshold: θ > 0.
-        rest: R ≥ 1, in steps.
+        rest: R ≥ 0, in steps.
         fires_at, surrogate: as in `LIF`.
+        start: u[0], of any sign. A reset leaves 0 all the same.
 
     Raises:
         ValueError, TypeError: for a constant outside its range.
@@ -41,13 +42,14 @@ class RefractoryLIF(LIF):
         rest: int = 1,
         fires_at: str = ">=",
         surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        start: float = 0.0,
     ) -> None:
         super().__init__(decay, threshold, "zero", fires_at, surrogate)
-        self.rest = at_least(1)("rest", rest)
+        self.rest, self.start = at_least(0)("rest", rest), real("start", start)
 
     def rule(self, num_steps: int) -> Rule:
         """Return the constants, as readers know them that list this rule."""
-        return Refractory(Leaky.of(self.dynamics), self.rest)
+        return Refractory(Leaky.of(self.dynamics), self.rest, self.start)
 
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate `num_steps` steps; potentials at rest are 0."""
@@ -65,7 +67,8 @@ class RefractoryLIF(LIF):
         return run.spikes, residue
 
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
-        left, waits = torch.zeros_like(current[0]).expand(2, *current.shape[1:]) if residue is None else residue
+        silent = torch.zeros_like(current[0])
+        left, waits = (silent + self.start, silent) if residue is None else residue
         longest, threshold = self._longest(current, num_steps), current.new_tensor(self.dynamics.threshold)
         potentials, spikes = [], []
         for t in range(steps):
@@ -93,7 +96,7 @@ class RefractoryLIF(LIF):
 
     def extra_repr(self) -> str:
         """Return the constants that distinguish this layer."""
-        return f"{super().extra_repr()}, rest={self.rest}"
+        return f"{super().extra_repr()}, rest={self.rest}, start={self.start}"
 
 
 @dataclass(frozen=True)
@@ -103,18 +106,22 @@ class Refractory(Rule):
     Attributes:
         own: the constants of a hard reset, without an input scale.
         rest: R.
+        start: u[0].
     """
 
     layers: ClassVar[tuple[type[nn.Module], ...]] = (RefractoryLIF,)
 
     own: Leaky
     rest: int
+    start: float = 0.0
 
     def __post_init__(self) -> None:
-        settle(self, at_least(1), "rest")
+        settle(self, at_least(0), "rest")
+        settle(self, real, "start")
         if self.own.reset != "zero" or self.own.scale is not None:
             raise ValueError(f"reset: got {self.own.reset!r}, expected neurons that rest to reset to zero")
 
     def check(self, dtype: torch.dtype) -> None:
         """Raise ValueError as the rule of neurons that do not rest."""
         self.own.check(dtype)
+        check_normal("start", self.start, dtype)

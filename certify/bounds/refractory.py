@@ -25,14 +25,14 @@ def refractory_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> 
     Raises:
         OverflowError: where a potential may overflow.
     """
-    drives = drive(current, rule.own, rounding)
-    if current.constant:
+    drives = drive(current, rule.own, rounding, rule.start)
+    if current.constant and rule.start == 0.0:
         box = current.steps()[0]
         table = resting_table(rule, current.num_steps, rounding).like(box.lower)
         return TableTrains(table, *table.reachable(box))
     if rounding.bound == torch.float64:  # a first look goes without windows
-        return windowed_trains(drives, current, rule.own, rule.own, rule.rest)
-    return trains_of(drives, rule.own, keep=False, rest=rule.rest)
+        return windowed_trains(drives, current, rule.own, rule.own, rule.rest, rule.start)
+    return trains_of(drives, rule.own, keep=False, rest=rule.rest, start=rule.start)
 
 
 @lru_cache(maxsize=256)

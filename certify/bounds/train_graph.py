@@ -14,7 +14,7 @@ alike. Currents are then no longer independent over time, and the graph holds fe
 Ties (v within `tie` of θ) count as both outcomes.
 
 A neuron that rests for R steps behind a spike at τ stays at exactly 0 up to step τ + R, and fires first at τ + R
-+ 1: edges end behind that, and windows begin there. Without a rest R = 0.
++ 1: edges end behind that, and windows begin there. Without a rest R = 0. Node 0 begins at the potential `start`.
 """
 
 import math
@@ -129,12 +129,12 @@ def graph_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool
 
 
 def windowed_trains(
-    drives: Drive, current: Signal, rule: Leaky | Lanes, filtering: Leaky, rest: int = 0
+    drives: Drive, current: Signal, rule: Leaky | Lanes, filtering: Leaky, rest: int = 0, start: float = 0.0
 ) -> GraphTrains:
     """Return the graph for `drives`, and for windows of `current` as `filtering` sums them up."""
     lower, upper = window_drive(current, filtering, drives.slack)
     memory = _PastPotentials(lower, upper, rest)
-    return trains_of(_within_windows(drives, lower, upper), rule, memory, rest=rest)
+    return trains_of(_within_windows(drives, lower, upper), rule, memory, rest=rest, start=start)
 
 
 def trains_of(
@@ -143,6 +143,7 @@ def trains_of(
     memory: "_PastPotentials | None" = None,
     keep: bool = True,
     rest: int = 0,
+    start: float = 0.0,
 ) -> GraphTrains:
     """Return the graph for `drives`.
 
@@ -152,9 +153,10 @@ def trains_of(
         memory: windows of the currents, if any are known.
         keep: whether to keep its `reach`, which only prices and programs ask for.
         rest: for how many steps a neuron rests behind a spike, of a hard reset.
+        start: u[0].
     """
     assert rest == 0 or rule.reset == "zero"
-    states = _States.before(drives, rest)
+    states = _States.before(drives, rest, start)
     edges, certain, possible, reach, starts = [], [], [], [], [states.start(0)]
     for t in range(len(drives.lower)):
         edges.append(states.advance(t, drives, rule, memory, keep))
@@ -194,10 +196,11 @@ class _States:
     reached: tuple[Tensor, Tensor] | None = None
 
     @staticmethod
-    def before(drives: Drive, rest: int) -> "_States":
+    def before(drives: Drive, rest: int, start: float) -> "_States":
         """Return the states before the first step."""
         steps, *shape = drives.lower.shape
         low = drives.lower.new_zeros(steps + 1, *shape)
+        low[0] = start
         alive = torch.zeros_like(low, dtype=torch.bool)
         alive[0] = True
         return _States(low, low.clone(), alive, torch.empty_like(low), rest)
@@ -223,7 +226,6 @@ class _States:
             alive &= low <= high
         self.reached = (low.clone(), high.clone()) if keep else None
         edge = torch.ge(high, drives.perhaps, out=self.scratch[: t + 1]).bool().logical_and_(alive)
-        edge[resting] = False
         self.alive[t + 1] = _any(edge)
         if rule.reset != "zero":
             self._start_after_spike(t, edge, drives, rule)

@@ -212,7 +212,9 @@ class _Writing(Algebra[Tensor]):
         if isinstance(node.rule, Varied):
             raise UnrollError("layer: got neurons whose constants differ, expected one λ and θ a layer for lirpa")
         if isinstance(node.rule, Refractory):
-            raise UnrollError(f"layer: {node.name} rests behind a spike, expected neurons that do not for lirpa")
+            raise UnrollError(
+                f"layer: {node.name} rests behind a spike or starts elsewhere, expected plain neurons for lirpa"
+            )
         assert isinstance(node.rule, Leaky)
         index = sum(isinstance(part, Firing) for part in self.parts)
         self.parts.append(Firing(node.rule, index, self.num_steps))

@@ -192,7 +192,8 @@ class _Writer(Algebra[_Flow]):
     def _rested(self, rule: Refractory, flow: _Flow) -> _Flow:
         """Write neurons that rest, by their trains or step by step, whichever encoding others have."""
         found = refractory_spikes(flow.signal, rule, self.rounding)
-        layer = EncodedLayer(rule.own, flow.signal, found, flow.steps, flow.slack, self.rounding, rest=rule.rest)
+        rest = {"rest": rule.rest, "start": rule.start}
+        layer = EncodedLayer(rule.own, flow.signal, found, flow.steps, flow.slack, self.rounding, **rest)
         spikes = tight_spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 

@@ -30,6 +30,7 @@ class EncodedLayer:
         heard: V and b where the layer hears its own last spikes, whose V·s[t−1] + b adds to `steps`; else None.
         filter: H, (T, T), where that sum is filtered over time; else None.
         rest: for how many steps its neurons rest behind a spike.
+        start: u[0].
     """
 
     rule: Leaky
@@ -41,6 +42,7 @@ class EncodedLayer:
     heard: tuple[sparse.csr_array, np.ndarray] | None = None
     filter: np.ndarray | None = None
     rest: int = 0
+    start: float = 0.0
 
     def driven(self, t: int, spikes: list[Expressions]) -> Expressions:
         """Return I[t], for the spikes of the steps before."""

@@ -32,7 +32,7 @@ def step_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tupl
     certain, possible = (array(mask.flatten(1)) for mask in (known.certain, known.possible))
     own = array(drives.slack.flatten())
     nothing, spikes = Expressions.fixed(np.zeros(len(own))), []
-    residue = nothing
+    residue = Expressions.fixed(np.full(len(own), layer.start))
     for t, factor in enumerate(layer.scale):
         rounding = abs(factor) * layer.slack + own
         tie = closing.tie(rounding * found.num_steps)

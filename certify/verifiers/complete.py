@@ -121,7 +121,7 @@ def _obstacle(question: MarginQuestion) -> str:
     if any(isinstance(node.rule, Varied) for node in question.circuit.spiking):
         return "branching does not reach layers whose neurons differ"
     if any(isinstance(node.rule, Refractory) for node in question.circuit.spiking):
-        return "branching does not reach neurons that rest behind a spike"
+        return "branching does not reach neurons that rest behind a spike or start elsewhere"
     readout = question.circuit.read.readout
     if readout not in LINEAR:
         return f"branching does not reach readout {readout!r}, which is no sum over time"

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
 from spikecert import ConversionRefused, check_conversion, convert, from_norse, to_nir
-from spikecert.models import RefractoryLIF, Synapse
+from spikecert.models import LIF, RefractoryLIF, Synapse
 
 norse: Any = import_module("norse.torch")
 
@@ -77,3 +78,32 @@ def test_what_does_not_rest_so_is_refused(strong, sample):
     network = from_norse(module, sample, num_steps=4)
     with pytest.raises((TypeError, ConversionRefused), match="Refractory"):
         to_nir(network, sample)
+
+
+@pytest.mark.parametrize(("leak", "reset", "start"), [(0.0, -0.2, 2.0), (0.25, 0.0, 2.5)])
+def test_a_reset_elsewhere_is_a_start(strong, sample, leak: float, reset: float, start: float):
+    options = {"v_leak": torch.tensor(leak), "v_reset": torch.tensor(reset), "v_th": torch.tensor(0.3)}
+    cell = norse.LIFBoxCell(norse.LIFBoxParameters(**options))
+    made = convert(norse.SequentialState(strong(16, 12), cell, nn.Linear(12, 3)), sample, num_steps=9)
+    layer = made.network.layers[1]
+    assert isinstance(layer, RefractoryLIF)
+    assert (layer.rest, round(layer.start, 5)) == (0, start)
+    assert made.check.rates[0] > 0
+
+
+@pytest.mark.parametrize(("kind", "threshold", "amount"), [("IFNode", 0.5, 1.0), ("LIFNode", 1.0, 2.0)])
+def test_a_soft_reset_starts_by_another_threshold(strong, sample, kind: str, threshold: float, amount: float):
+    node: Any = getattr(neuron, kind)(v_reset=None)
+    node.set_reset_value("v", 0.5)
+    made = convert(nn.Sequential(strong(16, 12), node, nn.Linear(12, 3)), sample, num_steps=5)
+    layer = made.network.layers[1]
+    assert isinstance(layer, LIF)
+    assert (layer.dynamics.threshold, layer.dynamics.drop) == (threshold, amount)
+    assert made.check.rates[0] > 0
+
+
+def test_starts_that_no_layer_has_are_refused(strong, sample):
+    options = {"v_leak": torch.tensor(0.25), "v_reset": torch.tensor(0.1), "v_th": torch.tensor(0.2)}
+    cell = norse.LIFBoxCell(norse.LIFBoxParameters(**options))
+    with pytest.raises(ConversionRefused, match=r"starts from 0\.25, which is not below its threshold"):
+        from_norse(norse.SequentialState(strong(16, 12), cell, nn.Linear(12, 3)), sample, num_steps=4)

@@ -6,7 +6,6 @@ GRAPH = "certify/bounds/train_graph.py"
 LAYER = "models/refractory.py"
 BOUND = "certify/bounds/refractory.py"
 REFRACTORY_MUTANTS = (
-    Mutant("rest: a neuron may fire at rest", GRAPH, "        edge[resting] = False\n", ""),
     Mutant(
         "rest: currents are taken in at rest",
         GRAPH,
@@ -96,5 +95,43 @@ REFRACTORY_MUTANTS = (
         "models/conversion/neurons.py",
         "own or (constant and not neuron.rest)",
         "own or constant",
+    ),
+    Mutant("start: the graph begins at 0", GRAPH, "        low[0] = start\n", ""),
+    Mutant(
+        "start: a table begins at 0",
+        BOUND,
+        "if current.constant and rule.start == 0.0:",
+        "if current.constant:",
+    ),
+    Mutant(
+        "start: a program begins at 0",
+        "certify/milp/steps.py",
+        "residue = Expressions.fixed(np.full(len(own), layer.start))",
+        "residue = nothing",
+    ),
+    Mutant(
+        "start: a reset leaves it",
+        LAYER,
+        "left = potential * (1.0 - spike)",
+        "left = potential * (1.0 - spike) + spike * self.start",
+    ),
+    Mutant(
+        "conversion: a reset elsewhere is no start",
+        "models/conversion/neurons.py",
+        "return settled((self.start - self.shift) / self.gain)",
+        "return settled(0.0 * (self.start - self.shift) / self.gain)",
+    ),
+    Mutant(
+        "conversion: a start above the threshold comes in",
+        "models/conversion/neurons.py",
+        "    if start >= threshold:",
+        "    if False:",
+    ),
+    Mutant(
+        "prefix: an amount of its own is taken for θ",
+        "training/prefix_bounds.py",
+        "return x.each(lambda current: node.layer(current, self.num_steps))",
+        "own = type(node.layer)(1.0, rule.threshold, 'subtract')\n        "
+        "return x.each(lambda current: own(current, self.num_steps))",
     ),
 )

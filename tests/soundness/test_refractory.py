@@ -163,6 +163,16 @@ def test_a_current_that_comes_at_rest_is_lost():
         assert train.flatten().tolist() == [1, 0, 0, 1]
 
 
+@pytest.mark.parametrize(("start", "spikes"), [(0.0, [0, 0, 1, 0]), (0.5, [0, 1, 0, 0]), (-0.75, [0, 0, 0, 0])])
+def test_a_start_counts_once_and_no_reset_brings_it_back(start: float, spikes: list[int]):
+    """λ = 1, θ = 1, currents of .375: three steps from 0, two from .5, five from −.75; behind a spike from 0."""
+    network = one_neuron(RefractoryLIF(1.0, 1.0, 0, start=start), "none", 4)
+    inputs = torch.full((1, 4, 1), 0.375, dtype=torch.float64)
+    known = known_of(network, inputs, 0.01)
+    for train in (network.trace(inputs).spikes[0], known.steps().lower, known.steps().upper):
+        assert train.flatten().tolist() == spikes
+
+
 @pytest.mark.parametrize("rest", [1, 2, 5])
 def test_a_constant_current_has_one_train(rest: int):
     network = one_neuron(RefractoryLIF(0.5, 0.7, rest=rest), "direct", 9)
@@ -261,7 +271,10 @@ def changed(change) -> SpikingNetwork:
 @pytest.mark.parametrize(
     ("make", "error", "match"),
     [
-        (lambda: RefractoryLIF(rest=0), ValueError, "rest: got 0, expected at least 1"),
+        (lambda: RefractoryLIF(rest=-1), ValueError, "rest: got -1, expected at least 0"),
+        (lambda: RefractoryLIF(start=float("nan")), ValueError, "start: got nan"),
+        (lambda: RefractoryLIF(start=torch.ones(2)), TypeError, "start: got Tensor"),  # type: ignore[arg-type]
+        (lambda: circuit(changed(lambda layer: setattr(layer, "start", 1e-40))), ValueError, "start: got 1e-40"),
         (lambda: RefractoryLIF(rest=1.5), TypeError, "rest: got float"),  # type: ignore[arg-type]
         (lambda: RefractoryLIF(decay=1.5), ValueError, "decay"),
         (lambda: Recurrent(RefractoryLIF(), nn.Linear(2, 2)), TypeError, "neuron: got RefractoryLIF"),

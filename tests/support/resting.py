@@ -19,9 +19,8 @@ def resting(draw: st.DrawFn) -> RefractoryLIF:
     """Return neurons of any constants, at the ends of λ, too; rests may last longer than a run."""
     decay = draw(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.1, 0.95))
     threshold = draw(st.sampled_from([0.25, 0.5, 1.0]) | st.floats(0.2, 1.5))
-    return RefractoryLIF(
-        decay, threshold, draw(st.sampled_from([1, 1, 2, 3, 9])), draw(st.sampled_from([">=", ">"]))
-    )
+    rest, start = draw(st.sampled_from([0, 1, 1, 2, 3, 9])), draw(st.sampled_from([0.0, 0.0, 0.125, -0.25, 2.0]))
+    return RefractoryLIF(decay, threshold, rest, draw(st.sampled_from([">=", ">"])), start=start)
 
 
 @st.composite
@@ -48,7 +47,7 @@ def by_hand(layer: RefractoryLIF, current: Tensor) -> Tensor:
     """Return the spikes of currents (T, batch, n), neuron by neuron."""
     d, found = layer.dynamics, torch.zeros_like(current)
     for place in [(b, j) for b in range(current.shape[1]) for j in range(current.shape[2])]:
-        potential, last = torch.zeros((), dtype=current.dtype), -(10**9)
+        potential, last = current.new_tensor(layer.start), -(10**9)
         for t in range(len(current)):
             if t - last <= layer.rest:
                 continue
@@ -62,18 +61,21 @@ def by_hand(layer: RefractoryLIF, current: Tensor) -> Tensor:
 def line_margin(network: SpikingNetwork, low: float, high: float, label: int) -> float:
     """Return the exact least margin of Linear(1, n), RefractoryLIF, Linear for an input in [low, high], float64.
 
-    Up to its first spike v[k] = I·Σ_{i<k} λ^i, and all is repeated behind each rest: so trains change where a
-    neuron's current times one of these sums is θ, and nowhere else.
+    v[k] = λ^k·u[0] + I·Σ_{i<k} λ^i up to the first spike, and the same from 0 behind each rest: so trains change
+    where one of these is θ for some neuron, and nowhere else.
     """
     first, layer = network.layers[:2]
     assert isinstance(first, nn.Linear)
     assert isinstance(layer, RefractoryLIF)
     decay, theta = Fraction(layer.dynamics.decay), Fraction(layer.dynamics.threshold)
-    sums = [sum((decay**i for i in range(k)), start=Fraction(0)) for k in range(1, network.num_steps + 1)]
+    ages = range(1, network.num_steps + 1)
+    sums = [(decay**k, sum((decay**i for i in range(k)), start=Fraction(0))) for k in ages]
+    starts = Fraction(0), Fraction(layer.start)
     lines = [
         (Fraction(w), Fraction(b)) for w, b in zip(first.weight[:, 0].tolist(), first.bias.tolist(), strict=True)
     ]
-    cuts = {(theta / total - b) / w for w, b in lines if w != 0 for total in sums}
+    currents = {(theta - left * start) / total for left, total in sums for start in starts}
+    cuts = {(current - b) / w for w, b in lines if w != 0 for current in currents}
     ends = sorted({Fraction(low), Fraction(high), *(x for x in cuts if low < x < high)})
     pairs = [(one, other) for one, other in itertools.pairwise(ends) if other - one > Fraction(1, 10**9)]
     points = [float((one + other) / 2) for one, other in pairs] or [low]
