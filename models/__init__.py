@@ -27,6 +27,7 @@ from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
 from .normalization import Normalize
 from .recurrent import Recurrent
+from .refractory import RefractoryLIF
 from .strided import strided
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from .synapses import Synapse
@@ -48,6 +49,7 @@ __all__ = [
     "Normalize",
     "RateDraws",
     "Recurrent",
+    "RefractoryLIF",
     "Residual",
     "Share",
     "Sigmoid",

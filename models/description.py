@@ -42,7 +42,7 @@ from .layer_schemas import (
 )
 from .layers import Residual
 from .networks import SpikingNetwork
-from .neuron_schemas import DLIFSchema, LIFSchema, PLIFSchema, VariedLIFSchema
+from .neuron_schemas import DLIFSchema, LIFSchema, PLIFSchema, RefractoryLIFSchema, VariedLIFSchema
 from .neurons import DLIF, LIF
 from .readouts import READOUTS
 from .recurrent import FEEDBACKS, Recurrent
@@ -288,4 +288,5 @@ _KINDS: dict[str, type[LayerSchema]] = {
     "DLIF": DLIFSchema,
     "PLIF": PLIFSchema,
     "VariedLIF": VariedLIFSchema,
+    "RefractoryLIF": RefractoryLIFSchema,
 }

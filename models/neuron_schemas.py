@@ -1,14 +1,16 @@
 """What a file says of each neuron: one schema a type, read strictly, as those of other layers."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from .dynamics import FIRES_AT, RESETS
-from .layer_schemas import LayerSchema, Positive, Schema, Shapes, Size, Steps, UpToOne
+from .layer_schemas import MOST_STEPS, LayerSchema, Positive, Real, Schema, Shapes, Size, Steps, UpToOne
 from .learned_decay import PLIF
 from .neurons import DLIF, LIF
+from .refractory import RefractoryLIF
 from .surrogates import SURROGATES, Surrogate, surrogate_name
 from .varied import VariedLIF
 
@@ -81,6 +83,38 @@ class PLIFSchema(_NeuronSchema):
     def tensors(self) -> Shapes:
         """Return w with λ = σ(w)."""
         return {"decay_logit": ()}
+
+
+class RefractoryLIFSchema(LayerSchema):
+    """Of `RefractoryLIF`, which resets to zero."""
+
+    kind = RefractoryLIF
+
+    decay: UpToOne
+    threshold: Positive
+    rest: Annotated[int, Field(ge=0, le=MOST_STEPS)]
+    start: Real
+    fires_at: Literal[*FIRES_AT]  # type: ignore[valid-type]
+    surrogate: _SurrogateSchema
+
+    @classmethod
+    def arguments(cls, layer: Any) -> dict[str, Any]:
+        """Return the neuron's constants."""
+        d = layer.dynamics
+        surrogate = _SurrogateSchema.arguments(d.surrogate)
+        return {
+            "decay": d.decay,
+            "threshold": d.threshold,
+            "rest": layer.rest,
+            "start": layer.start,
+            "fires_at": d.fires_at,
+            "surrogate": surrogate,
+        }
+
+    def build(self) -> RefractoryLIF:
+        """Return a new neuron."""
+        surrogate = self.surrogate.build()
+        return RefractoryLIF(self.decay, self.threshold, self.rest, self.fires_at, surrogate, self.start)
 
 
 class VariedLIFSchema(LayerSchema):

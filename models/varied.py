@@ -233,7 +233,7 @@ class VariedLIF(LIF):
         potentials, spikes = [], []
         for t in range(steps):
             potential = torch.addcmul(current[t % len(current)], residue, decay)
-            spike = _Fires.apply(potential, threshold, self.shared)
+            spike = Fires.apply(potential, threshold, self.shared)
             residue = _left(potential, spike, drop, self.reset)  # pyright: ignore[reportArgumentType]
             potentials.append(potential)
             spikes.append(spike)
@@ -248,7 +248,7 @@ class VariedLIF(LIF):
         return f"{tuple(self.decay.shape)}, {ends}, reset={self.reset}, fires_at={self.shared.fires_at}"
 
 
-class _Fires(torch.autograd.Function):
+class Fires(torch.autograd.Function):
     """(v, θ) → s, with the surrogate of `dynamics` for ds/dv."""
 
     @staticmethod

@@ -1,9 +1,10 @@
 """Bounds of counts over time that training can differentiate: integrate-and-fire with subtraction (F10).
 
-With λ = 1 and an amount d = θ a neuron's count N[t] = Σ_{k≤t} s[k] grows by one iff C[t] ≥ θ·(N[t−1] + 1), where
-C[t] = Σ_{k≤t} I[k]: it is monotone in C. So its exact ends over C ∈ [C_low, C_high] are the counts of two ordinary
-runs, on the currents I_low and I_high whose sums these are. Between layers the counts lie between those of two
-trains s_low and s_high, whatever their single steps, and
+With λ = 1 and an amount d a neuron's count N[t] = Σ_{k≤t} s[k] grows by one iff C[t] ≥ θ + d·N[t−1], where
+C[t] = Σ_{k≤t} I[k]: it is monotone in C. A start u[0] = v₀ at a threshold of d is one from 0 at θ = d − v₀. So
+its exact ends over C ∈ [C_low, C_high] are the counts of two ordinary runs, on the currents I_low and I_high whose
+sums these are. Between layers the counts lie between those of two trains s_low and s_high, whatever their single
+steps, and
 
     I = W·m[t] + b ± |W|·r[t]  for  m = (s_low + s_high)/2,  r = (s_high − s_low)/2, of any sign at a single step,
 
@@ -12,7 +13,7 @@ counts. What grows step by step in `interval_bounds.py` does not grow here: time
 is that of the two runs. The arithmetic is the network's own, without rounding slack: for training, not for proofs.
 
 Proof of monotony, by induction: let C ≤ C' at each step and N[t−1] ≤ N'[t−1]. If N[t] > N'[t] then N[t−1] =
-N'[t−1], and C[t] ≥ θ·(N[t−1] + 1) holds, but C'[t] ≥ C[t] does not: a contradiction. ∎
+N'[t−1], and C[t] ≥ θ + d·N[t−1] holds, but C'[t] ≥ C[t] does not: a contradiction. ∎
 
 """
 
@@ -101,9 +102,9 @@ class Prefixes(Algebra[PrefixEnds]):
         """
         rule = node.rule
         assert isinstance(rule, Leaky)
-        if rule.decay != 1.0 or rule.reset != "subtract" or rule.drop != rule.threshold or rule.scale is not None:
+        if rule.decay != 1.0 or rule.reset != "subtract" or rule.scale is not None:
             told = f'bounds: got "prefix" for {node.name}, a {rule.reset!r} reset with decay {rule.decay:g}'
-            raise ValueError(f"{told}, expected decay 1 and to subtract θ: other counts may fall")
+            raise ValueError(f"{told}, expected decay 1 and to subtract: other counts may fall")
         return x.each(lambda current: node.layer(current, self.num_steps))
 
     def read(self, node: Read, x: PrefixEnds) -> PrefixEnds:

@@ -5,6 +5,9 @@ subtracting reset û = fl(v̂ − d). Each step errs by at most 8u·(λ·M + |a�
 δ = max(θ, d). Adding
 that error to the box of a·I[t] makes every rounded run a run of the exact recursion on the widened box; the
 comparison with θ, rounded too, is taken as both outcomes within `tie` of θ.
+
+A potential that begins at u[0] = v₀ takes |v₀| more: |û[t]| ≤ λ^t·|v₀| + …, and what rounds v₀ itself is among
+the 8u.
 """
 
 import math
@@ -44,8 +47,8 @@ class Drive:
         return self.surely, self.perhaps
 
 
-def drive(current: Signal, rule: Leaky, rounding: Rounding) -> Drive:
-    """Return the widened, scaled boxes of `current` for neurons of `rule`."""
+def drive(current: Signal, rule: Leaky, rounding: Rounding, start: float = 0.0) -> Drive:
+    """Return the widened, scaled boxes of `current` for neurons of `rule`, whose potentials begin at `start`."""
     box = current.steps()
     lower, upper = box.lower, box.upper
     scale = rule.scale_like(lower)
@@ -53,7 +56,7 @@ def drive(current: Signal, rule: Leaky, rounding: Rounding) -> Drive:
         scaled = scale.reshape(-1, *([1] * (lower.dim() - 1)))
         one, other = scaled * lower, scaled * upper
         lower, upper = one.minimum(other), one.maximum(other)
-    widest = upper.amax(0).maximum(lower.amin(0).neg_())
+    widest = upper.amax(0).maximum(lower.amin(0).neg_()) + abs(start)
     slack = recursion_slack(widest, current, rule, rounding)
     tie = 8 * rounding.unit * rule.threshold
     shape = (current.num_steps, *lower.shape[1:])

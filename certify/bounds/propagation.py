@@ -20,6 +20,7 @@ from ...models.circuit import (
     fold,
 )
 from ...models.linear_maps import DenseMap
+from ...models.refractory import Refractory
 from ...models.rules import Leaky, Rule
 from ...models.varied import Varied
 from .affine import AffineMap, affine_map
@@ -31,6 +32,7 @@ from .pooled import PooledSignal
 from .rate_trains import rate_trains
 from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
 from .recurrent import recurrent_spikes
+from .refractory import refractory_spikes
 from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
 from .varied import varied_spikes
@@ -58,7 +60,7 @@ class Propagation(Algebra[Signal]):
     """
 
     reader: ClassVar[str] = "the bounds' propagation"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory)
 
     source: Signal
     spikes: SpikeBound
@@ -88,6 +90,8 @@ class Propagation(Algebra[Signal]):
         """Return what is known of the spikes."""
         if isinstance(node.rule, Varied):
             return varied_spikes(x, node.rule, self.spikes, self.rounding)
+        if isinstance(node.rule, Refractory):
+            return refractory_spikes(x, node.rule, self.rounding)
         assert isinstance(node.rule, Leaky)
         return self.spikes(x, node.rule, self.rounding)
 

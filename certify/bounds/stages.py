@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.readouts import LINEAR
+from ...models.refractory import Refractory
 from ...models.rules import Leaky
 from ...models.varied import Varied
 from .automaton import CellTrains
@@ -131,7 +132,7 @@ class Staged:
 def staged(
     circuit: Circuit, inputs: Box, spikes: SpikeBound = conserved_spikes, sums: bool = False
 ) -> Staged | None:
-    """Return the network in stages; None where it has no neuron, is no plain sequence of layers, or hears itself.
+    """Return the network in stages; None for one without neurons, no plain sequence, loops, or neurons that rest.
 
     Args:
         circuit: the network.
@@ -142,6 +143,8 @@ def staged(
     """
     varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
     if circuit.recurs or (not sums and (circuit.adds or circuit.pools or circuit.filters or varied)):
+        return None
+    if any(isinstance(node.rule, Refractory) for node in circuit.spiking):
         return None
     if not all(map(separable, varied)) or sum(len(rule.kinds) for rule in varied) > MOST_KINDS:
         return None

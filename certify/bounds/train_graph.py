@@ -12,6 +12,9 @@ With `windows` (F5) the recursion also uses the box [CL, CU] of each window's we
 (a, k), v[k] = λ^{k−a}·v[a] + Σ_{a<i≤k} λ^{k−i}·c[i], so L[k] ≥ λ^{k−a}·L[a] + CL[a,k] for every a ≥ τ, and U
 alike. Currents are then no longer independent over time, and the graph holds fewer trains than boxes alone admit.
 Ties (v within `tie` of θ) count as both outcomes.
+
+A neuron that rests for R steps behind a spike at τ stays at exactly 0 up to step τ + R, and fires first at τ + R
++ 1: edges end behind that, and windows begin there. Without a rest R = 0. Node 0 begins at the potential `start`.
 """
 
 import math
@@ -125,14 +128,22 @@ def graph_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool
     return windowed_trains(drives, current, rule, rule) if windows else trains_of(drives, rule)
 
 
-def windowed_trains(drives: Drive, current: Signal, rule: Leaky | Lanes, filtering: Leaky) -> GraphTrains:
+def windowed_trains(
+    drives: Drive, current: Signal, rule: Leaky | Lanes, filtering: Leaky, rest: int = 0, start: float = 0.0
+) -> GraphTrains:
     """Return the graph for `drives`, and for windows of `current` as `filtering` sums them up."""
     lower, upper = window_drive(current, filtering, drives.slack)
-    return trains_of(_within_windows(drives, lower, upper), rule, _PastPotentials(lower, upper))
+    memory = _PastPotentials(lower, upper, rest)
+    return trains_of(_within_windows(drives, lower, upper), rule, memory, rest=rest, start=start)
 
 
 def trains_of(
-    drives: Drive, rule: Leaky | Lanes, memory: "_PastPotentials | None" = None, keep: bool = True
+    drives: Drive,
+    rule: Leaky | Lanes,
+    memory: "_PastPotentials | None" = None,
+    keep: bool = True,
+    rest: int = 0,
+    start: float = 0.0,
 ) -> GraphTrains:
     """Return the graph for `drives`.
 
@@ -141,8 +152,11 @@ def trains_of(
         rule: of the layer.
         memory: windows of the currents, if any are known.
         keep: whether to keep its `reach`, which only prices and programs ask for.
+        rest: for how many steps a neuron rests behind a spike, of a hard reset.
+        start: u[0].
     """
-    states = _States.before(drives)
+    assert rest == 0 or rule.reset == "zero"
+    states = _States.before(drives, rest, start)
     edges, certain, possible, reach, starts = [], [], [], [], [states.start(0)]
     for t in range(len(drives.lower)):
         edges.append(states.advance(t, drives, rule, memory, keep))
@@ -170,23 +184,26 @@ def _within_windows(drives: Drive, lower: Tensor, upper: Tensor) -> Drive:
 class _States:
     """The potential since the last spike at τ: [low[τ], high[τ]], and whether any path is there; (T + 1, ...).
 
-    `scratch` takes comparisons: into floats they are vectorised, into booleans they are not.
+    `scratch` takes comparisons: into floats they are vectorised, into booleans they are not. A neuron rests for
+    `rest` steps behind a spike.
     """
 
     low: Tensor
     high: Tensor
     alive: Tensor
     scratch: Tensor
+    rest: int = 0
     reached: tuple[Tensor, Tensor] | None = None
 
     @staticmethod
-    def before(drives: Drive) -> "_States":
+    def before(drives: Drive, rest: int, start: float) -> "_States":
         """Return the states before the first step."""
         steps, *shape = drives.lower.shape
         low = drives.lower.new_zeros(steps + 1, *shape)
+        low[0] = start
         alive = torch.zeros_like(low, dtype=torch.bool)
         alive[0] = True
-        return _States(low, low.clone(), alive, torch.empty_like(low))
+        return _States(low, low.clone(), alive, torch.empty_like(low), rest)
 
     def start(self, node: int) -> tuple[Tensor, Tensor]:
         """Return the potentials that are left after a spike at `node`."""
@@ -201,6 +218,8 @@ class _States:
             memory.keep(low, high)
         _integrate(drives.lower[t], low, rule.decay)
         _integrate(drives.upper[t], high, rule.decay)
+        resting = slice(max(1, t + 1 - self.rest), t + 1)
+        low[resting], high[resting] = 0.0, 0.0
         if memory is not None:
             assert isinstance(rule.decay, float)
             memory.tighten(t, low, high, rule.decay)
@@ -241,8 +260,8 @@ class _PastPotentials:
         lows, highs: [a][τ] holds the potential at step a since the last spike at τ ≤ a.
     """
 
-    def __init__(self, lower: Tensor, upper: Tensor) -> None:
-        self.lower, self.upper = lower, upper
+    def __init__(self, lower: Tensor, upper: Tensor, rest: int = 0) -> None:
+        self.lower, self.upper, self.rest = lower, upper, rest
         self.lows: list[Tensor] = []
         self.highs: list[Tensor] = []
 
@@ -254,7 +273,8 @@ class _PastPotentials:
     def tighten(self, t: int, low: Tensor, high: Tensor, decay: float) -> None:
         """Cut the potentials of step t + 1, in place, with each window that ends there."""
         for a, (before_low, before_high) in enumerate(zip(self.lows, self.highs, strict=True)):
-            weight = decay ** (t + 1 - a)
-            part_low, part_high = low[: a + 1], high[: a + 1]
+            weight, awake = decay ** (t + 1 - a), max(1, a + 1 - self.rest)
+            part_low, part_high = low[:awake], high[:awake]
+            before_low, before_high = before_low[:awake], before_high[:awake]
             torch.maximum(part_low, torch.add(self.lower[a, t], before_low, alpha=weight), out=part_low)
             torch.minimum(part_high, torch.add(self.upper[a, t], before_high, alpha=weight), out=part_high)

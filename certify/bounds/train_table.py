@@ -9,7 +9,7 @@ Floating point. The run computes v̂[t] with |v̂[t] − v[t]| ≤ e1_t·|I| + e
 kept for 'fires' where v[t] + error ≥ θ and for 'stays silent' where v[t] − error ≤ θ: the rows overlap by the
 rounding error, and a current on a breakpoint has both trains. A hard reset with a = 1 is exact beyond that:
 the rounded recursion is monotone in I up to the first spike and starts from exactly 0 after each spike, so its
-train is periodic, whatever the rounding (`_periodic_rows`).
+train is periodic, whatever the rounding (`periodic_rows`).
 """
 
 import math
@@ -179,17 +179,17 @@ def train_table(rule: Leaky, num_steps: int, rounding: Rounding) -> TrainTable |
     """
     scale = rule.factors(num_steps)
     if rule.reset == "zero" and all(factor == 1.0 for factor in scale):
-        rows = _periodic_rows(rule, num_steps, rounding)
+        rows = periodic_rows(rule, num_steps, rounding)
     else:
         found = _enumerated_rows(rule, scale, rounding)
         if found is None:
             return None
         rows = found
-    return _sorted_table(rows)
+    return sorted_table(rows)
 
 
-def _periodic_rows(rule: Leaky, num_steps: int, rounding: Rounding) -> list[Row]:
-    """Return the T + 1 trains of a hard reset with a = 1: first spike at k, then every k steps.
+def periodic_rows(rule: Leaky, num_steps: int, rounding: Rounding, rest: int = 0) -> list[Row]:
+    """Return the T + 1 trains of a hard reset with a = 1: first spike at k, then every k steps (or k + `rest`).
 
     Before the first spike v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}; so the first spike
     may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k. One train is silent.
@@ -204,7 +204,7 @@ def _periodic_rows(rule: Leaky, num_steps: int, rounding: Rounding) -> list[Row]
     high = [b * (1 + slack) + rounding.smallest for b in breakpoints]
     rows = [Row(-math.inf, high[num_steps], (0,) * num_steps)]
     for k in range(1, num_steps + 1):
-        train = tuple(int(t % k == 0) for t in range(1, num_steps + 1))
+        train = tuple(int(t >= k and (t - k) % (k + rest) == 0) for t in range(1, num_steps + 1))
         rows.append(Row(low[k], high[k - 1], train))
     return rows
 
@@ -289,7 +289,7 @@ def _continued(branch: _Branch, interval: tuple[float, float], spike: int, rule:
     )
 
 
-def _sorted_table(rows: list[Row]) -> TrainTable:
+def sorted_table(rows: list[Row]) -> TrainTable:
     """Sort rows by their middles (of arctan, so that infinite ends compare) and make both ends monotone.
 
     The latter only ever widens a row, and by no more than the rounding error where rows overlap.

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
+from ...models.refractory import Refractory
 from ...models.rules import Leaky
 from ...models.varied import Varied
 from ..bounds.automaton import CellTrains
@@ -154,7 +155,8 @@ class MarginQuestion:
 
     def roots(self) -> Nodes | None:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
-        if len(self.specifications.samples) == 0 or any(isinstance(n.rule, Varied) for n in self.circuit.spiking):
+        others = any(isinstance(node.rule, Varied | Refractory) for node in self.circuit.spiking)
+        if len(self.specifications.samples) == 0 or others:
             return None
         network = self._whole()
         if network is None or not network.gated:

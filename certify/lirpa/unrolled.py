@@ -25,6 +25,7 @@ from ...models.circuit import (
 )
 from ...models.linear_maps import DenseMap, NoPlainModule
 from ...models.readouts import LINEAR
+from ...models.refractory import Refractory
 from ...models.rules import Leaky, Rule
 from ...models.varied import Varied
 
@@ -169,7 +170,7 @@ class _Writing(Algebra[Tensor]):
     """Writes a module for each node behind the input; a node's value is the shape of one step, a batch of 1."""
 
     reader: ClassVar[str] = "lirpa"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory)
     encodings: ClassVar[tuple[str, ...]] = ("direct", "none")
 
     sample: Tensor
@@ -210,6 +211,10 @@ class _Writing(Algebra[Tensor]):
         """Write a spiking layer; they are numbered in order."""
         if isinstance(node.rule, Varied):
             raise UnrollError("layer: got neurons whose constants differ, expected one λ and θ a layer for lirpa")
+        if isinstance(node.rule, Refractory):
+            raise UnrollError(
+                f"layer: {node.name} rests behind a spike or starts elsewhere, expected plain neurons for lirpa"
+            )
         assert isinstance(node.rule, Leaky)
         index = sum(isinstance(part, Firing) for part in self.parts)
         self.parts.append(Firing(node.rule, index, self.num_steps))

@@ -28,6 +28,7 @@ from ...models.circuit import (
     fold,
 )
 from ...models.readouts import LINEAR
+from ...models.refractory import Refractory
 from ...models.rules import Leaky, Rule
 from ...models.varied import Varied
 from ..bounds.affine import affine_map
@@ -40,6 +41,7 @@ from ..bounds.propagation import input_signal
 from ..bounds.rate_trains import RateTrains
 from ..bounds.readouts import readout_row
 from ..bounds.recurrent import looped
+from ..bounds.refractory import refractory_spikes
 from ..bounds.rounding import Rounding
 from ..bounds.signals import AffineSignal, Signal, SpikeBound, SumSignal
 from ..bounds.train_table import TableTrains
@@ -158,7 +160,7 @@ class _Flow:
 @dataclass(frozen=True)
 class _Writer(Algebra[_Flow]):
     reader: ClassVar[str] = "milp"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory)
 
     source: _Flow
     program: Program
@@ -175,6 +177,8 @@ class _Writer(Algebra[_Flow]):
         """Write a spiking layer."""
         if isinstance(node.rule, Varied):
             return self._kinds(node.rule, flow)
+        if isinstance(node.rule, Refractory):
+            return self._rested(node.rule, flow)
         assert isinstance(node.rule, Leaky)
         return self._fired(node.rule, flow)
 
@@ -183,6 +187,14 @@ class _Writer(Algebra[_Flow]):
         found = self.bound(flow.signal, rule, self.rounding)
         layer = EncodedLayer(rule, flow.signal, found, flow.steps, flow.slack, self.rounding)
         spikes = self.spikes(self.program, layer, self.closing)
+        return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
+
+    def _rested(self, rule: Refractory, flow: _Flow) -> _Flow:
+        """Write neurons that rest, by their trains or step by step, whichever encoding others have."""
+        found = refractory_spikes(flow.signal, rule, self.rounding)
+        rest = {"rest": rule.rest, "start": rule.start}
+        layer = EncodedLayer(rule.own, flow.signal, found, flow.steps, flow.slack, self.rounding, **rest)
+        spikes = tight_spikes(self.program, layer, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
     def recurred(self, node: Recurred, flow: _Flow) -> _Flow:

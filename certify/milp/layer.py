@@ -29,6 +29,8 @@ class EncodedLayer:
         rounding: the dtype of the run.
         heard: V and b where the layer hears its own last spikes, whose V·s[t−1] + b adds to `steps`; else None.
         filter: H, (T, T), where that sum is filtered over time; else None.
+        rest: for how many steps its neurons rest behind a spike.
+        start: u[0].
     """
 
     rule: Leaky
@@ -39,6 +41,8 @@ class EncodedLayer:
     rounding: Rounding
     heard: tuple[sparse.csr_array, np.ndarray] | None = None
     filter: np.ndarray | None = None
+    rest: int = 0
+    start: float = 0.0
 
     def driven(self, t: int, spikes: list[Expressions]) -> Expressions:
         """Return I[t], for the spikes of the steps before."""

@@ -5,7 +5,14 @@ v[t] = λ·u[t−1] + a[t]·I[t] is split into r + w, its part in silence and it
     l(1 − s) ≤ r ≤ min(h, θ)·(1 − s),      θ·s ≤ w ≤ h·s,      [l, h] the proven box of v[t],
 
 and u[t] = r (hard reset), r + w − ds (subtracting) or r + w (none): no product v·(1 − s) is left to linearise.
+
+A neuron that rests has ρ[t] = Σ_{k ≤ R} s[t−k] ∈ {0, 1}: at rest it is silent and v = 0, so that 1 − s − ρ takes
+the place of 1 − s, and what v is made of holds where ρ = 0: |v − λ·u − a·I| ≤ M·ρ, M = max |a·I|, as u = 0 at
+rest.
 """
+
+import functools
+import operator
 
 import numpy as np
 
@@ -20,23 +27,33 @@ def step_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tupl
     """Add r, w and s of each neuron and step; decided spikes are constants of the program."""
     found, rule = layer.found, layer.rule
     assert isinstance(found, GraphTrains)
-    known = graph_potentials(found)
+    known, drives = graph_potentials(found), found.drives
     lower, upper = (array(end.flatten(1)) for end in (known.lower, known.upper))
     certain, possible = (array(mask.flatten(1)) for mask in (known.certain, known.possible))
-    own = array(found.drives.slack.flatten())
-    residue, spikes = Expressions.fixed(np.zeros(len(own))), []
+    own = array(drives.slack.flatten())
+    nothing, spikes = Expressions.fixed(np.zeros(len(own))), []
+    residue = Expressions.fixed(np.full(len(own), layer.start))
     for t, factor in enumerate(layer.scale):
         rounding = abs(factor) * layer.slack + own
         tie = closing.tie(rounding * found.num_steps)
         low, high = lower[t] - closing.slack(own), upper[t] + closing.slack(own)
         spike = program.variables(certain[t], possible[t], integer=True)
-        silent_high = np.minimum(high, found.drives.surely + tie)
-        silent = _part(program, low, silent_high, Expressions.fixed(np.ones(len(own))) - spike)
-        firing = _part(program, np.minimum(found.drives.perhaps - tie, high), high, spike)
+        resting = functools.reduce(operator.add, spikes[max(0, t - layer.rest) : t], nothing)
+        silent_high = np.minimum(high, drives.surely + tie)
+        active = Expressions.fixed(np.ones(len(own))) - spike - resting
+        silent = _part(program, low, silent_high, active)
+        firing = _part(program, np.minimum(drives.perhaps - tie, high), high, spike)
         drive = layer.driven(t, spikes).scaled(factor)
         slack = closing.slack(rounding)
         potential = silent + firing
-        program.constrain(potential - residue.scaled(rule.decay) - drive, -slack, slack)
+        moved = potential - residue.scaled(rule.decay) - drive
+        if layer.rest:
+            program.constrain(active, lower=0.0)
+            reach = array(drives.upper[t].maximum(-drives.lower[t]).flatten()).clip(0.0) + slack
+            program.constrain(moved + resting.scaled(reach), lower=-slack)
+            program.constrain(moved - resting.scaled(reach), upper=slack)
+        else:
+            program.constrain(moved, -slack, slack)
         residue = silent if rule.reset == "zero" else potential
         if rule.reset == "subtract":
             residue = potential - spike.scaled(rule.drop)

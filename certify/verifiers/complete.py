@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...models.readouts import LINEAR
+from ...models.refractory import Refractory
 from ...models.varied import Varied
 from ..branching.question import MarginQuestion
 from ..branching.search import MOST_BYTES, Answer, Search
@@ -121,6 +122,8 @@ def _obstacle(question: MarginQuestion) -> str:
         return "branching does not reach layers that hear their own spikes"
     if any(isinstance(node.rule, Varied) for node in question.circuit.spiking):
         return "branching does not reach layers whose neurons differ"
+    if any(isinstance(node.rule, Refractory) for node in question.circuit.spiking):
+        return "branching does not reach neurons that rest behind a spike or start elsewhere"
     readout = question.circuit.read.readout
     if readout not in LINEAR:
         return f"branching does not reach readout {readout!r}, which is no sum over time"

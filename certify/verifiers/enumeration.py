@@ -23,6 +23,7 @@ from ...models.circuit import (
     fold,
 )
 from ...models.constants import at_least, settle
+from ...models.refractory import Refractory
 from ...models.rules import Leaky
 from ...models.varied import Varied
 from ..bounds.box import Box
@@ -211,7 +212,7 @@ class _Counted(Algebra[Tensor]):
     """The shapes of signals, (1, ...), and the work of what was met."""
 
     reader = "enumeration"
-    rules = (Leaky, Varied)
+    rules = (Leaky, Varied, Refractory)
 
     def __init__(self, inputs: Tensor) -> None:
         self.inputs, self.work = inputs, 0

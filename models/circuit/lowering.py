@@ -5,6 +5,7 @@
     Synapse                                              Filtered, by its decay and delay
     Residual                                             Added
     LIF, DLIF, PLIF, VariedLIF, and subclasses that set constants   Fired, by the rule that the layer states
+    RefractoryLIF                                        Fired, by a rule of its own
     Recurrent                                            Recurred, by its neuron's rule and its feedback's map
 
 A layer with another recursion states a rule of its own type, which names the layer among its `layers`; each reader

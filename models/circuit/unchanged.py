@@ -28,6 +28,7 @@ from .. import (
     parts,
     readouts,
     recurrent,
+    refractory,
     running,
     synapses,
     varied,
@@ -38,6 +39,7 @@ from ..networks import SpikingNetwork
 from ..neurons import DLIF, LIF
 from ..normalization import Normalize
 from ..recurrent import Recurrent
+from ..refractory import RefractoryLIF
 from ..synapses import Synapse
 from ..varied import VariedLIF
 
@@ -51,10 +53,13 @@ CALLS = (
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
-OWN = (LIF, DLIF, PLIF, VariedLIF, AdaptiveAverage, Recurrent, Residual, Share, SpikingNetwork, Normalize, Synapse)
+OWN = (
+    *(LIF, DLIF, PLIF, VariedLIF, RefractoryLIF, AdaptiveAverage, Recurrent, Residual, Share, SpikingNetwork),
+    *(Normalize, Synapse),
+)
 RUNS = (
     *(compiled, dynamics, eager, encoding, layers, learned_decay, max_pooling, membrane, networks),
-    *(neurons, normalization, parts, readouts, recurrent, running, synapses, varied),
+    *(neurons, normalization, parts, readouts, recurrent, refractory, running, synapses, varied),
 )
 """The files whose functions run a network."""
 

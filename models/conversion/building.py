@@ -216,6 +216,9 @@ def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool, filtered: bool) 
         threshold = layer.threshold if isinstance(layer, VariedLIF) else layer.dynamics.threshold
         where = "its output is scaled back" if final else f"threshold {in_digits(threshold)}"
         notes.append(f"{neuron.name}: potentials in units of {in_digits(neuron.gain)} ({where})")
+    if not every(neuron.begins == 0.0):
+        ends = f"starts from {in_digits(neuron.start)}, and resets to {in_digits(neuron.level)}"
+        notes.append(f"{neuron.name}: {ends}")
     if not every(neuron.shift == 0.0):
         notes.append(f"{neuron.name}: potentials are counted from {in_digits(neuron.shift)}")
     if neuron.leaks:
@@ -229,6 +232,8 @@ def _told(neuron: ForeignNeuron, layer: nn.Module, final: bool, filtered: bool) 
         alone = "a layer before it" if filtered else "an input scale over time"
         became = alone if neuron.feedback is None else "a part of its loop"
         notes.append(f"{neuron.name}: its synapse became {became}")
+    if neuron.rest:
+        notes.append(f"{neuron.name}: rests for {neuron.rest} step(s) behind each spike")
     if isinstance(layer, VariedLIF):
         notes.append(f"{neuron.name}: its constants differ within the layer, {tuple(layer.decay.shape)}")
     return notes

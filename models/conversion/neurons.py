@@ -3,9 +3,9 @@
     v[t] = λ·u[t−1] + g·x[t] + (1 − λ)·e,      u[0] = v₀,      fires at θ,
     u[t] = r where it fired (hard reset), v[t] − d (soft), v[t] (none).
 
-With w = (v − c)/g, where c is the potential that a run starts from and, under a hard reset, returns to,
+With w = (v − c)/g, where c is the potential that a hard reset returns to, and without one that a run starts from,
 
-    w[t] = λ·w[t−1] + x[t] + (1 − λ)(e − c)/g,     threshold (θ − c)/g,     subtracted d/g:
+    w[t] = λ·w[t−1] + x[t] + (1 − λ)(e − c)/g,  w[0] = (v₀ − c)/g,  threshold (θ − c)/g,  subtracted d/g:
 
 a gain becomes a scale of the threshold, a resting potential a shift of it, and neither touches a weight. What is
 left of the leak is a constant current; it goes into the bias before.
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ..neurons import DLIF, LIF
 from ..recurrent import Recurrent
+from ..refractory import RefractoryLIF
 from ..surrogates import Triangle
 from ..synapses import Synapse
 from ..varied import VariedLIF
@@ -52,6 +53,7 @@ class ForeignNeuron:
         feedback: the affine layer of its own last spikes that adds to x; None for a neuron without.
         front: an affine layer that makes x of the signal that the module is given; None where that is x.
         keeps: whether it keeps its state itself; else it starts afresh wherever it is given none.
+        rest: for how many steps it stays at r and does not fire behind a spike of a hard reset; 0 for none.
     """
 
     name: str
@@ -69,6 +71,7 @@ class ForeignNeuron:
     feedback: nn.Module | None = None
     front: nn.Module | None = None
     keeps: bool = True
+    rest: int = 0
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the refusal of this layer."""
@@ -77,10 +80,17 @@ class ForeignNeuron:
     @property
     def shift(self) -> Constant:
         """Return c."""
-        if self.reset == "zero" and not every(self.level == self.start):
-            ends = f"resets to {told(self.level)} but starts at {told(self.start)}"
-            self.refuse(f"{ends}, expected one potential for both")
-        return self.start
+        return self.level if self.reset == "zero" else self.start
+
+    @property
+    def begins(self) -> Constant:
+        """Return w[0], which is 0 but for a hard reset that leaves another potential than the run starts from."""
+        return settled((self.start - self.shift) / self.gain)
+
+    @property
+    def plain(self) -> bool:
+        """Return whether it neither rests nor starts from elsewhere."""
+        return self.rest == 0 and every(self.begins == 0.0)
 
     @property
     def bias(self) -> Constant:
@@ -125,6 +135,8 @@ def _alone(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
     surrogate = Triangle(float(torch.as_tensor(threshold).max()))
     constants = (neuron.decay, threshold, neuron.reset, neuron.fires_at, surrogate, _amount(neuron, threshold))
     differ = any(isinstance(constant, Tensor) for constant in constants)
+    if not neuron.plain:
+        return _rested(neuron, threshold, differ, surrogate)
     if neuron.synapse is None or not constant:
         return VariedLIF(*map(_array, constants)) if differ else LIF(*constants)  # type: ignore[arg-type]
     if differ:
@@ -135,10 +147,25 @@ def _alone(neuron: ForeignNeuron, num_steps: int, constant: bool) -> LIF:
     return _scaled(constants, [sum((neuron.synapse**k for k in ages), start=0.0) for ages in reached])
 
 
+def _rested(neuron: ForeignNeuron, threshold: Constant, differ: bool, surrogate: Triangle) -> RefractoryLIF:
+    """Return the layer that rests and starts as `neuron` does; its synapse, if it has one, is before it."""
+    start = neuron.begins
+    if differ or isinstance(start, Tensor):
+        what = "rests behind a spike" if neuron.rest else "resets to another potential than it starts from"
+        neuron.refuse(f"{what}, and has constants that differ within the layer, expected one each")
+    if start >= threshold:  # type: ignore[operator]
+        neuron.refuse(f"starts from {told(neuron.start)}, which is not below its threshold")
+    return RefractoryLIF(neuron.decay, threshold, neuron.rest, neuron.fires_at, surrogate, start)  # type: ignore[arg-type]
+
+
 def filtering(neuron: ForeignNeuron, constant: bool) -> list[Synapse]:
-    """Return the synapse before a neuron that fires; none where its input is constant, or in a loop of its own."""
+    """Return the synapse before a neuron that fires.
+
+    There is none in front of a loop, which holds it, nor for a constant input, which is scaled, unless neurons
+    rest or start from elsewhere.
+    """
     own = neuron.synapse is None or neuron.feedback is not None
-    return [] if own or constant else [Synapse(neuron.synapse, neuron.delay)]  # type: ignore[arg-type]
+    return [] if own or (constant and neuron.plain) else [Synapse(neuron.synapse, neuron.delay)]  # type: ignore[arg-type]
 
 
 def _amount(neuron: ForeignNeuron, threshold: Constant) -> Constant | None:

@@ -5,10 +5,13 @@
 LIFCell and LICell put i[t] = (1 − dt/τ_syn)·i[t−1] + x[t], which no spike resets, in the place of x.
 LIFRecurrentCell and LIFRecurrent filter W·x[t] + V·s[t−1] so, with both matrices their own; LILinearCell is an
 LICell behind a matrix. ConstantCurrentLIFEncoder is a first-order neuron that takes its input once for all
-steps, and starts from 0.
+steps, and starts from 0. LIFRefracCell stays at r for ⌈ρ⌉ steps behind a spike, ρ its rho_reset, while its
+synapse goes on; and so, for good, does SpikeLatencyLIFEncoder, of which only the first spike comes.
 """
 
+import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -24,7 +27,11 @@ from .refusal import ConversionRefused
 BOX = ("LIFBoxCell", "LIBoxCell")
 SYNAPTIC = ("LIFCell", "LIF", "LICell", "LI")
 RECURRENT = ("LIFRecurrentCell", "LIFRecurrent")
-ENCODER = "ConstantCurrentLIFEncoder"
+ENCODERS = ("ConstantCurrentLIFEncoder", "SpikeLatencyLIFEncoder")
+"""Neurons that are given their input once for all steps, and start from 0."""
+RESTING = "LIFRefracCell"
+RESTS = "lif_refrac_feed_forward_step"
+"""What runs a step of it."""
 STEP = "lif_step"
 """What runs a step of them."""
 INTEGRATE = ("IAFCell", "IAF")
@@ -80,9 +87,12 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
         return _recurrent(module, name)
     if kind == "LILinearCell":
         return replace(_leaky(module, name, kind), front=_dense(module.input_weights))  # type: ignore[arg-type]
-    if kind == ENCODER:
-        return replace(_leaky(module, name, kind), start=0.0)
-    known = ", ".join((*BOX, *INTEGRATE, *SYNAPTIC, *RECURRENT, "LILinearCell", ENCODER))
+    if kind in ENCODERS:
+        rest = module.seq_length if kind == ENCODERS[1] else 0
+        return replace(_leaky(module, name, kind), start=0.0, rest=rest)  # type: ignore[arg-type]
+    if kind == RESTING:
+        return _resting(module, name)
+    known = ", ".join((*BOX, *INTEGRATE, *SYNAPTIC, *RECURRENT, "LILinearCell", RESTING, *ENCODERS))
     raise ConversionRefused(f"{name}: is no neuron or layer that is known, expected one of {known}")
 
 
@@ -94,9 +104,7 @@ def _integrate(cell: Any, name: str) -> ForeignNeuron:
 
 def _recurrent(cell: Any, name: str) -> ForeignNeuron:
     """Return the neuron of a cell with matrices of its own: one for its input, one for its last spikes."""
-    step = getattr(cell.activation, "__name__", "")
-    if step != STEP:
-        raise ConversionRefused(f"{name}: has an activation {step!r} of its own, expected {STEP}")
+    _check_step(cell, name, STEP)
     front, feedback = (_dense(weights) for weights in (cell.input_weights, cell.recurrent_weights))
     return replace(_leaky(cell, name, RECURRENT[0]), front=front, feedback=feedback)
 
@@ -109,10 +117,25 @@ def _dense(weights: Tensor) -> nn.Linear:
     return layer
 
 
+def _resting(cell: Any, name: str) -> ForeignNeuron:
+    """Return the neuron of a cell that counts ρ down by 1 a step behind a spike, and fires again where it is 0."""
+    _check_step(cell, name, RESTS)
+    steps = uniform(cell.p.rho_reset, name, "rho_reset")
+    plain = SimpleNamespace(p=cell.p.lif, dt=cell.dt)
+    return replace(_leaky(plain, name, RESTING), rest=max(0, math.ceil(min(steps, 2.0**31))))
+
+
+def _check_step(cell: Any, name: str, expected: str) -> None:
+    """Raise unless a cell runs by the function that its type is made with."""
+    step = getattr(cell.activation, "__name__", "")
+    if step != expected:
+        raise ConversionRefused(f"{name}: has an activation {step!r} of its own, expected {expected}")
+
+
 def _leaky(cell: Any, name: str, kind: str) -> ForeignNeuron:
     share = entries(cell.dt * cell.p.tau_mem_inv, name, "tau_mem_inv")
     rest = entries(cell.p.v_leak, name, "v_leak")
-    filters = kind in (*SYNAPTIC, *RECURRENT, "LILinearCell")
+    filters = kind in (*SYNAPTIC, *RECURRENT, "LILinearCell", RESTING)
     synapse = 1.0 - uniform(cell.dt * cell.p.tau_syn_inv, name, "tau_syn_inv") if filters else 0.0
     constants = {"leak": rest, "start": rest, "synapse": synapse or None, "keeps": False}
     if kind in SILENT:

@@ -107,12 +107,13 @@ def _node(node: Any, name: str, decay: float, gain: float) -> ForeignNeuron:
     threshold = uniform(node.v_threshold, name, "v_threshold")
     fires, start = fires_at(node.surrogate_function, name), uniform(node._memories_rv["v"], name, "first v")
     if node.v_reset is None:
-        if start != 0.0:
-            raise ConversionRefused(f"{name}: starts from {start:g}, expected 0 with a soft reset")
-        return ForeignNeuron(
-            name, decay, gain, threshold=threshold, reset="subtract", drop=threshold, fires_at=fires
-        )
+        own = {"threshold": threshold, "reset": "subtract", "drop": threshold, "start": start, "fires_at": fires}
+        return ForeignNeuron(name, decay, gain, **own)
     rest = uniform(node.v_reset, name, "v_reset")
+    if rest != start:  # one that was set later is not what the node runs by
+        raise ConversionRefused(
+            f"{name}: resets to {rest:g} but starts at {start:g}, expected one potential for both"
+        )
     return ForeignNeuron(name, decay, gain, rest, threshold, "zero", level=rest, start=start, fires_at=fires)
 
 

@@ -125,7 +125,7 @@ REFUSED = {
     ),
     "a reset elsewhere": (
         graph("LIF", v_reset=np.linspace(0, 0.1, 7).astype(np.float32)),
-        r"resets to 0…0\.1 but starts at 0, expected one potential for both",
+        "resets to another potential than it starts from, and has constants that differ within the layer",
     ),
     "a decay above 1": (
         graph("LIF", tau=np.array([1e-4] * 6 + [1e-5], np.float32)),

@@ -37,7 +37,8 @@ def by_hand(network: SpikingNetwork, inputs: torch.Tensor) -> torch.Tensor:
     """Return the spikes of the first spiking layer under direct coding, by the recursion as it is documented."""
     first, dynamics = network.layers[0], network.neurons[0].dynamics
     assert isinstance(first, nn.Linear)
-    residue, spikes = torch.zeros(len(inputs), first.out_features), []
+    start = getattr(network.neurons[0], "start", 0.0)
+    residue, spikes = torch.full((len(inputs), first.out_features), start), []
     for _ in range(network.num_steps):
         potential = dynamics.decay * residue + first(inputs)
         fired = potential >= dynamics.threshold if dynamics.fires_at == ">=" else potential > dynamics.threshold

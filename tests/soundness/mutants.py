@@ -12,6 +12,7 @@ from mutant import Mutant
 from pooling_mutants import POOLING_MUTANTS
 from readout_mutants import READOUT_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
+from refractory_mutants import REFRACTORY_MUTANTS
 from step_mutants import STEP_MUTANTS
 from varied_mutants import VARIED_MUTANTS
 
@@ -30,6 +31,7 @@ MUTANTS = (
     *POOLING_MUTANTS,
     *FILTER_MUTANTS,
     *RECURRENT_MUTANTS,
+    *REFRACTORY_MUTANTS,
     *VARIED_MUTANTS,
     *READOUT_MUTANTS,
     Mutant(

@@ -132,12 +132,12 @@ def recurrent(kind: str, **options: Any) -> Callable[[Neuron], list[nn.Module]]:
 
 
 class Encoded(nn.Module):
-    """Norse's encoder of a constant current, a layer of neurons, and its recurrent cell behind that."""
+    """One of Norse's encoders, a layer of neurons, and its recurrent cell behind that."""
 
-    def __init__(self, neuron: Neuron) -> None:
+    def __init__(self, encoder: Any) -> None:
         super().__init__()
         fast = norse.LIFParameters(tau_mem_inv=torch.tensor(500.0), v_th=torch.tensor(0.3))
-        self.encoder, self.cell = norse.ConstantCurrentLIFEncoder(STEPS, fast), norse.LIFRecurrentCell(5, 8, fast)
+        self.encoder, self.cell = encoder(STEPS, fast), norse.LIFRecurrentCell(5, 8, fast)
         self.last = norse.LILinearCell(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -278,8 +278,12 @@ ROWS: tuple[Row, ...] = (
         lambda n: [nn.Linear(5, 8), sj.LinearRecurrentContainer(n(), 8, 8), nn.Linear(8, 3)],
     ),
     cell("LIFRecurrentCell", lambda: norse.LIFRecurrentCell(8, 8)),
+    cell("LIFRefracCell", lambda: norse.LIFRefracCell(norse.LIFRefracParameters(rho_reset=torch.tensor(1.0)))),
     cell("LILinearCell last", box, lambda: norse.LILinearCell(3, 3)),
-    only("Norse", "ConstantCurrentLIFEncoder", (5,), Encoded, num_steps=None),
+    *(
+        only("Norse", kind, (5,), lambda n, kind=kind: Encoded(getattr(norse, kind)), num_steps=None)
+        for kind in ("ConstantCurrentLIFEncoder", "SpikeLatencyLIFEncoder")
+    ),
     nodes_of_loop("a neuron that hears itself", nir_lif),
     nodes_of_loop("CubaLIF that hears itself", lambda size: cuba(nir.CubaLIF, size)),
     chain("spike counts", (5,), lambda n: dense(n, last=True)),

@@ -223,14 +223,14 @@ def from_norse(seed: int) -> Foreign:
     soft = {"reset_method": reset_subtract} if draw.random() < 0.3 else {}
     box = norse.LIFBoxParameters(share, number(rest), threshold, number(rest), **soft)  # type: ignore[arg-type]
     second = norse.LIFParameters(number(draw.uniform(100.0, 1000.0)), share, number(rest), threshold, number(rest))
-    refusal = None
-    if draw.randrange(8) == 0:
-        refusal = r"resets to 0 but starts at 0\.25"
+    elsewhere = draw.randrange(8) == 0
+    if elsewhere:
         box = norse.LIFBoxParameters(share, number(0.25), threshold, number(0.0))
         second = second._replace(v_leak=number(0.25), v_reset=number(0.0))
     kind = draw.choice(["box", "box", "integrate", "second"])
-    if refusal is not None and kind == "integrate":
+    if elsewhere and kind == "integrate":
         kind = "box"
+    refusal = "has both a synapse and a leak" if elsewhere and kind == "second" else None
 
     def cell() -> nn.Module:
         if kind == "second":
@@ -256,16 +256,16 @@ def from_nir(seed: int) -> Foreign:
     draw, steps, encoding = _start(seed)
     kind = draw.choice(["LIF", "LIF", "IF", "CubaLIF"])
     share, rest = draw.uniform(0.1, 0.9), draw.choice([0.0, draw.uniform(-0.3, 0.3)])
-    taken, refusal = draw.choice([1.0, draw.uniform(0.2, 0.9)]), None
-    level = rest
-    if draw.randrange(8) == 0:
-        refusal, level = "resets to", rest + 0.25
+    taken = draw.choice([1.0, draw.uniform(0.2, 0.9)])
+    elsewhere = draw.randrange(8) == 0
+    level = rest + 0.25 * elsewhere
+    refusal = "has both a synapse and a leak" if elsewhere and kind == "CubaLIF" and taken < 1 else None
 
     def full(value: float, shape: tuple[int, ...]) -> np.ndarray:
         return np.full(shape, value, dtype=np.float32)
 
     def node(shape: tuple[int, ...]) -> Any:
-        ends = {"v_threshold": full(1.0, shape), "v_reset": full(0.25 if refusal else 0.0, shape)}
+        ends = {"v_threshold": full(1.0, shape), "v_reset": full(0.25 * elsewhere, shape)}
         if kind == "IF":
             return nir.IF(r=full(1e4, shape), **ends)
         ends["v_reset"], leak = full(level, shape), full(rest, shape)

@@ -1,0 +1,137 @@
+"""Ways to break what neurons that rest behind a spike do, and what is known of them."""
+
+from mutant import Mutant
+
+GRAPH = "certify/bounds/train_graph.py"
+LAYER = "models/refractory.py"
+BOUND = "certify/bounds/refractory.py"
+REFRACTORY_MUTANTS = (
+    Mutant(
+        "rest: currents are taken in at rest",
+        GRAPH,
+        "        low[resting], high[resting] = 0.0, 0.0\n",
+        "",
+    ),
+    Mutant(
+        "rest: it lasts a step longer in the graph",
+        GRAPH,
+        "slice(max(1, t + 1 - self.rest), t + 1)",
+        "slice(max(1, t - self.rest), t + 1)",
+    ),
+    Mutant(
+        "rest: windows begin at the spike",
+        GRAPH,
+        "max(1, a + 1 - self.rest)",
+        "a + 1",
+    ),
+    Mutant(
+        "rest: windows of another layer's rests",
+        GRAPH,
+        "memory = _PastPotentials(lower, upper, rest)",
+        "memory = _PastPotentials(lower, upper)",
+    ),
+    Mutant(
+        "rest: trains of a table come again without a rest",
+        BOUND,
+        "periodic_rows(rule.own, num_steps, rounding, rule.rest)",
+        "periodic_rows(rule.own, num_steps, rounding)",
+    ),
+    Mutant(
+        "rest: trains of a table begin at once",
+        "certify/bounds/train_table.py",
+        "int(t >= k and (t - k) % (k + rest) == 0)",
+        "int((t - k) % (k + rest) == 0)",
+    ),
+    Mutant(
+        "rest: a quick look forgets it",
+        BOUND,
+        "trains_of(drives, rule.own, keep=False, rest=rule.rest)",
+        "trains_of(drives, rule.own, keep=False)",
+    ),
+    Mutant(
+        "rest: a program holds it to no more than the current",
+        "certify/milp/steps.py",
+        "program.constrain(moved - resting.scaled(reach), upper=slack)",
+        "program.constrain(moved, upper=slack)",
+    ),
+    Mutant(
+        "rest: a program's rests are too short",
+        "certify/milp/steps.py",
+        "spikes[max(0, t - layer.rest) : t]",
+        "spikes[max(0, t - layer.rest + 1) : t]",
+    ),
+    Mutant(
+        "rest: neurons in stages forget it",
+        "certify/bounds/stages.py",
+        "    if any(isinstance(node.rule, Refractory) for node in circuit.spiking):\n        return None\n",
+        "",
+    ),
+    Mutant(
+        "layer: a part of a pass forgets how long it rests",
+        LAYER,
+        "torch.stack((left, waits))",
+        "torch.stack((left, 0 * waits))",
+    ),
+    Mutant(
+        "rule: neurons that rest and subtract",
+        LAYER,
+        'if self.own.reset != "zero" or self.own.scale is not None:',
+        "if self.own.scale is not None:",
+    ),
+    Mutant(
+        "conversion: a rest is cut to whole steps",
+        "models/conversion/norse.py",
+        "math.ceil(min(steps, 2.0**31))",
+        "math.floor(min(steps, 2.0**31))",
+    ),
+    Mutant(
+        "conversion: a cell that rests runs by anything",
+        "models/conversion/norse.py",
+        "    _check_step(cell, name, RESTS)\n",
+        "",
+    ),
+    Mutant(
+        "conversion: a synapse of a constant input is left out where neurons rest",
+        "models/conversion/neurons.py",
+        "own or (constant and not neuron.rest)",
+        "own or constant",
+    ),
+    Mutant("start: the graph begins at 0", GRAPH, "        low[0] = start\n", ""),
+    Mutant(
+        "start: a table begins at 0",
+        BOUND,
+        "if current.constant and rule.start == 0.0:",
+        "if current.constant:",
+    ),
+    Mutant(
+        "start: a program begins at 0",
+        "certify/milp/steps.py",
+        "residue = Expressions.fixed(np.full(len(own), layer.start))",
+        "residue = nothing",
+    ),
+    Mutant(
+        "start: a reset leaves it",
+        LAYER,
+        "left = potential * (1.0 - spike)",
+        "left = potential * (1.0 - spike) + spike * self.start",
+    ),
+    Mutant(
+        "conversion: a reset elsewhere is no start",
+        "models/conversion/neurons.py",
+        "return settled((self.start - self.shift) / self.gain)",
+        "return settled(0.0 * (self.start - self.shift) / self.gain)",
+    ),
+    Mutant(
+        "conversion: a start above the threshold comes in",
+        "models/conversion/neurons.py",
+        "    if start >= threshold:",
+        "    if False:",
+    ),
+    Mutant(
+        "prefix: an amount of its own is taken for θ",
+        "training/prefix_bounds.py",
+        "return x.each(lambda current: node.layer(current, self.num_steps))",
+        "own = type(node.layer)(1.0, rule.threshold, 'subtract')\n        "
+        "return x.each(lambda current: own(current, self.num_steps))",
+    ),
+)
