@@ -6,12 +6,14 @@ from torch import Tensor
 EXPONENTS = ".exponents"
 MOST = 127
 """The greatest modulus of an int8 that has its negative."""
+LEAST = -100
+"""The least exponent: smaller weights are 0."""
 
 
 def to_bits(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors of at least two axes as int8 with the rows' exponents beside them, and others as they are.
 
-    Row i of W becomes q_i·2^e_i with the least e_i for which all |q_ij| ≤ 127; q is the nearest.
+    Row i of W becomes q_i·2^e_i with the least e_i ≥ −100 for which all |q_ij| ≤ 127; q is the nearest.
     """
     found: dict[str, Tensor] = {}
     for name, tensor in weights.items():
@@ -35,10 +37,9 @@ def from_bits(stored: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _exponents(tensor: Tensor) -> Tensor:
-    """Return each row's least e with |W_i| ≤ 127·2^e; −100 for rows of zeros, which any power of two keeps."""
-    largest = tensor.detach().abs().flatten(1).amax(1)
-    least = torch.ceil(torch.log2(largest / MOST)).clamp_min(-100.0).int()
-    return least + (largest > torch.ldexp(torch.full_like(largest, MOST), least)).int()
+    """Return each row's least e with |W_i| ≤ 127·2^e; at least −100, for rows of zeros or near to them."""
+    mantissa, exponent = torch.frexp(tensor.detach().abs().flatten(1).amax(1))  # in [½, 1) times 2^exponent
+    return torch.where(mantissa > MOST / 128, exponent - 6, exponent - 7).clamp_min(LEAST)
 
 
 def _along(exponents: Tensor, like: Tensor) -> Tensor:

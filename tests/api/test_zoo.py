@@ -46,7 +46,7 @@ def test_eight_bits_are_near_and_come_back_as_they_are(seed: int, size: float, s
     assert torch.equal(found["weight"], from_bits(to_bits(found))["weight"])
     rows = weight.flatten(1).abs().amax(1)
     away = (found["weight"] - weight).flatten(1).abs().amax(1)
-    assert bool((away <= rows / 127).all())
+    assert bool((away <= (rows / 127).clamp_min(2.0**-101)).all())
 
 
 def test_a_network_comes_back_with_rounded_weights(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_network_comes_back_with_rounded_weights(tmp_path: Path) -> None:
     assert network_hash(found) != network_hash(network)
     assert network_hash(unpacked(pack(found, ENTRY, tmp_path))) == network_hash(found)
     inputs = torch.rand(20, 1, 8, 8)
-    assert float((found(inputs) - network(inputs)).abs().mean()) < 0.05
+    assert float((found(inputs) - network(inputs)).detach().abs().mean()) < 0.05
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(ValueError, match=r"^path: .* was changed after it was saved"):
         unpacked(path)
