@@ -26,9 +26,11 @@ import numpy as np
 from .arithmetic import Arithmetic
 from .constant import Constant
 from .exact import Dyadic, Refused, exactly, greater, stacked, whole
-from .graph import Entrance, Graph, Mean, Spikes, Sum, Through, arrange
+from .graph import Graph, Mean, Spikes, Sum, Through, arrange
 from .inputs import Inputs
-from .leaf import Chain, Ends, Leaf
+from .leaf import Chain, Ends, Leaf, Trains
+from .measuring import measured
+from .memoryless import Memoryless
 from .model import Network
 from .narrowing import Narrowing
 from .neurons import Neuron
@@ -38,7 +40,6 @@ from .tables import TooLong
 from .varying import Varying
 
 Costs = dict[int, Dyadic]
-Trains = Constant | Subtracting | Varying
 
 
 @dataclass(frozen=True)
@@ -73,30 +74,8 @@ class Question:
     @cached_property
     def measured(self) -> tuple[list[Dyadic], list[Dyadic]]:
         """Return, for each node, a bound of the modulus of what the run has there, and `errors`, (n, 1) each."""
-        sizes, errors = [], []
-        for node in self.graph.nodes:
-            if isinstance(node, Entrance):
-                size, error = self.inputs.size, self.inputs.size * 0
-            elif isinstance(node, Spikes):
-                size = whole(np.ones((len(sizes[node.source].ints), 1), dtype=int))
-                error = size * 0
-            elif isinstance(node, Sum):
-                size, error = (part[node.first] + part[node.second] for part in (sizes, errors))
-                own = node.error(size, self.arithmetic)
-                size, error = size + own, error + own
-            else:
-                size, error = self._passed(node, sizes[node.source], errors[node.source])
-            sizes.append(size)
-            errors.append(error)
-        return sizes, errors
-
-    def _passed(self, node: Through | Mean, size: Dyadic, error: Dyadic) -> Ends:
-        if isinstance(node, Mean):
-            own = node.error(size, self.arithmetic)
-            return size + own, error + own
-        affine = node.affine
-        own = affine.error(size, self.arithmetic)
-        return affine.moduli @ size + affine.offset + own, affine.sizes @ error + own
+        sizes, errors = zip(*measured(self.graph, self.inputs, self.arithmetic), strict=True)
+        return list(sizes), list(errors)
 
     @cached_property
     def layers(self) -> dict[int, Trains]:
@@ -119,6 +98,8 @@ class Question:
                     raise
         if celled:
             return Subtracting.of(size, error, neuron, self.cells, self.arithmetic)
+        if neuron.decay == 0:
+            return Memoryless.of(size, error, neuron, self.arithmetic)
         return Varying.of(size, error, neuron, self.arithmetic)
 
     @cached_property
@@ -312,13 +293,8 @@ class Question:
     def _priced(self, leaf: "Leaf", place: int, costs: Dyadic, prices: Dyadic) -> Ends | None:
         """Return the least Σ costs·s − μ·c of a spiking layer, and μ on its unscaled currents."""
         layer = leaf.layers[place]
-        if isinstance(layer, Constant):
-            return layer.least(leaf.rows(place), costs, prices), prices.column()
-        if isinstance(layer, Subtracting):
-            least = layer.least(leaf.paths(place), costs, prices)
-            return None if least is None else (least, prices * layer.scale)
-        least = layer.least(leaf.reach(place), costs, prices)
-        return None if least is None else (least, prices * (layer.powers * layer.scale))
+        least = layer.least(leaf.trains(place), costs, prices)
+        return None if least is None else (least, layer.unscaled(prices))
 
     def _zeros(self, place: int) -> Dyadic:
         return whole(np.zeros((self.graph.widths[place], self.network.steps), dtype=int))

@@ -50,6 +50,10 @@ class Constant:
         """Return the shape of its prices: one for each neuron's current."""
         return (len(self.reachable),)
 
+    def unscaled(self, prices: Dyadic) -> Dyadic:
+        """Return prices on its currents as prices on what its source gives."""
+        return prices.column()
+
     @property
     def everything(self) -> np.ndarray:
         """Return what a tree's root allows: all rows in reach, (n, R) of bool."""

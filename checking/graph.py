@@ -10,8 +10,9 @@ from math import prod
 from .affine import Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused
+from .kinds import Varied, chosen, spread
 from .layers import Shape
-from .model import Network, Residual, walk
+from .model import Firing, Network, Residual, walk
 from .neurons import Neuron
 from .work import CALL, hold, spend
 
@@ -51,14 +52,16 @@ class Mean:
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of two nodes, rounded once."""
+    """The sum of two nodes, rounded once; not at all where at most one of two numbers is not 0."""
 
     first: int
     second: int
+    apart: bool = False
 
-    @staticmethod
-    def error(size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
+    def error(self, size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
         """Return how far the run may be from the exact sum of numbers whose moduli add up to `size`, (n, 1)."""
+        if self.apart:
+            return size * 0
         if 2 * size.max().fraction() > arithmetic.largest:
             raise Refused("unknown: a residual sum may overflow")
         spend(16 * len(size.ints), size.shift)
@@ -140,7 +143,7 @@ def arrange(network: Network, shape: Shape) -> Graph:
 
 
 def _fires(layer: object) -> bool:
-    return isinstance(layer, Neuron)
+    return isinstance(layer, Firing)
 
 
 class _Builder:
@@ -169,10 +172,24 @@ class _Builder:
             return self.add(Spikes(place, layer), self.widths[place], constant=False), shape
         if isinstance(layer, Residual):
             return self._sum(layer, place, shape)
+        if isinstance(layer, Varied):
+            return self._kinds(layer, place, shape), shape
         affine, shape = layer.over(shape, self.arithmetic)  # pyright: ignore[reportAttributeAccessIssue]
         if affine is not None:
             place = self.add(Through(place, affine), affine.matrix.shape[0], self.constant[place])
         return place, shape
+
+    def _kinds(self, layer: Varied, place: int, shape: Shape) -> int:
+        """Append the neurons of each kind, and their spikes at their places."""
+        width, parts = self.widths[place], []
+        for neuron, places in zip(layer.kinds, layer.over(shape), strict=True):
+            own = self.add(Through(place, chosen(places, width)), len(places), self.constant[place])
+            own = self.add(Spikes(own, neuron), len(places), constant=False)
+            parts.append(self.add(Through(own, spread(places, width)), width, constant=False))
+        total, *others = parts
+        for part in others:
+            total = self.add(Sum(total, part, apart=True), width, constant=False)
+        return total
 
     def _sum(self, residual: Residual, place: int, shape: Shape) -> tuple[int, Shape]:
         """Append both paths of a residual sum, branch first, as the run does."""

@@ -1,6 +1,7 @@
 """What is known of each signal of the network at one leaf: boxes at each step, and of weighted sums over steps."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +10,8 @@ from .constant import Constant
 from .exact import Dyadic, exactly, greater, lesser
 from .fixed import fixed
 from .graph import Entrance, Graph, Spikes, Sum, Through
+from .memoryless import Memoryless
 from .pairs import fewest_ahead
-from .paths import Reach
 from .sparse import Matrix
 from .subtracting import Subtracting
 from .through import ExactBalance
@@ -18,6 +19,7 @@ from .varying import Varying
 
 Ends = tuple[Dyadic, Dyadic]
 Chain = tuple[Matrix, Dyadic]
+Trains = Constant | Memoryless | Subtracting | Varying
 
 MOST_ROWS = 2**20
 """The most rows of tables, times T, by which trains are balanced against currents."""
@@ -35,19 +37,18 @@ class Leaf:
         allowed: the first layer's rows, (n, R) of bool, or its silence and spikes, (n, T, 2).
         currents: where the first layer's current is the same at each step and it subtracts, its exact map.
         chains: nodes that are an exact map of that layer's spikes alone: W, and b (n, 1).
-        known, reached, celled, balances: what was found so far.
+        known, reached, balances: what was found so far.
     """
 
     graph: Graph
-    layers: dict[int, Constant | Subtracting | Varying]
+    layers: dict[int, Trains]
     fixed: dict[int, Ends]
     inputs: Ends
     allowed: np.ndarray
     currents: Chain | None = None
     chains: dict[int, Chain] = field(default_factory=dict)
     known: dict[int, Ends] = field(default_factory=dict)
-    reached: dict[int, tuple[list[Reach], int]] = field(default_factory=dict)
-    celled: dict[int, Paths] = field(default_factory=dict)
+    reached: dict[int, Any] = field(default_factory=dict)
     balances: dict[int, ExactBalance | None] = field(default_factory=dict)
 
     def rows(self, place: int) -> np.ndarray:
@@ -56,30 +57,35 @@ class Leaf:
         assert isinstance(layer, Constant)
         return self.allowed if place == self.graph.spiking[0] else layer.reachable
 
-    def reach(self, place: int) -> tuple[list[Reach], int]:
-        """Return where the potentials of a varying layer can be."""
+    def trains(self, place: int) -> Any:
+        """Return what its layer knows trains by: rows of a table, where potentials can be, paths of cells."""
+        if isinstance(self.layers[place], Constant):
+            return self.rows(place)
         self._find(place)
         return self.reached[place]
 
     def paths(self, place: int) -> Paths:
         """Return the paths of cells of a layer that subtracts."""
-        self._find(place)
-        return self.celled[place]
+        return self.trains(place)
 
     def _find(self, place: int) -> None:
         """Find what is known of a layer: in order, for a deep network must not become a deep recursion."""
         for each in self.graph.spiking:
-            layer, node = self.layers[each], self.graph.nodes[each]
-            assert isinstance(node, Spikes)
-            if each > place or each in self.reached or each in self.celled:
-                continue
-            allowed = self.allowed if each == self.graph.spiking[0] else None
-            if isinstance(layer, Varying):
-                sums = self.sums(node.source, layer.weights, each) if self._joint(node.source) else None
-                self.reached[each] = layer.reach(*self.steps(node.source), sums, allowed)
-            elif isinstance(layer, Subtracting):
-                sums = self._narrower(self.sums(node.source, layer.weights, each), node.source, each)
-                self.celled[each] = layer.paths(self.steps(node.source), sums, allowed)
+            if each <= place and each not in self.reached and not isinstance(self.layers[each], Constant):
+                self.reached[each] = self._reached(each)
+
+    def _reached(self, place: int) -> Any:
+        layer, node = self.layers[place], self.graph.nodes[place]
+        assert isinstance(node, Spikes)
+        assert not isinstance(layer, Constant)
+        allowed, steps = self.allowed if place == self.graph.spiking[0] else None, self.steps(node.source)
+        if isinstance(layer, Memoryless):
+            return layer.reach(*steps, allowed)
+        if isinstance(layer, Varying):
+            sums = self.sums(node.source, layer.weights, place) if self._joint(node.source) else None
+            return layer.reach(*steps, sums, allowed)
+        sums = self._narrower(self.sums(node.source, layer.weights, place), node.source, place)
+        return layer.paths(steps, sums, allowed)
 
     def ahead(
         self, place: int, pair: tuple[int, int], constant: Dyadic, costs: dict[int, Dyadic], side: int
@@ -193,12 +199,7 @@ class Leaf:
         if isinstance(node, Sum):
             one, two = self.known[node.first], self.known[node.second]
             return one[0] + two[0], one[1] + two[1]
-        layer = self.layers[place]
-        if isinstance(layer, Constant):
-            return layer.spikes(self.rows(place))
-        if isinstance(layer, Subtracting):
-            return layer.spikes(self.paths(place))
-        return layer.spikes(self.reach(place))
+        return self.layers[place].spikes(self.trains(place))
 
 
 def _ends(low: Dyadic, high: Dyadic, factors: Dyadic) -> Ends:

@@ -20,6 +20,7 @@ import numpy as np
 from .arithmetic import ARITHMETIC, Arithmetic
 from .exact import Refused
 from .files import Content, parse, read
+from .kinds import Varied
 from .layers import Layer, read_layer
 from .neurons import Neuron
 from .work import allowance, limited
@@ -36,7 +37,8 @@ class Residual:
     shortcut: tuple["Item", ...]
 
 
-Item = Layer | Neuron | Residual
+Firing = Neuron | Varied
+Item = Layer | Firing | Residual
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _network(content: Content) -> Network:
     if tensors:
         raise Refused(f"holds {min(tensors)[:40]}, which belongs to no layer")
     layers, integrator = _read_out(text["readout"], layers)
-    if not any(isinstance(layer, Neuron) for layer in walk(layers)):
+    if not any(isinstance(layer, Firing) for layer in walk(layers)):
         raise Refused("unknown: no proof form for a network without neurons that fire")
     return Network(content.digest, content.size, steps, text["encoding"] == "none", arithmetic, layers, integrator)
 
@@ -113,16 +115,16 @@ def _network(content: Content) -> Network:
 def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:
     """Return the layers that make what is read out, and the neuron whose last potential is, where one is."""
     last = layers[-1] if layers else None
-    if readout == "mean" and not isinstance(last, Neuron):
+    if readout == "mean" and not isinstance(last, Firing):
         return layers, None
-    if readout == "spikes" and isinstance(last, Neuron):
+    if readout == "spikes" and isinstance(last, Firing):
         return layers, None
     if readout == "potential" and isinstance(last, Neuron) and last.reset == "none":
         return layers[:-1], last
     raise Refused(f"unknown: no proof form for readout {str(readout)[:20]!r} behind such a layer")
 
 
-def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Neuron]:
+def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing]:
     """Yield every layer and neuron, those of residual sums, too."""
     for layer in layers:
         if isinstance(layer, Residual):
@@ -143,6 +145,8 @@ def _layers(
         place = f"{name}.{index}"
         if layer["type"] in ("LIF", "DLIF"):
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "VariedLIF":
+            yield Varied.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Residual" and layer.keys() == {"type", "branch", "shortcut"}:
             paths = ((layer[path], f"{place}.{path}") for path in ("branch", "shortcut"))
             yield Residual(*(tuple(_layers(*path, tensors, steps, arithmetic)) for path in paths))

@@ -71,6 +71,10 @@ class Varying:
         """Return the shape of its prices: one for each neuron's current at each step, over Λ."""
         return self.slack.shape
 
+    def unscaled(self, prices: Dyadic) -> Dyadic:
+        """Return prices on its currents as prices on what its source gives."""
+        return prices * (self.powers * self.scale)
+
     @property
     def everything(self) -> np.ndarray:
         """Return what a tree's root allows: silence and a spike at each step, (n, T, 2) of bool."""

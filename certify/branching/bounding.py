@@ -115,7 +115,7 @@ def _with_splits(
     left, candidates, tried = done.nodes.select(rows), done.candidates, done.margins
     decisions = _trimmed(left.decisions, found)
     candidates[rows] = question.inputs_at(left, found.inputs)
-    trace = question.network.trace(candidates[rows])
+    trace = question.trace(candidates[rows])
     tried[rows] = margins(trace.logits, question.labels[question.samples(left)], question.ties).double()
     weights = 1.0 if experience is None else experience.weights(left.row)
     split, splittable = choose_splits(found.problem, found.pairs, found.evaluation, trace, decisions, weights)

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, circuit
-from ...models.networks import SpikingNetwork
-from ...models.rules import Leaky
+from ...models.networks import SpikingNetwork, Trace
+from ...models.rules import Leaky, Rule
 from ...models.varied import Varied
 from ..bounds.automaton import CellTrains
 from ..bounds.box import Box
@@ -154,10 +154,19 @@ class MarginQuestion:
 
     def roots(self) -> Nodes | None:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
-        if len(self.specifications.samples) == 0 or any(isinstance(n.rule, Varied) for n in self.circuit.spiking):
-            return None
-        network = self._whole()
-        if network is None or not network.gated:
+        return self.starts() if self.decisive else None
+
+    @property
+    def decisive(self) -> bool:
+        """Return whether the margins are functions of the trains that decisions are about."""
+        network = self._whole
+        varied = any(isinstance(node.rule, Varied) for node in self.circuit.spiking)
+        return network is not None and network.gated and not varied
+
+    def starts(self) -> Nodes | None:
+        """Return such nodes of any network with prices: decisions about its first layer may leave margins open."""
+        network = self._whole
+        if network is None:
             return None
         roots, draws = _roots(network, len(self.specifications.samples)), self.circuit.source.draws
         if draws is None:
@@ -177,15 +186,27 @@ class MarginQuestion:
             found = self.circuit.rearranged(signal)
         return self.perturbation.project(found.to(around.dtype), around)
 
+    def trace(self, inputs: Tensor) -> Trace:
+        """Return what happens at inputs (N, ...), stage by stage: each kind of neurons of a layer by itself."""
+        trace = self.network.trace(inputs)
+        rules = [node.rule for node in self.circuit.spiking]
+        if not any(isinstance(rule, Varied) for rule in rules):
+            return trace
+        parts = [_of_kinds(signals, rules) for signals in (trace.currents, trace.potentials, trace.spikes)]
+        return Trace(*parts, trace.logits)
+
     @property
     def bytes_each(self) -> int:
         """Return about how many bytes it takes to bound a node, where there are roots."""
-        network = self._whole()
+        network = self._whole
         assert network is not None
         return bytes_each(network)
 
+    @cached_property
     def _whole(self) -> Staged | None:
         """Return the network over the first sample's set."""
+        if len(self.specifications.samples) == 0:
+            return None
         return self._stages(self.perturbation.enclosure(self.inputs[:1]), lambda found: found)
 
 
@@ -204,6 +225,16 @@ class _First:
             lower, upper = (end.view_as(stage.lower) for end in (self.currents.lower, self.currents.upper))
             stage = replace(stage, lower=lower, upper=upper)
         return replace(network, stages=(stage, *network.stages[1:]))
+
+
+def _of_kinds(signals: tuple[Tensor, ...], rules: list[Rule]) -> tuple[Tensor, ...]:
+    """Return each layer's signal (T, N, ...) as one of each kind of its neurons."""
+    found = []
+    for signal, rule in zip(signals, rules, strict=True):
+        places = rule.places(tuple(signal.shape[2:])) if isinstance(rule, Varied) else None
+        flat = signal.flatten(2)
+        found += [signal] if places is None else [flat[:, :, place.to(flat.device)] for place in places]
+    return tuple(found)
 
 
 def _decidable(current: Signal, rule: Leaky, rounding: Rounding) -> TableTrains | GraphTrains:

@@ -57,9 +57,9 @@ class FirstLayer:
 
     @staticmethod
     def of(network: Staged) -> "FirstLayer | None":
-        """Return those of a staged network; None where its first layer has no table or too large a matrix."""
+        """Return those of a staged network; None without a table, behind a max pool, or of too large a matrix."""
         stage, source = network.stages[0], network.source
-        if not isinstance(stage.found, TableTrains):
+        if not isinstance(stage.found, TableTrains) or not all(branch.direct for branch in stage.branches):
             return None
         neurons, inputs = stage.lower[0, 0].numel(), source.box.lower[0, 0].numel()
         if neurons * max(neurons, inputs) > 4 * MOST_NUMBERS:
@@ -167,7 +167,7 @@ class RangeSearch:
             gradient = torch.where(prices > 0, below, above)
             torch.where(prices == 0, below.clamp_min_(0.0).add_(above.clamp_max_(0.0)), gradient, out=gradient)
             prices = self._stepped(prices, gradient, first, second, count)
-        ratio = torch.cat([reach, reach, torch.ones_like(reach[:, :1])], 1)[..., None] / size[:, None]
+        ratio = torch.cat([reach, reach, reach.new_ones(len(reach), 1)], 1)[..., None] / size[:, None]
         return best.double() * ratio
 
     def _stepped(self, prices: Tensor, gradient: Tensor, first: Tensor, second: Tensor, count: int) -> Tensor:
@@ -271,7 +271,7 @@ def _listed(chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 def _both_signs(aims: Tensor) -> Tensor:
     """Return the aims (N, M, inputs), then their negatives, then one of 0."""
-    return torch.cat([aims, -aims, torch.zeros_like(aims[:, :1])], 1)
+    return torch.cat([aims, -aims, aims.new_zeros(len(aims), 1, aims.shape[2])], 1)
 
 
 def _greatest(chosen: Tensor, score: Tensor, most: int) -> Tensor:

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from spikecert import LIF, mlp, save
 from spikecert.checking import read_network
 from spikecert.checking.bound import Question
+from spikecert.checking.constant import Constant
 from spikecert.checking.exact import Dyadic
 from spikecert.checking.graph import Entrance, Spikes, Sum, Through
 from spikecert.checking.inputs import Inputs
 from spikecert.checking.leaf import Leaf
+from spikecert.checking.memoryless import Memoryless
 from spikecert.checking.paths import Reach, cheapest
-from spikecert.checking.varying import Varying
 from spikecert.testing import Case, cases, image_networks, points
 from support.exact_numbers import exact, made, values
 from support.readouts import READOUTS, has_a_form, read_out
@@ -62,7 +63,7 @@ def check_layer(
     run = exact(trace.currents[runs][:, index].flatten(1)).T
     assert np.all(abs(run - current) <= values(errors[node.source]))
     assert np.all(abs(run) <= values(sizes[node.source]))
-    if not isinstance(layer, Varying):
+    if isinstance(layer, Constant):
         low, high = values(layer.low), values(layer.high)
         rows = leaf.rows(place) & (low <= run[:, :1]) & (run[:, :1] <= high)
         trains = np.array(layer.table.trains, dtype=int)
@@ -80,8 +81,15 @@ def check_layer(
     before = np.hstack([np.zeros((len(left), 1), dtype=int), left[:, :-1]])
     added = potentials - neuron.decay * before
     assert np.all(abs(added - values(layer.scale) * current) <= values(layer.slack))
+    if isinstance(layer, Memoryless):
+        found = leaf.trains(place)
+        assert np.all((values(found.low) <= potentials) & (potentials <= values(found.high)))
+        assert np.all((potentials >= values(layer.perhaps)) | (spikes == 0))
+        assert np.all((potentials <= values(layer.surely)) | (spikes == 1))
+        assert found.possible[np.indices(spikes.shape)[0], np.indices(spikes.shape)[1], spikes.astype(int)].all()
+        return
     powers = values(layer.powers)
-    neurons, shift = leaf.reach(place)
+    neurons, shift = leaf.trains(place)
     check_reach(neurons, shift, added * powers, potentials * powers, left * powers, spikes)
     assert np.all((potentials * powers >= values(layer.perhaps)) | (spikes == 0))
     assert np.all((potentials * powers <= values(layer.surely)) | (spikes == 1))
@@ -197,14 +205,14 @@ def test_prices_pay_for_the_rounding_of_currents(tmp_path):
     leaf, generator = question.leaf(question.first.everything), np.random.default_rng(0)
     (one, first), (two, later) = question.layers.items()
     costs, prices = (Dyadic.of(generator.normal(size=(4, 3))) for _ in range(2))
-    neurons, shift = leaf.reach(two)
+    neurons, shift = leaf.trains(two)
     priced: list[Any] = [
         cheapest(reach, [int(c) << 100 for c in cost], [int(p) << 100 - shift for p in price])
         for reach, cost, price in zip(neurons, costs.at(60), prices.at(60), strict=True)
     ]
     paid = (abs(values(prices)) * values(later.powers) * values(later.slack)).sum()
     assert paid > 0
-    assert later.least(leaf.reach(two), costs, prices).fraction() == Fraction(sum(priced), 1 << 160) - paid
+    assert later.least(leaf.trains(two), costs, prices).fraction() == Fraction(sum(priced), 1 << 160) - paid
     ends = np.maximum(*(values(prices)[:, :1] * values(end) for end in (first.low, first.high)))
     rows = values(costs) @ np.array(first.table.trains.T, dtype=int) - ends
     expected = sum(row[allowed].min() for row, allowed in zip(rows, leaf.rows(one), strict=True))
