@@ -26,6 +26,7 @@ import numpy as np
 from .arithmetic import Arithmetic
 from .constant import Constant
 from .exact import Dyadic, Refused, exactly, greater, stacked, whole
+from .filters import Filter
 from .graph import Graph, Mean, Spikes, Sum, Through, arrange
 from .inputs import Inputs
 from .leaf import Chain, Ends, Leaf, Trains
@@ -285,6 +286,8 @@ class Question:
             self._add(found, node.second, costs)
         elif isinstance(node, Mean):
             self._add(found, node.source, costs)
+        elif isinstance(node, Filter):
+            self._add(found, node.source, costs @ node.over_time.T)
         elif isinstance(node, Through):
             self._add(found, node.source, node.affine.matrix.T @ costs)
             return (costs.sum(1).column() * node.affine.bias).sum()

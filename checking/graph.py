@@ -10,6 +10,7 @@ from math import prod
 from .affine import Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused
+from .filters import Filter, Synapse
 from .kinds import Varied, chosen, spread
 from .layers import Shape
 from .model import Firing, Network, Residual, walk
@@ -77,7 +78,7 @@ class Spikes:
     neuron: Neuron
 
 
-Node = Entrance | Through | Mean | Sum | Spikes
+Node = Entrance | Through | Filter | Mean | Sum | Spikes
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,10 @@ class Graph:
         return [place for place, node in enumerate(self.nodes) if isinstance(node, Spikes)]
 
     def linear(self, place: int) -> list[int]:
-        """Return the nodes that `place` is a sum of, in order, and itself: from spikes, inputs or constants on."""
+        """Return the nodes that `place` is a sum of, in order, and itself.
+
+        They begin at spikes, inputs, filters over time, and what is the same at every step.
+        """
         found, pending = set[int](), [place]
         while pending:
             place = pending.pop()
@@ -126,7 +130,7 @@ def arrange(network: Network, shape: Shape) -> Graph:
     Raises:
         Refused: where a layer does not fit what it is given, or the outputs are no list of logits.
     """
-    builder = _Builder(network.arithmetic)
+    builder = _Builder(network.arithmetic, network.steps)
     place = builder.add(Entrance(), prod(shape), constant=not network.timed)
     last = max(index for index, layer in enumerate(network.layers) if any(_fires(x) for x in walk((layer,))))
     for index, layer in enumerate(network.layers):
@@ -147,8 +151,8 @@ def _fires(layer: object) -> bool:
 
 
 class _Builder:
-    def __init__(self, arithmetic: Arithmetic) -> None:
-        self.arithmetic = arithmetic
+    def __init__(self, arithmetic: Arithmetic, steps: int) -> None:
+        self.arithmetic, self.steps = arithmetic, steps
         self.nodes: list[Node] = []
         self.widths: list[int] = []
         self.constant: list[bool] = []
@@ -172,6 +176,8 @@ class _Builder:
             return self.add(Spikes(place, layer), self.widths[place], constant=False), shape
         if isinstance(layer, Residual):
             return self._sum(layer, place, shape)
+        if isinstance(layer, Synapse):
+            return self.add(Filter(place, layer, self.steps), self.widths[place], constant=False), shape
         if isinstance(layer, Varied):
             return self._kinds(layer, place, shape), shape
         affine, shape = layer.over(shape, self.arithmetic)  # pyright: ignore[reportAttributeAccessIssue]

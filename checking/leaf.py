@@ -8,6 +8,7 @@ import numpy as np
 from .cells import Paths
 from .constant import Constant
 from .exact import Dyadic, exactly, greater, lesser
+from .filters import Filter
 from .fixed import fixed
 from .graph import Entrance, Graph, Spikes, Sum, Through
 from .memoryless import Memoryless
@@ -19,6 +20,7 @@ from .varying import Varying
 
 Ends = tuple[Dyadic, Dyadic]
 Chain = tuple[Matrix, Dyadic]
+Reader = int | tuple[object, ...]
 Trains = Constant | Memoryless | Subtracting | Varying
 
 MOST_ROWS = 2**20
@@ -159,14 +161,17 @@ class Leaf:
                 self.known[each] = self.fixed[each] if self.graph.constant[each] else self._steps(each)
         return self.known[place]
 
-    def sums(self, place: int, weights: Dyadic, reader: int) -> Ends:
-        """Return what Σ_t node[t]·weights[t, k] lies between, (n, K), weights (T, K) of the layer `reader`."""
+    def sums(self, place: int, weights: Dyadic, reader: Reader) -> Ends:
+        """Return what Σ_t node[t]·weights[t, k] lies between, (n, K), weights (T, K) of the layer `reader`.
+
+        Where there are other nodes over time between both, `reader` names these, too: weights are not the layer's.
+        """
         found: dict[int, Ends] = {}
         for each in self.graph.linear(place):
             found[each] = self._sums(each, found, weights, reader)
         return found[place]
 
-    def _sums(self, place: int, found: dict[int, Ends], weights: Dyadic, reader: int) -> Ends:
+    def _sums(self, place: int, found: dict[int, Ends], weights: Dyadic, reader: Reader) -> Ends:
         graph, node = self.graph, self.graph.nodes[place]
         if graph.constant[place]:
             return _ends(*self.fixed[place], weights.sum(0))
@@ -177,7 +182,9 @@ class Leaf:
         if isinstance(node, Sum):
             one, two = found[node.first], found[node.second]
             return one[0] + two[0], one[1] + two[1]
-        layer, reading = self.layers.get(place), self.layers[reader]
+        if isinstance(node, Filter):
+            return self.sums(node.source, node.over_time @ weights, (reader, place))
+        layer, reading = self.layers.get(place), self.layers[reader] if isinstance(reader, int) else None
         if isinstance(layer, Constant):
             return layer.sums(self.rows(place), weights, reader)
         if isinstance(layer, Subtracting) and isinstance(reading, Subtracting):
@@ -188,7 +195,14 @@ class Leaf:
 
     def _joint(self, place: int) -> bool:
         """Return whether windows of a node may say more than its steps: some source has a table."""
-        return any(isinstance(self.layers.get(each), Constant) for each in self.graph.linear(place))
+        pending = [place]
+        while pending:
+            for each in self.graph.linear(pending.pop()):
+                node = self.graph.nodes[each]
+                pending += [node.source] if isinstance(node, Filter) else []
+                if isinstance(self.layers.get(each), Constant):
+                    return True
+        return False
 
     def _steps(self, place: int) -> Ends:
         node = self.graph.nodes[place]
@@ -199,6 +213,8 @@ class Leaf:
         if isinstance(node, Sum):
             one, two = self.known[node.first], self.known[node.second]
             return one[0] + two[0], one[1] + two[1]
+        if isinstance(node, Filter):
+            return self.sums(node.source, node.over_time, (place,))
         return self.layers[place].spikes(self.trains(place))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from .arithmetic import Arithmetic
 from .exact import Dyadic, whole
+from .filters import Filter
 from .graph import Entrance, Graph, Mean, Node, Spikes, Sum, Through
 from .inputs import Inputs
 
@@ -34,6 +35,8 @@ def _measure(node: Node, found: list[Measure], inputs: Inputs, arithmetic: Arith
     if isinstance(node, Spikes):
         ones = whole(np.ones((len(size.ints), 1), dtype=int))
         return ones, ones * 0
+    if isinstance(node, Filter):
+        return node.measured(size, error, arithmetic)
     if isinstance(node, Mean):
         return _with(size, error, node.error(size, arithmetic))
     assert isinstance(node, Through)

@@ -20,6 +20,7 @@ import numpy as np
 from .arithmetic import ARITHMETIC, Arithmetic
 from .exact import Refused
 from .files import Content, parse, read
+from .filters import Synapse
 from .kinds import Varied
 from .layers import Layer, read_layer
 from .neurons import Neuron
@@ -38,7 +39,7 @@ class Residual:
 
 
 Firing = Neuron | Varied
-Item = Layer | Firing | Residual
+Item = Layer | Firing | Residual | Synapse
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...],
     raise Refused(f"unknown: no proof form for readout {str(readout)[:20]!r} behind such a layer")
 
 
-def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing]:
+def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing | Synapse]:
     """Yield every layer and neuron, those of residual sums, too."""
     for layer in layers:
         if isinstance(layer, Residual):
@@ -145,6 +146,8 @@ def _layers(
         place = f"{name}.{index}"
         if layer["type"] in ("LIF", "DLIF"):
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "Synapse":
+            yield Synapse.read(place, layer, arithmetic)
         elif layer["type"] == "VariedLIF":
             yield Varied.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Residual" and layer.keys() == {"type", "branch", "shortcut"}:
