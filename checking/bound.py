@@ -35,6 +35,7 @@ from .memoryless import Memoryless
 from .model import Network
 from .narrowing import Narrowing
 from .neurons import Neuron
+from .pooling import Pooled
 from .sparse import Matrix
 from .subtracting import Subtracting
 from .tables import TooLong
@@ -110,24 +111,29 @@ class Question:
         for place, node in enumerate(self.graph.nodes):
             if isinstance(node, Through) and self.graph.constant[place]:
                 found[place] = node.affine.image(*found[node.source])
+            elif isinstance(node, Pooled) and self.graph.constant[place]:
+                low, high = found[node.source]
+                found[place] = node.windows.largest(low), node.windows.largest(high)
             elif isinstance(node, Sum) and self.graph.constant[place]:
                 one, two = found[node.first], found[node.second]
                 found[place] = one[0] + two[0], one[1] + two[1]
-            if self.inputs.ball is not None and place in found:
+            if self.inputs.ball is not None and place in found and place in self.maps:
                 found[place] = self.inputs.within(*found[place], *self.maps[place])
         return found
 
     @cached_property
     def maps(self) -> dict[int, tuple[Matrix, Dyadic]]:
-        """Return each node that is the same at every step as one exact map of the inputs: W, and b (n, 1)."""
+        """Return nodes that are the same at every step and one exact map of the inputs: W, and b (n, 1)."""
         size = self.graph.widths[0]
+        if not self.graph.constant[0]:
+            return {}
         found = {0: (Matrix.identity(size), whole(np.zeros((size, 1), dtype=int)))}
         for place, node in enumerate(self.graph.nodes):
-            if isinstance(node, Through) and self.graph.constant[place]:
+            if isinstance(node, Through) and node.source in found:
                 matrix, bias = found[node.source]
                 own = node.affine.matrix
                 found[place] = own.after(matrix), own @ bias + node.affine.bias
-            elif isinstance(node, Sum) and self.graph.constant[place]:
+            elif isinstance(node, Sum) and node.first in found and node.second in found:
                 one, two = found[node.first], found[node.second]
                 found[place] = one[0] + two[0], one[1] + two[1]
         return found
@@ -137,7 +143,8 @@ class Question:
         """Return the currents of a first layer that subtracts, and what is one map of its spikes, for F9a."""
         place, found = self.graph.spiking[0], dict[int, Chain]()
         first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
-        if not self.celled or not isinstance(first, Constant) or first.neuron.reset != "subtract":
+        looked = self.celled and isinstance(first, Constant) and first.neuron.reset == "subtract"  # pyright: ignore
+        if not looked or source not in self.maps:
             return None, found
         for index, node in enumerate(self.graph.nodes):
             if isinstance(node, Through) and node.source == place:
@@ -180,7 +187,7 @@ class Question:
         """Return the bound at prices."""
         total, costs = self._readout(label, other)
         given, costs = dict(zip(self.layers, prices, strict=True)), dict(costs)
-        for place in reversed(range(1, self.graph.spiking[-1] + 1)):
+        for place in reversed(range(1, self.graph.read + 1)):
             node, cost = self.graph.nodes[place], costs.pop(place, None)
             if isinstance(node, Spikes):
                 cost = self._zeros(place) if cost is None else cost
@@ -189,6 +196,10 @@ class Question:
                     return None
                 total = total + paid[0]
                 self._add(costs, node.source, paid[1])
+            elif isinstance(node, Pooled) and cost is not None:
+                pulled, constant = leaf.lines(place).pulled(cost)
+                self._add(costs, node.source, pulled)
+                total = total + constant
             elif cost is not None:
                 total = total + self._pulled(node, cost, costs)
         return total + self.inputs.least(costs[0])
@@ -238,8 +249,8 @@ class Question:
         layers, ends, place = self.layers, (self.inputs.low, self.inputs.high), self.graph.spiking[0]
         if narrowing is not None:
             first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
-            if not isinstance(first, Constant):
-                raise Refused("multipliers narrow a first layer whose current varies over time")
+            if not isinstance(first, Constant) or source not in self.maps:
+                raise Refused("multipliers narrow a first layer whose current is no affine map of the input")
             narrowed = narrowing.narrowed(first, allowed, self.inputs, self.maps[source])
             if narrowed is None:
                 return None
@@ -258,7 +269,7 @@ class Question:
             total = -self.readout_slack(label) - self.readout_slack(other)
             found: Costs = {}
             self._add(found, len(self.graph.nodes) - 1, Dyadic(signs, 0) * self._weights)
-            for place in reversed(range(self.graph.spiking[-1] + 1, len(self.graph.nodes))):
+            for place in reversed(range(self.graph.read + 1, len(self.graph.nodes))):
                 if place in found:
                     total = total + self._pulled(self.graph.nodes[place], found.pop(place), found)
             self._readouts[label, other] = total, found

@@ -87,7 +87,7 @@ class Filter:
         if decay == 0:
             return size, error
         arithmetic.gamma(8 * self.steps)  # T·u is small, so that (1 + u)^{3T} ≤ 2
-        gain, tiny = sum(self._powers), 8 * arithmetic.tiny
+        gain, tiny = sum(self._powers, Fraction(0)), 8 * arithmetic.tiny
         if 2 * gain * (size.max().fraction() + tiny) > arithmetic.largest:
             raise Refused("unknown: a synaptic current may overflow")
         share = 4 * arithmetic.unit * (2 * gain * decay + 1) * gain

@@ -15,6 +15,7 @@ from .kinds import Varied, chosen, spread
 from .layers import Shape
 from .model import Firing, Network, Residual, walk
 from .neurons import Neuron
+from .pooling import MaxPool, Pooled
 from .work import CALL, hold, spend
 
 
@@ -78,7 +79,7 @@ class Spikes:
     neuron: Neuron
 
 
-Node = Entrance | Through | Filter | Mean | Sum | Spikes
+Node = Entrance | Through | Filter | Mean | Pooled | Sum | Spikes
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class Graph:
     unit: Fraction
 
     @property
+    def read(self) -> int:
+        """Return the last place whose costs depend on a leaf: of spikes, or of a max pool behind them."""
+        return max(place for place, node in enumerate(self.nodes) if isinstance(node, Spikes | Pooled))
+
+    @property
     def spiking(self) -> list[int]:
         """Return the places of the spiking layers, first first."""
         return [place for place, node in enumerate(self.nodes) if isinstance(node, Spikes)]
@@ -107,7 +113,7 @@ class Graph:
     def linear(self, place: int) -> list[int]:
         """Return the nodes that `place` is a sum of, in order, and itself.
 
-        They begin at spikes, inputs, filters over time, and what is the same at every step.
+        They begin at spikes, inputs, filters over time, max pools, and what is the same at every step.
         """
         found, pending = set[int](), [place]
         while pending:
@@ -163,6 +169,7 @@ class _Builder:
         if width < 1:
             raise Refused("has a layer without outputs")
         self.numbers += width + (len(node.affine.matrix.ints) if isinstance(node, Through) else 0)
+        self.numbers += len(node.windows.entry) if isinstance(node, Pooled) else 0
         hold("numbers of a network", self.numbers)
         spend(CALL + width)
         self.nodes.append(node)
@@ -178,6 +185,9 @@ class _Builder:
             return self._sum(layer, place, shape)
         if isinstance(layer, Synapse):
             return self.add(Filter(place, layer, self.steps), self.widths[place], constant=False), shape
+        if isinstance(layer, MaxPool):
+            windows, shape = layer.over(shape)
+            return self.add(Pooled(place, windows), windows.count, self.constant[place]), shape
         if isinstance(layer, Varied):
             return self._kinds(layer, place, shape), shape
         affine, shape = layer.over(shape, self.arithmetic)  # pyright: ignore[reportAttributeAccessIssue]

@@ -7,12 +7,13 @@ import numpy as np
 
 from .cells import Paths
 from .constant import Constant
-from .exact import Dyadic, exactly, greater, lesser
+from .exact import Dyadic, exactly, greater, lesser, whole
 from .filters import Filter
 from .fixed import fixed
 from .graph import Entrance, Graph, Spikes, Sum, Through
 from .memoryless import Memoryless
 from .pairs import fewest_ahead
+from .pooling import Lines, Pooled
 from .sparse import Matrix
 from .subtracting import Subtracting
 from .through import ExactBalance
@@ -39,7 +40,7 @@ class Leaf:
         allowed: the first layer's rows, (n, R) of bool, or its silence and spikes, (n, T, 2).
         currents: where the first layer's current is the same at each step and it subtracts, its exact map.
         chains: nodes that are an exact map of that layer's spikes alone: W, and b (n, 1).
-        known, reached, balances: what was found so far.
+        known, reached, drawn, balances: what was found so far.
     """
 
     graph: Graph
@@ -51,6 +52,7 @@ class Leaf:
     chains: dict[int, Chain] = field(default_factory=dict)
     known: dict[int, Ends] = field(default_factory=dict)
     reached: dict[int, Any] = field(default_factory=dict)
+    drawn: dict[int, Lines] = field(default_factory=dict)
     balances: dict[int, ExactBalance | None] = field(default_factory=dict)
 
     def rows(self, place: int) -> np.ndarray:
@@ -152,6 +154,14 @@ class Leaf:
             self.inputs,
         )
 
+    def lines(self, place: int) -> Lines:
+        """Return what stands for the maxima of a pool."""
+        node = self.graph.nodes[place]
+        assert isinstance(node, Pooled)
+        if place not in self.drawn:
+            self.drawn[place] = node.windows.lines(*self.steps(node.source))
+        return self.drawn[place]
+
     def steps(self, place: int) -> Ends:
         """Return the exact box of a node at each step, (n, T) or (n, 1) each."""
         if self.graph.constant[place]:
@@ -184,14 +194,28 @@ class Leaf:
             return one[0] + two[0], one[1] + two[1]
         if isinstance(node, Filter):
             return self.sums(node.source, node.over_time @ weights, (reader, place))
+        if isinstance(node, Pooled):
+            return self._pooled(node, place, weights, reader)
         layer, reading = self.layers.get(place), self.layers[reader] if isinstance(reader, int) else None
         if isinstance(layer, Constant):
             return layer.sums(self.rows(place), weights, reader)
         if isinstance(layer, Subtracting) and isinstance(reading, Subtracting):
             return layer.filtered(self.paths(place), reading)
-        low, high = self.steps(place)
-        above, below = greater(weights, weights * 0), lesser(weights, weights * 0)
-        return low @ above + high @ below, high @ above + low @ below
+        return _weighted(*self.steps(place), weights)
+
+    def _pooled(self, node: Pooled, place: int, weights: Dyadic, reader: Reader) -> Ends:
+        """Return what Σ_t weights[t, k]·max_j x_j[t] lies between, (n, K).
+
+        For weights ≥ 0 it is at least each Σ_t weights[t, k]·x_j[t], and where x ≥ 0 at most the sum of these over
+        j. A row of both signs is the difference of two such sums.
+        """
+        low, high = _weighted(*self.steps(place), weights)
+        if not (whole(0) <= self.steps(node.source)[0]).all():
+            return low, high
+        parts = (greater(weights, weights * 0), "+"), (greater(-weights, weights * 0), "-")
+        more, less = (self.sums(node.source, part, (reader, place, sign)) for part, sign in parts)
+        least = greater(low, node.windows.largest(more[0]) - node.windows.totals(less[1]))
+        return least, lesser(high, node.windows.totals(more[1]) - node.windows.largest(less[0]))
 
     def _joint(self, place: int) -> bool:
         """Return whether windows of a node may say more than its steps: some source has a table."""
@@ -199,7 +223,7 @@ class Leaf:
         while pending:
             for each in self.graph.linear(pending.pop()):
                 node = self.graph.nodes[each]
-                pending += [node.source] if isinstance(node, Filter) else []
+                pending += [node.source] if isinstance(node, Filter | Pooled) else []
                 if isinstance(self.layers.get(each), Constant):
                     return True
         return False
@@ -215,7 +239,18 @@ class Leaf:
             return one[0] + two[0], one[1] + two[1]
         if isinstance(node, Filter):
             return self.sums(node.source, node.over_time, (place,))
+        if isinstance(node, Pooled):
+            low, high = self.steps(node.source)
+            return node.windows.largest(low), node.windows.largest(high)
         return self.layers[place].spikes(self.trains(place))
+
+
+def _weighted(low: Dyadic, high: Dyadic, weights: Dyadic) -> Ends:
+    """Return what Σ_t x[t]·weights[t, k] lies between, (n, K), for x in [low, high], (n, T) or (n, 1) each."""
+    if low.shape[1] != len(weights.ints):
+        return _ends(low, high, weights.sum(0))
+    above, below = greater(weights, weights * 0), lesser(weights, weights * 0)
+    return low @ above + high @ below, high @ above + low @ below
 
 
 def _ends(low: Dyadic, high: Dyadic, factors: Dyadic) -> Ends:

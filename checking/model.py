@@ -24,6 +24,7 @@ from .filters import Synapse
 from .kinds import Varied
 from .layers import Layer, read_layer
 from .neurons import Neuron
+from .pooling import MaxPool
 from .work import allowance, limited
 
 FORMAT = "spikecert.network/1"
@@ -39,7 +40,7 @@ class Residual:
 
 
 Firing = Neuron | Varied
-Item = Layer | Firing | Residual | Synapse
+Item = Layer | Firing | MaxPool | Residual | Synapse
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...],
     raise Refused(f"unknown: no proof form for readout {str(readout)[:20]!r} behind such a layer")
 
 
-def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing | Synapse]:
+def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing | MaxPool | Synapse]:
     """Yield every layer and neuron, those of residual sums, too."""
     for layer in layers:
         if isinstance(layer, Residual):
@@ -148,6 +149,8 @@ def _layers(
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Synapse":
             yield Synapse.read(place, layer, arithmetic)
+        elif layer["type"] in ("MaxPool1d", "MaxPool2d"):
+            yield MaxPool.read(place, layer)
         elif layer["type"] == "VariedLIF":
             yield Varied.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Residual" and layer.keys() == {"type", "branch", "shortcut"}:

@@ -11,7 +11,7 @@ Where a sum carries the input itself past the first layer, a later current still
 first-layer trains are decided: `roots` refuses.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
@@ -192,8 +192,10 @@ class MarginQuestion:
         rules = [node.rule for node in self.circuit.spiking]
         if not any(isinstance(rule, Varied) for rule in rules):
             return trace
-        parts = [_of_kinds(signals, rules) for signals in (trace.currents, trace.potentials, trace.spikes)]
-        return Trace(*parts, trace.logits)
+        currents, potentials, spikes = (
+            _of_kinds(signals, rules) for signals in (trace.currents, trace.potentials, trace.spikes)
+        )
+        return Trace(currents, potentials, spikes, trace.logits)
 
     @property
     def bytes_each(self) -> int:
@@ -227,7 +229,7 @@ class _First:
         return replace(network, stages=(stage, *network.stages[1:]))
 
 
-def _of_kinds(signals: tuple[Tensor, ...], rules: list[Rule]) -> tuple[Tensor, ...]:
+def _of_kinds(signals: tuple[Tensor, ...], rules: Sequence[Rule | None]) -> tuple[Tensor, ...]:
     """Return each layer's signal (T, N, ...) as one of each kind of its neurons."""
     found = []
     for signal, rule in zip(signals, rules, strict=True):
