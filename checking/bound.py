@@ -23,6 +23,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .affine import Affine
 from .arithmetic import Arithmetic
 from .constant import Constant
 from .exact import Dyadic, Refused, exactly, greater, stacked, whole
@@ -30,6 +31,7 @@ from .filters import Filter
 from .graph import Graph, Mean, Spikes, Sum, Through, arrange
 from .inputs import Inputs
 from .leaf import Chain, Ends, Leaf, Trains
+from .loops import driven, echoed
 from .measuring import measured
 from .memoryless import Memoryless
 from .model import Network
@@ -84,15 +86,18 @@ class Question:
         """Return the spiking layers by their place in the graph."""
         found: dict[int, Trains] = {}
         for place in self.graph.spiking:
-            source, neuron = self.graph.nodes[place].source, self.graph.nodes[place].neuron  # pyright: ignore
-            found[place] = self._layer(source, neuron)
+            node = self.graph.nodes[place]
+            assert isinstance(node, Spikes)
+            found[place] = self._layer(node.source, node.neuron, node.feedback)
         return found
 
-    def _layer(self, source: int, neuron: Neuron) -> Trains:
+    def _layer(self, source: int, neuron: Neuron, feedback: Affine | None) -> Trains:
         """Return neurons whose current is node `source`: with a table, with cells, or with segments."""
         size, error = (part[source] for part in self.measured)
+        if feedback is not None:
+            size, error = driven(feedback, size, error, self.arithmetic)
         celled = self.cells > 0 and neuron.reset == "subtract"
-        if self.graph.constant[source]:
+        if self.graph.constant[source] and feedback is None:
             try:
                 return Constant.of(*self.fixed[source], error, neuron, self.arithmetic)
             except TooLong:
@@ -213,9 +218,11 @@ class Question:
     def counted(self) -> int | None:
         """Return the place of the layer whose spikes the readout counts, if pairs of its neurons have cells."""
         last = self.graph.nodes[-1]
-        if self.side and isinstance(last, Mean) and isinstance(self.layers.get(last.source), Subtracting):
-            return last.source
-        return None
+        if not self.side or not isinstance(last, Mean):
+            return None
+        node = self.graph.nodes[last.source]
+        plain = isinstance(node, Spikes) and node.feedback is None
+        return last.source if plain and isinstance(self.layers[last.source], Subtracting) else None
 
     def _ahead(self, leaf: Leaf, label: int, other: int) -> Dyadic | None:
         """Return a bound of N_label − N_other, rounding paid, by cells of both; None: there is no run."""
@@ -306,9 +313,14 @@ class Question:
 
     def _priced(self, leaf: "Leaf", place: int, costs: Dyadic, prices: Dyadic) -> Ends | None:
         """Return the least Σ costs·s − μ·c of a spiking layer, and μ on its unscaled currents."""
-        layer = leaf.layers[place]
+        layer, node = leaf.layers[place], self.graph.nodes[place]
+        assert isinstance(node, Spikes)
+        unscaled, more = layer.unscaled(prices), whole(0)
+        if node.feedback is not None:
+            own, more = echoed(node.feedback, unscaled)
+            costs = costs + own
         least = layer.least(leaf.trains(place), costs, prices)
-        return None if least is None else (least, layer.unscaled(prices))
+        return None if least is None else (least + more, unscaled)
 
     def _zeros(self, place: int) -> Dyadic:
         return whole(np.zeros((self.graph.widths[place], self.network.steps), dtype=int))

@@ -13,6 +13,7 @@ from .exact import Dyadic, Refused
 from .filters import Filter, Synapse
 from .kinds import Varied, chosen, spread
 from .layers import Shape
+from .loops import Recurrent
 from .model import Firing, Network, Residual, walk
 from .neurons import Neuron
 from .pooling import MaxPool, Pooled
@@ -62,21 +63,16 @@ class Sum:
 
     def error(self, size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
         """Return how far the run may be from the exact sum of numbers whose moduli add up to `size`, (n, 1)."""
-        if self.apart:
-            return size * 0
-        if 2 * size.max().fraction() > arithmetic.largest:
-            raise Refused("unknown: a residual sum may overflow")
-        spend(16 * len(size.ints), size.shift)
-        bounds = [arithmetic.unit * size[row, 0].fraction() + arithmetic.tiny for row in range(len(size.ints))]
-        return Dyadic.outward(bounds, up=True).column()
+        return size * 0 if self.apart else arithmetic.rounded(size)
 
 
 @dataclass(frozen=True)
 class Spikes:
-    """The spikes of neurons whose current is node `source`."""
+    """The spikes of neurons whose current is node `source`, and what they hear of themselves by `feedback`."""
 
     source: int
     neuron: Neuron
+    feedback: Affine | None = None
 
 
 Node = Entrance | Through | Filter | Mean | Pooled | Sum | Spikes
@@ -170,6 +166,8 @@ class _Builder:
             raise Refused("has a layer without outputs")
         self.numbers += width + (len(node.affine.matrix.ints) if isinstance(node, Through) else 0)
         self.numbers += len(node.windows.entry) if isinstance(node, Pooled) else 0
+        if isinstance(node, Spikes) and node.feedback is not None:
+            self.numbers += len(node.feedback.matrix.ints)
         hold("numbers of a network", self.numbers)
         spend(CALL + width)
         self.nodes.append(node)
@@ -181,6 +179,9 @@ class _Builder:
         """Append what `layer` makes of node `place`; return the new node and its shape."""
         if isinstance(layer, Neuron):
             return self.add(Spikes(place, layer), self.widths[place], constant=False), shape
+        if isinstance(layer, Recurrent):
+            node = Spikes(place, layer.neuron, layer.over(shape, self.arithmetic))
+            return self.add(node, self.widths[place], constant=False), shape
         if isinstance(layer, Residual):
             return self._sum(layer, place, shape)
         if isinstance(layer, Synapse):

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from .affine import Affine
 from .cells import Paths
 from .constant import Constant
 from .exact import Dyadic, exactly, greater, lesser, whole
 from .filters import Filter
 from .fixed import fixed
 from .graph import Entrance, Graph, Spikes, Sum, Through
+from .loops import heard
 from .memoryless import Memoryless
 from .pairs import fewest_ahead
 from .pooling import Lines, Pooled
@@ -83,13 +85,41 @@ class Leaf:
         assert isinstance(node, Spikes)
         assert not isinstance(layer, Constant)
         allowed, steps = self.allowed if place == self.graph.spiking[0] else None, self.steps(node.source)
-        if isinstance(layer, Memoryless):
-            return layer.reach(*steps, allowed)
-        if isinstance(layer, Varying):
-            sums = self.sums(node.source, layer.weights, place) if self._joint(node.source) else None
-            return layer.reach(*steps, sums, allowed)
-        sums = self._narrower(self.sums(node.source, layer.weights, place), node.source, place)
-        return layer.paths(steps, sums, allowed)
+        sums = None
+        if isinstance(layer, Subtracting):
+            sums = self._narrower(self.sums(node.source, layer.weights, place), node.source, place)
+        elif isinstance(layer, Varying) and self._joint(node.source):
+            sums = self.sums(node.source, layer.weights, place)
+        if node.feedback is None:
+            return layer.found(steps, sums, allowed)
+        return self._heard(layer, node.feedback, steps, sums, allowed)
+
+    def _heard(
+        self,
+        layer: Memoryless | Subtracting | Varying,
+        feedback: Affine,
+        steps: Ends,
+        sums: Ends | None,
+        allowed: np.ndarray | None,
+    ) -> Any:
+        """Return the trains of a layer that hears itself: what its spikes imply is known of them, and so on.
+
+        The spikes up to a step follow from those before it, so after T rounds nothing changes any more.
+        """
+        ones = whole(np.ones(layer.priced, dtype=int))
+        known = ones * 0, ones
+        found: Any = None
+        for _ in range(layer.priced[1]):
+            own = heard(feedback, *known)
+            both = None
+            if sums is not None:
+                both = _added(sums, _weighted(*own, layer.weights))  # pyright: ignore[reportAttributeAccessIssue]
+            found = layer.found(_added(steps, own), both, allowed)
+            spikes = layer.spikes(found)
+            if all((one.ints == two.ints).all() for one, two in zip(spikes, known, strict=True)):
+                break
+            known = spikes
+        return found
 
     def ahead(
         self, place: int, pair: tuple[int, int], constant: Dyadic, costs: dict[int, Dyadic], side: int
@@ -190,8 +220,7 @@ class Leaf:
             shift = node.affine.bias * weights.sum(0) - node.affine.bias
             return low + shift, high + shift
         if isinstance(node, Sum):
-            one, two = found[node.first], found[node.second]
-            return one[0] + two[0], one[1] + two[1]
+            return _added(found[node.first], found[node.second])
         if isinstance(node, Filter):
             return self.sums(node.source, node.over_time @ weights, (reader, place))
         if isinstance(node, Pooled):
@@ -235,14 +264,17 @@ class Leaf:
         if isinstance(node, Through):
             return node.affine.image(*self.known[node.source])
         if isinstance(node, Sum):
-            one, two = self.known[node.first], self.known[node.second]
-            return one[0] + two[0], one[1] + two[1]
+            return _added(self.known[node.first], self.known[node.second])
         if isinstance(node, Filter):
             return self.sums(node.source, node.over_time, (place,))
         if isinstance(node, Pooled):
             low, high = self.steps(node.source)
             return node.windows.largest(low), node.windows.largest(high)
         return self.layers[place].spikes(self.trains(place))
+
+
+def _added(one: Ends, two: Ends) -> Ends:
+    return one[0] + two[0], one[1] + two[1]
 
 
 def _weighted(low: Dyadic, high: Dyadic, weights: Dyadic) -> Ends:

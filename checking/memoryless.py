@@ -17,6 +17,8 @@ from .neurons import Neuron
 from .varying import every_step, split_step
 from .work import spend
 
+Ends = tuple[Dyadic, Dyadic]
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -74,14 +76,15 @@ class Memoryless:
         """Return a node with silence of one neuron at a step, counted from 0, and with a spike there."""
         return split_step(allowed, neuron, step)
 
-    def reach(self, low: Dyadic, high: Dyadic, allowed: np.ndarray | None) -> Steps:
+    def found(self, steps: Ends, sums: Ends | None, allowed: np.ndarray | None) -> Steps:
         """Return where v̂ may be.
 
         Args:
-            low, high: the exact currents at each step, (n, T) or (n, 1).
+            steps: the exact currents at each step, (n, T) or (n, 1) each.
+            sums: of no use here.
             allowed: silence and spikes that a leaf allows, (n, T, 2) of bool; None: all.
         """
-        one, two = low * self.scale, high * self.scale
+        one, two = (end * self.scale for end in steps)
         low, high = lesser(one, two) - self.slack, greater(one, two) + self.slack
         possible = np.stack((low <= self.surely, self.perhaps <= high), -1)
         return Steps(low, high, possible if allowed is None else possible & allowed)

@@ -23,6 +23,7 @@ from .files import Content, parse, read
 from .filters import Synapse
 from .kinds import Varied
 from .layers import Layer, read_layer
+from .loops import Recurrent
 from .neurons import Neuron
 from .pooling import MaxPool
 from .work import allowance, limited
@@ -39,7 +40,7 @@ class Residual:
     shortcut: tuple["Item", ...]
 
 
-Firing = Neuron | Varied
+Firing = Neuron | Recurrent | Varied
 Item = Layer | Firing | MaxPool | Residual | Synapse
 
 
@@ -147,6 +148,8 @@ def _layers(
         place = f"{name}.{index}"
         if layer["type"] in ("LIF", "DLIF"):
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "Recurrent":
+            yield Recurrent.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Synapse":
             yield Synapse.read(place, layer, arithmetic)
         elif layer["type"] in ("MaxPool1d", "MaxPool2d"):

@@ -132,8 +132,9 @@ class Subtracting:
             allowed,
         )
 
-    def paths(self, steps: Ends, sums: Ends, allowed: np.ndarray | None) -> Paths:
+    def found(self, steps: Ends, sums: Ends | None, allowed: np.ndarray | None) -> Paths:
         """Return the neurons' paths of cells; arguments as of `drive`."""
+        assert sums is not None
         return paths(self.drive(steps, sums, allowed), self.apart(self.count))
 
     def apart(self, count: int) -> int:
