@@ -134,7 +134,7 @@ def arrange(network: Network, shape: Shape) -> Graph:
     """
     builder = _Builder(network.arithmetic, network.steps)
     place = builder.add(Entrance(), prod(shape), constant=not network.timed)
-    last = max(index for index, layer in enumerate(network.layers) if any(_fires(x) for x in walk((layer,))))
+    last = max(index for index, layer in enumerate(network.layers) if any(map(_keeps_time, walk((layer,)))))
     for index, layer in enumerate(network.layers):
         place, shape = builder.behind(layer, place, shape)
         if index >= last and network.integrator is None:
@@ -148,8 +148,9 @@ def arrange(network: Network, shape: Shape) -> Graph:
     return Graph(tuple(builder.nodes), tuple(builder.widths), tuple(builder.constant), tuple(weights), unit)
 
 
-def _fires(layer: object) -> bool:
-    return isinstance(layer, Firing)
+def _keeps_time(layer: object) -> bool:
+    """Return whether a layer does not commute with the mean over time, so that no run takes that before it."""
+    return isinstance(layer, Firing | MaxPool | Synapse)
 
 
 class _Builder:

@@ -27,7 +27,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class MaxPool:
-    """A pool of images (channels, height, width), or, with `flat`, of sequences (channels, length)."""
+    """A pool along the last two axes of signals, or, with `flat`, along the last one; one more may stand before."""
 
     kernel: Pair
     stride: Pair
@@ -57,9 +57,10 @@ class MaxPool:
 
     def over(self, shape: Shape) -> tuple["Windows", Shape]:
         """Return the windows over flat signals of `shape`, and the shape of their maxima."""
-        channels, *sides = shape[:1] + (1,) * self.flat + shape[1:]
-        if len(shape) != 3 - self.flat:
+        axes = 1 if self.flat else 2
+        if len(shape) - axes not in (0, 1):
             raise Refused("a max pool does not fit its inputs")
+        channels, sides = prod(shape[:-axes]), [1] * (2 - axes) + list(shape[-axes:])
         pixels = windows(self._padded(sides), self.kernel, self.stride, self.dilation)
         check_size(channels * pixels.size)
         if not (pixels >= 0).any((2, 3)).all():
@@ -68,7 +69,7 @@ class MaxPool:
         outputs = np.arange(channels * prod(pixels.shape[:2])).reshape(channels, *pixels.shape[:2], 1, 1)
         inside = np.broadcast_to(pixels >= 0, places.shape)
         made = Windows(np.broadcast_to(outputs, places.shape)[inside], places[inside])
-        return made, (channels, *pixels.shape[self.flat : 2])
+        return made, (*shape[:-axes], *pixels.shape[2 - axes : 2])
 
     def _padded(self, sides: list[int]) -> np.ndarray:
         """Return the numbered pixels in their padding, as far as windows reach."""
