@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         network_hash,
         save,
         settled,
+        strided,
         to_nir,
         vgg5,
         vgg11,
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
         dataset,
         fit,
         own_dataset,
+        start_firing,
     )
 
 __version__ = "0.1.0"
@@ -169,6 +171,8 @@ __all__ = [
     "save",
     "settled",
     "smooth",
+    "start_firing",
+    "strided",
     "theorem",
     "theorems",
     "to_nir",
@@ -222,13 +226,13 @@ _FOLDERS = {
             "network_hash",
             "save",
         ),
-        *("Circuit", "PLIF", "VariedLIF", "circuit", "settled", "vgg5", "vgg11", "wrn16_4"),
+        *("Circuit", "PLIF", "VariedLIF", "circuit", "settled", "strided", "vgg5", "vgg11", "wrn16_4"),
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (
         *("MSMPPD", "Augmentation", "CertifiedLoss", "CrossEntropy", "GainPenalty", "GaussianNoise"),
         *("LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SIBP", "SingleStep"),
-        *("TrainingRun", "dataset", "fit", "own_dataset"),
+        *("TrainingRun", "dataset", "fit", "own_dataset", "start_firing"),
     ),
 }
 _HOMES = {name: folder for folder, names in _FOLDERS.items() for name in names}

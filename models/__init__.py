@@ -27,6 +27,7 @@ from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
 from .normalization import Normalize
 from .recurrent import Recurrent
+from .strided import strided
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from .synapses import Synapse
 from .varied import VariedLIF
@@ -70,6 +71,7 @@ __all__ = [
     "network_hash",
     "save",
     "settled",
+    "strided",
     "to_nir",
     "vgg5",
     "vgg11",

@@ -12,6 +12,7 @@ from torch import nn
 from .constants import at_least, wholes
 from .networks import SpikingNetwork
 from .neurons import LIF
+from .strided import strided
 from .vgg import vgg5, vgg11
 from .wide_resnet import wrn16_4
 
@@ -44,13 +45,25 @@ def mlp(
 def _mlp_from_string(
     detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
 ) -> SpikingNetwork:
-    parts = detail.split("-") if detail else []
-    if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
-        raise ValueError(f'architecture: got "mlp:{detail[:40]}", expected widths joined by -, as in "mlp:64-64"')
-    network = mlp((math.prod(input_shape), *map(int, parts), classes), num_steps, neuron)
+    widths = _widths("mlp", detail)
+    network = mlp((math.prod(input_shape), *widths, classes), num_steps, neuron)
     if len(input_shape) == 1:
         return network
     return SpikingNetwork(nn.Flatten(), *network.layers, num_steps=num_steps)
+
+
+def _widths(name: str, detail: str) -> tuple[int, ...]:
+    parts = detail.split("-") if detail else []
+    if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
+        told = f'"{name}:{detail[:40]}"'
+        raise ValueError(f'architecture: got {told}, expected widths joined by -, as in "{name}:64-64"')
+    return tuple(map(int, parts))
+
+
+def _strided_from_string(
+    detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
+) -> SpikingNetwork:
+    return strided(input_shape, classes, num_steps, neuron, _widths("strided", detail))
 
 
 def _convolutional(build: Callable[..., SpikingNetwork]) -> Callable[..., SpikingNetwork]:
@@ -81,6 +94,7 @@ def _factor(detail: str) -> float:
 
 ARCHITECTURES: dict[str, Callable[..., SpikingNetwork]] = {
     "mlp": _mlp_from_string,
+    "strided": _strided_from_string,
     "vgg5": _convolutional(vgg5),
     "vgg11": _convolutional(vgg11),
     "wrn16_4": _convolutional(wrn16_4),
@@ -103,7 +117,8 @@ def architecture(
     """Return the network that an architecture string names, for one input shape and number of classes.
 
     Args:
-        text: "mlp:64-64" is a dense network with two hidden layers of 64; "vgg5", "vgg11" and "wrn16_4" are the
+        text: "mlp:64-64" is a dense network with two hidden layers of 64; "strided:16-32-128" two convolutions and
+            a dense layer (`strided`); "vgg5", "vgg11" and "wrn16_4" are the
             paper's, and "vgg11:1/8" is VGG11 with an eighth of its widths.
         input_shape: of one sample, without batch and time.
         classes: the number of logits.

@@ -5,6 +5,7 @@ if __name__ == "training":
 
 from .augmentation import Augmentation
 from .data import Dataset, Split, dataset, digit_events, own_dataset
+from .firing_start import start_firing
 from .history import EpochMetrics, TrainingRun
 from .local_fields import LocalFields
 from .loop import fit
@@ -49,4 +50,5 @@ __all__ = [
     "digit_events",
     "fit",
     "own_dataset",
+    "start_firing",
 ]

@@ -20,13 +20,14 @@ from ..kernels import CompiledMembrane
 from ..models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, circuit, fold
 from ..models.compiled import covers, kernel_for
 from ..models.dynamics import Dynamics
-from ..models.linear_maps import DenseMap, LinearMap
+from ..models.linear_maps import DenseMap
 from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
 from ..models.readouts import MEANS, over_time
 from ..models.rules import Leaky, Rule
+from .affine_ends import affine_ends, middle_and_radius
 from .compiled_ends import SpikeEnds, periodic_spikes
-from .prefix_bounds import Prefixes
+from .prefix_bounds import PrefixEnds, Prefixes
 
 BOUNDS = ("interval", "trains", "prefix")
 
@@ -96,11 +97,11 @@ def _over_time(readout: str, ends: Tensor) -> Tensor:
 
 def _worst_of_counts(made: Circuit, source: Tensor, labels: Tensor) -> Tensor:
     """Return what `worst_logits` does, by counts over time."""
-    algebra, last = Prefixes(source, made.num_steps), made.last
+    algebra, last = Prefixes(PrefixEnds(*source.unbind()), made.num_steps), made.last
     if made.read.rule is None and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, algebra, until=-2)[last.sources[0]]
-        return _differences(algebra.read(made.read, before).squeeze(1), last.map, labels)
-    return _apart(fold(made, algebra)[-1].squeeze(1), labels)
+        return _differences(algebra.read(made.read, before).ends, last.map, labels)
+    return _apart(fold(made, algebra)[-1].ends, labels)
 
 
 @dataclass(frozen=True)
@@ -203,16 +204,6 @@ def periodic_ends(current: Tensor, dynamics: Dynamics, num_steps: int) -> Tensor
     return torch.stack((torch.stack(low), torch.stack(high)))
 
 
-def affine_ends(layer: LinearMap, ends: Tensor) -> Tensor:
-    """Return the ends behind an affine layer: W·m + b ± |W|·r."""
-    middle, radius = _middle_and_radius(ends)
-    middle, radius = (
-        part(end.flatten(0, 1)).to(ends.dtype).unflatten(0, end.shape[:2])  # wide again, under mixed precision
-        for part, end in ((layer.apply, middle), (layer.absolute().linear, radius))
-    )
-    return torch.stack((middle - radius, middle + radius))
-
-
 def membrane_ends(currents: Tensor, neuron: LIF, num_steps: int) -> tuple[Tensor, Tensor]:
     """Return the ends of potentials and spikes, each (2, T, batch, ...), for the ends of the currents."""
     dynamics, scale = neuron.dynamics, neuron.scale(num_steps)
@@ -246,13 +237,9 @@ def _reset(potential: Tensor, spike: Tensor, dynamics: Dynamics) -> Tensor:
 def _scaled(drives: Tensor, scale: Tensor) -> Tensor:
     """Return the ends of a[t]·I[t] for factors of any sign."""
     factors = scale.reshape(-1, *([1] * (drives.dim() - 2)))
-    middle, radius = _middle_and_radius(drives)
+    middle, radius = middle_and_radius(*drives)
     middle, radius = middle * factors, radius * factors.abs()
     return torch.stack((middle - radius, middle + radius))
-
-
-def _middle_and_radius(ends: Tensor) -> tuple[Tensor, Tensor]:
-    return (ends[0] + ends[1]) * 0.5, (ends[1] - ends[0]) * 0.5
 
 
 def _apart(ends: Tensor, labels: Tensor) -> Tensor:
@@ -262,7 +249,7 @@ def _apart(ends: Tensor, labels: Tensor) -> Tensor:
 
 def _differences(ends: Tensor, last: DenseMap, labels: Tensor) -> Tensor:
     """Return (W_k − W_y)·m + b_k − b_y + |W_k − W_y|·r."""
-    middle, radius = _middle_and_radius(ends)
+    middle, radius = middle_and_radius(*ends)
     logits = last.apply(middle)
     spread = (last.weight - last.weight[labels].unsqueeze(1)).abs() @ radius.unsqueeze(2)
     return logits - logits.gather(1, labels[:, None]) + spread.squeeze(2)

@@ -39,7 +39,8 @@ class Start(Part):
     """How the untrained network of a variant differs from the protocol's.
 
     Attributes:
-        architecture, num_steps, decay, threshold: instead of the protocol's.
+        architecture, num_steps, decay, threshold, reset: instead of the protocol's.
+        firing: arguments of `start_firing`; None for weights as the architecture starts them.
         local_fields: arguments of `LocalFields`, for the start and for each step; None for a dense first layer.
     """
 
@@ -47,6 +48,8 @@ class Start(Part):
     num_steps: Count | None = None
     decay: Number | None = None
     threshold: Number | None = None
+    reset: str | None = None
+    firing: dict[str, Any] | None = None
     local_fields: dict[str, Any] | None = None
 
 
@@ -131,6 +134,7 @@ class Protocol(Part):
     num_steps: Count
     decay: Number = 0.99
     threshold: Number = 1.0
+    reset: str = "zero"
     neurons: tuple[str, ...] = ("lif",)
     seeds: tuple[int, ...] = (0,)
     network: dict[str, bool | str] = Field(default_factory=dict)

@@ -9,7 +9,7 @@ from spikecert.models.normalization import CIFAR10, CIFAR100
 from spikecert.models.progress import Progress
 from spikecert.output import PARTS
 from spikecert.reports.recording import environment
-from spikecert.training import Augmentation, LocalFields, Retraction, TrainingRun, fit
+from spikecert.training import Augmentation, LocalFields, Retraction, TrainingRun, fit, start_firing
 from spikecert.training.state import CHECKPOINT
 
 from .measuring import aligned, measured
@@ -45,11 +45,14 @@ def start(planned: PlannedRun) -> SpikingNetwork:
     num_steps = protocol.num_steps if own.num_steps is None else own.num_steps
     decay = protocol.decay if own.decay is None else own.decay
     threshold = protocol.threshold if own.threshold is None else own.threshold
-    template = neuron(planned.cell.neuron, num_steps, decay, threshold, "zero")
+    reset = protocol.reset if own.reset is None else own.reset
+    template = neuron(planned.cell.neuron, num_steps, decay, threshold, reset)
     chosen = protocol.network
     network = fresh_network(built, planned.data, num_steps, template, planned.seed, **chosen)
     if isinstance(network.layers[0], Normalize) and planned.data.name in NORMALIZATIONS:
         network.layers[0] = Normalize(*NORMALIZATIONS[planned.data.name])
+    if own.firing is not None:
+        start_firing(network, planned.data.train.inputs, **own.firing)
     fields = local_fields(planned)
     if fields is not None:
         fields.start(network, planned.data.train.inputs)

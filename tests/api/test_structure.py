@@ -171,6 +171,7 @@ WALKS = {
     "training/processes.py": "it replaces how batch norms run in training",
     "training/retraction.py": "it moves weights",
     "training/local_fields.py": "it moves weights",
+    "training/firing_start.py": "it moves weights",
     "training/diagnosis.py": "it listens to modules while they run",
     "reports/evidence.py": "it asks for the names of modules",
     "certify/lirpa/running.py": "these are the modules of auto_LiRPA",

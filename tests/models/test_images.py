@@ -18,6 +18,7 @@ from spikecert.models import (
     load,
     network_hash,
     save,
+    strided,
     vgg5,
     vgg11,
     wrn16_4,
@@ -133,6 +134,21 @@ def test_architecture_strings_take_the_settings() -> None:
         architecture("wrn16_4:1/16", (3, 8, 8), 4, residual="product")
     with pytest.raises(ValueError, match=r"^initialization: mlp has no such setting, but none"):
         architecture("mlp:4", (4,), 2, initialization="paper")
+
+
+def test_strided_networks_halve_the_image_and_have_no_pool() -> None:
+    network = architecture("strided:4-6-9", (3, 12, 12), 5, 3, LIF(1.0, reset="subtract"))
+    weights = [tuple(layer.weight.shape) for layer in network.layers if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert weights == [(4, 3, 4, 4), (6, 4, 4, 4), (9, 6 * 3 * 3), (5, 9)]
+    assert network(torch.rand(2, 3, 12, 12)).shape == (2, 5)
+    assert len({id(neuron) for neuron in network.neurons}) == 3
+    for widths in ((4,), (4, 0), ()):
+        with pytest.raises(ValueError, match=r"^widths: got \("):
+            strided(widths=widths)
+    with pytest.raises(ValueError, match=r"^input_shape: got \(1, 3, 3\), expected at least 4×4"):
+        strided((1, 3, 3), widths=(2, 2, 2))
+    with pytest.raises(ValueError, match=r'^architecture: got "strided:a", expected widths joined by -'):
+        architecture("strided:a", (1, 8, 8), 2)
 
 
 def test_each_spiking_layer_has_a_neuron_of_its_own() -> None:

@@ -82,8 +82,8 @@ FILTER_MUTANTS = (
     Mutant(
         "training: counts are filtered as if each step's input were its sum",
         "training/prefix_bounds.py",
-        "return node.filter.run(sums, node.filter.start(sums), self.num_steps)[0].transpose(0, 1)",
-        "return sums.expand(self.num_steps, *sums.shape[1:]).transpose(0, 1)",
+        "return x.each(lambda end: node.filter.run(end, node.filter.start(end), self.num_steps)[0])",
+        "return x",
     ),
     Mutant(
         "training: the ends of a filter are those of its input",

@@ -43,6 +43,8 @@ from spikecert import (
     neuron_gain,
     own_dataset,
     smooth,
+    start_firing,
+    strided,
     verify,
     vgg5,
     vgg11,
@@ -117,6 +119,9 @@ MODELS = [
         several(make, "input_shape", 8, lambda v, m=make: m((3, 8, v), width=1 / 64))
         for make in (vgg5, vgg11, wrn16_4)
     ),
+    *rows(strided, {"classes": 2, "num_steps": 2}, {"widths": (2, 2)}, kept=False),
+    several(strided, "input_shape", 8, lambda v: strided((3, 8, v), widths=(2, 2))),
+    several(strided, "widths", 2, lambda v: strided(widths=(2, v))),
     *rows(
         architecture,
         {"classes": 2, "num_steps": 2},
@@ -249,6 +254,12 @@ TRAINING = [
             "reach": 2.0,
             "seed": 2,
         },
+    ),
+    *rows(
+        start_firing,
+        {"mean": 0.5, "spread": 0.5},
+        {"network": mlp((3, 4, 2), num_steps=2), "images": torch.rand(9, 3)},
+        kept=False,
     ),
     *rows(
         own_dataset,

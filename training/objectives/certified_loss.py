@@ -17,7 +17,7 @@ from ..interval_bounds import BOUNDS, worst_logits
 from ..perturbations import SingleStep
 from ..perturbations.base import settle_range
 from .base import Loss, Objective
-from .judging import certified_share
+from .judging import bounded_share, certified_share
 from .schedules import Weight, as_share, as_weight, full, rising
 
 
@@ -31,7 +31,8 @@ class CertifiedLoss(Objective):
     The box is that of the ℓ∞ ball of radius ε around x, or a small one inside it: of radius share·ε around the
     end of an adversarial step of (1−share)·ε. ε and κ rise linearly from 0 over the first `ramp` of the run, or
     follow schedules of their own.
-    `fit` picks the epoch with the most validation samples (of the first 1,000) that "trains" certifies at ε.
+    `fit` picks the epoch with the most validation samples (of the first 1,000) that "trains" certifies at ε; under
+    "prefix", that the loss's own bounds certify, which are as good there and cost a pass.
 
     Args:
         epsilon: ε ≥ 0, or a schedule.
@@ -81,10 +82,12 @@ class CertifiedLoss(Objective):
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
     ) -> Loss:
         """Return the loss at full ε and weight, with the terms "clean" (cross-entropy) and "certified" (ℓ_q)."""
-        clean = cross_entropy(network(inputs), labels)
+        weight = full(self.weight)
+        counts = torch.is_grad_enabled() and weight < 1.0
+        with torch.set_grad_enabled(counts):
+            clean = cross_entropy(network(inputs), labels)
         worst = worst_logits(network, *self._box(network, inputs, labels, generator), labels, self.bounds)
         certified = _bounded(worst, labels, self.q)
-        weight = full(self.weight)
         total = (1.0 - weight) * clean + weight * certified
         return Loss(total, {"clean": clean.detach(), "certified": certified.detach()})
 
@@ -99,8 +102,10 @@ class CertifiedLoss(Objective):
         return (inputs - radius).clamp_min(self.lower), (inputs + radius).clamp_max(self.upper)
 
     def robust_accuracy(self, network: SpikingNetwork, split: Split, seed: int) -> float:
-        """Return the share of the first samples of `split` that "trains" certifies at ε."""
+        """Return the share of the first samples of `split` certified at ε, by "trains" or by "prefix" itself."""
         threat = LInf(full(self.epsilon), self.lower, self.upper)
+        if self.bounds == "prefix":
+            return bounded_share(network, split, threat, self.bounds)
         return certified_share(network, split, threat, TRAINS, seed)
 
 

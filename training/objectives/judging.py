@@ -1,4 +1,4 @@
-"""The share of validation samples that a verifier certifies: what certified training picks its epoch by."""
+"""The share of validation samples that are certified: what certified training picks its epoch by."""
 
 import torch
 
@@ -10,6 +10,7 @@ from ...certify.verifiers.base import Verifier
 from ...models.networks import SpikingNetwork
 from ..data import Split
 from ..evaluation import on_network
+from ..interval_bounds import worst_logits
 from ..perturbations import evaluation_mode
 
 JUDGED = 1000
@@ -24,3 +25,16 @@ def certified_share(network: SpikingNetwork, split: Split, threat: LInf, verifie
         for part in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
             verdicts += verifier.decide(Problem(network, *part, threat, seed, ties=ties))
     return sum(verdict.status == "verified" for verdict in verdicts) / len(verdicts)
+
+
+@torch.no_grad()
+def bounded_share(network: SpikingNetwork, split: Split, threat: LInf, bounds: str) -> float:
+    """Return the share of the first `JUDGED` samples of `split` whose worst logits are below 0."""
+    inputs, labels = on_network(network, split.take(torch.arange(min(JUDGED, len(split)))))
+    certified = 0
+    with evaluation_mode(network):
+        for x, y in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
+            low, high = (x - threat.epsilon).clamp_min(threat.lower), (x + threat.epsilon).clamp_max(threat.upper)
+            worst = worst_logits(network, low, high, y, bounds).scatter(1, y[:, None], -torch.inf)
+            certified += int((worst < 0.0).all(1).sum())
+    return certified / len(labels)

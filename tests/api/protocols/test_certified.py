@@ -50,13 +50,21 @@ def test_a_variant_may_differ_in_its_network(tmp_path: Path) -> None:
 
 def test_constants_and_precision_decide_the_key(tmp_path: Path) -> None:
     keys = set()
-    for start in ({}, {"num_steps": 1}, {"decay": 0.5}, {"threshold": 0.5}, {"local_fields": FIELDS}):
+    for start in (
+        {},
+        {"num_steps": 1},
+        {"decay": 0.5},
+        {"threshold": 0.5},
+        {"reset": "none"},
+        {"firing": {}},
+        {"local_fields": FIELDS},
+    ):
         variant = {"name": "v", "terms": [{"kind": "CrossEntropy"}], "start": start}
         (run,) = reproduce(
             parse("p", {**CONTENT, "variants": [variant]}), tmp_path, Options(train_samples=50)
         ).runs
         keys.add(run.key)
-    assert len(keys) == 5
+    assert len(keys) == 7
 
 
 def test_fields_and_a_retraction_do_not_go_together(tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""Weights from which a network without batch norm begins to fire in every layer."""
+
+import torch
+from torch import Tensor, nn
+
+from ..models.constants import positive, real
+from ..models.layers import WEIGHTED
+from ..models.networks import SpikingNetwork
+from ..models.neurons import LIF
+
+SAMPLES = 512
+"""The images that currents are measured on."""
+LEAST = 1e-6
+"""Currents that differ less have no scale."""
+
+
+@torch.no_grad()
+def start_firing(network: SpikingNetwork, images: Tensor, mean: float = 0.3, spread: float = 0.5) -> None:
+    """Scale weights and set biases, in place, layer by layer: each channel's current gets mean·θ and spread·θ.
+
+    With torch's default weights, integrate-and-fire neurons are silent from the second layer on, and neither
+    spikes nor bounds have gradients there. Mean and standard deviation are over images, places and steps.
+
+    Args:
+        network: a chain in which each neuron has one layer with weights and bias in front of it.
+        images: (samples, ...), the first 512 count.
+        mean, spread: in thresholds.
+
+    Raises:
+        ValueError: for another network, or a number out of range.
+
+    >>> from spikecert import dataset, mlp
+    >>> network = mlp((64, 16, 10))
+    >>> start_firing(network, dataset("digits").train.inputs)
+    >>> bool(network.trace(dataset("digits").train.inputs[:20]).spikes[0].any())
+    True
+
+    References: mishkin2016all
+    """
+    mean, spread = real("mean", mean), positive("spread", spread)
+    sample = images[:SAMPLES].to(network.device, network.dtype)
+    for place, (layer, neuron) in enumerate(_pairs(network)):
+        bias = layer.bias
+        assert isinstance(bias, Tensor)
+        current = network.trace(sample).currents[place].transpose(0, 2).flatten(1)
+        scale = spread * neuron.dynamics.threshold / current.std(1)
+        scale = torch.where(current.std(1) > LEAST, scale, torch.ones_like(scale))
+        layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.dim() - 1)))
+        bias.copy_(mean * neuron.dynamics.threshold - scale * (current.mean(1) - bias))
+
+
+def _pairs(network: SpikingNetwork) -> list[tuple[nn.Linear | nn.Conv1d | nn.Conv2d, LIF]]:
+    """Return each layer with weights and the neuron that it drives."""
+    pairs, waiting = [], None
+    for module in network.layers:
+        if isinstance(module, LIF):
+            if waiting is None or waiting.bias is None:
+                raise ValueError(_refusal(module))
+            pairs.append((waiting, module))
+            waiting = None
+        elif isinstance(module, WEIGHTED):
+            waiting = module
+        elif any(True for _ in module.parameters()):
+            raise ValueError(_refusal(module))
+    return pairs
+
+
+def _refusal(module: nn.Module) -> str:
+    kind = type(module).__name__
+    return f"network: got {kind}, expected a chain: one layer with weights and bias in front of each neuron"
