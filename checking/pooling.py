@@ -27,7 +27,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class MaxPool:
-    """A pool along the last two axes of signals, or, with `flat`, along the last one; one more may stand before."""
+    """A pool along the last two axes of a signal, or, with `flat`, along the last one; one may stand before."""
 
     kernel: Pair
     stride: Pair

@@ -16,7 +16,9 @@ from spikecert.checking.arithmetic import ARITHMETIC
 from spikecert.checking.exact import Dyadic
 from spikecert.checking.filters import Filter
 from spikecert.checking.filters import Synapse as ReadSynapse
+from spikecert.checking.memoryless import Memoryless
 from spikecert.checking.model import FORMAT as NETWORK
+from spikecert.checking.neurons import Neuron
 from spikecert.checking.pooling import MaxPool
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.models import Recurrent, Synapse, VariedLIF
@@ -264,3 +266,44 @@ def test_a_synaptic_current_that_may_overflow_is_refused():
     node, large = Filter(0, ReadSynapse(Fraction(1), 0), 8), Dyadic.of([[2.0**118]])
     with pytest.raises(Refused, match="may overflow"):
         node.measured(large, large * 0, ARITHMETIC[np.dtype("<f4")])
+
+
+@examples(60)
+@given(element_cases(samples=1), st.sampled_from([0, 0, 4]), SEEDS)
+def test_any_prices_give_a_bound(tmp_path_factory, case, cells, seed):
+    question, generator = asked(case, tmp_path_factory.mktemp("prices"), cells), np.random.default_rng(seed)
+    with torch.no_grad():
+        logits = case.network(points(case, 20, torch.Generator().manual_seed(seed))[:, 0]).double()
+    least = float((logits[:, 0] - logits[:, 1]).min()) / float(question.graph.unit)
+    for size in (0.0, 0.2, 1.0):
+        prices = [Dyadic.of(generator.normal(size=shape) * size) for shape in question.priced]
+        bound = question.margin(0, 1, question.first.everything, prices)
+        assert bound is not None
+        assert float(bound.fraction()) <= least + 1e-6 * (1 + abs(least))
+
+
+def test_steps_are_bounded_by_all_that_they_may_be_and_by_no_less():
+    """Without slack the least is attained; with slack it holds for exact currents that far from potentials."""
+    generator, steps = np.random.default_rng(0), 3
+    neuron = Neuron(Fraction(0), Fraction(1), "zero", Fraction(1), (Fraction(1),) * steps)
+    for trial in range(20):
+        low = generator.integers(-8, 12, (2, steps)) / 4
+        high = low + generator.integers(0, 8, (2, steps)) / 4
+        size = Dyadic.of(np.full((2, 1), 8.0))
+        slack = trial % 2 / 4
+        layer = Memoryless.of(size, Dyadic.of(np.full((2, 1), slack)), neuron, ARITHMETIC[np.dtype("<f8")])
+        costs, prices = generator.normal(size=(2, 2, steps))
+        found = layer.found((Dyadic.of(low), Dyadic.of(high)), None, None)
+        least = layer.least(found, Dyadic.of(costs), Dyadic.of(prices))
+        certain, possible = map(values, layer.spikes(found))
+        reached = []
+        for _ in range(400):
+            current = np.where(generator.random((2, steps)) < 0.5, low, high)
+            current = np.where(generator.random((2, steps)) < 0.3, np.clip(1.0, low, high), current)
+            potential = current + slack * generator.choice([-1.0, 0.0, 1.0], (2, steps))
+            spike = np.where(potential == 1.0, generator.random((2, steps)) < 0.5, potential > 1.0).astype(int)
+            assert np.all((certain <= spike) & (spike <= possible))
+            reached.append(float((costs * spike - prices * current).sum()))
+        assert min(reached) >= float(least.fraction()) - 1e-9
+        if not slack:
+            assert min(reached) <= float(least.fraction()) + 0.2

@@ -4,6 +4,7 @@ from cell_mutants import CELL_MUTANTS
 from checker_mutants import CHECKER_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
+from element_mutants import ELEMENT_MUTANTS
 from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
@@ -22,6 +23,7 @@ MUTANTS = (
     *CELL_MUTANTS,
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
+    *ELEMENT_MUTANTS,
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
     *MOVING_MUTANTS,

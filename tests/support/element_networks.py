@@ -12,6 +12,7 @@ from support.recurrent import feedbacks, fill
 from support.varied import varied
 
 ELEMENTS = ("gate", "memoryless", "kinds", "synapse", "spikes pooled", "currents pooled", "loop", "first pooled")
+FACTORS = st.sampled_from([-0.5, 0.0, 1.25])
 SEEDS = st.integers(0, 2**31)
 
 
@@ -27,7 +28,7 @@ def fires(draw: st.DrawFn, steps: int, decays: Sequence[float] = (0.0, 0.5, 0.9,
     if draw(st.integers(0, 3)):
         return LIF(**constants)
     neuron = DLIF(steps, **constants)
-    neuron.input_scale.data = torch.tensor(draw(st.lists(st.sampled_from([-0.5, 0.0, 1.25]), **_many(steps))))
+    neuron.input_scale.data = torch.tensor(draw(st.lists(FACTORS, min_size=steps, max_size=steps)))
     return neuron
 
 
@@ -93,7 +94,3 @@ def element_cases(draw: st.DrawFn, samples: int = 2, **settings) -> Case:
     with torch.no_grad():
         labels = network(batch).argmax(1)
     return Case(network, batch, labels, draw(st.sampled_from([0.0, 0.01, 0.05, 0.25])))
-
-
-def _many(count: int) -> dict[str, int]:
-    return {"min_size": count, "max_size": count}
