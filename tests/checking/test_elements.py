@@ -19,12 +19,12 @@ from spikecert.checking.filters import Synapse as ReadSynapse
 from spikecert.checking.memoryless import Memoryless
 from spikecert.checking.model import FORMAT as NETWORK
 from spikecert.checking.neurons import Neuron
-from spikecert.checking.pooling import MaxPool
+from spikecert.checking.pooling import MaxPool, Pooled
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.models import Recurrent, Synapse, VariedLIF
 from spikecert.models.max_pooling import MaxWindows
 from spikecert.models.storage import read_tensors, write_tensors
-from spikecert.testing import points
+from spikecert.testing import Case, points
 from support.checked_runs import asked, check_run, traced
 from support.checked_samples import check_samples
 from support.element_networks import ELEMENTS, element_cases
@@ -307,3 +307,17 @@ def test_steps_are_bounded_by_all_that_they_may_be_and_by_no_less():
         assert min(reached) >= float(least.fraction()) - 1e-9
         if not slack:
             assert min(reached) <= float(least.fraction()) + 0.2
+
+
+def test_sums_over_time_of_a_pool_count_all_of_its_entries(tmp_path):
+    """Of neurons that fire at steps 2, 4, 6 and 3, 6 the greatest is 1 at four steps; its first three steps make 2."""
+    network = SpikingNetwork(nn.Linear(1, 2), LIF(1.0), nn.MaxPool1d(2), nn.Linear(1, 2), num_steps=6).eval()
+    nn.init.zeros_(network.layers[0].weight)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+    network.layers[0].bias.data = torch.tensor([0.5, 0.375])  # type: ignore[union-attr]
+    question = asked(Case(network, torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path)
+    leaf = question.leaf(question.first.everything)
+    (place,) = (index for index, node in enumerate(question.graph.nodes) if isinstance(node, Pooled))
+    weights = Dyadic.of([[1.0, -1.0, 1.0]] * 3 + [[1.0, -1.0, 0.0]] * 3)
+    assert leaf is not None
+    for end in leaf.sums(place, weights, ("a test",)):
+        assert values(end)[0].tolist() == [4, -4, 2]
