@@ -131,12 +131,13 @@ class SpikingNetwork(nn.Module):
             ValueError: for a generator with an encoding that draws nothing.
         """
         if self.encoding == "rate":
-            return rate_code(inputs, self._thresholds(inputs, generator))
+            return rate_code(inputs, self.thresholds(inputs, generator))
         if generator is not None:
             raise ValueError(f"generator: got one with encoding {self.encoding!r}, which draws nothing")
         return inputs.transpose(0, 1) if self.timed else inputs.unsqueeze(0)
 
-    def _thresholds(self, inputs: Tensor, generator: torch.Generator | None) -> Tensor:
+    def thresholds(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return what encoding "rate" compares `inputs` with, (T, ...) or (T, batch, ...): see `encode`."""
         if generator is not None or self.training:
             return fresh_thresholds(inputs, self.num_steps, generator)
         return self.draws.of_batch(self.num_steps, inputs).to(inputs.device)

@@ -9,7 +9,7 @@ from ..models.networks import SpikingNetwork
 from ..models.validation import check_inputs, check_labels, check_weights
 from .data import Dataset, Split
 from .evaluation import on_network
-from .objectives import MSMPPD, Objective
+from .objectives import MSMPPD, SIBP, CertifiedLoss, CrossEntropy, Objective
 from .objectives.base import Scaled, parts
 from .objectives.ms_mppd import firing_layers
 from .objectives.schedules import peak
@@ -19,14 +19,19 @@ FIRST_LAYER = (
     "objective: MSMPPD's layer is the network's first spiking layer, where its one-sided gradient mostly drives "
     "the currents up and costs accuracy; take a network with one more hidden layer, two_sided=True or rho=0"
 )
+ONE_RUN = (CrossEntropy, CertifiedLoss, SIBP)
+"""Objectives whose parts may each draw afresh."""
 
 
 def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) -> None:
     """Raise TypeError or ValueError unless network, data and objective fit together."""
     if not isinstance(objective, Objective):
         raise TypeError(f"objective: got {type(objective).__name__}, expected an Objective such as CrossEntropy()")
-    if network.encoding == "rate":  # two runs of one step would draw apart, and outside of the seed
-        raise ValueError('network: got encoding "rate", which `fit` can\'t repeat; expected "direct" or "none"')
+    if network.encoding == "rate" and any(not isinstance(term, ONE_RUN) for term in _terms(objective)):
+        named = ", ".join(kind.__name__ for kind in ONE_RUN)
+        raise ValueError(
+            f'network: got encoding "rate", expected an objective of {named}: others compare two runs'
+        )
     check_weights(network)
     for name in ("train", "validation"):
         split: Split = getattr(dataset, name)

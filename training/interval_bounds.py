@@ -20,6 +20,7 @@ from ..kernels import CompiledMembrane
 from ..models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read, circuit, fold
 from ..models.compiled import covers, kernel_for
 from ..models.dynamics import Dynamics
+from ..models.encoding import rate_code
 from ..models.linear_maps import DenseMap
 from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
@@ -63,13 +64,10 @@ def worst_logits(
         bounds: "interval", "trains" or "prefix" (see prefix_bounds.py).
 
     Raises:
-        ValueError: for encoding "rate", whose spikes these bounds do not know, and for "prefix" with other neurons
-            than integrate-and-fire with subtraction.
+        ValueError: for "prefix" with other neurons than integrate-and-fire with subtraction.
     """
-    if network.encoding == "rate":
-        raise ValueError('network: got encoding "rate", expected "direct" or "none"')
     made = circuit(network)
-    source = torch.stack((made.arranged(lower), made.arranged(upper)))
+    source = _source(network, made, lower, upper)
     if bounds == "prefix":
         if made.read.readout not in (*MEANS, "potential"):
             raise ValueError(
@@ -88,6 +86,14 @@ def worst_logits(
     if made.read.readout not in MEANS:
         return _apart(_over_time(made.read.readout, known[-1].steps), labels)
     return _apart(known[-1].mean.squeeze(1), labels)
+
+
+def _source(network: SpikingNetwork, made: Circuit, lower: Tensor, upper: Tensor) -> Tensor:
+    """Return the ends of what enters the first layer; spikes of a rate code grow with the input."""
+    if network.encoding != "rate":
+        return torch.stack((made.arranged(lower), made.arranged(upper)))
+    drawn = network.thresholds(lower)
+    return torch.stack((rate_code(lower, drawn), rate_code(upper, drawn)))
 
 
 def _over_time(readout: str, ends: Tensor) -> Tensor:
@@ -110,7 +116,6 @@ class _Propagated(Algebra[Ends]):
 
     reader: ClassVar[str] = "the bounds of training"
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
-    encodings: ClassVar[tuple[str, ...]] = ("direct", "none")
 
     source: Ends
     num_steps: int

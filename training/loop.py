@@ -114,6 +114,10 @@ def fit(
     if settings.steps_at_once is not None:
         check_parts(network.layers, settings.steps_at_once, training=True)
     task = TrainingTask(dataset, objective, settings, progress, figures, current())
+    if network.encoding == "rate" and task.processes.count > 1:
+        raise ValueError(
+            'network: got encoding "rate" with several processes, expected one: each would draw its own'
+        )
     state = _start(network, objective, settings, device)
     state.network.steps_at_once = settings.steps_at_once
     state.kernel = use_kernel(state.network, "compiled" if compiled else "eager")

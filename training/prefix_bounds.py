@@ -61,7 +61,6 @@ class Prefixes(Algebra[PrefixEnds]):
 
     reader: ClassVar[str] = 'the bounds "prefix" of training'
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
-    encodings: ClassVar[tuple[str, ...]] = ("direct", "none")
 
     source: PrefixEnds
     num_steps: int

@@ -1,7 +1,8 @@
 """One step of training: loss, gradients, optimiser, and an early end where a number is NaN or inf."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -100,7 +101,7 @@ class _Attempt:
     def _loss(self) -> Loss:
         network, device = self.state.network, self.inputs.device.type
         mixed = torch.autocast(device, torch.bfloat16, enabled=self.task.settings.precision == "bfloat16")
-        with mixed, common_statistics(network, self.task.processes):
+        with mixed, common_statistics(network, self.task.processes), _drawing(network, self.state.noise):
             return self.objective.loss(network, self.inputs, self.labels, self.state.noise)
 
     def failure(self, what: str) -> FloatingPointError:
@@ -110,6 +111,17 @@ class _Attempt:
     def _origin(self) -> str:
         self.state.noise.set_state(self.draws)
         return origin(self.state.network, self.inputs, self._loss)
+
+
+@contextmanager
+def _drawing(network: SpikingNetwork, noise: torch.Generator) -> Iterator[None]:
+    """Seed what a rate code draws by in training, torch's global generator, from the run's noise."""
+    if network.encoding != "rate":
+        yield
+        return
+    with torch.random.fork_rng(devices=[network.device] if network.device.type == "cuda" else []):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=noise)))
+        yield
 
 
 def _move(state: TrainingState, task: TrainingTask, attempt: _Attempt) -> None:

@@ -120,6 +120,7 @@ class Protocol(Part):
 
     Attributes:
         network: settings of the architecture's own function, such as `initialization`.
+        encoding: of images; event frames have their own.
         images: what is trained on: "train", the train split, where the validation split picks the epoch; or "all",
             the validation split too, where nothing is left to pick by and the last epoch is what is measured.
             Picking by the test split, as some authors do, is not offered.
@@ -135,6 +136,7 @@ class Protocol(Part):
     decay: Number = 0.99
     threshold: Number = 1.0
     reset: str = "zero"
+    encoding: Literal["direct", "rate"] = "direct"
     neurons: tuple[str, ...] = ("lif",)
     seeds: tuple[int, ...] = (0,)
     network: dict[str, bool | str] = Field(default_factory=dict)

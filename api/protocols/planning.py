@@ -33,7 +33,17 @@ class PlannedRun:
 
         A setting at its default is left out: a run keeps its key when protocols learn a new one.
         """
-        decided = {"data", "architecture", "num_steps", "decay", "threshold", "reset", "network", "images"}
+        decided = {
+            "data",
+            "architecture",
+            "num_steps",
+            "decay",
+            "threshold",
+            "reset",
+            "encoding",
+            "network",
+            "images",
+        }
         return _hash(
             {
                 "row": self.cell.row,

@@ -49,6 +49,8 @@ def start(planned: PlannedRun) -> SpikingNetwork:
     template = neuron(planned.cell.neuron, num_steps, decay, threshold, reset)
     chosen = protocol.network
     network = fresh_network(built, planned.data, num_steps, template, planned.seed, **chosen)
+    if protocol.encoding == "rate":
+        network = SpikingNetwork(*network.layers, num_steps=num_steps, encoding="rate")
     if isinstance(network.layers[0], Normalize) and planned.data.name in NORMALIZATIONS:
         network.layers[0] = Normalize(*NORMALIZATIONS[planned.data.name])
     if own.firing is not None:

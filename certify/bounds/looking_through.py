@@ -12,6 +12,7 @@ Rounding: L_j strays from the exact chain of the run's own inputs by at most Σ 
 the recursion), which enters with weight |A_ij|/d; float64's own error is γ of the sum of all moduli.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -49,22 +50,30 @@ class MatrixChain:
     @staticmethod
     def of(current: Signal) -> "MatrixChain | None":
         """Return the chain that `current` is the image of; None behind a residual sum and for no layer at all."""
-        signal = current
-        while isinstance(signal, AffineSignal):
-            signal = signal.source
-        if signal is current or not isinstance(current, AffineSignal):
+        signal = in_front(current)
+        if signal is current:
             return None
         ((_, chain),), slack = paths(current, [signal])
         matrix, bias = chain.matrix(current.magnitude().shape[1:])
         return MatrixChain(signal, matrix, bias, slack.flatten(1))
 
 
+def in_front(current: Signal) -> Signal:
+    """Return the signal that an affine chain is the image of; the signal itself where it is no affine one's."""
+    while isinstance(current, AffineSignal):
+        current = current.source
+    return current
+
+
 def filtered_current(current: Signal, rule: Leaky) -> Box:
     """Return where Σ_{k≤t} λ^{t−k}·a[k]·I[k] lies for the currents I of neurons of `rule`, (T, batch, ...)."""
     plain = current.filtered(rule)
-    reader = MatrixChain.of(current)
-    if reader is None or reader.signal.balance(rule) is None:
+    source = in_front(current)
+    balance = source.balance(rule)
+    if source is current or balance is None or _work(_size(current), source, balance) > MOST_WORK:
         return plain
+    reader = MatrixChain.of(current)
+    assert reader is not None
     sums = filtered_sums(reader.matrix, reader.signal, rule)
     gains, moduli = (values[:, None] for values in gain_sums(rule, current.num_steps, reader.matrix))
     middle, slack = reader.bias * gains, reader.slack * moduli
@@ -83,17 +92,22 @@ def filtered_sums(weights: Tensor, source: Signal, rule: Leaky) -> Box:
     """
     plain = _image(weights, _flat(source.filtered(rule)))
     balance = source.balance(rule)
-    if balance is None:
+    if balance is None or _work(weights.shape[-2], source, balance) > MOST_WORK:
         return plain
     below = MatrixChain.of(balance.current)
-    if below is None or _work(weights, below, balance) > MOST_WORK:
+    if below is None:
         return plain
     return plain.intersection(_through(weights, balance, below))
 
 
-def _work(weights: Tensor, below: MatrixChain, balance: Balance) -> int:
-    """Return the multiplications a sample that composing takes."""
-    return len(balance.train.lower) * weights.shape[-2] * below.matrix.numel()
+def _work(rows: int, source: Signal, balance: Balance) -> int:
+    """Return the multiplications a sample that composing takes, before a matrix is made."""
+    return source.num_steps * rows * _size(source) * _size(in_front(balance.current))
+
+
+def _size(signal: Signal) -> int:
+    """Return the number of a signal's features."""
+    return math.prod(signal.magnitude().shape[1:])
 
 
 def _through(weights: Tensor, balance: Balance, below: MatrixChain) -> Box:

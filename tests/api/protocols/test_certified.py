@@ -67,6 +67,14 @@ def test_constants_and_precision_decide_the_key(tmp_path: Path) -> None:
     assert len(keys) == 7
 
 
+def test_networks_may_be_rate_coded(tmp_path: Path) -> None:
+    content = {**CONTENT, "encoding": "rate", "variants": CONTENT["variants"][:1]}
+    (run,) = reproduce(parse("p", content), tmp_path, Options(train_samples=50)).runs
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert load(folder / "network.safetensors").encoding == "rate"
+    assert run.points[0].samples == 5
+
+
 def test_fields_and_a_retraction_do_not_go_together(tmp_path: Path) -> None:
     training = {**CONTENT["training"], "retraction": {"beta": 0.1}}
     with pytest.raises(ValueError, match="local_fields: got them with a retraction in 'its own'"):

@@ -10,10 +10,11 @@ from spikecert import DLIF, L2, LIF, LInf, SpikeFlip, SpikingNetwork
 from spikecert.certify.bounds import looking_through
 from spikecert.certify.bounds.conserved import conserved_spikes
 from spikecert.certify.bounds.propagation import logit_bounds, margin_bounds
+from spikecert.certify.bounds.signals import Signal
 from spikecert.certify.bounds.trains import train_spikes, window_spikes
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.verifiers import TRAINS
-from spikecert.models import Residual
+from spikecert.models import Residual, strided
 from spikecert.models.circuit import circuit
 from support.oracles import every_flip
 
@@ -163,3 +164,16 @@ def test_looking_through_is_worth_it_and_may_be_split(monkeypatch: pytest.Monkey
     assert torch.allclose(bound(), whole)
     monkeypatch.setattr(looking_through, "MOST_WORK", 0)
     assert float((whole - bound()).sum()) > 0.1
+
+
+def test_no_matrix_is_made_of_a_layer_that_is_too_large_to_look_through(monkeypatch: pytest.MonkeyPatch):
+    def refused(current: Signal) -> None:
+        raise AssertionError(f"{current} was written out")
+
+    network, inputs = strided((1, 8, 8), 3, 4, LIF(1.0, 0.2, "subtract"), (3, 4, 6)), torch.rand(2, 1, 8, 8)
+    labels, box = network(inputs).argmax(1), LInf(0.02).enclosure(inputs)
+    monkeypatch.setattr(looking_through.MatrixChain, "of", refused)
+    with pytest.raises(AssertionError, match="was written out"):
+        margin_bounds(circuit(network), box, labels, conserved_spikes)
+    monkeypatch.setattr(looking_through, "MOST_WORK", 1000)
+    assert bool(margin_bounds(circuit(network), box, labels, conserved_spikes).isfinite().any())
