@@ -310,10 +310,10 @@ def test_steps_are_bounded_by_all_that_they_may_be_and_by_no_less():
 
 
 def test_sums_over_time_of_a_pool_count_all_of_its_entries(tmp_path):
-    """Of neurons that fire at steps 2, 4, 6 and 3, 6 the greatest is 1 at four steps; its first three steps make 2."""
+    """Of neurons that fire at steps 2, 4, 6 and at 3, 6 the greatest is 1 at four steps, two of them early."""
     network = SpikingNetwork(nn.Linear(1, 2), LIF(1.0), nn.MaxPool1d(2), nn.Linear(1, 2), num_steps=6).eval()
     nn.init.zeros_(network.layers[0].weight)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
-    network.layers[0].bias.data = torch.tensor([0.5, 0.375])  # type: ignore[union-attr]
+    network.layers[0].bias.data = torch.tensor([0.625, 0.375])  # type: ignore[union-attr]
     question = asked(Case(network, torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path)
     leaf = question.leaf(question.first.everything)
     (place,) = (index for index, node in enumerate(question.graph.nodes) if isinstance(node, Pooled))
