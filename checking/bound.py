@@ -37,7 +37,7 @@ from .memoryless import Memoryless
 from .model import Network
 from .narrowing import Narrowing
 from .neurons import Neuron
-from .pooling import Pooled
+from .pooling import Maxima
 from .sparse import Matrix
 from .subtracting import Subtracting
 from .tables import TooLong
@@ -116,7 +116,7 @@ class Question:
         for place, node in enumerate(self.graph.nodes):
             if isinstance(node, Through) and self.graph.constant[place]:
                 found[place] = node.affine.image(*found[node.source])
-            elif isinstance(node, Pooled) and self.graph.constant[place]:
+            elif isinstance(node, Maxima) and self.graph.constant[place]:
                 low, high = found[node.source]
                 found[place] = node.windows.largest(low), node.windows.largest(high)
             elif isinstance(node, Sum) and self.graph.constant[place]:
@@ -201,7 +201,7 @@ class Question:
                     return None
                 total = total + paid[0]
                 self._add(costs, node.source, paid[1])
-            elif isinstance(node, Pooled) and cost is not None:
+            elif isinstance(node, Maxima) and cost is not None:
                 pulled, constant = leaf.lines(place).pulled(cost)
                 self._add(costs, node.source, pulled)
                 total = total + constant

@@ -24,14 +24,14 @@ LONGEST = 2**16
 
 
 @dataclass(frozen=True)
-class Synapse:
+class LeakySynapse:
     """A filter as the model file describes it: κ and d."""
 
     decay: Fraction
     delay: int
 
     @staticmethod
-    def read(name: str, layer: dict[str, Any], arithmetic: Arithmetic) -> "Synapse":
+    def read(name: str, layer: dict[str, Any], arithmetic: Arithmetic) -> "LeakySynapse":
         """Return the layer of a description.
 
         Raises:
@@ -47,7 +47,7 @@ class Synapse:
         ):
             raise Refused(f"{name}: has constants outside their range")
         arithmetic.check_normal(f"{name}.decay", [Fraction(decay)])
-        return Synapse(Fraction(decay), delay)
+        return LeakySynapse(Fraction(decay), delay)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Filter:
     """What a synapse makes of node `source` over T = `steps`."""
 
     source: int
-    synapse: Synapse
+    synapse: LeakySynapse
     steps: int
 
     @cached_property

@@ -10,13 +10,13 @@ from math import prod
 from .affine import Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused
-from .filters import Filter, Synapse
-from .kinds import Varied, chosen, spread
+from .filters import Filter, LeakySynapse
+from .kinds import Kinds, chosen, spread
 from .layers import Shape
-from .loops import Recurrent
+from .loops import Loop
 from .model import Firing, Network, Residual, walk
 from .neurons import Neuron
-from .pooling import MaxPool, Pooled
+from .pooling import Maxima, MaxPool
 from .work import CALL, hold, spend
 
 
@@ -75,7 +75,7 @@ class Spikes:
     feedback: Affine | None = None
 
 
-Node = Entrance | Through | Filter | Mean | Pooled | Sum | Spikes
+Node = Entrance | Through | Filter | Mean | Maxima | Sum | Spikes
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Graph:
     @property
     def read(self) -> int:
         """Return the last place whose costs depend on a leaf: of spikes, or of a max pool behind them."""
-        return max(place for place, node in enumerate(self.nodes) if isinstance(node, Spikes | Pooled))
+        return max(place for place, node in enumerate(self.nodes) if isinstance(node, Spikes | Maxima))
 
     @property
     def spiking(self) -> list[int]:
@@ -150,7 +150,7 @@ def arrange(network: Network, shape: Shape) -> Graph:
 
 def _keeps_time(layer: object) -> bool:
     """Return whether a layer does not commute with the mean over time, so that no run takes that before it."""
-    return isinstance(layer, Firing | MaxPool | Synapse)
+    return isinstance(layer, Firing | MaxPool | LeakySynapse)
 
 
 class _Builder:
@@ -166,7 +166,7 @@ class _Builder:
         if width < 1:
             raise Refused("has a layer without outputs")
         self.numbers += width + (len(node.affine.matrix.ints) if isinstance(node, Through) else 0)
-        self.numbers += len(node.windows.entry) if isinstance(node, Pooled) else 0
+        self.numbers += len(node.windows.entry) if isinstance(node, Maxima) else 0
         if isinstance(node, Spikes) and node.feedback is not None:
             self.numbers += len(node.feedback.matrix.ints)
         hold("numbers of a network", self.numbers)
@@ -180,24 +180,24 @@ class _Builder:
         """Append what `layer` makes of node `place`; return the new node and its shape."""
         if isinstance(layer, Neuron):
             return self.add(Spikes(place, layer), self.widths[place], constant=False), shape
-        if isinstance(layer, Recurrent):
+        if isinstance(layer, Loop):
             node = Spikes(place, layer.neuron, layer.over(shape, self.arithmetic))
             return self.add(node, self.widths[place], constant=False), shape
         if isinstance(layer, Residual):
             return self._sum(layer, place, shape)
-        if isinstance(layer, Synapse):
+        if isinstance(layer, LeakySynapse):
             return self.add(Filter(place, layer, self.steps), self.widths[place], constant=False), shape
         if isinstance(layer, MaxPool):
             windows, shape = layer.over(shape)
-            return self.add(Pooled(place, windows), windows.count, self.constant[place]), shape
-        if isinstance(layer, Varied):
+            return self.add(Maxima(place, windows), windows.count, self.constant[place]), shape
+        if isinstance(layer, Kinds):
             return self._kinds(layer, place, shape), shape
         affine, shape = layer.over(shape, self.arithmetic)  # pyright: ignore[reportAttributeAccessIssue]
         if affine is not None:
             place = self.add(Through(place, affine), affine.matrix.shape[0], self.constant[place])
         return place, shape
 
-    def _kinds(self, layer: Varied, place: int, shape: Shape) -> int:
+    def _kinds(self, layer: Kinds, place: int, shape: Shape) -> int:
         """Append the neurons of each kind, and their spikes at their places."""
         width, parts = self.widths[place], []
         for neuron, places in zip(layer.kinds, layer.over(shape), strict=True):

@@ -18,7 +18,7 @@ FIELDS = {"type", "shape", "amounts", "reset", "fires_at", "surrogate"}
 
 
 @dataclass(frozen=True)
-class Varied:
+class Kinds:
     """Neurons of several kinds.
 
     Attributes:
@@ -32,7 +32,7 @@ class Varied:
     @staticmethod
     def read(
         tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic
-    ) -> "Varied":
+    ) -> "Kinds":
         """Return the layer of a description, and take its constants out of `tensors`.
 
         Raises:
@@ -53,7 +53,7 @@ class Varied:
             constants = dict(zip(names, each[index].tolist(), strict=True))
             kinds.append(Neuron.read({}, name, plain | constants, steps, arithmetic))
         order = np.argsort(_in_order(which))
-        return Varied(tuple(kinds), order[which].reshape(arrays[0].shape))
+        return Kinds(tuple(kinds), order[which].reshape(arrays[0].shape))
 
     def over(self, shape: tuple[int, ...]) -> list[np.ndarray]:
         """Return the places of each kind's neurons among the flat features of a signal of `shape`, rising.

@@ -15,7 +15,7 @@ from .graph import Entrance, Graph, Spikes, Sum, Through
 from .loops import heard
 from .memoryless import Memoryless
 from .pairs import fewest_ahead
-from .pooling import Lines, Pooled
+from .pooling import Lines, Maxima
 from .sparse import Matrix
 from .subtracting import Subtracting
 from .through import ExactBalance
@@ -187,7 +187,7 @@ class Leaf:
     def lines(self, place: int) -> Lines:
         """Return what stands for the maxima of a pool."""
         node = self.graph.nodes[place]
-        assert isinstance(node, Pooled)
+        assert isinstance(node, Maxima)
         if place not in self.drawn:
             self.drawn[place] = node.windows.lines(*self.steps(node.source))
         return self.drawn[place]
@@ -223,7 +223,7 @@ class Leaf:
             return _added(found[node.first], found[node.second])
         if isinstance(node, Filter):
             return self.sums(node.source, node.over_time @ weights, (reader, place))
-        if isinstance(node, Pooled):
+        if isinstance(node, Maxima):
             return self._pooled(node, place, weights, reader)
         layer, reading = self.layers.get(place), self.layers[reader] if isinstance(reader, int) else None
         if isinstance(layer, Constant):
@@ -232,7 +232,7 @@ class Leaf:
             return layer.filtered(self.paths(place), reading)
         return _weighted(*self.steps(place), weights)
 
-    def _pooled(self, node: Pooled, place: int, weights: Dyadic, reader: Reader) -> Ends:
+    def _pooled(self, node: Maxima, place: int, weights: Dyadic, reader: Reader) -> Ends:
         """Return what Σ_t weights[t, k]·max_j x_j[t] lies between, (n, K).
 
         For weights ≥ 0 it is at least each Σ_t weights[t, k]·x_j[t], and where x ≥ 0 at most the sum of these over
@@ -252,7 +252,7 @@ class Leaf:
         while pending:
             for each in self.graph.linear(pending.pop()):
                 node = self.graph.nodes[each]
-                pending += [node.source] if isinstance(node, Filter | Pooled) else []
+                pending += [node.source] if isinstance(node, Filter | Maxima) else []
                 if isinstance(self.layers.get(each), Constant):
                     return True
         return False
@@ -267,7 +267,7 @@ class Leaf:
             return _added(self.known[node.first], self.known[node.second])
         if isinstance(node, Filter):
             return self.sums(node.source, node.over_time, (place,))
-        if isinstance(node, Pooled):
+        if isinstance(node, Maxima):
             low, high = self.steps(node.source)
             return node.windows.largest(low), node.windows.largest(high)
         return self.layers[place].spikes(self.trains(place))

@@ -23,7 +23,7 @@ FEEDBACKS = ("Linear", "Conv1d", "Conv2d", "Share")
 
 
 @dataclass(frozen=True)
-class Recurrent:
+class Loop:
     """The layer as the model file describes it."""
 
     neuron: Neuron
@@ -32,7 +32,7 @@ class Recurrent:
     @staticmethod
     def read(
         tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic
-    ) -> "Recurrent":
+    ) -> "Loop":
         """Return the layer of a description.
 
         Raises:
@@ -43,7 +43,7 @@ class Recurrent:
         if layer.keys() != {"type", "neuron", "feedback"} or not known:
             raise Refused("unknown: no proof form for a Recurrent of such parts")
         neuron = Neuron.read(tensors, f"{name}.neuron", own, steps, arithmetic)
-        return Recurrent(neuron, read_layer(tensors, f"{name}.feedback", feedback))
+        return Loop(neuron, read_layer(tensors, f"{name}.feedback", feedback))
 
     def over(self, shape: Shape, arithmetic: Arithmetic) -> Affine:
         """Return the feedback of flat spikes of `shape`, which it keeps."""

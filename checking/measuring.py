@@ -7,7 +7,7 @@ from .exact import Dyadic, whole
 from .filters import Filter
 from .graph import Entrance, Graph, Mean, Node, Spikes, Sum, Through
 from .inputs import Inputs
-from .pooling import Pooled
+from .pooling import Maxima
 
 Measure = tuple[Dyadic, Dyadic]
 """Of a node: a bound of the modulus of what the run has there, and of its error, (n, 1) each."""
@@ -36,7 +36,7 @@ def _measure(node: Node, found: list[Measure], inputs: Inputs, arithmetic: Arith
     if isinstance(node, Spikes):
         ones = whole(np.ones((len(size.ints), 1), dtype=int))
         return ones, ones * 0
-    if isinstance(node, Pooled):
+    if isinstance(node, Maxima):
         return node.windows.largest(size), node.windows.largest(error)
     if isinstance(node, Filter):
         return node.measured(size, error, arithmetic)

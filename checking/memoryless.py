@@ -21,7 +21,7 @@ Ends = tuple[Dyadic, Dyadic]
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepRanges:
     """Where scaled currents may lie, (n, T) each, and whether silence and a spike are possible, (n, T, 2)."""
 
     low: Dyadic
@@ -76,7 +76,7 @@ class Memoryless:
         """Return a node with silence of one neuron at a step, counted from 0, and with a spike there."""
         return split_step(allowed, neuron, step)
 
-    def found(self, steps: Ends, sums: Ends | None, allowed: np.ndarray | None) -> Steps:
+    def found(self, steps: Ends, sums: Ends | None, allowed: np.ndarray | None) -> StepRanges:
         """Return where v̂ may be.
 
         Args:
@@ -87,14 +87,14 @@ class Memoryless:
         one, two = (end * self.scale for end in steps)
         low, high = lesser(one, two) - self.slack, greater(one, two) + self.slack
         possible = np.stack((low <= self.surely, self.perhaps <= high), -1)
-        return Steps(low, high, possible if allowed is None else possible & allowed)
+        return StepRanges(low, high, possible if allowed is None else possible & allowed)
 
-    def spikes(self, reach: Steps) -> tuple[Dyadic, Dyadic]:
+    def spikes(self, reach: StepRanges) -> tuple[Dyadic, Dyadic]:
         """Return whether a spike is certain, and whether it is possible, (n, T)."""
         silent, fires = reach.possible[..., 0], reach.possible[..., 1]
         return whole((~silent).astype(int)), whole(fires.astype(int))
 
-    def least(self, reach: Steps, costs: Dyadic, prices: Dyadic) -> Dyadic | None:
+    def least(self, reach: StepRanges, costs: Dyadic, prices: Dyadic) -> Dyadic | None:
         """Return the least Σ costs·s − Σ prices·v̂, less what rounding adds; None where a neuron has no train.
 
         Args:

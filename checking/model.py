@@ -20,10 +20,10 @@ import numpy as np
 from .arithmetic import ARITHMETIC, Arithmetic
 from .exact import Refused
 from .files import Content, parse, read
-from .filters import Synapse
-from .kinds import Varied
+from .filters import LeakySynapse
+from .kinds import Kinds
 from .layers import Layer, read_layer
-from .loops import Recurrent
+from .loops import Loop
 from .neurons import Neuron
 from .pooling import MaxPool
 from .work import allowance, limited
@@ -40,8 +40,8 @@ class Residual:
     shortcut: tuple["Item", ...]
 
 
-Firing = Neuron | Recurrent | Varied
-Item = Layer | Firing | MaxPool | Residual | Synapse
+Firing = Neuron | Loop | Kinds
+Item = Layer | Firing | MaxPool | Residual | LeakySynapse
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...],
     raise Refused(f"unknown: no proof form for readout {str(readout)[:20]!r} behind such a layer")
 
 
-def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing | MaxPool | Synapse]:
+def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing | MaxPool | LeakySynapse]:
     """Yield every layer and neuron, those of residual sums, too."""
     for layer in layers:
         if isinstance(layer, Residual):
@@ -149,13 +149,13 @@ def _layers(
         if layer["type"] in ("LIF", "DLIF"):
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Recurrent":
-            yield Recurrent.read(tensors, place, layer, steps, arithmetic)
+            yield Loop.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Synapse":
-            yield Synapse.read(place, layer, arithmetic)
+            yield LeakySynapse.read(place, layer, arithmetic)
         elif layer["type"] in ("MaxPool1d", "MaxPool2d"):
             yield MaxPool.read(place, layer)
         elif layer["type"] == "VariedLIF":
-            yield Varied.read(tensors, place, layer, steps, arithmetic)
+            yield Kinds.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Residual" and layer.keys() == {"type", "branch", "shortcut"}:
             paths = ((layer[path], f"{place}.{path}") for path in ("branch", "shortcut"))
             yield Residual(*(tuple(_layers(*path, tensors, steps, arithmetic)) for path in paths))

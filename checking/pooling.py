@@ -151,7 +151,7 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class Pooled:
+class Maxima:
     """The maxima of windows of node `source`."""
 
     source: int

@@ -14,12 +14,11 @@ from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.arithmetic import ARITHMETIC
 from spikecert.checking.exact import Dyadic
-from spikecert.checking.filters import Filter
-from spikecert.checking.filters import Synapse as ReadSynapse
+from spikecert.checking.filters import Filter, LeakySynapse
 from spikecert.checking.memoryless import Memoryless
 from spikecert.checking.model import FORMAT as NETWORK
 from spikecert.checking.neurons import Neuron
-from spikecert.checking.pooling import MaxPool, Pooled
+from spikecert.checking.pooling import Maxima, MaxPool
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.models import Recurrent, Synapse, VariedLIF
 from spikecert.models.max_pooling import MaxWindows
@@ -244,7 +243,7 @@ def test_the_allowance_covers_a_synapse_and_is_not_idle(dtype, kappa, size):
     generator = torch.Generator().manual_seed(0)
     x = (torch.rand(steps, 1, 64, generator=generator).to(dtype) - 0.3) * size
     run = exact(Synapse(kappa, delay)(x, steps)[:, 0]).T
-    node = Filter(0, ReadSynapse(Fraction(kappa), delay), steps)
+    node = Filter(0, LeakySynapse(Fraction(kappa), delay), steps)
     sizes = Dyadic.of(x.abs().amax((0, 1)).double().numpy()[:, None])
     arithmetic = ARITHMETIC[np.dtype("<f4" if dtype == torch.float32 else "<f8")]
     most, error = node.measured(sizes, sizes * 0, arithmetic)
@@ -257,13 +256,13 @@ def test_the_allowance_covers_a_synapse_and_is_not_idle(dtype, kappa, size):
 
 
 def test_the_error_before_a_synapse_adds_up():
-    node, one = Filter(0, ReadSynapse(Fraction(1), 0), 8), Dyadic.of([[1.0]])
+    node, one = Filter(0, LeakySynapse(Fraction(1), 0), 8), Dyadic.of([[1.0]])
     error = node.measured(one, one, ARITHMETIC[np.dtype("<f8")])[1]
     assert 8 <= float(values(error)[0, 0]) < 8.001
 
 
 def test_a_synaptic_current_that_may_overflow_is_refused():
-    node, large = Filter(0, ReadSynapse(Fraction(1), 0), 8), Dyadic.of([[2.0**118]])
+    node, large = Filter(0, LeakySynapse(Fraction(1), 0), 8), Dyadic.of([[2.0**118]])
     with pytest.raises(Refused, match="may overflow"):
         node.measured(large, large * 0, ARITHMETIC[np.dtype("<f4")])
 
@@ -284,24 +283,29 @@ def test_any_prices_give_a_bound(tmp_path_factory, case, cells, seed):
 
 def test_steps_are_bounded_by_all_that_they_may_be_and_by_no_less():
     """Without slack the least is attained; with slack it holds for exact currents that far from potentials."""
-    generator, steps = np.random.default_rng(0), 3
-    neuron = Neuron(Fraction(0), Fraction(1), "zero", Fraction(1), (Fraction(1),) * steps)
+    generator = np.random.default_rng(0)
     for trial in range(20):
-        low = generator.integers(-8, 12, (2, steps)) / 4
-        high = low + generator.integers(0, 8, (2, steps)) / 4
-        size = Dyadic.of(np.full((2, 1), 8.0))
-        slack = trial % 2 / 4
-        layer = Memoryless.of(size, Dyadic.of(np.full((2, 1), slack)), neuron, ARITHMETIC[np.dtype("<f8")])
-        costs, prices = generator.normal(size=(2, 2, steps))
+        count, steps = (2, 3) if trial % 4 else (1, 1)
+        neuron = Neuron(Fraction(0), Fraction(1), "zero", Fraction(1), (Fraction(1),) * steps)
+        low = generator.integers(-8, 12, (count, steps)) / 4
+        high = low + generator.integers(0, 8, (count, steps)) / 4
+        size = Dyadic.of(np.full((count, 1), 8.0))
+        slack = trial % 3 / 4
+        layer = Memoryless.of(size, Dyadic.of(np.full((count, 1), slack)), neuron, ARITHMETIC[np.dtype("<f8")])
+        costs, prices = generator.normal(size=(2, count, steps))
         found = layer.found((Dyadic.of(low), Dyadic.of(high)), None, None)
         least = layer.least(found, Dyadic.of(costs), Dyadic.of(prices))
         certain, possible = map(values, layer.spikes(found))
         reached = []
         for _ in range(400):
-            current = np.where(generator.random((2, steps)) < 0.5, low, high)
-            current = np.where(generator.random((2, steps)) < 0.3, np.clip(1.0, low, high), current)
-            potential = current + slack * generator.choice([-1.0, 0.0, 1.0], (2, steps))
-            spike = np.where(potential == 1.0, generator.random((2, steps)) < 0.5, potential > 1.0).astype(int)
+            current = np.where(generator.random((count, steps)) < 0.5, low, high)
+            current = np.where(
+                generator.random((count, steps)) < 0.3,
+                np.clip(1.0 + slack * generator.integers(-1, 2), low, high),
+                current,
+            )
+            potential = current + slack * generator.choice([-1.0, 0.0, 1.0], (count, steps))
+            spike = np.where(potential == 1.0, generator.random((count, steps)) < 0.5, potential > 1.0).astype(int)
             assert np.all((certain <= spike) & (spike <= possible))
             reached.append(float((costs * spike - prices * current).sum()))
         assert min(reached) >= float(least.fraction()) - 1e-9
@@ -316,8 +320,18 @@ def test_sums_over_time_of_a_pool_count_all_of_its_entries(tmp_path):
     network.layers[0].bias.data = torch.tensor([0.625, 0.375])  # type: ignore[union-attr]
     question = asked(Case(network, torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path)
     leaf = question.leaf(question.first.everything)
-    (place,) = (index for index, node in enumerate(question.graph.nodes) if isinstance(node, Pooled))
+    (place,) = (index for index, node in enumerate(question.graph.nodes) if isinstance(node, Maxima))
     weights = Dyadic.of([[1.0, -1.0, 1.0]] * 3 + [[1.0, -1.0, 0.0]] * 3)
     assert leaf is not None
     for end in leaf.sums(place, weights, ("a test",)):
         assert values(end)[0].tolist() == [4, -4, 2]
+
+
+def test_costs_on_a_filter_are_costs_on_what_it_filters(tmp_path):
+    network = SpikingNetwork(nn.Linear(1, 2), LIF(0.9), Synapse(0.5, 1), nn.Linear(2, 2), num_steps=4).eval()
+    question = asked(Case(network, torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path)
+    (node,) = (node for node in question.graph.nodes if isinstance(node, Filter))
+    generator, found = np.random.default_rng(0), {}
+    costs, x = (Dyadic.of(generator.normal(size=(2, 4))) for _ in range(2))
+    assert question._pulled(node, costs, found).fraction() == 0
+    assert (found[node.source] * x).sum().fraction() == (costs * (x @ node.over_time)).sum().fraction()

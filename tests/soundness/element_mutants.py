@@ -144,7 +144,7 @@ ELEMENT_MUTANTS = (
     Mutant(
         "checker's graph: the mean is taken before a max pool",
         CHECKING + "graph.py",
-        "isinstance(layer, Firing | MaxPool | Synapse)",
-        "isinstance(layer, Firing | Synapse)",
+        "isinstance(layer, Firing | MaxPool | LeakySynapse)",
+        "isinstance(layer, Firing | LeakySynapse)",
     ),
 )

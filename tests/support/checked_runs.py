@@ -15,7 +15,7 @@ from spikecert.checking.leaf import Leaf
 from spikecert.checking.loops import driven
 from spikecert.checking.memoryless import Memoryless
 from spikecert.checking.paths import Reach
-from spikecert.checking.pooling import Pooled
+from spikecert.checking.pooling import Maxima
 from spikecert.checking.subtracting import Subtracting
 from spikecert.models.networks import SpikingNetwork, Trace
 from spikecert.models.varied import Varied
@@ -59,7 +59,7 @@ def check_run(question: Question, leaf: Leaf, x: torch.Tensor, trace, index: int
             runs += 1
         elif isinstance(node, Sum):
             known.append(known[node.first] + known[node.second])
-        elif isinstance(node, Pooled):
+        elif isinstance(node, Maxima):
             known.append(np.maximum.reduceat(known[node.source][node.windows.entry], node.windows.starts))
         elif isinstance(node, Filter):
             whole = np.broadcast_to(known[node.source], (len(known[node.source]), node.steps))
