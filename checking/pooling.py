@@ -55,7 +55,7 @@ class MaxPool:
             raise Refused(f"{name}: is a pool that is not known")
         return MaxPool(kernel, stride, padding, dilation, layer["ceil_mode"], flat)
 
-    def over(self, shape: Shape) -> tuple["Windows", Shape]:
+    def over(self, shape: Shape) -> tuple["PoolWindows", Shape]:
         """Return the windows over flat signals of `shape`, and the shape of their maxima."""
         axes = 1 if self.flat else 2
         if len(shape) - axes not in (0, 1):
@@ -68,7 +68,7 @@ class MaxPool:
         places = np.arange(channels)[:, None, None, None, None] * prod(sides) + pixels
         outputs = np.arange(channels * prod(pixels.shape[:2])).reshape(channels, *pixels.shape[:2], 1, 1)
         inside = np.broadcast_to(pixels >= 0, places.shape)
-        made = Windows(np.broadcast_to(outputs, places.shape)[inside], places[inside])
+        made = PoolWindows(np.broadcast_to(outputs, places.shape)[inside], places[inside])
         return made, (*shape[:-axes], *pixels.shape[2 - axes : 2])
 
     def _padded(self, sides: list[int]) -> np.ndarray:
@@ -88,7 +88,7 @@ class MaxPool:
 
 
 @dataclass(frozen=True)
-class Windows:
+class PoolWindows:
     """Entry `entry[i]` of a flat signal is in window `output[i]`; every window has one; by rising windows."""
 
     output: np.ndarray
@@ -155,4 +155,4 @@ class Maxima:
     """The maxima of windows of node `source`."""
 
     source: int
-    windows: Windows
+    windows: PoolWindows
