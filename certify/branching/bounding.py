@@ -128,7 +128,7 @@ def _with_splits(
     labels = question.labels[question.samples(left)]
     weights = 1.0 if experience is None else experience.weights(left.row)
     if found.proposal is None:
-        trace = question.network.trace(candidates[rows])
+        trace = question.trace(candidates[rows])
         logits = trace.logits
         chosen = choose_splits(found.problem, found.pairs, found.evaluation, trace, decisions, weights)
     else:

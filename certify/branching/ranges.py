@@ -60,9 +60,9 @@ class FirstLayer:
 
     @staticmethod
     def of(network: Staged) -> "FirstLayer | None":
-        """Return those of a staged network; None where its first layer has no table or too large a matrix."""
+        """Return those of a staged network; None without a table, behind a max pool, or of too large a matrix."""
         stage, source = network.stages[0], network.source
-        if not isinstance(stage.found, TableTrains):
+        if not isinstance(stage.found, TableTrains) or not all(branch.direct for branch in stage.branches):
             return None
         neurons, inputs = stage.lower[0, 0].numel(), source.box.lower[0, 0].numel()
         if neurons * max(neurons, inputs) > 4 * MOST_NUMBERS:
@@ -157,7 +157,7 @@ class RangeSearch:
         least, most = ((end / size).clamp(-1.0, 1.0).float() for end in slabs.ends_around_middle())
         adam = self.iterations, self.rate, self.momenta
         best = multipliers_for(slabs.layer.kernel, rows, (least, most), _both_signs(aims), adam)
-        ratio = torch.cat([reach, reach, torch.ones_like(reach[:, :1])], 1)[..., None] / size[:, None]
+        ratio = torch.cat([reach, reach, reach.new_ones(len(reach), 1)], 1)[..., None] / size[:, None]
         return best.double() * ratio
 
 
@@ -251,7 +251,7 @@ def _listed(chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 def _both_signs(aims: Tensor) -> Tensor:
     """Return the aims (N, M, inputs), then their negatives, then one of 0."""
-    return torch.cat([aims, -aims, torch.zeros_like(aims[:, :1])], 1)
+    return torch.cat([aims, -aims, aims.new_zeros(len(aims), 1, aims.shape[2])], 1)
 
 
 def _greatest(chosen: Tensor, score: Tensor, most: int) -> Tensor:

@@ -50,7 +50,7 @@ def choose_splits(
             zip(problem.layers, evaluation.costs, prices, evaluation.minimisers, strict=True)
         )
     ]
-    score = _first_layer_score(gaps[::-1], problem.layers[::-1], nodes)
+    score = _first_layer_score(gaps[::-1], problem)
     if not isinstance(decisions, RateDecisions):
         return _layer_split(problem, evaluation, trace, decisions, score * weights)
     weights = torch.as_tensor(weights, dtype=score.dtype).expand(len(nodes), decisions.size)
@@ -118,15 +118,21 @@ def _openness(layer: PricedLayer, nodes: Tensor) -> Tensor:
     return (box.upper - box.lower)[:, nodes].sum(0)
 
 
-def _first_layer_score(gaps: list[Tensor], layers: tuple[PricedLayer, ...], nodes: Tensor) -> Tensor:
-    """Return the gaps of all layers, given first layer first, shared out to the neurons of the first, (N, n)."""
-    scores, openness = list(gaps), [_openness(layer, nodes) for layer in layers]
+def _first_layer_score(gaps: list[Tensor], problem: PricedProblem) -> Tensor:
+    """Return the gaps of all layers, given first layer first, shared out to the neurons of the first, (N, n).
+
+    What is shared out to the input itself is lost: no split is about it.
+    """
+    layers, nodes = problem.layers[::-1], problem.specifications.samples
+    scores, decided = list(gaps), torch.zeros_like(problem.network.source.box.lower[0, nodes])
+    openness = [decided, *(_openness(layer, nodes) for layer in layers)]
     for stage in range(len(layers) - 1, 0, -1):
         branches = layers[stage].stage.branches
         sources = [source for branch in branches for source in branch.sources]
-        shares = _share(branches, scores[stage], [openness[source - 1] for source in sources])
+        shares = _share(branches, scores[stage], [openness[source] for source in sources])
         for source, share in zip(sources, shares, strict=True):
-            scores[source - 1] = scores[source - 1] + share
+            if source > 0:
+                scores[source - 1] = scores[source - 1] + share
     return scores[0]
 
 

@@ -345,7 +345,7 @@ def test_prices_pay_for_the_slack(price, drop):
     neuron = Neuron(Fraction(0.95), Fraction(1), "subtract", Fraction(drop), (Fraction(1),))
     layer = Subtracting.of(Dyadic.of([[2.0]]), Dyadic.of([[0.5]]), neuron, 4, SINGLE)
     ends = Dyadic.of([[0.0]]), Dyadic.of([[2.0]])
-    found, prices = layer.paths(ends, ends, None), Dyadic.of([[price]])
+    found, prices = layer.found(ends, ends, None), Dyadic.of([[price]])
     least = layer.least(found, whole([[0]]), prices)
     assert least is not None
     paid = abs(Fraction(price)) * values(layer.slack)[0, 0]

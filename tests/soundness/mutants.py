@@ -5,6 +5,7 @@ from checker_mutants import CHECKER_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
 from climb_mutants import CLIMB_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
+from element_mutants import ELEMENT_MUTANTS
 from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
@@ -25,6 +26,7 @@ MUTANTS = (
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
     *CLIMB_MUTANTS,
+    *ELEMENT_MUTANTS,
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
     *MOVING_MUTANTS,

@@ -18,7 +18,6 @@ from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
-from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
@@ -371,8 +370,6 @@ def test_readers_that_know_no_pool_say_so():
         labels = network(inputs).argmax(1)
     with pytest.raises(UnknownNode, match=r"layers\.2 is a max pool, through which a gain has no gradient here"):
         layer_operators(network, (1, 6, 6), live=True)
-    with pytest.raises(Unproven, match="no proof form for a MaxPool2d layer"):
-        Prover.of(network)
     (verdict,) = verify(network, inputs, labels, LInf(0.01), "lirpa")
     assert verdict.status == "unknown"
     assert "MaxPool2d" in verdict.reason

@@ -18,7 +18,6 @@ from spikecert.certify.bounds.signals import SpikeBound
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
-from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier, Milp
@@ -421,10 +420,3 @@ def test_a_delay_moves_rows_back():
     expected = 7.0 * steps.lower[0] + 11.0 * steps.lower[1]
     assert torch.equal(steps.lower, steps.upper)
     assert torch.allclose(delayed.combine(rows).lower[0], expected)
-
-
-def test_a_proof_of_a_loop_is_refused_by_name():
-    loop = Recurrent(LIF(), nn.Linear(4, 4))
-    network = SpikingNetwork(nn.Linear(3, 4), loop, nn.Linear(4, 2), num_steps=3).eval()
-    with pytest.raises(Unproven, match="no proof form for a Recurrent layer"):
-        Prover.of(network)
