@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert import LIF, mlp
@@ -18,10 +18,11 @@ from spikecert.checking.paths import cheapest
 from spikecert.testing import Case, cases, image_networks, points
 from support.checked_runs import asked, check_run
 from support.exact_numbers import exact, made, values
+from support.examples import examples
 from support.readouts import READOUTS, has_a_form, read_out
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(cases(encodings=("direct", "direct", "none")), st.sampled_from(READOUTS), st.integers(0, 2**31))
 def test_runs_stay_within_the_allowances(tmp_path_factory, case, readout, seed):
     case = replace(case, network=read_out(case.network, readout))
@@ -35,7 +36,7 @@ def test_runs_stay_within_the_allowances(tmp_path_factory, case, readout, seed):
         check_run(question, leaf, x, trace, index)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     image_networks(side=4, most_channels=2, most_steps=3, pools=("average",)),
     st.sampled_from([0.0, 0.1, 1.0]),

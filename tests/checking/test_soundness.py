@@ -20,7 +20,7 @@ from support.oracles import line_margin
 from support.readouts import has_a_form, read_out
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(cases(encodings=("direct",)), st.integers(0, 2**31))
 def test_what_is_verified_has_a_proof_that_no_sampled_input_contradicts(tmp_path_factory, case, seed):
     assume(has_a_form(case.network))
@@ -49,7 +49,7 @@ def test_what_is_verified_has_a_proof_that_no_sampled_input_contradicts(tmp_path
         assert float((own - others.amax(1)).min()) >= margin - 1e-4 * float(logits.abs().max())
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     cases(most_layers=2, features=1, dtypes=(torch.float64,), encodings=("direct",)),
     st.sampled_from([1e-4, 1e-2, 0.05]),

@@ -198,7 +198,7 @@ def failing_test(folder: str, *options: str) -> str | None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *settings, *options, *TESTS],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "THOROUGH": "1"},
         capture_output=True,
         text=True,
         check=False,

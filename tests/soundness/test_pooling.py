@@ -27,6 +27,7 @@ from spikecert.models.layers import walk
 from spikecert.models.max_pooling import max_windows
 from spikecert.testing import check_sound, image_networks, neurons, sequence_networks
 from spikecert.training.interval_bounds import worst_logits
+from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin, line_margin
 
@@ -87,7 +88,7 @@ def test_verdicts_agree_with_the_pieces_of_a_line(
         assert found.margin is None or found.margin <= exact + 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(network=lines(spikes_first=True), seed=SEEDS, epsilon=st.sampled_from([0.125, 0.25]))
 def test_the_search_decides_pools_of_spikes(network: SpikingNetwork, seed: int, epsilon: float):
     """With the first layer's trains all maxima are decided."""
@@ -129,7 +130,7 @@ def test_searches_are_sound_on_images(network: SpikingNetwork, seed: int):
 
 
 @pytest.mark.parametrize("spikes", [step_spikes, window_spikes])
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(network=sequence_networks(pools=MAX, encodings=("direct", "none")), seed=SEEDS)
 def test_no_sum_over_time_escapes(spikes, network: SpikingNetwork, seed: int):
     """Of each pool of a network, for rows of either sign and of both."""
