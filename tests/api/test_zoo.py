@@ -23,7 +23,7 @@ ENTRY = Entry(
     samples=10,
     clean=9,
     verifier="trains",
-    points=(Proven(epsilon=0.1, certified=5),),
+    points=(Proven(epsilon=0.1, certified=5, attacked=None),),
     spikes=(0.2, 0.1),
     trained="spikecert train",
 )

@@ -41,6 +41,7 @@ def test_runs_stay_within_the_allowances(tmp_path_factory, case, cells, seed):
     question = asked(case, tmp_path_factory.mktemp("elements"), cells)
     inputs = points(case, 8, torch.Generator().manual_seed(seed))[:, 0]
     trace, leaf = traced(case.network, inputs), question.leaf(question.first.everything)
+    assert leaf is not None
     for index, x in enumerate(inputs):
         check_run(question, leaf, x, trace, index)
 
@@ -295,6 +296,7 @@ def test_steps_are_bounded_by_all_that_they_may_be_and_by_no_less():
         costs, prices = generator.normal(size=(2, count, steps))
         found = layer.found((Dyadic.of(low), Dyadic.of(high)), None, None)
         least = layer.least(found, Dyadic.of(costs), Dyadic.of(prices))
+        assert least is not None
         certain, possible = map(values, layer.spikes(found))
         reached = []
         for _ in range(400):

@@ -105,7 +105,7 @@ MUTANTS = (
     Mutant(
         "table: forget the spikes after the first",
         BOUNDS + "train_table.py",
-        "int(t % k == 0)",
+        "int(t >= k and (t - k) % (k + rest) == 0)",
         "int(t == k)",
     ),
     Mutant(
@@ -219,8 +219,8 @@ MUTANTS = (
     Mutant(
         "graph: windows with one decay too few",
         BOUNDS + "train_graph.py",
-        "weight = decay ** (t + 1 - a)",
-        "weight = decay ** (t - a)",
+        "weight, awake = decay ** (t + 1 - a)",
+        "weight, awake = decay ** (t - a)",
     ),
     Mutant(
         "graph: windows' upper ends for their lower",

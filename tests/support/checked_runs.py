@@ -43,7 +43,7 @@ def traced(network: SpikingNetwork, inputs: torch.Tensor) -> Trace:
             found += [signal.flatten(2)[..., place] for place in places]
         return tuple(found)
 
-    return Trace(*map(parted, (trace.currents, trace.potentials, trace.spikes)), trace.logits)
+    return Trace(parted(trace.currents), parted(trace.potentials), parted(trace.spikes), trace.logits)
 
 
 def check_run(question: Question, leaf: Leaf, x: torch.Tensor, trace, index: int) -> None:
