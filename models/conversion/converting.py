@@ -9,7 +9,8 @@ from ..constants import at_least, unless_none, whole
 from ..networks import SpikingNetwork
 from .building import build
 from .checking import ConversionCheck, compare
-from .observing import Observation, Source, observe
+from .drawing import DrawnSpikes, Encoder, drawing_encoder, draws_of, in_place_of
+from .observing import Observation, Source, observe, run_once
 from .populations import in_groups
 from .refusal import ConversionRefused
 
@@ -51,6 +52,34 @@ def converted(
         raise ConversionRefused(f"module: is on {', '.join(sorted(places))}, expected on cpu (module.cpu())")
     sample = sample.to(next((weight.dtype for weight in source.module.parameters()), sample.dtype))
     inputs = torch.cat([sample, random_like(sample, RANDOM, seed, source.timed)])
+    encoder = drawing_encoder(source.module)
+    if encoder is None:
+        return _built(source, inputs, readout, classes)
+    features = tuple(inputs.shape[1:])
+    steps = encoder.steps or source.num_steps or _counted(source, inputs, encoder)
+    stand_in = DrawnSpikes(draws_of(encoder, steps, features, seed), steps, features, encoder.steps is not None)
+    with in_place_of(encoder, stand_in):
+        return _built(source, inputs, readout, classes)
+
+
+def _counted(source: Source, inputs: Tensor, encoder: Encoder) -> int:
+    """Return how many steps a module that loops over time by itself asks of its encoder."""
+    stand_in = DrawnSpikes(None, None, tuple(inputs.shape[1:]), whole=False)
+    modes = {module: module.training for module in source.module.modules()}
+    source.module.eval()
+    with in_place_of(encoder, stand_in), torch.no_grad():
+        source.library.reset(source.module)
+        run_once(source, inputs)
+        source.library.reset(source.module)
+    for module, mode in modes.items():
+        module.training = mode
+    if stand_in.calls == 0:
+        raise ConversionRefused(f"{encoder.key}: draws spikes, and is never called; expected it to be first")
+    return stand_in.calls
+
+
+def _built(source: Source, inputs: Tensor, readout: str | None, classes: int | None) -> Conversion:
+    """Return the network of a module that draws nothing."""
     seen = _observed(source, inputs)
     reasons: list[str] = []
     for choice in _readouts(seen, readout):
