@@ -25,6 +25,7 @@ from .commands import (
     theorems,
     train,
     vnnlib,
+    zoo,
 )
 from .help import epilog, overview
 from .output import INTERRUPTED, plain, say
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "run": run.run,
     "theorems": theorems.theorems,
     "vnnlib": vnnlib.vnnlib,
+    "zoo": zoo.zoo,
 }
 
 app = typer.Typer(

@@ -46,6 +46,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "theorems": ("spikecert theorems", "spikecert theorems simplified-solution --latex"),
     "vnnlib": ("spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt",),
+    "zoo": ("spikecert zoo", "spikecert certify zoo:mnist-linf-0.1 --data mnist --root mnist --epsilon 0.1"),
 }
 STATUS = (
     "Exit status: 0 done; 1 falsified, below a required share, worse than before, not repeated, or a proof "

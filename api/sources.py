@@ -9,7 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+ZOO = "zoo:"
+"""What stands before the name of a network that comes with the package."""
+
 if TYPE_CHECKING:
+    from spikecert.models import SpikingNetwork
     from spikecert.training import Dataset
 
 
@@ -30,6 +34,25 @@ def loaded(source: str) -> tuple[Any, Any]:
         return Path(source), None
     found = _called(_attribute(_module(place), source, name), source)
     return found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+
+
+def network_of(model: Path) -> "SpikingNetwork":
+    """Return the network in a file that `train` wrote, or, for zoo:NAME, one that comes with the package."""
+    from spikecert.models import load
+    from spikecert.zoo import load_zoo
+
+    kept = _in_zoo(model)
+    return load(model) if kept is None else load_zoo(kept)
+
+
+def label_of(model: Path) -> str:
+    """Return what reports call the network: its file's name without the suffix, or its name in the zoo."""
+    return _in_zoo(model) or model.stem
+
+
+def _in_zoo(model: Path) -> str | None:
+    text = str(model)
+    return text.removeprefix(ZOO) if text.startswith(ZOO) else None
 
 
 def data_of(name: str, root: Path | None = None, num_steps: int | None = None) -> "Dataset":

@@ -71,6 +71,11 @@ class Affine:
         bounds = [self.share * row.fraction() + lost for row in map(sums.__getitem__, _places(sums))]
         return Dyadic.outward(bounds, up=True).column()
 
+    @property
+    def exact(self) -> bool:
+        """Return whether the run's outputs are the exact ones."""
+        return self.share == 0 and self.floor == 0
+
     @cached_property
     def sizes(self) -> Matrix:
         """Return |W|."""

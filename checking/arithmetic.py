@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from .exact import Refused
+from .exact import Dyadic, Refused
+from .work import spend
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,18 @@ class Arithmetic:
         if 2 * product > 1:
             raise Refused(f"unknown: a sum of {terms} terms has no useful error bound in this dtype")
         return product * (1 + 2 * product)
+
+    def rounded(self, size: Dyadic) -> Dyadic:
+        """Return how far one rounded sum may be from the exact one, for moduli that add up to `size`, (n, 1).
+
+        Raises:
+            Refused: where the sum may overflow.
+        """
+        if 2 * size.max().fraction() > self.largest:
+            raise Refused("unknown: a sum of two signals may overflow")
+        spend(16 * len(size.ints), size.shift)
+        bounds = [self.unit * size[row, 0].fraction() + self.tiny for row in range(len(size.ints))]
+        return Dyadic.outward(bounds, up=True).column()
 
     def check_normal(self, name: str, values: Iterable[Fraction]) -> None:
         """Refuse numbers that are neither 0 nor normal: rounding is not relative to them, a run may drop them."""

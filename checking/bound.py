@@ -23,22 +23,27 @@ from functools import cached_property
 
 import numpy as np
 
+from .affine import Affine
 from .arithmetic import Arithmetic
 from .constant import Constant
 from .exact import Dyadic, Refused, exactly, greater, stacked, whole
-from .graph import Entrance, Graph, Mean, Spikes, Sum, Through, arrange
+from .filters import Filter
+from .graph import Graph, Mean, Spikes, Sum, Through, arrange
 from .inputs import Inputs
-from .leaf import Chain, Ends, Leaf
+from .leaf import Chain, Ends, Leaf, Trains
+from .loops import driven, echoed
+from .measuring import measured
+from .memoryless import Memoryless
 from .model import Network
 from .narrowing import Narrowing
 from .neurons import Neuron
+from .pooling import Maxima
 from .sparse import Matrix
 from .subtracting import Subtracting
 from .tables import TooLong
 from .varying import Varying
 
 Costs = dict[int, Dyadic]
-Trains = Constant | Subtracting | Varying
 
 
 @dataclass(frozen=True)
@@ -73,45 +78,26 @@ class Question:
     @cached_property
     def measured(self) -> tuple[list[Dyadic], list[Dyadic]]:
         """Return, for each node, a bound of the modulus of what the run has there, and `errors`, (n, 1) each."""
-        sizes, errors = [], []
-        for node in self.graph.nodes:
-            if isinstance(node, Entrance):
-                size, error = self.inputs.size, self.inputs.size * 0
-            elif isinstance(node, Spikes):
-                size = whole(np.ones((len(sizes[node.source].ints), 1), dtype=int))
-                error = size * 0
-            elif isinstance(node, Sum):
-                size, error = (part[node.first] + part[node.second] for part in (sizes, errors))
-                own = node.error(size, self.arithmetic)
-                size, error = size + own, error + own
-            else:
-                size, error = self._passed(node, sizes[node.source], errors[node.source])
-            sizes.append(size)
-            errors.append(error)
-        return sizes, errors
-
-    def _passed(self, node: Through | Mean, size: Dyadic, error: Dyadic) -> Ends:
-        if isinstance(node, Mean):
-            own = node.error(size, self.arithmetic)
-            return size + own, error + own
-        affine = node.affine
-        own = affine.error(size, self.arithmetic)
-        return affine.moduli @ size + affine.offset + own, affine.sizes @ error + own
+        sizes, errors = zip(*measured(self.graph, self.inputs, self.arithmetic), strict=True)
+        return list(sizes), list(errors)
 
     @cached_property
     def layers(self) -> dict[int, Trains]:
         """Return the spiking layers by their place in the graph."""
         found: dict[int, Trains] = {}
         for place in self.graph.spiking:
-            source, neuron = self.graph.nodes[place].source, self.graph.nodes[place].neuron  # pyright: ignore
-            found[place] = self._layer(source, neuron)
+            node = self.graph.nodes[place]
+            assert isinstance(node, Spikes)
+            found[place] = self._layer(node.source, node.neuron, node.feedback)
         return found
 
-    def _layer(self, source: int, neuron: Neuron) -> Trains:
+    def _layer(self, source: int, neuron: Neuron, feedback: Affine | None) -> Trains:
         """Return neurons whose current is node `source`: with a table, with cells, or with segments."""
         size, error = (part[source] for part in self.measured)
+        if feedback is not None:
+            size, error = driven(feedback, size, error, self.arithmetic)
         celled = self.cells > 0 and neuron.reset == "subtract"
-        if self.graph.constant[source]:
+        if self.graph.constant[source] and feedback is None:
             try:
                 return Constant.of(*self.fixed[source], error, neuron, self.arithmetic)
             except TooLong:
@@ -119,6 +105,8 @@ class Question:
                     raise
         if celled:
             return Subtracting.of(size, error, neuron, self.cells, self.arithmetic)
+        if neuron.decay == 0:
+            return Memoryless.of(size, error, neuron, self.arithmetic)
         return Varying.of(size, error, neuron, self.arithmetic)
 
     @cached_property
@@ -128,24 +116,29 @@ class Question:
         for place, node in enumerate(self.graph.nodes):
             if isinstance(node, Through) and self.graph.constant[place]:
                 found[place] = node.affine.image(*found[node.source])
+            elif isinstance(node, Maxima) and self.graph.constant[place]:
+                low, high = found[node.source]
+                found[place] = node.windows.largest(low), node.windows.largest(high)
             elif isinstance(node, Sum) and self.graph.constant[place]:
                 one, two = found[node.first], found[node.second]
                 found[place] = one[0] + two[0], one[1] + two[1]
-            if self.inputs.ball is not None and place in found:
+            if self.inputs.ball is not None and place in found and place in self.maps:
                 found[place] = self.inputs.within(*found[place], *self.maps[place])
         return found
 
     @cached_property
     def maps(self) -> dict[int, tuple[Matrix, Dyadic]]:
-        """Return each node that is the same at every step as one exact map of the inputs: W, and b (n, 1)."""
+        """Return nodes that are the same at every step and one exact map of the inputs: W, and b (n, 1)."""
         size = self.graph.widths[0]
+        if not self.graph.constant[0]:
+            return {}
         found = {0: (Matrix.identity(size), whole(np.zeros((size, 1), dtype=int)))}
         for place, node in enumerate(self.graph.nodes):
-            if isinstance(node, Through) and self.graph.constant[place]:
+            if isinstance(node, Through) and node.source in found:
                 matrix, bias = found[node.source]
                 own = node.affine.matrix
                 found[place] = own.after(matrix), own @ bias + node.affine.bias
-            elif isinstance(node, Sum) and self.graph.constant[place]:
+            elif isinstance(node, Sum) and node.first in found and node.second in found:
                 one, two = found[node.first], found[node.second]
                 found[place] = one[0] + two[0], one[1] + two[1]
         return found
@@ -155,7 +148,8 @@ class Question:
         """Return the currents of a first layer that subtracts, and what is one map of its spikes, for F9a."""
         place, found = self.graph.spiking[0], dict[int, Chain]()
         first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
-        if not self.celled or not isinstance(first, Constant) or first.neuron.reset != "subtract":
+        looked = self.celled and isinstance(first, Constant) and first.neuron.reset == "subtract"  # pyright: ignore
+        if not looked or source not in self.maps:
             return None, found
         for index, node in enumerate(self.graph.nodes):
             if isinstance(node, Through) and node.source == place:
@@ -198,7 +192,7 @@ class Question:
         """Return the bound at prices."""
         total, costs = self._readout(label, other)
         given, costs = dict(zip(self.layers, prices, strict=True)), dict(costs)
-        for place in reversed(range(1, self.graph.spiking[-1] + 1)):
+        for place in reversed(range(1, self.graph.read + 1)):
             node, cost = self.graph.nodes[place], costs.pop(place, None)
             if isinstance(node, Spikes):
                 cost = self._zeros(place) if cost is None else cost
@@ -207,6 +201,10 @@ class Question:
                     return None
                 total = total + paid[0]
                 self._add(costs, node.source, paid[1])
+            elif isinstance(node, Maxima) and cost is not None:
+                pulled, constant = leaf.lines(place).pulled(cost)
+                self._add(costs, node.source, pulled)
+                total = total + constant
             elif cost is not None:
                 total = total + self._pulled(node, cost, costs)
         return total + self.inputs.least(costs[0])
@@ -220,9 +218,11 @@ class Question:
     def counted(self) -> int | None:
         """Return the place of the layer whose spikes the readout counts, if pairs of its neurons have cells."""
         last = self.graph.nodes[-1]
-        if self.side and isinstance(last, Mean) and isinstance(self.layers.get(last.source), Subtracting):
-            return last.source
-        return None
+        if not self.side or not isinstance(last, Mean):
+            return None
+        node = self.graph.nodes[last.source]
+        plain = isinstance(node, Spikes) and node.feedback is None
+        return last.source if plain and isinstance(self.layers[last.source], Subtracting) else None
 
     def _ahead(self, leaf: Leaf, label: int, other: int) -> Dyadic | None:
         """Return a bound of N_label − N_other, rounding paid, by cells of both; None: there is no run."""
@@ -256,8 +256,8 @@ class Question:
         layers, ends, place = self.layers, (self.inputs.low, self.inputs.high), self.graph.spiking[0]
         if narrowing is not None:
             first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
-            if not isinstance(first, Constant):
-                raise Refused("multipliers narrow a first layer whose current varies over time")
+            if not isinstance(first, Constant) or source not in self.maps:
+                raise Refused("multipliers narrow a first layer whose current is no affine map of the input")
             narrowed = narrowing.narrowed(first, allowed, self.inputs, self.maps[source])
             if narrowed is None:
                 return None
@@ -276,7 +276,7 @@ class Question:
             total = -self.readout_slack(label) - self.readout_slack(other)
             found: Costs = {}
             self._add(found, len(self.graph.nodes) - 1, Dyadic(signs, 0) * self._weights)
-            for place in reversed(range(self.graph.spiking[-1] + 1, len(self.graph.nodes))):
+            for place in reversed(range(self.graph.read + 1, len(self.graph.nodes))):
                 if place in found:
                     total = total + self._pulled(self.graph.nodes[place], found.pop(place), found)
             self._readouts[label, other] = total, found
@@ -304,6 +304,8 @@ class Question:
             self._add(found, node.second, costs)
         elif isinstance(node, Mean):
             self._add(found, node.source, costs)
+        elif isinstance(node, Filter):
+            self._add(found, node.source, costs @ node.over_time.T)
         elif isinstance(node, Through):
             self._add(found, node.source, node.affine.matrix.T @ costs)
             return (costs.sum(1).column() * node.affine.bias).sum()
@@ -311,14 +313,14 @@ class Question:
 
     def _priced(self, leaf: "Leaf", place: int, costs: Dyadic, prices: Dyadic) -> Ends | None:
         """Return the least Σ costs·s − μ·c of a spiking layer, and μ on its unscaled currents."""
-        layer = leaf.layers[place]
-        if isinstance(layer, Constant):
-            return layer.least(leaf.rows(place), costs, prices), prices.column()
-        if isinstance(layer, Subtracting):
-            least = layer.least(leaf.paths(place), costs, prices)
-            return None if least is None else (least, prices * layer.scale)
-        least = layer.least(leaf.reach(place), costs, prices)
-        return None if least is None else (least, prices * (layer.powers * layer.scale))
+        layer, node = leaf.layers[place], self.graph.nodes[place]
+        assert isinstance(node, Spikes)
+        unscaled, more = layer.unscaled(prices), whole(0)
+        if node.feedback is not None:
+            own, more = echoed(node.feedback, unscaled)
+            costs = costs + own
+        least = layer.least(leaf.trains(place), costs, prices)
+        return None if least is None else (least + more, unscaled)
 
     def _zeros(self, place: int) -> Dyadic:
         return whole(np.zeros((self.graph.widths[place], self.network.steps), dtype=int))

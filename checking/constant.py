@@ -1,5 +1,6 @@
 """A spiking layer whose current is the same at every step: its trains are the rows of a table (tables.py)."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,6 +51,10 @@ class Constant:
         """Return the shape of its prices: one for each neuron's current."""
         return (len(self.reachable),)
 
+    def unscaled(self, prices: Dyadic) -> Dyadic:
+        """Return prices on its currents as prices on what its source gives."""
+        return prices.column()
+
     @property
     def everything(self) -> np.ndarray:
         """Return what a tree's root allows: all rows in reach, (n, R) of bool."""
@@ -71,10 +76,10 @@ class Constant:
         return whole(count == allowed.sum(1)[:, None]) * 1, whole(count > 0) * 1
 
     @cached_property
-    def _known(self) -> dict[int, tuple[Dyadic, Dyadic, dict[bytes, tuple[np.ndarray, np.ndarray]]]]:
+    def _known(self) -> dict[Hashable, tuple[Dyadic, Dyadic, dict[bytes, tuple[np.ndarray, np.ndarray]]]]:
         return {}
 
-    def sums(self, allowed: np.ndarray, weights: Dyadic, reader: int) -> tuple[Dyadic, Dyadic]:
+    def sums(self, allowed: np.ndarray, weights: Dyadic, reader: Hashable) -> tuple[Dyadic, Dyadic]:
         """Return what Σ_t s[t]·weights[t, k] lies between, (n, K).
 
         Args:
@@ -95,7 +100,7 @@ class Constant:
         one, two = (np.stack(end) for end in ends)
         return Dyadic(one, low.shift), Dyadic(two, high.shift)
 
-    def left(self, allowed: np.ndarray, gains: Dyadic, weights: Dyadic, reader: int) -> tuple[Dyadic, Dyadic]:
+    def left(self, allowed: np.ndarray, gains: Dyadic, weights: Dyadic, reader: Hashable) -> tuple[Dyadic, Dyadic]:
         """Return what I·gains[t] − d·Σ_k s[k]·weights[k, t] lies between, (n, T) each, I being the exact current.
 
         Args:

@@ -10,9 +10,13 @@ from math import prod
 from .affine import Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused
+from .filters import Filter, LeakySynapse
+from .kinds import Kinds, chosen, spread
 from .layers import Shape
-from .model import Network, Residual, walk
+from .loops import Loop
+from .model import Firing, Network, Residual, walk
 from .neurons import Neuron
+from .pooling import Maxima, MaxPool
 from .work import CALL, hold, spend
 
 
@@ -51,30 +55,27 @@ class Mean:
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of two nodes, rounded once."""
+    """The sum of two nodes, rounded once; not at all where at most one of two numbers is not 0."""
 
     first: int
     second: int
+    apart: bool = False
 
-    @staticmethod
-    def error(size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
+    def error(self, size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
         """Return how far the run may be from the exact sum of numbers whose moduli add up to `size`, (n, 1)."""
-        if 2 * size.max().fraction() > arithmetic.largest:
-            raise Refused("unknown: a residual sum may overflow")
-        spend(16 * len(size.ints), size.shift)
-        bounds = [arithmetic.unit * size[row, 0].fraction() + arithmetic.tiny for row in range(len(size.ints))]
-        return Dyadic.outward(bounds, up=True).column()
+        return size * 0 if self.apart else arithmetic.rounded(size)
 
 
 @dataclass(frozen=True)
 class Spikes:
-    """The spikes of neurons whose current is node `source`."""
+    """The spikes of neurons whose current is node `source`, and what they hear of themselves by `feedback`."""
 
     source: int
     neuron: Neuron
+    feedback: Affine | None = None
 
 
-Node = Entrance | Through | Mean | Sum | Spikes
+Node = Entrance | Through | Filter | Mean | Maxima | Sum | Spikes
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,20 @@ class Graph:
     unit: Fraction
 
     @property
+    def read(self) -> int:
+        """Return the last place whose costs depend on a leaf: of spikes, or of a max pool behind them."""
+        return max(place for place, node in enumerate(self.nodes) if isinstance(node, Spikes | Maxima))
+
+    @property
     def spiking(self) -> list[int]:
         """Return the places of the spiking layers, first first."""
         return [place for place, node in enumerate(self.nodes) if isinstance(node, Spikes)]
 
     def linear(self, place: int) -> list[int]:
-        """Return the nodes that `place` is a sum of, in order, and itself: from spikes, inputs or constants on."""
+        """Return the nodes that `place` is a sum of, in order, and itself.
+
+        They begin at spikes, inputs, filters over time, max pools, and what is the same at every step.
+        """
         found, pending = set[int](), [place]
         while pending:
             place = pending.pop()
@@ -123,9 +132,9 @@ def arrange(network: Network, shape: Shape) -> Graph:
     Raises:
         Refused: where a layer does not fit what it is given, or the outputs are no list of logits.
     """
-    builder = _Builder(network.arithmetic)
+    builder = _Builder(network.arithmetic, network.steps)
     place = builder.add(Entrance(), prod(shape), constant=not network.timed)
-    last = max(index for index, layer in enumerate(network.layers) if any(_fires(x) for x in walk((layer,))))
+    last = max(index for index, layer in enumerate(network.layers) if any(map(_keeps_time, walk((layer,)))))
     for index, layer in enumerate(network.layers):
         place, shape = builder.behind(layer, place, shape)
         if index >= last and network.integrator is None:
@@ -139,13 +148,14 @@ def arrange(network: Network, shape: Shape) -> Graph:
     return Graph(tuple(builder.nodes), tuple(builder.widths), tuple(builder.constant), tuple(weights), unit)
 
 
-def _fires(layer: object) -> bool:
-    return isinstance(layer, Neuron)
+def _keeps_time(layer: object) -> bool:
+    """Return whether a layer does not commute with the mean over time, so that no run takes that before it."""
+    return isinstance(layer, Firing | MaxPool | LeakySynapse)
 
 
 class _Builder:
-    def __init__(self, arithmetic: Arithmetic) -> None:
-        self.arithmetic = arithmetic
+    def __init__(self, arithmetic: Arithmetic, steps: int) -> None:
+        self.arithmetic, self.steps = arithmetic, steps
         self.nodes: list[Node] = []
         self.widths: list[int] = []
         self.constant: list[bool] = []
@@ -156,6 +166,9 @@ class _Builder:
         if width < 1:
             raise Refused("has a layer without outputs")
         self.numbers += width + (len(node.affine.matrix.ints) if isinstance(node, Through) else 0)
+        self.numbers += len(node.windows.entry) if isinstance(node, Maxima) else 0
+        if isinstance(node, Spikes) and node.feedback is not None:
+            self.numbers += len(node.feedback.matrix.ints)
         hold("numbers of a network", self.numbers)
         spend(CALL + width)
         self.nodes.append(node)
@@ -167,12 +180,34 @@ class _Builder:
         """Append what `layer` makes of node `place`; return the new node and its shape."""
         if isinstance(layer, Neuron):
             return self.add(Spikes(place, layer), self.widths[place], constant=False), shape
+        if isinstance(layer, Loop):
+            node = Spikes(place, layer.neuron, layer.over(shape, self.arithmetic))
+            return self.add(node, self.widths[place], constant=False), shape
         if isinstance(layer, Residual):
             return self._sum(layer, place, shape)
+        if isinstance(layer, LeakySynapse):
+            return self.add(Filter(place, layer, self.steps), self.widths[place], constant=False), shape
+        if isinstance(layer, MaxPool):
+            windows, shape = layer.over(shape)
+            return self.add(Maxima(place, windows), windows.count, self.constant[place]), shape
+        if isinstance(layer, Kinds):
+            return self._kinds(layer, place, shape), shape
         affine, shape = layer.over(shape, self.arithmetic)  # pyright: ignore[reportAttributeAccessIssue]
         if affine is not None:
             place = self.add(Through(place, affine), affine.matrix.shape[0], self.constant[place])
         return place, shape
+
+    def _kinds(self, layer: Kinds, place: int, shape: Shape) -> int:
+        """Append the neurons of each kind, and their spikes at their places."""
+        width, parts = self.widths[place], []
+        for neuron, places in zip(layer.kinds, layer.over(shape), strict=True):
+            own = self.add(Through(place, chosen(places, width)), len(places), self.constant[place])
+            own = self.add(Spikes(own, neuron), len(places), constant=False)
+            parts.append(self.add(Through(own, spread(places, width)), width, constant=False))
+        total, *others = parts
+        for part in others:
+            total = self.add(Sum(total, part, apart=True), width, constant=False)
+        return total
 
     def _sum(self, residual: Residual, place: int, shape: Shape) -> tuple[int, Shape]:
         """Append both paths of a residual sum, branch first, as the run does."""

@@ -1,16 +1,21 @@
 """What is known of each signal of the network at one leaf: boxes at each step, and of weighted sums over steps."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from .affine import Affine
 from .cells import Paths
 from .constant import Constant
-from .exact import Dyadic, exactly, greater, lesser
+from .exact import Dyadic, exactly, greater, lesser, whole
+from .filters import Filter
 from .fixed import fixed
 from .graph import Entrance, Graph, Spikes, Sum, Through
+from .loops import heard
+from .memoryless import Memoryless
 from .pairs import fewest_ahead
-from .paths import Reach
+from .pooling import Lines, Maxima
 from .sparse import Matrix
 from .subtracting import Subtracting
 from .through import ExactBalance
@@ -18,6 +23,8 @@ from .varying import Varying
 
 Ends = tuple[Dyadic, Dyadic]
 Chain = tuple[Matrix, Dyadic]
+Reader = int | tuple[object, ...]
+Trains = Constant | Memoryless | Subtracting | Varying
 
 MOST_ROWS = 2**20
 """The most rows of tables, times T, by which trains are balanced against currents."""
@@ -35,19 +42,19 @@ class Leaf:
         allowed: the first layer's rows, (n, R) of bool, or its silence and spikes, (n, T, 2).
         currents: where the first layer's current is the same at each step and it subtracts, its exact map.
         chains: nodes that are an exact map of that layer's spikes alone: W, and b (n, 1).
-        known, reached, celled, balances: what was found so far.
+        known, reached, drawn, balances: what was found so far.
     """
 
     graph: Graph
-    layers: dict[int, Constant | Subtracting | Varying]
+    layers: dict[int, Trains]
     fixed: dict[int, Ends]
     inputs: Ends
     allowed: np.ndarray
     currents: Chain | None = None
     chains: dict[int, Chain] = field(default_factory=dict)
     known: dict[int, Ends] = field(default_factory=dict)
-    reached: dict[int, tuple[list[Reach], int]] = field(default_factory=dict)
-    celled: dict[int, Paths] = field(default_factory=dict)
+    reached: dict[int, Any] = field(default_factory=dict)
+    drawn: dict[int, Lines] = field(default_factory=dict)
     balances: dict[int, ExactBalance | None] = field(default_factory=dict)
 
     def rows(self, place: int) -> np.ndarray:
@@ -56,30 +63,63 @@ class Leaf:
         assert isinstance(layer, Constant)
         return self.allowed if place == self.graph.spiking[0] else layer.reachable
 
-    def reach(self, place: int) -> tuple[list[Reach], int]:
-        """Return where the potentials of a varying layer can be."""
+    def trains(self, place: int) -> Any:
+        """Return what its layer knows trains by: rows of a table, where potentials can be, paths of cells."""
+        if isinstance(self.layers[place], Constant):
+            return self.rows(place)
         self._find(place)
         return self.reached[place]
 
     def paths(self, place: int) -> Paths:
         """Return the paths of cells of a layer that subtracts."""
-        self._find(place)
-        return self.celled[place]
+        return self.trains(place)
 
     def _find(self, place: int) -> None:
         """Find what is known of a layer: in order, for a deep network must not become a deep recursion."""
         for each in self.graph.spiking:
-            layer, node = self.layers[each], self.graph.nodes[each]
-            assert isinstance(node, Spikes)
-            if each > place or each in self.reached or each in self.celled:
-                continue
-            allowed = self.allowed if each == self.graph.spiking[0] else None
-            if isinstance(layer, Varying):
-                sums = self.sums(node.source, layer.weights, each) if self._joint(node.source) else None
-                self.reached[each] = layer.reach(*self.steps(node.source), sums, allowed)
-            elif isinstance(layer, Subtracting):
-                sums = self._narrower(self.sums(node.source, layer.weights, each), node.source, each)
-                self.celled[each] = layer.paths(self.steps(node.source), sums, allowed)
+            if each <= place and each not in self.reached and not isinstance(self.layers[each], Constant):
+                self.reached[each] = self._reached(each)
+
+    def _reached(self, place: int) -> Any:
+        layer, node = self.layers[place], self.graph.nodes[place]
+        assert isinstance(node, Spikes)
+        assert not isinstance(layer, Constant)
+        allowed, steps = self.allowed if place == self.graph.spiking[0] else None, self.steps(node.source)
+        sums = None
+        if isinstance(layer, Subtracting):
+            sums = self._narrower(self.sums(node.source, layer.weights, place), node.source, place)
+        elif isinstance(layer, Varying) and self._joint(node.source):
+            sums = self.sums(node.source, layer.weights, place)
+        if node.feedback is None:
+            return layer.found(steps, sums, allowed)
+        return self._heard(layer, node.feedback, steps, sums, allowed)
+
+    def _heard(
+        self,
+        layer: Memoryless | Subtracting | Varying,
+        feedback: Affine,
+        steps: Ends,
+        sums: Ends | None,
+        allowed: np.ndarray | None,
+    ) -> Any:
+        """Return the trains of a layer that hears itself: what its spikes imply is known of them, and so on.
+
+        The spikes up to a step follow from those before it, so after T rounds nothing changes any more.
+        """
+        ones = whole(np.ones(layer.priced, dtype=int))
+        known = ones * 0, ones
+        found: Any = None
+        for _ in range(layer.priced[1]):
+            own = heard(feedback, *known)
+            both = None
+            if sums is not None:
+                both = _added(sums, _weighted(*own, layer.weights))  # pyright: ignore[reportAttributeAccessIssue]
+            found = layer.found(_added(steps, own), both, allowed)
+            spikes = layer.spikes(found)
+            if all((one.ints == two.ints).all() for one, two in zip(spikes, known, strict=True)):
+                break
+            known = spikes
+        return found
 
     def ahead(
         self, place: int, pair: tuple[int, int], constant: Dyadic, costs: dict[int, Dyadic], side: int
@@ -144,6 +184,14 @@ class Leaf:
             self.inputs,
         )
 
+    def lines(self, place: int) -> Lines:
+        """Return what stands for the maxima of a pool."""
+        node = self.graph.nodes[place]
+        assert isinstance(node, Maxima)
+        if place not in self.drawn:
+            self.drawn[place] = node.windows.lines(*self.steps(node.source))
+        return self.drawn[place]
+
     def steps(self, place: int) -> Ends:
         """Return the exact box of a node at each step, (n, T) or (n, 1) each."""
         if self.graph.constant[place]:
@@ -153,14 +201,17 @@ class Leaf:
                 self.known[each] = self.fixed[each] if self.graph.constant[each] else self._steps(each)
         return self.known[place]
 
-    def sums(self, place: int, weights: Dyadic, reader: int) -> Ends:
-        """Return what Σ_t node[t]·weights[t, k] lies between, (n, K), weights (T, K) of the layer `reader`."""
+    def sums(self, place: int, weights: Dyadic, reader: Reader) -> Ends:
+        """Return what Σ_t node[t]·weights[t, k] lies between, (n, K), weights (T, K) of the layer `reader`.
+
+        Where there are other nodes over time between both, `reader` names these, too: weights are not the layer's.
+        """
         found: dict[int, Ends] = {}
         for each in self.graph.linear(place):
             found[each] = self._sums(each, found, weights, reader)
         return found[place]
 
-    def _sums(self, place: int, found: dict[int, Ends], weights: Dyadic, reader: int) -> Ends:
+    def _sums(self, place: int, found: dict[int, Ends], weights: Dyadic, reader: Reader) -> Ends:
         graph, node = self.graph, self.graph.nodes[place]
         if graph.constant[place]:
             return _ends(*self.fixed[place], weights.sum(0))
@@ -169,20 +220,42 @@ class Leaf:
             shift = node.affine.bias * weights.sum(0) - node.affine.bias
             return low + shift, high + shift
         if isinstance(node, Sum):
-            one, two = found[node.first], found[node.second]
-            return one[0] + two[0], one[1] + two[1]
-        layer, reading = self.layers.get(place), self.layers[reader]
+            return _added(found[node.first], found[node.second])
+        if isinstance(node, Filter):
+            return self.sums(node.source, node.over_time @ weights, (reader, place))
+        if isinstance(node, Maxima):
+            return self._pooled(node, place, weights, reader)
+        layer, reading = self.layers.get(place), self.layers[reader] if isinstance(reader, int) else None
         if isinstance(layer, Constant):
             return layer.sums(self.rows(place), weights, reader)
         if isinstance(layer, Subtracting) and isinstance(reading, Subtracting):
             return layer.filtered(self.paths(place), reading)
-        low, high = self.steps(place)
-        above, below = greater(weights, weights * 0), lesser(weights, weights * 0)
-        return low @ above + high @ below, high @ above + low @ below
+        return _weighted(*self.steps(place), weights)
+
+    def _pooled(self, node: Maxima, place: int, weights: Dyadic, reader: Reader) -> Ends:
+        """Return what Σ_t weights[t, k]·max_j x_j[t] lies between, (n, K).
+
+        For weights ≥ 0 it is at least each Σ_t weights[t, k]·x_j[t], and where x ≥ 0 at most the sum of these over
+        j. A row of both signs is the difference of two such sums.
+        """
+        low, high = _weighted(*self.steps(place), weights)
+        if not (whole(0) <= self.steps(node.source)[0]).all():
+            return low, high
+        parts = (greater(weights, weights * 0), "+"), (greater(-weights, weights * 0), "-")
+        more, less = (self.sums(node.source, part, (reader, place, sign)) for part, sign in parts)
+        least = greater(low, node.windows.largest(more[0]) - node.windows.totals(less[1]))
+        return least, lesser(high, node.windows.totals(more[1]) - node.windows.largest(less[0]))
 
     def _joint(self, place: int) -> bool:
         """Return whether windows of a node may say more than its steps: some source has a table."""
-        return any(isinstance(self.layers.get(each), Constant) for each in self.graph.linear(place))
+        pending = [place]
+        while pending:
+            for each in self.graph.linear(pending.pop()):
+                node = self.graph.nodes[each]
+                pending += [node.source] if isinstance(node, Filter | Maxima) else []
+                if isinstance(self.layers.get(each), Constant):
+                    return True
+        return False
 
     def _steps(self, place: int) -> Ends:
         node = self.graph.nodes[place]
@@ -191,14 +264,25 @@ class Leaf:
         if isinstance(node, Through):
             return node.affine.image(*self.known[node.source])
         if isinstance(node, Sum):
-            one, two = self.known[node.first], self.known[node.second]
-            return one[0] + two[0], one[1] + two[1]
-        layer = self.layers[place]
-        if isinstance(layer, Constant):
-            return layer.spikes(self.rows(place))
-        if isinstance(layer, Subtracting):
-            return layer.spikes(self.paths(place))
-        return layer.spikes(self.reach(place))
+            return _added(self.known[node.first], self.known[node.second])
+        if isinstance(node, Filter):
+            return self.sums(node.source, node.over_time, (place,))
+        if isinstance(node, Maxima):
+            low, high = self.steps(node.source)
+            return node.windows.largest(low), node.windows.largest(high)
+        return self.layers[place].spikes(self.trains(place))
+
+
+def _added(one: Ends, two: Ends) -> Ends:
+    return one[0] + two[0], one[1] + two[1]
+
+
+def _weighted(low: Dyadic, high: Dyadic, weights: Dyadic) -> Ends:
+    """Return what Σ_t x[t]·weights[t, k] lies between, (n, K), for x in [low, high], (n, T) or (n, 1) each."""
+    if low.shape[1] != len(weights.ints):
+        return _ends(low, high, weights.sum(0))
+    above, below = greater(weights, weights * 0), lesser(weights, weights * 0)
+    return low @ above + high @ below, high @ above + low @ below
 
 
 def _ends(low: Dyadic, high: Dyadic, factors: Dyadic) -> Ends:

@@ -20,8 +20,12 @@ import numpy as np
 from .arithmetic import ARITHMETIC, Arithmetic
 from .exact import Refused
 from .files import Content, parse, read
+from .filters import LeakySynapse
+from .kinds import Kinds
 from .layers import Layer, read_layer
+from .loops import Loop
 from .neurons import Neuron
+from .pooling import MaxPool
 from .work import allowance, limited
 
 FORMAT = "spikecert.network/1"
@@ -36,7 +40,8 @@ class Residual:
     shortcut: tuple["Item", ...]
 
 
-Item = Layer | Neuron | Residual
+Firing = Neuron | Loop | Kinds
+Item = Layer | Firing | MaxPool | Residual | LeakySynapse
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def _network(content: Content) -> Network:
     if tensors:
         raise Refused(f"holds {min(tensors)[:40]}, which belongs to no layer")
     layers, integrator = _read_out(text["readout"], layers)
-    if not any(isinstance(layer, Neuron) for layer in walk(layers)):
+    if not any(isinstance(layer, Firing) for layer in walk(layers)):
         raise Refused("unknown: no proof form for a network without neurons that fire")
     return Network(content.digest, content.size, steps, text["encoding"] == "none", arithmetic, layers, integrator)
 
@@ -113,16 +118,16 @@ def _network(content: Content) -> Network:
 def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:
     """Return the layers that make what is read out, and the neuron whose last potential is, where one is."""
     last = layers[-1] if layers else None
-    if readout == "mean" and not isinstance(last, Neuron):
+    if readout == "mean" and not isinstance(last, Firing):
         return layers, None
-    if readout == "spikes" and isinstance(last, Neuron):
+    if readout == "spikes" and isinstance(last, Firing):
         return layers, None
     if readout == "potential" and isinstance(last, Neuron) and last.reset == "none":
         return layers[:-1], last
     raise Refused(f"unknown: no proof form for readout {str(readout)[:20]!r} behind such a layer")
 
 
-def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Neuron]:
+def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing | MaxPool | LeakySynapse]:
     """Yield every layer and neuron, those of residual sums, too."""
     for layer in layers:
         if isinstance(layer, Residual):
@@ -143,6 +148,14 @@ def _layers(
         place = f"{name}.{index}"
         if layer["type"] in ("LIF", "DLIF"):
             yield Neuron.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "Recurrent":
+            yield Loop.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "Synapse":
+            yield LeakySynapse.read(place, layer, arithmetic)
+        elif layer["type"] in ("MaxPool1d", "MaxPool2d"):
+            yield MaxPool.read(place, layer)
+        elif layer["type"] == "VariedLIF":
+            yield Kinds.read(tensors, place, layer, steps, arithmetic)
         elif layer["type"] == "Residual" and layer.keys() == {"type", "branch", "shortcut"}:
             paths = ((layer[path], f"{place}.{path}") for path in ("branch", "shortcut"))
             yield Residual(*(tuple(_layers(*path, tensors, steps, arithmetic)) for path in paths))

@@ -62,10 +62,10 @@ class OneRow:
 def _of_images(layer: dict[str, Any]) -> dict[str, Any]:
     """Return the description of the same layer over images of height 1; a padding may have a name."""
     sizes = {key: layer[key] for key in HEIGHTS if key in layer and not isinstance(layer[key], str)}
-    return layer | {key: [HEIGHTS[key], _single(value)] for key, value in sizes.items()}
+    return layer | {key: [HEIGHTS[key], single(value)] for key, value in sizes.items()}
 
 
-def _single(value: Any) -> Any:
+def single(value: Any) -> Any:
     """Return the number of a list of one, or a number; that it is an integer is checked where it is read."""
     if isinstance(value, list):
         if len(value) != 1:

@@ -61,6 +61,10 @@ class Subtracting:
         """Return the shape of its prices: one for each neuron's scaled current at each step."""
         return self.slack.shape
 
+    def unscaled(self, prices: Dyadic) -> Dyadic:
+        """Return prices on its currents as prices on what its source gives."""
+        return prices * self.scale
+
     @property
     def everything(self) -> np.ndarray:
         """Return what a tree's root allows: silence and a spike at each step, (n, T, 2) of bool."""
@@ -128,8 +132,9 @@ class Subtracting:
             allowed,
         )
 
-    def paths(self, steps: Ends, sums: Ends, allowed: np.ndarray | None) -> Paths:
+    def found(self, steps: Ends, sums: Ends | None, allowed: np.ndarray | None) -> Paths:
         """Return the neurons' paths of cells; arguments as of `drive`."""
+        assert sums is not None
         return paths(self.drive(steps, sums, allowed), self.apart(self.count))
 
     def apart(self, count: int) -> int:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from .bound import Question
 from .exact import Refused
-from .graph import Mean, Spikes
+from .graph import Graph, Mean, Spikes, Sum, Through
 
 ARGMAX, STRICT = "argmax", "strict"
 TIES = (ARGMAX, STRICT)
@@ -41,4 +41,18 @@ def suffices(question: Question, label: int, other: int, bound: Fraction, ties: 
 def _counts(question: Question) -> bool:
     """Return whether each logit is the mean of one neuron's spikes."""
     last = question.graph.nodes[-1]
-    return isinstance(last, Mean) and isinstance(question.graph.nodes[last.source], Spikes)
+    return isinstance(last, Mean) and _fires(question.graph, last.source)
+
+
+def _fires(graph: Graph, place: int) -> bool:
+    """Return whether a node is spikes, or spikes of several kinds of neurons at their places."""
+    pending = [place]
+    while pending:
+        node = graph.nodes[pending.pop()]
+        if isinstance(node, Sum) and node.apart:
+            pending += [node.first, node.second]
+        elif isinstance(node, Through) and node.affine.exact:
+            pending.append(node.source)
+        elif not isinstance(node, Spikes):
+            return False
+    return True

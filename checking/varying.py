@@ -71,6 +71,10 @@ class Varying:
         """Return the shape of its prices: one for each neuron's current at each step, over Λ."""
         return self.slack.shape
 
+    def unscaled(self, prices: Dyadic) -> Dyadic:
+        """Return prices on its currents as prices on what its source gives."""
+        return prices * (self.powers * self.scale)
+
     @property
     def everything(self) -> np.ndarray:
         """Return what a tree's root allows: silence and a spike at each step, (n, T, 2) of bool."""
@@ -94,17 +98,17 @@ class Varying:
         """Return Λ[t]·a[t] for the steps of each window, 0 elsewhere, (T, windows)."""
         return (self.powers * self.scale).column() * self.inside
 
-    def reach(
-        self, low: Dyadic, high: Dyadic, sums: tuple[Dyadic, Dyadic] | None, allowed: np.ndarray | None
+    def found(
+        self, steps: tuple[Dyadic, Dyadic], sums: tuple[Dyadic, Dyadic] | None, allowed: np.ndarray | None
     ) -> tuple[list[Reach], int]:
         """Return where each neuron's Λ·v can be, and the power of two of its integers.
 
         Args:
-            low, high: the exact currents at each step, (n, T) or (n, 1).
+            steps: the exact currents at each step, (n, T) or (n, 1) each.
             sums: what Σ_t weights[t]·current[t] lies between, (n, windows), if that is known.
             allowed: silence and spikes that a leaf allows, (n, T, 2) of bool; None: all.
         """
-        one, two = low * self.scale, high * self.scale
+        one, two = (end * self.scale for end in steps)
         low, high = (lesser(one, two) - self.slack) * self.powers, (greater(one, two) + self.slack) * self.powers
         ends = [low.coarse(False), high.coarse(True), self.perhaps.coarse(False), self.surely.coarse(True)]
         taken = () if self.taken is None else (self.taken[0].coarse(True), self.taken[1].coarse(False))

@@ -1,14 +1,14 @@
 /* The shortest paths of certify/bounds/price_graph.py, pair by pair in blocks that stay in cache; compiled on demand.
 
-   The same recursion with the same arithmetic as `_shortest` there, but for the order of sums, in double. Only the
+   The same recursion with the same arithmetic as `_shortest` there, but for the order of sums, in REAL. Only the
    search for prices uses it: no bound is proven with it. Arrays are (rows, pairs), triangular ones (t ≤ T) packed
-   one step after the other. */
+   one step after the other. climb.c includes this file. */
 
 #include <stdlib.h>
 
-#define LANES 8 /* pairs that go together, one vector register or two */
+#define LANES (64 / (int)sizeof(REAL)) /* pairs that go together, one vector register or two */
 #define INLINE static inline __attribute__((always_inline))
-#define EACH for (int l = 0; l < LANES; l++)
+#define EACH _Pragma("omp simd") for (int l = 0; l < LANES; l++)
 
 typedef struct {
     double decay;         /* λ of the membrane */
@@ -19,18 +19,18 @@ typedef struct {
 } Sizes;
 
 typedef struct {
-    const double *lower, *upper;             /* currents, (T, P) */
-    const double *low, *high;                /* potentials since τ, packed (t, P) for t = 1..T */
+    const REAL *lower, *upper;             /* currents, (T, P) */
+    const REAL *low, *high;                /* potentials since τ, packed (t, P) for t = 1..T */
     const unsigned char *edges, *ends;       /* packed likewise; (T + 1, P) */
-    const double *start_low, *start_high;    /* (T + 1, P), or null */
+    const REAL *start_low, *start_high;    /* (T + 1, P), or null */
 } Graph;
 
 typedef struct {
-    double *values, *spikes, *currents; /* (P,), (T, P), (T, P) */
+    REAL *values, *spikes, *currents; /* (P,), (T, P), (T, P) */
 } Answer;
 
 typedef struct {
-    double v[LANES];
+    REAL v[LANES];
 } Row;
 
 /* What one block works on. S segments have S + 1 ends. */
@@ -46,11 +46,11 @@ typedef struct {
     long *last;   /* the last step that an edge from τ enters, T + 1 for the end, (T + 1) */
 } Work;
 
-INLINE double least(double a, double b) { return a < b ? a : b; }
-INLINE double most(double a, double b) { return a > b ? a : b; }
+INLINE REAL least(REAL a, REAL b) { return a < b ? a : b; }
+INLINE REAL most(REAL a, REAL b) { return a > b ? a : b; }
 INLINE long packed(long t) { return t * (t + 1) / 2; } /* where step t (from 0) starts */
 
-INLINE Row load(const double *from, long n, double rest) {
+INLINE Row load(const REAL *from, long n, REAL rest) {
     Row row;
     EACH row.v[l] = l < n ? from[l] : rest;
     return row;
@@ -84,9 +84,9 @@ static Work *work_for(long T, long S) {
 static void release(Work *work) { free(work->ends), free(work->rank), free(work->last), free(work); }
 
 /* Sort the segments: their places, how many fall, and the bends of F between them. */
-INLINE void sort_segments(const Sizes *sizes, const double *prices, long start, long n, long S, Work *work) {
+INLINE void sort_segments(const Sizes *sizes, const REAL *prices, long start, long n, long S, Work *work) {
     long T = sizes->steps;
-    double power = 1;
+    REAL power = 1;
     for (long k = 0; k < T; k++, power *= sizes->slope_decay) {
         work->prices[k] = load(prices + k * sizes->pairs + start, n, 0);
         EACH work->slopes[k].v[l] = -work->prices[k].v[l] * power;
@@ -107,29 +107,30 @@ INLINE void sort_segments(const Sizes *sizes, const double *prices, long start, 
         EACH work->bends[j].v[l] = (j ? work->sorted[j - 1].v[l] : 0) - (j < S ? work->sorted[j].v[l] : 0);
 }
 
-INLINE void rise(const Row *ends, const Row *bends, long S, double scale, const double *reached, double *sum) {
-    double total[LANES] = {0};
+INLINE void rise(const Row *ends, const Row *bends, long S, REAL scale, const REAL *reached, REAL *sum) {
+    REAL total[LANES] = {0};
     for (long j = 0; j <= S; j++) EACH total[l] += least(ends[j].v[l], reached[l]) * bends[j].v[l];
     EACH sum[l] += total[l] * scale;
 }
 
-INLINE void lowest(const Row *ends, const int *turn, double *found) { EACH found[l] = ends[turn[l]].v[l]; }
+INLINE void lowest(const Row *ends, const int *turn, REAL *found) { EACH found[l] = ends[turn[l]].v[l]; }
 
 /* F from τ through one step; the edge into the step's node competes for the shortest path there. */
-INLINE void advance(const Sizes *sizes, const Graph *graph, long start, long n, long t, long from, long S, double scale,
-                    Row lower, Row upper, Work *work, double *best) {
+INLINE void advance(const Sizes *sizes, const Graph *graph, long start, long n, long t, long from, long S, REAL scale,
+                    Row lower, Row upper, Work *work, REAL *best) {
     long at = packed(t) + from, place = at * sizes->pairs + start;
     Row low = load(graph->low + place, n, 0), high = load(graph->high + place, n, 0);
     Row *ends = work->ends + from * (S + 1), *before = work->before + at * (S + 1);
     const int *rank = work->rank + t * LANES;
-    double *value = work->value[from].v, reached[LANES], bottom[LANES], top[LANES], cost[LANES];
+    REAL decay = (REAL)sizes->decay, perhaps = (REAL)sizes->perhaps, surely = (REAL)sizes->surely;
+    REAL *value = work->value[from].v, reached[LANES], bottom[LANES], top[LANES], cost[LANES];
     EACH value[l] -= work->prices[t].v[l] * lower.v[l];
     for (long j = 0; j <= S; j++)
-        EACH before[j].v[l] = sizes->decay * ends[j].v[l] + (j > rank[l] ? upper.v[l] : lower.v[l]);
+        EACH before[j].v[l] = decay * ends[j].v[l] + (j > rank[l] ? upper.v[l] : lower.v[l]);
     lowest(before, work->turn, reached);
     EACH high.v[l] = least(high.v[l], before[S].v[l]);
-    EACH reached[l] = least(most(reached[l], most(low.v[l], sizes->perhaps)), high.v[l]);
-    EACH bottom[l] = most(low.v[l], before[0].v[l]), top[l] = least(high.v[l], sizes->surely), cost[l] = value[l];
+    EACH reached[l] = least(most(reached[l], most(low.v[l], perhaps)), high.v[l]);
+    EACH bottom[l] = most(low.v[l], before[0].v[l]), top[l] = least(high.v[l], surely), cost[l] = value[l];
     rise(before, work->bends, S, scale, reached, cost);
     rise(before, work->bends, S, scale, bottom, value);
     for (long j = 0; j <= S; j++) EACH ends[j].v[l] = least(most(before[j].v[l], bottom[l]), top[l]);
@@ -137,16 +138,16 @@ INLINE void advance(const Sizes *sizes, const Graph *graph, long start, long n, 
     int *origin = work->origin + t * LANES;
     const unsigned char *edge = graph->edges + place;
     for (long l = 0; l < n; l++) {
-        double length = edge[l] ? work->length[from].v[l] + cost[l] : __builtin_inf();
+        REAL length = edge[l] ? work->length[from].v[l] + cost[l] : (REAL)__builtin_inf();
         origin[l] = length < best[l] ? (int)from : origin[l];
         best[l] = least(length, best[l]);
     }
 }
 
 /* Back from the last node of one pair: its spikes and currents. */
-static void walk_back(const Sizes *sizes, const Graph *graph, long pair, int l, long node, double potential, long S,
+static void walk_back(const Sizes *sizes, const Graph *graph, long pair, int l, long node, REAL potential, long S,
                       const Work *work, const Answer *answer) {
-    double decay = most(sizes->decay, 1e-300);
+    REAL decay = (REAL)sizes->decay > 0 ? (REAL)sizes->decay : 1; /* 0: of one step, that nothing is carried over to */
     for (long t = sizes->steps - 1; t >= 0; t--) {
         long place = t * sizes->pairs + pair;
         int here = node == t + 1;
@@ -156,8 +157,8 @@ static void walk_back(const Sizes *sizes, const Graph *graph, long pair, int l, 
             potential = work->reached[packed(t) + node].v[l];
         }
         const Row *ends = work->before + (packed(t) + node) * (S + 1) + work->rank[t * LANES + l];
-        double low = ends[0].v[l], high = ends[1].v[l];
-        double current = graph->lower[place] + least(most(potential - low, 0), high - low);
+        REAL low = ends[0].v[l], high = ends[1].v[l];
+        REAL current = graph->lower[place] + least(most(potential - low, 0), high - low);
         answer->currents[place] = current;
         potential = (potential - current) / decay;
     }
@@ -180,10 +181,10 @@ INLINE void find_last(const Sizes *sizes, const Graph *graph, long start, long n
     }
 }
 
-INLINE void run_block(const Sizes *sizes, const Graph *graph, const double *costs, const double *prices, long start,
+INLINE void run_block(const Sizes *sizes, const Graph *graph, const REAL *costs, const REAL *prices, long start,
                       long n, const Answer *answer, Work *work) {
     long T = sizes->steps, P = sizes->pairs, S = graph->start_low ? T + 1 : T;
-    double scale = 1, infinity = __builtin_inf();
+    REAL scale = 1, infinity = (REAL)__builtin_inf();
     sort_segments(sizes, prices, start, n, S, work);
     find_last(sizes, graph, start, n, work);
     for (long from = 0; from <= T; from++) {
@@ -198,25 +199,25 @@ INLINE void run_block(const Sizes *sizes, const Graph *graph, const double *cost
     }
     for (long t = 0; t < T; t++) {
         Row lower = load(graph->lower + t * P + start, n, 0), upper = load(graph->upper + t * P + start, n, 0);
-        double best[LANES];
+        REAL best[LANES];
         EACH best[l] = infinity, work->origin[t * LANES + l] = 0;
         for (long from = 0; from <= t; from++)
             if (work->last[from] >= t) advance(sizes, graph, start, n, t, from, S, scale, lower, upper, work, best);
         for (long l = 0; l < n; l++) work->length[t + 1].v[l] = best[l] + costs[t * P + start + l];
         if (t < T - 1) scale /= sizes->slope_decay;
     }
-    double value[LANES], potential[LANES];
+    REAL value[LANES], potential[LANES];
     long node[LANES] = {0};
     EACH value[l] = infinity, potential[l] = 0;
     for (long from = 0; from <= T; from++) {
         if (work->last[from] != T + 1) continue;
         const Row *ends = work->ends + from * (S + 1);
-        double reached[LANES], cost[LANES];
+        REAL reached[LANES], cost[LANES];
         lowest(ends, work->turn, reached);
         EACH cost[l] = work->value[from].v[l];
         rise(ends, work->bends, S, scale, reached, cost);
         for (long l = 0; l < n; l++) {
-            double length = work->length[from].v[l] + cost[l];
+            REAL length = work->length[from].v[l] + cost[l];
             if (graph->ends[from * P + start + l] && length < value[l])
                 value[l] = length, node[l] = from, potential[l] = reached[l];
         }
@@ -227,8 +228,9 @@ INLINE void run_block(const Sizes *sizes, const Graph *graph, const double *cost
     }
 }
 
+#ifndef BLOCKS_ONLY
 /* Returns whether memory failed. */
-int shortest(const Sizes *sizes, const Graph *graph, const double *costs, const double *prices, const Answer *answer) {
+int shortest(const Sizes *sizes, const Graph *graph, const REAL *costs, const REAL *prices, const Answer *answer) {
     long T = sizes->steps, S = graph->start_low ? T + 1 : T, blocks = (sizes->pairs + LANES - 1) / LANES;
     int failed = 0;
 #pragma omp parallel num_threads(sizes->threads) reduction(| : failed)
@@ -246,3 +248,4 @@ int shortest(const Sizes *sizes, const Graph *graph, const double *costs, const 
     }
     return failed;
 }
+#endif

@@ -32,7 +32,7 @@ def save(network: SpikingNetwork, path: str | Path) -> str:
         network: any `SpikingNetwork`; the written weights keep their dtype.
         path: the file to write, by custom with the suffix .safetensors.
     """
-    return write_tensors(Path(path), FORMAT, _describe(network), network.state_dict())
+    return write_tensors(Path(path), FORMAT, described(network), network.state_dict())
 
 
 def load(path: str | Path) -> SpikingNetwork:
@@ -42,12 +42,12 @@ def load(path: str | Path) -> SpikingNetwork:
         FileNotFoundError: where there is no such file.
         ValueError: for a file that was tampered with, truncated, or is no spikecert network.
     """
-    return _built(*read_tensors(Path(path), FORMAT), origin=str(path))
+    return built(*read_tensors(Path(path), FORMAT), origin=str(path))
 
 
 def to_bytes(network: SpikingNetwork) -> bytes:
     """Return the content of the file that `save` writes: for sending a network elsewhere."""
-    return pack(FORMAT, _describe(network), network.state_dict())
+    return pack(FORMAT, described(network), network.state_dict())
 
 
 def from_bytes(content: bytes) -> SpikingNetwork:
@@ -56,10 +56,15 @@ def from_bytes(content: bytes) -> SpikingNetwork:
     Raises:
         ValueError: as `load`.
     """
-    return _built(*unpack(content, FORMAT), origin="content")
+    return built(*unpack(content, FORMAT), origin="content")
 
 
-def _built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork:
+def built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork:
+    """Return the network of a description and its weights, in evaluation mode.
+
+    Raises:
+        ValueError: for what describes no network that this version builds; `origin` says where it came from.
+    """
     try:
         network = _blank(text, weights)
         network.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)
@@ -99,8 +104,9 @@ def _check_tensors(held: Mapping[str, Tensor], shapes: Shapes) -> None:
 
 def network_hash(network: SpikingNetwork) -> str:
     """Return the SHA-256 of description and weights: the same before `save` and after `load`."""
-    return digest_of(_describe(network), network.state_dict())
+    return digest_of(described(network), network.state_dict())
 
 
-def _describe(network: SpikingNetwork) -> str:
+def described(network: SpikingNetwork) -> str:
+    """Return the description that `built` reads."""
     return json.dumps(describe(network), sort_keys=True)

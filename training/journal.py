@@ -1,4 +1,4 @@
-"""What a run writes down for people: history.csv, and scalars for TensorBoard where it is installed."""
+"""What a run writes down for people: history.csv, history.svg, and scalars where TensorBoard is installed."""
 
 import csv
 import importlib.util
@@ -10,8 +10,10 @@ from typing import Any
 
 from ..files import write_atomically
 from .history import EpochMetrics
+from .picture import picture
 
 HISTORY = "history.csv"
+PICTURE = "history.svg"
 TENSORBOARD = "tensorboard"
 """The folder that `tensorboard --logdir` is given."""
 
@@ -41,6 +43,7 @@ class Journal:
         if self._folder is None:
             return
         write_atomically(self._folder / HISTORY, as_csv(history).encode())
+        write_atomically(self._folder / PICTURE, picture(history).encode())
         if self._board is None and importlib.util.find_spec("tensorboard") is not None:
             self._board = _board(self._folder / TENSORBOARD, history[-1].epoch)
         if self._board is not None:

@@ -8,7 +8,7 @@ import typer
 
 from ..output import INTERRUPTED, plain, say, show, show_json_text, table
 from ..progress import Bars
-from ..sources import data_of
+from ..sources import data_of, label_of, network_of
 from .options import (
     ATTACKS,
     Data,
@@ -56,18 +56,17 @@ def attack(
 ) -> int:
     """Attack a network: robust accuracy under each named attack, an upper bound of the true one."""
     from spikecert import building, examining
-    from spikecert.models import load
     from spikecert.reports import Plan
 
     threat = building.threat(norm, epsilons(epsilon))
-    network = load(model)
+    network = network_of(model)
     source = data_of(data, root, network.num_steps)
     chosen = fitting(network, source, samples, device)
     methods = tuple(dict.fromkeys(method))
     plan = Plan(threat, methods, (), seed=seed, ties=ties)
     command = f"spikecert attack {shlex.quote(model.name)} " + repeated(epsilon, norm, data, samples, seed, ties)
     command += "".join(f" --method {shlex.quote(name)}" for name in methods)
-    subject = examining.Subject(model.stem, network, source, chosen)
+    subject = examining.Subject(label_of(model), network, source, chosen)
     with Bars() as bars:
         examined = examining.examine(subject, plan, command=command, progress=bars, out=out)
     return told(examined, out, as_json)

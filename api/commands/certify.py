@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..output import say
 from ..progress import Bars
-from ..sources import data_of
+from ..sources import data_of, label_of, network_of
 from . import certify_options as own
 from . import options
 from .attack import told
@@ -49,14 +49,13 @@ def certify(
     any ε.
     """
     from spikecert import building, examining, proofs
-    from spikecert.models import load
     from spikecert.models.kernels import use_kernel
     from spikecert.reports import Plan, RadiusPlan
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     threat = building.threat(norm, epsilons(epsilon))
     width = options.number(tolerance, "tolerance")
-    network = load(model)
+    network = network_of(model)
     source = data_of(data, root, network.num_steps)
     chosen = fitting(network, source, samples, device)
     kernel = use_kernel(network, "compiled" if compiled else "eager")
@@ -70,7 +69,7 @@ def certify(
     common = options.repeated(epsilon, norm, data, samples, seed, ties)
     command = f"spikecert certify {shlex.quote(model.name)} {common}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
-    subject = examining.Subject(model.stem, network, source, chosen)
+    subject = examining.Subject(label_of(model), network, source, chosen)
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         examined = examining.examine(subject, plan, command=command, progress=bars, out=out, gains=gains)
         if proof is not None and prover is not None and not examined.interrupted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..output import show, show_json, table
-from ..sources import data_of
+from ..sources import data_of, network_of
 from .options import Data, Json, Root, Seed, fitting, number
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def gains(
 ) -> int:
     """Print the proven gain of each spiking layer's simplified dynamics, or check saved certificates."""
     from spikecert.analysis import gain, report_data
-    from spikecert.models import load
 
     if check is not None:
         return _check(check, model, as_json)
@@ -63,7 +62,7 @@ def gains(
         raise ValueError("MODEL: got nothing, expected a network file, or --check FILE")
     if surrogate and samples is None:
         raise ValueError("samples: got none, expected --samples N beside --surrogate")
-    network = load(model)
+    network = network_of(model)
     measured = (
         None
         if samples is None
@@ -166,9 +165,8 @@ def _stability_text(report: "StabilityReport", epsilon: str, surrogate: bool) ->
 
 def _check(path: Path, model: Path | None, as_json: bool) -> int:
     from spikecert.analysis import check_file
-    from spikecert.models import load
 
-    results = check_file(path, None if model is None else load(model))
+    results = check_file(path, None if model is None else network_of(model))
     if as_json:
         show_json([{**asdict(item), "holds": item.holds} for item in results])
     else:

@@ -122,7 +122,9 @@ def repeated(
     return f"--epsilon {joined} --norm {norm} --data {data}{counted} --seed {seed}"
 
 
-Model = Annotated[Path, typer.Argument(help="A network file as written by `train`.", metavar="MODEL")]
+Model = Annotated[
+    Path, typer.Argument(help="A network file as written by `train`, or zoo:NAME (see `zoo`).", metavar="MODEL")
+]
 Data = Annotated[
     str,
     typer.Option(

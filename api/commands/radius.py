@@ -9,7 +9,7 @@ import typer
 
 from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
-from ..sources import data_of
+from ..sources import data_of, network_of
 from .options import Data, Device, Json, Model, Norm, Root, Samples, Seed, Ties, Verifier, fitting, number
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def radius(
     puts the radii into a report.
     """
     from spikecert import building
-    from spikecert.models import load, network_hash
+    from spikecert.models import network_hash
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.reports.parts import Interrupted, PartStore, radii_in_parts
 
-    network = load(model)
+    network = network_of(model)
     chosen = fitting(network, data_of(data, root, network.num_steps), samples, device)
     wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
     plan = Plan(building.threat(norm, (1.0,)), (), (), seed=seed, radii=wanted, ties=ties)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..output import say, show, show_json
+from ..sources import network_of
 from .options import Device, Json, Model, Seed, Verifier, checked_device
 
 Question = Annotated[Path, typer.Argument(help="A .vnnlib or .vnnlib.gz file.", metavar="PROPERTY")]
@@ -29,9 +30,8 @@ def vnnlib(
     from spikecert.files import write_atomically
     from spikecert.formats import competition_result, read_vnnlib, verify_property
     from spikecert.formats.results import result_word
-    from spikecert.models import load
 
-    network = load(model).to(checked_device(device))
+    network = network_of(model).to(checked_device(device))
     verdict = verify_property(network, read_vnnlib(question), verifier, timeout, seed=seed)
     if out is not None:
         write_atomically(out, competition_result(verdict, legacy).encode())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ...kernels.climb import ClimbSettings, Proposal
 from ...models.constants import at_least, real, reals, settle
 from ..bounds.price_search import Ascent, pair_prices
 from ..bounds.prices import Evaluation, PricedProblem, Specifications
@@ -12,11 +13,15 @@ from ..bounds.stages import Staged
 from ..replay import margins
 from .decisions import Decisions, RowRanges
 from .experience import Experience
+from .fused_climb import FusedClimb
 from .nodes import Nodes, Splits
 from .question import MarginQuestion
 from .rates import RateDecisions, trim_rates
-from .splitting import choose_splits
+from .splitting import choose_splits, proposed_splits
 from .trimming import trim_rows
+
+ENOUGH = 1e-5
+"""Where a kernel stops to climb: above 0 by what float32 may lose."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +74,22 @@ class _ClimbedNodes:
     Attributes:
         bound: of each at its `prices`, (N,).
         prices: the best ones, in the nodes' dtype, last layer first.
-        open: indices of the nodes that are not proven; the rest is about them alone.
+        open: indices of the nodes that are not proven, (O,).
+        about: indices of the nodes that the problem is about: the open ones or, with a proposal, all.
         problem, evaluation: at `pairs`, their prices.
-        inputs: a running mean of their minimising inputs.
+        inputs: a running mean of the open nodes' minimising inputs, (1 or T, O, ...).
+        proposal: of a kernel, about all nodes; None: of torch's operations.
     """
 
     bound: Tensor
     prices: tuple[Tensor, ...]
     open: Tensor
+    about: Tensor
     problem: PricedProblem
     pairs: list[Tensor]
     evaluation: Evaluation
     inputs: Tensor
+    proposal: Proposal | None = None
 
 
 @torch.no_grad()
@@ -100,38 +109,66 @@ def bound_nodes(
         return done
     left = nodes.select(alive)
     specifications = question.specifications.about(alive, left.row)
-    found = _climb(network, specifications, left.prices, climb)
+    found = _climbed(network, specifications, left.prices, climb)
     bound = done.nodes.bound.index_copy(0, alive, left.bound.maximum(found.bound))
     prices = zip(nodes.prices, found.prices, strict=True)
     prices = tuple(old.index_copy(0, alive, new) for old, new in prices)
     done = replace(done, nodes=replace(done.nodes, bound=bound, prices=prices))
-    return done if len(found.open) == 0 else _with_splits(question, done, alive[found.open], found, experience)
+    return done if len(found.open) == 0 else _with_splits(question, done, alive, found, experience)
 
 
 def _with_splits(
-    question: MarginQuestion, done: Bounded, rows: Tensor, found: "_ClimbedNodes", experience: Experience | None
+    question: MarginQuestion, done: Bounded, alive: Tensor, found: "_ClimbedNodes", experience: Experience | None
 ) -> Bounded:
-    """Say of the open nodes `rows` where they are best split, and which inputs may falsify them."""
+    """Say of the open nodes among those `alive` where they are best split, and which inputs may falsify them."""
+    rows = alive[found.open]
     left, candidates, tried = done.nodes.select(rows), done.candidates, done.margins
-    decisions = _trimmed(left.decisions, found)
+    decisions = _trimmed(done.nodes.select(alive[found.about]), found)
     candidates[rows] = question.inputs_at(left, found.inputs)
-    trace = question.network.trace(candidates[rows])
-    tried[rows] = margins(trace.logits, question.labels[question.samples(left)], question.ties).double()
+    labels = question.labels[question.samples(left)]
     weights = 1.0 if experience is None else experience.weights(left.row)
-    split, splittable = choose_splits(found.problem, found.pairs, found.evaluation, trace, decisions, weights)
+    if found.proposal is None:
+        trace = question.trace(candidates[rows])
+        logits = trace.logits
+        chosen = choose_splits(found.problem, found.pairs, found.evaluation, trace, decisions, weights)
+    else:
+        logits = question.network(candidates[rows])
+        assert isinstance(decisions, RowRanges)
+        decisions = RowRanges(decisions.first[found.open], decisions.last[found.open])
+        chosen = proposed_splits(found.problem, found.proposal, found.open, decisions, weights)
+    tried[rows] = margins(logits, labels, question.ties).double()
+    split, splittable = chosen
     none = torch.zeros_like(done.nodes.row)
     splits = Splits(none.index_put((rows,), split.neuron), none.index_put((rows,), split.place))
     nodes = replace(done.nodes, splits=splits).redecided(rows, decisions)
     return Bounded(nodes, done.splittable.index_put((rows,), splittable), candidates, tried)
 
 
-def _trimmed(decisions: Decisions, found: "_ClimbedNodes") -> Decisions:
-    """Return the decisions of the open nodes without what is proven at their prices."""
+def _trimmed(nodes: Nodes, found: "_ClimbedNodes") -> Decisions:
+    """Return the decisions of the nodes that `found` is about, without what is proven at their prices."""
+    decisions = nodes.decisions
     if isinstance(decisions, RateDecisions):
         return trim_rates(found.problem, found.pairs, found.evaluation, decisions)
     if isinstance(decisions, RowRanges):
         return trim_rows(found.problem, found.pairs, found.evaluation, decisions)
     return decisions
+
+
+def _climbed(
+    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb
+) -> _ClimbedNodes:
+    """Climb by a kernel where one reaches the network. Either way torch bounds all nodes at the prices found."""
+    fused = FusedClimb.of(network)
+    if fused is None:
+        return _climb(network, specifications, start, climb)
+    settings = ClimbSettings(climb.iterations, climb.rate, climb.memory, climb.momenta, ENOUGH)
+    proposal = fused.run(specifications, start, settings)
+    every = torch.arange(len(specifications.samples))
+    problem, pairs, evaluation = _evaluated(network, specifications, every, proposal.prices)
+    is_open = (evaluation.bound <= 0).nonzero().flatten()
+    inputs = proposal.inputs.view(1, -1, *evaluation.inputs.shape[2:])[:, is_open]
+    bound = evaluation.bound
+    return _ClimbedNodes(bound, proposal.prices, is_open, every, problem, pairs, evaluation, inputs, proposal)
 
 
 def _climb(
@@ -169,9 +206,8 @@ def _proven(
         is_open |= bound.masked_fill(is_open, torch.inf) <= 0
     problem, pairs, evaluation = _evaluated(network, specifications, is_open, prices)
     bound[is_open] = evaluation.bound
-    return _ClimbedNodes(
-        bound, prices, is_open.nonzero().flatten(), problem, pairs, evaluation, inputs[:, is_open]
-    )
+    left = is_open.nonzero().flatten()
+    return _ClimbedNodes(bound, prices, left, left, problem, pairs, evaluation, inputs[:, is_open])
 
 
 def _evaluated(

@@ -124,6 +124,10 @@ class FixedSpikes(Decisions):
         value = self.value.transpose(0, 1)
         edges = _allowed(_matrix(found), value)
         edges, forward, backward = _on_paths(edges)
+        empty = ~backward[0].all(1)
+        if bool(empty.any()) and bool((self.value[empty] != OPEN).any()):  # sums over no path are no numbers
+            opened = self.value.masked_fill(empty[:, None, None], OPEN)
+            return replace(FixedSpikes(opened).restrict(found), empty=empty)
         possible = (forward & backward)[1:-1]
         box = Box((possible & ~_avoidable(edges)).double(), possible.double())
         split = (value != OPEN).any(0)
@@ -133,7 +137,7 @@ class FixedSpikes(Decisions):
             ends=edges[:, -1].unflatten(2, shape[1:]),
             box=Box(box.lower.unflatten(2, shape[1:]), box.upper.unflatten(2, shape[1:])),
         )
-        return Restricted(kept, split, ~backward[0].all(1))
+        return Restricted(kept, split, empty)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return the spikes."""

@@ -13,6 +13,35 @@ STARTS = 16
 SHARE = 0.25
 """The first step's length, as a share of the set's extent; it shrinks with the steps."""
 
+REST = 16
+"""After so many batches without an attack there is one, whatever the candidates are."""
+NEARER = 0.9
+"""What the least margin must fall to, as a share of the least before, for an attack."""
+
+
+class Patrol:
+    """When to attack: where a candidate came clearly nearer than all before about its sample, and now and then.
+
+    Args:
+        samples: how many there are.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self._nearest = torch.full((samples,), torch.inf, dtype=torch.float64)
+        self._rested = REST
+
+    def starts(self, samples: Tensor, distances: Tensor) -> bool:
+        """Note the margins of a batch's candidates, (N,) each; return whether to attack from them."""
+        if len(samples) == 0:
+            return False
+        before = self._nearest.clone()
+        self._nearest.scatter_reduce_(0, samples, distances, "amin")
+        self._rested += 1
+        if self._rested <= REST and not bool((self._nearest < NEARER * before).any()):
+            return False
+        self._rested = 0
+        return True
+
 
 def attack_from(
     question: MarginQuestion, samples: Tensor, starts: Tensor, distances: Tensor, generator: torch.Generator

@@ -11,7 +11,7 @@ Where a sum carries the input itself past the first layer, a later current still
 first-layer trains are decided: `roots` refuses.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, circuit
-from ...models.networks import SpikingNetwork
+from ...models.networks import SpikingNetwork, Trace
 from ...models.refractory import Refractory
-from ...models.rules import Leaky
+from ...models.rules import Leaky, Rule
 from ...models.varied import Varied
 from ..bounds.automaton import CellTrains
 from ..bounds.box import Box
@@ -155,11 +155,19 @@ class MarginQuestion:
 
     def roots(self) -> Nodes | None:
         """Return one node per row that has decided nothing, or None where branching does not reach the network."""
+        return self.starts() if self.decisive else None
+
+    @property
+    def decisive(self) -> bool:
+        """Return whether the margins are functions of the trains that decisions are about."""
+        network = self._whole
         others = any(isinstance(node.rule, Varied | Refractory) for node in self.circuit.spiking)
-        if len(self.specifications.samples) == 0 or others:
-            return None
-        network = self._whole()
-        if network is None or not network.gated:
+        return network is not None and network.gated and not others
+
+    def starts(self) -> Nodes | None:
+        """Return such nodes of any network with prices: decisions about its first layer may leave margins open."""
+        network = self._whole
+        if network is None:
             return None
         roots, draws = _roots(network, len(self.specifications.samples)), self.circuit.source.draws
         if draws is None:
@@ -179,15 +187,29 @@ class MarginQuestion:
             found = self.circuit.rearranged(signal)
         return self.perturbation.project(found.to(around.dtype), around)
 
+    def trace(self, inputs: Tensor) -> Trace:
+        """Return what happens at inputs (N, ...), stage by stage: each kind of neurons of a layer by itself."""
+        trace = self.network.trace(inputs)
+        rules = [node.rule for node in self.circuit.spiking]
+        if not any(isinstance(rule, Varied) for rule in rules):
+            return trace
+        currents, potentials, spikes = (
+            _of_kinds(signals, rules) for signals in (trace.currents, trace.potentials, trace.spikes)
+        )
+        return Trace(currents, potentials, spikes, trace.logits)
+
     @property
     def bytes_each(self) -> int:
         """Return about how many bytes it takes to bound a node, where there are roots."""
-        network = self._whole()
+        network = self._whole
         assert network is not None
         return bytes_each(network)
 
+    @cached_property
     def _whole(self) -> Staged | None:
         """Return the network over the first sample's set."""
+        if len(self.specifications.samples) == 0:
+            return None
         return self._stages(self.perturbation.enclosure(self.inputs[:1]), lambda found: found)
 
 
@@ -206,6 +228,16 @@ class _First:
             lower, upper = (end.view_as(stage.lower) for end in (self.currents.lower, self.currents.upper))
             stage = replace(stage, lower=lower, upper=upper)
         return replace(network, stages=(stage, *network.stages[1:]))
+
+
+def _of_kinds(signals: tuple[Tensor, ...], rules: Sequence[Rule | None]) -> tuple[Tensor, ...]:
+    """Return each layer's signal (T, N, ...) as one of each kind of its neurons."""
+    found = []
+    for signal, rule in zip(signals, rules, strict=True):
+        places = rule.places(tuple(signal.shape[2:])) if isinstance(rule, Varied) else None
+        flat = signal.flatten(2)
+        found += [signal] if places is None else [flat[:, :, place.to(flat.device)] for place in places]
+    return tuple(found)
 
 
 def _decidable(current: Signal, rule: Leaky, rounding: Rounding) -> TableTrains | GraphTrains:

@@ -26,6 +26,7 @@ from ..bounds.box import Box
 from ..bounds.signals import InputSignal
 from ..bounds.stages import Staged
 from ..bounds.train_table import TableTrains
+from .compiled_ranges import multipliers_for
 
 MOST_NUMBERS = 2**22
 """What a tensor of the search may hold; the layer's matrix may hold 4 times as much."""
@@ -43,6 +44,7 @@ class FirstLayer:
         lower, upper: where the run's currents lie, (batch, n).
         trains: which trains that leaves, (batch, ...).
         error: what float64 may lose of a sum of moduli of 1.
+        kernel: what seeks multipliers: "eager", or "compiled" where that is there.
     """
 
     source: InputSignal
@@ -54,12 +56,13 @@ class FirstLayer:
     upper: Tensor
     trains: TableTrains
     error: float
+    kernel: str = "eager"
 
     @staticmethod
     def of(network: Staged) -> "FirstLayer | None":
-        """Return those of a staged network; None where its first layer has no table or too large a matrix."""
+        """Return those of a staged network; None without a table, behind a max pool, or of too large a matrix."""
         stage, source = network.stages[0], network.source
-        if not isinstance(stage.found, TableTrains):
+        if not isinstance(stage.found, TableTrains) or not all(branch.direct for branch in stage.branches):
             return None
         neurons, inputs = stage.lower[0, 0].numel(), source.box.lower[0, 0].numel()
         if neurons * max(neurons, inputs) > 4 * MOST_NUMBERS:
@@ -80,6 +83,7 @@ class FirstLayer:
             upper=stage.upper[0].reshape(shape),
             trains=stage.found,
             error=8 * (inputs + neurons + terms + 16) * torch.finfo(torch.float64).eps,
+            kernel=stage.rule.kernel,
         )
 
 
@@ -150,35 +154,11 @@ class RangeSearch:
         """
         rows, size = _normal(slabs.matrix, slabs.radius)
         aims, reach = _normal(slabs.layer.matrix[neurons], slabs.radius)
-        least, most = ((end / size).clamp(-1.0, 1.0).float()[:, None] for end in slabs.ends_around_middle())
-        aims, columns = _both_signs(aims), rows.mT
-        prices = aims.new_zeros(*aims.shape[:2], rows.shape[1])
-        first, second, best = torch.zeros_like(prices), torch.zeros_like(prices), torch.zeros_like(prices)
-        record = -aims.abs().sum(2)
-        for count in range(1, self.iterations + 1):
-            slope = torch.baddbmm(aims, prices, rows, alpha=-1.0)
-            reached = slope.sign() @ columns  # minus the slabs' positions at the minimiser
-            if count > 1:
-                paid = torch.where(prices > 0, least, most).mul_(prices).sum(2)
-                value = paid.sub_(slope.abs_().sum(2))
-                torch.where((value > record)[..., None], prices, best, out=best)
-                record = record.maximum(value)
-            below, above = least + reached, most + reached
-            gradient = torch.where(prices > 0, below, above)
-            torch.where(prices == 0, below.clamp_min_(0.0).add_(above.clamp_max_(0.0)), gradient, out=gradient)
-            prices = self._stepped(prices, gradient, first, second, count)
-        ratio = torch.cat([reach, reach, torch.ones_like(reach[:, :1])], 1)[..., None] / size[:, None]
+        least, most = ((end / size).clamp(-1.0, 1.0).float() for end in slabs.ends_around_middle())
+        adam = self.iterations, self.rate, self.momenta
+        best = multipliers_for(slabs.layer.kernel, rows, (least, most), _both_signs(aims), adam)
+        ratio = torch.cat([reach, reach, reach.new_ones(len(reach), 1)], 1)[..., None] / size[:, None]
         return best.double() * ratio
-
-    def _stepped(self, prices: Tensor, gradient: Tensor, first: Tensor, second: Tensor, count: int) -> Tensor:
-        """Take an Adam step; a multiplier that would change its sign stops at 0."""
-        keep, keep_squares = self.momenta
-        first.lerp_(gradient, 1 - keep)
-        second.mul_(keep_squares).addcmul_(gradient, gradient, value=1 - keep_squares)
-        rate = self.rate * (1.0 - 0.9 * count / self.iterations)
-        scale = rate * (1 - keep_squares**count) ** 0.5 / (1 - keep**count)
-        moved = torch.addcdiv(prices, first, second.sqrt().add_(1e-8), value=scale)
-        return moved.masked_fill_(prices * moved < 0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -271,7 +251,7 @@ def _listed(chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 def _both_signs(aims: Tensor) -> Tensor:
     """Return the aims (N, M, inputs), then their negatives, then one of 0."""
-    return torch.cat([aims, -aims, torch.zeros_like(aims[:, :1])], 1)
+    return torch.cat([aims, -aims, aims.new_zeros(len(aims), 1, aims.shape[2])], 1)
 
 
 def _greatest(chosen: Tensor, score: Tensor, most: int) -> Tensor:

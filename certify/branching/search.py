@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle, unless_none
+from ..deadline import Expired, never
 from .bounding import Bounded, Climb, bound_nodes
 from .experience import Experience
-from .falsifying import attack_from
+from .falsifying import Patrol, attack_from
 from .leaves import solve_leaf
 from .nodes import NodePool, Nodes
+from .pace import Pace
 from .question import MarginQuestion
 from .trimming import LEVEL
 
@@ -63,7 +65,11 @@ class Search:
         settle(self, unless_none(at_least(0)), "patience")
 
     def run(
-        self, question: MarginQuestion, replays: Callable[[Tensor, int], bool], deadline: float | None
+        self,
+        question: MarginQuestion,
+        replays: Callable[[Tensor, int], bool],
+        deadline: float | None,
+        stopped: Expired = never,
     ) -> Answer | None:
         """Return what was found, or None where branching does not reach the network, or a node takes too much.
 
@@ -71,46 +77,64 @@ class Search:
             question: the rows to decide.
             replays: whether a candidate of a sample is allowed and misclassified when run alone.
             deadline: `time.perf_counter()` at which to stop, or None.
+            stopped: asked whether to stop, as the deadline is.
         """
         roots = question.roots()
         if roots is None or (each := question.bytes_each) > MOST_BYTES:
             return None
-        batch = max(2, min(self.batch, MOST_BYTES // each))
-        frontier = _Frontier(question, replays, NodePool(roots, self.most_bytes), len(roots))
+        batch, pace = max(2, min(self.batch, MOST_BYTES // each)), Pace(deadline)
+
+        def expired() -> bool:
+            """Return whether to stop."""
+            return stopped() or (deadline is not None and time.perf_counter() >= deadline)
+
+        frontier = _Frontier(question, replays, NodePool(roots, self.most_bytes), len(roots), expired)
         experience = Experience(len(roots), roots.decisions.size)
-        waiting = list(torch.arange(len(roots)).split(batch))
-        while waiting or len(frontier.pool):
-            if deadline is not None and time.perf_counter() >= deadline:
-                for part in waiting:
-                    frontier.close(part, roots.bound[part])
+        waiting = torch.arange(len(roots))
+        while len(waiting) or len(frontier.pool):
+            if expired():
+                frontier.close(waiting, roots.bound[waiting])
                 return frontier.answer(expired=True)
-            if waiting:
-                frontier.settle(bound_nodes(question, roots.select(waiting.pop()), self.start, experience))
+            if len(waiting):
+                part, waiting = waiting.tensor_split([pace.fits(batch)])
+                with pace.timed(len(part)):
+                    frontier.settle(bound_nodes(question, roots.select(part), self.start, experience))
             elif (
                 deadline is None and self.patience is not None and frontier.least_effort() * each >= self.patience
             ):
                 return frontier.answer(expired=True)
             else:
-                chosen = frontier.pool.take(batch // 2, frontier.effort())
-                bounded = bound_nodes(question, chosen.children(), self.climb, experience)
-                left, right = bounded.nodes.bound.chunk(2)
-                experience.learn(chosen.row, chosen.splits.neuron, chosen.bound, left, right)
-                frontier.settle(bounded)
+                chosen = frontier.pool.take(pace.fits(batch) // 2, frontier.effort())
+                with pace.timed(2 * len(chosen)):
+                    self._split(frontier, chosen, experience)
         return frontier.answer(expired=False)
+
+    def _split(self, frontier: "_Frontier", chosen: Nodes, experience: Experience) -> None:
+        """Bound both children of each node."""
+        bounded = bound_nodes(frontier.question, chosen.children(), self.climb, experience)
+        left, right = bounded.nodes.bound.chunk(2)
+        experience.learn(chosen.row, chosen.splits.neuron, chosen.bound, left, right)
+        frontier.settle(bounded)
 
 
 class _Frontier:
     """The open nodes and what is known of each row."""
 
     def __init__(
-        self, question: MarginQuestion, replays: Callable[[Tensor, int], bool], pool: NodePool, rows: int
+        self,
+        question: MarginQuestion,
+        replays: Callable[[Tensor, int], bool],
+        pool: NodePool,
+        rows: int,
+        expired: Expired,
     ) -> None:
-        self.question, self.replays, self.pool = question, replays, pool
+        self.question, self.replays, self.pool, self.expired = question, replays, pool, expired
         self.counterexamples: dict[int, Tensor] = {}
         self.closed = torch.full((rows,), torch.inf, dtype=torch.float64)
         self.stuck = torch.zeros(rows, dtype=torch.bool)
         self.nodes = torch.zeros(rows, dtype=torch.long)
         self.generator = torch.Generator().manual_seed(0)
+        self.patrol = Patrol(len(question.inputs))
 
     def settle(self, bounded: Bounded) -> None:
         """Close, falsify or keep a batch of nodes."""
@@ -123,7 +147,11 @@ class _Frontier:
         left = alive & ~(nodes.bound > 0)  # NaN included: what proves nothing stays open
         self.pool.put(nodes.select(left & bounded.splittable))
         for index in (left & ~bounded.splittable).nonzero().flatten():
-            self._decide_leaf(nodes.select(index[None]))
+            leaf = nodes.select(index[None])
+            if self.expired():
+                self.close(leaf.row, leaf.bound)
+            else:
+                self._decide_leaf(leaf)
 
     def effort(self) -> Tensor:
         """Return how many nodes were spent on the sample of each row, (rows,)."""
@@ -146,10 +174,11 @@ class _Frontier:
         samples, distances = self.question.samples(bounded.nodes), bounded.margins
         self._try_first(samples[distances <= 0], bounded.candidates[distances <= 0])
         near = (bounded.nodes.bound <= 0) & distances.isfinite() & ~self._falsified()[bounded.nodes.row]
-        found = attack_from(
-            self.question, samples[near], bounded.candidates[near], distances[near], self.generator
-        )
-        self._try_first(*found)
+        if self.patrol.starts(samples[near], distances[near]):
+            found = attack_from(
+                self.question, samples[near], bounded.candidates[near], distances[near], self.generator
+            )
+            self._try_first(*found)
 
     def _try_first(self, samples: Tensor, candidates: Tensor) -> None:
         """Replay the first candidate of each sample."""

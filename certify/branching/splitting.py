@@ -15,6 +15,7 @@ a graph at the first step where s and s* differ. The features of a rate code are
 import torch
 from torch import Tensor
 
+from ...kernels.climb import Proposal
 from ...models.networks import Trace
 from ..bounds.priced_layer import Least, PricedLayer
 from ..bounds.prices import Evaluation, PricedProblem
@@ -49,7 +50,7 @@ def choose_splits(
             zip(problem.layers, evaluation.costs, prices, evaluation.minimisers, strict=True)
         )
     ]
-    score = _first_layer_score(gaps[::-1], problem.layers[::-1], nodes)
+    score = _first_layer_score(gaps[::-1], problem)
     if not isinstance(decisions, RateDecisions):
         return _layer_split(problem, evaluation, trace, decisions, score * weights)
     weights = torch.as_tensor(weights, dtype=score.dtype).expand(len(nodes), decisions.size)
@@ -58,6 +59,28 @@ def choose_splits(
     other, is_open = split_features(problem, prices, decisions, features)
     neuron = torch.where(splittable, split.neuron, other.neuron)
     return Splits(neuron, torch.where(splittable, split.place, other.place)), splittable | is_open
+
+
+def proposed_splits(
+    problem: PricedProblem, proposal: Proposal, nodes: Tensor, rows: RowRanges, weights: Tensor | float
+) -> tuple[Splits, Tensor]:
+    """Return the split of some nodes as a kernel proposes it, and whether there is one, (N,) of bool.
+
+    Args:
+        problem, proposal: of S nodes.
+        nodes: which of them, (N,).
+        rows: that they have left.
+        weights: as in `choose_splits`.
+    """
+    samples, found = problem.specifications.samples[nodes], problem.layers[-1].stage.found
+    assert isinstance(found, TableTrains)
+    first = found.first[samples].flatten(1).maximum(rows.first)
+    last = found.last[samples].flatten(1).minimum(rows.last)
+    neuron, splittable = _greatest(proposal.score[nodes] * weights, first < last)
+    each = torch.arange(len(neuron))
+    first, last = first[each, neuron], last[each, neuron]
+    current, believed = proposal.currents[nodes, neuron], proposal.believed[nodes, neuron]
+    return Splits(neuron, _between(found.table, first, last, current, believed)), splittable
 
 
 def _layer_split(
@@ -95,15 +118,21 @@ def _openness(layer: PricedLayer, nodes: Tensor) -> Tensor:
     return (box.upper - box.lower)[:, nodes].sum(0)
 
 
-def _first_layer_score(gaps: list[Tensor], layers: tuple[PricedLayer, ...], nodes: Tensor) -> Tensor:
-    """Return the gaps of all layers, given first layer first, shared out to the neurons of the first, (N, n)."""
-    scores, openness = list(gaps), [_openness(layer, nodes) for layer in layers]
+def _first_layer_score(gaps: list[Tensor], problem: PricedProblem) -> Tensor:
+    """Return the gaps of all layers, given first layer first, shared out to the neurons of the first, (N, n).
+
+    What is shared out to the input itself is lost: no split is about it.
+    """
+    layers, nodes = problem.layers[::-1], problem.specifications.samples
+    scores, decided = list(gaps), torch.zeros_like(problem.network.source.box.lower[0, nodes])
+    openness = [decided, *(_openness(layer, nodes) for layer in layers)]
     for stage in range(len(layers) - 1, 0, -1):
         branches = layers[stage].stage.branches
         sources = [source for branch in branches for source in branch.sources]
-        shares = _share(branches, scores[stage], [openness[source - 1] for source in sources])
+        shares = _share(branches, scores[stage], [openness[source] for source in sources])
         for source, share in zip(sources, shares, strict=True):
-            scores[source - 1] = scores[source - 1] + share
+            if source > 0:
+                scores[source - 1] = scores[source - 1] + share
     return scores[0]
 
 
@@ -126,10 +155,16 @@ def _row_split(
     node = torch.arange(len(neuron), device=neuron.device)
     first, last = first[node, neuron], last[node, neuron]
     current = trace.currents[0][0].flatten(1)[node, neuron].double()
-    actual = torch.searchsorted(table.upper, current).minimum(last).maximum(first)
     believed = _row_of(table, least.spikes.flatten(2)[:, node, neuron], first, last)
+    return neuron, _between(table, first, last, current, believed), splittable
+
+
+def _between(table: TrainTable, first: Tensor, last: Tensor, current: Tensor, believed: Tensor) -> Tensor:
+    """Return where to cut rows first..last, between that of a current and the believed one, (N,) each."""
+    actual = torch.searchsorted(table.upper, current).minimum(last).maximum(first)
+    believed = believed.minimum(last).maximum(first)
     place = torch.where(actual < believed, actual, torch.where(actual > believed, actual - 1, believed))
-    return neuron, place.minimum(last - 1).maximum(first), splittable
+    return place.minimum(last - 1).maximum(first)
 
 
 def _row_of(table: TrainTable, spikes: Tensor, first: Tensor, last: Tensor) -> Tensor:

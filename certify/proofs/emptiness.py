@@ -25,8 +25,8 @@ def empty_prices(question: Question, allowed: np.ndarray) -> Iterator[np.ndarray
     of the leaf's rows; its multipliers y then give Σ y·(W·x + b − end) ≥ t on the whole box. A ball is cut by more
     and more of its tangents.
     """
-    first = question.first
-    if not isinstance(first, Constant) or not allowed.any(1).all():
+    first, source = question.first, question.graph.nodes[question.graph.spiking[0]].source  # pyright: ignore
+    if not isinstance(first, Constant) or not allowed.any(1).all() or source not in question.maps:
         return
     weight, bias = _currents(question)
     low = np.where(allowed, _floats(first.low), np.inf).min(1) - bias

@@ -13,10 +13,11 @@ from ...checking.bound import Question as Exact
 from ...checking.constant import Constant
 from ...checking.exact import Refused
 from ...checking.inputs import Inputs
+from ...checking.leaf import Trains
+from ...checking.memoryless import Memoryless
 from ...checking.model import Network, parse_network
 from ...checking.narrowing import Narrowing
 from ...checking.subtracting import Subtracting
-from ...checking.varying import Varying
 from ...models import checkpoints
 from ...models.constants import at_least, settle, whole
 from ...models.networks import SpikingNetwork
@@ -167,9 +168,10 @@ class _ProofSearch:
 
     def start(self, trees: list[Tree]) -> None:
         """Bound the roots of trees that are open: those of the question."""
-        found, first = self.question.roots(), trees[0].question.first
+        found, first = self.question.starts(), trees[0].question.first
         if found is None:
-            raise Unproven("unknown: no proof form for an input that goes around the first spiking layer")
+            self._close_freely(trees)
+            return
         self.splits = CheckerSplits.of(self.question.staged(found)[0].stages[0])
         if isinstance(self.splits, RowSplits) != isinstance(first, Constant):  # one has a table, one has none
             what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
@@ -177,6 +179,13 @@ class _ProofSearch:
         self.experience = Experience(len(trees), found.decisions.size)
         bounded = bound_nodes(self.question, found, self.prover.start, self.experience)
         self.settle(found, bounded, [(tree, 0) for tree in trees])
+
+    @staticmethod
+    def _close_freely(trees: list[Tree]) -> None:
+        """Close roots without prices: the search has none for such a network."""
+        for tree in trees:
+            if not tree.closes(0, _free(tree.question)):
+                raise Unproven("unknown: the search has no prices for such a network, and boxes alone do not do")
 
     def run(self, deadline: float | None) -> "_ProofSearch":
         """Split until no node is open.
@@ -296,7 +305,10 @@ class _ProofSearch:
         """Choose a split that the search would not make."""
         chosen = self.splits.anyhow(tree, place)
         if chosen is None:
-            raise Unproven("a part of the set is decided only within the rounding error")
+            open_still = "decided only within the rounding error"
+            if not self.question.decisive:
+                open_still = "open even where the trains of the first neurons are decided"
+            raise Unproven(f"a part of the set is {open_still}")
         neuron, value, row = chosen
         self.forced[tree.other, place] = neuron, value
         nodes.splits.neuron[index] = neuron
@@ -308,7 +320,7 @@ def _free(question: Exact) -> list[np.ndarray]:
     return [np.zeros(shape, dtype=np.float32) for shape in question.priced]
 
 
-def _as_checked(price: Tensor, layer: Constant | Subtracting | Varying, first: bool) -> np.ndarray:
+def _as_checked(price: Tensor, layer: Trains, first: bool) -> np.ndarray:
     """Return a layer's prices, (1 or T, n), as the checker takes them: (n,), or (n, T), over Λ without cells.
 
     Where a layer has cells, the search prices what they filter; but not for a first layer, which it splits.
@@ -317,5 +329,7 @@ def _as_checked(price: Tensor, layer: Constant | Subtracting | Varying, first: b
         return price[0].numpy()
     if isinstance(layer, Subtracting):
         return np.ascontiguousarray((price if first else charged(price, float(layer.neuron.decay))).T.numpy())
+    if isinstance(layer, Memoryless):
+        return np.ascontiguousarray(price.T.numpy())
     powers = [float((1 << layer.powers.shift) / Fraction(x)) for x in layer.powers.ints]
     return np.ascontiguousarray((price.numpy() * np.array(powers)[:, None]).T)

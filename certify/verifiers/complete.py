@@ -58,7 +58,9 @@ class Branching(Verifier):
         question = MarginQuestion.of_margins(*asked, problem.ties)
         if len(question.specifications.samples) == 0:
             return lower, question, None
-        answer = self.search.run(question, lambda x, index: _replays(problem, x, index), problem.deadline)
+        answer = self.search.run(
+            question, lambda x, index: _replays(problem, x, index), problem.deadline, problem.stopped
+        )
         if answer is not None:
             found = torch.full_like(lower, -torch.inf)
             found[left] = answer.bound

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -26,6 +26,7 @@ from spikecert.analysis.neuron_gains import NORMS, constant_gain
 from spikecert.analysis.operators import LayerOperator
 from spikecert.analysis.patterns import row_norms as proven_row_norms
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, Triangle, mlp
+from support.examples import examples
 
 STEPS = 4
 
@@ -95,7 +96,7 @@ def estimates(
     return layer_estimates(live(network, shape), STEPS, *pair, **{"iterations": 500, **options})
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     decay=st.sampled_from([0.0, 0.5, 0.99, 1.0]) | st.floats(0, 1),
     scale=st.lists(st.floats(-2, 2), min_size=1, max_size=9),
@@ -227,7 +228,7 @@ def test_the_least_margin_of_the_first_layer_is_the_pattern_radius(norm: str, re
     torch.testing.assert_close(margins.detach().amin((0, 2)), pattern_radius(network, inputs, norm))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     norm=st.sampled_from(["l2", "linf"]),
     reset=st.sampled_from(["zero", "subtract", "none"]),

@@ -20,6 +20,7 @@ from spikecert.analysis.storage import load_layers, read_content, save_certifica
 from spikecert.models.circuit import UnknownNode
 from spikecert.models.synapses import TemporalFilter
 from spikecert.testing import check_gain_bound
+from support.examples import examples
 
 NORMS = ("l1", "l2", "linf")
 ORDERS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
@@ -40,7 +41,7 @@ def matrix_of(found: list[TemporalFilter], decay: float, scale: list[float]) -> 
     return made
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(filters(), DECAYS, st.lists(st.sampled_from([-1.5, 0.0, 0.5, 1.0]), min_size=1, max_size=8))
 def test_no_sequence_grows_more(found: list[TemporalFilter], decay: float, scale: list[float]):
     """Sampled ones, unit vectors and all ones: these attain ℓ1→ℓq and ℓ∞→ℓq where a ≥ 0."""

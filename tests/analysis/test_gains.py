@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -14,6 +14,7 @@ from spikecert.analysis.gains import input_scale_of
 from spikecert.analysis.neuron_gains import NORMS
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
 from spikecert.models.rules import Leaky
+from support.examples import examples
 
 ORDER = {"l1": 1, "l2": 2, "linf": math.inf}
 
@@ -62,7 +63,7 @@ def test_a_changed_report_is_refused() -> None:
 
 
 @given(seed=st.integers(0, 10**6), first=st.sampled_from(NORMS), second=st.sampled_from(NORMS))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_spike_difference_exceeds_a_layer_gain(seed: int, first: str, second: str) -> None:
     torch.manual_seed(seed)
     decay, steps = float(torch.rand(())), 5

@@ -5,12 +5,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.analysis import constant_gain, neuron_bias, neuron_gain
 from spikecert.analysis.neuron_gains import NORMS
 from spikecert.analysis.toeplitz import bounds_norm, toeplitz_norm
+from support.examples import examples
 
 ORDER = {"l1": 1, "l2": 2, "linf": math.inf}
 decays = st.one_of(st.sampled_from([0.0, 0.5, 0.99, 1.0, 1e-300, 1.0 - 2.0**-53]), st.floats(0.0, 1.0))
@@ -76,7 +77,7 @@ def test_pivots_refuse_a_bound_just_below_the_norm() -> None:
 
 
 @given(decay=decays, scale=scales)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_every_norm_is_that_of_the_matrix(decay: float, scale: list[float]) -> None:
     matrix = np.abs(response(decay, scale))
     ones = np.ones(len(scale))
@@ -97,7 +98,7 @@ def test_every_norm_is_that_of_the_matrix(decay: float, scale: list[float]) -> N
 
 
 @given(decay=decays, scale=scales, seed=st.integers(0, 2**31))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_no_input_exceeds_a_gain(decay: float, scale: list[float], seed: int) -> None:
     rng = np.random.default_rng(seed)
     inputs = rng.standard_normal((len(scale), 40)) * rng.choice([1e-3, 1.0, 1e3], size=(len(scale), 40))
@@ -110,7 +111,7 @@ def test_no_input_exceeds_a_gain(decay: float, scale: list[float], seed: int) ->
 
 
 @given(decay=st.floats(0.0, 0.999), steps=st.integers(1, 60))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_a_finite_horizon_never_exceeds_the_infinite_one(decay: float, steps: int) -> None:
     for first in NORMS:
         for second in NORMS:
@@ -122,7 +123,7 @@ def test_a_finite_horizon_never_exceeds_the_infinite_one(decay: float, steps: in
 
 
 @given(decay=decays, initial=st.floats(-1e3, 1e3), steps=st.integers(1, 40))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_bias_covers_the_free_response(decay: float, initial: float, steps: int) -> None:
     free = initial * decay ** np.arange(1, steps + 1)
     for norm in NORMS:
@@ -180,7 +181,7 @@ def test_must_raise(arguments: dict, error: type[Exception], message: str) -> No
 
 
 @given(decay=decays, inputs=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_the_loss_is_bounded_on_both_sides_by_the_perturbation(decay: float, inputs: list[float]) -> None:
     outputs = response(decay, [1.0] * len(inputs)) @ np.array(inputs)
     size, loss = float(np.linalg.norm(inputs)), float(np.linalg.norm(outputs))

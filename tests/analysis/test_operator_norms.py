@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -17,6 +17,7 @@ from spikecert.analysis.norms.torus import torus_bound
 from spikecert.analysis.operators import LayerOperator
 from spikecert.models import LIF, Residual, SpikingNetwork
 from spikecert.models.linear_maps import LinearMap, linear_map
+from support.examples import examples
 
 ORDER = {"l1": 1, "l2": 2, "linf": math.inf}
 
@@ -152,7 +153,7 @@ def test_the_all_ones_kernel_has_norm_nine_on_the_torus_and_less_on_the_plane() 
     rows=st.integers(1, 9), columns=st.integers(1, 9), seed=st.integers(0, 10**6),
     exponent=st.integers(-320, 300), rank=st.integers(0, 9),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_matrix_norm_on_any_scale(rows: int, columns: int, seed: int, exponent: int, rank: int) -> None:
     rng = np.random.default_rng(seed)
     rank = min(rank, rows, columns)
@@ -177,7 +178,7 @@ def test_matrix_norm_on_any_scale(rows: int, columns: int, seed: int, exponent: 
     size=st.tuples(st.integers(4, 7), st.integers(4, 7)),
     seed=st.integers(0, 10**6),
 )
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_torus_bounds_every_convolution(
     inputs, outputs, kernel, stride, padding, dilation, size, seed
 ) -> None:

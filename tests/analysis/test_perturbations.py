@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from spikecert.analysis import mppd, neuron_gain
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
+from support.examples import examples
 
 
 def network(
@@ -64,7 +65,7 @@ def test_the_authors_variant_leaves_the_input_scale_out() -> None:
 
 
 @given(seed=st.integers(0, 10_000), reset=st.sampled_from(["zero", "subtract"]))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_gains_hold_for_the_true_potential_while_trains_agree(seed: int, reset: str) -> None:
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from torch import nn
@@ -21,6 +21,7 @@ from spikecert.analysis.figures import (
 )
 from spikecert.analysis.patterns import row_norms, train_interval
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
+from support.examples import examples
 
 
 @given(
@@ -32,7 +33,7 @@ from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
     fires_at=st.sampled_from([">=", ">"]),
     scale=st.lists(st.floats(-2, 2).filter(lambda a: a == 0 or abs(a) > 1e-3), min_size=1, max_size=6),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_the_interval_holds_exactly_the_currents_of_one_train(current, decay, reset, fires_at, scale) -> None:  # type: ignore[no-untyped-def]
     kind, amount = reset
     neuron = DLIF(len(scale), decay, 1.0, kind, fires_at, reset_amount=amount).double()

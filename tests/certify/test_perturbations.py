@@ -6,12 +6,13 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert.certify import L2, LInf, PixelBox, SpikeFlip
 from spikecert.certify.perturbations import RangedSet
+from support.examples import examples
 
 DTYPES = (torch.float32, torch.float64)
 RADII = st.sampled_from([0.0, 1e-300, 1e-12, 1e-8, 0.25, 8 / 255, 1.0, 1e30]) | st.floats(0.0, 2.0)
@@ -65,7 +66,7 @@ def refused_if_subnormal(perturbation: RangedSet, dtype: torch.dtype) -> Abstrac
     return pytest.raises(ValueError, match=r"^(epsilon|radius): got") if subnormal else nullcontext()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(problems(), st.integers(0, 2**31), st.sampled_from([1e-9, 1e-3, 1.0, 1e20]))
 def test_project_and_sample_stay_inside(problem: tuple[RangedSet, Tensor], seed: int, scale: float) -> None:
     perturbation, inputs = problem
@@ -79,7 +80,7 @@ def test_project_and_sample_stay_inside(problem: tuple[RangedSet, Tensor], seed:
         assert bool(perturbation.contains(allowed, inputs).all())
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(problems(), st.integers(0, 2**31), st.sampled_from([0, 1, -1, 2]))
 def test_contains_is_exact(problem: tuple[RangedSet, Tensor], seed: int, nudge: int) -> None:
     """Candidates on the boundary, and a rounding step to either side of it."""
@@ -93,7 +94,7 @@ def test_contains_is_exact(problem: tuple[RangedSet, Tensor], seed: int, nudge: 
     assert perturbation.contains(candidates, inputs).tolist() == expected
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(problems())
 def test_limits_round_inward_and_no_further(problem: tuple[RangedSet, Tensor]) -> None:
     """Each limit is allowed, and its neighbour outside is not: the corners of the box are not lost."""
@@ -110,7 +111,7 @@ def test_limits_round_inward_and_no_further(problem: tuple[RangedSet, Tensor]) -
                 assert not exactly_inside(perturbation, moved, sample)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(problems())
 def test_the_enclosure_rounds_outward(problem: tuple[RangedSet, Tensor]) -> None:
     perturbation, inputs = problem
@@ -188,7 +189,7 @@ def events(draw: st.DrawFn) -> tuple[Tensor, int]:
     return torch.tensor(bits, dtype=draw(st.sampled_from(DTYPES))).reshape(shape), draw(st.integers(0, 14))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(events(), st.integers(0, 2**31))
 def test_spike_flips_stay_binary_and_within_budget(case: tuple[Tensor, int], seed: int) -> None:
     inputs, count = case
@@ -209,7 +210,7 @@ def test_spike_flips_stay_binary_and_within_budget(case: tuple[Tensor, int], see
     ] * 2
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(events(), st.integers(0, 2**31))
 def test_spike_flip_projection_is_nearest(case: tuple[Tensor, int], seed: int) -> None:
     """No allowed input, of all of them, is nearer to the candidate."""

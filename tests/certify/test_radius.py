@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from spikecert.certify.replay import pull, replays
 from spikecert.certify.verifiers import Verifier
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.testing import Case, cases
+from support.examples import examples
 from support.oracles import line_margin
 
 
@@ -64,7 +65,7 @@ class Honest(Verifier):
         return Verdict("verified", 1.0, None, self.name, 0.0, "")
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     cases(features=1, most_width=5, most_steps=4, dtypes=(torch.float64,), encodings=("direct",)),
     st.sampled_from(["linf", "l2"]),
@@ -249,7 +250,7 @@ def test_shares_of_the_time_are_of_what_is_left() -> None:
     assert Clock(0.0).expired()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(0, 2**31), st.sampled_from([torch.float32, torch.float64]), st.sampled_from([1e-3, 1.0, 1e3]))
 def test_distances_are_the_least_that_contain(seed: int, dtype: torch.dtype, scale: float) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -14,6 +14,7 @@ from spikecert.checking.graph import Sum, Through
 from spikecert.checking.inputs import Inputs
 from spikecert.testing import Case, cases, image_networks, points, sequence_networks
 from support.exact_numbers import values
+from support.examples import examples
 from support.readouts import READOUTS, has_a_form, read_out
 
 
@@ -46,7 +47,7 @@ IMAGES = image_networks(side=4, most_channels=2, most_steps=3, pools=("average",
 SEQUENCES = sequence_networks(most_channels=2, most_steps=3, encodings=("direct",), pools=("average",))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(cases(), st.sampled_from(READOUTS), st.integers(0, 2**31), SIZES)
 def test_no_run_is_below_the_bound_at_any_prices(tmp_path_factory, case, readout, seed, size):
     network = read_out(case.network, readout)
@@ -55,7 +56,7 @@ def test_no_run_is_below_the_bound_at_any_prices(tmp_path_factory, case, readout
     check_prices(case, tmp_path_factory.mktemp("bound"), seed, size)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(IMAGES, st.sampled_from([0.0, 0.05]), st.integers(0, 2**31), SIZES)
 def test_no_run_of_an_image_is_below_the_bound_at_any_prices(tmp_path_factory, network, epsilon, seed, size):
     assume(has_a_form(network))
@@ -63,7 +64,7 @@ def test_no_run_of_an_image_is_below_the_bound_at_any_prices(tmp_path_factory, n
     check_prices(Case(network, batch, torch.zeros(1), epsilon), tmp_path_factory.mktemp("bound"), seed, size)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEQUENCES, st.sampled_from([0.0, 0.05]), st.integers(0, 2**31), SIZES)
 def test_no_run_of_a_sequence_is_below_the_bound_at_any_prices(tmp_path_factory, network, epsilon, seed, size):
     assume(has_a_form(network))
@@ -71,7 +72,7 @@ def test_no_run_of_a_sequence_is_below_the_bound_at_any_prices(tmp_path_factory,
     check_prices(Case(network, batch, torch.zeros(1), epsilon), tmp_path_factory.mktemp("bound"), seed, size)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.sampled_from([0.0, 0.05]), st.integers(0, 2**31), SIZES)
 def test_no_run_of_a_residual_sum_is_below_the_bound_at_any_prices(tmp_path_factory, epsilon, seed, size):
     """Paths of one layer and of several, around neurons whose currents are constant, and around others."""

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -18,6 +18,7 @@ from spikecert.checking.proof import FORMAT
 from spikecert.checking.subtracting import Subtracting
 from spikecert.models.storage import read_tensors, write_tensors
 from spikecert.testing import Case, inputs, points
+from support.examples import examples
 from support.oracles import line_margin
 from support.subtracting import subtracting_networks
 
@@ -30,7 +31,7 @@ def own_labels(network: SpikingNetwork, batch: torch.Tensor) -> torch.Tensor:
         return network(batch).argmax(1)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.data(), subtracting_networks(most_steps=6), RADII, st.integers(0, 2**31))
 def test_what_trains_verifies_has_a_proof_that_no_run_contradicts(tmp_path_factory, data, network, epsilon, seed):
     batch, folder = data.draw(inputs(network, batch=2)), tmp_path_factory.mktemp("subtracting")
@@ -179,7 +180,7 @@ def test_what_only_a_table_splits_says_so(tmp_path, monkeypatch):
 LINES = subtracting_networks(most_steps=6, features=1, encodings=("direct",), dtypes=(torch.float64,))
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(LINES, st.floats(0.0, 1.0), st.integers(0, 2**31))
 def test_no_lie_proves_what_the_line_oracle_falsifies(tmp_path_factory, network, middle, seed):
     """A proof of a small ball is changed into one of a ball with a counterexample: any prices and cells."""

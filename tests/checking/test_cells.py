@@ -24,6 +24,7 @@ from spikecert.checking.pairs import fewest_ahead
 from spikecert.checking.subtracting import Subtracting
 from spikecert.testing import Case, inputs, points
 from support.exact_numbers import values
+from support.examples import examples
 from support.subtracting import subtracting_networks
 
 COUNTS = st.sampled_from([2, 3, 16])
@@ -63,7 +64,7 @@ def check_margins(case: Case, folder, cells: int, side: int, seed: int, size: fl
         assert least >= float(bound.fraction() * question.graph.unit) - 1e-12 * float(abs(logits).max())
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(questions(), COUNTS, COUNTS, st.integers(0, 2**31), SIZES)
 def test_no_run_is_below_the_bound_of_cells(tmp_path_factory, case, cells, side, seed, size):
     check_margins(case, tmp_path_factory.mktemp("cells"), cells, side, seed, size)
@@ -103,7 +104,7 @@ def check_runs(case: Case, folder, cells: int, seed: int) -> None:
             within(filtered(factors * trains, float(reader.neuron.decay)), sums)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(questions(), COUNTS, st.integers(0, 2**31))
 def test_cells_hold_every_run(tmp_path_factory, case, cells, seed):
     check_runs(case, tmp_path_factory.mktemp("cells"), cells, seed)
@@ -206,7 +207,7 @@ AMOUNTS = st.sampled_from([0.5, 1.0, 1.5])
 FEW = st.sampled_from([2, 3, 5])
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 2**31), GRAINS, AMOUNTS, FEW)
 def test_few_cells_hold_all_that_span_their_drive(seed, decay, drop, count):
     drive, spikes, left, _ = tight_drive(seed, decay, drop)
@@ -228,7 +229,7 @@ def test_few_cells_hold_all_that_span_their_drive(seed, decay, drop, count):
     assert least <= made.min(0).sum() + 1e-6
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 2**31), GRAINS, AMOUNTS, FEW)
 def test_few_cells_of_a_pair_hold_all_that_span_its_strip(seed, decay, drop, side):
     drive, spikes, _, inflow = tight_drive(seed, decay, drop)
@@ -253,7 +254,7 @@ def boxes(data, count: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
     return low, low + width
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.data(), st.integers(1, 4), GRAINS, st.sampled_from([0.5, 1.0, 1.5]))
 def test_without_merging_the_trains_are_those_of_all_programs(data, steps, decay, drop):
     low, high = boxes(data, 1, steps)
@@ -345,7 +346,7 @@ def test_prices_pay_for_the_slack(price, drop):
     neuron = Neuron(Fraction(0.95), Fraction(1), "subtract", Fraction(drop), (Fraction(1),))
     layer = Subtracting.of(Dyadic.of([[2.0]]), Dyadic.of([[0.5]]), neuron, 4, SINGLE)
     ends = Dyadic.of([[0.0]]), Dyadic.of([[2.0]])
-    found, prices = layer.paths(ends, ends, None), Dyadic.of([[price]])
+    found, prices = layer.found(ends, ends, None), Dyadic.of([[price]])
     least = layer.least(found, whole([[0]]), prices)
     assert least is not None
     paid = abs(Fraction(price)) * values(layer.slack)[0, 0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -16,6 +16,7 @@ from spikecert.checking.inputs import Inputs
 from spikecert.checking.narrowing import Narrowing, read_narrowings
 from spikecert.testing import cases, points
 from support.exact_numbers import values
+from support.examples import examples
 from support.readouts import has_a_form
 
 
@@ -34,7 +35,7 @@ def drawn(generator: np.random.Generator, size: int, scale: float) -> Narrowing:
     return Narrowing(neurons, slabs, multipliers)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(cases(encodings=("direct",)), st.integers(0, 2**31), st.sampled_from([0.0, 0.1, 1.0, 1e3]))
 def test_no_run_of_a_leaf_is_lost_whatever_the_multipliers(tmp_path_factory, case, seed, scale):
     assume(has_a_form(case.network))

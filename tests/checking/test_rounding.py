@@ -8,108 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spikecert import LIF, mlp, save
-from spikecert.checking import read_network
-from spikecert.checking.bound import Question
+from spikecert import LIF, mlp
 from spikecert.checking.exact import Dyadic
-from spikecert.checking.graph import Entrance, Spikes, Sum, Through
 from spikecert.checking.inputs import Inputs
-from spikecert.checking.leaf import Leaf
-from spikecert.checking.paths import Reach, cheapest
-from spikecert.checking.varying import Varying
+from spikecert.checking.paths import cheapest
 from spikecert.testing import Case, cases, image_networks, points
+from support.checked_runs import asked, check_run
 from support.exact_numbers import exact, made, values
+from support.examples import examples
 from support.readouts import READOUTS, has_a_form, read_out
 
 
-def asked(case: Case, folder) -> Question:
-    """Return the checker's question about the first sample."""
-    save(case.network, folder / "network.safetensors")
-    steps = case.network.num_steps if case.network.timed else None
-    inputs = Inputs.around(case.inputs[0].numpy(), np.array([case.epsilon]), 0.0, 1.0, "linf", steps)
-    return Question(read_network(folder / "network.safetensors"), inputs)
-
-
-def check_run(question: Question, leaf: Leaf, x: torch.Tensor, trace, index: int) -> None:
-    """Check each layer of one run, of sample `index` of a trace, against what the checker allows it."""
-    graph, (sizes, _), runs, known = question.graph, question.measured, 0, []
-    for place, node in enumerate(graph.nodes):
-        if isinstance(node, Entrance):
-            known.append(exact(x.flatten(1)).T if question.network.timed else exact(x.flatten()).reshape(-1, 1))
-        elif isinstance(node, Spikes):
-            spikes = exact(trace.spikes[runs][:, index].flatten(1)).T
-            check_layer(question, leaf, place, known[node.source], trace, runs, index, spikes)
-            known.append(spikes)
-            runs += 1
-        elif isinstance(node, Sum):
-            known.append(known[node.first] + known[node.second])
-        else:
-            known.append(made(node, known[node.source]) if isinstance(node, Through) else known[node.source])
-        assert np.all(abs(known[-1]) <= values(sizes[place]))
-    logits = (known[-1] * np.array(graph.weights)).sum(1) * graph.unit
-    slack = [question.readout_slack(k).fraction() * graph.unit for k in range(question.classes)]
-    assert np.all(abs(exact(trace.logits[index]) - logits) <= slack)
-
-
-def check_layer(
-    question: Question, leaf: Leaf, place: int, current: np.ndarray, trace, runs, index, spikes
-) -> None:
-    node, layer, (sizes, errors) = question.graph.nodes[place], question.layers[place], question.measured
-    neuron = node.neuron
-    run = exact(trace.currents[runs][:, index].flatten(1)).T
-    assert np.all(abs(run - current) <= values(errors[node.source]))
-    assert np.all(abs(run) <= values(sizes[node.source]))
-    if not isinstance(layer, Varying):
-        low, high = values(layer.low), values(layer.high)
-        rows = leaf.rows(place) & (low <= run[:, :1]) & (run[:, :1] <= high)
-        trains = np.array(layer.table.trains, dtype=int)
-        assert all(
-            any((trains[row] == train).all() for row in np.flatnonzero(allowed))
-            for allowed, train in zip(rows, spikes.astype(int), strict=True)
-        )
-        return
-    potentials = exact(trace.potentials[runs][:, index].flatten(1)).T
-    left = potentials * (1 - spikes) if neuron.reset == "zero" else potentials
-    if neuron.reset == "subtract":  # what the run computes: v − d rounded once, with d rounded to its dtype
-        v = trace.potentials[runs][:, index].flatten(1)
-        drop = torch.tensor(float(neuron.drop), dtype=v.dtype)
-        left = exact(torch.where(trace.spikes[runs][:, index].flatten(1) > 0, v - drop, v)).T
-    before = np.hstack([np.zeros((len(left), 1), dtype=int), left[:, :-1]])
-    added = potentials - neuron.decay * before
-    assert np.all(abs(added - values(layer.scale) * current) <= values(layer.slack))
-    powers = values(layer.powers)
-    neurons, shift = leaf.reach(place)
-    check_reach(neurons, shift, added * powers, potentials * powers, left * powers, spikes)
-    assert np.all((potentials * powers >= values(layer.perhaps)) | (spikes == 0))
-    assert np.all((potentials * powers <= values(layer.surely)) | (spikes == 1))
-
-
-def check_reach(neurons: list[Reach], shift: int, added, potentials, left, spikes) -> None:
-    """Check Λ·c of a run, (n, T), against each step's box and each window's, and Λ·v against the spans."""
-    rows = zip(neurons, added * 2**shift, potentials * 2**shift, left * 2**shift, spikes, strict=True)
-    for reach, run, potential, rest, train in rows:
-        box, node = reach.boxes, 0
-        assert all(low <= c <= high for low, c, high in zip(box.low, run, box.high, strict=True))
-        for end, windows in enumerate(box.windows):
-            for start, (floor, ceiling) in enumerate(windows):
-                assert floor <= run[start : end + 1].sum() <= ceiling
-        for t, spike in enumerate(train):
-            low, high = reach.spans[node][t - node]
-            assert low <= potential[t] <= high
-            if spike:
-                node = t + 1
-                start = reach.starts[node]
-                assert start is not None
-                assert start[0] <= rest[t] <= start[1]
-        certain, possible = reach.spikes
-        assert np.all(np.array(certain) <= train)
-        assert np.all(train <= np.array(possible))
-
-
-@settings(max_examples=60)
+@examples(60)
 @given(cases(encodings=("direct", "direct", "none")), st.sampled_from(READOUTS), st.integers(0, 2**31))
 def test_runs_stay_within_the_allowances(tmp_path_factory, case, readout, seed):
     case = replace(case, network=read_out(case.network, readout))
@@ -123,7 +36,7 @@ def test_runs_stay_within_the_allowances(tmp_path_factory, case, readout, seed):
         check_run(question, leaf, x, trace, index)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     image_networks(side=4, most_channels=2, most_steps=3, pools=("average",)),
     st.sampled_from([0.0, 0.1, 1.0]),
@@ -197,14 +110,14 @@ def test_prices_pay_for_the_rounding_of_currents(tmp_path):
     leaf, generator = question.leaf(question.first.everything), np.random.default_rng(0)
     (one, first), (two, later) = question.layers.items()
     costs, prices = (Dyadic.of(generator.normal(size=(4, 3))) for _ in range(2))
-    neurons, shift = leaf.reach(two)
+    neurons, shift = leaf.trains(two)
     priced: list[Any] = [
         cheapest(reach, [int(c) << 100 for c in cost], [int(p) << 100 - shift for p in price])
         for reach, cost, price in zip(neurons, costs.at(60), prices.at(60), strict=True)
     ]
     paid = (abs(values(prices)) * values(later.powers) * values(later.slack)).sum()
     assert paid > 0
-    assert later.least(leaf.reach(two), costs, prices).fraction() == Fraction(sum(priced), 1 << 160) - paid
+    assert later.least(leaf.trains(two), costs, prices).fraction() == Fraction(sum(priced), 1 << 160) - paid
     ends = np.maximum(*(values(prices)[:, :1] * values(end) for end in (first.low, first.high)))
     rows = values(costs) @ np.array(first.table.trains.T, dtype=int) - ends
     expected = sum(row[allowed].min() for row, allowed in zip(rows, leaf.rows(one), strict=True))

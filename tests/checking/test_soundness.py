@@ -13,12 +13,14 @@ from spikecert.checking import Refused, check
 from spikecert.checking.proof import FORMAT
 from spikecert.models.storage import read_tensors, write_tensors
 from spikecert.testing import Case, cases, image_networks, points, sequence_networks
+from support.checked_samples import check_samples
 from support.examples import examples
+from support.mutations import mutate
 from support.oracles import line_margin
 from support.readouts import has_a_form, read_out
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(cases(encodings=("direct",)), st.integers(0, 2**31))
 def test_what_is_verified_has_a_proof_that_no_sampled_input_contradicts(tmp_path_factory, case, seed):
     assume(has_a_form(case.network))
@@ -32,7 +34,7 @@ def test_what_is_verified_has_a_proof_that_no_sampled_input_contradicts(tmp_path
     for index, verdict in enumerate(verdicts):
         label = int(case.labels[index])
         try:
-            proof = prover.prove(case.inputs[index], label, ball, timeout=20.0)
+            proof = prover.prove(case.inputs[index], label, ball, timeout=5.0)
         except Unproven as error:
             late = "time was up" in str(error)
             assert late or verdict.status != "verified" or (verdict.margin or 0.0) < 1e-3
@@ -47,25 +49,7 @@ def test_what_is_verified_has_a_proof_that_no_sampled_input_contradicts(tmp_path
         assert float((own - others.amax(1)).min()) >= margin - 1e-4 * float(logits.abs().max())
 
 
-def mutate(tensors, generator) -> None:
-    """Change one thing at random, mostly such that sizes still fit."""
-    names = [name for name in tensors if name not in ("sample", "radius") and len(tensors[name])]
-    name = names[generator.integers(len(names))]
-    tensor = tensors[name]
-    place, kind = int(generator.integers(len(tensor))), int(generator.integers(10))
-    if kind == 0:
-        tensors[name] = tensor[:-1]
-    elif kind == 1:
-        tensors[name] = torch.cat([tensor, tensor[place : place + 1]])
-    elif name.endswith("neuron"):
-        tensor[place] = int(generator.integers(-1, 4))
-    elif kind < 6:
-        tensors[name] = tensor * float(generator.choice([0.0, -1.0, 0.5, 2.0, 1e3]))
-    else:
-        tensor[place] = float(generator.choice([0.0, 1.0, -1.0, 1e9, np.nan, *generator.normal(size=6)]))
-
-
-@settings(max_examples=60)
+@examples(60)
 @given(
     cases(most_layers=2, features=1, dtypes=(torch.float64,), encodings=("direct",)),
     st.sampled_from([1e-4, 1e-2, 0.05]),
@@ -164,21 +148,3 @@ def test_no_input_of_an_l2_ball_contradicts_a_proof(tmp_path_factory, case, radi
     edges = [case.inputs + 9 * torch.randn(case.inputs.shape, generator=generator) for _ in range(20)]
     edges = torch.stack([ball.project(edge.to(case.inputs.dtype), case.inputs) for edge in edges])
     check_samples(case, ball, tmp_path_factory.mktemp("balls"), torch.cat([spread, edges]))
-
-
-def check_samples(case: Case, ball, folder, sampled) -> None:
-    """Prove what can be proven, check it, and compare the margins of sampled inputs, (count, batch, ...)."""
-    prover = Prover.of(case.network)
-    save(case.network, folder / "network.safetensors")
-    with torch.no_grad():
-        logits = torch.stack([case.network(part) for part in sampled]).double()
-    for index, label in enumerate(case.labels.tolist()):
-        try:
-            prover.prove(case.inputs[index], label, ball, timeout=5.0, ties="strict").save(folder / "sample.proof")
-        except Unproven:
-            continue
-        margin = check(folder / "sample.proof", folder / "network.safetensors").margin
-        own, others = logits[:, index, label], logits[:, index].clone()
-        others[:, label] = -torch.inf
-        assert float((own - others.amax(1)).min()) > 0
-        assert float((own - others.amax(1)).min()) >= margin - 1e-4 * float(logits.abs().max())

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -21,6 +21,7 @@ from spikecert.checking.neurons import Neuron
 from spikecert.checking.sparse import Matrix
 from spikecert.checking.through import ExactBalance
 from support.exact_numbers import values
+from support.examples import examples
 from support.subtracting import subtracting_neurons
 
 
@@ -49,7 +50,7 @@ def filtered(network: SpikingNetwork, radius: float, seed: int) -> np.ndarray:
     return np.stack(steps).transpose(1, 2, 0)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     st.data(),
     st.integers(1, 7),

@@ -25,6 +25,7 @@ from spikecert.formats import (
 from spikecert.formats.input_box import InputBox
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.testing import Case, cases
+from support.examples import examples
 
 from .conftest import small
 
@@ -87,7 +88,7 @@ def test_robustness_agrees_with_verify(network: SpikingNetwork, verifier: str):
     assert {"holds", "violated"} <= seen or verifier == "trains"
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     seed=st.integers(0, 1000),
     bound=st.sampled_from([-0.5, 0.0, 0.1, 1.0]),
@@ -147,7 +148,7 @@ def test_coefficients_that_float32_does_not_hold_are_never_lowered():
     assert verify_property(network, tenth).status == "violated"
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(case=cases(most_layers=2, most_width=4, most_steps=3))
 def test_any_network_and_encoding(case: Case):
     sample, label = case.inputs[0], int(case.labels[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spikecert.formats import (
@@ -21,6 +21,7 @@ from spikecert.formats import (
     write_vnnlib,
 )
 from spikecert.formats.writing import decimal
+from support.examples import examples
 
 DECLARED = "".join(f"(declare-const {name} Real)\n" for name in ("X_0", "X_1", "Y_0", "Y_1"))
 BOX = "(assert (>= X_0 0.0)) (assert (<= X_0 1.0)) (assert (>= X_1 -0.5)) (assert (<= X_1 0.25))\n"
@@ -53,7 +54,7 @@ def constraints(draw: st.DrawFn, outputs: int) -> Constraint:
     return Constraint(tuple(zip(places, factors, strict=True)), draw(decimals), draw(st.booleans()))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(prop=properties(), version=st.sampled_from(["1.0", "2.0"]))
 def test_what_is_written_reads_back(prop: Property, version: str):
     assert read_vnnlib(write_vnnlib(prop, version)) == prop
@@ -240,7 +241,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @example(DECLARED)
 @given(text=st.text(max_size=80) | st.lists(PIECES, max_size=40).map(" ".join))
 def test_random_texts_give_value_errors_only(text: str):
@@ -259,7 +260,7 @@ def reads_or_complains_in_one_line(text: str) -> None:
     assert "\n" not in complaint
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(prop=properties(), data=st.data())
 def test_broken_properties_give_value_errors_only(prop: Property, data: st.DataObject):
     text = write_vnnlib(prop, data.draw(st.sampled_from(["1.0", "2.0"])))

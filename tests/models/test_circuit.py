@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -16,6 +16,7 @@ from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
 from spikecert.models.circuit import Added, Algebra, Fired, Input, Mapped, Read, UnknownNode, circuit, fold
 from spikecert.models.rules import Leaky, Rule
 from spikecert.testing import residual_networks
+from support.examples import examples
 
 
 class Running(Algebra[Tensor]):
@@ -50,7 +51,7 @@ class Running(Algebra[Tensor]):
         return x.mean(0)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(residual_networks(dtypes=(torch.float64,)), st.integers(0, 2**31))
 def test_a_circuit_runs_as_its_network(network: SpikingNetwork, seed: int):
     for layer in network.modules():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from spikecert.models.dynamics import FIRES_AT, RESETS
 from spikecert.models.kernels import Kernel, use_kernel
 from spikecert.models.membrane import resume, simulate
 from spikecert.training import dataset, fit
+from support.examples import examples
 
 SURROGATES = (Triangle(1.3), Arctan(0.7), Sigmoid())
 TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-10}
@@ -88,7 +89,7 @@ def outcome(problem: tuple[Tensor, Tensor | None, Tensor | None, Dynamics, int],
     return [spikes.detach(), final.detach(), potentials, *gradients]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(problems())
 def test_spikes_and_potentials_are_bitwise_those_of_torch(
     problem: tuple[Tensor, Tensor | None, Tensor | None, Dynamics, int],

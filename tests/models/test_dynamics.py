@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, Surrogate, Triangle
 from spikecert.models.dynamics import FIRES_AT, RESETS
 from spikecert.models.membrane import simulate
+from support.examples import examples
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
@@ -76,7 +77,7 @@ def test_gradients_of_either_output_alone(
 dyadic = st.integers(-6, 6).map(lambda k: k / 4)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     currents=st.lists(dyadic, min_size=1, max_size=6),
     scale=st.lists(dyadic, min_size=6, max_size=6),

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert.models import DLIF, LIF, Arctan, Residual, SpikingNetwork, architecture, mlp
+from support.examples import examples
 
 STEPS = 4
 
@@ -177,7 +178,7 @@ def test_inputs_get_gradients_that_gradcheck_confirms_where_the_network_is_smoot
     assert torch.autograd.gradcheck(network, (inputs,))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     widths=st.lists(st.integers(1, 8), min_size=2, max_size=5),
     steps=st.integers(1, 6),

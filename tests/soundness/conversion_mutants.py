@@ -77,7 +77,10 @@ CONVERSION_MUTANTS = (
         "if False:",
     ),
     Mutant(
-        "follow: signals of any step", "models/conversion/following.py", "and leaf.call != step:", "and False:"
+        "follow: signals of any step",
+        "models/conversion/following.py",
+        "and leaf.call != step and",
+        "and False and",
     ),
     Mutant("heard: spikes of any step", HEARING, "c.origin.call == t for", "c.origin.call <= t for"),
     Mutant("heard: a sum of any step", HEARING, "parts[0].call == call", "True"),

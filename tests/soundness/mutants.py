@@ -3,7 +3,9 @@
 from cell_mutants import CELL_MUTANTS
 from checker_mutants import CHECKER_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
+from climb_mutants import CLIMB_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
+from element_mutants import ELEMENT_MUTANTS
 from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
@@ -23,6 +25,8 @@ MUTANTS = (
     *CELL_MUTANTS,
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
+    *CLIMB_MUTANTS,
+    *ELEMENT_MUTANTS,
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
     *MOVING_MUTANTS,
@@ -101,7 +105,7 @@ MUTANTS = (
     Mutant(
         "table: forget the spikes after the first",
         BOUNDS + "train_table.py",
-        "int(t % k == 0)",
+        "int(t >= k and (t - k) % (k + rest) == 0)",
         "int(t == k)",
     ),
     Mutant(
@@ -215,8 +219,8 @@ MUTANTS = (
     Mutant(
         "graph: windows with one decay too few",
         BOUNDS + "train_graph.py",
-        "weight = decay ** (t + 1 - a)",
-        "weight = decay ** (t - a)",
+        "weight, awake = decay ** (t + 1 - a)",
+        "weight, awake = decay ** (t - a)",
     ),
     Mutant(
         "graph: windows' upper ends for their lower",

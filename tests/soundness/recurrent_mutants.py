@@ -64,14 +64,14 @@ RECURRENT_MUTANTS = (
     Mutant(
         "circuit: a feedback that was exchanged is taken",
         "models/circuit/lowering.py",
-        "        check_parts(layer.neuron, layer.feedback)\n",
+        "        check_parts(layer.neuron, layer.feedback, layer.synapse)\n",
         "",
     ),
     Mutant(
         "layer: parts of a pass forget the last spikes",
         LAYER,
-        "torch.stack((found.left, found.spikes[-1]))",
-        "torch.stack((found.left, 0 * found.spikes[-1]))",
+        "torch.stack((found.left, found.spikes[-1], *found.filtered))",
+        "torch.stack((found.left, 0 * found.spikes[-1], *found.filtered))",
     ),
     Mutant(
         "loop: a synapse forgets at each step",

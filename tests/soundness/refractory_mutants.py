@@ -45,8 +45,8 @@ REFRACTORY_MUTANTS = (
     Mutant(
         "rest: a quick look forgets it",
         BOUND,
-        "trains_of(drives, rule.own, keep=False, rest=rule.rest)",
-        "trains_of(drives, rule.own, keep=False)",
+        "trains_of(drives, rule.own, keep=False, rest=rule.rest, start=rule.start)",
+        "trains_of(drives, rule.own, keep=False, start=rule.start)",
     ),
     Mutant(
         "rest: a program holds it to no more than the current",
@@ -93,7 +93,7 @@ REFRACTORY_MUTANTS = (
     Mutant(
         "conversion: a synapse of a constant input is left out where neurons rest",
         "models/conversion/neurons.py",
-        "own or (constant and not neuron.rest)",
+        "own or (constant and neuron.plain)",
         "own or constant",
     ),
     Mutant("start: the graph begins at 0", GRAPH, "        low[0] = start\n", ""),

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from spikecert import DLIF, LIF, LInf, SpikingNetwork, mlp, verify
 from spikecert.certify.replay import margins
+from support.examples import examples
 
 STEPS = 12
 SIDE = 1e-5
@@ -129,7 +130,7 @@ DECAYS = st.just(0.0) | st.floats(2.0**-100, 1.0)
 """None that float32 holds as a subnormal number: such a decay is refused."""
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     constants=st.tuples(numbers, DECAYS, numbers, st.floats(0.3, 2.0), numbers, st.floats(0.3, 2.0)),
     reset=st.sampled_from(["zero", "subtract", "none"]),

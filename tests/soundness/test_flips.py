@@ -18,6 +18,7 @@ from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, M
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.models.circuit import circuit
 from spikecert.testing import EventCase, event_cases
+from support.examples import examples
 from support.oracles import every_flip, least_margin
 from support.signals import affine_signal
 
@@ -52,19 +53,19 @@ def check_margins(case: EventCase, verifier: MarginVerifier) -> None:
 
 
 @pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(case=event_cases())
 def test_no_flip_escapes(verifier: MarginVerifier, case: EventCase):
     check_margins(case, verifier)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(case=event_cases(dtypes=(torch.float64,)))
 def test_no_flip_escapes_auto_lirpa(case: EventCase):
     check_margins(case, Lirpa())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(case=event_cases())
 def test_the_budget_is_never_looser_than_the_ball(case: EventCase):
     for verifier in (INTERVAL, TRAINS):
@@ -75,7 +76,7 @@ def test_the_budget_is_never_looser_than_the_ball(case: EventCase):
         assert bool((budget >= ball - 1e-9 * (1 + ball.abs())).all())
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(case=event_cases())
 def test_auto_never_contradicts_the_list(case: EventCase):
     verdicts = verify(case.network, case.events, case.labels, SpikeFlip(case.count))
@@ -175,7 +176,7 @@ def test_layers_without_products_fall_back_to_the_ball(layer: nn.Module):
         assert bool((box.upper[0, sample] >= values.amax(0)).all())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(count=st.integers(1, 4), constant=st.booleans(), seed=st.integers(0, 2**31))
 def test_the_least_cost_over_flips_is_exact_and_attained(count: int, constant: bool, seed: int):
     generator = torch.Generator().manual_seed(seed)

@@ -18,7 +18,6 @@ from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
-from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
@@ -28,6 +27,7 @@ from spikecert.models.layers import walk
 from spikecert.models.max_pooling import max_windows
 from spikecert.testing import check_sound, image_networks, neurons, sequence_networks
 from spikecert.training.interval_bounds import worst_logits
+from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin, line_margin
 
@@ -88,7 +88,7 @@ def test_verdicts_agree_with_the_pieces_of_a_line(
         assert found.margin is None or found.margin <= exact + 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(network=lines(spikes_first=True), seed=SEEDS, epsilon=st.sampled_from([0.125, 0.25]))
 def test_the_search_decides_pools_of_spikes(network: SpikingNetwork, seed: int, epsilon: float):
     """With the first layer's trains all maxima are decided."""
@@ -130,7 +130,7 @@ def test_searches_are_sound_on_images(network: SpikingNetwork, seed: int):
 
 
 @pytest.mark.parametrize("spikes", [step_spikes, window_spikes])
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(network=sequence_networks(pools=MAX, encodings=("direct", "none")), seed=SEEDS)
 def test_no_sum_over_time_escapes(spikes, network: SpikingNetwork, seed: int):
     """Of each pool of a network, for rows of either sign and of both."""
@@ -371,8 +371,6 @@ def test_readers_that_know_no_pool_say_so():
         labels = network(inputs).argmax(1)
     with pytest.raises(UnknownNode, match=r"layers\.2 is a max pool, through which a gain has no gradient here"):
         layer_operators(network, (1, 6, 6), live=True)
-    with pytest.raises(Unproven, match="no proof form for a MaxPool2d layer"):
-        Prover.of(network)
     (verdict,) = verify(network, inputs, labels, LInf(0.01), "lirpa")
     assert verdict.status == "unknown"
     assert "MaxPool2d" in verdict.reason

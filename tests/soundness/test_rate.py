@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -45,7 +45,7 @@ def test_bounds_stay_below_the_exact_margin(verifier: MarginVerifier, case: Case
     assert bool((proven <= torch.tensor(exact_margins(case), dtype=torch.float64)).all())
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(case=cases(features=2, most_width=4, most_steps=4, dtypes=(torch.float64,), encodings=RATE))
 def test_auto_never_contradicts_the_list(case: Case):
     for verdict, exact in zip(
@@ -77,7 +77,7 @@ def test_no_rate_escapes(verifier: MarginVerifier, case: Case, seed: int):
                 assert bool((margins(logits, case.labels) >= lower).all())
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(case=cases(features=3, most_width=4, most_steps=3, encodings=RATE), count=st.integers(0, 2))
 def test_no_flip_of_certain_rates_escapes(case: Case, count: int):
     """Rates of 0 and 1 never and always spike, whatever the draws."""

@@ -21,6 +21,7 @@ from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, Mar
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.testing import neurons
 from spikecert.training.interval_bounds import worst_logits
+from support.examples import examples
 from support.oracles import every_flip, least_margin, line_margin
 
 with warnings.catch_warnings():
@@ -58,7 +59,7 @@ def sample_of(network: SpikingNetwork, seed: int, *shape: int) -> tuple[Tensor, 
         return inputs, network(inputs).argmax(1)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(network=read(), seed=SEEDS)
 def test_logits_are_what_the_readout_says(network: SpikingNetwork, seed: int):
     inputs, _ = sample_of(network, seed, 4, 1)
@@ -134,7 +135,7 @@ def test_flips_are_all_met(name: str, network: SpikingNetwork, seed: int):
         assert verdict.margin is None or verdict.margin <= exact + 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=SEEDS, steps=st.integers(1, 4))
 def test_margins_of_the_largest_hold_at_every_corner(seed: int, steps: int):
     """Against all values between the ends, and tight where one class is known."""

@@ -18,7 +18,6 @@ from spikecert.certify.bounds.signals import SpikeBound
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
-from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier, Milp
@@ -27,6 +26,7 @@ from spikecert.models.circuit import Recurred, UnknownNode, circuit
 from spikecert.models.rules import Leaky
 from spikecert.testing import check_sound
 from spikecert.training.interval_bounds import worst_logits
+from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin
 from support.recurrent import fill, loop_margin, recurrent_networks
@@ -93,7 +93,7 @@ def test_no_sum_of_spikes_escapes(spikes: SpikeBound, network: SpikingNetwork, s
             assert bool(((summed >= sums.lower - 1e-12) & (summed <= sums.upper + 1e-12)).all())
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(recurrent_networks(deep=False, readouts=("mean",)), SEEDS, st.sampled_from([0.0, 0.05]))
 def test_no_spike_escapes_the_first_pass(network: SpikingNetwork, seed: int, epsilon: float):
     """Step by step, from nothing: later passes would hide what it forgets."""
@@ -227,7 +227,7 @@ def test_a_feedback_of_zero_is_no_feedback(dtype: torch.dtype):
             assert torch.allclose(one, other, atol=1e-4)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(network=recurrent_networks(encodings=("direct", "none")), seed=SEEDS, cut=st.integers(1, 4))
 def test_passes_in_parts_and_traces_are_the_pass(network: SpikingNetwork, seed: int, cut: int):
     inputs, _ = sample_of(network, seed)
@@ -265,7 +265,7 @@ def test_gradients_are_those_of_the_loop_written_out():
     assert float(found.abs().sum()) > 0
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(network=recurrent_networks())
 def test_files_hold_the_loop(network: SpikingNetwork, tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("loops") / "network.safetensors"
@@ -421,10 +421,3 @@ def test_a_delay_moves_rows_back():
     expected = 7.0 * steps.lower[0] + 11.0 * steps.lower[1]
     assert torch.equal(steps.lower, steps.upper)
     assert torch.allclose(delayed.combine(rows).lower[0], expected)
-
-
-def test_a_proof_of_a_loop_is_refused_by_name():
-    loop = Recurrent(LIF(), nn.Linear(4, 4))
-    network = SpikingNetwork(nn.Linear(3, 4), loop, nn.Linear(4, 2), num_steps=3).eval()
-    with pytest.raises(Unproven, match="no proof form for a Recurrent layer"):
-        Prover.of(network)

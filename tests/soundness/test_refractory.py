@@ -24,6 +24,7 @@ from spikecert.models import Recurrent, RefractoryLIF, SpikingNetwork
 from spikecert.models.circuit import UnknownNode, circuit
 from spikecert.testing import check_sound
 from spikecert.training.interval_bounds import worst_logits
+from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin
 from support.recurrent import fill
@@ -44,7 +45,7 @@ def sample_of(network: SpikingNetwork, seed: int, batch: int = 3) -> tuple[Tenso
         return inputs, network(inputs).argmax(1)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(layer=resting(), seed=SEEDS, steps=st.integers(1, 7), cut=st.integers(1, 4))
 def test_a_run_is_what_the_words_say_whole_and_in_parts(layer: RefractoryLIF, seed: int, steps: int, cut: int):
     drawn = torch.randn(steps, 2, 3, generator=torch.Generator().manual_seed(seed)).double()
@@ -88,7 +89,7 @@ def test_no_run_escapes(verifier: MarginVerifier, network: SpikingNetwork, seed:
             assert bool(((logits >= ends.lower) & (logits <= ends.upper)).all())
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(network=networks(), seed=SEEDS, epsilon=st.sampled_from([0.0, 0.05, 0.3]), corner=st.booleans())
 def test_no_sum_of_spikes_escapes(network: SpikingNetwork, seed: int, epsilon: float, corner: bool):
     """Of each layer, step by step and for rows of either sign and of both, at corners of the set, too."""

@@ -129,7 +129,7 @@ def test_no_run_is_worse_than_the_certified_loss_says(
         assert bool((logits - logits.gather(1, labels[:, None]) <= worst + 1e-9).all())
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.data(), sequence_networks(pools=AFFINE))
 def test_gains_and_identities_hold(data: st.DataObject, network: SpikingNetwork):
     clean, moved = (data.draw(inputs(network, shape=(1, 8))) for _ in range(2))
@@ -138,7 +138,7 @@ def test_gains_and_identities_hold(data: st.DataObject, network: SpikingNetwork)
         check_gain_bound(network, clean, moved, input_norm=norms[0], output_norm=norms[1])
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.data(), CODED)
 def test_verdicts_hold_under_any_threat(data: st.DataObject, network: SpikingNetwork):
     batch = data.draw(inputs(network, shape=(1, 8)))

@@ -96,7 +96,7 @@ def test_no_verdict_about_balls_is_wrong(
     check_sound(network, batch, threat, verifier, count=12, timeout=1.0, ties=ties)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(cases(most_width=4, dtypes=(torch.float32,)), CONSTANTS)
 def test_argmax_proves_what_strict_proves(case, constants: tuple[float, float, str]) -> None:
     network, threat = counting(case.network, constants), LInf(case.epsilon)

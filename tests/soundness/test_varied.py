@@ -20,7 +20,6 @@ from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.trains import window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
-from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, MarginVerifier
@@ -329,8 +328,6 @@ def test_readers_that_know_one_decay_a_layer_say_so():
     network.layers[2].weight.data = torch.tensor([[1.0, -1.0, 1.0], [-1.0, 1.0, 0.0]])  # type: ignore[union-attr]
     with torch.no_grad():
         labels = network(inputs).argmax(1)
-    with pytest.raises(Unproven, match="no proof form for a VariedLIF layer"):
-        Prover.of(network)
     (verdict,) = verify(network, inputs, labels, LInf(0.5), "lirpa")
     assert (verdict.status, verdict.reason) == (
         "unknown",

@@ -23,7 +23,8 @@ def read_out(network: SpikingNetwork, readout: str) -> SpikingNetwork:
 
 
 def has_a_form(network: SpikingNetwork) -> bool:
-    """Return whether the checker knows the network: no tiny decay where currents vary."""
+    """Return whether the checker knows the network: no tiny decay but 0 where currents vary."""
     first = 0 if network.timed else 1
     later = network.neurons[first : len(network.neurons) - (network.readout == "potential")]
-    return all(neuron.dynamics.decay ** (network.num_steps - 1) >= STEEPEST for neuron in later)
+    decays = [neuron.dynamics.decay for neuron in later]
+    return all(decay == 0 or decay ** (network.num_steps - 1) >= STEEPEST for decay in decays)

@@ -20,6 +20,7 @@ from spikecert.testing import (
     sequence_networks,
     spike_trains,
 )
+from support.examples import examples
 
 FEW = settings(max_examples=30)
 
@@ -45,7 +46,7 @@ def test_images_fit_image_networks(data: st.DataObject) -> None:
     assert network(batch).shape == (4, 3)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.data(), st.integers(8, 10))
 def test_sequences_fit_sequence_networks(data: st.DataObject, length: int) -> None:
     network = data.draw(sequence_networks(length))

@@ -300,7 +300,7 @@ def test_a_checkpoint_holds_no_code(digits: Dataset, tmp_path: Path) -> None:
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     assert header["__metadata__"]["format"] == "spikecert.training/1"
     assert {key.split(".")[0] for key in header} == {"__metadata__", "network", "best", "optimizer", "generator"}
-    files = {"checkpoint.safetensors", "network.safetensors", "history.csv", "tensorboard"}
+    files = {"checkpoint.safetensors", "network.safetensors", "history.csv", "history.svg", "tensorboard"}
     assert {file.name for file in tmp_path.iterdir()} == files
 
 
@@ -411,7 +411,7 @@ def test_without_tensorboard_the_rest_is_written(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
-    files = {"checkpoint.safetensors", "network.safetensors", "history.csv"}
+    files = {"checkpoint.safetensors", "network.safetensors", "history.csv", "history.svg"}
     assert {file.name for file in tmp_path.iterdir()} == files
 
 

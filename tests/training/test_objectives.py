@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -25,6 +25,7 @@ from spikecert.training import (
     Ramp,
 )
 from spikecert.training.objectives.ms_mppd import simplified_dynamics
+from support.examples import examples
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def test_loss_terms_and_gradients_equal_the_formula(
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-8, atol=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(decay=st.floats(0, 1), steps=st.integers(1, 10), scaled=st.booleans(), seed=st.integers(0, 1000))
 def test_gradient_of_the_mean_square_is_the_reverse_recursion(
     decay: float, steps: int, scaled: bool, seed: int

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.training import GaussianNoise, Perturber, PGDTraining, SingleStep, perturbations
+from support.examples import examples
 
 ALL = [
     GaussianNoise(),
@@ -136,7 +137,7 @@ SETS: dict[type[Perturber], Callable[[float, float], Perturber]] = {
 
 
 @pytest.mark.parametrize("kind", SETS)
-@settings(max_examples=30)
+@examples(30)
 @given(
     size=st.sampled_from([0.0, 1e-8, 0.1, 3.0]) | st.floats(0.0, 2.0),
     top=st.sampled_from([0.7, 1.0, 1.3]),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.training import dataset
@@ -15,6 +15,7 @@ from spikecert.training.data import plain_pickle
 from spikecert.training.data.cifar import LAYOUTS, read_batch
 from spikecert.training.data.plain_pickle import NotPlain, read_plain
 from support.cifar_files import published
+from support.examples import examples
 
 MAKER = b"cnumpy.core.multiarray\n_reconstruct\n"
 EMPTY = MAKER + b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R"
@@ -63,7 +64,7 @@ KEYS = st.binary(max_size=9) | st.text(max_size=5)
 NUMBERS = st.lists(st.integers(-(2**31), 2**31 - 1), max_size=9)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.dictionaries(KEYS, NUMBERS, max_size=5))
 def test_any_dictionary_of_lists_is_read(content: dict[bytes | str, list[int]]) -> None:
     assert read_plain(pickle.dumps(content, 4)) == content

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -15,9 +15,10 @@ from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.testing import Case, cases
 from spikecert.training import SIBP, CrossEntropy, Ramp, dataset, fit
 from spikecert.training.objectives.judging import certified_share
+from support.examples import examples
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(case=cases(dtypes=(torch.float64,)))
 def test_its_bound_is_the_interval_verifiers(case: Case) -> None:
     """Two classes: the certified cross-entropy is softplus of the margin, which "interval" proves."""

@@ -81,7 +81,7 @@ class CertifiedLoss(Objective):
     def loss(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
     ) -> Loss:
-        """Return the loss at full ε and weight, with the terms "clean" (cross-entropy) and "certified" (ℓ_q)."""
+        """Return the loss at full ε and weight, with "clean" (cross-entropy), "certified" (ℓ_q) and "epsilon"."""
         weight = full(self.weight)
         counts = torch.is_grad_enabled() and weight < 1.0
         with torch.set_grad_enabled(counts):
@@ -89,7 +89,8 @@ class CertifiedLoss(Objective):
         worst = worst_logits(network, *self._box(network, inputs, labels, generator), labels, self.bounds)
         certified = _bounded(worst, labels, self.q)
         total = (1.0 - weight) * clean + weight * certified
-        return Loss(total, {"clean": clean.detach(), "certified": certified.detach()})
+        told = {"clean": clean.detach(), "certified": certified.detach()}
+        return Loss(total, {**told, "epsilon": total.new_tensor(full(self.epsilon))})
 
     def _box(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None

@@ -30,9 +30,9 @@ class SIBP(Objective):
     the last affine layer's rows are subtracted before they are bounded, as in interval training of other
     networks; the authors' networks end in spikes, whose bounds are compared as they are.
 
-    ε rises linearly from 0 over the first `ramp` of the run. The authors train rate-coded inputs with Adam, batches
-    of 256, λ = θ = .25 and T = 10. `fit` picks the epoch with the most validation samples (of the first 1,000) that
-    "interval" certifies at ε.
+    ε rises linearly from 0 over the first `ramp` of the run. The authors train rate-coded inputs with Adam,
+    batches of 256, λ = θ = .25 and T = 10. `fit` picks the epoch with the most validation samples (of the first
+    1,000) that "interval" certifies at ε.
 
     Args:
         epsilon: ε ≥ 0; a schedule in place of a number is taken as it is, without `ramp`.

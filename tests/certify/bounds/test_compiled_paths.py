@@ -111,6 +111,7 @@ def test_a_kernel_that_lies_proves_nothing(
 
     honest = verify(*hard_case("eager"), Complete())
     monkeypatch.setattr("spikecert.certify.bounds.price_graph.paths_for", lambda *_: Liar())
+    monkeypatch.setattr("spikecert.certify.branching.fused_climb.climb_kernel", lambda _: "torch climbs")
     found = verify(*hard_case("compiled"), verifier, timeout=5.0)
     for verdict, truth in zip(found, honest, strict=True):
         assert verdict.status in ("unknown", truth.status)

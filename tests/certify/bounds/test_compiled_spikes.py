@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from spikecert.models.circuit import circuit, leaky_rule
 from spikecert.models.kernels import use_kernel
 from spikecert.models.rules import Leaky
 from spikecert.testing import Case, cases, neurons
+from support.examples import examples
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -61,7 +62,7 @@ def currents(draw: st.DrawFn, constant: bool | None = None) -> tuple[Spread, int
     return Spread(middle.to(dtype), radius.abs().to(dtype)), steps
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data(), known=currents())
 def test_steps_and_sums_are_bitwise_those_of_torch(data: st.DataObject, known: tuple[Spread, int]):
     spread, steps = known
@@ -79,7 +80,7 @@ def test_steps_and_sums_are_bitwise_those_of_torch(data: st.DataObject, known: t
         assert all(map(equal, found, [eager.spread().box, *map(eager.combine, asked)]))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data(), known=currents(constant=True))
 def test_steps_of_a_table_are_bitwise_those_of_torch(data: st.DataObject, known: tuple[Spread, int]):
     spread, steps = known
@@ -107,7 +108,7 @@ def test_a_current_at_the_very_end_of_a_row_has_the_same_steps(dtype: torch.dtyp
     assert len(eager._trains.last.unique()) > 3
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(case=cases())
 def test_a_network_has_the_same_margins_by_either_kernel(case: Case):
     box = LInf(case.epsilon).enclosure(case.inputs)

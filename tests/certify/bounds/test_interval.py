@@ -1,7 +1,7 @@
 """The per-step baseline: no run of any neuron escapes it, whatever the reset."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.certify.bounds.box import Box
@@ -11,10 +11,11 @@ from spikecert.certify.bounds.signals import InputSignal
 from spikecert.models.circuit import leaky_rule
 from spikecert.testing import neurons
 from spikecert.testing.strategies import RESETS
+from support.examples import examples
 from support.graphs import boxes
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(data=st.data(), reset=RESETS)
 def test_no_run_escapes_its_intervals(data: st.DataObject, reset: str):
     low, high = data.draw(boxes(6))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.certify import L2, LInf
@@ -15,6 +15,7 @@ from spikecert.certify.bounds.trains import step_spikes, train_spikes
 from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases
+from support.examples import examples
 from support.oracles import line_margin
 
 BOUNDS = pytest.mark.parametrize("spikes", [interval_spikes, step_spikes], ids=["interval", "trains"])
@@ -37,7 +38,7 @@ def test_rounding_outward_keeps_infinite_ends():
 
 
 @BOUNDS
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(case=cases(dtypes=(torch.float32,)))
 def test_float32_is_never_tighter(spikes: SpikeBound, case: Case):
     box = LInf(case.epsilon).enclosure(case.inputs)
@@ -49,7 +50,7 @@ def test_float32_is_never_tighter(spikes: SpikeBound, case: Case):
 
 
 @BOUNDS
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(case=cases())
 def test_float64_networks_and_balls_stay_in_float64(spikes: SpikeBound, case: Case):
     threats = (
@@ -73,7 +74,7 @@ def test_float32_loses_only_rounding(spikes: SpikeBound):
 
 
 @BOUNDS
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(case=cases(features=1, most_layers=3, most_width=4, most_steps=4, dtypes=(torch.float32,)))
 def test_float32_stays_below_the_exact_margin_on_a_line(spikes: SpikeBound, case: Case):
     case.network.encoding = "direct"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -24,6 +24,7 @@ from spikecert.models.circuit import circuit, leaky_rule
 from spikecert.models.linear_maps import linear_map
 from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
+from support.examples import examples
 from support.signals import affine_signal
 
 QUICK = Rounding(torch.float32, torch.float32)
@@ -97,7 +98,7 @@ def test_a_run_that_may_overflow_is_refused_whatever_the_batch(scale: float):
             affine_signal(InputSignal(box, 2), layer, QUICK).spread()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     data=st.data(),
     steps=st.integers(1, 5),
@@ -123,7 +124,7 @@ def test_what_pulls_a_neuron_holds_what_drives_it(data: st.DataObject, steps: in
     assert (pulled.surely, pulled.perhaps) == (drives.surely, drives.perhaps)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(data=st.data(), steps=st.integers(1, 6), constant=st.booleans())
 def test_steps_and_sums_without_the_trains_are_those_of_the_trains(
     data: st.DataObject, steps: int, constant: bool

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert.certify.bounds.box import Box
@@ -18,6 +18,7 @@ from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.rules import Leaky
 from spikecert.testing import neurons
+from support.examples import examples
 from support.oracles import exact_trains
 
 FLOATS = (torch.float32, torch.float64)
@@ -97,7 +98,7 @@ def test_holds_the_train_of_the_rounded_run(data: st.DataObject):
         assert bool((table.trains[low : high + 1] == train).all(1).any())
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=12))
 def test_range_minima_answer_every_range(values: list[int]):
     column = torch.tensor(values, dtype=torch.float64)[:, None]

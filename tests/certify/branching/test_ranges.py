@@ -12,11 +12,15 @@ from torch import Tensor
 from spikecert import L2, LIF, LInf, SpikingNetwork, mlp
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.train_table import TableTrains
+from spikecert.certify.branching import compiled_ranges
+from spikecert.certify.branching.compiled_ranges import multipliers_for, ranges_kernel
 from spikecert.certify.branching.decisions import RowRanges
 from spikecert.certify.branching.nodes import Nodes
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.ranges import FirstLayer, RangeSearch
 from spikecert.certify.perturbations import Perturbation
+from spikecert.kernels.ranges import CompiledRanges
+from spikecert.models.kernels import use_kernel
 from spikecert.testing import Case, cases, points
 from support.examples import examples
 
@@ -199,6 +203,48 @@ def test_any_multipliers_give_ranges_that_hold():
     assert not bool(empty.any())
     assert isinstance(box, Box)
     assert bool((box.lower <= currents).all() and (currents <= box.upper).all())
+
+
+def kernel() -> CompiledRanges:
+    found = ranges_kernel()
+    if isinstance(found, str):
+        assert "rounds otherwise" not in found
+        pytest.skip(found)
+    return found
+
+
+@pytest.mark.parametrize(("slabs", "aims", "inputs"), [(1, 1, 1), (7, 33, 18), (30, 16, 64)])
+def test_compiled_multipliers_are_those_of_torch(slabs: int, aims: int, inputs: int):
+    kernel()
+    generator = torch.Generator().manual_seed(slabs)
+    rows, wanted = (torch.randn(3, count, inputs, generator=generator) for count in (slabs, aims))
+    rows, wanted = (part / part.abs().sum(2, keepdim=True) for part in (rows, wanted))
+    wanted[:, -1] = 0.0
+    middle = torch.rand(3, slabs, generator=generator) - 0.5
+    ends = (middle - 0.2).clamp_min(-1.0), (middle + 0.1).clamp_max(1.0)
+    eager, compiled = (
+        multipliers_for(name, rows, ends, wanted, (5, 0.2, (0.5, 0.9))) for name in ("eager", "compiled")
+    )
+    near = ((eager - compiled).abs() <= 1e-3).double().mean()
+    assert float(near) > 0.98, "a gradient of 0 may round to either side"
+    assert bool(torch.isfinite(compiled).all())
+
+
+@pytest.mark.parametrize("lie", [1e30, -1.0, float("nan"), float("inf")])
+def test_multipliers_that_lie_give_ranges_that_hold(lie: float, monkeypatch: pytest.MonkeyPatch):
+    class Liar(CompiledRanges):
+        def multipliers(self, rows, ends, aims, adam):
+            return torch.full((*aims.shape[:2], rows.shape[1]), lie)
+
+    monkeypatch.setattr(compiled_ranges, "ranges_kernel", lambda: Liar(None))  # pyright: ignore
+    network, inputs, labels = wide(1)
+    use_kernel(network, "compiled")
+    question = asked(network, inputs, labels, LInf(0.15))
+    nodes = decided(question, network.trace(inputs).spikes[0], torch.arange(16).expand(6, 16) < 8)
+    low, high, empty = narrowed(question, nodes)
+    currents = network.trace(inputs).currents[0][0]
+    assert not bool(empty.any())
+    assert bool((low <= currents).all() and (currents <= high).all())
 
 
 def test_only_the_neurons_that_cost_most_are_narrowed():

@@ -1,7 +1,7 @@
 """Rate codes in the search: what a split and a trim leave, and decisions that agree with the list of trains."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from spikecert.certify.branching.search import Search
 from spikecert.certify.verifiers import Complete
 from spikecert.models.encoding import rate_code
 from spikecert.testing import Case, cases
+from support.examples import examples
 from support.oracles import every_rate, least_margin
 
 SEARCHED = Complete(Search(batch=16, start=Climb(10), climb=Climb(5)), enumeration=None)
@@ -28,7 +29,7 @@ def exact_margins(network: SpikingNetwork, inputs: Tensor, labels: Tensor, epsil
     return [least_margin(network, every_rate(low, high, draws), label) for low, high, label in triples]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     case=cases(features=2, most_width=4, most_steps=4, dtypes=(torch.float64,), encodings=("rate",)),
     grid=st.booleans(),
@@ -69,7 +70,7 @@ def test_decides_what_bounds_leave_open_of_a_deep_network():
     assert [verdict.status for verdict in found] == ["verified" if least > 0 else "falsified" for least in exact]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 5), grid=st.booleans())
 def test_a_split_parts_the_trains(seed: int, steps: int, grid: bool):
     generator = torch.Generator().manual_seed(seed)

@@ -16,6 +16,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual
 from spikecert.testing import Case, inputs, points, residual_networks
+from support.examples import examples
 from support.oracles import every_flip, least_margin, line_margin
 
 QUICK = Complete(Search(batch=64, start=Climb(10), climb=Climb(5)))
@@ -46,7 +47,7 @@ def check_against_the_line(data: st.DataObject, most_width: int) -> None:
             assert "rounding" in verdict.reason or "replay" in verdict.reason, "only a tie may stay open"
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(data=st.data())
 def test_decides_as_the_line_oracle_does(data: st.DataObject):
     check_against_the_line(data, 5)
@@ -59,7 +60,7 @@ def test_five_thousand_networks_are_decided_as_the_line_oracle_does(data: st.Dat
     check_against_the_line(data, 6)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(data=st.data(), seed=st.integers(0, 2**31))
 def test_no_input_falls_in_a_verified_set(data: st.DataObject, seed: int):
     case = case_of(data, data.draw(residual_networks()))

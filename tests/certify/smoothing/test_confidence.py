@@ -4,10 +4,11 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.certify.smoothing.confidence import lower_confidence_bound
+from support.examples import examples
 
 
 def tail(successes: int, samples: int, probability: Fraction) -> Fraction:
@@ -21,7 +22,7 @@ def tail(successes: int, samples: int, probability: Fraction) -> Fraction:
     )
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.integers(1, 40), st.integers(0, 40), st.sampled_from([0.5, 0.1, 0.05, 0.001, 1e-6]))
 def test_the_tail_at_the_bound_is_alpha(samples: int, successes: int, alpha: float) -> None:
     successes = min(successes, samples)

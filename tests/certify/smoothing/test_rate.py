@@ -6,13 +6,14 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert.certify import rate_certificate, rate_radius
 from spikecert.certify.smoothing import total_variation
 from spikecert.models import LIF, SpikingNetwork, mlp
+from support.examples import examples
 
 Trains = list[tuple[int, ...]]
 
@@ -112,7 +113,7 @@ def test_total_variation_bounds_every_event_and_is_attained(draws: int) -> None:
     assert total_variation(0.3, draws) == pytest.approx(float(silence), rel=1e-12)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.floats(0.0, 1.0), st.integers(1, 40))
 def test_the_radius_is_rounded_down_and_the_largest(probability: float, draws: int) -> None:
     radius = Fraction(rate_radius(probability, draws))

@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from spikecert.certify.verifiers import Complete, Enumeration
 from spikecert.certify.verifiers.enumeration import rate_members
 from spikecert.models.encoding import rate_code
 from spikecert.testing import Case, EventCase, cases, event_cases
+from support.examples import examples
 from support.oracles import every_flip, every_rate, least_margin
 
 
@@ -31,7 +32,7 @@ def test_flips_are_listed_each_once(size: int, count: int, batch: int):
     assert all(len(part) == batch for part in batches[:-1])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 4), grid=st.booleans(), batch=st.integers(1, 40))
 def test_rates_make_each_train_once(seed: int, steps: int, grid: bool, batch: int):
     """Equal draws included, and draws that lie on the ends of the set."""
@@ -50,7 +51,7 @@ def test_rates_make_each_train_once(seed: int, steps: int, grid: bool, batch: in
     assert members.count == len(trains)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(case=event_cases())
 def test_flips_are_decided_as_the_list_says(case: EventCase):
     threat = SpikeFlip(case.count)
@@ -66,7 +67,7 @@ def test_flips_are_decided_as_the_list_says(case: EventCase):
         assert verdict.status != "falsified" or least <= 0
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(case=cases(features=2, most_width=4, most_steps=4, dtypes=(torch.float64,), encodings=("rate",)))
 def test_rates_are_decided_as_the_list_says(case: Case):
     ends, threat = LInf(case.epsilon).enclosure(case.inputs), LInf(case.epsilon)

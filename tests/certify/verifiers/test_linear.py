@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -23,6 +23,7 @@ from spikecert.certify.verifiers import TRAINS, Linear
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
 from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases, points
+from support.examples import examples
 
 
 def network(sizes: tuple[int, ...] = (6, 12, 8, 3)) -> SpikingNetwork:
@@ -65,7 +66,7 @@ def test_prices_behind_cells_pay_for_what_a_run_rounds() -> None:
     assert bool((found <= layer.slack).all())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(case=cases(most_steps=4))
 def test_prices_of_zero_give_the_bound_of_the_trains(case: Case):
     stages = staged(circuit(case.network), LInf(case.epsilon).enclosure(case.inputs))
@@ -80,7 +81,7 @@ def test_prices_of_zero_give_the_bound_of_the_trains(case: Case):
     torch.testing.assert_close(bound[finite], trains[finite], atol=1e-4, rtol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(case=cases(most_steps=4, dtypes=(torch.float64,)), seed=st.integers(0, 2**31))
 def test_the_bound_is_concave_with_this_supergradient(case: Case, seed: int):
     """g(μ') ≤ g(μ) + ∇g(μ)·(μ' − μ) for any two prices."""
@@ -224,7 +225,7 @@ def currents_of(net: SpikingNetwork, inputs: torch.Tensor, layer: int) -> torch.
         return net.trace(inputs).currents[layer].double()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(case=cases(most_layers=3, most_steps=4), level=st.sampled_from([0.0, 0.3, 1.0]), seed=st.integers(0, 2**31))
 def test_narrowed_windows_hold_wherever_the_margin_is_below_the_level(case: Case, level: float, seed: int):
     generator = torch.Generator().manual_seed(seed)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog
@@ -20,6 +20,7 @@ from spikecert.certify.milp.solver import Minimum
 from spikecert.certify.milp.tree import ProgramTree
 from spikecert.certify.milp.weak_duality import WeakDual
 from spikecert.models import DLIF, LIF, SpikingNetwork
+from support.examples import examples
 
 SEEDS = st.integers(0, 2**31)
 
@@ -50,7 +51,7 @@ def minimum(model: Model, costs: Expressions) -> float:
     return least
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(SEEDS, st.sampled_from([1e-3, 1.0, 1e6, np.inf]))
 def test_any_multipliers_bound_a_program(seed: int, size: float):
     model, costs = program(seed, integers=0)
@@ -62,7 +63,7 @@ def test_any_multipliers_bound_a_program(seed: int, size: float):
         assert not bound + costs.constant[0] > exact + 1e-9
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(SEEDS)
 def test_a_bound_pays_for_float64(seed: int):
     """A program of one point: what is bounded is a sum, known exactly, that multipliers of any size cancel in."""
@@ -80,7 +81,7 @@ def product(one: np.ndarray, other: np.ndarray) -> Fraction:
     return sum((Fraction(a) * Fraction(b) for a, b in zip(one, other, strict=True)), Fraction(0))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(SEEDS, st.integers(0, 3))
 def test_a_tree_proves_what_is_true_and_no_more(seed: int, integers: int):
     model, costs = program(seed, integers)

@@ -1,0 +1,39 @@
+"""How many nodes to bound at once where there is a deadline: no more than fit into what is left of the time."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+FIRST = 32
+"""Nodes of the first batch: what a node takes is not known yet."""
+SHARE = 0.5
+"""Of the time that is left, what the next batch may take: nodes differ."""
+
+
+class Pace:
+    """What a node took so far.
+
+    Args:
+        deadline: `time.perf_counter()` at which to stop, or None.
+    """
+
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline = deadline
+        self._each: float | None = None
+
+    def fits(self, wanted: int) -> int:
+        """Return how many of the `wanted` nodes to take next, at least 2."""
+        if self._deadline is None:
+            return wanted
+        if self._each is None:
+            return min(wanted, FIRST)
+        left = max(0.0, self._deadline - time.perf_counter())
+        return int(max(2.0, min(float(wanted), SHARE * left / max(self._each, 1e-9))))
+
+    @contextmanager
+    def timed(self, nodes: int) -> Iterator[None]:
+        """Note what so many nodes take within the context; the slower of the last two batches counts."""
+        started, before = time.perf_counter(), self._each
+        yield
+        each = (time.perf_counter() - started) / max(nodes, 1)
+        self._each = each if before is None else max(each, 0.5 * before)

@@ -1,0 +1,594 @@
+/* The climb of certify/branching/bounding.py, node by node: Adam on the supergradient of a sequence of layers, the
+   first one with a table of trains, the others with graphs. Compiled on demand.
+
+   It proposes prices, inputs and splits. What it says proves nothing: each node is bounded again at its prices by
+   torch. Of a node's neurons only the open ones are gathered, P of a layer in columns whose length is a multiple of
+   LANES; what the others spike is a constant. Arrays over time and neurons are (T, P), or (P, TP) with TP ≥ T a
+   multiple of WIDE. */
+
+#define BLOCKS_ONLY /* of paths.c, which runs pairs in blocks */
+#include "paths.c"
+
+#include <math.h>
+#include <string.h>
+
+#define WIDE 8 /* steps that go together in a product */
+
+#define ROOT(x) (sizeof(REAL) == 4 ? (REAL)__builtin_sqrtf((float)(x)) : (REAL)__builtin_sqrt((double)(x)))
+#define MODULUS(x) ((x) < 0 ? -(x) : (x))
+
+typedef REAL Vector __attribute__((vector_size(64), aligned(64)));
+
+/* What a layer's neurons run by. */
+typedef struct {
+    double decay, threshold, drop;
+    int reset, strict; /* 0: "zero", 1: "subtract", 2: "none" */
+} Neuron;
+
+/* The first layer: neurons n, inputs m, rows R; B samples. */
+typedef struct {
+    const REAL *weights, *bias;                       /* (n, m), (n) */
+    const double *row_low, *row_high, *trains;        /* (R), (R), (R, T) */
+    const double *lower, *upper, *slack;              /* currents, (B, n) */
+    const double *box_low, *box_high;                 /* inputs, (B, m) */
+    const long *first, *last;                         /* (B, n) */
+    const unsigned char *split;                       /* (B, n) */
+    const double *scale;                              /* (T) */
+    double lasting;
+    Neuron neuron;
+    long neurons, inputs, rows;
+} Table;
+
+/* A later layer: neurons n that read m of the layer before. */
+typedef struct {
+    const REAL *weights, *bias;                       /* (n, m), (n) */
+    const double *lower, *upper, *slack;              /* scaled currents, (T, B, n) */
+    const double *certain, *possible;                 /* spikes, (T, B, n) */
+    const double *const *low, *const *high;           /* [t − 1] is (t, B, n) */
+    const unsigned char *const *edges;                /* [t − 1] is (t, B, n) */
+    const unsigned char *ends;                        /* (T + 1, B, n) */
+    const double *start_low, *start_high;             /* (T + 1, B, n), or null */
+    const double *scale;                              /* (T) */
+    double lasting, slope_decay, surely, perhaps;
+    Neuron neuron;
+    long neurons, sources;
+} Later;
+
+typedef struct {
+    double rate, memory, momentum, momentum_squares, enough;
+    long iterations, steps, later, batch, nodes; /* `later` layers behind the first; B samples; S nodes */
+    int threads;
+} Climb;
+
+/* S nodes. Prices are those of the first layer, then those of the later ones in order. */
+typedef struct {
+    const long *sample;           /* (S) */
+    const double *costs;          /* on the last layer's spikes, (T, S, n) */
+    const double *constant;       /* (S) */
+    float *const *prices;         /* (S, steps, n) each: where to start; then the best */
+    double *best;                 /* (S) */
+    double *inputs;               /* running mean of the minimising inputs, (S, m) */
+    double *score, *currents;     /* of the first layer's neurons: what a split is worth; at `inputs`, (S, n) */
+    long *believed;               /* their rows in the relaxation, (S, n) */
+} Nodes;
+
+/* A layer of one node. S sources of it are open. */
+typedef struct {
+    long neurons, count, columns; /* all; the open ones; those rounded up to LANES */
+    long *open;                   /* which are, (count) */
+    REAL *settled;                /* spikes of the others, (n, TP) */
+    REAL *openness;               /* how many of a neuron's spikes are open, (n) */
+    REAL *weights, *turned;       /* between open neurons, (P, columns before) and (P before, columns) */
+    REAL *costs, *prices, *fixed, *slack, *currents, *spikes; /* (T, columns); `fixed`: currents of what is settled */
+    REAL *first, *second, *best;  /* Adam's; the best prices */
+    REAL *charged, *trains;       /* a[t]·prices, spikes, (columns, TP) */
+    REAL *values, *gap;           /* (columns) */
+    REAL *all_gaps, *real_spikes, *real_currents; /* of all neurons: (n), (n, TP), (n, TP) */
+    Sizes sizes;
+    Graph graph;
+    REAL *lower, *upper, *low, *high, *start_low, *start_high;
+    unsigned char *edges, *ends;
+    REAL *row_low, *row_high, *barred; /* of a table, (R, columns) */
+    long *row;                         /* the minimising row, (columns) */
+    long least_row, most_row;
+} Layer;
+
+typedef struct {
+    char *start, *next, *end; /* end of 0: only count */
+} Arena;
+
+static void *take(Arena *arena, long count, long size) {
+    char *found = arena->next;
+    arena->next += (count * size + 63) / 64 * 64;
+    return arena->end ? found : 0;
+}
+
+typedef struct {
+    Layer *layers; /* first layer first */
+    Work **works;  /* of each later layer */
+    REAL *inputs, *pulled, *mean;
+    REAL unit, constant;
+    long steps, wide;
+} Node;
+
+static long rounded(long n, long to) { return (n + to - 1) / to * to; }
+
+static void lay_out(Arena *arena, Node *node, const Climb *climb, const Table *table, const Later *later) {
+    long T = climb->steps, TP = rounded(T, WIDE), before = 0, real = sizeof(REAL);
+    node->steps = T, node->wide = TP;
+    for (long l = 0; l <= climb->later; l++) {
+        Layer dummy, *layer = node->layers ? node->layers + l : &dummy;
+        long n = l ? later[l - 1].neurons : table->neurons, C = rounded(n, LANES);
+        layer->neurons = n;
+        layer->open = take(arena, n, sizeof(long)), layer->row = take(arena, C, sizeof(long));
+        layer->settled = take(arena, n * TP, real), layer->openness = take(arena, n, real);
+        layer->real_spikes = take(arena, n * TP, real), layer->real_currents = take(arena, n * TP, real);
+        layer->all_gaps = take(arena, n, real), layer->values = take(arena, C, real), layer->gap = take(arena, C, real);
+        REAL **timed[] = {&layer->costs, &layer->prices, &layer->fixed, &layer->slack, &layer->currents,
+                          &layer->spikes, &layer->first, &layer->second, &layer->best};
+        for (int k = 0; k < 9; k++) *timed[k] = take(arena, T * C, real);
+        layer->charged = take(arena, C * TP, real), layer->trains = take(arena, C * TP, real);
+        if (l) {
+            layer->weights = take(arena, C * before, real), layer->turned = take(arena, C * before, real);
+            layer->lower = take(arena, T * C, real), layer->upper = take(arena, T * C, real);
+            layer->low = take(arena, packed(T) * C, real), layer->high = take(arena, packed(T) * C, real);
+            layer->start_low = take(arena, (T + 1) * C, real), layer->start_high = take(arena, (T + 1) * C, real);
+            layer->edges = take(arena, packed(T) * C, 1), layer->ends = take(arena, (T + 1) * C, 1);
+        } else {
+            long R = table->rows;
+            layer->row_low = take(arena, R * C, real), layer->row_high = take(arena, R * C, real);
+            layer->barred = take(arena, R * C, real);
+        }
+        before = C;
+    }
+    node->inputs = take(arena, table->inputs, real), node->pulled = take(arena, table->inputs, real);
+    node->mean = take(arena, table->inputs, real);
+}
+
+/* out[t][i] = Σ_j in[j][t]·w[j][i] for t < T and i < columns; w is (count, columns) and `in` (count, TP). */
+static void product(const REAL *restrict w, const REAL *restrict in, long count, long columns, long T, long TP,
+                    REAL *restrict out) {
+    for (long i = 0; i < columns; i += LANES)
+        for (long t = 0; t < T; t += WIDE) {
+            Vector sum[WIDE] = {0};
+            const REAL *row = w + i, *over = in + t;
+            for (long j = 0; j < count; j++, row += columns, over += TP) {
+                Vector weight = *(const Vector *)row;
+                for (int k = 0; k < WIDE; k++) sum[k] += over[k] * weight;
+            }
+            for (int k = 0; k < WIDE; k++)
+                if (t + k < T) *(Vector *)(out + (t + k) * columns + i) = sum[k];
+        }
+}
+
+INLINE REAL dot(const REAL *a, const REAL *b, long n) {
+    REAL sums[LANES] = {0}, total = 0;
+    long x = 0;
+    for (; x + LANES <= n; x += LANES) EACH sums[l] += a[x + l] * b[x + l];
+    for (; x < n; x++) total += a[x] * b[x];
+    EACH total += sums[l];
+    return total;
+}
+
+INLINE REAL sign(REAL x) { return (REAL)((x > 0) - (x < 0)); }
+
+/* (T, columns) → (columns, TP), each step times scale[t] where there is one. */
+static void turn_over(const REAL *in, const double *scale, long T, long TP, long columns, REAL *out) {
+    for (long t = 0; t < T; t++) {
+        REAL factor = scale ? (REAL)scale[t] : 1;
+        for (long j = 0; j < columns; j++) out[j * TP + t] = in[t * columns + j] * factor;
+    }
+}
+
+static void clear_state(Layer *layer, long steps) {
+    size_t size = sizeof(REAL) * (size_t)(steps * layer->columns);
+    memset(layer->first, 0, size), memset(layer->second, 0, size);
+    memset(layer->prices, 0, size), memset(layer->slack, 0, size);
+}
+
+static void gather_prices(Layer *layer, const float *prices, long steps) {
+    for (long t = 0; t < steps; t++)
+        for (long k = 0; k < layer->count; k++)
+            layer->prices[t * layer->columns + k] = (REAL)prices[t * layer->neurons + layer->open[k]];
+}
+
+static void gather_table(Node *node, const Table *table, long b, const float *prices) {
+    Layer *layer = node->layers;
+    long T = node->steps, TP = node->wide, n = table->neurons;
+    layer->count = 0;
+    memset(layer->settled, 0, sizeof(REAL) * (size_t)(n * TP));
+    for (long i = 0; i < n; i++) {
+        long first = table->first[b * n + i], last = table->last[b * n + i];
+        layer->openness[i] = 0;
+        for (long t = 0; t < T; t++) {
+            double fewest = 1, most_ = 0;
+            for (long r = first; r <= last; r++) {
+                double spike = table->trains[r * T + t];
+                fewest = spike < fewest ? spike : fewest, most_ = spike > most_ ? spike : most_;
+            }
+            layer->openness[i] += (REAL)(most_ - fewest);
+        }
+        if (layer->openness[i] > 0 || table->split[b * n + i]) layer->open[layer->count++] = i;
+        else
+            for (long t = 0; t < T; t++) layer->settled[i * TP + t] = (REAL)table->trains[first * T + t];
+    }
+    long C = layer->columns = rounded(layer->count, LANES);
+    clear_state(layer, 1);
+    layer->least_row = table->rows, layer->most_row = -1;
+    for (long r = 0; r < table->rows; r++)
+        for (long k = 0; k < C; k++)
+            layer->row_low[r * C + k] = layer->row_high[r * C + k] = 0, layer->barred[r * C + k] = (REAL)__builtin_inf();
+    for (long k = 0; k < C; k++) {
+        if (k >= layer->count) {
+            for (long r = 0; r < table->rows; r++) layer->barred[r * C + k] = 0;
+            layer->fixed[k] = 0;
+            continue;
+        }
+        long at = b * n + layer->open[k], first = table->first[at], last = table->last[at];
+        layer->fixed[k] = table->bias[layer->open[k]], layer->slack[k] = (REAL)table->slack[at];
+        for (long r = first; r <= last; r++) {
+            double low = table->row_low[r] > table->lower[at] ? table->row_low[r] : table->lower[at];
+            double high = table->row_high[r] < table->upper[at] ? table->row_high[r] : table->upper[at];
+            if (low > high) continue;
+            layer->row_low[r * C + k] = (REAL)low, layer->row_high[r * C + k] = (REAL)high, layer->barred[r * C + k] = 0;
+        }
+        layer->least_row = first < layer->least_row ? first : layer->least_row;
+        layer->most_row = last > layer->most_row ? last : layer->most_row;
+    }
+    gather_prices(layer, prices, 1);
+}
+
+/* (rows, B, n) → (rows, columns): the open neurons of one sample. */
+static void gather(const double *from, long rows, long B, long b, const Layer *layer, REAL *to) {
+    for (long r = 0; r < rows; r++) {
+        const double *row = from + (r * B + b) * layer->neurons;
+        for (long k = 0; k < layer->columns; k++)
+            to[r * layer->columns + k] = k < layer->count ? (REAL)row[layer->open[k]] : 0;
+    }
+}
+
+static void gather_flags(const unsigned char *from, long rows, long B, long b, const Layer *layer, unsigned char *to) {
+    for (long r = 0; r < rows; r++) {
+        const unsigned char *row = from + (r * B + b) * layer->neurons;
+        for (long k = 0; k < layer->columns; k++) to[r * layer->columns + k] = k < layer->count ? row[layer->open[k]] : 0;
+    }
+}
+
+static void gather_graph(Layer *layer, const Later *later, long T, long B, long b) {
+    long C = layer->columns;
+    gather(later->lower, T, B, b, layer, layer->lower), gather(later->upper, T, B, b, layer, layer->upper);
+    for (long t = 0; t < T; t++) {
+        long at = packed(t) * C;
+        gather(later->low[t], t + 1, B, b, layer, layer->low + at);
+        gather(later->high[t], t + 1, B, b, layer, layer->high + at);
+        gather_flags(later->edges[t], t + 1, B, b, layer, layer->edges + at);
+    }
+    gather_flags(later->ends, T + 1, B, b, layer, layer->ends);
+    for (long k = layer->count; k < C; k++) layer->ends[k] = 1; /* silence: a path for the lanes that are left over */
+    layer->graph = (Graph){layer->lower, layer->upper, layer->low, layer->high, layer->edges, layer->ends, 0, 0};
+    if (later->start_low) {
+        gather(later->start_low, T + 1, B, b, layer, layer->start_low);
+        gather(later->start_high, T + 1, B, b, layer, layer->start_high);
+        layer->graph.start_low = layer->start_low, layer->graph.start_high = layer->start_high;
+    }
+    layer->sizes = (Sizes){later->neuron.decay, later->slope_decay, later->surely, later->perhaps, T, C, 1};
+}
+
+static void gather_later(Node *node, long l, const Later *later, long B, long b, const float *prices) {
+    Layer *layer = node->layers + l, *before = layer - 1;
+    long T = node->steps, TP = node->wide, n = later->neurons, m = later->sources;
+    layer->count = 0;
+    memset(layer->settled, 0, sizeof(REAL) * (size_t)(n * TP));
+    for (long j = 0; j < n; j++) {
+        layer->openness[j] = 0;
+        for (long t = 0; t < T; t++) {
+            long at = (t * B + b) * n + j;
+            layer->openness[j] += (REAL)(later->possible[at] - later->certain[at]);
+            layer->settled[j * TP + t] = (REAL)later->certain[at];
+        }
+        if (layer->openness[j] == 0) continue;
+        memset(layer->settled + j * TP, 0, sizeof(REAL) * (size_t)TP);
+        layer->open[layer->count++] = j;
+    }
+    long C = layer->columns = rounded(layer->count, LANES), D = before->columns;
+    clear_state(layer, T);
+    gather_prices(layer, prices, T);
+    gather(later->slack, T, B, b, layer, layer->slack);
+    gather_graph(layer, later, T, B, b);
+    memset(layer->weights, 0, sizeof(REAL) * (size_t)(C * D)), memset(layer->turned, 0, sizeof(REAL) * (size_t)(C * D));
+    memset(layer->fixed, 0, sizeof(REAL) * (size_t)(T * C));
+    for (long k = 0; k < layer->count; k++) {
+        const REAL *weights = later->weights + layer->open[k] * m;
+        for (long i = 0; i < before->count; i++)
+            layer->weights[k * D + i] = layer->turned[i * C + k] = weights[before->open[i]];
+        for (long t = 0; t < T; t++) layer->fixed[t * C + k] = later->bias[layer->open[k]];
+    }
+    for (long i = 0; i < m; i++)
+        for (long t = 0; t < T; t++) {
+            if (before->settled[i * TP + t] == 0) continue;
+            const REAL *weights = later->weights + i;
+            for (long k = 0; k < layer->count; k++) layer->fixed[t * C + k] += weights[layer->open[k] * m];
+        }
+    for (long t = 0; t < T; t++)
+        for (long k = 0; k < C; k++) layer->fixed[t * C + k] *= (REAL)later->scale[t];
+}
+
+/* The margin's coefficients on the last layer's open spikes, and what its settled ones make of it. */
+static void gather_costs(Node *node, const Climb *climb, const Nodes *nodes, long s) {
+    Layer *last = node->layers + climb->later;
+    long T = node->steps, n = last->neurons;
+    double constant = nodes->constant[s], unit = 0;
+    for (long t = 0; t < T; t++) {
+        const double *costs = nodes->costs + (t * climb->nodes + s) * n;
+        for (long j = 0; j < n; j++) {
+            constant += costs[j] * (double)last->settled[j * node->wide + t];
+            unit = fabs(costs[j]) > unit ? fabs(costs[j]) : unit;
+        }
+        for (long k = 0; k < last->columns; k++)
+            last->costs[t * last->columns + k] = k < last->count ? (REAL)costs[last->open[k]] : 0;
+    }
+    node->constant = (REAL)constant, node->unit = (REAL)unit;
+}
+
+/* min over rows of A·train − ν·I of each open neuron of the first layer; the sum. */
+static REAL cheapest_rows(const Table *table, Layer *layer, long T, long TP) {
+    long C = layer->columns;
+    REAL total = 0;
+    for (long i = 0; i < C; i += LANES) {
+        Row price = load(layer->prices + i, LANES, 0), value, current;
+        int row[LANES] = {0};
+        EACH value.v[l] = (REAL)__builtin_inf(), current.v[l] = 0;
+        for (long r = layer->least_row; r <= layer->most_row; r++) {
+            Row here = load(layer->barred + r * C + i, LANES, 0);
+            Row low = load(layer->row_low + r * C + i, LANES, 0), high = load(layer->row_high + r * C + i, LANES, 0);
+            for (long t = 0; t < T; t++)
+                if (table->trains[r * T + t] != 0) EACH here.v[l] += layer->costs[t * C + i + l];
+            EACH low.v[l] = price.v[l] > 0 ? high.v[l] : low.v[l];
+            EACH here.v[l] -= price.v[l] * low.v[l];
+            EACH row[l] = here.v[l] < value.v[l] ? (int)r : row[l];
+            EACH current.v[l] = here.v[l] < value.v[l] ? low.v[l] : current.v[l];
+            EACH value.v[l] = least(value.v[l], here.v[l]);
+        }
+        for (int l = 0; l < LANES; l++) {
+            layer->row[i + l] = row[l], layer->currents[i + l] = current.v[l];
+            total += i + l < layer->count ? value.v[l] : 0;
+            for (long t = 0; t < T; t++) layer->trains[(i + l) * TP + t] = (REAL)table->trains[row[l] * T + t];
+        }
+    }
+    return total;
+}
+
+/* Σ −|μ|·slack + μ·fixed over all prices of a layer. */
+static REAL paid(const Layer *layer, long steps) {
+    REAL sums[LANES] = {0}, total = 0;
+    for (long k = 0; k < steps * layer->columns; k += LANES)
+        EACH sums[l] += layer->prices[k + l] * layer->fixed[k + l] - MODULUS(layer->prices[k + l]) * layer->slack[k + l];
+    EACH total += sums[l];
+    return total;
+}
+
+/* The bound at the prices, and all that attains it. */
+static REAL evaluate(Node *node, const Climb *climb, const Table *table, const Later *later, long b) {
+    long T = node->steps, TP = node->wide, m = table->inputs;
+    REAL bound = node->constant;
+    for (long l = climb->later; l > 0; l--) {
+        Layer *layer = node->layers + l, *before = layer - 1;
+        Answer answer = {layer->values, layer->spikes, layer->currents};
+        for (long start = 0; start < layer->columns; start += LANES)
+            run_block(&layer->sizes, &layer->graph, layer->costs, layer->prices, start, LANES, &answer, node->works[l - 1]);
+        for (long k = 0; k < layer->count; k++) bound += layer->values[k];
+        bound += paid(layer, T);
+        turn_over(layer->spikes, 0, T, TP, layer->columns, layer->trains);
+        turn_over(layer->prices, later[l - 1].scale, T, TP, layer->columns, layer->charged);
+        product(layer->weights, layer->charged, layer->count, before->columns, T, TP, before->costs);
+    }
+    Layer *first = node->layers;
+    bound += cheapest_rows(table, first, T, TP) + paid(first, 1);
+    memset(node->pulled, 0, sizeof(REAL) * (size_t)m);
+    for (long k = 0; k < first->count; k++) {
+        const REAL *weights = table->weights + first->open[k] * m;
+        REAL price = first->prices[k];
+        for (long x = 0; x < m; x++) node->pulled[x] += price * weights[x];
+    }
+    for (long x = 0; x < m; x++)
+        node->inputs[x] = (REAL)(node->pulled[x] > 0 ? table->box_low[b * m + x] : table->box_high[b * m + x]);
+    return bound + dot(node->pulled, node->inputs, m);
+}
+
+/* Adam's step along (made − currents − sign·slack), in one layer. */
+INLINE void step_layer(Layer *layer, const REAL *made, long steps, const Climb *climb, REAL scale) {
+    REAL keep = (REAL)(1 - climb->momentum), keep_squares = (REAL)climb->momentum_squares;
+    for (long k = 0; k < steps * layer->columns; k++) {
+        REAL gradient = made[k] + layer->fixed[k] - layer->currents[k] - sign(layer->prices[k]) * layer->slack[k];
+        layer->first[k] += (gradient - layer->first[k]) * keep;
+        layer->second[k] = layer->second[k] * keep_squares + gradient * gradient * (1 - keep_squares);
+        REAL root = ROOT(layer->second[k]);
+        layer->prices[k] += scale * layer->first[k] / (root + (REAL)1e-12);
+    }
+}
+
+static void climb_once(Node *node, const Climb *climb, const Table *table, const Later *later, long count, REAL rate,
+                       REAL *made) {
+    long T = node->steps, TP = node->wide, m = table->inputs;
+    double correction = sqrt(1 - pow(climb->momentum_squares, (double)count)) / (1 - pow(climb->momentum, (double)count));
+    REAL scale = rate * (REAL)correction * node->unit;
+    for (long l = 1; l <= climb->later; l++) {
+        Layer *layer = node->layers + l, *before = layer - 1;
+        product(layer->turned, before->trains, before->count, layer->columns, T, TP, made);
+        for (long t = 0; t < T; t++)
+            for (long k = 0; k < layer->columns; k++) made[t * layer->columns + k] *= (REAL)later[l - 1].scale[t];
+        step_layer(layer, made, T, climb, scale * (REAL)later[l - 1].lasting);
+    }
+    Layer *first = node->layers;
+    memset(made, 0, sizeof(REAL) * (size_t)first->columns);
+    for (long k = 0; k < first->count; k++) made[k] = dot(table->weights + first->open[k] * m, node->inputs, m);
+    step_layer(first, made, 1, climb, scale * (REAL)table->lasting);
+}
+
+/* The network at the running mean: currents and spikes of one neuron, from its currents over time, (TP). */
+static void fire(const Neuron *neuron, const double *scale, REAL *currents, REAL *spikes, long T) {
+    double potential = 0;
+    for (long t = 0; t < T; t++) {
+        currents[t] *= (REAL)scale[t];
+        potential = neuron->decay * potential + (double)currents[t];
+        int fires = neuron->strict ? potential > neuron->threshold : potential >= neuron->threshold;
+        spikes[t] = (REAL)fires;
+        if (fires && neuron->reset == 0) potential = 0;
+        if (fires && neuron->reset == 1) potential -= neuron->drop;
+    }
+}
+
+/* TP is a multiple of WIDE. */
+INLINE void add_times(REAL *to, REAL weight, const REAL *from, long TP) {
+    for (long t = 0; t < TP; t += WIDE)
+        for (int k = 0; k < WIDE; k++) to[t + k] += weight * from[t + k];
+}
+
+static void run_network(Node *node, const Climb *climb, const Table *table, const Later *later) {
+    long T = node->steps, TP = node->wide, m = table->inputs;
+    Layer *layer = node->layers;
+    for (long i = 0; i < layer->neurons; i++) {
+        REAL current = dot(table->weights + i * m, node->mean, m) + table->bias[i];
+        for (long t = 0; t < T; t++) layer->real_currents[i * TP + t] = current;
+        fire(&table->neuron, table->scale, layer->real_currents + i * TP, layer->real_spikes + i * TP, T);
+        layer->real_currents[i * TP] = current;
+    }
+    for (long l = 1; l <= climb->later; l++) {
+        const Later *now = later + l - 1;
+        Layer *before = layer++;
+        for (long j = 0; j < layer->neurons; j++)
+            for (long t = 0; t < TP; t++) layer->real_currents[j * TP + t] = now->bias[j];
+        for (long i = 0; i < now->sources; i++) {
+            const REAL *spikes = before->real_spikes + i * TP;
+            REAL any = 0;
+            for (long t = 0; t < T; t++) any += spikes[t];
+            if (any == 0) continue;
+            for (long j = 0; j < layer->neurons; j++)
+                add_times(layer->real_currents + j * TP, now->weights[j * now->sources + i], spikes, TP);
+        }
+        for (long j = 0; j < layer->neurons; j++)
+            fire(&now->neuron, now->scale, layer->real_currents + j * TP, layer->real_spikes + j * TP, T);
+    }
+}
+
+/* What each open neuron of a layer gains by its own choice of spikes and currents: at least 0. */
+static void find_gaps(Layer *layer, long steps, long T, long TP) {
+    long C = layer->columns;
+    memset(layer->all_gaps, 0, sizeof(REAL) * (size_t)layer->neurons);
+    for (long k = 0; k < layer->count; k++) {
+        const REAL *spikes = layer->real_spikes + layer->open[k] * TP, *real = layer->real_currents + layer->open[k] * TP;
+        REAL gap = 0;
+        for (long t = 0; t < T; t++) gap += layer->costs[t * C + k] * (spikes[t] - layer->trains[k * TP + t]);
+        for (long t = 0; t < steps; t++) gap -= layer->prices[t * C + k] * (real[t] - layer->currents[t * C + k]);
+        layer->all_gaps[layer->open[k]] = gap > 0 ? gap : 0;
+    }
+}
+
+/* Share the later layers' gaps out to the first one, by |W|·openness. */
+static void share_gaps(Node *node, const Climb *climb, const Later *later) {
+    for (long l = climb->later; l > 0; l--) {
+        Layer *layer = node->layers + l, *before = layer - 1;
+        long m = later[l - 1].sources;
+        for (long k = 0; k < layer->count; k++) {
+            const REAL *weights = later[l - 1].weights + layer->open[k] * m;
+            REAL reach = 0, gap = layer->all_gaps[layer->open[k]];
+            for (long i = 0; i < m; i++) reach += MODULUS(weights[i]) * before->openness[i];
+            if (!(reach > 0) || !(gap > 0)) continue;
+            for (long i = 0; i < m; i++)
+                before->all_gaps[i] += gap * MODULUS(weights[i]) * before->openness[i] / reach;
+        }
+    }
+}
+
+static void propose_split(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s) {
+    long n = table->neurons;
+    Layer *first = node->layers;
+    run_network(node, climb, table, later);
+    for (long l = 0; l <= climb->later; l++) find_gaps(node->layers + l, l ? node->steps : 1, node->steps, node->wide);
+    share_gaps(node, climb, later);
+    for (long i = 0; i < n; i++) {
+        nodes->score[s * n + i] = (double)first->all_gaps[i], nodes->believed[s * n + i] = 0;
+        nodes->currents[s * n + i] = (double)first->real_currents[i * node->wide];
+    }
+    for (long k = 0; k < first->count; k++) nodes->believed[s * n + first->open[k]] = first->row[k];
+}
+
+static void keep_best(Node *node, const Climb *climb) {
+    for (long l = 0; l <= climb->later; l++) {
+        Layer *layer = node->layers + l;
+        memcpy(layer->best, layer->prices, sizeof(REAL) * (size_t)((l ? node->steps : 1) * layer->columns));
+    }
+}
+
+static void write_prices(Node *node, const Climb *climb, const Nodes *nodes, long s) {
+    for (long l = 0; l <= climb->later; l++) {
+        Layer *layer = node->layers + l;
+        long steps = l ? node->steps : 1, n = layer->neurons;
+        float *prices = nodes->prices[l] + s * steps * n;
+        memset(prices, 0, sizeof(float) * (size_t)(steps * n));
+        for (long t = 0; t < steps; t++)
+            for (long k = 0; k < layer->count; k++)
+                prices[t * n + layer->open[k]] = (float)layer->best[t * layer->columns + k];
+        memcpy(layer->prices, layer->best, sizeof(REAL) * (size_t)(steps * layer->columns));
+    }
+}
+
+static void climb_node(Node *node, const Climb *climb, const Table *table, const Later *later, const Nodes *nodes, long s,
+                       REAL *made) {
+    long b = nodes->sample[s], m = table->inputs;
+    gather_table(node, table, b, nodes->prices[0] + s * table->neurons);
+    for (long l = 1; l <= climb->later; l++)
+        gather_later(node, l, later + l - 1, climb->batch, b,
+                     nodes->prices[l] + s * node->steps * later[l - 1].neurons);
+    gather_costs(node, climb, nodes, s);
+    REAL best = evaluate(node, climb, table, later, b), memory = (REAL)(1 - climb->memory);
+    keep_best(node, climb);
+    memcpy(node->mean, node->inputs, sizeof(REAL) * (size_t)m);
+    for (long count = 0; count < climb->iterations && !((double)best > climb->enough); count++) {
+        double rate = climb->rate * (1 - 0.9 * (double)count / (double)climb->iterations);
+        climb_once(node, climb, table, later, count + 1, (REAL)rate, made);
+        REAL bound = evaluate(node, climb, table, later, b);
+        for (long x = 0; x < m; x++) node->mean[x] += (node->inputs[x] - node->mean[x]) * memory;
+        if (bound > best) best = bound, keep_best(node, climb);
+    }
+    nodes->best[s] = (double)best;
+    for (long x = 0; x < m; x++) nodes->inputs[s * m + x] = (double)node->mean[x];
+    write_prices(node, climb, nodes, s);
+    if ((double)best > climb->enough) return;
+    evaluate(node, climb, table, later, b);
+    propose_split(node, climb, table, later, nodes, s);
+}
+
+/* Returns whether memory failed. */
+int climb_nodes(const Climb *climb, const Table *table, const Later *later, const Nodes *nodes) {
+    int failed = 0;
+#pragma omp parallel num_threads(climb->threads) reduction(| : failed) if (climb->threads > 1)
+    {
+        Node node = {0};
+        Arena counted = {0};
+        long widest = table->neurons;
+        for (long l = 0; l < climb->later; l++) widest = later[l].neurons > widest ? later[l].neurons : widest;
+        lay_out(&counted, &node, climb, table, later);
+        size_t size = (size_t)counted.next + 64;
+        Arena arena = {0};
+        arena.start = arena.next = aligned_alloc(64, (size + 63) / 64 * 64);
+        arena.end = arena.start ? arena.start + size : 0;
+        node.layers = calloc((size_t)climb->later + 1, sizeof(Layer));
+        node.works = calloc((size_t)climb->later + 1, sizeof(Work *));
+        REAL *made = aligned_alloc(64, sizeof(REAL) * (size_t)(climb->steps * rounded(widest, LANES)));
+        int missing = !arena.start || !node.layers || !node.works || !made;
+        for (long l = 0; !missing && l < climb->later; l++) {
+            node.works[l] = work_for(climb->steps, later[l].start_low ? climb->steps + 1 : climb->steps);
+            missing |= !node.works[l];
+        }
+        if (!missing) lay_out(&arena, &node, climb, table, later);
+        failed |= missing;
+#pragma omp for schedule(dynamic)
+        for (long s = 0; s < climb->nodes; s++)
+            if (!missing) climb_node(&node, climb, table, later, nodes, s, made);
+        for (long l = 0; node.works && l < climb->later; l++)
+            if (node.works[l]) release(node.works[l]);
+        free(arena.start), free(node.layers), free(node.works), free(made);
+    }
+    return failed;
+}

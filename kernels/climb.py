@@ -1,0 +1,278 @@
+"""climb.c: the whole climb of many nodes of the search in one call."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .loading import RESETS, address
+
+_POINTER, _REAL, _WHOLE, _INT = ctypes.c_void_p, ctypes.c_double, ctypes.c_long, ctypes.c_int
+
+
+def _named(kind: type, *names: str) -> tuple[tuple[str, type], ...]:
+    return tuple((name, kind) for name in names)
+
+
+class _ClimbNeuron(ctypes.Structure):
+    _fields_ = _named(_REAL, "decay", "threshold", "drop") + _named(_INT, "reset", "strict")
+
+
+class _ClimbTable(ctypes.Structure):
+    _fields_ = (
+        *_named(_POINTER, "weights", "bias", "row_low", "row_high", "trains", "lower", "upper", "slack"),
+        *_named(_POINTER, "box_low", "box_high", "first", "last", "split", "scale"),
+        *_named(_REAL, "lasting"),
+        ("neuron", _ClimbNeuron),
+        *_named(_WHOLE, "neurons", "inputs", "rows"),
+    )
+
+
+class _ClimbLater(ctypes.Structure):
+    _fields_ = (
+        *_named(_POINTER, "weights", "bias", "lower", "upper", "slack", "certain", "possible"),
+        *_named(_POINTER, "low", "high", "edges", "ends", "start_low", "start_high", "scale"),
+        *_named(_REAL, "lasting", "slope_decay", "surely", "perhaps"),
+        ("neuron", _ClimbNeuron),
+        *_named(_WHOLE, "neurons", "sources"),
+    )
+
+
+class _ClimbSizes(ctypes.Structure):
+    _fields_ = (
+        *_named(_REAL, "rate", "memory", "momentum", "momentum_squares", "enough"),
+        *_named(_WHOLE, "iterations", "steps", "later", "batch", "nodes"),
+        *_named(_INT, "threads"),
+    )
+
+
+class _ClimbNodes(ctypes.Structure):
+    _fields_ = _named(
+        _POINTER, "sample", "costs", "constant", "prices", "best", "inputs", "score", "currents", "believed"
+    )
+
+
+@dataclass(frozen=True)
+class NeuronConstants:
+    """What a layer's neurons run by."""
+
+    decay: float
+    threshold: float
+    drop: float
+    reset: str
+    strict: bool
+
+    def packed(self) -> _ClimbNeuron:
+        """Return the struct."""
+        return _ClimbNeuron(self.decay, self.threshold, self.drop, RESETS[self.reset], self.strict)
+
+
+@dataclass(frozen=True)
+class FirstTable:
+    """The first layer of B samples: n neurons, m inputs, a table of R rows.
+
+    Attributes:
+        weights, bias: (n, m), (n,), in the kernel's dtype.
+        row_low, row_high, trains: (R,), (R,), (R, T).
+        lower, upper, slack: of the currents, (B, n).
+        box_low, box_high: of the inputs, (B, m).
+        first, last: rows, (B, n), int64.
+        split: (B, n) of bool.
+        scale: a, (T,).
+        lasting: how much longer a price's steps are.
+        neuron: constants.
+    """
+
+    weights: Tensor
+    bias: Tensor
+    row_low: Tensor
+    row_high: Tensor
+    trains: Tensor
+    lower: Tensor
+    upper: Tensor
+    slack: Tensor
+    box_low: Tensor
+    box_high: Tensor
+    first: Tensor
+    last: Tensor
+    split: Tensor
+    scale: Tensor
+    lasting: float
+    neuron: NeuronConstants
+
+
+@dataclass(frozen=True)
+class LaterGraphs:
+    """A later layer of B samples: n neurons that read m, and their graphs.
+
+    Attributes:
+        weights, bias: (n, m), (n,), in the kernel's dtype.
+        lower, upper, slack: of the scaled currents, (T, B, n).
+        certain, possible: of the spikes, (T, B, n).
+        low, high, edges: by step, (t, B, n) each.
+        ends: (T + 1, B, n) of bool.
+        starts: what is left after a spike, (T + 1, B, n) each, or None for 0.
+        scale: a, (T,).
+        lasting: how much longer a price's steps are.
+        constants: λ of the slopes, θ + tie, θ − tie.
+        neuron: constants.
+    """
+
+    weights: Tensor
+    bias: Tensor
+    lower: Tensor
+    upper: Tensor
+    slack: Tensor
+    certain: Tensor
+    possible: Tensor
+    low: Sequence[Tensor]
+    high: Sequence[Tensor]
+    edges: Sequence[Tensor]
+    ends: Tensor
+    starts: tuple[Tensor, Tensor] | None
+    scale: Tensor
+    lasting: float
+    constants: tuple[float, float, float]
+    neuron: NeuronConstants
+
+
+@dataclass(frozen=True)
+class ClimbSettings:
+    """Adam's constants; a node whose bound is above `enough` is left alone."""
+
+    iterations: int
+    rate: float
+    memory: float
+    momenta: tuple[float, float]
+    enough: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the kernel found of S nodes: proposals, nothing is proven.
+
+    Attributes:
+        best: the bound at `prices`, (S,).
+        prices: first layer first, (S, steps, n) each, float32.
+        inputs: running mean of the minimising inputs, (S, m).
+        score: what a split of each first-layer neuron is worth, (S, n); it and the rest only where `best` is low.
+        currents: of these neurons at `inputs`, (S, n).
+        believed: their rows in the relaxation, (S, n).
+    """
+
+    best: Tensor
+    prices: tuple[Tensor, ...]
+    inputs: Tensor
+    score: Tensor
+    currents: Tensor
+    believed: Tensor
+
+
+@dataclass(frozen=True)
+class CompiledClimb:
+    """climb.c, loaded."""
+
+    functions: ctypes.CDLL
+
+    @staticmethod
+    def of(functions: ctypes.CDLL) -> "CompiledClimb":
+        """Return the kernel of functions whose arguments are declared."""
+        functions.climb_nodes.argtypes = [_POINTER] * 4
+        functions.climb_nodes.restype = _INT
+        return CompiledClimb(functions)
+
+    def climb(
+        self,
+        settings: ClimbSettings,
+        layers: tuple[FirstTable, tuple[LaterGraphs, ...]],
+        sample: Tensor,
+        readout: tuple[Tensor, Tensor],
+        start: tuple[Tensor, ...],
+    ) -> Proposal:
+        """Climb from prices `start`.
+
+        Args:
+            settings: of the climb.
+            layers: the network; tensors are contiguous, and float64 where nothing else is said.
+            sample: which of the B samples each node is about, (S,).
+            readout: the coefficients on the last layer's spikes, (T, S, n), and the constant, (S,).
+            start: first layer first, (S, steps, n) each.
+        """
+        table, later = layers
+        keep = _Kept()
+        nodes, inputs, steps = len(sample), table.box_low.shape[1], len(table.scale)
+        prices = tuple(price.to(torch.float32, copy=True).contiguous() for price in start)
+        like, size = readout[1], (nodes, table.lower.shape[1])
+        found = Proposal(
+            like.new_zeros(nodes),
+            prices,
+            like.new_zeros(nodes, inputs),
+            like.new_zeros(size),
+            like.new_zeros(size),
+            torch.zeros(size, dtype=torch.long),
+        )
+        climb = _ClimbSizes(
+            settings.rate,
+            settings.memory,
+            *settings.momenta,
+            settings.enough,
+            settings.iterations,
+            steps,
+            len(later),
+            len(table.lower),
+            nodes,
+            torch.get_num_threads(),
+        )
+        addresses = (keep.address(tensor) for tensor in (sample, *readout))
+        given = _ClimbNodes(
+            *addresses,
+            keep.addresses(prices),
+            *map(address, (found.best, found.inputs, found.score, found.currents, found.believed)),
+        )
+        packed = (_ClimbLater * max(1, len(later)))(*(_later(layer, keep) for layer in later))
+        if self.functions.climb_nodes(*map(ctypes.byref, (climb, _table(table, keep), packed, given))):
+            raise MemoryError("climb: no memory for a node")
+        return found
+
+
+@dataclass
+class _Kept:
+    """What must live as long as the call."""
+
+    kept: list[object] = field(default_factory=list)
+
+    def address(self, tensor: Tensor | None) -> int | None:
+        """Return where the numbers of a tensor, made contiguous, lie."""
+        if tensor is None:
+            return None
+        tensor = tensor.contiguous()
+        self.kept.append(tensor)
+        return address(tensor)
+
+    def addresses(self, tensors: Sequence[Tensor]) -> int:
+        """Return where an array of such addresses lies."""
+        array = (ctypes.c_void_p * len(tensors))(*map(self.address, tensors))
+        self.kept.append(array)
+        return ctypes.addressof(array)
+
+
+def _table(table: FirstTable, keep: _Kept) -> _ClimbTable:
+    names = (field[0] for field in _ClimbTable._fields_ if field[1] is _POINTER)
+    pointers = (keep.address(getattr(table, name)) for name in names)
+    sizes = (*table.weights.shape, len(table.row_low))
+    return _ClimbTable(*pointers, table.lasting, table.neuron.packed(), *sizes)
+
+
+def _later(layer: LaterGraphs, keep: _Kept) -> _ClimbLater:
+    single = (layer.weights, layer.bias, layer.lower, layer.upper, layer.slack, layer.certain, layer.possible)
+    return _ClimbLater(
+        *map(keep.address, single),
+        *map(keep.addresses, (layer.low, layer.high, layer.edges)),
+        *map(keep.address, (layer.ends, *(layer.starts or (None, None)), layer.scale)),
+        layer.lasting,
+        *layer.constants,
+        layer.neuron.packed(),
+        *layer.weights.shape,
+    )

@@ -1,0 +1,99 @@
+"""The zoo: eight bits are exact both ways, files say what was proved, and commands take its names."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikecert import LIF, LInf, network_hash, strided, verify
+from spikecert.cli import main
+from spikecert.zoo import Entry, Proven, entries, load_zoo, names, pack
+from spikecert.zoo.keeping import FOLDER, unpacked
+from spikecert.zoo.rounding import EXPONENTS, from_bits, to_bits
+from support.examples import examples
+
+MOST_BYTES = 5 * 2**20
+ENTRY = Entry(
+    name="small",
+    title="A small network",
+    data="digits",
+    samples=10,
+    clean=9,
+    verifier="trains",
+    points=(Proven(epsilon=0.1, certified=5, attacked=None),),
+    spikes=(0.2, 0.1),
+    trained="spikecert train",
+)
+
+
+@examples(100)
+@given(
+    seed=st.integers(0, 10_000),
+    size=st.sampled_from([1e-30, 1e-3, 1.0, 127.0, 128.0, 1e20]),
+    shape=st.sampled_from([(1, 1), (3, 5), (4, 2, 3, 3)]),
+)
+def test_eight_bits_are_near_and_come_back_as_they_are(seed: int, size: float, shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight = size * torch.randn(shape, generator=generator)
+    weight[0] *= 0.0 if seed % 5 == 0 else 1.0
+    stored = to_bits({"weight": weight, "bias": torch.ones(3)})
+    assert stored["weight"].dtype == stored["weight" + EXPONENTS].dtype == torch.int8
+    found = from_bits(stored)
+    assert found.keys() == {"weight", "bias"}
+    assert torch.equal(found["weight"], from_bits(to_bits(found))["weight"])
+    rows = weight.flatten(1).abs().amax(1)
+    away = (found["weight"] - weight).flatten(1).abs().amax(1)
+    assert bool((away <= (rows / 127).clamp_min(2.0**-101)).all())
+
+
+def test_a_network_comes_back_with_rounded_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = strided((1, 8, 8), 3, 4, LIF(1.0, reset="subtract"), (2, 3, 4)).eval()
+    path = pack(network, ENTRY, tmp_path)
+    found = unpacked(path)
+    assert network_hash(found) != network_hash(network)
+    assert network_hash(unpacked(pack(found, ENTRY, tmp_path))) == network_hash(found)
+    inputs = torch.rand(20, 1, 8, 8)
+    assert float((found(inputs) - network(inputs)).detach().abs().mean()) < 0.05
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(ValueError, match=r"^path: .* was changed after it was saved"):
+        unpacked(path)
+
+
+def test_names_are_those_of_files() -> None:
+    with pytest.raises(ValueError, match=r"^name: got '\.\./x', expected small letters"):
+        pack(strided((1, 8, 8), widths=(2, 2)), ENTRY.model_copy(update={"name": "../x"}))
+    with pytest.raises(ValueError, match=r"^name: got 'mnist', expected one of mnist-linf-0\.1"):
+        load_zoo("mnist")
+
+
+def test_what_is_kept_is_small_and_said_whole() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= MOST_BYTES
+    assert [entry.name for entry in entries()] == list(names())
+    for entry in entries():
+        assert entry.samples >= entry.clean > 0
+        assert entry.points
+        assert all(point.certified <= (point.attacked or entry.clean) <= entry.clean for point in entry.points)
+        assert len(entry.spikes) == len(load_zoo(entry.name).neurons)
+
+
+def test_commands_take_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["zoo", "--json"]) == 0
+    assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == list(names())
+    assert main(["zoo"]) == 0
+    assert "mnist-linf-0.1" in capsys.readouterr().out
+    assert main(["certify", "zoo:nothing"]) == 2
+    assert capsys.readouterr().err.startswith("spikecert: name: got 'nothing', expected one of ")
+
+
+@pytest.mark.parametrize("name", names())
+def test_each_network_is_certified_where_nothing_moves(name: str) -> None:
+    network = load_zoo(name)
+    shape = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}[name.split("-")[0]]
+    inputs = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
+    labels = network(inputs).argmax(1)
+    verdicts = verify(network, inputs, labels, LInf(0.0), "trains")
+    assert [verdict.status for verdict in verdicts] == ["verified"] * 4

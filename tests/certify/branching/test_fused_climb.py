@@ -1,0 +1,245 @@
+"""The compiled climb: as far as torch's, where it applies, and that nothing is proven by it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from spikecert import L2, LIF, LInf, SpikingNetwork, mlp, verify
+from spikecert.certify.bounds.price_search import pair_prices
+from spikecert.certify.bounds.prices import PricedProblem, Specifications
+from spikecert.certify.bounds.stages import Staged
+from spikecert.certify.bounds.trains import window_spikes
+from spikecert.certify.branching import fused_climb
+from spikecert.certify.branching.bounding import Climb, bound_nodes
+from spikecert.certify.branching.decisions import RowRanges
+from spikecert.certify.branching.fused_climb import FusedClimb, climb_kernel
+from spikecert.certify.branching.nodes import Nodes
+from spikecert.certify.branching.question import MarginQuestion
+from spikecert.certify.branching.trimming import trim_rows
+from spikecert.certify.perturbations import Perturbation
+from spikecert.kernels.climb import ClimbSettings, CompiledClimb, Proposal
+from spikecert.models import DLIF
+from spikecert.models.kernels import use_kernel
+
+SETTINGS = ClimbSettings(8, 0.1, 0.9, (0.5, 0.9), torch.inf)
+
+
+def compiled(dtype: torch.dtype = torch.float32) -> CompiledClimb:
+    found = climb_kernel(dtype)
+    if isinstance(found, str):
+        assert "rounds otherwise" not in found
+        pytest.skip(found)
+    return found
+
+
+def asked(
+    neuron: LIF,
+    steps: int = 5,
+    sizes: tuple[int, ...] = (6, 12, 8, 3),
+    threat: Perturbation | None = None,
+    kernel: str = "compiled",
+) -> MarginQuestion:
+    """Ask for all margins of six samples of a network whose bounds leave much open."""
+    torch.manual_seed(0)
+    network = mlp(sizes, num_steps=steps, neuron=neuron).eval()
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data *= 3.0
+        if name.endswith("input_scale"):
+            parameter.data = torch.tensor([1.0, 0.5, -0.5, 1.5])
+    use_kernel(network, kernel)
+    inputs = torch.rand(6, sizes[0])
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    left = torch.ones(6, sizes[-1], dtype=torch.bool).scatter(1, labels[:, None], False)
+    return MarginQuestion.of_margins(network, inputs, labels, threat or LInf(0.15), left)
+
+
+def staged_children(question: MarginQuestion) -> tuple[Staged, Specifications, Nodes]:
+    """Return the children of the open roots, those that are not empty."""
+    roots = question.roots()
+    assert roots is not None
+    bounded = bound_nodes(question, roots, Climb(5))
+    chosen = bounded.nodes.select((bounded.nodes.bound <= 0) & bounded.splittable)
+    nodes = chosen.children()
+    network, empty = question.staged(nodes)
+    alive = (~empty).nonzero().flatten()
+    assert len(alive) > 3
+    left = nodes.select(alive)
+    return network, question.specifications.about(alive, left.row), left
+
+
+NEURONS = {
+    "zero": (LIF(0.9), 5, (6, 12, 8, 3)),
+    "subtract": (LIF(0.9, reset="subtract"), 5, (6, 12, 8, 3)),
+    "none": (LIF(0.8, reset="none"), 9, (6, 12, 8, 3)),
+    "scaled": (DLIF(4, 0.9), 4, (6, 12, 8, 3)),
+    "one hidden layer": (LIF(0.9), 8, (6, 20, 3)),
+    "three hidden layers": (LIF(0.9), 4, (6, 17, 16, 5, 3)),
+    "one step": (LIF(0.0), 1, (6, 12, 8, 3)),
+}
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_its_bounds_are_those_of_torch_at_its_prices(name: str):
+    compiled()
+    question = replace(asked(*NEURONS[name]), spikes=window_spikes)  # graphs, not cells, of what subtracts, too
+    network, specifications, nodes = staged_children(question)
+    fused = FusedClimb.of(network)
+    assert fused is not None
+    start = tuple(price.double() for price in nodes.prices)
+    found = fused.run(specifications, start, SETTINGS)
+    problem = PricedProblem.of(network, specifications)
+    here = problem.evaluate(pair_prices(problem, tuple(price.double() for price in found.prices))).bound
+    assert torch.allclose(found.best, here, 1e-4, 1e-4)
+    before = problem.evaluate(pair_prices(problem, start)).bound
+    assert bool((found.best >= before - 1e-4).all())
+    assert name == "one step" or bool((found.best > before + 1e-3).any()), "a climb must climb"
+
+
+def test_it_climbs_as_far_as_torch():
+    compiled()
+    quick, slow = (asked(LIF(0.9), kernel=kernel) for kernel in ("compiled", "eager"))
+    network, _, nodes = staged_children(slow)
+    assert FusedClimb.of(network) is None
+    one, other = (
+        bound_nodes(question, replace(nodes, bound=torch.full_like(nodes.bound, -torch.inf)), Climb(10))
+        for question in (quick, slow)
+    )
+    left = (one.nodes.bound <= 0) & (other.nodes.bound <= 0)
+    assert bool(left.any())
+    assert torch.allclose(one.nodes.bound[left], other.nodes.bound[left], atol=0.02)
+    assert torch.allclose(one.candidates[left], other.candidates[left], atol=0.05)
+    same = (one.nodes.splits.neuron == other.nodes.splits.neuron)[left]
+    assert float(same.double().mean()) > 0.7, "splits are chosen by the same gaps, but for what is settled"
+
+
+def test_what_it_drops_of_a_node_is_what_the_nodes_own_prices_prove():
+    compiled()
+    question = asked(LIF(0.9))
+    _, _, nodes = staged_children(question)
+    found = bound_nodes(question, nodes, Climb(10)).nodes
+    network, empty = question.staged(nodes)
+    specifications = question.specifications.about(torch.arange(len(nodes)), nodes.row)
+    problem = PricedProblem.of(network, specifications)
+    prices = pair_prices(problem, tuple(price.double() for price in found.prices))
+    evaluation = problem.evaluate(prices)
+    assert isinstance(nodes.decisions, RowRanges)
+    assert isinstance(found.decisions, RowRanges)
+    trimmed = trim_rows(problem, prices, evaluation, nodes.decisions)
+    is_open = (evaluation.bound <= 0) & ~empty
+    assert bool(is_open.any())
+    assert not bool(is_open.all())
+    assert torch.equal(found.decisions.first[is_open], trimmed.first[is_open])
+    assert torch.equal(found.decisions.last[is_open], trimmed.last[is_open])
+    proven = found.bound > 0
+    assert torch.equal(proven, (evaluation.bound.maximum(nodes.bound) > 0) | empty)
+
+
+def test_threads_do_not_change_what_it_finds():
+    compiled()
+    network, specifications, nodes = staged_children(asked(LIF(0.9)))
+    fused, before, answers = FusedClimb.of(network), torch.get_num_threads(), []
+    assert fused is not None
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        answers.append(fused.run(specifications, nodes.prices, SETTINGS))
+    torch.set_num_threads(before)
+    assert torch.equal(answers[0].best, answers[1].best)
+    assert torch.equal(answers[0].score, answers[1].score)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda: asked(LIF(0.9), kernel="eager"),
+        lambda: asked(LIF(0.9), threat=L2(0.2)),
+        lambda: asked(LIF(0.01), steps=9),
+        lambda: asked(LIF(0.9, reset="subtract")),
+    ],
+    ids=["eager", "a ball", "prices that do not reach", "cells"],
+)
+def test_torch_climbs_what_it_does_not_reach(question):
+    asking = question()
+    roots = asking.roots()
+    assert FusedClimb.of(asking.staged(roots)[0]) is None
+    assert len(bound_nodes(asking, roots, Climb(2)).nodes) == len(roots)
+
+
+def test_it_takes_double_where_slopes_are_steep():
+    question = asked(LIF(0.5), steps=8)
+    roots = question.roots()
+    assert roots is not None
+    fused = FusedClimb.of(question.staged(roots)[0])
+    if fused is None:
+        pytest.skip("no compiler")
+    assert fused.table.weights.dtype == torch.float64
+
+
+class Liar(CompiledClimb):
+    """Says `lie` wherever it is asked for a number, and names rows that there are not."""
+
+    def __init__(self, lie: float) -> None:
+        super().__init__(None)  # pyright: ignore[reportArgumentType]
+        object.__setattr__(self, "lie", lie)
+
+    def climb(self, settings, layers, sample, readout, start) -> Proposal:
+        table, count, lie = layers[0], len(sample), self.lie  # pyright: ignore
+
+        def lies(*shape: int) -> Tensor:
+            return torch.full(shape, lie, dtype=torch.float64)
+
+        size = table.lower.shape[1]
+        prices = tuple(torch.full_like(price, lie) for price in start)
+        rows = torch.full((count, size), 10**6)
+        inputs = lies(count, table.box_low.shape[1])
+        return Proposal(lies(count), prices, inputs, lies(count, size), lies(count, size), rows)
+
+
+@pytest.mark.parametrize("lie", [1e6, 0.3, float("nan"), -float("inf")])
+def test_a_kernel_that_lies_changes_no_verdict(lie: float, monkeypatch: pytest.MonkeyPatch):
+    def decided(kernel: str, seconds: float | None) -> list[str]:
+        question = asked(LIF(0.9), kernel=kernel, sizes=(6, 8, 6, 3))
+        network, threat = question.network, LInf(0.12)
+        found = verify(network, question.inputs, question.labels, threat, "complete", timeout=seconds)
+        return [verdict.status for verdict in found]
+
+    honest = decided("eager", None)
+    assert {"verified", "falsified"} == set(honest)
+    monkeypatch.setattr(fused_climb, "climb_kernel", lambda dtype: Liar(lie))
+    for status, truth in zip(decided("compiled", 1.0), honest, strict=True):
+        assert status in ("unknown", truth)
+
+
+def test_without_a_compiler_torch_climbs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fused_climb, "climb_kernel", lambda dtype: "no C compiler found")
+    question = asked(LIF(0.9))
+    roots = question.roots()
+    assert roots is not None
+    assert FusedClimb.of(question.staged(roots)[0]) is None
+
+
+def test_convolutions_are_climbed_as_one_matrix():
+    compiled()
+    torch.manual_seed(1)
+    layers = torch.nn.Conv2d(1, 3, 3, bias=False), LIF(0.9), torch.nn.AvgPool2d(2), torch.nn.Flatten()
+    network = SpikingNetwork(*layers, torch.nn.Linear(12, 8), LIF(0.9), torch.nn.Linear(8, 3), num_steps=4).eval()
+    for parameter in network.parameters():
+        parameter.data *= 3.0
+    use_kernel(network, "compiled")
+    inputs = torch.rand(4, 1, 6, 6)
+    labels = network(inputs).argmax(1)
+    left = torch.ones(4, 3, dtype=torch.bool).scatter(1, labels[:, None], False)
+    question = MarginQuestion.of_margins(network, inputs, labels, LInf(0.05), left)
+    roots = question.roots()
+    assert roots is not None
+    staged = question.staged(roots)[0]
+    fused = FusedClimb.of(staged)
+    assert fused is not None
+    specifications = question.specifications.about(torch.arange(len(roots)), torch.arange(len(roots)))
+    found = fused.run(specifications, roots.prices, SETTINGS)
+    problem = PricedProblem.of(staged, specifications)
+    here = problem.evaluate(pair_prices(problem, tuple(price.double() for price in found.prices))).bound
+    assert torch.allclose(found.best, here, 1e-4, 1e-4)

@@ -1,0 +1,101 @@
+"""The search stops in time, and what it had no time for is proven by nothing."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from spikecert import LIF, LInf, mlp
+from spikecert.certify.branching import pace, search
+from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
+from spikecert.certify.branching.nodes import NodePool, Nodes
+from spikecert.certify.branching.pace import FIRST, Pace
+from spikecert.certify.branching.question import MarginQuestion
+from spikecert.certify.branching.search import Search, _Frontier
+
+
+def asked() -> MarginQuestion:
+    torch.manual_seed(0)
+    network = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9)).eval()
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data *= 3.0
+    inputs = torch.rand(6, 6)
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    left = torch.ones(6, 3, dtype=torch.bool).scatter(1, labels[:, None], False)
+    return MarginQuestion.of_margins(network, inputs, labels, LInf(0.3), left)
+
+
+def never_replays(candidate: Tensor, sample: int) -> bool:
+    return False
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> "Clock":
+    """Return a clock that the search goes by."""
+    found = Clock()
+    for module in (search, pace):
+        monkeypatch.setattr(module, "time", found)
+    return found
+
+
+class Clock:
+    """Stands still unless it is set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_a_batch_is_as_large_as_the_time_that_is_left(clock: Clock):
+    assert Pace(None).fits(500) == 500
+    found = Pace(clock.now + 0.5)
+    assert found.fits(500) == FIRST
+    with found.timed(10):
+        clock.now += 0.1
+    assert found.fits(500) == 20, "half of .4 s, at .01 s a node"
+    with found.timed(20):
+        clock.now += 0.1
+    assert found.fits(500) == 30, "half of .3 s: the slower of .005 and half of .01"
+    clock.now += 1.0
+    assert found.fits(500) == 2
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+def test_a_time_limit_is_kept_within_a_tenth(seconds: float, clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    def slow(question: MarginQuestion, nodes: Nodes, climb: Climb, experience: object) -> Bounded:
+        clock.now += 0.01 + 0.01 * len(nodes)
+        return bound_nodes(question, nodes, Climb(0))
+
+    monkeypatch.setattr(search, "bound_nodes", slow)
+    monkeypatch.setattr(search, "attack_from", lambda question, samples, starts, *_: (samples[:0], starts[:0]))
+    started = clock.now
+    answer = Search(batch=512).run(asked(), never_replays, started + seconds)
+    assert answer is not None
+    assert answer.expired
+    assert clock.now - started < 1.1 * seconds
+
+
+def test_what_had_no_turn_is_not_proven(clock: Clock):
+    question = asked()
+    late = Search().run(question, never_replays, clock.now)
+    stopped = Search().run(question, never_replays, None, lambda: True)
+    for answer in (late, stopped):
+        assert answer is not None
+        assert answer.expired
+        assert bool(answer.bound.isneginf().all())
+
+
+def test_a_leaf_that_had_no_turn_is_not_proven():
+    question = asked()
+    roots = question.roots()
+    assert roots is not None
+    count = len(roots)
+    frontier = _Frontier(question, never_replays, NodePool(roots, 2**20), count, lambda: True)
+    nodes = roots.updated(torch.full((count,), -1.0).double(), roots.prices, roots.splits)
+    far = torch.full((count,), torch.inf).double()
+    inputs = question.inputs[question.samples(nodes)]
+    frontier.settle(Bounded(nodes, torch.zeros(count, dtype=torch.bool), inputs, far))
+    assert frontier.answer(expired=True).bound.tolist() == [-1.0] * count

@@ -1,0 +1,61 @@
+"""Ways to break the compiled search: what it proposes must prove nothing, and must be torch's but for rounding."""
+
+from mutant import Mutant
+
+BRANCHING = "certify/branching/"
+CLIMB_MUTANTS = (
+    Mutant(
+        "branching: prove by the compiled climb",
+        BRANCHING + "bounding.py",
+        "bound = evaluation.bound\n",
+        "bound = proposal.best\n",
+    ),
+    Mutant(
+        "branching: give an open node the rows that another one has left",
+        BRANCHING + "bounding.py",
+        "RowRanges(decisions.first[found.open], decisions.last[found.open])",
+        "RowRanges(decisions.first[: len(rows)], decisions.last[: len(rows)])",
+    ),
+    Mutant(
+        "climb kernel: step down",
+        "kernels/climb.c",
+        "layer->prices[k] += scale * layer->first[k]",
+        "layer->prices[k] -= scale * layer->first[k]",
+    ),
+    Mutant(
+        "climb kernel: forget what the settled neurons spike",
+        "kernels/climb.c",
+        "layer->fixed[t * C + k] += weights[layer->open[k] * m];",
+        ";",
+    ),
+    Mutant(
+        "climb kernel: the current's other end",
+        "kernels/climb.c",
+        "price.v[l] > 0 ? high.v[l] : low.v[l]",
+        "price.v[l] < 0 ? high.v[l] : low.v[l]",
+    ),
+    Mutant(
+        "ranges kernel: the worst multipliers",
+        "kernels/ranges.c",
+        "value.v[l] > record.v[l] ? state->prices[k].v[l]",
+        "value.v[l] < record.v[l] ? state->prices[k].v[l]",
+    ),
+    Mutant(
+        "branching: take a range that overflows for one around 0",
+        BRANCHING + "ranges.py",
+        "value = (value - error).nan_to_num(nan=-torch.inf, posinf=-torch.inf)",
+        "value = (value - error).nan_to_num(nan=0.0, posinf=0.0)",
+    ),
+    Mutant(
+        "branching: forget the roots that wait when the time is up",
+        BRANCHING + "search.py",
+        "frontier.close(waiting, roots.bound[waiting])",
+        "pass",
+    ),
+    Mutant(
+        "branching: forget a leaf that there is no time for",
+        BRANCHING + "search.py",
+        "                self.close(leaf.row, leaf.bound)\n            else:",
+        "                pass\n            else:",
+    ),
+)
