@@ -98,10 +98,12 @@ class _NetworkWriter:
         return layers
 
     def _check_first(self, observed: ObservedLayer) -> None:
-        """Raise unless an encoder is given what the module is given."""
-        if observed.origin != INPUT or self.source.timed:
-            told_of = "is given something else than the module's input, or inputs over time"
-            raise ConversionRefused(f"{observed.name}: draws its spikes, and {told_of}; expected it to be first")
+        """Raise unless an encoder is given what the module is given, at each step, and all else is behind it."""
+        alone = self.seen.steps[0] == observed.name and observed.origin == INPUT and not self.source.timed
+        shape = (self.seen.num_steps, *observed.given.shape[1:])
+        if not alone or observed.gave.shape != shape:
+            found = "first, with all else behind it" if not alone else "called at each step"
+            raise ConversionRefused(f"{observed.name}: draws its spikes, and is not {found}; expected that")
 
     def _normalizing(self, step: Adjusted) -> nn.Module:
         """Return the layer (x − mean)/std that a constant is."""
