@@ -17,7 +17,8 @@ from .adapting import adapted
 from .arranging import Parallel, Step
 from .constants import every
 from .constants import told as in_digits
-from .data_flow import Adjusted, Joined, Origin, value
+from .data_flow import INPUT, Adjusted, Joined, Origin, value
+from .drawing import DrawnSpikes
 from .following import not_given
 from .layers import normalizing, plain_layer, refuse, with_bias
 from .neurons import ForeignNeuron, filtering, integrating, spiking
@@ -88,9 +89,21 @@ class _NetworkWriter:
                 layers.append(Residual(*paths))
             else:
                 layers += self._flattened(self._layers[step])
+                if isinstance(self._layers[step].module, DrawnSpikes):
+                    self._check_first(self._layers[step])
+                    notes.append(f"{step}: fires by draws of the network's own, encoding 'rate'")
+                    continue
                 constant = self._constant(self._layers[step].origin)
                 _append(layers, self._layers[step], self.seen.num_steps, constant, final, notes)
         return layers
+
+    def _check_first(self, observed: ObservedLayer) -> None:
+        """Raise unless an encoder is given what the module is given, at each step, and all else is behind it."""
+        alone = self.seen.steps[0] == observed.name and observed.origin == INPUT and not self.source.timed
+        shape = (self.seen.num_steps, *observed.given.shape[1:])
+        if not alone or observed.gave.shape != shape:
+            found = "first, with all else behind it" if not alone else "called at each step"
+            raise ConversionRefused(f"{observed.name}: draws its spikes, and is not {found}; expected that")
 
     def _normalizing(self, step: Adjusted) -> nn.Module:
         """Return the layer (x − mean)/std that a constant is."""
@@ -129,7 +142,7 @@ class _NetworkWriter:
         if origin.name == "":
             return not self.source.timed
         observed = self._layers[origin.name]
-        if isinstance(observed.module, DelayLine):
+        if isinstance(observed.module, DelayLine | DrawnSpikes):
             return False
         return observed.neuron is None and self._constant(observed.origin)
 
@@ -153,9 +166,11 @@ def _reads_potential(neuron: ForeignNeuron, readout: str | None) -> bool:
 
 
 def _network(layers: list[nn.Module], source: Source, seen: Observation, readout: str | None) -> SpikingNetwork:
-    encoding = "none" if source.timed else "direct"
+    drawn = next((each.module for each in seen.layers if isinstance(each.module, DrawnSpikes)), None)
+    encoding = "rate" if drawn is not None else "none" if source.timed else "direct"
+    settings = {"num_steps": seen.num_steps, "encoding": encoding, "draws": None if drawn is None else drawn.draws}
     try:
-        network = SpikingNetwork(*layers, num_steps=seen.num_steps, encoding=encoding, readout=readout)
+        network = SpikingNetwork(*layers, readout=readout, **settings)  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         raise ConversionRefused(str(error)) from error
     return network.to(seen.layers[0].given.dtype).eval()

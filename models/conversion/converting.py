@@ -1,5 +1,7 @@
 """Convert, then compare: a network comes out only if it spikes as its source does."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +11,8 @@ from ..constants import at_least, unless_none, whole
 from ..networks import SpikingNetwork
 from .building import build
 from .checking import ConversionCheck, compare
-from .observing import Observation, Source, observe
+from .drawing import DrawnSpikes, Encoder, drawing_encoder, draws_of, in_place_of
+from .observing import Observation, Source, observe, run_once
 from .populations import in_groups
 from .refusal import ConversionRefused
 
@@ -51,6 +54,48 @@ def converted(
         raise ConversionRefused(f"module: is on {', '.join(sorted(places))}, expected on cpu (module.cpu())")
     sample = sample.to(next((weight.dtype for weight in source.module.parameters()), sample.dtype))
     inputs = torch.cat([sample, random_like(sample, RANDOM, seed, source.timed)])
+    encoder = drawing_encoder(source.module)
+    if encoder is None:
+        return _built(source, inputs, readout, classes)
+    features, steps = tuple(inputs.shape[1:]), _steps_of(source, inputs, encoder)
+    stand_in = DrawnSpikes(encoder, draws_of(encoder, steps, features, seed), steps, features)
+    with in_place_of(encoder, stand_in):
+        return _built(source, inputs, readout, classes)
+
+
+def _steps_of(source: Source, inputs: Tensor, encoder: Encoder) -> int:
+    """Return T of a module whose encoder draws."""
+    if source.timed:
+        raise ConversionRefused(
+            f"{encoder.name}: draws its spikes of inputs over time, expected encoding='direct'"
+        )
+    if encoder.steps is not None and source.num_steps is not None:
+        raise ConversionRefused(
+            f"{encoder.name}: makes all {encoder.steps} steps of one input, and num_steps is given; expected None"
+        )
+    return encoder.steps or source.num_steps or _counted(source, inputs, encoder)
+
+
+def _counted(source: Source, inputs: Tensor, encoder: Encoder) -> int:
+    """Return how many steps a module that loops over time by itself asks of its encoder."""
+    stand_in = DrawnSpikes(encoder, None, 1, tuple(inputs.shape[1:]))
+    modes = {module: module.training for module in source.module.modules()}
+    source.module.eval()
+    try:
+        with in_place_of(encoder, stand_in), torch.no_grad(), _refusing(inputs):
+            source.library.reset(source.module)
+            run_once(source, inputs)
+    finally:
+        source.library.reset(source.module)
+        for module, mode in modes.items():
+            module.training = mode
+    if stand_in.calls == 0:
+        raise ConversionRefused(f"{encoder.name}: draws spikes, and is never called; expected it to be first")
+    return stand_in.calls
+
+
+def _built(source: Source, inputs: Tensor, readout: str | None, classes: int | None) -> Conversion:
+    """Return the network of a module that does the same at each run, compared with it."""
     seen = _observed(source, inputs)
     reasons: list[str] = []
     for choice in _readouts(seen, readout):
@@ -81,8 +126,15 @@ def _silent(seen: Observation, check: ConversionCheck) -> list[str]:
 
 
 def _observed(source: Source, inputs: Tensor) -> Observation:
-    try:
+    with _refusing(inputs):
         return observe(source, inputs)
+
+
+@contextmanager
+def _refusing(inputs: Tensor) -> Iterator[None]:
+    """Refuse a module that can't run on inputs."""
+    try:
+        yield
     except ConversionRefused:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:

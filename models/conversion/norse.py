@@ -58,7 +58,7 @@ def from_norse(
 
     Args:
         module: with LIFBoxCell, IAFCell, LIFCell, LIFRecurrentCell, LIBoxCell, or the above, and torch's affine
-            layers.
+            layers; a PoissonEncoder or PoissonEncoderStep first makes it a network of encoding "rate".
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none"; the module
             is given time first.
         num_steps: T for a module that does one step a call, (input, state) → (output, state), as SequentialState

@@ -139,7 +139,7 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     with _recording(source, modules, calls, outside), torch.no_grad():
         source.library.reset(source.module)
         with outside:
-            outputs = _run(source, outside.begin(parts, inputs.clone()))
+            outputs = run_once(source, outside.begin(parts, inputs.clone()))
         source.library.reset(source.module)
         outside.check()
         outside.done = True
@@ -178,7 +178,7 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
 
 def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...]) -> None:
     """Raise unless a second call, from the neurons' first states, gives the same; states are put back again."""
-    again = _run(source, inputs.clone())
+    again = run_once(source, inputs.clone())
     source.library.reset(source.module)
     same = len(again) == len(outputs) and all(
         one.shape == other.shape and torch.equal(one, other) for one, other in zip(outputs, again, strict=True)
@@ -258,7 +258,7 @@ def _hook(name: str, calls: dict[str, list[Call]], outside: Outside) -> Callable
     return hook
 
 
-def _run(source: Source, inputs: Tensor) -> tuple[Tensor, ...]:
+def run_once(source: Source, inputs: Tensor) -> tuple[Tensor, ...]:
     """Return the tensors that the module returned, those of single steps stacked to (T, batch, ...)."""
     timed = inputs.transpose(0, 1) if source.timed else None
     if source.num_steps is None:

@@ -27,7 +27,8 @@ def in_groups(
         raise ConversionRefused(f"classes: got {classes} for {count} potentials, expected spikes or currents")
     layer = nn.Linear(count, classes, bias=False)
     layer.weight.data = torch.eye(classes).repeat_interleave(count // classes, 1)  # sums of spikes are exact
-    made = SpikingNetwork(*network.layers, layer, num_steps=network.num_steps, encoding=network.encoding)
+    coding = {"encoding": network.encoding, "draws": network.draws if network.encoding == "rate" else None}
+    made = SpikingNetwork(*network.layers, layer, num_steps=network.num_steps, **coding)  # type: ignore[arg-type]
     note = f"outputs are summed in groups of {count // classes} neighbours, one a class"
     return made.to(network.dtype).eval(), (*notes, note)
 

@@ -40,7 +40,7 @@ def from_spikingjelly(
 
     Args:
         module: with IFNode, LIFNode or ParametricLIFNode, alone or in a recurrent container, in step mode "s" or
-            "m", and affine layers, in a chain.
+            "m", and affine layers, in a chain; a PoissonEncoder first makes it a network of encoding "rate".
         sample: inputs as the network takes them, (batch, ...), or (batch, T, ...) with encoding "none"; the module
             is given time first.
         num_steps: T for a module that is called once a step, or, in step mode "m", with a sequence of T copies of

@@ -4,6 +4,7 @@ from mutant import Mutant
 
 ARRANGING = "models/conversion/arranging.py"
 FLOW, GATES = "models/conversion/data_flow.py", "models/conversion/gates.py"
+DRAWING = "models/conversion/drawing.py"
 WATCHING, HEARING = "models/conversion/watching.py", "models/conversion/hearing.py"
 CONVERSION_MUTANTS = (
     Mutant(
@@ -109,5 +110,36 @@ CONVERSION_MUTANTS = (
         FLOW,
         "                self._zeros.pop(id(tensor), None)",
         "                pass",
+    ),
+    Mutant(
+        "drawing: a share of the input is all of it",
+        DRAWING,
+        "drawn if encoder.share == 1.0 else",
+        "drawn if True else",
+    ),
+    Mutant("drawing: any share of the input", DRAWING, "if not (0.0 < self.share <= 1.0 and", "if not (True and"),
+    Mutant(
+        "drawing: the stand-in fires at each draw's complement",
+        DRAWING,
+        "(thresholds < x.double())",
+        "(1 - thresholds < x.double())",
+    ),
+    Mutant(
+        "drawing: an encoder stays replaced",
+        DRAWING,
+        "        encoder.parent._modules[encoder.key] = encoder.module",
+        "        pass",
+    ),
+    Mutant(
+        "drawing: an encoder may be anywhere",
+        "models/conversion/building.py",
+        "if not alone or observed.gave.shape != shape:",
+        "if False:",
+    ),
+    Mutant(
+        "drawing: groups of a population draw anew",
+        "models/conversion/populations.py",
+        'network.draws if network.encoding == "rate" else None',
+        "None",
     ),
 )

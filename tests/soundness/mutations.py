@@ -32,6 +32,7 @@ TESTS = (
     "tests/certify/lirpa",
     "tests/conversion/test_data_flow.py",
     "tests/conversion/test_synapses.py",
+    "tests/conversion/test_drawing.py",
     "tests/analysis/test_filter_gains.py",
     "tests/conversion/test_constants_that_differ.py",
     "tests/conversion/test_recurrent.py",

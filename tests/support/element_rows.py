@@ -8,6 +8,7 @@ import norse.torch as norse
 import numpy as np
 import torch
 from norse.torch.functional.reset import reset_subtract
+from norse.torch.module.encode import PoissonEncoderStep
 from spikingjelly.activation_based import encoding, functional
 from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
@@ -304,6 +305,14 @@ ROWS: tuple[Row, ...] = (
         num_steps=None,
         output="spikes",
     ),
+    Row(
+        "PoissonEncoder first",
+        (5,),
+        {
+            "SpikingJelly": lambda n: [encoding.PoissonEncoder(), *dense(n)],
+            "Norse": lambda n: [PoissonEncoderStep(), *dense(n)],
+        },
+    ),
 )
 """What comes in."""
 REFUSALS: tuple[Row, ...] = (
@@ -328,7 +337,12 @@ REFUSALS: tuple[Row, ...] = (
     chain("FractionalMaxPool2d", SMALL, lambda n: images([nn.FractionalMaxPool2d(2, 2)], n)),
     paths("product of a spike and a sum", lambda one, other: one * (one + other)),
     around("random numbers in code", (5,), between(lambda x: x + 0.0 * torch.rand_like(x))),
-    only("SpikingJelly", "PoissonEncoder inside", (5,), lambda n: [encoding.PoissonEncoder(), *dense(n)]),
+    only(
+        "SpikingJelly",
+        "PoissonEncoder behind a layer",
+        (5,),
+        lambda n: [nn.Linear(5, 5), encoding.PoissonEncoder(), *dense(n)],
+    ),
     only("SpikingJelly", "LatencyEncoder inside", (5,), lambda n: [encoding.LatencyEncoder(STEPS), *dense(n)]),
     around("a ReLU in code", (5,), between(F.relu)),
     around("a branch on values", (5,), between(lambda x: x if x.sum() > -1 else -x)),
