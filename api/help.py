@@ -23,6 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert certify runs/mine/network.safetensors --verifier complete --timeout 60 --workers 8 "
         "--resume runs/state",
         "spikecert certify runs/mine/network.safetensors --samples 20 --proof runs/mine/proofs",
+        "spikecert certify zoo:mnist-linf-0.1 --data mnist --root DATA --epsilon 0.1 --verifier trains",
     ),
     "check-proof": ("spikecert check-proof runs/mine/proofs --model runs/mine/network.safetensors",),
     "compare": (
@@ -46,7 +47,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "theorems": ("spikecert theorems", "spikecert theorems simplified-solution --latex"),
     "vnnlib": ("spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt",),
-    "zoo": ("spikecert zoo", "spikecert certify zoo:mnist-linf-0.1 --data mnist --root mnist --epsilon 0.1"),
+    "zoo": ("spikecert zoo",),
 }
 STATUS = (
     "Exit status: 0 done; 1 falsified, below a required share, worse than before, not repeated, or a proof "

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikecert import DLIF, L2, LIF, PLIF, LInf, Residual, SpikingNetwork, dataset, mlp, network_hash, save, verify
+from spikecert import DLIF, L2, LIF, PLIF, LInf, SpikingNetwork, dataset, mlp, network_hash, save, verify
 from spikecert.certify import PixelBox, SpikeFlip
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
@@ -61,9 +61,6 @@ UNKNOWN = {
     "no neuron": SpikingNetwork(torch.nn.Linear(3, 2), num_steps=2),
     "no neuron that fires": SpikingNetwork(
         torch.nn.Linear(3, 2), LIF(reset="none"), num_steps=2, readout="potential"
-    ),
-    "an input around the first layer": SpikingNetwork(
-        Residual([torch.nn.Linear(3, 3), LIF()]), torch.nn.Linear(3, 2), num_steps=2
     ),
     "a late small decay": mlp((3, 2, 2, 2), num_steps=8, neuron=LIF(0.01)),
     "a learned decay": SpikingNetwork(torch.nn.Linear(3, 2), PLIF(), torch.nn.Linear(2, 2), num_steps=2),

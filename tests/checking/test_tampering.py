@@ -173,7 +173,6 @@ TAMPERED = {
     "other rows": (_other_rows, "is only proven"),
     "an unknown neuron": (_unknown_neuron, "splits neuron 999"),
     "multipliers of too few leaves": (_multipliers("sizes", lambda x: x[:-1]), "sizes that do not fit"),
-    "multipliers of an unknown neuron": (_multipliers("neurons", lambda x: x + 999), "none of"),
     "multipliers of the other sign": (_multipliers("multipliers", lambda x: -x), "is only proven"),
     "infinite multipliers": (_multipliers("multipliers", lambda x: x / 0.0), "got NaN or inf"),
     "a longer tree": (_longer_tree, "goes on behind its end"),
@@ -197,6 +196,11 @@ def test_a_tampered_proof_is_refused(shallow, sealed, name):
         check(sealed(shallow.proof, PROOF, change), shallow.model)
     assert re.search(reason, str(error.value))
     assert "\n" not in str(error.value)
+
+
+def test_multipliers_of_an_unknown_neuron_are_refused(deep, sealed):
+    with pytest.raises(Refused, match="none of"):
+        check(sealed(deep.proof, PROOF, _multipliers("neurons", lambda x: x + 999)), deep.model)
 
 
 @pytest.mark.parametrize("change", [_all_prices(1e30), _wider, _dropped_subtree, _leaf_for_split, _other_shape])
