@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "embed": "src", "object": "data"}
 BUDGET = 300
 
+pytestmark = pytest.mark.slow  # half a minute: by night, and by hand where pages change
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
