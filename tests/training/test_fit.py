@@ -234,6 +234,7 @@ def child(folder: Path, epochs: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", CHILD, str(folder), str(epochs)])
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on_bitwise(tmp_path: Path) -> None:
     """SIGKILL at an arbitrary moment in the middle of the run, a new process, the weights of an unbroken run."""
     epochs = 12
