@@ -1,5 +1,6 @@
 """Proofs of the elements of networks that people train: true of all runs, and refused where they were changed."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -15,6 +16,8 @@ from spikecert.checking import Refused, check, read_network
 from spikecert.checking.arithmetic import ARITHMETIC
 from spikecert.checking.exact import Dyadic
 from spikecert.checking.filters import Filter, LeakySynapse
+from spikecert.checking.graph import Spikes
+from spikecert.checking.loops import driven, echoed
 from spikecert.checking.memoryless import Memoryless
 from spikecert.checking.model import FORMAT as NETWORK
 from spikecert.checking.neurons import Neuron
@@ -285,8 +288,8 @@ def test_any_prices_give_a_bound(tmp_path_factory, case, cells, seed):
 def test_steps_are_bounded_by_all_that_they_may_be_and_by_no_less():
     """Without slack the least is attained; with slack it holds for exact currents that far from potentials."""
     generator = np.random.default_rng(0)
-    for trial in range(20):
-        count, steps = (2, 3) if trial % 4 else (1, 1)
+    for trial in range(80):
+        count, steps = (2, 3) if trial % 4 == 1 else (1, 1)
         neuron = Neuron(Fraction(0), Fraction(1), "zero", Fraction(1), (Fraction(1),) * steps)
         low = generator.integers(-8, 12, (count, steps)) / 4
         high = low + generator.integers(0, 8, (count, steps)) / 4
@@ -313,6 +316,41 @@ def test_steps_are_bounded_by_all_that_they_may_be_and_by_no_less():
         assert min(reached) >= float(least.fraction()) - 1e-9
         if not slack:
             assert min(reached) <= float(least.fraction()) + 0.2
+
+
+def _loop(tmp_path, weights, bias):
+    """Return the checker's feedback of a layer with these weights and biases."""
+    feedback = nn.Linear(len(bias), len(bias))
+    feedback.weight.data, feedback.bias.data = torch.tensor(weights), torch.tensor(bias)
+    layers = nn.Linear(1, len(bias)), Recurrent(LIF(0.9), feedback), nn.Linear(len(bias), 2)
+    question = asked(
+        Case(SpikingNetwork(*layers, num_steps=3).eval(), torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path
+    )
+    (node,) = (node for node in question.graph.nodes if isinstance(node, Spikes))
+    return node.feedback
+
+
+def test_prices_on_a_loop_are_costs_on_its_spikes_and_a_constant(tmp_path):
+    """Σ μ[t]·(V·s[t−1] + b), with s[0] = 0, in exact numbers."""
+    feedback = _loop(tmp_path, [[0.5, -2.0], [1.25, 0.75]], [0.5, -3.0])
+    for spikes in itertools.product((0.0, 1.0), repeat=6):
+        s, prices = np.reshape(spikes, (2, 3)), np.array([[1.0, -0.5, 0.25], [2.0, 0.125, -1.0]])
+        before = np.hstack([np.zeros((2, 1)), s[:, :-1]])
+        heard = np.array([[0.5, -2.0], [1.25, 0.75]]) @ before + np.array([[0.5], [-3.0]])
+        costs, constant = echoed(feedback, Dyadic.of(prices))
+        assert float((costs * Dyadic.of(s)).sum().fraction() + constant.fraction()) == (prices * heard).sum()
+
+
+def test_a_loop_pays_for_the_sum_that_it_hears(tmp_path):
+    """Where float32 adds up one product after the other, it strays by more than the one sum with x behind it."""
+    weights = np.random.default_rng(0).uniform(0.5, 1.0, (600, 600)).astype(np.float32)
+    feedback = _loop(tmp_path, weights, np.zeros(600, dtype=np.float32))
+    run = np.cumsum(weights, axis=1)[:, -1].astype(float)
+    strayed = abs(run - weights.astype(float).sum(1))
+    nothing, arithmetic = Dyadic.of(np.zeros((600, 1))), ARITHMETIC[np.dtype("<f4")]
+    error = values(driven(feedback, nothing, nothing, arithmetic)[1])[:, 0].astype(float)
+    assert np.all(strayed <= error)
+    assert np.any(strayed > values(arithmetic.rounded(feedback.moduli @ Dyadic.of(np.ones((600, 1)))))[:, 0])
 
 
 def test_sums_over_time_of_a_pool_count_all_of_its_entries(tmp_path):
