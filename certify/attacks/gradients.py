@@ -32,8 +32,15 @@ def differentiate(
         leaf = points.detach().clone().requires_grad_()
         logits = network(leaf)
         losses = loss(logits, labels)
-        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+        gradient = gradient_at(losses.sum(), leaf)
     return Slope(gradient, losses.detach(), margins(logits.detach(), labels, ties))
+
+
+def gradient_at(value: Tensor, leaf: Tensor) -> Tensor:
+    """Return the gradient of a number; 0 where it does not depend on `leaf`, as where a delay outlasts the steps."""
+    if not value.requires_grad:
+        return torch.zeros_like(leaf)
+    return torch.autograd.grad(value, leaf, allow_unused=True, materialize_grads=True)[0]
 
 
 @torch.no_grad()

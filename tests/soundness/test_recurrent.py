@@ -25,6 +25,7 @@ from spikecert.models import DLIF, LIF, PLIF, Recurrent, Share, SpikingNetwork, 
 from spikecert.models.circuit import Recurred, UnknownNode, circuit
 from spikecert.models.rules import Leaky
 from spikecert.testing import check_sound
+from spikecert.training import SingleStep
 from spikecert.training.interval_bounds import worst_logits
 from support.examples import examples
 from support.milp import reaches
@@ -421,3 +422,15 @@ def test_a_delay_moves_rows_back():
     expected = 7.0 * steps.lower[0] + 11.0 * steps.lower[1]
     assert torch.equal(steps.lower, steps.upper)
     assert torch.allclose(delayed.combine(rows).lower[0], expected)
+
+
+@pytest.mark.parametrize("delay", [1, 2, 5])
+def test_where_a_delay_outlasts_the_steps_no_input_matters(delay: int) -> None:
+    """Attacks and perturbations find a gradient of 0, whether weights have gradients or not."""
+    layers = nn.Linear(2, 3), Recurrent(LIF(0.9, 0.1), nn.Linear(3, 3), Synapse(0.5, delay)), nn.Linear(3, 2)
+    network, inputs = SpikingNetwork(*layers, num_steps=1).eval(), torch.rand(4, 2)
+    labels = network(inputs).argmax(1)
+    assert not attack(network, inputs, labels, LInf(0.3)).success.any()
+    assert [verdict.status for verdict in verify(network, inputs, labels, LInf(0.3))] == ["verified"] * 4
+    moved = SingleStep(0.3)(network, inputs, labels, None)
+    assert bool(LInf(0.3).contains(moved, inputs).all())

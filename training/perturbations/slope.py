@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ...certify.attacks.gradients import gradient_at
 from ...models.networks import SpikingNetwork
 
 
@@ -16,7 +17,7 @@ def loss_slope(network: SpikingNetwork, inputs: Tensor, labels: Tensor) -> Tenso
     point = inputs.detach().requires_grad_()
     with torch.enable_grad():
         loss = cross_entropy(network(point), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, point)
+        gradient = gradient_at(loss, point)
     if not bool(torch.isfinite(gradient).all()):
         raise FloatingPointError("perturbation: the gradient of the loss is NaN or inf, expected finite values")
     return gradient
