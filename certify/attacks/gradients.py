@@ -37,7 +37,7 @@ def differentiate(
 
 
 def gradient_at(value: Tensor, leaf: Tensor) -> Tensor:
-    """Return the gradient of a number; 0 where it does not depend on `leaf`, as where a delay outlasts the steps."""
+    """Return the gradient of a number, 0 where it does not depend on `leaf`: a delay may outlast the steps."""
     if not value.requires_grad:
         return torch.zeros_like(leaf)
     return torch.autograd.grad(value, leaf, allow_unused=True, materialize_grads=True)[0]

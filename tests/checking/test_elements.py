@@ -327,6 +327,7 @@ def _loop(tmp_path, weights, bias):
         Case(SpikingNetwork(*layers, num_steps=3).eval(), torch.zeros(1, 1), torch.zeros(1), 0.5), tmp_path
     )
     (node,) = (node for node in question.graph.nodes if isinstance(node, Spikes))
+    assert node.feedback is not None
     return node.feedback
 
 
