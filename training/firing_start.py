@@ -5,11 +5,16 @@ from torch import Tensor, nn
 
 from ..models.constants import positive, real
 from ..models.layers import WEIGHTED
+from ..models.learned_decay import PLIF
+from ..models.linear_maps import affine_types
+from ..models.max_pooling import MAX_POOLS
 from ..models.networks import SpikingNetwork
-from ..models.neurons import LIF
+from ..models.neurons import DLIF, LIF
 
 SAMPLES = 512
 """The images that currents are measured on."""
+NEURONS = (LIF, DLIF, PLIF)
+"""Those of one threshold a layer, and nothing between them and their currents."""
 LEAST = 1e-6
 """Currents that differ less have no scale."""
 
@@ -22,7 +27,7 @@ def start_firing(network: SpikingNetwork, images: Tensor, mean: float = 0.3, spr
     spikes nor bounds have gradients there. Mean and standard deviation are over images, places and steps.
 
     Args:
-        network: a chain in which each neuron has one layer with weights and bias in front of it.
+        network: a chain in which each neuron has one layer with weights and bias right in front of it.
         images: (samples, ...), the first 512 count.
         mean, spread: in thresholds.
 
@@ -43,28 +48,31 @@ def start_firing(network: SpikingNetwork, images: Tensor, mean: float = 0.3, spr
         bias = layer.bias
         assert isinstance(bias, Tensor)
         current = network.trace(sample).currents[place].transpose(0, 2).flatten(1)
-        scale = spread * neuron.dynamics.threshold / current.std(1)
-        scale = torch.where(current.std(1) > LEAST, scale, torch.ones_like(scale))
+        width = current.std(1, correction=0)
+        scale = torch.where(width > LEAST, spread * neuron.dynamics.threshold / width, 1.0)
         layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.dim() - 1)))
         bias.copy_(mean * neuron.dynamics.threshold - scale * (current.mean(1) - bias))
 
 
 def _pairs(network: SpikingNetwork) -> list[tuple[nn.Linear | nn.Conv1d | nn.Conv2d, LIF]]:
-    """Return each layer with weights and the neuron that it drives."""
-    pairs, waiting = [], None
+    """Return each layer with weights and the neuron that it drives, which stands right behind it."""
+    pairs, before = [], None
     for module in network.layers:
-        if isinstance(module, LIF):
-            if waiting is None or waiting.bias is None:
+        if type(module) in NEURONS:
+            if not isinstance(before, WEIGHTED) or before.bias is None:
                 raise ValueError(_refusal(module))
-            pairs.append((waiting, module))
-            waiting = None
-        elif isinstance(module, WEIGHTED):
-            waiting = module
-        elif any(True for _ in module.parameters()):
+            pairs.append((before, module))
+        elif not isinstance(module, (*WEIGHTED, *MAX_POOLS)) and not _plain(module):
             raise ValueError(_refusal(module))
-    return pairs
+        before = module
+    return pairs  # type: ignore[return-value]
+
+
+def _plain(module: nn.Module) -> bool:
+    """Return whether a module is an affine layer that nothing is learned of."""
+    return isinstance(module, affine_types()) and not any(True for _ in module.parameters())
 
 
 def _refusal(module: nn.Module) -> str:
     kind = type(module).__name__
-    return f"network: got {kind}, expected a chain: one layer with weights and bias in front of each neuron"
+    return f"network: got {kind}, expected a chain: one layer with weights and bias right in front of each neuron"
