@@ -38,7 +38,7 @@ def test_one_image_is_enough() -> None:
     network = strided((1, 8, 8), 3, 2, counting(), (2, 3))
     start_firing(network, torch.rand(1, 1, 8, 8))
     assert all(bool(weight.isfinite().all()) for weight in network.parameters())
-    with pytest.raises(ValueError, match="^inputs: "):
+    with pytest.raises(ValueError, match=r"^inputs: "):
         start_firing(network, torch.rand(0, 1, 8, 8))
 
 

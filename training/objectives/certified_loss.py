@@ -32,7 +32,7 @@ class CertifiedLoss(Objective):
     end of an adversarial step of (1−share)·ε. ε and κ rise linearly from 0 over the first `ramp` of the run, or
     follow schedules of their own.
     `fit` picks the epoch with the most validation samples (of the first 1,000) that "trains" certifies at ε; under
-    "prefix", that the loss's own bounds hold: they cost a pass and pay no rounding, so what is proved `verify` says.
+    "prefix", that the loss's own bounds hold: they pay no rounding, so what is proved is for `verify` to say.
 
     Args:
         epsilon: ε ≥ 0, or a schedule.
