@@ -1,6 +1,6 @@
 """What a step of certified training costs, by counts and by intervals, against a plain one in the same process.
 
-    python -m benchmarks.certified_step
+python -m benchmarks.certified_step
 """
 
 import time
