@@ -10,7 +10,7 @@ def open_page(path: Path) -> None:
     """Open a page in the user's browser, or say where it is where there is none."""
     page = path.resolve().as_uri()
     try:
-        opened = webbrowser.open(page)
+        opened = webbrowser.open_new_tab(page)
     except webbrowser.Error:
         opened = False
     if not opened:

@@ -238,7 +238,7 @@ def test_report_opens_its_page_and_writes_a_safety_case(run, model, tmp_path, mo
     assert run("attack", model, *size, "--out", record.parent).status == 0
     assert load_record(record).threat.written == (".5/255",)
     opened = []
-    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or len(opened) < 2)
+    monkeypatch.setattr("webbrowser.open_new_tab", lambda address: opened.append(address) or len(opened) < 2)
     for told in ("", f"open: no browser was found here; the page is {page}"):
         outcome = run("report", record, "--summary", "--out", page, "--open")
         assert outcome.status == 0
