@@ -37,6 +37,7 @@ class Job:
         verifier: by name.
         device: where to decide.
         ties: what a tie between logits is, "argmax" or "strict".
+        memory: as in `verify`.
     """
 
     problem: str
@@ -46,6 +47,7 @@ class Job:
     timeout: float | None
     device: str
     ties: str
+    memory: int | None = None
 
     def pack(self) -> bytes:
         """Return the job as bytes."""
@@ -57,6 +59,7 @@ class Job:
             "timeout": self.timeout,
             "device": self.device,
             "ties": self.ties,
+            "memory": self.memory,
             "kernel": kernel_of(self.network),
             "version": version("spikecert"),
         }
@@ -78,7 +81,7 @@ class Job:
         network = from_bytes(tensors.pop("network").numpy().tobytes()).to(told["device"])
         use_kernel(network, told["kernel"])
         perturbation = build_set(told["perturbation"], tensors)
-        names = ("verifier", "timeout", "device", "ties")
+        names = ("verifier", "timeout", "device", "ties", "memory")
         return Job(told["problem"], network, perturbation, *(told[name] for name in names))
 
 
@@ -175,6 +178,7 @@ def decide(job: bytes, batch: bytes) -> bytes:
         shared.timeout,
         seed=samples.seed,
         ties=shared.ties,
+        memory=shared.memory,
     )
     return Decided(shared.problem, samples.index, tuple(verdicts)).pack()
 
