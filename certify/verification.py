@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +16,7 @@ from ..models.validation import check_choice, check_inputs, check_weights
 from .arithmetic import check_arithmetic
 from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
+from .branching.helpers import Helpers
 from .own_draws import apart, own_draws
 from .perturbations import Perturbation
 from .problem import Problem
@@ -40,6 +42,7 @@ def verify(
     seed: int = 0,
     ties: str | None = None,
     memory: int | None = None,
+    workers: int | Callable[[], int] | None = None,
     progress: Progress = silent,
     figures: Figures = no_figures,
 ) -> list[Verdict]:
@@ -63,6 +66,9 @@ def verify(
             for all k ≠ y). None: "argmax" for readout "spikes", whose counts tie often, "strict" for the others.
         memory: bytes that the open nodes and the batches of a search ("complete", "auto") may take; a search that
             needs more leaves its samples unknown. None: about 2 GiB.
+        workers: processes that share the search for a hard sample, once it has taken two seconds, or what says how
+            many may work now; None: this one alone. They bound nodes as this one would, in another order: a sample
+            that is left open may have another margin.
         progress: called after each chunk of samples.
         figures: told how a search stands: "bound", "nodes", "open", "depth", "memory" in bytes, and with a time
             limit the seconds "left".
@@ -76,9 +82,9 @@ def verify(
     """
     chosen = resolve(verifier)
     if own_draws(network, inputs, labels):
-        rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "figures": figures}
+        rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         return [
-            verify(one, inputs[at], labels[at], perturbation, chosen, **rest, progress=told)[0]
+            verify(one, inputs[at], labels[at], perturbation, chosen, **rest, progress=told, figures=figures)[0]
             for one, at, told in apart(network, inputs, progress)
         ]
     made = check_arithmetic(network)
@@ -86,14 +92,15 @@ def verify(
     inputs = inputs.detach()
     timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
     memory, label = unless_none(at_least(1))("memory", memory), f"certify ({chosen.name})"
+    count = workers if callable(workers) else partial(int, unless_none(at_least(1))("workers", workers) or 1)
     verdicts: list[Verdict] = []
-    with evaluating(network):
+    with evaluating(network), Helpers(count) as crew:
         for start in range(0, len(inputs), CHUNK):
             part = slice(start, start + CHUNK)
             deadline = None if timeout is None else time.perf_counter() + timeout * len(inputs[part])
             told = partial(figures, label)
             asked = network, inputs[part], labels[part], perturbation, seed, deadline, made, ties
-            found, interrupted = _decide(Problem(*asked, memory=memory, told=told), chosen)
+            found, interrupted = _decide(Problem(*asked, memory=memory, crew=crew, told=told), chosen)
             verdicts += found
             if interrupted:
                 none = left_open(chosen.name, ties)

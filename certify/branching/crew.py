@@ -61,6 +61,7 @@ class Crew(ABC):
     def next(self, deadline: float | None) -> Timed | None:
         """Return the oldest part once it is bounded; None if `deadline`, in `time.perf_counter()`, comes first."""
 
+
 class Alone(Crew):
     """This process, one part at a time."""
 

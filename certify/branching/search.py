@@ -19,6 +19,8 @@ from .standing import Told, standing, unheard
 
 MOST_BYTES = 2**30
 """What the pool of open nodes, and the batches that are being bounded, may take, about: 1 GiB each."""
+LEAST_SHARE = 16
+"""Nodes to split that are given away at once where several processes share those that are open."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,11 @@ class _Run:
         self.search, self.frontier, self.crew, self.deadline, self.told = search, frontier, crew, deadline, told
         roots, self.each = frontier.waiting, frontier.question.bytes_each
         self.pace, self.experience = Pace(deadline), Experience(len(roots), roots.decisions.size)
-        self.batch = max(2, min(search.batch, search.room // self.each // crew.size))
+
+    @property
+    def batch(self) -> int:
+        """Return how many nodes may be bounded at once in one part."""
+        return max(2, min(self.search.batch, self.search.room // self.each // self.crew.size))
 
     def answer(self) -> Answer:
         """Search until nothing is open or it is time to stop."""
@@ -125,7 +131,8 @@ class _Run:
         if len(frontier.waiting):
             nodes, climb = frontier.begin(most), self.search.start
         elif len(frontier.pool):
-            nodes, climb = frontier.split(most // 2), self.search.climb
+            share = max(LEAST_SHARE, -(-len(frontier.pool) // self.crew.size))
+            nodes, climb = frontier.split(min(most // 2, share)), self.search.climb
         else:
             return None
         return Part(nodes, climb, self.experience.weights(nodes.row))

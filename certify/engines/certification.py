@@ -18,6 +18,7 @@ from ...models.validation import check_choice
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked
 from ..perturbations import Perturbation
+from ..perturbations.described import describe_set
 from ..ties import settled_ties
 from ..unfinished import Unfinished, left_open
 from ..verdicts import Verdict
@@ -27,7 +28,7 @@ from .base import Engine
 from .cluster import Ray
 from .folder import BatchStore, digest
 from .local import Local
-from .work import Batch, Decided, Job, batches, describe_set
+from .work import Batch, Decided, Job, batches
 
 BATCH = 16
 """Samples in a batch: what a killed run repeats, at most, for each worker."""

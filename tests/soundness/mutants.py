@@ -14,6 +14,7 @@ from pooling_mutants import POOLING_MUTANTS
 from readout_mutants import READOUT_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
 from refractory_mutants import REFRACTORY_MUTANTS
+from search_mutants import SEARCH_MUTANTS
 from step_mutants import STEP_MUTANTS
 from varied_mutants import VARIED_MUTANTS
 
@@ -26,6 +27,7 @@ MUTANTS = (
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
     *CLIMB_MUTANTS,
+    *SEARCH_MUTANTS,
     *ELEMENT_MUTANTS,
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
