@@ -147,8 +147,8 @@ def measure_in_parts(
     often a run was interrupted, it finds the same. A set that fits one part gives what `measure` gives.
 
     Raises:
-        Interrupted: on Ctrl-C, with the model as measured on the finished parts, and on the one that was under way
-            where its last ε was being certified.
+        Interrupted: on Ctrl-C, with the model as measured on the finished parts; without any, on the one that was
+            under way if its last ε was being certified.
         SoundnessError, ValueError, TypeError: as `measure`.
     """
 
@@ -223,9 +223,9 @@ def _run(
             if found is None:
                 found = work(start, slice(start, stop), _scaled(progress, start, stop, count))
                 store.keep(start, found)
-        except CutShort as error:
-            raise Interrupted(whole([*parts, cast("T", error.found)]), stop) from error
         except KeyboardInterrupt as error:
+            if not parts and isinstance(error, CutShort):
+                raise Interrupted(whole([cast("T", error.found)]), stop) from error
             raise Interrupted(whole(parts) if parts else None, start) from error
         parts.append(found)
     return whole(parts)

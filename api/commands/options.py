@@ -41,7 +41,7 @@ def size(text: str, name: str) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", text.strip().lower())
     unit = None if found is None else UNITS.get(found[2])
-    if found is None or unit is None or float(found[1]) * unit < 1:
+    if found is None or unit is None or not 1 <= float(found[1]) * unit < 2**63:
         raise ValueError(f"{name}: got {text!r}, expected a size such as 4GiB or 500MB")
     return int(float(found[1]) * unit)
 

@@ -13,7 +13,7 @@ from .question import MarginQuestion
 
 
 @dataclass(frozen=True)
-class Part:
+class Portion:
     """Nodes that are bounded at once.
 
     Attributes:
@@ -54,7 +54,7 @@ class Crew(ABC):
         """Return whether another part may be given."""
 
     @abstractmethod
-    def give(self, part: Part) -> None:
+    def give(self, part: Portion) -> None:
         """Have a part bounded."""
 
     @abstractmethod
@@ -68,7 +68,7 @@ class Alone(Crew):
     size = 1
 
     def __init__(self) -> None:
-        self._given: deque[Part] = deque()
+        self._given: deque[Portion] = deque()
 
     def ask(self, question: MarginQuestion) -> None:
         """Take up a question."""
@@ -80,7 +80,7 @@ class Alone(Crew):
         """Return whether nothing is given."""
         return not self._given
 
-    def give(self, part: Part) -> None:
+    def give(self, part: Portion) -> None:
         """Keep a part until it is asked for."""
         self._given.append(part)
 
@@ -89,7 +89,7 @@ class Alone(Crew):
         return bounded_here(self._question, self._given.popleft())
 
 
-def bounded_here(question: MarginQuestion, part: Part) -> Timed:
+def bounded_here(question: MarginQuestion, part: Portion) -> Timed:
     """Bound a part in this process."""
     started = time.perf_counter()
     bounded = bound_nodes(question, part.nodes, part.climb, part.weights)

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from ... import processes
 from ...kernels.loading import inheritance
-from .crew import Crew, Part, Timed, bounded_here
+from .crew import Crew, Portion, Timed, bounded_here
 from .helper import ASKED, DONE, GIVEN, READY
 from .nodes import Nodes
 from .question import MarginQuestion
@@ -29,7 +29,7 @@ MOST_DEATHS = 3
 class _Given:
     """A part, and what came of it, once something did."""
 
-    part: Part
+    part: Portion
     timed: Timed | None = None
     to: "_Helper | None" = None
 
@@ -104,7 +104,7 @@ class Helpers(Crew):
         free = any(helper.ready and len(helper.parts) < AHEAD for helper in self._helpers)
         return free or not self._given
 
-    def give(self, part: Part) -> None:
+    def give(self, part: Portion) -> None:
         """Give a part to the process that has least to do; keep it where none is there."""
         given = _Given(part)
         self._given.append(given)

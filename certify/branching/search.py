@@ -9,7 +9,7 @@ from torch import Tensor
 from ...models.constants import at_least, settle, unless_none
 from ..deadline import Expired, never
 from .bounding import Bounded, Climb
-from .crew import Alone, Crew, Part
+from .crew import Alone, Crew, Portion
 from .experience import Experience
 from .frontier import Answer, Frontier
 from .pace import Pace
@@ -90,12 +90,12 @@ class Search:
         crew = Alone() if crew is None else crew
         try:
             crew.ask(question)
-            return _Run(self, frontier, crew, deadline, told).answer()
+            return _Rounds(self, frontier, crew, deadline, told).answer()
         except KeyboardInterrupt:
             return replace(frontier.known, expired=True, interrupted=True)
 
 
-class _Run:
+class _Rounds:
     """One search, batch by batch."""
 
     def __init__(self, search: Search, frontier: Frontier, crew: Crew, deadline: float | None, told: Told) -> None:
@@ -125,7 +125,7 @@ class _Run:
                 self._settle(timed.bounded)
         return self.frontier.answer()
 
-    def _taken(self) -> Part | None:
+    def _taken(self) -> Portion | None:
         """Return what to bound next: roots first, then children; None where nothing is open but underway."""
         most, frontier = self.pace.fits(self.batch), self.frontier
         if len(frontier.waiting):
@@ -135,7 +135,7 @@ class _Run:
             nodes, climb = frontier.split(min(most // 2, share)), self.search.climb
         else:
             return None
-        return Part(nodes, climb, self.experience.weights(nodes.row))
+        return Portion(nodes, climb, self.experience.weights(nodes.row))
 
     def _settle(self, bounded: Bounded) -> None:
         """Learn from the children of nodes that were split, and settle them."""

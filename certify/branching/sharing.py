@@ -16,7 +16,7 @@ from ...models.storage import pack, unpack
 from ..bounds.prices import Specifications
 from ..perturbations.described import build_set, describe_set
 from .bounding import Bounded, Climb
-from .crew import Part, Timed
+from .crew import Portion, Timed
 from .nodes import Nodes
 from .question import MarginQuestion
 
@@ -64,17 +64,17 @@ def shareable(question: MarginQuestion) -> bool:
     return same and question.network.device.type == "cpu"
 
 
-def pack_part(part: Part) -> bytes:
+def pack_part(part: Portion) -> bytes:
     """Return a part as bytes."""
     return pack(PART, json.dumps(asdict(part.climb)), {**_listed(part.nodes.tensors()), "weights": part.weights})
 
 
-def unpack_part(content: bytes, like: Nodes) -> Part:
+def unpack_part(content: bytes, like: Nodes) -> Portion:
     """Return the part of `pack_part`, its nodes of the kind of `like`."""
     text, tensors = unpack(content, PART)
     told = json.loads(text)
     weights = tensors.pop("weights")
-    return Part(_nodes(tensors, like), Climb(**{**told, "momenta": tuple(told["momenta"])}), weights)
+    return Portion(_nodes(tensors, like), Climb(**{**told, "momenta": tuple(told["momenta"])}), weights)
 
 
 def pack_timed(timed: Timed) -> bytes:

@@ -533,14 +533,14 @@ MUTANTS = (
     ),
     Mutant(
         "branching: close a leaf that is not proven",
-        BRANCHING + "search.py",
+        BRANCHING + "frontier.py",
         "if point.bound > 0:",
         "if point.bound > -0.5 and self.close(leaf.row, leaf.bound.new_tensor([LEVEL])) is None:\n"
         "            return\n        if point.bound > 0:",
     ),
     Mutant(
         "branching: state a leaf's own margin",
-        BRANCHING + "search.py",
+        BRANCHING + "frontier.py",
         "min(point.bound, LEVEL)",
         "point.bound",
     ),
@@ -552,8 +552,8 @@ MUTANTS = (
     ),
     Mutant(
         "branching: forget the worst closed node",
-        BRANCHING + "search.py",
-        "bound = self.closed.minimum(self.pool.least(len(self.closed)))",
+        BRANCHING + "frontier.py",
+        "bound = self.closed.minimum(self.least_open())",
         "bound = self.closed",
     ),
     Mutant(

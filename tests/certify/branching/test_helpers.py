@@ -13,7 +13,7 @@ import torch
 from spikecert import L2, LIF, LInf, SpikingNetwork, Verdict, mlp, verify
 from spikecert.certify.branching import helper, helpers, sharing
 from spikecert.certify.branching.bounding import Climb
-from spikecert.certify.branching.crew import Part, Timed, bounded_here
+from spikecert.certify.branching.crew import Portion, Timed, bounded_here
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.perturbations import Perturbation, PixelBox
@@ -117,7 +117,7 @@ def test_shared_searches_say_what_one_process_says(
 def test_what_fails_elsewhere_is_done_here(
     case: Given, alone: list[Verdict], threads: Threads, monkeypatch: pytest.MonkeyPatch
 ):
-    def broken(question: MarginQuestion, part: Part) -> Timed:
+    def broken(question: MarginQuestion, part: Portion) -> Timed:
         raise RuntimeError
 
     monkeypatch.setattr(helper, "bounded_here", broken)
@@ -129,7 +129,7 @@ def test_time_is_up_whatever_processes_do(case: Given, threads: Threads, monkeyp
     """Parts that are not back count as open."""
     gate = threading.Event()
 
-    def stuck(question: MarginQuestion, part: Part) -> Timed:
+    def stuck(question: MarginQuestion, part: Portion) -> Timed:
         gate.wait(20)
         return bounded_here(question, part)
 
@@ -152,7 +152,7 @@ def test_a_question_and_a_part_survive_the_way(case: Given, threat: Perturbation
     assert not sharing.shareable(replace(question, ranges=None))
     there, roots = sharing.unpack_question(sharing.pack_question(question)), question.roots()
     assert roots is not None
-    part = Part(roots, Climb(3), torch.rand(len(roots), roots.decisions.size))
+    part = Portion(roots, Climb(3), torch.rand(len(roots), roots.decisions.size))
     away = bounded_here(there, sharing.unpack_part(sharing.pack_part(part), roots))
     back, here = sharing.unpack_timed(sharing.pack_timed(away), roots), bounded_here(question, part)
     assert back.seconds == away.seconds
