@@ -9,6 +9,7 @@ from .engines import Fleet, certify_set
 from .perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
 from .radius import Radius, certified_radius
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
+from .unfinished import Unfinished
 from .verdicts import SoundnessError, Verdict, reconcile
 from .verification import verify
 
@@ -32,6 +33,7 @@ __all__ = [
     "SpikeFlip",
     "SpikeFlips",
     "Square",
+    "Unfinished",
     "Verdict",
     "attack",
     "certified_radius",
