@@ -89,7 +89,7 @@ def test_the_page_shows_the_categories_and_their_sum(handmade) -> None:
     text = to_html(handmade("A", "B"))
     body = re.search(r'<table class="categories">.*?</table>', text, re.DOTALL)
     assert body is not None
-    counts = [int(count) for count in re.findall(r"<td>(\d+)<", body[0])]
+    counts = [int(count) for count in re.findall(r"<td>(\d+) <", body[0])]
     assert counts == [6, 6, 2, 2, 1, 1, 0, 0, 1, 1, 10, 10]
     assert text.index("Assumed:") < text.index("Not covered:") < text.index('id="accuracy"')
     assert to_markdown(handmade()).count("| together | 10 (100.0 %) |") == 1
