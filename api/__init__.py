@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from spikecert.certify import (
         L2,
         AttackResult,
+        EventRegion,
         LInf,
         LogitBounds,
         Radius,
@@ -110,6 +111,7 @@ __all__ = [
     "ConversionRefused",
     "CrossEntropy",
     "Dynamics",
+    "EventRegion",
     "GainPenalty",
     "GainReport",
     "GaussianNoise",
@@ -190,6 +192,7 @@ _FOLDERS = {
         *(
             "L2",
             "AttackResult",
+            "EventRegion",
             "LInf",
             "LogitBounds",
             "Radius",

@@ -6,7 +6,7 @@ The bytes are those of a safetensors file with JSON in its header: nothing is pi
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +18,7 @@ from ...models.checkpoints import from_bytes, to_bytes
 from ...models.kernels import kernel_of, use_kernel
 from ...models.networks import SpikingNetwork
 from ...models.storage import pack, unpack
-from ..perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
+from ..perturbations import L2, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip
 from ..verdicts import Verdict
 from ..verification import verify
 from .answers import parsed
@@ -196,12 +196,20 @@ def describe_set(perturbation: Perturbation) -> tuple[dict[str, Any], dict[str, 
         raise TypeError(f"perturbation: got {name}, expected one of {', '.join(SETS)}")
     values = {field.name: getattr(perturbation, field.name) for field in fields(perturbation)}  # pyright: ignore[reportArgumentType]
     tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
-    return {"type": name, **{key: value for key, value in values.items() if key not in tensors}}, tensors
+    told = {key: _told(value) for key, value in values.items() if key not in tensors}
+    return {"type": name, **told}, tensors
+
+
+def _told(value: object) -> object:
+    """Return a setting as JSON-ready data."""
+    return asdict(value) if isinstance(value, EventRegion) else value
 
 
 def build_set(told: dict[str, Any], tensors: dict[str, Tensor]) -> Perturbation:
     """Return the threat model of `describe_set`."""
     values = {key: value for key, value in told.items() if key != "type"}
+    if isinstance(values.get("where"), dict):
+        values["where"] = EventRegion(**values["where"])
     return SETS[told["type"]](**values, **tensors)
 
 

@@ -7,6 +7,7 @@ from scipy import sparse
 from torch import Tensor
 
 from ..bounds.box import Box
+from ..bounds.flips import Flips
 from ..bounds.rate_trains import RateTrains
 from ..bounds.signals import InputSignal
 from .closing import Closing
@@ -21,9 +22,9 @@ def input_steps(program: Program, source: InputSignal) -> tuple[Expressions, ...
     """
     box = source.box
     ends = zip(box.lower.flatten(1), box.upper.flatten(1), strict=True)
-    steps = tuple(program.variables(array(low), array(high), box.flips is not None) for low, high in ends)
-    if box.flips is not None and box.center is not None:
-        _spend(program, steps, box.flips.direction, box.center, box.flips.count)
+    steps = tuple(program.variables(array(low), array(high), box.budget is not None) for low, high in ends)
+    if isinstance(box.budget, Flips) and box.center is not None:
+        _spend(program, steps, box.budget.direction, box.center, box.budget.count)
     return steps
 
 
