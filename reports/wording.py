@@ -9,7 +9,7 @@ from .records import ModelRecord, Record
 from .rows import Tally
 from .schema import Counterexample, GainTable
 
-NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events"}
+NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events", "shift": "shifted events"}
 
 VERIFIERS = {
     "interval": "propagates one interval per neuron and time step: the published baseline",
@@ -31,6 +31,8 @@ ATTACKS = {
     "apgd-dlr": "automatic step sizes on the difference of logits",
     "square": "random squares: no gradient",
     "spike-flip": "greedy flips of single input spikes, with swaps",
+    "spike-shift": "projected gradients over retimed events, then greedy moves, with swaps",
+    "random-events": "random changes of events, mixed with the worst so far",
     "ensemble": "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients",
     "ensemble-fast": "the worst of FGSM, noise, and projected gradients over five surrogates and two losses",
 }

@@ -18,13 +18,13 @@ from ...models.checkpoints import from_bytes, to_bytes
 from ...models.kernels import kernel_of, use_kernel
 from ...models.networks import SpikingNetwork
 from ...models.storage import pack, unpack
-from ..perturbations import L2, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip
+from ..perturbations import L2, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from ..verdicts import Verdict
 from ..verification import verify
 from .answers import parsed
 
 JOB, BATCH, VERDICTS = "spikecert.job/1", "spikecert.batch/1", "spikecert.verdicts/1"
-SETS: dict[str, type[Perturbation]] = {kind.__name__: kind for kind in (LInf, L2, PixelBox, SpikeFlip)}
+SETS: dict[str, type[Perturbation]] = {kind.__name__: kind for kind in (LInf, L2, PixelBox, SpikeFlip, SpikeShift)}
 
 
 @dataclass(frozen=True)

@@ -9,5 +9,17 @@ from .pixel_box import PixelBox
 from .ranged import RangedSet
 from .regions import EventRegion
 from .spike_flip import SpikeFlip
+from .spike_shift import SpikeShift
 
-__all__ = ["L2", "Ball", "EventRegion", "EventSet", "LInf", "Perturbation", "PixelBox", "RangedSet", "SpikeFlip"]
+__all__ = [
+    "L2",
+    "Ball",
+    "EventRegion",
+    "EventSet",
+    "LInf",
+    "Perturbation",
+    "PixelBox",
+    "RangedSet",
+    "SpikeFlip",
+    "SpikeShift",
+]
