@@ -4,6 +4,10 @@ from mutant import Mutant
 
 FLIP_SET = "certify/perturbations/spike_flip.py"
 REGIONS = "certify/perturbations/regions.py"
+RETIMINGS = "certify/bounds/retimings.py"
+RETIMING = "certify/perturbations/retiming.py"
+SHIFTS = "certify/bounds/shifts.py"
+SHIFT_SET = "certify/perturbations/spike_shift.py"
 EVENT_SETS = "certify/perturbations/event_sets.py"
 EVENT_MUTANTS = (
     Mutant(
@@ -59,5 +63,95 @@ EVENT_MUTANTS = (
         EVENT_SETS,
         "return (tuple(value.shape), tuple(value.flatten().tolist())) if",
         "return tuple(value.shape) if",
+    ),
+    Mutant(
+        "shifts: events move ahead only",
+        RETIMINGS,
+        "for sign in (1, -1)]",
+        "for sign in (1, 1)]",
+    ),
+    Mutant(
+        "shifts: events stay, whatever the border",
+        RETIMINGS,
+        "value=0.0 if leaves else -torch.inf",
+        "value=-torch.inf",
+    ),
+    Mutant(
+        "shifts: events that meet count twice",
+        SHIFTS,
+        "Retimings.of(values, self.jitter, self.leaves, meets)",
+        "Retimings.of(values, self.jitter, self.leaves, False)",
+    ),
+    Mutant(
+        "shifts: a negative weight moves an event to where a positive one would",
+        SHIFTS,
+        "rises = [_sum([(up, hi[k], down, lo[k])",
+        "rises = [_sum([(up, hi[k], down, hi[k])",
+    ),
+    Mutant(
+        "shifts: one move less than the budget",
+        SHIFTS,
+        "return total(pooled, pooled.shape[-1] if most is None else most)",
+        "return total(pooled, pooled.shape[-1] if most is None else most - 1)",
+    ),
+    Mutant(
+        "shifts: of increments only the first is paid",
+        SHIFTS,
+        "over = torch.where(inside, over.maximum(line), over)",
+        "over = values",
+    ),
+    Mutant(
+        "shifts: a step of the total costs nothing in prices",
+        SHIFTS,
+        "gain = gain + price * most",
+        "gain = gain + 0 * most",
+    ),
+    Mutant(
+        "shifts: only events one jitter apart can meet",
+        SHIFT_SET,
+        "near = near + _around(movable, 2 * self.reach)",
+        "near = near + 0",
+    ),
+    Mutant(
+        "shifts: an entry that events may come to keeps its upper end",
+        SHIFT_SET,
+        "exact.maximum(_around(movable, self.reach).clamp_max(1.0))",
+        "exact",
+    ),
+    Mutant(
+        "shifts: a projection pays for one move too many",
+        SHIFT_SET,
+        "device=flat.device) < self.count",
+        "device=flat.device) <= self.count",
+    ),
+    Mutant(
+        "shifts: a projection forgets the total",
+        SHIFT_SET,
+        "paid &= (sizes * paid).cumsum(1) <= self.total",
+        "paid &= sizes <= self.total",
+    ),
+    Mutant(
+        "shifts: membership forgets how many events moved",
+        RETIMING,
+        "(count is None or moved <= count) and",
+        "",
+    ),
+    Mutant(
+        "shifts: membership matches events of any distance",
+        RETIMING,
+        "range(max(0, step - reach), min(steps, step + reach + 1))",
+        "range(steps)",
+    ),
+    Mutant(
+        "enumeration: two moves in all, whatever the count",
+        RETIMING,
+        "for moved in range(self.most + 1)",
+        "for moved in range(min(self.most, 2) + 1)",
+    ),
+    Mutant(
+        "enumeration: events that leave are forgotten",
+        RETIMING,
+        "[(-1, outside)] * (leaves and outside <= reach)",
+        "[(-1, outside)] * (leaves and outside < reach)",
     ),
 )

@@ -54,7 +54,7 @@ def rows(inputs: Tensor) -> set[tuple[float, ...]]:
     return set(map(tuple, inputs.double().flatten(1).tolist()))
 
 
-@examples(120)
+@examples(90)
 @given(data=st.data(), steps=st.integers(1, 5), features=st.integers(1, 2), seed=SEEDS)
 def test_sets_hold_what_they_say(data: st.DataObject, steps: int, features: int, seed: int):
     case = data.draw(retimed(steps, features))
@@ -134,7 +134,7 @@ def shift_problems(draw: st.DrawFn, dtypes: Any = DTYPES) -> tuple[SpikingNetwor
         return network, case, int(network(case.events[None]).argmax(1))
 
 
-@examples(60)
+@examples(45)
 @given(problem=shift_problems())
 def test_no_shift_escapes(problem: tuple[SpikingNetwork, Retimed, int]):
     network, case, label = problem
@@ -157,6 +157,7 @@ def test_no_shift_escapes_auto_lirpa(problem: tuple[SpikingNetwork, Retimed, int
     assert float(margin) <= least_margin(network, case.every, label)
 
 
+@examples(45)
 @given(values=st.lists(st.integers(0, 9), min_size=1, max_size=5))
 def test_increments_are_those_of_the_least_concave_majorant(values: list[int]):
     gains = torch.tensor(values, dtype=torch.float64).cummax(0).values
@@ -186,7 +187,7 @@ def test_verdicts_agree_with_the_list(verifier: str, threat: SpikeShift):
         least = least_margin(network, every_shift(sample, threat, torch.ones(4, 3)), label)
         assert found.status != "verified" or least > 0
         assert found.status != "falsified" or least <= 0
-        assert found.status != "unknown" or verifier not in ("complete", "auto")
+        assert found.status != "unknown" or verifier not in ("complete", "auto", "milp")
 
 
 @pytest.mark.parametrize("where", [None, EventRegion(steps=(0, 1), columns=(0, 2)), torch.eye(3, 2) > 0])
