@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         own_dataset,
         start_firing,
     )
+    from spikecert.zoo import load_zoo
 
 __version__ = "0.1.0"
 
@@ -165,6 +166,7 @@ __all__ = [
     "gain",
     "load",
     "load_record",
+    "load_zoo",
     "measure",
     "mlp",
     "mppd",
@@ -243,6 +245,7 @@ _FOLDERS = {
         *("LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SIBP", "SingleStep"),
         *("TrainingRun", "dataset", "fit", "own_dataset", "start_firing"),
     ),
+    "zoo": ("load_zoo",),
 }
 _HOMES = {name: folder for folder, names in _FOLDERS.items() for name in names}
 

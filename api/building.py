@@ -1,6 +1,6 @@
 """Networks, objectives and records out of what a user typed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -120,10 +120,11 @@ def fleet(engine: str | None, workers: int | None, folder: Path | None, address:
     return Fleet("local", workers, folder)
 
 
-def threat(norm: str, epsilons: tuple[float, ...]) -> Threat:
-    """Return a threat model over inputs in [0, 1]."""
+def threat(norm: str, epsilons: Sequence[float] | Mapping[float, str]) -> Threat:
+    """Return a threat model over inputs in [0, 1]; a mapping says how each ε was written."""
     check_choice("norm", norm, ("linf", "l2"))
-    return Threat(norm=norm, lower=0.0, upper=1.0, epsilons=epsilons)  # type: ignore[arg-type]
+    written = tuple(epsilons.values()) if isinstance(epsilons, Mapping) else ()
+    return Threat(norm=norm, lower=0.0, upper=1.0, epsilons=tuple(epsilons), written=written)  # type: ignore[arg-type]
 
 
 def write_all(record: Record, folder: Path) -> list[Path]:

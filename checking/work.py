@@ -18,7 +18,7 @@ LEAST = 2**26
 """Operations that the smallest files may take: some seconds."""
 EACH = 256
 """Operations more for each byte of the files."""
-MOST_NUMBERS = 2**21
+MOST_NUMBERS = 2**22
 """How many numbers of one kind are held at once, whatever the size of the files."""
 CALL = 32
 """Operations that an array of one number takes: the rest is numpy's own."""

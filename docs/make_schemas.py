@@ -11,8 +11,8 @@ from spikecert.reports.comparing import Comparison
 
 FOLDER = Path(__file__).parent / "schemas"
 MODELS: dict[str, type[BaseModel]] = {
-    "record-1.json": Record,
-    "comparison-1.json": Comparison,
+    "record-2.json": Record,
+    "comparison-2.json": Comparison,
     "run-1.json": Configuration,
 }
 

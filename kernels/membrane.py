@@ -1,4 +1,4 @@
-"""membrane.c with its ends.c: the membrane recursion, its gradients, and the ends of spikes for training."""
+"""membrane.c, ends.c and coupled.c: the membrane recursion, its gradients, and the ends of spikes for training."""
 
 import ctypes
 from dataclasses import dataclass
@@ -40,11 +40,12 @@ class CompiledMembrane:
     @staticmethod
     def of(functions: ctypes.CDLL) -> "CompiledMembrane":
         """Return the kernel of functions whose arguments are declared."""
-        for name, arguments in (("forward", 7), ("ends_forward", 4), ("periodic_ends", 3)):
+        for name, arguments in (("forward", 7), ("ends_forward", 4), ("periodic_ends", 3), ("coupled_forward", 3)):
             getattr(functions, name).argtypes = [ctypes.c_void_p] * arguments
             getattr(functions, name).restype = None
         for name in ("backward", "ends_backward"):  # they return whether memory failed
             getattr(functions, name).argtypes = [ctypes.c_void_p] * 6
+        functions.coupled_backward.argtypes = [ctypes.c_void_p] * 4
         return CompiledMembrane(functions)
 
     def forward(
@@ -114,6 +115,15 @@ class CompiledMembrane:
     def periodic_ends(self, layer: MembraneLayer, currents: Tensor, spikes: Tensor) -> None:
         """Fill the exact ends of a hard reset's spikes, (2, T, batch, ...), for constant currents."""
         self.functions.periodic_ends(ctypes.byref(layer), *map(address, (currents, spikes)))
+
+    def coupled_forward(self, layer: MembraneLayer, currents: Tensor, spikes: Tensor) -> None:
+        """Fill the ends of spikes, (2, T, batch, ...), of two runs that pay for each other's spikes."""
+        self.functions.coupled_forward(ctypes.byref(layer), *map(address, (currents, spikes)))
+
+    def coupled_backward(self, layer: MembraneLayer, currents: Tensor, grad: Tensor, outgoing: Tensor) -> None:
+        """Fill the gradient of the currents for that of the spikes' ends."""
+        if self.functions.coupled_backward(ctypes.byref(layer), *map(address, (currents, grad, outgoing))):
+            raise MemoryError("membrane: the backward pass of coupled runs got no memory for its potentials")
 
 
 def membrane_layer(

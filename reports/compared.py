@@ -6,6 +6,7 @@ from pathlib import Path
 from ..files import write_atomically
 from . import figures, wording
 from .comparing import Change, Comparison, Counts, ModelComparison, PointChange, Side
+from .epsilons import epsilon_short, epsilon_text
 from .html_page import frame, page_of
 from .joining import join
 from .markdown import table_lines
@@ -16,7 +17,7 @@ from .text import markdown
 LISTED = 50
 """Samples that became worse, listed one by one: the first of them."""
 WORDS = {"verified": "verified", "falsified": "falsified", "unknown": "undecided"}
-HEADS = ("ε", "clean", "certified", "broken", "misclassified", "undecided", "better", "worse")
+HEADS = ("ε", "clean", "certified", "broken", "misclassified or tied", "undecided", "better", "worse")
 NOTE = (
     "Certified, broken and undecided are over all that was run on a side. Broken is what a perturbation broke; "
     "falsified is that, or misclassified as it is. A sample is worse if it lost its proof, or is falsified now "
@@ -52,7 +53,7 @@ def sentence(comparison: Comparison, model: ModelComparison) -> str:
     broken = (
         wording.percent(_count(point, side, "broken"), point.samples) for side in (point.before, point.after)
     )
-    where = f"ε = {wording.epsilon_text(point.epsilon)} in {wording.NORM_SIGNS[comparison.norm]}"
+    where = f"ε = {epsilon_text(point.epsilon)} in {wording.NORM_SIGNS[comparison.norm]}"
     return (
         f"{who}: at {where}, certified {' → '.join(shares)}, broken by a perturbation "
         f"{' → '.join(broken)}; over all ε, "
@@ -65,8 +66,8 @@ def rows(model: ModelComparison) -> list[tuple[str, ...]]:
     """Return one row of text for each ε."""
     return [
         (
-            wording.epsilon_text(point.epsilon),
-            *(_arrow(point, name) for name in ("clean", "certified", "broken", "misclassified", "undecided")),
+            epsilon_text(point.epsilon),
+            *(_arrow(point, name) for name in ("clean", "certified", "broken", "failing", "undecided")),
             str(point.better),
             str(point.worse),
         )
@@ -83,9 +84,9 @@ def _arrow(point: PointChange, name: str) -> str:
 
 
 def _count(point: PointChange, side: Counts, name: str) -> int:
-    """Return a count of one side; misclassified samples need no perturbation, so broken ones leave them out."""
-    misclassified = point.samples - side.clean
-    derived = {"misclassified": misclassified, "broken": side.falsified - misclassified}
+    """Return a count of one side; broken samples leave out those that fail as they are."""
+    failing = point.samples - side.clean
+    derived = {"failing": failing, "broken": side.falsified - failing}
     return derived[name] if name in derived else getattr(side, name)
 
 
@@ -103,7 +104,7 @@ def remarks(model: ModelComparison) -> list[str]:
         moved = model.transitions(point.epsilon)
         if moved:
             text = ", ".join(f"{WORDS[a]} → {WORDS[b]}: {count}" for (a, b), count in sorted(moved.items()))
-            lines.append(f"ε = {wording.epsilon_short(point.epsilon)}: {text}")
+            lines.append(f"ε = {epsilon_short(point.epsilon)}: {text}")
     same = model.same_network
     hashes = (f"{side.sha256[:12]}…" for side in (model.before, model.after))
     return [*lines, "the networks are the same" if same else f"networks: {' → '.join(hashes)}"]
@@ -115,7 +116,7 @@ def listed(changes: Sequence[Change]) -> list[tuple[str, ...]]:
         (
             str(change.index),
             str(change.label),
-            wording.epsilon_text(change.epsilon),
+            epsilon_text(change.epsilon),
             WORDS[change.before],
             WORDS[change.after],
         )
@@ -140,7 +141,7 @@ def _radius(side: Side) -> str | None:
 
 def to_html(comparison: Comparison, before: Record, after: Record) -> str:
     """Return the comparison as one self-contained page, with the accuracies of both where their ε are the same."""
-    both = join([before, after]) if before.threat == after.threat else None
+    both = join([before, after]) if before.threat.agrees(after.threat) else None
     models = [
         {
             "names": (model.before.name, model.after.name),
@@ -162,6 +163,7 @@ def to_html(comparison: Comparison, before: Record, after: Record) -> str:
         worse_heads=WORSE,
         note=NOTE,
         panels=() if both is None else figures.panels(both),
+        levels=() if both is None else figures.level_charts(both),
         conditions=None if both is None else wording.conditions(both),
         norm=wording.NORM_SIGNS[comparison.norm],
         frame=frame(),

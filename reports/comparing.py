@@ -12,7 +12,7 @@ from .records import ModelRecord, Record
 from .rows import SampleRow, Status, contradiction
 from .schema import Count, Data, Part, Positive, Sha256
 
-SCHEMA = "spikecert.comparison/1"
+SCHEMA = "spikecert.comparison/2"
 RANK: dict[Status, int] = {"falsified": 0, "unknown": 1, "verified": 2}
 
 
@@ -92,7 +92,7 @@ class ModelComparison(Part):
 class Comparison(Part):
     """Two records on the same samples, at the ε that both have."""
 
-    schema_version: Literal["spikecert.comparison/1"] = Field(SCHEMA, alias="schema")
+    schema_version: Literal["spikecert.comparison/2"] = Field(SCHEMA, alias="schema")
     titles: tuple[str, str]
     fingerprints: tuple[Sha256, Sha256]
     norm: str

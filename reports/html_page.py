@@ -9,10 +9,12 @@ from markupsafe import Markup
 
 from ..files import FileKind
 from . import figures, wording
+from .advice import advice
+from .categories import CATEGORIES, slices
 from .pictures import change, picture
 from .records import ModelRecord, Record
 from .schema import Counterexample, Threat
-from .text import page
+from .text import code_page, page
 
 TEMPLATE = FileKind("template", "a file of this package", most=2**20)
 TEMPLATES = (
@@ -20,6 +22,9 @@ TEMPLATES = (
     "head.html",
     "accuracy.html",
     "accuracy.svg",
+    "levels.html",
+    "categories.html",
+    "summary.html",
     "sandwich.svg",
     "growth.svg",
     "activity.html",
@@ -35,10 +40,13 @@ def to_html(record: Record) -> str:
         record.threat,
         record=record,
         verdict=wording.verdict(record),
+        essentials=wording.essentials(record),
+        categories=CATEGORIES,
         conditions=wording.conditions(record),
         norm=wording.NORM_SIGNS[record.threat.norm],
-        epsilons="; ".join(map(wording.epsilon_text, record.threat.epsilons)),
+        epsilons="; ".join(map(record.threat.text, record.threat.epsilons)),
         panels=figures.panels(record),
+        levels=figures.level_charts(record),
         frame=frame(),
         sandwiches=figures.sandwiches(record),
         radii_note=wording.RADII_NOTE,
@@ -57,12 +65,13 @@ def to_html(record: Record) -> str:
         with_gains=[model for model in record.models if model.gains is not None],
         gains_caption=wording.GAINS_CAPTION,
         gains_note=wording.GAINS_NOTE,
+        advice=advice(record),
     )
 
 
 def page_of(template: str, threat: Threat, **content: Any) -> str:
     """Return a template of this folder filled with `content` and the style of all pages."""
-    found = _environment(threat.lower, threat.upper).get_template(template)
+    found = _environment(threat).get_template(template)
     return found.render(style=Markup(_template("style.css")), **content)
 
 
@@ -77,7 +86,7 @@ def _template(name: str) -> str:
     return TEMPLATE.text(Path(__file__).parent / "templates" / name)
 
 
-def _environment(lower: float, upper: float) -> Environment:
+def _environment(threat: Threat) -> Environment:
     sources = {name: _template(name) for name in TEMPLATES}
     environment = Environment(
         loader=DictLoader(sources),
@@ -91,12 +100,14 @@ def _environment(lower: float, upper: float) -> Environment:
         "at": lambda value: f"{value:.1f}",
         "tied": _tied,
         "percent": wording.percent,
-        "epsilon": wording.epsilon_text,
-        "distance": wording.distance_text,
+        "epsilon": threat.text,
+        "distance": lambda epsilon: wording.distance_text(threat, epsilon),
+        "slices": slices,
+        "code": code_page,
         "measured": lambda value: "–" if value is None else f"{value:.4f}",
         "scene": figures.scene,
         "unbroken": wording.unbroken,
-        "short": wording.epsilon_short,
+        "short": threat.short,
         "ties_found": wording.ties_found,
         "classified": wording.classified,
         "norms": wording.gain_norms,
@@ -105,7 +116,7 @@ def _environment(lower: float, upper: float) -> Environment:
         "seconds": _seconds,
         "radius_seconds": _radius_seconds,
         "sketch": wording.sketch,
-        "pictures": lambda counterexample: _pictures(counterexample, lower, upper),
+        "pictures": lambda case: _pictures(case, threat.lower, threat.upper),
     }
     environment.filters.update(filters)
     return environment

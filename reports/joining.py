@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from .records import ModelRecord, Record
-from .schema import Data
 
 
 def join(records: Sequence[Record]) -> Record:
@@ -20,7 +19,7 @@ def join(records: Sequence[Record]) -> Record:
     for other in records[1:]:
         for name in ("data", "threat"):
             here, there = getattr(first, name), getattr(other, name)
-            if not (here.agrees(there) if isinstance(here, Data) else here == there):
+            if not here.agrees(there):
                 raise ValueError(
                     f"records: got different {name}, {here!r} and {there!r}, expected the same in all"
                 )

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
+from .schema import Threat
 from .text import latex
-from .wording import epsilon_short, steps, ties_found
+from .wording import steps, ties_found
 
 NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$", "l0": "flipped events"}
 NOTE = (
@@ -21,7 +22,7 @@ def to_latex(record: Record) -> str:
     verifiers = tuple(dict.fromkeys(name for model in record.models for name in model.verifiers))
     heads = ["Model", r"$\varepsilon$", "Clean", *(f"Robust ({latex(name)})" for name in attacks)]
     heads += [*(f"Certified ({latex(name)})" for name in verifiers), "Undecided"]
-    blocks = [_block(model, attacks, verifiers) for model in record.models]
+    blocks = [_block(model, record.threat, attacks, verifiers) for model in record.models]
     lines = [
         r"% needs \usepackage{booktabs}",
         rf"% fingerprint of the results: {record.fingerprint}",
@@ -55,15 +56,14 @@ def _caption(record: Record) -> str:
     return text
 
 
-def _block(model: ModelRecord, attacks: Sequence[str], verifiers: Sequence[str]) -> str:
+def _block(model: ModelRecord, threat: Threat, attacks: Sequence[str], verifiers: Sequence[str]) -> str:
     lines = []
     for place, point in enumerate(model.points):
         counts = [point.clean, *(point.robust.get(name) for name in attacks)]
         counts += [*(point.certified.get(name) for name in verifiers), point.undecided]
         name = latex(model.name) if place == 0 else ""
-        lines.append(
-            _row([name, f"${epsilon_short(point.epsilon)}$", *(_share(count, point) for count in counts)])
-        )
+        size = f"${threat.short(point.epsilon)}$"
+        lines.append(_row([name, size, *(_share(count, point) for count in counts)]))
     return "\n".join(lines)
 
 

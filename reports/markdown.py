@@ -1,12 +1,14 @@
 """A record as Markdown: the same claims as the page, for a pull request or a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from . import wording
+from .advice import advice
+from .categories import CATEGORIES, slices
 from .radii import RadiusTable, rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
-from .text import markdown, plain
+from .text import code_markdown, markdown, plain
 
 
 def to_markdown(record: Record) -> str:
@@ -21,35 +23,57 @@ def to_markdown(record: Record) -> str:
         _threat(record),
         _meanings(record),
         _origin(record),
+        _next(record),
     )
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
 def _head(record: Record) -> list[str]:
-    return [f"# {markdown(record.title)}", "", f"**{markdown(wording.verdict(record))}**"]
+    assumed = [f"*{name}*: {markdown(text)}" for name, text in wording.essentials(record)]
+    lines = [f"# {markdown(record.title)}", "", f"**{markdown(wording.verdict(record))}**", ""]
+    return [*lines, "  \n".join(assumed), "", *category_lines(record)]
+
+
+def category_lines(record: Record) -> list[str]:
+    """Return the five categories at the record's focus ε as a table, one column a model."""
+    parts = [slices(model.at(record.focus)) for model in record.models]
+    rows = [
+        [
+            f"{category.sign} {category.name}",
+            *(f"{found[place].count} ({found[place].percent})" for found in parts),
+        ]
+        for place, category in enumerate(CATEGORIES)
+    ]
+    whole = ["together", *(f"{model.at(record.focus).samples} (100.0 %)" for model in record.models)]
+    heads = [f"at ε = {record.threat.short(record.focus)}", *(model.name for model in record.models)]
+    return table_lines(heads, [*rows, whole])
+
+
+def _next(record: Record) -> list[str]:
+    return ["## What to do next", "", *(f"- {code_markdown(text)}" for text in advice(record))]
 
 
 def _numbers(record: Record) -> list[str]:
     lines = ["## Accuracy over perturbation size", "", f"{markdown(wording.conditions(record))}."]
     for model in record.models:
         heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
-        heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken", "misclassified"]
+        heads += [*(f"certified ({name})" for name in model.verifiers), *(part.name for part in CATEGORIES)]
         lines += [
             "",
             f"### {markdown(model.name)}",
             "",
-            *table_lines(heads, [_cells(model, p) for p in model.points]),
+            *table_lines(heads, [_cells(model, point, record.threat.text) for point in model.points]),
         ]
         if ties := wording.ties_found(model):
             lines += ["", markdown(ties)]
     return lines
 
 
-def _cells(model: ModelRecord, point: Tally) -> list[str]:
+def _cells(model: ModelRecord, point: Tally, told: Callable[[float], str]) -> list[str]:
     counts = [point.clean, *(point.robust[name] for name in model.attacks)]
-    counts += [*(point.certified[name] for name in model.verifiers), *point.left]
+    counts += [point.certified[name] for name in model.verifiers]
     shares = [wording.percent(count, point.samples) for count in counts]
-    return [wording.epsilon_text(point.epsilon), *shares]
+    return [told(point.epsilon), *shares, *(part.percent for part in slices(point))]
 
 
 def _radii(record: Record) -> list[str]:
@@ -60,7 +84,7 @@ def _radii(record: Record) -> list[str]:
         if (table := model.radii) is not None
     ]
     if not rows:
-        return [*lines, markdown(wording.NO_RADII)]
+        return [*lines, code_markdown(wording.NO_RADII)]
     heads = ["model", "samples", "exact", "median proved", "median broken"]
     note = f"{wording.RADII_NOTE} {wording.radii_conditions(record)}"
     return [*lines, *table_lines(heads, rows), "", markdown(note)]
@@ -78,9 +102,9 @@ def _hardest(record: Record) -> list[str]:
         rows = [
             [
                 str(case.index),
-                str(case.label),
-                wording.classified(case),
-                wording.distance_text(case.epsilon),
+                record.data.label(case.label),
+                wording.classified(case, record.data),
+                wording.distance_text(record.threat, case.epsilon),
                 case.found_by,
                 ", ".join(f"{layer.name}: {layer.changed} of {layer.neurons}" for layer in case.activity) or "–",
             ]
@@ -174,7 +198,7 @@ def _origin(record: Record) -> list[str]:
     environment = record.environment
     place = f"Python {environment.python}, {environment.platform}, {environment.device}"
     if repeated := wording.repetition(record):
-        lines += [f"- {markdown(repeated)}"]
+        lines += [f"- {code_markdown(repeated)}"]
     return [*lines, f"- {markdown(place)}, {markdown(packages)}", f"- Made {markdown(record.created)}"]
 
 

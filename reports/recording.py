@@ -10,7 +10,7 @@ import torch
 
 from ..models.constants import real, whole
 from .records import ModelRecord, Record
-from .schema import Data, Environment, Scalar, Threat
+from .schema import SCHEMA, Data, Environment, Scalar, Threat
 
 PACKAGES = ("spikecert", "torch", "numpy", "scipy", "scikit-learn", "cvxpy", "pydantic", "safetensors")
 
@@ -47,7 +47,7 @@ def record(
     """
     focus = threat.epsilons[len(threat.epsilons) // 2] if focus is None else real("focus", focus)
     return Record(
-        schema="spikecert.record/1",
+        schema=SCHEMA,
         title=title,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=command,

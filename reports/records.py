@@ -27,10 +27,22 @@ from .schema import (
     Ties,
     Training,
 )
+from .upgrading import FIRST, OLDER, upgraded
 
 RECORD = FileKind("record", f"a JSON file with schema {SCHEMA}", most=2**28)
 
-_INCIDENTAL = {"seconds", "created", "environment", "command", "reason", "configuration"}
+_INCIDENTAL = {
+    "seconds",
+    "created",
+    "environment",
+    "command",
+    "reason",
+    "configuration",
+    "written",
+    "names",
+    "lost",
+}
+"""What enters no fingerprint: circumstances, how things are called, and what follows from the rest."""
 _LATER = {
     **dict.fromkeys(("radii", "growth", "activity", "sha256"), (None, [])),
     **dict.fromkeys(("ties", "tied", "kept"), (False, "strict")),
@@ -102,7 +114,7 @@ class Record(Part):
     `configuration` is the content of the file that `spikecert run` was given; None for other runs.
     """
 
-    schema_version: Literal["spikecert.record/1"] = Field(SCHEMA, alias="schema")
+    schema_version: Literal["spikecert.record/2"] = Field(SCHEMA, alias="schema")
     title: str
     created: str
     command: str
@@ -134,8 +146,12 @@ class Record(Part):
 
     @property
     def fingerprint(self) -> str:
-        """Return a hash of the results alone, without wall times, dates, versions and commands."""
-        text = json.dumps(_essential(self.model_dump(mode="json", by_alias=True)), sort_keys=True)
+        """Return a hash of the results alone, without wall times, dates, versions and commands.
+
+        It is taken as of the first schema: what was found before there were others has the same.
+        """
+        content = {**self.model_dump(mode="json", by_alias=True), "schema": FIRST}
+        text = json.dumps(_essential(content), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -144,7 +160,7 @@ class Record(Part):
 
 
 def load_record(path: str | Path) -> Record:
-    """Read a record that `render(record, "….json")` wrote.
+    """Read a record that `render(record, "….json")` wrote, of this schema or an older one.
 
     Raises:
         FileNotFoundError: where there is no such file.
@@ -152,10 +168,10 @@ def load_record(path: str | Path) -> Record:
     """
     content = RECORD.json(path)
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise ValueError(f"record: {path} has schema {reprlib.repr(schema)}, expected {SCHEMA!r}")
+    if schema not in (SCHEMA, *OLDER):
+        raise ValueError(f"record: {path} has schema {reprlib.repr(schema)}, expected {SCHEMA!r} or an older one")
     try:
-        return Record.model_validate(content)
+        return Record.model_validate(upgraded(content))
     except ValidationError as error:
         raise ValueError(f"record: {path} is not valid: {first_error(error)}") from error
 

@@ -49,12 +49,13 @@ class SampleRow(Part):
 
 
 class Tally(Part):
-    """Counts of samples at one ε: certified_by_any + falsified + undecided = samples.
+    """Counts of samples at one ε: certified_by_any + undecided + broken + lost + misclassified = samples.
 
     Attributes:
-        falsified: samples that are misclassified as they are, and those that were broken at this ε.
+        falsified: samples that fail as they are, and those that were broken at this ε: the last three together.
         tied: samples whose label shares the greatest logit with another class, unperturbed.
         kept: those of them that argmax, which takes the lowest index, gives to the label.
+        lost: those of them that count as failures: all where a tie is one, else those that argmax gives elsewhere.
     """
 
     epsilon: FiniteFloat
@@ -67,21 +68,22 @@ class Tally(Part):
     undecided: Count
     tied: Count = 0
     kept: Count = 0
+    lost: Count = 0
+
+    @property
+    def failing(self) -> int:
+        """Return how many samples fail as they are, misclassified or by a tie: no perturbation is needed."""
+        return self.samples - self.clean
 
     @property
     def misclassified(self) -> int:
-        """Return how many samples are misclassified as they are: no perturbation is needed."""
-        return self.samples - self.clean
+        """Return how many samples are misclassified as they are, ties left out."""
+        return self.failing - self.lost
 
     @property
     def broken(self) -> int:
         """Return how many samples are classified right as they are, and were broken by a perturbation."""
-        return self.falsified - self.misclassified
-
-    @property
-    def left(self) -> tuple[int, int, int]:
-        """Return how many samples are undecided, broken and misclassified: all that are not certified."""
-        return self.undecided, self.broken, self.misclassified
+        return self.falsified - self.failing
 
     @property
     def unbroken(self) -> int:
@@ -111,6 +113,7 @@ def _tally(epsilon: float, rows: Sequence[SampleRow]) -> Tally:
         undecided=len(rows) - verified - falsified,
         tied=sum(row.tied for row in rows),
         kept=sum(row.tied and row.predicted == row.label for row in rows),
+        lost=sum(row.tied and not row.correct for row in rows),
     )
 
 

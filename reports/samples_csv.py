@@ -51,7 +51,7 @@ def _lines(norm: str, model: ModelRecord, row: SampleRow) -> Iterator[tuple[obje
     )
     tail = _clean(row), model.ties
     for name, broke in row.attacks.items():
-        result = "misclassified" if not row.correct else "broken" if broke else "held"
+        result = _failing(row) or ("broken" if broke else "held")
         yield *head, "attack", cell(name), result, "", "", "", *tail
     for name, finding in row.verdicts.items():
         margin = "" if finding.margin is None else repr(finding.margin)
@@ -59,7 +59,7 @@ def _lines(norm: str, model: ModelRecord, row: SampleRow) -> Iterator[tuple[obje
             *head,
             "verifier",
             cell(name),
-            finding.status if row.correct else "misclassified",
+            _failing(row) or finding.status,
             margin,
             f"{finding.seconds:.6f}",
             cell(finding.reason),
@@ -80,6 +80,11 @@ def _radii(norm: str, model: ModelRecord) -> Iterator[tuple[object, ...]]:
         yield *head, repr(sample.lower), steps, "radius", cell(sample.verifier), "certified", "", "", exact, *tail
         result = "attacked" if sample.attacked else "not broken"
         yield *head, repr(sample.upper), steps, "radius", "radius search", result, "", "", exact, *tail
+
+
+def _failing(row: SampleRow) -> str:
+    """Return how the sample fails as it is; "" where it does not."""
+    return "" if row.correct else "tied" if row.tied else "misclassified"
 
 
 def _clean(row: SampleRow) -> str:

@@ -14,7 +14,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-SCHEMA = "spikecert.record/1"
+from .epsilons import NUMBER, epsilon_short, epsilon_text, fraction
+
+SCHEMA = "spikecert.record/2"
 
 ROUNDING = 1e-3
 """What rounding may add to a measured ratio before it counts as above a bound: runs in float32 are subtracted."""
@@ -31,6 +33,8 @@ Ties = Literal["argmax", "strict"]
 """What a tie between logits is: the lowest index wins, or a failure."""
 Train = Annotated[str, Field(pattern=r"^[01]+$")]
 """Spikes of one neuron, one digit for each step."""
+Written = Annotated[str, Field(pattern=f"^{NUMBER}(/{NUMBER})?$")]
+"""A number, or a fraction of two, as a person wrote it."""
 
 
 def _fail_fast(node: Any) -> None:
@@ -77,7 +81,7 @@ class Environment(Part):
 
 
 class Data(Part):
-    """The samples that the accuracies are about; `sha256` is over inputs and labels."""
+    """The samples that the accuracies are about; `sha256` is over inputs and labels, `names` are the classes'."""
 
     name: str
     split: str
@@ -85,24 +89,37 @@ class Data(Part):
     classes: Positive
     shape: tuple[Positive, ...]
     sha256: Sha256 | None = None
+    names: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "Data":
+        if self.names and len(self.names) != self.classes:
+            raise ValueError(f"names: got {len(self.names)}, expected one for each of {self.classes} classes")
+        return self
+
+    def label(self, index: int) -> str:
+        """Return a class as a report calls it: "7", or "boot (7)" where the data name their classes."""
+        return f"{self.names[index]} ({index})" if index < len(self.names) else str(index)
 
     def agrees(self, other: "Data") -> bool:
         """Return whether both are the same samples, as far as both say: older records have no hash."""
-        if self.sha256 is None or other.sha256 is None:
-            return self.model_copy(update={"sha256": other.sha256}) == other
-        return self == other
+        silent = {name: getattr(other, name) for name in ("sha256", "names") if not getattr(self, name)}
+        spoken = {name: getattr(self, name) for name in ("sha256", "names") if not getattr(other, name)}
+        return self.model_copy(update=silent) == other.model_copy(update=spoken)
 
 
 class Threat(Part):
     """The threat model: every input within `epsilon` of a sample in `norm`, and within [lower, upper].
 
-    In "l0" ε is a number of flipped events, and inputs are events of 0 and 1.
+    In "l0" ε is a number of flipped events, and inputs are events of 0 and 1. `written` is each ε as people wrote
+    it, such as ".5/255"; empty where that is not known.
     """
 
     norm: Literal["linf", "l2", "l0"]
     lower: FiniteFloat
     upper: FiniteFloat
     epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
+    written: tuple[Written, ...] = ()
 
     @model_validator(mode="after")
     def _check_order(self) -> "Threat":
@@ -114,7 +131,26 @@ class Threat(Part):
             raise ValueError(f"epsilons: got {self.epsilons}, expected whole numbers of flips")
         if self.norm == "l0" and (self.lower, self.upper) != (0.0, 1.0):
             raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected [0, 1] for flips")
+        if self.written and tuple(map(fraction, self.written)) != self.epsilons:
+            raise ValueError(
+                f"written: got {self.written}, expected the epsilons {self.epsilons} in the same order"
+            )
         return self
+
+    def agrees(self, other: "Threat") -> bool:
+        """Return whether both are the same sets, however their ε were written."""
+        return self.model_copy(update={"written": other.written}) == other
+
+    def short(self, epsilon: float) -> str:
+        """Return ε for an axis or a column, as it was written where that is known: "8/255", ".5/255" or "0.03"."""
+        return epsilon_short(epsilon, self._written(epsilon))
+
+    def text(self, epsilon: float) -> str:
+        """Return ε with its value: ".5/255 = 0.001961", or "0.03"."""
+        return epsilon_text(epsilon, self._written(epsilon))
+
+    def _written(self, epsilon: float) -> str:
+        return dict(zip(self.epsilons, self.written, strict=False)).get(epsilon, "")
 
 
 class Training(Part):

@@ -7,7 +7,7 @@ In every form it stays on its line, and what a reader's program would act on is 
 import re
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..files.text import printable
 
@@ -88,3 +88,22 @@ def page(value: Any) -> Any:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return SPACE.join(map(printable, value.split(SPACE)))
+
+
+def code_page(text: str) -> Markup:
+    """Return one of our own sentences as a page shows it: what stands between backticks in its own type.
+
+    >>> code_page("run `make` <now>")
+    Markup('run <code>make</code> &lt;now&gt;')
+    """
+    parts = enumerate(map(escape, text.split("`")))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in parts)
+
+
+def code_markdown(text: str) -> str:
+    r"""Return one of our own sentences as Markdown shows it, with its code, in which no sign is to escape.
+
+    >>> code_markdown("run `make` in a_b")
+    'run `make` in a\\_b'
+    """
+    return markdown(text).replace("\\`", "`")

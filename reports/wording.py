@@ -1,14 +1,27 @@
 """The sentences of a report: one place for what is claimed, so that every format claims the same."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .categories import slices
+from .epsilons import fraction
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
-from .schema import Counterexample, GainTable
+from .schema import Counterexample, Data, GainTable, Threat
 
+DISTANCES = {
+    "linf": "every input value may move by at most ε, each independently",
+    "l2": "the Euclidean length of the whole change is at most ε",
+    "l0": "at most ε events may be inserted or deleted, over all steps together",
+    "shift": "events may come earlier or later, by ε steps in all",
+}
+LEFT = {
+    "undecided": "undecided",
+    "broken": "broken by a perturbation",
+    "tied": "tied as they are",
+    "wrong": "misclassified as they are",
+}
 NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events", "shift": "shifted events"}
 
 VERIFIERS = {
@@ -114,36 +127,10 @@ def share(part: int, whole: int) -> str:
     return f"{part} of {whole} ({percent(part, whole)})"
 
 
-def epsilon_text(epsilon: float) -> str:
-    """Return ε for people: "8/255 = 0.03137" where it is a whole number of grey levels, else "0.03" or "2".
-
-    >>> epsilon_text(8 / 255), epsilon_text(0.03), epsilon_text(2.0)
-    ('8/255 = 0.03137', '0.03', '2')
-    """
-    levels = epsilon * 255
-    if (
-        math.isfinite(levels)
-        and abs(levels - round(levels)) < 1e-9
-        and round(levels) > 0
-        and not epsilon.is_integer()
-    ):
-        return f"{round(levels)}/255 = {epsilon:.4g}"
-    return f"{epsilon:.6g}"
-
-
-def epsilon_short(epsilon: float) -> str:
-    """Return ε for an axis or a column: "8/255" or "0.03"."""
-    return epsilon_text(epsilon).split(" = ")[0]
-
-
-def distance_text(epsilon: float) -> str:
-    """Return the size of a set that holds a counterexample: as `epsilon_text`, or rounded up so that it holds it.
-
-    >>> distance_text(8 / 255), distance_text(0.01961171)
-    ('8/255 = 0.03137', '0.01962')
-    """
-    text = epsilon_text(epsilon)
-    return text if "=" in text or float(text) == epsilon else rounded_up(epsilon)
+def distance_text(threat: Threat, epsilon: float) -> str:
+    """Return the size of a set that holds a counterexample: as ε is told, or rounded up so that it holds."""
+    text = threat.text(epsilon)
+    return text if "=" in text or fraction(text) == epsilon else rounded_up(epsilon)
 
 
 def radii_conditions(record: Record) -> str:
@@ -210,44 +197,36 @@ def ties_found(model: ModelRecord) -> str:
     )
 
 
-def classified(case: Counterexample) -> str:
-    """Return what the network makes of a counterexample, such as "3", or "tied with 3"."""
-    return f"tied with {case.predicted}" if case.tied else str(case.predicted)
+def classified(case: Counterexample, data: Data) -> str:
+    """Return what the network makes of a counterexample, such as "3", "boot (9)", or "tied with 3"."""
+    rival = data.label(case.predicted)
+    return f"tied with {rival}" if case.tied else rival
 
 
 def verdict(record: Record) -> str:
-    """Return the whole result at the record's focus ε in one sentence."""
-    threat = record.threat
-    limits = f"inputs within [{threat.lower:g}, {threat.upper:g}]"
-    where = f"{NORM_SIGNS[threat.norm]} ({limits}, {steps(record.models)})"
-    first, *others = record.models
-    text = (
-        f"For every perturbation up to ε = {epsilon_text(record.focus)} in {where}, {_first_part(record, first)}"
+    """Return what is proved at the record's focus ε in one sentence; of one model also what the others are."""
+    threat, (first, *others) = record.threat, record.models
+    limits = f"inputs within [{threat.lower:g}, {threat.upper:g}], {steps(record.models)}"
+    told = (
+        f"For every perturbation up to ε = {threat.text(record.focus)} in {NORM_SIGNS[threat.norm]} ({limits}), "
     )
-    for model in others:
-        point = model.at(record.focus)
-        text += f"; {model.name}: {_counted(point.certified_by_any, point.samples)} proved, {_rest(point)}"
-    return f"{text}."
+    told += f"{_proved(record, first)} of {record.data.samples} {_of_samples(record)}"
+    if not others:
+        return f"{told}; {_rest(first.at(record.focus))}."
+    return "; ".join((told, *(_proved(record, model) for model in others))) + "."
 
 
-def _first_part(record: Record, model: ModelRecord) -> str:
-    point, samples = model.at(record.focus), record.data.samples
+def _proved(record: Record, model: ModelRecord) -> str:
     if not model.verifiers:
-        broken = f"{share(point.broken, samples)} {_of_samples(record)} are broken by a perturbation"
-        wrong = f"{_counted(point.misclassified, samples)} misclassified as they are"
-        return f"nothing is proved for {model.name}, as no verifier was run; {broken}, {wrong}"
-    proved = share(point.certified_by_any, samples)
-    return f"{model.name} provably keeps the class of {proved} {_of_samples(record)}; {_rest(point)}"
+        return f"nothing is proved for {model.name}, as no verifier was run: 0"
+    part = slices(model.at(record.focus))[0]
+    return f"{model.name} provably keeps the class of {part.count} ({part.percent})"
 
 
 def _rest(point: Tally) -> str:
-    counts = point.broken, point.misclassified, point.undecided
-    broken, wrong, undecided = (_counted(count, point.samples) for count in counts)
-    return f"{broken} broken by a perturbation, {wrong} misclassified as they are, {undecided} undecided"
-
-
-def _counted(part: int, whole: int) -> str:
-    return f"{part} ({percent(part, whole)})"
+    parts = slices(point)[1:]
+    told = (f"{part.count} ({part.percent}) {LEFT[part.category.key]}" for part in parts if part.count)
+    return ", ".join(told) or "none is left"
 
 
 def _of_samples(record: Record) -> str:
@@ -257,7 +236,7 @@ def _of_samples(record: Record) -> str:
 def conditions(record: Record) -> str:
     """Return the small print of a figure: norm, range of ε, T, attacks, verifiers, samples."""
     threat = record.threat
-    low, high = epsilon_short(threat.epsilons[0]), epsilon_short(threat.epsilons[-1])
+    low, high = threat.short(threat.epsilons[0]), threat.short(threat.epsilons[-1])
     span = f"ε = {low}" if len(threat.epsilons) == 1 else f"ε from {low} to {high}"
     return (
         f"{NORM_SIGNS[threat.norm]}, {span}, inputs within [{threat.lower:g}, {threat.upper:g}], "
@@ -272,17 +251,29 @@ def _names(groups: Iterable[Sequence[str]]) -> str:
     return ", ".join(names) or "none"
 
 
+def essentials(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return the assumptions and the limits of "proved", one line each, for the first screen."""
+    threat = record.threat
+    return (
+        (
+            "Assumed",
+            f"{DISTANCES[threat.norm]}, within [{threat.lower:g}, {threat.upper:g}]; this network, in the "
+            "arithmetic it ran in.",
+        ),
+        (
+            "Not covered",
+            "larger or other changes, other inputs, other builds of the network, wrong labels. Undecided is "
+            "not safe.",
+        ),
+    )
+
+
 def assumptions(record: Record) -> tuple[str, ...]:
     """Return what the verdicts take for granted, in plain words."""
     threat = record.threat
-    distance = {
-        "linf": "every input value may move by at most ε, each independently",
-        "l2": "the Euclidean length of the whole change is at most ε",
-        "l0": "at most ε events may be inserted or deleted, over all steps together",
-    }[threat.norm]
     return (
-        f"The adversary sees the network and may change the input: {distance}, and the result stays within "
-        f"[{threat.lower:g}, {threat.upper:g}].",
+        f"The adversary sees the network and may change the input: {DISTANCES[threat.norm]}, and the result "
+        f"stays within [{threat.lower:g}, {threat.upper:g}].",
         "The change is made before the network encodes its input; weights, thresholds and states can't be "
         "touched.",
         "Under direct coding the same changed input is shown at each of the T steps. Under rate coding each "

@@ -1,4 +1,4 @@
-"""Spikes' ends of `interval_bounds.py` by the compiled kernel (`kernels/ends.c`), as differentiable operations."""
+"""Spikes' ends by compiled kernels (`kernels/ends.c`, `kernels/coupled.c`), as differentiable operations."""
 
 from typing import Any
 
@@ -42,6 +42,32 @@ class SpikeEnds(torch.autograd.Function):
         layer = layer_of(currents[0], ctx.dynamics, ctx.num_steps)
         ctx.kernel.ends_backward(layer, currents, input_scale, grad, (grad_currents, grad_scale))
         return grad_currents, grad_scale, None, None, None
+
+
+class CoupledSpikeEnds(torch.autograd.Function):
+    """(currents (2, T or 1, batch, ...), dynamics, num_steps, kernel) → spikes (2, T, batch, ...)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, currents: Tensor, dynamics: Dynamics, num_steps: int, kernel: CompiledMembrane
+    ) -> Tensor:
+        """Run both."""
+        currents = currents.contiguous()
+        spikes = currents.new_empty((2, num_steps, *currents.shape[2:]))
+        kernel.coupled_forward(layer_of(currents[0], dynamics, num_steps), currents, spikes)
+        ctx.save_for_backward(currents)
+        ctx.dynamics, ctx.num_steps, ctx.kernel = dynamics, num_steps, kernel
+        return spikes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the gradient of the currents, through the surrogate."""
+        (currents,) = ctx.saved_tensors
+        found = torch.empty_like(currents)
+        layer = layer_of(currents[0], ctx.dynamics, ctx.num_steps)
+        ctx.kernel.coupled_backward(layer, currents, grad.contiguous(), found)
+        return found, None, None, None
 
 
 def periodic_spikes(currents: Tensor, dynamics: Dynamics, num_steps: int, kernel: CompiledMembrane) -> Tensor:

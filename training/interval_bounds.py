@@ -28,7 +28,8 @@ from ..models.readouts import MEANS, over_time
 from ..models.rules import Leaky, Rule
 from .affine_ends import affine_ends, middle_and_radius
 from .compiled_ends import SpikeEnds, periodic_spikes
-from .prefix_bounds import PrefixEnds, Prefixes
+from .firing import fire
+from .prefix_bounds import PrefixEnds, Prefixes, counts
 
 BOUNDS = ("interval", "trains", "prefix")
 
@@ -64,7 +65,7 @@ def worst_logits(
         bounds: "interval", "trains" or "prefix" (see prefix_bounds.py).
 
     Raises:
-        ValueError: for "prefix" with other neurons than integrate-and-fire with subtraction.
+        ValueError: for "prefix" with neurons that reset to 0, or whose currents are scaled over time.
     """
     made = circuit(network)
     source = _source(network, made, lower, upper)
@@ -103,7 +104,7 @@ def _over_time(readout: str, ends: Tensor) -> Tensor:
 
 def _worst_of_counts(made: Circuit, source: Tensor, labels: Tensor) -> Tensor:
     """Return what `worst_logits` does, by counts over time."""
-    algebra, last = Prefixes(PrefixEnds(*source.unbind()), made.num_steps), made.last
+    algebra, last = Prefixes(PrefixEnds(*source.unbind()), made.num_steps, counts(made)), made.last
     if made.read.rule is None and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, algebra, until=-2)[last.sources[0]]
         return _differences(algebra.read(made.read, before).ends, last.map, labels)
@@ -199,7 +200,7 @@ def periodic_ends(current: Tensor, dynamics: Dynamics, num_steps: int) -> Tensor
     gains = [1.0]
     for _ in range(num_steps - 1):
         gains.append(1.0 + dynamics.decay * gains[-1])
-    fired = torch.stack([_fire(gain * current, dynamics) for gain in gains], 1)
+    fired = torch.stack([fire(gain * current, dynamics) for gain in gains], 1)
     late = 1.0 - torch.cat((torch.zeros_like(fired[0, :1]), fired[0]))
     reached = torch.cat((fired[1], torch.ones_like(late[:1]))) * late  # by k = 1..T, then silence
     periods, times = torch.arange(1, num_steps + 2), torch.arange(1, num_steps + 1)
@@ -219,7 +220,7 @@ def membrane_ends(currents: Tensor, neuron: LIF, num_steps: int) -> tuple[Tensor
     potentials, spikes = [], []
     for drive in drives.unbind(1):
         potential = torch.add(drive, residue, alpha=dynamics.decay)
-        spike = _fire(potential, dynamics)
+        spike = fire(potential, dynamics)
         residue = _reset(potential, spike, dynamics)
         potentials.append(potential)
         spikes.append(spike)
@@ -258,25 +259,3 @@ def _differences(ends: Tensor, last: DenseMap, labels: Tensor) -> Tensor:
     logits = last.apply(middle)
     spread = (last.weight - last.weight[labels].unsqueeze(1)).abs() @ radius.unsqueeze(2)
     return logits - logits.gather(1, labels[:, None]) + spread.squeeze(2)
-
-
-class _Threshold(torch.autograd.Function):
-    """The threshold, with the surrogate for its derivative."""
-
-    @staticmethod
-    def forward(ctx: Any, potential: Tensor, dynamics: Dynamics) -> Tensor:
-        """Return 1 where the potential fires."""
-        ctx.save_for_backward(potential)
-        ctx.dynamics = dynamics
-        compare = torch.ge if dynamics.fires_at == ">=" else torch.gt
-        return compare(potential, dynamics.threshold).to(potential.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the gradient times the surrogate's slope."""
-        (potential,) = ctx.saved_tensors
-        return grad * ctx.dynamics.surrogate.derivative_(potential - ctx.dynamics.threshold), None
-
-
-def _fire(potential: Tensor, dynamics: Dynamics) -> Tensor:
-    return _Threshold.apply(potential, dynamics)  # pyright: ignore[reportReturnType]

@@ -12,6 +12,9 @@ are currents whose sums bound all sums of currents: sums of m and r over time ar
 counts. What grows step by step in `interval_bounds.py` does not grow here: time costs no width. The backward pass
 is that of the two runs. The arithmetic is the network's own, without rounding slack: for training, not for proofs.
 
+Where a neuron forgets (λ < 1), counts are not monotone. Then all layers take the ends of single steps, from
+`coupled_ends.py`, which holds what came in over time beside them.
+
 Proof of monotony, by induction: let C ≤ C' at each step and N[t−1] ≤ N'[t−1]. If N[t] > N'[t] then N[t−1] =
 N'[t−1], and C[t] ≥ θ + d·N[t−1] holds, but C'[t] ≥ C[t] does not: a contradiction. ∎
 
@@ -24,14 +27,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..models.circuit import Added, Algebra, Filtered, Fired, Input, Mapped, Pooled, Read
+from ..models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read
+from ..models.neurons import LIF
 from ..models.rules import Leaky, Rule
 from .affine_ends import affine_pair
+from .coupled_ends import coupled_ends
 
 
 @dataclass(frozen=True)
 class PrefixEnds:
-    """Two signals whose sums over time bound a signal's: (T, batch, ...), or (1, batch, ...) if it is constant."""
+    """Two signals that bound a signal at each step, or in their sums over time where all neurons count.
+
+    Each is (T, batch, ...), or (1, batch, ...) if it is constant.
+    """
 
     low: Tensor
     high: Tensor
@@ -58,6 +66,7 @@ class Prefixes(Algebra[PrefixEnds]):
     Attributes:
         source: the input's.
         num_steps: T.
+        counting: whether no neuron forgets, and ends are those of sums; they are those of steps otherwise.
     """
 
     reader: ClassVar[str] = 'the bounds "prefix" of training'
@@ -65,6 +74,7 @@ class Prefixes(Algebra[PrefixEnds]):
 
     source: PrefixEnds
     num_steps: int
+    counting: bool
 
     def input(self, node: Input) -> PrefixEnds:
         """Return the ends of the input: steps in order have sums in order."""
@@ -75,16 +85,16 @@ class Prefixes(Algebra[PrefixEnds]):
         return PrefixEnds(*affine_pair(node.map, x.low, x.high))
 
     def pooled(self, node: Pooled, x: PrefixEnds) -> PrefixEnds:
-        """Return the maxima of the ends of a signal that is the same at each step.
+        """Return the maxima of the ends.
 
         Raises:
-            ValueError: for a signal that changes over time, whose maxima's sums are no function of its sums.
+            ValueError: for sums of a signal that changes over time: its maxima's sums are no function of them.
         """
-        if not x.constant:
+        if self.counting and not x.constant:
             raise ValueError(
                 f'bounds: got "prefix" and the max pool {node.name} behind a neuron, expected none there'
             )
-        return x.each(lambda end: node.windows.largest(end[0])[None])
+        return x.each(lambda end: node.windows.largest(end.flatten(0, 1)).unflatten(0, end.shape[:2]))
 
     def filtered(self, node: Filtered, x: PrefixEnds) -> PrefixEnds:
         """Return the filtered ends: summing up and filtering may change places, and no weight is below 0."""
@@ -98,27 +108,41 @@ class Prefixes(Algebra[PrefixEnds]):
         """Return the two runs.
 
         Raises:
-            ValueError: for another neuron, whose counts are not monotone.
+            ValueError: for a neuron that does not subtract, or whose currents are scaled over time.
         """
         rule = node.rule
         assert isinstance(rule, Leaky)
-        if rule.decay != 1.0 or rule.reset != "subtract" or rule.scale is not None:
-            told = f'bounds: got "prefix" for {node.name}, a {rule.reset!r} reset with decay {rule.decay:g}'
-            raise ValueError(f"{told}, expected decay 1 and to subtract: other counts may fall")
-        return x.each(lambda current: node.layer(current, self.num_steps))
+        if rule.reset != "subtract" or rule.scale is not None:
+            told = f"a {rule.reset!r} reset" + (" and an input scale" if rule.scale is not None else "")
+            raise ValueError(f'bounds: got "prefix" for {node.name}, {told}, expected to subtract, and no scale')
+        assert isinstance(node.layer, LIF)
+        if self.counting:
+            return x.each(lambda current: node.layer(current, self.num_steps))
+        layer = node.layer
+        return PrefixEnds(*coupled_ends(x.low, x.high, layer.dynamics, self.num_steps, layer.kernel))
 
     def read(self, node: Read, x: PrefixEnds) -> PrefixEnds:
-        """Return what the readout reads: a mean over time, or the last potential of neurons that forget nothing.
+        """Return what the readout reads: a mean over time, or the last potential of neurons that never fire.
 
         Raises:
-            ValueError: for a potential that decays.
+            ValueError: for a potential of currents that are scaled over time.
         """
-        mean = x.each(lambda end: end.mean(0, keepdim=True))
         if node.rule is None:
-            return mean
+            return x.each(lambda end: end.mean(0, keepdim=True))
         assert isinstance(node.rule, Leaky)
-        if node.rule.decay != 1.0 or node.rule.scale is not None:
-            raise ValueError(
-                f'bounds: got "prefix" and a potential of decay {node.rule.decay:g}, expected decay 1'
-            )
-        return mean.each(lambda end: end * self.num_steps)
+        if node.rule.scale is not None:
+            raise ValueError('bounds: got "prefix" and a potential with an input scale, expected none')
+        weights = [node.rule.decay**age for age in reversed(range(self.num_steps))]
+        return x.each(lambda end: _weighted(end, weights))
+
+
+def counts(made: Circuit) -> bool:
+    """Return whether no neuron of a circuit forgets: sums over time are then all that bounds need."""
+    rules = [node.rule for node in made.nodes if isinstance(node, (Fired, Read))]
+    return all(isinstance(rule, Leaky) and rule.decay == 1.0 for rule in rules if rule is not None)
+
+
+def _weighted(end: Tensor, weights: list[float]) -> Tensor:
+    """Return Σ_t w[t]·end[t], (1, batch, ...)."""
+    steps = end.expand(len(weights), *end.shape[1:])
+    return torch.einsum("t,t...->...", end.new_tensor(weights), steps)[None]

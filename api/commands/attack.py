@@ -85,19 +85,23 @@ def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
 
 def summary(record: "Record") -> str:
     """Return the accuracies of a record as a table of text."""
+    from spikecert.reports.categories import CATEGORIES, slices
     from spikecert.reports.figures.sandwich import summary_of
-    from spikecert.reports.wording import conditions, epsilon_text, percent, ties_found
+    from spikecert.reports.wording import conditions, percent, ties_found
 
     lines = [plain(f"{record.title}: {conditions(record)}")]
     for model in record.models:
         heads = ["ε", "clean", *(f"robust ({name})" for name in model.attacks)]
-        heads += [*(f"certified ({name})" for name in model.verifiers), "undecided", "broken", "misclassified"]
+        heads += [
+            *(f"certified ({name})" for name in model.verifiers),
+            *(category.name for category in CATEGORIES),
+        ]
         rows = [
             [
-                epsilon_text(point.epsilon),
+                record.threat.text(point.epsilon),
                 *(percent(count, point.samples) for count in (point.clean, *point.robust.values())),
                 *(percent(count, point.samples) for count in point.certified.values()),
-                *(percent(count, point.samples) for count in point.left),
+                *(part.percent for part in slices(point)),
             ]
             for point in model.points
         ]

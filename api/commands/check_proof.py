@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..output import printable, show, show_json
+from ..sources import ZOO
 from . import options
 from .options import Json
 
@@ -64,6 +65,9 @@ def check_proof(
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
     limit = options.number(work, "work")
+    if str(model).startswith(ZOO):
+        name = str(model).removeprefix(ZOO)
+        raise ValueError(f"model: got {model}, expected a network file: spikecert zoo {name} --out FILE writes it")
     network = read_network(model, limit)
     answers = _without_copies([_answer(proof, network, asked, limit) for proof in proofs])
     counts = _counted(answers)

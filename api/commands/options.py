@@ -19,22 +19,21 @@ def number(text: str, name: str = "number") -> float:
     >>> number("8/255") == 8 / 255
     True
     """
-    above, slash, below = text.strip().partition("/")
-    try:
-        value = float(above) / float(below) if slash else float(above)
-    except (ValueError, ZeroDivisionError):
-        value = math.nan
+    from spikecert.reports.epsilons import fraction
+
+    value = fraction(text)
     if not math.isfinite(value):
         raise ValueError(f"{name}: got {text!r}, expected a number or a fraction such as 8/255")
     return value
 
 
-def epsilons(texts: Sequence[str]) -> tuple[float, ...]:
-    """Return the ε that the options name, rising, each once: "--epsilon 0.01,0.02 --epsilon 8/255"."""
-    values = {number(part, "epsilon") for text in texts for part in text.split(",")}
+def epsilons(texts: Sequence[str]) -> dict[float, str]:
+    """Return each ε that the options name, rising, with its text: "--epsilon 0.01,0.02 --epsilon 8/255"."""
+    parts = [part for text in texts for part in text.split(",")]
+    values = {number(part, "epsilon"): "".join(part.split()) for part in reversed(parts)}
     if not values or min(values) <= 0:
         raise ValueError(f"epsilon: got {', '.join(texts) or 'nothing'}, expected numbers above 0")
-    return tuple(sorted(values))
+    return dict(sorted(values.items()))
 
 
 VERIFIERS = ("interval", "trains", "linear", "gain", "lirpa", "milp", "enumeration", "complete", "auto")

@@ -16,21 +16,37 @@ def report(
     radii: Annotated[
         list[Path] | None, typer.Option("--radii", help="A radii.json of `radius --out`; repeat it for several.")
     ] = None,
+    summary: Annotated[
+        bool,
+        typer.Option("--summary", help="One page for a safety case instead: claim, evidence, assumptions, risk."),
+    ] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Show the page of --out in a browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the (joined) record on standard output.")] = False,
 ) -> int:
-    """Render records: HTML for people, Markdown for a pull request, LaTeX for a paper, CSV and JSON."""
+    """Render records: HTML for people, Markdown for a pull request, LaTeX for a paper, CSV and JSON.
+
+    With --summary one page for a safety case.
+    """
+    from spikecert.opening import open_page
     from spikecert.reports import join, load_record, render
     from spikecert.reports.attaching import load_radii, with_radii
+    from spikecert.reports.safety_case import render_summary
 
-    from .attack import summary
+    from .attack import summary as told_short
 
+    if open_it and (out is None or out.suffix != ".html"):
+        raise ValueError("open: got no page to show, expected --out FILE.html beside --open")
+    if summary and out is None:
+        raise ValueError("summary: got no file to write, expected --out FILE.html or FILE.md beside --summary")
     joined = join([load_record(path) for path in records])
     for path in radii or ():
         joined = with_radii(joined, load_radii(path))
     if out is not None:
-        say(f"wrote {render(joined, out)}")
+        say(f"wrote {(render_summary if summary else render)(joined, out)}")
+    if open_it and out is not None:
+        open_page(out)
     if as_json:
         show_json_text(joined.to_json())
     elif out is None:
-        show(summary(joined))
+        show(told_short(joined))
     return 0

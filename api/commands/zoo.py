@@ -1,13 +1,34 @@
 """`spikecert zoo`: the certified networks that come with the package."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from ..output import show, show_json, table
 from .options import Json
 
 
-def zoo(as_json: Json = False) -> int:
-    """List the certified networks of the package, which commands take as zoo:NAME."""
-    from spikecert.zoo import entries
+def zoo(
+    name: Annotated[str | None, typer.Argument(help="One of them, to write.", metavar="[NAME]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The network file to write.")] = None,
+    as_json: Json = False,
+) -> int:
+    """List the certified networks of the package, which commands take as zoo:NAME, or write one's network file.
 
+    `check-proof` trusts no other part of the package, and reads such a file.
+    """
+    from spikecert.models import network_hash, save
+    from spikecert.zoo import entries, load_zoo
+
+    if (name is None) != (out is None):
+        raise ValueError(f"out: got {out} and name {name}, expected both or none: zoo NAME --out FILE")
+    if name is not None and out is not None:
+        network = load_zoo(name)
+        save(network, out)
+        told = {"name": name, "path": str(out), "network_hash": network_hash(network)}
+        show_json(told) if as_json else show(f"{out}: network {told['network_hash'][:12]}…")
+        return 0
     known = entries()
     if as_json:
         show_json([entry.model_dump() for entry in known])

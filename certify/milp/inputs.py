@@ -1,4 +1,4 @@
-"""The input set of one sample as variables: a box, events with a budget of flips or moves, or rates with given draws."""
+"""The input set of one sample as variables: a box, events that flip or move, or rates with given draws."""
 
 import itertools
 

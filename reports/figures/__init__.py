@@ -2,6 +2,7 @@
 
 from .accuracy import BOTTOM, HEIGHT, LABEL_SPACING, LEFT, RIGHT, TOP, WIDTH, panels
 from .growth import growths
+from .levels import level_charts
 from .membranes import scene
 from .sandwich import sandwiches
 
@@ -14,6 +15,7 @@ __all__ = [
     "TOP",
     "WIDTH",
     "growths",
+    "level_charts",
     "panels",
     "sandwiches",
     "scene",

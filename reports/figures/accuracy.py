@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..records import ModelRecord, Record
 from ..rows import Tally
-from ..wording import epsilon_short
+from ..schema import Threat
 
 WIDTH, HEIGHT = 512, 320
 LEFT, RIGHT, TOP, BOTTOM = 52, 326, 18, 272
@@ -68,30 +68,31 @@ def _panel(record: Record, model: ModelRecord, key: str) -> Panel:
     return Panel(
         key=key,
         name=model.name,
-        summary=_summary(model),
-        x_ticks=_x_ticks(epsilons),
+        summary=_summary(model, record.threat),
+        x_ticks=_x_ticks(record.threat),
         y_ticks=tuple((_y(value, 100), f"{value} %") for value in (0, 25, 50, 75, 100)),
         band=" ".join(f"{x:.1f},{y:.1f}" for x, y in [*upper, *reversed(lower)]),
         band_label=_band_label(upper, lower),
         focus_x=_x(record.focus, largest),
-        series=_spread(_series(model, largest)),
+        series=_spread(_series(model, record.threat)),
     )
 
 
-def _series(model: ModelRecord, largest: float) -> list[Series]:
-    points = model.points
+def _series(model: ModelRecord, threat: Threat) -> list[Series]:
+    points, samples, largest = model.points, model.points[0].samples, threat.epsilons[-1]
     clean = points[0].clean
-    marks = (_mark(0.0, largest, clean, points[0].samples), _mark(largest, largest, clean, points[0].samples))
+    start = _mark(threat, 0.0, clean, samples)
+    marks = (start, _mark(threat, largest, clean, samples))
     series = [Series("clean", "none", "clean", marks[-1].y, marks)]
     for place, name in enumerate(model.attacks):
         counts = [point.robust[name] for point in points]
-        marks = (_mark(0.0, largest, clean, points[0].samples), *_marks(points, counts, largest))
+        marks = (start, *_marks(points, counts, threat))
         series.append(
             Series(f"attack{place % 3}", SHAPES[-1 - place % 4], _label("robust", name), marks[-1].y, marks)
         )
     for place, name in enumerate(model.verifiers):
         counts = [point.certified[name] for point in points]
-        marks = _marks(points, counts, largest)
+        marks = _marks(points, counts, threat)
         series.append(
             Series(f"verifier{place % 4}", SHAPES[place % 4], _label("proved", name), marks[-1].y, marks)
         )
@@ -104,15 +105,15 @@ def _label(kind: str, name: str) -> str:
     return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 1]}…"
 
 
-def _marks(points: Sequence[Tally], counts: Sequence[int], largest: float) -> tuple[Mark, ...]:
+def _marks(points: Sequence[Tally], counts: Sequence[int], threat: Threat) -> tuple[Mark, ...]:
     return tuple(
-        _mark(point.epsilon, largest, count, point.samples) for point, count in zip(points, counts, strict=True)
+        _mark(threat, point.epsilon, count, point.samples) for point, count in zip(points, counts, strict=True)
     )
 
 
-def _mark(epsilon: float, largest: float, count: int, samples: int) -> Mark:
-    text = f"ε = {epsilon_short(epsilon) if epsilon else 0}: {100 * count / samples:.1f} %"
-    return Mark(_x(epsilon, largest), _y(count, samples), text)
+def _mark(threat: Threat, epsilon: float, count: int, samples: int) -> Mark:
+    text = f"ε = {threat.short(epsilon) if epsilon else 0}: {100 * count / samples:.1f} %"
+    return Mark(_x(epsilon, threat.epsilons[-1]), _y(count, samples), text)
 
 
 def _x(epsilon: float, largest: float) -> float:
@@ -123,13 +124,13 @@ def _y(part: float, whole: float) -> float:
     return BOTTOM - (BOTTOM - TOP) * part / whole
 
 
-def _x_ticks(epsilons: Sequence[float]) -> tuple[tuple[float, str], ...]:
+def _x_ticks(threat: Threat) -> tuple[tuple[float, str], ...]:
     """Label ε from the largest down, leaving out what would overlap."""
     ticks: list[tuple[float, str]] = []
-    for epsilon in reversed(epsilons):
-        x = _x(epsilon, epsilons[-1])
+    for epsilon in reversed(threat.epsilons):
+        x = _x(epsilon, threat.epsilons[-1])
         if x - LEFT >= TICK_SPACING and (not ticks or ticks[-1][0] - x >= TICK_SPACING):
-            ticks.append((x, epsilon_short(epsilon)))
+            ticks.append((x, threat.short(epsilon)))
     return ((float(LEFT), "0"), *reversed(ticks))
 
 
@@ -161,14 +162,14 @@ def _spread(series: Sequence[Series]) -> tuple[Series, ...]:
     )
 
 
-def _summary(model: ModelRecord) -> str:
+def _summary(model: ModelRecord, threat: Threat) -> str:
     """Return the picture in words, for those who can't see it."""
     first, last = model.points[0], model.points[-1]
     text = f"{model.name}: clean accuracy {_percent(first.clean, first.samples)}. "
     for point in (first, last) if len(model.points) > 1 else (first,):
         robust = ", ".join(f"{_percent(n, point.samples)} under {name}" for name, n in point.robust.items())
         proved = ", ".join(f"{_percent(n, point.samples)} by {name}" for name, n in point.certified.items())
-        text += f"At ε = {epsilon_short(point.epsilon)}: robust {robust or 'not attacked'}; "
+        text += f"At ε = {threat.short(point.epsilon)}: robust {robust or 'not attacked'}; "
         text += f"proved {proved or 'nothing tried'}; {_percent(point.undecided, point.samples)} undecided. "
     return text.strip()
 

@@ -124,6 +124,8 @@ def test_completion_knows_the_names_that_exist():
         (("radius", "MODEL", "--timeout", "0", "--samples", "2"), "timeout: got 0.0"),
         (("report", "/nowhere.json"), "record: got /nowhere.json"),
         (("report", "MODEL"), "is no JSON file"),
+        (("report", "MODEL", "--open"), "open: got no page to show, expected --out FILE.html beside --open"),
+        (("report", "MODEL", "--summary"), "summary: got no file to write, expected --out FILE.html or FILE.md"),
         (("gains", "/nowhere.safetensors"), "path: got /nowhere.safetensors"),
         (("theorems", "hope"), "hope"),
         (("convert", "mine.py", "--out", "OUT"), "source: got mine.py, expected mine.py:name"),
@@ -230,13 +232,28 @@ def test_radius_prints_brackets_that_hold_and_writes_what_was_found(run, model, 
     assert "certified ≥" in shown.out
 
 
+def test_report_opens_its_page_and_writes_a_safety_case(run, model, tmp_path, monkeypatch):
+    record, page = tmp_path / "a" / "record.json", tmp_path / "case.html"
+    size = ("--samples", 4, "--epsilon", ".5/255", "--method", "fgsm", "--seed", 0)
+    assert run("attack", model, *size, "--out", record.parent).status == 0
+    assert load_record(record).threat.written == (".5/255",)
+    opened = []
+    monkeypatch.setattr("webbrowser.open_new_tab", lambda address: opened.append(address) or len(opened) < 2)
+    for told in ("", f"open: no browser was found here; the page is {page}"):
+        outcome = run("report", record, "--summary", "--out", page, "--open")
+        assert outcome.status == 0
+        assert outcome.err == "\n".join(filter(None, (f"wrote {page}", told))) + "\n"
+    assert opened == [page.as_uri()] * 2
+    assert "Residual risk" in page.read_text()
+
+
 def test_report_joins_records(run, model, tmp_path):
     for name in ("one", "two"):
         run("attack", model, *SMALL, "--method", "fgsm", "--out", tmp_path / name)
     records = [tmp_path / name / "record.json" for name in ("one", "two")]
     outcome = run("report", *records, "--out", tmp_path / "both.html")
     assert outcome.status == 0
-    assert (tmp_path / "both.html").read_text().count("<svg") == 2
+    assert (tmp_path / "both.html").read_text().count('<dl class="levels">') == 2
     joined = json.loads(run("report", *records, "--json").out)
     assert [found["name"] for found in joined["models"]] == ["network (1)", "network (2)"]
 
@@ -288,7 +305,8 @@ def test_fractions_are_numbers(text, value):
 
 
 def test_epsilons_rise_each_once():
-    assert epsilons(["0.3,0.1", "0.1", "1/5"]) == (0.1, 0.2, 0.3)
+    assert epsilons(["0.3, .1", "0.1", "1 / 5"]) == {0.1: ".1", 0.2: "1/5", 0.3: "0.3"}
+    assert list(epsilons(["3,1", "2"])) == [1.0, 2.0, 3.0]
 
 
 def test_tables_align():

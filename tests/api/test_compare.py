@@ -27,7 +27,7 @@ def test_the_same_record_twice_is_no_regression(run, records):
     outcome = run("compare", records[0], records[0], "--fail-on-regression", "--json")
     assert outcome.status == 0
     found = json.loads(outcome.out)
-    assert found["schema"] == "spikecert.comparison/1"
+    assert found["schema"] == "spikecert.comparison/2"
     assert found["models"][0]["changes"] == []
 
 

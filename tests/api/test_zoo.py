@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert import LIF, LInf, network_hash, strided, verify
+from spikecert import LIF, LInf, load, load_zoo, network_hash, strided, verify
 from spikecert.cli import main
-from spikecert.zoo import Entry, Proven, entries, load_zoo, names, pack
+from spikecert.zoo import Entry, Proven, entries, names, pack
 from spikecert.zoo.keeping import FOLDER, unpacked
 from spikecert.zoo.rounding import EXPONENTS, from_bits, to_bits
 from support.examples import examples
@@ -87,6 +87,18 @@ def test_commands_take_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert "mnist-linf-0.1" in capsys.readouterr().out
     assert main(["certify", "zoo:nothing"]) == 2
     assert capsys.readouterr().err.startswith("spikecert: name: got 'nothing', expected one of ")
+
+
+def test_a_network_file_is_written_for_the_checker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "network.safetensors"
+    assert main(["zoo", "mnist-linf-0.1", "--out", str(out)]) == 0
+    assert network_hash(load(out)) == network_hash(load_zoo("mnist-linf-0.1"))
+    assert capsys.readouterr().out.startswith(f"{out}: network {network_hash(load(out))[:12]}")
+    assert main(["zoo", "mnist-linf-0.1"]) == 2
+    assert "expected both or none" in capsys.readouterr().err
+    (tmp_path / "a.proof").touch()
+    assert main(["check-proof", str(tmp_path), "--model", "zoo:mnist-linf-0.1"]) == 2
+    assert "spikecert zoo mnist-linf-0.1 --out FILE writes it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", names())

@@ -121,9 +121,9 @@ def test_the_length_of_large_floats_is_known():
 
 
 def test_numbers_that_are_held_have_a_limit_of_their_own():
-    hold("products", 2**21)
-    with pytest.raises(Refused, match="at least 2097153 products, more than the 2097152 that are held"):
-        hold("products", 2**21 + 1)
+    hold("products", 2**22)
+    with pytest.raises(Refused, match="at least 4194305 products, more than the 4194304 that are held"):
+        hold("products", 2**22 + 1)
 
 
 def test_the_smallest_files_may_take_a_stated_number_of_operations():

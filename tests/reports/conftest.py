@@ -153,7 +153,7 @@ def handmade() -> Callable[..., Record]:
 
     def make(*names: str, **changes: object) -> Record:
         fields: dict[str, object] = {
-            "schema": "spikecert.record/1",
+            "schema": "spikecert.record/2",
             "title": "A hand-made report",
             "created": "2026-01-02 03:04 UTC",
             "command": "spikecert demo --seed 0",

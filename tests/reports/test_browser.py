@@ -8,9 +8,10 @@ import pytest
 from spikecert.reports import Record, render
 from spikecert.reports.compared import render_comparison
 from spikecert.reports.comparing import compare
+from spikecert.reports.safety_case import render_summary
 from support.browser import DESKTOP, PHONE, Browser, browser_path
 
-SECTIONS = ["accuracy", "radii", "hardest", "gains", "threat", "environment"]
+SECTIONS = ["accuracy", "radii", "hardest", "gains", "threat", "environment", "next"]
 PICTURES = ("Accuracy over perturbation size", "Radius of each sample", "Membrane potentials", "Proven gain")
 HERE = pytest.mark.skipif(browser_path() is None, reason="no Chromium here: the tests by parser still run")
 
@@ -77,6 +78,8 @@ def test_a_browser_finds_nothing_to_complain_about(page, tmp_path):
                 assert browser.evaluate(DRAWN) == browser.evaluate("document.querySelectorAll('svg').length") > 0
                 assert browser.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
                 assert browser.evaluate(CUT_OFF) == []
+                assert browser.evaluate(FAINT) == []
+                assert browser.evaluate(SUMS) in ([[10, 10]] * 2, [])  # a comparison has no such table
                 backgrounds.add(browser.evaluate("getComputedStyle(document.body).backgroundColor"))
                 assert browser.screenshot(tmp_path / "page.png").stat().st_size > 10_000
         assert len(backgrounds) == 2
@@ -90,11 +93,42 @@ CUT_OFF = """[...document.querySelectorAll('svg text')].filter(t => {
 }).map(t => t.textContent)"""
 
 
+TEXTS = "p, li, th, td, h1, h2, h3, dt, dd, caption span, figcaption, b"
+FAINT = f"""[...document.querySelectorAll('{TEXTS}')].filter(e => {{
+  const parts = text => text.match(/[\\d.]+/g).map(Number);
+  const linear = c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
+  const light = color => [.2126, .7152, .0722].reduce((sum, w, k) => sum + w * linear(color[k] / 255), 0);
+  let under = e;
+  while (under && (parts(getComputedStyle(under).backgroundColor)[3] ?? 1) < 1) under = under.parentElement;
+  const one = light(parts(getComputedStyle(e).color));
+  const other = light(parts(getComputedStyle(under).backgroundColor));
+  return e.textContent.trim() && (Math.max(one, other) + .05) / (Math.min(one, other) + .05) < 4.5;
+}}).map(e => e.textContent.slice(0, 60))"""
+"""Texts whose contrast with what lies under them is below 4.5 : 1."""
+SUMS = """[...document.querySelectorAll('.categories thead th')].slice(1).map((_, k) => {
+  const cells = [...document.querySelectorAll('.categories tbody tr')].map(row => row.cells[k + 1]);
+  const rows = cells.map(cell => parseInt(cell.textContent));
+  return [rows.slice(0, -1).reduce((a, b) => a + b), rows.at(-1)];
+})"""
+
+
+@HERE
+def test_a_safety_case_is_one_sheet(handmade, tmp_path):
+    page = render_summary(handmade("a", "b"), tmp_path / "case.html")
+    with Browser() as browser:
+        assert browser.visit(page).complaints == []
+        assert browser.evaluate(FAINT) == []
+        sheets = browser.pdf(tmp_path / "case.pdf").read_bytes()
+    assert sheets.count(b"/Type /Page") - sheets.count(b"/Type /Pages") == 1
+
+
 @HERE
 def test_the_browser_would_see_a_request_and_an_error(tmp_path):
     page = tmp_path / "bad.html"
-    page.write_text('<img src="missing.png"><script>console.error("no")</script>')
+    faint = '<body style="background: #fff"><p style="color: #999">faint</p><p style="color: #666">plain</p>'
+    page.write_text(f'{faint}<img src="missing.png"><script>console.error("no")</script>')
     with Browser() as browser:
         visit = browser.visit(page)
+        assert browser.evaluate(FAINT) == ["faint"]
     assert any(url.endswith("missing.png") for url in visit.requests)
     assert any('"no"' in text for text in visit.complaints)

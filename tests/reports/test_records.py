@@ -35,7 +35,7 @@ def test_json_reads_back_to_an_equal_record(handmade, tmp_path):
     again = load_record(path)
     assert again == found
     assert again.fingerprint == found.fingerprint
-    assert json.loads(path.read_text())["schema"] == "spikecert.record/1"
+    assert json.loads(path.read_text())["schema"] == "spikecert.record/2"
 
 
 def test_fingerprint_is_about_results_only(handmade):
@@ -52,9 +52,10 @@ def test_fingerprint_is_about_results_only(handmade):
     [
         ("{", "is no JSON file"),
         ("[" * 100_000, "is no JSON file"),
-        ("[]", "has schema None, expected 'spikecert.record/1'"),
-        ('{"schema": "spikecert.record/2"}', "has schema 'spikecert.record/2', expected 'spikecert.record/1'"),
-        ('{"schema": "spikecert.record/1"}', "is not valid: title: Field required"),
+        ("[]", "has schema None, expected 'spikecert.record/2' or an older one"),
+        ('{"schema": "spikecert.record/3"}', "has schema 'spikecert.record/3', expected 'spikecert.record/2'"),
+        ('{"schema": "spikecert.record/1", "models": [{"points": [0]}, 3]}', "is not valid"),
+        ('{"schema": "spikecert.record/2"}', "is not valid: title: Field required"),
     ],
 )
 def test_a_file_that_is_no_record_is_one_line(tmp_path, content, message):

@@ -16,6 +16,7 @@ from readout_mutants import READOUT_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
 from refractory_mutants import REFRACTORY_MUTANTS
 from step_mutants import STEP_MUTANTS
+from training_mutants import TRAINING_MUTANTS
 from varied_mutants import VARIED_MUTANTS
 
 BOUNDS = "certify/bounds/"
@@ -38,6 +39,7 @@ MUTANTS = (
     *REFRACTORY_MUTANTS,
     *VARIED_MUTANTS,
     *READOUT_MUTANTS,
+    *TRAINING_MUTANTS,
     Mutant(
         "interval: use the upper end for a certain spike",
         BOUNDS + "eager_spikes.py",

@@ -37,6 +37,8 @@ TESTS = (
     "tests/conversion/test_constants_that_differ.py",
     "tests/conversion/test_recurrent.py",
     "tests/models/test_circuit.py",
+    "tests/training/test_prefix_bounds.py",
+    "tests/training/test_compiled_ends.py",
     "tests/models/test_linear_maps.py",
     "tests/must_raise",
     "tests/checking/test_layers.py",

@@ -243,6 +243,7 @@ def test_it_goes_on_after_a_stop_bitwise(digits: Dataset, tmp_path: Path) -> Non
         ({"small_box": 0.0}, "small_box: got 0.0"),
         ({"q": 1.5}, "q: got 1.5"),
         ({"bounds": "exact"}, "bounds: got 'exact'"),
+        ({"mix": "both"}, "mix: got 'both'"),
         ({"lower": 1.0}, "lower: got 1.0"),
     ],
 )
@@ -267,3 +268,25 @@ def test_the_bounded_loss_is_the_box_cox_of_the_share(q: float, digits: Dataset)
     loss = CertifiedLoss(0.05, weight=1.0, ramp=0.0, q=q).loss(network, inputs, labels, None)
     torch.testing.assert_close(loss.total, expected.mean(), rtol=1e-7, atol=1e-7)
     assert q == 0.0 or float(loss.total.detach()) <= 1 / q
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_mixes_stand_between_the_attack_and_the_bound(weight: float, digits: Dataset) -> None:
+    torch.manual_seed(0)
+    network = mlp((64, 12, 10), 2, LIF(0.5)).double()
+    inputs, labels = digits.train.inputs[:50].double(), digits.train.labels[:50]
+
+    def loss(mix: str, weight: float = weight) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        objective = CertifiedLoss(0.05, weight=weight, ramp=0.0, mix=mix)
+        return objective.loss(network, inputs, labels, generator).total.detach()
+
+    moved = SingleStep(0.05)(network, inputs, labels, torch.Generator().manual_seed(0))
+    attacked = cross_entropy(network(moved), labels).detach()
+    bound = cross_entropy(worst_logits(network, *box(inputs, 0.05), labels), labels).detach()
+    torch.testing.assert_close(loss("attack"), (1 - weight) * attacked + weight * bound)
+    for end in (0.0, 1.0):
+        torch.testing.assert_close(loss("logits", end), (attacked, bound)[int(end)])
+    assert float(attacked) <= float(loss("logits")) + 1e-12
+    assert float(loss("logits")) <= float(loss("attack")) + 1e-12, "cross-entropy is convex"
+    assert float(attacked) > float(cross_entropy(network(inputs), labels).detach())

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert.models import DLIF, LIF, Arctan, Sigmoid, Surrogate, Triangle
+from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, Surrogate, Triangle
+from spikecert.training.coupled_ends import coupled_ends
 from spikecert.training.interval_bounds import _spiking
 
 KINDS = [
@@ -34,6 +35,29 @@ def test_the_compiled_ends_are_those_of_torch(
             found = [_ends_and_gradients(neuron, middle, radius, steps, bounds, k) for k in ("eager", "compiled")]
             for expected, other in zip(*found, strict=True):
                 torch.testing.assert_close(other, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("fires_at", "surrogate", "amount"), [kind[1:] for kind in KINDS if kind[0] == "subtract"]
+)
+def test_the_compiled_coupled_runs_are_those_of_torch(
+    fires_at: str, surrogate: Surrogate, amount: float | None
+) -> None:
+    torch.manual_seed(0)
+    for steps, constant, decay in itertools.product((1, 5), (True, False), (0.0, 0.9, 1.0)):
+        dynamics = Dynamics(decay, 0.75, "subtract", fires_at, surrogate, amount)
+        middle = torch.randn(1 if constant else steps, 3, 400, dtype=torch.float64)
+        middle[..., ::5] = (middle[..., ::5] * 8).round() / 8  # sums of these lie on thresholds
+        radius = torch.rand_like(middle) * (torch.rand_like(middle) > 0.2)
+        weights = torch.randn(2, steps, 3, 400, dtype=torch.float64)
+        found = []
+        for kernel in ("eager", "compiled"):
+            ends = [(middle - radius).requires_grad_(), (middle + radius).requires_grad_()]
+            spikes = coupled_ends(ends[0], ends[1], dynamics, steps, kernel)
+            total = (torch.stack(spikes) * weights).sum()
+            found.append([*spikes, *torch.autograd.grad(total, ends)])
+        for expected, other in zip(*found, strict=True):
+            torch.testing.assert_close(other, expected, rtol=1e-9, atol=1e-9)
 
 
 def _ends_and_gradients(

@@ -91,13 +91,58 @@ def test_one_neuron_has_its_exact_counts(steps: int, seed: int, threshold: float
     torch.testing.assert_close(worst, runs.max())
 
 
+@examples(60)
+@given(
+    decays=st.tuples(*[st.sampled_from([0.0, 0.3, 0.9, 1.0])] * 3),
+    readout=st.sampled_from(["mean", "potential"]),
+    fires_at=st.sampled_from([">=", ">"]),
+    amount=st.sampled_from([None, 0.1, 0.7]),
+    steps=st.sampled_from([1, 3, 8]),
+    seed=st.integers(0, 10_000),
+    radius=st.sampled_from([0.0, 0.02, 0.2]),
+)
+def test_no_run_of_neurons_that_forget_escapes(
+    decays: tuple[float, ...],
+    readout: str,
+    fires_at: str,
+    amount: float | None,
+    steps: int,
+    seed: int,
+    radius: float,
+) -> None:
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = []
+    for width, decay in zip((6, 8), decays, strict=False):
+        layers += [nn.Linear(width, 8), LIF(decay, 0.3, reset="subtract", reset_amount=amount, fires_at=fires_at)]
+    layers += [nn.Unflatten(1, (1, 8)), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(4, 3)]
+    layers += [LIF(decays[2], reset="none")] if readout == "potential" else []
+    encoding = "none" if seed % 2 else "direct"
+    network = SpikingNetwork(*layers, num_steps=steps, encoding=encoding, readout=readout).double()
+    inputs = torch.rand(4, *([steps] if seed % 2 else []), 6, dtype=torch.float64)
+    labels = network(inputs).argmax(1)
+    counted = decays if readout == "potential" else decays[:2]
+    if steps > 1 and all(decay == 1.0 for decay in counted):
+        with pytest.raises(ValueError, match="max pool"):
+            worst_logits(network, inputs, inputs, labels, "prefix")
+        return
+    lower, upper = (inputs - radius).clamp(0, 1), (inputs + radius).clamp(0, 1)
+    worst = worst_logits(network, lower, upper, labels, "prefix")
+    if radius == 0.0:
+        torch.testing.assert_close(worst, gaps(network(inputs), labels))
+    for share in (0.0, 1.0, *torch.rand(12).tolist()):
+        moved = lower + (upper - lower) * (torch.rand_like(inputs) < share)
+        assert bool((gaps(network(moved), labels) <= worst + 1e-9).all())
+    assert bool((worst <= worst_logits(network, lower, upper, labels) + 1e-9).all()), "per-step ends were narrower"
+
+
+@pytest.mark.parametrize("decay", [0.9, 1.0])
 @pytest.mark.parametrize("kernel", ["eager", "compiled"])
-def test_without_a_ball_the_gradient_is_that_of_the_network(kernel: str) -> None:
+def test_without_a_ball_the_gradient_is_that_of_the_network(kernel: str, decay: float) -> None:
     inputs, labels = torch.rand(10, 6, dtype=torch.float64), torch.arange(10) % 3
     gradients = []
     for objective in (CertifiedLoss(0.0, "prefix", weight=0.7), CrossEntropy()):
         torch.manual_seed(2)
-        network = mlp((6, 9, 8, 3), 5, counting(0.3)).double()
+        network = mlp((6, 9, 8, 3), 5, LIF(decay, 0.3, reset="subtract")).double()
         for neuron in network.neurons:
             neuron.kernel = kernel
         loss = objective.loss(network, inputs, labels, None)
@@ -111,9 +156,10 @@ def test_without_a_ball_the_gradient_is_that_of_the_network(kernel: str) -> None
 @pytest.mark.parametrize(
     ("neuron", "told"),
     [
-        (LIF(0.9, reset="subtract"), "'subtract' reset with decay 0.9"),
-        (LIF(1.0), "'zero' reset with decay 1"),
-        (DLIF(3, 1.0, reset="subtract"), "'subtract' reset with decay 1"),
+        (LIF(1.0), "'zero' reset, expected to subtract"),
+        (LIF(0.9, reset="none"), "'none' reset, expected to subtract"),
+        (DLIF(3, 1.0, reset="subtract"), "'subtract' reset and an input scale"),
+        (DLIF(3, 0.5, reset="subtract"), "'subtract' reset and an input scale"),
     ],
 )
 def test_other_neurons_are_refused_by_name(neuron: LIF, told: str) -> None:

@@ -20,10 +20,16 @@ from .base import Loss, Objective
 from .judging import bounded_share, certified_share
 from .schedules import Weight, as_share, as_weight, full, rising
 
+MIXES = ("clean", "attack", "logits")
+
 
 @dataclass(frozen=True)
 class CertifiedLoss(Objective):
     """L = (1−κ)·CE(f(x), y) + κ·ℓ_q(z, y),  z_k ≥ f_k(x̃) − f_y(x̃) for every x̃ in the box; z_y = 0.
+
+    With `mix="attack"` CE stands at an adversarial x̂ of the ball in place of x (MTL-IBP), and with `mix="logits"`
+    L = ℓ_q((1−κ)·a + κ·z, y) for a_k = f_k(x̂) − f_y(x̂) (CC-IBP). Small κ then buy accuracy, for verifiers that
+    prove more than the loss's bounds do.
 
     ℓ_q = (1 − p^q)/q for the share p that softmax(z) gives to y; ℓ_0 = CE. It is at most 1/q, and so does not bend
     the network for samples that are out of reach, as cross-entropy does: more is left for the clean accuracy.
@@ -37,21 +43,24 @@ class CertifiedLoss(Objective):
     Args:
         epsilon: ε ≥ 0, or a schedule.
         bounds: "interval" (per-step interval propagation, the published S-IBP loss); "trains": also the exact
-            trains of hard-reset LIF neurons behind a constant current, intervals elsewhere; or "prefix": the exact
-            counts of integrate-and-fire neurons with subtraction, whose bounds do not widen with time.
+            trains of hard-reset LIF neurons behind a constant current, intervals elsewhere; or "prefix": what came
+            in and what went out over time, for neurons that subtract. Integrate-and-fire neurons (λ = 1) have
+            exact counts, whose bounds do not widen with time; others are never wider than by "interval".
         weight: κ ∈ [0, 1], or a schedule.
         ramp: the share of the run, in [0, 1], over which ε and κ rise where they are numbers.
         small_box: share ∈ (0, 1]; 1 is the whole ball.
         lower, upper: the range of valid inputs.
         q: of ℓ_q, in [0, 1].
+        mix: what stands beside the bound: "clean", "attack" or "logits".
 
     Raises:
-        ValueError: for a number outside its range or unknown bounds.
+        ValueError: for a number outside its range, unknown bounds or an unknown mix.
 
     >>> CertifiedLoss(epsilon=0.1, ramp=0.5).at(0.25).epsilon
     0.05
 
-    References: liang2022toward, gowal2018effectiveness, mueller2023certified, zhang2018generalized
+    References: liang2022toward, gowal2018effectiveness, mueller2023certified, zhang2018generalized,
+    depalma2024expressive
     """
 
     epsilon: Weight = 0.05
@@ -62,10 +71,12 @@ class CertifiedLoss(Objective):
     lower: float = 0.0
     upper: float = 1.0
     q: float = 0.0
+    mix: str = "clean"
 
     def __post_init__(self) -> None:
         settle(self, as_weight, "epsilon")
         check_choice("bounds", self.bounds, BOUNDS)
+        check_choice("mix", self.mix, MIXES)
         settle(self, as_share, "weight")
         settle(self, share, "ramp", "q")
         settle(self, real, "small_box")
@@ -81,16 +92,33 @@ class CertifiedLoss(Objective):
     def loss(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
     ) -> Loss:
-        """Return the loss at full ε and weight, with "clean" (cross-entropy), "certified" (ℓ_q) and "epsilon"."""
+        """Return the loss at full ε and weight, with "certified" (ℓ_q of the bound), "epsilon" and the other term.
+
+        That is "clean" or "attacked", the cross-entropy.
+        """
         weight = full(self.weight)
-        counts = torch.is_grad_enabled() and weight < 1.0
-        with torch.set_grad_enabled(counts):
-            clean = cross_entropy(network(inputs), labels)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and weight < 1.0):
+            logits = network(self._beside(network, inputs, labels, generator))
+            beside = cross_entropy(logits, labels)
         worst = worst_logits(network, *self._box(network, inputs, labels, generator), labels, self.bounds)
         certified = _bounded(worst, labels, self.q)
-        total = (1.0 - weight) * clean + weight * certified
-        told = {"clean": clean.detach(), "certified": certified.detach()}
+        if self.mix == "logits":
+            joined = torch.lerp(logits - logits.gather(1, labels[:, None]), worst, weight)
+            total = _bounded(joined, labels, self.q)
+        else:
+            total = (1.0 - weight) * beside + weight * certified
+        name = "clean" if self.mix == "clean" else "attacked"
+        told = {name: beside.detach(), "certified": certified.detach()}
         return Loss(total, {**told, "epsilon": total.new_tensor(full(self.epsilon))})
+
+    def _beside(
+        self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """Return where the other term stands: the inputs, or the end of an adversarial step of ε."""
+        if self.mix == "clean":
+            return inputs
+        step = SingleStep(full(self.epsilon), lower=self.lower, upper=self.upper)
+        return step(network, inputs, labels, generator)
 
     def _box(
         self, network: SpikingNetwork, inputs: Tensor, labels: Tensor, generator: torch.Generator | None

@@ -1,0 +1,211 @@
+"""What a reader sees first: five categories that add up, ε as it was written, one ε as bars, what to do next."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikecert.reports import Threat, load_record
+from spikecert.reports.advice import advice
+from spikecert.reports.categories import CATEGORIES, slices, tenths
+from spikecert.reports.epsilons import fraction
+from spikecert.reports.html_page import to_html
+from spikecert.reports.latex import to_latex
+from spikecert.reports.markdown import to_markdown
+from spikecert.reports.records import Record
+from spikecert.reports.rows import Finding, tally
+from spikecert.reports.safety_case import render_summary, safety_case
+
+OLD = Path(__file__).parent / "old"
+FINGERPRINTS = {
+    "plain-1": "00d0d1ea7aa4b714e2a0a73a1b7bda884173216d4096053dc773388ae634a06a",
+    "tied-1": "490ee16156ea16a70d105a00fe791c576c8d927f5ec4f9a9a1f93620f915dca7",
+}
+
+
+class Words(HTMLParser):
+    """Collects the text of a page, that of its code left out."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.within: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.within.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.within.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if "code" not in self.within and "style" not in self.within:
+            self.words += data
+
+
+def at_one(record: Record) -> Record:
+    """Return a record at the second of its ε alone."""
+    (model,), epsilon = record.models, record.threat.epsilons[1]
+    rows = tuple(row for row in model.rows if row.epsilon == epsilon)
+    one = model.model_copy(update={"rows": rows, "points": tally(rows), "radii": None})
+    threat = Threat(norm="linf", lower=0, upper=1, epsilons=(epsilon,))
+    return record.model_copy(update={"models": (one,), "threat": threat})
+
+
+@pytest.mark.parametrize("name", FINGERPRINTS)
+def test_records_of_older_schemas_open_with_their_fingerprint(name: str) -> None:
+    found = load_record(OLD / f"{name}.json")
+    assert found.fingerprint == FINGERPRINTS[name]
+    assert found.schema_version == "spikecert.record/2"
+    assert [point.lost for point in found.models[0].points] == ([1] if name == "tied-1" else [0, 0, 0])
+    assert to_html(found)
+    assert Record.model_validate_json(found.to_json()) == found
+
+
+def test_five_categories_add_up(handmade) -> None:
+    for found in (handmade(), load_record(OLD / "tied-1.json")):
+        for point in found.models[0].points:
+            parts = slices(point)
+            assert [part.category for part in parts] == list(CATEGORIES)
+            assert sum(part.count for part in parts) == point.samples
+            assert sum(part.tenths for part in parts) == 1000
+            assert min(part.count for part in parts) >= 0
+    assert len({(category.key, category.sign) for category in CATEGORIES}) == len(CATEGORIES) == 5
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=5).filter(any))
+def test_shares_add_up_and_are_off_by_less_than_a_tenth(counts: list[int]) -> None:
+    found = tenths(tuple(counts))
+    assert sum(found) == 1000
+    assert all(abs(part - 1000 * count / sum(counts)) < 1 for part, count in zip(found, counts, strict=True))
+    assert all(part == 0 for part, count in zip(found, counts, strict=True) if count == 0)
+
+
+def test_the_page_shows_the_categories_and_their_sum(handmade) -> None:
+    text = to_html(handmade("A", "B"))
+    body = re.search(r'<table class="categories">.*?</table>', text, re.DOTALL)
+    assert body is not None
+    counts = [int(count) for count in re.findall(r"<td>(\d+) <", body[0])]
+    assert counts == [6, 6, 2, 2, 1, 1, 0, 0, 1, 1, 10, 10]
+    assert text.index("Assumed:") < text.index("Not covered:") < text.index('id="accuracy"')
+    assert to_markdown(handmade()).count("| together | 10 (100.0 %) |") == 1
+
+
+def test_epsilon_stands_as_it_was_written(handmade) -> None:
+    epsilons, written = (0.5 / 255, 4 / 255, 0.05), (".5/255", "4/255", "5e-2")
+    rows = tuple(row for row in handmade().models[0].rows)
+    renamed = dict(zip(handmade().threat.epsilons, epsilons, strict=True))
+    moved = tuple(row.model_copy(update={"epsilon": renamed[row.epsilon]}) for row in rows)
+    model = handmade().models[0].model_copy(update={"rows": moved, "points": tally(moved), "radii": None})
+    threat = Threat(norm="linf", lower=0, upper=1, epsilons=epsilons, written=written)
+    found = handmade(threat=threat, models=(model,), focus=0.5 / 255)
+    for text in (to_html(found), to_markdown(found), to_latex(found)):
+        assert all(part in text for part in written)
+    assert "ε = .5/255 = 0.001961 in" in to_markdown(found)
+    unwritten = handmade(threat=threat.model_copy(update={"written": ()}), models=(model,), focus=0.5 / 255)
+    assert found.fingerprint == unwritten.fingerprint
+    assert found.threat.agrees(unwritten.threat)
+
+
+@pytest.mark.parametrize("written", [("0.02",), ("0.01", "0.02"), ("1/0",), ("one",), ("0.01\n",), ("9" * 41,)])
+def test_what_is_not_how_the_epsilon_was_written_is_refused(written: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="written"):
+        Threat(norm="linf", lower=0, upper=1, epsilons=(0.01,), written=written)
+
+
+@given(st.text("0123456789.eE+-/ _∞", max_size=8))
+def test_a_fraction_is_a_number_or_none(text: str) -> None:
+    value = fraction(text)
+    if "/" not in text and value == value:
+        assert value == float(text)
+    assert value != value or "_" not in text
+
+
+def test_one_epsilon_is_bars_and_several_are_lines(handmade) -> None:
+    one, several = to_html(at_one(handmade())), to_html(handmade())
+    assert "Accuracy over perturbation size: " not in one
+    assert one.count('class="level ') == 5  # clean, one attack, two verifiers, what lies between
+    assert 'style="margin-left: 60.0%; width: 20.0%"' in one
+    assert "≤ 80.0 %" in one
+    assert 'class="level ' not in several
+
+
+def test_no_backtick_is_left_in_the_words(handmade) -> None:
+    for found in (handmade(), at_one(handmade()), handmade(configuration={"seed": 0})):
+        assert "`" not in Words(to_html(found)).words
+    assert "`spikecert certify --radii`" in to_markdown(at_one(handmade()))
+
+
+def bare(record: Record, **changes: object) -> Record:
+    """Return the record with other settings, and rows changed by a function."""
+    change = changes.pop("rows", lambda row: row)
+    (model,) = record.models
+    rows = tuple(change(row) for row in model.rows)  # type: ignore[operator]
+    fresh = model.model_copy(update={"rows": rows, "points": tally(rows), "radii": None, "training": None})
+    return record.model_copy(update={"models": (fresh,), **changes})
+
+
+def test_advice_follows_from_what_was_found(handmade) -> None:
+    told = " ".join(advice(bare(handmade())))
+    for part in ("`--verifier auto --timeout 10`", "2 samples are undecided by bounds alone", "at most 20 s"):
+        assert part in told
+    assert "`spikecert train --objective certified --size 4/255`" in told
+    assert "`--radii --samples 20`" in told
+    assert "± 32 points" in told
+
+    def slow(row):
+        finding = Finding(status="unknown", seconds=3.0)
+        return row.model_copy(update={"attacks": {}, "verdicts": {"auto": finding}})
+
+    late = " ".join(advice(bare(handmade(), rows=slow, settings={"timeout": 3.0})))
+    assert "9 samples are undecided after 3 s each" in late
+    assert "Of 30 that took over a tenth of that, 0 were decided. `--timeout 30`" in late
+    assert "Try smaller ε" in late
+
+    def proved(row):
+        return row.model_copy(
+            update={"attacks": {}, "verdicts": {"trains": Finding(status="verified", seconds=0)}}
+        )
+
+    done = bare(
+        handmade(),
+        rows=lambda row: (
+            proved(row)
+            if row.correct
+            else row.model_copy(
+                update={"verdicts": {"trains": Finding(status="unknown", seconds=0)}, "attacks": {}}
+            )
+        ),
+    )
+    told = " ".join(advice(done))
+    assert "Try larger ε" in told
+    assert "Decide more" not in told
+    assert "`--attack ensemble`" in told
+
+
+def test_a_safety_case_claims_what_is_proved_and_lists_the_rest(handmade, tmp_path) -> None:
+    found = handmade("A", "B")
+    case = safety_case(found)
+    assert case.claims[0] == (
+        "A: for 6 of 10 samples (60.0 %) no input in [0, 1] within ε = 4/255 = 0.01569 (ℓ∞) gets another "
+        "answer than the sample's label."
+    )
+    # the least p for which 6 or more of 10 have probability .05, by hand: P(p = .3035) = .05
+    assert (
+        case.risks[0]
+        == "A: 2 undecided, 1 broken, 0 tied, 1 misclassified; of inputs like these at least 30.3 % proved."
+    )
+    html = render_summary(found, tmp_path / "case.html").read_text()
+    text = render_summary(found, tmp_path / "case.md").read_text()
+    for head in ("Claim", "Evidence", "Assumptions", "Residual risk"):
+        assert f"## {head}" in text
+        assert f"<h2>{head}</h2>" in html
+    for page in (html, text):
+        assert found.fingerprint in page
+        assert "ab" * 32 in page
+    with pytest.raises(ValueError, match=r"^path: got 'case.tex', expected a name that ends in .html, .md$"):
+        render_summary(found, tmp_path / "case.tex")
