@@ -9,6 +9,7 @@ from .base import Perturbation
 from .l2 import L2
 from .linf import LInf
 from .pixel_box import PixelBox
+from .regions import EventRegion
 from .spike_flip import SpikeFlip
 from .spike_shift import SpikeShift
 
