@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         from_snntorch,
         from_spikingjelly,
         from_torch,
+        latency_code,
         load,
         mlp,
         network_hash,
@@ -166,6 +167,7 @@ __all__ = [
     "from_spikingjelly",
     "from_torch",
     "gain",
+    "latency_code",
     "load",
     "load_record",
     "load_zoo",
@@ -214,7 +216,7 @@ _FOLDERS = {
     "certify.verification": ("bounds",),  # `certify.bounds` is the folder
     "models": (
         *("Conversion", "ConversionCheck", "ConversionRefused", "check_conversion", "convert", "from_nir"),
-        *("from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "to_nir"),
+        *("from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "latency_code", "to_nir"),
         *(
             "DLIF",
             "LIF",

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from spikecert.training import Dataset
 
 
+NORMS = {"linf": "linf", "l2": "l2", "flips": "l0", "shift": "shift"}
+"""How people name norms, and how records do."""
+
 NEURONS = ("lif", "dlif", "plif")
 OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", "gain-penalty", "margin-over-gain")
 REGULARISERS = OBJECTIVES[4:]
@@ -122,9 +125,9 @@ def fleet(engine: str | None, workers: int | None, folder: Path | None, address:
 
 def threat(norm: str, epsilons: Sequence[float] | Mapping[float, str]) -> Threat:
     """Return a threat model over inputs in [0, 1]; a mapping says how each ε was written."""
-    check_choice("norm", norm, ("linf", "l2"))
+    check_choice("norm", norm, NORMS)
     written = tuple(epsilons.values()) if isinstance(epsilons, Mapping) else ()
-    return Threat(norm=norm, lower=0.0, upper=1.0, epsilons=tuple(epsilons), written=written)  # type: ignore[arg-type]
+    return Threat(norm=NORMS[norm], lower=0.0, upper=1.0, epsilons=tuple(epsilons), written=written)  # type: ignore[arg-type]
 
 
 def write_all(record: Record, folder: Path) -> list[Path]:

@@ -1,6 +1,5 @@
 """How far a sample may be perturbed: a proven and an attacked radius, and the entry point `certified_radius`."""
 
-import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,15 +18,12 @@ from .attacks import ATTACKS, check_attacked
 from .bracketing import Bisection, Bracket, Clock, Grid
 from .detaching import detach
 from .own_draws import apart, own_draws
-from .perturbations import L2, Ball, LInf
-from .perturbations.rounding import round_up
-from .replay import evaluating, pull, replays
+from .replay import evaluating, replays
+from .scales import NORMS, Scale, scale
 from .ties import STRICT, settled_ties
 from .verdicts import Verdict
 from .verification import resolve, verify
 from .verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
-
-BALLS: dict[str, type[Ball]] = {"linf": LInf, "l2": L2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +82,9 @@ def certified_radius(
         network: any spiking network; it is taken in evaluation mode.
         inputs: (batch, ...), within [lower, upper].
         labels: (batch,) of integers.
-        norm: "linf" or "l2", in the units of the inputs.
+        norm: "linf" or "l2", in the units of the inputs; or "l0", how many events flip, or "shift", by how many
+            steps events move in all (`SpikeShift(None, total=...)`): these are whole numbers, `tolerance` is at
+            least 1, and `lower` and `upper` mean nothing.
         verifier: as in `verify`. "complete" closes brackets up to `tolerance`, given time; one that does not
             falsify leaves them open. "interval" and "trains" are the only proofs where they are named.
         tolerance: the width at which a bracket counts as exact.
@@ -109,25 +107,25 @@ def certified_radius(
     >>> all(radius.lower <= radius.upper for radius in radii)
     True
     """
-    check_choice("norm", norm, BALLS)
+    check_choice("norm", norm, NORMS)
     if own_draws(network, inputs, labels):
         rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
         return [
             certified_radius(one, inputs[at], labels[at], norm, verifier, tolerance, **rest, progress=told)[0]
             for one, at, told in apart(network, inputs, progress)
         ]
-    ball = partial(BALLS[norm], lower=lower, upper=upper)
+    sets = scale(norm, lower, upper)
     check_arithmetic(network)
-    check_attacked(network, inputs, labels, ball(0.0))
+    check_attacked(network, inputs, labels, sets.around(0.0))
     inputs = inputs.detach()
-    tolerance, seed = positive("tolerance", tolerance), whole("seed", seed)
+    tolerance, seed = sets.tolerance(positive("tolerance", tolerance)), whole("seed", seed)
     timeout = unless_none(positive)("timeout", timeout)
-    grid, ties = Grid.of(_reach(ball(0.0), inputs), tolerance), settled_ties(network, ties)
-    query = _Query(network, inputs, labels, ball, grid, seed, ties, progress)
+    grid, ties = Grid.of(sets.reach(inputs), tolerance), settled_ties(network, ties)
+    query = _Query(network, inputs, labels, sets, grid, seed, ties, progress)
     clock = Clock(None if timeout is None else time.perf_counter() + timeout * len(inputs))
     with evaluating(network):
         brackets = query.clean()
-        for plan in _passes(resolve(verifier)):
+        for plan in _passes(resolve(verifier), sets.breaks_first):
             brackets = query.bisection(plan, clock).run(brackets)
     return [
         Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier, ties)
@@ -142,7 +140,7 @@ class _Query:
     network: SpikingNetwork
     inputs: Tensor
     labels: Tensor
-    ball: "partial[Ball]"
+    sets: Scale
     grid: Grid
     seed: int
     ties: str
@@ -171,14 +169,14 @@ class _Query:
 
     def _ask(self, verifier: Verifier, samples: list[int], epsilon: float, timeout: float | None) -> list[Verdict]:
         inputs, labels = self._of(samples)
-        asked = self.network, inputs, labels, self.ball(epsilon), verifier, timeout
+        asked = self.network, inputs, labels, self.sets.around(epsilon), verifier, timeout
         return verify(*asked, seed=self.seed, ties=self.ties)
 
     def _nearest(self, samples: list[int], counterexamples: list[Tensor]) -> list[tuple[Tensor, float]]:
         """Pull counterexamples toward their samples, and measure."""
         inputs, labels = self._of(samples)
-        pulled = pull(self.network, torch.stack(counterexamples), inputs, labels, self.ties)
-        return list(zip(pulled, self.ball(0.0).distance(pulled, inputs).tolist(), strict=True))
+        pulled = self.sets.pulled(self.network, torch.stack(counterexamples), inputs, labels, self.ties)
+        return list(zip(pulled, self.sets.distance(pulled, inputs).tolist(), strict=True))
 
     def _of(self, samples: list[int]) -> tuple[Tensor, Tensor]:
         index = torch.tensor(samples, device=self.labels.device)
@@ -194,23 +192,11 @@ class _Pass:
     coarser: int = 1
 
 
-def _passes(verifier: Verifier) -> Iterable[_Pass]:
+def _passes(verifier: Verifier, breaks_first: bool) -> Iterable[_Pass]:
     """Return the passes, cheapest first. Attacks that fail cost most, so they start from what is proven."""
     quick = verifier in (INTERVAL, TRAINS)
-    yield _Pass(verifier if quick else TRAINS)
-    yield _Pass(AttackSearch(ATTACKS["ensemble-fast"]()), unknown_is_high=False, coarser=8)
+    proof = _Pass(verifier if quick else TRAINS)
+    search = _Pass(AttackSearch(ATTACKS["ensemble-fast"]()), unknown_is_high=False, coarser=8)
+    yield from (search, proof) if breaks_first else (proof, search)
     if not quick:
         yield _Pass(verifier)
-
-
-def _reach(ball: Ball, inputs: Tensor) -> float:
-    """Return an ε at which the set around any sample holds all valid inputs; in float32, which `Grid` needs.
-
-    Raises:
-        ValueError: for a range without an end, or of a single value.
-    """
-    if not (ball.lower < ball.upper and math.isfinite(ball.upper - ball.lower)):
-        raise ValueError(f"lower, upper: got {ball.lower!r}, {ball.upper!r}, expected lower < upper, both finite")
-    corner = torch.full_like(inputs[:1], ball.lower, dtype=torch.float64)
-    furthest = ball.distance(torch.full_like(corner, ball.upper), corner)
-    return float(round_up(furthest, torch.float32))

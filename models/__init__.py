@@ -21,6 +21,7 @@ from .conversion import (
 )
 from .dynamics import Dynamics
 from .encoding import RateDraws
+from .latency import latency_code
 from .layers import AdaptiveAverage, Residual, Share
 from .learned_decay import PLIF, settled
 from .networks import SpikingNetwork, Trace
@@ -68,6 +69,7 @@ __all__ = [
     "from_snntorch",
     "from_spikingjelly",
     "from_torch",
+    "latency_code",
     "load",
     "mlp",
     "network_hash",

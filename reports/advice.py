@@ -94,7 +94,7 @@ def _sizes(record: Record) -> Iterator[str]:
                 f"Try smaller ε: `--epsilon {first.epsilon / 4:.3g},{first.epsilon / 2:.3g}` shows where "
                 "proofs begin."
             )
-    if not any(model.radii for model in record.models) and record.threat.norm != "l0":
+    if not any(model.radii for model in record.models):
         yield "One number a sample: `--radii --samples 20` brackets how far each can be moved, for any ε at once."
 
 

@@ -9,7 +9,7 @@ from .schema import Threat
 from .text import latex
 from .wording import steps, ties_found
 
-NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$", "l0": "flipped events"}
+NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$", "l0": "flipped events", "shift": "shifted events"}
 NOTE = (
     "Robust: under the named attack, an upper bound. Certified: proved by the named verifier, a lower bound. "
     "The truth lies between the two."

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from ..certify import L2, Attack, Fleet, LInf, SpikeFlip
+from ..certify import Attack, Fleet, Perturbation
+from ..certify.scales import scale
 from ..certify.ties import TIES
 from ..models.constants import at_least, positive, settle, unless_none, whole
 from ..models.validation import check_choice
 from .schema import Threat
-
-BALLS = {"linf": LInf, "l2": L2}
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,18 @@ class Plan:
         if self.ties is not None:
             check_choice("ties", self.ties, TIES)
         if not isinstance(self.threat, Threat):
-            expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2 or flipped events)"
+            expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2, flipped or shifted events)"
             raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")
-        if self.radii is not None and self.threat.norm not in BALLS:
-            raise ValueError(f"radii: got norm {self.threat.norm!r}, expected one of {', '.join(BALLS)}")
 
-    def perturbation(self, epsilon: float) -> LInf | L2 | SpikeFlip:
+    def perturbation(self, epsilon: float) -> Perturbation:
         """Return the threat model at one ε."""
-        if self.threat.norm == "l0":
-            return SpikeFlip(int(epsilon))
-        return BALLS[self.threat.norm](epsilon, self.threat.lower, self.threat.upper)
+        return scale(self.threat.norm, self.threat.lower, self.threat.upper).around(epsilon)
+
+    @property
+    def tolerance(self) -> float:
+        """Return the width at which a bracket of radii counts as exact."""
+        wanted = RadiusPlan() if self.radii is None else self.radii
+        return scale(self.threat.norm, self.threat.lower, self.threat.upper).tolerance(wanted.tolerance)
 
     @property
     def steps(self) -> int:

@@ -111,11 +111,11 @@ class Data(Part):
 class Threat(Part):
     """The threat model: every input within `epsilon` of a sample in `norm`, and within [lower, upper].
 
-    In "l0" ε is a number of flipped events, and inputs are events of 0 and 1. `written` is each ε as people wrote
-    it, such as ".5/255"; empty where that is not known.
+    In "l0" ε is a number of flipped events, in "shift" of steps by which events move in all: inputs are events.
+    `written` is each ε as people wrote it, such as ".5/255"; empty where that is not known.
     """
 
-    norm: Literal["linf", "l2", "l0"]
+    norm: Literal["linf", "l2", "l0", "shift"]
     lower: FiniteFloat
     upper: FiniteFloat
     epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
@@ -127,10 +127,11 @@ class Threat(Part):
             raise ValueError(f"epsilons: got {self.epsilons}, expected them rising, each once")
         if not self.lower < self.upper:
             raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected lower < upper")
-        if self.norm == "l0" and not all(epsilon.is_integer() for epsilon in self.epsilons):
-            raise ValueError(f"epsilons: got {self.epsilons}, expected whole numbers of flips")
-        if self.norm == "l0" and (self.lower, self.upper) != (0.0, 1.0):
-            raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected [0, 1] for flips")
+        counted = {"l0": "flips", "shift": "shifts"}.get(self.norm)
+        if counted and not all(epsilon.is_integer() for epsilon in self.epsilons):
+            raise ValueError(f"epsilons: got {self.epsilons}, expected whole numbers of {counted}")
+        if counted and (self.lower, self.upper) != (0.0, 1.0):
+            raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected [0, 1] for {counted}")
         if self.written and tuple(map(fraction, self.written)) != self.epsilons:
             raise ValueError(
                 f"written: got {self.written}, expected the epsilons {self.epsilons} in the same order"

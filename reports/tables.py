@@ -82,7 +82,7 @@ def radius_table(plan: Plan, labels: Tensor, radii: Sequence[Radius]) -> RadiusT
     return RadiusTable(
         norm=plan.threat.norm,  # type: ignore[arg-type]
         verifier=wanted.verifier,
-        tolerance=wanted.tolerance,
+        tolerance=plan.tolerance,
         timeout=wanted.timeout,
         seed=plan.seed,
         ties=radii[0].ties,  # type: ignore[arg-type]

@@ -155,7 +155,14 @@ Samples = Annotated[int | None, typer.Option("--samples", min=1, help="First tes
 Epsilons = Annotated[
     list[str], typer.Option("--epsilon", help="Perturbation size, such as 8/255; several: with commas.")
 ]
-Norm = Annotated[str, typer.Option("--norm", autocompletion=completed(("linf", "l2")), help="linf or l2.")]
+Norm = Annotated[
+    str,
+    typer.Option(
+        "--norm",
+        autocompletion=completed(("linf", "l2", "flips", "shift")),
+        help="linf or l2; of events flips (how many) or shift (by how many steps in all).",
+    ),
+]
 Ties = Annotated[
     str | None,
     typer.Option(

@@ -69,7 +69,7 @@ def radius(
         "num_steps": network.num_steps,
         "norm": norm,
         "verifier": verifier,
-        "tolerance": wanted.tolerance,
+        "tolerance": plan.tolerance,
         "timeout": timeout,
         "seed": seed,
         "ties": radii.table.ties,

@@ -15,10 +15,13 @@ from ..bounds.shifts import Shifts
 from .event_sets import EventSet, settle_where
 from .members import Members
 from .regions import EventRegion
-from .retiming import listed, priced, within
+from .retiming import Cost, listed, priced, within
 from .shapes import uniform
 
 MERGES, BORDERS = ("or", "add"), ("stay", "leave")
+FAR = 2**31
+"""Further than any event moves."""
+
 MOST_EVENTS = 255
 """Of one entry: as many as a byte of a recording holds."""
 
@@ -31,7 +34,7 @@ class SpikeShift(EventSet):
     feature. No event comes in from outside.
 
     Args:
-        jitter: Δ ≥ 0, how far an event moves at most, in steps, below T.
+        jitter: Δ ≥ 0, how far an event moves at most, in steps, below T; None: any way.
         count: how many events may move; None: all.
         total: the sum of all moves, in steps; None: any.
         merge: what two events of one entry are: "or": one event (inputs of 0 and 1), "add": two (whole numbers).
@@ -47,7 +50,7 @@ class SpikeShift(EventSet):
     tensor([True])
     """
 
-    jitter: int
+    jitter: int | None
     count: int | None = None
     total: int | None = None
     merge: str = "or"
@@ -55,8 +58,7 @@ class SpikeShift(EventSet):
     where: EventRegion | Tensor | None = None
 
     def __post_init__(self) -> None:
-        settle(self, at_least(0), "jitter")
-        settle(self, unless_none(at_least(0)), "count", "total")
+        settle(self, unless_none(at_least(0)), "jitter", "count", "total")
         check_choice("merge", self.merge, MERGES)
         check_choice("border", self.border, BORDERS)
         settle_where(self)
@@ -69,13 +71,13 @@ class SpikeShift(EventSet):
     @property
     def reach(self) -> int:
         """Return how far one event can move."""
-        return self.jitter if self.total is None else min(self.jitter, self.total)
+        return min(FAR if budget is None else budget for budget in (self.jitter, self.total))
 
     @property
     def most(self) -> float:
         """Return how many events can move."""
         known = [budget for budget in (self.count, self.total) if budget is not None]
-        return 0 if self.jitter == 0 else min(known, default=math.inf)
+        return 0 if self.reach == 0 else min(known, default=math.inf)
 
     def movable(self, inputs: Tensor) -> Tensor:
         """Return how many events of each entry may move, like `inputs`."""
@@ -122,7 +124,7 @@ class SpikeShift(EventSet):
                 near = near + _around(movable, 2 * self.reach)
             marks = movable * (near == 0), movable * (near > 0)
             meets = False, True
-        settings = exact.shape[1], self.reach, self.count, self.total, self.border == "leave"
+        settings = exact.shape[1], min(self.reach, exact.shape[1]), self.count, self.total, self.border == "leave"
         return Shifts(*settings, marks, meets)
 
     def offsets(self, inputs: Tensor) -> list[int]:
@@ -173,16 +175,24 @@ class SpikeShift(EventSet):
             device=inputs.device,
         )
 
+    def least_total(self, candidate: Tensor, sample: Tensor) -> float:
+        """Return the least sum of moves that makes the candidate of a sample; inf for what none make."""
+        fronts = self._fronts(candidate, sample)
+        return float(sum(min((steps for _, steps in front), default=math.inf) for front in fronts))
+
     def _holds(self, candidate: Tensor, sample: Tensor) -> bool:
         if not bool(self._whole(candidate).all()):
             return False
+        return within(self._fronts(candidate, sample), self.count, self.total)
+
+    def _fronts(self, candidate: Tensor, sample: Tensor) -> list[tuple[Cost, ...]]:
+        """Return what the moves of each feature that differs cost."""
         after, before = candidate.flatten(1), sample.flatten(1)
         movable = self.movable(sample[None])[0].flatten(1)
         differ = (after != before).any(0)
         triples = torch.stack([before - movable, movable, after])[..., differ].long().permute(2, 0, 1).tolist()
         settings = self.reach, self.merge == "add", self.border == "leave"
-        fronts = [priced(*map(tuple, triple), *settings) for triple in triples]
-        return within(fronts, self.count, self.total)
+        return [priced(*map(tuple, triple), *settings) for triple in triples]
 
     def _whole(self, candidate: Tensor) -> Tensor:
         """Return which entries are numbers of events."""
@@ -231,7 +241,7 @@ class SpikeShift(EventSet):
         """Raise ValueError unless `inputs` are recordings of more steps than the jitter, and `where` fits one."""
         if inputs.dim() < 3:
             raise ValueError(f"inputs: got shape {tuple(inputs.shape)}, expected recordings (batch, T, ...)")
-        if self.jitter >= inputs.shape[1]:
+        if self.jitter is not None and self.jitter >= inputs.shape[1]:
             told = f"expected less than the recordings' {inputs.shape[1]} steps"
             raise ValueError(f"jitter: got {self.jitter}, {told}")
         most = 1 if self.merge == "or" else MOST_EVENTS

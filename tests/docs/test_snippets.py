@@ -16,6 +16,7 @@ PAGES = (
     "docs/concepts/circuit.md",
     "docs/testing.md",
     "docs/runs.md",
+    "docs/events.md",
 )
 SAID = {
     "docs/tutorial.md": ("of 100 digits are broken", "verified"),
@@ -23,6 +24,7 @@ SAID = {
     "docs/concepts/choosing.md": ("interval", "complete"),
     "docs/concepts/circuit.md": ("2 fired layers.1 (1,)", "5 added layers.2 (4, 2)"),
     "docs/runs.md": ("['",),
+    "docs/events.md": ("l0: ", "shift: "),
     "docs/testing.md": ("'corners', sample", "more than gain"),
 }
 

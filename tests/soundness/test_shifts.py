@@ -98,6 +98,17 @@ def test_events_that_meet_are_one(train: list[int], jitter: int, count: int | No
     assert float(source.least(torch.ones(3, 1, 1).double(), torch.tensor([0]))[0]) <= least + 1e-9
 
 
+def test_a_projection_pays_for_each_step():
+    events = torch.zeros(1, 4, 3)
+    events[0, 1] = 1.0
+    called = torch.zeros_like(events)
+    called[0, 3] = 5.0
+    for threat, moved in ((SpikeShift(2, total=3), 1), (SpikeShift(2, 2, 4), 2), (SpikeShift(2, 1), 1)):
+        found = threat.project(called, events)
+        assert int(found[0, 3].sum()) == moved
+        assert bool(threat.contains(found, events).all())
+
+
 def exact(case: Retimed, budget: Shifts) -> bool:
     """Return whether windows are said to be exact: no events that can meet, and one kind of budget that is."""
     apart = not any(bool(marks.any()) and meets for marks, meets in zip(budget.events, budget.meets, strict=True))

@@ -1,0 +1,69 @@
+"""Budgets of events as radii: the largest that is proved, the smallest that breaks."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spikecert import LIF, SpikeFlip, SpikingNetwork, certified_radius, mlp, save
+from spikecert.certify.scales import FlipScale, ShiftScale
+from support.command_line import run as run
+from support.oracles import every_flip, every_shift, least_margin
+
+NETWORK_SEED, STEPS = 5, 3
+
+
+def recordings() -> tuple[SpikingNetwork, Tensor, Tensor]:
+    torch.manual_seed(NETWORK_SEED)
+    network = mlp((2, 5, 3), num_steps=STEPS, neuron=LIF(0.8, threshold=0.5), encoding="none").eval()
+    events = (torch.rand(5, STEPS, 2) < 0.5).float()
+    with torch.no_grad():
+        return network, events, network(events).argmax(1)
+
+
+def listed(norm: str, sample: Tensor, budget: int) -> Tensor:
+    if norm == "l0":
+        return every_flip(sample, budget)
+    threat = ShiftScale().around(budget)
+    return every_shift(sample, type(threat)(min(budget, STEPS - 1), total=budget), torch.ones_like(sample))
+
+
+@pytest.mark.parametrize("norm", ["l0", "shift"])
+def test_brackets_hold_the_least_budget_that_breaks(norm: str):
+    network, events, labels = recordings()
+    radii = certified_radius(network, events, labels, norm, "enumeration")
+    for sample, label, radius in zip(events, labels.tolist(), radii, strict=True):
+        breaks = [b for b in range(7) if least_margin(network, listed(norm, sample, b), label) <= 0]
+        assert radius.exact
+        if breaks:
+            assert (radius.lower, radius.upper) == (breaks[0] - 1, breaks[0])
+        else:
+            assert radius.counterexample is None or radius.upper > 6
+        if radius.counterexample is not None:
+            scale = FlipScale() if norm == "l0" else ShiftScale()
+            assert bool(scale.around(radius.upper).contains(radius.counterexample[None], sample[None]))
+            assert not bool(scale.around(radius.upper - 1).contains(radius.counterexample[None], sample[None]))
+
+
+@pytest.mark.parametrize("norm", ["flips", "shift"])
+def test_the_command_line_takes_budgets_of_events(norm: str, tmp_path: Path, run: Callable[..., Any]):
+    network = SpikingNetwork(
+        nn.Flatten(), nn.Linear(128, 4), LIF(0.8), nn.Linear(4, 10), num_steps=2, encoding="none"
+    )
+    save(network, tmp_path / "net.safetensors")
+    common = tmp_path / "net.safetensors", "--data", "digit-events", "--norm", norm, "--json"
+    status, out, told = run("radius", *common, "--verifier", "interval", "--samples", "1")
+    assert status == 0, told
+    found = json.loads(out)
+    assert (found["norm"], found["tolerance"]) == (norm, 1.0)
+    assert all(float(row["lower"]).is_integer() for row in found["radii"])
+
+
+def test_what_no_moves_make_is_infinitely_far():
+    sample = torch.tensor([[1.0], [0.0]])
+    assert ShiftScale().distance(torch.zeros(1, 2, 1), sample[None]).tolist() == [float("inf")]
+    assert FlipScale().around(2.0) == SpikeFlip(2)
