@@ -26,7 +26,7 @@ from .processes import current
 from .retraction import Retraction
 from .settings import SCHEDULES, Settings, default_learning_rate, make_optimizer
 from .state import CheckpointStore, TrainingState, configuration
-from .steps import TrainingTask, take_step
+from .steps import TrainingTask, check_accumulation, take_step
 
 
 def fit(
@@ -47,6 +47,7 @@ def fit(
     precision: str = "full",
     compiled: bool = False,
     steps_at_once: int | None = None,
+    accumulate: int = 1,
     folder: str | Path | None = None,
     progress: Progress = silent,
     figures: Figures = no_figures,
@@ -85,6 +86,8 @@ def fit(
             gradients but for rounding, faster. Where that can't be, the run's `kernel` says why.
         steps_at_once: keep the activations of so many steps, not of all T, and run each part again in the backward
             pass: memory for time. Passes that need all currents (MS-MPPD with ρ > 0) don't get smaller.
+        accumulate: work on each batch in so many parts, one after another, whose gradients add up to those of the
+            whole but for rounding: less memory. Batch norm and rate codes, which need the whole, are refused.
         folder: where checkpoints go, one after each epoch, with history.csv (and scalars for TensorBoard, if it is
             installed), and at the end network.safetensors. A run that was stopped goes on from there and ends with
             bitwise the weights of an unbroken one.
@@ -108,8 +111,10 @@ def fit(
     default_learning_rate(optimizer)
     chosen = (epochs, batch_size, rate, optimizer, momentum, weight_decay, schedule, seed)
     more = {"augmentation": augmentation, "after_step": after_step}
-    settings = Settings(*chosen, **more, precision=precision, steps_at_once=steps_at_once)  # type: ignore[arg-type]
+    more |= {"precision": precision, "steps_at_once": steps_at_once, "accumulate": accumulate}
+    settings = Settings(*chosen, **more)  # type: ignore[arg-type]
     check_task(network, dataset, objective)
+    check_accumulation(network, settings.accumulate)
     warn_of_first_layer(network, objective)
     if settings.steps_at_once is not None:
         check_parts(network.layers, settings.steps_at_once, training=True)

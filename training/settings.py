@@ -30,9 +30,10 @@ class Settings:
     after_step: Retraction | LocalFields | None = None
     precision: str = "full"
     steps_at_once: int | None = None
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
-        settle(self, at_least(1), "epochs", "batch_size")
+        settle(self, at_least(1), "epochs", "batch_size", "accumulate")
         settle(self, positive, "learning_rate")
         settle(self, nonnegative, "weight_decay")
         settle(self, unless_none(at_least(1)), "steps_at_once")

@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from ..models.layers import BATCH_NORMS
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress
 from .data import Dataset, Split
@@ -45,47 +47,80 @@ def take_step(
     Raises:
         FloatingPointError: if a loss, a gradient or a weight is NaN or inf, with step and layer.
     """
-    inputs, labels, share = _own_part(state, task, batch)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.zero_grad()
-    attempt = _Attempt(state, task, objective, inputs, labels, where, state.noise.get_state())
-    loss = attempt.loss()
-    told = {"loss": loss.total.detach(), **loss.terms}
-    values = task.processes.summed({name: share * float(value) for name, value in told.items()})
-    if not math.isfinite(values["loss"]):
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        raise attempt.failure(f"loss: got {shown}")
-    (loss.total if share == 1.0 else share * loss.total).backward()
-    task.processes.sum_gradients(state.network)
-    _move(state, task, attempt)
-    return values
-
-
-def _own_part(state: TrainingState, task: TrainingTask, batch: Split) -> tuple[Tensor, Tensor, float]:
-    """Return what this process works on: its rows, their labels, and their share of the batch."""
     inputs, labels = on_network(state.network, batch)
     if task.settings.augmentation is not None:
         state.noise.rows = None
         inputs = task.settings.augmentation(inputs, state.noise)
-    rows = task.processes.rows(len(inputs))
-    state.noise.rows, state.noise.total = rows, len(inputs)
-    if rows is None:
-        return inputs, labels, 1.0
-    return inputs[rows], labels[rows], (rows.stop - rows.start) / len(inputs)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.optimizer.zero_grad()
+    draws = state.noise.get_state()
+    attempts = [
+        _Attempt(state, task, objective, inputs, labels, rows, where, draws) for rows in _parts(task, len(inputs))
+    ]
+    told = [attempt.add_gradients() for attempt in attempts]
+    values = task.processes.summed({name: sum(part[name] for part in told) for name in told[0]})
+    if not math.isfinite(values["loss"]):
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        first = next((i for i, part in enumerate(told) if not math.isfinite(part["loss"])), 0)
+        raise attempts[first].failure(f"loss: got {shown}")
+    task.processes.sum_gradients(state.network)
+    _move(state, task, attempts[-1])
+    return values
+
+
+def check_accumulation(network: SpikingNetwork, parts: int) -> None:
+    """Refuse to part batches of networks that need them whole.
+
+    Raises:
+        ValueError: for batch norm, whose statistics are of the batch, and rate codes, whose draws are.
+    """
+    norm = any(isinstance(module, BATCH_NORMS) for module in network.modules())
+    if parts > 1 and (norm or network.encoding == "rate"):
+        what = "batch norm" if norm else 'encoding "rate"'
+        raise ValueError(f"accumulate: got {parts} and a network with {what}, expected 1: it needs whole batches")
+
+
+def _parts(task: TrainingTask, total: int) -> list[slice | None]:
+    """Return the rows of each part that this process works on; None for all of the batch."""
+    own = task.processes.rows(total)
+    if task.settings.accumulate == 1:
+        return [own]
+    start, stop = (0, total) if own is None else (own.start, own.stop)
+    parts = min(task.settings.accumulate, stop - start)
+    ends = [start + (stop - start) * part // parts for part in range(parts + 1)]
+    return [slice(*pair) for pair in pairwise(ends)]
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """The loss of one batch, and how to repeat it: its draws start from `draws`."""
+    """The loss of some rows of one batch, and how to repeat it: its draws start from `draws`."""
 
     state: TrainingState
     task: TrainingTask
     objective: Objective
-    inputs: Tensor
-    labels: Tensor
+    batch: Tensor
+    targets: Tensor
+    rows: slice | None
     where: str
     draws: Tensor
+
+    @property
+    def inputs(self) -> Tensor:
+        """Return the rows' inputs."""
+        return self.batch if self.rows is None else self.batch[self.rows]
+
+    @property
+    def labels(self) -> Tensor:
+        """Return the rows' labels."""
+        return self.targets if self.rows is None else self.targets[self.rows]
+
+    def add_gradients(self) -> dict[str, float]:
+        """Add the gradients of the rows' share of the loss, and return that share of the loss and of its terms."""
+        loss, share = self.loss(), 1.0 if self.rows is None else len(self.inputs) / len(self.batch)
+        (loss.total if share == 1.0 else share * loss.total).backward()
+        told = {"loss": loss.total.detach(), **loss.terms}
+        return {name: share * float(value) for name, value in told.items()}
 
     def loss(self) -> Loss:
         """Return the loss.
@@ -99,6 +134,8 @@ class _Attempt:
             raise self.failure(str(error)) from error
 
     def _loss(self) -> Loss:
+        self.state.noise.set_state(self.draws)
+        self.state.noise.rows, self.state.noise.total = self.rows, len(self.batch)
         network, device = self.state.network, self.inputs.device.type
         mixed = torch.autocast(device, torch.bfloat16, enabled=self.task.settings.precision == "bfloat16")
         with mixed, common_statistics(network, self.task.processes), _drawing(network, self.state.noise):
@@ -109,7 +146,6 @@ class _Attempt:
         return FloatingPointError(f"{what} at {self.where}, expected finite numbers; {self._origin()}")
 
     def _origin(self) -> str:
-        self.state.noise.set_state(self.draws)
         return origin(self.state.network, self.inputs, self._loss)
 
 

@@ -41,6 +41,9 @@ Compiled = Annotated[bool, typer.Option(help="Run membranes by a kernel that the
 StepsAtOnce = Annotated[
     int | None, typer.Option("--steps-at-once", min=1, help="Steps of activations to keep: memory for time.")
 ]
+Accumulate = Annotated[
+    int, typer.Option(min=1, help="Parts of a batch, one after another, whose gradients add up: less memory.")
+]
 Seeds = Annotated[
     str | None, typer.Option(help="Several, such as 0,1,2: one folder each, mean and spread at the end.")
 ]

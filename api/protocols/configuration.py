@@ -30,6 +30,7 @@ class TrainingSettings(Part):
     weight_decay: Number = 5e-4
     schedule: str = "cosine"
     precision: str = "full"
+    accumulate: int = 1
     compiled: bool = False
     augmentation: dict[str, Any] | None = None
     retraction: dict[str, Any] | None = None

@@ -93,6 +93,7 @@ CASES: dict[str, Case] = {
     ),
     "schedule: unknown": (lambda: train(schedule="steps"), ValueError, "schedule: got 'steps'"),
     "precision: unknown": (lambda: train(precision="int8"), ValueError, "precision: got 'int8'"),
+    "accumulate: zero": (lambda: train(accumulate=0), ValueError, "accumulate: got 0"),
     "steps_at_once: zero": (lambda: train(steps_at_once=0), ValueError, "steps_at_once: got 0"),
     "seed: negative": (lambda: train(seed=-1), ValueError, "seed: got -1"),
     "objective: text": (lambda: train(objective="ce"), TypeError, "objective: got str"),

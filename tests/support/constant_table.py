@@ -285,6 +285,7 @@ TRAINING = [
             "weight_decay": 0.5,
             "seed": 1,
             "steps_at_once": 1,
+            "accumulate": 2,
         },
         {"network": NETWORK, "dataset": DATA, "epochs": 1},
         {"learning_rate": NONE, "steps_at_once": NONE},

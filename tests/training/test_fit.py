@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from spikecert.models import DLIF, LIF, SpikingNetwork, Trace, load, mlp, network_hash
 from spikecert.training import (
     MSMPPD,
+    CertifiedLoss,
     CrossEntropy,
     Dataset,
     EpochMetrics,
@@ -496,3 +497,24 @@ def test_nothing_else_is_warned_of(digits: Dataset, name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(mlp(widths, 2), few(digits, 20), objective, epochs=1)
+
+
+@pytest.mark.parametrize("objective", [MSMPPD(0.5, perturbation=SingleStep(0.05)), CertifiedLoss(0.02)], ids=repr)
+def test_batches_in_parts_train_as_whole_ones(digits: Dataset, objective: Objective) -> None:
+    data = replace(digits, train=digits.train.take(torch.arange(90)))
+    torch.manual_seed(0)
+    start = mlp((64, 12, 10, 10), 3, LIF(0.9)).double()
+    settings: dict[str, Any] = {"epochs": 2, "batch_size": 45, "optimizer": "sgd", "learning_rate": 0.01}
+    runs = [fit(start, data, objective, accumulate=parts, **settings) for parts in (1, 2, 7, 100)]
+    for run in runs[1:]:
+        for ours, whole in zip(run.network.parameters(), runs[0].network.parameters(), strict=True):
+            torch.testing.assert_close(ours, whole, rtol=1e-9, atol=1e-12)
+        assert run.history[-1].loss == pytest.approx(runs[0].history[-1].loss, rel=1e-9)
+    assert not torch.equal(runs[0].network.layers[0].weight, start.layers[0].weight)  # type: ignore[arg-type]
+
+
+def test_batches_that_are_needed_whole_are_not_parted(digits: Dataset) -> None:
+    norm = SpikingNetwork(nn.Linear(64, 8), nn.BatchNorm1d(8), LIF(), nn.Linear(8, 10), num_steps=2)
+    for network, what in ((norm, "batch norm"), (mlp((64, 8, 10), 2, encoding="rate"), 'encoding "rate"')):
+        with pytest.raises(ValueError, match=f"accumulate: got 2 and a network with {what}"):
+            fit(network, digits, CrossEntropy(), epochs=1, accumulate=2)
