@@ -91,18 +91,16 @@ class FirstLayer:
 
     @cached_property
     def reads(self) -> Tensor | None:
-        """Return each neuron's share of each input, |W| over its row's sum, float32; None if most read most."""
-        weights = self.matrix.abs().float()
-        if float((weights > 0).float().mean()) >= LOCAL:
-            return None
-        return weights / weights.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+        """Return which inputs each neuron reads, (n, inputs) of 0 and 1, float32; None if most read most of them."""
+        found = (self.matrix != 0).float()
+        return None if float(found.mean()) >= LOCAL else found
 
-    def shared(self, split: Tensor) -> Tensor | float:
-        """Return how much of what each neuron reads the `split` neurons of a node, (N, n), read too, (N, n)."""
+    def shares(self, split: Tensor) -> Tensor:
+        """Return which neurons of a node read an input that one of its `split` neurons reads, (N, n) of bool."""
         if self.reads is None:
-            return 1.0
-        touched = (split.float() @ (self.reads > 0).float() > 0).float()
-        return touched @ self.reads.T
+            return torch.ones_like(split)
+        touched = (split.float() @ self.reads > 0).float()
+        return touched @ self.reads.T > 0
 
 
 @dataclass(frozen=True)
@@ -113,8 +111,8 @@ class RangeSearch:
         iterations: Adam steps of the multipliers; 0: do not narrow.
         rate: of a step, where the slopes of both neurons over the box sum to 1; it falls to a tenth on the way.
         momenta: Adam's β₁ and β₂.
-        neurons: of a node that are narrowed, at most: those whose range costs most at its parent's prices, in
-            layers of local neurons times the share of it that lies on inputs of decided ones.
+        neurons: of a node that are narrowed, at most: those whose range costs most at its parent's prices, of
+            those that share an input with a decided one.
     """
 
     iterations: int = 12
@@ -167,11 +165,8 @@ class RangeSearch:
 
     def _chosen(self, layer: FirstLayer, found: TableTrains, split: Tensor, worth: Tensor) -> Tensor:
         """Return which open neurons of each node are narrowed, (N, n) of bool: none that no slab can narrow."""
-        shared = layer.shared(split)
         is_open = (found.first < found.last).flatten(1)
-        if isinstance(shared, Tensor):
-            is_open = is_open & (shared > 0)
-        return _greatest(is_open, worth * shared, self.neurons)
+        return _greatest(is_open & layer.shares(split), worth, self.neurons)
 
     def _multipliers(self, slabs: "_Slabs", neurons: Tensor) -> Tensor:
         """Return good multipliers for the bounds of I of some neurons of each node, then of −I, then of 0.
@@ -299,10 +294,10 @@ def _greatest(chosen: Tensor, score: Tensor, most: int) -> Tensor:
 def _normal(rows: Tensor, radius: Tensor, inputs: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return rows (N, K, inputs) times the radius, divided by their sum of moduli, in float32, and that sum.
 
-    Of a row's part outside of some `inputs`, (N, S), no multiplier changes anything, so it is left out.
+    Of some `inputs`, (N, S), only these are returned: of what no slab reads no multiplier changes anything.
     """
     scaled = rows * radius[:, None]
+    size = scaled.abs().sum(2).clamp_min(1e-300)
     if inputs is not None:
         scaled = scaled.gather(2, inputs[:, None].expand(-1, scaled.shape[1], -1))
-    size = scaled.abs().sum(2).clamp_min(1e-300)
     return (scaled / size[..., None]).float(), size
