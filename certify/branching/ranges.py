@@ -91,7 +91,7 @@ class FirstLayer:
 
     @cached_property
     def reads(self) -> Tensor | None:
-        """Return which inputs each neuron reads, (n, inputs) of 0 and 1, float32; None if most read most of them."""
+        """Return which inputs each neuron reads, (n, inputs) of 0 and 1, float32; None if most read most."""
         found = (self.matrix != 0).float()
         return None if float(found.mean()) >= LOCAL else found
 
