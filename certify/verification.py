@@ -135,6 +135,7 @@ def bounds(
     check_arithmetic(network)
     check_inputs(network, inputs)
     check_weights(network)
+    perturbation.suits(network)
     perturbation.check(inputs)
     inputs = inputs.detach()
     with evaluating(network):

@@ -173,7 +173,7 @@ class MarginQuestion:
         if draws is None:
             return roots
         rates = self.perturbation.enclosure(self.inputs[self.specifications.samples])
-        if rates.flips is not None:
+        if rates.budget is not None:
             return None
         thresholds = draws.thresholds(self.circuit.num_steps, tuple(self.inputs.shape[1:]))
         return replace(roots, decisions=rate_root(roots.decisions, rates, thresholds))

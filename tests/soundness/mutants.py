@@ -6,6 +6,7 @@ from circuit_mutants import CIRCUIT_MUTANTS
 from climb_mutants import CLIMB_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
 from element_mutants import ELEMENT_MUTANTS
+from event_mutants import EVENT_MUTANTS
 from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
@@ -30,6 +31,7 @@ MUTANTS = (
     *CLIMB_MUTANTS,
     *SEARCH_MUTANTS,
     *ELEMENT_MUTANTS,
+    *EVENT_MUTANTS,
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
     *MOVING_MUTANTS,
