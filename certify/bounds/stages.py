@@ -30,6 +30,10 @@ MOST_KINDS = 12
 """The most kinds of neurons, over all layers of several kinds, that have stages of their own: each takes time."""
 
 
+AT_ONCE = 1024
+"""Rows of a layer's matrix that are made at once: a layer that shares its weights makes each of a whole image."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One spiking layer with the chains in front of it.
@@ -57,7 +61,14 @@ class Stage:
 
     def matrix(self) -> tuple[Tensor, Tensor]:
         """Return the sum of its chains, all from one signal, as one matrix (n, features) and its bias (n,)."""
-        return _pulled(self.branches, self._unit)
+        numbers, shape = self.lower[0, 0].numel(), self.lower.shape[2:]
+        unit = self.lower.new_zeros(min(numbers, AT_ONCE), numbers)
+        parts = []
+        for rows in torch.arange(numbers, device=unit.device).split(len(unit)):
+            each = unit[: len(rows)].scatter(1, rows[:, None], 1.0).view(-1, *shape)
+            parts.append(_pulled(self.branches, each))
+        matrix, bias = zip(*parts, strict=True)
+        return torch.cat(matrix), torch.cat(bias)
 
     @property
     def filtered(self) -> FilteredBranches | None:

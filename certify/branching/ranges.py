@@ -17,6 +17,7 @@ float64's own error is at most 8·(inputs + neurons + terms + 16)·u of the sum 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -29,7 +30,9 @@ from ..bounds.train_table import TableTrains
 from .compiled_ranges import multipliers_for
 
 MOST_NUMBERS = 2**22
-"""What a tensor of the search may hold; the layer's matrix may hold 4 times as much."""
+"""What a tensor of the search may hold; the layer's matrix may hold 8 times as much, 256 MiB."""
+LOCAL = 0.5
+"""Neurons are local where less than this share of the layer's matrix is not 0."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class FirstLayer:
         if not isinstance(stage.found, TableTrains) or not all(branch.direct for branch in stage.branches):
             return None
         neurons, inputs = stage.lower[0, 0].numel(), source.box.lower[0, 0].numel()
-        if neurons * max(neurons, inputs) > 4 * MOST_NUMBERS:
+        if neurons * inputs > 8 * MOST_NUMBERS:
             return None
         matrix, bias = stage.matrix()
         shape, chains = (len(stage.lower[0]), neurons), [branch.chain for branch in stage.branches]
@@ -86,6 +89,19 @@ class FirstLayer:
             kernel=stage.rule.kernel,
         )
 
+    @cached_property
+    def reads(self) -> Tensor | None:
+        """Return which inputs each neuron reads, (n, inputs) of 0 and 1, float32; None if most read most."""
+        found = (self.matrix != 0).float()
+        return None if float(found.mean()) >= LOCAL else found
+
+    def shares(self, split: Tensor) -> Tensor:
+        """Return which neurons of a node read an input that one of its `split` neurons reads, (N, n) of bool."""
+        if self.reads is None:
+            return torch.ones_like(split)
+        touched = (split.float() @ self.reads > 0).float()
+        return touched @ self.reads.T > 0
+
 
 @dataclass(frozen=True)
 class RangeSearch:
@@ -95,7 +111,8 @@ class RangeSearch:
         iterations: Adam steps of the multipliers; 0: do not narrow.
         rate: of a step, where the slopes of both neurons over the box sum to 1; it falls to a tenth on the way.
         momenta: Adam's β₁ and β₂.
-        neurons: of a node that are narrowed, at most: those whose range costs most at its parent's prices.
+        neurons: of a node that are narrowed, at most: those whose range costs most at its parent's prices, of
+            those that share an input with a decided one.
     """
 
     iterations: int = 12
@@ -123,8 +140,7 @@ class RangeSearch:
         lower, upper = layer.lower[samples], layer.upper[samples]
         low, high, empty = lower.clone(), upper.clone(), torch.zeros_like(samples, dtype=torch.bool)
         rows = Box(found.table.lower[found.first.flatten(1)], found.table.upper[found.last.flatten(1)])
-        is_open = (found.first < found.last).flatten(1)
-        is_open = _greatest(is_open, prices.abs() * (upper - lower), self.neurons)
+        is_open = self._chosen(layer, found, split, prices.abs() * (upper - lower))
         for part in _parts(layer, split, is_open):
             slabs = _Slabs.of(layer, samples[part], Box(rows.lower[part], rows.upper[part]), split[part])
             neurons, real = _listed(is_open[part])
@@ -143,17 +159,23 @@ class RangeSearch:
         first, last = found.first.flatten(1), found.last.flatten(1)
         rows = Box(found.table.lower[first], found.table.upper[last])
         reach = (layer.upper - layer.lower)[sample]
-        neurons, _ = _listed(_greatest(first < last, prices.abs() * reach, self.neurons))
+        neurons, _ = _listed(self._chosen(layer, found, split, prices.abs() * reach))
         slabs = _Slabs.of(layer, torch.tensor([sample]), rows, split)
         return neurons[0], split[0].nonzero().flatten(), self._multipliers(slabs, neurons)[0]
+
+    def _chosen(self, layer: FirstLayer, found: TableTrains, split: Tensor, worth: Tensor) -> Tensor:
+        """Return which open neurons of each node are narrowed, (N, n) of bool: none that no slab can narrow."""
+        is_open = (found.first < found.last).flatten(1)
+        return _greatest(is_open & layer.shares(split), worth, self.neurons)
 
     def _multipliers(self, slabs: "_Slabs", neurons: Tensor) -> Tensor:
         """Return good multipliers for the bounds of I of some neurons of each node, then of −I, then of 0.
 
         Everything is in units of the box: x = middle + radius·z with |z| ≤ 1, each row's slopes summing to 1.
         """
-        rows, size = _normal(slabs.matrix, slabs.radius)
-        aims, reach = _normal(slabs.layer.matrix[neurons], slabs.radius)
+        inputs = slabs.touched
+        rows, size = _normal(slabs.matrix, slabs.radius, inputs)
+        aims, reach = _normal(slabs.layer.matrix[neurons], slabs.radius, inputs)
         least, most = ((end / size).clamp(-1.0, 1.0).float() for end in slabs.ends_around_middle())
         adam = self.iterations, self.rate, self.momenta
         best = multipliers_for(slabs.layer.kernel, rows, (least, most), _both_signs(aims), adam)
@@ -199,6 +221,13 @@ class _Slabs:
             middle=box.middle[0].flatten(1)[samples],
             radius=box.radius[0].flatten(1)[samples],
         )
+
+    @property
+    def touched(self) -> Tensor | None:
+        """Return inputs that hold all that a node's slabs read, (N, S); None where neurons are not local."""
+        if self.layer.reads is None:
+            return None
+        return _listed((self.matrix != 0).any(1))[0]
 
     def ends_around_middle(self) -> tuple[Tensor, Tensor]:
         """Return both ends less what the middle of the box makes, (N, K)."""
@@ -262,8 +291,13 @@ def _greatest(chosen: Tensor, score: Tensor, most: int) -> Tensor:
     return torch.zeros_like(chosen).scatter_(1, best, True) & chosen
 
 
-def _normal(rows: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rows (N, K, inputs) times the radius, divided by their sum of moduli, in float32, and that sum."""
+def _normal(rows: Tensor, radius: Tensor, inputs: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return rows (N, K, inputs) times the radius, divided by their sum of moduli, in float32, and that sum.
+
+    Of some `inputs`, (N, S), only these are returned: of what no slab reads no multiplier changes anything.
+    """
     scaled = rows * radius[:, None]
     size = scaled.abs().sum(2).clamp_min(1e-300)
+    if inputs is not None:
+        scaled = scaled.gather(2, inputs[:, None].expand(-1, scaled.shape[1], -1))
     return (scaled / size[..., None]).float(), size

@@ -35,6 +35,12 @@ SEARCH_MUTANTS = (
         "return replace(known, bound=self.frontier.closed, full=True)",
     ),
     Mutant(
+        "stages: make the first rows of a matrix again and again",
+        "certify/bounds/stages.py",
+        "scatter(1, rows[:, None], 1.0)",
+        "scatter(1, (rows - rows[0])[:, None], 1.0)",
+    ),
+    Mutant(
         "helpers: take an answer for that of another part",
         BRANCHING + "helpers.py",
         "given = helper.parts.popleft()",

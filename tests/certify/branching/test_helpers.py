@@ -13,11 +13,12 @@ import torch
 from spikecert import L2, LIF, LInf, SpikingNetwork, Verdict, mlp, verify
 from spikecert.certify.branching import helper, helpers, sharing
 from spikecert.certify.branching.bounding import Climb
-from spikecert.certify.branching.crew import Portion, Timed, bounded_here
+from spikecert.certify.branching.crew import Crew, Portion, Timed, bounded_here
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.perturbations import Perturbation, PixelBox
 from spikecert.certify.verifiers import Complete
+from support.processes import soon
 
 EPSILON = 0.12
 SMALL = Complete(Search(batch=8, start=Climb(2), climb=Climb(1)), enumeration=None)
@@ -98,7 +99,7 @@ class Threads:
         return self.started[-1]
 
 
-@pytest.mark.parametrize("lives", [[], [0, 1], [0, 0, 0, 0]])
+@pytest.mark.parametrize("lives", [[], [0, 1, 0, 0]])
 def test_shared_searches_say_what_one_process_says(
     case: Given, alone: list[Verdict], threads: Threads, lives: list[int | None]
 ):
@@ -123,6 +124,65 @@ def test_what_fails_elsewhere_is_done_here(
     monkeypatch.setattr(helper, "bounded_here", broken)
     found = verify(*case, LInf(EPSILON), SMALL, workers=2)
     assert [v.status for v in found] == [v.status for v in alone]
+
+
+def test_answers_come_back_in_the_order_of_their_questions(case: Given, threads: Threads):
+    network, inputs, labels = case
+    left = torch.ones(5, 3, dtype=torch.bool).scatter(1, labels[:, None], False)
+    question = MarginQuestion.of_margins(network, inputs, labels, LInf(EPSILON), left)
+    roots = question.roots()
+    assert roots is not None
+    with helpers.Helpers(lambda: 2) as crew:
+        crew.ask(question)
+        assert soon(lambda: crew.room and sum(helper.ready for helper in crew._helpers) == 2, 20)
+        given = [roots.select(torch.tensor([row])) for row in range(5)]
+        for nodes in given:
+            crew.give(Portion(nodes, Climb(2), torch.ones(1, nodes.decisions.size)))
+        assert [len(helper.parts) for helper in crew._helpers] == [2, 2], "and one that waits"
+        for row in range(5):
+            timed = crew.next(None)
+            assert timed is not None
+            assert timed.bounded.nodes.row.tolist() == [row]
+
+
+class Late(Crew):
+    """Holds up to three parts before it bounds the oldest."""
+
+    size = 3
+
+    def __init__(self) -> None:
+        self.given: list[Portion] = []
+
+    def ask(self, question: MarginQuestion) -> None:
+        self.question = question
+
+    @property
+    def room(self) -> bool:
+        return len(self.given) < 3
+
+    def give(self, part: Portion) -> None:
+        self.given.append(part)
+
+    def next(self, deadline: float | None) -> Timed:
+        return bounded_here(self.question, self.given.pop(0))
+
+
+@pytest.mark.parametrize("most", [3, 6, 9])
+def test_what_several_have_counts_as_open_whenever_the_search_stops(case: Given, most: int):
+    network, inputs, labels = case
+    left = torch.ones(5, 3, dtype=torch.bool).scatter(1, labels[:, None], False)
+    question = MarginQuestion.of_margins(network, inputs, labels, LInf(0.3), left)
+    around = inputs[:, None] + 0.3 * (2 * torch.rand(5, 400, 4) - 1)
+    with torch.no_grad():
+        logits = network(around.clamp(0, 1).flatten(0, 1)).view(5, 400, 3).double()
+    rows, told = question.specifications, list[object]()
+    least = (logits[rows.samples] * rows.coefficients[:, None]).sum(2).amin(1)
+    found = Search(6, Climb(0), Climb(0)).run(
+        question, lambda *_: False, None, lambda: len(told) > most, crew=Late(), told=told.append
+    )
+    assert found is not None
+    assert found.expired
+    assert bool((found.bound <= least + 1e-6).all())
 
 
 def test_time_is_up_whatever_processes_do(case: Given, threads: Threads, monkeypatch: pytest.MonkeyPatch):
@@ -150,6 +210,9 @@ def test_a_question_and_a_part_survive_the_way(case: Given, threat: Perturbation
     question = MarginQuestion.of_margins(network, inputs, labels, threat, left)
     assert sharing.shareable(question)
     assert not sharing.shareable(replace(question, ranges=None))
+    question = replace(
+        question, specifications=replace(question.specifications, floor=torch.full((10,), -0.25).double())
+    )
     there, roots = sharing.unpack_question(sharing.pack_question(question)), question.roots()
     assert roots is not None
     part = Portion(roots, Climb(3), torch.rand(len(roots), roots.decisions.size))

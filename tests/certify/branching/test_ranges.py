@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikecert import L2, LIF, LInf, SpikingNetwork, mlp
 from spikecert.certify.bounds.box import Box
@@ -275,3 +275,50 @@ def test_narrowing_decides_hard_samples_in_few_nodes():
         return float((found.last - found.first).sum())
 
     assert left(question) < left(free)
+
+
+def local_network() -> tuple[SpikingNetwork, Tensor, Tensor]:
+    """Return a convolutional network and four samples."""
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 2, 3, padding=1), LIF(0.9), nn.Flatten(), nn.Linear(72, 3)
+    network = SpikingNetwork(*layers, num_steps=4).double().eval()
+    network.layers[0].weight.data *= 4.0  # pyright: ignore
+    inputs = torch.rand(4, 1, 6, 6).double()
+    with torch.no_grad():
+        return network, inputs, network(inputs).argmax(1)
+
+
+def test_local_neurons_are_narrowed_by_slabs_that_share_their_inputs():
+    network, inputs, labels = local_network()
+    question = asked(network, inputs, labels, LInf(0.2))
+    far = (inputs + 0.2 * (2 * torch.rand(30, *inputs.shape) - 1)).clamp(0, 1).double()
+    traces = [network.trace(x) for x in far]
+    chosen = torch.zeros(4, 72, dtype=torch.bool)
+    chosen[:, torch.tensor([0, 1, 7, 36])] = True  # a corner of the first channel, and of the second
+    nodes = decided(question, traces[0].spikes[0].flatten(2), chosen)
+    low, high, empty = narrowed(question, nodes)
+    wide_low, wide_high, _ = narrowed(replace(question, ranges=None), nodes)
+    layer = question._currents
+    assert isinstance(layer, FirstLayer)
+    assert layer.reads is not None
+    changed = ((low > wide_low) | (high < wide_high)) & ~empty[:, None]
+    assert bool(changed.any())
+    assert not bool((changed & ~layer.shares(chosen)).any())
+    assert 0 < float(layer.shares(chosen).double().mean()) < 1
+    for trace in traces:
+        spikes, currents = trace.spikes[0].flatten(2), trace.currents[0][0].flatten(1)
+        same = (spikes == traces[0].spikes[0].flatten(2)).all(0).logical_or(~chosen).all(1)
+        assert not bool((same & empty).any())
+        assert bool(((low <= currents) & (currents <= high))[same].all())
+
+
+def test_a_matrix_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch):
+    network, inputs, labels = local_network()
+    question = asked(network, inputs, labels, LInf(0.2))
+    roots = question.roots()
+    assert roots is not None
+    stage = question.staged(roots)[0].stages[0]
+    whole = stage.matrix()
+    monkeypatch.setattr("spikecert.certify.bounds.stages.AT_ONCE", 7)
+    assert all(torch.equal(part, other) for part, other in zip(stage.matrix(), whole, strict=True))
+    assert whole[0].shape == (72, 36)
