@@ -10,8 +10,8 @@ from torch import Tensor
 class Alike:
     """Base of frozen dataclasses (made with `eq=False`) that are equal where all compared fields are.
 
-    Tensors are where dtype, shape and all entries are, on whichever device; NaN is equal to nothing. Equal ones have
-    one hash, which leaves entries out.
+    Tensors are where dtype, shape and all entries are, on whichever device; NaN is equal to nothing. Equal results
+    have one hash, which leaves entries out.
     """
 
     def __eq__(self, other: object) -> bool:
