@@ -34,15 +34,21 @@ def bibliography() -> str:
             ),
             "",
         )
-        parts = (told.get("author", ""), f"*{told['title']}*", where, told.get("note", ""), told.get("year", ""))
-        text = ". ".join(plain(part) for part in parts if part)
-        lines += [f"(bib-{key})=", f"**{key}**", f": {text}.", ""]
+        parts = (
+            told.get("author", "").replace(" and ", "; "),
+            f"*{told['title']}*",
+            where,
+            told.get("note", ""),
+            told.get("year", ""),
+        )
+        text = ". ".join(plain(part).removesuffix(".") for part in parts if part)
+        lines += [f"(bib-{key})=", f"**{key}**  ", f"{text}.", ""]
     return "\n".join(lines)
 
 
 def plain(text: str) -> str:
     r"""Return BibTeX's text without braces and accents spelt out: "L{\'e}on" as "Léon"."""
-    for spelt, letter in (("{\\'e}", "é"), ('{\\"u}', "ü"), ('{\\"o}', "ö"), ("--", "–"), (" and ", ", ")):
+    for spelt, letter in (("{\\'e}", "é"), ('{\\"u}', "ü"), ('{\\"o}', "ö"), ("--", "–")):
         text = text.replace(spelt, letter)
     return text.replace("{", "").replace("}", "")
 
