@@ -104,6 +104,7 @@ def described(data: "Dataset", samples: Split) -> Data:
         classes=data.classes,
         shape=tuple(samples.inputs.shape[1:]),
         sha256=digest_of("", {"inputs": samples.inputs, "labels": samples.labels}),
+        names=data.names,
     )
 
 
@@ -123,11 +124,15 @@ def fleet(engine: str | None, workers: int | None, folder: Path | None, address:
     return Fleet("local", workers, folder)
 
 
-def threat(norm: str, epsilons: Sequence[float] | Mapping[float, str]) -> Threat:
-    """Return a threat model over inputs in [0, 1]; a mapping says how each ε was written."""
+def threat(
+    norm: str, epsilons: Sequence[float] | Mapping[float, str], limits: tuple[float, float] = (0.0, 1.0)
+) -> Threat:
+    """Return a threat model over inputs within limits; a mapping says how each ε was written."""
     check_choice("norm", norm, NORMS)
     written = tuple(epsilons.values()) if isinstance(epsilons, Mapping) else ()
-    return Threat(norm=NORMS[norm], lower=0.0, upper=1.0, epsilons=tuple(epsilons), written=written)  # type: ignore[arg-type]
+    lower, upper = limits
+    told = {"norm": NORMS[norm], "epsilons": tuple(epsilons), "written": written}
+    return Threat(lower=lower, upper=upper, **told)  # type: ignore[arg-type]
 
 
 def write_all(record: Record, folder: Path) -> list[Path]:

@@ -55,7 +55,12 @@ def _in_zoo(model: Path) -> str | None:
     return text.removeprefix(ZOO) if text.startswith(ZOO) else None
 
 
-def data_of(name: str, root: Path | None = None, num_steps: int | None = None) -> "Dataset":
+def data_of(
+    name: str,
+    root: Path | None = None,
+    num_steps: int | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> "Dataset":
     """Return the data set of a name, of an .npz archive, or of a Python object named as in `loaded`.
 
     A function may return a `Dataset`, or what `own_dataset` takes for its train part.
@@ -63,10 +68,17 @@ def data_of(name: str, root: Path | None = None, num_steps: int | None = None) -
     from spikecert.training import Dataset, dataset, own_dataset
 
     if ":" not in name:
-        return dataset(name, root) if num_steps is None else dataset(name, root, num_steps=num_steps)
+        if name.endswith(".py"):
+            raise ValueError(f"data: got {name}, expected {name}:function, which returns a data set")
+        steps = {} if num_steps is None else {"num_steps": num_steps}
+        return dataset(name, root, limits=limits, **steps)
     place, _, attribute = name.rpartition(":")
     found = _called(_attribute(_module(place), name, attribute), name)
-    return found if isinstance(found, Dataset) else own_dataset(name, found)
+    if not isinstance(found, Dataset):
+        return own_dataset(name, found, limits=limits)
+    if found.limits != limits:
+        raise ValueError(f"range: got {limits}, and {name} says {found.limits}, expected the same")
+    return found
 
 
 def _module(place: str) -> ModuleType:

@@ -2,10 +2,14 @@
 
 import re
 import shutil
+import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import make_reference  # noqa: E402
+
 ROOT = HERE.parent
 
 project = "spikecert"
@@ -52,11 +56,15 @@ def _gather(app: object) -> None:
     shutil.copy(ROOT / "examples" / "tour.ipynb", target)
     shutil.copy(ROOT / "benchmarks" / "README.md", target / "benchmarks.md")
     shutil.copytree(ROOT / "benchmarks" / "figures", target / "figures")
+    make_reference.write(target)
 
 
 def _escape(app: object, what: str, name: str, found: object, options: object, lines: list[str]) -> None:
-    """Take |x| and a*b in docstrings as they stand, outside of code."""
+    """Take |x| and a*b in docstrings as they stand, outside of code, and link what they refer to."""
     for index, line in enumerate(lines):
+        if make_reference.linked(line) != line:
+            lines[index] = make_reference.linked(line)
+            continue
         if not line.lstrip().startswith((">>>", "...")):
             parts = re.split(r"(`[^`]*`)", line)
             lines[index] = "".join(p if p.startswith("`") else re.sub(r"([|*_])(?!_)", r"\\\1", p) for p in parts)

@@ -38,6 +38,7 @@ class RadiiFile(Part):
     timeout: FiniteFloat | None
     seed: Count
     ties: Ties = "strict"
+    limits: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
     radii: tuple[_RadiusRow, ...] = Field(min_length=1)
 
     def table(self) -> RadiusTable:
@@ -74,6 +75,11 @@ def with_radii(record: Record, radii: RadiiFile) -> Record:
     """
     if radii.data != record.data.name:
         raise ValueError(f"radii: got radii on {radii.data}, expected {record.data.name} as in the record")
+    limits = record.threat.lower, record.threat.upper
+    if radii.limits != limits:
+        raise ValueError(
+            f"radii: got radii of inputs within {list(radii.limits)}, expected {list(limits)} as in the record"
+        )
     if all(model.architecture.sha256 != radii.sha256 for model in record.models):
         raise ValueError(f"radii: got radii of network {radii.sha256[:12]}…, which is not in the record")
     models = [_attached(model, radii) for model in record.models]

@@ -15,17 +15,21 @@ from .options import (
     Device,
     Epsilons,
     Json,
+    Mean,
     Model,
     Norm,
     Out,
+    Range,
     Root,
     Samples,
     Seed,
+    Std,
     Ties,
     completed,
     epsilons,
     fitting,
     repeated,
+    scale,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +41,9 @@ def attack(
     model: Model,
     data: Data = "digits",
     root: Root = None,
+    limits: Range = None,
+    mean: Mean = None,
+    std: Std = None,
     samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
@@ -58,13 +65,19 @@ def attack(
     from spikecert import building, examining
     from spikecert.reports import Plan
 
-    threat = building.threat(norm, epsilons(epsilon))
+    scaled = scale(limits, mean, std)
+    threat = building.threat(norm, epsilons(epsilon), scaled.limits)
     network = network_of(model)
-    source = data_of(data, root, network.num_steps)
+    source = data_of(data, root, network.num_steps, scaled.limits)
+    network = scaled.of(network, source)
     chosen = fitting(network, source, samples, device)
     methods = tuple(dict.fromkeys(method))
     plan = Plan(threat, methods, (), seed=seed, ties=ties)
-    command = f"spikecert attack {shlex.quote(model.name)} " + repeated(epsilon, norm, data, samples, seed, ties)
+    command = (
+        f"spikecert attack {shlex.quote(model.name)} "
+        + repeated(epsilon, norm, data, samples, seed, ties)
+        + scaled.repeated
+    )
     command += "".join(f" --method {shlex.quote(name)}" for name in methods)
     subject = examining.Subject(label_of(model), network, source, chosen)
     with Bars() as bars:

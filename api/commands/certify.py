@@ -11,7 +11,25 @@ from ..sources import data_of, label_of, network_of
 from . import certify_options as own
 from . import options
 from .attack import told
-from .options import Data, Device, Epsilons, Json, Model, Norm, Out, Root, Samples, Seed, Ties, epsilons, fitting
+from .options import (
+    Data,
+    Device,
+    Epsilons,
+    Json,
+    Mean,
+    Model,
+    Norm,
+    Out,
+    Range,
+    Root,
+    Samples,
+    Seed,
+    Std,
+    Ties,
+    epsilons,
+    fitting,
+    scale,
+)
 
 if TYPE_CHECKING:
     from spikecert.reports import Plan, Record
@@ -21,6 +39,9 @@ def certify(
     model: Model,
     data: Data = "digits",
     root: Root = None,
+    limits: Range = None,
+    mean: Mean = None,
+    std: Std = None,
     samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
@@ -51,13 +72,16 @@ def certify(
     """
     from spikecert import building, examining, proofs
     from spikecert.models.kernels import use_kernel
+    from spikecert.models.validation import check_choice
     from spikecert.reports import Plan, RadiusPlan
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
-    threat = building.threat(norm, epsilons(epsilon))
+    scaled = scale(limits, mean, std)
+    threat = building.threat(norm, epsilons(epsilon), scaled.limits)
     width = options.number(tolerance, "tolerance")
     network = network_of(model)
-    source = data_of(data, root, network.num_steps)
+    source = data_of(data, root, network.num_steps, scaled.limits)
+    network = scaled.of(network, source)
     chosen = fitting(network, source, samples, device)
     kernel = use_kernel(network, "compiled" if compiled else "eager")
     if kernel.reason:
@@ -65,10 +89,12 @@ def certify(
     prover = None if proof is None else proofs.prover(network, norm)
     fleet = building.fleet(engine, workers, resume, ray_address)
     verifiers, methods = options.names(verifier, "verifier"), tuple(dict.fromkeys(method or ()))
+    for name in methods:
+        check_choice("attack", name, options.ATTACKS)
     wanted = RadiusPlan(verifiers[-1], width, timeout) if radii else None
     most = None if memory is None else options.size(memory, "memory")
     plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted, ties, most)
-    common = options.repeated(epsilon, norm, data, samples, seed, ties)
+    common = options.repeated(epsilon, norm, data, samples, seed, ties) + scaled.repeated
     command = f"spikecert certify {shlex.quote(model.name)} {common}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
     subject = examining.Subject(label_of(model), network, source, chosen)

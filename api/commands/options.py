@@ -4,6 +4,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,6 +117,51 @@ def fitting(network: "SpikingNetwork", data: "Dataset", samples: int | None, dev
     return Split(chosen.inputs.to(network.device, network.dtype), chosen.labels.to(network.device))
 
 
+@dataclass(frozen=True)
+class Scale:
+    """How inputs are scaled: their limits, and what the network takes away and divides by first."""
+
+    limits: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def of(self, network: "SpikingNetwork", data: "Dataset") -> "SpikingNetwork":
+        """Return the network for inputs as the data have them."""
+        from spikecert.normalizing import normalised
+
+        return normalised(network, data.shape, self.mean, self.std) if self.mean else network
+
+    @property
+    def repeated(self) -> str:
+        """Return the options as text, for the command that a report tells to repeat."""
+        told = "" if self.limits == (0.0, 1.0) else f" --range={_listed(self.limits)}"
+        return told + (f" --mean={_listed(self.mean)} --std={_listed(self.std)}" if self.mean else "")
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ",".join(map(repr, values))
+
+
+def scale(limits: str | None, mean: str | None, std: str | None) -> Scale:
+    """Return what --range, --mean and --std say.
+
+    >>> scale("-1,1", None, None).repeated
+    ' --range=-1.0,1.0'
+    """
+    low_high = (0.0, 1.0) if limits is None else _numbers(limits, "range")
+    if len(low_high) != 2 or low_high[0] >= low_high[1]:
+        raise ValueError(f"range: got {limits!r}, expected the least and the greatest value, as in 0,1")
+    if (mean is None) != (std is None):
+        raise ValueError(f"{'std' if std is None else 'mean'}: got none, expected --mean and --std, or neither")
+    return Scale(
+        low_high, *(() if text is None else _numbers(text, told) for told, text in (("mean", mean), ("std", std)))
+    )
+
+
+def _numbers(text: str, name: str) -> tuple[float, ...]:
+    return tuple(number(part, name) for part in text.split(","))
+
+
 def checked_device(device: str) -> str:
     """Return `device` if torch can use it."""
     import torch
@@ -147,10 +193,24 @@ Data = Annotated[
         "--data",
         autocompletion=completed(DATA_SETS),
         help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd; your own: an .npz "
-        "archive of inputs and labels, or file.py:function (its code is run).",
+        "archive of inputs and labels, a folder of pictures by class, or file.py:function (its code is run).",
     ),
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="The folder of the data set's files.")]
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--range", help="Least and greatest value of the inputs of your own data; default: 0,1.", metavar="LO,HI"
+    ),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option(
+        "--mean",
+        help="What the network's inputs are normalised by, one number or one a channel; data and ε are not.",
+    ),
+]
+Std = Annotated[str | None, typer.Option("--std", help="As --mean.")]
 Samples = Annotated[int | None, typer.Option("--samples", min=1, help="First test samples; default: all.")]
 Epsilons = Annotated[
     list[str], typer.Option("--epsilon", help="Perturbation size, such as 8/255; several: with commas.")

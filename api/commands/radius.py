@@ -10,7 +10,24 @@ import typer
 from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
 from ..sources import data_of, network_of
-from .options import Data, Device, Json, Model, Norm, Root, Samples, Seed, Ties, Verifier, fitting, number
+from .options import (
+    Data,
+    Device,
+    Json,
+    Mean,
+    Model,
+    Norm,
+    Range,
+    Root,
+    Samples,
+    Seed,
+    Std,
+    Ties,
+    Verifier,
+    fitting,
+    number,
+    scale,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +43,9 @@ def radius(
     model: Model,
     data: Data = "digits",
     root: Root = None,
+    limits: Range = None,
+    mean: Mean = None,
+    std: Std = None,
     samples: Samples = None,
     norm: Norm = "linf",
     verifier: Verifier = "auto",
@@ -48,9 +68,12 @@ def radius(
     from spikecert.reports.parts import Interrupted, PartStore, radii_in_parts
 
     network = network_of(model)
-    chosen = fitting(network, data_of(data, root, network.num_steps), samples, device)
+    scaled = scale(limits, mean, std)
+    source = data_of(data, root, network.num_steps, scaled.limits)
+    network = scaled.of(network, source)
+    chosen = fitting(network, source, samples, device)
     wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
-    plan = Plan(building.threat(norm, (1.0,)), (), (), seed=seed, radii=wanted, ties=ties)
+    plan = Plan(building.threat(norm, (1.0,), scaled.limits), (), (), seed=seed, radii=wanted, ties=ties)
     problem = network, chosen.inputs, chosen.labels, plan
     store = PartStore.of(None if out is None else out / PARTS, "radii", *problem)
     interrupted = False
@@ -72,6 +95,7 @@ def radius(
         "tolerance": plan.tolerance,
         "timeout": timeout,
         "seed": seed,
+        "limits": list(scaled.limits),
         "ties": radii.table.ties,
     }
     if interrupted:

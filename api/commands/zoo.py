@@ -22,7 +22,8 @@ def zoo(
     from spikecert.zoo import entries, load_zoo
 
     if (name is None) != (out is None):
-        raise ValueError(f"out: got {out} and name {name}, expected both or none: zoo NAME --out FILE")
+        told = f"name {name} without --out" if out is None else f"--out {out} without a name"
+        raise ValueError(f"zoo: got {told}, expected both or none: zoo NAME --out FILE")
     if name is not None and out is not None:
         network = load_zoo(name)
         save(network, out)

@@ -160,6 +160,7 @@ WALKS = {
     "checking": "it has networks of its own",
     "models": "it runs, builds, saves and converts modules",
     "api/building.py": "it builds a network",
+    "api/normalizing.py": "it builds a network",
     "api/protocols/running.py": "it builds a network",
     "formats/question.py": "it builds a network",
     "testing/strategies.py": "it builds a network",

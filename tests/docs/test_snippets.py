@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (
     "docs/tutorial.md",
     "docs/concepts/proved.md",
+    "docs/concepts/worth.md",
     "docs/concepts/choosing.md",
     "docs/concepts/circuit.md",
     "docs/testing.md",
@@ -21,6 +22,7 @@ PAGES = (
 SAID = {
     "docs/tutorial.md": ("of 100 digits are broken", "verified"),
     "docs/concepts/proved.md": ("verified",),
+    "docs/concepts/worth.md": ("torch.float64 20 of 20 verified",),
     "docs/concepts/choosing.md": ("interval", "complete"),
     "docs/concepts/circuit.md": ("2 fired layers.1 (1,)", "5 added layers.2 (4, 2)"),
     "docs/runs.md": ("['",),
@@ -50,6 +52,7 @@ def test_the_code_of_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_every_page_with_python_is_run() -> None:
     elsewhere = {"docs/training.md", "docs/quick.md"}  # run by tests/training and tests/api
+    elsewhere |= {f"docs/start/{name}.md" for name in ("snntorch", "spikingjelly", "control")}  # by night
     found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
     coded = {page for page in found if any(kind == "python" for kind, _ in blocks(ROOT / page))}
     assert coded == {*PAGES, *elsewhere}

@@ -10,9 +10,10 @@ from .cifar import load_cifar
 from .digit_events import digit_events, load_digit_events
 from .digits import load_digits_splits
 from .events import DEFAULT_STEPS
+from .folders import load_folder
 from .mnist import load_idx
 from .nmnist import load_nmnist
-from .own import own_dataset
+from .own import checked_limits, own_dataset
 from .shd import load_shd
 from .splits import Dataset, Split
 
@@ -34,7 +35,13 @@ EVENTS: dict[str, Callable[[str, Path | None, int, int], Dataset]] = {
 """Streams of events; the last argument is the number of frames that they are binned into."""
 
 
-def dataset(name: str, root: str | Path | None = None, seed: int = 0, num_steps: int = DEFAULT_STEPS) -> Dataset:
+def dataset(
+    name: str,
+    root: str | Path | None = None,
+    seed: int = 0,
+    num_steps: int = DEFAULT_STEPS,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> Dataset:
     """Return the train, validation and test splits of a data set.
 
     Images are float32 in [0, 1]; events are uint8 frames of 0 and 1, (samples, num_steps, ...).
@@ -42,11 +49,13 @@ def dataset(name: str, root: str | Path | None = None, seed: int = 0, num_steps:
     Args:
         name: images: "digits" (embedded), "fashion-mnist", "mnist", "cifar10" or "cifar100"; events:
             "digit-events" (made from the digits), "nmnist" or "shd"; or the path of an .npz archive of your own
-            arrays, inputs and labels, or train_inputs, train_labels, test_inputs and so on (see `own_dataset`).
+            arrays, inputs and labels, or train_inputs, train_labels, test_inputs and so on (see `own_dataset`), or
+            of a folder of pictures, FOLDER/CLASS/*.png, or FOLDER/train/CLASS/*.png and so on.
         root: the folder of the files, in torchvision's layout or as downloaded. "digits" and "digit-events" need
             none; "fashion-mnist" is also looked for where Debian's package dataset-fashion-mnist puts it.
         seed: of the random cuts: the validation split of every data set and the test split of the digits.
         num_steps: T ≥ 1, how many frames events are binned into; images have no time and ignore it.
+        limits: the least and the greatest value of inputs in an archive of your own.
 
     Raises:
         ValueError: for an unknown name or a broken file.
@@ -59,8 +68,16 @@ def dataset(name: str, root: str | Path | None = None, seed: int = 0, num_steps:
     """
     folder, seed = None if root is None else Path(root), at_least(0)("seed", seed)
     if type(name) is str and name.endswith(".npz"):
-        return load_arrays(Path(name) if folder is None else folder / name, seed)
+        return load_arrays(_place(name, folder), seed, limits)
+    if checked_limits(limits) != (0.0, 1.0):
+        raise ValueError(f"limits: got {limits}, expected (0, 1) for {name}, or an .npz archive of your own")
+    if type(name) is str and name not in (*IMAGES, *EVENTS) and _place(name, folder).is_dir():
+        return load_folder(_place(name, folder), seed)
     check_choice("dataset", name, (*IMAGES, *EVENTS))
     if name in EVENTS:
         return EVENTS[name](name, folder, seed, at_least(1)("num_steps", num_steps))
     return IMAGES[name](name, folder, seed)
+
+
+def _place(name: str, folder: Path | None) -> Path:
+    return Path(name) if folder is None else folder / name

@@ -21,16 +21,18 @@ _EXPECTED = (
 )
 
 
-def load_arrays(path: Path, seed: int) -> Dataset:
+def load_arrays(path: Path, seed: int, limits: tuple[float, float] = (0.0, 1.0)) -> Dataset:
     """Return the data set of an archive: `own_dataset` of its arrays.
 
     It holds inputs and labels of all samples, or those of each split, as train_inputs, train_labels and so on.
-    Event frames, (samples, T, ...), are called events. Nothing is unpickled.
+    Event frames, (samples, T, ...), are called events; an array of texts called names are the classes'. Nothing is
+    unpickled.
 
     Raises:
         FileNotFoundError, ValueError, TypeError: for a file that is missing, broken, or of other arrays.
     """
     held = _arrays(path)
+    names = held.pop("names", np.array([], "U1"))
     splits = {part for part in PARTS if any(name.startswith(part) for name in held)}
     events = any(name.endswith("events") for name in held)
     kind = "events" if events else "inputs"
@@ -41,10 +43,11 @@ def load_arrays(path: Path, seed: int) -> Dataset:
     def pair(part: str) -> tuple[np.ndarray, np.ndarray] | None:
         return (held[f"{part}{kind}"], held[f"{part}labels"]) if f"{part}labels" in held else None
 
+    settings = {"events": events, "seed": seed, "names": names.ravel().tolist(), "limits": limits}
     try:
         if not splits:
-            return own_dataset(str(path), pair(""), events=events, seed=seed)
-        return own_dataset(str(path), *map(pair, PARTS), events=events, seed=seed)
+            return own_dataset(str(path), pair(""), **settings)
+        return own_dataset(str(path), *map(pair, PARTS), **settings)
     except (TypeError, ValueError) as error:
         raise type(error)(f"dataset: {path}: {error}") from error
 
@@ -70,8 +73,8 @@ def _array(content: bytes) -> np.ndarray:
     if version not in readers:
         raise ValueError(f"holds an array of version {version}, expected 1.0 or 2.0")
     shape, fortran, dtype = readers[version](file)
-    if dtype.kind not in "biuf":
-        raise ValueError(f"holds an array of {dtype}, expected numbers")
+    if dtype.kind not in "biufU":
+        raise ValueError(f"holds an array of {dtype}, expected numbers, or texts")
     rest = content[file.tell() :]
     if math.prod(shape) * dtype.itemsize != len(rest):
         raise ValueError(f"holds an array of shape {shape} and {dtype} in {len(rest)} bytes")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...models.constants import at_least
+from ...models.constants import at_least, real
 from .splits import Dataset, Split, split_off
 
 TEST_SHARE, VALIDATION_SHARE = 5, 10
@@ -24,6 +24,8 @@ def own_dataset(
     events: bool = False,
     classes: int | None = None,
     seed: int = 0,
+    names: Sequence[str] = (),
+    limits: tuple[float, float] = (0.0, 1.0),
 ) -> Dataset:
     """Return a data set of one's own samples.
 
@@ -36,8 +38,10 @@ def own_dataset(
         name: for records and messages.
         train, validation, test: the parts.
         events: whether inputs are event frames of 0 and 1, (samples, T, ...).
-        classes: how many there are; None for the greatest label + 1.
+        classes: how many there are; None for as many as `names`, or the greatest label + 1.
         seed: of the cuts.
+        names: of the classes, for reports.
+        limits: the least and the greatest value that floats may have.
 
     Raises:
         TypeError, ValueError: for parts that don't fit, one line each.
@@ -45,10 +49,12 @@ def own_dataset(
     >>> own_dataset("mine", (torch.rand(40, 3), torch.arange(40) % 2)).shape
     (3,)
     """
-    seed = at_least(0)("seed", seed)
-    first = _split("train", train, events)
-    last = None if test is None else _split("test", test, events)
-    middle = None if validation is None else _split("validation", validation, events)
+    seed, limits = at_least(0)("seed", seed), checked_limits(limits)
+    if events and limits != (0.0, 1.0):
+        raise ValueError(f"limits: got {limits}, expected (0, 1) for events")
+    first = _split("train", train, events, limits)
+    last = None if test is None else _split("test", test, events, limits)
+    middle = None if validation is None else _split("validation", validation, events, limits)
     if last is None:
         first, last = _cut(first, TEST_SHARE, seed)
     if middle is None:
@@ -60,9 +66,24 @@ def own_dataset(
             raise ValueError(
                 f"{told}: got inputs of shape {tuple(part.inputs.shape[1:])}, expected {shape} as train"
             )
-    count = _classes(parts, classes)
+    names = tuple(map(str, names))
+    count = _classes(parts, len(names) if names and classes is None else classes)
+    if names and len(names) != count:
+        raise ValueError(f"names: got {len(names)}, expected one for each of {count} classes")
     steps, frame = (shape[0], shape[1:]) if events else (None, shape)
-    return Dataset(name, first, middle, last, frame, count, steps)
+    return Dataset(name, first, middle, last, frame, count, steps, names, limits)
+
+
+def checked_limits(limits: tuple[float, float]) -> tuple[float, float]:
+    """Return the least and the greatest value of inputs as floats.
+
+    Raises:
+        ValueError, TypeError: for what is no pair of rising finite numbers.
+    """
+    low, high = (real("limits", end) for end in limits)
+    if not low < high:
+        raise ValueError(f"limits: got {low:g} and {high:g}, expected the least value below the greatest")
+    return low, high
 
 
 def _cut(whole: Split, share: int, seed: int) -> tuple[Split, Split]:
@@ -78,7 +99,7 @@ def _classes(parts: dict[str, Split], classes: int | None) -> int:
     return count
 
 
-def _split(told: str, part: Any, events: bool) -> Split:
+def _split(told: str, part: Any, events: bool, limits: tuple[float, float]) -> Split:
     """Return one part as inputs and labels that are checked."""
     if isinstance(part, Split):
         inputs, labels = part.inputs, part.labels
@@ -93,7 +114,7 @@ def _split(told: str, part: Any, events: bool) -> Split:
         raise ValueError(f"{told}: got labels of shape {tuple(labels.shape)} for {len(inputs)} inputs")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or int(labels.min()) < 0:
         raise ValueError(f"{told}: got labels of {labels.dtype} from {labels.min()}, expected integers from 0 on")
-    return Split(_events(told, inputs) if events else _numbers(told, inputs), labels.long())
+    return Split(_events(told, inputs) if events else _numbers(told, inputs, limits), labels.long())
 
 
 def _is_array(item: Any) -> bool:
@@ -124,19 +145,20 @@ def _gathered(told: str, part: Any) -> tuple[Tensor, Tensor]:
     return torch.stack(inputs), torch.as_tensor([int(label) for _, label in samples])
 
 
-def _numbers(told: str, inputs: Tensor) -> Tensor:
-    """Return inputs in [0, 1]: bytes divided by 255, floats as they are, in float32."""
+def _numbers(told: str, inputs: Tensor, limits: tuple[float, float]) -> Tensor:
+    """Return inputs within their limits: bytes divided by 255, floats as they are, in float32."""
     if inputs.dtype == torch.uint8:
-        return inputs.float() / 255.0
+        inputs = inputs.float() / 255.0
     if not inputs.is_floating_point():
         raise TypeError(f"{told}: got inputs of {inputs.dtype}, expected bytes or floats")
+    inputs = inputs.float()
     low, high = float(inputs.min()), float(inputs.max())
-    if not (low >= 0.0 and high <= 1.0):  # NaN too
+    if not (low >= limits[0] and high <= limits[1]):  # NaN too
         raise ValueError(
-            f"{told}: got inputs from {low:g} to {high:g}, expected [0, 1]; scale them there, and let a "
-            "Normalize layer in front of the network undo that"
+            f"{told}: got inputs from {low:g} to {high:g}, expected [{limits[0]:g}, {limits[1]:g}]; scale them "
+            "there, and let a Normalize layer in front of the network undo that, or say their limits (--range)"
         )
-    return inputs.float()
+    return inputs
 
 
 def _events(told: str, inputs: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Split:
-    """Samples: inputs (samples, ...) with values in [0, 1] and integer labels (samples,).
+    """Samples: inputs (samples, ...) with values within the data set's limits, and integer labels (samples,).
 
     Event frames, (samples, T, ...) of 0 and 1, are kept as uint8, a quarter of float32: call `inputs.float()` on
     what a network is to see. `fit` and the command line do that batch by batch.
@@ -41,6 +41,8 @@ class Dataset:
         shape: of one sample; of one frame, where samples are event frames.
         classes: how many labels there are.
         num_steps: T of event frames, for networks with encoding "none"; None for images.
+        names: of the classes, for reports; empty where they have none.
+        limits: the least and the greatest value that an input may have.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Dataset:
     shape: tuple[int, ...]
     classes: int
     num_steps: int | None = None
+    names: tuple[str, ...] = ()
+    limits: tuple[float, float] = (0.0, 1.0)
 
 
 def split_off(whole: Split, count: int, seed: int) -> tuple[Split, Split]:

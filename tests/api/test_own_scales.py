@@ -1,0 +1,105 @@
+"""Networks for normalised inputs, and data in other ranges: ε is in the unit of the data."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from spikecert import dataset, load, load_record, verify
+from spikecert.certify import LInf
+from spikecert.models import LIF, SpikingNetwork, mlp, save
+from spikecert.normalizing import normalised
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Return the file of a network on two features, and of data that it gets right, in [−1, 1], by name."""
+    torch.manual_seed(0)
+    network = mlp((2, 6, 2), num_steps=4, neuron=LIF(0.9, 0.4)).eval()
+    inputs = 2 * torch.rand(60, 2) - 1
+    labels = network(inputs).argmax(1)
+    save(network, tmp_path / "mine.safetensors")
+    np.savez(tmp_path / "mine.npz", inputs=inputs, labels=labels, names=np.array(["low", "high"]))
+    return tmp_path
+
+
+def test_a_range_bounds_the_perturbations(run, mine):
+    told = ("--data", mine / "mine.npz", "--range=-1,1", "--epsilon", "1/50", "--verifier", "trains", "--no-gains")
+    assert run("certify", mine / "mine.safetensors", *told, "--out", mine / "out").status in (0, 1)
+    found = load_record(mine / "out" / "record.json")
+    assert (found.threat.lower, found.threat.upper, found.threat.written) == (-1.0, 1.0, ("1/50",))
+    assert found.data.names == ("low", "high")
+    assert "--range=-1.0,1.0" in found.command
+    test = dataset(str(mine / "mine.npz"), limits=(-1, 1)).test
+    verdicts = verify(load(mine / "mine.safetensors"), test.inputs, test.labels, LInf(0.02, -1, 1), "trains")
+    assert [row.verdicts["trains"].status for row in found.models[0].rows] == [item.status for item in verdicts]
+    radii = ("radius", mine / "mine.safetensors", "--data", mine / "mine.npz", "--range=-1,1", "--samples", 2)
+    assert run(*radii, "--verifier", "trains", "--out", mine / "radii").status == 0
+    content = json.loads((mine / "radii" / "radii.json").read_text())
+    assert content["limits"] == [-1.0, 1.0]
+    attach = ("report", mine / "out" / "record.json", "--radii", mine / "radii" / "radii.json")
+    assert run(*attach).status == 0
+    (mine / "radii" / "radii.json").write_text(json.dumps({**content, "limits": [0.0, 1.0]}))
+    assert "radii: got radii of inputs within [0.0, 1.0], expected [-1.0, 1.0]" in run(*attach).err
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 3, 3)])
+def test_a_normalisation_becomes_the_first_layer(shape):
+    torch.manual_seed(0)
+    flat = torch.nn.Flatten()
+    size = int(np.prod(shape))
+    network = SpikingNetwork(flat, torch.nn.Linear(size, 3), LIF(), torch.nn.Linear(3, 2), num_steps=3).eval()
+    inputs = torch.rand(5, *shape)
+    mean, std = ((0.5, 0.25), (0.5, 2.0)) if len(shape) == 3 else ((0.5,), (0.25,))
+    found = normalised(network, shape, mean, std)
+    wide = [torch.tensor(values).view(-1, *[1] * (len(shape) - 1)) for values in (mean, std)]
+    assert torch.equal(found(inputs), network((inputs - wide[0]) / wide[1]))
+    with pytest.raises(ValueError, match=r"^std: got 3 numbers, expected 1 or one for each of"):
+        normalised(network, shape, mean, (1.0, 2.0, 3.0))
+    rate = SpikingNetwork(
+        flat, torch.nn.Linear(size, 3), LIF(), torch.nn.Linear(3, 2), num_steps=3, encoding="rate"
+    )
+    with pytest.raises(ValueError, match=r"^mean: got it for a rate-coded network"):
+        normalised(rate, shape, mean, std)
+
+
+def test_epsilon_stays_in_the_unit_of_the_data(run, model, tmp_path):
+    options = (
+        "--samples",
+        3,
+        "--epsilon",
+        "1/255",
+        "--verifier",
+        "interval",
+        "--no-gains",
+        "--mean",
+        ".5",
+        "--std",
+        ".25",
+    )
+    assert run("certify", model, *options, "--out", tmp_path).status in (0, 1)
+    found = load_record(tmp_path / "record.json")
+    assert found.threat.epsilons == (1 / 255,)
+    assert found.models[0].architecture.description["layers"][0]["type"] == "BatchNorm1d"
+    assert "--mean=0.5 --std=0.25" in found.command
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--range", "0"), "range: got '0', expected the least and the greatest value, as in 0,1"),
+        (("--range", "1,0"), "range: got '1,0'"),
+        (("--range", "0,x"), "range: got 'x', expected a number"),
+        (("--range", "-1,1"), "limits: got (-1.0, 1.0), expected (0, 1) for digits"),
+        (("--mean", ".5"), "std: got none, expected --mean and --std, or neither"),
+        (("--std", ".5"), "mean: got none, expected --mean and --std, or neither"),
+        (("--mean", ".5", "--std", "0"), "std"),
+        (("--mean", ".5,.5", "--std", "1"), "mean: got 2 numbers, expected 1 or one for each of 1 channels"),
+        (("--data", "mine.py"), "data: got mine.py, expected mine.py:function, which returns a data set"),
+    ],
+)
+def test_wrong_scales_are_one_line_and_status_2(run, model, options, told):
+    outcome = run("certify", model, *options)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.startswith(f"spikecert: {told}")
