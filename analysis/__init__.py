@@ -14,6 +14,7 @@ from .operators import layer_operators
 from .patterns import pattern_radius
 from .perturbations import Perturbation, mppd, trace_mppd
 from .stability import Growth, StabilityReport, stability
+from .state_space import StateSpace, system
 from .storage import load_certificates, report_data, save_certificates
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "LayerGain",
     "Perturbation",
     "StabilityReport",
+    "StateSpace",
     "Theorem",
     "check_file",
     "constant_gain",
@@ -42,6 +44,7 @@ __all__ = [
     "report_data",
     "save_certificates",
     "stability",
+    "system",
     "theorem",
     "theorems",
     "trace_mppd",

@@ -187,7 +187,7 @@ def input_shape_of(made: Circuit) -> Shape:
         if all(isinstance(linear, FlattenMap) for linear in made.maps[: made.maps.index(first)]):
             return one
         raise ValueError(
-            "input_shape: got None, and the layers do not determine it: give (channels, height, width)"
+            "input_shape: got None, and the layers do not determine it: give (channels, height, width), or data"
         )
     fitting = [shape for size in range(1, 257) if (shape := first.square(size)) and _fits(made, shape)]
     if len(fitting) == 1:
@@ -195,7 +195,7 @@ def input_shape_of(made: Circuit) -> Shape:
     sides = [shape[-1] for shape in fitting]
     sizes = f"square images of {sides[0]} to {sides[-1]} all fit" if fitting else "no square image fits"
     axes = "length" if len(one) == 2 else "height, width"
-    raise ValueError(f"input_shape: got None, and {sizes}: give ({one[0]}, {axes})")
+    raise ValueError(f"input_shape: got None, and {sizes}: give ({one[0]}, {axes}), or data")
 
 
 def _fits(made: Circuit, shape: Shape) -> bool:

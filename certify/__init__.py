@@ -9,6 +9,7 @@ from .engines import Fleet, certify_set
 from .perturbations import L2, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from .radius import Radius, certified_radius
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
+from .unfinished import Unfinished
 from .verdicts import SoundnessError, Verdict, reconcile
 from .verification import verify
 
@@ -34,6 +35,7 @@ __all__ = [
     "SpikeFlips",
     "SpikeShift",
     "Square",
+    "Unfinished",
     "Verdict",
     "attack",
     "certified_radius",

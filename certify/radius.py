@@ -12,6 +12,7 @@ from ..models.constants import positive, real, settle, unless_none, whole
 from ..models.networks import SpikingNetwork
 from ..models.progress import Progress, silent
 from ..models.validation import check_choice
+from .alike import Alike
 from .arithmetic import check_arithmetic
 from .attacks import ATTACKS, check_attacked
 from .bracketing import Bisection, Bracket, Clock, Grid
@@ -25,8 +26,8 @@ from .verification import resolve, verify
 from .verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
 
 
-@dataclass(frozen=True)
-class Radius:
+@dataclass(frozen=True, eq=False)
+class Radius(Alike):
     """One sample's radius: the distance of the nearest valid input that is misclassified, between two ends.
 
     Attributes:

@@ -1,12 +1,13 @@
 """What a verifier says of a sample, and what it must never say."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from ..models.validation import check_choice
+from .alike import Alike
 from .detaching import detach
 from .ties import ARGMAX, STRICT, TIES
 
@@ -20,9 +21,9 @@ class SoundnessError(RuntimeError):
     """A sample is 'verified' and has a replayed counterexample: a bug in a verifier, never a result."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One sample's verdict.
+@dataclass(frozen=True, eq=False)
+class Verdict(Alike):
+    """One sample's verdict. Two are equal whatever time they took.
 
     Attributes:
         status: "verified" (no allowed input changes the class, proven, for the run in the network's dtype),
@@ -44,7 +45,7 @@ class Verdict:
     margin: float | None
     counterexample: Tensor | None
     verifier: str
-    seconds: float
+    seconds: float = field(compare=False)
     reason: str
     ties: str = STRICT
 

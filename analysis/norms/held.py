@@ -1,11 +1,12 @@
 """Induced norms of operators that are small enough to hold: dense matrices, and any with a side up to 4096."""
 
 import math
+from itertools import takewhile
 
 import torch
 from torch import Tensor
 
-from ...models.linear_maps import ConvolutionMap, DenseMap
+from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, Shape
 from ..definite import UNDERFLOW
 from ..intervals import Interval
 from ..neuron_gains import check_norm
@@ -39,8 +40,16 @@ def held_norm(operator: LayerOperator, input_norm: str, output_norm: str) -> Int
 def _sums(operator: LayerOperator, with_gram: bool) -> MatrixSums:
     maps = [linear for linear in operator.chain or () if not linear.reshapes]
     if len(maps) == 1 and isinstance(maps[0], ConvolutionMap):
-        return sums_of_convolution(maps[0], next(iter(operator.sources.values())), with_gram)
+        return sums_of_convolution(maps[0], _shape_before(operator, maps[0]), with_gram)
     return sums_of_operator(operator, with_gram)
+
+
+def _shape_before(operator: LayerOperator, linear: LinearMap) -> Shape:
+    """Return the shape that a map of the chain is given, behind what reshapes the one signal."""
+    (shape,) = operator.sources.values()
+    for earlier in takewhile(lambda item: item is not linear, operator.chain or ()):
+        shape = earlier.output_shape(shape)
+    return shape
 
 
 def matrix_norm(matrix: Tensor, input_norm: str = "l2", output_norm: str = "l2") -> Interval:

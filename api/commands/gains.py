@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import show, show_json, table
+from ..output import say, show, show_json, table
 from ..sources import data_of, network_of
-from .options import Data, Json, Root, Seed, fitting, number
+from .options import DATA_SETS, Json, Root, Seed, completed, fitting, number
 
 if TYPE_CHECKING:
     from spikecert.analysis import CheckedClaim, GainReport, StabilityReport
     from spikecert.models import SpikingNetwork
+    from spikecert.training import Dataset
 
 ModelOrNone = Annotated[
     Path | None, typer.Argument(help="A network file as written by `train`.", metavar="MODEL", show_default=False)
@@ -22,6 +23,15 @@ Horizon = Annotated[str | None, typer.Option("--horizon", help="Steps, or inf; d
 Samples = Annotated[
     int | None,
     typer.Option("--samples", min=1, help="Also measure stability on the first test samples of --data."),
+]
+
+OwnData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        autocompletion=completed(DATA_SETS),
+        help="As in `certify`: says the inputs' shape, and what --samples measures on (default: digits).",
+    ),
 ]
 
 VERDICTS = ("proven", "refused", "not checked")
@@ -40,7 +50,7 @@ def gains(
     method: Annotated[str, typer.Option("--method", help="closed_form, svd or lmi.")] = "closed_form",
     input_shape: Annotated[str | None, typer.Option("--input-shape", help="As in 3,32,32, for images.")] = None,
     samples: Samples = None,
-    data: Data = "digits",
+    data: OwnData = None,
     root: Root = None,
     epsilon: Annotated[str, typer.Option("--epsilon", help="Of the measured perturbations.")] = "8/255",
     seed: Seed = 0,
@@ -50,6 +60,10 @@ def gains(
     check: Annotated[
         Path | None,
         typer.Option("--check", help="Prove FILE's certificates again; with MODEL, its layers' numbers too."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Folder for bode.svg, horizon.svg and decay.svg.", metavar="FOLDER"),
     ] = None,
     as_json: Json = False,
 ) -> int:
@@ -63,18 +77,19 @@ def gains(
     if surrogate and samples is None:
         raise ValueError("samples: got none, expected --samples N beside --surrogate")
     network = network_of(model)
-    measured = (
-        None
-        if samples is None
-        else _measure(network, data, root, samples, number(epsilon, "epsilon"), seed, surrogate)
-    )
-    shape = _shape(input_shape) if measured is None else measured[0]
+    source = None if data is None and samples is None else data_of(data or "digits", root, network.num_steps)
+    measured = None
+    if source is not None and samples is not None:
+        measured = _measure(network, source, samples, number(epsilon, "epsilon"), seed, surrogate)
+    shape = _shape(input_shape) or (None if source is None else source.shape)
     report = gain(network, input_norm, output_norm, _steps(horizon), method, shape)
+    if plot is not None:
+        _plot(report, network.num_steps, plot)
     if as_json:
-        stability = None if measured is None else _stability_data(measured[1])
+        stability = None if measured is None else _stability_data(measured)
         show_json({**report_data(report), "stability": stability})
     else:
-        show(_gain_text(report) + ("" if measured is None else _stability_text(measured[1], epsilon, surrogate)))
+        show(_gain_text(report) + ("" if measured is None else _stability_text(measured, epsilon, surrogate)))
     return 0
 
 
@@ -91,26 +106,30 @@ def _gain_text(report: "GainReport") -> str:
     return f"{table(heads, rows)}\n\nT = {report.horizon}, method {report.method}. {ABOUT}"
 
 
+def _plot(report: "GainReport", num_steps: int, folder: Path) -> None:
+    """Write the figures of a report as SVG, and say where."""
+    from spikecert.analysis.gain_plots import as_svg, gain_figures
+    from spikecert.files import write_atomically
+
+    for name, figure in gain_figures(report, num_steps).items():
+        write_atomically(folder / f"{name}.svg", as_svg(figure))
+        say(f"wrote {folder / name}.svg")
+
+
 def _measure(
-    network: "SpikingNetwork",
-    data: str,
-    root: Path | None,
-    samples: int,
-    epsilon: float,
-    seed: int,
-    surrogate: bool,
-) -> tuple[tuple[int, ...], "StabilityReport"]:
+    network: "SpikingNetwork", data: "Dataset", samples: int, epsilon: float, seed: int, surrogate: bool
+) -> "StabilityReport":
     import torch
 
     from spikecert.analysis import stability
     from spikecert.certify import LInf, attack
 
-    split = fitting(network, data_of(data, root, network.num_steps), samples, "cpu")
+    split = fitting(network, data, samples, "cpu")
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(split.inputs.shape, generator=generator).to(split.inputs.dtype)
     adversarial = attack(network, split.inputs, split.labels, LInf(epsilon), method="pgd").inputs
     moved = {"noise": split.inputs + epsilon * noise, "pgd": adversarial}
-    return tuple(split.inputs.shape[1:]), stability(network, split.inputs, moved, surrogate)
+    return stability(network, split.inputs, moved, surrogate)
 
 
 def _stability_data(report: "StabilityReport") -> dict[str, Any]:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..alike import Alike
 from ..detaching import detach
 from ..ties import STRICT
 
 
-@dataclass(frozen=True)
-class AttackResult:
+@dataclass(frozen=True, eq=False)
+class AttackResult(Alike):
     """Attacked inputs; none of the tensors requires a gradient.
 
     Attributes:

@@ -256,4 +256,4 @@ def _roots(network: Staged, size: int) -> Nodes:
     none = torch.zeros(size, dtype=torch.long, device=device)
     bound = torch.full((size,), -torch.inf, dtype=torch.float64, device=device)
     row = torch.arange(size, device=device)
-    return Nodes(row, bound, root(first, size), tuple(prices), Splits(none, none.clone()))
+    return Nodes(row, bound, root(first, size), tuple(prices), Splits(none, none.clone()), none.clone())

@@ -3,11 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from spikecert.analysis import gain, system
+from spikecert.analysis.gain_plots import gain_figures
+from spikecert.analysis.state_space import frequencies
 from spikecert.cli import main
-from spikecert.models import DLIF, LIF, mlp, save
+from spikecert.models import DLIF, LIF, SpikingNetwork, mlp, save
 
 
 @pytest.fixture
@@ -95,3 +100,37 @@ def test_bad_input_is_one_line_and_status_2(
     message = capsys.readouterr().err.strip()
     assert f"{name}: got" in message
     assert "\n" not in message
+
+
+def test_gains_draws_figures_and_takes_the_shape_of_the_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, folder = str(tmp_path / "images.safetensors"), tmp_path / "plots"
+    convolution, dense = nn.Conv2d(1, 2, 3, padding=1), nn.Linear(2 * 8 * 8, 10)
+    save(SpikingNetwork(nn.Unflatten(1, (1, 8, 8)), convolution, LIF(), nn.Flatten(), dense, num_steps=4), path)
+    assert main(["gains", path, "--data", "digits", "--plot", str(folder)]) == 0
+    assert capsys.readouterr().err == "".join(
+        f"wrote {folder}/{name}.svg\n" for name in ("bode", "horizon", "decay")
+    )
+    first = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert all(content.startswith(b"<?xml") and b"layers.2" in content for content in first.values())
+    assert main(["gains", path, "--data", "digits", "--plot", str(folder)]) == 0
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == first
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_figures_of_gains_show_the_report_s_numbers(scaled: bool) -> None:
+    torch.manual_seed(0)
+    network = mlp((4, 3, 2), num_steps=6, neuron=DLIF(6) if scaled else LIF(0.8))
+    report = gain(network)
+    drawn = gain_figures(report, 6)
+    steps, gains = map(np.asarray, drawn["horizon"].axes[0].lines[0].get_data())
+    assert steps.max() == (6 if scaled else 64)
+    assert gains[steps == 6] == pytest.approx(report.layers[0].gain, rel=1e-12)
+    sweep, mark = (np.asarray(line.get_ydata()) for line in drawn["decay"].axes[0].lines)
+    assert mark == pytest.approx(report.layers[0].gain, rel=1e-12)
+    assert (np.diff(sweep) >= 0).all()
+    if not scaled:
+        omega, decibels = drawn["bode"].axes[0].lines[0].get_data()
+        exact = 20 * np.log10(frequencies(system(network), np.asarray(omega)[::40]))
+        assert np.asarray(decibels)[::40] == pytest.approx(exact, abs=1e-3)

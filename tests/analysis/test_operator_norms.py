@@ -66,6 +66,7 @@ CASES = {
     "dense-batchnorm": ([nn.Linear(6, 5), nn.BatchNorm1d(5)], (6,)),
     "batchnorm-dense": ([nn.BatchNorm1d(6), nn.Linear(6, 5)], (6,)),
     "conv": ([nn.Conv2d(2, 3, 3, padding=1)], (2, 5, 6)),
+    "unflatten-conv": ([nn.Unflatten(1, (2, 5, 6)), nn.Conv2d(2, 3, 3, padding=1)], (60,)),
     "conv-stride": ([nn.Conv2d(2, 4, 3, stride=2, padding=1)], (2, 7, 6)),
     "conv-stride-3": ([nn.Conv2d(1, 2, 5, stride=(3, 2), padding=(4, 1))], (1, 8, 9)),
     "conv-groups": ([nn.Conv2d(4, 6, 3, padding=1, groups=2)], (4, 5, 5)),

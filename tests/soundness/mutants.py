@@ -15,6 +15,7 @@ from pooling_mutants import POOLING_MUTANTS
 from readout_mutants import READOUT_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
 from refractory_mutants import REFRACTORY_MUTANTS
+from search_mutants import SEARCH_MUTANTS
 from step_mutants import STEP_MUTANTS
 from training_mutants import TRAINING_MUTANTS
 from varied_mutants import VARIED_MUTANTS
@@ -28,6 +29,7 @@ MUTANTS = (
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
     *CLIMB_MUTANTS,
+    *SEARCH_MUTANTS,
     *ELEMENT_MUTANTS,
     *EVENT_MUTANTS,
     *CONVERSION_MUTANTS,
@@ -535,14 +537,14 @@ MUTANTS = (
     ),
     Mutant(
         "branching: close a leaf that is not proven",
-        BRANCHING + "search.py",
+        BRANCHING + "frontier.py",
         "if point.bound > 0:",
         "if point.bound > -0.5 and self.close(leaf.row, leaf.bound.new_tensor([LEVEL])) is None:\n"
         "            return\n        if point.bound > 0:",
     ),
     Mutant(
         "branching: state a leaf's own margin",
-        BRANCHING + "search.py",
+        BRANCHING + "frontier.py",
         "min(point.bound, LEVEL)",
         "point.bound",
     ),
@@ -554,8 +556,8 @@ MUTANTS = (
     ),
     Mutant(
         "branching: forget the worst closed node",
-        BRANCHING + "search.py",
-        "bound = self.closed.minimum(self.pool.least(len(self.closed)))",
+        BRANCHING + "frontier.py",
+        "bound = self.closed.minimum(self.least_open())",
         "bound = self.closed",
     ),
     Mutant(

@@ -27,6 +27,7 @@ TESTS = (
     "tests/certify/verifiers/test_margins.py",
     "tests/certify/verifiers/test_enumeration.py",
     "tests/certify/test_ties.py",
+    "tests/certify/test_unfinished.py",
     "tests/soundness/test_layers.py",
     "tests/certify/verifiers/test_milp.py",
     "tests/certify/lirpa",
