@@ -98,6 +98,14 @@ def test_events_that_meet_are_one(train: list[int], jitter: int, count: int | No
     assert float(source.least(torch.ones(3, 1, 1).double(), torch.tensor([0]))[0]) <= least + 1e-9
 
 
+def test_all_events_may_move_at_once():
+    events = torch.eye(4, 4, dtype=torch.float64)
+    for threat, count in ((SpikeShift(1), 36), (SpikeShift(1, 3), 32), (SpikeShift(1, total=4), 36)):
+        listed = torch.cat(list(threat.members(events).batches(5)))
+        assert threat.members(events).count == len(listed) == count
+        assert rows(listed) == rows(every_shift(events, threat, torch.ones(4, 4)))
+
+
 def test_a_projection_pays_for_each_step():
     events = torch.zeros(1, 4, 3)
     events[0, 1] = 1.0

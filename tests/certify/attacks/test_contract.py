@@ -249,6 +249,7 @@ class TestRandomEventsOnFlips(FlipContract):
     method = RandomEvents(20)
 
 
+@pytest.mark.slow
 class TestEnsembleOnShifts(ShiftContract):
     name = "ensemble"
     method = Ensemble(shifts=(SpikeShifts(trials=4, swaps=5), SpikeShifts(steps=0, surrogate=Triangle(2.0))))
