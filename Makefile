@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := api models analysis training certify checking reports formats testing kernels files processes
-MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f))
+MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f -o -path '*/networks/*' -type f))
 EDITABLE := --config-settings editable_mode=strict
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test test-slow nightly lint docs setup clean
 
-demo: .venv/ready
+demo: .venv/installed
 	$(BIN)/spikecert demo --out runs/demo
 
 test: .venv/ready
@@ -32,23 +33,32 @@ docs: .venv/ready
 
 setup: .venv/ready
 
-.venv/dependencies: pyproject.toml requirements/constraints.txt requirements/lirpa.txt requirements/snn.txt
+# What the library itself needs: enough for the demo. Modules are compiled when they are first imported, not all of them now.
+.venv/core: pyproject.toml requirements/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spikecert needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard,docs]' $(EDITABLE)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt appdirs pyyaml ninja tqdm
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/lirpa.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt h5py loguru
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/snn.txt
+	$(INSTALL) -c requirements/constraints.txt -e . $(EDITABLE)
+	touch $@
+	@echo '$(MODULES)' > .venv/modules
+	@touch .venv/installed
+
+# What tests, linters and the documentation need besides.
+.venv/dependencies: .venv/core requirements/lirpa.txt requirements/snn.txt
+	$(INSTALL) -c requirements/constraints.txt -e '.[dev,ray,events,tensorboard,docs]' $(EDITABLE)
+	$(INSTALL) -c requirements/constraints.txt appdirs pyyaml ninja tqdm h5py loguru
+	$(INSTALL) --no-deps -r requirements/lirpa.txt -r requirements/snn.txt
 	touch $@
 
 # The strict editable install links each module, so a new or removed file needs a new install.
-.venv/ready: .venv/dependencies .venv/modules
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e . $(EDITABLE)
+.venv/installed: .venv/core .venv/modules
+	test $@ -nt .venv/modules || $(INSTALL) --no-deps -e . $(EDITABLE)
 	touch $@
 
-.venv/modules: .venv/dependencies FORCE
+.venv/modules: .venv/core FORCE
 	@echo '$(MODULES)' | cmp -s - $@ || echo '$(MODULES)' > $@
+
+.venv/ready: .venv/dependencies .venv/installed
+	touch $@
 
 FORCE:
 

@@ -10,7 +10,7 @@ import torch
 from spikecert.analysis import StabilityReport, stability
 from spikecert.certify import attack
 from spikecert.models import SpikingNetwork
-from spikecert.models.progress import Progress
+from spikecert.models.progress import Figures, Progress, no_figures
 from spikecert.reports import ModelRecord, Plan, Record, Training, record
 from spikecert.reports.parts import Interrupted, PartStore, measure_in_parts
 from spikecert.reports.tables import with_gains
@@ -49,6 +49,7 @@ def examine(
     *,
     command: str,
     progress: Progress,
+    figures: Figures = no_figures,
     out: Path | None = None,
     gains: bool = False,
     title: str | None = None,
@@ -61,6 +62,7 @@ def examine(
         plan: how.
         command: what to type to get the same record again.
         progress: told after each step.
+        figures: told how a search stands, as in `verify`.
         out: finished parts are kept in this folder until all are, and the same call goes on from there.
         gains: also compute gains, and measure growth beside them; where they are not known, say so.
         title: of the report.
@@ -72,7 +74,7 @@ def examine(
     network, samples = subject.network, subject.samples
     chosen = network, samples.inputs, samples.labels, plan
     store = PartStore.of(None if out is None else out / PARTS, "measured", *chosen)
-    told = {"training": subject.training, "store": store, "progress": progress}
+    told = {"training": subject.training, "store": store, "progress": progress, "figures": figures}
 
     def recorded(measured: ModelRecord, finished: int | None = None) -> Record:
         return _record(subject, plan, measured, finished, command, title, configuration)
@@ -136,6 +138,7 @@ def _record(
 ) -> Record:
     samples, planned = subject.samples, len(subject.samples)
     settings: dict[str, bool | int | float | str | None] = {"timeout": plan.timeout}
+    settings |= {} if plan.memory is None else {"memory": plan.memory}
     heading = title or f"{subject.name} on {subject.data.name}"
     if finished is not None:
         samples = samples.take(torch.arange(finished))

@@ -1,12 +1,23 @@
 """Progress bars on standard error; nothing at all where that is no terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .output import plain
+
+FORMS: dict[str, Callable[[float], str]] = {
+    "loss": lambda value: f"{value:.4f}",
+    "bound": lambda value: f"{value:.4g}",
+    "nodes": lambda value: f"{value:,.0f}",
+    "open": lambda value: f"{value:,.0f}",
+    "depth": lambda value: f"{value:.0f}",
+    "memory": lambda value: f"{value / 2**20:,.0f} MiB",
+    "left": lambda value: f"{value:.0f} s",
+}
+"""How figures that are no shares are written."""
 
 
 class Bars:
@@ -48,18 +59,21 @@ class Bars:
         self._progress.update(self._tasks[label], completed=done, total=total)
 
     def figures(self, label: str, values: Mapping[str, float]) -> None:
-        """Write the newest figures of `label` behind its bar: the loss as it is, accuracies as shares of 100."""
-        if label in self._tasks:
-            self._progress.update(self._tasks[label], figures=plain(in_words(values)))
+        """Write the newest figures of `label` behind its bar, which pulses until it has steps: see `in_words`."""
+        if label not in self._tasks:
+            self._tasks[label] = self._progress.add_task(plain(label), total=None, figures="")
+        self._progress.update(self._tasks[label], figures=plain(in_words(values)))
 
 
 def in_words(values: Mapping[str, float]) -> str:
-    """Return figures as text.
+    """Return figures as text: those of `FORMS` as they are, others, such as accuracies, as shares of 100.
 
     >>> in_words({"loss": 0.51234, "clean": 0.975})
     'loss 0.5123, clean 97.5 %'
+    >>> in_words({"bound": -0.25, "nodes": 1200.0, "memory": 2.0**28})
+    'bound -0.25, nodes 1,200, memory 256 MiB'
     """
     return ", ".join(
-        f"{name} {value:.4f}" if name == "loss" else f"{name} {100 * value:.1f} %"
+        f"{name} {FORMS[name](value)}" if name in FORMS else f"{name} {100 * value:.1f} %"
         for name, value in values.items()
     )

@@ -6,9 +6,10 @@ if __name__ == "certify":
 from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, SpikeFlips, Square, attack
 from .bounds.propagation import LogitBounds
 from .engines import Fleet, certify_set
-from .perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
+from .perturbations import L2, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from .radius import Radius, certified_radius
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
+from .unfinished import Unfinished
 from .verdicts import SoundnessError, Verdict, reconcile
 from .verification import verify
 
@@ -20,6 +21,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "Ensemble",
+    "EventRegion",
     "Fleet",
     "Gaussian",
     "LInf",
@@ -31,7 +33,9 @@ __all__ = [
     "SoundnessError",
     "SpikeFlip",
     "SpikeFlips",
+    "SpikeShift",
     "Square",
+    "Unfinished",
     "Verdict",
     "attack",
     "certified_radius",

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from ..models.circuit import Circuit, circuit
-from ..models.constants import settle, whole
+from ..models.constants import at_least, settle, unless_none, whole
 from ..models.networks import SpikingNetwork
+from .branching.crew import Crew
+from .branching.standing import Told, unheard
 from .deadline import Expired, never
 from .perturbations import Perturbation
 from .ties import STRICT, Goal
@@ -27,6 +29,9 @@ class Problem:
         made: the network's circuit, where it is there already.
         ties: what a tie between logits is, "argmax" or "strict"; see `settled_ties`.
         stopped: asked whether to stop, as the deadline is.
+        memory: bytes that a search may take, or None.
+        crew: who bounds the nodes of a search; None: this process.
+        told: told how a search stands.
     """
 
     network: SpikingNetwork
@@ -38,9 +43,13 @@ class Problem:
     made: Circuit | None = field(default=None, repr=False)
     ties: str = STRICT
     stopped: Expired = never
+    memory: int | None = None
+    crew: Crew | None = None
+    told: Told = unheard
 
     def __post_init__(self) -> None:
         settle(self, whole, "seed")
+        settle(self, unless_none(at_least(1)), "memory")
 
     @property
     def circuit(self) -> Circuit:

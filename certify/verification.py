@@ -2,26 +2,30 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ..models.constants import real, whole
+from ..models.constants import at_least, real, unless_none, whole
 from ..models.networks import SpikingNetwork
-from ..models.progress import Progress, silent
+from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.validation import check_choice, check_inputs, check_weights
 from .arithmetic import check_arithmetic
 from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
+from .branching.helpers import Helpers
 from .own_draws import apart, own_draws
 from .perturbations import Perturbation
 from .problem import Problem
 from .replay import evaluating
 from .ties import settled_ties
+from .unfinished import Unfinished, left_open
 from .verdicts import Verdict
 from .verifiers import VERIFIERS, MarginVerifier, Verifier
-from .verifiers.base import clean_failures
+from .verifiers.base import clean_failures, decided
 
 CHUNK = 128
 """Samples decided at once: few enough that a layer's boxes stay in cache, enough to fill the vector units."""
@@ -37,7 +41,10 @@ def verify(
     *,
     seed: int = 0,
     ties: str | None = None,
+    memory: int | None = None,
+    workers: int | Callable[[], int] | None = None,
     progress: Progress = silent,
+    figures: Figures = no_figures,
 ) -> list[Verdict]:
     """Decide whether any allowed perturbation changes a sample's class.
 
@@ -57,33 +64,48 @@ def verify(
         ties: which function verdicts are about: "argmax" (the lowest index that attains the maximum, as
             torch.argmax takes it: logit_y > logit_k for k < y, and ≥ for k > y), or "strict" (logit_y > logit_k
             for all k ≠ y). None: "argmax" for readout "spikes", whose counts tie often, "strict" for the others.
+        memory: bytes that the open nodes and the batches of a search ("complete", "auto") may take; a search that
+            needs more leaves its samples unknown. None: about 2 GiB.
+        workers: processes that share the search for a hard sample, once it has taken two seconds, or what says how
+            many may work now; None: this one alone. They bound nodes as this one would, in another order: a sample
+            that is left open may have another margin.
         progress: called after each chunk of samples.
+        figures: told how a search stands: "bound", "nodes", "open", "depth", "memory" in bytes, and with a time
+            limit the seconds "left".
 
     Returns:
         One `Verdict` per sample. A sample that is misclassified as it is is falsified by itself.
 
     Raises:
+        Unfinished: on Ctrl-C, a KeyboardInterrupt whose `verdicts` say what is proven of each sample by then.
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
     chosen = resolve(verifier)
     if own_draws(network, inputs, labels):
-        rest = {"timeout": timeout, "seed": seed, "ties": ties}
+        rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         return [
-            verify(one, inputs[at], labels[at], perturbation, chosen, **rest, progress=told)[0]
+            verify(one, inputs[at], labels[at], perturbation, chosen, **rest, progress=told, figures=figures)[0]
             for one, at, told in apart(network, inputs, progress)
         ]
     made = check_arithmetic(network)
     check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
     timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
+    memory, label = unless_none(at_least(1))("memory", memory), f"certify ({chosen.name})"
+    count = workers if callable(workers) else partial(int, unless_none(at_least(1))("workers", workers) or 1)
     verdicts: list[Verdict] = []
-    with evaluating(network):
+    with evaluating(network), Helpers(count) as crew:
         for start in range(0, len(inputs), CHUNK):
             part = slice(start, start + CHUNK)
             deadline = None if timeout is None else time.perf_counter() + timeout * len(inputs[part])
-            problem = Problem(network, inputs[part], labels[part], perturbation, seed, deadline, made, ties)
-            verdicts += _decide(problem, chosen)
-            progress(f"certify ({chosen.name})", len(verdicts), len(inputs))
+            told = partial(figures, label)
+            asked = network, inputs[part], labels[part], perturbation, seed, deadline, made, ties
+            found, interrupted = _decide(Problem(*asked, memory=memory, crew=crew, told=told), chosen)
+            verdicts += found
+            if interrupted:
+                none = left_open(chosen.name, ties)
+                raise Unfinished([*verdicts, *[none] * (len(inputs) - len(verdicts))])
+            progress(label, len(verdicts), len(inputs))
     return verdicts
 
 
@@ -113,6 +135,7 @@ def bounds(
     check_arithmetic(network)
     check_inputs(network, inputs)
     check_weights(network)
+    perturbation.suits(network)
     perturbation.check(inputs)
     inputs = inputs.detach()
     with evaluating(network):
@@ -124,15 +147,17 @@ def _joined(parts: list[LogitBounds]) -> LogitBounds:
     return LogitBounds(torch.cat([p.lower for p in parts]), torch.cat([p.upper for p in parts]))
 
 
-def _decide(problem: Problem, verifier: Verifier) -> list[Verdict]:
-    """Answer samples that fail unperturbed at once, and hand the rest to the verifier."""
+def _decide(problem: Problem, verifier: Verifier) -> tuple[list[Verdict], bool]:
+    """Answer samples that fail unperturbed, hand the rest to the verifier; say whether Ctrl-C cut it short."""
     known = clean_failures(problem, verifier.name)
     left = [index for index in range(len(problem.labels)) if index not in known]
+    interrupted = False
     if left:
-        found = verifier.decide(problem.subset(torch.tensor(left, device=problem.labels.device)))
+        part = problem.subset(torch.tensor(left, device=problem.labels.device))
+        found, interrupted = decided(verifier, part)
         known.update(zip(left, found, strict=True))
     verdicts = [replace(known[index], ties=problem.ties) for index in range(len(problem.labels))]
-    return [_named_draws(verdict, problem.network) for verdict in verdicts]
+    return [_named_draws(verdict, problem.network) for verdict in verdicts], interrupted
 
 
 def _named_draws(verdict: Verdict, network: SpikingNetwork) -> Verdict:

@@ -1,16 +1,21 @@
 """C sources compiled by the C compiler that is there, or the reason why they are not.
 
 A source is built once a process and floating-point type, in about two seconds, into a folder that is gone when
-it has been loaded. It counts only after it agreed, on a probe, with the operations of torch that it stands for:
-what is computed does not depend on whether there is a kernel.
+it has been loaded. On Linux the file itself is kept open for processes that this one starts (`inheritance`). It
+counts only after it agreed, on a probe, with the operations of torch that it stands for: what is computed does not
+depend on whether there is a kernel.
 """
 
 import ctypes
+import hashlib
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +34,8 @@ OPTIONS = (
     "-shared",
     "-fPIC",
 )
+INHERITED = "SPIKECERT_KERNELS"
+"""The variable in which a process is told which files of its own are libraries."""
 REALS = {torch.float32: "float", torch.float64: "double"}
 RESETS = {"zero": 0, "subtract": 1, "none": 2}
 """The numbers that stand for resets in all sources."""
@@ -67,11 +74,28 @@ def load(
     return "the compiled kernel rounds otherwise than torch does here"
 
 
+@lru_cache
+def _open_libraries() -> dict[str, int]:
+    """Return the libraries that are open, by the digest of what made them: at first those that were inherited."""
+    told = json.loads(os.environ.get(INHERITED, "{}"))
+    return {str(name): int(file) for name, file in told.items()}
+
+
+def inheritance() -> tuple[tuple[int, ...], dict[str, str]]:
+    """Return the files that a process must be passed, and what its environment must say, to find them built."""
+    kept = _open_libraries()
+    return tuple(kept.values()), {INHERITED: json.dumps(kept)}
+
+
 def compiled_source(
     compiler: str, source: str, dtype: torch.dtype, fused: int, parallel: bool
 ) -> ctypes.CDLL | str:
     """Return the functions of a C source that is written for REAL and FUSED, or in one line why there are none."""
     defines = (f"-DREAL={REALS[dtype]}", f"-DFUSED={fused}", *(("-fopenmp",) if parallel else ()))
+    text = (SOURCES / source).read_bytes()
+    name = hashlib.sha256(json.dumps([compiler, *OPTIONS, *defines]).encode() + text).hexdigest()
+    if (inherited := _opened(name)) is not None:
+        return inherited
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "kernel.so"
         command = [compiler, *OPTIONS, *defines, "-o", str(target), str(SOURCES / source)]
@@ -80,9 +104,21 @@ def compiled_source(
             if done.returncode:
                 said = done.stderr.strip().splitlines() or ["it said nothing"]
                 return f"{compiler} failed: {said[-1]}"
-            return ctypes.CDLL(str(target))
+            functions = ctypes.CDLL(str(target))
+            if sys.platform == "linux":
+                _open_libraries()[name] = os.open(target, os.O_RDONLY)
+            return functions
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"{compiler} gave no library that loads: {error}"
+
+
+def _opened(name: str) -> ctypes.CDLL | None:
+    """Return a library that is open already; None where it is not, or does not load."""
+    file = _open_libraries().get(name)
+    try:
+        return None if file is None else ctypes.CDLL(f"/proc/self/fd/{file}")
+    except OSError:
+        return None
 
 
 def address(tensor: Tensor | None) -> int | None:

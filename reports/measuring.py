@@ -1,7 +1,7 @@
 """Attack and verify one network on one set of samples over all ε of a threat model."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -21,9 +21,10 @@ from ..certify import (
 from ..certify.attacks import ATTACKS
 from ..certify.replay import margins
 from ..certify.ties import settled_ties
+from ..certify.unfinished import Unfinished, left_open
 from ..certify.verifiers import VERIFIERS
 from ..models import SpikingNetwork
-from ..models.progress import Progress, silent
+from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.validation import check_choice, check_inputs, check_labels
 from .evidence import Found, hardest
 from .plans import Plan, RadiusPlan, name_of
@@ -32,6 +33,14 @@ from .records import ModelRecord
 from .rows import Finding, SampleRow, contradiction, tally
 from .schema import Training
 from .tables import architecture_of, finite, gain_table, growth_table, radius_table
+
+
+class CutShort(KeyboardInterrupt):
+    """Ctrl-C while the last ε was certified: `found` holds what is proven of each sample by then."""
+
+    def __init__(self, found: ModelRecord) -> None:
+        super().__init__(f"{len(found.rows)} rows hold what is proven")
+        self.found = found
 
 
 @dataclass
@@ -52,6 +61,11 @@ class _Measurement:
     rows: list[SampleRow] = field(default_factory=list)
     found: dict[int, Found] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    figures: Figures = no_figures
+
+    def told(self, _: str, values: Mapping[str, float]) -> None:
+        """Pass on how a search stands, beside the progress of the step."""
+        self.figures(f"certify {self.name}", values)
 
     def part(self, verb: str) -> Progress:
         """Return a progress callback for the next step, which counts samples over all steps."""
@@ -75,6 +89,7 @@ def measure(
     training: Training | None = None,
     gains: GainReport | StabilityReport | None = None,
     progress: Progress = silent,
+    figures: Figures = no_figures,
 ) -> ModelRecord:
     """Run the plan on `network` and return all that was found as a `ModelRecord`.
 
@@ -89,29 +104,47 @@ def measure(
         plan: what to run.
         training, gains: what the record should say about them; a `StabilityReport` also gives the measured growth.
         progress: told after each chunk of samples.
+        figures: told how a search stands, as in `verify`.
 
     Raises:
+        CutShort: on Ctrl-C while samples are certified at the last ε.
         SoundnessError: if a sample is verified, and an input that breaks it was replayed.
         ValueError, TypeError: for arguments that do not fit.
     """
-    measurement = _start(name, network.eval(), inputs, labels, plan, progress)
+    measurement = _start(name, network.eval(), inputs, labels, plan, progress, figures)
+    cut = False
     for epsilon in plan.threat.epsilons:
         results = [_attack(measurement, epsilon, source) for source in plan.attacks]
-        verdicts = {verifier: _verify(measurement, epsilon, verifier) for verifier in plan.verifiers}
+        verdicts, cut = _verified(measurement, epsilon)
+        if cut and epsilon != plan.threat.epsilons[-1]:
+            raise KeyboardInterrupt
         for found in verdicts.values():
             _reconcile(found, results)
         measurement.rows += [_row(measurement, index, epsilon, verdicts) for index in range(len(labels))]
-    table = None if plan.radii is None else _radii(measurement, plan.radii)
+    table = None if plan.radii is None or cut else _radii(measurement, plan.radii)
     _check_sound(name, measurement.rows, table)
+    found = _recorded(measurement, table, training, gains)
+    if cut:
+        raise CutShort(found)
+    return found
+
+
+def _recorded(
+    measurement: _Measurement,
+    table: RadiusTable | None,
+    training: Training | None,
+    gains: GainReport | StabilityReport | None,
+) -> ModelRecord:
+    network = measurement.network
     return ModelRecord(
-        name=name,
+        name=measurement.name,
         architecture=architecture_of(network),
         training=training,
         gains=None if gains is None else gain_table(gains),
         seconds=measurement.seconds,
         points=tally(measurement.rows),
         rows=tuple(measurement.rows),
-        counterexamples=hardest(network, inputs, labels, measurement.found),
+        counterexamples=hardest(network, measurement.inputs, measurement.labels, measurement.found),
         radii=table,
         growth=growth_table(gains) if isinstance(gains, StabilityReport) else (),
         ties=measurement.ties,  # type: ignore[arg-type]
@@ -179,7 +212,13 @@ def _check_sound(name: str, rows: Sequence[SampleRow], table: RadiusTable | None
 
 
 def _start(
-    name: str, network: SpikingNetwork, inputs: Tensor, labels: Tensor, plan: Plan, progress: Progress
+    name: str,
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    plan: Plan,
+    progress: Progress,
+    figures: Figures,
 ) -> _Measurement:
     for source in plan.attacks:
         if isinstance(source, str):
@@ -193,7 +232,7 @@ def _start(
     ties = settled_ties(network, plan.ties)
     correct, tied = margins(logits, labels, ties) > 0, margins(logits, labels) == 0
     answers = logits.argmax(1), correct, tied
-    measurement = _Measurement(name, network, inputs, labels, *answers, ties, plan, progress)
+    measurement = _Measurement(name, network, inputs, labels, *answers, ties, plan, progress, figures=figures)
     measurement.broken = dict.fromkeys(map(name_of, plan.attacks), ~correct)
     return measurement
 
@@ -217,6 +256,19 @@ def _attack(measurement: _Measurement, epsilon: float, method: str | Attack) -> 
     return answer
 
 
+def _verified(measurement: _Measurement, epsilon: float) -> tuple[dict[str, Sequence[Verdict]], bool]:
+    """Return each verifier's verdicts, and whether Ctrl-C cut them short: those with no turn are open."""
+    verifiers, found = measurement.plan.verifiers, dict[str, Sequence[Verdict]]()
+    for verifier in verifiers:
+        try:
+            found[verifier] = _verify(measurement, epsilon, verifier)
+        except Unfinished as error:
+            count, ties = len(measurement.labels), measurement.ties
+            open_verdicts = {other: [left_open(other, ties)] * count for other in verifiers}
+            return {**open_verdicts, **found, verifier: error.verdicts}, True
+    return found, False
+
+
 def _verify(measurement: _Measurement, epsilon: float, verifier: str) -> list[Verdict]:
     start = time.perf_counter()
     plan = measurement.plan
@@ -231,7 +283,9 @@ def _verify(measurement: _Measurement, epsilon: float, verifier: str) -> list[Ve
         plan.timeout,
         seed=plan.seed,
         ties=measurement.ties,
+        memory=plan.memory,
         progress=measurement.part("certify"),
+        figures=measurement.told,
     )
     measurement.seconds[f"{verifier} at {epsilon:g}"] = time.perf_counter() - start
     for index, verdict in enumerate(verdicts):
@@ -254,7 +308,9 @@ def _keep(measurement: _Measurement, samples: Tensor, epsilon: float, result: At
         measurement.found.setdefault(int(samples[place]), found)
 
 
-def _row(measurement: _Measurement, index: int, epsilon: float, verdicts: dict[str, list[Verdict]]) -> SampleRow:
+def _row(
+    measurement: _Measurement, index: int, epsilon: float, verdicts: dict[str, Sequence[Verdict]]
+) -> SampleRow:
     return SampleRow(
         index=index,
         label=int(measurement.labels[index]),

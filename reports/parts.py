@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from pydantic import ValidationError
 from torch import Tensor
@@ -15,10 +15,10 @@ from torch import Tensor
 from ..certify.engines import Repeated
 from ..files import FileKind, write_atomically
 from ..models import SpikingNetwork, network_hash
-from ..models.progress import Progress, silent
+from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.storage import digest_of
 from .evidence import first_broken, hardest
-from .measuring import measure, measure_radii
+from .measuring import CutShort, measure, measure_radii
 from .plans import Plan, name_of
 from .radii import RadiusTable
 from .records import ModelRecord
@@ -66,7 +66,17 @@ class PartStore:
             return PartStore(None)
         radii = None if plan.radii is None else vars(plan.radii)
         names = [*map(name_of, plan.attacks)], plan.verifiers
-        told = [kind, plan.threat.model_dump(), names, plan.timeout, plan.seed, radii, size_of(plan), plan.ties]
+        told = [
+            kind,
+            plan.threat.model_dump(),
+            names,
+            plan.timeout,
+            plan.seed,
+            radii,
+            size_of(plan),
+            plan.ties,
+            plan.memory,
+        ]
         told += [str(network.device), network_hash(network), digest_of("", {"inputs": inputs, "labels": labels})]
         key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
         return PartStore(folder / f"{kind}-{key}")
@@ -129,6 +139,7 @@ def measure_in_parts(
     training: Training | None = None,
     store: PartStore | None = None,
     progress: Progress = silent,
+    figures: Figures = no_figures,
 ) -> ModelRecord:
     """Return what `measure` does, from parts that `store` keeps until its `clear` is called.
 
@@ -136,14 +147,18 @@ def measure_in_parts(
     often a run was interrupted, it finds the same. A set that fits one part gives what `measure` gives.
 
     Raises:
-        Interrupted: on Ctrl-C, with the model as measured on the finished parts.
+        Interrupted: on Ctrl-C, with the model as measured on the finished parts; without any, on the one that was
+            under way if its last ε was being certified.
         SoundnessError, ValueError, TypeError: as `measure`.
     """
 
     def work(start: int, part: slice, told: Progress) -> ModelRecord:
         """Measure one part, samples counted from the set's start."""
-        found = measure(name, network, inputs[part], labels[part], _part_of(plan, start), progress=told)
-        return _shifted(found, start)
+        chosen = inputs[part], labels[part], _part_of(plan, start)
+        try:
+            return _shifted(measure(name, network, *chosen, progress=told, figures=figures), start)
+        except CutShort as error:
+            raise CutShort(_shifted(error.found, start)) from error
 
     def whole(parts: Sequence[ModelRecord]) -> ModelRecord:
         """Return the model that all parts make."""
@@ -209,6 +224,8 @@ def _run(
                 found = work(start, slice(start, stop), _scaled(progress, start, stop, count))
                 store.keep(start, found)
         except KeyboardInterrupt as error:
+            if not parts and isinstance(error, CutShort):
+                raise Interrupted(whole([cast("T", error.found)]), stop) from error
             raise Interrupted(whole(parts) if parts else None, start) from error
         parts.append(found)
     return whole(parts)

@@ -46,6 +46,7 @@ class Plan:
         fleet: who decides; None for this process. Each verifier and ε has a folder of its own in the fleet's.
         radii: also bracket radii; None for none.
         ties: what a tie between logits is, as in `verify`.
+        memory: bytes that a search may take, as in `verify`; None for about 2 GiB.
     """
 
     threat: Threat
@@ -56,10 +57,12 @@ class Plan:
     fleet: Fleet | None = None
     radii: RadiusPlan | None = None
     ties: str | None = None
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         settle(self, unless_none(positive), "timeout")
         settle(self, whole, "seed")
+        settle(self, unless_none(at_least(1)), "memory")
         if self.ties is not None:
             check_choice("ties", self.ties, TIES)
         if not isinstance(self.threat, Threat):

@@ -14,6 +14,7 @@ DISTANCES = {
     "linf": "every input value may move by at most ε, each independently",
     "l2": "the Euclidean length of the whole change is at most ε",
     "l0": "at most ε events may be inserted or deleted, over all steps together",
+    "shift": "events may come earlier or later, by ε steps in all",
 }
 LEFT = {
     "undecided": "undecided",
@@ -21,7 +22,7 @@ LEFT = {
     "tied": "tied as they are",
     "wrong": "misclassified as they are",
 }
-NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events"}
+NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events", "shift": "shifted events"}
 
 VERIFIERS = {
     "interval": "propagates one interval per neuron and time step: the published baseline",
@@ -43,6 +44,8 @@ ATTACKS = {
     "apgd-dlr": "automatic step sizes on the difference of logits",
     "square": "random squares: no gradient",
     "spike-flip": "greedy flips of single input spikes, with swaps",
+    "spike-shift": "projected gradients over retimed events, then greedy moves, with swaps",
+    "random-events": "random changes of events, mixed with the worst so far",
     "ensemble": "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients",
     "ensemble-fast": "the worst of FGSM, noise, and projected gradients over five surrogates and two losses",
 }

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..certify.attacks import PGD, SpikeFlips, attack
-from ..certify.perturbations import Perturbation, SpikeFlip
+from ..certify.attacks import PGD, Attack, SpikeFlips, SpikeShifts, attack
+from ..certify.perturbations import Perturbation, SpikeFlip, SpikeShift
 from ..models.constants import at_least, whole
 from ..models.networks import SpikingNetwork
 
@@ -40,8 +40,15 @@ def candidates(
         yield perturbation.sample(inputs, generator)
         if index % 2:
             yield extreme(inputs, perturbation, generator)
-    method = SpikeFlips() if isinstance(perturbation, SpikeFlip) else PGD(steps=STEPS, restarts=1)
+    method = _attack(perturbation)
     yield attack(network, inputs, labels, perturbation, method, seed=seed, ties=ties).inputs
+
+
+def _attack(perturbation: Perturbation) -> Attack:
+    """Return a cheap attack on a set."""
+    if isinstance(perturbation, SpikeShift):
+        return SpikeShifts(steps=3, swaps=3)
+    return SpikeFlips() if isinstance(perturbation, SpikeFlip) else PGD(steps=STEPS, restarts=1)
 
 
 def extreme(inputs: Tensor, perturbation: Perturbation, generator: torch.Generator) -> Tensor:

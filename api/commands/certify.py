@@ -51,6 +51,7 @@ def certify(
     tolerance: own.Tolerance = "1e-3",
     gains: own.Gains = True,
     timeout: own.Timeout = None,
+    memory: own.Memory = None,
     require_certified: own.RequireCertified = None,
     engine: own.Engine = None,
     workers: own.Workers = None,
@@ -91,13 +92,16 @@ def certify(
     for name in methods:
         check_choice("attack", name, options.ATTACKS)
     wanted = RadiusPlan(verifiers[-1], width, timeout) if radii else None
-    plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted, ties)
+    most = None if memory is None else options.size(memory, "memory")
+    plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted, ties, most)
     common = options.repeated(epsilon, norm, data, samples, seed, ties) + scaled.repeated
     command = f"spikecert certify {shlex.quote(model.name)} {common}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
     subject = examining.Subject(label_of(model), network, source, chosen)
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
-        examined = examining.examine(subject, plan, command=command, progress=bars, out=out, gains=gains)
+        examined = examining.examine(
+            subject, plan, command=command, progress=bars, figures=bars.figures, out=out, gains=gains
+        )
         if proof is not None and prover is not None and not examined.interrupted:
             proofs.write_proofs(proof, prover, examined.record, chosen, timeout, bars)
     return told(examined, out, as_json) or _status(examined.record, bar)
@@ -108,6 +112,7 @@ def _repeated(plan: "Plan") -> str:
     verifiers = f" --verifier {shlex.quote(','.join(plan.verifiers))}"
     attacks = "".join(f" --attack {shlex.quote(str(name))}" for name in plan.attacks)
     limit = "" if plan.timeout is None else f" --timeout {plan.timeout:g}"
+    limit += "" if plan.memory is None else f" --memory {plan.memory}"
     radii = "" if plan.radii is None else f" --radii --tolerance {plan.radii.tolerance:g}"
     return verifiers + attacks + limit + radii
 

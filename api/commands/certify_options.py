@@ -23,6 +23,10 @@ ProofFolder = Annotated[
 
 # How long it may take, and what must come out.
 Timeout = Annotated[float | None, typer.Option(help="Seconds for a sample, on average.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(help="What open nodes and batches of a search may take, such as 4GiB; default: about 2GiB."),
+]
 RequireCertified = Annotated[
     str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")
 ]

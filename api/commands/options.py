@@ -1,6 +1,7 @@
 """Options that several commands share, and how their texts become values."""
 
 import math
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,22 @@ def number(text: str, name: str = "number") -> float:
     return value
 
 
+UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+def size(text: str, name: str) -> int:
+    """Return the bytes of "4GiB", "500 MB" or "1048576".
+
+    >>> size("4GiB", "memory") == 2**32
+    True
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", text.strip().lower())
+    unit = None if found is None else UNITS.get(found[2])
+    if found is None or unit is None or not 1 <= float(found[1]) * unit < 2**63:
+        raise ValueError(f"{name}: got {text!r}, expected a size such as 4GiB or 500MB")
+    return int(float(found[1]) * unit)
+
+
 def epsilons(texts: Sequence[str]) -> dict[float, str]:
     """Return each ε that the options name, rising, with its text: "--epsilon 0.01,0.02 --epsilon 8/255"."""
     parts = [part for text in texts for part in text.split(",")]
@@ -40,7 +57,7 @@ def epsilons(texts: Sequence[str]) -> dict[float, str]:
 VERIFIERS = ("interval", "trains", "linear", "gain", "lirpa", "milp", "enumeration", "complete", "auto")
 ATTACKS = (
     *("fgsm", "pgd", "pgd-paper", "apgd-ce", "apgd-dlr", "square", "gaussian"),
-    *("spike-flip", "ensemble", "ensemble-fast"),
+    *("spike-flip", "spike-shift", "random-events", "ensemble", "ensemble-fast"),
 )
 DATA_SETS = ("digits", "fashion-mnist", "mnist", "cifar10", "cifar100", "digit-events", "nmnist", "shd")
 """For shell completion, which would be slow if it had to import the tables that these names stand in."""

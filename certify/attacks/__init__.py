@@ -18,8 +18,10 @@ from .base import Attack
 from .ensemble import Ensemble, quick_ensemble
 from .gaussian import Gaussian
 from .pgd import FGSM, PGD
+from .random_events import RandomEvents
 from .result import AttackResult
 from .spike_flips import SpikeFlips
+from .spike_shifts import SpikeShifts
 from .square import Square
 
 ATTACKS: dict[str, Callable[[], Attack]] = {
@@ -31,6 +33,8 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
     "square": Square,
     "gaussian": Gaussian,
     "spike-flip": SpikeFlips,
+    "spike-shift": SpikeShifts,
+    "random-events": RandomEvents,
     "ensemble": Ensemble,
     "ensemble-fast": quick_ensemble,
 }
@@ -57,8 +61,9 @@ def attack(
         perturbation: the threat model.
         method: "fgsm", "pgd", "pgd-paper" (a random start, 7 steps of .32·ε, the last iterate), "apgd-ce",
             "apgd-dlr", "square", "gaussian", "ensemble" (the worst of all of them over several surrogates),
-            "ensemble-fast" (its cheap members), "spike-flip" (for `SpikeFlip`, as are the ensembles), or an
-            `Attack` such as `PGD(steps=40)`.
+            "ensemble-fast" (its cheap members), "spike-flip" (for `SpikeFlip`), "spike-shift" (for
+            `SpikeShift`), "random-events" (for both, as the ensembles are), or an `Attack` such as
+            `PGD(steps=40)`.
         seed: for random starts.
         batch_size: samples attacked at once.
         ties: what a tie between logits is, as in `verify`.
@@ -105,11 +110,11 @@ def _joined(results: list[AttackResult], name: str, ties: str) -> AttackResult:
 def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> None:
     """Raise TypeError or ValueError, in one line, unless the four belong together."""
     if not isinstance(perturbation, Perturbation):
-        raise TypeError(
-            f"perturbation: got {type(perturbation).__name__}, expected LInf, L2, PixelBox or SpikeFlip"
-        )
+        expected = "LInf, L2, PixelBox, SpikeFlip or SpikeShift"
+        raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected {expected}")
     check_inputs(network, inputs)
     check_weights(network)
+    perturbation.suits(network)
     perturbation.check(inputs)
     with evaluating(network), torch.no_grad():
         logits = network(inputs[:1])
@@ -126,7 +131,9 @@ __all__ = [
     "AttackResult",
     "Ensemble",
     "Gaussian",
+    "RandomEvents",
     "SpikeFlips",
+    "SpikeShifts",
     "Square",
     "attack",
 ]

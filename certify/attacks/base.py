@@ -10,13 +10,20 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ..deadline import Expired, never
-from ..perturbations import Perturbation, RangedSet, SpikeFlip
+from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import evaluating, margins
 from ..ties import STRICT
 from .result import AttackResult
 
 Search = Generator[Tensor, Tensor, None]
 """Yields candidates, one per sample; is sent which samples still stand, (batch,) of bool."""
+
+
+EXPECTED: dict[type[Perturbation], str] = {
+    RangedSet: "LInf, L2 or PixelBox",
+    EventSet: "SpikeFlip or SpikeShift",
+}
+"""How errors name sets that are not to be made themselves."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,12 @@ class Target:
     def flips(self) -> SpikeFlip:
         """Return the perturbation of an attack that accepts flips only."""
         assert isinstance(self.perturbation, SpikeFlip)
+        return self.perturbation
+
+    @property
+    def shifts(self) -> SpikeShift:
+        """Return the perturbation of an attack that accepts shifts only."""
+        assert isinstance(self.perturbation, SpikeShift)
         return self.perturbation
 
 
@@ -92,9 +105,9 @@ class Attack(ABC):
             TypeError: for a threat model that this attack is not about.
         """
         if not isinstance(perturbation, self.accepts):
-            expected = "LInf, L2 or PixelBox" if RangedSet in self.accepts else "SpikeFlip"
+            told = " or ".join(EXPECTED.get(kind, kind.__name__) for kind in self.accepts)
             got = type(perturbation).__name__
-            raise TypeError(f"perturbation: got {got}, expected {expected} for the attack {self.name!r}")
+            raise TypeError(f"perturbation: got {got}, expected {told} for the attack {self.name!r}")
         with evaluating(network):
             target = Target(network, inputs, labels, perturbation, ties, starts, expired)
             worst = _Worst.start(target)

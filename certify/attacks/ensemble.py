@@ -6,14 +6,16 @@ from typing import ClassVar
 import torch
 
 from ...models.surrogates import Arctan, Sigmoid, Surrogate, Triangle
-from ..perturbations import Perturbation, RangedSet, SpikeFlip
+from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import margins
 from .apgd import APGD
 from .base import Attack, Search, Target
 from .gaussian import Gaussian
 from .lead import Lead
 from .pgd import FGSM, PGD
+from .random_events import RandomEvents
 from .spike_flips import SpikeFlips
+from .spike_shifts import SpikeShifts
 from .square import Square
 
 SHARP: tuple[Surrogate, ...] = (Triangle(0.5), Sigmoid(0.25))
@@ -51,6 +53,17 @@ def thorough_flips() -> tuple[Attack, ...]:
     return (*quick_flips(), *(SpikeFlips(trials=32, swaps=50, surrogate=surrogate) for surrogate in OTHERS))
 
 
+def quick_shifts() -> tuple[Attack, ...]:
+    """Return the retiming search under the network's own surrogate, on two losses."""
+    return tuple(SpikeShifts(loss=loss) for loss in ("margin", "cross-entropy"))
+
+
+def thorough_shifts() -> tuple[Attack, ...]:
+    """Return the quick members, then wider searches over other surrogates, and one without gradients."""
+    wider = (SpikeShifts(trials=32, swaps=50, surrogate=surrogate) for surrogate in OTHERS)
+    return (*quick_shifts(), *wider, RandomEvents(200))
+
+
 @dataclass(frozen=True)
 class Ensemble(Attack):
     """Runs each member on the samples that still stand.
@@ -58,22 +71,24 @@ class Ensemble(Attack):
     Args:
         members: attacks on real-valued sets; default `thorough_members()`.
         flips: attacks on `SpikeFlip`; default `thorough_flips()`.
+        shifts: attacks on `SpikeShift`; default `thorough_shifts()`.
     """
 
     members: tuple[Attack, ...] = field(default_factory=thorough_members)
     flips: tuple[Attack, ...] = field(default_factory=thorough_flips)
     name: str = "ensemble"
-    accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet, SpikeFlip)
+    shifts: tuple[Attack, ...] = field(default_factory=thorough_shifts)
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet, EventSet)
 
     def __post_init__(self) -> None:
-        for name, members in (("members", self.members), ("flips", self.flips)):
+        for name, members in (("members", self.members), ("flips", self.flips), ("shifts", self.shifts)):
             for member in members:
                 if not isinstance(member, Attack):
                     raise TypeError(f"{name}: got {type(member).__name__}, expected attacks")
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield the worst inputs after each member, which starts from those of the members before."""
-        members = self.flips if isinstance(target.perturbation, SpikeFlip) else self.members
+        members = self._members(target.perturbation)
         lead, standing = Lead.start(target), target.everyone
         for member in members:
             index = standing.nonzero().flatten()
@@ -83,7 +98,13 @@ class Ensemble(Attack):
             lead.note(index, result.inputs, margins(result.logits, labels, target.ties))
             standing = yield lead.points
 
+    def _members(self, perturbation: Perturbation) -> tuple[Attack, ...]:
+        """Return the attacks on a set."""
+        if isinstance(perturbation, SpikeFlip):
+            return self.flips
+        return self.shifts if isinstance(perturbation, SpikeShift) else self.members
+
 
 def quick_ensemble() -> Ensemble:
     """Return the cheap ensemble, for use inside a verifier: gradients only, few restarts."""
-    return Ensemble(quick_members(), quick_flips(), "ensemble-fast")
+    return Ensemble(quick_members(), quick_flips(), "ensemble-fast", quick_shifts())

@@ -54,10 +54,11 @@ class SpikeFlips(Attack):
         """Yield the worst points: whenever a sample falls, and at the end."""
         view, lead = attack_view(target.network, self.surrogate), Lead.start(target)
         index, flips = target.everyone.nonzero().flatten(), torch.zeros_like(target.inputs).flatten(1) > 0
-        budget = min(target.flips.count, flips.shape[1])
+        barred = ~target.flips.free(target.inputs).flatten(1)
+        budget = min(target.flips.count, int((~barred).sum(1).max()))
         sizes = [len(part) for part in torch.arange(budget).chunk(ROUNDS)]
         for size in (*sizes, *[0] * self.swaps) if budget else ():
-            search = _Round(target, view, index, LOSSES[self.loss], self.trials)
+            search = _Round(target, view, index, LOSSES[self.loss], self.trials, barred[index])
             if size:
                 flips[index], margins = search.grow(flips[index], size, generator)
             else:
@@ -70,13 +71,14 @@ class SpikeFlips(Attack):
 
 @dataclass(frozen=True)
 class _Round:
-    """One round of the search on the samples `index`; `flips` are (samples, entries) of bool."""
+    """One round of the search on the samples `index`; `flips` and `closed` are (samples, entries) of bool."""
 
     target: Target
     view: SpikingNetwork
     index: Tensor
     loss: Loss
     trials: int
+    closed: Tensor
 
     def apply(self, flips: Tensor) -> Tensor:
         """Return the samples with their flips."""
@@ -103,14 +105,15 @@ class _Round:
         scores = (slope.gradient * (1.0 - 2.0 * points)).flatten(1)
         noise = torch.rand(scores.shape, generator=generator, device=generator.device).to(scores)
         dead = (scores == 0).all(1, keepdim=True)
-        return torch.where(dead, noise, scores).masked_fill(barred, -torch.inf)
+        return torch.where(dead, noise, scores).masked_fill(barred | self.closed, -torch.inf)
 
     def _best(self, flips: Tensor, scores: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """Try groups of `size` flips in the order of their scores; return the group of least margin."""
         entries = min(self.trials * size, max(size, int((scores[0] > -torch.inf).sum())))
         groups = max(1, entries // size)
-        chosen = scores.topk(groups * size, dim=1).indices.unflatten(1, (groups, size))
-        tried = flips[:, None].expand(-1, groups, -1).scatter(2, chosen, True)
+        best = scores.topk(groups * size, dim=1)
+        chosen, free = (part.unflatten(1, (groups, size)) for part in (best.indices, best.values > -torch.inf))
+        tried = flips[:, None] | torch.zeros_like(flips)[:, None].repeat(1, groups, 1).scatter(2, chosen, free)
         samples = self.target.inputs[self.index].repeat_interleave(groups, 0)
         points = torch.where(tried.reshape(samples.shape), 1.0 - samples, samples)
         labels = self.target.labels[self.index].repeat_interleave(groups, 0)

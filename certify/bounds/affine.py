@@ -1,13 +1,13 @@
 """Affine layers on boxes: what a layer's map, its modulus and its square make of a set.
 
 For y = Wx + b and x in a box of middle m and radius r, y lies in W·m + b ± |W|·r, exactly. For x in a ball of
-radius ε around c, y_i lies in (Wc + b)_i ± ‖W_i‖₂·ε, exactly. For at most k flips of events c, y_i falls and rises
-by sums of the k greatest changes, exactly (see flips.py). All ends are widened by the rounding error of the run
-and of the bound (see rounding.py).
+radius ε around c, y_i lies in (Wc + b)_i ± ‖W_i‖₂·ε, exactly. For at most k changes of events c, y_i falls and
+rises by sums of the k greatest of them (see flips.py and shifts.py). All ends are widened by the rounding error of
+the run and of the bound (see rounding.py).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ class AffineMap:
         largest: a bound of |W|'s entries, where a library's product may flush factors to zero; 0 for other layers.
         reshapes: whether the layer only renames coordinates (nn.Flatten).
         products: x ↦ the products W_i·x_i that each output sums, (batch, outputs, terms), no entry of x twice in
-            one output; None where a layer does not offer them: a budget of flips is then left to the ball.
+            one output; None where a layer does not offer them: a budget of changes is then left to the ball.
         weights: W and |W| of a Linear layer, whose products then take fewer passes; None for other layers.
         ranged: what raises OverflowError where the run may overflow for |x| up to a number, beside its sums.
     """
@@ -154,12 +154,11 @@ class AffineMap:
 
     def _renamed(self, box: Box) -> Box:
         center = None if box.center is None else fold(self.linear, box.center)
-        flips = box.flips
-        flips = None if flips is None else replace(flips, direction=fold(self.linear, flips.direction))
-        return Box(fold(self.linear, box.lower), fold(self.linear, box.upper), center, box.ball, flips)
+        budget = None if box.budget is None else box.budget.moved(lambda marks: fold(self.linear, marks))
+        return Box(fold(self.linear, box.lower), fold(self.linear, box.upper), center, box.ball, budget)
 
     def _cut(self, image: Box, box: Box, bias_scale: Tensor, slack: Tensor) -> Box:
-        """Intersect the image of the box with the images of the ball and of the flips, where there are any."""
+        """Intersect the image of the box with the images of the ball and of the budget, where there are any."""
         if box.center is None:
             return image
         middle = fold(self.linear, box.center)
@@ -168,8 +167,8 @@ class AffineMap:
         if box.ball is not None:
             radius = self._norms(box.center) * _column(box.ball, middle) + slack
             lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
-        if box.flips is not None and self.products is not None:
-            fall, rise = box.flips.reach(self.products)
+        if box.budget is not None and self.products is not None:
+            fall, rise = box.budget.reach(self.products)
             lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
         return Box(lower, upper)
 

@@ -1,30 +1,30 @@
-"""Sets of values: a box per sample, optionally cut with a Euclidean ball and with a budget of flips."""
+"""Sets of values: a box per sample, optionally cut with a Euclidean ball and with a budget of changed events."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .flips import Flips
+from .budgets import Budget
 
 
 @dataclass(frozen=True)
 class Box:
-    """{x : lower ≤ x ≤ upper}, and ‖x − center‖₂ ≤ ball per sample where a ball is given, and at most so many
-    flips from the events `center` where a budget is given.
+    """{x : lower ≤ x ≤ upper}, and ‖x − center‖₂ ≤ ball per sample where a ball is given, and at most so
+    many changes of the events `center` where a budget is given.
 
     Attributes:
         lower, upper: (batch, ...) or (rows, batch, ...).
         center: the ball's center, with the shape of `lower`, or None.
         ball: its radius, one number or (rows,), or None.
-        flips: the budget, or None; it needs a center, the events (or what the rows make of them).
+        budget: of changes, or None; it needs a center, the events (or what the rows make of them).
     """
 
     lower: Tensor
     upper: Tensor
     center: Tensor | None = None
     ball: Tensor | None = None
-    flips: Flips | None = None
+    budget: Budget | None = None
 
     def __getitem__(self, row: int) -> "Box":
         """Return the box of one row, without its ball and its budget."""

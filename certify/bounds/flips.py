@@ -14,56 +14,60 @@ Rounding: a candidate rows[t]·(W_i·d_i) carries one rounding, since d_i = ±1,
 in any order, a relative error of γ_m; each end is widened by that much.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-MOST_PRODUCTS = 2**23
-"""How many products W_i·d_i are held at once: 64 MiB."""
+from .budgets import Budget, Changes, total
 
 
 @dataclass(frozen=True)
-class Flips:
+class Flips(Budget):
     """At most `count` entries of events flip, over all steps and features of a sample.
 
     Attributes:
         count: k ≥ 1.
-        direction: d = 1 − 2x, ±1, float64: shaped like the events, (T, batch, ...) once time is first.
-        rows: what is summed over time, Σ_t rows[k,t]·x[t], (k, T); None for the events themselves.
+        direction: d = 1 − 2x where an entry may flip, 0 where not, float64: shaped like the events.
+        rows: what is summed over time, (k, T); None for the events themselves.
     """
 
     count: int
     direction: Tensor
     rows: Tensor | None = None
 
-    def reach(self, products: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Return how far Σ_t rows[k,t]·(W·x[t]) may fall and rise, each (k, batch, ...) and ≥ 0.
+    def moved(self, change: Callable[[Tensor], Tensor]) -> "Flips":
+        """Return the budget with other directions."""
+        return replace(self, direction=change(self.direction))
 
-        Args:
-            products: x ↦ all W_i·x_i of each output, (n, ...) → (n, outputs, terms).
-        """
-        each = products(self.direction[:, 0]).numel()
-        parts = self.direction.split(max(1, MOST_PRODUCTS // max(1, each)), dim=1)
-        found = [self.reach_of(products(part.flatten(0, 1)).unflatten(0, part.shape[:2])) for part in parts]
-        return torch.cat([fall for fall, _ in found], 1), torch.cat([rise for _, rise in found], 1)
+    def of_rows(self, rows: Tensor) -> "Flips":
+        """Return the budget that remembers `rows`."""
+        return replace(self, rows=rows.to(self.direction))
 
-    def least(self, costs: Tensor) -> Tensor:
-        """Return the flips, 0 or 1, that minimise Σ costs·x̃: those of the `count` most negative changes.
+    def by_row(self) -> Iterator["Flips"]:
+        """Yield the budget of each row."""
+        assert self.rows is not None
+        return (replace(self, rows=row) for row in self.rows.split(1))
 
-        Args:
-            costs: (steps, S, ...), with `direction` of the same shape.
-        """
+    @property
+    def _marks(self) -> Tensor:
+        return self.direction
+
+    def least(self, costs: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the least Σ costs·x̃, attained by the flips of the `count` most negative changes."""
         change = (costs * self.direction).movedim(1, 0).flatten(1)
         lowest = (-change).topk(min(self.count, change.shape[1]), dim=1)
         flips = torch.zeros_like(change).scatter(1, lowest.indices, (lowest.values > 0).double())
-        return flips.unflatten(1, (len(costs), *costs.shape[2:])).movedim(0, 1)
+        flips = flips.unflatten(1, (len(costs), *costs.shape[2:])).movedim(0, 1)
+        inputs = events + self.direction * flips
+        return (costs * inputs).movedim(1, 0).flatten(1).sum(1), inputs
 
-    def reach_of(self, changes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return fall and rise for W_i·d_i, (T, batch, outputs, terms), as `reach` does."""
+    def reach_of(self, changes: Changes) -> tuple[Tensor, Tensor]:
+        """Return fall and rise, each (k, batch, outputs)."""
         assert self.rows is not None
-        up, down = self._greatest(changes), self._greatest(-changes)
+        found = changes(self.direction)
+        up, down = self._greatest(found), self._greatest(-found)
         falls = [self._sum(row, down, up) for row in self.rows]
         rises = [self._sum(row, up, down) for row in self.rows]
         return torch.stack(falls), torch.stack(rises)
@@ -78,7 +82,4 @@ class Flips:
             return torch.zeros_like(with_row[0, ..., 0])
         weight = row[used].reshape(-1, *([1] * (with_row.dim() - 1)))
         candidates = torch.where(weight > 0, with_row[used], against[used]) * weight.abs()
-        pooled = candidates.movedim(0, -1).flatten(-2)
-        taken = min(self.count, pooled.shape[-1])
-        total = pooled.sum(-1) if taken == pooled.shape[-1] else pooled.topk(taken).values.sum(-1)
-        return total * (1.0 + (taken + 8) * torch.finfo(torch.float64).eps)
+        return total(candidates.movedim(0, -1).flatten(-2), self.count)

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from ...models.rules import Leaky
 from .box import Box
+from .budgets import Budget
 from .chains import paths
-from .flips import Flips
 from .rounding import Rounding, euclidean
 from .signals import AffineSignal, Balance, Signal, filter_rows
 
@@ -184,19 +184,17 @@ def _composed(matrices: Tensor, inputs: Box) -> Box:
     if inputs.ball is not None:
         radius = euclidean(matrices, -1) * inputs.ball.reshape(-1, 1, 1)
         found = found.intersection(Box(middle - radius, middle + radius))
-    if inputs.flips is not None:
-        fall, rise = _flipped(matrices, inputs.flips)
+    if inputs.budget is not None:
+        fall, rise = _changed(matrices, inputs.budget)
         found = found.intersection(Box(middle - fall, middle + rise))
     return found
 
 
-def _flipped(matrices: Tensor, flips: Flips) -> tuple[Tensor, Tensor]:
+def _changed(matrices: Tensor, budget: Budget) -> tuple[Tensor, Tensor]:
     """Return how far M[t]·Σ_k rows[t,k]·x[k] may fall and rise, (T, batch, m) each."""
-    assert flips.rows is not None
-    events = flips.direction.flatten(2).unsqueeze(2)
     found = [
-        replace(flips, rows=row[None]).reach_of(events * matrix)
-        for row, matrix in zip(flips.rows, matrices, strict=True)
+        one.reach_of(lambda marks, matrix=matrix: marks.flatten(2).unsqueeze(2) * matrix)
+        for one, matrix in zip(budget.by_row(), matrices, strict=True)
     ]
     return torch.cat([fall for fall, _ in found]), torch.cat([rise for _, rise in found])
 
@@ -220,7 +218,7 @@ def _rows(box: Box, rows: slice) -> Box:
 
 
 def _rows_cut(box: Box, rows: slice) -> Box:
-    """Return the box of some samples, with its ball and its flips."""
+    """Return the box of some samples, with its ball and its budget."""
     center = None if box.center is None else box.center[:, rows]
-    flips = None if box.flips is None else replace(box.flips, direction=box.flips.direction[:, rows])
-    return Box(box.lower[:, rows], box.upper[:, rows], center, box.ball, flips)
+    budget = None if box.budget is None else box.budget.moved(lambda marks: marks[:, rows])
+    return Box(box.lower[:, rows], box.upper[:, rows], center, box.ball, budget)

@@ -1,6 +1,6 @@
 """From an input set through a network to what is known of its logits and margins."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -183,9 +183,8 @@ def input_signal(circuit: Circuit, inputs: Box) -> InputSignal:
     arrange = circuit.arranged
     center = None if inputs.center is None else arrange(inputs.center)
     ball = None if inputs.ball is None else inputs.ball.reshape(1)
-    flips = inputs.flips
-    flips = None if flips is None else replace(flips, direction=arrange(flips.direction))
-    return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball, flips), circuit.num_steps)
+    budget = None if inputs.budget is None else inputs.budget.moved(arrange)
+    return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball, budget), circuit.num_steps)
 
 
 def _steps_of(last: Signal, rows: Tensor, rounding: Rounding) -> Box:

@@ -24,7 +24,7 @@ class Signal(ABC):
     num_steps: int
     constant: bool
     plain: bool = True
-    """Whether no ball and no budget of flips cuts the box of `steps`."""
+    """Whether no ball and no budget cuts the box of `steps`."""
 
     @abstractmethod
     def steps(self) -> Box:
@@ -103,14 +103,14 @@ class InputSignal(Signal):
         return self.box.center is None
 
     def steps(self) -> Box:
-        """Return the box itself; each step has the whole budget of flips."""
-        flips = self.box.flips
-        if flips is None:
+        """Return the box itself; each step has the whole budget."""
+        budget = self.box.budget
+        if budget is None:
             return self.box
-        return replace(self.box, flips=replace(flips, rows=torch.eye(len(self.box.lower)).to(flips.direction)))
+        return replace(self.box, budget=budget.of_rows(torch.eye(len(self.box.lower), dtype=torch.float64)))
 
     def combine(self, rows: Tensor) -> Box:
-        """Return the exact image of the box (and of the ball and the flips, where there are any)."""
+        """Return the exact image of the box (and of the ball and the budget, where there are any)."""
         if self.constant:
             return _cuts(self.box[0].scaled(rows.sum(1)), self.box, rows.sum(1, keepdim=True))
         positive, negative = rows.clamp_min(0), rows.clamp_max(0)
@@ -126,8 +126,8 @@ class InputSignal(Signal):
     def least(self, costs: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Return a lower bound of Σ_t costs[t]·x[t] over the input set, (S,), and the input where it lies.
 
-        Over a box it is attained at a corner; over box ∩ ball it is at least the greater of the two minima; over
-        flips it is attained by the flips of the most negative changes.
+        Over a box it is attained at a corner; over box ∩ ball it is at least the greater of the two minima; of a
+        budget of changes see `Budget.least`.
 
         Args:
             costs: (T, S, ...).
@@ -145,10 +145,9 @@ class InputSignal(Signal):
         if box.center is None:
             return value, inputs
         center = box.center[:, samples]
-        if box.flips is not None:
-            direction = box.flips.direction[:, samples]
-            inputs = center + direction * replace(box.flips, direction=direction).least(costs)
-            return value.maximum(_cost(costs, inputs)), inputs
+        if box.budget is not None:
+            least, inputs = box.budget.moved(lambda marks: marks[:, samples]).least(costs, center)
+            return value.maximum(least), inputs
         assert box.ball is not None
         length = euclidean(costs.movedim(1, 0).flatten(1), 1)
         value = value.fmax(_cost(costs, center) - length * box.ball * (1 + 1e-12))
@@ -162,12 +161,12 @@ def _cost(costs: Tensor, inputs: Tensor) -> Tensor:
 
 def _cuts(image: Box, box: Box, rows: Tensor) -> Box:
     """Attach what x ↦ Σ_t rows[k,t]·x[t] makes of the ball of `box`, whose radius grows by ‖rows[k]‖₂, and of
-    its flips, which remember the rows."""
+    its budget, which remembers the rows."""
     if box.center is None:
         return image
     ball = None if box.ball is None else box.ball * euclidean(rows, 1)
-    flips = None if box.flips is None else replace(box.flips, rows=rows)
-    return Box(image.lower, image.upper, torch.tensordot(rows, box.center, 1), ball, flips)
+    budget = None if box.budget is None else box.budget.of_rows(rows)
+    return Box(image.lower, image.upper, torch.tensordot(rows, box.center, 1), ball, budget)
 
 
 @dataclass(frozen=True)

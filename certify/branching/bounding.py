@@ -12,7 +12,6 @@ from ..bounds.prices import Evaluation, PricedProblem, Specifications
 from ..bounds.stages import Staged
 from ..replay import margins
 from .decisions import Decisions, RowRanges
-from .experience import Experience
 from .fused_climb import FusedClimb
 from .nodes import Nodes, Splits
 from .question import MarginQuestion
@@ -93,10 +92,15 @@ class _ClimbedNodes:
 
 
 @torch.no_grad()
-def bound_nodes(
-    question: MarginQuestion, nodes: Nodes, climb: Climb, experience: Experience | None = None
-) -> Bounded:
-    """Return the nodes with bounds that are at least their parents'."""
+def bound_nodes(question: MarginQuestion, nodes: Nodes, climb: Climb, weights: Tensor | None = None) -> Bounded:
+    """Return the nodes with bounds that are at least their parents'.
+
+    Args:
+        question: that they are about.
+        nodes: N.
+        climb: how to find prices.
+        weights: of all that may be split, (N, neurons): see `choose_splits`.
+    """
     network, empty = question.staged(nodes)
     done = Bounded(
         replace(nodes, bound=torch.where(empty, torch.inf, nodes.bound)),
@@ -114,11 +118,11 @@ def bound_nodes(
     prices = zip(nodes.prices, found.prices, strict=True)
     prices = tuple(old.index_copy(0, alive, new) for old, new in prices)
     done = replace(done, nodes=replace(done.nodes, bound=bound, prices=prices))
-    return done if len(found.open) == 0 else _with_splits(question, done, alive, found, experience)
+    return done if len(found.open) == 0 else _with_splits(question, done, alive, found, weights)
 
 
 def _with_splits(
-    question: MarginQuestion, done: Bounded, alive: Tensor, found: "_ClimbedNodes", experience: Experience | None
+    question: MarginQuestion, done: Bounded, alive: Tensor, found: "_ClimbedNodes", weights: Tensor | None
 ) -> Bounded:
     """Say of the open nodes among those `alive` where they are best split, and which inputs may falsify them."""
     rows = alive[found.open]
@@ -126,16 +130,16 @@ def _with_splits(
     decisions = _trimmed(done.nodes.select(alive[found.about]), found)
     candidates[rows] = question.inputs_at(left, found.inputs)
     labels = question.labels[question.samples(left)]
-    weights = 1.0 if experience is None else experience.weights(left.row)
+    likely = 1.0 if weights is None else weights[rows]
     if found.proposal is None:
         trace = question.trace(candidates[rows])
         logits = trace.logits
-        chosen = choose_splits(found.problem, found.pairs, found.evaluation, trace, decisions, weights)
+        chosen = choose_splits(found.problem, found.pairs, found.evaluation, trace, decisions, likely)
     else:
         logits = question.network(candidates[rows])
         assert isinstance(decisions, RowRanges)
         decisions = RowRanges(decisions.first[found.open], decisions.last[found.open])
-        chosen = proposed_splits(found.problem, found.proposal, found.open, decisions, weights)
+        chosen = proposed_splits(found.problem, found.proposal, found.open, decisions, likely)
     tried[rows] = margins(logits, labels, question.ties).double()
     split, splittable = chosen
     none = torch.zeros_like(done.nodes.row)

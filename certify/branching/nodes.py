@@ -31,6 +31,7 @@ class Nodes:
         decisions: about the first spiking layer.
         prices: per spiking layer, last layer first, each (N, steps, n), float32: where its children start.
         splits: where it is to be split next; meaningless in a node that was not bounded yet.
+        depth: how many splits made it, (N,).
     """
 
     row: Tensor
@@ -38,6 +39,7 @@ class Nodes:
     decisions: Decisions
     prices: tuple[Tensor, ...]
     splits: Splits
+    depth: Tensor
 
     def __len__(self) -> int:
         """Return how many nodes there are, N."""
@@ -52,7 +54,7 @@ class Nodes:
         both = zip(*(part.tensors() for part in self.decisions.children(*self.splits.tensors())), strict=True)
         decisions = self.decisions.of([torch.cat(pair) for pair in both])
         twice = self.rebuilt([torch.cat([tensor, tensor]) for tensor in self.tensors()])
-        return replace(twice, decisions=decisions)
+        return replace(twice, decisions=decisions, depth=twice.depth + 1)
 
     def updated(self, bound: Tensor, prices: tuple[Tensor, ...], splits: Splits) -> "Nodes":
         """Return the same nodes with other bounds, prices and splits."""
@@ -66,72 +68,11 @@ class Nodes:
 
     def tensors(self) -> list[Tensor]:
         """Return all that is stored, each (N, ...)."""
-        return [self.row, self.bound, *self.splits.tensors(), *self.decisions.tensors(), *self.prices]
+        return [self.row, self.bound, self.depth, *self.splits.tensors(), *self.decisions.tensors(), *self.prices]
 
     def rebuilt(self, tensors: Sequence[Tensor]) -> "Nodes":
         """Return nodes of the same kind from such tensors."""
-        row, bound, neuron, place, *rest = tensors
+        row, bound, depth, neuron, place, *rest = tensors
         count = len(self.decisions.tensors())
-        return Nodes(row, bound, self.decisions.of(rest[:count]), tuple(rest[count:]), Splits(neuron, place))
-
-
-class NodePool:
-    """Open nodes in slots that are used again; grows by doubling.
-
-    Args:
-        like: nodes of the kind that will be stored.
-        most_bytes: above half of this, `take` works depth first, which keeps the pool small.
-    """
-
-    def __init__(self, like: Nodes, most_bytes: int) -> None:
-        self._like = like
-        self._slots = [tensor.new_empty((0, *tensor.shape[1:])) for tensor in like.tensors()]
-        self._used = torch.zeros(0, dtype=torch.bool)
-        each = sum(tensor[:1].numel() * tensor.element_size() for tensor in like.tensors())
-        self.capacity = max(1, most_bytes // each)
-
-    def __len__(self) -> int:
-        """Return how many nodes are open."""
-        return int(self._used.sum())
-
-    def put(self, nodes: Nodes) -> None:
-        """Store nodes."""
-        missing = len(nodes) - int((~self._used).sum())
-        if missing > 0:
-            self._grow(max(missing, len(self._used)))
-        free = (~self._used).nonzero().flatten()[: len(nodes)]
-        for slot, tensor in zip(self._slots, nodes.tensors(), strict=True):
-            slot[free] = tensor
-        self._used[free] = True
-
-    def take(self, count: int, effort: Tensor) -> Nodes:
-        """Remove and return up to `count` nodes: of the rows with least `effort` first, worst bound first.
-
-        Args:
-            count: at most so many.
-            effort: nodes spent so far on what each row is about, (rows,).
-        """
-        used = self._used.nonzero().flatten()
-        row, bound = self._slots[0][used], self._slots[1][used]
-        deep = len(used) > self.capacity // 2
-        order = (-bound if deep else bound).argsort(stable=True)
-        turn = torch.log2(effort[row[order]] + 1.0).floor()
-        order = order[turn.argsort(stable=True)] if not deep else order
-        chosen = used[order[:count]]
-        taken = self._like.rebuilt([slot[chosen] for slot in self._slots])
-        self._used[chosen] = False
-        return taken
-
-    def drop(self, rows: Tensor) -> None:
-        """Forget the nodes of some rows, given by mask over all rows."""
-        self._used &= ~rows[self._slots[0]] if len(self._used) else self._used
-
-    def least(self, count: int) -> Tensor:
-        """Return the least bound among the open nodes of each of `count` rows, +inf where there is none."""
-        least = torch.full((count,), torch.inf, dtype=torch.float64)
-        row, bound = self._slots[0][self._used], self._slots[1][self._used]
-        return least.scatter_reduce(0, row, bound, "amin")
-
-    def _grow(self, more: int) -> None:
-        self._slots = [torch.cat([slot, slot.new_zeros((more, *slot.shape[1:]))]) for slot in self._slots]
-        self._used = torch.cat([self._used, self._used.new_zeros(more)])
+        decisions, splits = self.decisions.of(rest[:count]), Splits(neuron, place)
+        return Nodes(row, bound, decisions, tuple(rest[count:]), splits, depth)

@@ -1,8 +1,6 @@
 """How many nodes to bound at once where there is a deadline: no more than fit into what is left of the time."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 FIRST = 32
 """Nodes of the first batch: what a node takes is not known yet."""
@@ -30,10 +28,7 @@ class Pace:
         left = max(0.0, self._deadline - time.perf_counter())
         return int(max(2.0, min(float(wanted), SHARE * left / max(self._each, 1e-9))))
 
-    @contextmanager
-    def timed(self, nodes: int) -> Iterator[None]:
-        """Note what so many nodes take within the context; the slower of the last two batches counts."""
-        started, before = time.perf_counter(), self._each
-        yield
-        each = (time.perf_counter() - started) / max(nodes, 1)
+    def note(self, nodes: int, seconds: float) -> None:
+        """Note what so many nodes took; the slower of the last two batches counts."""
+        each, before = seconds / max(nodes, 1), self._each
         self._each = each if before is None else max(each, 0.5 * before)

@@ -173,7 +173,7 @@ class MarginQuestion:
         if draws is None:
             return roots
         rates = self.perturbation.enclosure(self.inputs[self.specifications.samples])
-        if rates.flips is not None:
+        if rates.budget is not None:
             return None
         thresholds = draws.thresholds(self.circuit.num_steps, tuple(self.inputs.shape[1:]))
         return replace(roots, decisions=rate_root(roots.decisions, rates, thresholds))
@@ -256,4 +256,4 @@ def _roots(network: Staged, size: int) -> Nodes:
     none = torch.zeros(size, dtype=torch.long, device=device)
     bound = torch.full((size,), -torch.inf, dtype=torch.float64, device=device)
     row = torch.arange(size, device=device)
-    return Nodes(row, bound, root(first, size), tuple(prices), Splits(none, none.clone()))
+    return Nodes(row, bound, root(first, size), tuple(prices), Splits(none, none.clone()), none.clone())

@@ -2,43 +2,25 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle, unless_none
 from ..deadline import Expired, never
-from .bounding import Bounded, Climb, bound_nodes
+from .bounding import Bounded, Climb
+from .crew import Alone, Crew, Portion
 from .experience import Experience
-from .falsifying import Patrol, attack_from
-from .leaves import solve_leaf
-from .nodes import NodePool, Nodes
+from .frontier import Answer, Frontier
 from .pace import Pace
+from .pool import NodePool
 from .question import MarginQuestion
-from .trimming import LEVEL
+from .standing import Told, standing, unheard
 
 MOST_BYTES = 2**30
-"""What the pool of open nodes, and a batch that is being bounded, may take, about: 1 GiB each."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the search found.
-
-    Attributes:
-        bound: a proven lower bound of each row's margin, (rows,).
-        counterexamples: per sample, an allowed input that the network misclassifies when run alone.
-        stuck: rows with a leaf that floating point cannot decide: a tie within rounding, (rows,) of bool.
-        nodes: how many nodes were bounded for each row, (rows,).
-        expired: whether time or patience ran out.
-    """
-
-    bound: Tensor
-    counterexamples: dict[int, Tensor]
-    stuck: Tensor
-    nodes: Tensor
-    expired: bool
+"""What the pool of open nodes, and the batches that are being bounded, may take, about: 1 GiB each."""
+LEAST_SHARE = 16
+"""Nodes to split that are given away at once where several processes share those that are open."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +34,8 @@ class Search:
         most_bytes: of the pool; `MOST_BYTES` also bounds a batch, which may hold fewer nodes than `batch`.
         patience: work after which a sample is given up where there is no deadline, in bytes: nodes times what one
             takes; None: never.
+        memory: bytes for pool and batches together, half of it each: the search ends where the pool is full. None:
+            `most_bytes` and `MOST_BYTES` are aims.
     """
 
     batch: int = 256
@@ -59,10 +43,17 @@ class Search:
     climb: Climb = field(default_factory=Climb)
     most_bytes: int = MOST_BYTES
     patience: int | None = None
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "batch", "most_bytes")
         settle(self, unless_none(at_least(0)), "patience")
+        settle(self, unless_none(at_least(1)), "memory")
+
+    @property
+    def room(self) -> int:
+        """Return how many bytes the batches that are being bounded may take."""
+        return MOST_BYTES if self.memory is None else min(MOST_BYTES, self.memory // 2)
 
     def run(
         self,
@@ -70,148 +61,93 @@ class Search:
         replays: Callable[[Tensor, int], bool],
         deadline: float | None,
         stopped: Expired = never,
+        *,
+        crew: Crew | None = None,
+        told: Told = unheard,
     ) -> Answer | None:
         """Return what was found, or None where branching does not reach the network, or a node takes too much.
+
+        On Ctrl-C it returns what was proven before the batches that were underway.
 
         Args:
             question: the rows to decide.
             replays: whether a candidate of a sample is allowed and misclassified when run alone.
             deadline: `time.perf_counter()` at which to stop, or None.
             stopped: asked whether to stop, as the deadline is.
+            crew: who bounds nodes; None: this process.
+            told: told how the search stands, batch by batch.
         """
         roots = question.roots()
-        if roots is None or (each := question.bytes_each) > MOST_BYTES:
+        if roots is None or question.bytes_each > self.room:
             return None
-        batch, pace = max(2, min(self.batch, MOST_BYTES // each)), Pace(deadline)
 
         def expired() -> bool:
             """Return whether to stop."""
             return stopped() or (deadline is not None and time.perf_counter() >= deadline)
 
-        frontier = _Frontier(question, replays, NodePool(roots, self.most_bytes), len(roots), expired)
-        experience = Experience(len(roots), roots.decisions.size)
-        waiting = torch.arange(len(roots))
-        while len(waiting) or len(frontier.pool):
-            if expired():
-                frontier.close(waiting, roots.bound[waiting])
-                return frontier.answer(expired=True)
-            if len(waiting):
-                part, waiting = waiting.tensor_split([pace.fits(batch)])
-                with pace.timed(len(part)):
-                    frontier.settle(bound_nodes(question, roots.select(part), self.start, experience))
-            elif (
-                deadline is None and self.patience is not None and frontier.least_effort() * each >= self.patience
-            ):
-                return frontier.answer(expired=True)
-            else:
-                chosen = frontier.pool.take(pace.fits(batch) // 2, frontier.effort())
-                with pace.timed(2 * len(chosen)):
-                    self._split(frontier, chosen, experience)
-        return frontier.answer(expired=False)
-
-    def _split(self, frontier: "_Frontier", chosen: Nodes, experience: Experience) -> None:
-        """Bound both children of each node."""
-        bounded = bound_nodes(frontier.question, chosen.children(), self.climb, experience)
-        left, right = bounded.nodes.bound.chunk(2)
-        experience.learn(chosen.row, chosen.splits.neuron, chosen.bound, left, right)
-        frontier.settle(bounded)
+        most = self.most_bytes if self.memory is None else self.memory // 2
+        frontier = Frontier(question, replays, NodePool(roots, most), roots, expired)
+        crew = Alone() if crew is None else crew
+        try:
+            crew.ask(question)
+            return _Rounds(self, frontier, crew, deadline, told).answer()
+        except KeyboardInterrupt:
+            return replace(frontier.known, expired=True, interrupted=True)
 
 
-class _Frontier:
-    """The open nodes and what is known of each row."""
+class _Rounds:
+    """One search, batch by batch."""
 
-    def __init__(
-        self,
-        question: MarginQuestion,
-        replays: Callable[[Tensor, int], bool],
-        pool: NodePool,
-        rows: int,
-        expired: Expired,
-    ) -> None:
-        self.question, self.replays, self.pool, self.expired = question, replays, pool, expired
-        self.counterexamples: dict[int, Tensor] = {}
-        self.closed = torch.full((rows,), torch.inf, dtype=torch.float64)
-        self.stuck = torch.zeros(rows, dtype=torch.bool)
-        self.nodes = torch.zeros(rows, dtype=torch.long)
-        self.generator = torch.Generator().manual_seed(0)
-        self.patrol = Patrol(len(question.inputs))
+    def __init__(self, search: Search, frontier: Frontier, crew: Crew, deadline: float | None, told: Told) -> None:
+        self.search, self.frontier, self.crew, self.deadline, self.told = search, frontier, crew, deadline, told
+        roots, self.each = frontier.waiting, frontier.question.bytes_each
+        self.pace, self.experience = Pace(deadline), Experience(len(roots), roots.decisions.size)
 
-    def settle(self, bounded: Bounded) -> None:
-        """Close, falsify or keep a batch of nodes."""
-        nodes = bounded.nodes
-        self.nodes.index_add_(0, nodes.row, torch.ones_like(nodes.row))
-        self._falsify(bounded)
-        alive = ~self._falsified()[nodes.row]
-        closed = alive & (nodes.bound > 0)
-        self.close(nodes.row[closed], nodes.bound[closed])
-        left = alive & ~(nodes.bound > 0)  # NaN included: what proves nothing stays open
-        self.pool.put(nodes.select(left & bounded.splittable))
-        for index in (left & ~bounded.splittable).nonzero().flatten():
-            leaf = nodes.select(index[None])
-            if self.expired():
-                self.close(leaf.row, leaf.bound)
-            else:
-                self._decide_leaf(leaf)
+    @property
+    def batch(self) -> int:
+        """Return how many nodes may be bounded at once in one part."""
+        return max(2, min(self.search.batch, self.search.room // self.each // self.crew.size))
 
-    def effort(self) -> Tensor:
-        """Return how many nodes were spent on the sample of each row, (rows,)."""
-        samples = self.question.specifications.samples
-        spent = torch.zeros(len(self.question.inputs), dtype=torch.long).index_add_(0, samples, self.nodes)
-        return spent[samples]
+    def answer(self) -> Answer:
+        """Search until nothing is open or it is time to stop."""
+        while self.frontier.open:
+            known = self.frontier.note()
+            self.told(standing(self.frontier, self.deadline, self.batch * self.each * self.crew.size))
+            if self.frontier.expired() or self._patience_is_out():
+                return known
+            if self.search.memory is not None and len(self.frontier.pool) > self.frontier.pool.capacity:
+                return replace(known, full=True)
+            while self.crew.room and (part := self._taken()) is not None:
+                self.crew.give(part)
+            timed = self.crew.next(self.deadline)
+            if timed is not None:
+                self.pace.note(len(timed.bounded.nodes), timed.seconds)
+                self._settle(timed.bounded)
+        return self.frontier.answer()
 
-    def least_effort(self) -> int:
-        """Return how many nodes were spent on the open sample that got the least."""
-        return int(self.effort()[self.pool.least(len(self.closed)).isfinite()].min())
+    def _taken(self) -> Portion | None:
+        """Return what to bound next: roots first, then children; None where nothing is open but underway."""
+        most, frontier = self.pace.fits(self.batch), self.frontier
+        if len(frontier.waiting):
+            nodes, climb = frontier.begin(most), self.search.start
+        elif len(frontier.pool):
+            share = max(LEAST_SHARE, -(-len(frontier.pool) // self.crew.size))
+            nodes, climb = frontier.split(min(most // 2, share)), self.search.climb
+        else:
+            return None
+        return Portion(nodes, climb, self.experience.weights(nodes.row))
 
-    def answer(self, expired: bool) -> Answer:
-        """Return what is known now."""
-        bound = self.closed.minimum(self.pool.least(len(self.closed)))
-        bound = torch.where(self.nodes > 1, bound.clamp_max(LEVEL), bound)  # parts were dropped on the way
-        return Answer(bound, self.counterexamples, self.stuck, self.nodes, expired)
+    def _settle(self, bounded: Bounded) -> None:
+        """Learn from the children of nodes that were split, and settle them."""
+        chosen = self.frontier.flying[0]
+        if len(bounded.nodes) == 2 * len(chosen):
+            left, right = bounded.nodes.bound.chunk(2)
+            self.experience.learn(chosen.row, chosen.splits.neuron, chosen.bound, left, right)
+        self.frontier.settle(bounded)
 
-    def _falsify(self, bounded: Bounded) -> None:
-        """Replay what failed in the batch, then attack from the candidates that came nearest."""
-        samples, distances = self.question.samples(bounded.nodes), bounded.margins
-        self._try_first(samples[distances <= 0], bounded.candidates[distances <= 0])
-        near = (bounded.nodes.bound <= 0) & distances.isfinite() & ~self._falsified()[bounded.nodes.row]
-        if self.patrol.starts(samples[near], distances[near]):
-            found = attack_from(
-                self.question, samples[near], bounded.candidates[near], distances[near], self.generator
-            )
-            self._try_first(*found)
-
-    def _try_first(self, samples: Tensor, candidates: Tensor) -> None:
-        """Replay the first candidate of each sample."""
-        for sample in samples.unique().tolist():
-            if sample not in self.counterexamples:
-                self._try(sample, candidates[int((samples == sample).nonzero()[0])])
-
-    def _try(self, sample: int, candidate: Tensor) -> bool:
-        if not self.replays(candidate, sample):
+    def _patience_is_out(self) -> bool:
+        """Return whether each open sample had its share of work, where no deadline says when to stop."""
+        patience, frontier = self.search.patience, self.frontier
+        if self.deadline is not None or patience is None or len(frontier.waiting):
             return False
-        self.counterexamples[sample] = candidate.clone()
-        self.pool.drop(self._falsified())
-        return True
-
-    def _falsified(self) -> Tensor:
-        """Return the rows whose sample has a counterexample, (rows,) of bool."""
-        known = torch.zeros(len(self.question.inputs), dtype=torch.bool)
-        known[list(self.counterexamples)] = True
-        return known[self.question.specifications.samples]
-
-    def close(self, rows: Tensor, bound: Tensor) -> None:
-        """Note a bound that will not be improved."""
-        self.closed.scatter_reduce_(0, rows, bound, "amin")
-
-    def _decide_leaf(self, leaf: Nodes) -> None:
-        """Prove that a leaf's region is empty, or find a counterexample in it; else its row is stuck."""
-        row, sample = int(leaf.row), int(self.question.samples(leaf))
-        if sample in self.counterexamples:
-            return
-        point = solve_leaf(self.question, leaf)
-        if point.bound > 0:
-            # the leaf may be what trimming left of a greater set, so its own bound is no bound of the margin
-            self.close(leaf.row, leaf.bound.new_tensor([min(point.bound, LEVEL)]))
-        elif not self._try(sample, point.candidate):
-            self.stuck[row] = True
-            self.close(leaf.row, leaf.bound)
+        return frontier.least_effort() * self.each >= patience

@@ -1,6 +1,6 @@
 """The entry point `certify_set`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,7 +18,9 @@ from ...models.validation import check_choice
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked
 from ..perturbations import Perturbation
+from ..perturbations.described import describe_set
 from ..ties import settled_ties
+from ..unfinished import Unfinished, left_open
 from ..verdicts import Verdict
 from ..verification import checked_timeout
 from ..verifiers import VERIFIERS
@@ -26,7 +28,7 @@ from .base import Engine
 from .cluster import Ray
 from .folder import BatchStore, digest
 from .local import Local
-from .work import Batch, Decided, Job, batches, describe_set
+from .work import Batch, Decided, Job, batches
 
 BATCH = 16
 """Samples in a batch: what a killed run repeats, at most, for each worker."""
@@ -48,6 +50,7 @@ def certify_set(
     timeout: float | None = None,
     seed: int = 0,
     ties: str | None = None,
+    memory: int | None = None,
     progress: Progress = silent,
 ) -> list[Verdict]:
     """Decide a set of samples as `verify` does, in batches, by many processes or machines, resumably.
@@ -68,6 +71,7 @@ def certify_set(
         timeout: seconds for a sample, on average over its batch; None for no limit.
         seed: for attacks.
         ties: what a tie between logits is, as in `verify`.
+        memory: bytes that a search may take in each process, as in `verify`.
         progress: told the number of decided samples after each batch.
 
     Returns:
@@ -78,6 +82,7 @@ def certify_set(
         ImportError: for "ray" without the package.
         ConnectionError: if there is no cluster at the engine's address.
         ChildProcessError: if a batch can't be decided because whoever does dies; what is finished is kept.
+        Unfinished: on Ctrl-C, with the verdicts of the batches that are finished.
     """
     chosen = _checked(engine, verifier)
     batch, workers = at_least(1)("batch", batch), unless_none(at_least(1))("workers", workers)
@@ -85,8 +90,9 @@ def certify_set(
     check_arithmetic(network)
     inputs = inputs.detach()
     timeout, seed, ties = checked_timeout(timeout), whole("seed", seed), settled_ties(network, ties)
-    identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch, ties)
-    job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device), ties)
+    memory = unless_none(at_least(1))("memory", memory)
+    identity = _identity(network, inputs, labels, perturbation, verifier, timeout, seed, batch, ties, memory)
+    job = Job(digest(identity), network, perturbation, verifier, timeout, str(network.device), ties, memory)
     parts = {part.index: part for part in batches(inputs, labels, batch, seed)}
     store = None if folder is None else BatchStore(Path(folder), identity)
     done = {} if store is None else store.open(parts)
@@ -97,12 +103,28 @@ def certify_set(
 
     told()
     left = [part for index, part in parts.items() if index not in done]
-    for content, found in _decided(chosen, job, left, workers):
-        if store is not None:
-            store.keep(found.index, content)
-        done[found.index] = found
-        told()
+    try:
+        for content, found in _decided(chosen, job, left, workers):
+            if store is not None:
+                store.keep(found.index, content)
+            done[found.index] = found
+            told()
+    except KeyboardInterrupt as error:
+        raise Unfinished(_verdicts(parts, done, inputs, left_open(verifier, ties))) from error
     return [_placed(verdict, inputs) for index in parts for verdict in done[index].verdicts]
+
+
+def _verdicts(
+    parts: Mapping[int, Batch], done: Mapping[int, Decided], inputs: Tensor, unknown: Verdict
+) -> list[Verdict]:
+    """Return the verdicts of all samples, `unknown` for those of batches that are not finished."""
+    found: list[Verdict] = []
+    for index, part in parts.items():
+        if index in done:
+            found += [_placed(verdict, inputs) for verdict in done[index].verdicts]
+        else:
+            found += [unknown] * len(part.labels)
+    return found
 
 
 def _decided(engine: Engine, job: Job, left: list[Batch], workers: int | None) -> Iterator[tuple[bytes, Decided]]:
@@ -135,6 +157,7 @@ def _identity(
     seed: int,
     batch: int,
     ties: str,
+    memory: int | None,
 ) -> dict[str, Any]:
     """Return, as JSON-ready data, all that decides the verdicts."""
     told, tensors = describe_set(perturbation)
@@ -152,6 +175,7 @@ def _identity(
         "seed": seed,
         "batch": batch,
         "ties": ties,
+        "memory": memory,
     }
 
 

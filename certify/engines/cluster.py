@@ -21,6 +21,8 @@ ROUNDS = 4
 class Ray(Engine):
     """Tasks of a ray cluster, each on one processor. The job travels once to each machine.
 
+    Where there are more workers than batches, a task has several processors of its machine to share its search.
+
     Args:
         address: of the cluster, such as "auto" (from one of its machines), "ray://head:10001" or "10.0.0.1:6379";
             None for a connection that this process has already, or else processors of this machine.
@@ -44,11 +46,13 @@ class Ray(Engine):
         task = ray.remote(num_cpus=1, max_retries=self.retries)(decide)
         shared = ray.put(job)
         most = workers or ROUNDS * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        share = _share(ray, (workers or most // ROUNDS) // max(1, len(batches)))
+        task = task.options(num_cpus=share)
         waiting, flying = list(reversed(batches)), []
         try:
             while waiting or flying:
                 while waiting and len(flying) < most:
-                    flying.append(task.remote(shared, waiting.pop().pack()))
+                    flying.append(task.remote(shared, waiting.pop().pack(), share))
                 ready, flying = ray.wait(flying)
                 yield from (_content(ray, reference) for reference in ready)
         finally:
@@ -92,6 +96,12 @@ def _same_sigterm() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+
+
+def _share(ray: Any, wanted: int) -> int:
+    """Return how many processors a task has: no more than the largest machine."""
+    machines = [node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"]]
+    return max(1, min(wanted, int(max(machines, default=1))))
 
 
 def _content(ray: Any, reference: Any) -> bytes:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...models.constants import at_least, settle, unless_none
 from ...models.networks import SpikingNetwork
-from ...models.progress import Progress, silent
+from ...models.progress import Figures, Progress, no_figures, silent
 from ..perturbations import Perturbation
 from ..verdicts import Verdict
 from .base import Engine
@@ -44,9 +44,11 @@ class Fleet:
         *,
         seed: int = 0,
         ties: str | None = None,
+        memory: int | None = None,
         progress: Progress = silent,
+        figures: Figures = no_figures,
     ) -> list[Verdict]:
-        """Return what `certify_set` does, by the signature of `verify`."""
+        """Return what `certify_set` does, by the signature of `verify`; of `figures` nothing is told."""
         return certify_set(
             network,
             inputs,
@@ -59,5 +61,6 @@ class Fleet:
             timeout=timeout,
             seed=seed,
             ties=ties,
+            memory=memory,
             progress=progress,
         )

@@ -1,27 +1,25 @@
 """Batches decided by processes of this machine."""
 
 import os
-import signal
 import subprocess
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
 from ... import processes
+from ...kernels.loading import inheritance
 from .base import Engine
 from .work import Batch
-from .worker import READY, content
-
-OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP}
-"""What a terminal sends to every process that runs in it. Workers leave it to their parent, who ends them."""
+from .worker import READY, SHARE, content
 
 
 @dataclass(frozen=True)
 class Local(Engine):
     """Processes of one torch thread each, which end when this one does, killed or not.
+
+    Where there are more workers than batches left, those that decide one start others that share its search.
 
     If one dies (killed, out of memory) its batch goes to a new one; if that dies too, `run` gives up. On Linux
     they also end with the thread that started them, so let one thread take all batches.
@@ -31,10 +29,10 @@ class Local(Engine):
 
     def run(self, job: bytes, batches: Sequence[Batch], workers: int | None) -> Generator[bytes, None, None]:
         """Yield each batch's packed verdicts as they are finished."""
-        count = min(workers or os.cpu_count() or 1, len(batches))
-        pool = _WorkerPool(job, deque(batches))
+        count = workers or os.cpu_count() or 1
+        pool = _WorkerPool(job, deque(batches), count)
         try:
-            pool.start(count)
+            pool.start(min(count, len(batches)))
             while pool.busy:
                 yield from pool.finished()
         finally:
@@ -48,6 +46,7 @@ class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
     batch: Batch
+    share: int = 1
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -57,10 +56,16 @@ class _Worker:
 
 
 class _WorkerPool:
-    """Processes, each with one batch at a time, so that it is known whose batch is lost when one dies."""
+    """Processes, each with one batch at a time, so that it is known whose batch is lost when one dies.
 
-    def __init__(self, job: bytes, waiting: deque[Batch]) -> None:
-        self.job, self.waiting = job, waiting
+    Args:
+        job: a packed `Job`.
+        waiting: what to decide.
+        most: processes that may work, those that share a search included.
+    """
+
+    def __init__(self, job: bytes, waiting: deque[Batch], most: int) -> None:
+        self.job, self.waiting, self.most = job, waiting, most
         self.busy: dict[Connection, _Worker] = {}
         self.deaths: Counter[int] = Counter()
 
@@ -81,6 +86,8 @@ class _WorkerPool:
                 continue
             if answer == READY:
                 _send(worker, self.job, worker.batch.pack())
+                worker.share = 1
+                self._spread()
                 continue
             self._next(worker)
             yield content(answer)
@@ -94,7 +101,8 @@ class _WorkerPool:
     def _begin(self) -> None:
         """Start a process on the next batch."""
         here, there = Pipe()
-        worker = _Worker(_process(there), here, self.waiting.popleft())
+        process = processes.start("spikecert.certify.engines.worker", there, *inheritance())
+        worker = _Worker(process, here, self.waiting.popleft())
         self.busy[here] = worker
 
     def _next(self, worker: _Worker) -> None:
@@ -102,9 +110,18 @@ class _WorkerPool:
         if not self.waiting:
             del self.busy[worker.connection]
             worker.stop()
+            self._spread()
             return
         worker.batch = self.waiting.popleft()
         _send(worker, worker.batch.pack())
+
+    def _spread(self) -> None:
+        """Tell processes that decide a batch how many may share it."""
+        share = 1 if self.waiting or not self.busy else self.most // len(self.busy)
+        for worker in self.busy.values():
+            if share != worker.share:
+                worker.share = share
+                _send(worker, SHARE + str(share).encode())
 
     def _replace(self, worker: _Worker) -> None:
         """Put a dead process's batch first in line for a new one.
@@ -123,25 +140,6 @@ class _WorkerPool:
             )
         self.waiting.appendleft(worker.batch)
         self._begin()
-
-
-def _process(there: Connection) -> subprocess.Popen[bytes]:
-    """Start a worker at its end of a pipe, which is closed here, so that the other ends when the worker does."""
-    command = processes.command("spikecert.certify.engines.worker", str(there.fileno()))
-    with there, _blocked(OF_THE_TERMINAL):
-        return subprocess.Popen(
-            command, env=processes.environment(), stdin=subprocess.DEVNULL, pass_fds=(there.fileno(),)
-        )
-
-
-@contextmanager
-def _blocked(signals: set[signal.Signals]) -> Iterator[None]:
-    """Hold back signals: a process that is started meanwhile never sees them, from its first instruction on."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _send(worker: _Worker, *messages: bytes) -> None:

@@ -5,11 +5,10 @@ The bytes are those of a safetensors file with JSON in its header: nothing is pi
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,13 +17,13 @@ from ...models.checkpoints import from_bytes, to_bytes
 from ...models.kernels import kernel_of, use_kernel
 from ...models.networks import SpikingNetwork
 from ...models.storage import pack, unpack
-from ..perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
+from ..perturbations import Perturbation
+from ..perturbations.described import build_set, describe_set
 from ..verdicts import Verdict
 from ..verification import verify
 from .answers import parsed
 
 JOB, BATCH, VERDICTS = "spikecert.job/1", "spikecert.batch/1", "spikecert.verdicts/1"
-SETS: dict[str, type[Perturbation]] = {kind.__name__: kind for kind in (LInf, L2, PixelBox, SpikeFlip)}
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Job:
         verifier: by name.
         device: where to decide.
         ties: what a tie between logits is, "argmax" or "strict".
+        memory: as in `verify`.
     """
 
     problem: str
@@ -46,6 +46,7 @@ class Job:
     timeout: float | None
     device: str
     ties: str
+    memory: int | None = None
 
     def pack(self) -> bytes:
         """Return the job as bytes."""
@@ -57,6 +58,7 @@ class Job:
             "timeout": self.timeout,
             "device": self.device,
             "ties": self.ties,
+            "memory": self.memory,
             "kernel": kernel_of(self.network),
             "version": version("spikecert"),
         }
@@ -78,7 +80,7 @@ class Job:
         network = from_bytes(tensors.pop("network").numpy().tobytes()).to(told["device"])
         use_kernel(network, told["kernel"])
         perturbation = build_set(told["perturbation"], tensors)
-        names = ("verifier", "timeout", "device", "ties")
+        names = ("verifier", "timeout", "device", "ties", "memory")
         return Job(told["problem"], network, perturbation, *(told[name] for name in names))
 
 
@@ -159,10 +161,14 @@ def _like(tensor: Tensor, sample: Tensor) -> bool:
 _PLAIN = ("status", "margin", "verifier", "seconds", "reason", "ties")
 
 
-def decide(job: bytes, batch: bytes) -> bytes:
+def decide(job: bytes, batch: bytes, workers: int | Callable[[], int] = 1) -> bytes:
     """Decide a packed batch of a packed job, and return the packed verdicts: what every worker runs.
 
     One thread, whatever the machine: the order of sums, and so each bit of a margin, is the same everywhere.
+
+    Args:
+        job, batch: packed.
+        workers: processes that may share a hard sample, as in `verify`.
     """
     torch.set_num_threads(1)
     shared, samples = _job(job), Batch.unpack(batch)
@@ -175,6 +181,8 @@ def decide(job: bytes, batch: bytes) -> bytes:
         shared.timeout,
         seed=samples.seed,
         ties=shared.ties,
+        memory=shared.memory,
+        workers=workers,
     )
     return Decided(shared.problem, samples.index, tuple(verdicts)).pack()
 
@@ -183,26 +191,6 @@ def decide(job: bytes, batch: bytes) -> bytes:
 def _job(content: bytes) -> Job:
     """Unpack a job once for all its batches."""
     return Job.unpack(content)
-
-
-def describe_set(perturbation: Perturbation) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return a threat model as JSON-ready data and tensors.
-
-    Raises:
-        TypeError: for a threat model that is not spikecert's own.
-    """
-    name = type(perturbation).__name__
-    if SETS.get(name) is not type(perturbation):
-        raise TypeError(f"perturbation: got {name}, expected one of {', '.join(SETS)}")
-    values = {field.name: getattr(perturbation, field.name) for field in fields(perturbation)}  # pyright: ignore[reportArgumentType]
-    tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
-    return {"type": name, **{key: value for key, value in values.items() if key not in tensors}}, tensors
-
-
-def build_set(told: dict[str, Any], tensors: dict[str, Tensor]) -> Perturbation:
-    """Return the threat model of `describe_set`."""
-    values = {key: value for key, value in told.items() if key != "type"}
-    return SETS[told["type"]](**values, **tensors)
 
 
 def batches(inputs: Tensor, labels: Tensor, size: int, seed: int) -> Sequence[Batch]:

@@ -9,6 +9,8 @@ from .work import decide
 
 READY, DECIDED, RAISED = b"?", b"+", b"-"
 """The first byte of what a worker says: that it waits for the job, verdicts, or what was raised."""
+SHARE = b"="
+"""How a message starts that says how many processes may share the batch that is being decided."""
 
 ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind
@@ -20,13 +22,34 @@ ERRORS: dict[str, type[Exception]] = {
 def main() -> None:
     """Decide batches until the pipe ends: the body of a process, which is told its end of the pipe."""
     connection = Connection(int(sys.argv[1]))
+    team = _Team(connection)
     try:
         connection.send_bytes(READY)
         job = connection.recv_bytes()
         while True:
-            connection.send_bytes(_answer(job, connection.recv_bytes()))
+            message = connection.recv_bytes()
+            if not team.hears(message):
+                connection.send_bytes(_answer(job, message, team))
     except (EOFError, OSError):  # the parent is gone
         return
+
+
+class _Team:
+    """Says how many processes may work on a batch: what the parent said last."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._count = connection, 1
+
+    def __call__(self) -> int:
+        while self._connection.poll():  # while a batch is decided, nothing else comes
+            self.hears(self._connection.recv_bytes())
+        return self._count
+
+    def hears(self, message: bytes) -> bool:
+        """Take note of a message that says how many; return whether it does."""
+        if message[:1] == SHARE:
+            self._count = int(message[1:])
+        return message[:1] == SHARE
 
 
 def content(answer: bytes) -> bytes:
@@ -38,10 +61,10 @@ def content(answer: bytes) -> bytes:
     raise ERRORS[name](message)
 
 
-def _answer(job: bytes, batch: bytes) -> bytes:
+def _answer(job: bytes, batch: bytes, team: _Team) -> bytes:
     """Return a batch's verdicts, or the name and the message of what was raised."""
     try:
-        return DECIDED + decide(job, batch)
+        return DECIDED + decide(job, batch, team)
     except Exception as error:  # it is raised again in the parent
         name = type(error).__name__
         told = [name, str(error)] if ERRORS.get(name) is type(error) else ["RuntimeError", f"{name}: {error}"]

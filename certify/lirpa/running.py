@@ -12,6 +12,7 @@ from torch import Tensor
 from ...models.circuit import Circuit
 from ...models.constants import at_least, positive, settle
 from ..bounds.box import Box
+from ..bounds.budgets import Budget
 from ..bounds.rounding import euclidean
 from .compat import load, working
 from .slack import Slacks, slacks
@@ -140,14 +141,14 @@ def _asking() -> Iterator[None]:
 
 
 def _set(library: Any, box: Box) -> Any:
-    """Return the box, cut with its ball or its flips if it has any, as auto_LiRPA's perturbation."""
+    """Return the box, cut with its ball or its budget if it has any, as auto_LiRPA's perturbation."""
     if box.ball is None or box.center is None:
         return library.PerturbationLpNorm(norm=np.inf, eps=0.0, x_L=box.lower, x_U=box.upper)
     return _cut_box(library, box)(norm=np.inf, eps=0.0, x_L=box.lower, x_U=box.upper)
 
 
 def _cut_box(library: Any, box: Box) -> type:
-    """Return a class of sets: the box, whose linear functions are also bounded over the ball or the flips."""
+    """Return a class of sets: the box, whose linear functions are also bounded over the ball or the budget."""
     base: Any = library.PerturbationLpNorm
     assert box.center is not None
     center = box.center.flatten(1).unsqueeze(2)
@@ -166,9 +167,23 @@ def _cut_box(library: Any, box: Box) -> type:
 
 
 def _reach(rows: Tensor, box: Box, sign: int) -> Tensor:
-    """Return how far rows·x may fall (sign −1) or rise over the flips, or else over the ball, (batch, rows)."""
-    if box.flips is None:
+    """Return how far rows·x may fall (sign −1) or rise over the budget, or else over the ball, (batch, rows)."""
+    if box.budget is None or box.center is None:
         assert box.ball is not None
         return euclidean(rows, 2) * box.ball
-    changes = sign * rows * box.flips.direction.flatten(1).unsqueeze(1)
-    return changes.topk(min(box.flips.count, changes.shape[2])).values.clamp_min(0).sum(2)
+    return _change(box.budget, sign * rows, box.center)
+
+
+def _change(budget: Budget, rows: Tensor, events: Tensor) -> Tensor:
+    """Return how far rows·x may rise over a budget of changes, (batch, rows).
+
+    A budget wants time first, which `rows`, (batch, rows, entries of a sample), do not have.
+    """
+
+    def timed(marks: Tensor) -> Tensor:
+        """Return one sample for each row, with the first axis of a sample in front."""
+        return marks.repeat_interleave(rows.shape[1], 0).movedim(1, 0)
+
+    costs = -rows.reshape(-1, *events.shape[1:]).movedim(1, 0)
+    least, _ = budget.moved(timed).least(costs, torch.zeros_like(costs))
+    return -least.view(rows.shape[:2])

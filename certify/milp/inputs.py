@@ -1,4 +1,4 @@
-"""The input set of one sample as variables: a box, events with a budget of flips, or rates with given draws."""
+"""The input set of one sample as variables: a box, events that flip or move, or rates with given draws."""
 
 import itertools
 
@@ -7,23 +7,28 @@ from scipy import sparse
 from torch import Tensor
 
 from ..bounds.box import Box
+from ..bounds.flips import Flips
 from ..bounds.rate_trains import RateTrains
+from ..bounds.shifts import Shifts
 from ..bounds.signals import InputSignal
 from .closing import Closing
 from .layer import array
 from .program import Expressions, Program
+from .shift_inputs import retime
 
 
 def input_steps(program: Program, source: InputSignal) -> tuple[Expressions, ...]:
-    """Add the input itself, one entry if constant, else one per step; binary where events may flip.
+    """Add the input itself, one entry if constant, else one per step; integers where events may flip or move.
 
     Of an ℓ2 ball only its box is written.
     """
     box = source.box
     ends = zip(box.lower.flatten(1), box.upper.flatten(1), strict=True)
-    steps = tuple(program.variables(array(low), array(high), box.flips is not None) for low, high in ends)
-    if box.flips is not None and box.center is not None:
-        _spend(program, steps, box.flips.direction, box.center, box.flips.count)
+    steps = tuple(program.variables(array(low), array(high), box.budget is not None) for low, high in ends)
+    if isinstance(box.budget, Flips) and box.center is not None:
+        _spend(program, steps, box.budget.direction, box.center, box.budget.count)
+    if isinstance(box.budget, Shifts) and box.center is not None:
+        retime(program, steps, array(box.center[:, 0].flatten(1)), box.budget)
     return steps
 
 

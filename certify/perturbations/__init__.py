@@ -2,10 +2,24 @@
 
 from .balls import Ball
 from .base import Perturbation
+from .event_sets import EventSet
 from .l2 import L2
 from .linf import LInf
 from .pixel_box import PixelBox
 from .ranged import RangedSet
+from .regions import EventRegion
 from .spike_flip import SpikeFlip
+from .spike_shift import SpikeShift
 
-__all__ = ["L2", "Ball", "LInf", "Perturbation", "PixelBox", "RangedSet", "SpikeFlip"]
+__all__ = [
+    "L2",
+    "Ball",
+    "EventRegion",
+    "EventSet",
+    "LInf",
+    "Perturbation",
+    "PixelBox",
+    "RangedSet",
+    "SpikeFlip",
+    "SpikeShift",
+]

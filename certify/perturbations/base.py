@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from ...models.networks import SpikingNetwork
 from ..bounds.box import Box
 from .members import Members
 
@@ -20,7 +21,7 @@ class Perturbation(ABC):
     @property
     @abstractmethod
     def norm(self) -> str:
-        """Return the name of the distance: "linf", "l2", "box" (a radius per feature) or "l0" (flips)."""
+        """Return the name of the distance: "linf", "l2", "box" (a radius per feature), "l0" (flips) or "shift"."""
 
     @abstractmethod
     def enclosure(self, inputs: Tensor) -> Box:
@@ -41,6 +42,10 @@ class Perturbation(ABC):
     @abstractmethod
     def check(self, inputs: Tensor) -> None:
         """Raise ValueError unless `inputs` are valid samples of this threat model."""
+
+    def suits(self, network: SpikingNetwork) -> None:
+        """Raise ValueError for a network whose inputs are not what this threat model is about."""
+        return
 
     def members(self, sample: Tensor) -> Members | None:
         """Return all allowed inputs around one sample (...), or None where they can't be listed."""

@@ -177,7 +177,7 @@ class _ProofSearch:
             what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
             raise Unproven(f"unknown: no proof form for {what}")
         self.experience = Experience(len(trees), found.decisions.size)
-        bounded = bound_nodes(self.question, found, self.prover.start, self.experience)
+        bounded = bound_nodes(self.question, found, self.prover.start)
         self.settle(found, bounded, [(tree, 0) for tree in trees])
 
     @staticmethod
@@ -199,7 +199,8 @@ class _ProofSearch:
             part = self._taken()
             places = self._divided(part)
             children = part.nodes.children()
-            bounded = bound_nodes(self.question, children, self.prover.climb, self.experience)
+            weights = self.experience.weights(children.row)
+            bounded = bound_nodes(self.question, children, self.prover.climb, weights)
             left, right = bounded.nodes.bound.chunk(2)
             self.experience.learn(part.nodes.row, part.nodes.splits.neuron, part.nodes.bound, left, right)
             self.settle(children, bounded, places)

@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from ..deadline import Expired, never
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..replay import margins, replays
+from ..unfinished import Unfinished, left_open
 from ..verdicts import Verdict
 
 MISCLASSIFIED = "misclassified unperturbed"
@@ -25,6 +27,16 @@ class Verifier(ABC):
     @abstractmethod
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return one verdict per sample, in order."""
+
+
+def decided(verifier: Verifier, problem: Problem) -> tuple[Sequence[Verdict], bool]:
+    """Return a verifier's verdicts and whether Ctrl-C cut it short, in which case those that it has by then."""
+    try:
+        return verifier.decide(problem), False
+    except Unfinished as error:
+        return error.verdicts, True
+    except KeyboardInterrupt:
+        return [left_open(verifier.name, problem.ties)] * len(problem.labels), True
 
 
 class MarginVerifier(Verifier):

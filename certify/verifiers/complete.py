@@ -9,10 +9,12 @@ from torch import Tensor
 from ...models.readouts import LINEAR
 from ...models.refractory import Refractory
 from ...models.varied import Varied
+from ..branching.frontier import Answer
 from ..branching.question import MarginQuestion
-from ..branching.search import MOST_BYTES, Answer, Search
+from ..branching.search import Search
 from ..problem import Problem
 from ..replay import replays
+from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
 from .base import Verifier
 from .enumeration import Enumeration
@@ -37,61 +39,88 @@ class Branching(Verifier):
 
     @torch.no_grad()
     def decide(self, problem: Problem) -> list[Verdict]:
-        """Return a decision for each sample that was decided in time; the proven margin for the others."""
+        """Return a decision for each sample that was decided in time; the proven margin for the others.
+
+        Raises:
+            Unfinished: on Ctrl-C during the search, with these.
+        """
         started = time.perf_counter()
+        search = self.search if problem.memory is None else replace(self.search, memory=problem.memory)
         try:
-            lower, question, answer = self._search(problem)
+            found = _searched(problem, search)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         seconds = (time.perf_counter() - started) / len(problem.labels)
-        proven = problem.goal.proven(lower, problem.labels).all(1).tolist()
-        return [
-            self._verdict(index, margin, proven[index], question, answer, seconds, problem.ties)
-            for index, margin in enumerate(lower.amin(1).tolist())
+        proven = problem.goal.proven(found.lower, problem.labels).all(1).tolist()
+        verdicts = [
+            self._verdict(index, found, enough, seconds, problem.ties) for index, enough in enumerate(proven)
         ]
+        if found.answer is not None and found.answer.interrupted:
+            raise Unfinished(verdicts)
+        return verdicts
 
-    def _search(self, problem: Problem) -> tuple[Tensor, MarginQuestion, Answer | None]:
-        """Return the proven margins, (batch, classes), what was asked of the search and what it found."""
-        lower, goal = TRAINS.lower(problem), problem.goal
-        left = ~goal.proven(lower, problem.labels)
-        asked = problem.network, problem.inputs, problem.labels, problem.perturbation, left
-        question = MarginQuestion.of_margins(*asked, problem.ties)
-        if len(question.specifications.samples) == 0:
-            return lower, question, None
-        answer = self.search.run(
-            question, lambda x, index: _replays(problem, x, index), problem.deadline, problem.stopped
-        )
-        if answer is not None:
-            found = torch.full_like(lower, -torch.inf)
-            found[left] = answer.bound
-            found = goal.tightened(found + goal.floor(problem.labels, lower.shape[1]))
-            lower = lower.maximum(found)
-        return lower, question, answer
-
-    def _verdict(
-        self,
-        index: int,
-        margin: float,
-        proven: bool,
-        question: MarginQuestion,
-        answer: Answer | None,
-        seconds: float,
-        ties: str,
-    ) -> Verdict:
-        counterexample = None if answer is None else answer.counterexamples.get(index)
+    def _verdict(self, index: int, found: "_Searched", proven: bool, seconds: float, ties: str) -> Verdict:
+        counterexample = None if found.answer is None else found.answer.counterexamples.get(index)
         if counterexample is not None:
             reason = "the search found a counterexample"
             return Verdict("falsified", None, counterexample, self.name, seconds, reason)
+        margin = float(found.lower[index].amin())
         if proven:
             return Verdict("verified", margin, None, self.name, seconds, "each part of the set is proven", ties)
-        if answer is None:
-            return Verdict("unknown", margin, None, self.name, seconds, _obstacle(question))
-        rows = question.specifications.samples == index
-        if bool(answer.stuck[rows].any()):
-            reason = "a part of the set is decided only within the rounding error"
-        else:
-            reason = f"the search stopped after {int(answer.nodes[rows].sum())} nodes"
-        return Verdict("unknown", margin, None, self.name, seconds, reason)
+        return Verdict("unknown", margin, None, self.name, seconds, found.obstacle(index))
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """What a search found.
+
+    Attributes:
+        lower: the proven margins, (batch, classes).
+        question: what was asked of the search.
+        search: how it was to be answered.
+        answer: None where the search was not begun.
+    """
+
+    lower: Tensor
+    question: MarginQuestion
+    search: Search
+    answer: Answer | None
+
+    def obstacle(self, index: int) -> str:
+        """Return why a sample is left open."""
+        if self.answer is None:
+            return _obstacle(self.question, self.search)
+        rows = self.question.specifications.samples == index
+        if bool(self.answer.stuck[rows].any()):
+            return "a part of the set is decided only within the rounding error"
+        why = (
+            f": {INTERRUPTED}" if self.answer.interrupted else ": its memory was full" if self.answer.full else ""
+        )
+        return f"the search stopped after {int(self.answer.nodes[rows].sum())} nodes{why}"
+
+
+def _searched(problem: Problem, search: Search) -> _Searched:
+    """Search for what the bound of "trains" leaves open."""
+    lower, goal = TRAINS.lower(problem), problem.goal
+    left = ~goal.proven(lower, problem.labels)
+    asked = problem.network, problem.inputs, problem.labels, problem.perturbation, left
+    question = MarginQuestion.of_margins(*asked, problem.ties)
+    if len(question.specifications.samples) == 0:
+        return _Searched(lower, question, search, None)
+    answer = search.run(
+        question,
+        lambda x, index: _replays(problem, x, index),
+        problem.deadline,
+        problem.stopped,
+        crew=problem.crew,
+        told=problem.told,
+    )
+    if answer is not None:
+        found = torch.full_like(lower, -torch.inf)
+        found[left] = answer.bound
+        found = goal.tightened(found + goal.floor(problem.labels, lower.shape[1]))
+        lower = lower.maximum(found)
+    return _Searched(lower, question, search, answer)
 
 
 @dataclass(frozen=True)
@@ -116,7 +145,7 @@ class Complete(Verifier):
         return [replace(verdict, verifier=self.name) for verdict in found]
 
 
-def _obstacle(question: MarginQuestion) -> str:
+def _obstacle(question: MarginQuestion, search: Search) -> str:
     """Return why the search was not begun."""
     if question.circuit.recurs:
         return "branching does not reach layers that hear their own spikes"
@@ -129,9 +158,11 @@ def _obstacle(question: MarginQuestion) -> str:
         return f"branching does not reach readout {readout!r}, which is no sum over time"
     if question.roots() is None:
         return "branching does not reach this network"
-    return (
-        f"a node of this network takes {question.bytes_each / 2**30:.1f} GiB, above {MOST_BYTES / 2**30:.1f} GiB"
-    )
+    return f"a node of this network takes {_gib(question.bytes_each)}, above {_gib(search.room)}"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB"
 
 
 def _replays(problem: Problem, candidate: Tensor, index: int) -> bool:

@@ -6,8 +6,9 @@ import torch
 
 from ..deadline import time_left
 from ..problem import Problem
+from ..unfinished import Unfinished
 from ..verdicts import Verdict
-from .base import Verifier
+from .base import Verifier, decided
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,11 @@ class Ladder(Verifier):
     name: str = "auto"
 
     def decide(self, problem: Problem) -> list[Verdict]:
-        """Return each sample's first decision; an open sample keeps the best margin that was proven."""
+        """Return each sample's first decision; an open sample keeps the best margin that was proven.
+
+        Raises:
+            Unfinished: on Ctrl-C, with these.
+        """
         open_verdict = Verdict("unknown", None, None, self.name, 0.0, "the time was up before the first bound")
         verdicts = [open_verdict] * len(problem.labels)
         for position, rung in enumerate(self.rungs):
@@ -31,9 +36,11 @@ class Ladder(Verifier):
                 break
             part = problem.subset(torch.tensor(left, device=problem.labels.device))
             part = replace(part, deadline=time_left(problem.deadline, len(self.rungs) - position))
-            found = rung.decide(part)
+            found, interrupted = decided(rung, part)
             for index, verdict in zip(left, found, strict=True):
                 verdicts[index] = _merged(verdicts[index], verdict)
+            if interrupted:
+                raise Unfinished(verdicts)
         return verdicts
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -129,5 +129,5 @@ def _chunks(network: SpikingNetwork, inputs: Tensor) -> Iterator[slice]:
 
 def _part(box: Box, chunk: slice) -> Box:
     center = None if box.center is None else box.center[chunk]
-    flips = None if box.flips is None else replace(box.flips, direction=box.flips.direction[chunk])
-    return Box(box.lower[chunk], box.upper[chunk], center, box.ball, flips)
+    budget = None if box.budget is None else box.budget.moved(lambda marks: marks[chunk])
+    return Box(box.lower[chunk], box.upper[chunk], center, box.ball, budget)

@@ -32,7 +32,7 @@ class Milp(Verifier):
     """Decides each margin that bounds leave open by a mixed-integer program.
 
     Of an ℓ2 ball the program holds the box and each first current's ends: a greater set, so that "verified"
-    holds and a solution may fail to replay. Flipped events are exact.
+    holds and a solution may fail to replay. Flipped and shifted events are exact.
 
     Args:
         encoding: "table" (F1's rows as ordered binaries, proven ends of every potential) or "big_m" (the standard

@@ -17,7 +17,7 @@ from spikecert.certify.replay import replays
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.cli import COMMANDS, app
 from spikecert.commands import options
-from spikecert.commands.options import epsilons, number
+from spikecert.commands.options import epsilons, number, size
 from spikecert.help import EXAMPLES
 from spikecert.models.storage import read_tensors
 from spikecert.output import table
@@ -302,6 +302,19 @@ def test_the_module_runs_as_a_program(model):
 @pytest.mark.parametrize(("text", "value"), [("8/255", 8 / 255), ("0.03", 0.03), (" 1e-2 ", 0.01)])
 def test_fractions_are_numbers(text, value):
     assert number(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("4GiB", 2**32), ("1.5 MiB", 3 * 2**19), ("500MB", 500_000_000), ("7", 7)]
+)
+def test_sizes_are_bytes(text, value):
+    assert size(text, "memory") == value
+
+
+@pytest.mark.parametrize("text", ["", "0", "GiB", "-1", "4 TB", "nan", "1e3", "4GiB4", "9" * 400])
+def test_what_is_no_size_is_one_line(text):
+    with pytest.raises(ValueError, match=r"memory: got .*, expected a size such as 4GiB or 500MB"):
+        size(text, "memory")
 
 
 def test_epsilons_rise_each_once():

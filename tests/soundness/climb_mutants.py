@@ -46,16 +46,4 @@ CLIMB_MUTANTS = (
         "value = (value - error).nan_to_num(nan=-torch.inf, posinf=-torch.inf)",
         "value = (value - error).nan_to_num(nan=0.0, posinf=0.0)",
     ),
-    Mutant(
-        "branching: forget the roots that wait when the time is up",
-        BRANCHING + "search.py",
-        "frontier.close(waiting, roots.bound[waiting])",
-        "pass",
-    ),
-    Mutant(
-        "branching: forget a leaf that there is no time for",
-        BRANCHING + "search.py",
-        "                self.close(leaf.row, leaf.bound)\n            else:",
-        "                pass\n            else:",
-    ),
 )

@@ -10,8 +10,8 @@ LISTING_MUTANTS = (
     Mutant(
         "enumeration: one flip less than the budget",
         FLIPS,
-        "sizes = range(min(self.count, entries) + 1)",
-        "sizes = range(min(self.count, entries))",
+        "sizes = range(min(self.count, len(entries)) + 1)",
+        "sizes = range(min(self.count, len(entries)))",
     ),
     Mutant(
         "enumeration: a last batch that is not full is forgotten",

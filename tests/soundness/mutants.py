@@ -6,6 +6,7 @@ from circuit_mutants import CIRCUIT_MUTANTS
 from climb_mutants import CLIMB_MUTANTS
 from conversion_mutants import CONVERSION_MUTANTS
 from element_mutants import ELEMENT_MUTANTS
+from event_mutants import EVENT_MUTANTS
 from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
@@ -14,6 +15,7 @@ from pooling_mutants import POOLING_MUTANTS
 from readout_mutants import READOUT_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
 from refractory_mutants import REFRACTORY_MUTANTS
+from search_mutants import SEARCH_MUTANTS
 from step_mutants import STEP_MUTANTS
 from training_mutants import TRAINING_MUTANTS
 from varied_mutants import VARIED_MUTANTS
@@ -27,7 +29,9 @@ MUTANTS = (
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
     *CLIMB_MUTANTS,
+    *SEARCH_MUTANTS,
     *ELEMENT_MUTANTS,
+    *EVENT_MUTANTS,
     *CONVERSION_MUTANTS,
     *LISTING_MUTANTS,
     *MOVING_MUTANTS,
@@ -533,14 +537,14 @@ MUTANTS = (
     ),
     Mutant(
         "branching: close a leaf that is not proven",
-        BRANCHING + "search.py",
+        BRANCHING + "frontier.py",
         "if point.bound > 0:",
         "if point.bound > -0.5 and self.close(leaf.row, leaf.bound.new_tensor([LEVEL])) is None:\n"
         "            return\n        if point.bound > 0:",
     ),
     Mutant(
         "branching: state a leaf's own margin",
-        BRANCHING + "search.py",
+        BRANCHING + "frontier.py",
         "min(point.bound, LEVEL)",
         "point.bound",
     ),
@@ -552,8 +556,8 @@ MUTANTS = (
     ),
     Mutant(
         "branching: forget the worst closed node",
-        BRANCHING + "search.py",
-        "bound = self.closed.minimum(self.pool.least(len(self.closed)))",
+        BRANCHING + "frontier.py",
+        "bound = self.closed.minimum(self.least_open())",
         "bound = self.closed",
     ),
     Mutant(

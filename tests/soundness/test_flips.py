@@ -42,7 +42,7 @@ class RootBall(SpikeFlip):
     """The same flips, known to bounds only as a ball of radius √count."""
 
     def enclosure(self, inputs: Tensor) -> Box:
-        return replace(super().enclosure(inputs), flips=None)
+        return replace(super().enclosure(inputs), budget=None)
 
 
 def check_margins(case: EventCase, verifier: MarginVerifier) -> None:

@@ -224,7 +224,11 @@ CERTIFY = [
     *rows(Climb, {"iterations": 2, "rate": 0.5, "regroup": 2, "memory": 0.5}),
     several(Climb, "momenta", 0.5, lambda v: Climb(momenta=(v, 0.9))),
     several(RangeSearch, "momenta", 0.5, lambda v: RangeSearch(momenta=(v, 0.9))),
-    *rows(Search, {"batch": 2, "most_bytes": 2, "patience": 2}, allowed={"patience": NONE}),
+    *rows(
+        Search,
+        {"batch": 2, "most_bytes": 2, "patience": 2, "memory": 2},
+        allowed={"patience": NONE, "memory": NONE},
+    ),
     *rows(Fleet, {"workers": 2}, allowed={"workers": NONE}),
     *rows(Ray, {"retries": 2}),
 ]

@@ -12,6 +12,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
+from spikecert.certify import SpikeShift
 from spikecert.models import LIF, Dynamics, SpikingNetwork, Synapse, VariedLIF
 
 Train = tuple[int, ...]
@@ -122,6 +123,37 @@ def every_flip(events: Tensor, count: int) -> Tensor:
             moved[list(places)] = 1 - moved[list(places)]
             found.append(moved.view_as(events))
     return torch.stack(found)
+
+
+def every_shift(events: Tensor, threat: SpikeShift, mask: Tensor) -> Tensor:
+    """Return all inputs that a sample's events, (T, features), become when they move, (n, T, features), each once.
+
+    Args:
+        events: whole numbers.
+        threat: how far, how many, and what becomes of events that meet or leave.
+        mask: where events may move.
+    """
+    steps = len(events)
+    counts = (events * mask).long().tolist()
+    units = [(t, i) for t, row in enumerate(counts) for i, count in enumerate(row) for _ in range(count)]
+    found: dict[tuple[float, ...], Tensor] = {}
+    for goals in itertools.product(*(range(t - threat.jitter, t + threat.jitter + 1) for t, _ in units)):
+        sizes = [abs(goal - t) for goal, (t, _) in zip(goals, units, strict=True)]
+        outside = any(not 0 <= goal < steps for goal in goals)
+        if (
+            (outside and threat.border == "stay")
+            or (threat.count is not None and sum(size > 0 for size in sizes) > threat.count)
+            or (threat.total is not None and sum(sizes) > threat.total)
+        ):
+            continue
+        moved = events.clone()
+        for goal, (t, i) in zip(goals, units, strict=True):
+            moved[t, i] -= 1
+            if 0 <= goal < steps:
+                moved[goal, i] += 1
+        moved = moved.clamp_max(1) if threat.merge == "or" else moved
+        found[tuple(moved.flatten().tolist())] = moved
+    return torch.stack(list(found.values()))
 
 
 def every_rate(low: Tensor, high: Tensor, draws: Tensor) -> Tensor:

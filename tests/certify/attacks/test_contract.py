@@ -20,10 +20,11 @@ from spikecert.certify import (
     PixelBox,
     SpikeFlip,
     SpikeFlips,
+    SpikeShift,
     Square,
     attack,
 )
-from spikecert.certify.attacks import ATTACKS
+from spikecert.certify.attacks import ATTACKS, RandomEvents, SpikeShifts
 from spikecert.certify.replay import fails, replays
 from spikecert.certify.ties import settled_ties
 from spikecert.models import Triangle
@@ -48,6 +49,8 @@ def ends_inside(perturbation: Perturbation, candidate: Tensor, sample: Tensor) -
     """Return whether one candidate lies in its set, in rational arithmetic."""
     one, other = candidate.flatten().tolist(), sample.flatten().tolist()
     steps = [abs(Fraction(a) - Fraction(b)) for a, b in zip(one, other, strict=True)]
+    if isinstance(perturbation, SpikeShift):
+        return bool(perturbation.contains(candidate[None], sample[None]))  # held to a list in test_shifts.py
     if isinstance(perturbation, SpikeFlip):
         return set(one) <= {0.0, 1.0} and sum(step != 0 for step in steps) <= perturbation.count
     assert isinstance(perturbation, LInf | L2 | PixelBox)
@@ -221,6 +224,34 @@ class TestSpikeFlips(FlipContract):
         subject = random_subject(encoding="none")
         with pytest.raises(TypeError, match=r"^perturbation: got LInf, expected SpikeFlip for the attack"):
             attack(subject.network, subject.inputs, subject.labels, LInf(0.1), self.name)
+
+
+class ShiftContract(AttackContract):
+    """The promises, for an attack on when events come."""
+
+    sets: list[Perturbation] = [  # noqa: RUF012
+        *(SpikeShift(0), SpikeShift(1, 2), SpikeShift(3, total=4, merge="add", border="leave"), SpikeShift(2)),
+    ]
+    encoding = "none"
+
+
+class TestSpikeShifts(ShiftContract):
+    name = "spike-shift"
+
+
+class TestRandomEventsOnShifts(ShiftContract):
+    name = "random-events"
+    method = RandomEvents(20)
+
+
+class TestRandomEventsOnFlips(FlipContract):
+    name = "random-events"
+    method = RandomEvents(20)
+
+
+class TestEnsembleOnShifts(ShiftContract):
+    name = "ensemble"
+    method = Ensemble(shifts=(SpikeShifts(trials=4, swaps=5), SpikeShifts(steps=0, surrogate=Triangle(2.0))))
 
 
 class TestEnsembleOnFlips(FlipContract):

@@ -19,7 +19,8 @@ from spikecert.certify.bounds.train_table import TableTrains
 from spikecert.certify.branching.bounding import Climb, bound_nodes
 from spikecert.certify.branching.decisions import OPEN, FixedSpikes, RowRanges
 from spikecert.certify.branching.experience import Experience
-from spikecert.certify.branching.nodes import NodePool, Nodes
+from spikecert.certify.branching.nodes import Nodes
+from spikecert.certify.branching.pool import NodePool
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.branching.trimming import trim_rows

@@ -1,16 +1,20 @@
 """The search stops in time, and what it had no time for is proven by nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from spikecert import LIF, LInf, mlp
-from spikecert.certify.branching import pace, search
+from spikecert.certify.branching import crew, frontier, pace, search
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
-from spikecert.certify.branching.nodes import NodePool, Nodes
+from spikecert.certify.branching.frontier import Frontier
+from spikecert.certify.branching.nodes import Nodes
 from spikecert.certify.branching.pace import FIRST, Pace
+from spikecert.certify.branching.pool import NodePool
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.search import Search, _Frontier
+from spikecert.certify.branching.search import Search
 
 
 def asked() -> MarginQuestion:
@@ -34,7 +38,7 @@ def never_replays(candidate: Tensor, sample: int) -> bool:
 def clock(monkeypatch: pytest.MonkeyPatch) -> "Clock":
     """Return a clock that the search goes by."""
     found = Clock()
-    for module in (search, pace):
+    for module in (search, pace, crew):
         monkeypatch.setattr(module, "time", found)
     return found
 
@@ -53,11 +57,11 @@ def test_a_batch_is_as_large_as_the_time_that_is_left(clock: Clock):
     assert Pace(None).fits(500) == 500
     found = Pace(clock.now + 0.5)
     assert found.fits(500) == FIRST
-    with found.timed(10):
-        clock.now += 0.1
+    clock.now += 0.1
+    found.note(10, 0.1)
     assert found.fits(500) == 20, "half of .4 s, at .01 s a node"
-    with found.timed(20):
-        clock.now += 0.1
+    clock.now += 0.1
+    found.note(20, 0.1)
     assert found.fits(500) == 30, "half of .3 s: the slower of .005 and half of .01"
     clock.now += 1.0
     assert found.fits(500) == 2
@@ -65,12 +69,12 @@ def test_a_batch_is_as_large_as_the_time_that_is_left(clock: Clock):
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0])
 def test_a_time_limit_is_kept_within_a_tenth(seconds: float, clock: Clock, monkeypatch: pytest.MonkeyPatch):
-    def slow(question: MarginQuestion, nodes: Nodes, climb: Climb, experience: object) -> Bounded:
+    def slow(question: MarginQuestion, nodes: Nodes, climb: Climb, weights: object) -> Bounded:
         clock.now += 0.01 + 0.01 * len(nodes)
         return bound_nodes(question, nodes, Climb(0))
 
-    monkeypatch.setattr(search, "bound_nodes", slow)
-    monkeypatch.setattr(search, "attack_from", lambda question, samples, starts, *_: (samples[:0], starts[:0]))
+    monkeypatch.setattr(crew, "bound_nodes", slow)
+    monkeypatch.setattr(frontier, "attack_from", lambda question, samples, starts, *_: (samples[:0], starts[:0]))
     started = clock.now
     answer = Search(batch=512).run(asked(), never_replays, started + seconds)
     assert answer is not None
@@ -93,9 +97,33 @@ def test_a_leaf_that_had_no_turn_is_not_proven():
     roots = question.roots()
     assert roots is not None
     count = len(roots)
-    frontier = _Frontier(question, never_replays, NodePool(roots, 2**20), count, lambda: True)
+    found = Frontier(question, never_replays, NodePool(roots, 2**20), roots, lambda: True)
+    found.begin(count)
     nodes = roots.updated(torch.full((count,), -1.0).double(), roots.prices, roots.splits)
     far = torch.full((count,), torch.inf).double()
     inputs = question.inputs[question.samples(nodes)]
-    frontier.settle(Bounded(nodes, torch.zeros(count, dtype=torch.bool), inputs, far))
-    assert frontier.answer(expired=True).bound.tolist() == [-1.0] * count
+    found.settle(Bounded(nodes, torch.zeros(count, dtype=torch.bool), inputs, far))
+    assert found.answer().bound.tolist() == [-1.0] * count
+
+
+def test_a_search_keeps_to_its_memory_and_says_so(monkeypatch: pytest.MonkeyPatch):
+    """Its open nodes never fill more than half of it; where they must, it ends, and what it left is not proven."""
+    question, told = asked(), list[dict[str, float]]()
+    roots = question.roots()
+    assert roots is not None
+    each, quick = NodePool(roots, 1).each, Search(8, Climb(0), Climb(0), memory=question.bytes_each)
+    assert quick.run(question, never_replays, None) is None
+    monkeypatch.setattr(MarginQuestion, "bytes_each", 1)
+    known = {"stopped": lambda: len(told) > 30, "told": lambda figures: told.append(dict(figures))}
+    roomy = replace(quick, memory=2 * 20 * each).run(question, never_replays, None, **known)
+    assert roomy is not None
+    assert not roomy.full
+    assert max(figures["open"] for figures in told) <= 20
+    assert max(figures["memory"] for figures in told) <= 2 * 20 * each
+    assert [figures["nodes"] for figures in told] == sorted(figures["nodes"] for figures in told)
+    assert max(figures["depth"] for figures in told) > 3
+    scarce = replace(quick, memory=2 * 4 * each).run(question, never_replays, None)
+    assert scarce is not None
+    assert scarce.full
+    assert scarce.expired
+    assert bool((scarce.bound <= 0).any())

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from spikecert.certify import L2, LInf, Perturbation, PixelBox, SpikeFlip, Verdict, verify
-from spikecert.certify.engines.work import JOB, Batch, Decided, Job, batches, decide, describe_set
+from spikecert.certify.engines.work import JOB, Batch, Decided, Job, batches, decide
+from spikecert.certify.perturbations.described import describe_set
 from spikecert.models import LIF, RateDraws, mlp, network_hash
 from spikecert.models.kernels import KERNELS, kernel_of, use_kernel
 from spikecert.models.storage import pack, unpack

@@ -1,0 +1,195 @@
+"""Events that move in time: how far a weighted sum of events can move when each moves by at most Δ steps.
+
+Let an event of feature i at step t move to t', |t' − t| ≤ Δ. Where events add up, Σ_t A[t]·W_i·x_i[t] changes by
+W_i·(A[t'] − A[t]), whatever the others do. So its greatest rise is, with m(d) = max over |t' − t| ≤ d of
+A[t'] − A[t] for W_i > 0 and of A[t] − A[t'] for W_i < 0, and the sums over all events,
+
+    any may move:     Σ |W_i|·m(Δ),
+    `count` may:      the sum of the `count` greatest |W_i|·m(Δ),
+    Σ|t' − t| ≤ B:    at most the sum of the B greatest increments of the concave majorants of |W_i|·m(d):
+                      Σ_e f_e(d_e) ≤ Σ_e (the first d_e increments of e), and these are Σ_e d_e ≤ B numbers.
+
+The first two are attained. The third is the value of the Lagrangian of one multiplier, and attained where Δ is 1.
+With both budgets each bound holds, and the lesser one is taken.
+
+An event that leaves moves to a step outside, where A is 0.
+
+Merging ("or": two events in one entry count once). In each entry of x̃ let one event stand for it, one that did
+not move if there is one; all others vanish, and these have moved. So x̃ is made of moves and of moved events that
+vanish, each of a distance of at least 1: the set is a subset of one in which events add up and those that can meet
+another event (which is within Δ, or moves, too, within 2Δ) may also move to where A is 0. That superset is what is
+bounded: a sound hull, exact where no events can meet.
+
+Of one step no more than its own `count` (or B) greatest products ±W_i can be among the greatest of all, so W is
+looked at once and every row only sorts what is left, as in flips.py. Rounding: m(d) carries one rounding, its
+majorant less than 16Δ² of them, relative to itself, which `increments` pays for; a sum of n numbers of one sign
+carries γ_n more.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from .budgets import Budget, Changes, total
+from .retimings import Retimings
+
+EPS = torch.finfo(torch.float64).eps
+
+
+@dataclass(frozen=True)
+class Shifts(Budget):
+    """Events move by at most `jitter` steps; at most `count` of them, by `most` steps in all.
+
+    Attributes:
+        num_steps: T.
+        jitter: Δ ≥ 1.
+        count: how many events may move; None: all.
+        most: Σ|t' − t| at most; None: any.
+        leaves: whether events may move out of the T steps.
+        events: marks of the events that may move, 0 or 1, float64, shaped like the input: an entry that holds
+            several is marked in several of them.
+        meets: for each of these whether its events can meet another one and be merged into it.
+        rows: what is summed over time, (k, T); None for the events themselves.
+    """
+
+    num_steps: int
+    jitter: int
+    count: int | None
+    most: int | None
+    leaves: bool
+    events: tuple[Tensor, ...]
+    meets: tuple[bool, ...]
+    rows: Tensor | None = None
+
+    def moved(self, change: Callable[[Tensor], Tensor]) -> "Shifts":
+        """Return the budget with other marks."""
+        return replace(self, events=tuple(change(marks) for marks in self.events))
+
+    def of_rows(self, rows: Tensor) -> "Shifts":
+        """Return the budget that remembers `rows`."""
+        return replace(self, rows=rows.to(self._marks))
+
+    def by_row(self) -> Iterator["Shifts"]:
+        """Yield the budget of each row."""
+        assert self.rows is not None
+        return (replace(self, rows=row) for row in self.rows.split(1))
+
+    @property
+    def _marks(self) -> Tensor:
+        return self.events[0]
+
+    @property
+    def _limits(self) -> tuple[tuple[int | None, bool], ...]:
+        """Return the budgets that each bound by themselves: how many, and whether steps or events are counted."""
+        found = [(self.count, False)] * (self.count is not None) + [(self.most, True)] * (self.most is not None)
+        return tuple(found) or ((None, False),)
+
+    def reach_of(self, changes: Changes) -> tuple[Tensor, Tensor]:
+        """Return fall and rise, each (k, batch, outputs)."""
+        assert self.rows is not None
+        self._check(self.rows.shape[1])
+        products = [changes(marks) for marks in self.events]
+        found = [self._reach(self.rows, products, *limit) for limit in self._limits]
+        falls, rises = zip(*found, strict=True)
+        return torch.stack(falls).amin(0), torch.stack(rises).amin(0)
+
+    def _reach(self, rows: Tensor, products: list[Tensor], most: int | None, steps: bool) -> tuple[Tensor, Tensor]:
+        """Return fall and rise under one budget."""
+        parts = []
+        for each, meets in zip(products, self.meets, strict=True):
+            higher, lower = (self._gains(sign * rows, meets, steps) for sign in (1.0, -1.0))
+            parts.append((_greatest(each, most), _greatest(-each, most), higher, lower))
+        falls = [_sum([(up, lo[k], down, hi[k]) for up, down, hi, lo in parts], most) for k in range(len(rows))]
+        rises = [_sum([(up, hi[k], down, lo[k]) for up, down, hi, lo in parts], most) for k in range(len(rows))]
+        return torch.stack(falls), torch.stack(rises)
+
+    def _gains(self, rows: Tensor, meets: bool, steps: bool) -> Tensor:
+        """Return what a move from each step gains at most, (k, T, 1); or the increments over d, (k, T, Δ)."""
+        gains = self._retimings(rows, meets).gains
+        return increments(gains) if steps else gains[..., -1:] * (1.0 + 4 * EPS)
+
+    def _retimings(self, values: Tensor, meets: bool) -> Retimings:
+        return Retimings.of(values, self.jitter, self.leaves, meets)
+
+    def least(self, costs: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a lower bound of Σ costs·x̃: exact under `count`, the best of the Lagrangian's under `most`."""
+        self._check(len(costs))
+        values = -costs.movedim(0, -1)
+        known = [self._retimings(values, meets) for meets in self.meets]
+        found = [self._least(known, *limit) for limit in self._limits]
+        gain, moves = found[0]
+        for other, others in found[1:]:
+            less = (other < gain).view(-1, *([1] * (moves.dim() - 1)))
+            gain, moves = gain.minimum(other), torch.where(less, others, moves)
+        base = (costs * events).movedim(1, 0).flatten(1).sum(1)
+        return base - gain, events + moves.movedim(-1, 0)
+
+    def _least(self, known: list[Retimings], most: int | None, steps: bool) -> tuple[Tensor, Tensor]:
+        """Return what the best moves gain at most, (S,), and what they change, (S, ..., T)."""
+        marks = [layer.movedim(0, -1) for layer in self.events]
+        price = _price(known, marks, most) if steps and most is not None else None
+        net, chosen = zip(*(one.best(price) for one in known), strict=True)
+        gains = torch.stack([gain * mark for gain, mark in zip(net, marks, strict=True)], 1).flatten(1)
+        moving = gains > 0
+        if price is None and most is not None and most < gains.shape[1]:
+            bar = gains.topk(most, dim=1)
+            moving = torch.zeros_like(moving).scatter(1, bar.indices, bar.values > 0)
+        gain = (gains * moving).sum(1)
+        if price is not None and most is not None:
+            gain = gain + price * most
+        parts = moving.view(len(moving), len(known), *marks[0].shape[1:]).unbind(1)
+        changed = [one.moves(part, places) for one, part, places in zip(known, parts, chosen, strict=True)]
+        return gain, torch.stack(changed).sum(0)
+
+    def _check(self, steps: int) -> None:
+        if steps != self.num_steps:
+            told = f"got a signal of {steps} steps, expected the events' {self.num_steps}"
+            raise ValueError(f"perturbation: {told}: shifts are of inputs over time")
+
+
+def increments(gains: Tensor) -> Tensor:
+    """Return the increments over d of the concave majorant, (..., Δ): the first d sum up to gains[..., d − 1].
+
+    It is the greatest straight line over each d between any two points of (0, 0), (1, gains[0]), …
+    """
+    values = torch.cat([torch.zeros_like(gains[..., :1]), gains], -1)
+    places = torch.arange(values.shape[-1], dtype=values.dtype, device=values.device)
+    over = values
+    for first, last in combinations(range(values.shape[-1]), 2):
+        share = ((places - first) / (last - first)).clamp(0.0, 1.0)
+        line = values[..., [first]] * (1.0 - share) + values[..., [last]] * share
+        inside = (places > first) & (places < last)
+        over = torch.where(inside, over.maximum(line), over)
+    return over.diff(dim=-1).clamp_min(0) * (1.0 + 16 * gains.shape[-1] ** 2 * EPS)
+
+
+def _price(known: list[Retimings], marks: list[Tensor], most: int) -> Tensor:
+    """Return the multiplier of Σ|t' − t| ≤ `most`: the first increment that is not spent, (S,)."""
+    every = [
+        (increments(one.gains) * mark.unsqueeze(-1)).flatten(1) for one, mark in zip(known, marks, strict=True)
+    ]
+    pooled = torch.cat(every, 1)
+    if most >= pooled.shape[1]:
+        return pooled.new_zeros(len(pooled))
+    return pooled.topk(most + 1, dim=1).values[:, -1].clamp_min(0)
+
+
+def _greatest(changes: Tensor, most: int | None) -> Tensor:
+    """Return the greatest changes of each step, or their sum where all may move, (T, batch, outputs, n)."""
+    if most is None or most >= changes.shape[-1]:
+        positive = changes.clamp_min(0)
+        return total(positive, changes.shape[-1]).unsqueeze(-1) if most is None else positive
+    return changes.topk(most).values.clamp_min(0)
+
+
+def _sum(parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], most: int | None) -> Tensor:
+    """Return the `most` greatest of changes (T, batch, outputs, n) times gains (T, Δ), summed."""
+    every = []
+    for up, with_up, down, with_down in parts:
+        for change, gain in ((up, with_up), (down, with_down)):
+            every.append(torch.einsum("tbon,td->botnd", change, gain).flatten(2))
+    pooled = torch.cat(every, -1)
+    return total(pooled, pooled.shape[-1] if most is None else most)

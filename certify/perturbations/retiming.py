@@ -1,0 +1,153 @@
+"""What it costs to retime one feature's events, and all ways to retime those of a sample."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+Train = tuple[int, ...]
+Cost = tuple[int, int]
+"""How many events moved, and by how many steps in all."""
+
+MOST_STATES = 2**14
+"""Partial matchings of one feature that are looked at."""
+
+
+@lru_cache(maxsize=2**16)
+def priced(fixed: Train, movable: Train, after: Train, reach: int, adds: bool, leaves: bool) -> tuple[Cost, ...]:
+    """Return the least costs, none of them below another, of turning a feature's events into `after`.
+
+    Events are matched one after the other; a state is what of `after` still waits for an event. Where events
+    merge, more of them may come to a step that has one. None: it can't be done, or there are too many ways.
+
+    Args:
+        fixed, movable: events at each step.
+        after: events at each step afterwards.
+        reach: how far an event may move.
+        adds: whether two events at one step are two, and not one.
+        leaves: whether events may move out of the steps.
+    """
+    left = tuple(a - f if adds else int(bool(a) and not f) for a, f in zip(after, fixed, strict=True))
+    if min(left, default=0) < 0 or any(f and not a for f, a in zip(fixed, after, strict=True)):
+        return ()
+    states: dict[Train, tuple[Cost, ...]] = {left: ((0, 0),)}
+    for step in itertools.chain.from_iterable([step] * many for step, many in enumerate(movable)):
+        found: dict[Train, set[Cost]] = {}
+        for state, costs in states.items():
+            for place, distance in _places(step, len(after), reach, leaves):
+                if (reached := _matched(state, after, place, adds)) is not None:
+                    found.setdefault(reached, set()).update(_dearer(costs, distance))
+        if len(found) > MOST_STATES:
+            return ()
+        states = {state: _front(costs) for state, costs in found.items()}
+    return states.get((0,) * len(after), ())
+
+
+def within(fronts: Sequence[tuple[Cost, ...]], count: int | None, total: int | None) -> bool:
+    """Return whether one cost of each feature can be chosen such that their sums are within both budgets."""
+    known: tuple[Cost, ...] = ((0, 0),)
+    for front in fronts:
+        sums = {(one + other, steps + more) for one, steps in known for other, more in front}
+        known = _front(sums if total is not None else {(one, 0) for one, _ in sums})
+        known = known if count is not None else _front({(0, steps) for _, steps in known})
+    return any((count is None or moved <= count) and (total is None or steps <= total) for moved, steps in known)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All choices of moves of a sample's events within budgets.
+
+    Attributes:
+        events: feature and step of each event that may move.
+        options: what each step's events may move to, and how far that is: (step after, distance); −1: outside.
+        most: how many events may move.
+        total: the sum of distances; None: any.
+    """
+
+    events: tuple[tuple[int, int], ...]
+    options: tuple[tuple[tuple[int, int], ...], ...]
+    most: int
+    total: int | None
+
+    @property
+    def count(self) -> int:
+        """Return how many choices there are, from how many there are of each cost."""
+        capped = self.most < len(self.events)
+        ways: Counter[Cost] = Counter({(0, 0): 1})
+        for _, step in self.events:
+            sizes = Counter(distance for _, distance in self.options[step])
+            more = Counter(ways)
+            for (moved, steps), number in ways.items():
+                for distance, choices in sizes.items():
+                    cost = (moved + capped, steps + distance * (self.total is not None))
+                    if cost[0] <= self.most and (self.total is None or cost[1] <= self.total):
+                        more[cost] += number * choices
+            ways = more
+        return sum(ways.values())
+
+    def batches(self, size: int) -> Iterator[list[tuple[int, int, int, int]]]:
+        """Yield the moves (member, feature, step before, step after) of `size` members at a time, fewest first."""
+        every = itertools.chain.from_iterable(
+            map(self._moves, itertools.combinations(self.events, moved)) for moved in range(self.most + 1)
+        )
+        members = itertools.chain.from_iterable(every)
+        while group := tuple(itertools.islice(members, size)):
+            yield [(index, *move) for index, moves in enumerate(group) for move in moves]
+
+    def _moves(self, events: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int, int]]]:
+        """Yield the ways in which all of some events move, within the total."""
+        for chosen in itertools.product(*(self.options[step] for _, step in events)):
+            if self.total is None or sum(distance for _, distance in chosen) <= self.total:
+                yield [(*event, after) for event, (after, _) in zip(events, chosen, strict=True)]
+
+
+def listed(
+    movable: Sequence[Sequence[int]], reach: int, count: int | None, total: int | None, leaves: bool
+) -> Choices:
+    """Return all choices of moves.
+
+    Args:
+        movable: how many events may move, by step and feature.
+        reach, leaves: as in `priced`.
+        count, total: the budgets; None: none.
+    """
+    events = tuple(
+        (feature, step)
+        for step, features in enumerate(movable)
+        for feature, many in enumerate(features)
+        for _ in range(many)
+    )
+    options = tuple(_places(step, len(movable), reach, leaves)[1:] for step in range(len(movable)))
+    budgets = [len(events), *(budget for budget in (count, total) if budget is not None)]
+    return Choices(events, options, min(budgets), total)
+
+
+def _places(step: int, steps: int, reach: int, leaves: bool) -> tuple[tuple[int, int], ...]:
+    """Return where an event may be, and how far that is: its own step first, −1 for outside last."""
+    ahead = [(place, abs(place - step)) for place in range(max(0, step - reach), min(steps, step + reach + 1))]
+    outside = min(step + 1, steps - step)
+    own = [(step, 0)]
+    return tuple(own + [place for place in ahead if place[1]] + [(-1, outside)] * (leaves and outside <= reach))
+
+
+def _matched(state: Train, after: Train, place: int, adds: bool) -> Train | None:
+    """Return what still waits once an event is at `place`; None where none may be."""
+    if place < 0:
+        return state
+    if (adds and not state[place]) or not after[place]:
+        return None
+    return (*state[:place], max(0, state[place] - 1), *state[place + 1 :])
+
+
+def _dearer(costs: tuple[Cost, ...], distance: int) -> set[Cost]:
+    return {(moved + (distance > 0), steps + distance) for moved, steps in costs}
+
+
+def _front(costs: set[Cost]) -> tuple[Cost, ...]:
+    """Return the costs that none other undercuts in both."""
+    found: list[Cost] = []
+    for moved, steps in sorted(costs):
+        if not found or steps < found[-1][1]:
+            found.append((moved, steps))
+    return tuple(found)

@@ -1,0 +1,146 @@
+"""Ctrl-C while samples are decided: what is proven by then is told, and nothing that was lost counts as proven."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from spikecert import LIF, LInf, SpikingNetwork, Verdict, mlp, verify
+from spikecert.certify import certify_set
+from spikecert.certify.branching.bounding import Climb
+from spikecert.certify.branching.frontier import Frontier
+from spikecert.certify.branching.pool import NodePool
+from spikecert.certify.branching.search import Search
+from spikecert.certify.replay import margins
+from spikecert.certify.unfinished import Unfinished
+from spikecert.certify.verifiers import TRAINS, Complete, Ladder
+from spikecert.reports import Plan
+from spikecert.reports.parts import Interrupted, measure_in_parts
+from spikecert.reports.schema import Threat
+from support.fleets import Here
+
+EPSILON = 0.12
+SLOW = Complete(Search(batch=4, start=Climb(2), climb=Climb(1)), enumeration=None)
+
+
+@pytest.fixture(scope="module")
+def case() -> tuple[SpikingNetwork, Tensor, Tensor]:
+    """Return a network and samples whose search takes some batches, with its own answers."""
+    torch.manual_seed(0)
+    network = mlp((4, 8, 6, 3), num_steps=4, neuron=LIF(decay=0.9)).eval()
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data *= 3.0
+    inputs = torch.rand(5, 4)
+    with torch.no_grad():
+        return network, inputs, network(inputs).argmax(1)
+
+
+@pytest.fixture(scope="module")
+def decided(case: tuple[SpikingNetwork, Tensor, Tensor]) -> list[Verdict]:
+    """Return what an undisturbed search says."""
+    return verify(*case, LInf(EPSILON), SLOW)
+
+
+@pytest.fixture(scope="module")
+def sampled(case: tuple[SpikingNetwork, Tensor, Tensor]) -> list[float]:
+    """Return the least margin of 500 allowed inputs of each sample."""
+    network, inputs, labels = case
+    around = inputs[:, None] + EPSILON * (2 * torch.rand(5, 500, 4) - 1)
+    near = LInf(EPSILON).project(around.flatten(0, 1), inputs.repeat_interleave(500, 0))
+    with torch.no_grad():
+        found = margins(network(near), labels.repeat_interleave(500))
+    return found.view(5, 500).amin(1).tolist()
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt once a method was called `after` times, when it has done its work."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: int) -> None:
+        self.left, inner = after, getattr(owner, name)
+
+        def method(*arguments: object, **named: object) -> object:
+            found = inner(*arguments, **named)
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+            return found
+
+        monkeypatch.setattr(owner, name, method)
+
+
+@pytest.mark.parametrize("after", [1, 2, 4])
+@pytest.mark.parametrize(("owner", "name"), [(NodePool, "take"), (NodePool, "put"), (Frontier, "close")])
+def test_what_was_underway_counts_as_open(
+    case: tuple[SpikingNetwork, Tensor, Tensor],
+    decided: list[Verdict],
+    sampled: list[float],
+    owner: type,
+    name: str,
+    after: int,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    Interrupts(monkeypatch, owner, name, after)
+    with pytest.raises(Unfinished) as caught:
+        verify(*case, LInf(EPSILON), SLOW)
+    for early, late, least in zip(caught.value.verdicts, decided, sampled, strict=True):
+        assert early.status in (late.status, "unknown")
+        if early.status == "unknown":
+            assert early.margin is not None
+            assert early.margin <= least
+            assert "interrupted" in early.reason
+
+
+def test_a_ladder_keeps_what_its_rungs_had(
+    case: tuple[SpikingNetwork, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+):
+    bounds = verify(*case, LInf(EPSILON), TRAINS)
+    Interrupts(monkeypatch, NodePool, "take", 3)
+    with pytest.raises(Unfinished, match=r"interrupted with \d of 5 samples decided") as caught:
+        verify(*case, LInf(EPSILON), Ladder((TRAINS, SLOW)))
+    for early, late in zip(bounds, caught.value.verdicts, strict=True):
+        assert late.status != "unknown" or (late.margin or -torch.inf) >= (early.margin or -torch.inf)
+    assert {verdict.verifier for verdict in caught.value.verdicts} >= {"complete"}
+
+
+def test_samples_that_had_no_turn_are_open(
+    case: tuple[SpikingNetwork, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("spikecert.certify.verification.CHUNK", 2)
+    Interrupts(monkeypatch, NodePool, "take", 1)
+    with pytest.raises(Unfinished) as caught:
+        verify(*case, LInf(EPSILON), SLOW)
+    *_, last = caught.value.verdicts
+    assert len(caught.value.verdicts) == 5
+    assert (last.status, last.margin, last.ties) == ("unknown", None, "strict")
+
+
+def test_batches_that_are_finished_are_told(
+    case: tuple[SpikingNetwork, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+):
+    def progress(_: str, done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Unfinished) as caught:
+        certify_set(*case, LInf(EPSILON), "trains", engine=Here(), batch=2, progress=progress)
+    assert [verdict.margin is None for verdict in caught.value.verdicts] == [True] * 2 + [False] * 3
+
+
+def test_a_record_of_the_last_size_holds_the_bounds(
+    case: tuple[SpikingNetwork, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+):
+    plan = Plan(Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(EPSILON,)), (), ("complete", "trains"))
+    Interrupts(monkeypatch, NodePool, "take", 1)
+    with pytest.raises(Interrupted) as caught:
+        measure_in_parts("network", *case, plan)
+    assert caught.value.samples == 5
+    found = caught.value.finished
+    assert found is not None
+    rows = [row.verdicts for row in found.rows]
+    assert any("interrupted" in row["complete"].reason and row["complete"].margin is not None for row in rows)
+    assert all(row["trains"].status == "unknown" for row in rows)
+    Interrupts(monkeypatch, NodePool, "take", 1)
+    other = Plan(Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(EPSILON, 0.2)), (), ("complete",))
+    with pytest.raises(Interrupted) as caught:
+        measure_in_parts("network", *case, other)
+    assert caught.value.finished is None

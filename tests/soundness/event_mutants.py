@@ -1,0 +1,157 @@
+"""Ways to break what is known of events that come, go, or move."""
+
+from mutant import Mutant
+
+FLIP_SET = "certify/perturbations/spike_flip.py"
+REGIONS = "certify/perturbations/regions.py"
+RETIMINGS = "certify/bounds/retimings.py"
+RETIMING = "certify/perturbations/retiming.py"
+SHIFTS = "certify/bounds/shifts.py"
+SHIFT_SET = "certify/perturbations/spike_shift.py"
+EVENT_SETS = "certify/perturbations/event_sets.py"
+EVENT_MUTANTS = (
+    Mutant(
+        "flips: what may be inserted is taken for what may be deleted",
+        FLIP_SET,
+        '"insert": inputs == 0, "delete": inputs == 1',
+        '"insert": inputs == 1, "delete": inputs == 0',
+    ),
+    Mutant(
+        "flips: a mask counts for flips of both kinds only",
+        FLIP_SET,
+        "return kinds[self.kind] & self.allowed(inputs)",
+        'return kinds[self.kind] & (self.allowed(inputs) if self.kind == "flip" else True)',
+    ),
+    Mutant(
+        "flips: entries that are closed count in membership",
+        FLIP_SET,
+        "return binary & ~barred & (",
+        "return binary & (",
+    ),
+    Mutant(
+        "flips: a projection flips what is closed",
+        FLIP_SET,
+        "change = change.masked_fill(~self.free(inputs), 0.0).flatten(1)",
+        "change = change.flatten(1)",
+    ),
+    Mutant(
+        "flips: an entry that may flip keeps its lower end",
+        FLIP_SET,
+        "exact.masked_fill(free, 0.0), exact.masked_fill(free, 1.0)",
+        "exact, exact.masked_fill(free, 1.0)",
+    ),
+    Mutant(
+        "flips: an insertion lowers what it is weighted with",
+        FLIP_SET,
+        "torch.where(free, 1.0 - 2.0 * exact, 0.0)",
+        'torch.where(free, 1.0 - 2.0 * exact, 0.0) * (1 if self.kind != "insert" else -1)',
+    ),
+    Mutant(
+        "regions: an interval without its first step",
+        REGIONS,
+        "(places >= first) & (places < last)",
+        "(places > first) & (places < last)",
+    ),
+    Mutant(
+        "regions: rows are taken for columns",
+        REGIONS,
+        '"rows": -2, "columns": -1',
+        '"rows": -1, "columns": -2',
+    ),
+    Mutant(
+        "events: masks of other entries are equal",
+        EVENT_SETS,
+        "return (tuple(value.shape), tuple(value.flatten().tolist())) if",
+        "return tuple(value.shape) if",
+    ),
+    Mutant(
+        "shifts: events move ahead only",
+        RETIMINGS,
+        "for sign in (1, -1)]",
+        "for sign in (1, 1)]",
+    ),
+    Mutant(
+        "shifts: events stay, whatever the border",
+        RETIMINGS,
+        "value=0.0 if leaves else -torch.inf",
+        "value=-torch.inf",
+    ),
+    Mutant(
+        "shifts: events that meet count twice",
+        SHIFTS,
+        "Retimings.of(values, self.jitter, self.leaves, meets)",
+        "Retimings.of(values, self.jitter, self.leaves, False)",
+    ),
+    Mutant(
+        "shifts: a negative weight moves an event to where a positive one would",
+        SHIFTS,
+        "rises = [_sum([(up, hi[k], down, lo[k])",
+        "rises = [_sum([(up, hi[k], down, hi[k])",
+    ),
+    Mutant(
+        "shifts: one move less than the budget",
+        SHIFTS,
+        "return total(pooled, pooled.shape[-1] if most is None else most)",
+        "return total(pooled, pooled.shape[-1] if most is None else most - 1)",
+    ),
+    Mutant(
+        "shifts: of increments only the first is paid",
+        SHIFTS,
+        "over = torch.where(inside, over.maximum(line), over)",
+        "over = values",
+    ),
+    Mutant(
+        "shifts: a step of the total costs nothing in prices",
+        SHIFTS,
+        "gain = gain + price * most",
+        "gain = gain + 0 * most",
+    ),
+    Mutant(
+        "shifts: only events one jitter apart can meet",
+        SHIFT_SET,
+        "near = near + _around(movable, 2 * self.reach)",
+        "near = near + 0",
+    ),
+    Mutant(
+        "shifts: an entry that events may come to keeps its upper end",
+        SHIFT_SET,
+        "exact.maximum(_around(movable, self.reach).clamp_max(1.0))",
+        "exact",
+    ),
+    Mutant(
+        "shifts: a projection pays for one move too many",
+        SHIFT_SET,
+        "device=flat.device) < self.count",
+        "device=flat.device) <= self.count",
+    ),
+    Mutant(
+        "shifts: a projection forgets the total",
+        SHIFT_SET,
+        "paid &= (sizes * paid).cumsum(1) <= self.total",
+        "paid &= sizes <= self.total",
+    ),
+    Mutant(
+        "shifts: membership forgets how many events moved",
+        RETIMING,
+        "(count is None or moved <= count) and",
+        "",
+    ),
+    Mutant(
+        "shifts: membership matches events of any distance",
+        RETIMING,
+        "range(max(0, step - reach), min(steps, step + reach + 1))",
+        "range(steps)",
+    ),
+    Mutant(
+        "enumeration: two moves in all, whatever the count",
+        RETIMING,
+        "for moved in range(self.most + 1)",
+        "for moved in range(min(self.most, 2) + 1)",
+    ),
+    Mutant(
+        "enumeration: events that leave are forgotten",
+        RETIMING,
+        "[(-1, outside)] * (leaves and outside <= reach)",
+        "[(-1, outside)] * (leaves and outside < reach)",
+    ),
+)
