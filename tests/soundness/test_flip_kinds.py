@@ -13,7 +13,7 @@ from spikecert import EventRegion, SpikeFlip, SpikingNetwork, attack, mlp, verif
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.rounding import Rounding
-from spikecert.certify.engines.work import build_set, describe_set
+from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear
 from spikecert.models.circuit import circuit
 from spikecert.testing import EventCase, event_cases
