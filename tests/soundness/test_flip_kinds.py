@@ -132,6 +132,7 @@ def test_a_region_is_a_block_of_a_recording():
     events = torch.zeros(1, *SHAPE)
     assert flips.sample(events, torch.Generator()).nonzero().tolist() == [[0, 1, 0, 1, 0]]
     assert flips == SpikeFlip(2, "insert", EventRegion((1, 2), (0, 1), (1, 2))) != SpikeFlip(2, "insert", mask)
+    assert SpikeFlip(2, "insert", mask) != SpikeFlip(2, "insert", ~mask)
     assert len({flips, SpikeFlip(2, "insert", mask), SpikeFlip(2, "insert", mask.clone()), SpikeFlip(2)}) == 3
 
 
