@@ -13,7 +13,7 @@ from spikecert import EventRegion, SpikeFlip, SpikingNetwork, attack, mlp, verif
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.rounding import Rounding
-from spikecert.certify.engines.work import build_set, describe_set
+from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear
 from spikecert.models.circuit import circuit
 from spikecert.testing import EventCase, event_cases
@@ -132,6 +132,7 @@ def test_a_region_is_a_block_of_a_recording():
     events = torch.zeros(1, *SHAPE)
     assert flips.sample(events, torch.Generator()).nonzero().tolist() == [[0, 1, 0, 1, 0]]
     assert flips == SpikeFlip(2, "insert", EventRegion((1, 2), (0, 1), (1, 2))) != SpikeFlip(2, "insert", mask)
+    assert SpikeFlip(2, "insert", mask) != SpikeFlip(2, "insert", ~mask)
     assert len({flips, SpikeFlip(2, "insert", mask), SpikeFlip(2, "insert", mask.clone()), SpikeFlip(2)}) == 3
 
 

@@ -14,7 +14,7 @@ from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.shifts import Shifts, increments
-from spikecert.certify.engines.work import build_set, describe_set
+from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa
 from spikecert.models.circuit import circuit
 from spikecert.testing.strategies import DTYPES, SEEDS, drawn_network
