@@ -22,11 +22,11 @@ from .journal import Journal
 from .local_fields import LocalFields
 from .means import Means
 from .objectives import CrossEntropy, Objective
-from .processes import current
+from .processes import check_accumulation, current
 from .retraction import Retraction
 from .settings import SCHEDULES, Settings, default_learning_rate, make_optimizer
 from .state import CheckpointStore, TrainingState, configuration
-from .steps import TrainingTask, check_accumulation, take_step
+from .steps import TrainingTask, take_step
 
 
 def fit(

@@ -103,6 +103,18 @@ def joined(device: str = "cpu") -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
+def check_accumulation(network: SpikingNetwork, parts: int) -> None:
+    """Refuse to part batches of networks that need them whole.
+
+    Raises:
+        ValueError: for batch norm, whose statistics are of the batch, and rate codes, whose draws are.
+    """
+    norm = any(isinstance(module, BATCH_NORMS) for module in network.modules())
+    if parts > 1 and (norm or network.encoding == "rate"):
+        what = "batch norm" if norm else 'encoding "rate"'
+        raise ValueError(f"accumulate: got {parts} and a network with {what}, expected 1: it needs whole batches")
+
+
 @contextmanager
 def common_statistics(network: SpikingNetwork, processes: Processes) -> Iterator[None]:
     """Let batch norm in training mode normalise by the statistics of the whole batch, over all processes."""

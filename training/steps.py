@@ -9,7 +9,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..models.layers import BATCH_NORMS
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress
 from .data import Dataset, Split
@@ -67,18 +66,6 @@ def take_step(
     task.processes.sum_gradients(state.network)
     _move(state, task, attempts[-1])
     return values
-
-
-def check_accumulation(network: SpikingNetwork, parts: int) -> None:
-    """Refuse to part batches of networks that need them whole.
-
-    Raises:
-        ValueError: for batch norm, whose statistics are of the batch, and rate codes, whose draws are.
-    """
-    norm = any(isinstance(module, BATCH_NORMS) for module in network.modules())
-    if parts > 1 and (norm or network.encoding == "rate"):
-        what = "batch norm" if norm else 'encoding "rate"'
-        raise ValueError(f"accumulate: got {parts} and a network with {what}, expected 1: it needs whole batches")
 
 
 def _parts(task: TrainingTask, total: int) -> list[slice | None]:

@@ -118,7 +118,7 @@ def fitting(network: "SpikingNetwork", data: "Dataset", samples: int | None, dev
 
 
 @dataclass(frozen=True)
-class Scale:
+class InputScale:
     """How inputs are scaled: their limits, and what the network takes away and divides by first."""
 
     limits: tuple[float, float] = (0.0, 1.0)
@@ -142,7 +142,7 @@ def _listed(values: Sequence[float]) -> str:
     return ",".join(map(repr, values))
 
 
-def scale(limits: str | None, mean: str | None, std: str | None) -> Scale:
+def scale(limits: str | None, mean: str | None, std: str | None) -> InputScale:
     """Return what --range, --mean and --std say.
 
     >>> scale("-1,1", None, None).repeated
@@ -153,7 +153,7 @@ def scale(limits: str | None, mean: str | None, std: str | None) -> Scale:
         raise ValueError(f"range: got {limits!r}, expected the least and the greatest value, as in 0,1")
     if (mean is None) != (std is None):
         raise ValueError(f"{'std' if std is None else 'mean'}: got none, expected --mean and --std, or neither")
-    return Scale(
+    return InputScale(
         low_high, *(() if text is None else _numbers(text, told) for told, text in (("mean", mean), ("std", std)))
     )
 

@@ -66,7 +66,7 @@ def test_a_network_comes_back_with_rounded_weights(tmp_path: Path) -> None:
 def test_names_are_those_of_files() -> None:
     with pytest.raises(ValueError, match=r"^name: got '\.\./x', expected small letters"):
         pack(strided((1, 8, 8), widths=(2, 2)), ENTRY.model_copy(update={"name": "../x"}))
-    with pytest.raises(ValueError, match=r"^name: got 'mnist', expected one of mnist-linf-0\.1"):
+    with pytest.raises(ValueError, match=r"^name: got 'mnist', expected one of .*mnist-linf-0\.1"):
         load_zoo("mnist")
 
 
@@ -104,7 +104,7 @@ def test_a_network_file_is_written_for_the_checker(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize("name", names())
 def test_each_network_is_certified_where_nothing_moves(name: str) -> None:
     network = load_zoo(name)
-    shape = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}[name.split("-")[0]]
+    shape = {"mnist": (1, 28, 28), "fashion": (1, 28, 28), "cifar10": (3, 32, 32)}[name.split("-")[0]]
     inputs = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
     labels = network(inputs).argmax(1)
     verdicts = verify(network, inputs, labels, LInf(0.0), "trains")

@@ -239,11 +239,13 @@ class TestSpikeShifts(ShiftContract):
     name = "spike-shift"
 
 
+@pytest.mark.slow
 class TestRandomEventsOnShifts(ShiftContract):
     name = "random-events"
     method = RandomEvents(20)
 
 
+@pytest.mark.slow
 class TestRandomEventsOnFlips(FlipContract):
     name = "random-events"
     method = RandomEvents(20)
