@@ -4,16 +4,19 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from .children import command, environment
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection  # who only checks proofs starts without it
 
 OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP}
 """What a terminal sends to every process that runs in it. Workers leave it to their parent, who ends them."""
 
 
 def start(
-    program: str, there: Connection, files: Sequence[int] = (), told: Mapping[str, str] | None = None
+    program: str, there: "Connection", files: Sequence[int] = (), told: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a program at its end of a pipe, which is closed here, so that the other ends when the program does.
 

@@ -14,7 +14,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from .epsilons import NUMBER, epsilon_short, epsilon_text, fraction
+from ..files.fractions import NUMBER, fraction
+from .epsilons import epsilon_short, epsilon_text
 
 SCHEMA = "spikecert.record/2"
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..files.fractions import fraction
 from .categories import slices
-from .epsilons import fraction
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally

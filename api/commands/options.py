@@ -21,7 +21,7 @@ def number(text: str, name: str = "number") -> float:
     >>> number("8/255") == 8 / 255
     True
     """
-    from spikecert.reports.epsilons import fraction
+    from spikecert.files.fractions import fraction
 
     value = fraction(text)
     if not math.isfinite(value):

@@ -4,7 +4,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert.certify import LInf, Perturbation, SpikeFlip, attack, certified_radius, certify_set, verify
+from spikecert.certify import (
+    LInf,
+    Perturbation,
+    SpikeFlip,
+    SpikeShift,
+    attack,
+    certified_radius,
+    certify_set,
+    verify,
+)
 from spikecert.certify.attacks import ATTACKS, AttackResult
 from spikecert.certify.radius import Radius
 from spikecert.certify.verdicts import Verdict
@@ -12,6 +21,11 @@ from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.models import LIF, SpikingNetwork, mlp
 
+EVENTS: dict[str, Perturbation] = {
+    "spike-flip": SpikeFlip(2),
+    "random-events": SpikeFlip(2),
+    "spike-shift": SpikeShift(1),
+}
 ENCODINGS = pytest.mark.parametrize("encoding", ["direct", "none", "rate"])
 
 
@@ -43,8 +57,12 @@ def test_verdicts_are_detached(encoding: str, verifier: str, threat: Perturbatio
 @ENCODINGS
 @pytest.mark.parametrize("method", sorted(set(ATTACKS) - {"ensemble"}))
 def test_attacked_inputs_are_detached(encoding: str, method: str):
-    network, inputs, labels = subject(encoding, method == "spike-flip")
-    threat = SpikeFlip(2) if method == "spike-flip" else LInf(0.3)
+    network, inputs, labels = subject(encoding, method in EVENTS)
+    threat = EVENTS.get(method, LInf(0.3))
+    if method == "spike-shift" and encoding != "none":
+        with pytest.raises(ValueError, match="encoding"):
+            attack(network, inputs, labels, threat, method)
+        return
     result = attack(network, inputs, labels, threat, method)
     assert not result.inputs.requires_grad
     assert not result.logits.requires_grad

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikecert.files.fractions import fraction
 from spikecert.reports import Threat, load_record
 from spikecert.reports.advice import advice
 from spikecert.reports.categories import CATEGORIES, slices, tenths
-from spikecert.reports.epsilons import fraction
 from spikecert.reports.html_page import to_html
 from spikecert.reports.latex import to_latex
 from spikecert.reports.markdown import to_markdown

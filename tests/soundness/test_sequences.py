@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import load, save
-from spikecert.certify import L2, LInf, Perturbation, PixelBox, SpikeFlip, attack, verify
+from spikecert.certify import L2, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, attack, verify
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.replay import margins, replays
@@ -146,14 +146,19 @@ def test_verdicts_hold_under_any_threat(data: st.DataObject, network: SpikingNet
     check_sound(network, batch, threat, data.draw(st.sampled_from(["interval", "trains", "linear", "gain"])))
 
 
+EVENTS = {"spike-flip": (SpikeFlip(2),), "random-events": (SpikeFlip(2),), "spike-shift": (SpikeShift(None, 2),)}
+
+
 @pytest.mark.parametrize("name", sorted(set(ATTACKS) - {"ensemble"}))
 @settings(max_examples=5, deadline=None)
 @given(sequence_networks(most_channels=2, most_steps=2), SEEDS)
 def test_attacks_stay_in_their_sets(name: str, network: SpikingNetwork, seed: int):
-    batch, flips = batch_of(network, seed), name == "spike-flip"
-    batch = batch.round() if flips else batch
+    batch = batch_of(network, seed)
+    batch = batch.round() if name in EVENTS else batch
     labels = labelled(network, batch)
-    for threat in (SpikeFlip(2),) if flips else (LInf(0.2), L2(0.4)):
+    if name == "spike-shift" and network.encoding != "none":
+        return
+    for threat in EVENTS.get(name, (LInf(0.2), L2(0.4))):
         result = attack(network, batch, labels, threat, name)
         assert bool(threat.contains(result.inputs, batch).all())
         for candidate, label, broken in zip(result.inputs, labels.tolist(), result.success, strict=True):

@@ -15,6 +15,7 @@ from spikecert import (
     Augmentation,
     CertifiedLoss,
     Dynamics,
+    EventRegion,
     GainPenalty,
     GaussianNoise,
     LInf,
@@ -30,6 +31,7 @@ from spikecert import (
     Sigmoid,
     SingleStep,
     SpikeFlip,
+    SpikeShift,
     SpikingNetwork,
     Synapse,
     Triangle,
@@ -40,6 +42,7 @@ from spikecert import (
     dataset,
     fit,
     gain,
+    latency_code,
     mlp,
     neuron_gain,
     own_dataset,
@@ -131,12 +134,23 @@ MODELS = [
         {"text": "mlp:3", "input_shape": (2,), "classes": 2},
         kept=False,
     ),
+    *rows(latency_code, {"num_steps": 2}, {"inputs": torch.rand(2, 3)}, kept=False),
     several(architecture, "input_shape", 2, lambda v: architecture("mlp:3", (v,), 2)),
 ]
 CERTIFY = [
     *(row for kind in (LInf, L2) for row in rows(kind, {"epsilon": 0.25, **SPAN}, {"epsilon": 0.1}, RANGE)),
     *rows(PixelBox, SPAN, {"radius": torch.ones(3)}, RANGE),
     *rows(SpikeFlip, {"count": 2}),
+    *rows(
+        SpikeShift,
+        {"jitter": 1, "count": 2, "total": 2},
+        {"jitter": 1},
+        {"jitter": NONE, "count": NONE, "total": NONE},
+    ),
+    *(
+        several(EventRegion, name, 2, lambda v, name=name: EventRegion(**{name: (0, v)}))
+        for name in ("steps", "polarities", "rows", "columns")
+    ),
     *rows(PGD, {"steps": 2, "restarts": 2, "step_size": 0.5}, allowed={"step_size": NONE}),
     *rows(APGD, {"steps": 2, "restarts": 2, "rank": 1}, allowed={"rank": NONE}),
     *rows(Square, {"queries": 5, "share": 0.5}),
@@ -150,9 +164,9 @@ CERTIFY = [
     ),
     *rows(
         verify,
-        {"timeout": 5.0, "seed": 1},
+        {"timeout": 5.0, "seed": 1, "memory": 100, "workers": 1},
         {"network": NETWORK, "inputs": INPUTS, "labels": LABELS, "perturbation": LInf(0.1), "verifier": "trains"},
-        {"timeout": NONE},
+        {"timeout": NONE, "memory": NONE, "workers": NONE},
         kept=False,
     ),
     *rows(
@@ -166,7 +180,7 @@ CERTIFY = [
         Row(r.owner, r.name, r.give, r.good, None, r.allowed)
         for r in rows(
             certify_set,
-            {"workers": 1, "batch": 2, "timeout": 5.0, "seed": 1},
+            {"workers": 1, "batch": 2, "timeout": 5.0, "seed": 1, "memory": 100},
             {
                 "network": NETWORK,
                 "inputs": INPUTS,
@@ -174,7 +188,7 @@ CERTIFY = [
                 "perturbation": LInf(0.1),
                 "verifier": "trains",
             },
-            {"workers": NONE, "timeout": NONE},
+            {"workers": NONE, "timeout": NONE, "memory": NONE},
             kept=False,
         )
     ),
@@ -291,6 +305,13 @@ TRAINING = [
         {"learning_rate": NONE, "steps_at_once": NONE},
         kept=False,
     ),
+    several(
+        own_dataset,
+        "limits",
+        2.0,
+        lambda v: own_dataset("mine", (torch.rand(40, 3), torch.arange(40) % 2), limits=(0.0, v)),
+    ),
+    several(dataset, "limits", 1.0, lambda v: dataset("digits", limits=(0.0, v))),
     *rows(dataset, {"seed": 1, "num_steps": 2}, {"name": "digit-events", "num_steps": 2}, kept=False),
     *rows(digit_events, {"num_steps": 2, "noise": 0.5, "seed": 1}, {"num_steps": 2}, kept=False),
 ]

@@ -133,11 +133,12 @@ def every_shift(events: Tensor, threat: SpikeShift, mask: Tensor) -> Tensor:
         threat: how far, how many, and what becomes of events that meet or leave.
         mask: where events may move.
     """
-    steps = len(events)
+    steps, reach = len(events), threat.jitter
+    assert reach is not None
     counts = (events * mask).long().tolist()
     units = [(t, i) for t, row in enumerate(counts) for i, count in enumerate(row) for _ in range(count)]
     found: dict[tuple[float, ...], Tensor] = {}
-    for goals in itertools.product(*(range(t - threat.jitter, t + threat.jitter + 1) for t, _ in units)):
+    for goals in itertools.product(*(range(t - reach, t + reach + 1) for t, _ in units)):
         sizes = [abs(goal - t) for goal, (t, _) in zip(goals, units, strict=True)]
         outside = any(not 0 <= goal < steps for goal in goals)
         if (
