@@ -146,8 +146,9 @@ class InputSignal(Signal):
             return value, inputs
         center = box.center[:, samples]
         if box.budget is not None:
-            least, inputs = box.budget.moved(lambda marks: marks[:, samples]).least(costs, center)
-            return value.maximum(least), inputs
+            least, changed = box.budget.moved(lambda marks: marks[:, samples]).least(costs, center)
+            corner = (value > least).view(-1, *([1] * (costs.dim() - 2)))
+            return value.maximum(least), torch.where(corner, inputs, changed)
         assert box.ball is not None
         length = euclidean(costs.movedim(1, 0).flatten(1), 1)
         value = value.fmax(_cost(costs, center) - length * box.ball * (1 + 1e-12))
