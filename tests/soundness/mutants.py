@@ -11,6 +11,7 @@ from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
 from mutant import Mutant
+from onnx_mutants import ONNX_MUTANTS
 from pooling_mutants import POOLING_MUTANTS
 from readout_mutants import READOUT_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
@@ -36,6 +37,7 @@ MUTANTS = (
     *LISTING_MUTANTS,
     *MOVING_MUTANTS,
     *POOLING_MUTANTS,
+    *ONNX_MUTANTS,
     *FILTER_MUTANTS,
     *RECURRENT_MUTANTS,
     *REFRACTORY_MUTANTS,

@@ -50,9 +50,11 @@ TESTS = (
     "tests/checking/test_cell_proofs.py",
     "tests/checking/test_elements.py",
     "tests/contracts",
+    "tests/formats/test_onnx.py",
     "tests/soundness",
 )
 FIRST = {
+    "formats/onnx": "formats and onnx",
     "checking/cells": "checking and (cells or through)",
     "checking/pairs": "checking and cells",
     "checking/fixed": "checking and cells",
