@@ -1,5 +1,6 @@
 """Ways to break a bound: one textual change each makes it unsound, or inexact where it claims to be exact."""
 
+from answering_mutants import ANSWERING_MUTANTS
 from cell_mutants import CELL_MUTANTS
 from checker_mutants import CHECKER_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
@@ -26,6 +27,7 @@ BRANCHING = "certify/branching/"
 MAPS = "models/linear_maps/"
 MUTANTS = (
     *STEP_MUTANTS,
+    *ANSWERING_MUTANTS,
     *CELL_MUTANTS,
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
