@@ -47,7 +47,7 @@ def write_onnx(network: SpikingNetwork, features: Shape) -> bytes:
         raise ValueError(f"network: got {made.dtype}, expected torch.float32 to write it as ONNX")
     with torch.no_grad(), evaluating(network):
         classes = network(torch.zeros(1, *features, device=network.device)).shape[1]
-    graph = _Unrolled(made)
+    graph = _OnnxNodes(made)
     fold(made, graph)
     inputs, outputs = messages.value(INPUT, (1, *features)), messages.value(OUTPUT, (1, classes))
     return messages.model(
@@ -55,7 +55,7 @@ def write_onnx(network: SpikingNetwork, features: Shape) -> bytes:
     )
 
 
-class _Unrolled(Algebra[Signal]):
+class _OnnxNodes(Algebra[Signal]):
     """Collects ONNX nodes; what the mean over time is read through is done once, on the mean, as in the run."""
 
     reader = "write_onnx"
