@@ -12,7 +12,7 @@ from spikecert.files import FileKind
 from spikecert.models.layer_schemas import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
-from spikecert.reports.schema import Part
+from spikecert.reports.schema import Part, Written
 
 from .commands.options import number
 from .toml_text import LONGEST_TEXT, read_toml
@@ -42,6 +42,8 @@ NUMBER = BeforeValidator(as_number, json_schema_input_type=float | str)
 Positive = Annotated[float, NUMBER, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, NUMBER, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, NUMBER, Field(ge=0, le=1)]
+Finite = Annotated[float, NUMBER, Field(allow_inf_nan=False)]
+Channels = Annotated[tuple[Finite, ...], Field(min_length=1, max_length=1000)]
 Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Name = Annotated[str, Field(max_length=200)]
 Verifier = Annotated[str, _known("verifier", VERIFIERS)]
@@ -49,10 +51,26 @@ Method = Annotated[str, _known("method", ATTACKS)]
 
 
 class DataStep(Part):
-    """Which samples: the first of the test split; None for all."""
+    """Which samples: the first of the test split; None for all.
+
+    `range` is the least and the greatest value of the inputs; `mean` and `std` are what the network's inputs are
+    normalised by, one number or one a channel, as the options of `spikecert certify` say.
+    """
 
     name: Annotated[str, Field(max_length=4096)] = "digits"
     samples: Count | None = None
+    range: tuple[Finite, Finite] = (0.0, 1.0)
+    mean: Channels | None = None
+    std: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _check_scale(self) -> "DataStep":
+        if not self.range[0] < self.range[1]:
+            raise ValueError(f"range: got {list(self.range)}, expected the least and the greatest value")
+        if (self.mean is None) != (self.std is None):
+            missing = "std" if self.std is None else "mean"
+            raise ValueError(f"{missing}: got none, expected mean and std, or neither")
+        return self
 
 
 class ModelStep(Part):
@@ -84,10 +102,40 @@ class TrainStep(Part):
 
 
 class ThreatStep(Part):
-    """The perturbations: their norm, and every ε at which to attack and certify."""
+    """The perturbations: their norm, and every ε at which to attack and certify.
+
+    `written` is each ε as people wrote it; where `epsilon` holds texts, such as ".5/255", it is filled from them.
+    """
 
     norm: Literal["linf", "l2"] = "linf"
     epsilon: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)] = (8 / 255,)
+    written: Annotated[tuple[Written, ...], Field(max_length=1000)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_texts(cls, told: Any) -> Any:
+        """Fill `written` from an `epsilon` of texts and numbers."""
+        values = told.get("epsilon") if isinstance(told, dict) and "written" not in told else None
+        if not isinstance(values, list) or not any(isinstance(value, str) for value in values):
+            return told
+        texts = ["".join(str(value).split()) for value in values]
+        try:
+            [number(text) for text in texts]
+        except ValueError:
+            return told  # the numbers are refused themselves, by their place
+        return {**told, "written": texts}
+
+    @model_validator(mode="after")
+    def _check_written(self) -> "ThreatStep":
+        if self.written and tuple(map(number, self.written)) != self.epsilon:
+            raise ValueError(f"written: got {list(self.written)}, expected the numbers of epsilon as texts")
+        return self
+
+    @property
+    def texts(self) -> dict[float, str]:
+        """Return each ε, rising, with its text, or with none where that is not known."""
+        pairs = zip(self.epsilon, self.written or ("",) * len(self.epsilon), strict=True)
+        return dict(sorted(pairs))
 
 
 class AttackStep(Part):
@@ -139,6 +187,10 @@ class Configuration(Part):
     def _check_steps(self) -> "Configuration":
         if (self.model is None) == (self.train is None):
             raise ValueError("expected a table [model] or a table [train], one of the two")
+        if self.data.mean is not None and self.model is None:
+            raise ValueError(
+                "data.mean: got it with a table [train], expected it with [model]: train on data as they are"
+            )
         if self.attack is None and self.certify is None and self.radius is None:
             raise ValueError("expected one of the tables [attack], [certify] and [radius]")
         return self

@@ -13,7 +13,7 @@ from spikecert.reports import Plan, RadiusPlan, Training
 from spikecert.training import Dataset, dataset, fit
 
 from . import building
-from .commands.options import checked_device, fitting
+from .commands.options import InputScale, checked_device, fitting
 from .configuration import Configuration, ModelStep, TrainStep
 from .examining import Examined, Subject, examine
 
@@ -53,7 +53,8 @@ def execute(chosen: Configuration, path: Path, out: Path, root: Path | None, pro
 
 def plan_of(chosen: Configuration) -> Plan:
     """Return what is to be measured."""
-    threat = building.threat(chosen.threat.norm, tuple(sorted(set(chosen.threat.epsilon))))
+    texts = chosen.threat.texts
+    threat = building.threat(chosen.threat.norm, texts if all(texts.values()) else tuple(texts), chosen.data.range)
     wanted = chosen.radius
     return Plan(
         threat,
@@ -73,12 +74,13 @@ def _subject(
     if chosen.model is not None:
         place = path.parent / chosen.model.path
         network, training = load(place), None
-        data = dataset(chosen.data.name, root, num_steps=network.num_steps)
+        data = dataset(chosen.data.name, root, limits=chosen.data.range, num_steps=network.num_steps)
         save(network, out / place.name)
+        network = InputScale(chosen.data.range, chosen.data.mean or (), chosen.data.std or ()).of(network, data)
         chosen = chosen.model_copy(update={"model": ModelStep(path=place.name)})
     else:
         assert chosen.train is not None
-        data = dataset(chosen.data.name, root, num_steps=chosen.train.num_steps)
+        data = dataset(chosen.data.name, root, limits=chosen.data.range, num_steps=chosen.train.num_steps)
         network, training = _trained(chosen, chosen.train, data, out, progress)
     samples = fitting(network, data, chosen.data.samples, chosen.device)
     return chosen, Subject(str(chosen.title), network, data, samples, training)

@@ -9,10 +9,11 @@ import typer
 
 from ..output import say, show, show_json, table
 from ..sources import data_of, network_of
-from .options import DATA_SETS, Json, Root, Seed, completed, fitting, number
+from .options import DATA_SETS, InputScale, Json, Mean, Range, Root, Seed, Std, completed, fitting, number, scale
 
 if TYPE_CHECKING:
     from spikecert.analysis import CheckedClaim, GainReport, StabilityReport
+    from spikecert.certify import LInf
     from spikecert.models import SpikingNetwork
     from spikecert.training import Dataset
 
@@ -52,6 +53,9 @@ def gains(
     samples: Samples = None,
     data: OwnData = None,
     root: Root = None,
+    limits: Range = None,
+    mean: Mean = None,
+    std: Std = None,
     epsilon: Annotated[str, typer.Option("--epsilon", help="Of the measured perturbations.")] = "8/255",
     seed: Seed = 0,
     surrogate: Annotated[
@@ -69,6 +73,7 @@ def gains(
 ) -> int:
     """Print the proven gain of each spiking layer's simplified dynamics, or check saved certificates."""
     from spikecert.analysis import gain, report_data
+    from spikecert.certify import LInf
 
     if check is not None:
         return _check(check, model, as_json)
@@ -76,11 +81,17 @@ def gains(
         raise ValueError("MODEL: got nothing, expected a network file, or --check FILE")
     if surrogate and samples is None:
         raise ValueError("samples: got none, expected --samples N beside --surrogate")
-    network = network_of(model)
-    source = None if data is None and samples is None else data_of(data or "digits", root, network.num_steps)
+    network, scaled = network_of(model), scale(limits, mean, std)
+    source = None
+    if data is not None or samples is not None:
+        source = data_of(data or "digits", root, network.num_steps, scaled.limits)
+        network = scaled.of(network, source)
+    elif scaled != InputScale():
+        raise ValueError("data: got none, expected --data beside --range, --mean and --std")
     measured = None
     if source is not None and samples is not None:
-        measured = _measure(network, source, samples, number(epsilon, "epsilon"), seed, surrogate)
+        ball = LInf(number(epsilon, "epsilon"), *scaled.limits)
+        measured = _measure(network, source, samples, ball, seed, surrogate)
     shape = _shape(input_shape) or (None if source is None else source.shape)
     report = gain(network, input_norm, output_norm, _steps(horizon), method, shape)
     if plot is not None:
@@ -117,18 +128,18 @@ def _plot(report: "GainReport", num_steps: int, folder: Path) -> None:
 
 
 def _measure(
-    network: "SpikingNetwork", data: "Dataset", samples: int, epsilon: float, seed: int, surrogate: bool
+    network: "SpikingNetwork", data: "Dataset", samples: int, ball: "LInf", seed: int, surrogate: bool
 ) -> "StabilityReport":
     import torch
 
     from spikecert.analysis import stability
-    from spikecert.certify import LInf, attack
+    from spikecert.certify import attack
 
     split = fitting(network, data, samples, "cpu")
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(split.inputs.shape, generator=generator).to(split.inputs.dtype)
-    adversarial = attack(network, split.inputs, split.labels, LInf(epsilon), method="pgd").inputs
-    moved = {"noise": split.inputs + epsilon * noise, "pgd": adversarial}
+    adversarial = attack(network, split.inputs, split.labels, ball, method="pgd").inputs
+    moved = {"noise": split.inputs + ball.epsilon * noise, "pgd": adversarial}
     return stability(network, split.inputs, moved, surrogate)
 
 

@@ -103,3 +103,61 @@ def test_wrong_scales_are_one_line_and_status_2(run, model, options, told):
     outcome = run("certify", model, *options)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert outcome.err.startswith(f"spikecert: {told}")
+
+
+RUN = """
+[model]
+path = "mine.safetensors"
+[data]
+name = "DATA"
+samples = 12
+range = [-1, "1/1"]
+[threat]
+epsilon = ["1/50", 0.01]
+[certify]
+verifiers = ["trains"]
+"""
+
+
+def test_a_run_file_knows_ranges_and_epsilons_as_typed(run, mine):
+    """The same as by options, and the same again from the record."""
+    (mine / "run.toml").write_text(RUN.replace("DATA", str(mine / "mine.npz")))
+    assert run("run", mine / "run.toml", "--out", mine / "run").status in (0, 1)
+    found = load_record(mine / "run" / "record.json")
+    assert (found.threat.lower, found.threat.upper) == (-1.0, 1.0)
+    assert (found.threat.epsilons, found.threat.written) == ((0.01, 0.02), ("0.01", "1/50"))
+    assert run("run", mine / "run" / "record.json", "--out", mine / "again").status == 0
+    assert load_record(mine / "again" / "record.json").threat == found.threat
+
+
+def test_a_run_file_of_normalised_inputs_is_of_the_network_behind_them(run, mine):
+    more = 'range = [-1, "1/1"]\nmean = [0.25]\nstd = ["1/2"]'
+    text = RUN.replace("DATA", str(mine / "mine.npz")).replace('range = [-1, "1/1"]', more)
+    (mine / "run.toml").write_text(text)
+    assert run("run", mine / "run.toml", "--out", mine / "run").status in (0, 1)
+    options = ("--data", mine / "mine.npz", "--range=-1,1", "--mean=0.25", "--std=0.5", "--samples", 12)
+    threat = ("--epsilon", "1/50,0.01", "--verifier", "trains")
+    run("certify", mine / "mine.safetensors", *options, *threat, "--out", mine / "out")
+    one, other = (load_record(mine / name / "record.json").models[0] for name in ("run", "out"))
+    assert one.architecture.sha256 == other.architecture.sha256
+    assert [row.verdicts["trains"].status for row in one.rows] == [
+        row.verdicts["trains"].status for row in other.rows
+    ]
+    (mine / "run.toml").write_text(text.replace('path = "mine.safetensors"', "").replace("[model]", "[train]"))
+    told = run("run", mine / "run.toml", "--out", mine / "trained").err
+    assert "data.mean: got it with a table [train], expected it with [model]" in told
+
+
+def test_gains_of_a_network_behind_a_normalisation(run, mine):
+    """Dividing by 1/2 doubles the first layer's gain, and what is measured lies in the range."""
+    plain, doubled = (
+        json.loads(run("gains", mine / "mine.safetensors", "--data", mine / "mine.npz", *more, "--json").out)
+        for more in (("--range=-1,1",), ("--range=-1,1", "--mean=0.25", "--std=0.5", "--samples", 3))
+    )
+    first = [report["layers"][0]["gain"] for report in (plain, doubled)]
+    assert first[1] == pytest.approx(2 * first[0], rel=1e-4)
+    assert doubled["stability"]["growth"]
+    assert (
+        "data: got none, expected --data beside"
+        in run("gains", mine / "mine.safetensors", "--mean=1", "--std=1").err
+    )
