@@ -44,6 +44,8 @@ napoleon_custom_sections = [("References", "notes")]
 html_theme = "furo"
 html_title = f"spikecert {release}"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_theme_options = {"source_edit_link": "", "footer_icons": []}
 

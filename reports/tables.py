@@ -101,5 +101,9 @@ def architecture_of(network: SpikingNetwork) -> Architecture:
 
 
 def finite(value: float | None) -> float | None:
-    """Return None for what JSON can't say."""
+    """Return None for what JSON can't say.
+
+    >>> finite(2.0), finite(math.inf), finite(None)
+    (2.0, None, None)
+    """
     return value if value is not None and math.isfinite(value) else None

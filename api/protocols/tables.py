@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spikecert.reports.rows import Tally
@@ -23,6 +23,8 @@ class Column:
     form: str = "{:.1f}"
 
 
+MOST_COLUMNS = 8
+"""Of figures in one table of a document."""
 STABILITY = (
     ("ℓ2 gain", "gain_l2", "{:.0f}"),
     ("ℓ∞ gain", "gain_linf", "{:.0f}"),
@@ -130,15 +132,18 @@ def _told(column: Column, runs: Sequence[RunResult]) -> str:
 def markdown(results: Results) -> str:
     """Return the table with its caption: what was measured, on what, with which seeds and versions."""
     heads = ("", *(column.head for column in columns(results)))
-    text = [
-        f"**{escaped(results.protocol.title)}**",
-        "",
-        escaped(caption(results)),
-        "",
-        _line(map(escaped, heads)),
-    ]
-    text.append(_line(("---", *("---:" for _ in heads[1:]))))
-    return "\n".join([*text, *(_line(map(escaped, line)) for line in lines(results)), ""])
+    text = [f"**{escaped(results.protocol.title)}**", "", escaped(caption(results)), ""]
+    return "\n".join([*text, *_parted([heads, *lines(results)])])
+
+
+def _parted(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of tables of at most `MOST_COLUMNS` figures, each with the rows' names: they fit a page."""
+    for start in range(1, len(rows[0]), MOST_COLUMNS):
+        heads, *others = ((row[0], *row[start : start + MOST_COLUMNS]) for row in rows)
+        yield _line(map(escaped, heads))
+        yield _line(("---", *("---:" for _ in heads[1:])))
+        yield from (_line(map(escaped, line)) for line in others)
+        yield ""
 
 
 def caption(results: Results) -> str:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from support.browser import Browser, browser_path
+
 ROOT = Path(__file__).parents[2]
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "embed": "src", "object": "data"}
 BUDGET = 300
@@ -83,3 +85,18 @@ def test_the_pages_are_there(site: Path, page: str, text: str) -> None:
 def test_mathematics_is_drawn_by_a_local_script(site: Path) -> None:
     text = (site / "theory.html").read_text(encoding="utf-8")
     assert re.search(r'<script[^>]*src="_static/mathjax/[^"]*\.js', text)
+
+
+WIDE = (
+    "[...document.querySelectorAll('.table-wrapper')].filter(part => part.scrollWidth > part.clientWidth).length"
+)
+
+
+@pytest.mark.skipif(browser_path() is None, reason="no Chromium on this machine")
+def test_no_page_and_no_table_scrolls_sideways_at_1280_pixels(site: Path) -> None:
+    """Long formulas scroll by themselves."""
+    with Browser() as browser:
+        for page in sorted(site.glob("*.html")):
+            browser.visit(page, (1280, 900))
+            assert browser.evaluate("document.documentElement.scrollWidth") <= 1280, page.name
+            assert browser.evaluate(WIDE) == 0, page.name

@@ -9,7 +9,8 @@ import pytest
 
 from spikecert import protocols
 from spikecert.protocols.grid import cells
-from spikecert.protocols.tables import architectures
+from spikecert.protocols.tables import MOST_COLUMNS, architectures
+from support.result_tables import whole_table
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -36,8 +37,7 @@ def block(name: str) -> str:
 @pytest.mark.parametrize("name", [*TABLES, *DEEPER])
 def test_a_table_has_the_protocols_rows_and_settings(name: str) -> None:
     found, text = protocols.protocol(name), block(name)
-    listed = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
-    assert listed[2:] == [cell.row for cell in cells(found)]
+    assert [row[0] for row in whole_table(text)[1:]] == [cell.row for cell in cells(found)]
     told = re.search(r"seeds (\d+(?:, \d+)*)[;.]", text)
     assert told is not None
     assert {int(seed) for seed in told[1].split(", ")} <= set(found.seeds)  # fewer with --quick
@@ -50,11 +50,9 @@ def test_a_table_has_the_protocols_rows_and_settings(name: str) -> None:
 @pytest.mark.parametrize("name", DEEPER)
 def test_deeper_networks_are_certified_no_further_than_attacks_leave_them(name: str) -> None:
     """ε of certificates rise, and all lie below the attacks', from other samples: within the spread of both."""
-    lines = [[field.strip() for field in line.split("|")] for line in block(name).splitlines() if "|" in line]
-    for line in lines[2:]:
-        share = {
-            head: float(field.split(" ")[0]) for head, field in zip(lines[0], line, strict=True) if "%" in head
-        }
+    heads, *lines = whole_table(block(name))
+    for line in lines:
+        share = {head: float(field.split(" ")[0]) for head, field in zip(heads, line, strict=True) if "%" in head}
         certified = [value for head, value in share.items() if head.startswith("certified")]
         assert certified == sorted(certified, reverse=True)
         assert share["ensemble-fast %"] <= share["pgd20 %"] <= share["fgsm %"] <= share["clean %"]
@@ -62,9 +60,8 @@ def test_deeper_networks_are_certified_no_further_than_attacks_leave_them(name: 
 
 @pytest.mark.parametrize("name", TABLES[:2])
 def test_certified_is_never_above_what_attacks_leave(name: str) -> None:
-    lines = [[field.strip() for field in line.split("|")] for line in block(name).splitlines() if "|" in line]
-    heads = lines[0]
-    for line in lines[2:]:
+    heads, *lines = whole_table(block(name))
+    for line in lines:
         share = {head: float(field.split(" ")[0]) for head, field in zip(heads, line, strict=True) if "%" in head}
         assert share["certified trains %"] <= share["certified auto %"] <= share["ensemble %"] <= share["clean %"]
         assert share["ensemble %"] <= share["pgd %"]
@@ -77,3 +74,9 @@ def test_the_script_replaces_a_block_and_misses_none(script: ModuleType) -> None
         script.put(text, "y", "new")
     for name in (*TABLES, *DEEPER, "correlations"):
         assert script.put(DOCUMENT, name, block(name)) == DOCUMENT
+
+
+def test_tables_fit_a_page() -> None:
+    """A name and so many figures are less wide than a page of 1280 pixels (measured in a browser)."""
+    widest = max(len(line.split("|")) - 2 for line in DOCUMENT.splitlines() if line.startswith("| "))
+    assert widest == 1 + MOST_COLUMNS
