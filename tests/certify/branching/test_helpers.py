@@ -5,20 +5,25 @@ import signal
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from spikecert import L2, LInf, Verdict, verify
+from spikecert import L2, LIF, LInf, SpikingNetwork, Verdict, save, verify
 from spikecert.certify.branching import helper, helpers, sharing
 from spikecert.certify.branching.bounding import Climb
 from spikecert.certify.branching.crew import Crew, Portion, Timed, bounded_here
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.perturbations import Perturbation, PixelBox
+from spikecert.certify.proofs import Prover
+from spikecert.checking import check
 from support.processes import children, soon
 from support.searches import EPSILON, Given, all_margins, brief, searched
 
@@ -106,6 +111,44 @@ def test_shared_searches_say_what_one_process_says(
     assert {v.status for v in found} == {"verified", "falsified"}
     assert sum(thread.parts for thread in threads.started) > 0
     assert len(threads.started) == 2 if not lives else len(threads.started) in (3, 4)
+
+
+def wide() -> Given:
+    network, inputs, labels = searched((6, 12, 8, 3), 5, 6)
+    return network, inputs[1:3], labels[1:3]
+
+
+def convolved() -> Given:
+    """Return a network whose first layer is narrowed locally."""
+    torch.manual_seed(2)
+    neuron = LIF(1.0, reset="subtract")
+    layers = nn.Conv2d(1, 3, 3, stride=2, padding=1), neuron, nn.Conv2d(3, 4, 2), deepcopy(neuron), nn.Flatten()
+    network = SpikingNetwork(*layers, nn.Linear(16, 3), num_steps=4).eval()
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data *= 2.0
+    inputs = torch.rand(4, 1, 6, 6)[1:2]
+    return network, inputs, network(inputs).argmax(1)
+
+
+@pytest.mark.parametrize(("made", "epsilon", "nodes"), [(wide, 0.03, 10), (convolved, 0.04, 10)])
+def test_what_a_shared_search_verifies_has_a_proof(
+    made: Callable[[], Given], epsilon: float, nodes: int, threads: Threads, tmp_path: Path
+):
+    """The checker, which shares nothing with the search, accepts a proof of each verdict, at a margin above 0."""
+    network, inputs, labels = made()
+    found, prover, most = verify(network, inputs, labels, LInf(epsilon), SMALL, workers=2), Prover.of(network), 0
+    assert {verdict.status for verdict in found} == {"verified"}
+    assert sum(thread.parts for thread in threads.started) > 0
+    save(network, tmp_path / "network.safetensors")
+    for sample, label in zip(inputs, labels.tolist(), strict=True):
+        proof = prover.prove(sample, label, LInf(epsilon), 60.0)
+        proof.save(tmp_path / "sample.proof")
+        proven = check(tmp_path / "sample.proof", tmp_path / "network.safetensors")
+        assert proven.margin > 0
+        assert (proven.label, proven.epsilon) == (label, epsilon)
+        most = max(most, proof.nodes)
+    assert most > nodes
 
 
 @pytest.mark.slow
