@@ -46,7 +46,7 @@ def test_the_conda_recipe_asks_for_what_the_wheel_does() -> None:
     recipe = (ROOT / "conda" / "meta.yaml").read_text(encoding="utf-8")
     asked = dict(
         re.findall(
-            r"^    - ([a-z-]+) (\S+)$", recipe.partition("  run:\n")[2].partition("\ntest:")[0], re.MULTILINE
+            r"^    - ([a-z0-9-]+) (\S+)$", recipe.partition("  run:\n")[2].partition("\ntest:")[0], re.MULTILINE
         )
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
