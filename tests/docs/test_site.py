@@ -87,7 +87,7 @@ def test_mathematics_is_drawn_by_a_local_script(site: Path) -> None:
     assert re.search(r'<script[^>]*src="_static/mathjax/[^"]*\.js', text)
 
 
-WIDE = (
+WIDE = "[...document.querySelectorAll('.table-wrapper')].filter(e => e.scrollWidth > e.clientWidth).length"
     "[...document.querySelectorAll('.table-wrapper')].filter(part => part.scrollWidth > part.clientWidth).length"
 )
 
