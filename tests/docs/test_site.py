@@ -88,8 +88,6 @@ def test_mathematics_is_drawn_by_a_local_script(site: Path) -> None:
 
 
 WIDE = "[...document.querySelectorAll('.table-wrapper')].filter(e => e.scrollWidth > e.clientWidth).length"
-    "[...document.querySelectorAll('.table-wrapper')].filter(part => part.scrollWidth > part.clientWidth).length"
-)
 
 
 @pytest.mark.skipif(browser_path() is None, reason="no Chromium on this machine")
