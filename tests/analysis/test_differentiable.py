@@ -21,6 +21,7 @@ from spikecert.analysis.differentiable import (
     neuron_gain,
     operator_norm,
     row_norms,
+    rows,
 )
 from spikecert.analysis.neuron_gains import NORMS, constant_gain
 from spikecert.analysis.operators import LayerOperator
@@ -143,6 +144,18 @@ def test_row_norms_are_those_of_the_written_out_matrix(build: Callable[[], Spiki
     for operator, exact in zip(live(network, SHAPES[build]), fixed, strict=True):
         expected = proven_row_norms(exact, "linf" if order == 1 else "l2")
         torch.testing.assert_close(row_norms(operator, order).detach(), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_a_matrix_is_written_out_block_by_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last block holds the columns that are left."""
+    build = next(iter(SHAPES))
+    operator = live(made(build), SHAPES[build])[0]
+    whole = torch.cat(list(rows._blocks(operator)))
+    monkeypatch.setattr(rows, "_BLOCK", block)
+    parts = list(rows._blocks(operator))
+    assert len(parts) > 1
+    assert torch.cat(parts).equal(whole)
 
 
 @pytest.mark.parametrize("pair", NORM_PAIRS)

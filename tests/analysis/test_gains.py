@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikecert.analysis import Interval, gain, neuron_gain
+from spikecert.analysis.gain_methods import response_matrix
 from spikecert.analysis.gains import input_scale_of
 from spikecert.analysis.neuron_gains import NORMS
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
@@ -122,3 +123,8 @@ def test_extreme_weights() -> None:
 def test_must_raise(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}: got"):
         gain(network(), **arguments)
+
+
+def test_a_response_that_forgets_at_once_is_the_identity() -> None:
+    assert response_matrix(0.0, 4).equal(torch.eye(4, dtype=torch.float64))
+    assert response_matrix(1.0, 4).equal(torch.ones(4, 4, dtype=torch.float64).tril())
