@@ -12,8 +12,10 @@ from spikecert.files import FileKind
 from spikecert.models.layer_schemas import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
-from spikecert.reports.schema import Part
+from spikecert.reports.event_rules import EventRules
+from spikecert.reports.part import Part
 
+from .building import threat
 from .commands.options import number
 from .toml_text import LONGEST_TEXT, read_toml
 
@@ -84,10 +86,16 @@ class TrainStep(Part):
 
 
 class ThreatStep(Part):
-    """The perturbations: their norm, and every ε at which to attack and certify."""
+    """The perturbations: their norm, every ε at which to attack and certify, and which events change, and how."""
 
-    norm: Literal["linf", "l2"] = "linf"
+    norm: Literal["linf", "l2", "flips", "shift"] = "linf"
     epsilon: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)] = (8 / 255,)
+    events: EventRules | None = None
+
+    @model_validator(mode="after")
+    def _check_threat(self) -> "ThreatStep":
+        threat(self.norm, sorted(set(self.epsilon)), events=self.events)
+        return self
 
 
 class AttackStep(Part):

@@ -53,7 +53,8 @@ def execute(chosen: Configuration, path: Path, out: Path, root: Path | None, pro
 
 def plan_of(chosen: Configuration) -> Plan:
     """Return what is to be measured."""
-    threat = building.threat(chosen.threat.norm, tuple(sorted(set(chosen.threat.epsilon))))
+    told = chosen.threat
+    threat = building.threat(told.norm, sorted(set(told.epsilon)), events=told.events)
     wanted = chosen.radius
     return Plan(
         threat,

@@ -8,7 +8,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from ..files import FileKind
-from . import figures, wording
+from . import figures, norms, wording
 from .advice import advice
 from .categories import CATEGORIES, slices
 from .pictures import change, picture
@@ -43,7 +43,7 @@ def to_html(record: Record) -> str:
         essentials=wording.essentials(record),
         categories=CATEGORIES,
         conditions=wording.conditions(record),
-        norm=wording.NORM_SIGNS[record.threat.norm],
+        norm=norms.sign(record.threat),
         epsilons="; ".join(map(record.threat.text, record.threat.epsilons)),
         panels=figures.panels(record),
         levels=figures.level_charts(record),

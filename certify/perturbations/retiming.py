@@ -1,6 +1,7 @@
 """What it costs to retime one feature's events, and all ways to retime those of a sample."""
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,12 +47,31 @@ def priced(fixed: Train, movable: Train, after: Train, reach: int, adds: bool, l
 
 def within(fronts: Sequence[tuple[Cost, ...]], count: int | None, total: int | None) -> bool:
     """Return whether one cost of each feature can be chosen such that their sums are within both budgets."""
+    return bool(_affordable(_summed(fronts, count is not None, total is not None), count, total))
+
+
+def least(fronts: Sequence[tuple[Cost, ...]], count: int | None, total: int | None) -> tuple[float, float]:
+    """Return how few events move, and by how few steps in all, within both budgets; inf where nothing is."""
+    found = _affordable(_summed(fronts, True, True), count, total)
+    moved, steps = (min((cost[place] for cost in found), default=math.inf) for place in (0, 1))
+    return moved, steps
+
+
+def _summed(fronts: Sequence[tuple[Cost, ...]], counted: bool, measured: bool) -> tuple[Cost, ...]:
+    """Return the least sums of one cost of each feature; what is not looked at is 0."""
     known: tuple[Cost, ...] = ((0, 0),)
     for front in fronts:
         sums = {(one + other, steps + more) for one, steps in known for other, more in front}
-        known = _front(sums if total is not None else {(one, 0) for one, _ in sums})
-        known = known if count is not None else _front({(0, steps) for _, steps in known})
-    return any((count is None or moved <= count) and (total is None or steps <= total) for moved, steps in known)
+        known = _front({(one * counted, steps * measured) for one, steps in sums})
+    return known
+
+
+def _affordable(costs: Sequence[Cost], count: int | None, total: int | None) -> list[Cost]:
+    return [
+        (moved, steps)
+        for moved, steps in costs
+        if (count is None or moved <= count) and (total is None or steps <= total)
+    ]
 
 
 @dataclass(frozen=True)

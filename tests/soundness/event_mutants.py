@@ -9,7 +9,26 @@ RETIMING = "certify/perturbations/retiming.py"
 SHIFTS = "certify/bounds/shifts.py"
 SHIFT_SET = "certify/perturbations/spike_shift.py"
 EVENT_SETS = "certify/perturbations/event_sets.py"
+SCALES = "certify/scales.py"
 EVENT_MUTANTS = (
+    Mutant(
+        "radii: the number of moves is taken for their sum",
+        SCALES,
+        'cost[self.budget == "total"]',
+        "cost[0]",
+    ),
+    Mutant(
+        "radii: flips of one kind are asked about as all flips",
+        SCALES,
+        "return replace(self.template, count=int(epsilon))",
+        "return SpikeFlip(int(epsilon))",
+    ),
+    Mutant(
+        "radii: budgets forget which events may move",
+        SCALES,
+        "**{self.budget: int(epsilon)})",
+        "where=None, **{self.budget: int(epsilon)})",
+    ),
     Mutant(
         "flips: what may be inserted is taken for what may be deleted",
         FLIP_SET,
