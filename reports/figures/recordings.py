@@ -8,7 +8,7 @@ from itertools import groupby, zip_longest
 from ..schema import Counterexample
 
 WIDTH, GAP, HEAD = 340.0, 8.0, 14.0
-ACROSS = 5
+ACROSS = 6
 """Frames side by side."""
 TALLEST, WIDEST, HIGHEST = 240.0, 26.0, 7.0
 LEAST_MARK, TOLD = 5.0, 6
