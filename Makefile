@@ -12,7 +12,7 @@ demo: .venv/installed
 	$(BIN)/spikecert demo --out runs/demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --timeout 3600
@@ -20,7 +20,7 @@ test-slow: .venv/ready
 # All examples, and new ones each time: the seed is said, and `--hypothesis-seed=…` repeats it.
 nightly: .venv/ready
 	@seed=$$(date +%s); echo "seed $$seed"; \
-	THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-seed=$$seed && \
+	THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-seed=$$seed && \
 	THOROUGH=1 $(BIN)/python -m pytest -m slow --timeout 3600 --hypothesis-seed=$$seed
 
 lint: .venv/ready

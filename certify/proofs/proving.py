@@ -37,7 +37,7 @@ from ..verification import checked_timeout
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
 from .proof import Proof
-from .splits import CheckerSplits, RowSplits
+from .splits import CheckerSplits
 from .tree import Tree
 
 
@@ -172,10 +172,11 @@ class _ProofSearch:
         if found is None:
             self._close_freely(trees)
             return
-        self.splits = CheckerSplits.of(self.question.staged(found)[0].stages[0])
-        if isinstance(self.splits, RowSplits) != isinstance(first, Constant):  # one has a table, one has none
+        splits = CheckerSplits.of(self.question.staged(found)[0].stages[0], first)
+        if splits is None:
             what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
             raise Unproven(f"unknown: no proof form for {what}")
+        self.splits = splits
         self.experience = Experience(len(trees), found.decisions.size)
         bounded = bound_nodes(self.question, found, self.prover.start)
         self.settle(found, bounded, [(tree, 0) for tree in trees])

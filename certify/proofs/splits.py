@@ -1,11 +1,15 @@
 """What a split of the search is to the checker: a current between two rows of the first layer, or a step."""
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import torch
 
+from ...checking.constant import Constant
+from ...checking.leaf import Trains
+from ...checking.tables import Table
 from ..bounds.stages import Stage
 from ..bounds.train_table import TableTrains, TrainTable
 from .tree import Tree
@@ -15,9 +19,11 @@ class CheckerSplits(ABC):
     """The splits of one first layer."""
 
     @staticmethod
-    def of(stage: Stage) -> "CheckerSplits":
-        """Return those of a staged network's first layer."""
-        return RowSplits(stage.found.table) if isinstance(stage.found, TableTrains) else StepSplits()
+    def of(stage: Stage, first: Trains) -> "CheckerSplits | None":
+        """Return those of a staged network's first layer, which is `first` to the checker; None if they differ."""
+        if isinstance(stage.found, TableTrains):
+            return RowSplits(stage.found.table, first.table) if isinstance(first, Constant) else None
+        return None if isinstance(first, Constant) else StepSplits()
 
     @abstractmethod
     def value(self, place: int) -> float:
@@ -36,11 +42,35 @@ class RowSplits(CheckerSplits):
     """A table's rows: the search splits behind a row, the checker at a current between it and the next."""
 
     table: TrainTable
+    checked: Table
 
     def value(self, place: int) -> float:
-        """Return a current between row `place` and the next."""
-        after = min(place + 1, len(self.table.lower) - 1)
-        return float(self.table.upper[place] + self.table.lower[after]) / 2
+        """Return a current between row `place` and the next, as the checker orders them: by their middles there.
+
+        Rows that are reached by rounding alone lie on top of others, and each table makes them as wide as its own
+        allowance: between the ends of two of them there may be the middle of a third.
+        """
+        rows, middles = self._matched
+        before, behind = middles[rows <= place], middles[rows > place]
+        if len(before) == 0 or len(behind) == 0:  # no neuron's current reaches these rows
+            after = min(place + 1, len(self.table.lower) - 1)
+            return float(self.table.upper[place] + self.table.lower[after]) / 2
+        return float(before.max() + behind.min()) / 2
+
+    @cached_property
+    def _matched(self) -> tuple[np.ndarray, np.ndarray]:
+        """The search's row for each of the checker's, and their middles: of the same train, where they meet."""
+        names: dict[bytes, list[int]] = defaultdict(list)
+        for row, train in enumerate(self.table.trains.numpy()):
+            names[_name(train)].append(row)
+        upper, found = self.table.upper.numpy(), list[tuple[int, float]]()
+        for train, middle in zip(self.checked.trains, _middles(self.checked), strict=True):
+            same = names[_name(train)]
+            if same:
+                meets = int(np.searchsorted(upper[same], middle))
+                found.append((same[min(meets, len(same) - 1)], middle))
+        rows, middles = np.array(found).reshape(-1, 2).T
+        return rows.astype(int), middles
 
     def anyhow(self, tree: Tree, node: int) -> tuple[int, float, int] | None:
         """Choose the neuron with most of the checker's rows, in their middle."""
@@ -49,10 +79,10 @@ class RowSplits(CheckerSplits):
         neuron = int(counts.argmax())
         if counts[neuron] < 2:
             return None
-        kept = tree.middles[allowed[neuron]]
+        kept = _middles(self.checked)[allowed[neuron]]
         current = float(kept[len(kept) // 2 - 1] + kept[len(kept) // 2]) / 2
-        ends = torch.stack([self.table.lower, self.table.upper]).clamp(-1e30, 1e30)
-        return neuron, current, int((ends.mean(0) <= current).sum().clamp_min(1)) - 1
+        rows, middles = self._matched
+        return neuron, current, int(rows[middles <= current].max(initial=0))
 
 
 class StepSplits(CheckerSplits):
@@ -66,3 +96,12 @@ class StepSplits(CheckerSplits):
         """Choose the first step that is open."""
         steps = np.argwhere(tree.allowed[node].all(2))
         return None if len(steps) == 0 else (int(steps[0, 0]), float(steps[0, 1]), int(steps[0, 1]))
+
+
+def _middles(table: Table) -> np.ndarray:
+    """Return about the middle of each of the checker's rows, (R,)."""
+    return np.array([float((table.low[row] + table.high[row]).fraction()) / 2 for row in range(len(table.trains))])
+
+
+def _name(train: np.ndarray) -> bytes:
+    return np.asarray(train, dtype=np.int8).tobytes()

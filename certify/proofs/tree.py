@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...checking.bound import Question
-from ...checking.constant import Constant
 from ...checking.exact import Dyadic
 from ...checking.narrowing import Narrowing
 from ...checking.proof import LEAF
@@ -33,15 +32,6 @@ class Tree:
 
     def __post_init__(self) -> None:
         self.allowed.append(self.question.first.everything)
-
-    @property
-    def middles(self) -> np.ndarray:
-        """Return about the middle of each of the checker's rows, (R,)."""
-        assert isinstance(self.question.first, Constant)
-        table = self.question.first.table
-        return np.array(
-            [float((table.low[row] + table.high[row]).fraction()) / 2 for row in range(len(table.trains))]
-        )
 
     def closes(self, node: int, prices: list[np.ndarray], narrowing: Narrowing | None = None) -> bool:
         """Make `node` a leaf if its bound at `prices`, first layer first, suffices; say whether it does."""

@@ -2,47 +2,37 @@
 
 import pytest
 import torch
-from torch import Tensor
 
-from spikecert import LIF, LInf, SpikingNetwork, Verdict, mlp, verify
+from spikecert import LInf, Verdict, verify
 from spikecert.certify import certify_set
-from spikecert.certify.branching.bounding import Climb
 from spikecert.certify.branching.frontier import Frontier
 from spikecert.certify.branching.pool import NodePool
-from spikecert.certify.branching.search import Search
 from spikecert.certify.replay import margins
 from spikecert.certify.unfinished import Unfinished
-from spikecert.certify.verifiers import TRAINS, Complete, Ladder
+from spikecert.certify.verifiers import TRAINS, Ladder
 from spikecert.reports import Plan
 from spikecert.reports.parts import Interrupted, measure_in_parts
 from spikecert.reports.schema import Threat
 from support.fleets import Here
+from support.searches import EPSILON, Given, brief, searched
 
-EPSILON = 0.12
-SLOW = Complete(Search(batch=4, start=Climb(2), climb=Climb(1)), enumeration=None)
+SLOW = brief(4)
 
 
 @pytest.fixture(scope="module")
-def case() -> tuple[SpikingNetwork, Tensor, Tensor]:
+def case() -> Given:
     """Return a network and samples whose search takes some batches, with its own answers."""
-    torch.manual_seed(0)
-    network = mlp((4, 8, 6, 3), num_steps=4, neuron=LIF(decay=0.9)).eval()
-    for name, parameter in network.named_parameters():
-        if name.endswith("weight"):
-            parameter.data *= 3.0
-    inputs = torch.rand(5, 4)
-    with torch.no_grad():
-        return network, inputs, network(inputs).argmax(1)
+    return searched()
 
 
 @pytest.fixture(scope="module")
-def decided(case: tuple[SpikingNetwork, Tensor, Tensor]) -> list[Verdict]:
+def decided(case: Given) -> list[Verdict]:
     """Return what an undisturbed search says."""
     return verify(*case, LInf(EPSILON), SLOW)
 
 
 @pytest.fixture(scope="module")
-def sampled(case: tuple[SpikingNetwork, Tensor, Tensor]) -> list[float]:
+def sampled(case: Given) -> list[float]:
     """Return the least margin of 500 allowed inputs of each sample."""
     network, inputs, labels = case
     around = inputs[:, None] + EPSILON * (2 * torch.rand(5, 500, 4) - 1)
@@ -71,7 +61,7 @@ class Interrupts:
 @pytest.mark.parametrize("after", [1, 2, 4])
 @pytest.mark.parametrize(("owner", "name"), [(NodePool, "take"), (NodePool, "put"), (Frontier, "close")])
 def test_what_was_underway_counts_as_open(
-    case: tuple[SpikingNetwork, Tensor, Tensor],
+    case: Given,
     decided: list[Verdict],
     sampled: list[float],
     owner: type,
@@ -90,9 +80,7 @@ def test_what_was_underway_counts_as_open(
             assert "interrupted" in early.reason
 
 
-def test_a_ladder_keeps_what_its_rungs_had(
-    case: tuple[SpikingNetwork, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
-):
+def test_a_ladder_keeps_what_its_rungs_had(case: Given, monkeypatch: pytest.MonkeyPatch):
     bounds = verify(*case, LInf(EPSILON), TRAINS)
     Interrupts(monkeypatch, NodePool, "take", 3)
     with pytest.raises(Unfinished, match=r"interrupted with \d of 5 samples decided") as caught:
@@ -102,9 +90,7 @@ def test_a_ladder_keeps_what_its_rungs_had(
     assert {verdict.verifier for verdict in caught.value.verdicts} >= {"complete"}
 
 
-def test_samples_that_had_no_turn_are_open(
-    case: tuple[SpikingNetwork, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
-):
+def test_samples_that_had_no_turn_are_open(case: Given, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("spikecert.certify.verification.CHUNK", 2)
     Interrupts(monkeypatch, NodePool, "take", 1)
     with pytest.raises(Unfinished) as caught:
@@ -114,9 +100,7 @@ def test_samples_that_had_no_turn_are_open(
     assert (last.status, last.margin, last.ties) == ("unknown", None, "strict")
 
 
-def test_batches_that_are_finished_are_told(
-    case: tuple[SpikingNetwork, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
-):
+def test_batches_that_are_finished_are_told(case: Given, monkeypatch: pytest.MonkeyPatch):
     def progress(_: str, done: int, total: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
@@ -126,9 +110,7 @@ def test_batches_that_are_finished_are_told(
     assert [verdict.margin is None for verdict in caught.value.verdicts] == [True] * 2 + [False] * 3
 
 
-def test_a_record_of_the_last_size_holds_the_bounds(
-    case: tuple[SpikingNetwork, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
-):
+def test_a_record_of_the_last_size_holds_the_bounds(case: Given, monkeypatch: pytest.MonkeyPatch):
     plan = Plan(Threat(norm="linf", lower=0.0, upper=1.0, epsilons=(EPSILON,)), (), ("complete", "trains"))
     Interrupts(monkeypatch, NodePool, "take", 1)
     with pytest.raises(Interrupted) as caught:

@@ -32,21 +32,15 @@ from spikecert.testing import Case, cases, neurons, points
 from support.examples import examples
 from support.graphs import paths
 from support.oracles import line_margin
+from support.searches import Given, searched
 
 QUICK = Complete(Search(batch=64, start=Climb(10), climb=Climb(5)))
 EXAMPLES = examples(150)
 
 
-def wide_network(seed: int = 0, **constants: object) -> tuple[SpikingNetwork, torch.Tensor, torch.Tensor]:
+def wide_network(seed: int = 0, **constants: object) -> Given:
     """Return a network whose bounds leave much open, with six samples and its own answers."""
-    torch.manual_seed(seed)
-    network = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9, **constants)).eval()  # pyright: ignore
-    for name, parameter in network.named_parameters():
-        if name.endswith("weight"):
-            parameter.data *= 3.0
-    inputs = torch.rand(6, 6)
-    with torch.no_grad():
-        return network, inputs, network(inputs).argmax(1)
+    return searched((6, 12, 8, 3), 5, 6, LIF(decay=0.9, **constants), seed)  # pyright: ignore
 
 
 def check_against_the_line(case: Case) -> None:

@@ -1,40 +1,38 @@
 """A search that several processes share: the same verdicts, and no node is lost with a process."""
 
 import os
+import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from spikecert import L2, LIF, LInf, SpikingNetwork, Verdict, mlp, verify
+from spikecert import L2, LIF, LInf, SpikingNetwork, Verdict, save, verify
 from spikecert.certify.branching import helper, helpers, sharing
 from spikecert.certify.branching.bounding import Climb
 from spikecert.certify.branching.crew import Crew, Portion, Timed, bounded_here
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.perturbations import Perturbation, PixelBox
-from spikecert.certify.verifiers import Complete
-from support.processes import soon
+from spikecert.certify.proofs import Prover
+from spikecert.checking import check
+from support.processes import children, soon
+from support.searches import EPSILON, Given, all_margins, brief, searched
 
-EPSILON = 0.12
-SMALL = Complete(Search(batch=8, start=Climb(2), climb=Climb(1)), enumeration=None)
-Given = tuple[SpikingNetwork, torch.Tensor, torch.Tensor]
+SMALL = brief(8)
 
 
 @pytest.fixture(scope="module")
 def case() -> Given:
-    torch.manual_seed(0)
-    network = mlp((4, 8, 6, 3), num_steps=4, neuron=LIF(decay=0.9)).eval()
-    for name, parameter in network.named_parameters():
-        if name.endswith("weight"):
-            parameter.data *= 3.0
-    inputs = torch.rand(5, 4)
-    with torch.no_grad():
-        return network, inputs, network(inputs).argmax(1)
+    return searched()
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +113,77 @@ def test_shared_searches_say_what_one_process_says(
     assert len(threads.started) == 2 if not lives else len(threads.started) in (3, 4)
 
 
+def wide() -> Given:
+    network, inputs, labels = searched((6, 12, 8, 3), 5, 6)
+    return network, inputs[1:3], labels[1:3]
+
+
+def convolved() -> Given:
+    """Return a network whose first layer is narrowed locally."""
+    torch.manual_seed(2)
+    neuron = LIF(1.0, reset="subtract")
+    layers = nn.Conv2d(1, 3, 3, stride=2, padding=1), neuron, nn.Conv2d(3, 4, 2), deepcopy(neuron), nn.Flatten()
+    network = SpikingNetwork(*layers, nn.Linear(16, 3), num_steps=4).eval()
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.data *= 2.0
+    inputs = torch.rand(4, 1, 6, 6)[1:2]
+    return network, inputs, network(inputs).argmax(1)
+
+
+@pytest.mark.parametrize(("made", "epsilon", "nodes"), [(wide, 0.03, 10), (convolved, 0.04, 10)])
+def test_what_a_shared_search_verifies_has_a_proof(
+    made: Callable[[], Given], epsilon: float, nodes: int, threads: Threads, tmp_path: Path
+):
+    """The checker, which shares nothing with the search, accepts a proof of each verdict, at a margin above 0."""
+    network, inputs, labels = made()
+    found, prover, most = verify(network, inputs, labels, LInf(epsilon), SMALL, workers=2), Prover.of(network), 0
+    assert {verdict.status for verdict in found} == {"verified"}
+    assert sum(thread.parts for thread in threads.started) > 0
+    save(network, tmp_path / "network.safetensors")
+    for sample, label in zip(inputs, labels.tolist(), strict=True):
+        proof = prover.prove(sample, label, LInf(epsilon), 60.0)
+        proof.save(tmp_path / "sample.proof")
+        proven = check(tmp_path / "sample.proof", tmp_path / "network.safetensors")
+        assert proven.margin > 0
+        assert (proven.label, proven.epsilon) == (label, epsilon)
+        most = max(most, proof.nodes)
+    assert most > nodes
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_loses_no_node(
+    case: Given, alone: list[Verdict], monkeypatch: pytest.MonkeyPatch
+):
+    """Two real processes; each dies with its third part before it has read it."""
+    ask, send, parts = helpers.Helpers.ask, helpers._Helper.send, Counter[int]()
+
+    def patient(self: helpers.Helpers, question: MarginQuestion) -> None:
+        ask(self, question)
+        assert soon(lambda: self.room and sum(helper.ready for helper in self._helpers) == 2, 120)
+
+    def deadly(self: helpers._Helper, message: bytes) -> None:
+        parts[self.process.pid] += message[:1] == helper.GIVEN
+        last = parts[self.process.pid] == 3
+        if last:
+            os.kill(self.process.pid, signal.SIGSTOP)
+        send(self, message)
+        if last:
+            os.kill(self.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(helpers, "AFTER", 0.0)
+    monkeypatch.setattr(helpers.Helpers, "ask", patient)
+    monkeypatch.setattr(helpers._Helper, "send", deadly)
+    found = verify(*case, LInf(EPSILON), SMALL, workers=2)
+    assert [(v.status, v.margin) for v in found if v.status != "falsified"] == [
+        (v.status, v.margin) for v in alone if v.status != "falsified"
+    ]
+    assert [v.status for v in found] == [v.status for v in alone]
+    assert {v.status for v in found} == {"verified", "falsified"}
+    assert sum(count == 3 for count in parts.values()) >= 2
+    assert not parts.keys() & set(children())
+
+
 def test_what_fails_elsewhere_is_done_here(
     case: Given, alone: list[Verdict], threads: Threads, monkeypatch: pytest.MonkeyPatch
 ):
@@ -127,9 +196,7 @@ def test_what_fails_elsewhere_is_done_here(
 
 
 def test_answers_come_back_in_the_order_of_their_questions(case: Given, threads: Threads):
-    network, inputs, labels = case
-    left = torch.ones(5, 3, dtype=torch.bool).scatter(1, labels[:, None], False)
-    question = MarginQuestion.of_margins(network, inputs, labels, LInf(EPSILON), left)
+    question = all_margins(case, LInf(EPSILON))
     roots = question.roots()
     assert roots is not None
     with helpers.Helpers(lambda: 2) as crew:
@@ -169,9 +236,8 @@ class Late(Crew):
 
 @pytest.mark.parametrize("most", [3, 6, 9])
 def test_what_several_have_counts_as_open_whenever_the_search_stops(case: Given, most: int):
-    network, inputs, labels = case
-    left = torch.ones(5, 3, dtype=torch.bool).scatter(1, labels[:, None], False)
-    question = MarginQuestion.of_margins(network, inputs, labels, LInf(0.3), left)
+    network, inputs, _ = case
+    question = all_margins(case, LInf(0.3))
     around = inputs[:, None] + 0.3 * (2 * torch.rand(5, 400, 4) - 1)
     with torch.no_grad():
         logits = network(around.clamp(0, 1).flatten(0, 1)).view(5, 400, 3).double()
@@ -205,9 +271,7 @@ def test_time_is_up_whatever_processes_do(case: Given, threads: Threads, monkeyp
 @pytest.mark.parametrize("threat", [LInf(0.1), L2(0.2), PixelBox(torch.full((4,), 0.1))])
 def test_a_question_and_a_part_survive_the_way(case: Given, threat: Perturbation):
     """What is bounded there is bitwise what is bounded here."""
-    network, inputs, labels = case
-    left = torch.ones(5, 3, dtype=torch.bool).scatter(1, labels[:, None], False)
-    question = MarginQuestion.of_margins(network, inputs, labels, threat, left)
+    question = all_margins(case, threat)
     assert sharing.shareable(question)
     assert not sharing.shareable(replace(question, ranges=None))
     question = replace(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert import LIF, LInf, mlp
+from spikecert import LInf
 from spikecert.certify.branching import crew, frontier, pace, search
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
 from spikecert.certify.branching.frontier import Frontier
@@ -15,19 +15,11 @@ from spikecert.certify.branching.pace import FIRST, Pace
 from spikecert.certify.branching.pool import NodePool
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
+from support.searches import all_margins, searched
 
 
 def asked() -> MarginQuestion:
-    torch.manual_seed(0)
-    network = mlp((6, 12, 8, 3), num_steps=5, neuron=LIF(decay=0.9)).eval()
-    for name, parameter in network.named_parameters():
-        if name.endswith("weight"):
-            parameter.data *= 3.0
-    inputs = torch.rand(6, 6)
-    with torch.no_grad():
-        labels = network(inputs).argmax(1)
-    left = torch.ones(6, 3, dtype=torch.bool).scatter(1, labels[:, None], False)
-    return MarginQuestion.of_margins(network, inputs, labels, LInf(0.3), left)
+    return all_margins(searched((6, 12, 8, 3), 5, 6), LInf(0.3))
 
 
 def never_replays(candidate: Tensor, sample: int) -> bool:

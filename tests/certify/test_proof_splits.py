@@ -1,0 +1,91 @@
+"""Splits of a search as the checker makes them: a current between two rows leaves each row on its own side."""
+
+import numpy as np
+import pytest
+import torch
+
+from spikecert import LIF, LInf, SpikingNetwork
+from spikecert.certify.branching.question import MarginQuestion
+from spikecert.certify.proofs.splits import CheckerSplits, RowSplits
+from spikecert.checking.bound import Question
+from spikecert.checking.constant import Constant
+from spikecert.checking.exact import Dyadic
+from spikecert.checking.inputs import Inputs
+from spikecert.checking.model import parse_network
+from spikecert.models.checkpoints import to_bytes
+
+Trains = list[tuple[int, ...]]
+
+
+def splits_of(neuron: LIF, steps: int, least: float) -> tuple[RowSplits, Constant]:
+    """Return the splits of two neurons whose currents are the input, in [least, 1.5], and what the checker has."""
+    linear = torch.nn.Linear(1, 2)
+    linear.weight.data.fill_(1.0)
+    linear.bias.data.zero_()
+    network = SpikingNetwork(linear, neuron, torch.nn.Linear(2, 2), num_steps=steps).eval()
+    sample, ball = torch.ones(1), LInf(0.5, lower=least, upper=1.5)
+    question = MarginQuestion.of_margins(
+        network, sample[None], torch.tensor([0]), ball, torch.tensor([[0, 1]]) > 0
+    )
+    roots = question.roots()
+    assert roots is not None
+    inputs = Inputs.around(sample.numpy(), np.array([10.0]), least, 1.5)
+    first = Question(parse_network(to_bytes(network), "network"), inputs).first
+    assert isinstance(first, Constant)
+    splits = CheckerSplits.of(question.staged(roots)[0].stages[0], first)
+    assert isinstance(splits, RowSplits)
+    return splits, first
+
+
+def listed(trains: object) -> Trains:
+    return [tuple(int(spike) for spike in train) for train in np.asarray(trains)]
+
+
+def apart(splits: RowSplits, first: Constant, place: int) -> list[bool | None] | None:
+    """Return for each of the checker's rows whether it belongs to the left of a split; None: to both.
+
+    None for a split that no current makes: one of the left lies at or above one of the right.
+    """
+    rows, ends = listed(splits.table.trains), first.table.low + first.table.high
+    sides = [
+        {row <= place for row, train in enumerate(rows) if train == own} for own in listed(first.table.trains)
+    ]
+    middles = [ends[row].fraction() for row in range(len(sides))]
+    left = [middle for middle, side in zip(middles, sides, strict=True) if side == {True}]
+    right = [middle for middle, side in zip(middles, sides, strict=True) if side == {False}]
+    if left and right and max(left) >= min(right):
+        return None
+    return [True in side if len(side) == 1 else None for side in sides]
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+@pytest.mark.parametrize("decay", [1.0, 0.9, 0.5])
+@pytest.mark.parametrize("steps", [1, 4, 7])
+def test_each_row_lies_on_its_side(reset: str, decay: float, steps: int):
+    """Except for rows that rounding alone reaches and that the two tables order otherwise."""
+    splits, first = splits_of(LIF(decay, reset=reset), steps, -1.5)  # pyright: ignore[reportArgumentType]
+    reached, places = first.everything, range(len(splits.table.trains) - 1)
+    wanted = [apart(splits, first, place) for place in places]
+    assert 2 * sum(side is None for side in wanted) <= len(places)
+    for place, sides in zip(places, wanted, strict=True):
+        left, right = first.sides(reached, 1, Dyadic.of(splits.value(place)))
+        assert (left[0] == reached[0]).all()
+        assert (right[0] == reached[0]).all()
+        assert (left[1] ^ right[1])[reached[1]].all()
+        for row, side in enumerate(sides or []):
+            assert not reached[1][row] or side in (None, bool(left[1][row]))
+
+
+def test_rows_that_the_checker_leaves_out_are_on_neither_side():
+    splits, first = splits_of(LIF(1.0, reset="subtract"), 4, 0.4)
+    checked = listed(first.table.trains)
+    assert len(checked) < len(splits.table.trains)
+    place = listed(splits.table.trains).index((0, 1, 1, 1))
+    left, right = first.sides(first.everything, 0, Dyadic.of(splits.value(place)))
+    assert [checked[row] for row in np.nonzero(right[0])[0]] == [
+        (1, 0, 1, 1),
+        (1, 1, 0, 1),
+        (1, 1, 1, 0),
+        (1, 1, 1, 1),
+    ]
+    assert int(left[0].sum()) + 4 == len(checked)
