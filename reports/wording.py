@@ -39,6 +39,7 @@ ATTACKS = {
     "square": "random squares: no gradient",
     "spike-flip": "greedy flips of single input spikes, with swaps",
     "spike-shift": "projected gradients over retimed events, then greedy moves, with swaps",
+    "event-change": "retimed events, and then flips of the worst that these found",
     "random-events": "random changes of events, mixed with the worst so far",
     "ensemble": "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients",
     "ensemble-fast": "the worst of FGSM, noise, and projected gradients over five surrogates and two losses",

@@ -36,12 +36,12 @@ def priced(fixed: Train, movable: Train, after: Train, reach: int, adds: bool, l
     for step in itertools.chain.from_iterable([step] * many for step, many in enumerate(movable)):
         found: dict[Train, set[Cost]] = {}
         for state, costs in states.items():
-            for place, distance in _places(step, len(after), reach, leaves):
+            for place, distance in places(step, len(after), reach, leaves):
                 if (reached := _matched(state, after, place, adds)) is not None:
-                    found.setdefault(reached, set()).update(_dearer(costs, distance))
+                    found.setdefault(reached, set()).update(dearer(costs, distance))
         if len(found) > MOST_STATES:
             return ()
-        states = {state: _front(costs) for state, costs in found.items()}
+        states = {state: front(costs) for state, costs in found.items()}
     return states.get((0,) * len(after), ())
 
 
@@ -60,9 +60,9 @@ def least(fronts: Sequence[tuple[Cost, ...]], count: int | None, total: int | No
 def _summed(fronts: Sequence[tuple[Cost, ...]], counted: bool, measured: bool) -> tuple[Cost, ...]:
     """Return the least sums of one cost of each feature; what is not looked at is 0."""
     known: tuple[Cost, ...] = ((0, 0),)
-    for front in fronts:
-        sums = {(one + other, steps + more) for one, steps in known for other, more in front}
-        known = _front({(one * counted, steps * measured) for one, steps in sums})
+    for costs in fronts:
+        sums = {(one + other, steps + more) for one, steps in known for other, more in costs}
+        known = front({(one * counted, steps * measured) for one, steps in sums})
     return known
 
 
@@ -138,12 +138,12 @@ def listed(
         for feature, many in enumerate(features)
         for _ in range(many)
     )
-    options = tuple(_places(step, len(movable), reach, leaves)[1:] for step in range(len(movable)))
+    options = tuple(places(step, len(movable), reach, leaves)[1:] for step in range(len(movable)))
     budgets = [len(events), *(budget for budget in (count, total) if budget is not None)]
     return Choices(events, options, min(budgets), total)
 
 
-def _places(step: int, steps: int, reach: int, leaves: bool) -> tuple[tuple[int, int], ...]:
+def places(step: int, steps: int, reach: int, leaves: bool) -> tuple[tuple[int, int], ...]:
     """Return where an event may be, and how far that is: its own step first, −1 for outside last."""
     ahead = [(place, abs(place - step)) for place in range(max(0, step - reach), min(steps, step + reach + 1))]
     outside = min(step + 1, steps - step)
@@ -160,11 +160,11 @@ def _matched(state: Train, after: Train, place: int, adds: bool) -> Train | None
     return (*state[:place], max(0, state[place] - 1), *state[place + 1 :])
 
 
-def _dearer(costs: tuple[Cost, ...], distance: int) -> set[Cost]:
+def dearer(costs: tuple[Cost, ...], distance: int) -> set[Cost]:
     return {(moved + (distance > 0), steps + distance) for moved, steps in costs}
 
 
-def _front(costs: set[Cost]) -> tuple[Cost, ...]:
+def front(costs: set[Cost]) -> tuple[Cost, ...]:
     """Return the costs that none other undercuts in both."""
     found: list[Cost] = []
     for moved, steps in sorted(costs):
