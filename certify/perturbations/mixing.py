@@ -9,7 +9,7 @@ from .retiming import MOST_STATES, Cost, Train, dearer, front, places
 def mixed(
     fixed: Train, movable: Train, after: Train, inserts: Train, deletes: Train, reach: int, leaves: bool
 ) -> frozenset[tuple[int, int, int]]:
-    """Return (flips, moves, steps) of each way to make `after`; none: it can't be done, or there are too many ways.
+    """Return (flips, moves, steps) of each way to make `after`; none: there is no way, or there are too many.
 
     Args:
         fixed, movable: events at each step, 0 or 1.

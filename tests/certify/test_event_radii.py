@@ -84,6 +84,12 @@ def test_what_no_moves_make_is_infinitely_far():
     assert FlipScale().around(2.0) == SpikeFlip(2)
 
 
+def test_a_budget_counts_moves_or_their_steps():
+    before, after = torch.tensor([[[1.0], [0.0], [0.0]]]), torch.tensor([[[0.0], [0.0], [1.0]]])
+    assert ShiftScale().distance(after, before).tolist() == [2.0]
+    assert ShiftScale("count").distance(after, before).tolist() == [1.0]
+
+
 def test_a_budget_is_of_one_thing():
     with pytest.raises(ValueError, match=r"^count: got 3, expected None: it is what ε is"):
         ShiftScale("count", SpikeShift(1, 3))

