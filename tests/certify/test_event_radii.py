@@ -82,6 +82,9 @@ def test_what_no_moves_make_is_infinitely_far():
     sample = torch.tensor([[1.0], [0.0]])
     assert ShiftScale().distance(torch.zeros(1, 2, 1), sample[None]).tolist() == [float("inf")]
     assert FlipScale().around(2.0) == SpikeFlip(2)
+    where = EventRegion(steps=(0, 1))
+    assert FlipScale(SpikeFlip(0, "insert", where)).around(2.0) == SpikeFlip(2, "insert", where)
+    assert ShiftScale("count", SpikeShift(1, where=where)).around(2.0) == SpikeShift(1, 2, where=where)
 
 
 def test_a_budget_counts_moves_or_their_steps():
