@@ -106,8 +106,9 @@ def _frames(case: Counterexample) -> Iterator[EventFrame]:
         start = step * polarities * size
         layers = [slice(start + k * size, start + (k + 1) * size) for k in range(polarities)]
         pairs = [(case.clean[part], case.perturbed[part]) for part in layers]
-        events = tuple(_path(_kept(*pair), columns, (x, y), (cell, cell)) for pair in pairs)
-        marks = tuple(mark for pair in pairs for mark in _marks(*pair, columns, (x, y), (cell, cell)))
+        where = columns, (x, y), (cell, cell)
+        events = tuple(_path(_kept(*pair), *where) for pair in pairs)
+        marks = tuple(mark for one, other in pairs for mark in _marks(one, other, *where))
         yield EventFrame(x, y, width, cell * rows, f"step {step}", events, marks)
 
 
@@ -119,8 +120,9 @@ def _over_time(case: Counterexample) -> EventFrame:
         [values[step * features + feature] for feature in range(features) for step in range(steps)]
         for values in (case.clean, case.perturbed)
     ]
-    where = (0.0, HEAD), cell
-    path, marks = _path(_kept(*turned), steps, *where), tuple(_marks(*turned, steps, *where))
+    before, after = turned
+    path = _path(_kept(before, after), steps, (0.0, HEAD), cell)
+    marks = tuple(_marks(before, after, steps, (0.0, HEAD), cell))
     label = f"{features} features over {steps} steps"
     return EventFrame(0.0, HEAD, cell[0] * steps, cell[1] * features, label, (path,), marks)
 
