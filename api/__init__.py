@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from spikecert.certify import (
         L2,
         AttackResult,
+        EventChange,
         EventRegion,
         LInf,
         LogitBounds,
@@ -115,6 +116,7 @@ __all__ = [
     "ConversionRefused",
     "CrossEntropy",
     "Dynamics",
+    "EventChange",
     "EventRegion",
     "GainPenalty",
     "GainReport",
@@ -200,6 +202,7 @@ _FOLDERS = {
         *(
             "L2",
             "AttackResult",
+            "EventChange",
             "EventRegion",
             "LInf",
             "LogitBounds",

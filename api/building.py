@@ -14,6 +14,8 @@ from spikecert.models import DLIF, LIF, PLIF, SpikingNetwork, architecture
 from spikecert.models.storage import digest_of
 from spikecert.models.validation import check_choice
 from spikecert.reports import Data, Record, Threat, render
+from spikecert.reports.event_rules import EventRules
+from spikecert.reports.norms import NORMS
 from spikecert.training import (
     MSMPPD,
     SIBP,
@@ -30,9 +32,6 @@ from spikecert.training import (
 if TYPE_CHECKING:
     from spikecert.training import Dataset
 
-
-NORMS = {"linf": "linf", "l2": "l2", "flips": "l0", "shift": "shift"}
-"""How people name norms, and how records do."""
 
 NEURONS = ("lif", "dlif", "plif")
 OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", "gain-penalty", "margin-over-gain")
@@ -125,14 +124,17 @@ def fleet(engine: str | None, workers: int | None, folder: Path | None, address:
 
 
 def threat(
-    norm: str, epsilons: Sequence[float] | Mapping[float, str], limits: tuple[float, float] = (0.0, 1.0)
+    norm: str,
+    epsilons: Sequence[float] | Mapping[float, str],
+    limits: tuple[float, float] = (0.0, 1.0),
+    events: EventRules | None = None,
 ) -> Threat:
     """Return a threat model over inputs within limits; a mapping says how each ε was written."""
     check_choice("norm", norm, NORMS)
     written = tuple(epsilons.values()) if isinstance(epsilons, Mapping) else ()
     lower, upper = limits
     told = {"norm": NORMS[norm], "epsilons": tuple(epsilons), "written": written}
-    return Threat(lower=lower, upper=upper, **told)  # type: ignore[arg-type]
+    return Threat(lower=lower, upper=upper, events=events, **told)  # type: ignore[arg-type]
 
 
 def write_all(record: Record, folder: Path) -> list[Path]:

@@ -12,8 +12,11 @@ from spikecert.files import FileKind
 from spikecert.models.layer_schemas import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
-from spikecert.reports.schema import Part, Written
+from spikecert.reports.event_rules import EventRules
+from spikecert.reports.part import Part
+from spikecert.reports.schema import Written
 
+from .building import threat
 from .commands.options import number
 from .toml_text import LONGEST_TEXT, read_toml
 
@@ -102,14 +105,15 @@ class TrainStep(Part):
 
 
 class ThreatStep(Part):
-    """The perturbations: their norm, and every ε at which to attack and certify.
+    """The perturbations: their norm, every ε at which to attack and certify, and which events change, and how.
 
     `written` is each ε as people wrote it; where `epsilon` holds texts, such as ".5/255", it is filled from them.
     """
 
-    norm: Literal["linf", "l2"] = "linf"
+    norm: Literal["linf", "l2", "flips", "shift"] = "linf"
     epsilon: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)] = (8 / 255,)
     written: Annotated[tuple[Written, ...], Field(max_length=1000)] = ()
+    events: EventRules | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -136,6 +140,11 @@ class ThreatStep(Part):
         """Return each ε, rising, with its text, or with none where that is not known."""
         pairs = zip(self.epsilon, self.written or ("",) * len(self.epsilon), strict=True)
         return dict(sorted(pairs))
+
+    @model_validator(mode="after")
+    def _check_threat(self) -> "ThreatStep":
+        threat(self.norm, sorted(set(self.epsilon)), events=self.events)
+        return self
 
 
 class AttackStep(Part):

@@ -53,8 +53,9 @@ def execute(chosen: Configuration, path: Path, out: Path, root: Path | None, pro
 
 def plan_of(chosen: Configuration) -> Plan:
     """Return what is to be measured."""
-    texts = chosen.threat.texts
-    threat = building.threat(chosen.threat.norm, texts if all(texts.values()) else tuple(texts), chosen.data.range)
+    told = chosen.threat
+    written = told.texts if all(told.texts.values()) else tuple(told.texts)
+    threat = building.threat(told.norm, written, chosen.data.range, told.events)
     wanted = chosen.radius
     return Plan(
         threat,

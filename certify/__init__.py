@@ -6,7 +6,7 @@ if __name__ == "certify":
 from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, SpikeFlips, Square, attack
 from .bounds.propagation import LogitBounds
 from .engines import Fleet, certify_set
-from .perturbations import L2, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
+from .perturbations import L2, EventChange, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from .radius import Radius, certified_radius
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
 from .unfinished import Unfinished
@@ -21,6 +21,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "Ensemble",
+    "EventChange",
     "EventRegion",
     "Fleet",
     "Gaussian",

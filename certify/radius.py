@@ -61,7 +61,7 @@ def certified_radius(
     network: SpikingNetwork,
     inputs: Tensor,
     labels: Tensor,
-    norm: str = "linf",
+    norm: str | Scale = "linf",
     verifier: str | Verifier = "auto",
     tolerance: float = 1e-3,
     *,
@@ -84,7 +84,7 @@ def certified_radius(
         labels: (batch,) of integers.
         norm: "linf" or "l2", in the units of the inputs; or "l0", how many events flip, or "shift", by how many
             steps events move in all (`SpikeShift(None, total=...)`): these are whole numbers, `tolerance` is at
-            least 1, and `lower` and `upper` mean nothing.
+            least 1, and `lower` and `upper` mean nothing; or a `FlipScale` or `ShiftScale`: other budgets.
         verifier: as in `verify`. "complete" closes brackets up to `tolerance`, given time; one that does not
             falsify leaves them open. "interval" and "trains" are the only proofs where they are named.
         tolerance: the width at which a bracket counts as exact.
@@ -107,14 +107,15 @@ def certified_radius(
     >>> all(radius.lower <= radius.upper for radius in radii)
     True
     """
-    check_choice("norm", norm, NORMS)
+    if not isinstance(norm, Scale):
+        check_choice("norm", norm, NORMS)
     if own_draws(network, inputs, labels):
         rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
         return [
             certified_radius(one, inputs[at], labels[at], norm, verifier, tolerance, **rest, progress=told)[0]
             for one, at, told in apart(network, inputs, progress)
         ]
-    sets = scale(norm, lower, upper)
+    sets = norm if isinstance(norm, Scale) else scale(norm, lower, upper)
     check_arithmetic(network)
     check_attacked(network, inputs, labels, sets.around(0.0))
     inputs = inputs.detach()

@@ -2,18 +2,20 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from ..models.networks import SpikingNetwork
+from ..models.validation import check_choice
 from .perturbations import L2, Ball, LInf, Perturbation, SpikeFlip, SpikeShift
 from .perturbations.rounding import round_up
 from .replay import pull, replays
 
 BALLS: dict[str, type[Ball]] = {"linf": LInf, "l2": L2}
 NORMS = (*BALLS, "l0", "shift")
+BUDGETS = ("total", "count", "jitter")
 STEP = 1.0
 """Between two budgets of events."""
 
@@ -143,11 +145,17 @@ class EventScale(Scale):
 
 @dataclass(frozen=True)
 class FlipScale(EventScale):
-    """Budgets of flipped events."""
+    """Budgets of flipped events.
+
+    Args:
+        template: their kind, and which they are; its count plays no part.
+    """
+
+    template: SpikeFlip = field(default_factory=lambda: SpikeFlip(0))
 
     def around(self, epsilon: float) -> SpikeFlip:
         """Return the set of ε flips."""
-        return SpikeFlip(int(epsilon))
+        return replace(self.template, count=int(epsilon))
 
     def _most(self, inputs: Tensor) -> int:
         return inputs[0].numel()
@@ -162,19 +170,47 @@ class FlipScale(EventScale):
 
 @dataclass(frozen=True)
 class ShiftScale(EventScale):
-    """Budgets of steps by which events move, all together; two events of one entry are one, and none leaves."""
+    """One budget of events that move: by how many steps in all, how many of them, or how far each.
+
+    Args:
+        budget: what ε is: "total", "count" or "jitter".
+        template: the other limits, and how events move; its own `budget` must be None.
+
+    Raises:
+        ValueError: for another budget, or a template that limits it.
+    """
+
+    budget: str = "total"
+    template: SpikeShift = field(default_factory=lambda: SpikeShift(None))
+
+    def __post_init__(self) -> None:
+        check_choice("budget", self.budget, BUDGETS)
+        if (limit := getattr(self.template, self.budget)) is not None:
+            raise ValueError(f"{self.budget}: got {limit}, expected None: it is what ε is")
 
     def around(self, epsilon: float) -> SpikeShift:
-        """Return the set of moves by ε steps in all."""
-        return SpikeShift(None, total=int(epsilon))
+        """Return the set of moves within ε."""
+        return replace(self.template, **{self.budget: int(epsilon)})
+
+    def reach(self, inputs: Tensor) -> float:
+        """Return an ε that no sample can spend.
+
+        Raises:
+            ValueError: for a jitter, which is below the number of steps: no bracket has such an end.
+        """
+        if self.budget == "jitter":
+            told = "got 'jitter', which has few values: ask for verdicts at each"
+            raise ValueError(f"budget: {told}; radii are of 'total' or 'count'")
+        return super().reach(inputs)
 
     def _most(self, inputs: Tensor) -> int:
-        return inputs[0].numel() * inputs.shape[1]
+        events = max(inputs[0].numel(), math.ceil(float(inputs.flatten(1).sum(1).max())))
+        return events * (inputs.shape[1] if self.budget == "total" else 1)
 
     def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
-        """Return the least sum of moves."""
-        least = SpikeShift(None).least_total
-        return torch.tensor([least(*pair) for pair in zip(candidates, inputs, strict=True)], dtype=torch.float64)
+        """Return the least budget that pays for the moves."""
+        costs = [self.template.least(*pair) for pair in zip(candidates, inputs, strict=True)]
+        return torch.tensor([cost[self.budget == "total"] for cost in costs], dtype=torch.float64)
 
     def _marks(self, sample: Tensor) -> Tensor:
         return sample[:1]

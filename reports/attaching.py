@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
 from ..files import FileKind
+from .event_rules import EventRules
+from .norms import NORMS
+from .part import Count, Part, Seconds, Sha256, Ties
 from .radii import RadiusTable
 from .records import ModelRecord, Record, first_error
-from .schema import Count, Part, Seconds, Sha256, Ties
 
 SCHEMA = "spikecert.radii/1"
 RADII = FileKind("radii", f"a file of schema {SCHEMA}", most=2**28)
@@ -32,14 +34,20 @@ class RadiiFile(Part):
     schema_version: Literal["spikecert.radii/1"] = Field(alias="schema")
     sha256: Sha256
     data: str
-    norm: Literal["linf", "l2"]
+    norm: Literal["linf", "l2", "l0", "shift"]
     verifier: str
     tolerance: Annotated[FiniteFloat, Field(gt=0)]
     timeout: FiniteFloat | None
     seed: Count
     ties: Ties = "strict"
     limits: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
+    events: EventRules | None = None
     radii: tuple[_RadiusRow, ...] = Field(min_length=1)
+
+    @field_validator("norm", mode="before")
+    @classmethod
+    def _as_records_say(cls, norm: Any) -> Any:
+        return NORMS.get(norm, norm) if isinstance(norm, str) else norm
 
     def table(self) -> RadiusTable:
         """Return the radii as a part of a record."""
@@ -80,6 +88,8 @@ def with_radii(record: Record, radii: RadiiFile) -> Record:
         raise ValueError(
             f"radii: got radii of inputs within {list(radii.limits)}, expected {list(limits)} as in the record"
         )
+    if (radii.events or EventRules()) != record.threat.rules:
+        raise ValueError("radii: got radii of other changes of events than the record's, expected the same")
     if all(model.architecture.sha256 != radii.sha256 for model in record.models):
         raise ValueError(f"radii: got radii of network {radii.sha256[:12]}…, which is not in the record")
     models = [_attached(model, radii) for model in record.models]

@@ -10,6 +10,7 @@ from .epsilons import epsilon_short, epsilon_text
 from .html_page import frame, page_of
 from .joining import join
 from .markdown import table_lines
+from .norms import NORM_SIGNS
 from .radii import rounded_down, rounded_up
 from .records import Record
 from .text import markdown
@@ -37,7 +38,7 @@ def to_markdown(comparison: Comparison) -> str:
         if worse:
             lines += ["", f"Worse ({len(worse)}{_cut(worse)}):", "", *table_lines(WORSE, listed(worse))]
         lines += [""]
-    norm, data = wording.NORM_SIGNS[comparison.norm], comparison.data
+    norm, data = NORM_SIGNS[comparison.norm], comparison.data
     conditions = f"{norm}, {data.samples} {data.split} samples of {data.name}"
     return "\n".join([*lines, f"{markdown(conditions)}. {NOTE}"]) + "\n"
 
@@ -53,7 +54,7 @@ def sentence(comparison: Comparison, model: ModelComparison) -> str:
     broken = (
         wording.percent(_count(point, side, "broken"), point.samples) for side in (point.before, point.after)
     )
-    where = f"ε = {epsilon_text(point.epsilon)} in {wording.NORM_SIGNS[comparison.norm]}"
+    where = f"ε = {epsilon_text(point.epsilon)} in {NORM_SIGNS[comparison.norm]}"
     return (
         f"{who}: at {where}, certified {' → '.join(shares)}, broken by a perturbation "
         f"{' → '.join(broken)}; over all ε, "
@@ -165,7 +166,7 @@ def to_html(comparison: Comparison, before: Record, after: Record) -> str:
         panels=() if both is None else figures.panels(both),
         levels=() if both is None else figures.level_charts(both),
         conditions=None if both is None else wording.conditions(both),
-        norm=wording.NORM_SIGNS[comparison.norm],
+        norm=NORM_SIGNS[comparison.norm],
         frame=frame(),
     )
 

@@ -7,10 +7,11 @@ from typing import Literal
 from pydantic import Field, FiniteFloat
 
 from ..certify import SoundnessError
+from .part import Count, Part, Positive, Sha256
 from .radii import radius_contradiction
 from .records import ModelRecord, Record
 from .rows import SampleRow, Status, contradiction
-from .schema import Count, Data, Part, Positive, Sha256
+from .schema import Data
 
 SCHEMA = "spikecert.comparison/2"
 RANK: dict[Status, int] = {"falsified": 0, "unknown": 1, "verified": 2}
@@ -138,7 +139,7 @@ def compare(before: Record, after: Record) -> Comparison:
 def _check_alike(before: Record, after: Record) -> None:
     if not before.data.agrees(after.data):
         raise ValueError(f"records: got different data, {before.data!r} and {after.data!r}, expected the same")
-    for name in ("norm", "lower", "upper"):
+    for name in ("norm", "lower", "upper", "events"):
         here, there = getattr(before.threat, name), getattr(after.threat, name)
         if here != there:
             raise ValueError(f"records: got different {name}, {here!r} and {there!r}, expected the same")

@@ -8,9 +8,10 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from ..files import FileKind
-from . import figures, wording
+from . import figures, norms, wording
 from .advice import advice
 from .categories import CATEGORIES, slices
+from .event_rules import OF_NORM
 from .pictures import change, picture
 from .records import ModelRecord, Record
 from .schema import Counterexample, Threat
@@ -28,6 +29,7 @@ TEMPLATES = (
     "sandwich.svg",
     "growth.svg",
     "activity.html",
+    "recording.html",
     "comparison.html",
     "style.css",
 )
@@ -43,7 +45,7 @@ def to_html(record: Record) -> str:
         essentials=wording.essentials(record),
         categories=CATEGORIES,
         conditions=wording.conditions(record),
-        norm=wording.NORM_SIGNS[record.threat.norm],
+        norm=norms.sign(record.threat),
         epsilons="; ".join(map(record.threat.text, record.threat.epsilons)),
         panels=figures.panels(record),
         levels=figures.level_charts(record),
@@ -66,6 +68,7 @@ def to_html(record: Record) -> str:
         gains_caption=wording.GAINS_CAPTION,
         gains_note=wording.GAINS_NOTE,
         advice=advice(record),
+        of_events=record.threat.norm in OF_NORM,
     )
 
 
@@ -106,6 +109,7 @@ def _environment(threat: Threat) -> Environment:
         "code": code_page,
         "measured": lambda value: "–" if value is None else f"{value:.4f}",
         "scene": figures.scene,
+        "recording": lambda case: figures.recording(case) if threat.norm in OF_NORM else None,
         "unbroken": wording.unbroken,
         "short": threat.short,
         "ties_found": wording.ties_found,
@@ -116,7 +120,7 @@ def _environment(threat: Threat) -> Environment:
         "seconds": _seconds,
         "radius_seconds": _radius_seconds,
         "sketch": wording.sketch,
-        "pictures": lambda case: _pictures(case, threat.lower, threat.upper),
+        "pictures": lambda case: [] if threat.norm in OF_NORM else _pictures(case, threat.lower, threat.upper),
     }
     environment.filters.update(filters)
     return environment

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from .norms import NORM_SIGNS, sign
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
@@ -9,7 +10,7 @@ from .schema import Threat
 from .text import latex
 from .wording import steps, ties_found
 
-NORMS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$", "l0": "flipped events", "shift": "shifted events"}
+NORMS = {**NORM_SIGNS, "linf": r"$\ell_\infty$", "l2": r"$\ell_2$"}
 NOTE = (
     "Robust: under the named attack, an upper bound. Certified: proved by the named verifier, a lower bound. "
     "The truth lies between the two."
@@ -45,6 +46,7 @@ def _caption(record: Record) -> str:
     threat, data = record.threat, record.data
     where = f"{data.samples} {data.split} samples of {data.name}"
     text = f"Accuracy in \\% over {NORMS[threat.norm]} perturbations, "
+    text += f"{latex(told)}, " if (told := sign(threat).removeprefix(NORM_SIGNS[threat.norm]).strip()) else ""
     text += f"inputs in $[{threat.lower:g}, {threat.upper:g}]$, "
     text += f"{latex(steps(record.models))}, {latex(where)}. {NOTE}"
     for model in record.models:

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from . import wording
 from .advice import advice
 from .categories import CATEGORIES, slices
+from .event_rules import OF_NORM
+from .figures.recordings import TOLD, changed_events
 from .radii import RadiusTable, rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
+from .schema import Counterexample
 from .text import code_markdown, markdown, plain
 
 
@@ -111,8 +114,18 @@ def _hardest(record: Record) -> list[str]:
             for case in model.counterexamples
         ]
         heads = ["sample", "label", "classified", "within ε", "found by", "neurons that changed their train"]
+        if record.threat.norm in OF_NORM:
+            heads.append("events that changed")
+            told = map(_events, model.counterexamples)
+            rows = [[*row, cell] for row, cell in zip(rows, told, strict=True)]
         lines += table_lines(heads, rows) if rows else [markdown(wording.unbroken(model))]
     return lines
+
+
+def _events(case: Counterexample) -> str:
+    """Return what became of the first events that changed."""
+    told = changed_events(case)
+    return "; ".join(told[:TOLD]) + (f"; {len(told) - TOLD} more" if len(told) > TOLD else "")
 
 
 def _meanings(record: Record) -> list[str]:

@@ -19,11 +19,12 @@ from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.storage import digest_of
 from .evidence import first_broken, hardest
 from .measuring import CutShort, measure, measure_radii
+from .part import Part
 from .plans import Plan, name_of
 from .radii import RadiusTable
 from .records import ModelRecord
 from .rows import tally
-from .schema import Counterexample, Part, Training
+from .schema import Counterexample, Training
 
 ATTACKED, DECIDED = 256, 64
 """Samples in a part, without and with proofs. Attacks work on a whole part at once and lose by small ones."""

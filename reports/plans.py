@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..certify import Attack, Fleet, Perturbation
-from ..certify.scales import scale
+from ..certify.scales import Scale
 from ..certify.ties import TIES
 from ..models.constants import at_least, positive, settle, unless_none, whole
 from ..models.validation import check_choice
@@ -68,15 +68,20 @@ class Plan:
             expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2, flipped or shifted events)"
             raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")
 
+    @property
+    def sets(self) -> Scale:
+        """Return the threat models of all sizes."""
+        return self.threat.sets
+
     def perturbation(self, epsilon: float) -> Perturbation:
         """Return the threat model at one ε."""
-        return scale(self.threat.norm, self.threat.lower, self.threat.upper).around(epsilon)
+        return self.sets.around(epsilon)
 
     @property
     def tolerance(self) -> float:
         """Return the width at which a bracket of radii counts as exact."""
         wanted = RadiusPlan() if self.radii is None else self.radii
-        return scale(self.threat.norm, self.threat.lower, self.threat.upper).tolerance(wanted.tolerance)
+        return self.sets.tolerance(wanted.tolerance)
 
     @property
     def steps(self) -> int:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
+from .part import Count, Part, Seconds, Ties
 from .rows import SampleRow
-from .schema import Count, Part, Seconds, Ties
 
 
 class SampleRadius(Part):

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from ..models.constants import real, whole
+from .part import Scalar
 from .records import ModelRecord, Record
-from .schema import SCHEMA, Data, Environment, Scalar, Threat
+from .schema import SCHEMA, Data, Environment, Threat
 
 PACKAGES = ("spikecert", "torch", "numpy", "scipy", "scikit-learn", "cvxpy", "pydantic", "safetensors")
 

@@ -10,23 +10,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..files import FileKind
 from ..models.validation import one_line
+from .part import Part, Scalar, Seconds, Ties
 from .radii import RadiusTable, radius_contradiction, unmatched
 from .rows import SampleRow, Tally, contradiction, tally
-from .schema import (
-    SCHEMA,
-    Architecture,
-    Counterexample,
-    Data,
-    Environment,
-    GainTable,
-    GrowthRow,
-    Part,
-    Scalar,
-    Seconds,
-    Threat,
-    Ties,
-    Training,
-)
+from .schema import SCHEMA, Architecture, Counterexample, Data, Environment, GainTable, GrowthRow, Threat, Training
 from .upgrading import FIRST, OLDER, upgraded
 
 RECORD = FileKind("record", f"a JSON file with schema {SCHEMA}", most=2**28)
@@ -44,7 +31,7 @@ _INCIDENTAL = {
 }
 """What enters no fingerprint: circumstances, how things are called, and what follows from the rest."""
 _LATER = {
-    **dict.fromkeys(("radii", "growth", "activity", "sha256"), (None, [])),
+    **dict.fromkeys(("radii", "growth", "activity", "sha256", "events"), (None, [])),
     **dict.fromkeys(("ties", "tied", "kept"), (False, "strict")),
 }
 """Fields that came after the first records, and what says nothing new in them: there the fingerprint stays."""

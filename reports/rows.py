@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import FiniteFloat
 
-from .schema import Count, Part, Positive, Seconds
+from .part import Count, Part, Positive, Seconds
 
 Status = Literal["verified", "falsified", "unknown"]
 

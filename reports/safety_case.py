@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..certify.smoothing.confidence import lower_confidence_bound
 from ..files import write_atomically
-from . import wording
+from . import norms, wording
 from .categories import CATEGORIES, slices
 from .html_page import page_of
 from .markdown import category_lines
@@ -50,7 +50,7 @@ def safety_case(record: Record) -> SafetyCase:
 def _claim(record: Record, model: ModelRecord) -> str:
     point = model.at(record.focus)
     proved = slices(point)[0]
-    size = f"ε = {record.threat.text(record.focus)} ({wording.NORM_SIGNS[record.threat.norm]})"
+    size = f"ε = {record.threat.text(record.focus)} ({norms.sign(record.threat)})"
     limits = f"[{record.threat.lower:g}, {record.threat.upper:g}]"
     return (
         f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) no input in {limits} "
@@ -89,7 +89,7 @@ def to_html(record: Record) -> str:
         record=record,
         case=safety_case(record),
         categories=CATEGORIES,
-        norm=wording.NORM_SIGNS[record.threat.norm],
+        norm=norms.sign(record.threat),
     )
 
 

@@ -3,72 +3,18 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    GetCoreSchemaHandler,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import CoreSchema
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
-from ..files.fractions import NUMBER, fraction
+from ..certify.scales import Scale, scale
+from ..files.fractions import fraction
 from .epsilons import epsilon_short, epsilon_text
+from .event_rules import OF_NORM, EventRules
+from .part import Count, Part, Positive, Scalar, Seconds, Sha256, Train, Written
 
 SCHEMA = "spikecert.record/2"
 
 ROUNDING = 1e-3
 """What rounding may add to a measured ratio before it counts as above a bound: runs in float32 are subtracted."""
-
-MOST_KEYS = 100
-"""More than any part has."""
-
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Seconds = Annotated[FiniteFloat, Field(ge=0)]
-Scalar = bool | int | FiniteFloat | str | None
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Ties = Literal["argmax", "strict"]
-"""What a tie between logits is: the lowest index wins, or a failure."""
-Train = Annotated[str, Field(pattern=r"^[01]+$")]
-"""Spikes of one neuron, one digit for each step."""
-Written = Annotated[str, Field(pattern=f"^{NUMBER}(/{NUMBER})?$")]
-"""A number, or a fraction of two, as a person wrote it."""
-
-
-def _fail_fast(node: Any) -> None:
-    """Let all lists and mappings of a schema end at their first error, in place."""
-    for item in node.values() if isinstance(node, dict) else node:
-        if isinstance(item, dict) and item.get("type") in ("tuple", "dict"):
-            item["fail_fast"] = True
-        if isinstance(item, dict | list):
-            _fail_fast(item)
-
-
-class Part(BaseModel):
-    """Base of all parts of a record: frozen, and a field that is not known is an error.
-
-    A list or a mapping is left at its first wrong item, and an object of very many keys at once: each error takes
-    far more memory than what is wrong.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the usual schema, in which lists and mappings fail fast."""
-        schema = handler(source)
-        _fail_fast(schema)
-        return schema
-
-    @model_validator(mode="before")
-    @classmethod
-    def _check_keys(cls, content: Any) -> Any:
-        if isinstance(content, dict) and len(content) > MOST_KEYS:
-            raise ValueError(f"got {len(content)} keys, expected at most {MOST_KEYS}")
-        return content
 
 
 class Environment(Part):
@@ -114,6 +60,7 @@ class Threat(Part):
 
     In "l0" ε is a number of flipped events, in "shift" of steps by which events move in all: inputs are events.
     `written` is each ε as people wrote it, such as ".5/255"; empty where that is not known.
+    `events` says which events change, and how; None where all may, by ε in all.
     """
 
     norm: Literal["linf", "l2", "l0", "shift"]
@@ -121,6 +68,12 @@ class Threat(Part):
     upper: FiniteFloat
     epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
     written: tuple[Written, ...] = ()
+    events: EventRules | None = None
+
+    @field_validator("events")
+    @classmethod
+    def _check_told(cls, events: EventRules | None) -> EventRules | None:
+        return events if events is not None and events.told else None
 
     @model_validator(mode="after")
     def _check_order(self) -> "Threat":
@@ -137,7 +90,20 @@ class Threat(Part):
             raise ValueError(
                 f"written: got {self.written}, expected the epsilons {self.epsilons} in the same order"
             )
+        self.rules.check(self.norm)
         return self
+
+    @property
+    def rules(self) -> EventRules:
+        """Return which events change, and how."""
+        return self.events or EventRules()
+
+    @property
+    def sets(self) -> Scale:
+        """Return the sets of all sizes."""
+        if self.norm in OF_NORM:
+            return self.rules.scale(self.norm)
+        return scale(self.norm, self.lower, self.upper)
 
     def agrees(self, other: "Threat") -> bool:
         """Return whether both are the same sets, however their ε were written."""

@@ -5,24 +5,18 @@ from typing import Any
 
 from ..files.fractions import fraction
 from .categories import slices
+from .norms import NORM_SIGNS, distance, sign
 from .radii import rounded_down, rounded_up
 from .records import ModelRecord, Record
 from .rows import Tally
 from .schema import Counterexample, Data, GainTable, Threat
 
-DISTANCES = {
-    "linf": "every input value may move by at most ε, each independently",
-    "l2": "the Euclidean length of the whole change is at most ε",
-    "l0": "at most ε events may be inserted or deleted, over all steps together",
-    "shift": "events may come earlier or later, by ε steps in all",
-}
 LEFT = {
     "undecided": "undecided",
     "broken": "broken by a perturbation",
     "tied": "tied as they are",
     "wrong": "misclassified as they are",
 }
-NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events", "shift": "shifted events"}
 
 VERIFIERS = {
     "interval": "propagates one interval per neuron and time step: the published baseline",
@@ -45,6 +39,7 @@ ATTACKS = {
     "square": "random squares: no gradient",
     "spike-flip": "greedy flips of single input spikes, with swaps",
     "spike-shift": "projected gradients over retimed events, then greedy moves, with swaps",
+    "event-change": "retimed events, and then flips of the worst that these found",
     "random-events": "random changes of events, mixed with the worst so far",
     "ensemble": "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients",
     "ensemble-fast": "the worst of FGSM, noise, and projected gradients over five surrogates and two losses",
@@ -140,7 +135,7 @@ def radii_conditions(record: Record) -> str:
     for name, table in tables:
         limit = "" if table.timeout is None else f", {table.timeout:g} s for a sample on average"
         samples = f"{len(table.samples)} of {record.data.samples} samples"
-        way = f"{samples}, {NORM_SIGNS[table.norm]}, proofs by {table.verifier}, "
+        way = f"{samples}, {sign(record.threat)}, proofs by {table.verifier}, "
         way += f"tolerance {table.tolerance:g}{limit}"
         ways.setdefault(way, []).append(name)
     if len(ways) == 1:
@@ -207,9 +202,7 @@ def verdict(record: Record) -> str:
     """Return what is proved at the record's focus ε in one sentence; of one model also what the others are."""
     threat, (first, *others) = record.threat, record.models
     limits = f"inputs within [{threat.lower:g}, {threat.upper:g}], {steps(record.models)}"
-    told = (
-        f"For every perturbation up to ε = {threat.text(record.focus)} in {NORM_SIGNS[threat.norm]} ({limits}), "
-    )
+    told = f"For every perturbation up to ε = {threat.text(record.focus)} in {sign(threat)} ({limits}), "
     told += f"{_proved(record, first)} of {record.data.samples} {_of_samples(record)}"
     if not others:
         return f"{told}; {_rest(first.at(record.focus))}."
@@ -239,7 +232,7 @@ def conditions(record: Record) -> str:
     low, high = threat.short(threat.epsilons[0]), threat.short(threat.epsilons[-1])
     span = f"ε = {low}" if len(threat.epsilons) == 1 else f"ε from {low} to {high}"
     return (
-        f"{NORM_SIGNS[threat.norm]}, {span}, inputs within [{threat.lower:g}, {threat.upper:g}], "
+        f"{sign(threat)}, {span}, inputs within [{threat.lower:g}, {threat.upper:g}], "
         f"{steps(record.models)}, {record.data.samples} {_of_samples(record)}; attacks: "
         f"{_names(m.attacks for m in record.models)}; verifiers: "
         f"{_names(m.verifiers for m in record.models)}"
@@ -257,7 +250,7 @@ def essentials(record: Record) -> tuple[tuple[str, str], ...]:
     return (
         (
             "Assumed",
-            f"{DISTANCES[threat.norm]}, within [{threat.lower:g}, {threat.upper:g}]; this network, in the "
+            f"{distance(threat)}, within [{threat.lower:g}, {threat.upper:g}]; this network, in the "
             "arithmetic it ran in.",
         ),
         (
@@ -272,7 +265,7 @@ def assumptions(record: Record) -> tuple[str, ...]:
     """Return what the verdicts take for granted, in plain words."""
     threat = record.threat
     return (
-        f"The adversary sees the network and may change the input: {DISTANCES[threat.norm]}, and the result "
+        f"The adversary sees the network and may change the input: {distance(threat)}, and the result "
         f"stays within [{threat.lower:g}, {threat.upper:g}].",
         "The change is made before the network encodes its input; weights, thresholds and states can't be "
         "touched.",

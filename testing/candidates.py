@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..certify.attacks import PGD, Attack, SpikeFlips, SpikeShifts, attack
-from ..certify.perturbations import Perturbation, SpikeFlip, SpikeShift
+from ..certify.attacks import PGD, Attack, EventChanges, SpikeFlips, SpikeShifts, attack
+from ..certify.perturbations import EventChange, Perturbation, SpikeFlip, SpikeShift
 from ..models.constants import at_least, whole
 from ..models.networks import SpikingNetwork
 
@@ -48,6 +48,8 @@ def _attack(perturbation: Perturbation) -> Attack:
     """Return a cheap attack on a set."""
     if isinstance(perturbation, SpikeShift):
         return SpikeShifts(steps=3, swaps=3)
+    if isinstance(perturbation, EventChange):
+        return EventChanges(SpikeShifts(steps=3, swaps=3))
     return SpikeFlips() if isinstance(perturbation, SpikeFlip) else PGD(steps=STEPS, restarts=1)
 
 

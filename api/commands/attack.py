@@ -9,6 +9,7 @@ import typer
 from ..output import INTERRUPTED, plain, say, show, show_json_text, table
 from ..progress import Bars
 from ..sources import data_of, label_of, network_of
+from . import event_options as events
 from .options import (
     ATTACKS,
     Data,
@@ -47,6 +48,14 @@ def attack(
     samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
+    kind: events.Kind = None,
+    where: events.Where = None,
+    budget: events.Budget = None,
+    jitter: events.Jitter = None,
+    count: events.MostMoved = None,
+    total: events.Total = None,
+    merge: events.Merge = None,
+    border: events.Border = None,
     method: Annotated[
         list[str],
         typer.Option(
@@ -66,7 +75,10 @@ def attack(
     from spikecert.reports import Plan
 
     scaled = scale(limits, mean, std)
-    threat = building.threat(norm, epsilons(epsilon), scaled.limits)
+    changes = {"kind": kind, "where": where, "budget": budget, "jitter": jitter, "count": count, "total": total}
+    changes |= {"merge": merge, "border": border}
+    rules = events.event_rules(norm, **changes)
+    threat = building.threat(norm, epsilons(epsilon), scaled.limits, rules)
     network = network_of(model)
     source = data_of(data, root, network.num_steps, scaled.limits)
     network = scaled.of(network, source)
@@ -77,6 +89,7 @@ def attack(
         f"spikecert attack {shlex.quote(model.name)} "
         + repeated(epsilon, norm, data, samples, seed, ties)
         + scaled.repeated
+        + events.told_again(**changes)
     )
     command += "".join(f" --method {shlex.quote(name)}" for name in methods)
     subject = examining.Subject(label_of(model), network, source, chosen)

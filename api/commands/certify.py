@@ -9,6 +9,7 @@ from ..output import say
 from ..progress import Bars
 from ..sources import data_of, label_of, network_of
 from . import certify_options as own
+from . import event_options as events
 from . import options
 from .attack import told
 from .options import (
@@ -45,6 +46,14 @@ def certify(
     samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
+    kind: events.Kind = None,
+    where: events.Where = None,
+    budget: events.Budget = None,
+    jitter: events.Jitter = None,
+    count: events.MostMoved = None,
+    total: events.Total = None,
+    merge: events.Merge = None,
+    border: events.Border = None,
     verifier: options.Verifiers = "auto",
     method: own.Attacks = None,
     radii: own.Radii = False,
@@ -77,7 +86,10 @@ def certify(
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     scaled = scale(limits, mean, std)
-    threat = building.threat(norm, epsilons(epsilon), scaled.limits)
+    changes = {"kind": kind, "where": where, "budget": budget, "jitter": jitter, "count": count, "total": total}
+    changes |= {"merge": merge, "border": border}
+    rules = events.event_rules(norm, **changes)
+    threat = building.threat(norm, epsilons(epsilon), scaled.limits, rules)
     width = options.number(tolerance, "tolerance")
     network = network_of(model)
     source = data_of(data, root, network.num_steps, scaled.limits)
@@ -95,6 +107,7 @@ def certify(
     most = None if memory is None else options.size(memory, "memory")
     plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted, ties, most)
     common = options.repeated(epsilon, norm, data, samples, seed, ties) + scaled.repeated
+    common += events.told_again(**changes)
     command = f"spikecert certify {shlex.quote(model.name)} {common}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
     subject = examining.Subject(label_of(model), network, source, chosen)

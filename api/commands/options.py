@@ -57,7 +57,7 @@ def epsilons(texts: Sequence[str]) -> dict[float, str]:
 VERIFIERS = ("interval", "trains", "linear", "gain", "lirpa", "milp", "enumeration", "complete", "auto")
 ATTACKS = (
     *("fgsm", "pgd", "pgd-paper", "apgd-ce", "apgd-dlr", "square", "gaussian"),
-    *("spike-flip", "spike-shift", "random-events", "ensemble", "ensemble-fast"),
+    *("spike-flip", "spike-shift", "event-change", "random-events", "ensemble", "ensemble-fast"),
 )
 DATA_SETS = ("digits", "fashion-mnist", "mnist", "cifar10", "cifar100", "digit-events", "nmnist", "shd")
 """For shell completion, which would be slow if it had to import the tables that these names stand in."""

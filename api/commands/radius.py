@@ -10,6 +10,7 @@ import typer
 from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
 from ..sources import data_of, network_of
+from . import event_options as events
 from .options import (
     Data,
     Device,
@@ -48,6 +49,14 @@ def radius(
     std: Std = None,
     samples: Samples = None,
     norm: Norm = "linf",
+    kind: events.Kind = None,
+    where: events.Where = None,
+    budget: events.Budget = None,
+    jitter: events.Jitter = None,
+    count: events.MostMoved = None,
+    total: events.Total = None,
+    merge: events.Merge = None,
+    border: events.Border = None,
     verifier: Verifier = "auto",
     tolerance: Annotated[str, typer.Option(help="Width at which a bracket counts as exact.")] = "1e-3",
     timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average, in all.")] = None,
@@ -69,11 +78,14 @@ def radius(
 
     network = network_of(model)
     scaled = scale(limits, mean, std)
+    changes = {"kind": kind, "where": where, "budget": budget, "jitter": jitter, "count": count, "total": total}
+    changes |= {"merge": merge, "border": border}
+    rules = events.event_rules(norm, **changes)
     source = data_of(data, root, network.num_steps, scaled.limits)
     network = scaled.of(network, source)
     chosen = fitting(network, source, samples, device)
     wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
-    plan = Plan(building.threat(norm, (1.0,), scaled.limits), (), (), seed=seed, radii=wanted, ties=ties)
+    plan = Plan(building.threat(norm, (1.0,), scaled.limits, rules), (), (), seed=seed, radii=wanted, ties=ties)
     problem = network, chosen.inputs, chosen.labels, plan
     store = PartStore.of(None if out is None else out / PARTS, "radii", *problem)
     interrupted = False
@@ -98,6 +110,8 @@ def radius(
         "limits": list(scaled.limits),
         "ties": radii.table.ties,
     }
+    if plan.threat.events is not None:
+        conditions["events"] = plan.threat.events.model_dump()
     if interrupted:
         conditions |= {"interrupted": True, "samples_planned": len(chosen)}
     content = _content(conditions, radii.table)

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from spikecert.configuration import as_number
 from spikecert.files import FileKind
 from spikecert.models.validation import check_choice, one_line
-from spikecert.reports.schema import Part
+from spikecert.reports.part import Part
 from spikecert.toml_text import read_toml
 
 CELLS = Path(__file__).parent / "cells"

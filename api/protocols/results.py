@@ -9,8 +9,9 @@ from typing import Literal
 from pydantic import Field, FiniteFloat, ValidationError
 
 from spikecert.files import FileKind, write_atomically
+from spikecert.reports.part import Part, Seconds
 from spikecert.reports.rows import Tally
-from spikecert.reports.schema import Environment, Part, Seconds
+from spikecert.reports.schema import Environment
 
 from .configuration import Protocol
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from spikecert.reports.schema import Part
+from spikecert.reports.part import Part
 
 
 class Proven(Part):

@@ -16,6 +16,7 @@ from ..ties import settled_ties
 from .apgd import APGD
 from .base import Attack
 from .ensemble import Ensemble, quick_ensemble
+from .event_changes import EventChanges
 from .gaussian import Gaussian
 from .pgd import FGSM, PGD
 from .random_events import RandomEvents
@@ -34,6 +35,7 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
     "gaussian": Gaussian,
     "spike-flip": SpikeFlips,
     "spike-shift": SpikeShifts,
+    "event-change": EventChanges,
     "random-events": RandomEvents,
     "ensemble": Ensemble,
     "ensemble-fast": quick_ensemble,
@@ -110,7 +112,7 @@ def _joined(results: list[AttackResult], name: str, ties: str) -> AttackResult:
 def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> None:
     """Raise TypeError or ValueError, in one line, unless the four belong together."""
     if not isinstance(perturbation, Perturbation):
-        expected = "LInf, L2, PixelBox, SpikeFlip or SpikeShift"
+        expected = "LInf, L2, PixelBox, SpikeFlip, SpikeShift or EventChange"
         raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected {expected}")
     check_inputs(network, inputs)
     check_weights(network)
@@ -130,6 +132,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "Ensemble",
+    "EventChanges",
     "Gaussian",
     "RandomEvents",
     "SpikeFlips",

@@ -6,10 +6,11 @@ from typing import ClassVar
 import torch
 
 from ...models.surrogates import Arctan, Sigmoid, Surrogate, Triangle
-from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
+from ..perturbations import EventChange, EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import margins
 from .apgd import APGD
 from .base import Attack, Search, Target
+from .event_changes import EventChanges
 from .gaussian import Gaussian
 from .lead import Lead
 from .pgd import FGSM, PGD
@@ -72,17 +73,19 @@ class Ensemble(Attack):
         members: attacks on real-valued sets; default `thorough_members()`.
         flips: attacks on `SpikeFlip`; default `thorough_flips()`.
         shifts: attacks on `SpikeShift`; default `thorough_shifts()`.
+        changes: attacks on `EventChange`; default: moves and then flips, and random changes.
     """
 
     members: tuple[Attack, ...] = field(default_factory=thorough_members)
     flips: tuple[Attack, ...] = field(default_factory=thorough_flips)
     name: str = "ensemble"
     shifts: tuple[Attack, ...] = field(default_factory=thorough_shifts)
-    accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet, EventSet)
+    changes: tuple[Attack, ...] = (EventChanges(), RandomEvents(200))
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet, EventSet, EventChange)
 
     def __post_init__(self) -> None:
-        for name, members in (("members", self.members), ("flips", self.flips), ("shifts", self.shifts)):
-            for member in members:
+        for name in ("members", "flips", "shifts", "changes"):
+            for member in getattr(self, name):
                 if not isinstance(member, Attack):
                     raise TypeError(f"{name}: got {type(member).__name__}, expected attacks")
 
@@ -102,9 +105,11 @@ class Ensemble(Attack):
         """Return the attacks on a set."""
         if isinstance(perturbation, SpikeFlip):
             return self.flips
+        if isinstance(perturbation, EventChange):
+            return self.changes
         return self.shifts if isinstance(perturbation, SpikeShift) else self.members
 
 
 def quick_ensemble() -> Ensemble:
     """Return the cheap ensemble, for use inside a verifier: gradients only, few restarts."""
-    return Ensemble(quick_members(), quick_flips(), "ensemble-fast", quick_shifts())
+    return Ensemble(quick_members(), quick_flips(), "ensemble-fast", quick_shifts(), (EventChanges(),))

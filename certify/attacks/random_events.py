@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from ...models.constants import at_least, settle
-from ..perturbations import EventSet, Perturbation
+from ..perturbations import EventChange, EventSet, Perturbation
 from .base import Attack, Search, Target
 from .gradients import margins_at
 from .lead import Lead
@@ -27,7 +27,7 @@ class RandomEvents(Attack):
 
     queries: int = 100
     name: str = "random-events"
-    accepts: ClassVar[tuple[type[Perturbation], ...]] = (EventSet,)
+    accepts: ClassVar[tuple[type[Perturbation], ...]] = (EventSet, EventChange)
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "queries")

@@ -31,15 +31,23 @@ class Flips(Budget):
         count: k ≥ 1.
         direction: d = 1 − 2x where an entry may flip, 0 where not, float64: shaped like the events.
         rows: what is summed over time, (k, T); None for the events themselves.
+        other: −d of entries that may also change the other way, 0 elsewhere; None: none does. Only one of both
+            changes of an entry has the sign that is sought, so that no bound counts both.
     """
 
     count: int
     direction: Tensor
     rows: Tensor | None = None
+    other: Tensor | None = None
 
     def moved(self, change: Callable[[Tensor], Tensor]) -> "Flips":
         """Return the budget with other directions."""
-        return replace(self, direction=change(self.direction))
+        other = None if self.other is None else change(self.other)
+        return replace(self, direction=change(self.direction), other=other)
+
+    @property
+    def _directions(self) -> tuple[Tensor, ...]:
+        return (self.direction,) if self.other is None else (self.direction, self.other)
 
     def of_rows(self, rows: Tensor) -> "Flips":
         """Return the budget that remembers `rows`."""
@@ -56,17 +64,18 @@ class Flips(Budget):
 
     def least(self, costs: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
         """Return the least Σ costs·x̃, attained by the flips of the `count` most negative changes."""
-        change = (costs * self.direction).movedim(1, 0).flatten(1)
+        every = torch.stack(self._directions)
+        change = (costs * every).movedim(2, 0).flatten(1)
         lowest = (-change).topk(min(self.count, change.shape[1]), dim=1)
         flips = torch.zeros_like(change).scatter(1, lowest.indices, (lowest.values > 0).double())
-        flips = flips.unflatten(1, (len(costs), *costs.shape[2:])).movedim(0, 1)
-        inputs = events + self.direction * flips
+        flips = flips.unflatten(1, (len(every), len(costs), *costs.shape[2:])).movedim(0, 2)
+        inputs = events + (every * flips).sum(0)
         return (costs * inputs).movedim(1, 0).flatten(1).sum(1), inputs
 
     def reach_of(self, changes: Changes) -> tuple[Tensor, Tensor]:
         """Return fall and rise, each (k, batch, outputs)."""
         assert self.rows is not None
-        found = changes(self.direction)
+        found = torch.cat([changes(direction) for direction in self._directions], -1)
         up, down = self._greatest(found), self._greatest(-found)
         falls = [self._sum(row, down, up) for row in self.rows]
         rises = [self._sum(row, up, down) for row in self.rows]

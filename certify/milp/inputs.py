@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import torch
 from scipy import sparse
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from ..bounds.flips import Flips
 from ..bounds.rate_trains import RateTrains
 from ..bounds.shifts import Shifts
 from ..bounds.signals import InputSignal
+from ..bounds.summed import Summed
 from .closing import Closing
 from .layer import array
 from .program import Expressions, Program
@@ -29,7 +31,26 @@ def input_steps(program: Program, source: InputSignal) -> tuple[Expressions, ...
         _spend(program, steps, box.budget.direction, box.center, box.budget.count)
     if isinstance(box.budget, Shifts) and box.center is not None:
         retime(program, steps, array(box.center[:, 0].flatten(1)), box.budget)
+    if isinstance(box.budget, Summed) and box.center is not None:
+        events = array(box.center[:, 0].flatten(1))
+        moved = tuple(program.binaries(events.shape[1]) for _ in steps)
+        retime(program, moved, events, box.budget.shifts)
+        _flip(program, moved, steps, box.budget.flips)
     return steps
+
+
+def _flip(program: Program, before: tuple[Expressions, ...], after: tuple[Expressions, ...], flips: Flips) -> None:
+    """Demand after − before ≤ up·f, before − after ≤ down·f and Σ f ≤ count for f in [0, 1], so |change| ≤ f."""
+    other = torch.zeros_like(flips.direction) if flips.other is None else flips.other
+    spent = Expressions.fixed(np.zeros(1))
+    for one, two, first, second in zip(before, after, flips.direction, other, strict=True):
+        signs = [array(sign.flatten()) for sign in (first, second)]
+        up, down = (np.maximum.reduce([sense * sign for sign in signs]).clip(min=0.0) for sense in (1.0, -1.0))
+        changed = program.variables(np.zeros_like(up), np.ones_like(up))
+        program.constrain(two - one - changed.scaled(up), upper=0.0)
+        program.constrain(one - two - changed.scaled(down), upper=0.0)
+        spent = spent + changed.image(sparse.csr_array(np.ones((1, len(up)))), 0.0)
+    program.constrain(spent, upper=float(flips.count))
 
 
 def _spend(

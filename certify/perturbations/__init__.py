@@ -2,6 +2,7 @@
 
 from .balls import Ball
 from .base import Perturbation
+from .event_change import EventChange
 from .event_sets import EventSet
 from .l2 import L2
 from .linf import LInf
@@ -14,6 +15,7 @@ from .spike_shift import SpikeShift
 __all__ = [
     "L2",
     "Ball",
+    "EventChange",
     "EventRegion",
     "EventSet",
     "LInf",

@@ -1,6 +1,7 @@
 """What it costs to retime one feature's events, and all ways to retime those of a sample."""
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,23 +36,42 @@ def priced(fixed: Train, movable: Train, after: Train, reach: int, adds: bool, l
     for step in itertools.chain.from_iterable([step] * many for step, many in enumerate(movable)):
         found: dict[Train, set[Cost]] = {}
         for state, costs in states.items():
-            for place, distance in _places(step, len(after), reach, leaves):
+            for place, distance in places(step, len(after), reach, leaves):
                 if (reached := _matched(state, after, place, adds)) is not None:
-                    found.setdefault(reached, set()).update(_dearer(costs, distance))
+                    found.setdefault(reached, set()).update(dearer(costs, distance))
         if len(found) > MOST_STATES:
             return ()
-        states = {state: _front(costs) for state, costs in found.items()}
+        states = {state: front(costs) for state, costs in found.items()}
     return states.get((0,) * len(after), ())
 
 
 def within(fronts: Sequence[tuple[Cost, ...]], count: int | None, total: int | None) -> bool:
     """Return whether one cost of each feature can be chosen such that their sums are within both budgets."""
+    return bool(_affordable(_summed(fronts, count is not None, total is not None), count, total))
+
+
+def least(fronts: Sequence[tuple[Cost, ...]], count: int | None, total: int | None) -> tuple[float, float]:
+    """Return how few events move, and by how few steps in all, within both budgets; inf where nothing is."""
+    found = _affordable(_summed(fronts, True, True), count, total)
+    moved, steps = (min((cost[place] for cost in found), default=math.inf) for place in (0, 1))
+    return moved, steps
+
+
+def _summed(fronts: Sequence[tuple[Cost, ...]], counted: bool, measured: bool) -> tuple[Cost, ...]:
+    """Return the least sums of one cost of each feature; what is not looked at is 0."""
     known: tuple[Cost, ...] = ((0, 0),)
-    for front in fronts:
-        sums = {(one + other, steps + more) for one, steps in known for other, more in front}
-        known = _front(sums if total is not None else {(one, 0) for one, _ in sums})
-        known = known if count is not None else _front({(0, steps) for _, steps in known})
-    return any((count is None or moved <= count) and (total is None or steps <= total) for moved, steps in known)
+    for costs in fronts:
+        sums = {(one + other, steps + more) for one, steps in known for other, more in costs}
+        known = front({(one * counted, steps * measured) for one, steps in sums})
+    return known
+
+
+def _affordable(costs: Sequence[Cost], count: int | None, total: int | None) -> list[Cost]:
+    return [
+        (moved, steps)
+        for moved, steps in costs
+        if (count is None or moved <= count) and (total is None or steps <= total)
+    ]
 
 
 @dataclass(frozen=True)
@@ -118,12 +138,12 @@ def listed(
         for feature, many in enumerate(features)
         for _ in range(many)
     )
-    options = tuple(_places(step, len(movable), reach, leaves)[1:] for step in range(len(movable)))
+    options = tuple(places(step, len(movable), reach, leaves)[1:] for step in range(len(movable)))
     budgets = [len(events), *(budget for budget in (count, total) if budget is not None)]
     return Choices(events, options, min(budgets), total)
 
 
-def _places(step: int, steps: int, reach: int, leaves: bool) -> tuple[tuple[int, int], ...]:
+def places(step: int, steps: int, reach: int, leaves: bool) -> tuple[tuple[int, int], ...]:
     """Return where an event may be, and how far that is: its own step first, −1 for outside last."""
     ahead = [(place, abs(place - step)) for place in range(max(0, step - reach), min(steps, step + reach + 1))]
     outside = min(step + 1, steps - step)
@@ -140,11 +160,11 @@ def _matched(state: Train, after: Train, place: int, adds: bool) -> Train | None
     return (*state[:place], max(0, state[place] - 1), *state[place + 1 :])
 
 
-def _dearer(costs: tuple[Cost, ...], distance: int) -> set[Cost]:
+def dearer(costs: tuple[Cost, ...], distance: int) -> set[Cost]:
     return {(moved + (distance > 0), steps + distance) for moved, steps in costs}
 
 
-def _front(costs: set[Cost]) -> tuple[Cost, ...]:
+def front(costs: set[Cost]) -> tuple[Cost, ...]:
     """Return the costs that none other undercuts in both."""
     found: list[Cost] = []
     for moved, steps in sorted(costs):

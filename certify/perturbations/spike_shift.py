@@ -15,7 +15,7 @@ from ..bounds.shifts import Shifts
 from .event_sets import EventSet, settle_where
 from .members import Members
 from .regions import EventRegion
-from .retiming import Cost, listed, priced, within
+from .retiming import Cost, least, listed, priced, within
 from .shapes import uniform
 
 MERGES, BORDERS = ("or", "add"), ("stay", "leave")
@@ -175,10 +175,9 @@ class SpikeShift(EventSet):
             device=inputs.device,
         )
 
-    def least_total(self, candidate: Tensor, sample: Tensor) -> float:
-        """Return the least sum of moves that makes the candidate of a sample; inf for what none make."""
-        fronts = self._fronts(candidate, sample)
-        return float(sum(min((steps for _, steps in front), default=math.inf) for front in fronts))
+    def least(self, candidate: Tensor, sample: Tensor) -> tuple[float, float]:
+        """Return how few moves make a sample's candidate, and by how few steps in all; inf for what none make."""
+        return least(self._fronts(candidate, sample), self.count, self.total)
 
     def _holds(self, candidate: Tensor, sample: Tensor) -> bool:
         if not bool(self._whole(candidate).all()):

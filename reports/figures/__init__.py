@@ -4,6 +4,7 @@ from .accuracy import BOTTOM, HEIGHT, LABEL_SPACING, LEFT, RIGHT, TOP, WIDTH, pa
 from .growth import growths
 from .levels import level_charts
 from .membranes import scene
+from .recordings import changed_events, recording
 from .sandwich import sandwiches
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "RIGHT",
     "TOP",
     "WIDTH",
+    "changed_events",
     "growths",
     "level_charts",
     "panels",
+    "recording",
     "sandwiches",
     "scene",
 ]

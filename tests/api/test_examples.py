@@ -32,6 +32,19 @@ def test_networks_of_other_libraries_go_from_training_to_a_report(library: str, 
     assert "certified" in (tmp_path / f"runs/{library}.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+def test_an_event_file_becomes_a_report(tmp_path: Path):
+    command = [sys.executable, str(EXAMPLES / "from_events.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    counts = [
+        tuple(map(int, line)) for line in re.findall(r"(\d+) right, (\d+) proved, (\d+) broken", done.stdout)
+    ]
+    assert len(counts) == 3
+    assert all(right > 16 and proved + broken <= right for right, proved, broken in counts)
+    assert counts[0][1] > 12
+    assert "drifting bars" in (tmp_path / "runs/events.html").read_text(encoding="utf-8")
+
+
 PUBLISHED = (
     "spikingjelly_lif_fc_mnist",
     *by_night("snntorch_tutorial_5", "snntorch_tutorial_6", "spikingjelly_csnn", "norse_mnist"),

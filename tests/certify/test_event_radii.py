@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import LIF, SpikeFlip, SpikingNetwork, certified_radius, mlp, save
-from spikecert.certify.scales import FlipScale, ShiftScale
+from spikecert import LIF, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, certified_radius, mlp, save
+from spikecert.certify.scales import NORMS, FlipScale, Scale, ShiftScale
 from support.command_line import run as run
 from support.oracles import every_flip, every_shift, least_margin
 
@@ -25,28 +26,42 @@ def recordings() -> tuple[SpikingNetwork, Tensor, Tensor]:
         return network, events, network(events).argmax(1)
 
 
-def listed(norm: str, sample: Tensor, budget: int) -> Tensor:
-    if norm == "l0":
-        return every_flip(sample, budget)
-    threat = ShiftScale().around(budget)
-    return every_shift(sample, type(threat)(min(budget, STEPS - 1), total=budget), torch.ones_like(sample))
+def listed(sets: Scale, sample: Tensor, budget: int) -> Tensor:
+    threat = sets.around(budget)
+    if isinstance(threat, SpikeFlip):
+        every = every_flip(sample, budget)
+        return every if threat.kind == "flip" else every[(every >= sample).flatten(1).all(1)]
+    assert isinstance(threat, SpikeShift)
+    reach = min(threat.reach, STEPS - 1)
+    mask = torch.ones_like(sample) * threat.allowed(sample[None])
+    return every_shift(sample, replace(threat, jitter=reach, where=None), mask)
 
 
-@pytest.mark.parametrize("norm", ["l0", "shift"])
-def test_brackets_hold_the_least_budget_that_breaks(norm: str):
+SETS = {
+    "l0": FlipScale(),
+    "shift": ShiftScale(),
+    "insertions": FlipScale(SpikeFlip(0, "insert")),
+    "moves by one step": ShiftScale("count", SpikeShift(1, border="leave")),
+    "two moves": ShiftScale("total", SpikeShift(None, 2)),
+    "moves of the first steps": ShiftScale("count", SpikeShift(None, total=3, where=EventRegion(steps=(0, 2)))),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_brackets_hold_the_least_budget_that_breaks(name: str):
     network, events, labels = recordings()
-    radii = certified_radius(network, events, labels, norm, "enumeration")
+    sets = SETS[name]
+    radii = certified_radius(network, events, labels, name if name in NORMS else sets, "enumeration")
     for sample, label, radius in zip(events, labels.tolist(), radii, strict=True):
-        breaks = [b for b in range(7) if least_margin(network, listed(norm, sample, b), label) <= 0]
+        breaks = [b for b in range(7) if least_margin(network, listed(sets, sample, b), label) <= 0]
         assert radius.exact
         if breaks:
             assert (radius.lower, radius.upper) == (breaks[0] - 1, breaks[0])
         else:
             assert radius.counterexample is None or radius.upper > 6
         if radius.counterexample is not None:
-            scale = FlipScale() if norm == "l0" else ShiftScale()
-            assert bool(scale.around(radius.upper).contains(radius.counterexample[None], sample[None]))
-            assert not bool(scale.around(radius.upper - 1).contains(radius.counterexample[None], sample[None]))
+            assert bool(sets.around(radius.upper).contains(radius.counterexample[None], sample[None]))
+            assert not bool(sets.around(radius.upper - 1).contains(radius.counterexample[None], sample[None]))
 
 
 @pytest.mark.parametrize("norm", ["flips", "shift"])
@@ -67,3 +82,19 @@ def test_what_no_moves_make_is_infinitely_far():
     sample = torch.tensor([[1.0], [0.0]])
     assert ShiftScale().distance(torch.zeros(1, 2, 1), sample[None]).tolist() == [float("inf")]
     assert FlipScale().around(2.0) == SpikeFlip(2)
+    where = EventRegion(steps=(0, 1))
+    assert FlipScale(SpikeFlip(0, "insert", where)).around(2.0) == SpikeFlip(2, "insert", where)
+    assert ShiftScale("count", SpikeShift(1, where=where)).around(2.0) == SpikeShift(1, 2, where=where)
+
+
+def test_a_budget_counts_moves_or_their_steps():
+    before, after = torch.tensor([[[1.0], [0.0], [0.0]]]), torch.tensor([[[0.0], [0.0], [1.0]]])
+    assert ShiftScale().distance(after, before).tolist() == [2.0]
+    assert ShiftScale("count").distance(after, before).tolist() == [1.0]
+
+
+def test_a_budget_is_of_one_thing():
+    with pytest.raises(ValueError, match=r"^count: got 3, expected None: it is what ε is"):
+        ShiftScale("count", SpikeShift(1, 3))
+    with pytest.raises(ValueError, match=r"^budget: got 'sum', expected one of total, count, jitter"):
+        ShiftScale("sum")

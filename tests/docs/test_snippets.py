@@ -26,7 +26,7 @@ SAID = {
     "docs/concepts/choosing.md": ("interval", "complete"),
     "docs/concepts/circuit.md": ("2 fired layers.1 (1,)", "5 added layers.2 (4, 2)"),
     "docs/runs.md": ("['",),
-    "docs/events.md": ("l0: ", "shift: "),
+    "docs/events.md": ("l0: ", "shift: ", "two_sides.html"),
     "docs/testing.md": ("'corners', sample", "more than gain"),
 }
 

@@ -9,7 +9,81 @@ RETIMING = "certify/perturbations/retiming.py"
 SHIFTS = "certify/bounds/shifts.py"
 SHIFT_SET = "certify/perturbations/spike_shift.py"
 EVENT_SETS = "certify/perturbations/event_sets.py"
+SCALES = "certify/scales.py"
+CHANGES = "certify/perturbations/event_change.py"
 EVENT_MUTANTS = (
+    Mutant(
+        "radii: the number of moves is taken for their sum",
+        SCALES,
+        'cost[self.budget == "total"]',
+        "cost[0]",
+    ),
+    Mutant(
+        "radii: flips of one kind are asked about as all flips",
+        SCALES,
+        "return replace(self.template, count=int(epsilon))",
+        "return SpikeFlip(int(epsilon))",
+    ),
+    Mutant(
+        "radii: budgets forget which events may move",
+        SCALES,
+        "**{self.budget: int(epsilon)})",
+        "where=None, **{self.budget: int(epsilon)})",
+    ),
+    Mutant(
+        "changes: the rise by flips is left out",
+        "certify/bounds/summed.py",
+        "return fall * UP, rise * UP",
+        "return fall * UP, parts[0][1] * UP",
+    ),
+    Mutant(
+        "changes: the least cost forgets flips",
+        "certify/bounds/summed.py",
+        "return moved + changed, inputs + flips",
+        "return moved, inputs + flips",
+    ),
+    Mutant(
+        "changes: flips are those of the recording before it moved",
+        CHANGES,
+        "other=-(up & down).double())",
+        "other=None)",
+    ),
+    Mutant(
+        "changes: what a move left behind can't be filled",
+        CHANGES,
+        "(moved.lower == 0) & allowed, (moved.upper == 1) & allowed",
+        "(moved.upper == 0) & allowed, (moved.upper == 1) & allowed",
+    ),
+    Mutant(
+        "changes: the ball holds no flips",
+        CHANGES,
+        "radius = (moved.ball + math.nextafter(math.sqrt(self.flips.count), math.inf)) * (1.0 + 1e-15)",
+        "radius = moved.ball",
+    ),
+    Mutant(
+        "changes: a flip costs nothing in membership",
+        "certify/perturbations/mixing.py",
+        "flips = sum(one != other for one, other, _, _ in changes)",
+        "flips = 0",
+    ),
+    Mutant(
+        "changes: closed entries flip in membership",
+        "certify/perturbations/mixing.py",
+        "(gains if other else loses)",
+        "True",
+    ),
+    Mutant(
+        "changes: a program that flips one entry less",
+        "certify/milp/inputs.py",
+        "program.constrain(spent, upper=float(flips.count))",
+        "program.constrain(spent, upper=float(flips.count) - 1.0)",
+    ),
+    Mutant(
+        "flips: no entry changes the other way",
+        "certify/bounds/flips.py",
+        "return (self.direction,) if self.other is None else (self.direction, self.other)",
+        "return (self.direction,)",
+    ),
     Mutant(
         "flips: what may be inserted is taken for what may be deleted",
         FLIP_SET,

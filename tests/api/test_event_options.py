@@ -1,0 +1,110 @@
+"""Which events change, and how, said on the command line: records say it, and repeat it."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from spikecert import LIF, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, dataset, load_record, save, verify
+from spikecert.reports.event_rules import EventRules
+from spikecert.reports.wording import assumptions, essentials
+from spikecert.reports.wording import verdict as sentence
+from support.command_line import run as run
+
+COMMON = "--data", "digit-events", "--samples", "4"
+
+
+@pytest.fixture(scope="module")
+def network() -> SpikingNetwork:
+    torch.manual_seed(0)
+    return SpikingNetwork(
+        nn.Flatten(), nn.Linear(128, 6), LIF(0.8, 0.2), nn.Linear(6, 10), num_steps=3, encoding="none"
+    ).eval()
+
+
+@pytest.fixture(scope="module")
+def path(network, tmp_path_factory):
+    place = tmp_path_factory.mktemp("events") / "net.safetensors"
+    save(network, place)
+    return place
+
+
+CERTIFIED = [
+    (
+        ("--norm", "flips", "--epsilon", "2", "--kind", "insert", "--where", "steps=0:2,rows=1:4"),
+        SpikeFlip(2, "insert", EventRegion(steps=(0, 2), rows=(1, 4))),
+        "at most ε events in steps 0 to 1, rows 1 to 3 may be inserted",
+    ),
+    (
+        ("--norm", "shift", "--epsilon", "3", "--budget", "count", "--jitter", "1", "--border", "leave"),
+        SpikeShift(1, 3, border="leave"),
+        "at most ε events may come earlier or later, each by at most 1 steps, those at the border may leave",
+    ),
+    (
+        ("--norm", "shift", "--epsilon", "1", "--budget", "jitter", "--count", "2", "--merge", "add"),
+        SpikeShift(1, 2, merge="add"),
+        "each event may come up to ε steps earlier or later, at most 2 of them, two in one entry are two",
+    ),
+]
+
+
+@pytest.mark.parametrize(("told", "threat", "words"), CERTIFIED)
+def test_what_is_certified_is_what_was_said(run, network, path, tmp_path, told, threat, words):
+    out = tmp_path / "out"
+    found = run("certify", path, *COMMON, *told, "--verifier", "trains", "--no-gains", "--out", out)
+    assert found.status in (0, 1)
+    record = load_record(out / "record.json")
+    data = dataset("digit-events", num_steps=3).test
+    wanted = verify(network, data.inputs[:4].float(), data.labels[:4], threat, "trains")
+    assert [row.verdicts["trains"].status for row in record.models[0].rows] == [item.status for item in wanted]
+    assert record.threat.sets.around(record.focus) == threat
+    assert words in assumptions(record)[0]
+    assert words in essentials(record)[0][1]
+    assert all(f"{key} {value}" in record.command for key, value in zip(told[4::2], told[5::2], strict=True))
+    assert told[5].partition("=")[0] in sentence(record)
+    assert run("report", out / "record.json", "--out", tmp_path / "page.tex").status == 0
+
+
+def test_radii_of_a_budget_join_the_record_of_the_same_changes(run, path, tmp_path):
+    told = *COMMON, "--norm", "shift", "--budget", "count", "--jitter", "1"
+    assert run("certify", path, *told, "--epsilon", "2", "--verifier", "interval", "--no-gains", "--out", tmp_path)
+    assert run("radius", path, *told, "--verifier", "interval", "--out", tmp_path).status == 0
+    attach = "report", tmp_path / "record.json", "--radii", tmp_path / "radii.json"
+    assert run(*attach).status == 0
+    content = json.loads((tmp_path / "radii.json").read_text())
+    assert content["events"] == EventRules(budget="count", jitter=1).model_dump()
+    (tmp_path / "radii.json").write_text(json.dumps({**content, "events": None}))
+    assert "radii: got radii of other changes of events" in run(*attach).err
+
+
+WRONG = [
+    (
+        ("--norm", "shift", "--jitter", "1", "--total", "2"),
+        "spikecert: total: got 2, expected none",
+    ),
+    (("--kind", "insert"), "kind: got one with --norm linf, expected --norm flips"),
+    (("--norm", "flips", "--jitter", "1"), "jitter: got one with --norm flips, expected --norm shift"),
+    (("--norm", "flips", "--kind", "swap"), "kind: Input should be 'flip', 'insert' or 'delete'"),
+    (("--norm", "flips", "--where", "steps=3"), "where: got 'steps=3', expected intervals such as steps=0:3"),
+    (("--norm", "flips", "--where", "steps=2:2"), "where: steps: got (2, 2), expected 0 ≤ first < last"),
+    (("--norm", "flips", "--where", "rows=0:99"), "rows: got (0, 99), expected at most the recording's"),
+    (("--norm", "flips", "--epsilon", "1.5"), "expected whole numbers of flips"),
+    (("--norm", "shift", "--budget", "jitter", "--epsilon", "3"), "jitter: got 3, expected less than"),
+    (("--norm", "shift", "--budget", "sum"), "budget: Input should be 'total', 'count' or 'jitter'"),
+    (("--norm", "shift", "--jitter", "-1"), "'--jitter'"),
+]
+
+
+@pytest.mark.parametrize(("told", "words"), WRONG, ids=[" ".join(told) for told, _ in WRONG])
+def test_what_makes_no_sense_is_one_line(run, path, told, words):
+    size = () if "--epsilon" in told else ("--epsilon", "1")
+    found = run("certify", path, *COMMON, *told, *size, "--verifier", "interval", "--no-gains")
+    assert (found.status, found.out, found.err.count("\n")) == (2, "", 1)
+    assert words in found.err
+
+
+def test_a_jitter_has_no_radius(run, path):
+    found = run("radius", path, *COMMON, "--norm", "shift", "--budget", "jitter")
+    assert found.status == 2
+    assert "budget: got 'jitter'" in found.err

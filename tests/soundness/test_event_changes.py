@@ -1,0 +1,169 @@
+"""Events that move and flip at once: against all inputs that both make, one after the other."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, attack, bounds, mlp, verify
+from spikecert.certify.attacks import EventChanges
+from spikecert.certify.perturbations.described import build_set, describe_set
+from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear
+from spikecert.testing.strategies import SEEDS, drawn_network
+from support.examples import examples
+from support.oracles import every_flip, every_shift, least_margin
+
+KINDS = st.sampled_from(["flip", "insert", "delete"])
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A sample (T, features), how its events may change, and all inputs that this makes."""
+
+    events: Tensor
+    threat: EventChange
+    every: Tensor
+
+
+def changed(events: Tensor, threat: EventChange) -> Tensor:
+    """Return all inputs: each list of moves, and each flip of an open entry of what they make."""
+    open_entries = threat.flips.allowed(events[None]).expand(events.shape)
+    signs = {"flip": (True, True), "insert": (True, False), "delete": (False, True)}[threat.flips.kind]
+    found = {}
+    for moved in every_shift(events, threat.shifts, threat.shifts.allowed(events[None]).expand(events.shape)):
+        for after in every_flip(moved, threat.flips.count):
+            differ = after != moved
+            kinds = torch.where(moved == 0, signs[0], signs[1])
+            if bool((~differ | (open_entries & kinds)).all()):
+                found[tuple(after.flatten().tolist())] = after
+    return torch.stack(list(found.values()))
+
+
+@st.composite
+def cases(draw: st.DrawFn, steps: int, features: int, dtype: torch.dtype = torch.float64) -> Changed:
+    """Return a sample of few events, and moves and flips of them."""
+    generator = torch.Generator().manual_seed(draw(SEEDS))
+    events = (torch.rand(steps, features, generator=generator) < draw(st.sampled_from([0.2, 0.5]))).to(dtype)
+    masks = [torch.rand(steps, features, generator=generator) > draw(st.sampled_from([-1.0, 0.3])) for _ in "ab"]
+    budgets = [draw(st.sampled_from([None, 0, 1, 2])) for _ in "ab"]
+    border = draw(st.sampled_from(["stay", "leave"]))
+    shifts = SpikeShift(draw(st.integers(0, min(2, steps - 1))), *budgets, border=border, where=masks[0])
+    threat = EventChange(SpikeFlip(draw(st.integers(0, 2)), draw(KINDS), masks[1]), shifts)
+    return Changed(events, threat, changed(events, threat))
+
+
+def rows(inputs: Tensor) -> set[tuple[float, ...]]:
+    return set(map(tuple, inputs.double().flatten(1).tolist()))
+
+
+@examples(40)
+@given(data=st.data(), steps=st.integers(1, 4), features=st.integers(1, 2), seed=SEEDS)
+def test_sets_hold_what_they_say(data: st.DataObject, steps: int, features: int, seed: int):
+    case = data.draw(cases(steps, features))
+    threat, sample, generator = case.threat, case.events[None], torch.Generator().manual_seed(seed)
+    threat.check(sample)
+    members = threat.members(case.events)
+    listed = list(members.batches(7))
+    assert members.count == sum(map(len, listed))
+    assert rows(torch.cat(listed)) == rows(case.every)
+    box = threat.enclosure(sample)
+    assert bool(((case.every >= box.lower) & (case.every <= box.upper)).all())
+    if box.ball is not None:
+        assert float((case.every - sample).flatten(1).norm(dim=1).max()) <= float(box.ball)
+    batch = sample.expand(30, -1, -1)
+    tried = (torch.rand(30, steps, features, generator=generator) < 0.5).double()
+    expected = [row in rows(case.every) for row in map(tuple, tried.flatten(1).tolist())]
+    assert threat.contains(tried, batch).tolist() == expected
+    assert bool(threat.contains(case.every, sample.expand(len(case.every), -1, -1)).all())
+    far = batch + 2 * torch.randn(batch.shape, generator=generator, dtype=batch.dtype)
+    assert rows(threat.project(far, batch)) | rows(threat.sample(batch, generator)) <= rows(case.every)
+
+
+@examples(40)
+@given(data=st.data(), steps=st.integers(1, 4), features=st.integers(1, 2), seed=SEEDS)
+def test_sums_hold_for_every_change(data: st.DataObject, steps: int, features: int, seed: int):
+    case = data.draw(cases(steps, features))
+    box = case.threat.enclosure(case.events[None])
+    if box.budget is None or box.center is None:
+        return
+    generator = torch.Generator().manual_seed(seed)
+    sizes = (2, steps), (3, features)
+    matrix, weights = (torch.randint(-3, 4, size, generator=generator).double() for size in sizes)
+    sums = torch.einsum("kt,ntf,of->nko", matrix, case.every, weights)
+    middle = torch.einsum("kt,tf,of->ko", matrix, case.events, weights)
+    timed = box.budget.moved(lambda marks: marks.transpose(0, 1)).of_rows(matrix)
+    fall, rise = timed.reach(lambda marks: marks.unsqueeze(1) * weights)
+    assert bool((middle + rise[:, 0] >= sums.amax(0) - 1e-9).all())
+    assert bool((middle - fall[:, 0] <= sums.amin(0) + 1e-9).all())
+    costs = torch.einsum("t,f->tf", matrix[0], weights[0])[:, None]
+    timed = box.budget.moved(lambda marks: marks.transpose(0, 1))
+    least, _ = timed.least(costs, case.events[:, None])
+    assert float(least) <= float((case.every * costs[:, 0]).flatten(1).sum(1).min()) + 1e-9
+
+
+@examples(12)
+@given(data=st.data(), verifier=st.sampled_from([INTERVAL, TRAINS, Linear()]))
+def test_no_change_escapes(data: st.DataObject, verifier: Any):
+    features = data.draw(st.integers(1, 2))
+    drawn = drawn_network(data.draw, 2, 4, 4, features, (torch.float32, torch.float64), ("none",), None)
+    network = drawn.network.eval()
+    case = data.draw(cases(network.num_steps, features, network.dtype))
+    with torch.no_grad():
+        logits = network(case.every.to(network.dtype))
+    found = bounds(network, case.events[None].to(network.dtype), case.threat, verifier)
+    assert bool((logits.double() >= found.lower[0].double()).all())
+    assert bool((logits.double() <= found.upper[0].double()).all())
+
+
+THREATS = [
+    EventChange(SpikeFlip(1), SpikeShift(1, 1)),
+    EventChange(SpikeFlip(1, "insert"), SpikeShift(2, total=2, border="leave")),
+    EventChange(SpikeFlip(1, "delete", EventRegion(steps=(0, 2))), SpikeShift(1, 2)),
+]
+
+
+@pytest.mark.parametrize("threat", THREATS, ids=range(3))
+@pytest.mark.parametrize("verifier", ["enumeration", "milp", "auto"])
+def test_verdicts_agree_with_the_list(verifier: str, threat: EventChange):
+    torch.manual_seed(3)
+    network = mlp((2, 4, 3), num_steps=3, neuron=LIF(0.8, threshold=0.5), encoding="none").eval()
+    events = (torch.rand(3, 3, 2) < 0.5).float()
+    with torch.no_grad():
+        labels = network(events).argmax(1)
+    verdicts = verify(network, events, labels, threat, verifier)
+    broken = attack(network, events, labels, threat, EventChanges()).success.tolist()
+    decided = 0
+    for sample, label, verdict, fell in zip(events, labels.tolist(), verdicts, broken, strict=True):
+        margin = least_margin(network, changed(sample, threat), label)
+        assert not (fell and margin > 0)
+        if verdict.status != "unknown":
+            assert verdict.status == ("verified" if margin > 0 else "falsified")
+            decided += 1
+    assert decided == 3
+
+
+def test_changes_travel_to_workers():
+    mask = torch.eye(3, 2) > 0
+    for threat in (*THREATS, EventChange(SpikeFlip(1, where=mask), SpikeShift(1, where=mask))):
+        assert build_set(*describe_set(threat)) == threat
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: EventChange(SpikeFlip(1), SpikeShift(1, merge="add")), ValueError, r"^shifts: got merge 'add'"),
+        (
+            lambda: EventChange(SpikeShift(1), SpikeShift(1)),
+            TypeError,
+            r"^flips: got SpikeShift, expected",
+        ),
+        (lambda: EventChange(SpikeFlip(1), None), TypeError, r"^shifts: got NoneType, expected a SpikeShift"),
+    ],
+)
+def test_what_is_no_change_is_refused(make: Any, error: type[Exception], message: str):
+    with pytest.raises(error, match=message):
+        make()
