@@ -6,13 +6,13 @@ MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '
 EDITABLE := --config-settings editable_mode=strict
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: demo test test-slow nightly lint docs setup clean
+.PHONY: demo test test-slow nightly coverage lint docs setup clean
 
 demo: .venv/installed
 	$(BIN)/spikecert demo --out runs/demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --timeout 3600
@@ -20,8 +20,12 @@ test-slow: .venv/ready
 # All examples, and new ones each time: the seed is said, and `--hypothesis-seed=…` repeats it.
 nightly: .venv/ready
 	@seed=$$(date +%s); echo "seed $$seed"; \
-	THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-seed=$$seed && \
+	THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-seed=$$seed && \
 	THOROUGH=1 $(BIN)/python -m pytest -m slow --timeout 3600 --hypothesis-seed=$$seed
+
+# Which lines and branches the tests of `make test` reach, as a table and as pages in build/coverage.
+coverage: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-report=html:build/coverage
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -37,11 +37,18 @@ def loaded(source: str) -> tuple[Any, Any]:
 
 
 def network_of(model: Path) -> "SpikingNetwork":
-    """Return the network in a file that `train` wrote, or, for zoo:NAME, one that comes with the package."""
+    """Return the network in a file that `train` wrote, or, for zoo:NAME, one that comes with the package.
+
+    An ONNX file stands for the network beside it, if it was written of that: see `formats.read_onnx`.
+    """
     from spikecert.models import load
     from spikecert.zoo import load_zoo
 
     kept = _in_zoo(model)
+    if kept is None and model.name.endswith((".onnx", ".onnx.gz")):
+        from spikecert.formats import read_onnx
+
+        return read_onnx(model)
     return load(model) if kept is None else load_zoo(kept)
 
 

@@ -1,9 +1,10 @@
-"""File formats of other programs: VNN-LIB properties, and the verification competition's results."""
+"""File formats of other programs: VNN-LIB properties, ONNX, and the verification competition's results."""
 
 if __name__ == "formats":
     raise ImportError("import spikecert.formats, not formats: by another name each class would be there twice")
 
 from .deciding import PropertyVerdict, verify_property
+from .onnx import read_onnx, write_onnx
 from .properties import Constraint, Property, PropertyCase
 from .results import competition_result, read_counterexample
 from .vnnlib import read_vnnlib
@@ -16,8 +17,10 @@ __all__ = [
     "PropertyVerdict",
     "competition_result",
     "read_counterexample",
+    "read_onnx",
     "read_vnnlib",
     "robustness",
     "verify_property",
+    "write_onnx",
     "write_vnnlib",
 ]

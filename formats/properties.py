@@ -63,6 +63,7 @@ class Property:
     Args:
         input_shape, output_shape: as declared; of one axis in VNN-LIB 1.0.
         cases: boxes with their unsafe outputs. None: nothing can violate it.
+        tensors: the input's and the output's name and type as VNN-LIB 2.0 declares them; None of version 1.0.
 
     Raises:
         ValueError: for ends or indices that do not fit the shapes.
@@ -71,6 +72,7 @@ class Property:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     cases: tuple[PropertyCase, ...]
+    tensors: tuple[tuple[str, str], tuple[str, str]] | None = None
 
     def __post_init__(self) -> None:
         inputs, outputs = self.num_inputs, self.num_outputs

@@ -52,7 +52,7 @@ def read_vnnlib(source: Path | str) -> Property:
     newer = any(part[0] == "declare-network" for part in declared)
     tensors = _network(declared) if newer else _constants(declared)
     parts = (normal_form(formula, tensors.find) for formula in formulas)
-    return Property(tensors.inputs, tensors.outputs, _cases(parts, math.prod(tensors.inputs)))
+    return Property(tensors.inputs, tensors.outputs, _cases(parts, math.prod(tensors.inputs)), tensors.named)
 
 
 def _text(path: Path) -> str:
@@ -79,6 +79,7 @@ class _Tensors:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     find: Names
+    named: tuple[tuple[str, str], tuple[str, str]] | None = None
 
 
 def _constants(declared: Sequence[tuple]) -> _Tensors:
@@ -126,7 +127,7 @@ def _network(declared: Sequence[tuple]) -> _Tensors:
         if len(chosen) != 1 or len(parts) != 2 or len(declared[0]) != 4:
             raise ValueError("declare-network: expected a name, one declare-input and one declare-output")
         found[kind] = _tensor(chosen[0])
-    (inputs, input_shape), (outputs, output_shape) = found.values()
+    (inputs, input_type, input_shape), (outputs, output_type, output_shape) = found.values()
     shapes = {inputs: ("X", input_shape), outputs: ("Y", output_shape)}
     if len(shapes) != 2:
         raise ValueError(f"declare-network: got {inputs[:40]!r} twice")
@@ -138,11 +139,11 @@ def _network(declared: Sequence[tuple]) -> _Tensors:
         kind, shape = shapes[name]
         return kind, _flat(name, tuple(index or ()), shape)
 
-    return _Tensors(input_shape, output_shape, find)
+    return _Tensors(input_shape, output_shape, find, ((inputs, input_type), (outputs, output_type)))
 
 
-def _tensor(part: tuple) -> tuple[str, tuple[int, ...]]:
-    """Return the name and the shape of (declare-… name type [shape] "other name")."""
+def _tensor(part: tuple) -> tuple[str, str, tuple[int, ...]]:
+    """Return the name, the type and the shape of (declare-… name type [shape] "other name")."""
     fits = len(part) in (4, 5) and isinstance(part[1], str) and isinstance(part[3], Shape)
     if not fits or _TENSOR_NAME.fullmatch(part[1]) is None or str(part[2]).lower() not in _TYPES:
         raise ValueError(f"{part[0]}: got {reprlib.repr(part[1:])}, expected a name, a real type and a shape")
@@ -151,7 +152,7 @@ def _tensor(part: tuple) -> tuple[str, tuple[int, ...]]:
         size *= axis
         if not 0 < size <= MOST_VARIABLES:
             raise ValueError(f"{part[0]}: got shape {list(shape)[:8]}, expected 1 to {MOST_VARIABLES} elements")
-    return part[1], shape
+    return part[1], str(part[2]).lower(), shape
 
 
 def _flat(name: str, index: tuple[int, ...], shape: tuple[int, ...]) -> int:

@@ -3,22 +3,11 @@
 if __name__ == "models":
     raise ImportError("import spikecert.models, not models: by another name each class would be there twice")
 
+from typing import TYPE_CHECKING, Any
+
 from .architectures import architecture, mlp
 from .checkpoints import load, network_hash, save
 from .circuit import Circuit, circuit
-from .conversion import (
-    Conversion,
-    ConversionCheck,
-    ConversionRefused,
-    check_conversion,
-    convert,
-    from_nir,
-    from_norse,
-    from_snntorch,
-    from_spikingjelly,
-    from_torch,
-    to_nir,
-)
 from .dynamics import Dynamics
 from .encoding import RateDraws
 from .latency import latency_code
@@ -35,6 +24,21 @@ from .synapses import Synapse
 from .varied import VariedLIF
 from .vgg import vgg5, vgg11
 from .wide_resnet import wrn16_4
+
+if TYPE_CHECKING:
+    from .conversion import (
+        Conversion,
+        ConversionCheck,
+        ConversionRefused,
+        check_conversion,
+        convert,
+        from_nir,
+        from_norse,
+        from_snntorch,
+        from_spikingjelly,
+        from_torch,
+        to_nir,
+    )
 
 __all__ = [
     "DLIF",
@@ -81,3 +85,17 @@ __all__ = [
     "vgg11",
     "wrn16_4",
 ]
+
+_CONVERSION = (
+    *("Conversion", "ConversionCheck", "ConversionRefused", "check_conversion", "convert", "to_nir"),
+    *("from_nir", "from_norse", "from_snntorch", "from_spikingjelly", "from_torch"),
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Import conversions when they are asked for: most of what uses networks reads no other library's."""
+    if name not in _CONVERSION:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import conversion
+
+    return getattr(conversion, name)

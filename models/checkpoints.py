@@ -2,21 +2,25 @@
 
 The header also holds a hash of description and weights, so that a file that was tampered with, truncated or
 written by another program is refused. Nothing is unpickled, so a file from a stranger can't run code.
+
+The schemas are imported where a network is read or written: they take long.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..files.json_text import read_json
-from .description import Blueprint, describe
-from .layer_schemas import COUNTER, Shapes
 from .networks import SpikingNetwork
 from .storage import digest_of, pack, read_tensors, unpack, write_tensors
 from .validation import one_line
+
+if TYPE_CHECKING:
+    from .layer_schemas import Shapes
 
 __all__ = ["FORMAT", "from_bytes", "load", "network_hash", "save", "to_bytes"]
 
@@ -78,17 +82,21 @@ def built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork:
 
 def _blank(text: str, weights: dict[str, Tensor]) -> SpikingNetwork:
     """Return the described network without weights, which takes no memory, if the file holds what it needs."""
+    from .description import Blueprint
+
     blueprint = Blueprint.read(read_json(text))
     _check_tensors(weights, blueprint.tensors())
     with torch.device("meta"):
         return blueprint.build()
 
 
-def _check_tensors(held: Mapping[str, Tensor], shapes: Shapes) -> None:
+def _check_tensors(held: Mapping[str, Tensor], shapes: "Shapes") -> None:
     """Raise ValueError unless a file holds exactly the tensors of these shapes, in one dtype that networks run in.
 
     A batch norm's counter is int64.
     """
+    from .layer_schemas import COUNTER
+
     if odd := held.keys() ^ shapes.keys():
         name = min(odd)
         raise ValueError(f"weights: {name!r} {'belongs to no layer' if name in held else 'is missing'}")
@@ -109,4 +117,6 @@ def network_hash(network: SpikingNetwork) -> str:
 
 def described(network: SpikingNetwork) -> str:
     """Return the description that `built` reads."""
+    from .description import describe
+
     return json.dumps(describe(network), sort_keys=True)

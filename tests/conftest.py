@@ -2,10 +2,36 @@
 
 import os
 
+import pytest
 import torch
 from hypothesis import settings
 
+from support.examples import DAILY
+
 torch.set_num_threads(1)
-settings.register_profile("ci", derandomize=True, deadline=None)
-settings.register_profile("local", deadline=None)
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=DAILY)
+settings.register_profile("local", deadline=None, max_examples=DAILY)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+LONG = (
+    "certify/branching/test_residual.py",
+    "checking/test_soundness.py",
+    "api/test_demo.py",
+    "certify/test_radius.py",
+    "api/test_stopping.py",
+    "certify/engines/test_local.py",
+    "faults/test_kills.py",
+    "training/test_processes.py",
+    "reports/test_browser.py",
+    "api/test_interrupts.py",
+    "formats/test_command.py",
+    "docs/test_snippets.py",
+    "checking/test_trains.py",
+    "checking/test_ties.py",
+)
+"""Files of few tests that take long: they start first, so that no process waits for one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))

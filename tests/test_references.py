@@ -1,12 +1,12 @@
 """Every source that a docstring names has an entry in docs/references.bib."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-FOLDERS = ("api", "models", "analysis", "training", "certify", "reports")
+from support.modules import INSIDE, ROOT
+
+FOLDERS = ("api", *INSIDE)
 ENTRIES = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "docs/references.bib").read_text(), re.MULTILINE))
 
 

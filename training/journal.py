@@ -81,3 +81,9 @@ def _board(folder: Path, first: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter  # imported here: it is an optional package's
 
     return SummaryWriter(str(folder), purge_step=first)
+
+
+def epochs_of(folder: Path) -> int:
+    """Return how many epochs the history in a run's folder tells."""
+    path = folder / HISTORY
+    return max(0, len(path.read_text(encoding="utf-8").splitlines()) - 1) if path.exists() else 0

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..beside import again, beside
 from ..output import say, show, show_json_text, table
 from ..progress import Bars
 from .options import Device, Json, Root, checked_device
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="A protocol, such as vgg11-cifar10-at; see --list.")] = None,
     root: Root = None,
     out: Annotated[
@@ -26,6 +28,7 @@ def reproduce(
         str | None, typer.Option(help="A factor of a convolutional network's widths, such as 1/16.")
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Instead of the protocol's, such as 0,1,2.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that take seeds beside each other.")] = 1,
     only: Annotated[str | None, typer.Option(help="Rows whose names contain this text, in any case.")] = None,
     hold_out: Annotated[
         bool, typer.Option("--hold-out", help="Keep validation images out of training: they pick an epoch.")
@@ -49,13 +52,27 @@ def reproduce(
         root, epochs, samples, train_samples, width, _numbers(seeds), only, hold_out, checked_device(device)
     )
     folder = Path("runs/reproduce") / name if out is None else out
+    seeded = chosen.seeds if options.seeds is None else options.seeds
     with Bars() as bars:
+        if workers > 1 and len(seeded) > 1:
+            _beside(context, seeded, folder, workers, bars)
         results = protocols.reproduce(chosen, folder, options, bars)
     if as_json:
         show_json_text(results.model_dump_json(by_alias=True, indent=1))
         return 0
     _tell(results, folder)
     return 0
+
+
+def _beside(context: typer.Context, seeds: tuple[int, ...], folder: Path, workers: int, bars: Bars) -> None:
+    """Run each seed in a process of its own, in the same folder: its runs are then found there."""
+    import torch
+
+    def look() -> None:
+        bars("finished runs", len(list(folder.glob("runs/*/run.json"))), 0)
+
+    own = [again(context, seeds=str(k), workers=None, out=folder) for k in seeds]
+    beside(own, workers, max(1, torch.get_num_threads() // workers), look)
 
 
 def _tell(results: "Results", folder: Path) -> None:

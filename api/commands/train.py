@@ -1,10 +1,14 @@
 """`spikecert train`: a network from an architecture string, trained and saved; several seeds in one command."""
 
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from ..beside import again, beside
 from ..output import say, show, show_json, table
 from ..progress import Bars
 from ..seeds import Summary, chosen_seeds, content, percent, summary, write_summary
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     out: own.Folder,
     data: Data = "digits",
     root: Root = None,
@@ -43,6 +48,7 @@ def train(
     accumulate: own.Accumulate = 1,
     seed: Seed = 0,
     seeds: own.Seeds = None,
+    workers: own.Workers = 1,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> int:
@@ -55,6 +61,8 @@ def train(
     from spikecert.training.processes import joined
 
     several = chosen_seeds(seeds, seed)
+    if workers > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(f"workers: got {workers} under torchrun, expected 1: its processes share each batch")
     samples = data_of(data, root, num_steps)
     template = building.neuron(neuron, num_steps, decay, threshold, reset)
     aim = building.objective(objective, rho, noise, number(size, "size"), gain_weight, margin_weight)
@@ -85,12 +93,28 @@ def train(
 
     with joined(device) as processes, Bars() as bars:
         folders = {k: out if seeds is None else out / f"seed-{k}" for k in several}
+        if workers > 1 and len(several) > 1:
+            _beside(context, folders, workers, epochs, bars)
         runs = {k: one(k, folder, bars) for k, folder in folders.items()}
     if processes.first:
         for reason in {str(run.kernel) for run in runs.values() if run.kernel.reason}:
             say(f"kernel: {reason}")
         _tell(runs, out, seeds is not None, as_json)
     return 0
+
+
+def _beside(context: typer.Context, folders: dict[int, Path], workers: int, epochs: int, bars: Bars) -> None:
+    """Train each seed in a process of its own; `fit` then finds their folders finished."""
+    import torch
+
+    from spikecert.training.journal import epochs_of
+
+    def look() -> None:
+        for seed, folder in folders.items():
+            bars(f"train, seed {seed}", epochs_of(folder), epochs)
+
+    own = [again(context, seed=k, seeds=None, workers=None, out=folder) for k, folder in folders.items()]
+    beside(own, workers, max(1, torch.get_num_threads() // workers), look)
 
 
 def _tell(runs: dict[int, "TrainingRun"], out: Path, several: bool, as_json: bool) -> None:

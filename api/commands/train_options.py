@@ -47,3 +47,4 @@ Accumulate = Annotated[
 Seeds = Annotated[
     str | None, typer.Option(help="Several, such as 0,1,2: one folder each, mean and spread at the end.")
 ]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that train seeds beside each other.")]

@@ -32,9 +32,10 @@ def vnnlib(
     from spikecert.formats.results import result_word
 
     network = network_of(model).to(checked_device(device))
-    verdict = verify_property(network, read_vnnlib(question), verifier, timeout, seed=seed)
+    prop = read_vnnlib(question)
+    verdict = verify_property(network, prop, verifier, timeout, seed=seed)
     if out is not None:
-        write_atomically(out, competition_result(verdict, legacy).encode())
+        write_atomically(out, competition_result(verdict, legacy, prop).encode())
         say(f"wrote {out}")
     word = result_word(verdict.status, legacy)
     if as_json:

@@ -1,24 +1,25 @@
 """Write a benchmark set in the competition's folder form: networks, properties and instances.csv.
 
-    python benchmarks/vnncomp/generate.py SEED [--out FOLDER] [--samples 10] [--sets digits,fashion-mnist]
+    python benchmarks/vnncomp/generate.py SEED [--out FOLDER] [--samples 10] [--sets digits] [--vnnlib 2.0]
 
 Networks of growing size are trained on the spot (single-step adversarial noise of .05, Adam), and the seed
 chooses their initial weights and the test samples. A property says 'some other class reaches the label's logit
-within ε, and within [0, 1]', so "holds" means robust. Each line of instances.csv is network, property, seconds.
+within ε, and within [0, 1]', so "holds" means robust. Each line of instances.csv is ONNX, property, seconds; our
+own form of a network lies beside its ONNX.
 """
 
 import argparse
 import csv
 import gzip
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, save
 from spikecert.building import fresh_network
-from spikecert.formats import robustness, write_vnnlib
+from spikecert.formats import robustness, write_onnx, write_vnnlib
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def trained(entry: Entry, seed: int, epochs: int) -> SpikingNetwork:
     return run.network.eval()
 
 
-def properties(entry: Entry, network: SpikingNetwork, seed: int, count: int) -> Iterator[tuple[str, str]]:
+def properties(
+    entry: Entry, network: SpikingNetwork, seed: int, count: int, version: str
+) -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each property: of test samples that the network gets right."""
     test = dataset(entry.data).test
     with torch.no_grad():
@@ -70,19 +73,24 @@ def properties(entry: Entry, network: SpikingNetwork, seed: int, count: int) -> 
         for epsilon in entry.epsilons:
             low, high = LInf(epsilon).limits(sample)
             classes = int(test.labels.max()) + 1
-            yield f"{entry.name}_{index}_{epsilon:g}", write_vnnlib(robustness(low[0], high[0], label, classes))
+            prop = replace(robustness(low, high, label, classes), output_shape=(1, classes))
+            yield f"{entry.name}_{index}_{epsilon:g}", write_vnnlib(prop, version)
 
 
-def write(folder: Path, entries: tuple[Entry, ...], seed: int, samples: int, epochs: int) -> int:
+def write(
+    folder: Path, entries: tuple[Entry, ...], seed: int, samples: int, epochs: int, version: str = "2.0"
+) -> int:
     """Write the set; return how many instances it has."""
-    for part in ("networks", "vnnlib"):
+    for part in ("onnx", "vnnlib"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     rows = []
     for entry in entries:
         network = trained(entry, seed, epochs)
-        model = Path("networks") / f"{entry.name}.safetensors"
-        save(network, folder / model)
-        for name, text in properties(entry, network, seed, samples):
+        model = Path("onnx") / f"{entry.name}.onnx"
+        save(network, folder / model.with_suffix(".safetensors"))
+        features = tuple(dataset(entry.data).test.inputs.shape[1:])
+        (folder / model).write_bytes(write_onnx(network, features))
+        for name, text in properties(entry, network, seed, samples, version):
             path = Path("vnnlib") / f"{name}.vnnlib.gz"
             (folder / path).write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
             rows.append((model.as_posix(), path.as_posix(), f"{entry.timeout:g}"))
@@ -100,10 +108,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10, help="Test samples for each network.")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--sets", default="digits,fashion-mnist")
+    parser.add_argument("--vnnlib", choices=("1.0", "2.0"), default="2.0", help="The properties' version.")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     chosen = tuple(entry for entry in ENTRIES if entry.data in arguments.sets.split(","))
-    write(arguments.out, chosen, arguments.seed, arguments.samples, arguments.epochs)
+    write(arguments.out, chosen, arguments.seed, arguments.samples, arguments.epochs, arguments.vnnlib)
 
 
 if __name__ == "__main__":

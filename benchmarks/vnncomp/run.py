@@ -16,8 +16,15 @@ from pathlib import Path
 
 import torch
 
-from spikecert import SpikingNetwork, load
-from spikecert.formats import Property, competition_result, read_counterexample, read_vnnlib, verify_property
+from spikecert import SpikingNetwork
+from spikecert.formats import (
+    Property,
+    competition_result,
+    read_counterexample,
+    read_onnx,
+    read_vnnlib,
+    verify_property,
+)
 from spikecert.formats.deciding import input_shape
 
 Instance = tuple[str, str, float]
@@ -42,7 +49,7 @@ def done(results: Path) -> set[tuple[str, str]]:
 @lru_cache(maxsize=1)
 def loaded(path: Path) -> SpikingNetwork:
     """Return a network; the next instance mostly asks about the same one."""
-    return load(path)
+    return read_onnx(path)
 
 
 def decide(folder: Path, instance: Instance, verifier: str, limit: float | None) -> str:
@@ -57,7 +64,7 @@ def decide(folder: Path, instance: Instance, verifier: str, limit: float | None)
     if found.status == "violated":
         path = folder / "counterexamples" / f"{Path(question).name.removesuffix('.gz')}.txt"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(competition_result(found), encoding="utf-8")
+        path.write_text(competition_result(found, prop=prop), encoding="utf-8")
         check(network, prop, path)
     return found.status
 

@@ -21,7 +21,6 @@ from ..perturbations import Perturbation
 from ..perturbations.described import build_set, describe_set
 from ..verdicts import Verdict
 from ..verification import verify
-from .answers import parsed
 
 JOB, BATCH, VERDICTS = "spikecert.job/1", "spikecert.batch/1", "spikecert.verdicts/1"
 
@@ -135,6 +134,8 @@ class Decided:
         Raises:
             ValueError, SoundnessError: for what no `pack` writes.
         """
+        from .answers import parsed  # its schemas take long to import
+
         told = parsed(text)
         verdicts = [
             Verdict(**dict(row), counterexample=tensors.get(str(place))) for place, row in enumerate(told.verdicts)

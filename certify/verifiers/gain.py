@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...analysis import gain
 from ...models.networks import SpikingNetwork
 from ..bounds.gain_rows import Rows, graph_rows, table_rows, worst_sum
 from ..bounds.prices import PricedProblem, Specifications
@@ -70,6 +69,8 @@ def _class_margins(
 
 def _last_layer(network: SpikingNetwork, stages: Staged, inputs: Tensor) -> tuple[Rows, Tensor]:
     """Carry the ℓ2 budget from the input to the last spiking layer; return its rows and budget, (batch,)."""
+    from ...analysis import gain  # it takes as long to import as all verifiers together
+
     shape = tuple(inputs.shape[2 if network.timed else 1 :])
     norms = [layer.operator_norm.upper for layer in gain(network, input_shape=shape).layers]
     signal = network.encode(inputs).double()

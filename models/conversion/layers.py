@@ -5,7 +5,6 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..description import fresh
 from ..layers import BATCH_NORMS, WEIGHTED, Share
 from ..linear_maps import affine_types
 from ..max_pooling import MAX_POOLS
@@ -44,6 +43,8 @@ def plain_layer(module: nn.Module, name: str) -> nn.Module | None:
     Raises:
         ConversionRefused: for settings that SpikingNetwork has not.
     """
+    from ..description import fresh  # its schemas take long to import
+
     if kind_of(module) not in LAYERS or not _is_known(module):
         return None
     try:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from support.examples import by_night
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+@pytest.mark.slow
 def test_certify_digits_proves_most_of_what_is_not_broken():
     command = [sys.executable, str(EXAMPLES / "certify_digits.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -17,7 +20,7 @@ def test_certify_digits_proves_most_of_what_is_not_broken():
     assert 100 - broken >= proved > 60
 
 
-@pytest.mark.parametrize("library", ["snntorch", "spikingjelly", "norse", "nir"])
+@pytest.mark.parametrize("library", ["nir", *by_night("snntorch", "spikingjelly", "norse")])
 def test_networks_of_other_libraries_go_from_training_to_a_report(library: str, tmp_path: Path):
     command = [sys.executable, str(EXAMPLES / f"from_{library}.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -30,8 +33,8 @@ def test_networks_of_other_libraries_go_from_training_to_a_report(library: str, 
 
 
 PUBLISHED = (
-    *("snntorch_tutorial_5", "snntorch_tutorial_6", "spikingjelly_csnn", "spikingjelly_lif_fc_mnist"),
-    "norse_mnist",
+    "spikingjelly_lif_fc_mnist",
+    *by_night("snntorch_tutorial_5", "snntorch_tutorial_6", "spikingjelly_csnn", "norse_mnist"),
 )
 
 

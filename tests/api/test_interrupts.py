@@ -15,6 +15,7 @@ import pytest
 
 from spikecert.models.storage import read_tensors
 from spikecert.reports import load_record
+from support.examples import by_night
 from support.processes import soon
 
 PROOFS = ("--verifier", "trains")
@@ -49,7 +50,7 @@ def interrupted(process: subprocess.Popen[str], out: Path, by: signal.Signals) -
     return process.communicate(timeout=120)
 
 
-@pytest.mark.parametrize(("command", "by"), [("certify", signal.SIGTERM), ("attack", signal.SIGHUP)])
+@pytest.mark.parametrize(("command", "by"), [("certify", signal.SIGTERM), *by_night(("attack", signal.SIGHUP))])
 def test_the_finished_samples_are_a_report_and_the_run_goes_on(run, model, tmp_path, command, by):
     process = started(command, model, tmp_path / "out")
     out, err = interrupted(process, tmp_path / "out", by)
@@ -75,6 +76,7 @@ def test_the_finished_samples_are_a_report_and_the_run_goes_on(run, model, tmp_p
     )
 
 
+@pytest.mark.slow
 def test_the_finished_radii_are_written_and_the_run_goes_on(run, model, tmp_path):
     process = started("radius", model, tmp_path / "out")
     out, err = interrupted(process, tmp_path / "out", signal.SIGINT)

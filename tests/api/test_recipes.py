@@ -103,6 +103,7 @@ def test_a_recipe_writes_its_own_files_and_a_line_in_each_table() -> None:
     assert lines == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_what_the_recipes_make_is_known_to_all_that_shall_know_it_and_refused_by_the_rest(copy: Path) -> None:
     done = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", str(CHECKS))
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr

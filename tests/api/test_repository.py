@@ -1,10 +1,13 @@
 """The repository's own files: workflows call what is there, and forms can be read."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+
+import spikecert
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -37,3 +40,19 @@ def test_the_version_stands_in_one_place() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert 'dynamic = ["version"]' in project
     assert not re.search(r'^version = "', project, re.MULTILINE)
+
+
+def test_the_conda_recipe_asks_for_what_the_wheel_does() -> None:
+    recipe = (ROOT / "conda" / "meta.yaml").read_text(encoding="utf-8")
+    asked = dict(
+        re.findall(
+            r"^    - ([a-z0-9-]+) (\S+)$", recipe.partition("  run:\n")[2].partition("\ntest:")[0], re.MULTILINE
+        )
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+    parts = [re.split(r"(?=[<>=])", text, maxsplit=1) for text in project["dependencies"]]
+    assert asked == {named.get(name, name): limits for name, limits in parts} | {
+        "python": project["requires-python"]
+    }
+    assert f"'{spikecert.__version__}'" in recipe

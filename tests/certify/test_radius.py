@@ -1,6 +1,7 @@
 """Radii: brackets that hold the exact radius, on a line where it is known."""
 
 import math
+import time
 from dataclasses import replace
 from fractions import Fraction
 
@@ -17,7 +18,7 @@ from spikecert.certify.replay import pull, replays
 from spikecert.certify.verifiers import Verifier
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.testing import Case, cases
-from support.examples import examples
+from support.examples import by_night, examples
 from support.oracles import line_margin
 
 
@@ -88,7 +89,7 @@ def test_the_bracket_holds_the_radius(case: Case, norm: str, verifier: str) -> N
         assert radius.exact == (radius.upper - radius.lower <= 0.01)
 
 
-@pytest.mark.parametrize(("norm", "ball"), [("linf", LInf), ("l2", L2)])
+@pytest.mark.parametrize(("norm", "ball"), [("linf", LInf), *by_night(("l2", L2))])
 def test_the_lower_end_is_what_verify_says(norm: str, ball: type[LInf] | type[L2]) -> None:
     torch.manual_seed(3)
     net = mlp((4, 8, 3), num_steps=4, neuron=LIF(decay=0.9, threshold=0.3)).eval()
@@ -202,6 +203,23 @@ def test_no_time_leaves_valid_brackets() -> None:
         labels = net(inputs).argmax(1)
     for radius in certified_radius(net, inputs, labels, verifier="complete", timeout=1e-9):
         assert (radius.lower, radius.upper, radius.exact) == (0.0, 1.0, False)
+
+
+def test_queries_share_the_time_that_is_left() -> None:
+    """A query's seconds are those of each of its samples: all of them fit into what is left."""
+    asked: list[tuple[int, float]] = []
+
+    def ask(index: list[int], epsilon: float, timeout: float | None) -> list[Verdict]:
+        assert timeout is not None
+        asked.append((len(index), timeout))
+        return [Verdict("verified", 1.0, None, "told", 0.0, "")] * len(index)
+
+    clock = Clock(time.perf_counter() + 1000)
+    Bisection(Grid(1.0, 15), ask, lambda *_: [], clock, True, lambda _: None).run([Bracket(0.0, 1.0)] * 3)
+    count, seconds = asked[0]
+    assert count == 3
+    assert seconds == pytest.approx(1000 / (3 * 4), rel=0.01)  # four rounds tell 16 gaps apart
+    assert clock.share(4) == pytest.approx(250, rel=0.01)
 
 
 def test_progress_ends_at_the_number_of_samples() -> None:

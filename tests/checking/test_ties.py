@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -20,6 +20,7 @@ from spikecert.checking.proof import FORMAT
 from spikecert.models.storage import read_tensors, write_tensors
 from spikecert.testing import cases, points
 from support.command_line import Outcome
+from support.examples import examples
 from support.readouts import has_a_form, read_out
 
 BALL, SAMPLE = LInf(0.02), torch.tensor([0.4, 0.7])
@@ -109,7 +110,7 @@ def test_the_command_tells_and_may_demand_a_strict_order(written: Path, run: Cal
     assert "lets a tie fall to the label (argmax), which is not the strict order asked for" in told
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(cases(most_layers=2, most_width=4, most_steps=4, encodings=("direct",)), st.integers(0, 2**31))
 def test_no_accepted_proof_is_contradicted(tmp_path_factory, case, seed: int) -> None:
     network = read_out(case.network, "spikes")

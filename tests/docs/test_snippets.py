@@ -7,18 +7,18 @@ import torch
 
 from docs.snippets import blocks, commands
 from spikecert.cli import main
+from support.examples import by_night
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
-    "docs/tutorial.md",
     "docs/concepts/proved.md",
     "docs/concepts/worth.md",
     "docs/concepts/choosing.md",
     "docs/concepts/circuit.md",
-    "docs/testing.md",
     "docs/runs.md",
     "docs/events.md",
 )
+LONG = ("docs/tutorial.md", "docs/testing.md")
 SAID = {
     "docs/tutorial.md": ("of 100 digits are broken", "verified"),
     "docs/concepts/proved.md": ("verified",),
@@ -38,7 +38,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *by_night(*LONG)])
 def test_the_code_of_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     namespace: dict[str, object] = {"__name__": "page"}
     for language, code in blocks(ROOT / page):
@@ -55,7 +55,7 @@ def test_every_page_with_python_is_run() -> None:
     elsewhere |= {f"docs/start/{name}.md" for name in ("snntorch", "spikingjelly", "control")}  # by night
     found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
     coded = {page for page in found if any(kind == "python" for kind, _ in blocks(ROOT / page))}
-    assert coded == {*PAGES, *elsewhere}
+    assert coded == {*PAGES, *LONG, *elsewhere}
 
 
 def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
+from spikecert.formats import read_counterexample, read_onnx, read_vnnlib, robustness, write_vnnlib
 from spikecert.models import load, save
 from support.command_line import Outcome
 
@@ -50,6 +50,18 @@ def test_what_holds_and_what_is_violated(
     assert found is not None
     with torch.no_grad():
         assert load(model)(torch.tensor([found[0]]))[0].tolist() == found[1]
+
+
+def test_the_result_of_a_newer_property_is_as_that_version_has_it(
+    run: Callable[..., Outcome], files: tuple[Path, Path, Path], tmp_path: Path
+):
+    """Section 5.3 of VNN-LIB 2.0: name, type and shape of each tensor, then its elements, one a line."""
+    model, _, unsafe = files
+    run("vnnlib", model, unsafe, "--legacy", "--out", tmp_path / "result.txt")
+    word, inputs, *lines = (tmp_path / "result.txt").read_text().splitlines()
+    assert (word, inputs, lines[:3]) == ("sat", "X float32 [2]", ["0.5", "0.5", "Y float32 [3]"])
+    with torch.no_grad():
+        assert [float(line) for line in lines[3:]] == load(model)(torch.tensor([[0.5, 0.5]]))[0].tolist()
 
 
 def test_json_alone(run: Callable[..., Outcome], files: tuple[Path, Path, Path]):
@@ -121,7 +133,7 @@ def test_a_set_is_the_same_for_the_same_seed(folder: Path, tmp_path: Path):
 
 def test_every_instance_names_files_and_a_time(folder: Path):
     for model, question, seconds in lines(folder / "instances.csv"):
-        network, prop = load(folder / model), read_vnnlib(folder / question)
+        network, prop = read_onnx(folder / model), read_vnnlib(folder / question)
         assert prop.num_inputs == 64
         assert network(torch.zeros(1, 64)).shape == (1, prop.num_outputs)
         assert float(seconds) == 20
@@ -136,7 +148,7 @@ def test_a_run_goes_on_where_it_stopped(folder: Path):
     assert len(list((folder / "counterexamples").iterdir())) == sum(row[2] == "violated" for row in whole)
     text = results.read_text()
     kept = "".join(text.splitlines(keepends=True)[:2])
-    results.write_text(kept + "networks/cut")
+    results.write_text(kept + "onnx/cut")
     go(folder)
     again = lines(results)
     assert results.read_text().startswith(kept)

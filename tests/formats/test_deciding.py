@@ -218,7 +218,18 @@ def test_results_without_a_counterexample():
 
 
 @pytest.mark.parametrize(
-    "text", ["maybe\n", "sat\n((X_0 1)", "sat\n((X_0 a))", "sat\n((X_1 1))", "sat\nX_0", "sat\n((X_0 1 2))"]
+    "text",
+    [
+        "maybe\n",
+        "sat\n((X_0 1)",
+        "sat\n((X_0 a))",
+        "sat\n((X_1 1))",
+        "sat\nX_0",
+        "sat\n((X_0 1 2))",
+        "sat\nX real [1]\n1",
+        "sat\nX real [2]\n1\nY real [1]\n1",
+        "sat\nX real [1]\nnan\nY real [1]\n1",
+    ],
 )
 def test_malformed_results_are_refused(text: str):
     with pytest.raises(ValueError, match=r"^(result|text)"):

@@ -1,5 +1,6 @@
 """Ways to break a bound: one textual change each makes it unsound, or inexact where it claims to be exact."""
 
+from answering_mutants import ANSWERING_MUTANTS
 from cell_mutants import CELL_MUTANTS
 from checker_mutants import CHECKER_MUTANTS
 from circuit_mutants import CIRCUIT_MUTANTS
@@ -11,6 +12,7 @@ from filter_mutants import FILTER_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
 from mutant import Mutant
+from onnx_mutants import ONNX_MUTANTS
 from pooling_mutants import POOLING_MUTANTS
 from readout_mutants import READOUT_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
@@ -25,6 +27,7 @@ BRANCHING = "certify/branching/"
 MAPS = "models/linear_maps/"
 MUTANTS = (
     *STEP_MUTANTS,
+    *ANSWERING_MUTANTS,
     *CELL_MUTANTS,
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,
@@ -36,6 +39,7 @@ MUTANTS = (
     *LISTING_MUTANTS,
     *MOVING_MUTANTS,
     *POOLING_MUTANTS,
+    *ONNX_MUTANTS,
     *FILTER_MUTANTS,
     *RECURRENT_MUTANTS,
     *REFRACTORY_MUTANTS,

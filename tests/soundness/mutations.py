@@ -50,9 +50,17 @@ TESTS = (
     "tests/checking/test_cell_proofs.py",
     "tests/checking/test_elements.py",
     "tests/contracts",
+    "tests/formats/test_onnx.py",
+    "tests/certify/test_radius.py",
+    "tests/certify/attacks/test_contract.py",
+    "tests/theorems/test_theorems.py",
     "tests/soundness",
 )
 FIRST = {
+    "formats/onnx": "formats and onnx",
+    "certify/bracketing": "radius and share",
+    "certify/attacks/pgd": "TestPGD and trained",
+    "analysis/symbolic": "characteristic",
     "checking/cells": "checking and (cells or through)",
     "checking/pairs": "checking and cells",
     "checking/fixed": "checking and cells",

@@ -1,13 +1,23 @@
 """How many examples a test draws: a third of them by day, all of them at night, and then new ones each time."""
 
 import os
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
 THOROUGH = bool(os.environ.get("THOROUGH"))
 """Whether `make nightly` asked for all examples."""
 
+DAILY = 100 if THOROUGH else 33
+"""Examples of a test that asks for no number."""
+
 
 def examples(count: int) -> settings:
     """Return the settings of a test that draws `count` examples at night, and a third of them otherwise."""
     return settings(max_examples=count if THOROUGH else max(1, count // 3), deadline=None)
+
+
+def by_night(*values: Any) -> list[Any]:
+    """Return parameters of a test that run with the slow tests only; a tuple stands for several arguments."""
+    return [pytest.param(*(v if isinstance(v, tuple) else (v,)), marks=pytest.mark.slow) for v in values]

@@ -18,7 +18,7 @@ from spikecert.analysis.symbolic import (
     theorems,
 )
 from spikecert.analysis.symbolic.steps import AtLeast, DerivationStep, Equal, Tends
-from spikecert.analysis.symbolic.symbols import T, lam
+from spikecert.analysis.symbolic.symbols import T, lam, phi
 
 NAMES = [item.name for item in theorems()]
 
@@ -95,21 +95,21 @@ def test_formulas_agree_with_the_numerical_gains(name: str, norms: tuple[str, st
 
 
 def test_the_characteristic_equation_gives_every_singular_value() -> None:
+    """The theorem's own formulas: a root in each interval, and the singular value that belongs to it."""
     import numpy as np
     from scipy.optimize import brentq
 
     decay, steps = 0.8, 6
-    roots = [
-        brentq(
-            lambda x: math.sin((steps + 1) * x) - decay * math.sin(steps * x),
-            (i + 1e-9) * math.pi / (steps + 1),
-            (i + 1) * math.pi / (steps + 1),
-        )
-        for i in range(steps)
-    ]
+    formulas = theorem("finite-horizon-l2").formulas
+    at = {lam: decay, T: steps}
+    equation, norm = formulas["equation"], formulas["norm"].args[1]
+    gap = sp.lambdify(phi, (equation.args[0] - equation.args[1]).subs(at))  # type: ignore[operator]
+    width = math.pi / (steps + 1)
+    roots = [float(brentq(gap, (i + 1e-9) * width, (i + 1) * width)) for i in range(steps)]  # type: ignore[arg-type]
+    values = [float(norm.subs({**at, phi: root})) for root in roots]  # type: ignore[arg-type]
     matrix = np.array([[decay ** (r - c) if r >= c else 0.0 for c in range(steps)] for r in range(steps)])
-    values = [1 / math.sqrt(1 + decay**2 - 2 * decay * math.cos(root)) for root in roots]  # type: ignore[arg-type]
     assert values == pytest.approx(np.linalg.svd(matrix, compute_uv=False))
+    assert neuron_gain(decay, steps) == pytest.approx(values[0], rel=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -81,6 +81,7 @@ def test_fields_and_a_retraction_do_not_go_together(tmp_path: Path) -> None:
         reproduce(parse("p", {**CONTENT, "training": training}), tmp_path, Options(only="its own"))
 
 
+@pytest.mark.slow
 def test_digits_reach_what_they_claim(tmp_path: Path) -> None:
     """A fifth of the epochs, one seed: well above the published loss already."""
     torch.set_num_threads(1)

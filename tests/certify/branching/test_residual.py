@@ -16,7 +16,7 @@ from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual
 from spikecert.testing import Case, inputs, points, residual_networks
-from support.examples import examples
+from support.examples import by_night, examples
 from support.oracles import every_flip, least_margin, line_margin
 
 QUICK = Complete(Search(batch=64, start=Climb(10), climb=Climb(5)))
@@ -91,7 +91,7 @@ def residual_network(seed: int, **settings: object) -> tuple[SpikingNetwork, tor
     return network, batch, own_labels(network, batch)
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+@pytest.mark.parametrize("reset", ["zero", *by_night("subtract", "none")])
 def test_decides_every_sample(reset: str):
     network, batch, labels = residual_network(5, reset=reset)
     threat = LInf(0.08)
@@ -129,6 +129,7 @@ def test_flipped_events_are_decided_as_enumeration_does():
     assert {verdict.status for verdict in found} >= {"verified", "falsified"}
 
 
+@pytest.mark.slow
 def test_the_verdict_does_not_depend_on_the_batch():
     network, batch, labels = residual_network(1)
     found = [

@@ -76,7 +76,8 @@ certify_set(network, inputs, labels, LInf(0.02), workers=1, batch=4, folder=sys.
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_killed_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     """No batch that was reported is decided again."""
     case, folder = small_set(), tmp_path / "state"

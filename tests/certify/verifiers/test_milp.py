@@ -132,12 +132,14 @@ def samples(network: SpikingNetwork, count: int) -> tuple[Tensor, Tensor]:
         return inputs, network(inputs).argmax(1)
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
-def test_decides_what_bounds_leave_open(reset: str):
+@pytest.mark.parametrize(
+    ("reset", "encoding"), [("zero", "table"), ("subtract", "table"), ("none", "table"), ("zero", "big_m")]
+)
+def test_decides_what_bounds_leave_open(reset: str, encoding: str):
     network = lively(reset)
     inputs, labels = samples(network, 8)
     open_ones = [v.status == "unknown" for v in verify(network, inputs, labels, LInf(0.05), "trains")]
-    found = verify(network, inputs, labels, LInf(0.05), "milp")
+    found = verify(network, inputs, labels, LInf(0.05), Milp(encoding))
     assert sum(open_ones) >= 3
     assert {verdict.status for verdict in found} == {"verified", "falsified"}
     assert any("linear programs" in verdict.reason for verdict in found)

@@ -1,0 +1,44 @@
+"""Tell whether an ONNX file is a network of ours: the one beside it, written again, must be the same bytes."""
+
+import re
+from pathlib import Path
+
+from ...files import FileKind, unpacked
+from ...models.checkpoints import load
+from ...models.networks import SpikingNetwork
+from . import messages
+from .writing import write_onnx
+
+MOST_BYTES = 2**30
+ONNX = FileKind("path", "an ONNX file", most=MOST_BYTES)
+_HEAD = re.compile(
+    re.escape(messages.model(b"", "?").partition(b"\x01?")[0]) + rb"[\x01-\x7f]([0-9]{1,8}(?:x[0-9]{1,8}){0,3})"
+)
+"""The first bytes of each file that is written here, and the shape of one sample."""
+
+
+def read_onnx(path: Path) -> SpikingNetwork:
+    """Return the network that an ONNX file (or what gzip packed of one) was written of, which lies beside it.
+
+    Nothing of the file is interpreted but the shape of inputs in its first bytes. It counts if `write_onnx` makes
+    of NAME.safetensors, beside NAME.onnx, exactly these bytes: then it is that network, and any other is refused.
+
+    Raises:
+        ValueError: for a file that is not known, in one line.
+        OSError: for one that can't be read.
+    """
+    name = path.name.removesuffix(".gz").removesuffix(".onnx")
+    try:
+        content = unpacked(ONNX.content(path), MOST_BYTES)
+    except ValueError as error:
+        raise ValueError(f"path: {path} {error}") from error
+    head = _HEAD.match(content)
+    kept = path.with_name(f"{name}.safetensors")
+    if head is None or not kept.is_file():
+        raise ValueError(
+            f"path: got {path}, expected an ONNX file that spikecert wrote, with {kept.name} beside it"
+        )
+    network = load(kept)
+    if write_onnx(network, tuple(map(int, head[1].split(b"x")))) != content:
+        raise ValueError(f"path: got {path}, which is another network than {kept.name} beside it")
+    return network

@@ -1,0 +1,162 @@
+"""Write a network as an ONNX graph: each step of each layer by operators that every runtime has.
+
+The graph does what the network's own run does, operation by operation, in float32. A runtime may add in another
+order and fuse products: the bounds of verifiers cover that (`certify.bounds.rounding`), so what is proved of the
+network is proved of the graph in IEEE float32. A counterexample with a potential within rounding of a threshold
+may be one for the run and none for a runtime.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ...certify.replay import evaluating
+from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, circuit, fold
+from ...models.linear_maps.convolution import ConvolutionMap
+from ...models.linear_maps.dense import DenseMap
+from ...models.linear_maps.flattening import FlattenMap
+from ...models.networks import SpikingNetwork
+from ...models.rules import Leaky
+from . import messages
+from .messages import Shape
+
+Signal = tuple[str, ...]
+"""The names of one tensor a step, or of one for all steps."""
+INPUT, OUTPUT = "X", "Y"
+
+
+def write_onnx(network: SpikingNetwork, features: Shape) -> bytes:
+    """Return an ONNX file of the network's evaluation: input X, (1, *features), and output Y, (1, classes).
+
+    Args:
+        network: in float32, with encoding "direct" and readout "mean" or "spikes", of dense layers, convolutions
+            that pad with zeros, Flatten of all but the batch, residual sums, and leaky neurons.
+        features: the shape of one sample.
+
+    Raises:
+        TypeError, ValueError: for any other network, with the name of the layer, or features that do not fit it.
+
+    >>> from spikecert.models import LIF
+    >>> network = SpikingNetwork(torch.nn.Linear(2, 3), LIF(), torch.nn.Linear(3, 2), num_steps=2)
+    >>> write_onnx(network, (2,))[4:13]
+    b'spikecert'
+    """
+    made = circuit(network)
+    if made.dtype != torch.float32:
+        raise ValueError(f"network: got {made.dtype}, expected torch.float32 to write it as ONNX")
+    with torch.no_grad(), evaluating(network):
+        classes = network(torch.zeros(1, *features, device=network.device)).shape[1]
+    graph = _OnnxNodes(made)
+    fold(made, graph)
+    inputs, outputs = messages.value(INPUT, (1, *features)), messages.value(OUTPUT, (1, classes))
+    return messages.model(
+        messages.graph(graph.nodes, graph.constants, inputs, outputs), "x".join(map(str, features))
+    )
+
+
+class _OnnxNodes(Algebra[Signal]):
+    """Collects ONNX nodes; what the mean over time is read through is done once, on the mean, as in the run."""
+
+    reader = "write_onnx"
+    rules = (Leaky,)
+    encodings = ("direct",)
+
+    def __init__(self, made: Circuit) -> None:
+        self.num_steps, self.last = made.num_steps, _last_spread(made)
+        self.nodes: list[bytes] = []
+        self.constants: list[bytes] = []
+
+    def input(self, node: Input) -> Signal:
+        """Return the input, the same at each step."""
+        return self._meant(node, (INPUT,))
+
+    def mapped(self, node: Mapped, signal: Signal) -> Signal:
+        """Return W·x + b at each step."""
+        linear = node.map
+        if isinstance(linear, DenseMap) and not linear.roundings:
+            operator, settings = "Gemm", {"transB": 1}
+        elif isinstance(linear, ConvolutionMap) and linear.padding_mode == "zeros" and not linear.roundings:
+            operator, settings = "Conv", _settings(linear)
+        elif isinstance(linear, FlattenMap) and (linear.start, linear.end) == (1, -1):
+            return tuple(self._add("Flatten", (x,), axis=1) for x in signal)
+        else:
+            raise self.refuse(node, f"a {linear}")
+        weights = [self._constant(tensor) for tensor in (linear.weight, linear.offset) if tensor is not None]
+        return tuple(self._add(operator, (x, *weights), **settings) for x in signal)
+
+    def added(self, node: Added, one: Signal, other: Signal) -> Signal:
+        """Return the sum at each step."""
+        steps = max(len(one), len(other))
+        pairs = zip(_repeated(one, steps), _repeated(other, steps), strict=True)
+        return self._meant(node, tuple(self._add("Add", pair) for pair in pairs))
+
+    def fired(self, node: Fired, signal: Signal) -> Signal:
+        """Return the spikes of each step."""
+        rule = node.rule
+        assert isinstance(rule, Leaky)
+        decay, threshold = self._scalar(rule.decay), self._scalar(rule.threshold)
+        residue, spikes = None, []
+        for t, current in enumerate(_repeated(signal, self.num_steps)):
+            if rule.scale is not None:
+                current = self._add("Mul", (current, self._scalar(rule.scale[t])))
+            if residue is not None:
+                current = self._add("Add", (current, self._add("Mul", (residue, decay))))
+            above = self._add("GreaterOrEqual" if rule.fires_at == ">=" else "Greater", (current, threshold))
+            spikes.append(self._add("Cast", (above,), to=1))
+            residue = self._reset(rule, current, spikes[-1])
+        return self._meant(node, tuple(spikes))
+
+    def read(self, node: Read, signal: Signal) -> Signal:
+        """Return the logits."""
+        if node.readout not in ("mean", "spikes") or node.rule is not None:
+            raise self.refuse(node, f"a network of readout {node.readout!r}")
+        self._emit("Identity", signal, OUTPUT)
+        return (OUTPUT,)
+
+    def _reset(self, rule: Leaky, potential: str, spike: str) -> str:
+        if rule.reset == "none":
+            return potential
+        amount = potential if rule.reset == "zero" else self._scalar(rule.drop)
+        return self._add("Sub", (potential, self._add("Mul", (amount, spike))))
+
+    def _meant(self, node: Input | Added | Fired, signal: Signal) -> Signal:
+        """Return the mean over time of the last signal that is spread over it, and any other as it is."""
+        if node is not self.last or len(signal) == 1:
+            return signal
+        return (self._add("Div", (self._add("Sum", signal), self._scalar(float(len(signal))))),)
+
+    def _add(self, operator: str, sources: Sequence[str], **settings: int | Shape) -> str:
+        name = f"n{len(self.nodes)}"
+        self._emit(operator, sources, name, **settings)
+        return name
+
+    def _emit(self, operator: str, sources: Sequence[str], target: str, **settings: int | Shape) -> None:
+        self.nodes.append(messages.node(operator, sources, target, settings))
+
+    def _scalar(self, number: float) -> str:
+        return self._constant(torch.tensor(number, dtype=torch.float32))
+
+    def _constant(self, values: Tensor) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(messages.constant(name, values))
+        return name
+
+
+def _last_spread(made: Circuit) -> Input | Added | Fired:
+    """Return the last node that is no affine map: behind it the run takes the mean over time."""
+    return next(node for node in reversed(made.nodes[:-1]) if isinstance(node, Input | Added | Fired))
+
+
+def _settings(linear: ConvolutionMap) -> dict[str, int | Shape]:
+    top, bottom, left, right = linear.padding
+    return {
+        "strides": linear.stride,
+        "pads": (top, left, bottom, right),
+        "dilations": linear.dilation,
+        "group": linear.groups,
+    }
+
+
+def _repeated(signal: Signal, steps: int) -> Signal:
+    return signal * steps if len(signal) == 1 else signal
