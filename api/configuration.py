@@ -13,8 +13,7 @@ from spikecert.models.layer_schemas import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
 from spikecert.reports.event_rules import EventRules
-from spikecert.reports.part import Part
-from spikecert.reports.schema import Written
+from spikecert.reports.part import Part, Written
 
 from .building import threat
 from .commands.options import number

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="A protocol, such as vgg11-cifar10-at; see --list.")] = None,
     root: Root = None,
     out: Annotated[
@@ -36,6 +35,7 @@ def reproduce(
     device: Device = "cpu",
     listed: Annotated[bool, typer.Option("--list", help="List the protocols and stop.")] = False,
     as_json: Json = False,
+    context: typer.Context = None,  # pyright: ignore[reportArgumentType] (typer passes it)
 ) -> int:
     """Train and measure all rows of a protocol, for each seed, and write the table.
 

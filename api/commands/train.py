@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 def train(
-    context: typer.Context,
     out: own.Folder,
     data: Data = "digits",
     root: Root = None,
@@ -51,6 +50,7 @@ def train(
     workers: own.Workers = 1,
     device: Device = "cpu",
     as_json: Json = False,
+    context: typer.Context = None,  # pyright: ignore[reportArgumentType] (typer passes it)
 ) -> int:
     """Train a network; a run that was interrupted goes on from its folder.
 

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, attack, bounds, mlp, verify
+from spikecert import (
+    LIF,
+    EventChange,
+    EventRegion,
+    SpikeFlip,
+    SpikeShift,
+    SpikingNetwork,
+    attack,
+    bounds,
+    mlp,
+    verify,
+)
 from spikecert.certify.attacks import EventChanges
 from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear
@@ -51,11 +62,10 @@ def cases(
     generator = torch.Generator().manual_seed(draw(SEEDS))
     events = (torch.rand(steps, features, generator=generator) < draw(st.sampled_from([0.2, 0.5]))).to(dtype)
     masks = [torch.rand(steps, features, generator=generator) > draw(st.sampled_from([-1.0, 0.3])) for _ in "ab"]
-    budgets = [draw(st.sampled_from([None, least, 1, 2])) for _ in "ab"]
+    count, total = (draw(st.sampled_from([None, least, 1, 2])) for _ in "ab")
     border = draw(st.sampled_from(["stay", "leave"]))
-    shifts = SpikeShift(
-        draw(st.integers(least, max(least, min(2, steps - 1)))), *budgets, border=border, where=masks[0]
-    )
+    jitter = draw(st.integers(least, max(least, min(2, steps - 1))))
+    shifts = SpikeShift(jitter, count, total, border=border, where=masks[0])
     threat = EventChange(SpikeFlip(draw(st.integers(least, 2)), draw(KINDS), masks[1]), shifts)
     return Changed(events, threat, changed(events, threat))
 
@@ -109,13 +119,19 @@ def test_sums_hold_for_every_change(data: st.DataObject, steps: int, features: i
     assert float(least) <= float((case.every * costs[:, 0]).flatten(1).sum(1).min()) + 1e-9
 
 
-@examples(12)
-@given(data=st.data(), verifier=st.sampled_from([INTERVAL, TRAINS, Linear()]))
-def test_no_change_escapes(data: st.DataObject, verifier: Any):
-    features = data.draw(st.integers(1, 2))
-    drawn = drawn_network(data.draw, 2, 4, 4, features, (torch.float32, torch.float64), ("none",), None)
+@st.composite
+def run_cases(draw: st.DrawFn) -> tuple[SpikingNetwork, Changed]:
+    """Return a network, and a sample of its inputs that may change."""
+    features = draw(st.integers(1, 2))
+    drawn = drawn_network(draw, 2, 4, 4, features, (torch.float32, torch.float64), ("none",), None)
     network = drawn.network.eval()
-    case = data.draw(cases(network.num_steps, features, network.dtype))
+    return network, draw(cases(network.num_steps, features, network.dtype))
+
+
+@examples(12)
+@given(drawn=run_cases(), verifier=st.sampled_from([INTERVAL, TRAINS, Linear()]))
+def test_no_change_escapes(drawn: tuple[SpikingNetwork, Changed], verifier: Any):
+    network, case = drawn
     with torch.no_grad():
         logits = network(case.every.to(network.dtype))
     found = bounds(network, case.events[None].to(network.dtype), case.threat, verifier)
@@ -150,22 +166,35 @@ def test_verdicts_agree_with_the_list(verifier: str, threat: EventChange):
     assert decided == 3
 
 
+@pytest.mark.parametrize("verifier", ["enumeration", "milp"])
+def test_a_flip_beside_a_move_decides(verifier: str):
+    """Moves alone change no class here; with one flip they do for the first three of six samples."""
+    torch.manual_seed(24)
+    network = mlp((2, 4, 3), num_steps=3, neuron=LIF(0.8, threshold=0.5), encoding="none").eval()
+    events = (torch.rand(6, 3, 2) < 0.5).float()
+    with torch.no_grad():
+        labels = network(events).argmax(1)
+    moves, both = SpikeShift(1, 1), EventChange(SpikeFlip(1), SpikeShift(1, 1))
+    told = [[v.status for v in verify(network, events, labels, threat, verifier)] for threat in (moves, both)]
+    assert told == [["verified"] * 6, ["falsified"] * 3 + ["verified"] * 3]
+
+
 def test_changes_travel_to_workers():
     mask = torch.eye(3, 2) > 0
     for threat in (*THREATS, EventChange(SpikeFlip(1, where=mask), SpikeShift(1, where=mask))):
         assert build_set(*describe_set(threat)) == threat
 
 
+OTHER: Any = SpikeShift(1)
+NONE: Any = None
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
         (lambda: EventChange(SpikeFlip(1), SpikeShift(1, merge="add")), ValueError, r"^shifts: got merge 'add'"),
-        (
-            lambda: EventChange(SpikeShift(1), SpikeShift(1)),
-            TypeError,
-            r"^flips: got SpikeShift, expected",
-        ),
-        (lambda: EventChange(SpikeFlip(1), None), TypeError, r"^shifts: got NoneType, expected a SpikeShift"),
+        (lambda: EventChange(OTHER, SpikeShift(1)), TypeError, r"^flips: got SpikeShift, expected"),
+        (lambda: EventChange(SpikeFlip(1), NONE), TypeError, r"^shifts: got NoneType, expected a SpikeShift"),
     ],
 )
 def test_what_is_no_change_is_refused(make: Any, error: type[Exception], message: str):
