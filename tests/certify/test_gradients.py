@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from spikecert.certify import (
+    EventChange,
     LInf,
     Perturbation,
     SpikeFlip,
@@ -25,7 +26,11 @@ EVENTS: dict[str, Perturbation] = {
     "spike-flip": SpikeFlip(2),
     "random-events": SpikeFlip(2),
     "spike-shift": SpikeShift(1),
+    "event-change": EventChange(SpikeFlip(1), SpikeShift(1)),
 }
+TIMED = {"spike-shift", "event-change"}
+"""Attacks on when events come."""
+
 ENCODINGS = pytest.mark.parametrize("encoding", ["direct", "none", "rate"])
 
 
@@ -59,7 +64,7 @@ def test_verdicts_are_detached(encoding: str, verifier: str, threat: Perturbatio
 def test_attacked_inputs_are_detached(encoding: str, method: str):
     network, inputs, labels = subject(encoding, method in EVENTS)
     threat = EVENTS.get(method, LInf(0.3))
-    if method == "spike-shift" and encoding != "none":
+    if method in TIMED and encoding != "none":
         with pytest.raises(ValueError, match="encoding"):
             attack(network, inputs, labels, threat, method)
         return

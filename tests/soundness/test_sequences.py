@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import load, save
-from spikecert.certify import L2, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, attack, verify
+from spikecert.certify import L2, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, attack, verify
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.replay import margins, replays
@@ -146,7 +146,12 @@ def test_verdicts_hold_under_any_threat(data: st.DataObject, network: SpikingNet
     check_sound(network, batch, threat, data.draw(st.sampled_from(["interval", "trains", "linear", "gain"])))
 
 
-EVENTS = {"spike-flip": (SpikeFlip(2),), "random-events": (SpikeFlip(2),), "spike-shift": (SpikeShift(None, 2),)}
+EVENTS: dict[str, tuple[Perturbation, ...]] = {
+    "spike-flip": (SpikeFlip(2),),
+    "random-events": (SpikeFlip(2),),
+    "spike-shift": (SpikeShift(None, 2),),
+    "event-change": (EventChange(SpikeFlip(1), SpikeShift(1, 1)),),
+}
 
 
 @pytest.mark.parametrize("name", sorted(set(ATTACKS) - {"ensemble"}))
@@ -156,7 +161,7 @@ def test_attacks_stay_in_their_sets(name: str, network: SpikingNetwork, seed: in
     batch = batch_of(network, seed)
     batch = batch.round() if name in EVENTS else batch
     labels = labelled(network, batch)
-    if name == "spike-shift" and network.encoding != "none":
+    if name in ("spike-shift", "event-change") and network.encoding != "none":
         return
     for threat in EVENTS.get(name, (LInf(0.2), L2(0.4))):
         result = attack(network, batch, labels, threat, name)

@@ -15,6 +15,7 @@ from spikecert.certify import (
     Attack,
     AttackResult,
     Ensemble,
+    EventChange,
     LInf,
     Perturbation,
     PixelBox,
@@ -49,8 +50,8 @@ def ends_inside(perturbation: Perturbation, candidate: Tensor, sample: Tensor) -
     """Return whether one candidate lies in its set, in rational arithmetic."""
     one, other = candidate.flatten().tolist(), sample.flatten().tolist()
     steps = [abs(Fraction(a) - Fraction(b)) for a, b in zip(one, other, strict=True)]
-    if isinstance(perturbation, SpikeShift):
-        return bool(perturbation.contains(candidate[None], sample[None]))  # held to a list in test_shifts.py
+    if isinstance(perturbation, SpikeShift | EventChange):
+        return bool(perturbation.contains(candidate[None], sample[None]))  # held to lists in tests/soundness
     if isinstance(perturbation, SpikeFlip):
         return set(one) <= {0.0, 1.0} and sum(step != 0 for step in steps) <= perturbation.count
     assert isinstance(perturbation, LInf | L2 | PixelBox)
@@ -246,6 +247,15 @@ class ShiftContract(AttackContract):
 
 class TestSpikeShifts(ShiftContract):
     name = "spike-shift"
+
+
+class TestEventChanges(AttackContract):
+    name = "event-change"
+    sets: list[Perturbation] = [  # noqa: RUF012
+        *(EventChange(SpikeFlip(0), SpikeShift(0)), EventChange(SpikeFlip(1, "delete"), SpikeShift(1, 2))),
+        EventChange(SpikeFlip(2), SpikeShift(2, total=4, border="leave")),
+    ]
+    encoding = "none"
 
 
 @pytest.mark.slow
