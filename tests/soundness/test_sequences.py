@@ -150,7 +150,7 @@ EVENTS: dict[str, tuple[Perturbation, ...]] = {
     "spike-flip": (SpikeFlip(2),),
     "random-events": (SpikeFlip(2),),
     "spike-shift": (SpikeShift(None, 2),),
-    "event-change": (EventChange(SpikeFlip(1), SpikeShift(1, 1)),),
+    "event-change": (EventChange(SpikeFlip(1), SpikeShift(None, 1)),),
 }
 
 
