@@ -1,7 +1,7 @@
 """What a property says: boxes of inputs, and which outputs are unsafe there. All numbers are exact fractions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 
@@ -63,7 +63,8 @@ class Property:
     Args:
         input_shape, output_shape: as declared; of one axis in VNN-LIB 1.0.
         cases: boxes with their unsafe outputs. None: nothing can violate it.
-        tensors: the input's and the output's name and type as VNN-LIB 2.0 declares them; None of version 1.0.
+        tensors: the input's and the output's name and type as VNN-LIB 2.0 declares them, which is no part of what
+            is asked; None of version 1.0.
 
     Raises:
         ValueError: for ends or indices that do not fit the shapes.
@@ -72,7 +73,7 @@ class Property:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     cases: tuple[PropertyCase, ...]
-    tensors: tuple[tuple[str, str], tuple[str, str]] | None = None
+    tensors: tuple[tuple[str, str], tuple[str, str]] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         inputs, outputs = self.num_inputs, self.num_outputs

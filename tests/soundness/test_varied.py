@@ -431,7 +431,7 @@ def test_a_file_of_constants_out_of_range_is_refused(monkeypatch):
     network = small(VariedLIF([0.5, 0.9, 1.0]))
     told = describe(network)
     network.layers[1].threshold[1] = -1.0  # type: ignore[index]
-    monkeypatch.setattr(checkpoints, "describe", lambda network: told)
+    monkeypatch.setattr("spikecert.models.description.describe", lambda network: told)
     content = checkpoints.to_bytes(network)
     with pytest.raises(ValueError, match=r"no network that this version can build: threshold: got -1\.0"):
         checkpoints.from_bytes(content)
