@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import ValidationError
 
 from spikecert.certify import Fleet
 from spikecert.certify.engines import ENGINES, Ray
@@ -16,6 +17,7 @@ from spikecert.models.validation import check_choice
 from spikecert.reports import Data, Record, Threat, render
 from spikecert.reports.event_rules import EventRules
 from spikecert.reports.norms import NORMS
+from spikecert.reports.records import first_error
 from spikecert.training import (
     MSMPPD,
     SIBP,
@@ -134,7 +136,10 @@ def threat(
     written = tuple(epsilons.values()) if isinstance(epsilons, Mapping) else ()
     lower, upper = limits
     told = {"norm": NORMS[norm], "epsilons": tuple(epsilons), "written": written}
-    return Threat(lower=lower, upper=upper, events=events, **told)  # type: ignore[arg-type]
+    try:
+        return Threat(lower=lower, upper=upper, events=events, **told)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ValueError(first_error(error).removeprefix("record: ").replace("Value error, ", "")) from None
 
 
 def write_all(record: Record, folder: Path) -> list[Path]:

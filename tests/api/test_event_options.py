@@ -84,6 +84,7 @@ WRONG = [
         "spikecert: total: got 2, expected none",
     ),
     (("--kind", "insert"), "kind: got one with --norm linf, expected --norm flips"),
+    (("--norm", "flips", "--epsilon", ".5"), "spikecert: epsilons: got (0.5,), expected whole numbers of flips\n"),
     (("--norm", "flips", "--jitter", "1"), "jitter: got one with --norm flips, expected --norm shift"),
     (("--norm", "flips", "--kind", "swap"), "kind: Input should be 'flip', 'insert' or 'delete'"),
     (("--norm", "flips", "--where", "steps=3"), "where: got 'steps=3', expected intervals such as steps=0:3"),
