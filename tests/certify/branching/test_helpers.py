@@ -281,8 +281,10 @@ def test_a_question_and_a_part_survive_the_way(case: Given, threat: Perturbation
     )
     there, roots = sharing.unpack_question(sharing.pack_question(question)), question.roots()
     assert roots is not None
-    part = Portion(roots, Climb(3), torch.rand(len(roots), roots.decisions.size))
-    away = bounded_here(there, sharing.unpack_part(sharing.pack_part(part), roots))
+    part = Portion(roots, Climb(3), torch.rand(len(roots), roots.decisions.size), 1e9)
+    taken = sharing.unpack_part(sharing.pack_part(part), roots)
+    assert (taken.climb, taken.until) == (part.climb, part.until)
+    away = bounded_here(there, taken)
     back, here = sharing.unpack_timed(sharing.pack_timed(away), roots), bounded_here(question, part)
     assert back.seconds == away.seconds
     for one, other in zip(back.bounded.nodes.tensors(), here.bounded.nodes.tensors(), strict=True):
