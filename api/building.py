@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 NEURONS = ("lif", "dlif", "plif")
 OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", "gain-penalty", "margin-over-gain")
 REGULARISERS = OBJECTIVES[4:]
-NOISES = {"single-step": SingleStep, "gaussian": GaussianNoise}
+NOISES: dict[str, type[SingleStep] | type[GaussianNoise]] = {"single-step": SingleStep, "gaussian": GaussianNoise}
 FILES = ("record.json", "report.html", "report.md", "samples.csv", "table.tex")
 
 
