@@ -194,10 +194,10 @@ def _climb(
     evaluation = problem.evaluate(state.prices, quick=True)
     best, inputs = evaluation.bound.clone(), evaluation.inputs
     state.keep(rows, torch.ones_like(best, dtype=torch.bool), kept)
-    clock = _Clock(until)
+    left_time = _ClimbTime(until)
     for iteration in range(climb.iterations):
         left = best[rows] <= 0
-        if not bool(left.any()) or clock.late():
+        if not bool(left.any()) or left_time.late():
             break
         state.climb(evaluation.gradients, climb.rate * (1.0 - 0.9 * iteration / climb.iterations))
         if (iteration + 1) % climb.regroup == 0 and not bool(left.all()):
@@ -209,7 +209,7 @@ def _climb(
     return _proven(network, specifications, best, kept, inputs)
 
 
-class _Clock:
+class _ClimbTime:
     """Says when to climb no further, with time left for the bound that counts: some two quick ones' time."""
 
     def __init__(self, until: float | None) -> None:
