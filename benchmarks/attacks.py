@@ -3,8 +3,8 @@
     python benchmarks/attacks.py [--samples 200] [--quick]
 
 Trains two 64-64-10 networks (T = 8, λ = .9) on digits, plainly and with single-step adversarial noise of .05, and
-attacks test samples; the plain one also with thresholds and currents 50 times as great, which changes no output. Each
-attack's inputs are judged alike: run alone, ties between logits count as failures.
+attacks test samples; the plain one also with thresholds and currents 50 times as great, which changes no output.
+Each attack's inputs are judged alike: run alone, ties between logits count as failures.
 Times are CPU seconds of one thread. pyautoattack is optional: `pip install --no-deps pyautoattack`.
 """
 
