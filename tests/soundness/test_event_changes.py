@@ -23,6 +23,7 @@ from spikecert import (
 )
 from spikecert.certify.attacks import EventChanges
 from spikecert.certify.perturbations.described import build_set, describe_set
+from spikecert.certify.scales import ChangeScale
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear
 from spikecert.testing.strategies import SEEDS, drawn_network
 from support.event_sets import check_made, check_members, check_membership
@@ -79,6 +80,18 @@ def test_sets_hold_what_they_say(data: st.DataObject, steps: int, features: int,
     check_membership(case, (torch.rand(30, steps, features, generator=generator) < 0.5).double())
     check_membership(case, case.every)
     check_made(case, 30, generator)
+
+
+@examples(20)
+@given(data=st.data(), steps=st.integers(1, 3), features=st.integers(1, 2))
+def test_the_fewest_flips_are_those_of_the_list(data: st.DataObject, steps: int, features: int):
+    case = data.draw(cases(steps, features))
+    sets = ChangeScale(case.threat)
+    flips = range(case.threat.flips.count + 1)
+    lists = [{tuple(x.flatten().tolist()) for x in changed(case.events, sets.around(count))} for count in flips]
+    found = sets.distance(case.every, case.events.expand_as(case.every))
+    for candidate, least in zip(case.every, found.tolist(), strict=True):
+        assert least == min(count for count in flips if tuple(candidate.flatten().tolist()) in lists[count])
 
 
 @examples(90)
