@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         MSMPPD,
         SIBP,
         Augmentation,
+        CertifiedEvents,
         CertifiedLoss,
         CrossEntropy,
         GainPenalty,
@@ -109,6 +110,7 @@ __all__ = [
     "Arctan",
     "AttackResult",
     "Augmentation",
+    "CertifiedEvents",
     "CertifiedLoss",
     "Circuit",
     "Conversion",
@@ -249,9 +251,9 @@ _FOLDERS = {
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (
-        *("MSMPPD", "Augmentation", "CertifiedLoss", "CrossEntropy", "GainPenalty", "GaussianNoise"),
-        *("LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SIBP", "SingleStep"),
-        *("TrainingRun", "dataset", "fit", "own_dataset", "start_firing"),
+        *("MSMPPD", "Augmentation", "CertifiedEvents", "CertifiedLoss", "CrossEntropy", "GainPenalty"),
+        *("GaussianNoise", "LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SIBP"),
+        *("SingleStep", "TrainingRun", "dataset", "fit", "own_dataset", "start_firing"),
     ),
     "zoo": ("load_zoo",),
 }

@@ -15,7 +15,7 @@ from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.shifts import Shifts, increments
 from spikecert.certify.perturbations.described import build_set, describe_set
-from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa
+from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, MarginVerifier
 from spikecert.models.circuit import circuit
 from spikecert.testing.strategies import DTYPES, SEEDS, drawn_network
 from support.event_sets import check_made, check_members, check_membership, rows
@@ -165,6 +165,27 @@ def test_no_shift_escapes(problem: tuple[SpikingNetwork, Retimed, int]):
     assert verdict.status != "unknown" or "rounding" in verdict.reason
     assert verdict.status != "verified" or least > 0
     assert verdict.status != "falsified" or least_margin(network, case.every, label) <= 0
+
+
+@pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("threat", [SpikeShift(1, 2), SpikeShift(2, total=2, merge="add", border="leave")])
+def test_no_shift_escapes_convolutions(verifier: MarginVerifier, threat: SpikeShift, flat: bool):
+    """What an output sums stands behind several axes of outputs there."""
+    torch.manual_seed(2)
+    first = nn.Conv1d(2, 4, 3, padding=1) if flat else nn.Conv2d(2, 4, 3, stride=2, padding=1)
+    features = (2, 5) if flat else (2, 3, 4)
+    layers = [first, LIF(0.8, 0.3), nn.Flatten(), nn.Linear(20 if flat else 16, 3)]
+    network = SpikingNetwork(*layers, num_steps=3, encoding="none").double()
+    events = (torch.rand(8, 3, *features) < 0.15).double()
+    with torch.no_grad():
+        labels = network(events).argmax(1)
+    found = verifier.margins(network, events, labels, threat).tolist()
+    every = [torch.cat(list(threat.members(sample).batches(4096))) for sample in events]
+    least = [least_margin(network, one, label) for one, label in zip(every, labels.tolist(), strict=True)]
+    assert all(bound <= exact + 1e-9 for bound, exact in zip(found, least, strict=True))
+    assert min(least) < 0 < max(least)
+    assert max(found) > (0 if verifier.name == "linear" and threat.merge == "or" else min(least) - 1)
 
 
 @examples(10)

@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="
 
 def test_the_code_on_the_page_runs() -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     torch.manual_seed(0)  # the page's networks are drawn
     exec(compile("\n".join(blocks), "docs/training.md", "exec"), {})
 
