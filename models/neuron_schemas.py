@@ -92,7 +92,7 @@ class RefractoryLIFSchema(LayerSchema):
 
     decay: UpToOne
     threshold: Positive
-    rest: Annotated[int, Field(ge=0, le=MOST_STEPS)]
+    rest: Annotated[int, Field(ge=0, le=MOST_STEPS)] | None
     start: Real
     fires_at: Literal[*FIRES_AT]  # type: ignore[valid-type]
     surrogate: _SurrogateSchema
