@@ -113,7 +113,7 @@ def objective(
 
 def _of_events(norm: str, size: float, events: EventRules) -> CertifiedEvents:
     """Return the certified loss over flips or shifts."""
-    if size != int(size):
+    if not (size >= 0 and float(size).is_integer()):
         raise ValueError(f"size: got {size:g}, expected a whole number, the budget of events")
     events.check(NORMS[norm])
     return CertifiedEvents(events.scale(NORMS[norm]).around(size))  # type: ignore[arg-type]

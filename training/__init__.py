@@ -5,6 +5,7 @@ if __name__ == "training":
 
 from .augmentation import Augmentation
 from .data import Dataset, Split, dataset, digit_events, own_dataset
+from .event_augmentation import EventAugmentation
 from .firing_start import start_firing
 from .history import EpochMetrics, TrainingRun
 from .local_fields import LocalFields
@@ -34,6 +35,7 @@ __all__ = [
     "CrossEntropy",
     "Dataset",
     "EpochMetrics",
+    "EventAugmentation",
     "GainPenalty",
     "GaussianNoise",
     "LocalFields",

@@ -16,6 +16,7 @@ from .augmentation import Augmentation
 from .checks import check_task, warn_of_first_layer
 from .data import Dataset, Split
 from .evaluation import accuracy
+from .event_augmentation import EventAugmentation
 from .generators import BatchGenerator
 from .history import EpochMetrics, TrainingRun
 from .journal import Journal
@@ -42,7 +43,7 @@ def fit(
     weight_decay: float = 5e-4,
     schedule: str = "cosine",
     seed: int = 0,
-    augmentation: Augmentation | None = None,
+    augmentation: Augmentation | EventAugmentation | None = None,
     after_step: Retraction | LocalFields | None = None,
     precision: str = "full",
     compiled: bool = False,
@@ -78,7 +79,8 @@ def fit(
         schedule: "cosine" (to zero over the run, step by step), "cosine-epochs" (one rate through an epoch, as the
             paper's authors have it) or "constant".
         seed: of the order of the samples, of the perturbations and of the augmentation.
-        augmentation: what is done to each batch of images before the objective sees it, such as `Augmentation()`.
+        augmentation: what is done to each batch before the objective sees it: `Augmentation()` of images,
+            `EventAugmentation()` of recordings.
         after_step: what is done to the weights after each step, such as `Retraction(beta)` or `LocalFields()`.
         precision: "full" (the network's own), or "bfloat16" for matrix products and convolutions in training
             (membranes stay in float32, validation in full).

@@ -10,6 +10,7 @@ from torch import nn
 from ..models.constants import at_least, nonnegative, positive, real, settle, unless_none
 from ..models.validation import check_choice
 from .augmentation import Augmentation
+from .event_augmentation import EventAugmentation
 from .local_fields import LocalFields
 from .retraction import Retraction
 
@@ -26,7 +27,7 @@ class Settings:
     weight_decay: float
     schedule: str
     seed: int
-    augmentation: Augmentation | None = None
+    augmentation: Augmentation | EventAugmentation | None = None
     after_step: Retraction | LocalFields | None = None
     precision: str = "full"
     steps_at_once: int | None = None

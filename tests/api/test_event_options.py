@@ -8,16 +8,20 @@ from torch import nn
 
 from spikecert import (
     LIF,
+    CertifiedEvents,
+    CrossEntropy,
     EventChange,
     EventRegion,
     SpikeFlip,
     SpikeShift,
     SpikingNetwork,
+    building,
     dataset,
     load_record,
     save,
     verify,
 )
+from spikecert.protocols.objectives import objective as protocol_objective
 from spikecert.reports.event_rules import EventRules
 from spikecert.reports.wording import assumptions, essentials
 from spikecert.reports.wording import verdict as sentence
@@ -135,3 +139,55 @@ def test_a_jitter_has_no_radius(run, path):
     found = run("radius", path, *COMMON, "--norm", "shift", "--budget", "jitter")
     assert found.status == 2
     assert "budget: got 'jitter'" in found.err
+
+
+TRAINED = [
+    (("certified-flips", "3", "--kind", "insert", "--where", "steps=0:2"), "SpikeFlip(count=3, kind='insert'"),
+    (("certified-shift", "2", "--budget", "count", "--jitter", "1"), "SpikeShift(jitter=1, count=2, total=None"),
+    (("certified-shift", "4", "--border", "leave"), "SpikeShift(jitter=None, count=None, total=4"),
+]
+
+
+@pytest.mark.parametrize(("told", "words"), TRAINED)
+def test_what_is_trained_against_is_what_was_said(run, tmp_path, monkeypatch, told, words):
+    seen = []
+
+    def stop(network, samples, aim, **_):
+        seen.append(aim)
+        raise ValueError("stopped: got enough")
+
+    monkeypatch.setattr("spikecert.training.fit", stop)
+    options = "--data", "digit-events", "--num-steps", "3", "--neuron", "lif", "--out", tmp_path / "out"
+    assert run("train", *options, "--objective", told[0], "--size", *told[1:]).status == 2
+    assert isinstance(seen[0], CertifiedEvents)
+    assert words in repr(seen[0].threat)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (("certified", "--jitter", "1"), "jitter: got one with --objective certified, expected"),
+        (("certified-flips", "--jitter", "1"), "expected --objective certified-shift"),
+        (("certified-shift", "--kind", "insert"), "expected --objective certified-flips"),
+        (("certified-flips",), "size: got 0.0156863, expected a whole number"),
+        (("certified-shift", "--size", "1", "--total", "2"), "total: got 2, expected none"),
+        (("certified-flips", "--size", "-1"), "size: got -1, expected a whole number"),
+    ],
+)
+def test_events_that_make_no_sense_in_training_are_refused(run, tmp_path, told, message):
+    found = run("train", "--data", "digit-events", "--out", tmp_path / "out", "--objective", *told)
+    assert found.status == 2
+    assert message in found.err
+
+
+def test_run_files_and_protocols_name_them():
+    rules = EventRules(budget="count", jitter=1)
+    made = building.objective("cross-entropy+certified-shift", 1.0, "gaussian", 2.0, events=rules)
+    assert made == CrossEntropy() + CertifiedEvents(SpikeShift(1, 2))
+    threat = {"kind": "SpikeFlip", "count": 2, "where": {"kind": "EventRegion", "steps": [0, 2]}}
+    found = protocol_objective([{"kind": "CertifiedEvents", "threat": threat, "weight": 0.25}])
+    assert found == CertifiedEvents(SpikeFlip(2, where=EventRegion(steps=(0, 2))), weight=0.25)
+    with pytest.raises(ValueError, match="events: got some with objective 'certified'"):
+        building.objective("certified", 1.0, "gaussian", 2.0, events=rules)
+    with pytest.raises(ValueError, match="kind"):
+        building.objective("certified-shift", 1.0, "gaussian", 2.0, events=EventRules(kind="insert"))

@@ -16,6 +16,7 @@ from spikecert import (
     CertifiedEvents,
     CertifiedLoss,
     Dynamics,
+    EventAugmentation,
     EventRegion,
     GainPenalty,
     GaussianNoise,
@@ -275,6 +276,7 @@ TRAINING = [
     *rows(PGDTraining, {"epsilon": 0.5, "steps": 2, "step_size": 0.5, **SPAN}, None, {"step_size": NONE, **RANGE}),
     *rows(Retraction, {"beta": 0.5, "share": 0.5}),
     *rows(Augmentation, {"crop": 2, "cutout": 2}),
+    *rows(EventAugmentation, {"pixels": 2, "steps": 2}),
     *rows(
         LocalFields,
         {
