@@ -97,14 +97,17 @@ class SpikeShift(EventSet):
         √(2k) where events merge, holds every allowed input, too: for whom budgets mean nothing.
         """
         exact = inputs.double()
-        movable = self.movable(exact)
+        return self.enclosed(exact, self.movable(exact))
+
+    def enclosed(self, exact: Tensor, movable: Tensor) -> Box:
+        """Return the enclosure of recordings of which `movable` events may move, (batch, T, ...), float64 each."""
         most = min(self.most, float(movable.flatten(1).sum(1).max())) if movable.numel() else 0.0
         if most == 0:
             return Box(exact, exact)
         square = 2 * most if self.merge == "or" else 2 * most**2
         radius = torch.tensor(math.nextafter(math.sqrt(square), math.inf), dtype=torch.float64)
         low, high = self._ends(exact, movable)
-        return Box(low, high, exact, radius.to(inputs.device), self._budget(exact, movable))
+        return Box(low, high, exact, radius.to(exact.device), self._budget(exact, movable))
 
     def _ends(self, exact: Tensor, movable: Tensor) -> tuple[Tensor, Tensor]:
         """Return the least and the greatest value of each entry."""

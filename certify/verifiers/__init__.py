@@ -13,6 +13,7 @@ from .ladder import Ladder
 from .linear import Linear
 from .lirpa import Lirpa
 from .milp import Milp
+from .moves import MoveSplitting
 from .search import AttackSearch
 from .trains import INTERVAL, TRAINS
 
@@ -28,7 +29,7 @@ def _auto() -> Verifier:
     """
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
     searches = Complete(Search(patience=PATIENCE), enumeration=None), Milp(patience=PATIENCE)
-    return Ladder((TRAINS, quick, Linear(), Enumeration(), thorough, *searches))
+    return Ladder((TRAINS, quick, Linear(), MoveSplitting(), thorough, *searches))
 
 
 VERIFIERS: dict[str, Callable[[], Verifier]] = {
@@ -57,5 +58,6 @@ __all__ = [
     "Lirpa",
     "MarginVerifier",
     "Milp",
+    "MoveSplitting",
     "Verifier",
 ]

@@ -19,6 +19,7 @@ from ..verdicts import Verdict
 from .base import Verifier
 from .enumeration import Enumeration
 from .ladder import Ladder
+from .moves import MoveSplitting
 from .trains import TRAINS
 
 
@@ -125,11 +126,13 @@ def _searched(problem: Problem, search: Search) -> _Searched:
 
 @dataclass(frozen=True)
 class Complete(Verifier):
-    """Runs every input of a set with few of them, and splits the others: see `Enumeration` and `Branching`.
+    """Runs every input of a set with few of them, and splits the others.
+
+    See `Enumeration`, `MoveSplitting` for sets of moves, and `Branching`.
 
     Args:
         search: batch size, climbs, memory.
-        enumeration: which sets have few members; None: none.
+        enumeration: which sets have few members; None: none, and no set of moves is split.
     """
 
     search: Search = field(default_factory=Search)
@@ -139,9 +142,12 @@ class Complete(Verifier):
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return a decision for each sample that was decided in time; the proven margin for the others."""
         branching = Branching(self.search, self.name)
-        if self.enumeration is None or not bool(self.enumeration.takes(problem).any()):
+        if self.enumeration is None:
             return branching.decide(problem)
-        found = Ladder((TRAINS, self.enumeration, branching), self.name).decide(problem)
+        moves = MoveSplitting(enumeration=self.enumeration)
+        if not bool(self.enumeration.takes(problem).any()) and not moves.takes(problem):
+            return branching.decide(problem)
+        found = Ladder((TRAINS, moves, branching), self.name).decide(problem)
         return [replace(verdict, verifier=self.name) for verdict in found]
 
 

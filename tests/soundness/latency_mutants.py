@@ -52,4 +52,22 @@ LATENCY_MUTANTS = (
         "return (box.lower - widening).unsqueeze(0), (box.upper + widening).unsqueeze(0)",
         "return (box.lower + widening).unsqueeze(0), (box.upper - widening).unsqueeze(0)",
     ),
+    Mutant(
+        "moves: events of one part move in none of the others",
+        "certify/verifiers/moves.py",
+        "(self.rank >= place)",
+        "(self.rank > place)",
+    ),
+    Mutant(
+        "moves: an event moves one way only",
+        "certify/verifiers/moves.py",
+        "for offset in (distance, -distance):",
+        "for offset in (distance,):",
+    ),
+    Mutant(
+        "moves: what moved costs a step more than it does",
+        "certify/verifiers/moves.py",
+        "part.steps - distance, part.events - 1)]",
+        "max(0, part.steps - distance - 1), part.events - 1)]",
+    ),
 )

@@ -1,0 +1,168 @@
+"""Sets of moves that are split by which event moves: against all of their members."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from spikecert import (
+    LIF,
+    EventRegion,
+    LInf,
+    OneSpikeLIF,
+    SpikeFlip,
+    SpikeShift,
+    SpikingNetwork,
+    latency_code,
+    verify,
+)
+from spikecert.certify.problem import Problem
+from spikecert.certify.replay import margins
+from spikecert.certify.verifiers import Complete, Enumeration, MoveSplitting
+from spikecert.certify.verifiers.moves import influence, splits
+from spikecert.models.circuit import circuit
+from support.examples import examples
+
+SEEDS = st.integers(0, 2**31)
+SPLITTING = MoveSplitting(enumeration=Enumeration(patience=0))
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> SpikingNetwork:
+    """Return a network whose weights and thresholds lie on a grid: potentials meet thresholds exactly."""
+    steps, hidden = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    neuron = draw(st.sampled_from([OneSpikeLIF(1.0, 0.5), LIF(0.5, 0.5), LIF(1.0, 0.75, "subtract")]))
+    readout = draw(st.sampled_from(["first", "spikes", "mean"]))
+    last = [] if readout == "mean" else [LIF(1.0, 0.5)]
+    layers = nn.Linear(4, hidden), neuron, nn.Linear(hidden, 3), *last
+    network = SpikingNetwork(*layers, num_steps=steps, encoding="none", readout=readout)
+    generator = torch.Generator().manual_seed(draw(SEEDS))
+    for parameter in network.parameters():
+        parameter.data = (torch.randn(parameter.shape, generator=generator) * 4).round() / 4
+    return network.to(draw(st.sampled_from([torch.float32, torch.float64]))).eval()
+
+
+def recordings(network: SpikingNetwork, seed: int, silent: bool) -> tuple[Tensor, Tensor]:
+    """Return recordings of one event a feature, or none, and the network's own answers."""
+    generator = torch.Generator().manual_seed(seed)
+    events = latency_code(torch.rand(2, 4, generator=generator), network.num_steps).to(network.dtype)
+    if silent:
+        events[:, :, 1] = 0
+    with torch.no_grad():
+        return events, network(events).argmax(1)
+
+
+def members(threat: SpikeShift, sample: Tensor) -> Tensor:
+    """Return all recordings of a set."""
+    return torch.cat(list(threat.members(sample).batches(256))).to(sample.dtype)
+
+
+@st.composite
+def shifts(draw: st.DrawFn, steps: int) -> SpikeShift:
+    """Return moves within any budgets, of all events or of those of the first steps."""
+    count, total = draw(st.sampled_from([None, 0, 1, 2, 4])), draw(st.sampled_from([None, 0, 1, 2, 3, 5]))
+    jitter = draw(st.sampled_from([None, min(1, steps - 1), steps - 1]))
+    where = draw(st.sampled_from([None, EventRegion(steps=(0, max(1, steps - 1)))]))
+    return SpikeShift(jitter, count, total, draw(st.sampled_from(["or", "add"])), where=where)
+
+
+@examples(60)
+@given(data=st.data(), network=networks(), seed=SEEDS, silent=st.booleans())
+def test_it_decides_as_all_members_do(data: st.DataObject, network: SpikingNetwork, seed: int, silent: bool):
+    events, labels = recordings(network, seed, silent)
+    threat = data.draw(shifts(network.num_steps))
+    ties = data.draw(st.sampled_from(["argmax", "strict"]))
+    for verdict, sample, label in zip(
+        verify(network, events, labels, threat, SPLITTING, ties=ties), events, labels, strict=True
+    ):
+        every = members(threat, sample)
+        with torch.no_grad():
+            logits = network(every).double()
+        least = float(margins(logits, label.expand(len(every)), ties).min())
+        if verdict.status == "verified":
+            assert least > 0
+            assert verdict.margin is not None
+            exact = logits.gather(1, label.expand(len(every))[:, None]) - logits.scatter(
+                1, label.expand(len(every))[:, None], -math.inf
+            ).amax(1, keepdim=True)
+            assert verdict.margin <= float(exact.min()) + 1e-9
+        elif verdict.status == "falsified":
+            assert least <= 0
+        else:
+            assert "rounding" in verdict.reason
+
+
+def grown(seed: int, features: int = 12, steps: int = 4) -> tuple[SpikingNetwork, Tensor, Tensor]:
+    """Return a network whose thresholds no potential meets, and recordings."""
+    torch.manual_seed(seed)
+    layers = nn.Linear(features, 8), OneSpikeLIF(1.0, 0.3), nn.Linear(8, 3), OneSpikeLIF(1.0, 0.3)
+    network = SpikingNetwork(*layers, num_steps=steps, encoding="none", readout="first").double().eval()
+    events = latency_code(torch.rand(8, features, dtype=torch.float64), steps)
+    with torch.no_grad():
+        return network, events, network(events).argmax(1)
+
+
+def test_it_decides_each_sample_that_lists_do():
+    """And both answers are met: sets that hold, and sets that do not."""
+    met = set()
+    for seed in range(3):
+        network, events, labels = grown(seed)
+        for total in (1, 2):
+            asked = network, events, labels, SpikeShift(None, total=total)
+            one, other = (verify(*asked, verifier) for verifier in (SPLITTING, Enumeration()))
+            assert [verdict.status for verdict in one] == [verdict.status for verdict in other]
+            met |= {verdict.status for verdict in one}
+    assert met == {"verified", "falsified"}
+
+
+def test_complete_splits_what_is_too_long_to_list():
+    network, events, labels = grown(0)
+    asked = network, events, labels, SpikeShift(None, total=2)
+    lazy = Complete(enumeration=Enumeration(patience=0))
+    assert not lazy.enumeration.takes(Problem(*asked)).any()  # type: ignore[union-attr]
+    listed = [verdict.status for verdict in verify(*asked, Enumeration())]
+    assert [verdict.status for verdict in verify(*asked, lazy)] == listed
+
+
+def test_what_it_does_not_split_is_left_to_lists():
+    network, events, labels = grown(0)
+    twice = events.clone()
+    twice[:, :, 0] = 1
+    for inputs, threat in (
+        (twice, SpikeShift(None, total=1)),
+        (events, SpikeShift(None, total=1, border="leave")),
+        (events, SpikeFlip(1)),
+        (events, LInf(0.1)),
+    ):
+        problem = Problem(network, inputs, labels, threat)
+        assert not splits(problem)
+        (verdict, *_) = MoveSplitting(enumeration=Enumeration(patience=0)).decide(problem)
+        assert (verdict.status, verdict.verifier) == ("unknown", "enumeration")
+
+
+def test_it_stops_in_time_and_at_its_patience():
+    network, events, labels = grown(0)
+    threat = SpikeShift(None, total=6)
+    for verdict in verify(network, events, labels, threat, SPLITTING, 1e-6):
+        assert verdict.status != "verified"
+        assert verdict.status == "falsified" or "the time was up" in verdict.reason
+    lazy = MoveSplitting(0, Enumeration(patience=0))
+    for verdict in verify(network, events, labels, threat, lazy):
+        assert (verdict.status, verdict.reason) == ("unknown", "its parts take more than 0 bounds")
+
+
+def test_events_are_ranked_by_the_weights_they_meet():
+    layers = nn.Flatten(), nn.Linear(4, 2), LIF(), nn.Linear(2, 2)
+    layers[1].weight.data.copy_(torch.tensor([[1.0, -3.0, 0.0, 2.0], [1.0, 1.0, 0.0, -4.0]]))
+    network = SpikingNetwork(*layers, num_steps=2, encoding="none")
+    found = influence(circuit(network), (2, 2))
+    assert found.tolist() == [[2.0, 4.0], [0.0, 6.0]]
+
+
+@pytest.mark.parametrize("patience", [-1, 1.5])
+def test_no_other_patience(patience: float):
+    with pytest.raises((ValueError, TypeError), match="patience: got"):
+        MoveSplitting(patience)  # type: ignore[arg-type]
