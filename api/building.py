@@ -40,7 +40,7 @@ NEURONS = ("lif", "dlif", "plif")
 OF_EVENTS = {"certified-flips": "flips", "certified-shift": "shift"}
 REGULARISERS = ("gain-penalty", "margin-over-gain")
 OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", *OF_EVENTS, *REGULARISERS)
-NOISES = {"single-step": SingleStep, "gaussian": GaussianNoise}
+NOISES: dict[str, type[SingleStep] | type[GaussianNoise]] = {"single-step": SingleStep, "gaussian": GaussianNoise}
 FILES = ("record.json", "report.html", "report.md", "samples.csv", "table.tex")
 
 

@@ -113,7 +113,7 @@ class ThreatStep(Part):
     `written` is each ε as people wrote it; where `epsilon` holds texts, such as ".5/255", it is filled from them.
     """
 
-    norm: Literal["linf", "l2", "flips", "shift"] = "linf"
+    norm: Literal["linf", "l2", "flips", "shift", "flips+shift"] = "linf"
     epsilon: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)] = (8 / 255,)
     written: Annotated[tuple[Written, ...], Field(max_length=1000)] = ()
     events: EventRules | None = None

@@ -19,10 +19,12 @@ def normalised(
         mean, std: one number, or one a channel of images.
 
     Raises:
-        ValueError: for numbers that do not fit, or a rate-coded network, whose inputs are probabilities.
+        ValueError: for numbers that do not fit, or a network that codes its inputs by rates or latencies.
     """
     if network.encoding == "rate":
         raise ValueError("mean: got it for a rate-coded network, whose inputs are probabilities, expected none")
+    if network.encoding == "latency":
+        raise ValueError("mean: got it for a latency-coded network, whose layers take its events, expected none")
     channels = shape[0] if len(shape) == 3 else 1
     for name, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, channels):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -17,6 +17,7 @@ from .arithmetic import check_arithmetic
 from .attacks import ATTACKS, check_attacked
 from .bracketing import Bisection, Bracket, Clock, Grid
 from .detaching import detach
+from .latency_codes import coded
 from .own_draws import apart, own_draws
 from .replay import evaluating, replays
 from .scales import NORMS, Scale, scale
@@ -116,6 +117,10 @@ def certified_radius(
             for one, at, told in apart(network, inputs, progress)
         ]
     sets = norm if isinstance(norm, Scale) else scale(norm, lower, upper)
+    if (codes := coded(network, inputs, sets.around(0.0))) is not None:
+        asked = codes.network, codes.events, labels, sets, verifier, tolerance
+        found = certified_radius(*asked, timeout=timeout, seed=seed, ties=ties, progress=progress)
+        return [replace(one, counterexample=codes.image(one.counterexample, k)) for k, one in enumerate(found)]
     check_arithmetic(network)
     check_attacked(network, inputs, labels, sets.around(0.0))
     inputs = inputs.detach()

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -17,6 +17,7 @@ from .arithmetic import check_arithmetic
 from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
 from .branching.helpers import Helpers
+from .latency_codes import CodedImages, coded
 from .own_draws import apart, own_draws
 from .perturbations import Perturbation
 from .problem import Problem
@@ -51,7 +52,8 @@ def verify(
     "verified" holds for every real input in the set and for the run in the network's own dtype, whatever the
     order of summation; see docs/certification.md. The network is taken in evaluation mode. With encoding "rate" a
     verdict holds for the network's own draws, and its reason says which; where each sample has draws of its own,
-    each is decided by itself.
+    each is decided by itself. With encoding "latency" a `SpikeShift` moves the events of the code, and a
+    counterexample is an image whose events come at those steps.
 
     Args:
         network: any spiking network.
@@ -87,6 +89,13 @@ def verify(
             verify(one, inputs[at], labels[at], perturbation, chosen, **rest, progress=told, figures=figures)[0]
             for one, at, told in apart(network, inputs, progress)
         ]
+    if (codes := coded(network, inputs, perturbation)) is not None:
+        rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
+        asked = codes.network, codes.events, labels, perturbation, chosen
+        try:
+            return _pictured(codes, verify(*asked, **rest, progress=progress, figures=figures))
+        except Unfinished as stopped:
+            raise Unfinished(_pictured(codes, stopped.verdicts)) from None
     made = check_arithmetic(network)
     check_attacked(network, inputs, labels, perturbation)
     inputs = inputs.detach()
@@ -132,6 +141,8 @@ def bounds(
     if own_draws(network, inputs):
         each = apart(network, inputs, silent)
         return _joined([bounds(one, inputs[at], perturbation, chosen) for one, at, _ in each])
+    if (codes := coded(network, inputs, perturbation)) is not None:
+        return bounds(codes.network, codes.events, perturbation, chosen)
     check_arithmetic(network)
     check_inputs(network, inputs)
     check_weights(network)
@@ -141,6 +152,14 @@ def bounds(
     with evaluating(network):
         parts = [chosen.logits(network, part, perturbation) for part in inputs.split(CHUNK)]
     return _joined(parts)
+
+
+def _pictured(codes: CodedImages, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return verdicts about recordings, with images as counterexamples."""
+    return [
+        replace(verdict, counterexample=codes.image(verdict.counterexample, index))
+        for index, verdict in enumerate(verdicts)
+    ]
 
 
 def _joined(parts: list[LogitBounds]) -> LogitBounds:

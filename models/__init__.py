@@ -16,6 +16,7 @@ from .learned_decay import PLIF, settled
 from .networks import SpikingNetwork, Trace
 from .neurons import DLIF, LIF
 from .normalization import Normalize
+from .one_spike import OneSpikeLIF
 from .recurrent import Recurrent
 from .refractory import RefractoryLIF
 from .strided import strided
@@ -52,6 +53,7 @@ __all__ = [
     "ConversionRefused",
     "Dynamics",
     "Normalize",
+    "OneSpikeLIF",
     "RateDraws",
     "Recurrent",
     "RefractoryLIF",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .constants import at_least, settle, whole, wholes
 
-ENCODINGS = ("direct", "none", "rate")
+ENCODINGS = ("direct", "none", "rate", "latency")
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .constants import at_least
 from .encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
+from .latency import latency_code
 from .layers import BATCH_NORMS, WEIGHTED, Residual, walk
 from .linear_maps import affine_types
 from .max_pooling import MAX_POOLS, max_windows
@@ -44,8 +45,9 @@ class SpikingNetwork(nn.Module):
         modules: affine layers (Linear, convolutions, average pools, batch norms, Normalize, Flatten), max pools,
             Residual, synapses, neurons and Recurrent layers of neurons, in order.
         num_steps: T, the number of simulated steps.
-        encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)) or "rate" (inputs in
-            [0, 1] are the firing probabilities of Bernoulli spikes).
+        encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)), "rate" (inputs in
+            [0, 1] are the firing probabilities of Bernoulli spikes) or "latency" (inputs in [0, 1] fire once each,
+            the brighter the earlier; see `latency_code`).
         readout: "mean" (over time, of the last affine layer), "spikes" (mean of the output spikes) or
             "potential" (last potential of a final neuron that never fires), "summed" or "largest" (sum or maximum
             over time of such potentials; "largest" of the last affine layer, too) or "first" (minus the step of
@@ -74,12 +76,12 @@ class SpikingNetwork(nn.Module):
         draws: RateDraws | None = None,
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(modules)
-        self.num_steps = at_least(1)("num_steps", num_steps)
+        self.layers: nn.ModuleList = nn.ModuleList(modules)
+        self.num_steps: int = at_least(1)("num_steps", num_steps)
         self.encoding = encoding
         usual = "spikes" if modules and isinstance(modules[-1], LIF) else "mean"
-        self.readout = usual if readout is None else readout
-        self.draws = draws or RateDraws()
+        self.readout: str = usual if readout is None else readout
+        self.draws: RateDraws = draws or RateDraws()
         _check_structure(self)
         if draws is not None and encoding != "rate":
             raise ValueError(f'draws: got some with encoding {encoding!r}, expected them with "rate" only')
@@ -128,12 +130,15 @@ class SpikingNetwork(nn.Module):
         torch's global generator in training; in evaluation they come from the network's own `draws`.
 
         Raises:
-            ValueError: for a generator with an encoding that draws nothing.
+            ValueError: for a generator with an encoding that draws nothing, or inputs of a latency code outside
+                [0, 1].
         """
         if self.encoding == "rate":
             return rate_code(inputs, self.thresholds(inputs, generator))
         if generator is not None:
             raise ValueError(f"generator: got one with encoding {self.encoding!r}, which draws nothing")
+        if self.encoding == "latency":
+            return latency_code(inputs, self.num_steps).transpose(0, 1)
         return inputs.transpose(0, 1) if self.timed else inputs.unsqueeze(0)
 
     def thresholds(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .constants import at_least, check_normal, real, settle
+from .constants import at_least, check_normal, real, settle, unless_none
 from .neurons import LIF, Run, in_full
 from .rules import Leaky, Rule
 from .surrogates import Surrogate, Triangle
@@ -22,7 +22,7 @@ class RefractoryLIF(LIF):
     Args:
         decay: λ ∈ [0, 1].
         threshold: θ > 0.
-        rest: R ≥ 0, in steps.
+        rest: R ≥ 0, in steps; None: for good, so that each neuron fires at most once.
         fires_at, surrogate: as in `LIF`.
         start: u[0], of any sign. A reset leaves 0 all the same.
 
@@ -39,17 +39,18 @@ class RefractoryLIF(LIF):
         self,
         decay: float = 0.99,
         threshold: float = 1.0,
-        rest: int = 1,
+        rest: int | None = 1,
         fires_at: str = ">=",
         surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
         start: float = 0.0,
     ) -> None:
         super().__init__(decay, threshold, "zero", fires_at, surrogate)
-        self.rest, self.start = at_least(0)("rest", rest), real("start", start)
+        self.rest: int | None = unless_none(at_least(0))("rest", rest)
+        self.start: float = real("start", start)
 
     def rule(self, num_steps: int) -> Rule:
-        """Return the constants, as readers know them that list this rule."""
-        return Refractory(Leaky.of(self.dynamics), self.rest, self.start)
+        """Return the constants, as readers know them that list this rule: a rest for good lasts all T steps."""
+        return Refractory(Leaky.of(self.dynamics), num_steps if self.rest is None else self.rest, self.start)
 
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate `num_steps` steps; potentials at rest are 0."""
@@ -89,7 +90,7 @@ class RefractoryLIF(LIF):
         Raises:
             ValueError: where the current's dtype can't count them.
         """
-        longest = min(self.rest, num_steps)
+        longest = num_steps if self.rest is None else min(self.rest, num_steps)
         if longest * torch.finfo(current.dtype).eps > 1.0:
             raise ValueError(f"inputs: got {current.dtype}, which can't count rests of {longest} steps")
         return longest

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models import LIF, SpikingNetwork, Trace, VariedLIF
+from ..models import LIF, SpikingNetwork, Trace, VariedLIF, latency_code
 from .schema import Counterexample, LayerActivity, NeuronActivity
 
 HARDEST = 8
@@ -58,18 +58,24 @@ def first_broken(counterexamples: Iterable[Counterexample]) -> tuple[Counterexam
 def _counterexample(
     network: SpikingNetwork, index: int, clean: Tensor, label: int, found: Found, activity: bool
 ) -> Counterexample:
-    """Return one with class and activity as the network gives them for this sample alone."""
+    """Return one with class and activity as the network gives them for this sample alone.
+
+    Of a latency-coded network the events of its code are kept, (T, ...), which are what moves.
+    """
     with torch.no_grad():
         traces = network.trace(clean[None]), network.trace(found.perturbed[None])
+    pair = clean, found.perturbed
+    if network.encoding == "latency":
+        pair = tuple(latency_code(image[None], network.num_steps)[0] for image in pair)
     return Counterexample(
         index=index,
         label=label,
         **_rival(traces[1].logits[0], label),
         epsilon=found.epsilon,
         found_by=found.found_by,
-        shape=tuple(clean.shape),
-        clean=tuple(clean.flatten().tolist()),
-        perturbed=tuple(found.perturbed.flatten().tolist()),
+        shape=tuple(pair[0].shape),
+        clean=tuple(pair[0].flatten().tolist()),
+        perturbed=tuple(pair[1].flatten().tolist()),
         activity=_activity(network, *traces) if activity else (),
     )
 

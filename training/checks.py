@@ -32,6 +32,9 @@ def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) 
         raise ValueError(
             f'network: got encoding "rate", expected an objective of {named}: others compare two runs'
         )
+    if network.encoding == "latency" and any(not isinstance(term, CrossEntropy) for term in _terms(objective)):
+        told = "expected CrossEntropy: no gradient and no bound goes through its code"
+        raise ValueError(f'network: got encoding "latency", {told}')
     check_weights(network)
     for name in ("train", "validation"):
         split: Split = getattr(dataset, name)

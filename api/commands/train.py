@@ -13,8 +13,8 @@ from ..output import say, show, show_json, table
 from ..progress import Bars
 from ..seeds import Summary, chosen_seeds, content, percent, summary, write_summary
 from ..sources import data_of
-from . import event_options as of_events
 from . import train_options as own
+from .event_options import UNCHANGED, EventOptions, changing_events
 from .options import Data, Device, Json, Root, Seed, checked_device, number
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from spikecert.training import TrainingRun
 
 
+@changing_events
 def train(
     out: own.Folder,
     data: Data = "digits",
@@ -38,14 +39,7 @@ def train(
     size: own.Size = "4/255",
     gain_weight: own.GainWeight = 0.1,
     margin_weight: own.MarginWeight = 1.0,
-    kind: of_events.Kind = None,
-    where: of_events.Where = None,
-    budget: of_events.Budget = None,
-    jitter: of_events.Jitter = None,
-    count: of_events.MostMoved = None,
-    total: of_events.Total = None,
-    merge: of_events.Merge = None,
-    border: of_events.Border = None,
+    events: EventOptions = UNCHANGED,
     epochs: own.Epochs = 20,
     batch_size: own.BatchSize = 64,
     learning_rate: own.LearningRate = None,
@@ -75,8 +69,7 @@ def train(
         raise ValueError(f"workers: got {workers} under torchrun, expected 1: its processes share each batch")
     samples = data_of(data, root, num_steps)
     template = building.neuron(neuron, num_steps, decay, threshold, reset)
-    limits = {"budget": budget, "jitter": jitter, "count": count, "total": total}
-    rules = _events(objective, kind=kind, where=where, merge=merge, border=border, **limits)
+    rules = _rules(objective, events)
     weights = gain_weight, margin_weight
     aim = building.objective(objective, rho, noise, number(size, "size"), *weights, rules)
 
@@ -116,7 +109,7 @@ def train(
     return 0
 
 
-def _events(objective: str, **given: str | int | None) -> "EventRules | None":
+def _rules(objective: str, events: EventOptions) -> "EventRules | None":
     """Return which events change, and how, of the objective that is about them.
 
     Raises:
@@ -127,12 +120,12 @@ def _events(objective: str, **given: str | int | None) -> "EventRules | None":
     from spikecert.reports.norms import NORMS
 
     named = {name: norm for name, norm in building.OF_EVENTS.items() if name in objective.split("+")}
-    for option in (option for option, value in given.items() if value is not None):
+    for option in events.given:
         fits = [name for name, norm in building.OF_EVENTS.items() if option in OF_NORM[NORMS[norm]]]
         if not set(fits) & set(named):
             expected = " or ".join(fits)
             raise ValueError(f"{option}: got one with --objective {objective}, expected --objective {expected}")
-    return of_events.event_rules(next(iter(named.values())), **given) if named else None
+    return events.rules(next(iter(named.values()))) if named else None
 
 
 def _beside(context: typer.Context, folders: dict[int, Path], workers: int, epochs: int, bars: Bars) -> None:

@@ -1,6 +1,7 @@
 """Attacks, by name, and the entry point `attack`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,10 +10,12 @@ from ...models.constants import at_least, whole
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.validation import check_choice, check_inputs, check_labels, check_logits, check_weights
+from ..latency_codes import coded
 from ..own_draws import apart, own_draws
 from ..perturbations import Perturbation
 from ..replay import evaluating
 from ..ties import settled_ties
+from .adaptive import AdaptiveArctan
 from .apgd import APGD
 from .base import Attack
 from .ensemble import Ensemble, quick_ensemble
@@ -89,6 +92,10 @@ def attack(
             for one, at, told in each
         ]
         return _joined(results, method.name, ties)
+    if (codes := coded(network, inputs, perturbation)) is not None:
+        rest = {"seed": seed, "batch_size": batch_size, "ties": ties, "progress": progress}
+        found = attack(codes.network, codes.events, labels, perturbation, method, **rest)
+        return replace(found, inputs=codes.decoded(found.inputs, codes.images))
     check_attacked(network, inputs, labels, perturbation)
     inputs, batch_size = inputs.detach(), at_least(1)("batch_size", batch_size)
     generator = torch.Generator().manual_seed(whole("seed", seed))
@@ -114,6 +121,8 @@ def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, pert
     if not isinstance(perturbation, Perturbation):
         expected = "LInf, L2, PixelBox, SpikeFlip, SpikeShift or EventChange"
         raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected {expected}")
+    if (codes := coded(network, inputs, perturbation)) is not None:
+        network, inputs = codes.network, codes.events
     check_inputs(network, inputs)
     check_weights(network)
     perturbation.suits(network)
@@ -129,6 +138,7 @@ __all__ = [
     "ATTACKS",
     "FGSM",
     "PGD",
+    "AdaptiveArctan",
     "Attack",
     "AttackResult",
     "Ensemble",

@@ -136,6 +136,16 @@ def window_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, T
     return lower.unflatten(0, square), upper.unflatten(0, square)
 
 
+def prefix_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `window_drive` does for the windows that begin with step 1, (1, T, batch, ...): T boxes."""
+    rows, weights = (
+        window_rows(current.num_steps, rule, scaled)[0][: current.num_steps] for scaled in (True, False)
+    )
+    box = current.combine(rows.to(slack.device))
+    widening = slack * weights.to(slack.device).sum(1).reshape(-1, *([1] * slack.dim()))
+    return (box.lower - widening).unsqueeze(0), (box.upper + widening).unsqueeze(0)
+
+
 def window_rows(steps: int, rule: Leaky, scaled: bool = True) -> tuple[Tensor, Tensor]:
     """Return row[k−1] = λ^{t−k}·a[k] for τ < k ≤ t, 0 elsewhere, of each window (τ, t] in order, (windows, T).
 

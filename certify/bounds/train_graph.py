@@ -26,7 +26,7 @@ from torch import Tensor
 from ...models.rules import Leaky
 from .box import Box
 from .lanes import Lanes
-from .membrane import Drive, drive, window_drive
+from .membrane import Drive, drive, prefix_drive, window_drive
 from .rounding import Rounding
 from .signals import Signal, equal_weights
 
@@ -131,7 +131,13 @@ def graph_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool
 def windowed_trains(
     drives: Drive, current: Signal, rule: Leaky | Lanes, filtering: Leaky, rest: int = 0, start: float = 0.0
 ) -> GraphTrains:
-    """Return the graph for `drives`, and for windows of `current` as `filtering` sums them up."""
+    """Return the graph for `drives`, and for windows of `current` as `filtering` sums them up.
+
+    Where the first spike is the last one, all that counts is where it is: of T²/2 windows those from step 0 on.
+    """
+    if rest >= current.num_steps:
+        memory = _PastPotentials(*prefix_drive(current, filtering, drives.slack), rest)
+        return trains_of(drives, rule, memory, rest=rest, start=start)
     lower, upper = window_drive(current, filtering, drives.slack)
     memory = _PastPotentials(lower, upper, rest)
     return trains_of(_within_windows(drives, lower, upper), rule, memory, rest=rest, start=start)
@@ -256,19 +262,23 @@ class _PastPotentials:
     """The potentials of earlier steps, and the windows that join them to the present one.
 
     Attributes:
-        lower, upper: [a, k−1] holds the box of the weighted current of window (a, k], (T, T, batch, ...).
+        lower, upper: [a, k−1] holds the box of the weighted current of window (a, k], (T, T, batch, ...), or of
+            those of a = 0 alone, (1, T, batch, ...).
         lows, highs: [a][τ] holds the potential at step a since the last spike at τ ≤ a.
     """
 
     def __init__(self, lower: Tensor, upper: Tensor, rest: int = 0) -> None:
-        self.lower, self.upper, self.rest = lower, upper, rest
+        self.lower: Tensor = lower
+        self.upper: Tensor = upper
+        self.rest: int = rest
         self.lows: list[Tensor] = []
         self.highs: list[Tensor] = []
 
     def keep(self, low: Tensor, high: Tensor) -> None:
-        """Remember the potentials of the present step before it advances."""
-        self.lows.append(low.clone())
-        self.highs.append(high.clone())
+        """Remember the potentials of the present step before it advances, where windows begin there."""
+        if len(self.lows) < len(self.lower):
+            self.lows.append(low.clone())
+            self.highs.append(high.clone())
 
     def tighten(self, t: int, low: Tensor, high: Tensor, decay: float) -> None:
         """Cut the potentials of step t + 1, in place, with each window that ends there."""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ..encoding import ENCODINGS
 from ..rules import Leaky, Rule
 from .nodes import Circuit, Fired, Input, Node, Read, Recurred
 
@@ -24,12 +23,13 @@ class Algebra(Generic[Value]):
     Attributes:
         reader: how messages name the reader.
         rules: the rule types that it answers for, exactly.
-        encodings: those of inputs.
+        encodings: those of inputs. Whoever does not list a latency code refuses it: verifiers and attacks read the
+            events that it makes (`certify.latency_codes`).
     """
 
     reader: ClassVar[str]
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
-    encodings: ClassVar[tuple[str, ...]] = ENCODINGS
+    encodings: ClassVar[tuple[str, ...]] = ("direct", "none", "rate")
 
     def refuse(self, node: Node, what: str) -> UnknownNode:
         """Return the refusal of a node, in one line."""

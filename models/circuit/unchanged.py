@@ -17,6 +17,7 @@ from .. import (
     dynamics,
     eager,
     encoding,
+    latency,
     layers,
     learned_decay,
     linear_maps,
@@ -58,7 +59,7 @@ OWN = (
     *(Normalize, Synapse),
 )
 RUNS = (
-    *(compiled, dynamics, eager, encoding, layers, learned_decay, max_pooling, membrane, networks),
+    *(compiled, dynamics, eager, encoding, latency, layers, learned_decay, max_pooling, membrane, networks),
     *(neurons, normalization, parts, readouts, recurrent, refractory, running, synapses, varied),
 )
 """The files whose functions run a network."""

@@ -19,7 +19,7 @@ REASONS = {
     "MaxPool3d": "no layer of SpikingNetwork takes volumes",
     "FractionalMaxPool2d": "its windows are drawn at random",
     "SynapseFilter": "it keeps all of its current at a step with a spike, so what it does is no linear filter",
-    "LatencyEncoder": "no encoding here is a latency code; convert what is behind it, with encoding='none'",
+    "LatencyEncoder": "rounds latencies its own way; convert what is behind it, with encoding='none'",
     "ReLU": "a ReLU is no layer of SpikingNetwork",
     "GroupNorm": "its statistics come from the sample itself",
     "LayerNorm": "its statistics come from the sample itself",

@@ -38,7 +38,7 @@ def to_nir(network: SpikingNetwork, sample: Tensor, dt: float = DT) -> Any:
 
     Raises:
         TypeError: for a neuron of another recursion than LIF's.
-        ConversionRefused: for a soft reset, an input scale, batch norm, or a rate code.
+        ConversionRefused: for a soft reset, an input scale, batch norm, a rate code or a latency code.
         ImportError: without nir.
 
     References: pedersen2024neuromorphic
@@ -46,6 +46,8 @@ def to_nir(network: SpikingNetwork, sample: Tensor, dt: float = DT) -> Any:
     nir, dt = import_nir(), positive("dt", dt)
     if network.encoding == "rate":
         raise ConversionRefused("network: has encoding 'rate', whose draws NIR has not; expected direct or none")
+    if network.encoding == "latency":
+        raise ConversionRefused("network: has encoding 'latency', which NIR has not; expected direct or none")
     writer = _GraphWriter(nir, network, dt)
     signal = sample[:1, 0] if network.timed else sample[:1]
     first = writer.add(nir.Input(np.array(tuple(signal.shape[1:]))), [])

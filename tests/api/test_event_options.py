@@ -10,6 +10,7 @@ from spikecert import (
     LIF,
     CertifiedEvents,
     CrossEntropy,
+    EventChange,
     EventRegion,
     SpikeFlip,
     SpikeShift,
@@ -60,6 +61,11 @@ CERTIFIED = [
         SpikeShift(1, 2, merge="add"),
         "each event may come up to ε steps earlier or later, at most 2 of them, two in one entry are two",
     ),
+    (
+        ("--norm", "flips+shift", "--epsilon", "1", "--jitter", "1", "--count", "2", "--kind", "delete"),
+        EventChange(SpikeFlip(1, "delete"), SpikeShift(1, 2)),
+        "earlier or later, at most 2 of them, each by at most 1 steps; and at most ε events may be deleted",
+    ),
 ]
 
 
@@ -108,6 +114,10 @@ WRONG = [
     (("--norm", "shift", "--budget", "jitter", "--epsilon", "3"), "jitter: got 3, expected less than"),
     (("--norm", "shift", "--budget", "sum"), "budget: Input should be 'total', 'count' or 'jitter'"),
     (("--norm", "shift", "--jitter", "-1"), "'--jitter'"),
+    (("--norm", "flips+shift"), "jitter, count: got neither with norm l0+shift, expected one, or both"),
+    (("--norm", "flips+shift", "--jitter", "1", "--total", "2"), "total: got 2, expected none"),
+    (("--norm", "flips+shift", "--jitter", "1", "--merge", "or"), "merge: got one with --norm flips+shift"),
+    (("--norm", "flips+shift", "--jitter", "3"), "jitter: got 3, expected less than"),
 ]
 
 
@@ -117,6 +127,12 @@ def test_what_makes_no_sense_is_one_line(run, path, told, words):
     found = run("certify", path, *COMMON, *told, *size, "--verifier", "interval", "--no-gains")
     assert (found.status, found.out, found.err.count("\n")) == (2, "", 1)
     assert words in found.err
+
+
+def test_flips_beside_moves_have_no_radius(run, path):
+    found = run("radius", path, *COMMON, "--norm", "flips+shift", "--jitter", "1")
+    assert (found.status, found.out) == (2, "")
+    assert "norm: got flips beside moves, which have no radius" in found.err
 
 
 def test_a_jitter_has_no_radius(run, path):

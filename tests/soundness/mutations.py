@@ -102,6 +102,7 @@ FIRST = {
     "shifts.py": "test_shifts",
     "spike_shift": "test_shifts",
     "event_sets": "flip_kinds",
+    "latency_codes": "latency_codes",
     "certify/scales": "event_radii",
     "rates.py": "test_rates",
     "rate_trains": "test_rate",

@@ -24,6 +24,7 @@ from spikecert import (
     LocalFields,
     MarginOverGain,
     Normalize,
+    OneSpikeLIF,
     PGDTraining,
     Ramp,
     RateDraws,
@@ -95,8 +96,13 @@ MODELS = [
     ),
     *neuron_rows(LIF),
     *neuron_rows(DLIF, num_steps=2),
-    *rows(RefractoryLIF, {"rest": 2, "start": 0.5}),
-    *rows(RefractoryLIF, {"decay": 0.5, "threshold": 0.5}, kept=False),
+    *rows(RefractoryLIF, {"rest": 2, "start": 0.5}, None, {"rest": NONE}),
+    *rows(OneSpikeLIF, {"start": 0.5}),
+    *(
+        row
+        for kind in (RefractoryLIF, OneSpikeLIF)
+        for row in rows(kind, {"decay": 0.5, "threshold": 0.5}, kept=False)
+    ),
     Row("DLIF", "num_steps", DLIF, 3, lambda neuron: len(neuron.input_scale)),
     *[
         Row(r.owner, r.name, r.give, r.good, None if r.name == "decay" else r.keep, r.allowed)

@@ -19,7 +19,10 @@ def resting(draw: st.DrawFn) -> RefractoryLIF:
     """Return neurons of any constants, at the ends of λ, too; rests may last longer than a run."""
     decay = draw(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.1, 0.95))
     threshold = draw(st.sampled_from([0.25, 0.5, 1.0]) | st.floats(0.2, 1.5))
-    rest, start = draw(st.sampled_from([0, 1, 1, 2, 3, 9])), draw(st.sampled_from([0.0, 0.0, 0.125, -0.25, 2.0]))
+    rest, start = (
+        draw(st.sampled_from([0, 1, 1, 2, 3, 9, None])),
+        draw(st.sampled_from([0.0, 0.0, 0.125, -0.25, 2.0])),
+    )
     return RefractoryLIF(decay, threshold, rest, draw(st.sampled_from([">=", ">"])), start=start)
 
 
@@ -49,7 +52,7 @@ def by_hand(layer: RefractoryLIF, current: Tensor) -> Tensor:
     for place in [(b, j) for b in range(current.shape[1]) for j in range(current.shape[2])]:
         potential, last = current.new_tensor(layer.start), -(10**9)
         for t in range(len(current)):
-            if t - last <= layer.rest:
+            if t - last <= (10**8 if layer.rest is None else layer.rest):
                 continue
             potential = d.decay * potential + current[(t, *place)]
             if potential >= d.threshold if d.fires_at == ">=" else potential > d.threshold:
