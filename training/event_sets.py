@@ -34,6 +34,9 @@ def worst_of_events(
     Raises:
         ValueError: for inputs, or a network, that the set is not about.
     """
+    if network.encoding not in ("none", "direct"):
+        told = 'expected "none", whose inputs are events over time'
+        raise ValueError(f'network: got encoding "{network.encoding}", {told}')
     threat.check(inputs)
     threat.suits(network)
     most = changes(threat)

@@ -354,6 +354,14 @@ def test_what_does_not_fit_the_set_is_refused(threat: Threat, value: float, mess
         CertifiedEvents(threat).loss(network, torch.full((1, 3, 2), value), torch.tensor([0]), None)
 
 
+@pytest.mark.parametrize("encoding", ["rate", "latency"])
+def test_inputs_that_are_coded_are_refused(encoding: str) -> None:
+    network = mlp((2, 3, 2), 3)
+    network.encoding = encoding
+    with pytest.raises(ValueError, match=f'network: got encoding "{encoding}", expected "none"'):
+        CertifiedEvents(SpikeFlip(1)).loss(network, torch.ones(2, 2), torch.tensor([0, 1]), None)
+
+
 def test_moves_of_inputs_without_time_are_refused() -> None:
     with pytest.raises(ValueError, match="encoding"):
         CertifiedEvents(SpikeShift(1)).loss(mlp((2, 3, 2), 3), torch.ones(2, 3, 2), torch.tensor([0, 1]), None)
