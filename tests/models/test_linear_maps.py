@@ -419,3 +419,9 @@ def test_an_unflatten_of_the_batch_is_refused(axis: int, features: tuple[int, ..
     """torch would part the samples: 4 of them into 2 times 2."""
     with pytest.raises(ValueError, match=r"none is its own|leaves the batch alone"):
         linear_map(nn.Unflatten(axis, (2, 2))).linear(torch.zeros(4, *features))
+
+
+def test_sequences_of_other_channels_are_refused_as_sequences():
+    """Not as the images of one row that they are taken for inside."""
+    with pytest.raises(ValueError, match=r"^inputs: got features \(2, 10\), expected \(3, length\)$"):
+        linear_map(nn.Conv1d(3, 2, 3)).takes((2, 10))
