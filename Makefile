@@ -4,6 +4,8 @@ BIN := .venv/bin
 SOURCES := api models analysis training certify checking reports formats testing kernels files processes
 MODULES := $(sort $(shell find $(SOURCES) -name '*.py' -o -name '*.c' -o -path '*/templates/*' -type f -o -path '*/cells/*' -type f -o -path '*/networks/*' -type f))
 EDITABLE := --config-settings editable_mode=strict
+# Where the environment says not to, nothing keeps bytecode, and each process compiles torch's modules anew: seconds each.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test test-slow nightly coverage lint docs setup clean

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         MSMPPD,
         SIBP,
         Augmentation,
+        CertifiedEvents,
         CertifiedLoss,
         CrossEntropy,
         GainPenalty,
@@ -110,6 +111,7 @@ __all__ = [
     "Arctan",
     "AttackResult",
     "Augmentation",
+    "CertifiedEvents",
     "CertifiedLoss",
     "Circuit",
     "Conversion",
@@ -262,9 +264,9 @@ _FOLDERS = {
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (
-        *("MSMPPD", "Augmentation", "CertifiedLoss", "CrossEntropy", "GainPenalty", "GaussianNoise"),
-        *("LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SIBP", "SingleStep"),
-        *("TrainingRun", "dataset", "fit", "own_dataset", "start_firing"),
+        *("MSMPPD", "Augmentation", "CertifiedEvents", "CertifiedLoss", "CrossEntropy", "GainPenalty"),
+        *("GaussianNoise", "LocalFields", "MarginOverGain", "PGDTraining", "Ramp", "Retraction", "SIBP"),
+        *("SingleStep", "TrainingRun", "dataset", "fit", "own_dataset", "start_firing"),
     ),
     "zoo": ("load_zoo",),
 }

@@ -1,7 +1,7 @@
 """Networks, objectives and records out of what a user typed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from spikecert.reports.records import first_error
 from spikecert.training import (
     MSMPPD,
     SIBP,
+    CertifiedEvents,
     CertifiedLoss,
     CrossEntropy,
     GainPenalty,
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
 
 
 NEURONS = ("lif", "dlif", "plif")
-OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", "gain-penalty", "margin-over-gain")
-REGULARISERS = OBJECTIVES[4:]
-NOISES = {"single-step": SingleStep, "gaussian": GaussianNoise}
+OF_EVENTS = {"certified-flips": "flips", "certified-shift": "shift"}
+REGULARISERS = ("gain-penalty", "margin-over-gain")
+OBJECTIVES = ("ms-mppd", "cross-entropy", "certified", "s-ibp", *OF_EVENTS, *REGULARISERS)
+NOISES: dict[str, type[SingleStep] | type[GaussianNoise]] = {"single-step": SingleStep, "gaussian": GaussianNoise}
 FILES = ("record.json", "report.html", "report.md", "samples.csv", "table.tex")
 
 
@@ -67,7 +69,13 @@ def fresh_network(
 
 
 def objective(
-    text: str, rho: float, noise: str, size: float, gain_weight: float = 0.1, margin_weight: float = 1.0
+    text: str,
+    rho: float,
+    noise: str,
+    size: float,
+    gain_weight: float = 0.1,
+    margin_weight: float = 1.0,
+    events: EventRules | None = None,
 ) -> Objective:
     """Return a training objective, the sum of those named in `text`, such as "ms-mppd+gain-penalty".
 
@@ -75,8 +83,12 @@ def objective(
         text: names out of `OBJECTIVES`, joined by "+".
         rho: of "ms-mppd".
         noise: the perturbation of the copy in "ms-mppd".
-        size: of that perturbation; ε (ℓ∞) of the others.
+        size: of that perturbation; ε (ℓ∞) of the others, of "certified-flips" and "certified-shift" the budget.
         gain_weight, margin_weight: of "gain-penalty" and "margin-over-gain".
+        events: which events change, and how, of "certified-flips" and "certified-shift".
+
+    Raises:
+        ValueError: for a name that is not known, names that learn no labels, or a budget that is no whole number.
     """
     names = text.split("+")
     for name in names:
@@ -85,15 +97,26 @@ def objective(
     if set(names) <= set(REGULARISERS):
         told = f"got {text!r}, which learns no labels"
         raise ValueError(f"objective: {told}; expected a sum such as cross-entropy+{text}")
+    if events is not None and not set(names) & set(OF_EVENTS):
+        raise ValueError(f"events: got some with objective {text!r}, expected {' or '.join(OF_EVENTS)}")
     makers: dict[str, Callable[[], Objective]] = {
         "ms-mppd": lambda: MSMPPD(rho=rho, perturbation=NOISES[noise](size)),
         "cross-entropy": CrossEntropy,
         "certified": lambda: CertifiedLoss(size),
         "s-ibp": lambda: SIBP(size),
+        **{name: partial(_of_events, norm, size, events or EventRules()) for name, norm in OF_EVENTS.items()},
         "gain-penalty": lambda: GainPenalty(gain_weight),
         "margin-over-gain": lambda: MarginOverGain(margin_weight, epsilon=size, norm="linf"),
     }
     return reduce(add, (makers[name]() for name in names))
+
+
+def _of_events(norm: str, size: float, events: EventRules) -> CertifiedEvents:
+    """Return the certified loss over flips or shifts."""
+    if size != int(size):
+        raise ValueError(f"size: got {size:g}, expected a whole number, the budget of events")
+    events.check(NORMS[norm])
+    return CertifiedEvents(events.scale(NORMS[norm]).around(size))  # type: ignore[arg-type]
 
 
 def described(data: "Dataset", samples: Split) -> Data:

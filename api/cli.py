@@ -49,7 +49,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "zoo": zoo.zoo,
 }
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="spikecert",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -82,7 +82,10 @@ class ModelStep(Part):
 
 
 class TrainStep(Part):
-    """A network to train, by the options of `spikecert train`."""
+    """A network to train, by the options of `spikecert train`.
+
+    `events` says which events change, and how, of the objectives "certified-flips" and "certified-shift".
+    """
 
     network: Name = "mlp:64-64"
     neuron: Name = "dlif"
@@ -101,6 +104,7 @@ class TrainStep(Part):
     learning_rate: Positive | None = None
     optimizer: Name = "adam"
     weight_decay: Weight = 0.0
+    events: EventRules | None = None
 
 
 class ThreatStep(Part):
@@ -109,7 +113,7 @@ class ThreatStep(Part):
     `written` is each ε as people wrote it; where `epsilon` holds texts, such as ".5/255", it is filled from them.
     """
 
-    norm: Literal["linf", "l2", "flips", "shift"] = "linf"
+    norm: Literal["linf", "l2", "flips", "shift", "flips+shift"] = "linf"
     epsilon: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)] = (8 / 255,)
     written: Annotated[tuple[Written, ...], Field(max_length=1000)] = ()
     events: EventRules | None = None

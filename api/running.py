@@ -4,6 +4,7 @@ import hashlib
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -91,7 +92,8 @@ def _trained(
     chosen: Configuration, step: TrainStep, data: Dataset, out: Path, progress: Progress
 ) -> tuple[SpikingNetwork, Training]:
     template = building.neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
-    aim = building.objective(step.objective, step.rho, step.noise, step.size, step.gain_weight, step.margin_weight)
+    weights = step.gain_weight, step.margin_weight
+    aim = building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events)
     fresh = building.fresh_network(step.network, data, step.num_steps, template, chosen.seed)
     run = fit(
         fresh,
@@ -108,11 +110,17 @@ def _trained(
         device=chosen.device,
     )
     save(run.network, out / NETWORK)
-    settings = {**step.model_dump(), "seed": chosen.seed, "best_epoch": run.best_epoch}
+    settings = {**_told(step), "seed": chosen.seed, "best_epoch": run.best_epoch}
     return run.network, Training(settings=settings, seconds=run.seconds)
+
+
+def _told(step: TrainStep) -> dict[str, Any]:
+    """Return the settings as plain values; rules of events, where there are any, as text."""
+    events = {} if step.events is None else {"events": step.events.model_dump_json(exclude_defaults=True)}
+    return {**step.model_dump(exclude={"events"}), **events}
 
 
 def _key(chosen: Configuration, step: TrainStep) -> str:
     """Return what tells the checkpoints of one training from another's."""
-    told = [step.model_dump(), chosen.data.name, chosen.seed, chosen.device, chosen.threads]
+    told = [_told(step), chosen.data.name, chosen.seed, chosen.device, chosen.threads]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]

@@ -3,25 +3,34 @@
     python benchmarks/attacks.py [--samples 200] [--quick]
 
 Trains two 64-64-10 networks (T = 8, λ = .9) on digits, plainly and with single-step adversarial noise of .05, and
-attacks test samples. Each attack's inputs are judged alike: run alone, ties between logits count as failures.
+attacks test samples; the plain one also with thresholds and currents 50 times as great, which changes no output.
+Each attack's inputs are judged alike: run alone, ties between logits count as failures.
 Times are CPU seconds of one thread. pyautoattack is optional: `pip install --no-deps pyautoattack`.
 """
 
 import argparse
+import copy
 import importlib.util
 import time
 import warnings
+from dataclasses import replace
 
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 
-from spikecert.certify import L2, LInf, attack
+from spikecert.certify import APGD, L2, LInf, attack
+from spikecert.certify.attacks import AdaptiveArctan, Attack
 from spikecert.certify.replay import replays
 from spikecert.models import LIF, SpikingNetwork, mlp
 
-METHODS = ("fgsm", "pgd", "apgd-ce", "apgd-dlr", "square", "ensemble-fast", "ensemble")
+METHODS: dict[str, str | Attack] = {
+    **{name: name for name in ("fgsm", "pgd", "apgd-ce", "apgd-dlr")},
+    "apgd-ce, adaptive": APGD(surrogate=AdaptiveArctan()),
+    **{name: name for name in ("square", "ensemble-fast", "ensemble")},
+}
+UNIT = 50.0
 SETS = (LInf(0.1), LInf(0.05), LInf(0.03), L2(0.5), L2(0.25))
 REFERENCE = "pyautoattack"
 TRAINED = 1297
@@ -38,12 +47,27 @@ def main() -> None:
     installed = importlib.util.find_spec(REFERENCE) is not None
     if not installed:
         print(f"{REFERENCE} is not installed, its column is missing: pip install --no-deps {REFERENCE}\n")
-    columns = (*METHODS, REFERENCE) if installed and not arguments.quick else METHODS
+    columns = (*METHODS, REFERENCE) if installed and not arguments.quick else tuple(METHODS)
     print(f"| network | set | clean | {' | '.join(columns)} |")
     print("|" + "---|" * (3 + len(columns)))
     for name, noise in (("plain", 0.0), ("adversarial", 0.05)):
         network, inputs, labels = train(noise)
         rows(name, network, inputs[: arguments.samples], labels[: arguments.samples], columns)
+        if not noise:
+            other = in_another_unit(network)
+            rows(f"{name}, × {UNIT:g}", other, inputs[: arguments.samples], labels[: arguments.samples], columns)
+
+
+def in_another_unit(network: SpikingNetwork) -> SpikingNetwork:
+    """Return the same function, with thresholds and the currents of neurons times `UNIT`."""
+    found = copy.deepcopy(network)
+    for neuron in found.neurons:
+        neuron.dynamics = replace(neuron.dynamics, threshold=UNIT * neuron.dynamics.threshold)
+    first = found.layers[0]
+    assert isinstance(first, torch.nn.Linear)
+    for parameter in first.parameters():
+        parameter.data *= UNIT
+    return found
 
 
 def rows(name: str, network: SpikingNetwork, inputs: Tensor, labels: Tensor, columns: tuple[str, ...]) -> None:
@@ -66,7 +90,7 @@ def measured(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbati
         assert float((inside - found).abs().max()) < 1e-5, "pyautoattack left the set"
         found = inside
     else:
-        found = attack(network, inputs, labels, perturbation, method).inputs
+        found = attack(network, inputs, labels, perturbation, METHODS[method]).inputs
     seconds = time.process_time() - started
     return f"{standing(network, found, labels)} ({seconds:.1f} s)"
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
-from .perturbations import L2, Ball, LInf, Perturbation, SpikeFlip, SpikeShift
+from .perturbations import L2, Ball, EventChange, LInf, Perturbation, SpikeFlip, SpikeShift
 from .perturbations.rounding import round_up
 from .replay import pull, replays
 
@@ -211,6 +211,40 @@ class ShiftScale(EventScale):
         """Return the least budget that pays for the moves."""
         costs = [self.template.least(*pair) for pair in zip(candidates, inputs, strict=True)]
         return torch.tensor([cost[self.budget == "total"] for cost in costs], dtype=torch.float64)
+
+    def _marks(self, sample: Tensor) -> Tensor:
+        return sample[:1]
+
+    def _units(self, differ: Tensor) -> Tensor:
+        return super()._units(differ.any(0))
+
+
+@dataclass(frozen=True)
+class ChangeScale(EventScale):
+    """Budgets of flipped events beside moves that stay as they are: sets to ask verdicts of, one by one.
+
+    There are no radii: the set of no flips is not the sample alone.
+
+    Args:
+        template: the moves, and the kind of flips; the count of flips plays no part.
+    """
+
+    template: EventChange
+
+    def around(self, epsilon: float) -> EventChange:
+        """Return the set of ε flips and all moves."""
+        return replace(self.template, flips=replace(self.template.flips, count=int(epsilon)))
+
+    def reach(self, inputs: Tensor) -> float:
+        """Raise ValueError: no bracket begins at moves."""
+        raise ValueError("norm: got flips beside moves, which have no radius: ask for verdicts at each number")
+
+    def distance(self, candidates: Tensor, inputs: Tensor) -> Tensor:
+        """Return the fewest flips beside the moves."""
+        return self.template.least_flips(candidates, inputs)
+
+    def _most(self, inputs: Tensor) -> int:
+        return inputs[0].numel()
 
     def _marks(self, sample: Tensor) -> Tensor:
         return sample[:1]

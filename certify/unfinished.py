@@ -17,7 +17,7 @@ class Unfinished(KeyboardInterrupt):
     def __init__(self, verdicts: Sequence[Verdict]) -> None:
         decided = sum(verdict.status != "unknown" for verdict in verdicts)
         super().__init__(f"interrupted with {decided} of {len(verdicts)} samples decided{_least(verdicts)}")
-        self.verdicts = tuple(verdicts)
+        self.verdicts: tuple[Verdict, ...] = tuple(verdicts)
 
 
 def left_open(verifier: str, ties: str) -> Verdict:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Arithmetic:
                 raise Refused(f"{name}: got {float(value):.3g}, expected {expected}")
 
 
-ARITHMETIC = {
+ARITHMETIC: dict[np.dtype[Any], Arithmetic] = {
     np.dtype("<f4"): Arithmetic(Fraction(1, 2**24), Fraction(1, 2**126), Fraction(2**120)),
     np.dtype("<f8"): Arithmetic(Fraction(1, 2**53), Fraction(1, 2**1022), Fraction(2**1000)),
 }

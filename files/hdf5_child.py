@@ -29,7 +29,8 @@ class UnpackedFile:
     def __init__(self, most: int) -> None:
         self.most = most
         self.arrays: list[np.ndarray] = []
-        self.bytes = self.parts = 0
+        self.bytes: int = 0
+        self.parts: int = 0
 
     def group(self, group: Any, depth: int = 0) -> dict[str, Any]:
         """Return a group.

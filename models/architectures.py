@@ -99,7 +99,7 @@ ARCHITECTURES: dict[str, Callable[..., SpikingNetwork]] = {
     "vgg11": _convolutional(vgg11),
     "wrn16_4": _convolutional(wrn16_4),
 }
-SETTINGS = {
+SETTINGS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("vgg5", "vgg11"), ("convolution_bias", "initialization")),
     "wrn16_4": ("residual", "initialization"),
 }

@@ -1,6 +1,6 @@
 """What a file says of transposed convolutions, upsampling, padding and averages of images and sequences."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
@@ -26,7 +26,7 @@ class _TransposedSchema(WeightedSchema):
 class ConvTranspose1dSchema(_TransposedSchema):
     """Of nn.ConvTranspose1d."""
 
-    kind = nn.ConvTranspose1d
+    kind: ClassVar[type[nn.Module]] = nn.ConvTranspose1d
 
     kernel_size: tuple[Extent]
     stride: tuple[Extent]
@@ -38,7 +38,7 @@ class ConvTranspose1dSchema(_TransposedSchema):
 class ConvTranspose2dSchema(_TransposedSchema):
     """Of nn.ConvTranspose2d."""
 
-    kind = nn.ConvTranspose2d
+    kind: ClassVar[type[nn.Module]] = nn.ConvTranspose2d
 
     kernel_size: tuple[Extent, Extent]
     stride: tuple[Extent, Extent]
@@ -57,7 +57,7 @@ class _ZeroPadSchema(LayerSchema):
 class ZeroPad1dSchema(_ZeroPadSchema):
     """Of nn.ZeroPad1d."""
 
-    kind = nn.ZeroPad1d
+    kind: ClassVar[type[nn.Module]] = nn.ZeroPad1d
 
     padding: tuple[Whole, Whole]
 
@@ -65,7 +65,7 @@ class ZeroPad1dSchema(_ZeroPadSchema):
 class ZeroPad2dSchema(_ZeroPadSchema):
     """Of nn.ZeroPad2d."""
 
-    kind = nn.ZeroPad2d
+    kind: ClassVar[type[nn.Module]] = nn.ZeroPad2d
 
     padding: tuple[Whole, Whole, Whole, Whole]
 
@@ -73,7 +73,7 @@ class ZeroPad2dSchema(_ZeroPadSchema):
 class UpsampleSchema(LayerSchema):
     """Of nn.Upsample, by whole numbers to the nearest."""
 
-    kind = nn.Upsample
+    kind: ClassVar[type[nn.Module]] = nn.Upsample
 
     scale_factor: Extent | tuple[Extent] | tuple[Extent, Extent]
     mode: Literal["nearest"]
@@ -91,7 +91,7 @@ class UpsampleSchema(LayerSchema):
 class AdaptiveAverageSchema(LayerSchema):
     """Of `AdaptiveAverage`."""
 
-    kind = AdaptiveAverage
+    kind: ClassVar[type[nn.Module]] = AdaptiveAverage
 
     inputs: tuple[Extent] | tuple[Extent, Extent]
     outputs: tuple[Extent] | tuple[Extent, Extent]
@@ -100,7 +100,7 @@ class AdaptiveAverageSchema(LayerSchema):
 class UnflattenSchema(LayerSchema):
     """Of nn.Unflatten."""
 
-    kind = nn.Unflatten
+    kind: ClassVar[type[nn.Module]] = nn.Unflatten
 
     dim: Whole
     unflattened_size: tuple[Whole, ...]

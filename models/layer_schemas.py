@@ -37,7 +37,7 @@ COUNTER = "num_batches_tracked"
 class Schema(BaseModel):
     """Data with a type for each field: nothing is converted, and nothing else is let through."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -124,7 +124,7 @@ class WeightedSchema(LayerSchema):
 class LinearSchema(WeightedSchema):
     """Of nn.Linear."""
 
-    kind = nn.Linear
+    kind: ClassVar[type[nn.Module]] = nn.Linear
 
     in_features: Size
     out_features: Size
@@ -152,7 +152,7 @@ class _ConvolutionSchema(WeightedSchema):
 class Conv1dSchema(_ConvolutionSchema):
     """Of nn.Conv1d."""
 
-    kind = nn.Conv1d
+    kind: ClassVar[type[nn.Module]] = nn.Conv1d
 
     kernel_size: tuple[Extent]
     stride: tuple[Extent]
@@ -163,7 +163,7 @@ class Conv1dSchema(_ConvolutionSchema):
 class Conv2dSchema(_ConvolutionSchema):
     """Of nn.Conv2d."""
 
-    kind = nn.Conv2d
+    kind: ClassVar[type[nn.Module]] = nn.Conv2d
 
     kernel_size: tuple[Extent, Extent]
     stride: tuple[Extent, Extent]
@@ -188,7 +188,7 @@ class _AveragePoolSchema(LayerSchema):
 class AvgPool1dSchema(_AveragePoolSchema):
     """Of nn.AvgPool1d."""
 
-    kind = nn.AvgPool1d
+    kind: ClassVar[type[nn.Module]] = nn.AvgPool1d
 
     kernel_size: Extent | tuple[Extent]
     stride: Extent | tuple[Extent]
@@ -198,7 +198,7 @@ class AvgPool1dSchema(_AveragePoolSchema):
 class AvgPool2dSchema(_AveragePoolSchema):
     """Of nn.AvgPool2d."""
 
-    kind = nn.AvgPool2d
+    kind: ClassVar[type[nn.Module]] = nn.AvgPool2d
 
     kernel_size: Extent | tuple[Extent, Extent]
     stride: Extent | tuple[Extent, Extent]
@@ -219,7 +219,7 @@ class _MaxPoolSchema(LayerSchema):
 class MaxPool1dSchema(_MaxPoolSchema):
     """Of nn.MaxPool1d."""
 
-    kind = nn.MaxPool1d
+    kind: ClassVar[type[nn.Module]] = nn.MaxPool1d
 
     kernel_size: Extent | tuple[Extent]
     stride: Extent | tuple[Extent]
@@ -230,7 +230,7 @@ class MaxPool1dSchema(_MaxPoolSchema):
 class MaxPool2dSchema(_MaxPoolSchema):
     """Of nn.MaxPool2d."""
 
-    kind = nn.MaxPool2d
+    kind: ClassVar[type[nn.Module]] = nn.MaxPool2d
 
     kernel_size: Extent | tuple[Extent, Extent]
     stride: Extent | tuple[Extent, Extent]
@@ -245,7 +245,7 @@ def _statistics(channels: int) -> Shapes:
 class BatchNorm1dSchema(LayerSchema):
     """Of nn.BatchNorm1d."""
 
-    kind = nn.BatchNorm1d
+    kind: ClassVar[type[nn.Module]] = nn.BatchNorm1d
 
     num_features: Size
     eps: Annotated[Real, Field(ge=0)]
@@ -260,13 +260,13 @@ class BatchNorm1dSchema(LayerSchema):
 class BatchNorm2dSchema(BatchNorm1dSchema):
     """Of nn.BatchNorm2d."""
 
-    kind = nn.BatchNorm2d
+    kind: ClassVar[type[nn.Module]] = nn.BatchNorm2d
 
 
 class NormalizeSchema(LayerSchema):
     """Of `Normalize`, whose means and deviations are in its statistics."""
 
-    kind = Normalize
+    kind: ClassVar[type[nn.Module]] = Normalize
 
     channels: Size
 
@@ -289,7 +289,7 @@ class NormalizeSchema(LayerSchema):
 class ShareSchema(LayerSchema):
     """Of `Share`, whose factor is a tensor."""
 
-    kind = Share
+    kind: ClassVar[type[nn.Module]] = Share
 
     def tensors(self) -> Shapes:
         """Return the factor."""
@@ -299,7 +299,7 @@ class ShareSchema(LayerSchema):
 class SynapseSchema(LayerSchema):
     """Of `Synapse`."""
 
-    kind = Synapse
+    kind: ClassVar[type[nn.Module]] = Synapse
 
     decay: UpToOne
     delay: Annotated[int, Field(ge=0, le=MOST_STEPS)]

@@ -24,8 +24,8 @@ class Residual(nn.Module):
 
     def __init__(self, branch: list[nn.Module], shortcut: list[nn.Module] | None = None) -> None:
         super().__init__()
-        self.branch = nn.ModuleList(branch)
-        self.shortcut = nn.ModuleList(shortcut or [])
+        self.branch: nn.ModuleList = nn.ModuleList(branch)
+        self.shortcut: nn.ModuleList = nn.ModuleList(shortcut or [])
 
 
 class Share(nn.Module):
@@ -43,7 +43,7 @@ class Share(nn.Module):
 
     def __init__(self, start: float = 1.0) -> None:
         super().__init__()
-        self.share = nn.Parameter(torch.full((1,), real("start", start)))
+        self.share: nn.Parameter = nn.Parameter(torch.full((1,), real("start", start)))
 
     def forward(self, signal: Tensor) -> Tensor:
         """Return c·x."""
@@ -65,7 +65,8 @@ class AdaptiveAverage(nn.Module):
 
     def __init__(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         super().__init__()
-        self.inputs, self.outputs = wholes("inputs", inputs), wholes("outputs", outputs)
+        self.inputs: tuple[int, ...] = wholes("inputs", inputs)
+        self.outputs: tuple[int, ...] = wholes("outputs", outputs)
         sizes = (*self.inputs, *self.outputs)
         if len(self.inputs) != len(self.outputs) or len(self.inputs) not in (1, 2) or min(sizes) < 1:
             raise ValueError(

@@ -45,7 +45,8 @@ class PLIF(LIF):
     ) -> None:
         super().__init__(decay, threshold, reset, fires_at, surrogate, reset_amount)
         start = torch.tensor(self._constants.decay, dtype=torch.float64)
-        self.decay_logit = nn.Parameter(torch.logit(start, eps=1e-9).to(torch.get_default_dtype()))
+        logit = torch.logit(start, eps=1e-9).to(torch.get_default_dtype())
+        self.decay_logit: nn.Parameter = nn.Parameter(logit)
 
     @property
     def decay(self) -> Tensor:
@@ -53,12 +54,12 @@ class PLIF(LIF):
         return torch.sigmoid(self.decay_logit)
 
     @property
-    def dynamics(self) -> Dynamics:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def dynamics(self) -> Dynamics:
         """Return the layer's constants, with the present λ."""
         return replace(self._constants, decay=float(torch.sigmoid(self.decay_logit.detach().double())))
 
     @dynamics.setter
-    def dynamics(self, constants: Dynamics) -> None:
+    def dynamics(self, constants: Dynamics) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._constants = constants
 
     def run(self, current: Tensor, num_steps: int) -> Run:

@@ -76,12 +76,12 @@ class SpikingNetwork(nn.Module):
         draws: RateDraws | None = None,
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(modules)
-        self.num_steps = at_least(1)("num_steps", num_steps)
+        self.layers: nn.ModuleList = nn.ModuleList(modules)
+        self.num_steps: int = at_least(1)("num_steps", num_steps)
         self.encoding = encoding
         usual = "spikes" if modules and isinstance(modules[-1], LIF) else "mean"
-        self.readout = usual if readout is None else readout
-        self.draws = draws or RateDraws()
+        self.readout: str = usual if readout is None else readout
+        self.draws: RateDraws = draws or RateDraws()
         _check_structure(self)
         if draws is not None and encoding != "rate":
             raise ValueError(f'draws: got some with encoding {encoding!r}, expected them with "rate" only')

@@ -1,6 +1,6 @@
 """What a file says of each neuron: one schema a type, read strictly, as those of other layers."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -55,13 +55,13 @@ class _NeuronSchema(LayerSchema):
 class LIFSchema(_NeuronSchema):
     """Of `LIF`."""
 
-    kind = LIF
+    kind: ClassVar[type[nn.Module]] = LIF
 
 
 class DLIFSchema(_NeuronSchema):
     """Of `DLIF`, whose input scale is a tensor."""
 
-    kind = DLIF
+    kind: ClassVar[type[nn.Module]] = DLIF
 
     num_steps: Steps
 
@@ -78,7 +78,7 @@ class DLIFSchema(_NeuronSchema):
 class PLIFSchema(_NeuronSchema):
     """Of `PLIF`, whose decay is a tensor, too: that is what counts."""
 
-    kind = PLIF
+    kind: ClassVar[type[nn.Module]] = PLIF
 
     def tensors(self) -> Shapes:
         """Return w with λ = σ(w)."""
@@ -88,7 +88,7 @@ class PLIFSchema(_NeuronSchema):
 class RefractoryLIFSchema(LayerSchema):
     """Of `RefractoryLIF`, which resets to zero."""
 
-    kind = RefractoryLIF
+    kind: ClassVar[type[nn.Module]] = RefractoryLIF
 
     decay: UpToOne
     threshold: Positive
@@ -120,7 +120,7 @@ class RefractoryLIFSchema(LayerSchema):
 class VariedLIFSchema(LayerSchema):
     """Of `VariedLIF`, whose constants are tensors of one shape."""
 
-    kind = VariedLIF
+    kind: ClassVar[type[nn.Module]] = VariedLIF
 
     shape: tuple[Size, ...]
     amounts: bool

@@ -56,7 +56,7 @@ class LIF(nn.Module):
         reset_amount: float | None = None,
     ) -> None:
         super().__init__()
-        self.dynamics = Dynamics(decay, threshold, reset, fires_at, surrogate, reset_amount)
+        self.dynamics: Dynamics = Dynamics(decay, threshold, reset, fires_at, surrogate, reset_amount)
 
     @property
     def surrogate(self) -> Surrogate:
@@ -136,7 +136,7 @@ class DLIF(LIF):
         reset_amount: float | None = None,
     ) -> None:
         super().__init__(decay, threshold, reset, fires_at, surrogate, reset_amount)
-        self.input_scale = nn.Parameter(torch.ones(at_least(1)("num_steps", num_steps)))
+        self.input_scale: nn.Parameter = nn.Parameter(torch.ones(at_least(1)("num_steps", num_steps)))
 
     def scale(self, num_steps: int) -> Tensor:
         """Return the learnable input scale a, (num_steps,)."""

@@ -47,15 +47,17 @@ class Recurrent(LIF):
     def __init__(self, neuron: LIF, feedback: nn.Module, synapse: Synapse | None = None) -> None:
         nn.Module.__init__(self)
         check_parts(neuron, feedback, synapse)
-        self.neuron, self.feedback, self.synapse = neuron, feedback, synapse
+        self.neuron: LIF = neuron
+        self.feedback: nn.Module = feedback
+        self.synapse: Synapse | None = synapse
 
     @property
-    def dynamics(self) -> Dynamics:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def dynamics(self) -> Dynamics:
         """Return the neuron's constants."""
         return self.neuron.dynamics
 
     @dynamics.setter
-    def dynamics(self, constants: Dynamics) -> None:
+    def dynamics(self, constants: Dynamics) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.neuron.dynamics = constants
 
     def scale(self, num_steps: int) -> Tensor | None:

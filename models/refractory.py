@@ -45,7 +45,8 @@ class RefractoryLIF(LIF):
         start: float = 0.0,
     ) -> None:
         super().__init__(decay, threshold, "zero", fires_at, surrogate)
-        self.rest, self.start = unless_none(at_least(0))("rest", rest), real("start", start)
+        self.rest: int | None = unless_none(at_least(0))("rest", rest)
+        self.start: float = real("start", start)
 
     def rule(self, num_steps: int) -> Rule:
         """Return the constants, as readers know them that list this rule: a rest for good lasts all T steps."""

@@ -87,7 +87,8 @@ class Synapse(nn.Module):
     def __init__(self, decay: float = 0.9, delay: int = 0) -> None:
         super().__init__()
         settled = TemporalFilter(decay, delay)
-        self.decay, self.delay = settled.decay, settled.delay
+        self.decay: float = settled.decay
+        self.delay: int = settled.delay
 
     @property
     def filter(self) -> TemporalFilter:

@@ -154,7 +154,7 @@ class VariedLIF(LIF):
         reset_amount: Constant | None = None,
     ) -> None:
         nn.Module.__init__(self)
-        self.shared = Dynamics(1.0, 1.0, reset, fires_at, surrogate)
+        self.shared: Dynamics = Dynamics(1.0, 1.0, reset, fires_at, surrogate)
         if reset_amount is not None and reset != "subtract":
             raise ValueError(f'reset_amount: got one with reset {reset!r}, expected it with "subtract" only')
         given = {"decay": decay, "threshold": threshold}
@@ -172,7 +172,7 @@ class VariedLIF(LIF):
         return tuple(array for array in arrays if array is not None)
 
     @property
-    def dynamics(self) -> Dynamics:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def dynamics(self) -> Dynamics:
         """Return the one set of constants of all neurons.
 
         Raises:
@@ -185,7 +185,7 @@ class VariedLIF(LIF):
         return replace(self.shared, decay=rule.decay, threshold=rule.threshold, reset_amount=amount)
 
     @dynamics.setter
-    def dynamics(self, constants: Dynamics) -> None:
+    def dynamics(self, constants: Dynamics) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise AttributeError("dynamics: a VariedLIF holds its constants as buffers, expected those to be set")
 
     @property

@@ -1,7 +1,7 @@
 """Put radii that `spikecert radius --out` wrote into a record of the same network and samples."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
@@ -29,7 +29,7 @@ class _RadiusRow(Part):
 class RadiiFile(Part):
     """The content of radii.json, as far as a record takes it over."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     schema_version: Literal["spikecert.radii/1"] = Field(alias="schema")
     sha256: Sha256

@@ -4,14 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ..certify.perturbations import EventRegion, SpikeFlip, SpikeShift
-from ..certify.scales import FlipScale, Scale, ShiftScale
+from ..certify.perturbations import EventChange, EventRegion, SpikeFlip, SpikeShift
+from ..certify.scales import ChangeScale, FlipScale, Scale, ShiftScale
 from .part import Part
 
 Whole = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 Interval = tuple[Whole, Whole]
 
-OF_NORM = {"l0": {"where", "kind"}, "shift": {"where", "budget", "jitter", "count", "total", "merge", "border"}}
+OF_NORM = {
+    "l0": {"where", "kind"},
+    "shift": {"where", "budget", "jitter", "count", "total", "merge", "border"},
+    "l0+shift": {"where", "kind", "jitter", "count", "border"},
+}
 
 
 class EventBlock(Part):
@@ -42,7 +46,7 @@ class EventRules(Part):
     Attributes:
         where: the block in which they may.
         kind: of flips.
-        budget: of shifts: what ε is.
+        budget: of shifts alone: what ε is.
         jitter, count, total: the other limits of shifts, as of `SpikeShift`.
         merge, border: of shifts, as of `SpikeShift`.
     """
@@ -72,11 +76,16 @@ class EventRules(Part):
         if stray := [name for name in self.told if name not in OF_NORM.get(norm, ())]:
             fits = [known for known, names in OF_NORM.items() if stray[0] in names]
             raise ValueError(f"{stray[0]}: got one with norm {norm}, expected {' or '.join(fits)}")
+        if norm == "l0+shift" and self.jitter is None and self.count is None:
+            raise ValueError("jitter, count: got neither with norm l0+shift, expected one, or both")
 
     def scale(self, norm: str) -> Scale:
-        """Return the sets of "l0" or "shift"."""
+        """Return the sets of "l0", "shift" or "l0+shift", where ε is how many flip."""
         where = None if self.where is None else self.where.region()
         if norm == "l0":
             return FlipScale(SpikeFlip(0, self.kind, where))
         limits = self.jitter, self.count, self.total
+        if norm == "l0+shift":
+            shifts = SpikeShift(*limits, border=self.border, where=where)
+            return ChangeScale(EventChange(SpikeFlip(0, self.kind, where), shifts))
         return ShiftScale(self.budget, SpikeShift(*limits, self.merge, self.border, where))

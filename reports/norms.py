@@ -3,8 +3,15 @@
 from .event_rules import EventRules
 from .schema import Threat
 
-NORM_SIGNS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1", "l0": "flipped events", "shift": "shifted events"}
-NORMS = {"linf": "linf", "l2": "l2", "flips": "l0", "shift": "shift"}
+NORM_SIGNS = {
+    "linf": "ℓ∞",
+    "l2": "ℓ2",
+    "l1": "ℓ1",
+    "l0": "flipped events",
+    "shift": "shifted events",
+    "l0+shift": "flipped events beside moves",
+}
+NORMS = {"linf": "linf", "l2": "l2", "flips": "l0", "shift": "shift", "flips+shift": "l0+shift"}
 """How people name norms, and how records do."""
 DISTANCES = {
     "linf": "every input value may move by at most ε, each independently",
@@ -38,12 +45,19 @@ def distance(threat: Threat) -> str:
     blocks = _blocks(threat.rules)
     where = f" in {', '.join(blocks)}" if blocks else ""
     if threat.norm == "l0":
-        return f"at most ε events{where} may be {FLIPS[threat.rules.kind]}, over all steps together"
-    return _moves(threat.rules, where)
+        return _flips(threat.rules, where)
+    if threat.norm == "l0+shift":
+        moves = _moves("events may come earlier or later", threat.rules, where)
+        return f"{moves}; and {_flips(threat.rules, where)}"
+    return _moves(SHIFTS[threat.rules.budget], threat.rules, where)
 
 
-def _moves(rules: EventRules, where: str) -> str:
-    parts = [SHIFTS[rules.budget]]
+def _flips(rules: EventRules, where: str) -> str:
+    return f"at most ε events{where} may be {FLIPS[rules.kind]}, over all steps together"
+
+
+def _moves(what: str, rules: EventRules, where: str) -> str:
+    parts = [what]
     limits = ((name, getattr(rules, name)) for name in LIMITS)
     parts += [LIMITS[name].format(limit) for name, limit in limits if limit is not None]
     parts += [f"only those{where}"] if where else []

@@ -58,12 +58,13 @@ class Data(Part):
 class Threat(Part):
     """The threat model: every input within `epsilon` of a sample in `norm`, and within [lower, upper].
 
-    In "l0" ε is a number of flipped events, in "shift" of steps by which events move in all: inputs are events.
+    In "l0" ε is a number of flipped events, in "shift" of steps by which events move in all, in "l0+shift" of
+    events that flip beside moves, which `events` tells: inputs are events.
     `written` is each ε as people wrote it, such as ".5/255"; empty where that is not known.
     `events` says which events change, and how; None where all may, by ε in all.
     """
 
-    norm: Literal["linf", "l2", "l0", "shift"]
+    norm: Literal["linf", "l2", "l0", "shift", "l0+shift"]
     lower: FiniteFloat
     upper: FiniteFloat
     epsilons: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(min_length=1)
@@ -81,7 +82,7 @@ class Threat(Part):
             raise ValueError(f"epsilons: got {self.epsilons}, expected them rising, each once")
         if not self.lower < self.upper:
             raise ValueError(f"lower, upper: got [{self.lower}, {self.upper}], expected lower < upper")
-        counted = {"l0": "flips", "shift": "shifts"}.get(self.norm)
+        counted = {"l0": "flips", "shift": "shifts", "l0+shift": "flips"}.get(self.norm)
         if counted and not all(epsilon.is_integer() for epsilon in self.epsilons):
             raise ValueError(f"epsilons: got {self.epsilons}, expected whole numbers of {counted}")
         if counted and (self.lower, self.upper) != (0.0, 1.0):

@@ -12,6 +12,7 @@ from .loop import fit
 from .objectives import (
     MSMPPD,
     SIBP,
+    CertifiedEvents,
     CertifiedLoss,
     CrossEntropy,
     GainPenalty,
@@ -28,6 +29,7 @@ __all__ = [
     "MSMPPD",
     "SIBP",
     "Augmentation",
+    "CertifiedEvents",
     "CertifiedLoss",
     "CrossEntropy",
     "Dataset",

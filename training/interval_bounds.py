@@ -10,7 +10,7 @@ gradient at radius 0 are those of the network. The arithmetic is the network's o
 training, not for proofs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -28,6 +28,7 @@ from ..models.readouts import MEANS, over_time
 from ..models.rules import Leaky, Rule
 from .affine_ends import affine_ends, middle_and_radius
 from .compiled_ends import SpikeEnds, periodic_spikes
+from .event_ends import EventBall, events_behind
 from .firing import fire
 from .prefix_bounds import PrefixEnds, Prefixes, counts
 
@@ -36,22 +37,31 @@ BOUNDS = ("interval", "trains", "prefix")
 
 @dataclass(frozen=True)
 class Ends:
-    """Ends of a signal at each step, (2, time, batch, ...), and of its mean over time, (2, 1, batch, ...)."""
+    """Ends of a signal at each step, (2, time, batch, ...), and of its mean over time, (2, 1, batch, ...).
+
+    `ball` is what else is known of events that enter the first layer.
+    """
 
     steps: Tensor
     mean: Tensor
+    ball: EventBall | None = None
 
     @staticmethod
-    def of(steps: Tensor) -> "Ends":
+    def of(steps: Tensor, ball: EventBall | None = None) -> "Ends":
         """Return the ends of steps taken as independent."""
-        return Ends(steps, steps if steps.shape[1] == 1 else steps.mean(1, keepdim=True))
+        return Ends(steps, steps if steps.shape[1] == 1 else steps.mean(1, keepdim=True), ball)
 
     def __add__(self, other: "Ends") -> "Ends":
         return Ends(self.steps + other.steps, self.mean + other.mean)
 
 
 def worst_logits(
-    network: SpikingNetwork, lower: Tensor, upper: Tensor, labels: Tensor, bounds: str = "interval"
+    network: SpikingNetwork,
+    lower: Tensor,
+    upper: Tensor,
+    labels: Tensor,
+    bounds: str = "interval",
+    ball: EventBall | None = None,
 ) -> Tensor:
     """Return upper bounds of logit_k − logit_y over the box [lower, upper] of inputs, (batch, classes); 0 at y.
 
@@ -63,19 +73,21 @@ def worst_logits(
         lower, upper: (batch, ...).
         labels: y, (batch,).
         bounds: "interval", "trains" or "prefix" (see prefix_bounds.py).
+        ball: of changed events, (batch, ...), where inputs lie in it as well as in the box (see event_ends.py).
 
     Raises:
         ValueError: for "prefix" with neurons that reset to 0, or whose currents are scaled over time.
     """
     made = circuit(network)
     source = _source(network, made, lower, upper)
+    ball = None if ball is None else replace(ball, events=made.arranged(ball.events))
     if bounds == "prefix":
         if made.read.readout not in (*MEANS, "potential"):
             raise ValueError(
                 f'bounds: got "prefix" and readout {made.read.readout!r}, expected a mean or "potential"'
             )
-        return _worst_of_counts(made, source, labels)
-    last, algebra = made.last, _Propagated(Ends.of(source), made.num_steps, bounds)
+        return _worst_of_counts(made, PrefixEnds(source[0], source[1], ball), labels)
+    last, algebra = made.last, _Propagated(Ends.of(source, ball), made.num_steps, bounds)
     if made.read.readout == "mean" and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, algebra, until=-2)[last.sources[0]]
         return _differences(before.mean.squeeze(1), last.map, labels)
@@ -102,9 +114,9 @@ def _over_time(readout: str, ends: Tensor) -> Tensor:
     return torch.stack([over_time(readout, end) for end in ends])
 
 
-def _worst_of_counts(made: Circuit, source: Tensor, labels: Tensor) -> Tensor:
+def _worst_of_counts(made: Circuit, source: PrefixEnds, labels: Tensor) -> Tensor:
     """Return what `worst_logits` does, by counts over time."""
-    algebra, last = Prefixes(PrefixEnds(*source.unbind()), made.num_steps, counts(made)), made.last
+    algebra, last = Prefixes(source, made.num_steps, counts(made)), made.last
     if made.read.rule is None and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, algebra, until=-2)[last.sources[0]]
         return _differences(algebra.read(made.read, before).ends, last.map, labels)
@@ -128,6 +140,9 @@ class _Propagated(Algebra[Ends]):
 
     def mapped(self, node: Mapped, x: Ends) -> Ends:
         """Return the ends behind an affine map."""
+        if x.ball is not None:
+            low, high, ball = events_behind(node.map, x.steps[0], x.steps[1], x.ball)
+            return Ends.of(torch.stack((low, high)), ball)
         steps = affine_ends(node.map, x.steps)
         return Ends(steps, steps if x.mean is x.steps else affine_ends(node.map, x.mean))
 

@@ -32,17 +32,20 @@ from ..models.neurons import LIF
 from ..models.rules import Leaky, Rule
 from .affine_ends import affine_pair
 from .coupled_ends import coupled_ends
+from .event_ends import EventBall, events_behind
 
 
 @dataclass(frozen=True)
 class PrefixEnds:
     """Two signals that bound a signal at each step, or in their sums over time where all neurons count.
 
-    Each is (T, batch, ...), or (1, batch, ...) if it is constant.
+    Each is (T, batch, ...), or (1, batch, ...) if it is constant. `ball` is what else is known of events that
+    enter the first layer.
     """
 
     low: Tensor
     high: Tensor
+    ball: EventBall | None = None
 
     @property
     def constant(self) -> bool:
@@ -82,6 +85,8 @@ class Prefixes(Algebra[PrefixEnds]):
 
     def mapped(self, node: Mapped, x: PrefixEnds) -> PrefixEnds:
         """Return the ends behind an affine map."""
+        if x.ball is not None:
+            return PrefixEnds(*events_behind(node.map, x.low, x.high, x.ball))
         return PrefixEnds(*affine_pair(node.map, x.low, x.high))
 
     def pooled(self, node: Pooled, x: PrefixEnds) -> PrefixEnds:

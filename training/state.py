@@ -121,12 +121,14 @@ def configuration(
 
 
 def _plain(value: Any) -> Any:
-    """Return nested dataclasses as dictionaries that also name their types."""
+    """Return nested dataclasses as dictionaries that also name their types, tensors as digests."""
     if is_dataclass(value):
         return {
             "type": type(value).__name__,
             **{f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.compare},
         }
+    if isinstance(value, Tensor):
+        return digest_of("tensor", {"": value})
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 

@@ -2,13 +2,13 @@
 
 import sympy as sp
 
-m = sp.Symbol("m", positive=True)
+m: sp.Symbol = sp.Symbol("m", positive=True)
 DECAY = 1 / (1 + m)
 """λ ∈ (0, 1), as a function of m > 0."""
 
-lam = sp.Symbol("lambda", nonnegative=True)
-theta = sp.Symbol("theta", positive=True)
-scale = sp.Symbol("a", real=True)
+lam: sp.Symbol = sp.Symbol("lambda", nonnegative=True)
+theta: sp.Symbol = sp.Symbol("theta", positive=True)
+scale: sp.Symbol = sp.Symbol("a", real=True)
 w, eps, eps_next = sp.symbols("w epsilon epsilon_+", real=True)
 T, t, k, j = sp.symbols("T t k j", integer=True, positive=True)
 phi, omega = sp.symbols("phi omega", real=True)

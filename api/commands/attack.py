@@ -9,7 +9,7 @@ import typer
 from ..output import INTERRUPTED, plain, say, show, show_json_text, table
 from ..progress import Bars
 from ..sources import data_of, label_of, network_of
-from . import event_options as events
+from .event_options import UNCHANGED, EventOptions, changing_events
 from .options import (
     ATTACKS,
     Data,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from spikecert.reports import Record
 
 
+@changing_events
 def attack(
     model: Model,
     data: Data = "digits",
@@ -48,14 +49,7 @@ def attack(
     samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
-    kind: events.Kind = None,
-    where: events.Where = None,
-    budget: events.Budget = None,
-    jitter: events.Jitter = None,
-    count: events.MostMoved = None,
-    total: events.Total = None,
-    merge: events.Merge = None,
-    border: events.Border = None,
+    events: EventOptions = UNCHANGED,
     method: Annotated[
         list[str],
         typer.Option(
@@ -75,9 +69,7 @@ def attack(
     from spikecert.reports import Plan
 
     scaled = scale(limits, mean, std)
-    changes = {"kind": kind, "where": where, "budget": budget, "jitter": jitter, "count": count, "total": total}
-    changes |= {"merge": merge, "border": border}
-    rules = events.event_rules(norm, **changes)
+    rules = events.rules(norm)
     threat = building.threat(norm, epsilons(epsilon), scaled.limits, rules)
     network = network_of(model)
     source = data_of(data, root, network.num_steps, scaled.limits)
@@ -89,7 +81,7 @@ def attack(
         f"spikecert attack {shlex.quote(model.name)} "
         + repeated(epsilon, norm, data, samples, seed, ties)
         + scaled.repeated
-        + events.told_again(**changes)
+        + events.repeated
     )
     command += "".join(f" --method {shlex.quote(name)}" for name in methods)
     subject = examining.Subject(label_of(model), network, source, chosen)

@@ -9,9 +9,9 @@ from ..output import say
 from ..progress import Bars
 from ..sources import data_of, label_of, network_of
 from . import certify_options as own
-from . import event_options as events
 from . import options
 from .attack import told
+from .event_options import UNCHANGED, EventOptions, changing_events
 from .options import (
     Data,
     Device,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from spikecert.reports import Plan, Record
 
 
+@changing_events
 def certify(
     model: Model,
     data: Data = "digits",
@@ -46,14 +47,7 @@ def certify(
     samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
     norm: Norm = "linf",
-    kind: events.Kind = None,
-    where: events.Where = None,
-    budget: events.Budget = None,
-    jitter: events.Jitter = None,
-    count: events.MostMoved = None,
-    total: events.Total = None,
-    merge: events.Merge = None,
-    border: events.Border = None,
+    events: EventOptions = UNCHANGED,
     verifier: options.Verifiers = "auto",
     method: own.Attacks = None,
     radii: own.Radii = False,
@@ -86,9 +80,7 @@ def certify(
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     scaled = scale(limits, mean, std)
-    changes = {"kind": kind, "where": where, "budget": budget, "jitter": jitter, "count": count, "total": total}
-    changes |= {"merge": merge, "border": border}
-    rules = events.event_rules(norm, **changes)
+    rules = events.rules(norm)
     threat = building.threat(norm, epsilons(epsilon), scaled.limits, rules)
     width = options.number(tolerance, "tolerance")
     network = network_of(model)
@@ -107,7 +99,7 @@ def certify(
     most = None if memory is None else options.size(memory, "memory")
     plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted, ties, most)
     common = options.repeated(epsilon, norm, data, samples, seed, ties) + scaled.repeated
-    common += events.told_again(**changes)
+    common += events.repeated
     command = f"spikecert certify {shlex.quote(model.name)} {common}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
     subject = examining.Subject(label_of(model), network, source, chosen)

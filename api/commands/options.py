@@ -219,8 +219,9 @@ Norm = Annotated[
     str,
     typer.Option(
         "--norm",
-        autocompletion=completed(("linf", "l2", "flips", "shift")),
-        help="linf or l2; of events flips (how many) or shift (by how many steps in all).",
+        autocompletion=completed(("linf", "l2", "flips", "shift", "flips+shift")),
+        help="linf or l2; of events flips (how many), shift (by how many steps in all) or flips+shift (how many "
+        "flip beside moves by --jitter, of --count events).",
     ),
 ]
 Ties = Annotated[

@@ -10,7 +10,7 @@ import typer
 from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
 from ..sources import data_of, network_of
-from . import event_options as events
+from .event_options import UNCHANGED, EventOptions, changing_events
 from .options import (
     Data,
     Device,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 JSON, COUNTEREXAMPLES = "radii.json", "counterexamples.safetensors"
 
 
+@changing_events
 def radius(
     model: Model,
     data: Data = "digits",
@@ -49,14 +50,7 @@ def radius(
     std: Std = None,
     samples: Samples = None,
     norm: Norm = "linf",
-    kind: events.Kind = None,
-    where: events.Where = None,
-    budget: events.Budget = None,
-    jitter: events.Jitter = None,
-    count: events.MostMoved = None,
-    total: events.Total = None,
-    merge: events.Merge = None,
-    border: events.Border = None,
+    events: EventOptions = UNCHANGED,
     verifier: Verifier = "auto",
     tolerance: Annotated[str, typer.Option(help="Width at which a bracket counts as exact.")] = "1e-3",
     timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average, in all.")] = None,
@@ -78,9 +72,7 @@ def radius(
 
     network = network_of(model)
     scaled = scale(limits, mean, std)
-    changes = {"kind": kind, "where": where, "budget": budget, "jitter": jitter, "count": count, "total": total}
-    changes |= {"merge": merge, "border": border}
-    rules = events.event_rules(norm, **changes)
+    rules = events.rules(norm)
     source = data_of(data, root, network.num_steps, scaled.limits)
     network = scaled.of(network, source)
     chosen = fitting(network, source, samples, device)

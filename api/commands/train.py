@@ -14,12 +14,15 @@ from ..progress import Bars
 from ..seeds import Summary, chosen_seeds, content, percent, summary, write_summary
 from ..sources import data_of
 from . import train_options as own
+from .event_options import UNCHANGED, EventOptions, changing_events
 from .options import Data, Device, Json, Root, Seed, checked_device, number
 
 if TYPE_CHECKING:
+    from spikecert.reports.event_rules import EventRules
     from spikecert.training import TrainingRun
 
 
+@changing_events
 def train(
     out: own.Folder,
     data: Data = "digits",
@@ -36,6 +39,7 @@ def train(
     size: own.Size = "4/255",
     gain_weight: own.GainWeight = 0.1,
     margin_weight: own.MarginWeight = 1.0,
+    events: EventOptions = UNCHANGED,
     epochs: own.Epochs = 20,
     batch_size: own.BatchSize = 64,
     learning_rate: own.LearningRate = None,
@@ -65,7 +69,9 @@ def train(
         raise ValueError(f"workers: got {workers} under torchrun, expected 1: its processes share each batch")
     samples = data_of(data, root, num_steps)
     template = building.neuron(neuron, num_steps, decay, threshold, reset)
-    aim = building.objective(objective, rho, noise, number(size, "size"), gain_weight, margin_weight)
+    rules = _rules(objective, events)
+    weights = gain_weight, margin_weight
+    aim = building.objective(objective, rho, noise, number(size, "size"), *weights, rules)
 
     def one(number: int, folder: Path, bars: Bars) -> "TrainingRun":
         """Train with one seed."""
@@ -101,6 +107,25 @@ def train(
             say(f"kernel: {reason}")
         _tell(runs, out, seeds is not None, as_json)
     return 0
+
+
+def _rules(objective: str, events: EventOptions) -> "EventRules | None":
+    """Return which events change, and how, of the objective that is about them.
+
+    Raises:
+        ValueError: for an option that the objective does not have.
+    """
+    from spikecert import building
+    from spikecert.reports.event_rules import OF_NORM
+    from spikecert.reports.norms import NORMS
+
+    named = {name: norm for name, norm in building.OF_EVENTS.items() if name in objective.split("+")}
+    for option in events.given:
+        fits = [name for name, norm in building.OF_EVENTS.items() if option in OF_NORM[NORMS[norm]]]
+        if not set(fits) & set(named):
+            expected = " or ".join(fits)
+            raise ValueError(f"{option}: got one with --objective {objective}, expected --objective {expected}")
+    return events.rules(next(iter(named.values()))) if named else None
 
 
 def _beside(context: typer.Context, folders: dict[int, Path], workers: int, epochs: int, bars: Bars) -> None:

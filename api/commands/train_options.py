@@ -19,12 +19,13 @@ Reset = Annotated[str, typer.Option(help="zero, subtract or none.")]
 Objective = Annotated[
     str,
     typer.Option(
-        help="ms-mppd, cross-entropy, certified or s-ibp; with +gain-penalty or +margin-over-gain also those."
+        help="ms-mppd, cross-entropy, certified, s-ibp, certified-flips or certified-shift; with +gain-penalty or "
+        "+margin-over-gain also those."
     ),
 ]
 Rho = Annotated[float, typer.Option(help="Weight ρ of the membrane perturbation term.")]
 Noise = Annotated[str, typer.Option(help="single-step or gaussian: the perturbed copy.")]
-Size = Annotated[str, typer.Option(help="Size of that perturbation; ε of the other objectives.")]
+Size = Annotated[str, typer.Option(help="Size of that perturbation; ε of the other objectives, such as 5 events.")]
 GainWeight = Annotated[float, typer.Option("--gain-weight", help="Weight of gain-penalty.")]
 MarginWeight = Annotated[float, typer.Option("--margin-weight", help="Weight of margin-over-gain.")]
 

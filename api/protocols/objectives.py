@@ -1,4 +1,4 @@
-"""Objectives, perturbations, schedules out of a protocol's data: "kind" is the class, the rest its arguments."""
+"""Objectives and what they are made of out of a protocol's data: "kind" is the class, the rest its arguments."""
 
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,12 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+from spikecert.certify import EventChange, EventRegion, SpikeFlip, SpikeShift
 from spikecert.configuration import as_number
 from spikecert.training import (
     MSMPPD,
     SIBP,
+    CertifiedEvents,
     CertifiedLoss,
     CrossEntropy,
     GainPenalty,
@@ -21,9 +23,10 @@ from spikecert.training import (
     SingleStep,
 )
 
-_OBJECTIVES = (CrossEntropy, MSMPPD, CertifiedLoss, SIBP, GainPenalty, MarginOverGain)
+_OBJECTIVES = (CrossEntropy, MSMPPD, CertifiedLoss, CertifiedEvents, SIBP, GainPenalty, MarginOverGain)
+_SETS = (SpikeFlip, SpikeShift, EventChange, EventRegion)
 _PERTURBATIONS = (GaussianNoise, SingleStep, PGDTraining)
-KINDS: dict[str, type] = {kind.__name__: kind for kind in (*_OBJECTIVES, *_PERTURBATIONS, Ramp)}
+KINDS: dict[str, type] = {kind.__name__: kind for kind in (*_OBJECTIVES, *_PERTURBATIONS, *_SETS, Ramp)}
 
 
 def objective(terms: Sequence[Mapping[str, Any]]) -> Objective:

@@ -15,6 +15,7 @@ from ..own_draws import apart, own_draws
 from ..perturbations import Perturbation
 from ..replay import evaluating
 from ..ties import settled_ties
+from .adaptive import AdaptiveArctan
 from .apgd import APGD
 from .base import Attack
 from .ensemble import Ensemble, quick_ensemble
@@ -137,6 +138,7 @@ __all__ = [
     "ATTACKS",
     "FGSM",
     "PGD",
+    "AdaptiveArctan",
     "Attack",
     "AttackResult",
     "Ensemble",

@@ -8,6 +8,7 @@ import torch
 from ...models.surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from ..perturbations import EventChange, EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import margins
+from .adaptive import AdaptiveArctan
 from .apgd import APGD
 from .base import Attack, Search, Target
 from .event_changes import EventChanges
@@ -21,12 +22,12 @@ from .square import Square
 
 SHARP: tuple[Surrogate, ...] = (Triangle(0.5), Sigmoid(0.25))
 WIDE: tuple[Surrogate, ...] = (Triangle(2.0), Arctan(4.0))
-OTHERS: tuple[Surrogate, ...] = (*SHARP, Triangle(2.0), Arctan(1.0))
+OTHERS: tuple[Surrogate, ...] = (AdaptiveArctan(), *SHARP, Triangle(2.0), Arctan(1.0))
 """Surrogates tried besides the network's own: what is hidden at one width shows at another."""
 
 
 def quick_members() -> tuple[Attack, ...]:
-    """Return FGSM, noise, and PGD over five surrogates and two losses."""
+    """Return FGSM, noise, and PGD over six surrogates and two losses."""
     losses = ("cross-entropy", "margin")
     own = tuple(PGD(steps=20, restarts=2, loss=loss) for loss in losses)
     others = tuple(
@@ -37,7 +38,8 @@ def quick_members() -> tuple[Attack, ...]:
 
 def thorough_members() -> tuple[Attack, ...]:
     """Return the quick members, then APGD over losses, surrogates and target classes, and Square."""
-    walks = (APGD(loss="cross-entropy"), APGD(loss="dlr"))
+    following = AdaptiveArctan()
+    walks = (APGD(loss="cross-entropy"), APGD(loss="dlr"), APGD(loss="cross-entropy", surrogate=following))
     sharp = tuple(APGD(steps=50, loss="dlr", surrogate=surrogate) for surrogate in SHARP)
     wide = tuple(APGD(steps=50, loss="cross-entropy", surrogate=surrogate) for surrogate in WIDE)
     aimed = tuple(APGD(steps=50, rank=rank) for rank in (1, 2, 3))

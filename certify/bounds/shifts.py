@@ -186,10 +186,10 @@ def _greatest(changes: Tensor, most: int | None) -> Tensor:
 
 
 def _sum(parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], most: int | None) -> Tensor:
-    """Return the `most` greatest of changes (T, batch, outputs, n) times gains (T, Δ), summed."""
+    """Return the `most` greatest of changes (T, batch, outputs…, n) times gains (T, Δ), summed."""
     every = []
     for up, with_up, down, with_down in parts:
         for change, gain in ((up, with_up), (down, with_down)):
-            every.append(torch.einsum("tbon,td->botnd", change, gain).flatten(2))
+            every.append(torch.einsum("tb...n,td->b...tnd", change, gain).flatten(-3))
     pooled = torch.cat(every, -1)
     return total(pooled, pooled.shape[-1] if most is None else most)

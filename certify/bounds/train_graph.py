@@ -268,7 +268,9 @@ class _PastPotentials:
     """
 
     def __init__(self, lower: Tensor, upper: Tensor, rest: int = 0) -> None:
-        self.lower, self.upper, self.rest = lower, upper, rest
+        self.lower: Tensor = lower
+        self.upper: Tensor = upper
+        self.rest: int = rest
         self.lows: list[Tensor] = []
         self.highs: list[Tensor] = []
 

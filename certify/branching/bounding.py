@@ -1,5 +1,6 @@
 """Bound a batch of nodes: climb from their parents' prices, and say where each is best split."""
 
+import time
 from dataclasses import dataclass, replace
 
 import torch
@@ -92,7 +93,13 @@ class _ClimbedNodes:
 
 
 @torch.no_grad()
-def bound_nodes(question: MarginQuestion, nodes: Nodes, climb: Climb, weights: Tensor | None = None) -> Bounded:
+def bound_nodes(
+    question: MarginQuestion,
+    nodes: Nodes,
+    climb: Climb,
+    weights: Tensor | None = None,
+    until: float | None = None,
+) -> Bounded:
     """Return the nodes with bounds that are at least their parents'.
 
     Args:
@@ -100,6 +107,7 @@ def bound_nodes(question: MarginQuestion, nodes: Nodes, climb: Climb, weights: T
         nodes: N.
         climb: how to find prices.
         weights: of all that may be split, (N, neurons): see `choose_splits`.
+        until: `time.perf_counter()` at which torch climbs no further, since any prices give a bound; None: never.
     """
     network, empty = question.staged(nodes)
     done = Bounded(
@@ -113,7 +121,7 @@ def bound_nodes(question: MarginQuestion, nodes: Nodes, climb: Climb, weights: T
         return done
     left = nodes.select(alive)
     specifications = question.specifications.about(alive, left.row)
-    found = _climbed(network, specifications, left.prices, climb)
+    found = _climbed(network, specifications, left.prices, climb, until)
     bound = done.nodes.bound.index_copy(0, alive, left.bound.maximum(found.bound))
     prices = zip(nodes.prices, found.prices, strict=True)
     prices = tuple(old.index_copy(0, alive, new) for old, new in prices)
@@ -159,12 +167,12 @@ def _trimmed(nodes: Nodes, found: "_ClimbedNodes") -> Decisions:
 
 
 def _climbed(
-    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb
+    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb, until: float | None
 ) -> _ClimbedNodes:
     """Climb by a kernel where one reaches the network. Either way torch bounds all nodes at the prices found."""
     fused = FusedClimb.of(network)
     if fused is None:
-        return _climb(network, specifications, start, climb)
+        return _climb(network, specifications, start, climb, until)
     settings = ClimbSettings(climb.iterations, climb.rate, climb.memory, climb.momenta, ENOUGH)
     proposal = fused.run(specifications, start, settings)
     every = torch.arange(len(specifications.samples))
@@ -176,7 +184,7 @@ def _climbed(
 
 
 def _climb(
-    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb
+    network: Staged, specifications: Specifications, start: tuple[Tensor, ...], climb: Climb, until: float | None
 ) -> _ClimbedNodes:
     """Climb by quick bounds; what these prove leaves on the way. Then bound all by torch, at their best prices."""
     kept = tuple(torch.zeros_like(price) for price in start)  # neurons whose train is certain carry no price
@@ -186,9 +194,10 @@ def _climb(
     evaluation = problem.evaluate(state.prices, quick=True)
     best, inputs = evaluation.bound.clone(), evaluation.inputs
     state.keep(rows, torch.ones_like(best, dtype=torch.bool), kept)
+    left_time = _ClimbTime(until)
     for iteration in range(climb.iterations):
         left = best[rows] <= 0
-        if not bool(left.any()):
+        if not bool(left.any()) or left_time.late():
             break
         state.climb(evaluation.gradients, climb.rate * (1.0 - 0.9 * iteration / climb.iterations))
         if (iteration + 1) % climb.regroup == 0 and not bool(left.all()):
@@ -198,6 +207,20 @@ def _climb(
         state.keep(rows, evaluation.bound > best[rows], kept)
         best[rows] = best[rows].maximum(evaluation.bound)
     return _proven(network, specifications, best, kept, inputs)
+
+
+class _ClimbTime:
+    """Says when to climb no further, with time left for the bound that counts: some two quick ones' time."""
+
+    def __init__(self, until: float | None) -> None:
+        self._until, self._last = until, time.perf_counter()
+
+    def late(self) -> bool:
+        """Return whether what this iteration takes, if it is like the last, is no longer left."""
+        if self._until is None:
+            return False
+        before, self._last = self._last, time.perf_counter()
+        return self._last + 3.0 * (self._last - before) >= self._until
 
 
 def _proven(

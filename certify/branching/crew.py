@@ -20,11 +20,13 @@ class Portion:
         nodes: N of them, at the prices where they start.
         climb: how theirs are found.
         weights: of all that may be split, what experience says, (N, neurons).
+        until: `time.perf_counter()`, of any process of this machine, at which to climb no further; None: never.
     """
 
     nodes: Nodes
     climb: Climb
     weights: Tensor
+    until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,5 +94,5 @@ class Alone(Crew):
 def bounded_here(question: MarginQuestion, part: Portion) -> Timed:
     """Bound a part in this process."""
     started = time.perf_counter()
-    bounded = bound_nodes(question, part.nodes, part.climb, part.weights)
+    bounded = bound_nodes(question, part.nodes, part.climb, part.weights, part.until)
     return Timed(bounded, time.perf_counter() - started)

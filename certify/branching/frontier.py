@@ -57,16 +57,20 @@ class Frontier:
         roots: Nodes,
         expired: Expired,
     ) -> None:
-        self.question, self.replays, self.pool, self.expired = question, replays, pool, expired
-        self.waiting, rows = roots, len(roots)
+        self.question: MarginQuestion = question
+        self.replays: Callable[[Tensor, int], bool] = replays
+        self.pool: NodePool = pool
+        self.expired: Expired = expired
+        self.waiting: Nodes = roots
+        rows = len(roots)
         self.flying: deque[Nodes] = deque()
         self.counterexamples: dict[int, Tensor] = {}
-        self.closed = torch.full((rows,), torch.inf, dtype=torch.float64)
-        self.stuck = torch.zeros(rows, dtype=torch.bool)
-        self.nodes = torch.zeros(rows, dtype=torch.long)
-        self.generator = torch.Generator().manual_seed(0)
-        self.patrol = Patrol(len(question.inputs))
-        self.known = self.answer()
+        self.closed: Tensor = torch.full((rows,), torch.inf, dtype=torch.float64)
+        self.stuck: Tensor = torch.zeros(rows, dtype=torch.bool)
+        self.nodes: Tensor = torch.zeros(rows, dtype=torch.long)
+        self.generator: torch.Generator = torch.Generator().manual_seed(0)
+        self.patrol: Patrol = Patrol(len(question.inputs))
+        self.known: Answer = self.answer()
 
     @property
     def open(self) -> bool:

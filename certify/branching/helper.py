@@ -26,14 +26,25 @@ def serve(connection: Connection) -> None:
     """Answer what comes, until the other end is gone."""
     asked = None
     messages: SimpleQueue[bytes] = SimpleQueue()
+    answers: SimpleQueue[bytes] = SimpleQueue()
+    talk = threading.Thread(target=_tell, args=(connection, answers), daemon=True)
     threading.Thread(target=_listen, args=(connection, messages), daemon=True).start()
+    talk.start()
+    answers.put(READY)
+    while message := messages.get():
+        if message[:1] == ASKED:
+            asked = _taken_up(message[1:])
+        else:
+            answers.put(_answer(asked, message[1:]))
+    answers.put(b"")
+    talk.join()
+
+
+def _tell(connection: Connection, answers: "SimpleQueue[bytes]") -> None:
+    """Say what comes. The other end may be at work and not listen: meanwhile the next part is begun."""
     try:
-        connection.send_bytes(READY)
-        while message := messages.get():
-            if message[:1] == ASKED:
-                asked = _taken_up(message[1:])
-            else:
-                connection.send_bytes(_answer(asked, message[1:]))
+        while answer := answers.get():
+            connection.send_bytes(answer)
     except OSError:  # the parent is gone
         return
 

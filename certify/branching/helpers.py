@@ -1,4 +1,4 @@
-"""A search by several processes of this machine: they bound its nodes, this one keeps the frontier."""
+"""A search by several processes of this machine: one keeps the frontier, and all bound its nodes."""
 
 import subprocess
 import time
@@ -17,8 +17,9 @@ from .nodes import Nodes
 from .question import MarginQuestion
 from .sharing import pack_part, pack_question, shareable, unpack_timed
 
-AFTER = 2.0
-"""Seconds of search after which processes are started: an easy sample is decided before one is there."""
+AFTER = 0.5
+"""Seconds of search, counted from when the first part was bounded and kernels so were built, after which processes
+are started: an easy sample is decided before one is there."""
 AHEAD = 2
 """Parts that a process has at most: one under work, and the next."""
 MOST_DEATHS = 3
@@ -58,15 +59,17 @@ class _Helper:
 
 
 class Helpers(Crew):
-    """Processes of one torch thread each. What one that dies was given goes to others, or is bounded here.
+    """This process and others of one torch thread each. What a dead one was given goes to others or is done here.
+
+    While this one waits for the oldest part it bounds one that it kept: with W processes, W − 1 are started.
 
     Args:
-        count: says how many processes may work now; below 2 this one works alone.
+        count: says how many processes may work now, this one among them; below 2 it works alone.
     """
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count, self._helpers, self._deaths = count, list[_Helper](), 0
-        self._given, self._message = deque[_Given](), None
+        self._given, self._message, self._begun = deque[_Given](), None, None
 
     def __enter__(self) -> "Helpers":
         return self
@@ -80,15 +83,12 @@ class Helpers(Crew):
 
     @property
     def size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return how many processes may work."""
+        """Return how many processes may work, this one among them."""
         return max(1, self._count())
 
     def ask(self, question: MarginQuestion) -> None:
-        """Take up a question. A process that still has parts of another one ends: nobody waits for these."""
-        for helper in [helper for helper in self._helpers if helper.parts]:
-            self._helpers.remove(helper)
-            helper.stop()
-        self._question, self._begun, self._given = question, time.perf_counter(), deque()
+        """Take up a question. What processes still say of another one is not heeded."""
+        self._question, self._begun, self._given = question, None, deque()
         like = question.roots()
         assert like is not None
         self._like: Nodes = like
@@ -98,34 +98,44 @@ class Helpers(Crew):
 
     @property
     def room(self) -> bool:
-        """Return whether a process has less than `AHEAD` parts; without processes, whether nothing is given."""
+        """Return whether a process, this one among them, has less than `AHEAD` parts; alone it has one."""
         self._staff()
         self._listen(0.0)
-        free = any(helper.ready and len(helper.parts) < AHEAD for helper in self._helpers)
-        return free or not self._given
+        ready = [helper for helper in self._helpers if helper.ready]
+        free = any(len(helper.parts) < AHEAD for helper in ready)
+        return free or len(self._kept) < (2 if ready else 1)
 
     def give(self, part: Portion) -> None:
-        """Give a part to the process that has least to do; keep it where none is there."""
+        """Give a part to the process that has least to do; keep it where none has room."""
         given = _Given(part)
         self._given.append(given)
         self._hand(given)
 
     def next(self, deadline: float | None) -> Timed | None:
-        """Return the oldest part once it is bounded, if need be here; None if the deadline comes first."""
+        """Return the oldest part once it is bounded, None at the deadline; what is kept is bounded meanwhile."""
         oldest = self._given[0]
-        while oldest.timed is None and oldest.to is not None:
+        while oldest.timed is None:
             left = None if deadline is None else deadline - time.perf_counter()
             if left is not None and left <= 0:
                 return None
-            self._listen(left)
+            kept = self._kept
+            if kept:
+                kept[0].timed = bounded_here(self._question, kept[0].part)
+            self._listen(0.0 if kept else left)
         self._given.popleft()
-        return bounded_here(self._question, oldest.part) if oldest.timed is None else oldest.timed
+        self._begun = time.perf_counter() if self._begun is None else self._begun
+        return oldest.timed
+
+    @property
+    def _kept(self) -> list[_Given]:
+        """Return the parts that no other process has and nothing came of, the oldest first."""
+        return [given for given in self._given if given.to is None and given.timed is None]
 
     def _staff(self) -> None:
         """Start the processes that are missing, once the search has taken a while."""
-        late = time.perf_counter() - self._begun > AFTER
-        wanted = self._count() if late and self._message is not None and self._deaths < MOST_DEATHS else 0
-        for _ in range(wanted - len(self._helpers) if wanted > 1 else 0):
+        late = self._begun is not None and time.perf_counter() - self._begun >= AFTER
+        wanted = self._count() - 1 if late and self._message is not None and self._deaths < MOST_DEATHS else 0
+        for _ in range(wanted - len(self._helpers)):
             here, there = Pipe()
             process = processes.start("spikecert.certify.branching.helper", there, *inheritance())
             self._helpers.append(_Helper(process, here))
@@ -160,7 +170,7 @@ class Helpers(Crew):
             return
         given = helper.parts.popleft()
         given.to = None  # what failed there is bounded here, and says why
-        if message[:1] == DONE:
+        if message[:1] == DONE and given in self._given:
             given.timed = unpack_timed(message[1:], self._like)
 
     def _bury(self, helper: _Helper) -> None:
@@ -170,4 +180,5 @@ class Helpers(Crew):
         helper.stop()
         for given in helper.parts:
             given.to = None
-            self._hand(given)
+            if given in self._given:
+                self._hand(given)

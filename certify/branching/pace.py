@@ -4,6 +4,8 @@ import time
 
 FIRST = 32
 """Nodes of the first batch: what a node takes is not known yet."""
+LEAST = 2
+"""Nodes of a batch: both children of one."""
 SHARE = 0.5
 """Of the time that is left, what the next batch may take: nodes differ."""
 
@@ -20,13 +22,20 @@ class Pace:
         self._each: float | None = None
 
     def fits(self, wanted: int) -> int:
-        """Return how many of the `wanted` nodes to take next, at least 2."""
+        """Return how many of the `wanted` nodes to take next, at least `LEAST`."""
         if self._deadline is None:
             return wanted
         if self._each is None:
             return min(wanted, FIRST)
         left = max(0.0, self._deadline - time.perf_counter())
-        return int(max(2.0, min(float(wanted), SHARE * left / max(self._each, 1e-9))))
+        return int(max(float(LEAST), min(float(wanted), SHARE * left / max(self._each, 1e-9))))
+
+    @property
+    def late(self) -> bool:
+        """Return whether the least batch would take more time than is left."""
+        if self._deadline is None or self._each is None:
+            return False
+        return LEAST * self._each > self._deadline - time.perf_counter()
 
     def note(self, nodes: int, seconds: float) -> None:
         """Note what so many nodes took; the slower of the last two batches counts."""

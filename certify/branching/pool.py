@@ -24,8 +24,8 @@ class NodePool:
         self._like = like
         self._slots = [tensor.new_empty((0, *tensor.shape[1:])) for tensor in like.tensors()]
         self._used = torch.zeros(0, dtype=torch.bool)
-        self.each = sum(tensor[:1].numel() * tensor.element_size() for tensor in like.tensors())
-        self.capacity = max(1, most_bytes // self.each)
+        self.each: int = sum(tensor[:1].numel() * tensor.element_size() for tensor in like.tensors())
+        self.capacity: int = max(1, most_bytes // self.each)
 
     def __len__(self) -> int:
         """Return how many nodes are open."""

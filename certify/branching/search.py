@@ -113,7 +113,7 @@ class _Rounds:
         while self.frontier.open:
             known = self.frontier.note()
             self.told(standing(self.frontier, self.deadline, self.batch * self.each * self.crew.size))
-            if self.frontier.expired() or self._patience_is_out():
+            if self.frontier.expired() or self.pace.late or self._patience_is_out():
                 return known
             if self.search.memory is not None and len(self.frontier.pool) > self.frontier.pool.capacity:
                 return replace(known, full=True)
@@ -135,7 +135,7 @@ class _Rounds:
             nodes, climb = frontier.split(min(most // 2, share)), self.search.climb
         else:
             return None
-        return Portion(nodes, climb, self.experience.weights(nodes.row))
+        return Portion(nodes, climb, self.experience.weights(nodes.row), self.deadline)
 
     def _settle(self, bounded: Bounded) -> None:
         """Learn from the children of nodes that were split, and settle them."""

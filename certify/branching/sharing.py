@@ -66,7 +66,8 @@ def shareable(question: MarginQuestion) -> bool:
 
 def pack_part(part: Portion) -> bytes:
     """Return a part as bytes."""
-    return pack(PART, json.dumps(asdict(part.climb)), {**_listed(part.nodes.tensors()), "weights": part.weights})
+    text = json.dumps({"climb": asdict(part.climb), "until": part.until})
+    return pack(PART, text, {**_listed(part.nodes.tensors()), "weights": part.weights})
 
 
 def unpack_part(content: bytes, like: Nodes) -> Portion:
@@ -74,7 +75,8 @@ def unpack_part(content: bytes, like: Nodes) -> Portion:
     text, tensors = unpack(content, PART)
     told = json.loads(text)
     weights = tensors.pop("weights")
-    return Portion(_nodes(tensors, like), Climb(**{**told, "momenta": tuple(told["momenta"])}), weights)
+    climb = Climb(**{**told["climb"], "momenta": tuple(told["climb"]["momenta"])})
+    return Portion(_nodes(tensors, like), climb, weights, told["until"])
 
 
 def pack_timed(timed: Timed) -> bytes:

@@ -88,10 +88,18 @@ class EventChange(Perturbation):
         """
         binary = ((candidates == 0) | (candidates == 1)).flatten(1).all(1)
         pairs = zip(candidates, inputs, binary.tolist(), strict=True)
-        found = [whole and self._holds(candidate, sample) for candidate, sample, whole in pairs]
+        most = self.flips.count
+        found = [whole and self._least(candidate, sample, most) < math.inf for candidate, sample, whole in pairs]
         return torch.tensor(found, dtype=torch.bool, device=inputs.device)
 
-    def _holds(self, candidate: Tensor, sample: Tensor) -> bool:
+    def least_flips(self, candidates: Tensor, inputs: Tensor) -> Tensor:
+        """Return how few flips make candidates, of 0 and 1, of moved inputs, (batch,); +inf where none do."""
+        pairs = zip(candidates, inputs, strict=True)
+        found = [self._least(candidate, sample, sample.numel()) for candidate, sample in pairs]
+        return torch.tensor(found, dtype=torch.float64, device=inputs.device)
+
+    def _least(self, candidate: Tensor, sample: Tensor, most: int) -> float:
+        """Return the fewest flips up to `most` within the budgets of moves, +inf where these do not suffice."""
         movable = self.shifts.movable(sample[None])[0]
         allowed = self.flips.allowed(sample[None]).expand(sample.shape)
         inserts, deletes = (allowed & (self.flips.kind != other) for other in ("delete", "insert"))
@@ -100,11 +108,11 @@ class EventChange(Perturbation):
         trains = torch.stack([part.long() for part in parts])[..., differ].permute(2, 0, 1).tolist()
         ways = self.shifts.reach, self.shifts.border == "leave"
         features = [mixed(*map(tuple, feature), *ways) for feature in trains]
-        budgets = self.flips.count, self.shifts.count, self.shifts.total
+        budgets = most, self.shifts.count, self.shifts.total
         known = {(0, 0, 0)}
         for costs in features:
             known = _afforded({_sum(one, other) for one in known for other in costs}, budgets)
-        return bool(known)
+        return min((flips for flips, _, _ in known), default=math.inf)
 
     def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Move random events, then flip random entries."""

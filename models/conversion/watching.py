@@ -41,12 +41,12 @@ class Outside(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.depth = 0
+        self.depth: int = 0
         self.done = False
         self.found: dict[str, str] = {}
         self.draws: dict[str, str] = {}
         self.inner_draws: dict[str, str] = {}
-        self.origins = Origins()
+        self.origins: Origins = Origins()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and keep its name if it is neither inside of a layer nor known."""

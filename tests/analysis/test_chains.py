@@ -9,14 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert.analysis import stability
+from spikecert.analysis import gain, stability
 from spikecert.analysis.lmi import (
     UndampedMode,
     bounded_real,
     chain_gain,
+    chain_rows,
     recurrent,
     surrogate_gain,
 )
+from spikecert.analysis.surrogate_chains import surrogate_chain
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp
 
 
@@ -92,6 +94,20 @@ def test_stability_carries_it_only_where_asked_and_possible() -> None:
     assert "dense" in stability(image, torch.rand(1, 1, 4, 4), surrogate=True).surrogate_note
     headless = SpikingNetwork(nn.Linear(8, 3), LIF(), num_steps=4)
     assert "affine readout" in stability(headless, inputs, surrogate=True).surrogate_note
+
+
+def test_an_lmi_of_as_many_rows_as_the_solver_may_have_is_solved() -> None:
+    torch.manual_seed(0)
+    network = mlp((3, 5, 4, 2), 3, LIF(0.8))
+    gains = gain(network)
+    rows = chain_rows(3, [5, 4])
+    found, note = surrogate_chain(network, gains, rows)
+    assert note == ""
+    assert found is not None
+    assert found.check()
+    refused, why = surrogate_chain(network, gains, rows - 1)
+    assert refused is None
+    assert why.endswith(f": it would have {rows} rows, and the solver is given at most {rows - 1}.")
 
 
 BORDER = {

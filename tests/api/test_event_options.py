@@ -6,7 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert import LIF, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, dataset, load_record, save, verify
+from spikecert import (
+    LIF,
+    EventChange,
+    EventRegion,
+    SpikeFlip,
+    SpikeShift,
+    SpikingNetwork,
+    dataset,
+    load_record,
+    save,
+    verify,
+)
 from spikecert.reports.event_rules import EventRules
 from spikecert.reports.wording import assumptions, essentials
 from spikecert.reports.wording import verdict as sentence
@@ -45,6 +56,11 @@ CERTIFIED = [
         ("--norm", "shift", "--epsilon", "1", "--budget", "jitter", "--count", "2", "--merge", "add"),
         SpikeShift(1, 2, merge="add"),
         "each event may come up to ε steps earlier or later, at most 2 of them, two in one entry are two",
+    ),
+    (
+        ("--norm", "flips+shift", "--epsilon", "1", "--jitter", "1", "--count", "2", "--kind", "delete"),
+        EventChange(SpikeFlip(1, "delete"), SpikeShift(1, 2)),
+        "earlier or later, at most 2 of them, each by at most 1 steps; and at most ε events may be deleted",
     ),
 ]
 
@@ -94,6 +110,10 @@ WRONG = [
     (("--norm", "shift", "--budget", "jitter", "--epsilon", "3"), "jitter: got 3, expected less than"),
     (("--norm", "shift", "--budget", "sum"), "budget: Input should be 'total', 'count' or 'jitter'"),
     (("--norm", "shift", "--jitter", "-1"), "'--jitter'"),
+    (("--norm", "flips+shift"), "jitter, count: got neither with norm l0+shift, expected one, or both"),
+    (("--norm", "flips+shift", "--jitter", "1", "--total", "2"), "total: got 2, expected none"),
+    (("--norm", "flips+shift", "--jitter", "1", "--merge", "or"), "merge: got one with --norm flips+shift"),
+    (("--norm", "flips+shift", "--jitter", "3"), "jitter: got 3, expected less than"),
 ]
 
 
@@ -103,6 +123,12 @@ def test_what_makes_no_sense_is_one_line(run, path, told, words):
     found = run("certify", path, *COMMON, *told, *size, "--verifier", "interval", "--no-gains")
     assert (found.status, found.out, found.err.count("\n")) == (2, "", 1)
     assert words in found.err
+
+
+def test_flips_beside_moves_have_no_radius(run, path):
+    found = run("radius", path, *COMMON, "--norm", "flips+shift", "--jitter", "1")
+    assert (found.status, found.out) == (2, "")
+    assert "norm: got flips beside moves, which have no radius" in found.err
 
 
 def test_a_jitter_has_no_radius(run, path):

@@ -55,6 +55,22 @@ def stateful(strong: Strong, *front: nn.Module) -> norse.SequentialState:
     return norse.SequentialState(*front, strong(16, 12), box(**low), strong(12, 4), box(**low))
 
 
+class Sliced(nn.Module):
+    """Has all steps drawn at once, and takes them one by one in an order of its own."""
+
+    def __init__(self, strong: Strong, order: tuple[int, ...]) -> None:
+        super().__init__()
+        self.encoder = norse.PoissonEncoder(STEPS, f_max=500)
+        self.layer, self.neuron, self.order = strong(16, 4), box(v_th=torch.tensor(0.25)), order
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes, state, found = self.encoder(x), None, []
+        for step in self.order:
+            out, state = self.neuron(self.layer(spikes[step]), state)
+            found.append(out)
+        return torch.stack(found).mean(0)
+
+
 MADE: dict[str, tuple[Callable[[Strong], nn.Module], int | None, float]] = {
     "spikingjelly s": (lambda strong: single(strong, encoding.PoissonEncoder()), STEPS, 1.0),
     "spikingjelly m": (multi, STEPS, 1.0),
@@ -94,6 +110,16 @@ def test_an_encoder_becomes_a_rate_code(name: str, strong: Strong, sample: Tenso
     assert torch.equal(again(sample), network(sample))
     labels = network(sample).argmax(1)
     assert "verified" in {verdict.status for verdict in verify(network, sample, labels, LInf(1e-5), "interval")}
+
+
+def test_steps_that_were_drawn_at_once_are_taken_in_their_order(strong: Strong, sample: Tensor):
+    module = Sliced(strong, (0, 1, 2, 3, 4))
+    found = convert(module, sample)
+    assert (found.network.encoding, found.network.num_steps) == ("rate", STEPS)
+    assert found.check.matches
+    for order in ((4, 3, 2, 1, 0), (0, 1, 2, 4, 3), (0, 0, 1, 2, 3)):
+        with pytest.raises(ConversionRefused, match=r"^layer: is not given what encoder gives at the same step"):
+            convert(Sliced(strong, order), sample)
 
 
 def test_a_network_gives_what_the_module_gives_with_its_draws(strong: Strong, sample: Tensor):

@@ -70,7 +70,8 @@ def read_run(data: bytes) -> None:
     plan_of(found)
     if (step := found.train) is not None:
         building.neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
-        building.objective(step.objective, step.rho, step.noise, step.size, step.gain_weight, step.margin_weight)
+        weights = step.gain_weight, step.margin_weight
+        building.objective(step.objective, step.rho, step.noise, step.size, *weights, step.events)
 
 
 def protocols() -> list[bytes]:

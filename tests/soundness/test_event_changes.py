@@ -23,8 +23,10 @@ from spikecert import (
 )
 from spikecert.certify.attacks import EventChanges
 from spikecert.certify.perturbations.described import build_set, describe_set
+from spikecert.certify.scales import ChangeScale
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear
 from spikecert.testing.strategies import SEEDS, drawn_network
+from support.event_sets import check_made, check_members, check_membership
 from support.examples import examples
 from support.oracles import every_flip, every_shift, least_margin
 
@@ -70,31 +72,26 @@ def cases(
     return Changed(events, threat, changed(events, threat))
 
 
-def rows(inputs: Tensor) -> set[tuple[float, ...]]:
-    return set(map(tuple, inputs.double().flatten(1).tolist()))
-
-
 @examples(40)
 @given(data=st.data(), steps=st.integers(1, 4), features=st.integers(1, 2), seed=SEEDS)
 def test_sets_hold_what_they_say(data: st.DataObject, steps: int, features: int, seed: int):
+    case, generator = data.draw(cases(steps, features)), torch.Generator().manual_seed(seed)
+    check_members(case)
+    check_membership(case, (torch.rand(30, steps, features, generator=generator) < 0.5).double())
+    check_membership(case, case.every)
+    check_made(case, 30, generator)
+
+
+@examples(20)
+@given(data=st.data(), steps=st.integers(1, 3), features=st.integers(1, 2))
+def test_the_fewest_flips_are_those_of_the_list(data: st.DataObject, steps: int, features: int):
     case = data.draw(cases(steps, features))
-    threat, sample, generator = case.threat, case.events[None], torch.Generator().manual_seed(seed)
-    threat.check(sample)
-    members = threat.members(case.events)
-    listed = list(members.batches(7))
-    assert members.count == sum(map(len, listed))
-    assert rows(torch.cat(listed)) == rows(case.every)
-    box = threat.enclosure(sample)
-    assert bool(((case.every >= box.lower) & (case.every <= box.upper)).all())
-    if box.ball is not None:
-        assert float((case.every - sample).flatten(1).norm(dim=1).max()) <= float(box.ball)
-    batch = sample.expand(30, -1, -1)
-    tried = (torch.rand(30, steps, features, generator=generator) < 0.5).double()
-    expected = [row in rows(case.every) for row in map(tuple, tried.flatten(1).tolist())]
-    assert threat.contains(tried, batch).tolist() == expected
-    assert bool(threat.contains(case.every, sample.expand(len(case.every), -1, -1)).all())
-    far = batch + 2 * torch.randn(batch.shape, generator=generator, dtype=batch.dtype)
-    assert rows(threat.project(far, batch)) | rows(threat.sample(batch, generator)) <= rows(case.every)
+    sets = ChangeScale(case.threat)
+    flips = range(case.threat.flips.count + 1)
+    lists = [{tuple(x.flatten().tolist()) for x in changed(case.events, sets.around(count))} for count in flips]
+    found = sets.distance(case.every, case.events.expand_as(case.every))
+    for candidate, least in zip(case.every, found.tolist(), strict=True):
+        assert least == min(count for count in flips if tuple(candidate.flatten().tolist()) in lists[count])
 
 
 @examples(90)

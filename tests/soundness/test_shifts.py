@@ -15,9 +15,10 @@ from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.shifts import Shifts, increments
 from spikecert.certify.perturbations.described import build_set, describe_set
-from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa
+from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, MarginVerifier
 from spikecert.models.circuit import circuit
 from spikecert.testing.strategies import DTYPES, SEEDS, drawn_network
+from support.event_sets import check_made, check_members, check_membership, rows
 from support.examples import examples
 from support.oracles import every_shift, least_margin
 from support.signals import affine_signal
@@ -50,36 +51,18 @@ def retimed(draw: st.DrawFn, steps: int, features: int, dtype: torch.dtype = tor
     return Retimed(events, threat, every_shift(events, threat, mask))
 
 
-def rows(inputs: Tensor) -> set[tuple[float, ...]]:
-    return set(map(tuple, inputs.double().flatten(1).tolist()))
-
-
 @examples(90)
 @given(data=st.data(), steps=st.integers(1, 5), features=st.integers(1, 2), seed=SEEDS)
 def test_sets_hold_what_they_say(data: st.DataObject, steps: int, features: int, seed: int):
-    case = data.draw(retimed(steps, features))
-    threat, sample, generator = case.threat, case.events[None], torch.Generator().manual_seed(seed)
-    threat.check(sample)
-    members = threat.members(case.events)
-    listed = list(members.batches(7))
-    assert members.count == sum(map(len, listed))
-    assert rows(torch.cat(listed)) == rows(case.every)
-    box = threat.enclosure(sample)
-    assert bool(((case.every >= box.lower) & (case.every <= box.upper)).all())
-    if box.ball is not None:
-        assert float((case.every - sample).flatten(1).norm(dim=1).max()) <= float(box.ball)
-    batch = sample.expand(40, -1, -1)
+    case, generator = data.draw(retimed(steps, features)), torch.Generator().manual_seed(seed)
+    check_members(case)
     near = case.every[torch.randint(0, len(case.every), (40,), generator=generator)]
     changed = near + torch.randint(-1, 2, near.shape, generator=generator) * (
         torch.rand(near.shape, generator=generator) < 0.2
     )
-    tried = torch.cat([near, changed, changed.clamp_min(0)])
-    assert bool(threat.contains(near, batch).all())
-    expected = [row in rows(case.every) for row in map(tuple, tried.flatten(1).tolist())]
-    assert threat.contains(tried, sample.expand(120, -1, -1)).tolist() == expected
-    far = batch + 2 * torch.randn(batch.shape, generator=generator, dtype=batch.dtype)
-    assert rows(threat.project(far, batch)) | rows(threat.sample(batch, generator)) <= rows(case.every)
-    assert threat.project(near, batch).equal(near)
+    check_membership(case, torch.cat([near, changed, changed.clamp_min(0)]))
+    check_made(case, 40, generator)
+    assert case.threat.project(near, case.events.expand(40, -1, -1)).equal(near)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +165,27 @@ def test_no_shift_escapes(problem: tuple[SpikingNetwork, Retimed, int]):
     assert verdict.status != "unknown" or "rounding" in verdict.reason
     assert verdict.status != "verified" or least > 0
     assert verdict.status != "falsified" or least_margin(network, case.every, label) <= 0
+
+
+@pytest.mark.parametrize("verifier", BOUNDS, ids=lambda v: v.name)
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("threat", [SpikeShift(1, 2), SpikeShift(2, total=2, merge="add", border="leave")])
+def test_no_shift_escapes_convolutions(verifier: MarginVerifier, threat: SpikeShift, flat: bool):
+    """What an output sums stands behind several axes of outputs there."""
+    torch.manual_seed(2)
+    first = nn.Conv1d(2, 4, 3, padding=1) if flat else nn.Conv2d(2, 4, 3, stride=2, padding=1)
+    features = (2, 5) if flat else (2, 3, 4)
+    layers = [first, LIF(0.8, 0.3), nn.Flatten(), nn.Linear(20 if flat else 16, 3)]
+    network = SpikingNetwork(*layers, num_steps=3, encoding="none").double()
+    events = (torch.rand(8, 3, *features) < 0.15).double()
+    with torch.no_grad():
+        labels = network(events).argmax(1)
+    found = verifier.margins(network, events, labels, threat).tolist()
+    every = [torch.cat(list(threat.members(sample).batches(4096))) for sample in events]
+    least = [least_margin(network, one, label) for one, label in zip(every, labels.tolist(), strict=True)]
+    assert all(bound <= exact + 1e-9 for bound, exact in zip(found, least, strict=True))
+    assert min(least) < 0 < max(least)
+    assert max(found) > (0 if verifier.name == "linear" and threat.merge == "or" else min(least) - 1)
 
 
 @examples(10)

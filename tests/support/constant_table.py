@@ -13,6 +13,7 @@ from spikecert import (
     SIBP,
     Arctan,
     Augmentation,
+    CertifiedEvents,
     CertifiedLoss,
     Dynamics,
     EventRegion,
@@ -94,10 +95,13 @@ MODELS = [
     ),
     *neuron_rows(LIF),
     *neuron_rows(DLIF, num_steps=2),
-    *rows(RefractoryLIF, {"rest": 2, "start": 0.5}, allowed={"rest": NONE}),
-    *rows(RefractoryLIF, {"decay": 0.5, "threshold": 0.5}, kept=False),
+    *rows(RefractoryLIF, {"rest": 2, "start": 0.5}, None, {"rest": NONE}),
     *rows(OneSpikeLIF, {"start": 0.5}),
-    *rows(OneSpikeLIF, {"decay": 0.5, "threshold": 0.5}, kept=False),
+    *(
+        row
+        for kind in (RefractoryLIF, OneSpikeLIF)
+        for row in rows(kind, {"decay": 0.5, "threshold": 0.5}, kept=False)
+    ),
     Row("DLIF", "num_steps", DLIF, 3, lambda neuron: len(neuron.input_scale)),
     *[
         Row(r.owner, r.name, r.give, r.good, None if r.name == "decay" else r.keep, r.allowed)
@@ -255,6 +259,11 @@ TRAINING = [
         {"epsilon": 0.25, "weight": 0.5, "ramp": 0.5, "small_box": 0.5, "q": 0.5, **SPAN},
         None,
         RANGE,
+    ),
+    *rows(
+        CertifiedEvents,
+        {"weight": 0.5, "ramp": 0.5, "share": 0.5, "q": 0.5},
+        {"threat": SpikeFlip(1)},
     ),
     *rows(SIBP, {"epsilon": 0.25, "kappa": 0.5, "ramp": 0.5, **SPAN}, None, RANGE),
     *rows(GainPenalty, {"weight": 0.5, "target": 2.0, "iterations": 2}, allowed={"target": NONE}),

@@ -1,6 +1,7 @@
 """Objectives, one a file; they add: a + b, and take weights: w * a. A weight may be a schedule."""
 
 from .base import Loss, Objective, Scaled, Sum
+from .certified_events import CertifiedEvents
 from .certified_loss import CertifiedLoss
 from .cross_entropy import CrossEntropy
 from .gain_penalty import GainPenalty
@@ -12,6 +13,7 @@ from .schedules import Ramp, Schedule
 __all__ = [
     "MSMPPD",
     "SIBP",
+    "CertifiedEvents",
     "CertifiedLoss",
     "CrossEntropy",
     "GainPenalty",

@@ -101,10 +101,10 @@ class CertifiedLoss(Objective):
             logits = network(self._beside(network, inputs, labels, generator))
             beside = cross_entropy(logits, labels)
         worst = worst_logits(network, *self._box(network, inputs, labels, generator), labels, self.bounds)
-        certified = _bounded(worst, labels, self.q)
+        certified = bounded(worst, labels, self.q)
         if self.mix == "logits":
             joined = torch.lerp(logits - logits.gather(1, labels[:, None]), worst, weight)
-            total = _bounded(joined, labels, self.q)
+            total = bounded(joined, labels, self.q)
         else:
             total = (1.0 - weight) * beside + weight * certified
         name = "clean" if self.mix == "clean" else "attacked"
@@ -138,7 +138,7 @@ class CertifiedLoss(Objective):
         return certified_share(network, split, threat, TRAINS, seed)
 
 
-def _bounded(logits: Tensor, labels: Tensor, q: float) -> Tensor:
+def bounded(logits: Tensor, labels: Tensor, q: float) -> Tensor:
     """Return the mean of (1 − p^q)/q, p the softmax at the label; of −log p for q = 0."""
     if q == 0.0:
         return cross_entropy(logits, labels)

@@ -2,7 +2,7 @@
 
 import torch
 
-from ...certify import LInf
+from ...certify import LInf, Perturbation
 from ...certify.problem import Problem
 from ...certify.ties import settled_ties
 from ...certify.verification import CHUNK
@@ -17,7 +17,9 @@ JUDGED = 1000
 """The most validation samples that are certified after an epoch."""
 
 
-def certified_share(network: SpikingNetwork, split: Split, threat: LInf, verifier: Verifier, seed: int) -> float:
+def certified_share(
+    network: SpikingNetwork, split: Split, threat: Perturbation, verifier: Verifier, seed: int
+) -> float:
     """Return the share of the first `JUDGED` samples of `split` that `verifier` certifies, in evaluation mode."""
     inputs, labels = on_network(network, split.take(torch.arange(min(JUDGED, len(split)))))
     verdicts, ties = [], settled_ties(network, None)

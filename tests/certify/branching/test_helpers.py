@@ -103,7 +103,7 @@ def test_shared_searches_say_what_one_process_says(
 ):
     """Whoever is gone, and whenever: in the end this process does the work itself."""
     threads.lives = lives
-    found = verify(*case, LInf(EPSILON), SMALL, workers=2)
+    found = verify(*case, LInf(EPSILON), SMALL, workers=3)
     assert [(v.status, v.margin) for v in found if v.status != "falsified"] == [
         (v.status, v.margin) for v in alone if v.status != "falsified"
     ]
@@ -137,7 +137,7 @@ def test_what_a_shared_search_verifies_has_a_proof(
 ):
     """The checker, which shares nothing with the search, accepts a proof of each verdict, at a margin above 0."""
     network, inputs, labels = made()
-    found, prover, most = verify(network, inputs, labels, LInf(epsilon), SMALL, workers=2), Prover.of(network), 0
+    found, prover, most = verify(network, inputs, labels, LInf(epsilon), SMALL, workers=3), Prover.of(network), 0
     assert {verdict.status for verdict in found} == {"verified"}
     assert sum(thread.parts for thread in threads.started) > 0
     save(network, tmp_path / "network.safetensors")
@@ -160,6 +160,7 @@ def test_a_process_that_is_killed_loses_no_node(
 
     def patient(self: helpers.Helpers, question: MarginQuestion) -> None:
         ask(self, question)
+        self._begun = 0.0
         assert soon(lambda: self.room and sum(helper.ready for helper in self._helpers) == 2, 120)
 
     def deadly(self: helpers._Helper, message: bytes) -> None:
@@ -174,7 +175,7 @@ def test_a_process_that_is_killed_loses_no_node(
     monkeypatch.setattr(helpers, "AFTER", 0.0)
     monkeypatch.setattr(helpers.Helpers, "ask", patient)
     monkeypatch.setattr(helpers._Helper, "send", deadly)
-    found = verify(*case, LInf(EPSILON), SMALL, workers=2)
+    found = verify(*case, LInf(EPSILON), SMALL, workers=3)
     assert [(v.status, v.margin) for v in found if v.status != "falsified"] == [
         (v.status, v.margin) for v in alone if v.status != "falsified"
     ]
@@ -191,7 +192,7 @@ def test_what_fails_elsewhere_is_done_here(
         raise RuntimeError
 
     monkeypatch.setattr(helper, "bounded_here", broken)
-    found = verify(*case, LInf(EPSILON), SMALL, workers=2)
+    found = verify(*case, LInf(EPSILON), SMALL, workers=3)
     assert [v.status for v in found] == [v.status for v in alone]
 
 
@@ -199,8 +200,9 @@ def test_answers_come_back_in_the_order_of_their_questions(case: Given, threads:
     question = all_margins(case, LInf(EPSILON))
     roots = question.roots()
     assert roots is not None
-    with helpers.Helpers(lambda: 2) as crew:
+    with helpers.Helpers(lambda: 3) as crew:
         crew.ask(question)
+        crew._begun = 0.0
         assert soon(lambda: crew.room and sum(helper.ready for helper in crew._helpers) == 2, 20)
         given = [roots.select(torch.tensor([row])) for row in range(5)]
         for nodes in given:
@@ -261,7 +263,7 @@ def test_time_is_up_whatever_processes_do(case: Given, threads: Threads, monkeyp
 
     monkeypatch.setattr(helper, "bounded_here", stuck)
     try:
-        found = verify(*case, LInf(EPSILON), replace(SMALL, search=replace(SMALL.search, batch=2)), 0.3, workers=2)
+        found = verify(*case, LInf(EPSILON), replace(SMALL, search=replace(SMALL.search, batch=2)), 0.3, workers=3)
     finally:
         gate.set()
     assert {v.status for v in found} <= {"unknown", "falsified", "verified"}
@@ -279,8 +281,10 @@ def test_a_question_and_a_part_survive_the_way(case: Given, threat: Perturbation
     )
     there, roots = sharing.unpack_question(sharing.pack_question(question)), question.roots()
     assert roots is not None
-    part = Portion(roots, Climb(3), torch.rand(len(roots), roots.decisions.size))
-    away = bounded_here(there, sharing.unpack_part(sharing.pack_part(part), roots))
+    part = Portion(roots, Climb(3), torch.rand(len(roots), roots.decisions.size), 1e9)
+    taken = sharing.unpack_part(sharing.pack_part(part), roots)
+    assert (taken.climb, taken.until) == (part.climb, part.until)
+    away = bounded_here(there, taken)
     back, here = sharing.unpack_timed(sharing.pack_timed(away), roots), bounded_here(question, part)
     assert back.seconds == away.seconds
     for one, other in zip(back.bounded.nodes.tensors(), here.bounded.nodes.tensors(), strict=True):

@@ -1,13 +1,15 @@
 """The search stops in time, and what it had no time for is proven by nothing."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from spikecert import LInf
-from spikecert.certify.branching import crew, frontier, pace, search
+from spikecert.certify.bounds.prices import Evaluation, PricedProblem
+from spikecert.certify.branching import bounding, crew, frontier, pace, search
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
 from spikecert.certify.branching.frontier import Frontier
 from spikecert.certify.branching.nodes import Nodes
@@ -55,13 +57,17 @@ def test_a_batch_is_as_large_as_the_time_that_is_left(clock: Clock):
     clock.now += 0.1
     found.note(20, 0.1)
     assert found.fits(500) == 30, "half of .3 s: the slower of .005 and half of .01"
-    clock.now += 1.0
+    assert not found.late
+    clock.now += 0.291
+    assert found.late, "two nodes take .01 s"
+    assert not Pace(None).late
+    clock.now += 0.709
     assert found.fits(500) == 2
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0])
 def test_a_time_limit_is_kept_within_a_tenth(seconds: float, clock: Clock, monkeypatch: pytest.MonkeyPatch):
-    def slow(question: MarginQuestion, nodes: Nodes, climb: Climb, weights: object) -> Bounded:
+    def slow(question: MarginQuestion, nodes: Nodes, climb: Climb, *_: object) -> Bounded:
         clock.now += 0.01 + 0.01 * len(nodes)
         return bound_nodes(question, nodes, Climb(0))
 
@@ -72,6 +78,30 @@ def test_a_time_limit_is_kept_within_a_tenth(seconds: float, clock: Clock, monke
     assert answer is not None
     assert answer.expired
     assert clock.now - started < 1.1 * seconds
+
+
+@pytest.mark.parametrize("iterations", [30, 300])
+def test_a_climb_stops_when_time_is_up(iterations: int, monkeypatch: pytest.MonkeyPatch):
+    """It takes the iterations for which there is time, and its bound is no worse than where it started."""
+    question, clock = all_margins(searched((6, 12, 8, 3), 5, 6), LInf(0.05)), Clock()
+    roots = question.roots()
+    assert roots is not None
+    monkeypatch.setattr(bounding, "time", clock)
+    evaluate = PricedProblem.evaluate
+
+    def slow(*arguments: Any, **options: Any) -> Evaluation:
+        clock.now += 0.25
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(PricedProblem, "evaluate", slow)
+    whole = bound_nodes(question, roots, Climb(iterations)).nodes.bound
+    started = clock.now
+    late = bound_nodes(question, roots, Climb(iterations), None, clock.now + 10.5).nodes.bound
+    least = bound_nodes(question, roots, Climb(0)).nodes.bound
+    assert clock.now - started <= 10.5 + 2 * 0.25, "and what counts in the end"
+    assert bool((late >= least).all())
+    assert torch.equal(late, whole) == (iterations == 30)
+    assert bool((late > least).any()) or iterations == 300
 
 
 def test_what_had_no_turn_is_not_proven(clock: Clock):
