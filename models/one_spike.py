@@ -18,6 +18,7 @@ class OneSpikeLIF(RefractoryLIF):
     Raises:
         ValueError, TypeError: for a constant outside its range.
 
+    >>> import torch
     >>> OneSpikeLIF(decay=0.5)(torch.full((1, 1, 1), 0.6), num_steps=6).flatten()
     tensor([0., 0., 1., 0., 0., 0.])
     """

@@ -136,7 +136,7 @@ CHANGES: dict[str, tuple[Callable[[SpikingNetwork], object], str]] = {
     "readout of no neuron": (_set("readout", "potential"), r"^readout: got 'potential'"),
     "unknown readout": (_set("readout", "median"), r"^readout: got 'median'"),
     "readout's type": (_set("readout", np.str_("mean")), r"^readout: got"),
-    "unknown encoding": (_set("encoding", "latency"), r"^encoding: got 'latency'"),
+    "unknown encoding": (_set("encoding", "phase"), r"^encoding: got 'phase'"),
     "steps below 1": (_set("num_steps", 0), r"^num_steps: got 0, expected at least 1"),
     "negative steps": (_set("num_steps", -2), r"^num_steps: got -2"),
     "steps' type": (_set("num_steps", 6.0), r"^num_steps: got float"),
