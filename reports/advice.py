@@ -93,8 +93,7 @@ def _sizes(record: Record) -> Iterator[str]:
             yield f"Try larger ε: nine tenths of what is right is proved here. `--epsilon {size}` is next."
         elif not good and model.verifiers:
             yield from _smaller(record, first.epsilon)
-    bracketed = record.threat.rules.budget != "jitter" and record.threat.norm != "l0+shift"
-    if bracketed and not any(model.radii for model in record.models):
+    if record.threat.rules.bracketed(record.threat.norm) and not any(model.radii for model in record.models):
         yield "One number a sample: `--radii --samples 20` brackets how far each can be moved, for any ε at once."
 
 

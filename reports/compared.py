@@ -167,6 +167,7 @@ def to_html(comparison: Comparison, before: Record, after: Record) -> str:
         levels=() if both is None else figures.level_charts(both),
         conditions=None if both is None else wording.conditions(both),
         norm=NORM_SIGNS[comparison.norm],
+        axis=NORM_SIGNS[comparison.norm],
         frame=frame(),
     )
 

@@ -79,6 +79,10 @@ class EventRules(Part):
         if norm == "l0+shift" and self.jitter is None and self.count is None:
             raise ValueError("jitter, count: got neither with norm l0+shift, expected one, or both")
 
+    def bracketed(self, norm: str) -> bool:
+        """Return whether samples have radii: ε is a distance from them."""
+        return norm != "l0+shift" and self.budget != "jitter"
+
     def scale(self, norm: str) -> Scale:
         """Return the sets of "l0", "shift" or "l0+shift", where ε is how many flip."""
         where = None if self.where is None else self.where.region()

@@ -87,7 +87,7 @@ def _radii(record: Record) -> list[str]:
         if (table := model.radii) is not None
     ]
     if not rows:
-        return [*lines, code_markdown(wording.NO_RADII)]
+        return [*lines, code_markdown(wording.no_radii(record.threat))]
     heads = ["model", "samples", "exact", "median proved", "median broken"]
     note = f"{wording.RADII_NOTE} {wording.radii_conditions(record)}"
     return [*lines, *table_lines(heads, rows), "", markdown(note)]

@@ -94,6 +94,7 @@ NO_RADII = (
     "No radii were measured. `spikecert certify --radii`, or `spikecert radius` and `spikecert report --radii`, "
     "bracket the radius of each sample between a proof and a counterexample."
 )
+NO_RADIUS = "These sets have no radius: their ε is no distance from the sample."
 HARDEST_NOTE = (
     "Rightly classified samples that break nearest to themselves, with the input that broke them. Each was "
     "replayed through the network. Nearer ones may exist."
@@ -126,6 +127,11 @@ def distance_text(threat: Threat, epsilon: float) -> str:
     """Return the size of a set that holds a counterexample: as ε is told, or rounded up so that it holds."""
     text = threat.text(epsilon)
     return text if "=" in text or fraction(text) == epsilon else rounded_up(epsilon)
+
+
+def no_radii(threat: Threat) -> str:
+    """Return why there are no radii: none were measured, or the sets have none."""
+    return NO_RADII if threat.rules.bracketed(threat.norm) else NO_RADIUS
 
 
 def radii_conditions(record: Record) -> str:

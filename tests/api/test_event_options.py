@@ -129,8 +129,15 @@ def test_what_makes_no_sense_is_one_line(run, path, told, words):
     assert words in found.err
 
 
-def test_flips_beside_moves_have_no_radius(run, path):
-    found = run("radius", path, *COMMON, "--norm", "flips+shift", "--jitter", "1")
+def test_flips_beside_moves_have_no_radius(run, path, tmp_path):
+    told = *COMMON, "--norm", "flips+shift", "--jitter", "1"
+    asked = "--epsilon", "1", "--verifier", "interval", "--no-gains", "--out", tmp_path
+    assert run("certify", path, *told, *asked).status in (0, 1)
+    assert "These sets have no radius" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.md").read_text()
+    assert "These sets have no radius" in page
+    assert "--radii" not in page
+    found = run("radius", path, *told)
     assert (found.status, found.out) == (2, "")
     assert "norm: got flips beside moves, which have no radius" in found.err
 
