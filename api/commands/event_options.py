@@ -122,6 +122,7 @@ def changing_events(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> int:
+        """Run the command with what the eight options say."""
         given = shown.bind(*args, **kwargs).arguments
         changes = {name: given.pop(name) for name in fields.parameters if name in given}
         return command(**given, events=EventOptions(**changes))
