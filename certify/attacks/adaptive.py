@@ -29,10 +29,10 @@ class AdaptiveArctan(Surrogate):
     width: float = 0.5
 
     def derivative(self, distance: Tensor) -> Tensor:
-        """Return h(distance), for (batch, ...)."""
+        """Return h(distance), for (batch, ...); 0 where a distance is not finite."""
         mean = distance.abs().flatten(1).mean(1).clamp_min(LEAST)
         width = self.width * mean.view(-1, *[1] * (distance.dim() - 1))
-        return 1.0 / (width * (1.0 + (math.pi * distance / width) ** 2))
+        return (1.0 / (width * (1.0 + (math.pi * distance / width) ** 2))).nan_to_num(nan=0.0)
 
     @property
     def steepest(self) -> float:

@@ -72,6 +72,15 @@ def test_the_slope_is_that_of_an_arctan_of_the_mean_distance():
         AdaptiveArctan(0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_potentials_that_are_not_finite_have_no_slope(dtype: torch.dtype):
+    """A neuron with a bias of −3e38 falls below all numbers of float32 in two steps."""
+    distance = torch.tensor([[-math.inf, 1.0], [math.nan, 1.0], [1e38, -3e38], [0.0, 1e-40]], dtype=dtype)
+    slope = AdaptiveArctan().derivative(distance)
+    assert bool((slope.isfinite() & (slope >= 0)).all())
+    assert slope[0].tolist() == [0.0, 0.0]
+
+
 def test_silent_neurons_have_a_slope():
     subject = silent_subject()
     found = attack(subject.network, subject.inputs, subject.labels, LInf(0.1), PGD(3, surrogate=AdaptiveArctan()))
