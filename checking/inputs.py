@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .changing import Changes
 from .exact import Dyadic, Refused, greater, lesser, roots
 from .sparse import Matrix
 from .work import spend
@@ -17,13 +18,15 @@ NORMS = ("linf", "l2")
 class Inputs:
     """{x : low ≤ x ≤ high}, flat, (m, 1) each, or (m, T) where each step has an input of its own; x is of `shape`.
 
-    With `ball`, a center like that and a radius (), also |x − center|₂ ≤ radius, over all features and steps.
+    With `ball`, a center like that and a radius (), also |x − center|₂ ≤ radius, over all features and steps. With
+    `changes` x is also one of the recordings that these make.
     """
 
     shape: tuple[int, ...]
     low: Dyadic
     high: Dyadic
     ball: tuple[Dyadic, Dyadic] | None = None
+    changes: Changes | None = None
 
     @staticmethod
     def around(
@@ -73,6 +76,8 @@ class Inputs:
     def least(self, costs: Dyadic) -> Dyadic:
         """Return a lower bound of Σ costs·x, for costs like x: over the box alone it lies at a corner."""
         corner = self._corner(costs)
+        if self.changes is not None:
+            return greater(corner, self.changes.least(costs))
         if self.ball is None:
             return corner
         return greater(greater(corner, self._within_ball(costs)), self._shared(costs))
