@@ -73,6 +73,31 @@ def exact_where(threat: SpikeFlip | SpikeShift | EventChange) -> bool:
     return isinstance(threat, SpikeFlip)
 
 
+FIRST = torch.tensor([[True], [False]])
+
+
+@pytest.mark.parametrize(
+    ("train", "threat", "costs", "least"),
+    [
+        ([3, 0], SpikeShift(1, count=2, merge="add"), [0.0, -1.0], -2),  # two of three events of one entry move
+        ([1, 1, 0], SpikeShift(1, count=1), [1.0, 1.0, 1.0], 1),  # one moves to the other, and they are one
+        ([1, 0, 1], SpikeShift(1, count=2), [1.0, 1.0, 1.0], 1),  # both meet half way
+        ([1, 0], EventChange(SpikeFlip(1, "insert", FIRST), SpikeShift(1, count=1)), [-1.0, -1.0], -2),
+        ([0, 1], EventChange(SpikeFlip(1, "delete", FIRST), SpikeShift(1, count=1)), [1.0, 1.0], 0),
+    ],
+)
+def test_a_member_that_is_easily_forgotten_is_inside(train, threat, costs, least):
+    events = torch.tensor(train, dtype=torch.float64)[:, None]
+    every = members(events, threat).squeeze(2)
+    assert (every * torch.tensor(costs).double()).sum(1).min() == least
+    found, numbers = rules_of(threat, events).around(events.numpy(), len(train)), Dyadic.of([costs])
+    assert found.changes is not None
+    assert found.least(numbers).fraction() <= least
+    one = Matrix.dense(Dyadic.of([[1.0]]))
+    low, _ = found.changes.between(one, Ranks.of(one), numbers.T)
+    assert values(low)[0, 0] <= least
+
+
 def test_a_budget_of_steps_is_bounded_by_the_best_increments():
     """One event gains 1 in two steps, the other 3/4 in each of two: three steps gain 3/4 + 3/4 + 1/2 at most."""
     events = np.zeros((3, 2))
