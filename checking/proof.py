@@ -18,7 +18,6 @@ from ..files.text import printable
 from .bound import Question
 from .exact import Dyadic, Refused, whole
 from .files import Content, read
-from .inputs import Inputs
 from .model import Network, read_network
 from .narrowing import Narrowing, read_narrowings
 from .ties import STRICT, read_ties, suffices
@@ -110,10 +109,10 @@ def _checked(content: Content, network: Network) -> Statement:
     text, tensors = content.text, content.tensors
     if text["network"] != network.digest:
         raise Refused("is about another network: its hash is not that of the model")
-    norm, steps = text.get("norm", "linf"), network.steps if network.timed else None
+    norm = text.get("norm", "linf")
     if any(tensors[part].dtype.kind != "f" for part in ("sample", "radius")):
         raise Refused("sample, radius: hold other numbers than floats")
-    inputs = Inputs.around(tensors["sample"], tensors["radius"], text["lower"], text["upper"], norm, steps)
+    inputs = network.inputs(tensors["sample"], tensors["radius"], text["lower"], text["upper"], norm)
     question, label, ties = Question(network, inputs, *_cells(text)), text["label"], read_ties(text)
     classes = question.classes
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:

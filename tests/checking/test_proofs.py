@@ -54,8 +54,8 @@ def test_a_radius_per_feature(proven, kind, tmp_path):
 
 
 UNKNOWN = {
-    "a rate code": SpikingNetwork(
-        torch.nn.Linear(3, 2), LIF(), torch.nn.Linear(2, 2), num_steps=2, encoding="rate"
+    "a latency code": SpikingNetwork(
+        torch.nn.Linear(3, 2), LIF(), torch.nn.Linear(2, 2), num_steps=2, encoding="latency"
     ),
     "half precision": mlp((3, 2, 2), num_steps=2).half(),
     "no neuron": SpikingNetwork(torch.nn.Linear(3, 2), num_steps=2),
