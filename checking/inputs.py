@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .changing import Changes
 from .exact import Dyadic, Refused, greater, lesser, roots
 from .sparse import Matrix
 from .work import CALL, spend
@@ -18,7 +19,8 @@ class Inputs:
     """{x : low ≤ x ≤ high}, flat, (m, 1) each, or (m, T) where each step has an input of its own; x is of `shape`.
 
     With `ball`, a center like that and a radius (), also |x − center|₂ ≤ radius, over all features and steps. With
-    `order`, (m, T), the steps in which each feature's inputs rise from `low` to `high`, one after the other.
+    `order`, (m, T), the steps in which each feature's inputs rise from `low` to `high`, one after the other. With
+    `changes` x is also one of the recordings that these make.
     """
 
     shape: tuple[int, ...]
@@ -26,6 +28,7 @@ class Inputs:
     high: Dyadic
     ball: tuple[Dyadic, Dyadic] | None = None
     order: np.ndarray | None = None
+    changes: Changes | None = None
 
     @staticmethod
     def around(
@@ -75,6 +78,8 @@ class Inputs:
     def least(self, costs: Dyadic) -> Dyadic:
         """Return a lower bound of Σ costs·x, for costs like x: over the box alone it lies at a corner."""
         corner = self._corner(costs) if self.order is None else self._along(self.order, costs)
+        if self.changes is not None:
+            return greater(corner, self.changes.least(costs))
         if self.ball is None:
             return corner
         return greater(greater(corner, self._within_ball(costs)), self._shared(costs))

@@ -71,6 +71,11 @@ class Network:
     integrator: Neuron | None
     draws: Draws | None = None
 
+    @property
+    def recorded(self) -> int | None:
+        """Return T where an input is a recording, with a first axis of time; None elsewhere."""
+        return self.steps if self.timed and self.draws is None else None
+
     def inputs(self, sample: np.ndarray, radius: np.ndarray, lower: Any, upper: Any, norm: Any = "linf") -> Inputs:
         """Return what enters the first layer for {x : |x − sample| ≤ radius, lower ≤ x ≤ upper}.
 
@@ -78,7 +83,7 @@ class Network:
             Refused: for numbers that are no such set, an empty one, or a norm without a form.
         """
         if self.draws is None:
-            return Inputs.around(sample, radius, lower, upper, norm, self.steps if self.timed else None)
+            return Inputs.around(sample, radius, lower, upper, norm, self.recorded)
         rates = Inputs.around(sample, radius, lower, upper, norm)
         return coded(rates, self.draws.over(self.steps, sample.shape))
 

@@ -29,10 +29,11 @@ from ..branching.decisions import RowRanges
 from ..branching.experience import Experience
 from ..branching.nodes import Nodes
 from ..branching.question import MarginQuestion
-from ..perturbations import L2, LInf, Perturbation, PixelBox
+from ..perturbations import Perturbation
 from ..replay import misclassified
 from ..ties import settled_ties
 from ..verification import checked_timeout
+from .asked import asked_of
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
 from .proof import Proof
@@ -96,7 +97,7 @@ class Prover:
         Args:
             sample: (...), one input.
             label: the class.
-            perturbation: `LInf`, `PixelBox` or `L2`.
+            perturbation: `LInf`, `PixelBox` or `L2`; `SpikeFlip`, `SpikeShift` or `EventChange`.
             timeout: seconds, or None.
             ties: what a tie between logits is, as in `verify`.
 
@@ -104,26 +105,20 @@ class Prover:
             TypeError, ValueError: for a timeout that is no positive number, or other ties.
             Unproven: where there is no proof, or none was found in time.
         """
-        if not isinstance(perturbation, LInf | PixelBox | L2):
-            raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
         timeout, label = checked_timeout(timeout), whole("label", label)
         ties = settled_ties(self.network, ties)
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
         if not sample.is_floating_point():  # event frames are kept as bytes
             sample = sample.to(self.network.dtype)
-        middle, radius = sample.numpy(), np.atleast_1d(np.asarray(perturbation.extent, dtype=np.float64))
-        if radius.size > 1:
-            radius = np.broadcast_to(radius, middle.shape).copy()
-        norm = "l2" if isinstance(perturbation, L2) else "linf"
-        ends = float(perturbation.lower), float(perturbation.upper)
         try:
-            exact = Exact(self.exact, self.exact.inputs(middle, radius, *ends, norm), CELLS, SIDE)
+            asked = asked_of(perturbation, sample)
+            exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
             trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
         except (Refused, OverflowError) as error:
             raise Unproven(str(error)) from error
         found = tuple(trees.trees), trees.nodes
-        return Proof(self.exact.digest, label, middle, radius, norm, *ends, *found, ties)
+        return asked.proof(self.exact.digest, label, *found, ties)
 
 
 @dataclass
@@ -314,7 +309,7 @@ class _ProofSearch:
         chosen = self.splitting.anyhow(tree, place)
         if chosen is None:
             open_still = "decided only within the rounding error"
-            if not self.question.decisive:
+            if not self.question.decisive or tree.question.inputs.changes is not None:
                 open_still = "open even where the trains of the first neurons are decided"
             raise Unproven(f"a part of the set is {open_still}")
         neuron, value, row = chosen

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import L2, LIF, LInf, RateDraws, SpikingNetwork, save, verify
+from spikecert import L2, LIF, LInf, RateDraws, SpikeFlip, SpikingNetwork, save, verify
 from spikecert.certify import PixelBox
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
@@ -116,7 +116,7 @@ def test_most_of_what_is_verified_has_a_proof_and_no_more() -> None:
     epsilon=st.integers(0, 4),
 )
 def test_sums_along_a_chain_are_least_over_all_inputs(seed, ends, epsilon):
-    """Draws and ends on one grid, so that many meet: u = x makes no spike."""
+    """Draws and ends on one grid: u = x makes no spike. Equal draws of a feature may count apart."""
     drawn = np.random.default_rng(seed)
     draws, costs = drawn.integers(0, 8, (4, 2)) / 8, drawn.integers(-3, 4, (2, 4)).astype(float)
     sample = np.array(ends) / 8
@@ -125,7 +125,8 @@ def test_sums_along_a_chain_are_least_over_all_inputs(seed, ends, epsilon):
     grid = [x / 16 for x in range(17)]
     allowed = [[x for x in grid if abs(x - center) <= epsilon / 8] for center in sample]
     sums = [(costs * (draws < np.array(x)).T).sum() for x in itertools.product(*allowed)]
-    assert float(found) == min(sums)
+    distinct = all(len(set(own)) == len(own) for own in draws.T.tolist())
+    assert float(found) == min(sums) if distinct else float(found) <= min(sums)
 
 
 @pytest.fixture
@@ -194,3 +195,9 @@ def test_a_ball_of_a_rate_code_has_no_form():
     network = rated(8, 1.0, "subtract", 4)
     with pytest.raises(Unproven, match="unknown: no proof form for norm 'l2' of a rate code"):
         Prover.of(network).prove(torch.full((3,), 0.5, dtype=torch.float64), 0, L2(0.1))
+
+
+def test_a_rate_code_has_no_recordings():
+    network = rated(8, 1.0, "subtract", 4)
+    with pytest.raises(Unproven, match="no proof form for events of inputs that have none of their own"):
+        Prover.of(network).prove(torch.ones(4, 3, dtype=torch.float64), 0, SpikeFlip(1))
