@@ -8,6 +8,7 @@ paths.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -46,11 +47,22 @@ class OnceTrains(Signal):
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over all steps where the spike may come."""
+        lengths = _lengths(rows)
+        if lengths is not None:
+            return self._counted(rows[:, 0], lengths)
         return Box(self._least(rows), self._least(-rows).neg_())
 
     def magnitude(self) -> Tensor:
         """Return 1."""
         return torch.ones_like(self.may[0, :1], dtype=self.like.dtype)
+
+    def _counted(self, weights: Tensor, lengths: Tensor) -> Box:
+        """Return the range of weights[k]·(the spikes of the first lengths[k] steps), (k, batch, ...)."""
+        sooner = _joined([torch.zeros_like(self.never), *self.may])
+        later = _joined([self.never, *self.may.flip(0)]).flip(0)
+        weights = weights.reshape(-1, *(1 for _ in self.never.shape))
+        surely, perhaps = (1 - later[lengths]) * weights, sooner[lengths] * weights
+        return Box(surely.minimum(perhaps), surely.maximum(perhaps))
 
     def _least(self, rows: Tensor) -> Tensor:
         """Return the least Σ_t rows[k,t]·s[t], (k, batch, ...)."""
@@ -82,6 +94,18 @@ def once_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> OnceTr
         silent = silent & (low <= drives.surely)
         high = high.clamp_max(drives.surely)
     return OnceTrains(torch.stack(may), silent, drives.slack)
+
+
+def _joined(masks: list[Tensor]) -> Tensor:
+    """Return for each mask whether it or one before it holds, (n, ...) of 0 and 1, bytes."""
+    return torch.stack(list(accumulate(masks, torch.logical_or))).view(torch.uint8)
+
+
+def _lengths(rows: Tensor) -> Tensor | None:
+    """Return how many first steps each row weighs, alike, and no others, (k,); None where one does otherwise."""
+    lengths = (rows != 0).sum(1)
+    first = torch.arange(rows.shape[1], device=rows.device) < lengths[:, None]
+    return lengths if bool((rows == torch.where(first, rows[:, :1], 0.0)).all()) else None
 
 
 def _detours(possible: Tensor, like: Tensor) -> Tensor:

@@ -8,19 +8,21 @@ from torch import Tensor
 from ...models.circuit import Circuit, Fired, Mapped, Recurred, fold
 from ..bounds.box import Box
 from ..bounds.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
+from ..bounds.once_trains import OnceTrains
 from ..bounds.propagation import Propagation, input_signal, known_margins, margin_bounds, propagate
 from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
 from ..bounds.trains import window_spikes
 from ..perturbations import SpikeShift
 from ..problem import Problem
+from .enumeration import work_each
 from .move_parts import Parts, RankedEvents
 
 TOGETHER = 2**22
 """How many numbers the recordings have that are bounded at once."""
 
-EDGES = 2**22
-"""How many numbers the graphs of the layers' trains have, about, that are made at once."""
+NUMBERS = 2**22
+"""How many numbers what is known of the layers' trains has, about, that is made at once."""
 
 FEW_MOVES = 16
 """For how many moves, or steps of them, sums are kept."""
@@ -34,6 +36,11 @@ class PartBound(ABC):
     """
 
     size: int
+
+    @property
+    @abstractmethod
+    def work(self) -> int:
+        """Return how much work a part is, as `work_each` counts it."""
 
     @abstractmethod
     def lower(self, parts: Parts) -> Tensor:
@@ -52,6 +59,11 @@ class SetBound(PartBound):
     def size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return how many recordings are taken at once."""
         return max(1, TOGETHER // self.problem.inputs.numel())
+
+    @property
+    def work(self) -> int:
+        """Return that of a member."""
+        return work_each(self.problem.circuit, tuple(self.problem.inputs.shape[2:]))
 
     def lower(self, parts: Parts) -> Tensor:
         """Return lower bounds of the margins."""
@@ -88,7 +100,14 @@ class SumBound(PartBound):
         exact = ranked.sample.double()
         moved = MovedEvents.of(made, first, exact, ranked.features, ranked.before, ranked.jitter)
         source = input_signal(made, Box(exact, exact))
-        return SumBound(made, problem.labels, moved, source, max(1, EDGES // _edges(made, source)))
+        return SumBound(made, problem.labels, moved, source, max(1, NUMBERS // _numbers(made, source)))
+
+    @property
+    def work(self) -> int:
+        """Return that of a member but for the first layer's products."""
+        features = tuple(self.source.magnitude().shape[1:])
+        first = self.moved.currents[0].numel() * self.moved.map.terms
+        return work_each(self.circuit, features) - self.moved.num_steps * first
 
     def lower(self, parts: Parts) -> Tensor:
         """Return lower bounds of the margins."""
@@ -109,13 +128,15 @@ class _FromFirst(Propagation):
         return self.currents if node is self.currents.events.layer else super().mapped(node, x)
 
 
-def _edges(circuit: Circuit, source: Signal) -> int:
-    """Return about how many edges the graphs of a part have: T² for each neuron."""
+def _numbers(circuit: Circuit, source: Signal) -> int:
+    """Return about how many numbers a part is: an edge of a graph, or a step of neurons that fire once."""
     known = propagate(circuit, source, window_spikes, Rounding(circuit.dtype))
-    fired = [
-        signal for node, signal in zip(circuit.nodes, known, strict=True) if isinstance(node, Fired | Recurred)
-    ]
-    return circuit.num_steps**2 * sum(signal.magnitude().numel() for signal in fired)
+    pairs = zip(circuit.nodes, known, strict=True)
+    fired = [signal for node, signal in pairs if isinstance(node, Fired | Recurred)]
+    steps = circuit.num_steps
+    return sum(
+        signal.magnitude().numel() * steps * (4 if isinstance(signal, OnceTrains) else steps) for signal in fired
+    )
 
 
 def sums_are_kept(problem: Problem) -> bool:

@@ -21,12 +21,13 @@ from ..problem import Problem
 from ..replay import fails
 from ..verdicts import Verdict
 from .base import Verifier, falsified
-from .enumeration import Enumeration, work_each
+from .enumeration import Enumeration
 from .move_bounds import PartBound, bound_of, sums_are_kept
 from .move_parts import Parts, RankedEvents
 
 PATIENCE = 2**37
-"""Work that the parts of a sample may take together, each as `work_each` counts a member."""
+"""Work that the parts of a sample may take together, each as its bound counts it: 30 to 80 s of one core
+where sums are kept."""
 
 CHILDREN = 2**20
 """How many parts are made at once of those that are split, about."""
@@ -122,8 +123,8 @@ class _MoveSearch:
         assert isinstance(threat, SpikeShift)
         ranked = RankedEvents.of(problem.circuit, threat, sample)
         whole = ranked.whole(threat)
-        most = patience // work_each(problem.circuit, tuple(sample.shape[2:]))
-        return _MoveSearch(problem, ranked, bound_of(problem, threat, ranked), whole, most, name, started)
+        bound = bound_of(problem, threat, ranked)
+        return _MoveSearch(problem, ranked, bound, whole, patience // bound.work, name, started)
 
     def decided(self) -> Verdict:
         """Return the verdict."""

@@ -35,7 +35,10 @@ def test_they_are_those_of_the_graph(seed, steps, longer, decay, start, width, b
     rule, rounding = Refractory(Leaky(decay, 0.5), steps + longer, start), Rounding(torch.float32, bound)
     graph, once = refractory_spikes(current, rule, rounding), resting_spikes(current, rule, rounding)
     rows = torch.randn(4, steps, generator=generator, dtype=bound)
-    for one, other in ((graph.steps(), once.steps()), (graph.combine(rows), once.combine(rows))):
+    sums = torch.cat([torch.ones(steps, steps, dtype=bound).tril(), torch.zeros(1, steps, dtype=bound)])
+    signed = torch.cat([sums, -0.3 * sums])
+    pairs = [(graph.combine(each), once.combine(each)) for each in (rows, signed)]
+    for one, other in ((graph.steps(), once.steps()), *pairs):
         assert torch.equal(one.lower, other.lower)
         assert torch.equal(one.upper, other.upper)
         assert one.lower.dtype == other.lower.dtype == bound
