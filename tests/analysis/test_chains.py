@@ -11,6 +11,8 @@ from torch import nn
 
 from spikecert.analysis import gain, stability
 from spikecert.analysis.lmi import (
+    NoFiniteGain,
+    SolverError,
     UndampedMode,
     bounded_real,
     chain_gain,
@@ -155,3 +157,19 @@ def test_a_large_witness_needs_integers_longer_than_floats(tmp_path) -> None:  #
     save_certificates([found], tmp_path / "c.json")
     assert load_certificates(tmp_path / "c.json") == (found,)
     assert [item.verdict for item in check_file(tmp_path / "c.json")] == ["proven"]
+
+
+def test_a_layer_without_weights_has_no_lmi() -> None:
+    network = mlp((3, 5, 4, 2), 3, LIF(0.8))
+    torch.nn.init.zeros_(network.layers[2].weight)  # type: ignore[arg-type]
+    found, why = surrogate_chain(network, gain(network), 400)
+    assert found is None
+    assert "a layer's gain is 0 or infinite" in why
+
+
+def test_a_witness_that_fails_its_check_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = recurrent(0.5, 2.0 * np.eye(2))
+    assert isinstance(bounded_real(system), NoFiniteGain)
+    monkeypatch.setattr(NoFiniteGain, "check", lambda self: False)
+    with pytest.raises(SolverError, match="no input was found"):
+        bounded_real(system)

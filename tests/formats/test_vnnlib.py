@@ -1,6 +1,7 @@
 """Properties in and out: what is written reads back, what is malformed is one line, and nothing else happens."""
 
 import gzip
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from spikecert.formats import (
     vnnlib,
     write_vnnlib,
 )
+from spikecert.formats.expressions import number
 from spikecert.formats.writing import decimal
 from support.examples import examples
 
@@ -87,6 +89,15 @@ def test_version_1_by_hand():
             ),
         ),
     )
+
+
+def test_one_unsafe_part_is_written_without_a_choice():
+    parts = tuple((Constraint(((0, Fraction(1)),), Fraction(bound)),) for bound in (2, 3))
+    texts = [
+        write_vnnlib(Property((1,), (1,), (PropertyCase((HALF,), (HALF,), parts[:count]),))) for count in (1, 2)
+    ]
+    assert [text.count("(or ") for text in texts] == [0, 1]
+    assert [text.count("(assert (and ") for text in texts] == [1, 0]
 
 
 def test_version_2_by_hand():
@@ -200,6 +211,13 @@ def test_malformed_texts_are_one_line(text: str, message: str):
         read_vnnlib(text)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(("length", "shown"), [(38, "'1e" + "9" * 38 + "'"), (39, "'1e" + "9" * 35 + "...'")])
+def test_a_long_word_is_cut(length: int, shown: str):
+    word = "1e" + "9" * length
+    with pytest.raises(ValueError, match=f"^number: got {re.escape(shown)}, expected an exponent"):
+        number(word)
 
 
 def test_normal_forms_do_not_explode():

@@ -409,6 +409,13 @@ def test_what_underflows_in_a_batch_norm_is_refused(part: str, dtype: torch.dtyp
         linear_map(layer).check_run()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_least_normal_variance_has_a_root(dtype: torch.dtype):
+    layer = nn.BatchNorm1d(2, eps=0.0).to(dtype).eval()
+    layer.running_var = torch.full((2,), torch.finfo(dtype).tiny, dtype=dtype)
+    linear_map(layer).check_run()
+
+
 @pytest.mark.parametrize(("stride", "paths"), [(1, 0), ((2, 1), 0), ((1, 2), 0), (2, 2), (3, 2)])
 def test_windows_mix_where_they_overlap(stride: int | tuple[int, int], paths: int):
     assert linear_map(nn.AvgPool2d(2, stride)).mixes(2) == paths

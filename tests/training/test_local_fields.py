@@ -53,6 +53,13 @@ def test_each_neuron_is_at_its_threshold_on_one_image() -> None:
     assert float(nearest.max()) < 1e-5
 
 
+def test_all_fields_may_have_one_size() -> None:
+    equal = LocalFields(8, 8, smallest=1.0, largest=1.0)
+    assert _fields(equal, 30, 64)[0].shape == (30, 64)
+    with pytest.raises(ValueError, match=r"^largest: got 0\.9, expected a finite number of at least 1"):
+        LocalFields(8, 8, smallest=1.0, largest=0.9)
+
+
 def test_seeds_decide_and_repeat() -> None:
     images = dataset("digits").train.inputs
     one, again = (first_weights(started(LocalFields(8, 8), images)) for _ in range(2))
