@@ -153,6 +153,7 @@ def test_markdown_holds_numbers_and_escapes(handmade):
         in text
     )
     assert GAINS_CAPTION in text
+    assert "| pgd | layer 0: 1 of 4 |" in text
     assert "<script" not in text
     assert "\\|" in text
 

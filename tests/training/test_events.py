@@ -84,6 +84,11 @@ def outside(root: Path) -> None:
     (root / "Train" / "2" / "00000.bin").write_bytes(forty_bits((34, 0, 0, 0)))
 
 
+def one_outside(root: Path) -> None:
+    events = ((1, 2, 0, 0), (34, 3, 1, 5), (4, 5, 0, 9))
+    (root / "Train" / "2" / "00000.bin").write_bytes(forty_bits(*events))
+
+
 def only_overflow(root: Path) -> None:
     (root / "Train" / "2" / "00000.bin").write_bytes(forty_bits((0, 240, 0, 0)))
 
@@ -95,6 +100,7 @@ def only_overflow(root: Path) -> None:
         (half_event, ValueError, "00001.bin holds 98 bytes, expected whole events of 5"),
         (empty, ValueError, "00001.bin holds 0 bytes"),
         (outside, ValueError, "is no N-MNIST recording, expected events with x and y below 34"),
+        (one_outside, ValueError, "is no N-MNIST recording, expected events with x and y below 34"),
         (only_overflow, ValueError, "is no N-MNIST recording"),
     ],
 )
