@@ -159,6 +159,15 @@ def test_a_large_witness_needs_integers_longer_than_floats(tmp_path) -> None:  #
     assert [item.verdict for item in check_file(tmp_path / "c.json")] == ["proven"]
 
 
+def test_one_layer_and_a_readout_are_a_chain_and_a_readout_alone_is_none() -> None:
+    weights = gaussian((3, 2, 2))
+    found = surrogate_gain([0.5], weights, [1.0])
+    assert found.check()
+    assert found.gain <= found.product * (1 + 1e-6)
+    with pytest.raises(ValueError, match=r"^weights: got 1, expected one more than decays = 0"):
+        surrogate_gain([], weights[:1], [])
+
+
 def test_a_layer_without_weights_has_no_lmi() -> None:
     network = mlp((3, 5, 4, 2), 3, LIF(0.8))
     torch.nn.init.zeros_(network.layers[2].weight)  # type: ignore[arg-type]

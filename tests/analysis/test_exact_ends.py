@@ -20,6 +20,7 @@ from spikecert.analysis.intervals import Interval
 from spikecert.analysis.lmi.exact import Exact
 from spikecert.analysis.neuron_gains import neuron_gain
 from spikecert.analysis.norms import held
+from spikecert.analysis.norms.composed import composed_norm
 from spikecert.analysis.norms.sums import sums_of_operator
 from spikecert.analysis.norms.torus import _block_gram_error, torus_bound
 from spikecert.analysis.operators import LayerOperator
@@ -113,6 +114,13 @@ def test_nothing_is_tight_where_the_bound_is_zero():
     growth = Growth("noise", "layers.1", torch.zeros(2), torch.zeros(2), torch.ones(2).bool(), 0.0)
     assert growth.tightness == 0.0
     assert replace(growth, simplified=torch.tensor([1.0, 3.0]), gain=4.0).tightness == 0.75
+
+
+def test_the_largest_entry_of_one_map_is_known_where_it_is_not_held():
+    item = operator(nn.Conv2d(2, 3, 3, padding=1), nn.Flatten(), shape=(2, 4, 4))
+    (layer,) = [linear for linear in item.chain or () if isinstance(linear, ConvolutionMap)]
+    largest = float(layer.weight.abs().max())
+    assert largest <= composed_norm(item, "l1", "linf").upper <= largest * (1 + 1e-12)
 
 
 def test_an_operator_is_held_up_to_a_side(monkeypatch: pytest.MonkeyPatch):

@@ -312,6 +312,14 @@ def test_properties_that_do_not_fit_their_shapes_are_refused():
         Property((2,), (3,), (case,))
 
 
+def test_points_of_another_size_are_no_points():
+    case = PropertyCase((HALF, HALF), (HALF, HALF), ((Constraint(((0, Fraction(1)),), Fraction(2)),),))
+    assert case.violated((HALF, HALF), (Fraction(2),))
+    for count in (1, 3):
+        with pytest.raises(ValueError, match="zip"):
+            case.violated((HALF,) * count, (Fraction(2),))
+
+
 def test_normal_forms_mean_what_formulas_mean():
     """Every truth value of three comparisons, against Python's own and / or."""
     names = {"Y_0": ("Y", 0), "Y_1": ("Y", 1), "Y_2": ("Y", 2)}

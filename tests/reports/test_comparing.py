@@ -168,5 +168,8 @@ def test_each_format_is_written_and_escaped(handmade, tmp_path, suffix):
     else:
         assert "<script" not in text
         assert "30.0 → 20.0" in text
+    if suffix == ".html":
+        told = "ε from 2/255 to 8/255, inputs within [0, 1], T = 8, 10 test samples of digits; attacks: ensemble"
+        assert told in text.replace("\u00a0", " ")
     with pytest.raises(ValueError, match=r"path: got 'c\.csv'"):
         render_comparison(found, before, after, tmp_path / "c.csv")

@@ -11,6 +11,7 @@ from spikecert.reports.figures import panels, scene
 from spikecert.reports.figures.accuracy import _spread
 from spikecert.reports.figures.growth import growths
 from spikecert.reports.figures.membranes import _height
+from spikecert.reports.figures.sandwich import sandwiches
 from spikecert.reports.norms import distance
 from spikecert.reports.wording import conditions
 
@@ -59,6 +60,18 @@ def test_growth_is_drawn_on_one_scale(handmade):
     changed = model.model_copy(update={"growth": open_rows})
     (chart,) = growths(handmade().model_copy(update={"models": (changed,)}))
     assert [(row.exact, row.bound) for row in chart.rows] == [(None, None)] * 2
+
+
+def test_the_axis_of_radii_ends_above_what_was_broken(handmade):
+    """The farthest that broke is 0.2, and 1.0 of sample 3, which nothing broke, is cut off."""
+    (chart,) = sandwiches(handmade())
+    unit = (272 - 18) / (1.08 * 0.2)
+    assert [label for _, label in chart.y_ticks] == ["0", "0.05", "0.1", "0.15", "0.2"]
+    assert [y for y, _ in chart.y_ticks] == pytest.approx([272 - unit * k / 20 for k in range(5)])
+    bars = {bar.text.split(" ")[1]: (bar.lower, bar.upper) for bar in chart.brackets}
+    assert bars["0"] == pytest.approx((272 - 0.05 * unit, 272 - 0.2 * unit))
+    assert bars["3"] == pytest.approx((272 - 0.02 * unit, 18))
+    assert chart.focus_y == pytest.approx(272 - 4 / 255 * unit)
 
 
 def test_potentials_are_drawn_from_the_least_to_the_greatest(handmade):
