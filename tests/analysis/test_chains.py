@@ -176,6 +176,14 @@ def test_a_layer_without_weights_has_no_lmi() -> None:
     assert "a layer's gain is 0 or infinite" in why
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_chain_with_a_layer_of_zeros_has_no_multipliers(layer: int) -> None:
+    weights = gaussian((3, 2, 2))
+    weights[layer] = 0.0 * weights[layer]
+    with pytest.raises(SolverError, match=r"^weights: got a layer of gain 0"):
+        chain_gain([0.5], weights, [1.0], 4)
+
+
 def test_a_witness_that_fails_its_check_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     system = recurrent(0.5, 2.0 * np.eye(2))
     assert isinstance(bounded_real(system), NoFiniteGain)

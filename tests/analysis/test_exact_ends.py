@@ -12,9 +12,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional as F
 
 from spikecert.analysis import layer_operators, operator_norm
-from spikecert.analysis.definite import largest_eigenvalue_bound
+from spikecert.analysis.definite import largest_eigenvalue_bound, smallest_eigenvalue_bound
 from spikecert.analysis.gain_methods import lmi, lmi_certificate
 from spikecert.analysis.intervals import Interval
 from spikecert.analysis.lmi.exact import Exact
@@ -24,9 +25,9 @@ from spikecert.analysis.norms.composed import composed_norm
 from spikecert.analysis.norms.sums import sums_of_operator
 from spikecert.analysis.norms.torus import _block_gram_error, torus_bound
 from spikecert.analysis.operators import LayerOperator
-from spikecert.analysis.rounding import UNIT
+from spikecert.analysis.rounding import UNIT, accumulated
 from spikecert.analysis.stability import Growth
-from spikecert.models import LIF, SpikingNetwork
+from spikecert.models import LIF, Residual, SpikingNetwork
 from spikecert.models.linear_maps import ConvolutionMap, linear_map
 from support.examples import examples
 
@@ -108,6 +109,34 @@ def test_an_error_of_the_matrix_is_paid_once():
     gram = torch.diag(torch.tensor([1.0, 2.0], dtype=torch.float64))
     apart = largest_eigenvalue_bound(gram, 0.5) - largest_eigenvalue_bound(gram, 0.0)
     assert 0.5 <= apart * (1 + 1e-9) <= 0.5 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_a_proof_by_cholesky_costs_so_many_roundings_of_the_trace(size: int):
+    eye = torch.eye(size, dtype=torch.float64)
+    cost = accumulated(size + 2) * size
+    for matrix, share in ((eye, 1), (eye.to(torch.complex128), 10)):
+        found = smallest_eigenvalue_bound(matrix)
+        assert found is not None
+        assert 0.99 * share * cost <= -found <= 1.01 * accumulated(share * (size + 2)) * size
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "linf"])
+def test_a_layer_that_reads_the_input_beside_its_maxima_grows_by_both(norm: str):
+    """The greatest of 4 pixels and their mean: an event at the greatest moves the sum by 1 + 1/4 of itself."""
+    layers = Residual([nn.MaxPool2d(2)], [nn.AvgPool2d(2)]), LIF(), nn.Flatten(), nn.Linear(4, 2)
+    item = layer_operators(SpikingNetwork(*layers, num_steps=2).double().eval(), (1, 4, 4))[0]
+    bound, generator = operator_norm(item, norm, norm).upper, torch.Generator().manual_seed(0)
+    x = torch.rand(300, 1, 4, 4, generator=generator, dtype=torch.float64)
+    moves = torch.eye(16, dtype=torch.float64).view(16, 1, 4, 4).repeat(19, 1, 1, 1)[:300]
+    moves = torch.cat([1e-3 * moves, 1e-3 * torch.ones_like(moves)])
+    start = torch.cat([x, x])
+    pooled = [F.max_pool2d(s, 2) + F.avg_pool2d(s, 2) for s in (start, start + moves)]
+    order = {"l1": 1, "l2": 2, "linf": math.inf}[norm]
+    ratios = (pooled[1] - pooled[0]).flatten(1).norm(order, 1) / moves.flatten(1).norm(order, 1)
+    exact = {"l1": 1.25, "l2": math.hypot(1.25, *[0.25] * 3), "linf": 2.0}[norm]
+    assert float(ratios.max()) <= bound * (1 + 1e-9)
+    assert exact <= bound * (1 + 1e-12)
 
 
 def test_nothing_is_tight_where_the_bound_is_zero():

@@ -171,6 +171,7 @@ def test_a_broken_gzip_file_is_one_line(tmp_path: Path, content: bytes, message:
         (DECLARED + "(declare-const X_0 Real)", "twice"),
         ("(declare-const Z Real)", "expected X_i or Y_j"),
         ("(declare-const X_0 Int)", "expected a name and Real"),
+        ("(declare-const (X_0) Real)", "expected a name and Real"),
         (DECLARED + "(assert (<= X_0 1)", "never closed"),
         (DECLARED + ")", r"line 5: got '\)'"),
         (DECLARED + "word", "outside of any list"),
@@ -310,6 +311,21 @@ def test_properties_that_do_not_fit_their_shapes_are_refused():
         Property((1,), (2,), (case,))
     with pytest.raises(ValueError, match="expected 2"):
         Property((2,), (3,), (case,))
+
+
+def test_functions_of_nothing_are_constants():
+    functions = DECLARED.replace("declare-const", "declare-fun").replace(" Real", " () Real")
+    assert read_vnnlib(functions + BOX + "(assert (<= Y_0 Y_1))") == read_vnnlib(
+        DECLARED + BOX + "(assert (<= Y_0 Y_1))"
+    )
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("bound", [-1, 0, 1])
+def test_a_difference_keeps_its_bound(bound: int, version: str):
+    part = (Constraint(((0, Fraction(1)), (1, Fraction(-1))), Fraction(bound)),)
+    prop = Property((1,), (2,), (PropertyCase((HALF,), (HALF,), (part,)),))
+    assert read_vnnlib(write_vnnlib(prop, version)) == prop
 
 
 def test_points_of_another_size_are_no_points():

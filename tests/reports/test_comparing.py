@@ -153,6 +153,8 @@ def test_markdown_for_a_pull_request(handmade):
         in text
     )
     assert "| 0 | 0 | 8/255 = 0.03137 | verified | undecided |" in text
+    assert f"- networks: {'ab' * 6}… → {'cd' * 6}…" in text
+    assert "- the networks are the same" in to_markdown(compare(before, before))
     assert "- median radius (certified to attacked): 0.01800 to 0.03251 → not measured" in text
 
 

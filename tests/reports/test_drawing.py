@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spikecert.reports import Threat
-from spikecert.reports.advice import _smaller
+from spikecert.reports.advice import _smaller, advice
 from spikecert.reports.event_rules import EventRules
 from spikecert.reports.figures import panels, scene
 from spikecert.reports.figures.accuracy import _spread
@@ -129,3 +129,12 @@ def test_advice_where_nothing_is_proved_fits_the_set(handmade, norm: str, epsilo
     threat = Threat(norm=norm, lower=0.0, upper=1.0, epsilons=(epsilon,))  # type: ignore[arg-type]
     (advice,) = _smaller(handmade().model_copy(update={"threat": threat}), epsilon)
     assert advice.startswith(told)
+
+
+def test_advice_to_train_with_bounds_is_for_records_without_such_a_network(handmade):
+    record = handmade("A", "B")
+    assert "Train for it" in " ".join(advice(record))
+    first, second = record.models
+    trained = second.training.model_copy(update={"settings": {"objective": "CertifiedLoss"}})
+    both = (first, second.model_copy(update={"training": trained}))
+    assert "Train for it" not in " ".join(advice(record.model_copy(update={"models": both})))

@@ -154,6 +154,7 @@ def test_markdown_holds_numbers_and_escapes(handmade):
     )
     assert GAINS_CAPTION in text
     assert "| pgd | layer 0: 1 of 4 |" in text
+    assert "| layer 0 | noise | 7.8960 | 3.9480 | 9.5000 | 4 of 10 |" in text
     assert "<script" not in text
     assert "\\|" in text
 

@@ -1,9 +1,11 @@
 """Event data sets: readers held against small files in the real formats, and events made from the digits."""
 
 import gzip
+import math
 import re
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,7 @@ import torch
 from spikecert.commands.train import train
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.training import dataset, digit_events, fit
+from spikecert.training.data.digit_events import REACH, _path
 from spikecert.training.data.events import frames
 from spikecert.training.evaluation import accuracy
 
@@ -214,6 +217,15 @@ def test_digit_events_are_events_of_the_digits_in_the_same_cuts() -> None:
     assert float(both.max()) == 0.0  # a pixel never grows darker and brighter in one step
     share = float((digit_events(6, noise=0.2).test.inputs != clean.test.inputs).float().mean())
     assert share == pytest.approx(0.2, abs=0.005)
+
+
+def test_digits_move_along_a_triangle_and_back() -> None:
+    half = REACH / 2
+    side = half * math.sqrt(3)
+    corners = [(0, REACH), (side, -half), (-side, -half), (0, REACH)]
+    assert _path(3) == [pytest.approx(corner, abs=1e-12) for corner in corners]
+    halves = [pytest.approx(((a + c) / 2, (b + d) / 2), abs=1e-12) for (a, b), (c, d) in pairwise(corners)]
+    assert _path(6)[1::2] == halves
 
 
 def test_the_seed_decides_digit_events() -> None:
