@@ -217,6 +217,12 @@ def test_results_without_a_counterexample():
     assert read_counterexample("unsat\n") is None
 
 
+def test_half_a_counterexample_is_none():
+    """Of what is only unknown a point may be at hand, without what the network says of it."""
+    verdict = PropertyVerdict("unknown", torch.zeros(2), None, "trains", 0.0, "")
+    assert competition_result(verdict) == "unknown\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [

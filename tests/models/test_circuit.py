@@ -178,3 +178,12 @@ def test_a_rule_holds_plain_numbers_and_grows_by_what_is_greater():
     object.__setattr__(dynamics, "decay", torch.tensor(0.5))
     with pytest.raises(TypeError, match=r"^decay: got Tensor, expected a Python float$"):
         Leaky.of(dynamics)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_inputs_are_put_back_as_they_were(timed: bool):
+    made = circuit(mlp((3, 4, 2), 5, encoding="none" if timed else "direct"))
+    inputs = torch.rand(2, 5, 3) if timed else torch.rand(2, 3)
+    arranged = made.arranged(inputs)
+    assert arranged.shape == ((5, 2, 3) if timed else (1, 2, 3))
+    assert made.rearranged(arranged).equal(inputs)
