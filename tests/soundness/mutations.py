@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layout import ROOT, copy_package
-from mutants import EQUIVALENT, MUTANTS, Mutant
+from mutant import Mutant
+from mutants import EQUIVALENT, MUTANTS
 
 TESTS = (
     "tests/certify/bounds",
