@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spikecert.certify import Perturbation, SoundnessError
 from spikecert.certify.proofs import Disproved, Proof, Prover, Unproven
-from spikecert.certify.proofs.asked import Asked, asked_of
+from spikecert.certify.proofs.asked import AskedSet, asked_of
 from spikecert.checking import Refused, Statement, check
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
@@ -97,7 +97,7 @@ def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, around: Pe
     return same and _holds(there, asked)
 
 
-def _holds(there: Statement, asked: Asked) -> bool:
+def _holds(there: Statement, asked: AskedSet) -> bool:
     """Return whether a proof is about a set that holds another one about the same sample, in the same range."""
     if there.rules is not None or asked.rules is not None:
         return there.rules is not None and asked.rules is not None and there.rules.holds(asked.rules)

@@ -54,7 +54,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class LimitedUnits:
+class SharedUnits:
     """Units that share limits, each of which holds by itself."""
 
     units: tuple[Units, ...]
@@ -103,7 +103,7 @@ class Changes:
     """The recordings that the changes of some pools make of one, `center` (m, T)."""
 
     center: Dyadic
-    pools: tuple[LimitedUnits, ...]
+    pools: tuple[SharedUnits, ...]
 
     def least(self, costs: Dyadic) -> Dyadic:
         """Return a lower bound of Σ costs·x, for costs (m, T)."""

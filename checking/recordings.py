@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .changing import Changes, Limit, LimitedUnits
+from .changing import Changes, Limit, SharedUnits
 from .exact import Refused, whole
 from .inputs import Inputs
 from .units import Toggles, Travels
@@ -196,7 +196,7 @@ class Rules:
         """
         events = self._events(sample, steps)
         low = high = events
-        pools: list[LimitedUnits] = []
+        pools: list[SharedUnits] = []
         if self.shifts is not None and self.shifts.most:
             low, high, pool = _moved(self.shifts, events, _allowed("shifts.where", self.shifts.where, sample))
             pools.append(pool)
@@ -204,7 +204,7 @@ class Rules:
             allowed, kind = _allowed("flips.where", self.flips.where, sample), self.flips.kind
             comes, goes = (low == 0) & allowed & (kind != "delete"), (high == 1) & allowed & (kind != "insert")
             units = Toggles(comes.astype(np.int64), 1), Toggles(goes.astype(np.int64), -1)
-            pools.append(LimitedUnits(units, (Limit(min(self.flips.count, PLENTY)),)))
+            pools.append(SharedUnits(units, (Limit(min(self.flips.count, PLENTY)),)))
             low, high = np.where(goes, 0, low), np.where(comes, 1, high)
         changes = Changes(whole(events), tuple(pools))
         return Inputs(sample.shape, whole(low), whole(high), changes=changes)
@@ -227,20 +227,20 @@ class Rules:
 
 def _moved(
     rules: ShiftRules, events: np.ndarray, allowed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, LimitedUnits]:
+) -> tuple[np.ndarray, np.ndarray, SharedUnits]:
     """Return the least and the greatest number of events of each entry, (m, T) each, and what moves."""
     movable, steps, most = events * allowed, events.shape[1], rules.most
     reach, leaves = min(rules.reach, steps), rules.border == "leave"
     around = _around(movable, reach)
     if rules.merge == "add":
         units = (Travels(movable, reach, leaves, vanishes=False),)
-        return events - movable.clip(max=most), events + around.clip(max=most), LimitedUnits(units, rules.limits)
+        return events - movable.clip(max=most), events + around.clip(max=most), SharedUnits(units, rules.limits)
     meets = _around(events, reach) > 0
     if most > 1:  # another one may move, too
         meets |= _around(movable, 2 * reach) > 0
     alone, meeting = movable * ~meets, movable * meets
     units = Travels(alone, reach, leaves, vanishes=False), Travels(meeting, reach, leaves, vanishes=True)
-    return events - movable, np.maximum(events, around.clip(max=1)), LimitedUnits(units, rules.limits)
+    return events - movable, np.maximum(events, around.clip(max=1)), SharedUnits(units, rules.limits)
 
 
 def _around(events: np.ndarray, reach: int) -> np.ndarray:

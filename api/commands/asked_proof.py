@@ -22,7 +22,7 @@ NORMS = ("linf", "l2", *EVENT_NORMS)
 
 
 @dataclass(frozen=True)
-class Demand:
+class LeastAsked:
     """What proofs must be about at least: ε and its norm, a range that theirs must hold, ties, rules of events."""
 
     epsilon: float | None

@@ -10,7 +10,7 @@ import typer
 from ..output import printable, show, show_json
 from ..sources import ZOO
 from . import options
-from .asked_proof import Demand
+from .asked_proof import LeastAsked
 from .event_options import UNCHANGED, EventOptions, changing_events
 from .options import Json
 
@@ -56,7 +56,7 @@ def check_proof(
     from spikecert.checking import find_proofs, read_network
     from spikecert.checking.ties import TIES
 
-    asked = Demand(
+    asked = LeastAsked(
         None if epsilon is None else options.number(epsilon, "epsilon"),
         norm,
         math.inf if lower is None else options.number(lower, "lower"),
@@ -85,7 +85,7 @@ def check_proof(
     return int(counts["refused"] > 0)
 
 
-def _answer(proof: Path, network: "Network", asked: Demand, work: float) -> dict[str, Any]:
+def _answer(proof: Path, network: "Network", asked: LeastAsked, work: float) -> dict[str, Any]:
     """Return what is to be said of one file."""
     from spikecert.checking import Refused, check
 

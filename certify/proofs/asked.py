@@ -16,7 +16,7 @@ from .tree import Tree
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedSet:
     """The inputs around a sample; fields as of `Proof`."""
 
     sample: np.ndarray
@@ -42,7 +42,7 @@ class Asked:
         return Proof(network, label, *ball, trees, nodes, ties, self.rules)
 
 
-def asked_of(perturbation: Perturbation, sample: Tensor) -> Asked:
+def asked_of(perturbation: Perturbation, sample: Tensor) -> AskedSet:
     """Return the set of a threat model around one sample.
 
     Raises:
@@ -54,12 +54,12 @@ def asked_of(perturbation: Perturbation, sample: Tensor) -> Asked:
         if radius.size > 1:
             radius = np.broadcast_to(radius, middle.shape).copy()
         norm = "l2" if isinstance(perturbation, L2) else "linf"
-        return Asked(middle, radius, norm, float(perturbation.lower), float(perturbation.upper))
+        return AskedSet(middle, radius, norm, float(perturbation.lower), float(perturbation.upper))
     try:
         rules = rules_of(perturbation, sample)
     except ValueError as error:
         raise Refused(str(error)) from error
-    return Asked(middle, np.zeros(0), perturbation.norm, -np.inf, np.inf, rules)
+    return AskedSet(middle, np.zeros(0), perturbation.norm, -np.inf, np.inf, rules)
 
 
 def rules_of(perturbation: Perturbation, sample: Tensor) -> Rules:

@@ -16,6 +16,7 @@ from moving_mutants import MOVING_MUTANTS
 from onnx_mutants import ONNX_MUTANTS
 from pooling_mutants import POOLING_MUTANTS
 from readout_mutants import READOUT_MUTANTS
+from recording_mutants import RECORDING_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
 from refractory_mutants import REFRACTORY_MUTANTS
 from search_mutants import SEARCH_MUTANTS
@@ -42,6 +43,7 @@ MUTANTS = (
     *POOLING_MUTANTS,
     *ONNX_MUTANTS,
     *FILTER_MUTANTS,
+    *RECORDING_MUTANTS,
     *RECURRENT_MUTANTS,
     *REFRACTORY_MUTANTS,
     *VARIED_MUTANTS,
