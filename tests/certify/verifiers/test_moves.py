@@ -200,6 +200,19 @@ def test_complete_splits_what_is_too_long_to_list():
     assert [verdict.status for verdict in verify(*asked, lazy)] == listed
 
 
+def test_what_branching_does_not_reach_is_told_by_what_splitting_met():
+    """Each neuron meets its threshold exactly, and none of the set's six recordings fails: rounding decides."""
+    layers = nn.Linear(2, 2, bias=False), OneSpikeLIF(1.0, 0.5), nn.Linear(2, 2, bias=False), OneSpikeLIF(1.0, 0.5)
+    for layer in (layers[0], layers[2]):
+        layer.weight.data.copy_(torch.eye(2) / 2)
+    network = SpikingNetwork(*layers, num_steps=4, encoding="none", readout="first").eval()
+    events = torch.zeros(1, 4, 2)
+    events[0, 0, 0] = events[0, 3, 1] = 1
+    (verdict,) = verify(network, events, torch.tensor([0]), SpikeShift(None, total=2), "complete")
+    assert (verdict.status, verdict.verifier) == ("unknown", "complete")
+    assert "are decided only within the rounding error" in verdict.reason
+
+
 def test_what_it_does_not_split_is_left_to_lists():
     network, events, labels = grown(0)
     twice = events.clone()
