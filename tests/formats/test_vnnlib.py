@@ -174,6 +174,7 @@ def test_a_broken_gzip_file_is_one_line(tmp_path: Path, content: bytes, message:
         ("(declare-const (X_0) Real)", "expected a name and Real"),
         (DECLARED + "(assert (<= X_0 1)", "never closed"),
         (DECLARED + ")", r"line 5: got '\)'"),
+        ("\n" + DECLARED + ")", r"line 6: got '\)'"),
         (DECLARED + "word", "outside of any list"),
         (DECLARED + "(check-sat)", "got 'check-sat'"),
         (DECLARED + "(assert (<= X_0 1))", "input 0 has no closed end"),

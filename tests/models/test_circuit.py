@@ -156,6 +156,13 @@ def test_an_encoding_and_a_node_that_are_not_known_are_refused():
             fold(replace(made, nodes=nodes), Running(torch.rand(1, 2, 3), 3))
 
 
+def test_a_network_that_was_given_another_encoding_is_refused():
+    network = mlp((3, 4, 2), num_steps=3)
+    network.encoding = "later"
+    with pytest.raises(ValueError, match=r"^encoding: got 'later', expected one of direct"):
+        circuit(network)
+
+
 def test_a_compiled_module_and_a_hook_on_all_modules_are_refused():
     network = mlp((3, 4, 2), num_steps=3)
     network.layers[0]._compiled_call_impl = lambda x: x

@@ -79,6 +79,14 @@ def test_one_network_that_is_proved_and_broken_is_a_bug(handmade):
     compare(before, changed(before, {0: "unknown"}, attacks={0: True}))  # another network: no contradiction
 
 
+def test_one_network_without_radii_agrees_with_itself(handmade):
+    before = handmade()
+    same = changed(before, {}, sha256=before.models[0].architecture.sha256)
+    assert same.models[0].radii is None
+    (model,) = compare(before, same).models
+    assert (model.same_network, model.changes) == (True, ())
+
+
 def test_a_radius_of_one_network_contradicts_too(handmade):
     before = handmade()
     model = before.models[0]

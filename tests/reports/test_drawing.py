@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from spikecert.reports import Threat
-from spikecert.reports.advice import _smaller, advice
+from spikecert.reports.advice import _smaller, _training, advice
 from spikecert.reports.event_rules import EventRules
 from spikecert.reports.figures import panels, scene
 from spikecert.reports.figures.accuracy import _spread
 from spikecert.reports.figures.growth import growths
 from spikecert.reports.figures.membranes import _height
-from spikecert.reports.figures.sandwich import sandwiches
+from spikecert.reports.figures.sandwich import sandwiches, ticks
 from spikecert.reports.norms import distance
 from spikecert.reports.wording import conditions
 
@@ -71,6 +71,7 @@ def test_the_axis_of_radii_ends_above_what_was_broken(handmade):
     bars = {bar.text.split(" ")[1]: (bar.lower, bar.upper) for bar in chart.brackets}
     assert bars["0"] == pytest.approx((272 - 0.05 * unit, 272 - 0.2 * unit))
     assert bars["3"] == pytest.approx((272 - 0.02 * unit, 18))
+    assert ticks(0.8) == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # nine at most
     assert chart.focus_y == pytest.approx(272 - 4 / 255 * unit)
 
 
@@ -138,3 +139,11 @@ def test_advice_to_train_with_bounds_is_for_records_without_such_a_network(handm
     trained = second.training.model_copy(update={"settings": {"objective": "CertifiedLoss"}})
     both = (first, second.model_copy(update={"training": trained}))
     assert "Train for it" not in " ".join(advice(record.model_copy(update={"models": both})))
+
+
+def test_a_tie_at_one_size_is_told(handmade):
+    points = list(handmade().models[0].points)
+    told = " ".join(_training(handmade(), points))
+    assert "Ties count as failures here" not in told
+    points[-1] = points[-1].model_copy(update={"tied": 1, "lost": 1})
+    assert "Ties count as failures here" in " ".join(_training(handmade(), points))

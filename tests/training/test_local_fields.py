@@ -64,6 +64,12 @@ def test_a_field_falls_off_as_a_gaussian_up_to_its_reach() -> None:
     assert float(blob[3, 6]) == 0.0  # 3 pixels off, and 2.25 are reached
 
 
+def test_a_narrow_field_between_pixels_keeps_the_nearest() -> None:
+    middle, sigma = torch.full((1, 1, 1), 2.4).double(), torch.full((1, 1, 1), 0.001).double()
+    (blob,) = _blob(LocalFields(5, 5), middle, middle, sigma)
+    assert (float(blob[2, 2]), float(blob.sum())) == (1.0, 1.0)
+
+
 def test_all_fields_may_have_one_size() -> None:
     equal = LocalFields(8, 8, smallest=1.0, largest=1.0)
     assert _fields(equal, 30, 64)[0].shape == (30, 64)
