@@ -128,7 +128,7 @@ def _checked(content: Content, network: Network) -> Statement:
         raise Refused("is about another network: its hash is not that of the model")
     norm = text.get("norm", "linf")
     rules = _rules(text, tensors) if isinstance(norm, str) and norm in EVENT_NORMS else None
-    inputs = _ball(content, network) if rules is None else rules.around(tensors["sample"], _steps(network))
+    inputs = _ball(content, network) if rules is None else rules.around(tensors["sample"], network.recorded)
     question, label, ties = Question(network, inputs, *_cells(text)), text["label"], read_ties(text)
     classes = question.classes
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
@@ -163,7 +163,7 @@ def _ball(content: Content, network: Network) -> Inputs:
     if any(tensors[part].dtype.kind != "f" for part in ("sample", "radius")):
         raise Refused("sample, radius: hold other numbers than floats")
     ends = text["lower"], text["upper"]
-    return Inputs.around(tensors["sample"], tensors["radius"], *ends, text.get("norm", "linf"), _steps(network))
+    return network.inputs(tensors["sample"], tensors["radius"], *ends, text.get("norm", "linf"))
 
 
 def _rules(text: dict[str, object], tensors: dict[str, np.ndarray]) -> Rules:
@@ -189,10 +189,6 @@ def _mask(values: np.ndarray | None, name: str) -> np.ndarray | None:
     if values is not None and (values.dtype != np.dtype("<i4") or not ((values == 0) | (values == 1)).all()):
         raise Refused(f"{name}: holds other numbers than int32 of 0 and 1")
     return None if values is None else values == 1
-
-
-def _steps(network: Network) -> int | None:
-    return network.steps if network.timed else None
 
 
 def _cells(text: dict[str, object]) -> tuple[int, int]:

@@ -189,7 +189,7 @@ class Rules:
 
         Args:
             sample: events, whole numbers.
-            steps: T; None where inputs are the same at each step.
+            steps: T; None where inputs are no recordings.
 
         Raises:
             Refused: for a sample that is no such recording, or masks and budgets that do not fit it.
@@ -206,12 +206,13 @@ class Rules:
             units = Toggles(comes.astype(np.int64), 1), Toggles(goes.astype(np.int64), -1)
             pools.append(SharedUnits(units, (Limit(min(self.flips.count, PLENTY)),)))
             low, high = np.where(goes, 0, low), np.where(comes, 1, high)
-        return Inputs(sample.shape, whole(low), whole(high), None, Changes(whole(events), tuple(pools)))
+        changes = Changes(whole(events), tuple(pools))
+        return Inputs(sample.shape, whole(low), whole(high), changes=changes)
 
     def _events(self, sample: np.ndarray, steps: int | None) -> np.ndarray:
         """Return how many events each entry has, (m, T)."""
         if steps is None:
-            raise Refused("unknown: no proof form for events of inputs that are the same at each step")
+            raise Refused("unknown: no proof form for events of inputs that have none of their own at each step")
         if sample.ndim < 2 or len(sample) != steps:
             raise Refused(f"sample: has no first axis of {steps} steps")
         spend(CALL + sample.size)

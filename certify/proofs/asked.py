@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...checking.exact import Refused
 from ...checking.inputs import Inputs
+from ...checking.model import Network
 from ...checking.recordings import FlipRules, Rules, ShiftRules
 from ..perturbations import L2, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
 from ..perturbations.event_sets import EventSet
@@ -25,15 +26,15 @@ class AskedSet:
     upper: float
     rules: Rules | None = None
 
-    def inputs(self, steps: int | None) -> Inputs:
-        """Return the set as the checker reads it; `steps` is T where each step has an input of its own.
+    def inputs(self, network: Network) -> Inputs:
+        """Return the set as the checker reads it.
 
         Raises:
             Refused: for a sample that the set does not suit.
         """
         if self.rules is not None:
-            return self.rules.around(self.sample, steps)
-        return Inputs.around(self.sample, self.radius, self.lower, self.upper, self.norm, steps)
+            return self.rules.around(self.sample, network.recorded)
+        return network.inputs(self.sample, self.radius, self.lower, self.upper, self.norm)
 
     def proof(self, network: str, label: int, trees: tuple[Tree, ...], nodes: int, ties: str) -> Proof:
         """Return a proof about it."""

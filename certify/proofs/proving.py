@@ -113,7 +113,7 @@ class Prover:
             sample = sample.to(self.network.dtype)
         try:
             asked = asked_of(perturbation, sample)
-            exact = Exact(self.exact, asked.inputs(self.exact.steps if self.exact.timed else None), CELLS, SIDE)
+            exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
             trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
         except (Refused, OverflowError) as error:
             raise Unproven(str(error)) from error
@@ -136,7 +136,7 @@ class _ProofSearch:
     prover: Prover
     question: MarginQuestion
     trees: list[Tree]
-    splits: CheckerSplits = field(init=False)
+    splits: CheckerSplits | None = None  # of a rate code no set is split
     experience: Experience = field(init=False)
     nodes: int = 0
     stack: list[_Open] = field(default_factory=list)
@@ -159,17 +159,23 @@ class _ProofSearch:
             state.start(left)
         return state
 
+    @property
+    def splitting(self) -> CheckerSplits:
+        """Return how sets are split, where they are."""
+        assert self.splits is not None
+        return self.splits
+
     def start(self, trees: list[Tree]) -> None:
         """Bound the roots of trees that are open: those of the question."""
         found, first = self.question.starts(), trees[0].question.first
         if found is None:
             self._close_freely(trees)
             return
-        splits = CheckerSplits.of(self.question.staged(found)[0].stages[0], first)
-        if splits is None:
-            what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
-            raise Unproven(f"unknown: no proof form for {what}")
-        self.splits = splits
+        if self.prover.exact.draws is None:
+            self.splits = CheckerSplits.of(self.question.staged(found)[0].stages[0], first)
+            if self.splits is None:
+                what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
+                raise Unproven(f"unknown: no proof form for {what}")
         self.experience = Experience(len(trees), found.decisions.size)
         bounded = bound_nodes(self.question, found, self.prover.start)
         self.settle(found, bounded, [(tree, 0) for tree in trees])
@@ -213,6 +219,8 @@ class _ProofSearch:
         for index, (tree, place) in enumerate(places):
             if (positive[index] or eager) and self._closes(tree, place, found, index):
                 continue
+            if self.splits is None:
+                raise Unproven("the whole set is open, and no proof form splits the inputs of a rate code")
             if positive[index] or not bool(bounded.splittable[index]):
                 if self._closed_as_empty(tree, place, found, index):
                     continue
@@ -240,7 +248,7 @@ class _ProofSearch:
             for node, neuron in dropped.nonzero().tolist():
                 row = int((trimmed.first if left else trimmed.last)[node, neuron])
                 tree, place = places[node]
-                current = self.splits.value(row - 1 if left else row)
+                current = self.splitting.value(row - 1 if left else row)
                 rest = tree.trim(place, neuron, current, left, *self._closing(part.nodes, node))
                 if rest is not None:
                     kept[node, neuron], places[node] = row, (tree, rest)
@@ -268,7 +276,7 @@ class _ProofSearch:
         neurons, rows = part.nodes.splits.neuron.tolist(), part.nodes.splits.place.tolist()
         left, right = [], []
         for (tree, place), neuron, row in zip(part.places, neurons, rows, strict=True):
-            chosen = self.forced.pop((tree.other, place), (neuron, self.splits.value(row)))
+            chosen = self.forced.pop((tree.other, place), (neuron, self.splitting.value(row)))
             one, other = tree.divide(place, *chosen)
             left.append((tree, one))
             right.append((tree, other))
@@ -298,7 +306,7 @@ class _ProofSearch:
 
     def _split_anyhow(self, tree: Tree, place: int, nodes: Nodes, index: int) -> None:
         """Choose a split that the search would not make."""
-        chosen = self.splits.anyhow(tree, place)
+        chosen = self.splitting.anyhow(tree, place)
         if chosen is None:
             open_still = "decided only within the rounding error"
             if not self.question.decisive or tree.question.inputs.changes is not None:

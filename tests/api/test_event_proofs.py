@@ -8,7 +8,7 @@ import torch
 from spikecert import CertifiedEvents, SpikeFlip, SpikingNetwork, dataset, fit, mlp, save
 from spikecert.models import LIF
 
-COMMON = "--data", "digit-events", "--samples", 3, "--verifier", "trains"
+COMMON = "--data", "digit-events", "--samples", 12, "--verifier", "trains"
 
 
 @pytest.fixture(scope="module")

@@ -386,7 +386,7 @@ def test_a_set_that_may_not_change_anything_proves_the_recording_alone(tmp_path:
 
 def test_what_has_no_proof_form_is_said_to_be_unknown():
     direct = SpikingNetwork(nn.Linear(3, 2), LIF(), nn.Linear(2, 2), num_steps=2).eval()
-    with pytest.raises(Unproven, match=r"^unknown: no proof form for events of inputs that are the same"):
+    with pytest.raises(Unproven, match=r"^unknown: no proof form for events of inputs that have none"):
         Prover.of(direct).prove(torch.ones(3), 0, SpikeFlip(1))
 
     class Own(SpikeFlip):

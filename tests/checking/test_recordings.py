@@ -187,7 +187,7 @@ def test_masks_of_another_shape_and_inputs_without_time_are_refused():
     rules = Rules.read("l0", {"flips": FLIPS}, lambda name: np.ones((2, 3), dtype=bool))
     with pytest.raises(Refused, match=r"^flips.where: has shape \(2, 3\), expected the sample's \(2, 2\)"):
         rules.around(np.zeros((2, 2)), 2)
-    with pytest.raises(Refused, match=r"^unknown: no proof form for events of inputs that are the same"):
+    with pytest.raises(Refused, match=r"^unknown: no proof form for events of inputs that have none of their own"):
         rules.around(np.zeros((2, 3)), None)
 
 
