@@ -76,9 +76,9 @@ def _multipliers(
 
     With s_k = p_k x_k, p_k = Π_{j≤k} c_j‖W_j‖, and the output in units of the product Π, τ_k = τ'_k·(Π/p_k)².
     """
-    units = [np.asarray(w) / norm for w, norm in zip(weights, norms, strict=True)]
     if not min(norms) > 0.0 or not min(factors) > 0.0:
         raise SolverError("weights: got a layer of gain 0, expected none: the network's gain is 0")
+    units = [np.asarray(w) / norm for w, norm in zip(weights, norms, strict=True)]
     if units[0].shape[1] > len(units[0]):  # only W₁x₀ matters: as many inputs as neurons are enough
         units[0] = np.asarray(np.linalg.qr(units[0].T, mode="r")).T
     found, level = _descend(units, _solve(units))

@@ -41,12 +41,13 @@ class Local(Engine):
 
 @dataclass
 class _Worker:
-    """A process, this end of its pipe, and what it is deciding."""
+    """A process, this end of its pipe, what it is deciding, and whether it said that it waits for the job."""
 
     process: subprocess.Popen[bytes]
     connection: Connection
     batch: Batch
     share: int = 1
+    ready: bool = False
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -86,7 +87,7 @@ class _WorkerPool:
                 continue
             if answer == READY:
                 _send(worker, self.job, worker.batch.pack())
-                worker.share = 1
+                worker.ready = True
                 self._spread()
                 continue
             self._next(worker)
@@ -116,10 +117,10 @@ class _WorkerPool:
         _send(worker, worker.batch.pack())
 
     def _spread(self) -> None:
-        """Tell processes that decide a batch how many may share it."""
+        """Tell processes that decide a batch how many may share it: not those that wait for the job first."""
         share = 1 if self.waiting or not self.busy else self.most // len(self.busy)
         for worker in self.busy.values():
-            if share != worker.share:
+            if worker.ready and share != worker.share:
                 worker.share = share
                 _send(worker, SHARE + str(share).encode())
 

@@ -11,6 +11,8 @@ from torch import nn
 
 from spikecert.analysis import gain, stability
 from spikecert.analysis.lmi import (
+    NoFiniteGain,
+    SolverError,
     UndampedMode,
     bounded_real,
     chain_gain,
@@ -155,3 +157,36 @@ def test_a_large_witness_needs_integers_longer_than_floats(tmp_path) -> None:  #
     save_certificates([found], tmp_path / "c.json")
     assert load_certificates(tmp_path / "c.json") == (found,)
     assert [item.verdict for item in check_file(tmp_path / "c.json")] == ["proven"]
+
+
+def test_one_layer_and_a_readout_are_a_chain_and_a_readout_alone_is_none() -> None:
+    weights = gaussian((3, 2, 2))
+    found = surrogate_gain([0.5], weights, [1.0])
+    assert found.check()
+    assert found.gain <= found.product * (1 + 1e-6)
+    with pytest.raises(ValueError, match=r"^weights: got 1, expected one more than decays = 0"):
+        surrogate_gain([], weights[:1], [])
+
+
+def test_a_layer_without_weights_has_no_lmi() -> None:
+    network = mlp((3, 5, 4, 2), 3, LIF(0.8))
+    torch.nn.init.zeros_(network.layers[2].weight)  # type: ignore[arg-type]
+    found, why = surrogate_chain(network, gain(network), 400)
+    assert found is None
+    assert "a layer's gain is 0 or infinite" in why
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_chain_with_a_layer_of_zeros_has_no_multipliers(layer: int) -> None:
+    weights = gaussian((3, 2, 2))
+    weights[layer] = 0.0 * weights[layer]
+    with pytest.raises(SolverError, match=r"^weights: got a layer of gain 0"):
+        chain_gain([0.5], weights, [1.0], 4)
+
+
+def test_a_witness_that_fails_its_check_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = recurrent(0.5, 2.0 * np.eye(2))
+    assert isinstance(bounded_real(system), NoFiniteGain)
+    monkeypatch.setattr(NoFiniteGain, "check", lambda self: False)
+    with pytest.raises(SolverError, match="no input was found"):
+        bounded_real(system)

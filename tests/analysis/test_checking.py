@@ -93,6 +93,16 @@ def test_convolutions_are_checked_from_the_network_alone_and_drawn(tmp_path: Pat
         layer_figure(layer_operators(varying)[0])
 
 
+def test_the_shape_of_the_inputs_comes_from_the_file(tmp_path: Path) -> None:
+    """Images of 4 and of 5 pixels a side fit the layers, and have operators of their own."""
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 2, 3), LIF(0.5), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(2, 2)
+    net = SpikingNetwork(*layers, num_steps=2)
+    for size in (4, 5):
+        save_certificates([], tmp_path / f"{size}.json", gain(net, method="lmi", input_shape=(1, size, size)))
+        assert verdicts(tmp_path / f"{size}.json", net) == ["proven"] * 4
+
+
 def test_a_file_nested_too_deeply_is_refused(tmp_path: Path):
     path = tmp_path / "deep.json"
     deep = "[" * 600 + "1.0" + "]" * 600

@@ -11,6 +11,7 @@ from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, 
 from spikecert.models import Residual, Share, SpikingNetwork
 from spikecert.models.conversion.arranging import Arrangement, Parallel, layers_of
 from spikecert.models.conversion.data_flow import INPUT, Adjusted, Gave, Joined, Origins, negative
+from spikecert.models.conversion.layers import normalizing
 
 snntorch = pytest.importorskip("snntorch")
 sj: Any = pytest.importorskip("spikingjelly.activation_based.layer")
@@ -314,3 +315,10 @@ class Gated(nn.Module):
 def test_a_neurons_state_is_no_constant():
     with pytest.raises(ConversionRefused, match="second: is not given what one gives"):
         from_spikingjelly(Gated(), torch.rand(6, 6), num_steps=4)
+
+
+def test_a_constant_of_factors_both_above_and_below_zero_is_refused() -> None:
+    with pytest.raises(ConversionRefused, match=r"^module: mul by -1 beside its layers, expected factors above"):
+        normalizing("mul", (2.0, -1.0), False, torch.float32)
+    layer = normalizing("mul", (2.0, 0.5), False, torch.float32)
+    assert torch.equal(layer(torch.ones(3, 2)), torch.tensor([[2.0, 0.5]]).expand(3, 2))

@@ -134,6 +134,12 @@ def no_number(graph: Any) -> None:
     node.weight = node.weight * np.nan
 
 
+def one_number(graph: Any) -> None:
+    node = graph.nodes[graph.edges[0][1]]
+    node.weight = node.weight.copy()
+    node.weight.flat[0] = np.inf
+
+
 BROKEN = {
     "recurrent": (loop, "graph: is recurrent .* expected no cycle"),
     "beyond the end": (lambda graph: graph.edges.append(("output", graph.edges[0][1])), "to be the end"),
@@ -141,6 +147,7 @@ BROKEN = {
     "no way out": (lambda graph: graph.edges.pop(), "is given nothing, expected a way"),
     "unknown": (other_node, r"\(nir Odd\): is no node that is known"),
     "NaN": (no_number, "weights that are not finite"),
+    "one inf": (one_number, "weights that are not finite"),
     "nowhere": (lambda graph: graph.edges.__setitem__(0, (graph.edges[0][0], "gone")), "'gone', which is no node"),
     "no output": (lambda graph: graph.nodes.pop("output"), "several inputs or outputs"),
 }

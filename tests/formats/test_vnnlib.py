@@ -1,6 +1,7 @@
 """Properties in and out: what is written reads back, what is malformed is one line, and nothing else happens."""
 
 import gzip
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from spikecert.formats import (
     vnnlib,
     write_vnnlib,
 )
+from spikecert.formats.expressions import number
 from spikecert.formats.writing import decimal
 from support.examples import examples
 
@@ -87,6 +89,15 @@ def test_version_1_by_hand():
             ),
         ),
     )
+
+
+def test_one_unsafe_part_is_written_without_a_choice():
+    parts = tuple((Constraint(((0, Fraction(1)),), Fraction(bound)),) for bound in (2, 3))
+    texts = [
+        write_vnnlib(Property((1,), (1,), (PropertyCase((HALF,), (HALF,), parts[:count]),))) for count in (1, 2)
+    ]
+    assert [text.count("(or ") for text in texts] == [0, 1]
+    assert [text.count("(assert (and ") for text in texts] == [1, 0]
 
 
 def test_version_2_by_hand():
@@ -160,8 +171,10 @@ def test_a_broken_gzip_file_is_one_line(tmp_path: Path, content: bytes, message:
         (DECLARED + "(declare-const X_0 Real)", "twice"),
         ("(declare-const Z Real)", "expected X_i or Y_j"),
         ("(declare-const X_0 Int)", "expected a name and Real"),
+        ("(declare-const (X_0) Real)", "expected a name and Real"),
         (DECLARED + "(assert (<= X_0 1)", "never closed"),
         (DECLARED + ")", r"line 5: got '\)'"),
+        ("\n" + DECLARED + ")", r"line 6: got '\)'"),
         (DECLARED + "word", "outside of any list"),
         (DECLARED + "(check-sat)", "got 'check-sat'"),
         (DECLARED + "(assert (<= X_0 1))", "input 0 has no closed end"),
@@ -200,6 +213,13 @@ def test_malformed_texts_are_one_line(text: str, message: str):
         read_vnnlib(text)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(("length", "shown"), [(38, "'1e" + "9" * 38 + "'"), (39, "'1e" + "9" * 35 + "...'")])
+def test_a_long_word_is_cut(length: int, shown: str):
+    word = "1e" + "9" * length
+    with pytest.raises(ValueError, match=f"^number: got {re.escape(shown)}, expected an exponent"):
+        number(word)
 
 
 def test_normal_forms_do_not_explode():
@@ -292,6 +312,29 @@ def test_properties_that_do_not_fit_their_shapes_are_refused():
         Property((1,), (2,), (case,))
     with pytest.raises(ValueError, match="expected 2"):
         Property((2,), (3,), (case,))
+
+
+def test_functions_of_nothing_are_constants():
+    functions = DECLARED.replace("declare-const", "declare-fun").replace(" Real", " () Real")
+    assert read_vnnlib(functions + BOX + "(assert (<= Y_0 Y_1))") == read_vnnlib(
+        DECLARED + BOX + "(assert (<= Y_0 Y_1))"
+    )
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("bound", [-1, 0, 1])
+def test_a_difference_keeps_its_bound(bound: int, version: str):
+    part = (Constraint(((0, Fraction(1)), (1, Fraction(-1))), Fraction(bound)),)
+    prop = Property((1,), (2,), (PropertyCase((HALF,), (HALF,), (part,)),))
+    assert read_vnnlib(write_vnnlib(prop, version)) == prop
+
+
+def test_points_of_another_size_are_no_points():
+    case = PropertyCase((HALF, HALF), (HALF, HALF), ((Constraint(((0, Fraction(1)),), Fraction(2)),),))
+    assert case.violated((HALF, HALF), (Fraction(2),))
+    for count in (1, 3):
+        with pytest.raises(ValueError, match="zip"):
+            case.violated((HALF,) * count, (Fraction(2),))
 
 
 def test_normal_forms_mean_what_formulas_mean():

@@ -71,6 +71,17 @@ def test_a_loaded_network_is_the_saved_one(network: SpikingNetwork, tmp_path: Pa
     assert not loaded.training
 
 
+def test_transposed_convolutions_in_groups_come_back(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    wider = nn.ConvTranspose2d(4, 6, (2, 3), stride=2, groups=2)
+    layers = nn.Conv2d(1, 4, 3), LIF(0.5, 0.1), wider, LIF(0.5, 0.1), nn.Flatten(), nn.Linear(6 * 4 * 5, 2)
+    network = SpikingNetwork(*layers, num_steps=2).eval()
+    digest = save(network, tmp_path / "network.safetensors")
+    loaded, inputs = load(tmp_path / "network.safetensors"), torch.rand(3, 1, 4, 4)
+    assert network_hash(loaded) == digest
+    assert loaded(inputs).equal(network(inputs))
+
+
 def test_a_description_survives_json(network: SpikingNetwork) -> None:
     text = json.dumps(describe(network))
     assert json.dumps(describe(build(json.loads(text)))) == text

@@ -156,6 +156,13 @@ def test_an_encoding_and_a_node_that_are_not_known_are_refused():
             fold(replace(made, nodes=nodes), Running(torch.rand(1, 2, 3), 3))
 
 
+def test_a_network_that_was_given_another_encoding_is_refused():
+    network = mlp((3, 4, 2), num_steps=3)
+    network.encoding = "later"
+    with pytest.raises(ValueError, match=r"^encoding: got 'later', expected one of direct"):
+        circuit(network)
+
+
 def test_a_compiled_module_and_a_hook_on_all_modules_are_refused():
     network = mlp((3, 4, 2), num_steps=3)
     network.layers[0]._compiled_call_impl = lambda x: x
@@ -178,3 +185,12 @@ def test_a_rule_holds_plain_numbers_and_grows_by_what_is_greater():
     object.__setattr__(dynamics, "decay", torch.tensor(0.5))
     with pytest.raises(TypeError, match=r"^decay: got Tensor, expected a Python float$"):
         Leaky.of(dynamics)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_inputs_are_put_back_as_they_were(timed: bool):
+    made = circuit(mlp((3, 4, 2), 5, encoding="none" if timed else "direct"))
+    inputs = torch.rand(2, 5, 3) if timed else torch.rand(2, 3)
+    arranged = made.arranged(inputs)
+    assert arranged.shape == ((5, 2, 3) if timed else (1, 2, 3))
+    assert made.rearranged(arranged).equal(inputs)

@@ -13,6 +13,7 @@ from torch import Tensor
 from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, Surrogate, Triangle
 from spikecert.models.dynamics import FIRES_AT, RESETS
 from spikecert.models.membrane import simulate
+from spikecert.models.neurons import in_full
 from support.examples import examples
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -189,3 +190,11 @@ def test_one_step_and_no_memory() -> None:
     assert LIF()(current, 1).tolist() == [[[0.0, 1.0, 1.0]]]
     assert LIF(decay=0.0)(current, 3).tolist() == [[[0.0, 1.0, 1.0]]] * 3
     assert LIF(decay=1.0)(current, 5)[:, 0, 0].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
+
+
+def test_a_half_current_is_summed_in_full_where_autocast_made_it() -> None:
+    half = torch.ones(2, dtype=torch.bfloat16)
+    assert in_full(half).dtype == torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16):
+        assert in_full(half).dtype == torch.float32
+        assert in_full(half.double()).dtype == torch.float64

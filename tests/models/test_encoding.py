@@ -148,3 +148,10 @@ def test_given_draws_are_equal_iff_their_numbers_are(tmp_path: Path):
 
 def test_other_encodings_are_described_without_draws():
     assert "seed" not in describe(mlp((4, 3, 2), 3))
+
+
+def test_one_step_of_one_feature_has_a_draw():
+    (draw,) = RateDraws(2).thresholds(1, (1,)).flatten().tolist()
+    assert 0 <= draw < 1
+    coded = network(steps=1)
+    assert coded.encode(rates()).equal((RateDraws(0).thresholds(1, (6,))[0] < rates()).float()[None])

@@ -147,8 +147,12 @@ def test_strided_networks_halve_the_image_and_have_no_pool() -> None:
             strided(widths=widths)
     with pytest.raises(ValueError, match=r"^input_shape: got \(1, 3, 3\), expected at least 4×4"):
         strided((1, 3, 3), widths=(2, 2, 2))
+    with pytest.raises(ValueError, match=r"^input_shape: got \(1, 7, 8\), expected at least 8×8"):
+        strided((1, 7, 8), widths=(2, 2, 2, 2))
     with pytest.raises(ValueError, match=r'^architecture: got "strided:a", expected widths joined by -'):
         architecture("strided:a", (1, 8, 8), 2)
+    with pytest.raises(ValueError, match=r"^architecture: got 7, expected one of "):
+        architecture(7, (1, 8, 8), 2)  # type: ignore[arg-type]
 
 
 def test_each_spiking_layer_has_a_neuron_of_its_own() -> None:

@@ -1,6 +1,7 @@
 """Each linear map against the dense matrix of the torch module itself, in float64: all that readers ask of one."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -407,6 +408,33 @@ def test_what_underflows_in_a_batch_norm_is_refused(part: str, dtype: torch.dtyp
     getattr(layer, part).data[1] = torch.finfo(dtype).tiny / 2
     with pytest.raises(OverflowError, match="a batch norm's"):
         linear_map(layer).check_run()
+
+
+def test_a_transposed_convolution_counts_the_channels_of_a_group():
+    """An output has 2 of 4 channels times 6 weights, an entry of the adjoint 3 of 6, and a bias."""
+    made = linear_map(nn.ConvTranspose2d(4, 6, (2, 3), groups=2))
+    assert (made.terms, made.depth) == (2 * 6, (2 + 3) * 6 + 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "whole"),
+    [
+        ({}, True),
+        ({"count_include_pad": False}, True),
+        ({"padding": 1}, True),
+        ({"padding": 1, "count_include_pad": False}, False),
+        ({"ceil_mode": True}, False),
+    ],
+)
+def test_windows_are_whole_unless_padding_is_left_out(settings: dict[str, Any], whole: bool):
+    assert (linear_map(nn.AvgPool2d(2, **settings)).products is not None) == whole
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_least_normal_variance_has_a_root(dtype: torch.dtype):
+    layer = nn.BatchNorm1d(2, eps=0.0).to(dtype).eval()
+    layer.running_var = torch.full((2,), torch.finfo(dtype).tiny, dtype=dtype)
+    linear_map(layer).check_run()
 
 
 @pytest.mark.parametrize(("stride", "paths"), [(1, 0), ((2, 1), 0), ((1, 2), 0), (2, 2), (3, 2)])

@@ -79,6 +79,14 @@ def test_one_network_that_is_proved_and_broken_is_a_bug(handmade):
     compare(before, changed(before, {0: "unknown"}, attacks={0: True}))  # another network: no contradiction
 
 
+def test_one_network_without_radii_agrees_with_itself(handmade):
+    before = handmade()
+    same = changed(before, {}, sha256=before.models[0].architecture.sha256)
+    assert same.models[0].radii is None
+    (model,) = compare(before, same).models
+    assert (model.same_network, model.changes) == (True, ())
+
+
 def test_a_radius_of_one_network_contradicts_too(handmade):
     before = handmade()
     model = before.models[0]
@@ -153,6 +161,8 @@ def test_markdown_for_a_pull_request(handmade):
         in text
     )
     assert "| 0 | 0 | 8/255 = 0.03137 | verified | undecided |" in text
+    assert f"- networks: {'ab' * 6}… → {'cd' * 6}…" in text
+    assert "- the networks are the same" in to_markdown(compare(before, before))
     assert "- median radius (certified to attacked): 0.01800 to 0.03251 → not measured" in text
 
 
@@ -168,5 +178,8 @@ def test_each_format_is_written_and_escaped(handmade, tmp_path, suffix):
     else:
         assert "<script" not in text
         assert "30.0 → 20.0" in text
+    if suffix == ".html":
+        told = "ε from 2/255 to 8/255, inputs within [0, 1], T = 8, 10 test samples of digits; attacks: ensemble"
+        assert told in text.replace("\u00a0", " ")
     with pytest.raises(ValueError, match=r"path: got 'c\.csv'"):
         render_comparison(found, before, after, tmp_path / "c.csv")

@@ -46,6 +46,8 @@ def test_frames_hold_the_events_of_their_step():
     found = recording(FRAMES)
     assert found is not None
     assert [frame.label for frame in found.frames] == ["step 0", "step 1", "step 2"]
+    across = (340 - 2 * 8) / 3
+    assert [(frame.x, frame.y) for frame in found.frames] == [(k * (across + 8), 14) for k in range(3)]
     off, on = found.frames[0].events
     assert (off.count("h"), on) == (2, "")  # a run of two: one rectangle, there and back
     assert [[mark.style for mark in frame.marks] for frame in found.frames] == [["gone"], ["new"], ["new"]]

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+from PIL import Image
 
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.verifiers import VERIFIERS
@@ -152,6 +153,8 @@ def test_markdown_holds_numbers_and_escapes(handmade):
         in text
     )
     assert GAINS_CAPTION in text
+    assert "| pgd | layer 0: 1 of 4 |" in text
+    assert "| layer 0 | noise | 7.8960 | 3.9480 | 9.5000 | 4 of 10 |" in text
     assert "<script" not in text
     assert "\\|" in text
 
@@ -182,6 +185,19 @@ def test_picture_is_a_png_of_the_right_size():
     assert content[16:24] == bytes([0, 0, 0, 2, 0, 0, 0, 2])
     assert picture([0.0] * 12, (3, 2, 2), 0.0, 1.0) is not None
     assert picture([0.0] * 6, (6,), 0.0, 1.0) is None
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_a_picture_shows_its_values(channels: int, mode: str):
+    """Read by another reader; what lies outside of the ends is as dark or as light as they."""
+    values = [(7 * k) % 12 / 8 - 0.25 for k in range(channels * 6)]
+    source = picture(values, (channels, 2, 3), 0.0, 1.0)
+    assert source is not None
+    found = Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,"))))
+    assert (found.mode, found.size) == (mode, (3, 2))
+    levels = [round(255 * min(max(value, 0.0), 1.0)) for value in values]
+    bands = [list(band.tobytes()) for band in found.split()]
+    assert bands == [levels[k * 6 : (k + 1) * 6] for k in range(channels)]
 
 
 def test_numbers_for_people():

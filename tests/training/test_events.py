@@ -1,9 +1,11 @@
 """Event data sets: readers held against small files in the real formats, and events made from the digits."""
 
 import gzip
+import math
 import re
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,7 @@ import torch
 from spikecert.commands.train import train
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.training import dataset, digit_events, fit
+from spikecert.training.data.digit_events import REACH, _path
 from spikecert.training.data.events import frames
 from spikecert.training.evaluation import accuracy
 
@@ -84,6 +87,11 @@ def outside(root: Path) -> None:
     (root / "Train" / "2" / "00000.bin").write_bytes(forty_bits((34, 0, 0, 0)))
 
 
+def one_outside(root: Path) -> None:
+    events = ((1, 2, 0, 0), (34, 3, 1, 5), (4, 5, 0, 9))
+    (root / "Train" / "2" / "00000.bin").write_bytes(forty_bits(*events))
+
+
 def only_overflow(root: Path) -> None:
     (root / "Train" / "2" / "00000.bin").write_bytes(forty_bits((0, 240, 0, 0)))
 
@@ -95,6 +103,7 @@ def only_overflow(root: Path) -> None:
         (half_event, ValueError, "00001.bin holds 98 bytes, expected whole events of 5"),
         (empty, ValueError, "00001.bin holds 0 bytes"),
         (outside, ValueError, "is no N-MNIST recording, expected events with x and y below 34"),
+        (one_outside, ValueError, "is no N-MNIST recording, expected events with x and y below 34"),
         (only_overflow, ValueError, "is no N-MNIST recording"),
     ],
 )
@@ -208,6 +217,15 @@ def test_digit_events_are_events_of_the_digits_in_the_same_cuts() -> None:
     assert float(both.max()) == 0.0  # a pixel never grows darker and brighter in one step
     share = float((digit_events(6, noise=0.2).test.inputs != clean.test.inputs).float().mean())
     assert share == pytest.approx(0.2, abs=0.005)
+
+
+def test_digits_move_along_a_triangle_and_back() -> None:
+    half = REACH / 2
+    side = half * math.sqrt(3)
+    corners = [(0, REACH), (side, -half), (-side, -half), (0, REACH)]
+    assert _path(3) == [pytest.approx(corner, abs=1e-12) for corner in corners]
+    halves = [pytest.approx(((a + c) / 2, (b + d) / 2), abs=1e-12) for (a, b), (c, d) in pairwise(corners)]
+    assert _path(6)[1::2] == halves
 
 
 def test_the_seed_decides_digit_events() -> None:

@@ -125,6 +125,17 @@ def test_the_first_layers_radius_is_the_term() -> None:
         assert 0 < float(expected.detach()) < 1
 
 
+def test_the_hinge_is_the_mean_over_layers() -> None:
+    built, inputs = network(16, 12).double(), torch.rand(5, 64, dtype=torch.float64)
+    objective = MarginOverGain(epsilon=0.3, layers="all")
+    margins = objective.margins(built, inputs)
+    assert [layer.shape[-1] for layer in margins] == [16, 12]
+    first, second = ((1 - layer / 0.3).clamp_min(0).mean() for layer in margins)
+    assert abs(float((first - second).detach())) > 0.01
+    found = objective.loss(built, inputs, torch.zeros(5), None).total  # of norms that each call refines
+    torch.testing.assert_close(found, (first + second) / 2, rtol=1e-3, atol=0.0)
+
+
 def test_margins_use_running_statistics_and_leave_them_alone() -> None:
     torch.manual_seed(0)
     layers = (nn.Linear(6, 8), nn.BatchNorm1d(8), LIF(0.9, 0.3), nn.Linear(8, 3))

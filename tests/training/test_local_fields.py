@@ -1,12 +1,14 @@
 """Local receptive fields: where they lie, what they weigh, where thresholds start; training keeps them."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from spikecert.models import LIF, SpikingNetwork, mlp
 from spikecert.training import CertifiedLoss, CrossEntropy, LocalFields, dataset, fit
-from spikecert.training.local_fields import _fields
+from spikecert.training.local_fields import _blob, _fields
 
 
 def first_weights(network: SpikingNetwork) -> Tensor:
@@ -51,6 +53,28 @@ def test_each_neuron_is_at_its_threshold_on_one_image() -> None:
     assert isinstance(layer, nn.Linear)
     nearest = (layer(images) - 0.7).detach().abs().amin(0)
     assert float(nearest.max()) < 1e-5
+
+
+def test_a_field_falls_off_as_a_gaussian_up_to_its_reach() -> None:
+    middle, sigma = torch.full((1, 1, 1), 3.0).double(), torch.full((1, 1, 1), 1.5).double()
+    (blob,) = _blob(LocalFields(7, 7, reach=1.5), middle, middle, sigma)
+    for row, column in ((3, 3), (3, 4), (1, 3), (2, 4)):
+        squared = (row - 3) ** 2 + (column - 3) ** 2
+        assert float(blob[row, column]) == pytest.approx(math.exp(-squared / (2 * 1.5**2)))
+    assert float(blob[3, 6]) == 0.0  # 3 pixels off, and 2.25 are reached
+
+
+def test_a_narrow_field_between_pixels_keeps_the_nearest() -> None:
+    middle, sigma = torch.full((1, 1, 1), 2.4).double(), torch.full((1, 1, 1), 0.001).double()
+    (blob,) = _blob(LocalFields(5, 5), middle, middle, sigma)
+    assert (float(blob[2, 2]), float(blob.sum())) == (1.0, 1.0)
+
+
+def test_all_fields_may_have_one_size() -> None:
+    equal = LocalFields(8, 8, smallest=1.0, largest=1.0)
+    assert _fields(equal, 30, 64)[0].shape == (30, 64)
+    with pytest.raises(ValueError, match=r"^largest: got 0\.9, expected a finite number of at least 1"):
+        LocalFields(8, 8, smallest=1.0, largest=0.9)
 
 
 def test_seeds_decide_and_repeat() -> None:

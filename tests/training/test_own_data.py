@@ -65,6 +65,7 @@ def test_events_keep_their_steps():
         ((np.array(["a"]), np.array([1])), "train: got an array of <U1, expected numbers"),
         (([1, 2], [3, 4]), "train: got list of 2 samples|train: got inputs of shape"),
         (7, "train: got int, expected a pair"),
+        ({7, 8}, "train: got set, expected a pair"),
         ([np.array([0.5, 1.0])] * 60, "train: got list of 60 samples, expected a pair"),
         ((INPUTS[:0], LABELS[:0]), "train: got inputs of shape \\(0, 5\\)"),
     ],

@@ -204,3 +204,8 @@ def test_diverged_weights_are_named_as_such(network: SpikingNetwork, batch: tupl
     next(network.parameters()).data.fill_(torch.nan)
     with pytest.raises(FloatingPointError, match="perturbation: the gradient of the loss is NaN"):
         SingleStep()(network, *batch, seeded())
+
+
+def test_steps_of_pgd_reach_across_the_ball_and_back_where_none_is_given() -> None:
+    assert PGDTraining(0.1, 5).length == pytest.approx(2.5 * 0.1 / 5)
+    assert PGDTraining(0.1, 5, 0.4).length == 0.4

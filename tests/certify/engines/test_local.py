@@ -5,13 +5,17 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 
 from spikecert.certify import certify_set
 from spikecert.certify.engines import Local
-from spikecert.certify.engines.work import Job, batches
+from spikecert.certify.engines.local import _Worker, _WorkerPool
+from spikecert.certify.engines.work import Batch, Job, batches
+from spikecert.certify.engines.worker import READY, SHARE
 from spikecert.models import save
 from support.fleets import Here, expected, same, small_set
 from support.processes import children
@@ -57,6 +61,21 @@ def test_a_batch_that_kills_twice_is_an_error_and_what_is_finished_is_kept() -> 
     assert children() == []
 
 
+def test_a_process_that_still_starts_gets_the_job_first() -> None:
+    """Another one may have finished all other batches by then, and this one may share its own."""
+    (batch,) = batches(*small_set()[1:3], 22, 0)
+    here, there = Pipe()
+    pool = _WorkerPool(b"the job", deque(), 4)
+    pool.busy[here] = _Worker(None, here, batch)  # type: ignore[arg-type]
+    pool._spread()
+    assert not there.poll()
+    there.send_bytes(READY)
+    assert list(pool.finished()) == []
+    job, given, share = (there.recv_bytes() for _ in range(3))
+    assert (job, Batch.unpack(given).index, share) == (b"the job", 0, SHARE + b"4")
+    assert not there.poll()
+
+
 def test_what_deciding_raises_is_raised_here() -> None:
     case = small_set()
     job = Job("digest", case.network, case.perturbation, "magic", None, "cpu", "strict")
@@ -68,7 +87,7 @@ def test_what_deciding_raises_is_raised_here() -> None:
 SCRIPT = """
 import sys, torch
 from spikecert import LInf, certify_set, load
-network, inputs = load(sys.argv[1]), torch.rand(22, 6, generator=torch.Generator().manual_seed(1))
+network, inputs = load(sys.argv[1]), torch.rand(22, 6, generator=torch.Generator().manual_seed(5))
 with torch.no_grad():
     labels = network(inputs).argmax(1)
 progress = lambda label, done, total: print(done, flush=True)
