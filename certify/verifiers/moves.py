@@ -26,8 +26,8 @@ from .move_bounds import PartBound, bound_of, sums_are_kept
 from .move_parts import Parts, RankedEvents
 
 PATIENCE = 2**37
-"""Work that the parts of a sample may take together, each as its bound counts it: 30 to 80 s of one core
-where sums are kept."""
+"""Work that the parts of a sample may take together, each as its bound counts it. Where sums are kept
+it is 61,560 parts of a 784-512-10 network with T = 16, 35 to 41 s of one core."""
 
 CHILDREN = 2**20
 """How many parts are made at once of those that are split, about."""

@@ -213,6 +213,24 @@ def test_what_branching_does_not_reach_is_told_by_what_splitting_met():
     assert "are decided only within the rounding error" in verdict.reason
 
 
+def test_a_recording_that_rounding_decides_stays_open_where_all_others_are_proven():
+    """The hidden neuron meets its threshold at once or never fires; either has class 0 a step ahead of class 1."""
+    layers = nn.Linear(1, 1), OneSpikeLIF(1.0, 0.5), nn.Linear(1, 2), OneSpikeLIF(1.0, 0.5)
+    values = [[0.75]], [-0.25], [[0.3], [0.2]], [0.3, 0.2]
+    parameters = [parameter for layer in (layers[0], layers[2]) for parameter in (layer.weight, layer.bias)]
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.data.copy_(torch.tensor(value))
+    network = SpikingNetwork(*layers, num_steps=3, encoding="none", readout="first").eval()
+    events = torch.zeros(2, 3, 1)
+    events[0, 0] = events[1, 1] = 1
+    labels = torch.zeros(2, dtype=torch.long)
+    tied, clear = verify(network, events, labels, SpikeShift(None, total=1), SPLITTING, ties="strict")
+    assert (tied.status, tied.reason) == ("unknown", "1 recordings are decided only within the rounding error")
+    moved = verify(network, events, labels, SpikeShift(None, count=0), SPLITTING, ties="strict")
+    assert [verdict.status for verdict in moved] == ["unknown", "verified"]
+    assert clear.status == "unknown"
+
+
 def test_what_it_does_not_split_is_left_to_lists():
     network, events, labels = grown(0)
     twice = events.clone()
