@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from spikecert.certify import L2, LInf, SoundnessError
+from spikecert.certify import Perturbation, SoundnessError
 from spikecert.certify.proofs import Disproved, Proof, Prover, Unproven
-from spikecert.checking import Refused, check
+from spikecert.certify.proofs.asked import AskedSet, asked_of
+from spikecert.checking import Refused, Statement, check
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Progress
 
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
     from spikecert.reports.rows import SampleRow
     from spikecert.training import Split
 
-BALLS: dict[str, type[LInf] | type[L2]] = {"linf": LInf, "l2": L2}
-"""The threats that have a proof form, by the name of their norm."""
+NORMS = ("linf", "l2", "flips", "shift", "flips+shift")
+"""The norms whose threats have a proof form."""
 
 
 def prover(network: SpikingNetwork, norm: str) -> Prover:
-    """Return a prover of balls of this norm.
+    """Return a prover of sets of this norm.
 
     Raises:
         ValueError: for a network or a norm that has no proof form.
     """
-    if norm not in BALLS:
-        raise ValueError(f"proof: got norm {norm!r}, expected one that has a proof form: {', '.join(BALLS)}")
+    if norm not in NORMS:
+        raise ValueError(f"proof: got norm {norm!r}, expected one that has a proof form: {', '.join(NORMS)}")
     try:
         return Prover.of(network)
     except Unproven as error:
@@ -60,11 +61,11 @@ def write_proofs(
     folder.mkdir(parents=True, exist_ok=True)
     for done, row in enumerate(rows, start=1):
         path, sample = folder / f"{row.index:05d}-{row.epsilon:g}.proof", samples.inputs[row.index]
-        ball = BALLS[threat.norm](row.epsilon, threat.lower, threat.upper)
+        around = threat.sets.around(row.epsilon)
         ties = found.models[0].ties
-        if _is_there(path, chosen, sample, row.label, ball, ties):
+        if _is_there(path, chosen, sample, row.label, around, ties):
             written += 1
-        elif (proof := _found(row, chosen, sample, ball, timeout, ties)) is not None:
+        elif (proof := _found(row, chosen, sample, around, timeout, ties)) is not None:
             proof.save(path, note=f"sample {row.index} of {found.data.name}")
             written += 1
         progress("prove", done, len(rows))
@@ -72,10 +73,10 @@ def write_proofs(
 
 
 def _found(
-    row: "SampleRow", chosen: Prover, sample: Tensor, ball: LInf | L2, timeout: float | None, ties: str
+    row: "SampleRow", chosen: Prover, sample: Tensor, around: Perturbation, timeout: float | None, ties: str
 ) -> Proof | None:
     try:
-        return chosen.prove(sample, row.label, ball, timeout, ties=ties)
+        return chosen.prove(sample, row.label, around, timeout, ties=ties)
     except Disproved as error:
         raise SoundnessError(f"sample {row.index}: verified, and in search of a proof {error}") from error
     except Unproven as error:
@@ -83,7 +84,7 @@ def _found(
         return None
 
 
-def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, ball: LInf | L2, ties: str) -> bool:
+def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, around: Perturbation, ties: str) -> bool:
     """Return whether a file proves of the network what is to be proved."""
     if not path.is_file():
         return False
@@ -91,7 +92,14 @@ def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, ball: LInf
         there = check(path, chosen.exact)
     except (Refused, OSError):
         return False
-    ends = there.label, there.norm, there.lower, there.upper, there.ties
-    wanted = label, ball.norm, float(ball.lower), float(ball.upper), ties
-    same = np.array_equal(there.sample, sample.cpu().numpy()) and bool((there.radius >= ball.epsilon).all())
-    return ends == wanted and same
+    asked = asked_of(around, sample.cpu())
+    same = np.array_equal(there.sample, asked.sample) and (there.label, there.ties) == (label, ties)
+    return same and _holds(there, asked)
+
+
+def _holds(there: Statement, asked: AskedSet) -> bool:
+    """Return whether a proof is about a set that holds another one about the same sample, in the same range."""
+    if there.rules is not None or asked.rules is not None:
+        return there.rules is not None and asked.rules is not None and there.rules.holds(asked.rules)
+    ends = there.norm, there.lower, there.upper
+    return ends == (asked.norm, asked.lower, asked.upper) and bool((there.radius >= asked.radius).all())

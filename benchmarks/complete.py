@@ -1,7 +1,7 @@
 """The complete verifier on networks trained here: decided samples and time; and against a big-M MILP.
 
-    python benchmarks/complete.py [--rows soft,one,deep,fashion,milp] [--verifier complete] [--cache FOLDER]
-                                  [--kernel eager]
+    python benchmarks/complete.py [--rows soft,one,deep,fashion,wide,layers,convolutions,milp]
+                                  [--verifier complete] [--cache FOLDER] [--kernel eager]
 
 Networks: LIF with decay .9, trained with single-step adversarial noise of .05 and cross-entropy on clean and
 perturbed inputs alike. Each sample is decided by itself, one thread, with the time limit for it alone. Every
@@ -10,6 +10,8 @@ counterexample is run again here. With --kernel compiled a kernel that a C compi
 """
 
 import argparse
+import copy
+import itertools
 import json
 import math
 import statistics
@@ -31,7 +33,10 @@ from spikecert.models.kernels import KERNELS, use_kernel
 
 @dataclass(frozen=True)
 class Case:
-    """One row: a network, a radius, how many test samples and how long each may take."""
+    """One row: a network, a radius, how many test samples and how long each may take.
+
+    `sizes` are widths, or (8, 16) for the channels of convolutions (3×3, stride 2) with `kind="convolutions"`.
+    """
 
     sizes: tuple[int, ...]
     num_steps: int
@@ -40,12 +45,26 @@ class Case:
     seconds: float = 30.0
     reset: str = "zero"
     data: str = "digits"
+    kind: str = "dense"
 
     @property
     def name(self) -> str:
         """Return the network's name."""
         soft = ", subtracting reset" if self.reset == "subtract" else ""
-        return f"{self.data} {'-'.join(map(str, self.sizes))}, T={self.num_steps}{soft}"
+        told = "-".join(map(str, self.sizes)) + ("" if self.kind == "dense" else f" {self.kind}")
+        return f"{self.data} {told}, T={self.num_steps}{soft}"
+
+    def fresh(self) -> SpikingNetwork:
+        """Return the untrained network."""
+        neuron = LIF(decay=0.9, reset=self.reset)
+        if self.kind == "dense":
+            dense = mlp(self.sizes, num_steps=self.num_steps, neuron=neuron).layers
+            return SpikingNetwork(torch.nn.Flatten(), *dense, num_steps=self.num_steps)
+        layers: list[torch.nn.Module] = [torch.nn.Unflatten(1, (1, 8, 8))]
+        for channels in itertools.pairwise((1, *self.sizes)):
+            layers += [torch.nn.Conv2d(*channels, 3, stride=2, padding=1), copy.deepcopy(neuron)]
+        layers += [torch.nn.Flatten(), torch.nn.Linear(4 * self.sizes[-1], 10)]
+        return SpikingNetwork(*layers, num_steps=self.num_steps)
 
 
 ROWS = {
@@ -63,6 +82,9 @@ ROWS = {
         for sizes, steps in (((784, 64, 10), 4), ((784, 128, 10), 8))
         for epsilon in (0.01, 0.03)
     ],
+    "wide": [Case((64, 256, 10), 8, 0.05, 100)],
+    "layers": [Case((784, 256, 128, 10), 8, epsilon, 100, 60.0, data="fashion-mnist") for epsilon in (0.01, 0.02)],
+    "convolutions": [Case((8, 16), 4, epsilon, 100, kind="convolutions") for epsilon in (0.03, 0.05)],
     "milp": [Case((64, 64, 10), 8, 0.03, 40)],
 }
 
@@ -72,11 +94,9 @@ def trained(case: Case, cache: Path) -> SpikingNetwork:
     path = cache / f"{case.name.replace(', ', '_').replace(' ', '_')}.safetensors"
     if not path.exists():
         torch.manual_seed(0)
-        network = mlp(case.sizes, num_steps=case.num_steps, neuron=LIF(decay=0.9, reset=case.reset))
-        network = SpikingNetwork(torch.nn.Flatten(), *network.layers, num_steps=case.num_steps)
         objective = MSMPPD(rho=0.0, perturbation=SingleStep(epsilon=0.05))
         epochs = 30 if case.data == "digits" else 3
-        run = fit(network, dataset(case.data), objective, epochs=epochs, optimizer="adam", learning_rate=2e-3)
+        run = fit(case.fresh(), dataset(case.data), objective, epochs=epochs, optimizer="adam", learning_rate=2e-3)
         save(run.network, path)
     return load(path).eval()
 

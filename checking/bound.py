@@ -26,6 +26,7 @@ import numpy as np
 from .affine import Affine
 from .arithmetic import Arithmetic
 from .constant import Constant
+from .entering import Entering, composed
 from .exact import Dyadic, Refused, exactly, greater, stacked, whole
 from .filters import Filter
 from .graph import Graph, Mean, Spikes, Sum, Through, arrange
@@ -129,19 +130,13 @@ class Question:
     @cached_property
     def maps(self) -> dict[int, tuple[Matrix, Dyadic]]:
         """Return nodes that are the same at every step and one exact map of the inputs: W, and b (n, 1)."""
-        size = self.graph.widths[0]
-        if not self.graph.constant[0]:
-            return {}
-        found = {0: (Matrix.identity(size), whole(np.zeros((size, 1), dtype=int)))}
-        for place, node in enumerate(self.graph.nodes):
-            if isinstance(node, Through) and node.source in found:
-                matrix, bias = found[node.source]
-                own = node.affine.matrix
-                found[place] = own.after(matrix), own @ bias + node.affine.bias
-            elif isinstance(node, Sum) and node.first in found and node.second in found:
-                one, two = found[node.first], found[node.second]
-                found[place] = one[0] + two[0], one[1] + two[1]
-        return found
+        return composed(self.graph) if self.graph.constant[0] else {}
+
+    @cached_property
+    def entering(self) -> Entering | None:
+        """Return what is known of nodes that read a recording, where the inputs are recordings that change."""
+        changes = self.inputs.changes
+        return None if changes is None else Entering.of(self.graph, changes)
 
     @cached_property
     def _looked_through(self) -> tuple[Chain | None, dict[int, Chain]]:
@@ -262,7 +257,8 @@ class Question:
             if narrowed is None:
                 return None
             layers, allowed = layers | {place: narrowed[0]}, narrowed[1]
-        return Leaf(self.graph, layers, self.fixed, ends, allowed, *self._looked_through)
+        looked = self._looked_through
+        return Leaf(self.graph, layers, self.fixed, ends, allowed, *looked, entering=self.entering)
 
     @cached_property
     def _readouts(self) -> dict[tuple[int, int], tuple[Dyadic, Costs]]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .changing import Changes
 from .exact import Dyadic, Refused, greater, lesser, roots
 from .sparse import Matrix
-from .work import spend
+from .work import CALL, spend
 
 NORMS = ("linf", "l2")
 
@@ -17,13 +18,17 @@ NORMS = ("linf", "l2")
 class Inputs:
     """{x : low ≤ x ≤ high}, flat, (m, 1) each, or (m, T) where each step has an input of its own; x is of `shape`.
 
-    With `ball`, a center like that and a radius (), also |x − center|₂ ≤ radius, over all features and steps.
+    With `ball`, a center like that and a radius (), also |x − center|₂ ≤ radius, over all features and steps. With
+    `order`, (m, T), the steps in which each feature's inputs rise from `low` to `high`, one after the other. With
+    `changes` x is also one of the recordings that these make.
     """
 
     shape: tuple[int, ...]
     low: Dyadic
     high: Dyadic
     ball: tuple[Dyadic, Dyadic] | None = None
+    order: np.ndarray | None = None
+    changes: Changes | None = None
 
     @staticmethod
     def around(
@@ -72,13 +77,23 @@ class Inputs:
 
     def least(self, costs: Dyadic) -> Dyadic:
         """Return a lower bound of Σ costs·x, for costs like x: over the box alone it lies at a corner."""
-        corner = self._corner(costs)
+        corner = self._corner(costs) if self.order is None else self._along(self.order, costs)
+        if self.changes is not None:
+            return greater(corner, self.changes.least(costs))
         if self.ball is None:
             return corner
         return greater(greater(corner, self._within_ball(costs)), self._shared(costs))
 
     def _corner(self, costs: Dyadic) -> Dyadic:
         return lesser(costs * self.low, costs * self.high).sum()
+
+    def _along(self, order: np.ndarray, costs: Dyadic) -> Dyadic:
+        """Return the least where inputs rise in an order: over how many of them have risen."""
+        rises = costs * (self.high - self.low)
+        spend(CALL + 2 * rises.ints.size, rises.shift)
+        sums = np.cumsum(np.take_along_axis(rises.ints, order, 1), axis=1)
+        risen = Dyadic(np.minimum(sums.min(1), 0), rises.shift)
+        return (costs * self.low).sum() + risen.sum()
 
     def _within_ball(self, costs: Dyadic) -> Dyadic:
         """Return the least over the ball alone: costs·center − radius·|costs|₂."""

@@ -8,6 +8,7 @@ import numpy as np
 from .affine import Affine
 from .cells import Paths
 from .constant import Constant
+from .entering import Entering
 from .exact import Dyadic, exactly, greater, lesser, whole
 from .filters import Filter
 from .fixed import fixed
@@ -42,6 +43,7 @@ class Leaf:
         allowed: the first layer's rows, (n, R) of bool, or its silence and spikes, (n, T, 2).
         currents: where the first layer's current is the same at each step and it subtracts, its exact map.
         chains: nodes that are an exact map of that layer's spikes alone: W, and b (n, 1).
+        entering: what is known of nodes that read a recording whose changes share budgets; None: there is none.
         known, reached, drawn, balances: what was found so far.
     """
 
@@ -52,6 +54,7 @@ class Leaf:
     allowed: np.ndarray
     currents: Chain | None = None
     chains: dict[int, Chain] = field(default_factory=dict)
+    entering: Entering | None = None
     known: dict[int, Ends] = field(default_factory=dict)
     reached: dict[int, Any] = field(default_factory=dict)
     drawn: dict[int, Lines] = field(default_factory=dict)
@@ -198,7 +201,7 @@ class Leaf:
             return self.fixed[place]
         for each in self.graph.linear(place):
             if each not in self.known:
-                self.known[each] = self.fixed[each] if self.graph.constant[each] else self._steps(each)
+                self.known[each] = self.fixed[each] if self.graph.constant[each] else self._cut(each)
         return self.known[place]
 
     def sums(self, place: int, weights: Dyadic, reader: Reader) -> Ends:
@@ -209,7 +212,13 @@ class Leaf:
         found: dict[int, Ends] = {}
         for each in self.graph.linear(place):
             found[each] = self._sums(each, found, weights, reader)
+            if self.entering is not None:
+                found[each] = self.entering.cut_sums(each, found[each], weights, reader)
         return found[place]
+
+    def _cut(self, place: int) -> Ends:
+        ends = self._steps(place)
+        return ends if self.entering is None else self.entering.cut(place, ends)
 
     def _sums(self, place: int, found: dict[int, Ends], weights: Dyadic, reader: Reader) -> Ends:
         graph, node = self.graph, self.graph.nodes[place]
@@ -247,13 +256,14 @@ class Leaf:
         return least, lesser(high, node.windows.totals(more[1]) - node.windows.largest(less[0]))
 
     def _joint(self, place: int) -> bool:
-        """Return whether windows of a node may say more than its steps: some source has a table."""
+        """Return whether windows of a node may say more than its steps: some source has a table, or a budget."""
         pending = [place]
         while pending:
             for each in self.graph.linear(pending.pop()):
                 node = self.graph.nodes[each]
                 pending += [node.source] if isinstance(node, Filter | Maxima) else []
-                if isinstance(self.layers.get(each), Constant):
+                budget = self.entering is not None and each in self.entering.maps
+                if budget or isinstance(self.layers.get(each), Constant):
                     return True
         return False
 

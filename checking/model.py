@@ -2,7 +2,8 @@
 
 The run that a proof is about: at every step the same input enters (direct coding), and then what no spike has
 reached yet is the same at each step and computed once; or each step has an input of its own (encoding "none").
-u = v·(1 − s) is exact under a hard reset. Logits, by the readout:
+Of a rate code the spikes that the network's draws make of the input are such a part. u = v·(1 − s) is exact under
+a hard reset. Logits, by the readout:
 
 * "mean": what the layers behind the last spikes make of their mean over time, or the mean of what they make of
   each step;
@@ -21,15 +22,19 @@ from .arithmetic import ARITHMETIC, Arithmetic
 from .exact import Refused
 from .files import Content, parse, read
 from .filters import LeakySynapse
+from .inputs import Inputs
 from .kinds import Kinds
 from .layers import Layer, read_layer
 from .loops import Loop
 from .neurons import Neuron
 from .pooling import MaxPool
+from .rates import Draws, coded
 from .work import allowance, limited
 
 FORMAT = "spikecert.network/1"
 MOST_STEPS = 256
+FIELDS = {"num_steps", "encoding", "readout", "layers"}
+"""What a description holds, but for the draws of a rate code."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,10 @@ class Network:
     Attributes:
         digest: SHA-256 of description and weights.
         size: bytes of the file.
-        timed: whether an input has a part of its own for each step, its first axis.
+        timed: whether an input has a part of its own for each step, its first axis, or a rate code gives it one.
         layers: affine layers, neurons and residual sums in order.
         integrator: where the readout is its last potential, the neuron behind them all; None: the mean over time.
+        draws: of a rate code; None for another encoding.
     """
 
     digest: str
@@ -63,6 +69,23 @@ class Network:
     arithmetic: Arithmetic
     layers: tuple[Item, ...]
     integrator: Neuron | None
+    draws: Draws | None = None
+
+    @property
+    def recorded(self) -> int | None:
+        """Return T where an input is a recording, with a first axis of time; None elsewhere."""
+        return self.steps if self.timed and self.draws is None else None
+
+    def inputs(self, sample: np.ndarray, radius: np.ndarray, lower: Any, upper: Any, norm: Any = "linf") -> Inputs:
+        """Return what enters the first layer for {x : |x − sample| ≤ radius, lower ≤ x ≤ upper}.
+
+        Raises:
+            Refused: for numbers that are no such set, an empty one, or a norm without a form.
+        """
+        if self.draws is None:
+            return Inputs.around(sample, radius, lower, upper, norm, self.recorded)
+        rates = Inputs.around(sample, radius, lower, upper, norm)
+        return coded(rates, self.draws.over(self.steps, sample.shape))
 
 
 def read_network(path: Path, work: float = 1.0) -> Network:
@@ -99,8 +122,11 @@ def _network(content: Content) -> Network:
     steps = text["num_steps"]
     if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
         raise Refused(f"num_steps: got {steps!r}, expected 1 to {MOST_STEPS}")
-    if text["encoding"] not in ("direct", "none"):
+    if text["encoding"] not in ("direct", "none", "rate"):
         raise Refused(f"unknown: no proof form for encoding {str(text['encoding'])[:20]!r}")
+    unknown = text.keys() - FIELDS - ({"seed", "draws"} if text["encoding"] == "rate" else set())
+    if unknown:
+        raise Refused(f"unknown: no proof form for a network with {min(unknown)[:20]!r}")
     counts = "num_batches_tracked"  # of a batch norm, in no number of its run
     kinds = {tensor.dtype for name, tensor in tensors.items() if name.rpartition(".")[2] != counts}
     if len(kinds) != 1 or not kinds <= ARITHMETIC.keys():
@@ -112,7 +138,8 @@ def _network(content: Content) -> Network:
     layers, integrator = _read_out(text["readout"], layers)
     if not any(isinstance(layer, Firing) for layer in walk(layers)):
         raise Refused("unknown: no proof form for a network without neurons that fire")
-    return Network(content.digest, content.size, steps, text["encoding"] == "none", arithmetic, layers, integrator)
+    timed, draws = text["encoding"] != "direct", Draws.read(text) if text["encoding"] == "rate" else None
+    return Network(content.digest, content.size, steps, timed, arithmetic, layers, integrator, draws)
 
 
 def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class InputBox(BoxSet):
     @property
     def extent(self) -> Tensor:
         """Return half of each width, float64."""
-        low, high = self._ends()
+        low, high = self._ends
         return (high - low) / 2
 
     def middle(self, dtype: torch.dtype) -> Tensor:
@@ -68,12 +69,22 @@ class InputBox(BoxSet):
 
     def _outward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return float64 ends that hold both the box and what stands for it in inputs' dtype."""
-        outer = self._ends()
-        low, high = (end.expand_as(inputs).to(inputs.device) for end in outer)
+        low, high = (end.expand_as(inputs).to(inputs.device) for end in self._ends)
         inner = self.limits(inputs)
         return low.minimum(inner[0].double()), high.maximum(inner[1].double())
 
     def _inner(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return what stands for the ends in a dtype: attacks ask for it at every step."""
+        if dtype not in self._known:
+            self._known[dtype] = self._rounded_inward(dtype)
+        low, high = self._known[dtype]
+        return low.clone(), high.clone()
+
+    @cached_property
+    def _known(self) -> dict[torch.dtype, tuple[Tensor, Tensor]]:
+        return {}
+
+    def _rounded_inward(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         ends = (_float(self.lows, math.inf), _float(self.highs, -math.inf))
         low, high = round_up(ends[0], dtype), round_down(ends[1], dtype)
         pairs = zip(self.lows, self.highs, strict=True)
@@ -82,6 +93,7 @@ class InputBox(BoxSet):
         found = torch.where(between, low, middle), torch.where(between, high, middle)
         return found[0].reshape(self.shape), found[1].reshape(self.shape)
 
+    @cached_property
     def _ends(self) -> tuple[Tensor, Tensor]:
         low, high = _float(self.lows, -math.inf), _float(self.highs, math.inf)
         return low.reshape(self.shape), high.reshape(self.shape)

@@ -186,3 +186,4 @@ int backward(const Layer *layer, const REAL *current, const REAL *scale, const R
 
 #include "ends.c"
 #include "coupled.c"
+#include "windows.c"

@@ -1,4 +1,4 @@
-"""membrane.c, ends.c and coupled.c: the membrane recursion, its gradients, and the ends of spikes for training."""
+"""membrane.c and what it includes: the membrane recursion, its gradients, and ends of spikes for training."""
 
 import ctypes
 from dataclasses import dataclass
@@ -31,6 +31,19 @@ class _MembraneGradients(ctypes.Structure):
     )
 
 
+class _WindowCurrents(ctypes.Structure):
+    """The struct Windows in windows.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("currents", "cuts", "weights", "spans")),
+        ("rows", ctypes.c_long),
+    )
+
+
+class _WindowPaths(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("ends", "potentials", "starts"))
+
+
 @dataclass(frozen=True)
 class CompiledMembrane:
     """membrane.c, loaded for one floating-point type. All tensors are contiguous."""
@@ -46,6 +59,7 @@ class CompiledMembrane:
         for name in ("backward", "ends_backward"):  # they return whether memory failed
             getattr(functions, name).argtypes = [ctypes.c_void_p] * 6
         functions.coupled_backward.argtypes = [ctypes.c_void_p] * 4
+        functions.window_ends.argtypes = [ctypes.c_void_p] * 3
         return CompiledMembrane(functions)
 
     def forward(
@@ -124,6 +138,21 @@ class CompiledMembrane:
         """Fill the gradient of the currents for that of the spikes' ends."""
         if self.functions.coupled_backward(ctypes.byref(layer), *map(address, (currents, grad, outgoing))):
             raise MemoryError("membrane: the backward pass of coupled runs got no memory for its potentials")
+
+    def window_ends(
+        self, layer: MembraneLayer, given: tuple[Tensor, ...], found: tuple[Tensor, Tensor, Tensor]
+    ) -> None:
+        """Fill what `training.window_spikes.eager_windows` returns.
+
+        Args:
+            layer: of a hard reset.
+            given: windows' currents (2, T(T+1)/2, ...), θ·λ^j (T + 1,), rows (R, T), and their spans (R, 2).
+            found: the rows' ends, the potentials, and the starts of their windows.
+        """
+        asked = _WindowCurrents(*map(address, given), len(given[2]))
+        paths = _WindowPaths(*map(address, found))
+        if self.functions.window_ends(*map(ctypes.byref, (layer, asked, paths))):
+            raise MemoryError("membrane: the paths of windows got no memory")
 
 
 def membrane_layer(

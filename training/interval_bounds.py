@@ -4,14 +4,15 @@ Both ends travel as one tensor (2, time, batch, ...): lower, then upper. An affi
 W·m + b and |W|·r. A spiking layer runs its recursion on both ends; where only the upper end fires the spike is
 open, and the reset joins the silent and the fired case as `certify/bounds/interval.py` does. With bounds "trains"
 a hard reset behind a constant current takes its exact trains instead (F1): first spike at k, then every k steps.
-"prefix" bounds counts over time instead of steps (prefix_bounds.py).
+"prefix" bounds counts over time instead of steps (prefix_bounds.py), "windows" what comes in between any two
+steps (window_bounds.py).
 The backward pass takes the neuron's surrogate for the derivative of each spike; under "interval", value and
 gradient at radius 0 are those of the network. The arithmetic is the network's own, without rounding slack: for
 training, not for proofs.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -31,8 +32,12 @@ from .compiled_ends import SpikeEnds, periodic_spikes
 from .event_ends import EventBall, events_behind
 from .firing import fire
 from .prefix_bounds import PrefixEnds, Prefixes, counts
+from .valued import Valued
+from .window_bounds import WindowEnds, WindowSums, window_rows
 
-BOUNDS = ("interval", "trains", "prefix")
+BOUNDS = ("interval", "trains", "prefix", "windows")
+OVER_TIME = ("prefix", "windows")
+"""Those that follow sums over time."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +77,24 @@ def worst_logits(
         network: of any layers.
         lower, upper: (batch, ...).
         labels: y, (batch,).
-        bounds: "interval", "trains" or "prefix" (see prefix_bounds.py).
+        bounds: "interval", "trains", "prefix" (see prefix_bounds.py) or "windows" (see window_bounds.py).
         ball: of changed events, (batch, ...), where inputs lie in it as well as in the box (see event_ends.py).
 
     Raises:
-        ValueError: for "prefix" with neurons that reset to 0, or whose currents are scaled over time.
+        ValueError: for "prefix" with neurons that reset to 0, "windows" with neurons that do not, either with
+            currents that are scaled over time, or a readout that they do not bound.
     """
     made = circuit(network)
     source = _source(network, made, lower, upper)
     ball = None if ball is None else replace(ball, events=made.arranged(ball.events))
+    if bounds in OVER_TIME and made.read.readout not in (*MEANS, "potential"):
+        raise ValueError(
+            f'bounds: got "{bounds}" and readout {made.read.readout!r}, expected a mean or "potential"'
+        )
     if bounds == "prefix":
-        if made.read.readout not in (*MEANS, "potential"):
-            raise ValueError(
-                f'bounds: got "prefix" and readout {made.read.readout!r}, expected a mean or "potential"'
-            )
         return _worst_of_counts(made, PrefixEnds(source[0], source[1], ball), labels)
+    if bounds == "windows":
+        return _worst_of_windows(made, WindowEnds(source, source.shape[1] == 1, ball), labels)
     last, algebra = made.last, _Propagated(Ends.of(source, ball), made.num_steps, bounds)
     if made.read.readout == "mean" and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
         before = fold(made, algebra, until=-2)[last.sources[0]]
@@ -121,6 +129,15 @@ def _worst_of_counts(made: Circuit, source: PrefixEnds, labels: Tensor) -> Tenso
         before = fold(made, algebra, until=-2)[last.sources[0]]
         return _differences(algebra.read(made.read, before).ends, last.map, labels)
     return _apart(fold(made, algebra)[-1].ends, labels)
+
+
+def _worst_of_windows(made: Circuit, source: WindowEnds, labels: Tensor) -> Tensor:
+    """Return what `worst_logits` does, by windows."""
+    algebra, last = WindowSums(source, window_rows(made, source.rows)), made.last
+    if made.read.rule is None and isinstance(last, Mapped) and isinstance(last.map, DenseMap):
+        before = fold(made, algebra, until=-2)[last.sources[0]]
+        return _differences(algebra.read(made.read, before).rows.squeeze(1), last.map, labels)
+    return _apart(fold(made, algebra)[-1].rows.squeeze(1), labels)
 
 
 @dataclass(frozen=True)
@@ -182,27 +199,13 @@ def _spiking(neuron: LIF, currents: Tensor, num_steps: int, bounds: str) -> Ends
     else:
         exact = periodic_spikes(constant, neuron.dynamics, num_steps, kernel)
     counts = [neuron(current, num_steps).sum(0, keepdim=True) / num_steps for current in currents]
-    return Ends(_Valued.apply(spikes, exact), torch.stack(counts))  # type: ignore[arg-type]
+    return Ends(Valued.apply(spikes, exact), torch.stack(counts))  # type: ignore[arg-type]
 
 
 def _spike_ends(neuron: LIF, currents: Tensor, num_steps: int, kernel: CompiledMembrane | None) -> Tensor:
     if kernel is None or not covers(neuron.dynamics):
         return membrane_ends(currents, neuron, num_steps)[1]
     return SpikeEnds.apply(currents, neuron.scale(num_steps), neuron.dynamics, num_steps, kernel)  # type: ignore
-
-
-class _Valued(torch.autograd.Function):
-    """(x, value) → the value, with the gradient of x."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, value: Tensor) -> Tensor:
-        """Return the value."""
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Hand the gradient on."""
-        return grad, None
 
 
 def periodic_ends(current: Tensor, dynamics: Dynamics, num_steps: int) -> Tensor:

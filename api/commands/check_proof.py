@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +10,15 @@ import typer
 from ..output import printable, show, show_json
 from ..sources import ZOO
 from . import options
+from .asked_proof import LeastAsked
+from .event_options import UNCHANGED, EventOptions, changing_events
 from .options import Json
 
 if TYPE_CHECKING:
     from spikecert.checking import Network, Statement
 
 
+@changing_events
 def check_proof(
     path: Annotated[Path, typer.Argument(help="A proof, or a folder of proofs (*.proof).", metavar="PATH")],
     model: Annotated[Path, typer.Option("--model", help="The network file that the proofs are about.")],
@@ -24,8 +26,12 @@ def check_proof(
         str | None, typer.Option("--epsilon", help="Refuse proofs about a smaller ε, such as 8/255.")
     ] = None,
     norm: Annotated[
-        str, typer.Option("--norm", help="In which norm --epsilon is asked for: linf or l2.")
+        str,
+        typer.Option(
+            "--norm", help="In which norm --epsilon is asked for: linf, l2, flips, shift or flips+shift."
+        ),
     ] = "linf",
+    events: EventOptions = UNCHANGED,
     lower: Annotated[
         str | None, typer.Option("--lower", help="Refuse proofs about a range of inputs that begins above it.")
     ] = None,
@@ -43,24 +49,23 @@ def check_proof(
 ) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
 
-    A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it.
+    A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it; or about events.
     Copies of one proof count once, and so does a sample that is proven at several radii.
     Status 0 if all are accepted, 1 if any is refused.
     """
     from spikecert.checking import find_proofs, read_network
     from spikecert.checking.ties import TIES
 
-    asked = _Asked(
+    asked = LeastAsked(
         None if epsilon is None else options.number(epsilon, "epsilon"),
         norm,
         math.inf if lower is None else options.number(lower, "lower"),
         -math.inf if upper is None else options.number(upper, "upper"),
         ties,
+        events,
     )
     if ties not in TIES:
         raise ValueError(f"ties: got {ties!r}, expected {' or '.join(TIES)}")
-    if norm not in ("linf", "l2"):
-        raise ValueError(f"norm: got {norm!r}, expected linf or l2")
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
@@ -80,32 +85,7 @@ def check_proof(
     return int(counts["refused"] > 0)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What proofs must be about at least: a radius, its norm, a range that theirs must hold, and ties."""
-
-    epsilon: float | None
-    norm: str
-    lower: float
-    upper: float
-    ties: str
-
-    def missing(self, statement: "Statement") -> str:
-        """Return what a proof lacks, or nothing; an ℓ∞ ball holds the ℓ2 ball of its radius, not the other way."""
-        if self.epsilon is not None and statement.norm != self.norm and statement.norm != "linf":
-            return f"proves a ball in {statement.norm}, not in the {self.norm} asked for"
-        if self.epsilon is not None and statement.epsilon < self.epsilon:
-            return f"proves ε = {statement.epsilon:g}, less than the {self.epsilon:g} asked for"
-        if statement.lower > self.lower:
-            return f"is about inputs from {statement.lower:g} on, not from the {self.lower:g} asked for"
-        if statement.upper < self.upper:
-            return f"is about inputs up to {statement.upper:g}, not up to the {self.upper:g} asked for"
-        if self.ties == "strict" and statement.ties != "strict":
-            return "lets a tie fall to the label (argmax), which is not the strict order asked for"
-        return ""
-
-
-def _answer(proof: Path, network: "Network", asked: _Asked, work: float) -> dict[str, Any]:
+def _answer(proof: Path, network: "Network", asked: LeastAsked, work: float) -> dict[str, Any]:
     """Return what is to be said of one file."""
     from spikecert.checking import Refused, check
 
@@ -123,10 +103,8 @@ def _answer(proof: Path, network: "Network", asked: _Asked, work: float) -> dict
 def _described(statement: "Statement") -> dict[str, Any]:
     return {
         "label": statement.label,
-        "epsilon": statement.epsilon,
         "norm": statement.norm,
-        "lower": statement.lower,
-        "upper": statement.upper,
+        **_set(statement),
         "margin": statement.margin,
         "ties": statement.ties,
         "leaves": statement.leaves,
@@ -135,6 +113,14 @@ def _described(statement: "Statement") -> dict[str, Any]:
         "sample_sha256": hashlib.sha256(statement.sample.tobytes()).hexdigest(),
         "note": statement.note,
     }
+
+
+def _set(statement: "Statement") -> dict[str, Any]:
+    """Return what is to be said of a ball and its range, or of rules of events."""
+    if statement.rules is None:
+        return {"epsilon": statement.epsilon, "lower": statement.lower, "upper": statement.upper}
+    masks = {name: int(mask.sum()) for name, mask in statement.rules.masks.items()}
+    return {"events": statement.rules.described, "entries": masks, "told": str(statement.rules)}
 
 
 def _without_copies(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -176,7 +162,11 @@ def _told(answer: dict[str, Any]) -> str:
         return f"REFUSED {answer['reason']}"
     if "copy_of" in answer:
         return f"copy {name}: proves what {printable(answer['copy_of'])} proves"
-    ball = f"ε = {answer['epsilon']:g} ({answer['norm']}) and [{answer['lower']:g}, {answer['upper']:g}]"
     order = "" if answer["ties"] == "strict" else " (argmax)"
-    kept = f"class {answer['label']}{order} within {ball}, margin ≥ {answer['margin']:.3g}"
+    if "told" in answer:
+        within = f"under {answer['told']}"
+    else:
+        within = f"within ε = {answer['epsilon']:g} ({answer['norm']}) and "
+        within += f"[{answer['lower']:g}, {answer['upper']:g}]"
+    kept = f"class {answer['label']}{order} {within}, margin ≥ {answer['margin']:.3g}"
     return f"accepted {name}: {kept}; {answer['leaves']} leaves; {answer['note']}"

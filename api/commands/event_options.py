@@ -91,7 +91,7 @@ class EventOptions:
 
         if not self.given:
             return None
-        block = {} if self.where is None else {"where": _block(self.where)}
+        block = {} if self.where is None else {"where": blocks(self.where)}
         try:
             rules = EventRules.model_validate({**self.given, **block})
         except ValidationError as error:
@@ -143,10 +143,10 @@ def _check_norm(norm: str, names: list[str]) -> None:
             raise ValueError(f"{name}: got one with --norm {norm}, expected --norm {' or '.join(fits)}")
 
 
-def _block(text: str) -> dict[str, tuple[int, int]]:
+def blocks(text: str) -> dict[str, tuple[int, int]]:
     """Return the intervals of "steps=0:3,rows=2:5".
 
-    >>> _block("steps=0:3,rows=2:5")
+    >>> blocks("steps=0:3,rows=2:5")
     {'steps': (0, 3), 'rows': (2, 5)}
     """
     found: dict[str, tuple[int, int]] = {}

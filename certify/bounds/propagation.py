@@ -32,7 +32,7 @@ from .pooled import PooledSignal
 from .rate_trains import rate_trains
 from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
 from .recurrent import recurrent_spikes
-from .refractory import refractory_spikes
+from .refractory import resting_spikes
 from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
 from .varied import varied_spikes
@@ -91,7 +91,7 @@ class Propagation(Algebra[Signal]):
         if isinstance(node.rule, Varied):
             return varied_spikes(x, node.rule, self.spikes, self.rounding)
         if isinstance(node.rule, Refractory):
-            return refractory_spikes(x, node.rule, self.rounding)
+            return resting_spikes(x, node.rule, self.rounding)
         assert isinstance(node.rule, Leaky)
         return self.spikes(x, node.rule, self.rounding)
 
@@ -111,21 +111,17 @@ def propagate(circuit: Circuit, source: Signal, spikes: SpikeBound, rounding: Ro
 
 def logit_bounds(circuit: Circuit, inputs: Box, spikes: SpikeBound) -> LogitBounds:
     """Return bounds of the logits over the input set `inputs`, as `Perturbation.enclosure` gives it."""
-    return _read(circuit, inputs, _last(circuit, inputs, spikes))
+    known = propagate(circuit, input_signal(circuit, inputs), spikes, Rounding(circuit.dtype))
+    return _read(circuit, known[-1], inputs.lower)
 
 
-def _last(circuit: Circuit, inputs: Box, spikes: SpikeBound) -> Signal:
-    """Return what is known of the signal that the readout reads."""
-    return propagate(circuit, input_signal(circuit, inputs), spikes, Rounding(circuit.dtype))[-1]
-
-
-def _read(circuit: Circuit, inputs: Box, last: Signal) -> LogitBounds:
-    """Return bounds of the logits that the readout makes of `last`."""
+def _read(circuit: Circuit, last: Signal, like: Tensor) -> LogitBounds:
+    """Return bounds of the logits that the readout makes of `last`; rows are made in the dtype of `like`."""
     rounding = Rounding(circuit.dtype)
     check_readout(circuit, last, rounding)
     if circuit.read.readout == "first":
         return LogitBounds(*first_spikes(last))
-    rows = readout_rows(circuit, inputs.lower)
+    rows = readout_rows(circuit, like)
     box = last.combine(rows)
     slack = 16 * rounding.unit * box.magnitude
     if circuit.read.rule is not None:  # the recursion's own rounding, of spikes, too
@@ -142,28 +138,36 @@ def margin_bounds(
     logits' boxes. With `quick`, hidden layers are bounded in float32 where the run is no finer and the set is a
     plain box (a ball's center and flips stay in float64): sound as it is, wider by the rounding of float32.
     """
-    last = circuit.last
-    if not (isinstance(last, Mapped) and isinstance(last.map, DenseMap)):
-        lower = _read_margins(circuit, inputs, labels, spikes)
-    else:
-        signal, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype)
-        if quick and circuit.dtype != torch.float64 and _plain(signal):
-            rounding = Rounding(circuit.dtype, torch.float32)
-            signal = InputSignal(signal.box.outward(rounding.bound), signal.num_steps)
-        known = propagate(circuit, signal, spikes, rounding)
-        check_readout(circuit, known[-1], rounding)
-        rows, before, run = readout_rows(circuit, inputs.lower), known[last.sources[0]], Rounding(circuit.dtype)
+    signal, rounding = input_signal(circuit, inputs), Rounding(circuit.dtype)
+    if quick and _ends_dense(circuit) and circuit.dtype != torch.float64 and _plain(signal):
+        rounding = Rounding(circuit.dtype, torch.float32)
+        signal = InputSignal(signal.box.outward(rounding.bound), signal.num_steps)
+    return known_margins(circuit, propagate(circuit, signal, spikes, rounding), labels, inputs.lower)
+
+
+def known_margins(circuit: Circuit, known: list[Signal], labels: Tensor, like: Tensor) -> Tensor:
+    """Return the same from what is known of each node; rows are made in the dtype of `like`, float64."""
+    last, run = circuit.last, Rounding(circuit.dtype)
+    if isinstance(last, Mapped) and isinstance(last.map, DenseMap):
+        check_readout(circuit, known[-1], run)
+        rows, before = readout_rows(circuit, like), known[last.sources[0]]
         lower = torch.stack([_difference(last.map, before, row, labels, run) for row in rows.split(1)])
         if circuit.read.readout == "largest":
             lower = largest_margins(lower, _steps_of(known[-1], rows, run), labels)[None]
         lower = lower.squeeze(0)
+    else:
+        lower = _read_margins(circuit, known[-1], labels, like)
     return lower.scatter(1, labels[:, None], torch.inf)
 
 
-def _read_margins(circuit: Circuit, inputs: Box, labels: Tensor, spikes: SpikeBound) -> Tensor:
+def _ends_dense(circuit: Circuit) -> bool:
+    """Return whether a dense map is the last node."""
+    return isinstance(circuit.last, Mapped) and isinstance(circuit.last.map, DenseMap)
+
+
+def _read_margins(circuit: Circuit, last: Signal, labels: Tensor, like: Tensor) -> Tensor:
     """Return lower bounds of logit_y − logit_k from the logits' boxes and, for counts, from pairs of neurons."""
-    last = _last(circuit, inputs, spikes)
-    bounds = _read(circuit, inputs, last)
+    bounds = _read(circuit, last, like)
     lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
     if circuit.read.readout != "spikes" or not isinstance(last, CellTrains):
         return lower

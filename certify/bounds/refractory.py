@@ -13,6 +13,7 @@ import torch
 
 from ...models.refractory import Refractory
 from .membrane import drive
+from .once_trains import once_spikes
 from .rounding import Rounding
 from .signals import Signal
 from .train_graph import trains_of, windowed_trains
@@ -33,6 +34,17 @@ def refractory_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> 
     if rounding.bound == torch.float64:  # a first look goes without windows
         return windowed_trains(drives, current, rule.own, rule.own, rule.rest, rule.start)
     return trains_of(drives, rule.own, keep=False, rest=rule.rest, start=rule.start)
+
+
+def resting_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> Signal:
+    """Return what `refractory_spikes` does of steps and sums, without a graph where neurons fire once.
+
+    Raises:
+        OverflowError: where a potential may overflow.
+    """
+    if rule.rest >= current.num_steps and not current.constant:
+        return once_spikes(current, rule, rounding)
+    return refractory_spikes(current, rule, rounding)
 
 
 @lru_cache(maxsize=256)

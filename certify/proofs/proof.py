@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ...checking.proof import FORMAT
+from ...checking.recordings import Rules
 from ...models.storage import write_tensors
 from .narrowing import written
 from .tree import Tree
@@ -17,15 +18,18 @@ from .tree import Tree
 class Proof:
     """That a network keeps class `label` everywhere within `radius` of `sample`, in [lower, upper].
 
+    Of events: for every recording that `rules` make of `sample`.
+
     Attributes:
         network: `network_hash` of the network.
         label: the class.
         sample: one input, in the network's dtype; radius: (1,) or of its shape, float64.
-        norm: of the radius, "linf" or "l2".
+        norm: of the radius, "linf" or "l2"; of events that of their set.
         lower, upper: the range of inputs.
         trees: one for each other class.
         ties: what a tie between logits is, "argmax" or "strict".
         nodes: how many nodes the search bounded.
+        rules: of events: what may flip and move; radius and range are not written then.
     """
 
     network: str
@@ -38,6 +42,7 @@ class Proof:
     trees: tuple[Tree, ...]
     nodes: int
     ties: str
+    rules: Rules | None = None
 
     @property
     def leaves(self) -> int:
@@ -54,10 +59,16 @@ class Proof:
 
     def save(self, path: str | Path, note: str = "") -> None:
         """Write the file that `spikecert check-proof` checks, atomically; `note` is for people."""
-        text = {"label": self.label, "lower": self.lower, "network": self.network, "upper": self.upper}
+        text: dict[str, object] = {"label": self.label, "network": self.network, "norm": self.norm}
         cells = self._cells
-        text |= {"norm": self.norm, "ties": self.ties} | cells
-        tensors = {"sample": self.sample, "radius": self.radius}
+        text |= {"ties": self.ties} | cells
+        tensors = {"sample": self.sample}
+        if self.rules is None:
+            text |= {"lower": self.lower, "upper": self.upper}
+            tensors |= {"radius": self.radius}
+        else:
+            text |= {"events": self.rules.described}
+            tensors |= self.rules.masks
         for tree in self.trees:
             neurons, currents, layers, narrowings = tree.listed()
             tensors |= {f"{tree.other}.neuron": neurons, f"{tree.other}.current": currents}

@@ -12,7 +12,6 @@ from torch import Tensor
 from ...checking.bound import Question as Exact
 from ...checking.constant import Constant
 from ...checking.exact import Refused
-from ...checking.inputs import Inputs
 from ...checking.leaf import Trains
 from ...checking.memoryless import Memoryless
 from ...checking.model import Network, parse_network
@@ -30,10 +29,11 @@ from ..branching.decisions import RowRanges
 from ..branching.experience import Experience
 from ..branching.nodes import Nodes
 from ..branching.question import MarginQuestion
-from ..perturbations import L2, LInf, Perturbation, PixelBox
+from ..perturbations import Perturbation
 from ..replay import misclassified
 from ..ties import settled_ties
 from ..verification import checked_timeout
+from .asked import asked_of
 from .emptiness import empty_prices
 from .narrowing import narrowing_of
 from .proof import Proof
@@ -97,7 +97,7 @@ class Prover:
         Args:
             sample: (...), one input.
             label: the class.
-            perturbation: `LInf`, `PixelBox` or `L2`.
+            perturbation: `LInf`, `PixelBox` or `L2`; `SpikeFlip`, `SpikeShift` or `EventChange`.
             timeout: seconds, or None.
             ties: what a tie between logits is, as in `verify`.
 
@@ -105,27 +105,20 @@ class Prover:
             TypeError, ValueError: for a timeout that is no positive number, or other ties.
             Unproven: where there is no proof, or none was found in time.
         """
-        if not isinstance(perturbation, LInf | PixelBox | L2):
-            raise Unproven(f"unknown: no proof form for norm {perturbation.norm!r}")
         timeout, label = checked_timeout(timeout), whole("label", label)
         ties = settled_ties(self.network, ties)
         deadline = None if timeout is None else time.perf_counter() + timeout
         sample = sample.detach().cpu()
         if not sample.is_floating_point():  # event frames are kept as bytes
             sample = sample.to(self.network.dtype)
-        middle, radius = sample.numpy(), np.atleast_1d(np.asarray(perturbation.extent, dtype=np.float64))
-        if radius.size > 1:
-            radius = np.broadcast_to(radius, middle.shape).copy()
-        norm = "l2" if isinstance(perturbation, L2) else "linf"
-        ends = float(perturbation.lower), float(perturbation.upper)
-        steps = self.exact.steps if self.exact.timed else None
         try:
-            exact = Exact(self.exact, Inputs.around(middle, radius, *ends, norm, steps), CELLS, SIDE)
+            asked = asked_of(perturbation, sample)
+            exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
             trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
         except (Refused, OverflowError) as error:
             raise Unproven(str(error)) from error
         found = tuple(trees.trees), trees.nodes
-        return Proof(self.exact.digest, label, middle, radius, norm, *ends, *found, ties)
+        return asked.proof(self.exact.digest, label, *found, ties)
 
 
 @dataclass
@@ -143,7 +136,7 @@ class _ProofSearch:
     prover: Prover
     question: MarginQuestion
     trees: list[Tree]
-    splits: CheckerSplits = field(init=False)
+    splits: CheckerSplits | None = None  # of a rate code no set is split
     experience: Experience = field(init=False)
     nodes: int = 0
     stack: list[_Open] = field(default_factory=list)
@@ -166,17 +159,23 @@ class _ProofSearch:
             state.start(left)
         return state
 
+    @property
+    def splitting(self) -> CheckerSplits:
+        """Return how sets are split, where they are."""
+        assert self.splits is not None
+        return self.splits
+
     def start(self, trees: list[Tree]) -> None:
         """Bound the roots of trees that are open: those of the question."""
         found, first = self.question.starts(), trees[0].question.first
         if found is None:
             self._close_freely(trees)
             return
-        splits = CheckerSplits.of(self.question.staged(found)[0].stages[0], first)
-        if splits is None:
-            what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
-            raise Unproven(f"unknown: no proof form for {what}")
-        self.splits = splits
+        if self.prover.exact.draws is None:
+            self.splits = CheckerSplits.of(self.question.staged(found)[0].stages[0], first)
+            if self.splits is None:
+                what = "inputs over a single step" if self.prover.exact.timed else "neurons with so many trains"
+                raise Unproven(f"unknown: no proof form for {what}")
         self.experience = Experience(len(trees), found.decisions.size)
         bounded = bound_nodes(self.question, found, self.prover.start)
         self.settle(found, bounded, [(tree, 0) for tree in trees])
@@ -220,6 +219,8 @@ class _ProofSearch:
         for index, (tree, place) in enumerate(places):
             if (positive[index] or eager) and self._closes(tree, place, found, index):
                 continue
+            if self.splits is None:
+                raise Unproven("the whole set is open, and no proof form splits the inputs of a rate code")
             if positive[index] or not bool(bounded.splittable[index]):
                 if self._closed_as_empty(tree, place, found, index):
                     continue
@@ -247,7 +248,7 @@ class _ProofSearch:
             for node, neuron in dropped.nonzero().tolist():
                 row = int((trimmed.first if left else trimmed.last)[node, neuron])
                 tree, place = places[node]
-                current = self.splits.value(row - 1 if left else row)
+                current = self.splitting.value(row - 1 if left else row)
                 rest = tree.trim(place, neuron, current, left, *self._closing(part.nodes, node))
                 if rest is not None:
                     kept[node, neuron], places[node] = row, (tree, rest)
@@ -275,7 +276,7 @@ class _ProofSearch:
         neurons, rows = part.nodes.splits.neuron.tolist(), part.nodes.splits.place.tolist()
         left, right = [], []
         for (tree, place), neuron, row in zip(part.places, neurons, rows, strict=True):
-            chosen = self.forced.pop((tree.other, place), (neuron, self.splits.value(row)))
+            chosen = self.forced.pop((tree.other, place), (neuron, self.splitting.value(row)))
             one, other = tree.divide(place, *chosen)
             left.append((tree, one))
             right.append((tree, other))
@@ -305,10 +306,10 @@ class _ProofSearch:
 
     def _split_anyhow(self, tree: Tree, place: int, nodes: Nodes, index: int) -> None:
         """Choose a split that the search would not make."""
-        chosen = self.splits.anyhow(tree, place)
+        chosen = self.splitting.anyhow(tree, place)
         if chosen is None:
             open_still = "decided only within the rounding error"
-            if not self.question.decisive:
+            if not self.question.decisive or tree.question.inputs.changes is not None:
                 open_still = "open even where the trains of the first neurons are decided"
             raise Unproven(f"a part of the set is {open_still}")
         neuron, value, row = chosen

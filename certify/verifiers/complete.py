@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ...models.circuit import Circuit
 from ...models.readouts import LINEAR
 from ...models.refractory import Refractory
 from ...models.varied import Varied
@@ -19,7 +20,7 @@ from ..verdicts import Verdict
 from .base import Verifier
 from .enumeration import Enumeration
 from .ladder import Ladder
-from .moves import MoveSplitting
+from .moves import MoveSplitting, splits
 from .trains import TRAINS
 
 
@@ -147,8 +148,17 @@ class Complete(Verifier):
         moves = MoveSplitting(enumeration=self.enumeration)
         if not bool(self.enumeration.takes(problem).any()) and not moves.takes(problem):
             return branching.decide(problem)
-        found = Ladder((TRAINS, moves, branching), self.name).decide(problem)
+        rungs = (
+            (TRAINS, moves) if splits(problem) and not _reached(problem.circuit) else (TRAINS, moves, branching)
+        )
+        found = Ladder(rungs, self.name).decide(problem)
         return [replace(verdict, verifier=self.name) for verdict in found]
+
+
+def _reached(circuit: Circuit) -> bool:
+    """Return whether branching knows a network's neurons and its readout."""
+    known = not any(isinstance(node.rule, Varied | Refractory) for node in circuit.spiking)
+    return known and not circuit.recurs and circuit.read.readout in LINEAR
 
 
 def _obstacle(question: MarginQuestion, search: Search) -> str:

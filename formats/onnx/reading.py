@@ -17,7 +17,7 @@ _HEAD = re.compile(
 """The first bytes of each file that is written here, and the shape of one sample."""
 
 
-def read_onnx(path: Path) -> SpikingNetwork:
+def read_onnx(path: Path | str) -> SpikingNetwork:
     """Return the network that an ONNX file (or what gzip packed of one) was written of, which lies beside it.
 
     Nothing of the file is interpreted but the shape of inputs in its first bytes. It counts if `write_onnx` makes
@@ -27,6 +27,7 @@ def read_onnx(path: Path) -> SpikingNetwork:
         ValueError: for a file that is not known, in one line.
         OSError: for one that can't be read.
     """
+    path = Path(path)
     name = path.name.removesuffix(".gz").removesuffix(".onnx")
     try:
         content = unpacked(ONNX.content(path), MOST_BYTES)

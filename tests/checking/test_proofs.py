@@ -54,8 +54,8 @@ def test_a_radius_per_feature(proven, kind, tmp_path):
 
 
 UNKNOWN = {
-    "a rate code": SpikingNetwork(
-        torch.nn.Linear(3, 2), LIF(), torch.nn.Linear(2, 2), num_steps=2, encoding="rate"
+    "a latency code": SpikingNetwork(
+        torch.nn.Linear(3, 2), LIF(), torch.nn.Linear(2, 2), num_steps=2, encoding="latency"
     ),
     "half precision": mlp((3, 2, 2), num_steps=2).half(),
     "no neuron": SpikingNetwork(torch.nn.Linear(3, 2), num_steps=2),
@@ -80,8 +80,10 @@ def test_inputs_over_a_single_step_are_said_to_be_unknown():
         Prover.of(network).prove(torch.full((1, 3), 0.5), 0, LInf(0.1))
 
 
-def test_another_norm_is_said_to_be_unknown(shallow):
-    with pytest.raises(Unproven, match=r"^unknown: no proof form for norm 'l0'"):
+def test_events_of_inputs_without_time_are_said_to_be_unknown(shallow):
+    with pytest.raises(
+        Unproven, match=r"^unknown: no proof form for events of inputs that have none of their own"
+    ):
         Prover.of(shallow.network).prove(shallow.sample, shallow.label, SpikeFlip(1))
 
 

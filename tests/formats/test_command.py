@@ -52,6 +52,16 @@ def test_what_holds_and_what_is_violated(
         assert load(model)(torch.tensor([found[0]]))[0].tolist() == found[1]
 
 
+def test_kernels_change_no_result(run: Callable[..., Outcome], files: tuple[Path, Path, Path]):
+    model, safe, unsafe = files
+    for question in (safe, unsafe):
+        eager, compiled = (run("vnnlib", model, question, "--json", *flags) for flags in ((), ("--compiled",)))
+        told = [json.loads(outcome.out) for outcome in (eager, compiled)]
+        assert [each.pop("seconds") > 0 for each in told] == [True, True]
+        assert told[0] == told[1]
+        assert eager.status == compiled.status
+
+
 def test_the_result_of_a_newer_property_is_as_that_version_has_it(
     run: Callable[..., Outcome], files: tuple[Path, Path, Path], tmp_path: Path
 ):

@@ -1,6 +1,7 @@
 """Properties of real networks: what holds is proven, what is violated replays, and ties count."""
 
 from fractions import Fraction
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -316,3 +317,16 @@ def test_sequences_take_the_convolutions_shape(version: str, channels: int):
     found = verify_property(network, prop)
     assert found.counterexample is not None
     assert torch.equal(found.counterexample, sequence)
+
+
+def test_limits_are_made_once_and_nobody_changes_them():
+    """Attacks ask for them at every step."""
+    box = InputBox((Fraction(1, 3), Fraction(0)), (Fraction(2, 3), Fraction(1, 10**30)), (2,))
+    first = [end.clone() for end in box.limits(torch.zeros(1, 2))]
+    for end in box.limits(torch.zeros(1, 2)):
+        end.zero_()
+    again = box.limits(torch.zeros(3, 2))
+    assert all(torch.equal(one.expand(3, 2), two) for one, two in zip(first, again, strict=True))
+    assert all(end.dtype == torch.float64 for end in box.limits(torch.zeros(1, 2, dtype=torch.float64)))
+    with patch.object(InputBox, "_rounded_inward", side_effect=AssertionError):
+        box.limits(torch.zeros(1, 2))

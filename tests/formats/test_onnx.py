@@ -97,7 +97,7 @@ def test_a_written_file_is_the_network_beside_it(files: Path):
     packed = files.with_name("net.onnx.gz")
     packed.write_bytes(gzip.compress(files.read_bytes()))
     x = torch.rand(5, 2)
-    for path in (files, packed):
+    for path in (files, packed, str(files)):
         assert torch.equal(read_onnx(path)(x), small()(x))
 
 

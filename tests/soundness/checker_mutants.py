@@ -158,4 +158,28 @@ CHECKER_MUTANTS = (
         "np.maximum.reduceat(high.ints, starts)",
         "high.ints[starts]",
     ),
+    Mutant(
+        "checker's rates: spikes come from the greatest draw down",
+        CHECKING + "rates.py",
+        "np.argsort(thresholds, axis=1",
+        "np.argsort(-thresholds, axis=1",
+    ),
+    Mutant(
+        "checker's rates: a spike where the draw is met",
+        CHECKING + "rates.py",
+        "Dyadic((~(end <= exact))",
+        "Dyadic((exact <= end)",
+    ),
+    Mutant(
+        "checker's rates: a draw's words the other way round",
+        CHECKING + "rates.py",
+        "words[::2] << np.uint64(32) | words[1::2]",
+        "words[1::2] << np.uint64(32) | words[::2]",
+    ),
+    Mutant(
+        "checker's rates: what is certain costs nothing",
+        CHECKING + "inputs.py",
+        "return (costs * self.low).sum() + risen.sum()",
+        "return risen.sum()",
+    ),
 )

@@ -3,6 +3,7 @@
 from mutant import Mutant
 
 CODES = "certify/latency_codes.py"
+PARTS, SUMS = "certify/verifiers/move_parts.py", "certify/bounds/moved_events.py"
 LATENCY_MUTANTS = (
     Mutant(
         "latency: an image's event comes a step later than the one that moved",
@@ -54,20 +55,62 @@ LATENCY_MUTANTS = (
     ),
     Mutant(
         "moves: events of one part move in none of the others",
-        "certify/verifiers/moves.py",
-        "(self.rank >= place)",
-        "(self.rank > place)",
+        PARTS,
+        "(ranks >= parts.places[:, None])",
+        "(ranks > parts.places[:, None])",
     ),
     Mutant(
         "moves: an event moves one way only",
-        "certify/verifiers/moves.py",
-        "for offset in (distance, -distance):",
-        "for offset in (distance,):",
+        PARTS,
+        "offsets = torch.tensor([distance, -distance])",
+        "offsets = torch.tensor([distance, distance])",
     ),
     Mutant(
         "moves: what moved costs a step more than it does",
+        PARTS,
+        "ranks + 1, parts.steps - distance, parts.events - 1)",
+        "ranks + 1, max(0, parts.steps - distance - 1), parts.events - 1)",
+    ),
+    Mutant(
+        "moves: the first event of a part stays where it is",
+        PARTS,
+        "ranks = parts.places[rows] + torch",
+        "ranks = parts.places[rows] + (counts[rows] > 1) + torch",
+    ),
+    Mutant(
+        "moves: parts that are proven at no cut have no recording of their own",
         "certify/verifiers/moves.py",
-        "part.steps - distance, part.events - 1)]",
-        "max(0, part.steps - distance - 1), part.events - 1)]",
+        "            yield from self._split_up(some.at(~rests).resting(self.ranked.count))\n",
+        "",
+    ),
+    Mutant(
+        "kept sums: of the events behind a part's own block",
+        SUMS,
+        "places // size, kept.shape[2] - 1",
+        "places // size + 1, kept.shape[2] - 1",
+    ),
+    Mutant(
+        "kept sums: what moved is where it was, too",
+        SUMS,
+        "            found[rows, self.before[event]] -= self.columns[event]\n",
+        "",
+    ),
+    Mutant(
+        "kept sums: one step gains what one event does less",
+        SUMS,
+        "found.append(total(best, most))",
+        "found.append(total(best, max(1, most - 1)))",
+    ),
+    Mutant(
+        "once: a spike is certain where it may come at one step, and may stay away",
+        "certify/bounds/once_trains.py",
+        "self.may.sum(0) + self.never.long() == 1",
+        "self.may.sum(0) == 1",
+    ),
+    Mutant(
+        "once: sums forget that a spike may stay away",
+        "certify/bounds/once_trains.py",
+        "found = _detours(self.never, rows)",
+        "found = _detours(torch.zeros_like(self.never), rows)",
     ),
 )

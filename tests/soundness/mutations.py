@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layout import ROOT, copy_package
-from mutants import EQUIVALENT, MUTANTS, Mutant
+from mutant import Mutant
+from mutants import EQUIVALENT, MUTANTS
 
 TESTS = (
     "tests/certify/bounds",
@@ -41,9 +42,11 @@ TESTS = (
     "tests/conversion/test_recurrent.py",
     "tests/models/test_circuit.py",
     "tests/training/test_prefix_bounds.py",
+    "tests/training/test_window_bounds.py",
     "tests/training/test_compiled_ends.py",
     "tests/models/test_linear_maps.py",
     "tests/must_raise",
+    "tests/checking/test_rates.py",
     "tests/checking/test_layers.py",
     "tests/checking/test_sequence_layers.py",
     "tests/checking/test_subnormal.py",
@@ -51,6 +54,8 @@ TESTS = (
     "tests/checking/test_through.py",
     "tests/checking/test_cell_proofs.py",
     "tests/checking/test_elements.py",
+    "tests/checking/test_recordings.py",
+    "tests/checking/test_event_proofs.py",
     "tests/contracts",
     "tests/formats/test_onnx.py",
     "tests/certify/test_radius.py",
@@ -74,6 +79,12 @@ FIRST = {
     "checking/filters": "checking and elements",
     "checking/pooling": "checking and elements",
     "checking/loops": "checking and elements",
+    "checking/changing": "checking and recordings",
+    "checking/ranks": "checking and recordings",
+    "checking/units": "checking and recordings",
+    "checking/recordings": "checking and recordings",
+    "checking/entering": "checking and event_proofs",
+    "checking/proof": "checking and event_proofs",
     "checking/leaf": "checking and (elements or through)",
     "checking/measuring": "checking and elements",
     "checking/bound": "checking and (elements or layers)",
@@ -104,7 +115,9 @@ FIRST = {
     "spike_shift": "test_shifts",
     "event_sets": "flip_kinds",
     "latency_codes": "latency_codes",
-    "verifiers/moves": "test_moves",
+    "verifiers/move": "test_moves",
+    "moved_events": "moved_events",
+    "once_trains": "once_trains",
     "certify/scales": "event_radii",
     "rates.py": "test_rates",
     "rate_trains": "test_rate",

@@ -64,4 +64,40 @@ TRAINING_MUTANTS = (
         "for age in reversed(range(self.num_steps))",
         "for age in range(self.num_steps)",
     ),
+    Mutant(
+        "windows: silence in between is taken as a potential of 0",
+        "training/window_spikes.py",
+        "window_high[start + 1] + dynamics.threshold * dynamics.decay",
+        "window_high[start + 1] + 0.0 * dynamics.decay",
+    ),
+    Mutant(
+        "windows: edges leave nodes that no path reaches",
+        "training/window_spikes.py",
+        "edges.append(alive[:step] & _fires(high, dynamics))",
+        "edges.append(_fires(high, dynamics))",
+    ),
+    Mutant(
+        "windows: what ends earlier may end anywhere",
+        "training/window_spikes.py",
+        "return (lengths + silences[end - 1]).amin(0)",
+        "return lengths.amin(0)",
+    ),
+    Mutant(
+        "windows: the bias counts once a row",
+        "training/window_bounds.py",
+        "_along(self.family.totals - 1.0, ends) * bias",
+        "_along(self.family.totals - 1.0, ends) * 0.0 * bias",
+    ),
+    Mutant(
+        "windows kernel: a silent neuron is cut one window late",
+        "kernels/windows.c",
+        "REAL cut = in->cuts[step - a - 1];",
+        "REAL cut = in->cuts[step - a];",
+    ),
+    Mutant(
+        "windows kernel: the gradient goes to the last of the lowest potentials",
+        "kernels/windows.c",
+        "int less = a == 0 || l < lowest[j]",
+        "int less = a == 0 || l <= lowest[j]",
+    ),
 )

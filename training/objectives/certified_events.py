@@ -36,8 +36,8 @@ class CertifiedEvents(Objective):
     Args:
         threat: a `SpikeFlip`, a `SpikeShift` or an `EventChange`. A budget of steps in all counts each move as one
             step here, and is exact in `verify`.
-        bounds: "interval", "trains" or "prefix", as of `CertifiedLoss`; for events over time "trains" is
-            "interval".
+        bounds: "interval", "trains", "windows" or "prefix", as of `CertifiedLoss`; for events over time "trains"
+            is "interval".
         weight: κ ∈ [0, 1], or a schedule.
         ramp: the share of the run, in [0, 1], over which budget and κ rise where they are numbers.
         share: of the budget, in [0, 1], or a schedule.

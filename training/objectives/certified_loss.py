@@ -43,9 +43,11 @@ class CertifiedLoss(Objective):
     Args:
         epsilon: ε ≥ 0, or a schedule.
         bounds: "interval" (per-step interval propagation, the published S-IBP loss); "trains": also the exact
-            trains of hard-reset LIF neurons behind a constant current, intervals elsewhere; or "prefix": what came
-            in and what went out over time, for neurons that subtract. Integrate-and-fire neurons (λ = 1) have
-            exact counts, whose bounds do not widen with time; others are never wider than by "interval".
+            trains of hard-reset LIF neurons behind a constant current, intervals elsewhere; "windows": hard resets
+            in all layers, what they add up between any two steps bounded as one, as the verifier "trains" does;
+            or "prefix": what came in and what went out over time, for neurons that subtract. Integrate-and-fire
+            neurons (λ = 1) have exact counts, whose bounds do not widen with time; others are never wider than by
+            "interval".
         weight: κ ∈ [0, 1], or a schedule.
         ramp: the share of the run, in [0, 1], over which ε and κ rise where they are numbers.
         small_box: share ∈ (0, 1]; 1 is the whole ball.

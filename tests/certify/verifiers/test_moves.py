@@ -21,8 +21,9 @@ from spikecert import (
 )
 from spikecert.certify.problem import Problem
 from spikecert.certify.replay import margins
-from spikecert.certify.verifiers import Complete, Enumeration, MoveSplitting
-from spikecert.certify.verifiers.moves import influence, splits
+from spikecert.certify.verifiers import Complete, Enumeration, MoveSplitting, move_bounds
+from spikecert.certify.verifiers.move_parts import Parts, RankedEvents, influence
+from spikecert.certify.verifiers.moves import splits
 from spikecert.models.circuit import circuit
 from support.examples import examples
 
@@ -118,6 +119,78 @@ def test_it_decides_each_sample_that_lists_do():
     assert met == {"verified", "falsified"}
 
 
+@pytest.mark.parametrize(
+    ("readout", "neuron"),
+    [("first", OneSpikeLIF(1.0, 0.3)), ("spikes", LIF(0.9, 0.3)), ("spikes", LIF(0.5, 0.3, "subtract"))],
+)
+def test_sums_that_are_kept_and_sets_one_by_one_decide_alike(readout: str, neuron: LIF, monkeypatch):
+    """Lists, too, of sets of one, two and three steps; some of them hold, and some do not."""
+    found = []
+    for seed in (6, 8):
+        torch.manual_seed(seed)
+        layers = nn.Linear(5, 6), neuron, nn.Linear(6, 3), neuron
+        network = SpikingNetwork(*layers, num_steps=4, encoding="none", readout=readout).double().eval()
+        for parameter in network.parameters():
+            parameter.data = torch.randn(parameter.shape, dtype=torch.float64)
+        events = latency_code(torch.rand(3, 5, dtype=torch.float64), 4)
+        with torch.no_grad():
+            labels = network(events).argmax(1)
+        for total in (1, 2, 3):
+            asked = network, events, labels, SpikeShift(None, total=total)
+            sums = verify(*asked, SPLITTING)
+            with monkeypatch.context() as patch:
+                patch.setattr(move_bounds, "FEW_MOVES", -1)
+                sets = verify(*asked, SPLITTING)
+            lists = verify(*asked, Enumeration())
+            statuses = [[verdict.status for verdict in each] for each in (sums, sets, lists)]
+            assert statuses[0] == statuses[1] == statuses[2]
+            found += statuses[0]
+    assert set(found) == {"verified", "falsified"}
+
+
+def whole_cover(ranked: RankedEvents, parts: Parts) -> Tensor:
+    """Return the recordings of parts, and of all that come of them."""
+    recordings = [ranked.recordings(parts)]
+    if not parts.done:
+        for child in ranked.children(parts, torch.full_like(parts.places, ranked.count)):
+            recordings.append(whole_cover(ranked, child))
+    return torch.cat(recordings)
+
+
+@pytest.mark.parametrize(("jitter", "count", "total"), [(None, None, 3), (1, 2, None), (2, 2, 3), (None, 1, None)])
+def test_parts_cover_a_set_and_no_recording_twice(jitter: int | None, count: int | None, total: int | None):
+    network, events, _ = grown(0, features=5)
+    threat = SpikeShift(jitter, count, total, where=EventRegion(steps=(0, 3)))
+    for sample in events[:3]:
+        ranked = RankedEvents.of(circuit(network), threat, sample[None])
+        found = whole_cover(ranked, ranked.whole(threat)).flatten(1)
+        every = members(threat, sample).flatten(1).unique(dim=0)
+        assert torch.equal(found.unique(dim=0), every)
+        assert len(found) == len(every) > 5
+
+
+def test_marks_are_of_the_events_from_a_place_on():
+    network, events, _ = grown(0, features=5)
+    threat = SpikeShift(None, total=2)
+    ranked = RankedEvents.of(circuit(network), threat, events[:1])
+    parts = ranked.children(ranked.whole(threat), torch.tensor([3]))[0]
+    marks = ranked.marks(parts)
+    assert torch.equal(marks.sum((1, 2)).long(), 5 - parts.places)
+    for index, place in enumerate(parts.places.tolist()):
+        assert bool((marks[index, ranked.before[place:], ranked.features[place:]] == 1).all())
+
+
+def test_sums_are_kept_of_few_moves_of_a_first_layer_alone():
+    network, events, labels = grown(0)
+    spiking = SpikingNetwork(LIF(), nn.Linear(12, 3), num_steps=4, encoding="none").double()
+    answers = [
+        move_bounds.sums_are_kept(Problem(made, events, labels, threat))
+        for made in (network, spiking)
+        for threat in (SpikeShift(None, total=16), SpikeShift(1, 2), SpikeShift(1), SpikeShift(1, total=17))
+    ]
+    assert answers == [True, True, False, False] + [False] * 4
+
+
 def test_complete_splits_what_is_too_long_to_list():
     network, events, labels = grown(0)
     asked = network, events, labels, SpikeShift(None, total=2)
@@ -125,6 +198,19 @@ def test_complete_splits_what_is_too_long_to_list():
     assert not lazy.enumeration.takes(Problem(*asked)).any()  # type: ignore[union-attr]
     listed = [verdict.status for verdict in verify(*asked, Enumeration())]
     assert [verdict.status for verdict in verify(*asked, lazy)] == listed
+
+
+def test_what_branching_does_not_reach_is_told_by_what_splitting_met():
+    """Each neuron meets its threshold exactly, and none of the set's six recordings fails: rounding decides."""
+    layers = nn.Linear(2, 2, bias=False), OneSpikeLIF(1.0, 0.5), nn.Linear(2, 2, bias=False), OneSpikeLIF(1.0, 0.5)
+    for layer in (layers[0], layers[2]):
+        layer.weight.data.copy_(torch.eye(2) / 2)
+    network = SpikingNetwork(*layers, num_steps=4, encoding="none", readout="first").eval()
+    events = torch.zeros(1, 4, 2)
+    events[0, 0, 0] = events[0, 3, 1] = 1
+    (verdict,) = verify(network, events, torch.tensor([0]), SpikeShift(None, total=2), "complete")
+    assert (verdict.status, verdict.verifier) == ("unknown", "complete")
+    assert "are decided only within the rounding error" in verdict.reason
 
 
 def test_what_it_does_not_split_is_left_to_lists():

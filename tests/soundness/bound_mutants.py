@@ -1,0 +1,194 @@
+"""Ways to break bounds beside those of trains: affine maps, membranes, prices and readouts."""
+
+from mutant import Mutant
+
+BOUNDS = "certify/bounds/"
+MAPS = "models/linear_maps/"
+BOUND_MUTANTS = (
+    Mutant(
+        "membrane: forget the sign of the input scale",
+        BOUNDS + "membrane.py",
+        "lower, upper = one.minimum(other), one.maximum(other)",
+        "lower, upper = one, other",
+    ),
+    Mutant(
+        "membrane: forget the rounding of the run",
+        BOUNDS + "membrane.py",
+        "        (lower - slack).expand(shape),\n        (upper + slack).expand(shape),",
+        "        (lower + slack).expand(shape),\n        (upper - slack).expand(shape),",
+    ),
+    Mutant(
+        "windows: one decay too many",
+        BOUNDS + "membrane.py",
+        "(end - step).clamp_min(0)",
+        "(end - step + 1).clamp_min(0)",
+    ),
+    Mutant(
+        "windows: leave out their first step",
+        BOUNDS + "membrane.py",
+        "(step >= start)",
+        "(step > start)",
+    ),
+    Mutant(
+        "windows: forget the input scale",
+        BOUNDS + "membrane.py",
+        "rows = rows * scale",
+        "rows = rows",
+    ),
+    Mutant(
+        "box: round inward",
+        BOUNDS + "box.py",
+        "Box(lower - _step(lower), upper + _step(upper))",
+        "Box(lower + 1e4 * _step(lower), upper - 1e4 * _step(upper))",
+    ),
+    Mutant(
+        "affine: W in place of |W|",
+        BOUNDS + "affine.py",
+        "radius = fold(self.absolute, box.radius)",
+        "radius = fold(self.linear, box.radius)",
+    ),
+    Mutant(
+        "affine: a ball's rows without the square root",
+        BOUNDS + "affine.py",
+        "return (self.squared(ones) + self.terms * torch.finfo(ones.dtype).tiny).sqrt()",
+        "return self.squared(ones)",
+    ),
+    Mutant(
+        "affine: batch norm's radius keeps the sign of its weight",
+        MAPS + "normalizing.py",
+        "return _Factor(self.factor.abs(), self.axes)",
+        "return _Factor(self.factor, self.axes)",
+    ),
+    Mutant(
+        "affine: a pixel that padding repeats counts once",
+        MAPS + "convolution.py",
+        "return (plain + lost) * _repeats(self, x)",
+        "return plain + lost",
+    ),
+    Mutant(
+        "affine: products lose nothing where factors flush to zero",
+        BOUNDS + "affine.py",
+        "self.terms * (1.0 + reach + self.largest)",
+        "self.terms",
+    ),
+    Mutant(
+        "affine: batch norm takes the last axis of sequences",
+        MAPS + "normalizing.py",
+        "if x.dim() != 1 + layer.axes:",
+        "if False:",
+    ),
+    Mutant(
+        "affine: any variance of a batch norm has a root",
+        MAPS + "normalizing.py",
+        "if not (least >= 0.0 and least + self.eps >= tiny):",
+        "if False:",
+    ),
+    Mutant(
+        "rounding: lengths whose squares vanish are 0",
+        BOUNDS + "rounding.py",
+        "(values.square().sum(dim) + values.shape[dim] * torch.finfo(values.dtype).tiny).sqrt()",
+        "values.square().sum(dim).sqrt()",
+    ),
+    Mutant(
+        "readout: never mind an overflow on the way",
+        BOUNDS + "propagation.py",
+        "if not reach <= rounding.largest:",
+        "if False:",
+    ),
+    Mutant(
+        "prices: a bound that overflowed is infinite",
+        BOUNDS + "prices.py",
+        "return bound.nan_to_num(nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf)",
+        "return bound",
+    ),
+    Mutant(
+        "signals: forget one part of a residual sum",
+        BOUNDS + "signals.py",
+        "self.first.steps() + self.second.steps()",
+        "self.first.steps()",
+    ),
+    Mutant(
+        "propagation: drop the spread of the last layer",
+        BOUNDS + "propagation.py",
+        "return gap - spread - slack",
+        "return gap - slack",
+    ),
+    Mutant(
+        "propagation: drop the rounding of the last layer",
+        BOUNDS + "propagation.py",
+        "return gap - spread - slack - slack.gather(1, labels[:, None])",
+        "return gap - spread",
+    ),
+    Mutant(
+        "propagation: the difference of moduli for the modulus of a difference, where classes are many",
+        BOUNDS + "propagation.py",
+        "(weight[label] - weight).abs()",
+        "(weight[label].abs() - weight.abs()).abs()",
+    ),
+    Mutant(
+        "propagation: the last potential's weights in reverse",
+        BOUNDS + "readouts.py",
+        'rows = {"potential": rows[-1:], ',
+        'rows = {"potential": rows[-1:].flip(1), ',
+    ),
+    Mutant(
+        "counts: the search asks for a positive margin less",
+        "certify/bounds/prices.py",
+        "constant = constant - self.specifications.floor",
+        "constant = constant - 2.0 * self.specifications.floor",
+    ),
+    Mutant(
+        "gain: a train agrees at the step at which it first differs",
+        BOUNDS + "gain_rows.py",
+        "device=current.device).triu()",
+        "device=current.device).triu(1)",
+    ),
+    Mutant(
+        "prices: the wrong corner of a row",
+        BOUNDS + "price_table.py",
+        "(price * self.low).maximum(price * self.high)",
+        "(price * self.low).minimum(price * self.high)",
+    ),
+    Mutant(
+        "prices: forget the constant of a layer",
+        BOUNDS + "prices.py",
+        "bound = bound + least.value + constant",
+        "bound = bound + least.value",
+    ),
+    Mutant(
+        "prices: rounding paid to the wrong side",
+        BOUNDS + "priced_layer.py",
+        "paid = value - (prices.abs() * self.slack).sum(0)",
+        "paid = value + 1e3 * (prices.abs() * self.slack).sum(0)",
+    ),
+    Mutant(
+        "prices: a neuron settled at one step counts as settled",
+        BOUNDS + "priced_layer.py",
+        "fixed = (spikes.lower == spikes.upper).flatten(2).all(0)",
+        "fixed = (spikes.lower == spikes.upper).flatten(2).any(0)",
+    ),
+    Mutant(
+        "prices: swap the signs of label and class",
+        BOUNDS + "prices.py",
+        "scatter_(1, labels[samples, None], 1.0).scatter_(1, classes[:, None], -1.0)",
+        "scatter_(1, labels[samples, None], -1.0).scatter_(1, classes[:, None], 1.0)",
+    ),
+    Mutant(
+        "priced graph: the upper end of a current for its lower",
+        BOUNDS + "price_graph.py",
+        "self.value[: t + 1].sub_(price * graph.lower[t])",
+        "self.value[: t + 1].sub_(price * graph.upper[t])",
+    ),
+    Mutant(
+        "priced graph: a new segment among the steeper ones",
+        BOUNDS + "price_graph.py",
+        "above = (place > segments.rank[t])",
+        "above = (place < segments.rank[t])",
+    ),
+    Mutant(
+        "linear: prove by the compiled paths",
+        BOUNDS + "price_search.py",
+        "Climbed(whole.evaluate(pair_prices(whole, kept)).bound, kept)",
+        "Climbed(best, kept)",
+    ),
+)
