@@ -1,6 +1,7 @@
 """Sums of paths in modules of other libraries: what each layer is given is followed, not guessed from values."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from spikecert import ConversionRefused, LInf, check_conversion, from_snntorch, from_spikingjelly, verify
 from spikecert.models import Residual, Share, SpikingNetwork
 from spikecert.models.conversion.arranging import Arrangement, Parallel, layers_of
-from spikecert.models.conversion.data_flow import INPUT, Adjusted, Gave, Joined, Origins, negative
+from spikecert.models.conversion.converting import _silent
+from spikecert.models.conversion.data_flow import INPUT, Adjusted, Gave, Joined, Origins, _adjusted, negative
 from spikecert.models.conversion.layers import normalizing
 
 snntorch = pytest.importorskip("snntorch")
@@ -315,6 +317,25 @@ class Gated(nn.Module):
 def test_a_neurons_state_is_no_constant():
     with pytest.raises(ConversionRefused, match="second: is not given what one gives"):
         from_spikingjelly(Gated(), torch.rand(6, 6), num_steps=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "changes"),
+    [
+        *(("mul", (1.0,), False), ("div", (1.0, 1.0), False), ("add", (0.0,), False), ("sub", (0.0,), False)),
+        *(("mul", (0.0,), True), ("add", (1.0,), True), ("mul", (1.0, 2.0), True)),
+    ],
+)
+def test_only_a_constant_that_changes_nothing_is_left_out(name: str, numbers: tuple[float, ...], changes: bool):
+    assert _adjusted(A, name, numbers) == (Adjusted(A, name, numbers) if changes else A)
+
+
+def test_neurons_that_never_fired_are_told_and_no_others():
+    layers = [
+        SimpleNamespace(name=name, neuron=neuron) for name, neuron in (("a", 1), ("b", None), ("c", 1), ("d", 1))
+    ]
+    told = _silent(SimpleNamespace(layers=layers), SimpleNamespace(rates=(0.5, 0.0, 1.0)))  # type: ignore[arg-type]
+    assert [line.partition(":")[0] for line in told] == ["c"]
 
 
 def test_a_constant_of_factors_both_above_and_below_zero_is_refused() -> None:

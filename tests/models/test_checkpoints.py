@@ -23,7 +23,7 @@ from spikecert.models import (
     network_hash,
     save,
 )
-from spikecert.models.checkpoints import FORMAT
+from spikecert.models.checkpoints import FORMAT, described
 from spikecert.models.description import build, describe
 from spikecert.models.storage import write_tensors
 from support.neurons import Late
@@ -80,6 +80,13 @@ def test_transposed_convolutions_in_groups_come_back(tmp_path: Path) -> None:
     loaded, inputs = load(tmp_path / "network.safetensors"), torch.rand(3, 1, 4, 4)
     assert network_hash(loaded) == digest
     assert loaded(inputs).equal(network(inputs))
+
+
+def test_a_description_is_hashed_with_its_keys_in_order(network: SpikingNetwork) -> None:
+    """Whatever order a version describes them in, the hash is the same."""
+    text = described(network)
+    assert text == json.dumps(json.loads(text), sort_keys=True)
+    assert list(describe(network)) != sorted(describe(network))
 
 
 def test_a_description_survives_json(network: SpikingNetwork) -> None:

@@ -410,6 +410,14 @@ def test_what_underflows_in_a_batch_norm_is_refused(part: str, dtype: torch.dtyp
         linear_map(layer).check_run()
 
 
+@pytest.mark.parametrize(("rank", "axes"), [(1, 1), (2, 2)])
+def test_a_norm_is_of_vectors_or_of_sequences(rank: int, axes: int):
+    for before in (1, 2):
+        made = linear_map(nn.BatchNorm1d(2)).at_rank(before).at_rank(rank)
+        assert isinstance(made, ScaleMap)
+        assert made.axes == axes
+
+
 def test_a_transposed_convolution_counts_the_channels_of_a_group():
     """An output has 2 of 4 channels times 6 weights, an entry of the adjoint 3 of 6, and a bias."""
     made = linear_map(nn.ConvTranspose2d(4, 6, (2, 3), groups=2))

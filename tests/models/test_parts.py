@@ -101,6 +101,16 @@ def test_less_is_kept() -> None:
     assert kept(network, inputs) < 0.5 * whole
 
 
+def test_a_trace_is_of_all_steps_whatever_runs_in_parts() -> None:
+    torch.manual_seed(0)
+    network, inputs = accumulating(), torch.rand(5, 6)
+    whole = network.trace(inputs).potentials
+    network.steps_at_once = 2
+    parted = network.trace(inputs).potentials
+    assert [len(layer) for layer in parted] == [STEPS, STEPS]
+    assert all(torch.equal(one, other) for one, other in zip(whole, parted, strict=True))
+
+
 def test_without_gradients_nothing_runs_in_parts() -> None:
     torch.manual_seed(0)
     network, inputs = evaluated(), torch.rand(5, 6)

@@ -59,6 +59,11 @@ def test_the_nearest_known_counterexample_is_kept(measured):
     assert "radius search" in {case.found_by for case in found.counterexamples}
 
 
+def test_a_plan_has_the_tolerance_of_its_radii():
+    assert Plan(THREAT, (), (), radii=RadiusPlan("trains", 1 / 32)).tolerance == 1 / 32
+    assert Plan(THREAT, (), ()).tolerance == RadiusPlan().tolerance
+
+
 def test_a_verifier_that_falsifies_gives_its_counterexample():
     torch.manual_seed(0)
     network = mlp((4, 5, 3), num_steps=3, neuron=LIF(0.9)).eval()

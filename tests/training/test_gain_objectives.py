@@ -125,6 +125,16 @@ def test_the_first_layers_radius_is_the_term() -> None:
         assert 0 < float(expected.detach()) < 1
 
 
+def test_margins_keep_the_vectors_of_their_norms() -> None:
+    built, inputs, objective = network(16, 12), torch.rand(5, 64), MarginOverGain(layers="all")
+    objective.margins(built, inputs)
+    kept = dict(objective.memory.of(built))
+    assert kept
+    objective.margins(built, inputs)
+    assert objective.memory.of(built).keys() == kept.keys()
+    assert any(not torch.equal(objective.memory.of(built)[name], vector) for name, vector in kept.items())
+
+
 def test_the_hinge_is_the_mean_over_layers() -> None:
     built, inputs = network(16, 12).double(), torch.rand(5, 64, dtype=torch.float64)
     objective = MarginOverGain(epsilon=0.3, layers="all")
