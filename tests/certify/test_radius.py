@@ -107,8 +107,8 @@ def test_the_lower_end_is_what_verify_says(norm: str, ball: type[LInf] | type[L2
             assert bool(ball(radius.upper).contains(radius.counterexample[None], inputs[one]))
             nearer = ball(math.nextafter(radius.upper, 0.0))
             assert not bool(nearer.contains(radius.counterexample[None], inputs[one]))
-    again = certified_radius(net, inputs, labels, norm, "trains", tolerance=1e-3)
-    assert [(r.lower, r.upper) for r in again] == [(r.lower, r.upper) for r in radii]
+    again = certified_radius(net, inputs[8:], labels[8:], norm, "trains", tolerance=1e-3)
+    assert [(r.lower, r.upper) for r in again] == [(r.lower, r.upper) for r in radii[8:]]
 
 
 def test_a_complete_verifier_closes_brackets_to_the_tolerance() -> None:

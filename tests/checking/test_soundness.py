@@ -14,10 +14,12 @@ from spikecert.checking.proof import FORMAT
 from spikecert.models.storage import read_tensors, write_tensors
 from spikecert.testing import Case, cases, image_networks, points, sequence_networks
 from support.checked_samples import check_samples
-from support.examples import examples
+from support.examples import THOROUGH, examples
 from support.mutations import mutate
 from support.oracles import line_margin
 from support.readouts import has_a_form, read_out
+
+RADII = st.sampled_from([0.0, 0.02, 0.2])
 
 
 @examples(40)
@@ -139,8 +141,8 @@ def test_no_input_over_time_contradicts_a_proof(tmp_path_factory, case, seed):
     check_samples(case, LInf(case.epsilon), tmp_path_factory.mktemp("timed"), sampled)
 
 
-@examples(12)
-@given(cases(), st.sampled_from([0.0, 0.02, 0.2]), st.integers(0, 2**31))
+@examples(24)
+@given(cases() if THOROUGH else cases(most_layers=2, most_steps=4), RADII, st.integers(0, 2**31))
 def test_no_input_of_an_l2_ball_contradicts_a_proof(tmp_path_factory, case, radius, seed):
     assume(has_a_form(case.network))
     generator, ball = torch.Generator().manual_seed(seed), L2(radius)
