@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from spikecert.analysis import StabilityReport, stability
-from spikecert.certify import attack
+from spikecert.certify import L2, LInf, PixelBox, attack
 from spikecert.models import SpikingNetwork
 from spikecert.models.progress import Figures, Progress, no_figures
 from spikecert.reports import ModelRecord, Plan, Record, Training, record
@@ -113,7 +113,9 @@ def stability_or_none(network: SpikingNetwork, samples: Split, plan: Plan) -> St
 
 
 def stability_of(network: SpikingNetwork, samples: Split, plan: Plan) -> StabilityReport:
-    """Return proven gains, and what noise and PGD of the plan's largest ε do to the first samples.
+    """Return proven gains, and what noise and an attack of the plan's largest ε do to the first samples.
+
+    The attack is PGD on balls, and on sets of events the quick ensemble.
 
     Raises:
         ValueError, TypeError: for a network that gains are not known for.
@@ -123,8 +125,9 @@ def stability_of(network: SpikingNetwork, samples: Split, plan: Plan) -> Stabili
     generator = torch.Generator().manual_seed(plan.seed)
     noise = torch.randn(inputs.shape, generator=generator).to(inputs)
     noisy = ball.project(inputs + plan.threat.epsilons[-1] * noise, inputs)
-    attacked = attack(network, inputs, labels, ball, "pgd", seed=plan.seed).inputs
-    return stability(network, inputs, {"noise": noisy, "pgd": attacked})
+    method = "pgd" if isinstance(ball, LInf | L2 | PixelBox) else "ensemble-fast"
+    attacked = attack(network, inputs, labels, ball, method, seed=plan.seed).inputs
+    return stability(network, inputs, {"noise": noisy, method: attacked})
 
 
 def _record(

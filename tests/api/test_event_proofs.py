@@ -124,3 +124,14 @@ def test_bad_usage_is_one_line_and_status_2(run, model, tmp_path, options, messa
     assert outcome.status == 2
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("norm", [("flips",), ("flips+shift", "--jitter", 1, "--count", 1)])
+def test_growth_is_measured_under_changed_events(run, model, norm):
+    """The gains stand beside what noise and the quick ensemble do to recordings."""
+    options = "--data", "digit-events", "--samples", 2, "--verifier", "interval", "--norm", *norm, "--epsilon", "1"
+    outcome = run("certify", model, *options, "--gains", "--json")
+    assert outcome.status in (0, 1)  # 1: not all are proved
+    assert "no gains" not in outcome.err
+    growth = json.loads(outcome.out)["models"][0]["growth"]
+    assert {row["perturbation"] for row in growth} == {"noise", "ensemble-fast"}
