@@ -134,4 +134,4 @@ def test_growth_is_measured_under_changed_events(run, model, norm):
     assert outcome.status in (0, 1)  # 1: not all are proved
     assert "no gains" not in outcome.err
     growth = json.loads(outcome.out)["models"][0]["growth"]
-    assert {row["perturbation"] for row in growth} == {"noise", "ensemble-fast"}
+    assert {row["source"] for row in growth} == {"noise", "ensemble-fast"}
