@@ -21,7 +21,6 @@ from .running import listen_to, run_layers, run_through
 from .synapses import Synapse
 from .validation import check_choice, check_inputs
 
-
 SETTINGS = ("num_steps", "encoding", "readout")
 """What a network is asked to do with its layers."""
 

@@ -1,7 +1,7 @@
 """Spiking neurons as modules: LIF, and the paper's DLIF with its learnable input scale."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ from .rules import Leaky, Rule
 from .surrogates import Surrogate, Triangle
 
 HALVES = (torch.bfloat16, torch.float16)
-CONSTANTS = frozenset(
-    "decay threshold reset fires_at reset_amount num_steps rest start input_scale decay_logit".split()
-    + "neuron feedback synapse".split()
+CONSTANTS = (
+    *("decay", "threshold", "reset", "fires_at", "reset_amount", "num_steps", "rest", "start", "input_scale"),
+    *("decay_logit", "neuron", "feedback", "synapse"),
 )
 """What this library's neurons are made of."""
 
@@ -66,12 +66,12 @@ class LIF(nn.Module):
         super().__init__()
         self.dynamics: Dynamics = Dynamics(decay, threshold, reset, fires_at, surrogate, reset_amount)
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; refuse the name of a constant that this neuron holds elsewhere, or not at all."""
         ours = type(self).rule.__module__.startswith(f"{__package__}.")
         if ours and name in CONSTANTS and name not in self.holds:
-            expected = "`dynamics` to be replaced, or a new neuron"
-            raise AttributeError(f"{name}: is no attribute that a {type(self).__name__} runs by, expected {expected}")
+            told = f"{name}: is no attribute that a {type(self).__name__} runs by"
+            raise AttributeError(f"{told}, expected `dynamics` to be replaced, or a new neuron")
         super().__setattr__(name, value)
 
     @property

@@ -7,7 +7,7 @@ With a synapse what the neurons get is i[t] = κ·i[t−1] + c[t−d] in the pla
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ class Recurrent(LIF):
         self.feedback: nn.Module = feedback
         self.synapse: Synapse | None = synapse
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a part that this layer does not run by is refused."""
         _check_part(name, value)
         super().__setattr__(name, value)
@@ -164,7 +164,8 @@ def check_parts(neuron: nn.Module, feedback: nn.Module, synapse: nn.Module | Non
 
 
 def _check_part(name: str, part: object) -> None:
-    kind, got = type(part), type(part).__name__
+    kind: Any = type(part)
+    got = kind.__name__
     if name == "neuron" and not (isinstance(part, LIF) and (kind.rule, kind.forward) == (LIF.rule, LIF.forward)):
         raise TypeError(f"neuron: got {got}, expected LIF or DLIF")
     if name == "feedback" and kind not in FEEDBACKS:

@@ -1,7 +1,7 @@
 """Leaky neurons that rest after each spike, for R steps in which they take nothing in, or that start elsewhere."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ class RefractoryLIF(LIF):
         self.rest: int | None = unless_none(at_least(0))("rest", rest)
         self.start: float = real("start", start)
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; constants of another reset than to zero are refused."""
         if name == "dynamics" and isinstance(value, Dynamics) and value.reset != "zero":
             raise ValueError(f"reset: got {value.reset!r}, expected neurons that rest to reset to zero")

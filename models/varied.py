@@ -165,7 +165,7 @@ class VariedLIF(LIF):
         if not self.decay.is_meta:  # a file's constants come later
             self.rule(1)
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; numbers of `shared` are refused, and amounts of a reset that takes none."""
         if name == "shared":
             _check_shared(value, self._buffers.get("reset_amount"))

@@ -3,8 +3,8 @@
     LIF   v += (dt/τ)·((v_leak − v) + R·x)         IF   v += dt·R·x
     CubaLIF   i += (dt/τ_syn)·(w_in·x − i),  v += (dt/τ_mem)·((v_leak − v) + R·i)
 
-spikes at v > v_threshold, then v = v_reset, or v − d where a spike subtracts (nir_resets.py). Constants are arrays and
-apply elementwise.
+spikes at v > v_threshold, then v = v_reset, or v − d where a spike subtracts (nir_resets.py). Constants are arrays
+and apply elementwise.
 """
 
 from typing import Any

@@ -2,9 +2,9 @@
 
     λ = 1 − dt/τ,   g = R·dt/τ  (IF: λ = 1, g = R·dt;  CubaLIF: times w_in·dt/τ_syn, and κ = 1 − dt/τ_syn).
 
-NIR has no time step of its own, and no word for a soft reset: `reset`, or the metadata, say it (nir_resets.py). What
-else its exporter lost on the way into it (snnTorch's delay) can't be seen in a graph: give the module that it came
-from as `origin`, and the conversion is compared with that, too.
+NIR has no time step of its own, and no word for a soft reset: `reset`, or the metadata, say it (nir_resets.py).
+What else its exporter lost on the way into it (snnTorch's delay) can't be seen in a graph: give the module that it
+came from as `origin`, and the conversion is compared with that, too.
 """
 
 import math
@@ -57,16 +57,17 @@ def from_nir(
     Args:
         graph: a `nir.NIRGraph`, or the path of a file of one.
         sample: inputs, (batch, ...), or (batch, T, ...) with encoding "none"; None: random ones in [0, 1].
-        num_steps, dt: T and the time step; None: those that `to_nir` left in the graph, else T of a sample that has
-            it, and dt = 1e-4.
+        num_steps, dt: T and the time step; None: those that `to_nir` left in the graph, else T of a sample that
+            has it, and dt = 1e-4.
         encoding: "direct" or "none"; None: "none" where the sample has one axis more than the graph's input.
         readout, seed, classes: as in `from_snntorch`.
         origin: the module that was exported, to be compared with as well; it is run for `num_steps`.
         reset: what a spike leaves of v: "zero", v_reset, or "subtract", v − θ; None: what the metadata say.
 
     Warns:
-        UserWarning: where neither `reset` nor the graph says how neurons reset, and no `origin` shows it: they reset to
-            zero, as NIR defines them. And where the last neurons never fire on the sample, as by a `dt` too short.
+        UserWarning: where neither `reset` nor the graph says how neurons reset, and no `origin` shows it: they
+            reset to zero, as NIR defines them. And where the last neurons never fire on the sample, as by a `dt`
+            that is too short.
 
     Raises:
         ConversionRefused: with the reason, for what has no equal here or does not match spike for spike.
@@ -109,7 +110,7 @@ def warn_of_reset(source: Source) -> None:
     """Warn where nobody says how neurons of a graph reset."""
     assumed = [part.name for part in source.module.modules() if isinstance(part, EulerNeuron) and part.assumed]
     if assumed:
-        told = f"graph: neither it nor reset says how neurons reset ({assumed[0]}): taken for 'zero', back to v_reset"
+        told = f"graph: neither it nor reset says how neurons reset ({assumed[0]}), taken for 'zero' (to v_reset)"
         choices = "give reset='subtract' where its source subtracts the threshold, reset='zero' to settle it"
         warnings.warn(f"{told}; {choices}", stacklevel=4)
 
@@ -134,11 +135,11 @@ def graph_source(
     sample: Tensor | None = None,
 ) -> Source:
     """Return the graph as something that can be run and observed; arguments as in `from_nir`."""
+    if reset is not None:
+        check_choice("reset", reset, ("zero", "subtract"))
     if not hasattr(graph, "nodes") or not hasattr(graph, "edges"):
         raise TypeError(f"graph: got {type(graph).__name__}, expected a nir.NIRGraph or the path of one")
     given = unless_none(whole)("num_steps", num_steps), unless_none(positive)("dt", dt)
-    if reset is not None:
-        check_choice("reset", reset, ("zero", "subtract"))
     encoding = encoding or ("none" if _has_time(graph, sample) else "direct")
     steps = given[0] if num_steps is not None else _told(graph, "num_steps")
     if steps is None and encoding == "none" and isinstance(sample, Tensor) and sample.dim() > 2:

@@ -1,10 +1,10 @@
-"""What a spike leaves of a potential in a NIR graph, which nodes do not say: by NIR's page v_reset, by many exporters less.
+"""What a spike leaves of a potential in a NIR graph: v_reset, as NIR defines it, or what many exporters mean.
 
     "zero"      v = v_reset
     "subtract"  v = v − d,  d = θ, or the node's `reset_amount`
 
-NIR has no field for it. A caller says it for all neurons; else the metadata of a node, of the graph that it is in, or
-of one around that: `to_nir` writes {"reset": "zero" or "subtract"} to each node, and its `reset_amount` where d is not
+NIR has no field for it. A caller says it for all neurons; else the metadata of a node, of the graph that it is in,
+or of one around that: `to_nir` writes {"reset": "zero" or "subtract"} to each node, and `reset_amount` where d is not
 the threshold that is written. Other tools' own words for it are read as well.
 """
 

@@ -2,8 +2,8 @@
 
 λ = 1 − dt/τ and R = τ/dt undo each other in one forward Euler step, v[t] = λ·v[t−1] + x[t]; λ = 1 is an IF of
 R = 1/dt. A neuron that fires at v ≥ θ gets the largest number below θ (in the network's dtype) as its threshold:
-v > pred(θ) iff v ≥ θ, for every v of that dtype. Which reset it is, is in each neuron's metadata (nir_resets.py): tools
-that do not read it take a subtraction for a hard reset.
+v > pred(θ) iff v ≥ θ, for every v of that dtype. Each neuron's metadata say which reset it has (nir_resets.py):
+tools that do not read them take a subtraction for a hard reset.
 
 A synapse in front of such a layer is the current of a CubaLIF, κ = 1 − dt/τ_syn with w_in = τ_syn/dt; a delay is a
 Delay.
@@ -39,7 +39,8 @@ def to_nir(network: SpikingNetwork, sample: Tensor, dt: float = DT) -> Any:
 
     Raises:
         TypeError: for a neuron of another recursion than LIF's.
-        ConversionRefused: for a neuron that fires and does not reset, an input scale, batch norm, a rate code or a latency code.
+        ConversionRefused: for a neuron that fires and does not reset, an input scale, batch norm, a rate code or a
+            latency code.
         ImportError: without nir.
 
     References: pedersen2024neuromorphic

@@ -92,7 +92,9 @@ UNREADABLE: dict[str, Callable[[SpikingNetwork], Any]] = {
 
 
 @pytest.mark.parametrize("change", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_no_file_can_hold_is_refused_when_it_is_saved(change: Callable[[SpikingNetwork], Any], tmp_path) -> None:
+def test_what_no_file_can_hold_is_refused_when_it_is_saved(
+    change: Callable[[SpikingNetwork], Any], tmp_path
+) -> None:
     network = SpikingNetwork(nn.Linear(2, 3), RefractoryLIF(0.8), nn.Linear(3, 2), num_steps=STEPS)
     change(network)
     with pytest.raises((ValueError, TypeError)) as refused:
