@@ -4,8 +4,8 @@
     "subtract"  v = v − d,  d = θ, or the node's `reset_amount`
 
 NIR has no field for it. A caller says it for all neurons; else the metadata of a node, of the graph that it is in,
-or of one around that do. `to_nir` writes {"reset": "zero" or "subtract"} to each node, and `reset_amount` where d is
-not the threshold that is written; other tools' own words for it are read as well.
+or of one around that do. `to_nir` writes {"reset": "zero" or "subtract"} to each node, and `reset_amount` where d
+is not the threshold that is written; other tools' own words for it are read as well.
 """
 
 import reprlib
