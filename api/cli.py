@@ -109,6 +109,7 @@ def _run_warned(arguments: Sequence[str] | None) -> int:
     with warnings.catch_warnings():
         warnings.filterwarnings("always", "folder: ")  # what is decided again is named, each time
         warnings.filterwarnings("default", "objective: ")  # once, however many networks a command trains
+        warnings.filterwarnings("always", "graph: ")
         warnings.showwarning = _warned
         return _run(command, arguments)
 

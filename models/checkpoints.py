@@ -35,8 +35,11 @@ def save(network: SpikingNetwork, path: str | Path) -> str:
     Args:
         network: any `SpikingNetwork`; the written weights keep their dtype.
         path: the file to write, by custom with the suffix .safetensors.
+
+    Raises:
+        TypeError, ValueError: for a network that `load` would refuse.
     """
-    return write_tensors(Path(path), FORMAT, described(network), network.state_dict())
+    return write_tensors(Path(path), FORMAT, *_content(network))
 
 
 def load(path: str | Path) -> SpikingNetwork:
@@ -51,7 +54,19 @@ def load(path: str | Path) -> SpikingNetwork:
 
 def to_bytes(network: SpikingNetwork) -> bytes:
     """Return the content of the file that `save` writes: for sending a network elsewhere."""
-    return pack(FORMAT, described(network), network.state_dict())
+    return pack(FORMAT, *_content(network))
+
+
+def _content(network: SpikingNetwork) -> tuple[str, dict[str, Tensor]]:
+    """Return description and weights, of which a network can be made again.
+
+    Raises:
+        TypeError, ValueError: where it can't: something of the network was set to what no file may hold.
+    """
+    text, weights = described(network), network.state_dict()
+    _blank(text, weights)
+    _check_constants(network)
+    return text, weights
 
 
 def from_bytes(content: bytes) -> SpikingNetwork:
@@ -72,12 +87,17 @@ def built(text: str, weights: dict[str, Tensor], origin: str) -> SpikingNetwork:
     try:
         network = _blank(text, weights)
         network.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)
-        for neuron in network.neurons:
-            neuron.rule(network.num_steps)  # says what constants are out of range
+        _check_constants(network)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         told = f"describes no network that this version can build: {one_line(error)}"
         raise ValueError(f"path: {origin} {told}") from error
     return network.eval()
+
+
+def _check_constants(network: SpikingNetwork) -> None:
+    """Raise ValueError for neurons with constants out of range."""
+    for neuron in network.neurons:
+        neuron.rule(network.num_steps)
 
 
 def _blank(text: str, weights: dict[str, Tensor]) -> SpikingNetwork:

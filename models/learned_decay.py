@@ -34,6 +34,8 @@ class PLIF(LIF):
     References: fang2021incorporating
     """
 
+    holds = ("decay_logit",)
+
     def __init__(
         self,
         decay: float = 0.9,
@@ -60,7 +62,15 @@ class PLIF(LIF):
 
     @dynamics.setter
     def dynamics(self, constants: Dynamics) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        if hasattr(self, "decay_logit") and constants.decay != (own := self.dynamics.decay):
+            told = f"expected this PLIF's own, {own}, that decay_logit says"
+            raise ValueError(f"decay: got {constants.decay}, {told}")
         self._constants = constants
+
+    @property
+    def reset(self) -> str:
+        """Return "zero", "subtract" or "none"."""
+        return self._constants.reset
 
     def run(self, current: Tensor, num_steps: int) -> Run:
         """Simulate as `LIF.run`; gradients reach λ."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ from .recurrent import Recurrent
 from .running import listen_to, run_layers, run_through
 from .synapses import Synapse
 from .validation import check_choice, check_inputs
+
+SETTINGS = ("num_steps", "encoding", "readout")
+"""What a network is asked to do with its layers."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,22 @@ class SpikingNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.layers: nn.ModuleList = nn.ModuleList(modules)
-        self.num_steps: int = at_least(1)("num_steps", num_steps)
+        self.num_steps: int = num_steps
         self.encoding = encoding
         usual = "spikes" if modules and isinstance(modules[-1], LIF) else "mean"
         self.readout: str = usual if readout is None else readout
         self.draws: RateDraws = draws or RateDraws()
-        _check_structure(self)
+        _check_structure(self.layers, self.num_steps, self.encoding, self.readout)
         if draws is not None and encoding != "rate":
             raise ValueError(f'draws: got some with encoding {encoding!r}, expected them with "rate" only')
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a setting that does not fit the layers is refused."""
+        value = at_least(1)(name, value) if name == "num_steps" else value
+        settings = {key: vars(self)[key] for key in SETTINGS if key in vars(self)}
+        if name in SETTINGS and len(settings) == len(SETTINGS):
+            _check_structure(self.layers, **{**settings, name: value})
+        super().__setattr__(name, value)
 
     @property
     def neurons(self) -> tuple[LIF, ...]:
@@ -223,27 +235,28 @@ def _split(layers: nn.ModuleList, readout: str) -> int:
     return split
 
 
-def _check_structure(network: SpikingNetwork) -> None:
-    check_choice("encoding", network.encoding, ENCODINGS)
-    check_choice("readout", network.readout, READOUTS)
-    modules = list(walk(network.layers))
+def _check_structure(layers: nn.ModuleList, num_steps: int, encoding: str, readout: str) -> None:
+    """Raise TypeError or ValueError for layers that no network has, or settings that do not fit them."""
+    check_choice("encoding", encoding, ENCODINGS)
+    check_choice("readout", readout, READOUTS)
+    modules = list(walk(layers))
     for module in modules:
         if not isinstance(module, (*affine_types(), *MAX_POOLS, Synapse, LIF)):
             others = *MAX_POOLS, Residual, Synapse, LIF, DLIF
             known = ", ".join(kind.__name__ for kind in (*affine_types(), *others))
             raise TypeError(f"modules: got {type(module).__name__}, expected {known}")
         if isinstance(module, LIF):
-            module.scale(network.num_steps)
+            module.scale(num_steps)
         if type(module) in MAX_POOLS:
             max_windows(module)
     if not any(isinstance(module, WEIGHTED) for module in modules):
         raise ValueError(
             "modules: got no Linear or Conv2d or Conv1d, expected at least one affine layer with weights"
         )
-    neuron_last = isinstance(network.layers[-1], LIF)
-    if not fits(network.readout, neuron_last):
-        last = type(network.layers[-1]).__name__
-        raise ValueError(f"readout: got {network.readout!r} with {last} last, which it does not fit")
-    last = network.layers[-1]
-    if network.reads_potentials and (isinstance(last, Recurrent) or last.reset != "none"):  # type: ignore[union-attr]
-        raise ValueError(f'readout: "{network.readout}" needs a final neuron with reset="none"')
+    last = layers[-1]
+    neuron_last = isinstance(last, LIF)
+    if not fits(readout, neuron_last):
+        raise ValueError(f"readout: got {readout!r} with {type(last).__name__} last, which it does not fit")
+    resets = isinstance(last, Recurrent) or getattr(last, "reset", None) != "none"
+    if reads_potentials(readout, neuron_last) and resets:
+        raise ValueError(f'readout: "{readout}" needs a final neuron with reset="none"')

@@ -1,6 +1,7 @@
 """Spiking neurons as modules: LIF, and the paper's DLIF with its learnable input scale."""
 
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,11 @@ from .rules import Leaky, Rule
 from .surrogates import Surrogate, Triangle
 
 HALVES = (torch.bfloat16, torch.float16)
+CONSTANTS = (
+    *("decay", "threshold", "reset", "fires_at", "reset_amount", "num_steps", "rest", "start", "input_scale"),
+    *("decay_logit", "neuron", "feedback", "synapse"),
+)
+"""What this library's neurons are made of."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class LIF(nn.Module):
 
     kernel: str = "eager"
     """What runs the recursion: "eager", or "compiled" where that is there; see `models.kernels`."""
+    holds: ClassVar[tuple[str, ...]] = ()
+    """The constants that a neuron reads of its attributes of these names, and not of `dynamics`."""
 
     def __init__(
         self,
@@ -57,6 +65,14 @@ class LIF(nn.Module):
     ) -> None:
         super().__init__()
         self.dynamics: Dynamics = Dynamics(decay, threshold, reset, fires_at, surrogate, reset_amount)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; refuse the name of a constant that this neuron holds elsewhere, or not at all."""
+        ours = type(self).rule.__module__.startswith(f"{__package__}.")
+        if ours and name in CONSTANTS and name not in self.holds:
+            told = f"{name}: is no attribute that a {type(self).__name__} runs by"
+            raise AttributeError(f"{told}, expected `dynamics` to be replaced, or a new neuron")
+        super().__setattr__(name, value)
 
     @property
     def surrogate(self) -> Surrogate:
@@ -124,6 +140,8 @@ class DLIF(LIF):
 
     References: ding2024robust
     """
+
+    holds = ("input_scale",)
 
     def __init__(
         self,

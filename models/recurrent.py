@@ -7,7 +7,7 @@ With a synapse what the neurons get is i[t] = κ·i[t−1] + c[t−d] in the pla
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,12 +44,18 @@ class Recurrent(LIF):
     References: eshraghian2023training
     """
 
+    holds = ("neuron", "feedback", "synapse")
+
     def __init__(self, neuron: LIF, feedback: nn.Module, synapse: Synapse | None = None) -> None:
         nn.Module.__init__(self)
-        check_parts(neuron, feedback, synapse)
         self.neuron: LIF = neuron
         self.feedback: nn.Module = feedback
         self.synapse: Synapse | None = synapse
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a part that this layer does not run by is refused."""
+        _check_part(name, value)
+        super().__setattr__(name, value)
 
     @property
     def dynamics(self) -> Dynamics:
@@ -153,11 +159,17 @@ class FedBack(Rule):
 
 def check_parts(neuron: nn.Module, feedback: nn.Module, synapse: nn.Module | None = None) -> None:
     """Raise TypeError unless a layer may be made of these."""
-    plain = isinstance(neuron, LIF) and type(neuron).rule is LIF.rule and type(neuron).forward is LIF.forward
-    if not plain:
-        raise TypeError(f"neuron: got {type(neuron).__name__}, expected LIF or DLIF")
-    if type(feedback) not in FEEDBACKS:
+    for name, part in (("neuron", neuron), ("feedback", feedback), ("synapse", synapse)):
+        _check_part(name, part)
+
+
+def _check_part(name: str, part: object) -> None:
+    kind: Any = type(part)
+    got = kind.__name__
+    if name == "neuron" and not (isinstance(part, LIF) and (kind.rule, kind.forward) == (LIF.rule, LIF.forward)):
+        raise TypeError(f"neuron: got {got}, expected LIF or DLIF")
+    if name == "feedback" and kind not in FEEDBACKS:
         known = ", ".join(kind.__name__ for kind in FEEDBACKS)
-        raise TypeError(f"feedback: got {type(feedback).__name__}, expected one of {known}")
-    if synapse is not None and type(synapse) is not Synapse:
-        raise TypeError(f"synapse: got {type(synapse).__name__}, expected Synapse or None")
+        raise TypeError(f"feedback: got {got}, expected one of {known}")
+    if name == "synapse" and part is not None and kind is not Synapse:
+        raise TypeError(f"synapse: got {got}, expected Synapse or None")

@@ -1,12 +1,13 @@
 """Leaky neurons that rest after each spike, for R steps in which they take nothing in, or that start elsewhere."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from .constants import at_least, check_normal, real, settle, unless_none
+from .dynamics import Dynamics
 from .neurons import LIF, Run, in_full
 from .rules import Leaky, Rule
 from .surrogates import Surrogate, Triangle
@@ -35,6 +36,8 @@ class RefractoryLIF(LIF):
     References: pehle2021norse
     """
 
+    holds = ("rest", "start")
+
     def __init__(
         self,
         decay: float = 0.99,
@@ -47,6 +50,12 @@ class RefractoryLIF(LIF):
         super().__init__(decay, threshold, "zero", fires_at, surrogate)
         self.rest: int | None = unless_none(at_least(0))("rest", rest)
         self.start: float = real("start", start)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; constants of another reset than to zero are refused."""
+        if name == "dynamics" and isinstance(value, Dynamics) and value.reset != "zero":
+            raise ValueError(f"reset: got {value.reset!r}, expected neurons that rest to reset to zero")
+        super().__setattr__(name, value)
 
     def rule(self, num_steps: int) -> Rule:
         """Return the constants, as readers know them that list this rule: a rest for good lasts all T steps."""

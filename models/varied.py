@@ -140,6 +140,7 @@ class VariedLIF(LIF):
     References: fang2021incorporating
     """
 
+    holds = ("decay", "threshold", "reset_amount")
     decay: Tensor
     threshold: Tensor
     reset_amount: Tensor | None
@@ -155,8 +156,7 @@ class VariedLIF(LIF):
     ) -> None:
         nn.Module.__init__(self)
         self.shared: Dynamics = Dynamics(1.0, 1.0, reset, fires_at, surrogate)
-        if reset_amount is not None and reset != "subtract":
-            raise ValueError(f'reset_amount: got one with reset {reset!r}, expected it with "subtract" only')
+        _check_shared(self.shared, reset_amount)
         given = {"decay": decay, "threshold": threshold}
         given |= {} if reset_amount is None else {"reset_amount": reset_amount}
         arrays = _alike({name: _array(name, value) for name, value in given.items()})
@@ -164,6 +164,14 @@ class VariedLIF(LIF):
             self.register_buffer(name, arrays.get(name))
         if not self.decay.is_meta:  # a file's constants come later
             self.rule(1)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; numbers of `shared` are refused, and amounts of a reset that takes none."""
+        if name == "shared":
+            _check_shared(value, self._buffers.get("reset_amount"))
+        if name == "reset_amount":
+            _check_shared(self.shared, value)
+        super().__setattr__(name, value)
 
     @property
     def constants(self) -> tuple[Tensor, ...]:
@@ -246,6 +254,14 @@ class VariedLIF(LIF):
             for name, array in zip(("decay", "threshold", "reset_amount"), self.constants, strict=False)
         )
         return f"{tuple(self.decay.shape)}, {ends}, reset={self.reset}, fires_at={self.shared.fires_at}"
+
+
+def _check_shared(shared: Any, amount: object) -> None:
+    """Raise ValueError for constants that a VariedLIF would not read, of all its neurons or as an array."""
+    if amount is not None and shared.reset != "subtract":
+        raise ValueError(f'reset_amount: got one with reset {shared.reset!r}, expected it with "subtract" only')
+    if (shared.decay, shared.threshold, shared.reset_amount) != (1.0, 1.0, None):
+        raise ValueError("shared: got a decay, threshold or reset_amount, expected the arrays to be set")
 
 
 class Fires(torch.autograd.Function):

@@ -34,7 +34,10 @@ def convert(
             min=1, help="T, for a module that does one step a call, and for NIR; default: it loops itself."
         ),
     ] = None,
-    encoding: Annotated[str, typer.Option(help="direct: one input for all steps; none: one for each.")] = "direct",
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="direct: one input for all steps; none: one for each; default: what NIR's inputs show."),
+    ] = None,
     readout: Annotated[str | None, typer.Option(help="mean, spikes or potential; default: what fits.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="Compare on its first test samples.")] = None,
     root: Root = None,
@@ -45,6 +48,10 @@ def convert(
         typer.Option(min=1, help="Classes of a population code: outputs are averaged in so many groups."),
     ] = None,
     dt: Annotated[float | None, typer.Option(help="NIR's time step; default: the file's, or 1e-4.")] = None,
+    reset: Annotated[
+        str | None,
+        typer.Option(help="NIR's reset: zero (v_reset) or subtract (the threshold); default: what the file says."),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
@@ -62,7 +69,7 @@ def convert(
     sample = own if asked is None else asked
     if sample is None and isinstance(module, nn.Module):
         raise ValueError(f"shape: got neither it nor --data for {source}, expected inputs to compare it on")
-    settings: dict[str, Any] = {} if dt is None else {"dt": dt}
+    settings = {name: value for name, value in {"dt": dt, "reset": reset}.items() if value is not None}
     made = converted(module, sample, num_steps, encoding, readout, seed, classes, **settings)
     _check_classes(made, sample, count, classes)
     digest = save(made.network, out)

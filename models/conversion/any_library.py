@@ -9,13 +9,18 @@ from ..validation import check_inputs
 from .checking import ConversionCheck, compare
 from .converting import Conversion, converted
 from .detecting import observed
-from .nir_reading import convert_nir, graph_source
+from .nir_reading import convert_nir, graph_source, warn_of_reset
 from .observing import Source, observe
 from .plain_torch import detect
 
 
 def check_conversion(
-    source: Any, network: SpikingNetwork, inputs: Tensor, num_steps: int | None = None, dt: float | None = None
+    source: Any,
+    network: SpikingNetwork,
+    inputs: Tensor,
+    num_steps: int | None = None,
+    dt: float | None = None,
+    reset: str | None = None,
 ) -> ConversionCheck:
     """Compare a network, spike for spike, with the module or NIR graph that it was converted from.
 
@@ -24,7 +29,7 @@ def check_conversion(
         network: its conversion.
         inputs: as the network takes them.
         num_steps: as in the conversion: T for a module that is driven by steps, None for one that loops itself.
-        dt: of a NIR graph.
+        dt, reset: of a NIR graph, as in the conversion.
 
     Returns:
         A `ConversionCheck`; its `matches` and `reason` say whether and where the two differ.
@@ -34,7 +39,9 @@ def check_conversion(
     """
     check_inputs(network, inputs)
     if not isinstance(source, nn.Module):
-        seen = observe(graph_source(source, network.num_steps, dt, network.encoding), inputs)
+        graph = graph_source(source, network.num_steps, dt, network.encoding, reset)
+        warn_of_reset(graph)
+        seen = observe(graph, inputs)
     else:
         seen = observed(source, network, inputs, num_steps)
     return compare(network, seen, inputs)
@@ -44,7 +51,7 @@ def convert(
     source: Any,
     sample: Tensor | None = None,
     num_steps: int | None = None,
-    encoding: str = "direct",
+    encoding: str | None = None,
     readout: str | None = None,
     seed: int = 0,
     classes: int | None = None,
@@ -56,7 +63,7 @@ def convert(
     Args:
         source: what `from_snntorch`, `from_spikingjelly`, `from_norse` or `from_nir` takes.
         sample, num_steps, encoding, readout, seed, classes, output: as there.
-        settings: what `from_nir` takes besides.
+        settings: what `from_nir` takes besides: `dt`, `reset` and `origin`.
 
     Raises:
         ConversionRefused, TypeError, ValueError: as there.
@@ -64,8 +71,9 @@ def convert(
     if not isinstance(source, nn.Module):
         timing = {"num_steps": num_steps, "encoding": encoding}
         return convert_nir(source, sample, readout, seed, classes=classes, **timing, **settings)
+    if settings:
+        raise TypeError(f"{min(settings)}: got one for a module, expected it of a NIR graph only")
     if sample is None:
         raise ValueError("sample: got None, expected a batch of inputs for the module")
-    return converted(
-        Source.of(detect(source), source, encoding, num_steps, output), sample, readout, seed, classes
-    )
+    made = Source.of(detect(source), source, encoding or "direct", num_steps, output)
+    return converted(made, sample, readout, seed, classes)

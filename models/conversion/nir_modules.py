@@ -1,10 +1,7 @@
-"""A NIR graph as a torch module: its equations, by forward Euler steps, node by node.
+"""A NIR graph as a torch module, node by node; its neurons are in nir_neurons.py.
 
-    LIF   v += (dt/τ)·((v_leak − v) + R·x)         IF   v += dt·R·x
-    CubaLIF   i += (dt/τ_syn)·(w_in·x − i),  v += (dt/τ_mem)·((v_leak − v) + R·i)
-
-spikes at v > v_threshold, then v = v_reset. A Delay hands on what it was given so many steps before. Constants are
-arrays and apply elementwise. This is what conversions of graphs are compared with: it shares nothing with `LIF`.
+A Delay hands on what it was given so many steps before. This is what conversions of graphs are compared with: it
+shares nothing with `LIF`.
 """
 
 import operator
@@ -19,75 +16,13 @@ from torch import Tensor, nn
 
 from ..synapses import Synapse
 from .nir_loops import flattened, without_loops
+from .nir_neurons import FIRING, INTEGRATING, EulerNeuron
 from .nir_pointwise import IntegratorNode, ScalingNode, StepNode
+from .nir_resets import Reset, resets
 from .refusal import ConversionRefused
 
-FIRING = ("LIF", "CubaLIF", "IF")
-INTEGRATING = ("LI", "CubaLI")
 LARGEST = 1 << 16
 """The largest kernel, stride, padding or dilation that is taken for one."""
-
-
-NEEDED = {
-    "LIF": ("tau", "r", "v_leak"),
-    "LI": ("tau", "r", "v_leak"),
-    "IF": ("r",),
-    "CubaLIF": ("tau_mem", "tau_syn", "r", "v_leak", "w_in"),
-    "CubaLI": ("tau_mem", "tau_syn", "r", "v_leak", "w_in"),
-}
-"""Of `CONSTANTS`, what the equation of each neuron names."""
-CONSTANTS = ("tau", "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in")
-
-
-class EulerNeuron(nn.Module):
-    """One neuron node; keeps v and i from call to call until `restart`.
-
-    Its constants stay float64, whatever the module is cast to; what they make up is rounded to the input's dtype.
-    """
-
-    def __init__(self, node: Any, name: str, dt: float) -> None:
-        super().__init__()
-        self.kind, self.name, self.dt = type(node).__name__, name, dt
-        given = {key: getattr(node, key, None) for key in CONSTANTS}
-        _check_constants(self.kind, given)
-        known = {key: np.array(value, dtype=np.float64) for key, value in given.items() if value is not None}
-        self.constants = {key: torch.from_numpy(value) for key, value in known.items()}
-        self.restart()
-
-    def restart(self) -> None:
-        """Go back to the state before the first step: v = v_leak, and 0 for IF."""
-        self.v: Tensor | None = None
-        self.i: Tensor | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Take one step; return spikes, or the potential of an integrator."""
-        c = {name: value.to(x.device) for name, value in self.constants.items()}
-        if self.v is None or self.i is None:
-            start = torch.zeros(()) if self.kind == "IF" else c["v_leak"]
-            self.v, self.i = start.to(x).expand_as(x).clone(), torch.zeros_like(x)
-        if self.kind in ("CubaLIF", "CubaLI"):
-            self.i = self.i + (self.dt / c["tau_syn"]).to(x) * (c["w_in"].to(x) * x - self.i)
-            x = self.i
-        if self.kind == "IF":
-            self.v = self.v + (self.dt * c["r"]).to(x) * x
-        else:
-            share = (self.dt / c.get("tau", c.get("tau_mem"))).to(x)  # type: ignore[operator]
-            self.v = self.v + share * ((c["v_leak"].to(x) - self.v) + c["r"].to(x) * x)
-        if self.kind in INTEGRATING:
-            return self.v
-        fired = self.v > c["v_threshold"].to(x)
-        self.v = torch.where(fired, c["v_reset"].to(x), self.v)
-        return fired.to(x)
-
-
-def _check_constants(kind: str, given: dict[str, Any]) -> None:
-    """Raise unless a neuron has all constants that its equation names, as real numbers."""
-    needed = NEEDED[kind] + (("v_threshold", "v_reset") if kind in FIRING else ())
-    missing = [key for key in needed if given[key] is None]
-    if missing:
-        raise ConversionRefused(f"graph: has a {kind} without {missing[0]}")
-    if any(np.iscomplexobj(value) for value in given.values()):
-        raise ConversionRefused(f"graph: has a {kind} with complex constants, expected real numbers")
 
 
 class SumPool(nn.Module):
@@ -187,8 +122,13 @@ class EulerGraph(nn.Module):
         return reduce(operator.add, (signals[source] for source in self.sources[name]))
 
 
-def executable(graph: Any, dt: float) -> EulerGraph:
+def executable(graph: Any, dt: float, reset: str | None = None) -> EulerGraph:
     """Return the module of a graph without cycles, but for neurons that hear themselves.
+
+    Args:
+        graph: a `nir.NIRGraph`.
+        dt: the time step, seconds.
+        reset: "zero" or "subtract"; None: what the metadata say, else "zero".
 
     Raises:
         ConversionRefused: for another graph, or a node that is not known.
@@ -202,7 +142,8 @@ def executable(graph: Any, dt: float) -> EulerGraph:
     names |= {ends["Input"]: "", ends["Output"]: ""}
     given = {names[name]: tuple(names[source] for source in found) for name, found in sources.items() if found}
     heard = {names[neuron]: names[node] for neuron, node in loops.items()}
-    return EulerGraph({names[name]: _made(nodes[name], name, dt) for name in order}, given, heard)
+    told = resets(graph, FIRING, reset)
+    return EulerGraph({names[name]: _made(nodes[name], name, dt, told.get(name)) for name in order}, given, heard)
 
 
 def _sources(kinds: dict[str, str], edges: list[tuple[str, str]]) -> dict[str, list[str]]:
@@ -234,10 +175,10 @@ def _ordered(sources: dict[str, list[str]]) -> list[str]:
         raise ConversionRefused(f"graph: is recurrent ({cycle}), expected {expected}") from error
 
 
-def _module(node: Any, name: str, dt: float) -> nn.Module:
+def _module(node: Any, name: str, dt: float, reset: Reset | None) -> nn.Module:
     kind = type(node).__name__
     if kind in FIRING or kind in INTEGRATING:
-        return EulerNeuron(node, name, dt)
+        return EulerNeuron(node, name, dt, reset)
     if kind == "Delay":
         return DelayLine(_steps(node.delay, name, dt))
     if kind in _POINTWISE:
@@ -258,9 +199,9 @@ def _steps(delay: Any, name: str, dt: float) -> int:
     return steps
 
 
-def _made(node: Any, name: str, dt: float) -> nn.Module:
+def _made(node: Any, name: str, dt: float, reset: Reset | None) -> nn.Module:
     try:
-        return _module(node, name, dt)
+        return _module(node, name, dt, reset)
     except ConversionRefused:
         raise
     except (AttributeError, TypeError, ValueError, IndexError, RuntimeError, OverflowError) as error:

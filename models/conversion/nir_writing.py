@@ -1,8 +1,9 @@
-"""A network as a NIR graph, where NIR can say it: hard resets, no input scale, spikes strictly above a threshold.
+"""A network as a NIR graph, where NIR can say it: resets, no input scale, spikes strictly above a threshold.
 
 λ = 1 − dt/τ and R = τ/dt undo each other in one forward Euler step, v[t] = λ·v[t−1] + x[t]; λ = 1 is an IF of
 R = 1/dt. A neuron that fires at v ≥ θ gets the largest number below θ (in the network's dtype) as its threshold:
-v > pred(θ) iff v ≥ θ, for every v of that dtype.
+v > pred(θ) iff v ≥ θ, for every v of that dtype. Each neuron's metadata say which reset it has (nir_resets.py):
+tools that do not read them take a subtraction for a hard reset.
 
 A synapse in front of such a layer is the current of a CubaLIF, κ = 1 − dt/τ_syn with w_in = τ_syn/dt; a delay is a
 Delay.
@@ -31,14 +32,15 @@ def to_nir(network: SpikingNetwork, sample: Tensor, dt: float = DT) -> Any:
     """Return the `nir.NIRGraph` of a network; T, dt and readout go into its metadata.
 
     Args:
-        network: of Linear, Conv2d, AvgPool2d, Flatten and hard-reset LIF layers, delays, synapses in front of
+        network: of Linear, Conv2d, AvgPool2d, Flatten and LIF layers that reset, delays, synapses in front of
             neurons, and residual sums of them.
         sample: one batch of inputs, for their shape.
         dt: the time step that τ is counted in, seconds.
 
     Raises:
         TypeError: for a neuron of another recursion than LIF's.
-        ConversionRefused: for a soft reset, an input scale, batch norm, a rate code or a latency code.
+        ConversionRefused: for a neuron that fires and does not reset, an input scale, batch norm, a rate code or a
+            latency code.
         ImportError: without nir.
 
     References: pedersen2024neuromorphic
@@ -159,15 +161,18 @@ def _neuron(
         if tau is None:
             raise ConversionRefused(f"{name}: integrates without a leak, which NIR's LI can't")
         return nir.LI(tau=full(tau), r=full(tau / dt), v_leak=zero)
-    if d.reset != "zero":
-        raise ConversionRefused(f"{name}: has reset {d.reset!r}, and NIR a hard reset only")
-    threshold = torch.tensor(d.threshold, dtype=network.dtype)
+    if d.reset == "none":
+        raise ConversionRefused(f"{name}: has reset 'none', and neurons of NIR that fire reset")
+    threshold, amount = torch.tensor([d.threshold, d.drop], dtype=network.dtype)
     if d.fires_at == ">=":
         threshold = torch.nextafter(threshold, torch.zeros_like(threshold))
-    level = full(threshold.item())
+    told: dict[str, Any] = {"reset": d.reset}
+    if d.reset == "subtract" and amount != threshold:
+        told["reset_amount"] = amount.item()
+    ends = {"v_threshold": full(threshold.item()), "v_reset": zero, "metadata": told}
     if tau is None:
-        return nir.IF(r=full(1.0 / dt), v_threshold=level, v_reset=zero)
-    return nir.LIF(tau=full(tau), r=full(tau / dt), v_leak=zero, v_threshold=level, v_reset=zero)
+        return nir.IF(r=full(1.0 / dt), **ends)
+    return nir.LIF(tau=full(tau), r=full(tau / dt), v_leak=zero, **ends)
 
 
 def _current_of(layer: Synapse, follows: nn.Module | None, name: str) -> Synapse | None:
@@ -189,7 +194,8 @@ def _second_order(nir: Any, node: Any, synapse: Synapse, name: str, dt: float) -
     constants = {"tau_syn": tau, "tau_mem": node.tau, "r": node.r, "v_leak": node.v_leak, "w_in": tau / dt}
     if isinstance(node, nir.LI):
         return nir.CubaLI(**constants)
-    return nir.CubaLIF(**constants, v_threshold=node.v_threshold, v_reset=node.v_reset)
+    ends = {"v_threshold": node.v_threshold, "v_reset": node.v_reset, "metadata": node.metadata}
+    return nir.CubaLIF(**constants, **ends)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

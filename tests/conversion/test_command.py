@@ -7,7 +7,7 @@ import nir
 import pytest
 import torch
 
-from spikecert import load, mlp, to_nir
+from spikecert import LIF, load, mlp, to_nir
 from support.command_line import run
 
 __all__ = ["run"]
@@ -60,6 +60,33 @@ def test_a_nir_file_becomes_a_network(run, tmp_path):
     assert load(out).num_steps == 5
 
 
+def unsaid(folder: Path) -> Path:
+    """Write a NIR file of neurons that subtract, which it does not say."""
+    torch.manual_seed(0)
+    graph = to_nir(mlp((6, 8, 3), num_steps=5, neuron=LIF(0.9, 0.3, "subtract", ">")), torch.rand(4, 6))
+    graph.nodes["lif"].metadata = {}
+    nir.write(folder / "graph.nir", graph)
+    return folder / "graph.nir"
+
+
+def test_a_reset_that_a_file_does_not_say_is_chosen_or_warned_of(run, tmp_path):
+    out = tmp_path / "network.safetensors"
+    for reset in ("zero", "subtract"):
+        found = run("convert", unsaid(tmp_path), "--out", out, "--reset", reset)
+        assert (found.status, load(out).neurons[0].reset) == (0, reset), found.err
+        assert "warning" not in found.err
+    found = run("convert", unsaid(tmp_path), "--out", out)
+    assert (found.status, load(out).neurons[0].reset) == (0, "zero")
+    told, wrote = found.err.splitlines()
+    assert told.startswith("spikecert: warning: graph: neither it nor reset says how neurons reset (lif)")
+    assert "reset='subtract'" in told
+    assert wrote.startswith("wrote ")
+    found = run("convert", unsaid(tmp_path), "--out", out, "--dt", 1e-9, "--reset", "zero")
+    assert found.err.startswith(
+        "spikecert: warning: graph: its last neurons never fire on the sample, in 5 steps of"
+    )
+
+
 @pytest.mark.parametrize("name", ["made", "module"])
 def test_python_objects_are_run_and_compared_on_data(run, code, tmp_path, name):
     out = tmp_path / "network.safetensors"
@@ -100,6 +127,12 @@ def test_a_population_code_asks_for_its_classes(run, code, tmp_path):
         ("mine.py:made", ("--shape", "0,2"), "shape: got '0,2'"),
         ("mine.py:made", ("--shape", "5"), "can't run on inputs of shape"),
         ("none.nir", (), "expected a NIR file"),
+        (
+            "mine.py:made",
+            ("--shape", "64", "--reset", "zero"),
+            "reset: got one for a module, expected it of a NIR",
+        ),
+        ("mine.py:number", ("--reset", "soft"), "reset: got 'soft', expected one of zero, subtract"),
     ],
 )
 def test_refusals_are_one_line_and_status_2(run, code, tmp_path, monkeypatch, source, options, message):

@@ -97,7 +97,8 @@ def graph(kind: str, **changed: np.ndarray):
     else:
         constants["r"] = constants["r"] * np.float32(1e4)
     weight = generator.normal(size=(7, 5), scale=3.0).astype(np.float32)
-    nodes = nir.Affine(weight, np.zeros(7, np.float32)), getattr(nir, kind)(**{**constants, **changed})
+    node = getattr(nir, kind)(**{**constants, **changed}, metadata={"reset": "zero"})
+    nodes = nir.Affine(weight, np.zeros(7, np.float32)), node
     return nir.NIRGraph.from_list(*nodes, type_check=False)
 
 

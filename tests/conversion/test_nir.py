@@ -52,7 +52,7 @@ def test_images_and_potentials(tmp_path):
 
 
 WITHOUT = {
-    "soft reset": (mlp((4, 3, 2), neuron=LIF(reset="subtract")), "NIR a hard reset only"),
+    "no reset": (mlp((4, 3, 2), neuron=LIF(reset="none")), "neurons of NIR that fire reset"),
     "input scale": (mlp((4, 3, 2), neuron=DLIF(8)), "an input scale over time"),
     "rate code": (mlp((4, 3, 2), encoding="rate"), "encoding 'rate'"),
     "batch norm": (SpikingNetwork(nn.Linear(4, 3), nn.BatchNorm1d(3), LIF(), num_steps=2).eval(), "BatchNorm1d"),
@@ -79,12 +79,13 @@ def test_a_soft_reset_that_was_lost_is_found_by_the_origin(reset):
     module: Any = nn.Sequential(nn.Linear(8, 12), neurons[0], nn.Linear(12, 3), neurons[1])
     module[0].weight.data.mul_(4.0)
     graph, sample = snntorch_to_nir(module, torch.rand(8)), torch.rand(6, 8)
-    from_nir(graph, sample, num_steps=8)
+    from_nir(graph, sample, num_steps=8, reset=reset)
     if reset == "zero":
         from_nir(graph, sample, num_steps=8, origin=module)
         return
-    with pytest.raises(ConversionRefused, match=r"^origin: the graph does not spike as"):
-        from_nir(graph, sample, num_steps=8, origin=module)
+    for told in (None, "zero", "subtract"):  # snnTorch subtracts one step late
+        with pytest.raises(ConversionRefused, match=r"^origin: the graph does not spike as"):
+            from_nir(graph, sample, num_steps=8, origin=module, reset=told)
 
 
 def test_spikingjellys_own_export():
@@ -106,7 +107,7 @@ def test_sum_pooling_is_a_convolution():
     flat = nir.Flatten({"input": np.array([2, 2, 2])}, 0, -1)
     ends = nir.Input(np.array([1, 6, 6])), nir.Output(np.array([8]))
     conv = nir.Conv2d((6, 6), weight, 1, 0, 1, 1, np.zeros(2, dtype=np.float32))
-    fires = nir.IF(r=np.full((2, 2, 2), 1e4), v_threshold=np.full((2, 2, 2), 20.0))
+    fires = nir.IF(r=np.full((2, 2, 2), 1e4), v_threshold=np.full((2, 2, 2), 20.0), metadata={"reset": "zero"})
     network = from_nir(graph_of(ends[0], conv, nir.SumPool2d(*pairs), fires, flat, ends[1]), num_steps=4)
     assert isinstance(network.layers[1], nn.Conv2d)
     assert network.layers[1].groups == 2

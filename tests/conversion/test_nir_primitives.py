@@ -12,8 +12,8 @@ from torch import nn
 
 from spikecert import LIF, ConversionRefused, Share, SpikingNetwork, convert, from_nir, to_nir
 from spikecert.models.conversion.nir_modules import executable
-from support.element_rows import behind, ends, pooled, sequences
-from support.elements import array, cuba, full, graph, nir_conv, nir_head, nir_lif
+from support.element_rows import behind, pooled, sequences
+from support.elements import array, cuba, full, graph, nir_conv, nir_ends, nir_head, nir_lif
 
 nir: Any = import_module("nir")
 STEPS, SMALL = 4, (1, 6, 6)
@@ -29,7 +29,7 @@ COMES_IN: dict[str, tuple[tuple[int, ...], Nodes]] = {
     "Scale": ((5,), lambda: behind(lambda: nir_lif(8), lambda: nir.Scale(array(3)))),
     "Threshold": ((5,), lambda: behind(lambda: nir_lif(8), lambda: nir.Threshold(full(0.5, 3)))),
     "I": ((5,), lambda: behind(lambda: nir_lif(8), lambda: nir.I(r=full(1e4, 3)))),
-    "IF": ((5,), lambda: behind(lambda: nir.IF(r=full(1e4, 8), **ends(8)))),
+    "IF": ((5,), lambda: behind(lambda: nir.IF(r=full(1e4, 8), **nir_ends(8)))),
     "LIF": ((5,), lambda: behind(lambda: nir_lif(8))),
     "LI": ((5,), lambda: behind(lambda: nir_lif(8), lambda: nir.LI(full(2e-4, 3), full(2, 3), full(0, 3)))),
     "CubaLIF": ((5,), lambda: behind(lambda: nir_lif(8), lambda: cuba(nir.CubaLIF, 3))),

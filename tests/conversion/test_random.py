@@ -10,7 +10,10 @@ from spikecert import ConversionRefused, SpikingNetwork, convert
 from support.foreign import FOREIGN, Foreign
 
 COUNT = 60
-pytestmark = pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature"),
+    pytest.mark.filterwarnings("ignore:graph. its last neurons never fire"),
+]
 
 
 def wrong(seed: int, made: Foreign) -> str | None:

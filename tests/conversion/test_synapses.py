@@ -131,6 +131,7 @@ def graph_of(*middle: Any, size: int = 12) -> Any:
             v_threshold=full(0.5, count),
             v_reset=full(0.0, count),
             w_in=full(2.5, count),
+            metadata={"reset": "zero"},
         )
 
     def dense(rows: int, columns: int) -> Any:

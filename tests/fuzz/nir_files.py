@@ -3,6 +3,7 @@
 import io
 import random
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from spikecert import LIF, SpikingNetwork, from_nir, mlp, to_nir
 from .mutators import mutate_bytes
 
 NUMBERS = (0, -1, 1, 2, 7, 10**6, 2**31, 2**62, 0.5, 1e-30, 1e30, float("nan"), float("inf"))
-VALUES = (*NUMBERS, b"LIF", b"", b"\xff\xfe", "Conv2d")
+VALUES = (*NUMBERS, b"LIF", b"soft", b"", b"\xff\xfe", "Conv2d")
 SIZES = (1, 2, 4, 1000, 4096, 65_536, 2**31, -1)
 LARGE = ((10**6,), (11_000, 11_000), (2**31, 2**20), (1, 1, 3000, 3000), (3, 70_000))
 KINDS = ("f4", "f8", "f2", "c8", "i1", "u8", "?", "S9")
@@ -29,7 +30,7 @@ def seeds() -> list[bytes]:
     """Return files of a dense and a convolutional network."""
     torch.manual_seed(0)
     image = SpikingNetwork(nn.Conv2d(1, 2, 3), LIF(0.9), nn.Flatten(), nn.Linear(8, 2), num_steps=2)
-    networks = ((mlp((3, 4, 2), 2, LIF(0.9)), (3,)), (image, (1, 4, 4)))
+    networks = ((mlp((3, 4, 2), 2, LIF(0.9, reset="subtract")), (3,)), (image, (1, 4, 4)))
     return [_written(network.eval(), shape) for network, shape in networks]
 
 
@@ -42,7 +43,10 @@ def _written(network: SpikingNetwork, shape: tuple[int, ...]) -> bytes:
 
 def read(data: bytes) -> None:
     """Read a file and convert what it holds, for as many steps as it says."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "graph: ", UserWarning
+        )  # of a reset that is not said any more, or silence
         path = Path(folder) / "network.nir"
         path.write_bytes(data)
         from_nir(str(path))

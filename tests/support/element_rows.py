@@ -36,6 +36,7 @@ from support.elements import (
     images,
     leaky,
     nir_conv,
+    nir_ends,
     nir_head,
     nir_lif,
     node,
@@ -106,11 +107,6 @@ def sequences() -> list[Any]:
     return [nir.Conv1d(8, array(4, 1, 3), 1, 0, 1, 1, full(0, 4)), nir_lif(4, 6), *nir_head(4, 6)]
 
 
-def ends(*shape: int) -> dict[str, np.ndarray]:
-    """Return threshold and reset of NIR nodes."""
-    return {"v_threshold": full(1, *shape), "v_reset": full(0, *shape)}
-
-
 def synaptic() -> nn.Module:
     """Return snnTorch's second-order neuron."""
     return snntorch.Synaptic(alpha=0.5, beta=0.9, init_hidden=True)
@@ -152,8 +148,9 @@ class Encoded(nn.Module):
 
 def varied() -> Any:
     """Return NIR's neurons, no two alike."""
-    tau, rest = np.linspace(2e-4, 9e-4, 8, dtype=np.float32), {"v_leak": full(0, 8), "v_reset": full(0, 8)}
-    return nir.LIF(tau=tau, r=tau / 1e-4, v_threshold=np.linspace(0.5, 1.5, 8, dtype=np.float32), **rest)
+    tau = np.linspace(2e-4, 9e-4, 8, dtype=np.float32)
+    levels = {**nir_ends(8), "v_threshold": np.linspace(0.5, 1.5, 8, dtype=np.float32)}
+    return nir.LIF(tau=tau, r=tau / 1e-4, v_leak=full(0, 8), **levels)
 
 
 def nodes_of_loop(name: str, own: Callable[[int], Any], size: int = 8) -> Row:
@@ -251,7 +248,7 @@ ROWS: tuple[Row, ...] = (
     cell("LIFCell first", norse.LIFCell),
     cell("LIBoxCell last", box, norse.LIBoxCell),
     cell("LICell last", box, norse.LICell),
-    nodes("IF", lambda: behind(lambda: nir.IF(r=full(1e4, 8), **ends(8)))),
+    nodes("IF", lambda: behind(lambda: nir.IF(r=full(1e4, 8), **nir_ends(8)))),
     nodes("CubaLIF first", lambda: behind(lambda: cuba(nir.CubaLIF, 8))),
     nodes(
         "LI last",

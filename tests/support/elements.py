@@ -94,13 +94,17 @@ def full(value: float, *shape: int) -> np.ndarray:
 
 def nir_lif(*shape: int) -> Any:
     """Return LIF nodes of λ = ½ and gain 1, reset to 0."""
-    constants = {"v_leak": full(0, *shape), "v_threshold": full(1, *shape), "v_reset": full(0, *shape)}
-    return nir.LIF(tau=full(2e-4, *shape), r=full(2, *shape), **constants)
+    return nir.LIF(tau=full(2e-4, *shape), r=full(2, *shape), v_leak=full(0, *shape), **nir_ends(*shape))
+
+
+def nir_ends(*shape: int) -> dict[str, Any]:
+    """Return threshold and reset of NIR nodes, to zero, as their metadata say."""
+    return {"v_threshold": full(1, *shape), "v_reset": full(0, *shape), "metadata": {"reset": "zero"}}
 
 
 def cuba(kind: Any, *shape: int) -> Any:
     """Return CubaLIF or CubaLI nodes."""
-    ends = {"v_threshold": full(1, *shape), "v_reset": full(0, *shape)} if kind is nir.CubaLIF else {}
+    ends = nir_ends(*shape) if kind is nir.CubaLIF else {}
     taus = {"tau_syn": full(2e-4, *shape), "tau_mem": full(2e-4, *shape)}
     return kind(**taus, r=full(2, *shape), v_leak=full(0, *shape), w_in=full(2, *shape), **ends)
 

@@ -265,10 +265,12 @@ def from_nir(seed: int) -> Foreign:
         return np.full(shape, value, dtype=np.float32)
 
     def node(shape: tuple[int, ...]) -> Any:
-        ends = {"v_threshold": full(1.0, shape), "v_reset": full(0.25 * elsewhere, shape)}
+        returns = 0.25 * elsewhere if kind == "IF" else level
+        told = {"reset": "subtract" if returns == 0.0 and seed % 2 else "zero"}
+        ends: dict[str, Any] = {"v_threshold": full(1.0, shape), "v_reset": full(returns, shape), "metadata": told}
         if kind == "IF":
             return nir.IF(r=full(1e4, shape), **ends)
-        ends["v_reset"], leak = full(level, shape), full(rest, shape)
+        leak = full(rest, shape)
         if kind == "LIF":
             return nir.LIF(tau=full(1e-4 / share, shape), r=full(1 / share, shape), v_leak=leak, **ends)
         taus = {"tau_syn": full(1e-4 / taken, shape), "tau_mem": full(1e-4 / share, shape)}

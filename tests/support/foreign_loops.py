@@ -140,11 +140,12 @@ def from_nir(seed: int) -> Foreign:
     full: Callable[[float], np.ndarray] = lambda value: np.full(width, value)  # noqa: E731
     share = draw.choice([1.0, draw.uniform(0.05, 0.6)])
     tau, level = 1e-4 / share, draw.uniform(0.3, 1.2)
-    lif = nir.LIF(full(tau), full(draw.uniform(0.5, 2.0) / share), full(0.0), full(level), full(0.0))
+    told: Any = {"metadata": {"reset": "subtract" if seed % 2 else "zero"}}
+    lif = nir.LIF(full(tau), full(draw.uniform(0.5, 2.0) / share), full(0.0), full(level), full(0.0), **told)
     slow = {"tau_syn": full(1e-4 / draw.uniform(0.1, 0.9)), "w_in": full(draw.uniform(0.5, 2.0))}
-    resets = {"v_leak": full(0.0), "v_threshold": full(level), "v_reset": full(0.0)}
+    resets = {"v_leak": full(0.0), "v_threshold": full(level), "v_reset": full(0.0), **told}
     cuba = nir.CubaLIF(tau_mem=full(tau), r=full(1.0 / share), **slow, **resets)
-    node = draw.choice([lif, nir.IF(full(1e4), full(level), full(0.0)), cuba])
+    node = draw.choice([lif, nir.IF(full(1e4), full(level), full(0.0), **told), cuba])
     first, back, last = _dense(draw, 6, width), _dense(draw, width, width), _dense(draw, width, 3)
     loop = [("lif", "back"), ("back", "lif")]
     parts = {"lif": node, "back": affine(back)}
