@@ -19,7 +19,7 @@ _OTHERS = {
 
 
 LEAST, TIMES = 2**26, 64
-"""What a file may become: so many bytes, whatever its size, and so many for each of its own. Gzip makes 1032 of one."""
+"""What a file may become: so many bytes, whatever its size, and so many for each of its own; gzip makes 1032."""
 
 
 class NotAFile(ValueError):

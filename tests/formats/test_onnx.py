@@ -131,7 +131,9 @@ def refused(path: Path) -> tuple[int, str]:
 
 def test_a_small_file_can_not_ask_for_large_inputs(tmp_path: Path):
     """The network takes any size: its run on this one takes gigabytes."""
-    network = SpikingNetwork(nn.Conv2d(1, 2, 1), LIF(), nn.Conv2d(2, 2, 1, stride=40000), nn.Flatten(), num_steps=2)
+    network = SpikingNetwork(
+        nn.Conv2d(1, 2, 1), LIF(), nn.Conv2d(2, 2, 1, stride=40000), nn.Flatten(), num_steps=2
+    )
     save(network.eval(), tmp_path / "net.safetensors")
     (tmp_path / "net.onnx").write_bytes(messages.model(b"", "1x40000x40000"))
     taken, said = refused(tmp_path / "net.onnx")

@@ -100,7 +100,7 @@ class _Budget:
 
 
 def _pixels(path: Path, budget: _Budget) -> np.ndarray:
-    """Return one picture's bytes, (height, width) or (height, width, 3), if its header asks for no more than it may."""
+    """Return one picture's bytes, (height, width) or (height, width, 3), once its header is known to be small."""
     content = PICTURE.content(path)
     try:
         picture = _opened(content)
