@@ -25,7 +25,7 @@ def _data() -> Dataset:
 
 def _fit(folder: Path) -> None:
     torch.manual_seed(0)
-    fit(mlp((3, 4, 2), 2, LIF(0.9)), _data(), epochs=1, batch_size=20, folder=folder)
+    fit(mlp((3, 4, 2), 2, LIF(0.9)), _data(), epochs=1, batch_size=20, optimizer="adam", folder=folder)
 
 
 def checkpoints() -> list[bytes]:

@@ -353,13 +353,13 @@ FORGED: dict[str, tuple[Callable[[dict[str, Any], dict[str, torch.Tensor]], obje
 
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_checkpoint_is_one_line(digits: Dataset, tmp_path: Path, name: str) -> None:
-    fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
+    fit(start(), few(digits, 64), epochs=1, optimizer="adam", folder=tmp_path)
     change, told = FORGED[name]
     forged(tmp_path / "checkpoint.safetensors", change)
     with pytest.raises(
         ValueError, match=f"^folder: .*checkpoint.safetensors holds no state of a run: .*{told}"
     ) as caught:
-        fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
+        fit(start(), few(digits, 64), epochs=1, optimizer="adam", folder=tmp_path)
     assert "\n" not in str(caught.value)
 
 
