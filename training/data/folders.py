@@ -41,8 +41,8 @@ def load_folder(path: Path, seed: int) -> Dataset:
     if splits and not {"train", "test"} <= set(splits):
         raise ValueError(f"dataset: {path} has {', '.join(splits)}, expected train and test, or classes alone")
     names = _classes(path / "train" if splits else path)
-    budget = _Budget()
-    held = {part: _pictures(path / part if part else path, names, budget) for part in splits or [""]}
+    allowance = _Allowance()
+    held = {part: _pictures(path / part if part else path, names, allowance) for part in splits or [""]}
     grey = all(picture.ndim == 2 for pictures, _ in held.values() for picture in pictures)
     parts = {part: (_stacked(pictures, grey), labels) for part, (pictures, labels) in held.items()}
     del held
@@ -61,14 +61,14 @@ def _classes(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _pictures(path: Path, names: tuple[str, ...], budget: "_Budget") -> tuple[list[np.ndarray], np.ndarray]:
+def _pictures(path: Path, names: tuple[str, ...], allowance: "_Allowance") -> tuple[list[np.ndarray], np.ndarray]:
     """Return the pictures of a split, those of the first class first, and their labels."""
     if _classes(path) != names:
         raise ValueError(
             f"dataset: {path} holds {', '.join(_classes(path))}, expected the classes {', '.join(names)}"
         )
     found = [(item, label) for label, name in enumerate(names) for item in _files(path / name)]
-    return [_pixels(item, budget) for item, _ in found], np.array([label for _, label in found])
+    return [_pixels(item, allowance) for item, _ in found], np.array([label for _, label in found])
 
 
 def _files(path: Path) -> list[Path]:
@@ -81,32 +81,32 @@ def _files(path: Path) -> list[Path]:
 
 
 @dataclass
-class _Budget:
+class _Allowance:
     """What a folder's pictures may take: pixels in proportion to their files, all of one size."""
 
     size: tuple[int, int] | None = None
-    bytes: int = 0
+    packed: int = 0
     pixels: int = 0
 
     def take(self, size: tuple[int, int], content: bytes) -> None:
         """Note one picture; raise ValueError where that is too much; its words go on after the file's name."""
         if size != (self.size or size):
             raise ValueError(f"is a picture of {size} pixels, and others of {self.size}, expected one size")
-        self.size, self.bytes, self.pixels = size, self.bytes + len(content), self.pixels + math.prod(size)
-        most = in_proportion(self.bytes, MOST_PIXELS, least=FEW_PIXELS)
+        self.size, self.packed, self.pixels = size, self.packed + len(content), self.pixels + math.prod(size)
+        most = in_proportion(self.packed, MOST_PIXELS, least=FEW_PIXELS)
         if self.pixels > most:
-            told = f"makes {self.pixels} pixels of {self.bytes} bytes"
+            told = f"makes {self.pixels} pixels of {self.packed} bytes"
             raise ValueError(f"{told}, with the pictures before it, expected at most {most}")
 
 
-def _pixels(path: Path, budget: _Budget) -> np.ndarray:
+def _pixels(path: Path, allowance: _Allowance) -> np.ndarray:
     """Return one picture's bytes, (height, width) or (height, width, 3), once its header is known to be small."""
     content = PICTURE.content(path)
     try:
         picture = _opened(content)
         if picture.mode not in MODES:
             raise ValueError(f"is of mode {picture.mode}, expected grey or RGB of 8 bits")
-        budget.take(picture.size, content)
+        allowance.take(picture.size, content)
         return np.asarray(picture.convert(MODES[picture.mode]))
     except BROKEN as error:
         told = str(error) if type(error) is ValueError else f"can't be read: {error}"
