@@ -9,16 +9,17 @@ if __name__ == "files":
 
 from .gzipped import beginning, unpacked
 from .hdf5 import Unreadable, read_hdf5
-from .reading import FileKind, NotAFile, regular_content
+from .reading import FileKind, NotAFile, in_proportion, regular_content
 from .writing import sweep, write_atomically
-from .zipped import members
+from .zipped import Archive
 
 __all__ = [
+    "Archive",
     "FileKind",
     "NotAFile",
     "Unreadable",
     "beginning",
-    "members",
+    "in_proportion",
     "read_hdf5",
     "regular_content",
     "sweep",

@@ -6,6 +6,7 @@ has limits, gets bytes instead of a path, and hands on an .npz archive. Nothing 
 
 import io
 import json
+import math
 import resource
 import sys
 from collections.abc import Callable
@@ -18,25 +19,33 @@ MOST_MEMORY = 3 * 2**30
 MOST_SECONDS = 30
 MOST_BYTES, LEAST_BYTES, MOST_TIMES = 2**29, 2**26, 8
 """All arrays together may have so many bytes, but no more than `LEAST_BYTES` and so many times the file."""
+LEAST_TEXT = 2**20
+"""Characters that names and texts may have, beside one for each byte of the file."""
 MOST_PARTS = 100_000
 MOST_RECORDINGS = 100_000
 DEEPEST = 16
 
 
 class UnpackedFile:
-    """The groups of a file as plain data, and their arrays apart."""
+    """The groups of a file as plain data, and their arrays apart.
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    Args:
+        most: bytes of all arrays.
+        text: characters of all names and texts: a file may lead to one of them many times.
+    """
+
+    def __init__(self, most: int, text: int) -> None:
+        self.most, self.most_text = most, text
         self.arrays: list[np.ndarray] = []
         self.bytes: int = 0
+        self.text: int = 0
         self.parts: int = 0
 
     def group(self, group: Any, depth: int = 0) -> dict[str, Any]:
         """Return a group.
 
         Raises:
-            ValueError: for links out of it, deep nesting (a group in itself), or arrays that are too large.
+            ValueError: for links out of it, deep nesting (a group in itself), or what is too large.
         """
         if depth > DEEPEST:
             raise ValueError(f"its groups are nested more than {DEEPEST} deep")
@@ -44,23 +53,41 @@ class UnpackedFile:
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise ValueError(f"it has a link at {name!r}, expected arrays and groups only")
-            self.parts += 1
-            if self.parts > MOST_PARTS:
-                raise ValueError(f"it has more than {MOST_PARTS} parts")
+            self._count(1, len(name))
             part = group[name]
             found[name] = self.group(part, depth + 1) if isinstance(part, h5py.Group) else self._value(part, name)
         return found
 
+    def _count(self, parts: int, text: int) -> None:
+        """Note groups, arrays or texts, and their characters."""
+        self.parts, self.text = self.parts + parts, self.text + text
+        if self.parts > MOST_PARTS:
+            raise ValueError(f"it has more than {MOST_PARTS} parts")
+        if self.text > self.most_text:
+            raise ValueError(f"its names and texts have more than {self.most_text} characters")
+
     def _value(self, item: Any, name: str) -> Any:
         check_kept_here(item, name)
-        self.bytes += int(item.size or 0) * item.dtype.itemsize
+        shape, kind = item.shape, item.dtype
+        is_text = h5py.check_string_dtype(kind) is not None
+        if shape is None or not (is_text or kind.kind in "biuf"):
+            raise ValueError(f"got data of type {kind} at {name!r}, expected numbers or text")
+        self.bytes += math.prod(max(1, side) for side in shape) * kind.itemsize
         if self.bytes > self.most:
             raise ValueError(f"its arrays have more than {self.most} bytes")
-        value = item[()]
-        if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
-            self.arrays.append(np.asarray(value))
-            return {"array": len(self.arrays) - 1}
-        return _text(value.tolist() if isinstance(value, np.ndarray) else value)
+        if is_text:
+            return self._texts(item)
+        self.arrays.append(np.asarray(item[()]))
+        return {"array": len(self.arrays) - 1}
+
+    def _texts(self, item: Any) -> Any:
+        """Return a string, or nested lists of them, each read by itself."""
+        self._count(int(item.size), 0)
+        found = np.empty(item.shape, object)
+        for place in np.ndindex(item.shape):
+            found[place] = item[place].decode()
+            self._count(0, len(found[place]))
+        return found.tolist()
 
 
 def check_kept_here(item: Any, name: str) -> None:
@@ -69,26 +96,15 @@ def check_kept_here(item: Any, name: str) -> None:
         raise ValueError(f"it keeps {name!r} in another file")
 
 
-def _text(value: Any) -> Any:
-    """Return strings, or nested lists of them."""
-    if isinstance(value, list):
-        return [_text(item) for item in value]
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, str):
-        return value
-    raise ValueError(f"got data of type {type(value).__name__}, expected numbers or text")
-
-
-def nir(file: Any, most: int) -> dict[str, np.ndarray]:
+def nir(file: Any, size: int) -> dict[str, np.ndarray]:
     """Return the group "node": JSON of the groups, in which {"array": k} stands for array k, and the arrays."""
-    content = UnpackedFile(most)
+    content = UnpackedFile(_most(size), LEAST_TEXT + size)
     tree = content.group(file["node"])
     text = np.frombuffer(json.dumps(tree).encode(), dtype=np.uint8)
     return {"tree": text, **{f"a{index}": array for index, array in enumerate(content.arrays)}}
 
 
-def spikes(file: Any, most: int) -> dict[str, np.ndarray]:
+def spikes(file: Any, size: int) -> dict[str, np.ndarray]:
     """Return recordings of events one after another: times, units, how many each recording has, and labels."""
     times, units, labels = (_item(file, name) for name in ("spikes/times", "spikes/units", "labels"))
     if not times.shape == units.shape == labels.shape == (len(labels),):
@@ -97,11 +113,16 @@ def spikes(file: Any, most: int) -> dict[str, np.ndarray]:
         raise ValueError(f"got {len(labels)} recordings, expected at most {MOST_RECORDINGS}")
     if labels.dtype.kind not in "iu":
         raise ValueError("expected whole numbers as labels")
-    when, many = _joined(times, "times", "fiu", most)
-    where, same = _joined(units, "units", "iu", most)
+    when, many = _joined(times, "times", "fiu", _most(size))
+    where, same = _joined(units, "units", "iu", _most(size))
     if not np.array_equal(many, same):
         raise ValueError("expected a time and a unit for each event")
     return {"times": when, "units": where, "counts": many, "labels": labels[()]}
+
+
+def _most(size: int) -> int:
+    """Return how many bytes the arrays of a file of `size` bytes may have."""
+    return min(MOST_BYTES, LEAST_BYTES + MOST_TIMES * size)
 
 
 def _item(file: Any, path: str) -> Any:
@@ -141,9 +162,8 @@ def main(layout: str, content: bytes, out: Any) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    most = min(MOST_BYTES, LEAST_BYTES + MOST_TIMES * len(content))
     with h5py.File(io.BytesIO(content), "r") as file:
-        arrays: dict[str, Any] = LAYOUTS[layout](file, most)
+        arrays: dict[str, Any] = LAYOUTS[layout](file, len(content))
     np.savez(out, **arrays)
 
 

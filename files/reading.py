@@ -18,6 +18,10 @@ _OTHERS = {
 }
 
 
+LEAST, TIMES = 2**26, 64
+"""What a file may become: so many bytes, whatever its size, and so many for each of its own; gzip makes 1032."""
+
+
 class NotAFile(ValueError):
     """A pipe, a device, a socket or a folder in a file's place."""
 
@@ -86,6 +90,15 @@ def regular_content(path: str | Path, most: int) -> bytes:
     if len(content) != size:
         raise ValueError(f"has {size} bytes and another number when read, expected a file that stays as it is")
     return content
+
+
+def in_proportion(size: int, most: int, least: int = LEAST) -> int:
+    """Return how many bytes a file of `size` bytes may become, of `most` that any may.
+
+    >>> in_proportion(0, 2**33) == LEAST, in_proportion(2**30, 2**33) == 2**33
+    (True, True)
+    """
+    return min(most, least + TIMES * size)
 
 
 def _check(found: os.stat_result, most: int) -> int:

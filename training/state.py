@@ -16,6 +16,7 @@ from ..models.description import describe
 from ..models.kernels import Kernel, use_kernel
 from ..models.networks import SpikingNetwork
 from ..models.storage import differences, digest_of, read_tensors, write_tensors
+from ..models.validation import one_line
 from .data import Dataset
 from .generators import BatchGenerator
 from .history import EpochMetrics, TrainingRun, best_epoch
@@ -25,6 +26,11 @@ from .settings import Settings
 FORMAT = "spikecert.training/1"
 CHECKPOINT = "checkpoint.safetensors"
 NETWORK = "network.safetensors"
+MOMENTS: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.SGD: ("momentum_buffer",),
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+}
+"""What an optimiser keeps of each weight that it has moved."""
 GROUPS = ("network", "best", "optimizer", "generator", "objective")
 
 
@@ -85,21 +91,26 @@ class CheckpointStore:
             ValueError: for a broken checkpoint or one of another configuration.
         """
         sweep(self.path)
-        if not (self.path / CHECKPOINT).exists():
+        place = self.path / CHECKPOINT
+        if not place.exists():
             return
-        text, tensors = read_tensors(self.path / CHECKPOINT, FORMAT)
-        content = json.loads(text)
-        self._check(content["configuration"])
-        state.history = tuple(EpochMetrics(**metrics) for metrics in content["history"])
-        _load(state, tensors)
+        text, tensors = read_tensors(place, FORMAT)
+        try:
+            content = json.loads(text)
+            there, history = dict(content["configuration"]), _epochs(content["history"])
+            different = differences(there, self.configuration)
+            if not different:
+                _check(state, tensors)
+                _load(state, tensors)
+        except _OTHERS as error:
+            raise ValueError(f"folder: {place} holds no state of a run: {one_line(error)}") from error
+        if different:
+            raise ValueError(f"folder: {self.path} holds a run of another configuration: {different}")
+        state.history = history
 
     def finish(self, run: TrainingRun) -> None:
         """Write the picked network as `spikecert.load` reads it."""
         save(run.network, self.path / NETWORK)
-
-    def _check(self, there: Mapping[str, Any]) -> None:
-        if different := differences(there, self.configuration):
-            raise ValueError(f"folder: {self.path} holds a run of another configuration: {different}")
 
 
 def configuration(
@@ -130,6 +141,42 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Tensor):
         return digest_of("tensor", {"": value})
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+_OTHERS = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, RecursionError)
+"""What a checkpoint is found to be another by."""
+
+
+def _epochs(told: Any) -> tuple[EpochMetrics, ...]:
+    """Return the history in a checkpoint: epochs from 1 on, and numbers."""
+    found = tuple(EpochMetrics(**metrics) for metrics in told)
+    for number, one in enumerate(found, 1):
+        robust = () if one.robust_accuracy is None else (one.robust_accuracy,)
+        figures = (one.loss, one.clean_accuracy, one.learning_rate, one.seconds, *one.terms.values(), *robust)
+        if one.epoch != number or not all(type(figure) in (int, float) for figure in figures):
+            raise ValueError(f"history: got no figures of epoch {number}")
+    return found
+
+
+def _check(state: TrainingState, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless weights, moments and generators have names, shapes and dtypes of this state's."""
+    known = {key: tensor for key, tensor in _tensors(state).items() if key.startswith(("network.", "generator."))}
+    known |= {f"best.{name}": tensor for name, tensor in state.network.state_dict().items()}
+    held = {
+        key: tensor for key, tensor in tensors.items() if key.partition(".")[0] not in ("optimizer", "objective")
+    }
+    if odd := held.keys() ^ known.keys():
+        raise ValueError(f"tensors: {min(odd)!r} is {'no part of it' if min(odd) in held else 'missing'}")
+    weights = [weight for group in state.optimizer.param_groups for weight in group["params"]]
+    moments = {key: weights[int(key.split(".")[1])] for key in tensors if key.startswith("optimizer.")}
+    names = MOMENTS[type(state.optimizer)]
+    if odd := {".".join((*key.split(".")[:2], name)) for key in moments for name in names} ^ moments.keys():
+        raise ValueError(f"tensors: {min(odd)!r} is {'no moment' if min(odd) in moments else 'missing'}")
+    for key, like in (known | moments).items():
+        tensor, counts = tensors[key], key in moments and key.endswith(".step")
+        fits = tensor.dim() == 0 and bool(tensor >= 1) if counts else tensor.shape == like.shape
+        if not fits or (tensor.dtype != like.dtype and not counts):
+            raise ValueError(f"tensors: got {key} of {tuple(tensor.shape)}, {tensor.dtype}, no part of such a run")
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:

@@ -1,14 +1,14 @@
 """What a protocol found: one result a run, each in a file of its own, and all of them together."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Literal
 
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
 from spikecert.files import FileKind, write_atomically
+from spikecert.files.json_text import read_json
 from spikecert.reports.part import Part, Seconds
 from spikecert.reports.rows import Tally
 from spikecert.reports.schema import Environment
@@ -156,8 +156,8 @@ def load_run(path: Path, key: str) -> RunResult | None:
 def _read(path: Path) -> RunResult:
     content = RESULT.content(path)
     try:
-        return RunResult.model_validate(json.loads(content))
-    except (ValidationError, ValueError) as error:
+        return RunResult.model_validate(read_json(content))
+    except ValueError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"out: {path} is no result of a run: {reason}; delete it to run again") from error
 

@@ -1,15 +1,18 @@
 """Tell whether an ONNX file is a network of ours: the one beside it, written again, must be the same bytes."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from ...files import FileKind, unpacked
+from ...files import FileKind, beginning, in_proportion, unpacked
 from ...models.checkpoints import load
 from ...models.networks import SpikingNetwork
 from . import messages
-from .writing import write_onnx
+from .writing import written
 
-MOST_BYTES = 2**30
+MOST_BYTES, FEW_BYTES = 2**30, 2**20
+"""Of a file unpacked, however large it is packed, and however small."""
+_LONGEST_HEAD = 64
 ONNX = FileKind("path", "an ONNX file", most=MOST_BYTES)
 _HEAD = re.compile(
     re.escape(messages.model(b"", "?").partition(b"\x01?")[0]) + rb"[\x01-\x7f]([0-9]{1,8}(?:x[0-9]{1,8}){0,3})"
@@ -29,17 +32,26 @@ def read_onnx(path: Path | str) -> SpikingNetwork:
     """
     path = Path(path)
     name = path.name.removesuffix(".gz").removesuffix(".onnx")
-    try:
-        content = unpacked(ONNX.content(path), MOST_BYTES)
-    except ValueError as error:
-        raise ValueError(f"path: {path} {error}") from error
-    head = _HEAD.match(content)
+    content = ONNX.content(path)
     kept = path.with_name(f"{name}.safetensors")
+    head = _HEAD.match(_of(path, beginning, content, _LONGEST_HEAD))
     if head is None or not kept.is_file():
         raise ValueError(
             f"path: got {path}, expected an ONNX file that spikecert wrote, with {kept.name} beside it"
         )
+    content = _of(path, unpacked, content, in_proportion(len(content), MOST_BYTES, FEW_BYTES))
     network = load(kept)
-    if write_onnx(network, tuple(map(int, head[1].split(b"x")))) != content:
+    try:
+        same = written(network, tuple(map(int, head[1].split(b"x"))), len(content)) == content
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"path: got {path}, which {kept.name} beside it does not make: {error}") from error
+    if not same:
         raise ValueError(f"path: got {path}, which is another network than {kept.name} beside it")
     return network
+
+
+def _of(path: Path, unpack: Callable[[bytes, int], bytes], content: bytes, count: int) -> bytes:
+    try:
+        return unpack(content, count)
+    except ValueError as error:
+        raise ValueError(f"path: {path} {error}") from error

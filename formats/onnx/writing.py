@@ -6,12 +6,12 @@ network is proved of the graph in IEEE float32. A counterexample with a potentia
 may be one for the run and none for a runtime.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ...certify.replay import evaluating
 from ...models.circuit import Added, Algebra, Circuit, Fired, Input, Mapped, Read, circuit, fold
 from ...models.linear_maps.convolution import ConvolutionMap
 from ...models.linear_maps.dense import DenseMap
@@ -42,17 +42,58 @@ def write_onnx(network: SpikingNetwork, features: Shape) -> bytes:
     >>> write_onnx(network, (2,))[4:13]
     b'spikecert'
     """
+    return written(network, features, math.inf)
+
+
+def written(network: SpikingNetwork, features: Shape, most: float) -> bytes:
+    """Return what `write_onnx` does; raise ValueError where its graph alone takes more than `most` bytes.
+
+    Nothing is run, whatever the features are, and no more nodes are made than that.
+    """
     made = circuit(network)
     if made.dtype != torch.float32:
         raise ValueError(f"network: got {made.dtype}, expected torch.float32 to write it as ONNX")
-    with torch.no_grad(), evaluating(network):
-        classes = network(torch.zeros(1, *features, device=network.device)).shape[1]
-    graph = _OnnxNodes(made)
+    graph = _OnnxNodes(made, most)
+    shapes = fold(made, _Shapes(features))
     fold(made, graph)
-    inputs, outputs = messages.value(INPUT, (1, *features)), messages.value(OUTPUT, (1, classes))
+    inputs, outputs = messages.value(INPUT, (1, *features)), messages.value(OUTPUT, (1, *shapes[-1]))
     return messages.model(
         messages.graph(graph.nodes, graph.constants, inputs, outputs), "x".join(map(str, features))
     )
+
+
+class _Shapes(Algebra[Shape]):
+    """The shape of each signal at one step."""
+
+    reader = "write_onnx"
+    encodings = ("direct",)
+
+    def __init__(self, features: Shape) -> None:
+        self.features = features
+
+    def input(self, node: Input) -> Shape:
+        """Return the sample's."""
+        return self.features
+
+    def mapped(self, node: Mapped, shape: Shape) -> Shape:
+        """Return what the map makes of it."""
+        return node.map.output_shape(shape)
+
+    def added(self, node: Added, one: Shape, other: Shape) -> Shape:
+        """Return the one that both have."""
+        if one != other:
+            raise ValueError(f"features: {node.name} adds {one} and {other}, expected one shape")
+        return one
+
+    def fired(self, node: Fired, shape: Shape) -> Shape:
+        """Return the one of the currents."""
+        return shape
+
+    def read(self, node: Read, shape: Shape) -> Shape:
+        """Return that of the logits."""
+        if len(shape) != 1:
+            raise ValueError(f"features: got {self.features}, which make logits of shape {shape}, expected a row")
+        return shape
 
 
 class _OnnxNodes(Algebra[Signal]):
@@ -62,8 +103,8 @@ class _OnnxNodes(Algebra[Signal]):
     rules = (Leaky,)
     encodings = ("direct",)
 
-    def __init__(self, made: Circuit) -> None:
-        self.num_steps, self.last = made.num_steps, _last_spread(made)
+    def __init__(self, made: Circuit, most: float) -> None:
+        self.num_steps, self.last, self.left = made.num_steps, _last_spread(made), most
         self.nodes: list[bytes] = []
         self.constants: list[bytes] = []
 
@@ -132,15 +173,21 @@ class _OnnxNodes(Algebra[Signal]):
         return name
 
     def _emit(self, operator: str, sources: Sequence[str], target: str, **settings: int | Shape) -> None:
-        self.nodes.append(messages.node(operator, sources, target, settings))
+        self._keep(self.nodes, messages.node(operator, sources, target, settings))
 
     def _scalar(self, number: float) -> str:
         return self._constant(torch.tensor(number, dtype=torch.float32))
 
     def _constant(self, values: Tensor) -> str:
         name = f"c{len(self.constants)}"
-        self.constants.append(messages.constant(name, values))
+        self._keep(self.constants, messages.constant(name, values))
         return name
+
+    def _keep(self, parts: list[bytes], part: bytes) -> None:
+        self.left -= len(part)
+        if self.left < 0:
+            raise ValueError("network: its graph is larger than the file that it is compared with")
+        parts.append(part)
 
 
 def _last_spread(made: Circuit) -> Input | Added | Fired:

@@ -233,7 +233,54 @@ def round_about(file: Any) -> None:
     file["node"]["again"] = file["node"]
 
 
-STRANGE = {"bomb": (bomb, "more than"), "outside": (outside, "has a link"), "cycle": (round_about, "deep")}
+def one_text_often(file: Any) -> None:
+    """Each entry leads to the same text."""
+    texts = file["node"].create_dataset("edges of another kind", (4000,), dtype=h5py.string_dtype())
+    texts[0] = "x" * 30_000
+    for k in range(1, 4000):
+        texts[k] = "y"
+    file.flush()
+    place = texts.id.get_offset()
+    with open(file.filename, "r+b") as raw:
+        raw.seek(place)
+        first = raw.read(16)
+        raw.seek(place)
+        raw.write(first * 4000)
+
+
+def one_name_often(file: Any) -> None:
+    group = file.create_group("named")
+    group["n" * 60_000] = 1.0
+    for k in range(100):
+        file["node"][f"group {k}"] = group
+
+
+def many_texts(file: Any) -> None:
+    file["node"].create_dataset("texts", (2**24,), dtype="S1", chunks=(2**20,), compression="gzip")
+
+
+def rows_of_nothing(file: Any) -> None:
+    file["node"].create_dataset("rows", shape=(2**40, 0), dtype="f4")
+
+
+def pairs(file: Any) -> None:
+    file["node"]["pairs"] = np.zeros(3, [("one", "f4"), ("other", "i4")])
+
+
+def ragged(file: Any) -> None:
+    file["node"].create_dataset("ragged", (2,), dtype=h5py.vlen_dtype(np.int32))
+
+
+MORE = {
+    "one text often": (one_text_often, "its names and texts have more than"),
+    "one name often": (one_name_often, "its names and texts have more than"),
+    "many texts": (many_texts, "it has more than 100000 parts"),
+    "rows of nothing": (rows_of_nothing, "its arrays have more than"),
+    "pairs": (pairs, "got data of type .* at 'pairs', expected numbers or text"),
+    "ragged": (ragged, "got data of type object at 'ragged', expected numbers or text"),
+    "nothing": (lambda file: file["node"].create_dataset("no", data=h5py.Empty("f4")), "got data of type float32"),
+}
+STRANGE = MORE | {"bomb": (bomb, "more than"), "outside": (outside, "has a link"), "cycle": (round_about, "deep")}
 
 
 @pytest.mark.parametrize("name", STRANGE)

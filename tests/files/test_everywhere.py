@@ -15,11 +15,12 @@ from spikecert.certify.engines.folder import BatchStore
 from spikecert.certify.engines.work import Batch
 from spikecert.checking import Refused, check, read_network
 from spikecert.configuration import load_configuration
-from spikecert.formats import read_vnnlib
+from spikecert.formats import read_onnx, read_vnnlib
 from spikecert.protocols.results import load_run
 from spikecert.reports.attaching import load_radii
 from spikecert.reports.parts import PartStore, Radii
 from spikecert.training import dataset
+from spikecert.training.journal import HISTORY, epochs_of
 from spikecert.training.state import CHECKPOINT, CheckpointStore
 
 
@@ -50,6 +51,18 @@ def of_checkpoint(path: Path) -> None:
     CheckpointStore(path.parent, {}).restore(None)  # type: ignore[arg-type]
 
 
+def of_history(path: Path) -> None:
+    (path.parent / HISTORY).symlink_to(path)
+    epochs_of(path.parent)
+
+
+def of_pictures(path: Path) -> None:
+    for name in ("boot", "shirt"):
+        (path.parent / "clothes" / name).mkdir(parents=True)
+        (path.parent / "clothes" / name / "1.png").symlink_to(path)
+    dataset("clothes", path.parent)
+
+
 def of_data(name: str, *files: str) -> Callable[[Path], object]:
     def read(path: Path) -> None:
         for file in files:
@@ -77,6 +90,10 @@ READERS: dict[str, Callable[[Path], object]] = {
     "part": of_parts,
     "checkpoint": of_checkpoint,
     "result": lambda path: load_run(path, "key"),
+    "history": of_history,
+    "ONNX": lambda path: read_onnx(linked(path, "network.onnx")),
+    "archive": lambda path: dataset(str(linked(path, "mine.npz"))),
+    "picture": of_pictures,
     "IDX": of_data("mnist", "train-images-idx3-ubyte"),
     "packed IDX": of_data("mnist", "train-images-idx3-ubyte.gz"),
     "CIFAR-10": of_data("cifar10", "data_batch_1"),

@@ -1,6 +1,9 @@
 """Networks as ONNX: a runtime of other people finds the same logits, and no file of another network is taken."""
 
 import gzip
+import re
+import resource
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import torch
 from torch import nn
 
 from spikecert import DLIF, LIF, SpikingNetwork, save
-from spikecert.formats.onnx import read_onnx, write_onnx
+from spikecert.formats.onnx import messages, read_onnx, write_onnx
 from spikecert.models import RefractoryLIF, Residual
 
 from .conftest import small
@@ -116,6 +119,60 @@ def test_any_other_file_is_refused(files: Path):
     files.with_name("net.safetensors").unlink()
     with pytest.raises(ValueError, match=r"with net.safetensors beside it"):
         read_onnx(files)
+
+
+def refused(path: Path) -> tuple[int, str]:
+    """Return the megabytes that it took to refuse a file, of this process, and what was said."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"^path: ") as caught:
+        read_onnx(path)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, str(caught.value)
+
+
+def test_a_small_file_can_not_ask_for_large_inputs(tmp_path: Path):
+    """The network takes any size: its run on this one takes gigabytes."""
+    network = SpikingNetwork(
+        nn.Conv2d(1, 2, 1), LIF(), nn.Conv2d(2, 2, 1, stride=40000), nn.Flatten(), num_steps=2
+    )
+    save(network.eval(), tmp_path / "net.safetensors")
+    (tmp_path / "net.onnx").write_bytes(messages.model(b"", "1x40000x40000"))
+    taken, said = refused(tmp_path / "net.onnx")
+    assert "its graph is larger than the file" in said
+    assert taken < 100
+    content = write_onnx(network, (1, 40000, 40000))
+    (tmp_path / "net.onnx").write_bytes(content)
+    assert read_onnx(tmp_path / "net.onnx").num_steps == 2
+
+
+def test_a_small_file_can_not_ask_for_many_steps(tmp_path: Path):
+    layers = [layer for _ in range(40) for layer in (nn.Linear(2, 2), LIF())]
+    save(SpikingNetwork(*layers, num_steps=2**16).eval(), tmp_path / "net.safetensors")
+    path = tmp_path / "net.onnx"
+    for rest in (b"", bytes(2**20)):
+        path.write_bytes(messages.model(rest, "2"))
+        started = time.process_time()
+        assert "its graph is larger than the file" in refused(path)[1]
+        assert time.process_time() - started < 5
+
+
+def test_what_gzip_packed_is_unpacked_in_proportion(files: Path):
+    packed, content = files.with_name("net.onnx.gz"), files.read_bytes()
+    packed.write_bytes(gzip.compress(bytes(2**28)))
+    taken, said = refused(packed)
+    assert "expected an ONNX file that spikecert wrote" in said
+    assert taken < 50
+    packed.write_bytes(gzip.compress(content[:60] + bytes(2**28)))
+    taken, said = refused(packed)
+    assert re.search(r"net.onnx.gz has more than 1\d{7} bytes unpacked", said)
+    assert taken < 100
+
+
+def test_features_that_do_not_fit_are_refused(files: Path):
+    for features in ((3,), (1, 2), (10**8, 10**8, 10**8)):
+        with pytest.raises(ValueError, match=r"^(input_shape|features): .*(can't take|make logits of shape)"):
+            write_onnx(small(), features)
+    files.write_bytes(messages.model(b"", "99999999x99999999x99999999x99999999"))
+    assert "does not make" in refused(files)[1]
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,10 @@ from spikecert.models.storage import pack, unpack
 from spikecert.reports import Plan, RadiusPlan, render
 from spikecert.reports.measuring import measure
 from spikecert.reports.schema import Data, Threat
+from spikecert.training.state import FORMAT as CHECKPOINT
 from support.hostile import unsafe
 
-from . import batch_folders, configurations, data_files, nir_files
+from . import batch_folders, configurations, data_files, kept_files, nir_files, own_files
 from .mutators import Bytes, mutate_bytes, mutate_formula, mutate_json_bytes, mutate_json_words, mutate_text
 from .sealed import Sealed
 
@@ -272,9 +273,22 @@ def readers() -> dict[str, Reader]:
         Reader(
             "shd", data_files.read_spikes, data_files.spikes, (nir_files.mutate, nir_files.mutate, mutate_bytes)
         ),
+        Reader("npz", own_files.read_archive, own_files.archives, (own_files.mutate_archive, mutate_bytes)),
+        Reader("picture", own_files.read_picture, own_files.pictures, (own_files.mutate_picture, mutate_bytes)),
+        Reader("onnx", own_files.read_graph, own_files.graphs, (own_files.mutate_graph, mutate_bytes)),
         Reader("configuration", configurations.read_run, configurations.runs, toml),
         Reader("protocol", configurations.read_protocol, configurations.protocols, toml),
         Reader("batch", batch_folders.read_batch, batch_folders.batch_files, (Sealed(VERDICTS),)),
+        Reader(
+            "checkpoint",
+            kept_files.read_checkpoint,
+            kept_files.checkpoints,
+            (Sealed(CHECKPOINT),),
+            (ValueError, FloatingPointError),
+        ),
+        Reader("radii", kept_files.read_radii, kept_files.radii, json_text),
+        Reader("part", kept_files.read_part, kept_files.parts, json_text),
+        Reader("run-result", kept_files.read_result, kept_files.results, json_text),
         Reader("problem", batch_folders.read_problem, batch_folders.problem_files, json_text),
     )
     return {reader.name: reader for reader in found}

@@ -1,8 +1,10 @@
 """Data sets from strangers: limits on what a file may hold, and a small file takes little memory."""
 
 import gzip
+import re
 import struct
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,3 +139,99 @@ def test_an_shd_file_of_another_kind_is_refused(tmp_path: Path, broken: str) -> 
             file.create_dataset("spikes/times", (2,), dtype=kind)
     with pytest.raises(ValueError, match=r"is no complete SHD file: (it lacks|it keeps|expected)"):
         read_shd(path, num_steps=2)
+
+
+def array(head: str, values: bytes = b"") -> bytes:
+    """Return a member of an archive; `head` is what stands behind the word shape."""
+    text = f"{{'descr': '{head}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + values
+
+
+def shaped(kind: str, shape: str) -> str:
+    return f"{kind}', 'fortran_order': False, 'shape': {shape}"
+
+
+LABELS = array(shaped("<i8", "(2,)"), np.arange(2).tobytes())
+INPUTS = array(shaped("<f4", "(2, 2)"), bytes(16))
+
+
+def archived(path: Path, kind: int = zipfile.ZIP_DEFLATED, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return path
+
+
+def refused_archive(path: Path) -> tuple[int, str]:
+    return refused(lambda: dataset(str(path)))
+
+
+def test_a_member_of_an_archive_is_not_unpacked_before_its_name_is_known(tmp_path: Path) -> None:
+    path = archived(tmp_path / "mine.npz", junk=bytes(2**26), inputs=INPUTS, labels=LABELS)
+    taken, said = refused_archive(path)
+    assert "mine.npz unpacks to 67109" in said
+    assert taken < 3
+    taken, said = refused_archive(archived(path, junk=bytes(2**24), inputs=INPUTS, labels=LABELS))
+    assert "holds inputs, junk, labels, expected inputs and labels" in said
+    assert taken < 3
+
+
+def test_an_archive_is_unpacked_in_proportion(tmp_path: Path) -> None:
+    large = array(shaped("<f4", f"(2, {2**24})"), bytes(2**27))
+    taken, said = refused_archive(archived(tmp_path / "mine.npz", inputs=large, labels=LABELS))
+    assert re.search(r"unpacks to 134218000 bytes, expected at most 7\d{7} of 1\d{5} that are packed$", said)
+    assert taken < 3
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_makes_more_at_once_than_is_asked_for_does_not_unpack_archives(tmp_path: Path, kind: int) -> None:
+    _, said = refused_archive(archived(tmp_path / "mine.npz", kind, inputs=INPUTS, labels=LABELS))
+    assert said.endswith("mine.npz is packed by another method than deflate")
+
+
+def test_an_archive_of_many_members_is_refused(tmp_path: Path) -> None:
+    path = archived(tmp_path / "mine.npz", **{f"a{k}": b"" for k in range(1001)})
+    assert refused_archive(path)[1].endswith("holds more than 1000 members")
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"labels": array(shaped("<i8", "(True,)"), bytes(8))}, "holds what is no array"),
+        ({"labels": array(shaped("<i8", "(-1, -2)"), bytes(16))}, "holds what is no array"),
+        ({"labels": array(shaped("<i8", "(" + "1" * 400 + ")"), bytes(16))}, "holds what is no array"),
+        ({"labels": array("<i8' + __import__('os')", bytes(16))}, "holds what is no array"),
+        ({"labels": array(shaped("<i3", "(2,)"), bytes(6))}, "data type '<i3' not understood"),
+        ({"labels": array(shaped("|a8", "(2,)"), bytes(16))}, "holds an array of |a8, expected numbers"),
+        ({"labels": array(shaped("<U2", "(2,)"), bytes(16))}, "holds an array of <U2, expected numbers"),
+        ({"labels": array(shaped("<u2", "(2,)"), bytes(4))}, "too few to cut off"),
+        ({"labels": b"\x93NUMPY\x03\x00" + LABELS[8:]}, "holds what is no array"),
+        ({"labels": LABELS[:9]}, "holds what is no array"),
+        ({"inputs": array(shaped("<f4", "(2, 0)"))}, "got inputs of shape (2, 0)"),
+        ({"inputs": array(shaped("<f4", "(" + "1," * 33 + ")"), bytes(4))}, "holds what is no array"),
+        ({"names": array(shaped("<U1", "(1,)"), b"\xff\xff\xff\x7f")}, "numbers that are no characters"),
+        ({"names": array(shaped(">U1", "(1,)"), b"\x7f\xff\xff\xff")}, "numbers that are no characters"),
+        ({"names": array(shaped("<U0", "(5,)"))}, "holds an array of shape (5,) and <U0"),
+        ({"names": array(shaped("<U1", f"({2**18},)"), bytes(2**20))}, "expected at most 1048576"),
+    ],
+)
+def test_arrays_that_numpy_does_not_write_are_one_line(
+    tmp_path: Path, members: dict[str, bytes], message: str
+) -> None:
+    path = archived(tmp_path / "mine.npz", **{"inputs": INPUTS, "labels": LABELS, **members})
+    _, said = refused_archive(path)
+    assert message in said
+    assert "\n" not in said
+
+
+def test_an_archive_in_each_form_that_numpy_writes_is_read(tmp_path: Path) -> None:
+    inputs = np.asfortranarray(np.linspace(0, 1, 120, dtype=">f4").reshape(40, 3))
+    labels, names = np.arange(40, dtype=np.uint8) % 2, np.array(["é", "日本"])
+    np.savez(tmp_path / "mine.npz", inputs=inputs, labels=labels, names=names)
+    found = dataset(str(tmp_path / "mine.npz"))
+    assert found.names == ("é", "日本")
+    rows = {tuple(row) for part in (found.train, found.validation, found.test) for row in part.inputs.tolist()}
+    assert rows == {tuple(row) for row in inputs.tolist()}
+    old = shaped("<i8", "(40L,)"), (np.arange(40) % 2).tobytes()
+    archived(tmp_path / "old.npz", inputs=array(shaped("|u1", "(40, 1)"), bytes(40)), labels=array(*old))
+    assert len(dataset(str(tmp_path / "old.npz")).train) == 29

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert.models import DLIF, LIF, SpikingNetwork, Trace, load, mlp, network_hash
+from spikecert.models.storage import read_tensors, write_tensors
 from spikecert.training import (
     MSMPPD,
     CertifiedLoss,
@@ -35,6 +37,7 @@ from spikecert.training import (
 )
 from spikecert.training.evaluation import accuracy
 from spikecert.training.history import best_epoch
+from spikecert.training.state import FORMAT
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +297,70 @@ def test_a_broken_checkpoint_is_one_clear_error(digits: Dataset, tmp_path: Path,
     checkpoint.write_bytes(checkpoint.read_bytes()[:length])
     with pytest.raises(ValueError, match="is not a complete safetensors file"):
         fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
+
+
+def forged(path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], object]) -> None:
+    """Change a checkpoint, and seal it again."""
+    text, tensors = read_tensors(path, FORMAT)
+    content = json.loads(text)
+    change(content, tensors)
+    write_tensors(path, FORMAT, json.dumps(content), tensors)
+
+
+FORGED: dict[str, tuple[Callable[[dict[str, Any], dict[str, torch.Tensor]], object], str]] = {
+    "no history": (lambda content, tensors: content.pop("history"), "'history'"),
+    "a list": (lambda content, tensors: content.update(configuration=[1]), ""),
+    "other metrics": (lambda content, tensors: content["history"][0].update(extra=1), "unexpected keyword"),
+    "a loss of text": (lambda content, tensors: content["history"][0].update(loss="x"), "no figures of epoch 1"),
+    "another epoch": (lambda content, tensors: content["history"][0].update(epoch=7), "no figures of epoch 1"),
+    "no weights": (lambda content, tensors: tensors.pop("network.layers.0.weight"), "is missing"),
+    "no best": (lambda content, tensors: tensors.pop("best.layers.0.weight"), "is missing"),
+    "another group": (
+        lambda content, tensors: tensors.update({"more.x": torch.ones(1)}),
+        "'more.x' is no part of it",
+    ),
+    "no name": (
+        lambda content, tensors: tensors.update({"optimizer.x": torch.ones(1)}),
+        "invalid literal|not enough",
+    ),
+    "a moment of none": (
+        lambda content, tensors: tensors.update({"optimizer.99.x": torch.ones(1)}),
+        "out of range",
+    ),
+    "half of the moments": (lambda content, tensors: tensors.pop("optimizer.0.exp_avg"), "is missing"),
+    "no steps": (
+        lambda content, tensors: tensors.update({"optimizer.0.step": torch.tensor(0.0)}),
+        "got optimizer.0.step",
+    ),
+    "a wide moment": (
+        lambda content, tensors: tensors.update({"optimizer.0.exp_avg": torch.ones(2, 2)}),
+        "got optimizer",
+    ),
+    "wide weights": (
+        lambda content, tensors: tensors.update({"network.layers.0.weight": torch.ones(2, 2)}),
+        "got network",
+    ),
+    "no generator": (
+        lambda content, tensors: tensors.update({"generator.order": torch.ones(4)}),
+        "got generator.order",
+    ),
+    "a broken generator": (
+        lambda content, tensors: tensors.update({"generator.order": torch.zeros_like(tensors["generator.order"])}),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_checkpoint_is_one_line(digits: Dataset, tmp_path: Path, name: str) -> None:
+    fit(start(), few(digits, 64), epochs=1, optimizer="adam", folder=tmp_path)
+    change, told = FORGED[name]
+    forged(tmp_path / "checkpoint.safetensors", change)
+    with pytest.raises(
+        ValueError, match=f"^folder: .*checkpoint.safetensors holds no state of a run: .*{told}"
+    ) as caught:
+        fit(start(), few(digits, 64), epochs=1, optimizer="adam", folder=tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_holds_no_code(digits: Dataset, tmp_path: Path) -> None:

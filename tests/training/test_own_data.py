@@ -89,7 +89,7 @@ def test_an_archive_is_a_data_set_by_its_path(tmp_path: Path):
 def test_broken_and_hostile_archives_are_refused(tmp_path: Path):
     place = tmp_path / "mine.npz"
     np.savez(place, inputs=np.array([{1: 2}], dtype=object), labels=LABELS.numpy())
-    with pytest.raises(ValueError, match="holds an array of object"):
+    with pytest.raises(ValueError, match=r"holds an array of \|O, expected numbers"):
         dataset(str(place))
     np.savez(place, other=INPUTS.numpy())
     with pytest.raises(ValueError, match=r"mine\.npz holds other, expected inputs"):
@@ -101,6 +101,7 @@ def test_broken_and_hostile_archives_are_refused(tmp_path: Path):
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40, 5)})
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("inputs.npy", header.getvalue() + b"12345678")
+        archive.writestr("labels.npy", b"")
     with pytest.raises(ValueError, match="in 8 bytes"):
         dataset(str(place))
     with pytest.raises(FileNotFoundError, match=r"expected an \.npz archive"):

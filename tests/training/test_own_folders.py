@@ -1,5 +1,7 @@
 """Folders of pictures, limits and names of classes: what own data may be besides arrays in [0, 1]."""
 
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +83,7 @@ def emptied(folder: Path) -> None:
         (strange, r"boot holds notes.txt, expected pictures \(.png"),
         (disguised, "00.png is no PNG, JPEG, BMP, PGM or PPM file"),
         (cut, "00.png can't be read"),
-        (larger, "pixels, expected one size"),
+        (larger, r"01.png is a picture of \(4, 3\) pixels, and others of \(5, 5\), expected one size"),
         (clear, "00.png is of mode RGBA, expected grey or RGB of 8 bits"),
         (alone, "has train, expected train and test, or classes alone"),
         (emptied, "hat holds nothing, expected pictures"),
@@ -93,6 +95,62 @@ def test_folders_of_other_things_are_one_line(tmp_path: Path, change, told: str)
     with pytest.raises(ValueError, match=f"^dataset: .*{told}") as caught:
         dataset(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def bomb(folder: Path) -> None:
+    Image.new("1", (9000, 9000)).save(folder / "boot" / "00.png")
+
+
+def many(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        Image.new("L", (1000, 1000)).save(path)
+
+
+def unpacked_size(start: bytes, suffix: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / "boot" / f"00a{suffix}").write_bytes(start) and None
+
+
+def scans(folder: Path) -> None:
+    path = folder / "boot" / "00.jpg"
+    Image.new("L", (4, 3)).save(path, progressive=True)
+    content = path.read_bytes()
+    place = content.index(b"\xff\xda")
+    path.write_bytes(content[:place] + content[place:-2] * 101 + content[-2:])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (bomb, "00.png makes 81000000 pixels of 99.. bytes, with the pictures before it, expected at most 90"),
+        (many, "makes 9000000 pixels of .* bytes, with the pictures before it, expected at most 8"),
+        (unpacked_size(b"P5 999999999 999999999 255", ".pgm"), "00a.pgm is a picture of .999999999"),
+        (unpacked_size(b"P6 -4 3 255 ", ".ppm"), "00a.ppm can't be read"),
+        (unpacked_size(b"P6 4 3 255 ", ".ppm"), "00a.ppm can't be read"),
+        (unpacked_size(b"BM", ".bmp"), "00a.bmp can't be read"),
+        (unpacked_size(b"\xff\xd8\xff", ".jpg"), "00a.jpg can't be read"),
+        (scans, "00.jpg has more than 100 scans"),
+    ],
+)
+def test_a_small_folder_can_not_ask_for_much(tmp_path: Path, change: Callable[[Path], None], told: str) -> None:
+    fill(tmp_path)
+    change(tmp_path)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=f"^dataset: .*{told}") as caught:
+        dataset(str(tmp_path))
+    assert tracemalloc.get_traced_memory()[1] < 2**25
+    tracemalloc.stop()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_plain_drawings_is_read(tmp_path: Path) -> None:
+    """Much larger than their files, as drawings are."""
+    for label, name in enumerate(NAMES):
+        (tmp_path / name).mkdir()
+        for k in range(10):
+            picture = Image.new("RGB", (400, 400), (10 * k, label, 0))
+            picture.paste((255, 0, 0), (50, 50, 60 + k, 90))
+            picture.save(tmp_path / name / f"{k}.png")
+    assert dataset(str(tmp_path)).shape == (3, 400, 400)
 
 
 def test_inputs_within_limits_of_their_own(tmp_path: Path) -> None:

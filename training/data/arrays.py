@@ -1,24 +1,32 @@
 """An .npz archive of one's own arrays as a data set."""
 
-import io
 import math
+import re
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ...files import FileKind, members
+from ...files import Archive, FileKind
+from ...models.validation import one_line
 from .own import own_dataset
 from .splits import Dataset
 
 ARCHIVE = FileKind("dataset", "an .npz archive of arrays", most=2**33)
-MOST = 2**33
-"""Bytes that an archive may hold, unpacked."""
+MOST, MOST_TEXT = 2**33, 2**20
+"""Bytes that an archive may hold, unpacked, and its names of classes."""
 PARTS = ("train_", "validation_", "test_")
 _EXPECTED = (
     "expected inputs and labels, or train_inputs, train_labels, test_inputs, test_labels and maybe "
     "validation_inputs, validation_labels (events in the place of inputs for frames of 0 and 1)"
 )
+_HEADER = re.compile(
+    rb"\{'descr': '([<>=|]?([a-zA-Z])\d{0,9})', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,18}L?, ?){0,32}(?:\d{1,18}L?)?)\),? ?\}\s*"
+)
+"""What NumPy writes before the values of an array."""
+_BEGINNINGS = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}
+"""Of an array, and in how many bytes the length of its header follows."""
 
 
 def load_arrays(path: Path, seed: int, limits: tuple[float, float] = (0.0, 1.0)) -> Dataset:
@@ -26,57 +34,62 @@ def load_arrays(path: Path, seed: int, limits: tuple[float, float] = (0.0, 1.0))
 
     It holds inputs and labels of all samples, or those of each split, as train_inputs, train_labels and so on.
     Event frames, (samples, T, ...), are called events; an array of texts called names are the classes'. Nothing is
-    unpickled.
+    unpickled, and nothing is unpacked before its name and its size are known to be expected.
 
     Raises:
-        FileNotFoundError, ValueError, TypeError: for a file that is missing, broken, or of other arrays.
+        FileNotFoundError, ValueError: for a file that is missing, broken, too large, or of other arrays.
     """
-    held = _arrays(path)
-    names = held.pop("names", np.array([], "U1"))
-    splits = {part for part in PARTS if any(name.startswith(part) for name in held)}
-    events = any(name.endswith("events") for name in held)
-    kind = "events" if events else "inputs"
+    try:
+        return _data_of(path, Archive(ARCHIVE.content(path), MOST), seed, limits)
+    except (TypeError, ValueError) as error:
+        told = one_line(error)
+        raise ValueError(told if told.startswith("dataset:") else f"dataset: {path} {told}") from error
+
+
+def _data_of(path: Path, archive: Archive, seed: int, limits: tuple[float, float]) -> Dataset:
+    names = {member.removesuffix(".npy"): member for member in archive.sizes}
+    splits = {part for part in PARTS if any(name.startswith(part) for name in names)}
+    kind = "events" if any(name.endswith("events") for name in names) else "inputs"
     wanted = {f"{part}{name}" for part in splits or {""} for name in (kind, "labels")}
-    if set(held) != wanted or (splits and not {"train_", "test_"} <= splits):
-        raise ValueError(f"dataset: {path} holds {', '.join(sorted(held)) or 'nothing'}, {_EXPECTED}")
+    if names.keys() - {"names"} != wanted or (splits and not {"train_", "test_"} <= splits):
+        raise ValueError(f"holds {', '.join(sorted(names)) or 'nothing'}, {_EXPECTED}")
+    told = _texts(archive.read(names["names"])) if "names" in names else []
+    held = {name: _array(archive.read(names[name]), "biuf") for name in sorted(wanted)}
+    settings = {"events": kind == "events", "seed": seed, "names": told, "limits": limits}
 
     def pair(part: str) -> tuple[np.ndarray, np.ndarray] | None:
         return (held[f"{part}{kind}"], held[f"{part}labels"]) if f"{part}labels" in held else None
 
-    settings = {"events": events, "seed": seed, "names": names.ravel().tolist(), "limits": limits}
-    try:
-        if not splits:
-            return own_dataset(str(path), pair(""), **settings)
-        return own_dataset(str(path), *map(pair, PARTS), **settings)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"dataset: {path}: {error}") from error
+    return own_dataset(str(path), *map(pair, PARTS if splits else ("",)), **settings)
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays by name, none of them larger than what the file says of itself."""
-    try:
-        held = members(ARCHIVE.content(path), MOST)
-        return {name.removesuffix(".npy"): _array(content) for name, content in held.items()}
-    except ValueError as error:
-        told = str(error)
-        raise type(error)(told if told.startswith("dataset:") else f"dataset: {path} {told}") from error
+def _texts(content: bytes) -> list[str]:
+    """Return the names of classes."""
+    if len(content) > MOST_TEXT:
+        raise ValueError(f"holds names of {len(content)} bytes, expected at most {MOST_TEXT}")
+    found = _array(content, "U").ravel()
+    if found.view(np.uint32).max(initial=0) > sys.maxunicode:
+        raise ValueError("holds names of numbers that are no characters")
+    return found.tolist()
 
 
-def _array(content: bytes) -> np.ndarray:
-    """Return one array of numbers, whose header must agree with its length."""
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    readers: dict[tuple[int, int], Any] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"holds an array of version {version}, expected 1.0 or 2.0")
-    shape, fortran, dtype = readers[version](file)
-    if dtype.kind not in "biufU":
-        raise ValueError(f"holds an array of {dtype}, expected numbers, or texts")
-    rest = content[file.tell() :]
-    if math.prod(shape) * dtype.itemsize != len(rest):
-        raise ValueError(f"holds an array of shape {shape} and {dtype} in {len(rest)} bytes")
-    found = np.frombuffer(rest, dtype).reshape(shape, order="F" if fortran else "C")
+def _array(content: bytes, kinds: str) -> np.ndarray:
+    """Return one array of dtypes of these kinds, whose header must agree with its length."""
+    width = _BEGINNINGS.get(content[:8], 0)
+    start = 8 + width + int.from_bytes(content[8 : 8 + width], "little")
+    header = _HEADER.fullmatch(content[8 + width : start])
+    if not width or header is None:
+        raise ValueError("holds what is no array of numbers or texts as NumPy writes it")
+    kind, fortran, shape = header[1].decode(), header[3] == b"True", _sizes(header[4])
+    if header[2].decode() not in kinds:
+        raise ValueError(f"holds an array of {kind}, expected numbers, and texts as names alone")
+    dtype = np.dtype(kind)
+    size = len(content) - start
+    if math.prod(shape) * dtype.itemsize != size or not dtype.itemsize:
+        raise ValueError(f"holds an array of shape {shape} and {dtype} in {size} bytes")
+    found = np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
     return found.astype(dtype.newbyteorder("="))
+
+
+def _sizes(text: bytes) -> tuple[int, ...]:
+    return tuple(int(size.rstrip(b"L ")) for size in text.split(b",") if size.strip())

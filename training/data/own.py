@@ -107,14 +107,15 @@ def _split(told: str, part: Any, events: bool, limits: tuple[float, float]) -> S
         inputs, labels = (_tensor(told, item) for item in part)
     else:
         inputs, labels = _gathered(told, part)
-    if inputs.dim() < (3 if events else 2) or len(inputs) == 0:
+    if inputs.dim() < (3 if events else 2) or inputs.numel() == 0:
         expected = "(samples, T, ...)" if events else "(samples, ...)"
         raise ValueError(f"{told}: got inputs of shape {tuple(inputs.shape)}, expected {expected}")
     if labels.shape != inputs.shape[:1]:
         raise ValueError(f"{told}: got labels of shape {tuple(labels.shape)} for {len(inputs)} inputs")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or int(labels.min()) < 0:
-        raise ValueError(f"{told}: got labels of {labels.dtype} from {labels.min()}, expected integers from 0 on")
-    return Split(_events(told, inputs) if events else _numbers(told, inputs, limits), labels.long())
+    kind, whole = labels.dtype, labels.long()
+    if kind.is_floating_point or kind.is_complex or kind == torch.bool or int(whole.min()) < 0:
+        raise ValueError(f"{told}: got labels of {kind} from {whole.min()}, expected integers from 0 on")
+    return Split(_events(told, inputs) if events else _numbers(told, inputs, limits), whole)
 
 
 def _is_array(item: Any) -> bool:
@@ -148,7 +149,7 @@ def _gathered(told: str, part: Any) -> tuple[Tensor, Tensor]:
 def _numbers(told: str, inputs: Tensor, limits: tuple[float, float]) -> Tensor:
     """Return inputs within their limits: bytes divided by 255, floats as they are, in float32."""
     if inputs.dtype == torch.uint8:
-        inputs = inputs.float() / 255.0
+        inputs = inputs.float().div_(255.0)
     if not inputs.is_floating_point():
         raise TypeError(f"{told}: got inputs of {inputs.dtype}, expected bytes or floats")
     inputs = inputs.float()

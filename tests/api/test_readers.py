@@ -1,0 +1,203 @@
+"""Whatever reads a file has a row in SECURITY.md, a fuzzer and a test: what the code opens is listed here."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from fuzz.readers import readers
+
+from support.modules import ROOT, Module, modules
+
+LIMITS = "tests/training/test_data_limits.py::"
+EVERYWHERE = "tests/files/test_everywhere.py::test_it_is_refused_at_once_in_one_line"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of file.
+
+    Attributes:
+        starts: the row of SECURITY.md, by how it begins.
+        readers: what reads such a file, `file:function`; none for one that takes a text.
+        fuzzers: by their names.
+        test: one that tries a hostile file.
+    """
+
+    starts: str
+    readers: tuple[str, ...]
+    fuzzers: tuple[str, ...]
+    test: str
+
+
+OF_HDF5 = "tests/conversion/test_nir.py::test_files_from_strangers_can_not_take_the_memory_or_read_elsewhere"
+STRANGERS = "tests/models/test_strangers.py::test_no_description_takes_memory_that_the_file_has_not"
+PROOFS = (
+    "proof",
+    "image-proof",
+    "timed-proof",
+    "network-of-proof",
+    "network-of-image-proof",
+    "network-of-timed-proof",
+)
+ROWS = (
+    Row("model", ("models/checkpoints.py:load",), ("model",), STRANGERS),
+    Row(
+        "record",
+        ("reports/records.py:load_record", "reports/attaching.py:load_radii"),
+        ("record", "radii"),
+        EVERYWHERE,
+    ),
+    Row("run file", ("api/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
+    Row("VNN-LIB property", ("formats/vnnlib.py:_text",), ("vnnlib", "vnnlib-gz"), EVERYWHERE),
+    Row("competition result", (), ("result",), "tests/formats/test_limits.py::"),
+    Row(
+        "proof, and its model",
+        ("checking/model.py:read_network", "checking/proof.py:check"),
+        ("checked-model", *PROOFS),
+        EVERYWHERE,
+    ),
+    Row(
+        "folder of `--resume`",
+        ("certify/engines/folder.py:BatchStore", "certify/engines/folder.py:_parsed"),
+        ("batch", "problem"),
+        EVERYWHERE,
+    ),
+    Row("finished part", ("reports/parts.py:PartStore",), ("part",), EVERYWHERE),
+    Row(
+        "checkpoint of training",
+        ("training/state.py:CheckpointStore",),
+        ("checkpoint",),
+        "tests/training/test_fit.py::test_a_forged_checkpoint_is_one_line",
+    ),
+    Row("history of training", ("training/journal.py:epochs_of",), (), EVERYWHERE),
+    Row("result of a protocol's run", ("api/protocols/results.py:_read",), ("run-result",), EVERYWHERE),
+    Row("NIR graph", ("models/conversion/nir_files.py:read_file",), ("nir",), OF_HDF5),
+    Row(
+        "ONNX file",
+        ("formats/onnx/reading.py:read_onnx",),
+        ("onnx",),
+        "tests/formats/test_onnx.py::test_a_small_file_can_not_ask_for_large_inputs",
+    ),
+    Row("certificates", ("analysis/storage.py:read_content",), ("certificates",), EVERYWHERE),
+    Row(
+        "your own arrays",
+        ("training/data/arrays.py:load_arrays",),
+        ("npz",),
+        f"{LIMITS}test_an_archive_is_unpacked_in_proportion",
+    ),
+    Row(
+        "your own pictures",
+        ("training/data/folders.py:_pixels",),
+        ("picture",),
+        "tests/training/test_own_folders.py::test_a_small_folder_can_not_ask_for_much",
+    ),
+    Row(
+        "MNIST, Fashion-MNIST",
+        ("training/data/mnist.py:read_idx",),
+        ("idx",),
+        f"{LIMITS}test_packed_images_are_unpacked_as_far_as_their_header_says",
+    ),
+    Row(
+        "CIFAR-10, CIFAR-100",
+        ("training/data/cifar.py:read_batch",),
+        ("cifar",),
+        f"{LIMITS}test_a_packed_batch_is_unpacked_as_far_as_its_limit",
+    ),
+    Row(
+        "N-MNIST recording",
+        ("training/data/nmnist.py:read_recording",),
+        ("nmnist",),
+        f"{LIMITS}test_a_recording_that_is_too_large_is_refused",
+    ),
+    Row(
+        "SHD", ("training/data/shd.py:read_shd",), ("shd",), f"{LIMITS}test_an_shd_file_of_another_kind_is_refused"
+    ),
+    Row(
+        "Python",
+        ("api/sources.py:_module", "api/sources.py:_run_file"),
+        (),
+        "tests/training/test_own_data.py::test_the_command_line_takes_an_archive_and_a_function",
+    ),
+)
+OTHERS = {
+    "models/storage.py:read_tensors": "those that call it have rows",
+    "training/data/files.py:packed": "those that call it have rows",
+    "checking/files.py:read": "those that call it have rows",
+    "api/zoo/keeping.py:_read": "a file of this package",
+    "api/protocols/configuration.py:_read": "a file of this package",
+    "reports/html_page.py:_template": "a file of this package",
+    "files/hdf5_child.py:main": "it is given bytes by what has a row",
+    "files/hdf5.py:read_hdf5": "it reads what its child made",
+    "api/__init__.py:__getattr__": "names of this package",
+    "certify/lirpa/compat.py:load": "names of an installed library",
+    "certify/lirpa/compat.py:submodule": "names of an installed library",
+    "certify/lirpa/compat.py:_restore_names": "names of an installed library",
+    "certify/lirpa/compat.py:_importable": "names of an installed library",
+    "processes/children.py:main": "a program of this package",
+    "kernels/loading.py:compiled_source": "a file of this package",
+}
+"""What reads no file of a stranger, and why."""
+READS = re.compile(
+    r"^(?:[A-Z_]+|FileKind\(.*\))\.(?:content|text|json)$|\.(?:read_bytes|read_text)$|^h5py\.File$|^(?:np|torch)\.load$"
+    r"|spec_from_file_location$|import_module$|run_path$",
+    re.DOTALL,
+)
+"""Calls that read a file, or run it."""
+WRAPPERS = {
+    ("spikecert.files", "regular_content"),
+    ("spikecert.models.storage", "read_tensors"),
+    ("spikecert.training.data.files", "packed"),
+    ("spikecert.training.data.files", "read"),
+    ("spikecert.checking.files", "read"),
+}
+
+
+def reading(module: Module) -> Iterator[str]:
+    """Yield the functions and classes of a module that read a file."""
+    names = {name for source, name in module.imports() if (source, name) in WRAPPERS}
+    for top in module.tree.body:
+        calls = {ast.unparse(node.func) for node in ast.walk(top) if isinstance(node, ast.Call)}
+        if isinstance(top, ast.FunctionDef | ast.ClassDef) and (calls & names or any(map(READS.search, calls))):
+            yield f"{module.path.relative_to(ROOT).as_posix()}:{top.name}"
+
+
+def test_whatever_reads_a_file_is_listed() -> None:
+    """One that is not listed needs a row in SECURITY.md, a limit, a test and a fuzzer, or a reason why not."""
+    found = {place for module in modules().values() for place in reading(module)}
+    listed = [place for row in ROWS for place in row.readers]
+    assert found - set(OTHERS) == set(listed)
+    assert set(OTHERS) <= found, "these read no more"
+    assert len(set(listed)) == len(listed)
+
+
+def test_the_rows_are_those_of_the_page() -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8").split("## ")[2]
+    rows = [line[2:] for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == len(ROWS)
+    for row in ROWS:
+        (found,) = (text for text in rows if text.startswith(row.starts))
+        assert all(cell.strip() for cell in found.rstrip("|").split(" | ")), found
+
+
+def test_each_fuzzer_is_that_of_a_row() -> None:
+    assert sorted(name for row in ROWS for name in row.fuzzers) == sorted(readers())
+    without = {row.starts for row in ROWS if not row.fuzzers}
+    assert without == {"history of training", "Python"}  # of which lines are counted; which is run
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.starts)
+def test_each_row_has_a_test(row: Row) -> None:
+    file, _, name = row.test.partition("::")
+    assert f"def {name or 'test_'}" in (ROOT / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "call", ["KIND.content(p)", "FileKind('a', 'b', 1).json(p)", "p.read_bytes()", "h5py.File(p)"]
+)
+def test_a_new_reader_is_seen(call: str) -> None:
+    (node,) = (
+        node for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Call) and ast.unparse(node) == call
+    )
+    assert READS.search(ast.unparse(node.func))

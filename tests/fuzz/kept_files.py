@@ -1,0 +1,125 @@
+"""What runs leave in their folders and go on from: checkpoints of training, finished parts, results, radii."""
+
+import json
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+
+from spikecert import LIF, mlp
+from spikecert.certify.engines import Repeated
+from spikecert.protocols.results import RunResult, load_run
+from spikecert.reports.attaching import load_radii
+from spikecert.reports.parts import PartStore, Radii
+from spikecert.reports.rows import Tally
+from spikecert.reports.schema import Environment
+from spikecert.training import Dataset, fit, own_dataset
+from spikecert.training.state import CHECKPOINT
+
+
+def _data() -> Dataset:
+    inputs = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
+    return own_dataset("mine", (inputs, torch.arange(20) % 2))
+
+
+def _fit(folder: Path) -> None:
+    torch.manual_seed(0)
+    fit(mlp((3, 4, 2), 2, LIF(0.9)), _data(), epochs=1, batch_size=20, optimizer="adam", folder=folder)
+
+
+def checkpoints() -> list[bytes]:
+    """Return what a run of one epoch leaves."""
+    with tempfile.TemporaryDirectory() as folder:
+        _fit(Path(folder))
+        return [(Path(folder) / CHECKPOINT).read_bytes()]
+
+
+def read_checkpoint(data: bytes) -> None:
+    """Go on from a checkpoint, and train what it says is left."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / CHECKPOINT).write_bytes(data)
+        _fit(Path(folder))
+
+
+def radii() -> list[bytes]:
+    """Return a file of two radii."""
+    row = {
+        "index": 0,
+        "label": 1,
+        "lower": 0.1,
+        "upper": 0.2,
+        "exact": False,
+        "attacked": True,
+        "verifier": "trains",
+    }
+    content = {
+        "schema": "spikecert.radii/1",
+        "sha256": "0" * 64,
+        "data": "digits",
+        "norm": "linf",
+        "verifier": "trains",
+        "tolerance": 0.01,
+        "timeout": None,
+        "seed": 0,
+        "radii": [row, {**row, "index": 3, "verifier": None, "lower": 0.0}],
+    }
+    return [json.dumps(content).encode()]
+
+
+def read_radii(data: bytes) -> None:
+    """Read a file of radii."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "radii.json"
+        path.write_bytes(data)
+        load_radii(path)
+
+
+def parts() -> list[bytes]:
+    """Return a finished part of radii."""
+    (content,) = radii()
+    table = {
+        key: value
+        for key, value in json.loads(content).items()
+        if key not in ("schema", "sha256", "data", "radii")
+    }
+    rows = [{**row, "verifier": row["verifier"] or ""} for row in json.loads(content)["radii"]]
+    return [json.dumps({"table": {**table, "samples": rows}, "counterexamples": []}).encode()]
+
+
+def read_part(data: bytes) -> None:
+    """Look for a finished part; raise what the warning says where its samples are measured again."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (Path(folder) / "part-000000.json").write_bytes(data)
+        found = PartStore(Path(folder)).load(0, 4, Radii)
+    if found is None:
+        (warning,) = caught
+        assert warning.category is Repeated
+        raise ValueError(str(warning.message))
+
+
+def results() -> list[bytes]:
+    """Return the result of a run of a protocol."""
+    point = Tally(
+        epsilon=0.1,
+        samples=3,
+        clean=2,
+        robust={"pgd": 1},
+        certified={},
+        certified_by_any=0,
+        falsified=2,
+        undecided=1,
+    )
+    environment = Environment(python="3", platform="Linux", device="cpu", torch_threads=1, packages={"torch": "2"})
+    names = {"row": "row", "variant": "variant", "neuron": "LIF", "key": "key", "network": "0" * 64, "seed": 0}
+    figures = {"points": (point,), "seconds": {"pgd": 0.5}, "epochs": 1, "best_epoch": 1, "training_seconds": 2.0}
+    return [RunResult(**names, **figures, environment=environment).model_dump_json().encode()]
+
+
+def read_result(data: bytes) -> None:
+    """Read the result of a run."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.json"
+        path.write_bytes(data)
+        load_run(path, "key")
