@@ -34,7 +34,8 @@ class Archive:
         items = self._archive.infolist()
         size, most = sum(item.file_size for item in items), in_proportion(len(content), most)
         if size > most:
-            raise ValueError(f"unpacks to {size} bytes, expected at most {most} of {len(content)} that are packed")
+            expected = f"at most {most} of {len(content)} that are packed; one packed less, or not at all, is read"
+            raise ValueError(f"unpacks to {size} bytes, expected {expected}")
         if any(item.compress_type not in _KINDS for item in items):
             raise ValueError("is packed by another method than deflate")
         self.sizes = {item.filename: item.file_size for item in items}
