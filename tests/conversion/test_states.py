@@ -10,7 +10,7 @@ from spikingjelly.activation_based import layer as sj
 from spikingjelly.activation_based import neuron as sj_neurons
 from torch import Tensor, nn
 
-from spikecert import ConversionRefused, convert
+from spikecert import ConversionRefused, check_conversion, convert
 from support.state_loops import (
     CELLS,
     NORSE_SPELLINGS,
@@ -20,6 +20,7 @@ from support.state_loops import (
     WRONG,
     ByHand,
     NorseByHand,
+    from_states,
     neuron,
     strong,
 )
@@ -60,6 +61,22 @@ def test_no_wrong_state_comes_in_even_where_nothing_fires(kind: str, wrong: str)
     with pytest.raises(ConversionRefused) as caught:
         convert(made(kind, wrong=wrong, threshold=SILENT), SAMPLE)
     assert "\n" not in str(caught.value)
+
+
+def test_random_loops_come_in_where_they_are_right_and_spike_alike():
+    accepted = 0
+    for seed in range(40):
+        made = from_states(seed)
+        try:
+            found = convert(made.source, made.sample)
+        except ConversionRefused as error:
+            assert made.refusal is not None, error
+            assert made.refusal in str(error), seed
+            continue
+        assert made.refusal is None, seed
+        accepted += 1
+        assert check_conversion(made.source, found.network, FRESH).matches
+    assert 10 < accepted < 35
 
 
 TOLD = {

@@ -1,11 +1,15 @@
 """Loops over time that pass states by hand, in the spellings of the libraries' documents, and wrong ones."""
 
+import random
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from support.elements import Maker, Row
+from support.foreign import Foreign
 
 norse: Any = import_module("norse.torch")
 functional: Any = import_module("norse.torch.functional")
@@ -192,3 +196,67 @@ def strong(module: nn.Module, factor: float = 3.0) -> nn.Module:
         if isinstance(part, nn.Linear):
             part.weight.data.mul_(factor)
     return module
+
+
+def _by_hand(library: str, kind: str, make: Callable[[str], nn.Module], spellings: tuple[str, ...]) -> Row:
+    """Return the row of a neuron whose states a loop passes by hand, in each spelling."""
+    makers: list[Maker] = [lambda _, spelling=spelling: make(spelling) for spelling in spellings]
+    return Row(f"{kind}, states by hand", (5,), {library: makers[0]}, {"num_steps": None}, tuple(makers[1:]))
+
+
+STATE_ROWS = (
+    *(
+        _by_hand("snnTorch", kind, lambda spelling, kind=kind: ByHand([neuron(kind)], spelling), SPELLINGS)
+        for kind in OWN
+    ),
+    *(
+        _by_hand("Norse", kind, lambda spelling, make=make: NorseByHand([make()], spelling), NORSE_SPELLINGS)
+        for kind, make in CELLS.items()
+    ),
+)
+"""Rows of the table of elements."""
+MISTAKEN = Row(
+    "RLeaky, its states in another order",
+    (5,),
+    {"snnTorch": lambda _: ByHand([neuron("RLeaky")], wrong="swapped")},
+    {"num_steps": None},
+)
+"""What is refused."""
+
+
+def from_states(seed: int) -> Foreign:
+    """Return a random loop that passes states by hand, half of them wrong."""
+    torch.manual_seed(seed)
+    draw = random.Random(seed)
+    count, steps, level = draw.randint(1, 3), draw.randint(3, 8), draw.choice([0.5, 1.0, 1.0, 1e6])
+    wrongs, ours = (WRONG, draw.random() < 0.6) if draw.random() < 0.5 else ((), draw.random() < 0.6)
+    if ours:
+        kind, spelling = draw.choice([*OWN]), draw.choice(SPELLINGS)
+        options = {"beta": draw.uniform(0.4, 0.85), "threshold": level}
+        options["reset_mechanism"] = draw.choice(["subtract", "none"])
+        alone = len(OWN[kind]) == 1
+        wrong = draw.choice([each for each in wrongs if not (alone and each in OF_SEVERAL)] or [""])
+        if "other" in wrong or "another" in wrong:
+            count += 1
+        module: nn.Module = ByHand([neuron(kind, **options) for _ in range(count)], spelling, wrong, steps)
+    else:
+        kind, spelling = draw.choice([*CELLS]), draw.choice(NORSE_SPELLINGS)
+        wrong = draw.choice(NORSE_WRONG) if wrongs else ""
+        if wrong == "swapped" and kind in ("LIFBoxCell", "IAFCell"):
+            wrong = "older"
+        count += wrong == "other layer"
+        module = NorseByHand([CELLS[kind]() for _ in range(count)], spelling, wrong, steps)
+    sample = draw.choice(INPUTS)(torch.Generator().manual_seed(seed))
+    told = "a state that it did not give" if wrong else None
+    return Foreign(strong(module, draw.uniform(1.0, 4.0)), sample, None, "direct", told)
+
+
+OF_SEVERAL = ("swapped", "spikes of another")
+"""What one state alone can't be."""
+INPUTS: tuple[Callable[[torch.Generator], Tensor], ...] = (
+    lambda generator: torch.rand(6, 5, generator=generator),
+    lambda generator: torch.randn(6, 5, generator=generator),
+    lambda generator: torch.randint(0, 5, (6, 5), generator=generator).float(),
+    lambda generator: torch.randint(-8, 9, (6, 5), generator=generator) / 4,
+)
+"""Graded inputs, negative ones, counts, and a grid."""
