@@ -44,8 +44,8 @@ class _Unread(Tensor):
     value: Tensor
     kind: str
     others: list[str]
-    __dlpack__ = None
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __dlpack__ = None  # type: ignore[assignment]
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, value: Tensor, kind: str, others: list[str]) -> "_Unread":

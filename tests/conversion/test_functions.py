@@ -60,7 +60,7 @@ def test_spikingjellys_own_are_steps_but_for_those_that_are_none(kind: Any):
 
 @pytest.mark.parametrize("method", ["heaviside", "super", "triangle", "tanh", "circ", "heavi_erfc"])
 def test_norses_own_are_steps(method: str):
-    assert fires_at(lambda v: threshold(v, method, torch.tensor(100.0)), "it") == ">"
+    assert fires_at(lambda v: threshold(v, method, 100.0), "it") == ">"
     cell = norse.LIFBoxCell(norse.LIFBoxParameters(torch.tensor(500.0), method=method))
     made = from_norse(norse.SequentialState(nn.Linear(5, 8), cell, nn.Linear(8, 3)), SAMPLE, num_steps=4)
     assert made.neurons[0].dynamics.fires_at == ">"

@@ -43,7 +43,7 @@ from support.elements import (
     only,
     paths,
 )
-from support.state_loops import MISTAKEN, STATE_ROWS, neuron
+from support.state_loops import MISTAKEN, STATE_ROWS, hidden
 
 nir: Any = import_module("nir")
 snntorch: Any = import_module("snntorch")
@@ -264,13 +264,7 @@ ROWS: tuple[Row, ...] = (
     nodes("Delay", lambda: behind(lambda: nir_lif(8), lambda: nir.Delay(full(1e-4, 3)), lambda: nir_lif(3))),
     only("SpikingJelly", "constant current, repeated in code", (5,), repeated, num_steps=None),
     leaky("Leaky, one β and θ a neuron", beta=torch.linspace(0.5, 0.9, 8), threshold=torch.linspace(0.5, 1.5, 8)),
-    only(
-        "snnTorch",
-        "Lapicque, delayed subtraction",
-        (5,),
-        lambda n: dense(lambda: neuron("Lapicque", beta=0.9, init_hidden=True)),
-    ),
-    nodes("LIF, one τ and threshold a neuron", lambda: behind(varied)),
+    only("snnTorch", "Lapicque, delayed subtraction", (5,), lambda n: dense(hidden)),
     only("snnTorch", "RLeaky", (5,), recurrent("RLeaky")),
     only("snnTorch", "RSynaptic", (5,), recurrent("RSynaptic", alpha=0.5)),
     *STATE_ROWS,

@@ -40,6 +40,11 @@ def neuron(kind: str, width: int = 8, **options: Any) -> nn.Module:
     return getattr(snntorch, kind)(**options, **({"linear_features": width} if kind[0] == "R" else {}))
 
 
+def hidden() -> nn.Module:
+    """Return a Lapicque that keeps its state."""
+    return neuron("Lapicque", init_hidden=True)
+
+
 class ByHand(nn.Module):
     """Layers of snnTorch's neurons, and the usual loop.
 
@@ -232,7 +237,7 @@ def from_states(seed: int) -> Foreign:
     wrongs, ours = (WRONG, draw.random() < 0.6) if draw.random() < 0.5 else ((), draw.random() < 0.6)
     if ours:
         kind, spelling = draw.choice([*OWN]), draw.choice(SPELLINGS)
-        options = {"beta": draw.uniform(0.4, 0.85), "threshold": level}
+        options: dict[str, Any] = {"beta": draw.uniform(0.4, 0.85), "threshold": level}
         options["reset_mechanism"] = draw.choice(["subtract", "none"])
         alone = len(OWN[kind]) == 1
         wrong = draw.choice([each for each in wrongs if not (alone and each in OF_SEVERAL)] or [""])
