@@ -210,7 +210,7 @@ def test_a_hook_or_a_forward_that_looks_like_a_step_is_refused():
         lambda made: made.register_forward_hook(lambda module, given, gave: gave * 1.0),
         lambda made: setattr(made, "forward", Module()),
     ):
-        node = neuron.LIFNode()
+        node = neuron.LIFNode(surrogate_function=surrogate.Sigmoid())  # all nodes share the default one
         change(node.surrogate_function)
         with pytest.raises(ConversionRefused, match=r"1\.surrogate_function: has a"):
             convert(nn.Sequential(nn.Linear(5, 8), node, nn.Linear(8, 3)), SAMPLE, 4)

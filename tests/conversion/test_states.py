@@ -64,15 +64,15 @@ def test_no_wrong_state_comes_in_even_where_nothing_fires(kind: str, wrong: str)
 
 
 def test_random_loops_come_in_where_they_are_right_and_spike_alike():
-    right = [made for seed in range(40) if (made := from_states(seed)).refusal is None]
-    assert 10 < len(right) < 30
+    right = [made for seed in range(24) if (made := from_states(seed)).refusal is None]
+    assert 6 < len(right) < 20
     for made in right:
         network = convert(made.source, made.sample).network
         assert check_conversion(made.source, network, FRESH).matches
 
 
 def test_random_loops_are_refused_where_they_are_wrong():
-    for seed in range(40):
+    for seed in range(24):
         if (made := from_states(seed)).refusal is not None:
             with pytest.raises(ConversionRefused, match=made.refusal):
                 convert(made.source, made.sample)
