@@ -239,7 +239,7 @@ def from_states(seed: int) -> Foreign:
         kind, spelling = draw.choice([*OWN]), draw.choice(SPELLINGS)
         options: dict[str, Any] = {"beta": draw.uniform(0.4, 0.85), "threshold": level}
         options["reset_mechanism"] = draw.choice(["subtract", "none"])
-        alone = len(OWN[kind]) == 1
+        alone = len(OWN[kind]) == 1 or spelling == "kept"  # which hands the potential over alone
         wrong = draw.choice([each for each in wrongs if not (alone and each in OF_SEVERAL)] or [""])
         if "other" in wrong or "another" in wrong:
             count += 1
