@@ -22,8 +22,9 @@ warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
 warnings.filterwarnings("ignore", message="Inhibition is an unstable feature")
 from support.foreign import FOREIGN, Foreign  # noqa: E402
 from support.foreign_loops import LOOPS  # noqa: E402
+from support.state_loops import from_states  # noqa: E402
 
-SOURCES = FOREIGN | LOOPS
+SOURCES = FOREIGN | LOOPS | {"states by hand": from_states}
 
 KINDS = ("graded spikes", "inhibition", "beta 0", "state_quant", "passes 2θ", "dynamics of its own")
 KINDS += (
@@ -35,7 +36,14 @@ KINDS += (
     "within rounding",
     "output:",
 )
-KINDS += ("no sum of its", "loses its input", "not given", "does not reach", "cross")
+KINDS += (
+    "a state that it did not give",
+    "no sum of its",
+    "loses its input",
+    "not given",
+    "does not reach",
+    "cross",
+)
 
 
 @dataclass

@@ -140,6 +140,10 @@ class Origins:
         """Return whether a tensor holds zeros and would for any inputs."""
         return id(tensor) in self._zeros
 
+    def depends(self, tensor: Tensor) -> bool:
+        """Return whether a tensor may hold something else for other inputs."""
+        return id(tensor) in self._known and not self.is_zero(tensor)
+
     def follow(self, name: str, moves: bool, args: tuple[Any, ...], kwargs: Mapping[str, Any], made: Any) -> None:
         """Say where what an operation made comes from.
 

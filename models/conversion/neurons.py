@@ -53,6 +53,7 @@ class ForeignNeuron:
         feedback: the affine layer of its own last spikes that adds to x; None for a neuron without.
         front: an affine layer that makes x of the signal that the module is given; None where that is x.
         keeps: whether it keeps its state itself; else it starts afresh wherever it is given none.
+        at_once: whether it takes all steps in one call, (T, batch, ...), and not one step a call.
         rest: for how many steps it stays at r and does not fire behind a spike of a hard reset; 0 for none.
     """
 
@@ -72,6 +73,7 @@ class ForeignNeuron:
     front: nn.Module | None = None
     keeps: bool = True
     rest: int = 0
+    at_once: bool = False
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the refusal of this layer."""

@@ -10,6 +10,7 @@ synapse goes on; and so, for good, does SpikeLatencyLIFEncoder, of which only th
 """
 
 import math
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from ..networks import SpikingNetwork
 from .constants import entries, library_of, uniform
 from .converting import converted
+from .functions import fires_at
 from .neurons import ForeignNeuron
 from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
@@ -30,10 +32,16 @@ RECURRENT = ("LIFRecurrentCell", "LIFRecurrent")
 ENCODERS = ("ConstantCurrentLIFEncoder", "SpikeLatencyLIFEncoder")
 """Neurons that are given their input once for all steps, and start from 0."""
 RESTING = "LIFRefracCell"
-RESTS = "lif_refrac_feed_forward_step"
-"""What runs a step of it."""
-STEP = "lif_step"
-"""What runs a step of them."""
+STEPS = {
+    **dict.fromkeys(("LIFCell", "LIF"), "lif_feed_forward_step"),
+    **dict.fromkeys(("LICell", "LI"), "li_feed_forward_step"),
+    **dict.fromkeys(("IAFCell", "IAF"), "iaf_feed_forward_step"),
+    **dict.fromkeys(RECURRENT, "lif_step"),
+    "LIFBoxCell": "lif_box_feed_forward_step",
+    "LIBoxCell": "li_box_feed_forward_step",
+    RESTING: "lif_refrac_feed_forward_step",
+}
+"""What runs a step of each."""
 INTEGRATE = ("IAFCell", "IAF")
 SILENT = ("LIBoxCell", "LICell", "LI", "LILinearCell")
 """Integrators: they put out potentials."""
@@ -79,6 +87,11 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
     if library_of(module) != "norse" or kind in CONTAINERS:
         return None
     name = f"{name} ({kind})"
+    _check_step(module, name, STEPS.get(kind))
+    return replace(_neuron(module, name, kind), at_once=kind in OVER_TIME)
+
+
+def _neuron(module: Any, name: str, kind: str) -> ForeignNeuron:
     if kind in INTEGRATE:
         return _integrate(module, name)
     if kind in BOX or kind in SYNAPTIC:
@@ -86,10 +99,10 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
     if kind in RECURRENT:
         return _recurrent(module, name)
     if kind == "LILinearCell":
-        return replace(_leaky(module, name, kind), front=_dense(module.input_weights))  # type: ignore[arg-type]
+        return replace(_leaky(module, name, kind), front=_dense(module.input_weights))
     if kind in ENCODERS:
         rest = module.seq_length if kind == ENCODERS[1] else 0
-        return replace(_leaky(module, name, kind), start=0.0, rest=rest)  # type: ignore[arg-type]
+        return replace(_leaky(module, name, kind), start=0.0, rest=rest)
     if kind == RESTING:
         return _resting(module, name)
     known = ", ".join((*BOX, *INTEGRATE, *SYNAPTIC, *RECURRENT, "LILinearCell", RESTING, *ENCODERS))
@@ -99,12 +112,12 @@ def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
 def _integrate(cell: Any, name: str) -> ForeignNeuron:
     rest = entries(cell.p.v_reset, name, "v_reset")
     threshold = entries(cell.p.v_th, name, "v_th")
-    return ForeignNeuron(name, 1.0, threshold=threshold, level=rest, start=rest, keeps=False)
+    fires = _fires_at(cell.p, name)
+    return ForeignNeuron(name, 1.0, threshold=threshold, level=rest, start=rest, fires_at=fires, keeps=False)
 
 
 def _recurrent(cell: Any, name: str) -> ForeignNeuron:
     """Return the neuron of a cell with matrices of its own: one for its input, one for its last spikes."""
-    _check_step(cell, name, STEP)
     front, feedback = (_dense(weights) for weights in (cell.input_weights, cell.recurrent_weights))
     return replace(_leaky(cell, name, RECURRENT[0]), front=front, feedback=feedback)
 
@@ -119,17 +132,24 @@ def _dense(weights: Tensor) -> nn.Linear:
 
 def _resting(cell: Any, name: str) -> ForeignNeuron:
     """Return the neuron of a cell that counts ρ down by 1 a step behind a spike, and fires again where it is 0."""
-    _check_step(cell, name, RESTS)
     steps = uniform(cell.p.rho_reset, name, "rho_reset")
     plain = SimpleNamespace(p=cell.p.lif, dt=cell.dt)
     return replace(_leaky(plain, name, RESTING), rest=max(0, math.ceil(min(steps, 2.0**31))))
 
 
-def _check_step(cell: Any, name: str, expected: str) -> None:
-    """Raise unless a cell runs by the function that its type is made with."""
-    step = getattr(cell.activation, "__name__", "")
+def _check_step(cell: Any, name: str, expected: str | None) -> None:
+    """Raise unless a cell runs, and starts, by the functions that its type is made with, where it holds any."""
+    step = getattr(getattr(cell, "activation", None), "__name__", "") if expected else None
     if step != expected:
         raise ConversionRefused(f"{name}: has an activation {step!r} of its own, expected {expected}")
+    if expected and cell.state_fallback != cell.initial_state:
+        raise ConversionRefused(f"{name}: has a state_fallback of its own, expected its initial_state")
+
+
+def _fires_at(p: Any, name: str) -> str:
+    """Return what Norse's threshold function says of a tie."""
+    threshold = sys.modules["norse.torch.functional.threshold"].threshold
+    return fires_at(lambda potential: threshold(potential, p.method, p.alpha), name)
 
 
 def _leaky(cell: Any, name: str, kind: str) -> ForeignNeuron:
@@ -141,6 +161,7 @@ def _leaky(cell: Any, name: str, kind: str) -> ForeignNeuron:
     if kind in SILENT:
         return ForeignNeuron(name, 1.0 - share, share, threshold=None, reset="none", **constants)
     threshold = entries(cell.p.v_th, name, "v_th")
+    constants["fires_at"] = _fires_at(cell.p, name)
     method = getattr(getattr(cell.p, "reset_method", None), "__name__", "reset_value")
     if method == "reset_subtract":
         return ForeignNeuron(

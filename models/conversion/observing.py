@@ -24,10 +24,12 @@ from .gates import with_gates
 from .hearing import common_origin, without_loops
 from .layers import is_silent, plain_layer
 from .neurons import ForeignNeuron
-from .observed_layers import Call, ObservedLayer
+from .observed_layers import Call, ObservedLayer, check_time, signals_of
 from .places import at, place
 from .refusal import ConversionRefused
-from .watching import Outside, check_inside, check_plain, check_states, check_types, tensors_in
+from .shipped import check_shipped
+from .states import Given, arguments, check_states, results
+from .watching import Outside, check_inside, check_plain, check_types
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,11 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     check_types(source.module)
     modules, hooked = _watched(source)
     check_plain(modules)
-    check_inside(
-        {name: modules[name] for name, neuron in hooked.items() if neuron is not None and neuron.feedback}
-    )
-    outside = Outside()
-    neurons = {modules[name] for name, neuron in hooked.items() if neuron is not None}
+    named = {name: modules[name] for name, neuron in hooked.items() if neuron is not None}
+    check_inside(named)
+    for name, module in named.items():
+        check_shipped(module, name)
+    outside, neurons = Outside(), set(named.values())
     parts = [part for part in source.module.modules() if part not in neurons]
     with _recording(source, modules, calls, outside), torch.no_grad():
         source.library.reset(source.module)
@@ -160,8 +162,9 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     for name, found in calls.items():
         _check_calls(name + at(found[-1].place), len(found), steps, hooked[name])
         if (neuron := hooked[name]) is not None:
-            check_states(neuron.name, neuron, [_states(call, neuron) for call in found])
-        signals = _signals(found, steps, len(inputs), name)
+            check_time(neuron, found, steps, len(inputs))
+            check_states(name, neuron, [call.states for call in found])
+        signals = signals_of(found, steps, len(inputs), name)
         origin = common_origin(found) or Gave(before)
         layers[name], before = (
             ObservedLayer(name, modules[name], hooked[name], origin, *signals, found[0].place),
@@ -188,13 +191,6 @@ def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...]) ->
             "module: gives other outputs when it is called again, so it keeps a state besides its neurons'; "
             "expected one that starts afresh"
         )
-
-
-def _states(call: Call, neuron: ForeignNeuron) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Return the states that a call was given, and those that it gave, spikes first where it hears itself."""
-    given, gave = call.states
-    heard = neuron.feedback is not None and len(gave) == 1
-    return given, (call.gave, *gave) if heard else gave
 
 
 def _watched(source: Source) -> tuple[dict[str, nn.Module], dict[str, ForeignNeuron | None]]:
@@ -225,11 +221,11 @@ def _recording(
     A module's own hooks run outside of it: pre-hooks before ours, others after.
     """
     modes = {module: module.training for module in source.module.modules()}
-    handles = [module.register_forward_pre_hook(outside.enter) for module in modules.values()]
-    handles += [
-        module.register_forward_hook(_hook(name, calls, outside), prepend=True, with_kwargs=True)
-        for name, module in modules.items()
-    ]
+    handles = []
+    for name, module in modules.items():
+        enter, leave = _hooks(name, calls, outside)
+        handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+        handles.append(module.register_forward_hook(leave, prepend=True, with_kwargs=True))
     source.module.eval()
     try:
         yield
@@ -240,22 +236,35 @@ def _recording(
             module.training = mode
 
 
-def _hook(name: str, calls: dict[str, list[Call]], outside: Outside) -> Callable[..., None]:
-    def hook(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], gave: Any) -> None:
-        """Keep one call: its first input, its first output, and the states beside them."""
+def _hooks(name: str, calls: dict[str, list[Call]], outside: Outside) -> tuple[Callable[..., None], ...]:
+    """Return what runs before and behind each call of a layer."""
+    before: dict[str, Given] = {}
+
+    def enter(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Note the states that a call starts from."""
+        if outside.done:
+            return
+        outside.enter()
+        before.clear()
+        before.update(outside.states.given(arguments(module, given, named)[1], outside.origins))
+
+    def leave(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], gave: Any) -> None:
+        """Keep one call: its input, its first output, and the states before and after."""
         if outside.done:
             return
         first, rest = (gave[0], gave[1:]) if isinstance(gave, tuple) else (gave, ())
-        if not given or not isinstance(first, Tensor):
+        signal, _ = arguments(module, given, named)
+        if not isinstance(signal, Tensor) or not isinstance(first, Tensor):
             raise ConversionRefused(f"{name}: is called without a tensor, or returns none")
-        states = tensors_in((given[1:], named)), tensors_in(rest)
-        found = calls.setdefault(name, [])
-        origin, zero = outside.origins.of(given[0]), outside.origins.is_zero(given[0])
-        found.append(Call(origin, given[0].detach().clone(), first.detach().clone(), states, place(), zero))
-        outside.gave(name, len(found) - 1, first, rest, found[-1].expands)
+        after, found = results(module, rest), calls.setdefault(name, [])
+        states = dict(before), {key: state.detach().clone() for key, state in after.items()}
+        origin, zero = outside.origins.of(signal), outside.origins.is_zero(signal)
+        found.append(Call(origin, signal.detach().clone(), first.detach().clone(), states, place(), zero))
+        outside.states.note(name, len(found) - 1, after)
+        outside.gave(name, len(found) - 1, first, [*after.values(), *rest], found[-1].expands)
         outside.leave()
 
-    return hook
+    return enter, leave
 
 
 def run_once(source: Source, inputs: Tensor) -> tuple[Tensor, ...]:
@@ -323,23 +332,6 @@ def _check_calls(name: str, count: int, steps: int, neuron: ForeignNeuron | None
     raise ConversionRefused(
         f"{name}: is called {count} times in {steps} steps, expected {what} of its own per place"
     )
-
-
-def _signals(calls: list[Call], steps: int, batch: int, name: str) -> tuple[Tensor, Tensor]:
-    if len(calls) > 1:
-        return torch.stack([call.given for call in calls]), torch.stack([call.gave for call in calls])
-    return _over_time(calls[0].given, steps, batch, name), _over_time(calls[0].gave, steps, batch, name)
-
-
-def _over_time(signal: Tensor, steps: int, batch: int, name: str) -> Tensor:
-    """Return (T, batch, ...) or (1, batch, ...) of a signal that came in one call."""
-    if signal.shape[:2] == (steps, batch) and signal.dim() > 2:
-        return signal
-    if signal.shape[0] == steps * batch:
-        return signal.unflatten(0, (steps, batch))
-    if signal.shape[0] == batch:
-        return signal.unsqueeze(0)
-    raise ConversionRefused(f"{name}: got a signal of shape {tuple(signal.shape)}, expected time and batch first")
 
 
 def _trimmed(output: Tensor, steps: int, batch: int) -> Tensor:

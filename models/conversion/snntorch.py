@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from ..networks import SpikingNetwork
 from .constants import Constant, entries, every, library_of, settled, uniform
 from .converting import converted
+from .functions import fires_at
 from .layers import diagonal, plain_layer, refuse
 from .neurons import ForeignNeuron
 from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
-from .watching import fires_at
 
 RESETS = ("subtract", "zero", "none")
 STATES = ("_base_sub", "_base_zero", "_base_int")

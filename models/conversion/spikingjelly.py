@@ -17,11 +17,11 @@ from ..layers import Share
 from ..networks import SpikingNetwork
 from .constants import library_of, uniform
 from .converting import converted
+from .functions import adds, fires_at
 from .layers import is_of, kind_of
 from .neurons import ForeignNeuron
 from .observing import ForeignLibrary, Source
 from .refusal import ConversionRefused
-from .watching import adds, fires_at
 
 CONTAINERS = ("LinearRecurrentContainer", "ElementWiseRecurrentContainer")
 
@@ -80,6 +80,9 @@ def _container(module: Any, name: str) -> ForeignNeuron:
     if found is None or found.feedback is not None:
         kind = kind_of(module.sub_module)
         raise ConversionRefused(f"{name}: holds a {kind}, expected one IFNode, LIFNode or ParametricLIFNode")
+    if found.at_once:
+        found.refuse('is in step mode "m" inside of a container, which takes the batch for time; expected "s"')
+    found = replace(found, at_once=module.step_mode == "m")
     if kind_of(module) == "LinearRecurrentContainer":
         return replace(found, front=_columns(module, 0), feedback=_columns(module, module.rc.out_features))
     if not adds(module.element_wise_function):
@@ -106,15 +109,18 @@ def _leaky(node: Any, name: str, share: float) -> ForeignNeuron:
 def _node(node: Any, name: str, decay: float, gain: float) -> ForeignNeuron:
     threshold = uniform(node.v_threshold, name, "v_threshold")
     fires, start = fires_at(node.surrogate_function, name), uniform(node._memories_rv["v"], name, "first v")
+    if getattr(node, "_neuron_precision", None) is not None:
+        raise ConversionRefused(f"{name}: computes in a precision of its own, expected that of its input")
+    told = {"threshold": threshold, "start": start, "fires_at": fires, "at_once": node.step_mode == "m"}
     if node.v_reset is None:
-        own = {"threshold": threshold, "reset": "subtract", "drop": threshold, "start": start, "fires_at": fires}
+        own = {"reset": "subtract", "drop": threshold, **told}
         return ForeignNeuron(name, decay, gain, **own)
     rest = uniform(node.v_reset, name, "v_reset")
     if rest != start:  # one that was set later is not what the node runs by
         raise ConversionRefused(
             f"{name}: resets to {rest:g} but starts at {start:g}, expected one potential for both"
         )
-    return ForeignNeuron(name, decay, gain, rest, threshold, "zero", level=rest, start=start, fires_at=fires)
+    return ForeignNeuron(name, decay, gain, rest, reset="zero", level=rest, **told)
 
 
 def _reset(module: nn.Module) -> None:
@@ -124,7 +130,12 @@ def _reset(module: nn.Module) -> None:
 
 
 def _multistep(module: nn.Module) -> bool:
-    return any(getattr(part, "step_mode", "s") == "m" for part in module.modules())
+    return any(getattr(part, "step_mode", "s") == "m" or _of_sequences(part) for part in module.modules())
+
+
+def _of_sequences(part: nn.Module) -> bool:
+    """Return whether a container takes all steps at once, and no single one."""
+    return "s" not in getattr(part, "supported_step_mode", lambda: "s")()  # type: ignore[operator]
 
 
 SPIKINGJELLY = ForeignLibrary("spikingjelly", _read, _reset, _multistep)

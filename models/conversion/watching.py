@@ -1,6 +1,6 @@
 """What a module does besides calling its layers, which a comparison on some inputs can't rule out."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .data_flow import INPUT, Gave, Origins, tensors_of
-from .neurons import ForeignNeuron
 from .places import at, place
 from .refusal import ConversionRefused
+from .states import Held
 
 MOVES = (
     "alias _reshape_alias _unsafe_view _to_copy as_strided cat chunk clone contiguous copy copy_ detach detach_ "
@@ -47,6 +47,7 @@ class Outside(TorchDispatchMode):
         self.draws: dict[str, str] = {}
         self.inner_draws: dict[str, str] = {}
         self.origins: Origins = Origins()
+        self.states = Held()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and keep its name if it is neither inside of a layer nor known."""
@@ -59,6 +60,7 @@ class Outside(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         if self.depth == 0:
             self.origins.follow(name, name in MOVING, args, kwargs or {}, made)
+            self.states.follow(name, args, made)
         return made
 
     def begin(self, parts: Iterable[nn.Module], inputs: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ class Outside(TorchDispatchMode):
         else:
             self.origins.note(output, Gave(name, call))
 
-    def enter(self, *_: Any) -> None:
+    def enter(self) -> None:
         """Note that a layer begins."""
         self.depth += 1
 
@@ -120,9 +122,9 @@ def check_plain(modules: Mapping[str, nn.Module]) -> None:
 
 
 def check_inside(modules: Mapping[str, nn.Module]) -> None:
-    """Raise where a part of a neuron that hears itself runs otherwise than its type says."""
+    """Raise where a part of a neuron runs otherwise than its type says."""
     for name, module in modules.items():
-        parts = {f"{name}.{child}": part for child, part in module.named_children()}
+        parts = {f"{name}.{child}": part for child, part in module.named_modules() if child}
         check_plain(parts)
         hooked = [part for part, inner in parts.items() if inner._forward_hooks or inner._forward_pre_hooks]
         if hooked:
@@ -134,87 +136,6 @@ def check_types(module: nn.Module) -> None:
     kinds = {str(weight.dtype) for weight in module.parameters() if weight.is_floating_point()}
     if len(kinds) > 1:
         raise ConversionRefused(f"module: has weights of {' and '.join(sorted(kinds))}, expected one type")
-
-
-def fires_at(spike: Callable[[Tensor], Tensor], name: str) -> str:
-    """Return ">" or ">=": what a neuron's own spike function says of a potential at its threshold.
-
-    Raises:
-        ConversionRefused: for a function that is no step from 0 to 1, the same whenever it is asked.
-    """
-    signs = torch.tensor([-1e30, -1.0, -1e-30, 0.0, 1e-30, 1.0, 1e30])
-    with torch.no_grad():
-        found = torch.stack([spike(signs.clone()).float() for _ in range(8)])
-    steps = {symbol: (signs > 0 if symbol == ">" else signs >= 0).float() for symbol in (">", ">=")}
-    for symbol, step in steps.items():
-        if torch.equal(found, step.expand_as(found)):
-            return symbol
-    raise ConversionRefused(f"{name}: has a spike function that is no step from 0 to 1, expected one")
-
-
-class _Operations(TorchDispatchMode):
-    """Keeps what operations are given and make."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.met: list[tuple[str, Any, Any, Any]] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation and keep it."""
-        made = func(*args, **(kwargs or {}))
-        self.met.append((func.overloadpacket.__name__, args, kwargs or {}, made))
-        return made
-
-
-def adds(function: Callable[[Tensor, Tensor], Any]) -> bool:
-    """Return whether a function of two signals computes their sum, and nothing else."""
-    one, other = torch.linspace(0.0, 1.0, 6).view(2, 3), torch.linspace(1.0, 2.0, 6).view(2, 3)
-    with torch.no_grad(), _Operations() as operations:
-        found = function(one, other)
-    if len(operations.met) != 1:
-        return False
-    name, args, kwargs, made = operations.met[0]
-    both = len(args) == 2 and {id(part) for part in args} == {id(one), id(other)}
-    return name == "add" and both and not kwargs and found is made
-
-
-def tensors_in(value: Any) -> tuple[Tensor, ...]:
-    """Return the tensors in nested tuples, lists and dictionaries, in order."""
-    if isinstance(value, Tensor):
-        return (value.detach().clone(),)
-    if isinstance(value, tuple | list):
-        return tuple(tensor for part in value for tensor in tensors_in(part))
-    if isinstance(value, Mapping):
-        return tensors_in(tuple(value.values()))
-    return ()
-
-
-def check_states(
-    name: str, neuron: ForeignNeuron, calls: list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
-) -> None:
-    """Raise unless a neuron is given the state that it starts from, and then always the one that it gave.
-
-    Args:
-        name: of the layer.
-        neuron: its constants.
-        calls: for each call the states given and those returned, potentials first, or spikes
-            where it hears itself; none given: the neuron's own, or where it keeps none its start.
-    """
-    before: tuple[Tensor, ...] | None = None
-    for given, gave in calls:
-        if before is None:
-            spikes = [0.0] * (neuron.feedback is not None)
-            starts = (*spikes, neuron.start, *[0.0] * len(given))
-            same = all(bool((part == start).all()) for part, start in zip(given, starts, strict=False))
-        else:
-            kept = neuron.keeps and not given
-            same = kept or (len(given) == len(before) and all(map(torch.equal, given, before)))
-        if not same:
-            which = (
-                "starts from another state than its own" if before is None else "gets a state that it did not give"
-            )
-            raise ConversionRefused(f"{name}: {which}")
-        before = gave
 
 
 def _kind(module: nn.Module) -> str:

@@ -5,6 +5,7 @@ from mutant import Mutant
 ARRANGING = "models/conversion/arranging.py"
 FLOW, GATES = "models/conversion/data_flow.py", "models/conversion/gates.py"
 DRAWING = "models/conversion/drawing.py"
+FUNCTIONS, STATES = "models/conversion/functions.py", "models/conversion/states.py"
 WATCHING, HEARING = "models/conversion/watching.py", "models/conversion/hearing.py"
 CONVERSION_MUTANTS = (
     Mutant(
@@ -92,12 +93,52 @@ CONVERSION_MUTANTS = (
         "heard is not None and not _read_by_others(name, heard, found)",
         "heard is not None",
     ),
-    Mutant("heard: any function is a sum", WATCHING, 'name == "add" and both', "both"),
+    Mutant("functions: any function is a sum", FUNCTIONS, 'if done != ["add"] or', "if"),
     Mutant(
-        "heard: spikes are no state",
-        "models/conversion/observing.py",
-        "(call.gave, *gave) if heard else gave",
-        "(given[0], *gave) if heard and given else gave",
+        "functions: a spike function may do anything", FUNCTIONS, "if not others and isinstance", "if isinstance"
+    ),
+    Mutant("functions: any comparison is one with 0", FUNCTIONS, "if alone and zeros else", "if alone else"),
+    Mutant(
+        "functions: numbers may differ within", FUNCTIONS, "or value.numel() == 1 else None", "or True else None"
+    ),
+    Mutant("functions: indices are masks", FUNCTIONS, 'name != "index_put" or', "True or"),
+    Mutant(
+        "states: any state of a layer is the last one",
+        STATES,
+        "(layer, key, call - 1) or not same",
+        "None or not same",
+    ),
+    Mutant(
+        "states: values need not be the same",
+        STATES,
+        "(layer, key, call - 1) or not same",
+        "(layer, key, call - 1)",
+    ),
+    Mutant("states: a start may depend on the input", STATES, "if not state.fixed or not", "if not"),
+    Mutant("states: what was turned is a state", STATES, "same = name in KEEPS and", "same = True and"),
+    Mutant(
+        "states: kept ones need not be the last",
+        STATES,
+        "return first, kept(module) | handed",
+        "return first, handed",
+    ),
+    Mutant(
+        "time: a neuron may take the batch for time",
+        "models/conversion/observed_layers.py",
+        'once and shape[:2] == (steps, batch), "all',
+        'True, "all',
+    ),
+    Mutant(
+        "time: a neuron may take time for the batch",
+        "models/conversion/observed_layers.py",
+        "alike and len(calls) == steps",
+        "True",
+    ),
+    Mutant(
+        "shipped: anyone's code will do",
+        "models/conversion/shipped.py",
+        "if package != library or function.__code__ not in _codes(home):",
+        "if False:",
     ),
     Mutant(
         "heard: a delayed reset to zero is one at once",

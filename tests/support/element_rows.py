@@ -44,6 +44,7 @@ from support.elements import (
     only,
     paths,
 )
+from support.state_loops import MISTAKEN, STATE_ROWS, hidden
 
 nir: Any = import_module("nir")
 snntorch: Any = import_module("snntorch")
@@ -115,11 +116,6 @@ def synaptic() -> nn.Module:
 def alpha() -> nn.Module:
     """Return snnTorch's alpha neuron, of which a spike resets nothing."""
     return snntorch.Alpha(alpha=0.9, beta=0.8, reset_mechanism="none", init_hidden=True)
-
-
-def lapicque() -> nn.Module:
-    """Return snnTorch's Lapicque of λ = .9."""
-    return snntorch.Lapicque(beta=0.9, init_hidden=True)
 
 
 def recurrent(kind: str, **options: Any) -> Callable[[Neuron], list[nn.Module]]:
@@ -265,10 +261,10 @@ ROWS: tuple[Row, ...] = (
     nodes("Delay", lambda: behind(lambda: nir_lif(8), lambda: nir.Delay(full(1e-4, 3)), lambda: nir_lif(3))),
     only("SpikingJelly", "constant current, repeated in code", (5,), repeated, num_steps=None),
     leaky("Leaky, one β and θ a neuron", beta=torch.linspace(0.5, 0.9, 8), threshold=torch.linspace(0.5, 1.5, 8)),
-    only("snnTorch", "Lapicque, delayed subtraction", (5,), lambda n: dense(lapicque)),
-    nodes("LIF, one τ and threshold a neuron", lambda: behind(varied)),
+    only("snnTorch", "Lapicque, delayed subtraction", (5,), lambda n: dense(hidden)),
     only("snnTorch", "RLeaky", (5,), recurrent("RLeaky")),
     only("snnTorch", "RSynaptic", (5,), recurrent("RSynaptic", alpha=0.5)),
+    *STATE_ROWS,
     only(
         "SpikingJelly",
         "LinearRecurrentContainer",
@@ -313,6 +309,7 @@ ROWS: tuple[Row, ...] = (
 )
 """What comes in."""
 REFUSALS: tuple[Row, ...] = (
+    MISTAKEN,
     leaky("Leaky, subtraction without delay", reset_delay=False),
     leaky("Leaky, graded spikes", graded_spikes_factor=2.0),
     leaky("Leaky, inhibition", inhibition=True),

@@ -66,10 +66,10 @@ def line(cells: tuple[str, ...]) -> str:
 
 def _converted(row: Row, library: str) -> SpikingNetwork | None:
     try:
-        made = convert(row.source(library), row.sample(), **row.arguments())
+        made = [convert(source, row.sample(), **row.arguments()) for source in row.sources(library)]
     except (ValueError, TypeError):
         return None
-    return made.network if made.check.matches and made.check.rates[0] > 0 else None
+    return made[0].network if all(each.check.matches and each.check.rates[0] > 0 for each in made) else None
 
 
 Reader = Callable[[SpikingNetwork, Tensor, Tensor], str]

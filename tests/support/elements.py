@@ -38,23 +38,22 @@ class Row:
         shape: of one input.
         makers: for each library that has the element, what makes the source, given its usual neuron.
         settings: of `convert`.
+        spellings: more makers of it, all of which must come in.
     """
 
     name: str
     shape: tuple[int, ...]
     makers: dict[str, Maker]
     settings: dict[str, Any] = field(default_factory=dict)
+    spellings: tuple[Maker, ...] = ()
+
+    def sources(self, library: str) -> list[Any]:
+        """Return the module in each of its spellings."""
+        return [_strong(make, library) for make in (self.makers[library], *self.spellings)]
 
     def source(self, library: str) -> Any:
         """Return the module, or the graph, with weights that make neurons fire."""
-        torch.manual_seed(0)
-        made = self.makers[library](NEURONS.get(library, nn.Identity))
-        if isinstance(made, list):
-            made = norse.SequentialState(*made) if library == "Norse" else nn.Sequential(*made)
-        for part in made.modules() if isinstance(made, nn.Module) else ():
-            if isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
-                part.weight.data.mul_(4.0)
-        return made
+        return _strong(self.makers[library], library)
 
     def sample(self) -> Tensor:
         """Return inputs."""
@@ -63,6 +62,17 @@ class Row:
     def arguments(self) -> dict[str, Any]:
         """Return what `convert` is given besides source and sample."""
         return {"num_steps": STEPS, **self.settings}
+
+
+def _strong(make: Maker, library: str) -> Any:
+    torch.manual_seed(0)
+    made = make(NEURONS.get(library, nn.Identity))
+    if isinstance(made, list):
+        made = norse.SequentialState(*made) if library == "Norse" else nn.Sequential(*made)
+    for part in made.modules() if isinstance(made, nn.Module) else ():
+        if isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
+            part.weight.data.mul_(4.0)
+    return made
 
 
 def chain(name: str, shape: tuple[int, ...], make: Maker, nodes: Callable[[], list[Any]] | None = None) -> Row:
