@@ -138,13 +138,13 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     parts = [part for part in source.module.modules() if part not in neurons]
     with _recording(source, modules, calls, outside), torch.no_grad():
         source.library.reset(source.module)
-        with outside:
+        with outside.watching():
             outputs = run_once(source, outside.begin(parts, inputs.clone()))
         source.library.reset(source.module)
         outside.check()
         outside.done = True
         if not outside.inner_draws:  # of a layer, which is refused by name
-            _check_again(source, inputs, outputs)
+            _check_again(source, inputs, outputs, outside)
     firing = [name for name in calls if hooked[name] is not None]
     if not firing:
         raise ConversionRefused(f"module: calls no neuron of {source.library.name} that is known")
@@ -176,17 +176,22 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     return Observation(arranged, kept, outputs, steps, bool(outside.inner_draws))
 
 
-def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...]) -> None:
-    """Raise unless a second call, from the neurons' first states, gives the same; states are put back again."""
-    again = run_once(source, inputs.clone())
+def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...], outside: Outside) -> None:
+    """Raise unless a second call, from the neurons' first states and with gradients, does and gives the same.
+
+    States are put back again.
+    """
+    with torch.enable_grad(), outside.watching():
+        again = run_once(source, inputs.clone())
     source.library.reset(source.module)
+    outside.check()
     same = len(again) == len(outputs) and all(
         one.shape == other.shape and torch.equal(one, other) for one, other in zip(outputs, again, strict=True)
     )
     if not same:
         raise ConversionRefused(
-            "module: gives other outputs when it is called again, so it keeps a state besides its neurons'; "
-            "expected one that starts afresh"
+            "module: gives other outputs when it is called again, with gradients, so it keeps a state besides its "
+            "neurons', or asks for them; expected one that starts afresh, and does the same with them"
         )
 
 
@@ -244,6 +249,7 @@ def _hook(name: str, calls: dict[str, list[Call]], outside: Outside) -> Callable
     def hook(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], gave: Any) -> None:
         """Keep one call: its first input, its first output, and the states beside them."""
         if outside.done:
+            outside.leave()
             return
         first, rest = (gave[0], gave[1:]) if isinstance(gave, tuple) else (gave, ())
         if not given or not isinstance(first, Tensor):

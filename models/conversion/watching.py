@@ -1,10 +1,12 @@
 """What a module does besides calling its layers, which a comparison on some inputs can't rule out."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .data_flow import INPUT, Gave, Origins, tensors_of
@@ -29,6 +31,11 @@ MOVING = frozenset(MOVES.split()) - {"zero_", "fill_"}
 """Those whose result holds values that they were given, and no others."""
 READS = "_local_scalar_dense"
 """What `.item()`, `bool()` and `if` of a tensor are."""
+UNSEEN = frozenset(
+    "numpy tolist data_ptr __array__ storage untyped_storage __dlpack__ __repr__ __format__ apply_ map_ map2_ "
+    "is_contiguous stride storage_offset requires_grad is_leaf grad_fn __set__".split()
+)
+"""What reads or writes a tensor's memory, or how it is held, and is no operation; `__set__` is `x.data = …`."""
 HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
 
@@ -57,9 +64,18 @@ class Outside(TorchDispatchMode):
         elif self.depth == 0 and (name not in KNOWN or "mode" in func._overloadname):
             self.found.setdefault(name, place())
         made = func(*args, **(kwargs or {}))
-        if self.depth == 0:
+        if self.depth == 0 and not self.done:
+            told = self.origins.hidden(args, kwargs or {}, made)
+            if told:
+                self.found.setdefault(told, place())
             self.origins.follow(name, name in MOVING, args, kwargs or {}, made)
         return made
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch all that runs within: operations, and what is none."""
+        with self, _Unseen(self):
+            yield
 
     def begin(self, parts: Iterable[nn.Module], inputs: Tensor) -> Tensor:
         """Return the module's input, known as that from now on; what `parts`, no neurons, hold is constant."""
@@ -107,6 +123,22 @@ class Outside(TorchDispatchMode):
                 f"module: computes {names} outside of its layers, which may matter for other inputs than those "
                 "compared; expected layers, moves, sums and means only"
             )
+
+
+class _Unseen(TorchFunctionMode):
+    """Notes where memory is read outside of layers, which no dispatcher sees."""
+
+    def __init__(self, outside: Outside) -> None:
+        super().__init__()
+        self.outside = outside
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function of tensors, and keep the line of one that reads memory."""
+        name = getattr(func, "__name__", "")
+        name = func.__self__.__name__ if name == "__get__" else name
+        if self.outside.depth == 0 and name in UNSEEN:
+            self.outside.found.setdefault(READS, place())
+        return func(*args, **(kwargs or {}))
 
 
 def check_plain(modules: Mapping[str, nn.Module]) -> None:
