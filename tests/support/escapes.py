@@ -25,9 +25,9 @@ FAR = 99.0
 """Beyond all that is compared."""
 
 
-def branching(read: Callable[[Tensor], float]) -> Change:
+def branching(read: Callable[[Tensor], float], far: float = FAR) -> Change:
     """Return a function that turns signals over where what it reads of them is far away."""
-    return lambda x: -x if read(x) > FAR else x
+    return lambda x: -x if read(x) > far else x
 
 
 def pointed(x: Tensor) -> float:
@@ -107,7 +107,8 @@ def mapped(x: Tensor) -> Tensor:
 
 
 def pointing(x: Tensor) -> Tensor:
-    held = np.ctypeslib.as_array((ctypes.c_char * x.nbytes).from_address(x.data_ptr())).view(np.float32)
+    kind = ctypes.c_double if x.dtype == torch.float64 else ctypes.c_float
+    held = np.ctypeslib.as_array((kind * x.numel()).from_address(x.data_ptr()))
     np.minimum(held, FAR, out=held)
     return x
 
@@ -120,7 +121,7 @@ class Kept:
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.held.shape != x.shape:
-            self.held = torch.zeros(x.shape)
+            self.held = torch.zeros_like(x)
             self.view = self.held.numpy()
         self.write(x, self.held)
         np.clip(self.view, -FAR, FAR, out=self.view)
@@ -145,23 +146,23 @@ KEPT: dict[str, Callable[[Tensor, Tensor], object]] = {
     "out of stack": lambda x, held: torch.stack(list(x), out=held),
 }
 NARROW: dict[str, Change] = {
-    "bool": lambda x: x.bool().float(),
-    "int": lambda x: x.int().float(),
-    "long": lambda x: x.long().float(),
-    "uint8": lambda x: x.to(torch.uint8).float(),
+    "bool": lambda x: x.bool().to(x),
+    "int": lambda x: x.int().to(x),
+    "long": lambda x: x.long().to(x.dtype),
+    "uint8": lambda x: x.to(torch.uint8).to(x),
     "short": lambda x: x.short().to(x),
-    "half": lambda x: x.half().float(),
-    "bfloat16": lambda x: x.bfloat16().float(),
+    "half": lambda x: x.half().to(x),
+    "bfloat16": lambda x: x.bfloat16().to(x.dtype),
     "type": lambda x: x.type(torch.float16).type_as(x),
-    "type by name": lambda x: x.type("torch.BoolTensor").type("torch.FloatTensor"),
+    "type by name": lambda x: x.type("torch.BoolTensor").type(x.type()),
     "to another": lambda x: x.to(torch.zeros(1, dtype=torch.int8)).to(x),
-    "type_as": lambda x: x.type_as(torch.zeros(1, dtype=torch.bfloat16)).float(),
-    "to, with copy": lambda x: x.to(dtype=torch.half, copy=True).to(torch.float32),
-    "copied": lambda x: torch.zeros(x.shape, dtype=torch.int32).copy_(x).float(),
-    "added": lambda x: torch.zeros(x.shape, dtype=torch.half).add_(x).float(),
-    "as_tensor": lambda x: torch.as_tensor(x, dtype=torch.uint8).float(),
-    "sum": lambda x: torch.stack([x]).sum(0, dtype=torch.int16).float(),
-    "numbers": lambda x: (x.view(torch.int32) + 0).view(torch.float32),
+    "type_as": lambda x: x.type_as(torch.zeros(1, dtype=torch.bfloat16)).to(x),
+    "to, with copy": lambda x: x.to(dtype=torch.half, copy=True).to(x.dtype),
+    "copied": lambda x: torch.zeros(x.shape, dtype=torch.int32).copy_(x).to(x),
+    "added": lambda x: torch.zeros(x.shape, dtype=torch.half).add_(x).to(x),
+    "as_tensor": lambda x: torch.as_tensor(x, dtype=torch.uint8).to(x),
+    "sum": lambda x: torch.stack([x]).sum(0, dtype=torch.int16).to(x),
+    "numbers": lambda x: (x.view(torch.int32) + 0).view(x.dtype),
 }
 """Of spikes and events most of these change nothing."""
 
@@ -182,7 +183,7 @@ RIGHT: dict[str, Change] = {
     "detach": lambda x: x.detach(),
     "data of it": lambda x: x.data,
     "contiguous": lambda x: x.contiguous(),
-    "its own type": lambda x: x.float().to(torch.float32).type_as(x),
+    "its own type": lambda x: x.to(x.dtype).type_as(x).type(x.type()),
     "shapes": lambda x: x.reshape(len(x), -1) if x.dim() > 1 and x.size(0) == len(x) else x,
     "axes": lambda x: x.unsqueeze(0).squeeze(0),
     "stack": lambda x: torch.stack([x])[0],
