@@ -75,8 +75,8 @@ def _settled(
     for batch in others:
         if network_hash(_built(source, batch, readout, classes).network) != network_hash(found.network):
             raise ConversionRefused(
-                f"module: does otherwise in a batch of {len(batch)} than of {len(inputs)}, or with inputs outside of "
-                "the sample's range; expected the same for all"
+                f"module: does otherwise in a batch of {len(batch)} than of {len(inputs)}, or outside of the "
+                "sample's range; expected the same for all inputs"
             )
     return found
 
@@ -202,12 +202,12 @@ def random_like(sample: Tensor, count: int, seed: int, events: bool = False) -> 
 def beyond(sample: Tensor, count: int, seed: int, events: bool = False) -> Tensor:
     """Return random inputs as far outside of the sample's range, on either side, as that is wide.
 
-    With `events`, where the sample is all 0 and 1, the first half are counts from 0 to 2, which a merge of events
+    With `events`, where the sample is all 0 and 1, the first half are counts from 0 to 3, which a merge of events
     gives, and the second half numbers from −1 to 2.
     """
     draws = 3.0 * _draws(sample, count, seed) - 1.0
     if events and _is_binary(sample):
-        draws[: count // 2] = draws[: count // 2].floor() + 1.0
+        draws[: count // 2] = ((draws[: count // 2] + 1.0) * 4.0 / 3.0).floor()
         return draws.to(sample)
     return _within(sample, draws)
 

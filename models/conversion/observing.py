@@ -27,7 +27,7 @@ from .neurons import ForeignNeuron
 from .observed_layers import Call, ObservedLayer
 from .places import at, place
 from .refusal import ConversionRefused
-from .watching import Outside, check_inside, check_plain, check_states, check_types, tensors_in
+from .watching import Outside, check_inside, check_plain, check_states, check_types, numbers_of, tensors_in
 
 ROUNDING = 256
 """How far outputs of two runs may be from each other, in roundings of the largest one."""
@@ -184,10 +184,13 @@ def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...], ou
 
     States are put back again.
     """
+    numbers = numbers_of(source.module)
     with torch.enable_grad(), outside.watching():
         again = run_once(source, inputs.clone())
     source.library.reset(source.module)
     outside.check()
+    if changed := numbers.items() ^ numbers_of(source.module).items():
+        raise ConversionRefused(f"module: changes {min(changed)[0]} at each call, expected one that starts afresh")
     same = len(again) == len(outputs) and all(map(_is_alike, outputs, again))
     if not same:
         raise ConversionRefused(

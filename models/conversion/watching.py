@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .constants import library_of
 from .data_flow import INPUT, Gave, Origins, tensors_of
 from .neurons import ForeignNeuron
-from .places import at, place
+from .places import INSIDE, at, place
 from .refusal import ConversionRefused
 
 MOVES = (
@@ -31,9 +32,9 @@ MOVING = frozenset(MOVES.split()) - {"zero_", "fill_"}
 """Those whose result holds values that they were given, and no others."""
 READS = "_local_scalar_dense"
 """What `.item()`, `bool()` and `if` of a tensor are."""
-UNSEEN = frozenset(
+UNSEEN = (
     "numpy tolist data_ptr __array__ storage untyped_storage __dlpack__ __repr__ __format__ apply_ map_ map2_ "
-    "is_contiguous stride storage_offset requires_grad is_leaf grad_fn __set__".split()
+    "is_contiguous stride storage_offset requires_grad is_leaf grad_fn __set__"
 )
 """What reads or writes a tensor's memory, or how it is held, and is no operation; `__set__` is `x.data = …`."""
 HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
@@ -136,7 +137,7 @@ class _Unseen(TorchFunctionMode):
         """Run a function of tensors, and keep the line of one that reads memory."""
         name = getattr(func, "__name__", "")
         name = func.__self__.__name__ if name == "__get__" else name
-        if self.outside.depth == 0 and name in UNSEEN:
+        if self.outside.depth == 0 and name in UNSEEN.split():
             self.outside.found.setdefault(READS, place())
         return func(*args, **(kwargs or {}))
 
@@ -208,6 +209,13 @@ def adds(function: Callable[[Tensor, Tensor], Any]) -> bool:
     name, args, kwargs, made = operations.met[0]
     both = len(args) == 2 and {id(part) for part in args} == {id(one), id(other)}
     return name == "add" and both and not kwargs and found is made
+
+
+def numbers_of(module: nn.Module) -> dict[str, float | str]:
+    """Return the numbers and names that parts of a user's own hold, by which a call may differ from the last."""
+    parts = [(name, part) for name, part in module.named_modules() if library_of(part) not in INSIDE]
+    held = [(f"{name}.{key}".strip("."), value) for name, part in parts for key, value in vars(part).items()]
+    return {key: value for key, value in held if isinstance(value, int | float | str)}
 
 
 def tensors_in(value: Any) -> tuple[Tensor, ...]:

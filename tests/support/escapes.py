@@ -1,6 +1,6 @@
 """Functions that users put around layers, and whether a module with them may come in.
 
-Each changes nothing at most values. Those of `WRONG` do what no network does elsewhere: they read or write a signal's
+Each changes nothing at most values. Wrong ones do what no network does elsewhere: they read or write a signal's
 memory, which no dispatcher sees, make it narrower, or ask how a module is called. Those of `RIGHT` change nothing.
 """
 
@@ -9,6 +9,7 @@ import ctypes
 import io
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import norse.torch as norse
@@ -177,6 +178,29 @@ ASKING: dict[str, Change] = {
     "strides": lambda x: x if x.stride(-1) == 1 else -x,
     "an offset": lambda x: x if x.storage_offset() >= 0 else -x,
 }
+
+
+def elsewhere(change: Change) -> Change:
+    """Return what runs a function in another thread, where nothing sees it."""
+
+    def run(x: Tensor) -> Tensor:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(change, x).result()
+
+    return run
+
+
+def turned(x: Tensor) -> Tensor:
+    return x.neg_() if float(x.max()) > 1.0 else x
+
+
+THREADED: dict[str, Change] = {
+    "at most 1": elsewhere(lambda x: x.clamp_(max=1.0)),
+    "at least 0": elsewhere(lambda x: x.clamp_(min=0.0)),
+    "whole": elsewhere(lambda x: x.copy_((x * 4.0).ceil() / 4.0)),
+    "turned": elsewhere(turned),
+}
+"""Of an input in [0, 1], or of events, most of these change nothing."""
 RIGHT: dict[str, Change] = {
     "nothing": lambda x: x,
     "clone": lambda x: x.clone(),
@@ -199,7 +223,7 @@ class Hosted(nn.Module):
 
     Args:
         library: of the neurons.
-        place: "input", "current", "spikes" or "output": what the function is given.
+        place: "input", "current", "spikes" or "output": what the function is given; or "everywhere".
         change: the function.
         timed: whether inputs are given over time, (T, batch, 6).
     """
@@ -218,7 +242,7 @@ class Hosted(nn.Module):
 
     def at(self, place: str, x: Tensor) -> Tensor:
         """Return what becomes of a signal at a place."""
-        return self.change(x) if place == self.place else x
+        return self.change(x) if self.place in (place, "everywhere") else x
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the spikes of the last layer, (T, batch, 3)."""

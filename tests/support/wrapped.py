@@ -1,4 +1,4 @@
-"""Random networks of other libraries with functions around a layer: wrong ones, which differ somewhere, and right ones."""
+"""Random networks of other libraries with a function around a layer: a wrong one, which differs, or a right one."""
 
 import random
 from collections.abc import Callable
