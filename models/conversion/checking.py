@@ -9,8 +9,8 @@ from ..networks import SpikingNetwork, Trace
 from ..neurons import LIF
 from ..readouts import MEANS, over_time
 from ..varied import VariedLIF
-from .observed_layers import ObservedLayer
-from .observing import ROUNDING, Observation
+from .observed_layers import ROUNDING, ObservedLayer
+from .observing import Observation
 from .populations import grouped
 
 NEAR = 1e-5

@@ -24,13 +24,10 @@ from .gates import with_gates
 from .hearing import common_origin, without_loops
 from .layers import is_silent, plain_layer
 from .neurons import ForeignNeuron
-from .observed_layers import Call, ObservedLayer
+from .observed_layers import Call, ObservedLayer, are_alike
 from .places import at, place
 from .refusal import ConversionRefused
 from .watching import Outside, check_inside, check_plain, check_states, check_types, numbers_of, tensors_in
-
-ROUNDING = 256
-"""How far outputs of two runs may be from each other, in roundings of the largest one."""
 
 
 @dataclass(frozen=True)
@@ -191,18 +188,12 @@ def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...], ou
     outside.check()
     if changed := numbers.items() ^ numbers_of(source.module).items():
         raise ConversionRefused(f"module: changes {min(changed)[0]} at each call, expected one that starts afresh")
-    same = len(again) == len(outputs) and all(map(_is_alike, outputs, again))
+    same = len(again) == len(outputs) and all(map(are_alike, outputs, again))
     if not same:
         raise ConversionRefused(
             "module: gives other outputs when it is called again, with gradients, so it keeps a state besides its "
             "neurons', or asks for them; expected one that starts afresh, and does the same with them"
         )
-
-
-def _is_alike(one: Tensor, other: Tensor) -> bool:
-    """Return whether two outputs are the same but for rounding, which depends on where numbers are in memory."""
-    most = ROUNDING * torch.finfo(one.dtype).eps if one.is_floating_point() else 0.0
-    return one.shape == other.shape and bool(((one - other).abs() <= most * one.abs().max()).all())
 
 
 def _states(call: Call, neuron: ForeignNeuron) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:

@@ -1,4 +1,4 @@
-"""Random networks of other libraries with a function around a layer: a wrong one, which differs, or a right one."""
+"""Random networks of other libraries with a function around a layer: a wrong one, or one that changes nothing."""
 
 import random
 from collections.abc import Callable
