@@ -1,8 +1,10 @@
 """Convert random networks of each library: how many come in, how many spikes differ, and why the rest is refused.
 
-    PYTHONPATH=tests python benchmarks/conversions.py [--networks 200] [--fresh 64]
+    PYTHONPATH=tests python benchmarks/conversions.py [--networks 200] [--fresh 64] [--wrapped 250]
 
-Each accepted network is compared again on fresh random inputs.
+Each accepted network is compared again on fresh random inputs. Of those with a function around a layer
+(`tests/support/wrapped.py`) the right ones must come in, and no wrong one that differs anywhere from the module as
+it runs by itself: on inputs far outside of the sample's range, in other batches, called again, with gradients.
 """
 
 import argparse
@@ -10,19 +12,24 @@ import re
 import sys
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
 from spikecert import Conversion, ConversionRefused, check_conversion, convert
-from spikecert.models.conversion.converting import random_like
+from spikecert.models.conversion.checking import _output_error
+from spikecert.models.conversion.converting import beyond, random_like
+from spikecert.models.conversion.observing import Source, observe, run_once
+from spikecert.models.conversion.plain_torch import detect
 
 warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
 warnings.filterwarnings("ignore", message="Inhibition is an unstable feature")
 from support.foreign import FOREIGN, Foreign  # noqa: E402
 from support.foreign_loops import LOOPS  # noqa: E402
 from support.state_loops import from_states  # noqa: E402
+from support.wrapped import SOURCES as WRAPPED  # noqa: E402
+from support.wrapped import wrapped  # noqa: E402
 
 SOURCES = FOREIGN | LOOPS | {"states by hand": from_states}
 
@@ -93,11 +100,74 @@ def again(made: Foreign, conversion: Conversion, count: int, seed: int, found: T
     found.fresh_differ += sum(check.mismatches)
 
 
+@dataclass
+class Around:
+    """What became of networks with functions around a layer: a line for each that should not be."""
+
+    accepted: int = 0
+    differ: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def around(library: str, networks: int, is_right: bool) -> Around:
+    """Convert the networks of seeds 0, 1, … with a function around a layer."""
+    found = Around()
+    for seed in range(networks):
+        kind, place, made = wrapped(library, seed, is_right)
+        told = f"{library} {seed}: {kind} {place}"
+        try:
+            conversion = convert(made.source, made.sample, made.num_steps, made.encoding)
+        except (ConversionRefused, ValueError) as error:
+            named = made.refusal and re.search(made.refusal, str(error))
+            if is_right and not named and "within rounding" not in str(error):
+                found.refused.append(f"{told}: {error}")
+            continue
+        found.accepted += 1
+        if reason := differs(made, conversion):
+            found.differ.append(f"{told}: {reason}")
+    return found
+
+
+def differs(made: Foreign, conversion: Conversion) -> str:
+    """Return where a module, run by itself, gives something else than its network; "" for nowhere."""
+    source = Source.of(detect(made.source), made.source, made.encoding, made.num_steps)
+    seen = observe(source, made.sample)
+    made.source.eval()
+    for batch, scale, gradients in ((1, 1, False), (7, 1, True), (29, 1, False), (29, 10, False), (3, 1000, True)):
+        for again in range(2):
+            inputs = scale * beyond(made.sample, batch, 5 + batch, made.encoding == "none")
+            with torch.set_grad_enabled(gradients):
+                source.library.reset(source.module)
+                outputs = run_once(source, inputs)
+            with torch.no_grad():
+                logits = conversion.network(inputs)
+            if _output_error(conversion.network, replace(seen, outputs=outputs), logits) is None:
+                return f"in a batch of {batch}, at a scale of {scale}, call {again}"
+    return ""
+
+
+def print_around(networks: int) -> None:
+    """Print a Markdown table of networks with functions around a layer."""
+    print("\n| library | function | networks | accepted | differ | refused, and should not be |")
+    print("|---|---|---|---|---|---|")
+    lines = []
+    for library in WRAPPED:
+        for is_right in (True, False):
+            found = around(library, networks, is_right)
+            numbers = (networks, found.accepted, len(found.differ), len(found.refused))
+            print(f"| {library} | {'right' if is_right else 'wrong'} | {' | '.join(map(str, numbers))} |")
+            sys.stdout.flush()
+            lines += [f"* differs, {line}" for line in found.differ]
+            lines += [f"* refused, {line}" for line in found.refused]
+    print(*lines, sep="\n")
+
+
 def main() -> None:
-    """Print a Markdown table."""
+    """Print two Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=200)
     parser.add_argument("--fresh", type=int, default=64, help="random inputs for each accepted network")
+    parser.add_argument("--wrapped", type=int, default=170, help="networks with right, and with wrong functions")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print("| library | networks | accepted | spikes compared | differ | on fresh inputs | differ | unexpected |")
@@ -112,6 +182,7 @@ def main() -> None:
             f"* {library}: {', '.join(f'{count} {kind}' for kind, count in found.refused.most_common())}"
         )
     print("\nRefused:", *reasons, sep="\n")
+    print_around(arguments.wrapped)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ from ..networks import SpikingNetwork, Trace
 from ..neurons import LIF
 from ..readouts import MEANS, over_time
 from ..varied import VariedLIF
-from .observed_layers import ObservedLayer
+from .observed_layers import ROUNDING, ObservedLayer
 from .observing import Observation
 from .populations import grouped
 
 NEAR = 1e-5
 """A potential so near its threshold, as a share of it, was decided by rounding."""
-TOLERANCE = 256
-"""How far an output may be from the network's logit, in roundings of the largest logit: both are rounded."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _output_error(network: SpikingNetwork, seen: Observation, logits: Tensor) ->
         for reading in _readings(output, network, logits)
     ]
     least, size = min(errors, default=None), float(logits.abs().max())
-    most = min(1e-4, TOLERANCE * torch.finfo(logits.dtype).eps) * size
+    most = min(1e-4, ROUNDING * torch.finfo(logits.dtype).eps) * size
     return least if least is not None and least <= most else None
 
 

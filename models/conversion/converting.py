@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..checkpoints import network_hash
 from ..constants import at_least, unless_none, whole
 from ..networks import SpikingNetwork
 from .building import build
@@ -18,6 +19,8 @@ from .refusal import ConversionRefused
 
 RANDOM = 32
 """Random inputs that a conversion is compared on, besides the sample."""
+BEYOND = 21
+"""More of them, outside of the sample's range, in a batch of their own, behind one alone."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,27 @@ def converted(
     sample = sample.to(next((weight.dtype for weight in source.module.parameters()), sample.dtype))
     inputs = torch.cat([sample, random_like(sample, RANDOM, seed, source.timed)])
     encoder = drawing_encoder(source.module)
+    others = inputs[:1], *(beyond(sample, count, seed, source.timed) for count in (1, BEYOND))
     if encoder is None:
-        return _built(source, inputs, readout, classes)
+        return _settled(source, inputs, others, readout, classes)
     features, steps = tuple(inputs.shape[1:]), _steps_of(source, inputs, encoder)
     stand_in = DrawnSpikes(encoder, draws_of(encoder, steps, features, seed), steps, features)
     with in_place_of(encoder, stand_in):
-        return _built(source, inputs, readout, classes)
+        return _settled(source, inputs, others, readout, classes)
+
+
+def _settled(
+    source: Source, inputs: Tensor, others: tuple[Tensor, ...], readout: str | None, classes: int | None
+) -> Conversion:
+    """Return the conversion that is the same, and matches, for one input alone and in every other batch."""
+    found = _built(source, inputs, readout, classes)
+    for batch in others:
+        if network_hash(_built(source, batch, readout, classes).network) != network_hash(found.network):
+            raise ConversionRefused(
+                f"module: does otherwise in a batch of {len(batch)} than of {len(inputs)}, or outside of the "
+                "sample's range; expected the same for all inputs"
+            )
+    return found
 
 
 def _steps_of(source: Source, inputs: Tensor, encoder: Encoder) -> int:
@@ -174,12 +192,38 @@ def random_like(sample: Tensor, count: int, seed: int, events: bool = False) -> 
     The first half is uniform between its least and greatest value, the second half holds only those two, where
     potentials go farthest; with `events`, where the sample is all 0 and 1, all are fair coins.
     """
-    generator = torch.Generator().manual_seed(whole("seed", seed))
-    draws = torch.rand((count, *sample.shape[1:]), generator=generator, dtype=torch.float64)
-    low, high = float(sample.min()), float(sample.max())
-    if events and bool(((sample == 0) | (sample == 1)).all()):
+    draws = _draws(sample, count, seed)
+    if events and _is_binary(sample):
         return (draws < 0.5).to(sample)
+    draws[count // 2 :] = draws[count // 2 :].round()
+    return _within(sample, draws)
+
+
+def beyond(sample: Tensor, count: int, seed: int, events: bool = False) -> Tensor:
+    """Return random inputs as far outside of the sample's range, on either side, as that is wide.
+
+    With `events`, where the sample is all 0 and 1, the first half are counts from 0 to 3, which a merge of events
+    gives, and the second half numbers from −1 to 2.
+    """
+    draws = 3.0 * _draws(sample, count, seed) - 1.0
+    if events and _is_binary(sample):
+        draws[: count // 2] = ((draws[: count // 2] + 1.0) * 4.0 / 3.0).floor()
+        return draws.to(sample)
+    return _within(sample, draws)
+
+
+def _draws(sample: Tensor, count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(whole("seed", seed))
+    return torch.rand((count, *sample.shape[1:]), generator=generator, dtype=torch.float64)
+
+
+def _is_binary(sample: Tensor) -> bool:
+    return bool(((sample == 0) | (sample == 1)).all())
+
+
+def _within(sample: Tensor, shares: Tensor) -> Tensor:
+    """Return numbers at shares of the way from the sample's least value, 0, to its greatest, 1."""
+    low, high = float(sample.min()), float(sample.max())
     if low == high:
         low, high = min(low, 0.0), max(high, 1.0)
-    draws[count // 2 :] = draws[count // 2 :].round()
-    return (low + (high - low) * draws).to(sample)
+    return (low + (high - low) * shares).to(sample)

@@ -144,6 +144,22 @@ class Origins:
         """Return whether a tensor may hold something else for other inputs."""
         return id(tensor) in self._known and not self.is_zero(tensor)
 
+    def hidden(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], made: Any) -> str:
+        """Return what an operation does to a signal besides what it is called for, in words; "" for nothing.
+
+        It makes it narrower, so that not all values come through, or writes it to memory of before, which may be
+        read and written elsewhere.
+        """
+        kinds = {tensor.dtype for tensor in tensors_of(args) if id(tensor) in self._known}
+        for tensor in tensors_of(made):
+            narrow = [kind for kind in kinds if torch.promote_types(kind, tensor.dtype) != tensor.dtype]
+            if narrow:
+                return f"a cast of {narrow[0]} to {tensor.dtype}"
+            written = any(tensor is part for part in tensors_of((args, tuple(kwargs.values()))))
+            if kinds and written and id(tensor) not in self._known and id(tensor) not in self._constants:
+                return "a copy to a tensor of before"
+        return ""
+
     def follow(self, name: str, moves: bool, args: tuple[Any, ...], kwargs: Mapping[str, Any], made: Any) -> None:
         """Say where what an operation made comes from.
 
@@ -160,7 +176,9 @@ class Origins:
                 for tensor in tensors_of(made):
                     self.hold(tensor)
             return
-        if moves:
+        if "out" in kwargs:
+            origin = None
+        elif moves:
             origin = _common([self.of(tensor) for tensor in tensors_of(args)])
         else:
             origin = self._computed(name.removesuffix("_"), args, kwargs)

@@ -78,12 +78,13 @@ class DrawnSpikes(nn.Module):
         super().__init__()
         self.name, self.whole, self.calls = encoder.name, encoder.steps is not None, 0
         self.step_mode = getattr(encoder.module, "step_mode", "s")
-        self.draws, self.steps, self.size = draws, steps, math.prod(features)
+        self.draws, self.steps, self.size, self.axes = draws, steps, math.prod(features), len(features)
         self.thresholds = None if draws is None else draws.thresholds(steps, features)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the spikes of a step; of all steps where x has them, or where one call makes them."""
-        single = x[0].numel() == self.size
+        alone = len(x) == self.steps and x.shape[1] == 1 and x.dim() > 1 + self.axes
+        single = x[0].numel() == self.size and not alone
         self._check(x, single)
         self.calls += 1 if single else len(x)
         if self.thresholds is None:

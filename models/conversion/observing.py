@@ -24,12 +24,12 @@ from .gates import with_gates
 from .hearing import common_origin, without_loops
 from .layers import is_silent, plain_layer
 from .neurons import ForeignNeuron
-from .observed_layers import Call, ObservedLayer, check_time, signals_of
+from .observed_layers import Call, ObservedLayer, are_alike, check_time, signals_of
 from .places import at, place
 from .refusal import ConversionRefused
 from .shipped import check_shipped
 from .states import Given, arguments, check_states, results
-from .watching import Outside, check_inside, check_plain, check_types
+from .watching import Outside, check_inside, check_plain, check_types, numbers_of
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def observe(source: Source, inputs: Tensor) -> Observation:
         ConversionRefused: for a module that calls no neuron of the library, or its layers irregularly.
     """
     batch = len(inputs)
-    padded = torch.cat([inputs, inputs[:1]]) if batch in (1, _steps_of(source, inputs)) else inputs
+    padded = torch.cat([inputs, inputs[:1]]) if batch == _steps_of(source, inputs) else inputs
     found = _observe(source, padded)
     if found is None:  # batch = T: which axis of a signal is time can't be told
         found = _observe(source, torch.cat([padded, inputs[:1]]))
@@ -140,13 +140,13 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     parts = [part for part in source.module.modules() if part not in neurons]
     with _recording(source, modules, calls, outside), torch.no_grad():
         source.library.reset(source.module)
-        with outside:
+        with outside.watching():
             outputs = run_once(source, outside.begin(parts, inputs.clone()))
         source.library.reset(source.module)
         outside.check()
         outside.done = True
         if not outside.inner_draws:  # of a layer, which is refused by name
-            _check_again(source, inputs, outputs)
+            _check_again(source, inputs, outputs, outside)
     firing = [name for name in calls if hooked[name] is not None]
     if not firing:
         raise ConversionRefused(f"module: calls no neuron of {source.library.name} that is known")
@@ -179,17 +179,23 @@ def _observe(source: Source, inputs: Tensor) -> Observation | None:
     return Observation(arranged, kept, outputs, steps, bool(outside.inner_draws))
 
 
-def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...]) -> None:
-    """Raise unless a second call, from the neurons' first states, gives the same; states are put back again."""
-    again = run_once(source, inputs.clone())
+def _check_again(source: Source, inputs: Tensor, outputs: tuple[Tensor, ...], outside: Outside) -> None:
+    """Raise unless a second call, from the neurons' first states and with gradients, does and gives the same.
+
+    States are put back again.
+    """
+    numbers = numbers_of(source.module)
+    with torch.enable_grad(), outside.watching():
+        again = run_once(source, inputs.clone())
     source.library.reset(source.module)
-    same = len(again) == len(outputs) and all(
-        one.shape == other.shape and torch.equal(one, other) for one, other in zip(outputs, again, strict=True)
-    )
+    outside.check()
+    if changed := numbers.items() ^ numbers_of(source.module).items():
+        raise ConversionRefused(f"module: changes {min(changed)[0]} at each call, expected one that starts afresh")
+    same = len(again) == len(outputs) and all(map(are_alike, outputs, again))
     if not same:
         raise ConversionRefused(
-            "module: gives other outputs when it is called again, so it keeps a state besides its neurons'; "
-            "expected one that starts afresh"
+            "module: gives other outputs when it is called again, with gradients, so it keeps a state besides its "
+            "neurons', or asks for them; expected one that starts afresh, and does the same with them"
         )
 
 
@@ -242,15 +248,16 @@ def _hooks(name: str, calls: dict[str, list[Call]], outside: Outside) -> tuple[C
 
     def enter(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Note the states that a call starts from."""
+        outside.enter()
         if outside.done:
             return
-        outside.enter()
         before.clear()
         before.update(outside.states.given(arguments(module, given, named)[1], outside.origins))
 
     def leave(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], gave: Any) -> None:
         """Keep one call: its input, its first output, and the states before and after."""
         if outside.done:
+            outside.leave()
             return
         first, rest = (gave[0], gave[1:]) if isinstance(gave, tuple) else (gave, ())
         signal, _ = arguments(module, given, named)

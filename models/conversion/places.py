@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-INSIDE = frozenset(("torch", "spikecert", "snntorch", "spikingjelly", "norse", "nir", "contextlib"))
+INSIDE = frozenset(("torch", "spikecert", "snntorch", "spikingjelly", "norse", "nir", "numpy", "contextlib"))
 """Packages whose frames are passed over."""
 DRIVER = "observe"
 """The function that runs modules: who called that is no part of a module."""

@@ -1,14 +1,17 @@
 """What a module does besides calling its layers, which a comparison on some inputs can't rule out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .constants import library_of
 from .data_flow import INPUT, Gave, Origins, tensors_of
-from .places import at, place
+from .places import INSIDE, at, place
 from .refusal import ConversionRefused
 from .states import Held
 
@@ -29,6 +32,11 @@ MOVING = frozenset(MOVES.split()) - {"zero_", "fill_"}
 """Those whose result holds values that they were given, and no others."""
 READS = "_local_scalar_dense"
 """What `.item()`, `bool()` and `if` of a tensor are."""
+UNSEEN = (
+    "numpy tolist data_ptr __array__ storage untyped_storage __dlpack__ __repr__ __format__ apply_ map_ map2_ "
+    "is_contiguous stride storage_offset requires_grad is_leaf grad_fn __set__"
+)
+"""What reads or writes a tensor's memory, or how it is held, and is no operation; `__set__` is `x.data = …`."""
 HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
 
@@ -58,10 +66,19 @@ class Outside(TorchDispatchMode):
         elif self.depth == 0 and (name not in KNOWN or "mode" in func._overloadname):
             self.found.setdefault(name, place())
         made = func(*args, **(kwargs or {}))
-        if self.depth == 0:
+        if self.depth == 0 and not self.done:
+            told = self.origins.hidden(args, kwargs or {}, made)
+            if told:
+                self.found.setdefault(told, place())
             self.origins.follow(name, name in MOVING, args, kwargs or {}, made)
             self.states.follow(name, args, made)
         return made
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch all that runs within: operations, and what is none."""
+        with self, _Unseen(self):
+            yield
 
     def begin(self, parts: Iterable[nn.Module], inputs: Tensor) -> Tensor:
         """Return the module's input, known as that from now on; what `parts`, no neurons, hold is constant."""
@@ -111,6 +128,22 @@ class Outside(TorchDispatchMode):
             )
 
 
+class _Unseen(TorchFunctionMode):
+    """Notes where memory is read outside of layers, which no dispatcher sees."""
+
+    def __init__(self, outside: Outside) -> None:
+        super().__init__()
+        self.outside = outside
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function of tensors, and keep the line of one that reads memory."""
+        name = getattr(func, "__name__", "")
+        name = func.__self__.__name__ if name == "__get__" else name
+        if self.outside.depth == 0 and name in UNSEEN.split():
+            self.outside.found.setdefault(READS, place())
+        return func(*args, **(kwargs or {}))
+
+
 def check_plain(modules: Mapping[str, nn.Module]) -> None:
     """Raise where a layer does not run by its type's own methods."""
     if any(getattr(nn.modules.module, hooks) for hooks in HOOKS):
@@ -136,6 +169,13 @@ def check_types(module: nn.Module) -> None:
     kinds = {str(weight.dtype) for weight in module.parameters() if weight.is_floating_point()}
     if len(kinds) > 1:
         raise ConversionRefused(f"module: has weights of {' and '.join(sorted(kinds))}, expected one type")
+
+
+def numbers_of(module: nn.Module) -> dict[str, float | str]:
+    """Return the numbers and names that parts of a user's own hold, by which a call may differ from the last."""
+    parts = [(name, part) for name, part in module.named_modules() if library_of(part) not in INSIDE]
+    held = [(f"{name}.{key}".strip("."), value) for name, part in parts for key, value in vars(part).items()]
+    return {key: value for key, value in held if isinstance(value, int | float | str)}
 
 
 def _kind(module: nn.Module) -> str:

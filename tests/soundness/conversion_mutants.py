@@ -50,6 +50,18 @@ CONVERSION_MUTANTS = (
         "if any(size % count",
         "if any(False and size % count",
     ),
+    Mutant("watching: memory is read unseen", WATCHING, "and name in UNSEEN.split()", "and False"),
+    Mutant(
+        "watching: numbers may change", WATCHING, "for key, value in vars(part).items()]", "for key, value in ()]"
+    ),
+    Mutant("flow: any cast is a move", FLOW, "            if narrow:", "            if False:"),
+    Mutant("flow: what is written elsewhere is followed", FLOW, 'if "out" in kwargs:', "if False:"),
+    Mutant(
+        "converting: one batch stands for all",
+        "models/conversion/converting.py",
+        "for batch in others:",
+        "for batch in ():",
+    ),
     Mutant("watching: random numbers pass", WATCHING, "if self.draws:", "if False:"),
     Mutant(
         "observing: a second call may give anything", "models/conversion/observing.py", "if not same:", "if False:"
