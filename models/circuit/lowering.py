@@ -32,7 +32,7 @@ from ..synapses import Synapse, TemporalFilter
 from ..validation import check_choice
 from ..varied import Varied, VariedLIF
 from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
-from .unchanged import check_library, check_methods, check_no_hook_on_all, check_unchanged, overridden
+from .unchanged import check_library, check_methods, check_nothing_between, check_unchanged, overridden
 
 RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF, VariedLIF), Varied: (VariedLIF,)}
 """Which layer types run by the rules of this library; a rule of another library names its own (`Rule.layers`)."""
@@ -52,7 +52,7 @@ def circuit(network: SpikingNetwork) -> Circuit:
     >>> [node.kind for node in nodes]
     ['input', 'mapped', 'fired', 'mapped', 'read']
     """
-    check_no_hook_on_all()
+    check_nothing_between()
     _check_code(network)
     check_unchanged(network, "")
     _check_settings(network)
