@@ -258,11 +258,9 @@ def _check_neurons(node: Fired | Recurred | Read, rule: Rule, made: Circuit) -> 
             _check_tensor(tensor, node.name, made)
         if node.filter is not None:
             _check_constants(node.filter, node.name, made)
-    if isinstance(layer, DLIF):
-        _check_tensor(layer.input_scale, node.name, made)
-    if isinstance(layer, VariedLIF):
-        for array in layer.constants:
-            _check_tensor(array, node.name, made)
+    if isinstance(layer, DLIF | PLIF | VariedLIF):
+        for tensor in (*layer.parameters(), *layer.buffers()):
+            _check_tensor(tensor, node.name, made)
     _check_constants(rule, node.name, made)
 
 

@@ -1,15 +1,15 @@
-"""Whether torch's functions that this library calls are those that torch ships, and nothing stands in front of them.
+"""Whether torch's functions that this library calls are those that torch ships, and no mode is in front of them.
 
-A builtin must be the one of torch's C library that has this name; of a function in Python the code must be what its
-file holds. So what was replaced before this library was imported is refused, too. The modes that torch puts in front
-of its functions are refused, but for the one that says on which device tensors are made.
+A builtin must be the one of torch's C library that has this name; of a function in Python the code must be what
+its file holds, as it is installed. So what was replaced before this library was imported is refused, too. Modes
+are refused, but for the one that says on which device tensors are made.
 """
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from operator import itemgetter
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType, ModuleType
 from typing import Any
 
 import torch
@@ -149,24 +149,37 @@ def _written(function: FunctionType, name: str, owner: str) -> bool:
 
 
 def _called(files: frozenset[str]) -> set[str]:
-    """Return the names in the code of this library, of files of torch, and of torch's functions that these call."""
+    """Return the names in this library's code, in files of torch, and in torch's functions that these call."""
     package = f"{__name__.partition('.')[0]}."
-    loaded = [name for name in tuple(sys.modules) if name.startswith(package)]
-    names = {name for file in (*loaded, *files) for name in _file_names(file)}
+    names = {name for file in tuple(sys.modules) if file.startswith(package) for name in _own_names(file)}
+    names |= {
+        name for file in files for codes in _codes(file).values() for code in codes for name in code.co_names
+    }
     more = names
     while more:
         functions = [value for name in more if isinstance(value := vars(functional).get(name), FunctionType)]
         functions += [cell.cell_contents for each in functions for cell in each.__closure__ or ()]
-        more = {
-            name for each in functions if isinstance(each, FunctionType) for name in _names(each.__code__)
-        } - names
+        more = {name for each in functions for code in _code(each) for name in _names(code)} - names
         names |= more
     return names
 
 
 @lru_cache(None)
-def _file_names(file: str) -> frozenset[str]:
-    return frozenset(_names(_code_of(file)))
+def _own_names(file: str) -> frozenset[str]:
+    """Return the names in the functions of a file of this library, and in the methods of its classes."""
+    values = tuple(vars(sys.modules[file]).values())
+    classes = [value for value in values if isinstance(value, type) and value.__module__ == file]
+    inner = [method for kind in classes for method in vars(kind).values()]
+    return frozenset(name for value in (*values, *inner) for code in _code(value) for name in _names(code))
+
+
+def _code(value: object) -> Iterator[CodeType]:
+    """Yield the code of a function, and of one that is wrapped as a method, a property or a cache."""
+    if isinstance(value, FunctionType):
+        yield value.__code__
+    for key in ("__wrapped__", "fget", "func"):
+        if not isinstance(value, type | ModuleType) and (inner := getattr(value, key, None)) is not None:
+            yield from _code(inner)
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -178,7 +191,9 @@ def _names(code: CodeType) -> Iterator[str]:
 def _codes(file: str) -> dict[str, list[CodeType]]:
     """Return the code that a file of torch holds, by its qualified name; of another file nothing."""
     found: dict[str, list[CodeType]] = {}
-    for code in _inside(_code_of(file)) if _known(file) else ():
+    if not _known(file):
+        return found
+    for code in _inside(sys.modules[file].__spec__.loader.get_code(file)):  # pyright: ignore
         found.setdefault(code.co_qualname, []).append(code)
     return found
 
@@ -190,11 +205,6 @@ def _whole(space: Mapping[str, Any]) -> Mapping[str, Any]:
 def _known(file: str) -> bool:
     """Return whether a file is of torch or of Python itself."""
     return file.partition(".")[0] in ("torch", "typing_extensions", *sys.stdlib_module_names)
-
-
-def _code_of(file: str) -> CodeType:
-    """Return a module's code as it is installed, whatever became of the functions that it made."""
-    return sys.modules[file].__spec__.loader.get_code(file)  # pyright: ignore
 
 
 def _inside(code: CodeType) -> Iterator[CodeType]:

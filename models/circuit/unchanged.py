@@ -2,11 +2,11 @@
 
 A node speaks for a module's code. So that code must be the code that was there when this library was imported:
 no hooks, no method replaced on one module or on its class, no function replaced in the files that run a network.
-What is torch's own must also be what torch ships (`shipped.py`): what was replaced before the import is refused too.
+What is torch's own must also be what torch ships (`shipped.py`), whenever it was replaced.
 """
 
 from collections.abc import Iterable, Iterator
-from types import FunctionType, ModuleType
+from types import ModuleType
 
 from torch import nn
 from torch.autograd import Function
