@@ -156,7 +156,14 @@ def test_linear_must_be_the_builtin(other: str, monkeypatch: pytest.MonkeyPatch)
         verify(net, INPUTS, labels, THREAT)
 
 
+def batch_norm(x: Tensor, *arguments: Any, **settings: Any) -> Tensor:
+    """Have the name of torch's."""
+    return -x
+
+
 PLACES: list[tuple[Any, str, Any]] = [
+    (F, "batch_norm", batch_norm),
+    (F, "pad", F.interpolate),
     (F, "max_pool2d", F.adaptive_max_pool2d),
     (torch, "max_pool2d", torch.max_pool3d),
     (torch._C._nn, "upsample_nearest2d", torch._C._nn.upsample_bilinear2d),
