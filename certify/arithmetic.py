@@ -1,5 +1,7 @@
 """Refuse to certify where the run's arithmetic is not what the error analysis assumes."""
 
+import os
+
 import torch
 
 from ..models.circuit import Circuit, circuit
@@ -7,6 +9,17 @@ from ..models.networks import SpikingNetwork
 
 BACKENDS = ("mkldnn", "mkldnn.matmul", "mkldnn.conv", "cuda.matmul")
 """Parts of torch.backends whose `fp32_precision` decides how float32 is multiplied, in newer torch."""
+SUMS = {
+    *("Slow2d", "SlowDilated2d", "SlowTranspose2d", "CudaDepthwise2d"),
+    *("Mkldnn", "MkldnnTranspose"),  # oneDNN's direct algorithms, which torch asks for by name
+}
+"""The algorithms of torch's convolutions that sum products, by torch's names."""
+STRICT_BY = {
+    "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",
+    "DNNL_DEFAULT_FPMATH_MODE": "STRICT",
+    "NVIDIA_TF32_OVERRIDE": "0",
+}
+"""Variables by which libraries are told to multiply with fewer bits, and their value that forbids it."""
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -15,7 +28,7 @@ def check_arithmetic(network: SpikingNetwork) -> Circuit:
 
     It would if the run is plain IEEE arithmetic of the network's own dtype. The bounds cover any order of
     summation, but not products of fewer bits (TF32, bfloat16, autocast) nor convolutions by transforms (Winograd,
-    FFT), which cuDNN chooses by itself.
+    FFT), which cuDNN and NNPACK choose by themselves.
     """
     made = circuit(network)
     if network.dtype not in DTYPES:
@@ -31,6 +44,10 @@ def check_arithmetic(network: SpikingNetwork) -> Circuit:
     if device == "cuda" and any(layer.convolves for layer in made.maps) and torch.backends.cudnn.enabled:
         expected = "torch.backends.cudnn.enabled = False, since cuDNN may use TF32 or Winograd"
         raise ValueError(f"arithmetic: got a convolution by cuDNN, expected {expected}")
+    others = {name for layer in made.maps for name in layer.algorithms} - SUMS
+    if others:
+        expected = "plain sums in batches of any size: torch.backends.mkldnn on, or torch.backends.nnpack off"
+        raise ValueError(f"arithmetic: got a convolution by {min(others)}, expected {expected}")
     return made
 
 
@@ -55,4 +72,7 @@ def reduced_precision() -> str:
         found = getattr(backend, "fp32_precision", "none")
         if found not in ("none", "ieee"):
             return f"torch.backends.{name}.fp32_precision {found!r}"
+    for name, strict in STRICT_BY.items():
+        if os.environ.get(name, strict).upper() != strict:
+            return f"{name}={os.environ[name]}"
     return f"matmul precision {precision}" if mixed else ""

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..models.constants import positive, real, settle, unless_none, whole
 from ..models.networks import SpikingNetwork
 from ..models.progress import Progress, silent
-from ..models.validation import check_choice
+from ..models.validation import check_choice, check_plain
 from .alike import Alike
 from .arithmetic import check_arithmetic
 from .attacks import ATTACKS, check_attacked
@@ -110,6 +110,7 @@ def certified_radius(
     """
     if not isinstance(norm, Scale):
         check_choice("norm", norm, NORMS)
+    check_plain(inputs=inputs, labels=labels)
     if own_draws(network, inputs, labels):
         rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
         return [

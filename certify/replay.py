@@ -1,4 +1,4 @@
-"""Run candidates through the real network, as a user would: one at a time, in the network's own dtype."""
+"""Run candidates through the real network, as a user would: alone and in a batch, in the network's own dtype."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,9 @@ from torch import Tensor
 
 from ..models.networks import SpikingNetwork
 from .ties import STRICT
+
+TOGETHER = 16
+"""Samples of a batch for which torch may choose other algorithms than for one."""
 
 
 @contextmanager
@@ -60,11 +63,16 @@ def misclassified(network: SpikingNetwork, inputs: Tensor, labels: Tensor, ties:
 
 @torch.no_grad()
 def replays(network: SpikingNetwork, candidate: Tensor, label: int, ties: str) -> bool:
-    """Return whether `candidate`, run alone, is misclassified.
+    """Return whether `candidate` is misclassified, run alone and in a batch of copies.
 
-    A batch may sum in another order than a single sample; what is handed to a user must fail when run alone.
+    A batch may sum in another order than a single sample; what is handed to a user must fail in both.
     """
-    return bool(misclassified(network, candidate[None], torch.tensor([label], device=candidate.device), ties))
+    for size in (1, TOGETHER):
+        labels = torch.full((size,), label, device=candidate.device)
+        batch = candidate.repeat(size, *([1] * candidate.dim()))
+        if not bool(misclassified(network, batch, labels, ties).all()):
+            return False
+    return True
 
 
 @torch.no_grad()

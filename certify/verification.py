@@ -12,7 +12,7 @@ from torch import Tensor
 from ..models.constants import at_least, real, unless_none, whole
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
-from ..models.validation import check_choice, check_inputs, check_weights
+from ..models.validation import check_choice, check_inputs, check_plain, check_weights
 from .arithmetic import check_arithmetic
 from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
@@ -83,6 +83,7 @@ def verify(
         TypeError, ValueError: for arguments that don't fit, one line each.
     """
     chosen = resolve(verifier)
+    check_plain(inputs=inputs, labels=labels)
     if own_draws(network, inputs, labels):
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         return [
@@ -110,6 +111,7 @@ def verify(
             told = partial(figures, label)
             asked = network, inputs[part], labels[part], perturbation, seed, deadline, made, ties
             found, interrupted = _decide(Problem(*asked, memory=memory, crew=crew, told=told), chosen)
+            check_arithmetic(network)  # progress, figures or workers may have changed what runs
             verdicts += found
             if interrupted:
                 none = left_open(chosen.name, ties)
@@ -138,6 +140,7 @@ def bounds(
     if not isinstance(chosen, MarginVerifier):
         known = "interval, trains, linear, lirpa"
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
+    check_plain(inputs=inputs)
     if own_draws(network, inputs):
         each = apart(network, inputs, silent)
         return _joined([bounds(one, inputs[at], perturbation, chosen) for one, at, _ in each])

@@ -54,6 +54,13 @@ def check_finite(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name}: got NaN or inf, expected finite numbers")
 
 
+def check_plain(**tensors: object) -> None:
+    """Raise TypeError for a tensor of another class than torch's, which may compute in its own way."""
+    for name, tensor in tensors.items():
+        if isinstance(tensor, Tensor) and type(tensor) not in (Tensor, nn.Parameter):
+            raise TypeError(f"{name}: got {type(tensor).__name__}, expected a torch.Tensor itself")
+
+
 def check_inputs(network: Simulated, inputs: Tensor) -> None:
     """Raise TypeError or ValueError unless `inputs` is a finite, non-empty batch that fits `network`."""
     if not isinstance(inputs, Tensor):

@@ -14,7 +14,7 @@ from ...models.constants import at_least, unless_none, whole
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.storage import digest_of
-from ...models.validation import check_choice
+from ...models.validation import check_choice, check_plain
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked
 from ..perturbations import Perturbation
@@ -86,6 +86,7 @@ def certify_set(
     """
     chosen = _checked(engine, verifier)
     batch, workers = at_least(1)("batch", batch), unless_none(at_least(1))("workers", workers)
+    check_plain(inputs=inputs, labels=labels)
     check_attacked(network, inputs, labels, perturbation)
     check_arithmetic(network)
     inputs = inputs.detach()

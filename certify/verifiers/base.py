@@ -156,10 +156,12 @@ def clean_failures(problem: Problem, verifier: str) -> dict[int, Verdict]:
 def falsified(
     problem: Problem, index: int, candidate: Tensor, verifier: str, started: float, reason: str
 ) -> Verdict:
-    """Return "falsified" if `candidate` is allowed and fails when run alone, "unknown" if it does not."""
+    """Return "falsified" if `candidate` is allowed and replays, "unknown" if it does not."""
     seconds = time.perf_counter() - started
     inputs = problem.inputs[index : index + 1]
     allowed = bool(problem.perturbation.contains(candidate[None], inputs))
     if allowed and replays(problem.network, candidate, int(problem.labels[index]), problem.ties):
         return Verdict("falsified", None, candidate.clone(), verifier, seconds, reason)
-    return Verdict("unknown", None, None, verifier, seconds, "a candidate counterexample did not replay alone")
+    return Verdict(
+        "unknown", None, None, verifier, seconds, "a candidate counterexample did not replay alone and in a batch"
+    )

@@ -32,7 +32,7 @@ from ..synapses import Synapse, TemporalFilter
 from ..validation import check_choice
 from ..varied import Varied, VariedLIF
 from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
-from .unchanged import check_library, check_methods, check_no_hook_on_all, check_unchanged, overridden
+from .unchanged import check_library, check_methods, check_nothing_between, check_unchanged, overridden
 
 RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF, VariedLIF), Varied: (VariedLIF,)}
 """Which layer types run by the rules of this library; a rule of another library names its own (`Rule.layers`)."""
@@ -52,7 +52,7 @@ def circuit(network: SpikingNetwork) -> Circuit:
     >>> [node.kind for node in nodes]
     ['input', 'mapped', 'fired', 'mapped', 'read']
     """
-    check_no_hook_on_all()
+    check_nothing_between()
     _check_code(network)
     check_unchanged(network, "")
     _check_settings(network)
@@ -258,11 +258,9 @@ def _check_neurons(node: Fired | Recurred | Read, rule: Rule, made: Circuit) -> 
             _check_tensor(tensor, node.name, made)
         if node.filter is not None:
             _check_constants(node.filter, node.name, made)
-    if isinstance(layer, DLIF):
-        _check_tensor(layer.input_scale, node.name, made)
-    if isinstance(layer, VariedLIF):
-        for array in layer.constants:
-            _check_tensor(array, node.name, made)
+    if isinstance(layer, DLIF | PLIF | VariedLIF):
+        for tensor in (*layer.parameters(), *layer.buffers()):
+            _check_tensor(tensor, node.name, made)
     _check_constants(rule, node.name, made)
 
 

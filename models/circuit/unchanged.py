@@ -2,16 +2,17 @@
 
 A node speaks for a module's code. So that code must be the code that was there when this library was imported:
 no hooks, no method replaced on one module or on its class, no function replaced in the files that run a network.
-A method of torch's own must also stand in torch's files: one that was replaced before the import is refused too.
+What is torch's own must also be what torch ships (`shipped.py`), whenever it was replaced.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
-from operator import is_
-from types import FunctionType, ModuleType
+from types import ModuleType
 
 from torch import nn
+from torch.autograd import Function
 
+from ...kernels import loading
+from ...kernels import membrane as kernel_calls
 from .. import (
     compiled,
     dynamics,
@@ -43,6 +44,7 @@ from ..recurrent import Recurrent
 from ..refractory import RefractoryLIF
 from ..synapses import Synapse
 from ..varied import VariedLIF
+from .shipped import check_functions, check_no_mode, ships
 
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
 """What a subclass may define without running otherwise."""
@@ -61,6 +63,7 @@ OWN = (
 RUNS = (
     *(compiled, dynamics, eager, encoding, latency, layers, learned_decay, max_pooling, membrane, networks),
     *(neurons, normalization, parts, readouts, recurrent, refractory, running, synapses, varied),
+    *(kernel_calls, loading),
 )
 """The files whose functions run a network."""
 
@@ -87,8 +90,9 @@ def check_methods(module: nn.Module, name: str, besides: Iterable[str] = ()) -> 
         )
 
 
-def check_no_hook_on_all() -> None:
-    """Raise ValueError where torch calls a hook on the way into, or out of, every module."""
+def check_nothing_between() -> None:
+    """Raise ValueError where torch calls a hook on the way into, or out of, every module, or a mode."""
+    check_no_mode()
     if any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS):
         raise ValueError("network: got a forward hook on all modules, expected none to certify")
 
@@ -99,15 +103,15 @@ def check_library(types: Iterable[type[nn.Module]]) -> None:
     Args:
         types: of the network's modules.
     """
+    check_functions(_FILES)
     for kind in {each for layer in types for each in layer.__mro__}.union(_TYPES):
         if changed := _changed(kind):
             raise TypeError(
                 f"network: {kind.__name__}.{changed} was replaced, expected the method as it was written"
             )
-    for file, functions in _FUNCTIONS.items():
-        now = map(vars(file).get, functions)
-        if not all(map(is_, now, functions.values())):
-            name = next(name for name in functions if vars(file).get(name) is not functions[name])
+    for file, seen in _SPACES.items():
+        if vars(file) != seen and (now := _functions(file)) != (known := _FUNCTIONS[file]):
+            name = min(name for name in now.keys() | known.keys() if now.get(name) is not known.get(name))
             raise TypeError(f"network: {file.__name__}.{name} was replaced, expected the one as imported")
 
 
@@ -156,16 +160,17 @@ def _changed(kind: type) -> str:
 
 
 def _foreign(kind: type) -> str:
-    """Return the first method of a class of torch.nn that is of another file, or nothing."""
-    if not kind.__module__.startswith("torch.nn."):
+    """Return the first method of a class of torch's that torch does not ship, or nothing."""
+    if kind is not Function and kind.__module__ not in _FILES:
         return ""
-    home = vars(sys.modules[kind.__module__])
-    functions = {name: value for name, value in _METHODS[kind].items() if isinstance(value, FunctionType)}
-    return next((name for name, value in functions.items() if value.__globals__ is not home), "")
+    return next(
+        (name for name, value in _METHODS[kind].items() if not ships(value, name, f"{kind.__name__}.")), ""
+    )
 
 
 def _functions(file: ModuleType) -> dict[str, object]:
-    return {name: value for name, value in vars(file).items() if isinstance(value, FunctionType | type)}
+    """Return what of a file may run, and the modules that it calls functions of."""
+    return {name: value for name, value in vars(file).items() if callable(value) or isinstance(value, ModuleType)}
 
 
 _FUNCTIONS = {file: _functions(file) for file in RUNS}
@@ -175,6 +180,8 @@ _TYPES = frozenset(
     for kind in members.values()
     if isinstance(kind, type) and kind.__module__ == file.__name__
 )
+_SPACES = {file: dict(vars(file)) for file in RUNS}
 _METHODS = dict(_snapshot())
+_FILES = frozenset(kind.__module__ for kind in _METHODS if kind.__module__.startswith("torch.nn."))
 _WHOLE = {kind: dict(vars(kind)) for kind in _METHODS}
 _FOREIGN = {kind: _foreign(kind) for kind in _METHODS}

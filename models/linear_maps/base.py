@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from ..constants import whole
 
 Shape = tuple[int, ...]
+BATCHES = (1, 2, 16, 64)
+"""Sizes of batches at which torch may choose another algorithm for convolutions (NNPACK's from 16 on)."""
 Products = Callable[[Tensor], Tensor]
 Maker = TypeVar("Maker", bound=Callable[..., "LinearMap"])
 
@@ -92,6 +94,11 @@ class LinearMap(ABC):
     def to(self, dtype: torch.dtype, device: torch.device | str | None = None) -> Self:
         """Return a detached copy in `dtype`, which must hold the layer's numbers exactly."""
         return self
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """Return the names of the algorithms by which torch convolves in the run, in batches of any size."""
+        return frozenset()
 
     def check_run(self) -> None:  # noqa: B027 (most maps have nothing to check)
         """Raise OverflowError where the run's own arithmetic strays from W·x + b by more than rounding."""
@@ -194,6 +201,33 @@ def pair(name: str, value: Any) -> tuple[int, int]:
     if len(both) != 2:
         raise ValueError(f"{name}: got {value!r}, expected a number or one for each axis")
     return whole(name, both[0]), whole(name, both[1])
+
+
+@torch.no_grad()
+def convolved_by(
+    weight: Tensor,
+    bias: Tensor | None,
+    settings: tuple[Shape, Shape, Shape],
+    groups: int,
+    more: Shape | None = None,
+) -> frozenset[str]:
+    """Return the names of the algorithms that torch chooses for a convolution of images, alone and in batches.
+
+    Args:
+        weight, bias: of the layer.
+        settings: stride, padding and dilation.
+        groups: of channels.
+        more: the output padding of a transposed convolution; None for one that is not.
+    """
+    stride, padding, dilation = settings
+    channels = weight.shape[1] * groups if more is None else weight.shape[0]
+    sides = (gap * (size - 1) + 1 for gap, size in zip(dilation, weight.shape[2:], strict=True))
+    image = weight.new_empty(1, channels, *sides)
+    given = (stride, padding, dilation, more is not None, more or (0, 0), groups)
+    batches = (image.repeat(size, 1, 1, 1) for size in BATCHES)
+    chosen = [torch._C._select_conv_backend(batch, weight, bias, *given) for batch in batches]
+    unnamed = int(torch._C._ConvBackend.Mkldnn) + 1  # torch gives this one no name in Python
+    return frozenset("MkldnnTranspose" if int(each) == unnamed else each.name for each in chosen)
 
 
 def check_axes(layer: LinearMap, x: Tensor, axes: int) -> None:

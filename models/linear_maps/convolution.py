@@ -9,7 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import LinearMap, NoPlainModule, Products, Shape, check_axes, exact, greatest, lowers, pair
+from .base import (
+    LinearMap,
+    NoPlainModule,
+    Products,
+    Shape,
+    check_axes,
+    convolved_by,
+    exact,
+    greatest,
+    lowers,
+    pair,
+)
 
 Sides = tuple[int, int, int, int]
 """Padding at top, bottom, left and right."""
@@ -105,6 +116,14 @@ class ConvolutionMap(LinearMap):
     def products(self) -> Products | None:
         """Return the products under each kernel, where no padding repeats pixels."""
         return partial(_kernel_products, self) if self.padding_mode == "zeros" else None
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """Return what torch convolves by, with padding of its own or none."""
+        top, bottom, left, right = self.padding
+        own = self.padding_mode == "zeros" and (top, left) == (bottom, right)
+        settings = (self.stride, (top, left) if own else (0, 0), self.dilation)
+        return convolved_by(self.weight, self.offset, settings, self.groups)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

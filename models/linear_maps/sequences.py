@@ -77,6 +77,11 @@ class OneRowMap(LinearMap):
         return None if inner is None else lambda x: inner(self._row_of(x)).squeeze(2)
 
     @property
+    def algorithms(self) -> frozenset[str]:
+        """Return the inner map's, which torch takes sequences for, too."""
+        return self.inner.algorithms
+
+    @property
     def tensors(self) -> tuple[Tensor, ...]:
         """Return the inner map's."""
         return self.inner.tensors

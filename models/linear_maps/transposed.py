@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import wholes
-from .base import LinearMap, Products, Shape, check_axes, exact, greatest, lowers
+from .base import LinearMap, Products, Shape, check_axes, convolved_by, exact, greatest, lowers
 from .convolution import ConvolutionMap
 from .sequences import OneRowMap
 
@@ -94,6 +94,12 @@ class TransposedMap(LinearMap):
     def products(self) -> Products:
         """Return the products of each output: those of a convolution of the images with zeros between pixels."""
         return partial(_products, self)
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """Return what torch convolves by."""
+        settings = (self.stride, self.padding, self.dilation)
+        return convolved_by(self.weight, self.offset, settings, self.groups, self.more)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

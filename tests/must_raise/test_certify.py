@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert.certify import L2, LInf, certified_radius, verify
+from spikecert.certify import L2, LInf, certified_radius, certify_set, verification, verify
 from spikecert.certify.verification import bounds
 from spikecert.models import LIF, SpikingNetwork, mlp
 
@@ -152,6 +152,35 @@ def test_products_of_fewer_bits_by_one_backend_are_refused(backend: Any):
             verify(network(), X, Y, LInf(0.1))
     finally:
         backend.fp32_precision = "none"
+
+
+class Odd(Tensor):
+    """A tensor that might compute in its own way."""
+
+
+ODD: dict[str, Callable[[], object]] = {
+    "inputs": lambda: verify(network(), X.as_subclass(Odd), Y, LInf(0.1)),
+    "labels": lambda: verify(network(), X, Y.as_subclass(Odd), LInf(0.1)),
+    "inputs of bounds": lambda: bounds(network(), X.as_subclass(Odd), LInf(0.1)),
+    "inputs of radii": lambda: certified_radius(network(), X.as_subclass(Odd), Y),
+    "inputs of a set": lambda: certify_set(network(), X.as_subclass(Odd), Y, LInf(0.1)),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_tensors_of_other_classes_are_refused(name: str):
+    with pytest.raises(TypeError, match=f"{name.split()[0]}: got Odd, expected a torch.Tensor itself"):
+        ODD[name]()
+
+
+def test_what_is_changed_while_a_call_runs_is_refused(monkeypatch: pytest.MonkeyPatch):
+    def told(*figures: object) -> None:
+        """Replace a function, as anybody's code may that a call hands the thread to."""
+        monkeypatch.setattr(torch.nn.functional, "linear", lambda x, weight, bias=None: x @ -weight.T)
+
+    monkeypatch.setattr(verification, "CHUNK", 1)
+    with pytest.raises(TypeError, match="linear was replaced"):
+        verify(network(), X, Y, LInf(0.1), progress=told)
 
 
 def test_autocast_is_refused():

@@ -289,8 +289,79 @@ READER_MUTANTS = (
     Mutant(
         "unchanged: replaced functions run as they did",
         CIRCUIT + "unchanged.py",
-        "if not all(map(is_, now, functions.values())):",
+        "if vars(file) != seen and (now := _functions(file)) != (known := _FUNCTIONS[file]):",
+        "if False and (now := _functions(file)) != (known := _FUNCTIONS[file]):",
+    ),
+    Mutant(
+        "unchanged: a method that is added does not run",
+        CIRCUIT + "unchanged.py",
+        "    if now.keys() != known.keys():\n        return min(now.keys() ^ known.keys())\n",
+        "",
+    ),
+    Mutant(
+        "unchanged: functions of torch run as they did",
+        CIRCUIT + "unchanged.py",
+        "    check_functions(_FILES)\n",
+        "",
+    ),
+    Mutant("unchanged: no mode changes what runs", CIRCUIT + "unchanged.py", "    check_no_mode()\n", ""),
+    Mutant(
+        "shipped: any mode says on which device tensors are made",
+        CIRCUIT + "shipped.py",
+        "if type(mode) is not DeviceContext]",
+        "if not mode]",
+    ),
+    Mutant(
+        "shipped: no mode stands behind functions",
+        CIRCUIT + "shipped.py",
+        "if found or torch._C._len_torch_dispatch_stack():",
+        "if found:",
+    ),
+    Mutant(
+        "shipped: what was well once is well",
+        CIRCUIT + "shipped.py",
+        "not all(read(space) == seen for space, read, seen in _WATCHED)",
+        "False",
+    ),
+    Mutant(
+        "shipped: a function of Python is torch's",
+        CIRCUIT + "shipped.py",
+        'if code not in _codes(function.__globals__["__name__"]).get(code.co_qualname, ()):',
         "if False:",
+    ),
+    Mutant(
+        "shipped: one function of torch's is as good as another",
+        CIRCUIT + "shipped.py",
+        "return code.co_qualname in (*names, *(owner + each for each in names))",
+        "return True",
+    ),
+    Mutant(
+        "shipped: methods of tensors are torch's",
+        CIRCUIT + "shipped.py",
+        "if counts and not ships(",
+        "if False and not ships(",
+    ),
+    Mutant(
+        "lowering: a learned decay's own class of tensor",
+        CIRCUIT + "lowering.py",
+        "isinstance(layer, DLIF | PLIF | VariedLIF)",
+        "isinstance(layer, DLIF | VariedLIF)",
+    ),
+    Mutant(
+        "arithmetic: any algorithm convolves by sums",
+        "certify/arithmetic.py",
+        "    if others:\n",
+        "    if False:\n",
+    ),
+    Mutant(
+        "maps: batches convolve as one sample does",
+        MAPS + "base.py",
+        "BATCHES = (1, 2, 16, 64)",
+        "BATCHES = (1, 2)",
+    ),
+    Mutant("replay: alone is enough", "certify/replay.py", "for size in (1, TOGETHER):", "for size in (1,):"),
+    Mutant(
+        "replay: a batch is enough", "certify/replay.py", "for size in (1, TOGETHER):", "for size in (TOGETHER,):"
     ),
     Mutant(
         "unchanged: a subclass may compute",

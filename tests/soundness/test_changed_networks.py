@@ -17,9 +17,11 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from spikecert import (
     DLIF,
     LIF,
+    PLIF,
     LInf,
     RateDraws,
     SpikingNetwork,
+    VariedLIF,
     bounds,
     certified_radius,
     circuit,
@@ -253,6 +255,49 @@ def test_code_that_is_replaced_is_refused(
     with pytest.raises(TypeError, match=rf"{name} was replaced") as caught:
         circuit(net)
     check_one_line(caught)
+
+
+def reads(self: nn.Module, name: str) -> Any:
+    """Hand out what is there, or anything."""
+    return object.__getattribute__(self, name)
+
+
+ADDED: list[tuple[Any, str]] = [
+    (nn.Linear, "__call__"),
+    (nn.Linear, "__getattribute__"),
+    (nn.Linear, "weight"),
+    (LIF, "__call__"),
+    (LIF, "__getattr__"),
+    (SpikingNetwork, "__getattribute__"),
+    (eager, "len"),
+    (eager, "slice"),
+    (membrane, "getattr"),
+]
+
+
+@pytest.mark.parametrize("place", ADDED, ids=lambda place: f"{place[0].__name__}.{place[1]}")
+def test_code_that_is_added_is_refused(place: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network()
+    circuit(net)
+    added = property(_nothing) if place[1] == "weight" else reads
+    monkeypatch.setattr(*place, added, raising=False)
+    with pytest.raises(TypeError, match=rf"{place[1]} was replaced") as caught:
+        circuit(net)
+    check_one_line(caught)
+    monkeypatch.undo()
+    circuit(net)
+
+
+@pytest.mark.parametrize(
+    "neuron", [PLIF(), DLIF(STEPS), VariedLIF([0.5] * 6)], ids=lambda neuron: type(neuron).__name__
+)
+def test_constants_that_may_compute_in_their_own_way_are_refused(neuron: LIF) -> None:
+    held = neuron._parameters or neuron._buffers
+    name = next(iter(held))
+    plain = held[name]
+    assert plain is not None
+    held[name] = plain.detach().as_subclass(Odd)
+    check_refused(network(nn.Linear(4, 6), neuron), "holds a Odd")
 
 
 PATCHED_BEFORE = """
