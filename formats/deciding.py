@@ -16,6 +16,7 @@ from ..certify.verification import bounds, checked_timeout, verify
 from ..certify.verifiers import VERIFIERS, Verifier
 from ..models.circuit import Mapped, circuit
 from ..models.constants import whole
+from ..models.deadline import LATE, TimeIsUp, ending
 from ..models.linear_maps import LinearMap
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
@@ -179,7 +180,7 @@ class _Decider:
         pieces, cuts, reason = deque([case]), 1, None
         while pieces and self.found is None:
             if self.late:
-                return "the time was up"
+                return LATE
             piece = pieces.popleft()
             open_reason = self._piece(piece)
             if open_reason is None:
@@ -203,8 +204,9 @@ class _Decider:
         if not all(case.unsafe):
             return "every input of the box is unsafe, and none was found that replays"
         try:
-            question, label, ties = self._question(case, sample, box)
-        except (QuestionError, OverflowError) as error:
+            with ending(None if self.timeout is None else self.started + self.timeout):
+                question, label, ties = self._question(case, sample, box)
+        except (QuestionError, OverflowError, TimeIsUp) as error:
             return str(error)
         labels = torch.tensor([label], device=sample.device)
         left = None if self.left is None else max(self.left, 1e-3)

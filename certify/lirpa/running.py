@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.constants import at_least, positive, settle
+from ...models.deadline import TimeIsUp
 from ..bounds.box import Box
 from ..bounds.budgets import Budget
 from ..bounds.rounding import euclidean
@@ -133,7 +134,7 @@ def _asking() -> Iterator[None]:
     try:
         with working():
             yield
-    except OverflowError:
+    except (OverflowError, TimeIsUp):
         raise
     except Exception as error:
         told = " ".join(str(error).split())[:200]

@@ -19,6 +19,7 @@ from ...checking.narrowing import Narrowing
 from ...checking.subtracting import Subtracting
 from ...models import checkpoints
 from ...models.constants import at_least, settle, whole
+from ...models.deadline import LATE, TimeIsUp, check_time, ending
 from ...models.networks import SpikingNetwork
 from ..bounds.automaton import CELLS
 from ..bounds.pair_margins import SIDE
@@ -112,10 +113,11 @@ class Prover:
         if not sample.is_floating_point():  # event frames are kept as bytes
             sample = sample.to(self.network.dtype)
         try:
-            asked = asked_of(perturbation, sample)
-            exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
-            trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
-        except (Refused, OverflowError) as error:
+            with ending(deadline):
+                asked = asked_of(perturbation, sample)
+                exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
+                trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
+        except (Refused, OverflowError, TimeIsUp) as error:
             raise Unproven(str(error)) from error
         found = tuple(trees.trees), trees.nodes
         return asked.proof(self.exact.digest, label, *found, ties)
@@ -195,7 +197,7 @@ class _ProofSearch:
         """
         while self.stack:
             if deadline is not None and time.perf_counter() >= deadline:
-                raise Unproven(f"the time was up after {self.nodes} nodes")
+                raise Unproven(f"{LATE} after {self.nodes} nodes")
             part = self._taken()
             places = self._divided(part)
             children = part.nodes.children()
@@ -217,6 +219,7 @@ class _ProofSearch:
         exact = self.trees[0].question  # its bound is better over ball and range, and by pairs of counted neurons
         eager = exact.inputs.ball is not None or exact.counted is not None
         for index, (tree, place) in enumerate(places):
+            check_time()
             if (positive[index] or eager) and self._closes(tree, place, found, index):
                 continue
             if self.splits is None:

@@ -23,6 +23,7 @@ from ...models.circuit import (
     fold,
 )
 from ...models.constants import at_least, settle
+from ...models.deadline import TimeIsUp, ending, time_left
 from ...models.refractory import Refractory
 from ...models.rules import Leaky
 from ...models.varied import Varied
@@ -30,7 +31,6 @@ from ..bounds.box import Box
 from ..bounds.propagation import Propagation, input_signal
 from ..bounds.rounding import Rounding
 from ..bounds.trains import step_spikes
-from ..deadline import time_left
 from ..perturbations import Perturbation, SpikeFlip
 from ..perturbations.members import Members
 from ..problem import Problem
@@ -101,8 +101,9 @@ class Enumeration(Verifier):
         if members is None:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, obstacle)
         try:
-            return self._listed(problem, members, started)
-        except OverflowError as error:
+            with ending(problem.deadline):
+                return self._listed(problem, members, started)
+        except (OverflowError, TimeIsUp) as error:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
 
     def _listed(self, problem: Problem, members: Members, started: float) -> Verdict:

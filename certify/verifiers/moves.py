@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle
-from ..deadline import time_left
+from ...models.deadline import TimeIsUp, ending, time_left
 from ..perturbations import SpikeShift
 from ..problem import Problem
 from ..replay import fails
@@ -73,8 +73,9 @@ class MoveSplitting(Verifier):
         """Decide a problem of one sample."""
         started = time.perf_counter()
         try:
-            return _MoveSearch.of(problem, self.patience, self.name, started).decided()
-        except OverflowError as error:
+            with ending(problem.deadline):
+                return _MoveSearch.of(problem, self.patience, self.name, started).decided()
+        except (OverflowError, TimeIsUp) as error:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
 
 
