@@ -8,7 +8,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..certify.attacks import check_attacked
+from ..certify.attacks import check_posed
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.replay import evaluating
 from ..certify.ties import STRICT
@@ -169,9 +169,7 @@ class _Decider:
         """Raise unless the case fits the network."""
         box = self._box(case)
         sample = self._sample(box)
-        check_attacked(self.network, sample, torch.zeros(1, dtype=torch.long, device=sample.device), box)
-        with torch.no_grad():
-            classes = self.network(sample).shape[1]
+        classes = check_posed(self.network, sample, box)
         if classes != self.prop.num_outputs:
             raise ValueError(f"prop: got {self.prop.num_outputs} outputs, expected the network's {classes}")
 

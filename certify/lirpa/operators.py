@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...models.deadline import check_time
 from .compat import submodule
 from .relaxation import (
     Plane,
@@ -81,7 +80,6 @@ class BoundThreshold(_Optimizable):
         self, last_lA: Any, last_uA: Any, *inputs: Any, start_node: Any = None, **_: Any
     ) -> tuple[list[tuple[Any, Any]], Any, Any]:
         """Return the coefficients of the inputs and the offsets, for a lower and an upper bound."""
-        check_time()
         ends = self.ends(inputs[0].lower, inputs[0].upper)
         slopes = self._slopes(ends, start_node)
         below, above = self.plane(ends, slopes[0], LOWER), self.plane(ends, slopes[1], UPPER)

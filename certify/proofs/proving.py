@@ -21,6 +21,7 @@ from ...models import checkpoints
 from ...models.constants import at_least, settle, whole
 from ...models.deadline import LATE, TimeIsUp, check_time, ending
 from ...models.networks import SpikingNetwork
+from ...models.validation import check_rivals
 from ..bounds.automaton import CELLS
 from ..bounds.pair_margins import SIDE
 from ..bounds.price_cells import charged
@@ -116,6 +117,7 @@ class Prover:
             with ending(deadline):
                 asked = asked_of(perturbation, sample)
                 exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
+                check_rivals(exact.classes)
                 trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
         except (Refused, OverflowError, TimeIsUp) as error:
             raise Unproven(str(error)) from error

@@ -12,6 +12,7 @@ from torch import Tensor
 from ...models.circuit import Circuit
 from ...models.deadline import LATE, Expired, TimeIsUp, ending, never
 from ...models.networks import SpikingNetwork
+from ...models.validation import check_rivals
 from ..bounds.propagation import LogitBounds
 from ..branching.pace import Pace
 from ..perturbations import Perturbation
@@ -132,6 +133,7 @@ class ClassMarginVerifier(MarginVerifier):
                         raise
                     return lower
                 if lower.shape[1] == 1:
+                    check_rivals(found.shape[1])
                     lower = lower.expand(-1, found.shape[1]).scatter(1, labels[:, None], torch.inf)
                 lower[rows] = lower[rows].maximum(found)
         return lower
