@@ -232,6 +232,8 @@ class _Decider:
     def _try(self, case: PropertyCase, candidates: Tensor) -> bool:
         """Run inputs one by one; keep the first whose outputs are unsafe."""
         for candidate in candidates:
+            if self.late:
+                return False
             with torch.no_grad():
                 outputs = self.network(candidate[None])[0]
             if not bool(outputs.isfinite().all()):

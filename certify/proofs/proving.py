@@ -4,6 +4,7 @@ import copy
 import time
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import inf
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from ...checking.memoryless import Memoryless
 from ...checking.model import Network, parse_network
 from ...checking.narrowing import Narrowing
 from ...checking.subtracting import Subtracting
+from ...checking.work import limited
 from ...models import checkpoints
 from ...models.constants import at_least, settle, whole
 from ...models.deadline import LATE, TimeIsUp, check_time, ending
@@ -114,7 +116,7 @@ class Prover:
         if not sample.is_floating_point():  # event frames are kept as bytes
             sample = sample.to(self.network.dtype)
         try:
-            with ending(deadline):
+            with ending(deadline), limited(inf, check_time):
                 asked = asked_of(perturbation, sample)
                 exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
                 check_rivals(exact.classes)
@@ -221,7 +223,6 @@ class _ProofSearch:
         exact = self.trees[0].question  # its bound is better over ball and range, and by pairs of counted neurons
         eager = exact.inputs.ball is not None or exact.counted is not None
         for index, (tree, place) in enumerate(places):
-            check_time()
             if (positive[index] or eager) and self._closes(tree, place, found, index):
                 continue
             if self.splits is None:

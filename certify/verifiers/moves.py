@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle
-from ...models.deadline import TimeIsUp, ending, time_left
+from ...models.deadline import LATE, TimeIsUp, ending, time_left
 from ..perturbations import SpikeShift
 from ..problem import Problem
 from ..replay import fails
@@ -131,6 +131,8 @@ class _MoveSearch:
         """Return the verdict."""
         try:
             found = self._searched()
+        except TimeIsUp:
+            return self._unknown(f"{LATE} after {self.done} parts")
         except _Stopped as reason:
             return self._unknown(str(reason))
         if found is not None:
@@ -163,7 +165,7 @@ class _MoveSearch:
     def _proven(self, parts: Parts) -> Tensor:
         """Return which parts are proven, (n,); their margins count."""
         if self.problem.expired():
-            raise _Stopped(f"the time was up after {self.done} parts")
+            raise TimeIsUp
         if self.done + len(parts) > self.most:
             raise _Stopped(f"its parts take more than {self.most} bounds")
         lower = self.problem.goal.tightened(self.bound.lower(parts))
