@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..models.deadline import check_time
 from .rounding import UNIT, accumulated, multiply_up
 
 _SMALL = 256
@@ -67,6 +68,7 @@ def largest_eigenvalue_bound(gram: Tensor, error: float, estimate: float | None 
 
 
 def _prove_level(gram: Tensor, level: float) -> float | None:
+    check_time()
     shifted = gram.neg()
     diagonal = torch.diagonal(shifted, dim1=-2, dim2=-1)
     diagonal += level
@@ -111,6 +113,7 @@ def _iterate(gram: Tensor, iterations: int) -> Tensor:
     vector = vector.expand(len(gram), -1, 1)
     norms = vector.real.new_zeros(len(gram))
     for _ in range(iterations):
+        check_time()
         image = gram @ vector
         norms = image.norm(dim=(-2, -1))
         vector = image / norms.clamp_min(UNDERFLOW)[:, None, None]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..models.networks import SpikingNetwork
+from ..models.validation import check_rivals
 from .ties import STRICT
 
 TOGETHER = 16
@@ -31,6 +32,7 @@ def margins(logits: Tensor, labels: Tensor, ties: str = STRICT) -> Tensor:
     With ties "argmax" a tie that goes to the label, y being the lowest index that attains the maximum, counts as
     the least normal number in place of 0.
     """
+    check_rivals(logits.shape[1])
     others = logits.scatter(1, labels[:, None], -torch.inf)
     found = logits.gather(1, labels[:, None]).squeeze(1) - others.amax(1)
     if ties == STRICT:

@@ -131,6 +131,8 @@ def _checked(content: Content, network: Network) -> Statement:
     inputs = _ball(content, network) if rules is None else rules.around(tensors["sample"], network.recorded)
     question, label, ties = Question(network, inputs, *_cells(text)), text["label"], read_ties(text)
     classes = question.classes
+    if classes < 2:
+        raise Refused("is about a network with one output: no other class could win, and nothing is proven")
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
         raise Refused(f"label: got {label!r}, expected a class below {classes}")
     margins, leaves = [], 0
@@ -147,7 +149,7 @@ def _checked(content: Content, network: Network) -> Statement:
         norm=norm,
         lower=float(text["lower"]) if rules is None else -inf,
         upper=float(text["upper"]) if rules is None else inf,
-        margin=_below(max(min(margins), Fraction(0)) * question.graph.unit) if margins else 0.0,
+        margin=_below(max(min(margins), Fraction(0)) * question.graph.unit),
         leaves=leaves,
         ties=ties,
         note=printable(" ".join(str(text.get("note", "")).split())[:200]),

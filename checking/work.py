@@ -5,7 +5,7 @@ their length in words, as multiplications and greatest common divisors take. Wha
 for, never how long it took: the same files meet the same limit on every machine.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf
@@ -31,10 +31,11 @@ class _Meter:
         most: the limit.
         spent: operations so far.
         bits: how far above 1 the largest float reaches that was read: such numbers are long without any fraction.
+        told: called whenever something is spent.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most, self.spent, self.bits = most, 0, 0
+    def __init__(self, most: float, told: Callable[[], object]) -> None:
+        self.most, self.spent, self.bits, self.told = most, 0, 0, told
 
 
 _METER: ContextVar[_Meter | None] = ContextVar("work", default=None)
@@ -52,9 +53,12 @@ def allowance(size: int, factor: float = 1.0) -> int:
 
 
 @contextmanager
-def limited(most: int) -> Iterator[None]:
-    """Refuse more than `most` operations within this block; elsewhere there is no limit."""
-    token = _METER.set(_Meter(most))
+def limited(most: float, told: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Refuse more than `most` operations within this block; elsewhere there is no limit.
+
+    A prover, whose limit is one of time, is `told` of each spending: what it raises then ends the work.
+    """
+    token = _METER.set(_Meter(most, told))
     try:
         yield
     finally:
@@ -70,6 +74,7 @@ def spend(operations: int, bits: int = 0) -> None:
     meter = _METER.get()
     if meter is None:
         return
+    meter.told()
     words = 1 + (bits + 2 * meter.bits) // WORD
     meter.spent += operations * (words + words * words // 16)
     if meter.spent > meter.most:

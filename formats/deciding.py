@@ -8,7 +8,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..certify.attacks import check_attacked
+from ..certify.attacks import check_posed
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.replay import evaluating
 from ..certify.ties import STRICT
@@ -16,6 +16,7 @@ from ..certify.verification import bounds, checked_timeout, verify
 from ..certify.verifiers import VERIFIERS, Verifier
 from ..models.circuit import Mapped, circuit
 from ..models.constants import whole
+from ..models.deadline import LATE, TimeIsUp, ending
 from ..models.linear_maps import LinearMap
 from ..models.networks import SpikingNetwork
 from ..models.validation import check_choice
@@ -168,9 +169,7 @@ class _Decider:
         """Raise unless the case fits the network."""
         box = self._box(case)
         sample = self._sample(box)
-        check_attacked(self.network, sample, torch.zeros(1, dtype=torch.long, device=sample.device), box)
-        with torch.no_grad():
-            classes = self.network(sample).shape[1]
+        classes = check_posed(self.network, sample, box)
         if classes != self.prop.num_outputs:
             raise ValueError(f"prop: got {self.prop.num_outputs} outputs, expected the network's {classes}")
 
@@ -179,7 +178,7 @@ class _Decider:
         pieces, cuts, reason = deque([case]), 1, None
         while pieces and self.found is None:
             if self.late:
-                return "the time was up"
+                return LATE
             piece = pieces.popleft()
             open_reason = self._piece(piece)
             if open_reason is None:
@@ -203,8 +202,9 @@ class _Decider:
         if not all(case.unsafe):
             return "every input of the box is unsafe, and none was found that replays"
         try:
-            question, label, ties = self._question(case, sample, box)
-        except (QuestionError, OverflowError) as error:
+            with ending(None if self.timeout is None else self.started + self.timeout):
+                question, label, ties = self._question(case, sample, box)
+        except (QuestionError, OverflowError, TimeIsUp) as error:
             return str(error)
         labels = torch.tensor([label], device=sample.device)
         left = None if self.left is None else max(self.left, 1e-3)
@@ -232,6 +232,8 @@ class _Decider:
     def _try(self, case: PropertyCase, candidates: Tensor) -> bool:
         """Run inputs one by one; keep the first whose outputs are unsafe."""
         for candidate in candidates:
+            if self.late:
+                return False
             with torch.no_grad():
                 outputs = self.network(candidate[None])[0]
             if not bool(outputs.isfinite().all()):

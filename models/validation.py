@@ -105,6 +105,12 @@ def check_logits(logits: Tensor, batch: int) -> None:
         raise ValueError(f"network: got outputs of shape {tuple(logits.shape)}, expected ({batch}, classes)")
 
 
+def check_rivals(classes: int) -> None:
+    """Raise ValueError unless a network has two outputs: with one no other class can win, and nothing is asked."""
+    if classes < 2:
+        raise ValueError(f"network: got {classes} output, expected two or more for a question about the class")
+
+
 def check_labels(labels: Tensor, batch: int, classes: int) -> None:
     """Raise TypeError or ValueError unless `labels` is (batch,) of integers in [0, classes)."""
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:

@@ -25,7 +25,7 @@ from ..certify.unfinished import Unfinished, left_open
 from ..certify.verifiers import VERIFIERS
 from ..models import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
-from ..models.validation import check_choice, check_inputs, check_labels
+from ..models.validation import check_choice, check_inputs, check_labels, check_rivals
 from .evidence import Found, hardest
 from .plans import Plan, RadiusPlan, name_of
 from .radii import RadiusTable, radius_contradiction
@@ -226,6 +226,7 @@ def _start(
     check_inputs(network, inputs)
     with torch.no_grad():
         logits = network(inputs)
+    check_rivals(logits.shape[1])
     check_labels(labels, len(inputs), logits.shape[1])
     ties = settled_ties(network, plan.ties)
     correct, tied = margins(logits, labels, ties) > 0, margins(logits, labels) == 0

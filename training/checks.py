@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 
 from ..models.networks import SpikingNetwork
-from ..models.validation import check_inputs, check_labels, check_weights
+from ..models.validation import check_inputs, check_labels, check_rivals, check_weights
 from .data import Dataset, Split
 from .evaluation import on_network
 from .objectives import MSMPPD, SIBP, CertifiedLoss, CrossEntropy, Objective
@@ -45,6 +45,7 @@ def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) 
         check_inputs(network, inputs)
         with evaluation_mode(network), torch.no_grad():
             width = network(inputs).shape[1]
+        check_rivals(width)
         if width != dataset.classes:
             raise ValueError(f"network: got {width} logits, expected the data set's {dataset.classes} classes")
 

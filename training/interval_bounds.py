@@ -27,6 +27,7 @@ from ..models.networks import SpikingNetwork
 from ..models.neurons import LIF
 from ..models.readouts import MEANS, over_time
 from ..models.rules import Leaky, Rule
+from ..models.validation import check_rivals
 from .affine_ends import affine_ends, middle_and_radius
 from .compiled_ends import SpikeEnds, periodic_spikes
 from .event_ends import EventBall, events_behind
@@ -82,8 +83,17 @@ def worst_logits(
 
     Raises:
         ValueError: for "prefix" with neurons that reset to 0, "windows" with neurons that do not, either with
-            currents that are scaled over time, or a readout that they do not bound.
+            currents that are scaled over time, or a readout that they do not bound; for a network with one output.
     """
+    found = _worst_logits(network, lower, upper, labels, bounds, ball)
+    check_rivals(found.shape[1])
+    return found
+
+
+def _worst_logits(
+    network: SpikingNetwork, lower: Tensor, upper: Tensor, labels: Tensor, bounds: str, ball: EventBall | None
+) -> Tensor:
+    """Return the same, of any number of classes."""
     made = circuit(network)
     source = _source(network, made, lower, upper)
     ball = None if ball is None else replace(ball, events=made.arranged(ball.events))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.deadline import check_time
 from ..definite import UNDERFLOW, largest_eigenvalue_bound
 from ..intervals import Interval
 from ..rounding import UNIT, accumulated, multiply_up, root_down, root_up
@@ -86,6 +87,7 @@ def top_vector(linear: MatrixProducts, iterations: int = 60, dtype: torch.dtype 
     basis = [start / start.norm()]
     images: list[Tensor] = []
     for _ in range(min(iterations, linear.columns)):
+        check_time()
         images.append(linear.adjoint(linear.apply(basis[-1])))
         rest = images[-1].clone()
         for _ in range(2):

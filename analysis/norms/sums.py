@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...models.deadline import check_time
 from ...models.linear_maps import ConvolutionMap, Shape
 from ..definite import UNDERFLOW, gram_error
 from ..operators import LayerOperator
@@ -167,6 +168,7 @@ def _blocks(operator: LayerOperator) -> Iterator[tuple[int, Tensor]]:
     forth = operator.adjoint if operator.rows < operator.columns else operator.apply
     size = max(1, min(short, _BATCH_ENTRIES // long))
     for start in range(0, short, size):
+        check_time()
         stop = min(short, start + size)
         unit = torch.zeros(stop - start, short, dtype=torch.float64)
         unit[torch.arange(stop - start), torch.arange(start, stop)] = 1.0

@@ -19,6 +19,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ...models.deadline import check_time
 from ...models.linear_maps import ConvolutionMap, Shape
 from ..definite import gram_error, largest_eigenvalue_bound
 from ..rounding import accumulated, multiply_up, root_up
@@ -98,6 +99,7 @@ def _frequencies(convolution: ConvolutionMap, torus: tuple[int, int]) -> Tensor:
 
 def _symbol(convolution: ConvolutionMap, weight: Tensor, torus: tuple[int, int], frequencies: Tensor) -> Tensor:
     """Return the blocks B(f), (frequencies, c_out, phases·c_in): B_r(f) = Σ_m K[s·m + r]·exp(2πi f·m/(n/s))."""
+    check_time()
     phases: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
     for row in range(weight.shape[2]):
         for column in range(weight.shape[3]):

@@ -9,7 +9,14 @@ from torch import Tensor
 from ...models.constants import at_least, whole
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
-from ...models.validation import check_choice, check_inputs, check_labels, check_logits, check_weights
+from ...models.validation import (
+    check_choice,
+    check_inputs,
+    check_labels,
+    check_logits,
+    check_rivals,
+    check_weights,
+)
 from ..latency_codes import coded
 from ..own_draws import apart, own_draws
 from ..perturbations import Perturbation
@@ -117,7 +124,14 @@ def _joined(results: list[AttackResult], name: str, ties: str) -> AttackResult:
 
 
 def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> None:
-    """Raise TypeError or ValueError, in one line, unless the four belong together."""
+    """Raise TypeError or ValueError, in one line, unless the four belong together and ask about a class."""
+    classes = check_posed(network, inputs, perturbation)
+    check_rivals(classes)
+    check_labels(labels, len(inputs), classes)
+
+
+def check_posed(network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> int:
+    """Return a network's number of outputs; raise TypeError or ValueError unless the three belong together."""
     if not isinstance(perturbation, Perturbation):
         expected = "LInf, L2, PixelBox, SpikeFlip, SpikeShift or EventChange"
         raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected {expected}")
@@ -130,7 +144,7 @@ def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, pert
     with evaluating(network), torch.no_grad():
         logits = network(inputs[:1])
     check_logits(logits, 1)
-    check_labels(labels, len(inputs), logits.shape[1])
+    return logits.shape[1]
 
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...models.deadline import Expired, never
 from ...models.networks import SpikingNetwork
-from ..deadline import Expired, never
 from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import evaluating, margins
 from ..ties import STRICT

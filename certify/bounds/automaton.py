@@ -27,6 +27,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ...models.deadline import check_time
 from ...models.rules import Leaky
 from .box import Box
 from .compiled_cells import cells_kernel_for
@@ -97,6 +98,7 @@ class CellTrains(Signal):
         return self._ranges(self.inflow.lower.new_ones(self.num_steps), 1.0)
 
     def _ranges(self, row: Tensor, decay: float) -> CellRanges:
+        check_time()
         kernel = cells_kernel_for(self.rule.kernel, self.inflow)
         find = cell_ranges if kernel is None else kernel.ranges
         return find(self.inflow, self.rule, self.count, row, decay)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.deadline import check_time
 from ...models.rules import Leaky
 from .box import Box
 from .inflow import Inflow
@@ -80,6 +81,7 @@ def cell_ranges(inflow: Inflow, rule: Leaky, count: int, row: Tensor, decay: flo
     """
     cells, found = Cells.start(inflow.slack, count), []
     for t, weight in enumerate(row.tolist()):
+        check_time()
         reached = candidates(cells, inflow, t, rule, weight, decay)
         cells = merged(reached, targets(reached, count), count)
         found.append((_spikes(reached), *cells.ranges))

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.constants import at_least, real, settle
+from ...models.deadline import Expired, never
 from ...models.rules import Leaky
-from ..deadline import Expired, never
 from .automaton import CellTrains
 from .box import Box
 from .price_search import Climbed, PriceSearch, about_same_sample, pair_prices

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, real, settle
-from ..deadline import Expired, never
+from ...models.deadline import Expired, never
 from .automaton import CellTrains
 from .prices import Evaluation, PricedProblem, Specifications
 from .stages import Staged

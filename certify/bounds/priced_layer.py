@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.deadline import check_time
 from .automaton import CellTrains
 from .price_cells import PricedCells, charged, collected
 from .price_graph import PricedGraph
@@ -61,6 +62,7 @@ class PricedLayer:
     @staticmethod
     def of(stage: Stage, samples: Tensor) -> "PricedLayer":
         """Return the layer for specifications about `samples`, (S,)."""
+        check_time()
         spikes = stage.found.steps()
         shape = spikes.lower.shape[2:]
         fixed = (spikes.lower == spikes.upper).flatten(2).all(0)
@@ -106,6 +108,7 @@ class PricedLayer:
 
     def least(self, costs: Tensor, prices: Tensor, quick: bool = False) -> Least:
         """Return the minimum of Σ_t costs[t]·s[t] − prices[t]·c[t] over the layer's trains and currents."""
+        check_time()
         chosen = costs.flatten(2)[:, self.pairs[0], self.pairs[1]]
         if isinstance(self.priced, PricedTable):
             value, spikes, currents = self.priced.least(chosen.T, prices[0])

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Recurred
+from ...models.deadline import check_time
 from ...models.rules import Leaky
 from ...models.synapses import TemporalFilter
 from .affine import AffineMap, affine_map
@@ -141,6 +142,7 @@ class FeedbackLoop:
         before, synapse = Box(heard, heard), self._synapse(heard)
         trains = fired(drives, rule, slice(None))
         for t in range(self.below.num_steps):
+            check_time()
             own = t % len(below.lower)
             x = Known(Box(below.lower[own : own + 1], below.upper[own : own + 1]), self.below.magnitude())
             c = replace(self, below=x)._heard(Known(before, torch.ones_like(heard[0, :1])))

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ...models.deadline import check_time
 from ...models.rules import Leaky
 from .box import Box
 from .lanes import Lanes
@@ -98,6 +99,7 @@ class GraphTrains(Signal):
         weights = rows.T.reshape(*rows.T.shape, *(1 for _ in shape))
         length = rows.new_zeros((self.num_steps + 1, len(rows), *shape))
         for t, edge in enumerate(edges, start=1):
+            check_time()
             torch.add((length[:t] + edge[:, None]).amin(0), weights[t - 1], out=length[t])
         return (length + ends[:, None]).amin(0)
 
@@ -219,6 +221,7 @@ class _States:
         self, t: int, drives: Drive, rule: Leaky | Lanes, memory: "_PastPotentials | None", keep: bool
     ) -> Tensor:
         """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
+        check_time()
         low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
         if memory is not None:
             memory.keep(low, high)
@@ -283,6 +286,7 @@ class _PastPotentials:
     def tighten(self, t: int, low: Tensor, high: Tensor, decay: float) -> None:
         """Cut the potentials of step t + 1, in place, with each window that ends there."""
         for a, (before_low, before_high) in enumerate(zip(self.lows, self.highs, strict=True)):
+            check_time()
             weight, awake = decay ** (t + 1 - a), max(1, a + 1 - self.rest)
             part_low, part_high = low[:awake], high[:awake]
             before_low, before_high = before_low[:awake], before_high[:awake]

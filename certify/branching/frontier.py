@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..deadline import Expired
+from ...models.deadline import Expired
 from .bounding import Bounded
 from .falsifying import Patrol, attack_from
 from .leaves import solve_leaf
@@ -38,6 +38,12 @@ class Answer:
     expired: bool
     interrupted: bool = False
     full: bool = False
+
+    @staticmethod
+    def of_nothing(rows: int) -> "Answer":
+        """Return the answer of a search that the time did not suffice to begin."""
+        none = torch.zeros(rows, dtype=torch.long)
+        return Answer(torch.full((rows,), -torch.inf, dtype=torch.float64), {}, none.bool(), none, expired=True)
 
 
 class Frontier:

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from ...models.constants import at_least, settle, unless_none
-from ..deadline import Expired, never
+from ...models.deadline import Expired, TimeIsUp, never
 from .bounding import Bounded, Climb
 from .crew import Alone, Crew, Portion
 from .experience import Experience
 from .frontier import Answer, Frontier
-from .pace import Pace
+from .pace import FIRST, LEAST, Pace
 from .pool import NodePool
 from .question import MarginQuestion
 from .standing import Told, standing, unheard
 
+FIRST_BYTES = 2**26
+"""What the first batch may take where there is a deadline and no node's time is known yet: a second of work."""
 MOST_BYTES = 2**30
 """What the pool of open nodes, and the batches that are being bounded, may take, about: 1 GiB each."""
 LEAST_SHARE = 16
@@ -77,7 +79,10 @@ class Search:
             crew: who bounds nodes; None: this process.
             told: told how the search stands, batch by batch.
         """
-        roots = question.roots()
+        try:
+            roots = question.roots()
+        except TimeIsUp:
+            return Answer.of_nothing(len(question.specifications.samples))
         if roots is None or question.bytes_each > self.room:
             return None
 
@@ -91,6 +96,8 @@ class Search:
         try:
             crew.ask(question)
             return _Rounds(self, frontier, crew, deadline, told).answer()
+        except TimeIsUp:
+            return replace(frontier.known, counterexamples=frontier.counterexamples, expired=True)
         except KeyboardInterrupt:
             return replace(frontier.known, expired=True, interrupted=True)
 
@@ -101,7 +108,8 @@ class _Rounds:
     def __init__(self, search: Search, frontier: Frontier, crew: Crew, deadline: float | None, told: Told) -> None:
         self.search, self.frontier, self.crew, self.deadline, self.told = search, frontier, crew, deadline, told
         roots, self.each = frontier.waiting, frontier.question.bytes_each
-        self.pace, self.experience = Pace(deadline), Experience(len(roots), roots.decisions.size)
+        self.pace = Pace(deadline, first=max(LEAST, min(FIRST, FIRST_BYTES // self.each)))
+        self.experience = Experience(len(roots), roots.decisions.size)
 
     @property
     def batch(self) -> int:

@@ -13,7 +13,7 @@ class Engine(ABC):
 
     @abstractmethod
     def run(self, job: bytes, batches: Sequence[Batch], workers: int | None) -> Generator[bytes, None, None]:
-        """Yield each batch's packed verdicts, each exactly once, as they are finished.
+        """Yield each batch's packed verdicts, each exactly once, as they are finished: `certify_set` compares.
 
         A batch whose process or machine was lost is decided again.
 

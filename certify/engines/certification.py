@@ -14,7 +14,7 @@ from ...models.constants import at_least, unless_none, whole
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
 from ...models.storage import digest_of
-from ...models.validation import check_choice, check_plain
+from ...models.validation import check_choice, check_plain, one_line
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked
 from ..perturbations import Perturbation
@@ -78,7 +78,8 @@ def certify_set(
         One `Verdict` per sample, in order.
 
     Raises:
-        TypeError, ValueError: for arguments that don't fit, and a folder of another problem, one line each.
+        TypeError, ValueError: for arguments that don't fit, a folder of another problem, and an engine that does
+            not answer each of this problem's batches once; one line each.
         ImportError: for "ray" without the package.
         ConnectionError: if there is no cluster at the engine's address.
         ChildProcessError: if a batch can't be decided because whoever does dies; what is finished is kept.
@@ -132,13 +133,21 @@ def _decided(engine: Engine, job: Job, left: list[Batch], workers: int | None) -
     """Yield (packed, unpacked) verdicts of each batch; close the engine whatever happens."""
     if not left:
         return
-    open_batches = {part.index: len(part.labels) for part in left}
+    open_batches = {part.index: part for part in left}
     with closing(engine.run(job.pack(), left, workers)) as answers:
         for content in answers:
-            found = Decided.unpack(content)
-            assert open_batches.pop(found.index) == len(found.verdicts), "a batch counts once"
+            try:
+                found = Decided.unpack(content)
+                if found.index not in open_batches:
+                    raise ValueError(f"holds verdicts of batch {found.index}, which is not open")
+                found.check(job.problem, open_batches.pop(found.index))
+            except ValueError as error:
+                raise ValueError(f"engine: an answer of {engine.name!r} {one_line(error)}") from None
             yield content, found
-    assert not open_batches, "each batch is decided"
+    if open_batches:
+        raise ValueError(
+            f"engine: {engine.name!r} left batch {min(open_batches)} open, expected an answer to each"
+        )
 
 
 def _placed(verdict: Verdict, inputs: Tensor) -> Verdict:

@@ -1,8 +1,9 @@
 """Run auto_LiRPA on one batch: build the bounded module, choose a method, return the least of each row."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.constants import at_least, positive, settle
+from ...models.deadline import TimeIsUp, check_time
 from ..bounds.box import Box
 from ..bounds.budgets import Budget
 from ..bounds.rounding import euclidean
@@ -122,9 +124,22 @@ def bounded_network(circuit: Circuit, box: Box, optimisation: Optimisation | Non
             custom_ops=custom_operations(found.neurons),
         )
         bounded = library.BoundedTensor(middle, inputs)
+    for node in module.children():
+        node.bound_backward = _timed(node.bound_backward)
     if box.center is not None:  # interval bounds of a first layer know the box only
         module.check_IBP_first_linear = lambda node: False
     return BoundedNetwork(module, bounded, unrolled.readout.factor, found, optimisation)
+
+
+def _timed(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a step of auto_LiRPA that is not begun once the time is up: between two of them it asks nobody."""
+
+    @wraps(step)
+    def asking(*arguments: Any, **named: Any) -> Any:
+        check_time()
+        return step(*arguments, **named)
+
+    return asking
 
 
 @contextmanager
@@ -133,7 +148,7 @@ def _asking() -> Iterator[None]:
     try:
         with working():
             yield
-    except OverflowError:
+    except (OverflowError, TimeIsUp):
         raise
     except Exception as error:
         told = " ".join(str(error).split())[:200]

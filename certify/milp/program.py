@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
+from ...models.deadline import check_time
+
 Numbers = np.ndarray | float
 
 
@@ -107,6 +109,7 @@ class Program:
 
     def constrain(self, expression: Expressions, lower: Numbers = -np.inf, upper: Numbers = np.inf) -> None:
         """Add rows lower ≤ expression ≤ upper."""
+        check_time()
         ends = [np.broadcast_to(np.asarray(end, dtype=float), expression.constant.shape) for end in (lower, upper)]
         self._rows.append((expression.matrix, ends[0] - expression.constant, ends[1] - expression.constant))
 

@@ -4,6 +4,7 @@ import copy
 import time
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import inf
 
 import numpy as np
 import torch
@@ -17,9 +18,12 @@ from ...checking.memoryless import Memoryless
 from ...checking.model import Network, parse_network
 from ...checking.narrowing import Narrowing
 from ...checking.subtracting import Subtracting
+from ...checking.work import limited
 from ...models import checkpoints
 from ...models.constants import at_least, settle, whole
+from ...models.deadline import LATE, TimeIsUp, check_time, ending
 from ...models.networks import SpikingNetwork
+from ...models.validation import check_rivals
 from ..bounds.automaton import CELLS
 from ..bounds.pair_margins import SIDE
 from ..bounds.price_cells import charged
@@ -112,10 +116,12 @@ class Prover:
         if not sample.is_floating_point():  # event frames are kept as bytes
             sample = sample.to(self.network.dtype)
         try:
-            asked = asked_of(perturbation, sample)
-            exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
-            trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
-        except (Refused, OverflowError) as error:
+            with ending(deadline), limited(inf, check_time):
+                asked = asked_of(perturbation, sample)
+                exact = Exact(self.exact, asked.inputs(self.exact), CELLS, SIDE)
+                check_rivals(exact.classes)
+                trees = _ProofSearch.of(self, sample, label, perturbation, exact, ties).run(deadline)
+        except (Refused, OverflowError, TimeIsUp) as error:
             raise Unproven(str(error)) from error
         found = tuple(trees.trees), trees.nodes
         return asked.proof(self.exact.digest, label, *found, ties)
@@ -195,7 +201,7 @@ class _ProofSearch:
         """
         while self.stack:
             if deadline is not None and time.perf_counter() >= deadline:
-                raise Unproven(f"the time was up after {self.nodes} nodes")
+                raise Unproven(f"{LATE} after {self.nodes} nodes")
             part = self._taken()
             places = self._divided(part)
             children = part.nodes.children()

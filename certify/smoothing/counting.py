@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
+from ...models.validation import check_rivals
 
 Noise = Callable[[Tensor, torch.Generator], Tensor]
 """Takes copies (copies, ...) of one sample, returns what the network is run on."""
@@ -41,6 +42,7 @@ class Counter:
         for size in _batches(decisions, max(1, self.batch_size // self.votes)):
             copies = sample.expand(size * self.votes, *sample.shape)
             logits = self.network(self.noise(copies, self.generator)).unflatten(0, (size, self.votes)).mean(1)
+            check_rivals(logits.shape[1])
             counts = counts + _wins(logits)
             self.done += size
             self.progress("smooth", self.done, self.total)

@@ -1,15 +1,20 @@
 """What every verifier shares: the clean replay, the margins turned into verdicts, chunks of samples."""
 
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ...models.circuit import Circuit
+from ...models.deadline import LATE, Expired, TimeIsUp, ending, never
 from ...models.networks import SpikingNetwork
+from ...models.validation import check_rivals
 from ..bounds.propagation import LogitBounds
-from ..deadline import Expired, never
+from ..branching.pace import Pace
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..replay import margins, replays
@@ -30,9 +35,16 @@ class Verifier(ABC):
 
 
 def decided(verifier: Verifier, problem: Problem) -> tuple[Sequence[Verdict], bool]:
-    """Return a verifier's verdicts and whether Ctrl-C cut it short, in which case those that it has by then."""
+    """Return a verifier's verdicts and whether Ctrl-C cut it short, in which case those that it has by then.
+
+    A verifier that goes on behind the problem's deadline is ended, and its samples are unknown.
+    """
     try:
-        return verifier.decide(problem), False
+        with ending(problem.deadline):
+            return verifier.decide(problem), False
+    except TimeIsUp as error:
+        late = Verdict("unknown", None, None, verifier.name, 0.0, str(error), problem.ties)
+        return [late] * len(problem.labels), False
     except Unfinished as error:
         return error.verdicts, True
     except KeyboardInterrupt:
@@ -68,11 +80,11 @@ class MarginVerifier(Verifier):
         started = time.perf_counter()
         try:
             lower, proven = self._decided(problem)
-        except OverflowError as error:
+        except (OverflowError, TimeIsUp) as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
-        seconds = (time.perf_counter() - started) / len(problem.labels)
+        seconds, late = (time.perf_counter() - started) / len(problem.labels), problem.expired()
         pairs = zip(lower.tolist(), proven.tolist(), strict=True)
-        return [margin_verdict(margin, enough, self.name, seconds, problem.ties) for margin, enough in pairs]
+        return [margin_verdict(margin, enough, self.name, seconds, problem.ties, late) for margin, enough in pairs]
 
     def _decided(self, problem: Problem) -> tuple[Tensor, Tensor]:
         """Return each sample's least margin, and whether it is verified, (batch,) each.
@@ -85,15 +97,46 @@ class MarginVerifier(Verifier):
         return lower, lower > 0
 
 
+Phase = Callable[[Problem, Tensor], Tensor]
+"""Bounds logit_y − logit_k of some samples, (n, classes), +inf at k = y, from what is known of them."""
+
+
 class ClassMarginVerifier(MarginVerifier):
     """A `MarginVerifier` that bounds the margin to each class by itself, so that ties may fall to the label."""
 
     @abstractmethod
+    def phases(self, made: Circuit) -> Sequence[Phase]:
+        """Return what bounds margins, cheapest first: a later one sees what the ones before left open."""
+
+    @torch.no_grad()
     def lower(self, problem: Problem) -> Tensor:
         """Return a lower bound of logit_y − logit_k for each class k, (batch, classes), float64; +inf at k = y.
 
-        It has been `tightened` by the problem's goal.
+        It has been `tightened` by the problem's goal. Without a deadline each phase takes all its samples at once,
+        else as many as should be through in time; of those that have no turn it is −inf.
+
+        Raises:
+            TimeIsUp: where nothing was found of any sample.
         """
+        problem = replace(problem, made=problem.circuit)
+        labels, goal = problem.labels, problem.goal
+        lower = torch.full((len(labels), 1), -torch.inf, dtype=torch.float64, device=labels.device)
+        for index, phase in enumerate(self.phases(problem.circuit)):
+            left = (~goal.proven(lower, labels)).any(1).nonzero().flatten()
+            if len(left) == 0 or (index and problem.expired()):
+                break
+            for rows in _paced(left, problem):
+                try:
+                    found = goal.tightened(phase(problem.subset(rows), lower[rows]))
+                except TimeIsUp:
+                    if lower.shape[1] == 1:
+                        raise
+                    return lower
+                if lower.shape[1] == 1:
+                    check_rivals(found.shape[1])
+                    lower = lower.expand(-1, found.shape[1]).scatter(1, labels[:, None], torch.inf)
+                lower[rows] = lower[rows].maximum(found)
+        return lower
 
     def class_margins(
         self,
@@ -122,14 +165,26 @@ class ClassMarginVerifier(MarginVerifier):
         return lower.amin(1), problem.goal.proven(lower, problem.labels).all(1)
 
 
-def margin_verdict(margin: float, proven: bool, verifier: str, seconds: float, ties: str) -> Verdict:
+def _paced(left: Tensor, problem: Problem) -> Iterator[Tensor]:
+    """Yield which of the samples `left` to bound at once, until the time is up; the first ones in any case."""
+    pace, begun = Pace(problem.deadline, first=1, least=1), False
+    while len(left) and not (begun and problem.expired()):
+        size, started = pace.fits(len(left)), time.perf_counter()
+        yield left[:size]
+        pace.note(size, time.perf_counter() - started)
+        left, begun = left[size:], True
+
+
+def margin_verdict(margin: float, proven: bool, verifier: str, seconds: float, ties: str, late: bool) -> Verdict:
     """Return "verified" for a margin whose bound suffices, "unknown" for another."""
     if proven:
         reason = "the margin's lower bound is positive"
         if margin <= 0:
             reason = "the margin's lower bound is 0, and a tie falls to the label"
         return Verdict("verified", margin, None, verifier, seconds, reason, ties)
-    reason = f"the margin's lower bound {margin:.3g} does not suffice"
+    if margin == -math.inf and late:
+        return Verdict("unknown", None, None, verifier, seconds, str(TimeIsUp()), ties)
+    reason = f"{LATE}, and " * late + f"the margin's lower bound {margin:.3g} does not suffice"
     return Verdict("unknown", margin, None, verifier, seconds, reason, ties)
 
 

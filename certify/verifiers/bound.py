@@ -1,6 +1,7 @@
 """Verify by propagating what is known of the spikes, layer by layer."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from ..bounds.propagation import LogitBounds, logit_bounds, margin_bounds
 from ..bounds.signals import SpikeBound
 from ..perturbations import Perturbation
 from ..problem import Problem
-from .base import ClassMarginVerifier
+from .base import ClassMarginVerifier, Phase
 
 
 @dataclass(frozen=True)
@@ -32,22 +33,17 @@ class BoundVerifier(ClassMarginVerifier):
         """Return the stages that pay for a network."""
         return self.stages
 
-    @torch.no_grad()
-    def lower(self, problem: Problem) -> Tensor:
-        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
-        made, goal, labels = problem.circuit, problem.goal, problem.labels
-        enclosure = problem.perturbation.enclosure
-        first, *others = self.stages_for(made)
-        lower = goal.tightened(margin_bounds(made, enclosure(problem.inputs), labels, first, quick=True))
-        for stage in others:
-            left = (~goal.proven(lower, labels)).any(1).nonzero().flatten()
-            if len(left) == 0 or problem.expired():
-                break
-            found = margin_bounds(made, enclosure(problem.inputs[left]), labels[left], stage)
-            lower[left] = lower[left].maximum(goal.tightened(found))
-        return lower
+    def phases(self, made: Circuit) -> tuple[Phase, ...]:
+        """Return the stages."""
+        return tuple(partial(_bounded, stage, index == 0) for index, stage in enumerate(self.stages_for(made)))
 
     @torch.no_grad()
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
         """Return bounds of each logit over the set, by the tightest stage."""
         return logit_bounds(circuit(network), perturbation.enclosure(inputs), self.stages[-1])
+
+
+def _bounded(stage: SpikeBound, quick: bool, problem: Problem, known: Tensor) -> Tensor:
+    """Return the bounds of one stage."""
+    inputs = problem.perturbation.enclosure(problem.inputs)
+    return margin_bounds(problem.circuit, inputs, problem.labels, stage, quick)

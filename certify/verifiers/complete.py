@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit
+from ...models.deadline import LATE
 from ...models.readouts import LINEAR
 from ...models.refractory import Refractory
 from ...models.varied import Varied
@@ -81,12 +82,14 @@ class _Searched:
         question: what was asked of the search.
         search: how it was to be answered.
         answer: None where the search was not begun.
+        timed: whether there was a time limit.
     """
 
     lower: Tensor
     question: MarginQuestion
     search: Search
     answer: Answer | None
+    timed: bool
 
     def obstacle(self, index: int) -> str:
         """Return why a sample is left open."""
@@ -95,9 +98,9 @@ class _Searched:
         rows = self.question.specifications.samples == index
         if bool(self.answer.stuck[rows].any()):
             return "a part of the set is decided only within the rounding error"
-        why = (
-            f": {INTERRUPTED}" if self.answer.interrupted else ": its memory was full" if self.answer.full else ""
-        )
+        why = f": {LATE}" if self.timed else ""
+        if self.answer.interrupted or self.answer.full:
+            why = f": {INTERRUPTED}" if self.answer.interrupted else ": its memory was full"
         return f"the search stopped after {int(self.answer.nodes[rows].sum())} nodes{why}"
 
 
@@ -107,8 +110,9 @@ def _searched(problem: Problem, search: Search) -> _Searched:
     left = ~goal.proven(lower, problem.labels)
     asked = problem.network, problem.inputs, problem.labels, problem.perturbation, left
     question = MarginQuestion.of_margins(*asked, problem.ties)
+    timed = problem.deadline is not None
     if len(question.specifications.samples) == 0:
-        return _Searched(lower, question, search, None)
+        return _Searched(lower, question, search, None, timed)
     answer = search.run(
         question,
         lambda x, index: _replays(problem, x, index),
@@ -122,7 +126,7 @@ def _searched(problem: Problem, search: Search) -> _Searched:
         found[left] = answer.bound
         found = goal.tightened(found + goal.floor(problem.labels, lower.shape[1]))
         lower = lower.maximum(found)
-    return _Searched(lower, question, search, answer)
+    return _Searched(lower, question, search, answer, timed)
 
 
 @dataclass(frozen=True)

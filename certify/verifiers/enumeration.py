@@ -23,6 +23,7 @@ from ...models.circuit import (
     fold,
 )
 from ...models.constants import at_least, settle
+from ...models.deadline import LATE, TimeIsUp, ending, time_left
 from ...models.refractory import Refractory
 from ...models.rules import Leaky
 from ...models.varied import Varied
@@ -30,7 +31,6 @@ from ..bounds.box import Box
 from ..bounds.propagation import Propagation, input_signal
 from ..bounds.rounding import Rounding
 from ..bounds.trains import step_spikes
-from ..deadline import time_left
 from ..perturbations import Perturbation, SpikeFlip
 from ..perturbations.members import Members
 from ..problem import Problem
@@ -101,24 +101,30 @@ class Enumeration(Verifier):
         if members is None:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, obstacle)
         try:
-            return self._listed(problem, members, started)
+            with ending(problem.deadline):
+                return self._listed(problem, members, started)
         except OverflowError as error:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
 
     def _listed(self, problem: Problem, members: Members, started: float) -> Verdict:
         """Run the members batch by batch, until one fails."""
         done, undecided, least = 0, 0, math.inf
-        for points in members.batches(_batch(problem)):
-            if problem.expired():
-                return self._unknown(f"the time was up after {done} of {members.count} members", started)
-            failed = _failed(problem, points)
-            for candidate in failed:
-                verdict = falsified(problem, 0, candidate, self.name, started, "one of the set's members fails")
-                if verdict.status == "falsified":
-                    return verdict
-            lower, proven = _bounded(problem, points)
-            undecided += int((~proven).sum())
-            least, done = min(least, float(lower.nan_to_num(-math.inf).min())), done + len(points)
+        try:
+            for points in members.batches(_batch(problem)):
+                if problem.expired():
+                    raise TimeIsUp
+                failed = _failed(problem, points)
+                for candidate in failed:
+                    verdict = falsified(
+                        problem, 0, candidate, self.name, started, "one of the set's members fails"
+                    )
+                    if verdict.status == "falsified":
+                        return verdict
+                lower, proven = _bounded(problem, points)
+                undecided += int((~proven).sum())
+                least, done = min(least, float(lower.nan_to_num(-math.inf).min())), done + len(points)
+        except TimeIsUp:
+            return self._unknown(f"{LATE} after {done} of {members.count} members", started)
         if undecided:
             reason = f"{undecided} of {done} members are decided only within the rounding error"
             return self._unknown(reason, started, least)

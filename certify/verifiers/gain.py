@@ -1,11 +1,14 @@
 """Margin over gain (F4): the stability theory as a certificate of the real network."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
+from ...models.circuit import Circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.gain_rows import Rows, graph_rows, table_rows, worst_sum
 from ..bounds.prices import PricedProblem, Specifications
@@ -16,7 +19,7 @@ from ..bounds.train_table import TableTrains
 from ..bounds.trains import window_spikes
 from ..perturbations import Perturbation
 from ..problem import Problem
-from .base import ClassMarginVerifier
+from .base import ClassMarginVerifier, Phase
 from .trains import TRAINS
 
 
@@ -30,30 +33,37 @@ class Gain(ClassMarginVerifier):
 
     name: str = "gain"
 
-    @torch.no_grad()
-    def lower(self, problem: Problem) -> Tensor:
-        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
-        lower, goal = TRAINS.lower(problem), problem.goal
-        left = (~goal.proven(lower, problem.labels)).any(1).nonzero().flatten()
-        if len(left) == 0 or problem.expired():
-            return lower
-        part = problem.subset(left)
-        stages = staged(part.circuit, part.perturbation.enclosure(part.inputs), window_spikes)
-        if stages is not None:
-            found = _class_margins(part.network, stages, part.inputs, part.labels, lower.shape[1])
-            lower[left] = lower[left].maximum(goal.tightened(found))
-        return lower
+    def phases(self, made: Circuit) -> tuple[Phase, ...]:
+        """Return the bounds of "trains", and those by gains."""
+        return (*TRAINS.phases(made), partial(_gained, cache(_norms)))
 
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
         """Return the bounds of "trains": gains are about margins."""
         return TRAINS.logits(network, inputs, perturbation)
 
 
-def _class_margins(
-    network: SpikingNetwork, stages: Staged, inputs: Tensor, labels: Tensor, classes: int
-) -> Tensor:
+Norms = Callable[[SpikingNetwork, torch.Size], list[float]]
+
+
+def _norms(network: SpikingNetwork, features: torch.Size) -> list[float]:
+    """Return a proven norm of the map in front of each spiking layer."""
+    from ...analysis import gain  # it takes as long to import as all verifiers together
+
+    return [layer.operator_norm.upper for layer in gain(network, input_shape=tuple(features)).layers]
+
+
+def _gained(norms: Norms, problem: Problem, known: Tensor) -> Tensor:
+    """Return the bounds by gains; where there are none what is known."""
+    stages = staged(problem.circuit, problem.perturbation.enclosure(problem.inputs), window_spikes)
+    if stages is None:
+        return known
+    return _class_margins(problem, stages, norms, known.shape[1])
+
+
+def _class_margins(problem: Problem, stages: Staged, norms: Norms, classes: int) -> Tensor:
     """Return a lower bound of logit_y − logit_k for every class k, (batch, classes); +inf at k = y."""
-    rows, budget = _last_layer(network, stages, inputs)
+    inputs, labels = problem.inputs, problem.labels
+    rows, budget = _last_layer(problem.network, stages, inputs, norms)
     batch = len(inputs)
     samples = torch.arange(batch, device=inputs.device).repeat_interleave(classes)
     coefficients = -torch.eye(classes, dtype=torch.float64, device=inputs.device).repeat(batch, 1)
@@ -67,16 +77,14 @@ def _class_margins(
     return lower.scatter(1, labels[:, None], torch.inf)
 
 
-def _last_layer(network: SpikingNetwork, stages: Staged, inputs: Tensor) -> tuple[Rows, Tensor]:
+def _last_layer(network: SpikingNetwork, stages: Staged, inputs: Tensor, norms: Norms) -> tuple[Rows, Tensor]:
     """Carry the ℓ2 budget from the input to the last spiking layer; return its rows and budget, (batch,)."""
-    from ...analysis import gain  # it takes as long to import as all verifiers together
-
-    shape = tuple(inputs.shape[2 if network.timed else 1 :])
-    norms = [layer.operator_norm.upper for layer in gain(network, input_shape=shape).layers]
     signal = network.encode(inputs).double()
     moved = _input_change(stages, signal)
     layers: list[tuple[Rows, Tensor]] = []
-    for stage, norm in zip(stages.stages, norms, strict=False):  # a "potential" readout has one neuron more
+    for stage, norm in zip(
+        stages.stages, norms(network, inputs.shape[2 if network.timed else 1 :]), strict=False
+    ):  # a "potential" readout has one neuron more
         budget = moved * norm * (1 + 1e-12) * _repeats(stage, len(signal))
         current = stage.chain.apply(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
         if isinstance(stage.found, TableTrains):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..deadline import time_left
+from ...models.deadline import time_left
 from ..problem import Problem
 from ..unfinished import Unfinished
 from ..verdicts import Verdict

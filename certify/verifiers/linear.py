@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, circuit
+from ...models.deadline import Expired, TimeIsUp
 from ...models.networks import SpikingNetwork
 from ..bounds.box import Box
 from ..bounds.narrowing import Enclosure, Narrowing, Task
@@ -13,10 +14,9 @@ from ..bounds.price_search import PriceSearch
 from ..bounds.prices import Specifications
 from ..bounds.propagation import LogitBounds
 from ..bounds.stages import Staged, priceable, staged
-from ..deadline import Expired
 from ..perturbations import Perturbation
 from ..problem import Problem
-from .base import ClassMarginVerifier
+from .base import ClassMarginVerifier, Phase
 from .trains import TRAINS
 
 
@@ -36,15 +36,9 @@ class Linear(ClassMarginVerifier):
     narrowing: Narrowing | None = field(default_factory=Narrowing)
     name: str = "linear"
 
-    @torch.no_grad()
-    def lower(self, problem: Problem) -> Tensor:
-        """Return a lower bound of logit_y − logit_k for each class k, (batch, classes); +inf at k = y."""
-        lower, goal = TRAINS.lower(problem), problem.goal
-        left = (~goal.proven(lower, problem.labels)).any(1).nonzero().flatten()
-        if len(left) > 0 and not problem.expired():
-            found = self._priced(problem.subset(left), lower[left])
-            lower[left] = lower[left].maximum(goal.tightened(found))
-        return lower
+    def phases(self, made: Circuit) -> tuple[Phase, ...]:
+        """Return the bounds of "trains", and those by prices."""
+        return (*TRAINS.phases(made), self._priced)
 
     def _priced(self, problem: Problem, known: Tensor) -> Tensor:
         """Return better bounds of margins, −inf elsewhere, (batch, classes): each sample's worst one first.
@@ -93,7 +87,10 @@ class Linear(ClassMarginVerifier):
         found = self.search.run(stages, specifications, expired=expired)
         if self.narrowing is None:
             return found.bound
-        return self.narrowing.run(made, enclosure, Task(stages, specifications, found), known, expired)
+        try:
+            return self.narrowing.run(made, enclosure, Task(stages, specifications, found), known, expired)
+        except TimeIsUp:
+            return found.bound
 
     @torch.no_grad()
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:

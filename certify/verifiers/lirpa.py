@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ...models.circuit import circuit
+from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
 from ..bounds.box import Box
@@ -17,7 +17,7 @@ from ..lirpa.unrolled import UnrollError
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..verdicts import Verdict
-from .base import ClassMarginVerifier
+from .base import ClassMarginVerifier, Phase
 
 BEST = ("crown-ibp", "crown")
 METHODS = ("best", *NAMES)
@@ -77,13 +77,17 @@ class Lirpa(ClassMarginVerifier):
             seconds = (time.perf_counter() - started) / len(problem.labels)
             return [Verdict("unknown", None, None, self.name, seconds, str(error)) for _ in problem.labels]
 
-    def lower(self, problem: Problem) -> Tensor:
-        """Return a lower bound of logit_y − logit_k for each class k; `decide` watches the time."""
+    def phases(self, made: Circuit) -> tuple[Phase, ...]:
+        """Return auto_LiRPA's bounds; `decide` keeps samples apart that take much memory."""
+        return (self._bounded,)
+
+    @torch.enable_grad()
+    def _bounded(self, problem: Problem, known: Tensor) -> Tensor:
         box, parts = problem.perturbation.enclosure(problem.inputs), []
         for chunk in _chunks(problem.network, problem.inputs):
             bounded = bounded_network(problem.circuit, _part(box, chunk), self.optimisation)
             parts.append(self._margins(bounded, problem.labels[chunk]))
-        return problem.goal.tightened(torch.cat(parts))
+        return torch.cat(parts)
 
     def logits(self, network: SpikingNetwork, inputs: Tensor, perturbation: Perturbation) -> LogitBounds:
         """Return bounds of each logit over the set."""

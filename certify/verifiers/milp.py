@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, real, settle, unless_none
+from ...models.deadline import LATE, TimeIsUp, ending, time_left
 from ...models.validation import check_choice
 from ..attacks.apgd import APGD
 from ..attacks.base import Attack
-from ..deadline import time_left
 from ..problem import Problem
 from ..verdicts import Verdict
 from .base import Verifier, falsified
@@ -69,7 +69,7 @@ class Milp(Verifier):
         """Return each sample's verdict; the samples that are left share the time that is left."""
         bounds, goal = BOUNDS[self.encoding], problem.goal
         try:
-            lower = bounds.lower(replace(problem, deadline=None))
+            lower = bounds.lower(problem)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         proven = goal.proven(lower, problem.labels).all(1).tolist()
@@ -93,13 +93,15 @@ class Milp(Verifier):
         started, goal = time.perf_counter(), problem.goal
         problem = replace(problem, deadline=time_left(problem.deadline, left))
         margins, proven = lower.clone(), goal.proven(lower[None], problem.labels)[0]
+        settings = ProgramSettings(self.encoding, self.tolerance, self.attack, self.patience)
         try:
-            search = ProgramSearch(
-                problem, ProgramSettings(self.encoding, self.tolerance, self.attack, self.patience)
-            )
-            for other in lower.argsort().tolist():
-                if not bool(proven[other]) and search.found is None:
-                    margins[other] = max(float(lower[other]), search.margin(other))
+            with ending(problem.deadline):
+                search = ProgramSearch(problem, settings)
+                for other in lower.argsort().tolist():
+                    if not bool(proven[other]) and search.found is None:
+                        margins[other] = max(float(lower[other]), search.margin(other))
+        except TimeIsUp:
+            return self._unfalsified(problem, margins[None], time.perf_counter() - started)
         except (EncodingError, OverflowError) as error:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
         if search.found is not None:
@@ -113,7 +115,5 @@ class Milp(Verifier):
         if bool(problem.goal.proven(tightened, problem.labels).all()):
             reason = "trees of linear programs prove every class"
             return Verdict("verified", margin, None, self.name, seconds, reason, problem.ties)
-        reason = (
-            "the time was up" if problem.expired() else "no bound passes the tolerance, and no solution replays"
-        )
+        reason = LATE if problem.expired() else "no bound passes the tolerance, and no solution replays"
         return Verdict("unknown", margin, None, self.name, seconds, reason)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle
-from ..deadline import time_left
+from ...models.deadline import LATE, TimeIsUp, ending, time_left
 from ..perturbations import SpikeShift
 from ..problem import Problem
 from ..replay import fails
@@ -73,8 +73,9 @@ class MoveSplitting(Verifier):
         """Decide a problem of one sample."""
         started = time.perf_counter()
         try:
-            return _MoveSearch.of(problem, self.patience, self.name, started).decided()
-        except OverflowError as error:
+            with ending(problem.deadline):
+                return _MoveSearch.of(problem, self.patience, self.name, started).decided()
+        except (OverflowError, TimeIsUp) as error:
             return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
 
 
@@ -130,6 +131,8 @@ class _MoveSearch:
         """Return the verdict."""
         try:
             found = self._searched()
+        except TimeIsUp:
+            return self._unknown(f"{LATE} after {self.done} parts")
         except _Stopped as reason:
             return self._unknown(str(reason))
         if found is not None:
@@ -162,7 +165,7 @@ class _MoveSearch:
     def _proven(self, parts: Parts) -> Tensor:
         """Return which parts are proven, (n,); their margins count."""
         if self.problem.expired():
-            raise _Stopped(f"the time was up after {self.done} parts")
+            raise TimeIsUp
         if self.done + len(parts) > self.most:
             raise _Stopped(f"its parts take more than {self.most} bounds")
         lower = self.problem.goal.tightened(self.bound.lower(parts))

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from ...models.deadline import LATE
 from ..attacks.base import Attack
 from ..problem import Problem
 from ..verdicts import Verdict
@@ -21,7 +22,7 @@ class AttackSearch(Verifier):
         started = time.perf_counter()
         asked = problem.network, problem.inputs, problem.labels, problem.perturbation, problem.generator()
         result = self.attack(*asked, expired=problem.expired, ties=problem.ties)
-        verdicts = []
+        verdicts, late = [], f"{LATE}, and " * problem.expired()
         for index, success in enumerate(result.success.tolist()):
             if success:
                 reason = f"{result.method} found a counterexample"
@@ -29,6 +30,6 @@ class AttackSearch(Verifier):
             else:
                 seconds = (time.perf_counter() - started) / len(problem.labels)
                 verdicts.append(
-                    Verdict("unknown", None, None, self.name, seconds, f"{result.method} found nothing")
+                    Verdict("unknown", None, None, self.name, seconds, f"{late}{result.method} found nothing")
                 )
         return verdicts

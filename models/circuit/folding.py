@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
+from ..deadline import check_time
 from ..rules import Leaky, Rule
 from .nodes import Circuit, Fired, Input, Node, Read, Recurred
 
@@ -51,6 +52,7 @@ def fold(circuit: Circuit, algebra: Algebra[Value], until: int | None = None) ->
         check_known(node, algebra)
     values: list[Value] = []
     for node in circuit.nodes[:until]:
+        check_time()
         values.append(_method(node, algebra)(node, *_taken(values, node.sources)))
     return values
 

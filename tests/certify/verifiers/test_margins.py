@@ -8,10 +8,10 @@ from torch import Tensor
 
 from spikecert.certify import LInf, verify
 from spikecert.certify.bounds.propagation import LogitBounds
-from spikecert.certify.deadline import Expired, never
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.verifiers import TRAINS, MarginVerifier
 from spikecert.models import SpikingNetwork, mlp
+from spikecert.models.deadline import Expired, never
 
 
 @dataclass(frozen=True)

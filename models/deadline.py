@@ -1,0 +1,58 @@
+"""How long work may take: what long computations ask between their steps, and what ends those that do not."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Expired = Callable[[], bool]
+"""Says whether the time is up."""
+
+LATE = "the time was up"
+"""How reasons name a time limit."""
+SHARE, GRACE = 0.05, 0.25
+"""Work that goes on behind its deadline, to say what it knows, is ended after this share of its time and so many
+seconds more."""
+
+_end: ContextVar[float] = ContextVar("end", default=math.inf)
+
+
+class TimeIsUp(Exception):
+    """Work was ended in the middle of a step: nothing is known of what that was to find."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{LATE} before a bound was there")
+
+
+def never() -> bool:
+    """Return False: there is no deadline."""
+    return False
+
+
+def time_left(deadline: float | None, parts: int) -> float | None:
+    """Return when the next of `parts` equal shares of the time ends, or None."""
+    now = time.perf_counter()
+    return None if deadline is None else now + max(0.0, deadline - now) / parts
+
+
+@contextmanager
+def ending(deadline: float | None) -> Iterator[None]:
+    """Have what is computed within end by TimeIsUp soon after `deadline`, a `time.perf_counter()`, or None.
+
+    It ends where it calls `check_time`: a few such calls a second are enough.
+    """
+    left = 0.0 if deadline is None else max(0.0, deadline - time.perf_counter())
+    end = math.inf if deadline is None else deadline + SHARE * left + GRACE
+    token = _end.set(min(end, _end.get()))
+    try:
+        yield
+    finally:
+        _end.reset(token)
+
+
+def check_time() -> None:
+    """Raise TimeIsUp where the work that this is part of has taken too long."""
+    end = _end.get()
+    if end < math.inf and time.perf_counter() >= end:
+        raise TimeIsUp
