@@ -2,13 +2,15 @@
 
 import torch
 from torch import Tensor
-from trap_networks import Draw, Drawn, fill
+from trap_draw import Draw
+from trap_events import listed_family
+from trap_networks import Drawn, fill
 from trap_search import Family, Problem
 
 from spikecert import SpikingNetwork
 from spikecert.certify.ties import ARGMAX, STRICT
 
-LEAST, REFILLS, SAMPLES = 8, 8, 64
+LEAST, REFILLS, SAMPLES = 4, 8, 128
 
 
 def labelled(network: SpikingNetwork, inputs: Tensor, logits: Tensor, ties: str) -> Problem:
@@ -20,9 +22,11 @@ def labelled(network: SpikingNetwork, inputs: Tensor, logits: Tensor, ties: str)
 
 def family_of(draw: Draw, made: Drawn) -> tuple[Family, Tensor]:
     """Return a family of sets, and samples for it."""
+    if draw.listed:
+        return listed_family(draw, made)
     name = draw.random.choice(("linf", "linf", "l2", "box"))
     lower, upper = draw.random.choice(((0.0, 1.0), (0.0, 1.0), (-1.0, 1.0)))
-    inputs = draw.uniform(SAMPLES, *made.shape)
+    inputs = draw.uniform(SAMPLES // (1 if len(made.shape) == 1 else 2), *made.shape)
     if made.network.timed and draw.random.random() < 0.6:
         return Family("l0"), inputs.round().to(draw.dtype).unique(dim=0)
     if made.network.encoding == "rate":

@@ -1,4 +1,4 @@
-"""Whatever a compiler does, or the place where it writes: a line says why there is no kernel, and torch runs it."""
+"""Whatever a compiler does, or the place it writes to: a line says why there is no kernel, and torch runs it."""
 
 import tempfile
 import time
