@@ -6,11 +6,11 @@
 Each network (trap_networks.py) is asked about a few radii near where its class changes, by several verifiers. What
 is proved is then attacked: no allowed input may have another class or a margin below the proven one, each
 counterexample must be allowed and fail alone, no logit may leave its bounds. Sets of changed events
-(trap_events.py) are so small that all of their members are run. `--count` is of *non-trivial* questions: one sample
-at one radius, verified by at least one verifier, where an input of another class was found and run within twice the
-radius (flips: 2k + 1; sets that are listed: k + 1). The state is written every 30 seconds: a killed run goes on
-from there. A false verdict is written to DIR/false.jsonl, an unexpected exception to DIR/errors.jsonl; --only runs
-that network again.
+(trap_events.py) are so small that all of their members are run. `--count` is of *non-trivial* questions: one
+sample at one radius, verified by at least one verifier, where an input of another class was found and run within
+twice the radius (flips: 2k + 1; sets that are listed: k + 1). The state is written every 30 seconds: a killed run
+goes on from there. A false verdict is written to DIR/false.jsonl, an unexpected exception to DIR/errors.jsonl;
+--only runs that network again.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from trap_alike import Alike
+from trap_asking import VERIFIERS, asked
 from trap_counts import State, Tags, one_line, report
 from trap_draw import KINDS, WHOLE, Draw
 from trap_events import Listed
@@ -37,27 +38,9 @@ from trap_search import Family, Problem, candidates, climbed, nearest, turned
 from spikecert import Verdict, bounds, verify
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.ties import TIES
-from spikecert.certify.verifiers import Enumeration, Verifier
 
-CHEAP = ("interval", "trains", "linear", "gain", "complete", "enumeration")
-SEARCHING = ("linear", "complete", "enumeration")
-"""These take most of the time: they are asked every other time."""
+SAVED = 30.0
 BOUNDED = ("interval", "trains")
-VERIFIERS: dict[str, Verifier] = {"enumeration": Enumeration(patience=2**25)}
-"""What stands for a name: no more than some thousand members are listed."""
-RARE: dict[str, tuple[float, int, float]] = {
-    "lirpa": (0.03, 3, 1.0),
-    "milp": (0.05, 2, 1.0),
-    "auto": (0.1, 3, 0.3),
-}
-"""How often, on how many samples and with how many seconds each the slow verifiers are asked."""
-LISTED = 0.5
-"""How often "auto" is asked about sets that are listed in full."""
-SECONDS: dict[str, float | None] = {"linear": 0.5, "complete": 0.02, "enumeration": None}
-"""What they may take for a sample."""
-MOST = 16
-"""Of samples that they are asked about."""
-OTHERS, SAVED = 4, 30.0
 RADII = (0.1, 0.35, 0.6, 0.85)
 """Which samples' distances, in order of size, radii are made of."""
 
@@ -156,20 +139,9 @@ class Trial:
         self, threat: Perturbation, near: Tensor
     ) -> Iterator[tuple[str, tuple[list[int], list[Verdict]]]]:
         """Yield each verifier's name, the places of its samples and its verdicts."""
-        close = near.nonzero().flatten().tolist()
-        asked = sorted({*close, *range(min(OTHERS, len(near)))})
-        for name in CHEAP:
-            if name in SEARCHING and self.draw.random.random() < 0.5:
-                continue
-            which, seconds = (close[:MOST], SECONDS[name]) if name in SEARCHING else (asked, None)
-            if which and (found := self._verify(threat, name, which, seconds)) is not None:
+        for name, which, seconds in asked(self.draw, near):
+            if (found := self._verify(threat, name, which, seconds)) is not None:
                 yield name, (which, found)
-        for name, (share, count, seconds) in RARE.items():
-            share = share if name != "auto" or not self.draw.listed else LISTED
-            if near.any() and self.draw.random.random() < share:
-                which = close[:count]
-                if (found := self._verify(threat, name, which, seconds)) is not None:
-                    yield name, (which, found)
 
     def _verify(
         self, threat: Perturbation, name: str, which: list[int], seconds: float | None

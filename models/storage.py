@@ -89,7 +89,7 @@ def _packed(form: str, text: str, tensors: dict[str, Tensor]) -> tuple[bytes, st
 
 
 def _in_order(content: bytes) -> bytes:
-    """Return a safetensors file with its header sorted, padded to eight bytes: safetensors leaves that to chance."""
+    """Return a safetensors file with its header sorted and aligned: safetensors leaves the order to chance."""
     length = int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)

@@ -236,7 +236,8 @@ def test_equal_networks_are_equal_files(tmp_path: Path) -> None:
     paths = [tmp_path / f"{seed}-{index}" for seed in range(2) for index in range(4)]
     for seed in range(2):
         environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
-        subprocess.run([sys.executable, "-c", SAVING, *paths[4 * seed : 4 * seed + 4]], check=True, env=environment)
+        command = [sys.executable, "-c", SAVING, *paths[4 * seed : 4 * seed + 4]]
+        subprocess.run(command, check=True, env=environment)
     save(load(paths[0]), tmp_path / "again")
     assert len({path.read_bytes() for path in (*paths, tmp_path / "again")}) == 1
 
