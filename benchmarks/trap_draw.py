@@ -113,7 +113,7 @@ class Draw:
         drawn = "float" if chosen.random() < 0.5 else chosen.choice((*KINDS, "subnormal"))
         dtype = chosen.choice((torch.float32, torch.float64))
         listed = chosen.random() < 0.35
-        steps = chosen.randint(2, 4) if listed else chosen.randint(1, cls.most_steps)
+        steps = chosen.choice((2, 3, 4, 4)) if listed else chosen.randint(1, cls.most_steps)
         tied, extreme = chosen.random() < 0.5, chosen.random() < 0.3
         unit = chosen.choice(UNITS)
         return cls(chosen, generator, kind or drawn, steps, dtype, tied, extreme, listed, unit)

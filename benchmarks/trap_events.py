@@ -1,5 +1,6 @@
 """Sets of changed events for benchmarks/traps.py, each listed in full by other means than the library's."""
 
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from spikecert.certify.perturbations import Perturbation
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from support.event_rules import KINDS, members
 
-MOST_EVENTS, SAMPLES, RUNGS = 3, 12, 3
+MOST_EVENTS, SAMPLES, RUNGS = 3, 24, 3
 """Of events that may move in a sample; of samples; of sizes that are listed."""
 CHUNK = 256
 EventThreat = SpikeFlip | SpikeShift | EventChange
@@ -27,30 +28,34 @@ EventThreat = SpikeFlip | SpikeShift | EventChange
 
 @dataclass(frozen=True, eq=False)
 class Listed(Family):
-    """Sets of one form around events: at size k at most about k of them change.
+    """Sets of one form around events: at size k at most about k of them change, at k − ½ those of a mask alone.
 
     Attributes:
         flips: what may come and go, or None.
         shifts: what may move, or None.
+        mask: which entries may change at sizes that are not whole, like one recording.
         latency: the steps of a latency code, whose events are those of images; None: inputs are recordings.
     """
 
     flips: SpikeFlip | None = None
     shifts: SpikeShift | None = None
+    mask: Tensor | None = None
     latency: int | None = None
 
     def at(self, size: float) -> EventThreat:
         """Return the set of a size."""
-        k = int(size)
+        k, where = math.ceil(size), self.mask if size % 1 else None
         if self.shifts is None:
             assert self.flips is not None
-            return replace(self.flips, count=k)
-        shifts = replace(self.shifts, count=k) if self.shifts.total is None else replace(self.shifts, total=k)
-        return shifts if self.flips is None else EventChange(replace(self.flips, count=(k + 1) // 2), shifts)
+            return replace(self.flips, count=k, where=where)
+        budget = "count" if self.shifts.total is None else "total"
+        shifts = replace(self.shifts, where=where, **{budget: k})
+        flips = self.flips and replace(self.flips, count=(k + 1) // 2, where=where)
+        return shifts if flips is None else EventChange(flips, shifts)
 
     def doubled(self, size: float) -> float:
-        """Return the next size."""
-        return size + 1
+        """Return the next whole size."""
+        return math.floor(size) + 1
 
     def holds(self, threat: Perturbation, candidates: Tensor, inputs: Tensor) -> Tensor:
         """Return which candidates are listed, (batch,)."""
@@ -124,11 +129,11 @@ def listed_family(draw: Draw, made: Drawn) -> tuple[Listed, Tensor]:
     total = r.choice((None, None, 1))
     border = "stay" if latency else r.choice(("stay", "leave"))
     merge = "add" if form == "add" else "or"
-    shifts = SpikeShift(jitter, None, total, merge, border, _mask(draw, recorded))
-    flips = SpikeFlip(1, r.choice(KINDS), _mask(draw, recorded))
+    shifts, flips = SpikeShift(jitter, None, total, merge, border), SpikeFlip(1, r.choice(KINDS))
+    mask = torch.rand(recorded, generator=draw.generator) < r.choice((0.3, 0.5, 0.7))
     name = {"shift": f"shift, {border}", "add": f"shift, add, {border}"}.get(form, form)
     parts = None if "flips" not in form else flips, None if form == "flips" else shifts
-    family = Listed(f"{name}, listed", 0.0, 1.0, None, *parts, draw.steps if latency else None)
+    family = Listed(f"{name}, listed", 0.0, 1.0, None, *parts, mask, draw.steps if latency else None)
     if latency:
         return family, draw.uniform(SAMPLES, *shape).to(draw.dtype).unique(dim=0)
     events = (torch.rand(SAMPLES, *shape, generator=draw.generator) < r.choice((0.2, 0.5))).long()
@@ -137,10 +142,6 @@ def listed_family(draw: Draw, made: Drawn) -> tuple[Listed, Tensor]:
     if form != "flips":
         events = _few(events)
     return family, events.to(draw.dtype).unique(dim=0)
-
-
-def _mask(draw: Draw, shape: tuple[int, ...]) -> Tensor | None:
-    return torch.rand(shape, generator=draw.generator) > 0.3 if draw.random.random() < 0.4 else None
 
 
 def _few(events: Tensor) -> Tensor:

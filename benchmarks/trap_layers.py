@@ -47,7 +47,7 @@ class Stack:
     def weighted(self) -> None:
         """Add weights that change the shape."""
         r, axes = self.draw.random, len(self.features)
-        size = r.randint(1, 6) if axes == 1 else r.choice((1, 2))
+        size = r.randint(3 if self.draw.listed else 1, 6) if axes == 1 else r.choice((1, 2))
         if axes == 1:
             self.add(nn.Linear(self.features[0], size, bias=self.chance(0.8)))
             return
@@ -123,7 +123,7 @@ class Stack:
 
 def body(draw: Draw) -> Stack:
     """Return layers up to the last hidden neurons, flat at the end."""
-    size = draw.random.randint(1, 3 if draw.listed else 7)
+    size = draw.random.choice((2, 3)) if draw.listed else draw.random.randint(1, 7)
     side = draw.random.choice((3, 4))
     long = draw.random.randint(2, 3) if draw.listed else draw.random.randint(3, 6)
     shapes: list[Shape] = [(size,)] * 3 + [(1, long)] + ([(1, side, side)] * 2) * (not draw.listed)
@@ -134,7 +134,7 @@ def body(draw: Draw) -> Stack:
     stack.weighted()
     stack.currents()
     stack.fire()
-    for _ in range(draw.random.choice((0, 1, 1, 2))):
+    for _ in range(draw.random.choice((0, 1, 1, 1 if draw.listed else 2))):
         stack.element()
     if len(stack.features) == 1 and stack.chance(0.3):
         stack.weighted()

@@ -11,6 +11,7 @@ from spikecert import SpikingNetwork
 from spikecert.certify.ties import ARGMAX, STRICT
 
 LEAST, REFILLS, SAMPLES = 4, 8, 128
+LISTED_REFILLS = 40
 
 
 def labelled(network: SpikingNetwork, inputs: Tensor, logits: Tensor, ties: str) -> Problem:
@@ -41,7 +42,7 @@ def family_of(draw: Draw, made: Drawn) -> tuple[Family, Tensor]:
 @torch.no_grad()
 def varied(draw: Draw, made: Drawn, inputs: Tensor) -> Tensor:
     """Return the logits of the samples, after drawing weights anew until there are two classes among them."""
-    for _ in range(REFILLS):
+    for _ in range(LISTED_REFILLS if draw.listed else REFILLS):
         logits = made.network(inputs)
         clear = labelled(made.network, inputs, logits, STRICT).labels
         if len(clear) > LEAST and int((clear != clear.mode().values).sum()) >= len(clear) / 5:

@@ -8,9 +8,9 @@ is proved is then attacked: no allowed input may have another class or a margin 
 counterexample must be allowed and fail alone, no logit may leave its bounds. Sets of changed events
 (trap_events.py) are so small that all of their members are run. `--count` is of *non-trivial* questions: one
 sample at one radius, verified by at least one verifier, where an input of another class was found and run within
-twice the radius (flips: 2k + 1; sets that are listed: k + 1). The state is written every 30 seconds: a killed run
-goes on from there. A false verdict is written to DIR/false.jsonl, an unexpected exception to DIR/errors.jsonl;
---only runs that network again.
+twice the radius (flips: 2k + 1; sets that are listed: the next whole size). The state is written every 30 seconds:
+a killed run goes on from there. A false verdict is written to DIR/false.jsonl, an unexpected exception to
+DIR/errors.jsonl; --only runs that network again.
 """
 
 import argparse
@@ -98,7 +98,8 @@ class Trial:
                 yield 1.0
             return
         if isinstance(self.family, Listed):
-            yield from (size for size in (1.0, 2.0) if size + 1 in known)
+            yield from (k - 0.5 for k in (1.0, 2.0) if k >= known[0])
+            yield from (k for k in (1.0, 2.0) if k + 1 in known)
             return
         least = self.draw.random.choice((0.55, 0.85))
         for share in RADII:
