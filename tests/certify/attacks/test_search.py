@@ -226,7 +226,7 @@ def test_square_spends_a_budget_whose_square_no_float_holds(epsilon: float) -> N
 
 
 def test_moves_go_on_where_the_samples_left_have_fewer_events_of_an_entry() -> None:
-    """The first has two of one, and falls at its first move: two events together make the wrong neuron fire alone."""
+    """The first has two of one, and falls at its first move; the second has one of one, and never falls."""
     network = SpikingNetwork(nn.Linear(1, 2, bias=False), LIF(0.0, 2.0), num_steps=3, encoding="none")
     network.layers[0].weight.data = torch.tensor([[1.0], [2.0]])
     inputs = torch.tensor([[[2.0], [1.0], [0.0]], [[1.0], [0.0], [0.0]]])
