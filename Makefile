@@ -40,7 +40,7 @@ docs: .venv/ready
 setup: .venv/ready
 
 # What the library itself needs: enough for the demo. Modules are compiled when they are first imported, not all of them now.
-.venv/core: pyproject.toml requirements/constraints.txt
+.venv/core: pyproject.toml setup.py requirements/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spikecert needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) -c requirements/constraints.txt -e . $(EDITABLE)

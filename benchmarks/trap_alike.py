@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import torch
-from trap_networks import FACTORS, Draw
+from trap_draw import FACTORS, Draw
 
 from spikecert import DLIF, LIF
 
@@ -16,7 +16,7 @@ class Alike(Draw):
     constants: dict[str, Any] = field(default_factory=dict)
 
     most_steps: ClassVar[int] = 12
-    readouts: ClassVar[tuple[str, ...]] = ("mean", "spikes", "spikes", "potential")
+    readouts: ClassVar[tuple[str, ...]] = ("mean", "spikes", "spikes", "potential", "summed", "largest", "first")
 
     @classmethod
     def of(cls, seed: int, index: int, kind: str | None = None) -> Self:

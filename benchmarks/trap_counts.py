@@ -8,7 +8,10 @@ from pathlib import Path
 from spikecert.files import write_atomically
 
 EVENTS = ("asked", "verified", "non-trivial", "falsified", "unknown", "refused", "false")
-GROUPS = ("verifier", "constant", "set", "ties", "dtype", "encoding", "readout", "module", "reset", "kernel", "T")
+GROUPS = (
+    *("verifier", "set", "encoding", "readout", "element", "module", "size", "grid", "ties", "dtype", "reset"),
+    *("kernel", "T", "constant"),
+)
 
 Tags = dict[str, tuple[str, ...]]
 """Names by group, under which an event is counted."""

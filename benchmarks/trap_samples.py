@@ -2,13 +2,16 @@
 
 import torch
 from torch import Tensor
-from trap_networks import Draw, Drawn, fill
+from trap_draw import Draw
+from trap_events import listed_family
+from trap_networks import Drawn, fill
 from trap_search import Family, Problem
 
 from spikecert import SpikingNetwork
 from spikecert.certify.ties import ARGMAX, STRICT
 
-LEAST, REFILLS, SAMPLES = 8, 8, 64
+LEAST, REFILLS, SAMPLES = 4, 8, 128
+LISTED_REFILLS = 40
 
 
 def labelled(network: SpikingNetwork, inputs: Tensor, logits: Tensor, ties: str) -> Problem:
@@ -20,9 +23,11 @@ def labelled(network: SpikingNetwork, inputs: Tensor, logits: Tensor, ties: str)
 
 def family_of(draw: Draw, made: Drawn) -> tuple[Family, Tensor]:
     """Return a family of sets, and samples for it."""
+    if draw.listed:
+        return listed_family(draw, made)
     name = draw.random.choice(("linf", "linf", "l2", "box"))
     lower, upper = draw.random.choice(((0.0, 1.0), (0.0, 1.0), (-1.0, 1.0)))
-    inputs = draw.uniform(SAMPLES, *made.shape)
+    inputs = draw.uniform(SAMPLES // (1 if len(made.shape) == 1 else 2), *made.shape)
     if made.network.timed and draw.random.random() < 0.6:
         return Family("l0"), inputs.round().to(draw.dtype).unique(dim=0)
     if made.network.encoding == "rate":
@@ -37,7 +42,7 @@ def family_of(draw: Draw, made: Drawn) -> tuple[Family, Tensor]:
 @torch.no_grad()
 def varied(draw: Draw, made: Drawn, inputs: Tensor) -> Tensor:
     """Return the logits of the samples, after drawing weights anew until there are two classes among them."""
-    for _ in range(REFILLS):
+    for _ in range(LISTED_REFILLS if draw.listed else REFILLS):
         logits = made.network(inputs)
         clear = labelled(made.network, inputs, logits, STRICT).labels
         if len(clear) > LEAST and int((clear != clear.mode().values).sum()) >= len(clear) / 5:

@@ -57,6 +57,10 @@ class Family:
             step = torch.where(step > 0, step / share, 0.0)
         return step.amax(-1)
 
+    def holds(self, threat: Perturbation, candidates: Tensor, inputs: Tensor) -> Tensor:
+        """Return which candidates a set of this family holds, (batch,)."""
+        return threat.contains(candidates, inputs)
+
     def doubled(self, size: float) -> float:
         """Return twice a size; of flips one more."""
         return 2 * size + (self.name == "l0")

@@ -5,11 +5,12 @@
 
 Each network (trap_networks.py) is asked about a few radii near where its class changes, by several verifiers. What
 is proved is then attacked: no allowed input may have another class or a margin below the proven one, each
-counterexample must be allowed and fail alone, no logit may leave its bounds. `--count` is of *non-trivial*
-questions: one sample at one radius, verified by at least one verifier, where an input of another class was found
-and run within twice the radius (flips: 2k + 1). The state is written every 30 seconds: a killed run goes on from
-there. A false verdict is written to DIR/false.jsonl, an unexpected exception to DIR/errors.jsonl; --only runs that
-network again.
+counterexample must be allowed and fail alone, no logit may leave its bounds. Sets of changed events
+(trap_events.py) are so small that all of their members are run. `--count` is of *non-trivial* questions: one
+sample at one radius, verified by at least one verifier, where an input of another class was found and run within
+twice the radius (flips: 2k + 1; sets that are listed: the next whole size). The state is written every 30 seconds:
+a killed run goes on from there. A false verdict is written to DIR/false.jsonl, an unexpected exception to
+DIR/errors.jsonl; --only runs that network again.
 """
 
 import argparse
@@ -26,31 +27,20 @@ from typing import Any
 import torch
 from torch import Tensor
 from trap_alike import Alike
+from trap_asking import VERIFIERS, asked
 from trap_counts import State, Tags, one_line, report
-from trap_networks import KINDS, WHOLE, Draw, Drawn, drawn
+from trap_draw import KINDS, WHOLE, Draw
+from trap_events import Listed
+from trap_networks import Drawn, drawn
 from trap_samples import LEAST, family_of, labelled, varied
 from trap_search import Family, Problem, candidates, climbed, nearest, turned
 
 from spikecert import Verdict, bounds, verify
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.ties import TIES
-from spikecert.certify.verifiers import Enumeration, Verifier
 
-CHEAP = ("interval", "trains", "linear", "gain", "complete", "enumeration")
-SEARCHING = ("linear", "complete", "enumeration")
-"""These take most of the time: they are asked every other time."""
+SAVED = 30.0
 BOUNDED = ("interval", "trains")
-VERIFIERS: dict[str, Verifier] = {"enumeration": Enumeration(patience=2**26)}
-"""What stands for a name: no more than some thousand members are listed."""
-RARE: dict[str, tuple[float, int, float]] = {
-    "lirpa": (0.03, 3, 1.0),
-    "milp": (0.05, 2, 1.0),
-    "auto": (0.1, 3, 0.3),
-}
-"""How often, on how many samples and with how many seconds each the slow verifiers are asked."""
-SECONDS = 0.02
-"""What "complete" may take for a sample."""
-OTHERS, SAVED = 4, 30.0
 RADII = (0.1, 0.35, 0.6, 0.85)
 """Which samples' distances, in order of size, radii are made of."""
 
@@ -74,13 +64,19 @@ class Trial:
 
     def run(self) -> None:
         """Ask about some radii, and then again after what must not matter has changed."""
-        others, distance = nearest(self.problem, self.family, self.draw.generator)
+        others, distance = self._nearest()
         self.state.networks += 1
         sizes = list(dict.fromkeys(self._sizes(distance)))
         for size in sizes:
             self._ask(size, others, distance)
         if sizes and self._changed_in_place():
-            self._ask(sizes[0], *nearest(self.problem, self.family, self.draw.generator))
+            self._ask(sizes[0], *self._nearest())
+
+    def _nearest(self) -> tuple[Tensor, Tensor]:
+        """Return the nearest inputs of another class that were found, and at which sizes sets hold them."""
+        if isinstance(self.family, Listed):
+            return self.family.nearest(self.problem)
+        return nearest(self.problem, self.family, self.draw.generator)
 
     def _changed_in_place(self) -> bool:
         """Double the torch scalars that constants were made of: a verdict must be about the network as it runs."""
@@ -101,19 +97,27 @@ class Trial:
             if self.draw.random.random() < 0.1:  # nothing changes the class: ask all the same, now and then
                 yield 1.0
             return
+        if isinstance(self.family, Listed):
+            yield from (k - 0.5 for k in (1.0, 2.0) if k >= known[0])
+            yield from (k for k in (1.0, 2.0) if k + 1 in known)
+            return
+        least = self.draw.random.choice((0.55, 0.85))
         for share in RADII:
             size = known[int(share * len(known))]
             yield (
-                float(int(size) // 2) if self.family.name == "l0" else size * self.draw.random.uniform(0.51, 0.85)
+                max(1.0, int(size) // 2)
+                if self.family.name == "l0"
+                else size * self.draw.random.uniform(0.51, least)
             )
 
     def _ask(self, size: float, others: Tensor, distance: Tensor) -> None:
         """Ask all verifiers about one radius, and attack what they say."""
-        threat = turned(self.family, size, self._turn())
+        listed = isinstance(self.family, Listed)
+        threat = self.family.at(size) if listed else turned(self.family, size, self._turn())
         size = float(getattr(threat, "epsilon", size))
         answers = dict(self._verdicts(threat, distance <= self.family.doubled(size)))
         wide = self.family.at(self.family.doubled(size))
-        varies = wide.contains(others, self.problem.inputs) & self.problem.other(others[None])[0]
+        varies = self.family.holds(wide, others, self.problem.inputs) & self.problem.other(others[None])[0]
         proven = torch.zeros(len(varies), dtype=torch.bool)
         for name, (which, verdicts) in answers.items():
             tags = {**self.tags, "verifier": (name,)}
@@ -136,23 +140,22 @@ class Trial:
         self, threat: Perturbation, near: Tensor
     ) -> Iterator[tuple[str, tuple[list[int], list[Verdict]]]]:
         """Yield each verifier's name, the places of its samples and its verdicts."""
-        close = near.nonzero().flatten().tolist()
-        asked = sorted({*close, *range(min(OTHERS, len(near)))})
-        for name in CHEAP:
-            if name in SEARCHING and self.draw.random.random() < 0.5:
-                continue
-            which = close if name == "complete" else asked
-            if which:
-                yield name, (which, self._verify(threat, name, which, SECONDS if name == "complete" else None))
-        for name, (share, count, seconds) in RARE.items():
-            if near.any() and self.draw.random.random() < share:
-                which = close[:count]
-                yield name, (which, self._verify(threat, name, which, seconds))
+        for name, which, seconds in asked(self.draw, near):
+            if (found := self._verify(threat, name, which, seconds)) is not None:
+                yield name, (which, found)
 
-    def _verify(self, threat: Perturbation, name: str, which: list[int], seconds: float | None) -> list[Verdict]:
+    def _verify(
+        self, threat: Perturbation, name: str, which: list[int], seconds: float | None
+    ) -> list[Verdict] | None:
         part, verifier = torch.tensor(which), VERIFIERS.get(name, name)
         asked = self.problem.network, self.problem.inputs[part], self.problem.labels[part], threat, verifier
-        return verify(*asked, timeout=seconds, ties=self.problem.ties)
+        try:
+            return verify(*asked, timeout=seconds, ties=self.problem.ties)
+        except (TypeError, ValueError) as error:
+            if not one_line(str(error)):
+                raise
+            self.state.add({**self.tags, "verifier": (name,)}, "refused")
+            return None
 
     def _attack(
         self, threat: Perturbation, answers: dict[str, tuple[list[int], list[Verdict]]], others: Tensor
@@ -164,7 +167,8 @@ class Trial:
         ]
         for name, position, verdict in claims:
             self._check_counterexample(threat, name, position, verdict)
-        worst, where = self._worst(threat, others)
+        proven = {position for _, position, verdict in claims if verdict.status == "verified"}
+        worst, where = self._worst(threat, others, proven)
         for name, position, verdict in claims:
             margin = float(worst[position])
             if verdict.status == "verified" and margin <= 0:
@@ -173,19 +177,29 @@ class Trial:
                 claim = f"proved margin {verdict.margin!r}, but one is {margin!r}"
                 self._false(threat, name, position, claim, where[position])
 
-    def _worst(self, threat: Perturbation, others: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each sample's least margin found, (batch,), and where, (batch, ...); check bounds of logits."""
+    def _worst(self, threat: Perturbation, others: Tensor, proven: set[int]) -> tuple[Tensor, Tensor]:
+        """Return each sample's least margin found, (batch,), and where, (batch, ...); check bounds of logits.
+
+        Those that are `proven` are run alone, too: a batch may add in another order than a sample alone.
+        """
         ends = {name: self._bounds(threat, name) for name in BOUNDED}
         worst, where = torch.full((len(others),), math.inf, dtype=torch.float64), self.problem.inputs.clone()
-        pool = candidates(self.problem, threat, others, self.draw.generator, self.draw.random.random() < 0.3)
-        for tried in pool:
+        for tried in self._pool(threat, others):
             worst, where = self._kept(worst, where, tried)
             self._check_logits(threat, ends, tried)
-        for tried in climbed(self.problem, threat, where, self.draw.generator):
-            worst, where = self._kept(worst, where, tried)
-        for index in range(len(worst)):  # a batch may add in another order than a sample alone
+        if not isinstance(self.family, Listed):
+            for tried in climbed(self.problem, threat, where, self.draw.generator):
+                worst, where = self._kept(worst, where, tried)
+        for index in proven:
             worst[index] = min(float(worst[index]), self.problem.alone(where[index], index))
         return worst, where
+
+    def _pool(self, threat: Perturbation, others: Tensor) -> Iterator[Tensor]:
+        """Return all inputs of a set that is listed, and some of any other."""
+        if isinstance(self.family, Listed):
+            return self.family.lists(threat, self.problem.inputs)
+        thorough = self.draw.random.random() < 0.3
+        return candidates(self.problem, threat, others, self.draw.generator, thorough)
 
     def _kept(self, worst: Tensor, where: Tensor, tried: Tensor) -> tuple[Tensor, Tensor]:
         least, which = self.problem.margins(tried).min(0)
@@ -197,6 +211,10 @@ class Trial:
         try:
             return bounds(self.problem.network, self.problem.inputs, threat, name)
         except OverflowError:
+            return None
+        except (TypeError, ValueError) as error:
+            if not one_line(str(error)):
+                raise
             return None
 
     @torch.no_grad()
@@ -214,7 +232,7 @@ class Trial:
         if found is None:
             return
         inputs = self.problem.inputs[position : position + 1]
-        if not bool(threat.contains(found[None], inputs)):
+        if not bool(self.family.holds(threat, found[None], inputs)):
             self._false(threat, name, position, "a counterexample is not allowed", found)
         elif self.problem.alone(found, position) > 0:
             self._false(threat, name, position, "a counterexample is classified right", found)

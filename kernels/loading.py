@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ OPTIONS = (
     "-shared",
     "-fPIC",
 )
+TIME_LIMIT = 120.0
+"""What a compiler may take for a source, in seconds; one that takes more is asked no more."""
 INHERITED = "SPIKECERT_KERNELS"
 """The variable in which a process is told which files of its own are libraries."""
 REALS = {torch.float32: "float", torch.float64: "double"}
@@ -68,7 +71,10 @@ def load(
             functions = compiled_source(compiler, source, dtype, fused, False)
         if isinstance(functions, str):
             return functions
-        kernel = bound(functions)
+        try:
+            kernel = bound(functions)
+        except AttributeError as error:
+            return f"{compiler} made no library that fits: {error}"
         if agrees(kernel, dtype):
             return kernel
     return "the compiled kernel rounds otherwise than torch does here"
@@ -77,8 +83,17 @@ def load(
 @lru_cache
 def _open_libraries() -> dict[str, int]:
     """Return the libraries that are open, by the digest of what made them: at first those that were inherited."""
-    told = json.loads(os.environ.get(INHERITED, "{}"))
-    return {str(name): int(file) for name, file in told.items()}
+    try:
+        told = json.loads(os.environ.get(INHERITED, "{}"))
+        return {str(name): int(file) for name, file in told.items()}
+    except (ValueError, TypeError, AttributeError):  # nothing that `inheritance` said
+        return {}
+
+
+@lru_cache
+def _hanging() -> set[str]:
+    """Return the compilers that took more than the limit in this process."""
+    return set()
 
 
 def inheritance() -> tuple[tuple[int, ...], dict[str, str]]:
@@ -96,20 +111,48 @@ def compiled_source(
     name = hashlib.sha256(json.dumps([compiler, *OPTIONS, *defines]).encode() + text).hexdigest()
     if (inherited := _opened(name)) is not None:
         return inherited
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "kernel.so"
-        command = [compiler, *OPTIONS, *defines, "-o", str(target), str(SOURCES / source)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-            if done.returncode:
-                said = done.stderr.strip().splitlines() or ["it said nothing"]
-                return f"{compiler} failed: {said[-1]}"
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            target = Path(folder) / "kernel.so"
+            command = [compiler, *OPTIONS, *defines, "-o", str(target), str(SOURCES / source)]
+            if (failure := _failure(command, Path(folder) / "said")) is not None:
+                return f"{compiler} {failure}"
             functions = ctypes.CDLL(str(target))
             if sys.platform == "linux":
                 _open_libraries()[name] = os.open(target, os.O_RDONLY)
             return functions
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return f"{compiler} gave no library that loads: {error}"
+    except OSError as error:
+        return f"{compiler} gave no library that loads: {error}"
+
+
+def _failure(command: list[str], said: Path) -> str | None:
+    """Run a compiler that writes what it says to a file; return in one line how it failed, None if it did not."""
+    if command[0] in _hanging():
+        return f"took more than {TIME_LIMIT:g} s"
+    with said.open("wb") as file:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": file}
+        process = subprocess.Popen(command, **streams, start_new_session=True)
+    try:
+        status = process.wait(TIME_LIMIT)
+    except subprocess.TimeoutExpired:
+        _hanging().add(command[0])
+        return f"took more than {TIME_LIMIT:g} s"
+    finally:
+        _end(process)
+    if status == 0:
+        return None
+    lines = said.read_text(encoding="utf-8", errors="backslashreplace").split("\n")
+    return f"failed: {next((line.strip() for line in reversed(lines) if line.strip()), 'it said nothing')}"
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    """End a compiler that still runs, and what it started."""
+    if process.poll() is not None:
+        return
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _opened(name: str) -> ctypes.CDLL | None:

@@ -85,7 +85,15 @@ def _metadata(content: bytes) -> dict[str, str]:
 def _packed(form: str, text: str, tensors: dict[str, Tensor]) -> tuple[bytes, str]:
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     digest = digest_of(text, copies)
-    return to_bytes(copies, {"format": form, "text": text, "sha256": digest}), digest
+    return _in_order(to_bytes(copies, {"format": form, "text": text, "sha256": digest})), digest
+
+
+def _in_order(content: bytes) -> bytes:
+    """Return a safetensors file with its header sorted and aligned: safetensors leaves the order to chance."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return b"".join((len(header).to_bytes(8, "little"), header, memoryview(content)[8 + length :]))
 
 
 def digest_of(text: str, tensors: dict[str, Tensor]) -> str:

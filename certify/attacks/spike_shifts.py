@@ -102,11 +102,16 @@ class _Moving:
     loss: Loss
     trials: int
 
+    @property
+    def layers(self) -> Tensor:
+        """Return the marks of these samples' events, as many as any sample of the target needs."""
+        return self.target.shifts.layers(self.target.inputs)[:, self.index]
+
     def apply(self, moves: Tensor) -> Tensor:
         """Return the samples with their events moved; moves may be several tries of each, (samples, n, ...)."""
         tries = moves.shape[1] if moves.dim() == 3 else 1
         inputs = self.target.inputs[self.index].repeat_interleave(tries, 0)
-        layers = self.target.shifts.layers(inputs)
+        layers = self.layers.repeat_interleave(tries, 1)
         offsets = moves.reshape(len(inputs), len(layers), *inputs.shape[1:]).transpose(0, 1)
         return self.target.shifts.retimed(inputs, layers, offsets)
 
@@ -129,7 +134,7 @@ class _Moving:
         points = self.apply(moves)
         slope = differentiate(self.view, points, self.target.labels[self.index], self.loss).gradient
         gains = torch.stack([threat.at(slope, o) for o in threat.offsets(inputs)], -1) - slope.unsqueeze(-1)
-        layers = threat.layers(inputs).transpose(0, 1)
+        layers = self.layers.transpose(0, 1)
         free = layers.flatten(1) & ~moved
         every = gains.unsqueeze(1).expand(*layers.shape, -1).reshape(*free.shape, -1)
         sizes = torch.tensor(threat.offsets(inputs), device=inputs.device).abs()

@@ -1,6 +1,9 @@
 """What is installed: every folder of the library, and a wheel that works elsewhere."""
 
+import email
 import re
+import subprocess
+import sys
 import tarfile
 import tomllib
 import zipfile
@@ -11,7 +14,7 @@ import pytest
 
 import spikecert
 from support.modules import INSIDE as FOLDERS
-from support.wheels import ROOT, built, installed, sources
+from support.wheels import ROOT, built, copied, installed, sources
 
 __all__ = ["built"]
 
@@ -86,6 +89,25 @@ def test_without_the_extras_their_absence_is_said_in_one_line(built, tmp_path):
 def test_versions_agree():
     assert metadata.version("spikecert") == spikecert.__version__
     assert f"version: {spikecert.__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_no_link_of_the_page_on_an_index_leads_nowhere(tmp_path):
+    """There a link to a file of this repository has nothing to lead to; whole addresses stay."""
+    copied(tmp_path / "copy")
+    make = (
+        "import sys; from setuptools import build_meta; build_meta.prepare_metadata_for_build_wheel(sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", make, tmp_path], cwd=tmp_path / "copy", check=True, capture_output=True)
+    (path,) = tmp_path.glob("*.dist-info/METADATA")
+    made = email.message_from_string(path.read_text(encoding="utf-8"))
+    page, readme = str(made.get_payload()), (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.compile(r"\]\((?!https?://)[^)]*\)")
+    assert links.search(readme)
+    assert not links.search(page)
+    assert made["Description-Content-Type"] == "text/markdown"
+    for kept in ("(https://docs.ray.io)", "docs/certification.md says what each verifier proves", "# spikecert\n"):
+        assert kept in page
+    assert page.count("\n") >= readme.rstrip().count("\n")
 
 
 def test_nothing_unpickles():

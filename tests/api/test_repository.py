@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import spikecert
 
@@ -38,7 +39,7 @@ def test_forms_ask_with_names_that_differ(path: Path) -> None:
 def test_the_version_stands_in_one_place() -> None:
     """pyproject.toml takes it from `spikecert.__version__`; a release is refused where the tag is another."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert 'dynamic = ["version"]' in project
+    assert 'dynamic = ["version", ' in project
     assert not re.search(r'^version = "', project, re.MULTILINE)
 
 
@@ -56,3 +57,62 @@ def test_the_conda_recipe_asks_for_what_the_wheel_does() -> None:
         "python": project["requires-python"]
     }
     assert f"'{spikecert.__version__}'" in recipe
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_named_by_commit(path: Path) -> None:
+    """A tag can be moved by who owns it, or took it over."""
+    used = re.findall(r"\buses: (.+)", path.read_text(encoding="utf-8"))
+    assert used
+    assert not [name for name in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", name)]
+
+
+def test_what_a_release_and_the_image_install_is_named_by_hash() -> None:
+    installing = (ROOT / "Dockerfile", ROOT / ".github" / "workflows" / "release.yml")
+    commands = [
+        command
+        for path in installing
+        for command in re.findall(r"\bpip install\b[^&\n]*", path.read_text(encoding="utf-8"))
+    ]
+    assert len(commands) == 5
+    for command in commands:
+        known = "--require-hashes -r" in command or "--no-deps --no-index" in command
+        assert known, command
+        assert all((ROOT / name).is_file() for name in re.findall(r"requirements/\S+", command))
+    assert "python -m build --no-isolation" in installing[1].read_text(encoding="utf-8")
+
+
+def locked(name: str) -> dict[str, str]:
+    """Return the version of each package of a list, all of which must have hashes."""
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    blocks = re.split(r"\n(?=\w)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).strip())
+    form = re.compile(r"([\w.-]+)==([\w.]+)(?: ; [^\\]+)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+")
+    found = [form.fullmatch(block) for block in blocks]
+    assert all(found), [block for block, match in zip(blocks, found, strict=True) if not match]
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_the_lists_by_hash_are_of_the_constraints_and_of_the_project() -> None:
+    run, release = locked("run.txt"), locked("release.txt")
+    lines = (ROOT / "requirements" / "constraints.txt").read_text(encoding="utf-8").split()
+    constraints = {
+        name.replace("_", "-").lower(): version for name, version in (line.split("==") for line in lines)
+    }
+    for name, version in (run | release).items():
+        assert constraints.get(name, version) == version, name
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for text in (*project["project"]["dependencies"], *project["build-system"]["requires"], "build"):
+        asked = Requirement(text)
+        assert asked.specifier.contains((run | release)[asked.name]), text
+
+
+def test_the_image_is_named_by_digest_and_runs_as_nobody_special() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert all(
+        re.search(r"@sha256:[0-9a-f]{64}$", name) for name in re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    )
+    users = re.findall(r"^USER (\S+)", text, re.MULTILINE)
+    assert users
+    assert users[-1] not in ("root", "0")
+    assert "\nRUN " not in text.rpartition("USER ")[2]

@@ -1,11 +1,15 @@
 """Save and load every layer type; a changed, truncated or foreign file is one clear error."""
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -214,3 +218,37 @@ class Constants(Late):
 def test_nor_are_its_subclasses() -> None:
     with pytest.raises(TypeError, match="type Constants"):
         describe(SpikingNetwork(nn.Linear(2, 3), Constants(), nn.Linear(3, 2), num_steps=3))
+
+
+SAVING = """
+import sys, torch
+from spikecert import LIF, VariedLIF, mlp, save
+torch.manual_seed(0)
+network = mlp((4, 3, 2), 3, LIF(decay=0.5))
+network.layers[1] = VariedLIF([0.5, 0.9, 1.0], [1.0, 2.0, 0.5], "subtract", reset_amount=[1.0, 1.0, 0.5])
+for path in sys.argv[1:]:
+    save(network, path)
+"""
+
+
+def test_equal_networks_are_equal_files(tmp_path: Path) -> None:
+    """Neither chance nor the order of a set decides how a file's header is laid out."""
+    paths = [tmp_path / f"{seed}-{index}" for seed in range(2) for index in range(4)]
+    for seed in range(2):
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+        command = [sys.executable, "-c", SAVING, *paths[4 * seed : 4 * seed + 4]]
+        subprocess.run(command, check=True, env=environment)
+    save(load(paths[0]), tmp_path / "again")
+    assert len({path.read_bytes() for path in (*paths, tmp_path / "again")}) == 1
+
+
+def test_a_header_is_in_order_and_aligned(tmp_path: Path) -> None:
+    save(mlp((4, 3, 2), 3), tmp_path / "n")
+    content = (tmp_path / "n").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    assert length % 8 == 0
+    assert list(header) == sorted(header)
+    assert list(header["__metadata__"]) == ["format", "sha256", "text"]
+    with safe_open(tmp_path / "n", "pt") as file:  # the library that others read it with
+        assert set(file.keys()) == header.keys() - {"__metadata__"}

@@ -16,9 +16,11 @@ from spikecert.certify import (
     PixelBox,
     SpikeFlip,
     SpikeFlips,
+    SpikeShift,
     Square,
     attack,
 )
+from spikecert.certify.attacks import SpikeShifts
 from spikecert.certify.attacks.apgd import _Checkpoints
 from spikecert.certify.attacks.base import Search, Target
 from spikecert.certify.attacks.patches import patches, signs
@@ -221,3 +223,12 @@ def test_square_spends_a_budget_whose_square_no_float_holds(epsilon: float) -> N
     network, inputs = mlp((4, 8, 3), num_steps=4), torch.rand(3, 4)
     found = attack(network, inputs, torch.zeros(3, dtype=torch.long), L2(epsilon), method="square")
     assert bool(L2(epsilon).contains(found.inputs, inputs).all())
+
+
+def test_moves_go_on_where_the_samples_left_have_fewer_events_of_an_entry() -> None:
+    """The first has two of one, and falls at its first move; the second has one of one, and never falls."""
+    network = SpikingNetwork(nn.Linear(1, 2, bias=False), LIF(0.0, 2.0), num_steps=3, encoding="none")
+    network.layers[0].weight.data = torch.tensor([[1.0], [2.0]])
+    inputs = torch.tensor([[[2.0], [1.0], [0.0]], [[1.0], [0.0], [0.0]]])
+    found = attack(network, inputs, torch.tensor([1, 1]), SpikeShift(1, merge="add"), SpikeShifts(steps=0))
+    assert found.success.tolist() == [True, False]
