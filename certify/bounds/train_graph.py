@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import Rounding
 from .box import Box
 from .lanes import Lanes
 from .membrane import Drive, drive, prefix_drive, window_drive
-from .rounding import Rounding
 from .signals import Signal, equal_weights
 
 TOGETHER = 2**20

@@ -13,7 +13,7 @@ from ...models.circuit import Circuit
 from ...models.constants import at_least, positive, settle
 from ..bounds.box import Box
 from ..bounds.budgets import Budget
-from ..bounds.rounding import euclidean
+from ..rounding import euclidean
 from .compat import load, working
 from .slack import Slacks, slacks
 from .unrolled import Unrolled, UnrollError
