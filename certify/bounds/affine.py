@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ...models.linear_maps import DenseMap, LinearMap
+from ..rounding import Rounding, lost_products, product_error, widened
 from .box import Box, Spread
 from .products import affine_rows
-from .rounding import Rounding
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class AffineMap:
         if len(magnitude) == 1:
             slack = self.slack(magnitude, rounding)
         else:
-            gamma = rounding.gamma(self.terms)
+            gamma = product_error(self.terms, rounding)
             slack = self.bias_magnitude * gamma + self.underflow(magnitude, rounding)
             radius = torch.add(radius, magnitude, alpha=gamma)
         found = self._rows(Spread(source.middle, radius), slack)
@@ -88,7 +88,7 @@ class AffineMap:
 
     def _check(self, radius: Tensor, magnitude: Tensor, rounding: Rounding) -> None:
         """Raise OverflowError where the run may overflow; a small `radius`, γ·|W||x| and more, rules it out."""
-        if not float(radius.max()) <= rounding.largest * rounding.gamma(self.terms):
+        if not float(radius.max()) <= rounding.largest * product_error(self.terms, rounding):
             _check_range(self.absolute(magnitude) + self.bias_magnitude, rounding)
 
     def image(
@@ -131,7 +131,11 @@ class AffineMap:
         error = self.absolute(magnitude)
         error += self.bias_magnitude
         _check_range(error, rounding)
-        return error.mul_(rounding.gamma(self.terms + steps)).add_(self.underflow(magnitude, rounding))
+        return error.mul_(product_error(self.terms, rounding, steps)).add_(self.underflow(magnitude, rounding))
+
+    def magnitude(self, magnitude: Tensor, rounding: Rounding) -> Tensor:
+        """Return a bound of the run's |Wx + b| for |x| up to `magnitude`: |W|·|x| + |b|, widened."""
+        return widened(self.absolute(magnitude) + self.bias_magnitude, self.terms, rounding)
 
     def underflow(self, magnitude: Tensor, rounding: Rounding) -> float:
         """Return what underflow may take from one output: of each product, of its weight and of its x.
@@ -142,7 +146,7 @@ class AffineMap:
         reach = float(magnitude.max())
         if self.ranged is not None:
             self.ranged(reach)
-        return rounding.smallest * self.terms * (1.0 + reach + self.largest)
+        return lost_products(self.terms, self.largest, reach, rounding)
 
     def adjoint(self, outputs: Tensor, shape: torch.Size) -> Tensor:
         """Return Wᵀy, (batch, *shape), for y of shape (batch, ...)."""

@@ -29,11 +29,11 @@ from torch import Tensor
 
 from ...models.deadline import check_time
 from ...models.rules import Leaky
+from ..rounding import Rounding
 from .box import Box
 from .compiled_cells import cells_kernel_for
 from .eager_cells import CellRanges, cell_ranges
 from .inflow import Inflow, inflow_of
-from .rounding import Rounding
 from .signals import Balance, Signal, equal_weights
 
 CELLS = 16

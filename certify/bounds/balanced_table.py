@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import own_error
 from .box import Box
-from .rounding import Rounding
 from .signals import Balance, Signal, filter_rows
 from .train_table import TableTrains
 
@@ -49,7 +49,7 @@ class BalancedTable(TableTrains):
         upper = first.upper.maximum(last.upper).maximum(inner.upper)
         width = width.reshape(-1, *([1] * self.slack.dim()))
         size = box.magnitude * gains.abs().reshape(width.shape) + self.rule.drop * width
-        widening = self.slack * width + size * Rounding(torch.float64).gamma(4 * self.num_steps + 16)
+        widening = self.slack * width + size * own_error(4 * self.num_steps + 16)
         return Box(lower - widening, upper + widening)
 
     @cached_property

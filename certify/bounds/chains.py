@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..rounding import over_time, weighted_slack
 from .affine import AffineMap
 from .filtered import FilteredSignal
 from .joined import JoinedSignal, SharedSignal, placed
@@ -228,10 +229,10 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[Origin, Cha
     if isinstance(signal, SumSignal):
         first, one = paths(signal.first, sources)
         second, other = paths(signal.second, sources)
-        own = signal.magnitude() * signal.rounding.gamma(4 * signal.num_steps + 8)
+        own = weighted_slack(signal.magnitude(), signal.num_steps, signal.rounding)
         return first + second, one + other + own
     if isinstance(signal, PooledSignal):
-        own = signal.magnitude() * signal.rounding.gamma(4 * signal.num_steps + 8)
+        own = weighted_slack(signal.magnitude(), signal.num_steps, signal.rounding)
         return [(PooledBranches.of(signal, sources), Chain((), (), torch.zeros_like(own)))], own
     if isinstance(signal, FilteredSignal):
         branches = branches_of(signal.source, sources)
@@ -247,7 +248,7 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[Origin, Cha
         (index, replace(chain, maps=(*chain.maps, layer), shapes=(*chain.shapes, shape)))
         for (index, chain), layer in zip(found, maps, strict=True)
     ]
-    own = signal.map.slack(signal.source.magnitude(), signal.rounding, 4 * signal.num_steps + 8)
+    own = signal.map.slack(signal.source.magnitude(), signal.rounding, over_time(signal.num_steps))
     return longer, signal.map.absolute(slack) + own
 
 

@@ -1,10 +1,10 @@
 """F9 where a layer subtracts what it fires, F1 and F2 elsewhere: the strongest trains that need no prices."""
 
 from ...models.rules import Leaky
+from ..rounding import Rounding
 from .automaton import CELLS, cell_trains
 from .balanced_table import BalancedTable
 from .membrane import drive
-from .rounding import Rounding
 from .signals import Signal
 from .train_table import TableTrains
 from .trains import train_spikes, window_spikes

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ...models.synapses import TemporalFilter
+from ..rounding import Rounding, filter_error, filtered_size, weighted_slack
 from .box import Box
-from .rounding import Rounding
 from .signals import DerivedSignal
 
 
@@ -61,11 +61,10 @@ class FilteredSignal(DerivedSignal):
         Raises:
             OverflowError: where the run may overflow its dtype.
         """
-        sums = self._largest * self.rounding.gamma(4 * self.num_steps + 8)
+        sums = weighted_slack(self._largest, self.num_steps, self.rounding)
         if self.filter.moves:
             return sums
-        reach = self.filter.decay * self._largest + self.source.magnitude()
-        error = 8 * self.rounding.unit * reach + self.rounding.smallest
+        error = filter_error(self.filter.decay, self._largest, self.source.magnitude(), self.rounding)
         return sums + error * self.filter.gain(self.num_steps)
 
     @cached_property
@@ -73,11 +72,7 @@ class FilteredSignal(DerivedSignal):
         size = self.source.magnitude()
         if self.filter.moves:
             return size
-        growth = self.filter.gain(self.num_steps) * (1.0 + self.rounding.gamma(4 * self.num_steps + 4))
-        found = (size + self.rounding.smallest) * growth
-        if not float(found.max()) <= self.rounding.largest:
-            raise OverflowError(f"a synapse may reach {float(found.max()):.3g}, beyond {self.rounding.dtype}")
-        return found
+        return filtered_size(size, self.filter.gain(self.num_steps), self.num_steps, self.rounding)
 
     def _moved(self, ends: Tensor, waits: int) -> Tensor:
         ends = ends.expand(self.num_steps, *ends.shape[1:])

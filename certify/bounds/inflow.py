@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import Rounding
 from .box import Box
 from .looking_through import filtered_current
 from .membrane import drive
-from .rounding import Rounding
 from .signals import Signal
 
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import Rounding
 from .box import Box, Spread
 from .compiled_spikes import kernel_for
 from .eager_spikes import interval_counts, interval_steps
 from .membrane import Pull, pull
-from .rounding import Rounding
 from .signals import Signal, equal_weights
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import Rounding
 from .affine import AffineMap
 from .box import Box, Spread
-from .rounding import Rounding
 from .signals import AffineSignal, DerivedSignal, Signal
 
 

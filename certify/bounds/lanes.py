@@ -5,12 +5,11 @@ The rounding of a neuron's recursion goes by its own λ, θ and d (see membrane.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ...models.varied import Varied
+from ..rounding import Rounding, recursion_slack, tie
 from .membrane import Drive
-from .rounding import Rounding
 from .signals import Signal
 
 
@@ -46,10 +45,10 @@ def lane_drive(current: Signal, rule: Varied, rounding: Rounding) -> Drive:
     widest = box.upper.amax(0).maximum(box.lower.amin(0).neg())
     slack = lane_slack(widest.double(), rule, current.num_steps, rounding).to(widest)
     threshold = rule.values("threshold", box.lower.double())
-    tie = 8 * rounding.unit * threshold
+    wide = tie(threshold, rounding)
     shape = (current.num_steps, *box.lower.shape[1:])
     lower, upper = (box.lower - slack).expand(shape), (box.upper + slack).expand(shape)
-    return Drive(lower, upper, slack, (threshold + tie).to(widest), (threshold - tie).to(widest))
+    return Drive(lower, upper, slack, (threshold + wide).to(widest), (threshold - wide).to(widest))
 
 
 def lane_slack(widest: Tensor, rule: Varied, num_steps: int, rounding: Rounding) -> Tensor:
@@ -59,10 +58,4 @@ def lane_slack(widest: Tensor, rule: Varied, num_steps: int, rounding: Rounding)
         OverflowError: where a potential may overflow.
     """
     decay, threshold, drop = (rule.values(name, widest[None]) for name in ("decay", "threshold", "drop"))
-    steps = torch.stack([decay**k for k in range(num_steps)]).sum(0)
-    span = threshold.maximum(drop)
-    size = float((steps * (widest + span)).max())
-    if not size <= rounding.largest:
-        raise OverflowError(f"a membrane potential may reach {size:.3g}, beyond {rounding.dtype}")
-    share = 8 * rounding.unit * (decay * steps + 1.0)
-    return widest * share + (share * span + rounding.smallest)
+    return recursion_slack(widest, decay, threshold.maximum(drop), num_steps, rounding)

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import euclidean, own_error
 from .box import Box
 from .budgets import Budget
 from .chains import paths
-from .rounding import Rounding, euclidean
 from .signals import AffineSignal, Balance, Signal, filter_rows
 
 MOST_WORK = 2**28
@@ -161,7 +161,7 @@ class _ThroughSamples:
         reach = inputs.magnitude @ below.matrix.abs().T + below.bias.abs() * moduli
         noise = self.chain_slack * moduli + self.slack * decays
         terms = 4 * (sum(below.matrix.shape) + 2 * len(train.lower) + 8)
-        error = (sizes @ (noise + reach * Rounding(torch.float64).gamma(terms)).unsqueeze(-1)).squeeze(-1)
+        error = (sizes @ (noise + reach * own_error(terms)).unsqueeze(-1)).squeeze(-1)
         through = _composed(composed, self.inputs)
         return Box(own.lower + through.lower + middle - error, own.upper + through.upper + middle + error)
 
@@ -205,7 +205,7 @@ def _image(weights: Tensor, box: Box) -> Box:
     radius = (weights.abs() @ box.radius.unsqueeze(-1)).squeeze(-1)
     size = (weights.abs() @ box.magnitude.unsqueeze(-1)).squeeze(-1)
     terms = weights.shape[-1] + len(box.lower)  # and a filtered train errs by 2T·u
-    error = size * Rounding(torch.float64).gamma(4 * terms + 16)
+    error = size * own_error(4 * terms + 16)
     return Box(middle - radius - error, middle + radius + error)
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ...models.varied import Varied
+from ..rounding import Rounding, around
 from .box import Box
 from .lanes import Lanes, lane_drive, lane_slack
-from .rounding import Rounding
 from .signals import Signal
 from .train_graph import trains_of, windowed_trains
 from .train_table import TableTrains, TrainTable
@@ -62,10 +62,8 @@ def _ends(rule: Varied, steps: int, rounding: Rounding, like: Tensor) -> tuple[T
     decay, threshold = (rule.values(name, like[None].double()) for name in ("decay", "threshold"))
     gains = torch.stack([decay**k for k in range(steps)]).cumsum(0).flip(0)
     breakpoints = (threshold / gains)[:, None]
-    slack, least = rounding.gamma(4 * steps + 8), rounding.smallest
+    low, high = around(breakpoints, steps, rounding)
     edge = torch.full_like(breakpoints[:1], torch.inf)
-    low = torch.cat((-edge, breakpoints * (1 - slack) - least))
-    high = torch.cat((breakpoints * (1 + slack) + least, edge))
-    found = Box(low, high)
+    found = Box(torch.cat((-edge, low)), torch.cat((high, edge)))
     found = found if like.dtype == torch.float64 else found.outward(like.dtype)
     return found.lower, found.upper

@@ -1,10 +1,8 @@
 """Input currents of a spiking layer as boxes per step, scaled and widened so that bounds may use real numbers.
 
-The run computes v̂[t] = fl(fl(λ·û[t−1]) + fl(a·I[t])) with λ, θ and d rounded to its dtype, and after a
-subtracting reset û = fl(v̂ − d). Each step errs by at most 8u·(λ·M + |a·I| + δ), with M a bound of |û| and
-δ = max(θ, d). Adding
-that error to the box of a·I[t] makes every rounded run a run of the exact recursion on the widened box; the
-comparison with θ, rounded too, is taken as both outcomes within `tie` of θ.
+Adding what the run's recursion may stray by (`certify/rounding/recursion.py`) to the box of a·I[t] makes every
+rounded run a run of the exact recursion on the widened box; the comparison with θ, rounded too, is taken as both
+outcomes within `tie` of θ.
 
 A potential that begins at u[0] = v₀ takes |v₀| more: |û[t]| ≤ λ^t·|v₀| + …, and what rounds v₀ itself is among
 the 8u.
@@ -17,8 +15,9 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import Rounding, recursion_slack
+from ..rounding import tie as threshold_tie
 from .box import Spread
-from .rounding import Rounding
 from .signals import Signal
 
 
@@ -57,8 +56,8 @@ def drive(current: Signal, rule: Leaky, rounding: Rounding, start: float = 0.0) 
         one, other = scaled * lower, scaled * upper
         lower, upper = one.minimum(other), one.maximum(other)
     widest = upper.amax(0).maximum(lower.amin(0).neg_()) + abs(start)
-    slack = recursion_slack(widest, current, rule, rounding)
-    tie = 8 * rounding.unit * rule.threshold
+    slack = recursion_slack(widest, rule.decay, rule.span, current.num_steps, rounding)
+    tie = threshold_tie(rule.threshold, rounding)
     shape = (current.num_steps, *lower.shape[1:])
     return Drive(
         (lower - slack).expand(shape),
@@ -90,8 +89,8 @@ def pull(current: Signal, rule: Leaky, rounding: Rounding) -> Pull:
     """Return what `drive` does, in fewer passes over memory."""
     spread = scaled_spread(current.spread(), rule.scale_like(current.magnitude()))
     widest = spread.middle.abs().add_(spread.radius).amax(0)
-    spread.radius.add_(recursion_slack(widest, current, rule, rounding))
-    tie = 8 * rounding.unit * rule.threshold
+    spread.radius.add_(recursion_slack(widest, rule.decay, rule.span, current.num_steps, rounding))
+    tie = threshold_tie(rule.threshold, rounding)
     return Pull(spread, current.num_steps, rule.threshold + tie, rule.threshold - tie)
 
 
@@ -101,20 +100,6 @@ def scaled_spread(spread: Spread, scale: Tensor | None) -> Spread:
         return spread
     scaled = scale.reshape(-1, *([1] * (spread.middle.dim() - 1)))
     return Spread(scaled * spread.middle, scaled.abs() * spread.radius)
-
-
-def recursion_slack(widest: Tensor, current: Signal, rule: Leaky, rounding: Rounding) -> Tensor:
-    """Return what the recursion's rounding may add to each scaled current, whose modulus is at most `widest`.
-
-    Raises:
-        OverflowError: where a potential may overflow.
-    """
-    steps = sum(rule.decay**k for k in range(current.num_steps))
-    size = steps * (float(widest.max()) + rule.span)
-    if not size <= rounding.largest:
-        raise OverflowError(f"a membrane potential may reach {size:.3g}, beyond {rounding.dtype}")
-    share = 8 * rounding.unit * (rule.decay * steps + 1.0)  # λ·M + |a·I| + δ, M = steps·(|a·I| + δ)
-    return widest * share + (share * rule.span + rounding.smallest)
 
 
 def window_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, Mapped
+from ..rounding import Rounding, over_rows
 from .affine import AffineMap, affine_map
 from .box import Box
 from .budgets import total
 from .retimings import Retimings
-from .rounding import Rounding
 from .shifts import EPS, increments
 from .signals import Signal
 
@@ -219,13 +219,11 @@ class MovedCurrents(Signal):
 
     def combine(self, rows: Tensor) -> Box:
         """Return where sums over time lie."""
-        return self._box(rows.to(self.made), 4 * self.num_steps + 4)
+        return self._box(rows.to(self.made), over_rows(self.num_steps))
 
     def magnitude(self) -> Tensor:
         """Return |W|·|x| + |b|, widened by the run's rounding."""
-        layer, rounding = self.events.map, self.events.rounding
-        exact = layer.absolute(self.events.features) + layer.bias_magnitude
-        return exact * (1.0 + rounding.gamma(layer.terms + 4))
+        return self.events.map.magnitude(self.events.features, self.events.rounding)
 
     def _box(self, rows: Tensor, further: int) -> Box:
         middle = torch.tensordot(rows, self.made, 1)

@@ -18,12 +18,12 @@ from ...models.circuit import Circuit
 from ...models.constants import at_least, real, settle
 from ...models.deadline import Expired, never
 from ...models.rules import Leaky
+from ..rounding import Rounding
 from .automaton import CellTrains
 from .box import Box
 from .price_search import Climbed, PriceSearch, about_same_sample, pair_prices
 from .price_windows import NarrowedCurrent, WindowSearch
 from .prices import PricedProblem, Specifications
-from .rounding import Rounding
 from .signals import Signal, SpikeBound
 from .stages import Staged, priceable, staged
 from .train_graph import GraphTrains

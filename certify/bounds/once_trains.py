@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ...models.refractory import Refractory
+from ..rounding import Rounding
 from .box import Box
 from .membrane import drive, prefix_drive
-from .rounding import Rounding
 from .signals import Signal
 
 

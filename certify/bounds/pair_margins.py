@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import Rounding, reading_slack
 from .automaton import CellTrains
 from .box import Box
 from .compiled_cells import cells_kernel_for
 from .eager_pairs import Pairs, least_differences
 from .inflow import filter_sums
 from .looking_through import MatrixChain, filtered_sums, gain_sums
-from .rounding import Rounding
 
 SIDE = 32
 """The side of the square of cells: more cells hardly help."""
@@ -32,7 +32,7 @@ def pair_margins(last: CellTrains, labels: Tensor, known: Tensor, rounding: Roun
         return known
     neurons = torch.stack((labels[samples], classes))
     pairs = Pairs(last.inflow.at(samples, neurons), _strip(last, samples, neurons))
-    found = _least(pairs, last.rule) / last.num_steps - 32 * rounding.unit
+    found = _least(pairs, last.rule) / last.num_steps - 2 * reading_slack(1.0, rounding)
     return known.index_put((samples, classes), found.maximum(known[samples, classes]))
 
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from ...models.max_pooling import MaxWindows
+from ..rounding import Rounding, over_time, product_error, weighted_slack
 from .affine import fold
 from .box import Box
-from .rounding import Rounding
 from .signals import DerivedSignal
 
 
@@ -46,7 +46,7 @@ class PooledSignal(DerivedSignal):
             found = Box(found.lower - less.upper, found.upper - less.lower)
         magnitude = self.magnitude()
         weight = rows.abs().sum(1).reshape(-1, *([1] * magnitude.dim()))
-        slack = magnitude * weight * self.rounding.gamma(4 * self.num_steps + 8)
+        slack = weighted_slack(magnitude * weight, self.num_steps, self.rounding)
         return Box(found.lower - slack, found.upper + slack)
 
     def magnitude(self) -> Tensor:
@@ -72,4 +72,4 @@ class PooledSignal(DerivedSignal):
     def _total(self, rows: Tensor) -> Tensor:
         """Return the sums of windows of sums over time, all ≥ 0, with the rounding of both."""
         found = fold(self.windows.total, rows)
-        return found * (1.0 + self.rounding.gamma(4 * self.num_steps + self.windows.count + 8))
+        return found * (1.0 + product_error(over_time(self.num_steps), self.rounding, self.windows.count))

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from ...kernels import CompiledPaths, PackedGraphs, load
 from ...models.rules import Leaky
+from ..rounding import Rounding
 from .box import Box
-from .rounding import Rounding
 from .signals import InputSignal
 from .stages import STEEPEST
 from .train_graph import GraphTrains, graph_trains

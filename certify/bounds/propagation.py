@@ -23,6 +23,7 @@ from ...models.linear_maps import DenseMap
 from ...models.refractory import Refractory
 from ...models.rules import Leaky, Rule
 from ...models.varied import Varied
+from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
 from .affine import AffineMap, affine_map
 from .automaton import CellTrains
 from .box import Box
@@ -33,7 +34,6 @@ from .rate_trains import rate_trains
 from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
 from .recurrent import recurrent_spikes
 from .refractory import resting_spikes
-from .rounding import Rounding
 from .signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
 from .varied import varied_spikes
 
@@ -123,7 +123,7 @@ def _read(circuit: Circuit, last: Signal, like: Tensor) -> LogitBounds:
         return LogitBounds(*first_spikes(last))
     rows = readout_rows(circuit, like)
     box = last.combine(rows)
-    slack = 16 * rounding.unit * box.magnitude
+    slack = reading_slack(box.magnitude, rounding)
     if circuit.read.rule is not None:  # the recursion's own rounding, of spikes, too
         slack = slack + integrating_slack(last, rows, rounding)
     return LogitBounds((box.lower - slack).amax(0), (box.upper + slack).amax(0))
@@ -194,7 +194,7 @@ def input_signal(circuit: Circuit, inputs: Box) -> InputSignal:
 def _steps_of(last: Signal, rows: Tensor, rounding: Rounding) -> Box:
     """Return where each step's potential, or output, lies, (T, batch, classes)."""
     box = last.combine(rows)
-    slack = 16 * rounding.unit * box.magnitude + integrating_slack(last, rows, rounding)
+    slack = reading_slack(box.magnitude, rounding) + integrating_slack(last, rows, rounding)
     return Box((box.lower - slack).double(), (box.upper + slack).double())
 
 
@@ -213,22 +213,17 @@ def check_readout(circuit: Circuit, last: Signal, rounding: Rounding) -> None:
     assert isinstance(rule, Leaky)
     times = circuit.num_steps if circuit.read.readout == "summed" else 1
     factors = times * sum(map(abs, rule.factors(circuit.num_steps)))
-    _check_reach(factors * float(last.magnitude().max()), rounding)
+    check_potential(factors * float(last.magnitude().max()), rounding, "the readout")
 
 
 def _check_sums(signal: Signal, rounding: Rounding) -> None:
     """Check the sum over time of a signal, and of those it is made of: the mean may be taken of any."""
-    _check_reach(signal.num_steps * float(signal.magnitude().max()), rounding)
+    check_potential(signal.num_steps * float(signal.magnitude().max()), rounding, "the readout")
     if isinstance(signal, AffineSignal):
         _check_sums(signal.source, rounding)
     elif isinstance(signal, SumSignal):
         _check_sums(signal.first, rounding)
         _check_sums(signal.second, rounding)
-
-
-def _check_reach(reach: float, rounding: Rounding) -> None:
-    if not reach <= rounding.largest:
-        raise OverflowError(f"the readout may reach {reach:.3g}, beyond {rounding.dtype}")
 
 
 def _difference(layer: DenseMap, before: Signal, row: Tensor, labels: Tensor, rounding: Rounding) -> Tensor:
@@ -242,8 +237,8 @@ def _difference(layer: DenseMap, before: Signal, row: Tensor, labels: Tensor, ro
     weight = layer.to(torch.float64).weight
     middle = last.linear(box.middle[0]) + last.bias * row.sum()
     steps, moduli = before.num_steps, row.abs().sum()
-    slack = last.slack(before.magnitude().double(), rounding, 4 * steps + 8) * moduli
-    slack = slack + rounding.smallest * steps**2
+    slack = last.slack(before.magnitude().double(), rounding, over_time(steps)) * moduli
+    slack = slack + vanished(steps, rounding)
     slack = slack.expand_as(middle)
     spread = _label_spread(weight, box.radius[0], labels)
     gap = middle.gather(1, labels[:, None]) - middle

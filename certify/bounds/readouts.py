@@ -22,8 +22,8 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.rules import Leaky
+from ..rounding import Rounding, integration_slack
 from .box import Box
-from .rounding import Rounding
 from .signals import Signal, filter_rows
 
 
@@ -56,7 +56,7 @@ def integrating_slack(last: Signal, rows: Tensor, rounding: Rounding) -> Tensor:
     """Return how far the run's potentials, or their sum, may be from the rows' sums of its own x."""
     magnitude = last.magnitude()
     weight = rows.abs().sum(1).reshape(-1, *([1] * magnitude.dim()))
-    return magnitude * weight * rounding.gamma(4 * last.num_steps + 8) + rounding.smallest * last.num_steps**2
+    return integration_slack(magnitude, weight, last.num_steps, rounding)
 
 
 def largest_margins(differences: Tensor, steps: Box, labels: Tensor) -> Tensor:

@@ -24,13 +24,13 @@ from ...models.circuit import Recurred
 from ...models.deadline import check_time
 from ...models.rules import Leaky
 from ...models.synapses import TemporalFilter
+from ..rounding import Rounding, filter_error, recursion_slack
 from .affine import AffineMap, affine_map
 from .box import Box, Spread
 from .eager_spikes import fired
 from .filtered import FilteredSignal
 from .interval import StepSpikes
-from .membrane import pull, recursion_slack, scaled_spread
-from .rounding import Rounding
+from .membrane import pull, scaled_spread
 from .signals import AffineSignal, DerivedSignal, Signal, SpikeBound, SumSignal
 
 PASSES = 2
@@ -159,8 +159,7 @@ class FeedbackLoop:
             return _FilteredBoxes(0.0, [], nothing, silent)
         waits = min(self.filter.delay, self.below.num_steps)
         free = FilteredSignal(self._heard(self._any()), self.filter, self.rounding)
-        reach = self.filter.decay * free.magnitude() + free.source.magnitude()
-        error = 8 * self.rounding.unit * reach + self.rounding.smallest
+        error = filter_error(self.filter.decay, free.magnitude(), free.source.magnitude(), self.rounding)
         return _FilteredBoxes(self.filter.decay, [nothing] * waits, nothing, error)
 
     def _any(self) -> Known:
@@ -173,7 +172,7 @@ class FeedbackLoop:
         """Return what the recursion's rounding may add to each step's scaled current, whatever the spikes are."""
         spread = scaled_spread(free.spread(), rule.scale_like(free.magnitude()))
         widest = spread.middle.abs().add_(spread.radius).amax(0)
-        return recursion_slack(widest, free, rule, self.rounding)
+        return recursion_slack(widest, rule.decay, rule.span, free.num_steps, self.rounding)
 
 
 @dataclass

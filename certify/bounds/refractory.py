@@ -12,9 +12,9 @@ from functools import lru_cache
 import torch
 
 from ...models.refractory import Refractory
+from ..rounding import Rounding
 from .membrane import drive
 from .once_trains import once_spikes
-from .rounding import Rounding
 from .signals import Signal
 from .train_graph import trains_of, windowed_trains
 from .train_table import TableTrains, TrainTable, periodic_rows, sorted_table

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
 from .affine import AffineMap
 from .box import Box, Spread
-from .rounding import Rounding, euclidean
 
 
 class Signal(ABC):
@@ -230,13 +230,12 @@ class AffineSignal(DerivedSignal):
             rows.sum(1),
             rows.abs().sum(1),
             self.rounding,
-            4 * self.num_steps + 4,
+            over_rows(self.num_steps),
         )
 
     def magnitude(self) -> Tensor:
         """Return |W|·max|x| + |b|, widened by the run's rounding."""
-        exact = self.map.absolute(self.source.magnitude()) + self.map.bias_magnitude
-        return exact * (1.0 + self.rounding.gamma(self.map.terms + 4))
+        return self.map.magnitude(self.source.magnitude(), self.rounding)
 
 
 @dataclass(frozen=True)
@@ -269,10 +268,10 @@ class SumSignal(Signal):
 
     def magnitude(self) -> Tensor:
         """Return the sum of the parts' magnitudes."""
-        return (self.first.magnitude() + self.second.magnitude()) * (1.0 + self.rounding.gamma(2))
+        return sum_magnitude(self.first.magnitude(), self.second.magnitude(), self.rounding)
 
     def _widened(self, box: Box, weight: Tensor | float) -> Box:
-        slack = self.magnitude() * self.rounding.gamma(self.num_steps + 2) * weight
+        slack = sum_slack(self.magnitude(), self.num_steps, self.rounding) * weight
         return Box(box.lower - slack, box.upper + slack)
 
 

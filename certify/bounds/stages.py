@@ -10,13 +10,13 @@ from ...models.readouts import LINEAR
 from ...models.refractory import Refractory
 from ...models.rules import Leaky
 from ...models.varied import Varied
+from ..rounding import Rounding, reading_slack
 from .automaton import CellTrains
 from .box import Box
 from .chains import Chain, FilteredBranches, SourcedChain, branches_of
 from .conserved import conserved_spikes
 from .propagation import check_readout, input_signal, propagate
 from .readouts import readout_row
-from .rounding import Rounding
 from .signals import InputSignal, Signal, SpikeBound
 from .train_graph import GraphTrains
 from .train_table import TableTrains
@@ -180,7 +180,7 @@ def staged(
     check_readout(circuit, last, rounding)
     first, *others = branches_of(last, signals)
     if circuit.read.readout == "spikes":  # no affine layer's slack covers the rounding of the mean over time
-        slack = first.chain.slack + 16 * rounding.unit * last.magnitude()
+        slack = first.chain.slack + reading_slack(last.magnitude(), rounding)
         first = replace(first, chain=replace(first.chain, slack=slack))
     ends = (first, *others)
     return Staged(source, tuple(recorded), ends, readout_row(circuit, inputs.lower)[0], rounding)

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from ...models.deadline import check_time
 from ...models.rules import Leaky
+from ..rounding import Rounding
 from .box import Box
 from .lanes import Lanes
 from .membrane import Drive, drive, prefix_drive, window_drive
-from .rounding import Rounding
 from .signals import Signal, equal_weights
 
 TOGETHER = 2**20

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+from ..rounding import Rounding, above, around, below, step_error, tie
 from .box import Box, Spread
-from .rounding import Rounding, above, below
 from .signals import Signal
 
 MOST_ROWS = 4096
@@ -199,9 +199,7 @@ def periodic_rows(rule: Leaky, num_steps: int, rounding: Rounding, rest: int = 0
     for _ in range(num_steps):
         gain = 1.0 + rule.decay * gain
         breakpoints.append(rule.threshold / gain)
-    slack = rounding.gamma(4 * num_steps + 8)
-    low = [b * (1 - slack) - rounding.smallest for b in breakpoints]
-    high = [b * (1 + slack) + rounding.smallest for b in breakpoints]
+    low, high = zip(*(around(each, num_steps, rounding) for each in breakpoints), strict=True)
     rows = [Row(-math.inf, high[num_steps], (0,) * num_steps)]
     for k in range(1, num_steps + 1):
         train = tuple(int(t >= k and (t - k) % (k + rest) == 0) for t in range(1, num_steps + 1))
@@ -238,7 +236,7 @@ def _enumerated_rows(rule: Leaky, scale: tuple[float, ...], rounding: Rounding) 
 
 def _children(branch: _Branch, factor: float, rule: Leaky, rounding: Rounding) -> Iterator[_Branch]:
     """Yield the branches in which the neuron is silent at this step, and in which it fires."""
-    unit, decay, theta = 8 * rounding.unit, rule.decay, rule.threshold
+    decay, theta = rule.decay, rule.threshold
     moved = _Branch(
         lower=branch.lower,
         upper=branch.upper,
@@ -246,16 +244,16 @@ def _children(branch: _Branch, factor: float, rule: Leaky, rounding: Rounding) -
         beta=decay * branch.beta,
         size1=decay * branch.size1 + abs(factor),
         size0=decay * branch.size0,
-        error1=decay * branch.error1 + unit * (decay * branch.size1 + abs(factor)),
-        error0=decay * branch.error0 + unit * (decay * branch.size0 + rule.span) + rounding.smallest,
+        error1=decay * branch.error1 + step_error(decay, branch.size1, abs(factor), rounding),
+        error0=decay * branch.error0 + step_error(decay, branch.size0, rule.span, rounding) + rounding.smallest,
         train=branch.train,
     )
     sign = 1.0 if moved.upper > 0 else -1.0
-    tie = theta * unit
-    silent = _below(moved.alpha - sign * moved.error1, theta + tie - moved.beta + moved.error0, moved)
+    either = tie(theta, rounding)
+    silent = _below(moved.alpha - sign * moved.error1, theta + either - moved.beta + moved.error0, moved)
     if silent is not None:
         yield _continued(moved, silent, 0, rule)
-    fires = _below(-moved.alpha - sign * moved.error1, moved.beta + moved.error0 - theta + tie, moved)
+    fires = _below(-moved.alpha - sign * moved.error1, moved.beta + moved.error0 - theta + either, moved)
     if fires is not None:
         yield _continued(moved, fires, 1, rule)
 

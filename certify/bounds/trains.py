@@ -3,8 +3,8 @@
 from functools import partial
 
 from ...models.rules import Leaky
+from ..rounding import Rounding, check_potential
 from .membrane import Pull, pull
-from .rounding import Rounding
 from .signals import Signal
 from .step_trains import StepTable, StepTrains
 from .train_graph import graph_trains
@@ -53,5 +53,4 @@ def _table(current: Signal, rule: Leaky, rounding: Rounding) -> TrainTable | Non
 def _check_range(widest: float, rule: Leaky, num_steps: int, rounding: Rounding) -> None:
     """Raise OverflowError where a potential may overflow: |v[t]| ≤ Σ_t |a[t]|·|I| + T·max(θ, d), as λ ≤ 1."""
     reach = sum(map(abs, rule.factors(num_steps))) * widest + num_steps * rule.span
-    if not reach <= rounding.largest:
-        raise OverflowError(f"a membrane potential may reach {reach:.3g}, beyond {rounding.dtype}")
+    check_potential(reach, rounding)

@@ -5,9 +5,9 @@ is known of the layer. Kinds are rules of their own, and have their own tables, 
 """
 
 from ...models.varied import Varied
+from ..rounding import Rounding
 from .joined import JoinedSignal, SharedSignal, chosen
 from .many_kinds import many_spikes
-from .rounding import Rounding
 from .signals import Signal, SpikeBound
 
 MOST_KINDS = 64

@@ -29,13 +29,13 @@ from ..bounds.box import Box
 from ..bounds.conserved import conserved_spikes
 from ..bounds.price_search import bytes_each, zero_prices
 from ..bounds.prices import Specifications
-from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal, SpikeBound
 from ..bounds.stages import Staged, staged
 from ..bounds.train_graph import GraphTrains
 from ..bounds.train_table import TableTrains
 from ..bounds.trains import train_spikes, window_spikes
 from ..perturbations import Perturbation
+from ..rounding import Rounding
 from ..ties import STRICT, Goal
 from .decisions import Restricted, root
 from .nodes import Nodes, Splits

@@ -15,7 +15,7 @@ from ...models.constants import at_least, positive, settle
 from ...models.deadline import TimeIsUp, check_time
 from ..bounds.box import Box
 from ..bounds.budgets import Budget
-from ..bounds.rounding import euclidean
+from ..rounding import euclidean
 from .compat import load, working
 from .slack import Slacks, slacks
 from .unrolled import Unrolled, UnrollError

@@ -20,8 +20,8 @@ from ...models.circuit import Circuit
 from ...models.rules import Leaky
 from ..bounds.box import Box
 from ..bounds.propagation import check_readout, propagate
-from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
+from ..rounding import Rounding, own_error, power_sum, reading_slack, recursion_slack, tie
 from .relaxation import RelaxedLayer
 from .unrolled import Readout
 
@@ -62,8 +62,7 @@ def slacks(circuit: Circuit, box: Box, readout: Readout, summands: int) -> Slack
     Raises:
         OverflowError: where the run may overflow its dtype, or sums are too long to say anything.
     """
-    rounding, own = Rounding(circuit.dtype), Rounding(torch.float64)
-    relative = own.gamma(4 * summands + 1000)
+    rounding, relative = Rounding(circuit.dtype), own_error(4 * summands + 1000)
     size = circuit.arranged(box.magnitude).amax(0)
     layers: list[RelaxedLayer] = []
 
@@ -75,7 +74,7 @@ def slacks(circuit: Circuit, box: Box, readout: Readout, summands: int) -> Slack
     check_readout(circuit, signal, rounding)
     row = size.new_tensor([readout.weights]) * readout.factor
     largest = signal.magnitude() * row.abs().sum()
-    logits = signal.combine(row).radius.squeeze(0) + (16 * rounding.unit + relative) * largest
+    logits = signal.combine(row).radius.squeeze(0) + reading_slack(largest, rounding) + relative * largest
     return Slacks(tuple(layers), logits + rounding.smallest)
 
 
@@ -83,11 +82,9 @@ def _relaxed(current: Signal, rule: Leaky, rounding: Rounding, relative: float) 
     steps = current.num_steps
     steepest = max(map(abs, rule.factors(steps)))
     widest = current.magnitude() * steepest
-    size = sum(rule.decay**k for k in range(steps)) * (widest + rule.span)
-    if not bool((size <= rounding.largest).all()):
-        raise OverflowError(f"a membrane potential may reach {float(size.max()):.3g}, beyond {rounding.dtype}")
-    run = current.steps().radius.amax(0) * steepest + rounding.smallest
-    run = run + 8 * rounding.unit * (rule.decay * size + widest + rule.span)
-    tie = 8 * rounding.unit * rule.threshold
+    size = power_sum(rule.decay, steps) * (widest + rule.span)
+    run = current.steps().radius.amax(0) * steepest
+    run = run + recursion_slack(widest, rule.decay, rule.span, steps, rounding)
+    either = tie(rule.threshold, rounding)
     slack = 2 * run + relative * (size + widest + rule.span)
-    return RelaxedLayer(rule, slack, rule.threshold + tie, rule.threshold - tie, relative)
+    return RelaxedLayer(rule, slack, rule.threshold + either, rule.threshold - either, relative)

@@ -42,11 +42,11 @@ from ..bounds.rate_trains import RateTrains
 from ..bounds.readouts import readout_row
 from ..bounds.recurrent import looped
 from ..bounds.refractory import refractory_spikes
-from ..bounds.rounding import Rounding
 from ..bounds.signals import AffineSignal, Signal, SpikeBound, SumSignal
 from ..bounds.train_table import TableTrains
 from ..bounds.trains import window_spikes
 from ..bounds.varied import separable
+from ..rounding import Rounding, over_time, sum_slack
 from .big_m import big_m_spikes
 from .closing import Closing
 from .inputs import input_steps, rate_steps
@@ -205,9 +205,9 @@ class _Writer(Algebra[_Flow]):
         shape = flow.signal.magnitude().shape[1:]
         weight = _matrix(feedback.linear, shape, ones)
         silent = feedback.linear(ones.new_zeros(1, *shape)) + feedback.bias
-        own = feedback.slack(ones.new_ones(1, *shape), self.rounding, 4 * found.num_steps + 8).expand_as(silent)
+        own = feedback.slack(ones.new_ones(1, *shape), self.rounding, over_time(found.num_steps)).expand_as(silent)
         summed = current.source if isinstance(current, FilteredSignal) else current
-        own = own + summed.magnitude() * self.rounding.gamma(found.num_steps + 2)
+        own = own + sum_slack(summed.magnitude(), found.num_steps, self.rounding)
         slack, heard = flow.slack + array(own.flatten()), (weight, array(silent.flatten()))
         rows = None if node.filter is None else array(node.filter.rows(found.num_steps))
         if isinstance(current, FilteredSignal):
@@ -242,7 +242,7 @@ class _Writer(Algebra[_Flow]):
         shape = magnitude.shape[1:]
         weight = _matrix(layer.linear, shape, magnitude)
         sample = layer.linear(torch.zeros_like(magnitude)) + layer.bias
-        own = layer.slack(magnitude, self.rounding, 4 * flow.signal.num_steps + 8)
+        own = layer.slack(magnitude, self.rounding, over_time(flow.signal.num_steps))
         slack = abs(weight) @ flow.slack + array(own.expand_as(sample).flatten())
         steps = tuple(entry.image(weight, array(sample.flatten())) for entry in flow.steps)
         signal = AffineSignal(flow.signal, layer, self.rounding)
@@ -278,7 +278,7 @@ class _Writer(Algebra[_Flow]):
         steps = tuple(
             branch.steps[t % len(branch.steps)] + shortcut.steps[t % len(shortcut.steps)] for t in range(count)
         )
-        own = array(signal.magnitude().flatten()) * self.rounding.gamma(signal.num_steps + 2)
+        own = array(sum_slack(signal.magnitude(), signal.num_steps, self.rounding).flatten())
         return _Flow(signal, steps, branch.slack + shortcut.slack + own)
 
 

@@ -10,8 +10,8 @@ import torch
 from scipy import sparse
 
 from ...models.rules import Leaky
-from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
+from ..rounding import Rounding
 from .closing import Closing
 from .program import Expressions, Program
 

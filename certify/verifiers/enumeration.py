@@ -29,12 +29,12 @@ from ...models.rules import Leaky
 from ...models.varied import Varied
 from ..bounds.box import Box
 from ..bounds.propagation import Propagation, input_signal
-from ..bounds.rounding import Rounding
 from ..bounds.trains import step_spikes
 from ..perturbations import Perturbation, SpikeFlip
 from ..perturbations.members import Members
 from ..problem import Problem
 from ..replay import fails
+from ..rounding import Rounding
 from ..verdicts import Verdict
 from .base import Verifier, falsified
 from .trains import TRAINS

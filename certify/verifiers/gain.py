@@ -13,12 +13,12 @@ from ...models.networks import SpikingNetwork
 from ..bounds.gain_rows import Rows, graph_rows, table_rows, worst_sum
 from ..bounds.prices import PricedProblem, Specifications
 from ..bounds.propagation import LogitBounds
-from ..bounds.rounding import euclidean
 from ..bounds.stages import Stage, Staged, staged
 from ..bounds.train_table import TableTrains
 from ..bounds.trains import window_spikes
 from ..perturbations import Perturbation
 from ..problem import Problem
+from ..rounding import euclidean
 from .base import ClassMarginVerifier, Phase
 from .trains import TRAINS
 

@@ -10,11 +10,11 @@ from ..bounds.box import Box
 from ..bounds.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
 from ..bounds.once_trains import OnceTrains
 from ..bounds.propagation import Propagation, input_signal, known_margins, margin_bounds, propagate
-from ..bounds.rounding import Rounding
 from ..bounds.signals import Signal
 from ..bounds.trains import window_spikes
 from ..perturbations import SpikeShift
 from ..problem import Problem
+from ..rounding import Rounding
 from .enumeration import work_each
 from .move_parts import Parts, RankedEvents
 

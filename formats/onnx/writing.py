@@ -1,7 +1,7 @@
 """Write a network as an ONNX graph: each step of each layer by operators that every runtime has.
 
 The graph does what the network's own run does, operation by operation, in float32. A runtime may add in another
-order and fuse products: the bounds of verifiers cover that (`certify.bounds.rounding`), so what is proved of the
+order and fuse products: the bounds of verifiers cover that (`certify.rounding`), so what is proved of the
 network is proved of the graph in IEEE float32. A counterexample with a potential within rounding of a threshold
 may be one for the run and none for a runtime.
 """

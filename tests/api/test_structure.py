@@ -275,3 +275,18 @@ def test_files_are_opened_in_one_place() -> None:
 )
 def test_a_call_that_opens_a_file_is_seen(call: str) -> None:
     assert opens(ast.parse(f"content = {call}"))
+
+
+ALLOWANCES = re.compile(r"\.gamma\(|\brounding\.unit\b|\b4 \* [\w.]*num_steps \+ [48]\b")
+"""What an allowance for rounding is made of."""
+
+
+def test_what_rounding_costs_is_said_in_one_place() -> None:
+    """Bounds, lirpa, milp and training call certify/rounding; checking/ and the kernels in C keep their own."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("certify", "training")
+        for path in (ROOT / folder).rglob("*.py")
+        if ALLOWANCES.search(path.read_text())
+    }
+    assert found == {f"certify/rounding/{name}.py" for name in ("recursion", "sums", "readouts")}

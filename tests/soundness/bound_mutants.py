@@ -67,9 +67,9 @@ BOUND_MUTANTS = (
     ),
     Mutant(
         "affine: products lose nothing where factors flush to zero",
-        BOUNDS + "affine.py",
-        "self.terms * (1.0 + reach + self.largest)",
-        "self.terms",
+        "certify/rounding/sums.py",
+        "terms * (1.0 + reach + largest)",
+        "terms",
     ),
     Mutant(
         "affine: batch norm takes the last axis of sequences",
@@ -84,15 +84,33 @@ BOUND_MUTANTS = (
         "if False:",
     ),
     Mutant(
+        "rounding: the threshold is compared without its own rounding",
+        "certify/rounding/recursion.py",
+        "return 8 * rounding.unit * threshold",
+        "return 0 * threshold",
+    ),
+    Mutant(
+        "rounding: a step of a recursion is exact",
+        "certify/rounding/recursion.py",
+        "return 8 * rounding.unit * (decay * before + entering)",
+        "return 0 * (decay * before + entering)",
+    ),
+    Mutant(
+        "rounding: reading a sum over time is exact",
+        "certify/rounding/readouts.py",
+        "return 16 * rounding.unit * magnitude",
+        "return 0 * magnitude",
+    ),
+    Mutant(
         "rounding: lengths whose squares vanish are 0",
-        BOUNDS + "rounding.py",
+        "certify/rounding/units.py",
         "(values.square().sum(dim) + values.shape[dim] * torch.finfo(values.dtype).tiny).sqrt()",
         "values.square().sum(dim).sqrt()",
     ),
     Mutant(
-        "readout: never mind an overflow on the way",
-        BOUNDS + "propagation.py",
-        "if not reach <= rounding.largest:",
+        "potentials and readouts: never mind an overflow on the way",
+        "certify/rounding/recursion.py",
+        "if not most <= rounding.largest:",
         "if False:",
     ),
     Mutant(

@@ -21,9 +21,9 @@ FILTER_MUTANTS = (
     ),
     Mutant(
         "filter: what it adds up is no larger than its input",
-        FILTERED,
-        "growth = self.filter.gain(self.num_steps) * (1.0 +",
-        "growth = (1.0 +",
+        "certify/rounding/recursion.py",
+        "(gain * (1.0 + rounding.gamma(",
+        "((1.0 + rounding.gamma(",
     ),
     Mutant(
         "filter: a delay moves a step too far",

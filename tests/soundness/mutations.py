@@ -167,7 +167,7 @@ FIRST = {
     "checking": "checking",
     "linear_maps": "linear_maps or arithmetic or sequences or affine or spread or Flips or extremes or structures",
     "affine.py": "affine or spread or Flips or extremes or structures",
-    "rounding.py": "extremes",
+    "certify/rounding": "extremes or rounding or table or filters",
     "prices.py": "extremes or linear or ties",
     "box.py": "precision or spread",
     "propagation.py": "test_circuit or readout or spread or margins",

@@ -55,7 +55,7 @@ STEP_MUTANTS = (
     Mutant(
         "affine: never refuse a run that may overflow",
         BOUNDS + "affine.py",
-        "rounding.largest * rounding.gamma(self.terms)",
+        "rounding.largest * product_error(self.terms, rounding)",
         'float("inf")',
     ),
     Mutant(

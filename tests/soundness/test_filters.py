@@ -15,7 +15,6 @@ from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.filtered import FilteredSignal
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.stages import staged
 from spikecert.certify.bounds.trains import step_spikes, train_spikes, window_spikes
@@ -23,6 +22,7 @@ from spikecert.certify.branching.leaves import _region
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, Synapse

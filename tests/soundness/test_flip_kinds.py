@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from spikecert import EventRegion, SpikeFlip, SpikingNetwork, attack, mlp, verify
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.perturbations.described import build_set, describe_set
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear
 from spikecert.models.circuit import circuit
 from spikecert.testing import EventCase, event_cases

@@ -14,11 +14,11 @@ from spikecert.certify.bounds.pool_lines import PoolLines
 from spikecert.certify.bounds.pooled import PooledSignal
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
 from spikecert.models import LIF, Residual, SpikingNetwork

@@ -13,12 +13,12 @@ from spikecert.certify.bounds.conserved import conserved_spikes
 from spikecert.certify.bounds.interval import interval_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.recurrent import DelayedSpikes, FeedbackLoop
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import SpikeBound
 from spikecert.certify.bounds.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier, Milp
 from spikecert.models import DLIF, LIF, PLIF, Recurrent, Share, SpikingNetwork, Synapse

@@ -12,12 +12,12 @@ from spikecert import gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
 from spikecert.certify.bounds.conserved import conserved_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.train_graph import GraphTrains
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.replay import margins
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import Recurrent, RefractoryLIF, SpikingNetwork

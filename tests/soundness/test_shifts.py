@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from spikecert import LIF, EventRegion, SpikeShift, SpikingNetwork, bounds, mlp, verify
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.shifts import Shifts, increments
 from spikecert.certify.perturbations.described import build_set, describe_set
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, MarginVerifier
 from spikecert.models.circuit import circuit
 from spikecert.testing.strategies import DTYPES, SEEDS, drawn_network

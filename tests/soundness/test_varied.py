@@ -16,12 +16,12 @@ from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.many_kinds import many_spikes
 from spikecert.certify.bounds.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.trains import window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, VariedLIF, checkpoints

@@ -36,7 +36,7 @@ TRAINS_MUTANTS = (
     ),
     Mutant(
         "table: breakpoints without rounding",
-        BOUNDS + "train_table.py",
+        "certify/rounding/recursion.py",
         "slack = rounding.gamma(4 * num_steps + 8)",
         "slack = 0.0",
     ),

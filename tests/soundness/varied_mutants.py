@@ -58,8 +58,8 @@ VARIED_MUTANTS = (
     Mutant(
         "many: a potential a little above its threshold stays silent",
         LANES,
-        "(threshold + tie).to(widest), (threshold - tie).to(widest)",
-        "(threshold + tie).to(widest), (threshold * 1.1).to(widest)",
+        "(threshold + wide).to(widest), (threshold - wide).to(widest)",
+        "(threshold + wide).to(widest), (threshold * 1.1).to(widest)",
     ),
     Mutant(
         "many: what a spike takes is the threshold",

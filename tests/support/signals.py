@@ -3,8 +3,8 @@
 from torch import nn
 
 from spikecert.certify.bounds.affine import affine_map
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import AffineSignal, Signal
+from spikecert.certify.rounding import Rounding
 from spikecert.models.linear_maps import linear_map
 
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from spikecert.certify.bounds.affine import affine_map
 from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal, SumSignal
+from spikecert.certify.rounding import Rounding
 from spikecert.models.linear_maps import linear_map
 from support.signals import affine_signal
 

@@ -16,9 +16,9 @@ from spikecert.certify.bounds.compiled_cells import CellsKernel, cells_kernel
 from spikecert.certify.bounds.eager_cells import CellRanges, cell_ranges
 from spikecert.certify.bounds.eager_pairs import Pairs, least_differences
 from spikecert.certify.bounds.price_cells import PricedCells, charged, collected
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import graph_trains
+from spikecert.certify.rounding import Rounding
 from spikecert.models.membrane import simulate
 from spikecert.models.rules import Leaky
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from spikecert import LIF, LInf, SpikingNetwork, mlp, verify
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.price_graph import PricedGraph, paths, paths_for
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import graph_trains
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import Complete, Linear
 from spikecert.kernels import CompiledPaths
 from spikecert.models.circuit import leaky_rule

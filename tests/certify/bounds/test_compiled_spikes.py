@@ -15,11 +15,11 @@ from spikecert.certify.bounds.compiled_spikes import SpikesKernel, kernel_for, s
 from spikecert.certify.bounds.interval import StepSpikes, interval_spikes
 from spikecert.certify.bounds.membrane import Pull
 from spikecert.certify.bounds.propagation import logit_bounds, margin_bounds
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.step_trains import StepTable, StepTrains
 from spikecert.certify.bounds.train_table import table_like
 from spikecert.certify.bounds.trains import step_spikes
+from spikecert.certify.rounding import Rounding
 from spikecert.kernels import CompiledSpikes, loading
 from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit, leaky_rule

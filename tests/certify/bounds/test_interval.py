@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.interval import interval_spikes
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
+from spikecert.certify.rounding import Rounding
 from spikecert.models.circuit import leaky_rule
 from spikecert.testing import neurons
 from spikecert.testing.strategies import RESETS

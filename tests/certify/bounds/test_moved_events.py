@@ -13,8 +13,8 @@ from spikecert.certify.bounds import moved_events
 from spikecert.certify.bounds.affine import affine_map
 from spikecert.certify.bounds.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
 from spikecert.certify.bounds.propagation import input_signal
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import AffineSignal, filter_rows
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers.move_parts import Parts, RankedEvents
 from spikecert.models.circuit import circuit
 from spikecert.models.rules import Leaky

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.once_trains import OnceTrains, once_spikes
 from spikecert.certify.bounds.refractory import refractory_spikes, resting_spikes
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import GraphTrains
+from spikecert.certify.rounding import Rounding
 from spikecert.models.refractory import Refractory
 from spikecert.models.rules import Leaky
 from support.examples import examples

@@ -9,9 +9,9 @@ from spikecert.certify import L2, LInf
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.interval import interval_spikes
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import SpikeBound
 from spikecert.certify.bounds.trains import step_spikes, train_spikes
+from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases

@@ -9,11 +9,11 @@ from torch import Tensor
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.interval import interval_spikes
 from spikecert.certify.bounds.membrane import drive
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import graph_trains
 from spikecert.certify.bounds.trains import train_spikes
 from spikecert.certify.milp.potentials import graph_potentials, interval_potentials
+from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.membrane import simulate

@@ -15,10 +15,10 @@ from spikecert.certify.bounds.box import Box, Spread
 from spikecert.certify.bounds.interval import interval_spikes
 from spikecert.certify.bounds.membrane import drive, pull
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import graph_trains
 from spikecert.certify.bounds.trains import step_spikes, train_spikes
+from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit, leaky_rule
 from spikecert.models.linear_maps import linear_map

@@ -6,7 +6,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.train_table import (
     TableTrains,
     TrainTable,
@@ -14,6 +13,7 @@ from spikecert.certify.bounds.train_table import (
     range_minima,
     train_table,
 )
+from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.rules import Leaky

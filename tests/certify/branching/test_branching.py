@@ -12,7 +12,6 @@ from spikecert import L2, LIF, LInf, SpikeFlip, SpikingNetwork, attack, mlp, ver
 from spikecert.certify.bounds.box import Box
 from spikecert.certify.bounds.price_search import pair_prices
 from spikecert.certify.bounds.prices import PricedProblem, Specifications
-from spikecert.certify.bounds.rounding import Rounding
 from spikecert.certify.bounds.signals import InputSignal
 from spikecert.certify.bounds.train_graph import GraphTrains, graph_trains
 from spikecert.certify.bounds.train_table import TableTrains
@@ -25,6 +24,7 @@ from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from spikecert.certify.branching.trimming import trim_rows
 from spikecert.certify.replay import margins
+from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import TRAINS, Complete
 from spikecert.models import Residual
 from spikecert.models.circuit import leaky_rule

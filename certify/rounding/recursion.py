@@ -1,0 +1,104 @@
+"""What a recursion over time may stray by, in the run: potentials v[t] = λ·u[t−1] + x[t], synapses, thresholds.
+
+**One step.** The run computes v̂ = fl(fl(λ̂·û) + x̂) with λ̂ = fl(λ), and after a subtracting reset û = fl(v̂ − d̂).
+With |û| ≤ M and |x̂| ≤ X that is at most 3.01u·λM + u·(λM + X) from λ·û + x̂, the reset adds u·(λM + X + d) and
+u·d for d̂, and x̂ = fl(â·Î) three roundings of |a·I|. So 8u·(λM + X + δ), δ = max(θ, d), and `smallest` for what
+underflows, cover a neuron's step, and 8u·(κM + X) a synapse's, with room for the bound's own rounding (its unit
+is part of u, see units.py).
+
+**All steps.** |û[t]| ≤ S·(|x| + δ) with S = Σ_{k<T} λ^k. Adding one step's error to each current makes every
+rounded run a run of the exact recursion on wider currents.
+
+**A threshold** θ̂ = fl(θ) is compared exactly: both outcomes are taken within 8u·θ of θ.
+
+**A first spike** under a constant current: v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}. So
+it may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k, up to underflow.
+"""
+
+from typing import TypeVar, overload
+
+from torch import Tensor
+
+from .units import Rounding
+
+Number = TypeVar("Number", float, Tensor)
+
+
+@overload
+def step_error(decay: float, before: float, entering: float, rounding: Rounding) -> float: ...
+@overload
+def step_error(decay: float | Tensor, before: Tensor, entering: float | Tensor, rounding: Rounding) -> Tensor: ...
+@overload
+def step_error(
+    decay: float | Tensor, before: float | Tensor, entering: float | Tensor, rounding: Rounding
+) -> float | Tensor: ...
+def step_error(
+    decay: float | Tensor, before: float | Tensor, entering: float | Tensor, rounding: Rounding
+) -> float | Tensor:
+    """Return 8u·(λ·M + X), what one step strays by beside underflow, for |û| ≤ M = `before` and X = `entering`."""
+    return 8 * rounding.unit * (decay * before + entering)
+
+
+def tie(threshold: Number, rounding: Rounding) -> Number:
+    """Return how far from θ the run may find a potential on the other side of it."""
+    return 8 * rounding.unit * threshold
+
+
+def recursion_slack(
+    widest: Tensor, decay: float | Tensor, span: float | Tensor, num_steps: int, rounding: Rounding
+) -> Tensor:
+    """Return what a neuron's recursion may add to each of its currents, (batch, ...).
+
+    Args:
+        widest: a bound of |a·I|, and of |v₀| beside it where a potential begins there, (batch, ...).
+        decay, span: λ and max(θ, d), of all neurons or one each.
+        num_steps: T.
+        rounding: the dtypes of the run and of the bound.
+
+    Raises:
+        OverflowError: where a potential may overflow.
+    """
+    steps = power_sum(decay, num_steps)
+    largest = widest if isinstance(span, Tensor) else float(widest.max())
+    check_potential(steps * (largest + span), rounding)
+    share = step_error(decay, steps, 1.0, rounding)
+    return widest * share + (share * span + rounding.smallest)
+
+
+def power_sum(decay: float | Tensor, num_steps: int) -> float | Tensor:
+    """Return S = Σ_{k<T} λ^k."""
+    total = decay**0
+    for k in range(1, num_steps):
+        total = total + decay**k
+    return total
+
+
+def check_potential(reach: float | Tensor, rounding: Rounding, of: str = "a membrane potential") -> None:
+    """Raise OverflowError where |v| ≤ `reach` does not keep the run from overflowing."""
+    most = float(reach.max()) if isinstance(reach, Tensor) else reach
+    if not most <= rounding.largest:
+        raise OverflowError(f"{of} may reach {most:.3g}, beyond {rounding.dtype}")
+
+
+def around(breakpoints: Number, num_steps: int, rounding: Rounding) -> tuple[Number, Number]:
+    """Return the ends b·(1 − γ) − η and b·(1 + γ) + η of where the run may have its breakpoints b ≥ 0."""
+    slack = rounding.gamma(4 * num_steps + 8)
+    return breakpoints * (1 - slack) - rounding.smallest, breakpoints * (1 + slack) + rounding.smallest
+
+
+def filter_error(decay: float, size: Tensor, entering: Tensor, rounding: Rounding) -> Tensor:
+    """Return E = 8u·(κM + X) + η: how far one step of a synapse's run may be from κ·î[t−1] + x̂[t−d]."""
+    return step_error(decay, size, entering, rounding) + rounding.smallest
+
+
+def filtered_size(size: Tensor, gain: float, num_steps: int, rounding: Rounding) -> Tensor:
+    """Return M = (1 + γ_{4T})·S·(X + η) ≥ |î| of a synapse, X = `size`, S = `gain` = Σ_{n<T} κ^n.
+
+    It holds since |î[t]| ≤ (1 + u)³·(κ·|î[t−1]| + X + η).
+
+    Raises:
+        OverflowError: where the run may overflow its dtype.
+    """
+    found = (size + rounding.smallest) * (gain * (1.0 + rounding.gamma(4 * num_steps + 4)))
+    check_potential(found, rounding, "a synapse")
+    return found
