@@ -17,7 +17,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._device import DeviceContext
 
-SPACES = {"torch": vars(torch), "torch.nn.functional": vars(functional), "torch._C._nn": vars(torch._C._nn)}
+BUILTINS: Any = torch._C  # its stubs name no modules inside it
+SPACES = {"torch": vars(torch), "torch.nn.functional": vars(functional), "torch._C._nn": vars(BUILTINS._nn)}
 """Where functions of torch are looked up, besides the files of its modules."""
 CLASSES = (torch.Tensor, nn.Parameter, DeviceContext)
 """Classes whose methods hide those of torch's C library, and of the mode that may be there."""
@@ -88,7 +89,7 @@ def _examined(files: frozenset[str]) -> list[Place]:
     for home, space in (SPACES | {file: vars(sys.modules[file]) for file in files}).items():
         own = [name for name in sorted(names & space.keys()) if callable(space[name]) or name in MODULES]
         if space is vars(torch):  # tools replace others, such as torch.load
-            own = [name for name in own if hasattr(torch._C._VariableFunctions, name)]
+            own = [name for name in own if hasattr(BUILTINS._VariableFunctions, name)]
         for name in own:
             if not ships(space[name], name):
                 raise TypeError(f"network: {home}.{name} was replaced, expected what torch ships")
@@ -124,7 +125,7 @@ def ships(value: Any, name: str, owner: str = "") -> bool:
     if isinstance(value, BuiltinFunctionType):
         home = getattr(value.__self__, "__name__", "")
         named = home.startswith("torch._C") and value.__name__ in (name, *ALIASES.get(name, ()))
-        return named or value is getattr(torch._C._VariableFunctions, name, None)
+        return named or value is getattr(BUILTINS._VariableFunctions, name, None)
     if isinstance(value, MethodDescriptorType):
         return value.__name__ in (name, *ALIASES.get(name, ())) and value.__objclass__ is torch._C.TensorBase
     if isinstance(value, type):

@@ -225,8 +225,9 @@ def convolved_by(
     image = weight.new_empty(1, channels, *sides)
     given = (stride, padding, dilation, more is not None, more or (0, 0), groups)
     batches = (image.repeat(size, 1, 1, 1) for size in BATCHES)
-    chosen = [torch._C._select_conv_backend(batch, weight, bias, *given) for batch in batches]
-    unnamed = int(torch._C._ConvBackend.Mkldnn) + 1  # torch gives this one no name in Python
+    library: Any = torch._C
+    chosen = [library._select_conv_backend(batch, weight, bias, *given) for batch in batches]
+    unnamed = int(library._ConvBackend.Mkldnn) + 1  # torch gives this one no name in Python
     return frozenset("MkldnnTranspose" if int(each) == unnamed else each.name for each in chosen)
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,6 +29,7 @@ from spikecert import (
     mlp,
     verify,
 )
+from spikecert.models.circuit import shipped
 from spikecert.models.layers import Share
 from support.readers import check_one_line
 from support.refractory import INPUTS, THREAT, labels_of, network
@@ -166,7 +168,7 @@ PLACES: list[tuple[Any, str, Any]] = [
     (F, "pad", F.interpolate),
     (F, "max_pool2d", F.adaptive_max_pool2d),
     (torch, "max_pool2d", torch.max_pool3d),
-    (torch._C._nn, "upsample_nearest2d", torch._C._nn.upsample_bilinear2d),
+    (shipped.BUILTINS._nn, "upsample_nearest2d", shipped.BUILTINS._nn.upsample_bilinear2d),
     (torch, "ge", torch.gt),
     (nn.modules.linear, "F", nn.modules.conv),
     (nn.modules.conv, "torch", F),
@@ -174,7 +176,7 @@ PLACES: list[tuple[Any, str, Any]] = [
     (Tensor, "__neg__", Tensor.__abs__),
     (Tensor, "__rsub__", Tensor.__rtruediv__),
     (nn.Parameter, "__torch_function__", classmethod(wrong)),
-    (torch.utils._device.DeviceContext, "__torch_function__", wrong),
+    (DeviceContext, "__torch_function__", wrong),
     (torch.Tensor, "__getattribute__", wrong),
 ]
 
