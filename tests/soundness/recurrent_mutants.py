@@ -112,7 +112,7 @@ RECURRENT_MUTANTS = (
     Mutant(
         "circuit: a loop's synapse that was exchanged is taken",
         "models/recurrent.py",
-        "if synapse is not None and type(synapse) is not Synapse:",
+        'if name == "synapse" and part is not None and kind is not Synapse:',
         "if False:",
     ),
     Mutant(
@@ -129,9 +129,9 @@ RECURRENT_MUTANTS = (
     ),
     Mutant(
         "conversion: a cell that was given no state goes on",
-        "models/conversion/watching.py",
-        "kept = neuron.keeps and not given",
-        "kept = not given",
+        "models/conversion/states.py",
+        "if not given and not neuron.keeps:",
+        "if False:",
     ),
     Mutant(
         "conversion: another step of an encoder is taken",

@@ -87,7 +87,7 @@ REFRACTORY_MUTANTS = (
     Mutant(
         "conversion: a cell that rests runs by anything",
         "models/conversion/norse.py",
-        "    _check_step(cell, name, RESTS)\n",
+        "    _check_step(module, name, STEPS.get(kind))\n",
         "",
     ),
     Mutant(
