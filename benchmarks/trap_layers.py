@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d]] = {2: nn.Conv1d, 3: nn.Conv2d}
 SAME = (LIF, Synapse, Residual, Share, nn.BatchNorm1d, nn.BatchNorm2d)
 """Layers whose outputs are of the shape of their inputs."""
-BRANCHES = ("w", "ws", "wsw", "wy", "yw", "p", "a", "y", "s", "ps", "wc", "wps", "ys", "wl", "l")
+BRANCHES = ("w", "ws", "wsw", "wy", "yw", "p", "a", "a", "as", "y", "s", "ps", "wc", "wps", "ys", "wl", "l")
 SHORTCUTS = ("", "", "", "w", "ws", "c", "y", "p", "s")
 
 
@@ -112,7 +112,10 @@ class Stack:
         axes, several = len(self.features), len(self.features) > 1
         pools = (nn.MaxPool2d, nn.AvgPool2d) if axes == 3 else (nn.MaxPool1d, nn.AvgPool1d)
         makers: list[Callable[[], object]] = [self.sum, self.sum, self.sum, lambda: self.add(self.draw.synapse())]
-        makers += [lambda: self.pool(pools[0]), *([lambda: self.pool(pools[1]), self.move, self.move] * several)]
+        makers += [
+            lambda: self.pool(pools[0]),
+            *([lambda: self.pool(pools[1]), self.move, self.move, self.move] * several),
+        ]
         self.draw.random.choice(makers)()
         if self.chance(0.6):
             if self.chance(0.6):
@@ -124,9 +127,9 @@ class Stack:
 def body(draw: Draw) -> Stack:
     """Return layers up to the last hidden neurons, flat at the end."""
     size = draw.random.choice((2, 3)) if draw.listed else draw.random.randint(1, 7)
-    side = draw.random.choice((3, 4))
+    side = draw.random.choice((3, 4, 4))
     long = draw.random.randint(2, 3) if draw.listed else draw.random.randint(3, 6)
-    shapes: list[Shape] = [(size,)] * 3 + [(1, long)] + ([(1, side, side)] * 2) * (not draw.listed)
+    shapes: list[Shape] = [(size,)] * 3 + [(1, long)] * 2 + ([(1, side, side)] * 2) * (not draw.listed)
     shape = draw.random.choice(shapes)
     stack = Stack(draw, shape, shape)
     if len(stack.features) == 3 and stack.chance(0.3):

@@ -14,6 +14,8 @@ from spikecert.kernels import loading
 from spikecert.models.compiled import library
 from spikecert.models.kernels import use_kernel
 
+OPEN_LIBRARIES = loading._open_libraries
+
 BAD = {
     "says what is no UTF-8": (r"printf 'erreur: \351\340 impossible\n' >&2; exit 1", r"impossible"),
     "says several lines": (r"printf 'one\ntwo\n' >&2; exit 1", "failed: two"),
@@ -29,8 +31,9 @@ BAD = {
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    """Let libraries be looked for anew, and forget afterwards what was found."""
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let libraries be looked for anew, none of them open, and forget afterwards what was found."""
+    monkeypatch.setattr(loading, "_open_libraries", dict)
     caches = library, spikes_kernel
     for cache in caches:
         cache.cache_clear()
@@ -112,7 +115,5 @@ def test_a_folder_that_nothing_is_written_to(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_no_process_of_ours_told_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     for told in ("1", "[2]", "rubbish", '{"a": "b"}'):
-        loading._open_libraries.cache_clear()
         monkeypatch.setenv(loading.INHERITED, told)
-        assert loading._open_libraries() == {}
-    loading._open_libraries.cache_clear()
+        assert OPEN_LIBRARIES.__wrapped__() == {}
