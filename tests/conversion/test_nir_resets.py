@@ -89,7 +89,8 @@ def simulated(
                 i = i + DT / node.tau_syn * (node.w_in * x - i)
                 x = i
             if hasattr(node, "v_leak"):
-                v = v + DT / getattr(node, "tau", getattr(node, "tau_mem", None)) * (node.v_leak - v + node.r * x)
+                tau = node.tau if hasattr(node, "tau") else node.tau_mem
+                v = v + DT / tau * (node.v_leak - v + node.r * x)
             else:
                 v = v + DT * node.r * x
             last = (v > node.v_threshold) * 1.0
@@ -313,7 +314,8 @@ def test_steps_are_read_from_a_sample_that_has_them() -> None:
 
 
 def test_a_module_has_neither_a_reset_to_be_chosen_nor_a_time_step() -> None:
-    for name, value in (("dt", 1e-3), ("reset", "zero")):
+    settings: dict[str, Any] = {"dt": 1e-3, "reset": "zero"}
+    for name, value in settings.items():
         with pytest.raises(TypeError, match=rf"^{name}: got one for a module, expected it of a NIR graph only$"):
             convert(nn.Linear(2, 2), torch.rand(3, 2), **{name: value})
 

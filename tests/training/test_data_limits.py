@@ -190,7 +190,7 @@ def test_what_makes_more_at_once_than_is_asked_for_does_not_unpack_archives(tmp_
 
 
 def test_an_archive_of_many_members_is_refused(tmp_path: Path) -> None:
-    path = archived(tmp_path / "mine.npz", **{f"a{k}": b"" for k in range(1001)})
+    path = archived(tmp_path / "mine.npz", zipfile.ZIP_DEFLATED, **{f"a{k}": b"" for k in range(1001)})
     assert refused_archive(path)[1].endswith("holds more than 1000 members")
 
 
@@ -218,7 +218,7 @@ def test_an_archive_of_many_members_is_refused(tmp_path: Path) -> None:
 def test_arrays_that_numpy_does_not_write_are_one_line(
     tmp_path: Path, members: dict[str, bytes], message: str
 ) -> None:
-    path = archived(tmp_path / "mine.npz", **{"inputs": INPUTS, "labels": LABELS, **members})
+    path = archived(tmp_path / "mine.npz", zipfile.ZIP_DEFLATED, **{"inputs": INPUTS, "labels": LABELS, **members})
     _, said = refused_archive(path)
     assert message in said
     assert "\n" not in said

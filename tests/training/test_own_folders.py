@@ -107,7 +107,10 @@ def many(folder: Path) -> None:
 
 
 def unpacked_size(start: bytes, suffix: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / "boot" / f"00a{suffix}").write_bytes(start) and None
+    def write(folder: Path) -> None:
+        (folder / "boot" / f"00a{suffix}").write_bytes(start)
+
+    return write
 
 
 def scans(folder: Path) -> None:
