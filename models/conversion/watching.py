@@ -34,9 +34,11 @@ READS = "_local_scalar_dense"
 """What `.item()`, `bool()` and `if` of a tensor are."""
 UNSEEN = (
     "numpy tolist data_ptr __array__ storage untyped_storage __dlpack__ __repr__ __format__ apply_ map_ map2_ "
-    "is_contiguous stride storage_offset requires_grad is_leaf grad_fn __set__"
+    "is_contiguous stride storage_offset requires_grad is_leaf grad_fn"
 )
-"""What reads or writes a tensor's memory, or how it is held, and is no operation; `__set__` is `x.data = …`."""
+"""What reads or writes a tensor's memory, or how it is held, and is no operation."""
+ALLOWED = "requires_grad"
+"""The one attribute that may be set, as Norse's `initial_state` does: it gives a tensor no other memory."""
 HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
 
@@ -138,8 +140,9 @@ class _Unseen(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function of tensors, and keep the line of one that reads memory."""
         name = getattr(func, "__name__", "")
+        sets = name == "__set__" and func.__self__.__name__ != ALLOWED
         name = func.__self__.__name__ if name == "__get__" else name
-        if self.outside.depth == 0 and name in UNSEEN.split():
+        if self.outside.depth == 0 and (sets or name in UNSEEN.split()):
             self.outside.found.setdefault(READS, place())
         return func(*args, **(kwargs or {}))
 

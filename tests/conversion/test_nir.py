@@ -283,6 +283,7 @@ MORE = {
 STRANGE = MORE | {"bomb": (bomb, "more than"), "outside": (outside, "has a link"), "cycle": (round_about, "deep")}
 
 
+@pytest.mark.filterwarnings("ignore:graph. its last neurons never fire")
 @pytest.mark.parametrize("name", STRANGE)
 def test_files_from_strangers_can_not_take_the_memory_or_read_elsewhere(name, tmp_path):
     network, path = mlp((4, 3, 2), num_steps=3), tmp_path / "network.nir"
