@@ -21,6 +21,7 @@ from .sparse import Matrix
 from .subtracting import Subtracting
 from .through import ExactBalance
 from .varying import Varying
+from .work import hold
 
 Ends = tuple[Dyadic, Dyadic]
 Chain = tuple[Matrix, Dyadic]
@@ -211,6 +212,7 @@ class Leaf:
         """
         found: dict[int, Ends] = {}
         for each in self.graph.linear(place):
+            hold("sums over windows of steps", self.graph.widths[each] * weights.shape[1])
             found[each] = self._sums(each, found, weights, reader)
             if self.entering is not None:
                 found[each] = self.entering.cut_sums(each, found[each], weights, reader)
