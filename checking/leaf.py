@@ -92,7 +92,7 @@ class Leaf:
         sums = None
         if isinstance(layer, Subtracting):
             sums = self._narrower(self.sums(node.source, layer.weights, place), node.source, place)
-        elif isinstance(layer, Varying) and self._joint(node.source):
+        elif isinstance(layer, Varying) and len(layer.powers.ints) > 1 and self._joint(node.source):
             sums = self.sums(node.source, layer.weights, place)
         if node.feedback is None:
             return layer.found(steps, sums, allowed)

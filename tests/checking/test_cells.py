@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from torch import nn
 
-from spikecert import save
+from spikecert import DLIF, LIF, SpikingNetwork, save
 from spikecert.checking import read_network
 from spikecert.checking.arithmetic import ARITHMETIC
 from spikecert.checking.bound import Question
@@ -115,6 +116,18 @@ def test_cells_hold_every_run(tmp_path_factory, case, cells, seed):
 @given(questions(most_steps=12), COUNTS, st.integers(0, 2**31))
 def test_cells_hold_every_run_of_up_to_12_steps(tmp_path_factory, case, cells, seed):
     check_runs(case, tmp_path_factory.mktemp("cells"), cells, seed)
+
+
+@pytest.mark.parametrize("encoding", ["direct", "none"])
+def test_a_reader_whose_input_is_scaled_sums_spikes_up_by_its_scales(encoding, tmp_path):
+    """It forgets as the layer before does, so that only the scales set both sums apart."""
+    torch.manual_seed(0)
+    scaled = DLIF(4, 0.5, reset="subtract")
+    scaled.input_scale.data = torch.tensor([3.0, -1.0, 0.5, 2.0])
+    layers = nn.Linear(2, 6), LIF(0.5, reset="subtract"), nn.Linear(6, 4), scaled, nn.Linear(4, 2)
+    network = SpikingNetwork(*layers, num_steps=4, encoding=encoding).eval()
+    sample = torch.rand(1, *([4] * network.timed), 2)
+    check_runs(Case(network, sample, torch.zeros(1), 0.3), tmp_path, 8, 0)
 
 
 def layers_of(question: Question, place: int) -> Subtracting:
