@@ -69,10 +69,12 @@ class SharedUnits:
         for units in self.units:
             gains, place = units.gains(costs, limit.sized), np.nonzero(units.marks)
             many = units.marks[place] if limit.most is None else units.marks[place].clip(max=limit.most)
+            more, shift = int(many.sum()) * gains.shape[-1], gains.shift
+            hold("changes of events", len(parts) + more)
+            spend(CALL + 2 * more, shift)
             parts += np.repeat(gains.ints[place], many, axis=0).ravel().tolist()
-            shift = gains.shift
         kept = [gain for gain in parts if gain > 0]
-        spend(CALL + 2 * len(parts) + 16 * len(kept), shift)
+        spend(CALL + 16 * len(kept), shift)
         chosen = kept if limit.most is None or limit.most >= len(kept) else nlargest(limit.most, kept)
         return Dyadic(np.asarray(sum(chosen), dtype=object), shift)
 
@@ -130,10 +132,12 @@ class Changes:
 
 def _candidates(side: OneSign, units: Units, gains: Dyadic, most: int) -> Dyadic:
     """Return what the units that meet the greatest weights add, (n, candidates)."""
-    found = []
+    found, count = [], 0
     for step, row in enumerate(gains.ints):
         if any(row) and units.marks[:, step].any():
             sizes = side.greatest(units, units.marks, step, most)
+            count += sizes.size * len(row)
+            hold("changes of events", count)
             spend(CALL + sizes.size * len(row), gains.shift)
             found.append((sizes[:, :, None] * row).reshape(len(sizes), -1))
     empty = np.zeros((side.rows, 0), dtype=object)

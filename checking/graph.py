@@ -170,6 +170,7 @@ class _Builder:
         if isinstance(node, Spikes) and node.feedback is not None:
             self.numbers += len(node.feedback.matrix.ints)
         hold("numbers of a network", self.numbers)
+        hold("numbers over time", width * (1 if constant else self.steps))
         spend(CALL + width)
         self.nodes.append(node)
         self.widths.append(width)

@@ -46,10 +46,10 @@ class Convolution:
             sides = _named(padding, kernel, dilation)
         else:
             sides = tuple((side, side) for side in pair(padding, 0))
-        if not isinstance(groups, int) or groups < 1 or layer["padding_mode"] not in MODES:
-            raise Refused(f"{name}: has groups or a padding mode that are not known")
-        if layer["in_channels"] % groups or layer["out_channels"] % groups:
+        if not known_groups(layer):
             raise Refused(f"{name}: has groups that do not fit")
+        if layer["padding_mode"] not in MODES:
+            raise Refused(f"{name}: has a padding mode that is not known")
         if weight.shape != (layer["out_channels"], layer["in_channels"] // groups, *kernel):
             raise Refused(f"{name}: has a weight of another size than it says")
         return Convolution(weight, bias, stride, sides, dilation, groups, MODES[layer["padding_mode"]])  # pyright: ignore[reportArgumentType]
@@ -137,18 +137,20 @@ class Pool:
             count = -(-max(0, size - kernel) // stride) + 1
             count -= (count - 1) * stride >= size - side  # a window must begin inside, or in the first padding
             more.append((0, max(0, (count - 1) * stride + kernel - size)))
-        return np.pad(pixels, more, constant_values=BEYOND)
+        return surrounded(pixels, more, BEYOND)
 
 
 def windows(pixels: np.ndarray, kernel: Any, stride: Pair, dilation: Pair) -> np.ndarray:
     """Return the pixels under each window, (rows, columns, *kernel)."""
-    axes = []
-    for size, count, step, gap in zip(pixels.shape, kernel, stride, dilation, strict=True):
-        places = (size - gap * (count - 1) - 1) // step + 1
-        if places < 1:
-            raise Refused("a window is larger than its image")
-        axes.append(np.arange(places)[:, None] * step + np.arange(count) * gap)
-    check_size(axes[0].size * axes[1].size)
+    settings = list(zip(pixels.shape, kernel, stride, dilation, strict=True))
+    counts = [(size - gap * (count - 1) - 1) // step + 1 for size, count, step, gap in settings]
+    if min(counts) < 1:
+        raise Refused("a window is larger than its image")
+    check_size(prod(counts) * prod(kernel))
+    axes = [
+        np.arange(places)[:, None] * step + np.arange(count) * gap
+        for places, (_, count, step, gap) in zip(counts, settings, strict=True)
+    ]
     return pixels[axes[0][:, None, :, None], axes[1][None, :, None, :]]
 
 
@@ -160,6 +162,13 @@ def pair(value: Any, least: int) -> Pair:
     if not all(least <= v <= 2**15 for v in both):
         raise Refused(f"got {both}, expected at least {least}, and no more than {2**15}")
     return both
+
+
+def known_groups(layer: dict[str, Any]) -> bool:
+    """Return whether groups and channels of a description are whole numbers that fit."""
+    groups, *both = (layer[key] for key in ("groups", "in_channels", "out_channels"))
+    whole_numbers = all(isinstance(number, int) and number > 0 for number in (groups, *both))
+    return whole_numbers and not any(number % groups for number in both)
 
 
 def padded(shape: tuple[int, ...], sides: Any, mode: str) -> np.ndarray:
@@ -177,11 +186,17 @@ def padded(shape: tuple[int, ...], sides: Any, mode: str) -> np.ndarray:
     check_size((height + sum(sides[0])) * (width + sum(sides[1])))
     pixels = np.arange(height * width).reshape(height, width)
     if mode == "constant":
-        return np.pad(pixels, sides, constant_values=OUTSIDE)
+        return surrounded(pixels, sides, OUTSIDE)
     room = [size - (mode == "reflect") for size in shape]
     if mode != "edge" and any(max(both) > most for most, both in zip(room, sides, strict=True)):
         raise Refused("a padding is larger than its image")
     return np.pad(pixels, sides, mode=mode)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def surrounded(pixels: np.ndarray, ends: Any, fill: int) -> np.ndarray:
+    """Return numbered pixels with `fill` before and behind them, `ends` of each axis."""
+    check_size(prod(size + sum(both) for size, both in zip(pixels.shape, ends, strict=True)))
+    return np.pad(pixels, ends, constant_values=fill)
 
 
 def check_size(entries: int) -> None:

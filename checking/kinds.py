@@ -47,9 +47,11 @@ class Kinds:
         spend(64 * arrays[0].size)
         rows = np.stack([array.astype(float).ravel() for array in arrays], 1)
         each, which = np.unique(rows, axis=0, return_inverse=True)
+        which = which.reshape(-1)
+        hold("neurons of all kinds", len(each) * len(which))
         plain = {key: layer[key] for key in ("reset", "fires_at", "surrogate")} | {"type": "LIF"}
         kinds = []
-        for index in _in_order(which := which.reshape(-1)):
+        for index in _in_order(which):
             constants = dict(zip(names, each[index].tolist(), strict=True))
             kinds.append(Neuron.read({}, name, plain | constants, steps, arithmetic))
         order = np.argsort(_in_order(which))

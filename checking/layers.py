@@ -90,8 +90,8 @@ class Norm:
         affine, epsilon = not plain and layer["affine"], 0.0 if plain else float(layer["eps"])
         mean, variance = tensors.pop(f"{name}.running_mean"), tensors.pop(f"{name}.running_var")
         tensors.pop(f"{name}.num_batches_tracked", None)
-        weight = tensors.pop(f"{name}.weight") if affine else np.ones(count)
-        bias = tensors.pop(f"{name}.bias") if affine else np.zeros(count)
+        weight = tensors.pop(f"{name}.weight") if affine else np.ones(mean.shape)
+        bias = tensors.pop(f"{name}.bias") if affine else np.zeros(mean.shape)
         if any(part.shape != (count,) for part in (mean, variance, weight, bias)):
             raise Refused(f"{name}: has statistics of sizes that do not fit")
         if not np.isfinite(epsilon) or epsilon < 0 or not (np.isfinite(variance) & (variance >= 0)).all():

@@ -21,6 +21,7 @@ from .sparse import Matrix
 from .subtracting import Subtracting
 from .through import ExactBalance
 from .varying import Varying
+from .work import hold
 
 Ends = tuple[Dyadic, Dyadic]
 Chain = tuple[Matrix, Dyadic]
@@ -91,7 +92,7 @@ class Leaf:
         sums = None
         if isinstance(layer, Subtracting):
             sums = self._narrower(self.sums(node.source, layer.weights, place), node.source, place)
-        elif isinstance(layer, Varying) and self._joint(node.source):
+        elif isinstance(layer, Varying) and len(layer.powers.ints) > 1 and self._joint(node.source):
             sums = self.sums(node.source, layer.weights, place)
         if node.feedback is None:
             return layer.found(steps, sums, allowed)
@@ -211,6 +212,7 @@ class Leaf:
         """
         found: dict[int, Ends] = {}
         for each in self.graph.linear(place):
+            hold("sums over windows of steps", self.graph.widths[each] * weights.shape[1])
             found[each] = self._sums(each, found, weights, reader)
             if self.entering is not None:
                 found[each] = self.entering.cut_sums(each, found[each], weights, reader)

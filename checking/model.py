@@ -121,12 +121,14 @@ def _network(content: Content) -> Network:
     text, tensors = content.text, dict(content.tensors)
     steps = text["num_steps"]
     if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
-        raise Refused(f"num_steps: got {steps!r}, expected 1 to {MOST_STEPS}")
+        raise Refused(f"num_steps: got {str(steps)[:20]}, expected 1 to {MOST_STEPS}")
     if text["encoding"] not in ("direct", "none", "rate"):
         raise Refused(f"unknown: no proof form for encoding {str(text['encoding'])[:20]!r}")
     unknown = text.keys() - FIELDS - ({"seed", "draws"} if text["encoding"] == "rate" else set())
     if unknown:
         raise Refused(f"unknown: no proof form for a network with {min(unknown)[:20]!r}")
+    if not all(tensor.size for tensor in tensors.values()):
+        raise Refused("holds a tensor without numbers")
     counts = "num_batches_tracked"  # of a batch norm, in no number of its run
     kinds = {tensor.dtype for name, tensor in tensors.items() if name.rpartition(".")[2] != counts}
     if len(kinds) != 1 or not kinds <= ARITHMETIC.keys():

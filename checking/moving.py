@@ -10,12 +10,14 @@ import numpy as np
 from .affine import Affine
 from .arithmetic import Arithmetic
 from .exact import Refused, whole
-from .images import OUTSIDE, Pair, check_size
+from .images import OUTSIDE, Pair, check_size, surrounded
 from .sparse import Matrix
 
 Shape = tuple[int, ...]
 MOST = 2**15
 """The largest padding, either way, and the largest factor."""
+MOST_SIZES = 64
+"""The most numbers of one list: numpy's axes."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,6 @@ class Padding:
         made = tuple(size + sum(ends) for size, ends in zip(shape[1:], self.sides, strict=True))
         if min(made) < 1:
             raise Refused("a padding leaves nothing of its inputs")
-        check_size(shape[0] * prod(made))
         found = _numbered(shape)
         for axis, ends in enumerate(self.sides, 1):
             found = _extended(found, axis, ends)
@@ -124,7 +125,8 @@ class Unflatten:
 def _numbers(values: Any, least: int) -> Shape:
     """Return whole numbers of a description."""
     values = values if isinstance(values, list) else [values]
-    if not all(isinstance(v, int) and not isinstance(v, bool) and least <= v <= MOST for v in values):
+    numbers = all(isinstance(v, int) and not isinstance(v, bool) and least <= v <= MOST for v in values)
+    if not numbers or len(values) > MOST_SIZES:
         raise Refused(f"got {str(values)[:40]}, expected integers from {least} to {MOST}")
     return tuple(values)
 
@@ -140,7 +142,7 @@ def _extended(places: np.ndarray, axis: int, ends: Pair) -> np.ndarray:
     kept = np.take(places, range(max(0, -ends[0]), size - max(0, -ends[1])), axis)
     sides = [(0, 0)] * places.ndim
     sides[axis] = max(0, ends[0]), max(0, ends[1])
-    return np.pad(kept, sides, constant_values=OUTSIDE)
+    return surrounded(kept, sides, OUTSIDE)
 
 
 def _moved(places: np.ndarray, shape: Shape, arithmetic: Arithmetic) -> tuple[Affine, Shape]:

@@ -44,7 +44,9 @@ class Neuron:
         scale = tensors.pop(f"{name}.input_scale") if layer["type"] == "DLIF" else np.ones(steps)
         if scale.shape != (steps,) or not np.isfinite(scale).all():
             raise Refused(f"{name}: has an input scale that does not fit")
-        factors = tuple(map(Fraction, scale.tolist()))
+        spend(16 * steps)
+        known = {factor: Fraction(factor) for factor in scale.tolist()}
+        factors = tuple(known[factor] for factor in scale.tolist())
         neuron = Neuron(Fraction(decay), Fraction(threshold), layer["reset"], Fraction(drop), factors)
         neuron._check_normal(name, arithmetic)
         return neuron

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from .exact import Dyadic, Refused, aligned
-from .images import Pair, check_size, pair, windows
+from .images import Pair, check_size, pair, surrounded, windows
 from .sequences import HEIGHTS, single
-from .work import CALL, spend
+from .work import CALL, hold, spend
 
 FIELDS = {"type", "kernel_size", "stride", "padding", "dilation", "ceil_mode"}
 OUTSIDE = -1
@@ -73,7 +73,6 @@ class MaxPool:
 
     def _padded(self, sides: list[int]) -> np.ndarray:
         """Return the numbered pixels in their padding, as far as windows reach."""
-        check_size(prod(size + 2 * side for size, side in zip(sides, self.padding, strict=True)))
         numbers, ends = np.arange(prod(sides)).reshape(sides), []
         for size, kernel, stride, side, gap in zip(
             sides, self.kernel, self.stride, self.padding, self.dilation, strict=True
@@ -84,7 +83,7 @@ class MaxPool:
                 count -= (count - 1) * stride >= size + side  # a window must begin inside, or in the first padding
                 more = max(0, (count - 1) * stride + reach - size - 2 * side)
             ends.append((side, side + more))
-        return np.pad(numbers, ends, constant_values=OUTSIDE)
+        return surrounded(numbers, ends, OUTSIDE)
 
 
 @dataclass(frozen=True)
@@ -104,20 +103,24 @@ class PoolWindows:
         """Return the number of windows."""
         return len(self.starts)
 
+    def _pay(self, signal: Dyadic, each: int) -> None:
+        hold("entries of windows over time", len(self.entry) * signal.shape[1])
+        spend(CALL + each * len(self.entry) * signal.shape[1], signal.shift)
+
     def largest(self, signal: Dyadic) -> Dyadic:
         """Return the greatest entry of each window of (m, k)."""
-        spend(CALL + len(self.entry) * signal.shape[1], signal.shift)
+        self._pay(signal, 1)
         return Dyadic(np.maximum.reduceat(signal.ints[self.entry], self.starts), signal.shift)
 
     def totals(self, signal: Dyadic) -> Dyadic:
         """Return the sum of each window's entries."""
-        spend(CALL + len(self.entry) * signal.shape[1], signal.shift)
+        self._pay(signal, 1)
         return Dyadic(np.add.reduceat(signal.ints[self.entry], self.starts), signal.shift)
 
     def lines(self, low: Dyadic, high: Dyadic) -> "Lines":
         """Return what stands for the maxima of entries in [low, high], (m, k) each."""
+        self._pay(low, 16)
         one, two, shift = aligned(low, high)
-        spend(CALL + 16 * len(self.entry) * one.shape[1], shift)
         bottom, top = one[self.entry], two[self.entry]
         greatest, highest = (np.maximum.reduceat(end, self.starts) for end in (bottom, top))
         best = bottom == greatest[self.output]

@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from fractions import Fraction
-from math import inf
+from math import inf, prod
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +238,7 @@ def _prices(tensors: dict[str, np.ndarray], other: int, place: int, shape: tuple
     """Return the prices of one class on one layer; 0, held once for all leaves, where the proof gives none."""
     given = tensors.get(f"{other}.prices.{place}")
     if given is None:
+        spend(CALL + prod(shape[1:]))
         return Dyadic(np.broadcast_to(whole(np.zeros(shape[1:], dtype=int)).ints, shape), 0)
     if given.shape != shape:
         raise Refused(f"class {other}: has prices of sizes that do not fit")

@@ -58,7 +58,10 @@ class OneSign:
             row = self.row[taken]
             place = np.arange(len(taken)) - np.searchsorted(row, np.arange(self.rows))[row]
             kept = place < most
-            found = np.zeros((self.rows, int(place[kept].max(initial=-1)) + 1), dtype=object)
+            width = int(place[kept].max(initial=-1)) + 1
+            hold("changes of events", self.rows * width)
+            spend(CALL + self.rows * width // 4)
+            found = np.zeros((self.rows, width), dtype=object)
             found[row[kept], place[kept]] = self.ints[taken[kept]]
             self.known[name, step, most] = found
         return self.known[name, step, most]

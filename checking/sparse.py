@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from .exact import Dyadic, aligned, roots, whole
-from .work import CALL, spend
+from .work import CALL, hold, spend
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Matrix:
         """Return the product with another matrix, (m, k)."""
         starts = np.searchsorted(other.row, np.arange(other.shape[0] + 1))
         counts = np.diff(starts)[self.column]
+        hold("products", int(counts.sum()))
         spend(CALL + 8 * int(counts.sum()), self.shift + other.shift)
         mine = np.repeat(np.arange(len(self.row)), counts)
         theirs = np.arange(len(mine)) + np.repeat(starts[self.column] - np.cumsum(counts) + counts, counts)
@@ -91,6 +92,7 @@ class Matrix:
 
     def __matmul__(self, other: Dyadic) -> Dyadic:
         """Return the product with (m, k)."""
+        hold("sums of products", self.shape[0] * other.shape[1])
         spend(CALL + self.shape[0] * other.shape[1] // 8)
         found = np.zeros((self.shape[0], other.shape[1]), dtype=object)
         for index, column in enumerate(other.ints.T):

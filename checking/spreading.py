@@ -10,7 +10,7 @@ import numpy as np
 from .affine import NEAR, Affine
 from .arithmetic import Arithmetic
 from .exact import Dyadic, Refused, stacked, whole
-from .images import Pair, check_size, inverse, pair
+from .images import Pair, check_size, inverse, known_groups, pair
 from .sparse import Matrix
 
 Shape = tuple[int, ...]
@@ -40,12 +40,7 @@ class TransposedConvolution:
         """
         kernel, stride, dilation = (pair(layer[key], 1) for key in ("kernel_size", "stride", "dilation"))
         padding, more, groups = pair(layer["padding"], 0), pair(layer["output_padding"], 0), layer["groups"]
-        if (
-            not isinstance(groups, int)
-            or groups < 1
-            or layer["in_channels"] % groups
-            or layer["out_channels"] % groups
-        ):
+        if not known_groups(layer):
             raise Refused(f"{name}: has groups that do not fit")
         size = (layer["in_channels"], layer["out_channels"] // groups, *kernel)
         if weight.shape != size or bias.shape != (layer["out_channels"],):

@@ -26,6 +26,8 @@ from .work import CALL, spend
 
 MOST_WORK = 2**28
 """The most products of whole numbers that one use takes."""
+MATRIX = 2**3
+"""How many of them a number of the matrix counts for at least, as it is held whole."""
 BITS = 61
 """Of a sum of such products."""
 PRODUCTS = 64
@@ -102,7 +104,7 @@ class ExactBalance:
     def sums(self, weights: Dyadic) -> Ends | None:
         """Return what Σ_j A_j·S_j lies between, (r, T) each, for A (r, n); None where that takes too much work."""
         (neurons, features), steps = self.matrix.shape, len(self.gains.ints)
-        if len(weights.ints) * neurons * features * steps > MOST_WORK:
+        if max(len(weights.ints) * steps, MATRIX) * neurons * features > MOST_WORK:
             return None
         bits, chosen = _bits(neurons), self._chosen()
         exact, shares = Cut.of(weights.ints, weights.shift, bits), self._shares(weights, bits)

@@ -56,7 +56,8 @@ class Travels(Units):
                 for outside in (best[..., max(0, steps - size) :], best[..., :size]):
                     np.maximum(outside, 0, out=outside)
             best = np.maximum(best, 0) if self.vanishes else best
-            found.append(best - own)
+            if sized or size == self.reach:
+                found.append(best - own)
         if not sized or self.reach == 1:
             return Dyadic(found[-1][..., None], values.shift)
         return _increments(found, values.shift)

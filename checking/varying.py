@@ -121,7 +121,12 @@ class Varying:
         if allowed is not None:
             marks = [_decided(surely, perhaps, rows) for rows in allowed.tolist()]
         rows = zip(lows, highs, marks, spans or [()] * len(lows), strict=True)
-        return [Reach.of(Boxes(low, high, *mark, span, parts)) for low, high, mark, span in rows], shift
+        found, count = [], 0
+        for low, high, mark, span in rows:
+            found.append(Reach.of(Boxes(low, high, *mark, span, parts)))
+            count += sum(map(len, found[-1].spans))
+            hold("spans of potentials", count)
+        return found, shift
 
     def spikes(self, reach: tuple[list[Reach], int]) -> tuple[Dyadic, Dyadic]:
         """Return whether a spike is certain, and whether it is possible, (n, T)."""

@@ -7,11 +7,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from torch import nn
 
-from spikecert import save
+from spikecert import DLIF, LIF, SpikingNetwork, save
 from spikecert.checking import read_network
 from spikecert.checking.arithmetic import ARITHMETIC
 from spikecert.checking.bound import Question
@@ -115,6 +116,21 @@ def test_cells_hold_every_run(tmp_path_factory, case, cells, seed):
 @given(questions(most_steps=12), COUNTS, st.integers(0, 2**31))
 def test_cells_hold_every_run_of_up_to_12_steps(tmp_path_factory, case, cells, seed):
     check_runs(case, tmp_path_factory.mktemp("cells"), cells, seed)
+
+
+@pytest.mark.parametrize("encoding", ["direct", "none"])
+def test_a_reader_whose_input_is_scaled_sums_spikes_up_by_its_scales(encoding, tmp_path):
+    """It forgets as the layer before does, so that only the scales set both sums apart."""
+    torch.manual_seed(0)
+    scaled = DLIF(4, 0.5, reset="subtract")
+    scaled.input_scale.data = torch.tensor([3.0, -1.0, 0.5, 2.0])
+    layers = nn.Linear(2, 6), LIF(0.5, reset="subtract"), nn.Linear(6, 4), scaled, nn.Linear(4, 2)
+    network = SpikingNetwork(*layers, num_steps=4, encoding=encoding).eval()
+    for parameter in network.parameters():
+        parameter.data *= 1.0 if parameter is scaled.input_scale else 4.0
+    sample = torch.rand(1, *([4] * network.timed), 2)
+    assert network.trace(sample).spikes[0].mean() > 0.2
+    check_runs(Case(network, sample, torch.zeros(1), 0.3), tmp_path, 8, 0)
 
 
 def layers_of(question: Question, place: int) -> Subtracting:
@@ -308,6 +324,14 @@ def test_decided_spikes_leave_no_other_path():
     assert paths(replace(drive_of(low, high, 0.5, 1.0), allowed=allowed), 8).empty
 
 
+def test_decided_spikes_of_a_pair_leave_no_other_path():
+    drive, far = drive_of(np.zeros((2, 3)), np.full((2, 3), 2.5), 0.5, 1.0), np.full(3, 1 << BITS)
+    for spike, ahead in ((0, -2), (1, -3)):  # y fires at the second step, or does not; k may do anything
+        allowed = np.ones((2, 3, 2), dtype=bool)
+        allowed[0, 1, spike] = False
+        assert fewest_ahead(replace(drive, allowed=allowed), (0, 1), (-far, far), 16) == ahead
+
+
 @pytest.mark.parametrize("value", [Fraction(0), Fraction(1, 3), Fraction(0.95), Fraction(1)])
 def test_a_decay_rounds_outward_and_never_overflows(value):
     decay, largest = Decay.of(value), 1 << BITS
@@ -329,6 +353,7 @@ SINGLE = ARITHMETIC[np.dtype("<f4")]
     st.lists(st.sampled_from([-1.0, 0.0, 0.3, 1.25]), min_size=1, max_size=5),
     st.floats(0.1, 50.0),
 )
+@example(0.95, 0.5, [0.0, 0.0, 0.0], 1.0)
 def test_slack_is_paid_for_each_rounding(decay, drop, factors, reach):
     """Of a current, of a step, and of what the spike before took; and prices pay for the slack."""
     scale, steps = tuple(map(Fraction, factors)), len(factors)
@@ -338,7 +363,8 @@ def test_slack_is_paid_for_each_rounding(decay, drop, factors, reach):
     own = neuron.slip(Fraction(reach), SINGLE) + neuron.decay * neuron.lost(Fraction(reach), SINGLE)
     assert np.all(values(layer.slack) >= values(error) * np.array([abs(factor) for factor in scale]) + own)
     ages = np.array([[neuron.decay ** max(0, t - k) * (k <= t) for t in range(steps)] for k in range(steps)])
-    assert np.all(values(layer.filtered_slack) >= values(layer.slack) @ ages)
+    cut = abs(values(layer.weights) - ages * np.array(scale)[:, None]).sum(0) * Fraction(reach)
+    assert np.all(values(layer.filtered_slack) >= values(layer.slack) @ ages + cut)
 
 
 @given(st.floats(-5.0, 5.0), st.sampled_from([0.5, 1 / 0.95]))

@@ -1,16 +1,19 @@
 """What the checker knows of sets of recordings, in whole numbers, against lists of all their members."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from spikecert import EventChange, EventRegion, SpikeFlip, SpikeShift
+from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, save
 from spikecert.certify.proofs.asked import rules_of
-from spikecert.checking import Refused
+from spikecert.checking import Refused, read_network
+from spikecert.checking.bound import Question
 from spikecert.checking.exact import Dyadic
 from spikecert.checking.inputs import Inputs
 from spikecert.checking.ranks import Ranks
@@ -21,6 +24,7 @@ from spikecert.testing.strategies import SEEDS
 from support.event_rules import Changing, changing, members
 from support.exact_numbers import values
 from support.examples import examples
+from support.oracles import least_margin
 
 SIZES = {"steps": st.integers(1, 4), "features": st.integers(1, 2), "seed": SEEDS}
 
@@ -96,6 +100,23 @@ def test_a_member_that_is_easily_forgotten_is_inside(train, threat, costs, least
     one = Matrix.dense(Dyadic.of([[1.0]]))
     low, _ = found.changes.between(one, Ranks.of(one), numbers.T)
     assert values(low)[0, 0] <= least
+
+
+@pytest.mark.parametrize("where", [None, torch.zeros(1, 3, dtype=torch.bool)])
+def test_a_recording_of_one_step_has_no_windows_and_a_bound(where: torch.Tensor | None, tmp_path: Path):
+    torch.manual_seed(0)
+    layers = nn.Linear(3, 4), LIF(0.9), nn.Linear(4, 2)
+    network = SpikingNetwork(*layers, num_steps=1, encoding="none").eval()
+    save(network, tmp_path / "network.safetensors")
+    events, threat = torch.tensor([[1.0, 0.0, 1.0]]), SpikeFlip(1, where=where)
+    inputs = rules_of(threat, events).around(events.numpy(), 1)
+    question = Question(read_network(tmp_path / "network.safetensors"), inputs)
+    prices = [Dyadic.of(np.zeros(shape)) for shape in question.priced]
+    bound = question.margin(0, 1, question.first.everything, prices)
+    assert bound is not None
+    assert bound.fraction() <= Fraction(least_margin(network, members(events, threat), 0))
+    if where is not None:  # nothing may flip
+        assert float(bound.fraction()) == pytest.approx(least_margin(network, events[None], 0), abs=1e-5)
 
 
 def test_a_budget_of_steps_is_bounded_by_the_best_increments():

@@ -16,9 +16,24 @@ from spikecert.checking.files import read
 from spikecert.checking.proof import FORMAT, _checked
 from spikecert.checking.work import LEAST, allowance, hold, limited, spend, spent, widen
 from spikecert.cli import main
+from support.heavy_layers import HEAVY_LAYERS
 from support.heavy_proofs import HEAVY
 
 KEPT = Path(__file__).parent / "proofs-0.1"
+CHILD = """
+import resource, sys
+from spikecert.checking import Refused, check
+resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+try:
+    check(sys.argv[1], sys.argv[2], work=float(sys.argv[3]))
+except Refused as error:
+    print(error)
+(peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak)
+"""
+LONG = {"spans", "pools_of_pools"}
+"""What takes seconds before it is refused."""
+ALL = HEAVY | HEAVY_LAYERS
 LINE = re.compile(r"(heavy\.proof|network\.safetensors): (work: takes at least \d+ [a-z ]+, more than|unknown: )")
 ENDS = {"sums", "sums_of_trains", "many_leaves", "narrowings"}
 """What is checked in time, as it asks for little."""
@@ -37,10 +52,22 @@ def test_a_file_that_asks_for_much_is_refused_in_one_line_and_soon(name, tmp_pat
     assert time.process_time() - started < 5
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no peak of memory is told here")
+@pytest.mark.parametrize("name", HEAVY_LAYERS)
+def test_what_a_layer_asks_for_is_counted_before_it_is_made(name, tmp_path):
+    proof, model = HEAVY_LAYERS[name](tmp_path)
+    command = [sys.executable, "-c", CHILD, str(proof), str(model), "0.1" if name in LONG else "1.0"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == 0, found.stderr
+    refused, peak = found.stdout.splitlines()
+    assert len(refused) < 200
+    assert int(peak) < 2**18  # KiB
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", HEAVY)
+@pytest.mark.parametrize("name", ALL)
 def test_a_file_that_asks_for_much_takes_seconds_and_no_gigabyte(name, tmp_path):
-    proof, model = HEAVY[name](tmp_path)
+    proof, model = ALL[name](tmp_path)
     command = [sys.executable, "-m", "spikecert", "check-proof", str(proof), "--model", str(model)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -102,6 +102,19 @@ CELL_MUTANTS = (
         "0.0 * gains",
     ),
     Mutant(
+        "margins: forget the rounding of the chain",
+        BOUNDS + "pair_margins.py",
+        "chain * moduli + inflow",
+        "inflow",
+    ),
+    Mutant(
+        "margins: forget the rounding of the recursion",
+        BOUNDS + "pair_margins.py",
+        " + inflow.slack.sum(0) * filter_sums(rule, separate.lower)",
+        "",
+    ),
+    Mutant("margins: forget the rounding of the mean", BOUNDS + "pair_margins.py", " - 32 * rounding.unit", ""),
+    Mutant(
         "through: one end of u for both",
         THROUGH,
         "torch.where(chosen, -left.lower / drop, train.upper)",

@@ -100,6 +100,78 @@ CHECKER_MUTANTS = (
         "np.maximum.reduceat(ahead[order], starts)",
     ),
     Mutant(
+        "checker's pairs: silence only where it is certain", PAIRS, "(high, drive.surely)", "(high, drive.perhaps)"
+    ),
+    Mutant(
+        "checker's pairs: a spike only where it is certain", PAIRS, "(low, drive.perhaps)", "(low, drive.surely)"
+    ),
+    Mutant(
+        "checker's pairs: the most for the least of Y",
+        PAIRS,
+        "least + spike * drive.drop[0]",
+        "least + spike * drive.drop[1]",
+    ),
+    Mutant(
+        "checker's pairs: the least for the most of Y",
+        PAIRS,
+        "most + spike * drive.drop[1]",
+        "most + spike * drive.drop[0]",
+    ),
+    Mutant(
+        "checker's pairs: a spike leaves too much",
+        PAIRS,
+        "low - spike * drive.drop[1])",
+        "low - spike * drive.drop[0])",
+    ),
+    Mutant(
+        "checker's pairs: a spike leaves too little",
+        PAIRS,
+        "high - spike * drive.drop[0])",
+        "high - spike * drive.drop[1])",
+    ),
+    Mutant(
+        "checker's pairs: what is decided of the other neuron", PAIRS, "t, list(spikes)]", "t, list(spikes[::-1])]"
+    ),
+    Mutant(
+        "checker's layer: a scaled reader sums up as others do",
+        LAYER,
+        " and set(self.neuron.scale) == {Fraction(1)}",
+        "",
+    ),
+    Mutant(
+        "checker's layer: forget what weights lose",
+        LAYER,
+        "steps * largest / (1 << GRID)",
+        "0 * largest / (1 << GRID)",
+    ),
+    Mutant(
+        "checker's layer: ages rounded down",
+        LAYER,
+        "self.ages.ints + np.triu(np.ones(self.ages.shape, dtype=object))",
+        "self.ages.ints",
+    ),
+    Mutant(
+        "checker's layer: θ from the wrong side",
+        LAYER,
+        "(n.threshold + self.loose, shift)[1]",
+        "(n.threshold + self.loose, shift)[0]",
+    ),
+    Mutant(
+        "checker's layer: sums from the wrong side",
+        LAYER,
+        "fixed(lower, shift, False)",
+        "fixed(lower, shift, True)",
+    ),
+    Mutant(
+        "checker's layer: currents from the wrong side",
+        LAYER,
+        "fixed(high, shift, True)",
+        "fixed(high, shift, False)",
+    ),
+    Mutant(
+        "checker's layer: what spikes took, rounded down", LAYER, "-(-high[0] // high[1])", "high[0] // high[1]"
+    ),
+    Mutant(
         "checker's numbers: a decay from one side",
         FIXED,
         "np.where(low < 0, self.high, self.low)",

@@ -62,5 +62,7 @@ EQUIVALENT = (
     "least 8u·θ, which is the tie.",
     "table: a row whose end equals the current's left out of the look-up: rows are wider by the run's rounding, "
     "so that no run at that very end has the row's train.",
+    "checker's layer: 2⁻⁸⁰ less on either side of a filtered train: numbers of cells are rounded outward to far "
+    "coarser steps, and what Y/d loses is rounded outward once more.",
 )
 """Changes that no test can catch, with the reason; not run."""

@@ -52,6 +52,7 @@ TESTS = (
     "tests/checking/test_sequence_layers.py",
     "tests/checking/test_subnormal.py",
     "tests/checking/test_cells.py",
+    "tests/checking/test_cells_at_ends.py",
     "tests/checking/test_through.py",
     "tests/checking/test_cell_proofs.py",
     "tests/checking/test_elements.py",

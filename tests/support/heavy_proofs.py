@@ -56,19 +56,22 @@ def written(
     readout: str = "mean",
     norm: str = "linf",
     radius: float = 1.0,
-    **asked: int,
+    told: Tensors | None = None,
+    **asked: Any,
 ) -> tuple[Path, Path]:
     """Write a network and a proof about it; return both files. The last layer's bias makes the class certain."""
     model, path, tensors = folder / "network.safetensors", folder / "heavy.proof", {}
+    tensors |= {f"layers.{name}": tensor for name, tensor in (told or {}).items()}
     *_, last = weights
     if layers[last]["type"] == "Linear" and readout == "mean":
         layers = [*layers[:last], layers[last] | {"bias": True}]
         tensors[f"layers.{last}.bias"] = torch.tensor([1e6, -1e6], dtype=weights[last].dtype)
     text = json.dumps({"num_steps": steps, "encoding": encoding, "readout": readout, "layers": layers})
     digest = write_tensors(model, NETWORK, text, tensors | {f"layers.{k}.weight": w for k, w in weights.items()})
-    told = {"label": 0, "lower": -4.0, "upper": 4.0, "norm": norm, "network": digest, **asked}
-    tensors = {"sample": sample, "radius": torch.tensor([radius], dtype=torch.float64), **proof}
-    write_tensors(path, PROOF, json.dumps(told), tensors)
+    ball = {} if "events" in asked else {"lower": -4.0, "upper": 4.0}
+    text = json.dumps({"label": 0, "norm": norm, "network": digest, **ball, **asked})
+    around = {"radius": torch.tensor([radius], dtype=torch.float64)} if ball else {}
+    write_tensors(path, PROOF, text, {"sample": sample, **around, **proof})
     return path, model
 
 
