@@ -50,7 +50,7 @@ CONVERSION_MUTANTS = (
         "if any(size % count",
         "if any(False and size % count",
     ),
-    Mutant("watching: memory is read unseen", WATCHING, "and name in UNSEEN.split()", "and False"),
+    Mutant("watching: memory is read unseen", WATCHING, "and (sets or name in UNSEEN.split())", "and False"),
     Mutant(
         "watching: numbers may change", WATCHING, "for key, value in vars(part).items()]", "for key, value in ()]"
     ),
