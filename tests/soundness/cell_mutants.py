@@ -113,7 +113,12 @@ CELL_MUTANTS = (
         " + inflow.slack.sum(0) * filter_sums(rule, separate.lower)",
         "",
     ),
-    Mutant("margins: forget the rounding of the mean", BOUNDS + "pair_margins.py", " - 2 * reading_slack(1.0, rounding)", ""),
+    Mutant(
+        "margins: forget the rounding of the mean",
+        BOUNDS + "pair_margins.py",
+        " - 2 * reading_slack(1.0, rounding)",
+        "",
+    ),
     Mutant(
         "through: one end of u for both",
         THROUGH,
