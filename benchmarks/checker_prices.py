@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from price_networks import Draw, Family, Threat, drawn, family, sample_of
+from price_trees import Guesses, Listed
 from torch import Tensor
 from trap_counts import State
 
@@ -33,49 +34,18 @@ from spikecert import SpikingNetwork
 from spikecert.certify.proofs.asked import AskedSet, asked_of
 from spikecert.checking import Refused, check
 from spikecert.checking.bound import Question
-from spikecert.checking.constant import Constant
-from spikecert.checking.exact import Dyadic
 from spikecert.checking.model import Network, parse_network
-from spikecert.checking.narrowing import Narrowing
-from spikecert.checking.proof import FORMAT, LEAF
+from spikecert.checking.proof import FORMAT
 from spikecert.checking.ties import suffices
 from spikecert.models import checkpoints
 from spikecert.models.storage import write_tensors
 
-SAMPLES, TRIES, DEEPEST = 8, 6, 3
+SAMPLES = 8
 MOST_LISTED = 4000
 """The most members of a set of events: all are run."""
 SAVED = 30.0
 TRIVIAL = 0.05
 """How often a set is asked about where nothing changes the order within twice the set."""
-Prices = list[np.ndarray]
-
-
-@dataclass
-class Listed:
-    """A tree in pre-order, as a file has it, and what each leaf was given."""
-
-    neurons: list[int] = field(default_factory=list)
-    currents: list[float] = field(default_factory=list)
-    leaves: list[tuple[Prices, Narrowing | None]] = field(default_factory=list)
-
-    def tensors(self, other: int) -> dict[str, Tensor]:
-        """Return the part of a proof about one class."""
-        rows = [narrowing or _NONE for _, narrowing in self.leaves]
-        parts: dict[str, Any] = {
-            "neuron": np.array(self.neurons, dtype=np.int32),
-            "current": np.array(self.currents, dtype=np.float64),
-            "narrow.sizes": np.array([(len(each.neurons), len(each.slabs)) for each in rows], dtype=np.int32),
-            "narrow.neurons": np.concatenate([each.neurons for each in rows]),
-            "narrow.slabs": np.concatenate([each.slabs for each in rows]),
-            "narrow.multipliers": np.concatenate([each.multipliers.ravel() for each in rows]),
-        }
-        layers = zip(*(prices for prices, _ in self.leaves), strict=True)
-        parts |= {f"prices.{place}": np.stack(prices) for place, prices in enumerate(layers)}
-        return {f"{other}.{name}": torch.from_numpy(part) for name, part in parts.items()}
-
-
-_NONE = Narrowing(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros((1, 0), dtype=np.float32))
 
 
 @dataclass
@@ -142,7 +112,8 @@ class Trial:
             if other == label:
                 continue
             listed[other] = Listed()
-            bounds = list(self._bounds(question, label, other, question.first.everything, listed[other], DEEPEST))
+            guessed = Guesses(self.draw, self.numbers, question, label, other, listed[other])
+            bounds = list(guessed.bounds(question.first.everything))
             known = [bound for bound in bounds if bound is not None]
             self.state.add(self.tags, "margins")
             if varies[other]:
@@ -184,66 +155,6 @@ class Trial:
             if Fraction(float(one[label])) - Fraction(float(one[other])) < margin:
                 self._false(threat, sample, label, other, f"margin {float(margin)!r}", worst)
                 return
-
-    def _bounds(
-        self, question: Question, label: int, other: int, allowed: np.ndarray, listed: Listed, depth: int
-    ) -> Iterator[Fraction | None]:
-        """Split at random, and yield the best bound of random prices at each leaf; None: it holds no run."""
-        if depth and self.draw.often(0.4):
-            neuron = int(self.numbers.integers(len(allowed)))
-            current = self._current(question, neuron)
-            listed.neurons.append(neuron)
-            listed.currents.append(current)
-            for part in question.first.sides(allowed, neuron, Dyadic.of(current)):
-                yield from self._bounds(question, label, other, part, listed, depth - 1)
-            return
-        listed.neurons.append(LEAF)
-        listed.currents.append(0.0)
-        best: tuple[Fraction | None, Prices, Narrowing | None] | None = None
-        for _ in range(TRIES):
-            given = self._prices(question, None if best is None else best[1])
-            narrowing = self._narrowing(question)
-            exact = [Dyadic.of(price) for price in given]
-            found = question.margin(label, other, allowed, exact, narrowing)
-            bound = None if found is None else found.fraction()
-            if bound is None or best is None or (best[0] is not None and bound > best[0]):
-                best = bound, given, narrowing
-            if bound is None:
-                break
-        assert best is not None
-        listed.leaves.append(best[1:])
-        yield best[0]
-
-    def _current(self, question: Question, neuron: int) -> float:
-        first = question.first
-        if not isinstance(first, Constant):
-            return float(self.numbers.integers(self.draw.steps))
-        rows = first.table.low.ints, first.table.high.ints, first.table.low.shift, first.table.high.shift
-        row = int(self.numbers.integers(len(rows[0])))
-        ends = Fraction(int(rows[0][row]), 1 << rows[2]), Fraction(int(rows[1][row]), 1 << rows[3])
-        return float(sum(ends) / 2) if self.draw.often(0.8) else float(self.numbers.normal())
-
-    def _prices(self, question: Question, best: Prices | None) -> Prices:
-        """Return random prices: none at first, then anything, or what is near the best so far."""
-        shapes = question.priced
-        if best is None:
-            return [np.zeros(shape, dtype=np.float32) for shape in shapes]
-        size, near = 10.0 ** self.numbers.uniform(-2, 1), self.draw.often(0.6)
-        kept = [self.numbers.random(shape) < self.numbers.choice([0.2, 1.0]) for shape in shapes]
-        noise = [self.numbers.normal(size=shape) * size * keep for shape, keep in zip(shapes, kept, strict=True)]
-        return [(near * old + new).astype(np.float32) for old, new in zip(best, noise, strict=True)]
-
-    def _narrowing(self, question: Question) -> Narrowing | None:
-        source = question.graph.nodes[question.graph.spiking[0]].source  # pyright: ignore[reportAttributeAccessIssue]
-        if not isinstance(question.first, Constant) or source not in question.maps or self.draw.often(0.6):
-            return None
-        count = len(question.first.reachable)
-        many, slabs = (int(self.numbers.integers(1, count + 1)) for _ in "mk")
-        places = [self.numbers.permutation(count)[:size].astype(np.int32) for size in (many, slabs)]
-        size = self.numbers.choice([0.0, 0.3, 1.0])
-        return Narrowing(
-            places[0], places[1], (self.numbers.normal(size=(2 * many + 1, slabs)) * size).astype(np.float32)
-        )
 
     def _check(
         self,

@@ -49,7 +49,7 @@ class Convolution:
         if not known_groups(layer):
             raise Refused(f"{name}: has groups that do not fit")
         if layer["padding_mode"] not in MODES:
-            raise Refused(f"{name}: has a padding mode that is not known")
+            raise Refused(f"{name}: has groups or a padding mode that are not known")
         if weight.shape != (layer["out_channels"], layer["in_channels"] // groups, *kernel):
             raise Refused(f"{name}: has a weight of another size than it says")
         return Convolution(weight, bias, stride, sides, dilation, groups, MODES[layer["padding_mode"]])  # pyright: ignore[reportArgumentType]

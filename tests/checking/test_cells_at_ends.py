@@ -34,7 +34,7 @@ def test_each_end_of_what_is_known_of_a_neuron_counts(seed):
     for kept in (runs, 30, 3, 2, 1):
         ends = (part[..., :kept] for part in (inflows, current))
         box = [end for part in ends for end in (part.min(2), part.max(2))]
-        drive = ExactDrive(*box, surely, perhaps, drop, Decay.of(Fraction(1)), 0)
+        drive = ExactDrive(box[0], box[1], box[2], box[3], surely, perhaps, drop, Decay.of(Fraction(1)), 0)
         apart = inflows[0, :, :kept] - inflows[1, :, :kept]
         least = (spikes[0, :, :kept] - spikes[1, :, :kept]).sum(0).min()
         for count in (2, 40):

@@ -10,6 +10,7 @@ from torch import nn
 from spikecert import LIF, LInf, SpikingNetwork
 from spikecert.certify.bounds import pair_margins
 from spikecert.certify.bounds.conserved import conserved_spikes
+from spikecert.certify.bounds.looking_through import MatrixChain
 from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.models.circuit import circuit
 
@@ -44,11 +45,9 @@ def test_a_strip_pays_for_the_recursion(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_strip_pays_for_the_chain(monkeypatch: pytest.MonkeyPatch):
     last, *pairs = asked(monkeypatch)
-    before, of = pair_margins._strip(last, *pairs), pair_margins.MatrixChain.of
+    before, of = pair_margins._strip(last, *pairs), MatrixChain.of
     chain = of(last.current)
     assert chain is not None
     more = replace(chain, slack=chain.slack + MORE)
-    monkeypatch.setattr(
-        pair_margins.MatrixChain, "of", lambda current: more if current is last.current else of(current)
-    )
+    monkeypatch.setattr(MatrixChain, "of", lambda current: more if current is last.current else of(current))
     assert widened(before, pair_margins._strip(last, *pairs))
