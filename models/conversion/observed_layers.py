@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .data_flow import Origin
 from .neurons import ForeignNeuron
 from .refusal import ConversionRefused
-from .states import Given
+from .states import GivenState
 
 ROUNDING = 256
 """How far outputs of two runs may be from each other, in roundings of the largest one."""
@@ -30,7 +30,7 @@ class Call:
     origin: Origin | None
     given: Tensor
     gave: Tensor
-    states: tuple[Mapping[str, Given], Mapping[str, Tensor]]
+    states: tuple[Mapping[str, GivenState], Mapping[str, Tensor]]
     place: str = ""
     zero: bool = False
 

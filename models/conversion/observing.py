@@ -28,7 +28,7 @@ from .observed_layers import Call, ObservedLayer, are_alike, check_time, signals
 from .places import at, place
 from .refusal import ConversionRefused
 from .shipped import check_shipped
-from .states import Given, arguments, check_states, results
+from .states import GivenState, arguments, check_states, results
 from .watching import Outside, check_inside, check_plain, check_types, numbers_of
 
 
@@ -244,7 +244,7 @@ def _recording(
 
 def _hooks(name: str, calls: dict[str, list[Call]], outside: Outside) -> tuple[Callable[..., None], ...]:
     """Return what runs before and behind each call of a layer."""
-    before: dict[str, Given] = {}
+    before: dict[str, GivenState] = {}
 
     def enter(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Note the states that a call starts from."""

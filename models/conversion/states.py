@@ -32,7 +32,7 @@ KEEPS = (*SAME_STEPS, "detach_", "contiguous", "lift_fresh")
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenState:
     """A state that a neuron is given.
 
     Attributes:
@@ -69,10 +69,10 @@ class Held:
             if known is not None:
                 self._known[id(tensor)] = tensor, known[1]
 
-    def given(self, states: Mapping[str, Tensor], origins: Origins) -> dict[str, Given]:
+    def given(self, states: Mapping[str, Tensor], origins: Origins) -> dict[str, GivenState]:
         """Return states that a neuron is given."""
         return {
-            key: Given(
+            key: GivenState(
                 tensor.detach().clone(),
                 self._known.get(id(tensor), (None, None))[1],
                 not origins.depends(tensor),
@@ -124,7 +124,7 @@ def _flat(value: Any, name: str) -> dict[str, Tensor]:
 
 
 def check_states(
-    layer: str, neuron: ForeignNeuron, calls: list[tuple[Mapping[str, Given], Mapping[str, Tensor]]]
+    layer: str, neuron: ForeignNeuron, calls: list[tuple[Mapping[str, GivenState], Mapping[str, Tensor]]]
 ) -> None:
     """Raise unless a neuron is given the state that it starts from, and then always the one that it gave.
 
@@ -150,7 +150,7 @@ def check_states(
                 )
 
 
-def _check_start(neuron: ForeignNeuron, given: Mapping[str, Given]) -> None:
+def _check_start(neuron: ForeignNeuron, given: Mapping[str, GivenState]) -> None:
     for key, state in given.items():
         start = neuron.start if key in POTENTIALS else 0.0
         if not state.fixed or not bool((state.value == start).all()):
@@ -158,7 +158,7 @@ def _check_start(neuron: ForeignNeuron, given: Mapping[str, Given]) -> None:
             neuron.refuse(f"starts from another state than its own: got another {word} than its first")
 
 
-def _got(state: Given, layer: str, expected: tuple[str, str, int]) -> str:
+def _got(state: GivenState, layer: str, expected: tuple[str, str, int]) -> str:
     """Return what a neuron was given, in words."""
     if state.source is None:
         return f"what {state.told} gives" if state.told else "a constant" if state.fixed else "what was computed"

@@ -137,6 +137,7 @@ OTHERS = {
     "certify/lirpa/compat.py:_importable": "names of an installed library",
     "processes/children.py:main": "a program of this package",
     "kernels/loading.py:compiled_source": "a file of this package",
+    "kernels/loading.py:_failure": "what a compiler of this machine said, in a folder of this process",
 }
 """What reads no file of a stranger, and why."""
 READS = re.compile(

@@ -14,8 +14,6 @@ from spikecert.kernels import loading
 from spikecert.models.compiled import library
 from spikecert.models.kernels import use_kernel
 
-OPEN_LIBRARIES = loading._open_libraries
-
 BAD = {
     "says what is no UTF-8": (r"printf 'erreur: \351\340 impossible\n' >&2; exit 1", r"impossible"),
     "says several lines": (r"printf 'one\ntwo\n' >&2; exit 1", "failed: two"),
@@ -31,13 +29,16 @@ BAD = {
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh() -> Iterator[None]:
     """Let libraries be looked for anew, none of them open, and forget afterwards what was found."""
-    monkeypatch.setattr(loading, "_open_libraries", dict)
-    caches = library, spikes_kernel
+    opened, caches = loading._open_libraries(), (library, spikes_kernel)
+    kept = dict(opened)
+    opened.clear()
     for cache in caches:
         cache.cache_clear()
     yield
+    opened.clear()
+    opened.update(kept)
     for cache in caches:
         cache.cache_clear()
 
@@ -116,4 +117,4 @@ def test_a_folder_that_nothing_is_written_to(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_no_process_of_ours_told_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     for told in ("1", "[2]", "rubbish", '{"a": "b"}'):
         monkeypatch.setenv(loading.INHERITED, told)
-        assert OPEN_LIBRARIES.__wrapped__() == {}
+        assert loading._open_libraries.__wrapped__() == {}
