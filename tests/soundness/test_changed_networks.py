@@ -297,7 +297,7 @@ def test_code_that_is_added_is_refused(place: tuple[Any, str], monkeypatch: pyte
     "neuron", [PLIF(), DLIF(STEPS), VariedLIF([0.5] * 6)], ids=lambda neuron: type(neuron).__name__
 )
 def test_constants_that_may_compute_in_their_own_way_are_refused(neuron: LIF) -> None:
-    held = neuron._parameters or neuron._buffers
+    held: dict[str, Any] = neuron._parameters or neuron._buffers  # pyright: ignore[reportAssignmentType]
     name = next(iter(held))
     plain = held[name]
     assert plain is not None
