@@ -18,8 +18,6 @@ from spikecert.models.deadline import TimeIsUp, check_time, ending
 
 LIMIT = 0.5
 """Seconds. Old versions took 3 to 90 s of CPU on each case here."""
-ENOUGH = 2.9
-"""CPU seconds: 1.1·LIMIT + 1 on a quiet machine; on a busy one the step that is under way takes longer."""
 
 
 def loop(steps: int = 128, size: int = 64, reset: str = "subtract") -> SpikingNetwork:
@@ -76,7 +74,7 @@ def test_it_ends_in_time_and_says_so(what: str) -> None:
     network, inputs, labels = case(make, samples)
     started = time.process_time()
     verdicts = verify(network, inputs, labels, LInf(0.02), name, LIMIT / samples)
-    assert time.process_time() - started < ENOUGH
+    assert time.process_time() - started < 1.1 * LIMIT + 1
     left = [verdict for verdict in verdicts if verdict.status == "unknown"]
     assert left, "it must be slow, or nothing is tested"
     assert all("the time was up" in verdict.reason for verdict in left)
@@ -88,7 +86,7 @@ def test_hardly_any_time(name: str, limit: float) -> None:
     network, inputs, labels = case(dense, 2)
     started = time.process_time()
     verdicts = verify(network, inputs, labels, LInf(0.02), name, limit)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 1
     assert [verdict.status for verdict in verdicts if verdict.status == "verified"] == []
     assert all("the time was up" in verdict.reason for verdict in verdicts if name not in ("enumeration",))
 
@@ -132,7 +130,7 @@ def test_a_radius_ends_in_time() -> None:
     network, inputs, labels = case(loop, 1)
     started = time.process_time()
     radii = certified_radius(network, inputs, labels, verifier="trains", timeout=LIMIT)
-    assert time.process_time() - started < ENOUGH
+    assert time.process_time() - started < 1.1 * LIMIT + 1
     assert radii[0].lower == 0
 
 
@@ -141,7 +139,7 @@ def test_a_proof_ends_in_time() -> None:
     prover, started = Prover.of(network), time.process_time()
     with pytest.raises(Unproven, match="the time was up"):
         prover.prove(inputs[0], int(labels[0]), LInf(0.02), LIMIT)
-    assert time.process_time() - started < ENOUGH
+    assert time.process_time() - started < 1.1 * LIMIT + 1
 
 
 def test_a_property_ends_in_time(tmp_path: Path) -> None:
@@ -151,7 +149,7 @@ def test_a_property_ends_in_time(tmp_path: Path) -> None:
     (tmp_path / "slow.vnnlib").write_text(f"{declared}(assert (and (>= Y_0 1000) (>= Y_1 1000)))")
     started = time.process_time()
     found = verify_property(network, read_vnnlib(tmp_path / "slow.vnnlib"), "trains", LIMIT)
-    assert time.process_time() - started < ENOUGH
+    assert time.process_time() - started < 1.1 * LIMIT + 1
     assert found.status == "timeout"
 
 
