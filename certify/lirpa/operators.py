@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...models.deadline import check_time
 from .compat import submodule
 from .relaxation import (
     Plane,
@@ -45,6 +46,7 @@ class BoundThreshold(_Optimizable):
         output_index: int,
         options: Any,
     ) -> None:
+        check_time()  # building takes longest where there are many
         super().__init__(attr, inputs, output_index, options)
         self.layer = attr["layer"]
         self.neuron = neurons[self.layer]

@@ -23,6 +23,7 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
+from ...models.deadline import check_time
 from ...models.linear_maps import DenseMap, NoPlainModule
 from ...models.readouts import LINEAR
 from ...models.refractory import Refractory
@@ -43,6 +44,7 @@ class Spike(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, potential: Tensor, rule: Leaky, layer: int) -> Tensor:
         """Return the spikes of layer number `layer`."""
+        check_time()  # of many steps, tracing alone takes long
         fires = torch.ge if rule.fires_at == ">=" else torch.gt
         return fires(potential, rule.threshold).to(potential.dtype)
 
