@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import io
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +82,8 @@ def _board(folder: Path, first: int) -> Any:
     """Return a writer; what other files of the folder say of `first` and later epochs no longer counts."""
     from torch.utils.tensorboard import SummaryWriter  # imported here: it is an optional package's
 
+    while any(folder.glob(f"events.out.tfevents.{int(time.time()):010d}.*")):
+        time.sleep(0.05)  # files are read by the second in their names: two of one second would be in no order
     return SummaryWriter(str(folder), purge_step=first)
 
 

@@ -473,6 +473,8 @@ def test_a_resumed_run_tells_tensorboard_each_epoch_once(digits: Dataset, tmp_pa
     }
     losses = [(event.step, event.value) for event in told.Scalars("loss")]
     assert losses == [(m.epoch, pytest.approx(m.loss)) for m in run.history]
+    names = [path.name for path in (tmp_path / "tensorboard").iterdir()]
+    assert len({name.split(".")[3] for name in names}) == len(names) == 2  # read in the order of their seconds
 
 
 def test_without_tensorboard_the_rest_is_written(
