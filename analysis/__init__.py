@@ -5,17 +5,17 @@ if __name__ == "analysis":
 
 from typing import TYPE_CHECKING, Any
 
-from .checking import CheckedClaim, check_file
-from .gains import GainReport, LayerGain, gain
-from .intervals import Interval
-from .neuron_gains import constant_gain, neuron_bias, neuron_gain
+from .arithmetic.intervals import Interval
+from .certificates.checking import CheckedClaim, check_file
+from .certificates.storage import load_certificates, report_data, save_certificates
+from .gains.gains import GainReport, LayerGain, gain
+from .gains.neuron_gains import constant_gain, neuron_bias, neuron_gain
 from .norms import matrix_norm, operator_norm
 from .operators import layer_operators
 from .patterns import pattern_radius
 from .perturbations import Perturbation, mppd, trace_mppd
 from .stability import Growth, StabilityReport, stability
 from .state_space import StateSpace, system
-from .storage import load_certificates, report_data, save_certificates
 
 if TYPE_CHECKING:
     from .symbolic import Theorem, theorem, theorems

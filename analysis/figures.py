@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..models.constants import at_least, share
-from ..models.varied import Varied
-from .neuron_gains import constant_gain, neuron_gain
+from ..models.elements.varied import Varied
+from .gains.neuron_gains import constant_gain, neuron_gain
 from .norms import operator_norm
 from .operators import LayerOperator
 from .stability import StabilityReport

@@ -28,11 +28,11 @@ from ..models.circuit import (
     circuit,
     fold,
 )
+from ..models.elements.synapses import TemporalFilter
+from ..models.elements.varied import Varied
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
 from ..models.rules import Leaky, Rule
-from ..models.synapses import TemporalFilter
 from ..models.validation import check_weights
-from ..models.varied import Varied
 from .expressions import Applied, Expression, Reference, Total, leaves
 
 INPUT = -1

@@ -10,12 +10,12 @@ from torch import Tensor
 from ..models import SpikingNetwork, Trace
 from ..models.circuit import leaky_rules
 from ..models.validation import check_inputs, check_repeatable
-from .gains import GainReport, LayerGain, gain
+from .arithmetic.rounding import multiply_up
+from .gains.gains import GainReport, LayerGain, gain
 from .lmi import ChainCertificate
 from .operators import INPUT
 from .patterns import pattern_radius
 from .perturbations import Perturbation, trace_mppd
-from .rounding import multiply_up
 from .surrogate_chains import NOT_ASKED, surrogate_chain, surrogate_slopes
 
 

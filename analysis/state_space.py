@@ -22,11 +22,11 @@ import torch
 
 from ..models import SpikingNetwork
 from ..models.constants import unless_none, whole, wholes
+from ..models.elements.synapses import TemporalFilter
+from ..models.elements.varied import Varied
 from ..models.linear_maps import Shape
 from ..models.rules import Leaky
-from ..models.synapses import TemporalFilter
 from ..models.validation import check_choice
-from ..models.varied import Varied
 from .operators import INPUT, LayerOperator, layer_operators
 
 INPUTS = ("spikes", "current")

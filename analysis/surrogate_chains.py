@@ -2,8 +2,8 @@
 
 from ..models import LIF, SpikingNetwork
 from ..models.circuit import circuit
-from ..models.varied import Varied
-from .gains import GainReport
+from ..models.elements.varied import Varied
+from .gains.gains import GainReport
 from .lmi import LARGEST_CHAIN, ChainCertificate, SolverError, chain_gain, chain_rows
 
 NOT_ASKED = "The LMI of the surrogate network was not asked for (surrogate=True)."

@@ -13,7 +13,6 @@ from . import __version__
 from .commands import (
     attack,
     certify,
-    check_proof,
     compare,
     convert,
     demo,
@@ -27,6 +26,7 @@ from .commands import (
     vnnlib,
     zoo,
 )
+from .commands.proofs import check_proof
 from .help import epilog, overview
 from .output import INTERRUPTED, plain, say
 from .stopping import MESSAGE, STATUSES, Stopping

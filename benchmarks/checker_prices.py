@@ -34,11 +34,11 @@ from spikecert import SpikingNetwork
 from spikecert.certify.proofs.asked import AskedSet, asked_of
 from spikecert.checking import Refused, check
 from spikecert.checking.bound import Question
-from spikecert.checking.model import Network, parse_network
+from spikecert.checking.network.model import Network, parse_network
 from spikecert.checking.proof import FORMAT
 from spikecert.checking.ties import suffices
-from spikecert.models import checkpoints
-from spikecert.models.storage import write_tensors
+from spikecert.models.files import checkpoints
+from spikecert.models.files.storage import write_tensors
 
 SAMPLES = 8
 MOST_LISTED = 4000

@@ -20,8 +20,8 @@ from torch import nn
 from spikecert import Conversion, ConversionRefused, check_conversion, convert
 from spikecert.models.conversion.checking import _output_error
 from spikecert.models.conversion.converting import beyond, random_like
-from spikecert.models.conversion.observing import Source, observe, run_once
-from spikecert.models.conversion.plain_torch import detect
+from spikecert.models.conversion.libraries.plain_torch import detect
+from spikecert.models.conversion.observing.observing import Source, observe, run_once
 
 warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
 warnings.filterwarnings("ignore", message="Inhibition is an unstable feature")

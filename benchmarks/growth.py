@@ -25,13 +25,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spikecert import LIF, LInf, mlp
-from spikecert.certify.bounds import products
-from spikecert.certify.bounds.interval import interval_spikes
+from spikecert.certify.bounds.intervals.interval import interval_spikes
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.signals import SpikeBound
-from spikecert.certify.bounds.trains import step_spikes, window_spikes
+from spikecert.certify.bounds.signals import products
+from spikecert.certify.bounds.signals.signals import SpikeBound
+from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.models.circuit import circuit
-from spikecert.models.kernels import use_kernel
+from spikecert.models.running.kernels import use_kernel
 
 BATCH, EPSILON = 128, 0.02
 QUICK: dict[str, SpikeBound] = {"interval": interval_spikes, "trains": step_spikes}

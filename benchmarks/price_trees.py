@@ -11,10 +11,10 @@ from price_networks import Draw
 from torch import Tensor
 
 from spikecert.checking.bound import Question
-from spikecert.checking.constant import Constant
-from spikecert.checking.exact import Dyadic
 from spikecert.checking.narrowing import Narrowing
+from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.proof import LEAF
+from spikecert.checking.trains.constant import Constant
 
 TRIES, DEEPEST = 6, 3
 Prices = list[np.ndarray]

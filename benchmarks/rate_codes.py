@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from spikecert import LIF, LInf, SpikingNetwork, attack, dataset, load, mlp, save, verify
-from spikecert.training.interval_bounds import worst_logits
+from spikecert.training.bounds.interval_bounds import worst_logits
 
 SIZES, STEPS, EPSILON = (784, 128, 10), 10, 0.02
 BATCH, RATE, WEIGHT = 128, 2e-3, 0.5

@@ -7,7 +7,7 @@ from .attacks import APGD, FGSM, PGD, Attack, AttackResult, Ensemble, Gaussian, 
 from .bounds.propagation import LogitBounds
 from .engines import Fleet, certify_set
 from .perturbations import L2, EventChange, EventRegion, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
-from .radius import Radius, certified_radius
+from .radii.radius import Radius, certified_radius
 from .smoothing import SmoothedVerdict, rate_certificate, rate_radius, smooth
 from .unfinished import Unfinished
 from .verdicts import SoundnessError, Verdict, reconcile

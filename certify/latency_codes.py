@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models.latency import latency_code
 from ..models.networks import SpikingNetwork
+from ..models.running.latency import latency_code
 from ..models.validation import check_inputs
 from .perturbations import Perturbation, SpikeShift
 

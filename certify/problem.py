@@ -10,8 +10,8 @@ from ..models.circuit import Circuit, circuit
 from ..models.constants import at_least, settle, unless_none, whole
 from ..models.deadline import Expired, never
 from ..models.networks import SpikingNetwork
-from .branching.crew import Crew
-from .branching.standing import Told, unheard
+from .branching.nodes.standing import Told, unheard
+from .branching.processes.crew import Crew
 from .perturbations import Perturbation
 from .ties import STRICT, Goal
 

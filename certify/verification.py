@@ -16,7 +16,7 @@ from ..models.validation import check_choice, check_inputs, check_plain, check_w
 from .arithmetic import check_arithmetic
 from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
-from .branching.helpers import Helpers
+from .branching.processes.helpers import Helpers
 from .latency_codes import CodedImages, coded
 from .own_draws import apart, own_draws
 from .perturbations import Perturbation

@@ -23,26 +23,26 @@ from functools import cached_property
 
 import numpy as np
 
-from .affine import Affine
-from .arithmetic import Arithmetic
-from .constant import Constant
-from .entering import Entering, composed
-from .exact import Dyadic, Refused, exactly, greater, stacked, whole
-from .filters import Filter
-from .graph import Graph, Mean, Spikes, Sum, Through, arrange
-from .inputs import Inputs
+from .events.entering import Entering, composed
+from .events.inputs import Inputs
 from .leaf import Chain, Ends, Leaf, Trains
-from .loops import driven, echoed
-from .measuring import measured
-from .memoryless import Memoryless
-from .model import Network
+from .maps.affine import Affine
+from .maps.filters import Filter
+from .maps.pooling import Maxima
 from .narrowing import Narrowing
-from .neurons import Neuron
-from .pooling import Maxima
-from .sparse import Matrix
-from .subtracting import Subtracting
-from .tables import TooLong
-from .varying import Varying
+from .network.graph import Graph, Mean, Spikes, Sum, Through, arrange
+from .network.loops import driven, echoed
+from .network.measuring import measured
+from .network.model import Network
+from .network.neurons import Neuron
+from .numbers.arithmetic import Arithmetic
+from .numbers.exact import Dyadic, Refused, exactly, greater, stacked, whole
+from .numbers.sparse import Matrix
+from .trains.constant import Constant
+from .trains.memoryless import Memoryless
+from .trains.subtracting import Subtracting
+from .trains.tables import TooLong
+from .trains.varying import Varying
 
 Costs = dict[int, Dyadic]
 

@@ -5,22 +5,22 @@ from typing import Any
 
 import numpy as np
 
-from .affine import Affine
-from .cells import Paths
-from .constant import Constant
-from .entering import Entering
-from .exact import Dyadic, exactly, greater, lesser, whole
-from .filters import Filter
-from .fixed import fixed
-from .graph import Entrance, Graph, Spikes, Sum, Through
-from .loops import heard
-from .memoryless import Memoryless
-from .pairs import fewest_ahead
-from .pooling import Lines, Maxima
-from .sparse import Matrix
-from .subtracting import Subtracting
-from .through import ExactBalance
-from .varying import Varying
+from .events.entering import Entering
+from .maps.affine import Affine
+from .maps.filters import Filter
+from .maps.pooling import Lines, Maxima
+from .network.graph import Entrance, Graph, Spikes, Sum, Through
+from .network.loops import heard
+from .numbers.exact import Dyadic, exactly, greater, lesser, whole
+from .numbers.fixed import fixed
+from .numbers.sparse import Matrix
+from .trains.cells import Paths
+from .trains.constant import Constant
+from .trains.memoryless import Memoryless
+from .trains.pairs import fewest_ahead
+from .trains.subtracting import Subtracting
+from .trains.through import ExactBalance
+from .trains.varying import Varying
 from .work import hold
 
 Ends = tuple[Dyadic, Dyadic]

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .constant import Constant
-from .exact import Dyadic, Refused, greater, lesser
-from .inputs import Inputs
-from .sparse import Matrix
+from .events.inputs import Inputs
+from .numbers.exact import Dyadic, Refused, greater, lesser
+from .numbers.sparse import Matrix
+from .trains.constant import Constant
 from .work import spend
 
 

@@ -18,13 +18,13 @@ import numpy as np
 
 from ..files.text import printable
 from .bound import Question
-from .exact import Dyadic, Refused, whole
-from .files import Content, read
-from .inputs import Inputs
-from .model import Network, read_network
+from .events.inputs import Inputs
+from .events.recordings import NORMS as EVENT_NORMS
+from .events.recordings import Rules
 from .narrowing import Narrowing, read_narrowings
-from .recordings import NORMS as EVENT_NORMS
-from .recordings import Rules
+from .network.files import Content, read
+from .network.model import Network, read_network
+from .numbers.exact import Dyadic, Refused, whole
 from .ties import STRICT, read_ties, suffices
 from .work import CALL, allowance, limited, spend
 

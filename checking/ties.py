@@ -3,8 +3,8 @@
 from fractions import Fraction
 
 from .bound import Question
-from .exact import Refused
-from .graph import Graph, Mean, Spikes, Sum, Through
+from .network.graph import Graph, Mean, Spikes, Sum, Through
+from .numbers.exact import Refused
 
 ARGMAX, STRICT = "argmax", "strict"
 TIES = (ARGMAX, STRICT)

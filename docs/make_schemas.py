@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from spikecert.configuration import Configuration
 from spikecert.reports import Record
-from spikecert.reports.comparing import Comparison
+from spikecert.reports.comparing.comparing import Comparison
+from spikecert.runs.configuration import Configuration
 
 FOLDER = Path(__file__).parent / "schemas"
 MODELS: dict[str, type[BaseModel]] = {

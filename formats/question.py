@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..certify.bounds.propagation import LogitBounds
 from ..certify.ties import ARGMAX, STRICT
 from ..models.networks import SpikingNetwork
-from ..models.readouts import MEANS
+from ..models.running.readouts import MEANS
 from .properties import Constraint
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
-SOURCES = Path(__file__).parent
+SOURCES = Path(__file__).parent / "sources"
 COMPILERS = ("cc", "gcc", "clang")
 OPTIONS = (
     "-O3",

@@ -5,26 +5,26 @@ if __name__ == "models":
 
 from typing import TYPE_CHECKING, Any
 
-from .architectures import architecture, mlp
-from .checkpoints import load, network_hash, save
+from .architectures.architectures import architecture, mlp
+from .architectures.strided import strided
+from .architectures.vgg import vgg5, vgg11
+from .architectures.wide_resnet import wrn16_4
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
-from .encoding import RateDraws
-from .latency import latency_code
-from .layers import AdaptiveAverage, Residual, Share
-from .learned_decay import PLIF, settled
+from .elements.layers import AdaptiveAverage, Residual, Share
+from .elements.learned_decay import PLIF, settled
+from .elements.neurons import DLIF, LIF
+from .elements.normalization import Normalize
+from .elements.one_spike import OneSpikeLIF
+from .elements.recurrent import Recurrent
+from .elements.refractory import RefractoryLIF
+from .elements.synapses import Synapse
+from .elements.varied import VariedLIF
+from .files.checkpoints import load, network_hash, save
 from .networks import SpikingNetwork, Trace
-from .neurons import DLIF, LIF
-from .normalization import Normalize
-from .one_spike import OneSpikeLIF
-from .recurrent import Recurrent
-from .refractory import RefractoryLIF
-from .strided import strided
+from .running.encoding import RateDraws
+from .running.latency import latency_code
 from .surrogates import Arctan, Sigmoid, Surrogate, Triangle
-from .synapses import Synapse
-from .varied import VariedLIF
-from .vgg import vgg5, vgg11
-from .wide_resnet import wrn16_4
 
 if TYPE_CHECKING:
     from .conversion import (

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from .constants import at_least
-from .encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
-from .latency import latency_code
-from .layers import BATCH_NORMS, WEIGHTED, Residual, walk
+from .elements.layers import BATCH_NORMS, WEIGHTED, Residual, walk
+from .elements.max_pooling import MAX_POOLS, max_windows
+from .elements.neurons import DLIF, LIF, Run
+from .elements.recurrent import Recurrent
+from .elements.synapses import Synapse
 from .linear_maps import affine_types
-from .max_pooling import MAX_POOLS, max_windows
-from .neurons import DLIF, LIF, Run
-from .parts import run_in_parts
-from .readouts import MEANS, READOUTS, fits, over_time, reads_potentials
-from .recurrent import Recurrent
-from .running import listen_to, run_layers, run_through
-from .synapses import Synapse
+from .running.encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
+from .running.latency import latency_code
+from .running.parts import run_in_parts
+from .running.readouts import MEANS, READOUTS, fits, over_time, reads_potentials
+from .running.running import listen_to, run_layers, run_through
 from .validation import check_choice, check_inputs
 
 SETTINGS = ("num_steps", "encoding", "readout")

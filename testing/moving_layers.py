@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from ..models.images import average
-from ..models.layers import AdaptiveAverage
+from ..models.architectures.images import average
+from ..models.elements.layers import AdaptiveAverage
 
 MOVES = ("zeros", "upsampling", "transposed", "averages", "shuffle")
 """What they are."""

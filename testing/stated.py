@@ -4,10 +4,10 @@ import copy
 
 from torch import nn
 
-from ..models.layers import Residual
+from ..models.elements.layers import Residual
+from ..models.elements.neurons import DLIF, LIF
+from ..models.elements.varied import VariedLIF
 from ..models.networks import SpikingNetwork
-from ..models.neurons import DLIF, LIF
-from ..models.varied import VariedLIF
 
 
 def as_stated(network: SpikingNetwork) -> SpikingNetwork:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ..certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
-from ..models.architectures import mlp
-from ..models.images import average
-from ..models.layers import Residual, Share, walk
+from ..models.architectures.architectures import mlp
+from ..models.architectures.images import average
+from ..models.elements.layers import Residual, Share, walk
+from ..models.elements.neurons import DLIF, LIF
 from ..models.networks import SpikingNetwork
-from ..models.neurons import DLIF, LIF
 from .moving_layers import MOVES, moving
 
 try:

@@ -3,12 +3,10 @@
 if __name__ == "training":
     raise ImportError("import spikecert.training, not training: by another name each class would be there twice")
 
-from .augmentation import Augmentation
+from .augmenting.augmentation import Augmentation
+from .augmenting.event_augmentation import EventAugmentation
 from .data import Dataset, Split, dataset, digit_events, own_dataset
-from .event_augmentation import EventAugmentation
-from .firing_start import start_firing
 from .history import EpochMetrics, TrainingRun
-from .local_fields import LocalFields
 from .loop import fit
 from .objectives import (
     MSMPPD,
@@ -25,6 +23,8 @@ from .objectives import (
 )
 from .perturbations import GaussianNoise, Perturber, PGDTraining, SingleStep
 from .retraction import Retraction
+from .starts.firing_start import start_firing
+from .starts.local_fields import LocalFields
 
 __all__ = [
     "MSMPPD",

@@ -8,24 +8,24 @@ from pathlib import Path
 
 import torch
 
-from ..models.kernels import use_kernel
 from ..models.networks import SpikingNetwork
-from ..models.parts import check_parts
 from ..models.progress import Figures, Progress, no_figures, silent
-from .augmentation import Augmentation
+from ..models.running.kernels import use_kernel
+from ..models.running.parts import check_parts
+from .augmenting.augmentation import Augmentation
+from .augmenting.event_augmentation import EventAugmentation
 from .checks import check_task, warn_of_first_layer
 from .data import Dataset, Split
 from .evaluation import accuracy
-from .event_augmentation import EventAugmentation
 from .generators import BatchGenerator
 from .history import EpochMetrics, TrainingRun
 from .journal import Journal
-from .local_fields import LocalFields
 from .means import Means
 from .objectives import CrossEntropy, Objective
 from .processes import check_accumulation, current
 from .retraction import Retraction
 from .settings import SCHEDULES, Settings, default_learning_rate, make_optimizer
+from .starts.local_fields import LocalFields
 from .state import CheckpointStore, TrainingState, configuration
 from .steps import TrainingTask, take_step
 

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..models.layers import BATCH_NORMS
+from ..models.elements.layers import BATCH_NORMS
 from ..models.networks import SpikingNetwork
 from ..processes import bind
 

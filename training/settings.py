@@ -9,10 +9,10 @@ from torch import nn
 
 from ..models.constants import at_least, nonnegative, positive, real, settle, unless_none
 from ..models.validation import check_choice
-from .augmentation import Augmentation
-from .event_augmentation import EventAugmentation
-from .local_fields import LocalFields
+from .augmenting.augmentation import Augmentation
+from .augmenting.event_augmentation import EventAugmentation
 from .retraction import Retraction
+from .starts.local_fields import LocalFields
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from ..files import sweep
-from ..models.checkpoints import network_hash, save
-from ..models.description import describe
-from ..models.kernels import Kernel, use_kernel
+from ..models.files.checkpoints import network_hash, save
+from ..models.files.description import describe
+from ..models.files.storage import differences, digest_of, read_tensors, write_tensors
 from ..models.networks import SpikingNetwork
-from ..models.storage import differences, digest_of, read_tensors, write_tensors
+from ..models.running.kernels import Kernel, use_kernel
 from ..models.validation import one_line
 from .data import Dataset
 from .generators import BatchGenerator

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from ...models.constants import reals
-from ..neuron_gains import check_horizon
+from ..arithmetic.rounding import multiply_up
+from ..gains.neuron_gains import check_horizon
 from ..norms import matrix_norm
-from ..rounding import multiply_up
 from .chains import ChainCertificate, chain_factors
 from .exact import Rows, as_rows
 from .solving import SolverError, import_cvxpy, solve_problem

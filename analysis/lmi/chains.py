@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..neuron_gains import neuron_gain
-from ..rounding import multiply_up
+from ..arithmetic.rounding import multiply_up
+from ..gains.neuron_gains import neuron_gain
 from .certificates import finite
 from .exact import Exact, Rows, is_positive_definite
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..definite import smallest_eigenvalue_bound
-from ..rounding import UNIT
+from ..arithmetic.definite import smallest_eigenvalue_bound
+from ..arithmetic.rounding import UNIT
 
 EXACT_SIZE = 24
 """Up to this size elimination in integers; above it Cholesky with a margin."""

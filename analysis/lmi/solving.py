@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...models.constants import share
-from ..neuron_gains import check_scale, neuron_gain
-from ..rounding import DOWN, UP, float_up
+from ..arithmetic.rounding import DOWN, UP, float_up
+from ..gains.neuron_gains import check_scale, neuron_gain
 from .certificates import BoundedRealCertificate, NoFiniteGain, TimeVaryingCertificate
 from .exact import as_rows
 from .systems import LinearSystem

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...models.constants import reals
-from ..definite import UNDERFLOW
-from ..neuron_gains import neuron_gain
+from ..arithmetic.definite import UNDERFLOW
+from ..arithmetic.rounding import multiply_up
+from ..gains.neuron_gains import neuron_gain
 from ..norms import matrix_norm
-from ..rounding import multiply_up
 from .certificates import SurrogateCertificate, surrogate_maps
 from .exact import Rows, as_rows
 from .solving import SolverError, import_cvxpy, solve_problem

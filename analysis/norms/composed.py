@@ -13,11 +13,11 @@ import math
 import torch
 
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, ScaleMap, Shape
-from ..definite import UNDERFLOW
+from ..arithmetic.definite import UNDERFLOW
+from ..arithmetic.intervals import Interval
+from ..arithmetic.rounding import accumulated, add_up, multiply_up, root_up
 from ..expressions import Applied, Expression, Reference, Total
-from ..intervals import Interval
 from ..operators import LayerOperator
-from ..rounding import accumulated, add_up, multiply_up, root_up
 from .explicit import MatrixProducts, local_maximum, quotient, top_vector
 from .held import held_norm
 from .torus import torus_bound

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from ...models.deadline import check_time
-from ..definite import UNDERFLOW, largest_eigenvalue_bound
-from ..intervals import Interval
-from ..rounding import UNIT, accumulated, multiply_up, root_down, root_up
+from ..arithmetic.definite import UNDERFLOW, largest_eigenvalue_bound
+from ..arithmetic.intervals import Interval
+from ..arithmetic.rounding import UNIT, accumulated, multiply_up, root_down, root_up
 from .sums import MatrixSums
 
 

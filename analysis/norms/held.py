@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap, Shape
-from ..definite import UNDERFLOW
-from ..intervals import Interval
-from ..neuron_gains import check_norm
+from ..arithmetic.definite import UNDERFLOW
+from ..arithmetic.intervals import Interval
+from ..arithmetic.rounding import accumulated
+from ..gains.neuron_gains import check_norm
 from ..operators import LayerOperator
-from ..rounding import accumulated
 from .explicit import MatrixProducts, explicit_norm
 from .sums import MatrixSums, sums_of_convolution, sums_of_matrix, sums_of_operator
 

@@ -1,10 +1,10 @@
 """Induced norms of an operator: choose the sharpest proven method that its size and structure allow."""
 
+from ..arithmetic.intervals import Interval
+from ..arithmetic.rounding import add_up, multiply_up, root_up
 from ..expressions import Reference
-from ..intervals import Interval
-from ..neuron_gains import check_norm
+from ..gains.neuron_gains import check_norm
 from ..operators import INPUT, LayerOperator, Peaks
-from ..rounding import add_up, multiply_up, root_up
 from .composed import composed_norm
 from .held import held_norm
 

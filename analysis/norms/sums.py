@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ...models.deadline import check_time
 from ...models.linear_maps import ConvolutionMap, Shape
-from ..definite import UNDERFLOW, gram_error
+from ..arithmetic.definite import UNDERFLOW, gram_error
+from ..arithmetic.rounding import accumulated, multiply_up
 from ..operators import LayerOperator
-from ..rounding import accumulated, multiply_up
 from .sparse import sparse_matrix
 
 _BATCH_ENTRIES = 1 << 24

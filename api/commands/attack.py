@@ -8,9 +8,9 @@ import typer
 
 from ..output import INTERRUPTED, plain, say, show, show_json_text, table
 from ..progress import Bars
-from ..sources import data_of, label_of, network_of
-from .event_options import UNCHANGED, EventOptions, changing_events
-from .options import (
+from ..runs.sources import data_of, label_of, network_of
+from .options.event_options import UNCHANGED, EventOptions, changing_events
+from .options.options import (
     ATTACKS,
     Data,
     Device,
@@ -34,8 +34,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from spikecert.examining import Examined
     from spikecert.reports import Record
+    from spikecert.runs.examining import Examined
 
 
 @changing_events
@@ -65,8 +65,8 @@ def attack(
     as_json: Json = False,
 ) -> int:
     """Attack a network: robust accuracy under each named attack, an upper bound of the true one."""
-    from spikecert import building, examining
     from spikecert.reports import Plan
+    from spikecert.runs import building, examining
 
     scaled = scale(limits, mean, std)
     rules = events.rules(norm)
@@ -92,7 +92,7 @@ def attack(
 
 def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
     """Write and show what was found; return the status, that of an interruption where there was one."""
-    from spikecert import examining
+    from spikecert.runs import examining
 
     if out is not None:
         for path in examining.write(examined, out):
@@ -103,9 +103,9 @@ def told(examined: "Examined", out: Path | None, as_json: bool) -> int:
 
 def summary(record: "Record") -> str:
     """Return the accuracies of a record as a table of text."""
-    from spikecert.reports.categories import CATEGORIES, slices
     from spikecert.reports.figures.sandwich import summary_of
-    from spikecert.reports.wording import conditions, percent, ties_found
+    from spikecert.reports.pages.wording import conditions, percent, ties_found
+    from spikecert.reports.records.categories import CATEGORIES, slices
 
     lines = [plain(f"{record.title}: {conditions(record)}")]
     for model in record.models:

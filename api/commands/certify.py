@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from ..output import say
 from ..progress import Bars
-from ..sources import data_of, label_of, network_of
-from . import certify_options as own
-from . import options
+from ..runs.sources import data_of, label_of, network_of
 from .attack import told
-from .event_options import UNCHANGED, EventOptions, changing_events
-from .options import (
+from .options import certify_options as own
+from .options import options
+from .options.event_options import UNCHANGED, EventOptions, changing_events
+from .options.options import (
     Data,
     Device,
     Epsilons,
@@ -73,10 +73,10 @@ def certify(
     Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
     any ε.
     """
-    from spikecert import building, examining, proofs
-    from spikecert.models.kernels import use_kernel
+    from spikecert.models.running.kernels import use_kernel
     from spikecert.models.validation import check_choice
     from spikecert.reports import Plan, RadiusPlan
+    from spikecert.runs import building, examining, proofs
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
     scaled = scale(limits, mean, std)

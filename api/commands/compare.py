@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..output import say, show, show_json_text
-from .options import Json
+from .options.options import Json
 
 
 def compare(
@@ -30,8 +30,8 @@ def compare(
     Two records of one network that contradict each other end with status 3: one of them has a bug.
     """
     from spikecert.reports import load_record
-    from spikecert.reports.compared import render_comparison, to_markdown
-    from spikecert.reports.comparing import compare as compared
+    from spikecert.reports.comparing.compared import render_comparison, to_markdown
+    from spikecert.reports.comparing.comparing import compare as compared
 
     if by_share and not fail_on_regression:
         raise ValueError("by-share: got it alone, expected it beside --fail-on-regression")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..output import plain, say, show, show_json
-from ..sources import data_of, loaded
-from .options import Json, Root, Samples, Seed, first
+from ..runs.sources import data_of, loaded
+from .options.options import Json, Root, Samples, Seed, first
 
 if TYPE_CHECKING:
     from torch import Tensor

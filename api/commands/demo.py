@@ -8,10 +8,10 @@ import typer
 
 from ..output import say, show, show_json_text, table
 from ..progress import Bars
-from .options import Json, Seed
+from .options.options import Json, Seed
 
 if TYPE_CHECKING:
-    from spikecert.demo import Trained
+    from spikecert.runs.demo import Trained
 
 
 def demo(
@@ -33,8 +33,8 @@ def demo(
     import torch
 
     torch.set_num_threads(1)  # the same sums, so the same weights, on any number of cores
-    from spikecert import building
-    from spikecert import demo as work
+    from spikecert.runs import building
+    from spikecert.runs import demo as work
 
     from .attack import summary
 
@@ -54,7 +54,7 @@ def demo(
 
 def _gains(trained: "tuple[Trained, ...]") -> str:
     """Return the gains of every layer as a table of text, with what they are about."""
-    from spikecert.reports.wording import GAINS_CAPTION, gain_text
+    from spikecert.reports.pages.wording import GAINS_CAPTION, gain_text
 
     rows = [
         (

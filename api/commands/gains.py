@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..output import say, show, show_json, table
-from ..sources import data_of, network_of
-from .options import DATA_SETS, InputScale, Json, Mean, Range, Root, Seed, Std, completed, fitting, number, scale
+from ..runs.sources import data_of, network_of
+from .options.options import (
+    DATA_SETS,
+    InputScale,
+    Json,
+    Mean,
+    Range,
+    Root,
+    Seed,
+    Std,
+    completed,
+    fitting,
+    number,
+    scale,
+)
 
 if TYPE_CHECKING:
     from spikecert.analysis import CheckedClaim, GainReport, StabilityReport
@@ -119,7 +132,7 @@ def _gain_text(report: "GainReport") -> str:
 
 def _plot(report: "GainReport", num_steps: int, folder: Path) -> None:
     """Write the figures of a report as SVG, and say where."""
-    from spikecert.analysis.gain_plots import as_svg, gain_figures
+    from spikecert.analysis.gains.gain_plots import as_svg, gain_figures
     from spikecert.files import write_atomically
 
     for name, figure in gain_figures(report, num_steps).items():

@@ -9,9 +9,9 @@ import typer
 
 from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
-from ..sources import data_of, network_of
-from .event_options import UNCHANGED, EventOptions, changing_events
-from .options import (
+from ..runs.sources import data_of, network_of
+from .options.event_options import UNCHANGED, EventOptions, changing_events
+from .options.options import (
     Data,
     Device,
     Json,
@@ -65,10 +65,10 @@ def radius(
     With --out, finished samples are kept: after Ctrl-C the same command goes on, and `spikecert report --radii`
     puts the radii into a report.
     """
-    from spikecert import building
     from spikecert.models import network_hash
     from spikecert.reports import Plan, RadiusPlan
-    from spikecert.reports.parts import Interrupted, PartStore, radii_in_parts
+    from spikecert.reports.making.parts import Interrupted, PartStore, radii_in_parts
+    from spikecert.runs import building
 
     network = network_of(model)
     scaled = scale(limits, mean, std)
@@ -130,7 +130,7 @@ def _content(conditions: dict[str, Any], table: "RadiusTable") -> dict[str, Any]
 
 def _told(content: dict[str, Any]) -> str:
     """Return the radii as a table, rounded so that the bracket holds, with the medians below it."""
-    from spikecert.reports.radii import rounded_down, rounded_up
+    from spikecert.reports.records.radii import rounded_down, rounded_up
 
     norm, steps, samples = content["norm"], content["num_steps"], content["samples"]
     head = f"{content['network']} on {content['data']}: {samples} samples, {norm}, T = {steps}, "
@@ -167,7 +167,7 @@ def _write(
     import torch
 
     from spikecert.files import write_atomically
-    from spikecert.models.storage import write_tensors
+    from spikecert.models.files.storage import write_tensors
 
     text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(out / JSON, text.encode())

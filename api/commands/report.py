@@ -29,8 +29,8 @@ def report(
     """
     from spikecert.opening import open_page
     from spikecert.reports import join, load_record, render
-    from spikecert.reports.attaching import load_radii, with_radii
-    from spikecert.reports.safety_case import render_summary
+    from spikecert.reports.making.attaching import load_radii, with_radii
+    from spikecert.reports.pages.safety_case import render_summary
 
     from .attack import summary as told_short
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..beside import again, beside
 from ..output import say, show, show_json_text, table
 from ..progress import Bars
-from .options import Device, Json, Root, checked_device
+from ..runs.beside import again, beside
+from .options.options import Device, Json, Root, checked_device
 
 if TYPE_CHECKING:
     from spikecert.protocols import Results

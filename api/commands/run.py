@@ -9,7 +9,7 @@ from ..output import say
 from ..progress import Bars
 from .attack import told
 from .certify import below
-from .options import Json, Root
+from .options.options import Json, Root
 
 
 def run(
@@ -28,8 +28,8 @@ def run(
     found anything else: on one machine it finds the same, bit for bit, unless a time limit cut it short. After
     Ctrl-C the same command goes on. docs/reports.md describes the file.
     """
-    from spikecert.configuration import load_configuration
-    from spikecert.running import execute
+    from spikecert.runs.configuration import load_configuration
+    from spikecert.runs.running import execute
 
     chosen, before = load_configuration(file)
     folder = out or Path("runs") / (file.stem if before is None else f"{file.resolve().parent.name}-repeated")

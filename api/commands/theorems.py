@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..output import show, show_json
-from .options import Json
+from .options.options import Json
 
 if TYPE_CHECKING:
     from spikecert.analysis.symbolic import Derivation, Refutation, Theorem

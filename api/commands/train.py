@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..beside import again, beside
 from ..output import say, show, show_json, table
 from ..progress import Bars
-from ..seeds import Summary, chosen_seeds, content, percent, summary, write_summary
-from ..sources import data_of
-from . import train_options as own
-from .event_options import UNCHANGED, EventOptions, changing_events
-from .options import Data, Device, Json, Root, Seed, checked_device, number
+from ..runs.beside import again, beside
+from ..runs.seeds import Summary, chosen_seeds, content, percent, summary, write_summary
+from ..runs.sources import data_of
+from .options import train_options as own
+from .options.event_options import UNCHANGED, EventOptions, changing_events
+from .options.options import Data, Device, Json, Root, Seed, checked_device, number
 
 if TYPE_CHECKING:
-    from spikecert.reports.event_rules import EventRules
+    from spikecert.reports.records.event_rules import EventRules
     from spikecert.training import TrainingRun
 
 
@@ -60,7 +60,7 @@ def train(
 
     Under torchrun (`torchrun --nproc-per-node 2 -m spikecert train …`) the processes share each batch.
     """
-    from spikecert import building
+    from spikecert.runs import building
     from spikecert.training import fit
     from spikecert.training.processes import joined
 
@@ -115,9 +115,9 @@ def _rules(objective: str, events: EventOptions) -> "EventRules | None":
     Raises:
         ValueError: for an option that the objective does not have.
     """
-    from spikecert import building
-    from spikecert.reports.event_rules import OF_NORM
-    from spikecert.reports.norms import NORMS
+    from spikecert.reports.pages.norms import NORMS
+    from spikecert.reports.records.event_rules import OF_NORM
+    from spikecert.runs import building
 
     named = {name: norm for name, norm in building.OF_EVENTS.items() if name in objective.split("+")}
     for option in events.given:

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from ..output import say, show, show_json
-from ..sources import network_of
-from .certify_options import Compiled
-from .options import Device, Json, Model, Seed, Verifier, checked_device
+from ..runs.sources import network_of
+from .options.certify_options import Compiled
+from .options.options import Device, Json, Model, Seed, Verifier, checked_device
 
 Question = Annotated[Path, typer.Argument(help="A .vnnlib or .vnnlib.gz file.", metavar="PROPERTY")]
 
@@ -32,7 +32,7 @@ def vnnlib(
     from spikecert.files import write_atomically
     from spikecert.formats import competition_result, read_vnnlib, verify_property
     from spikecert.formats.results import result_word
-    from spikecert.models.kernels import use_kernel
+    from spikecert.models.running.kernels import use_kernel
 
     network = network_of(model).to(checked_device(device))
     kernel = use_kernel(network, "compiled" if compiled else "eager")

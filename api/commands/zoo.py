@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..output import show, show_json, table
-from .options import Json
+from .options.options import Json
 
 
 def zoo(

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from spikecert.configuration import as_number
 from spikecert.files import FileKind
 from spikecert.models.validation import check_choice, one_line
-from spikecert.reports.part import Part
-from spikecert.toml_text import read_toml
+from spikecert.reports.records.part import Part
+from spikecert.runs.configuration import as_number
+from spikecert.runs.toml_text import read_toml
 
 CELLS = Path(__file__).parent / "cells"
 CELL = FileKind("protocol", "a file of this package", most=2**20)

@@ -5,13 +5,13 @@ import torch
 from spikecert.analysis import gain
 from spikecert.analysis.patterns import pattern_radius
 from spikecert.analysis.stability import surrogate_product
-from spikecert.building import threat
 from spikecert.models import SpikingNetwork, network_hash
 from spikecert.models.progress import Progress
 from spikecert.output import PARTS
 from spikecert.reports import ModelRecord, Plan
-from spikecert.reports.parts import PartStore, measure_in_parts
-from spikecert.reports.rows import Tally
+from spikecert.reports.making.parts import PartStore, measure_in_parts
+from spikecert.reports.records.rows import Tally
+from spikecert.runs.building import threat
 from spikecert.training import GaussianNoise, Split
 from spikecert.training.evaluation import accuracy, on_network
 from spikecert.training.objectives import MSMPPD

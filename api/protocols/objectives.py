@@ -7,7 +7,7 @@ from operator import add
 from typing import Any
 
 from spikecert.certify import EventChange, EventRegion, SpikeFlip, SpikeShift
-from spikecert.configuration import as_number
+from spikecert.runs.configuration import as_number
 from spikecert.training import (
     MSMPPD,
     SIBP,

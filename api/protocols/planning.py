@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikecert.models.storage import digest_of
+from spikecert.models.files.storage import digest_of
 from spikecert.training import Dataset
 
 from .configuration import Protocol

@@ -9,9 +9,9 @@ from pydantic import Field, FiniteFloat
 
 from spikecert.files import FileKind, write_atomically
 from spikecert.files.json_text import read_json
-from spikecert.reports.part import Part, Seconds
-from spikecert.reports.rows import Tally
-from spikecert.reports.schema import Environment
+from spikecert.reports.records.part import Part, Seconds
+from spikecert.reports.records.rows import Tally
+from spikecert.reports.records.schema import Environment
 
 from .configuration import Protocol
 

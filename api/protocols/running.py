@@ -3,12 +3,12 @@
 import shutil
 import time
 
-from spikecert.building import fresh_network, neuron
 from spikecert.models import Normalize, SpikingNetwork
-from spikecert.models.normalization import CIFAR10, CIFAR100
+from spikecert.models.elements.normalization import CIFAR10, CIFAR100
 from spikecert.models.progress import Progress
 from spikecert.output import PARTS
-from spikecert.reports.recording import environment
+from spikecert.reports.making.recording import environment
+from spikecert.runs.building import fresh_network, neuron
 from spikecert.training import Augmentation, LocalFields, Retraction, TrainingRun, fit, start_firing
 from spikecert.training.state import CHECKPOINT
 

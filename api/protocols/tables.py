@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from spikecert.reports.rows import Tally
-from spikecert.reports.text import cell
-from spikecert.reports.text import markdown as escaped
+from spikecert.reports.pages.text import cell
+from spikecert.reports.pages.text import markdown as escaped
+from spikecert.reports.records.rows import Tally
 
 from .configuration import CertificationSettings, Protocol
 from .results import Results, RunResult, mean_and_spread

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from spikecert.reports.part import Part
+from spikecert.reports.records.part import Part
 
 
 class Proven(Part):

@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from spikecert.models import SpikingNetwork
-from spikecert.models.checkpoints import built, described
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.models.files.checkpoints import built, described
+from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.models.validation import check_choice, one_line
 
 from .entry import Entry

@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, save
-from spikecert.building import fresh_network
 from spikecert.formats import robustness, write_onnx, write_vnnlib
+from spikecert.runs.building import fresh_network
 
 
 @dataclass(frozen=True)

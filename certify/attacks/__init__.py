@@ -26,13 +26,13 @@ from .adaptive import AdaptiveArctan
 from .apgd import APGD
 from .base import Attack
 from .ensemble import Ensemble, quick_ensemble
-from .event_changes import EventChanges
+from .events.event_changes import EventChanges
+from .events.random_events import RandomEvents
+from .events.spike_flips import SpikeFlips
+from .events.spike_shifts import SpikeShifts
 from .gaussian import Gaussian
 from .pgd import FGSM, PGD
-from .random_events import RandomEvents
 from .result import AttackResult
-from .spike_flips import SpikeFlips
-from .spike_shifts import SpikeShifts
 from .square import Square
 
 ATTACKS: dict[str, Callable[[], Attack]] = {

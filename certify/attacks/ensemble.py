@@ -11,13 +11,13 @@ from ..replay import margins
 from .adaptive import AdaptiveArctan
 from .apgd import APGD
 from .base import Attack, Search, Target
-from .event_changes import EventChanges
+from .events.event_changes import EventChanges
+from .events.random_events import RandomEvents
+from .events.spike_flips import SpikeFlips
+from .events.spike_shifts import SpikeShifts
 from .gaussian import Gaussian
 from .lead import Lead
 from .pgd import FGSM, PGD
-from .random_events import RandomEvents
-from .spike_flips import SpikeFlips
-from .spike_shifts import SpikeShifts
 from .square import Square
 
 SHARP: tuple[Surrogate, ...] = (Triangle(0.5), Sigmoid(0.25))

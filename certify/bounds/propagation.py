@@ -19,23 +19,23 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
+from ...models.elements.refractory import Refractory
+from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap
-from ...models.refractory import Refractory
 from ...models.rules import Leaky, Rule
-from ...models.varied import Varied
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
-from .affine import AffineMap, affine_map
-from .automaton import CellTrains
-from .box import Box
-from .filtered import FilteredSignal
-from .pair_margins import pair_margins
-from .pooled import PooledSignal
-from .rate_trains import rate_trains
+from .cells.automaton import CellTrains
+from .cells.pair_margins import pair_margins
 from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
-from .recurrent import recurrent_spikes
-from .refractory import resting_spikes
-from .signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
-from .varied import varied_spikes
+from .signals.affine import AffineMap, affine_map
+from .signals.box import Box
+from .signals.filtered import FilteredSignal
+from .signals.pooled import PooledSignal
+from .signals.signals import AffineSignal, InputSignal, Signal, SpikeBound, SumSignal
+from .trains.rate_trains import rate_trains
+from .trains.recurrent import recurrent_spikes
+from .trains.refractory import resting_spikes
+from .trains.varied import varied_spikes
 
 FEW_CLASSES = 16
 """Up to so many classes, the differences of all pairs are multiplied at once."""

@@ -23,8 +23,8 @@ from torch import Tensor
 from ...models.circuit import Circuit
 from ...models.rules import Leaky
 from ..rounding import Rounding, integration_slack
-from .box import Box
-from .signals import Signal, filter_rows
+from .signals.box import Box
+from .signals.signals import Signal, filter_rows
 
 
 def readout_row(circuit: Circuit, like: Tensor) -> Tensor:

@@ -8,17 +8,17 @@ from torch import Tensor
 
 from ...kernels.climb import ClimbSettings, Proposal
 from ...models.constants import at_least, real, reals, settle
-from ..bounds.price_search import Ascent, pair_prices
-from ..bounds.prices import Evaluation, PricedProblem, Specifications
-from ..bounds.stages import Staged
+from ..bounds.prices.price_search import Ascent, pair_prices
+from ..bounds.prices.prices import Evaluation, PricedProblem, Specifications
+from ..bounds.prices.stages import Staged
 from ..replay import margins
-from .decisions import Decisions, RowRanges
 from .fused_climb import FusedClimb
-from .nodes import Nodes, Splits
+from .nodes.decisions import Decisions, RowRanges
+from .nodes.nodes import Nodes, Splits
+from .nodes.trimming import trim_rows
 from .question import MarginQuestion
 from .rates import RateDecisions, trim_rates
 from .splitting import choose_splits, proposed_splits
-from .trimming import trim_rows
 
 ENOUGH = 1e-5
 """Where a kernel stops to climb: above 0 by what float32 may lose."""

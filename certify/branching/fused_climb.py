@@ -1,4 +1,4 @@
-"""`kernels/climb.c` where a network's kernel is "compiled": the climb of a batch of nodes as one call.
+"""`kernels/sources/climb.c` where a network's kernel is "compiled": the climb of a batch of nodes as one call.
 
 It reaches networks whose layers follow each other, with one dense matrix between two of them, a table behind the
 input and graphs behind that, over boxes that are constant in time. What it finds are prices, inputs and splits to
@@ -17,16 +17,16 @@ from torch import Tensor, nn
 from ...kernels.climb import ClimbSettings, CompiledClimb, FirstTable, LaterGraphs, NeuronConstants, Proposal
 from ...kernels.loading import RESETS, load
 from ...models.circuit import circuit
+from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork
-from ...models.neurons import LIF
-from ..bounds.box import Box
-from ..bounds.price_graph import slope_decay
-from ..bounds.price_search import Ascent, zero_prices
-from ..bounds.prices import PricedProblem, Specifications
-from ..bounds.stages import Stage, Staged, priceable, staged
-from ..bounds.train_graph import GraphTrains
-from ..bounds.train_table import TableTrains
-from ..bounds.trains import window_spikes
+from ..bounds.prices.price_graph import slope_decay
+from ..bounds.prices.price_search import Ascent, zero_prices
+from ..bounds.prices.prices import PricedProblem, Specifications
+from ..bounds.prices.stages import Stage, Staged, priceable, staged
+from ..bounds.signals.box import Box
+from ..bounds.trains.train_graph import GraphTrains
+from ..bounds.trains.train_table import TableTrains
+from ..bounds.trains.trains import window_spikes
 
 MOST_WEIGHTS = 2**22
 """Numbers that a layer's matrix may hold: beyond that a layer that shares its weights is faster as it is."""

@@ -20,26 +20,26 @@ import torch
 from torch import Tensor
 
 from ...models.circuit import Circuit, circuit
+from ...models.elements.refractory import Refractory
+from ...models.elements.varied import Varied
 from ...models.networks import SpikingNetwork, Trace
-from ...models.refractory import Refractory
 from ...models.rules import Leaky, Rule
-from ...models.varied import Varied
-from ..bounds.automaton import CellTrains
-from ..bounds.box import Box
-from ..bounds.conserved import conserved_spikes
-from ..bounds.price_search import bytes_each, zero_prices
-from ..bounds.prices import Specifications
-from ..bounds.signals import Signal, SpikeBound
-from ..bounds.stages import Staged, staged
-from ..bounds.train_graph import GraphTrains
-from ..bounds.train_table import TableTrains
-from ..bounds.trains import train_spikes, window_spikes
+from ..bounds.cells.automaton import CellTrains
+from ..bounds.prices.price_search import bytes_each, zero_prices
+from ..bounds.prices.prices import Specifications
+from ..bounds.prices.stages import Staged, staged
+from ..bounds.signals.box import Box
+from ..bounds.signals.signals import Signal, SpikeBound
+from ..bounds.trains.conserved import conserved_spikes
+from ..bounds.trains.train_graph import GraphTrains
+from ..bounds.trains.train_table import TableTrains
+from ..bounds.trains.trains import train_spikes, window_spikes
 from ..perturbations import Perturbation
 from ..rounding import Rounding
 from ..ties import STRICT, Goal
-from .decisions import Restricted, root
-from .nodes import Nodes, Splits
-from .ranges import FirstLayer, RangeSearch
+from .nodes.decisions import Restricted, root
+from .nodes.nodes import Nodes, Splits
+from .ranges.ranges import FirstLayer, RangeSearch
 from .rates import RateDecisions, rate_root
 
 

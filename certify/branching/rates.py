@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..bounds.box import Box
-from ..bounds.prices import Costs, Evaluation, PricedProblem
-from ..bounds.train_graph import GraphTrains
-from ..bounds.train_table import TableTrains
-from .decisions import Decisions, Restricted
-from .nodes import Splits
-from .trimming import LEVEL
+from ..bounds.prices.prices import Costs, Evaluation, PricedProblem
+from ..bounds.signals.box import Box
+from ..bounds.trains.train_graph import GraphTrains
+from ..bounds.trains.train_table import TableTrains
+from .nodes.decisions import Decisions, Restricted
+from .nodes.nodes import Splits
+from .nodes.trimming import LEVEL
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from torch import Tensor
 from ...models.constants import at_least, settle, unless_none
 from ...models.deadline import Expired, TimeIsUp, never
 from .bounding import Bounded, Climb
-from .crew import Alone, Crew, Portion
 from .experience import Experience
-from .frontier import Answer, Frontier
+from .nodes.frontier import Answer, Frontier
+from .nodes.pool import NodePool
+from .nodes.standing import Told, standing, unheard
 from .pace import FIRST, LEAST, Pace
-from .pool import NodePool
+from .processes.crew import Alone, Crew, Portion
 from .question import MarginQuestion
-from .standing import Told, standing, unheard
 
 FIRST_BYTES = 2**26
 """What the first batch may take where there is a deadline and no node's time is known yet: a second of work."""

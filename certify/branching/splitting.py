@@ -17,13 +17,13 @@ from torch import Tensor
 
 from ...kernels.climb import Proposal
 from ...models.networks import Trace
-from ..bounds.priced_layer import Least, PricedLayer
-from ..bounds.prices import Evaluation, PricedProblem
-from ..bounds.stages import SourcedChain
-from ..bounds.train_graph import GraphTrains
-from ..bounds.train_table import TableTrains, TrainTable
-from .decisions import Decisions, RowRanges
-from .nodes import Splits
+from ..bounds.prices.priced_layer import Least, PricedLayer
+from ..bounds.prices.prices import Evaluation, PricedProblem
+from ..bounds.prices.stages import SourcedChain
+from ..bounds.trains.train_graph import GraphTrains
+from ..bounds.trains.train_table import TableTrains, TrainTable
+from .nodes.decisions import Decisions, RowRanges
+from .nodes.nodes import Splits
 from .rates import RateDecisions, split_features
 
 

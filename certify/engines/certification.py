@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ...models.checkpoints import network_hash
 from ...models.constants import at_least, unless_none, whole
+from ...models.files.checkpoints import network_hash
+from ...models.files.storage import digest_of
 from ...models.networks import SpikingNetwork
 from ...models.progress import Progress, silent
-from ...models.storage import digest_of
 from ...models.validation import check_choice, check_plain, one_line
 from ..arithmetic import check_arithmetic
 from ..attacks import check_attacked

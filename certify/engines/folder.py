@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import FileKind, NotAFile, sweep, write_atomically
-from ...models.storage import differences, read_tensors
+from ...models.files.storage import differences, read_tensors
 from ..verdicts import SoundnessError
 from .work import VERDICTS, Batch, Decided
 

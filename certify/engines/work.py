@@ -13,10 +13,10 @@ from importlib.metadata import version
 import torch
 from torch import Tensor
 
-from ...models.checkpoints import from_bytes, to_bytes
-from ...models.kernels import kernel_of, use_kernel
+from ...models.files.checkpoints import from_bytes, to_bytes
+from ...models.files.storage import pack, unpack
 from ...models.networks import SpikingNetwork
-from ...models.storage import pack, unpack
+from ...models.running.kernels import kernel_of, use_kernel
 from ..perturbations import Perturbation
 from ..perturbations.described import build_set, describe_set
 from ..verdicts import Verdict

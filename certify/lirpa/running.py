@@ -13,8 +13,8 @@ from torch import Tensor
 from ...models.circuit import Circuit
 from ...models.constants import at_least, positive, settle
 from ...models.deadline import TimeIsUp, check_time
-from ..bounds.box import Box
-from ..bounds.budgets import Budget
+from ..bounds.events.budgets import Budget
+from ..bounds.signals.box import Box
 from ..rounding import euclidean
 from .compat import load, working
 from .slack import Slacks, slacks

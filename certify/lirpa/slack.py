@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.rules import Leaky
-from ..bounds.box import Box
 from ..bounds.propagation import check_readout, propagate
-from ..bounds.signals import Signal
+from ..bounds.signals.box import Box
+from ..bounds.signals.signals import Signal
 from ..rounding import Rounding, own_error, power_sum, reading_slack, recursion_slack, tie
 from .relaxation import RelaxedLayer
 from .unrolled import Readout

@@ -24,11 +24,11 @@ from ...models.circuit import (
     fold,
 )
 from ...models.deadline import check_time
+from ...models.elements.refractory import Refractory
+from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap, NoPlainModule
-from ...models.readouts import LINEAR
-from ...models.refractory import Refractory
 from ...models.rules import Leaky, Rule
-from ...models.varied import Varied
+from ...models.running.readouts import LINEAR
 
 Steps = list[Tensor]
 SPIKE, RESIDUE = "spikecert::Spike", "spikecert::Residue"

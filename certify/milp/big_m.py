@@ -8,8 +8,8 @@ with M from the per-step intervals [l, h]. It is the baseline that the other enc
 
 import numpy as np
 
-from ..bounds.interval import StepSpikes
-from ..bounds.membrane import drive
+from ..bounds.intervals.interval import StepSpikes
+from ..bounds.signals.membrane import drive
 from .closing import Closing
 from .layer import EncodedLayer, array
 from .potentials import interval_potentials

@@ -27,25 +27,25 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
-from ...models.readouts import LINEAR
-from ...models.refractory import Refractory
+from ...models.elements.refractory import Refractory
+from ...models.elements.varied import Varied
 from ...models.rules import Leaky, Rule
-from ...models.varied import Varied
-from ..bounds.affine import affine_map
-from ..bounds.box import Box
-from ..bounds.filtered import FilteredSignal
-from ..bounds.interval import interval_spikes
-from ..bounds.joined import JoinedSignal, SharedSignal, chosen
-from ..bounds.pooled import PooledSignal
+from ...models.running.readouts import LINEAR
+from ..bounds.intervals.interval import interval_spikes
 from ..bounds.propagation import input_signal
-from ..bounds.rate_trains import RateTrains
 from ..bounds.readouts import readout_row
-from ..bounds.recurrent import looped
-from ..bounds.refractory import refractory_spikes
-from ..bounds.signals import AffineSignal, Signal, SpikeBound, SumSignal
-from ..bounds.train_table import TableTrains
-from ..bounds.trains import window_spikes
-from ..bounds.varied import separable
+from ..bounds.signals.affine import affine_map
+from ..bounds.signals.box import Box
+from ..bounds.signals.filtered import FilteredSignal
+from ..bounds.signals.joined import JoinedSignal, SharedSignal, chosen
+from ..bounds.signals.pooled import PooledSignal
+from ..bounds.signals.signals import AffineSignal, Signal, SpikeBound, SumSignal
+from ..bounds.trains.rate_trains import RateTrains
+from ..bounds.trains.recurrent import looped
+from ..bounds.trains.refractory import refractory_spikes
+from ..bounds.trains.train_table import TableTrains
+from ..bounds.trains.trains import window_spikes
+from ..bounds.trains.varied import separable
 from ..rounding import Rounding, over_time, sum_slack
 from .big_m import big_m_spikes
 from .closing import Closing

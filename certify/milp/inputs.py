@@ -7,12 +7,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from ..bounds.box import Box
-from ..bounds.flips import Flips
-from ..bounds.rate_trains import RateTrains
-from ..bounds.shifts import Shifts
-from ..bounds.signals import InputSignal
-from ..bounds.summed import Summed
+from ..bounds.events.flips import Flips
+from ..bounds.events.shifts import Shifts
+from ..bounds.events.summed import Summed
+from ..bounds.signals.box import Box
+from ..bounds.signals.signals import InputSignal
+from ..bounds.trains.rate_trains import RateTrains
 from .closing import Closing
 from .layer import array
 from .program import Expressions, Program

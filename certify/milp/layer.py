@@ -10,7 +10,7 @@ import torch
 from scipy import sparse
 
 from ...models.rules import Leaky
-from ..bounds.signals import Signal
+from ..bounds.signals.signals import Signal
 from ..rounding import Rounding
 from .closing import Closing
 from .program import Expressions, Program

@@ -5,7 +5,7 @@
 
 with [l_j, h_j] the ends of x_j and h_i the greatest of its window's. Entries that lie below another's lower end in
 every run are left out. The run's maximum strays from y no farther than the farthest entry from its expression: see
-models/max_pooling.py.
+models/elements/max_pooling.py.
 """
 
 from dataclasses import dataclass

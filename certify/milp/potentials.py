@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
-from ..bounds.interval import StepSpikes
-from ..bounds.membrane import Drive
-from ..bounds.train_graph import GraphTrains
+from ..bounds.intervals.interval import StepSpikes
+from ..bounds.signals.membrane import Drive
+from ..bounds.trains.train_graph import GraphTrains
 
 
 @dataclass(frozen=True)

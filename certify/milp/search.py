@@ -14,8 +14,8 @@ from ..replay import replays
 from .closing import Closing
 from .encoding import Encoding, EncodingError, encode
 from .program import Expressions
-from .solver import LARGEST, Watch, minimise
-from .tree import ProgramTree
+from .solving.solver import LARGEST, Watch, minimise
+from .solving.tree import ProgramTree
 
 GAP_ERROR = 1e-12
 """Relative error of float64 in a run's own margins, where they are held against a bound."""

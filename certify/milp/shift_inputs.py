@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from ..bounds.shifts import Shifts
+from ..bounds.events.shifts import Shifts
 from .layer import array
 from .program import Expressions, Program
 

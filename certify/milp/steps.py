@@ -16,7 +16,7 @@ import operator
 
 import numpy as np
 
-from ..bounds.train_graph import GraphTrains
+from ..bounds.trains.train_graph import GraphTrains
 from .closing import Closing
 from .layer import EncodedLayer, array
 from .potentials import graph_potentials

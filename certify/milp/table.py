@@ -13,7 +13,7 @@ a vertex of the chain, which is integral.
 import numpy as np
 from scipy import sparse
 
-from ..bounds.train_table import TableTrains
+from ..bounds.trains.train_table import TableTrains
 from .closing import Closing
 from .layer import EncodedLayer, array
 from .program import Expressions, Program

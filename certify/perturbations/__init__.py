@@ -2,15 +2,15 @@
 
 from .balls import Ball
 from .base import Perturbation
-from .event_change import EventChange
-from .event_sets import EventSet
+from .events.event_change import EventChange
+from .events.event_sets import EventSet
+from .events.regions import EventRegion
+from .events.spike_flip import SpikeFlip
+from .events.spike_shift import SpikeShift
 from .l2 import L2
 from .linf import LInf
 from .pixel_box import PixelBox
 from .ranged import RangedSet
-from .regions import EventRegion
-from .spike_flip import SpikeFlip
-from .spike_shift import SpikeShift
 
 __all__ = [
     "L2",

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ...models.networks import SpikingNetwork
-from ..bounds.box import Box
-from .members import Members
+from ..bounds.signals.box import Box
+from .events.members import Members
 
 
 class Perturbation(ABC):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..bounds.box import Box
+from ..bounds.signals.box import Box
 from .ranged import RangedSet
 from .shapes import uniform
 

@@ -6,13 +6,13 @@ from typing import Any
 from torch import Tensor
 
 from .base import Perturbation
-from .event_change import EventChange
+from .events.event_change import EventChange
+from .events.regions import EventRegion
+from .events.spike_flip import SpikeFlip
+from .events.spike_shift import SpikeShift
 from .l2 import L2
 from .linf import LInf
 from .pixel_box import PixelBox
-from .regions import EventRegion
-from .spike_flip import SpikeFlip
-from .spike_shift import SpikeShift
 
 SETS: dict[str, type[Perturbation]] = {
     kind.__name__: kind for kind in (LInf, L2, PixelBox, SpikeFlip, SpikeShift, EventChange)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..bounds.box import Box
+from ..bounds.signals.box import Box
 from .balls import Ball
 from .shapes import expand, lengths, normal, unit
 

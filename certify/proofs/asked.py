@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ...checking.exact import Refused
-from ...checking.inputs import Inputs
-from ...checking.model import Network
-from ...checking.recordings import FlipRules, Rules, ShiftRules
+from ...checking.events.inputs import Inputs
+from ...checking.events.recordings import FlipRules, Rules, ShiftRules
+from ...checking.network.model import Network
+from ...checking.numbers.exact import Refused
 from ..perturbations import L2, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift
-from ..perturbations.event_sets import EventSet
+from ..perturbations.events.event_sets import EventSet
 from .proof import Proof
 from .tree import Tree
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...checking.bound import Question
-from ...checking.constant import Constant
-from ...checking.exact import Dyadic
-from ...checking.graph import Spikes
+from ...checking.network.graph import Spikes
+from ...checking.numbers.exact import Dyadic
+from ...checking.trains.constant import Constant
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...checking.narrowing import Narrowing
-from ..branching.nodes import Nodes
+from ..branching.nodes.nodes import Nodes
 from ..branching.question import MarginQuestion
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...checking.events.recordings import Rules
 from ...checking.proof import FORMAT
-from ...checking.recordings import Rules
-from ...models.storage import write_tensors
+from ...models.files.storage import write_tensors
 from .narrowing import written
 from .tree import Tree
 

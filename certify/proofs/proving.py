@@ -11,27 +11,27 @@ import torch
 from torch import Tensor
 
 from ...checking.bound import Question as Exact
-from ...checking.constant import Constant
-from ...checking.exact import Refused
 from ...checking.leaf import Trains
-from ...checking.memoryless import Memoryless
-from ...checking.model import Network, parse_network
 from ...checking.narrowing import Narrowing
-from ...checking.subtracting import Subtracting
+from ...checking.network.model import Network, parse_network
+from ...checking.numbers.exact import Refused
+from ...checking.trains.constant import Constant
+from ...checking.trains.memoryless import Memoryless
+from ...checking.trains.subtracting import Subtracting
 from ...checking.work import limited
-from ...models import checkpoints
 from ...models.constants import at_least, settle, whole
 from ...models.deadline import LATE, TimeIsUp, check_time, ending
+from ...models.files import checkpoints
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_rivals
-from ..bounds.automaton import CELLS
-from ..bounds.pair_margins import SIDE
-from ..bounds.price_cells import charged
-from ..bounds.train_table import TableTrains
+from ..bounds.cells.automaton import CELLS
+from ..bounds.cells.pair_margins import SIDE
+from ..bounds.prices.price_cells import charged
+from ..bounds.trains.train_table import TableTrains
 from ..branching.bounding import Bounded, Climb, bound_nodes
-from ..branching.decisions import RowRanges
 from ..branching.experience import Experience
-from ..branching.nodes import Nodes
+from ..branching.nodes.decisions import RowRanges
+from ..branching.nodes.nodes import Nodes
 from ..branching.question import MarginQuestion
 from ..perturbations import Perturbation
 from ..replay import misclassified

@@ -7,11 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from ...checking.constant import Constant
 from ...checking.leaf import Trains
-from ...checking.tables import Table
-from ..bounds.stages import Stage
-from ..bounds.train_table import TableTrains, TrainTable
+from ...checking.trains.constant import Constant
+from ...checking.trains.tables import Table
+from ..bounds.prices.stages import Stage
+from ..bounds.trains.train_table import TableTrains, TrainTable
 from .tree import Tree
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...checking.bound import Question
-from ...checking.exact import Dyadic
 from ...checking.narrowing import Narrowing
+from ...checking.numbers.exact import Dyadic
 from ...checking.proof import LEAF
 from ...checking.ties import suffices
 

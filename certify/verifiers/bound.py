@@ -9,7 +9,7 @@ from torch import Tensor
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ..bounds.propagation import LogitBounds, logit_bounds, margin_bounds
-from ..bounds.signals import SpikeBound
+from ..bounds.signals.signals import SpikeBound
 from ..perturbations import Perturbation
 from ..problem import Problem
 from .base import ClassMarginVerifier, Phase

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.deadline import LATE
-from ...models.readouts import LINEAR
-from ...models.refractory import Refractory
-from ...models.varied import Varied
-from ..branching.frontier import Answer
+from ...models.elements.refractory import Refractory
+from ...models.elements.varied import Varied
+from ...models.running.readouts import LINEAR
+from ..branching.nodes.frontier import Answer
 from ..branching.question import MarginQuestion
 from ..branching.search import Search
 from ..problem import Problem

@@ -24,14 +24,14 @@ from ...models.circuit import (
 )
 from ...models.constants import at_least, settle
 from ...models.deadline import LATE, TimeIsUp, ending, time_left
-from ...models.refractory import Refractory
+from ...models.elements.refractory import Refractory
+from ...models.elements.varied import Varied
 from ...models.rules import Leaky
-from ...models.varied import Varied
-from ..bounds.box import Box
 from ..bounds.propagation import Propagation, input_signal
-from ..bounds.trains import step_spikes
+from ..bounds.signals.box import Box
+from ..bounds.trains.trains import step_spikes
 from ..perturbations import Perturbation, SpikeFlip
-from ..perturbations.members import Members
+from ..perturbations.events.members import Members
 from ..problem import Problem
 from ..replay import fails
 from ..rounding import Rounding

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.networks import SpikingNetwork
-from ..bounds.gain_rows import Rows, graph_rows, table_rows, worst_sum
-from ..bounds.prices import PricedProblem, Specifications
+from ..bounds.prices.gain_rows import Rows, graph_rows, table_rows, worst_sum
+from ..bounds.prices.prices import PricedProblem, Specifications
+from ..bounds.prices.stages import Stage, Staged, staged
 from ..bounds.propagation import LogitBounds
-from ..bounds.stages import Stage, Staged, staged
-from ..bounds.train_table import TableTrains
-from ..bounds.trains import window_spikes
+from ..bounds.trains.train_table import TableTrains
+from ..bounds.trains.trains import window_spikes
 from ..perturbations import Perturbation
 from ..problem import Problem
 from ..rounding import euclidean

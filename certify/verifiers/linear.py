@@ -8,12 +8,12 @@ from torch import Tensor
 from ...models.circuit import Circuit, circuit
 from ...models.deadline import Expired, TimeIsUp
 from ...models.networks import SpikingNetwork
-from ..bounds.box import Box
-from ..bounds.narrowing import Enclosure, Narrowing, Task
-from ..bounds.price_search import PriceSearch
-from ..bounds.prices import Specifications
+from ..bounds.prices.narrowing import Enclosure, Narrowing, Task
+from ..bounds.prices.price_search import PriceSearch
+from ..bounds.prices.prices import Specifications
+from ..bounds.prices.stages import Staged, priceable, staged
 from ..bounds.propagation import LogitBounds
-from ..bounds.stages import Staged, priceable, staged
+from ..bounds.signals.box import Box
 from ..perturbations import Perturbation
 from ..problem import Problem
 from .base import ClassMarginVerifier, Phase

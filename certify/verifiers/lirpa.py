@@ -10,8 +10,8 @@ from torch import Tensor
 from ...models.circuit import Circuit, circuit
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
-from ..bounds.box import Box
 from ..bounds.propagation import LogitBounds
+from ..bounds.signals.box import Box
 from ..lirpa.running import NAMES, BoundedNetwork, Optimisation, bounded_network
 from ..lirpa.unrolled import UnrollError
 from ..perturbations import Perturbation

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ...models.circuit import Circuit, Fired, Mapped, Recurred, fold
-from ..bounds.box import Box
-from ..bounds.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
-from ..bounds.once_trains import OnceTrains
+from ..bounds.events.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
 from ..bounds.propagation import Propagation, input_signal, known_margins, margin_bounds, propagate
-from ..bounds.signals import Signal
-from ..bounds.trains import window_spikes
+from ..bounds.signals.box import Box
+from ..bounds.signals.signals import Signal
+from ..bounds.trains.once_trains import OnceTrains
+from ..bounds.trains.trains import window_spikes
 from ..perturbations import SpikeShift
 from ..problem import Problem
 from ..rounding import Rounding

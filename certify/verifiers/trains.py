@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from ...models.circuit import Circuit, Fired
 from ...models.rules import Leaky
-from ..bounds.conserved import conserved_spikes
-from ..bounds.interval import interval_spikes
-from ..bounds.signals import SpikeBound
-from ..bounds.trains import step_spikes, window_spikes
+from ..bounds.intervals.interval import interval_spikes
+from ..bounds.signals.signals import SpikeBound
+from ..bounds.trains.conserved import conserved_spikes
+from ..bounds.trains.trains import step_spikes, window_spikes
 from .bound import BoundVerifier
 
 FEW_STEPS = 10

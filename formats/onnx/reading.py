@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...files import FileKind, beginning, in_proportion, unpacked
-from ...models.checkpoints import load
+from ...models.files.checkpoints import load
 from ...models.networks import SpikingNetwork
 from . import messages
 from .writing import written

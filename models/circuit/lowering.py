@@ -18,19 +18,19 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import at_least
-from ..encoding import ENCODINGS, RateDraws
-from ..layers import Residual
-from ..learned_decay import PLIF
+from ..elements.layers import Residual
+from ..elements.learned_decay import PLIF
+from ..elements.max_pooling import MAX_POOLS, max_windows
+from ..elements.neurons import DLIF, LIF
+from ..elements.recurrent import FedBack, Recurrent, check_parts
+from ..elements.synapses import Synapse, TemporalFilter
+from ..elements.varied import Varied, VariedLIF
 from ..linear_maps import LinearMap, affine_types, linear_map
-from ..max_pooling import MAX_POOLS, max_windows
 from ..networks import SpikingNetwork
-from ..neurons import DLIF, LIF
-from ..readouts import READOUTS, fits
-from ..recurrent import FedBack, Recurrent, check_parts
 from ..rules import Leaky, Rule
-from ..synapses import Synapse, TemporalFilter
+from ..running.encoding import ENCODINGS, RateDraws
+from ..running.readouts import READOUTS, fits
 from ..validation import check_choice
-from ..varied import Varied, VariedLIF
 from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
 from .unchanged import check_library, check_methods, check_nothing_between, check_unchanged, overridden
 

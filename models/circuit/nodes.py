@@ -6,11 +6,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..encoding import RateDraws
+from ..elements.max_pooling import MaxWindows
+from ..elements.synapses import TemporalFilter
 from ..linear_maps import LinearMap
-from ..max_pooling import MaxWindows
 from ..rules import Rule
-from ..synapses import TemporalFilter
+from ..running.encoding import RateDraws
 
 
 @dataclass(frozen=True, eq=False)

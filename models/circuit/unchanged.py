@@ -13,37 +13,28 @@ from torch.autograd import Function
 
 from ...kernels import loading
 from ...kernels import membrane as kernel_calls
-from .. import (
-    compiled,
-    dynamics,
-    eager,
-    encoding,
-    latency,
+from .. import dynamics, linear_maps, networks
+from ..elements import (
     layers,
     learned_decay,
-    linear_maps,
     max_pooling,
-    membrane,
-    networks,
     neurons,
     normalization,
-    parts,
-    readouts,
     recurrent,
     refractory,
-    running,
     synapses,
     varied,
 )
-from ..layers import AdaptiveAverage, Residual, Share
-from ..learned_decay import PLIF
+from ..elements.layers import AdaptiveAverage, Residual, Share
+from ..elements.learned_decay import PLIF
+from ..elements.neurons import DLIF, LIF
+from ..elements.normalization import Normalize
+from ..elements.recurrent import Recurrent
+from ..elements.refractory import RefractoryLIF
+from ..elements.synapses import Synapse
+from ..elements.varied import VariedLIF
 from ..networks import SpikingNetwork
-from ..neurons import DLIF, LIF
-from ..normalization import Normalize
-from ..recurrent import Recurrent
-from ..refractory import RefractoryLIF
-from ..synapses import Synapse
-from ..varied import VariedLIF
+from ..running import compiled, eager, encoding, latency, membrane, parts, readouts, running
 from .shipped import check_functions, check_no_mode, ships
 
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}

@@ -3,13 +3,13 @@
 from .any_library import check_conversion, convert
 from .checking import ConversionCheck
 from .converting import Conversion
-from .nir_reading import from_nir
-from .nir_writing import to_nir
-from .norse import from_norse
-from .plain_torch import from_torch
+from .libraries.norse import from_norse
+from .libraries.plain_torch import from_torch
+from .libraries.snntorch import from_snntorch
+from .libraries.spikingjelly import from_spikingjelly
+from .nir.nir_reading import from_nir
+from .nir.nir_writing import to_nir
 from .refusal import ConversionRefused
-from .snntorch import from_snntorch
-from .spikingjelly import from_spikingjelly
 
 __all__ = [
     "Conversion",

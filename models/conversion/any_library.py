@@ -8,10 +8,10 @@ from ..networks import SpikingNetwork
 from ..validation import check_inputs
 from .checking import ConversionCheck, compare
 from .converting import Conversion, converted
-from .detecting import observed
-from .nir_reading import convert_nir, graph_source, warn_of_reset
-from .observing import Source, observe
-from .plain_torch import detect
+from .libraries.plain_torch import detect
+from .nir.nir_reading import convert_nir, graph_source, warn_of_reset
+from .observing.detecting import observed
+from .observing.observing import Source, observe
 
 
 def check_conversion(

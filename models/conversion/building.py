@@ -7,25 +7,25 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from ..layers import Residual, Share
-from ..max_pooling import MAX_POOLS
+from ..elements.layers import Residual, Share
+from ..elements.max_pooling import MAX_POOLS
+from ..elements.neurons import LIF
+from ..elements.varied import VariedLIF
 from ..networks import SpikingNetwork
-from ..neurons import LIF
-from ..readouts import reads_potentials
-from ..varied import VariedLIF
+from ..running.readouts import reads_potentials
 from .adapting import adapted
-from .arranging import Parallel, Step
 from .constants import every
 from .constants import told as in_digits
-from .data_flow import INPUT, Adjusted, Joined, Origin, value
-from .drawing import DrawnSpikes
-from .following import not_given
 from .layers import normalizing, plain_layer, refuse, with_bias
 from .neurons import ForeignNeuron, filtering, integrating, spiking
-from .nir_modules import DelayLine, SumPool
-from .nir_pointwise import ScalingNode
-from .observed_layers import ObservedLayer
-from .observing import Observation, Source
+from .nir.nir_modules import DelayLine, SumPool
+from .nir.nir_pointwise import ScalingNode
+from .observing.arranging import Parallel, Step
+from .observing.data_flow import INPUT, Adjusted, Joined, Origin, value
+from .observing.drawing import DrawnSpikes
+from .observing.following import not_given
+from .observing.observed_layers import ObservedLayer
+from .observing.observing import Observation, Source
 from .refusal import ConversionRefused
 
 

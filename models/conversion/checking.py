@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..elements.neurons import LIF
+from ..elements.varied import VariedLIF
 from ..networks import SpikingNetwork, Trace
-from ..neurons import LIF
-from ..readouts import MEANS, over_time
-from ..varied import VariedLIF
-from .observed_layers import ROUNDING, ObservedLayer
-from .observing import Observation
+from ..running.readouts import MEANS, over_time
+from .observing.observed_layers import ROUNDING, ObservedLayer
+from .observing.observing import Observation
 from .populations import grouped
 
 NEAR = 1e-5

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checkpoints import network_hash
 from ..constants import at_least, unless_none, whole
+from ..files.checkpoints import network_hash
 from ..networks import SpikingNetwork
 from .building import build
 from .checking import ConversionCheck, compare
-from .drawing import DrawnSpikes, Encoder, drawing_encoder, draws_of, in_place_of
-from .observing import Observation, Source, observe, run_once
+from .observing.drawing import DrawnSpikes, Encoder, drawing_encoder, draws_of, in_place_of
+from .observing.observing import Observation, Source, observe, run_once
 from .populations import in_groups
 from .refusal import ConversionRefused
 

@@ -5,10 +5,10 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..layers import BATCH_NORMS, WEIGHTED, Share
+from ..elements.layers import BATCH_NORMS, WEIGHTED, Share
+from ..elements.max_pooling import MAX_POOLS
+from ..elements.normalization import Normalize
 from ..linear_maps import affine_types
-from ..max_pooling import MAX_POOLS
-from ..normalization import Normalize
 from .refusal import ConversionRefused
 
 LAYERS = tuple(kind.__name__ for kind in (*affine_types(), *MAX_POOLS) if kind not in (nn.Flatten, Normalize))
@@ -43,7 +43,7 @@ def plain_layer(module: nn.Module, name: str) -> nn.Module | None:
     Raises:
         ConversionRefused: for settings that SpikingNetwork has not.
     """
-    from ..description import fresh  # its schemas take long to import
+    from ..files.description import fresh  # its schemas take long to import
 
     if kind_of(module) not in LAYERS or not _is_known(module):
         return None

@@ -23,12 +23,12 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..neurons import DLIF, LIF
-from ..recurrent import Recurrent
-from ..refractory import RefractoryLIF
+from ..elements.neurons import DLIF, LIF
+from ..elements.recurrent import Recurrent
+from ..elements.refractory import RefractoryLIF
+from ..elements.synapses import Synapse
+from ..elements.varied import VariedLIF
 from ..surrogates import Triangle
-from ..synapses import Synapse
-from ..varied import VariedLIF
 from .constants import Constant, every, settled, told
 from .refusal import ConversionRefused
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..layers import AdaptiveAverage
+from ..elements.layers import AdaptiveAverage
 from .base import LinearMap, Shape, check_axes, lowers
 from .sequences import OneRowMap
 

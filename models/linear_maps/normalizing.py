@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import real
-from ..normalization import Normalize
+from ..elements.normalization import Normalize
 from .base import LinearMap, NoPlainModule, Products, exact, lowers
 
 

@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from ..layers import Share
+from ..elements.layers import Share
 from .base import LinearMap, NoPlainModule, Products, greatest, lowers
 
 

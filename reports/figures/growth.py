@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ..records import ModelRecord, Record
-from ..schema import GrowthRow
-from ..wording import gain_text
+from ..pages.wording import gain_text
+from ..records.records import ModelRecord, Record
+from ..records.schema import GrowthRow
 from .sandwich import scale, ticks
 
 WIDTH, LEFT, RIGHT, TOP = 560, 168, 546, 14

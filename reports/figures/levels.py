@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..records import ModelRecord, Record
+from ..records.records import ModelRecord, Record
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..schema import Counterexample, LayerActivity, NeuronActivity
+from ..records.schema import Counterexample, LayerActivity, NeuronActivity
 
 WIDTH = 340
 TRACES = 4

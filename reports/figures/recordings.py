@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
-from ..schema import Counterexample
+from ..records.schema import Counterexample
 
 WIDTH, GAP, HEAD = 340.0, 8.0, 14.0
 ACROSS = 6

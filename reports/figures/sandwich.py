@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..radii import RadiusTable, SampleRadius, rounded_down, rounded_up
-from ..records import ModelRecord, Record
+from ..records.radii import RadiusTable, SampleRadius, rounded_down, rounded_up
+from ..records.records import ModelRecord, Record
 
 WIDTH, HEIGHT = 560, 320
 LEFT, RIGHT, TOP, BOTTOM = 58, 546, 18, 272

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spikecert.analysis import gain, system
-from spikecert.analysis.gain_plots import gain_figures
+from spikecert.analysis.gains.gain_plots import gain_figures
 from spikecert.analysis.state_space import frequencies
 from spikecert.cli import main
 from spikecert.models import DLIF, LIF, SpikingNetwork, mlp, save

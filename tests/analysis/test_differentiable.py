@@ -23,7 +23,7 @@ from spikecert.analysis.differentiable import (
     row_norms,
     rows,
 )
-from spikecert.analysis.neuron_gains import NORMS, constant_gain
+from spikecert.analysis.gains.neuron_gains import NORMS, constant_gain
 from spikecert.analysis.operators import LayerOperator
 from spikecert.analysis.patterns import row_norms as proven_row_norms
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, Triangle, mlp

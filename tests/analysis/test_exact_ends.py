@@ -15,17 +15,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from spikecert.analysis import layer_operators, operator_norm
-from spikecert.analysis.definite import largest_eigenvalue_bound, smallest_eigenvalue_bound
-from spikecert.analysis.gain_methods import lmi, lmi_certificate
-from spikecert.analysis.intervals import Interval
+from spikecert.analysis.arithmetic.definite import largest_eigenvalue_bound, smallest_eigenvalue_bound
+from spikecert.analysis.arithmetic.intervals import Interval
+from spikecert.analysis.arithmetic.rounding import UNIT, accumulated
+from spikecert.analysis.gains.gain_methods import lmi, lmi_certificate
+from spikecert.analysis.gains.neuron_gains import neuron_gain
 from spikecert.analysis.lmi.exact import Exact
-from spikecert.analysis.neuron_gains import neuron_gain
 from spikecert.analysis.norms import held
 from spikecert.analysis.norms.composed import composed_norm
 from spikecert.analysis.norms.sums import sums_of_operator
 from spikecert.analysis.norms.torus import _block_gram_error, torus_bound
 from spikecert.analysis.operators import LayerOperator
-from spikecert.analysis.rounding import UNIT, accumulated
 from spikecert.analysis.stability import Growth
 from spikecert.models import LIF, Residual, SpikingNetwork
 from spikecert.models.linear_maps import ConvolutionMap, linear_map

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikecert.analysis import layer_operators, matrix_norm, operator_norm
-from spikecert.analysis.neuron_gains import NORMS
+from spikecert.analysis.gains.neuron_gains import NORMS
 from spikecert.analysis.norms.composed import composed_norm
 from spikecert.analysis.norms.torus import torus_bound
 from spikecert.analysis.operators import LayerOperator

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spikecert import dataset, mlp, save
-from spikecert.building import fresh_network, neuron
+from spikecert.runs.building import fresh_network, neuron
 from support.command_line import run
 
 __all__ = ["run"]

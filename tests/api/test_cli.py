@@ -16,12 +16,13 @@ from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.replay import replays
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.cli import COMMANDS, app
-from spikecert.commands import options
-from spikecert.commands.options import epsilons, number, size
+from spikecert.commands.options import options
+from spikecert.commands.options.options import epsilons, number, size
 from spikecert.help import EXAMPLES
-from spikecert.models.storage import read_tensors
+from spikecert.models.files.storage import read_tensors
 from spikecert.output import table
-from spikecert.reports import load_record, measuring
+from spikecert.reports import load_record
+from spikecert.reports.making import measuring
 from spikecert.training.data import EVENTS, IMAGES
 
 SMALL = ("--samples", 6, "--epsilon", "1/255")

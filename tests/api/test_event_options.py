@@ -15,16 +15,16 @@ from spikecert import (
     SpikeFlip,
     SpikeShift,
     SpikingNetwork,
-    building,
     dataset,
     load_record,
     save,
     verify,
 )
 from spikecert.protocols.objectives import objective as protocol_objective
-from spikecert.reports.event_rules import EventRules
-from spikecert.reports.wording import assumptions, essentials
-from spikecert.reports.wording import verdict as sentence
+from spikecert.reports.pages.wording import assumptions, essentials
+from spikecert.reports.pages.wording import verdict as sentence
+from spikecert.reports.records.event_rules import EventRules
+from spikecert.runs import building
 from support.command_line import run as run
 
 COMMON = "--data", "digit-events", "--samples", "4"

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from spikecert import mlp, to_nir
-from spikecert.checking.model import FORMAT
-from spikecert.models.checkpoints import save
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.checking.network.model import FORMAT
+from spikecert.models.files.checkpoints import save
+from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.output import say, show, show_json, table
 from support.hostile import HOSTILE, changes, unsafe
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from spikecert.models.storage import read_tensors
+from spikecert.models.files.storage import read_tensors
 from spikecert.reports import load_record
 from support.examples import by_night
 from support.processes import soon

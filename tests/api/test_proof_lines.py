@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spikecert.models.storage import digest_of, read_tensors, write_tensors
+from spikecert.models.files.storage import digest_of, read_tensors, write_tensors
 
 PROOFS = Path(__file__).parents[1] / "checking" / "proofs-0.1"
 PROOF, NETWORK = "spikecert.proof/1", "spikecert.network/1"

@@ -42,19 +42,19 @@ PROOFS = (
     "network-of-timed-proof",
 )
 ROWS = (
-    Row("model", ("models/checkpoints.py:load",), ("model",), STRANGERS),
+    Row("model", ("models/files/checkpoints.py:load",), ("model",), STRANGERS),
     Row(
         "record",
-        ("reports/records.py:load_record", "reports/attaching.py:load_radii"),
+        ("reports/records/records.py:load_record", "reports/making/attaching.py:load_radii"),
         ("record", "radii"),
         EVERYWHERE,
     ),
-    Row("run file", ("api/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
+    Row("run file", ("api/runs/configuration.py:load_configuration",), ("configuration", "protocol"), EVERYWHERE),
     Row("VNN-LIB property", ("formats/vnnlib.py:_text",), ("vnnlib", "vnnlib-gz"), EVERYWHERE),
     Row("competition result", (), ("result",), "tests/formats/test_limits.py::"),
     Row(
         "proof, and its model",
-        ("checking/model.py:read_network", "checking/proof.py:check"),
+        ("checking/network/model.py:read_network", "checking/proof.py:check"),
         ("checked-model", *PROOFS),
         EVERYWHERE,
     ),
@@ -64,7 +64,7 @@ ROWS = (
         ("batch", "problem"),
         EVERYWHERE,
     ),
-    Row("finished part", ("reports/parts.py:PartStore",), ("part",), EVERYWHERE),
+    Row("finished part", ("reports/making/parts.py:PartStore",), ("part",), EVERYWHERE),
     Row(
         "checkpoint of training",
         ("training/state.py:CheckpointStore",),
@@ -73,14 +73,14 @@ ROWS = (
     ),
     Row("history of training", ("training/journal.py:epochs_of",), (), EVERYWHERE),
     Row("result of a protocol's run", ("api/protocols/results.py:_read",), ("run-result",), EVERYWHERE),
-    Row("NIR graph", ("models/conversion/nir_files.py:read_file",), ("nir",), OF_HDF5),
+    Row("NIR graph", ("models/conversion/nir/nir_files.py:read_file",), ("nir",), OF_HDF5),
     Row(
         "ONNX file",
         ("formats/onnx/reading.py:read_onnx",),
         ("onnx",),
         "tests/formats/test_onnx.py::test_a_small_file_can_not_ask_for_large_inputs",
     ),
-    Row("certificates", ("analysis/storage.py:read_content",), ("certificates",), EVERYWHERE),
+    Row("certificates", ("analysis/certificates/storage.py:read_content",), ("certificates",), EVERYWHERE),
     Row(
         "your own arrays",
         ("training/data/arrays.py:load_arrays",),
@@ -116,18 +116,18 @@ ROWS = (
     ),
     Row(
         "Python",
-        ("api/sources.py:_module", "api/sources.py:_run_file"),
+        ("api/runs/sources.py:_module", "api/runs/sources.py:_run_file"),
         (),
         "tests/training/test_own_data.py::test_the_command_line_takes_an_archive_and_a_function",
     ),
 )
 OTHERS = {
-    "models/storage.py:read_tensors": "those that call it have rows",
+    "models/files/storage.py:read_tensors": "those that call it have rows",
     "training/data/files.py:packed": "those that call it have rows",
-    "checking/files.py:read": "those that call it have rows",
+    "checking/network/files.py:read": "those that call it have rows",
     "api/zoo/keeping.py:_read": "a file of this package",
     "api/protocols/configuration.py:_read": "a file of this package",
-    "reports/html_page.py:_template": "a file of this package",
+    "reports/pages/html_page.py:_template": "a file of this package",
     "files/hdf5_child.py:main": "it is given bytes by what has a row",
     "files/hdf5.py:read_hdf5": "it reads what its child made",
     "api/__init__.py:__getattr__": "names of this package",
@@ -148,10 +148,10 @@ READS = re.compile(
 """Calls that read a file, or run it."""
 WRAPPERS = {
     ("spikecert.files", "regular_content"),
-    ("spikecert.models.storage", "read_tensors"),
+    ("spikecert.models.files.storage", "read_tensors"),
     ("spikecert.training.data.files", "packed"),
     ("spikecert.training.data.files", "read"),
-    ("spikecert.checking.files", "read"),
+    ("spikecert.checking.network.files", "read"),
 }
 
 

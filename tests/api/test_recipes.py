@@ -21,10 +21,10 @@ TOUCHED = {
     "Add a neuron with another recursion": ["models/resting.py"],
     "Add an affine layer": [
         "models/linear_maps/channel_shuffle.py",
-        "models/description.py",
+        "models/files/description.py",
         "checking/shuffling.py",
-        "checking/layers.py",
-        "checking/layers.py",
+        "checking/maps/layers.py",
+        "checking/maps/layers.py",
     ],
     "Add a reader": ["analysis/largest_logits.py"],
 }

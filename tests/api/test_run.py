@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from spikecert import load
-from spikecert.configuration import Configuration, load_configuration
 from spikecert.reports import load_record
+from spikecert.runs.configuration import Configuration, load_configuration
 
 WHOLE = """
 title = "Quick"

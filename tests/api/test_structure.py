@@ -11,8 +11,8 @@ from subprocess import run
 
 import pytest
 
+from spikecert.models.elements.normalization import Normalize
 from spikecert.models.linear_maps import affine_types
-from spikecert.models.normalization import Normalize
 from support.modules import INSIDE, ROOT, Module, modules
 
 MAY_IMPORT = {
@@ -142,13 +142,13 @@ def test_a_class_name_has_one_meaning() -> None:
 
 
 TABLES = {
-    "models/layers.py": "which types have weights, or statistics over time: what training does to modules",
-    "models/recurrent.py": "which of them a feedback may be: those of one step, without statistics",
-    "models/description.py": "the words of the file format, which outlive the types",
+    "models/elements/layers.py": "types with weights, or statistics over time: what training does to modules",
+    "models/elements/recurrent.py": "which of them a feedback may be: those of one step, without statistics",
+    "models/files/description.py": "the words of the file format, which outlive the types",
     "models/conversion/building.py": "it looks for the layer that takes a bias",
-    "models/conversion/nir_modules.py": "the words of NIR",
-    "models/conversion/nir_writing.py": "the words of NIR",
-    "models/initialization.py": "it draws the weights of each kind in its own way",
+    "models/conversion/nir/nir_modules.py": "the words of NIR",
+    "models/conversion/nir/nir_writing.py": "the words of NIR",
+    "models/architectures/initialization.py": "it draws the weights of each kind in its own way",
     "models/circuit/unchanged.py": "the types of this library, whose code must be as it was",
     "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
     "testing/moving_layers.py": "it builds one of each kind",
@@ -159,8 +159,8 @@ TABLES = {
 WALKS = {
     "checking": "it has networks of its own",
     "models": "it runs, builds, saves and converts modules",
-    "api/building.py": "it builds a network",
-    "api/normalizing.py": "it builds a network",
+    "api/runs/building.py": "it builds a network",
+    "api/runs/normalizing.py": "it builds a network",
     "api/protocols/running.py": "it builds a network",
     "formats/question.py": "it builds a network",
     "testing/strategies.py": "it builds a network",
@@ -171,10 +171,10 @@ WALKS = {
     "training/objectives/margin_over_gain.py": "it runs the first layers alone",
     "training/processes.py": "it replaces how batch norms run in training",
     "training/retraction.py": "it moves weights",
-    "training/local_fields.py": "it moves weights",
-    "training/firing_start.py": "it moves weights",
+    "training/starts/local_fields.py": "it moves weights",
+    "training/starts/firing_start.py": "it moves weights",
     "training/diagnosis.py": "it listens to modules while they run",
-    "reports/evidence.py": "it asks for the names of modules",
+    "reports/records/evidence.py": "it asks for the names of modules",
     "certify/lirpa/running.py": "these are the modules of auto_LiRPA",
 }
 """The files, or folders, that walk through modules, and why; what is proved is read off the circuit."""

@@ -16,7 +16,7 @@ from spikecert.certify import (
     verify,
 )
 from spikecert.certify.attacks import ATTACKS, AttackResult
-from spikecert.certify.radius import Radius
+from spikecert.certify.radii.radius import Radius
 from spikecert.certify.verdicts import Verdict
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import VERIFIERS

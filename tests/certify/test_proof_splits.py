@@ -8,11 +8,11 @@ from spikecert import LIF, LInf, SpikingNetwork
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.proofs.splits import CheckerSplits, RowSplits
 from spikecert.checking.bound import Question
-from spikecert.checking.constant import Constant
-from spikecert.checking.exact import Dyadic
-from spikecert.checking.inputs import Inputs
-from spikecert.checking.model import parse_network
-from spikecert.models.checkpoints import to_bytes
+from spikecert.checking.events.inputs import Inputs
+from spikecert.checking.network.model import parse_network
+from spikecert.checking.numbers.exact import Dyadic
+from spikecert.checking.trains.constant import Constant
+from spikecert.models.files.checkpoints import to_bytes
 
 Trains = list[tuple[int, ...]]
 

@@ -5,14 +5,14 @@ import torch
 
 from spikecert import LInf, Verdict, verify
 from spikecert.certify import certify_set
-from spikecert.certify.branching.frontier import Frontier
-from spikecert.certify.branching.pool import NodePool
+from spikecert.certify.branching.nodes.frontier import Frontier
+from spikecert.certify.branching.nodes.pool import NodePool
 from spikecert.certify.replay import margins
 from spikecert.certify.unfinished import Unfinished
 from spikecert.certify.verifiers import TRAINS, Ladder
 from spikecert.reports import Plan
-from spikecert.reports.parts import Interrupted, measure_in_parts
-from spikecert.reports.schema import Threat
+from spikecert.reports.making.parts import Interrupted, measure_in_parts
+from spikecert.reports.records.schema import Threat
 from support.fleets import Here
 from support.searches import EPSILON, Given, brief, searched
 

@@ -170,7 +170,7 @@ def sealed(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that changes a file's description and tensors and writes it anew, with a right hash."""
     import json
 
-    from spikecert.models.storage import read_tensors, write_tensors
+    from spikecert.models.files.storage import read_tensors, write_tensors
 
     def seal(source: Path, form: str, change: Callable[[dict[str, Any], dict[str, Tensor]], None]) -> Path:
         text, tensors = read_tensors(source, form)

@@ -9,9 +9,9 @@ from torch import nn
 from spikecert import DLIF, LIF, Residual, SpikingNetwork, save
 from spikecert.checking import read_network
 from spikecert.checking.bound import Question
-from spikecert.checking.exact import Dyadic
-from spikecert.checking.graph import Sum, Through
-from spikecert.checking.inputs import Inputs
+from spikecert.checking.events.inputs import Inputs
+from spikecert.checking.network.graph import Sum, Through
+from spikecert.checking.numbers.exact import Dyadic
 from spikecert.testing import Case, cases, image_networks, points, sequence_networks
 from support.exact_numbers import values
 from support.examples import examples

@@ -13,10 +13,10 @@ from spikecert import LIF, LInf, SpikingNetwork, save, verify
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.bound import Question
-from spikecert.checking.inputs import Inputs
+from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.proof import FORMAT
-from spikecert.checking.subtracting import Subtracting
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.checking.trains.subtracting import Subtracting
+from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, inputs, points
 from support.examples import examples
 from support.oracles import line_margin
@@ -153,7 +153,7 @@ def test_a_neuron_with_too_many_trains_has_cells(tmp_path, monkeypatch):
     network = small(6)
     save(network, tmp_path / "network.safetensors")
     batch, prover = torch.rand((20, 6), generator=torch.Generator().manual_seed(0)), Prover.of(network)
-    monkeypatch.setattr("spikecert.checking.tables.MOST_ROWS", 3)
+    monkeypatch.setattr("spikecert.checking.trains.tables.MOST_ROWS", 3)
     proven, question = 0, None
     for sample, label in zip(batch, own_labels(network, batch).tolist(), strict=True):
         try:
@@ -172,7 +172,7 @@ def test_what_only_a_table_splits_says_so(tmp_path, monkeypatch):
     network = small(6)
     sample = torch.rand(6, generator=torch.Generator().manual_seed(0))
     prover, label = Prover.of(network), int(own_labels(network, sample[None]))
-    monkeypatch.setattr("spikecert.checking.tables.MOST_ROWS", 3)
+    monkeypatch.setattr("spikecert.checking.trains.tables.MOST_ROWS", 3)
     with pytest.raises(Unproven, match="no proof form for neurons with so many trains"):
         prover.prove(sample, label, LInf(0.3), timeout=5.0)
 

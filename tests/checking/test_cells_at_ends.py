@@ -5,13 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from spikecert.checking.arithmetic import ARITHMETIC
-from spikecert.checking.cells import ExactDrive, paths
-from spikecert.checking.exact import Dyadic, whole
-from spikecert.checking.fixed import Decay, unfixed
-from spikecert.checking.neurons import Neuron
-from spikecert.checking.pairs import fewest_ahead
-from spikecert.checking.subtracting import Subtracting, _divided
+from spikecert.checking.network.neurons import Neuron
+from spikecert.checking.numbers.arithmetic import ARITHMETIC
+from spikecert.checking.numbers.exact import Dyadic, whole
+from spikecert.checking.numbers.fixed import Decay, unfixed
+from spikecert.checking.trains.cells import ExactDrive, paths
+from spikecert.checking.trains.pairs import fewest_ahead
+from spikecert.checking.trains.subtracting import Subtracting, _divided
 from support.exact_numbers import values
 
 

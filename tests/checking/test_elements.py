@@ -13,19 +13,19 @@ from torch import nn
 from spikecert import L2, LIF, LInf, Residual, SpikingNetwork, load, save
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
-from spikecert.checking.arithmetic import ARITHMETIC
-from spikecert.checking.exact import Dyadic
-from spikecert.checking.filters import Filter, LeakySynapse
-from spikecert.checking.graph import Spikes
-from spikecert.checking.loops import driven, echoed
-from spikecert.checking.memoryless import Memoryless
-from spikecert.checking.model import FORMAT as NETWORK
-from spikecert.checking.neurons import Neuron
-from spikecert.checking.pooling import Maxima, MaxPool
+from spikecert.checking.maps.filters import Filter, LeakySynapse
+from spikecert.checking.maps.pooling import Maxima, MaxPool
+from spikecert.checking.network.graph import Spikes
+from spikecert.checking.network.loops import driven, echoed
+from spikecert.checking.network.model import FORMAT as NETWORK
+from spikecert.checking.network.neurons import Neuron
+from spikecert.checking.numbers.arithmetic import ARITHMETIC
+from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.proof import FORMAT as PROOF
+from spikecert.checking.trains.memoryless import Memoryless
 from spikecert.models import Recurrent, Synapse, VariedLIF
-from spikecert.models.max_pooling import MaxWindows
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.models.elements.max_pooling import MaxWindows
+from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, points
 from support.checked_runs import asked, check_run, traced
 from support.checked_samples import check_samples

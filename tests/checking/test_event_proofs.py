@@ -30,7 +30,7 @@ from spikecert.certify.branching.bounding import Climb
 from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.checking import Refused, check
 from spikecert.checking.proof import FORMAT
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, cases
 from spikecert.testing.strategies import SEEDS
 from support.event_rules import changing, members

@@ -10,10 +10,10 @@ from torch import nn
 from spikecert import LIF, SpikingNetwork, save
 from spikecert.checking import Refused, read_network
 from spikecert.checking.bound import Question
-from spikecert.checking.constant import Constant
-from spikecert.checking.exact import Dyadic
-from spikecert.checking.inputs import Inputs
+from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.narrowing import Narrowing, read_narrowings
+from spikecert.checking.numbers.exact import Dyadic
+from spikecert.checking.trains.constant import Constant
 from spikecert.testing import cases, points
 from support.exact_numbers import values
 from support.examples import examples

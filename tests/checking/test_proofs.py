@@ -12,8 +12,8 @@ from spikecert import DLIF, L2, LIF, PLIF, LInf, SpikingNetwork, dataset, mlp, n
 from spikecert.certify import PixelBox, SpikeFlip
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
-from spikecert.checking.model import FORMAT as NETWORK
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.checking.network.model import FORMAT as NETWORK
+from spikecert.models.files.storage import read_tensors, write_tensors
 from support.proofs import KINDS, RADII
 
 

@@ -12,9 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert import LIF, mlp
-from spikecert.checking.exact import Dyadic
-from spikecert.checking.inputs import Inputs
-from spikecert.checking.paths import cheapest
+from spikecert.checking.events.inputs import Inputs
+from spikecert.checking.numbers.exact import Dyadic
+from spikecert.checking.trains.paths import cheapest
 from spikecert.testing import Case, cases, image_networks, points
 from support.checked_runs import asked, check_run
 from support.exact_numbers import exact, made, values

@@ -11,13 +11,13 @@ from torch import nn
 from spikecert import LIF, LInf, SpikingNetwork, save
 from spikecert.certify.proofs import Prover
 from spikecert.checking import Refused, check, read_network
-from spikecert.checking.arithmetic import ARITHMETIC
-from spikecert.checking.exact import Dyadic
-from spikecert.checking.graph import Through
-from spikecert.checking.layers import read_layer
-from spikecert.checking.model import FORMAT as NETWORK
+from spikecert.checking.maps.layers import read_layer
+from spikecert.checking.network.graph import Through
+from spikecert.checking.network.model import FORMAT as NETWORK
+from spikecert.checking.numbers.arithmetic import ARITHMETIC
+from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.proof import FORMAT as PROOF
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.models.files.storage import read_tensors, write_tensors
 from support.exact_numbers import exact, made, values
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")

@@ -9,11 +9,11 @@ from torch import nn
 
 from spikecert import DLIF, SpikingNetwork, save
 from spikecert.checking import Refused, check, read_network
-from spikecert.checking.arithmetic import ARITHMETIC
-from spikecert.checking.layers import read_layer
-from spikecert.checking.model import FORMAT as NETWORK
+from spikecert.checking.maps.layers import read_layer
+from spikecert.checking.network.model import FORMAT as NETWORK
+from spikecert.checking.numbers.arithmetic import ARITHMETIC
 from spikecert.checking.proof import FORMAT as PROOF
-from spikecert.models.storage import digest_of, read_tensors, write_tensors
+from spikecert.models.files.storage import digest_of, read_tensors, write_tensors
 
 UNIT = 2.0**-149
 """The least positive number of float32, where 1.6·UNIT becomes 2·UNIT."""

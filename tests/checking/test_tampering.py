@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spikecert.checking import Refused, check, read_network
-from spikecert.checking.model import FORMAT as NETWORK
+from spikecert.checking.network.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
 
 
@@ -246,7 +246,7 @@ def test_a_file_that_is_too_large_or_missing_is_refused(shallow, tmp_path, monke
     with pytest.raises(Refused, match="can't be read"):
         check(tmp_path / "none.proof", shallow.model)
     network = read_network(shallow.model)
-    monkeypatch.setattr("spikecert.checking.files.MOST_BYTES", 1000)
+    monkeypatch.setattr("spikecert.checking.network.files.MOST_BYTES", 1000)
     with pytest.raises(Refused, match=r"has \d+ bytes, expected at most 1000"):
         check(shallow.proof, network)
 

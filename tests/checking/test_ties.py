@@ -17,7 +17,7 @@ from spikecert.certify.replay import fails
 from spikecert.certify.ties import TIES
 from spikecert.checking import Refused, check
 from spikecert.checking.proof import FORMAT
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import cases, points
 from support.command_line import Outcome
 from support.examples import examples

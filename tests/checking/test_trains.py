@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from spikecert import LIF
-from spikecert.checking.arithmetic import ARITHMETIC
-from spikecert.checking.exact import Dyadic
-from spikecert.checking.neurons import Neuron
-from spikecert.checking.paths import Boxes, Reach, cheapest, segment
-from spikecert.checking.tables import train_table
+from spikecert.checking.network.neurons import Neuron
+from spikecert.checking.numbers.arithmetic import ARITHMETIC
+from spikecert.checking.numbers.exact import Dyadic
+from spikecert.checking.trains.paths import Boxes, Reach, cheapest, segment
+from spikecert.checking.trains.tables import train_table
 from spikecert.testing import neurons
 from support.oracles import exact_trains
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from spikecert.checking import Refused, check, read_network
-from spikecert.checking.exact import Dyadic
-from spikecert.checking.files import read
+from spikecert.checking.network.files import read
+from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.proof import FORMAT, _checked
 from spikecert.checking.work import LEAST, allowance, hold, limited, spend, spent, widen
 from spikecert.cli import main

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from spikecert import LIF, ConversionRefused, Share, SpikingNetwork, convert, from_nir, to_nir
-from spikecert.models.conversion.nir_modules import executable
+from spikecert.models.conversion.nir.nir_modules import executable
 from support.element_rows import behind, pooled, sequences
 from support.elements import array, cuba, full, graph, nir_conv, nir_ends, nir_head, nir_lif
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spikecert.models.conversion.snntorch import READ
+from spikecert.models.conversion.libraries.snntorch import READ
 from support.element_rows import REFUSALS, ROWS
 from support.element_table import COLUMNS, YES, line, refusal, tried
 from support.elements import Row

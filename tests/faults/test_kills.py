@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from spikecert import dataset, load, network_hash, save
-from spikecert.building import fresh_network, neuron
 from spikecert.certify.engines import ENGINES
 from spikecert.checking import check
 from spikecert.checking.proof import FORMAT
 from spikecert.cli import main
-from spikecert.models.storage import digest_of, read_tensors
+from spikecert.models.files.storage import digest_of, read_tensors
 from spikecert.reports import load_record
+from spikecert.runs.building import fresh_network, neuron
 from support.fleets import Here
 from support.killing import Job, Killing, leftovers
 

@@ -14,11 +14,11 @@ from spikecert.analysis import load_certificates
 from spikecert.certify.engines.folder import BatchStore
 from spikecert.certify.engines.work import Batch
 from spikecert.checking import Refused, check, read_network
-from spikecert.configuration import load_configuration
 from spikecert.formats import read_onnx, read_vnnlib
 from spikecert.protocols.results import load_run
-from spikecert.reports.attaching import load_radii
-from spikecert.reports.parts import PartStore, Radii
+from spikecert.reports.making.attaching import load_radii
+from spikecert.reports.making.parts import PartStore, Radii
+from spikecert.runs.configuration import load_configuration
 from spikecert.training import dataset
 from spikecert.training.journal import HISTORY, epochs_of
 from spikecert.training.state import CHECKPOINT, CheckpointStore

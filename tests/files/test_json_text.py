@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert.analysis.storage import FORMAT, load_certificates
+from spikecert.analysis.certificates.storage import FORMAT, load_certificates
 from spikecert.files.json_text import DEEPEST, read_json
 from spikecert.reports import load_record
-from spikecert.reports.attaching import load_radii
+from spikecert.reports.making.attaching import load_radii
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(

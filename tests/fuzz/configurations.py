@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spikecert import building
-from spikecert.configuration import load_configuration
 from spikecert.protocols import objectives, protocol
 from spikecert.protocols.configuration import parse
-from spikecert.running import plan_of
-from spikecert.toml_text import read_toml
+from spikecert.runs import building
+from spikecert.runs.configuration import load_configuration
+from spikecert.runs.running import plan_of
+from spikecert.runs.toml_text import read_toml
 
 from .mutators import mutate_json, mutate_text
 

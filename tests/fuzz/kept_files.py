@@ -10,10 +10,10 @@ import torch
 from spikecert import LIF, mlp
 from spikecert.certify.engines import Repeated
 from spikecert.protocols.results import RunResult, load_run
-from spikecert.reports.attaching import load_radii
-from spikecert.reports.parts import PartStore, Radii
-from spikecert.reports.rows import Tally
-from spikecert.reports.schema import Environment
+from spikecert.reports.making.attaching import load_radii
+from spikecert.reports.making.parts import PartStore, Radii
+from spikecert.reports.records.rows import Tally
+from spikecert.reports.records.schema import Environment
 from spikecert.training import Dataset, fit, own_dataset
 from spikecert.training.state import CHECKPOINT
 

@@ -24,18 +24,18 @@ from spikecert import (
     network_hash,
     record,
 )
-from spikecert.analysis.storage import load_certificates, load_layers, read_content, save_certificates
+from spikecert.analysis.certificates.storage import load_certificates, load_layers, read_content, save_certificates
 from spikecert.certify.engines.work import VERDICTS
 from spikecert.certify.proofs import Prover
 from spikecert.checking import check, read_network
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.formats import read_counterexample, read_vnnlib, robustness, write_vnnlib
-from spikecert.models.checkpoints import FORMAT as NETWORK
-from spikecert.models.checkpoints import to_bytes
-from spikecert.models.storage import pack, unpack
+from spikecert.models.files.checkpoints import FORMAT as NETWORK
+from spikecert.models.files.checkpoints import to_bytes
+from spikecert.models.files.storage import pack, unpack
 from spikecert.reports import Plan, RadiusPlan, render
-from spikecert.reports.measuring import measure
-from spikecert.reports.schema import Data, Threat
+from spikecert.reports.making.measuring import measure
+from spikecert.reports.records.schema import Data, Threat
 from spikecert.training.state import FORMAT as CHECKPOINT
 from support.hostile import unsafe
 

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from spikecert.models.storage import pack, unpack
+from spikecert.models.files.storage import pack, unpack
 
 from .mutators import LARGEST, mutate_bytes, mutate_json, mutate_json_bytes
 

@@ -23,9 +23,9 @@ from spikecert.models import (
     VariedLIF,
     network_hash,
 )
-from spikecert.models.checkpoints import from_bytes, to_bytes
 from spikecert.models.circuit import circuit
 from spikecert.models.dynamics import Dynamics
+from spikecert.models.files.checkpoints import from_bytes, to_bytes
 from support.neurons import Late
 
 STEPS, WIDTH = 4, 3

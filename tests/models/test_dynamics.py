@@ -12,8 +12,8 @@ from torch import Tensor
 
 from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, Surrogate, Triangle
 from spikecert.models.dynamics import FIRES_AT, RESETS
-from spikecert.models.membrane import simulate
-from spikecert.models.neurons import in_full
+from spikecert.models.elements.neurons import in_full
+from spikecert.models.running.membrane import simulate
 from support.examples import examples
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}

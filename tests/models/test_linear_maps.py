@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert.certify.bounds.affine import affine_map
+from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.models.linear_maps import (
     ConvolutionMap,
     FlattenMap,

@@ -26,7 +26,7 @@ from spikecert.checking import Refused, check
 from spikecert.formats import read_vnnlib, verify_property
 from spikecert.models import LIF, SpikingNetwork, mlp, network_hash, save
 from spikecert.reports import Plan, measure
-from spikecert.reports.schema import Threat
+from spikecert.reports.records.schema import Threat
 from spikecert.training import CertifiedLoss
 
 X, Y = torch.full((2, 4), 0.5), torch.tensor([0, 0])

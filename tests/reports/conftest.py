@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from spikecert.reports.radii import RadiusTable, SampleRadius
-from spikecert.reports.records import ModelRecord, Record
-from spikecert.reports.rows import Finding, SampleRow, tally
-from spikecert.reports.schema import (
+from spikecert.reports.records.radii import RadiusTable, SampleRadius
+from spikecert.reports.records.records import ModelRecord, Record
+from spikecert.reports.records.rows import Finding, SampleRow, tally
+from spikecert.reports.records.schema import (
     Architecture,
     Counterexample,
     Data,

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import pytest
 
 from spikecert.reports import Record, render
-from spikecert.reports.compared import render_comparison
-from spikecert.reports.comparing import compare
-from spikecert.reports.safety_case import render_summary
+from spikecert.reports.comparing.compared import render_comparison
+from spikecert.reports.comparing.comparing import compare
+from spikecert.reports.pages.safety_case import render_summary
 from support.browser import DESKTOP, PHONE, Browser, browser_path
 
 SECTIONS = ["accuracy", "radii", "hardest", "gains", "threat", "environment", "next"]

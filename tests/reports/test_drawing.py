@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from spikecert.reports import Threat
-from spikecert.reports.advice import _smaller, _training, advice
-from spikecert.reports.event_rules import EventRules
 from spikecert.reports.figures import panels, scene
 from spikecert.reports.figures.accuracy import _spread
 from spikecert.reports.figures.growth import growths
 from spikecert.reports.figures.membranes import _height
 from spikecert.reports.figures.sandwich import sandwiches, ticks
-from spikecert.reports.norms import distance
-from spikecert.reports.wording import conditions
+from spikecert.reports.pages.advice import _smaller, _training, advice
+from spikecert.reports.pages.norms import distance
+from spikecert.reports.pages.wording import conditions
+from spikecert.reports.records.event_rules import EventRules
 
 
 def test_accuracies_lie_between_the_axes(handmade):

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from spikecert.files.fractions import fraction
 from spikecert.reports import Threat, load_record
-from spikecert.reports.advice import advice
-from spikecert.reports.categories import CATEGORIES, slices, tenths
-from spikecert.reports.html_page import to_html
-from spikecert.reports.latex import to_latex
-from spikecert.reports.markdown import to_markdown
-from spikecert.reports.records import Record
-from spikecert.reports.rows import Finding, tally
-from spikecert.reports.safety_case import render_summary, safety_case
+from spikecert.reports.pages.advice import advice
+from spikecert.reports.pages.html_page import to_html
+from spikecert.reports.pages.latex import to_latex
+from spikecert.reports.pages.markdown import to_markdown
+from spikecert.reports.pages.safety_case import render_summary, safety_case
+from spikecert.reports.records.categories import CATEGORIES, slices, tenths
+from spikecert.reports.records.records import Record
+from spikecert.reports.records.rows import Finding, tally
 
 OLD = Path(__file__).parent / "old"
 FINGERPRINTS = {

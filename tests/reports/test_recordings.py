@@ -3,11 +3,11 @@
 import pytest
 
 from spikecert.reports import Threat
-from spikecert.reports.advice import advice
 from spikecert.reports.figures.recordings import changed_events, recording
-from spikecert.reports.html_page import to_html
-from spikecert.reports.markdown import to_markdown
-from spikecert.reports.schema import Counterexample
+from spikecert.reports.pages.advice import advice
+from spikecert.reports.pages.html_page import to_html
+from spikecert.reports.pages.markdown import to_markdown
+from spikecert.reports.records.schema import Counterexample
 
 
 def case(shape: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...], size: int) -> Counterexample:

@@ -12,14 +12,15 @@ from PIL import Image
 
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.verifiers import VERIFIERS
-from spikecert.reports import RENDERERS, render, wording
-from spikecert.reports.epsilons import epsilon_text
+from spikecert.reports import RENDERERS, render
 from spikecert.reports.figures import BOTTOM, LABEL_SPACING, TOP, panels
-from spikecert.reports.html_page import to_html
-from spikecert.reports.markdown import to_markdown
-from spikecert.reports.pictures import picture
-from spikecert.reports.samples_csv import COLUMNS, to_csv
-from spikecert.reports.wording import GAINS_CAPTION, gain_text, norm_ends, verdict
+from spikecert.reports.pages import wording
+from spikecert.reports.pages.html_page import to_html
+from spikecert.reports.pages.markdown import to_markdown
+from spikecert.reports.pages.pictures import picture
+from spikecert.reports.pages.samples_csv import COLUMNS, to_csv
+from spikecert.reports.pages.wording import GAINS_CAPTION, gain_text, norm_ends, verdict
+from spikecert.reports.records.epsilons import epsilon_text
 
 RADII = [(0.05, 0.2), (0.04, 0.1), (0.035, 0.035), (0.02, 1.0), (0.02, 0.05)]
 RADII += [(0.016, 0.03), (0.008, 0.02), (0.008, 0.03), (0.0, 0.015), (0.0, 0.0)]

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from spikecert.reports import load_record
-from spikecert.reports.comparing import compare
+from spikecert.reports.comparing.comparing import compare
 
 DOCS = Path(__file__).parents[2] / "docs"
 

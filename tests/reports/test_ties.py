@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from spikecert.reports import Data, Plan, RadiusPlan, Threat, load_record, measure, record, render
-from spikecert.reports.comparing import compare
-from spikecert.reports.html_page import to_html
-from spikecert.reports.latex import to_latex
-from spikecert.reports.markdown import to_markdown
-from spikecert.reports.records import Record
-from spikecert.reports.samples_csv import to_csv
-from spikecert.reports.wording import meanings, ties_found, verdict
+from spikecert.reports.comparing.comparing import compare
+from spikecert.reports.pages.html_page import to_html
+from spikecert.reports.pages.latex import to_latex
+from spikecert.reports.pages.markdown import to_markdown
+from spikecert.reports.pages.samples_csv import to_csv
+from spikecert.reports.pages.wording import meanings, ties_found, verdict
+from spikecert.reports.records.records import Record
 from support.ties import tied_network
 
 INPUTS = torch.full((4, 2), 0.5)

@@ -5,13 +5,13 @@ from mutant import Mutant
 ANSWERING_MUTANTS = (
     Mutant(
         "answering: each query of a radius gets all of the time",
-        "certify/bracketing.py",
+        "certify/radii/bracketing.py",
         "max(self.deadline - time.perf_counter(), 1e-3) / queries",
         "max(self.deadline - time.perf_counter(), 1e-3)",
     ),
     Mutant(
         "answering: a round of queries is counted once for all samples",
-        "certify/bracketing.py",
+        "certify/radii/bracketing.py",
         "sum((high - low - 1).bit_length() for low, high in ends)",
         "max((high - low - 1).bit_length() for low, high in ends)",
     ),

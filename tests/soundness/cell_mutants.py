@@ -3,18 +3,21 @@
 from mutant import Mutant
 
 BOUNDS = "certify/bounds/"
-CELLS = BOUNDS + "eager_cells.py"
-PAIRS = BOUNDS + "eager_pairs.py"
-THROUGH = BOUNDS + "looking_through.py"
-TABLE = BOUNDS + "balanced_table.py"
-PRICED = BOUNDS + "price_cells.py"
+CELLS = "certify/bounds/cells/eager_cells.py"
+PAIRS = "certify/bounds/cells/eager_pairs.py"
+THROUGH = "certify/bounds/cells/looking_through.py"
+TABLE = "certify/bounds/trains/balanced_table.py"
+PRICED = "certify/bounds/prices/price_cells.py"
 CELL_MUTANTS = (
     Mutant(
-        "inflow: forget the slack of filtered currents", BOUNDS + "inflow.py", "box.upper + slack", "box.upper"
+        "inflow: forget the slack of filtered currents",
+        "certify/bounds/signals/inflow.py",
+        "box.upper + slack",
+        "box.upper",
     ),
     Mutant(
         "inflow: pay the slack of one step",
-        BOUNDS + "inflow.py",
+        "certify/bounds/signals/inflow.py",
         "slack = drives.slack * filter_sums(rule, box.lower)",
         "slack = drives.slack * 0.0",
     ),
@@ -64,13 +67,13 @@ CELL_MUTANTS = (
     Mutant("cells: sums forget their decay", CELLS, "cells.longest * decay", "cells.longest"),
     Mutant(
         "trains: S for any reader",
-        BOUNDS + "automaton.py",
+        "certify/bounds/cells/automaton.py",
         "if rule.decay == self.rule.decay and rule.scale is None:",
         "if True:",
     ),
     Mutant(
         "trains: balance for any reader",
-        BOUNDS + "automaton.py",
+        "certify/bounds/cells/automaton.py",
         "if rule.decay != self.rule.decay or rule.scale is not None:",
         "if False:",
     ),
@@ -91,31 +94,31 @@ CELL_MUTANTS = (
     Mutant("pairs: silence above θ", PAIRS, "low.maximum(needs), high.minimum(stays)", "low.maximum(needs), high"),
     Mutant(
         "margins: another class's difference",
-        BOUNDS + "pair_margins.py",
+        "certify/bounds/cells/pair_margins.py",
         "sums.lower[:, samples, neurons[1]]",
         "sums.lower[:, samples, neurons[0]]",
     ),
     Mutant(
         "margins: forget the bias of the strip",
-        BOUNDS + "pair_margins.py",
+        "certify/bounds/cells/pair_margins.py",
         "(reader.bias[neurons[0]] - reader.bias[neurons[1]]) * gains",
         "0.0 * gains",
     ),
     Mutant(
         "margins: forget the rounding of the chain",
-        BOUNDS + "pair_margins.py",
+        "certify/bounds/cells/pair_margins.py",
         "chain * moduli + inflow",
         "inflow",
     ),
     Mutant(
         "margins: forget the rounding of the recursion",
-        BOUNDS + "pair_margins.py",
+        "certify/bounds/cells/pair_margins.py",
         " + inflow.slack.sum(0) * filter_sums(rule, separate.lower)",
         "",
     ),
     Mutant(
         "margins: forget the rounding of the mean",
-        BOUNDS + "pair_margins.py",
+        "certify/bounds/cells/pair_margins.py",
         " - 2 * reading_slack(1.0, rounding)",
         "",
     ),
@@ -194,13 +197,13 @@ CELL_MUTANTS = (
     ),
     Mutant(
         "prices: unfiltered slack",
-        BOUNDS + "priced_layer.py",
+        "certify/bounds/prices/priced_layer.py",
         "return collected(slack + found.inflow.slack.flatten(1)[where], stage.rule.decay)",
         "return slack * 0.0",
     ),
     Mutant(
         "prices: on filtered currents as on currents",
-        BOUNDS + "priced_layer.py",
+        "certify/bounds/prices/priced_layer.py",
         "prices = charged(prices, self.stage.rule.decay)",
         "prices = prices",
     ),

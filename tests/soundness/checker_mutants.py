@@ -3,9 +3,9 @@
 from mutant import Mutant
 
 CHECKING = "checking/"
-CELLS, PAIRS = CHECKING + "cells.py", CHECKING + "pairs.py"
-FIXED, LAYER = CHECKING + "fixed.py", CHECKING + "subtracting.py"
-THROUGH, TABLE = CHECKING + "through.py", CHECKING + "constant.py"
+CELLS, PAIRS = "checking/trains/cells.py", "checking/trains/pairs.py"
+FIXED, LAYER = "checking/numbers/fixed.py", "checking/trains/subtracting.py"
+THROUGH, TABLE = "checking/trains/through.py", "checking/trains/constant.py"
 CHECKER_MUTANTS = (
     Mutant(
         "checker's cells: the wrong end of Y",
@@ -232,25 +232,25 @@ CHECKER_MUTANTS = (
     ),
     Mutant(
         "checker's rates: spikes come from the greatest draw down",
-        CHECKING + "rates.py",
+        "checking/network/rates.py",
         "np.argsort(thresholds, axis=1",
         "np.argsort(-thresholds, axis=1",
     ),
     Mutant(
         "checker's rates: a spike where the draw is met",
-        CHECKING + "rates.py",
+        "checking/network/rates.py",
         "Dyadic((~(end <= exact))",
         "Dyadic((exact <= end)",
     ),
     Mutant(
         "checker's rates: a draw's words the other way round",
-        CHECKING + "rates.py",
+        "checking/network/rates.py",
         "words[::2] << np.uint64(32) | words[1::2]",
         "words[1::2] << np.uint64(32) | words[::2]",
     ),
     Mutant(
         "checker's rates: what is certain costs nothing",
-        CHECKING + "inputs.py",
+        "checking/events/inputs.py",
         "return (costs * self.low).sum() + risen.sum()",
         "return risen.sum()",
     ),

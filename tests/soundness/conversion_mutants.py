@@ -2,11 +2,11 @@
 
 from mutant import Mutant
 
-ARRANGING = "models/conversion/arranging.py"
-FLOW, GATES = "models/conversion/data_flow.py", "models/conversion/gates.py"
-DRAWING = "models/conversion/drawing.py"
-FUNCTIONS, STATES = "models/conversion/functions.py", "models/conversion/states.py"
-WATCHING, HEARING = "models/conversion/watching.py", "models/conversion/hearing.py"
+ARRANGING = "models/conversion/observing/arranging.py"
+FLOW, GATES = "models/conversion/observing/data_flow.py", "models/conversion/observing/gates.py"
+DRAWING = "models/conversion/observing/drawing.py"
+FUNCTIONS, STATES = "models/conversion/observing/functions.py", "models/conversion/observing/states.py"
+WATCHING, HEARING = "models/conversion/observing/watching.py", "models/conversion/observing/hearing.py"
 CONVERSION_MUTANTS = (
     Mutant(
         "flow: a difference is a sum",
@@ -64,7 +64,10 @@ CONVERSION_MUTANTS = (
     ),
     Mutant("watching: random numbers pass", WATCHING, "if self.draws:", "if False:"),
     Mutant(
-        "observing: a second call may give anything", "models/conversion/observing.py", "if not same:", "if False:"
+        "observing: a second call may give anything",
+        "models/conversion/observing/observing.py",
+        "if not same:",
+        "if False:",
     ),
     Mutant(
         "populations: any output is a sum of groups",
@@ -74,25 +77,25 @@ CONVERSION_MUTANTS = (
     ),
     Mutant(
         "nir: a threshold fires at a tie",
-        "models/conversion/nir_pointwise.py",
+        "models/conversion/nir/nir_pointwise.py",
         'reset="none", fires_at=">")',
         'reset="none", fires_at=">=")',
     ),
     Mutant(
         "nir: the first factor of a channel stands for all",
-        "models/conversion/nir_pointwise.py",
+        "models/conversion/nir/nir_pointwise.py",
         "len(shape) not in (1, 3) or bool((scale != scale[:, :1]).any())",
         "len(shape) not in (1, 3)",
     ),
     Mutant(
         "follow: what is not known is guessed",
-        "models/conversion/following.py",
+        "models/conversion/observing/following.py",
         "if common_origin(calls[name]) is None:",
         "if False:",
     ),
     Mutant(
         "follow: signals of any step",
-        "models/conversion/following.py",
+        "models/conversion/observing/following.py",
         "and leaf.call != step and",
         "and False and",
     ),
@@ -136,25 +139,25 @@ CONVERSION_MUTANTS = (
     ),
     Mutant(
         "time: a neuron may take the batch for time",
-        "models/conversion/observed_layers.py",
+        "models/conversion/observing/observed_layers.py",
         'once and shape[:2] == (steps, batch), "all',
         'True, "all',
     ),
     Mutant(
         "time: a neuron may take time for the batch",
-        "models/conversion/observed_layers.py",
+        "models/conversion/observing/observed_layers.py",
         "alike and len(calls) == steps",
         "True",
     ),
     Mutant(
         "shipped: anyone's code will do",
-        "models/conversion/shipped.py",
+        "models/conversion/libraries/shipped.py",
         "if package != library or function.__code__ not in _codes(home):",
         "if False:",
     ),
     Mutant(
         "heard: a delayed reset to zero is one at once",
-        "models/conversion/snntorch.py",
+        "models/conversion/libraries/snntorch.py",
         'found.reset == "zero" and leaky.reset_delay',
         "False",
     ),

@@ -3,8 +3,8 @@
 from mutant import Mutant
 
 CHECKING = "checking/"
-STEPS, KINDS, FILTERS = CHECKING + "memoryless.py", CHECKING + "kinds.py", CHECKING + "filters.py"
-POOLS, LOOPS, LEAF = CHECKING + "pooling.py", CHECKING + "loops.py", CHECKING + "leaf.py"
+STEPS, KINDS, FILTERS = "checking/trains/memoryless.py", "checking/network/kinds.py", "checking/maps/filters.py"
+POOLS, LOOPS, LEAF = "checking/maps/pooling.py", "checking/network/loops.py", CHECKING + "leaf.py"
 ELEMENT_MUTANTS = (
     Mutant(
         "checker's gates: silence is possible wherever a spike is not certain for the lower end",
@@ -111,7 +111,7 @@ ELEMENT_MUTANTS = (
     ),
     Mutant(
         "checker's pools: errors of the first entry",
-        CHECKING + "measuring.py",
+        "checking/network/measuring.py",
         "node.windows.largest(size), node.windows.largest(error)",
         "node.windows.largest(size), error[node.windows.entry[node.windows.starts]] * 0",
     ),
@@ -137,7 +137,7 @@ ELEMENT_MUTANTS = (
     ),
     Mutant(
         "checker's graph: the mean is taken before a max pool",
-        CHECKING + "graph.py",
+        "checking/network/graph.py",
         "isinstance(layer, Firing | MaxPool | LeakySynapse)",
         "isinstance(layer, Firing | LeakySynapse)",
     ),

@@ -2,15 +2,15 @@
 
 from mutant import Mutant
 
-FLIP_SET = "certify/perturbations/spike_flip.py"
-REGIONS = "certify/perturbations/regions.py"
-RETIMINGS = "certify/bounds/retimings.py"
-RETIMING = "certify/perturbations/retiming.py"
-SHIFTS = "certify/bounds/shifts.py"
-SHIFT_SET = "certify/perturbations/spike_shift.py"
-EVENT_SETS = "certify/perturbations/event_sets.py"
-SCALES = "certify/scales.py"
-CHANGES = "certify/perturbations/event_change.py"
+FLIP_SET = "certify/perturbations/events/spike_flip.py"
+REGIONS = "certify/perturbations/events/regions.py"
+RETIMINGS = "certify/bounds/events/retimings.py"
+RETIMING = "certify/perturbations/events/retiming.py"
+SHIFTS = "certify/bounds/events/shifts.py"
+SHIFT_SET = "certify/perturbations/events/spike_shift.py"
+EVENT_SETS = "certify/perturbations/events/event_sets.py"
+SCALES = "certify/radii/scales.py"
+CHANGES = "certify/perturbations/events/event_change.py"
 EVENT_MUTANTS = (
     Mutant(
         "radii: the number of moves is taken for their sum",
@@ -32,13 +32,13 @@ EVENT_MUTANTS = (
     ),
     Mutant(
         "changes: the rise by flips is left out",
-        "certify/bounds/summed.py",
+        "certify/bounds/events/summed.py",
         "return fall * UP, rise * UP",
         "return fall * UP, parts[0][1] * UP",
     ),
     Mutant(
         "changes: the least cost forgets flips",
-        "certify/bounds/summed.py",
+        "certify/bounds/events/summed.py",
         "return moved + changed, inputs + flips",
         "return moved, inputs + flips",
     ),
@@ -62,13 +62,13 @@ EVENT_MUTANTS = (
     ),
     Mutant(
         "changes: a flip costs nothing in membership",
-        "certify/perturbations/mixing.py",
+        "certify/perturbations/events/mixing.py",
         "flips = sum(one != other for one, other, _, _ in changes)",
         "flips = 0",
     ),
     Mutant(
         "changes: closed entries flip in membership",
-        "certify/perturbations/mixing.py",
+        "certify/perturbations/events/mixing.py",
         "(gains if other else loses)",
         "True",
     ),
@@ -80,7 +80,7 @@ EVENT_MUTANTS = (
     ),
     Mutant(
         "flips: no entry changes the other way",
-        "certify/bounds/flips.py",
+        "certify/bounds/events/flips.py",
         "return (self.direction,) if self.other is None else (self.direction, self.other)",
         "return (self.direction,)",
     ),

@@ -2,9 +2,9 @@
 
 from mutant import Mutant
 
-FILTERED = "certify/bounds/filtered.py"
-SYNAPSES = "models/synapses.py"
-CHAINS = "certify/bounds/chains.py"
+FILTERED = "certify/bounds/signals/filtered.py"
+SYNAPSES = "models/elements/synapses.py"
+CHAINS = "certify/bounds/signals/chains.py"
 PROGRAM = "certify/milp/encoding.py"
 FILTER_MUTANTS = (
     Mutant(
@@ -69,25 +69,25 @@ FILTER_MUTANTS = (
     ),
     Mutant(
         "search: a filter of a pool is taken for one of chains",
-        "certify/bounds/stages.py",
+        "certify/bounds/prices/stages.py",
         "return origin if all(branch.direct for branch in origin.branches) else None",
         "return origin",
     ),
     Mutant(
         "search: the first currents' region forgets their filter",
-        "certify/branching/leaves.py",
+        "certify/branching/nodes/leaves.py",
         "(filtered.T @ on_currents).T",
         "on_currents.T",
     ),
     Mutant(
         "training: counts are filtered as if each step's input were its sum",
-        "training/prefix_bounds.py",
+        "training/bounds/prefix_bounds.py",
         "return x.each(lambda end: node.filter.run(end, node.filter.start(end), self.num_steps)[0])",
         "return x",
     ),
     Mutant(
         "training: the ends of a filter are those of its input",
-        "training/interval_bounds.py",
+        "training/bounds/interval_bounds.py",
         "found, _ = node.filter.run(steps, node.filter.start(steps), self.num_steps)",
         "found = steps",
     ),
@@ -105,7 +105,7 @@ FILTER_MUTANTS = (
     ),
     Mutant(
         "conversion: a delay of a part of a step is rounded",
-        "models/conversion/nir_modules.py",
+        "models/conversion/nir/nir_modules.py",
         "or np.abs(counts - steps).max() > 1e-4:",
         "or False:",
     ),
@@ -118,31 +118,31 @@ FILTER_MUTANTS = (
     ),
     Mutant(
         "conversion: Alpha's currents come in at once",
-        "models/conversion/snntorch.py",
+        "models/conversion/libraries/snntorch.py",
         '"delay": 1}',
         '"delay": 0}',
     ),
     Mutant(
         "NIR: a synapse is written without the share of its input that it takes",
-        "models/conversion/nir_writing.py",
+        "models/conversion/nir/nir_writing.py",
         '"w_in": tau / dt}',
         '"w_in": np.ones_like(tau)}',
     ),
     Mutant(
         "gain: a synapse counts as nothing",
-        "analysis/filter_gains.py",
+        "analysis/gains/filter_gains.py",
         "found = (found @ kernel) * growth + lost",
         "found = found * growth + lost",
     ),
     Mutant(
         "gain: the products of synapses are left out",
-        "analysis/filter_gains.py",
+        "analysis/gains/filter_gains.py",
         "product = multiply_up(alone, *(",
         "product = max(alone, *(",
     ),
     Mutant(
         "gain: a report is proven without its synapses",
-        "analysis/gains.py",
+        "analysis/gains/gains.py",
         "(layer.decay, layer.filters) != (operator.decay, operator.filters)",
         "layer.decay != operator.decay",
     ),
@@ -154,7 +154,7 @@ FILTER_MUTANTS = (
     ),
     Mutant(
         "gain: the readout's synapses count as nothing",
-        "analysis/gains.py",
+        "analysis/gains/gains.py",
         "return Interval(0.0, multiply_up(norm.upper, passing))",
         "return Interval(0.0, norm.upper)",
     ),

@@ -3,7 +3,7 @@
 from mutant import Mutant
 
 CODES = "certify/latency_codes.py"
-PARTS, SUMS = "certify/verifiers/move_parts.py", "certify/bounds/moved_events.py"
+PARTS, SUMS = "certify/verifiers/move_parts.py", "certify/bounds/events/moved_events.py"
 LATENCY_MUTANTS = (
     Mutant(
         "latency: an image's event comes a step later than the one that moved",
@@ -37,19 +37,19 @@ LATENCY_MUTANTS = (
     ),
     Mutant(
         "once: a rest for good lasts one step",
-        "models/refractory.py",
+        "models/elements/refractory.py",
         "num_steps if self.rest is None else self.rest, self.start)",
         "1 if self.rest is None else self.rest, self.start)",
     ),
     Mutant(
         "once: windows from step 0 are taken for those from each step",
-        "certify/bounds/train_graph.py",
+        "certify/bounds/trains/train_graph.py",
         "if len(self.lows) < len(self.lower):",
         "if True:",
     ),
     Mutant(
         "once: prefixes without the run's rounding",
-        "certify/bounds/membrane.py",
+        "certify/bounds/signals/membrane.py",
         "return (box.lower - widening).unsqueeze(0), (box.upper + widening).unsqueeze(0)",
         "return (box.lower + widening).unsqueeze(0), (box.upper - widening).unsqueeze(0)",
     ),
@@ -103,13 +103,13 @@ LATENCY_MUTANTS = (
     ),
     Mutant(
         "once: a spike is certain where it may come at one step, and may stay away",
-        "certify/bounds/once_trains.py",
+        "certify/bounds/trains/once_trains.py",
         "self.may.sum(0) + self.never.long() == 1",
         "self.may.sum(0) == 1",
     ),
     Mutant(
         "once: sums forget that a spike may stay away",
-        "certify/bounds/once_trains.py",
+        "certify/bounds/trains/once_trains.py",
         "found = _detours(self.never, rows)",
         "found = _detours(torch.zeros_like(self.never), rows)",
     ),

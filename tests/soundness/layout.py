@@ -16,3 +16,5 @@ def copy_package(folder: Path) -> None:
         for file in (ROOT / source).iterdir():
             if file.is_file():
                 shutil.copy(file, target)
+            elif not (file / "__init__.py").exists() and file.name != "__pycache__":  # what is no package: C, HTML
+                shutil.copytree(file, target / file.name, dirs_exist_ok=True)

@@ -4,8 +4,8 @@ from mutant import Mutant
 
 ENUMERATION = "certify/verifiers/enumeration.py"
 RATES = "certify/branching/rates.py"
-FLIPS = "certify/perturbations/spike_flip.py"
-CHAINS = "certify/bounds/rate_trains.py"
+FLIPS = "certify/perturbations/events/spike_flip.py"
+CHAINS = "certify/bounds/trains/rate_trains.py"
 LISTING_MUTANTS = (
     Mutant(
         "enumeration: one flip less than the budget",

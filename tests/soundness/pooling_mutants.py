@@ -2,9 +2,9 @@
 
 from mutant import Mutant
 
-POOLED = "certify/bounds/pooled.py"
-WINDOWS = "models/max_pooling.py"
-LINES = "certify/bounds/pool_lines.py"
+POOLED = "certify/bounds/signals/pooled.py"
+WINDOWS = "models/elements/max_pooling.py"
+LINES = "certify/bounds/prices/pool_lines.py"
 PROGRAM = "certify/milp/pooled.py"
 POOLING_MUTANTS = (
     Mutant(
@@ -64,7 +64,7 @@ POOLING_MUTANTS = (
     ),
     Mutant(
         "training: the mean of a max pool is the pool of the mean",
-        "training/interval_bounds.py",
+        "training/bounds/interval_bounds.py",
         "return Ends.of(node.windows.largest(x.steps.flatten(0, 2)).unflatten(0, x.steps.shape[:3]))",
         "pool = node.windows.largest\n"
         "        return Ends(*(pool(y.flatten(0, 2)).unflatten(0, y.shape[:3]) for y in (x.steps, x.mean)))",
@@ -89,13 +89,13 @@ POOLING_MUTANTS = (
     ),
     Mutant(
         "prices: constants of a pool are forgotten",
-        "certify/bounds/prices.py",
+        "certify/bounds/prices/prices.py",
         "return constant + self.pull_back(branch.origin.branches, pulled)",
         "return self.pull_back(branch.origin.branches, pulled)",
     ),
     Mutant(
         "search: a pool in front of the first layer is taken for an affine one",
-        "certify/bounds/stages.py",
+        "certify/bounds/prices/stages.py",
         "if first.filtered is None and not all(branch.direct for branch in first.branches):",
         "if False:",
     ),

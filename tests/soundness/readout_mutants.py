@@ -49,7 +49,7 @@ READOUT_MUTANTS = (
     ),
     Mutant(
         "readout: the largest potential is the last one",
-        "models/readouts.py",
+        "models/running/readouts.py",
         "return signal.amax(0)",
         "return signal[-1]",
     ),

@@ -2,9 +2,9 @@
 
 from mutant import Mutant
 
-CHANGING, UNITS = "checking/changing.py", "checking/units.py"
-RECORDINGS, RANKS = "checking/recordings.py", "checking/ranks.py"
-ENTERING, PROOF = "checking/entering.py", "checking/proof.py"
+CHANGING, UNITS = "checking/events/changing.py", "checking/events/units.py"
+RECORDINGS, RANKS = "checking/events/recordings.py", "checking/numbers/ranks.py"
+ENTERING, PROOF = "checking/events/entering.py", "checking/proof.py"
 RECORDING_MUTANTS = (
     Mutant(
         "checker's events: one change fewer",

@@ -2,8 +2,8 @@
 
 from mutant import Mutant
 
-LOOP = "certify/bounds/recurrent.py"
-LAYER = "models/recurrent.py"
+LOOP = "certify/bounds/trains/recurrent.py"
+LAYER = "models/elements/recurrent.py"
 RECURRENT_MUTANTS = (
     Mutant(
         "loop: spikes are heard at once",
@@ -111,7 +111,7 @@ RECURRENT_MUTANTS = (
     ),
     Mutant(
         "circuit: a loop's synapse that was exchanged is taken",
-        "models/recurrent.py",
+        "models/elements/recurrent.py",
         'if name == "synapse" and part is not None and kind is not Synapse:',
         "if False:",
     ),
@@ -129,19 +129,19 @@ RECURRENT_MUTANTS = (
     ),
     Mutant(
         "conversion: a cell that was given no state goes on",
-        "models/conversion/states.py",
+        "models/conversion/observing/states.py",
         "if not given and not neuron.keeps:",
         "if False:",
     ),
     Mutant(
         "conversion: another step of an encoder is taken",
-        "models/conversion/following.py",
+        "models/conversion/observing/following.py",
         "and (expands or leaf.call is not None)",
         "and leaf.call is not None",
     ),
     Mutant(
         "conversion: an RSynaptic that says it resets at once comes in",
-        "models/conversion/snntorch.py",
+        "models/conversion/libraries/snntorch.py",
         'if not synaptic.reset_delay and reset != "none":',
         "if False:",
     ),

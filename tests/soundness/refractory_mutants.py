@@ -2,9 +2,9 @@
 
 from mutant import Mutant
 
-GRAPH = "certify/bounds/train_graph.py"
-LAYER = "models/refractory.py"
-BOUND = "certify/bounds/refractory.py"
+GRAPH = "certify/bounds/trains/train_graph.py"
+LAYER = "models/elements/refractory.py"
+BOUND = "certify/bounds/trains/refractory.py"
 REFRACTORY_MUTANTS = (
     Mutant(
         "rest: currents are taken in at rest",
@@ -38,7 +38,7 @@ REFRACTORY_MUTANTS = (
     ),
     Mutant(
         "rest: trains of a table begin at once",
-        "certify/bounds/train_table.py",
+        "certify/bounds/trains/train_table.py",
         "int(t >= k and (t - k) % (k + rest) == 0)",
         "int((t - k) % (k + rest) == 0)",
     ),
@@ -62,7 +62,7 @@ REFRACTORY_MUTANTS = (
     ),
     Mutant(
         "rest: neurons in stages forget it",
-        "certify/bounds/stages.py",
+        "certify/bounds/prices/stages.py",
         "    if any(isinstance(node.rule, Refractory) for node in circuit.spiking):\n        return None\n",
         "",
     ),
@@ -80,13 +80,13 @@ REFRACTORY_MUTANTS = (
     ),
     Mutant(
         "conversion: a rest is cut to whole steps",
-        "models/conversion/norse.py",
+        "models/conversion/libraries/norse.py",
         "math.ceil(min(steps, 2.0**31))",
         "math.floor(min(steps, 2.0**31))",
     ),
     Mutant(
         "conversion: a cell that rests runs by anything",
-        "models/conversion/norse.py",
+        "models/conversion/libraries/norse.py",
         "    _check_step(module, name, STEPS.get(kind))\n",
         "",
     ),
@@ -129,7 +129,7 @@ REFRACTORY_MUTANTS = (
     ),
     Mutant(
         "prefix: an amount of its own is taken for θ",
-        "training/prefix_bounds.py",
+        "training/bounds/prefix_bounds.py",
         "return x.each(lambda current: node.layer(current, self.num_steps))",
         "own = type(node.layer)(1.0, rule.threshold, 'subtract')\n        "
         "return x.each(lambda current: own(current, self.num_steps))",

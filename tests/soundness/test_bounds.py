@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikecert.certify import L2, LInf, verify
-from spikecert.certify.bounds.narrowing import Narrowing
-from spikecert.certify.bounds.price_search import PriceSearch
+from spikecert.certify.bounds.prices.narrowing import Narrowing
+from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.replay import fails, margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVerifier

@@ -29,8 +29,9 @@ from spikecert import (
     save,
     verify,
 )
-from spikecert.models import Dynamics, eager, membrane
+from spikecert.models import Dynamics
 from spikecert.models.rules import Leaky
+from spikecert.models.running import eager, membrane
 from support.readers import check_one_line
 from support.refractory import INPUTS, STEPS, THREAT, Delayed, labels_of, network
 

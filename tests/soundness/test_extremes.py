@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import DLIF, L2, LIF, LInf, SpikingNetwork, verify
-from spikecert.certify.bounds.affine import affine_map
-from spikecert.certify.bounds.price_search import PriceSearch
-from spikecert.certify.bounds.prices import Specifications
-from spikecert.certify.bounds.signals import InputSignal
-from spikecert.certify.bounds.stages import staged
+from spikecert.certify.bounds.prices.price_search import PriceSearch
+from spikecert.certify.bounds.prices.prices import Specifications
+from spikecert.certify.bounds.prices.stages import staged
+from spikecert.certify.bounds.signals.affine import affine_map
+from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.replay import evaluating, margins
 from spikecert.certify.verification import bounds
 from spikecert.models.circuit import circuit
-from spikecert.models.description import describe
+from spikecert.models.files.description import describe
 from spikecert.models.linear_maps import linear_map
 
 Padding = Literal["circular", "replicate", "reflect"]

@@ -24,9 +24,11 @@ from spikecert import (
     smooth,
     verify,
 )
-from spikecert.models import Dynamics, eager, membrane, neurons
+from spikecert.models import Dynamics
 from spikecert.models.circuit import Added, Algebra, Fired, Input, Mapped, Read, UnknownNode, fold
+from spikecert.models.elements import neurons
 from spikecert.models.rules import Rule
+from spikecert.models.running import eager, membrane
 from support.readers import READERS, check_one_line
 from support.refractory import (
     INPUTS,

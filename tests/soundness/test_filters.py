@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from spikecert import load, network_hash, save
 from spikecert.certify import L2, LInf, Perturbation, SpikeFlip, attack, verify
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.filtered import FilteredSignal
-from spikecert.certify.bounds.price_search import PriceSearch
+from spikecert.certify.bounds.prices.price_search import PriceSearch
+from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.signals import InputSignal
-from spikecert.certify.bounds.stages import staged
-from spikecert.certify.bounds.trains import step_spikes, train_spikes, window_spikes
-from spikecert.certify.branching.leaves import _region
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.filtered import FilteredSignal
+from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes, window_spikes
+from spikecert.certify.branching.nodes.leaves import _region
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
@@ -27,10 +27,10 @@ from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, Synapse
 from spikecert.models.circuit import Filtered, circuit
-from spikecert.models.layers import walk
-from spikecert.models.synapses import TemporalFilter
+from spikecert.models.elements.layers import walk
+from spikecert.models.elements.synapses import TemporalFilter
 from spikecert.testing import neurons
-from spikecert.training.interval_bounds import worst_logits
+from spikecert.training.bounds.interval_bounds import worst_logits
 from support.milp import reaches
 from support.oracles import every_flip, least_margin, line_margin
 from support.readouts import READOUTS, read_out

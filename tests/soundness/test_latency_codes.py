@@ -37,8 +37,8 @@ from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.formats.onnx.writing import write_onnx
 from spikecert.models.circuit import UnknownNode
-from spikecert.normalizing import normalised
-from spikecert.training.interval_bounds import worst_logits
+from spikecert.runs.normalizing import normalised
+from spikecert.training.bounds.interval_bounds import worst_logits
 from support.examples import examples
 
 SEEDS = st.integers(0, 2**31)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spikecert import LInf, SpikingNetwork, gain
 from spikecert.certify import L2
-from spikecert.certify.bounds.price_search import PriceSearch
+from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear, MarginVerifier

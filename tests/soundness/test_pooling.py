@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from spikecert import gain, load, network_hash, save
 from spikecert.analysis.operators import layer_operators
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.pool_lines import PoolLines
-from spikecert.certify.bounds.pooled import PooledSignal
-from spikecert.certify.bounds.price_search import PriceSearch
+from spikecert.certify.bounds.prices.pool_lines import PoolLines
+from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.trains import step_spikes, window_spikes
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.pooled import PooledSignal
+from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
@@ -23,10 +23,10 @@ from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Gain, Linear, MarginVerifier
 from spikecert.models import LIF, Residual, SpikingNetwork
 from spikecert.models.circuit import Pooled, UnknownNode, circuit
-from spikecert.models.layers import walk
-from spikecert.models.max_pooling import max_windows
+from spikecert.models.elements.layers import walk
+from spikecert.models.elements.max_pooling import max_windows
 from spikecert.testing import check_sound, image_networks, neurons, sequence_networks
-from spikecert.training.interval_bounds import worst_logits
+from spikecert.training.bounds.interval_bounds import worst_logits
 from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin, line_margin

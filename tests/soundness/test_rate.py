@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert.certify import L2, LInf, PixelBox, SpikeFlip, verify
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.price_search import PriceSearch
-from spikecert.certify.bounds.rate_trains import RateTrains, rate_trains
+from spikecert.certify.bounds.prices.price_search import PriceSearch
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.trains.rate_trains import RateTrains, rate_trains
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVerifier
 from spikecert.models import RateDraws
-from spikecert.models.encoding import rate_code
+from spikecert.models.running.encoding import rate_code
 from spikecert.testing import Case, cases, points
 from support.examples import examples
 from support.oracles import every_flip, every_rate, least_margin

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from spikecert import convert, gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.price_search import PriceSearch
+from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.readouts import largest_margins
+from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.proofs.proving import Prover, Unproven
 from spikecert.certify.replay import margins
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork
 from spikecert.testing import neurons
-from spikecert.training.interval_bounds import worst_logits
+from spikecert.training.bounds.interval_bounds import worst_logits
 from support.examples import examples
 from support.oracles import every_flip, least_margin, line_margin
 

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from spikecert import gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
-from spikecert.certify.bounds.affine import affine_map
-from spikecert.certify.bounds.conserved import conserved_spikes
-from spikecert.certify.bounds.interval import interval_spikes
+from spikecert.certify.bounds.intervals.interval import interval_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.recurrent import DelayedSpikes, FeedbackLoop
-from spikecert.certify.bounds.signals import SpikeBound
-from spikecert.certify.bounds.trains import step_spikes, window_spikes
+from spikecert.certify.bounds.signals.affine import affine_map
+from spikecert.certify.bounds.signals.signals import SpikeBound
+from spikecert.certify.bounds.trains.conserved import conserved_spikes
+from spikecert.certify.bounds.trains.recurrent import DelayedSpikes, FeedbackLoop
+from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
@@ -26,7 +26,7 @@ from spikecert.models.circuit import Recurred, UnknownNode, circuit
 from spikecert.models.rules import Leaky
 from spikecert.testing import check_sound
 from spikecert.training import SingleStep
-from spikecert.training.interval_bounds import worst_logits
+from spikecert.training.bounds.interval_bounds import worst_logits
 from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin

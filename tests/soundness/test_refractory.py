@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from spikecert import gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
-from spikecert.certify.bounds.conserved import conserved_spikes
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.train_graph import GraphTrains
+from spikecert.certify.bounds.trains.conserved import conserved_spikes
+from spikecert.certify.bounds.trains.train_graph import GraphTrains
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.proofs.proving import Prover, Unproven
@@ -23,7 +23,7 @@ from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, L
 from spikecert.models import Recurrent, RefractoryLIF, SpikingNetwork
 from spikecert.models.circuit import UnknownNode, circuit
 from spikecert.testing import check_sound
-from spikecert.training.interval_bounds import worst_logits
+from spikecert.training.bounds.interval_bounds import worst_logits
 from support.examples import examples
 from support.milp import reaches
 from support.oracles import every_flip, least_margin

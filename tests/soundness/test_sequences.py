@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from spikecert import load, save
 from spikecert.certify import L2, EventChange, LInf, Perturbation, PixelBox, SpikeFlip, SpikeShift, attack, verify
 from spikecert.certify.attacks import ATTACKS
-from spikecert.certify.bounds.price_search import PriceSearch
+from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.replay import margins, replays
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, MarginVerifier
@@ -24,7 +24,7 @@ from spikecert.testing import (
     perturbations,
     sequence_networks,
 )
-from spikecert.training.interval_bounds import worst_logits
+from spikecert.training.bounds.interval_bounds import worst_logits
 from support.examples import examples
 from support.readouts import READOUTS, read_out
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spikecert import L2, LIF, LInf, SpikeFlip, SpikingNetwork, Verdict, verify
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.trains import train_spikes
+from spikecert.certify.bounds.trains.trains import train_spikes
 from spikecert.certify.replay import fails, replays
 from spikecert.certify.ties import TIES
 from spikecert.certify.verifiers import Complete, Milp, Verifier

@@ -11,25 +11,26 @@ from torch import Tensor, nn
 
 from spikecert import gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
-from spikecert.certify.bounds import varied as separate
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.many_kinds import many_spikes
-from spikecert.certify.bounds.price_search import PriceSearch
+from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal, propagate
-from spikecert.certify.bounds.signals import InputSignal
-from spikecert.certify.bounds.trains import window_spikes
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.trains import varied as separate
+from spikecert.certify.bounds.trains.many_kinds import many_spikes
+from spikecert.certify.bounds.trains.trains import window_spikes
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
 from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, MarginVerifier
-from spikecert.models import LIF, SpikingNetwork, VariedLIF, checkpoints
+from spikecert.models import LIF, SpikingNetwork, VariedLIF
 from spikecert.models.circuit import circuit
-from spikecert.models.description import describe
+from spikecert.models.elements.varied import Varied
+from spikecert.models.files import checkpoints
+from spikecert.models.files.description import describe
+from spikecert.models.files.storage import pack
 from spikecert.models.rules import Leaky
-from spikecert.models.storage import pack
-from spikecert.models.varied import Varied
 from spikecert.testing import image_networks, networks, neurons, residual_networks
 from support.milp import reaches
 from support.oracles import dynamics_of, every_flip, exact_trains, feasible_trains, least_margin, line_margin

@@ -2,7 +2,7 @@
 
 from mutant import Mutant
 
-COUPLED = "training/coupled_ends.py"
+COUPLED = "training/bounds/coupled_ends.py"
 TRAINING_MUTANTS = (
     Mutant(
         "coupled: the lower run pays for its own spikes",
@@ -42,61 +42,61 @@ TRAINING_MUTANTS = (
     ),
     Mutant(
         "coupled kernel: the upper run pays for its own spikes",
-        "kernels/coupled.c",
+        "kernels/sources/coupled.c",
         "own1[j] = a1 - drop * s0;",
         "own1[j] = a1 - drop * s1;",
     ),
     Mutant(
         "coupled kernel: the silent residue is the fired one's",
-        "kernels/coupled.c",
+        "kernels/sources/coupled.c",
         "REAL silent = v0 < threshold - drop ?",
         "REAL silent = v0 > threshold - drop ?",
     ),
     Mutant(
         "prefix: neurons that forget are taken as counting",
-        "training/prefix_bounds.py",
+        "training/bounds/prefix_bounds.py",
         "isinstance(rule, Leaky) and rule.decay == 1.0 for",
         "isinstance(rule, Leaky) for",
     ),
     Mutant(
         "prefix: the potential's weights are in the wrong order",
-        "training/prefix_bounds.py",
+        "training/bounds/prefix_bounds.py",
         "for age in reversed(range(self.num_steps))",
         "for age in range(self.num_steps)",
     ),
     Mutant(
         "windows: silence in between is taken as a potential of 0",
-        "training/window_spikes.py",
+        "training/bounds/window_spikes.py",
         "window_high[start + 1] + dynamics.threshold * dynamics.decay",
         "window_high[start + 1] + 0.0 * dynamics.decay",
     ),
     Mutant(
         "windows: edges leave nodes that no path reaches",
-        "training/window_spikes.py",
+        "training/bounds/window_spikes.py",
         "edges.append(alive[:step] & _fires(high, dynamics))",
         "edges.append(_fires(high, dynamics))",
     ),
     Mutant(
         "windows: what ends earlier may end anywhere",
-        "training/window_spikes.py",
+        "training/bounds/window_spikes.py",
         "return (lengths + silences[end - 1]).amin(0)",
         "return lengths.amin(0)",
     ),
     Mutant(
         "windows: the bias counts once a row",
-        "training/window_bounds.py",
+        "training/bounds/window_bounds.py",
         "_along(self.family.totals - 1.0, ends) * bias",
         "_along(self.family.totals - 1.0, ends) * 0.0 * bias",
     ),
     Mutant(
         "windows kernel: a silent neuron is cut one window late",
-        "kernels/windows.c",
+        "kernels/sources/windows.c",
         "REAL cut = in->cuts[step - a - 1];",
         "REAL cut = in->cuts[step - a];",
     ),
     Mutant(
         "windows kernel: the gradient goes to the last of the lowest potentials",
-        "kernels/windows.c",
+        "kernels/sources/windows.c",
         "int less = a == 0 || l < lowest[j]",
         "int less = a == 0 || l <= lowest[j]",
     ),

@@ -2,10 +2,10 @@
 
 from mutant import Mutant
 
-JOINED = "certify/bounds/joined.py"
-MANY = "certify/bounds/many_kinds.py"
-LANES = "certify/bounds/lanes.py"
-RULE = "models/varied.py"
+JOINED = "certify/bounds/signals/joined.py"
+MANY = "certify/bounds/trains/many_kinds.py"
+LANES = "certify/bounds/signals/lanes.py"
+RULE = "models/elements/varied.py"
 VARIED_MUTANTS = (
     Mutant(
         "kinds: what is known of each kind stands in a row, not at its places",
@@ -99,19 +99,19 @@ VARIED_MUTANTS = (
     ),
     Mutant(
         "conversion: Lapicque takes all of its input",
-        "models/conversion/snntorch.py",
+        "models/conversion/libraries/snntorch.py",
         'entries(step / capacity, name, "share T/C of the input")',
         "1.0",
     ),
     Mutant(
         "conversion: a delayed reset takes the threshold before the decay",
-        "models/conversion/snntorch.py",
+        "models/conversion/libraries/snntorch.py",
         "drop = threshold / decay",
         "drop = threshold",
     ),
     Mutant(
         "conversion: a reset of Lapicque to zero is one of Leaky",
-        "models/conversion/snntorch.py",
+        "models/conversion/libraries/snntorch.py",
         'if RESETS[int(lapicque.reset_mechanism_val)] == "zero":',
         "if False:",
     ),

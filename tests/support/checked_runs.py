@@ -7,18 +7,18 @@ import torch
 from spikecert import save
 from spikecert.checking import read_network
 from spikecert.checking.bound import Question
-from spikecert.checking.constant import Constant
-from spikecert.checking.filters import Filter
-from spikecert.checking.graph import Entrance, Spikes, Sum, Through
-from spikecert.checking.inputs import Inputs
+from spikecert.checking.events.inputs import Inputs
 from spikecert.checking.leaf import Leaf
-from spikecert.checking.loops import driven
-from spikecert.checking.memoryless import Memoryless
-from spikecert.checking.paths import Reach
-from spikecert.checking.pooling import Maxima
-from spikecert.checking.subtracting import Subtracting
+from spikecert.checking.maps.filters import Filter
+from spikecert.checking.maps.pooling import Maxima
+from spikecert.checking.network.graph import Entrance, Spikes, Sum, Through
+from spikecert.checking.network.loops import driven
+from spikecert.checking.trains.constant import Constant
+from spikecert.checking.trains.memoryless import Memoryless
+from spikecert.checking.trains.paths import Reach
+from spikecert.checking.trains.subtracting import Subtracting
+from spikecert.models.elements.varied import Varied
 from spikecert.models.networks import SpikingNetwork, Trace
-from spikecert.models.varied import Varied
 from spikecert.testing import Case
 from support.exact_numbers import exact, made, values
 

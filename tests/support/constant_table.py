@@ -63,11 +63,11 @@ from spikecert.analysis.lmi import adaptive, chain_gain, cuba, lif, recurrent, s
 from spikecert.analysis.patterns import train_interval
 from spikecert.certify import PixelBox
 from spikecert.certify.attacks import APGD, PGD, Gaussian, SpikeFlips, Square
-from spikecert.certify.bounds.narrowing import Narrowing
-from spikecert.certify.bounds.price_search import PriceSearch
-from spikecert.certify.bounds.price_windows import WindowSearch
+from spikecert.certify.bounds.prices.narrowing import Narrowing
+from spikecert.certify.bounds.prices.price_search import PriceSearch
+from spikecert.certify.bounds.prices.price_windows import WindowSearch
 from spikecert.certify.branching.bounding import Climb
-from spikecert.certify.branching.ranges import RangeSearch
+from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.branching.search import Search
 from spikecert.certify.engines import Fleet, Ray
 from spikecert.certify.lirpa.running import Optimisation
@@ -75,8 +75,8 @@ from spikecert.certify.smoothing.confidence import lower_confidence_bound
 from spikecert.certify.smoothing.rate import rate_certificate, rate_radius, total_variation
 from spikecert.certify.verifiers import Milp
 from spikecert.formats.writing import robustness
-from spikecert.reports.plans import Plan, RadiusPlan
-from spikecert.reports.schema import Threat
+from spikecert.reports.making.plans import Plan, RadiusPlan
+from spikecert.reports.records.schema import Threat
 from spikecert.training.data import Dataset, Split, digit_events
 from support.constants import ENDS, NONE, Row, neuron_rows, rows, several
 

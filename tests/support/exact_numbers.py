@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 from torch import Tensor
 
-from spikecert.checking.exact import Dyadic
+from spikecert.checking.numbers.exact import Dyadic
 
 
 def values(numbers: Dyadic) -> np.ndarray:

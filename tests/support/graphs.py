@@ -4,7 +4,7 @@ import itertools
 
 from hypothesis import strategies as st
 
-from spikecert.certify.bounds.train_graph import GraphTrains
+from spikecert.certify.bounds.trains.train_graph import GraphTrains
 
 Ends = tuple[list[float], list[float]]
 

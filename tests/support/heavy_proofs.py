@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikecert.checking.model import FORMAT as NETWORK
+from spikecert.checking.network.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
 from spikecert.checking.proof import MOST_CELLS
-from spikecert.models.storage import write_tensors
+from spikecert.models.files.storage import write_tensors
 
 Layers = list[dict[str, Any]]
 Tensors = dict[str, Tensor]

@@ -15,7 +15,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from spikecert.models.storage import read_tensors
+from spikecert.models.files.storage import read_tensors
 from support.processes import marked, soon
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from spikecert.certify.milp.encoding import Encoding
 from spikecert.certify.milp.program import Expressions, Model, Program
-from spikecert.certify.milp.solver import Watch, minimise
+from spikecert.certify.milp.solving.solver import Watch, minimise
 
 
 def reaches(closed: Encoding, candidate: Tensor, wanted: np.ndarray) -> bool:

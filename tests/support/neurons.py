@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert.models import LIF
-from spikecert.models.neurons import Run
+from spikecert.models.elements.neurons import Run
 from spikecert.models.rules import Rule
 
 

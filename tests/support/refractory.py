@@ -13,7 +13,7 @@ from spikecert import (
     SpikingNetwork,
 )
 from spikecert.models import Dynamics
-from spikecert.models.neurons import Run
+from spikecert.models.elements.neurons import Run
 from spikecert.models.rules import Leaky, Rule
 
 STEPS = 6

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from spikecert.certify.bounds.affine import affine_map
-from spikecert.certify.bounds.signals import AffineSignal, Signal
+from spikecert.certify.bounds.signals.affine import affine_map
+from spikecert.certify.bounds.signals.signals import AffineSignal, Signal
 from spikecert.certify.rounding import Rounding
 from spikecert.models.linear_maps import linear_map
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spikecert import L2, LIF, LInf, LogitBounds, SpikingNetwork, Verdict, from_snntorch, gain, mlp
 from spikecert.certify.problem import Problem
 from spikecert.certify.verifiers import TRAINS, MarginVerifier, Verifier
-from spikecert.models.neurons import Run
+from spikecert.models.elements.neurons import Run
 from spikecert.testing import (
     Refuted,
     check_conversion,

@@ -32,8 +32,8 @@ from spikecert.certify.verifiers import INTERVAL
 from spikecert.models import Residual
 from spikecert.testing.strategies import SEEDS, drawn_network
 from spikecert.training import Dataset
-from spikecert.training.event_ends import greatest_changes
-from spikecert.training.event_sets import changes, worst_of_events
+from spikecert.training.bounds.event_ends import greatest_changes
+from spikecert.training.bounds.event_sets import changes, worst_of_events
 from support.examples import examples
 
 BUDGETS = st.sampled_from([None, 0, 1, 2, 3])

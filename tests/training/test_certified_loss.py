@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from spikecert import building
 from spikecert.certify import LInf, verify
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.trains import train_spikes
+from spikecert.certify.bounds.trains.trains import train_spikes
 from spikecert.certify.verifiers import INTERVAL
 from spikecert.models import DLIF, LIF, Dynamics, Residual, SpikingNetwork, mlp, network_hash
 from spikecert.models.circuit import circuit
+from spikecert.runs import building
 from spikecert.testing import Case, cases, points
 from spikecert.testing.strategies import DECAYS
 from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, Dataset, SingleStep, dataset, fit
-from spikecert.training.interval_bounds import periodic_ends, worst_logits
+from spikecert.training.bounds.interval_bounds import periodic_ends, worst_logits
 from support.examples import examples
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert.models import DLIF, LIF, SpikingNetwork, Trace, load, mlp, network_hash
-from spikecert.models.storage import read_tensors, write_tensors
+from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.training import (
     MSMPPD,
     CertifiedLoss,

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import building
 from spikecert.analysis import gain, layer_operators, pattern_radius, stability
 from spikecert.certify import L2, verify
 from spikecert.models import LIF, SpikingNetwork, load, mlp, network_hash
 from spikecert.protocols.objectives import objective as protocol_objective
+from spikecert.runs import building
 from spikecert.training import (
     MSMPPD,
     SIBP,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.models import DLIF, SpikingNetwork, vgg5
-from spikecert.models.layers import WEIGHTED, walk
+from spikecert.models.elements.layers import WEIGHTED, walk
 from spikecert.training import MSMPPD, SingleStep
 from spikecert.training.perturbations import single_step
 

@@ -21,7 +21,7 @@ from spikecert.training import (
     fit,
     start_firing,
 )
-from spikecert.training.interval_bounds import worst_logits
+from spikecert.training.bounds.interval_bounds import worst_logits
 from support.examples import examples
 
 

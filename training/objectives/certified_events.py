@@ -12,9 +12,9 @@ from ...certify.verifiers import TRAINS
 from ...models.constants import settle, share
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
+from ..bounds.event_sets import Threat, worst_of_events
+from ..bounds.interval_bounds import BOUNDS
 from ..data import Split
-from ..event_sets import Threat, worst_of_events
-from ..interval_bounds import BOUNDS
 from .base import Loss, Objective
 from .certified_loss import bounded
 from .judging import certified_share

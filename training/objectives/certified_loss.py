@@ -12,8 +12,8 @@ from ...certify.verifiers import TRAINS
 from ...models.constants import real, settle, share
 from ...models.networks import SpikingNetwork
 from ...models.validation import check_choice
+from ..bounds.interval_bounds import BOUNDS, worst_logits
 from ..data import Split
-from ..interval_bounds import BOUNDS, worst_logits
 from ..perturbations import SingleStep
 from ..perturbations.base import settle_range
 from .base import Loss, Objective

@@ -8,9 +8,9 @@ from ...certify.ties import settled_ties
 from ...certify.verification import CHUNK
 from ...certify.verifiers.base import Verifier
 from ...models.networks import SpikingNetwork
+from ..bounds.interval_bounds import worst_logits
 from ..data import Split
 from ..evaluation import on_network
-from ..interval_bounds import worst_logits
 from ..perturbations import evaluation_mode
 
 JUDGED = 1000

@@ -9,9 +9,9 @@ from torch import Tensor
 from ...analysis import layer_operators
 from ...analysis.differentiable import layer_margins
 from ...models.constants import settle
+from ...models.elements.neurons import LIF, Run
 from ...models.networks import SpikingNetwork, Trace
-from ...models.neurons import LIF, Run
-from ...models.running import run_layers
+from ...models.running.running import run_layers
 from ...models.validation import check_choice, check_inputs
 from ..perturbations import evaluation_mode
 from .base import Loss

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ...models.constants import settle
-from ...models.layers import BATCH_NORMS, walk
+from ...models.elements.layers import BATCH_NORMS, walk
+from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork, Trace
-from ...models.neurons import LIF
 from ...models.validation import check_choice
 from ..perturbations import Perturber, SingleStep
 from .base import Loss, Objective

@@ -11,8 +11,8 @@ from ...certify import LInf
 from ...certify.verifiers import INTERVAL
 from ...models.constants import settle, share
 from ...models.networks import SpikingNetwork
+from ..bounds.interval_bounds import worst_logits
 from ..data import Split
-from ..interval_bounds import worst_logits
 from ..perturbations.base import settle_range
 from .base import Loss, Objective
 from .judging import certified_share

@@ -21,7 +21,7 @@ from spikecert.protocols.planning import PlannedRun
 from spikecert.protocols.prediction import correlation_table, correlations, scatter
 from spikecert.protocols.reproducing import chosen, joined, reduced
 from spikecert.protocols.results import Measured, Stability, mean_and_spread
-from spikecert.reports import parts
+from spikecert.reports.making import parts
 from spikecert.training import CrossEntropy, PGDTraining, dataset
 from spikecert.training.objectives import MSMPPD
 from support.result_tables import whole_table

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spikecert.certify.bounds.automaton import CellTrains, cell_trains
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.compiled_cells import CellsKernel, cells_kernel
-from spikecert.certify.bounds.eager_cells import CellRanges, cell_ranges
-from spikecert.certify.bounds.eager_pairs import Pairs, least_differences
-from spikecert.certify.bounds.price_cells import PricedCells, charged, collected
-from spikecert.certify.bounds.signals import InputSignal
-from spikecert.certify.bounds.train_graph import graph_trains
+from spikecert.certify.bounds.cells.automaton import CellTrains, cell_trains
+from spikecert.certify.bounds.cells.compiled_cells import CellsKernel, cells_kernel
+from spikecert.certify.bounds.cells.eager_cells import CellRanges, cell_ranges
+from spikecert.certify.bounds.cells.eager_pairs import Pairs, least_differences
+from spikecert.certify.bounds.prices.price_cells import PricedCells, charged, collected
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.rounding import Rounding
-from spikecert.models.membrane import simulate
 from spikecert.models.rules import Leaky
+from spikecert.models.running.membrane import simulate
 
 STEPS, BOXES, RUNS = 7, 150, 40
 SINGLE = Rounding(torch.float32)

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import LIF, LInf, SpikingNetwork, mlp, verify
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.price_graph import PricedGraph, paths, paths_for
-from spikecert.certify.bounds.signals import InputSignal
-from spikecert.certify.bounds.train_graph import graph_trains
+from spikecert.certify.bounds.prices.price_graph import PricedGraph, paths, paths_for
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import Complete, Linear
 from spikecert.kernels import CompiledPaths
 from spikecert.models.circuit import leaky_rule
-from spikecert.models.kernels import use_kernel
 from spikecert.models.rules import Leaky
+from spikecert.models.running.kernels import use_kernel
 from spikecert.testing import neurons
 from support.examples import examples
 
@@ -110,7 +110,7 @@ def test_a_kernel_that_lies_proves_nothing(
             return costs.new_full((costs.shape[1],), lie), torch.zeros_like(costs), torch.zeros_like(costs)
 
     honest = verify(*hard_case("eager"), Complete())
-    monkeypatch.setattr("spikecert.certify.bounds.price_graph.paths_for", lambda *_: Liar())
+    monkeypatch.setattr("spikecert.certify.bounds.prices.price_graph.paths_for", lambda *_: Liar())
     monkeypatch.setattr("spikecert.certify.branching.fused_climb.climb_kernel", lambda _: "torch climbs")
     found = verify(*hard_case("compiled"), verifier, timeout=5.0)
     for verdict, truth in zip(found, honest, strict=True):

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert.certify import L2, LInf
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.interval import interval_spikes
+from spikecert.certify.bounds.intervals.interval import interval_spikes
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.signals import SpikeBound
-from spikecert.certify.bounds.trains import step_spikes, train_spikes
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.signals import SpikeBound
+from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit

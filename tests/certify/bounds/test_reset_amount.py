@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.interval import interval_spikes
-from spikecert.certify.bounds.membrane import drive
-from spikecert.certify.bounds.signals import InputSignal
-from spikecert.certify.bounds.train_graph import graph_trains
-from spikecert.certify.bounds.trains import train_spikes
+from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.membrane import drive
+from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.trains.train_graph import graph_trains
+from spikecert.certify.bounds.trains.trains import train_spikes
 from spikecert.certify.milp.potentials import graph_potentials, interval_potentials
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
-from spikecert.models.membrane import simulate
-from spikecert.training.interval_bounds import membrane_ends
+from spikecert.models.running.membrane import simulate
+from spikecert.training.bounds.interval_bounds import membrane_ends
 
 STEPS, BOXES, RUNS = 6, 400, 200
 CASES = list(itertools.product([0.3, 0.75, 1.25, 2.0], [0.5, 0.9, 1.0]))

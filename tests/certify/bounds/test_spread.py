@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikecert.certify import LInf
-from spikecert.certify.bounds import products
-from spikecert.certify.bounds.affine import affine_map
-from spikecert.certify.bounds.box import Box, Spread
-from spikecert.certify.bounds.interval import interval_spikes
-from spikecert.certify.bounds.membrane import drive, pull
+from spikecert.certify.bounds.intervals.interval import interval_spikes
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.signals import InputSignal
-from spikecert.certify.bounds.train_graph import graph_trains
-from spikecert.certify.bounds.trains import step_spikes, train_spikes
+from spikecert.certify.bounds.signals import products
+from spikecert.certify.bounds.signals.affine import affine_map
+from spikecert.certify.bounds.signals.box import Box, Spread
+from spikecert.certify.bounds.signals.membrane import drive, pull
+from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.trains.train_graph import graph_trains
+from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit, leaky_rule
@@ -156,7 +156,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     signal = InputSignal(Box(box.lower.double(), box.upper.double()), 5)
     found = []
     for most in (1, 25, 1 << 15):
-        monkeypatch.setattr("spikecert.certify.bounds.blocks.BLOCK", most)
+        monkeypatch.setattr("spikecert.certify.bounds.signals.blocks.BLOCK", most)
         spikes = interval_spikes(signal, Leaky(0.9), Rounding(torch.float32))
         counts = spikes.counts()
         found.append((spikes.spread().middle, spikes.spread().radius, counts.lower, counts.upper))

@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikecert import L2, LIF, LInf, SpikeFlip, SpikingNetwork, attack, mlp, verify
-from spikecert.certify.bounds.box import Box
-from spikecert.certify.bounds.price_search import pair_prices
-from spikecert.certify.bounds.prices import PricedProblem, Specifications
-from spikecert.certify.bounds.signals import InputSignal
-from spikecert.certify.bounds.train_graph import GraphTrains, graph_trains
-from spikecert.certify.bounds.train_table import TableTrains
+from spikecert.certify.bounds.prices.price_search import pair_prices
+from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.signals.signals import InputSignal
+from spikecert.certify.bounds.trains.train_graph import GraphTrains, graph_trains
+from spikecert.certify.bounds.trains.train_table import TableTrains
 from spikecert.certify.branching.bounding import Climb, bound_nodes
-from spikecert.certify.branching.decisions import OPEN, FixedSpikes, RowRanges
 from spikecert.certify.branching.experience import Experience
-from spikecert.certify.branching.nodes import Nodes
-from spikecert.certify.branching.pool import NodePool
+from spikecert.certify.branching.nodes.decisions import OPEN, FixedSpikes, RowRanges
+from spikecert.certify.branching.nodes.nodes import Nodes
+from spikecert.certify.branching.nodes.pool import NodePool
+from spikecert.certify.branching.nodes.trimming import trim_rows
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
-from spikecert.certify.branching.trimming import trim_rows
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import TRAINS, Complete

@@ -7,21 +7,21 @@ import torch
 from torch import Tensor
 
 from spikecert import L2, LIF, LInf, SpikingNetwork, mlp, verify
-from spikecert.certify.bounds.price_search import pair_prices
-from spikecert.certify.bounds.prices import PricedProblem, Specifications
-from spikecert.certify.bounds.stages import Staged
-from spikecert.certify.bounds.trains import window_spikes
+from spikecert.certify.bounds.prices.price_search import pair_prices
+from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
+from spikecert.certify.bounds.prices.stages import Staged
+from spikecert.certify.bounds.trains.trains import window_spikes
 from spikecert.certify.branching import fused_climb
 from spikecert.certify.branching.bounding import Climb, bound_nodes
-from spikecert.certify.branching.decisions import RowRanges
 from spikecert.certify.branching.fused_climb import FusedClimb, climb_kernel
-from spikecert.certify.branching.nodes import Nodes
+from spikecert.certify.branching.nodes.decisions import RowRanges
+from spikecert.certify.branching.nodes.nodes import Nodes
+from spikecert.certify.branching.nodes.trimming import trim_rows
 from spikecert.certify.branching.question import MarginQuestion
-from spikecert.certify.branching.trimming import trim_rows
 from spikecert.certify.perturbations import Perturbation
 from spikecert.kernels.climb import ClimbSettings, CompiledClimb, Proposal
 from spikecert.models import DLIF
-from spikecert.models.kernels import use_kernel
+from spikecert.models.running.kernels import use_kernel
 
 SETTINGS = ClimbSettings(8, 0.1, 0.9, (0.5, 0.9), torch.inf)
 

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from spikecert import LInf
-from spikecert.certify.bounds.prices import Evaluation, PricedProblem
-from spikecert.certify.branching import bounding, crew, frontier, pace, search
+from spikecert.certify.bounds.prices.prices import Evaluation, PricedProblem
+from spikecert.certify.branching import bounding, pace, search
 from spikecert.certify.branching.bounding import Bounded, Climb, bound_nodes
-from spikecert.certify.branching.frontier import Frontier
-from spikecert.certify.branching.nodes import Nodes
+from spikecert.certify.branching.nodes import frontier
+from spikecert.certify.branching.nodes.frontier import Frontier
+from spikecert.certify.branching.nodes.nodes import Nodes
+from spikecert.certify.branching.nodes.pool import NodePool
 from spikecert.certify.branching.pace import FIRST, Pace
-from spikecert.certify.branching.pool import NodePool
+from spikecert.certify.branching.processes import crew
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.search import Search
 from support.searches import all_margins, searched

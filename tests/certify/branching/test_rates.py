@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import LIF, LInf, RateDraws, SpikingNetwork, mlp, verify
-from spikecert.certify.bounds.price_search import pair_prices
-from spikecert.certify.bounds.prices import PricedProblem, Specifications
+from spikecert.certify.bounds.prices.price_search import pair_prices
+from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
 from spikecert.certify.branching.bounding import Climb, bound_nodes
-from spikecert.certify.branching.decisions import FixedSpikes
+from spikecert.certify.branching.nodes.decisions import FixedSpikes
 from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.branching.rates import RateDecisions, trim_rates
 from spikecert.certify.branching.search import Search
 from spikecert.certify.verifiers import Complete
-from spikecert.models.encoding import rate_code
+from spikecert.models.running.encoding import rate_code
 from spikecert.testing import Case, cases
 from support.examples import examples
 from support.oracles import every_rate, least_margin

@@ -12,7 +12,7 @@ from torch import Tensor
 from spikecert import LIF, LInf, RateDraws, SpikeFlip, SpikingNetwork, mlp, verify
 from spikecert.certify.verifiers import Complete, Enumeration
 from spikecert.certify.verifiers.enumeration import rate_members
-from spikecert.models.encoding import rate_code
+from spikecert.models.running.encoding import rate_code
 from spikecert.testing import Case, EventCase, cases, event_cases
 from support.examples import examples
 from support.oracles import every_flip, every_rate, least_margin

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikecert.certify import L2, LInf
-from spikecert.certify.bounds import price_search
-from spikecert.certify.bounds.membrane import window_rows
-from spikecert.certify.bounds.narrowing import applies
-from spikecert.certify.bounds.price_cells import PricedCells, collected
-from spikecert.certify.bounds.price_search import PriceSearch
-from spikecert.certify.bounds.price_windows import WindowSearch
-from spikecert.certify.bounds.prices import PricedProblem, Specifications
+from spikecert.certify.bounds.prices import price_search
+from spikecert.certify.bounds.prices.narrowing import applies
+from spikecert.certify.bounds.prices.price_cells import PricedCells, collected
+from spikecert.certify.bounds.prices.price_search import PriceSearch
+from spikecert.certify.bounds.prices.price_windows import WindowSearch
+from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
+from spikecert.certify.bounds.prices.stages import priceable, staged
 from spikecert.certify.bounds.propagation import margin_bounds
-from spikecert.certify.bounds.stages import priceable, staged
+from spikecert.certify.bounds.signals.membrane import window_rows
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import TRAINS, Linear
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp

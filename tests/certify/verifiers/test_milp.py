@@ -14,11 +14,12 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from spikecert.certify import L2, LInf, SpikeFlip, Verdict, verify
-from spikecert.certify.milp import search, solver
+from spikecert.certify.milp import search
 from spikecert.certify.milp.closing import Closing
 from spikecert.certify.milp.encoding import encode
 from spikecert.certify.milp.program import Program
-from spikecert.certify.milp.solver import Minimum, Watch, minimise
+from spikecert.certify.milp.solving import solver
+from spikecert.certify.milp.solving.solver import Minimum, Watch, minimise
 from spikecert.certify.replay import margins
 from spikecert.certify.verifiers import Milp
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp

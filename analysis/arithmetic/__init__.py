@@ -1,0 +1,1 @@
+"""Directed rounding, intervals, and definiteness that holds in floating point."""

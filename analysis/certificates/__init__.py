@@ -1,0 +1,1 @@
+"""Claims with their witnesses: files of them, and their proof again."""

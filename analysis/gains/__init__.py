@@ -1,0 +1,1 @@
+"""Input-output gains of the simplified dynamics, as proven upper ends."""

@@ -1,0 +1,253 @@
+"""Options that several commands share, and how their texts become values."""
+
+import math
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from spikecert.models import SpikingNetwork
+    from spikecert.training import Dataset, Split
+
+
+def number(text: str, name: str = "number") -> float:
+    """Return the value of "0.03" or "8/255".
+
+    >>> number("8/255") == 8 / 255
+    True
+    """
+    from spikecert.files.fractions import fraction
+
+    value = fraction(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: got {text!r}, expected a number or a fraction such as 8/255")
+    return value
+
+
+UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+def size(text: str, name: str) -> int:
+    """Return the bytes of "4GiB", "500 MB" or "1048576".
+
+    >>> size("4GiB", "memory") == 2**32
+    True
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", text.strip().lower())
+    unit = None if found is None else UNITS.get(found[2])
+    if found is None or unit is None or not 1 <= float(found[1]) * unit < 2**63:
+        raise ValueError(f"{name}: got {text!r}, expected a size such as 4GiB or 500MB")
+    return int(float(found[1]) * unit)
+
+
+def epsilons(texts: Sequence[str]) -> dict[float, str]:
+    """Return each ε that the options name, rising, with its text: "--epsilon 0.01,0.02 --epsilon 8/255"."""
+    parts = [part for text in texts for part in text.split(",")]
+    values = {number(part, "epsilon"): "".join(part.split()) for part in reversed(parts)}
+    if not values or min(values) <= 0:
+        raise ValueError(f"epsilon: got {', '.join(texts) or 'nothing'}, expected numbers above 0")
+    return dict(sorted(values.items()))
+
+
+VERIFIERS = ("interval", "trains", "linear", "gain", "lirpa", "milp", "enumeration", "complete", "auto")
+ATTACKS = (
+    *("fgsm", "pgd", "pgd-paper", "apgd-ce", "apgd-dlr", "square", "gaussian"),
+    *("spike-flip", "spike-shift", "event-change", "random-events", "ensemble", "ensemble-fast"),
+)
+DATA_SETS = ("digits", "fashion-mnist", "mnist", "cifar10", "cifar100", "digit-events", "nmnist", "shd")
+"""For shell completion, which would be slow if it had to import the tables that these names stand in."""
+
+
+def completed(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return what completes a value to one of `names`, or the last of several with commas.
+
+    >>> completed(("trains", "linear"))("trains,l")
+    ['trains,linear']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+    return complete
+
+
+def names(text: str, name: str) -> tuple[str, ...]:
+    """Return the names in "trains,linear", each once.
+
+    >>> names("trains, linear,trains", "verifier")
+    ('trains', 'linear')
+    """
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if "" in parts:
+        raise ValueError(f"{name}: got {text!r}, expected names with commas between them")
+    return parts
+
+
+def share(text: str, name: str) -> float:
+    """Return a share in [0, 1]."""
+    value = number(text, name)
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name}: got {text!r}, expected a share from 0 to 1")
+    return value
+
+
+def first(split: "Split", samples: int | None) -> "Split":
+    """Return the first samples of a split; all for None."""
+    import torch
+
+    if samples is None:
+        return split
+    if samples > len(split):
+        raise ValueError(f"samples: got {samples}, expected at most the split's {len(split)}")
+    return split.take(torch.arange(samples))
+
+
+def fitting(network: "SpikingNetwork", data: "Dataset", samples: int | None, device: str) -> "Split":
+    """Return test samples in the network's dtype and on its device, and move the network there."""
+    from spikecert.training import Split
+
+    chosen = first(data.test, samples)
+    network.to(checked_device(device))
+    return Split(chosen.inputs.to(network.device, network.dtype), chosen.labels.to(network.device))
+
+
+@dataclass(frozen=True)
+class InputScale:
+    """How inputs are scaled: their limits, and what the network takes away and divides by first."""
+
+    limits: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def of(self, network: "SpikingNetwork", data: "Dataset") -> "SpikingNetwork":
+        """Return the network for inputs as the data have them."""
+        from spikecert.runs.normalizing import normalised
+
+        return normalised(network, data.shape, self.mean, self.std) if self.mean else network
+
+    @property
+    def repeated(self) -> str:
+        """Return the options as text, for the command that a report tells to repeat."""
+        told = "" if self.limits == (0.0, 1.0) else f" --range={_listed(self.limits)}"
+        return told + (f" --mean={_listed(self.mean)} --std={_listed(self.std)}" if self.mean else "")
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ",".join(map(repr, values))
+
+
+def scale(limits: str | None, mean: str | None, std: str | None) -> InputScale:
+    """Return what --range, --mean and --std say.
+
+    >>> scale("-1,1", None, None).repeated
+    ' --range=-1.0,1.0'
+    """
+    low_high = (0.0, 1.0) if limits is None else _numbers(limits, "range")
+    if len(low_high) != 2 or low_high[0] >= low_high[1]:
+        raise ValueError(f"range: got {limits!r}, expected the least and the greatest value, as in 0,1")
+    if (mean is None) != (std is None):
+        raise ValueError(f"{'std' if std is None else 'mean'}: got none, expected --mean and --std, or neither")
+    return InputScale(
+        low_high, *(() if text is None else _numbers(text, told) for told, text in (("mean", mean), ("std", std)))
+    )
+
+
+def _numbers(text: str, name: str) -> tuple[float, ...]:
+    return tuple(number(part, name) for part in text.split(","))
+
+
+def checked_device(device: str) -> str:
+    """Return `device` if torch can use it."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device).tolist()  # "meta" holds no numbers
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise ValueError(f"device: got {device[:40]!r}, which torch can't use here: {reason}") from error
+    return device
+
+
+def repeated(
+    epsilon: Sequence[str], norm: str, data: str, samples: int | None, seed: int, ties: str | None
+) -> str:
+    """Return the common options as text, for the command that a report tells to repeat."""
+    counted = "" if samples is None else f" --samples {samples}"
+    counted += "" if ties is None else f" --ties {ties}"
+    joined = shlex.quote(",".join(epsilon))
+    return f"--epsilon {joined} --norm {norm} --data {data}{counted} --seed {seed}"
+
+
+Model = Annotated[
+    Path, typer.Argument(help="A network file as written by `train`, or zoo:NAME (see `zoo`).", metavar="MODEL")
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        autocompletion=completed(DATA_SETS),
+        help="digits, fashion-mnist, mnist, cifar10, cifar100; digit-events, nmnist, shd; your own: an .npz "
+        "archive of inputs and labels, a folder of pictures by class, or file.py:function (its code is run).",
+    ),
+]
+Root = Annotated[Path | None, typer.Option("--root", help="The folder of the data set's files.")]
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--range", help="Least and greatest value of the inputs of your own data; default: 0,1.", metavar="LO,HI"
+    ),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option(
+        "--mean",
+        help="What the network's inputs are normalised by, one number or one a channel; data and ε are not.",
+    ),
+]
+Std = Annotated[str | None, typer.Option("--std", help="As --mean.")]
+Samples = Annotated[int | None, typer.Option("--samples", min=1, help="First test samples; default: all.")]
+Epsilons = Annotated[
+    list[str], typer.Option("--epsilon", help="Perturbation size, such as 8/255; several: with commas.")
+]
+Norm = Annotated[
+    str,
+    typer.Option(
+        "--norm",
+        autocompletion=completed(("linf", "l2", "flips", "shift", "flips+shift")),
+        help="linf or l2; of events flips (how many), shift (by how many steps in all) or flips+shift (how many "
+        "flip beside moves by --jitter, of --count events).",
+    ),
+]
+Ties = Annotated[
+    str | None,
+    typer.Option(
+        "--ties",
+        autocompletion=completed(("argmax", "strict")),
+        help="A tie of logits: argmax (the lowest index wins) or strict (a failure); default: by the readout.",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for record.json, report.html, samples.csv, …")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
+Verifier = Annotated[
+    str,
+    typer.Option(
+        autocompletion=completed(VERIFIERS),
+        help="interval, trains, linear, gain, lirpa, milp, complete or auto.",
+    ),
+]
+Verifiers = Annotated[
+    str,
+    typer.Option(
+        "--verifier",
+        autocompletion=completed(VERIFIERS),
+        help="interval, trains, linear, gain, lirpa, milp, complete or auto; several: with commas.",
+    ),
+]

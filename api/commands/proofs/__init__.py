@@ -1,0 +1,1 @@
+"""The command that checks proofs, and what it asks of them."""

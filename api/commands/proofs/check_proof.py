@@ -1,0 +1,172 @@
+"""`spikecert check-proof`: check proofs in exact arithmetic, apart from all that made them (and without torch)."""
+
+import hashlib
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...output import printable, show, show_json
+from ...runs.sources import ZOO
+from ..options import options
+from ..options.event_options import UNCHANGED, EventOptions, changing_events
+from ..options.options import Json
+from .asked_proof import LeastAsked
+
+if TYPE_CHECKING:
+    from spikecert.checking import Network, Statement
+
+
+@changing_events
+def check_proof(
+    path: Annotated[Path, typer.Argument(help="A proof, or a folder of proofs (*.proof).", metavar="PATH")],
+    model: Annotated[Path, typer.Option("--model", help="The network file that the proofs are about.")],
+    epsilon: Annotated[
+        str | None, typer.Option("--epsilon", help="Refuse proofs about a smaller ε, such as 8/255.")
+    ] = None,
+    norm: Annotated[
+        str,
+        typer.Option(
+            "--norm", help="In which norm --epsilon is asked for: linf, l2, flips, shift or flips+shift."
+        ),
+    ] = "linf",
+    events: EventOptions = UNCHANGED,
+    lower: Annotated[
+        str | None, typer.Option("--lower", help="Refuse proofs about a range of inputs that begins above it.")
+    ] = None,
+    upper: Annotated[
+        str | None, typer.Option("--upper", help="Refuse proofs about a range of inputs that ends below it.")
+    ] = None,
+    work: Annotated[
+        str, typer.Option("--work", help="How many times the usual limit of work one proof may take.")
+    ] = "1",
+    ties: Annotated[
+        str,
+        typer.Option("--ties", help="With strict, refuse proofs by which a tie may fall to the label (argmax)."),
+    ] = "argmax",
+    as_json: Json = False,
+) -> int:
+    """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
+
+    A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it; or about events.
+    Copies of one proof count once, and so does a sample that is proven at several radii.
+    Status 0 if all are accepted, 1 if any is refused.
+    """
+    from spikecert.checking import find_proofs, read_network
+    from spikecert.checking.ties import TIES
+
+    asked = LeastAsked(
+        None if epsilon is None else options.number(epsilon, "epsilon"),
+        norm,
+        math.inf if lower is None else options.number(lower, "lower"),
+        -math.inf if upper is None else options.number(upper, "upper"),
+        ties,
+        events,
+    )
+    if ties not in TIES:
+        raise ValueError(f"ties: got {ties!r}, expected {' or '.join(TIES)}")
+    proofs = find_proofs(path)
+    if not proofs or not path.exists():
+        raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
+    limit = options.number(work, "work")
+    if str(model).startswith(ZOO):
+        name = str(model).removeprefix(ZOO)
+        raise ValueError(f"model: got {model}, expected a network file: spikecert zoo {name} --out FILE writes it")
+    network = read_network(model, limit)
+    answers = _without_copies([_answer(proof, network, asked, limit) for proof in proofs])
+    counts = _counted(answers)
+    if as_json:
+        show_json({"network": network.digest, **counts, "proofs": answers})
+    else:
+        for answer in answers:
+            show(_told(answer))
+        show(_summary(counts, network.digest))
+    return int(counts["refused"] > 0)
+
+
+def _answer(proof: Path, network: "Network", asked: LeastAsked, work: float) -> dict[str, Any]:
+    """Return what is to be said of one file."""
+    from spikecert.checking import Refused, check
+
+    try:
+        statement = check(proof, network, work)
+    except Refused as error:
+        return {"file": proof.name, "accepted": False, "reason": str(error)}
+    missing = asked.missing(statement)
+    if missing:
+        reason = f"{printable(proof.name)}: {missing}"
+        return {"file": proof.name, "accepted": False, "reason": reason}
+    return {"file": proof.name, "accepted": True, **_described(statement)}
+
+
+def _described(statement: "Statement") -> dict[str, Any]:
+    return {
+        "label": statement.label,
+        "norm": statement.norm,
+        **_set(statement),
+        "margin": statement.margin,
+        "ties": statement.ties,
+        "leaves": statement.leaves,
+        "claim_sha256": statement.claim,
+        "point_sha256": statement.point,
+        "sample_sha256": hashlib.sha256(statement.sample.tobytes()).hexdigest(),
+        "note": statement.note,
+    }
+
+
+def _set(statement: "Statement") -> dict[str, Any]:
+    """Return what is to be said of a ball and its range, or of rules of events."""
+    if statement.rules is None:
+        return {"epsilon": statement.epsilon, "lower": statement.lower, "upper": statement.upper}
+    masks = {name: int(mask.sum()) for name, mask in statement.rules.masks.items()}
+    return {"events": statement.rules.described, "entries": masks, "told": str(statement.rules)}
+
+
+def _without_copies(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the answers, those that prove what one before them proves as copies of it."""
+    first: dict[str, str] = {}
+    found = []
+    for answer in answers:
+        if answer["accepted"]:
+            original = first.setdefault(answer["claim_sha256"], answer["file"])
+            answer = answer if original == answer["file"] else {**answer, "copy_of": original}
+        found.append(answer)
+    return found
+
+
+def _counted(answers: list[dict[str, Any]]) -> dict[str, int]:
+    """Return how many proofs are accepted, each once, their samples, the copies left out, and what is refused."""
+    accepted = [answer for answer in answers if answer["accepted"]]
+    copies = sum("copy_of" in answer for answer in accepted)
+    return {
+        "accepted": len(accepted) - copies,
+        "samples": len({answer["point_sha256"] for answer in accepted}),
+        "copies": copies,
+        "refused": len(answers) - len(accepted),
+    }
+
+
+def _summary(counts: dict[str, int], digest: str) -> str:
+    samples, copies = counts["samples"], counts["copies"]
+    found = f"{counts['accepted']} accepted, {counts['refused']} refused, of network {digest[:12]}…"
+    proven = f"{samples} sample{'' if samples == 1 else 's'} proven"
+    left = f", {copies} cop{'y' if copies == 1 else 'ies'} left out" if copies else ""
+    return f"{found}: {proven}{left}"
+
+
+def _told(answer: dict[str, Any]) -> str:
+    """Return one line about a file: its name and its note can't turn it into another one."""
+    name = printable(answer["file"])
+    if not answer["accepted"]:
+        return f"REFUSED {answer['reason']}"
+    if "copy_of" in answer:
+        return f"copy {name}: proves what {printable(answer['copy_of'])} proves"
+    order = "" if answer["ties"] == "strict" else " (argmax)"
+    if "told" in answer:
+        within = f"under {answer['told']}"
+    else:
+        within = f"within ε = {answer['epsilon']:g} ({answer['norm']}) and "
+        within += f"[{answer['lower']:g}, {answer['upper']:g}]"
+    kept = f"class {answer['label']}{order} {within}, margin ≥ {answer['margin']:.3g}"
+    return f"accepted {name}: {kept}; {answer['leaves']} leaves; {answer['note']}"

@@ -1,0 +1,161 @@
+"""Attack and certify one network part by part, and make the record, of what was finished if Ctrl-C came first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikecert.analysis import StabilityReport, stability
+from spikecert.certify import L2, LInf, PixelBox, attack
+from spikecert.models import SpikingNetwork
+from spikecert.models.progress import Figures, Progress, no_figures
+from spikecert.reports import ModelRecord, Plan, Record, Training, record
+from spikecert.reports.making.parts import Interrupted, PartStore, measure_in_parts
+from spikecert.reports.making.tables import with_gains
+from spikecert.training import Dataset, Split
+
+from .building import described, write_all
+from ..output import PARTS, UNFINISHED, forget_unfinished, say
+
+MEASURED = 32
+"""Samples on which growth is measured beside the gains."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network and the samples that it is measured on."""
+
+    name: str
+    network: SpikingNetwork
+    data: Dataset
+    samples: Split
+    training: Training | None = None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A record, whether it is about the finished part of the samples alone, and what keeps the parts."""
+
+    record: Record
+    store: PartStore
+    interrupted: bool = False
+
+
+def examine(
+    subject: Subject,
+    plan: Plan,
+    *,
+    command: str,
+    progress: Progress,
+    figures: Figures = no_figures,
+    out: Path | None = None,
+    gains: bool = False,
+    title: str | None = None,
+    configuration: Mapping[str, Any] | None = None,
+) -> Examined:
+    """Measure one network and return the record.
+
+    Args:
+        subject: what is measured.
+        plan: how.
+        command: what to type to get the same record again.
+        progress: told after each step.
+        figures: told how a search stands, as in `verify`.
+        out: finished parts are kept in this folder until all are, and the same call goes on from there.
+        gains: also compute gains, and measure growth beside them; where they are not known, say so.
+        title: of the report.
+        configuration: the content of the file that `spikecert run` was given.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C before the first part was finished.
+    """
+    network, samples = subject.network, subject.samples
+    chosen = network, samples.inputs, samples.labels, plan
+    store = PartStore.of(None if out is None else out / PARTS, "measured", *chosen)
+    told = {"training": subject.training, "store": store, "progress": progress, "figures": figures}
+
+    def recorded(measured: ModelRecord, finished: int | None = None) -> Record:
+        return _record(subject, plan, measured, finished, command, title, configuration)
+
+    try:
+        found = measure_in_parts(subject.name, *chosen, **told)
+    except Interrupted as error:
+        if error.finished is None:
+            raise
+        return Examined(recorded(error.finished, error.samples), store, interrupted=True)
+    if gains:
+        progress("gains", 0, 1)
+        report = stability_or_none(network, samples, plan)
+        found = found if report is None else with_gains(found, report)
+        progress("gains", 1, 1)
+    return Examined(recorded(found), store)
+
+
+def write(examined: Examined, out: Path) -> list[Path]:
+    """Write all formats to `out`, or to a folder within it if the run was interrupted; return the paths."""
+    if examined.interrupted:
+        return write_all(examined.record, out / UNFINISHED)
+    written = write_all(examined.record, out)
+    forget_unfinished(out)
+    examined.store.clear()
+    return written
+
+
+def stability_or_none(network: SpikingNetwork, samples: Split, plan: Plan) -> StabilityReport | None:
+    """Return gains and measured growth, or say on standard error why there are none."""
+    try:
+        return stability_of(network, samples, plan)
+    except (ValueError, TypeError) as error:
+        say(f"no gains: {error}")
+        return None
+
+
+def stability_of(network: SpikingNetwork, samples: Split, plan: Plan) -> StabilityReport:
+    """Return proven gains, and what noise and an attack of the plan's largest ε do to the first samples.
+
+    The attack is PGD on balls, and on sets of events the quick ensemble.
+
+    Raises:
+        ValueError, TypeError: for a network that gains are not known for.
+    """
+    inputs, labels = samples.inputs[:MEASURED], samples.labels[:MEASURED]
+    ball = plan.perturbation(plan.threat.epsilons[-1])
+    generator = torch.Generator().manual_seed(plan.seed)
+    noise = torch.randn(inputs.shape, generator=generator).to(inputs)
+    noisy = ball.project(inputs + plan.threat.epsilons[-1] * noise, inputs)
+    method = "pgd" if isinstance(ball, LInf | L2 | PixelBox) else "ensemble-fast"
+    attacked = attack(network, inputs, labels, ball, method, seed=plan.seed).inputs
+    return stability(network, inputs, {"noise": noisy, method: attacked})
+
+
+def _record(
+    subject: Subject,
+    plan: Plan,
+    measured: ModelRecord,
+    finished: int | None,
+    command: str,
+    title: str | None,
+    configuration: Mapping[str, Any] | None,
+) -> Record:
+    samples, planned = subject.samples, len(subject.samples)
+    settings: dict[str, bool | int | float | str | None] = {"timeout": plan.timeout}
+    settings |= {} if plan.memory is None else {"memory": plan.memory}
+    heading = title or f"{subject.name} on {subject.data.name}"
+    if finished is not None:
+        samples = samples.take(torch.arange(finished))
+        settings |= {"interrupted": True, "samples planned": planned}
+        heading += f" (interrupted: the first {finished} of {planned} samples)"
+    return record(
+        [measured],
+        described(subject.data, samples),
+        plan.threat,
+        title=heading,
+        command=command,
+        seeds={"seed": plan.seed},
+        settings=settings,
+        configuration=configuration,
+        focus=plan.threat.epsilons[-1],
+        device=str(subject.network.device),
+    )

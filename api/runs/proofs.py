@@ -1,0 +1,105 @@
+"""Write a proof file for each verified sample of a record."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from spikecert.certify import Perturbation, SoundnessError
+from spikecert.certify.proofs import Disproved, Proof, Prover, Unproven
+from spikecert.certify.proofs.asked import AskedSet, asked_of
+from spikecert.checking import Refused, Statement, check
+from spikecert.models import SpikingNetwork
+from spikecert.models.progress import Progress
+
+from ..output import say
+
+if TYPE_CHECKING:
+    from spikecert.reports import Record
+    from spikecert.reports.records.rows import SampleRow
+    from spikecert.training import Split
+
+NORMS = ("linf", "l2", "flips", "shift", "flips+shift")
+"""The norms whose threats have a proof form."""
+
+
+def prover(network: SpikingNetwork, norm: str) -> Prover:
+    """Return a prover of sets of this norm.
+
+    Raises:
+        ValueError: for a network or a norm that has no proof form.
+    """
+    if norm not in NORMS:
+        raise ValueError(f"proof: got norm {norm!r}, expected one that has a proof form: {', '.join(NORMS)}")
+    try:
+        return Prover.of(network)
+    except Unproven as error:
+        raise ValueError(f"proof: {error}") from error
+
+
+def write_proofs(
+    folder: Path, chosen: Prover, found: "Record", samples: "Split", timeout: float | None, progress: Progress
+) -> None:
+    """Write `folder`/INDEX-EPSILON.proof for each verified sample at each ε, and say how many there are.
+
+    A proof that is there already, of an interrupted run, and that the checker accepts is not sought again.
+
+    Args:
+        folder: is made.
+        chosen: of the record's one network.
+        found: the record.
+        samples: that it is about.
+        timeout: seconds for a proof, or None.
+        progress: called after each sample.
+
+    Raises:
+        SoundnessError: where the search for a proof of a verified sample found a counterexample.
+    """
+    rows = [row for row in found.models[0].rows if row.verified]
+    threat, written = found.threat, 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for done, row in enumerate(rows, start=1):
+        path, sample = folder / f"{row.index:05d}-{row.epsilon:g}.proof", samples.inputs[row.index]
+        around = threat.sets.around(row.epsilon)
+        ties = found.models[0].ties
+        if _is_there(path, chosen, sample, row.label, around, ties):
+            written += 1
+        elif (proof := _found(row, chosen, sample, around, timeout, ties)) is not None:
+            proof.save(path, note=f"sample {row.index} of {found.data.name}")
+            written += 1
+        progress("prove", done, len(rows))
+    say(f"there are {written} proofs of {len(rows)} verified samples in {folder}")
+
+
+def _found(
+    row: "SampleRow", chosen: Prover, sample: Tensor, around: Perturbation, timeout: float | None, ties: str
+) -> Proof | None:
+    try:
+        return chosen.prove(sample, row.label, around, timeout, ties=ties)
+    except Disproved as error:
+        raise SoundnessError(f"sample {row.index}: verified, and in search of a proof {error}") from error
+    except Unproven as error:
+        say(f"no proof of sample {row.index} at ε = {row.epsilon:g}: {error}")
+        return None
+
+
+def _is_there(path: Path, chosen: Prover, sample: Tensor, label: int, around: Perturbation, ties: str) -> bool:
+    """Return whether a file proves of the network what is to be proved."""
+    if not path.is_file():
+        return False
+    try:
+        there = check(path, chosen.exact)
+    except (Refused, OSError):
+        return False
+    asked = asked_of(around, sample.cpu())
+    same = np.array_equal(there.sample, asked.sample) and (there.label, there.ties) == (label, ties)
+    return same and _holds(there, asked)
+
+
+def _holds(there: Statement, asked: AskedSet) -> bool:
+    """Return whether a proof is about a set that holds another one about the same sample, in the same range."""
+    if there.rules is not None or asked.rules is not None:
+        return there.rules is not None and asked.rules is not None and there.rules.holds(asked.rules)
+    ends = there.norm, there.lower, there.upper
+    return ends == (asked.norm, asked.lower, asked.upper) and bool((there.radius >= asked.radius).all())

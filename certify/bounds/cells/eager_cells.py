@@ -1,0 +1,150 @@
+"""The cells of automaton.py by torch's own operations: what the compiled kernel must agree with bitwise."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ....models.deadline import check_time
+from ....models.rules import Leaky
+from ..signals.box import Box
+from ..signals.inflow import Inflow
+
+NOWHERE = -1
+"""Where a move leads that does not exist."""
+
+
+@dataclass(frozen=True)
+class CellRanges:
+    """What the cells of a layer leave at each step, (T, ...) each.
+
+    Attributes:
+        spikes: whether each spike is certain, impossible or open.
+        train: ends of the filtered trains S[t].
+        potential: ends of the potentials u[t] that are left.
+        sums: ends of Σ_{k≤t} decay^{t−k}·row[k]·s[k], for the row and the decay that were asked for.
+    """
+
+    spikes: Box
+    train: Box
+    potential: Box
+    sums: Box
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells at one step, each (K, ...); numbers of cells that no run reaches are 0.
+
+    Attributes:
+        least, most: ends of S.
+        low, high: ends of u.
+        shortest, longest: ends of the sum that is asked for.
+        alive: which cells a run may reach.
+    """
+
+    least: Tensor
+    most: Tensor
+    low: Tensor
+    high: Tensor
+    shortest: Tensor
+    longest: Tensor
+    alive: Tensor
+
+    @staticmethod
+    def start(like: Tensor, count: int) -> "Cells":
+        """Return the one cell before the first step, for neurons `like`, (...)."""
+        ends = like.new_zeros(6, count, *like.shape)
+        alive = torch.zeros_like(ends[0], dtype=torch.bool)
+        alive[0] = True
+        return Cells(*ends, alive=alive)
+
+    def range(self, least: Tensor, most: Tensor) -> Box:
+        """Return the hull of [least, most] over the cells that are alive, (...)."""
+        dead = ~self.alive
+        return Box(least.masked_fill(dead, torch.inf).amin(0), most.masked_fill(dead, -torch.inf).amax(0))
+
+    @property
+    def ranges(self) -> tuple[Box, Box, Box]:
+        """Return the ranges of S, of u and of the sum."""
+        pairs = ((self.least, self.most), (self.low, self.high), (self.shortest, self.longest))
+        return self.range(*pairs[0]), self.range(*pairs[1]), self.range(*pairs[2])
+
+
+def cell_ranges(inflow: Inflow, rule: Leaky, count: int, row: Tensor, decay: float) -> CellRanges:
+    """Return what K cells a neuron say of each step.
+
+    Args:
+        inflow: what drives the neurons.
+        rule: of the layer.
+        count: K.
+        row, decay: of the sum that is asked for; `row` is (T,).
+    """
+    cells, found = Cells.start(inflow.slack, count), []
+    for t, weight in enumerate(row.tolist()):
+        check_time()
+        reached = candidates(cells, inflow, t, rule, weight, decay)
+        cells = merged(reached, targets(reached, count), count)
+        found.append((_spikes(reached), *cells.ranges))
+    spikes, *others = (_stacked(boxes) for boxes in zip(*found, strict=True))
+    return CellRanges(spikes, *others)
+
+
+def candidates(cells: Cells, inflow: Inflow, t: int, rule: Leaky, weight: float, decay: float) -> Cells:
+    """Return what silence (the first K) and a spike (the others) make of each cell, before any merge."""
+    lower, upper = inflow.lower[t], inflow.upper[t]
+    least, most = cells.least * rule.decay, cells.most * rule.decay
+    low = (lower - most * rule.drop).maximum(cells.low * rule.decay + inflow.low[t])
+    high = (upper - least * rule.drop).minimum(cells.high * rule.decay + inflow.high[t])
+    alive = cells.alive & (low <= high)
+    quiet, fires = alive & (low <= inflow.surely), alive & (high >= inflow.perhaps)
+    low = torch.cat((low, low.clamp_min(inflow.perhaps) - rule.drop))
+    high = torch.cat((high.clamp_max(inflow.surely), high - rule.drop))
+    least = torch.cat((least, least + 1.0)).maximum((lower - high) / rule.drop)
+    most = torch.cat((most, most + 1.0)).minimum((upper - low) / rule.drop)
+    shortest, longest = cells.shortest * decay, cells.longest * decay
+    shortest = torch.cat((shortest, shortest + weight))
+    longest = torch.cat((longest, longest + weight))
+    alive = torch.cat((quiet, fires)) & (least <= most)
+    return Cells(least, most, low, high, shortest, longest, alive)
+
+
+def targets(found: Cells, count: int) -> Tensor:
+    """Return which of `count` cells each candidate merges into, or `NOWHERE`, (2K, ...).
+
+    A neuron's candidates keep apart while there are few enough; else they go into uniform bins of S, which hold
+    counts apart where λ = 1.
+    """
+    rank = found.alive.cumsum(0)
+    middle = (found.least + found.most) * 0.5
+    first = middle.masked_fill(~found.alive, torch.inf).amin(0)
+    last = middle.masked_fill(~found.alive, -torch.inf).amax(0)
+    width = ((last - first) / (count - 1)).clamp_min(1e-300)
+    bins = ((middle - first) / width).round().clamp(0, count - 1)
+    target = torch.where(rank[-1] <= count, rank - 1, bins.nan_to_num(0.0).long())
+    return target.masked_fill(~found.alive, NOWHERE)
+
+
+def merged(found: Cells, target: Tensor, count: int) -> Cells:
+    """Return the hulls of what reaches each cell."""
+    target = torch.where(target == NOWHERE, count, target)
+
+    def hull(values: Tensor, how: str) -> Tensor:
+        reached = values.new_zeros(count + 1, *values.shape[1:])
+        return reached.scatter_reduce_(0, target, values, how, include_self=False)[:count]
+
+    lower = (hull(values, "amin") for values in (found.least, found.low, found.shortest))
+    upper = (hull(values, "amax") for values in (found.most, found.high, found.longest))
+    least, low, shortest = lower
+    most, high, longest = upper
+    alive = hull(found.alive.to(least.dtype), "amax") > 0
+    return Cells(least, most, low, high, shortest, longest, alive)
+
+
+def _spikes(reached: Cells) -> Box:
+    """Return whether a spike is certain, and whether it is possible, as 0 or 1, (...) each."""
+    silent, fires = reached.alive.chunk(2)
+    return Box((~silent.any(0)).to(reached.least.dtype), fires.any(0).to(reached.least.dtype))
+
+
+def _stacked(boxes: tuple[Box, ...]) -> Box:
+    return Box(torch.stack([box.lower for box in boxes]), torch.stack([box.upper for box in boxes]))

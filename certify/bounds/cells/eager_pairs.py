@@ -1,0 +1,149 @@
+"""F9b: two neurons of the last layer together: how many spikes one has less than the other, at the least.
+
+Counts of two classes, bounded one by one, forget that both read the same spikes. Here a cell holds intervals of S
+and of u for neuron y and for neuron k at once (automaton.py), and each step knows a strip: D[t] = L_y[t] − L_k[t]
+lies in [p, q], from one product with W_y − W_k. A step with spikes (s_y, s_k) needs L_y in [a, b] and L_k in
+[c, e], by the cell and the firing conditions; the strip cuts that to
+
+    a' = max(a, c + p),  b' = min(b, e + q),  c' = max(c, a − q),  e' = min(e, b − p),
+
+and the step exists iff both intervals are left. The least N_y − N_k over all paths of cells bounds every run's,
+since every run stays in some path. Beyond side² cells, neighbours in (S_y, S_k) merge into their hulls.
+
+Rounding: as in automaton.py; the strip pays for the slack of both neurons, as L does. By torch's own operations:
+what the compiled kernel must agree with bitwise.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ....models.rules import Leaky
+from ..signals.box import Box
+from ..signals.inflow import Inflow
+
+PAIRS = 16
+"""Pairs that go at once, so that their cells stay in cache."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """P pairs of neurons.
+
+    Attributes:
+        inflow: what drives them; ends are (T, 2, P), first neuron y, then k.
+        strip: ends of L_y − L_k, (T, P) each.
+    """
+
+    inflow: Inflow
+    strip: Box
+
+    @property
+    def count(self) -> int:
+        """Return P."""
+        return self.strip.lower.shape[1]
+
+    def part(self, chosen: slice) -> "Pairs":
+        """Return some pairs."""
+        return Pairs(self.inflow.part(chosen), Box(self.strip.lower[:, chosen], self.strip.upper[:, chosen]))
+
+
+@dataclass(frozen=True)
+class _PairCells:
+    """Cells of P pairs: ends of S and of u, each (2, C, P), and the least N_y − N_k that leads there, (C, P).
+
+    Cells that no run reaches have N_y − N_k = ∞ and ends 0.
+    """
+
+    least: Tensor
+    most: Tensor
+    low: Tensor
+    high: Tensor
+    ahead: Tensor
+
+
+def least_differences(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
+    """Return a lower bound of N_y − N_k for each pair, (P,); ∞ where no run exists."""
+    starts = range(0, pairs.count, PAIRS)
+    return torch.cat([_least(pairs.part(slice(start, start + PAIRS)), rule, side) for start in starts])
+
+
+def _least(pairs: Pairs, rule: Leaky, side: int) -> Tensor:
+    start = pairs.inflow.lower.new_zeros(2, 1, pairs.count)
+    cells = _PairCells(start, start, start, start, start[0])
+    for t in range(len(pairs.inflow.lower)):
+        cells = _merged(_stepped(cells, pairs, t, rule), side)
+    return cells.ahead.amin(0)
+
+
+def _stepped(cells: _PairCells, pairs: Pairs, t: int, rule: Leaky) -> _PairCells:
+    """Return what each cell becomes for each of the four pairs of spikes, 4C cells."""
+    parts = [_fired(cells, pairs, t, rule, spikes) for spikes in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    ends = (torch.cat([getattr(part, name) for part in parts], 1) for name in ("least", "most", "low", "high"))
+    return _PairCells(*ends, ahead=torch.cat([part.ahead for part in parts]))
+
+
+def _fired(cells: _PairCells, pairs: Pairs, t: int, rule: Leaky, spikes: tuple[int, int]) -> _PairCells:
+    """Return the cells after a step with the spikes (s_y, s_k)."""
+    spike = cells.least.new_tensor(spikes)[:, None, None]
+    least, most = cells.least * rule.decay, cells.most * rule.decay
+    bottom, top = _potentials(cells, pairs.inflow, t, rule, spikes)
+    lower = pairs.inflow.lower[t][:, None].maximum(bottom + least * rule.drop)
+    upper = pairs.inflow.upper[t][:, None].minimum(top + most * rule.drop)
+    lower, upper = _cut(lower, upper, pairs.strip.lower[t], pairs.strip.upper[t])
+    least, most = least + spike, most + spike
+    low = (lower - most * rule.drop).maximum(bottom - spike * rule.drop)
+    high = (upper - least * rule.drop).minimum(top - spike * rule.drop)
+    least, most = least.maximum((lower - high) / rule.drop), most.minimum((upper - low) / rule.drop)
+    there = (bottom <= top) & (lower <= upper) & (low <= high) & (least <= most)
+    ahead = (cells.ahead + (spikes[0] - spikes[1])).masked_fill(~there.all(0), torch.inf)
+    return _PairCells(least, most, low, high, ahead)
+
+
+def _potentials(
+    cells: _PairCells, inflow: Inflow, t: int, rule: Leaky, spikes: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Return the ends of v, (2, C, P), cut by what each neuron's spike, or silence, needs."""
+    low = cells.low * rule.decay + inflow.low[t][:, None]
+    high = cells.high * rule.decay + inflow.high[t][:, None]
+    needs = low.new_tensor([inflow.perhaps if spike else -torch.inf for spike in spikes])[:, None, None]
+    stays = low.new_tensor([torch.inf if spike else inflow.surely for spike in spikes])[:, None, None]
+    return low.maximum(needs), high.minimum(stays)
+
+
+def _cut(lower: Tensor, upper: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Cut boxes of (L_y, L_k), (2, C, P), to L_y − L_k ∈ [p, q]."""
+    (a, c), (b, e) = lower, upper
+    return (
+        torch.stack((a.maximum(c + p), c.maximum(a - q))),
+        torch.stack((b.minimum(e + q), e.minimum(b - p))),
+    )
+
+
+def _merged(cells: _PairCells, side: int) -> _PairCells:
+    """Merge the cells of each pair into at most side²: those of one bin of (S_y, S_k) into their hull."""
+    alive = cells.ahead < torch.inf
+    rank = alive.cumsum(0)
+    first, second = _bins(cells, alive, side)
+    few = rank[-1] <= side**2
+    size = int(torch.where(few, rank[-1], side**2).max())
+    target = torch.where(alive, torch.where(few, rank - 1, first * side + second), size)
+
+    def hull(values: Tensor, how: str) -> Tensor:
+        reached = values.new_zeros(size + 1, values.shape[-1])
+        return reached.scatter_reduce_(0, target, values, how, include_self=False)[:size]
+
+    found = hull(alive.to(cells.ahead.dtype), "amax") > 0
+    hulls = ((cells.least, "amin"), (cells.most, "amax"), (cells.low, "amin"), (cells.high, "amax"))
+    ends = (torch.stack([hull(values, how) for values in both]) for both, how in hulls)
+    return _PairCells(*ends, ahead=hull(cells.ahead, "amin").masked_fill(~found, torch.inf))
+
+
+def _bins(cells: _PairCells, alive: Tensor, side: int) -> Tensor:
+    """Return the bins of S_y and of S_k, (2, C, P); they hold counts apart where λ = 1."""
+    middle = (cells.least + cells.most) * 0.5
+    first = middle.masked_fill(~alive, torch.inf).amin(1, keepdim=True)
+    last = middle.masked_fill(~alive, -torch.inf).amax(1, keepdim=True)
+    width = ((last - first) / (side - 1)).clamp_min(1e-300)
+    return ((middle - first) / width).round().clamp(0, side - 1).nan_to_num(0.0).long()

@@ -1,0 +1,224 @@
+"""F9a: windows through a layer that subtracts: what its neurons share of their inputs is not taken as independent.
+
+Every run obeys d·S_j[t] = L_j[t] − u_j[t] (automaton.py). So for any choice of neurons J at each step,
+
+    Σ_j A_ij·S_j[t] = Σ_{j∉J} A_ij·S_j[t] − Σ_{j∈J} A_ij·u_j[t]/d + Σ_{j∈J} A_ij·L_j[t]/d,
+
+and the last sum is (A·diag(J/d)·W)·X[t] + bias, X the filtered signal in front of the layer: one product with its
+set, in which the neurons of J move together. J holds the neurons whose S is wider than their u/d. The result is
+intersected with that of J = ∅, so it is never wider. It needs the reader's decay to be the layer's.
+
+Rounding: L_j strays from the exact chain of the run's own inputs by at most Σ λ^{t−k}·(|a|·chain slack + slack of
+the recursion), which enters with weight |A_ij|/d; float64's own error is γ of the sum of all moduli.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ....models.rules import Leaky
+from ...rounding import euclidean, own_error
+from ..events.budgets import Budget
+from ..signals.box import Box
+from ..signals.chains import paths
+from ..signals.signals import AffineSignal, Balance, Signal, filter_rows
+
+MOST_WORK = 2**28
+"""The most multiplications a sample that looking through a layer may take: about .1 s."""
+
+MOST_ENTRIES = 2**24
+"""The most entries of composed matrices that are held at once: 128 MiB."""
+
+
+@dataclass(frozen=True)
+class MatrixChain:
+    """An affine chain as one matrix, and the signal in front of it.
+
+    Attributes:
+        signal: in front.
+        matrix, bias: W, (n, features), and b, (n,).
+        slack: how far the run may be from W·x + b of its own x, (batch or 1, n).
+    """
+
+    signal: Signal
+    matrix: Tensor
+    bias: Tensor
+    slack: Tensor
+
+    @staticmethod
+    def of(current: Signal) -> "MatrixChain | None":
+        """Return the chain that `current` is the image of; None behind a residual sum and for no layer at all."""
+        signal = in_front(current)
+        if signal is current:
+            return None
+        ((_, chain),), slack = paths(current, [signal])
+        matrix, bias = chain.matrix(current.magnitude().shape[1:])
+        return MatrixChain(signal, matrix, bias, slack.flatten(1))
+
+
+def in_front(current: Signal) -> Signal:
+    """Return the signal that an affine chain is the image of; the signal itself where it is no affine one's."""
+    while isinstance(current, AffineSignal):
+        current = current.source
+    return current
+
+
+def filtered_current(current: Signal, rule: Leaky) -> Box:
+    """Return where Σ_{k≤t} λ^{t−k}·a[k]·I[k] lies for the currents I of neurons of `rule`, (T, batch, ...)."""
+    plain = current.filtered(rule)
+    source = in_front(current)
+    balance = source.balance(rule)
+    if source is current or balance is None or _work(_size(current), source, balance) > MOST_WORK:
+        return plain
+    reader = MatrixChain.of(current)
+    assert reader is not None
+    sums = filtered_sums(reader.matrix, reader.signal, rule)
+    gains, moduli = (values[:, None] for values in gain_sums(rule, current.num_steps, reader.matrix))
+    middle, slack = reader.bias * gains, reader.slack * moduli
+    found = Box(sums.lower + (middle - slack), sums.upper + (middle + slack))
+    shape = plain.lower.shape
+    return plain.intersection(Box(found.lower.view(shape), found.upper.view(shape)))
+
+
+def filtered_sums(weights: Tensor, source: Signal, rule: Leaky) -> Box:
+    """Return where Σ_j A_ij·Σ_{k≤t} λ^{t−k}·a[k]·x_j[k] lies, (T, batch, m), λ and a of the reader's `rule`.
+
+    Args:
+        weights: A, (m, n) or (batch, m, n).
+        source: x, whose features are flattened to n.
+        rule: of the reader.
+    """
+    plain = _image(weights, _flat(source.filtered(rule)))
+    balance = source.balance(rule)
+    if balance is None or _work(weights.shape[-2], source, balance) > MOST_WORK:
+        return plain
+    below = MatrixChain.of(balance.current)
+    if below is None:
+        return plain
+    return plain.intersection(_through(weights, balance, below))
+
+
+def _work(rows: int, source: Signal, balance: Balance) -> int:
+    """Return the multiplications a sample that composing takes, before a matrix is made."""
+    return source.num_steps * rows * _size(source) * _size(in_front(balance.current))
+
+
+def _size(signal: Signal) -> int:
+    """Return the number of a signal's features."""
+    return math.prod(signal.magnitude().shape[1:])
+
+
+def _through(weights: Tensor, balance: Balance, below: MatrixChain) -> Box:
+    """Return the sums by way of the filtered signal below, a few samples at a time."""
+    train, left = _flat(balance.train), _flat(balance.potential)
+    inputs, slack = below.signal.filtered(balance.rule), balance.slack.flatten(1)
+    steps, batch, _ = train.lower.shape
+    size = max(1, MOST_ENTRIES // max(1, steps * weights.shape[-2] * below.matrix.shape[1]))
+    found = []
+    for start in range(0, batch, size):
+        rows = slice(start, start + size)
+        part = _ThroughSamples(
+            weights[rows] if weights.dim() == 3 else weights,
+            _rows(train, rows),
+            _rows(left, rows),
+            _rows_cut(inputs, rows),
+            slack[rows],
+            below.slack[rows] if len(below.slack) > 1 else below.slack,
+        )
+        found.append(part.sums(balance.rule, below))
+    return Box(torch.cat([box.lower for box in found], 1), torch.cat([box.upper for box in found], 1))
+
+
+@dataclass(frozen=True)
+class _ThroughSamples:
+    """Some samples: weights (m, n) or (batch, m, n); trains and potentials (T, batch, n); the filtered inputs."""
+
+    weights: Tensor
+    train: Box
+    potential: Box
+    inputs: Box
+    slack: Tensor
+    chain_slack: Tensor
+
+    def sums(self, rule: Leaky, below: MatrixChain) -> Box:
+        """Return Σ_j A_ij·S_j[t] for each step and row, (T, batch, m)."""
+        drop, train, left = rule.drop, self.train, self.potential
+        chosen = (train.upper - train.lower) > (left.upper - left.lower) / drop
+        rest = Box(
+            torch.where(chosen, -left.upper / drop, train.lower),
+            torch.where(chosen, -left.lower / drop, train.upper),
+        )
+        shares = self.weights * (chosen / drop).unsqueeze(-2)  # (T, batch, m, n)
+        sizes = shares.abs()
+        own = _image(self.weights, rest)
+        composed = shares @ below.matrix
+        gains, moduli = (values[:, None] for values in gain_sums(rule, len(train.lower), shares))
+        decays = gain_sums(replace(rule, scale=None), len(train.lower), shares)[0][:, None]
+        middle = (shares @ below.bias) * gains
+        inputs = _flat(self.inputs)
+        reach = inputs.magnitude @ below.matrix.abs().T + below.bias.abs() * moduli
+        noise = self.chain_slack * moduli + self.slack * decays
+        terms = 4 * (sum(below.matrix.shape) + 2 * len(train.lower) + 8)
+        error = (sizes @ (noise + reach * own_error(terms)).unsqueeze(-1)).squeeze(-1)
+        through = _composed(composed, self.inputs)
+        return Box(own.lower + through.lower + middle - error, own.upper + through.upper + middle + error)
+
+
+def gain_sums(rule: Leaky, steps: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Σ_{k≤t} λ^{t−k}·a[k] and Σ_{k≤t} λ^{t−k}·|a[k]| for each t, (T, 1) each."""
+    rows = filter_rows(steps, rule).to(like)
+    return rows.sum(1, keepdim=True), rows.abs().sum(1, keepdim=True)
+
+
+def _composed(matrices: Tensor, inputs: Box) -> Box:
+    """Return where M·X lies for X in `inputs`, (T, batch, m); M is (T, batch, m, features)."""
+    box = _flat(inputs)
+    middle = (matrices @ box.middle.unsqueeze(-1)).squeeze(-1)
+    radius = (matrices.abs() @ box.radius.unsqueeze(-1)).squeeze(-1)
+    found = Box(middle - radius, middle + radius)
+    if inputs.center is None:
+        return found
+    middle = (matrices @ inputs.center.flatten(2).unsqueeze(-1)).squeeze(-1)
+    if inputs.ball is not None:
+        radius = euclidean(matrices, -1) * inputs.ball.reshape(-1, 1, 1)
+        found = found.intersection(Box(middle - radius, middle + radius))
+    if inputs.budget is not None:
+        fall, rise = _changed(matrices, inputs.budget)
+        found = found.intersection(Box(middle - fall, middle + rise))
+    return found
+
+
+def _changed(matrices: Tensor, budget: Budget) -> tuple[Tensor, Tensor]:
+    """Return how far M[t]·Σ_k rows[t,k]·x[k] may fall and rise, (T, batch, m) each."""
+    found = [
+        one.reach_of(lambda marks, matrix=matrix: marks.flatten(2).unsqueeze(2) * matrix)
+        for one, matrix in zip(budget.by_row(), matrices, strict=True)
+    ]
+    return torch.cat([fall for fall, _ in found]), torch.cat([rise for _, rise in found])
+
+
+def _image(weights: Tensor, box: Box) -> Box:
+    """Return A·x for x in a box (T, batch, n), (T, batch, m)."""
+    middle = (weights @ box.middle.unsqueeze(-1)).squeeze(-1)
+    radius = (weights.abs() @ box.radius.unsqueeze(-1)).squeeze(-1)
+    size = (weights.abs() @ box.magnitude.unsqueeze(-1)).squeeze(-1)
+    terms = weights.shape[-1] + len(box.lower)  # and a filtered train errs by 2T·u
+    error = size * own_error(4 * terms + 16)
+    return Box(middle - radius - error, middle + radius + error)
+
+
+def _flat(box: Box) -> Box:
+    return Box(box.lower.flatten(2), box.upper.flatten(2))
+
+
+def _rows(box: Box, rows: slice) -> Box:
+    return Box(box.lower[:, rows], box.upper[:, rows])
+
+
+def _rows_cut(box: Box, rows: slice) -> Box:
+    """Return the box of some samples, with its ball and its budget."""
+    center = None if box.center is None else box.center[:, rows]
+    budget = None if box.budget is None else box.budget.moved(lambda marks: marks[:, rows])
+    return Box(box.lower[:, rows], box.upper[:, rows], center, box.ball, budget)

@@ -1,0 +1,87 @@
+"""What spikes a layer may have, by torch's own operations: what the compiled kernel must agree with bitwise.
+
+The interval recursion of interval.py, and the graph of train_graph.py where only its steps and sums are asked for.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ....models.rules import Leaky
+from ..signals.blocks import blocks
+from ..signals.box import Box, Spread
+from ..signals.membrane import Drive, Pull
+from ..trains.train_graph import GraphTrains, trains_of
+
+
+def interval_steps(pull: Pull, rule: Leaky) -> Spread:
+    """Return what each step's spike may be, as middle and radius: exactly 0, ½ or 1 each."""
+    shape = (pull.num_steps, *pull.current.middle.shape[1:])
+    middle, radius = pull.current.middle.new_empty((2, *shape))
+    for rows in blocks(middle):
+        for t, (certain, possible) in enumerate(fired(pull, rule, rows)):
+            half = possible.mul(0.5)
+            torch.add(half, certain, alpha=0.5, out=middle[t, rows])
+            torch.sub(half, certain, alpha=0.5, out=radius[t, rows])
+    return Spread(middle, radius)
+
+
+def interval_counts(pull: Pull, rule: Leaky) -> Box:
+    """Return the fewest and the most spikes, (batch, ...)."""
+    fewest, most = torch.zeros_like(pull.current.middle[0]), torch.zeros_like(pull.current.middle[0])
+    for rows in blocks(fewest[None]):
+        for certain, possible in fired(pull, rule, rows):
+            fewest[rows] += certain
+            most[rows] += possible
+    return Box(fewest, most)
+
+
+def step_graph(pull: Pull, rule: Leaky) -> GraphTrains:
+    """Return the graph of a layer, for steps and sums alone."""
+    ends = pull.current.box
+    shape = (pull.num_steps, *ends.lower.shape[1:])
+    lower, upper = ends.lower.expand(shape), ends.upper.expand(shape)
+    drives = Drive(lower, upper, torch.zeros_like(lower[0]), pull.surely, pull.perhaps)
+    return trains_of(drives, rule, keep=False)
+
+
+def fired(pull: Pull, rule: Leaky, rows: slice) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield which spikes of some samples are certain and which are possible, 0 or 1, step by step.
+
+    With lower ≤ upper, a spike that is certain (v_low > surely) is possible, too (v_high ≥ perhaps). A step's
+    current is read when that step is asked for, and no earlier. What is yielded is overwritten at the next step.
+    """
+    middle, radius = pull.current.middle[:, rows], pull.current.radius[:, rows]
+    lower, upper, low, high, must, may = middle.new_zeros((6, *middle.shape[1:]))
+    for t in range(pull.num_steps):
+        if t < len(middle):
+            torch.sub(middle[t], radius[t], out=lower)
+            torch.add(middle[t], radius[t], out=upper)
+        torch.add(lower, low, alpha=rule.decay, out=low)
+        torch.add(upper, high, alpha=rule.decay, out=high)
+        torch.gt(low, pull.surely, out=must)
+        torch.ge(high, pull.perhaps, out=may)
+        yield must, may
+        _reset(low, high, must, may, pull, rule)
+
+
+def _reset(low: Tensor, high: Tensor, must: Tensor, may: Tensor, pull: Pull, rule: Leaky) -> None:
+    """Join, in place, the case that fires with the case that stays silent, for `must` and `may` of 0 or 1."""
+    if rule.reset == "zero":
+        # A low end is cut by 0 after a possible spike, and else by a value that it does not reach anyway; a high
+        # end by 0 after a certain spike, and else by the highest potential that may stay silent.
+        torch.minimum(low, _unless(may, pull.perhaps), out=low)
+        torch.minimum(high, _unless(must, pull.surely), out=high)
+    elif rule.reset == "subtract":
+        fired_low = low.clamp_min(pull.perhaps) - rule.drop
+        fired_high = high - rule.drop
+        joined_low = torch.where(may > 0, low.minimum(fired_low), low)
+        joined_high = torch.where(may > 0, high.clamp_max(pull.surely).maximum(fired_high), high)
+        torch.where(must > 0, fired_low, joined_low, out=low)
+        torch.where(must > 0, fired_high, joined_high, out=high)
+
+
+def _unless(spike: Tensor, value: float) -> Tensor:
+    """Return `value` where `spike` is 0, and exactly 0 where it is 1."""
+    return torch.add(spike.new_tensor(value), spike, alpha=-value)

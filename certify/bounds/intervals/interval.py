@@ -1,0 +1,83 @@
+"""Per-step interval propagation: the published baseline (S-IBP, Liang et al., 2022).
+
+At each step the potential lies in an interval; a spike is certain, impossible or open; after an open spike the
+reset joins both cases into one interval. What that join forgets is what the spike trains of F1 and F2 keep.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ....models.rules import Leaky
+from ...rounding import Rounding
+from ..signals.box import Box, Spread
+from ..signals.membrane import Pull, pull
+from ..signals.signals import Signal, equal_weights
+from .compiled_spikes import kernel_for
+from .eager_spikes import interval_counts, interval_steps
+
+
+@dataclass(frozen=True)
+class StepSpikes(Signal):
+    """Spikes known step by step, computed when they are asked for.
+
+    Attributes:
+        pull: the currents.
+        rule: of the layer.
+        kernel: "eager", or "compiled" where that is there: bitwise the same.
+    """
+
+    pull: Pull
+    rule: Leaky
+    kernel: str = "eager"
+    constant: bool = False
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return self.pull.num_steps
+
+    @cached_property
+    def box(self) -> Box:
+        """Return 0 or 1 for a decided spike and [0, 1] for an open one, (T, batch, ...)."""
+        return self.spread().box
+
+    def steps(self) -> Box:
+        """Return the box."""
+        return self.box
+
+    def spread(self) -> Spread:
+        """Return the box as middle and radius: exactly 0, ½ or 1 each."""
+        kernel = kernel_for(self.kernel, self.pull)
+        return (
+            interval_steps(self.pull, self.rule) if kernel is None else kernel.interval_steps(self.pull, self.rule)
+        )
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the range over all choices of the open spikes, taken as independent."""
+        weights = equal_weights(rows)
+        if weights is not None:
+            return self.counts().scaled(weights)
+        positive, negative = rows.clamp_min(0), rows.clamp_max(0)
+        low, high = self.box.lower.to(rows.dtype), self.box.upper.to(rows.dtype)
+        lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
+        upper = torch.tensordot(positive, high, 1) + torch.tensordot(negative, low, 1)
+        return Box(lower, upper)
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.pull.current.middle[0, :1])
+
+    def counts(self) -> Box:
+        """Return the fewest and the most spikes, (batch, ...)."""
+        kernel = kernel_for(self.kernel, self.pull)
+        if kernel is not None:
+            return kernel.interval_counts(self.pull, self.rule)
+        return interval_counts(self.pull, self.rule)
+
+
+def interval_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> StepSpikes:
+    """Return the spikes of `rule` step by step, for currents known step by step."""
+    return StepSpikes(pull(current, rule, rounding), rule, rule.kernel)

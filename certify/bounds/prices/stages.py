@@ -1,0 +1,206 @@
+"""A feed-forward network under perturbation, layer by layer: what the priced bounds work on."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ....models.circuit import Circuit
+from ....models.elements.refractory import Refractory
+from ....models.elements.varied import Varied
+from ....models.rules import Leaky
+from ....models.running.readouts import LINEAR
+from ...rounding import Rounding, reading_slack
+from ..cells.automaton import CellTrains
+from ..propagation import check_readout, input_signal, propagate
+from ..readouts import readout_row
+from ..signals.box import Box
+from ..signals.chains import Chain, FilteredBranches, SourcedChain, branches_of
+from ..signals.signals import InputSignal, Signal, SpikeBound
+from ..trains.conserved import conserved_spikes
+from ..trains.train_graph import GraphTrains
+from ..trains.train_table import TableTrains
+from ..trains.varied import separable
+
+STEEPEST = 1e6
+"""The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
+
+
+MOST_KINDS = 12
+"""The most kinds of neurons, over all layers of several kinds, that have stages of their own: each takes time."""
+
+
+AT_ONCE = 1024
+"""Rows of a layer's matrix that are made at once: a layer that shares its weights makes each of a whole image."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One spiking layer with the chains in front of it.
+
+    Attributes:
+        branches: its current is the sum of these; slack and biases that they share are the first one's.
+        rule: of its neurons.
+        found: what is known of its trains.
+        lower, upper: its currents, (1 or T, batch, ...).
+        split: where a branch restricts a neuron's trains, (batch, ...) of bool: its current carries a price even
+            where only one train is left, since that train says where the current lies. None: no branch.
+    """
+
+    branches: tuple[SourcedChain, ...]
+    rule: Leaky
+    found: TableTrains | GraphTrains | CellTrains
+    lower: Tensor
+    upper: Tensor
+    split: Tensor | None = None
+
+    @property
+    def chain(self) -> Chain:
+        """Return the affine layers before it, where there is no residual sum among them."""
+        return _single(self.branches)
+
+    def matrix(self) -> tuple[Tensor, Tensor]:
+        """Return the sum of its chains, all from one signal, as one matrix (n, features) and its bias (n,)."""
+        numbers, shape = self.lower[0, 0].numel(), self.lower.shape[2:]
+        unit = self.lower.new_zeros(min(numbers, AT_ONCE), numbers)
+        parts = []
+        for rows in torch.arange(numbers, device=unit.device).split(len(unit)):
+            each = unit[: len(rows)].scatter(1, rows[:, None], 1.0).view(-1, *shape)
+            parts.append(_pulled(self.branches, each))
+        matrix, bias = zip(*parts, strict=True)
+        return torch.cat(matrix), torch.cat(bias)
+
+    @property
+    def filtered(self) -> FilteredBranches | None:
+        """Return the one filter, of chains from signals themselves, that all its current goes through; or None."""
+        (origin, *others) = (branch.origin for branch in self.branches)
+        if others or not isinstance(origin, FilteredBranches):
+            return None
+        return origin if all(branch.direct for branch in origin.branches) else None
+
+    def over_time(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return H (T, T), a matrix (n, features) and a bias (T, n): I[t] = matrix·Σ_k H[t,k]·x[k] + bias[t].
+
+        All its chains start from one signal x, or from one filter of it.
+        """
+        known, steps = self.filtered, self.found.num_steps
+        if known is None:
+            matrix, bias = self.matrix()
+            return torch.eye(steps, dtype=matrix.dtype, device=matrix.device), matrix, bias.expand(steps, -1)
+        prices, behind = self.branches[0].chain.pull_back(self._unit)
+        matrix, before = _pulled(known.branches, prices)
+        return known.rows, matrix, behind + known.rows.sum(1)[:, None] * before
+
+    @property
+    def _unit(self) -> Tensor:
+        """Return the unit vectors of its neurons."""
+        shape = self.lower.shape[2:]
+        return torch.eye(shape.numel(), dtype=self.lower.dtype, device=self.lower.device).view(-1, *shape)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A network over a set of inputs.
+
+    Attributes:
+        source: the input set.
+        stages: the spiking layers, first first.
+        ends: the sum of chains that the readout takes.
+        row: the readout over time, (T,).
+        rounding: the dtype of the run.
+    """
+
+    source: InputSignal
+    stages: tuple[Stage, ...]
+    ends: tuple[SourcedChain, ...]
+    row: Tensor
+    rounding: Rounding
+
+    @property
+    def tail(self) -> Chain:
+        """Return the chain behind the last stage, where there is no residual sum behind it."""
+        return _single(self.ends)
+
+    @property
+    def sequential(self) -> bool:
+        """Return whether each stage reads the one before it, and nothing else."""
+        readers = [*(stage.branches for stage in self.stages), self.ends]
+        return all(len(branches) == 1 and branches[0].origin == index for index, branches in enumerate(readers))
+
+    @property
+    def gated(self) -> bool:
+        """Return whether all that is behind the first stage reads spikes alone, and before it is no max pool.
+
+        Before it may be one filter of all its current.
+        """
+        first = self.stages[0]
+        if first.filtered is None and not all(branch.direct for branch in first.branches):
+            return False
+        readers = [*(stage.branches for stage in self.stages[1:]), self.ends]
+        return all(source > 0 for branches in readers for branch in branches for source in branch.sources)
+
+
+def staged(
+    circuit: Circuit, inputs: Box, spikes: SpikeBound = conserved_spikes, sums: bool = False
+) -> Staged | None:
+    """Return the network in stages; None for one without neurons, no plain sequence, loops, or neurons that rest.
+
+    Args:
+        circuit: the network.
+        inputs: the input set of each row of the batch.
+        spikes: what finds the trains of each layer, first layer first.
+        sums: whether residual sums, max pools, filters over time and layers of several kinds of neurons (a stage
+            each) are welcome.
+    """
+    varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
+    if circuit.recurs or (not sums and (circuit.adds or circuit.pools or circuit.filters or varied)):
+        return None
+    if any(isinstance(node.rule, Refractory) for node in circuit.spiking):
+        return None
+    if not all(map(separable, varied)) or sum(len(rule.kinds) for rule in varied) > MOST_KINDS:
+        return None
+    if circuit.read.readout not in LINEAR:
+        return None
+    rounding, source = Rounding(circuit.dtype), input_signal(circuit, inputs)
+    recorded: list[Stage] = []
+    signals: list[Signal] = [source]
+
+    def record(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+        """Find the trains of a layer and note its stage."""
+        found = spikes(current, rule, rounding)
+        assert isinstance(found, TableTrains | GraphTrains | CellTrains)
+        box = current.steps()
+        recorded.append(Stage(branches_of(current, signals), rule, found, box.lower, box.upper))
+        signals.append(found)
+        return found
+
+    last = propagate(circuit, source, record, rounding)[-1]
+    if not recorded:
+        return None
+    check_readout(circuit, last, rounding)
+    first, *others = branches_of(last, signals)
+    if circuit.read.readout == "spikes":  # no affine layer's slack covers the rounding of the mean over time
+        slack = first.chain.slack + reading_slack(last.magnitude(), rounding)
+        first = replace(first, chain=replace(first.chain, slack=slack))
+    ends = (first, *others)
+    return Staged(source, tuple(recorded), ends, readout_row(circuit, inputs.lower)[0], rounding)
+
+
+def priceable(stage: Stage) -> bool:
+    """Return whether prices reach a layer: behind a table or cells always, behind a graph unless its decay is so
+    small that λ^{−(T−1)} passes `STEEPEST`."""
+    if isinstance(stage.found, TableTrains | CellTrains):
+        return True
+    return stage.rule.decay ** (stage.found.num_steps - 1) * STEEPEST >= 1.0
+
+
+def _pulled(branches: tuple[SourcedChain, ...], prices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `prices`, (n, ...), on a sum of chains are on their source, (n, features), and the constants."""
+    pulled = [branch.chain.pull_back(prices) for branch in branches]
+    matrix, bias = (torch.stack(parts).sum(0) for parts in zip(*pulled, strict=True))
+    return matrix.flatten(1), bias
+
+
+def _single(branches: tuple[SourcedChain, ...]) -> Chain:
+    (branch,) = branches
+    return branch.chain

@@ -1,0 +1,227 @@
+"""Affine layers on boxes: what a layer's map, its modulus and its square make of a set.
+
+For y = Wx + b and x in a box of middle m and radius r, y lies in W·m + b ± |W|·r, exactly. For x in a ball of
+radius ε around c, y_i lies in (Wc + b)_i ± ‖W_i‖₂·ε, exactly. For at most k changes of events c, y_i falls and
+rises by sums of the k greatest of them (see flips.py and shifts.py). All ends are widened by the rounding error of
+the run and of the bound (see rounding.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ....models.linear_maps import DenseMap, LinearMap
+from ...rounding import Rounding, lost_products, product_error, widened
+from .box import Box, Spread
+from .products import affine_rows
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """An affine layer in the dtype of its bound.
+
+    Attributes:
+        linear, absolute, squared: x ↦ Wx, |W|x and at least (W∘W)x where x ≥ 0, for x of shape (batch, ...).
+        bias: b, broadcastable to one output, or 0.
+        bias_magnitude: the sum of moduli that the layer adds up to form b.
+        terms: n, how many products one output sums.
+        largest: a bound of |W|'s entries, where a library's product may flush factors to zero; 0 for other layers.
+        reshapes: whether the layer only renames coordinates (nn.Flatten).
+        products: x ↦ the products W_i·x_i that each output sums, (batch, outputs, terms), no entry of x twice in
+            one output; None where a layer does not offer them: a budget of changes is then left to the ball.
+        weights: W and |W| of a Linear layer, whose products then take fewer passes; None for other layers.
+        ranged: what raises OverflowError where the run may overflow for |x| up to a number, beside its sums.
+    """
+
+    linear: Callable[[Tensor], Tensor]
+    absolute: Callable[[Tensor], Tensor]
+    squared: Callable[[Tensor], Tensor]
+    bias: Tensor
+    bias_magnitude: Tensor
+    terms: int
+    largest: float = 0.0
+    reshapes: bool = False
+    products: Callable[[Tensor], Tensor] | None = None
+    weights: tuple[Tensor, Tensor] | None = None
+    ranged: Callable[[float], None] | None = None
+
+    def spread(self, source: Spread, magnitude: Tensor, rounding: Rounding) -> Spread:
+        """Return where W·x + b lies for x in `source`, (T, batch, ...), widened by the rounding of run and bound.
+
+        The error γ·|W||x| is part of the radius' own product, |W|(r + γ|x|), unless |x| is alike for all samples.
+
+        Args:
+            source: what is known of x.
+            magnitude: a bound of |x[t]| for every t, broadcastable to (batch, ...).
+            rounding: the dtype of the run.
+
+        Raises:
+            OverflowError: where the run may overflow its dtype.
+        """
+        if self.reshapes:
+            return Spread(fold(self.linear, source.middle), fold(self.linear, source.radius))
+        radius = source.radius
+        if len(magnitude) == 1:
+            slack = self.slack(magnitude, rounding)
+        else:
+            gamma = product_error(self.terms, rounding)
+            slack = self.bias_magnitude * gamma + self.underflow(magnitude, rounding)
+            radius = torch.add(radius, magnitude, alpha=gamma)
+        found = self._rows(Spread(source.middle, radius), slack)
+        if len(magnitude) > 1:
+            self._check(found.radius, magnitude, rounding)
+        return found
+
+    def _rows(self, source: Spread, slack: Tensor) -> Spread:
+        """Return W·middle + b and |W|·radius + slack."""
+        if self.weights is None or source.middle.dim() != 3:
+            middle, radius = fold(self.linear, source.middle), fold(self.absolute, source.radius)
+            middle += self.bias
+            radius += slack
+            return Spread(middle, radius)
+        weight, modulus = self.weights
+        return Spread(
+            affine_rows(source.middle, weight, self.bias), affine_rows(source.radius, modulus, slack.flatten())
+        )
+
+    def _check(self, radius: Tensor, magnitude: Tensor, rounding: Rounding) -> None:
+        """Raise OverflowError where the run may overflow; a small `radius`, γ·|W||x| and more, rules it out."""
+        if not float(radius.max()) <= rounding.largest * product_error(self.terms, rounding):
+            _check_range(self.absolute(magnitude) + self.bias_magnitude, rounding)
+
+    def image(
+        self, box: Box, magnitude: Tensor, bias_scale: Tensor, weight: Tensor, rounding: Rounding, steps: int
+    ) -> Box:
+        """Return the box of Σ_t rows[k,t]·(W·x[t] + b), for the box of Σ_t rows[k,t]·x[t].
+
+        Args:
+            box: (k, batch, ...).
+            magnitude: a bound of |x[t]| for every t, broadcastable to (batch, ...).
+            bias_scale: Σ_t rows[k,t], (k,).
+            weight: Σ_t |rows[k,t]|, (k,).
+            rounding: the dtype of the run.
+            steps: how many further roundings the run adds to each output (those of the sum over t).
+
+        Raises:
+            OverflowError: where the run may overflow its dtype.
+        """
+        if self.reshapes:
+            return self._renamed(box)
+        middle = fold(self.linear, box.middle)
+        middle += self.bias * _column(bias_scale, middle)
+        slack = self.slack(magnitude, rounding, steps) * _column(weight, middle)
+        radius = fold(self.absolute, box.radius)
+        radius += slack
+        return self._cut(Box(middle - radius, middle.add_(radius)), box, bias_scale, slack)
+
+    def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0) -> Tensor:
+        """Return how far the run's output may be from the exact W·x + b of the run's own x.
+
+        Args:
+            magnitude: a bound of |x|.
+            rounding, steps: as in `image`.
+
+        Raises:
+            OverflowError: where the run may overflow its dtype.
+        """
+        if self.reshapes:
+            return self.linear(torch.zeros_like(magnitude))
+        error = self.absolute(magnitude)
+        error += self.bias_magnitude
+        _check_range(error, rounding)
+        return error.mul_(product_error(self.terms, rounding, steps)).add_(self.underflow(magnitude, rounding))
+
+    def magnitude(self, magnitude: Tensor, rounding: Rounding) -> Tensor:
+        """Return a bound of the run's |Wx + b| for |x| up to `magnitude`: |W|·|x| + |b|, widened."""
+        return widened(self.absolute(magnitude) + self.bias_magnitude, self.terms, rounding)
+
+    def underflow(self, magnitude: Tensor, rounding: Rounding) -> float:
+        """Return what underflow may take from one output: of each product, of its weight and of its x.
+
+        Raises:
+            OverflowError: where the run may overflow its dtype on the way.
+        """
+        reach = float(magnitude.max())
+        if self.ranged is not None:
+            self.ranged(reach)
+        return lost_products(self.terms, self.largest, reach, rounding)
+
+    def adjoint(self, outputs: Tensor, shape: torch.Size) -> Tensor:
+        """Return Wᵀy, (batch, *shape), for y of shape (batch, ...)."""
+        zero = outputs.new_zeros(len(outputs), *shape)
+        with torch.enable_grad():
+            zero.requires_grad_()
+            (pulled,) = torch.autograd.grad(self.linear(zero), zero, outputs)
+        return pulled
+
+    def _renamed(self, box: Box) -> Box:
+        center = None if box.center is None else fold(self.linear, box.center)
+        budget = None if box.budget is None else box.budget.moved(lambda marks: fold(self.linear, marks))
+        return Box(fold(self.linear, box.lower), fold(self.linear, box.upper), center, box.ball, budget)
+
+    def _cut(self, image: Box, box: Box, bias_scale: Tensor, slack: Tensor) -> Box:
+        """Intersect the image of the box with the images of the ball and of the budget, where there are any."""
+        if box.center is None:
+            return image
+        middle = fold(self.linear, box.center)
+        middle = middle + self.bias * _column(bias_scale, middle)
+        lower, upper = image.lower, image.upper
+        if box.ball is not None:
+            radius = self._norms(box.center) * _column(box.ball, middle) + slack
+            lower, upper = lower.fmax(middle - radius), upper.fmin(middle + radius)
+        if box.budget is not None and self.products is not None:
+            fall, rise = box.budget.reach(self.products)
+            lower, upper = lower.maximum(middle - fall - slack), upper.minimum(middle + rise + slack)
+        return Box(lower, upper)
+
+    def _norms(self, like: Tensor) -> Tensor:
+        """Return at least ‖W_i‖₂ for each output i, (1, ...); each square pays for its underflow."""
+        ones = torch.ones_like(like[0, :1])
+        return (self.squared(ones) + self.terms * torch.finfo(ones.dtype).tiny).sqrt()
+
+
+def fold(operator: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """Apply a batched operator to (k, batch, ...)."""
+    return operator(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
+
+
+def _column(per_row: Tensor, like: Tensor) -> Tensor:
+    return per_row.reshape(-1, *([1] * (like.dim() - 1)))
+
+
+def _check_range(error: Tensor, rounding: Rounding) -> None:
+    reach = float(error.max())
+    if not reach <= rounding.largest:
+        raise OverflowError(f"a sum of products may reach {reach:.3g}, beyond {rounding.dtype}")
+
+
+def affine_map(layer: LinearMap, dtype: torch.dtype = torch.float64) -> AffineMap:
+    """Return an affine layer as an `AffineMap` in `dtype`, which must hold its weights exactly.
+
+    Raises:
+        OverflowError: where the run's arithmetic strays from the layer by more than rounding.
+    """
+    layer.check_run()
+    exactly = layer.to(dtype)
+    modulus = exactly.absolute()
+    return AffineMap(
+        linear=exactly.linear,
+        absolute=modulus.linear,
+        squared=exactly.squared,
+        bias=exactly.bias,
+        bias_magnitude=exactly.bias_magnitude,
+        terms=exactly.terms,
+        largest=exactly.largest,
+        reshapes=exactly.reshapes,
+        products=exactly.products,
+        weights=_weights(exactly, modulus),
+        ranged=layer.ranged,
+    )
+
+
+def _weights(layer: LinearMap, modulus: LinearMap) -> tuple[Tensor, Tensor] | None:
+    if isinstance(layer, DenseMap) and isinstance(modulus, DenseMap):
+        return layer.weight, modulus.weight
+    return None

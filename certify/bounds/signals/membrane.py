@@ -1,0 +1,147 @@
+"""Input currents of a spiking layer as boxes per step, scaled and widened so that bounds may use real numbers.
+
+Adding what the run's recursion may stray by (`certify/rounding/recursion.py`) to the box of a·I[t] makes every
+rounded run a run of the exact recursion on the widened box; the comparison with θ, rounded too, is taken as both
+outcomes within `tie` of θ.
+
+A potential that begins at u[0] = v₀ takes |v₀| more: |û[t]| ≤ λ^t·|v₀| + …, and what rounds v₀ itself is among
+the 8u.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ....models.rules import Leaky
+from ...rounding import Rounding, recursion_slack
+from ...rounding import tie as threshold_tie
+from .box import Spread
+from .signals import Signal
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What drives one spiking layer.
+
+    Attributes:
+        lower, upper: box of the scaled current a[t]·I[t], widened by the run's rounding, (T, batch, ...).
+        slack: what the run's recursion may add to each scaled current, (batch, ...): part of the widening.
+        surely: v above this fires for certain (θ + tie); one number, or one a neuron.
+        perhaps: v at or above this may fire (θ − tie).
+    """
+
+    lower: Tensor
+    upper: Tensor
+    slack: Tensor
+    surely: float | Tensor
+    perhaps: float | Tensor
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Return `surely` and `perhaps` of a layer whose neurons share their threshold."""
+        assert isinstance(self.surely, float)
+        assert isinstance(self.perhaps, float)
+        return self.surely, self.perhaps
+
+
+def drive(current: Signal, rule: Leaky, rounding: Rounding, start: float = 0.0) -> Drive:
+    """Return the widened, scaled boxes of `current` for neurons of `rule`, whose potentials begin at `start`."""
+    box = current.steps()
+    lower, upper = box.lower, box.upper
+    scale = rule.scale_like(lower)
+    if scale is not None:
+        scaled = scale.reshape(-1, *([1] * (lower.dim() - 1)))
+        one, other = scaled * lower, scaled * upper
+        lower, upper = one.minimum(other), one.maximum(other)
+    widest = upper.amax(0).maximum(lower.amin(0).neg_()) + abs(start)
+    slack = recursion_slack(widest, rule.decay, rule.span, current.num_steps, rounding)
+    tie = threshold_tie(rule.threshold, rounding)
+    shape = (current.num_steps, *lower.shape[1:])
+    return Drive(
+        (lower - slack).expand(shape),
+        (upper + slack).expand(shape),
+        slack,
+        rule.threshold + tie,
+        rule.threshold - tie,
+    )
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What drives one spiking layer, with middle and radius in place of ends.
+
+    Attributes:
+        current: where the scaled current lies, widened by the run's rounding, (T, batch, ...) or, where it is the
+            same at each step, (1, batch, ...).
+        num_steps: T.
+        surely, perhaps: as in `Drive`, where they are asked for.
+    """
+
+    current: Spread
+    num_steps: int
+    surely: float = math.inf
+    perhaps: float = math.inf
+
+
+def pull(current: Signal, rule: Leaky, rounding: Rounding) -> Pull:
+    """Return what `drive` does, in fewer passes over memory."""
+    spread = scaled_spread(current.spread(), rule.scale_like(current.magnitude()))
+    widest = spread.middle.abs().add_(spread.radius).amax(0)
+    spread.radius.add_(recursion_slack(widest, rule.decay, rule.span, current.num_steps, rounding))
+    tie = threshold_tie(rule.threshold, rounding)
+    return Pull(spread, current.num_steps, rule.threshold + tie, rule.threshold - tie)
+
+
+def scaled_spread(spread: Spread, scale: Tensor | None) -> Spread:
+    """Return where a[t]·I[t] lies, for factors a (T,), or None for a = 1."""
+    if scale is None:
+        return spread
+    scaled = scale.reshape(-1, *([1] * (spread.middle.dim() - 1)))
+    return Spread(scaled * spread.middle, scaled.abs() * spread.radius)
+
+
+def window_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the box of C[τ,t] = Σ_{τ<k≤t} λ^{t−k}·a[k]·I[k] for every window τ < t, (T, T, batch, ...).
+
+    Entry [τ, t−1] belongs to the window (τ, t]; entries with t ≤ τ are not used. One box of the weighted sum is
+    far tighter than the sum of the steps' boxes, since one train of a previous neuron serves all its steps (F5).
+    Each step's rounding, at most `slack`, enters with weight λ^{t−k}.
+    """
+    rows, kept = window_rows(current.num_steps, rule)
+    box = current.combine(rows.to(slack.device))
+    weights = window_rows(current.num_steps, rule, scaled=False)[0].to(slack.device).sum(1)
+    kept = kept.to(slack.device)
+    widening = slack * weights.reshape(-1, *([1] * slack.dim()))
+    shape = (current.num_steps**2, *box.lower.shape[1:])
+    lower, upper = box.lower.new_zeros(shape), box.lower.new_zeros(shape)
+    lower[kept], upper[kept] = box.lower - widening, box.upper + widening
+    square = (current.num_steps, current.num_steps)
+    return lower.unflatten(0, square), upper.unflatten(0, square)
+
+
+def prefix_drive(current: Signal, rule: Leaky, slack: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `window_drive` does for the windows that begin with step 1, (1, T, batch, ...): T boxes."""
+    rows, weights = (
+        window_rows(current.num_steps, rule, scaled)[0][: current.num_steps] for scaled in (True, False)
+    )
+    box = current.combine(rows.to(slack.device))
+    widening = slack * weights.to(slack.device).sum(1).reshape(-1, *([1] * slack.dim()))
+    return (box.lower - widening).unsqueeze(0), (box.upper + widening).unsqueeze(0)
+
+
+def window_rows(steps: int, rule: Leaky, scaled: bool = True) -> tuple[Tensor, Tensor]:
+    """Return row[k−1] = λ^{t−k}·a[k] for τ < k ≤ t, 0 elsewhere, of each window (τ, t] in order, (windows, T).
+
+    The second tensor tells which entries [τ, t−1] of all pairs, (T²,), those windows are. `scaled` False: a = 1.
+    """
+    index = torch.arange(steps, dtype=torch.float64)
+    start, end, step = index[:, None, None], index[None, :, None], index[None, None, :]
+    inside = (step >= start) & (step <= end)
+    rows = torch.where(inside, rule.decay ** (end - step).clamp_min(0), 0.0)
+    scale = rule.scale_like(rows)
+    if scale is not None and scaled:
+        rows = rows * scale
+    kept = torch.ones(steps, steps, dtype=torch.bool).triu().flatten()
+    return rows.flatten(0, 1)[kept], kept

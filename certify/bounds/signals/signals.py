@@ -1,0 +1,283 @@
+"""What is known of a signal x[t], t = 1..T, under a perturbation: sets that answer linear questions over time.
+
+Every later layer asks the same two questions of the layer before it: where is x[t] (`steps`), and where is
+Σ_t rows[k,t]·x[t] (`combine`)? An affine layer passes the question on, since it commutes with sums over time;
+a spiking layer answers it from what it knows of its spike trains.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ....models.rules import Leaky
+from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
+from .affine import AffineMap
+from .box import Box, Spread
+
+
+class Signal(ABC):
+    """A set of signals over T steps, each (batch, ...)."""
+
+    num_steps: int
+    constant: bool
+    plain: bool = True
+    """Whether no ball and no budget cuts the box of `steps`."""
+
+    @abstractmethod
+    def steps(self) -> Box:
+        """Return the box of x[t] for each t, (T, batch, ...); of x alone, (1, batch, ...), if constant."""
+
+    def spread(self) -> Spread:
+        """Return `steps` as middle and radius, one rounding each, in new tensors that the caller may overwrite."""
+        return self.steps().spread
+
+    @abstractmethod
+    def combine(self, rows: Tensor) -> Box:
+        """Return the box of Σ_t rows[k,t]·x[t] for each row k, (k, batch, ...); `rows` is (k, T).
+
+        It is computed in the dtype of `rows`; an affine signal computes in its map's, and pays for it.
+        """
+
+    def filtered(self, rule: Leaky) -> Box:
+        """Return the box of Σ_{k≤t} λ^{t−k}·a[k]·x[k] for each t, (T, batch, ...): what `rule` sums up."""
+        return self.combine(filter_rows(self.num_steps, rule))
+
+    def balance(self, rule: Leaky) -> "Balance | None":
+        """Return what is known of spikes filtered as a reader of `rule` does; None where nothing balances."""
+        return None
+
+    @abstractmethod
+    def magnitude(self) -> Tensor:
+        """Return a bound of |x[t]| that holds for every t, broadcastable to (batch, ...)."""
+
+
+SpikeBound = Callable[[Signal, Leaky, Rounding], Signal]
+"""Turns what is known of a layer's input currents into what is known of its spikes."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What came into a layer that subtracts, and what is left of it: d·S[t] = L[t] − u[t] (see automaton.py).
+
+    Attributes:
+        train: ends of the filtered trains S[t], (T, batch, ...).
+        potential: ends of the potentials u[t] that are left, (T, batch, ...).
+        current: the layer's input currents.
+        rule: of the layer.
+        slack: what the run's recursion may add to each scaled current, (batch, ...).
+    """
+
+    train: Box
+    potential: Box
+    current: Signal
+    rule: Leaky
+    slack: Tensor
+
+
+def filter_rows(steps: int, rule: Leaky) -> Tensor:
+    """Return row t: λ^{t−k}·a[k] for k ≤ t and 0 behind, (T, T), float64."""
+    index = torch.arange(steps, dtype=torch.float64)
+    ages = index[:, None] - index
+    rows = torch.where(ages >= 0, rule.decay ** ages.clamp_min(0), 0.0)
+    return rows * torch.tensor(rule.factors(steps), dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class InputSignal(Signal):
+    """The network's input: `box` is (1, batch, ...) under direct coding, (T, batch, ...) otherwise."""
+
+    box: Box
+    num_steps: int
+
+    @property
+    def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the input is the same at every step."""
+        return len(self.box.lower) == 1
+
+    @property
+    def plain(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the input set is a box and nothing else."""
+        return self.box.center is None
+
+    def steps(self) -> Box:
+        """Return the box itself; each step has the whole budget."""
+        budget = self.box.budget
+        if budget is None:
+            return self.box
+        return replace(self.box, budget=budget.of_rows(torch.eye(len(self.box.lower), dtype=torch.float64)))
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact image of the box (and of the ball and the budget, where there are any)."""
+        if self.constant:
+            return _cuts(self.box[0].scaled(rows.sum(1)), self.box, rows.sum(1, keepdim=True))
+        positive, negative = rows.clamp_min(0), rows.clamp_max(0)
+        low, high = self.box.lower.to(rows.dtype), self.box.upper.to(rows.dtype)
+        lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
+        upper = torch.tensordot(positive, high, 1) + torch.tensordot(negative, low, 1)
+        return _cuts(Box(lower, upper), self.box, rows)
+
+    def magnitude(self) -> Tensor:
+        """Return max |x| over the box and over time."""
+        return self.box.magnitude.amax(0)
+
+    def least(self, costs: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a lower bound of Σ_t costs[t]·x[t] over the input set, (S,), and the input where it lies.
+
+        Over a box it is attained at a corner; over box ∩ ball it is at least the greater of the two minima; of a
+        budget of changes see `Budget.least`.
+
+        Args:
+            costs: (T, S, ...).
+            samples: which sample each of the S rows is about, (S,).
+
+        Returns:
+            The bound, and inputs (1 or T, S, ...).
+        """
+        if self.constant:
+            costs = costs.sum(0, keepdim=True)
+        box = self.box
+        low, high = box.lower[:, samples], box.upper[:, samples]
+        inputs = torch.where(costs > 0, low, high)
+        value = _cost(costs, inputs)
+        if box.center is None:
+            return value, inputs
+        center = box.center[:, samples]
+        if box.budget is not None:
+            least, changed = box.budget.moved(lambda marks: marks[:, samples]).least(costs, center)
+            corner = (value > least).view(-1, *([1] * (costs.dim() - 2)))
+            return value.maximum(least), torch.where(corner, inputs, changed)
+        assert box.ball is not None
+        length = euclidean(costs.movedim(1, 0).flatten(1), 1)
+        value = value.fmax(_cost(costs, center) - length * box.ball * (1 + 1e-12))
+        step = costs / length.clamp_min(1e-300).reshape(1, -1, *([1] * (costs.dim() - 2)))
+        return value, (center - step * box.ball).maximum(low).minimum(high)
+
+
+def _cost(costs: Tensor, inputs: Tensor) -> Tensor:
+    return (costs * inputs).flatten(2).sum((0, 2))
+
+
+def _cuts(image: Box, box: Box, rows: Tensor) -> Box:
+    """Attach what x ↦ Σ_t rows[k,t]·x[t] makes of the ball of `box`, whose radius grows by ‖rows[k]‖₂, and of
+    its budget, which remembers the rows."""
+    if box.center is None:
+        return image
+    ball = None if box.ball is None else box.ball * euclidean(rows, 1)
+    budget = None if box.budget is None else box.budget.of_rows(rows)
+    return Box(image.lower, image.upper, torch.tensordot(rows, box.center, 1), ball, budget)
+
+
+@dataclass(frozen=True)
+class DerivedSignal(Signal):
+    """What is made step by step from another signal: as long as it, and constant where it is."""
+
+    source: Signal
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return self.source.num_steps
+
+    @property
+    def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the source is constant."""
+        return self.source.constant
+
+
+@dataclass(frozen=True)
+class AffineSignal(DerivedSignal):
+    """y[t] = W·x[t] + b for a signal x."""
+
+    map: AffineMap
+    rounding: Rounding
+
+    @property
+    def plain(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the box is uncut, which it is behind all layers but those that rename coordinates."""
+        return not self.map.reshapes or self.source.plain
+
+    def spread(self) -> Spread:
+        """Return the image of the source's spread, where that is uncut."""
+        if not self.source.plain:
+            return self.steps().spread
+        return self.map.spread(self.source.spread(), self.source.magnitude(), self.rounding)
+
+    def steps(self) -> Box:
+        """Return the image of the source's steps."""
+        if self.source.plain:
+            return self.spread().box
+        box = self.source.steps()
+        ones = box.lower.new_ones(len(box.lower))
+        return self.map.image(box, self.source.magnitude(), ones, ones, self.rounding, 0)
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the image of the source's combination; the bias counts Σ_t rows[k,t] times."""
+        rows = rows.to(self.rounding.bound)
+        return self._image(self.source.combine(rows), rows)
+
+    def filtered(self, rule: Leaky) -> Box:
+        """Return the image of the source's filtered signal."""
+        return self._image(self.source.filtered(rule), filter_rows(self.num_steps, rule))
+
+    def _image(self, box: Box, rows: Tensor) -> Box:
+        """Return the image of the source's combination `box` under `rows`, rounding paid."""
+        return self.map.image(
+            box,
+            self.source.magnitude(),
+            rows.sum(1),
+            rows.abs().sum(1),
+            self.rounding,
+            over_rows(self.num_steps),
+        )
+
+    def magnitude(self) -> Tensor:
+        """Return |W|·max|x| + |b|, widened by the run's rounding."""
+        return self.map.magnitude(self.source.magnitude(), self.rounding)
+
+
+@dataclass(frozen=True)
+class SumSignal(Signal):
+    """z[t] = x[t] + y[t]: a residual sum, its parts taken as independent."""
+
+    first: Signal
+    second: Signal
+    rounding: Rounding
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return self.first.num_steps
+
+    @property
+    def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether both parts are constant."""
+        return self.first.constant and self.second.constant
+
+    def steps(self) -> Box:
+        """Return the sum of the parts' boxes; a constant part counts at each step."""
+        return self._widened(self.first.steps() + self.second.steps(), 1.0)
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the sum of the parts' combinations."""
+        rows = rows.to(self.rounding.bound)
+        weight = rows.abs().sum(1).reshape(-1, *([1] * self.magnitude().dim()))
+        return self._widened(self.first.combine(rows) + self.second.combine(rows), weight)
+
+    def magnitude(self) -> Tensor:
+        """Return the sum of the parts' magnitudes."""
+        return sum_magnitude(self.first.magnitude(), self.second.magnitude(), self.rounding)
+
+    def _widened(self, box: Box, weight: Tensor | float) -> Box:
+        slack = sum_slack(self.magnitude(), self.num_steps, self.rounding) * weight
+        return Box(box.lower - slack, box.upper + slack)
+
+
+def equal_weights(rows: Tensor) -> Tensor | None:
+    """Return c, (k,), where Σ_t rows[k,t]·s[t] is c[k] times the count of spikes; None where a row varies.
+
+    A mean over time asks only for counts, which are exact in any dtype and cheap in small ones.
+    """
+    return rows[:, 0] if bool((rows == rows[:, :1]).all()) else None

@@ -1,0 +1,113 @@
+"""Neurons that fire once: all that is to be known is at which steps the spike may come, and whether it must.
+
+Until it comes the potential covers [L, min(U, θ)] of the recursion of train_graph.py from `start`, cut by the
+windows from step 1 on. It may come at t iff silence is possible before t and U reaches θ at t; it may stay away
+iff silence is possible all along. That graph has the edges 0 → t and nothing behind them, so Σ_t A[t]·s[t] is A[t]
+at a step where the spike may come, or 0 where it may stay away: **all sums are exact** for these trains, without
+paths.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from ....models.elements.refractory import Refractory
+from ...rounding import Rounding
+from ..signals.box import Box
+from ..signals.membrane import drive, prefix_drive
+from ..signals.signals import Signal
+
+
+@dataclass(frozen=True)
+class OnceTrains(Signal):
+    """The spikes of a layer.
+
+    Attributes:
+        may: whether the spike may come at each step, (T, batch, ...) of bool.
+        never: whether it may stay away, (batch, ...) of bool.
+        like: a tensor of the bound's dtype.
+    """
+
+    may: Tensor
+    never: Tensor
+    like: Tensor
+    constant: bool = False
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return len(self.may)
+
+    def steps(self) -> Box:
+        """Return the spikes step by step: certain where there is no other step, and no way to stay away."""
+        alone = self.may.sum(0) + self.never.long() == 1
+        return Box((self.may & alone).to(self.like), self.may.to(self.like))
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact range over all steps where the spike may come."""
+        lengths = _lengths(rows)
+        if lengths is not None:
+            return self._counted(rows[:, 0], lengths)
+        return Box(self._least(rows), self._least(-rows).neg_())
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.may[0, :1], dtype=self.like.dtype)
+
+    def _counted(self, weights: Tensor, lengths: Tensor) -> Box:
+        """Return the range of weights[k]·(the spikes of the first lengths[k] steps), (k, batch, ...)."""
+        sooner = _joined([torch.zeros_like(self.never), *self.may])
+        later = _joined([self.never, *self.may.flip(0)]).flip(0)
+        weights = weights.reshape(-1, *(1 for _ in self.never.shape))
+        surely, perhaps = (1 - later[lengths]) * weights, sooner[lengths] * weights
+        return Box(surely.minimum(perhaps), surely.maximum(perhaps))
+
+    def _least(self, rows: Tensor) -> Tensor:
+        """Return the least Σ_t rows[k,t]·s[t], (k, batch, ...)."""
+        weights = rows.reshape(*rows.shape, *(1 for _ in self.never.shape))
+        found = _detours(self.never, rows).expand(len(rows), *self.never.shape)
+        for t, may in enumerate(self.may):
+            found = found.minimum(weights[:, t] + _detours(may, rows))
+        return found
+
+
+def once_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> OnceTrains:
+    """Return when neurons of `rule`, whose rest lasts all T steps, may fire under `current`.
+
+    Raises:
+        OverflowError: where a potential may overflow.
+    """
+    drives, own = drive(current, rule.own, rounding, rule.start), rule.own
+    whole = prefix_drive(current, own, drives.slack) if rounding.bound == torch.float64 else None
+    low = torch.full_like(drives.slack.expand(drives.lower.shape[1:]), rule.start)
+    high, silent, may = low, torch.ones_like(low, dtype=torch.bool), []
+    for t in range(current.num_steps):
+        low = torch.add(drives.lower[t], low, alpha=own.decay)
+        high = torch.add(drives.upper[t], high, alpha=own.decay)
+        if whole is not None:  # a first look goes without windows
+            started = rule.start * own.decay ** (t + 1)
+            low, high = low.maximum(whole[0][0, t] + started), high.minimum(whole[1][0, t] + started)
+            silent = silent & (low <= high)
+        may.append(silent & (high >= drives.perhaps))
+        silent = silent & (low <= drives.surely)
+        high = high.clamp_max(drives.surely)
+    return OnceTrains(torch.stack(may), silent, drives.slack)
+
+
+def _joined(masks: list[Tensor]) -> Tensor:
+    """Return for each mask whether it or one before it holds, (n, ...) of 0 and 1, bytes."""
+    return torch.stack(list(accumulate(masks, torch.logical_or))).view(torch.uint8)
+
+
+def _lengths(rows: Tensor) -> Tensor | None:
+    """Return how many first steps each row weighs, alike, and no others, (k,); None where one does otherwise."""
+    lengths = (rows != 0).sum(1)
+    first = torch.arange(rows.shape[1], device=rows.device) < lengths[:, None]
+    return lengths if bool((rows == torch.where(first, rows[:, :1], 0.0)).all()) else None
+
+
+def _detours(possible: Tensor, like: Tensor) -> Tensor:
+    """Return 0 where something is possible and ∞ elsewhere."""
+    return possible.to(like.dtype).reciprocal_().sub_(1.0)

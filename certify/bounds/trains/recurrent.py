@@ -1,0 +1,228 @@
+"""What is known of a layer that hears its own spikes, c[t] = x[t] + (V·s[t−1] + b), s[0] = 0 (F16).
+
+**A pass.** Let `known` hold the layer's spikes s of every run over the input set. Then t ↦ s[t−1] is in
+`DelayedSpikes(known)`, what the run makes of it in the affine image of that, and the run's c in the sum with x; a
+`SpikeBound` makes of a signal that holds all currents one that holds all spikes. So what it finds holds s again.
+Nothing is assumed of how x and s hang together, and windows over several steps (F5, F9) are asked of both.
+
+**The start.** Step by step: where a box holds s[t−1], the sum's box holds c[t], and with the boxes of c[1..t] the
+interval recursion of interval.py gives one of s[t]; by induction over t this is sound. What its rounding pays for
+grows with the widest current of all steps, which is taken for any spikes at all before the first step.
+
+**A synapse** makes i[t] = κ·i[t−1] + c[t−d] of c. In a pass that is the filtered signal of filtered.py. From
+nothing it is a recursion of boxes beside the neuron's: i[t] is in κ·[i[t−1]] + [c[t−d]] ± E. There E = 8u·(κM +
+X) + η holds what a step of the run strays (at most 4.01u·(κM + X) + η, as shown there, M and X for any spikes at
+all), and of what is left 7 roundings of the box's own middle and radius, which are at most κM + X large.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ....models.circuit import Recurred
+from ....models.deadline import check_time
+from ....models.elements.synapses import TemporalFilter
+from ....models.rules import Leaky
+from ...rounding import Rounding, filter_error, recursion_slack
+from ..intervals.eager_spikes import fired
+from ..intervals.interval import StepSpikes
+from ..signals.affine import AffineMap, affine_map
+from ..signals.box import Box, Spread
+from ..signals.filtered import FilteredSignal
+from ..signals.membrane import pull, scaled_spread
+from ..signals.signals import AffineSignal, DerivedSignal, Signal, SpikeBound, SumSignal
+
+PASSES = 2
+"""How often a layer's trains are found from what was known of them before: more hardly narrows them."""
+
+
+@dataclass(frozen=True)
+class Known(Signal):
+    """A signal in a box, each step on its own.
+
+    Attributes:
+        box: (T, batch, ...).
+        size: its magnitude.
+    """
+
+    box: Box
+    size: Tensor
+    constant: bool = False
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return len(self.box.lower)
+
+    def steps(self) -> Box:
+        """Return the box."""
+        return self.box
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the range over the box."""
+        positive, negative = rows.clamp_min(0), rows.clamp_max(0)
+        low, high = self.box.lower.to(rows.dtype), self.box.upper.to(rows.dtype)
+        lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
+        upper = torch.tensordot(positive, high, 1) + torch.tensordot(negative, low, 1)
+        return Box(lower, upper)
+
+    def magnitude(self) -> Tensor:
+        """Return its size."""
+        return self.size
+
+
+@dataclass(frozen=True)
+class DelayedSpikes(DerivedSignal):
+    """y[t] = s[t−1], y[1] = 0.
+
+    Attributes:
+        source: what is known of s over time.
+        box: what is known of s step by step, (T, batch, ...).
+    """
+
+    box: Box
+
+    @property
+    def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return False: the first step is another."""
+        return False
+
+    def steps(self) -> Box:
+        """Return the box, one step later."""
+        lower, upper = self.box.lower, self.box.upper
+        silent = torch.zeros_like(lower[:1])
+        return Box(torch.cat((silent, lower[:-1])), torch.cat((silent, upper[:-1])))
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the source's own sums: Σ_t rows[t]·s[t−1] = Σ_t rows[t+1]·s[t]."""
+        return self.source.combine(torch.cat((rows[:, 1:], torch.zeros_like(rows[:, :1])), 1))
+
+    def magnitude(self) -> Tensor:
+        """Return the source's."""
+        return self.source.magnitude()
+
+
+@dataclass(frozen=True)
+class FeedbackLoop:
+    """The current of a layer that hears itself.
+
+    Attributes:
+        below: x.
+        feedback: V and b.
+        rounding: the dtypes of the run and of the bound.
+        filter: of c over time, or None.
+    """
+
+    below: Signal
+    feedback: AffineMap
+    rounding: Rounding
+    filter: TemporalFilter | None = None
+
+    def current(self, spikes: Signal) -> Signal:
+        """Return what the neurons get for delayed spikes."""
+        heard = self._heard(spikes)
+        return heard if self.filter is None else FilteredSignal(heard, self.filter, self.rounding)
+
+    def _heard(self, spikes: Signal) -> Signal:
+        """Return c for delayed spikes."""
+        heard = AffineSignal(spikes, self.feedback, self.rounding)
+        if heard.magnitude().shape[1:] != self.below.magnitude().shape[1:]:
+            raise ValueError("network: a feedback does not keep the shape of its layer's spikes")
+        return SumSignal(self.below, heard, self.rounding)
+
+    def stepwise(self, rule: Leaky) -> StepSpikes:
+        """Return the spikes of neurons of `rule`, step by step, from nothing."""
+        free = self.current(self._any())
+        widest = pull(free, rule, self.rounding)
+        scale, middle = rule.scale_like(widest.current.middle), torch.zeros_like(widest.current.middle)
+        drives = replace(widest, current=Spread(middle, torch.zeros_like(middle)))
+        slack = self._slack(free, rule)
+        below, heard = self.below.steps(), torch.zeros_like(middle[:1])
+        before, synapse = Box(heard, heard), self._synapse(heard)
+        trains = fired(drives, rule, slice(None))
+        for t in range(self.below.num_steps):
+            check_time()
+            own = t % len(below.lower)
+            x = Known(Box(below.lower[own : own + 1], below.upper[own : own + 1]), self.below.magnitude())
+            c = replace(self, below=x)._heard(Known(before, torch.ones_like(heard[0, :1])))
+            found = scaled_spread(synapse.after(c.spread()), None if scale is None else scale[t : t + 1])
+            middle[t], drives.current.radius[t] = found.middle[0], found.radius[0] + slack
+            must, may = next(trains)
+            before = Box(must.clone()[None], may.clone()[None])
+        return StepSpikes(drives, rule, rule.kernel)
+
+    def _synapse(self, silent: Tensor) -> "_FilteredBoxes":
+        """Return the boxes of the synapse before the first step."""
+        nothing = Spread(silent, silent)
+        if self.filter is None:
+            return _FilteredBoxes(0.0, [], nothing, silent)
+        waits = min(self.filter.delay, self.below.num_steps)
+        free = FilteredSignal(self._heard(self._any()), self.filter, self.rounding)
+        error = filter_error(self.filter.decay, free.magnitude(), free.source.magnitude(), self.rounding)
+        return _FilteredBoxes(self.filter.decay, [nothing] * waits, nothing, error)
+
+    def _any(self) -> Known:
+        """Return any spikes at all."""
+        silent = torch.zeros_like(self.below.steps().lower)
+        silent = silent.expand(self.below.num_steps, *silent.shape[1:])
+        return Known(Box(silent, silent + 1.0), torch.ones_like(silent[0, :1]))
+
+    def _slack(self, free: Signal, rule: Leaky) -> Tensor:
+        """Return what the recursion's rounding may add to each step's scaled current, whatever the spikes are."""
+        spread = scaled_spread(free.spread(), rule.scale_like(free.magnitude()))
+        widest = spread.middle.abs().add_(spread.radius).amax(0)
+        return recursion_slack(widest, rule.decay, rule.span, free.num_steps, self.rounding)
+
+
+@dataclass
+class _FilteredBoxes:
+    """Boxes of i, step by step.
+
+    Attributes:
+        decay: κ.
+        waiting: the boxes of c of the last d steps.
+        state: the box of i.
+        error: E.
+    """
+
+    decay: float
+    waiting: list[Spread]
+    state: Spread
+    error: Tensor
+
+    def after(self, current: Spread) -> Spread:
+        """Return the box of i[t] from that of c[t]."""
+        self.waiting.append(current)
+        entering, before = self.waiting.pop(0), self.state
+        if self.decay:
+            middle = self.decay * before.middle + entering.middle
+            entering = Spread(middle, self.decay * before.radius + entering.radius + self.error)
+        self.state = entering
+        return entering
+
+
+def recurrent_spikes(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding) -> Signal:
+    """Return what is known of the spikes of a layer that hears itself; arguments as in `looped`."""
+    return looped(below, node, spikes, rounding)[1]
+
+
+def looped(below: Signal, node: Recurred, spikes: SpikeBound, rounding: Rounding) -> tuple[Signal, Signal]:
+    """Return what is known of the currents of a layer that hears itself, and of the spikes under them.
+
+    Args:
+        below: x, what comes from other layers.
+        node: the layer.
+        spikes: what finds trains of neurons under a current.
+        rounding: the dtypes of the run and of the bound.
+    """
+    assert isinstance(node.rule, Leaky)
+    loop = FeedbackLoop(below, affine_map(node.feedback, rounding.bound), rounding, node.filter)
+    found: Signal = loop.stepwise(node.rule)
+    box = found.steps()
+    current = loop.current(DelayedSpikes(found, box))
+    for _ in range(PASSES):
+        current = loop.current(DelayedSpikes(found, box))
+        found = spikes(current, node.rule, rounding)
+        box = box.intersection(found.steps())
+    return current, found

@@ -1,0 +1,120 @@
+"""F1 and F2 where only steps and sums are asked of the trains: nothing is kept, and boxes are never built."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ....models.rules import Leaky
+from ..intervals.compiled_spikes import SpikesKernel, kernel_for
+from ..intervals.eager_spikes import step_graph
+from ..signals.box import Box, Spread
+from ..signals.membrane import Pull
+from ..signals.signals import Signal, equal_weights
+from .train_graph import GraphTrains
+from .train_table import FEW_ROWS, TableTrains, TrainTable
+
+
+@dataclass(frozen=True)
+class StepTrains(Signal):
+    """The graph of a layer (see train_graph.py), computed when it is asked for.
+
+    Attributes:
+        pull: the currents.
+        rule: of the layer.
+        kernel: "eager", or "compiled" where that is there: bitwise the same.
+    """
+
+    pull: Pull
+    rule: Leaky
+    kernel: str = "eager"
+    constant: bool = False
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return self.pull.num_steps
+
+    def steps(self) -> Box:
+        """Return the spikes step by step."""
+        return self.spread().box
+
+    def spread(self) -> Spread:
+        """Return the steps as middle and radius: exactly 0, ½ or 1 each."""
+        kernel = self._compiled
+        return self._graph.box.spread if kernel is None else kernel.graph_steps(self.pull, self.rule)
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact range over all paths."""
+        kernel = self._compiled
+        if kernel is None:
+            return self._graph.combine(rows)
+        weights = equal_weights(rows)
+        if weights is not None:
+            ones = torch.ones(self.num_steps).to(self.pull.current.middle)
+            return kernel.graph_paths(self.pull, self.rule, ones).scaled(weights)
+        if rows.dtype != self.pull.current.middle.dtype:
+            return self._graph.combine(rows)
+        found = [kernel.graph_paths(self.pull, self.rule, row) for row in rows]
+        return Box(torch.stack([box.lower for box in found]), torch.stack([box.upper for box in found]))
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.pull.current.middle[0, :1])
+
+    @property
+    def _compiled(self) -> SpikesKernel | None:
+        """Return the kernel, which knows the graph of a hard reset only."""
+        return kernel_for(self.kernel, self.pull) if self.rule.reset == "zero" else None
+
+    @cached_property
+    def _graph(self) -> GraphTrains:
+        return step_graph(self.pull, self.rule)
+
+
+@dataclass(frozen=True)
+class StepTable(Signal):
+    """The trains of a table under constant currents (see train_table.py), computed when they are asked for.
+
+    Attributes:
+        table: in the dtype of the currents.
+        pull: the currents, (1, batch, ...); their rounding is in the table's rows.
+        rule: of the layer.
+        kernel: "eager", or "compiled" where that is there: bitwise the same.
+    """
+
+    table: TrainTable
+    pull: Pull
+    rule: Leaky
+    kernel: str = "eager"
+    constant: bool = False
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return self.pull.num_steps
+
+    def steps(self) -> Box:
+        """Return the spikes step by step."""
+        return self.spread().box
+
+    def spread(self) -> Spread:
+        """Return the steps as middle and radius: exactly 0, ½ or 1 each."""
+        kernel = kernel_for(self.kernel, self.pull)
+        if kernel is None or len(self.table.trains) > FEW_ROWS:
+            return self._trains.spread()
+        ends = Box(self.table.lower, self.table.upper)
+        return kernel.table_steps(self.pull, self.rule, ends, self.table.ranges)
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact range over the reachable trains."""
+        return self._trains.combine(rows)
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.pull.current.middle[0, :1])
+
+    @cached_property
+    def _trains(self) -> TableTrains:
+        return TableTrains(self.table, *self.table.reachable(self.pull.current.box[0]))

@@ -1,0 +1,294 @@
+"""F2: the spike trains of a neuron whose current varies over time, as the paths of a graph.
+
+Nodes 0..T stand for 'the last spike was at τ' (0: none yet). With a hard reset the potential starts from
+exactly 0 at τ, and while no spike follows it covers exactly the interval [L, min(U, θ)] of the recursion
+L ← λL + l[t], U ← λ·min(U, θ) + u[t]: the image of an interval under a continuous map, cut by v ≤ θ. So edge
+τ → t exists iff silence is possible before t and U reaches θ at t; segments use disjoint steps' currents, so
+for currents that are independent over time **the reachable trains are exactly the paths**, and min Σ_t A[t]s[t]
+is a shortest path. A subtracting reset starts from an interval instead of 0 (the join over the incoming edges):
+sound, no longer exact.
+
+With `windows` (F5) the recursion also uses the box [CL, CU] of each window's weighted current: without spikes in
+(a, k), v[k] = λ^{k−a}·v[a] + Σ_{a<i≤k} λ^{k−i}·c[i], so L[k] ≥ λ^{k−a}·L[a] + CL[a,k] for every a ≥ τ, and U
+alike. Currents are then no longer independent over time, and the graph holds fewer trains than boxes alone admit.
+Ties (v within `tie` of θ) count as both outcomes.
+
+A neuron that rests for R steps behind a spike at τ stays at exactly 0 up to step τ + R, and fires first at τ + R
++ 1: edges end behind that, and windows begin there. Without a rest R = 0. Node 0 begins at the potential `start`.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ....models.deadline import check_time
+from ....models.rules import Leaky
+from ...rounding import Rounding
+from ..signals.box import Box
+from ..signals.lanes import Lanes
+from ..signals.membrane import Drive, drive, prefix_drive, window_drive
+from ..signals.signals import Signal, equal_weights
+
+TOGETHER = 2**20
+"""How many numbers are added to each edge at once: over hundreds of steps there are thousands of rows."""
+
+
+@dataclass(frozen=True)
+class GraphTrains(Signal):
+    """The graph of a layer.
+
+    Attributes:
+        edges: edges[t−1][τ] says whether edge τ → t exists, each (t, batch, ...) of bool.
+        ends: whether a path may end at node τ (silence from τ to T), (T + 1, batch, ...).
+        box: whether each step's spike is certain, impossible or open, (T, batch, ...).
+        drives: the currents that the graph was built from.
+        reach: reach[t−1] holds the potentials at step t since the last spike at τ < t, before they are cut by θ:
+            low and high, each (t, batch, ...).
+        starts: starts[τ] holds the potentials that are left after a spike at τ, low and high; None where 0 is.
+    """
+
+    edges: tuple[Tensor, ...]
+    ends: Tensor
+    box: Box
+    drives: Drive
+    reach: tuple[tuple[Tensor, Tensor], ...]
+    starts: tuple[tuple[Tensor, Tensor], ...] | None = None
+    constant: bool = False
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return len(self.edges)
+
+    def steps(self) -> Box:
+        """Return the spikes step by step."""
+        return self.box
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact range over all paths: one shortest and one longest path for each row."""
+        weights = equal_weights(rows)
+        if weights is not None and self.num_steps < 255:
+            return self._counts().scaled(weights)
+        edges, ends = [_detours(edge, rows) for edge in self.edges], _detours(self.ends, rows)
+        parts = rows.split(max(1, TOGETHER // ends.numel()))
+        lower = [self._shortest(part, edges, ends) for part in parts]
+        upper = [self._shortest(-part, edges, ends).neg_() for part in parts]
+        return Box(torch.cat(lower), torch.cat(upper))
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.box.lower[0, :1])
+
+    def _counts(self) -> Box:
+        """Return the fewest and the most spikes of any path, (batch, ...), in bytes.
+
+        A node without edges holds a wrong count, but no path leaves it and none ends there.
+        """
+        fewest = torch.zeros_like(self.ends, dtype=torch.uint8)
+        most = torch.zeros_like(fewest)
+        for t, edge in enumerate(self.edges, start=1):
+            torch.add(_fewest(fewest[:t], edge), 1, out=fewest[t])
+            torch.add(_most(most[:t], edge), 1, out=most[t])
+        return Box(_fewest(fewest, self.ends), _most(most, self.ends))
+
+    def _shortest(self, rows: Tensor, edges: list[Tensor], ends: Tensor) -> Tensor:
+        """Return min over paths of Σ_t rows[r, t]·s[t], (rows, batch, ...)."""
+        shape = self.ends.shape[1:]
+        weights = rows.T.reshape(*rows.T.shape, *(1 for _ in shape))
+        length = rows.new_zeros((self.num_steps + 1, len(rows), *shape))
+        for t, edge in enumerate(edges, start=1):
+            check_time()
+            torch.add((length[:t] + edge[:, None]).amin(0), weights[t - 1], out=length[t])
+        return (length + ends[:, None]).amin(0)
+
+
+def _detours(exists: Tensor, like: Tensor) -> Tensor:
+    """Return 0 where an edge exists and ∞ where it does not: adding it is far cheaper than choosing."""
+    return exists.view(torch.uint8).to(like.dtype).reciprocal_().sub_(1.0)
+
+
+def _fewest(counts: Tensor, exists: Tensor) -> Tensor:
+    """Return the least of the counts where `exists`, over the first axis; what does not exist counts 255."""
+    return (exists.view(torch.uint8) - 1).bitwise_or_(counts).amin(0)
+
+
+def _most(counts: Tensor, exists: Tensor) -> Tensor:
+    """Return the greatest of the counts where `exists`, over the first axis."""
+    return (counts * exists.view(torch.uint8)).amax(0)
+
+
+def _any(masks: Tensor) -> Tensor:
+    """Return masks.any(0), many times as fast."""
+    return masks.view(torch.uint8).amax(0).view(torch.bool)
+
+
+def graph_trains(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> GraphTrains:
+    """Return the graph of `rule` for currents known step by step and, with `windows`, window by window."""
+    drives = drive(current, rule, rounding)
+    return windowed_trains(drives, current, rule, rule) if windows else trains_of(drives, rule)
+
+
+def windowed_trains(
+    drives: Drive, current: Signal, rule: Leaky | Lanes, filtering: Leaky, rest: int = 0, start: float = 0.0
+) -> GraphTrains:
+    """Return the graph for `drives`, and for windows of `current` as `filtering` sums them up.
+
+    Where the first spike is the last one, all that counts is where it is: of T²/2 windows those from step 0 on.
+    """
+    if rest >= current.num_steps:
+        memory = _PastPotentials(*prefix_drive(current, filtering, drives.slack), rest)
+        return trains_of(drives, rule, memory, rest=rest, start=start)
+    lower, upper = window_drive(current, filtering, drives.slack)
+    memory = _PastPotentials(lower, upper, rest)
+    return trains_of(_within_windows(drives, lower, upper), rule, memory, rest=rest, start=start)
+
+
+def trains_of(
+    drives: Drive,
+    rule: Leaky | Lanes,
+    memory: "_PastPotentials | None" = None,
+    keep: bool = True,
+    rest: int = 0,
+    start: float = 0.0,
+) -> GraphTrains:
+    """Return the graph for `drives`.
+
+    Args:
+        drives: the currents.
+        rule: of the layer.
+        memory: windows of the currents, if any are known.
+        keep: whether to keep its `reach`, which only prices and programs ask for.
+        rest: for how many steps a neuron rests behind a spike, of a hard reset.
+        start: u[0].
+    """
+    assert rest == 0 or rule.reset == "zero"
+    states = _States.before(drives, rest, start)
+    edges, certain, possible, reach, starts = [], [], [], [], [states.start(0)]
+    for t in range(len(drives.lower)):
+        edges.append(states.advance(t, drives, rule, memory, keep))
+        reach.append(states.reached)
+        if rule.reset != "zero":
+            starts.append(states.start(t + 1))
+        possible.append(states.alive[t + 1].clone())
+        certain.append(~_any(states.alive[: t + 1]))
+    box = Box(_stacked(certain, drives.lower), _stacked(possible, drives.lower))
+    known = None if rule.reset == "zero" else tuple(starts)
+    return GraphTrains(tuple(edges), states.alive, box, drives, tuple(reach) if keep else (), known)
+
+
+def _stacked(masks: list[Tensor], like: Tensor) -> Tensor:
+    return torch.stack(masks).view(torch.uint8).to(like.dtype)
+
+
+def _within_windows(drives: Drive, lower: Tensor, upper: Tensor) -> Drive:
+    """Cut each step's current to the window of that step alone."""
+    lower, upper = lower.diagonal().movedim(-1, 0), upper.diagonal().movedim(-1, 0)
+    return replace(drives, lower=drives.lower.maximum(lower), upper=drives.upper.minimum(upper))
+
+
+@dataclass
+class _States:
+    """The potential since the last spike at τ: [low[τ], high[τ]], and whether any path is there; (T + 1, ...).
+
+    `scratch` takes comparisons: into floats they are vectorised, into booleans they are not. A neuron rests for
+    `rest` steps behind a spike.
+    """
+
+    low: Tensor
+    high: Tensor
+    alive: Tensor
+    scratch: Tensor
+    rest: int = 0
+    reached: tuple[Tensor, Tensor] | None = None
+
+    @staticmethod
+    def before(drives: Drive, rest: int, start: float) -> "_States":
+        """Return the states before the first step."""
+        steps, *shape = drives.lower.shape
+        low = drives.lower.new_zeros(steps + 1, *shape)
+        low[0] = start
+        alive = torch.zeros_like(low, dtype=torch.bool)
+        alive[0] = True
+        return _States(low, low.clone(), alive, torch.empty_like(low), rest)
+
+    def start(self, node: int) -> tuple[Tensor, Tensor]:
+        """Return the potentials that are left after a spike at `node`."""
+        return self.low[node].clone(), self.high[node].clone()
+
+    def advance(
+        self, t: int, drives: Drive, rule: Leaky | Lanes, memory: "_PastPotentials | None", keep: bool
+    ) -> Tensor:
+        """Take one step; return the edges into node t + 1, (t + 1, batch, ...)."""
+        check_time()
+        low, high, alive = self.low[: t + 1], self.high[: t + 1], self.alive[: t + 1]
+        if memory is not None:
+            memory.keep(low, high)
+        _integrate(drives.lower[t], low, rule.decay)
+        _integrate(drives.upper[t], high, rule.decay)
+        resting = slice(max(1, t + 1 - self.rest), t + 1)
+        low[resting], high[resting] = 0.0, 0.0
+        if memory is not None:
+            assert isinstance(rule.decay, float)
+            memory.tighten(t, low, high, rule.decay)
+            alive &= low <= high
+        self.reached = (low.clone(), high.clone()) if keep else None
+        edge = torch.ge(high, drives.perhaps, out=self.scratch[: t + 1]).bool().logical_and_(alive)
+        self.alive[t + 1] = _any(edge)
+        if rule.reset != "zero":
+            self._start_after_spike(t, edge, drives, rule)
+        alive &= torch.le(low, drives.surely, out=self.scratch[: t + 1]).bool()
+        high.clamp_max_(drives.surely)
+        return edge
+
+    def _start_after_spike(self, t: int, edge: Tensor, drives: Drive, rule: Leaky | Lanes) -> None:
+        """Join the potentials of all incoming edges; 0 where there is none, so that the node stays finite."""
+        drop = rule.drop if rule.reset == "subtract" else 0.0
+        fired = self.low[: t + 1].clamp_min(drives.perhaps) - drop
+        low = torch.where(edge, fired, math.inf).amin(0)
+        high = torch.where(edge, self.high[: t + 1] - drop, -math.inf).amax(0)
+        reached = self.alive[t + 1]
+        self.low[t + 1] = torch.where(reached, low, 0.0)
+        self.high[t + 1] = torch.where(reached, high, 0.0)
+
+
+def _integrate(current: Tensor, potential: Tensor, decay: float | Tensor) -> None:
+    """Make λ·v + c of potentials v, in place; λ is one number, or one a neuron."""
+    if isinstance(decay, Tensor):
+        torch.addcmul(current, potential, decay, out=potential)
+    else:
+        torch.add(current, potential, alpha=decay, out=potential)
+
+
+class _PastPotentials:
+    """The potentials of earlier steps, and the windows that join them to the present one.
+
+    Attributes:
+        lower, upper: [a, k−1] holds the box of the weighted current of window (a, k], (T, T, batch, ...), or of
+            those of a = 0 alone, (1, T, batch, ...).
+        lows, highs: [a][τ] holds the potential at step a since the last spike at τ ≤ a.
+    """
+
+    def __init__(self, lower: Tensor, upper: Tensor, rest: int = 0) -> None:
+        self.lower: Tensor = lower
+        self.upper: Tensor = upper
+        self.rest: int = rest
+        self.lows: list[Tensor] = []
+        self.highs: list[Tensor] = []
+
+    def keep(self, low: Tensor, high: Tensor) -> None:
+        """Remember the potentials of the present step before it advances, where windows begin there."""
+        if len(self.lows) < len(self.lower):
+            self.lows.append(low.clone())
+            self.highs.append(high.clone())
+
+    def tighten(self, t: int, low: Tensor, high: Tensor, decay: float) -> None:
+        """Cut the potentials of step t + 1, in place, with each window that ends there."""
+        for a, (before_low, before_high) in enumerate(zip(self.lows, self.highs, strict=True)):
+            check_time()
+            weight, awake = decay ** (t + 1 - a), max(1, a + 1 - self.rest)
+            part_low, part_high = low[:awake], high[:awake]
+            before_low, before_high = before_low[:awake], before_high[:awake]
+            torch.maximum(part_low, torch.add(self.lower[a, t], before_low, alpha=weight), out=part_low)
+            torch.minimum(part_high, torch.add(self.upper[a, t], before_high, alpha=weight), out=part_high)

@@ -1,0 +1,300 @@
+"""F1: under a constant current, a neuron's spike train is a piecewise constant function of that current.
+
+While a train stays the same, v[t] = α_t·I + β_t, so each interval of currents that shares a train so far splits
+at most once per step, at (θ − β_t)/α_t. The table of intervals depends on the neuron's constants alone: one
+table serves a whole layer, and the reachable trains of a current in [l, u] are a run of its rows, found by two
+look-ups.
+
+Floating point. The run computes v̂[t] with |v̂[t] − v[t]| ≤ e1_t·|I| + e0_t (`_Branch.error`), so an interval is
+kept for 'fires' where v[t] + error ≥ θ and for 'stays silent' where v[t] − error ≤ θ: the rows overlap by the
+rounding error, and a current on a breakpoint has both trains. A hard reset with a = 1 is exact beyond that:
+the rounded recursion is monotone in I up to the first spike and starts from exactly 0 after each spike, so its
+train is periodic, whatever the rounding (`periodic_rows`).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor
+
+from ....models.rules import Leaky
+from ...rounding import Rounding, above, around, below, step_error, tie
+from ..signals.box import Box, Spread
+from ..signals.signals import Signal
+
+MOST_ROWS = 4096
+FEW_ROWS = 64
+"""Up to so many rows, comparing all currents with each row's end is faster than a binary search for each."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """All currents in [lower, upper] may have this spike train."""
+
+    lower: float
+    upper: float
+    train: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TrainTable:
+    """Rows sorted so that both ends never decrease: `lower`, `upper` (R,) and `trains` (R, T)."""
+
+    lower: Tensor
+    upper: Tensor
+    trains: Tensor
+
+    def reachable(self, current: Box) -> tuple[Tensor, Tensor]:
+        """Return the first and the last row that each current may have, with the shape of current.lower."""
+        if len(self.trains) > FEW_ROWS:
+            first = torch.searchsorted(self.upper, current.lower.contiguous())
+            return first, torch.searchsorted(self.lower, current.upper.contiguous(), right=True) - 1
+        return _count(torch.gt, current.lower, self.upper), _count(torch.ge, current.upper, self.lower) - 1
+
+    @cached_property
+    def ranges(self) -> Spread:
+        """Return what each step of a neuron is that may have the rows from i to j, (T, R, R); 0 for j < i."""
+        rows = len(self.trains)
+        spikes = torch.cat((torch.zeros_like(self.trains[:1]), self.trains.cumsum(0)))  # of the rows before
+        fired = (spikes[None, 1:] - spikes[:-1, None]).movedim(2, 0).triu()
+        size = (torch.arange(rows)[None] - torch.arange(rows)[:, None] + 1).to(fired)
+        may, must = (fired > 0).to(fired), (fired == size).to(fired).triu()
+        return Spread(0.5 * (may + must), 0.5 * (may - must))
+
+    def like(self, current: Tensor) -> "TrainTable":
+        """Return the table in the dtype and on the device of `current`; rows only widen."""
+        rows = Box(self.lower, self.upper)
+        rows = rows if current.dtype == self.lower.dtype else rows.outward(current.dtype)
+        return TrainTable(rows.lower.to(current.device), rows.upper.to(current.device), self.trains.to(current))
+
+
+@dataclass(frozen=True)
+class TableTrains(Signal):
+    """The spike trains under constant currents: rows `first` to `last` of one table, each (batch, ...)."""
+
+    table: TrainTable
+    first: Tensor
+    last: Tensor
+    constant: bool = field(default=False, kw_only=True)
+
+    @property
+    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return T."""
+        return self.table.trains.shape[1]
+
+    def steps(self) -> Box:
+        """Return, for each step, whether each spike is certain (1, 1), impossible (0, 0) or open (0, 1)."""
+        return self.combine(torch.eye(self.num_steps).to(self.table.trains))
+
+    def spread(self) -> Spread:
+        """Return the steps as middle and radius: exactly 0, ½ or 1 each."""
+        if not self._one_answer_serves_many:
+            return self.steps().spread
+        ranges = self.table.ranges
+        middle, radius = self._found(torch.cat((ranges.middle, ranges.radius)).flatten(1)).chunk(2)
+        return Spread(middle, radius)
+
+    def combine(self, rows: Tensor) -> Box:
+        """Return the exact range over the reachable trains: two entries of a table of range minima each."""
+        values = self.table.trains.to(rows.dtype) @ rows.T
+        if self._one_answer_serves_many:
+            answers = torch.cat((all_range_minima(values), -all_range_minima(-values)))
+            lower, upper = self._found(answers).chunk(2)
+            return Box(lower, upper)
+        return Box(self.least(values), -self.least(-values))
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.first[:1], dtype=self.table.trains.dtype)
+
+    @property
+    def _one_answer_serves_many(self) -> bool:
+        """Return whether there are more neurons than runs of rows."""
+        return len(self.table.trains) ** 2 <= self.first.numel()
+
+    def _found(self, answers: Tensor) -> Tensor:
+        """Return each neuron's answer, (k, batch, ...), from those to all ranges, (k, R²)."""
+        size = len(self.table.trains)
+        ranges = (self.first * size + self.last).flatten()
+        return answers.index_select(1, ranges).unflatten(1, self.first.shape)
+
+    def least(self, values: Tensor) -> Tensor:
+        """Return min over the rows first..last of values (R, k), as (k, batch, ...)."""
+        levels = range_minima(values)
+        level = torch.frexp((self.last - self.first + 1).double()).exponent.long() - 1  # ⌊log2 size⌋
+        start = level * len(values)
+        left = levels[(start + self.first).flatten()]
+        right = levels[(start + self.last - (1 << level) + 1).flatten()]
+        return left.minimum(right).T.unflatten(1, self.first.shape)
+
+
+def _count(compare: Callable[..., Tensor], values: Tensor, limits: Tensor) -> Tensor:
+    """Return for each value how many of `limits` it compares with."""
+    count, hit = torch.zeros_like(values), torch.empty_like(values)
+    for limit in limits.tolist():
+        count += compare(values, limit, out=hit)
+    return count.long()
+
+
+def range_minima(values: Tensor) -> Tensor:
+    """Return the sparse table of minima: entry j·R + i holds min(values[i : i + 2^j]), for values (R, k)."""
+    levels, width = [values], 1
+    while 2 * width <= len(values):
+        shorter = levels[-1]
+        merged = shorter.clone()
+        merged[:-width] = shorter[:-width].minimum(shorter[width:])
+        levels.append(merged)
+        width *= 2
+    return torch.cat(levels)
+
+
+def all_range_minima(values: Tensor) -> Tensor:
+    """Return entry [k, i·R + j] = min(values[i : j + 1, k]) for i ≤ j, values (R, k)."""
+    rows, columns = values.shape
+    answers = values.T.unsqueeze(1).expand(columns, rows, rows).triu()
+    below = torch.ones(rows, rows, dtype=torch.bool, device=values.device).tril(-1)
+    return answers.masked_fill(below, math.inf).cummin(2).values.flatten(1)
+
+
+@lru_cache(maxsize=256)
+def table_like(
+    rule: Leaky, num_steps: int, rounding: Rounding, dtype: torch.dtype, device: torch.device
+) -> TrainTable | None:
+    """Return `train_table` in a dtype and on a device."""
+    table = train_table(rule, num_steps, rounding)
+    return None if table is None else table.like(torch.empty((), dtype=dtype, device=device))
+
+
+@lru_cache(maxsize=256)
+def train_table(rule: Leaky, num_steps: int, rounding: Rounding) -> TrainTable | None:
+    """Return the table of a neuron over T steps, or None where it would pass `MOST_ROWS` rows.
+
+    >>> train_table(Leaky(0.5), 2, Rounding(torch.float64)).trains
+    tensor([[0., 0.],
+            [0., 1.],
+            [1., 1.]], dtype=torch.float64)
+    """
+    scale = rule.factors(num_steps)
+    if rule.reset == "zero" and all(factor == 1.0 for factor in scale):
+        rows = periodic_rows(rule, num_steps, rounding)
+    else:
+        found = _enumerated_rows(rule, scale, rounding)
+        if found is None:
+            return None
+        rows = found
+    return sorted_table(rows)
+
+
+def periodic_rows(rule: Leaky, num_steps: int, rounding: Rounding, rest: int = 0) -> list[Row]:
+    """Return the T + 1 trains of a hard reset with a = 1: first spike at k, then every k steps (or k + `rest`).
+
+    Before the first spike v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}; so the first spike
+    may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k. One train is silent.
+    """
+    breakpoints = [math.inf]
+    gain = 0.0
+    for _ in range(num_steps):
+        gain = 1.0 + rule.decay * gain
+        breakpoints.append(rule.threshold / gain)
+    low, high = zip(*(around(each, num_steps, rounding) for each in breakpoints), strict=True)
+    rows = [Row(-math.inf, high[num_steps], (0,) * num_steps)]
+    for k in range(1, num_steps + 1):
+        train = tuple(int(t >= k and (t - k) % (k + rest) == 0) for t in range(1, num_steps + 1))
+        rows.append(Row(low[k], high[k - 1], train))
+    return rows
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """Currents of one sign in [lower, upper] that share a train so far, with u[t] = alpha·I + beta there.
+
+    `size1`·|I| + `size0` bounds |u[t]|, `error1`·|I| + `error0` the rounding error of the run's u[t].
+    """
+
+    lower: float
+    upper: float
+    alpha: float = 0.0
+    beta: float = 0.0
+    size1: float = 0.0
+    size0: float = 0.0
+    error1: float = 0.0
+    error0: float = 0.0
+    train: tuple[int, ...] = ()
+
+
+def _enumerated_rows(rule: Leaky, scale: tuple[float, ...], rounding: Rounding) -> list[Row] | None:
+    branches = [_Branch(-math.inf, 0.0), _Branch(0.0, math.inf)]
+    for factor in scale:
+        branches = [child for branch in branches for child in _children(branch, factor, rule, rounding)]
+        if len(branches) > MOST_ROWS:
+            return None
+    return [Row(branch.lower, branch.upper, branch.train) for branch in branches]
+
+
+def _children(branch: _Branch, factor: float, rule: Leaky, rounding: Rounding) -> Iterator[_Branch]:
+    """Yield the branches in which the neuron is silent at this step, and in which it fires."""
+    decay, theta = rule.decay, rule.threshold
+    moved = _Branch(
+        lower=branch.lower,
+        upper=branch.upper,
+        alpha=decay * branch.alpha + factor,
+        beta=decay * branch.beta,
+        size1=decay * branch.size1 + abs(factor),
+        size0=decay * branch.size0,
+        error1=decay * branch.error1 + step_error(decay, branch.size1, abs(factor), rounding),
+        error0=decay * branch.error0 + step_error(decay, branch.size0, rule.span, rounding) + rounding.smallest,
+        train=branch.train,
+    )
+    sign = 1.0 if moved.upper > 0 else -1.0
+    either = tie(theta, rounding)
+    silent = _below(moved.alpha - sign * moved.error1, theta + either - moved.beta + moved.error0, moved)
+    if silent is not None:
+        yield _continued(moved, silent, 0, rule)
+    fires = _below(-moved.alpha - sign * moved.error1, moved.beta + moved.error0 - theta + either, moved)
+    if fires is not None:
+        yield _continued(moved, fires, 1, rule)
+
+
+def _below(slope: float, limit: float, branch: _Branch) -> tuple[float, float] | None:
+    """Return the part of the branch's interval where slope·I ≤ limit, ends rounded outward; None if empty."""
+    lower, upper = branch.lower, branch.upper
+    if slope > 0:
+        upper = min(upper, above(limit / slope))
+    elif slope < 0:
+        lower = max(lower, below(limit / slope))
+    elif limit < 0:
+        return None
+    return (lower, upper) if lower <= upper else None
+
+
+def _continued(branch: _Branch, interval: tuple[float, float], spike: int, rule: Leaky) -> _Branch:
+    train = (*branch.train, spike)
+    if spike and rule.reset == "zero":
+        return _Branch(*interval, train=train)
+    drop = spike * rule.drop if rule.reset == "subtract" else 0.0
+    return _Branch(
+        *interval,
+        alpha=branch.alpha,
+        beta=branch.beta - drop,
+        size1=branch.size1,
+        size0=branch.size0 + drop,
+        error1=branch.error1,
+        error0=branch.error0,
+        train=train,
+    )
+
+
+def sorted_table(rows: list[Row]) -> TrainTable:
+    """Sort rows by their middles (of arctan, so that infinite ends compare) and make both ends monotone.
+
+    The latter only ever widens a row, and by no more than the rounding error where rows overlap.
+    """
+    rows = sorted(rows, key=lambda row: math.atan(row.lower) + math.atan(row.upper))
+    lower = torch.tensor([row.lower for row in rows], dtype=torch.float64)
+    upper = torch.tensor([row.upper for row in rows], dtype=torch.float64)
+    lower = lower.flip(0).cummin(0).values.flip(0)
+    upper = upper.cummax(0).values
+    return TrainTable(lower, upper, torch.tensor([row.train for row in rows], dtype=torch.float64))

@@ -1,0 +1,56 @@
+"""Exact spike-train sets: the table F1 where the current is constant over time, the graph F2 elsewhere."""
+
+from functools import partial
+
+from ....models.rules import Leaky
+from ...rounding import Rounding, check_potential
+from ..signals.membrane import Pull, pull
+from ..signals.signals import Signal
+from .step_trains import StepTable, StepTrains
+from .train_graph import graph_trains
+from .train_table import TableTrains, TrainTable, table_like, train_table
+
+
+def train_spikes(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> Signal:
+    """Return the reachable spike trains of neurons of `rule` under `current`.
+
+    Exact per neuron, up to rounding: with a constant current for every reset and input scale (F1), with a
+    current in independent boxes over time for hard reset (F2); for a subtracting reset F2 is a relaxation.
+    With `windows`, what the previous layer's trains say of several steps at once is used too (F5).
+    """
+    table = _table(current, rule, rounding)
+    if table is None:
+        return graph_trains(current, rule, rounding, windows)
+    box = current.steps()[0]
+    _check_range(float(box.magnitude.max()), rule, current.num_steps, rounding)
+    table = table.like(box.lower)
+    return TableTrains(table, *table.reachable(box))
+
+
+def step_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+    """Return what `train_spikes` does of steps and sums, and forget the trains."""
+    table = _table(current, rule, rounding)
+    if table is None:
+        return StepTrains(pull(current, rule, rounding), rule, rule.kernel)
+    spread = current.spread()
+    _check_range(float(spread.middle.abs().add_(spread.radius).max()), rule, current.num_steps, rounding)
+    like = spread.middle
+    table = table_like(rule, current.num_steps, rounding, like.dtype, like.device)
+    assert table is not None
+    return StepTable(table, Pull(spread, current.num_steps), rule, rule.kernel)
+
+
+window_spikes = partial(train_spikes, windows=True)
+
+
+def _table(current: Signal, rule: Leaky, rounding: Rounding) -> TrainTable | None:
+    """Return the table of a layer whose current is constant, if it is not too large."""
+    if not current.constant:
+        return None
+    return train_table(rule, current.num_steps, rounding)
+
+
+def _check_range(widest: float, rule: Leaky, num_steps: int, rounding: Rounding) -> None:
+    """Raise OverflowError where a potential may overflow: |v[t]| ≤ Σ_t |a[t]|·|I| + T·max(θ, d), as λ ≤ 1."""
+    reach = sum(map(abs, rule.factors(num_steps))) * widest + num_steps * rule.span
+    check_potential(reach, rounding)

@@ -1,0 +1,203 @@
+"""What a node of the search has decided of the first spiking layer: once its trains are, the whole network is.
+
+A layer whose current is constant over time has a table of trains (F1): a node keeps a run of its rows for each
+neuron. It carries the rows, not the ends of the current's interval: rows overlap by the rounding error, so an
+interval would readmit the neighbour that was split off. Any other layer has a graph (F2): a node fixes spikes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...bounds.signals.box import Box
+from ...bounds.trains.train_graph import GraphTrains
+from ...bounds.trains.train_table import TableTrains
+
+OPEN = -1
+
+
+@dataclass(frozen=True)
+class Restricted:
+    """A layer's trains in each node.
+
+    Attributes:
+        found: the trains that the decisions leave.
+        split: neurons that a decision restricts, (N, n) of bool.
+        empty: nodes in which some neuron has no train left, (N,) of bool; `found` means nothing there.
+    """
+
+    found: TableTrains | GraphTrains
+    split: Tensor
+    empty: Tensor
+
+
+class Decisions(ABC):
+    """The decisions of N nodes about one layer's n neurons."""
+
+    @abstractmethod
+    def restrict(self, found: TableTrains | GraphTrains) -> Restricted:
+        """Return the trains that are left, for `found` with one row of the batch per node."""
+
+    @abstractmethod
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return what is stored, each (N, ...)."""
+
+    def enclosure(self, box: Box) -> Box:
+        """Return what the decisions leave of each node's input set `box`."""
+        return box
+
+    @property
+    def size(self) -> int:
+        """Return how many neurons may be split."""
+        return self.tensors()[0].shape[-1]
+
+    @abstractmethod
+    def of(self, tensors: Sequence[Tensor]) -> "Decisions":
+        """Return decisions of the same kind from such tensors."""
+
+    @abstractmethod
+    def children(self, neuron: Tensor, place: Tensor) -> tuple["Decisions", "Decisions"]:
+        """Return both children of each node, split at `place` of `neuron`, each (N,)."""
+
+
+@dataclass(frozen=True)
+class RowRanges(Decisions):
+    """Rows first..last of each neuron's table, (N, n)."""
+
+    first: Tensor
+    last: Tensor
+
+    @staticmethod
+    def root(found: TableTrains, count: int) -> "RowRanges":
+        """Return `count` nodes that have decided nothing."""
+        shape = (count, found.first[0].numel())
+        first = torch.zeros(shape, dtype=torch.int16, device=found.first.device)
+        return RowRanges(first, torch.full_like(first, len(found.table.lower) - 1))
+
+    def restrict(self, found: TableTrains | GraphTrains) -> Restricted:
+        """Intersect with the rows that are in reach anyway."""
+        assert isinstance(found, TableTrains)
+        known_first, known_last = found.first.flatten(1), found.last.flatten(1)
+        first, last = known_first.maximum(self.first), known_last.minimum(self.last)
+        split = (first > known_first) | (last < known_last)
+        empty = (first > last).any(1)
+        shape = found.first.shape
+        kept = replace(found, first=first.view(shape), last=last.maximum(first).view(shape))
+        return Restricted(kept, split, empty)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return both ends."""
+        return self.first, self.last
+
+    def of(self, tensors: Sequence[Tensor]) -> "RowRanges":
+        """Return row ranges."""
+        return RowRanges(*tensors)
+
+    def children(self, neuron: Tensor, place: Tensor) -> tuple["RowRanges", "RowRanges"]:
+        """Return rows first..place on one side and place + 1..last on the other."""
+        nodes = torch.arange(len(neuron), device=neuron.device)
+        last, first = self.last.clone(), self.first.clone()
+        last[nodes, neuron] = last[nodes, neuron].minimum(place.to(last.dtype))
+        first[nodes, neuron] = first[nodes, neuron].maximum((place + 1).to(first.dtype))
+        return RowRanges(self.first, last), RowRanges(first, self.last)
+
+
+@dataclass(frozen=True)
+class FixedSpikes(Decisions):
+    """Spikes that are fixed to 0 or 1, or `OPEN`, (N, T, n)."""
+
+    value: Tensor
+
+    @staticmethod
+    def root(found: GraphTrains, count: int) -> "FixedSpikes":
+        """Return `count` nodes that have decided nothing."""
+        shape = (count, found.num_steps, found.ends[0, 0].numel())
+        return FixedSpikes(torch.full(shape, OPEN, dtype=torch.int8, device=found.ends.device))
+
+    def restrict(self, found: TableTrains | GraphTrains) -> Restricted:
+        """Drop the edges that a fixed spike forbids, and whatever lies on no path any more."""
+        assert isinstance(found, GraphTrains)
+        shape = found.ends.shape[1:]
+        value = self.value.transpose(0, 1)
+        edges = _allowed(_matrix(found), value)
+        edges, forward, backward = _on_paths(edges)
+        empty = ~backward[0].all(1)
+        if bool(empty.any()) and bool((self.value[empty] != OPEN).any()):  # sums over no path are no numbers
+            opened = self.value.masked_fill(empty[:, None, None], OPEN)
+            return replace(FixedSpikes(opened).restrict(found), empty=empty)
+        possible = (forward & backward)[1:-1]
+        box = Box((possible & ~_avoidable(edges)).double(), possible.double())
+        split = (value != OPEN).any(0)
+        kept = replace(
+            found,
+            edges=tuple(edges[:t, t].unflatten(2, shape[1:]) for t in range(1, found.num_steps + 1)),
+            ends=edges[:, -1].unflatten(2, shape[1:]),
+            box=Box(box.lower.unflatten(2, shape[1:]), box.upper.unflatten(2, shape[1:])),
+        )
+        return Restricted(kept, split, empty)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return the spikes."""
+        return (self.value,)
+
+    def of(self, tensors: Sequence[Tensor]) -> "FixedSpikes":
+        """Return fixed spikes."""
+        return FixedSpikes(*tensors)
+
+    def children(self, neuron: Tensor, place: Tensor) -> tuple["FixedSpikes", "FixedSpikes"]:
+        """Return silence at step `place` on one side and a spike there on the other."""
+        nodes = torch.arange(len(neuron), device=neuron.device)
+        silent, fires = self.value.clone(), self.value.clone()
+        silent[nodes, place, neuron] = 0
+        fires[nodes, place, neuron] = 1
+        return FixedSpikes(silent), FixedSpikes(fires)
+
+
+def root(found: TableTrains | GraphTrains, count: int) -> Decisions:
+    """Return the decisions of `count` nodes that have decided nothing."""
+    kind = RowRanges if isinstance(found, TableTrains) else FixedSpikes
+    return kind.root(found, count)  # pyright: ignore[reportArgumentType]
+
+
+def _matrix(found: GraphTrains) -> Tensor:
+    """Return edge [τ, t] for τ = 0..T and t = 0..T + 1, where t = T + 1 is the end, (T + 1, T + 2, N, n)."""
+    steps, ends = found.num_steps, found.ends.flatten(2)
+    edges = ends.new_zeros(steps + 1, steps + 2, *ends.shape[1:])
+    for t, edge in enumerate(found.edges, start=1):
+        edges[:t, t] = edge.flatten(2)
+    edges[:, -1] = ends
+    return edges
+
+
+def _allowed(edges: Tensor, value: Tensor) -> Tensor:
+    """Drop edges into a step that is fixed silent, and edges over a step that is fixed to fire."""
+    steps = len(value)
+    fired = (value == 1).cumsum(0)
+    fired = torch.cat([fired.new_zeros(1, *fired.shape[1:]), fired])  # [t]: fixed spikes up to step t
+    for t in range(1, steps + 2):
+        over = fired[t - 1] > fired[: min(t, steps + 1)]
+        edges[: min(t, steps + 1), t] &= ~over
+        if t <= steps:
+            edges[:, t] &= value[t - 1] != 0
+    return edges
+
+
+def _on_paths(edges: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Keep edges on a path from node 0 to the end; return them and which nodes 0..T + 1 have a path to either."""
+    nodes = edges.shape[1]
+    forward, backward = edges.new_zeros(nodes, *edges.shape[2:]), edges.new_zeros(nodes, *edges.shape[2:])
+    forward[0], backward[-1] = True, True
+    for t in range(1, nodes):
+        forward[t] = (edges[:t, t] & forward[:t]).any(0)
+    for t in range(nodes - 2, -1, -1):
+        backward[t] = (edges[t, t + 1 :] & backward[t + 1 :]).any(0)
+    return edges & forward[:-1, None] & backward[None], forward, backward
+
+
+def _avoidable(edges: Tensor) -> Tensor:
+    """Return, for steps 1..T, whether some edge on a path passes over the step, (T, N, n)."""
+    steps = len(edges) - 1
+    return torch.stack([edges[:t, t + 1 :].flatten(0, 1).any(0) for t in range(1, steps + 1)])

@@ -1,0 +1,184 @@
+"""A search by several processes of this machine: one keeps the frontier, and all bound its nodes."""
+
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+
+from .... import processes
+from ....kernels.loading import inheritance
+from ..nodes.nodes import Nodes
+from ..question import MarginQuestion
+from .crew import Crew, Portion, Timed, bounded_here
+from .helper import ASKED, DONE, GIVEN, READY
+from .sharing import pack_part, pack_question, shareable, unpack_timed
+
+AFTER = 0.5
+"""Seconds of search, counted from when the first part was bounded and kernels so were built, after which processes
+are started: an easy sample is decided before one is there."""
+AHEAD = 2
+"""Parts that a process has at most: one under work, and the next."""
+MOST_DEATHS = 3
+"""So many processes are replaced; then those that are left do the work, and in the end this one does."""
+
+
+@dataclass(eq=False)
+class _Given:
+    """A part, and what came of it, once something did."""
+
+    part: Portion
+    timed: Timed | None = None
+    to: "_Helper | None" = None
+
+
+@dataclass(eq=False)
+class _Helper:
+    """A process, this end of its pipe, whether it is there, and what it was given and has not answered."""
+
+    process: "subprocess.Popen[bytes]"
+    connection: Connection
+    ready: bool = False
+    parts: deque[_Given] = field(default_factory=deque)
+
+    def send(self, message: bytes) -> None:
+        """Say something; a process that is dead shows when its answer is waited for."""
+        try:
+            self.connection.send_bytes(message)
+        except OSError:
+            return
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        self.connection.close()
+
+
+class Helpers(Crew):
+    """This process and others of one torch thread each. What a dead one was given goes to others or is done here.
+
+    While this one waits for the oldest part it bounds one that it kept: with W processes, W − 1 are started.
+
+    Args:
+        count: says how many processes may work now, this one among them; below 2 it works alone.
+    """
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count, self._helpers, self._deaths = count, list[_Helper](), 0
+        self._given, self._message, self._begun = deque[_Given](), None, None
+
+    def __enter__(self) -> "Helpers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for helper in self._helpers:
+            helper.stop()
+        self._helpers.clear()
+
+    @property
+    def size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return how many processes may work, this one among them."""
+        return max(1, self._count())
+
+    def ask(self, question: MarginQuestion) -> None:
+        """Take up a question. What processes still say of another one is not heeded."""
+        self._question, self._begun, self._given = question, None, deque()
+        like = question.roots()
+        assert like is not None
+        self._like: Nodes = like
+        self._message = ASKED + pack_question(question) if self.size > 1 and shareable(question) else None
+        for helper in self._helpers:
+            self._tell(helper)
+
+    @property
+    def room(self) -> bool:
+        """Return whether a process, this one among them, has less than `AHEAD` parts; alone it has one."""
+        self._staff()
+        self._listen(0.0)
+        ready = [helper for helper in self._helpers if helper.ready]
+        free = any(len(helper.parts) < AHEAD for helper in ready)
+        return free or len(self._kept) < (2 if ready else 1)
+
+    def give(self, part: Portion) -> None:
+        """Give a part to the process that has least to do; keep it where none has room."""
+        given = _Given(part)
+        self._given.append(given)
+        self._hand(given)
+
+    def next(self, deadline: float | None) -> Timed | None:
+        """Return the oldest part once it is bounded, None at the deadline; what is kept is bounded meanwhile."""
+        oldest = self._given[0]
+        while oldest.timed is None:
+            left = None if deadline is None else deadline - time.perf_counter()
+            if left is not None and left <= 0:
+                return None
+            kept = self._kept
+            if kept:
+                kept[0].timed = bounded_here(self._question, kept[0].part)
+            self._listen(0.0 if kept else left)
+        self._given.popleft()
+        self._begun = time.perf_counter() if self._begun is None else self._begun
+        return oldest.timed
+
+    @property
+    def _kept(self) -> list[_Given]:
+        """Return the parts that no other process has and nothing came of, the oldest first."""
+        return [given for given in self._given if given.to is None and given.timed is None]
+
+    def _staff(self) -> None:
+        """Start the processes that are missing, once the search has taken a while."""
+        late = self._begun is not None and time.perf_counter() - self._begun >= AFTER
+        wanted = self._count() - 1 if late and self._message is not None and self._deaths < MOST_DEATHS else 0
+        for _ in range(wanted - len(self._helpers)):
+            here, there = Pipe()
+            process = processes.start("spikecert.certify.branching.processes.helper", there, *inheritance())
+            self._helpers.append(_Helper(process, here))
+
+    def _tell(self, helper: _Helper) -> None:
+        if helper.ready and self._message is not None:
+            helper.send(self._message)
+
+    def _hand(self, given: _Given) -> None:
+        """Give a part to a process, if one is there."""
+        free = [helper for helper in self._helpers if helper.ready and len(helper.parts) < AHEAD]
+        if self._message is None or not free:
+            return
+        helper = min(free, key=lambda helper: len(helper.parts))
+        given.to = helper
+        helper.parts.append(given)
+        helper.send(GIVEN + pack_part(given.part))
+
+    def _listen(self, seconds: float | None) -> None:
+        """Wait for so long, or until a process says something, and take it."""
+        said = wait([helper.connection for helper in self._helpers], seconds) if self._helpers else []
+        for helper in [helper for helper in self._helpers if helper.connection in said]:
+            try:
+                self._heard(helper, helper.connection.recv_bytes())
+            except (EOFError, OSError):
+                self._bury(helper)
+
+    def _heard(self, helper: _Helper, message: bytes) -> None:
+        if message == READY:
+            helper.ready = True
+            self._tell(helper)
+            return
+        given = helper.parts.popleft()
+        given.to = None  # what failed there is bounded here, and says why
+        if message[:1] == DONE and given in self._given:
+            given.timed = unpack_timed(message[1:], self._like)
+
+    def _bury(self, helper: _Helper) -> None:
+        """Give to others what a dead process had."""
+        self._helpers.remove(helper)
+        self._deaths += 1
+        helper.stop()
+        for given in helper.parts:
+            given.to = None
+            if given in self._given:
+                self._hand(given)

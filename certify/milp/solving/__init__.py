@@ -1,0 +1,1 @@
+"""HiGHS on one program, and bounds that hold whatever it says."""

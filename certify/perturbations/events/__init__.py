@@ -1,0 +1,1 @@
+"""Sets of changed events: flips, moves, both; their regions and their members."""

@@ -1,0 +1,209 @@
+"""How far a sample may be perturbed: a proven and an attacked radius, and the entry point `certified_radius`."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ...models.constants import positive, real, settle, unless_none, whole
+from ...models.networks import SpikingNetwork
+from ...models.progress import Progress, silent
+from ...models.validation import check_choice, check_plain
+from ..alike import Alike
+from ..arithmetic import check_arithmetic
+from ..attacks import ATTACKS, check_attacked
+from ..detaching import detach
+from ..latency_codes import coded
+from ..own_draws import apart, own_draws
+from ..replay import evaluating, replays
+from ..ties import STRICT, settled_ties
+from ..verdicts import Verdict
+from ..verification import resolve, verify
+from ..verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
+from .bracketing import Bisection, Bracket, Clock, Grid
+from .scales import NORMS, Scale, scale
+
+
+@dataclass(frozen=True, eq=False)
+class Radius(Alike):
+    """One sample's radius: the distance of the nearest valid input that is misclassified, between two ends.
+
+    Attributes:
+        lower: proven: `verify` says "verified" at this ε (0 where nothing more is proven).
+        upper: attacked: the distance of `counterexample`, rounded up. Where none was found it is the reach of the
+            range of valid inputs (1 for ℓ∞ in [0, 1]), beyond which the set around a sample does not grow.
+        exact: whether upper − lower ≤ tolerance.
+        counterexample: a valid input at distance `upper`, replayed, that is misclassified; or None.
+        verifier: what proved `lower`; None where it is 0.
+        ties: what a tie between logits is, "argmax" or "strict".
+
+    Raises:
+        ValueError: for ends that are no bracket.
+    """
+
+    lower: float
+    upper: float
+    exact: bool
+    counterexample: Tensor | None
+    verifier: str | None
+    ties: str = STRICT
+
+    def __post_init__(self) -> None:
+        settle(self, partial(real, finite=False), "lower", "upper")
+        if not 0 <= self.lower <= self.upper:
+            raise ValueError(f"lower, upper: got {self.lower!r}, {self.upper!r}, expected 0 ≤ lower ≤ upper")
+        detach(self, "counterexample")
+
+
+def certified_radius(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    norm: str | Scale = "linf",
+    verifier: str | Verifier = "auto",
+    tolerance: float = 1e-3,
+    *,
+    lower: float = 0.0,
+    upper: float = 1.0,
+    timeout: float | None = None,
+    seed: int = 0,
+    ties: str | None = None,
+    progress: Progress = silent,
+) -> list[Radius]:
+    """Bracket each sample's radius, r = min ‖x̃ − x‖ over valid x̃ that are misclassified: lower ≤ r ≤ upper.
+
+    All samples are bisected together on one grid of ε, cheapest first: "trains" raises `lower`, an attack lowers
+    `upper`, and `verifier` is asked in between. A counterexample is pulled toward its sample while it fails. Each
+    query lies strictly inside its bracket, so brackets only shrink.
+
+    Args:
+        network: any spiking network; it is taken in evaluation mode.
+        inputs: (batch, ...), within [lower, upper].
+        labels: (batch,) of integers.
+        norm: "linf" or "l2", in the units of the inputs; or "l0", how many events flip, or "shift", by how many
+            steps events move in all (`SpikeShift(None, total=...)`): these are whole numbers, `tolerance` is at
+            least 1, and `lower` and `upper` mean nothing; or a `FlipScale` or `ShiftScale`: other budgets.
+        verifier: as in `verify`. "complete" closes brackets up to `tolerance`, given time; one that does not
+            falsify leaves them open. "interval" and "trains" are the only proofs where they are named.
+        tolerance: the width at which a bracket counts as exact.
+        lower, upper: the range of valid inputs.
+        timeout: seconds for a sample, on average, over all its queries; each gets a fair share of what is left.
+        seed: for attacks.
+        ties: what a tie between logits is, as in `verify`.
+        progress: told after each query, with the samples that this pass is through with.
+
+    Returns:
+        One `Radius` per sample. A sample that is misclassified as it is has lower = upper = 0, and is exact.
+
+    Raises:
+        TypeError, ValueError: for arguments that don't fit, one line each.
+        SoundnessError: if a counterexample is found within a verified radius.
+
+    >>> import spikecert
+    >>> network = spikecert.mlp((4, 8, 2), num_steps=4)
+    >>> radii = certified_radius(network, torch.rand(3, 4), torch.tensor([0, 1, 0]))
+    >>> all(radius.lower <= radius.upper for radius in radii)
+    True
+    """
+    if not isinstance(norm, Scale):
+        check_choice("norm", norm, NORMS)
+    check_plain(inputs=inputs, labels=labels)
+    if own_draws(network, inputs, labels):
+        rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
+        return [
+            certified_radius(one, inputs[at], labels[at], norm, verifier, tolerance, **rest, progress=told)[0]
+            for one, at, told in apart(network, inputs, progress)
+        ]
+    sets = norm if isinstance(norm, Scale) else scale(norm, lower, upper)
+    if (codes := coded(network, inputs, sets.around(0.0))) is not None:
+        asked = codes.network, codes.events, labels, sets, verifier, tolerance
+        found = certified_radius(*asked, timeout=timeout, seed=seed, ties=ties, progress=progress)
+        return [replace(one, counterexample=codes.image(one.counterexample, k)) for k, one in enumerate(found)]
+    check_arithmetic(network)
+    check_attacked(network, inputs, labels, sets.around(0.0))
+    inputs = inputs.detach()
+    tolerance, seed = sets.tolerance(positive("tolerance", tolerance)), whole("seed", seed)
+    timeout = unless_none(positive)("timeout", timeout)
+    grid, ties = Grid.of(sets.reach(inputs), tolerance), settled_ties(network, ties)
+    query = _Query(network, inputs, labels, sets, grid, seed, ties, progress)
+    clock = Clock(None if timeout is None else time.perf_counter() + timeout * len(inputs))
+    with evaluating(network):
+        brackets = query.clean()
+        for plan in _passes(resolve(verifier), sets.breaks_first):
+            brackets = query.bisection(plan, clock).run(brackets)
+    return [
+        Radius(b.lower, b.upper, b.upper - b.lower <= tolerance, b.counterexample, b.verifier, ties)
+        for b in brackets
+    ]
+
+
+@dataclass(frozen=True)
+class _Query:
+    """What is asked about."""
+
+    network: SpikingNetwork
+    inputs: Tensor
+    labels: Tensor
+    sets: Scale
+    grid: Grid
+    seed: int
+    ties: str
+    progress: Progress
+
+    def clean(self) -> list[Bracket]:
+        """Return the bracket of each sample before any query: closed where the sample itself fails, run alone."""
+        pairs = zip(self.inputs, self.labels.tolist(), strict=True)
+        failing = [replays(self.network, *pair, self.ties) for pair in pairs]
+        return [
+            Bracket(0.0, 0.0, self.inputs[index].clone()) if fails else Bracket(0.0, self.grid.reach)
+            for index, fails in enumerate(failing)
+        ]
+
+    def bisection(self, plan: "_Pass", clock: Clock) -> Bisection:
+        """Return the pass of one verifier."""
+        label = f"radius ({plan.verifier.name})"
+        return Bisection(
+            self.grid.coarser(plan.coarser),
+            partial(self._ask, plan.verifier),
+            self._nearest,
+            clock,
+            plan.unknown_is_high,
+            lambda done: self.progress(label, done, len(self.labels)),
+        )
+
+    def _ask(self, verifier: Verifier, samples: list[int], epsilon: float, timeout: float | None) -> list[Verdict]:
+        inputs, labels = self._of(samples)
+        asked = self.network, inputs, labels, self.sets.around(epsilon), verifier, timeout
+        return verify(*asked, seed=self.seed, ties=self.ties)
+
+    def _nearest(self, samples: list[int], counterexamples: list[Tensor]) -> list[tuple[Tensor, float]]:
+        """Pull counterexamples toward their samples, and measure."""
+        inputs, labels = self._of(samples)
+        pulled = self.sets.pulled(self.network, torch.stack(counterexamples), inputs, labels, self.ties)
+        return list(zip(pulled, self.sets.distance(pulled, inputs).tolist(), strict=True))
+
+    def _of(self, samples: list[int]) -> tuple[Tensor, Tensor]:
+        index = torch.tensor(samples, device=self.labels.device)
+        return self.inputs[index], self.labels[index]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A verifier's pass: whether "unknown" sends it to smaller radii, and how much coarser its grid is."""
+
+    verifier: Verifier
+    unknown_is_high: bool = True
+    coarser: int = 1
+
+
+def _passes(verifier: Verifier, breaks_first: bool) -> Iterable[_Pass]:
+    """Return the passes, cheapest first. Attacks that fail cost most, so they start from what is proven."""
+    quick = verifier in (INTERVAL, TRAINS)
+    proof = _Pass(verifier if quick else TRAINS)
+    search = _Pass(AttackSearch(ATTACKS["ensemble-fast"]()), unknown_is_high=False, coarser=8)
+    yield from (search, proof) if breaks_first else (proof, search)
+    if not quick:
+        yield _Pass(verifier)

@@ -1,0 +1,294 @@
+"""The recordings that a proof about events is about: what may flip and move, and what that makes of a sample.
+
+Flips change at most `count` entries of a recording of 0 and 1 in all. Moves take events of x to other steps: each
+by at most `jitter`, at most `count` of them, by `total` steps in all; an event may leave the T steps where
+`border` says so, and pays the distance to the first step outside. With both, events move first, and what they
+became flips.
+
+Two events of one entry are two where they "add". Where they are one ("or"), let one event stand for each entry of
+the moved recording that has any: one that did not move, if there is one (there is at most one: x has 0 and 1). All
+others have moved, and are gone. So the recording is among those of events that add up, where those that can meet
+another one may also vanish as they move; which events these are is seen from the distances.
+
+Flips after moves: an entry can be empty where its least number of events is 0, and hold one where its greatest
+is 1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..numbers.exact import Refused, whole
+from ..work import CALL, spend
+from .changing import Changes, Limit, SharedUnits
+from .inputs import Inputs
+from .units import Toggles, Travels
+
+KINDS, MERGES, BORDERS = ("flip", "insert", "delete"), ("or", "add"), ("stay", "leave")
+NORMS = {"l0": {"flips"}, "shift": {"shifts"}, "l0+shift": {"flips", "shifts"}}
+"""What each norm of event sets has rules of."""
+MOST_EVENTS = 255
+"""Of one entry."""
+PLENTY = 2**31
+"""More than there are units, or steps: a budget of that is as good as none."""
+
+
+@dataclass(frozen=True)
+class FlipRules:
+    """At most `count` entries flip, of `where`, (T, ...) of bool (None: all): events come, go, or both."""
+
+    count: int
+    kind: str
+    where: np.ndarray | None
+
+    @staticmethod
+    def read(given: object, where: np.ndarray | None) -> "FlipRules":
+        """Return the rules of a description.
+
+        Raises:
+            Refused: for anything else.
+        """
+        fields = _fields("flips", given, {"count", "kind"})
+        count, kind = _budget("flips.count", fields["count"]), _choice("flips.kind", fields["kind"], KINDS)
+        if count is None:
+            raise Refused("flips.count: got None, expected an integer from 0 on")
+        return FlipRules(count, kind, where)
+
+    def holds(self, other: "FlipRules") -> bool:
+        """Return whether all flips of `other` are among these."""
+        kinds = self.kind in ("flip", other.kind)
+        return other.count == 0 or (self.count >= other.count and kinds and _covers(self.where, other.where))
+
+    def __str__(self) -> str:
+        what = {"flip": "flips", "insert": "inserted events", "delete": "deleted events"}[self.kind]
+        return f"{self.count} {what}{_part(self.where)}"
+
+
+@dataclass(frozen=True)
+class ShiftRules:
+    """Events of `where` move, within budgets (None: any way)."""
+
+    jitter: int | None
+    count: int | None
+    total: int | None
+    merge: str
+    border: str
+    where: np.ndarray | None
+
+    @staticmethod
+    def read(given: object, where: np.ndarray | None) -> "ShiftRules":
+        """Return the rules of a description.
+
+        Raises:
+            Refused: for anything else.
+        """
+        fields = _fields("shifts", given, {"jitter", "count", "total", "merge", "border"})
+        jitter, count, total = (_budget(f"shifts.{name}", fields[name]) for name in ("jitter", "count", "total"))
+        merge = _choice("shifts.merge", fields["merge"], MERGES)
+        border = _choice("shifts.border", fields["border"], BORDERS)
+        return ShiftRules(jitter, count, total, merge, border, where)
+
+    @property
+    def reach(self) -> int:
+        """Return how far an event moves at most."""
+        return min(PLENTY if budget is None else budget for budget in (self.jitter, self.total))
+
+    @property
+    def most(self) -> int:
+        """Return how many events move at most."""
+        budgets = min(PLENTY if budget is None else budget for budget in (self.count, self.total))
+        return budgets if self.reach else 0
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """Return the limits of the pool of all events that may move."""
+        found = [] if self.count is None else [Limit(min(self.count, PLENTY))]
+        found += [] if self.total is None else [Limit(min(self.total, PLENTY), sized=True)]
+        return tuple(found) or (Limit(None),)
+
+    def holds(self, other: "ShiftRules") -> bool:
+        """Return whether all moves of `other` are among these."""
+        if other.most == 0:
+            return True
+        pairs = ((self.jitter, other.jitter), (self.count, other.count), (self.total, other.total))
+        enough = all(mine is None or (theirs is not None and mine >= theirs) for mine, theirs in pairs)
+        alike = self.merge == other.merge and self.border in ("leave", other.border)
+        return enough and alike and _covers(self.where, other.where)
+
+    def __str__(self) -> str:
+        parts = [
+            "any way" if self.jitter is None else f"by up to {self.jitter} steps",
+            "all of them" if self.count is None else f"{self.count} of them",
+            *([] if self.total is None else [f"{self.total} steps in all"]),
+            f'merged by "{self.merge}"',
+            f"that {self.border}",
+        ]
+        return f"events moved {', '.join(parts)}{_part(self.where)}"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may be changed of a recording: flips, moves, or moves and then flips."""
+
+    flips: FlipRules | None
+    shifts: ShiftRules | None
+
+    @staticmethod
+    def read(norm: str, given: object, masks: Callable[[str], np.ndarray | None]) -> "Rules":
+        """Return the rules of a description.
+
+        Args:
+            norm: "l0", "shift" or "l0+shift".
+            given: the description.
+            masks: returns what a tensor says of the entries that change, None where there is none.
+
+        Raises:
+            Refused: for anything that is not known.
+        """
+        fields = _fields("events", given, NORMS[norm])
+        flips = FlipRules.read(fields["flips"], masks("flips.where")) if "flips" in fields else None
+        shifts = ShiftRules.read(fields["shifts"], masks("shifts.where")) if "shifts" in fields else None
+        if flips is not None and shifts is not None and shifts.merge != "or":
+            raise Refused("shifts.merge: got 'add', expected 'or': flips are of 0 and 1")
+        return Rules(flips, shifts)
+
+    @property
+    def described(self) -> dict[str, dict[str, Any]]:
+        """Return the rules as `read` takes them, without masks."""
+        parts = {"flips": self.flips, "shifts": self.shifts}
+        return {
+            name: {field: value for field, value in vars(part).items() if field != "where"}
+            for name, part in parts.items()
+            if part is not None
+        }
+
+    @property
+    def masks(self) -> dict[str, np.ndarray]:
+        """Return the masks, as int32 of 0 and 1, by their tensors' names."""
+        parts = {"flips.where": self.flips, "shifts.where": self.shifts}
+        return {
+            name: part.where.astype(np.int32)
+            for name, part in parts.items()
+            if part is not None and part.where is not None
+        }
+
+    def holds(self, other: "Rules") -> bool:
+        """Return whether all changes of `other` are among these: of rules for recordings of one shape."""
+        flips, shifts = other.flips, other.shifts
+        if flips is not None and flips.count and (self.flips is None or not self.flips.holds(flips)):
+            return False
+        return shifts is None or not shifts.most or (self.shifts is not None and self.shifts.holds(shifts))
+
+    def __str__(self) -> str:
+        return " and ".join(str(part) for part in (self.shifts, self.flips) if part is not None)
+
+    def around(self, sample: np.ndarray, steps: int | None) -> Inputs:
+        """Return the set of recordings about a sample (T, ...).
+
+        Args:
+            sample: events, whole numbers.
+            steps: T; None where inputs are no recordings.
+
+        Raises:
+            Refused: for a sample that is no such recording, or masks and budgets that do not fit it.
+        """
+        events = self._events(sample, steps)
+        low = high = events
+        pools: list[SharedUnits] = []
+        if self.shifts is not None and self.shifts.most:
+            low, high, pool = _moved(self.shifts, events, _allowed("shifts.where", self.shifts.where, sample))
+            pools.append(pool)
+        if self.flips is not None and self.flips.count:
+            allowed, kind = _allowed("flips.where", self.flips.where, sample), self.flips.kind
+            comes, goes = (low == 0) & allowed & (kind != "delete"), (high == 1) & allowed & (kind != "insert")
+            units = Toggles(comes.astype(np.int64), 1), Toggles(goes.astype(np.int64), -1)
+            pools.append(SharedUnits(units, (Limit(min(self.flips.count, PLENTY)),)))
+            low, high = np.where(goes, 0, low), np.where(comes, 1, high)
+        changes = Changes(whole(events), tuple(pools))
+        return Inputs(sample.shape, whole(low), whole(high), changes=changes)
+
+    def _events(self, sample: np.ndarray, steps: int | None) -> np.ndarray:
+        """Return how many events each entry has, (m, T)."""
+        if steps is None:
+            raise Refused("unknown: no proof form for events of inputs that have none of their own at each step")
+        if sample.ndim < 2 or len(sample) != steps:
+            raise Refused(f"sample: has no first axis of {steps} steps")
+        spend(CALL + sample.size)
+        most = MOST_EVENTS if self.shifts is not None and self.shifts.merge == "add" else 1
+        if not ((sample >= 0) & (sample <= most) & (sample == np.floor(sample))).all():
+            raise Refused(f"sample: holds other numbers than whole ones from 0 to {most}")
+        jitter = None if self.shifts is None else self.shifts.jitter
+        if jitter is not None and jitter >= steps:
+            raise Refused(f"shifts.jitter: got {jitter}, expected less than the recording's {steps} steps")
+        return sample.astype(np.int64).reshape(steps, -1).T
+
+
+def _moved(
+    rules: ShiftRules, events: np.ndarray, allowed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, SharedUnits]:
+    """Return the least and the greatest number of events of each entry, (m, T) each, and what moves."""
+    movable, steps, most = events * allowed, events.shape[1], rules.most
+    reach, leaves = min(rules.reach, steps), rules.border == "leave"
+    around = _around(movable, reach)
+    if rules.merge == "add":
+        units = (Travels(movable, reach, leaves, vanishes=False),)
+        return events - movable.clip(max=most), events + around.clip(max=most), SharedUnits(units, rules.limits)
+    meets = _around(events, reach) > 0
+    if most > 1:  # another one may move, too
+        meets |= _around(movable, 2 * reach) > 0
+    alone, meeting = movable * ~meets, movable * meets
+    units = Travels(alone, reach, leaves, vanishes=False), Travels(meeting, reach, leaves, vanishes=True)
+    return events - movable, np.maximum(events, around.clip(max=1)), SharedUnits(units, rules.limits)
+
+
+def _around(events: np.ndarray, reach: int) -> np.ndarray:
+    """Return how many events are within `reach` steps of each entry, but not in it, (m, T)."""
+    found, steps = np.zeros_like(events), events.shape[1]
+    for size in range(1, min(reach, steps - 1) + 1):
+        spend(CALL + events.size // 8)
+        found[:, size:] += events[:, :-size]
+        found[:, :-size] += events[:, size:]
+    return found
+
+
+def _allowed(name: str, where: np.ndarray | None, sample: np.ndarray) -> np.ndarray:
+    """Return which entries may change, (m, T) of bool."""
+    if where is None:
+        where = np.ones(sample.shape, dtype=bool)
+    if where.shape != sample.shape:
+        raise Refused(f"{name}: has shape {where.shape}, expected the sample's {sample.shape}")
+    return where.reshape(len(where), -1).T
+
+
+def _covers(mine: np.ndarray | None, theirs: np.ndarray | None) -> bool:
+    """Return whether all entries of one mask are in the other."""
+    if mine is None:
+        return True
+    if theirs is None:
+        return bool(mine.all())
+    return mine.shape == theirs.shape and not bool((theirs & ~mine).any())
+
+
+def _part(where: np.ndarray | None) -> str:
+    return "" if where is None else f", among {int(where.sum())} of {where.size} entries"
+
+
+def _fields(name: str, given: object, known: set[str]) -> dict[str, Any]:
+    if not isinstance(given, dict) or given.keys() != known:
+        got = ", ".join(sorted(map(str, given)))[:60] if isinstance(given, dict) else type(given).__name__
+        raise Refused(f"{name}: got {got}, expected {', '.join(sorted(known))}")
+    return given
+
+
+def _budget(name: str, value: object) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        raise Refused(f"{name}: got {str(value)[:20]}, expected an integer from 0 on")
+    return value
+
+
+def _choice(name: str, value: object, known: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in known:
+        raise Refused(f"{name}: got {str(value)[:20]!r}, expected {' or '.join(known)}")
+    return value

@@ -1,0 +1,1 @@
+"""Affine maps and pools of a model file, exactly, and how far a run may be from them."""

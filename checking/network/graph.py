@@ -1,0 +1,225 @@
+"""A network over inputs of one shape, as nodes: each is made of nodes before it.
+
+Signals are flat: (n, T), or (n, 1) where they are the same at every step.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+
+from ..maps.affine import Affine
+from ..maps.filters import Filter, LeakySynapse
+from ..maps.layers import Shape
+from ..maps.pooling import Maxima, MaxPool
+from ..numbers.arithmetic import Arithmetic
+from ..numbers.exact import Dyadic, Refused
+from ..work import CALL, hold, spend
+from .kinds import Kinds, chosen, spread
+from .loops import Loop
+from .model import Firing, Network, Residual, walk
+from .neurons import Neuron
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """The input."""
+
+
+@dataclass(frozen=True)
+class Through:
+    """An affine layer of node `source`."""
+
+    source: int
+    affine: Affine
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A place where the run may take the mean over time: it adds rounding alone, as the map commutes with it.
+
+    A sum of T numbers, divided: γ_{T+2} of their size.
+    """
+
+    source: int
+    steps: int
+
+    def error(self, size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
+        """Return how far the run may be from the exact mean of numbers of this size, (n, 1)."""
+        if 4 * self.steps * size.max().fraction() > arithmetic.largest:
+            raise Refused("unknown: a sum over time may overflow")
+        spend(16 * len(size.ints), size.shift)
+        gamma, least = arithmetic.gamma(self.steps + 2), (self.steps + 4) * arithmetic.tiny
+        bounds = [gamma * size[row, 0].fraction() + least for row in range(len(size.ints))]
+        return Dyadic.outward(bounds, up=True).column()
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum of two nodes, rounded once; not at all where at most one of two numbers is not 0."""
+
+    first: int
+    second: int
+    apart: bool = False
+
+    def error(self, size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
+        """Return how far the run may be from the exact sum of numbers whose moduli add up to `size`, (n, 1)."""
+        return size * 0 if self.apart else arithmetic.rounded(size)
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """The spikes of neurons whose current is node `source`, and what they hear of themselves by `feedback`."""
+
+    source: int
+    neuron: Neuron
+    feedback: Affine | None = None
+
+
+Node = Entrance | Through | Filter | Mean | Maxima | Sum | Spikes
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes, what each is made of before it; the last one is read out, as Σ_t weights[t]·node[t]·unit.
+
+    Attributes:
+        nodes: the first is the input.
+        widths: how many numbers each node is.
+        constant: whether each node is the same at every step.
+        weights: of the readout, (T,): 1 for a mean, Λ[t]·a[t] for the last potential.
+        unit: 1/T for a mean, 1 for the last potential.
+    """
+
+    nodes: tuple[Node, ...]
+    widths: tuple[int, ...]
+    constant: tuple[bool, ...]
+    weights: tuple[Fraction, ...]
+    unit: Fraction
+
+    @property
+    def read(self) -> int:
+        """Return the last place whose costs depend on a leaf: of spikes, or of a max pool behind them."""
+        return max(place for place, node in enumerate(self.nodes) if isinstance(node, Spikes | Maxima))
+
+    @property
+    def spiking(self) -> list[int]:
+        """Return the places of the spiking layers, first first."""
+        return [place for place, node in enumerate(self.nodes) if isinstance(node, Spikes)]
+
+    def linear(self, place: int) -> list[int]:
+        """Return the nodes that `place` is a sum of, in order, and itself.
+
+        They begin at spikes, inputs, filters over time, max pools, and what is the same at every step.
+        """
+        found, pending = set[int](), [place]
+        while pending:
+            place = pending.pop()
+            if place not in found:
+                found.add(place)
+                pending += [] if self.constant[place] else _sources(self.nodes[place])
+        return sorted(found)
+
+
+def _sources(node: Node) -> list[int]:
+    if isinstance(node, Through):
+        return [node.source]
+    return [node.first, node.second] if isinstance(node, Sum) else []
+
+
+def arrange(network: Network, shape: Shape) -> Graph:
+    """Return the nodes of a network over inputs of `shape`.
+
+    Raises:
+        Refused: where a layer does not fit what it is given, or the outputs are no list of logits.
+    """
+    builder = _Builder(network.arithmetic, network.steps)
+    place = builder.add(Entrance(), prod(shape), constant=not network.timed)
+    last = max(index for index, layer in enumerate(network.layers) if any(map(_keeps_time, walk((layer,)))))
+    for index, layer in enumerate(network.layers):
+        place, shape = builder.behind(layer, place, shape)
+        if index >= last and network.integrator is None:
+            place = builder.add(Mean(place, network.steps), builder.widths[place], constant=False)
+    if len(shape) != 1:
+        raise Refused("unknown: no proof form for outputs that are not flat")
+    final, steps = network.integrator, network.steps
+    weights, unit = [Fraction(1)] * steps, Fraction(1, steps)
+    if final is not None:
+        weights, unit = [power * a for power, a in zip(final.powers, final.scale, strict=True)], Fraction(1)
+    return Graph(tuple(builder.nodes), tuple(builder.widths), tuple(builder.constant), tuple(weights), unit)
+
+
+def _keeps_time(layer: object) -> bool:
+    """Return whether a layer does not commute with the mean over time, so that no run takes that before it."""
+    return isinstance(layer, Firing | MaxPool | LeakySynapse)
+
+
+class _Builder:
+    def __init__(self, arithmetic: Arithmetic, steps: int) -> None:
+        self.arithmetic, self.steps = arithmetic, steps
+        self.nodes: list[Node] = []
+        self.widths: list[int] = []
+        self.constant: list[bool] = []
+        self.numbers = 0
+
+    def add(self, node: Node, width: int, constant: bool) -> int:
+        """Append a node and return its place."""
+        if width < 1:
+            raise Refused("has a layer without outputs")
+        self.numbers += width + (len(node.affine.matrix.ints) if isinstance(node, Through) else 0)
+        self.numbers += len(node.windows.entry) if isinstance(node, Maxima) else 0
+        if isinstance(node, Spikes) and node.feedback is not None:
+            self.numbers += len(node.feedback.matrix.ints)
+        hold("numbers of a network", self.numbers)
+        hold("numbers over time", width * (1 if constant else self.steps))
+        spend(CALL + width)
+        self.nodes.append(node)
+        self.widths.append(width)
+        self.constant.append(constant)
+        return len(self.nodes) - 1
+
+    def behind(self, layer: object, place: int, shape: Shape) -> tuple[int, Shape]:
+        """Append what `layer` makes of node `place`; return the new node and its shape."""
+        if isinstance(layer, Neuron):
+            return self.add(Spikes(place, layer), self.widths[place], constant=False), shape
+        if isinstance(layer, Loop):
+            node = Spikes(place, layer.neuron, layer.over(shape, self.arithmetic))
+            return self.add(node, self.widths[place], constant=False), shape
+        if isinstance(layer, Residual):
+            return self._sum(layer, place, shape)
+        if isinstance(layer, LeakySynapse):
+            return self.add(Filter(place, layer, self.steps), self.widths[place], constant=False), shape
+        if isinstance(layer, MaxPool):
+            windows, shape = layer.over(shape)
+            return self.add(Maxima(place, windows), windows.count, self.constant[place]), shape
+        if isinstance(layer, Kinds):
+            return self._kinds(layer, place, shape), shape
+        affine, shape = layer.over(shape, self.arithmetic)  # pyright: ignore[reportAttributeAccessIssue]
+        if affine is not None:
+            place = self.add(Through(place, affine), affine.matrix.shape[0], self.constant[place])
+        return place, shape
+
+    def _kinds(self, layer: Kinds, place: int, shape: Shape) -> int:
+        """Append the neurons of each kind, and their spikes at their places."""
+        width, parts = self.widths[place], []
+        for neuron, places in zip(layer.kinds, layer.over(shape), strict=True):
+            own = self.add(Through(place, chosen(places, width)), len(places), self.constant[place])
+            own = self.add(Spikes(own, neuron), len(places), constant=False)
+            parts.append(self.add(Through(own, spread(places, width)), width, constant=False))
+        total, *others = parts
+        for part in others:
+            total = self.add(Sum(total, part, apart=True), width, constant=False)
+        return total
+
+    def _sum(self, residual: Residual, place: int, shape: Shape) -> tuple[int, Shape]:
+        """Append both paths of a residual sum, branch first, as the run does."""
+        ends = []
+        for path in (residual.branch, residual.shortcut):
+            end = place, shape
+            for layer in path:
+                end = self.behind(layer, *end)
+            ends.append(end)
+        (first, one), (second, other) = ends
+        if one != other:
+            raise Refused("unknown: no proof form for a residual sum of paths of different shapes")
+        constant = self.constant[first] and self.constant[second]
+        return self.add(Sum(first, second), self.widths[first], constant), one

@@ -1,0 +1,192 @@
+"""The network of a model file, as exact numbers, and what its run is.
+
+The run that a proof is about: at every step the same input enters (direct coding), and then what no spike has
+reached yet is the same at each step and computed once; or each step has an input of its own (encoding "none").
+Of a rate code the spikes that the network's draws make of the input are such a part. u = v·(1 − s) is exact under
+a hard reset. Logits, by the readout:
+
+* "mean": what the layers behind the last spikes make of their mean over time, or the mean of what they make of
+  each step;
+* "spikes": the mean of the last spikes;
+* "potential": the last potential v[T] of a final neuron that never resets.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..events.inputs import Inputs
+from ..maps.filters import LeakySynapse
+from ..maps.layers import Layer, read_layer
+from ..maps.pooling import MaxPool
+from ..numbers.arithmetic import ARITHMETIC, Arithmetic
+from ..numbers.exact import Refused
+from ..work import allowance, limited
+from .files import Content, parse, read
+from .kinds import Kinds
+from .loops import Loop
+from .neurons import Neuron
+from .rates import Draws, coded
+
+FORMAT = "spikecert.network/1"
+MOST_STEPS = 256
+FIELDS = {"num_steps", "encoding", "readout", "layers"}
+"""What a description holds, but for the draws of a rate code."""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """x ↦ branch(x) + shortcut(x), rounded once; an empty path is x itself."""
+
+    branch: tuple["Item", ...]
+    shortcut: tuple["Item", ...]
+
+
+Firing = Neuron | Loop | Kinds
+Item = Layer | Firing | MaxPool | Residual | LeakySynapse
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in sequence over `steps`.
+
+    Attributes:
+        digest: SHA-256 of description and weights.
+        size: bytes of the file.
+        timed: whether an input has a part of its own for each step, its first axis, or a rate code gives it one.
+        layers: affine layers, neurons and residual sums in order.
+        integrator: where the readout is its last potential, the neuron behind them all; None: the mean over time.
+        draws: of a rate code; None for another encoding.
+    """
+
+    digest: str
+    size: int
+    steps: int
+    timed: bool
+    arithmetic: Arithmetic
+    layers: tuple[Item, ...]
+    integrator: Neuron | None
+    draws: Draws | None = None
+
+    @property
+    def recorded(self) -> int | None:
+        """Return T where an input is a recording, with a first axis of time; None elsewhere."""
+        return self.steps if self.timed and self.draws is None else None
+
+    def inputs(self, sample: np.ndarray, radius: np.ndarray, lower: Any, upper: Any, norm: Any = "linf") -> Inputs:
+        """Return what enters the first layer for {x : |x − sample| ≤ radius, lower ≤ x ≤ upper}.
+
+        Raises:
+            Refused: for numbers that are no such set, an empty one, or a norm without a form.
+        """
+        if self.draws is None:
+            return Inputs.around(sample, radius, lower, upper, norm, self.recorded)
+        rates = Inputs.around(sample, radius, lower, upper, norm)
+        return coded(rates, self.draws.over(self.steps, sample.shape))
+
+
+def read_network(path: Path, work: float = 1.0) -> Network:
+    """Return the network of a file.
+
+    Args:
+        path: the file.
+        work: how many times the usual limit of work (work.py) its reading may take.
+
+    Raises:
+        Refused: for a damaged file, or a network that has no proof form here.
+    """
+    return _of(read(path, FORMAT), path.name, work)
+
+
+def parse_network(raw: bytes, name: str) -> Network:
+    """Return the network of a file's bytes; `name` is for messages. Raise as `read_network` does."""
+    return _of(parse(raw, FORMAT, name), name, 1.0)
+
+
+def _of(content: Content, name: str, work: float) -> Network:
+    most = allowance(content.size, work)
+    try:
+        with limited(most):
+            return _network(content)
+    except Refused as error:
+        raise Refused(f"{name}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise Refused(f"{name}: describes no network that is known here") from error
+
+
+def _network(content: Content) -> Network:
+    text, tensors = content.text, dict(content.tensors)
+    steps = text["num_steps"]
+    if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
+        raise Refused(f"num_steps: got {str(steps)[:20]}, expected 1 to {MOST_STEPS}")
+    if text["encoding"] not in ("direct", "none", "rate"):
+        raise Refused(f"unknown: no proof form for encoding {str(text['encoding'])[:20]!r}")
+    unknown = text.keys() - FIELDS - ({"seed", "draws"} if text["encoding"] == "rate" else set())
+    if unknown:
+        raise Refused(f"unknown: no proof form for a network with {min(unknown)[:20]!r}")
+    if not all(tensor.size for tensor in tensors.values()):
+        raise Refused("holds a tensor without numbers")
+    counts = "num_batches_tracked"  # of a batch norm, in no number of its run
+    kinds = {tensor.dtype for name, tensor in tensors.items() if name.rpartition(".")[2] != counts}
+    if len(kinds) != 1 or not kinds <= ARITHMETIC.keys():
+        raise Refused("unknown: no proof form for weights that are not all float32 or all float64")
+    arithmetic = ARITHMETIC[kinds.pop()]
+    layers = tuple(_layers(text["layers"], "layers", tensors, steps, arithmetic))
+    if tensors:
+        raise Refused(f"holds {min(tensors)[:40]}, which belongs to no layer")
+    layers, integrator = _read_out(text["readout"], layers)
+    if not any(isinstance(layer, Firing) for layer in walk(layers)):
+        raise Refused("unknown: no proof form for a network without neurons that fire")
+    timed, draws = text["encoding"] != "direct", Draws.read(text) if text["encoding"] == "rate" else None
+    return Network(content.digest, content.size, steps, timed, arithmetic, layers, integrator, draws)
+
+
+def _read_out(readout: str, layers: tuple[Item, ...]) -> tuple[tuple[Item, ...], Neuron | None]:
+    """Return the layers that make what is read out, and the neuron whose last potential is, where one is."""
+    last = layers[-1] if layers else None
+    if readout == "mean" and not isinstance(last, Firing):
+        return layers, None
+    if readout == "spikes" and isinstance(last, Firing):
+        return layers, None
+    if readout == "potential" and isinstance(last, Neuron) and last.reset == "none":
+        return layers[:-1], last
+    raise Refused(f"unknown: no proof form for readout {str(readout)[:20]!r} behind such a layer")
+
+
+def walk(layers: tuple[Item, ...]) -> Iterator[Layer | Firing | MaxPool | LeakySynapse]:
+    """Yield every layer and neuron, those of residual sums, too."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            yield from walk(layer.branch)
+            yield from walk(layer.shortcut)
+        else:
+            yield layer
+
+
+def _layers(
+    described: list[dict[str, Any]],
+    name: str,
+    tensors: dict[str, np.ndarray],
+    steps: int,
+    arithmetic: Arithmetic,
+) -> Iterator[Item]:
+    for index, layer in enumerate(described):
+        place = f"{name}.{index}"
+        if layer["type"] in ("LIF", "DLIF"):
+            yield Neuron.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "Recurrent":
+            yield Loop.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "Synapse":
+            yield LeakySynapse.read(place, layer, arithmetic)
+        elif layer["type"] in ("MaxPool1d", "MaxPool2d"):
+            yield MaxPool.read(place, layer)
+        elif layer["type"] == "VariedLIF":
+            yield Kinds.read(tensors, place, layer, steps, arithmetic)
+        elif layer["type"] == "Residual" and layer.keys() == {"type", "branch", "shortcut"}:
+            paths = ((layer[path], f"{place}.{path}") for path in ("branch", "shortcut"))
+            yield Residual(*(tuple(_layers(*path, tensors, steps, arithmetic)) for path in paths))
+        else:
+            yield read_layer(tensors, place, layer)

@@ -1,0 +1,99 @@
+"""A spiking layer as the model file describes it, and how far one step of its run may stray."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..numbers.arithmetic import Arithmetic
+from ..numbers.exact import Refused
+from ..work import spend
+
+FIELDS = {"type", "num_steps", "decay", "threshold", "reset", "reset_amount", "fires_at", "surrogate"}
+"""What a neuron's description may hold: what this checker does not know, it must not pass over."""
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """v[t] = λ·u[t−1] + a[t]·I[t], fires at θ; a subtracting reset takes `drop`; `scale` is a, T numbers."""
+
+    decay: Fraction
+    threshold: Fraction
+    reset: str
+    drop: Fraction
+    scale: tuple[Fraction, ...]
+
+    @staticmethod
+    def read(
+        tensors: dict[str, np.ndarray], name: str, layer: dict[str, Any], steps: int, arithmetic: Arithmetic
+    ) -> "Neuron":
+        """Return the neuron of a description.
+
+        Raises:
+            Refused: for constants outside their range or subnormal, or fields that are not known.
+        """
+        if not layer.keys() <= FIELDS:
+            raise Refused(f"unknown: no proof form for a neuron with {', '.join(sorted(layer.keys() - FIELDS))}")
+        decay, threshold = float(layer["decay"]), float(layer["threshold"])
+        drop = float(layer.get("reset_amount", threshold))
+        if not (0.0 <= decay <= 1.0 and 0.0 < threshold < 1e30 and layer["reset"] in ("zero", "subtract", "none")):
+            raise Refused(f"{name}: has constants outside their range")
+        if not 0.0 < drop < 1e30 or ("reset_amount" in layer and layer["reset"] != "subtract"):
+            raise Refused(f"{name}: has a reset_amount that does not fit")
+        scale = tensors.pop(f"{name}.input_scale") if layer["type"] == "DLIF" else np.ones(steps)
+        if scale.shape != (steps,) or not np.isfinite(scale).all():
+            raise Refused(f"{name}: has an input scale that does not fit")
+        spend(16 * steps)
+        known = {factor: Fraction(factor) for factor in scale.tolist()}
+        factors = tuple(known[factor] for factor in scale.tolist())
+        neuron = Neuron(Fraction(decay), Fraction(threshold), layer["reset"], Fraction(drop), factors)
+        neuron._check_normal(name, arithmetic)
+        return neuron
+
+    def _check_normal(self, name: str, arithmetic: Arithmetic) -> None:
+        """Refuse subnormal constants: every bound of rounding here is relative to them."""
+        constants = {"decay": self.decay, "threshold": self.threshold, "reset_amount": self.drop}
+        for field, value in constants.items():
+            arithmetic.check_normal(f"{name}.{field}", [value])
+        arithmetic.check_normal(f"{name}.input_scale", self.scale)
+
+    @property
+    def powers(self) -> list[Fraction]:
+        """Return Λ[t] = λ^(T−t), T numbers."""
+        steps = len(self.scale)
+        spend(8 * steps, 53 * steps)
+        return [self.decay ** (steps - 1 - t) for t in range(steps)]
+
+    def largest(self, reach: Fraction, arithmetic: Arithmetic) -> Fraction:
+        """Return a bound of every |v̂| and |û| for currents up to `reach`: 2·Σ_t λ^t·(A·reach + max(θ, d)).
+
+        The 2 is for rounding, as 8u·T ≤ 1/2.
+
+        Raises:
+            Refused: where the run may overflow.
+        """
+        steps = len(self.scale)
+        arithmetic.gamma(8 * steps)
+        spend(8 * steps, 53 * steps)
+        drive = max(map(abs, self.scale)) * reach + max(self.threshold, self.drop)
+        size = 2 * sum(self.decay**t for t in range(steps)) * drive
+        if size > arithmetic.largest:
+            raise Refused("unknown: a membrane potential may overflow")
+        return size
+
+    def slip(self, reach: Fraction, arithmetic: Arithmetic) -> Fraction:
+        """Return a bound of |v̂ − λ·û − a·Î|, what one step's rounding may add, for currents up to `reach`.
+
+        λ, λ·û, a·I and their sum are each rounded once: (1 + u)³ − 1 ≤ 4u of λ·|û| and of |a·I|.
+        """
+        drive = max(map(abs, self.scale)) * reach
+        return 4 * arithmetic.unit * (self.decay * self.largest(reach, arithmetic) + drive) + 8 * arithmetic.tiny
+
+    def lost(self, reach: Fraction, arithmetic: Arithmetic) -> Fraction:
+        """Return a bound of |û − (v̂ − d)| behind a spike, for currents up to `reach`: 4u of |v̂| + d."""
+        return 4 * arithmetic.unit * (self.largest(reach, arithmetic) + self.drop) + 8 * arithmetic.tiny
+
+    def tie(self, arithmetic: Arithmetic) -> Fraction:
+        """Return how far the run's rounded θ may be from θ."""
+        return 2 * arithmetic.unit * self.threshold + arithmetic.tiny

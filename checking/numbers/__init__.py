@@ -1,0 +1,1 @@
+"""Exact numbers: dyadic rationals, intervals of whole numbers, sparse matrices, IEEE constants."""

@@ -1,0 +1,105 @@
+"""Sparse matrices of dyadic rationals: an output of a convolution sees few of its inputs."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..work import CALL, hold, spend
+from .exact import Dyadic, aligned, roots, whole
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The entries ints·2^−shift at (row, column), row by row, no place twice, (E,) each."""
+
+    shape: tuple[int, int]
+    row: np.ndarray
+    column: np.ndarray
+    ints: np.ndarray
+    shift: int
+
+    @staticmethod
+    def of(shape: tuple[int, int], row: np.ndarray, column: np.ndarray, values: Dyadic) -> "Matrix":
+        """Return a matrix; entries at the same place are summed."""
+        spend(CALL + 16 * len(row), values.shift)
+        place = row.astype(np.int64) * shape[1] + column
+        order = np.argsort(place, kind="stable")
+        place, ints = place[order], values.ints[order]
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        ints, place = (np.add.reduceat(ints, first), place[first]) if len(first) else (ints, place)
+        return Matrix(shape, place // max(1, shape[1]), place % max(1, shape[1]), ints, values.shift)
+
+    @staticmethod
+    def dense(values: Dyadic) -> "Matrix":
+        """Return a full array (n, m) as a matrix."""
+        row, column = np.indices(values.shape)
+        return Matrix.of(values.shape, row.ravel(), column.ravel(), Dyadic(values.ints.ravel(), values.shift))  # pyright: ignore[reportArgumentType]
+
+    @staticmethod
+    def identity(size: int) -> "Matrix":
+        """Return the matrix of x ↦ x."""
+        spend(CALL + size)
+        place = np.arange(size)
+        return Matrix((size, size), place, place, whole(np.ones(size, dtype=int)).ints, 0)
+
+    @property
+    def full(self) -> Dyadic:
+        """Return all entries, (n, m)."""
+        spend(CALL + self.shape[0] * self.shape[1])
+        found = np.zeros(self.shape, dtype=object)
+        found[self.row, self.column] = self.ints
+        return Dyadic(found, self.shift)
+
+    @cached_property
+    def T(self) -> "Matrix":
+        """Return the transposed matrix."""
+        spend(CALL + 4 * len(self.row))
+        order = np.argsort(self.column, kind="stable")
+        return Matrix(
+            (self.shape[1], self.shape[0]), self.column[order], self.row[order], self.ints[order], self.shift
+        )
+
+    @cached_property
+    def moduli(self) -> "Matrix":
+        """Return the matrix of moduli."""
+        spend(CALL + len(self.row), self.shift)
+        return Matrix(self.shape, self.row, self.column, abs(self.ints), self.shift)
+
+    def after(self, other: "Matrix") -> "Matrix":
+        """Return the product with another matrix, (m, k)."""
+        starts = np.searchsorted(other.row, np.arange(other.shape[0] + 1))
+        counts = np.diff(starts)[self.column]
+        hold("products", int(counts.sum()))
+        spend(CALL + 8 * int(counts.sum()), self.shift + other.shift)
+        mine = np.repeat(np.arange(len(self.row)), counts)
+        theirs = np.arange(len(mine)) + np.repeat(starts[self.column] - np.cumsum(counts) + counts, counts)
+        values = Dyadic(self.ints[mine] * other.ints[theirs], self.shift + other.shift)
+        return Matrix.of((self.shape[0], other.shape[1]), self.row[mine], other.column[theirs], values)
+
+    def __add__(self, other: "Matrix") -> "Matrix":
+        """Return the sum."""
+        one, two, shift = aligned(Dyadic(self.ints, self.shift), Dyadic(other.ints, other.shift))
+        row, column = np.append(self.row, other.row), np.append(self.column, other.column)
+        return Matrix.of(self.shape, row, column, Dyadic(np.append(one, two), shift))
+
+    @property
+    def lengths(self) -> Dyadic:
+        """Return the Euclidean length of each row, rounded up, (n, 1)."""
+        spend(CALL + len(self.row), 2 * self.shift)
+        squares = Matrix(self.shape, self.row, self.column, self.ints * self.ints, 2 * self.shift)
+        return roots(squares @ whole(np.ones((self.shape[1], 1), dtype=int)))
+
+    def __matmul__(self, other: Dyadic) -> Dyadic:
+        """Return the product with (m, k)."""
+        hold("sums of products", self.shape[0] * other.shape[1])
+        spend(CALL + self.shape[0] * other.shape[1] // 8)
+        found = np.zeros((self.shape[0], other.shape[1]), dtype=object)
+        for index, column in enumerate(other.ints.T):
+            kept = (column != 0)[self.column]
+            row = self.row[kept]
+            spend(CALL + len(kept) // 16 + 2 * len(row), self.shift + other.shift)
+            if len(row):
+                first = np.flatnonzero(np.diff(row, prepend=-1))
+                found[row[first], index] = np.add.reduceat(self.ints[kept] * column[self.column[kept]], first)
+        return Dyadic(found, self.shift + other.shift)

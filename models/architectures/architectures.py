@@ -1,0 +1,141 @@
+"""Networks by name: `mlp` and architecture strings such as "mlp:64-64" and "vgg11"."""
+
+import copy
+import itertools
+import math
+import re
+import reprlib
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from ..constants import at_least, wholes
+from ..elements.neurons import LIF
+from ..networks import SpikingNetwork
+from .strided import strided
+from .vgg import vgg5, vgg11
+from .wide_resnet import wrn16_4
+
+
+def mlp(
+    sizes: Sequence[int], num_steps: int = 8, neuron: LIF | None = None, encoding: str = "direct"
+) -> SpikingNetwork:
+    """Return a dense network sizes[0]-…-sizes[-1] with a neuron after each hidden layer, readout "mean".
+
+    Args:
+        sizes: the widths, inputs first, classes last; at least two.
+        num_steps: T.
+        neuron: a template, copied for each hidden layer; default `LIF()`.
+        encoding: "direct", "none" or "rate".
+
+    >>> [type(layer).__name__ for layer in mlp((64, 32, 10)).layers]
+    ['Linear', 'LIF', 'Linear']
+    """
+    sizes = wholes("sizes", sizes)
+    if len(sizes) < 2 or any(size < 1 for size in sizes):
+        raise ValueError(f"sizes: got {sizes}, expected at least two positive widths")
+    template = neuron if neuron is not None else LIF()
+    modules: list[nn.Module] = []
+    for width_in, width_out in itertools.pairwise(sizes[:-1]):
+        modules += [nn.Linear(width_in, width_out), copy.deepcopy(template)]
+    modules.append(nn.Linear(sizes[-2], sizes[-1]))
+    return SpikingNetwork(*modules, num_steps=num_steps, encoding=encoding)
+
+
+def _mlp_from_string(
+    detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
+) -> SpikingNetwork:
+    widths = _widths("mlp", detail)
+    network = mlp((math.prod(input_shape), *widths, classes), num_steps, neuron)
+    if len(input_shape) == 1:
+        return network
+    return SpikingNetwork(nn.Flatten(), *network.layers, num_steps=num_steps)
+
+
+def _widths(name: str, detail: str) -> tuple[int, ...]:
+    parts = detail.split("-") if detail else []
+    if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
+        told = f'"{name}:{detail[:40]}"'
+        raise ValueError(f'architecture: got {told}, expected widths joined by -, as in "{name}:64-64"')
+    return tuple(map(int, parts))
+
+
+def _strided_from_string(
+    detail: str, input_shape: Sequence[int], classes: int, num_steps: int, neuron: LIF | None
+) -> SpikingNetwork:
+    return strided(input_shape, classes, num_steps, neuron, _widths("strided", detail))
+
+
+def _convolutional(build: Callable[..., SpikingNetwork]) -> Callable[..., SpikingNetwork]:
+    """Return the maker for strings whose detail is a factor of the widths, such as "vgg11:1/8"."""
+
+    def from_string(
+        detail: str,
+        input_shape: Sequence[int],
+        classes: int,
+        num_steps: int,
+        neuron: LIF | None,
+        **settings: bool | str,
+    ) -> SpikingNetwork:
+        """Build the network with widths times the factor that `detail` names."""
+        return build(input_shape, classes, num_steps, neuron, _factor(detail), **settings)
+
+    return from_string
+
+
+def _factor(detail: str) -> float:
+    above, slash, below = (detail or "1").partition("/")
+    try:
+        return float(above) / float(below if slash else 1)
+    except (ValueError, ZeroDivisionError):
+        expected = 'a factor of the widths, as in "vgg11:1/8"'
+        raise ValueError(f"architecture: got the detail {reprlib.repr(detail)}, expected {expected}") from None
+
+
+ARCHITECTURES: dict[str, Callable[..., SpikingNetwork]] = {
+    "mlp": _mlp_from_string,
+    "strided": _strided_from_string,
+    "vgg5": _convolutional(vgg5),
+    "vgg11": _convolutional(vgg11),
+    "wrn16_4": _convolutional(wrn16_4),
+}
+SETTINGS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("vgg5", "vgg11"), ("convolution_bias", "initialization")),
+    "wrn16_4": ("residual", "initialization"),
+}
+"""What may be chosen for an architecture besides its size."""
+
+
+def architecture(
+    text: str,
+    input_shape: Sequence[int],
+    classes: int,
+    num_steps: int = 8,
+    neuron: LIF | None = None,
+    **settings: bool | str,
+) -> SpikingNetwork:
+    """Return the network that an architecture string names, for one input shape and number of classes.
+
+    Args:
+        text: "mlp:64-64" is a dense network with two hidden layers of 64; "strided:16-32-128" two convolutions and
+            a dense layer (`strided`); "vgg5", "vgg11" and "wrn16_4" are the
+            paper's, and "vgg11:1/8" is VGG11 with an eighth of its widths.
+        input_shape: of one sample, without batch and time.
+        classes: the number of logits.
+        num_steps: T.
+        neuron: a template for the spiking layers; default `LIF()`.
+        settings: of the architecture's own function, such as `initialization="paper"`.
+
+    Raises:
+        TypeError, ValueError: for a setting that the architecture does not have, a name that is not known, or
+            sizes that are no positive integers.
+    """
+    name, _, detail = text.partition(":") if type(text) is str else ("", "", "")
+    if name not in ARCHITECTURES:
+        raise ValueError(f"architecture: got {text!r}, expected one of {', '.join(ARCHITECTURES)}")
+    shape, count = wholes("input_shape", input_shape), at_least(1)("classes", classes)
+    for setting in settings:
+        known = SETTINGS.get(name, ())
+        if setting not in known:
+            raise ValueError(f"{setting}: {name} has no such setting, but {', '.join(known) or 'none'}")
+    return ARCHITECTURES[name](detail, shape, count, num_steps, neuron, **settings)

@@ -1,0 +1,1 @@
+"""NIR graphs: files from anyone, loops, neurons, resets, and the way back."""

@@ -1,0 +1,286 @@
+"""NIR graphs, in memory or as files, become networks by forward Euler steps of length dt.
+
+    λ = 1 − dt/τ,   g = R·dt/τ  (IF: λ = 1, g = R·dt;  CubaLIF: times w_in·dt/τ_syn, and κ = 1 − dt/τ_syn).
+
+NIR has no time step of its own, and no word for a soft reset: `reset`, or the metadata, say it (nir_resets.py).
+What else its exporter lost on the way into it (snnTorch's delay) can't be seen in a graph: give the module that it
+came from as `origin`, and the conversion is compared with that, too.
+"""
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...constants import positive, unless_none, whole
+from ...networks import SpikingNetwork
+from ...validation import check_choice
+from ..checking import compare
+from ..constants import entries, uniform
+from ..converting import Conversion, converted, random_like
+from ..neurons import ForeignNeuron
+from ..observing.detecting import observed
+from ..observing.observing import ForeignLibrary, Source
+from ..refusal import ConversionRefused
+from .nir_files import read_file
+from .nir_modules import DelayLine, EulerGraph, executable
+from .nir_neurons import INTEGRATING, EulerNeuron
+from .nir_pointwise import IntegratorNode, StepNode
+from .work import LEAST_VALUES, VALUES_A_BYTE, VALUES_AN_INPUT, check_calls, check_values
+
+DT = 1e-4
+"""The time step of snnTorch's and SpikingJelly's exports; Norse's is 1e-3."""
+MOST_STEPS = 2**16
+"""The longest simulation that a graph may ask for."""
+SINGLE = 2.0**-22
+"""A share that constants of single precision can't tell from 0."""
+
+
+def from_nir(
+    graph: Any,
+    sample: Tensor | None = None,
+    num_steps: int | None = None,
+    dt: float | None = None,
+    encoding: str | None = None,
+    readout: str | None = None,
+    seed: int = 0,
+    origin: nn.Module | None = None,
+    classes: int | None = None,
+    reset: str | None = None,
+) -> SpikingNetwork:
+    """Return the `SpikingNetwork` that spikes as a NIR graph does under forward Euler steps; refuse what can't.
+
+    Args:
+        graph: a `nir.NIRGraph`, or the path of a file of one.
+        sample: inputs, (batch, ...), or (batch, T, ...) with encoding "none"; None: random ones in [0, 1].
+        num_steps, dt: T and the time step; None: those that `to_nir` left in the graph, else T of a sample that
+            has it, and dt = 1e-4.
+        encoding: "direct" or "none"; None: "none" where the sample has one axis more than the graph's input.
+        readout, seed, classes: as in `from_snntorch`.
+        origin: the module that was exported, to be compared with as well; it is run for `num_steps`.
+        reset: what a spike leaves of v: "zero", v_reset, or "subtract", v − θ; None: what the metadata say.
+
+    Warns:
+        UserWarning: where neither `reset` nor the graph says how neurons reset, and no `origin` shows it: they
+            reset to zero, as NIR defines them. And where the last neurons never fire on the sample, as by a `dt`
+            that is too short.
+
+    Raises:
+        ConversionRefused: with the reason, for what has no equal here or does not match spike for spike.
+        ImportError: for a path, without nir.
+
+    References: pedersen2024neuromorphic
+    """
+    timing = {"num_steps": num_steps, "dt": dt, "encoding": encoding, "reset": reset}
+    return convert_nir(graph, sample, readout, seed, origin, classes, **timing).network
+
+
+def convert_nir(
+    graph: Any,
+    sample: Tensor | None,
+    readout: str | None,
+    seed: int,
+    origin: nn.Module | None = None,
+    classes: int | None = None,
+    **timing: Any,
+) -> Conversion:
+    """Return what `from_nir` does, with its comparison and its notes; `timing` is what `graph_source` takes."""
+    path = Path(graph) if isinstance(graph, str | Path) else None
+    graph = graph if path is None else read_graph(path)
+    source = graph_source(graph, sample=sample, **timing)
+    if path is not None:
+        told = timing.get("num_steps") is None and _told(graph, "num_steps") is not None
+        _check_work(graph, source, path.stat().st_size, sample, told)
+    if sample is None:
+        sample = _drawn(graph, source, seed)
+    found = converted(source, sample, readout or _told(graph, "readout"), seed, classes)
+    if origin is not None:
+        _compare_with_origin(found, origin, sample, source, seed)
+    else:
+        warn_of_reset(source)
+    _warn_of_silence(found.network, sample, source)
+    return found
+
+
+def warn_of_reset(source: Source) -> None:
+    """Warn where nobody says how neurons of a graph reset."""
+    assumed = [part.name for part in source.module.modules() if isinstance(part, EulerNeuron) and part.assumed]
+    if assumed:
+        told = f"graph: neither it nor reset says how neurons reset ({assumed[0]}), taken for 'zero' (to v_reset)"
+        choices = "give reset='subtract' where its source subtracts the threshold, reset='zero' to settle it"
+        warnings.warn(f"{told}; {choices}", stacklevel=4)
+
+
+def _warn_of_silence(network: SpikingNetwork, sample: Tensor, source: Source) -> None:
+    """Warn where the last neurons that could fire never do."""
+    with torch.no_grad():
+        spikes = network.trace(sample.to(network.dtype)).spikes
+    spikes = spikes[: len(spikes) - network.reads_potentials]
+    if spikes and not bool(spikes[-1].any()):
+        steps = {f" of dt = {part.dt:g}" for part in source.module.modules() if isinstance(part, EulerNeuron)}
+        told = f"graph: its last neurons never fire on the sample, in {network.num_steps} steps{''.join(steps)}"
+        warnings.warn(f"{told}; give the dt that it was made for, or a sample on which they do", stacklevel=4)
+
+
+def graph_source(
+    graph: Any,
+    num_steps: int | None = None,
+    dt: float | None = None,
+    encoding: str | None = None,
+    reset: str | None = None,
+    sample: Tensor | None = None,
+) -> Source:
+    """Return the graph as something that can be run and observed; arguments as in `from_nir`."""
+    if reset is not None:
+        check_choice("reset", reset, ("zero", "subtract"))
+    if not hasattr(graph, "nodes") or not hasattr(graph, "edges"):
+        raise TypeError(f"graph: got {type(graph).__name__}, expected a nir.NIRGraph or the path of one")
+    given = unless_none(whole)("num_steps", num_steps), unless_none(positive)("dt", dt)
+    encoding = encoding or ("none" if _has_time(graph, sample) else "direct")
+    steps = given[0] if num_steps is not None else _told(graph, "num_steps")
+    if steps is None and encoding == "none" and isinstance(sample, Tensor) and sample.dim() > 2:
+        steps = sample.shape[1]
+    if steps is None:
+        raise ValueError("num_steps: got None, and the graph names none, expected the number of time steps")
+    step = given[1] if dt is not None else _told(graph, "dt")
+    step = DT if step is None else _number("dt", step)
+    count = _number("num_steps", steps)
+    if not 0 < step < np.inf:
+        raise ValueError(f"dt: got {step}, expected a positive number")
+    if not (1 <= count <= MOST_STEPS and count.is_integer()):
+        raise ValueError(f"num_steps: got {count:g}, expected at least 1, a whole number up to {MOST_STEPS}")
+    module = executable(graph, step, reset)
+    module.to(torch.float64 if _is_double(module) else torch.float32)
+    return Source.of(NIR, module, encoding, int(count))
+
+
+def _number(name: str, value: Any) -> float:
+    """Return a number that a graph's metadata or a caller gives."""
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: got {str(value)[:40]!r}, expected a number") from error
+
+
+def read_graph(path: Path) -> Any:
+    """Read a NIR file.
+
+    Raises:
+        ConversionRefused: for a file that is no NIR graph, is too large, or takes too long to read.
+        FileNotFoundError, ImportError: where the file or nir is missing.
+    """
+    nir, content = import_nir(), read_file(path)
+    try:
+        return nir.dict2NIRNode({**content, "type_check": False})
+    except Exception as error:  # nir raises whatever a broken file makes it meet
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConversionRefused(f"graph: {path} is no NIR graph: {reason}") from error
+
+
+def import_nir() -> Any:
+    """Return the nir package, or say what to install."""
+    try:
+        import nir
+    except ImportError as error:
+        raise ImportError("NIR graphs need a package: pip install 'spikecert[snn]'") from error
+    return nir
+
+
+def _is_double(module: nn.Module) -> bool:
+    return any(parameter.dtype == torch.float64 for parameter in module.parameters())
+
+
+def _told(graph: Any, key: str) -> Any:
+    """Return what `to_nir` left in the graph's metadata, None for nothing."""
+    value = (graph.metadata or {}).get(key)
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _check_work(graph: Any, source: Source, size: int, sample: Tensor | None, told: bool) -> None:
+    """Raise ConversionRefused where a file of `size` bytes asks for a run out of proportion; `told`: of its T."""
+    if told:
+        check_calls(source)
+    shape = tuple(sample.shape[1:]) if isinstance(sample, Tensor) else _shape(graph, source)
+    given = VALUES_AN_INPUT * math.prod(shape) * (source.num_steps or 1) if isinstance(sample, Tensor) else 0
+    check_values(source, shape, LEAST_VALUES + VALUES_A_BYTE * size + given)
+
+
+def _has_time(graph: Any, sample: Tensor | None) -> bool:
+    """Return whether a sample is (batch, T, ...) of inputs of a known shape."""
+    if not isinstance(sample, Tensor):
+        return False
+    shapes = [np.atleast_1d(shape).tolist() for shape in (graph.input_type or {}).values() if shape is not None]
+    return len(shapes) == 1 and list(sample.shape[2:]) == shapes[0]
+
+
+def _drawn(graph: Any, source: Source, seed: int) -> Tensor:
+    dtype = torch.float64 if _is_double(source.module) else torch.float32
+    return random_like(torch.zeros(8, *_shape(graph, source), dtype=dtype), 8, seed)
+
+
+def _shape(graph: Any, source: Source) -> tuple[int, ...]:
+    """Return the shape of one sample as the graph says it."""
+    shapes = [shape for shape in (graph.input_type or {}).values() if shape is not None]
+    if len(shapes) != 1:
+        raise ValueError("sample: got None, and the graph does not say the shape of its input, expected inputs")
+    features = tuple(int(size) for size in shapes[0])
+    timed = (source.num_steps,) if source.timed else ()
+    return (*timed, *features)  # type: ignore[return-value]
+
+
+def _compare_with_origin(found: Conversion, origin: nn.Module, sample: Tensor, source: Source, seed: int) -> None:
+    inputs = torch.cat([sample, random_like(sample, 32, seed, source.timed)])
+    seen = observed(origin, found.network, inputs, source.num_steps)
+    check = compare(found.network, seen, inputs, outputs=False)
+    if not check.matches:
+        raise ConversionRefused(
+            "origin: the graph does not spike as the module that it came from (NIR has no soft or delayed reset, "
+            f"and exports drop them in silence; reset='subtract' is one without delay): {check.reason}"
+        )
+
+
+def _read(module: nn.Module, name: str) -> ForeignNeuron | None:
+    if isinstance(module, StepNode | IntegratorNode):
+        return module.neuron()
+    return _euler(module) if isinstance(module, EulerNeuron) else None
+
+
+def _euler(node: EulerNeuron) -> ForeignNeuron:
+    name, c = f"{node.name} (nir {node.kind})", node.constants
+    if node.kind == "IF":
+        return ForeignNeuron(name, 1.0, entries(node.dt * c["r"], name, "r"), **_ends(node, name))
+    share = entries(node.dt / c["tau" if "tau" in c else "tau_mem"], name, "tau")
+    gain, synapse = share * entries(c["r"], name, "r"), None
+    if "tau_syn" in c:
+        taken = uniform(node.dt / c["tau_syn"], name, "tau_syn")
+        gain, synapse = gain * taken * entries(c["w_in"], name, "w_in"), 1.0 - taken
+    rest = entries(c["v_leak"], name, "v_leak")
+    if synapse is not None and abs(synapse) < SINGLE:
+        synapse = None
+    constants: dict[str, Any] = {"leak": rest, "start": rest, "synapse": synapse}
+    if node.kind in INTEGRATING:
+        return ForeignNeuron(name, 1.0 - share, gain, threshold=None, reset="none", **constants)
+    return ForeignNeuron(name, 1.0 - share, gain, **_ends(node, name), **constants)
+
+
+def _ends(node: EulerNeuron, name: str) -> dict[str, Any]:
+    """Return when a neuron fires, and what that leaves."""
+    c, left = node.constants, "drop" if node.reset.kind == "subtract" else "level"
+    amount = entries(c["drop"], name, "reset_amount") if left == "drop" else entries(c["v_reset"], name, "v_reset")
+    threshold = entries(c["v_threshold"], name, "v_threshold")
+    return {"threshold": threshold, "reset": node.reset.kind, left: amount}
+
+
+def _reset(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, EulerNeuron | DelayLine | IntegratorNode | EulerGraph):
+            part.restart()
+
+
+NIR = ForeignLibrary("nir", _read, _reset, multistep=lambda module: False)

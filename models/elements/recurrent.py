@@ -1,0 +1,175 @@
+"""A spiking layer that hears its own spikes of one step before.
+
+    c[t] = x[t] + (V·s[t−1] + b),      s[0] = 0,      then v[t] = λ·u[t−1] + a[t]·c[t] as in `neurons.py`
+
+The order of the sums is this one: the feedback's own products and its bias first, then the current from below.
+With a synapse what the neurons get is i[t] = κ·i[t−1] + c[t−d] in the place of c, as in `synapses.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..dynamics import Dynamics
+from ..rules import Leaky, Rule
+from ..running.membrane import Membrane
+from .layers import Share, apply_affine
+from .neurons import LIF, Run, in_full
+from .synapses import Synapse, TemporalFilter
+
+FEEDBACKS = (nn.Linear, nn.Conv1d, nn.Conv2d, Share)
+"""Affine layers that a feedback may be: of one step, without statistics."""
+
+
+class Recurrent(LIF):
+    """A layer of neurons under a current from below and an affine map of their own last spikes.
+
+    c[t] = x[t] + feedback(s[t−1]), s[0] = 0; `neuron` says what c makes of potentials and spikes.
+
+    Args:
+        neuron: LIF or DLIF, any reset and firing rule.
+        feedback: Linear, Conv1d, Conv2d or Share that keeps the shape of the layer's spikes.
+        synapse: what filters c over time before it reaches the neuron; None: nothing does.
+
+    Raises:
+        TypeError: for another neuron, feedback or synapse. PLIF is refused: its decay would have no gradient here.
+
+    >>> layer = Recurrent(LIF(decay=0.5), nn.Linear(1, 1, bias=False))
+    >>> _ = nn.init.constant_(layer.feedback.weight, -1.0)
+    >>> layer(torch.full((1, 1, 1), 1.2), num_steps=4).flatten().tolist()
+    [1.0, 0.0, 1.0, 0.0]
+
+    References: eshraghian2023training
+    """
+
+    holds = ("neuron", "feedback", "synapse")
+
+    def __init__(self, neuron: LIF, feedback: nn.Module, synapse: Synapse | None = None) -> None:
+        nn.Module.__init__(self)
+        self.neuron: LIF = neuron
+        self.feedback: nn.Module = feedback
+        self.synapse: Synapse | None = synapse
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a part that this layer does not run by is refused."""
+        _check_part(name, value)
+        super().__setattr__(name, value)
+
+    @property
+    def dynamics(self) -> Dynamics:
+        """Return the neuron's constants."""
+        return self.neuron.dynamics
+
+    @dynamics.setter
+    def dynamics(self, constants: Dynamics) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.neuron.dynamics = constants
+
+    def scale(self, num_steps: int) -> Tensor | None:
+        """Return the neuron's input scale."""
+        return self.neuron.scale(num_steps)
+
+    def rule(self, num_steps: int) -> Rule:
+        """Return that the neuron's rule reads its own spikes, which only the node of this layer says whole."""
+        return FedBack(Leaky.of(self.dynamics, self.scale(num_steps), self.kernel))
+
+    def run(self, current: Tensor, num_steps: int) -> Run:
+        """Simulate; the run's current is what the neuron gets, (T, batch, ...): c, or i behind a synapse."""
+        found = self._go(in_full(current), None, 0, num_steps, num_steps, keep=True)
+        return Run(*(torch.stack(signal) for signal in (found.currents, found.potentials, found.spikes)))
+
+    def forward(self, current: Tensor, num_steps: int) -> Tensor:
+        """Return the spikes, (num_steps, batch, ...)."""
+        return torch.stack(self._go(in_full(current), None, 0, num_steps, num_steps).spikes)
+
+    def resume(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Tensor, Tensor]:
+        """Go on as `LIF.resume`; the residue holds u, the last spikes and the synapse's own, (n, batch, ...)."""
+        found = self._go(in_full(current), residue, start, steps, num_steps)
+        return torch.stack(found.spikes), torch.stack((found.left, found.spikes[-1], *found.filtered))
+
+    def _go(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int, keep: bool = False
+    ) -> "_Steps":
+        scale, known = self.neuron.scale(num_steps), self._filter(num_steps)
+        if residue is None:
+            waits = -1 if known is None else known.delay
+            residue = torch.zeros_like(current[0]).expand(3 + waits, *current.shape[1:])
+        left, spikes, *filtered = residue
+        found = _Steps([], [], [], left, filtered)
+        for t in range(steps):
+            drive = in_full(current[t % len(current)] + self._fed_back(spikes))[None]
+            if known is not None:
+                drive, states = known.run(drive, torch.stack(found.filtered), 1)
+                found.filtered = list(states)
+            factor = None if scale is None else scale[start + t : start + t + 1]
+            potentials, fired, left = Membrane.apply(  # type: ignore[misc]
+                drive, factor, found.left, self.dynamics, 1, keep, self.kernel
+            )
+            spikes, found.left = fired[0], left
+            found.currents.append(drive[0])
+            found.potentials += [] if potentials is None else [potentials[0]]
+            found.spikes.append(spikes)
+        return found
+
+    def _filter(self, num_steps: int) -> TemporalFilter | None:
+        """Return what the synapse does within T steps."""
+        if self.synapse is None:
+            return None
+        return TemporalFilter(self.synapse.decay, min(self.synapse.delay, num_steps))
+
+    def _fed_back(self, spikes: Tensor) -> Tensor:
+        """Return V·s + b, of the shape of s: torch would stretch another one in silence."""
+        found = apply_affine(self.feedback, spikes[None])[0]
+        if found.shape != spikes.shape:
+            shapes = f"{tuple(found.shape[1:])} of spikes {tuple(spikes.shape[1:])}"
+            raise ValueError(f"inputs: the feedback {self.feedback} makes {shapes}, expected the same shape")
+        return found
+
+    def extra_repr(self) -> str:
+        """Return nothing: the parts say it."""
+        return ""
+
+
+@dataclass
+class _Steps:
+    """What was done so far: signals step by step, u, and what the synapse keeps."""
+
+    currents: list[Tensor]
+    potentials: list[Tensor]
+    spikes: list[Tensor]
+    left: Tensor
+    filtered: list[Tensor]
+
+
+@dataclass(frozen=True)
+class FedBack(Rule):
+    """Spikes by a rule of currents to which the layer's own last spikes add; the weights are in the node."""
+
+    layers: ClassVar[tuple[type[nn.Module], ...]] = (Recurrent,)
+
+    own: Leaky
+
+    def check(self, dtype: torch.dtype) -> None:
+        """Raise ValueError as the neuron's rule."""
+        self.own.check(dtype)
+
+
+def check_parts(neuron: nn.Module, feedback: nn.Module, synapse: nn.Module | None = None) -> None:
+    """Raise TypeError unless a layer may be made of these."""
+    for name, part in (("neuron", neuron), ("feedback", feedback), ("synapse", synapse)):
+        _check_part(name, part)
+
+
+def _check_part(name: str, part: object) -> None:
+    kind: Any = type(part)
+    got = kind.__name__
+    if name == "neuron" and not (isinstance(part, LIF) and (kind.rule, kind.forward) == (LIF.rule, LIF.forward)):
+        raise TypeError(f"neuron: got {got}, expected LIF or DLIF")
+    if name == "feedback" and kind not in FEEDBACKS:
+        known = ", ".join(kind.__name__ for kind in FEEDBACKS)
+        raise TypeError(f"feedback: got {got}, expected one of {known}")
+    if name == "synapse" and part is not None and kind is not Synapse:
+        raise TypeError(f"synapse: got {got}, expected Synapse or None")

@@ -1,0 +1,137 @@
+"""Leaky neurons that rest after each spike, for R steps in which they take nothing in, or that start elsewhere."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..constants import at_least, check_normal, real, settle, unless_none
+from ..dynamics import Dynamics
+from ..rules import Leaky, Rule
+from ..surrogates import Surrogate, Triangle
+from .neurons import LIF, Run, in_full
+from .varied import Fires
+
+
+class RefractoryLIF(LIF):
+    """LIF of a hard reset that rests for R steps behind each spike, and starts from a potential u[0] of its own.
+
+    v[t] = λ·u[t−1] + I[t] and s[t] = 1 iff v[t] ≥ θ where it does not rest; v[t] = 0 and s[t] = 0 where it does;
+    u[t] = v[t]·(1 − s[t]). So it goes on from 0 behind its rest, as if nothing had been.
+
+    Args:
+        decay: λ ∈ [0, 1].
+        threshold: θ > 0.
+        rest: R ≥ 0, in steps; None: for good, so that each neuron fires at most once.
+        fires_at, surrogate: as in `LIF`.
+        start: u[0], of any sign. A reset leaves 0 all the same.
+
+    Raises:
+        ValueError, TypeError: for a constant outside its range.
+
+    >>> RefractoryLIF(decay=0.5, rest=2)(torch.full((1, 1, 1), 1.2), num_steps=5).flatten()
+    tensor([1., 0., 0., 1., 0.])
+
+    References: pehle2021norse
+    """
+
+    holds = ("rest", "start")
+
+    def __init__(
+        self,
+        decay: float = 0.99,
+        threshold: float = 1.0,
+        rest: int | None = 1,
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        start: float = 0.0,
+    ) -> None:
+        super().__init__(decay, threshold, "zero", fires_at, surrogate)
+        self.rest: int | None = unless_none(at_least(0))("rest", rest)
+        self.start: float = real("start", start)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; constants of another reset than to zero are refused."""
+        if name == "dynamics" and isinstance(value, Dynamics) and value.reset != "zero":
+            raise ValueError(f"reset: got {value.reset!r}, expected neurons that rest to reset to zero")
+        super().__setattr__(name, value)
+
+    def rule(self, num_steps: int) -> Rule:
+        """Return the constants, as readers know them that list this rule: a rest for good lasts all T steps."""
+        return Refractory(Leaky.of(self.dynamics), num_steps if self.rest is None else self.rest, self.start)
+
+    def run(self, current: Tensor, num_steps: int) -> Run:
+        """Simulate `num_steps` steps; potentials at rest are 0."""
+        return self._go(in_full(current), None, num_steps, num_steps)[0]
+
+    def forward(self, current: Tensor, num_steps: int) -> Tensor:
+        """Return the spikes, (num_steps, batch, ...)."""
+        return self.run(current, num_steps).spikes
+
+    def resume(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Tensor, Tensor]:
+        """Go on as `LIF.resume`; the residue holds u and how many steps of rest are left, (2, batch, ...)."""
+        run, residue = self._go(in_full(current), residue, steps, num_steps)
+        return run.spikes, residue
+
+    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+        silent = torch.zeros_like(current[0])
+        left, waits = (silent + self.start, silent) if residue is None else residue
+        longest, threshold = self._longest(current, num_steps), current.new_tensor(self.dynamics.threshold)
+        potentials, spikes = [], []
+        for t in range(steps):
+            free = waits == 0
+            drive = torch.add(current[t % len(current)], left, alpha=self.dynamics.decay)
+            potential = torch.where(free, drive, 0.0)
+            fired: Tensor = Fires.apply(potential, threshold, self.dynamics)  # pyright: ignore[reportAssignmentType]
+            spike = torch.where(free, fired, 0.0)
+            left = potential * (1.0 - spike)
+            waits = torch.where(spike.detach() > 0, longest, (waits - 1.0).clamp_min(0.0))
+            potentials.append(potential)
+            spikes.append(spike)
+        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, waits))
+
+    def _longest(self, current: Tensor, num_steps: int) -> int:
+        """Return how many steps a rest may last within T.
+
+        Raises:
+            ValueError: where the current's dtype can't count them.
+        """
+        longest = num_steps if self.rest is None else min(self.rest, num_steps)
+        if longest * torch.finfo(current.dtype).eps > 1.0:
+            raise ValueError(f"inputs: got {current.dtype}, which can't count rests of {longest} steps")
+        return longest
+
+    def extra_repr(self) -> str:
+        """Return the constants that distinguish this layer."""
+        return f"{super().extra_repr()}, rest={self.rest}, start={self.start}"
+
+
+@dataclass(frozen=True)
+class Refractory(Rule):
+    """What `RefractoryLIF` does.
+
+    Attributes:
+        own: the constants of a hard reset, without an input scale.
+        rest: R.
+        start: u[0].
+    """
+
+    layers: ClassVar[tuple[type[nn.Module], ...]] = (RefractoryLIF,)
+
+    own: Leaky
+    rest: int
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        settle(self, at_least(0), "rest")
+        settle(self, real, "start")
+        if self.own.reset != "zero" or self.own.scale is not None:
+            raise ValueError(f"reset: got {self.own.reset!r}, expected neurons that rest to reset to zero")
+
+    def check(self, dtype: torch.dtype) -> None:
+        """Raise ValueError as the rule of neurons that do not rest."""
+        self.own.check(dtype)
+        check_normal("start", self.start, dtype)

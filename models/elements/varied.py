@@ -1,0 +1,317 @@
+"""Leaky neurons whose constants differ within a layer: one λ, θ and d a channel, or one a neuron."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..constants import check_normal, positive, real, share, wholes
+from ..dynamics import FIRES_AT, RESETS, Dynamics
+from ..rules import Leaky, Rule
+from ..surrogates import Surrogate, Triangle
+from ..validation import check_choice
+from .neurons import LIF, Run, in_full
+
+Constant = Tensor | float | list[Any] | tuple[Any, ...]
+"""One number, or an array of them that is laid out as torch broadcasts it."""
+
+
+@dataclass(frozen=True)
+class Varied(Rule):
+    """v_j[t] = λ_j·u_j[t−1] + I_j[t], a spike where v_j[t] ≥ θ_j (or > θ_j); then u = v·(1 − s), v − d_j·s or v.
+
+    Attributes:
+        shape: how the constants are laid out: as torch broadcasts it to the features of a sample, (n,) for one a
+            neuron, (c, 1, 1) for one a channel of an image.
+        decay, threshold, drop: λ_j ∈ [0, 1], θ_j > 0 and d_j > 0, flattened.
+        reset: "zero", "subtract" or "none", of all neurons.
+        fires_at: ">=" or ">", of all neurons.
+    """
+
+    shape: tuple[int, ...]
+    decay: tuple[float, ...]
+    threshold: tuple[float, ...]
+    drop: tuple[float, ...]
+    reset: str = "zero"
+    fires_at: str = ">="
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", wholes("shape", self.shape))
+        check_choice("reset", self.reset, RESETS)
+        check_choice("fires_at", self.fires_at, FIRES_AT)
+        for name, convert in (("decay", share), ("threshold", positive), ("drop", positive)):
+            values = tuple(convert(name, value) for value in getattr(self, name))
+            object.__setattr__(self, name, values)
+            if len(values) != prod(self.shape) or not values:
+                raise ValueError(f"{name}: got {len(values)} numbers, expected as many as shape {self.shape} has")
+
+    @cached_property
+    def kinds(self) -> tuple[Leaky, ...]:
+        """Return the rule of each kind of neuron, each once, in the order in which they first come."""
+        return tuple(Leaky(*c[:2], self.reset, self.fires_at, c[2]) for c in dict.fromkeys(self._constants))
+
+    @property
+    def plain(self) -> Leaky | None:
+        """Return the rule of all neurons where they are of one kind, else None."""
+        first, *others = self.kinds
+        return None if others else first
+
+    @cached_property
+    def which(self) -> tuple[int, ...]:
+        """Return the kind of each entry of `shape`, flattened."""
+        index = {constants: place for place, constants in enumerate(dict.fromkeys(self._constants))}
+        return tuple(index[constants] for constants in self._constants)
+
+    @property
+    def _constants(self) -> Iterator[tuple[float, float, float]]:
+        return zip(self.decay, self.threshold, self.drop, strict=True)
+
+    @property
+    def slowest(self) -> float:
+        """Return the greatest λ."""
+        return max(self.decay)
+
+    def places(self, features: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """Return the places of each kind's neurons among the flattened features of a sample.
+
+        Raises:
+            ValueError: as `laid`.
+        """
+        which = laid(torch.tensor(self.which).view(self.shape), features).flatten()
+        return tuple((which == kind).nonzero().flatten() for kind in range(len(self.kinds)))
+
+    def values(self, name: str, like: Tensor) -> Tensor:
+        """Return "decay", "threshold" or "drop" of each feature of a sample, (*features).
+
+        Args:
+            name: of the constant.
+            like: (time, batch, *features); its dtype and device are taken.
+        """
+        constants = torch.tensor(getattr(self, name), dtype=torch.float64).view(self.shape)
+        return laid(constants, like.shape[2:]).to(like)
+
+    def check(self, dtype: torch.dtype) -> None:
+        """Raise ValueError for a constant that is subnormal, or beyond the range, in the dtype of the run."""
+        for name in ("decay", "threshold", "drop"):
+            for value in set(getattr(self, name)):
+                check_normal(name, value, dtype)
+
+
+def laid(constants: Tensor, features: tuple[int, ...]) -> Tensor:
+    """Return constants as the features of a sample have them.
+
+    Raises:
+        ValueError: where they do not fit: torch would make more neurons of them, or take the batch for features.
+    """
+    shape = tuple(constants.shape)
+    fits = len(shape) <= len(features) and all(
+        own in (1, size) for own, size in zip(reversed(shape), reversed(features), strict=False)
+    )
+    if not fits:
+        raise ValueError(f"inputs: got features {tuple(features)}, expected what constants of shape {shape} fit")
+    return constants.expand(features)
+
+
+class VariedLIF(LIF):
+    """LIF whose decays, thresholds and reset amounts are arrays: one a channel, or one a neuron.
+
+    They are buffers, so they are saved with the weights and follow them to a dtype and a device; training leaves
+    them as they are. Constants are laid out as torch broadcasts them to a sample's features: (n,) for the n
+    neurons of a dense layer, (c, 1, 1) for the channels of images. Numbers take torch's default dtype.
+
+    Args:
+        decay: λ ∈ [0, 1].
+        threshold: θ > 0.
+        reset, fires_at, surrogate: as in `LIF`, of all neurons.
+        reset_amount: d > 0, what "subtract" takes away; None for θ.
+
+    Raises:
+        ValueError, TypeError: for a constant outside its range, or shapes that do not fit each other.
+
+    >>> VariedLIF(decay=[0.5, 1.0])(torch.full((1, 1, 2), 0.5), num_steps=3)[:, 0]
+    tensor([[0., 0.],
+            [0., 1.],
+            [0., 0.]])
+
+    References: fang2021incorporating
+    """
+
+    holds = ("decay", "threshold", "reset_amount")
+    decay: Tensor
+    threshold: Tensor
+    reset_amount: Tensor | None
+
+    def __init__(
+        self,
+        decay: Constant = 0.99,
+        threshold: Constant = 1.0,
+        reset: str = "zero",
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        reset_amount: Constant | None = None,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.shared: Dynamics = Dynamics(1.0, 1.0, reset, fires_at, surrogate)
+        _check_shared(self.shared, reset_amount)
+        given = {"decay": decay, "threshold": threshold}
+        given |= {} if reset_amount is None else {"reset_amount": reset_amount}
+        arrays = _alike({name: _array(name, value) for name, value in given.items()})
+        for name in ("decay", "threshold", "reset_amount"):
+            self.register_buffer(name, arrays.get(name))
+        if not self.decay.is_meta:  # a file's constants come later
+            self.rule(1)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; numbers of `shared` are refused, and amounts of a reset that takes none."""
+        if name == "shared":
+            _check_shared(value, self._buffers.get("reset_amount"))
+        if name == "reset_amount":
+            _check_shared(self.shared, value)
+        super().__setattr__(name, value)
+
+    @property
+    def constants(self) -> tuple[Tensor, ...]:
+        """Return the arrays: λ, θ and, where it is not θ, d."""
+        arrays = (self.decay, self.threshold, self.reset_amount)
+        return tuple(array for array in arrays if array is not None)
+
+    @property
+    def dynamics(self) -> Dynamics:
+        """Return the one set of constants of all neurons.
+
+        Raises:
+            TypeError: where they differ: what asks for one number can't speak of this layer.
+        """
+        rule = self.rule(1)
+        if not isinstance(rule, Leaky):
+            raise TypeError("layer: got a VariedLIF whose neurons differ, expected one λ, θ and d for all of them")
+        amount = None if self.reset_amount is None else rule.drop
+        return replace(self.shared, decay=rule.decay, threshold=rule.threshold, reset_amount=amount)
+
+    @dynamics.setter
+    def dynamics(self, constants: Dynamics) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        raise AttributeError("dynamics: a VariedLIF holds its constants as buffers, expected those to be set")
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """Return what stands for ds/dv in the backward pass."""
+        return self.shared.surrogate
+
+    @surrogate.setter
+    def surrogate(self, surrogate: Surrogate) -> None:
+        self.shared = replace(self.shared, surrogate=surrogate)
+
+    @property
+    def reset(self) -> str:
+        """Return "zero", "subtract" or "none"."""
+        return self.shared.reset
+
+    def rule(self, num_steps: int) -> Rule:
+        """Return what this layer does, as plain numbers: `Leaky` where all neurons are alike, else `Varied`."""
+        drop = self.threshold if self.reset_amount is None else self.reset_amount
+        arrays = (self.decay, self.threshold, drop)
+        decay, threshold, drop = (tuple(array.detach().double().flatten().tolist()) for array in arrays)
+        d = self.shared
+        rule = Varied(tuple(self.decay.shape), decay, threshold, drop, d.reset, d.fires_at)
+        return rule.plain or rule
+
+    def run(self, current: Tensor, num_steps: int) -> Run:
+        """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
+        return self._go(in_full(current), None, num_steps)[0]
+
+    def forward(self, current: Tensor, num_steps: int) -> Tensor:
+        """Return the spikes, (num_steps, batch, ...)."""
+        return self.run(current, num_steps).spikes
+
+    def resume(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return spikes and residue of `steps` steps from `start` on; as `membrane.resume`."""
+        run, residue = self._go(in_full(current), residue, steps)
+        return run.spikes, residue
+
+    def _go(self, current: Tensor, residue: Tensor | None, steps: int) -> tuple[Run, Tensor]:
+        decay, threshold, *amount = (laid(array, current.shape[2:]).to(current) for array in self.constants)
+        drop = amount[0] if amount else threshold
+        residue = torch.zeros_like(current[0]) if residue is None else residue
+        potentials, spikes = [], []
+        for t in range(steps):
+            potential = torch.addcmul(current[t % len(current)], residue, decay)
+            spike = Fires.apply(potential, threshold, self.shared)
+            residue = _left(potential, spike, drop, self.reset)  # pyright: ignore[reportArgumentType]
+            potentials.append(potential)
+            spikes.append(spike)
+        return Run(current, torch.stack(potentials), torch.stack(spikes)), residue
+
+    def extra_repr(self) -> str:
+        """Return how the constants are laid out, and where they lie."""
+        ends = ", ".join(
+            f"{name}={float(array.min()):g}…{float(array.max()):g}"
+            for name, array in zip(("decay", "threshold", "reset_amount"), self.constants, strict=False)
+        )
+        return f"{tuple(self.decay.shape)}, {ends}, reset={self.reset}, fires_at={self.shared.fires_at}"
+
+
+def _check_shared(shared: Any, amount: object) -> None:
+    """Raise ValueError for constants that a VariedLIF would not read, of all its neurons or as an array."""
+    if amount is not None and shared.reset != "subtract":
+        raise ValueError(f'reset_amount: got one with reset {shared.reset!r}, expected it with "subtract" only')
+    if (shared.decay, shared.threshold, shared.reset_amount) != (1.0, 1.0, None):
+        raise ValueError("shared: got a decay, threshold or reset_amount, expected the arrays to be set")
+
+
+class Fires(torch.autograd.Function):
+    """(v, θ) → s, with the surrogate of `dynamics` for ds/dv."""
+
+    @staticmethod
+    def forward(ctx: Any, potential: Tensor, threshold: Tensor, dynamics: Dynamics) -> Tensor:
+        """Return 1 where the potential fires."""
+        ctx.save_for_backward(potential, threshold)
+        ctx.surrogate = dynamics.surrogate
+        compare = torch.ge if dynamics.fires_at == ">=" else torch.gt
+        return compare(potential, threshold).to(potential.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the gradient times the surrogate's slope."""
+        potential, threshold = ctx.saved_tensors
+        return grad * ctx.surrogate.derivative_(potential - threshold), None, None
+
+
+def _left(potential: Tensor, spike: Tensor, drop: Tensor, reset: str) -> Tensor:
+    """Return the potential after the reset: exactly 0 behind a spike where it is "zero"."""
+    if reset == "zero":
+        return potential * (1.0 - spike)
+    if reset == "subtract":
+        return torch.addcmul(potential, spike, drop, value=-1.0)
+    return potential
+
+
+def _array(name: str, value: Constant) -> Tensor:
+    """Return a constant as a tensor of its own."""
+    if isinstance(value, Tensor) and value.dtype.is_floating_point:
+        return value.detach().clone()
+    try:
+        found = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name}: got {type(value).__name__}, expected numbers in an array") from error
+    if found.is_complex() or found.dtype is torch.bool:
+        raise TypeError(f"{name}: got {found.dtype}, expected real numbers")
+    if not isinstance(value, Tensor) and found.dim() == 0:
+        return torch.tensor(real(name, value, finite=False))
+    return found.to(torch.get_default_dtype())
+
+
+def _alike(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return arrays of one shape and dtype."""
+    try:
+        found = torch.broadcast_tensors(*arrays.values())
+    except RuntimeError:
+        told = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+        raise ValueError(f"constants: got shapes {told}, expected ones that fit each other") from None
+    kind = reduce(torch.promote_types, (array.dtype for array in found))
+    return dict(zip(arrays, (array.to(kind).clone().contiguous() for array in found), strict=True))

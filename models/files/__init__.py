@@ -1,0 +1,1 @@
+"""Networks as files: safetensors, a JSON description, one schema a layer."""

@@ -1,0 +1,1 @@
+"""How a network runs: encodings, the membrane recursion, kernels, readouts."""

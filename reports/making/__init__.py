@@ -1,0 +1,1 @@
+"""How a record comes about: plans, measurements part by part, tables, circumstances."""

@@ -1,0 +1,108 @@
+"""Put radii that `spikecert radius --out` wrote into a record of the same network and samples."""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, field_validator
+
+from ...files import FileKind
+from ..pages.norms import NORMS
+from ..records.event_rules import EventRules
+from ..records.part import Count, Part, Seconds, Sha256, Ties
+from ..records.radii import RadiusTable
+from ..records.records import ModelRecord, Record, first_error
+
+SCHEMA = "spikecert.radii/1"
+RADII = FileKind("radii", f"a file of schema {SCHEMA}", most=2**28)
+
+
+class _RadiusRow(Part):
+    index: Count
+    label: Count
+    lower: Seconds
+    upper: Seconds
+    exact: bool
+    attacked: bool
+    verifier: str | None
+
+
+class RadiiFile(Part):
+    """The content of radii.json, as far as a record takes it over."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    schema_version: Literal["spikecert.radii/1"] = Field(alias="schema")
+    sha256: Sha256
+    data: str
+    norm: Literal["linf", "l2", "l0", "shift"]
+    verifier: str
+    tolerance: Annotated[FiniteFloat, Field(gt=0)]
+    timeout: FiniteFloat | None
+    seed: Count
+    ties: Ties = "strict"
+    limits: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
+    events: EventRules | None = None
+    radii: tuple[_RadiusRow, ...] = Field(min_length=1)
+
+    @field_validator("norm", mode="before")
+    @classmethod
+    def _as_records_say(cls, norm: Any) -> Any:
+        return NORMS.get(norm, norm) if isinstance(norm, str) else norm
+
+    def table(self) -> RadiusTable:
+        """Return the radii as a part of a record."""
+        content: dict[str, Any] = self.model_dump(
+            include={"norm", "verifier", "tolerance", "timeout", "seed", "ties"}
+        )
+        rows = [{**row.model_dump(), "verifier": row.verifier or ""} for row in self.radii]
+        return RadiusTable.model_validate({**content, "samples": rows})
+
+
+def load_radii(path: str | Path) -> RadiiFile:
+    """Read a radii.json.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ValueError: for a file that is none, or contradicts itself.
+    """
+    content = RADII.json(path)
+    try:
+        radii = RadiiFile.model_validate(content)
+        radii.table()
+    except ValidationError as error:
+        raise ValueError(f"radii: {path} is not valid: {first_error(error)}") from error
+    return radii
+
+
+def with_radii(record: Record, radii: RadiiFile) -> Record:
+    """Return the record with the radii beside the verdicts of their network.
+
+    Raises:
+        ValueError: if no model of the record is that network, or the samples are not the same, or radii and
+            verdicts contradict each other.
+    """
+    if radii.data != record.data.name:
+        raise ValueError(f"radii: got radii on {radii.data}, expected {record.data.name} as in the record")
+    limits = record.threat.lower, record.threat.upper
+    if radii.limits != limits:
+        raise ValueError(
+            f"radii: got radii of inputs within {list(radii.limits)}, expected {list(limits)} as in the record"
+        )
+    if (radii.events or EventRules()) != record.threat.rules:
+        raise ValueError("radii: got radii of other changes of events than the record's, expected the same")
+    if all(model.architecture.sha256 != radii.sha256 for model in record.models):
+        raise ValueError(f"radii: got radii of network {radii.sha256[:12]}…, which is not in the record")
+    models = [_attached(model, radii) for model in record.models]
+    try:
+        return Record.model_validate({**dict(record), "models": models})
+    except ValidationError as error:
+        raise ValueError(f"radii: they do not fit the record: {first_error(error)}") from error
+
+
+def _attached(model: ModelRecord, radii: RadiiFile) -> ModelRecord:
+    if model.architecture.sha256 != radii.sha256:
+        return model
+    try:
+        return ModelRecord.model_validate({**dict(model), "radii": radii.table()})
+    except ValidationError as error:
+        raise ValueError(f"radii: they do not fit the record: {first_error(error)}") from error

@@ -1,0 +1,94 @@
+"""What is to be measured: every attack and every verifier at every ε, and radii."""
+
+from dataclasses import dataclass
+
+from ...certify import Attack, Fleet, Perturbation
+from ...certify.radii.scales import Scale
+from ...certify.ties import TIES
+from ...models.constants import at_least, positive, settle, unless_none, whole
+from ...models.validation import check_choice
+from ..records.schema import Threat
+
+
+@dataclass(frozen=True)
+class RadiusPlan:
+    """Which radii to bracket.
+
+    Args:
+        verifier: as in `certified_radius`; it raises the proven end.
+        tolerance: the width at which a bracket counts as exact.
+        timeout: seconds for a sample, on average; None for no limit.
+        samples: how many, from the first on; None for all.
+    """
+
+    verifier: str = "auto"
+    tolerance: float = 1e-3
+    timeout: float | None = None
+    samples: int | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, positive, "tolerance")
+        settle(self, unless_none(positive), "timeout")
+        settle(self, unless_none(at_least(1)), "samples")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: every attack and every verifier at every ε of `threat`.
+
+    Args:
+        threat: norm, range of inputs, the ε.
+        attacks: names as in `attack`, or attacks; each has a name of its own.
+        verifiers: names as in `verify`.
+        timeout: of `verify`, seconds for a sample; None for no limit.
+        seed: of attacks and verifiers.
+        fleet: who decides; None for this process. Each verifier and ε has a folder of its own in the fleet's.
+        radii: also bracket radii; None for none.
+        ties: what a tie between logits is, as in `verify`.
+        memory: bytes that a search may take, as in `verify`; None for about 2 GiB.
+    """
+
+    threat: Threat
+    attacks: tuple[str | Attack, ...] = ("ensemble",)
+    verifiers: tuple[str, ...] = ("interval", "trains", "auto")
+    timeout: float | None = None
+    seed: int = 0
+    fleet: Fleet | None = None
+    radii: RadiusPlan | None = None
+    ties: str | None = None
+    memory: int | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, unless_none(positive), "timeout")
+        settle(self, whole, "seed")
+        settle(self, unless_none(at_least(1)), "memory")
+        if self.ties is not None:
+            check_choice("ties", self.ties, TIES)
+        if not isinstance(self.threat, Threat):
+            expected = "a Threat, whose sets grow with one number (ℓ∞, ℓ2, flipped or shifted events)"
+            raise TypeError(f"threat: got {type(self.threat).__name__}, expected {expected}")
+
+    @property
+    def sets(self) -> Scale:
+        """Return the threat models of all sizes."""
+        return self.threat.sets
+
+    def perturbation(self, epsilon: float) -> Perturbation:
+        """Return the threat model at one ε."""
+        return self.sets.around(epsilon)
+
+    @property
+    def tolerance(self) -> float:
+        """Return the width at which a bracket of radii counts as exact."""
+        wanted = RadiusPlan() if self.radii is None else self.radii
+        return self.sets.tolerance(wanted.tolerance)
+
+    @property
+    def steps(self) -> int:
+        """Return how often an attack or a verifier runs."""
+        return len(self.threat.epsilons) * (len(self.attacks) + len(self.verifiers))
+
+
+def name_of(source: str | Attack) -> str:
+    """Return the name of an attack."""
+    return source if isinstance(source, str) else source.name

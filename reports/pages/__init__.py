@@ -1,0 +1,1 @@
+"""A record for people: HTML, Markdown, LaTeX, CSV, a page for a safety case, and their words."""

@@ -1,0 +1,159 @@
+"""A record as one HTML file: no script, no request, light and dark, on paper and on a phone."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from ...files import FileKind
+from .. import figures
+from ..records.categories import CATEGORIES, slices
+from ..records.event_rules import OF_NORM
+from ..records.records import ModelRecord, Record
+from ..records.schema import Counterexample, Threat
+from . import norms, wording
+from .advice import advice
+from .pictures import change, picture
+from .text import code_page, page
+
+TEMPLATE = FileKind("template", "a file of this package", most=2**20)
+TEMPLATES = (
+    "report.html",
+    "head.html",
+    "accuracy.html",
+    "accuracy.svg",
+    "levels.html",
+    "categories.html",
+    "summary.html",
+    "sandwich.svg",
+    "growth.svg",
+    "activity.html",
+    "recording.html",
+    "comparison.html",
+    "style.css",
+)
+
+
+def to_html(record: Record) -> str:
+    """Return the report as the text of one self-contained page."""
+    return page_of(
+        "report.html",
+        record.threat,
+        record=record,
+        verdict=wording.verdict(record),
+        essentials=wording.essentials(record),
+        categories=CATEGORIES,
+        conditions=wording.conditions(record),
+        norm=norms.sign(record.threat),
+        axis=norms.NORM_SIGNS[record.threat.norm],
+        epsilons="; ".join(map(record.threat.text, record.threat.epsilons)),
+        panels=figures.panels(record),
+        levels=figures.level_charts(record),
+        frame=frame(),
+        sandwiches=figures.sandwiches(record),
+        radii_note=wording.RADII_NOTE,
+        radii_conditions=wording.radii_conditions(record),
+        no_radii=wording.no_radii(record.threat),
+        hardest_note=wording.HARDEST_NOTE,
+        charts=figures.growths(record),
+        growth_note=wording.GROWTH_NOTE,
+        meanings=wording.meanings(record),
+        covered=wording.COVERED,
+        uncovered=wording.UNCOVERED,
+        limits=wording.LIMITS,
+        repeat=wording.repetition(record),
+        assumptions=wording.assumptions(record),
+        sources=wording.sources(record),
+        with_gains=[model for model in record.models if model.gains is not None],
+        gains_caption=wording.GAINS_CAPTION,
+        gains_note=wording.GAINS_NOTE,
+        advice=advice(record),
+        of_events=record.threat.norm in OF_NORM,
+    )
+
+
+def page_of(template: str, threat: Threat, **content: Any) -> str:
+    """Return a template of this folder filled with `content` and the style of all pages."""
+    found = _environment(threat).get_template(template)
+    return found.render(style=Markup(_template("style.css")), **content)
+
+
+def frame() -> dict[str, int]:
+    """Return the geometry of the pictures of accuracy."""
+    names = ("WIDTH", "HEIGHT", "LEFT", "RIGHT", "TOP", "BOTTOM")
+    return {name.lower(): getattr(figures, name) for name in names}
+
+
+@cache
+def _template(name: str) -> str:
+    return TEMPLATE.text(Path(__file__).parent / "templates" / name)
+
+
+def _environment(threat: Threat) -> Environment:
+    sources = {name: _template(name) for name in TEMPLATES}
+    environment = Environment(
+        loader=DictLoader(sources),
+        autoescape=True,
+        finalize=page,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "at": lambda value: f"{value:.1f}",
+        "tied": _tied,
+        "percent": wording.percent,
+        "epsilon": threat.text,
+        "distance": lambda epsilon: wording.distance_text(threat, epsilon),
+        "slices": slices,
+        "code": code_page,
+        "measured": lambda value: "–" if value is None else f"{value:.4f}",
+        "scene": figures.scene,
+        "recording": lambda case: figures.recording(case) if threat.norm in OF_NORM else None,
+        "unbroken": wording.unbroken,
+        "short": threat.short,
+        "ties_found": wording.ties_found,
+        "classified": wording.classified,
+        "norms": wording.gain_norms,
+        "gain": wording.gain_text,
+        "ends": wording.norm_ends,
+        "seconds": _seconds,
+        "radius_seconds": _radius_seconds,
+        "sketch": wording.sketch,
+        "pictures": lambda case: [] if threat.norm in OF_NORM else _pictures(case, threat.lower, threat.upper),
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def _tied(text: str) -> str:
+    """Keep "T = 8" and "84.0 %" on one line."""
+    return text.replace(" = ", "\u00a0=\u00a0").replace(" %", "\u00a0%")
+
+
+def _seconds(model: ModelRecord, source: str, epsilon: float) -> str:
+    seconds = model.seconds.get(f"{source} at {epsilon:g}")
+    return "–" if seconds is None else f"{seconds:.2f}"
+
+
+def _radius_seconds(model: ModelRecord) -> str:
+    seconds = None if model.radii is None else model.seconds.get(f"radius ({model.radii.verifier})")
+    return "–" if seconds is None else f"{seconds:.2f}"
+
+
+def _pictures(counterexample: Counterexample, lower: float, upper: float) -> list[tuple[str, str, str]]:
+    """Return (name, data URI, note) of sample, change and result; nothing for inputs that are no picture."""
+    difference = change(counterexample)
+    largest = max(map(abs, difference)) or 1.0
+    shown = (
+        ("sample", picture(counterexample.clean, counterexample.shape, lower, upper), ""),
+        (
+            "perturbation",
+            picture(difference, counterexample.shape, -largest, largest),
+            f"±{largest:.3g}, stretched",
+        ),
+        ("result", picture(counterexample.perturbed, counterexample.shape, lower, upper), ""),
+    )
+    return [(name, source, note) for name, source, note in shown if source is not None]

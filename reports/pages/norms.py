@@ -1,0 +1,72 @@
+"""What the sets of a threat model are, in words."""
+
+from ..records.event_rules import EventRules
+from ..records.schema import Threat
+
+NORM_SIGNS = {
+    "linf": "ℓ∞",
+    "l2": "ℓ2",
+    "l1": "ℓ1",
+    "l0": "flipped events",
+    "shift": "shifted events",
+    "l0+shift": "flipped events beside moves",
+}
+NORMS = {"linf": "linf", "l2": "l2", "flips": "l0", "shift": "shift", "flips+shift": "l0+shift"}
+"""How people name norms, and how records do."""
+DISTANCES = {
+    "linf": "every input value may move by at most ε, each independently",
+    "l2": "the Euclidean length of the whole change is at most ε",
+}
+FLIPS = {"flip": "inserted or deleted", "insert": "inserted", "delete": "deleted"}
+SHIFTS = {
+    "total": "events may come earlier or later, by ε steps in all",
+    "count": "at most ε events may come earlier or later",
+    "jitter": "each event may come up to ε steps earlier or later",
+}
+LIMITS = {
+    "count": "at most {} of them",
+    "jitter": "each by at most {} steps",
+    "total": "by at most {} steps in all",
+}
+
+
+def sign(threat: Threat) -> str:
+    """Return the norm in a few words, such as "ℓ∞" or "flipped events (kind insert, steps 0 to 2)"."""
+    rules = threat.rules
+    told = [f"{name} {value}" for name, value in rules.told.items() if name != "where"]
+    told += _blocks(rules)
+    return NORM_SIGNS[threat.norm] + (f" ({', '.join(told)})" if told else "")
+
+
+def distance(threat: Threat) -> str:
+    """Return what an adversary may change, as a clause."""
+    if threat.norm in DISTANCES:
+        return DISTANCES[threat.norm]
+    blocks = _blocks(threat.rules)
+    where = f" in {', '.join(blocks)}" if blocks else ""
+    if threat.norm == "l0":
+        return _flips(threat.rules, where)
+    if threat.norm == "l0+shift":
+        moves = _moves("events may come earlier or later", threat.rules, where)
+        return f"{moves}; and {_flips(threat.rules, where)}"
+    return _moves(SHIFTS[threat.rules.budget], threat.rules, where)
+
+
+def _flips(rules: EventRules, where: str) -> str:
+    return f"at most ε events{where} may be {FLIPS[rules.kind]}, over all steps together"
+
+
+def _moves(what: str, rules: EventRules, where: str) -> str:
+    parts = [what]
+    limits = ((name, getattr(rules, name)) for name in LIMITS)
+    parts += [LIMITS[name].format(limit) for name, limit in limits if limit is not None]
+    parts += [f"only those{where}"] if where else []
+    parts += ["two in one entry are two"] if rules.merge == "add" else []
+    parts += ["those at the border may leave"] if rules.border == "leave" else []
+    return ", ".join(parts)
+
+
+def _blocks(rules: EventRules) -> list[str]:
+    """Return each interval of the region, both ends included."""
+    found = () if rules.where is None else rules.where
+    return [f"{name} {ends[0]} to {ends[1] - 1}" for name, ends in found if ends is not None]

@@ -1,0 +1,117 @@
+"""A record on one page, in the words of a safety case: claim, evidence, assumptions, residual risk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...certify.smoothing.confidence import lower_confidence_bound
+from ...files import write_atomically
+from ..records.categories import CATEGORIES, slices
+from ..records.radii import rounded_down
+from ..records.records import ModelRecord, Record
+from . import norms, wording
+from .html_page import page_of
+from .markdown import category_lines
+from .text import markdown
+
+CONFIDENCE = 0.95
+UNDECIDED = "An undecided sample must be taken as one that can fail."
+LIKE = (
+    "Inputs like these: drawn independently as the samples were, which had no part in training; exact "
+    f"binomial bound, {100 * CONFIDENCE:g} % confidence for each model. Where use is otherwise, it says nothing."
+)
+RENDERERS = (".html", ".md")
+
+
+@dataclass(frozen=True)
+class SafetyCase:
+    """The four parts of the summary, as sentences."""
+
+    claims: tuple[str, ...]
+    evidence: tuple[tuple[str, str], ...]
+    assumptions: tuple[str, ...]
+    risks: tuple[str, ...]
+
+
+def safety_case(record: Record) -> SafetyCase:
+    """Return what a safety case may take from a record at its focus ε, and what it may not."""
+    return SafetyCase(
+        (*(_claim(record, model) for model in record.models), "Nothing is claimed of the others."),
+        _evidence(record),
+        (
+            *wording.assumptions(record)[:3],
+            dict(wording.meanings(record))["ties"],
+            "Torch, and the code that bounds, are right; proofs that are checked apart need neither (spikecert "
+            "check-proof).",
+        ),
+        (*(_risk(record, model) for model in record.models), UNDECIDED, LIKE, *wording.UNCOVERED),
+    )
+
+
+def _claim(record: Record, model: ModelRecord) -> str:
+    point = model.at(record.focus)
+    proved = slices(point)[0]
+    size = f"ε = {record.threat.text(record.focus)} ({norms.sign(record.threat)})"
+    limits = f"[{record.threat.lower:g}, {record.threat.upper:g}]"
+    return (
+        f"{model.name}: for {proved.count} of {point.samples} samples ({proved.percent}) no input in {limits} "
+        f"within {size} gets another answer than the sample's label."
+    )
+
+
+def _evidence(record: Record) -> tuple[tuple[str, str], ...]:
+    data = record.data
+    hashes = ((f"{model.name}, SHA-256", model.architecture.sha256) for model in record.models)
+    return (
+        *wording.sources(record),
+        ("Samples", f"{data.samples}, {data.split} split of {data.name}; SHA-256 {data.sha256 or 'not kept'}"),
+        *hashes,
+        ("Results, fingerprint", record.fingerprint),
+        ("Repeated by", record.command or "the record's configuration"),
+        ("Made", f"{record.created}, spikecert {record.environment.packages.get('spikecert', '?')}"),
+    )
+
+
+def _risk(record: Record, model: ModelRecord) -> str:
+    """Return what is not proved of a model, and what share of inputs like its samples would be."""
+    point = model.at(record.focus)
+    left = (f"{part.count} {part.category.name}" for part in slices(point)[1:])
+    share = lower_confidence_bound(point.certified_by_any, point.samples, 1 - CONFIDENCE)
+    return (
+        f"{model.name}: {', '.join(left)}; of inputs like these at least {rounded_down(100 * share, 1)} % proved."
+    )
+
+
+def to_html(record: Record) -> str:
+    """Return the summary as one self-contained page that prints on one sheet."""
+    return page_of(
+        "summary.html",
+        record.threat,
+        record=record,
+        case=safety_case(record),
+        categories=CATEGORIES,
+        norm=norms.sign(record.threat),
+    )
+
+
+def to_markdown(record: Record) -> str:
+    """Return the summary as GitHub-flavoured Markdown."""
+    case = safety_case(record)
+    evidence = [f"{name}: {text}" for name, text in case.evidence]
+    parts = (("Claim", case.claims), ("Evidence", evidence), ("Assumptions", case.assumptions))
+    lines = [f"# Safety case summary: {markdown(record.title)}", "", *category_lines(record), ""]
+    for head, texts in (*parts, ("Residual risk", case.risks)):
+        lines += [f"## {head}", "", *(f"- {markdown(text)}" for text in texts), ""]
+    return "\n".join(lines)
+
+
+def render_summary(record: Record, path: str | Path) -> Path:
+    """Write the summary to `path`, as its suffix .html or .md says, and return the path.
+
+    Raises:
+        ValueError: for another suffix.
+    """
+    path = Path(path)
+    if path.suffix not in RENDERERS:
+        raise ValueError(f"path: got {path.name!r}, expected a name that ends in {', '.join(RENDERERS)}")
+    write_atomically(path, (to_html if path.suffix == ".html" else to_markdown)(record).encode())
+    return path

@@ -1,0 +1,330 @@
+"""The sentences of a report: one place for what is claimed, so that every format claims the same."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ...files.fractions import fraction
+from ..records.categories import slices
+from ..records.radii import rounded_down, rounded_up
+from ..records.records import ModelRecord, Record
+from ..records.rows import Tally
+from ..records.schema import Counterexample, Data, GainTable, Threat
+from .norms import NORM_SIGNS, distance, sign
+
+LEFT = {
+    "undecided": "undecided",
+    "broken": "broken by a perturbation",
+    "tied": "tied as they are",
+    "wrong": "misclassified as they are",
+}
+
+VERIFIERS = {
+    "interval": "propagates one interval per neuron and time step: the published baseline",
+    "trains": "propagates the exact set of spike trains that each neuron can reach, and their window sums",
+    "linear": "prices the currents between layers on top of the exact spike trains, with optimised multipliers",
+    "gain": "weighs the distance to the threshold against proven norms: the ℓ2 route",
+    "lirpa": "auto_LiRPA's linear relaxations on the unrolled network, with sound spike relaxations",
+    "milp": "proves an exact encoding by a tree of linear programs; HiGHS proposes, and is not believed",
+    "enumeration": "runs every input of a set that has few of them, with the rounding of each run paid",
+    "complete": "splits the set by first-layer spike trains until each part is proven or holds a counterexample",
+    "auto": "runs bounds, attacks, lists of small sets, the complete search and HiGHS, until one decides",
+}
+ATTACKS = {
+    "fgsm": "one step along the sign of the surrogate gradient",
+    "pgd": "projected gradient steps with random restarts",
+    "pgd-paper": "projected gradient steps from a random start, the last one alone counted",
+    "gaussian": "random Gaussian noise projected to the ball: no gradient, a weak attack",
+    "apgd-ce": "automatic step sizes on the cross-entropy",
+    "apgd-dlr": "automatic step sizes on the difference of logits",
+    "square": "random squares: no gradient",
+    "spike-flip": "greedy flips of single input spikes, with swaps",
+    "spike-shift": "projected gradients over retimed events, then greedy moves, with swaps",
+    "event-change": "retimed events, and then flips of the worst that these found",
+    "random-events": "random changes of events, mixed with the worst so far",
+    "ensemble": "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients",
+    "ensemble-fast": "the worst of FGSM, noise, and projected gradients over five surrogates and two losses",
+}
+
+VERIFIED = (
+    "It is proved that every input in the stated ball around this sample, not only those that were "
+    "tried, gets the sample's label from this network with these weights."
+)
+FALSIFIED = {
+    "argmax": "An input inside the ball was found that gets another label. It was replayed through the network "
+    "itself before it was counted.",
+    "strict": "An input inside the ball was found that gets another label, or whose greatest logit is that of two "
+    "classes. It was replayed through the network itself before it was counted.",
+}
+UNKNOWN = (
+    "Neither a proof nor a counterexample was found, or the time limit was reached. The sample may be either."
+)
+TIES = {
+    "argmax": "Where several classes share the greatest logit, the one of lowest index is the network's answer, "
+    "as argmax takes it: a tie counts for the label where it has the lowest index, and against it elsewhere.",
+    "strict": "The label must have the greatest logit alone: a tie between it and another class is never "
+    "verified, and counts as a failure, which is not the same as another label.",
+}
+COVERED = (
+    "Every input within ε of the sample in the stated norm that is also within the stated range of inputs: all "
+    "of them, not a selection.",
+    "This network, with the weights of the stated hash, its hard threshold, its reset and its T steps, and the "
+    "rounding of the arithmetic that it runs in.",
+    "An adversary who knows everything about the network: how such an input was found plays no part.",
+)
+UNCOVERED = (
+    "Other inputs, larger perturbations, and other kinds of change: rotation, weather, a worn sensor.",
+    "Another network: other weights, another T, quantisation, a compiler that sums otherwise, analogue hardware.",
+    "Changes of weights, thresholds or states while the network runs.",
+    "Whether the label is right, and whether the listed samples are like those in use.",
+)
+LIMITS = (
+    "Robust accuracy is what is left after the named attacks: an upper bound, since a stronger attack may "
+    "leave less. Certified accuracy is a lower bound. The truth lies between the two, in the shaded band.",
+    "The shares are shares of the listed samples. They are estimates for the population the samples came from.",
+    "Attacks and statistical methods prove nothing, and gains certify no spiking network. None of them is "
+    "counted as certified here.",
+)
+RADII_NOTE = (
+    "Each sample's radius is the distance of the nearest valid input that is misclassified. Below the lower end "
+    "it is proved that there is none. At the upper end one was found and replayed. The radius lies between "
+    "them, in the shaded band; where both ends meet within the tolerance it is called exact. A sample that is "
+    "misclassified as it is has radius 0."
+)
+NO_RADII = (
+    "No radii were measured. `spikecert certify --radii`, or `spikecert radius` and `spikecert report --radii`, "
+    "bracket the radius of each sample between a proof and a counterexample."
+)
+NO_RADIUS = "These sets have no radius: their ε is no distance from the sample."
+HARDEST_NOTE = (
+    "Rightly classified samples that break nearest to themselves, with the input that broke them. Each was "
+    "replayed through the network. Nearer ones may exist."
+)
+GROWTH_NOTE = (
+    "Samples were perturbed, and the growth through each layer was measured. The proven gain bounds the "
+    "simplified dynamics for every perturbation, so no bar can pass its line. It bounds the true potentials "
+    "only where no train of the layer changed; elsewhere they may grow more."
+)
+GAINS_CAPTION = "Gains of the simplified dynamics: not a certificate of the spiking network"
+GAINS_NOTE = (
+    "A gain bounds how the simplified perturbation dynamics, which leave out the reset, amplify a change of"
+    " the layer's input. It also bounds the true change of the potentials while both runs spike "
+    "identically. Once one spike differs, potentials jump by about the threshold, and neither a layer's "
+    "gain nor a product of gains bounds what follows."
+)
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a share such as "71.5 %"."""
+    return f"{100 * part / whole:.1f} %"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a count with its share, such as "143 of 200 (71.5 %)"."""
+    return f"{part} of {whole} ({percent(part, whole)})"
+
+
+def distance_text(threat: Threat, epsilon: float) -> str:
+    """Return the size of a set that holds a counterexample: as ε is told, or rounded up so that it holds."""
+    text = threat.text(epsilon)
+    return text if "=" in text or fraction(text) == epsilon else rounded_up(epsilon)
+
+
+def no_radii(threat: Threat) -> str:
+    """Return why there are no radii: none were measured, or the sets have none."""
+    return NO_RADII if threat.rules.bracketed(threat.norm) else NO_RADIUS
+
+
+def radii_conditions(record: Record) -> str:
+    """Return how the radii were found, one sentence for each way."""
+    tables = [(model.name, model.radii) for model in record.models if model.radii is not None]
+    ways: dict[str, list[str]] = {}
+    for name, table in tables:
+        limit = "" if table.timeout is None else f", {table.timeout:g} s for a sample on average"
+        samples = f"{len(table.samples)} of {record.data.samples} samples"
+        way = f"{samples}, {sign(record.threat)}, proofs by {table.verifier}, "
+        way += f"tolerance {table.tolerance:g}{limit}"
+        ways.setdefault(way, []).append(name)
+    if len(ways) == 1:
+        return f"{next(iter(ways))}."
+    return " ".join(f"{', '.join(names)}: {way}." for way, names in ways.items())
+
+
+def unbroken(model: ModelRecord) -> str:
+    """Return what to say where no counterexample was found."""
+    if not model.attacks and not model.verifiers:
+        return "Nothing was tried."
+    return "No attack and no verifier found an input that breaks a rightly classified sample, at any ε tried."
+
+
+def repetition(record: Record) -> str:
+    """Return how `spikecert run` repeats the record; "" if it has no configuration."""
+    if record.configuration is None:
+        return ""
+    return (
+        "This record holds the configuration of its run: `spikecert run record.json` repeats it, and says whether "
+        "it found the same. On the same machine it does, bit for bit, unless a time limit cut it short."
+    )
+
+
+def steps(models: Sequence[ModelRecord]) -> str:
+    """Return "T = 8", or all values where the models differ."""
+    return "T = " + ", ".join(str(count) for count in sorted({model.architecture.num_steps for model in models}))
+
+
+def meanings(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return each verdict with what it says, and what a tie between classes is."""
+    models: dict[str, list[str]] = {}
+    for model in record.models:
+        models.setdefault(model.ties, []).append(model.name)
+    told = [
+        TIES[ties] if len(models) == 1 else f"{', '.join(names)}: {TIES[ties]}" for ties, names in models.items()
+    ]
+    falsified = FALSIFIED["strict" if "strict" in models else "argmax"]
+    return ("verified", VERIFIED), ("falsified", falsified), ("unknown", UNKNOWN), ("ties", " ".join(told))
+
+
+def ties_found(model: ModelRecord) -> str:
+    """Return how many samples tie as they are, and clean accuracy both ways; "" where none ties."""
+    point = model.points[0]
+    if point.tied == 0:
+        return ""
+    right = point.clean if model.ties == "argmax" else point.clean + point.kept
+    strictly = right - point.kept
+    return (
+        f"{model.name}: the label of {share(point.tied, point.samples)} ties with another class as it is. Clean "
+        f"accuracy is {percent(right, point.samples)} by argmax, which takes the lowest index, and "
+        f"{percent(strictly, point.samples)} if a tie is a failure; this report is about "
+        f"{'argmax' if model.ties == 'argmax' else 'the latter'}."
+    )
+
+
+def classified(case: Counterexample, data: Data) -> str:
+    """Return what the network makes of a counterexample, such as "3", "boot (9)", or "tied with 3"."""
+    rival = data.label(case.predicted)
+    return f"tied with {rival}" if case.tied else rival
+
+
+def verdict(record: Record) -> str:
+    """Return what is proved at the record's focus ε in one sentence; of one model also what the others are."""
+    threat, (first, *others) = record.threat, record.models
+    limits = f"inputs within [{threat.lower:g}, {threat.upper:g}], {steps(record.models)}"
+    told = f"For every perturbation up to ε = {threat.text(record.focus)} in {sign(threat)} ({limits}), "
+    told += f"{_proved(record, first)} of {record.data.samples} {_of_samples(record)}"
+    if not others:
+        return f"{told}; {_rest(first.at(record.focus))}."
+    return "; ".join((told, *(_proved(record, model) for model in others))) + "."
+
+
+def _proved(record: Record, model: ModelRecord) -> str:
+    if not model.verifiers:
+        return f"nothing is proved for {model.name}, as no verifier was run: 0"
+    part = slices(model.at(record.focus))[0]
+    return f"{model.name} provably keeps the class of {part.count} ({part.percent})"
+
+
+def _rest(point: Tally) -> str:
+    parts = slices(point)[1:]
+    told = (f"{part.count} ({part.percent}) {LEFT[part.category.key]}" for part in parts if part.count)
+    return ", ".join(told) or "none is left"
+
+
+def _of_samples(record: Record) -> str:
+    return f"{record.data.split} samples of {record.data.name}"
+
+
+def conditions(record: Record) -> str:
+    """Return the small print of a figure: norm, range of ε, T, attacks, verifiers, samples."""
+    threat = record.threat
+    low, high = threat.short(threat.epsilons[0]), threat.short(threat.epsilons[-1])
+    span = f"ε = {low}" if len(threat.epsilons) == 1 else f"ε from {low} to {high}"
+    return (
+        f"{sign(threat)}, {span}, inputs within [{threat.lower:g}, {threat.upper:g}], "
+        f"{steps(record.models)}, {record.data.samples} {_of_samples(record)}; attacks: "
+        f"{_names(m.attacks for m in record.models)}; verifiers: "
+        f"{_names(m.verifiers for m in record.models)}"
+    )
+
+
+def _names(groups: Iterable[Sequence[str]]) -> str:
+    names = dict.fromkeys(name for group in groups for name in group)
+    return ", ".join(names) or "none"
+
+
+def essentials(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return the assumptions and the limits of "proved", one line each, for the first screen."""
+    threat = record.threat
+    return (
+        (
+            "Assumed",
+            f"{distance(threat)}, within [{threat.lower:g}, {threat.upper:g}]; this network, in the "
+            "arithmetic it ran in.",
+        ),
+        (
+            "Not covered",
+            "larger or other changes, other inputs, other builds of the network, wrong labels. Undecided is "
+            "not safe.",
+        ),
+    )
+
+
+def assumptions(record: Record) -> tuple[str, ...]:
+    """Return what the verdicts take for granted, in plain words."""
+    threat = record.threat
+    return (
+        f"The adversary sees the network and may change the input: {distance(threat)}, and the result "
+        f"stays within [{threat.lower:g}, {threat.upper:g}].",
+        "The change is made before the network encodes its input; weights, thresholds and states can't be "
+        "touched.",
+        "Under direct coding the same changed input is shown at each of the T steps. Under rate coding each "
+        "verdict is about the spikes that the network's own draws give, not about other draws.",
+        "The labels of the data set are taken as right; a sample that is misclassified as it is is counted as "
+        "such, apart from those that a perturbation broke.",
+    )
+
+
+def sources(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return (kind and name, what it does) of each attack and verifier that was run."""
+    attacks = dict.fromkeys(name for model in record.models for name in model.attacks)
+    verifiers = dict.fromkeys(name for model in record.models for name in model.verifiers)
+    return (
+        *((f"Attack {name}", ATTACKS.get(name, "see the documentation")) for name in attacks),
+        *((f"Verifier {name}", VERIFIERS.get(name, "see the documentation")) for name in verifiers),
+    )
+
+
+def sketch(model: ModelRecord) -> str:
+    """Return the layers of a model in one line, such as "Linear 64→64, DLIF (λ 0.99, θ 1, reset zero), …"."""
+    description = model.architecture.description
+    layers = ", ".join(_layer(layer) for layer in description.get("layers", []))
+    seed = f" with the draws of seed {description['seed']}" if "seed" in description else ""
+    seed = " with given draws" if "draws" in description else seed
+    return f"{description.get('encoding', '?')} coding{seed}, readout {description.get('readout', '?')}: {layers}"
+
+
+def _layer(layer: dict[str, Any]) -> str:
+    kind = str(layer.get("type", "?"))
+    if "decay" in layer:
+        fires = f"fires at v {layer.get('fires_at')} θ"
+        reset = " ".join(str(layer[key]) for key in ("reset", "reset_amount") if key in layer)
+        return f"{kind} (λ {layer['decay']}, θ {layer.get('threshold')}, reset {reset}, {fires})"
+    if "in_features" in layer:
+        return f"{kind} {layer['in_features']}→{layer.get('out_features')}"
+    if "in_channels" in layer:
+        return f"{kind} {layer['in_channels']}→{layer.get('out_channels')}"
+    return kind
+
+
+def gain_norms(gains: GainTable) -> str:
+    """Return "ℓ2 → ℓ2, 8 steps"."""
+    ends = (NORM_SIGNS.get(norm, norm) for norm in (gains.input_norm, gains.output_norm))
+    return f"{' → '.join(ends)}, {gains.horizon}"
+
+
+def gain_text(value: float | None) -> str:
+    """Return a gain, rounded up to four digits so that it stays a bound, or "none finite"."""
+    return "none finite" if value is None else rounded_up(value, 4)
+
+
+def norm_ends(ends: tuple[float, float]) -> tuple[str, str]:
+    """Return proven ends with four digits, the lower rounded down, the upper rounded up."""
+    return rounded_down(ends[0], 4), gain_text(ends[1])

@@ -1,0 +1,142 @@
+"""Counterexamples as a record keeps them: the input, and what the spiking layers did for it."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...models import LIF, SpikingNetwork, Trace, VariedLIF, latency_code
+from .schema import Counterexample, LayerActivity, NeuronActivity
+
+HARDEST = 8
+"""How many counterexamples a record keeps as inputs: those of the smallest ε."""
+TRACED, RASTER = 4, 48
+"""Of how many neurons of a layer potentials, and of how many trains are kept; those that changed come first."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An input that breaks a sample: a size of the set that holds it, what found it, the input itself."""
+
+    epsilon: float
+    found_by: str
+    perturbed: Tensor
+
+
+def hardest(
+    network: SpikingNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    found: Mapping[int, Found],
+    count: int = HARDEST,
+    activity: bool = True,
+) -> tuple[Counterexample, ...]:
+    """Return the counterexamples of the smallest ε, with the activity of the spiking layers.
+
+    Args:
+        network: in evaluation mode.
+        inputs, labels: all samples.
+        found: by the place of the sample among them.
+        count: how many at most.
+        activity: False leaves the activity out.
+    """
+    indices = sorted(found, key=lambda index: (found[index].epsilon, index))[:count]
+    return tuple(
+        _counterexample(network, index, inputs[index], int(labels[index]), found[index], activity)
+        for index in indices
+    )
+
+
+def first_broken(counterexamples: Iterable[Counterexample]) -> tuple[Counterexample, ...]:
+    """Return the `HARDEST` counterexamples of the smallest ε."""
+    return tuple(sorted(counterexamples, key=lambda case: (case.epsilon, case.index))[:HARDEST])
+
+
+def _counterexample(
+    network: SpikingNetwork, index: int, clean: Tensor, label: int, found: Found, activity: bool
+) -> Counterexample:
+    """Return one with class and activity as the network gives them for this sample alone.
+
+    Of a latency-coded network the events of its code are kept, (T, ...), which are what moves.
+    """
+    with torch.no_grad():
+        traces = network.trace(clean[None]), network.trace(found.perturbed[None])
+    pair = clean, found.perturbed
+    if network.encoding == "latency":
+        pair = tuple(latency_code(image[None], network.num_steps)[0] for image in pair)
+    return Counterexample(
+        index=index,
+        label=label,
+        **_rival(traces[1].logits[0], label),
+        epsilon=found.epsilon,
+        found_by=found.found_by,
+        shape=tuple(pair[0].shape),
+        clean=tuple(pair[0].flatten().tolist()),
+        perturbed=tuple(pair[1].flatten().tolist()),
+        activity=_activity(network, *traces) if activity else (),
+    )
+
+
+def _activity(network: SpikingNetwork, clean: Trace, perturbed: Trace) -> tuple[LayerActivity, ...]:
+    """Return what each spiking layer does for the sample and for its counterexample."""
+    names = {module: name for name, module in network.named_modules()}
+    return tuple(
+        _layer(names[neuron], *_layer_of(neuron, k, clean, perturbed)) for k, neuron in enumerate(network.neurons)
+    )
+
+
+def _layer_of(neuron: LIF, k: int, *traces: Trace) -> tuple[float, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return the threshold of layer k, and potentials and spikes, (T, neurons), of two traces.
+
+    Where thresholds differ, potentials are told in units of them.
+    """
+    unit, threshold = torch.ones(()), 1.0
+    if isinstance(neuron, VariedLIF):
+        unit = neuron.threshold.expand(traces[0].spikes[k].shape[2:]).flatten().cpu()
+    else:
+        threshold = neuron.dynamics.threshold
+    one, other = ((t.potentials[k].flatten(1).cpu() / unit, t.spikes[k].flatten(1).bool().cpu()) for t in traces)
+    return threshold, one, other
+
+
+def _layer(
+    name: str, threshold: float, clean: tuple[Tensor, Tensor], perturbed: tuple[Tensor, Tensor]
+) -> LayerActivity:
+    (before, fired), (after, fires) = clean, perturbed
+    differing = (fired != fires).sum(0)
+    activity = (fired | fires).sum(0)
+    # most steps that differ, then most spikes, then the first neuron
+    order = sorted(range(len(differing)), key=lambda j: (-int(differing[j]), -int(activity[j]), j))
+    changed = int((differing > 0).sum())
+    traced = set(order[: min(TRACED, changed)])
+    return LayerActivity(
+        name=name,
+        neurons=len(differing),
+        changed=changed,
+        threshold=threshold,
+        shown=tuple(
+            NeuronActivity(
+                index=j,
+                clean=_train(fired[:, j]),
+                perturbed=_train(fires[:, j]),
+                clean_potentials=tuple(before[:, j].tolist()) if j in traced else (),
+                perturbed_potentials=tuple(after[:, j].tolist()) if j in traced else (),
+            )
+            for j in sorted(order[:RASTER])
+        ),
+    )
+
+
+def _train(spikes: Tensor) -> str:
+    return "".join("1" if spike else "0" for spike in spikes.tolist())
+
+
+def _rival(logits: Tensor, label: int) -> dict[str, Any]:
+    """Return the class that beats the label, or shares the greatest logit with it, and which of both it does."""
+    others = logits.clone()
+    others[label] = -math.inf
+    rival = int(others.argmax())
+    return {"predicted": rival, "tied": bool(logits[rival] == logits[label])}

@@ -1,0 +1,129 @@
+"""Sums that are kept of a first layer's currents while events move: against members, and against sets."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from spikecert import LIF, SpikeShift, SpikingNetwork, latency_code
+from spikecert.certify.bounds.events import moved_events
+from spikecert.certify.bounds.events.moved_events import Movable, MovedCurrents, MovedEvents, first_layer
+from spikecert.certify.bounds.propagation import input_signal
+from spikecert.certify.bounds.signals.affine import affine_map
+from spikecert.certify.bounds.signals.signals import AffineSignal, filter_rows
+from spikecert.certify.rounding import Rounding
+from spikecert.certify.verifiers.move_parts import Parts, RankedEvents
+from spikecert.models.circuit import circuit
+from spikecert.models.rules import Leaky
+from support.examples import examples
+
+SEEDS = st.integers(0, 2**31)
+
+
+def first_layers(kind: str) -> tuple[list[nn.Module], tuple[int, ...]]:
+    """Return layers up to the first neurons, and the shape of what they take at a step."""
+    if kind == "dense":
+        return [nn.Linear(6, 4)], (6,)
+    if kind == "flat":
+        return [nn.Flatten(), nn.Linear(6, 4, bias=False)], (2, 3)
+    return [nn.Conv2d(1, 2, 2, padding=1)], (1, 2, 3)
+
+
+def network_of(kind: str, steps: int) -> tuple[SpikingNetwork, tuple[int, ...]]:
+    """Return a network of two layers."""
+    layers, shape = first_layers(kind)
+    with torch.no_grad():
+        width = nn.Sequential(*layers)(torch.zeros(1, *shape)).numel()
+    last = [nn.Flatten(), nn.Linear(width, 3)]
+    made = SpikingNetwork(*layers, LIF(0.5, 0.5), *last, num_steps=steps, encoding="none")
+    return made.double().eval(), shape
+
+
+def currents(network: SpikingNetwork, threat: SpikeShift, ranked: RankedEvents, parts: Parts) -> MovedCurrents:
+    """Return what is known of the first layer's currents."""
+    made = circuit(network)
+    first = first_layer(made)
+    assert first is not None
+    events = MovedEvents.of(made, first, ranked.sample, ranked.features, ranked.before, ranked.jitter)
+    after = events.after(parts.moved, parts.there)
+    return MovedCurrents(events, after, parts.moved.shape[1], Movable(parts.steps, parts.events), parts.places)
+
+
+def of_sets(network: SpikingNetwork, threat: SpikeShift, ranked: RankedEvents, parts: Parts) -> AffineSignal:
+    """Return what is known of them from the sets around the recordings."""
+    made = circuit(network)
+    shift = replace(threat, total=parts.steps, count=parts.events, where=None)
+    box = shift.enclosed(ranked.recordings(parts).double(), ranked.marks(parts))
+    signal = input_signal(made, box)
+    for node in made.nodes[1 : first_layer(made) + 1]:  # type: ignore[operator]
+        signal = AffineSignal(signal, affine_map(node.map), Rounding(made.dtype))  # type: ignore[attr-defined]
+    return signal  # type: ignore[return-value]
+
+
+def all_parts(ranked: RankedEvents, whole: Parts, moves: int) -> Parts:
+    """Return all parts in which so many events have moved by a step."""
+    for _ in range(moves):
+        whole = ranked.children(whole, torch.full_like(whole.places, ranked.count))[0]
+    return whole
+
+
+def ends(network: SpikingNetwork, recordings: Tensor, rows: Tensor, layers: int) -> Tensor:
+    """Return the rows' sums of the run's currents, (k, n, ...)."""
+    with torch.no_grad():
+        signal = nn.Sequential(*list(network.layers)[:layers])(recordings.flatten(0, 1))
+    return torch.einsum("kt,nt...->kn...", rows, signal.unflatten(0, recordings.shape[:2]))
+
+
+@pytest.mark.parametrize("kind", ["dense", "flat", "conv"])
+@examples(40)
+@given(data=st.data(), seed=SEEDS)
+def test_they_hold_for_members_and_are_those_of_sets(kind: str, data: st.DataObject, seed: int):
+    """Of sets from some event on whose sums are kept the bounds are the same; elsewhere they are no less."""
+    torch.manual_seed(seed)
+    steps = data.draw(st.integers(2, 4))
+    network, shape = network_of(kind, steps)
+    sample = latency_code(torch.rand(1, *shape, dtype=torch.float64), steps)
+    total, count = data.draw(st.integers(1, 3)), data.draw(st.sampled_from([None, 1, 2]))
+    threat = SpikeShift(data.draw(st.sampled_from([None, 1])), count, total)
+    ranked = RankedEvents.of(circuit(network), threat, sample)
+    moves = data.draw(st.integers(0, min(total, count or total) - 1))
+    parts = all_parts(ranked, ranked.whole(threat), moves)
+    if len(parts) == 0:
+        return
+    chosen = torch.randint(len(parts), (3,))
+    parts = parts.at(chosen)
+    parts = parts.of(torch.randint(ranked.count + 1, (3,)).maximum(parts.places))
+    rows = torch.cat([filter_rows(steps, Leaky(0.5)), torch.randn(2, steps, dtype=torch.float64)])
+    coarse = data.draw(st.booleans())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moved_events, "BLOCKS", 2 if coarse else 128)
+        signal = currents(network, threat, ranked, parts)
+        found, alone = signal.combine(rows), signal.steps()
+    known = of_sets(network, threat, ranked, parts)
+    for one, other in ((found, known.combine(rows)), (alone, known.steps())):
+        if coarse:
+            assert bool((one.lower <= other.lower + 1e-9).all())
+            assert bool((one.upper >= other.upper - 1e-9).all())
+        else:
+            assert torch.allclose(one.lower, other.lower, atol=1e-9, rtol=0)
+            assert torch.allclose(one.upper, other.upper, atol=1e-9, rtol=0)
+    for index in range(3):
+        rest = replace(threat, total=parts.steps, count=parts.events, where=None)
+        one = parts.at(torch.tensor([index]))
+        recording, mask = ranked.recordings(one)[0], ranked.marks(one)[0]
+        every = torch.cat(list(replace(rest, where=mask > 0).members(recording).batches(512)))
+        values = ends(network, every, rows, len(first_layers(kind)[0]))
+        assert bool((values >= found.lower[:, index, None]).all())
+        assert bool((values <= found.upper[:, index, None]).all())
+
+
+def test_a_layer_that_reads_the_input_alone_is_found():
+    dense, _ = network_of("dense", 3)
+    flat, _ = network_of("flat", 3)
+    single = SpikingNetwork(nn.Linear(4, 3), num_steps=3, encoding="none")
+    spiking = SpikingNetwork(LIF(), nn.Linear(4, 3), num_steps=3, encoding="none")
+    found = [first_layer(circuit(network)) for network in (dense, flat, single, spiking)]
+    assert found == [1, 2, None, None]

@@ -1,0 +1,180 @@
+"""F9, F9a and F9b in whole networks: no allowed run has a margin below the bound, whatever they are made of."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spikecert import DLIF, L2, LIF, LInf, SpikeFlip, SpikingNetwork
+from spikecert.certify.bounds.cells import looking_through
+from spikecert.certify.bounds.propagation import logit_bounds, margin_bounds
+from spikecert.certify.bounds.signals.signals import Signal
+from spikecert.certify.bounds.trains.conserved import conserved_spikes
+from spikecert.certify.bounds.trains.trains import train_spikes, window_spikes
+from spikecert.certify.perturbations import Perturbation
+from spikecert.certify.verifiers import TRAINS
+from spikecert.models import Residual
+from spikecert.models.architectures import strided
+from spikecert.models.circuit import circuit
+from support.oracles import every_flip
+
+CONSTANTS = list(itertools.product([0.0, 0.5, 0.95, 1.0], [None, 0.7, 1.3], [">=", ">"]))
+SAMPLES = 24
+
+
+def drawn(layers: list[nn.Module], readout: str, steps: int, seed: int, timed: bool = False) -> SpikingNetwork:
+    """Return a network with weights that make neurons fire, and differ."""
+    torch.manual_seed(seed)
+    network = SpikingNetwork(*layers, num_steps=steps, readout=readout, encoding="none" if timed else "direct")
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            layer.reset_parameters()
+            layer.weight.data *= 2.5
+    return network.eval()
+
+
+def dense(neuron, sizes: tuple[int, ...], last: bool) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for pair in itertools.pairwise(sizes):
+        layers += [nn.Linear(*pair), neuron()]
+    return layers if last else layers[:-1]
+
+
+def never_below(network: SpikingNetwork, inputs: Tensor, threat: Perturbation, draws: int = 60) -> Tensor:
+    """Check sampled margins, with every class as label; return the bounds, (batch, classes)."""
+    labels = network(inputs).argmax(1)
+    made, box = circuit(network), threat.enclosure(inputs)
+    bound = margin_bounds(made, box, labels, conserved_spikes)
+    logits = logit_bounds(made, box, conserved_spikes)
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.arange(len(inputs))
+    for draw in range(draws):
+        noise = torch.randn(inputs.shape, generator=generator)
+        found = network(threat.project(inputs + (noise.sign() if draw % 2 else noise) * 0.2, inputs)).double()
+        margins = found[rows, labels][:, None] - found
+        margins[rows, labels] = torch.inf
+        assert bool((margins >= bound).all() | bound.isinf().all())
+        assert bool((found >= logits.lower).all())
+        assert bool((found <= logits.upper).all())
+    return bound
+
+
+@pytest.mark.parametrize(("decay", "amount", "fires_at"), CONSTANTS)
+def test_no_margin_is_below(decay: float, amount: float | None, fires_at: str):
+    def neuron() -> LIF:
+        return LIF(decay, 1.0, "subtract", fires_at, reset_amount=amount)
+
+    for seed, (readout, steps) in enumerate([("spikes", 5), ("mean", 9), ("spikes", 1)]):
+        network = drawn(dense(neuron, (6, 16, 12, 4), readout == "spikes"), readout, steps, seed)
+        inputs = torch.rand(SAMPLES, 6, generator=torch.Generator().manual_seed(seed))
+        bound = never_below(network, inputs, LInf(0.01))
+        labels, threat = network(inputs).argmax(1), LInf(0.01)
+        weaker = margin_bounds(circuit(network), threat.enclosure(inputs), labels, window_spikes)
+        assert float((bound >= weaker - 1e-12).double().mean()) > 0.95
+        verified = TRAINS.margins(network, inputs, labels, threat) > 0
+        assert bool(verified[weaker.amin(1) > 0].all())
+
+
+@pytest.mark.parametrize("threat", [L2(0.15), LInf(0.15)])
+def test_sets_are_looked_through_to_their_edge(threat: Perturbation):
+    # of two features, so that some draws lie near the worst point; counts there leave those of the middle behind
+    network = drawn(dense(lambda: LIF(1.0, 1.0, "subtract"), (2, 12, 3), True), "spikes", 16, 2)
+    never_below(network, torch.rand(SAMPLES, 2, generator=torch.Generator().manual_seed(4)), threat, 120)
+
+
+@pytest.mark.parametrize("threat", [LInf(0.02), L2(0.05), LInf(0.0)])
+def test_images_scales_and_sums(threat: Perturbation):
+    layers = [
+        nn.Conv2d(1, 4, 3, padding=1),
+        DLIF(6, 0.9, reset="subtract"),
+        Residual([nn.Conv2d(4, 4, 3, padding=1)]),
+        nn.AvgPool2d(2),
+        LIF(0.9, 1.0, "subtract"),
+        nn.Flatten(),
+        nn.Linear(36, 5),
+        LIF(0.9, 1.0, "subtract"),
+    ]
+    network = drawn(layers, "spikes", 6, 3)
+    network.neurons[0].input_scale.data = torch.tensor([1.0, 0.5, -0.5, 2.0, 0.0, 1.0])
+    never_below(network, torch.rand(6, 1, 6, 6, generator=torch.Generator().manual_seed(1)), threat, 30)
+
+
+@pytest.mark.parametrize("sizes", [(6, 12), (6, 16, 12)], ids=["table", "cells"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_layers_that_filter_otherwise_than_the_one_before(scaled: bool, sizes: tuple[int, ...]):
+    reader = DLIF(6, 1.0, reset="subtract") if scaled else LIF(0.5, 1.0, "subtract")
+    layers = dense(lambda: LIF(1.0, 1.0, "subtract"), sizes, True)
+    network = drawn([*layers, nn.Linear(12, 12), reader, nn.Linear(12, 4)], "mean", 6, 1)
+    if isinstance(reader, DLIF):
+        reader.input_scale.data = torch.tensor([1.0, 0.5, -0.5, 2.0, 0.0, 1.0])
+    never_below(network, torch.rand(SAMPLES, 6, generator=torch.Generator().manual_seed(1)), LInf(0.02), 30)
+
+
+def below_all_flips(network: SpikingNetwork, inputs: Tensor, labels: Tensor, count: int = 2) -> Tensor:
+    """Check margins of all inputs `count` flips away; return the bounds, (batch, classes)."""
+    exact = torch.stack(
+        [
+            (runs[:, [label]] - runs).amin(0)
+            for label, runs in zip(labels, (network(every_flip(events, count)) for events in inputs), strict=True)
+        ]
+    )
+    bound = margin_bounds(circuit(network), SpikeFlip(count).enclosure(inputs), labels, conserved_spikes)
+    exact[torch.arange(len(inputs)), labels] = torch.inf
+    assert bool((exact.double() >= bound).all())
+    return bound
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_flips_are_looked_through_whether_they_add_or_take(sign: float):
+    # an event is most of a spike of all neurons, so that flips move them together and by more than what they keep
+    network = drawn(dense(lambda: LIF(1.0, 1.0, "subtract"), (1, 12, 2), True), "spikes", 12, 2, timed=True)
+    first, last = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
+    first.weight.data, first.bias.data = torch.linspace(0.7, 0.95, 12)[:, None], torch.zeros(12)
+    last.weight.data, last.bias.data = torch.tensor([[0.08], [sign * 0.08]]).expand(2, 12).clone(), torch.zeros(2)
+    inputs = (torch.rand(SAMPLES, 12, 1, generator=torch.Generator().manual_seed(4)) > 0.5).float()
+    below_all_flips(network, inputs, network(inputs).argmax(1), 3)
+
+
+@pytest.mark.parametrize("decay", [0.5, 1.0])
+def test_flips_against_all_of_them(decay: float):
+    # the input varies over time, so the first layer has cells, and layers behind it are looked through
+    def neuron() -> LIF:
+        return LIF(decay, 1.0, "subtract")
+
+    network = drawn(dense(neuron, (3, 8, 6, 3), True), "spikes", 4, 5, timed=True)
+    inputs = (torch.rand(10, 4, 3, generator=torch.Generator().manual_seed(2)) > 0.5).float()
+    labels = network(inputs).argmax(1)
+    made, bound = circuit(network), below_all_flips(network, inputs, labels)
+    steps = margin_bounds(made, SpikeFlip(2).enclosure(inputs), labels, train_spikes)
+    assert float((bound - steps).nan_to_num(0.0, posinf=0.0).sum()) > 0
+    assert float((bound > 0).double().mean()) > 0.1
+
+
+def test_looking_through_is_worth_it_and_may_be_split(monkeypatch: pytest.MonkeyPatch):
+    network = drawn(dense(lambda: LIF(0.9, 1.0, "subtract"), (8, 32, 32, 4), True), "spikes", 8, 1)
+    inputs = torch.rand(12, 8, generator=torch.Generator().manual_seed(3))
+    labels, box = network(inputs).argmax(1), LInf(0.02).enclosure(inputs)
+
+    def bound() -> Tensor:
+        found = margin_bounds(circuit(network), box, labels, conserved_spikes)
+        return found.masked_fill(found.isinf(), 0.0)
+
+    whole = bound()
+    monkeypatch.setattr(looking_through, "MOST_ENTRIES", 1)
+    assert torch.allclose(bound(), whole)
+    monkeypatch.setattr(looking_through, "MOST_WORK", 0)
+    assert float((whole - bound()).sum()) > 0.1
+
+
+def test_no_matrix_is_made_of_a_layer_that_is_too_large_to_look_through(monkeypatch: pytest.MonkeyPatch):
+    def refused(current: Signal) -> None:
+        raise AssertionError(f"{current} was written out")
+
+    network, inputs = strided((1, 8, 8), 3, 4, LIF(1.0, 0.2, "subtract"), (3, 4, 6)), torch.rand(2, 1, 8, 8)
+    labels, box = network(inputs).argmax(1), LInf(0.02).enclosure(inputs)
+    monkeypatch.setattr(looking_through.MatrixChain, "of", refused)
+    with pytest.raises(AssertionError, match="was written out"):
+        margin_bounds(circuit(network), box, labels, conserved_spikes)
+    monkeypatch.setattr(looking_through, "MOST_WORK", 1000)
+    assert bool(margin_bounds(circuit(network), box, labels, conserved_spikes).isfinite().any())

@@ -1,0 +1,1 @@
+"""Changed copies of training samples: pictures and recordings."""

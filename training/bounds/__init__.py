@@ -1,0 +1,1 @@
+"""Bounds that training can differentiate: boxes, counts, windows, budgets of events."""

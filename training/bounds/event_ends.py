@@ -1,0 +1,140 @@
+"""Ends of the first layer's currents when a budget of events changes, which training can differentiate.
+
+At each step let x̃ lie in the box [low, high] and differ from the events x by at most k, Σ_i |x̃_i − x_i| ≤ k:
+flips of k entries do, and moves of k events do, each of which changes one step's entries by 1 at most. Entry i may
+rise by up_i = high_i − x_i and fall by down_i = x_i − low_i. So W·x̃ rises by at most
+
+    max Σ_i |W_i|·u_i,  0 ≤ u_i ≤ room_i,  Σ_i u_i ≤ k,   room_i = up_i where W_i > 0, down_i where W_i < 0,
+
+and falls by the same with up and down exchanged. The maximum takes entries in the order of |W_i|, each as far as
+its room and what is left of k go:
+
+    u_i = min(room_i, max(0, k − Σ_{j before i} room_j)).
+
+Proof: from any other u within the limits, take from a later entry, give to an earlier one that has room left: no
+sum falls. What cannot be changed so any more is the u above. ∎ The maximum is concave in k, and linear between
+whole numbers where rooms are whole, so that k may grow steadily in training. At a whole k it is the sum of the k
+greatest changes, as in `certify/bounds/events/flips.py`. The gradient is that of Σ |W_i|·u_i, u fixed.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap
+from ...models.linear_maps.convolution import windows
+from .affine_ends import affine_pair
+
+PATIENCE = 8
+"""So many entries are taken between two looks at whether the budget is spent."""
+
+
+@dataclass(frozen=True)
+class EventBall:
+    """Inputs that differ from `events`, (time, batch, ...), by at most `most` in all at each step."""
+
+    events: Tensor
+    most: float
+
+
+def events_behind(
+    layer: LinearMap, low: Tensor, high: Tensor, ball: EventBall
+) -> tuple[Tensor, Tensor, EventBall | None]:
+    """Return the ends of W·x̃ + b, each (time, batch, ...), and the ball where the layer only renames entries.
+
+    Args:
+        layer: dense, or a convolution that pads with zeros and has one group; of others only the box is known.
+        low, high: ends of each entry, (time, batch, ...).
+        ball: of changes.
+    """
+    if layer.reshapes:
+        least, most, events = (_stepwise(layer.apply, end) for end in (low, high, ball.events))
+        return least, most, EventBall(events, ball.most)
+    rows = _rows(layer)
+    if rows is None:
+        least, most = affine_pair(layer, low, high)
+        return least, most, None
+    events, up, down = (part.flatten(0, 1) for part in (ball.events, high - ball.events, ball.events - low))
+    middle = layer.apply(events).to(events.dtype)
+    changes = greatest_changes(rows, _entries(layer, up), _entries(layer, down), ball.most)
+    rise, fall = changes.reshape(2, *middle.shape)
+    least, most = (end.unflatten(0, low.shape[:2]) for end in (middle - fall, middle + rise))
+    return least, most, None
+
+
+def _stepwise(operator: Callable[[Tensor], Tensor], signal: Tensor) -> Tensor:
+    return operator(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+
+
+def _rows(layer: LinearMap) -> Tensor | None:
+    """Return the weights of each output, or of each channel, (outputs, n); None where there is more to them."""
+    if isinstance(layer, DenseMap):
+        return layer.weight
+    if isinstance(layer, ConvolutionMap) and layer.groups == 1 and layer.padding_mode == "zeros":
+        return layer.weight.flatten(1)
+    return None
+
+
+def _entries(layer: LinearMap, room: Tensor) -> Tensor:
+    """Return what each output's weights meet, (batch, n, places)."""
+    if isinstance(layer, ConvolutionMap):
+        pixels = windows(layer.pad(room), layer.weight.shape[2:], layer.dilation, layer.stride)
+        return pixels.flatten(2)
+    return room.unsqueeze(2)
+
+
+def greatest_changes(weight: Tensor, up: Tensor, down: Tensor, most: float) -> Tensor:
+    """Return how far W·x may rise and fall, (2, batch, outputs, places).
+
+    Args:
+        weight: W, (outputs, n).
+        up, down: how far each entry may rise and fall, (batch, n, places).
+        most: k.
+    """
+    count, batch = weight.shape[1], len(up)
+    order = weight.detach().abs().argsort(1, descending=True)
+    ahead = order + count * (weight.detach().gather(1, order) > 0)
+    up, down = (room.transpose(0, 1).flatten(1) for room in (up, down))
+    rooms = torch.cat((torch.cat((down, up)), torch.cat((up, down))), 1)
+    found = _Spending.apply(weight.abs().gather(1, order), rooms, ahead, most)
+    return found.unflatten(1, (2, batch, -1)).movedim(0, 2)  # type: ignore[union-attr]
+
+
+class _Spending(torch.autograd.Function):
+    """(sizes (outputs, n), greatest first, rooms (entries, columns), which (outputs, n), k) → Σ sizes·u."""
+
+    @staticmethod
+    def forward(ctx: Any, sizes: Tensor, rooms: Tensor, which: Tensor, most: float) -> Tensor:
+        """Return (outputs, columns)."""
+        found = sizes.new_zeros(len(sizes), rooms.shape[1])
+        steps = 0
+        for steps, spent in enumerate(_spent(rooms, which, most), 1):
+            found.addcmul_(spent, sizes[:, steps - 1, None])
+        ctx.save_for_backward(rooms, which[:, :steps])
+        ctx.most, ctx.shape = most, sizes.shape
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the gradient of the sizes, u fixed."""
+        found = grad.new_zeros(ctx.shape)
+        rooms, which = ctx.saved_tensors
+        for step, spent in enumerate(_spent(rooms, which, ctx.most)):
+            found[:, step] = (spent * grad).sum(1)
+        return found, None, None, None
+
+
+def _spent(rooms: Tensor, which: Tensor, most: float) -> Iterator[Tensor]:
+    """Yield how far the entries which[:, 0], which[:, 1], … go, (outputs, columns), until all k are spent."""
+    left = rooms.new_full((len(which), rooms.shape[1]), most)
+    for step, entries in enumerate(which.T):
+        spent = rooms[entries].minimum(left)
+        left -= spent
+        yield spent
+        if step % PATIENCE == 0 and not bool(left.any()):
+            return
