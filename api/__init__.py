@@ -69,12 +69,12 @@ if TYPE_CHECKING:
         network_hash,
         save,
         settled,
+        strided,
         to_nir,
         vgg5,
         vgg11,
         wrn16_4,
     )
-    from spikecert.models.architectures import strided
     from spikecert.reports import Record, load_record, measure, record, render
     from spikecert.training import (
         MSMPPD,
