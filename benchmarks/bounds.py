@@ -24,7 +24,7 @@ from bound_networks import CASES, Case
 
 from spikecert import LInf, SpikingNetwork, attack, verify
 from spikecert.certify.verifiers import Lirpa, Verifier
-from spikecert.models.running.kernels import KERNELS, use_kernel
+from spikecert.models.kernels import KERNELS, use_kernel
 from spikecert.training import Split
 from spikecert.training.evaluation import accuracy
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikecert import LIF, CertifiedLoss, CrossEntropy, SpikingNetwork, mlp, start_firing, strided
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 from spikecert.training import Objective
 
 ROUNDS, BATCH, STEPS, DECAYS = 7, 256, (4, 8), (1.0, 0.9)

@@ -28,7 +28,7 @@ import torch
 from spikecert import LIF, MSMPPD, LInf, SingleStep, SpikingNetwork, dataset, fit, load, mlp, save, verify
 from spikecert.certify.milp.solving import tree
 from spikecert.certify.verifiers import VERIFIERS, Milp, Verifier
-from spikecert.models.running.kernels import KERNELS, use_kernel
+from spikecert.models.kernels import KERNELS, use_kernel
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from spikecert.certify.bounds.signals import products
 from spikecert.certify.bounds.signals.signals import SpikeBound
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.models.circuit import circuit
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 
 BATCH, EPSILON = 128, 0.02
 QUICK: dict[str, SpikeBound] = {"interval": interval_spikes, "trains": step_spikes}

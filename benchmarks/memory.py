@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from spikecert import LIF, mlp
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 
 SIZES = (784, 512, 256, 10)
 WAYS = ("all", "16", "8", "4", "2")

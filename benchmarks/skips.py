@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spikecert import LIF, LInf, Residual, SpikingNetwork, verify
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 
 ROUNDS, BATCH, CHANNELS = 5, 16, 16
 

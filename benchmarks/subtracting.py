@@ -23,7 +23,7 @@ from torch import nn
 from spikecert import LIF, LInf, SpikingNetwork, attack, dataset, from_snntorch, load, save, verify
 from spikecert.certify.bounds.trains.trains import step_spikes, window_spikes
 from spikecert.certify.verifiers import BoundVerifier, Verifier
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 from spikecert.training import Split
 
 VERIFIERS: dict[str, str | Verifier] = {

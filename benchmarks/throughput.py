@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert import LIF, MSMPPD, CertifiedLoss, GaussianNoise, mlp
-from spikecert.models.running.kernels import KERNELS, use_kernel
+from spikecert.models.kernels import KERNELS, use_kernel
 from spikecert.training import Objective
 
 SIZES = (784, 512, 256, 10)

@@ -22,7 +22,7 @@ from spikecert import (
     VariedLIF,
 )
 from spikecert.models.elements.layers import walk
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 
 MEANS, GAINS, VARIANCES = (1e30, 1e38, -1e20), (1e-38, 1e-30, 1e-20), (1e30, 1e-10, 1e37)
 POTENTIALS = ("potential", "summed")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from spikecert import LInf, SpikingNetwork, attack, dataset, load, verify
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 from spikecert.training import Split
 from spikecert.zoo import Entry, Proven, load_zoo, pack
 

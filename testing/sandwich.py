@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..certify.radii.radius import Radius, certified_radius
-from ..certify.radii.scales import BALLS
 from ..certify.replay import evaluating, misclassified, replays
+from ..certify.scales import BALLS
 from ..certify.ties import settled_ties
 from ..certify.verification import resolve
 from ..certify.verifiers import Verifier

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..models.kernels import Kernel
 from ..models.networks import SpikingNetwork
-from ..models.running.kernels import Kernel
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
+from ..models.kernels import use_kernel
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
-from ..models.running.kernels import use_kernel
 from ..models.running.parts import check_parts
 from .augmenting.augmentation import Augmentation
 from .augmenting.event_augmentation import EventAugmentation

@@ -14,8 +14,8 @@ from ..files import sweep
 from ..models.files.checkpoints import network_hash, save
 from ..models.files.description import describe
 from ..models.files.storage import differences, digest_of, read_tensors, write_tensors
+from ..models.kernels import Kernel, use_kernel
 from ..models.networks import SpikingNetwork
-from ..models.running.kernels import Kernel, use_kernel
 from ..models.validation import one_line
 from .data import Dataset
 from .generators import BatchGenerator

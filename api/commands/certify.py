@@ -73,7 +73,7 @@ def certify(
     Status 1 if any sample is falsified; with --require-certified, instead, if the certified share is below it at
     any ε.
     """
-    from spikecert.models.running.kernels import use_kernel
+    from spikecert.models.kernels import use_kernel
     from spikecert.models.validation import check_choice
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.runs import building, examining, proofs

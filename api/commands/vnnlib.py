@@ -32,7 +32,7 @@ def vnnlib(
     from spikecert.files import write_atomically
     from spikecert.formats import competition_result, read_vnnlib, verify_property
     from spikecert.formats.results import result_word
-    from spikecert.models.running.kernels import use_kernel
+    from spikecert.models.kernels import use_kernel
 
     network = network_of(model).to(checked_device(device))
     kernel = use_kernel(network, "compiled" if compiled else "eager")

@@ -27,7 +27,7 @@ from spikecert.formats import (
     verify_property,
 )
 from spikecert.formats.deciding import input_shape
-from spikecert.models.running.kernels import KERNELS, use_kernel
+from spikecert.models.kernels import KERNELS, use_kernel
 
 Instance = tuple[str, str, float]
 

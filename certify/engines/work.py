@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ...models.files.checkpoints import from_bytes, to_bytes
 from ...models.files.storage import pack, unpack
+from ...models.kernels import kernel_of, use_kernel
 from ...models.networks import SpikingNetwork
-from ...models.running.kernels import kernel_of, use_kernel
 from ..perturbations import Perturbation
 from ..perturbations.described import build_set, describe_set
 from ..verdicts import Verdict

@@ -19,12 +19,12 @@ from ..detaching import detach
 from ..latency_codes import coded
 from ..own_draws import apart, own_draws
 from ..replay import evaluating, replays
+from ..scales import NORMS, Scale, scale
 from ..ties import STRICT, settled_ties
 from ..verdicts import Verdict
 from ..verification import resolve, verify
 from ..verifiers import INTERVAL, TRAINS, AttackSearch, Verifier
 from .bracketing import Bisection, Bracket, Clock, Grid
-from .scales import NORMS, Scale, scale
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ...certify import Attack, Fleet, Perturbation
-from ...certify.radii.scales import Scale
+from ...certify.scales import Scale
 from ...certify.ties import TIES
 from ...models.constants import at_least, positive, settle, unless_none, whole
 from ...models.validation import check_choice

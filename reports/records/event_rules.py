@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ...certify.perturbations import EventChange, EventRegion, SpikeFlip, SpikeShift
-from ...certify.radii.scales import ChangeScale, FlipScale, Scale, ShiftScale
+from ...certify.scales import ChangeScale, FlipScale, Scale, ShiftScale
 from .part import Part
 
 Whole = Annotated[int, Field(ge=0, le=2**31, strict=True)]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
-from ...certify.radii.scales import Scale, scale
+from ...certify.scales import Scale, scale
 from ...files.fractions import fraction
 from .epsilons import epsilon_short, epsilon_text
 from .event_rules import OF_NORM, EventRules

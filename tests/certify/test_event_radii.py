@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikecert import LIF, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, certified_radius, mlp, save
-from spikecert.certify.radii.scales import NORMS, FlipScale, Scale, ShiftScale
+from spikecert.certify.scales import NORMS, FlipScale, Scale, ShiftScale
 from support.command_line import run as run
 from support.oracles import every_flip, every_shift, least_margin
 

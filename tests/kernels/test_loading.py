@@ -11,8 +11,8 @@ import torch
 from spikecert import LInf, SpikingNetwork, mlp, verify
 from spikecert.certify.bounds.intervals.compiled_spikes import spikes_kernel
 from spikecert.kernels import loading
+from spikecert.models.kernels import use_kernel
 from spikecert.models.running.compiled import library
-from spikecert.models.running.kernels import use_kernel
 
 BAD = {
     "says what is no UTF-8": (r"printf 'erreur: \351\340 impossible\n' >&2; exit 1", r"impossible"),

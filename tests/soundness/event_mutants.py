@@ -9,7 +9,7 @@ RETIMING = "certify/perturbations/events/retiming.py"
 SHIFTS = "certify/bounds/events/shifts.py"
 SHIFT_SET = "certify/perturbations/events/spike_shift.py"
 EVENT_SETS = "certify/perturbations/events/event_sets.py"
-SCALES = "certify/radii/scales.py"
+SCALES = "certify/scales.py"
 CHANGES = "certify/perturbations/events/event_change.py"
 EVENT_MUTANTS = (
     Mutant(

@@ -23,7 +23,7 @@ from spikecert import (
 )
 from spikecert.certify.attacks import EventChanges
 from spikecert.certify.perturbations.described import build_set, describe_set
-from spikecert.certify.radii.scales import ChangeScale
+from spikecert.certify.scales import ChangeScale
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear
 from spikecert.testing.strategies import SEEDS, drawn_network
 from support.event_sets import check_made, check_members, check_membership

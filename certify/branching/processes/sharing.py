@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ....models.files.checkpoints import from_bytes, to_bytes
 from ....models.files.storage import pack, unpack
-from ....models.running.kernels import kernel_of, use_kernel
+from ....models.kernels import kernel_of, use_kernel
 from ...bounds.prices.prices import Specifications
 from ...perturbations.described import build_set, describe_set
 from ..bounding import Bounded, Climb

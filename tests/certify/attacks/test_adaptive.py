@@ -13,7 +13,7 @@ from spikecert.certify.attacks import AdaptiveArctan
 from spikecert.certify.attacks.gradients import attack_view, differentiate
 from spikecert.certify.attacks.losses import LOSSES
 from spikecert.models import SpikingNetwork
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 
 from .conftest import Subject, silent_subject
 

@@ -15,8 +15,8 @@ from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import Complete, Linear
 from spikecert.kernels import CompiledPaths
 from spikecert.models.circuit import leaky_rule
+from spikecert.models.kernels import use_kernel
 from spikecert.models.rules import Leaky
-from spikecert.models.running.kernels import use_kernel
 from spikecert.testing import neurons
 from support.examples import examples
 

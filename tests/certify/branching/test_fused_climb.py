@@ -21,7 +21,7 @@ from spikecert.certify.branching.question import MarginQuestion
 from spikecert.certify.perturbations import Perturbation
 from spikecert.kernels.climb import ClimbSettings, CompiledClimb, Proposal
 from spikecert.models import DLIF
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 
 SETTINGS = ClimbSettings(8, 0.1, 0.9, (0.5, 0.9), torch.inf)
 

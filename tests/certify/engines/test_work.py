@@ -11,7 +11,7 @@ from spikecert.certify.engines.work import JOB, Batch, Decided, Job, batches, de
 from spikecert.certify.perturbations.described import describe_set
 from spikecert.models import LIF, RateDraws, mlp, network_hash
 from spikecert.models.files.storage import pack, unpack
-from spikecert.models.running.kernels import KERNELS, kernel_of, use_kernel
+from spikecert.models.kernels import KERNELS, kernel_of, use_kernel
 from support.fleets import STATUSES, same, small_set
 
 SETS = (LInf(0.1), L2(1 / 3, -0.7, 2.0), SpikeFlip(3), PixelBox(torch.tensor([0.1, 1 / 3, 1e-30]), 0.1, 0.7))

@@ -18,11 +18,11 @@ from spikecert.models import (
     load,
     network_hash,
     save,
+    strided,
     vgg5,
     vgg11,
     wrn16_4,
 )
-from spikecert.models.architectures import strided
 from spikecert.models.elements.layers import walk
 
 Builder = Callable[..., SpikingNetwork]

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from spikecert.kernels import CompiledMembrane, loading
 from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, SpikingNetwork, Triangle, mlp
 from spikecert.models.dynamics import FIRES_AT, RESETS
+from spikecert.models.kernels import Kernel, use_kernel
 from spikecert.models.running.compiled import library
-from spikecert.models.running.kernels import Kernel, use_kernel
 from spikecert.models.running.membrane import resume, simulate
 from spikecert.training import dataset, fit
 from support.examples import examples

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from spikecert.models import DLIF, LIF, Residual, SpikingNetwork, mlp
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 from spikecert.training import MSMPPD, CrossEntropy, GaussianNoise, dataset, fit
 
 STEPS = 7

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikecert.models import LIF, Recurrent, Residual, SpikingNetwork, Synapse, VariedLIF, mlp
-from spikecert.models.architectures import strided
+from spikecert.models import LIF, Recurrent, Residual, SpikingNetwork, Synapse, VariedLIF, mlp, strided
 from spikecert.training import start_firing
 
 

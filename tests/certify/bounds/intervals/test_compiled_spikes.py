@@ -23,8 +23,8 @@ from spikecert.certify.rounding import Rounding
 from spikecert.kernels import CompiledSpikes, loading
 from spikecert.models import LIF, mlp
 from spikecert.models.circuit import circuit, leaky_rule
+from spikecert.models.kernels import use_kernel
 from spikecert.models.rules import Leaky
-from spikecert.models.running.kernels import use_kernel
 from spikecert.testing import Case, cases, neurons
 from support.examples import examples
 

@@ -14,8 +14,7 @@ from spikecert.certify.bounds.trains.conserved import conserved_spikes
 from spikecert.certify.bounds.trains.trains import train_spikes, window_spikes
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.verifiers import TRAINS
-from spikecert.models import Residual
-from spikecert.models.architectures import strided
+from spikecert.models import Residual, strided
 from spikecert.models.circuit import circuit
 from support.oracles import every_flip
 

@@ -20,7 +20,7 @@ from spikecert.certify.branching.ranges.compiled_ranges import multipliers_for, 
 from spikecert.certify.branching.ranges.ranges import FirstLayer, RangeSearch
 from spikecert.certify.perturbations import Perturbation
 from spikecert.kernels.ranges import CompiledRanges
-from spikecert.models.running.kernels import use_kernel
+from spikecert.models.kernels import use_kernel
 from spikecert.testing import Case, cases, points
 from support.examples import examples
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ...models.networks import SpikingNetwork
-from ...models.validation import check_choice
-from ..perturbations import L2, Ball, EventChange, LInf, Perturbation, SpikeFlip, SpikeShift
-from ..perturbations.rounding import round_up
-from ..replay import pull, replays
+from ..models.networks import SpikingNetwork
+from ..models.validation import check_choice
+from .perturbations import L2, Ball, EventChange, LInf, Perturbation, SpikeFlip, SpikeShift
+from .perturbations.rounding import round_up
+from .replay import pull, replays
 
 BALLS: dict[str, type[Ball]] = {"linf": LInf, "l2": L2}
 NORMS = (*BALLS, "l0", "shift")

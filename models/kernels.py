@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from ...kernels import CompiledMembrane
-from ..networks import SpikingNetwork
-from ..rules import KERNELS as KERNELS
-from ..validation import check_choice
-from .compiled import library
+from ..kernels import CompiledMembrane
+from .networks import SpikingNetwork
+from .rules import KERNELS as KERNELS
+from .running.compiled import library
+from .validation import check_choice
 
 
 @dataclass(frozen=True)
