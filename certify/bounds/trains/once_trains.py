@@ -18,10 +18,11 @@ from ...rounding import Rounding
 from ..signals.box import Box
 from ..signals.membrane import drive, prefix_drive
 from ..signals.signals import Signal
+from .base import Trains
 
 
 @dataclass(frozen=True)
-class OnceTrains(Signal):
+class OnceTrains(Trains):
     """The spikes of a layer.
 
     Attributes:
@@ -33,12 +34,16 @@ class OnceTrains(Signal):
     may: Tensor
     never: Tensor
     like: Tensor
-    constant: bool = False
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
         return len(self.may)
+
+    @property
+    def numbers(self) -> int:
+        """Return about what the steps of a neuron take."""
+        return 4 * self.num_steps
 
     def steps(self) -> Box:
         """Return the spikes step by step: certain where there is no other step, and no way to stay away."""
