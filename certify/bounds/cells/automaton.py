@@ -36,14 +36,14 @@ from ..signals.signals import Balance, Signal, equal_weights
 from ..trains.base import Trains
 from .compiled_cells import cells_kernel_for
 from .eager_cells import CellRanges, cell_ranges
-from .pair_margins import Counted, pair_margins
+from .pair_margins import CountedLayer, pair_margins
 
 CELLS = 16
 """K: more cells hardly narrow what is known of one neuron."""
 
 
 @dataclass(frozen=True)
-class CellTrains(Counted, Trains):
+class CellTrains(CountedLayer, Trains):
     """The trains of a layer that subtracts, as paths of cells; computed when they are asked for.
 
     Attributes:

@@ -19,7 +19,7 @@ SIDE = 32
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedLayer:
     """What is known of a layer that subtracts, whose spikes are counted.
 
     Attributes:
@@ -33,7 +33,7 @@ class Counted:
     inflow: Inflow
 
 
-def pair_margins(last: Counted, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
+def pair_margins(last: CountedLayer, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
     """Return better lower bounds of logit_y − logit_k, (batch, classes), where `known` ones are not positive.
 
     Args:
@@ -60,7 +60,7 @@ def _least(pairs: Pairs, rule: Leaky) -> Tensor:
     return (least_differences if kernel is None else kernel.least_differences)(pairs, rule, side)
 
 
-def _strip(last: Counted, samples: Tensor, neurons: Tensor) -> Box:
+def _strip(last: CountedLayer, samples: Tensor, neurons: Tensor) -> Box:
     """Return the ends of L_y[t] − L_k[t], (T, P): one product with W_y − W_k, within the separate boxes."""
     inflow, rule = last.inflow.at(samples, neurons), last.rule
     separate = Box(inflow.lower[:, 0] - inflow.upper[:, 1], inflow.upper[:, 0] - inflow.lower[:, 1])
@@ -75,7 +75,7 @@ def _strip(last: Counted, samples: Tensor, neurons: Tensor) -> Box:
     return separate.intersection(Box(sums.lower + (middle - slack), sums.upper + (middle + slack)))
 
 
-def _differences(reader: MatrixChain, last: Counted, samples: Tensor, neurons: Tensor) -> Box:
+def _differences(reader: MatrixChain, last: CountedLayer, samples: Tensor, neurons: Tensor) -> Box:
     """Return where Σ_j (W_yj − W_kj)·S_j[t] lies, (T, P): all pairs of a sample at once."""
     labels = torch.zeros(int(samples.max()) + 1, dtype=torch.long, device=samples.device)
     labels[samples] = neurons[0]

@@ -50,7 +50,7 @@ class Signal(ABC):
         return None
 
     def margins(self, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
-        """Return lower bounds of x_y − x_k, in the mean over time: the `known` ones, (batch, classes), or better."""
+        """Return lower bounds of x_y − x_k in the mean over time, (batch, classes), no worse than the `known`."""
         return known
 
     @property

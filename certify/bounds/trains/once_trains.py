@@ -19,6 +19,7 @@ from ..signals.box import Box
 from ..signals.membrane import drive, prefix_drive
 from ..signals.signals import Signal
 from .base import Trains
+from .train_graph import detours
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class OnceTrains(Trains):
     def _least(self, rows: Tensor) -> Tensor:
         """Return the least Σ_t rows[k,t]·s[t], (k, batch, ...)."""
         weights = rows.reshape(*rows.shape, *(1 for _ in self.never.shape))
-        found = _detours(self.never, rows).expand(len(rows), *self.never.shape)
+        found = detours(self.never, rows).expand(len(rows), *self.never.shape)
         for t, may in enumerate(self.may):
-            found = found.minimum(weights[:, t] + _detours(may, rows))
+            found = found.minimum(weights[:, t] + detours(may, rows))
         return found
 
 
@@ -111,8 +112,3 @@ def _lengths(rows: Tensor) -> Tensor | None:
     lengths = (rows != 0).sum(1)
     first = torch.arange(rows.shape[1], device=rows.device) < lengths[:, None]
     return lengths if bool((rows == torch.where(first, rows[:, :1], 0.0)).all()) else None
-
-
-def _detours(possible: Tensor, like: Tensor) -> Tensor:
-    """Return 0 where something is possible and ∞ elsewhere."""
-    return possible.to(like.dtype).reciprocal_().sub_(1.0)

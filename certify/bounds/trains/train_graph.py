@@ -77,7 +77,7 @@ class GraphTrains(TrainPaths, Trains):
         weights = equal_weights(rows)
         if weights is not None and self.num_steps < 255:
             return self._counts().scaled(weights)
-        edges, ends = [_detours(edge, rows) for edge in self.edges], _detours(self.ends, rows)
+        edges, ends = [detours(edge, rows) for edge in self.edges], detours(self.ends, rows)
         parts = rows.split(max(1, TOGETHER // ends.numel()))
         lower = [self._shortest(part, edges, ends) for part in parts]
         upper = [self._shortest(-part, edges, ends).neg_() for part in parts]
@@ -115,7 +115,7 @@ def steep(decay: float, steps: int) -> bool:
     return decay ** (steps - 1) * STEEPEST < 1.0
 
 
-def _detours(exists: Tensor, like: Tensor) -> Tensor:
+def detours(exists: Tensor, like: Tensor) -> Tensor:
     """Return 0 where an edge exists and ∞ where it does not: adding it is far cheaper than choosing."""
     return exists.view(torch.uint8).to(like.dtype).reciprocal_().sub_(1.0)
 
