@@ -24,8 +24,6 @@ from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap
 from ...models.rules import Leaky, Rule
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
-from .cells.automaton import CellTrains
-from .cells.pair_margins import pair_margins
 from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
 from .signals.affine import AffineMap, affine_map
 from .signals.box import Box
@@ -169,9 +167,9 @@ def _read_margins(circuit: Circuit, last: Signal, labels: Tensor, like: Tensor) 
     """Return lower bounds of logit_y − logit_k from the logits' boxes and, for counts, from pairs of neurons."""
     bounds = _read(circuit, last, like)
     lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
-    if circuit.read.readout != "spikes" or not isinstance(last, CellTrains):
+    if circuit.read.readout != "spikes":
         return lower
-    return pair_margins(last, labels, lower, Rounding(circuit.dtype))
+    return last.margins(labels, lower, Rounding(circuit.dtype))
 
 
 def _plain(signal: InputSignal) -> bool:

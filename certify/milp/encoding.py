@@ -7,6 +7,7 @@ make the program tight, and the rounding that makes it hold for the run in the n
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import ClassVar
 
 import numpy as np
@@ -40,9 +41,10 @@ from ..bounds.signals.filtered import FilteredSignal
 from ..bounds.signals.joined import JoinedSignal, SharedSignal, chosen
 from ..bounds.signals.pooled import PooledSignal
 from ..bounds.signals.signals import AffineSignal, Signal, SpikeBound, SumSignal
-from ..bounds.trains.rate_trains import RateTrains
+from ..bounds.trains.rate_trains import rate_trains
 from ..bounds.trains.recurrent import looped
 from ..bounds.trains.refractory import refractory_spikes
+from ..bounds.trains.train_graph import GraphTrains
 from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
 from ..bounds.trains.varied import separable
@@ -64,10 +66,19 @@ class EncodingError(ValueError):
     """A network can't be written as a program, for a reason of one line."""
 
 
+@singledispatch
+def _written(found: Signal, program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
+    """Encode the trains of a layer."""
+    raise EncodingError(f"layer: got {type(found).__name__}, which no program is written for")
+
+
+_written.register(TableTrains, table_spikes)
+_written.register(GraphTrains, step_spikes)
+
+
 def tight_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Encode by the table where the current is constant, step by step elsewhere."""
-    encode = table_spikes if isinstance(layer.found, TableTrains) else step_spikes
-    return encode(program, layer, closing)
+    return _written(layer.found, program, layer, closing)
 
 
 ENCODINGS: dict[str, tuple[SpikeBound, LayerEncoding]] = {
@@ -123,13 +134,15 @@ def _input(
     program: Program, circuit: Circuit, inputs: Box, closing: Closing
 ) -> "tuple[tuple[Expressions, ...], _Flow]":
     """Return the input as variables, and what enters the first layer."""
-    source, draws = input_signal(circuit, inputs), circuit.source.draws
-    if isinstance(source, RateTrains) and draws is not None:
+    draws = circuit.source.draws
+    if draws is None:
+        source = input_signal(circuit, inputs)
+        entries = steps = input_steps(program, source)
+    else:
         thresholds = draws.thresholds(circuit.num_steps, tuple(inputs.lower.shape[1:]))
+        source = rate_trains(inputs, thresholds)
         values, steps = rate_steps(program, inputs, source, thresholds, closing)
         entries = (values,)
-    else:
-        entries = steps = input_steps(program, source)
     return entries, _Flow(source, steps, np.zeros(source.box.lower[0, 0].numel()))
 
 

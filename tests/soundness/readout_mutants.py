@@ -44,8 +44,8 @@ READOUT_MUTANTS = (
     Mutant(
         "readout: first spikes are compared as counts",
         PROPAGATION,
-        'if circuit.read.readout != "spikes" or',
-        "if circuit.read.rule is not None or",
+        'if circuit.read.readout != "spikes":',
+        "if circuit.read.rule is not None:",
     ),
     Mutant(
         "readout: the largest potential is the last one",

@@ -7,7 +7,7 @@ VERIFYING_MUTANTS = (
     Mutant(
         "gain: a constant input reaches a graph once",
         "certify/verifiers/gain.py",
-        "math.sqrt(stage.found.num_steps / length)",
+        "math.sqrt(max(1.0, stage.trains.price_steps / length))",
         "1.0",
     ),
     Mutant(
