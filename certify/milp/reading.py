@@ -26,7 +26,7 @@ from .program import Expressions, Program, stacked, weighted
 
 @dataclass(frozen=True)
 class LastSignal:
-    """What a readout reads: what is known of it, its expressions step by step, how far the run may be from these."""
+    """What a readout reads: what is known of it, its expressions over time, how far the run may be from these."""
 
     signal: Signal
     steps: tuple[Expressions, ...]

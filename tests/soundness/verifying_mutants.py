@@ -128,8 +128,8 @@ VERIFYING_MUTANTS = (
     Mutant(
         "milp: the last part's bound for all",
         "certify/milp/solving/tree.py",
-        "least = min(least, bound)",
-        "least = bound",
+        "least = min(least, one.bound)",
+        "least = one.bound",
     ),
     Mutant(
         "milp: any ray is an empty part",
