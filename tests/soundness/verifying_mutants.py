@@ -73,8 +73,8 @@ VERIFYING_MUTANTS = (
     Mutant(
         "counts: of any readout",
         "certify/ties.py",
-        'circuit.read.readout == "spikes" and',
-        "True and",
+        '.get(circuit.read.readout)',
+        ".get(circuit.read.readout, circuit.num_steps)",
     ),
     Mutant(
         "counts: forget the rounding of means",

@@ -2,8 +2,8 @@
 
 A split at value v of variable j moves it down by v − ⌊v⌋ in one half and up by ⌈v⌉ − v in the other. What each
 half's bound rose by, a unit moved, is its pseudo-cost; a variable's promise is the product of what both halves
-should gain, of which more than what lacks counts for nothing. Untried variables have the mean, and sooner ones, which
-the later ones follow from, are preferred: a variable at the end of the list is worth e^−2 of one at its head.
+should gain, of which more than what lacks counts for nothing. Untried variables have the mean, and sooner ones,
+which the later ones follow from, are preferred: one at the end of the list is worth e^−2 of one at its head.
 Achterberg, Koch, Martin (2005), Branching rules revisited.
 """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import highspy
 import numpy as np
 
+from ...branching.nodes.standing import Told, unheard
 from ..program import Expressions, Model
 from .pseudocosts import Pseudocosts, product
 from .solver import prepared
@@ -57,7 +58,7 @@ class _Bounded:
 class ProgramTree:
     """A search for a proof that an expression exceeds a number on all of a program.
 
-    The integer is split whose halves gained most, of a few that promise most: nodes cost more, and trees are small.
+    The integer is split whose halves gained most, of a few that promise most: nodes cost more, trees are small.
 
     Args:
         model: the program.
@@ -65,6 +66,8 @@ class ProgramTree:
         enough: what is to be exceeded.
         deadline: `time.perf_counter()` at which to stop, or None.
         most: how many linear programs may be solved, or None.
+        room: bytes that its open parts may take, or None.
+        told: told how it stands, part by part.
 
     Attributes:
         solved: how many were.
@@ -75,6 +78,8 @@ class ProgramTree:
     enough: float
     deadline: float | None
     most: int | None = None
+    room: int | None = None
+    told: Told = unheard
     solved: int = 0
     _cost: np.ndarray = field(init=False)
     _dual: WeakDual = field(init=False)
@@ -93,15 +98,28 @@ class ProgramTree:
             return -np.inf
         parts, least = [self._bounded(_Subprogram(self.model.lower, self.model.upper))], np.inf
         while parts:
+            full = self._standing(parts)
             one = parts.pop()
             if one.bound > self.enough:
                 least = min(least, one.bound)
                 continue
-            split = None if self._exhausted() else self._split(one)
+            split = None if full or self._exhausted() else self._split(one)
             if split is None:
                 return -np.inf
             parts += split
         return float(least)
+
+    def _standing(self, parts: list[_Bounded]) -> bool:
+        """Tell how the search stands, and return whether its open parts take more than they may."""
+        memory = len(parts) * 3 * parts[0].values.nbytes
+        found = {
+            "bound": min(part.bound for part in parts),
+            "nodes": float(self.solved),
+            "open": float(len(parts)),
+        }
+        left = {} if self.deadline is None else {"left": max(0.0, self.deadline - time.perf_counter())}
+        self.told({**found, "memory": float(memory), **left})
+        return self.room is not None and memory > self.room
 
     def _exhausted(self) -> bool:
         late = self.deadline is not None and time.perf_counter() > self.deadline

@@ -123,7 +123,7 @@ def test_auto_reaches_milp_where_branching_does_not_apply():
     inputs = torch.rand(8, 4)[3:6]
     with torch.no_grad():
         labels = made(inputs).argmax(1)
-    complete = verify(made, inputs, labels, LInf(0.1), "complete")
+    complete = verify(made, inputs, labels, LInf(0.1), Complete(programs=None))
     assert any("does not reach" in verdict.reason for verdict in complete)
     found = verify(made, inputs, labels, LInf(0.1), without_attacks())
     assert "unknown" not in {verdict.status for verdict in found}
