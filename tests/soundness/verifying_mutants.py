@@ -73,7 +73,7 @@ VERIFYING_MUTANTS = (
     Mutant(
         "counts: of any readout",
         "certify/ties.py",
-        '.get(circuit.read.readout)',
+        ".get(circuit.read.readout)",
         ".get(circuit.read.readout, circuit.num_steps)",
     ),
     Mutant(
@@ -109,7 +109,7 @@ VERIFYING_MUTANTS = (
     Mutant(
         "milp: believe the solver",
         "certify/milp/search.py",
-        "proven = ProgramTree(model, objective, enough, self.problem.deadline, nodes).proven() - paid",
+        "proven = ProgramTree(model, objective, enough, *limits).proven() - paid",
         "proven = found.bound - paid",
     ),
     Mutant(

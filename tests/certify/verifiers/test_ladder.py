@@ -9,7 +9,7 @@ from spikecert import LIF, LInf, SpikeFlip, SpikingNetwork, Verdict, mlp, verify
 from spikecert.certify.attacks.base import Attack, Search, Target
 from spikecert.certify.perturbations import RangedSet
 from spikecert.certify.problem import Problem
-from spikecert.certify.verifiers import VERIFIERS, AttackSearch, Enumeration, Ladder, Milp, Verifier
+from spikecert.certify.verifiers import VERIFIERS, AttackSearch, Complete, Enumeration, Ladder, Milp, Verifier
 from spikecert.models import Residual
 
 
