@@ -151,7 +151,7 @@ def known_margins(circuit: Circuit, known: list[Signal], labels: Tensor, like: T
         rows, before = readout_rows(circuit, like), known[last.sources[0]]
         lower = torch.stack([_difference(last.map, before, row, labels, run) for row in rows.split(1)])
         if circuit.read.readout == "largest":
-            lower = largest_margins(lower, _steps_of(known[-1], rows, run), labels)[None]
+            lower = largest_margins(lower, logit_steps(known[-1], rows, run), labels)[None]
         lower = lower.squeeze(0)
     else:
         lower = _read_margins(circuit, known[-1], labels, like)
@@ -189,8 +189,8 @@ def input_signal(circuit: Circuit, inputs: Box) -> InputSignal:
     return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball, budget), circuit.num_steps)
 
 
-def _steps_of(last: Signal, rows: Tensor, rounding: Rounding) -> Box:
-    """Return where each step's potential, or output, lies, (T, batch, classes)."""
+def logit_steps(last: Signal, rows: Tensor, rounding: Rounding) -> Box:
+    """Return where each step's potential, or output, lies in the run, (T, batch, classes)."""
     box = last.combine(rows)
     slack = reading_slack(box.magnitude, rounding) + integrating_slack(last, rows, rounding)
     return Box((box.lower - slack).double(), (box.upper + slack).double())

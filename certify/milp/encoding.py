@@ -31,10 +31,8 @@ from ...models.circuit import (
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.rules import Leaky, Rule
-from ...models.running.readouts import LINEAR
 from ..bounds.intervals.interval import interval_spikes
 from ..bounds.propagation import input_signal
-from ..bounds.readouts import readout_row
 from ..bounds.signals.affine import affine_map
 from ..bounds.signals.box import Box
 from ..bounds.signals.filtered import FilteredSignal
@@ -54,7 +52,8 @@ from .closing import Closing
 from .inputs import input_steps, rate_steps
 from .layer import EncodedLayer, LayerEncoding, array
 from .pooled import PooledEntries, WindowPairs
-from .program import Expressions, Model, Program
+from .program import Expressions, Model, Program, weighted
+from .reading import LastSignal, read_logits
 from .steps import step_spikes
 from .table import table_spikes
 
@@ -119,15 +118,12 @@ def encode(circuit: Circuit, inputs: Box, encoding: str, closing: Closing) -> En
         EncodingError: where a layer is too large.
         OverflowError: where the run may overflow its dtype.
     """
-    if circuit.read.readout not in LINEAR:
-        raise EncodingError(f"readout: got {circuit.read.readout!r}, expected a sum over time for a program")
     program = Program()
     entries, flow = _input(program, circuit, inputs, closing)
     writer = _Writer(flow, program, *ENCODINGS[encoding], closing, Rounding(circuit.dtype))
     last = fold(circuit, writer)[-1]
-    row = array(readout_row(circuit, inputs.lower)[0])
-    logits = _weighted(last.steps, row)
-    return Encoding(program.model(), entries, logits, last.slack * np.abs(row).sum())
+    logits, slack = read_logits(program, circuit, LastSignal(last.signal, last.steps, last.slack), closing)
+    return Encoding(program.model(), entries, logits, slack)
 
 
 def _input(
@@ -144,16 +140,6 @@ def _input(
         values, steps = rate_steps(program, inputs, source, thresholds, closing)
         entries = (values,)
     return entries, _Flow(source, steps, np.zeros(source.box.lower[0, 0].numel()))
-
-
-def _weighted(steps: tuple[Expressions, ...], row: np.ndarray) -> Expressions:
-    """Return Σ_t row[t]·x[t]; a constant x counts at each step."""
-    if len(steps) == 1:
-        return steps[0].scaled(row.sum())
-    total = steps[0].scaled(row[0])
-    for entry, factor in zip(steps[1:], row[1:], strict=True):
-        total = total + entry.scaled(factor)
-    return total
 
 
 @dataclass(frozen=True)
@@ -280,7 +266,7 @@ class _Writer(Algebra[_Flow]):
     def filtered(self, node: Filtered, flow: _Flow) -> _Flow:
         """Write H·x, step by step, and how far the run may be from it."""
         signal = FilteredSignal(flow.signal, node.filter, self.rounding)
-        steps = tuple(_weighted(flow.steps, array(row)) for row in node.filter.rows(signal.num_steps))
+        steps = tuple(weighted(flow.steps, array(row)) for row in node.filter.rows(signal.num_steps))
         slack = flow.slack * node.filter.gain(signal.num_steps) + array(signal.slack.flatten())
         return _Flow(signal, steps, slack, flow.spikes and node.filter.moves)
 

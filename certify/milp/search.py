@@ -87,7 +87,8 @@ class ProgramSearch:
             found = minimise(model, objective, watch, self.problem.deadline, presolve=False, nodes=nodes)
         if found.bound <= enough or self._refuted(other, found.bound - paid, paid):
             return -np.inf
-        proven = ProgramTree(model, objective, enough, self.problem.deadline, nodes).proven() - paid
+        limits = self.problem.deadline, nodes, self.problem.memory, self.problem.told
+        proven = ProgramTree(model, objective, enough, *limits).proven() - paid
         return -np.inf if self._refuted(other, proven, paid) else proven
 
     def _refuted(self, other: int, bound: float, paid: float) -> bool:

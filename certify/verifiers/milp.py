@@ -19,6 +19,7 @@ from ...models.validation import check_choice
 from ..attacks.apgd import APGD
 from ..attacks.base import Attack
 from ..problem import Problem
+from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
 from .base import Verifier, falsified
 from .bound import BoundVerifier
@@ -66,24 +67,36 @@ class Milp(Verifier):
         return "milp" if self.encoding == "table" else f"milp ({self.encoding})"
 
     def decide(self, problem: Problem) -> list[Verdict]:
-        """Return each sample's verdict; the samples that are left share the time that is left."""
+        """Return each sample's verdict; the samples that are left share the time that is left.
+
+        Raises:
+            Unfinished: on Ctrl-C during the searches, with these.
+        """
         bounds, goal = BOUNDS[self.encoding], problem.goal
         try:
             lower = bounds.lower(problem)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         proven = goal.proven(lower, problem.labels).all(1).tolist()
-        left = proven.count(False)
-        verdicts = []
-        for index, margins in enumerate(lower):
-            if proven[index]:
-                reason = f"bounds of {bounds.name!r} prove every class"
-                margin = float(margins.amin())
-                verdicts.append(Verdict("verified", margin, None, self.name, 0.0, reason, problem.ties))
-            else:
-                verdicts.append(self._searched(problem.subset(torch.tensor([index])), margins, left))
-                left -= 1
+        verdicts = [
+            self._bounded(float(row.amin()), enough, problem.ties)
+            for row, enough in zip(lower, proven, strict=True)
+        ]
+        left = [index for index, enough in enumerate(proven) if not enough]
+        for turn, index in enumerate(left):
+            part = problem.subset(torch.tensor([index], device=lower.device))
+            try:
+                verdicts[index] = self._searched(part, lower[index], len(left) - turn)
+            except KeyboardInterrupt:
+                raise Unfinished(verdicts) from None
         return verdicts
+
+    def _bounded(self, margin: float, proven: bool, ties: str) -> Verdict:
+        """Return what a bound says of a sample, before its search."""
+        name = BOUNDS[self.encoding].name
+        if proven:
+            return Verdict("verified", margin, None, self.name, 0.0, f"bounds of {name!r} prove every class", ties)
+        return Verdict("unknown", margin, None, self.name, 0.0, INTERRUPTED)
 
     def _searched(self, problem: Problem, lower: Tensor, left: int) -> Verdict:
         """Search one sample's programs, the class of the least bound first."""
@@ -103,7 +116,8 @@ class Milp(Verifier):
         except TimeIsUp:
             return self._unfalsified(problem, margins[None], time.perf_counter() - started)
         except (EncodingError, OverflowError) as error:
-            return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
+            margin, seconds = float(lower.amin()), time.perf_counter() - started
+            return Verdict("unknown", margin, None, self.name, seconds, str(error))
         if search.found is not None:
             reason = "a solution of the program, or an attack from it, replays"
             return falsified(problem, 0, search.found, self.name, started, reason)

@@ -411,7 +411,7 @@ def test_the_search_says_that_it_stops_at_several_filters_before_the_first_spike
     network, inputs = SpikingNetwork(*layers, num_steps=3).eval(), torch.full((1, 2), 0.5)
     with torch.no_grad():
         labels = network(inputs).argmax(1)
-    (found,) = verify(network, inputs, labels, LInf(0.5), Complete(enumeration=None))
+    (found,) = verify(network, inputs, labels, LInf(0.5), Complete(enumeration=None, programs=None))
     assert found.status == "falsified" or found.reason == "branching does not reach this network"
     known = staged(circuit(network), LInf(0.5).enclosure(inputs.double()), sums=True)
     assert known is not None

@@ -23,7 +23,7 @@ from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
-from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, MarginVerifier
+from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, VariedLIF
 from spikecert.models.circuit import circuit
 from spikecert.models.elements.varied import Varied
@@ -336,8 +336,8 @@ def test_readers_that_know_one_decay_a_layer_say_so():
         "unknown",
         "layer: got neurons whose constants differ, expected one λ and θ a layer for lirpa",
     )
-    (verdict,) = verify(network, inputs, labels, LInf(0.5), "complete")
-    assert (verdict.status, verdict.reason) == ("unknown", "branching does not reach layers whose neurons differ")
+    (verdict,) = verify(network, inputs, labels, LInf(0.5), Complete(programs=None))
+    assert (verdict.status, verdict.reason) == ("unknown", "branching does not reach this network")
 
 
 def test_attacks_go_through_them():

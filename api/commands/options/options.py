@@ -240,7 +240,7 @@ Verifier = Annotated[
     str,
     typer.Option(
         autocompletion=completed(VERIFIERS),
-        help="interval, trains, linear, gain, lirpa, milp, complete or auto.",
+        help=f"{', '.join(VERIFIERS[:-1])} or {VERIFIERS[-1]}.",
     ),
 ]
 Verifiers = Annotated[
@@ -248,6 +248,6 @@ Verifiers = Annotated[
     typer.Option(
         "--verifier",
         autocompletion=completed(VERIFIERS),
-        help="interval, trains, linear, gain, lirpa, milp, complete or auto; several: with commas.",
+        help=f"{', '.join(VERIFIERS[:-1])} or {VERIFIERS[-1]}; several: with commas.",
     ),
 ]

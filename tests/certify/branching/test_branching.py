@@ -173,7 +173,7 @@ def test_a_network_that_branching_does_not_reach_is_unknown():
         labels = network(inputs).argmax(1)
     left = TRAINS.margins(network, inputs, labels, LInf(0.5)) <= 0
     assert bool(left.any())
-    found = verify(network, inputs, labels, LInf(0.5), "complete", timeout=5.0)
+    found = verify(network, inputs, labels, LInf(0.5), Complete(programs=None), timeout=5.0)
     for verdict, is_open in zip(found, left.tolist(), strict=True):
         assert verdict.status == ("unknown" if is_open else "verified")
         assert not is_open or "does not reach" in verdict.reason
