@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..constants import check_normal, positive, real, share, wholes
 from ..dynamics import FIRES_AT, RESETS, Dynamics
-from ..rules import Leaky, Rule
+from ..rules import DeclaredRule, Ends, Label, Leaky, Move, Number, Recursion, Rule, leaky_moves, reset_label
 from ..surrogates import Surrogate, Triangle
 from ..validation import check_choice
 from .neurons import LIF, Run, in_full
@@ -21,7 +21,7 @@ Constant = Tensor | float | list[Any] | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Varied(Rule):
+class Varied(DeclaredRule):
     """v_j[t] = λ_j·u_j[t−1] + I_j[t], a spike where v_j[t] ≥ θ_j (or > θ_j); then u = v·(1 − s), v − d_j·s or v.
 
     Attributes:
@@ -93,6 +93,22 @@ class Varied(Rule):
         """
         constants = torch.tensor(getattr(self, name), dtype=torch.float64).view(self.shape)
         return laid(constants, like.shape[2:]).to(like)
+
+    def recursion(self, like: Tensor) -> Recursion:
+        """Return the potentials', with the constants of each neuron."""
+        decay, threshold, drop = (self.values(name, like) for name in ("decay", "threshold", "drop"))
+        return Recursion(threshold, (Number(decay, threshold.maximum(drop)),))
+
+    def moves(
+        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+    ) -> tuple[Move, Move]:
+        """Return v = λ·u + c up to θ, and from θ on, reset, of each neuron by its own constants."""
+        decay, threshold, drop = (self.values(name, current.low) for name in ("decay", "threshold", "drop"))
+        return leaky_moves(state[0].times(decay) + current, threshold, self.reset, drop, tie)
+
+    def label(self, label: Label, spike: bool, t: int) -> Label:
+        """Return the last spike's step, a count or nothing."""
+        return reset_label(self.reset, label, spike, t)
 
     def check(self, dtype: torch.dtype) -> None:
         """Raise ValueError for a constant that is subnormal, or beyond the range, in the dtype of the run."""
