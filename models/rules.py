@@ -140,10 +140,11 @@ class DeclaredRule(Rule, ABC):
 
 
 def leaky_moves(
-    potential: Ends, threshold: float | Tensor, reset: str, drop: float | Tensor, tie: float | Tensor
+    potential: Ends, threshold: Ends | float | Tensor, reset: str, drop: float | Tensor, tie: float | Tensor
 ) -> tuple[Move, Move]:
     """Return what silence and a spike make of potentials before the reset."""
-    quiet, fires = potential.below(threshold + tie), potential.above(threshold - tie)
+    least, most = (threshold.low, threshold.high) if isinstance(threshold, Ends) else (threshold, threshold)
+    quiet, fires = potential.below(most + tie), potential.above(least - tie)
     return Move(quiet.some, (quiet,)), Move(fires.some, (reset_ends(fires, reset, drop),))
 
 
@@ -155,10 +156,10 @@ def reset_ends(fires: Ends, reset: str, drop: float | Tensor) -> Ends:
 
 
 def reset_label(reset: str, label: Label, spike: bool, t: int) -> Label:
-    """Return what is kept apart: the step of the last spike where it resets to zero, a count where it subtracts."""
-    if not spike or reset == "none":
+    """Return what is kept apart: how many spikes there were where they subtract, else the step of the last."""
+    if not spike:
         return label
-    return (0, t) if reset == "zero" else (0, label[1] + 1)
+    return (0, label[1] + 1) if reset == "subtract" else (0, t)
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ class Leaky(DeclaredRule):
         return leaky_moves(state[0].times(self.decay) + current, self.threshold, self.reset, self.drop, tie)
 
     def label(self, label: Label, spike: bool, t: int) -> Label:
-        """Return the last spike's step, a count or nothing."""
+        """Return the last spike's step, or a count."""
         return reset_label(self.reset, label, spike, t)
 
     def factors(self, num_steps: int) -> tuple[float, ...]:

@@ -22,8 +22,9 @@ from ...models.circuit import (
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap
-from ...models.rules import Leaky, Rule
+from ...models.rules import DeclaredRule, Leaky, Rule
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
+from .automata.reachable import path_trains
 from .cells.automaton import CellTrains
 from .cells.pair_margins import pair_margins
 from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
@@ -61,6 +62,7 @@ class Propagation(Algebra[Signal]):
 
     reader: ClassVar[str] = "the bounds' propagation"
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory)
+    declared: ClassVar[bool] = True
 
     source: Signal
     spikes: SpikeBound
@@ -92,8 +94,10 @@ class Propagation(Algebra[Signal]):
             return varied_spikes(x, node.rule, self.spikes, self.rounding)
         if isinstance(node.rule, Refractory):
             return resting_spikes(x, node.rule, self.rounding)
-        assert isinstance(node.rule, Leaky)
-        return self.spikes(x, node.rule, self.rounding)
+        if isinstance(node.rule, Leaky):
+            return self.spikes(x, node.rule, self.rounding)
+        assert isinstance(node.rule, DeclaredRule)
+        return path_trains(x, node.rule, self.rounding)
 
     def recurred(self, node: Recurred, x: Signal) -> Signal:
         """Return what is known of the spikes of a layer that hears itself."""

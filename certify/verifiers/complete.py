@@ -10,6 +10,7 @@ from ...models.circuit import Circuit
 from ...models.deadline import LATE
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
+from ...models.rules import Leaky
 from ...models.running.readouts import LINEAR
 from ..branching.nodes.frontier import Answer
 from ..branching.question import MarginQuestion
@@ -161,7 +162,7 @@ class Complete(Verifier):
 
 def _reached(circuit: Circuit) -> bool:
     """Return whether branching knows a network's neurons and its readout."""
-    known = not any(isinstance(node.rule, Varied | Refractory) for node in circuit.spiking)
+    known = all(isinstance(node.rule, Leaky) for node in circuit.spiking)
     return known and not circuit.recurs and circuit.read.readout in LINEAR
 
 
@@ -173,6 +174,9 @@ def _obstacle(question: MarginQuestion, search: Search) -> str:
         return "branching does not reach layers whose neurons differ"
     if any(isinstance(node.rule, Refractory) for node in question.circuit.spiking):
         return "branching does not reach neurons that rest behind a spike or start elsewhere"
+    others = (node.rule for node in question.circuit.spiking if not isinstance(node.rule, Leaky))
+    if (rule := next(others, None)) is not None:
+        return f"branching does not reach neurons of rule {type(rule).__name__}"
     readout = question.circuit.read.readout
     if readout not in LINEAR:
         return f"branching does not reach readout {readout!r}, which is no sum over time"

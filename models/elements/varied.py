@@ -107,7 +107,7 @@ class Varied(DeclaredRule):
         return leaky_moves(state[0].times(decay) + current, threshold, self.reset, drop, tie)
 
     def label(self, label: Label, spike: bool, t: int) -> Label:
-        """Return the last spike's step, a count or nothing."""
+        """Return the last spike's step, or a count."""
         return reset_label(self.reset, label, spike, t)
 
     def check(self, dtype: torch.dtype) -> None:
@@ -281,7 +281,7 @@ def _check_shared(shared: Any, amount: object) -> None:
 
 
 class Fires(torch.autograd.Function):
-    """(v, θ) → s, with the surrogate of `dynamics` for ds/dv."""
+    """(v, θ) → s, with the surrogate of `dynamics` for ds/dv, and less of it for ds/dθ of thresholds like v."""
 
     @staticmethod
     def forward(ctx: Any, potential: Tensor, threshold: Tensor, dynamics: Dynamics) -> Tensor:
@@ -292,10 +292,11 @@ class Fires(torch.autograd.Function):
         return compare(potential, threshold).to(potential.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the gradient times the surrogate's slope."""
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the gradient times the surrogate's slope, and its opposite where a threshold asks for it."""
         potential, threshold = ctx.saved_tensors
-        return grad * ctx.surrogate.derivative_(potential - threshold), None, None
+        slope = grad * ctx.surrogate.derivative_(potential - threshold)
+        return slope, -slope if ctx.needs_input_grad[1] else None, None
 
 
 def _left(potential: Tensor, spike: Tensor, drop: Tensor, reset: str) -> Tensor:

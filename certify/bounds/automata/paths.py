@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ....models.deadline import check_time
+from ...rounding import Allowance
 from ..signals.box import Box
 from ..signals.signals import Signal, equal_weights
 
@@ -58,11 +59,13 @@ class PathTrains(Signal):
         moves: the edges of each step.
         box: whether each step's spike is certain, impossible or open, (T, batch, ...).
         known: where the numbers of the state lie before each step, whatever the label, (T, numbers, batch, ...).
+        allowance: what was paid for the run's rounding.
     """
 
     moves: tuple[Step, ...]
     box: Box
     known: Box
+    allowance: Allowance
     constant: bool = False
 
     @property

@@ -70,7 +70,7 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> Path
         step, states = _advanced(states, rule, Ends(lower[row], upper[row]), allowance, t + 1)
         moves.append(step)
     known = Box(*(torch.stack(ends) for ends in zip(*hulls, strict=True)))
-    return PathTrains(tuple(moves), _spikes(moves, box.lower), known)
+    return PathTrains(tuple(moves), _spikes(moves, box.lower), known, allowance)
 
 
 def _advanced(
