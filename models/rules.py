@@ -104,10 +104,10 @@ class Rule:
 class DeclaredRule(Rule, ABC):
     """A rule that says what its automaton is: all trains of spikes are the paths of that.
 
-    A neuron's state is a few numbers, the potential first. At each step the potential goes on with the current, and
-    silence or a spike follows. States with one label are joined, so labels say what of the past is kept apart:
-    the more, the narrower. Their first number is all that `moves` may read, so that too many labels can be joined
-    where it is the same.
+    A neuron's state is a few numbers, the potential first. At each step the potential goes on with the current,
+    and silence or a spike follows. States with one label are joined, so labels say what of the past is kept
+    apart: the more, the narrower. Their first number is all that `moves` may read, so that labels that have it in
+    common can be joined where there are too many.
     """
 
     first: ClassVar[Label] = (0, 0)

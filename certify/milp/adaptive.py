@@ -1,7 +1,7 @@
 """A layer of adaptive thresholds: B[t] = θ + β·Σ_{k<t} ρ^{t−1−k}·s[k] is linear in the spikes before.
 
 As in steps.py v[t] = r + w, its part in silence and its part at a spike, with r = 0 at a spike and w = 0 in
-silence. Since B > 0, **r ≤ B and w ≥ B − max B·(1 − s)** say v ≤ B in silence and v ≥ B at a spike, without a product.
+silence. Since B > 0, **r ≤ B and w ≥ B − max B·(1 − s)** say v ≤ B in silence and v ≥ B at a spike: no product.
 The run's a[t] strays from the sum of its own spikes by at most E·Σ_{k<T} ρ^k (certify/rounding/recursion.py).
 """
 

@@ -28,6 +28,7 @@ it may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_
 from dataclasses import dataclass
 from typing import TypeVar, overload
 
+import torch
 from torch import Tensor
 
 from ...models.rules import Recursion
@@ -111,8 +112,8 @@ class Allowance:
     """
 
     current: Tensor
-    numbers: tuple[float | Tensor, ...]
-    tie: float | Tensor
+    numbers: tuple[Tensor, ...]
+    tie: Tensor
 
 
 def state_slack(recursion: Recursion, widest: Tensor, num_steps: int, rounding: Rounding) -> Allowance:
@@ -133,22 +134,22 @@ def state_slack(recursion: Recursion, widest: Tensor, num_steps: int, rounding: 
         raise ValueError(f"recursion: got {len(others) + 1} numbers, expected at most {MOST_NUMBERS}")
     widest = widest + abs(potential.start)
     current = recursion_slack(widest, potential.decay, potential.entering, num_steps, rounding)
-    errors, limit, lost = [0.0], recursion.threshold, 0.0
+    limit, errors = torch.as_tensor(recursion.threshold).to(widest), [torch.zeros_like(widest[:1])]
     for number in others:
-        entering, gain = number.entering + abs(number.start), power_sum(number.decay, num_steps)
-        size = filtered_size(entering, gain, num_steps, rounding)
+        entering = torch.as_tensor(number.entering).to(widest) + abs(number.start)
+        size = filtered_size(entering, power_sum(number.decay, num_steps), num_steps, rounding)
         errors.append(filter_error(number.decay, size, entering, rounding))
-        limit, lost = limit + number.raises * size, lost + rounding.smallest
+        limit = limit + number.raises * size
     check_potential(limit, rounding, "a threshold")
-    return Allowance(current, tuple(errors), tie(limit, rounding) + lost)
+    return Allowance(current, tuple(errors), tie(limit, rounding) + len(others) * rounding.smallest)
 
 
-def filter_error(decay: float | Tensor, size: Number, entering: Number, rounding: Rounding) -> Number:
+def filter_error(decay: float | Tensor, size: Tensor, entering: Tensor, rounding: Rounding) -> Tensor:
     """Return E = 8u·(κM + X) + η: how far one step of a synapse's run may be from κ·î[t−1] + x̂[t−d]."""
     return step_error(decay, size, entering, rounding) + rounding.smallest
 
 
-def filtered_size(size: Number, gain: float, num_steps: int, rounding: Rounding) -> Number:
+def filtered_size(size: Tensor, gain: float | Tensor, num_steps: int, rounding: Rounding) -> Tensor:
     """Return M = (1 + γ_{4T})·S·(X + η) ≥ |î| of a synapse, X = `size`, S = `gain` = Σ_{n<T} κ^n.
 
     It holds since |î[t]| ≤ (1 + u)³·(κ·|î[t−1]| + X + η).

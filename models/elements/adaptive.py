@@ -32,7 +32,7 @@ class AdaptiveLIF(LIF):
     Raises:
         ValueError, TypeError: for a constant outside its range.
 
-    >>> AdaptiveLIF(decay=0.0, adaptation=1.0, threshold_decay=0.5)(torch.full((1, 1, 1), 1.6), num_steps=5).flatten()
+    >>> AdaptiveLIF(0.0, adaptation=1.0, threshold_decay=0.5)(torch.full((1, 1, 1), 1.6), num_steps=5).flatten()
     tensor([1., 0., 1., 0., 0.])
 
     References: bellec2018long

@@ -45,7 +45,7 @@ class Step:
         return self.gathered(found, 1, "amin")
 
     def gathered(self, values: Tensor, dim: int, how: str) -> Tensor:
-        """Return the least ("amin") or the greatest ("amax") value of the edges into each state; `dim` is theirs."""
+        """Return the least ("amin") or greatest ("amax") value of the edges into each state; `dim` is theirs."""
         shape = (*values.shape[:dim], self.count, *values.shape[dim + 1 :])
         index = self.targets.reshape(-1, *([1] * (values.dim() - dim - 1))).expand_as(values)
         return values.new_zeros(shape).scatter_reduce_(dim, index, values, how, include_self=False)

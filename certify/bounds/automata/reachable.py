@@ -69,7 +69,8 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> Path
         row = slice(t % len(lower), t % len(lower) + 1)
         step, states = _advanced(states, rule, Ends(lower[row], upper[row]), allowance, t + 1)
         moves.append(step)
-    known = Box(*(torch.stack(ends) for ends in zip(*hulls, strict=True)))
+    low, high = (torch.stack(ends) for ends in zip(*hulls, strict=True))
+    known = Box(low, high)
     return PathTrains(tuple(moves), _spikes(moves, box.lower), known, allowance)
 
 

@@ -142,7 +142,7 @@ class Staged:
 def staged(
     circuit: Circuit, inputs: Box, spikes: SpikeBound = conserved_spikes, sums: bool = False
 ) -> Staged | None:
-    """Return the network in stages; None for one without neurons, no plain sequence, loops, or neurons of other rules.
+    """Return the network in stages; None for one without neurons, no plain sequence, loops, or other rules.
 
     Args:
         circuit: the network.

@@ -56,11 +56,11 @@ def differing(reset: str, seed: int) -> Varied:
     """Return neurons of as many kinds as there are."""
     drawn = torch.rand(3, NEURONS, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     decay, threshold, drop = ((x * 8).ceil() / 8 for x in drawn)
-    constants = [tuple(x.tolist()) for x in (decay, threshold, drop)]
-    return Varied((NEURONS,), *constants, reset)
+    decay, threshold, drop = (tuple(x.tolist()) for x in (decay, threshold, drop))
+    return Varied((NEURONS,), decay, threshold, drop, reset)
 
 
-Find = Callable[[Signal, DeclaredRule], Signal]
+Find = Callable[[Signal, Any], Signal]
 
 
 @dataclass(frozen=True)
