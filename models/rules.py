@@ -47,6 +47,10 @@ class Ends:
         """Return what is at least `limit`."""
         return Ends(self.low.clamp_min(limit), self.high)
 
+    def where(self, chosen: Tensor, other: "Ends") -> "Ends":
+        """Return these ends where they are chosen, and others elsewhere."""
+        return Ends(torch.where(chosen, self.low, other.low), torch.where(chosen, self.high, other.high))
+
     @property
     def some(self) -> Tensor:
         """Return where there is any such number."""
@@ -139,20 +143,26 @@ class DeclaredRule(Rule, ABC):
         return (1.0,) * num_steps
 
 
+def kinds(labels: tuple[Label, ...], like: Tensor) -> Tensor:
+    """Return the first number of each label, (labels, 1, ...) for states `like`."""
+    found = torch.tensor([label[0] for label in labels], device=like.device)
+    return found.reshape(-1, *([1] * (like.dim() - 1)))
+
+
 def leaky_moves(
     potential: Ends, threshold: Ends | float | Tensor, reset: str, drop: float | Tensor, tie: float | Tensor
 ) -> tuple[Move, Move]:
     """Return what silence and a spike make of potentials before the reset."""
     least, most = (threshold.low, threshold.high) if isinstance(threshold, Ends) else (threshold, threshold)
     quiet, fires = potential.below(most + tie), potential.above(least - tie)
-    return Move(quiet.some, (quiet,)), Move(fires.some, (reset_ends(fires, reset, drop),))
+    return Move(quiet.some, (quiet,)), Move(fires.some, (_after_spike(fires, reset, drop),))
 
 
-def reset_ends(fires: Ends, reset: str, drop: float | Tensor) -> Ends:
+def _after_spike(fires: Ends, reset: str, drop: float | Tensor) -> Ends:
     """Return what a spike leaves of potentials: 0, v − d or v."""
-    if reset == "zero":
-        return Ends(torch.zeros_like(fires.low), torch.zeros_like(fires.high))
-    return Ends(fires.low - drop, fires.high - drop) if reset == "subtract" else fires
+    if reset == "subtract":
+        return Ends(fires.low - drop, fires.high - drop)
+    return fires.times(0.0) if reset == "zero" else fires
 
 
 def reset_label(reset: str, label: Label, spike: bool, t: int) -> Label:

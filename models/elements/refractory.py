@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..constants import at_least, check_normal, real, settle, unless_none
 from ..dynamics import Dynamics
-from ..rules import DeclaredRule, Ends, Label, Leaky, Move, Recursion, Rule
+from ..rules import DeclaredRule, Ends, Label, Leaky, Move, Recursion, Rule, kinds
 from ..surrogates import Surrogate, Triangle
 from .neurons import LIF, Run, in_full
 from .varied import Fires
@@ -146,10 +146,9 @@ class Refractory(DeclaredRule):
     ) -> tuple[Move, Move]:
         """Return those of neurons that do not rest, and silence at exactly 0 where a rest has steps left."""
         quiet, fires = self.own.moves(labels, state, current, tie)
-        awake = torch.tensor([left == 0 for left, _ in labels], device=current.low.device)
-        awake = awake.reshape(-1, *([1] * (current.low.dim() - 1)))
-        low, high = (torch.where(awake, end, 0.0) for end in (quiet.state[0].low, quiet.state[0].high))
-        return Move(quiet.possible | ~awake, (Ends(low, high),)), replace(fires, possible=fires.possible & awake)
+        awake, ends = kinds(labels, current.low) == 0, quiet.state[0]
+        quiet = Move(quiet.possible | ~awake, (ends.where(awake, ends.times(0.0)),))
+        return quiet, replace(fires, possible=fires.possible & awake)
 
     def label(self, label: Label, spike: bool, t: int) -> Label:
         """Return how many steps of rest are left, and the last spike's step."""

@@ -17,12 +17,12 @@ BLOCK = re.compile(r"^ *```python\n( *# [^\n]+\n.*?)^ *```$", re.MULTILINE | re.
 PLACE = re.compile(r"# (?P<file>[\w/]+\.py)(?:: add to (?P<table>.+))?")
 IMPORTS = "the imports"
 TOUCHED = {
-    "Add a neuron that is other constants": ["models/integrate_and_fire.py"],
-    "Add a neuron with another recursion": ["models/resting.py"],
+    "Add a neuron that is other constants": ["models/elements/integrate_and_fire.py"],
+    "Add a neuron with its own reset": ["models/elements/resting.py"],
     "Add an affine layer": [
         "models/linear_maps/channel_shuffle.py",
         "models/files/description.py",
-        "checking/shuffling.py",
+        "checking/maps/shuffling.py",
         "checking/maps/layers.py",
         "checking/maps/layers.py",
     ],
