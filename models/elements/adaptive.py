@@ -52,14 +52,15 @@ class AdaptiveLIF(LIF):
         reset_amount: float | None = None,
     ) -> None:
         super().__init__(decay, threshold, reset, fires_at, surrogate, reset_amount)
-        self.adaptation: float = nonnegative("adaptation", adaptation)
-        self.threshold_decay: float = share("threshold_decay", threshold_decay)
+        self.adaptation: float = adaptation
+        self.threshold_decay: float = threshold_decay
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; constants without a reset are refused."""
+        """Set an attribute, β and ρ as floats; what is outside their ranges is refused, and so is no reset."""
         if name == "dynamics" and isinstance(value, Dynamics) and value.reset == "none":
             raise ValueError('reset: got "none", expected adaptive neurons to reset to zero or to subtract')
-        super().__setattr__(name, value)
+        convert = {"adaptation": nonnegative, "threshold_decay": share}.get(name)
+        super().__setattr__(name, value if convert is None else convert(name, value))
 
     def rule(self, num_steps: int) -> Rule:
         """Return the constants, as readers know them that ask for a rule's automaton alone."""
