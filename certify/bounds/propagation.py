@@ -89,15 +89,16 @@ class Propagation(Algebra[Signal]):
         return SumSignal(x, y, self.rounding)
 
     def fired(self, node: Fired, x: Signal) -> Signal:
-        """Return what is known of the spikes."""
+        """Return what is known of the spikes; a rule that is listed, to its very type, needs no automaton."""
+        if type(node.rule) not in self.rules:
+            assert isinstance(node.rule, DeclaredRule)
+            return path_trains(x, node.rule, self.rounding)
         if isinstance(node.rule, Varied):
             return varied_spikes(x, node.rule, self.spikes, self.rounding)
         if isinstance(node.rule, Refractory):
             return resting_spikes(x, node.rule, self.rounding)
-        if isinstance(node.rule, Leaky):
-            return self.spikes(x, node.rule, self.rounding)
-        assert isinstance(node.rule, DeclaredRule)
-        return path_trains(x, node.rule, self.rounding)
+        assert isinstance(node.rule, Leaky)
+        return self.spikes(x, node.rule, self.rounding)
 
     def recurred(self, node: Recurred, x: Signal) -> Signal:
         """Return what is known of the spikes of a layer that hears itself."""

@@ -179,14 +179,15 @@ class _Writer(Algebra[_Flow]):
 
     def fired(self, node: Fired, flow: _Flow) -> _Flow:
         """Write a spiking layer."""
+        if type(node.rule) not in self.rules:
+            raise EncodingError(f"layer: got neurons of rule {type(node.rule).__name__}, which has no program")
         if isinstance(node.rule, Varied):
             return self._kinds(node.rule, flow)
         if isinstance(node.rule, Refractory):
             return self._rested(node.rule, flow)
         if isinstance(node.rule, Adaptive):
             return self._adapted(node.rule, flow)
-        if not isinstance(node.rule, Leaky):
-            raise EncodingError(f"layer: got neurons of rule {type(node.rule).__name__}, which has no program")
+        assert isinstance(node.rule, Leaky)
         return self._fired(node.rule, flow)
 
     def _fired(self, rule: Leaky, flow: _Flow) -> _Flow:

@@ -162,7 +162,7 @@ class Complete(Verifier):
 
 def _reached(circuit: Circuit) -> bool:
     """Return whether branching knows a network's neurons and its readout."""
-    known = all(isinstance(node.rule, Leaky) for node in circuit.spiking)
+    known = all(type(node.rule) is Leaky for node in circuit.spiking)
     return known and not circuit.recurs and circuit.read.readout in LINEAR
 
 
@@ -174,7 +174,7 @@ def _obstacle(question: MarginQuestion, search: Search) -> str:
         return "branching does not reach layers whose neurons differ"
     if any(isinstance(node.rule, Refractory) for node in question.circuit.spiking):
         return "branching does not reach neurons that rest behind a spike or start elsewhere"
-    others = (node.rule for node in question.circuit.spiking if not isinstance(node.rule, Leaky))
+    others = (node.rule for node in question.circuit.spiking if type(node.rule) is not Leaky)
     if (rule := next(others, None)) is not None:
         return f"branching does not reach neurons of rule {type(rule).__name__}"
     readout = question.circuit.read.readout

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikecert import (
+    MSMPPD,
+    SIBP,
     CertifiedLoss,
     CrossEntropy,
     GainPenalty,
+    MarginOverGain,
     attack,
     bounds,
     circuit,
@@ -221,10 +224,26 @@ def test_attacks_break_them():
     assert bool(attack(network, inputs, network(inputs).argmax(1), LInf(0.3)).success.any())
 
 
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_the_perturbation_of_membranes_without_reset_is_that_of_leaky_neurons(norm: str):
+    """ε[t] = λ·ε[t−1] + d[t] knows neither resets nor thresholds: without a rise both networks have one loss."""
+    inputs, labels = torch.rand(4, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0])
+    layers = list(changed(adaptation=0.0).layers[:3])
+    pair = [
+        SpikingNetwork(layers[0], neuron, nn.Linear(8, 3), num_steps=4) for neuron in (layers[1], LIF(0.9, 0.3))
+    ]
+    pair[1].layers[2] = pair[0].layers[2]
+    found = [MSMPPD(norm=norm).loss(each, inputs, labels, torch.Generator().manual_seed(0)) for each in pair]
+    assert found[0].terms["ms_mppd"] > 0
+    assert torch.equal(found[0].total, found[1].total)
+
+
 REFUSING: dict[str, Callable[[SpikingNetwork, Tensor, Path], Any]] = {
     "gain": lambda net, x, path: gain(net),
     "mppd": lambda net, x, path: mppd(net, x, x),
     "gain penalty": lambda net, x, path: GainPenalty().loss(net, x, net(x).argmax(1), torch.Generator()),
+    "margin over gain": lambda net, x, path: MarginOverGain().loss(net, x, net(x).argmax(1), torch.Generator()),
+    "s-ibp": lambda net, x, path: SIBP().loss(net, x, net(x).argmax(1), torch.Generator()),
     "certified loss": lambda net, x, path: CertifiedLoss(0.1).loss(net, x, net(x).argmax(1), torch.Generator()),
     "lirpa": lambda net, x, path: verify(net, x, net(x).argmax(1), LInf(0.1), "lirpa"),
     "proofs": lambda net, x, path: Prover.of(net),

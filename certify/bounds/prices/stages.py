@@ -154,7 +154,7 @@ def staged(
     varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
     if circuit.recurs or (not sums and (circuit.adds or circuit.pools or circuit.filters or varied)):
         return None
-    if not all(isinstance(node.rule, Leaky | Varied) for node in circuit.spiking):
+    if not all(type(node.rule) in (Leaky, Varied) for node in circuit.spiking):
         return None
     if not all(map(separable, varied)) or sum(len(rule.kinds) for rule in varied) > MOST_KINDS:
         return None

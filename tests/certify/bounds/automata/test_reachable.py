@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert.certify.bounds.automata import reachable
+from spikecert.certify.bounds.automata.paths import PathTrains
 from spikecert.certify.bounds.automata.reachable import path_trains
 from spikecert.certify.bounds.cells.automaton import cell_trains
 from spikecert.certify.bounds.propagation import Propagation
@@ -29,7 +30,7 @@ from spikecert.models.circuit import Fired
 from spikecert.models.elements.adaptive import Adaptive
 from spikecert.models.elements.refractory import Refractory
 from spikecert.models.elements.varied import Varied
-from spikecert.models.rules import DeclaredRule, Label, Leaky
+from spikecert.models.rules import DeclaredRule, Label, Leaky, Number, Recursion
 from support.examples import examples
 
 STEPS, NEURONS = 5, 6
@@ -197,18 +198,95 @@ def test_no_run_escapes_the_declaration_nor_what_readers_use(
             assert bool((seen >= each - 1e-5 * (bound == torch.float32) - 1e-12).all())
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
-def test_labels_above_the_limit_are_joined(most: int, monkeypatch: pytest.MonkeyPatch):
-    """The bound is wider then, and holds the one that keeps all of them apart."""
-    rule = Adaptive(Leaky(0.9, 0.5), 0.5, 0.8)
+def test_a_subclass_of_a_rule_is_read_by_its_own_declaration():
+    """Not as the rule that it is a subclass of: what it declares may be something else."""
     current = InputSignal(currents(torch.Generator().manual_seed(0), STEPS, grid=False), STEPS)
-    rows = torch.randn(6, STEPS, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    rules = LastSpike(0.9, 0.75, "subtract"), Leaky(0.9, 0.75, "subtract")
+    reader = Propagation(current, conserved_spikes, EXACT)
+    found = [reader.fired(Fired("", (0,), rule, LIF()), current) for rule in rules]
+    assert [isinstance(each, PathTrains) for each in found] == [True, False]
+
+
+JOINED: dict[str, DeclaredRule] = {
+    "adaptive": Adaptive(Leaky(0.9, 0.5), 0.5, 0.8),
+    "adaptive, subtracting": Adaptive(Leaky(0.9, 0.5, "subtract", drop=0.3), 0.5, 0.8),
+    "resting": Refractory(Leaky(0.9, 0.5), 2),
+}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("name", JOINED)
+def test_labels_above_the_limit_are_joined_where_they_move_alike(
+    name: str, most: int, monkeypatch: pytest.MonkeyPatch
+):
+    """The bound is wider then, and holds the one that keeps all of them apart."""
+    rule, generator = JOINED[name], torch.Generator().manual_seed(0)
+    current = InputSignal(currents(generator, STEPS, grid=False), STEPS)
+    rows = torch.randn(6, STEPS, generator=generator, dtype=torch.float64)
     whole = path_trains(current, rule, EXACT)
     monkeypatch.setattr(reachable, "MOST_LABELS", most)
     joined = path_trains(current, rule, EXACT)
-    assert max(step.count for step in joined.moves) <= most < max(step.count for step in whole.moves)
-    assert bool((ends(joined, rows) <= ends(whole, rows)).all())
-    assert not torch.equal(ends(joined, rows), ends(whole, rows))
+    least = [max(step.count for step in found.moves) for found in (joined, whole)]
+    assert least[0] < least[1]
+    assert isinstance(rule, Refractory) or least[0] <= most
+    assert bool((ends(joined, rows) <= ends(whole, rows) + 1e-12).all())
+
+
+LARGE: dict[str, LIF] = {
+    **{reset: LIF(0.9, 0.5, reset) for reset in ("zero", "subtract", "none")},
+    "at rest": RefractoryLIF(0.9, 0.5, 1),
+    "from a start": RefractoryLIF(0.9, 0.5, 0, start=-(2.0**20)),
+    "adaptive": AdaptiveLIF(0.9, 0.5, 0.7, 0.8),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_potentials_that_cancel_pay_for_what_they_round(name: str):
+    """In float32 −M·.9 + M·.9 + ½ is ½ up to the rounding of M, far more than that of the threshold."""
+    layer, generator = LARGE[name], torch.Generator().manual_seed(0)
+    first = torch.rand(1, 1, 400, generator=generator) * 2**20
+    current = torch.cat((-first, 0.9 * first + 0.5, 0 * first))
+    if name == "from a start":
+        current = (0.9 * 2.0**20 + 0.5 + torch.rand(1, 1, 400, generator=generator) / 8).float()
+    steps = len(current)
+    with torch.no_grad():
+        spikes, other = layer(current, steps).double(), layer(current.double(), steps)
+    assert not torch.equal(spikes, other)
+    rule = layer.rule(steps)
+    assert isinstance(rule, DeclaredRule)
+    box = path_trains(
+        InputSignal(Box(current.double(), current.double()), steps), rule, Rounding(torch.float32)
+    ).steps()
+    assert bool(((spikes >= box.lower) & (spikes <= box.upper)).all())
+
+
+@pytest.mark.parametrize("fading", [0.9, 0.99, 1 - 2.0**-26])
+def test_what_a_threshold_was_raised_by_is_known_as_the_run_has_it(fading: float):
+    """Whatever float32 makes of ρ and of its powers, and without any spike that is open."""
+    layer, steps = AdaptiveLIF(0.0, 1.0, 0.01, fading), 40
+    current = (torch.rand(steps, 1, 50, generator=torch.Generator().manual_seed(0)) < 0.7) * 9.0
+    rule, residue = layer.rule(steps), None
+    assert isinstance(rule, DeclaredRule)
+    source = InputSignal(Box(current.double(), current.double()), steps)
+    known = path_trains(source, rule, Rounding(torch.float32)).known
+    for t in range(steps):
+        raised = torch.zeros(1, 50).double() if residue is None else residue[1].double()
+        assert bool(((raised >= known.lower[t, 1]) & (raised <= known.upper[t, 1])).all())
+        assert float((known.upper[t, 1] - known.lower[t, 1]).max()) < 2e-3
+        residue = layer.resume(current[t : t + 1], residue, t, 1, steps)[1]
+
+
+class Many(Leaky):
+    """A rule of more numbers than rounding is known of."""
+
+    def recursion(self, like: Tensor) -> Recursion:
+        return Recursion(1.0, (Number(0.5, 1.0),) * 5)
+
+
+def test_more_numbers_than_their_proof_is_for_are_refused():
+    current = InputSignal(currents(torch.Generator().manual_seed(0), STEPS, grid=False), STEPS)
+    with pytest.raises(ValueError, match="recursion: got 5 numbers, expected at most 4"):
+        path_trains(current, Many(0.5), EXACT)
 
 
 def test_trains_of_one_history_are_exact():
