@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         DLIF,
         LIF,
         PLIF,
+        AdaptiveLIF,
         Arctan,
         Circuit,
         Conversion,
@@ -109,6 +110,7 @@ __all__ = [
     "MSMPPD",
     "PLIF",
     "SIBP",
+    "AdaptiveLIF",
     "Arctan",
     "AttackResult",
     "Augmentation",
@@ -251,6 +253,7 @@ _FOLDERS = {
             "save",
         ),
         *(
+            "AdaptiveLIF",
             "Circuit",
             "OneSpikeLIF",
             "PLIF",

@@ -11,6 +11,7 @@ from .architectures.vgg import vgg5, vgg11
 from .architectures.wide_resnet import wrn16_4
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
+from .elements.adaptive import AdaptiveLIF
 from .elements.layers import AdaptiveAverage, Residual, Share
 from .elements.learned_decay import PLIF, settled
 from .elements.neurons import DLIF, LIF
@@ -46,6 +47,7 @@ __all__ = [
     "LIF",
     "PLIF",
     "AdaptiveAverage",
+    "AdaptiveLIF",
     "Arctan",
     "Circuit",
     "Conversion",

@@ -2,8 +2,11 @@
 
 A rule is made when a network becomes a circuit, from the layer as it is then. It holds Python numbers and tuples
 only, so it can be a key of a cache, and nothing behind it sees a tensor that changes or a number that wraps.
+
+A `DeclaredRule` says besides what its automaton is: readers that ask for no more answer for every such rule.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -16,6 +19,76 @@ from .validation import check_choice
 
 KERNELS = ("eager", "compiled")
 """What may run the recursion, and the bounds of it."""
+Label = tuple[int, ...]
+"""What is told of a neuron's past: first the one number that `moves` reads, then what only keeps states apart."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where a number lies, low to high; nowhere where low > high. (labels, batch, ...) each."""
+
+    low: Tensor
+    high: Tensor
+
+    def __add__(self, other: "Ends | float") -> "Ends":
+        """Return the ends of a sum of independent numbers."""
+        low, high = (other.low, other.high) if isinstance(other, Ends) else (other, other)
+        return Ends(self.low + low, self.high + high)
+
+    def times(self, factor: float | Tensor) -> "Ends":
+        """Return the ends of a product with what is at least 0."""
+        return Ends(self.low * factor, self.high * factor)
+
+    def below(self, limit: float | Tensor) -> "Ends":
+        """Return what is at most `limit`."""
+        return Ends(self.low, self.high.clamp_max(limit))
+
+    def above(self, limit: float | Tensor) -> "Ends":
+        """Return what is at least `limit`."""
+        return Ends(self.low.clamp_min(limit), self.high)
+
+    def where(self, chosen: Tensor, other: "Ends") -> "Ends":
+        """Return these ends where they are chosen, and others elsewhere."""
+        return Ends(torch.where(chosen, self.low, other.low), torch.where(chosen, self.high, other.high))
+
+    @property
+    def some(self) -> Tensor:
+        """Return where there is any such number."""
+        return self.low <= self.high
+
+
+@dataclass(frozen=True)
+class Move:
+    """What silence, or a spike, makes of states: where it is possible, and each number's ends behind it."""
+
+    possible: Tensor
+    state: tuple[Ends, ...]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of a neuron's state as its rounding goes: z[t] = κ·z[t−1] + what enters.
+
+    Attributes:
+        decay: κ ∈ [0, 1].
+        entering: the most that enters at a step, or that a reset takes away, besides the layer's current: 0 or one
+            constant a step.
+        start: z[0].
+        raises: what each unit of it adds to the threshold, at least 0; of the potential 0.
+    """
+
+    decay: float | Tensor
+    entering: float | Tensor
+    start: float = 0.0
+    raises: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recursion:
+    """How the run of a rule computes: its threshold θ, and the numbers of its state, the potential first."""
+
+    threshold: float | Tensor
+    numbers: tuple[Number, ...]
 
 
 @dataclass(frozen=True)
@@ -32,8 +105,75 @@ class Rule:
         """Raise ValueError for a constant that the dtype of the run does not hold to full precision."""
 
 
+class DeclaredRule(Rule, ABC):
+    """A rule that says what its automaton is: all trains of spikes are the paths of that.
+
+    A neuron's state is a few numbers, the potential first. At each step the potential goes on with the current,
+    and silence or a spike follows. States with one label are joined, so labels say what of the past is kept
+    apart: the more, the narrower. Their first number is all that `moves` may read, so that labels that have it in
+    common can be joined where there are too many.
+    """
+
+    first: ClassVar[Label] = (0, 0)
+    """The label before the first step."""
+
+    @abstractmethod
+    def recursion(self, like: Tensor) -> Recursion:
+        """Return how the run computes; constants that differ from neuron to neuron as `like`, (n, batch, ...)."""
+
+    @abstractmethod
+    def moves(
+        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+    ) -> tuple[Move, Move]:
+        """Return what silence and a spike make of states under a current, exactly: rounding is paid elsewhere.
+
+        Args:
+            labels: K.
+            state: the ends of each number, (K, batch, ...).
+            current: that enters, a[t]·I[t], (1, batch, ...).
+            tie: so far from its threshold a potential may do either.
+        """
+
+    @abstractmethod
+    def label(self, label: Label, spike: bool, t: int) -> Label:
+        """Return the label behind step t = 1..T of a state with a label."""
+
+    def factors(self, num_steps: int) -> tuple[float, ...]:
+        """Return a over T steps, what the layer's current is multiplied with."""
+        return (1.0,) * num_steps
+
+
+def kinds(labels: tuple[Label, ...], like: Tensor) -> Tensor:
+    """Return the first number of each label, (labels, 1, ...) for states `like`."""
+    found = torch.tensor([label[0] for label in labels], device=like.device)
+    return found.reshape(-1, *([1] * (like.dim() - 1)))
+
+
+def leaky_moves(
+    potential: Ends, threshold: Ends | float | Tensor, reset: str, drop: float | Tensor, tie: float | Tensor
+) -> tuple[Move, Move]:
+    """Return what silence and a spike make of potentials before the reset."""
+    least, most = (threshold.low, threshold.high) if isinstance(threshold, Ends) else (threshold, threshold)
+    quiet, fires = potential.below(most + tie), potential.above(least - tie)
+    return Move(quiet.some, (quiet,)), Move(fires.some, (_after_spike(fires, reset, drop),))
+
+
+def _after_spike(fires: Ends, reset: str, drop: float | Tensor) -> Ends:
+    """Return what a spike leaves of potentials: 0, v − d or v."""
+    if reset == "subtract":
+        return Ends(fires.low - drop, fires.high - drop)
+    return fires.times(0.0) if reset == "zero" else fires
+
+
+def reset_label(reset: str, label: Label, spike: bool, t: int) -> Label:
+    """Return what is kept apart: how many spikes there were where they subtract, else the step of the last."""
+    if not spike:
+        return label
+    return (0, label[1] + 1) if reset == "subtract" else (0, t)
+
+
 @dataclass(frozen=True)
-class Leaky(Rule):
+class Leaky(DeclaredRule):
     """v[t] = λ·u[t−1] + a[t]·I[t], u[0] = 0; a spike where v[t] ≥ θ (or > θ); then u = v·(1 − s), v − d·s or v.
 
     Attributes:
@@ -80,9 +220,23 @@ class Leaky(Rule):
         """Return max(θ, d), by which bounds of a potential's size and of its rounding grow at each step."""
         return max(self.threshold, self.drop)
 
+    def recursion(self, like: Tensor) -> Recursion:
+        """Return the potential's."""
+        return Recursion(self.threshold, (Number(self.decay, self.span),))
+
+    def moves(
+        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+    ) -> tuple[Move, Move]:
+        """Return v = λ·u + c up to θ, and from θ on, reset."""
+        return leaky_moves(state[0].times(self.decay) + current, self.threshold, self.reset, self.drop, tie)
+
+    def label(self, label: Label, spike: bool, t: int) -> Label:
+        """Return the last spike's step, or a count."""
+        return reset_label(self.reset, label, spike, t)
+
     def factors(self, num_steps: int) -> tuple[float, ...]:
         """Return a over T steps."""
-        return (1.0,) * num_steps if self.scale is None else self.scale
+        return super().factors(num_steps) if self.scale is None else self.scale
 
     @property
     def dynamics(self) -> Dynamics:

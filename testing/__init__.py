@@ -23,6 +23,7 @@ from .refuted import Refuted
 from .sandwich import Sandwich, check_sandwich
 from .soundness import Soundness, check_sound
 from .strategies import (
+    adaptive_neurons,
     image_networks,
     inputs,
     networks,
@@ -39,6 +40,7 @@ __all__ = [
     "Refuted",
     "Sandwich",
     "Soundness",
+    "adaptive_neurons",
     "cases",
     "check_conversion",
     "check_gain_bound",

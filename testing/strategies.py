@@ -7,7 +7,7 @@ verifiers err. Sizes and constants shrink; weights and inputs come from a drawn 
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
 from ..models.architectures.architectures import mlp
 from ..models.architectures.images import average
+from ..models.elements.adaptive import AdaptiveLIF
 from ..models.elements.layers import Residual, Share, walk
 from ..models.elements.neurons import DLIF, LIF
 from ..models.networks import SpikingNetwork
@@ -32,6 +33,8 @@ RESETS = st.sampled_from(["zero", "subtract", "none"])
 FIRES = st.sampled_from([">=", ">"])
 AMOUNTS = st.sampled_from([None, None, 0.5, 1.25, 2.0])
 """What a subtracting reset takes away, as a share of θ; None: θ."""
+RISES = st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(2.0**-100, 4.0)
+"""What a spike adds to an adaptive threshold."""
 FACTORS = st.sampled_from([-1.5, -0.5, 0.0, 0.5, 1.0, 1.25])
 PADDINGS: st.SearchStrategy[Literal["zeros", "reflect", "replicate", "circular"]] = st.sampled_from(
     ["zeros", "zeros", "reflect", "replicate", "circular"]
@@ -59,20 +62,27 @@ def neurons(draw: st.DrawFn, num_steps: int, scaled: bool | None = None, reset: 
         scaled: True: a DLIF, False: a LIF, None: either.
         reset: "zero", "subtract" or "none"; None: any.
     """
-    constants = {
-        "decay": draw(DECAYS),
-        "threshold": draw(THRESHOLDS),
-        "reset": draw(RESETS) if reset is None else reset,
-        "fires_at": draw(FIRES),
-    }
-    if constants["reset"] == "subtract":
-        share = draw(AMOUNTS)
-        constants["reset_amount"] = None if share is None else share * constants["threshold"]
+    constants = draw(_constants(RESETS if reset is None else st.just(reset)))
     if not (draw(st.booleans()) if scaled is None else scaled):
         return LIF(**constants)
     neuron = DLIF(num_steps, **constants)
     neuron.input_scale.data = torch.tensor(draw(st.lists(FACTORS, min_size=num_steps, max_size=num_steps)))
     return neuron
+
+
+@st.composite
+def _constants(draw: st.DrawFn, resets: st.SearchStrategy[str]) -> dict[str, Any]:
+    threshold, reset = draw(THRESHOLDS), draw(resets)
+    constants = {"decay": draw(DECAYS), "threshold": threshold, "reset": reset, "fires_at": draw(FIRES)}
+    share = draw(AMOUNTS) if reset == "subtract" else None
+    return constants | {"reset_amount": None if share is None else share * threshold}
+
+
+@st.composite
+def adaptive_neurons(draw: st.DrawFn) -> AdaptiveLIF:
+    """Return neurons of adaptive thresholds: those that never rise, too, and those that never come back."""
+    constants = draw(_constants(st.sampled_from(["zero", "subtract"])))
+    return AdaptiveLIF(**constants, adaptation=draw(RISES), threshold_decay=draw(DECAYS))
 
 
 @st.composite

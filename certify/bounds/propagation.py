@@ -22,8 +22,9 @@ from ...models.circuit import (
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.linear_maps import DenseMap
-from ...models.rules import Leaky, Rule
+from ...models.rules import DeclaredRule, Leaky, Rule
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
+from .automata.reachable import path_trains
 from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
 from .signals.affine import AffineMap, affine_map
 from .signals.box import Box
@@ -59,6 +60,7 @@ class Propagation(Algebra[Signal]):
 
     reader: ClassVar[str] = "the bounds' propagation"
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory)
+    declared: ClassVar[bool] = True
 
     source: Signal
     spikes: SpikeBound
@@ -85,7 +87,10 @@ class Propagation(Algebra[Signal]):
         return SumSignal(x, y, self.rounding)
 
     def fired(self, node: Fired, x: Signal) -> Signal:
-        """Return what is known of the spikes."""
+        """Return what is known of the spikes; a rule that is listed, to its very type, needs no automaton."""
+        if type(node.rule) not in self.rules:
+            assert isinstance(node.rule, DeclaredRule)
+            return path_trains(x, node.rule, self.rounding)
         if isinstance(node.rule, Varied):
             return varied_spikes(x, node.rule, self.spikes, self.rounding)
         if isinstance(node.rule, Refractory):

@@ -28,9 +28,11 @@ from ...models.circuit import (
     Recurred,
     fold,
 )
+from ...models.elements.adaptive import Adaptive
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.rules import Leaky, Rule
+from ..bounds.automata.reachable import path_trains
 from ..bounds.intervals.interval import interval_spikes
 from ..bounds.propagation import input_signal
 from ..bounds.signals.affine import affine_map
@@ -47,6 +49,7 @@ from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
 from ..bounds.trains.varied import separable
 from ..rounding import Rounding, over_time, sum_slack
+from .adaptive import adaptive_spikes
 from .big_m import big_m_spikes
 from .closing import Closing
 from .inputs import input_steps, rate_steps
@@ -159,7 +162,8 @@ class _Flow:
 @dataclass(frozen=True)
 class _Writer(Algebra[_Flow]):
     reader: ClassVar[str] = "milp"
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory)
+    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky, Varied, Refractory, Adaptive)
+    declared: ClassVar[bool] = True
 
     source: _Flow
     program: Program
@@ -174,10 +178,14 @@ class _Writer(Algebra[_Flow]):
 
     def fired(self, node: Fired, flow: _Flow) -> _Flow:
         """Write a spiking layer."""
+        if type(node.rule) not in self.rules:
+            raise EncodingError(f"layer: got neurons of rule {type(node.rule).__name__}, which has no program")
         if isinstance(node.rule, Varied):
             return self._kinds(node.rule, flow)
         if isinstance(node.rule, Refractory):
             return self._rested(node.rule, flow)
+        if isinstance(node.rule, Adaptive):
+            return self._adapted(node.rule, flow)
         assert isinstance(node.rule, Leaky)
         return self._fired(node.rule, flow)
 
@@ -194,6 +202,13 @@ class _Writer(Algebra[_Flow]):
         rest = {"rest": rule.rest, "start": rule.start}
         layer = EncodedLayer(rule.own, flow.signal, found, flow.steps, flow.slack, self.rounding, **rest)
         spikes = tight_spikes(self.program, layer, self.closing)
+        return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
+
+    def _adapted(self, rule: Adaptive, flow: _Flow) -> _Flow:
+        """Write neurons of adaptive thresholds, step by step."""
+        found = path_trains(flow.signal, rule, self.rounding)
+        layer = EncodedLayer(rule.own, flow.signal, found, flow.steps, flow.slack, self.rounding)
+        spikes = adaptive_spikes(self.program, layer, found, rule, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
     def recurred(self, node: Recurred, flow: _Flow) -> _Flow:

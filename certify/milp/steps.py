@@ -41,8 +41,8 @@ def step_spikes(
         resting = functools.reduce(operator.add, spikes[max(0, t - layer.rest) : t], nothing)
         silent_high = np.minimum(high, drives.surely + tie)
         active = Expressions.fixed(np.ones(len(own))) - spike - resting
-        silent = _part(program, low, silent_high, active)
-        firing = _part(program, np.minimum(drives.perhaps - tie, high), high, spike)
+        silent = part_of(program, low, silent_high, active)
+        firing = part_of(program, np.minimum(drives.perhaps - tie, high), high, spike)
         drive = layer.driven(t, spikes).scaled(factor)
         slack = closing.slack(rounding)
         potential = silent + firing
@@ -61,7 +61,7 @@ def step_spikes(
     return tuple(spikes)
 
 
-def _part(program: Program, low: np.ndarray, high: np.ndarray, active: Expressions) -> Expressions:
+def part_of(program: Program, low: np.ndarray, high: np.ndarray, active: Expressions) -> Expressions:
     """Add variables in [low, high] where `active` is 1, and 0 where it is 0."""
     part = program.variables(np.minimum(low, 0.0), np.maximum(high, 0.0))
     program.constrain(part - active.scaled(low), lower=0.0)

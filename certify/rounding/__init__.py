@@ -6,12 +6,14 @@ kernels in C, keep their own on purpose.
 
 from .readouts import integration_slack, reading_slack, vanished
 from .recursion import (
+    Allowance,
     around,
     check_potential,
     filter_error,
     filtered_size,
     power_sum,
     recursion_slack,
+    state_slack,
     step_error,
     tie,
 )
@@ -29,6 +31,7 @@ from .sums import (
 from .units import Rounding, above, below, euclidean
 
 __all__ = [
+    "Allowance",
     "Rounding",
     "above",
     "around",
@@ -46,6 +49,7 @@ __all__ = [
     "product_error",
     "reading_slack",
     "recursion_slack",
+    "state_slack",
     "step_error",
     "sum_magnitude",
     "sum_slack",

@@ -11,17 +11,32 @@ rounded run a run of the exact recursion on wider currents.
 
 **A threshold** θ̂ = fl(θ) is compared exactly: both outcomes are taken within 8u·θ of θ.
 
+**A state of several numbers**, z₀ = u the potential and z_i[t] = κ_i·z_i[t−1] + e_i·s[t] or the like: what
+enters is 0 or one constant, at most e_i. So z_i is a synapse of its own: the run's ẑ_i[t] is within E_i =
+8u·(κ_i·A_i + e_i) + η of κ_i·ẑ_i[t−1] + e_i·s[t], A_i ≥ |ẑ_i| its `filtered_size`. A box that holds the run's own
+ẑ[t−1] therefore holds ẑ[t] after the exact step once z_i is widened by E_i; of the potential it is the widened
+current that pays, as before, since no reset is larger than δ.
+
+**Its threshold** B = θ + Σ w_i·z_i, w_i ≥ 0, for up to `MOST_NUMBERS` numbers: the run computes B̂ with
+3.01u·w_i·A_i + η for each product (ŵ_i, the product, its share of a sum), 1.01u·θ, and a sum for each: within
+8u·(θ + Σ w_i·A_i) + η·n of θ + Σ w_i·ẑ_i, with as much room for the bound's own two roundings a number.
+
 **A first spike** under a constant current: v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}. So
 it may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k, up to underflow.
 """
 
+from dataclasses import dataclass
 from typing import TypeVar, overload
 
+import torch
 from torch import Tensor
 
+from ...models.rules import Recursion
 from .units import Rounding
 
 Number = TypeVar("Number", float, Tensor)
+MOST_NUMBERS = 4
+"""Of a state; the potential is one of them."""
 
 
 @overload
@@ -86,12 +101,55 @@ def around(breakpoints: Number, num_steps: int, rounding: Rounding) -> tuple[Num
     return breakpoints * (1 - slack) - rounding.smallest, breakpoints * (1 + slack) + rounding.smallest
 
 
-def filter_error(decay: float, size: Tensor, entering: Tensor, rounding: Rounding) -> Tensor:
+@dataclass(frozen=True)
+class Allowance:
+    """What makes every run of a rule a run of its exact recursion.
+
+    Attributes:
+        current: what widens each scaled current, (batch, ...).
+        numbers: what widens each number of the state at each step; of the potential 0.
+        tie: how far from its threshold the run may find a potential on the other side of it.
+    """
+
+    current: Tensor
+    numbers: tuple[Tensor, ...]
+    tie: Tensor
+
+
+def state_slack(recursion: Recursion, widest: Tensor, num_steps: int, rounding: Rounding) -> Allowance:
+    """Return what the run of a rule may stray by.
+
+    Args:
+        recursion: of the rule.
+        widest: a bound of |a·I|, (batch, ...).
+        num_steps: T.
+        rounding: the dtypes of the run and of the bound.
+
+    Raises:
+        OverflowError: where a potential, another number or the threshold may overflow.
+        ValueError: for more numbers than the proof above is for.
+    """
+    potential, *others = recursion.numbers
+    if len(others) >= MOST_NUMBERS:
+        raise ValueError(f"recursion: got {len(others) + 1} numbers, expected at most {MOST_NUMBERS}")
+    widest = widest + abs(potential.start)
+    current = recursion_slack(widest, potential.decay, potential.entering, num_steps, rounding)
+    limit, errors = torch.as_tensor(recursion.threshold).to(widest), [torch.zeros_like(widest[:1])]
+    for number in others:
+        entering = torch.as_tensor(number.entering).to(widest) + abs(number.start)
+        size = filtered_size(entering, power_sum(number.decay, num_steps), num_steps, rounding)
+        errors.append(filter_error(number.decay, size, entering, rounding))
+        limit = limit + number.raises * size
+    check_potential(limit, rounding, "a threshold")
+    return Allowance(current, tuple(errors), tie(limit, rounding) + len(others) * rounding.smallest)
+
+
+def filter_error(decay: float | Tensor, size: Tensor, entering: Tensor, rounding: Rounding) -> Tensor:
     """Return E = 8u·(κM + X) + η: how far one step of a synapse's run may be from κ·î[t−1] + x̂[t−d]."""
     return step_error(decay, size, entering, rounding) + rounding.smallest
 
 
-def filtered_size(size: Tensor, gain: float, num_steps: int, rounding: Rounding) -> Tensor:
+def filtered_size(size: Tensor, gain: float | Tensor, num_steps: int, rounding: Rounding) -> Tensor:
     """Return M = (1 + γ_{4T})·S·(X + η) ≥ |î| of a synapse, X = `size`, S = `gain` = Σ_{n<T} κ^n.
 
     It holds since |î[t]| ≤ (1 + u)³·(κ·|î[t−1]| + X + η).

@@ -20,8 +20,7 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.deadline import LATE
-from ...models.elements.refractory import Refractory
-from ...models.elements.varied import Varied
+from ...models.rules import Leaky
 from ...models.running.readouts import LINEAR
 from ..branching.nodes.frontier import Answer
 from ..branching.question import MarginQuestion
@@ -196,7 +195,7 @@ class Complete(Verifier):
 
 def _reached(circuit: Circuit) -> bool:
     """Return whether branching knows a network's neurons and its readout."""
-    known = not any(isinstance(node.rule, Varied | Refractory) for node in circuit.spiking)
+    known = all(type(node.rule) is Leaky for node in circuit.spiking)
     return known and not circuit.recurs and circuit.read.readout in LINEAR
 
 

@@ -219,6 +219,7 @@ class _Counted(Algebra[Tensor]):
 
     reader = "enumeration"
     rules = (Leaky, Varied, Refractory)
+    declared = True
 
     def __init__(self, inputs: Tensor) -> None:
         self.inputs, self.work = inputs, 0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..deadline import check_time
-from ..rules import Leaky, Rule
+from ..rules import DeclaredRule, Leaky, Rule
 from .nodes import Circuit, Fired, Input, Node, Read, Recurred
 
 Value = TypeVar("Value")
@@ -24,12 +24,14 @@ class Algebra(Generic[Value]):
     Attributes:
         reader: how messages name the reader.
         rules: the rule types that it answers for, exactly.
+        declared: whether it answers for every other rule, too, that declares its automaton.
         encodings: those of inputs. Whoever does not list a latency code refuses it: verifiers and attacks read the
             events that it makes (`certify.latency_codes`).
     """
 
     reader: ClassVar[str]
     rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
+    declared: ClassVar[bool] = False
     encodings: ClassVar[tuple[str, ...]] = ("direct", "none", "rate")
 
     def refuse(self, node: Node, what: str) -> UnknownNode:
@@ -61,7 +63,8 @@ def check_known(node: Node, algebra: Algebra[Any]) -> None:
     """Raise UnknownNode unless the reader of `algebra` answers for a node's kind, rule and encoding."""
     _method(node, algebra)
     rule = node.rule if isinstance(node, Fired | Recurred | Read) else None
-    if rule is not None and type(rule) not in algebra.rules:
+    automaton = algebra.declared and isinstance(node, Fired) and isinstance(rule, DeclaredRule)
+    if rule is not None and type(rule) not in algebra.rules and not automaton:
         layer = type(node.layer).__name__ if isinstance(node, Fired | Recurred | Read) else ""
         raise algebra.refuse(node, f"a {layer} of rule {type(rule).__name__}")
     if isinstance(node, Input) and node.encoding not in algebra.encodings:

@@ -5,11 +5,11 @@
     Synapse                                              Filtered, by its decay and delay
     Residual                                             Added
     LIF, DLIF, PLIF, VariedLIF, and subclasses that set constants   Fired, by the rule that the layer states
-    RefractoryLIF                                        Fired, by a rule of its own
+    RefractoryLIF, AdaptiveLIF                           Fired, by rules of their own
     Recurrent                                            Recurred, by its neuron's rule and its feedback's map
 
 A layer with another recursion states a rule of its own type, which names the layer among its `layers`; each reader
-refuses it until it knows that rule.
+refuses it until it knows that rule, or asks for no more than the automaton that the rule declares.
 """
 
 from dataclasses import dataclass, field

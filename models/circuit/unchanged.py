@@ -5,6 +5,8 @@ no hooks, no method replaced on one module or on its class, no function replaced
 What is torch's own must also be what torch ships (`shipped.py`), whenever it was replaced.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
@@ -13,27 +15,8 @@ from torch.autograd import Function
 
 from ...kernels import loading
 from ...kernels import membrane as kernel_calls
-from .. import dynamics, linear_maps, networks
-from ..elements import (
-    layers,
-    learned_decay,
-    max_pooling,
-    neurons,
-    normalization,
-    recurrent,
-    refractory,
-    synapses,
-    varied,
-)
-from ..elements.layers import AdaptiveAverage, Residual, Share
-from ..elements.learned_decay import PLIF
-from ..elements.neurons import DLIF, LIF
-from ..elements.normalization import Normalize
-from ..elements.recurrent import Recurrent
-from ..elements.refractory import RefractoryLIF
-from ..elements.synapses import Synapse
-from ..elements.varied import VariedLIF
-from ..networks import SpikingNetwork
+from .. import dynamics, elements, linear_maps, networks
+from ..elements import max_pooling
 from ..running import compiled, eager, encoding, latency, membrane, parts, readouts, running
 from .shipped import check_functions, check_no_mode, ships
 
@@ -47,16 +30,15 @@ CALLS = (
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
-OWN = (
-    *(LIF, DLIF, PLIF, VariedLIF, RefractoryLIF, AdaptiveAverage, Recurrent, Residual, Share, SpikingNetwork),
-    *(Normalize, Synapse),
-)
 RUNS = (
-    *(compiled, dynamics, eager, encoding, latency, layers, learned_decay, max_pooling, membrane, networks),
-    *(neurons, normalization, parts, readouts, recurrent, refractory, running, synapses, varied),
+    *(
+        importlib.import_module(f"{elements.__name__}.{file.name}")
+        for file in pkgutil.iter_modules(elements.__path__)
+    ),
+    *(compiled, dynamics, eager, encoding, latency, membrane, networks, parts, readouts, running),
     *(kernel_calls, loading),
 )
-"""The files whose functions run a network."""
+"""The files whose functions run a network: all elements are found by being in their folder."""
 
 
 def check_unchanged(module: nn.Module, name: str) -> None:
@@ -132,7 +114,7 @@ def _code(kind: type) -> dict[str, object]:
 
 
 def _snapshot() -> Iterator[tuple[type, dict[str, object]]]:
-    for kind in (*OWN, *_TYPES, *linear_maps.affine_types(), *max_pooling.MAX_POOLS):
+    for kind in (*_TYPES, *linear_maps.affine_types(), *max_pooling.MAX_POOLS):
         for each in kind.__mro__:
             yield each, _code(each)
 

@@ -15,7 +15,7 @@ from ..surrogates import Surrogate, Triangle
 HALVES = (torch.bfloat16, torch.float16)
 CONSTANTS = (
     *("decay", "threshold", "reset", "fires_at", "reset_amount", "num_steps", "rest", "start", "input_scale"),
-    *("decay_logit", "neuron", "feedback", "synapse"),
+    *("decay_logit", "neuron", "feedback", "synapse", "adaptation", "threshold_decay"),
 )
 """What this library's neurons are made of."""
 

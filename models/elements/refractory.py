@@ -1,6 +1,6 @@
 """Leaky neurons that rest after each spike, for R steps in which they take nothing in, or that start elsewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..constants import at_least, check_normal, real, settle, unless_none
 from ..dynamics import Dynamics
-from ..rules import Leaky, Rule
+from ..rules import DeclaredRule, Ends, Label, Leaky, Move, Recursion, Rule, kinds
 from ..surrogates import Surrogate, Triangle
 from .neurons import LIF, Run, in_full
 from .varied import Fires
@@ -110,7 +110,7 @@ class RefractoryLIF(LIF):
 
 
 @dataclass(frozen=True)
-class Refractory(Rule):
+class Refractory(DeclaredRule):
     """What `RefractoryLIF` does.
 
     Attributes:
@@ -135,3 +135,21 @@ class Refractory(Rule):
         """Raise ValueError as the rule of neurons that do not rest."""
         self.own.check(dtype)
         check_normal("start", self.start, dtype)
+
+    def recursion(self, like: Tensor) -> Recursion:
+        """Return the potential's, which begins at u[0]."""
+        own = self.own.recursion(like)
+        return replace(own, numbers=(replace(own.numbers[0], start=self.start),))
+
+    def moves(
+        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+    ) -> tuple[Move, Move]:
+        """Return those of neurons that do not rest, and silence at exactly 0 where a rest has steps left."""
+        quiet, fires = self.own.moves(labels, state, current, tie)
+        awake, ends = kinds(labels, current.low) == 0, quiet.state[0]
+        quiet = Move(quiet.possible | ~awake, (ends.where(awake, ends.times(0.0)),))
+        return quiet, replace(fires, possible=fires.possible & awake)
+
+    def label(self, label: Label, spike: bool, t: int) -> Label:
+        """Return how many steps of rest are left, and the last spike's step."""
+        return (self.rest, t) if spike else (max(0, label[0] - 1), label[1])

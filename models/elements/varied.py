@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..constants import check_normal, positive, real, share, wholes
 from ..dynamics import FIRES_AT, RESETS, Dynamics
-from ..rules import Leaky, Rule
+from ..rules import DeclaredRule, Ends, Label, Leaky, Move, Number, Recursion, Rule, leaky_moves, reset_label
 from ..surrogates import Surrogate, Triangle
 from ..validation import check_choice
 from .neurons import LIF, Run, in_full
@@ -21,7 +21,7 @@ Constant = Tensor | float | list[Any] | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Varied(Rule):
+class Varied(DeclaredRule):
     """v_j[t] = λ_j·u_j[t−1] + I_j[t], a spike where v_j[t] ≥ θ_j (or > θ_j); then u = v·(1 − s), v − d_j·s or v.
 
     Attributes:
@@ -93,6 +93,22 @@ class Varied(Rule):
         """
         constants = torch.tensor(getattr(self, name), dtype=torch.float64).view(self.shape)
         return laid(constants, like.shape[2:]).to(like)
+
+    def recursion(self, like: Tensor) -> Recursion:
+        """Return the potentials', with the constants of each neuron."""
+        decay, threshold, drop = (self.values(name, like) for name in ("decay", "threshold", "drop"))
+        return Recursion(threshold, (Number(decay, threshold.maximum(drop)),))
+
+    def moves(
+        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+    ) -> tuple[Move, Move]:
+        """Return v = λ·u + c up to θ, and from θ on, reset, of each neuron by its own constants."""
+        decay, threshold, drop = (self.values(name, current.low) for name in ("decay", "threshold", "drop"))
+        return leaky_moves(state[0].times(decay) + current, threshold, self.reset, drop, tie)
+
+    def label(self, label: Label, spike: bool, t: int) -> Label:
+        """Return the last spike's step, or a count."""
+        return reset_label(self.reset, label, spike, t)
 
     def check(self, dtype: torch.dtype) -> None:
         """Raise ValueError for a constant that is subnormal, or beyond the range, in the dtype of the run."""
@@ -265,7 +281,7 @@ def _check_shared(shared: Any, amount: object) -> None:
 
 
 class Fires(torch.autograd.Function):
-    """(v, θ) → s, with the surrogate of `dynamics` for ds/dv."""
+    """(v, θ) → s, with the surrogate of `dynamics` for ds/dv, and less of it for ds/dθ of thresholds like v."""
 
     @staticmethod
     def forward(ctx: Any, potential: Tensor, threshold: Tensor, dynamics: Dynamics) -> Tensor:
@@ -276,10 +292,11 @@ class Fires(torch.autograd.Function):
         return compare(potential, threshold).to(potential.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the gradient times the surrogate's slope."""
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the gradient times the surrogate's slope, and its opposite where a threshold asks for it."""
         potential, threshold = ctx.saved_tensors
-        return grad * ctx.surrogate.derivative_(potential - threshold), None, None
+        slope = grad * ctx.surrogate.derivative_(potential - threshold)
+        return slope, -slope if ctx.needs_input_grad[1] else None, None
 
 
 def _left(potential: Tensor, spike: Tensor, drop: Tensor, reset: str) -> Tensor:

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..circuit import check_code, runs_as
+from ..elements.adaptive import AdaptiveLIF
 from ..elements.layers import Residual
 from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import FEEDBACKS, Recurrent
@@ -27,6 +28,7 @@ from .image_schemas import (
     ZeroPad2dSchema,
 )
 from .layer_schemas import (
+    AtLeastZero,
     AvgPool1dSchema,
     AvgPool2dSchema,
     BatchNorm1dSchema,
@@ -44,10 +46,11 @@ from .layer_schemas import (
     ShareSchema,
     Steps,
     SynapseSchema,
+    UpToOne,
     Whole,
     plain,
 )
-from .neuron_schemas import DLIFSchema, LIFSchema, PLIFSchema, RefractoryLIFSchema, VariedLIFSchema
+from .neuron_schemas import DLIFSchema, LIFSchema, PLIFSchema, RefractoryLIFSchema, VariedLIFSchema, neuron
 
 MOST_LAYERS = 10_000
 """Of a network, those of residual sums included: each takes some memory, whatever its size."""
@@ -289,4 +292,5 @@ _KINDS: dict[str, type[LayerSchema]] = {
     "PLIF": PLIFSchema,
     "VariedLIF": VariedLIFSchema,
     "RefractoryLIF": RefractoryLIFSchema,
+    "AdaptiveLIF": neuron(AdaptiveLIF, adaptation=AtLeastZero, threshold_decay=UpToOne),
 }

@@ -27,6 +27,7 @@ Extent = Annotated[int, Field(ge=1, le=FURTHEST)]
 Padding = Annotated[int, Field(ge=0, le=FURTHEST)]
 UpToOne = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+AtLeastZero = Annotated[float, Field(ge=0)]
 Real = int | float
 """A number that is written back as it was read, 1 as 1."""
 Shapes = dict[str, tuple[int, ...]]

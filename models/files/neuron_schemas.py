@@ -3,7 +3,7 @@
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, create_model
 from torch import nn
 
 from ..dynamics import FIRES_AT, RESETS
@@ -44,12 +44,26 @@ class _NeuronSchema(LayerSchema):
         surrogate = _SurrogateSchema.arguments(d.surrogate)
         amount = {} if d.reset_amount is None else {"reset_amount": d.reset_amount}
         names = ("decay", "threshold", "reset", "fires_at")
-        return {**{name: getattr(d, name) for name in names}, "surrogate": surrogate, **amount}
+        own = {name: getattr(layer, name) for name in layer.holds if name in cls.model_fields}
+        return {**{name: getattr(d, name) for name in names}, "surrogate": surrogate, **amount, **own}
 
     def build(self) -> nn.Module:
         """Return a new neuron."""
         surrogate = self.surrogate.build()
         return self.kind(**{**dict(self), "surrogate": surrogate})
+
+
+def neuron(kind: type[LIF], **fields: Any) -> type[LayerSchema]:
+    """Return the settings of a neuron of one λ and θ without tensors, and with numbers of its own that it `holds`.
+
+    Args:
+        kind: the neuron.
+        fields: the type of each of its own.
+    """
+    forms: Any = {name: (form, ...) for name, form in fields.items()}
+    made = create_model(kind.__name__, __base__=_NeuronSchema, **forms)
+    made.kind = kind
+    return made
 
 
 class LIFSchema(_NeuronSchema):

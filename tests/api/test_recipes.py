@@ -7,9 +7,18 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+import torch
 from soundness.layout import ROOT, copy_package
+from torch import nn
+
+from spikecert import LInf, SpikeFlip, SpikingNetwork, attack, verify
+from spikecert.testing import check_sound
+from support.oracles import every_flip, least_margin
+from support.recurrent import fill
 
 CHECKS = Path(__file__).with_name("recipe_checks.py")
 SECTION = re.compile(r"^### (.+)\n((?:(?!^### ).*\n)*)", re.MULTILINE)
@@ -17,12 +26,12 @@ BLOCK = re.compile(r"^ *```python\n( *# [^\n]+\n.*?)^ *```$", re.MULTILINE | re.
 PLACE = re.compile(r"# (?P<file>[\w/]+\.py)(?:: add to (?P<table>.+))?")
 IMPORTS = "the imports"
 TOUCHED = {
-    "Add a neuron that is other constants": ["models/integrate_and_fire.py"],
-    "Add a neuron with another recursion": ["models/resting.py"],
+    "Add a neuron that is other constants": ["models/elements/integrate_and_fire.py"],
+    "Add a neuron with its own reset": ["models/elements/resting.py"],
     "Add an affine layer": [
         "models/linear_maps/channel_shuffle.py",
         "models/files/description.py",
-        "checking/shuffling.py",
+        "checking/maps/shuffling.py",
         "checking/maps/layers.py",
         "checking/maps/layers.py",
     ],
@@ -101,6 +110,42 @@ def test_a_recipe_writes_its_own_files_and_a_line_in_each_table() -> None:
         block.code.count("\n") for blocks in recipes().values() for block in blocks if block.table is not None
     ]
     assert lines == [1, 1, 1]
+
+
+def own_reset(patch: pytest.MonkeyPatch) -> Any:
+    """Return the one file of the recipe of a neuron with its own reset, as a module of the package that runs."""
+    (block,) = recipes()["Add a neuron with its own reset"]
+    module: Any = ModuleType("spikecert.models.elements.resting")
+    module.__package__ = "spikecert.models.elements"
+    patch.setitem(sys.modules, module.__name__, module)
+    exec(block.code, vars(module))
+    return module
+
+
+@pytest.mark.parametrize("encoding", ["direct", "none"])
+def test_a_neuron_with_its_own_reset_is_one_file_and_is_run_bounded_listed_and_attacked(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neuron, generator = own_reset(monkeypatch).RestingLIF(0.9, 0.25), torch.Generator().manual_seed(0)
+    layers = nn.Linear(3, 4), neuron, nn.Linear(4, 3)
+    network = SpikingNetwork(*layers, num_steps=4, encoding=encoding)
+    fill(network, True, generator)
+    network.eval()
+    shape = (4, 3) if encoding == "none" else (3,)
+    inputs = (torch.rand(4, *shape, generator=generator) < 0.5).float()
+    labels, spikes = network(inputs).argmax(1), network.trace(inputs).spikes[0]
+    assert bool(spikes.any())
+    assert not bool((spikes[1:] * spikes[:-1]).any())
+    for verifier in ("interval", "trains", "auto"):
+        assert check_sound(network, inputs, LInf(1e-4), verifier, timeout=2.0).verified > 0
+    assert bool(attack(network, inputs, labels, LInf(0.9)).success.any())
+    if encoding == "none":
+        verdicts = verify(network, inputs, labels, SpikeFlip(1), "enumeration")
+        for sample, label, verdict in zip(inputs, labels.tolist(), verdicts, strict=True):
+            exact = least_margin(network, every_flip(sample, 1), label)
+            assert verdict.status == (
+                "verified" if exact > 1e-4 else "falsified" if exact <= 0 else verdict.status
+            )
 
 
 @pytest.mark.slow

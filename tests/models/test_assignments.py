@@ -13,6 +13,7 @@ from spikecert.models import (
     DLIF,
     LIF,
     PLIF,
+    AdaptiveLIF,
     Arctan,
     OneSpikeLIF,
     RateDraws,
@@ -38,6 +39,7 @@ NEURONS: dict[str, Callable[[], LIF]] = {
     "VariedLIF that subtracts": lambda: VariedLIF([0.5, 0.8, 0.9], 0.4, "subtract", reset_amount=0.5),
     "RefractoryLIF": lambda: RefractoryLIF(0.8, 0.4),
     "OneSpikeLIF": lambda: OneSpikeLIF(0.8, 0.4),
+    "AdaptiveLIF": lambda: AdaptiveLIF(0.8, 0.4, 0.3, 0.7),
     "Recurrent": lambda: Recurrent(LIF(0.8, 0.4), nn.Linear(WIDTH, WIDTH)),
 }
 CONSTANTS: dict[str, tuple[Any, ...]] = {
@@ -50,6 +52,8 @@ CONSTANTS: dict[str, tuple[Any, ...]] = {
     "num_steps": (STEPS + 1,),
     "rest": (3, -1),
     "start": (0.1,),
+    "adaptation": (0.6, 1, -0.1, torch.tensor(0.5)),
+    "threshold_decay": (0.3, 1, 1.5),
     "input_scale": (nn.Parameter(torch.tensor([0.5, 1.0, 2.0, 1.0])), torch.ones(STEPS)),
     "decay_logit": (nn.Parameter(torch.tensor(0.2)),),
     "neuron": (LIF(0.2), PLIF(0.2), RefractoryLIF(0.2), VariedLIF([0.1, 0.2, 0.3])),
@@ -131,6 +135,7 @@ COUNTS = {
     "DLIF": {"decay", "threshold", "reset"},
     "PLIF": {"threshold", "reset"},
     "RefractoryLIF": {"decay", "threshold"},
+    "AdaptiveLIF": {"decay", "threshold"},
     "Recurrent": {"decay", "threshold", "reset"},
 }
 

@@ -12,6 +12,7 @@ from spikecert.models import (
     DLIF,
     LIF,
     PLIF,
+    AdaptiveLIF,
     OneSpikeLIF,
     Recurrent,
     RefractoryLIF,
@@ -36,12 +37,14 @@ NEURONS: dict[str, Callable[[str], LIF]] = {
     "VariedLIF of one kind": lambda reset: VariedLIF(0.8, 0.4, reset),
     "RefractoryLIF": lambda reset: RefractoryLIF(0.8, 0.4, 1, start=0.1),
     "OneSpikeLIF": lambda reset: OneSpikeLIF(0.8, 0.4),
+    "AdaptiveLIF": lambda reset: AdaptiveLIF(0.8, 0.4, 0.3, 0.7, reset, ">"),
     "Recurrent": lambda reset: Recurrent(LIF(0.8, 0.4, reset), nn.Linear(WIDTH, WIDTH)),
     "Recurrent DLIF behind a synapse": lambda reset: Recurrent(
         DLIF(STEPS, 0.8, 0.4, reset), nn.Linear(WIDTH, WIDTH), Synapse(0.5, 1)
     ),
 }
 ROWS = [(name, reset) for name, reset in product(NEURONS, RESETS) if reset == "zero" or name not in ONLY_ZERO]
+ROWS.remove(("AdaptiveLIF", "none"))
 
 
 def random_network(make: Callable[[str], LIF], reset: str, last: bool, **settings: Any) -> SpikingNetwork | None:

@@ -8,8 +8,8 @@ BOUND_MUTANTS = (
     Mutant(
         "membrane: forget the sign of the input scale",
         "certify/bounds/signals/membrane.py",
-        "lower, upper = one.minimum(other), one.maximum(other)",
-        "lower, upper = one, other",
+        "return Box(one.minimum(other), one.maximum(other))",
+        "return Box(one, other)",
     ),
     Mutant(
         "membrane: forget the rounding of the run",

@@ -1,6 +1,7 @@
 """Ways to break a bound: one textual change each makes it unsound, or inexact where it claims to be exact."""
 
 from answering_mutants import ANSWERING_MUTANTS
+from automaton_mutants import AUTOMATON_MUTANTS
 from bound_mutants import BOUND_MUTANTS
 from cell_mutants import CELL_MUTANTS
 from checker_mutants import CHECKER_MUTANTS
@@ -29,6 +30,7 @@ from verifying_mutants import VERIFYING_MUTANTS
 MUTANTS = (
     *STEP_MUTANTS,
     *ANSWERING_MUTANTS,
+    *AUTOMATON_MUTANTS,
     *CELL_MUTANTS,
     *CHECKER_MUTANTS,
     *CIRCUIT_MUTANTS,

@@ -63,7 +63,7 @@ REFRACTORY_MUTANTS = (
     Mutant(
         "rest: neurons in stages forget it",
         "certify/bounds/prices/stages.py",
-        "    if any(isinstance(node.rule, Refractory) for node in circuit.spiking):\n        return None\n",
+        "    if not all(type(node.rule) in (Leaky, Varied) for node in circuit.spiking):\n        return None\n",
         "",
     ),
     Mutant(

@@ -11,6 +11,7 @@ from spikecert import (
     MSMPPD,
     PLIF,
     SIBP,
+    AdaptiveLIF,
     Arctan,
     Augmentation,
     CertifiedEvents,
@@ -103,6 +104,8 @@ MODELS = [
         for kind in (RefractoryLIF, OneSpikeLIF)
         for row in rows(kind, {"decay": 0.5, "threshold": 0.5}, kept=False)
     ),
+    *rows(AdaptiveLIF, {"adaptation": 0.5, "threshold_decay": 0.5}),
+    *rows(AdaptiveLIF, {"decay": 0.5, "threshold": 0.5}, kept=False),
     Row("DLIF", "num_steps", DLIF, 3, lambda neuron: len(neuron.input_scale)),
     *[
         Row(r.owner, r.name, r.give, r.good, None if r.name == "decay" else r.keep, r.allowed)

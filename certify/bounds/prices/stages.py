@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ....models.circuit import Circuit
-from ....models.elements.refractory import Refractory
 from ....models.elements.varied import Varied
 from ....models.rules import Leaky
 from ....models.running.readouts import LINEAR
@@ -156,7 +155,7 @@ class Staged:
 def staged(
     circuit: Circuit, inputs: Box, spikes: TrainBound = conserved_spikes, sums: bool = False
 ) -> Staged | None:
-    """Return the network in stages; None for one without neurons, no plain sequence, loops, or neurons that rest.
+    """Return the network in stages; None for one without neurons, no plain sequence, loops, or other rules.
 
     Args:
         circuit: the network.
@@ -168,7 +167,7 @@ def staged(
     varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
     if circuit.recurs or (not sums and (circuit.adds or circuit.pools or circuit.filters or varied)):
         return None
-    if any(isinstance(node.rule, Refractory) for node in circuit.spiking):
+    if not all(type(node.rule) in (Leaky, Varied) for node in circuit.spiking):
         return None
     if not all(map(separable, varied)) or sum(len(rule.kinds) for rule in varied) > MOST_KINDS:
         return None

@@ -17,7 +17,7 @@ from torch import Tensor
 from ....models.rules import Leaky
 from ...rounding import Rounding, recursion_slack
 from ...rounding import tie as threshold_tie
-from .box import Spread
+from .box import Box, Spread
 from .signals import Signal
 
 
@@ -49,12 +49,8 @@ class Drive:
 def drive(current: Signal, rule: Leaky, rounding: Rounding, start: float = 0.0) -> Drive:
     """Return the widened, scaled boxes of `current` for neurons of `rule`, whose potentials begin at `start`."""
     box = current.steps()
-    lower, upper = box.lower, box.upper
-    scale = rule.scale_like(lower)
-    if scale is not None:
-        scaled = scale.reshape(-1, *([1] * (lower.dim() - 1)))
-        one, other = scaled * lower, scaled * upper
-        lower, upper = one.minimum(other), one.maximum(other)
+    scaled = scaled_box(box, rule.scale_like(box.lower))
+    lower, upper = scaled.lower, scaled.upper
     widest = upper.amax(0).maximum(lower.amin(0).neg_()) + abs(start)
     slack = recursion_slack(widest, rule.decay, rule.span, current.num_steps, rounding)
     tie = threshold_tie(rule.threshold, rounding)
@@ -66,6 +62,15 @@ def drive(current: Signal, rule: Leaky, rounding: Rounding, start: float = 0.0) 
         rule.threshold + tie,
         rule.threshold - tie,
     )
+
+
+def scaled_box(box: Box, scale: Tensor | None) -> Box:
+    """Return the ends of a[t]·I[t], for factors a (T,), or None for a = 1."""
+    if scale is None:
+        return box
+    scaled = scale.reshape(-1, *([1] * (box.lower.dim() - 1)))
+    one, other = scaled * box.lower, scaled * box.upper
+    return Box(one.minimum(other), one.maximum(other))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The trains of any rule that declares its automaton, as paths of its reachable states."""

@@ -1,0 +1,135 @@
+"""From a rule's own declaration to the automaton of a layer: which states its neurons may reach, step by step.
+
+A state is a box of as many numbers as the rule has, under a label. Silence and a spike make of each state what
+`moves` says; states that have one label then are joined into their hull. So **every run stays inside some path**,
+and where boxes of one label differ in nothing the paths are the runs' trains exactly: for currents that are
+independent over time that is so of a hard reset, whose label is its last spike.
+
+Rounding is paid by `state_slack` (certify/rounding/recursion.py): it widens the current, each other number at each
+step, and the threshold; what is computed here is the exact step's own interval, with the bound's own rounding
+among what that pays.
+
+Labels grow with T at most. Above `MOST_LABELS` those that `moves` can't tell apart are joined, neighbours first.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ....models.deadline import check_time
+from ....models.rules import DeclaredRule, Ends, Label, Move
+from ...rounding import Allowance, Rounding, state_slack
+from ..signals.box import Box
+from ..signals.membrane import scaled_box
+from ..signals.signals import Signal
+from .paths import PathTrains, Step
+
+MOST_LABELS = 64
+"""How many labels are kept apart at one step."""
+
+
+@dataclass(frozen=True)
+class _States:
+    """The states that may be reached: K labels, which neurons may have each, and boxes, (K, batch, ...)."""
+
+    labels: tuple[Label, ...]
+    alive: Tensor
+    numbers: tuple[Ends, ...]
+
+    @property
+    def hull(self) -> tuple[Tensor, Tensor]:
+        """Return the ends of each number over all labels, (numbers, batch, ...)."""
+        dead = ~self.alive
+        low = [ends.low.masked_fill(dead, torch.inf).amin(0) for ends in self.numbers]
+        high = [ends.high.masked_fill(dead, -torch.inf).amax(0) for ends in self.numbers]
+        return torch.stack(low), torch.stack(high)
+
+
+def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> PathTrains:
+    """Return the trains of neurons of `rule` under `current`, step by step.
+
+    Raises:
+        OverflowError: where a number of the run may overflow.
+    """
+    box, steps = current.steps(), current.num_steps
+    factors = box.lower.new_tensor(rule.factors(steps))
+    constant = len(box.lower) == 1 and bool((factors == factors[0]).all())
+    scaled = scaled_box(box, factors[:1] if constant else factors)
+    widest = scaled.upper.amax(0).maximum(-scaled.lower.amin(0))
+    recursion = rule.recursion(box.lower)
+    allowance = state_slack(recursion, widest, steps, rounding)
+    lower, upper = scaled.lower - allowance.current, scaled.upper + allowance.current
+    starts = [torch.full_like(widest[None], number.start) for number in recursion.numbers]
+    states = _States((rule.first,), torch.ones_like(starts[0]).bool(), tuple(Ends(x, x) for x in starts))
+    moves, hulls = [], []
+    for t in range(steps):
+        check_time()
+        hulls.append(states.hull)
+        row = slice(t % len(lower), t % len(lower) + 1)
+        step, states = _advanced(states, rule, Ends(lower[row], upper[row]), allowance, t + 1)
+        moves.append(step)
+    low, high = (torch.stack(ends) for ends in zip(*hulls, strict=True))
+    known = Box(low, high)
+    return PathTrains(tuple(moves), _spikes(moves, box.lower), known, allowance)
+
+
+def _advanced(
+    states: _States, rule: DeclaredRule, current: Ends, allowance: Allowance, t: int
+) -> tuple[Step, _States]:
+    """Return the edges of step t, and the states behind it."""
+    both = rule.moves(states.labels, states.numbers, current, allowance.tie)
+    exists = torch.cat([states.alive & move.possible for move in both])
+    edges = exists.flatten(1).any(1).nonzero().flatten()
+    spikes = edges >= len(states.labels)
+    sources = edges % len(states.labels)
+    found = [
+        rule.label(states.labels[source], spike, t)
+        for source, spike in zip(sources.tolist(), spikes.tolist(), strict=True)
+    ]
+    labels, targets = _joined(found)
+    step = Step(sources, edges.new_tensor(targets), spikes, exists[edges], len(labels))
+    return step, _States(labels, _alive(step), _hulls(both, edges, step, allowance))
+
+
+def _alive(step: Step) -> Tensor:
+    return step.gathered(step.exists.byte(), 0, "amax").bool()
+
+
+def _hulls(both: tuple[Move, Move], edges: Tensor, step: Step, allowance: Allowance) -> tuple[Ends, ...]:
+    """Return the hulls of what leads to each label, 0 where nothing does: it stays finite."""
+    hulls, alive, shape = [], _alive(step), both[0].possible.shape
+    for quiet, fires, error in zip(both[0].state, both[1].state, allowance.numbers, strict=True):
+        low, high = (
+            torch.cat([end.expand(shape) for end in pair])[edges]
+            for pair in ((quiet.low, fires.low), (quiet.high, fires.high))
+        )
+        low = step.gathered(low.masked_fill(~step.exists, torch.inf), 0, "amin") - error
+        high = step.gathered(high.masked_fill(~step.exists, -torch.inf), 0, "amax") + error
+        hulls.append(Ends(low.masked_fill(~alive, 0.0), high.masked_fill(~alive, 0.0)))
+    return tuple(hulls)
+
+
+def _joined(found: list[Label]) -> tuple[tuple[Label, ...], list[int]]:
+    """Return the labels that are kept apart, at most `MOST_LABELS` of one kind, and each entry's place in them."""
+    kept: list[Label] = []
+    place: dict[Label, int] = {}
+    for kind in sorted({label[0] for label in found}):
+        alike = sorted({label for label in found if label[0] == kind})
+        each = -(-len(alike) // MOST_LABELS)
+        for start in range(0, len(alike), each):
+            group = alike[start : start + each]
+            place |= dict.fromkeys(group, len(kept))
+            kept.append(group[-1])
+    return tuple(kept), [place[label] for label in found]
+
+
+def _spikes(moves: list[Step], like: Tensor) -> Box:
+    """Return whether each step's spike is certain, and whether it is possible, as 0 or 1."""
+    silent = torch.stack([(step.exists & ~_mask(step)).any(0) for step in moves])
+    fires = torch.stack([(step.exists & _mask(step)).any(0) for step in moves])
+    return Box((~silent).to(like), fires.to(like))
+
+
+def _mask(step: Step) -> Tensor:
+    return step.spikes.reshape(-1, *([1] * (step.exists.dim() - 1)))

@@ -1,0 +1,149 @@
+"""Leaky neurons whose threshold rises with each spike and decays back: ALIF."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..constants import check_normal, nonnegative, settle, share
+from ..dynamics import Dynamics
+from ..rules import DeclaredRule, Ends, Label, Leaky, Move, Number, Recursion, Rule, leaky_moves
+from ..surrogates import Surrogate, Triangle
+from .neurons import LIF, Run, in_full
+from .varied import Fires
+
+
+class AdaptiveLIF(LIF):
+    """LIF of an adaptive threshold (ALIF): each spike raises it by β, and what it was raised by decays with ρ.
+
+    a[t] = ρ·a[t−1] + s[t−1], a[1] = 0;  B[t] = θ + β·a[t];  v[t] = λ·u[t−1] + I[t];  s[t] = 1 iff v[t] ≥ B[t].
+    u[t] = v[t]·(1 − s[t]) ("zero") or v[t] − d·s[t] ("subtract"), where d is θ or `reset_amount`: not B[t].
+    So a spike raises the threshold from the next step on. Gradients go through v and through B.
+
+    Args:
+        decay: λ ∈ [0, 1].
+        threshold: θ > 0.
+        adaptation: β ≥ 0; 0 is a `LIF`, bit by bit.
+        threshold_decay: ρ ∈ [0, 1]; 0: only the last step's spike counts, 1: all count for good.
+        reset: "zero" or "subtract".
+        fires_at, surrogate, reset_amount: as in `LIF`.
+
+    Raises:
+        ValueError, TypeError: for a constant outside its range.
+
+    >>> AdaptiveLIF(0.0, adaptation=1.0, threshold_decay=0.5)(torch.full((1, 1, 1), 1.6), num_steps=5).flatten()
+    tensor([1., 0., 1., 0., 0.])
+
+    References: bellec2018long
+    """
+
+    holds = ("adaptation", "threshold_decay")
+
+    def __init__(
+        self,
+        decay: float = 0.99,
+        threshold: float = 1.0,
+        adaptation: float = 1.0,
+        threshold_decay: float = 0.9,
+        reset: str = "zero",
+        fires_at: str = ">=",
+        surrogate: Surrogate = Triangle(1.0),  # noqa: B008 (frozen)
+        reset_amount: float | None = None,
+    ) -> None:
+        super().__init__(decay, threshold, reset, fires_at, surrogate, reset_amount)
+        self.adaptation: float = adaptation
+        self.threshold_decay: float = threshold_decay
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, β and ρ as floats; what is outside their ranges is refused, and so is no reset."""
+        if name == "dynamics" and isinstance(value, Dynamics) and value.reset == "none":
+            raise ValueError('reset: got "none", expected adaptive neurons to reset to zero or to subtract')
+        convert = {"adaptation": nonnegative, "threshold_decay": share}.get(name)
+        super().__setattr__(name, value if convert is None else convert(name, value))
+
+    def rule(self, num_steps: int) -> Rule:
+        """Return the constants, as readers know them that ask for a rule's automaton alone."""
+        return Adaptive(Leaky.of(self.dynamics), self.adaptation, self.threshold_decay)
+
+    def run(self, current: Tensor, num_steps: int) -> Run:
+        """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
+        return self._go(in_full(current), None, num_steps)[0]
+
+    def forward(self, current: Tensor, num_steps: int) -> Tensor:
+        """Return the spikes, (num_steps, batch, ...)."""
+        return self.run(current, num_steps).spikes
+
+    def resume(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Tensor, Tensor]:
+        """Go on as `LIF.resume`; the residue holds u and a, (2, batch, ...)."""
+        run, residue = self._go(in_full(current), residue, steps)
+        return run.spikes, residue
+
+    def _go(self, current: Tensor, residue: Tensor | None, steps: int) -> tuple[Run, Tensor]:
+        d, threshold = self.dynamics, torch.full_like(current[0], self.dynamics.threshold)
+        left, raised = current.new_zeros(2, *current.shape[1:]) if residue is None else residue
+        potentials, spikes = [], []
+        for t in range(steps):
+            potential = torch.add(current[t % len(current)], left, alpha=d.decay)
+            limit = torch.add(threshold, raised, alpha=self.adaptation)
+            spike: Tensor = Fires.apply(potential, limit, d)  # pyright: ignore[reportAssignmentType]
+            left = potential * (1.0 - spike) if d.reset == "zero" else torch.add(potential, spike, alpha=-d.drop)
+            raised = torch.add(spike, raised, alpha=self.threshold_decay)
+            potentials.append(potential)
+            spikes.append(spike)
+        return Run(current, torch.stack(potentials), torch.stack(spikes)), torch.stack((left, raised))
+
+    def extra_repr(self) -> str:
+        """Return the constants that distinguish this layer."""
+        return f"{super().extra_repr()}, adaptation={self.adaptation}, threshold_decay={self.threshold_decay}"
+
+
+@dataclass(frozen=True)
+class Adaptive(DeclaredRule):
+    """What `AdaptiveLIF` does: its state is u, and a of the step to come.
+
+    Attributes:
+        own: λ, θ, the reset and d, without an input scale.
+        adaptation: β.
+        fading: ρ.
+    """
+
+    layers: ClassVar[tuple[type[nn.Module], ...]] = (AdaptiveLIF,)
+    first: ClassVar[Label] = (0, 0, 0)
+
+    own: Leaky
+    adaptation: float
+    fading: float
+
+    def __post_init__(self) -> None:
+        settle(self, nonnegative, "adaptation")
+        settle(self, share, "fading")
+        if self.own.reset == "none" or self.own.scale is not None:
+            raise ValueError(f"reset: got {self.own.reset!r}, expected adaptive neurons to reset, without a scale")
+
+    def recursion(self, like: Tensor) -> Recursion:
+        """Return those of u and of a, to which a spike adds 1."""
+        potential = Number(self.own.decay, self.own.span)
+        return Recursion(self.own.threshold, (potential, Number(self.fading, 1.0, raises=self.adaptation)))
+
+    def moves(
+        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+    ) -> tuple[Move, Move]:
+        """Return v up to B and a·ρ, and v from B on, reset, and a·ρ + 1."""
+        left, raised = state
+        limit = raised.times(self.adaptation) + self.own.threshold
+        potential, faded = left.times(self.own.decay) + current, raised.times(self.fading)
+        quiet, fires = leaky_moves(potential, limit, self.own.reset, self.own.drop, tie)
+        return Move(quiet.possible, (*quiet.state, faded)), Move(fires.possible, (*fires.state, faded + 1.0))
+
+    def label(self, label: Label, spike: bool, t: int) -> Label:
+        """Return the last spike's step, and how many there were."""
+        return (0, t, label[2] + 1) if spike else label
+
+    def check(self, dtype: torch.dtype) -> None:
+        """Raise ValueError for a constant that is subnormal, or beyond the range, in the dtype of the run."""
+        self.own.check(dtype)
+        check_normal("adaptation", self.adaptation, dtype)
+        check_normal("threshold_decay", self.fading, dtype)
