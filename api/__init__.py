@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spikecert.analysis import GainReport, Theorem, gain, mppd, neuron_gain, theorem, theorems
+    from spikecert.analysis import GainReport, Theorem, gain, mppd, neuron_gain, system, theorem, theorems
+    from spikecert.certified_networks import load_zoo, zoo
     from spikecert.certify import (
         L2,
         AttackResult,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Conversion,
         ConversionCheck,
         ConversionRefused,
+        Delay,
         Dynamics,
         Normalize,
         OneSpikeLIF,
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
         Residual,
         Share,
         Sigmoid,
+        SpikeAnd,
+        SpikeIand,
         SpikingNetwork,
         Surrogate,
         Synapse,
@@ -98,7 +102,6 @@ if TYPE_CHECKING:
         own_dataset,
         start_firing,
     )
-    from spikecert.zoo import load_zoo
 
 __version__ = "0.1.0"
 
@@ -119,6 +122,7 @@ __all__ = [
     "ConversionCheck",
     "ConversionRefused",
     "CrossEntropy",
+    "Delay",
     "Dynamics",
     "EventAugmentation",
     "EventChange",
@@ -146,7 +150,9 @@ __all__ = [
     "SingleStep",
     "SmoothedVerdict",
     "SoundnessError",
+    "SpikeAnd",
     "SpikeFlip",
+    "SpikeIand",
     "SpikeShift",
     "SpikingNetwork",
     "Surrogate",
@@ -193,6 +199,7 @@ __all__ = [
     "smooth",
     "start_firing",
     "strided",
+    "system",
     "theorem",
     "theorems",
     "to_nir",
@@ -200,10 +207,11 @@ __all__ = [
     "vgg5",
     "vgg11",
     "wrn16_4",
+    "zoo",
 ]
 
 _FOLDERS = {
-    "analysis": ("GainReport", "Theorem", "gain", "mppd", "neuron_gain", "theorem", "theorems"),
+    "analysis": ("GainReport", "Theorem", "gain", "mppd", "neuron_gain", "system", "theorem", "theorems"),
     "certify": (
         *(
             "L2",
@@ -262,7 +270,7 @@ _FOLDERS = {
             "vgg5",
             "vgg11",
         ),
-        "wrn16_4",
+        *("wrn16_4", "Delay", "SpikeAnd", "SpikeIand"),
     ),
     "reports": ("Record", "load_record", "measure", "record", "render"),
     "training": (
@@ -271,7 +279,7 @@ _FOLDERS = {
         *("PGDTraining", "Ramp", "Retraction", "SIBP"),
         *("SingleStep", "TrainingRun", "dataset", "fit", "own_dataset", "start_firing"),
     ),
-    "zoo": ("load_zoo",),
+    "certified_networks": ("load_zoo", "zoo"),
 }
 _HOMES = {name: folder for folder, names in _FOLDERS.items() for name in names}
 
