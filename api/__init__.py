@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from spikecert.training import PGDTraining as PGDTraining
     from spikecert.training import Ramp as Ramp
     from spikecert.training import Retraction as Retraction
+    from spikecert.training import Settings as Settings
     from spikecert.training import SingleStep as SingleStep
     from spikecert.training import TrainingRun as TrainingRun
     from spikecert.training import dataset as dataset
