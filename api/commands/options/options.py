@@ -229,7 +229,7 @@ Verifier = Annotated[
     str,
     typer.Option(
         autocompletion=completed(VERIFIERS),
-        help="interval, trains, linear, gain, lirpa, milp, complete or auto.",
+        help=f"{', '.join(VERIFIERS[:-1])} or {VERIFIERS[-1]}.",
     ),
 ]
 Verifiers = Annotated[
@@ -237,6 +237,6 @@ Verifiers = Annotated[
     typer.Option(
         "--verifier",
         autocompletion=completed(VERIFIERS),
-        help="interval, trains, linear, gain, lirpa, milp, complete or auto; several: with commas.",
+        help=f"{', '.join(VERIFIERS[:-1])} or {VERIFIERS[-1]}; several: with commas.",
     ),
 ]
