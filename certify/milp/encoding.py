@@ -33,7 +33,6 @@ from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.rules import Leaky, Rule
 from ..bounds.automata.reachable import path_trains
-from ..bounds.intervals.interval import interval_spikes
 from ..bounds.propagation import input_signal
 from ..bounds.signals.affine import affine_map
 from ..bounds.signals.box import Box
@@ -50,7 +49,6 @@ from ..bounds.trains.trains import window_spikes
 from ..bounds.trains.varied import separable
 from ..rounding import Rounding, over_time, sum_slack
 from .adaptive import adaptive_spikes
-from .big_m import big_m_spikes
 from .closing import Closing
 from .inputs import input_steps, rate_steps
 from .layer import EncodedLayer, LayerEncoding, array
@@ -83,10 +81,21 @@ def tight_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tup
     return _written(layer.found, program, layer, closing)
 
 
-ENCODINGS: dict[str, tuple[SpikeBound, LayerEncoding]] = {
-    "table": (window_spikes, tight_spikes),
-    "big_m": (interval_spikes, big_m_spikes),
-}
+@dataclass(frozen=True)
+class Layers:
+    """How spiking layers are written.
+
+    Attributes:
+        bound: what is known of their spikes.
+        spikes: what writes them.
+    """
+
+    bound: SpikeBound
+    spikes: LayerEncoding
+
+
+TIGHT = Layers(window_spikes, tight_spikes)
+"""F1's rows as ordered binaries, or proven ends of every potential."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ class Encoding:
         )
 
 
-def encode(circuit: Circuit, inputs: Box, encoding: str, closing: Closing) -> Encoding:
+def encode(circuit: Circuit, inputs: Box, closing: Closing, layers: Layers = TIGHT) -> Encoding:
     """Return the program of `circuit` over the input set of one sample, a batch of one.
 
     Of an ℓ2 ball only the box is written down, with the ball's ends of each first current: a greater set.
@@ -123,7 +132,7 @@ def encode(circuit: Circuit, inputs: Box, encoding: str, closing: Closing) -> En
     """
     program = Program()
     entries, flow = _input(program, circuit, inputs, closing)
-    writer = _Writer(flow, program, *ENCODINGS[encoding], closing, Rounding(circuit.dtype))
+    writer = _Writer(flow, program, layers.bound, layers.spikes, closing, Rounding(circuit.dtype))
     last = fold(circuit, writer)[-1]
     logits, slack = read_logits(program, circuit, LastSignal(last.signal, last.steps, last.slack), closing)
     return Encoding(program.model(), entries, logits, slack)

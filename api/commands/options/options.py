@@ -2,7 +2,6 @@
 
 import math
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,16 +171,6 @@ def checked_device(device: str) -> str:
         reason = str(error).partition("\n")[0][:200]
         raise ValueError(f"device: got {device[:40]!r}, which torch can't use here: {reason}") from error
     return device
-
-
-def repeated(
-    epsilon: Sequence[str], norm: str, data: str, samples: int | None, seed: int, ties: str | None
-) -> str:
-    """Return the common options as text, for the command that a report tells to repeat."""
-    counted = "" if samples is None else f" --samples {samples}"
-    counted += "" if ties is None else f" --ties {ties}"
-    joined = shlex.quote(",".join(epsilon))
-    return f"--epsilon {joined} --norm {norm} --data {data}{counted} --seed {seed}"
 
 
 Model = Annotated[
