@@ -167,13 +167,12 @@ def test_flips_are_all_met(dtype: torch.dtype, reset: str):
     assert decided >= 2
 
 
-@pytest.mark.parametrize("encoding", ["table", "big_m"])
 @examples(15)
 @given(network=networks(most_width=3, most_steps=4), seed=SEEDS)
-def test_programs_hold_all_runs(encoding: str, network: SpikingNetwork, seed: int):
+def test_programs_hold_all_runs(network: SpikingNetwork, seed: int):
     inputs, _ = sample_of(network, seed, 1)
     threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
-    closed = encode(circuit(network), threat.enclosure(inputs), encoding, Closing(closed=True))
+    closed = encode(circuit(network), threat.enclosure(inputs), Closing(closed=True))
     for _ in range(3):
         candidate = threat.sample(inputs, generator)
         with torch.no_grad():
@@ -216,7 +215,7 @@ def test_every_verifier_but_one_answers(name: str):
     assert found.verified == (0 if name == "enumeration" else 2)
     if name == "complete":
         verdicts = verify(small(), inputs, small()(inputs).argmax(1), LInf(0.05), name)
-        assert "branching does not reach neurons of rule Adaptive" in {v.reason for v in verdicts}
+        assert "unknown" not in {verdict.status for verdict in verdicts}
 
 
 def test_attacks_break_them():
