@@ -150,7 +150,7 @@ class FeedbackLoop:
             middle[t], drives.current.radius[t] = found.middle[0], found.radius[0] + slack
             must, may = next(trains)
             before = Box(must.clone()[None], may.clone()[None])
-        return StepSpikes(drives, rule, rule.kernel)
+        return StepSpikes(drives, rule)
 
     def _synapse(self, silent: Tensor) -> "_FilteredBoxes":
         """Return the boxes of the synapse before the first step."""

@@ -44,6 +44,8 @@ TOGETHER = 2**20
 class GraphTrains(TrainPaths, Trains):
     """The paths of the graph of a layer."""
 
+    priced = True
+
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
@@ -53,11 +55,6 @@ class GraphTrains(TrainPaths, Trains):
     def paths(self) -> TrainPaths:
         """Return these."""
         return self
-
-    @property
-    def price_steps(self) -> int:
-        """Return T."""
-        return self.num_steps
 
     @property
     def price_numbers(self) -> int:

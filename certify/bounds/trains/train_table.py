@@ -42,6 +42,8 @@ class Row:
 class TableTrains(TrainRows, Trains):
     """The spike trains under constant currents; prices are on the one current that a neuron has."""
 
+    priced = True
+
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
@@ -51,11 +53,6 @@ class TableTrains(TrainRows, Trains):
     def rows(self) -> TrainRows:
         """Return these."""
         return self
-
-    @property
-    def price_steps(self) -> int:
-        """Return 1."""
-        return 1
 
     @property
     def price_numbers(self) -> int:
