@@ -19,11 +19,11 @@ from ...kernels.loading import RESETS, load
 from ...models.circuit import circuit
 from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork
-from ..bounds.prices.price_graph import slope_decay
 from ..bounds.prices.price_search import Ascent, zero_prices
 from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged, staged
 from ..bounds.signals.box import Box
+from ..bounds.trains.train_graph import slope_decay
 from ..bounds.trains.trains import window_spikes
 
 MOST_WEIGHTS = 2**22
@@ -157,10 +157,6 @@ def _later(stage: Stage, dtype: torch.dtype) -> LaterGraphs:
     found, scale = stage.trains.paths, stage.scale
     assert found is not None
     chain = stage.branches[0].chain.slack.expand(stage.lower.shape[1:]).flatten(1)
-    starts = None
-    if found.starts is not None:
-        low, high = (torch.stack(ends) for ends in zip(*found.starts, strict=True))
-        starts = low.flatten(2), high.flatten(2)
     return LaterGraphs(
         *_matrix(stage, dtype),
         lower=found.drives.lower.flatten(2),
@@ -172,7 +168,7 @@ def _later(stage: Stage, dtype: torch.dtype) -> LaterGraphs:
         high=[high for _, high in found.reach],
         edges=found.edges,
         ends=found.ends,
-        starts=starts,
+        starts=found.left,
         scale=scale,
         lasting=1.0,
         constants=(slope_decay(stage.rule.decay, len(scale)), *found.drives.limits),

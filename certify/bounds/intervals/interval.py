@@ -71,13 +71,7 @@ class StepSpikes(DrivenSpikes):
     def combine(self, rows: Tensor) -> Box:
         """Return the range over all choices of the open spikes, taken as independent."""
         weights = equal_weights(rows)
-        if weights is not None:
-            return self.counts().scaled(weights)
-        positive, negative = rows.clamp_min(0), rows.clamp_max(0)
-        low, high = self.box.lower.to(rows.dtype), self.box.upper.to(rows.dtype)
-        lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
-        upper = torch.tensordot(positive, high, 1) + torch.tensordot(negative, low, 1)
-        return Box(lower, upper)
+        return self.box.combined(rows) if weights is None else self.counts().scaled(weights)
 
     def counts(self) -> Box:
         """Return the fewest and the most spikes, (batch, ...)."""

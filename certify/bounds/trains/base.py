@@ -40,8 +40,8 @@ class Trains(Signal):
 
     @property
     def price_numbers(self) -> int:
-        """Return about how many numbers the trains of a neuron take with prices."""
-        return 0
+        """Return about how many numbers a neuron's trains take with prices: by row, or by edge and segment."""
+        return self.num_steps**2 * (self.num_steps + 8) if self.rows is None else 8 * len(self.rows.table.lower)
 
     def priceable(self, decay: float) -> bool:
         """Return whether prices may differ from 0, for neurons of this decay."""

@@ -54,11 +54,6 @@ class TableTrains(TrainRows, Trains):
         """Return these."""
         return self
 
-    @property
-    def price_numbers(self) -> int:
-        """Return about what the corners of each row take."""
-        return 8 * len(self.table.lower)
-
     def steps(self) -> Box:
         """Return, for each step, whether each spike is certain (1, 1), impossible (0, 0) or open (0, 1)."""
         return self.combine(torch.eye(self.num_steps).to(self.table.trains))
