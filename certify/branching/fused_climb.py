@@ -93,7 +93,7 @@ def _reaches(network: Staged) -> bool:
         and first.trains.rows is not None
         and all(stage.trains.paths is not None and stage.priceable for stage in others)
         and all(
-            _size(stage, width) <= MOST_WEIGHTS
+            stage.lower[0, 0].numel() * width <= MOST_WEIGHTS
             for stage, width in zip(network.stages, _widths(network), strict=True)
         )
     )
@@ -104,10 +104,6 @@ def _widths(network: Staged) -> Iterator[int]:
     yield network.source.box.lower[0, 0].numel()
     for stage in network.stages[:-1]:
         yield stage.lower[0, 0].numel()
-
-
-def _size(stage: Stage, width: int) -> int:
-    return stage.lower[0, 0].numel() * width
 
 
 def _dtype(network: Staged) -> torch.dtype:
