@@ -25,9 +25,9 @@ nightly: .venv/ready
 	THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-seed=$$seed && \
 	THOROUGH=1 $(BIN)/python -m pytest -m slow --timeout 3600 --hypothesis-seed=$$seed
 
-# Which lines and branches the tests of `make test` reach, as a table and as pages in build/coverage.
+# Which lines and branches the tests of `make test` reach, as a table, and which test reaches each, as pages in build/coverage.
 coverage: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-report=html:build/coverage
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-context=test --cov-report=term --cov-report=html:build/coverage
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -1,287 +1,135 @@
 """spikecert: how far a spiking neural network can be trusted, with proof.
 
-Names are imported on first use, so that `import spikecert` and the command line start at once.
+Names are imported on first use, so that `import spikecert` and the command line start at once. Each is written
+once, in lines that type checkers take as imports, and that this module reads itself.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spikecert.analysis import GainReport, Theorem, gain, mppd, neuron_gain, theorem, theorems
-    from spikecert.certify import (
-        L2,
-        AttackResult,
-        EventChange,
-        EventRegion,
-        LInf,
-        LogitBounds,
-        Radius,
-        SmoothedVerdict,
-        SoundnessError,
-        SpikeFlip,
-        SpikeShift,
-        Unfinished,
-        Verdict,
-        attack,
-        certified_radius,
-        certify_set,
-        reconcile,
-        smooth,
-        verify,
-    )
-    from spikecert.certify.verification import bounds
-    from spikecert.models import (
-        DLIF,
-        LIF,
-        PLIF,
-        AdaptiveLIF,
-        Arctan,
-        Circuit,
-        Conversion,
-        ConversionCheck,
-        ConversionRefused,
-        Dynamics,
-        Normalize,
-        OneSpikeLIF,
-        RateDraws,
-        Recurrent,
-        RefractoryLIF,
-        Residual,
-        Share,
-        Sigmoid,
-        SpikingNetwork,
-        Surrogate,
-        Synapse,
-        Trace,
-        Triangle,
-        VariedLIF,
-        architecture,
-        check_conversion,
-        circuit,
-        convert,
-        from_nir,
-        from_norse,
-        from_snntorch,
-        from_spikingjelly,
-        from_torch,
-        latency_code,
-        load,
-        mlp,
-        network_hash,
-        save,
-        settled,
-        strided,
-        to_nir,
-        vgg5,
-        vgg11,
-        wrn16_4,
-    )
-    from spikecert.reports import Record, load_record, measure, record, render
-    from spikecert.training import (
-        MSMPPD,
-        SIBP,
-        Augmentation,
-        CertifiedEvents,
-        CertifiedLoss,
-        CrossEntropy,
-        EventAugmentation,
-        GainPenalty,
-        GaussianNoise,
-        LocalFields,
-        MarginOverGain,
-        PGDTraining,
-        Ramp,
-        Retraction,
-        SingleStep,
-        TrainingRun,
-        dataset,
-        fit,
-        own_dataset,
-        start_firing,
-    )
-    from spikecert.zoo import load_zoo
+    from spikecert.analysis import GainReport as GainReport
+    from spikecert.analysis import Theorem as Theorem
+    from spikecert.analysis import gain as gain
+    from spikecert.analysis import mppd as mppd
+    from spikecert.analysis import neuron_gain as neuron_gain
+    from spikecert.analysis import system as system
+    from spikecert.analysis import theorem as theorem
+    from spikecert.analysis import theorems as theorems
+    from spikecert.certified_networks import load_zoo as load_zoo
+    from spikecert.certified_networks import zoo as zoo
+    from spikecert.certify import L2 as L2
+    from spikecert.certify import AttackResult as AttackResult
+    from spikecert.certify import EventChange as EventChange
+    from spikecert.certify import EventRegion as EventRegion
+    from spikecert.certify import LInf as LInf
+    from spikecert.certify import LogitBounds as LogitBounds
+    from spikecert.certify import Radius as Radius
+    from spikecert.certify import SmoothedVerdict as SmoothedVerdict
+    from spikecert.certify import SoundnessError as SoundnessError
+    from spikecert.certify import SpikeFlip as SpikeFlip
+    from spikecert.certify import SpikeShift as SpikeShift
+    from spikecert.certify import Unfinished as Unfinished
+    from spikecert.certify import Verdict as Verdict
+    from spikecert.certify import attack as attack
+    from spikecert.certify import certified_radius as certified_radius
+    from spikecert.certify import certify_set as certify_set
+    from spikecert.certify import reconcile as reconcile
+    from spikecert.certify import smooth as smooth
+    from spikecert.certify import verify as verify
+    from spikecert.certify.verification import bounds as bounds
+    from spikecert.models import DLIF as DLIF
+    from spikecert.models import LIF as LIF
+    from spikecert.models import PLIF as PLIF
+    from spikecert.models import AdaptiveLIF as AdaptiveLIF
+    from spikecert.models import Arctan as Arctan
+    from spikecert.models import Circuit as Circuit
+    from spikecert.models import Conversion as Conversion
+    from spikecert.models import ConversionCheck as ConversionCheck
+    from spikecert.models import ConversionRefused as ConversionRefused
+    from spikecert.models import Delay as Delay
+    from spikecert.models import Dynamics as Dynamics
+    from spikecert.models import Normalize as Normalize
+    from spikecert.models import OneSpikeLIF as OneSpikeLIF
+    from spikecert.models import RateDraws as RateDraws
+    from spikecert.models import Recurrent as Recurrent
+    from spikecert.models import RefractoryLIF as RefractoryLIF
+    from spikecert.models import Residual as Residual
+    from spikecert.models import Share as Share
+    from spikecert.models import Sigmoid as Sigmoid
+    from spikecert.models import SpikeAnd as SpikeAnd
+    from spikecert.models import SpikeIand as SpikeIand
+    from spikecert.models import SpikingNetwork as SpikingNetwork
+    from spikecert.models import Surrogate as Surrogate
+    from spikecert.models import Synapse as Synapse
+    from spikecert.models import Trace as Trace
+    from spikecert.models import Triangle as Triangle
+    from spikecert.models import VariedLIF as VariedLIF
+    from spikecert.models import architecture as architecture
+    from spikecert.models import check_conversion as check_conversion
+    from spikecert.models import circuit as circuit
+    from spikecert.models import convert as convert
+    from spikecert.models import from_nir as from_nir
+    from spikecert.models import from_norse as from_norse
+    from spikecert.models import from_snntorch as from_snntorch
+    from spikecert.models import from_spikingjelly as from_spikingjelly
+    from spikecert.models import from_torch as from_torch
+    from spikecert.models import latency_code as latency_code
+    from spikecert.models import load as load
+    from spikecert.models import mlp as mlp
+    from spikecert.models import network_hash as network_hash
+    from spikecert.models import save as save
+    from spikecert.models import settled as settled
+    from spikecert.models import strided as strided
+    from spikecert.models import to_nir as to_nir
+    from spikecert.models import vgg5 as vgg5
+    from spikecert.models import vgg11 as vgg11
+    from spikecert.models import wrn16_4 as wrn16_4
+    from spikecert.reports import Record as Record
+    from spikecert.reports import load_record as load_record
+    from spikecert.reports import measure as measure
+    from spikecert.reports import record as record
+    from spikecert.reports import render as render
+    from spikecert.training import MSMPPD as MSMPPD
+    from spikecert.training import SIBP as SIBP
+    from spikecert.training import Augmentation as Augmentation
+    from spikecert.training import CertifiedEvents as CertifiedEvents
+    from spikecert.training import CertifiedLoss as CertifiedLoss
+    from spikecert.training import CrossEntropy as CrossEntropy
+    from spikecert.training import EventAugmentation as EventAugmentation
+    from spikecert.training import GainPenalty as GainPenalty
+    from spikecert.training import GaussianNoise as GaussianNoise
+    from spikecert.training import LocalFields as LocalFields
+    from spikecert.training import MarginOverGain as MarginOverGain
+    from spikecert.training import PGDTraining as PGDTraining
+    from spikecert.training import Ramp as Ramp
+    from spikecert.training import Retraction as Retraction
+    from spikecert.training import Settings as Settings
+    from spikecert.training import SingleStep as SingleStep
+    from spikecert.training import TrainingRun as TrainingRun
+    from spikecert.training import dataset as dataset
+    from spikecert.training import fit as fit
+    from spikecert.training import own_dataset as own_dataset
+    from spikecert.training import start_firing as start_firing
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "DLIF",
-    "L2",
-    "LIF",
-    "MSMPPD",
-    "PLIF",
-    "SIBP",
-    "AdaptiveLIF",
-    "Arctan",
-    "AttackResult",
-    "Augmentation",
-    "CertifiedEvents",
-    "CertifiedLoss",
-    "Circuit",
-    "Conversion",
-    "ConversionCheck",
-    "ConversionRefused",
-    "CrossEntropy",
-    "Dynamics",
-    "EventAugmentation",
-    "EventChange",
-    "EventRegion",
-    "GainPenalty",
-    "GainReport",
-    "GaussianNoise",
-    "LInf",
-    "LocalFields",
-    "LogitBounds",
-    "MarginOverGain",
-    "Normalize",
-    "OneSpikeLIF",
-    "PGDTraining",
-    "Radius",
-    "Ramp",
-    "RateDraws",
-    "Record",
-    "Recurrent",
-    "RefractoryLIF",
-    "Residual",
-    "Retraction",
-    "Share",
-    "Sigmoid",
-    "SingleStep",
-    "SmoothedVerdict",
-    "SoundnessError",
-    "SpikeFlip",
-    "SpikeShift",
-    "SpikingNetwork",
-    "Surrogate",
-    "Synapse",
-    "Theorem",
-    "Trace",
-    "TrainingRun",
-    "Triangle",
-    "Unfinished",
-    "VariedLIF",
-    "Verdict",
-    "__version__",
-    "architecture",
-    "attack",
-    "bounds",
-    "certified_radius",
-    "certify_set",
-    "check_conversion",
-    "circuit",
-    "convert",
-    "dataset",
-    "fit",
-    "from_nir",
-    "from_norse",
-    "from_snntorch",
-    "from_spikingjelly",
-    "from_torch",
-    "gain",
-    "latency_code",
-    "load",
-    "load_record",
-    "load_zoo",
-    "measure",
-    "mlp",
-    "mppd",
-    "network_hash",
-    "neuron_gain",
-    "own_dataset",
-    "reconcile",
-    "record",
-    "render",
-    "save",
-    "settled",
-    "smooth",
-    "start_firing",
-    "strided",
-    "theorem",
-    "theorems",
-    "to_nir",
-    "verify",
-    "vgg5",
-    "vgg11",
-    "wrn16_4",
-]
 
-_FOLDERS = {
-    "analysis": ("GainReport", "Theorem", "gain", "mppd", "neuron_gain", "theorem", "theorems"),
-    "certify": (
-        *(
-            "L2",
-            "AttackResult",
-            "EventChange",
-            "EventRegion",
-            "LInf",
-            "LogitBounds",
-            "Radius",
-            "SmoothedVerdict",
-            "SoundnessError",
-            "SpikeFlip",
-            "SpikeShift",
-            "Unfinished",
-            "Verdict",
-        ),
-        *("attack", "certified_radius", "certify_set", "reconcile", "smooth", "verify"),
-    ),
-    "certify.verification": ("bounds",),  # `certify.bounds` is the folder
-    "models": (
-        *("Conversion", "ConversionCheck", "ConversionRefused", "check_conversion", "convert", "from_nir"),
-        *("from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "latency_code", "to_nir"),
-        *(
-            "DLIF",
-            "LIF",
-            "Arctan",
-            "Dynamics",
-            "Normalize",
-            "RateDraws",
-            "Recurrent",
-            "Residual",
-            "Share",
-            "Sigmoid",
-        ),
-        *(
-            "SpikingNetwork",
-            "Surrogate",
-            "Synapse",
-            "Trace",
-            "Triangle",
-            "architecture",
-            "load",
-            "mlp",
-            "network_hash",
-            "save",
-        ),
-        *(
-            "AdaptiveLIF",
-            "Circuit",
-            "OneSpikeLIF",
-            "PLIF",
-            "RefractoryLIF",
-            "VariedLIF",
-            "circuit",
-            "settled",
-            "strided",
-            "vgg5",
-            "vgg11",
-        ),
-        "wrn16_4",
-    ),
-    "reports": ("Record", "load_record", "measure", "record", "render"),
-    "training": (
-        *("MSMPPD", "Augmentation", "CertifiedEvents", "CertifiedLoss", "CrossEntropy"),
-        *("EventAugmentation", "GainPenalty", "GaussianNoise", "LocalFields", "MarginOverGain"),
-        *("PGDTraining", "Ramp", "Retraction", "SIBP"),
-        *("SingleStep", "TrainingRun", "dataset", "fit", "own_dataset", "start_firing"),
-    ),
-    "zoo": ("load_zoo",),
-}
-_HOMES = {name: folder for folder, names in _FOLDERS.items() for name in names}
+def _homes() -> dict[str, str]:
+    """Return the module of each public name: `    from module import name as name` is one of the lines above."""
+    loader: Any = __loader__
+    lines = loader.get_source(__name__).splitlines()
+    return {line.split()[3]: line.split()[1] for line in lines if line.startswith("    from spikecert.")}
+
+
+_HOMES = _homes()
+_FOLDERS = {home.split(".")[1] for home in _HOMES.values()}
+globals()["__all__"] = [*sorted(_HOMES), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        return getattr(import_module(_HOMES[name]), name)
     if name in _FOLDERS:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

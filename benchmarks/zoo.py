@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from spikecert import LInf, SpikingNetwork, attack, dataset, load, verify
+from spikecert.certified_networks import Entry, Proven, load_zoo, pack
 from spikecert.models.kernels import use_kernel
 from spikecert.training import Split
-from spikecert.zoo import Entry, Proven, load_zoo, pack
 
 CHUNK = 500
 

@@ -42,7 +42,7 @@ class Goal:
 
     Attributes:
         ties: "argmax" or "strict".
-        steps: T where logits are spike counts over T; None for other logits.
+        steps: T where logits are spike counts over T, 1 where they are steps of first spikes; None for others.
         unit: the ε of the run's dtype.
     """
 
@@ -54,8 +54,9 @@ class Goal:
     def of(circuit: Circuit, ties: str) -> "Goal":
         """Return the goal for a network."""
         unit = torch.finfo(circuit.dtype).eps
-        counts = circuit.read.readout == "spikes" and circuit.num_steps * unit <= MOST_STEPS_TIMES_UNIT
-        return Goal(ties, circuit.num_steps if counts else None, unit)
+        steps = {"spikes": circuit.num_steps, "first": 1}.get(circuit.read.readout)
+        counts = steps is not None and circuit.num_steps * unit <= MOST_STEPS_TIMES_UNIT
+        return Goal(ties, steps if counts else None, unit)
 
     def proven(self, margins: Tensor, labels: Tensor) -> Tensor:
         """Return whether bounds of margins, `tightened`, prove what is needed, (batch, classes) of bool."""
@@ -80,7 +81,7 @@ class Goal:
         greater one has no lesser logit, so for j = 0 the margin is at least 0; elsewhere it is at least j/T − 2ε;
         for j ≥ 1 this is positive, as T·ε ≤ 2⁻⁶. Where an affine layer follows, pools and votes among them, sums
         of rounded means tie no longer where counts do: nothing of this applies there, and margins stay as they
-        are.
+        are. Steps of first spikes, −τ, are integers that the run holds exactly: counts over 1.
         """
         if self.steps is None:
             return margins

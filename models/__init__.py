@@ -12,6 +12,7 @@ from .architectures.wide_resnet import wrn16_4
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
+from .elements.gates import SpikeAnd, SpikeIand
 from .elements.layers import AdaptiveAverage, Residual, Share
 from .elements.learned_decay import PLIF, settled
 from .elements.neurons import DLIF, LIF
@@ -19,7 +20,7 @@ from .elements.normalization import Normalize
 from .elements.one_spike import OneSpikeLIF
 from .elements.recurrent import Recurrent
 from .elements.refractory import RefractoryLIF
-from .elements.synapses import Synapse
+from .elements.synapses import Delay, Synapse
 from .elements.varied import VariedLIF
 from .files.checkpoints import load, network_hash, save
 from .networks import SpikingNetwork, Trace
@@ -53,6 +54,7 @@ __all__ = [
     "Conversion",
     "ConversionCheck",
     "ConversionRefused",
+    "Delay",
     "Dynamics",
     "Normalize",
     "OneSpikeLIF",
@@ -62,6 +64,8 @@ __all__ = [
     "Residual",
     "Share",
     "Sigmoid",
+    "SpikeAnd",
+    "SpikeIand",
     "SpikingNetwork",
     "Surrogate",
     "Synapse",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .constants import at_least
-from .elements.layers import BATCH_NORMS, WEIGHTED, Residual, walk
+from .elements.layers import BATCH_NORMS, WEIGHTED, Residual, in_row, walk
 from .elements.max_pooling import MAX_POOLS, max_windows
 from .elements.neurons import DLIF, LIF, Run
 from .elements.recurrent import Recurrent
@@ -47,7 +47,7 @@ class SpikingNetwork(nn.Module):
 
     Args:
         modules: affine layers (Linear, convolutions, average pools, batch norms, Normalize, Flatten), max pools,
-            Residual, synapses, neurons and Recurrent layers of neurons, in order.
+            Residual, SpikeAnd, SpikeIand, synapses, delays, neurons and Recurrent layers of neurons, in order.
         num_steps: T, the number of simulated steps.
         encoding: "direct" (the same input at every step), "none" (inputs are (batch, T, ...)), "rate" (inputs in
             [0, 1] are the firing probabilities of Bernoulli spikes) or "latency" (inputs in [0, 1] fire once each,
@@ -80,10 +80,10 @@ class SpikingNetwork(nn.Module):
         draws: RateDraws | None = None,
     ) -> None:
         super().__init__()
-        self.layers: nn.ModuleList = nn.ModuleList(modules)
+        self.layers: nn.ModuleList = nn.ModuleList(in_row(modules))
         self.num_steps: int = num_steps
         self.encoding = encoding
-        usual = "spikes" if modules and isinstance(modules[-1], LIF) else "mean"
+        usual = "spikes" if modules and isinstance(self.layers[-1], LIF) else "mean"
         self.readout: str = usual if readout is None else readout
         self.draws: RateDraws = draws or RateDraws()
         _check_structure(self.layers, self.num_steps, self.encoding, self.readout)

@@ -17,8 +17,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 LONG = (
     "certify/branching/test_residual.py",
     "checking/test_soundness.py",
-    "api/test_demo.py",
-    "certify/test_radius.py",
+    "runs/test_demo.py",
+    "radii/test_radius.py",
     "api/test_stopping.py",
     "certify/engines/test_local.py",
     "faults/test_kills.py",

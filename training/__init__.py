@@ -23,6 +23,7 @@ from .objectives import (
 )
 from .perturbations import GaussianNoise, Perturber, PGDTraining, SingleStep
 from .retraction import Retraction
+from .settings import Settings
 from .starts.firing_start import start_firing
 from .starts.local_fields import LocalFields
 
@@ -47,6 +48,7 @@ __all__ = [
     "Ramp",
     "Retraction",
     "Schedule",
+    "Settings",
     "SingleStep",
     "Split",
     "TrainingRun",

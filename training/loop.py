@@ -4,7 +4,9 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,8 +14,6 @@ from ..models.kernels import use_kernel
 from ..models.networks import SpikingNetwork
 from ..models.progress import Figures, Progress, no_figures, silent
 from ..models.running.parts import check_parts
-from .augmenting.augmentation import Augmentation
-from .augmenting.event_augmentation import EventAugmentation
 from .checks import check_task, warn_of_first_layer
 from .data import Dataset, Split
 from .evaluation import accuracy
@@ -23,9 +23,7 @@ from .journal import Journal
 from .means import Means
 from .objectives import CrossEntropy, Objective
 from .processes import check_accumulation, current
-from .retraction import Retraction
-from .settings import SCHEDULES, Settings, default_learning_rate, make_optimizer
-from .starts.local_fields import LocalFields
+from .settings import SCHEDULES, Settings, make_optimizer
 from .state import CheckpointStore, TrainingState, configuration
 from .steps import TrainingTask, take_step
 
@@ -34,25 +32,14 @@ def fit(
     network: SpikingNetwork,
     dataset: Dataset,
     objective: Objective = CrossEntropy(),  # noqa: B008 (frozen)
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
     *,
-    epochs: int = 20,
-    batch_size: int = 64,
-    learning_rate: float | None = None,
-    optimizer: str = "sgd",
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    schedule: str = "cosine",
-    seed: int = 0,
-    augmentation: Augmentation | EventAugmentation | None = None,
-    after_step: Retraction | LocalFields | None = None,
-    precision: str = "full",
     compiled: bool = False,
-    steps_at_once: int | None = None,
-    accumulate: int = 1,
     folder: str | Path | None = None,
     progress: Progress = silent,
     figures: Figures = no_figures,
     device: torch.device | str | None = None,
+    **changes: Any,
 ) -> TrainingRun:
     """Train a copy of `network` and return it with the weights of the epoch that the validation split picked.
 
@@ -70,32 +57,16 @@ def fit(
         network: its weights are the start; it stays as it is.
         dataset: as from `dataset(name)`; inputs are cast to the network's dtype.
         objective: what to minimise, such as `MSMPPD(rho=1.0) + ...`.
-        epochs: passes over the train split.
-        batch_size: the most samples a step; an epoch's batches are of nearly equal size.
-        learning_rate: at the start; default .1 for "sgd", .001 for "adam".
-        optimizer: "sgd" (with momentum) or "adam" (weight decay decoupled).
-        momentum: of "sgd".
-        weight_decay: of all parameters.
-        schedule: "cosine" (to zero over the run, step by step), "cosine-epochs" (one rate through an epoch, as the
-            paper's authors have it) or "constant".
-        seed: of the order of the samples, of the perturbations and of the augmentation.
-        augmentation: what is done to each batch before the objective sees it: `Augmentation()` of images,
-            `EventAugmentation()` of recordings.
-        after_step: what is done to the weights after each step, such as `Retraction(beta)` or `LocalFields()`.
-        precision: "full" (the network's own), or "bfloat16" for matrix products and convolutions in training
-            (membranes stay in float32, validation in full).
+        settings: how it is trained: epochs, batches, optimiser, …
         compiled: run the membranes by a kernel that the C compiler of this machine makes: bitwise the same spikes,
             gradients but for rounding, faster. Where that can't be, the run's `kernel` says why.
-        steps_at_once: keep the activations of so many steps, not of all T, and run each part again in the backward
-            pass: memory for time. Passes that need all currents (MS-MPPD with ρ > 0) don't get smaller.
-        accumulate: work on each batch in so many parts, one after another, whose gradients add up to those of the
-            whole but for rounding: less memory. Batch norm and rate codes, which need the whole, are refused.
         folder: where checkpoints go, one after each epoch, with history.csv (and scalars for TensorBoard, if it is
             installed), and at the end network.safetensors. A run that was stopped goes on from there and ends with
             bitwise the weights of an unbroken one.
         progress: told "train", steps done and steps in all.
         figures: told "train" and, after each step, the epoch's mean loss so far and the newest accuracies.
         device: where to train; default the network's own.
+        changes: fields of `settings` by their names, such as epochs=5.
 
     Raises:
         ValueError, TypeError: for a setting out of range, data that does not fit the network, or a folder
@@ -109,12 +80,9 @@ def fit(
 
     References: ding2024robust
     """
-    rate = default_learning_rate(optimizer) if learning_rate is None else learning_rate
-    default_learning_rate(optimizer)
-    chosen = (epochs, batch_size, rate, optimizer, momentum, weight_decay, schedule, seed)
-    more = {"augmentation": augmentation, "after_step": after_step}
-    more |= {"precision": precision, "steps_at_once": steps_at_once, "accumulate": accumulate}
-    settings = Settings(*chosen, **more)  # type: ignore[arg-type]
+    if not isinstance(settings, Settings):
+        raise TypeError(f"settings: got {type(settings).__name__}, expected Settings")
+    settings = replace(settings, **changes)
     check_task(network, dataset, objective)
     check_accumulation(network, settings.accumulate)
     warn_of_first_layer(network, objective)
@@ -167,10 +135,10 @@ def _epoch(epoch: int, state: TrainingState, task: TrainingTask) -> EpochMetrics
     means = Means()
     steps = math.ceil(len(task.dataset.train) / settings.batch_size)
     state.network.train()
-    rate = settings.learning_rate
+    rate = settings.rate
     for step, batch in enumerate(_batches(task.dataset.train, steps, state.order)):
         done, total = (epoch - 1) * steps + step, settings.epochs * steps
-        rate = settings.learning_rate * SCHEDULES[settings.schedule](done, steps, settings.epochs)
+        rate = settings.rate * SCHEDULES[settings.schedule](done, steps, settings.epochs)
         where = f"epoch {epoch}, step {step + 1} of {steps}, learning_rate {rate:.3g}"
         values = take_step(state, task, task.objective.at(done / total), batch, rate, where)
         means.add(values)

@@ -17,16 +17,43 @@ from .starts.local_fields import LocalFields
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that `fit` is told besides network, data and objective; see there."""
+    """How a network is trained: all that decides what comes out besides network, data and objective.
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    optimizer: str
-    momentum: float
-    weight_decay: float
-    schedule: str
-    seed: int
+    Attributes:
+        epochs: passes over the train split.
+        batch_size: the most samples a step; an epoch's batches are of nearly equal size.
+        learning_rate: at the start; default .1 for "sgd", .001 for "adam".
+        optimizer: "sgd" (with momentum) or "adam" (weight decay decoupled).
+        momentum: of "sgd".
+        weight_decay: of all parameters.
+        schedule: "cosine" (to zero over the run, step by step), "cosine-epochs" (one rate through an epoch, as the
+            paper's authors have it) or "constant".
+        seed: of the order of the samples, of the perturbations and of the augmentation.
+        augmentation: what is done to each batch before the objective sees it: `Augmentation()` of images,
+            `EventAugmentation()` of recordings.
+        after_step: what is done to the weights after each step, such as `Retraction(beta)` or `LocalFields()`.
+        precision: "full" (the network's own), or "bfloat16" for matrix products and convolutions in training
+            (membranes stay in float32, validation in full).
+        steps_at_once: keep the activations of so many steps, not of all T, and run each part again in the backward
+            pass: memory for time. Passes that need all currents (MS-MPPD with ρ > 0) don't get smaller.
+        accumulate: work on each batch in so many parts, one after another, whose gradients add up to those of the
+            whole but for rounding: less memory. Batch norm and rate codes, which need the whole, are refused.
+
+    Raises:
+        ValueError, TypeError: for a setting out of range.
+
+    >>> Settings(optimizer="adam").rate
+    0.001
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float | None = None
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "cosine"
+    seed: int = 0
     augmentation: Augmentation | EventAugmentation | None = None
     after_step: Retraction | LocalFields | None = None
     precision: str = "full"
@@ -35,28 +62,34 @@ class Settings:
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "epochs", "batch_size", "accumulate")
-        settle(self, positive, "learning_rate")
+        settle(self, unless_none(positive), "learning_rate")
         settle(self, nonnegative, "weight_decay")
         settle(self, unless_none(at_least(1)), "steps_at_once")
         settle(self, at_least(0), "seed")
         settle(self, real, "momentum")
         if not 0.0 <= self.momentum < 1.0:
             raise ValueError(f"momentum: got {self.momentum!r}, expected a number in [0, 1)")
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
+
+    @property
+    def rate(self) -> float:
+        """Return the learning rate at the start."""
+        return OPTIMIZERS[self.optimizer].learning_rate if self.learning_rate is None else self.learning_rate
 
 
 def _sgd(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         network.parameters(),
-        lr=settings.learning_rate,
+        lr=settings.rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
     )
 
 
 def _adam(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
 
 
 @dataclass(frozen=True)
@@ -82,16 +115,6 @@ SCHEDULES: dict[str, Callable[[int, int, int], float]] = {
 
 def _cosine(share: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * share))
-
-
-def default_learning_rate(optimizer: str) -> float:
-    """Return the learning rate that an optimiser starts from when none is given.
-
-    Raises:
-        ValueError: for an unknown optimiser.
-    """
-    check_choice("optimizer", optimizer, OPTIMIZERS)
-    return OPTIMIZERS[optimizer].learning_rate
 
 
 def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:

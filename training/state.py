@@ -123,6 +123,7 @@ def configuration(
     }
     return {
         **asdict(settings),
+        "learning_rate": settings.rate,
         "objective": _plain(objective),
         "network": describe(network),
         "initial_weights": network_hash(network),

@@ -8,48 +8,20 @@ import typer
 
 from ..output import INTERRUPTED, plain, say, show, show_json_text, table
 from ..progress import Bars
-from ..runs.sources import data_of, label_of, network_of
-from .options.event_options import UNCHANGED, EventOptions, changing_events
-from .options.options import (
-    ATTACKS,
-    Data,
-    Device,
-    Epsilons,
-    Json,
-    Mean,
-    Model,
-    Norm,
-    Out,
-    Range,
-    Root,
-    Samples,
-    Seed,
-    Std,
-    Ties,
-    completed,
-    epsilons,
-    fitting,
-    repeated,
-    scale,
-)
+from .options.options import ATTACKS, Epsilons, Json, Model, Out, completed, epsilons
+from .options.question_options import QUESTION, QuestionOptions
+from .options.sharing import with_groups
 
 if TYPE_CHECKING:
     from spikecert.reports import Record
     from spikecert.runs.examining import Examined
 
 
-@changing_events
+@with_groups
 def attack(
     model: Model,
-    data: Data = "digits",
-    root: Root = None,
-    limits: Range = None,
-    mean: Mean = None,
-    std: Std = None,
-    samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
-    norm: Norm = "linf",
-    events: EventOptions = UNCHANGED,
+    asked: QuestionOptions = QUESTION,
     method: Annotated[
         list[str],
         typer.Option(
@@ -58,33 +30,18 @@ def attack(
             help="fgsm, pgd, apgd-ce, square, ensemble, …; repeat it for several.",
         ),
     ] = ["ensemble"],  # noqa: B006
-    ties: Ties = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
     out: Out = None,
     as_json: Json = False,
 ) -> int:
     """Attack a network: robust accuracy under each named attack, an upper bound of the true one."""
     from spikecert.reports import Plan
-    from spikecert.runs import building, examining
+    from spikecert.runs import examining
 
-    scaled = scale(limits, mean, std)
-    rules = events.rules(norm)
-    threat = building.threat(norm, epsilons(epsilon), scaled.limits, rules)
-    network = network_of(model)
-    source = data_of(data, root, network.num_steps, scaled.limits)
-    network = scaled.of(network, source)
-    chosen = fitting(network, source, samples, device)
+    threat, subject = asked.threat(epsilons(epsilon)), asked.subject(model)
     methods = tuple(dict.fromkeys(method))
-    plan = Plan(threat, methods, (), seed=seed, ties=ties)
-    command = (
-        f"spikecert attack {shlex.quote(model.name)} "
-        + repeated(epsilon, norm, data, samples, seed, ties)
-        + scaled.repeated
-        + events.repeated
-    )
+    plan = Plan(threat, methods, (), seed=asked.seed, ties=asked.ties)
+    command = f"spikecert attack {shlex.quote(model.name)} {asked.repeated(epsilon)}"
     command += "".join(f" --method {shlex.quote(name)}" for name in methods)
-    subject = examining.Subject(label_of(model), network, source, chosen)
     with Bars() as bars:
         examined = examining.examine(subject, plan, command=command, progress=bars, out=out)
     return told(examined, out, as_json)

@@ -7,47 +7,22 @@ from typing import TYPE_CHECKING
 
 from ..output import say
 from ..progress import Bars
-from ..runs.sources import data_of, label_of, network_of
 from .attack import told
 from .options import certify_options as own
 from .options import options
-from .options.event_options import UNCHANGED, EventOptions, changing_events
-from .options.options import (
-    Data,
-    Device,
-    Epsilons,
-    Json,
-    Mean,
-    Model,
-    Norm,
-    Out,
-    Range,
-    Root,
-    Samples,
-    Seed,
-    Std,
-    Ties,
-    epsilons,
-    fitting,
-    scale,
-)
+from .options.options import Epsilons, Json, Model, Out, epsilons
+from .options.question_options import QUESTION, QuestionOptions
+from .options.sharing import with_groups
 
 if TYPE_CHECKING:
     from spikecert.reports import Plan, Record
 
 
-@changing_events
+@with_groups
 def certify(
     model: Model,
-    data: Data = "digits",
-    root: Root = None,
-    limits: Range = None,
-    mean: Mean = None,
-    std: Std = None,
-    samples: Samples = None,
     epsilon: Epsilons = ["8/255"],  # noqa: B006 (typer copies it)
-    norm: Norm = "linf",
-    events: EventOptions = UNCHANGED,
+    asked: QuestionOptions = QUESTION,
     verifier: options.Verifiers = "auto",
     method: own.Attacks = None,
     radii: own.Radii = False,
@@ -56,15 +31,9 @@ def certify(
     timeout: own.Timeout = None,
     memory: own.Memory = None,
     require_certified: own.RequireCertified = None,
-    engine: own.Engine = None,
-    workers: own.Workers = None,
-    resume: own.Resume = None,
-    ray_address: own.RayAddress = None,
+    fan: own.FleetOptions = own.NO_FLEET,
     proof: own.ProofFolder = None,
     compiled: own.Compiled = False,
-    ties: Ties = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
     out: Out = None,
     as_json: Json = False,
 ) -> int:
@@ -79,36 +48,28 @@ def certify(
     from spikecert.runs import building, examining, proofs
 
     bar = None if require_certified is None else options.share(require_certified, "require-certified")
-    scaled = scale(limits, mean, std)
-    rules = events.rules(norm)
-    threat = building.threat(norm, epsilons(epsilon), scaled.limits, rules)
-    width = options.number(tolerance, "tolerance")
-    network = network_of(model)
-    source = data_of(data, root, network.num_steps, scaled.limits)
-    network = scaled.of(network, source)
-    chosen = fitting(network, source, samples, device)
+    threat, width = asked.threat(epsilons(epsilon)), options.number(tolerance, "tolerance")
+    subject = asked.subject(model)
+    network = subject.network
     kernel = use_kernel(network, "compiled" if compiled else "eager")
     if kernel.reason:
         say(f"kernel: {kernel}")
-    prover = None if proof is None else proofs.prover(network, norm)
-    fleet = building.fleet(engine, workers, resume, ray_address)
+    prover = None if proof is None else proofs.prover(network, asked.norm)
+    fleet = building.fleet(fan.engine, fan.workers, fan.resume, fan.ray_address)
     verifiers, methods = options.names(verifier, "verifier"), tuple(dict.fromkeys(method or ()))
     for name in methods:
         check_choice("attack", name, options.ATTACKS)
     wanted = RadiusPlan(verifiers[-1], width, timeout) if radii else None
     most = None if memory is None else options.size(memory, "memory")
-    plan = Plan(threat, methods, verifiers, timeout, seed, fleet, wanted, ties, most)
-    common = options.repeated(epsilon, norm, data, samples, seed, ties) + scaled.repeated
-    common += events.repeated
-    command = f"spikecert certify {shlex.quote(model.name)} {common}{_repeated(plan)}"
+    plan = Plan(threat, methods, verifiers, timeout, asked.seed, fleet, wanted, asked.ties, most)
+    command = f"spikecert certify {shlex.quote(model.name)} {asked.repeated(epsilon)}{_repeated(plan)}"
     command += " --compiled" if compiled else ""
-    subject = examining.Subject(label_of(model), network, source, chosen)
     with Bars() as bars, redirect_stdout(sys.stderr):  # where ray tells of lost machines: results stay alone
         examined = examining.examine(
             subject, plan, command=command, progress=bars, figures=bars.figures, out=out, gains=gains
         )
         if proof is not None and prover is not None and not examined.interrupted:
-            proofs.write_proofs(proof, prover, examined.record, chosen, timeout, bars)
+            proofs.write_proofs(proof, prover, examined.record, subject.samples, timeout, bars)
     return told(examined, out, as_json) or _status(examined.record, bar)
 
 

@@ -9,26 +9,9 @@ import typer
 
 from ..output import INTERRUPTED, PARTS, UNFINISHED, forget_unfinished, say, show, show_json, table
 from ..progress import Bars
-from ..runs.sources import data_of, network_of
-from .options.event_options import UNCHANGED, EventOptions, changing_events
-from .options.options import (
-    Data,
-    Device,
-    Json,
-    Mean,
-    Model,
-    Norm,
-    Range,
-    Root,
-    Samples,
-    Seed,
-    Std,
-    Ties,
-    Verifier,
-    fitting,
-    number,
-    scale,
-)
+from .options.options import Json, Model, Verifier, number
+from .options.question_options import QUESTION, QuestionOptions
+from .options.sharing import with_groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,23 +23,13 @@ if TYPE_CHECKING:
 JSON, COUNTEREXAMPLES = "radii.json", "counterexamples.safetensors"
 
 
-@changing_events
+@with_groups
 def radius(
     model: Model,
-    data: Data = "digits",
-    root: Root = None,
-    limits: Range = None,
-    mean: Mean = None,
-    std: Std = None,
-    samples: Samples = None,
-    norm: Norm = "linf",
-    events: EventOptions = UNCHANGED,
+    asked: QuestionOptions = QUESTION,
     verifier: Verifier = "auto",
     tolerance: Annotated[str, typer.Option(help="Width at which a bracket counts as exact.")] = "1e-3",
     timeout: Annotated[float | None, typer.Option(help="Seconds for a sample, on average, in all.")] = None,
-    ties: Ties = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
     out: Annotated[Path | None, typer.Option("--out", help=f"Folder for {JSON} and {COUNTEREXAMPLES}.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -68,16 +41,11 @@ def radius(
     from spikecert.models import network_hash
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.reports.making.parts import Interrupted, PartStore, radii_in_parts
-    from spikecert.runs import building
 
-    network = network_of(model)
-    scaled = scale(limits, mean, std)
-    rules = events.rules(norm)
-    source = data_of(data, root, network.num_steps, scaled.limits)
-    network = scaled.of(network, source)
-    chosen = fitting(network, source, samples, device)
+    subject = asked.subject(model)
+    network, chosen = subject.network, subject.samples
     wanted = RadiusPlan(verifier, number(tolerance, "tolerance"), timeout)
-    plan = Plan(building.threat(norm, (1.0,), scaled.limits, rules), (), (), seed=seed, radii=wanted, ties=ties)
+    plan = Plan(asked.threat((1.0,)), (), (), seed=asked.seed, radii=wanted, ties=asked.ties)
     problem = network, chosen.inputs, chosen.labels, plan
     store = PartStore.of(None if out is None else out / PARTS, "radii", *problem)
     interrupted = False
@@ -91,15 +59,15 @@ def radius(
     conditions = {
         "network": model.name,
         "sha256": network_hash(network),
-        "data": data,
+        "data": asked.data,
         "samples": len(radii.table.samples),
         "num_steps": network.num_steps,
-        "norm": norm,
+        "norm": asked.norm,
         "verifier": verifier,
         "tolerance": plan.tolerance,
         "timeout": timeout,
-        "seed": seed,
-        "limits": list(scaled.limits),
+        "seed": asked.seed,
+        "limits": list(asked.scaled.limits),
         "ties": radii.table.ties,
     }
     if plan.threat.events is not None:

@@ -14,41 +14,25 @@ from ..runs.beside import again, beside
 from ..runs.seeds import Summary, chosen_seeds, content, percent, summary, write_summary
 from ..runs.sources import data_of
 from .options import train_options as own
-from .options.event_options import UNCHANGED, EventOptions, changing_events
-from .options.options import Data, Device, Json, Root, Seed, checked_device, number
+from .options.event_options import UNCHANGED, EventOptions
+from .options.options import Data, Device, Json, Root, Seed, checked_device
+from .options.sharing import with_groups
 
 if TYPE_CHECKING:
     from spikecert.reports.records.event_rules import EventRules
     from spikecert.training import TrainingRun
 
 
-@changing_events
+@with_groups
 def train(
     out: own.Folder,
     data: Data = "digits",
     root: Root = None,
-    network: own.Architecture = "mlp:64-64",
-    neuron: own.Neuron = "dlif",
-    num_steps: own.NumSteps = 8,
-    decay: own.Decay = 0.99,
-    threshold: own.Threshold = 1.0,
-    reset: own.Reset = "zero",
-    objective: own.Objective = "ms-mppd",
-    rho: own.Rho = 1.0,
-    noise: own.Noise = "single-step",
-    size: own.Size = "4/255",
-    gain_weight: own.GainWeight = 0.1,
-    margin_weight: own.MarginWeight = 1.0,
+    start: own.StartOptions = own.START,
+    aim: own.ObjectiveOptions = own.OBJECTIVE,
     events: EventOptions = UNCHANGED,
-    epochs: own.Epochs = 20,
-    batch_size: own.BatchSize = 64,
-    learning_rate: own.LearningRate = None,
-    optimizer: own.Optimizer = "adam",
-    weight_decay: own.WeightDecay = 0.0,
-    precision: own.Precision = "full",
+    settings: own.SettingsOptions = own.SETTINGS,
     compiled: own.Compiled = False,
-    steps_at_once: own.StepsAtOnce = None,
-    accumulate: own.Accumulate = 1,
     seed: Seed = 0,
     seeds: own.Seeds = None,
     workers: own.Workers = 1,
@@ -61,36 +45,25 @@ def train(
     Under torchrun (`torchrun --nproc-per-node 2 -m spikecert train …`) the processes share each batch.
     """
     from spikecert.runs import building
-    from spikecert.training import fit
+    from spikecert.training import Settings, fit
     from spikecert.training.processes import joined
 
     several = chosen_seeds(seeds, seed)
     if workers > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError(f"workers: got {workers} under torchrun, expected 1: its processes share each batch")
-    samples = data_of(data, root, num_steps)
-    template = building.neuron(neuron, num_steps, decay, threshold, reset)
-    rules = _rules(objective, events)
-    weights = gain_weight, margin_weight
-    aim = building.objective(objective, rho, noise, number(size, "size"), *weights, rules)
+    samples, template = data_of(data, root, start.num_steps), start.template
+    objective = aim.aim(_rules(aim.objective, events))
 
     def one(number: int, folder: Path, bars: Bars) -> "TrainingRun":
         """Train with one seed."""
-        fresh = building.fresh_network(network, samples, num_steps, template, number)
+        fresh = building.fresh_network(start.network, samples, start.num_steps, template, number)
         label = "train" if seeds is None else f"train, seed {number}"
         return fit(
             fresh,
             samples,
-            aim,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            optimizer=optimizer,
-            weight_decay=weight_decay,
-            seed=number,
-            precision=precision,
+            objective,
+            Settings(**vars(settings), seed=number),
             compiled=compiled,
-            steps_at_once=steps_at_once,
-            accumulate=accumulate,
             folder=folder,
             progress=lambda _, done, total: bars(label, done, total),
             figures=lambda _, values: bars.figures(label, values),
@@ -100,7 +73,7 @@ def train(
     with joined(device) as processes, Bars() as bars:
         folders = {k: out if seeds is None else out / f"seed-{k}" for k in several}
         if workers > 1 and len(several) > 1:
-            _beside(context, folders, workers, epochs, bars)
+            _beside(context, folders, workers, settings.epochs, bars)
         runs = {k: one(k, folder, bars) for k, folder in folders.items()}
     if processes.first:
         for reason in {str(run.kernel) for run in runs.values() if run.kernel.reason}:

@@ -18,8 +18,9 @@ def zoo(
 
     `check-proof` trusts no other part of the package, and reads such a file.
     """
+    from spikecert.certified_networks import load_zoo
+    from spikecert.certified_networks import zoo as entries
     from spikecert.models import network_hash, save
-    from spikecert.zoo import entries, load_zoo
 
     if (name is None) != (out is None):
         told = f"name {name} without --out" if out is None else f"--out {out} without a name"
@@ -40,13 +41,13 @@ def zoo(
             entry.name,
             entry.data,
             f"{100 * entry.clean / entry.samples:.1f}",
-            f"{point.epsilon:.4g}",
-            f"{100 * point.certified / entry.samples:.1f}",
+            f"{epsilon:.4g}",
+            f"{100 * share:.1f}",
             entry.verifier,
             entry.title,
         )
         for entry in known
-        for point in entry.points
+        for epsilon, share in entry.shares.items()
     ]
     show(table(heads, lines))
     return 0

@@ -1,6 +1,8 @@
-"""A protocol as data: what is trained, on what, how it is measured. One file in cells/ each."""
+"""A protocol as data: what is trained, on what, how it is measured. A file in cells/ holds one, or a product."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache, reduce
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -151,8 +153,7 @@ class Protocol(Part):
 
 def names() -> tuple[str, ...]:
     """Return the names of all protocols."""
-    stems = (entry.stem for entry in CELLS.glob("*.toml"))
-    return tuple(sorted(stem for stem in stems if not stem.startswith("_")))
+    return tuple(sorted(_contents()))
 
 
 def protocol(name: str) -> Protocol:
@@ -165,7 +166,7 @@ def protocol(name: str) -> Protocol:
     100
     """
     check_choice("protocol", name, names())
-    return parse(name, _read(name))
+    return parse(name, _contents()[name])
 
 
 def parse(name: str, content: Mapping[str, Any]) -> Protocol:
@@ -180,6 +181,26 @@ def parse(name: str, content: Mapping[str, Any]) -> Protocol:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, problem["loc"]))[:100]
         raise ValueError(f"protocol: {name}: {place}: {one_line(problem['msg'])}") from None
+
+
+@cache
+def _contents() -> dict[str, dict[str, Any]]:
+    """Return the content of each protocol by its name."""
+    stems = (path.stem for path in CELLS.glob("*.toml"))
+    return {name: each for stem in stems if stem[0] != "_" for name, each in _protocols(stem, _read(stem))}
+
+
+def _protocols(stem: str, content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield names and contents: of a file with `parts` each choice out of them, with titles joined."""
+    if "parts" not in content:
+        yield stem, content
+        return
+    for chosen in product(*(part.items() for part in content.pop("parts"))):
+        names, parts = zip(*chosen, strict=True)
+        yield (
+            "-".join(names),
+            {**reduce(merged, parts, content), "title": "".join(part["title"] for part in parts)},
+        )
 
 
 def _read(stem: str) -> dict[str, Any]:

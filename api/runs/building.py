@@ -15,8 +15,8 @@ from spikecert.models import DLIF, LIF, PLIF, SpikingNetwork, architecture
 from spikecert.models.files.storage import digest_of
 from spikecert.models.validation import check_choice
 from spikecert.reports import Data, Record, Threat, render
-from spikecert.reports.records.event_rules import EventRules
 from spikecert.reports.pages.norms import NORMS
+from spikecert.reports.records.event_rules import EventRules
 from spikecert.reports.records.records import first_error
 from spikecert.training import (
     MSMPPD,

@@ -15,8 +15,8 @@ from spikecert.reports import load_record
 from spikecert.reports.records.event_rules import EventRules
 from spikecert.reports.records.part import Part, Written
 
-from .building import threat
 from ..commands.options.options import number
+from .building import threat
 from .toml_text import LONGEST_TEXT, read_toml
 
 RUN = FileKind("file", "a TOML file or a record", most=4 * LONGEST_TEXT)

@@ -16,8 +16,8 @@ from spikecert.reports.making.parts import Interrupted, PartStore, measure_in_pa
 from spikecert.reports.making.tables import with_gains
 from spikecert.training import Dataset, Split
 
-from .building import described, write_all
 from ..output import PARTS, UNFINISHED, forget_unfinished, say
+from .building import described, write_all
 
 MEASURED = 32
 """Samples on which growth is measured beside the gains."""

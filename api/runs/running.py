@@ -13,8 +13,8 @@ from spikecert.models.progress import Progress
 from spikecert.reports import Plan, RadiusPlan, Training
 from spikecert.training import Dataset, dataset, fit
 
-from . import building
 from ..commands.options.options import InputScale, checked_device, fitting
+from . import building
 from .configuration import Configuration, ModelStep, TrainStep
 from .examining import Examined, Subject, examine
 

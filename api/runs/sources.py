@@ -41,8 +41,8 @@ def network_of(model: Path) -> "SpikingNetwork":
 
     An ONNX file stands for the network beside it, if it was written of that: see `formats.read_onnx`.
     """
+    from spikecert.certified_networks import load_zoo
     from spikecert.models import load
-    from spikecert.zoo import load_zoo
 
     kept = _in_zoo(model)
     if kept is None and model.name.endswith((".onnx", ".onnx.gz")):

@@ -25,8 +25,6 @@ from ...models.linear_maps import DenseMap
 from ...models.rules import DeclaredRule, Leaky, Rule
 from ..rounding import Rounding, check_potential, over_time, reading_slack, vanished
 from .automata.reachable import path_trains
-from .cells.automaton import CellTrains
-from .cells.pair_margins import pair_margins
 from .readouts import first_spikes, integrating_slack, largest_margins, readout_rows
 from .signals.affine import AffineMap, affine_map
 from .signals.box import Box
@@ -158,7 +156,7 @@ def known_margins(circuit: Circuit, known: list[Signal], labels: Tensor, like: T
         rows, before = readout_rows(circuit, like), known[last.sources[0]]
         lower = torch.stack([_difference(last.map, before, row, labels, run) for row in rows.split(1)])
         if circuit.read.readout == "largest":
-            lower = largest_margins(lower, _steps_of(known[-1], rows, run), labels)[None]
+            lower = largest_margins(lower, logit_steps(known[-1], rows, run), labels)[None]
         lower = lower.squeeze(0)
     else:
         lower = _read_margins(circuit, known[-1], labels, like)
@@ -174,9 +172,9 @@ def _read_margins(circuit: Circuit, last: Signal, labels: Tensor, like: Tensor) 
     """Return lower bounds of logit_y − logit_k from the logits' boxes and, for counts, from pairs of neurons."""
     bounds = _read(circuit, last, like)
     lower = bounds.lower.gather(1, labels[:, None]) - bounds.upper
-    if circuit.read.readout != "spikes" or not isinstance(last, CellTrains):
+    if circuit.read.readout != "spikes":
         return lower
-    return pair_margins(last, labels, lower, Rounding(circuit.dtype))
+    return last.margins(labels, lower, Rounding(circuit.dtype))
 
 
 def _plain(signal: InputSignal) -> bool:
@@ -196,8 +194,8 @@ def input_signal(circuit: Circuit, inputs: Box) -> InputSignal:
     return InputSignal(Box(arrange(inputs.lower), arrange(inputs.upper), center, ball, budget), circuit.num_steps)
 
 
-def _steps_of(last: Signal, rows: Tensor, rounding: Rounding) -> Box:
-    """Return where each step's potential, or output, lies, (T, batch, classes)."""
+def logit_steps(last: Signal, rows: Tensor, rounding: Rounding) -> Box:
+    """Return where each step's potential, or output, lies in the run, (T, batch, classes)."""
     box = last.combine(rows)
     slack = reading_slack(box.magnitude, rounding) + integrating_slack(last, rows, rounding)
     return Box((box.lower - slack).double(), (box.upper + slack).double())

@@ -22,10 +22,8 @@ from ...models.networks import SpikingNetwork
 from ..bounds.prices.price_graph import slope_decay
 from ..bounds.prices.price_search import Ascent, zero_prices
 from ..bounds.prices.prices import PricedProblem, Specifications
-from ..bounds.prices.stages import Stage, Staged, priceable, staged
+from ..bounds.prices.stages import Stage, Staged, staged
 from ..bounds.signals.box import Box
-from ..bounds.trains.train_graph import GraphTrains
-from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
 
 MOST_WEIGHTS = 2**22
@@ -92,8 +90,8 @@ def _reaches(network: Staged) -> bool:
         and network.sequential
         and source.constant
         and source.plain
-        and isinstance(first.found, TableTrains)
-        and all(isinstance(stage.found, GraphTrains) and priceable(stage) for stage in others)
+        and first.trains.rows is not None
+        and all(stage.trains.paths is not None and stage.priceable for stage in others)
         and all(
             _size(stage, width) <= MOST_WEIGHTS
             for stage, width in zip(network.stages, _widths(network), strict=True)
@@ -131,8 +129,8 @@ def _matrix(stage: Stage, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 def _table(network: Staged, dtype: torch.dtype) -> FirstTable:
     stage = network.stages[0]
-    found, steps = stage.found, len(network.row)
-    assert isinstance(found, TableTrains)
+    found, steps = stage.trains.rows, len(network.row)
+    assert found is not None
     shape = (len(stage.lower[0]), stage.lower[0, 0].numel())
     split = torch.zeros(shape, dtype=torch.bool) if stage.split is None else stage.split.reshape(shape)
     box = network.source.box
@@ -149,16 +147,15 @@ def _table(network: Staged, dtype: torch.dtype) -> FirstTable:
         first=found.first.reshape(shape).long(),
         last=found.last.reshape(shape).long(),
         split=split,
-        scale=stage.lower.new_tensor(stage.rule.factors(steps)),
+        scale=stage.scale,
         lasting=steps / 2,
         neuron=_neuron(stage),
     )
 
 
 def _later(stage: Stage, dtype: torch.dtype) -> LaterGraphs:
-    found = stage.found
-    assert isinstance(found, GraphTrains)
-    scale = stage.lower.new_tensor(stage.rule.factors(found.num_steps))
+    found, scale = stage.trains.paths, stage.scale
+    assert found is not None
     chain = stage.branches[0].chain.slack.expand(stage.lower.shape[1:]).flatten(1)
     starts = None
     if found.starts is not None:
@@ -178,7 +175,7 @@ def _later(stage: Stage, dtype: torch.dtype) -> LaterGraphs:
         starts=starts,
         scale=scale,
         lasting=1.0,
-        constants=(slope_decay(stage.rule.decay, found.num_steps), *found.drives.limits),
+        constants=(slope_decay(stage.rule.decay, len(scale)), *found.drives.limits),
         neuron=_neuron(stage),
     )
 

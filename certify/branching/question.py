@@ -24,16 +24,14 @@ from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.networks import SpikingNetwork, Trace
 from ...models.rules import Leaky, Rule
-from ..bounds.cells.automaton import CellTrains
 from ..bounds.prices.price_search import bytes_each, zero_prices
 from ..bounds.prices.prices import Specifications
 from ..bounds.prices.stages import Staged, staged
 from ..bounds.signals.box import Box
-from ..bounds.signals.signals import Signal, SpikeBound
-from ..bounds.trains.conserved import conserved_spikes
-from ..bounds.trains.train_graph import GraphTrains
-from ..bounds.trains.train_table import TableTrains
-from ..bounds.trains.trains import train_spikes, window_spikes
+from ..bounds.signals.signals import Signal
+from ..bounds.trains.base import TrainBound, Trains
+from ..bounds.trains.conserved import conserved_spikes, decidable_spikes
+from ..bounds.trains.trains import train_spikes
 from ..perturbations import Perturbation
 from ..rounding import Rounding
 from ..ties import STRICT, Goal
@@ -64,7 +62,7 @@ class MarginQuestion:
     specifications: Specifications
     ties: str = STRICT
     ranges: RangeSearch | None = field(default_factory=RangeSearch)
-    spikes: SpikeBound = conserved_spikes
+    spikes: TrainBound = conserved_spikes
 
     @staticmethod
     def of_margins(
@@ -95,40 +93,40 @@ class MarginQuestion:
         """Return the network with one row of the batch per node, and which nodes are empty, (N,) of bool."""
         first: list[_First] = []
 
-        def restrict(found: TableTrains | GraphTrains) -> Signal:
+        def restrict(found: Trains) -> Trains:
             """Restrict the first layer to what each node has decided."""
             first.append(self._first(found, nodes))
-            return first[0].restricted.found
+            return first[0].restricted.trains
 
         enclosure = self.perturbation.enclosure(self.inputs[self.samples(nodes)])
         network = self._stages(nodes.decisions.enclosure(enclosure), restrict)
         assert network is not None
         return first[0].put(network), first[0].restricted.empty
 
-    def _stages(self, inputs: Box, restrict: Callable[[TableTrains | GraphTrains], Signal]) -> Staged | None:
+    def _stages(self, inputs: Box, restrict: Callable[[Trains], Trains]) -> Staged | None:
         """Return the network over an input set in stages, the first one's trains as `restrict` leaves them."""
         layers = count()
 
-        def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+        def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
             """Return the trains of each layer in turn."""
             if next(layers) > 0:
                 return self.spikes(current, rule, rounding)
-            return restrict(_decidable(current, rule, rounding))
+            return restrict(decidable_spikes(current, rule, rounding))
 
         return staged(self.circuit, inputs, spikes, sums=True)
 
-    def _first(self, found: TableTrains | GraphTrains, nodes: Nodes) -> "_First":
+    def _first(self, found: Trains, nodes: Nodes) -> "_First":
         """Restrict the first layer's trains to each node's decisions, and to what follows for its currents."""
         restricted = nodes.decisions.restrict(found)
         layer = self._currents
-        if self.ranges is None or layer is None or not isinstance(restricted.found, TableTrains):
+        if self.ranges is None or layer is None:
             return _First(restricted, None)
         samples = self.samples(nodes)
         prices = nodes.prices[-1].abs().sum(1)
-        box, empty = self.ranges.narrowed(layer, samples, restricted.found, restricted.split, prices)
-        rows = restricted.found.table.reachable(box)
-        first, last = (row.view_as(restricted.found.first) for row in rows)
-        left = nodes.decisions.restrict(replace(restricted.found, first=first, last=last))
+        box, empty = self.ranges.narrowed(layer, samples, restricted.trains, restricted.split, prices)
+        rows = restricted.trains.table.reachable(box)
+        first, last = (row.view_as(restricted.trains.first) for row in rows)
+        left = nodes.decisions.restrict(replace(restricted.trains, first=first, last=last))
         left = replace(left, split=restricted.split, empty=left.empty | empty | restricted.empty)
         return _First(left, box)
 
@@ -137,12 +135,12 @@ class MarginQuestion:
         layer, sample = self._currents, int(self.samples(node))
         if self.ranges is None or layer is None:
             return None
-        whole = replace(layer.trains, first=layer.trains.first[[sample]], last=layer.trains.last[[sample]])
+        whole = replace(layer.rows, first=layer.rows.first[[sample]], last=layer.rows.last[[sample]])
         restricted = node.decisions.restrict(whole)
-        assert isinstance(restricted.found, TableTrains)
         if not bool(restricted.split.any()):
             return None
-        return self.ranges.of_node(layer, sample, restricted.found, restricted.split, node.prices[-1].abs().sum(1))
+        prices = node.prices[-1].abs().sum(1)
+        return self.ranges.of_node(layer, sample, restricted.trains, restricted.split, prices)
 
     @cached_property
     def _currents(self) -> FirstLayer | None:
@@ -240,18 +238,8 @@ def _of_kinds(signals: tuple[Tensor, ...], rules: Sequence[Rule | None]) -> tupl
     return tuple(found)
 
 
-def _decidable(current: Signal, rule: Leaky, rounding: Rounding) -> TableTrains | GraphTrains:
-    """Return the trains of the first layer as decisions take them: rows of a table, or edges of a graph."""
-    found = conserved_spikes(current, rule, rounding)
-    if isinstance(found, CellTrains):
-        found = window_spikes(current, rule, rounding)
-    assert isinstance(found, TableTrains | GraphTrains)
-    return found
-
-
 def _roots(network: Staged, size: int) -> Nodes:
-    device, first = network.row.device, network.stages[0].found
-    assert isinstance(first, TableTrains | GraphTrains)
+    device, first = network.row.device, network.stages[0].trains
     prices = [price.float().expand(size, -1, -1) for price in zero_prices(network, 1)]
     none = torch.zeros(size, dtype=torch.long, device=device)
     bound = torch.full((size,), -torch.inf, dtype=torch.float64, device=device)

@@ -13,17 +13,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ...models.networks import Trace
+from ..bounds.prices.priced_layer import Least
 from ..bounds.prices.prices import Costs, Evaluation, PricedProblem
 from ..bounds.signals.box import Box
-from ..bounds.trains.train_graph import GraphTrains
-from ..bounds.trains.train_table import TableTrains
+from ..bounds.trains.base import Trains
 from .nodes.decisions import Decisions, Restricted
 from .nodes.nodes import Splits
 from .nodes.trimming import LEVEL
 
 
 @dataclass(frozen=True)
-class RateDecisions(Decisions):
+class RateDecisions(Decisions[Trains]):
     """The decisions of N nodes about n neurons and about the rates of their inputs.
 
     A split of "neuron" n + i is one of feature i, and its place is the step of the draw.
@@ -39,9 +40,15 @@ class RateDecisions(Decisions):
     high: Tensor
     draws: Tensor
 
-    def restrict(self, found: TableTrains | GraphTrains) -> Restricted:
+    def restrict(self, found: Trains) -> Restricted:
         """Restrict the first layer."""
         return self.layer.restrict(found)
+
+    def split(
+        self, found: Trains, nodes: Tensor, score: Tensor, least: Least, trace: Trace
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Split the first layer: of features see `split_features`."""
+        return self.layer.split(found, nodes, score, least, trace)
 
     def enclosure(self, box: Box) -> Box:
         """Return the rates that are left."""

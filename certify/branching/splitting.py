@@ -20,8 +20,6 @@ from ...models.networks import Trace
 from ..bounds.prices.priced_layer import Least, PricedLayer
 from ..bounds.prices.prices import Evaluation, PricedProblem
 from ..bounds.prices.stages import SourcedChain
-from ..bounds.trains.train_graph import GraphTrains
-from ..bounds.trains.train_table import TableTrains, TrainTable
 from .nodes.decisions import Decisions, RowRanges
 from .nodes.nodes import Splits
 from .rates import RateDecisions, split_features
@@ -50,15 +48,17 @@ def choose_splits(
             zip(problem.layers, evaluation.costs, prices, evaluation.minimisers, strict=True)
         )
     ]
-    score = _first_layer_score(gaps[::-1], problem)
+    score, first = _first_layer_score(gaps[::-1], problem), problem.layers[-1].stage.trains
+    least = evaluation.minimisers[-1]
     if not isinstance(decisions, RateDecisions):
-        return _layer_split(problem, evaluation, trace, decisions, score * weights)
+        neuron, place, splittable = decisions.split(first, nodes, score * weights, least, trace)
+        return Splits(neuron, place), splittable
     weights = torch.as_tensor(weights, dtype=score.dtype).expand(len(nodes), decisions.size)
     layer, features = weights.split([decisions.layer.size, weights.shape[1] - decisions.layer.size], 1)
-    split, splittable = _layer_split(problem, evaluation, trace, decisions.layer, score * layer)
+    neuron, place, splittable = decisions.split(first, nodes, score * layer, least, trace)
     other, is_open = split_features(problem, prices, decisions, features)
-    neuron = torch.where(splittable, split.neuron, other.neuron)
-    return Splits(neuron, torch.where(splittable, split.place, other.place)), splittable | is_open
+    neuron = torch.where(splittable, neuron, other.neuron)
+    return Splits(neuron, torch.where(splittable, place, other.place)), splittable | is_open
 
 
 def proposed_splits(
@@ -72,40 +72,17 @@ def proposed_splits(
         rows: that they have left.
         weights: as in `choose_splits`.
     """
-    samples, found = problem.specifications.samples[nodes], problem.layers[-1].stage.found
-    assert isinstance(found, TableTrains)
-    first = found.first[samples].flatten(1).maximum(rows.first)
-    last = found.last[samples].flatten(1).minimum(rows.last)
-    neuron, splittable = _greatest(proposal.score[nodes] * weights, first < last)
-    each = torch.arange(len(neuron))
-    first, last = first[each, neuron], last[each, neuron]
-    current, believed = proposal.currents[nodes, neuron], proposal.believed[nodes, neuron]
-    return Splits(neuron, _between(found.table, first, last, current, believed)), splittable
-
-
-def _layer_split(
-    problem: PricedProblem, evaluation: Evaluation, trace: Trace, decisions: Decisions, score: Tensor
-) -> tuple[Splits, Tensor]:
-    """Return where to split a first-layer neuron of each node, and whether one is open, (N,) of bool."""
-    nodes, found = problem.specifications.samples, problem.layers[-1].stage.found
-    least = evaluation.minimisers[-1]
-    if isinstance(found, TableTrains):
-        assert isinstance(decisions, RowRanges)
-        first = found.first[nodes].flatten(1).maximum(decisions.first)
-        last = found.last[nodes].flatten(1).minimum(decisions.last)
-        neuron, place, splittable = _row_split(found.table, first, last, least, score, trace)
-    else:
-        assert isinstance(found, GraphTrains)
-        neuron, place, splittable = _spike_split(found, nodes, least, score, trace)
+    samples, found = problem.specifications.samples[nodes], problem.layers[-1].stage.trains.rows
+    assert found is not None
+    neuron, place, splittable = rows.proposed(found, samples, nodes, proposal, weights)
     return Splits(neuron, place), splittable
 
 
 def _gaps(layer: PricedLayer, costs: Tensor, prices: Tensor, least: Least, trace: Trace, stage: int) -> Tensor:
     """Return each neuron's Lagrangian gap, (N, n); 0 for neurons without a price."""
     pairs = layer.pairs
-    currents = trace.currents[stage].flatten(2)[:, pairs[0], pairs[1]].double()
-    if isinstance(layer.stage.found, TableTrains):
-        currents = currents[:1]
+    currents = trace.currents[stage][: layer.stage.trains.price_steps]
+    currents = currents.flatten(2)[:, pairs[0], pairs[1]].double()
     paid = ((layer.collected(currents) - least.currents) * prices).sum(0)
     gap = (costs * (trace.spikes[stage].double() - least.spikes)).flatten(2).sum(0)
     gap[pairs] -= paid
@@ -114,7 +91,7 @@ def _gaps(layer: PricedLayer, costs: Tensor, prices: Tensor, least: Least, trace
 
 def _openness(layer: PricedLayer, nodes: Tensor) -> Tensor:
     """Return how many spikes of each neuron are open, (N, ...)."""
-    box = layer.stage.found.steps()
+    box = layer.stage.trains.steps()
     return (box.upper - box.lower)[:, nodes].sum(0)
 
 
@@ -145,51 +122,3 @@ def _share(branches: tuple[SourcedChain, ...], score: Tensor, openness: list[Ten
         reach = torch.stack(parts).sum(0)
         pulled = torch.autograd.grad(reach, widths, score / reach.detach().clamp_min(1e-300))
     return [(share * width.detach()).flatten(1) for share, width in zip(pulled, widths, strict=True)]
-
-
-def _row_split(
-    table: TrainTable, first: Tensor, last: Tensor, least: Least, score: Tensor, trace: Trace
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Split the rows of one neuron between the row of x* and that of the minimiser."""
-    neuron, splittable = _greatest(score, first < last)
-    node = torch.arange(len(neuron), device=neuron.device)
-    first, last = first[node, neuron], last[node, neuron]
-    current = trace.currents[0][0].flatten(1)[node, neuron].double()
-    believed = _row_of(table, least.spikes.flatten(2)[:, node, neuron], first, last)
-    return neuron, _between(table, first, last, current, believed), splittable
-
-
-def _between(table: TrainTable, first: Tensor, last: Tensor, current: Tensor, believed: Tensor) -> Tensor:
-    """Return where to cut rows first..last, between that of a current and the believed one, (N,) each."""
-    actual = torch.searchsorted(table.upper, current).minimum(last).maximum(first)
-    believed = believed.minimum(last).maximum(first)
-    place = torch.where(actual < believed, actual, torch.where(actual > believed, actual - 1, believed))
-    return place.minimum(last - 1).maximum(first)
-
-
-def _row_of(table: TrainTable, spikes: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Return the row first ≤ r ≤ last with the given train, (T, N) → (N,)."""
-    row = torch.arange(len(table.trains), device=first.device)
-    same = (table.trains @ spikes * 2 - table.trains.sum(1, keepdim=True) == spikes.sum(0)).T
-    inside = (row >= first[:, None]) & (row <= last[:, None])
-    return (same & inside).long().argmax(1)
-
-
-def _spike_split(
-    found: GraphTrains, nodes: Tensor, least: Least, score: Tensor, trace: Trace
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Split the first step at which x* and the minimiser differ, or the first open one."""
-    open_steps = (found.box.lower < found.box.upper)[:, nodes].flatten(2)
-    neuron, splittable = _greatest(score, open_steps.any(0))
-    node = torch.arange(len(neuron), device=neuron.device)
-    opened = open_steps[:, node, neuron]
-    actual = trace.spikes[0].flatten(2)[:, node, neuron].double()
-    differs = opened & (actual != least.spikes.flatten(2)[:, node, neuron])
-    place = torch.where(differs.any(0), differs.long().argmax(0), opened.long().argmax(0))
-    return neuron, place, splittable
-
-
-def _greatest(score: Tensor, open_neurons: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the open neuron with the greatest score in each node, and whether there is an open one."""
-    neuron = torch.where(open_neurons, score, -1.0).argmax(1)
-    return neuron, open_neurons.any(1)

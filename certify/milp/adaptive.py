@@ -20,11 +20,10 @@ from .steps import part_of
 
 
 def adaptive_spikes(
-    program: Program, layer: EncodedLayer, rule: Adaptive, closing: Closing
+    program: Program, layer: EncodedLayer, found: PathTrains, rule: Adaptive, closing: Closing
 ) -> tuple[Expressions, ...]:
     """Add r, w and s of each neuron and step; decided spikes are constants of the program."""
-    found, own = layer.found, layer.rule
-    assert isinstance(found, PathTrains)
+    own = layer.rule
     box, steps, allowance = layer.current.steps(), found.num_steps, found.allowance
     error = array(allowance.current.expand_as(box.lower[0]).flatten())
     drift = float(allowance.tie) + rule.adaptation * float(allowance.numbers[1]) * power_sum(rule.fading, steps)

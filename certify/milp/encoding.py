@@ -7,6 +7,7 @@ make the program tight, and the rounding that makes it hold for the run in the n
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import ClassVar
 
 import numpy as np
@@ -31,31 +32,29 @@ from ...models.elements.adaptive import Adaptive
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.rules import Leaky, Rule
-from ...models.running.readouts import LINEAR
 from ..bounds.automata.reachable import path_trains
-from ..bounds.intervals.interval import interval_spikes
 from ..bounds.propagation import input_signal
-from ..bounds.readouts import readout_row
 from ..bounds.signals.affine import affine_map
 from ..bounds.signals.box import Box
 from ..bounds.signals.filtered import FilteredSignal
 from ..bounds.signals.joined import JoinedSignal, SharedSignal, chosen
 from ..bounds.signals.pooled import PooledSignal
 from ..bounds.signals.signals import AffineSignal, Signal, SpikeBound, SumSignal
-from ..bounds.trains.rate_trains import RateTrains
+from ..bounds.trains.rate_trains import rate_trains
 from ..bounds.trains.recurrent import looped
 from ..bounds.trains.refractory import refractory_spikes
+from ..bounds.trains.train_graph import GraphTrains
 from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
 from ..bounds.trains.varied import separable
 from ..rounding import Rounding, over_time, sum_slack
 from .adaptive import adaptive_spikes
-from .big_m import big_m_spikes
 from .closing import Closing
 from .inputs import input_steps, rate_steps
 from .layer import EncodedLayer, LayerEncoding, array
 from .pooled import PooledEntries, WindowPairs
-from .program import Expressions, Model, Program
+from .program import Expressions, Model, Program, weighted
+from .reading import LastSignal, read_logits
 from .steps import step_spikes
 from .table import table_spikes
 
@@ -67,16 +66,36 @@ class EncodingError(ValueError):
     """A network can't be written as a program, for a reason of one line."""
 
 
+@singledispatch
+def _written(found: Signal, program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
+    """Encode the trains of a layer."""
+    raise EncodingError(f"layer: got {type(found).__name__}, which no program is written for")
+
+
+_written.register(TableTrains, table_spikes)
+_written.register(GraphTrains, step_spikes)
+
+
 def tight_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Encode by the table where the current is constant, step by step elsewhere."""
-    encode = table_spikes if isinstance(layer.found, TableTrains) else step_spikes
-    return encode(program, layer, closing)
+    return _written(layer.found, program, layer, closing)
 
 
-ENCODINGS: dict[str, tuple[SpikeBound, LayerEncoding]] = {
-    "table": (window_spikes, tight_spikes),
-    "big_m": (interval_spikes, big_m_spikes),
-}
+@dataclass(frozen=True)
+class Layers:
+    """How spiking layers are written.
+
+    Attributes:
+        bound: what is known of their spikes.
+        spikes: what writes them.
+    """
+
+    bound: SpikeBound
+    spikes: LayerEncoding
+
+
+TIGHT = Layers(window_spikes, tight_spikes)
+"""F1's rows as ordered binaries, or proven ends of every potential."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +121,7 @@ class Encoding:
         )
 
 
-def encode(circuit: Circuit, inputs: Box, encoding: str, closing: Closing) -> Encoding:
+def encode(circuit: Circuit, inputs: Box, closing: Closing, layers: Layers = TIGHT) -> Encoding:
     """Return the program of `circuit` over the input set of one sample, a batch of one.
 
     Of an ℓ2 ball only the box is written down, with the ball's ends of each first current: a greater set.
@@ -111,39 +130,28 @@ def encode(circuit: Circuit, inputs: Box, encoding: str, closing: Closing) -> En
         EncodingError: where a layer is too large.
         OverflowError: where the run may overflow its dtype.
     """
-    if circuit.read.readout not in LINEAR:
-        raise EncodingError(f"readout: got {circuit.read.readout!r}, expected a sum over time for a program")
     program = Program()
     entries, flow = _input(program, circuit, inputs, closing)
-    writer = _Writer(flow, program, *ENCODINGS[encoding], closing, Rounding(circuit.dtype))
+    writer = _Writer(flow, program, layers.bound, layers.spikes, closing, Rounding(circuit.dtype))
     last = fold(circuit, writer)[-1]
-    row = array(readout_row(circuit, inputs.lower)[0])
-    logits = _weighted(last.steps, row)
-    return Encoding(program.model(), entries, logits, last.slack * np.abs(row).sum())
+    logits, slack = read_logits(program, circuit, LastSignal(last.signal, last.steps, last.slack), closing)
+    return Encoding(program.model(), entries, logits, slack)
 
 
 def _input(
     program: Program, circuit: Circuit, inputs: Box, closing: Closing
 ) -> "tuple[tuple[Expressions, ...], _Flow]":
     """Return the input as variables, and what enters the first layer."""
-    source, draws = input_signal(circuit, inputs), circuit.source.draws
-    if isinstance(source, RateTrains) and draws is not None:
+    draws = circuit.source.draws
+    if draws is None:
+        source = input_signal(circuit, inputs)
+        entries = steps = input_steps(program, source)
+    else:
         thresholds = draws.thresholds(circuit.num_steps, tuple(inputs.lower.shape[1:]))
+        source = rate_trains(inputs, thresholds)
         values, steps = rate_steps(program, inputs, source, thresholds, closing)
         entries = (values,)
-    else:
-        entries = steps = input_steps(program, source)
     return entries, _Flow(source, steps, np.zeros(source.box.lower[0, 0].numel()))
-
-
-def _weighted(steps: tuple[Expressions, ...], row: np.ndarray) -> Expressions:
-    """Return Σ_t row[t]·x[t]; a constant x counts at each step."""
-    if len(steps) == 1:
-        return steps[0].scaled(row.sum())
-    total = steps[0].scaled(row[0])
-    for entry, factor in zip(steps[1:], row[1:], strict=True):
-        total = total + entry.scaled(factor)
-    return total
 
 
 @dataclass(frozen=True)
@@ -209,7 +217,7 @@ class _Writer(Algebra[_Flow]):
         """Write neurons of adaptive thresholds, step by step."""
         found = path_trains(flow.signal, rule, self.rounding)
         layer = EncodedLayer(rule.own, flow.signal, found, flow.steps, flow.slack, self.rounding)
-        spikes = adaptive_spikes(self.program, layer, rule, self.closing)
+        spikes = adaptive_spikes(self.program, layer, found, rule, self.closing)
         return _Flow(found, spikes, np.zeros_like(flow.slack), spikes=True)
 
     def recurred(self, node: Recurred, flow: _Flow) -> _Flow:
@@ -282,7 +290,7 @@ class _Writer(Algebra[_Flow]):
     def filtered(self, node: Filtered, flow: _Flow) -> _Flow:
         """Write H·x, step by step, and how far the run may be from it."""
         signal = FilteredSignal(flow.signal, node.filter, self.rounding)
-        steps = tuple(_weighted(flow.steps, array(row)) for row in node.filter.rows(signal.num_steps))
+        steps = tuple(weighted(flow.steps, array(row)) for row in node.filter.rows(signal.num_steps))
         slack = flow.slack * node.filter.gain(signal.num_steps) + array(signal.slack.flatten())
         return _Flow(signal, steps, slack, flow.spikes and node.filter.moves)
 

@@ -1,5 +1,6 @@
 """A mixed-integer linear program, built up variable by variable and row by row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -124,6 +125,23 @@ class Program:
             row_lower=_joined([low for _, low, _ in self._rows]),
             row_upper=_joined([high for _, _, high in self._rows]),
         )
+
+
+def weighted(steps: tuple[Expressions, ...], row: np.ndarray) -> Expressions:
+    """Return Σ_t row[t]·x[t]; a constant x counts at each step."""
+    if len(steps) == 1:
+        return steps[0].scaled(row.sum())
+    total = steps[0].scaled(row[0])
+    for entry, factor in zip(steps[1:], row[1:], strict=True):
+        total = total + entry.scaled(factor)
+    return total
+
+
+def stacked(parts: Sequence[Expressions]) -> Expressions:
+    """Return the expressions of all parts, one part behind the other."""
+    columns = max(part.columns for part in parts)
+    matrix = sparse.vstack([_widened(part.matrix, columns) for part in parts])
+    return Expressions(sparse.csr_array(matrix), np.concatenate([part.constant for part in parts]))
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

@@ -12,7 +12,7 @@ from ..perturbations import RangedSet
 from ..problem import Problem
 from ..replay import replays
 from .closing import Closing
-from .encoding import Encoding, EncodingError, encode
+from .encoding import Encoding, EncodingError, Layers, encode
 from .program import Expressions
 from .solving.solver import LARGEST, Watch, minimise
 from .solving.tree import ProgramTree
@@ -25,7 +25,7 @@ GAP_ERROR = 1e-12
 class ProgramSettings:
     """How to search: see `certify.verifiers.milp.Milp`."""
 
-    encoding: str
+    layers: Layers
     tolerance: float
     attack: Attack
     patience: int | None = None
@@ -87,7 +87,8 @@ class ProgramSearch:
             found = minimise(model, objective, watch, self.problem.deadline, presolve=False, nodes=nodes)
         if found.bound <= enough or self._refuted(other, found.bound - paid, paid):
             return -np.inf
-        proven = ProgramTree(model, objective, enough, self.problem.deadline, nodes).proven() - paid
+        limits = self.problem.deadline, nodes, self.problem.memory, self.problem.told
+        proven = ProgramTree(model, objective, enough, *limits).proven() - paid
         return -np.inf if self._refuted(other, proven, paid) else proven
 
     def _refuted(self, other: int, bound: float, paid: float) -> bool:
@@ -117,7 +118,7 @@ class ProgramSearch:
     def _encoded(self, closing: Closing) -> Encoding:
         problem = self.problem
         box = problem.perturbation.enclosure(problem.inputs)
-        encoding = encode(circuit(problem.network), box, self.settings.encoding, closing)
+        encoding = encode(circuit(problem.network), box, closing, self.settings.layers)
         if encoding.model.largest > LARGEST:
             raise OverflowError(f"program: got a number of {encoding.model.largest:.3g}, above {LARGEST:g}")
         if self._most_nodes(encoding) == 0:

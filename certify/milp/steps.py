@@ -23,11 +23,11 @@ from .potentials import graph_potentials
 from .program import Expressions, Program
 
 
-def step_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
+def step_spikes(
+    found: GraphTrains, program: Program, layer: EncodedLayer, closing: Closing
+) -> tuple[Expressions, ...]:
     """Add r, w and s of each neuron and step; decided spikes are constants of the program."""
-    found, rule = layer.found, layer.rule
-    assert isinstance(found, GraphTrains)
-    known, drives = graph_potentials(found), found.drives
+    known, drives, rule = graph_potentials(found), found.drives, layer.rule
     lower, upper = (array(end.flatten(1)) for end in (known.lower, known.upper))
     certain, possible = (array(mask.flatten(1)) for mask in (known.certain, known.possible))
     own = array(drives.slack.flatten())

@@ -13,16 +13,18 @@ a vertex of the chain, which is integral.
 import numpy as np
 from scipy import sparse
 
+from ..bounds.trains.forms import TrainTable
 from ..bounds.trains.train_table import TableTrains
 from .closing import Closing
 from .layer import EncodedLayer, array
 from .program import Expressions, Program
 
 
-def table_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
+def table_spikes(
+    found: TableTrains, program: Program, layer: EncodedLayer, closing: Closing
+) -> tuple[Expressions, ...]:
     """Add one current and its ordered binaries for each neuron with more than one reachable row."""
-    found, box = layer.found, layer.current.steps()
-    assert isinstance(found, TableTrains)
+    box = layer.current.steps()
     first, last = (rows.flatten().cpu().numpy() for rows in (found.first, found.last))
     trains = array(found.table.trains)
     owner = np.repeat(np.arange(len(first)), last - first)
@@ -31,7 +33,7 @@ def table_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tup
     _order(program, binaries, owner)
     if len(owner) > 0:
         ends = array(box.lower.flatten()), array(box.upper.flatten())
-        _place(program, layer, closing, binaries, (owner, row, first), ends)
+        _place(program, layer, closing, binaries, (owner, row, first), (found.table, *ends))
     spread = [_sums(owner, trains[row, t] - trains[row - 1, t], len(first)) for t in range(trains.shape[1])]
     return tuple(binaries.image(weight, trains[first, t]) for t, weight in enumerate(spread))
 
@@ -48,13 +50,11 @@ def _place(
     closing: Closing,
     binaries: Expressions,
     rows: tuple[np.ndarray, np.ndarray, np.ndarray],
-    box: tuple[np.ndarray, np.ndarray],
+    known: tuple[TrainTable, np.ndarray, np.ndarray],
 ) -> None:
     """Tie each open neuron's current to its expression, and its row to its current."""
-    owner, row, first = rows
-    found = layer.found
-    assert isinstance(found, TableTrains)
-    lower, upper = _ends(array(found.table.lower), array(found.table.upper), closing)
+    (owner, row, first), (table, *box) = rows, known
+    lower, upper = _ends(array(table.lower), array(table.upper), closing)
     neurons = np.unique(owner)
     slack, tie = closing.slack(layer.slack), closing.tie(layer.slack)
     low, high = box[0] - slack, box[1] + slack

@@ -27,7 +27,6 @@ from ...models.validation import check_rivals
 from ..bounds.cells.automaton import CELLS
 from ..bounds.cells.pair_margins import SIDE
 from ..bounds.prices.price_cells import charged
-from ..bounds.trains.train_table import TableTrains
 from ..branching.bounding import Bounded, Climb, bound_nodes
 from ..branching.experience import Experience
 from ..branching.nodes.decisions import RowRanges
@@ -243,8 +242,8 @@ class _ProofSearch:
         if not isinstance(decisions, RowRanges) or not isinstance(trimmed, RowRanges):
             return part
         network, _ = self.question.staged(part.nodes)
-        found = network.stages[0].found
-        assert isinstance(found, TableTrains)
+        found = network.stages[0].trains.rows
+        assert found is not None
         first, last = decisions.first.clone(), decisions.last.clone()
         places = list(part.places)
         for left, kept, dropped in (

@@ -11,7 +11,7 @@ from ...checking.leaf import Trains
 from ...checking.trains.constant import Constant
 from ...checking.trains.tables import Table
 from ..bounds.prices.stages import Stage
-from ..bounds.trains.train_table import TableTrains, TrainTable
+from ..bounds.trains.forms import TrainTable
 from .tree import Tree
 
 
@@ -21,9 +21,10 @@ class CheckerSplits(ABC):
     @staticmethod
     def of(stage: Stage, first: Trains) -> "CheckerSplits | None":
         """Return those of a staged network's first layer, which is `first` to the checker; None if they differ."""
-        if isinstance(stage.found, TableTrains):
-            return RowSplits(stage.found.table, first.table) if isinstance(first, Constant) else None
-        return None if isinstance(first, Constant) else StepSplits()
+        rows = stage.trains.rows
+        if isinstance(first, Constant):
+            return None if rows is None else RowSplits(rows.table, first.table)
+        return StepSplits() if rows is None else None
 
     @abstractmethod
     def value(self, place: int) -> float:

@@ -28,7 +28,7 @@ def _auto() -> Verifier:
     "milp" is asked last: its programs cost most.
     """
     quick, thorough = (AttackSearch(ATTACKS[name]()) for name in ("ensemble-fast", "ensemble"))
-    searches = Complete(Search(patience=PATIENCE), enumeration=None), Milp(patience=PATIENCE)
+    searches = Complete(Search(patience=PATIENCE), enumeration=None, programs=None), Milp(patience=PATIENCE)
     return Ladder((TRAINS, quick, Linear(), MoveSplitting(), thorough, *searches))
 
 

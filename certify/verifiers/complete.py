@@ -1,6 +1,18 @@
-"""Decide every sample, given time: list small sets, branch and bound over spike trains (F7) in others."""
+"""Decide every sample, given time: small sets are listed, others split by spike trains (F7) or by their programs.
+
+Which network is searched how:
+
+    a set of few members                                 each is run (`Enumeration`)
+    moves of one event a feature                         split (`MoveSplitting`)
+    its margins are functions of the first layer's       branch and bound over these trains (`Branching`)
+    trains, and prices reach it: see question.py
+    any other: loops, rests, neurons that differ, the    trees of linear programs (`Milp`): branch and bound over
+    readouts "largest" and "first", inputs and pools     every layer's spikes, bounded by weak duality
+    that reach past the first spikes
+"""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -8,8 +20,6 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.deadline import LATE
-from ...models.elements.refractory import Refractory
-from ...models.elements.varied import Varied
 from ...models.rules import Leaky
 from ...models.running.readouts import LINEAR
 from ..branching.nodes.frontier import Answer
@@ -22,6 +32,7 @@ from ..verdicts import Verdict
 from .base import Verifier
 from .enumeration import Enumeration
 from .ladder import Ladder
+from .milp import Milp
 from .moves import MoveSplitting, splits
 from .trains import TRAINS
 
@@ -36,10 +47,12 @@ class Branching(Verifier):
 
     Args:
         search: batch size, climbs, memory.
+        beyond: what decides networks that branching does not reach; None: they keep the bound of "trains".
     """
 
     search: Search = field(default_factory=Search)
     name: str = "complete"
+    beyond: Verifier | None = None
 
     @torch.no_grad()
     def decide(self, problem: Problem) -> list[Verdict]:
@@ -54,6 +67,8 @@ class Branching(Verifier):
             found = _searched(problem, search)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
+        if found.out_of_reach and self.beyond is not None:
+            return self.beyond.decide(problem)
         seconds = (time.perf_counter() - started) / len(problem.labels)
         proven = problem.goal.proven(found.lower, problem.labels).all(1).tolist()
         verdicts = [
@@ -92,10 +107,19 @@ class _Searched:
     answer: Answer | None
     timed: bool
 
+    @property
+    def out_of_reach(self) -> bool:
+        """Return whether margins are open that branching can't decide, however much time and memory there is."""
+        return (
+            self.answer is None and len(self.question.specifications.samples) > 0 and self.question.roots() is None
+        )
+
     def obstacle(self, index: int) -> str:
         """Return why a sample is left open."""
+        if self.out_of_reach:
+            return "branching does not reach this network"
         if self.answer is None:
-            return _obstacle(self.question, self.search)
+            return f"a node of this network takes {_gib(self.question.bytes_each)}, above {_gib(self.search.room)}"
         rows = self.question.specifications.samples == index
         if bool(self.answer.stuck[rows].any()):
             return "a part of the set is decided only within the rounding error"
@@ -134,55 +158,45 @@ def _searched(problem: Problem, search: Search) -> _Searched:
 class Complete(Verifier):
     """Runs every input of a set with few of them, and splits the others.
 
-    See `Enumeration`, `MoveSplitting` for sets of moves, and `Branching`.
+    See `Enumeration`, `MoveSplitting` for sets of moves, `Branching`, and `Milp`.
 
     Args:
         search: batch size, climbs, memory.
         enumeration: which sets have few members; None: none, and no set of moves is split.
+        programs: what decides networks that branching does not reach; None: nothing does.
     """
 
     search: Search = field(default_factory=Search)
     enumeration: Enumeration | None = field(default_factory=Enumeration)
     name: str = "complete"
+    programs: Milp | None = field(default_factory=Milp)
 
     def decide(self, problem: Problem) -> list[Verdict]:
         """Return a decision for each sample that was decided in time; the proven margin for the others."""
-        branching = Branching(self.search, self.name)
+        branching = Branching(self.search, self.name, self.programs)
+        try:
+            return self._named(self._rungs(branching, problem).decide(problem))
+        except Unfinished as stopped:
+            raise Unfinished(self._named(stopped.verdicts)) from None
+
+    def _named(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        return [replace(verdict, verifier=self.name) for verdict in verdicts]
+
+    def _rungs(self, branching: Branching, problem: Problem) -> Verifier:
+        """Return what is asked of a problem, in turn."""
         if self.enumeration is None:
-            return branching.decide(problem)
+            return branching
         moves = MoveSplitting(enumeration=self.enumeration)
         if not bool(self.enumeration.takes(problem).any()) and not moves.takes(problem):
-            return branching.decide(problem)
-        rungs = (
-            (TRAINS, moves) if splits(problem) and not _reached(problem.circuit) else (TRAINS, moves, branching)
-        )
-        found = Ladder(rungs, self.name).decide(problem)
-        return [replace(verdict, verifier=self.name) for verdict in found]
+            return branching
+        last = () if splits(problem) and not _reached(problem.circuit) else (branching,)
+        return Ladder((TRAINS, moves, *last), self.name)
 
 
 def _reached(circuit: Circuit) -> bool:
     """Return whether branching knows a network's neurons and its readout."""
     known = all(type(node.rule) is Leaky for node in circuit.spiking)
     return known and not circuit.recurs and circuit.read.readout in LINEAR
-
-
-def _obstacle(question: MarginQuestion, search: Search) -> str:
-    """Return why the search was not begun."""
-    if question.circuit.recurs:
-        return "branching does not reach layers that hear their own spikes"
-    if any(isinstance(node.rule, Varied) for node in question.circuit.spiking):
-        return "branching does not reach layers whose neurons differ"
-    if any(isinstance(node.rule, Refractory) for node in question.circuit.spiking):
-        return "branching does not reach neurons that rest behind a spike or start elsewhere"
-    others = (node.rule for node in question.circuit.spiking if type(node.rule) is not Leaky)
-    if (rule := next(others, None)) is not None:
-        return f"branching does not reach neurons of rule {type(rule).__name__}"
-    readout = question.circuit.read.readout
-    if readout not in LINEAR:
-        return f"branching does not reach readout {readout!r}, which is no sum over time"
-    if question.roots() is None:
-        return "branching does not reach this network"
-    return f"a node of this network takes {_gib(question.bytes_each)}, above {_gib(search.room)}"
 
 
 def _gib(size: int) -> str:

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from ...models.circuit import Circuit
 from ...models.networks import SpikingNetwork
-from ..bounds.prices.gain_rows import Rows, graph_rows, table_rows, worst_sum
+from ..bounds.prices.gain_rows import Rows, gain_rows, worst_sum
 from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged, staged
 from ..bounds.propagation import LogitBounds
-from ..bounds.trains.train_table import TableTrains
 from ..bounds.trains.trains import window_spikes
 from ..perturbations import Perturbation
 from ..problem import Problem
@@ -87,10 +86,7 @@ def _last_layer(network: SpikingNetwork, stages: Staged, inputs: Tensor, norms: 
     ):  # a "potential" readout has one neuron more
         budget = moved * norm * (1 + 1e-12) * _repeats(stage, len(signal))
         current = stage.chain.apply(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
-        if isinstance(stage.found, TableTrains):
-            rows = table_rows(stage, current[0])
-        else:
-            rows = graph_rows(stage, current.expand(stage.found.num_steps, *current.shape[1:]))
+        rows = gain_rows(stage.trains, stage, current)
         moved = worst_sum(rows.changed(), rows.distance, budget).clamp_min(0).sqrt()
         signal = rows.reference
         layers.append((rows, budget))
@@ -102,7 +98,7 @@ def _repeats(stage: Stage, length: int) -> float:
 
     A table asks for the change of the current itself, a graph for √Σ_t ‖w[t]‖² over all steps.
     """
-    return 1.0 if isinstance(stage.found, TableTrains) else math.sqrt(stage.found.num_steps / length)
+    return math.sqrt(max(1.0, stage.trains.price_steps / length))
 
 
 def _input_change(stages: Staged, signal: Tensor) -> Tensor:

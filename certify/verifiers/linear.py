@@ -11,7 +11,7 @@ from ...models.networks import SpikingNetwork
 from ..bounds.prices.narrowing import Enclosure, Narrowing, Task
 from ..bounds.prices.price_search import PriceSearch
 from ..bounds.prices.prices import Specifications
-from ..bounds.prices.stages import Staged, priceable, staged
+from ..bounds.prices.stages import Staged, staged
 from ..bounds.propagation import LogitBounds
 from ..bounds.signals.box import Box
 from ..perturbations import Perturbation
@@ -114,4 +114,4 @@ class Linear(ClassMarginVerifier):
 def _priced_stages(made: Circuit, inputs: Box) -> Staged | None:
     """Return the network in stages, or None where prices reach none of them."""
     stages = staged(made, inputs, sums=True)
-    return stages if stages is not None and any(map(priceable, stages.stages)) else None
+    return stages if stages is not None and any(stage.priceable for stage in stages.stages) else None

@@ -1,4 +1,4 @@
-"""The exact encodings, decided by trees of linear programs: one program per sample and other class.
+"""The exact encoding, decided by trees of linear programs: one program per sample and other class.
 
 HiGHS searches for solutions and proposes multipliers, and is believed in neither. "verified" needs each leaf of a
 tree over the *closed* program (milp/closing.py) to be bounded by weak duality, in our own arithmetic, by more than
@@ -9,22 +9,24 @@ replays. It may answer "unknown" where a potential can't be told from θ.
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ...models.constants import at_least, real, settle, unless_none
 from ...models.deadline import LATE, TimeIsUp, ending, time_left
-from ...models.validation import check_choice
 from ..attacks.apgd import APGD
 from ..attacks.base import Attack
 from ..problem import Problem
+from ..unfinished import INTERRUPTED, Unfinished
 from ..verdicts import Verdict
 from .base import Verifier, falsified
 from .bound import BoundVerifier
-from .trains import INTERVAL, TRAINS
+from .trains import TRAINS
 
-BOUNDS: dict[str, BoundVerifier] = {"table": TRAINS, "big_m": INTERVAL}
+if TYPE_CHECKING:
+    from ..milp.encoding import Layers
 
 
 @dataclass(frozen=True)
@@ -35,65 +37,71 @@ class Milp(Verifier):
     holds and a solution may fail to replay. Flipped and shifted events are exact.
 
     Args:
-        encoding: "table" (F1's rows as ordered binaries, proven ends of every potential) or "big_m" (the standard
-            encoding, with per-step intervals).
         tolerance: a margin's bound must pass this, times the objective's size where that is above 1.
         attack: what searches around a solution that did not replay, for real-valued sets.
         patience: where there is no deadline, a program's entries times the nodes that HiGHS may solve; None: any.
+        bounds: what is asked first, and decides what it can.
+        layers: how spiking layers are written; None: F1's rows as ordered binaries, else proven ends step by step.
+        name: what verdicts call it.
 
     Raises:
-        ValueError: for another encoding, or a tolerance that is not positive.
-
-    >>> Milp(encoding="big_m").name
-    'milp (big_m)'
+        ValueError: for a tolerance that is not positive.
     """
 
-    encoding: str = "table"
     tolerance: float = 1e-5
     attack: Attack = field(default_factory=APGD)
     patience: int | None = None
+    bounds: BoundVerifier = TRAINS
+    layers: "Layers | None" = None
+    name: str = "milp"
 
     def __post_init__(self) -> None:
-        check_choice("encoding", self.encoding, BOUNDS)
         settle(self, partial(real, finite=False), "tolerance")
         settle(self, unless_none(at_least(0)), "patience")
         if not self.tolerance > 0:
             raise ValueError(f"tolerance: got {self.tolerance!r}, expected a positive number")
 
-    @property
-    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return "milp" for the tight encoding, "milp (big_m)" for the standard one."""
-        return "milp" if self.encoding == "table" else f"milp ({self.encoding})"
-
     def decide(self, problem: Problem) -> list[Verdict]:
-        """Return each sample's verdict; the samples that are left share the time that is left."""
-        bounds, goal = BOUNDS[self.encoding], problem.goal
+        """Return each sample's verdict; the samples that are left share the time that is left.
+
+        Raises:
+            Unfinished: on Ctrl-C during the searches, with these.
+        """
+        bounds, goal = self.bounds, problem.goal
         try:
             lower = bounds.lower(problem)
         except OverflowError as error:
             return [Verdict("unknown", None, None, self.name, 0.0, str(error)) for _ in problem.labels]
         proven = goal.proven(lower, problem.labels).all(1).tolist()
-        left = proven.count(False)
-        verdicts = []
-        for index, margins in enumerate(lower):
-            if proven[index]:
-                reason = f"bounds of {bounds.name!r} prove every class"
-                margin = float(margins.amin())
-                verdicts.append(Verdict("verified", margin, None, self.name, 0.0, reason, problem.ties))
-            else:
-                verdicts.append(self._searched(problem.subset(torch.tensor([index])), margins, left))
-                left -= 1
+        verdicts = [
+            self._bounded(float(row.amin()), enough, problem.ties)
+            for row, enough in zip(lower, proven, strict=True)
+        ]
+        left = [index for index, enough in enumerate(proven) if not enough]
+        for turn, index in enumerate(left):
+            part = problem.subset(torch.tensor([index], device=lower.device))
+            try:
+                verdicts[index] = self._searched(part, lower[index], len(left) - turn)
+            except KeyboardInterrupt:
+                raise Unfinished(verdicts) from None
         return verdicts
+
+    def _bounded(self, margin: float, proven: bool, ties: str) -> Verdict:
+        """Return what a bound says of a sample, before its search."""
+        if proven:
+            reason = f"bounds of {self.bounds.name!r} prove every class"
+            return Verdict("verified", margin, None, self.name, 0.0, reason, ties)
+        return Verdict("unknown", margin, None, self.name, 0.0, INTERRUPTED)
 
     def _searched(self, problem: Problem, lower: Tensor, left: int) -> Verdict:
         """Search one sample's programs, the class of the least bound first."""
-        from ..milp.encoding import EncodingError  # imported here: scipy takes half a second
+        from ..milp.encoding import TIGHT, EncodingError  # imported here: scipy takes half a second
         from ..milp.search import ProgramSearch, ProgramSettings
 
         started, goal = time.perf_counter(), problem.goal
         problem = replace(problem, deadline=time_left(problem.deadline, left))
         margins, proven = lower.clone(), goal.proven(lower[None], problem.labels)[0]
-        settings = ProgramSettings(self.encoding, self.tolerance, self.attack, self.patience)
+        settings = ProgramSettings(self.layers or TIGHT, self.tolerance, self.attack, self.patience)
         try:
             with ending(problem.deadline):
                 search = ProgramSearch(problem, settings)
@@ -103,7 +111,8 @@ class Milp(Verifier):
         except TimeIsUp:
             return self._unfalsified(problem, margins[None], time.perf_counter() - started)
         except (EncodingError, OverflowError) as error:
-            return Verdict("unknown", None, None, self.name, time.perf_counter() - started, str(error))
+            margin, seconds = float(lower.amin()), time.perf_counter() - started
+            return Verdict("unknown", margin, None, self.name, seconds, str(error))
         if search.found is not None:
             reason = "a solution of the program, or an attack from it, replays"
             return falsified(problem, 0, search.found, self.name, started, reason)

@@ -10,7 +10,6 @@ from ..bounds.events.moved_events import Movable, MovedCurrents, MovedEvents, fi
 from ..bounds.propagation import Propagation, input_signal, known_margins, margin_bounds, propagate
 from ..bounds.signals.box import Box
 from ..bounds.signals.signals import Signal
-from ..bounds.trains.once_trains import OnceTrains
 from ..bounds.trains.trains import window_spikes
 from ..perturbations import SpikeShift
 from ..problem import Problem
@@ -133,10 +132,7 @@ def _numbers(circuit: Circuit, source: Signal) -> int:
     known = propagate(circuit, source, window_spikes, Rounding(circuit.dtype))
     pairs = zip(circuit.nodes, known, strict=True)
     fired = [signal for node, signal in pairs if isinstance(node, Fired | Recurred)]
-    steps = circuit.num_steps
-    return sum(
-        signal.magnitude().numel() * steps * (4 if isinstance(signal, OnceTrains) else steps) for signal in fired
-    )
+    return sum(signal.magnitude().numel() * signal.numbers for signal in fired)
 
 
 def sums_are_kept(problem: Problem) -> bool:

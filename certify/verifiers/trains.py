@@ -15,7 +15,7 @@ FEW_STEPS = 10
 
 
 @dataclass(frozen=True)
-class Trains(BoundVerifier):
+class TrainsVerifier(BoundVerifier):
     """What is exact of each neuron's trains, and windows.
 
     Where a layer subtracts, F9 proves nearly all that windows of all lengths (F5) do, and far more; over few steps
@@ -30,4 +30,4 @@ class Trains(BoundVerifier):
 
 
 INTERVAL = BoundVerifier("interval", (interval_spikes,))
-TRAINS = Trains("trains", (step_spikes, conserved_spikes))
+TRAINS = TrainsVerifier("trains", (step_spikes, conserved_spikes))

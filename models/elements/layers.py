@@ -1,6 +1,6 @@
 """Layers besides neurons: the residual sum, a learnable share of a path, averages; how affine layers run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +24,29 @@ class Residual(nn.Module):
 
     def __init__(self, branch: list[nn.Module], shortcut: list[nn.Module] | None = None) -> None:
         super().__init__()
-        self.branch: nn.ModuleList = nn.ModuleList(branch)
-        self.shortcut: nn.ModuleList = nn.ModuleList(shortcut or [])
+        self.branch: nn.ModuleList = nn.ModuleList(in_row(branch))
+        self.shortcut: nn.ModuleList = nn.ModuleList(in_row(shortcut or []))
+
+
+class Composite(nn.Sequential):
+    """A name for modules in a row. A network holds these in its place, so that no reader meets it."""
+
+    def check_behind(self, before: Sequence[nn.Module]) -> None:
+        """Raise ValueError where it can't stand behind these modules."""
+
+
+def in_row(modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """Return modules in order, those of each `Composite` in its place.
+
+    Raises:
+        ValueError: for a `Composite` that can't stand where it does.
+    """
+    found: list[nn.Module] = []
+    for module in modules:
+        if isinstance(module, Composite):
+            module.check_behind(found)
+        found += module if isinstance(module, Composite) else [module]
+    return found
 
 
 class Share(nn.Module):

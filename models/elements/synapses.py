@@ -112,3 +112,15 @@ class Synapse(nn.Module):
     def extra_repr(self) -> str:
         """Return the constants."""
         return f"decay={self.decay}, delay={self.delay}"
+
+
+def Delay(steps: int) -> Synapse:
+    """Return a pure delay, x[t−d], with nothing before step d + 1: a `Synapse` that keeps nothing.
+
+    Args:
+        steps: d ≥ 0.
+
+    >>> Delay(2)(torch.ones(1, 1, 1), num_steps=4).flatten()
+    tensor([0., 0., 1., 1.])
+    """
+    return Synapse(0.0, at_least(0)("steps", steps))

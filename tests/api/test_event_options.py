@@ -159,7 +159,7 @@ TRAINED = [
 def test_what_is_trained_against_is_what_was_said(run, tmp_path, monkeypatch, told, words):
     seen = []
 
-    def stop(network, samples, aim, **_):
+    def stop(network, samples, aim, *_, **__):
         seen.append(aim)
         raise ValueError("stopped: got enough")
 

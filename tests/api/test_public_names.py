@@ -20,6 +20,12 @@ def test_each_public_name_is_there(name):
     assert name in dir(spikecert)
 
 
+def test_a_star_imports_all_of_them():
+    found: dict[str, object] = {}
+    exec("from spikecert import *", found)
+    assert found.keys() - {"__builtins__"} == set(spikecert.__all__)
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         spikecert.nonsense  # noqa: B018

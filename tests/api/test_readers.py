@@ -125,7 +125,7 @@ OTHERS = {
     "models/files/storage.py:read_tensors": "those that call it have rows",
     "training/data/files.py:packed": "those that call it have rows",
     "checking/network/files.py:read": "those that call it have rows",
-    "api/zoo/keeping.py:_read": "a file of this package",
+    "api/certified_networks/keeping.py:_read": "a file of this package",
     "api/protocols/configuration.py:_read": "a file of this package",
     "reports/pages/html_page.py:_template": "a file of this package",
     "files/hdf5_child.py:main": "it is given bytes by what has a row",

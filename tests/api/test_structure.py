@@ -201,17 +201,23 @@ def named(node: ast.AST) -> set[str]:
     return {ast.unparse(inner) for inner in ast.walk(node) if isinstance(inner, ast.Name | ast.Attribute)}
 
 
-def asks(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield what code compares types with, or looks them up by."""
+def typed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what code compares types with."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
             yield node.args[1]
-        elif isinstance(node, ast.Dict):
-            yield from (part for part in (*node.keys, *node.values) if part is not None)
         elif isinstance(node, ast.Compare) and "type" in named(node.left):
             yield from node.comparators
         elif isinstance(node, ast.match_case):
             yield node.pattern
+
+
+def asks(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what code compares types with, or looks them up by."""
+    yield from typed(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            yield from (part for part in (*node.keys, *node.values) if part is not None)
         elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Tuple | ast.Set):
             yield node.value
 
@@ -299,3 +305,34 @@ def test_what_rounding_costs_is_said_in_one_place() -> None:
         if ALLOWANCES.search(path.read_text())
     }
     assert found == {f"certify/rounding/{name}.py" for name in ("recursion", "sums", "readouts")}
+
+
+FACES = {"Trains": "a layer's trains", "Priced": "the same with prices"}
+"""Classes that stand for a family of others: code outside its folders asks these, not which one it has."""
+
+
+def families(bases: dict[str, set[str]]) -> set[str]:
+    """Return all classes below a face, by the bases that each class names; those of a rate code are an input's."""
+    found, left = {"RateTrains"}, set(FACES)
+    while left:
+        left = {name for name, above in bases.items() if above & left}
+        found |= left
+    return found
+
+
+def test_which_family_of_trains_it_has_is_asked_where_families_live_alone() -> None:
+    """A new family answers verbs (trains/base.py) and is listed in a few tables: there is no ladder of types."""
+    made = [(module, node) for module in modules("certify").values() for node in ast.walk(module.tree)]
+    classes = {node.name: (module, node) for module, node in made if isinstance(node, ast.ClassDef)}
+    bases = {name: {ast.unparse(base) for base in node.bases} for name, (_, node) in classes.items()}
+    known = families(bases)
+    assert {"TableTrains", "BalancedTable", "GraphTrains", "CellTrains", "StepTrains", "PricedCells"} <= known
+    homes = {place(classes[name][0]).rpartition("/")[0] for name in known}
+    asking = {
+        (place(module), name)
+        for module in modules().values()
+        if place(module).rpartition("/")[0] not in homes
+        for part in typed(module.tree)
+        for name in named(part) & known
+    }
+    assert asking == set()

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecert import LIF, LInf, load, load_zoo, network_hash, strided, verify
+from spikecert import LIF, LInf, load, load_zoo, network_hash, strided, verify, zoo
+from spikecert.certified_networks import Entry, Proven, names, pack
+from spikecert.certified_networks.keeping import FOLDER, unpacked
+from spikecert.certified_networks.rounding import EXPONENTS, from_bits, to_bits
 from spikecert.cli import main
-from spikecert.zoo import Entry, Proven, entries, names, pack
-from spikecert.zoo.keeping import FOLDER, unpacked
-from spikecert.zoo.rounding import EXPONENTS, from_bits, to_bits
 from support.examples import examples
 
 MOST_BYTES = 5 * 2**20
@@ -72,9 +72,10 @@ def test_names_are_those_of_files() -> None:
 
 def test_what_is_kept_is_small_and_said_whole() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= MOST_BYTES
-    assert [entry.name for entry in entries()] == list(names())
-    for entry in entries():
+    assert [entry.name for entry in zoo()] == list(names())
+    for entry in zoo():
         assert entry.samples >= entry.clean > 0
+        assert entry.shares == {point.epsilon: point.certified / entry.samples for point in entry.points}
         assert entry.points
         assert all(point.certified <= (point.attacked or entry.clean) <= entry.clean for point in entry.points)
         assert len(entry.spikes) == len(load_zoo(entry.name).neurons)

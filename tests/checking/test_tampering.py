@@ -10,6 +10,8 @@ import torch
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.network.model import FORMAT as NETWORK
 from spikecert.checking.proof import FORMAT as PROOF
+from support.examples import by_night
+from support.proofs import KINDS
 
 
 def _scaled(name, factor):
@@ -204,6 +206,7 @@ def test_multipliers_of_an_unknown_neuron_are_refused(deep, sealed):
 
 
 @pytest.mark.parametrize("change", [_all_prices(1e30), _wider, _dropped_subtree, _leaf_for_split, _other_shape])
+@pytest.mark.parametrize("kind", [*KINDS[:3], *by_night(*KINDS[3:])], indirect=True)
 def test_a_tampered_proof_of_any_network_is_refused(proven, sealed, change):
     with pytest.raises(Refused):
         check(sealed(proven.proof, PROOF, change), proven.model)

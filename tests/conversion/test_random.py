@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from spikecert import ConversionRefused, SpikingNetwork, convert
+from support.examples import THOROUGH
 from support.foreign import FOREIGN, Foreign
 
-COUNT = 60
+COUNT = 60 if THOROUGH else 24
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature"),
     pytest.mark.filterwarnings("ignore:graph. its last neurons never fire"),

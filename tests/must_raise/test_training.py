@@ -96,6 +96,8 @@ CASES: dict[str, Case] = {
     "accumulate: zero": (lambda: train(accumulate=0), ValueError, "accumulate: got 0"),
     "steps_at_once: zero": (lambda: train(steps_at_once=0), ValueError, "steps_at_once: got 0"),
     "seed: negative": (lambda: train(seed=-1), ValueError, "seed: got -1"),
+    "settings: a dictionary": (lambda: train(settings={"epochs": 1}), TypeError, "settings: got dict"),
+    "settings: unknown": (lambda: train(epoch=1), TypeError, ".* got an unexpected keyword argument 'epoch'"),
     "objective: text": (lambda: train(objective="ce"), TypeError, "objective: got str"),
     "objective: sum with a number": (lambda: MSMPPD() + 1, TypeError, "unsupported operand"),  # type: ignore
     "network: NaN": (lambda: fit(broken_network(), data()), ValueError, "network: layers.0.bias: got NaN or inf"),

@@ -176,8 +176,8 @@ BOUND_MUTANTS = (
     Mutant(
         "prices: rounding paid to the wrong side",
         "certify/bounds/prices/priced_layer.py",
-        "paid = value - (prices.abs() * self.slack).sum(0)",
-        "paid = value + 1e3 * (prices.abs() * self.slack).sum(0)",
+        "paid = value - (prices.abs() * self.priced.slack).sum(0)",
+        "paid = value + 1e3 * (prices.abs() * self.priced.slack).sum(0)",
     ),
     Mutant(
         "prices: a neuron settled at one step counts as settled",

@@ -197,14 +197,14 @@ CELL_MUTANTS = (
     ),
     Mutant(
         "prices: unfiltered slack",
-        "certify/bounds/prices/priced_layer.py",
-        "return collected(slack + found.inflow.slack.flatten(1)[where], stage.rule.decay)",
-        "return slack * 0.0",
+        "certify/bounds/prices/price_cells.py",
+        "slack=collected(stage.slack(scale, pairs) + found.inflow.slack.flatten(1)[pairs], rule.decay)",
+        "slack=0.0 * stage.slack(scale, pairs)",
     ),
     Mutant(
         "prices: on filtered currents as on currents",
-        "certify/bounds/prices/priced_layer.py",
-        "prices = charged(prices, self.stage.rule.decay)",
-        "prices = prices",
+        "certify/bounds/prices/price_cells.py",
+        "return charged(prices, self.rule.decay)",
+        "return prices",
     ),
 )

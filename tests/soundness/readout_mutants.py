@@ -44,8 +44,8 @@ READOUT_MUTANTS = (
     Mutant(
         "readout: first spikes are compared as counts",
         PROPAGATION,
-        'if circuit.read.readout != "spikes" or',
-        "if circuit.read.rule is not None or",
+        'if circuit.read.readout != "spikes":',
+        "if circuit.read.rule is not None:",
     ),
     Mutant(
         "readout: the largest potential is the last one",
@@ -54,9 +54,33 @@ READOUT_MUTANTS = (
         "return signal[-1]",
     ),
     Mutant(
-        "program: the largest is written as a mean",
-        "certify/milp/encoding.py",
-        "if circuit.read.readout not in LINEAR:",
-        "if False:",
+        "program: the largest is that of the last step",
+        "certify/milp/reading.py",
+        "if len(steps) == 1:\n        return steps[0], slack[0]",
+        "if len(steps) >= 1:\n        return steps[-1], slack[-1]",
+    ),
+    Mutant(
+        "program: silent whatever was before",
+        "certify/milp/reading.py",
+        "program.constrain(silent + spike - before, lower=0.0)",
+        "program.constrain(silent + spike, lower=1.0)",
+    ),
+    Mutant(
+        "program: a silence that a spike does not end",
+        "certify/milp/reading.py",
+        "program.constrain(ones - spike - silent, lower=0.0)",
+        "program.constrain(ones - silent, lower=0.0)",
+    ),
+    Mutant(
+        "program: each step's largest is the one that may be the least",
+        "certify/milp/reading.py",
+        "array(box.upper.flatten(1)) + wider",
+        "array(box.lower.flatten(1)) - wider",
+    ),
+    Mutant(
+        "program: potentials are read without rounding",
+        "certify/milp/reading.py",
+        "own = own + integrating_slack(last.signal, rows, rounding)",
+        "own = own * 0.0",
     ),
 )

@@ -60,13 +60,13 @@ STEP_MUTANTS = (
     ),
     Mutant(
         "table: an open step counts as certain",
-        "certify/bounds/trains/train_table.py",
+        "certify/bounds/trains/forms.py",
         "(fired == size)",
         "(fired > 0)",
     ),
     Mutant(
         "table: runs of rows without their last row",
-        "certify/bounds/trains/train_table.py",
+        "certify/bounds/trains/forms.py",
         "spikes[None, 1:] - spikes[:-1, None]",
         "spikes[None, :-1] - spikes[:-1, None]",
     ),

@@ -18,6 +18,7 @@ from spikecert.certify.verification import bounds
 from spikecert.models.circuit import circuit
 from spikecert.models.files.description import describe
 from spikecert.models.linear_maps import linear_map
+from support.examples import by_night
 
 Padding = Literal["circular", "replicate", "reflect"]
 SOUND = ("interval", "trains", "linear", "gain", "complete")
@@ -50,7 +51,7 @@ def assert_sound(network: SpikingNetwork, inputs: Tensor, threat: LInf | L2, ver
 
 
 @pytest.mark.parametrize("verifier", SOUND)
-@pytest.mark.parametrize(("size", "seed"), [(1e301, 7), (1e304, 3)])
+@pytest.mark.parametrize(("size", "seed"), [(1e301, 7), *by_night((1e304, 3))])
 def test_sums_that_pass_float64_in_a_bound_prove_nothing(size: float, seed: int, verifier: str) -> None:
     # λ^−(T−1) times such a current is infinite: 0·∞ is NaN, and a NaN must not close a node of the search
     generator = torch.Generator().manual_seed(seed)

@@ -297,13 +297,12 @@ def test_chains_pay_for_the_rounding_before_a_filter():
     assert bool((branch.chain.slack >= 2 * without.stages[1].chain.slack).all())
 
 
-@pytest.mark.parametrize("encoding", ["table", "big_m"])
 @settings(max_examples=8, deadline=None)
 @given(filtered_networks(1, encodings=("direct", "none"), most_steps=3), SEEDS)
-def test_every_run_is_a_point_of_the_closed_program(encoding: str, network: SpikingNetwork, seed: int):
+def test_every_run_is_a_point_of_the_closed_program(network: SpikingNetwork, seed: int):
     inputs, _ = batch_of(network, seed, 1, 1)
     threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
-    closed = encode(circuit(network), threat.enclosure(inputs.double()), encoding, Closing(True))
+    closed = encode(circuit(network), threat.enclosure(inputs.double()), Closing(True))
     for candidate in (inputs, *candidates(threat, inputs, generator, 1)):
         with torch.no_grad():
             logits = network(candidate)[0].double().numpy()
@@ -411,7 +410,7 @@ def test_the_search_says_that_it_stops_at_several_filters_before_the_first_spike
     network, inputs = SpikingNetwork(*layers, num_steps=3).eval(), torch.full((1, 2), 0.5)
     with torch.no_grad():
         labels = network(inputs).argmax(1)
-    (found,) = verify(network, inputs, labels, LInf(0.5), Complete(enumeration=None))
+    (found,) = verify(network, inputs, labels, LInf(0.5), Complete(enumeration=None, programs=None))
     assert found.status == "falsified" or found.reason == "branching does not reach this network"
     known = staged(circuit(network), LInf(0.5).enclosure(inputs.double()), sums=True)
     assert known is not None

@@ -184,13 +184,12 @@ def test_a_constant_current_has_one_train(rest: int):
     assert run.flatten().tolist() == [float(t >= 2 and (t - 2) % (2 + rest) == 0) for t in range(1, 10)]
 
 
-@pytest.mark.parametrize("encoding", ["table", "big_m"])
 @settings(max_examples=6, deadline=None)
 @given(network=networks(width=3, steps=5), seed=SEEDS)
-def test_programs_hold_all_runs(encoding: str, network: SpikingNetwork, seed: int):
+def test_programs_hold_all_runs(network: SpikingNetwork, seed: int):
     inputs, _ = sample_of(network, seed, 1)
     threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
-    closed = encode(circuit(network), threat.enclosure(inputs), encoding, Closing(closed=True))
+    closed = encode(circuit(network), threat.enclosure(inputs), Closing(closed=True))
     for _ in range(3):
         candidate = threat.sample(inputs, generator)
         with torch.no_grad():
@@ -254,8 +253,8 @@ def test_who_does_not_know_it_says_so():
         gain(SMALL)
     with pytest.raises(UnknownNode, match="bounds of training"):
         worst_logits(SMALL, inputs, inputs, labels)
-    for verdict in verify(SMALL, inputs, labels, LInf(1.0), Complete(enumeration=None)):
-        assert verdict.status != "unknown" or "rest behind a spike" in verdict.reason
+    for verdict in verify(SMALL, inputs, labels, LInf(1.0), Complete(programs=None)):
+        assert verdict.status != "unknown" or verdict.reason == "branching does not reach this network"
     for verdict in verify(SMALL, inputs, labels, LInf(1.0), "lirpa"):
         assert verdict.status == "unknown"
     with pytest.raises(Unproven, match="RefractoryLIF"):

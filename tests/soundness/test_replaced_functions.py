@@ -31,6 +31,7 @@ from spikecert import (
 )
 from spikecert.models.circuit import shipped
 from spikecert.models.elements.layers import Share
+from support.examples import by_night
 from support.readers import check_one_line
 from support.refractory import INPUTS, THREAT, labels_of, network
 
@@ -223,7 +224,7 @@ PATCHES = {
 }
 
 
-@pytest.mark.parametrize("name", PATCHES)
+@pytest.mark.parametrize("name", [*list(PATCHES)[:3], *by_night(*list(PATCHES)[3:])])
 def test_what_was_replaced_before_the_import_is_refused(name: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", BEFORE.format(PATCHES[name])], capture_output=True, text=True, check=True

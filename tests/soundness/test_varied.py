@@ -23,7 +23,7 @@ from spikecert.certify.milp.encoding import encode
 from spikecert.certify.replay import margins
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verification import bounds
-from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Linear, MarginVerifier
+from spikecert.certify.verifiers import INTERVAL, TRAINS, VERIFIERS, Complete, Linear, MarginVerifier
 from spikecert.models import LIF, SpikingNetwork, VariedLIF
 from spikecert.models.circuit import circuit
 from spikecert.models.elements.varied import Varied
@@ -225,16 +225,13 @@ def test_neurons_that_share_their_decay_have_windows():
         assert float(signal.steps().upper.sum()) == 0.0  # the neuron before spikes once, at step 3 or 4
 
 
-@pytest.mark.parametrize("encoding", ["table", "big_m"])
 @settings(max_examples=10, deadline=None)
 @given(network=lines(), seed=SEEDS, single=st.booleans())
-def test_every_run_is_a_point_of_the_closed_program(
-    encoding: str, network: SpikingNetwork, seed: int, single: bool
-):
+def test_every_run_is_a_point_of_the_closed_program(network: SpikingNetwork, seed: int, single: bool):
     network = network.float() if single else network
     inputs, _ = sample_of(network, seed, 1, 1)
     threat, generator = LInf(0.25), torch.Generator().manual_seed(seed)
-    closed = encode(circuit(network), threat.enclosure(inputs.double()), encoding, Closing(True))
+    closed = encode(circuit(network), threat.enclosure(inputs.double()), Closing(True))
     for candidate in (inputs, *(threat.sample(inputs, generator) for _ in range(2))):
         with torch.no_grad():
             logits = network(candidate)[0].double().numpy()
@@ -336,8 +333,8 @@ def test_readers_that_know_one_decay_a_layer_say_so():
         "unknown",
         "layer: got neurons whose constants differ, expected one λ and θ a layer for lirpa",
     )
-    (verdict,) = verify(network, inputs, labels, LInf(0.5), "complete")
-    assert (verdict.status, verdict.reason) == ("unknown", "branching does not reach layers whose neurons differ")
+    (verdict,) = verify(network, inputs, labels, LInf(0.5), Complete(programs=None))
+    assert (verdict.status, verdict.reason) == ("unknown", "branching does not reach this network")
 
 
 def test_attacks_go_through_them():

@@ -144,7 +144,7 @@ TRAINS_MUTANTS = (
     ),
     Mutant(
         "table: leave out a row whose end equals the current's, and the one behind",
-        "certify/bounds/trains/train_table.py",
+        "certify/bounds/trains/forms.py",
         "_count(torch.ge, current.upper, self.lower) - 1",
         "_count(torch.ge, current.upper, self.lower) - 2",
     ),

@@ -7,7 +7,7 @@ VERIFYING_MUTANTS = (
     Mutant(
         "gain: a constant input reaches a graph once",
         "certify/verifiers/gain.py",
-        "math.sqrt(stage.found.num_steps / length)",
+        "math.sqrt(max(1.0, stage.trains.price_steps / length))",
         "1.0",
     ),
     Mutant(
@@ -73,8 +73,8 @@ VERIFYING_MUTANTS = (
     Mutant(
         "counts: of any readout",
         "certify/ties.py",
-        'circuit.read.readout == "spikes" and',
-        "True and",
+        ".get(circuit.read.readout)",
+        ".get(circuit.read.readout, circuit.num_steps)",
     ),
     Mutant(
         "counts: forget the rounding of means",
@@ -109,7 +109,7 @@ VERIFYING_MUTANTS = (
     Mutant(
         "milp: believe the solver",
         "certify/milp/search.py",
-        "proven = ProgramTree(model, objective, enough, self.problem.deadline, nodes).proven() - paid",
+        "proven = ProgramTree(model, objective, enough, *limits).proven() - paid",
         "proven = found.bound - paid",
     ),
     Mutant(
@@ -128,8 +128,8 @@ VERIFYING_MUTANTS = (
     Mutant(
         "milp: the last part's bound for all",
         "certify/milp/solving/tree.py",
-        "least = min(least, bound)",
-        "least = bound",
+        "least = min(least, one.bound)",
+        "least = one.bound",
     ),
     Mutant(
         "milp: any ray is an empty part",

@@ -16,6 +16,7 @@ from spikecert import (
     Augmentation,
     CertifiedEvents,
     CertifiedLoss,
+    Delay,
     Dynamics,
     EventAugmentation,
     EventRegion,
@@ -31,6 +32,7 @@ from spikecert import (
     RateDraws,
     RefractoryLIF,
     Retraction,
+    Settings,
     Share,
     Sigmoid,
     SingleStep,
@@ -53,6 +55,7 @@ from spikecert import (
     smooth,
     start_firing,
     strided,
+    system,
     verify,
     vgg5,
     vgg11,
@@ -85,6 +88,17 @@ NETWORK, INPUTS, LABELS = mlp((3, 4, 2), num_steps=2), torch.full((2, 3), 0.5), 
 EVENTS = mlp((3, 4, 2), num_steps=2, encoding="none")
 SPLIT = Split(torch.rand(4, 3), torch.tensor([0, 1, 0, 1]))
 DATA = Dataset("toy", SPLIT, SPLIT, SPLIT, (3,), 2)
+SETTINGS = {
+    "epochs": 1,
+    "batch_size": 2,
+    "learning_rate": 0.5,
+    "momentum": 0.5,
+    "weight_decay": 0.5,
+    "seed": 1,
+    "steps_at_once": 1,
+    "accumulate": 2,
+}
+UNSET = {"learning_rate": NONE, "steps_at_once": NONE}
 MATRICES = [np.eye(1), np.eye(1)]
 SPAN = {"lower": 0.0, "upper": 1.0}
 RANGE = {"lower": ENDS, "upper": ENDS}
@@ -114,6 +128,7 @@ MODELS = [
     *(row for kind in (Triangle, Sigmoid, Arctan) for row in rows(kind, {"width": 0.5})),
     *rows(RateDraws, {"seed": 3}),
     *rows(Synapse, {"decay": 0.5, "delay": 2}),
+    Row("Delay", "steps", Delay, 2, lambda layer: layer.delay),
     Row("Share", "start", Share, 0.5, lambda layer: float(layer.share.detach())),
     Row("RateDraws.thresholds", "num_steps", lambda v: RateDraws().thresholds(v, (2,)), 2),
     Row(
@@ -306,22 +321,8 @@ TRAINING = [
         {"classes": NONE},
         kept=False,
     ),
-    *rows(
-        fit,
-        {
-            "epochs": 1,
-            "batch_size": 2,
-            "learning_rate": 0.5,
-            "momentum": 0.5,
-            "weight_decay": 0.5,
-            "seed": 1,
-            "steps_at_once": 1,
-            "accumulate": 2,
-        },
-        {"network": NETWORK, "dataset": DATA, "epochs": 1},
-        {"learning_rate": NONE, "steps_at_once": NONE},
-        kept=False,
-    ),
+    *rows(fit, SETTINGS, {"network": NETWORK, "dataset": DATA, "epochs": 1}, UNSET, kept=False),
+    *rows(Settings, SETTINGS, {}, UNSET),
     several(
         own_dataset,
         "limits",
@@ -351,6 +352,7 @@ ANALYSIS = [
     *rows(
         constant_gain, {"decay": 0.5, "horizon": 2.0}, {"decay": 0.5, "horizon": 2}, {"horizon": ENDS}, kept=False
     ),
+    *rows(system, {"layer": 0}, {"network": NETWORK}, {"layer": frozenset({"text"})}, kept=False),
     Row("gain", "horizon", lambda v: gain(NETWORK, horizon=v).layers[0].gain, 2.0, None, NONE | ENDS - {"-inf"}),
     Row("lif", "decay", lif, 0.5),
     *rows(cuba, {"decay": 0.5, "synaptic": 0.5}, {"decay": 0.5, "synaptic": 0.5}, kept=False),

@@ -35,7 +35,7 @@ from .refractory import INPUTS, THREAT, labels_of
 
 
 def _encode(net: SpikingNetwork) -> None:
-    encode(circuit(net), THREAT.enclosure(INPUTS[:1]), "table", Closing(closed=True))
+    encode(circuit(net), THREAT.enclosure(INPUTS[:1]), Closing(closed=True))
 
 
 def _lose(objective: Objective) -> Callable[[SpikingNetwork], object]:

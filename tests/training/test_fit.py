@@ -29,6 +29,7 @@ from spikecert.training import (
     Loss,
     Objective,
     Ramp,
+    Settings,
     SingleStep,
     Split,
     TrainingRun,
@@ -256,6 +257,16 @@ def test_a_killed_process_goes_on_bitwise(tmp_path: Path) -> None:
     assert child(tmp_path / "whole", epochs).wait() == 0
     networks = [load(tmp_path / name / "network.safetensors") for name in ("killed", "whole")]
     assert same(*networks)
+
+
+def test_settings_and_keywords_say_the_same(digits: Dataset, tmp_path: Path) -> None:
+    data, settings = few(digits, 64), Settings(epochs=1, optimizer="adam", batch_size=16)
+    whole = fit(start(), data, settings=settings, folder=tmp_path)
+    again = fit(start(), data, epochs=1, optimizer="adam", batch_size=16, learning_rate=1e-3, folder=tmp_path)
+    assert whole.history == again.history, "it went on from the folder, whose run is the same"
+    other = fit(start(), data, settings=settings, optimizer="sgd")
+    assert same(other.network, fit(start(), data, epochs=1, batch_size=16).network)
+    assert not same(other.network, whole.network)
 
 
 OTHERS: dict[str, dict[str, Any]] = {

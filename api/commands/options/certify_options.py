@@ -1,5 +1,6 @@
 """Options of `spikecert certify` alone, group by group."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -31,17 +32,25 @@ RequireCertified = Annotated[
     str | None, typer.Option("--require-certified", help="Status 1 below this share, such as 0.9.")
 ]
 
-# Who decides the batches, and where they are kept.
-Engine = Annotated[
-    str | None, typer.Option(help="Fan out: local (processes) or ray (machines); default: this process.")
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Batches decided at once.")]
-Resume = Annotated[
-    Path | None, typer.Option(help="Folder that keeps finished batches; a killed run goes on from it.")
-]
-RayAddress = Annotated[
-    str | None, typer.Option("--ray-address", help="Of the cluster: auto, HOST:6379, ray://HOST:10001.")
-]
+
+@dataclass(frozen=True)
+class FleetOptions:
+    """Who decides the batches, and where they are kept; each field is the option of its name."""
+
+    engine: Annotated[
+        str | None, typer.Option(help="Fan out: local (processes) or ray (machines); default: this process.")
+    ] = None
+    workers: Annotated[int | None, typer.Option(min=1, help="Batches decided at once.")] = None
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder that keeps finished batches; a killed run goes on from it.")
+    ] = None
+    ray_address: Annotated[
+        str | None, typer.Option("--ray-address", help="Of the cluster: auto, HOST:6379, ray://HOST:10001.")
+    ] = None
+
+
+NO_FLEET = FleetOptions()
+
 Compiled = Annotated[
     bool,
     typer.Option(help="Run membranes, bounds and the search for prices by compiled kernels."),

@@ -1,11 +1,8 @@
 """Options that say which events change, and how: beside --norm flips and --norm shift."""
 
-import functools
-import inspect
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -111,25 +108,6 @@ class EventOptions:
 
 UNCHANGED = EventOptions()
 """No option given."""
-
-
-def changing_events(command: Callable[..., int]) -> Callable[..., int]:
-    """Return a command that has the eight options where `command` has an argument `events`."""
-    signature, fields = inspect.signature(command), inspect.signature(EventOptions)
-    options = [field.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD) for field in fields.parameters.values()]
-    own = signature.parameters.values()
-    shown = signature.replace(parameters=[one for p in own for one in (options if p.name == "events" else [p])])
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> int:
-        """Run the command with what the eight options say."""
-        given = shown.bind(*args, **kwargs).arguments
-        changes = {name: given.pop(name) for name in fields.parameters if name in given}
-        return command(**given, events=EventOptions(**changes))
-
-    run.__annotations__ = {name: parameter.annotation for name, parameter in shown.parameters.items()}
-    vars(run)["__signature__"] = shown
-    return run
 
 
 def _check_norm(norm: str, names: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 import math
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,16 +173,6 @@ def checked_device(device: str) -> str:
     return device
 
 
-def repeated(
-    epsilon: Sequence[str], norm: str, data: str, samples: int | None, seed: int, ties: str | None
-) -> str:
-    """Return the common options as text, for the command that a report tells to repeat."""
-    counted = "" if samples is None else f" --samples {samples}"
-    counted += "" if ties is None else f" --ties {ties}"
-    joined = shlex.quote(",".join(epsilon))
-    return f"--epsilon {joined} --norm {norm} --data {data}{counted} --seed {seed}"
-
-
 Model = Annotated[
     Path, typer.Argument(help="A network file as written by `train`, or zoo:NAME (see `zoo`).", metavar="MODEL")
 ]
@@ -240,7 +229,7 @@ Verifier = Annotated[
     str,
     typer.Option(
         autocompletion=completed(VERIFIERS),
-        help="interval, trains, linear, gain, lirpa, milp, complete or auto.",
+        help=f"{', '.join(VERIFIERS[:-1])} or {VERIFIERS[-1]}.",
     ),
 ]
 Verifiers = Annotated[
@@ -248,6 +237,6 @@ Verifiers = Annotated[
     typer.Option(
         "--verifier",
         autocompletion=completed(VERIFIERS),
-        help="interval, trains, linear, gain, lirpa, milp, complete or auto; several: with commas.",
+        help=f"{', '.join(VERIFIERS[:-1])} or {VERIFIERS[-1]}; several: with commas.",
     ),
 ]

@@ -10,15 +10,16 @@ import typer
 from ...output import printable, show, show_json
 from ...runs.sources import ZOO
 from ..options import options
-from ..options.event_options import UNCHANGED, EventOptions, changing_events
+from ..options.event_options import UNCHANGED, EventOptions
 from ..options.options import Json
+from ..options.sharing import with_groups
 from .asked_proof import LeastAsked
 
 if TYPE_CHECKING:
     from spikecert.checking import Network, Statement
 
 
-@changing_events
+@with_groups
 def check_proof(
     path: Annotated[Path, typer.Argument(help="A proof, or a folder of proofs (*.proof).", metavar="PATH")],
     model: Annotated[Path, typer.Option("--model", help="The network file that the proofs are about.")],

@@ -8,7 +8,8 @@ from torch import Tensor
 from ....models.deadline import check_time
 from ...rounding import Allowance
 from ..signals.box import Box
-from ..signals.signals import Signal, equal_weights
+from ..signals.signals import equal_weights
+from ..trains.base import Trains
 
 TOGETHER = 2**22
 """How many lengths of paths are held at once."""
@@ -52,7 +53,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class PathTrains(Signal):
+class PathTrains(Trains):
     """The spikes of a layer.
 
     Attributes:
@@ -66,7 +67,6 @@ class PathTrains(Signal):
     box: Box
     known: Box
     allowance: Allowance
-    constant: bool = False
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -31,36 +31,41 @@ from ....models.deadline import check_time
 from ....models.rules import Leaky
 from ...rounding import Rounding
 from ..signals.box import Box
-from ..signals.inflow import Inflow, inflow_of
+from ..signals.inflow import inflow_of
 from ..signals.signals import Balance, Signal, equal_weights
+from ..trains.base import Trains
 from .compiled_cells import cells_kernel_for
 from .eager_cells import CellRanges, cell_ranges
+from .pair_margins import CountedLayer, pair_margins
 
 CELLS = 16
 """K: more cells hardly narrow what is known of one neuron."""
 
 
 @dataclass(frozen=True)
-class CellTrains(Signal):
+class CellTrains(CountedLayer, Trains):
     """The trains of a layer that subtracts, as paths of cells; computed when they are asked for.
 
     Attributes:
-        rule: of the layer.
-        current: its input currents.
-        inflow: what they drive it with.
         count: K.
     """
 
-    rule: Leaky
-    current: Signal
-    inflow: Inflow
     count: int = CELLS
-    constant: bool = False
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
         return len(self.inflow.lower)
+
+    @property
+    def price_steps(self) -> int:
+        """Return T."""
+        return self.num_steps
+
+    @property
+    def price_numbers(self) -> int:
+        """Return about what the cells of all steps take."""
+        return self.num_steps * 8 * self.count
 
     def steps(self) -> Box:
         """Return whether each step's spike is certain, impossible or open, (T, batch, ...)."""
@@ -87,6 +92,10 @@ class CellTrains(Signal):
             return None
         known = self._counted
         return Balance(known.train, known.potential, self.current, self.rule, self.inflow.slack)
+
+    def margins(self, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
+        """Return the bounds by pairs of neurons, where that is better."""
+        return pair_margins(self, labels, known, rounding)
 
     def magnitude(self) -> Tensor:
         """Return 1."""

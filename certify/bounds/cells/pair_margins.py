@@ -1,13 +1,15 @@
 """Margins of a readout that counts the spikes of a layer that subtracts: by pairs of its neurons (F9b)."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from ....models.rules import Leaky
 from ...rounding import Rounding, reading_slack
 from ..signals.box import Box
-from ..signals.inflow import filter_sums
-from .automaton import CellTrains
+from ..signals.inflow import Inflow, filter_sums
+from ..signals.signals import Signal
 from .compiled_cells import cells_kernel_for
 from .eager_pairs import Pairs, least_differences
 from .looking_through import MatrixChain, filtered_sums, gain_sums
@@ -16,7 +18,22 @@ SIDE = 32
 """The side of the square of cells: more cells hardly help."""
 
 
-def pair_margins(last: CellTrains, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
+@dataclass(frozen=True)
+class CountedLayer:
+    """What is known of a layer that subtracts, whose spikes are counted.
+
+    Attributes:
+        rule: of the layer.
+        current: its input currents.
+        inflow: what they drive it with.
+    """
+
+    rule: Leaky
+    current: Signal
+    inflow: Inflow
+
+
+def pair_margins(last: CountedLayer, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
     """Return better lower bounds of logit_y − logit_k, (batch, classes), where `known` ones are not positive.
 
     Args:
@@ -32,7 +49,7 @@ def pair_margins(last: CellTrains, labels: Tensor, known: Tensor, rounding: Roun
         return known
     neurons = torch.stack((labels[samples], classes))
     pairs = Pairs(last.inflow.at(samples, neurons), _strip(last, samples, neurons))
-    found = _least(pairs, last.rule) / last.num_steps - 2 * reading_slack(1.0, rounding)
+    found = _least(pairs, last.rule) / len(last.inflow.lower) - 2 * reading_slack(1.0, rounding)
     return known.index_put((samples, classes), found.maximum(known[samples, classes]))
 
 
@@ -43,14 +60,14 @@ def _least(pairs: Pairs, rule: Leaky) -> Tensor:
     return (least_differences if kernel is None else kernel.least_differences)(pairs, rule, side)
 
 
-def _strip(last: CellTrains, samples: Tensor, neurons: Tensor) -> Box:
+def _strip(last: CountedLayer, samples: Tensor, neurons: Tensor) -> Box:
     """Return the ends of L_y[t] − L_k[t], (T, P): one product with W_y − W_k, within the separate boxes."""
     inflow, rule = last.inflow.at(samples, neurons), last.rule
     separate = Box(inflow.lower[:, 0] - inflow.upper[:, 1], inflow.upper[:, 0] - inflow.lower[:, 1])
     reader = MatrixChain.of(last.current)
     if reader is None:
         return separate
-    gains, moduli = gain_sums(rule, last.num_steps, reader.matrix)
+    gains, moduli = gain_sums(rule, len(inflow.lower), reader.matrix)
     sums = _differences(reader, last, samples, neurons)
     middle = (reader.bias[neurons[0]] - reader.bias[neurons[1]]) * gains
     chain = reader.slack.expand(last.inflow.lower.shape[1], -1)[samples, neurons].sum(0)
@@ -58,7 +75,7 @@ def _strip(last: CellTrains, samples: Tensor, neurons: Tensor) -> Box:
     return separate.intersection(Box(sums.lower + (middle - slack), sums.upper + (middle + slack)))
 
 
-def _differences(reader: MatrixChain, last: CellTrains, samples: Tensor, neurons: Tensor) -> Box:
+def _differences(reader: MatrixChain, last: CountedLayer, samples: Tensor, neurons: Tensor) -> Box:
     """Return where Σ_j (W_yj − W_kj)·S_j[t] lies, (T, P): all pairs of a sample at once."""
     labels = torch.zeros(int(samples.max()) + 1, dtype=torch.long, device=samples.device)
     labels[samples] = neurons[0]

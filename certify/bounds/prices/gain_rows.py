@@ -20,12 +20,14 @@ the train it bounds what moves the next layer's input. The run's rounding is tak
 
 import math
 from dataclasses import dataclass
+from functools import singledispatch
 
 import torch
 from torch import Tensor
 
 from ....models.rules import Leaky
 from ....models.running.membrane import simulate
+from ..trains.base import Trains
 from ..trains.train_graph import GraphTrains
 from ..trains.train_table import TableTrains
 from .stages import Stage
@@ -70,12 +72,19 @@ class Rows:
         return self.reference.flatten(2).permute(1, 2, 0)[:, :, None]
 
 
-def table_rows(stage: Stage, current: Tensor) -> Rows:
-    """Return the rows behind a constant current, for the reference current (batch, ...)."""
-    assert isinstance(stage.found, TableTrains)
-    table, flat = stage.found.table, current.flatten(1)[:, :, None]
+@singledispatch
+def gain_rows(found: Trains, stage: Stage, current: Tensor) -> Rows:
+    """Return the rows of a layer for its reference currents, (1 or T, batch, ...)."""
+    raise TypeError(f"trains: got {type(found).__name__}, which no gains reach")
+
+
+@gain_rows.register
+def _table_rows(found: TableTrains, stage: Stage, current: Tensor) -> Rows:
+    """Return the rows behind a constant current."""
+    current = current[0]
+    table, flat = found.table, current.flatten(1)[:, :, None]
     row = torch.arange(len(table.lower), device=current.device)
-    first, last = stage.found.first.flatten(1)[:, :, None], stage.found.last.flatten(1)[:, :, None]
+    first, last = found.first.flatten(1)[:, :, None], found.last.flatten(1)[:, :, None]
     slack = stage.chain.slack.expand_as(current).flatten(1)[:, :, None]
     away = (table.lower - flat).maximum(flat - table.upper) - slack
     inside = (row >= first) & (row <= last)
@@ -86,18 +95,19 @@ def table_rows(stage: Stage, current: Tensor) -> Rows:
     return Rows(distance, trains, trains, reference)
 
 
-def graph_rows(stage: Stage, current: Tensor) -> Rows:
-    """Return the rows behind currents that vary, for the reference currents (T, batch, ...)."""
-    assert isinstance(stage.found, GraphTrains)
-    rule, steps = stage.rule, stage.found.num_steps
+@gain_rows.register
+def _graph_rows(found: GraphTrains, stage: Stage, current: Tensor) -> Rows:
+    """Return the rows behind currents that vary."""
+    rule, steps = stage.rule, found.num_steps
+    current = current.expand(steps, *current.shape[1:])
     factors = current.new_tensor(rule.factors(steps))
     potentials, spikes = simulate(current, factors, rule.dynamics, steps)
-    slack = stage.found.drives.slack + factors.abs().max() * stage.chain.slack
+    slack = found.drives.slack + factors.abs().max() * stage.chain.slack
     margin = (potentials - rule.threshold).abs() - 2 * steps * slack
-    margin = margin - (stage.found.drives.surely - stage.found.drives.perhaps)
+    margin = margin - (found.drives.surely - found.drives.perhaps)
     distance = torch.where(margin <= 0, 0.0, margin / _reach(spikes, factors, rule))
     distance = distance.flatten(2).permute(1, 2, 0)
-    box = stage.found.steps()
+    box = found.steps()
     low, high, own = (part.flatten(2).permute(1, 2, 0) for part in (box.lower, box.upper, spikes))
     late = torch.ones(steps, steps, dtype=torch.bool, device=current.device).triu()
     least = torch.where(late, low[:, :, None], own[:, :, None])

@@ -19,16 +19,14 @@ from ....models.constants import at_least, real, settle
 from ....models.deadline import Expired, never
 from ....models.rules import Leaky
 from ...rounding import Rounding
-from ..cells.automaton import CellTrains
 from ..signals.box import Box
-from ..signals.signals import Signal, SpikeBound
-from ..trains.train_graph import GraphTrains
-from ..trains.train_table import TableTrains
+from ..signals.signals import Signal
+from ..trains.base import TrainBound, Trains
 from ..trains.trains import window_spikes
 from .price_search import Climbed, PriceSearch, about_same_sample, pair_prices
 from .price_windows import NarrowedCurrent, WindowSearch
 from .prices import PricedProblem, Specifications
-from .stages import Staged, priceable, staged
+from .stages import Staged, staged
 
 LEVEL = 1e-9
 """Inputs with a margin of at most this are looked at."""
@@ -96,7 +94,9 @@ class Narrowing:
             windows = windows.intersection(task.windows)
         stages = staged(circuit, inputs, _spikes_within(windows))
         assert stages is not None
-        empty = _empty(stages.stages[1].found)
+        paths = stages.stages[1].trains.paths
+        assert paths is not None
+        empty = paths.emptied()
         left = (~empty).nonzero().flatten()
         specifications = task.specifications.about(left, left)
         start = tuple(price[left] for price in task.found.prices)
@@ -131,8 +131,7 @@ def applies(network: Staged) -> bool:
     if len(network.stages) < 2 or not network.sequential:
         return False
     first, second = network.stages[0], network.stages[1]
-    alike = isinstance(first.found, TableTrains) and isinstance(second.found, GraphTrains)
-    return alike and priceable(second)
+    return first.trains.rows is not None and second.trains.paths is not None and second.priceable
 
 
 def _near(bound: Tensor, known: Tensor, samples: Tensor, reach: float) -> Tensor:
@@ -141,19 +140,12 @@ def _near(bound: Tensor, known: Tensor, samples: Tensor, reach: float) -> Tensor
     return (bound <= 0) & ~about_same_sample(far, samples)
 
 
-def _spikes_within(windows: Box) -> SpikeBound:
+def _spikes_within(windows: Box) -> TrainBound:
     """Return `window_spikes` with the second layer's windows cut to `windows`."""
     layers = count()
 
-    def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+    def spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
         narrowed = NarrowedCurrent(current, windows) if next(layers) == 1 else current
         return window_spikes(narrowed, rule, rounding)
 
     return spikes
-
-
-def _empty(found: TableTrains | GraphTrains | CellTrains) -> Tensor:
-    """Return for which rows of the batch some neuron has no current or no train left."""
-    assert isinstance(found, GraphTrains)
-    no_current = (found.drives.lower > found.drives.upper).flatten(2).any(2).any(0)
-    return no_current | ~found.ends.any(0).flatten(1).all(1)

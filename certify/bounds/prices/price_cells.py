@@ -16,13 +16,15 @@ from torch import Tensor
 from ....models.rules import Leaky
 from ..cells.automaton import CellTrains
 from ..cells.eager_cells import NOWHERE, Cells, candidates, merged, targets
+from .priced import Priced, Pricing
+from .stages import Stage
 
 PART = 4096
 """Pairs that go at once."""
 
 
 @dataclass(frozen=True)
-class PricedCells:
+class PricedCells(Priced):
     """The cells of the open neurons of a layer, for P pairs of a specification and a neuron.
 
     Attributes:
@@ -51,20 +53,19 @@ class PricedCells:
         return PricedCells(rule, torch.stack(moves), torch.stack(low), torch.stack(high))
 
     def least(self, costs: Tensor, prices: Tensor, quick: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Return min over paths of Σ_t costs[t]·s[t] − prices[t]·L[t], and the spikes and the L there.
-
-        Args:
-            costs: A, (T, P).
-            prices: κ, (T, P).
-            quick: whether a compiled kernel may answer: good for prices, not for proofs.
-
-        Returns:
-            Values (P,), spikes (T, P), filtered currents (T, P).
-        """
+        """Return min over paths of Σ_t costs[t]·s[t] − κ[t]·L[t], and the spikes and the L there."""
         parts = [slice(start, start + PART) for start in range(0, max(1, costs.shape[1]), PART)]
         found = [self._part(part)._shortest(costs[:, part], prices[:, part]) for part in parts]
         values, spikes, currents = (torch.cat(tensors, -1) for tensors in zip(*found, strict=True))
         return values, spikes, currents
+
+    def collected(self, currents: Tensor) -> Tensor:
+        """Return the filtered currents L."""
+        return collected(currents, self.rule.decay)
+
+    def charged(self, prices: Tensor) -> Tensor:
+        """Return what prices on L mean for each current."""
+        return charged(prices, self.rule.decay)
 
     def _part(self, pairs: slice) -> "PricedCells":
         return replace(self, moves=self.moves[..., pairs], low=self.low[..., pairs], high=self.high[..., pairs])
@@ -96,6 +97,23 @@ class PricedCells:
             left[t] = ends.gather(0, origin[None]).squeeze(0)
             cell = origin % count
         return spikes, left + self.rule.drop * collected(spikes, self.rule.decay)
+
+
+def priced_cells(found: CellTrains, stage: Stage, pairs: tuple[Tensor, Tensor]) -> Pricing:
+    """Return the priced cells of pairs (sample, neuron): prices are on filtered currents, which grow T times.
+
+    A spike takes (1 − λ)/d of a price away from what is filtered, and 1/d at the end.
+    """
+    rule, steps, scale = stage.rule, found.num_steps, stage.scale
+    shares = torch.ones_like(scale)[:, None] * max(1.0 - rule.decay, 1.0 / steps)
+    shares[-1] = 1.0
+    return Pricing(
+        PricedCells.of(found, pairs),
+        scale,
+        slack=collected(stage.slack(scale, pairs) + found.inflow.slack.flatten(1)[pairs], rule.decay),
+        reach=(stage.widest(scale, pairs) + rule.span) * steps**2,
+        lasting=shares / rule.drop,
+    )
 
 
 def collected(values: Tensor, decay: float) -> Tensor:

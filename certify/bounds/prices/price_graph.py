@@ -29,15 +29,16 @@ from ....models.rules import Leaky
 from ...rounding import Rounding
 from ..signals.box import Box
 from ..signals.signals import InputSignal
-from ..trains.train_graph import GraphTrains, graph_trains
-from .stages import STEEPEST
+from ..trains.train_graph import GraphTrains, graph_trains, steep
+from .priced import Priced, Pricing
+from .stages import Stage
 
 PART = 8192
 """Pairs that go at once."""
 
 
 @dataclass(frozen=True)
-class PricedGraph:
+class PricedGraph(Priced):
     """The graphs of the open neurons of a layer, for P pairs of a specification and a neuron.
 
     Attributes:
@@ -87,16 +88,7 @@ class PricedGraph:
         )
 
     def least(self, costs: Tensor, prices: Tensor, quick: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Return min over paths of Σ_t costs[t]·s[t] − Σ_t prices[t]·c[t], and the spikes and currents there.
-
-        Args:
-            costs: A, (T, P).
-            prices: μ, (T, P).
-            quick: whether a compiled kernel may answer: good for prices, not for proofs.
-
-        Returns:
-            Values (P,), spikes (T, P), currents (T, P).
-        """
+        """Return min over paths of Σ_t costs[t]·s[t] − Σ_t μ[t]·c[t], and the spikes and currents there."""
         compiled = paths_for(self.kernel, costs) if quick else None
         if compiled is not None:
             return compiled.least(self.packed, costs, prices)
@@ -132,9 +124,24 @@ class PricedGraph:
         )
 
 
+def priced_graph(found: GraphTrains, stage: Stage, pairs: tuple[Tensor, Tensor]) -> Pricing:
+    """Return the priced graphs of pairs (sample, neuron): prices are on scaled currents.
+
+    What they reach counts λ^{−(T−1)} times.
+    """
+    rule, steps, scale = stage.rule, found.num_steps, stage.scale
+    return Pricing(
+        PricedGraph.of(found, rule.decay, pairs, rule.kernel),
+        scale,
+        slack=stage.slack(scale, pairs) + found.drives.slack.flatten(1)[pairs],
+        reach=(stage.widest(scale, pairs) + rule.span) * steps / slope_decay(rule.decay, steps) ** (steps - 1),
+        lasting=torch.ones_like(scale)[:, None] * float(stage.priceable),
+    )
+
+
 def slope_decay(decay: float, steps: int) -> float:
     """Return λ, or 1 where it is so small that prices must be 0."""
-    return decay if decay ** (steps - 1) * STEEPEST >= 1.0 else 1.0
+    return 1.0 if steep(decay, steps) else decay
 
 
 def _shortest(graph: PricedGraph, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,8 +13,6 @@ from torch import Tensor
 
 from ....models.constants import at_least, real, settle
 from ....models.deadline import Expired, never
-from ..cells.automaton import CellTrains
-from ..trains.train_table import TableTrains
 from .prices import Evaluation, PricedProblem, Specifications
 from .stages import Staged
 
@@ -188,7 +186,7 @@ class Ascent:
             first.lerp_(gradient, 1 - keep)
             second.mul_(keep_squares).addcmul_(gradient, gradient, value=1 - keep_squares)
             step = (first / second.sqrt().add_(1e-12)).mul_(unit)
-            price.add_(step * layer.lasting, alpha=scale)
+            price.add_(step * layer.priced.lasting, alpha=scale)
 
     def keep(self, rows: Tensor, better: Tensor, kept: tuple[Tensor, ...]) -> None:
         """Write the prices of the specifications that got better into rows `rows` of `kept`."""
@@ -231,7 +229,7 @@ class Ascent:
 def zero_prices(network: Staged, count: int) -> tuple[Tensor, ...]:
     """Return prices of 0 for `count` specifications, last layer first, (count, steps, neurons) each."""
     return tuple(
-        stage.lower.new_zeros(count, 1 if isinstance(stage.found, TableTrains) else stage.found.num_steps, size)
+        stage.lower.new_zeros(count, stage.trains.price_steps, size)
         for stage in reversed(network.stages)
         for size in (stage.lower[0, 0].numel(),)
     )
@@ -254,15 +252,5 @@ def _unit(problem: PricedProblem) -> Tensor:
 
 
 def bytes_each(network: Staged) -> int:
-    """Return about how much one specification takes: every step keeps (τ, segment) for each priced neuron."""
-    steps = len(network.row)
-    numbers = 0
-    for stage in network.stages:
-        neurons = stage.lower[0, 0].numel()
-        if isinstance(stage.found, TableTrains):
-            numbers += neurons * 8 * len(stage.found.table.lower)
-        elif isinstance(stage.found, CellTrains):
-            numbers += neurons * steps * 8 * stage.found.count
-        else:
-            numbers += neurons * steps**2 * (steps + 8)
-    return 8 * numbers
+    """Return about how much one specification takes."""
+    return 8 * sum(stage.lower[0, 0].numel() * stage.trains.price_numbers for stage in network.stages)

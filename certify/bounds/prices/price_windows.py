@@ -26,7 +26,6 @@ from ....models.constants import at_least, real, settle
 from ..signals.box import Box
 from ..signals.membrane import window_rows
 from ..signals.signals import DerivedSignal
-from ..trains.train_table import TableTrains
 from .prices import Evaluation, PricedProblem
 from .stages import Stage, Staged
 
@@ -262,8 +261,8 @@ class _Corners:
     @staticmethod
     def of(stage: Stage, samples: Tensor) -> "_Corners":
         """Return the corners of each sample, one for each pair."""
-        found = stage.found
-        assert isinstance(found, TableTrains)
+        found = stage.trains.rows
+        assert found is not None
         first, last = found.first.flatten(1)[samples], found.last.flatten(1)[samples]
         count = last - first + 1
         steps = torch.arange(int(count.max()), device=samples.device)

@@ -176,7 +176,7 @@ class Costs:
         """Return the coefficients on one signal, (1 or T, S, ...)."""
         if source in self._found:
             return self._found[source]
-        box = self._network.source.box if source == 0 else self._network.stages[source - 1].found.steps()
+        box = self._network.source.box if source == 0 else self._network.stages[source - 1].trains.steps()
         return box.lower.new_zeros(len(box.lower), len(self._samples), *box.lower.shape[2:])
 
     def pull_back(self, branches: tuple[SourcedChain, ...], prices: Tensor) -> Tensor:

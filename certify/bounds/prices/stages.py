@@ -10,20 +10,14 @@ from ....models.elements.varied import Varied
 from ....models.rules import Leaky
 from ....models.running.readouts import LINEAR
 from ...rounding import Rounding, reading_slack
-from ..cells.automaton import CellTrains
 from ..propagation import check_readout, input_signal, propagate
 from ..readouts import readout_row
 from ..signals.box import Box
 from ..signals.chains import Chain, FilteredBranches, SourcedChain, branches_of
-from ..signals.signals import InputSignal, Signal, SpikeBound
+from ..signals.signals import InputSignal, Signal
+from ..trains.base import TrainBound, Trains
 from ..trains.conserved import conserved_spikes
-from ..trains.train_graph import GraphTrains
-from ..trains.train_table import TableTrains
 from ..trains.varied import separable
-
-STEEPEST = 1e6
-"""The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
-
 
 MOST_KINDS = 12
 """The most kinds of neurons, over all layers of several kinds, that have stages of their own: each takes time."""
@@ -40,7 +34,7 @@ class Stage:
     Attributes:
         branches: its current is the sum of these; slack and biases that they share are the first one's.
         rule: of its neurons.
-        found: what is known of its trains.
+        trains: what is known of them.
         lower, upper: its currents, (1 or T, batch, ...).
         split: where a branch restricts a neuron's trains, (batch, ...) of bool: its current carries a price even
             where only one train is left, since that train says where the current lies. None: no branch.
@@ -48,7 +42,7 @@ class Stage:
 
     branches: tuple[SourcedChain, ...]
     rule: Leaky
-    found: TableTrains | GraphTrains | CellTrains
+    trains: Trains
     lower: Tensor
     upper: Tensor
     split: Tensor | None = None
@@ -57,6 +51,25 @@ class Stage:
     def chain(self) -> Chain:
         """Return the affine layers before it, where there is no residual sum among them."""
         return _single(self.branches)
+
+    @property
+    def priceable(self) -> bool:
+        """Return whether prices reach the layer."""
+        return self.trains.priceable(self.rule.decay)
+
+    @property
+    def scale(self) -> Tensor:
+        """Return a[t], (T,)."""
+        return self.lower.new_tensor(self.rule.factors(self.trains.num_steps))
+
+    def slack(self, scale: Tensor, pairs: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the chain's rounding of the currents, times `scale`, of pairs (sample, neuron), (steps, P)."""
+        slack = self.branches[0].chain.slack.expand(self.lower.shape[1:]).flatten(1)
+        return slack[pairs] * scale.abs()[:, None]
+
+    def widest(self, scale: Tensor, pairs: tuple[Tensor, Tensor]) -> Tensor:
+        """Return a bound of the scaled currents of pairs (sample, neuron), (P,)."""
+        return self.lower.abs().maximum(self.upper.abs()).amax(0).flatten(1)[pairs] * scale.abs().max()
 
     def matrix(self) -> tuple[Tensor, Tensor]:
         """Return the sum of its chains, all from one signal, as one matrix (n, features) and its bias (n,)."""
@@ -82,7 +95,7 @@ class Stage:
 
         All its chains start from one signal x, or from one filter of it.
         """
-        known, steps = self.filtered, self.found.num_steps
+        known, steps = self.filtered, self.trains.num_steps
         if known is None:
             matrix, bias = self.matrix()
             return torch.eye(steps, dtype=matrix.dtype, device=matrix.device), matrix, bias.expand(steps, -1)
@@ -140,7 +153,7 @@ class Staged:
 
 
 def staged(
-    circuit: Circuit, inputs: Box, spikes: SpikeBound = conserved_spikes, sums: bool = False
+    circuit: Circuit, inputs: Box, spikes: TrainBound = conserved_spikes, sums: bool = False
 ) -> Staged | None:
     """Return the network in stages; None for one without neurons, no plain sequence, loops, or other rules.
 
@@ -164,17 +177,16 @@ def staged(
     recorded: list[Stage] = []
     signals: list[Signal] = [source]
 
-    def record(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+    def record(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
         """Find the trains of a layer and note its stage."""
         found = spikes(current, rule, rounding)
-        assert isinstance(found, TableTrains | GraphTrains | CellTrains)
         box = current.steps()
         recorded.append(Stage(branches_of(current, signals), rule, found, box.lower, box.upper))
         signals.append(found)
         return found
 
     last = propagate(circuit, source, record, rounding)[-1]
-    if not recorded:
+    if not recorded or not all(stage.trains.price_steps for stage in recorded):
         return None
     check_readout(circuit, last, rounding)
     first, *others = branches_of(last, signals)
@@ -183,14 +195,6 @@ def staged(
         first = replace(first, chain=replace(first.chain, slack=slack))
     ends = (first, *others)
     return Staged(source, tuple(recorded), ends, readout_row(circuit, inputs.lower)[0], rounding)
-
-
-def priceable(stage: Stage) -> bool:
-    """Return whether prices reach a layer: behind a table or cells always, behind a graph unless its decay is so
-    small that λ^{−(T−1)} passes `STEEPEST`."""
-    if isinstance(stage.found, TableTrains | CellTrains):
-        return True
-    return stage.rule.decay ** (stage.found.num_steps - 1) * STEEPEST >= 1.0
 
 
 def _pulled(branches: tuple[SourcedChain, ...], prices: Tensor) -> tuple[Tensor, Tensor]:

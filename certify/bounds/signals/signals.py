@@ -49,6 +49,15 @@ class Signal(ABC):
         """Return what is known of spikes filtered as a reader of `rule` does; None where nothing balances."""
         return None
 
+    def margins(self, labels: Tensor, known: Tensor, rounding: Rounding) -> Tensor:
+        """Return lower bounds of x_y − x_k in the mean over time, (batch, classes), no worse than the `known`."""
+        return known
+
+    @property
+    def numbers(self) -> int:
+        """Return about how many numbers are made of each feature to find what is known."""
+        return self.num_steps**2
+
     @abstractmethod
     def magnitude(self) -> Tensor:
         """Return a bound of |x[t]| that holds for every t, broadcastable to (batch, ...)."""

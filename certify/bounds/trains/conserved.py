@@ -6,11 +6,11 @@ from ..cells.automaton import CELLS, cell_trains
 from ..signals.membrane import drive
 from ..signals.signals import Signal
 from .balanced_table import BalancedTable
-from .train_table import TableTrains
+from .base import Trains
 from .trains import train_spikes, window_spikes
 
 
-def conserved_spikes(current: Signal, rule: Leaky, rounding: Rounding, cells: int = CELLS) -> Signal:
+def conserved_spikes(current: Signal, rule: Leaky, rounding: Rounding, cells: int = CELLS) -> Trains:
     """Return the reachable spike trains of neurons of `rule` under `current`.
 
     A constant current has its table (F1); behind it, and where the table would be too long, a subtracting reset
@@ -18,8 +18,19 @@ def conserved_spikes(current: Signal, rule: Leaky, rounding: Rounding, cells: in
     """
     if rule.reset != "subtract":
         return window_spikes(current, rule, rounding)
-    found = train_spikes(current, rule, rounding) if current.constant else None
-    if not isinstance(found, TableTrains):
-        return cell_trains(current, rule, rounding, cells)
+    return _balanced(current, rule, rounding) or cell_trains(current, rule, rounding, cells)
+
+
+def decidable_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
+    """Return the strongest trains that a search can decide, by rows or spikes: a graph in place of cells."""
+    table = _balanced(current, rule, rounding) if rule.reset == "subtract" else None
+    return table or window_spikes(current, rule, rounding)
+
+
+def _balanced(current: Signal, rule: Leaky, rounding: Rounding) -> BalancedTable | None:
+    """Return the table of a subtracting reset, with what it balances; None where there is none."""
+    rows = train_spikes(current, rule, rounding).rows if current.constant else None
+    if rows is None:
+        return None
     slack = drive(current, rule, rounding).slack
-    return BalancedTable(found.table, found.first, found.last, rule=rule, current=current, slack=slack)
+    return BalancedTable(rows.table, rows.first, rows.last, rule=rule, current=current, slack=slack)

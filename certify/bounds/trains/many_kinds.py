@@ -15,11 +15,13 @@ from ...rounding import Rounding, around
 from ..signals.box import Box
 from ..signals.lanes import Lanes, lane_drive, lane_slack
 from ..signals.signals import Signal
+from .base import Trains
+from .forms import TrainTable
 from .train_graph import trains_of, windowed_trains
-from .train_table import TableTrains, TrainTable
+from .train_table import TableTrains
 
 
-def many_spikes(current: Signal, rule: Varied, rounding: Rounding) -> Signal:
+def many_spikes(current: Signal, rule: Varied, rounding: Rounding) -> Trains:
     """Return what is known of the spikes of neurons of `rule`, all at once.
 
     Raises:

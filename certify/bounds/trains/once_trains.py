@@ -18,10 +18,12 @@ from ...rounding import Rounding
 from ..signals.box import Box
 from ..signals.membrane import drive, prefix_drive
 from ..signals.signals import Signal
+from .base import Trains
+from .train_graph import detours
 
 
 @dataclass(frozen=True)
-class OnceTrains(Signal):
+class OnceTrains(Trains):
     """The spikes of a layer.
 
     Attributes:
@@ -33,12 +35,16 @@ class OnceTrains(Signal):
     may: Tensor
     never: Tensor
     like: Tensor
-    constant: bool = False
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
         return len(self.may)
+
+    @property
+    def numbers(self) -> int:
+        """Return about what the steps of a neuron take."""
+        return 4 * self.num_steps
 
     def steps(self) -> Box:
         """Return the spikes step by step: certain where there is no other step, and no way to stay away."""
@@ -67,9 +73,9 @@ class OnceTrains(Signal):
     def _least(self, rows: Tensor) -> Tensor:
         """Return the least Σ_t rows[k,t]·s[t], (k, batch, ...)."""
         weights = rows.reshape(*rows.shape, *(1 for _ in self.never.shape))
-        found = _detours(self.never, rows).expand(len(rows), *self.never.shape)
+        found = detours(self.never, rows).expand(len(rows), *self.never.shape)
         for t, may in enumerate(self.may):
-            found = found.minimum(weights[:, t] + _detours(may, rows))
+            found = found.minimum(weights[:, t] + detours(may, rows))
         return found
 
 
@@ -106,8 +112,3 @@ def _lengths(rows: Tensor) -> Tensor | None:
     lengths = (rows != 0).sum(1)
     first = torch.arange(rows.shape[1], device=rows.device) < lengths[:, None]
     return lengths if bool((rows == torch.where(first, rows[:, :1], 0.0)).all()) else None
-
-
-def _detours(possible: Tensor, like: Tensor) -> Tensor:
-    """Return 0 where something is possible and ∞ elsewhere."""
-    return possible.to(like.dtype).reciprocal_().sub_(1.0)

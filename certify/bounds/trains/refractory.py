@@ -15,12 +15,14 @@ from ....models.elements.refractory import Refractory
 from ...rounding import Rounding
 from ..signals.membrane import drive
 from ..signals.signals import Signal
+from .base import Trains
+from .forms import TrainTable
 from .once_trains import once_spikes
 from .train_graph import trains_of, windowed_trains
-from .train_table import TableTrains, TrainTable, periodic_rows, sorted_table
+from .train_table import TableTrains, periodic_rows, sorted_table
 
 
-def refractory_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> Signal:
+def refractory_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> Trains:
     """Return the reachable spike trains of neurons of `rule` under `current`.
 
     Raises:
@@ -36,7 +38,7 @@ def refractory_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> 
     return trains_of(drives, rule.own, keep=False, rest=rule.rest, start=rule.start)
 
 
-def resting_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> Signal:
+def resting_spikes(current: Signal, rule: Refractory, rounding: Rounding) -> Trains:
     """Return what `refractory_spikes` does of steps and sums, without a graph where neurons fire once.
 
     Raises:

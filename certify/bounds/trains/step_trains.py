@@ -11,13 +11,15 @@ from ..intervals.compiled_spikes import SpikesKernel, kernel_for
 from ..intervals.eager_spikes import step_graph
 from ..signals.box import Box, Spread
 from ..signals.membrane import Pull
-from ..signals.signals import Signal, equal_weights
+from ..signals.signals import equal_weights
+from .base import Trains
+from .forms import FEW_ROWS, TrainTable
 from .train_graph import GraphTrains
-from .train_table import FEW_ROWS, TableTrains, TrainTable
+from .train_table import TableTrains
 
 
 @dataclass(frozen=True)
-class StepTrains(Signal):
+class StepTrains(Trains):
     """The graph of a layer (see train_graph.py), computed when it is asked for.
 
     Attributes:
@@ -29,7 +31,6 @@ class StepTrains(Signal):
     pull: Pull
     rule: Leaky
     kernel: str = "eager"
-    constant: bool = False
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -74,7 +75,7 @@ class StepTrains(Signal):
 
 
 @dataclass(frozen=True)
-class StepTable(Signal):
+class StepTable(Trains):
     """The trains of a table under constant currents (see train_table.py), computed when they are asked for.
 
     Attributes:
@@ -88,7 +89,6 @@ class StepTable(Signal):
     pull: Pull
     rule: Leaky
     kernel: str = "eager"
-    constant: bool = False
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -30,37 +30,43 @@ from ..signals.box import Box
 from ..signals.lanes import Lanes
 from ..signals.membrane import Drive, drive, prefix_drive, window_drive
 from ..signals.signals import Signal, equal_weights
+from .base import Trains
+from .forms import TrainPaths
+
+STEEPEST = 1e6
+"""The greatest λ^{−(T−1)} for which the priced graph's arithmetic in float64 is trusted."""
 
 TOGETHER = 2**20
 """How many numbers are added to each edge at once: over hundreds of steps there are thousands of rows."""
 
 
 @dataclass(frozen=True)
-class GraphTrains(Signal):
-    """The graph of a layer.
-
-    Attributes:
-        edges: edges[t−1][τ] says whether edge τ → t exists, each (t, batch, ...) of bool.
-        ends: whether a path may end at node τ (silence from τ to T), (T + 1, batch, ...).
-        box: whether each step's spike is certain, impossible or open, (T, batch, ...).
-        drives: the currents that the graph was built from.
-        reach: reach[t−1] holds the potentials at step t since the last spike at τ < t, before they are cut by θ:
-            low and high, each (t, batch, ...).
-        starts: starts[τ] holds the potentials that are left after a spike at τ, low and high; None where 0 is.
-    """
-
-    edges: tuple[Tensor, ...]
-    ends: Tensor
-    box: Box
-    drives: Drive
-    reach: tuple[tuple[Tensor, Tensor], ...]
-    starts: tuple[tuple[Tensor, Tensor], ...] | None = None
-    constant: bool = False
+class GraphTrains(TrainPaths, Trains):
+    """The paths of the graph of a layer."""
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
         return len(self.edges)
+
+    @property
+    def paths(self) -> TrainPaths:
+        """Return these."""
+        return self
+
+    @property
+    def price_steps(self) -> int:
+        """Return T."""
+        return self.num_steps
+
+    @property
+    def price_numbers(self) -> int:
+        """Return about what each step takes, which keeps (τ, segment)."""
+        return self.num_steps**2 * (self.num_steps + 8)
+
+    def priceable(self, decay: float) -> bool:
+        """Return whether λ^{−(T−1)} stays below `STEEPEST`."""
+        return not steep(decay, self.num_steps)
 
     def steps(self) -> Box:
         """Return the spikes step by step."""
@@ -71,7 +77,7 @@ class GraphTrains(Signal):
         weights = equal_weights(rows)
         if weights is not None and self.num_steps < 255:
             return self._counts().scaled(weights)
-        edges, ends = [_detours(edge, rows) for edge in self.edges], _detours(self.ends, rows)
+        edges, ends = [detours(edge, rows) for edge in self.edges], detours(self.ends, rows)
         parts = rows.split(max(1, TOGETHER // ends.numel()))
         lower = [self._shortest(part, edges, ends) for part in parts]
         upper = [self._shortest(-part, edges, ends).neg_() for part in parts]
@@ -104,7 +110,12 @@ class GraphTrains(Signal):
         return (length + ends[:, None]).amin(0)
 
 
-def _detours(exists: Tensor, like: Tensor) -> Tensor:
+def steep(decay: float, steps: int) -> bool:
+    """Return whether λ is so small that prices must be 0."""
+    return decay ** (steps - 1) * STEEPEST < 1.0
+
+
+def detours(exists: Tensor, like: Tensor) -> Tensor:
     """Return 0 where an edge exists and ∞ where it does not: adding it is far cheaper than choosing."""
     return exists.view(torch.uint8).to(like.dtype).reciprocal_().sub_(1.0)
 

@@ -13,9 +13,9 @@ train is periodic, whatever the rounding (`periodic_rows`).
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -23,11 +23,10 @@ from torch import Tensor
 from ....models.rules import Leaky
 from ...rounding import Rounding, above, around, below, step_error, tie
 from ..signals.box import Box, Spread
-from ..signals.signals import Signal
+from .base import Trains
+from .forms import TrainRows, TrainTable
 
 MOST_ROWS = 4096
-FEW_ROWS = 64
-"""Up to so many rows, comparing all currents with each row's end is faster than a binary search for each."""
 
 
 @dataclass(frozen=True)
@@ -40,50 +39,28 @@ class Row:
 
 
 @dataclass(frozen=True)
-class TrainTable:
-    """Rows sorted so that both ends never decrease: `lower`, `upper` (R,) and `trains` (R, T)."""
-
-    lower: Tensor
-    upper: Tensor
-    trains: Tensor
-
-    def reachable(self, current: Box) -> tuple[Tensor, Tensor]:
-        """Return the first and the last row that each current may have, with the shape of current.lower."""
-        if len(self.trains) > FEW_ROWS:
-            first = torch.searchsorted(self.upper, current.lower.contiguous())
-            return first, torch.searchsorted(self.lower, current.upper.contiguous(), right=True) - 1
-        return _count(torch.gt, current.lower, self.upper), _count(torch.ge, current.upper, self.lower) - 1
-
-    @cached_property
-    def ranges(self) -> Spread:
-        """Return what each step of a neuron is that may have the rows from i to j, (T, R, R); 0 for j < i."""
-        rows = len(self.trains)
-        spikes = torch.cat((torch.zeros_like(self.trains[:1]), self.trains.cumsum(0)))  # of the rows before
-        fired = (spikes[None, 1:] - spikes[:-1, None]).movedim(2, 0).triu()
-        size = (torch.arange(rows)[None] - torch.arange(rows)[:, None] + 1).to(fired)
-        may, must = (fired > 0).to(fired), (fired == size).to(fired).triu()
-        return Spread(0.5 * (may + must), 0.5 * (may - must))
-
-    def like(self, current: Tensor) -> "TrainTable":
-        """Return the table in the dtype and on the device of `current`; rows only widen."""
-        rows = Box(self.lower, self.upper)
-        rows = rows if current.dtype == self.lower.dtype else rows.outward(current.dtype)
-        return TrainTable(rows.lower.to(current.device), rows.upper.to(current.device), self.trains.to(current))
-
-
-@dataclass(frozen=True)
-class TableTrains(Signal):
-    """The spike trains under constant currents: rows `first` to `last` of one table, each (batch, ...)."""
-
-    table: TrainTable
-    first: Tensor
-    last: Tensor
-    constant: bool = field(default=False, kw_only=True)
+class TableTrains(TrainRows, Trains):
+    """The spike trains under constant currents; prices are on the one current that a neuron has."""
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
         return self.table.trains.shape[1]
+
+    @property
+    def rows(self) -> TrainRows:
+        """Return these."""
+        return self
+
+    @property
+    def price_steps(self) -> int:
+        """Return 1."""
+        return 1
+
+    @property
+    def price_numbers(self) -> int:
+        """Return about what the corners of each row take."""
+        return 8 * len(self.table.lower)
 
     def steps(self) -> Box:
         """Return, for each step, whether each spike is certain (1, 1), impossible (0, 0) or open (0, 1)."""
@@ -129,14 +106,6 @@ class TableTrains(Signal):
         left = levels[(start + self.first).flatten()]
         right = levels[(start + self.last - (1 << level) + 1).flatten()]
         return left.minimum(right).T.unflatten(1, self.first.shape)
-
-
-def _count(compare: Callable[..., Tensor], values: Tensor, limits: Tensor) -> Tensor:
-    """Return for each value how many of `limits` it compares with."""
-    count, hit = torch.zeros_like(values), torch.empty_like(values)
-    for limit in limits.tolist():
-        count += compare(values, limit, out=hit)
-    return count.long()
 
 
 def range_minima(values: Tensor) -> Tensor:

@@ -6,12 +6,14 @@ from ....models.rules import Leaky
 from ...rounding import Rounding, check_potential
 from ..signals.membrane import Pull, pull
 from ..signals.signals import Signal
+from .base import Trains
+from .forms import TrainTable
 from .step_trains import StepTable, StepTrains
 from .train_graph import graph_trains
-from .train_table import TableTrains, TrainTable, table_like, train_table
+from .train_table import TableTrains, table_like, train_table
 
 
-def train_spikes(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> Signal:
+def train_spikes(current: Signal, rule: Leaky, rounding: Rounding, windows: bool = False) -> Trains:
     """Return the reachable spike trains of neurons of `rule` under `current`.
 
     Exact per neuron, up to rounding: with a constant current for every reset and input scale (F1), with a
@@ -27,7 +29,7 @@ def train_spikes(current: Signal, rule: Leaky, rounding: Rounding, windows: bool
     return TableTrains(table, *table.reachable(box))
 
 
-def step_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
+def step_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
     """Return what `train_spikes` does of steps and sums, and forget the trains."""
     table = _table(current, rule, rounding)
     if table is None:

@@ -8,42 +8,65 @@ interval would readmit the neighbour that was split off. Any other layer has a g
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import singledispatch
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from ....kernels.climb import Proposal
+from ....models.networks import Trace
+from ...bounds.prices.priced_layer import Least
 from ...bounds.signals.box import Box
+from ...bounds.trains.base import Trains
+from ...bounds.trains.forms import TrainRows, TrainTable
 from ...bounds.trains.train_graph import GraphTrains
 from ...bounds.trains.train_table import TableTrains
 
 OPEN = -1
 
+Family = TypeVar("Family", bound=Trains)
+
 
 @dataclass(frozen=True)
-class Restricted:
+class Restricted(Generic[Family]):
     """A layer's trains in each node.
 
     Attributes:
-        found: the trains that the decisions leave.
+        trains: those that the decisions leave.
         split: neurons that a decision restricts, (N, n) of bool.
-        empty: nodes in which some neuron has no train left, (N,) of bool; `found` means nothing there.
+        empty: nodes in which some neuron has no train left, (N,) of bool; `trains` means nothing there.
     """
 
-    found: TableTrains | GraphTrains
+    trains: Family
     split: Tensor
     empty: Tensor
 
 
-class Decisions(ABC):
+class Decisions(ABC, Generic[Family]):
     """The decisions of N nodes about one layer's n neurons."""
 
     @abstractmethod
-    def restrict(self, found: TableTrains | GraphTrains) -> Restricted:
+    def restrict(self, found: Family) -> Restricted[Family]:
         """Return the trains that are left, for `found` with one row of the batch per node."""
 
     @abstractmethod
     def tensors(self) -> tuple[Tensor, ...]:
         """Return what is stored, each (N, ...)."""
+
+    @abstractmethod
+    def split(
+        self, found: Family, nodes: Tensor, score: Tensor, least: Least, trace: Trace
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return where to split each node, neuron and place, and whether a neuron is open; (N,) each.
+
+        Args:
+            found: the layer's trains.
+            nodes: which row of its batch each node is, (N,).
+            score: what a split of each neuron is worth, (N, n).
+            least: what a relaxation believes of the layer.
+            trace: of the network at the relaxation's minimising inputs.
+        """
 
     def enclosure(self, box: Box) -> Box:
         """Return what the decisions leave of each node's input set `box`."""
@@ -64,7 +87,7 @@ class Decisions(ABC):
 
 
 @dataclass(frozen=True)
-class RowRanges(Decisions):
+class RowRanges(Decisions[TableTrains]):
     """Rows first..last of each neuron's table, (N, n)."""
 
     first: Tensor
@@ -77,9 +100,8 @@ class RowRanges(Decisions):
         first = torch.zeros(shape, dtype=torch.int16, device=found.first.device)
         return RowRanges(first, torch.full_like(first, len(found.table.lower) - 1))
 
-    def restrict(self, found: TableTrains | GraphTrains) -> Restricted:
+    def restrict(self, found: TableTrains) -> Restricted[TableTrains]:
         """Intersect with the rows that are in reach anyway."""
-        assert isinstance(found, TableTrains)
         known_first, known_last = found.first.flatten(1), found.last.flatten(1)
         first, last = known_first.maximum(self.first), known_last.minimum(self.last)
         split = (first > known_first) | (last < known_last)
@@ -87,6 +109,34 @@ class RowRanges(Decisions):
         shape = found.first.shape
         kept = replace(found, first=first.view(shape), last=last.maximum(first).view(shape))
         return Restricted(kept, split, empty)
+
+    def split(
+        self, found: TableTrains, nodes: Tensor, score: Tensor, least: Least, trace: Trace
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Split the rows of one neuron between the row of the network's current and the believed one."""
+        first, last = self._left(found, nodes)
+        neuron, splittable = _greatest(score, first < last)
+        node = torch.arange(len(neuron), device=neuron.device)
+        first, last = first[node, neuron], last[node, neuron]
+        current = trace.currents[0][0].flatten(1)[node, neuron].double()
+        believed = _row_of(found.table, least.spikes.flatten(2)[:, node, neuron], first, last)
+        return neuron, _between(found.table, first, last, current, believed), splittable
+
+    def proposed(
+        self, found: TrainRows, samples: Tensor, nodes: Tensor, proposal: Proposal, weights: Tensor | float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the same for some `nodes` of a kernel's proposal, about rows `samples` of the batch."""
+        first, last = self._left(found, samples)
+        neuron, splittable = _greatest(proposal.score[nodes] * weights, first < last)
+        each = torch.arange(len(neuron))
+        first, last = first[each, neuron], last[each, neuron]
+        current, believed = proposal.currents[nodes, neuron], proposal.believed[nodes, neuron]
+        return neuron, _between(found.table, first, last, current, believed), splittable
+
+    def _left(self, found: TrainRows, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the first and the last row that each node has left of those of its row of the batch, (N, n)."""
+        first = found.first[nodes].flatten(1).maximum(self.first)
+        return first, found.last[nodes].flatten(1).minimum(self.last)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return both ends."""
@@ -106,7 +156,7 @@ class RowRanges(Decisions):
 
 
 @dataclass(frozen=True)
-class FixedSpikes(Decisions):
+class FixedSpikes(Decisions[GraphTrains]):
     """Spikes that are fixed to 0 or 1, or `OPEN`, (N, T, n)."""
 
     value: Tensor
@@ -117,9 +167,8 @@ class FixedSpikes(Decisions):
         shape = (count, found.num_steps, found.ends[0, 0].numel())
         return FixedSpikes(torch.full(shape, OPEN, dtype=torch.int8, device=found.ends.device))
 
-    def restrict(self, found: TableTrains | GraphTrains) -> Restricted:
+    def restrict(self, found: GraphTrains) -> Restricted[GraphTrains]:
         """Drop the edges that a fixed spike forbids, and whatever lies on no path any more."""
-        assert isinstance(found, GraphTrains)
         shape = found.ends.shape[1:]
         value = self.value.transpose(0, 1)
         edges = _allowed(_matrix(found), value)
@@ -139,6 +188,19 @@ class FixedSpikes(Decisions):
         )
         return Restricted(kept, split, empty)
 
+    def split(
+        self, found: GraphTrains, nodes: Tensor, score: Tensor, least: Least, trace: Trace
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Split the first step at which the network spikes otherwise than believed, or the first open one."""
+        open_steps = (found.box.lower < found.box.upper)[:, nodes].flatten(2)
+        neuron, splittable = _greatest(score, open_steps.any(0))
+        node = torch.arange(len(neuron), device=neuron.device)
+        opened = open_steps[:, node, neuron]
+        actual = trace.spikes[0].flatten(2)[:, node, neuron].double()
+        differs = opened & (actual != least.spikes.flatten(2)[:, node, neuron])
+        place = torch.where(differs.any(0), differs.long().argmax(0), opened.long().argmax(0))
+        return neuron, place, splittable
+
     def tensors(self) -> tuple[Tensor, ...]:
         """Return the spikes."""
         return (self.value,)
@@ -156,10 +218,36 @@ class FixedSpikes(Decisions):
         return FixedSpikes(silent), FixedSpikes(fires)
 
 
-def root(found: TableTrains | GraphTrains, count: int) -> Decisions:
+@singledispatch
+def root(found: Trains, count: int) -> Decisions:
     """Return the decisions of `count` nodes that have decided nothing."""
-    kind = RowRanges if isinstance(found, TableTrains) else FixedSpikes
-    return kind.root(found, count)  # pyright: ignore[reportArgumentType]
+    raise TypeError(f"trains: got {type(found).__name__}, which no search decides")
+
+
+root.register(TableTrains, RowRanges.root)
+root.register(GraphTrains, FixedSpikes.root)
+
+
+def _between(table: TrainTable, first: Tensor, last: Tensor, current: Tensor, believed: Tensor) -> Tensor:
+    """Return where to cut rows first..last, between that of a current and the believed one, (N,) each."""
+    actual = torch.searchsorted(table.upper, current).minimum(last).maximum(first)
+    believed = believed.minimum(last).maximum(first)
+    place = torch.where(actual < believed, actual, torch.where(actual > believed, actual - 1, believed))
+    return place.minimum(last - 1).maximum(first)
+
+
+def _row_of(table: TrainTable, spikes: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Return the row first ≤ r ≤ last with the given train, (T, N) → (N,)."""
+    row = torch.arange(len(table.trains), device=first.device)
+    same = (table.trains @ spikes * 2 - table.trains.sum(1, keepdim=True) == spikes.sum(0)).T
+    inside = (row >= first[:, None]) & (row <= last[:, None])
+    return (same & inside).long().argmax(1)
+
+
+def _greatest(score: Tensor, open_neurons: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the open neuron with the greatest score in each node, and whether there is an open one."""
+    neuron = torch.where(open_neurons, score, -1.0).argmax(1)
+    return neuron, open_neurons.any(1)
 
 
 def _matrix(found: GraphTrains) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...bounds.prices.stages import Stage
 from ...bounds.signals.box import Box
-from ...bounds.trains.train_table import TableTrains
+from ...bounds.trains.forms import TrainRows
 from ..bounding import Climb, bound_nodes
 from ..question import MarginQuestion
 from ..rates import RateDecisions
@@ -137,14 +137,13 @@ def _bound(question: MarginQuestion, leaf: Nodes, prices: tuple[Tensor, ...], sc
 
 
 def _region(stage: Stage, steps: int) -> _Region:
-    if isinstance(stage.found, TableTrains):
-        return _table_region(stage.found, *stage.matrix())
-    return _graph_region(stage, steps)
+    rows = stage.trains.rows
+    return _step_region(stage, steps) if rows is None else _row_region(rows, *stage.matrix())
 
 
-def _table_region(found: TableTrains, matrix: Tensor, bias: Tensor) -> _Region:
+def _row_region(rows: TrainRows, matrix: Tensor, bias: Tensor) -> _Region:
     """Return low ≤ W x + b ≤ high for the row of each neuron."""
-    low, high = found.table.lower[found.first.flatten()], found.table.upper[found.last.flatten()]
+    low, high = rows.currents.lower.flatten(), rows.currents.upper.flatten()
     count = len(bias)
     limit = torch.cat([high - bias, bias - low])
     keep = limit.isfinite()
@@ -155,11 +154,11 @@ def _table_region(found: TableTrains, matrix: Tensor, bias: Tensor) -> _Region:
     return _Region(whole[keep].numpy(), limit[keep].numpy(), sign[keep], neuron[keep])
 
 
-def _graph_region(stage: Stage, steps: int) -> _Region:
+def _step_region(stage: Stage, steps: int) -> _Region:
     """Return v[t] ≥ θ at each spike and v[t] ≤ θ elsewhere, (T·n rows)."""
-    rule, found = stage.rule, stage.found
+    rule = stage.rule
     filtered, matrix, bias = stage.over_time()
-    spikes = found.steps().lower.flatten(2)[:, 0]
+    spikes = stage.trains.steps().lower.flatten(2)[:, 0]
     time, count = spikes.shape
     factors = torch.tensor(rule.factors(time), dtype=torch.float64)
     weight = torch.zeros(time, count, dtype=torch.float64)  # of each step's scaled current in the potential

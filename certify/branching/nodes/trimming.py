@@ -11,7 +11,6 @@ The error that the bound allows for covers every such sum, since it counts all t
 import torch
 from torch import Tensor
 
-from ...bounds.prices.price_table import PricedTable
 from ...bounds.prices.prices import Evaluation, PricedProblem
 from .decisions import RowRanges
 
@@ -29,13 +28,14 @@ def trim_rows(problem: PricedProblem, prices: list[Tensor], evaluation: Evaluati
         rows: of the same nodes.
     """
     layer = problem.layers[-1]
-    assert isinstance(layer.priced, PricedTable)
     costs = evaluation.costs[-1].flatten(2)[:, layer.pairs[0], layer.pairs[1]]
-    values = layer.priced.rows(costs.T, prices[-1][0])
+    found = layer.priced.trains.rows(costs, prices[-1])
+    if found is None:
+        return rows
+    values, start = found
     without = evaluation.bound[layer.pairs[0]] - values.amin(1)
     needed = (without[:, None] + values <= 2 * LEVEL).to(torch.int8)
     first, last = rows.first.clone(), rows.last.clone()
-    start = layer.priced.row[:, 0]
     lowest, highest = start + needed.argmax(1), start + needed.shape[1] - 1 - needed.flip(1).argmax(1)
     first[layer.pairs] = first[layer.pairs].maximum(lowest.to(first.dtype))
     last[layer.pairs] = last[layer.pairs].minimum(highest.to(last.dtype))

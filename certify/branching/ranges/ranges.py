@@ -26,7 +26,7 @@ from ....models.constants import at_least, real, reals, settle
 from ...bounds.prices.stages import Staged
 from ...bounds.signals.box import Box
 from ...bounds.signals.signals import InputSignal
-from ...bounds.trains.train_table import TableTrains
+from ...bounds.trains.forms import TrainRows
 from .compiled_ranges import multipliers_for
 
 MOST_NUMBERS = 2**22
@@ -45,7 +45,7 @@ class FirstLayer:
         slack: how far the run's currents may be from that, (batch, n).
         size: the sum of moduli that makes a current, (batch, n).
         lower, upper: where the run's currents lie, (batch, n).
-        trains: which trains that leaves, (batch, ...).
+        rows: which trains that leaves, (batch, ...).
         error: what float64 may lose of a sum of moduli of 1.
         kernel: what seeks multipliers: "eager", or "compiled" where that is there.
     """
@@ -57,7 +57,7 @@ class FirstLayer:
     size: Tensor
     lower: Tensor
     upper: Tensor
-    trains: TableTrains
+    rows: TrainRows
     error: float
     kernel: str = "eager"
 
@@ -65,7 +65,8 @@ class FirstLayer:
     def of(network: Staged) -> "FirstLayer | None":
         """Return those of a staged network; None without a table, behind a max pool, or of too large a matrix."""
         stage, source = network.stages[0], network.source
-        if not isinstance(stage.found, TableTrains) or not all(branch.direct for branch in stage.branches):
+        rows = stage.trains.rows
+        if rows is None or not all(branch.direct for branch in stage.branches):
             return None
         neurons, inputs = stage.lower[0, 0].numel(), source.box.lower[0, 0].numel()
         if neurons * inputs > 8 * MOST_NUMBERS:
@@ -84,7 +85,7 @@ class FirstLayer:
             size=size.reshape(shape),
             lower=stage.lower[0].reshape(shape),
             upper=stage.upper[0].reshape(shape),
-            trains=stage.found,
+            rows=rows,
             error=8 * (inputs + neurons + terms + 16) * torch.finfo(torch.float64).eps,
             kernel=stage.rule.kernel,
         )
@@ -126,7 +127,7 @@ class RangeSearch:
         settle(self, reals, "momenta")
 
     def narrowed(
-        self, layer: FirstLayer, samples: Tensor, found: TableTrains, split: Tensor, prices: Tensor
+        self, layer: FirstLayer, samples: Tensor, found: TrainRows, split: Tensor, prices: Tensor
     ) -> tuple[Box, Tensor]:
         """Return the run's currents in each node, (N, n), and in which nodes none are left, (N,) of bool.
 
@@ -139,7 +140,7 @@ class RangeSearch:
         """
         lower, upper = layer.lower[samples], layer.upper[samples]
         low, high, empty = lower.clone(), upper.clone(), torch.zeros_like(samples, dtype=torch.bool)
-        rows = Box(found.table.lower[found.first.flatten(1)], found.table.upper[found.last.flatten(1)])
+        rows = found.currents
         is_open = self._chosen(layer, found, split, prices.abs() * (upper - lower))
         for part in _parts(layer, split, is_open):
             slabs = _Slabs.of(layer, samples[part], Box(rows.lower[part], rows.upper[part]), split[part])
@@ -153,17 +154,15 @@ class RangeSearch:
         return Box(torch.where(keep, lower, low), torch.where(keep, upper, high)), empty
 
     def of_node(
-        self, layer: FirstLayer, sample: int, found: TableTrains, split: Tensor, prices: Tensor
+        self, layer: FirstLayer, sample: int, found: TrainRows, split: Tensor, prices: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return what narrows one node: neurons (M,), deciding neurons (K,) and multipliers (2M + 1, K)."""
-        first, last = found.first.flatten(1), found.last.flatten(1)
-        rows = Box(found.table.lower[first], found.table.upper[last])
         reach = (layer.upper - layer.lower)[sample]
         neurons, _ = _listed(self._chosen(layer, found, split, prices.abs() * reach))
-        slabs = _Slabs.of(layer, torch.tensor([sample]), rows, split)
+        slabs = _Slabs.of(layer, torch.tensor([sample]), found.currents, split)
         return neurons[0], split[0].nonzero().flatten(), self._multipliers(slabs, neurons)[0]
 
-    def _chosen(self, layer: FirstLayer, found: TableTrains, split: Tensor, worth: Tensor) -> Tensor:
+    def _chosen(self, layer: FirstLayer, found: TrainRows, split: Tensor, worth: Tensor) -> Tensor:
         """Return which open neurons of each node are narrowed, (N, n) of bool: none that no slab can narrow."""
         is_open = (found.first < found.last).flatten(1)
         return _greatest(is_open & layer.shares(split), worth, self.neurons)

@@ -9,12 +9,18 @@ from dataclasses import dataclass, field
 import highspy
 import numpy as np
 
+from ...branching.nodes.standing import Told, unheard
 from ..program import Expressions, Model
+from .pseudocosts import Pseudocosts, product
 from .solver import prepared
 from .weak_duality import WeakDual
 
 INTEGRAL = 1e-6
 """How near to a whole number a relaxation's value counts as one."""
+TRIES = 8
+"""The most variables of which both halves are bounded before one is split."""
+BETTER = 2
+"""How many that were tried elsewhere are tried again where they promise more than the best one gained."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,28 @@ class _Subprogram:
         return _Subprogram(self.lower, below), _Subprogram(above, self.upper)
 
 
+@dataclass(frozen=True)
+class _Bounded:
+    """A part that was bounded.
+
+    Attributes:
+        part: of the program.
+        bound: of the objective there, proven; inf where the part holds no point.
+        values: a point of its relaxation, (n,).
+        optimal: whether that is said to be the best one.
+    """
+
+    part: _Subprogram
+    bound: float
+    values: np.ndarray
+    optimal: bool
+
+
 @dataclass
 class ProgramTree:
     """A search for a proof that an expression exceeds a number on all of a program.
+
+    The integer is split whose halves gained most, of a few that promise most: nodes cost more, trees are small.
 
     Args:
         model: the program.
@@ -41,6 +66,8 @@ class ProgramTree:
         enough: what is to be exceeded.
         deadline: `time.perf_counter()` at which to stop, or None.
         most: how many linear programs may be solved, or None.
+        room: bytes that its open parts may take, or None.
+        told: told how it stands, part by part.
 
     Attributes:
         solved: how many were.
@@ -51,39 +78,55 @@ class ProgramTree:
     enough: float
     deadline: float | None
     most: int | None = None
+    room: int | None = None
+    told: Told = unheard
     solved: int = 0
     _cost: np.ndarray = field(init=False)
     _dual: WeakDual = field(init=False)
     _solver: highspy.Highs = field(init=False)
+    _costs: Pseudocosts = field(init=False)
 
     def __post_init__(self) -> None:
         self._cost = np.zeros(len(self.model.lower))
         self._cost[: self.objective.columns] = self.objective.matrix.toarray()[0]
-        self._dual = WeakDual.of(self.model)
+        self._dual, self._costs = WeakDual.of(self.model), Pseudocosts(len(self.model.lower))
         self._solver = prepared(self.model.relaxed(), self.objective, None, presolve=False, nodes=None)
 
     def proven(self) -> float:
         """Return a lower bound above `enough` that holds on the whole program, or −inf."""
-        parts, least = [_Subprogram(self.model.lower, self.model.upper)], np.inf
+        if self._exhausted():
+            return -np.inf
+        parts, least = [self._bounded(_Subprogram(self.model.lower, self.model.upper))], np.inf
         while parts:
-            if self._exhausted():
+            full = self._standing(parts)
+            one = parts.pop()
+            if one.bound > self.enough:
+                least = min(least, one.bound)
+                continue
+            split = None if full or self._exhausted() else self._split(one)
+            if split is None:
                 return -np.inf
-            part = parts.pop()
-            bound, split = self._bounded(part)
-            if bound > self.enough:
-                least = min(least, bound)
-            elif split is None:
-                return -np.inf
-            else:
-                parts += split
+            parts += split
         return float(least)
+
+    def _standing(self, parts: list[_Bounded]) -> bool:
+        """Tell how the search stands, and return whether its open parts take more than they may."""
+        memory = len(parts) * 3 * parts[0].values.nbytes
+        found = {
+            "bound": min(part.bound for part in parts),
+            "nodes": float(self.solved),
+            "open": float(len(parts)),
+        }
+        left = {} if self.deadline is None else {"left": max(0.0, self.deadline - time.perf_counter())}
+        self.told({**found, "memory": float(memory), **left})
+        return self.room is not None and memory > self.room
 
     def _exhausted(self) -> bool:
         late = self.deadline is not None and time.perf_counter() > self.deadline
         return late or (self.most is not None and self.solved >= self.most)
 
-    def _bounded(self, part: _Subprogram) -> tuple[float, tuple[_Subprogram, _Subprogram] | None]:
-        """Return a proven bound of one part, inf where it holds no point, and its halves, if it can be split."""
+    def _bounded(self, part: _Subprogram) -> _Bounded:
+        """Bound one part, by inf where it holds no point."""
         values, multipliers, ray = self._solve(part)
         constant = float(self.objective.constant[0])
         found = [constant + self._dual.bound(self._cost, multipliers, part.lower, part.upper)]
@@ -92,7 +135,8 @@ class ProgramTree:
             sizes = (self._dual.bound(nothing, side * ray, part.lower, part.upper) for side in (1.0, -1.0))
             found += [np.inf for size in sizes if size > 0]
         bound = max(-np.inf if np.isnan(one) else one for one in found)
-        return bound, self._split(part, values)
+        values = np.clip(_sized(values, len(part.lower)), part.lower, part.upper)
+        return _Bounded(part, bound, values, self._solver.getModelStatus() == highspy.HighsModelStatus.kOptimal)
 
     def _solve(self, part: _Subprogram) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return what HiGHS says of a part's linear program: a point, multipliers, a ray if there is no point."""
@@ -110,18 +154,46 @@ class ProgramTree:
         shape = len(self.model.row_lower)
         return np.array(solution.col_value), _sized(np.array(solution.row_dual), shape), ray
 
-    def _split(self, part: _Subprogram, values: np.ndarray) -> tuple[_Subprogram, _Subprogram] | None:
-        """Return the parts by the integer that is the least whole; None where all are, as far as can be told."""
-        free = self.model.integer & (part.lower < part.upper)
-        if not free.any():
-            return None
-        values = np.clip(_sized(values, len(free)), part.lower, part.upper)
-        distance = np.where(free, np.abs(values - np.round(values)), -1.0)
-        variable = int(distance.argmax())
-        if distance[variable] <= INTEGRAL and self._solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
-            return None
-        value = min(max(np.floor(values[variable]), part.lower[variable]), part.upper[variable] - 1.0)
-        return part.split(variable, value)
+    def _split(self, one: _Bounded) -> list[_Bounded] | None:
+        """Return both halves of a part, bounded; None where all integers are whole, as far as can be told."""
+        free = np.flatnonzero(self.model.integer & (one.part.lower < one.part.upper))
+        down = one.values[free] - np.floor(one.values[free])
+        moved = np.stack([down, 1.0 - down])
+        open_ = moved.min(0) > INTEGRAL
+        if not open_.any():
+            whole = len(free) == 0 or one.optimal
+            return None if whole else self._halves(one, int(free[0]), float(one.part.lower[free[0]]))
+        return self._best(one, free[open_], moved[:, open_])
+
+    def _halves(self, one: _Bounded, variable: int, value: float) -> list[_Bounded]:
+        return [self._bounded(part) for part in one.part.split(variable, value)]
+
+    def _best(self, one: _Bounded, variables: np.ndarray, moved: np.ndarray) -> list[_Bounded]:
+        """Return the halves by the variable that gains most, of the most promising ones.
+
+        Args:
+            one: the part.
+            variables: that are not whole there, (n,).
+            moved: how far each is moved in either half, (2, n).
+        """
+        lacking = self.enough - one.bound if np.isfinite(one.bound) else 1.0
+        promise = self._costs.promise(variables, moved, lacking)
+        best, most, again = [], -np.inf, 0
+        for place in self._costs.ranked(variables, moved, lacking)[:TRIES]:
+            variable = int(variables[place])
+            if best and self._costs.tried(variable):
+                again += 1
+                if promise[place] <= most or again > BETTER:
+                    continue
+            halves = self._halves(one, variable, float(np.floor(one.values[variable])))
+            gains = np.clip([lacking - (self.enough - half.bound) for half in halves], 0.0, lacking)
+            self._costs.learn(variable, moved[:, place], gains)
+            gained = float(product(gains, lacking))
+            if gained > most:
+                best, most = halves, gained
+            if max(half.bound for half in halves) > self.enough or self._exhausted():
+                break
+        return best
 
 
 def _sized(numbers: np.ndarray, size: int) -> np.ndarray:

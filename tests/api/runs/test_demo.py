@@ -2,9 +2,9 @@
 
 import pytest
 
-from spikecert.runs import demo
 from spikecert import load
 from spikecert.reports import load_record
+from spikecert.runs import demo
 
 ARGUMENTS = ("--epochs", 1, "--samples", 3, "--seed", 1)
 NAMES = ("natural", "ms-mppd", "certified")

@@ -173,7 +173,7 @@ def test_a_network_that_branching_does_not_reach_is_unknown():
         labels = network(inputs).argmax(1)
     left = TRAINS.margins(network, inputs, labels, LInf(0.5)) <= 0
     assert bool(left.any())
-    found = verify(network, inputs, labels, LInf(0.5), "complete", timeout=5.0)
+    found = verify(network, inputs, labels, LInf(0.5), Complete(programs=None), timeout=5.0)
     for verdict, is_open in zip(found, left.tolist(), strict=True):
         assert verdict.status == ("unknown" if is_open else "verified")
         assert not is_open or "does not reach" in verdict.reason
@@ -203,7 +203,7 @@ def dropped_rows(seed: int) -> tuple[MarginQuestion, Nodes]:
     rows = torch.arange(len(roots))
     problem = PricedProblem.of(network, Specifications(rows, question.specifications.coefficients[roots.row]))
     prices = pair_prices(problem, tuple(price.double() for price in bounded.nodes.prices))
-    before, found = roots.decisions, network.stages[0].found
+    before, found = roots.decisions, network.stages[0].trains
     assert isinstance(before, RowRanges)
     assert isinstance(found, TableTrains)
     after = trim_rows(problem, prices, problem.evaluate(prices), before)
@@ -247,12 +247,12 @@ def test_fixed_spikes_leave_the_trains_that_have_them(data: st.DataObject):
     restricted = FixedSpikes(torch.tensor(fixed, dtype=torch.int8).view(1, steps, 1)).restrict(found)
     wanted = {t for t in paths(found) if all(f in (OPEN, s) for f, s in zip(fixed, t, strict=True))}
     assert bool(restricted.empty) == (not wanted)
-    assert isinstance(restricted.found, GraphTrains)
+    assert isinstance(restricted.trains, GraphTrains)
     if wanted:
-        assert paths(restricted.found) == wanted
+        assert paths(restricted.trains) == wanted
         every = torch.tensor(sorted(wanted)).double()
-        assert torch.equal(restricted.found.box.lower.flatten(), every.amin(0))
-        assert torch.equal(restricted.found.box.upper.flatten(), every.amax(0))
+        assert torch.equal(restricted.trains.box.lower.flatten(), every.amin(0))
+        assert torch.equal(restricted.trains.box.upper.flatten(), every.amax(0))
 
 
 def some_nodes(count: int, seed: int = 7, epsilon: float = 0.2) -> tuple[MarginQuestion, Nodes]:

@@ -255,5 +255,5 @@ def test_must_raise(case: Setting, name: str) -> None:
 def test_a_verifier_needs_a_name(case: Setting) -> None:
     from spikecert.certify.verifiers import TRAINS
 
-    with pytest.raises(TypeError, match="verifier: got Trains, expected a name"):
+    with pytest.raises(TypeError, match="verifier: got TrainsVerifier, expected a name"):
         certify_set(*case[:4], TRAINS, engine=Here())  # pyright: ignore[reportArgumentType]

@@ -9,7 +9,7 @@ from spikecert import LIF, LInf, SpikeFlip, SpikingNetwork, Verdict, mlp, verify
 from spikecert.certify.attacks.base import Attack, Search, Target
 from spikecert.certify.perturbations import RangedSet
 from spikecert.certify.problem import Problem
-from spikecert.certify.verifiers import VERIFIERS, AttackSearch, Enumeration, Ladder, Milp, Verifier
+from spikecert.certify.verifiers import VERIFIERS, AttackSearch, Complete, Enumeration, Ladder, Milp, Verifier
 from spikecert.models import Residual
 
 
@@ -123,7 +123,7 @@ def test_auto_reaches_milp_where_branching_does_not_apply():
     inputs = torch.rand(8, 4)[3:6]
     with torch.no_grad():
         labels = made(inputs).argmax(1)
-    complete = verify(made, inputs, labels, LInf(0.1), "complete")
+    complete = verify(made, inputs, labels, LInf(0.1), Complete(programs=None))
     assert any("does not reach" in verdict.reason for verdict in complete)
     found = verify(made, inputs, labels, LInf(0.1), without_attacks())
     assert "unknown" not in {verdict.status for verdict in found}

@@ -15,7 +15,7 @@ from spikecert.certify.bounds.prices.price_cells import PricedCells, collected
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.prices.price_windows import WindowSearch
 from spikecert.certify.bounds.prices.prices import PricedProblem, Specifications
-from spikecert.certify.bounds.prices.stages import priceable, staged
+from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.bounds.propagation import margin_bounds
 from spikecert.certify.bounds.signals.membrane import window_rows
 from spikecert.certify.replay import margins
@@ -53,7 +53,7 @@ def test_prices_behind_cells_pay_for_what_a_run_rounds() -> None:
     stages = staged(circuit(net), LInf(0.5).enclosure(inputs))
     assert stages is not None
     problem = PricedProblem.of(stages, specifications(labels, 3))
-    (layer,) = (layer for layer in problem.layers if isinstance(layer.priced, PricedCells))
+    (layer,) = (layer for layer in problem.layers if isinstance(layer.priced.trains, PricedCells))
     with torch.no_grad():
         trace = net.trace(inputs)
     below, spikes, left = (part.double() for part in (trace.spikes[0], trace.spikes[1], trace.potentials[1]))
@@ -63,14 +63,14 @@ def test_prices_behind_cells_pay_for_what_a_run_rounds() -> None:
     strays = (left - 0.3 * spikes + 0.3 * collected(spikes, 0.9) - exact).abs()
     found = strays[:, layer.pairs[0] // 3, layer.pairs[1]]
     assert float(found.max()) > 1e-9
-    assert bool((found <= layer.slack).all())
+    assert bool((found <= layer.priced.slack).all())
 
 
 @examples(60)
 @given(case=cases(most_steps=4))
 def test_prices_of_zero_give_the_bound_of_the_trains(case: Case):
     stages = staged(circuit(case.network), LInf(case.epsilon).enclosure(case.inputs))
-    if stages is None or not all(map(priceable, stages.stages)):
+    if stages is None or not all(stage.priceable for stage in stages.stages):
         return
     classes = case.network(case.inputs).shape[1]
     problem = PricedProblem.of(stages, specifications(case.labels, classes))
@@ -86,7 +86,7 @@ def test_prices_of_zero_give_the_bound_of_the_trains(case: Case):
 def test_the_bound_is_concave_with_this_supergradient(case: Case, seed: int):
     """g(μ') ≤ g(μ) + ∇g(μ)·(μ' − μ) for any two prices."""
     stages = staged(circuit(case.network), LInf(case.epsilon).enclosure(case.inputs))
-    if stages is None or not all(map(priceable, stages.stages)):
+    if stages is None or not all(stage.priceable for stage in stages.stages):
         return
     generator = torch.Generator().manual_seed(seed)
     classes = case.network(case.inputs).shape[1]

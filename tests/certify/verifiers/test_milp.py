@@ -1,9 +1,11 @@
-"""The exact encodings: against oracles, against each other, on time, and never on a solver's word alone."""
+"""The exact encoding: against oracles, against the standard one, on time, and never on a solver's word alone."""
 
 import os
 import signal
 import threading
 import time
+from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
@@ -16,19 +18,20 @@ from torch import Tensor, nn
 from spikecert.certify import L2, LInf, SpikeFlip, Verdict, verify
 from spikecert.certify.milp import search
 from spikecert.certify.milp.closing import Closing
-from spikecert.certify.milp.encoding import encode
+from spikecert.certify.milp.encoding import TIGHT, Layers, encode
 from spikecert.certify.milp.program import Program
 from spikecert.certify.milp.solving import solver
 from spikecert.certify.milp.solving.solver import Minimum, Watch, minimise
 from spikecert.certify.replay import margins
-from spikecert.certify.verifiers import Milp
+from spikecert.certify.verifiers import INTERVAL, Milp
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
 from spikecert.models.circuit import circuit
 from spikecert.testing import Case, cases, points
 from support.milp import reaches
 from support.oracles import line_margin
 
-ENCODINGS = ("table", "big_m")
+BIG_M = run_path(str(Path(__file__).parents[3] / "benchmarks" / "big_m.py"))["BIG_M"]
+"""The verifier "milp" with the standard encoding, which it is measured against."""
 EXAMPLES = settings(max_examples=40, deadline=None)
 TINY = cases(most_layers=3, most_width=3, most_steps=3)
 
@@ -43,30 +46,29 @@ def agrees(verdict: Verdict, exact: float) -> None:
         assert verdict.status == "falsified"
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
 @EXAMPLES
 @given(case=cases(features=1, most_layers=3, most_width=3, most_steps=3, dtypes=(torch.float64,)))
-def test_decides_a_line_as_its_cells_do(encoding: str, case: Case):
+def test_decides_a_line_as_its_cells_do(case: Case):
     case.network.encoding = "direct"
     inputs = case.inputs.reshape(len(case.inputs), -1)[:1, :1]
     with torch.no_grad():
         labels = case.network(inputs).argmax(1)
     ends = LInf(case.epsilon).enclosure(inputs)
     exact = line_margin(case.network, float(ends.lower), float(ends.upper), int(labels))
-    (found,) = verify(case.network, inputs, labels, LInf(case.epsilon), Milp(encoding))
+    (found,) = verify(case.network, inputs, labels, LInf(case.epsilon), "milp")
     if found.margin is not None:
         assert found.margin <= exact + 1e-9
     if found.status == "verified":
         assert exact > 0
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("layers", [TIGHT, BIG_M.layers], ids=["tight", "big-M"])
 @EXAMPLES
 @given(case=TINY, seed=st.integers(0, 2**31))
-def test_every_run_is_a_point_of_the_closed_program(encoding: str, case: Case, seed: int):
+def test_every_run_is_a_point_of_the_closed_program(layers: Layers, case: Case, seed: int):
     """With its input fixed to an allowed one, the closed program is feasible and reaches the run's logits."""
     candidates = points(case, 3, torch.Generator().manual_seed(seed))[:, :1]
-    closed = encode(circuit(case.network), LInf(case.epsilon).enclosure(case.inputs[:1]), encoding, Closing(True))
+    closed = encode(circuit(case.network), LInf(case.epsilon).enclosure(case.inputs[:1]), Closing(True), layers)
     for candidate in candidates:
         with torch.no_grad():
             logits = case.network(candidate)[0].double().numpy()
@@ -75,8 +77,9 @@ def test_every_run_is_a_point_of_the_closed_program(encoding: str, case: Case, s
 
 @EXAMPLES
 @given(case=TINY)
-def test_both_encodings_agree(case: Case):
-    one, other = (verify(case.network, case.inputs, case.labels, LInf(case.epsilon), Milp(e)) for e in ENCODINGS)
+def test_the_standard_encoding_agrees(case: Case):
+    asked = case.network, case.inputs, case.labels, LInf(case.epsilon)
+    one, other = verify(*asked, "milp"), verify(*asked, BIG_M)
     for left, right in zip(one, other, strict=True):
         assert {left.status, right.status} != {"verified", "falsified"}
 
@@ -133,14 +136,12 @@ def samples(network: SpikingNetwork, count: int) -> tuple[Tensor, Tensor]:
         return inputs, network(inputs).argmax(1)
 
 
-@pytest.mark.parametrize(
-    ("reset", "encoding"), [("zero", "table"), ("subtract", "table"), ("none", "table"), ("zero", "big_m")]
-)
-def test_decides_what_bounds_leave_open(reset: str, encoding: str):
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_decides_what_bounds_leave_open(reset: str):
     network = lively(reset)
     inputs, labels = samples(network, 8)
     open_ones = [v.status == "unknown" for v in verify(network, inputs, labels, LInf(0.05), "trains")]
-    found = verify(network, inputs, labels, LInf(0.05), Milp(encoding))
+    found = verify(network, inputs, labels, LInf(0.05), "milp")
     assert sum(open_ones) >= 3
     assert {verdict.status for verdict in found} == {"verified", "falsified"}
     assert any("linear programs" in verdict.reason for verdict in found)
@@ -196,7 +197,7 @@ def test_a_timeout_is_kept_and_leaves_unknown():
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     started = time.perf_counter()
-    found = verify(network, inputs, labels, LInf(0.2), Milp("big_m"), timeout=1.0)
+    found = verify(network, inputs, labels, LInf(0.2), "milp", timeout=1.0)
     assert time.perf_counter() - started < 20
     assert any(verdict.status == "unknown" and "time was up" in verdict.reason for verdict in found)
 
@@ -216,7 +217,7 @@ def test_a_solver_that_a_run_contradicts_is_not_believed(monkeypatch: pytest.Mon
     monkeypatch.setattr(search, "minimise", lambda *_, **__: said)
     network = lively()
     inputs, labels = samples(network, 4)
-    loose = Milp(encoding="big_m")
+    loose = Milp(bounds=INTERVAL)
     open_ones = [v.status == "unknown" for v in verify(network, inputs, labels, LInf(0.05), "interval")]
     found = verify(network, inputs, labels, LInf(0.05), loose)
     assert any(open_ones)
@@ -253,17 +254,13 @@ def test_an_error_in_a_callback_comes_out():
         solver.minimise(program.model(), total, Watch(np.inf, broken), None)
 
 
-@pytest.mark.parametrize(
-    ("settings_", "message"), [({"encoding": "magic"}, "encoding: got 'magic'"), ({"tolerance": 0.0}, "tolerance")]
-)
-def test_bad_settings_are_refused(settings_: dict, message: str):
-    with pytest.raises(ValueError, match=message):
-        Milp(**settings_)
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="tolerance"):
+        Milp(tolerance=0.0)
 
 
-@pytest.mark.parametrize("encoding", ["table", "big_m"])
 @pytest.mark.parametrize("summed", [False, True])
-def test_the_slack_of_logits_holds_what_the_run_loses(encoding: str, summed: bool):
+def test_the_slack_of_logits_holds_what_the_run_loses(summed: bool):
     """Three spikes make 1 + 2⁻²⁵ − 1, which float32 takes for 0; a layer or a residual sum adds them."""
     lost = 2.0**-25
     rows = torch.tensor([[1.0, lost, -1.0]] + [[0.0] * 3] * 2)
@@ -279,21 +276,20 @@ def test_the_slack_of_logits_holds_what_the_run_loses(encoding: str, summed: boo
         branch.weight.data = rows
     network = SpikingNetwork(first, LIF(0.0), last, num_steps=1).eval()
     inputs = torch.zeros(1, 1)
-    written = encode(circuit(network), LInf(0.0).enclosure(inputs), encoding, Closing(True))
+    written = encode(circuit(network), LInf(0.0).enclosure(inputs), Closing(True))
     exact = 1.0 + lost if summed else lost
     with torch.no_grad():
         assert abs(float(network(inputs)[0, 0]) - exact) >= lost / 2
     assert written.slack[0] >= lost
 
 
-@pytest.mark.parametrize("encoding", ["table", "big_m"])
-def test_every_run_of_a_residual_sum_is_a_point(encoding: str):
+def test_every_run_of_a_residual_sum_is_a_point():
     """The shortcut takes back what the branch gives."""
     torch.manual_seed(0)
     branch, shortcut = nn.Linear(3, 2), nn.Linear(3, 2)
     shortcut.weight.data = 0.1 - branch.weight.data
     network = SpikingNetwork(nn.Linear(2, 3), LIF(0.9, 0.2), Residual([branch], [shortcut]), num_steps=3).eval()
     for sample in torch.rand(6, 1, 2):
-        closed = encode(circuit(network), LInf(0.05).enclosure(sample), encoding, Closing(True))
+        closed = encode(circuit(network), LInf(0.05).enclosure(sample), Closing(True))
         with torch.no_grad():
             assert reaches(closed, sample, network(sample)[0].double().numpy())

@@ -6,9 +6,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spikecert.certify.bounds.signals.box import Box
+from spikecert.certify.bounds.trains.forms import TrainTable
 from spikecert.certify.bounds.trains.train_table import (
     TableTrains,
-    TrainTable,
     all_range_minima,
     range_minima,
     train_table,

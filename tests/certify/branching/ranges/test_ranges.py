@@ -37,7 +37,7 @@ def asked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, threat: Pertu
 def first_trains(question: MarginQuestion) -> TableTrains | None:
     """Return the first layer's trains over each sample's whole set, where they have a table."""
     roots = question.roots()
-    found = None if roots is None else question.staged(roots)[0].stages[0].found
+    found = None if roots is None else question.staged(roots)[0].stages[0].trains
     return found if isinstance(found, TableTrains) else None
 
 
@@ -196,9 +196,9 @@ def test_any_multipliers_give_ranges_that_hold():
     layer = question._currents
     assert isinstance(layer, FirstLayer)
     found = nodes.decisions.restrict(first_trains(question))  # pyright: ignore[reportArgumentType]
-    assert isinstance(found.found, TableTrains)
+    assert isinstance(found.trains, TableTrains)
     wild = RangeSearch(iterations=3, rate=1e4)
-    box, empty = wild.narrowed(layer, torch.arange(6), found.found, found.split, torch.ones(6, 16))
+    box, empty = wild.narrowed(layer, torch.arange(6), found.trains, found.split, torch.ones(6, 16))
     currents = network.trace(inputs).currents[0][0]
     assert not bool(empty.any())
     assert isinstance(box, Box)
@@ -270,7 +270,7 @@ def test_narrowing_decides_hard_samples_in_few_nodes():
     free = replace(question, ranges=None)
 
     def left(which: MarginQuestion) -> float:
-        found = which.staged(nodes)[0].stages[0].found
+        found = which.staged(nodes)[0].stages[0].trains
         assert isinstance(found, TableTrains)
         return float((found.last - found.first).sum())
 

@@ -50,3 +50,8 @@ class Entry(Part):
     spikes: tuple[float, ...]
     trained: str
     bits: int = 8
+
+    @property
+    def shares(self) -> dict[float, float]:
+        """Return the share of test samples that is certified at each ε, by rising ε."""
+        return {point.epsilon: point.certified / self.samples for point in self.points}

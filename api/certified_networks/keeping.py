@@ -23,8 +23,12 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.safetensors")))
 
 
-def entries() -> tuple[Entry, ...]:
-    """Return what is known of each network."""
+def zoo() -> tuple[Entry, ...]:
+    """Return what is known of each certified network of the package, which `load_zoo` loads by its name.
+
+    >>> [(entry.data, entry.norm, min(entry.shares)) for entry in zoo() if entry.name == "mnist-linf-0.1"]
+    [('mnist', 'linf', 0.1)]
+    """
     return tuple(_read(_path(name))[0] for name in names())
 
 
@@ -32,7 +36,7 @@ def load_zoo(name: str) -> SpikingNetwork:
     """Return a certified network of the package, in evaluation mode.
 
     Args:
-        name: such as "mnist-linf-0.1"; `names` lists them.
+        name: such as "mnist-linf-0.1"; `zoo` lists them.
 
     Raises:
         ValueError: for an unknown name.

@@ -1,0 +1,79 @@
+"""Options of the commands that ask something about a network on data: attack, certify and radius."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...runs.sources import data_of, label_of, network_of
+from .event_options import UNCHANGED, EventOptions
+from .options import (
+    Data,
+    Device,
+    InputScale,
+    Mean,
+    Norm,
+    Range,
+    Root,
+    Samples,
+    Seed,
+    Std,
+    Ties,
+    fitting,
+    scale,
+)
+
+if TYPE_CHECKING:
+    from spikecert.reports.records.schema import Threat
+    from spikecert.runs.examining import Subject
+
+
+@dataclass(frozen=True)
+class QuestionOptions:
+    """Which samples, what may be done to them, and what breaks a tie; each field is the option of its name."""
+
+    data: Data = "digits"
+    root: Root = None
+    limits: Range = None
+    mean: Mean = None
+    std: Std = None
+    samples: Samples = None
+    norm: Norm = "linf"
+    events: EventOptions = UNCHANGED
+    ties: Ties = None
+    seed: Seed = 0
+    device: Device = "cpu"
+
+    @property
+    def scaled(self) -> InputScale:
+        """Return how inputs are scaled."""
+        return scale(self.limits, self.mean, self.std)
+
+    def threat(self, sizes: Sequence[float] | Mapping[float, str]) -> "Threat":
+        """Return the threat model of some sizes; a mapping says how each was written."""
+        from spikecert.runs import building
+
+        limits, rules = self.scaled.limits, self.events.rules(self.norm)
+        return building.threat(self.norm, sizes, limits, rules)
+
+    def subject(self, model: Path) -> "Subject":
+        """Return the network of a file, for inputs as the data have them, on its device, and the samples."""
+        from spikecert.runs.examining import Subject
+
+        scaled, network = self.scaled, network_of(model)
+        source = data_of(self.data, self.root, network.num_steps, scaled.limits)
+        network = scaled.of(network, source)
+        chosen = fitting(network, source, self.samples, self.device)
+        return Subject(label_of(model), network, source, chosen)
+
+    def repeated(self, epsilon: Sequence[str]) -> str:
+        """Return the options as text, for the command that a report tells to repeat."""
+        counted = "" if self.samples is None else f" --samples {self.samples}"
+        counted += "" if self.ties is None else f" --ties {self.ties}"
+        told = f"--epsilon {shlex.quote(','.join(epsilon))} --norm {self.norm} --data {self.data}"
+        return f"{told}{counted} --seed {self.seed}{self.scaled.repeated}{self.events.repeated}"
+
+
+QUESTION = QuestionOptions()
+"""No option given."""

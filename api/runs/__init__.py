@@ -1,0 +1,1 @@
+"""What commands do: run files, networks and objectives that a user typed, seeds, the demo."""

@@ -1,0 +1,50 @@
+"""One face for what stands behind a layer that fires: a set of spike trains that holds those of every run.
+
+A family of trains says where they lie (`steps`, `combine`, `magnitude`: see signals.py). It may say more; what it
+does not say has a default here, or in signals.py, that claims nothing. What a reader in another folder makes of a
+family is a function of its type, in one table there, and trains that are not in it are refused:
+
+    priced (prices/priced_layer.py), gain_rows (prices/gain_rows.py), tight_spikes (milp/encoding.py),
+    root (branching/nodes/decisions.py).
+"""
+
+from collections.abc import Callable
+
+from ....models.rules import Leaky
+from ...rounding import Rounding
+from ..signals.signals import Signal
+from .forms import TrainPaths, TrainRows
+
+
+class Trains(Signal):
+    """The spike trains that the neurons of a layer may have."""
+
+    constant: bool = False
+
+    @property
+    def rows(self) -> TrainRows | None:
+        """Return the rows of a table that the trains are (F1); None where they are none."""
+        return None
+
+    @property
+    def paths(self) -> TrainPaths | None:
+        """Return the paths of a graph that the trains are (F2); None where they are none."""
+        return None
+
+    @property
+    def price_steps(self) -> int:
+        """Return over how many steps the currents of a neuron are priced; 0 where they have no prices."""
+        return 0
+
+    @property
+    def price_numbers(self) -> int:
+        """Return about how many numbers the trains of a neuron take with prices."""
+        return 0
+
+    def priceable(self, decay: float) -> bool:
+        """Return whether prices on the currents of neurons of this decay say anything of their trains."""
+        return self.price_steps > 0
+
+
+TrainBound = Callable[[Signal, Leaky, Rounding], Trains]
+"""Turns what is known of a layer's input currents into the trains that its neurons may have."""

@@ -1,0 +1,111 @@
+"""A tiny network of each element: what readers answer on them is the table of docs/limits.md."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikecert import (
+    DLIF,
+    LIF,
+    OneSpikeLIF,
+    RateDraws,
+    Recurrent,
+    RefractoryLIF,
+    Residual,
+    SpikingNetwork,
+    Synapse,
+    VariedLIF,
+)
+
+STEPS, FEATURES, WIDTH, CLASSES = 3, 3, 4, 3
+RADIUS = 0.05
+Layers = Callable[[], list[nn.Module]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An element.
+
+    Attributes:
+        name: in the table.
+        seed: of weights of which `RADIUS` leaves "trains" one or two of four samples open, and not all.
+        layers: between the first dense layer and the last one.
+        behind: behind that.
+        settings: of the network.
+        width: of what enters the last dense layer.
+    """
+
+    name: str
+    seed: int
+    layers: Layers
+    behind: Layers = list
+    settings: dict[str, Any] = field(default_factory=dict)
+    width: int = WIDTH
+
+    def network(self, seed: int | None = None, **settings: Any) -> SpikingNetwork:
+        """Return the network with random weights, float64."""
+        layers = [nn.Linear(FEATURES, WIDTH), *self.layers(), nn.Linear(self.width, CLASSES), *self.behind()]
+        made = SpikingNetwork(*layers, num_steps=STEPS, **(self.settings | settings)).double().eval()
+        generator = torch.Generator().manual_seed(self.seed if seed is None else seed)
+        for module in made.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=2.0, generator=generator)
+                nn.init.normal_(module.bias, std=0.3, generator=generator)
+        return made
+
+
+def samples(network: SpikingNetwork, count: int = 4, events: bool = False) -> tuple[Tensor, Tensor]:
+    """Return inputs and the network's own answers."""
+    shape = (STEPS, FEATURES) if network.timed else (FEATURES,)
+    inputs = torch.rand(count, *shape, generator=torch.Generator().manual_seed(1))
+    inputs = ((inputs > 0.6) if events else inputs).to(network.dtype)
+    with torch.no_grad():
+        return inputs, network(inputs).argmax(1)
+
+
+def _then(*last: Callable[[], nn.Module]) -> Layers:
+    """Return what makes a layer of LIF and those that stand behind it."""
+    return lambda: [LIF(0.9), *(made() for made in last)]
+
+
+def dense() -> nn.Module:
+    """Return a dense layer."""
+    return nn.Linear(WIDTH, WIDTH)
+
+
+def leaky() -> nn.Module:
+    """Return a layer of LIF."""
+    return LIF(0.9)
+
+
+def _silent() -> list[nn.Module]:
+    return [LIF(0.9, reset="none")]
+
+
+DEEP = _then(dense, leaky)
+KINDS = (
+    Kind("LIF", 16, DEEP),
+    Kind("LIF, subtracting", 37, lambda: [LIF(0.9, 1.0, "subtract"), dense(), LIF(0.9, 1.0, "subtract")]),
+    Kind("DLIF", 2, lambda: [DLIF(STEPS), dense(), leaky()]),
+    Kind("VariedLIF", 16, lambda: [VariedLIF([0.5, 0.9, 0.9, 0.5]), dense(), leaky()]),
+    Kind("RefractoryLIF", 16, lambda: [RefractoryLIF(0.9), dense(), RefractoryLIF(0.9, start=0.25)]),
+    Kind("OneSpikeLIF", 4, lambda: [OneSpikeLIF(0.9), dense(), OneSpikeLIF(0.9)]),
+    Kind("Recurrent", 1, lambda: [Recurrent(LIF(0.9), dense())]),
+    Kind("Recurrent, synapse", 1, lambda: [Recurrent(LIF(0.9), dense(), Synapse(0.5))]),
+    Kind("Synapse", 16, _then(dense, lambda: Synapse(0.5, delay=1), leaky)),
+    Kind("Synapse in a first sum", 0, lambda: [Residual([Synapse(0.5)]), leaky()]),
+    Kind("Residual", 7, _then(lambda: Residual([dense(), leaky()]))),
+    Kind("Residual past the first spikes", 16, lambda: [Residual([leaky(), dense()]), leaky()]),
+    Kind("MaxPool1d of spikes", 12, _then(lambda: nn.MaxPool1d(2)), width=WIDTH // 2),
+    Kind("MaxPool1d of currents", 12, lambda: [nn.MaxPool1d(2), leaky()], width=WIDTH // 2),
+    Kind('readout "spikes"', 3, DEEP, lambda: [leaky()]),
+    Kind('readout "potential"', 16, DEEP, _silent, {"readout": "potential"}),
+    Kind('readout "summed"', 16, DEEP, _silent, {"readout": "summed"}),
+    Kind('readout "largest"', 7, DEEP, _silent, {"readout": "largest"}),
+    Kind('readout "largest", no neuron', 4, DEEP, settings={"readout": "largest"}),
+    Kind('readout "first"', 3, DEEP, lambda: [leaky()], {"readout": "first"}),
+    Kind('encoding "rate"', 16, DEEP, settings={"encoding": "rate", "draws": RateDraws(1)}),
+)
