@@ -57,7 +57,7 @@ AUTOMATON_MUTANTS = (
     Mutant(
         "rules: a subtracting reset leaves what silence does",
         RULES,
-        "Ends(fires.low - drop, fires.high - drop)",
+        "Range(fires.low - drop, fires.high - drop)",
         "fires",
     ),
     Mutant(
