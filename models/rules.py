@@ -24,32 +24,32 @@ Label = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Ends:
+class Range:
     """Where a number lies, low to high; nowhere where low > high. (labels, batch, ...) each."""
 
     low: Tensor
     high: Tensor
 
-    def __add__(self, other: "Ends | float") -> "Ends":
+    def __add__(self, other: "Range | float") -> "Range":
         """Return the ends of a sum of independent numbers."""
-        low, high = (other.low, other.high) if isinstance(other, Ends) else (other, other)
-        return Ends(self.low + low, self.high + high)
+        low, high = (other.low, other.high) if isinstance(other, Range) else (other, other)
+        return Range(self.low + low, self.high + high)
 
-    def times(self, factor: float | Tensor) -> "Ends":
+    def times(self, factor: float | Tensor) -> "Range":
         """Return the ends of a product with what is at least 0."""
-        return Ends(self.low * factor, self.high * factor)
+        return Range(self.low * factor, self.high * factor)
 
-    def below(self, limit: float | Tensor) -> "Ends":
+    def below(self, limit: float | Tensor) -> "Range":
         """Return what is at most `limit`."""
-        return Ends(self.low, self.high.clamp_max(limit))
+        return Range(self.low, self.high.clamp_max(limit))
 
-    def above(self, limit: float | Tensor) -> "Ends":
+    def above(self, limit: float | Tensor) -> "Range":
         """Return what is at least `limit`."""
-        return Ends(self.low.clamp_min(limit), self.high)
+        return Range(self.low.clamp_min(limit), self.high)
 
-    def where(self, chosen: Tensor, other: "Ends") -> "Ends":
+    def where(self, chosen: Tensor, other: "Range") -> "Range":
         """Return these ends where they are chosen, and others elsewhere."""
-        return Ends(torch.where(chosen, self.low, other.low), torch.where(chosen, self.high, other.high))
+        return Range(torch.where(chosen, self.low, other.low), torch.where(chosen, self.high, other.high))
 
     @property
     def some(self) -> Tensor:
@@ -62,7 +62,7 @@ class Move:
     """What silence, or a spike, makes of states: where it is possible, and each number's ends behind it."""
 
     possible: Tensor
-    state: tuple[Ends, ...]
+    state: tuple[Range, ...]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class DeclaredRule(Rule, ABC):
 
     @abstractmethod
     def moves(
-        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+        self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
     ) -> tuple[Move, Move]:
         """Return what silence and a spike make of states under a current, exactly: rounding is paid elsewhere.
 
@@ -150,18 +150,18 @@ def kinds(labels: tuple[Label, ...], like: Tensor) -> Tensor:
 
 
 def leaky_moves(
-    potential: Ends, threshold: Ends | float | Tensor, reset: str, drop: float | Tensor, tie: float | Tensor
+    potential: Range, threshold: Range | float | Tensor, reset: str, drop: float | Tensor, tie: float | Tensor
 ) -> tuple[Move, Move]:
     """Return what silence and a spike make of potentials before the reset."""
-    least, most = (threshold.low, threshold.high) if isinstance(threshold, Ends) else (threshold, threshold)
+    least, most = (threshold.low, threshold.high) if isinstance(threshold, Range) else (threshold, threshold)
     quiet, fires = potential.below(most + tie), potential.above(least - tie)
     return Move(quiet.some, (quiet,)), Move(fires.some, (_after_spike(fires, reset, drop),))
 
 
-def _after_spike(fires: Ends, reset: str, drop: float | Tensor) -> Ends:
+def _after_spike(fires: Range, reset: str, drop: float | Tensor) -> Range:
     """Return what a spike leaves of potentials: 0, v − d or v."""
     if reset == "subtract":
-        return Ends(fires.low - drop, fires.high - drop)
+        return Range(fires.low - drop, fires.high - drop)
     return fires.times(0.0) if reset == "zero" else fires
 
 
@@ -225,7 +225,7 @@ class Leaky(DeclaredRule):
         return Recursion(self.threshold, (Number(self.decay, self.span),))
 
     def moves(
-        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+        self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
     ) -> tuple[Move, Move]:
         """Return v = λ·u + c up to θ, and from θ on, reset."""
         return leaky_moves(state[0].times(self.decay) + current, self.threshold, self.reset, self.drop, tie)

@@ -6,7 +6,7 @@ kernels in C, keep their own on purpose.
 
 from .readouts import integration_slack, reading_slack, vanished
 from .recursion import (
-    Allowance,
+    StateSlack,
     around,
     check_potential,
     filter_error,
@@ -31,8 +31,8 @@ from .sums import (
 from .units import Rounding, above, below, euclidean
 
 __all__ = [
-    "Allowance",
     "Rounding",
+    "StateSlack",
     "above",
     "around",
     "below",

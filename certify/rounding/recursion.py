@@ -102,7 +102,7 @@ def around(breakpoints: Number, num_steps: int, rounding: Rounding) -> tuple[Num
 
 
 @dataclass(frozen=True)
-class Allowance:
+class StateSlack:
     """What makes every run of a rule a run of its exact recursion.
 
     Attributes:
@@ -116,7 +116,7 @@ class Allowance:
     tie: Tensor
 
 
-def state_slack(recursion: Recursion, widest: Tensor, num_steps: int, rounding: Rounding) -> Allowance:
+def state_slack(recursion: Recursion, widest: Tensor, num_steps: int, rounding: Rounding) -> StateSlack:
     """Return what the run of a rule may stray by.
 
     Args:
@@ -141,7 +141,7 @@ def state_slack(recursion: Recursion, widest: Tensor, num_steps: int, rounding: 
         errors.append(filter_error(number.decay, size, entering, rounding))
         limit = limit + number.raises * size
     check_potential(limit, rounding, "a threshold")
-    return Allowance(current, tuple(errors), tie(limit, rounding) + len(others) * rounding.smallest)
+    return StateSlack(current, tuple(errors), tie(limit, rounding) + len(others) * rounding.smallest)
 
 
 def filter_error(decay: float | Tensor, size: Tensor, entering: Tensor, rounding: Rounding) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..constants import check_normal, nonnegative, settle, share
 from ..dynamics import Dynamics
-from ..rules import DeclaredRule, Ends, Label, Leaky, Move, Number, Recursion, Rule, leaky_moves
+from ..rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, Rule, leaky_moves
 from ..surrogates import Surrogate, Triangle
 from .neurons import LIF, Run, in_full
 from .varied import Fires
@@ -129,7 +129,7 @@ class Adaptive(DeclaredRule):
         return Recursion(self.own.threshold, (potential, Number(self.fading, 1.0, raises=self.adaptation)))
 
     def moves(
-        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+        self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
     ) -> tuple[Move, Move]:
         """Return v up to B and a·ρ, and v from B on, reset, and a·ρ + 1."""
         left, raised = state

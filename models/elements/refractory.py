@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..constants import at_least, check_normal, real, settle, unless_none
 from ..dynamics import Dynamics
-from ..rules import DeclaredRule, Ends, Label, Leaky, Move, Recursion, Rule, kinds
+from ..rules import DeclaredRule, Label, Leaky, Move, Range, Recursion, Rule, kinds
 from ..surrogates import Surrogate, Triangle
 from .neurons import LIF, Run, in_full
 from .varied import Fires
@@ -142,7 +142,7 @@ class Refractory(DeclaredRule):
         return replace(own, numbers=(replace(own.numbers[0], start=self.start),))
 
     def moves(
-        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+        self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
     ) -> tuple[Move, Move]:
         """Return those of neurons that do not rest, and silence at exactly 0 where a rest has steps left."""
         quiet, fires = self.own.moves(labels, state, current, tie)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..constants import check_normal, positive, real, share, wholes
 from ..dynamics import FIRES_AT, RESETS, Dynamics
-from ..rules import DeclaredRule, Ends, Label, Leaky, Move, Number, Recursion, Rule, leaky_moves, reset_label
+from ..rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, Rule, leaky_moves, reset_label
 from ..surrogates import Surrogate, Triangle
 from ..validation import check_choice
 from .neurons import LIF, Run, in_full
@@ -100,7 +100,7 @@ class Varied(DeclaredRule):
         return Recursion(threshold, (Number(decay, threshold.maximum(drop)),))
 
     def moves(
-        self, labels: tuple[Label, ...], state: tuple[Ends, ...], current: Ends, tie: float | Tensor
+        self, labels: tuple[Label, ...], state: tuple[Range, ...], current: Range, tie: float | Tensor
     ) -> tuple[Move, Move]:
         """Return v = λ·u + c up to θ, and from θ on, reset, of each neuron by its own constants."""
         decay, threshold, drop = (self.values(name, current.low) for name in ("decay", "threshold", "drop"))

@@ -158,7 +158,6 @@ TABLES = {
     "models/conversion/nir/nir_modules.py": "the words of NIR",
     "models/conversion/nir/nir_writing.py": "the words of NIR",
     "models/architectures/initialization.py": "it draws the weights of each kind in its own way",
-    "models/circuit/unchanged.py": "the types of this library, whose code must be as it was",
     "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
     "testing/moving_layers.py": "it builds one of each kind",
     "testing/strategies.py": "it draws the weights of the networks that it builds",

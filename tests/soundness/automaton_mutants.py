@@ -16,10 +16,10 @@ AUTOMATON_MUTANTS = (
         "scaled.lower, scaled.upper",
     ),
     Mutant(
-        "automata: forget the rounding of other numbers",
-        FOUND,
-        "for quiet, fires, error in",
-        "for quiet, fires, _ in",
+        "rounding: of other numbers than the potential is none",
+        ROUNDING,
+        "errors.append(filter_error(number.decay, size, entering, rounding))",
+        "errors.append(0.0 * size)",
     ),
     Mutant(
         "automata: a spike that may come is certain",
@@ -35,10 +35,6 @@ AUTOMATON_MUTANTS = (
     Mutant(
         "paths: the upper end is the lower one's", PATHS, "torch.cat((rows, -rows))", "torch.cat((rows, rows))"
     ),
-    Mutant(
-        "rounding: a threshold is exact", ROUNDING, "tie(limit, rounding) + len(others)", "0 * limit + len(others)"
-    ),
-    Mutant("rounding: a start is no potential", ROUNDING, "widest = widest + abs(potential.start)", "pass"),
     Mutant("rounding: of any number of numbers", ROUNDING, "if len(others) >= MOST_NUMBERS", "if False"),
     Mutant(
         "rounding: what raises a threshold never overflows it",
@@ -61,7 +57,7 @@ AUTOMATON_MUTANTS = (
     Mutant(
         "rules: a subtracting reset leaves what silence does",
         RULES,
-        "Ends(fires.low - drop, fires.high - drop)",
+        "Range(fires.low - drop, fires.high - drop)",
         "fires",
     ),
     Mutant(

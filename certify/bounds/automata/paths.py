@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ....models.deadline import check_time
-from ...rounding import Allowance
+from ...rounding import StateSlack
 from ..signals.box import Box
 from ..signals.signals import equal_weights
 from ..trains.base import Trains
@@ -16,7 +16,7 @@ TOGETHER = 2**22
 
 
 @dataclass(frozen=True)
-class Step:
+class Edges:
     """The edges of one step, E of them, alike for all neurons; which a neuron has is told by `exists`.
 
     Attributes:
@@ -63,10 +63,10 @@ class PathTrains(Trains):
         allowance: what was paid for the run's rounding.
     """
 
-    moves: tuple[Step, ...]
+    moves: tuple[Edges, ...]
     box: Box
     known: Box
-    allowance: Allowance
+    allowance: StateSlack
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

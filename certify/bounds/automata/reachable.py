@@ -18,24 +18,24 @@ import torch
 from torch import Tensor
 
 from ....models.deadline import check_time
-from ....models.rules import DeclaredRule, Ends, Label, Move
-from ...rounding import Allowance, Rounding, state_slack
+from ....models.rules import DeclaredRule, Label, Move, Range
+from ...rounding import Rounding, StateSlack, state_slack
 from ..signals.box import Box
 from ..signals.membrane import scaled_box
 from ..signals.signals import Signal
-from .paths import PathTrains, Step
+from .paths import Edges, PathTrains
 
 MOST_LABELS = 64
 """How many labels are kept apart at one step."""
 
 
 @dataclass(frozen=True)
-class _States:
+class _Reached:
     """The states that may be reached: K labels, which neurons may have each, and boxes, (K, batch, ...)."""
 
     labels: tuple[Label, ...]
     alive: Tensor
-    numbers: tuple[Ends, ...]
+    numbers: tuple[Range, ...]
 
     @property
     def hull(self) -> tuple[Tensor, Tensor]:
@@ -61,13 +61,13 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> Path
     allowance = state_slack(recursion, widest, steps, rounding)
     lower, upper = scaled.lower - allowance.current, scaled.upper + allowance.current
     starts = [torch.full_like(widest[None], number.start) for number in recursion.numbers]
-    states = _States((rule.first,), torch.ones_like(starts[0]).bool(), tuple(Ends(x, x) for x in starts))
+    states = _Reached((rule.first,), torch.ones_like(starts[0]).bool(), tuple(Range(x, x) for x in starts))
     moves, hulls = [], []
     for t in range(steps):
         check_time()
         hulls.append(states.hull)
         row = slice(t % len(lower), t % len(lower) + 1)
-        step, states = _advanced(states, rule, Ends(lower[row], upper[row]), allowance, t + 1)
+        step, states = _advanced(states, rule, Range(lower[row], upper[row]), allowance, t + 1)
         moves.append(step)
     low, high = (torch.stack(ends) for ends in zip(*hulls, strict=True))
     known = Box(low, high)
@@ -75,8 +75,8 @@ def path_trains(current: Signal, rule: DeclaredRule, rounding: Rounding) -> Path
 
 
 def _advanced(
-    states: _States, rule: DeclaredRule, current: Ends, allowance: Allowance, t: int
-) -> tuple[Step, _States]:
+    states: _Reached, rule: DeclaredRule, current: Range, allowance: StateSlack, t: int
+) -> tuple[Edges, _Reached]:
     """Return the edges of step t, and the states behind it."""
     both = rule.moves(states.labels, states.numbers, current, allowance.tie)
     exists = torch.cat([states.alive & move.possible for move in both])
@@ -88,15 +88,15 @@ def _advanced(
         for source, spike in zip(sources.tolist(), spikes.tolist(), strict=True)
     ]
     labels, targets = _joined(found)
-    step = Step(sources, edges.new_tensor(targets), spikes, exists[edges], len(labels))
-    return step, _States(labels, _alive(step), _hulls(both, edges, step, allowance))
+    step = Edges(sources, edges.new_tensor(targets), spikes, exists[edges], len(labels))
+    return step, _Reached(labels, _alive(step), _hulls(both, edges, step, allowance))
 
 
-def _alive(step: Step) -> Tensor:
+def _alive(step: Edges) -> Tensor:
     return step.gathered(step.exists.byte(), 0, "amax").bool()
 
 
-def _hulls(both: tuple[Move, Move], edges: Tensor, step: Step, allowance: Allowance) -> tuple[Ends, ...]:
+def _hulls(both: tuple[Move, Move], edges: Tensor, step: Edges, allowance: StateSlack) -> tuple[Range, ...]:
     """Return the hulls of what leads to each label, 0 where nothing does: it stays finite."""
     hulls, alive, shape = [], _alive(step), both[0].possible.shape
     for quiet, fires, error in zip(both[0].state, both[1].state, allowance.numbers, strict=True):
@@ -106,7 +106,7 @@ def _hulls(both: tuple[Move, Move], edges: Tensor, step: Step, allowance: Allowa
         )
         low = step.gathered(low.masked_fill(~step.exists, torch.inf), 0, "amin") - error
         high = step.gathered(high.masked_fill(~step.exists, -torch.inf), 0, "amax") + error
-        hulls.append(Ends(low.masked_fill(~alive, 0.0), high.masked_fill(~alive, 0.0)))
+        hulls.append(Range(low.masked_fill(~alive, 0.0), high.masked_fill(~alive, 0.0)))
     return tuple(hulls)
 
 
@@ -124,12 +124,12 @@ def _joined(found: list[Label]) -> tuple[tuple[Label, ...], list[int]]:
     return tuple(kept), [place[label] for label in found]
 
 
-def _spikes(moves: list[Step], like: Tensor) -> Box:
+def _spikes(moves: list[Edges], like: Tensor) -> Box:
     """Return whether each step's spike is certain, and whether it is possible, as 0 or 1."""
     silent = torch.stack([(step.exists & ~_mask(step)).any(0) for step in moves])
     fires = torch.stack([(step.exists & _mask(step)).any(0) for step in moves])
     return Box((~silent).to(like), fires.to(like))
 
 
-def _mask(step: Step) -> Tensor:
+def _mask(step: Edges) -> Tensor:
     return step.spikes.reshape(-1, *([1] * (step.exists.dim() - 1)))
