@@ -11,16 +11,18 @@ from .architectures.vgg import vgg5, vgg11
 from .architectures.wide_resnet import wrn16_4
 from .circuit import Circuit, circuit
 from .dynamics import Dynamics
-from .elements.layers import AdaptiveAverage, Residual, Share
+from .elements.layers import Residual
 from .elements.learned_decay import PLIF, settled
 from .elements.neurons import DLIF, LIF
-from .elements.normalization import Normalize
 from .elements.one_spike import OneSpikeLIF
 from .elements.recurrent import Recurrent
 from .elements.refractory import RefractoryLIF
 from .elements.synapses import Synapse
 from .elements.varied import VariedLIF
 from .files.checkpoints import load, network_hash, save
+from .linear_maps.averaging import AdaptiveAverage
+from .linear_maps.normalizing import Normalize
+from .linear_maps.sharing import Share
 from .networks import SpikingNetwork, Trace
 from .running.encoding import RateDraws
 from .running.latency import latency_code

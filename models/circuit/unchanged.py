@@ -13,28 +13,8 @@ from torch.autograd import Function
 
 from ...kernels import loading
 from ...kernels import membrane as kernel_calls
-from .. import dynamics, linear_maps, networks
-from ..elements import (
-    layers,
-    learned_decay,
-    max_pooling,
-    neurons,
-    normalization,
-    recurrent,
-    refractory,
-    synapses,
-    varied,
-)
-from ..elements.layers import AdaptiveAverage, Residual, Share
-from ..elements.learned_decay import PLIF
-from ..elements.neurons import DLIF, LIF
-from ..elements.normalization import Normalize
-from ..elements.recurrent import Recurrent
-from ..elements.refractory import RefractoryLIF
-from ..elements.synapses import Synapse
-from ..elements.varied import VariedLIF
-from ..networks import SpikingNetwork
-from ..running import compiled, eager, encoding, latency, membrane, parts, readouts, running
+from .. import dynamics, elements, linear_maps, networks, running
+from ..elements.registry import ELEMENTS, files_of
 from .shipped import check_functions, check_no_mode, ships
 
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
@@ -47,16 +27,11 @@ CALLS = (
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
-OWN = (
-    *(LIF, DLIF, PLIF, VariedLIF, RefractoryLIF, AdaptiveAverage, Recurrent, Residual, Share, SpikingNetwork),
-    *(Normalize, Synapse),
-)
 RUNS = (
-    *(compiled, dynamics, eager, encoding, latency, layers, learned_decay, max_pooling, membrane, networks),
-    *(neurons, normalization, parts, readouts, recurrent, refractory, running, synapses, varied),
-    *(kernel_calls, loading),
+    *(file for folder in (elements, linear_maps, running) for file in files_of(folder)),
+    *(dynamics, networks, kernel_calls, loading),
 )
-"""The files whose functions run a network."""
+"""The files whose functions run a network, or say what one does."""
 
 
 def check_unchanged(module: nn.Module, name: str) -> None:
@@ -132,7 +107,7 @@ def _code(kind: type) -> dict[str, object]:
 
 
 def _snapshot() -> Iterator[tuple[type, dict[str, object]]]:
-    for kind in (*OWN, *_TYPES, *linear_maps.affine_types(), *max_pooling.MAX_POOLS):
+    for kind in (*_TYPES, *ELEMENTS):
         for each in kind.__mro__:
             yield each, _code(each)
 

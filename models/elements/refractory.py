@@ -10,7 +10,9 @@ from ..constants import at_least, check_normal, real, settle, unless_none
 from ..dynamics import Dynamics
 from ..rules import Leaky, Rule
 from ..surrogates import Surrogate, Triangle
-from .neurons import LIF, Run, in_full
+from .fields import Positive, Real, UpToOne, Wait, or_none
+from .neurons import FIRING, LIF, Run, built, in_full, said
+from .registry import Element, register
 from .varied import Fires
 
 
@@ -135,3 +137,7 @@ class Refractory(Rule):
         """Raise ValueError as the rule of neurons that do not rest."""
         self.own.check(dtype)
         check_normal("start", self.start, dtype)
+
+
+FIELDS = {"decay": UpToOne, "threshold": Positive, "rest": or_none(Wait), "start": Real, **FIRING}
+register(Element(RefractoryLIF, fields=FIELDS, said=said, build=built(RefractoryLIF)))

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import at_least, check_normal, settle, share
+from .fields import UpToOne, Wait
 from .neurons import in_full
+from .registry import Element, register
 
 
 @dataclass(frozen=True)
@@ -112,3 +114,6 @@ class Synapse(nn.Module):
     def extra_repr(self) -> str:
         """Return the constants."""
         return f"decay={self.decay}, delay={self.delay}"
+
+
+register(Element(Synapse, "filtered", lambda layer: layer.filter, fields={"decay": UpToOne, "delay": Wait}))

@@ -53,8 +53,8 @@ MAP_MUTANTS = (
     Mutant(
         "maps: a subclass runs as its base",
         MAPS + "base.py",
-        "make = _MAKERS.get(type(layer))",
-        "make = next((make for kind, make in _MAKERS.items() if isinstance(layer, kind)), None)",
+        "element = ELEMENTS.get(type(layer))",
+        "element = next((each for kind, each in ELEMENTS.items() if isinstance(layer, kind)), None)",
     ),
     Mutant(
         "dense: |W| keeps signs",
@@ -344,8 +344,8 @@ READER_MUTANTS = (
     Mutant(
         "lowering: a learned decay's own class of tensor",
         CIRCUIT + "lowering.py",
-        "isinstance(layer, DLIF | PLIF | VariedLIF)",
-        "isinstance(layer, DLIF | VariedLIF)",
+        "for tensor in (*layer.parameters(), *layer.buffers()):",
+        "for tensor in layer.buffers():",
     ),
     Mutant(
         "arithmetic: any algorithm convolves by sums",
