@@ -32,7 +32,7 @@ def made(module: str, name: str) -> Any:
 def plain() -> SpikingNetwork:
     """Return a network with the neuron that is other constants."""
     torch.manual_seed(1)
-    neurons = [made("models.integrate_and_fire", "IF")(0.7) for _ in range(2)]
+    neurons = [made("models.elements.integrate_and_fire", "IF")(0.7) for _ in range(2)]
     layers = (nn.Linear(4, 6), neurons[0], nn.Linear(6, 6), neurons[1], nn.Linear(6, 3))
     return SpikingNetwork(*layers, num_steps=4).eval()
 
@@ -52,7 +52,7 @@ def shuffled() -> SpikingNetwork:
 def resting() -> SpikingNetwork:
     """Return a network with the neuron of another recursion."""
     torch.manual_seed(3)
-    neuron = made("models.resting", "RestingLIF")(0.9, 0.3)
+    neuron = made("models.elements.resting", "RestingLIF")(0.9, 0.3)
     return SpikingNetwork(nn.Linear(4, 6), neuron, nn.Linear(6, 3), num_steps=5).eval()
 
 
