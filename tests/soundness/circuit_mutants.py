@@ -293,6 +293,24 @@ READER_MUTANTS = (
         "if False and (now := _functions(file)) != (known := _FUNCTIONS[file]):",
     ),
     Mutant(
+        "unchanged: the code of maps is as it was",
+        CIRCUIT + "unchanged.py",
+        "for folder in (elements, linear_maps, running) for",
+        "for folder in (elements, running) for",
+    ),
+    Mutant(
+        "registry: a layer that says no fields is told without them",
+        "models/files/description.py",
+        "if element is None or element.fields is None:",
+        "if element is None:",
+    ),
+    Mutant(
+        "registry: a layer that says no fields is read without them",
+        "models/files/description.py",
+        "for element in ELEMENTS.values() if element.fields is not None]",
+        "for element in ELEMENTS.values()]",
+    ),
+    Mutant(
         "unchanged: a method that is added does not run",
         CIRCUIT + "unchanged.py",
         "    if now.keys() != known.keys():\n        return min(now.keys() ^ known.keys())\n",
