@@ -192,9 +192,9 @@ def test_programs_decide_what_trains_leave_open():
     labels = network(inputs).argmax(1)
     left = {
         name: [v.status for v in verify(network, inputs, labels, LInf(0.01), name, timeout=5.0)].count("unknown")
-        for name in ("trains", "milp")
+        for name in ("trains", "milp", "complete")
     }
-    assert left["milp"] < left["trains"]
+    assert left["milp"] == left["complete"] == 0 < left["trains"]
 
 
 @settings(max_examples=10, deadline=None)
@@ -213,9 +213,6 @@ def test_every_verifier_but_one_answers(name: str):
     inputs = torch.rand(2, 4, generator=torch.Generator().manual_seed(0))
     found = check_sound(small(), inputs, LInf(0.001), name, timeout=2.0)
     assert found.verified == (0 if name == "enumeration" else 2)
-    if name == "complete":
-        verdicts = verify(small(), inputs, small()(inputs).argmax(1), LInf(0.05), name)
-        assert "unknown" not in {verdict.status for verdict in verdicts}
 
 
 def test_attacks_break_them():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from spikecert import (
     DLIF,
     LIF,
+    AdaptiveLIF,
     OneSpikeLIF,
     RateDraws,
     Recurrent,
@@ -93,6 +94,11 @@ KINDS = (
     Kind("VariedLIF", 16, lambda: [VariedLIF([0.5, 0.9, 0.9, 0.5]), dense(), leaky()]),
     Kind("RefractoryLIF", 16, lambda: [RefractoryLIF(0.9), dense(), RefractoryLIF(0.9, start=0.25)]),
     Kind("OneSpikeLIF", 4, lambda: [OneSpikeLIF(0.9), dense(), OneSpikeLIF(0.9)]),
+    Kind(
+        "AdaptiveLIF",
+        2,
+        lambda: [AdaptiveLIF(0.9, adaptation=0.5, reset="subtract"), dense(), AdaptiveLIF(0.9)],
+    ),
     Kind("Recurrent", 1, lambda: [Recurrent(LIF(0.9), dense())]),
     Kind("Recurrent, synapse", 1, lambda: [Recurrent(LIF(0.9), dense(), Synapse(0.5))]),
     Kind("Synapse", 16, _then(dense, lambda: Synapse(0.5, delay=1), leaky)),
