@@ -167,7 +167,7 @@ def test_flips_are_all_met(dtype: torch.dtype, reset: str):
     assert decided >= 2
 
 
-@examples(15)
+@examples(30)
 @given(network=networks(most_width=3, most_steps=4), seed=SEEDS)
 def test_programs_hold_all_runs(network: SpikingNetwork, seed: int):
     inputs, _ = sample_of(network, seed, 1)
