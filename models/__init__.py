@@ -13,16 +13,18 @@ from .circuit import Circuit, circuit
 from .dynamics import Dynamics
 from .elements.adaptive import AdaptiveLIF
 from .elements.gates import SpikeAnd, SpikeIand
-from .elements.layers import AdaptiveAverage, Residual, Share
+from .elements.layers import Residual
 from .elements.learned_decay import PLIF, settled
 from .elements.neurons import DLIF, LIF
-from .elements.normalization import Normalize
 from .elements.one_spike import OneSpikeLIF
 from .elements.recurrent import Recurrent
 from .elements.refractory import RefractoryLIF
 from .elements.synapses import Delay, Synapse
 from .elements.varied import VariedLIF
 from .files.checkpoints import load, network_hash, save
+from .linear_maps.averaging import AdaptiveAverage
+from .linear_maps.normalizing import Normalize
+from .linear_maps.sharing import Share
 from .networks import SpikingNetwork, Trace
 from .running.encoding import RateDraws
 from .running.latency import latency_code

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from .constants import at_least
 from .elements.layers import BATCH_NORMS, WEIGHTED, Residual, in_row, walk
 from .elements.max_pooling import MAX_POOLS, max_windows
-from .elements.neurons import DLIF, LIF, Run
+from .elements.neurons import LIF, Run
 from .elements.recurrent import Recurrent
+from .elements.registry import ELEMENTS, known
 from .elements.synapses import Synapse
-from .linear_maps import affine_types
 from .running.encoding import ENCODINGS, RateDraws, fresh_thresholds, rate_code
 from .running.latency import latency_code
 from .running.parts import run_in_parts
@@ -241,10 +241,8 @@ def _check_structure(layers: nn.ModuleList, num_steps: int, encoding: str, reado
     check_choice("readout", readout, READOUTS)
     modules = list(walk(layers))
     for module in modules:
-        if not isinstance(module, (*affine_types(), *MAX_POOLS, Synapse, LIF)):
-            others = *MAX_POOLS, Residual, Synapse, LIF, DLIF
-            known = ", ".join(kind.__name__ for kind in (*affine_types(), *others))
-            raise TypeError(f"modules: got {type(module).__name__}, expected {known}")
+        if not isinstance(module, tuple(ELEMENTS)):
+            raise TypeError(f"modules: got {type(module).__name__}, expected {known()}")
         if isinstance(module, LIF):
             module.scale(num_steps)
         if type(module) in MAX_POOLS:

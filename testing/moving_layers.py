@@ -3,7 +3,7 @@
 from torch import nn
 
 from ..models.architectures.images import average
-from ..models.elements.layers import AdaptiveAverage
+from ..models.linear_maps.averaging import AdaptiveAverage
 
 MOVES = ("zeros", "upsampling", "transposed", "averages", "shuffle")
 """What they are."""

@@ -16,8 +16,10 @@ from ..certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
 from ..models.architectures.architectures import mlp
 from ..models.architectures.images import average
 from ..models.elements.adaptive import AdaptiveLIF
-from ..models.elements.layers import Residual, Share, walk
+from ..models.elements.layers import Residual, walk
 from ..models.elements.neurons import DLIF, LIF
+from ..models.linear_maps import affine_types
+from ..models.linear_maps.sharing import Share
 from ..models.networks import SpikingNetwork
 from .moving_layers import MOVES, moving
 
@@ -45,9 +47,6 @@ SEEDS = st.integers(0, 2**31)
 DTYPES = (torch.float32, torch.float64)
 SPREAD = 1.5
 """The standard deviation of weights: enough that neurons both fire and stay silent."""
-
-WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm1d, nn.BatchNorm2d, Share)
-"""The layers whose weights are drawn."""
 
 LEAST = 2.0**-100
 """Radii below are 0: no share of this one, down to 2^-24, is subnormal in float32, which no threat model takes."""
@@ -345,7 +344,7 @@ def drawn_network(
 def _fill(network: SpikingNetwork, grid: bool, generator: torch.Generator) -> None:
     """Draw all weights, and running means and variances of batch norms."""
     for layer in walk(network.layers):
-        if isinstance(layer, WEIGHTED):
+        if type(layer) in affine_types():
             for parameter in layer.parameters():
                 values = torch.randn(parameter.shape, generator=generator) * SPREAD
                 parameter.data = (values * 4).round() / 4 if grid else values

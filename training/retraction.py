@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ..models.constants import real, settle
-from ..models.elements.layers import WEIGHTED, Residual, Share
+from ..models.elements.layers import WEIGHTED, Residual
+from ..models.linear_maps.sharing import Share
 
 MANY_ROWS = 200
 """A dense layer with as many rows is one of which only a share may move."""

@@ -4,7 +4,7 @@ import shutil
 import time
 
 from spikecert.models import Normalize, SpikingNetwork
-from spikecert.models.elements.normalization import CIFAR10, CIFAR100
+from spikecert.models.linear_maps.normalizing import CIFAR10, CIFAR100
 from spikecert.models.progress import Progress
 from spikecert.output import PARTS
 from spikecert.reports.making.recording import environment

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.verifiers import VERIFIERS
 from spikecert.files import FileKind
-from spikecert.models.files.layer_schemas import MOST_STEPS
+from spikecert.models.elements.fields import MOST_STEPS
 from spikecert.models.validation import check_choice, one_line
 from spikecert.reports import load_record
 from spikecert.reports.records.event_rules import EventRules

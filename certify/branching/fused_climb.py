@@ -19,11 +19,11 @@ from ...kernels.loading import RESETS, load
 from ...models.circuit import circuit
 from ...models.elements.neurons import LIF
 from ...models.networks import SpikingNetwork
-from ..bounds.prices.price_graph import slope_decay
 from ..bounds.prices.price_search import Ascent, zero_prices
 from ..bounds.prices.prices import PricedProblem, Specifications
 from ..bounds.prices.stages import Stage, Staged, staged
 from ..bounds.signals.box import Box
+from ..bounds.trains.train_graph import slope_decay
 from ..bounds.trains.trains import window_spikes
 
 MOST_WEIGHTS = 2**22
@@ -93,7 +93,7 @@ def _reaches(network: Staged) -> bool:
         and first.trains.rows is not None
         and all(stage.trains.paths is not None and stage.priceable for stage in others)
         and all(
-            _size(stage, width) <= MOST_WEIGHTS
+            stage.lower[0, 0].numel() * width <= MOST_WEIGHTS
             for stage, width in zip(network.stages, _widths(network), strict=True)
         )
     )
@@ -104,10 +104,6 @@ def _widths(network: Staged) -> Iterator[int]:
     yield network.source.box.lower[0, 0].numel()
     for stage in network.stages[:-1]:
         yield stage.lower[0, 0].numel()
-
-
-def _size(stage: Stage, width: int) -> int:
-    return stage.lower[0, 0].numel() * width
 
 
 def _dtype(network: Staged) -> torch.dtype:
@@ -157,10 +153,6 @@ def _later(stage: Stage, dtype: torch.dtype) -> LaterGraphs:
     found, scale = stage.trains.paths, stage.scale
     assert found is not None
     chain = stage.branches[0].chain.slack.expand(stage.lower.shape[1:]).flatten(1)
-    starts = None
-    if found.starts is not None:
-        low, high = (torch.stack(ends) for ends in zip(*found.starts, strict=True))
-        starts = low.flatten(2), high.flatten(2)
     return LaterGraphs(
         *_matrix(stage, dtype),
         lower=found.drives.lower.flatten(2),
@@ -172,7 +164,7 @@ def _later(stage: Stage, dtype: torch.dtype) -> LaterGraphs:
         high=[high for _, high in found.reach],
         edges=found.edges,
         ends=found.ends,
-        starts=starts,
+        starts=found.left,
         scale=scale,
         lasting=1.0,
         constants=(slope_decay(stage.rule.decay, len(scale)), *found.drives.limits),

@@ -18,7 +18,7 @@ from ..bounds.prices.priced_layer import Least
 from ..bounds.prices.prices import Costs, Evaluation, PricedProblem
 from ..bounds.signals.box import Box
 from ..bounds.trains.base import Trains
-from .nodes.decisions import Decisions, Restricted
+from .nodes.decisions import Decisions, Places, Restricted
 from .nodes.nodes import Splits
 from .nodes.trimming import LEVEL
 
@@ -44,9 +44,7 @@ class RateDecisions(Decisions[Trains]):
         """Restrict the first layer."""
         return self.layer.restrict(found)
 
-    def split(
-        self, found: Trains, nodes: Tensor, score: Tensor, least: Least, trace: Trace
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def split(self, found: Trains, nodes: Tensor, score: Tensor, least: Least, trace: Trace) -> Places:
         """Split the first layer: of features see `split_features`."""
         return self.layer.split(found, nodes, score, least, trace)
 

@@ -74,7 +74,12 @@ def proposed_splits(
     """
     samples, found = problem.specifications.samples[nodes], problem.layers[-1].stage.trains.rows
     assert found is not None
-    neuron, place, splittable = rows.proposed(found, samples, nodes, proposal, weights)
+
+    def believed(node: Tensor, neuron: Tensor, *_: Tensor) -> Tensor:
+        return proposal.believed[nodes[node], neuron]
+
+    score, currents = proposal.score[nodes] * weights, proposal.currents[nodes]
+    neuron, place, splittable = rows.cut(found, samples, score, currents, believed)
     return Splits(neuron, place), splittable
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..constants import real, wholes
-from ..elements.normalization import Normalize, standard
+from ..linear_maps.normalizing import Normalize, standard
 
 
 def checked_shape(input_shape: Sequence[int], least: int = 1) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..constants import at_least
 from ..elements.neurons import LIF
-from ..elements.normalization import Normalize
+from ..linear_maps.normalizing import Normalize
 from ..networks import SpikingNetwork
 from ..validation import check_choice
 from .images import average, checked_shape, entrance, scaled

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..constants import at_least
-from ..elements.layers import Residual, Share
+from ..elements.layers import Residual
 from ..elements.neurons import LIF
-from ..elements.normalization import Normalize
+from ..linear_maps.normalizing import Normalize
+from ..linear_maps.sharing import Share
 from ..networks import SpikingNetwork
 from ..validation import check_choice
 from .images import average, checked_shape, entrance, scaled

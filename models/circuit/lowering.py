@@ -1,17 +1,18 @@
 """From modules to nodes, once: a module takes part by its exact type, and what is not known is refused.
 
-    a layer of a type that `linear_maps` registers      Mapped, by the map of that type
-    MaxPool1d, MaxPool2d                                 Pooled, by their windows
-    Synapse                                              Filtered, by its decay and delay
-    Residual                                             Added
-    LIF, DLIF, PLIF, VariedLIF, and subclasses that set constants   Fired, by the rule that the layer states
-    RefractoryLIF, AdaptiveLIF                           Fired, by rules of their own
-    Recurrent                                            Recurred, by its neuron's rule and its feedback's map
+    affine layers       Mapped, by the map of that type
+    max pools           Pooled, by their windows
+    Synapse             Filtered, by its decay and delay
+    Residual            Added
+    neurons             Fired, by the rule that the layer states; of a subclass, one that sets constants alone
+    Recurrent           Recurred, by its neuron's rule and its feedback's map
 
-A layer with another recursion states a rule of its own type, which names the layer among its `layers`; each reader
-refuses it until it knows that rule, or asks for no more than the automaton that the rule declares.
+Which types these are, and what makes a node's constants of a layer, `elements.registry` says. A layer with another
+recursion states a rule of its own type, which names the layer among its `layers`; each reader refuses it until it
+knows that rule, or asks for no more than the automaton that the rule declares.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -19,13 +20,11 @@ from torch import Tensor, nn
 
 from ..constants import at_least
 from ..elements.layers import Residual
-from ..elements.learned_decay import PLIF
-from ..elements.max_pooling import MAX_POOLS, max_windows
-from ..elements.neurons import DLIF, LIF
 from ..elements.recurrent import FedBack, Recurrent, check_parts
-from ..elements.synapses import Synapse, TemporalFilter
-from ..elements.varied import Varied, VariedLIF
-from ..linear_maps import LinearMap, affine_types, linear_map
+from ..elements.registry import ELEMENTS, known
+from ..elements.synapses import TemporalFilter
+from ..elements.varied import Varied
+from ..linear_maps import LinearMap, linear_map
 from ..networks import SpikingNetwork
 from ..rules import Leaky, Rule
 from ..running.encoding import ENCODINGS, RateDraws
@@ -34,8 +33,8 @@ from ..validation import check_choice
 from .nodes import Added, Circuit, Filtered, Fired, Input, Mapped, Node, Pooled, Read, Recurred
 from .unchanged import check_library, check_methods, check_nothing_between, check_unchanged, overridden
 
-RUN_BY: dict[type[Rule], tuple[type[nn.Module], ...]] = {Leaky: (LIF, DLIF, PLIF, VariedLIF), Varied: (VariedLIF,)}
-"""Which layer types run by the rules of this library; a rule of another library names its own (`Rule.layers`)."""
+NODES: dict[str, Callable[..., Node]] = {node.kind: node for node in (Mapped, Pooled, Filtered)}
+"""The nodes that an element's own constants say whole."""
 
 
 def circuit(network: SpikingNetwork) -> Circuit:
@@ -111,12 +110,11 @@ class _Lowering:
             self.rank = rank
             shortcut = self.through(layer.shortcut, source, f"{name}.shortcut")
             return self._append(Added(name, (branch, shortcut)))
-        if type(layer) in affine_types():
-            return self._append(Mapped(name, (source,), self._map(layer)))
-        if type(layer) in MAX_POOLS:
-            return self._append(Pooled(name, (source,), max_windows(layer)))
-        if type(layer) is Synapse:
-            return self._append(Filtered(name, (source,), layer.filter))
+        element = ELEMENTS.get(type(layer))
+        if element is not None and element.lower is not None:
+            made = element.lower(layer)
+            made = self._ranked(made) if isinstance(made, LinearMap) else made
+            return self._append(NODES[element.node](name, (source,), made))
         rule = rule_of(layer, self.num_steps, name)
         if isinstance(rule, FedBack):
             return self._append(self._recurred(layer, rule, source, name))
@@ -133,8 +131,7 @@ class _Lowering:
         known = None if layer.synapse is None else layer.synapse.filter
         return Recurred(name, (source,), rule.own, feedback, known, layer)
 
-    def _map(self, layer: nn.Module) -> LinearMap:
-        made = linear_map(layer)
+    def _ranked(self, made: LinearMap) -> LinearMap:
         made = made if self.rank is None else made.at_rank(self.rank)
         if made.reshapes or made.rank is not None:
             self.rank = made.rank
@@ -153,9 +150,8 @@ def rule_of(layer: nn.Module, num_steps: int, name: str) -> Rule:
     """
     state = getattr(type(layer), "rule", None)
     if state is None:
-        others = *MAX_POOLS, Synapse, Residual, *RUN_BY[Leaky]
-        known = ", ".join(kind.__name__ for kind in (*affine_types(), *others))
-        raise TypeError(f"network: got a layer of type {type(layer).__name__} ({name}), expected one of {known}")
+        told = f"network: got a layer of type {type(layer).__name__} ({name})"
+        raise TypeError(f"{told}, expected one of {known()}")
     rule = state(layer, num_steps)
     owner = _owner(layer, rule)
     changed = {"type"} if owner is None else overridden(type(layer), owner)
@@ -180,7 +176,7 @@ def runs_as(layer: nn.Module, num_steps: int, name: str) -> type[nn.Module]:
 
 
 def _owner(layer: nn.Module, rule: Rule) -> type[nn.Module] | None:
-    owners = RUN_BY.get(type(rule)) or type(rule).layers
+    owners = [kind for kind, element in ELEMENTS.items() if type(rule) in element.rules] or type(rule).layers
     return next((kind for kind in type(layer).__mro__ if kind in owners), None)
 
 
@@ -258,9 +254,9 @@ def _check_neurons(node: Fired | Recurred | Read, rule: Rule, made: Circuit) -> 
             _check_tensor(tensor, node.name, made)
         if node.filter is not None:
             _check_constants(node.filter, node.name, made)
-    if isinstance(layer, DLIF | PLIF | VariedLIF):
-        for tensor in (*layer.parameters(), *layer.buffers()):
-            _check_tensor(tensor, node.name, made)
+    assert layer is not None
+    for tensor in (*layer.parameters(), *layer.buffers()):
+        _check_tensor(tensor, node.name, made)
     _check_constants(rule, node.name, made)
 
 

@@ -5,8 +5,6 @@ no hooks, no method replaced on one module or on its class, no function replaced
 What is torch's own must also be what torch ships (`shipped.py`), whenever it was replaced.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
@@ -15,9 +13,8 @@ from torch.autograd import Function
 
 from ...kernels import loading
 from ...kernels import membrane as kernel_calls
-from .. import dynamics, elements, linear_maps, networks
-from ..elements import max_pooling
-from ..running import compiled, eager, encoding, latency, membrane, parts, readouts, running
+from .. import dynamics, elements, linear_maps, networks, running
+from ..elements.registry import ELEMENTS, files_of
 from .shipped import check_functions, check_no_mode, ships
 
 TOLD = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__annotations__", "__firstlineno__"}
@@ -31,14 +28,10 @@ CALLS = (
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
 RUNS = (
-    *(
-        importlib.import_module(f"{elements.__name__}.{file.name}")
-        for file in pkgutil.iter_modules(elements.__path__)
-    ),
-    *(compiled, dynamics, eager, encoding, latency, membrane, networks, parts, readouts, running),
-    *(kernel_calls, loading),
+    *(file for folder in (elements, linear_maps, running) for file in files_of(folder)),
+    *(dynamics, networks, kernel_calls, loading),
 )
-"""The files whose functions run a network: all elements are found by being in their folder."""
+"""The files whose functions run a network, or say what one does."""
 
 
 def check_unchanged(module: nn.Module, name: str) -> None:
@@ -114,7 +107,7 @@ def _code(kind: type) -> dict[str, object]:
 
 
 def _snapshot() -> Iterator[tuple[type, dict[str, object]]]:
-    for kind in (*_TYPES, *linear_maps.affine_types(), *max_pooling.MAX_POOLS):
+    for kind in (*_TYPES, *ELEMENTS):
         for each in kind.__mro__:
             yield each, _code(each)
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..elements.layers import AdaptiveAverage
+from ..linear_maps.averaging import AdaptiveAverage
 from ..linear_maps.selecting import whole_factors
 from .layers import is_of, kind_of
 from .refusal import ConversionRefused

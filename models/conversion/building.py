@@ -7,10 +7,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from ..elements.layers import Residual, Share
+from ..elements.layers import Residual
 from ..elements.max_pooling import MAX_POOLS
 from ..elements.neurons import LIF
 from ..elements.varied import VariedLIF
+from ..linear_maps.sharing import Share
 from ..networks import SpikingNetwork
 from ..running.readouts import reads_potentials
 from .adapting import adapted

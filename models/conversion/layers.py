@@ -5,10 +5,11 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..elements.layers import BATCH_NORMS, WEIGHTED, Share
+from ..elements.layers import BATCH_NORMS, WEIGHTED
 from ..elements.max_pooling import MAX_POOLS
-from ..elements.normalization import Normalize
 from ..linear_maps import affine_types
+from ..linear_maps.normalizing import Normalize
+from ..linear_maps.sharing import Share
 from .refusal import ConversionRefused
 
 LAYERS = tuple(kind.__name__ for kind in (*affine_types(), *MAX_POOLS) if kind not in (nn.Flatten, Normalize))

@@ -10,7 +10,9 @@ from ..constants import check_normal, nonnegative, settle, share
 from ..dynamics import Dynamics
 from ..rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, Rule, leaky_moves
 from ..surrogates import Surrogate, Triangle
-from .neurons import LIF, Run, in_full
+from .fields import Nonnegative, UpToOne
+from .neurons import LEAKY, LIF, Run, built, in_full, said
+from .registry import Element, register
 from .varied import Fires
 
 
@@ -147,3 +149,7 @@ class Adaptive(DeclaredRule):
         self.own.check(dtype)
         check_normal("adaptation", self.adaptation, dtype)
         check_normal("threshold_decay", self.fading, dtype)
+
+
+FIELDS = {**LEAKY, "adaptation": Nonnegative, "threshold_decay": UpToOne}
+register(Element(AdaptiveLIF, fields=FIELDS, said=said, build=built(AdaptiveLIF)))

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..linear_maps import affine_types, linear_map
-from .layers import Composite, Residual, Share, in_row
+from ..linear_maps.sharing import Share
+from .layers import Composite, Residual, in_row
 from .max_pooling import MAX_POOLS
 from .neurons import LIF
 

@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from ..dynamics import Dynamics
 from ..networks import SpikingNetwork
+from ..rules import Leaky
 from ..running.membrane import simulate
 from ..surrogates import Surrogate, Triangle
 from .layers import Residual
-from .neurons import LIF, Run, in_full
+from .neurons import LEAKY, LIF, Run, built, in_full, said
+from .registry import Element, register
 
 
 class PLIF(LIF):
@@ -90,6 +92,18 @@ class PLIF(LIF):
             dynamics = self.dynamics
             before = _left_before(*simulate(current, None, dynamics, num_steps, self.kernel), dynamics)
         return current + (self.decay - self.decay.detach()) * before
+
+
+register(
+    Element(
+        PLIF,
+        rules=(Leaky,),
+        fields=LEAKY,
+        said=said,
+        tensors=lambda fields: {"decay_logit": ()},  # λ = σ of it, which is what counts
+        build=built(PLIF),
+    )
+)
 
 
 def _left_before(potentials: Tensor, spikes: Tensor, dynamics: Dynamics) -> Tensor:

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import whole
+from .fields import Extent, Padding, one_or_each
 from .layers import apply_affine
+from .registry import Element, register
 
 Settings = tuple[int, ...]
 MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
@@ -120,12 +122,18 @@ def max_windows(layer: nn.Module) -> MaxWindows:
     if type(layer) not in MAX_POOLS:
         known = ", ".join(kind.__name__ for kind in MAX_POOLS)
         raise TypeError(f"network: got a layer of type {type(layer).__name__}, expected one of {known}")
-    if layer.return_indices:
-        raise ValueError(f"network: got {layer} with return_indices, expected the maxima alone")
+    _check_indices(layer)
     axes = 1 if type(layer) is nn.MaxPool1d else 2
     names = ("kernel_size", "stride", "padding", "dilation")
     size, step, padding, gap = (_settings(name, getattr(layer, name), axes) for name in names)
     return MaxWindows(size, step, padding, gap, bool(layer.ceil_mode))
+
+
+def _check_indices(layer: Any) -> dict[str, Any]:
+    """Say nothing besides; raise ValueError for a pool that returns more than the maxima."""
+    if layer.return_indices:
+        raise ValueError(f"network: got {layer} with return_indices, expected the maxima alone")
+    return {}
 
 
 def apply_max_pool(layer: nn.Module, signal: Tensor) -> Tensor:
@@ -146,3 +154,13 @@ def _settings(name: str, value: Any, axes: int) -> Settings:
     if len(each) != axes:
         raise ValueError(f"{name}: got {value!r}, expected a number or one for each axis")
     return tuple(whole(name, number) for number in each)
+
+
+def _fields(axes: int) -> dict[str, Any]:
+    """Return what a file says of max pools along so many axes."""
+    extent, padding = one_or_each(Extent, axes), one_or_each(Padding, axes)
+    return {"ceil_mode": bool, "kernel_size": extent, "stride": extent, "padding": padding, "dilation": extent}
+
+
+for _axes, _kind in enumerate(MAX_POOLS, 1):
+    register(Element(_kind, "pooled", max_windows, fields=_fields(_axes), said=_check_indices))

@@ -1,23 +1,31 @@
 """Spiking neurons as modules: LIF, and the paper's DLIF with its learnable input scale."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..constants import at_least
-from ..dynamics import Dynamics
+from ..dynamics import FIRES_AT, RESETS, Dynamics
 from ..rules import Leaky, Rule
 from ..running.membrane import resume, simulate, simulate_spikes
-from ..surrogates import Surrogate, Triangle
+from ..surrogates import SURROGATES, Surrogate, Triangle, surrogate_name
+from .fields import Positive, Steps, UpToOne, or_none
+from .registry import ELEMENTS, Element, register
 
 HALVES = (torch.bfloat16, torch.float16)
-CONSTANTS = (
-    *("decay", "threshold", "reset", "fires_at", "reset_amount", "num_steps", "rest", "start", "input_scale"),
-    *("decay_logit", "neuron", "feedback", "synapse", "adaptation", "threshold_decay"),
-)
-"""What this library's neurons are made of."""
+CONSTANTS = ("decay", "threshold", "reset", "fires_at", "reset_amount", "num_steps")
+"""What leaky neurons are made of; others have more, which they hold (`LIF.holds`)."""
+FIRING: dict[str, Any] = {
+    "fires_at": Literal[*FIRES_AT],
+    "surrogate": {"name": Literal[*SURROGATES], "width": Positive},
+}
+"""What a file says of all neurons."""
+RESETTING: dict[str, Any] = {"reset": Literal[*RESETS], **FIRING}
+LEAKY = {"decay": UpToOne, "threshold": Positive, **RESETTING, "reset_amount": (or_none(Positive), None)}
+"""What it says of leaky ones."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class LIF(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; refuse the name of a constant that this neuron holds elsewhere, or not at all."""
         ours = type(self).rule.__module__.startswith(f"{__package__}.")
-        if ours and name in CONSTANTS and name not in self.holds:
+        if ours and name not in self.holds and (name in CONSTANTS or name in _held()):
             told = f"{name}: is no attribute that a {type(self).__name__} runs by"
             raise AttributeError(f"{told}, expected `dynamics` to be replaced, or a new neuron")
         super().__setattr__(name, value)
@@ -161,3 +169,44 @@ class DLIF(LIF):
         if num_steps != len(self.input_scale):
             raise ValueError(f"num_steps: got {num_steps}, expected this DLIF's {len(self.input_scale)}")
         return self.input_scale
+
+
+def _held() -> set[str]:
+    """Return the names of constants that neurons hold as attributes."""
+    return {name for kind in ELEMENTS if issubclass(kind, LIF) for name in kind.holds}
+
+
+def said(layer: LIF) -> dict[str, Any]:
+    """Return the constants of a neuron as a file says them; the reset amount where it is not the threshold."""
+    d = layer.dynamics
+    constants = {"decay": d.decay, "threshold": d.threshold, "reset": d.reset, "fires_at": d.fires_at}
+    amount = {} if d.reset_amount is None else {"reset_amount": d.reset_amount}
+    return {**constants, "surrogate": said_of(d.surrogate), **amount}
+
+
+def said_of(surrogate: Surrogate) -> dict[str, Any]:
+    """Return what a file says of a surrogate."""
+    return {"name": surrogate_name(surrogate), "width": surrogate.width}
+
+
+def surrogate_of(fields: Any) -> Surrogate:
+    """Return the surrogate that the fields of a neuron say."""
+    return SURROGATES[fields.surrogate.name](fields.surrogate.width)
+
+
+def built(kind: type[nn.Module]) -> Callable[[Any], nn.Module]:
+    """Return what makes a neuron of fields that its constructor takes by their names."""
+    return lambda fields: kind(**dict(fields) | {"surrogate": surrogate_of(fields)})
+
+
+register(Element(LIF, rules=(Leaky,), fields=LEAKY, said=said, build=built(LIF)))
+register(
+    Element(
+        DLIF,
+        rules=(Leaky,),
+        fields={**LEAKY, "num_steps": Steps},
+        said=lambda layer: {**said(layer), "num_steps": len(layer.input_scale)},
+        tensors=lambda fields: {"input_scale": (fields.num_steps,)},
+        build=built(DLIF),
+    )
+)

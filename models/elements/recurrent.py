@@ -7,16 +7,19 @@ With a synapse what the neurons get is i[t] = κ·i[t−1] + c[t−d] in the pla
 """
 
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..dynamics import Dynamics
+from ..linear_maps.sharing import Share
 from ..rules import Leaky, Rule
 from ..running.membrane import Membrane
-from .layers import Share, apply_affine
-from .neurons import LIF, Run, in_full
+from .layers import apply_affine
+from .neurons import DLIF, LIF, Run, in_full
+from .registry import Element, register
 from .synapses import Synapse, TemporalFilter
 
 FEEDBACKS = (nn.Linear, nn.Conv1d, nn.Conv2d, Share)
@@ -173,3 +176,7 @@ def _check_part(name: str, part: object) -> None:
         raise TypeError(f"feedback: got {got}, expected one of {known}")
     if name == "synapse" and part is not None and kind is not Synapse:
         raise TypeError(f"synapse: got {got}, expected Synapse or None")
+
+
+PARTS = {"neuron": (LIF, DLIF), "feedback": FEEDBACKS, "synapse": (Synapse, NoneType)}
+register(Element(Recurrent, "recurred", fields={}, parts=PARTS))

@@ -10,7 +10,9 @@ from ..constants import at_least, check_normal, real, settle, unless_none
 from ..dynamics import Dynamics
 from ..rules import DeclaredRule, Label, Leaky, Move, Range, Recursion, Rule, kinds
 from ..surrogates import Surrogate, Triangle
-from .neurons import LIF, Run, in_full
+from .fields import Positive, Real, UpToOne, Wait, or_none
+from .neurons import FIRING, LIF, Run, built, in_full, said
+from .registry import Element, register
 from .varied import Fires
 
 
@@ -153,3 +155,7 @@ class Refractory(DeclaredRule):
     def label(self, label: Label, spike: bool, t: int) -> Label:
         """Return how many steps of rest are left, and the last spike's step."""
         return (self.rest, t) if spike else (max(0, label[0] - 1), label[1])
+
+
+FIELDS = {"decay": UpToOne, "threshold": Positive, "rest": or_none(Wait), "start": Real, **FIRING}
+register(Element(RefractoryLIF, fields=FIELDS, said=said, build=built(RefractoryLIF)))

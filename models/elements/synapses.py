@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import at_least, check_normal, settle, share
+from .fields import UpToOne, Wait
 from .neurons import in_full
+from .registry import Element, register
 
 
 @dataclass(frozen=True)
@@ -124,3 +126,6 @@ def Delay(steps: int) -> Synapse:
     tensor([0., 0., 1., 1.])
     """
     return Synapse(0.0, at_least(0)("steps", steps))
+
+
+register(Element(Synapse, "filtered", lambda layer: layer.filter, fields={"decay": UpToOne, "delay": Wait}))

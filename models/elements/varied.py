@@ -14,7 +14,9 @@ from ..dynamics import FIRES_AT, RESETS, Dynamics
 from ..rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, Rule, leaky_moves, reset_label
 from ..surrogates import Surrogate, Triangle
 from ..validation import check_choice
-from .neurons import LIF, Run, in_full
+from .fields import Size
+from .neurons import LIF, RESETTING, Run, in_full, said_of, surrogate_of
+from .registry import Element, register
 
 Constant = Tensor | float | list[Any] | tuple[Any, ...]
 """One number, or an array of them that is laid out as torch broadcasts it."""
@@ -332,3 +334,29 @@ def _alike(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
         raise ValueError(f"constants: got shapes {told}, expected ones that fit each other") from None
     kind = reduce(torch.promote_types, (array.dtype for array in found))
     return dict(zip(arrays, (array.to(kind).clone().contiguous() for array in found), strict=True))
+
+
+def _said(layer: VariedLIF) -> dict[str, Any]:
+    """Return the shape, and what all neurons have in common."""
+    amounts = layer.reset_amount is not None
+    common = {"fires_at": layer.shared.fires_at, "surrogate": said_of(layer.surrogate)}
+    return {"shape": tuple(layer.decay.shape), "amounts": amounts, **common}
+
+
+def _built(fields: Any) -> VariedLIF:
+    """Return a new layer, without lists of as many numbers."""
+    constant = torch.ones(fields.shape)
+    amount = constant if fields.amounts else None
+    return VariedLIF(constant, constant, fields.reset, fields.fires_at, surrogate_of(fields), amount)
+
+
+register(
+    Element(
+        VariedLIF,
+        rules=(Leaky, Varied),
+        fields={"shape": tuple[Size, ...], "amounts": bool, **RESETTING},
+        said=_said,
+        tensors=lambda fields: dict.fromkeys(VariedLIF.holds[: 2 + fields.amounts], tuple(fields.shape)),
+        build=_built,
+    )
+)

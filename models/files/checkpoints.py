@@ -9,18 +9,15 @@ The schemas are imported where a network is read or written: they take long.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ...files.json_text import read_json
+from ..elements.fields import COUNTER, Shapes
 from ..networks import SpikingNetwork
 from ..validation import one_line
 from .storage import digest_of, pack, read_tensors, unpack, write_tensors
-
-if TYPE_CHECKING:
-    from .layer_schemas import Shapes
 
 __all__ = ["FORMAT", "from_bytes", "load", "network_hash", "save", "to_bytes"]
 
@@ -110,13 +107,11 @@ def _blank(text: str, weights: dict[str, Tensor]) -> SpikingNetwork:
         return blueprint.build()
 
 
-def _check_tensors(held: Mapping[str, Tensor], shapes: "Shapes") -> None:
+def _check_tensors(held: Mapping[str, Tensor], shapes: Shapes) -> None:
     """Raise ValueError unless a file holds exactly the tensors of these shapes, in one dtype that networks run in.
 
     A batch norm's counter is int64.
     """
-    from .layer_schemas import COUNTER
-
     if odd := held.keys() ^ shapes.keys():
         name = min(odd)
         raise ValueError(f"weights: {name!r} {'belongs to no layer' if name in held else 'is missing'}")

@@ -1,56 +1,23 @@
-"""A network as plain data (JSON) and back: one table of layer types, each with the schema of its settings."""
+"""A network as plain data (JSON) and back; what a file says of a layer its element tells (`elements.registry`)."""
 
 import reprlib
 from dataclasses import dataclass
+from types import NoneType
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from ..circuit import check_code, runs_as
-from ..elements.adaptive import AdaptiveLIF
-from ..elements.layers import Residual
-from ..elements.neurons import DLIF, LIF
-from ..elements.recurrent import FEEDBACKS, Recurrent
-from ..elements.synapses import Synapse
+from ..elements.fields import Shapes, Steps
+from ..elements.neurons import LIF
+from ..elements.registry import ELEMENTS, Element, known
 from ..networks import SpikingNetwork
 from ..running.encoding import ENCODINGS, RateDraws
 from ..running.readouts import READOUTS
 from ..validation import one_line
-from .image_schemas import (
-    AdaptiveAverageSchema,
-    ConvTranspose1dSchema,
-    ConvTranspose2dSchema,
-    UnflattenSchema,
-    UpsampleSchema,
-    ZeroPad1dSchema,
-    ZeroPad2dSchema,
-)
-from .layer_schemas import (
-    AtLeastZero,
-    AvgPool1dSchema,
-    AvgPool2dSchema,
-    BatchNorm1dSchema,
-    BatchNorm2dSchema,
-    Conv1dSchema,
-    Conv2dSchema,
-    Extent,
-    LayerSchema,
-    LinearSchema,
-    MaxPool1dSchema,
-    MaxPool2dSchema,
-    NormalizeSchema,
-    Schema,
-    Shapes,
-    ShareSchema,
-    Steps,
-    SynapseSchema,
-    UpToOne,
-    Whole,
-    plain,
-)
-from .neuron_schemas import DLIFSchema, LIFSchema, PLIFSchema, RefractoryLIFSchema, VariedLIFSchema, neuron
+from .schemas import Schema, schema_of
 
 MOST_LAYERS = 10_000
 """Of a network, those of residual sums included: each takes some memory, whatever its size."""
@@ -62,66 +29,69 @@ class _NetworkSchema(Schema):
     num_steps: Steps
     encoding: Literal[*ENCODINGS]  # type: ignore[valid-type]
     readout: Literal[*READOUTS]  # type: ignore[valid-type]
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    seed: Annotated[int, Interval(ge=0, lt=2**63)] | None = None
     draws: tuple[Any, ...] | None = None
     layers: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class _ResidualSum:
-    """A `Residual`."""
+class _Item:
+    """A layer as a description has it: what it is, its fields, and the layers within it."""
 
-    branch: tuple["Item", ...]
-    shortcut: tuple["Item", ...]
+    element: Element
+    fields: Schema
+    parts: dict[str, "_Item | _Items"]
+
+    @staticmethod
+    def read(place: str, content: Any) -> "_Item":
+        """Return a checked layer."""
+        given = dict(content) if isinstance(content, dict) else {}
+        name = given.pop("type", None)
+        element = next((each for each in _described() if each.name == name and _has_parts(each, given)), None)
+        if element is None:
+            raise ValueError(f"{place}: unknown layer type {reprlib.repr(name)}")
+        parts = {
+            key: _read_part(element, f"{place}.{key}", place, kinds, given.pop(key))
+            for key, kinds in element.parts.items()
+            if key in given
+        }
+        return _Item(element, schema_of(element).read(given, place), parts)
 
     def tensors(self) -> Shapes:
-        """Return the shapes of the tensors of both paths."""
-        return _tensors("branch", self.branch) | _tensors("shortcut", self.shortcut)
+        """Return the shapes of its tensors, and of those of its parts."""
+        inner = (
+            (f"{key}.{name}", shape) for key, part in self.parts.items() for name, shape in part.tensors().items()
+        )
+        return self.element.tensors(self.fields) | dict(inner)
 
-    def build(self) -> Residual:
+    def build(self) -> nn.Module:
         """Return a new layer."""
-        return Residual([layer.build() for layer in self.branch], [layer.build() for layer in self.shortcut])
+        if self.element.build is not None:
+            return self.element.build(self.fields)
+        return self.element.kind(**dict(self.fields), **{key: part.build() for key, part in self.parts.items()})
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """A `Recurrent`."""
+class _Items:
+    """Layers in order."""
 
-    neuron: LayerSchema
-    feedback: LayerSchema
-    synapse: LayerSchema | None = None
+    layers: tuple[_Item, ...]
 
     @staticmethod
-    def read(place: str, **given: Any) -> "_Heard":
-        """Return a checked layer, whose parts are no loops themselves."""
-        parts = {key: _read_layer(f"{place}.{key}", part) for key, part in given.items()}
-        for key, part in parts.items():
-            kinds = _PARTS[key]
-            if not isinstance(part, LayerSchema) or part.kind not in kinds:
-                known = ", ".join(kind.__name__ for kind in kinds)
-                raise ValueError(f"{place}: got parts that no Recurrent has, expected one of {known}")
-        return _Heard(**parts)  # type: ignore[arg-type]
+    def read(place: str, content: Any) -> "_Items":
+        """Return checked layers."""
+        if not isinstance(content, list | tuple):
+            raise ValueError(f"{place}: got {reprlib.repr(content)}, expected a list of layers")
+        return _Items(tuple(_Item.read(f"{place}.{index}", layer) for index, layer in enumerate(content)))
 
     def tensors(self) -> Shapes:
-        """Return the shapes of the tensors of both parts."""
-        parts = {"neuron": self.neuron, "feedback": self.feedback}
-        return {f"{key}.{name}": shape for key, part in parts.items() for name, shape in part.tensors().items()}
+        """Return the shapes of the tensors of all layers."""
+        every = enumerate(layer.tensors() for layer in self.layers)
+        return {f"{index}.{name}": shape for index, found in every for name, shape in found.items()}
 
-    def build(self) -> Recurrent:
-        """Return a new layer."""
-        neuron, synapse = self.neuron.build(), None if self.synapse is None else self.synapse.build()
-        assert isinstance(neuron, LIF)
-        assert synapse is None or isinstance(synapse, Synapse)
-        return Recurrent(neuron, self.feedback.build(), synapse)
-
-
-_PARTS: dict[str, tuple[type[nn.Module], ...]] = {
-    "neuron": (LIF, DLIF),
-    "feedback": FEEDBACKS,
-    "synapse": (Synapse,),
-}
-"""What each part of a `Recurrent` may be."""
-Item = LayerSchema | _ResidualSum | _Heard
+    def build(self) -> list[nn.Module]:
+        """Return new layers."""
+        return [layer.build() for layer in self.layers]
 
 
 @dataclass(frozen=True)
@@ -130,7 +100,7 @@ class Blueprint:
 
     settings: _NetworkSchema
     draws: RateDraws | None
-    layers: tuple[Item, ...]
+    layers: _Items
 
     @staticmethod
     def read(content: Any) -> "Blueprint":
@@ -143,18 +113,17 @@ class Blueprint:
         settings = _NetworkSchema.read(content, "network")
         if (count := _count(settings.layers)) > MOST_LAYERS:
             raise ValueError(f"layers: got {count}, expected at most {MOST_LAYERS}")
-        return Blueprint(settings, _read_draws(settings), _read("layers", settings.layers))
+        return Blueprint(settings, _read_draws(settings), _Items.read("layers", settings.layers))
 
     def tensors(self) -> Shapes:
         """Return the shapes of the network's tensors by their names."""
-        return _tensors("layers", self.layers)
+        return {f"layers.{name}": shape for name, shape in self.layers.tensors().items()}
 
     def build(self) -> SpikingNetwork:
         """Return the network, with fresh weights."""
         known = self.settings
-        layers = [layer.build() for layer in self.layers]
         settings = {"num_steps": known.num_steps, "encoding": known.encoding, "readout": known.readout}
-        return SpikingNetwork(*layers, **settings, draws=self.draws)
+        return SpikingNetwork(*self.layers.build(), **settings, draws=self.draws)
 
 
 def describe(network: SpikingNetwork) -> dict[str, Any]:
@@ -205,92 +174,60 @@ def fresh(name: str, layer: nn.Module) -> nn.Module:
     Raises:
         ValueError: for settings that no file may have.
     """
-    return _KINDS[name].read(_KINDS[name].arguments(layer), name).build()
+    element = next(each for each in _described() if each.name == name)
+    return _Item(element, schema_of(element).read(element.told(layer), name), {}).build()
+
+
+def _described() -> list[Element]:
+    """Return the elements that files know."""
+    return [element for element in ELEMENTS.values() if element.fields is not None]
 
 
 def _describe_layer(layer: nn.Module, num_steps: int) -> dict[str, Any]:
-    if type(layer) is Residual:
-        parts = {"branch": layer.branch, "shortcut": layer.shortcut}
-        described = {key: [_describe_layer(inner, num_steps) for inner in part] for key, part in parts.items()}
-        return {"type": "Residual", **described}
-    if isinstance(layer, LIF) and runs_as(layer, num_steps, type(layer).__name__) is Recurrent:
-        assert isinstance(layer, Recurrent)
-        parts = {name: getattr(layer, name) for name in _PARTS}
-        return {"type": "Recurrent"} | {
-            name: _describe_layer(part, num_steps) for name, part in parts.items() if part is not None
-        }
     kind = runs_as(layer, num_steps, type(layer).__name__) if isinstance(layer, LIF) else type(layer)
-    for name, settings in _KINDS.items():
-        if kind is settings.kind:
-            return {"type": name, **settings.read(settings.arguments(layer), f"network: {name}").data()}
-    known = ", ".join((*_KINDS, "Residual", "Recurrent"))
-    raise TypeError(f"network: got a layer of type {type(layer).__name__}, expected one of {known}")
+    element = ELEMENTS.get(kind)
+    if element is None or element.fields is None:
+        expected = f"expected one of {known()}"
+        raise TypeError(f"network: got a layer of type {type(layer).__name__}, {expected}")
+    fields = schema_of(element).read(element.told(layer), f"network: {element.name}")
+    parts = {key: getattr(layer, key) for key in element.parts}
+    inner = {key: _describe_part(part, num_steps) for key, part in parts.items() if part is not None}
+    return {"type": element.name, **fields.model_dump(exclude_unset=True), **inner}
+
+
+def _describe_part(part: Any, num_steps: int) -> Any:
+    if isinstance(part, nn.ModuleList):
+        return [_describe_layer(layer, num_steps) for layer in part]
+    return _describe_layer(part, num_steps)
+
+
+def _has_parts(element: Element, given: dict[str, Any]) -> bool:
+    """Return whether what is given has the parts of an element; one with parts has no other fields."""
+    needed = {key for key, kinds in element.parts.items() if NoneType not in kinds}
+    return not element.parts or needed <= given.keys() <= element.parts.keys()
+
+
+def _read_part(
+    element: Element, place: str, owner: str, kinds: tuple[type[Any], ...], content: Any
+) -> _Item | _Items:
+    """Return a layer of one of some types, or a list of layers of any."""
+    if not kinds:
+        return _Items.read(place, content)
+    part = _Item.read(place, content)
+    if part.element.kind not in kinds:
+        expected = ", ".join(kind.__name__ for kind in kinds if kind is not NoneType)
+        raise ValueError(f"{owner}: got parts that no {element.name} has, expected one of {expected}")
+    return part
 
 
 def _count(layers: Any) -> int:
-    """Return how many layers are described, those of residual sums included; what is no layer is not counted."""
-    count, parts = 0, [layers]
-    while parts:
-        part = parts.pop()
+    """Return how many layers are described, those within others included; what is no layer is not counted."""
+    count, lists = 0, [layers]
+    names = {name for element in ELEMENTS.values() for name in element.parts}
+    while lists:
+        part = lists.pop()
         found = [layer for layer in part if isinstance(layer, dict)] if isinstance(part, list | tuple) else []
         count += len(found)
-        parts += [layer[key] for layer in found for key in ("branch", "shortcut") if key in layer]
-        parts += [[layer[key]] for layer in found for key in _PARTS if key in layer]
+        inner = [layer[name] for layer in found for name in names if name in layer]
+        lists += [[part] if isinstance(part, dict) else part for part in inner]
     return count
-
-
-def _read(place: str, layers: Any) -> tuple[Item, ...]:
-    if not isinstance(layers, list | tuple):
-        raise ValueError(f"{place}: got {reprlib.repr(layers)}, expected a list of layers")
-    return tuple(_read_layer(f"{place}.{index}", layer) for index, layer in enumerate(layers))
-
-
-def _read_layer(place: str, content: Any) -> Item:
-    arguments = dict(content) if isinstance(content, dict) else {}
-    name = arguments.pop("type", None)
-    if name == "Residual" and arguments.keys() == {"branch", "shortcut"}:
-        return _ResidualSum(**{key: _read(f"{place}.{key}", part) for key, part in arguments.items()})
-    if name == "Recurrent" and {"neuron", "feedback"} <= arguments.keys() <= _PARTS.keys():
-        return _Heard.read(place, **arguments)
-    if not isinstance(name, str) or name not in _KINDS:
-        raise ValueError(f"{place}: unknown layer type {reprlib.repr(name)}")
-    return _KINDS[name].read(arguments, place)
-
-
-def _tensors(place: str, layers: tuple[Item, ...]) -> Shapes:
-    return {
-        f"{place}.{index}.{name}": shape
-        for index, layer in enumerate(layers)
-        for name, shape in layer.tensors().items()
-    }
-
-
-_KINDS: dict[str, type[LayerSchema]] = {
-    "Linear": LinearSchema,
-    "Conv2d": Conv2dSchema,
-    "Conv1d": Conv1dSchema,
-    "ConvTranspose1d": ConvTranspose1dSchema,
-    "ConvTranspose2d": ConvTranspose2dSchema,
-    "AvgPool1d": AvgPool1dSchema,
-    "AvgPool2d": AvgPool2dSchema,
-    "MaxPool1d": MaxPool1dSchema,
-    "MaxPool2d": MaxPool2dSchema,
-    "AdaptiveAverage": AdaptiveAverageSchema,
-    "ZeroPad1d": ZeroPad1dSchema,
-    "ZeroPad2d": ZeroPad2dSchema,
-    "Upsample": UpsampleSchema,
-    "PixelShuffle": plain(nn.PixelShuffle, upscale_factor=Extent),
-    "BatchNorm1d": BatchNorm1dSchema,
-    "BatchNorm2d": BatchNorm2dSchema,
-    "Normalize": NormalizeSchema,
-    "Flatten": plain(nn.Flatten, start_dim=Whole, end_dim=Whole),
-    "Unflatten": UnflattenSchema,
-    "Share": ShareSchema,
-    "Synapse": SynapseSchema,
-    "LIF": LIFSchema,
-    "DLIF": DLIFSchema,
-    "PLIF": PLIFSchema,
-    "VariedLIF": VariedLIFSchema,
-    "RefractoryLIF": RefractoryLIFSchema,
-    "AdaptiveLIF": neuron(AdaptiveLIF, adaptation=AtLeastZero, threshold_decay=UpToOne),
-}

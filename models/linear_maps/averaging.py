@@ -1,15 +1,57 @@
 """AdaptiveAverage: averages over windows that may overlap, differ in size, or repeat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..elements.layers import AdaptiveAverage
+from ..constants import wholes
+from ..elements.fields import Extent, each
 from .base import LinearMap, Shape, check_axes, lowers
 from .sequences import OneRowMap
+
+
+class AdaptiveAverage(nn.Module):
+    """The adaptive average pool of signals of one size; its windows may overlap, differ in size, or repeat.
+
+    Window i of n along an axis of m entries holds those from ⌊i·m/n⌋ to ⌈(i + 1)·m/n⌉ − 1.
+
+    Args:
+        inputs: (height, width) of the images, or (length,) of the sequences, that it takes.
+        outputs: those that it makes.
+
+    Raises:
+        TypeError, ValueError: for sizes that are not 1 or 2 whole numbers above 0.
+    """
+
+    def __init__(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        super().__init__()
+        self.inputs: tuple[int, ...] = wholes("inputs", inputs)
+        self.outputs: tuple[int, ...] = wholes("outputs", outputs)
+        sizes = (*self.inputs, *self.outputs)
+        if len(self.inputs) != len(self.outputs) or len(self.inputs) not in (1, 2) or min(sizes) < 1:
+            raise ValueError(
+                f"outputs: got {self.outputs} of {self.inputs}, expected 1 or 2 sizes above 0 of both"
+            )
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Return the averages, (batch, channels, *outputs)."""
+        axes = len(self.inputs)
+        if signal.dim() != 2 + axes or tuple(signal.shape[2:]) != self.inputs:
+            raise ValueError(f"inputs: got {tuple(signal.shape)}, expected (batch, channels, *{self.inputs})")
+        pool = F.adaptive_avg_pool1d if axes == 1 else F.adaptive_avg_pool2d
+        return pool(signal, self.outputs)  # pyright: ignore[reportArgumentType]
+
+    def extra_repr(self) -> str:
+        """Return the sizes."""
+        return f"{self.inputs}, {self.outputs}"
+
+
+SIZES = each(Extent, 1) | each(Extent, 2)
+"""Of sequences or of images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +135,7 @@ def _most(inputs: tuple[int, int], outputs: tuple[int, int], axis: int) -> int:
     return counts[0] * counts[1]
 
 
-@lowers(AdaptiveAverage)
+@lowers(AdaptiveAverage, fields={"inputs": SIZES, "outputs": SIZES})
 def averages(layer: AdaptiveAverage) -> LinearMap:
     """Return the map of averages of images or of sequences."""
     if len(layer.inputs) == 2:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import whole
+from ..elements.registry import ELEMENTS, Element, of_node, register
 
 Shape = tuple[int, ...]
 BATCHES = (1, 2, 16, 64)
@@ -159,26 +160,26 @@ class LinearMap(ABC):
             raise ValueError(f"input_shape: {self} can't take {shape}: {told}") from error
 
 
-_MAKERS: dict[type[nn.Module], Callable[[Any], LinearMap]] = {}
+def lowers(*kinds: type[nn.Module], **files: Any) -> Callable[[Maker], Maker]:
+    """Register what makes the map of a layer of exactly these types.
 
+    Args:
+        kinds: the types.
+        files: what a file says of them: `fields` and, where there are some, the others of `Element`.
+    """
 
-def lowers(*kinds: type[nn.Module]) -> Callable[[Maker], Maker]:
-    """Register what makes the map of a layer of exactly these types."""
-
-    def register(make: Maker) -> Maker:
+    def registered(make: Maker) -> Maker:
         """Note what makes the maps, and hand it back."""
         for kind in kinds:
-            if kind in _MAKERS:
-                raise TypeError(f"kinds: {kind.__name__} has a map already")
-            _MAKERS[kind] = make
+            register(Element(kind, "mapped", make, **files))
         return make
 
-    return register
+    return registered
 
 
 def affine_types() -> tuple[type[nn.Module], ...]:
     """Return the layer types that have a map."""
-    return tuple(_MAKERS)
+    return of_node("mapped")
 
 
 def linear_map(layer: nn.Module) -> LinearMap:
@@ -188,11 +189,11 @@ def linear_map(layer: nn.Module) -> LinearMap:
         TypeError: for a type that no file of this folder registers.
         ValueError: for settings that have no fixed affine map.
     """
-    make = _MAKERS.get(type(layer))
-    if make is None:
-        known = ", ".join(kind.__name__ for kind in _MAKERS)
+    element = ELEMENTS.get(type(layer))
+    if element is None or element.node != "mapped" or element.lower is None:
+        known = ", ".join(kind.__name__ for kind in affine_types())
         raise TypeError(f"network: got a layer of type {type(layer).__name__}, expected one of {known}")
-    return make(layer)
+    return element.lower(layer)
 
 
 def pair(name: str, value: Any) -> tuple[int, int]:

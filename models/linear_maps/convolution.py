@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..elements.fields import Extent, Padding, Shapes, Size, each, has_bias, weights
 from .base import (
     LinearMap,
     NoPlainModule,
@@ -180,7 +181,30 @@ class ConvolutionMap(LinearMap):
         return f"Conv2d({inputs * self.groups} → {outputs}, {height}×{width}, padding_mode={self.padding_mode})"
 
 
-@lowers(nn.Conv2d)
+def in_files(axes: int) -> dict[str, Any]:
+    """Return what a file says of convolutions along so many axes, as `lowers` takes it."""
+    channels = {"bias": bool, "in_channels": Size, "out_channels": Size, "groups": Size}
+    sides = Literal["same", "valid"] | each(Padding, axes)
+    steps = {"kernel_size": each(Extent, axes), "stride": each(Extent, axes), "padding": sides}
+    modes = {"padding_mode": Literal["zeros", "reflect", "replicate", "circular"]}
+    fields = {**channels, **modes, **steps, "dilation": each(Extent, axes)}
+    return {"fields": fields, "said": has_bias, "tensors": _tensors}
+
+
+def _tensors(layer: Any) -> Shapes:
+    """Return K (out, in/groups, *size) and b."""
+    check_groups(layer)
+    shape = (layer.out_channels, layer.in_channels // layer.groups, *layer.kernel_size)
+    return weights(shape, layer.out_channels, layer.bias)
+
+
+def check_groups(layer: Any) -> None:
+    """Raise ValueError unless the groups of a layer's description divide its channels."""
+    if layer.in_channels % layer.groups or layer.out_channels % layer.groups:
+        raise ValueError(f"groups: got {layer.groups}, expected a divisor of both numbers of channels")
+
+
+@lowers(nn.Conv2d, **in_files(2))
 def convolution(layer: nn.Conv2d) -> ConvolutionMap:
     """Return the map of a convolution.
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..elements.fields import Size, has_bias, weights
 from .base import LinearMap, Products, Shape, exact, greatest, lowers
 
 
@@ -108,7 +109,12 @@ class DenseMap(LinearMap):
         return f"Linear({columns} → {rows})"
 
 
-@lowers(nn.Linear)
+@lowers(
+    nn.Linear,
+    fields={"bias": bool, "in_features": Size, "out_features": Size},
+    said=has_bias,
+    tensors=lambda dense: weights((dense.out_features, dense.in_features), dense.out_features, dense.bias),
+)
 def dense(layer: nn.Linear) -> DenseMap:
     """Return the map of a dense layer."""
     return DenseMap(layer.weight, layer.bias)

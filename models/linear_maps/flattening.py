@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ..constants import whole, wholes
+from ..elements.fields import Whole
 from .base import LinearMap, NoPlainModule, Products, lowers
 
 
@@ -85,7 +86,7 @@ class _FlattenAll(FlattenMap):
     rank: ClassVar[int | None] = 1
 
 
-@lowers(nn.Flatten)
+@lowers(nn.Flatten, fields={"start_dim": Whole, "end_dim": Whole})
 def flatten(layer: nn.Flatten) -> FlattenMap:
     """Return the map of a Flatten.
 
@@ -116,7 +117,11 @@ class UnflattenMap(ReshapeMap):
         return f"Unflatten({self.axis}, {self.sizes})"
 
 
-@lowers(nn.Unflatten)
+@lowers(
+    nn.Unflatten,
+    fields={"dim": Whole, "unflattened_size": tuple[Whole, ...]},
+    said=lambda layer: {"unflattened_size": tuple(layer.unflattened_size)},
+)
 def unflatten(layer: nn.Unflatten) -> UnflattenMap:
     """Return the map of an Unflatten.
 

@@ -1,17 +1,75 @@
-"""Batch norms in evaluation mode, and Normalize: y = s·x + (b − s·mean) for each channel, s = w/√(var + eps)."""
+"""Batch norms in evaluation mode, and Normalize, one of images as the first layer: perturbations act on pixels.
 
-from collections.abc import Callable
+y = s·x + (b − s·mean) for each channel, s = w/√(var + eps).
+"""
+
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..constants import real
-from ..elements.normalization import Normalize
+from ..constants import check_normal, real, reals
+from ..elements.fields import COUNTER, Nonnegative, Real, Shapes, Size, weights
 from .base import LinearMap, NoPlainModule, Products, exact, lowers
+
+CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+"""Mean and standard deviation of the training images of CIFAR-10, per channel."""
+CIFAR100 = ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+"""The same of CIFAR-100."""
+
+
+class Normalize(nn.BatchNorm2d):
+    """A fixed affine map of each channel: y = (x − mean)/std, the same in training and in evaluation.
+
+    It is a batch norm that never learns: its statistics are buffers, so that bounds, gains, checkpoints and other
+    programs treat it as they treat a batch norm in evaluation mode.
+
+    Args:
+        mean: of each channel.
+        std: of each channel, above 0.
+
+    Raises:
+        TypeError, ValueError: for lists of unequal length, or numbers that are not finite or not above 0.
+
+    >>> Normalize((0.5,), (0.25,))(torch.full((1, 1, 1, 1), 0.75)).item()
+    1.0
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        mean, std = _checked(mean, std)
+        super().__init__(len(mean), eps=0.0, affine=False)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        self.running_mean.copy_(torch.tensor(mean))
+        self.running_var.copy_(torch.tensor(std).square())
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode, whatever the network's mode is."""
+        return super().train(False)
+
+
+def standard(channels: int) -> Normalize:
+    """Return CIFAR-10's normalisation for three channels, and (x − ½)/½ for any other number."""
+    mean, std = CIFAR10 if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
+    return Normalize(mean, std)
+
+
+def _checked(mean: Sequence[float], std: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return both as floats; the squares of `std` are what the layer keeps."""
+    mean, std = reals("mean", mean), reals("std", std)
+    if not 0 < len(mean) == len(std):
+        raise ValueError(f"std: got {len(std)} values, expected one for each of mean's {len(mean)}")
+    if not all(value > 0 for value in std):
+        raise ValueError(f"std: got {std}, expected finite numbers above 0")
+    for value in std:
+        check_normal("std squared", value * value or math.ulp(0.0), torch.get_default_dtype())
+    return mean, std
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +286,35 @@ def _fitted(factor: Tensor, x: Tensor, layer: "ScaleMap | _Factor") -> Tensor:
     return factor.to(x).reshape(-1, *([1] * (layer.axes - 1)))
 
 
-@lowers(nn.BatchNorm1d, nn.BatchNorm2d, Normalize)
+def _statistics(channels: int) -> Shapes:
+    return {"running_mean": (channels,), "running_var": (channels,), COUNTER: ()}
+
+
+def _tensors(norm: Any) -> Shapes:
+    """Return the statistics, the weight and the bias."""
+    count = norm.num_features
+    return _statistics(count) | (weights((count,), count, True) if norm.affine else {})
+
+
+def _normalize(fields: Any) -> Normalize:
+    """Return one of mean 0 and deviation 1, without a list of as many numbers."""
+    layer = Normalize((0.0,), (1.0,))
+    nn.BatchNorm2d.__init__(layer, fields.channels, eps=0.0, affine=False)
+    return layer.eval()
+
+
+@lowers(
+    *(nn.BatchNorm1d, nn.BatchNorm2d),
+    fields={"num_features": Size, "eps": Nonnegative, "momentum": Real | None, "affine": bool},
+    tensors=_tensors,
+)
+@lowers(
+    Normalize,
+    fields={"channels": Size},
+    said=lambda layer: {"channels": layer.num_features},
+    tensors=lambda fields: _statistics(fields.channels),
+    build=_normalize,
+)
 def scale(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> ScaleMap:
     """Return the map of a batch norm in evaluation mode.
 

@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..elements.fields import Extent, Padding, one_or_each
 from .base import LinearMap, NoPlainModule, Products, lowers, pair
 from .convolution import windows
 
@@ -99,15 +100,28 @@ class _PoolPower(PoolMap):
         return super().linear(x) * self.share
 
 
-@lowers(nn.AvgPool2d)
+def pool_fields(axes: int) -> dict[str, Any]:
+    """Return what a file says of average pools along so many axes."""
+    extent, padding = one_or_each(Extent, axes), one_or_each(Padding, axes)
+    settings = {"kernel_size": extent, "stride": extent, "padding": padding}
+    return {"ceil_mode": bool, "count_include_pad": bool, **settings}
+
+
+def _check_divisor(layer: nn.AvgPool2d) -> dict[str, Any]:
+    """Say nothing besides; raise ValueError for a pool that divides by another number than its windows' sizes."""
+    if layer.divisor_override is not None:
+        raise ValueError(f"network: got {layer} with divisor_override, expected an average that divides by size")
+    return {}
+
+
+@lowers(nn.AvgPool2d, fields=pool_fields(2), said=_check_divisor)
 def pool(layer: nn.AvgPool2d) -> PoolMap:
     """Return the map of an average pool.
 
     Raises:
         ValueError: for one that divides by another number than its windows' sizes.
     """
-    if layer.divisor_override is not None:
-        raise ValueError(f"network: got {layer} with divisor_override, expected an average that divides by size")
+    _check_divisor(layer)
     names = ("kernel_size", "stride", "padding")
     size, step, padding = (pair(name, getattr(layer, name)) for name in names)
     return PoolMap(size, step, padding, bool(layer.ceil_mode), bool(layer.count_include_pad))

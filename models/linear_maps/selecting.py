@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import whole, wholes
+from ..elements.fields import Extent, Whole, each, one_or_each
 from .base import LinearMap, Products, Shape, check_axes, lowers
 from .sequences import OneRowMap
 
@@ -134,13 +135,17 @@ class ShuffleMap(SelectionMap):
         return parts.reshape(batch, made, height * factor, width * factor)
 
 
-@lowers(nn.ZeroPad2d)
+def _sides(layer: Any) -> dict[str, Any]:
+    return {"padding": zeros_at(layer)}
+
+
+@lowers(nn.ZeroPad2d, fields={"padding": each(Whole, 4)}, said=_sides)
 def padding(layer: nn.ZeroPad2d) -> PadMap:
     """Return the map of a padding of images by zeros."""
     return PadMap(zeros_at(layer))
 
 
-@lowers(nn.ZeroPad1d)
+@lowers(nn.ZeroPad1d, fields={"padding": each(Whole, 2)}, said=_sides)
 def sequence_padding(layer: nn.ZeroPad1d) -> OneRowMap:
     """Return the map of a padding of sequences by zeros."""
     return OneRowMap(PadMap((*zeros_at(layer), 0, 0)))
@@ -157,7 +162,17 @@ def zeros_at(layer: nn.ZeroPad1d | nn.ZeroPad2d) -> tuple[int, ...]:
     return wholes("padding", tuple(layer.padding))
 
 
-@lowers(nn.Upsample)
+def _factors(layer: nn.Upsample) -> dict[str, Any]:
+    """Return the factors as whole numbers."""
+    factors = whole_factors(layer)
+    return {"scale_factor": factors if isinstance(layer.scale_factor, tuple) else factors[0]}
+
+
+@lowers(
+    nn.Upsample,
+    fields={"scale_factor": one_or_each(Extent, 1) | each(Extent, 2), "mode": Literal["nearest"]},
+    said=_factors,
+)
 def upsampling(layer: nn.Upsample) -> UpsampleMap:
     """Return the map of a nearest upsampling.
 
@@ -182,7 +197,7 @@ def whole_factors(layer: nn.Upsample) -> tuple[int, ...]:
     return tuple(int(factor) for factor in given)  # pyright: ignore[reportArgumentType]
 
 
-@lowers(nn.PixelShuffle)
+@lowers(nn.PixelShuffle, fields={"upscale_factor": Extent})
 def shuffle(layer: nn.PixelShuffle) -> ShuffleMap:
     """Return the map of a pixel shuffle."""
     return ShuffleMap(whole("upscale_factor", layer.upscale_factor))

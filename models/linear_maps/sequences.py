@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ..constants import whole
 from .base import LinearMap, Products, Shape, check_axes, lowers
-from .convolution import ConvolutionMap, paddings
-from .pooling import PoolMap
+from .convolution import ConvolutionMap, in_files, paddings
+from .pooling import PoolMap, pool_fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ class OneRowMap(LinearMap):
         return f"{self.inner!r} of one row"
 
 
-@lowers(nn.Conv1d)
+@lowers(nn.Conv1d, **in_files(1))
 def sequence_convolution(layer: nn.Conv1d) -> OneRowMap:
     """Return the map of a convolution of sequences."""
     ((left, right),) = paddings(layer)
@@ -127,7 +127,7 @@ def sequence_convolution(layer: nn.Conv1d) -> OneRowMap:
     return OneRowMap(ConvolutionMap(layer.weight.unsqueeze(2), layer.bias, *settings, layer.padding_mode))
 
 
-@lowers(nn.AvgPool1d)
+@lowers(nn.AvgPool1d, fields=pool_fields(1))
 def sequence_pool(layer: nn.AvgPool1d) -> OneRowMap:
     """Return the map of an average pool of sequences."""
     names = ("kernel_size", "stride", "padding")

@@ -6,8 +6,30 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from ..elements.layers import Share
+from ..constants import real
 from .base import LinearMap, NoPlainModule, Products, greatest, lowers
+
+
+class Share(nn.Module):
+    """y = c·x for one learnable number c, such as the share of a path in a residual sum.
+
+    Args:
+        start: c of the untrained layer.
+
+    Raises:
+        TypeError, ValueError: for a start that is no finite number.
+
+    >>> Share(0.5)(torch.ones(1, 2))
+    tensor([[0.5000, 0.5000]], grad_fn=<MulBackward0>)
+    """
+
+    def __init__(self, start: float = 1.0) -> None:
+        super().__init__()
+        self.share: nn.Parameter = nn.Parameter(torch.full((1,), real("start", start)))
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Return c·x."""
+        return signal * self.share
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +113,7 @@ class ShareMap(LinearMap):
         return "Share()"
 
 
-@lowers(Share)
+@lowers(Share, fields={}, tensors=lambda _: {"share": (1,)})
 def share(layer: Share) -> ShareMap:
     """Return the map of a share."""
     return ShareMap(layer.share)

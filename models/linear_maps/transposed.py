@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..constants import wholes
+from ..elements.fields import Extent, Padding, Shapes, Size, each, has_bias, weights
 from .base import LinearMap, Products, Shape, check_axes, convolved_by, exact, greatest, lowers
-from .convolution import ConvolutionMap
+from .convolution import ConvolutionMap, check_groups
 from .sequences import OneRowMap
 
 Pair = tuple[int, int]
@@ -141,7 +142,22 @@ def _products(layer: TransposedMap, images: Tensor) -> Tensor:
     return found(sparse)
 
 
-@lowers(nn.ConvTranspose2d)
+def _in_files(axes: int) -> dict[str, Any]:
+    """Return what a file says of transposed convolutions along so many axes, as `lowers` takes it."""
+    extent, padding = each(Extent, axes), each(Padding, axes)
+    channels = {"bias": bool, "in_channels": Size, "out_channels": Size, "groups": Size}
+    steps = {"kernel_size": extent, "stride": extent, "padding": padding, "output_padding": padding}
+    return {"fields": {**channels, **steps, "dilation": extent}, "said": has_bias, "tensors": _tensors}
+
+
+def _tensors(layer: Any) -> Shapes:
+    """Return K (in, out/groups, *size) and b (out,)."""
+    check_groups(layer)
+    shape = (layer.in_channels, layer.out_channels // layer.groups, *layer.kernel_size)
+    return weights(shape, layer.out_channels, layer.bias)
+
+
+@lowers(nn.ConvTranspose2d, **_in_files(2))
 def transposed(layer: nn.ConvTranspose2d) -> TransposedMap:
     """Return the map of a transposed convolution."""
     settings = (layer.stride, layer.padding, layer.output_padding, layer.dilation)
@@ -149,7 +165,7 @@ def transposed(layer: nn.ConvTranspose2d) -> TransposedMap:
     return TransposedMap(layer.weight, layer.bias, stride, padding, more, dilation, layer.groups)
 
 
-@lowers(nn.ConvTranspose1d)
+@lowers(nn.ConvTranspose1d, **_in_files(1))
 def transposed_sequences(layer: nn.ConvTranspose1d) -> OneRowMap:
     """Return the map of a transposed convolution of sequences."""
     settings = zip((1, 0, 0, 1), (layer.stride, layer.padding, layer.output_padding, layer.dilation), strict=True)

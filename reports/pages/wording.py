@@ -26,7 +26,7 @@ VERIFIERS = {
     "lirpa": "auto_LiRPA's linear relaxations on the unrolled network, with sound spike relaxations",
     "milp": "proves an exact encoding by a tree of linear programs; HiGHS proposes, and is not believed",
     "enumeration": "runs every input of a set that has few of them, with the rounding of each run paid",
-    "complete": "splits the set by first-layer spike trains until each part is proven or holds a counterexample",
+    "complete": "splits the set by spike trains or programs until each part is proven or holds a counterexample",
     "auto": "runs bounds, attacks, lists of small sets, the complete search and HiGHS, until one decides",
 }
 ATTACKS = {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import statistics
 import subprocess
@@ -82,8 +83,11 @@ def test_the_shell_completes_commands_options_and_names():
     assert completions("spikecert certify --verifier trains,l") == ["trains,linear", "trains,lirpa"]
 
 
-def test_completion_knows_the_names_that_exist():
+def test_completion_and_help_know_the_names_that_exist():
     assert set(options.VERIFIERS) == set(VERIFIERS)
+    for option in (options.Verifier, options.Verifiers):
+        told = option.__metadata__[0].help.partition(";")[0].rstrip(".")
+        assert re.split(", | or ", told) == list(options.VERIFIERS)
     assert set(options.ATTACKS) == set(ATTACKS)
     assert set(options.DATA_SETS) == {*IMAGES, *EVENTS}
 

@@ -131,6 +131,7 @@ OTHERS = {
     "files/hdf5_child.py:main": "it is given bytes by what has a row",
     "files/hdf5.py:read_hdf5": "it reads what its child made",
     "api/__init__.py:__getattr__": "names of this package",
+    "models/elements/registry.py:files_of": "files of this package",
     "certify/lirpa/compat.py:load": "names of an installed library",
     "certify/lirpa/compat.py:submodule": "names of an installed library",
     "certify/lirpa/compat.py:_restore_names": "names of an installed library",

@@ -53,8 +53,8 @@ MAP_MUTANTS = (
     Mutant(
         "maps: a subclass runs as its base",
         MAPS + "base.py",
-        "make = _MAKERS.get(type(layer))",
-        "make = next((make for kind, make in _MAKERS.items() if isinstance(layer, kind)), None)",
+        "element = ELEMENTS.get(type(layer))",
+        "element = next((each for kind, each in ELEMENTS.items() if isinstance(layer, kind)), None)",
     ),
     Mutant(
         "dense: |W| keeps signs",
@@ -293,6 +293,24 @@ READER_MUTANTS = (
         "if False and (now := _functions(file)) != (known := _FUNCTIONS[file]):",
     ),
     Mutant(
+        "unchanged: the code of maps is as it was",
+        CIRCUIT + "unchanged.py",
+        "for folder in (elements, linear_maps, running) for",
+        "for folder in (elements, running) for",
+    ),
+    Mutant(
+        "registry: a layer that says no fields is told without them",
+        "models/files/description.py",
+        "if element is None or element.fields is None:",
+        "if element is None:",
+    ),
+    Mutant(
+        "registry: a layer that says no fields is read without them",
+        "models/files/description.py",
+        "for element in ELEMENTS.values() if element.fields is not None]",
+        "for element in ELEMENTS.values()]",
+    ),
+    Mutant(
         "unchanged: a method that is added does not run",
         CIRCUIT + "unchanged.py",
         "    if now.keys() != known.keys():\n        return min(now.keys() ^ known.keys())\n",
@@ -344,8 +362,8 @@ READER_MUTANTS = (
     Mutant(
         "lowering: a learned decay's own class of tensor",
         CIRCUIT + "lowering.py",
-        "isinstance(layer, DLIF | PLIF | VariedLIF)",
-        "isinstance(layer, DLIF | VariedLIF)",
+        "for tensor in (*layer.parameters(), *layer.buffers()):",
+        "for tensor in layer.buffers():",
     ),
     Mutant(
         "arithmetic: any algorithm convolves by sums",

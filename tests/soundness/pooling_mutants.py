@@ -59,8 +59,8 @@ POOLING_MUTANTS = (
     Mutant(
         "circuit: a max pool is left out",
         "models/circuit/lowering.py",
-        "return self._append(Pooled(name, (source,), max_windows(layer)))",
-        "return source",
+        "return self._append(NODES[element.node](name, (source,), made))",
+        'return source if element.node == "pooled" else self._append(NODES[element.node](name, (source,), made))',
     ),
     Mutant(
         "training: the mean of a max pool is the pool of the mean",

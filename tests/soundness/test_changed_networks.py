@@ -30,6 +30,7 @@ from spikecert import (
     verify,
 )
 from spikecert.models import Dynamics
+from spikecert.models.linear_maps import averaging, convolution, normalizing
 from spikecert.models.rules import Leaky
 from spikecert.models.running import eager, membrane
 from support.readers import check_one_line
@@ -246,6 +247,10 @@ def test_a_hook_on_all_modules_is_refused() -> None:
         (RateDraws, "thresholds"),
         (membrane.Membrane, "forward"),
         (membrane, "run_eager"),
+        (averaging.AdaptiveAverage, "forward"),
+        (normalizing.Normalize, "train"),
+        (averaging.WindowsMap, "absolute"),
+        (convolution, "paddings"),
         (eager, "_integrate"),
     ],
     ids=lambda part: getattr(part, "__name__", part),

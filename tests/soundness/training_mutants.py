@@ -3,6 +3,7 @@
 from mutant import Mutant
 
 COUPLED = "training/bounds/coupled_ends.py"
+FIRING = "training/bounds/firing.py"
 TRAINING_MUTANTS = (
     Mutant(
         "coupled: the lower run pays for its own spikes",
@@ -18,15 +19,15 @@ TRAINING_MUTANTS = (
     ),
     Mutant(
         "coupled: the residue of an open spike is that of the silent case",
-        COUPLED,
-        "below.clamp_max(theta - drop)",
-        "below",
+        FIRING,
+        "joined = low.clamp_max(theta - drop), (",
+        "joined = low, (",
     ),
     Mutant(
         "coupled: the residue of an open spike is that of the fired case",
-        COUPLED,
-        "(above - drop).clamp_min(theta)",
-        "above - drop",
+        FIRING,
+        "(high - drop).clamp_min(theta)",
+        "high - drop",
     ),
     Mutant(
         "coupled: the upper end is the greater of the two",

@@ -30,7 +30,7 @@ TRAINS_MUTANTS = (
     ),
     Mutant(
         "interval: drop the sign of the readout's weights",
-        "certify/bounds/intervals/interval.py",
+        "certify/bounds/signals/box.py",
         "torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)",
         "torch.tensordot(positive, low, 1) + torch.tensordot(negative, low, 1)",
     ),

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...models.dynamics import Dynamics
 from ...models.running.compiled import covers, kernel_for
 from .compiled_ends import CoupledSpikeEnds
-from .firing import fire
+from .firing import after_reset, fire
 
 
 def coupled_ends(
@@ -39,7 +39,7 @@ def coupled_ends(
 
 
 def _run(low: Tensor, high: Tensor, dynamics: Dynamics, num_steps: int) -> tuple[Tensor, Tensor]:
-    decay, theta, drop = dynamics.decay, dynamics.threshold, dynamics.drop
+    decay, drop = dynamics.decay, dynamics.drop
     own_low = own_high = residue_low = residue_high = torch.zeros_like(low[0])
     must: list[Tensor] = []
     may: list[Tensor] = []
@@ -50,10 +50,7 @@ def _run(low: Tensor, high: Tensor, dynamics: Dynamics, num_steps: int) -> tuple
         must.append(fire(below, dynamics))
         may.append(fire(above, dynamics))
         own_low, own_high = own_low - drop * may[-1], own_high - drop * must[-1]
-        residue_low, residue_high = below - drop * must[-1], above - drop * may[-1]
-        open_ = may[-1] > must[-1]
-        residue_low = torch.where(open_, below.clamp_max(theta - drop), residue_low)
-        residue_high = torch.where(open_, (above - drop).clamp_min(theta), residue_high)
+        residue_low, residue_high = after_reset(below, above, must[-1], may[-1], dynamics)
     return torch.stack(must), torch.stack(may)
 
 

@@ -43,7 +43,7 @@ from ...models.validation import check_rivals
 from .affine_ends import affine_ends, middle_and_radius
 from .compiled_ends import SpikeEnds, periodic_spikes
 from .event_ends import EventBall, events_behind
-from .firing import fire
+from .firing import after_reset, fire
 from .prefix_bounds import PrefixEnds, Prefixes, counts
 from .valued import Valued
 from .window_bounds import WindowEnds, WindowSums, window_rows
@@ -261,23 +261,10 @@ def membrane_ends(currents: Tensor, neuron: LIF, num_steps: int) -> tuple[Tensor
     for drive in drives.unbind(1):
         potential = torch.add(drive, residue, alpha=dynamics.decay)
         spike = fire(potential, dynamics)
-        residue = _reset(potential, spike, dynamics)
+        residue = torch.stack(after_reset(*potential, *spike, dynamics))
         potentials.append(potential)
         spikes.append(spike)
     return torch.stack(potentials, 1), torch.stack(spikes, 1)
-
-
-def _reset(potential: Tensor, spike: Tensor, dynamics: Dynamics) -> Tensor:
-    """Return the ends after reset; where only the upper end fires, those of both cases together."""
-    if dynamics.reset == "none":
-        return potential
-    theta, drop, high = dynamics.threshold, dynamics.drop, potential[1]
-    if dynamics.reset == "zero":
-        decided, open_high, fired_low = potential * (1.0 - spike), torch.full_like(high, theta), 0.0
-    else:
-        decided, open_high, fired_low = potential - drop * spike, (high - drop).clamp_min(theta), theta - drop
-    opened = torch.stack((potential[0].clamp_max(fired_low), open_high))
-    return torch.where(spike[0] < spike[1], opened, decided)
 
 
 def _scaled(drives: Tensor, scale: Tensor) -> Tensor:

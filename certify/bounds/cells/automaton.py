@@ -51,16 +51,12 @@ class CellTrains(CountedLayer, Trains):
     """
 
     count: int = CELLS
+    priced = True
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
         return len(self.inflow.lower)
-
-    @property
-    def price_steps(self) -> int:
-        """Return T."""
-        return self.num_steps
 
     @property
     def price_numbers(self) -> int:

@@ -15,29 +15,44 @@ from ...rounding import Rounding
 from ..signals.box import Box, Spread
 from ..signals.membrane import Pull, pull
 from ..signals.signals import Signal, equal_weights
-from .compiled_spikes import kernel_for
+from .compiled_spikes import SpikesKernel, kernel_for
 from .eager_spikes import interval_counts, interval_steps
 
 
 @dataclass(frozen=True)
-class StepSpikes(Signal):
-    """Spikes known step by step, computed when they are asked for.
+class DrivenSpikes(Signal):
+    """Spikes of a layer, computed when they are asked for.
 
     Attributes:
         pull: the currents.
         rule: of the layer.
-        kernel: "eager", or "compiled" where that is there: bitwise the same.
     """
 
     pull: Pull
     rule: Leaky
-    kernel: str = "eager"
-    constant: bool = False
+    constant = False
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
         return self.pull.num_steps
+
+    @property
+    def kernel(self) -> SpikesKernel | None:
+        """Return the compiled kernel, bitwise the same, where the layer wants it and it is there."""
+        return kernel_for(self.rule.kernel, self.pull)
+
+    def steps(self) -> Box:
+        """Return the spikes step by step."""
+        return self.spread().box
+
+    def magnitude(self) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(self.pull.current.middle[0, :1])
+
+
+class StepSpikes(DrivenSpikes):
+    """Spikes known step by step."""
 
     @cached_property
     def box(self) -> Box:
@@ -50,34 +65,20 @@ class StepSpikes(Signal):
 
     def spread(self) -> Spread:
         """Return the box as middle and radius: exactly 0, ½ or 1 each."""
-        kernel = kernel_for(self.kernel, self.pull)
-        return (
-            interval_steps(self.pull, self.rule) if kernel is None else kernel.interval_steps(self.pull, self.rule)
-        )
+        kernel = self.kernel
+        return (interval_steps if kernel is None else kernel.interval_steps)(self.pull, self.rule)
 
     def combine(self, rows: Tensor) -> Box:
         """Return the range over all choices of the open spikes, taken as independent."""
         weights = equal_weights(rows)
-        if weights is not None:
-            return self.counts().scaled(weights)
-        positive, negative = rows.clamp_min(0), rows.clamp_max(0)
-        low, high = self.box.lower.to(rows.dtype), self.box.upper.to(rows.dtype)
-        lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
-        upper = torch.tensordot(positive, high, 1) + torch.tensordot(negative, low, 1)
-        return Box(lower, upper)
-
-    def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.pull.current.middle[0, :1])
+        return self.box.combined(rows) if weights is None else self.counts().scaled(weights)
 
     def counts(self) -> Box:
         """Return the fewest and the most spikes, (batch, ...)."""
-        kernel = kernel_for(self.kernel, self.pull)
-        if kernel is not None:
-            return kernel.interval_counts(self.pull, self.rule)
-        return interval_counts(self.pull, self.rule)
+        kernel = self.kernel
+        return (interval_counts if kernel is None else kernel.interval_counts)(self.pull, self.rule)
 
 
 def interval_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> StepSpikes:
     """Return the spikes of `rule` step by step, for currents known step by step."""
-    return StepSpikes(pull(current, rule, rounding), rule, rule.kernel)
+    return StepSpikes(pull(current, rule, rounding), rule)

@@ -29,7 +29,7 @@ from ....models.rules import Leaky
 from ...rounding import Rounding
 from ..signals.box import Box
 from ..signals.signals import InputSignal
-from ..trains.train_graph import GraphTrains, graph_trains, steep
+from ..trains.train_graph import GraphTrains, graph_trains, slope_decay
 from .priced import Priced, Pricing
 from .stages import Stage
 
@@ -70,10 +70,7 @@ class PricedGraph(Priced):
         def pick(tensor: Tensor) -> Tensor:
             return tensor.flatten(2)[:, pairs[0], pairs[1]]
 
-        starts = None
-        if found.starts is not None:
-            low, high = (torch.stack(ends) for ends in zip(*found.starts, strict=True))
-            starts = pick(low), pick(high)
+        left = found.left
         return PricedGraph(
             decay,
             pick(found.drives.lower),
@@ -83,7 +80,7 @@ class PricedGraph(Priced):
             tuple(pick(edge) for edge in found.edges),
             pick(found.ends),
             *found.drives.limits,
-            starts,
+            None if left is None else (pick(left[0]), pick(left[1])),
             kernel,
         )
 
@@ -137,11 +134,6 @@ def priced_graph(found: GraphTrains, stage: Stage, pairs: tuple[Tensor, Tensor])
         reach=(stage.widest(scale, pairs) + rule.span) * steps / slope_decay(rule.decay, steps) ** (steps - 1),
         lasting=torch.ones_like(scale)[:, None] * float(stage.priceable),
     )
-
-
-def slope_decay(decay: float, steps: int) -> float:
-    """Return λ, or 1 where it is so small that prices must be 0."""
-    return 1.0 if steep(decay, steps) else decay
 
 
 def _shortest(graph: PricedGraph, costs: Tensor, prices: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -186,7 +186,7 @@ def staged(
         return found
 
     last = propagate(circuit, source, record, rounding)[-1]
-    if not recorded or not all(stage.trains.price_steps for stage in recorded):
+    if not recorded or not all(stage.trains.priced for stage in recorded):
         return None
     check_readout(circuit, last, rounding)
     first, *others = branches_of(last, signals)

@@ -69,6 +69,14 @@ class Box:
         one, other = factors * self.lower, factors * self.upper
         return Box(one.minimum(other), one.maximum(other))
 
+    def combined(self, rows: Tensor) -> "Box":
+        """Return the box of Σ_t rows[k,t]·x[t] for independent x[t], (k, ...), in the dtype of `rows`."""
+        positive, negative = rows.clamp_min(0), rows.clamp_max(0)
+        low, high = self.lower.to(rows.dtype), self.upper.to(rows.dtype)
+        lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
+        upper = torch.tensordot(positive, high, 1) + torch.tensordot(negative, low, 1)
+        return Box(lower, upper)
+
     def intersection(self, other: "Box") -> "Box":
         """Return the box of what lies in both; empty where an end passes the other."""
         return Box(self.lower.maximum(other.lower), self.upper.minimum(other.upper))

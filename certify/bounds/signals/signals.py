@@ -122,11 +122,7 @@ class InputSignal(Signal):
         """Return the exact image of the box (and of the ball and the budget, where there are any)."""
         if self.constant:
             return _cuts(self.box[0].scaled(rows.sum(1)), self.box, rows.sum(1, keepdim=True))
-        positive, negative = rows.clamp_min(0), rows.clamp_max(0)
-        low, high = self.box.lower.to(rows.dtype), self.box.upper.to(rows.dtype)
-        lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
-        upper = torch.tensordot(positive, high, 1) + torch.tensordot(negative, low, 1)
-        return _cuts(Box(lower, upper), self.box, rows)
+        return _cuts(self.box.combined(rows), self.box, rows)
 
     def magnitude(self) -> Tensor:
         """Return max |x| over the box and over time."""

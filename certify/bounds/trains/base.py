@@ -19,7 +19,9 @@ from .forms import TrainPaths, TrainRows
 class Trains(Signal):
     """The spike trains that the neurons of a layer may have."""
 
-    constant: bool = False
+    constant = False
+    priced = False
+    """Whether prices on the currents in front of a layer reach its trains."""
 
     @property
     def rows(self) -> TrainRows | None:
@@ -33,17 +35,17 @@ class Trains(Signal):
 
     @property
     def price_steps(self) -> int:
-        """Return over how many steps the currents of a neuron are priced; 0 where they have no prices."""
-        return 0
+        """Return how many prices a neuron has: on its one current, or on each step's."""
+        return self.num_steps if self.rows is None else 1
 
     @property
     def price_numbers(self) -> int:
-        """Return about how many numbers the trains of a neuron take with prices."""
-        return 0
+        """Return about how many numbers a neuron's trains take with prices: by row, or by edge and segment."""
+        return self.num_steps**2 * (self.num_steps + 8) if self.rows is None else 8 * len(self.rows.table.lower)
 
     def priceable(self, decay: float) -> bool:
-        """Return whether prices on the currents of neurons of this decay say anything of their trains."""
-        return self.price_steps > 0
+        """Return whether prices may differ from 0, for neurons of this decay."""
+        return self.priced
 
 
 TrainBound = Callable[[Signal, Leaky, Rounding], Trains]

@@ -81,6 +81,14 @@ class TrainPaths:
     reach: tuple[tuple[Tensor, Tensor], ...]
     starts: tuple[tuple[Tensor, Tensor], ...] | None = None
 
+    @property
+    def left(self) -> tuple[Tensor, Tensor] | None:
+        """Return both ends of `starts`, (T + 1, batch, n) each; None where 0 is left."""
+        if self.starts is None:
+            return None
+        low, high = (torch.stack(ends).flatten(2) for ends in zip(*self.starts, strict=True))
+        return low, high
+
     def emptied(self) -> Tensor:
         """Return for which rows some neuron has no current or no path left, (batch,)."""
         no_current = (self.drives.lower > self.drives.upper).flatten(2).any(2).any(0)

@@ -61,11 +61,7 @@ class Known(Signal):
 
     def combine(self, rows: Tensor) -> Box:
         """Return the range over the box."""
-        positive, negative = rows.clamp_min(0), rows.clamp_max(0)
-        low, high = self.box.lower.to(rows.dtype), self.box.upper.to(rows.dtype)
-        lower = torch.tensordot(positive, low, 1) + torch.tensordot(negative, high, 1)
-        upper = torch.tensordot(positive, high, 1) + torch.tensordot(negative, low, 1)
-        return Box(lower, upper)
+        return self.box.combined(rows)
 
     def magnitude(self) -> Tensor:
         """Return its size."""
@@ -150,7 +146,7 @@ class FeedbackLoop:
             middle[t], drives.current.radius[t] = found.middle[0], found.radius[0] + slack
             must, may = next(trains)
             before = Box(must.clone()[None], may.clone()[None])
-        return StepSpikes(drives, rule, rule.kernel)
+        return StepSpikes(drives, rule)
 
     def _synapse(self, silent: Tensor) -> "_FilteredBoxes":
         """Return the boxes of the synapse before the first step."""

@@ -6,11 +6,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ....models.rules import Leaky
-from ..intervals.compiled_spikes import SpikesKernel, kernel_for
+from ..intervals.compiled_spikes import SpikesKernel
 from ..intervals.eager_spikes import step_graph
+from ..intervals.interval import DrivenSpikes
 from ..signals.box import Box, Spread
-from ..signals.membrane import Pull
 from ..signals.signals import equal_weights
 from .base import Trains
 from .forms import FEW_ROWS, TrainTable
@@ -18,28 +17,8 @@ from .train_graph import GraphTrains
 from .train_table import TableTrains
 
 
-@dataclass(frozen=True)
-class StepTrains(Trains):
-    """The graph of a layer (see train_graph.py), computed when it is asked for.
-
-    Attributes:
-        pull: the currents.
-        rule: of the layer.
-        kernel: "eager", or "compiled" where that is there: bitwise the same.
-    """
-
-    pull: Pull
-    rule: Leaky
-    kernel: str = "eager"
-
-    @property
-    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
-        return self.pull.num_steps
-
-    def steps(self) -> Box:
-        """Return the spikes step by step."""
-        return self.spread().box
+class StepTrains(DrivenSpikes, Trains):  # pyright: ignore[reportIncompatibleVariableOverride]
+    """The graph of a layer (see train_graph.py)."""
 
     def spread(self) -> Spread:
         """Return the steps as middle and radius: exactly 0, ½ or 1 each."""
@@ -60,14 +39,10 @@ class StepTrains(Trains):
         found = [kernel.graph_paths(self.pull, self.rule, row) for row in rows]
         return Box(torch.stack([box.lower for box in found]), torch.stack([box.upper for box in found]))
 
-    def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.pull.current.middle[0, :1])
-
     @property
     def _compiled(self) -> SpikesKernel | None:
         """Return the kernel, which knows the graph of a hard reset only."""
-        return kernel_for(self.kernel, self.pull) if self.rule.reset == "zero" else None
+        return self.kernel if self.rule.reset == "zero" else None
 
     @cached_property
     def _graph(self) -> GraphTrains:
@@ -75,33 +50,18 @@ class StepTrains(Trains):
 
 
 @dataclass(frozen=True)
-class StepTable(Trains):
-    """The trains of a table under constant currents (see train_table.py), computed when they are asked for.
+class StepTable(DrivenSpikes, Trains):  # pyright: ignore[reportIncompatibleVariableOverride]
+    """The trains of a table under constant currents (see train_table.py), whose rounding is in the table's rows.
 
     Attributes:
         table: in the dtype of the currents.
-        pull: the currents, (1, batch, ...); their rounding is in the table's rows.
-        rule: of the layer.
-        kernel: "eager", or "compiled" where that is there: bitwise the same.
     """
 
     table: TrainTable
-    pull: Pull
-    rule: Leaky
-    kernel: str = "eager"
-
-    @property
-    def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
-        return self.pull.num_steps
-
-    def steps(self) -> Box:
-        """Return the spikes step by step."""
-        return self.spread().box
 
     def spread(self) -> Spread:
         """Return the steps as middle and radius: exactly 0, ½ or 1 each."""
-        kernel = kernel_for(self.kernel, self.pull)
+        kernel = self.kernel
         if kernel is None or len(self.table.trains) > FEW_ROWS:
             return self._trains.spread()
         ends = Box(self.table.lower, self.table.upper)
@@ -110,10 +70,6 @@ class StepTable(Trains):
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over the reachable trains."""
         return self._trains.combine(rows)
-
-    def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.pull.current.middle[0, :1])
 
     @cached_property
     def _trains(self) -> TableTrains:

@@ -44,6 +44,8 @@ TOGETHER = 2**20
 class GraphTrains(TrainPaths, Trains):
     """The paths of the graph of a layer."""
 
+    priced = True
+
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
@@ -54,19 +56,9 @@ class GraphTrains(TrainPaths, Trains):
         """Return these."""
         return self
 
-    @property
-    def price_steps(self) -> int:
-        """Return T."""
-        return self.num_steps
-
-    @property
-    def price_numbers(self) -> int:
-        """Return about what each step takes, which keeps (τ, segment)."""
-        return self.num_steps**2 * (self.num_steps + 8)
-
     def priceable(self, decay: float) -> bool:
         """Return whether λ^{−(T−1)} stays below `STEEPEST`."""
-        return not steep(decay, self.num_steps)
+        return slope_decay(decay, self.num_steps) == decay
 
     def steps(self) -> Box:
         """Return the spikes step by step."""
@@ -110,9 +102,9 @@ class GraphTrains(TrainPaths, Trains):
         return (length + ends[:, None]).amin(0)
 
 
-def steep(decay: float, steps: int) -> bool:
-    """Return whether λ is so small that prices must be 0."""
-    return decay ** (steps - 1) * STEEPEST < 1.0
+def slope_decay(decay: float, steps: int) -> float:
+    """Return λ, or 1 where it is so small that prices must be 0."""
+    return decay if decay ** (steps - 1) * STEEPEST >= 1.0 else 1.0
 
 
 def detours(exists: Tensor, like: Tensor) -> Tensor:

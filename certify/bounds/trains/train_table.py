@@ -42,6 +42,8 @@ class Row:
 class TableTrains(TrainRows, Trains):
     """The spike trains under constant currents; prices are on the one current that a neuron has."""
 
+    priced = True
+
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
@@ -51,16 +53,6 @@ class TableTrains(TrainRows, Trains):
     def rows(self) -> TrainRows:
         """Return these."""
         return self
-
-    @property
-    def price_steps(self) -> int:
-        """Return 1."""
-        return 1
-
-    @property
-    def price_numbers(self) -> int:
-        """Return about what the corners of each row take."""
-        return 8 * len(self.table.lower)
 
     def steps(self) -> Box:
         """Return, for each step, whether each spike is certain (1, 1), impossible (0, 0) or open (0, 1)."""

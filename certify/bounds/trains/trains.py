@@ -33,13 +33,13 @@ def step_spikes(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
     """Return what `train_spikes` does of steps and sums, and forget the trains."""
     table = _table(current, rule, rounding)
     if table is None:
-        return StepTrains(pull(current, rule, rounding), rule, rule.kernel)
+        return StepTrains(pull(current, rule, rounding), rule)
     spread = current.spread()
     _check_range(float(spread.middle.abs().add_(spread.radius).max()), rule, current.num_steps, rounding)
     like = spread.middle
     table = table_like(rule, current.num_steps, rounding, like.dtype, like.device)
     assert table is not None
-    return StepTable(table, Pull(spread, current.num_steps), rule, rule.kernel)
+    return StepTable(Pull(spread, current.num_steps), rule, table)
 
 
 window_spikes = partial(train_spikes, windows=True)

@@ -6,7 +6,7 @@ interval would readmit the neighbour that was split off. Any other layer has a g
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Generic, TypeVar
@@ -14,7 +14,6 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from ....kernels.climb import Proposal
 from ....models.networks import Trace
 from ...bounds.prices.priced_layer import Least
 from ...bounds.signals.box import Box
@@ -26,6 +25,9 @@ from ...bounds.trains.train_table import TableTrains
 OPEN = -1
 
 Family = TypeVar("Family", bound=Trains)
+
+Places = tuple[Tensor, Tensor, Tensor]
+"""Where to split each node, neuron and place, and whether a neuron is open; (N,) each."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,8 @@ class Decisions(ABC, Generic[Family]):
         """Return what is stored, each (N, ...)."""
 
     @abstractmethod
-    def split(
-        self, found: Family, nodes: Tensor, score: Tensor, least: Least, trace: Trace
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return where to split each node, neuron and place, and whether a neuron is open; (N,) each.
+    def split(self, found: Family, nodes: Tensor, score: Tensor, least: Least, trace: Trace) -> Places:
+        """Return where to split each node.
 
         Args:
             found: the layer's trains.
@@ -110,33 +110,29 @@ class RowRanges(Decisions[TableTrains]):
         kept = replace(found, first=first.view(shape), last=last.maximum(first).view(shape))
         return Restricted(kept, split, empty)
 
-    def split(
-        self, found: TableTrains, nodes: Tensor, score: Tensor, least: Least, trace: Trace
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def split(self, found: TableTrains, nodes: Tensor, score: Tensor, least: Least, trace: Trace) -> Places:
         """Split the rows of one neuron between the row of the network's current and the believed one."""
-        first, last = self._left(found, nodes)
+        spikes = least.spikes.flatten(2)
+
+        def believed(node: Tensor, neuron: Tensor, first: Tensor, last: Tensor) -> Tensor:
+            return _row_of(found.table, spikes[:, node, neuron], first, last)
+
+        return self.cut(found, nodes, score, trace.currents[0][0].flatten(1), believed)
+
+    def cut(
+        self, found: TrainRows, nodes: Tensor, score: Tensor, currents: Tensor, believed: Callable[..., Tensor]
+    ) -> Places:
+        """Return what `split` does, from the network's currents, (N, n), and the believed rows.
+
+        The latter are asked of some node's neuron, and of the rows it has left.
+        """
+        first = found.first[nodes].flatten(1).maximum(self.first)
+        last = found.last[nodes].flatten(1).minimum(self.last)
         neuron, splittable = _greatest(score, first < last)
         node = torch.arange(len(neuron), device=neuron.device)
         first, last = first[node, neuron], last[node, neuron]
-        current = trace.currents[0][0].flatten(1)[node, neuron].double()
-        believed = _row_of(found.table, least.spikes.flatten(2)[:, node, neuron], first, last)
-        return neuron, _between(found.table, first, last, current, believed), splittable
-
-    def proposed(
-        self, found: TrainRows, samples: Tensor, nodes: Tensor, proposal: Proposal, weights: Tensor | float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the same for some `nodes` of a kernel's proposal, about rows `samples` of the batch."""
-        first, last = self._left(found, samples)
-        neuron, splittable = _greatest(proposal.score[nodes] * weights, first < last)
-        each = torch.arange(len(neuron))
-        first, last = first[each, neuron], last[each, neuron]
-        current, believed = proposal.currents[nodes, neuron], proposal.believed[nodes, neuron]
-        return neuron, _between(found.table, first, last, current, believed), splittable
-
-    def _left(self, found: TrainRows, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the first and the last row that each node has left of those of its row of the batch, (N, n)."""
-        first = found.first[nodes].flatten(1).maximum(self.first)
-        return first, found.last[nodes].flatten(1).minimum(self.last)
+        rows = believed(node, neuron, first, last)
+        return neuron, _between(found.table, first, last, currents[node, neuron].double(), rows), splittable
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return both ends."""
@@ -188,9 +184,7 @@ class FixedSpikes(Decisions[GraphTrains]):
         )
         return Restricted(kept, split, empty)
 
-    def split(
-        self, found: GraphTrains, nodes: Tensor, score: Tensor, least: Least, trace: Trace
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def split(self, found: GraphTrains, nodes: Tensor, score: Tensor, least: Least, trace: Trace) -> Places:
         """Split the first step at which the network spikes otherwise than believed, or the first open one."""
         open_steps = (found.box.lower < found.box.upper)[:, nodes].flatten(2)
         neuron, splittable = _greatest(score, open_steps.any(0))

@@ -38,7 +38,7 @@ class _Subprogram:
 
 
 @dataclass(frozen=True)
-class _Bounded:
+class _SolvedPart:
     """A part that was bounded.
 
     Attributes:
@@ -109,7 +109,7 @@ class ProgramTree:
             parts += split
         return float(least)
 
-    def _standing(self, parts: list[_Bounded]) -> bool:
+    def _standing(self, parts: list[_SolvedPart]) -> bool:
         """Tell how the search stands, and return whether its open parts take more than they may."""
         memory = len(parts) * 3 * parts[0].values.nbytes
         found = {
@@ -125,7 +125,7 @@ class ProgramTree:
         late = self.deadline is not None and time.perf_counter() > self.deadline
         return late or (self.most is not None and self.solved >= self.most)
 
-    def _bounded(self, part: _Subprogram) -> _Bounded:
+    def _bounded(self, part: _Subprogram) -> _SolvedPart:
         """Bound one part, by inf where it holds no point."""
         values, multipliers, ray = self._solve(part)
         constant = float(self.objective.constant[0])
@@ -136,7 +136,7 @@ class ProgramTree:
             found += [np.inf for size in sizes if size > 0]
         bound = max(-np.inf if np.isnan(one) else one for one in found)
         values = np.clip(_sized(values, len(part.lower)), part.lower, part.upper)
-        return _Bounded(part, bound, values, self._solver.getModelStatus() == highspy.HighsModelStatus.kOptimal)
+        return _SolvedPart(part, bound, values, self._solver.getModelStatus() == highspy.HighsModelStatus.kOptimal)
 
     def _solve(self, part: _Subprogram) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return what HiGHS says of a part's linear program: a point, multipliers, a ray if there is no point."""
@@ -154,7 +154,7 @@ class ProgramTree:
         shape = len(self.model.row_lower)
         return np.array(solution.col_value), _sized(np.array(solution.row_dual), shape), ray
 
-    def _split(self, one: _Bounded) -> list[_Bounded] | None:
+    def _split(self, one: _SolvedPart) -> list[_SolvedPart] | None:
         """Return both halves of a part, bounded; None where all integers are whole, as far as can be told."""
         free = np.flatnonzero(self.model.integer & (one.part.lower < one.part.upper))
         down = one.values[free] - np.floor(one.values[free])
@@ -165,10 +165,10 @@ class ProgramTree:
             return None if whole else self._halves(one, int(free[0]), float(one.part.lower[free[0]]))
         return self._best(one, free[open_], moved[:, open_])
 
-    def _halves(self, one: _Bounded, variable: int, value: float) -> list[_Bounded]:
+    def _halves(self, one: _SolvedPart, variable: int, value: float) -> list[_SolvedPart]:
         return [self._bounded(part) for part in one.part.split(variable, value)]
 
-    def _best(self, one: _Bounded, variables: np.ndarray, moved: np.ndarray) -> list[_Bounded]:
+    def _best(self, one: _SolvedPart, variables: np.ndarray, moved: np.ndarray) -> list[_SolvedPart]:
         """Return the halves by the variable that gains most, of the most promising ones.
 
         Args:

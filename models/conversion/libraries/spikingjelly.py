@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...elements.layers import Share
+from ...linear_maps.sharing import Share
 from ...networks import SpikingNetwork
 from ..constants import library_of, uniform
 from ..converting import converted

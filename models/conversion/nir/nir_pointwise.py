@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...elements.layers import Share
+from ...linear_maps.sharing import Share
 from ..constants import uniform
 from ..neurons import ForeignNeuron
 from ..refusal import ConversionRefused

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from ...circuit import leaky_rule
 from ...constants import positive
-from ...elements.layers import Residual, Share
+from ...elements.layers import Residual
 from ...elements.neurons import LIF
 from ...elements.recurrent import Recurrent
 from ...elements.synapses import Synapse
+from ...linear_maps.sharing import Share
 from ...networks import SpikingNetwork
 from ..refusal import ConversionRefused
 from .nir_reading import DT, import_nir

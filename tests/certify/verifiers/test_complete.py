@@ -88,7 +88,7 @@ def test_every_run_is_a_point_of_the_program(kind: Kind, dtype: torch.dtype):
         network = kind.network(seed, encoding="none" if events else "direct").to(dtype)
         inputs, _ = samples(network, 1, events)
         threat = SpikeFlip(1) if events else LInf(0.25)
-        closed = encode(circuit(network), threat.enclosure(inputs), "table", Closing(closed=True))
+        closed = encode(circuit(network), threat.enclosure(inputs), Closing(closed=True))
         drawn = threat.sample(inputs, torch.Generator().manual_seed(seed))
         for candidate in every_flip(inputs[0], 1)[::5] if events else drawn:
             with torch.no_grad():
@@ -101,7 +101,7 @@ def test_rounding_of_potentials_that_are_read_is_paid():
     layers = nn.Linear(1, 2), LIF(0.5), LIF(0.9, reset="none")
     made = circuit(SpikingNetwork(*layers, num_steps=40, readout="potential").eval())
     box = LInf(0.1).enclosure(torch.full((1, 1), 0.5))
-    assert float(encode(made, box, "table", Closing(closed=True)).slack.min()) > 40 * 2.0**-24
+    assert float(encode(made, box, Closing(closed=True)).slack.min()) > 40 * 2.0**-24
 
 
 def test_ties_of_first_spikes_fall_to_the_label():
@@ -156,7 +156,7 @@ def test_trees_are_small_tell_how_they_stand_and_end_where_their_room_does():
             nn.init.normal_(layer.weight, generator=generator)
             nn.init.normal_(layer.bias, std=0.3, generator=generator)
     inputs = torch.rand(1, 5, generator=generator).double()
-    closed = encode(circuit(network), LInf(0.08).enclosure(inputs), "table", Closing(closed=True))
+    closed = encode(circuit(network), LInf(0.08).enclosure(inputs), Closing(closed=True))
     label = int(network(inputs).argmax())
     margin = closed.logits.taken(np.array([label])) - closed.logits.taken(np.array([0]))
     tree = ProgramTree(closed.model, margin, 1e-4, None, told=figures.append)

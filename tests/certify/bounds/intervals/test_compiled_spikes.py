@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_steps_and_sums_are_bitwise_those_of_torch(data: st.DataObject, known: t
     pull = Pull(spread, steps, dynamics.threshold + tie, dynamics.threshold - tie)
     row = torch.randn(steps, generator=torch.Generator().manual_seed(steps)).to(spread.middle)
     for kind in (StepSpikes, StepTrains):
-        eager, compiled = (kind(pull, Leaky.of(dynamics), kernel) for kernel in ("eager", "compiled"))
+        eager, compiled = (kind(pull, Leaky.of(dynamics, kernel=kernel)) for kernel in ("eager", "compiled"))
         assert kernel_for("compiled", pull) is not None
         asked = (row[None], torch.stack((row, -row)), row.new_full((1, steps), 0.25))
         torch.set_num_threads(2)  # the kernel's work in two parts
@@ -103,7 +104,9 @@ def test_a_current_at_the_very_end_of_a_row_has_the_same_steps(dtype: torch.dtyp
     assert table is not None
     ends = torch.cat((table.lower[1:], table.upper[:-1]))[None, None]
     pull = Pull(Spread(ends, torch.zeros_like(ends)), 6)
-    eager, compiled = (StepTable(table, pull, leaky_rule(neuron, 6), kernel) for kernel in ("eager", "compiled"))
+    eager, compiled = (
+        StepTable(pull, replace(leaky_rule(neuron, 6), kernel=kernel), table) for kernel in ("eager", "compiled")
+    )
     assert equal(compiled.spread().box, eager.spread().box)
     assert len(eager._trains.last.unique()) > 3
 
@@ -169,7 +172,7 @@ def test_without_a_compiler_torch_bounds_it(monkeypatch: pytest.MonkeyPatch):
     middle = torch.randn(3, 2, 40, generator=torch.Generator().manual_seed(0))
     pull = Pull(Spread(middle, middle.abs()), 3, 1.0, 1.0)
     assert "no C compiler found" in str(spikes_kernel(torch.float32))
-    compiled, eager = (StepSpikes(pull, Leaky(0.9), kernel).spread() for kernel in ("compiled", "eager"))
+    compiled, eager = (StepSpikes(pull, Leaky(0.9, kernel=kernel)).spread() for kernel in ("compiled", "eager"))
     assert equal(compiled.box, eager.box)
 
 
