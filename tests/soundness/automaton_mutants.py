@@ -99,12 +99,6 @@ AUTOMATON_MUTANTS = (
         "float(k == t - 1)",
     ),
     Mutant(
-        "program: a spike below the threshold",
-        PROGRAM,
-        "quiet.scaled(most), lower=-wide",
-        "quiet.scaled(most), lower=-np.inf",
-    ),
-    Mutant(
         "program: silence needs no potential above the least threshold",
         PROGRAM,
         "np.minimum(high, most + wide)",

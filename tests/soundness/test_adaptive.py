@@ -81,6 +81,15 @@ def test_a_run_is_what_the_words_say_whole_and_in_parts(
     assert torch.equal(torch.cat(parts), run.spikes)
 
 
+def test_a_part_goes_on_from_what_the_threshold_rose_to():
+    """θ = 1, β = ½, ρ = 1: of currents of 1.25 the first step's fires, and no other, whole and in parts."""
+    layer, current = AdaptiveLIF(0.0, 1.0, 0.5, 1.0), torch.full((1, 1, 1), 1.25)
+    first, residue = layer.resume(current, None, 0, 2, 4)
+    last, residue = layer.resume(current, residue, 2, 2, 4)
+    assert torch.cat((first, last)).flatten().tolist() == layer(current, 4).flatten().tolist() == [1, 0, 0, 0]
+    assert residue.flatten().tolist() == [1.25, 1.0]
+
+
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_without_a_rise_it_is_a_leaky_neuron_bit_by_bit(reset: str, dtype: torch.dtype):
