@@ -1,6 +1,9 @@
 """A reset that takes away more or less than the threshold: no run escapes any bound, and none is idle."""
 
 import itertools
+from pathlib import Path
+from runpy import run_path
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +15,16 @@ from spikecert.certify.bounds.signals.membrane import drive
 from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.bounds.trains.train_graph import graph_trains
 from spikecert.certify.bounds.trains.trains import train_spikes
-from spikecert.certify.milp.potentials import graph_potentials, interval_potentials
+from spikecert.certify.milp.potentials import graph_potentials
 from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.running.membrane import simulate
 from spikecert.training.bounds.interval_bounds import membrane_ends
 
+interval_potentials: Any = run_path(str(Path(__file__).parents[3] / "benchmarks" / "big_m.py"))[
+    "interval_potentials"
+]
 STEPS, BOXES, RUNS = 6, 400, 200
 CASES = list(itertools.product([0.3, 0.75, 1.25, 2.0], [0.5, 0.9, 1.0]))
 SINGLE = Rounding(torch.float32)
