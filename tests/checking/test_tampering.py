@@ -212,6 +212,7 @@ def test_a_tampered_proof_of_any_network_is_refused(proven, sealed, change):
         check(sealed(proven.proof, PROOF, change), proven.model)
 
 
+@pytest.mark.parametrize("kind", [*KINDS[:3], *by_night(*KINDS[3:])], indirect=True)
 def test_a_sealed_copy_is_accepted(proven, sealed):
     assert check(sealed(proven.proof, PROOF, lambda text, tensors: None), proven.model).leaves == proven.leaves
 

@@ -10,7 +10,7 @@ from spikecert import ConversionRefused, SpikingNetwork, convert
 from support.examples import THOROUGH
 from support.foreign import FOREIGN, Foreign
 
-COUNT = 60 if THOROUGH else 24
+COUNT = 60 if THOROUGH else 40
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature"),
     pytest.mark.filterwarnings("ignore:graph. its last neurons never fire"),

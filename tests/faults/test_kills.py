@@ -155,6 +155,7 @@ def test_fifty_kills_lose_nothing(name: str, model: Path, tmp_path: Path) -> Non
     sys.stderr.write(f"{name}: {dict(killing.happened)}\n")
 
 
+@pytest.mark.slow
 def test_two_kills_of_certify_lose_nothing(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the first batch and one after the second, each while the workers compute."""
     job, out = certify(model, 64, "--no-gains"), tmp_path / "killed"

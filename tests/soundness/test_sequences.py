@@ -25,7 +25,7 @@ from spikecert.testing import (
     sequence_networks,
 )
 from spikecert.training.bounds.interval_bounds import worst_logits
-from support.examples import examples
+from support.examples import by_night, examples
 from support.readouts import READOUTS, read_out
 
 BOUNDS = pytest.mark.parametrize(
@@ -154,7 +154,10 @@ EVENTS: dict[str, tuple[Perturbation, ...]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(ATTACKS) - {"ensemble"}))
+LONG = "ensemble-fast", "square"
+
+
+@pytest.mark.parametrize("name", [*sorted(set(ATTACKS) - {"ensemble", *LONG}), *by_night(*LONG)])
 @settings(max_examples=5, deadline=None)
 @given(sequence_networks(most_channels=2, most_steps=2), SEEDS)
 def test_attacks_stay_in_their_sets(name: str, network: SpikingNetwork, seed: int):

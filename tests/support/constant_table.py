@@ -120,6 +120,7 @@ MODELS = [
     ),
     *rows(AdaptiveLIF, {"adaptation": 0.5, "threshold_decay": 0.5}),
     *rows(AdaptiveLIF, {"decay": 0.5, "threshold": 0.5}, kept=False),
+    *rows(AdaptiveLIF, {"reset_amount": 2.0}, {"reset": "subtract"}, {"reset_amount": NONE}, kept=False),
     Row("DLIF", "num_steps", DLIF, 3, lambda neuron: len(neuron.input_scale)),
     *[
         Row(r.owner, r.name, r.give, r.good, None if r.name == "decay" else r.keep, r.allowed)
