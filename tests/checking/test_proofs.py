@@ -14,9 +14,15 @@ from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.network.model import FORMAT as NETWORK
 from spikecert.models.files.storage import read_tensors, write_tensors
+from support.examples import by_night
 from support.proofs import KINDS, RADII
 
+LONG = "images", "ball", "spikes", "counts"
+"""Kinds whose networks take long to train, or to find a proof of; other tests by day have proofs of such."""
+EACH = [*(kind for kind in KINDS if kind not in LONG), *by_night(*LONG)]
 
+
+@pytest.mark.parametrize("kind", EACH, indirect=True)
 def test_a_proof_says_what_it_proves(proven, kind):
     found = check(proven.proof, proven.model)
     assert found.network == network_hash(proven.network)
@@ -29,7 +35,7 @@ def test_a_proof_says_what_it_proves(proven, kind):
     assert torch.equal(torch.from_numpy(found.sample.copy()), proven.sample)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "timed"])  # whose samples are no digits
+@pytest.mark.parametrize("kind", [kind for kind in EACH if kind != "timed"], indirect=True)  # whose are no digits
 def test_proofs_agree_with_the_complete_verifier(proven, kind):
     data, ball = dataset("digits").test, (L2 if kind == "ball" else LInf)(RADII.get(kind, 0.02) / 2)
     count = 20 if kind in ("shallow", "deep") else 6
