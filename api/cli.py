@@ -127,6 +127,8 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
     except BAD_INPUT as error:
         return _fail(_told(error), 2)
     except (MemoryError, RuntimeError) as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11's word for one while a class is made
+            return INTERRUPTED
         if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
             return _fail(f"memory: there is too little for what is asked: {_told(error)[:200]}", 2)
         if type(error).__name__ != "SoundnessError":

@@ -101,6 +101,21 @@ def test_what_nohup_ignores_is_ignored() -> None:
         assert not ends(process, within=1.2)
 
 
+class Interrupting:
+    """An attribute of a class, in whose making Ctrl-C comes: Python 3.11 calls that a RuntimeError."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_a_class_is_made_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(*_: object, **__: object) -> None:
+        type("Made", (), {"field": Interrupting()})
+
+    monkeypatch.setattr("typer.main.get_command", lambda _: type("Command", (), {"main": command}))
+    assert cli.main(["anything"]) == cli.INTERRUPTED
+
+
 def handlers() -> list[Any]:
     return [signal.getsignal(number) for number in SIGNALS]
 

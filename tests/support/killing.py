@@ -143,8 +143,8 @@ def look_at(folder: Path) -> None:
             with safe_open(path, framework="pt") as file:
                 form = file.metadata()["format"]
             read_tensors(path, form)  # compares the hash
-        elif path.suffix == ".html":
-            assert content.rstrip().endswith(b"</html>"), path
+        elif path.suffix in {".html", ".svg"}:
+            assert content.rstrip().endswith(f"</{path.suffix[1:]}>".encode()), path
         elif path.suffix in {".csv", ".md", ".tex"}:
             assert content.endswith(b"\n"), path
         else:
