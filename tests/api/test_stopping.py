@@ -113,7 +113,7 @@ def test_an_interrupt_while_a_class_is_made_is_one(monkeypatch: pytest.MonkeyPat
         type("Made", (), {"field": Interrupting()})
 
     monkeypatch.setattr("typer.main.get_command", lambda _: type("Command", (), {"main": command}))
-    assert cli.main(["anything"]) == cli.INTERRUPTED
+    assert cli.main(["anything"]) == 130
 
 
 def handlers() -> list[Any]:
