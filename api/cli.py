@@ -97,10 +97,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = _run_warned(arguments)
     except KeyboardInterrupt:
         status = INTERRUPTED
+    except Exception as error:
+        if not _interrupted(error):
+            raise
+        status = INTERRUPTED
     if status != INTERRUPTED:
         return status
     say(MESSAGE)
     return stopping.status
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C is behind an error: while a class is made Python 3.11 and pydantic raise their own."""
+    if error is None:
+        return False
+    named = isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error)
+    return named or _interrupted(error.__cause__)
 
 
 def _run_warned(arguments: Sequence[str] | None) -> int:
@@ -127,8 +139,6 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
     except BAD_INPUT as error:
         return _fail(_told(error), 2)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11's word for one while a class is made
-            return INTERRUPTED
         if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
             return _fail(f"memory: there is too little for what is asked: {_told(error)[:200]}", 2)
         if type(error).__name__ != "SoundnessError":

@@ -116,6 +116,18 @@ def test_an_interrupt_while_a_class_is_made_is_one(monkeypatch: pytest.MonkeyPat
     assert cli.main(["anything"]) == 130
 
 
+def test_an_error_that_names_an_interrupt_is_one_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words of pydantic for Ctrl-C while a model is made: they have no cause."""
+
+    def command(arguments: list[str], **_: object) -> None:
+        raise LookupError(arguments[0])
+
+    monkeypatch.setattr("typer.main.get_command", lambda _: type("Command", (), {"main": command}))
+    assert cli.main(['Error building "literal" validator:\n  KeyboardInterrupt: ']) == 130
+    with pytest.raises(LookupError):
+        cli.main(["another"])
+
+
 def handlers() -> list[Any]:
     return [signal.getsignal(number) for number in SIGNALS]
 
