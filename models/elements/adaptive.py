@@ -11,12 +11,12 @@ from ..dynamics import Dynamics
 from ..rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, Rule, leaky_moves
 from ..surrogates import Surrogate, Triangle
 from .fields import Nonnegative, UpToOne
-from .neurons import LEAKY, LIF, Run, built, in_full, said
+from .neurons import LEAKY, Run, SteppedLIF, built, said
 from .registry import Element, register
 from .varied import Fires
 
 
-class AdaptiveLIF(LIF):
+class AdaptiveLIF(SteppedLIF):
     """LIF of an adaptive threshold (ALIF): each spike raises it by β, and what it was raised by decays with ρ.
 
     a[t] = ρ·a[t−1] + s[t−1], a[1] = 0;  B[t] = θ + β·a[t];  v[t] = λ·u[t−1] + I[t];  s[t] = 1 iff v[t] ≥ B[t].
@@ -68,22 +68,7 @@ class AdaptiveLIF(LIF):
         """Return the constants, as readers know them that ask for a rule's automaton alone."""
         return Adaptive(Leaky.of(self.dynamics), self.adaptation, self.threshold_decay)
 
-    def run(self, current: Tensor, num_steps: int) -> Run:
-        """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
-        return self._go(in_full(current), None, num_steps)[0]
-
-    def forward(self, current: Tensor, num_steps: int) -> Tensor:
-        """Return the spikes, (num_steps, batch, ...)."""
-        return self.run(current, num_steps).spikes
-
-    def resume(
-        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
-    ) -> tuple[Tensor, Tensor]:
-        """Go on as `LIF.resume`; the residue holds u and a, (2, batch, ...)."""
-        run, residue = self._go(in_full(current), residue, steps)
-        return run.spikes, residue
-
-    def _go(self, current: Tensor, residue: Tensor | None, steps: int) -> tuple[Run, Tensor]:
+    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         d, threshold = self.dynamics, torch.full_like(current[0], self.dynamics.threshold)
         left, raised = current.new_zeros(2, *current.shape[1:]) if residue is None else residue
         potentials, spikes = [], []

@@ -137,6 +137,29 @@ def in_full(current: Tensor) -> Tensor:
     return current
 
 
+class SteppedLIF(LIF):
+    """A neuron that torch's own operations run step by step: a subclass says what they are (`_go`)."""
+
+    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
+        """Return `steps` of T = `num_steps` steps behind `residue`, None at the start, and what they leave."""
+        raise NotImplementedError
+
+    def run(self, current: Tensor, num_steps: int) -> Run:
+        """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
+        return self._go(in_full(current), None, num_steps, num_steps)[0]
+
+    def forward(self, current: Tensor, num_steps: int) -> Tensor:
+        """Return the spikes, (num_steps, batch, ...)."""
+        return self.run(current, num_steps).spikes
+
+    def resume(
+        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
+    ) -> tuple[Tensor, Tensor]:
+        """Go on as `LIF.resume`; the residue holds the numbers of the state, one behind the other."""
+        run, residue = self._go(in_full(current), residue, steps, num_steps)
+        return run.spikes, residue
+
+
 class DLIF(LIF):
     """The paper's LIF whose input is scaled step by step: v[t] = λ·u[t−1] + a[t]·I[t].
 

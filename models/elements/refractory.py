@@ -11,12 +11,12 @@ from ..dynamics import Dynamics
 from ..rules import DeclaredRule, Label, Leaky, Move, Range, Recursion, Rule, kinds
 from ..surrogates import Surrogate, Triangle
 from .fields import Positive, Real, UpToOne, Wait, or_none
-from .neurons import FIRING, LIF, Run, built, in_full, said
+from .neurons import FIRING, Run, SteppedLIF, built, said
 from .registry import Element, register
 from .varied import Fires
 
 
-class RefractoryLIF(LIF):
+class RefractoryLIF(SteppedLIF):
     """LIF of a hard reset that rests for R steps behind each spike, and starts from a potential u[0] of its own.
 
     v[t] = λ·u[t−1] + I[t] and s[t] = 1 iff v[t] ≥ θ where it does not rest; v[t] = 0 and s[t] = 0 where it does;
@@ -62,21 +62,6 @@ class RefractoryLIF(LIF):
     def rule(self, num_steps: int) -> Rule:
         """Return the constants, as readers know them that list this rule: a rest for good lasts all T steps."""
         return Refractory(Leaky.of(self.dynamics), num_steps if self.rest is None else self.rest, self.start)
-
-    def run(self, current: Tensor, num_steps: int) -> Run:
-        """Simulate `num_steps` steps; potentials at rest are 0."""
-        return self._go(in_full(current), None, num_steps, num_steps)[0]
-
-    def forward(self, current: Tensor, num_steps: int) -> Tensor:
-        """Return the spikes, (num_steps, batch, ...)."""
-        return self.run(current, num_steps).spikes
-
-    def resume(
-        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
-    ) -> tuple[Tensor, Tensor]:
-        """Go on as `LIF.resume`; the residue holds u and how many steps of rest are left, (2, batch, ...)."""
-        run, residue = self._go(in_full(current), residue, steps, num_steps)
-        return run.spikes, residue
 
     def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         silent = torch.zeros_like(current[0])

@@ -15,7 +15,7 @@ from ..rules import DeclaredRule, Label, Leaky, Move, Number, Range, Recursion, 
 from ..surrogates import Surrogate, Triangle
 from ..validation import check_choice
 from .fields import Size
-from .neurons import LIF, RESETTING, Run, in_full, said_of, surrogate_of
+from .neurons import RESETTING, Run, SteppedLIF, said_of, surrogate_of
 from .registry import Element, register
 
 Constant = Tensor | float | list[Any] | tuple[Any, ...]
@@ -134,7 +134,7 @@ def laid(constants: Tensor, features: tuple[int, ...]) -> Tensor:
     return constants.expand(features)
 
 
-class VariedLIF(LIF):
+class VariedLIF(SteppedLIF):
     """LIF whose decays, thresholds and reset amounts are arrays: one a channel, or one a neuron.
 
     They are buffers, so they are saved with the weights and follow them to a dtype and a device; training leaves
@@ -237,22 +237,7 @@ class VariedLIF(LIF):
         rule = Varied(tuple(self.decay.shape), decay, threshold, drop, d.reset, d.fires_at)
         return rule.plain or rule
 
-    def run(self, current: Tensor, num_steps: int) -> Run:
-        """Simulate `num_steps` steps; `current` is (T, batch, ...), or (1, batch, ...) if constant."""
-        return self._go(in_full(current), None, num_steps)[0]
-
-    def forward(self, current: Tensor, num_steps: int) -> Tensor:
-        """Return the spikes, (num_steps, batch, ...)."""
-        return self.run(current, num_steps).spikes
-
-    def resume(
-        self, current: Tensor, residue: Tensor | None, start: int, steps: int, num_steps: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return spikes and residue of `steps` steps from `start` on; as `membrane.resume`."""
-        run, residue = self._go(in_full(current), residue, steps)
-        return run.spikes, residue
-
-    def _go(self, current: Tensor, residue: Tensor | None, steps: int) -> tuple[Run, Tensor]:
+    def _go(self, current: Tensor, residue: Tensor | None, steps: int, num_steps: int) -> tuple[Run, Tensor]:
         decay, threshold, *amount = (laid(array, current.shape[2:]).to(current) for array in self.constants)
         drop = amount[0] if amount else threshold
         residue = torch.zeros_like(current[0]) if residue is None else residue
