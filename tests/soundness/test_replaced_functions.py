@@ -127,7 +127,11 @@ def test_runs_call_many_functions() -> None:
     )
 
 
-@pytest.mark.parametrize("place", CALLED + METHODS, ids=lambda place: f"{place[0].__name__}.{place[1]}")
+HERE = [place for place in CALLED + METHODS if place != (Tensor, "__getitem__")]
+"""What can be put back. Python keeps a tensor's `__getitem__` as that of a sequence, once it was replaced."""
+
+
+@pytest.mark.parametrize("place", HERE, ids=lambda place: f"{place[0].__name__}.{place[1]}")
 def test_whatever_a_run_calls_is_refused_once_it_is_replaced(
     place: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +234,23 @@ def test_what_was_replaced_before_the_import_is_refused(name: str) -> None:
         [sys.executable, "-c", BEFORE.format(PATCHES[name])], capture_output=True, text=True, check=True
     )
     assert ran.stdout == f"network: {name} {MESSAGE}\n"
+
+
+AFTER = """
+import torch, spikecert
+network = spikecert.mlp((4, 3, 2))
+spikecert.circuit(network)
+torch.Tensor.__getitem__ = lambda *_: None
+try:
+    spikecert.circuit(network)
+except TypeError as error:
+    print(error)
+"""
+
+
+def test_an_index_that_was_replaced_is_refused() -> None:
+    ran = subprocess.run([sys.executable, "-c", AFTER], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"network: Tensor.__getitem__ {MESSAGE}\n"
 
 
 class Silent(TorchFunctionMode):
