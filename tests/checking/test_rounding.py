@@ -134,7 +134,7 @@ def test_a_readout_pays_for_its_rounding(tmp_path):
         question = asked(Case(network, torch.rand(1, 3), torch.zeros(1), 0.1), tmp_path)
         unit = 2.0**-24
         slack = float(question.readout_slack(0).fraction() * question.graph.unit)
-        assert unit < slack < 200 * unit
+        assert unit / 8 < slack < 200 * unit
         final, reach = question.network.integrator, question.measured[0][-1].max().fraction()
         if final is not None:  # what a step of the recursion adds, at each step
             alone = values(question.measured[1][-1])[0, 0] * sum(map(abs, question.graph.weights))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
-from .affine import AffineMap
+from .affine import AffineMap, fold
 from .box import Box, Spread
 
 
@@ -25,6 +25,8 @@ class Signal(ABC):
     constant: bool
     plain: bool = True
     """Whether no ball and no budget cuts the box of `steps`."""
+    binary: bool = False
+    """Whether each x[t] is 0 or 1, and middle and radius are exactly 0, ½ or 1."""
 
     @abstractmethod
     def steps(self) -> Box:
@@ -33,6 +35,11 @@ class Signal(ABC):
     def spread(self) -> Spread:
         """Return `steps` as middle and radius, one rounding each, in new tensors that the caller may overwrite."""
         return self.steps().spread
+
+    def sized(self) -> tuple[Spread, Tensor]:
+        """Return `spread`, and `magnitude`, or what it is of each step, (T, batch, ...)."""
+        spread = self.spread()
+        return spread, spread.middle + spread.radius if self.binary else self.magnitude()
 
     @abstractmethod
     def combine(self, rows: Tensor) -> Box:
@@ -60,7 +67,7 @@ class Signal(ABC):
 
     @abstractmethod
     def magnitude(self) -> Tensor:
-        """Return a bound of |x[t]| that holds for every t, broadcastable to (batch, ...)."""
+        """Return a bound of |x[t]| for every t, broadcastable to (batch, ...), and 0 only where all x[t] are."""
 
 
 SpikeBound = Callable[[Signal, Leaky, Rounding], Signal]
@@ -208,7 +215,18 @@ class AffineSignal(DerivedSignal):
         """Return the image of the source's spread, where that is uncut."""
         if not self.source.plain:
             return self.steps().spread
-        return self.map.spread(self.source.spread(), self.source.magnitude(), self.rounding)
+        return self.map.spread(*self.source.sized(), self.rounding)
+
+    def sized(self) -> tuple[Spread, Tensor]:
+        """Return the images of both where the map keeps zeros; elsewhere no radius is 0."""
+        if not (self.map.keeps_zeros and self.source.plain):
+            spread = self.spread()
+            return spread, spread.middle.abs() + spread.radius
+        spread, size = self.source.sized()
+        found = self.map.spread(spread, size, self.rounding)
+        if size.dim() < spread.middle.dim():
+            return found, self.map.magnitude(size, self.rounding)
+        return found, fold(lambda each: self.map.magnitude(each, self.rounding), size)
 
     def steps(self) -> Box:
         """Return the image of the source's steps."""

@@ -75,10 +75,6 @@ class TableTrains(TrainRows, Trains):
             return Box(lower, upper)
         return Box(self.least(values), -self.least(-values))
 
-    def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.first[:1], dtype=self.table.trains.dtype)
-
     @property
     def _one_answer_serves_many(self) -> bool:
         """Return whether there are more neurons than runs of rows."""
