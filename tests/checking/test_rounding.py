@@ -130,14 +130,14 @@ def test_a_readout_pays_for_its_rounding(tmp_path):
     """Each class's error is paid for, over the unit: a mean's, and each step of a last potential's."""
     torch.manual_seed(0)
     for readout in ("mean", "spikes", "potential"):
-        network = read_out(mlp((3, 4, 2), 3, LIF(0.9)).eval(), readout)
+        network = read_out(mlp((3, 4, 2), 3, LIF(0.9, threshold=0.1)).eval(), readout)
         question = asked(Case(network, torch.rand(1, 3), torch.zeros(1), 0.1), tmp_path)
         unit = 2.0**-24
-        slack = float(question.readout_slack(0).fraction() * question.graph.unit)
-        assert unit / 8 < slack < 200 * unit
+        slack = float(max(question.readout_slack(k).fraction() for k in (0, 1)) * question.graph.unit)
+        assert unit / 2 < slack < 200 * unit
         final, reach = question.network.integrator, question.measured[0][-1].max().fraction()
         if final is not None:  # what a step of the recursion adds, at each step
-            alone = values(question.measured[1][-1])[0, 0] * sum(map(abs, question.graph.weights))
+            alone = (values(question.measured[1][-1])[0] * list(map(abs, question.graph.weights))).sum()
             slips = final.slip(reach, question.arithmetic) * sum(final.powers)
             assert question.readout_slack(0).fraction() >= alone + slips
         total, _ = question._readout(0, 1)
