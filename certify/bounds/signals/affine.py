@@ -165,7 +165,7 @@ class AffineMap:
         """
         found = widened(self.absolute(magnitude) + self.bias_magnitude, self.terms, rounding)
         lost = self.underflow(magnitude, rounding)
-        return found + (lost * (self.absolute(magnitude.sign()) > 0) if self.keeps_zeros else lost)
+        return found + (self.absolute(magnitude.sign()).sign() * lost if self.keeps_zeros else lost)
 
     def underflow(self, magnitude: Tensor, rounding: Rounding) -> float:
         """Return what underflow may take from one output: of each product, of its weight and of its x.
