@@ -62,7 +62,7 @@ class LinearMap(ABC):
         """Return n, how many products the run sums for one output."""
 
     def active(self, size: Tensor) -> Tensor | None:
-        """Return how many of the products of each output have an entry of `size`, (batch, ...), that is not 0.
+        """Return how many of the products of each output have an entry of `size` ≥ 0, (batch, ...), that is not 0.
 
         In float64, broadcastable to the outputs, and exact; None where the run does not plainly sum products, or
         the map does not say.
@@ -255,12 +255,12 @@ def greatest(weight: Tensor) -> float:
 
 
 def nonzeros(size: Tensor, axis: int) -> Tensor:
-    """Return how many entries along an axis, which is kept with length 1, are not 0, in float64.
+    """Return how many entries ≥ 0 along an axis, which is kept with length 1, are not 0, in float64.
 
     Of float32 they are counted in float32, exactly up to 2^24.
     """
     assert size.shape[axis] <= 2**24
-    return torch.linalg.vector_norm(size, 0, axis, keepdim=True).double()
+    return size.sign().sum(axis, keepdim=True).double()
 
 
 def exact(parameter: Tensor | None, like: Tensor) -> Tensor:

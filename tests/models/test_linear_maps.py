@@ -182,7 +182,7 @@ def test_terms_and_the_largest_entry_are_not_too_small(kind: type[nn.Module], da
 def test_active_counts_the_products_whose_entry_is_not_0(kind: type[nn.Module], data: st.DataObject, seed: int):
     """As a layer of ones sums marks of these entries, in float32 and float64."""
     both = drawn(data, kind)
-    x = signals(both.features, seed)
+    x = signals(both.features, seed).abs()
     ones = copy.deepcopy(both.module)
     for parameter in ones.parameters():
         parameter.data.fill_(1.0)

@@ -17,6 +17,9 @@ from ...rounding import Rounding, lost_products, product_error, widened
 from .box import Box, Spread
 from .products import affine_rows
 
+MOST_SHARES = 2.0**31
+"""More than any window has entries: each has more than 1 over that of its mean."""
+
 
 @dataclass(frozen=True)
 class AffineMap:
@@ -85,8 +88,10 @@ class AffineMap:
         """Return `spread` for a bound of |x[t]| of each t: γ is that of a sample's and step's fullest output."""
         most = self._terms(size.flatten(0, 1)).flatten(1).amax(1).expand(size.shape[0] * size.shape[1])
         gamma = product_error(most, rounding).to(size).view(*size.shape[:2], *([1] * (size.dim() - 2)))
-        lost = size.new_full((1,), self.underflow(size, rounding))
-        found = self._rows(Spread(source.middle, torch.addcmul(source.radius, size, gamma)), lost)
+        radius, lost = torch.addcmul(source.radius, size, gamma), self.underflow(size, rounding)
+        if self.keeps_zeros:  # what is lost of a mean is lost of its entries
+            radius, lost = radius.add_(size.sign(), alpha=lost * MOST_SHARES), 0.0
+        found = self._rows(Spread(source.middle, radius), size.new_full((1,), lost))
         found.radius.addcmul_(gamma, self.bias_magnitude.to(size))
         self._check(found.radius, size, rounding)
         return found
@@ -94,7 +99,7 @@ class AffineMap:
     def _terms(self, magnitude: Tensor) -> Tensor:
         """Return how many products of each output may be other than 0, float64, broadcastable to the outputs."""
         found = None if self.active is None else self.active(magnitude)
-        return torch.tensor([[self.terms]], dtype=torch.float64) if found is None else found
+        return magnitude.new_full((1, 1), self.terms, dtype=torch.float64) if found is None else found
 
     def _rows(self, source: Spread, slack: Tensor) -> Spread:
         """Return W·middle + b and |W|·radius + slack."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ....models.rules import Leaky
 from ...rounding import Rounding, euclidean, over_rows, sum_magnitude, sum_slack
-from .affine import AffineMap, fold
+from .affine import AffineMap
 from .box import Box, Spread
 
 
@@ -218,15 +218,9 @@ class AffineSignal(DerivedSignal):
         return self.map.spread(*self.source.sized(), self.rounding)
 
     def sized(self) -> tuple[Spread, Tensor]:
-        """Return the images of both where the map keeps zeros; elsewhere no radius is 0."""
-        if not (self.map.keeps_zeros and self.source.plain):
-            spread = self.spread()
-            return spread, spread.middle.abs() + spread.radius
-        spread, size = self.source.sized()
-        found = self.map.spread(spread, size, self.rounding)
-        if size.dim() < spread.middle.dim():
-            return found, self.map.magnitude(size, self.rounding)
-        return found, fold(lambda each: self.map.magnitude(each, self.rounding), size)
+        """Return the spread, and the moduli of its ends: both are 0 only where the run's numbers are."""
+        spread = self.spread()
+        return spread, spread.middle.abs() + spread.radius
 
     def steps(self) -> Box:
         """Return the image of the source's steps."""

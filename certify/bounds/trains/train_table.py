@@ -68,7 +68,14 @@ class TableTrains(TrainRows, Trains):
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over the reachable trains: two entries of a table of range minima each."""
-        values = self.table.trains.to(rows.dtype) @ rows.T
+        return self._range(self.table.trains.to(rows.dtype) @ rows.T)
+
+    def magnitude(self) -> Tensor:
+        """Return 1 where some reachable train has a spike, and 0 elsewhere."""
+        return self._range(self.table.trains.amax(1, keepdim=True)).upper[0].clamp(0, 1)
+
+    def _range(self, values: Tensor) -> Box:
+        """Return the range of `values`, (R, k), over the reachable rows."""
         if self._one_answer_serves_many:
             answers = torch.cat((all_range_minima(values), -all_range_minima(-values)))
             lower, upper = self._found(answers).chunk(2)
