@@ -10,8 +10,9 @@ multiply-adds or without. *Proof:* such a run is a tree: its leaves are the prod
 blocks are filled with, its inner nodes are additions. fl(w·0) = 0, fl(a + 0) = a and fma(w, 0, a) = a, up to the
 sign of a zero, which no sum tells. So a node rounds only if leaves that may be other than 0 lie below both of its
 sides. There are at most k + 1 of them; on its way to the root each meets at most k nodes that round, since every
-such node brings in another one, and a product is rounded once before: at most k + 1 factors 1 + δ, |δ| ≤ u (Higham,
-lemma 3.1). ∎ Of a spike's products, w·1, not even that one rounds. `product_error` pays for k + 2, as for n.
+such node brings in another one, and a product is rounded once before: at most k + 1 factors 1 + δ, |δ| ≤ u
+(Higham, 2002, lemma 3.1). ∎ Of a spike's products, w·1, not even that one rounds. `product_error` pays for k + 2,
+as for n.
 
 x is 0 where a bound of its modulus is. A step's own bound serves where a layer that fires follows, for that is run
 step by step; where none does, a run may take the mean over time before the map: a bound for all steps is due.

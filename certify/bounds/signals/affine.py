@@ -85,10 +85,13 @@ class AffineMap:
         return found
 
     def _stepwise(self, source: Spread, size: Tensor, rounding: Rounding) -> Spread:
-        """Return `spread` for a bound of |x[t]| of each t: γ is that of a sample's and step's fullest output."""
+        """Return `spread` for a bound of |x[t]| of each t: γ is that of a sample's and step's fullest output.
+
+        The source's radius is overwritten.
+        """
         most = self._terms(size.flatten(0, 1)).flatten(1).amax(1).expand(size.shape[0] * size.shape[1])
         gamma = product_error(most, rounding).to(size).view(*size.shape[:2], *([1] * (size.dim() - 2)))
-        radius, lost = torch.addcmul(source.radius, size, gamma), self.underflow(size, rounding)
+        radius, lost = source.radius.addcmul_(size, gamma), self.underflow(size, rounding)
         if self.keeps_zeros:  # what is lost of a mean is lost of its entries
             radius, lost = radius.add_(size.sign(), alpha=lost * MOST_SHARES), 0.0
         found = self._rows(Spread(source.middle, radius), size.new_full((1,), lost))

@@ -9,6 +9,7 @@ family is a function of its type, in one table there, and trains that are not in
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 from torch import Tensor
 
@@ -28,6 +29,10 @@ class Trains(Signal):
 
     def magnitude(self) -> Tensor:
         """Return 1 where a neuron may fire at some step, and 0 elsewhere."""
+        return self._fires
+
+    @cached_property
+    def _fires(self) -> Tensor:
         return self.steps().upper.amax(0).clamp(0, 1)
 
     @property

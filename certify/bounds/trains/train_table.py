@@ -15,7 +15,7 @@ train is periodic, whatever the rounding (`periodic_rows`).
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -70,8 +70,8 @@ class TableTrains(TrainRows, Trains):
         """Return the exact range over the reachable trains: two entries of a table of range minima each."""
         return self._range(self.table.trains.to(rows.dtype) @ rows.T)
 
-    def magnitude(self) -> Tensor:
-        """Return 1 where some reachable train has a spike, and 0 elsewhere."""
+    @cached_property
+    def _fires(self) -> Tensor:
         return self._range(self.table.trains.amax(1, keepdim=True)).upper[0].clamp(0, 1)
 
     def _range(self, values: Tensor) -> Box:

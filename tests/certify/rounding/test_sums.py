@@ -103,8 +103,8 @@ def test_less_is_paid_than_for_all_products_of_1(seed: int):
     torch.manual_seed(seed)
     layer = affine_map(linear_map(nn.Conv2d(4, 6, 3, padding=1, groups=2)))
     size, rounding = (torch.rand(2, 3, 4, 5, 5) < torch.rand(())).double(), Rounding(torch.float32)
-    point = Spread(size, torch.zeros_like(size))
-    found, whole = layer.spread(point, size, rounding), layer.spread(point, size.new_ones(1, 4, 5, 5), rounding)
+    known = size, size.new_ones(1, 4, 5, 5)
+    found, whole = (layer.spread(Spread(size, torch.zeros_like(size)), most, rounding) for most in known)
     assert torch.equal(found.middle, whole.middle)
     assert bool((found.radius <= whole.radius * (1 + 1e-12)).all())
     for step, each in enumerate(size):
