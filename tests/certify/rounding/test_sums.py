@@ -97,6 +97,20 @@ def test_no_output_pays_for_what_is_0():
     assert float(plain.slack(none, rounding).max()) < 1e-30
 
 
+def test_a_spikes_product_may_be_flushed():
+    """A subnormal weight may be taken for 0: what it is worth is paid, and what an overflow makes is refused."""
+    layer, one = nn.Linear(1, 1, bias=False), torch.ones(1, 1, 1).double()
+    for weight in (1e-40, 3e38):
+        layer.weight.data.fill_(weight)
+        map_, rounding = affine_map(linear_map(layer)), Rounding(torch.float32)
+        if weight > 1:
+            with pytest.raises(OverflowError, match=r"a sum of products may reach 3e\+38"):
+                map_.spread(Spread(one, 0 * one), one, rounding)
+        else:
+            assert float(map_.spread(Spread(one, 0 * one), one, rounding).radius) >= weight
+            assert float(map_.slack(one[0], rounding)) >= weight
+
+
 @examples(60)
 @given(st.integers(0, 2**31))
 def test_less_is_paid_than_for_all_products_of_1(seed: int):
