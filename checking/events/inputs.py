@@ -70,10 +70,8 @@ class Inputs:
 
     @property
     def size(self) -> Dyadic:
-        """Return a bound of |x| at all steps, (m, 1)."""
-        size = greater(abs(self.low), abs(self.high))
-        spend(size.ints.size, size.shift)
-        return Dyadic(size.ints.max(1, keepdims=True), size.shift)
+        """Return a bound of |x|, (m, 1) or, of each step, (m, T)."""
+        return greater(abs(self.low), abs(self.high))
 
     def least(self, costs: Dyadic) -> Dyadic:
         """Return a lower bound of Σ costs·x, for costs like x: over the box alone it lies at a corner."""
