@@ -205,8 +205,8 @@ class MarginQuestion:
 
     @cached_property
     def _whole(self) -> Staged | None:
-        """Return the network over the first sample's set."""
-        if len(self.specifications.samples) == 0:
+        """Return the network over the first sample's set; None where branching does not know it."""
+        if len(self.specifications.samples) == 0 or self.circuit.recurs:
             return None
         return self._stages(self.perturbation.enclosure(self.inputs[:1]), lambda found: found)
 
