@@ -36,7 +36,7 @@ from support.oracles import every_flip, least_margin
 from support.recurrent import fill, loop_margin, recurrent_networks
 
 SEEDS = st.integers(0, 2**31)
-BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, Linear()], ids=lambda v: v.name)
+BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, Linear(PriceSearch(12))], ids=lambda v: v.name)
 SPIKES = pytest.mark.parametrize(
     "spikes",
     [interval_spikes, step_spikes, window_spikes, conserved_spikes],
@@ -197,6 +197,23 @@ def test_prices_on_loops_close_gaps_and_pass_no_run():
         assert bool((found >= start - 1e-9).all())
         gaps += torch.stack((least - start, least - found)).sum(1)
     assert 30 < float(gaps[0]) > 1.4 * float(gaps[1])
+
+
+def test_loops_behind_a_first_layer_are_decided_by_its_trains():
+    """By branching alone; what is verified is so on a fine grid."""
+    open_, decided = 0, 0
+    for seed in range(4, 60, 6):
+        network, inputs = line_network(seed), torch.tensor([[0.2], [0.45], [0.7]], dtype=torch.float64)
+        labels = network(inputs).argmax(1)
+        bounded = verify(network, inputs, labels, LInf(0.2), "trains")
+        grid = inputs + torch.linspace(-0.2, 0.2, 801, dtype=torch.float64)[:, None, None]
+        with torch.no_grad():
+            kept = (network(grid.clamp(0, 1).flatten(0, 1)).unflatten(0, (801, 3)).argmax(2) == labels).all(0)
+        for index, verdict in enumerate(verify(network, inputs, labels, LInf(0.2), Complete(programs=None))):
+            assert bool(kept[index]) or verdict.status != "verified"
+            if bounded[index].status == "unknown":
+                open_, decided = open_ + 1, decided + (verdict.status != "unknown")
+    assert open_ == decided >= 6
 
 
 def test_a_loop_that_holds_itself_off_is_decided_step_by_step():
