@@ -53,7 +53,7 @@ class CompiledMembrane:
     @staticmethod
     def of(functions: ctypes.CDLL) -> "CompiledMembrane":
         """Return the kernel of functions whose arguments are declared."""
-        for name, arguments in (("forward", 7), ("ends_forward", 4), ("periodic_ends", 3), ("coupled_forward", 3)):
+        for name, arguments in (("forward", 7), ("ends_forward", 4), ("coupled_forward", 3)):
             getattr(functions, name).argtypes = [ctypes.c_void_p] * arguments
             getattr(functions, name).restype = None
         for name in ("backward", "ends_backward"):  # they return whether memory failed
@@ -126,10 +126,6 @@ class CompiledMembrane:
         if self.functions.ends_backward(ctypes.byref(layer), *pointers):
             raise MemoryError("membrane: the backward pass of the ends got no memory for its potentials")
 
-    def periodic_ends(self, layer: MembraneLayer, currents: Tensor, spikes: Tensor) -> None:
-        """Fill the exact ends of a hard reset's spikes, (2, T, batch, ...), for constant currents."""
-        self.functions.periodic_ends(ctypes.byref(layer), *map(address, (currents, spikes)))
-
     def coupled_forward(self, layer: MembraneLayer, currents: Tensor, spikes: Tensor) -> None:
         """Fill the ends of spikes, (2, T, batch, ...), of two runs that pay for each other's spikes."""
         self.functions.coupled_forward(ctypes.byref(layer), *map(address, (currents, spikes)))
@@ -142,7 +138,7 @@ class CompiledMembrane:
     def window_ends(
         self, layer: MembraneLayer, given: tuple[Tensor, ...], found: tuple[Tensor, Tensor, Tensor]
     ) -> None:
-        """Fill what `training.window_spikes.eager_windows` returns.
+        """Fill what `training.bounds.window_spikes.eager_windows` returns.
 
         Args:
             layer: of a hard reset.

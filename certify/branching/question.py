@@ -5,7 +5,9 @@ starts from spikes. Proof by induction over the spiking layers in execution orde
 sum of affine maps of spikes of layers before k, none of them of the input (a residual sum is one of these sums,
 whether its shortcut carries spikes or currents made of spikes). If those trains are known the current is known at
 each step, and with it the membrane, from u[0] = 0 on, and the train. The logits are such a sum too. So the margin
-is a function of the first layer's trains, and a node that leaves one train to each of its neurons is a leaf.
+is a function of the first layer's trains, and a node that leaves one train to each of its neurons is a leaf. A
+later layer that hears itself adds a map of its own spikes of one step before: induction over its steps. A first
+layer that does is left to others: what is decided of its trains would have to be heard, too.
 
 Where a sum carries the input itself past the first layer, a later current still moves with the input after all
 first-layer trains are decided: `roots` refuses.
@@ -19,7 +21,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from ...models.circuit import Circuit, circuit
+from ...models.circuit import Circuit, Recurred, circuit
 from ...models.elements.refractory import Refractory
 from ...models.elements.varied import Varied
 from ...models.networks import SpikingNetwork, Trace
@@ -205,8 +207,8 @@ class MarginQuestion:
 
     @cached_property
     def _whole(self) -> Staged | None:
-        """Return the network over the first sample's set."""
-        if len(self.specifications.samples) == 0:
+        """Return the network over the first sample's set; None where branching does not know it."""
+        if len(self.specifications.samples) == 0 or isinstance(self.circuit.fired[0], Recurred):
             return None
         return self._stages(self.perturbation.enclosure(self.inputs[:1]), lambda found: found)
 

@@ -6,9 +6,9 @@ Which network is searched how:
     moves of one event a feature                         split (`MoveSplitting`)
     its margins are functions of the first layer's       branch and bound over these trains (`Branching`)
     trains, and prices reach it: see question.py
-    any other: loops, rests, neurons that differ, the    trees of linear programs (`Milp`): branch and bound over
-    readouts "largest" and "first", inputs and pools     every layer's spikes, bounded by weak duality
-    that reach past the first spikes
+    any other: a loop first, rests, neurons that         trees of linear programs (`Milp`): branch and bound over
+    differ, the readouts "largest" and "first", inputs   every layer's spikes, bounded by weak duality
+    and pools that reach past the first spikes
 """
 
 import time

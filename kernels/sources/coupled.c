@@ -1,4 +1,4 @@
-/* The recursion of training/coupled_ends.py: two runs of a neuron that subtracts, each paying for the other's spikes;
+/* The recursion of training/bounds/spike_ends.py: two runs of a neuron that subtracts, each paying for the other's spikes;
    part of membrane.c.
 
    A step has four potentials: a0, a1 of the two runs, and b0, b1 behind the ends of the residue. The ends of v are

@@ -1,4 +1,4 @@
-/* The recursion of training/interval_bounds.py on both ends of a box of currents, in one pass; part of membrane.c.
+/* The recursion of training/bounds/spike_ends.py on both ends of a box of currents, in one pass; part of membrane.c.
 
    Currents, potentials and spikes of lower and upper end lie in two halves, one after the other. Where only the upper
    end fires the spike is open, and the reset joins the silent and the fired case. For training: not bitwise that of
@@ -137,39 +137,4 @@ int ends_backward(const Layer *layer, const REAL *current, const REAL *scale, co
         for (long t = 0; t < layer->steps; t++) grad_scale[t] += memory[p * own + ENDS + t];
     free(memory);
     return 0;
-}
-
-/* The exact ends of a hard reset's spikes under a constant current, (2, size) → (2, T, size): a train of period k is
-   reached where the upper end fires by its k-th step and the lower end not before, and silence (k = T+1) likewise. */
-void periodic_ends(const Layer *layer, const REAL *current, REAL *spikes) {
-    long size = layer->size, steps = layer->steps;
-#pragma omp parallel for num_threads(layer->threads) schedule(static) if (layer->threads > 1)
-    for (int p = 0; p < layer->threads; p++)
-        for (long start = part_start(layer, p), end = part_start(layer, p + 1); start < end; start += LANES) {
-            long n = least(LANES, end - start);
-            REAL late[LANES], reached[LANES];
-            double gain = 1;
-            for (long j = 0; j < n; j++) late[j] = 1;
-            for (long t = 0; t < steps; t++)
-                for (long j = 0; j < n; j++) {
-                    spikes[t * size + start + j] = 1;
-                    spikes[(steps + t) * size + start + j] = 0;
-                }
-            for (long k = 1; k <= steps + 1; k++, gain = 1 + layer->decay * gain) {
-                for (long j = 0; j < n; j++) {
-                    REAL high = (REAL)gain * current[size + start + j], low = (REAL)gain * current[start + j];
-                    REAL fired = k <= steps ? fire(high, (REAL)layer->threshold, layer->fires) : 1;
-                    reached[j] = late[j] * fired;
-                    late[j] = 1 - fire(low, (REAL)layer->threshold, layer->fires);
-                }
-                for (long t = 0; t < steps; t++) {
-                    int fires = k <= steps && (t + 1) % k == 0;
-                    REAL *low_row = spikes + t * size + start, *high_row = low_row + steps * size;
-                    if (fires)
-                        for (long j = 0; j < n; j++) high_row[j] = reached[j] > high_row[j] ? reached[j] : high_row[j];
-                    else
-                        for (long j = 0; j < n; j++) low_row[j] = low_row[j] < 1 - reached[j] ? low_row[j] : 1 - reached[j];
-                }
-            }
-        }
 }

@@ -305,6 +305,38 @@ def test_what_rounding_costs_is_said_in_one_place() -> None:
     assert found == {f"certify/rounding/{name}.py" for name in ("recursion", "sums", "readouts")}
 
 
+FORMULAS = {
+    "what a spike leaves of both ends of a potential": (
+        r"clamp_min\(\w*\.?perhaps\) - |clamp_m(?:in|ax)\((?:theta|\w*\.?threshold)\b",
+        "intervals/resets",
+    ),
+    "α_k, what a constant current comes to": (r"\+ [\w.]*decay \* \w*gain|decay\*\*k for k", "trains/train_table"),
+    "trains of a hard reset under a constant current": (r"\btimes % ", "trains/train_table"),
+    "least sums over the paths of a graph": (r"\(lengths?\b.* \+ .*\)\.amin\(0\)", "trains/train_graph"),
+    "weights λ^{t−k} of windows": (r"decay \*\* \(end - step\)", "signals/membrane"),
+    "W·m and |W|·r": (r"fold\((?:self\.)?absolute, |absolute\(\)\.linear, radius", "signals/affine"),
+    "middle and radius of two ends": (r"\* 0\.5, |upper - [\w.]*lower\)\.mul_\(0\.5\)", "signals/box"),
+}
+"""What bounds and training have in common: how a formula looks, and where below certify/bounds it stands."""
+OF_THEIR_OWN = {
+    "certify/bounds/cells/eager_cells.py": "each cell leaves two, which are joined with others'",
+    "certify/bounds/trains/train_graph.py": "a spike joins what all its edges leave",
+}
+"""The files that compute something else of the same ends, and what."""
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_bounds_and_training_have_one_arithmetic_of_ends(formula: str) -> None:
+    pattern, home = FORMULAS[formula]
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("certify/bounds", "training/bounds")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(pattern, path.read_text(encoding="utf-8"))
+    }
+    assert found - OF_THEIR_OWN.keys() == {f"certify/bounds/{home}.py"} - OF_THEIR_OWN.keys()
+
+
 FACES = {"Trains": "a layer's trains", "Priced": "the same with prices"}
 """Classes that stand for a family of others: code outside its folders asks these, not which one it has."""
 

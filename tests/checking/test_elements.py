@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from spikecert import L2, LIF, LInf, Residual, SpikingNetwork, load, save
+from spikecert import L2, LIF, LInf, Residual, SpikingNetwork, load, save, verify
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.maps.filters import Filter, LeakySynapse
@@ -128,6 +128,18 @@ def _wider(text, tensors):
 
 def _other_label(text, tensors):
     text["label"] = (text["label"] + 1) % 3
+
+
+def test_a_loop_that_boxes_leave_open_has_proofs():
+    """By prices on its currents, and by splits of the layer before."""
+    network, inputs = network_of("loop"), torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    bounded, decided = (verify(network, inputs, labels, LInf(0.05), name) for name in ("trains", "complete"))
+    left = [b.status == "unknown" and d.status == "verified" for b, d in zip(bounded, decided, strict=True)]
+    proofs = [Prover.of(network).prove(inputs[i], int(labels[i]), LInf(0.05)) for i in range(40) if left[i]]
+    assert len(proofs) >= 3
+    assert max(proof.leaves for proof in proofs) > 2
 
 
 @pytest.mark.parametrize("change", [_wider, _other_label])

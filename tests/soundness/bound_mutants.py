@@ -44,8 +44,8 @@ BOUND_MUTANTS = (
     Mutant(
         "affine: W in place of |W|",
         "certify/bounds/signals/affine.py",
-        "radius = fold(self.absolute, box.radius)",
-        "radius = fold(self.linear, box.radius)",
+        "behind(self.linear, self.absolute, box.spread)",
+        "behind(self.linear, self.linear, box.spread)",
     ),
     Mutant(
         "affine: a ball's rows without the square root",

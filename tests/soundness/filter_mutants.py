@@ -80,16 +80,10 @@ FILTER_MUTANTS = (
         "on_currents.T",
     ),
     Mutant(
-        "training: counts are filtered as if each step's input were its sum",
-        "training/bounds/prefix_bounds.py",
-        "return x.each(lambda end: node.filter.run(end, node.filter.start(end), self.num_steps)[0])",
-        "return x",
-    ),
-    Mutant(
         "training: the ends of a filter are those of its input",
-        "training/bounds/interval_bounds.py",
-        "found, _ = node.filter.run(steps, node.filter.start(steps), self.num_steps)",
-        "found = steps",
+        "training/bounds/ends.py",
+        "return self.of_steps(each(self.steps(x), lambda end: run(end, start(end), self.num_steps)[0]))",
+        "return x",
     ),
     Mutant(
         "conversion: a synapse's delay is left out of a constant input's scale",

@@ -64,10 +64,9 @@ POOLING_MUTANTS = (
     ),
     Mutant(
         "training: the mean of a max pool is the pool of the mean",
-        "training/bounds/interval_bounds.py",
-        "return Ends.of(node.windows.largest(x.steps.flatten(0, 2)).unflatten(0, x.steps.shape[:3]))",
-        "pool = node.windows.largest\n"
-        "        return Ends(*(pool(y.flatten(0, 2)).unflatten(0, y.shape[:3]) for y in (x.steps, x.mean)))",
+        "training/bounds/ends.py",
+        "return Ends(found) if x.constant else self.of_steps(found)",
+        "return Ends(found, lambda: each(x.mean(), lambda end: fold(node.windows.largest, end)))",
     ),
     Mutant(
         "prices: a line of one entry where the price is negative",

@@ -56,6 +56,30 @@ RECURRENT_MUTANTS = (
         "found: Signal = spikes(below, node.rule, rounding)",
     ),
     Mutant(
+        "loop: prices forget what a layer hears of itself",
+        "certify/bounds/prices/prices.py",
+        "            own = costs.of(place)\n",
+        "            own = asked[-1]\n",
+    ),
+    Mutant(
+        "loop: prices on a step are costs of its own spikes, not of those before",
+        "certify/bounds/signals/chains.py",
+        "torch.ones(signal.num_steps - 1).diag(-1)",
+        "torch.eye(signal.num_steps)",
+    ),
+    Mutant(
+        "loop: prices fall on spikes behind what is heard",
+        "certify/bounds/signals/chains.py",
+        "torch.ones(signal.num_steps - 1).diag(-1)",
+        "torch.ones(signal.num_steps - 1).diag(1)",
+    ),
+    Mutant(
+        "loop: prices reach the layer before in place of the layer itself",
+        "certify/bounds/signals/chains.py",
+        "SourcedChain(len(sources), start)",
+        "SourcedChain(len(sources) - 1, start)",
+    ),
+    Mutant(
         "circuit: a feedback is left out",
         "models/circuit/lowering.py",
         "return self._append(self._recurred(layer, rule, source, name))",

@@ -130,8 +130,7 @@ REFRACTORY_MUTANTS = (
     Mutant(
         "prefix: an amount of its own is taken for θ",
         "training/bounds/prefix_bounds.py",
-        "return x.each(lambda current: node.layer(current, self.num_steps))",
-        "own = type(node.layer)(1.0, rule.threshold, 'subtract')\n        "
-        "return x.each(lambda current: own(current, self.num_steps))",
+        "lambda current: layer(current, self.num_steps)",
+        "lambda current: type(layer)(1.0, layer.dynamics.threshold, 'subtract')(current, self.num_steps)",
     ),
 )

@@ -37,8 +37,8 @@ STEP_MUTANTS = (
     Mutant(
         "affine: W in place of |W| in other layers' steps",
         "certify/bounds/signals/affine.py",
-        "fold(self.absolute, source.radius)",
-        "fold(self.linear, source.radius)",
+        "behind(self.linear, self.absolute, source)",
+        "behind(self.linear, self.linear, source)",
     ),
     Mutant(
         "affine: steps without the rounding of their products",

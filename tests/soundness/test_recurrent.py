@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from spikecert import gain, load, network_hash, save
 from spikecert.certify import L2, LInf, SpikeFlip, attack, verify
 from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.prices.price_search import PriceSearch
+from spikecert.certify.bounds.prices.prices import Specifications
+from spikecert.certify.bounds.prices.stages import staged
 from spikecert.certify.bounds.propagation import input_signal, propagate
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.certify.bounds.signals.signals import SpikeBound
@@ -33,7 +36,7 @@ from support.oracles import every_flip, least_margin
 from support.recurrent import fill, loop_margin, recurrent_networks
 
 SEEDS = st.integers(0, 2**31)
-BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, Linear()], ids=lambda v: v.name)
+BOUNDS = pytest.mark.parametrize("verifier", [INTERVAL, TRAINS, Linear(PriceSearch(12))], ids=lambda v: v.name)
 SPIKES = pytest.mark.parametrize(
     "spikes",
     [interval_spikes, step_spikes, window_spikes, conserved_spikes],
@@ -156,6 +159,61 @@ def test_flips_are_all_met(dtype: torch.dtype):
             assert verdict.status != "falsified" or exact <= 0
             decided += name == "complete" and verdict.status != "unknown"
     assert decided >= 2, "small sets are listed, whatever the network is"
+
+
+NEURONS = (LIF(0.9), LIF(0.8, 0.7, "subtract"), LIF(0.5, reset="none"), DLIF(4))
+PARTS = (None, None, Synapse(0.5), Synapse(0.0, 1), Synapse(0.7, 1))
+
+
+def line_network(seed: int) -> SpikingNetwork:
+    """Return a network of one input, T = 4, whose first, second, or both layers hear themselves."""
+    neuron, part = NEURONS[seed % len(NEURONS)], PARTS[seed % len(PARTS)]
+    heard = [Recurrent(neuron, nn.Linear(5, 5), part)]
+    behind = ([], [LIF(0.9)], [Recurrent(LIF(0.9), Share())])[seed % 3]
+    between = [nn.Linear(5, 5)] * bool(behind)
+    layers = heard + between + behind if seed % 2 else behind + between + heard
+    made = SpikingNetwork(nn.Linear(1, 5), *layers, nn.Linear(5, 3), num_steps=4)
+    fill(made, False, torch.Generator().manual_seed(seed))
+    return made.double().eval()
+
+
+def test_prices_on_loops_close_gaps_and_pass_no_run():
+    """As far up as they go, against all runs of a fine grid on the line of inputs, and against "trains"."""
+    gaps = torch.zeros(2, dtype=torch.float64)
+    for seed in range(18):
+        network, inputs = line_network(seed), torch.tensor([[0.4], [0.6]], dtype=torch.float64)
+        classes = torch.arange(3).repeat(2)
+        samples, coefficients = torch.arange(2).repeat_interleave(3), torch.eye(3).double()[classes]
+        coefficients = coefficients - coefficients.roll(1, 1)
+        stages = staged(circuit(network), LInf(0.3).enclosure(inputs), sums=True)
+        assert stages is not None
+        asked = Specifications(samples, coefficients)
+        start, found = (PriceSearch(n, rate=0.2).run(stages, asked, torch.inf).bound for n in (0, 25))
+        grid = inputs + torch.linspace(-0.3, 0.3, 401, dtype=torch.float64)[:, None, None]
+        with torch.no_grad():
+            logits = network(grid.flatten(0, 1)).unflatten(0, (401, 2))
+        least = (logits[:, samples] * coefficients).sum(2).amin(0)
+        assert bool((found <= least + 1e-9).all()), seed
+        assert bool((found >= start - 1e-9).all())
+        gaps += torch.stack((least - start, least - found)).sum(1)
+    assert 30 < float(gaps[0]) > 1.4 * float(gaps[1])
+
+
+def test_loops_behind_a_first_layer_are_decided_by_its_trains():
+    """By branching alone; what is verified is so on a fine grid."""
+    open_, decided = 0, 0
+    for seed in range(4, 60, 6):
+        network, inputs = line_network(seed), torch.tensor([[0.2], [0.45], [0.7]], dtype=torch.float64)
+        labels = network(inputs).argmax(1)
+        bounded = verify(network, inputs, labels, LInf(0.2), "trains")
+        grid = inputs + torch.linspace(-0.2, 0.2, 801, dtype=torch.float64)[:, None, None]
+        with torch.no_grad():
+            kept = (network(grid.clamp(0, 1).flatten(0, 1)).unflatten(0, (801, 3)).argmax(2) == labels).all(0)
+        for index, verdict in enumerate(verify(network, inputs, labels, LInf(0.2), Complete(programs=None))):
+            assert bool(kept[index]) or verdict.status != "verified"
+            if bounded[index].status == "unknown":
+                open_, decided = open_ + 1, decided + (verdict.status != "unknown")
+    assert open_ == decided >= 6
 
 
 def test_a_loop_that_holds_itself_off_is_decided_step_by_step():

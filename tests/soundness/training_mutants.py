@@ -2,44 +2,31 @@
 
 from mutant import Mutant
 
-COUPLED = "training/bounds/coupled_ends.py"
-FIRING = "training/bounds/firing.py"
+COUPLED = "training/bounds/spike_ends.py"
 TRAINING_MUTANTS = (
     Mutant(
         "coupled: the lower run pays for its own spikes",
         COUPLED,
-        "own_low - drop * may[-1], own_high",
-        "own_low - drop * must[-1], own_high",
+        "own = torch.sub(own, spike.flip(0)",
+        "own = torch.sub(own, spike[[0, 0]]",
     ),
     Mutant(
         "coupled: the upper run pays for its own spikes",
         COUPLED,
-        "own_high - drop * must[-1]\n",
-        "own_high - drop * may[-1]\n",
-    ),
-    Mutant(
-        "coupled: the residue of an open spike is that of the silent case",
-        FIRING,
-        "joined = low.clamp_max(theta - drop), (",
-        "joined = low, (",
-    ),
-    Mutant(
-        "coupled: the residue of an open spike is that of the fired case",
-        FIRING,
-        "(high - drop).clamp_min(theta)",
-        "high - drop",
+        "own = torch.sub(own, spike.flip(0)",
+        "own = torch.sub(own, spike[[1, 1]]",
     ),
     Mutant(
         "coupled: the upper end is the greater of the two",
         COUPLED,
-        "torch.minimum(own_high, most",
-        "torch.maximum(own_high, most",
+        "potential[1].minimum(own[1])",
+        "potential[1].maximum(own[1])",
     ),
     Mutant(
         "coupled: the runs forget nothing",
         COUPLED,
-        "least + decay * own_low, most + decay * own_high",
-        "least + own_low, most + own_high",
+        "own = torch.add(drive, own, alpha=dynamics.decay)",
+        "own = drive + own",
     ),
     Mutant(
         "coupled kernel: the upper run pays for its own spikes",
@@ -56,14 +43,14 @@ TRAINING_MUTANTS = (
     Mutant(
         "prefix: neurons that forget are taken as counting",
         "training/bounds/prefix_bounds.py",
-        "isinstance(rule, Leaky) and rule.decay == 1.0 for",
-        "isinstance(rule, Leaky) for",
+        "isinstance(rule, Leaky) and rule.decay != 1.0 for",
+        "isinstance(rule, Leaky) and rule.decay < 0.0 for",
     ),
     Mutant(
         "prefix: the potential's weights are in the wrong order",
         "training/bounds/prefix_bounds.py",
-        "for age in reversed(range(self.num_steps))",
-        "for age in range(self.num_steps)",
+        "filter_rows(self.num_steps, node.rule)[-1:]",
+        "filter_rows(self.num_steps, node.rule)[-1:].flip(1)",
     ),
     Mutant(
         "windows: silence in between is taken as a potential of 0",
@@ -78,16 +65,16 @@ TRAINING_MUTANTS = (
         "edges.append(_fires(high, dynamics))",
     ),
     Mutant(
-        "windows: what ends earlier may end anywhere",
+        "windows: a neuron may stay silent whatever its low end is",
         "training/bounds/window_spikes.py",
-        "return (lengths + silences[end - 1]).amin(0)",
-        "return lengths.amin(0)",
+        "alive[:step] &= ~_fires(low, dynamics)",
+        "pass",
     ),
     Mutant(
         "windows: the bias counts once a row",
         "training/bounds/window_bounds.py",
-        "_along(self.family.totals - 1.0, ends) * bias",
-        "_along(self.family.totals - 1.0, ends) * 0.0 * bias",
+        "_along(self.family.totals - 1.0, rows) * bias",
+        "_along(self.family.totals - 1.0, rows) * 0.0 * bias",
     ),
     Mutant(
         "windows kernel: a silent neuron is cut one window late",

@@ -3,6 +3,7 @@
 from mutant import Mutant
 
 BOUNDS = "certify/bounds/"
+RESETS = "certify/bounds/intervals/resets.py"
 TRAINS_MUTANTS = (
     Mutant(
         "interval: use the upper end for a certain spike",
@@ -13,20 +14,38 @@ TRAINS_MUTANTS = (
     Mutant(
         "interval: forget that an open spike resets to 0",
         "certify/bounds/intervals/eager_spikes.py",
-        "torch.minimum(low, _unless(may, pull.perhaps), out=low)",
+        "zero_(low, may, pull.perhaps)",
         "pass",
     ),
     Mutant(
         "interval: take an open spike for certain at the reset",
         "certify/bounds/intervals/eager_spikes.py",
-        "_unless(must, pull.surely)",
-        "_unless(may, pull.surely)",
+        "zero_(high, must, pull.surely)",
+        "zero_(high, may, pull.surely)",
     ),
     Mutant(
         "interval: forget the silent case of a subtracting reset",
-        "certify/bounds/intervals/eager_spikes.py",
-        "high.clamp_max(pull.surely).maximum(fired_high)",
-        "fired_high",
+        RESETS,
+        "(high - drop).clamp(min=silent)",
+        "high - drop",
+    ),
+    Mutant(
+        "interval: forget the case of a subtracting reset that fires",
+        RESETS,
+        "low.clamp(max=low.detach().clamp_min(perhaps) - drop)",
+        "low",
+    ),
+    Mutant(
+        "interval: take an open spike for decided",
+        RESETS,
+        "torch.where(spikes[0] < spikes[1], torch.stack(joined), decided)",
+        "decided",
+    ),
+    Mutant(
+        "interval: θ for what is left of an open spike that resets to 0, at the lower end",
+        RESETS,
+        "(low.clamp_max(0.0), silent)",
+        "(low.clamp_max(perhaps), silent)",
     ),
     Mutant(
         "interval: drop the sign of the readout's weights",
@@ -66,15 +85,21 @@ TRAINS_MUTANTS = (
     ),
     Mutant(
         "interval: take θ for what a reset subtracts, at the lower end",
-        "certify/bounds/intervals/eager_spikes.py",
-        "fired_low = low.clamp_min(pull.perhaps) - rule.drop",
-        "fired_low = low.clamp_min(pull.perhaps) - rule.threshold",
+        RESETS,
+        "low.detach().clamp_min(perhaps) - drop",
+        "low.detach().clamp_min(perhaps) - perhaps",
     ),
     Mutant(
         "interval: take θ for what a reset subtracts, at the upper end",
-        "certify/bounds/intervals/eager_spikes.py",
-        "fired_high = high - rule.drop",
-        "fired_high = high - rule.threshold",
+        RESETS,
+        "(high - drop).clamp(min=silent)",
+        "(high - perhaps).clamp(min=silent)",
+    ),
+    Mutant(
+        "interval: take θ for what a reset subtracts, of a decided spike",
+        RESETS,
+        "alpha=-drop",
+        "alpha=-perhaps",
     ),
     Mutant(
         "graph: take θ for what a reset subtracts",

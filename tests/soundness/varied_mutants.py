@@ -69,7 +69,7 @@ VARIED_MUTANTS = (
     ),
     Mutant(
         "many: trains of a constant current from the wrong end",
-        MANY,
+        "certify/bounds/trains/train_table.py",
         "spikes = times % times.flip(0)[:, None] == 0",
         "spikes = times % times[:, None] == 0",
     ),

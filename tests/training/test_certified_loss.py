@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from spikecert.certify import LInf, verify
 from spikecert.certify.bounds.propagation import margin_bounds
+from spikecert.certify.bounds.signals.box import Box
 from spikecert.certify.bounds.trains.trains import train_spikes
 from spikecert.certify.verifiers import INTERVAL
 from spikecert.models import DLIF, LIF, Dynamics, Residual, SpikingNetwork, mlp, network_hash
@@ -21,7 +22,8 @@ from spikecert.runs import building
 from spikecert.testing import Case, cases, points
 from spikecert.testing.strategies import DECAYS
 from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, Dataset, SingleStep, dataset, fit
-from spikecert.training.bounds.interval_bounds import periodic_ends, worst_logits
+from spikecert.training.bounds.ends import periodic_trains
+from spikecert.training.bounds.interval_bounds import worst_logits
 from support.examples import examples
 
 
@@ -78,13 +80,13 @@ def test_one_hidden_layer_has_its_exact_trains(decay: float, steps: int, seed: i
 
 
 @given(decay=DECAYS, steps=st.integers(1, 7), low=st.floats(-0.5, 2.0), width=st.floats(0.0, 1.0))
-def test_periodic_ends_hold_all_currents_between(decay: float, steps: int, low: float, width: float) -> None:
+def test_periodic_trains_hold_all_currents_between(decay: float, steps: int, low: float, width: float) -> None:
     currents = torch.linspace(low, low + width, 400, dtype=torch.float64)
     with torch.no_grad():
         trains = LIF(decay)(currents[None, :, None], steps)[:, :, 0]
-    lower, upper = periodic_ends(currents[[0, -1]], Dynamics(decay), steps)
-    assert bool((lower <= trains.amin(1)).all())
-    assert bool((upper >= trains.amax(1)).all())
+    found = periodic_trains(Box(currents[:1, None], currents[-1:, None]), Dynamics(decay), steps).steps()
+    assert bool((found.lower <= trains.amin(1)[:, None]).all())
+    assert bool((found.upper >= trains.amax(1)[:, None]).all())
 
 
 def image_network(readout: str | None = None) -> SpikingNetwork:

@@ -25,9 +25,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ...certify.bounds.signals.affine import behind, fold
+from ...certify.bounds.signals.box import Box, Spread
 from ...models.linear_maps import ConvolutionMap, DenseMap, LinearMap
 from ...models.linear_maps.convolution import windows
-from .affine_ends import affine_pair
 
 PATIENCE = 8
 """So many entries are taken between two looks at whether the budget is spent."""
@@ -41,50 +42,46 @@ class EventBall:
     most: float
 
 
-def events_behind(
-    layer: LinearMap, low: Tensor, high: Tensor, ball: EventBall
-) -> tuple[Tensor, Tensor, EventBall | None]:
-    """Return the ends of W·x̃ + b, each (time, batch, ...), and the ball where the layer only renames entries.
+def events_behind(layer: LinearMap, box: Box, ball: EventBall) -> tuple[Box, EventBall | None]:
+    """Return the ends of W·x̃ + b, (time, batch, ...), and the ball where the layer only renames entries.
 
     Args:
         layer: dense, or a convolution that pads with zeros and has one group; of others only the box is known.
-        low, high: ends of each entry, (time, batch, ...).
+        box: ends of each entry, (time, batch, ...).
         ball: of changes.
     """
     if layer.reshapes:
-        least, most, events = (_stepwise(layer.apply, end) for end in (low, high, ball.events))
-        return least, most, EventBall(events, ball.most)
-    rows = _rows(layer)
-    if rows is None:
-        least, most = affine_pair(layer, low, high)
-        return least, most, None
-    events, up, down = (part.flatten(0, 1) for part in (ball.events, high - ball.events, ball.events - low))
-    middle = layer.apply(events).to(events.dtype)
-    changes = greatest_changes(rows, _entries(layer, up), _entries(layer, down), ball.most)
+        lower, upper, events = (fold(layer.apply, end) for end in (box.lower, box.upper, ball.events))
+        return Box(lower, upper), EventBall(events, ball.most)
+    found = _rows(layer)
+    if found is None:
+        return through(layer, box), None
+    weight, entries = found
+    up, down = (part.flatten(0, 1) for part in (box.upper - ball.events, ball.events - box.lower))
+    middle = fold(layer.apply, ball.events).to(ball.events.dtype)
+    changes = greatest_changes(weight, entries(up), entries(down), ball.most)
     rise, fall = changes.reshape(2, *middle.shape)
-    least, most = (end.unflatten(0, low.shape[:2]) for end in (middle - fall, middle + rise))
-    return least, most, None
+    return Box(middle - fall, middle + rise), None
 
 
-def _stepwise(operator: Callable[[Tensor], Tensor], signal: Tensor) -> Tensor:
-    return operator(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+def through(layer: LinearMap, ends: Box) -> Box:
+    """Return the ends behind an affine layer."""
+    found = behind(layer.apply, layer.absolute().linear, ends.spread)
+    wide = ends.lower.dtype  # again, under mixed precision
+    return Spread(found.middle.to(wide), found.radius.to(wide)).box
 
 
-def _rows(layer: LinearMap) -> Tensor | None:
-    """Return the weights of each output, or of each channel, (outputs, n); None where there is more to them."""
+def _rows(layer: LinearMap) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
+    """Return the weights of each output, or channel, (outputs, n), and what gives the entries that they meet.
+
+    The latter are (batch, n, places). None where there is more to the weights.
+    """
     if isinstance(layer, DenseMap):
-        return layer.weight
+        return layer.weight, lambda room: room.unsqueeze(2)
     if isinstance(layer, ConvolutionMap) and layer.groups == 1 and layer.padding_mode == "zeros":
-        return layer.weight.flatten(1)
+        sizes = layer.weight.shape[2:], layer.dilation, layer.stride
+        return layer.weight.flatten(1), lambda room: windows(layer.pad(room), *sizes).flatten(2)
     return None
-
-
-def _entries(layer: LinearMap, room: Tensor) -> Tensor:
-    """Return what each output's weights meet, (batch, n, places)."""
-    if isinstance(layer, ConvolutionMap):
-        pixels = windows(layer.pad(room), layer.weight.shape[2:], layer.dilation, layer.stride)
-        return pixels.flatten(2)
-    return room.unsqueeze(2)
 
 
 def greatest_changes(weight: Tensor, up: Tensor, down: Tensor, most: float) -> Tensor:

@@ -10,144 +10,78 @@ steps, and
 
 are currents whose sums bound all sums of currents: sums of m and r over time are the middles and the radii of the
 counts. What grows step by step in `interval_bounds.py` does not grow here: time costs no width. The backward pass
-is that of the two runs. The arithmetic is the network's own, without rounding slack: for training, not for proofs.
-
-Where a neuron forgets (λ < 1), counts are not monotone. Then all layers take the ends of single steps, from
-`coupled_ends.py`, which holds what came in over time beside them.
+is that of the two runs.
 
 Proof of monotony, by induction: let C ≤ C' at each step and N[t−1] ≤ N'[t−1]. If N[t] > N'[t] then N[t−1] =
 N'[t−1], and C[t] ≥ θ + d·N[t−1] holds, but C'[t] ≥ C[t] does not: a contradiction. ∎
 
+**Neurons that forget** (λ < 1): counts are not monotone. Then all layers take the ends of single steps, of two
+runs, each of which pays for the other's spikes. With L[t] = Σ_{k≤t} λ^{t−k} I[k] and S[t] = Σ_{k≤t} λ^{t−k} s[k]
+the potential before reset is v[t] = L[t] − d·λ·S[t−1] (F9). Let s_low ≤ s ≤ s_high hold up to t − 1. Then S_low ≤
+S ≤ S_high there, and
+
+    L_low[t] − d·λ·S_high[t−1]  ≤  v[t]  ≤  L_high[t] − d·λ·S_low[t−1],
+
+which are the potentials of two runs, on I_low and on I_high, each of which subtracts the other's spikes. The ends
+of the residue u[t−1] step by step, joined over silent and fired, give v[t] ∈ λ·u[t−1] + I[t] as well; v lies in
+both, and so s_low[t] = [v_low ≥ θ] and s_high[t] = [v_high ≥ θ] hold s[t]: by induction, each step. ∎
+The two runs remember how much came in; the ends of u where a decided neuron stands. Either is better at times.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from ...models.circuit import Added, Algebra, Circuit, Filtered, Fired, Input, Mapped, Pooled, Read
+from ...certify.bounds.signals.signals import filter_rows
+from ...models.circuit import Circuit, Fired, Pooled, Read
 from ...models.elements.neurons import LIF
-from ...models.rules import Leaky, Rule
-from .affine_ends import affine_pair
-from .coupled_ends import coupled_ends
-from .event_ends import EventBall, events_behind
+from ...models.rules import Leaky
+from .ends import Ends, Followed, check_sums, each
+from .spike_ends import spike_ends
 
 
 @dataclass(frozen=True)
-class PrefixEnds:
-    """Two signals that bound a signal at each step, or in their sums over time where all neurons count.
-
-    Each is (T, batch, ...), or (1, batch, ...) if it is constant. `ball` is what else is known of events that
-    enter the first layer.
-    """
-
-    low: Tensor
-    high: Tensor
-    ball: EventBall | None = None
-
-    @property
-    def constant(self) -> bool:
-        """Return whether the signal is the same at each step, or there is but one step."""
-        return len(self.low) == 1
-
-    @property
-    def ends(self) -> Tensor:
-        """Return both at the first step, (2, batch, ...)."""
-        return torch.stack((self.low[0], self.high[0]))
-
-    def each(self, function: Callable[[Tensor], Tensor]) -> "PrefixEnds":
-        """Return what a function that keeps the order makes of both."""
-        return PrefixEnds(function(self.low), function(self.high))
-
-
-@dataclass(frozen=True)
-class Prefixes(Algebra[PrefixEnds]):
-    """The sums over time of each signal.
+class Prefixes(Followed):
+    """Two signals that bound a signal at each step, or in their sums over time.
 
     Attributes:
-        source: the input's.
-        num_steps: T.
         counting: whether no neuron forgets, and ends are those of sums; they are those of steps otherwise.
     """
 
-    reader: ClassVar[str] = 'the bounds "prefix" of training'
-    rules: ClassVar[tuple[type[Rule], ...]] = (Leaky,)
-
-    source: PrefixEnds
-    num_steps: int
     counting: bool
 
-    def input(self, node: Input) -> PrefixEnds:
-        """Return the ends of the input: steps in order have sums in order."""
-        return self.source
+    @staticmethod
+    def of(made: Circuit, source: Ends) -> "Prefixes":
+        """Return the ends of a circuit's signals."""
+        check_sums("prefix", "subtract", made)
+        rules = [node.rule for node in made.nodes if isinstance(node, (Fired, Read))]
+        forgets = any(isinstance(rule, Leaky) and rule.decay != 1.0 for rule in rules)
+        return Prefixes(source, made.num_steps, not forgets)
 
-    def mapped(self, node: Mapped, x: PrefixEnds) -> PrefixEnds:
-        """Return the ends behind an affine map."""
-        if x.ball is not None:
-            return PrefixEnds(*events_behind(node.map, x.low, x.high, x.ball))
-        return PrefixEnds(*affine_pair(node.map, x.low, x.high))
-
-    def pooled(self, node: Pooled, x: PrefixEnds) -> PrefixEnds:
+    def pooled(self, node: Pooled, x: Ends) -> Ends:
         """Return the maxima of the ends.
 
         Raises:
             ValueError: for sums of a signal that changes over time: its maxima's sums are no function of them.
         """
         if self.counting and not x.constant:
-            raise ValueError(
-                f'bounds: got "prefix" and the max pool {node.name} behind a neuron, expected none there'
-            )
-        return x.each(lambda end: node.windows.largest(end.flatten(0, 1)).unflatten(0, end.shape[:2]))
+            told = f"the max pool {node.name} behind a neuron, expected none there"
+            raise ValueError(f'bounds: got "prefix" and {told}')
+        return super().pooled(node, x)
 
-    def filtered(self, node: Filtered, x: PrefixEnds) -> PrefixEnds:
-        """Return the filtered ends: summing up and filtering may change places, and no weight is below 0."""
-        return x.each(lambda end: node.filter.run(end, node.filter.start(end), self.num_steps)[0])
-
-    def added(self, node: Added, x: PrefixEnds, y: PrefixEnds) -> PrefixEnds:
-        """Return the sum."""
-        return PrefixEnds(x.low + y.low, x.high + y.high)
-
-    def fired(self, node: Fired, x: PrefixEnds) -> PrefixEnds:
-        """Return the two runs.
-
-        Raises:
-            ValueError: for a neuron that does not subtract, or whose currents are scaled over time.
-        """
-        rule = node.rule
-        assert isinstance(rule, Leaky)
-        if rule.reset != "subtract" or rule.scale is not None:
-            told = f"a {rule.reset!r} reset" + (" and an input scale" if rule.scale is not None else "")
-            raise ValueError(f'bounds: got "prefix" for {node.name}, {told}, expected to subtract, and no scale')
-        assert isinstance(node.layer, LIF)
-        if self.counting:
-            return x.each(lambda current: node.layer(current, self.num_steps))
+    def fired(self, node: Fired, x: Ends) -> Ends:
+        """Return the two runs."""
         layer = node.layer
-        return PrefixEnds(*coupled_ends(x.low, x.high, layer.dynamics, self.num_steps, layer.kernel))
+        assert isinstance(layer, LIF)
+        if self.counting:
+            return Ends(each(x.box, lambda current: layer(current, self.num_steps)))
+        return Ends(spike_ends(layer, x.box, self.num_steps, coupled=True))
 
-    def read(self, node: Read, x: PrefixEnds) -> PrefixEnds:
-        """Return what the readout reads: a mean over time, or the last potential of neurons that never fire.
-
-        Raises:
-            ValueError: for a potential of currents that are scaled over time.
-        """
+    def read(self, node: Read, x: Ends) -> Ends:
+        """Return what the readout reads: a mean over time, or the last potential of neurons that never fire."""
         if node.rule is None:
-            return x.each(lambda end: end.mean(0, keepdim=True))
+            return super().read(node, x)
         assert isinstance(node.rule, Leaky)
-        if node.rule.scale is not None:
-            raise ValueError('bounds: got "prefix" and a potential with an input scale, expected none')
-        weights = [node.rule.decay**age for age in reversed(range(self.num_steps))]
-        return x.each(lambda end: _weighted(end, weights))
-
-
-def counts(made: Circuit) -> bool:
-    """Return whether no neuron of a circuit forgets: sums over time are then all that bounds need."""
-    rules = [node.rule for node in made.nodes if isinstance(node, (Fired, Read))]
-    return all(isinstance(rule, Leaky) and rule.decay == 1.0 for rule in rules if rule is not None)
-
-
-def _weighted(end: Tensor, weights: list[float]) -> Tensor:
-    """Return Σ_t w[t]·end[t], (1, batch, ...)."""
-    steps = end.expand(len(weights), *end.shape[1:])
-    return torch.einsum("t,t...->...", end.new_tensor(weights), steps)[None]
+        row = filter_rows(self.num_steps, node.rule)[-1:].to(x.box.lower)
+        steps = each(x.box, lambda end: end.expand(self.num_steps, *end.shape[1:]))
+        return Ends(each(steps, lambda end: torch.einsum("rt,t...->r...", row, end)))

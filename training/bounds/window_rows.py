@@ -7,6 +7,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ...certify.bounds.signals.membrane import window_rows
+from ...models.rules import Leaky
+
 
 def first_of(step: int) -> int:
     """Return where the windows that end with `step`, from 1, begin in a packed array: those from 0 on."""
@@ -35,27 +38,20 @@ class WindowRows:
     @staticmethod
     def of(decays: Iterable[float], num_steps: int, like: Tensor | None = None) -> "WindowRows":
         """Return the rows for neurons of these decays, of the type and on the device of `like`."""
-        known = tuple(sorted(decays))
-        spans = [(start, end) for end in range(1, num_steps + 1) for start in range(end)]
-        rows = [
-            [decay ** (end - step) if start < step <= end else 0.0 for step in range(1, num_steps + 1)]
-            for decay in known
-            for start, end in spans
-        ]
-        rows.append([1.0 / num_steps] * num_steps)
+        known, like = tuple(sorted(decays)), torch.zeros(()) if like is None else like
+        starts, ends = torch.ones(num_steps, num_steps).triu().nonzero(as_tuple=True)
+        packed = ends.argsort(stable=True)
+        spans = list(zip(starts[packed].tolist(), (ends[packed] + 1).tolist(), strict=True))
+        rows = [window_rows(num_steps, Leaky(decay))[0][packed] for decay in known]
+        mean = torch.full((1, num_steps), 1.0 / num_steps, dtype=torch.float64)
         told = (*(spans * len(known)), (0, num_steps))
-        weights = torch.tensor(rows) if like is None else like.new_tensor(rows)
-        return WindowRows(known, num_steps, told, weights)
-
-    @property
-    def windows(self) -> int:
-        """Return T(T + 1)/2."""
-        return first_of(self.num_steps + 1)
+        return WindowRows(known, num_steps, told, torch.cat((*rows, mean)).to(like))
 
     def of_decay(self, decay: float) -> slice:
         """Return which rows are the windows of λ."""
-        start = self.decays.index(decay) * self.windows
-        return slice(start, start + self.windows)
+        count = first_of(self.num_steps + 1)
+        start = self.decays.index(decay) * count
+        return slice(start, start + count)
 
     @cached_property
     def single(self) -> list[int]:
@@ -68,9 +64,5 @@ class WindowRows:
         return self.weights.sum(1)
 
     def sums(self, steps: Tensor) -> Tensor:
-        """Return Σ_t w[r, t]·x[t], (2, R, ...), for ends of steps (2, T, ...)."""
-        return torch.einsum("rt,et...->er...", self.weights, steps)
-
-    def spread(self, gradient: Tensor) -> Tensor:
-        """Return Σ_r w[r, t]·g[r], (2, T, ...): what `sums` hands back."""
-        return torch.einsum("rt,er...->et...", self.weights, gradient)
+        """Return Σ_t w[r, t]·x[t], (R, ...), for steps (T, ...)."""
+        return torch.einsum("rt,t...->r...", self.weights, steps)

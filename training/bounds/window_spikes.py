@@ -16,78 +16,56 @@ was the last one is taken as fixed. At radius 0 there is one path, and the gradi
 fixed.
 """
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ...certify.bounds.signals.box import Box
+from ...certify.bounds.trains.train_graph import path_sums
 from ...kernels import CompiledMembrane
 from ...models.dynamics import Dynamics
-from ...models.running.compiled import layer_of
+from ...models.elements.neurons import LIF
+from ...models.running.compiled import kernel_for, layer_of
+from .spike_ends import fire, valued
 from .window_rows import WindowRows, first_of
 
 Found = tuple[Tensor, Tensor, Tensor]
 """Ends of rows (2, R, ...); the potentials that spikes stand for (2, T, ...); and where their windows start."""
 
 
-class WindowSpikes(torch.autograd.Function):
-    """(windows' currents (2, T(T+1)/2, batch, ...), dynamics, rows, kernel) → ends of rows (2, R, batch, ...)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, currents: Tensor, dynamics: Dynamics, rows: WindowRows, kernel: CompiledMembrane | None
-    ) -> Tensor:
-        """Follow the paths."""
-        currents = currents.contiguous()
-        found = (
-            eager_windows(currents, dynamics, rows)
-            if kernel is None
-            else _compiled(currents, dynamics, rows, kernel)
-        )
-        ctx.save_for_backward(*found[1:])
-        ctx.dynamics, ctx.rows = dynamics, rows
-        return found[0]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the gradient of the currents, through the surrogate."""
-        potentials, starts = ctx.saved_tensors
-        slope = ctx.dynamics.surrogate.derivative_(potentials - ctx.dynamics.threshold)
-        onto = ctx.rows.spread(grad).mul_(slope)
-        into = grad.new_zeros((2, ctx.rows.windows, *grad.shape[2:]))
-        for step, (share, start) in enumerate(zip(onto.unbind(1), starts.unbind(1), strict=True), start=1):
-            windows = into[:, first_of(step) : first_of(step + 1)]
-            windows.scatter_(1, start[:, None].long(), share[:, None])
-        return into, None, None, None
+def window_spikes(currents: Tensor, neuron: LIF, rows: WindowRows) -> Box:
+    """Return the ends of the spikes' rows, (R, batch, ...), for windows' currents, (2, T(T+1)/2, batch, ...)."""
+    kernel, dynamics = kernel_for(neuron.kernel, currents, None), neuron.dynamics
+    with torch.no_grad():
+        follow = eager_windows if kernel is None else partial(_compiled, kernel)
+        ends, potentials, starts = follow(currents.contiguous(), dynamics, rows)
+        packed = torch.tensor([first_of(step) for step in range(1, rows.num_steps + 1)], device=currents.device)
+        places = starts + packed.reshape(-1, *([1] * (currents.dim() - 2)))
+    spikes = fire(valued(currents.gather(1, places), potentials), dynamics)
+    return Box(valued(rows.sums(spikes[0]), ends[0]), valued(rows.sums(spikes[1]), ends[1]))
 
 
 def eager_windows(currents: Tensor, dynamics: Dynamics, rows: WindowRows) -> Found:
-    """Return what `WindowSpikes` finds, by torch's own operations."""
+    """Follow the paths, by torch's own operations."""
     shape = currents.shape[2:]
     alive = torch.zeros((rows.num_steps + 1, *shape), dtype=torch.bool, device=currents.device)
     alive[0] = True
     potentials = currents.new_empty((2, rows.num_steps, *shape))
     starts = torch.zeros(potentials.shape, dtype=torch.int16, device=currents.device)
-    edges, silences = [], []
+    edges = []
     for step in range(1, rows.num_steps + 1):
         low, window_high = currents[:, first_of(step) : first_of(step + 1)]
         high, origin = _cut(low, window_high, dynamics)
-        least, first = _extreme(low.where(alive[:step], torch.inf), largest=False)
-        most, second = _extreme(high.where(alive[:step], -torch.inf), largest=True)
+        least, first = low.where(alive[:step], torch.inf).min(0)
+        most, second = high.where(alive[:step], -torch.inf).max(0)
         potentials[:, step - 1] = torch.stack((least, most))
         starts[:, step - 1] = torch.stack((first, origin.gather(0, second[None]).squeeze(0)))
         edges.append(alive[:step] & _fires(high, dynamics))
         alive[:step] &= ~_fires(low, dynamics)
         alive[step] = edges[-1].any(0)
-        silences.append(alive[: step + 1].clone())
-    ends = currents.new_empty((2, len(rows.weights), *shape))
-    detours = [[_detours(mask, ends) for mask in masks] for masks in (edges, silences)]
-    for row, (weights, span) in enumerate(zip(rows.weights.tolist(), rows.spans, strict=True)):
-        for end, sign in enumerate((1.0, -1.0)):
-            torch.mul(_shortest(weights, span, sign, *detours), sign, out=ends[end, row])
-    return ends, potentials, starts
+    found = path_sums(edges, alive, rows.weights)
+    return torch.stack((found.lower, found.upper)), potentials, starts
 
 
 def _fires(potential: Tensor, dynamics: Dynamics) -> Tensor:
@@ -109,32 +87,7 @@ def _cut(low: Tensor, window_high: Tensor, dynamics: Dynamics) -> tuple[Tensor, 
     return high.maximum(low), origin
 
 
-def _extreme(potentials: Tensor, largest: bool) -> tuple[Tensor, Tensor]:
-    """Return the least or the greatest over the first axis, and the first place of it."""
-    best, place = potentials[0], torch.zeros_like(potentials[0], dtype=torch.long)
-    for start, potential in enumerate(potentials[1:], start=1):
-        better = potential > best if largest else potential < best
-        best, place = torch.where(better, potential, best), torch.where(better, start, place)
-    return best, place
-
-
-def _detours(exists: Tensor, like: Tensor) -> Tensor:
-    """Return 0 where a path goes on and ∞ where it does not."""
-    return torch.zeros_like(like[0, 0]).expand(exists.shape).where(exists, torch.inf)
-
-
-def _shortest(
-    weights: list[float], span: tuple[int, int], sign: float, edges: list[Tensor], silences: list[Tensor]
-) -> Tensor:
-    """Return the least Σ sign·w[t]·s[t] of any path; weights are 0 outside the span (a, t]."""
-    start, end = span
-    lengths = edges[0].new_zeros((end + 1, *edges[0].shape[1:]))  # none leaves a node that was not silent so long
-    for step in range(start + 1, end + 1):
-        torch.add((lengths[:step] + edges[step - 1]).amin(0), sign * weights[step - 1], out=lengths[step])
-    return (lengths + silences[end - 1]).amin(0)
-
-
-def _compiled(currents: Tensor, dynamics: Dynamics, rows: WindowRows, kernel: CompiledMembrane) -> Found:
+def _compiled(kernel: CompiledMembrane, currents: Tensor, dynamics: Dynamics, rows: WindowRows) -> Found:
     potentials = currents.new_empty((2, rows.num_steps, *currents.shape[2:]))
     ends = currents.new_empty((2, len(rows.weights), *currents.shape[2:]))
     starts = torch.empty(potentials.shape, dtype=torch.int16)

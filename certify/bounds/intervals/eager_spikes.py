@@ -13,6 +13,7 @@ from ..signals.blocks import blocks
 from ..signals.box import Box, Spread
 from ..signals.membrane import Drive, Pull
 from ..trains.train_graph import GraphTrains, trains_of
+from .resets import after_reset, zero_
 
 
 def interval_steps(pull: Pull, rule: Leaky) -> Spread:
@@ -53,35 +54,19 @@ def fired(pull: Pull, rule: Leaky, rows: slice) -> Iterator[tuple[Tensor, Tensor
     current is read when that step is asked for, and no earlier. What is yielded is overwritten at the next step.
     """
     middle, radius = pull.current.middle[:, rows], pull.current.radius[:, rows]
-    lower, upper, low, high, must, may = middle.new_zeros((6, *middle.shape[1:]))
+    current, left, spikes = middle.new_zeros((3, 2, *middle.shape[1:]))
+    (lower, upper), (must, may) = current, spikes
     for t in range(pull.num_steps):
         if t < len(middle):
             torch.sub(middle[t], radius[t], out=lower)
             torch.add(middle[t], radius[t], out=upper)
-        torch.add(lower, low, alpha=rule.decay, out=low)
-        torch.add(upper, high, alpha=rule.decay, out=high)
+        potential = torch.add(current, left, alpha=rule.decay, out=left)
+        low, high = potential.unbind()
         torch.gt(low, pull.surely, out=must)
         torch.ge(high, pull.perhaps, out=may)
         yield must, may
-        _reset(low, high, must, may, pull, rule)
-
-
-def _reset(low: Tensor, high: Tensor, must: Tensor, may: Tensor, pull: Pull, rule: Leaky) -> None:
-    """Join, in place, the case that fires with the case that stays silent, for `must` and `may` of 0 or 1."""
-    if rule.reset == "zero":
-        # A low end is cut by 0 after a possible spike, and else by a value that it does not reach anyway; a high
-        # end by 0 after a certain spike, and else by the highest potential that may stay silent.
-        torch.minimum(low, _unless(may, pull.perhaps), out=low)
-        torch.minimum(high, _unless(must, pull.surely), out=high)
-    elif rule.reset == "subtract":
-        fired_low = low.clamp_min(pull.perhaps) - rule.drop
-        fired_high = high - rule.drop
-        joined_low = torch.where(may > 0, low.minimum(fired_low), low)
-        joined_high = torch.where(may > 0, high.clamp_max(pull.surely).maximum(fired_high), high)
-        torch.where(must > 0, fired_low, joined_low, out=low)
-        torch.where(must > 0, fired_high, joined_high, out=high)
-
-
-def _unless(spike: Tensor, value: float) -> Tensor:
-    """Return `value` where `spike` is 0, and exactly 0 where it is 1."""
-    return torch.add(spike.new_tensor(value), spike, alpha=-value)
+        if rule.reset == "zero":
+            zero_(low, may, pull.perhaps)
+            zero_(high, must, pull.surely)
+        else:
+            left = after_reset(potential, spikes, rule.reset, (pull.surely, pull.perhaps), rule.drop)

@@ -11,6 +11,12 @@ where it is answered in closed form. The first sum splits into neurons: a shorte
 (price_graph.py) or the corners of a priced table (price_table.py). Any μ gives a valid bound, μ = 0 that of the
 trains alone; the bound is concave in all prices, with supergradient c(best trains before) − c(first minimiser).
 
+A layer that hears itself (F16) has c[t] = a[t]·(W·s_before[t] + V·s[t−1] + b), s[0] = 0. So Σ_t μ[t]·c[t] holds
+Σ_t (Vᵀ a[t+1]μ[t+1])·s[t] besides, μ[T+1] = 0, costs on its own spikes: A[t] + Vᵀ a[t+1]μ[t+1] takes the place of
+A[t] in the first sum. That is an identity of each run. The minimum is over trains and currents that hold those of
+all runs, found by the induction over time of recurrent.py, each neuron by itself; so any μ gives a valid bound
+here, too, and V's products and the sum are among what `slack` pays for.
+
 Rounding: the run's currents are the exact chain of the run's own spikes up to `slack`, so Σ|μ|·slack is paid;
 float64's own error is covered by `_arithmetic`, n·u times the sum of all moduli.
 """
@@ -98,12 +104,13 @@ class PricedProblem:
         above = bound
         total, found, asked = bound.abs(), [], []
         for index, (layer, price) in enumerate(zip(self.layers, prices, strict=True)):
-            own, above = costs.of(len(self.layers) - index), bound
-            least = layer.least(own, price, quick)
+            place, above = len(self.layers) - index, bound
+            asked.append(costs.of(place))
             constant = costs.pull_back(layer.stage.branches, layer.spread(price))
+            own = costs.of(place)
+            least = layer.least(own, price, quick)
             bound = bound + least.value + constant
             total = total + least.size + own.abs().flatten(2).sum((0, 2)) + constant.abs()
-            asked.append(own)
             found.append(least)
         last = costs.of(0)
         value, inputs = self._at_input(last)

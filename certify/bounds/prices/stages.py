@@ -1,22 +1,24 @@
-"""A feed-forward network under perturbation, layer by layer: what the priced bounds work on."""
+"""A network under perturbation, layer by layer: what the priced bounds work on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ....models.circuit import Circuit
+from ....models.circuit import Circuit, Recurred, fold
 from ....models.elements.varied import Varied
 from ....models.rules import Leaky
 from ....models.running.readouts import LINEAR
 from ...rounding import Rounding, reading_slack
-from ..propagation import check_readout, input_signal, propagate
+from ..propagation import Propagation, check_readout, input_signal
 from ..readouts import readout_row
 from ..signals.box import Box
 from ..signals.chains import Chain, FilteredBranches, SourcedChain, branches_of
 from ..signals.signals import InputSignal, Signal
 from ..trains.base import TrainBound, Trains
 from ..trains.conserved import conserved_spikes
+from ..trains.recurrent import looped
 from ..trains.varied import separable
 
 MOST_KINDS = 12
@@ -155,17 +157,17 @@ class Staged:
 def staged(
     circuit: Circuit, inputs: Box, spikes: TrainBound = conserved_spikes, sums: bool = False
 ) -> Staged | None:
-    """Return the network in stages; None for one without neurons, no plain sequence, loops, or other rules.
+    """Return the network in stages; None for one without neurons, no plain sequence, or other rules.
 
     Args:
         circuit: the network.
         inputs: the input set of each row of the batch.
         spikes: what finds the trains of each layer, first layer first.
-        sums: whether residual sums, max pools, filters over time and layers of several kinds of neurons (a stage
-            each) are welcome.
+        sums: whether residual sums, max pools, loops, filters over time and layers of several kinds of neurons (a
+            stage each) are welcome.
     """
     varied = [node.rule for node in circuit.spiking if isinstance(node.rule, Varied)]
-    if circuit.recurs or (not sums and (circuit.adds or circuit.pools or circuit.filters or varied)):
+    if not sums and (circuit.recurs or circuit.adds or circuit.pools or circuit.filters or varied):
         return None
     if not all(type(node.rule) in (Leaky, Varied) for node in circuit.spiking):
         return None
@@ -179,13 +181,16 @@ def staged(
 
     def record(current: Signal, rule: Leaky, rounding: Rounding) -> Trains:
         """Find the trains of a layer and note its stage."""
-        found = spikes(current, rule, rounding)
+        return note(current, rule, spikes(current, rule, rounding))
+
+    def note(current: Signal, rule: Leaky, found: Trains) -> Trains:
+        """Note the stage of a layer."""
         box = current.steps()
         recorded.append(Stage(branches_of(current, signals), rule, found, box.lower, box.upper))
         signals.append(found)
         return found
 
-    last = propagate(circuit, source, record, rounding)[-1]
+    last = fold(circuit, _Staging(source, record, rounding, spikes, note))[-1]
     if not recorded or not all(stage.trains.priced for stage in recorded):
         return None
     check_readout(circuit, last, rounding)
@@ -195,6 +200,26 @@ def staged(
         first = replace(first, chain=replace(first.chain, slack=slack))
     ends = (first, *others)
     return Staged(source, tuple(recorded), ends, readout_row(circuit, inputs.lower)[0], rounding)
+
+
+@dataclass(frozen=True)
+class _Staging(Propagation):
+    """The propagation that notes stages, of a layer that hears itself the last pass alone.
+
+    Attributes:
+        trains: what finds the trains of a pass.
+        note: what is told of a layer's current, rule and trains.
+    """
+
+    trains: TrainBound
+    note: Callable[[Signal, Leaky, Trains], Trains]
+
+    def recurred(self, node: Recurred, x: Signal) -> Signal:
+        """Return the trains that are left after the last pass, noted with the currents they are found from."""
+        current, found = looped(x, node, self.trains, self.rounding)
+        assert isinstance(node.rule, Leaky)
+        assert isinstance(found, Trains)
+        return self.note(current, node.rule, found)
 
 
 def _pulled(branches: tuple[SourcedChain, ...], prices: Tensor) -> tuple[Tensor, Tensor]:

@@ -69,7 +69,7 @@ class AffineMap:
             OverflowError: where the run may overflow its dtype.
         """
         if self.reshapes:
-            return Spread(fold(self.linear, source.middle), fold(self.linear, source.radius))
+            return behind(self.linear, self.linear, source)
         if magnitude.dim() == source.radius.dim():
             return self._stepwise(source, magnitude, rounding)
         radius = source.radius
@@ -107,10 +107,10 @@ class AffineMap:
     def _rows(self, source: Spread, slack: Tensor) -> Spread:
         """Return W·middle + b and |W|·radius + slack."""
         if self.weights is None or source.middle.dim() != 3:
-            middle, radius = fold(self.linear, source.middle), fold(self.absolute, source.radius)
-            middle += self.bias
-            radius += slack
-            return Spread(middle, radius)
+            found = behind(self.linear, self.absolute, source)
+            found.middle.add_(self.bias)
+            found.radius.add_(slack)
+            return found
         weight, modulus = self.weights
         return Spread(
             affine_rows(source.middle, weight, self.bias), affine_rows(source.radius, modulus, slack.flatten())
@@ -140,12 +140,11 @@ class AffineMap:
         """
         if self.reshapes:
             return self._renamed(box)
-        middle = fold(self.linear, box.middle)
-        middle += self.bias * _column(bias_scale, middle)
-        slack = self.slack(magnitude, rounding, steps) * _column(weight, middle)
-        radius = fold(self.absolute, box.radius)
-        radius += slack
-        return self._cut(Box(middle - radius, middle.add_(radius)), box, bias_scale, slack)
+        found = behind(self.linear, self.absolute, box.spread)
+        found.middle.add_(self.bias * _column(bias_scale, found.middle))
+        slack = self.slack(magnitude, rounding, steps) * _column(weight, found.middle)
+        found.radius.add_(slack)
+        return self._cut(found.box, box, bias_scale, slack)
 
     def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0, counted: bool = True) -> Tensor:
         """Return how far the run's output may be from the exact W·x + b of the run's own x.
@@ -218,6 +217,11 @@ class AffineMap:
         """Return at least ‖W_i‖₂ for each output i, (1, ...); each square pays for its underflow."""
         ones = torch.ones_like(like[0, :1])
         return (self.squared(ones) + self.terms * torch.finfo(ones.dtype).tiny).sqrt()
+
+
+def behind(linear: Callable[[Tensor], Tensor], absolute: Callable[[Tensor], Tensor], source: Spread) -> Spread:
+    """Return where W·x lies for x in `source`, or W·x + b for a `linear` that adds it: W·m + b ± |W|·r."""
+    return Spread(fold(linear, source.middle), fold(absolute, source.radius))
 
 
 def fold(operator: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The affine layers between two signals as one exact map, with the rounding that the run adds to it.
 
 A max pool is no affine layer, and a synapse is one over time. A chain behind either starts from it, and it
-remembers the chains in front of it.
+remembers the chains in front of it. A layer that hears itself is such a synapse of its own spikes: a delay.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...rounding import over_time, weighted_slack
 from ..prices.pool_lines import PoolLines
+from ..trains.recurrent import DelayedSpikes
 from .affine import AffineMap
 from .filtered import FilteredSignal
 from .joined import JoinedSignal, SharedSignal, placed
@@ -146,7 +147,8 @@ class SourcedChain:
     """A chain from an earlier signal.
 
     Attributes:
-        origin: 0 for the input, i for the spikes of stage i, from 1; or a max pool or a filter of such chains.
+        origin: 0 for the input, i for the spikes of stage i, from 1, the stage's own ones for what it hears of
+            itself; or a max pool or a filter of such chains.
         chain: from there.
     """
 
@@ -239,6 +241,10 @@ def paths(signal: Signal, sources: list[Signal]) -> tuple[list[tuple[Origin, Cha
         slack = branches[0].chain.slack * signal.filter.gain(signal.num_steps) + signal.slack
         rows = signal.filter.rows(signal.num_steps).to(slack)
         return [(FilteredBranches(branches, rows), Chain((), (), torch.zeros_like(slack)))], slack
+    if isinstance(signal, DelayedSpikes):
+        slack = torch.zeros_like(signal.magnitude())
+        start, delay = Chain((), (), slack), torch.ones(signal.num_steps - 1).diag(-1).to(slack)
+        return [(FilteredBranches((SourcedChain(len(sources), start),), delay), start)], slack
     assert isinstance(signal, AffineSignal)
     found, slack = paths(signal.source, sources)
     shape = signal.source.magnitude().shape[1:]

@@ -16,9 +16,8 @@ from ..signals.box import Box
 from ..signals.lanes import Lanes, lane_drive, lane_slack
 from ..signals.signals import Signal
 from .base import Trains
-from .forms import TrainTable
 from .train_graph import trains_of, windowed_trains
-from .train_table import TableTrains
+from .train_table import TableTrains, gains, trains_between
 
 
 def many_spikes(current: Signal, rule: Varied, rounding: Rounding) -> Trains:
@@ -48,22 +47,13 @@ def periodic_trains(current: Signal, rule: Varied, rounding: Rounding) -> TableT
     low, high = _ends(rule, steps, rounding, box.lower)
     first = (box.lower > high).sum(0)
     last = (box.upper >= low).sum(0) - 1
-    nothing = box.lower.new_full((steps + 1,), torch.inf)
-    return TableTrains(TrainTable(-nothing, nothing, _trains(steps).to(box.lower)), first, last)
-
-
-def _trains(steps: int) -> Tensor:
-    """Return silence and the trains of first spikes at T, …, 1, (T + 1, T): in the order of rising currents."""
-    times = torch.arange(1, steps + 1)
-    spikes = times % times.flip(0)[:, None] == 0
-    return torch.cat((torch.zeros(1, steps, dtype=torch.bool), spikes))
+    return trains_between(first, last, steps, box.lower)
 
 
 def _ends(rule: Varied, steps: int, rounding: Rounding, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return the ends of the currents of each train, (T + 1, 1, *features), rounding paid; they never decrease."""
     decay, threshold = (rule.values(name, like[None].double()) for name in ("decay", "threshold"))
-    gains = torch.stack([decay**k for k in range(steps)]).cumsum(0).flip(0)
-    breakpoints = (threshold / gains)[:, None]
+    breakpoints = (threshold / torch.stack(gains(decay, steps)).flip(0))[:, None]
     low, high = around(breakpoints, steps, rounding)
     edge = torch.full_like(breakpoints[:1], torch.inf)
     found = Box(torch.cat((-edge, low)), torch.cat((high, edge)))

@@ -18,6 +18,7 @@ A neuron that rests for R steps behind a spike at τ stays at exactly 0 up to st
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -69,11 +70,7 @@ class GraphTrains(TrainPaths, Trains):
         weights = equal_weights(rows)
         if weights is not None and self.num_steps < 255:
             return self._counts().scaled(weights)
-        edges, ends = [detours(edge, rows) for edge in self.edges], detours(self.ends, rows)
-        parts = rows.split(max(1, TOGETHER // ends.numel()))
-        lower = [self._shortest(part, edges, ends) for part in parts]
-        upper = [self._shortest(-part, edges, ends).neg_() for part in parts]
-        return Box(torch.cat(lower), torch.cat(upper))
+        return path_sums(self.edges, self.ends, rows)
 
     def _counts(self) -> Box:
         """Return the fewest and the most spikes of any path, (batch, ...), in bytes.
@@ -87,15 +84,25 @@ class GraphTrains(TrainPaths, Trains):
             torch.add(_most(most[:t], edge), 1, out=most[t])
         return Box(_fewest(fewest, self.ends), _most(most, self.ends))
 
-    def _shortest(self, rows: Tensor, edges: list[Tensor], ends: Tensor) -> Tensor:
-        """Return min over paths of Σ_t rows[r, t]·s[t], (rows, batch, ...)."""
-        shape = self.ends.shape[1:]
-        weights = rows.T.reshape(*rows.T.shape, *(1 for _ in shape))
-        length = rows.new_zeros((self.num_steps + 1, len(rows), *shape))
-        for t, edge in enumerate(edges, start=1):
-            check_time()
-            torch.add((length[:t] + edge[:, None]).amin(0), weights[t - 1], out=length[t])
-        return (length + ends[:, None]).amin(0)
+
+def path_sums(edges: Iterable[Tensor], ends: Tensor, rows: Tensor) -> Box:
+    """Return the least and the greatest Σ_t rows[r, t]·s[t] of the paths of `TrainPaths`, (rows, batch, ...)."""
+    lengths, last = [detours(edge, rows) for edge in edges], detours(ends, rows)
+    parts = rows.split(max(1, TOGETHER // last.numel()))
+    lower = [_shortest(part, lengths, last) for part in parts]
+    upper = [_shortest(-part, lengths, last).neg_() for part in parts]
+    return Box(torch.cat(lower), torch.cat(upper))
+
+
+def _shortest(rows: Tensor, edges: list[Tensor], ends: Tensor) -> Tensor:
+    """Return min over paths of Σ_t rows[r, t]·s[t], (rows, batch, ...), where what does not exist is ∞ long."""
+    shape = ends.shape[1:]
+    weights = rows.T.reshape(*rows.T.shape, *(1 for _ in shape))
+    length = rows.new_zeros((len(ends), len(rows), *shape))
+    for t, edge in enumerate(edges, start=1):
+        check_time()
+        torch.add((length[:t] + edge[:, None]).amin(0), weights[t - 1], out=length[t])
+    return (length + ends[:, None]).amin(0)
 
 
 def slope_decay(decay: float, steps: int) -> float:

@@ -16,6 +16,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +29,7 @@ from .base import Trains
 from .forms import TrainRows, TrainTable
 
 MOST_ROWS = 4096
+Number = TypeVar("Number", float, Tensor)
 
 
 @dataclass(frozen=True)
@@ -158,17 +161,32 @@ def periodic_rows(rule: Leaky, num_steps: int, rounding: Rounding, rest: int = 0
     Before the first spike v[k] = I·α_k, α_k = Σ_{i<k} λ^i, with relative error below γ_{4k}; so the first spike
     may fall at k iff b_k·(1 − γ) ≤ I ≤ b_{k−1}·(1 + γ), b_k = θ/α_k. One train is silent.
     """
-    breakpoints = [math.inf]
-    gain = 0.0
-    for _ in range(num_steps):
-        gain = 1.0 + rule.decay * gain
-        breakpoints.append(rule.threshold / gain)
+    breakpoints = [math.inf, *(rule.threshold / gain for gain in gains(rule.decay, num_steps))]
     low, high = zip(*(around(each, num_steps, rounding) for each in breakpoints), strict=True)
     rows = [Row(-math.inf, high[num_steps], (0,) * num_steps)]
     for k in range(1, num_steps + 1):
         train = tuple(int(t >= k and (t - k) % (k + rest) == 0) for t in range(1, num_steps + 1))
         rows.append(Row(low[k], high[k - 1], train))
     return rows
+
+
+def gains(decay: Number, num_steps: int) -> list[Number]:
+    """Return α_k = Σ_{i<k} λ^i for k = 1..T: what a constant current of 1 comes to without a spike."""
+    return list(accumulate([decay**0] * num_steps, lambda gain, one: one + decay * gain))
+
+
+def trains_between(first: Tensor, last: Tensor, num_steps: int, like: Tensor) -> TableTrains:
+    """Return the trains of a hard reset under constant currents, where one table's own ends say nothing.
+
+    Args:
+        first, last: at how many steps k = 1..T the current's low and high end fire: α_k·I ≥ θ, (batch, ...).
+        num_steps: T.
+        like: a tensor of the bound's dtype.
+    """
+    times, nothing = torch.arange(1, num_steps + 1), like.new_full((num_steps + 1,), torch.inf)
+    spikes = times % times.flip(0)[:, None] == 0  # of a first spike at T, …, 1: in the order of rising currents
+    trains = torch.cat((torch.zeros(1, num_steps, dtype=torch.bool), spikes)).to(like)
+    return TableTrains(TrainTable(-nothing, nothing, trains), first, last)
 
 
 @dataclass(frozen=True)

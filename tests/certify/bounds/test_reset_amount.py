@@ -20,7 +20,7 @@ from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
 from spikecert.models.running.membrane import simulate
-from spikecert.training.bounds.interval_bounds import membrane_ends
+from spikecert.training.bounds.spike_ends import potential_ends
 
 interval_potentials: Any = run_path(str(Path(__file__).parents[3] / "benchmarks" / "big_m.py"))[
     "interval_potentials"
@@ -78,7 +78,7 @@ def test_no_potential_escapes(amount: float, decay: float):
     rule = leaky_rule(layer, STEPS)
     graph = graph_potentials(graph_trains(signal, rule, SINGLE))
     per_step = interval_potentials(interval_spikes(signal, rule, SINGLE), drive(signal, rule, SINGLE), rule)
-    trained = membrane_ends(torch.stack((low, high)).double(), layer, STEPS)[0]
-    for lower, upper in ((graph.lower, graph.upper), (per_step.lower, per_step.upper), trained):
-        assert bool((potentials >= lower - 1e-5).all())
-        assert bool((potentials <= upper + 1e-5).all())
+    trained = potential_ends(layer, Box(low.double(), high.double()), STEPS)
+    for found in (graph, per_step, trained):
+        assert bool((potentials >= found.lower - 1e-5).all())
+        assert bool((potentials <= found.upper + 1e-5).all())

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikecert.models import DLIF, LIF, Arctan, Dynamics, Sigmoid, Surrogate, Triangle
-from spikecert.training.bounds.coupled_ends import coupled_ends
-from spikecert.training.bounds.interval_bounds import _spiking
+from spikecert.certify.bounds.signals.box import Box
+from spikecert.models import DLIF, LIF, Arctan, Sigmoid, Surrogate, Triangle
+from spikecert.training.bounds.ends import Ends
+from spikecert.training.bounds.interval_bounds import SingleSteps
+from spikecert.training.bounds.spike_ends import spike_ends
 
 KINDS = [
     (reset, fires_at, surrogate, amount)
@@ -45,7 +47,7 @@ def test_the_compiled_coupled_runs_are_those_of_torch(
 ) -> None:
     torch.manual_seed(0)
     for steps, constant, decay in itertools.product((1, 5), (True, False), (0.0, 0.9, 1.0)):
-        dynamics = Dynamics(decay, 0.75, "subtract", fires_at, surrogate, amount)
+        neuron = LIF(decay, 0.75, "subtract", fires_at, surrogate, amount)
         middle = torch.randn(1 if constant else steps, 3, 400, dtype=torch.float64)
         middle[..., ::5] = (middle[..., ::5] * 8).round() / 8  # sums of these lie on thresholds
         radius = torch.rand_like(middle) * (torch.rand_like(middle) > 0.2)
@@ -53,9 +55,10 @@ def test_the_compiled_coupled_runs_are_those_of_torch(
         found = []
         for kernel in ("eager", "compiled"):
             ends = [(middle - radius).requires_grad_(), (middle + radius).requires_grad_()]
-            spikes = coupled_ends(ends[0], ends[1], dynamics, steps, kernel)
-            total = (torch.stack(spikes) * weights).sum()
-            found.append([*spikes, *torch.autograd.grad(total, ends)])
+            neuron.kernel = kernel
+            spikes = spike_ends(neuron, Box(ends[0], ends[1]), steps, coupled=True)
+            total = (torch.stack((spikes.lower, spikes.upper)) * weights).sum()
+            found.append([spikes.lower, spikes.upper, *torch.autograd.grad(total, ends)])
         for expected, other in zip(*found, strict=True):
             torch.testing.assert_close(other, expected, rtol=1e-9, atol=1e-9)
 
@@ -65,8 +68,10 @@ def _ends_and_gradients(
 ) -> list[Tensor]:
     neuron.kernel = kernel
     currents = torch.stack((middle - radius, middle + radius)).requires_grad_()
-    ends = _spiking(neuron, currents, steps, bounds)
+    box = Box(currents[0], currents[1])
+    known = SingleSteps(Ends(box), steps, bounds == "trains").spikes(neuron, box)
+    spikes, mean = (torch.stack((ends.lower, ends.upper)) for ends in (known.box, known.mean()))
     generator = torch.Generator().manual_seed(1)
-    weights = [torch.randn(x.shape, generator=generator, dtype=x.dtype) for x in (ends.steps, ends.mean)]
-    total = (ends.steps * weights[0]).sum() + (ends.mean * weights[1]).sum()
-    return [ends.steps, ends.mean, *torch.autograd.grad(total, [currents, *neuron.parameters()])]
+    weights = [torch.randn(x.shape, generator=generator, dtype=x.dtype) for x in (spikes, mean)]
+    total = (spikes * weights[0]).sum() + (mean * weights[1]).sum()
+    return [spikes, mean, *torch.autograd.grad(total, [currents, *neuron.parameters()])]

@@ -15,7 +15,7 @@ from spikecert.models.running.compiled import library
 from spikecert.training import CertifiedEvents, CertifiedLoss
 from spikecert.training.bounds.interval_bounds import worst_logits
 from spikecert.training.bounds.window_rows import WindowRows
-from spikecert.training.bounds.window_spikes import WindowSpikes, eager_windows
+from spikecert.training.bounds.window_spikes import eager_windows, window_spikes
 from support.examples import examples
 
 DECAYS = st.sampled_from([0.0, 0.5, 0.9, 1.0])
@@ -106,7 +106,7 @@ def test_one_neuron_has_its_exact_trains(decay: float, steps: int, seed: int, wi
     middle = torch.randint(-2, 9, (steps,)).double() / 8
     low, high = middle - width / 2, middle + width / 2
     dynamics = LIF(decay, 0.75).dynamics
-    windows = rows.sums(torch.stack((low, high))[:, :, None, None])[:, rows.of_decay(decay)]
+    windows = torch.stack([rows.sums(end[:, None, None])[rows.of_decay(decay)] for end in (low, high)])
     ends = eager_windows(windows, dynamics, rows)[0].squeeze()
     corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=steps)), dtype=torch.float64)
     currents = torch.cat((low + (high - low) * corners, low + (high - low) * torch.rand(500, steps).double()))
@@ -132,11 +132,12 @@ def test_the_kernel_finds_bitwise_what_torch_does(dtype: torch.dtype, steps: int
         drawn = torch.randn(2, steps, batch, 7, dtype=dtype)
         drawn = torch.where(torch.rand_like(drawn) < 0.4, (drawn * 8).round() / 8, drawn)  # sums on the threshold
         ends = torch.stack((drawn.amin(0), drawn.amax(0)))
-        windows = rows.sums(ends)[:, rows.of_decay(decay)].requires_grad_()
+        windows = torch.stack([rows.sums(end)[rows.of_decay(decay)] for end in ends]).requires_grad_()
         found = []
-        for own in (None, kernel):
-            rated = WindowSpikes.apply(windows, LIF(decay, 0.75, fires_at=fires_at).dynamics, rows, own)
-            assert isinstance(rated, Tensor)
+        neuron = LIF(decay, 0.75, fires_at=fires_at)
+        for neuron.kernel in ("eager", "compiled"):
+            box = window_spikes(windows, neuron, rows)
+            rated = torch.stack((box.lower, box.upper))
             weights = torch.linspace(-1, 1, rated.numel(), dtype=dtype).reshape(rated.shape)
             found.append((rated, *torch.autograd.grad((rated * weights).sum(), windows)))
         assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
