@@ -1,0 +1,205 @@
+"""Make a certificate (proof/2) from a short proof (proof/1), leaf by leaf: it is streamed, never held."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ...checking.claims import Claim, read_claim
+from ...checking.kernel.checking import Checker
+from ...checking.kernel.certificates import opening
+from ...checking.kernel.invariants import inductive
+from ...checking.kernel.leaves import Costs, Leaf
+from ...checking.kernel.network import Nodes, Spikes
+from ...checking.kernel.numbers import Box
+from ...checking.kernel.records import Fields
+from ...checking.kernel.tables import Train, followed
+from ...checking.narrowing import Narrowing, read_narrowings
+from ...checking.network.files import Content, read
+from ...checking.network.graph import arrange
+from ...checking.network.model import Network
+from ...checking.proof import FORMAT, LEAF
+from ...checking.refusal import Refused
+from . import words
+from .invariants import levels_of
+from .potentials import Potentials
+from .words import lower, near, upper
+
+MOST_ROWS = 4096
+"""Of a table: a layer whose neurons have more trains has invariants instead."""
+
+
+def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
+    """Yield the lines of a certificate.
+
+    Args:
+        proof: a file of format spikecert.proof/1.
+        network: as read from its model file.
+
+    Raises:
+        Refused: for a file that is none, or is about another network, or what the kernel has no rule for.
+    """
+    content = read(Path(proof), FORMAT)
+    claim = read_claim(content.text, content.tensors, network)
+    return Elaborator.of(content, claim, network).lines()
+
+
+class Elaborator:
+    """A proof in the making; the kernel's own state says what holds where."""
+
+    def __init__(self, content: Content, claim: Claim, checker: Checker) -> None:
+        self.content, self.claim, self.checker = content, claim, checker
+        self.context, self.nodes = checker.context, checker.nodes
+        self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, Spikes)]
+        self.told: dict[tuple[int, int], tuple[Box, ...]] = {}
+
+    @staticmethod
+    def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
+        """Return one that begins."""
+        graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
+        nodes = Nodes.of(network, graph, claim.inputs)
+        return Elaborator(content, claim, Checker(network, nodes, claim.labelled(graph.widths[-1]), claim.ties))
+
+    def lines(self) -> Iterator[str]:
+        """Yield all lines."""
+        text = {name: part for name, part in self.content.text.items() if name not in ("cells", "side")}
+        sets = {"sample", "radius"} | self.content.tensors.keys() & {"flips.where", "shifts.where"}
+        yield from opening(text, {name: part for name, part in self.content.tensors.items() if name in sets})
+        for place in self.layers:
+            if self.nodes.spiking(place).constant:
+                yield from self._table(place)
+        yield from self._invariants({place: set(range(self.nodes.spiking(place).width)) for place in self.layers})
+        for other in range(self.checker.classes):
+            if other != self.checker.label:
+                yield from self._tree(other)
+
+    def _said(self, record: str) -> str:
+        """Return a record that the kernel's state has taken."""
+        first, *rest = record.split()
+        self.checker._take(first, Fields(rest))
+        return record
+
+    # ---- facts -------------------------------------------------------------------------------------------------------
+    def _table(self, place: int) -> Iterator[str]:
+        """Yield the table of a layer with constant currents, unless it is too long."""
+        found: dict[Train, Box] = {}
+        for train, (low, high) in followed(self.nodes.spiking(place).neuron, self.context.nodes_currents(place)):
+            old = found.get(train, (low, high))
+            found[train] = min(old[0], lower(low, 80)), max(old[1], upper(high, 80))
+            if len(found) > MOST_ROWS:
+                return
+        yield self._said(words.table(place, sorted(found.items(), key=lambda row: (sum(row[1]), row[0]))))
+
+    def _invariants(self, wanted: dict[int, set[int]]) -> Iterator[str]:
+        """Yield invariants of some neurons of each layer, where their currents are not what they were."""
+        for place in self.layers:
+            if place not in self.context.tables and not self.context.empty[0]:
+                for j in sorted(wanted[place]):
+                    yield from self._invariant(place, j)
+
+    def _invariant(self, place: int, j: int) -> Iterator[str]:
+        driven = self.checker._driven(place, j)
+        known = self.context.invariants[place][j]
+        if known is not None and known.boxes == driven.boxes and known.bits == driven.bits:
+            return
+        levels = levels_of(driven, windows=self._windowed(place))
+        found = inductive(driven, levels)
+        self.context.set(self.context.invariants[place], j, found, place)
+        self.context.set(self.context.bits[place], j, found.bits, place)
+        if found.empty:
+            self.context.set(self.context.empty, 0, True, place)
+        yield words.graph(place, j, levels)
+
+    def _windowed(self, place: int) -> bool:
+        """Return whether some layer with a table comes before: of others no window says more than its steps."""
+        return any(before < place for before in self.context.tables)
+
+    # ---- trees -------------------------------------------------------------------------------------------------------
+    def _tree(self, other: int) -> Iterator[str]:
+        tensors = self.content.tensors
+        neurons, currents = tensors[f"{other}.neuron"].tolist(), tensors[f"{other}.current"].tolist()
+        narrowings = read_narrowings(tensors, other, neurons.count(LEAF))
+        yield self._said(f"class {other}")
+        leaf = 0
+        for neuron, current in zip(neurons, currents, strict=True):
+            if neuron == LEAF:
+                yield from self._leaf(other, leaf, narrowings[leaf])
+                leaf += 1
+            else:
+                yield self._said(self._split(neuron, current))
+
+    def _split(self, neuron: int, current: float) -> str:
+        place = self.layers[0]
+        if place not in self.context.tables:
+            return f"spike {place} {neuron} {int(current)}"
+        middle = near(current, 120)
+        return f"rows {place} {neuron} {sum(low + high <= 2 * middle for low, high in self.context.tables[place].ends)}"
+
+    def _leaf(self, other: int, index: int, narrowing: Narrowing | None) -> Iterator[str]:
+        if not self.context.empty[0] and narrowing is not None:
+            yield self._said(self._narrowed(narrowing))
+        prices = {place: self._prices(other, index, place) for place in self.layers}
+        if not self.context.empty[0]:
+            yield from self._invariants({place: self._open(place, prices[place]) for place in self.layers})
+        if self.context.empty[0]:
+            yield self._said("empty")
+            return
+        yield self._said("leaf")
+        assert self.checker.leaf is not None
+        for place in reversed(self.layers):
+            yield from self._bounded(self.checker.leaf, place, prices[place])
+        yield "close"
+        self.checker._done()
+
+    def _open(self, place: int, prices: list[list[int]]) -> set[int]:
+        """Return the neurons of a layer that are worth another invariant: undecided, or priced."""
+        bits = self.context.bits[place]
+        return {j for j, own in enumerate(prices) if any(own) or any(least < most for least, most in bits[j])}
+
+    def _narrowed(self, narrowing: Narrowing) -> str:
+        count, slabs = len(narrowing.neurons), narrowing.slabs.tolist()
+        rows = [{k: near(float(nu)) for k, nu in zip(slabs, row, strict=True)} for row in narrowing.multipliers]
+        signs = [(int(m), sign) for sign in (1, -1) for m in narrowing.neurons] + [(0, 0)]
+        assert len(rows) == 2 * count + 1
+        return words.narrowing(
+            self.layers[0], [(m, sign, row) for (m, sign), row in zip(signs, rows, strict=True)]
+        )
+
+    def _prices(self, other: int, index: int, place: int) -> list[list[int]]:
+        """Return a leaf's prices on the currents of a layer, one a neuron with a table, elsewhere (n, T)."""
+        node, given = (
+            self.nodes.spiking(place),
+            self.content.tensors.get(f"{other}.prices.{self.layers.index(place)}"),
+        )
+        steps = 1 if place in self.context.tables else self.checker.network.steps
+        if given is None:
+            return [[0] * steps for _ in range(node.width)]
+        own = given[index].reshape(node.width, -1).astype(np.float64)
+        if place not in self.context.tables:
+            neuron = self.nodes.graph.nodes[place].neuron  # pyright: ignore[reportAttributeAccessIssue]
+            decay, celled = (
+                float(neuron.decay),
+                bool(self.content.text.get("cells")) and neuron.reset == "subtract",
+            )
+            powers = np.ones(steps) if celled or decay == 0 else decay ** np.arange(steps - 1, -1, -1)
+            own = own * powers * np.array([float(a) for a in neuron.scale])
+        return [[near(price) for price in row] for row in own.tolist()]
+
+    def _bounded(self, leaf: Leaf, place: int, prices: list[list[int]]) -> Iterator[str]:
+        """Yield what bounds the neurons of a layer."""
+        for j, own in enumerate(prices):
+            costs = leaf.taken(place, j)
+            if place in self.context.tables:
+                if own[0]:
+                    yield f"price {place} {j} {words.word(own[0])}"
+                leaf.costs.add(self.nodes.spiking(place).source, 0, j, own[0])
+                continue
+            invariant = self.context.invariants[place][j]
+            if invariant is None or not (any(own) or (any(costs) and self._undecided(place, j))):
+                continue
+            levels = Potentials(self.nodes.spiking(place).neuron, invariant, costs, own).levels()
+            yield words.potential(place, j, own, levels)
+            leaf.potential(place, j, own, 0)
+
+    def _undecided(self, place: int, j: int) -> bool:
+        return any(least < most for least, most in self.context.bits[place][j])
