@@ -61,8 +61,6 @@ class _Builder:
         low, high = low + least - self.extra, high + most + self.extra
         cuts, power, loose = [], (neuron.decay, neuron.decay), self.extra
         for back in range(1, t - label + 1) if self.windows and neuron.decay else ():
-            if high <= neuron.low or low >= neuron.high:
-                break
             loose = times(neuron.decay, loose)[1] + self.extra
             power = times(neuron.decay, power[0])[0], times(neuron.decay, power[1])[1]
             came, began = driven.window(t - back, t + 1), self.found[t - back][label]
