@@ -81,14 +81,16 @@ class Elaborator:
 
     # ---- facts -------------------------------------------------------------------------------------------------------
     def _table(self, place: int) -> Iterator[str]:
-        """Yield the table of a layer with constant currents, unless it is too long."""
-        found: dict[Train, Box] = {}
+        """Yield the table of a layer with constant currents, unless it is too long: rows by train and sign."""
+        found: dict[tuple[Train, bool], Box] = {}
         for train, (low, high) in followed(self.nodes.spiking(place).neuron, self.context.nodes_currents(place)):
-            old = found.get(train, (low, high))
-            found[train] = min(old[0], lower(low, 80)), max(old[1], upper(high, 80))
+            name = train, low + high < 0
+            old = found.get(name, (low, high))
+            found[name] = min(old[0], lower(low, 80)), max(old[1], upper(high, 80))
             if len(found) > MOST_ROWS:
                 return
-        yield self._said(words.table(place, sorted(found.items(), key=lambda row: (sum(row[1]), row[0]))))
+        rows = sorted((sum(box), train, box) for (train, _), box in found.items())
+        yield self._said(words.table(place, [(train, box) for _, train, box in rows]))
 
     def _invariants(self, wanted: dict[int, set[int]]) -> Iterator[str]:
         """Yield invariants of some neurons of each layer, where their currents are not what they were."""
@@ -158,7 +160,9 @@ class Elaborator:
 
     def _narrowed(self, narrowing: Narrowing) -> str:
         count, slabs = len(narrowing.neurons), narrowing.slabs.tolist()
-        rows = [{k: near(float(nu)) for k, nu in zip(slabs, row, strict=True)} for row in narrowing.multipliers]
+        rows = [
+            {k: near(float(nu), 80) for k, nu in zip(slabs, row, strict=True)} for row in narrowing.multipliers
+        ]
         signs = [(int(m), sign) for sign in (1, -1) for m in narrowing.neurons] + [(0, 0)]
         assert len(rows) == 2 * count + 1
         return words.narrowing(

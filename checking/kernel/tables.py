@@ -2,10 +2,11 @@
 
 A branch is a train so far and the currents [p, q] that may give it: u − α·I lies in [y⁻, y⁺] for each of them. A
 step makes that λ·α + a and λ·y ± slip, θ cuts [p, q], and at the end the certificate's row must hold what is left.
-Wrong rows can only be too narrow or missing, which is refused. After a hard reset the run starts anew from 0; where a
+Wrong rows can only be too narrow or missing, which is refused; a train may have several. After a hard reset the run starts anew from 0; where a
 is the same at each step it repeats itself bit by bit, so a first spike decides the train (proofs/Theorem.v).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -33,16 +34,16 @@ def checked(neuron: Neuron, rows: Iterable[tuple[Train, Box]], currents: Iterabl
         currents: where the run's currents may be, one box a neuron.
 
     Raises:
-        Refused: where a row is missing, there twice, or too narrow.
+        Refused: where a row is missing, or too narrow.
     """
-    rows = list(rows)
-    known = dict(rows)
-    if len(known) != len(rows) or any(len(train) != len(neuron.scale) for train in known):
-        raise Refused("table: has trains twice, or of another length")
+    rows, known = list(rows), defaultdict[Train, list[Box]](list)
+    for train, box in rows:
+        known[train].append(box)
     for train, (low, high) in followed(neuron, currents):
-        row = known.get(train)
-        if row is None or not (row[0] <= low and high <= row[1]):
-            raise Refused(f"table: train {''.join(map(str, train))} is missing, or its row is too narrow")
+        if not any(row[0] <= low and high <= row[1] for row in known[train]):
+            raise Refused(f"table: train {''.join(map(str, train))} is missing, or its rows are too narrow")
+    if any(len(train) != len(neuron.scale) for train in known):
+        raise Refused("table: has trains of another length")
     return Table(tuple(train for train, _ in rows), tuple(box for _, box in rows))
 
 
