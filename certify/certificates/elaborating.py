@@ -1,6 +1,8 @@
 """Make a certificate (proof/2) from a short proof (proof/1), leaf by leaf: it is streamed, never held."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +13,19 @@ from ...checking.kernel.certificates import opening
 from ...checking.kernel.invariants import inductive
 from ...checking.kernel.leaves import Costs, Leaf
 from ...checking.kernel.network import Nodes, Spikes
-from ...checking.kernel.numbers import Box
+from ...checking.kernel.numbers import GRID, Box
 from ...checking.kernel.records import Fields
 from ...checking.kernel.tables import Train, followed
 from ...checking.narrowing import Narrowing, read_narrowings
 from ...checking.network.files import Content, read
 from ...checking.network.graph import arrange
 from ...checking.network.model import Network
+from ...checking.network.neurons import Neuron as Described
+from ...checking.numbers.arithmetic import Arithmetic
+from ...checking.numbers.exact import Dyadic
 from ...checking.proof import FORMAT, LEAF
 from ...checking.refusal import Refused
+from ...checking.trains.tables import train_table
 from . import words
 from .invariants import levels_of
 from .potentials import Potentials
@@ -44,6 +50,33 @@ def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
     return Elaborator.of(content, claim, network).lines()
 
 
+@dataclass(frozen=True)
+class ShortRows:
+    """The rows of a table as short proofs order them, by their middles: a split names a current between two of them."""
+
+    trains: list[Train]
+    middles: list[Fraction]
+    ends: list[tuple[Fraction, Fraction]]
+
+    @staticmethod
+    def of(neuron: Described, currents: list[Box], arithmetic: Arithmetic) -> "ShortRows":
+        """Return those of neurons with these currents."""
+        low, high = (
+            Dyadic(np.array([[end] for end in ends], dtype=object), GRID) for ends in zip(*currents, strict=True)
+        )
+        table = train_table(neuron, low, high, arithmetic)
+        ends = list(zip(table.low.fractions(), table.high.fractions(), strict=True))
+        return ShortRows(
+            [tuple(map(int, train)) for train in table.trains], [sum(pair) / 2 for pair in ends], ends
+        )
+
+    def place(self, train: Train, box: Box) -> int:
+        """Return which of them a row of the kernel's table is part of."""
+        middle = Fraction(sum(box), 2 << GRID)
+        rows = [row for row, other in enumerate(self.trains) if other == train]
+        return min(rows, key=lambda row: max(self.ends[row][0] - middle, middle - self.ends[row][1]))
+
+
 class Elaborator:
     """A proof in the making; the kernel's own state says what holds where."""
 
@@ -51,7 +84,7 @@ class Elaborator:
         self.content, self.claim, self.checker = content, claim, checker
         self.context, self.nodes = checker.context, checker.nodes
         self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, Spikes)]
-        self.told: dict[tuple[int, int], tuple[Box, ...]] = {}
+        self.split_at: dict[int, list[Fraction]] = {}
 
     @staticmethod
     def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
@@ -83,14 +116,17 @@ class Elaborator:
     def _table(self, place: int) -> Iterator[str]:
         """Yield the table of a layer with constant currents, unless it is too long: rows by train and sign."""
         found: dict[tuple[Train, bool], Box] = {}
-        for train, (low, high) in followed(self.nodes.spiking(place).neuron, self.context.nodes_currents(place)):
+        currents = self.context.nodes_currents(place)
+        for train, (low, high) in followed(self.nodes.spiking(place).neuron, currents):
             name = train, low + high < 0
             old = found.get(name, (low, high))
             found[name] = min(old[0], lower(low, 80)), max(old[1], upper(high, 80))
             if len(found) > MOST_ROWS:
                 return
-        rows = sorted((sum(box), train, box) for (train, _), box in found.items())
-        yield self._said(words.table(place, [(train, box) for _, train, box in rows]))
+        order = ShortRows.of(self.nodes.graph.nodes[place].neuron, currents, self.checker.network.arithmetic)
+        rows = sorted((order.place(train, box), sum(box), train, box) for (train, _), box in found.items())
+        self.split_at[place] = [order.middles[place] for place, *_ in rows]
+        yield self._said(words.table(place, [(train, box) for *_, train, box in rows]))
 
     def _invariants(self, wanted: dict[int, set[int]]) -> Iterator[str]:
         """Yield invariants of some neurons of each layer, where their currents are not what they were."""
@@ -134,8 +170,7 @@ class Elaborator:
         place = self.layers[0]
         if place not in self.context.tables:
             return f"spike {place} {neuron} {int(current)}"
-        middle = near(current, 120)
-        return f"rows {place} {neuron} {sum(low + high <= 2 * middle for low, high in self.context.tables[place].ends)}"
+        return f"rows {place} {neuron} {sum(middle <= Fraction(current) for middle in self.split_at[place])}"
 
     def _leaf(self, other: int, index: int, narrowing: Narrowing | None) -> Iterator[str]:
         if not self.context.empty[0] and narrowing is not None:
