@@ -23,10 +23,11 @@ from ...checking.network.model import Network
 from ...checking.network.neurons import Neuron as Described
 from ...checking.numbers.arithmetic import Arithmetic
 from ...checking.numbers.exact import Dyadic
-from ...checking.proof import FORMAT, LEAF
+from ...checking.proof import FORMAT, LEAF, MOST_CELLS
 from ...checking.refusal import Refused
 from ...checking.trains.tables import train_table
 from . import words
+from .cells import cells_of
 from .invariants import levels_of
 from .potentials import Potentials
 from .words import lower, near, upper
@@ -48,6 +49,13 @@ def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
     content = read(Path(proof), FORMAT)
     claim = read_claim(content.text, content.tensors, network)
     return Elaborator.of(content, claim, network).lines()
+
+
+def whole_cells(given: object) -> int:
+    """Return how many cells a short proof asks for."""
+    if not isinstance(given, int) or not 0 <= given <= MOST_CELLS:
+        raise Refused(f"cells: got {str(given)[:20]!r}, expected 0 to {MOST_CELLS}")
+    return given
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ class Elaborator:
         self.context, self.nodes = checker.context, checker.nodes
         self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, Spikes)]
         self.split_at: dict[int, list[Fraction]] = {}
+        self.cells = whole_cells(content.text.get("cells", 0))
 
     @staticmethod
     def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
@@ -140,7 +149,8 @@ class Elaborator:
         known = self.context.invariants[place][j]
         if known is not None and known.boxes == driven.boxes and known.bits == driven.bits:
             return
-        levels = levels_of(driven, windows=self._windowed(place))
+        celled = self.cells and driven.neuron.reset == "subtract" and driven.neuron.decay
+        levels = cells_of(driven, self.cells) if celled else levels_of(driven, windows=self._windowed(place))
         found = inductive(driven, levels)
         self.context.set(self.context.invariants[place], j, found, place)
         self.context.set(self.context.bits[place], j, found.bits, place)

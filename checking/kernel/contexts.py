@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..refusal import Refused
-from .invariants import Invariant
+from .invariants import Invariant, along
 from .network import Entrance, Nodes, Spikes, Sum
 from .numbers import GRID, ONE, Box, scaled
 from .tables import Table
@@ -131,7 +131,10 @@ class Context:
             sums = self.sums(place, window)
             rows = self.rows[place][j]
             return min(sums[r][0] for r in rows), max(sums[r][1] for r in rows)
-        return _spiked(self.bits[place][j][window.first :], window.factors)
+        invariant = self.invariants[place][j]
+        if invariant is None or len(window.factors) == 1:
+            return _spiked(self.bits[place][j][window.first :], window.factors)
+        return along(invariant, window.first, window.factors)
 
     def _summed(self, node: Sum, j: int, window: Window) -> Box:
         low = high = 0
