@@ -43,7 +43,6 @@ class Checker:
         self.other: int | None = None
         self.leaf: Leaf | None = None
         self._windows: dict[tuple[int, int, int], Window] = {}
-        self._steps = [Window(t, ((ONE, ONE),)) for t in range(network.steps)]
 
     @property
     def classes(self) -> int:
@@ -106,7 +105,7 @@ class Checker:
 
     def _driven(self, place: int, j: int) -> Driven:
         node, context = self.nodes.spiking(place), self.context
-        boxes = [context.span(node.source, j, step) for step in self._steps]
+        boxes = [context.span(node.source, j, context.step(t)) for t in range(self.network.steps)]
 
         def window(a: int, t: int) -> Box:
             return context.span(node.source, j, self._window(place, node.neuron, a, t))

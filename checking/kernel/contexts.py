@@ -10,7 +10,7 @@ from typing import Any
 
 from ..refusal import Refused
 from .invariants import Invariant, along
-from .network import Entrance, Nodes, Spikes, Sum
+from .network import Entrance, Filtered, Greatest, Nodes, Spikes, Sum
 from .numbers import GRID, ONE, Box, scaled
 from .tables import Table
 
@@ -53,6 +53,8 @@ class Context:
         self._trail: list[tuple[Any, Any, Any, int]] = []
         self._known: list[dict[tuple[int, Window], Box]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
+        self._pulled: dict[tuple[int, Window], Window] = {}
+        self._steps = [Window(t, ((ONE, ONE),)) for t in range(steps)]
         for place, node in enumerate(nodes.nodes):
             if isinstance(node, Spikes):
                 self.bits[place] = [((0, 1),) * steps] * node.width
@@ -92,8 +94,8 @@ class Context:
     def nodes_currents(self, place: int) -> list[Box]:
         """Return where the run's currents of a layer with constant ones may be."""
         source, width = self.nodes.spiking(place).source, self.nodes.spiking(place).width
-        once, errors = Window(0, ((ONE, ONE),)), self.nodes.errors[source]
-        boxes = self.nodes.within_ball(source, [self.span(source, j, once) for j in range(width)])
+        errors = self.nodes.errors[source]
+        boxes = self.nodes.within_ball(source, [self.span(source, j, self.step(0)) for j in range(width)])
         return [(low - error, high + error) for (low, high), error in zip(boxes, errors, strict=True)]
 
     def reached(self, place: int, box: Box, rows: Sequence[int]) -> tuple[int, ...]:
@@ -127,6 +129,10 @@ class Context:
                 _product(box, factor) for box, factor in zip(boxes[window.first :], window.factors, strict=False)
             ]
             return sum(low for low, _ in parts), sum(high for _, high in parts)
+        if isinstance(node, Filtered):
+            return self.span(node.source, j, self._before(place, node, window))
+        if isinstance(node, Greatest):
+            return self._largest(node, j, window)
         if place in self.tables:
             sums = self.sums(place, window)
             rows = self.rows[place][j]
@@ -135,6 +141,33 @@ class Context:
         if invariant is None or len(window.factors) == 1:
             return _spiked(self.bits[place][j][window.first :], window.factors)
         return along(invariant, window.first, window.factors)
+
+    def _largest(self, node: Greatest, j: int, window: Window) -> Box:
+        """Return what is known of maxima: of each step's, and that they are at least each entry where factors are not negative."""
+        steps = range(window.first, window.first + len(window.factors))
+        boxes = [[self.span(node.source, i, self.step(t)) for i in node.entries[j]] for t in steps]
+        tops = [(max(low for low, _ in part), max(high for _, high in part)) for part in boxes]
+        parts = [_product(top, factor) for top, factor in zip(tops, window.factors, strict=True)]
+        low, high = sum(least for least, _ in parts), sum(most for _, most in parts)
+        if len(parts) > 1 and all(least >= 0 for least, _ in window.factors):
+            low = max(low, *(self.span(node.source, i, window)[0] for i in node.entries[j]))
+        return low, high
+
+    def step(self, t: int) -> Window:
+        """Return a step by itself."""
+        return self._steps[t]
+
+    def _before(self, place: int, node: Filtered, window: Window) -> Window:
+        """Return the window of what a filter reads: factors Hᵀf."""
+        if (place, window) not in self._pulled:
+            ends = [[0, 0] for _ in range(self.steps)]
+            for row, (least, most) in zip(node.rows[window.first :], window.factors, strict=False):
+                for k, weight in row:
+                    ends[k][0] += least * weight
+                    ends[k][1] += most * weight
+            factors = [(low >> node.shift, -(-high >> node.shift)) for low, high in ends]
+            self._pulled[place, window] = Window(0, tuple(factors))
+        return self._pulled[place, window]
 
     def _summed(self, node: Sum, j: int, window: Window) -> Box:
         low = high = 0

@@ -12,8 +12,8 @@ import numpy as np
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from .contexts import Context
-from .network import Entrance, Spikes, Sum
-from .numbers import GRID, least, regrid
+from .network import Entrance, Filtered, Greatest, Spikes, Sum
+from .numbers import GRID, HUGE, least, regrid
 
 
 class Costs:
@@ -34,16 +34,37 @@ class Costs:
             held[t, j] = held.get((t, j), 0) + cost
 
     def pull(self, place: int) -> None:
-        """Turn the costs on a sum into costs on what it adds up."""
+        """Turn the costs on a node that is no neurons into costs on what it is made of."""
         node = self.context.nodes.nodes[place]
-        assert isinstance(node, Sum)
         for shift, held in self._taken(place):
             for (t, j), cost in held.items():
-                self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
-                for source, row in node.rows[j]:
-                    into = self._held[source][shift + node.shift]
-                    for i, weight in row:
-                        into[t, i] = into.get((t, i), 0) + cost * weight
+                if isinstance(node, Sum):
+                    self._through(node, t, j, cost, shift)
+                elif isinstance(node, Filtered):
+                    into = self._held[node.source][shift + node.shift]
+                    for k, weight in node.rows[t]:
+                        into[k, j] = into.get((k, j), 0) + cost * weight
+                elif isinstance(node, Greatest):
+                    self._largest(node, t, j, cost, shift)
+
+    def _through(self, node: Sum, t: int, j: int, cost: int, shift: int) -> None:
+        self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
+        for source, row in node.rows[j]:
+            into = self._held[source][shift + node.shift]
+            for i, weight in row:
+                into[t, i] = into.get((t, i), 0) + cost * weight
+
+    def _largest(self, node: Greatest, t: int, j: int, cost: int, shift: int) -> None:
+        """Let one entry stand for a maximum, of which it is no more, or which it surely is; else its upper end."""
+        boxes = {i: self.context.span(node.source, i, self.context.step(t)) for i in node.entries[j]}
+        chosen = max(boxes, key=lambda i: boxes[i])
+        highest = max(high for _, high in boxes.values())
+        others = max((high for i, (_, high) in boxes.items() if i != chosen), default=-HUGE)
+        if cost >= 0 or others <= boxes[chosen][0]:
+            into = self._held[node.source][shift]
+            into[t, chosen] = into.get((t, chosen), 0) + cost
+        else:
+            self.constant += regrid(cost * highest, shift + GRID)[0]
 
     def _taken(self, place: int) -> list[tuple[int, dict[tuple[int, int], int]]]:
         held = [(shift, dict(costs)) for shift, costs in self._held[place].items()]
@@ -65,7 +86,7 @@ class Costs:
             Refused: where some of it is on spikes.
         """
         for place in reversed(range(1, len(self._held))):
-            if isinstance(self.context.nodes.nodes[place], Sum):
+            if not isinstance(self.context.nodes.nodes[place], Spikes):
                 self.pull(place)
             elif self._held[place]:
                 raise Refused("a current that is no sum of the inputs alone")
@@ -103,7 +124,7 @@ class Leaf:
             node = self.context.nodes.nodes[self.place]
             if isinstance(node, Spikes):
                 self.open = dict(enumerate(self.costs.on_spikes(self.place, node.width)))
-            elif isinstance(node, Sum):
+            elif self.place:
                 self.costs.pull(self.place)
 
     def _finish(self) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 from ..events.entering import composed
 from ..events.inputs import Inputs
 from ..maps.affine import Affine
+from ..maps.filters import Filter
+from ..maps.pooling import Maxima
 from ..network import graph as described
 from ..network.graph import Graph
 from ..network.measuring import measured
@@ -37,6 +39,23 @@ class Sum:
 
 
 @dataclass(frozen=True)
+class Greatest:
+    """The greatest of some numbers of node `source`, each (F13): a maximum never rounds."""
+
+    source: int
+    entries: list[list[int]]
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Sums over time of the numbers of node `source` (F14): rows of (step, H·2^shift) for each step."""
+
+    source: int
+    rows: list[Row]
+    shift: int
+
+
+@dataclass(frozen=True)
 class Spikes:
     """Neurons whose currents are the numbers of node `source`; `constant`: the same one at each step."""
 
@@ -46,7 +65,7 @@ class Spikes:
     width: int
 
 
-Node = Entrance | Sum | Spikes
+Node = Entrance | Sum | Greatest | Filtered | Spikes
 
 
 @dataclass(frozen=True)
@@ -112,6 +131,11 @@ def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> Node:
         return _same([node.source], width)
     if isinstance(node, described.Sum):
         return _same([node.first, node.second], width)
+    if isinstance(node, Maxima):
+        return _greatest(node)
+    if isinstance(node, Filter):
+        rows = [[(k, int(x)) for k, x in enumerate(column) if x] for column in node.over_time.ints.T]
+        return Filtered(node.source, rows, node.over_time.shift)
     if isinstance(node, described.Spikes) and node.feedback is None:
         neuron = Neuron.of(node.neuron, network.arithmetic)
         return Spikes(node.source, neuron, graph.constant[node.source], width)
@@ -132,6 +156,13 @@ def _through(source: int, affine: Affine) -> Sum:
     rows = [[(source, entries[one:two])] for one, two in zip(starts, starts[1:], strict=False)]
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
     return Sum(rows, matrix.shift, bias)
+
+
+def _greatest(node: Maxima) -> Greatest:
+    entries: list[list[int]] = [[] for _ in range(node.windows.count)]
+    for output, entry in zip(node.windows.output.tolist(), node.windows.entry.tolist(), strict=True):
+        entries[output].append(entry)
+    return Greatest(node.source, entries)
 
 
 def _same(sources: list[int], width: int) -> Sum:
