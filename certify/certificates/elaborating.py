@@ -140,11 +140,21 @@ class Elaborator:
     def _invariants(self, wanted: dict[int, set[int]]) -> Iterator[str]:
         """Yield invariants of some neurons of each layer, where their currents are not what they were."""
         for place in self.layers:
-            if place not in self.context.tables and not self.context.empty[0]:
-                for j in sorted(wanted[place]):
-                    yield from self._invariant(place, j)
+            if place not in self.context.tables:
+                yield from self._settled(place, sorted(wanted[place]))
+
+    def _settled(self, place: int, neurons: list[int]) -> Iterator[str]:
+        """Yield invariants of one layer; where it hears itself again and again, until they say nothing new."""
+        loops = self.nodes.spiking(place).heard is not None
+        for _ in range(self.checker.network.steps if loops else 1):
+            records = [record for j in neurons for record in self._invariant(place, j)]
+            yield from records
+            if not records:
+                return
 
     def _invariant(self, place: int, j: int) -> Iterator[str]:
+        if self.context.empty[0]:
+            return
         driven = self.checker._driven(place, j)
         known = self.context.invariants[place][j]
         if known is not None and known.boxes == driven.boxes and known.bits == driven.bits:
@@ -236,6 +246,10 @@ class Elaborator:
 
     def _bounded(self, leaf: Leaf, place: int, prices: list[list[int]]) -> Iterator[str]:
         """Yield what bounds the neurons of a layer."""
+        if self.nodes.spiking(place).heard is not None:
+            for j, own in enumerate(prices):
+                if any(own):
+                    yield self._said(f"heard {place} {j} {words.words(own)}")
         for j, own in enumerate(prices):
             costs = leaf.taken(place, j)
             if place in self.context.tables:

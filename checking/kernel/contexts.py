@@ -54,6 +54,7 @@ class Context:
         self._known: list[dict[tuple[int, Window], Box]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
         self._pulled: dict[tuple[int, Window], Window] = {}
+        self._later: dict[Window, Window] = {}
         self._steps = [Window(t, ((ONE, ONE),)) for t in range(steps)]
         for place, node in enumerate(nodes.nodes):
             if isinstance(node, Spikes):
@@ -94,7 +95,7 @@ class Context:
     def nodes_currents(self, place: int) -> list[Box]:
         """Return where the run's currents of a layer with constant ones may be."""
         source, width = self.nodes.spiking(place).source, self.nodes.spiking(place).width
-        errors = self.nodes.errors[source]
+        errors = self.nodes.spiking(place).errors
         boxes = self.nodes.within_ball(source, [self.span(source, j, self.step(0)) for j in range(width)])
         return [(low - error, high + error) for (low, high), error in zip(boxes, errors, strict=True)]
 
@@ -116,6 +117,18 @@ class Context:
         if (j, window) not in known:
             known[j, window] = self._span(place, j, window)
         return known[j, window]
+
+    def current(self, place: int, j: int, window: Window) -> Box:
+        """Return where Σ factors·I of neuron j of a layer may be; what it hears of itself comes a step later."""
+        node = self.nodes.spiking(place)
+        low, high = self.span(node.source, j, window)
+        if node.heard is None:
+            return low, high
+        if window not in self._later:
+            first = max(window.first - 1, 0)
+            self._later[window] = Window(first, window.factors[window.first == 0 :])
+        least, most = self._summed(node.heard, j, self._later[window], window.total)
+        return low + least, high + most
 
     def _span(self, place: int, j: int, window: Window) -> Box:
         node = self.nodes.nodes[place]
@@ -169,7 +182,7 @@ class Context:
             self._pulled[place, window] = Window(0, tuple(factors))
         return self._pulled[place, window]
 
-    def _summed(self, node: Sum, j: int, window: Window) -> Box:
+    def _summed(self, node: Sum, j: int, window: Window, total: Box | None = None) -> Box:
         low = high = 0
         for source, row in node.rows[j]:
             for i, weight in row:
@@ -178,7 +191,7 @@ class Context:
                     low, high = low + weight * box[0], high + weight * box[1]
                 else:
                     low, high = low + weight * box[1], high + weight * box[0]
-        bias = _product(node.bias[j], window.total) if node.bias[j] != (0, 0) else (0, 0)
+        bias = _product(node.bias[j], total or window.total) if node.bias[j] != (0, 0) else (0, 0)
         return (low >> node.shift) + bias[0], -(-high >> node.shift) + bias[1]
 
     def sums(self, place: int, window: Window) -> list[Box]:

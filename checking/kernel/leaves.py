@@ -108,6 +108,7 @@ class Leaf:
         self.context, self.costs, self.total = context, costs, 0
         self.place = len(context.nodes.nodes)
         self.open: dict[int, list[int]] = {}
+        self.heard: dict[int, list[int]] = {}
         self.descend(self.place - 1)
 
     def descend(self, place: int) -> None:
@@ -129,6 +130,10 @@ class Leaf:
 
     def _finish(self) -> None:
         """Bound the neurons of this layer for which nothing was given: prices 0."""
+        if self.heard:
+            raise Refused(
+                f"layer {self.place}: neuron {min(self.heard)} has prices on what it hears, and no potential"
+            )
         for j, costs in self.open.items():
             if any(costs):
                 self.total += self._unpriced(j, costs)
@@ -151,7 +156,7 @@ class Leaf:
             spent = sum(cost for cost, s in zip(costs, table.trains[r], strict=True) if s)
             ends = max(low, table.ends[r][0]), min(high, table.ends[r][1])
             values.append((spent << GRID) - max(price * ends[0], price * ends[1]))
-        error = self.context.nodes.errors[self.context.nodes.spiking(self.place).source][j]
+        error = self.context.nodes.spiking(self.place).errors[j]
         return (min(values) - abs(price) * error) >> GRID
 
     def taken(self, place: int, j: int) -> list[int]:
@@ -174,8 +179,31 @@ class Leaf:
         self.total += self._over_rows(j, costs, price)
         self.costs.add(self.context.nodes.spiking(place).source, 0, j, price)
 
+    def hear(self, place: int, j: int, prices: list[int]) -> None:
+        """Take the prices of a neuron that hears its layer: on spikes of a step before they are costs (F16).
+
+        Raises:
+            Refused: where some neuron of the layer is done, or this one has such prices.
+        """
+        node = self.context.nodes.spiking(place)
+        self.descend(place)
+        if node.heard is None or len(self.open) < node.width or j not in self.open or j in self.heard:
+            raise Refused(f"layer {place}: neuron {j} hears nothing, or its prices come twice or too late")
+        self.heard[j] = prices
+        for t, price in enumerate(prices):
+            self.total += least(price, node.heard.bias[j]) >> GRID
+            for _, row in node.heard.rows[j] if t else ():
+                for i, weight in row:
+                    self.open[i][t - 1] += price * weight >> node.heard.shift
+
     def potential(self, place: int, j: int, prices: list[int], bound: int) -> None:
-        """Take a neuron whose potentials prove a bound at prices."""
+        """Take a neuron whose potentials prove a bound at prices.
+
+        Raises:
+            Refused: where it hears its layer, at other prices.
+        """
+        if self.heard.pop(j, [0] * len(prices)) != prices and self.context.nodes.spiking(place).heard is not None:
+            raise Refused(f"layer {place}: neuron {j} has other prices than on what it hears")
         self.total += bound
         for t, price in enumerate(prices):
             self.costs.add(self.context.nodes.spiking(place).source, t, j, price)

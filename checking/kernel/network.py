@@ -12,7 +12,8 @@ from ..maps.filters import Filter
 from ..maps.pooling import Maxima
 from ..network import graph as described
 from ..network.graph import Graph
-from ..network.measuring import measured
+from ..network.loops import driven
+from ..network.measuring import Measure, measured
 from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
@@ -57,12 +58,20 @@ class Filtered:
 
 @dataclass(frozen=True)
 class Spikes:
-    """Neurons whose currents are the numbers of node `source`; `constant`: the same one at each step."""
+    """Neurons whose currents are the numbers of node `source`.
+
+    Attributes:
+        constant: whether a current is the same at each step.
+        heard: what is added to the current of a step: a sum of the layer's own spikes a step before (F16).
+        errors: how far the run's currents may be from the exact ones.
+    """
 
     source: int
     neuron: Neuron
     constant: bool
     width: int
+    heard: Sum | None
+    errors: list[int]
 
 
 Node = Entrance | Sum | Greatest | Filtered | Spikes
@@ -93,9 +102,9 @@ class Nodes:
         Raises:
             Refused: for what the kernel has no rule for, or where the run may overflow.
         """
-        nodes = [_node(place, graph, network, inputs) for place in range(len(graph.nodes))]
-        found = measured(graph, inputs, network.arithmetic)
-        return Nodes(graph, inputs, nodes, [_up(error) for _, error in found], found[-1][0].max().fraction())
+        measures = measured(graph, inputs, network.arithmetic)
+        nodes = [_node(place, graph, network, inputs, measures) for place in range(len(graph.nodes))]
+        return Nodes(graph, inputs, nodes, [_up(error) for _, error in measures], measures[-1][0].max().fraction())
 
     def spiking(self, place: int) -> Spikes:
         """Return the neurons at a place.
@@ -121,7 +130,7 @@ class Nodes:
         return [(one[0], two[1]) for one, two in zip(*ends, strict=True)]
 
 
-def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> Node:
+def _node(place: int, graph: Graph, network: Network, inputs: Inputs, measures: list[Measure]) -> Node:
     node, width = graph.nodes[place], graph.widths[place]
     if isinstance(node, described.Entrance):
         return Entrance(_boxes(inputs))
@@ -136,10 +145,18 @@ def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> Node:
     if isinstance(node, Filter):
         rows = [[(k, int(x)) for k, x in enumerate(column) if x] for column in node.over_time.ints.T]
         return Filtered(node.source, rows, node.over_time.shift)
-    if isinstance(node, described.Spikes) and node.feedback is None:
-        neuron = Neuron.of(node.neuron, network.arithmetic)
-        return Spikes(node.source, neuron, graph.constant[node.source], width)
+    if isinstance(node, described.Spikes):
+        return _spikes(place, node, graph, network, measures[node.source])
     raise Refused(f"unknown: the kernel has no rule for a {type(node).__name__}")
+
+
+def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network, measure: Measure) -> Spikes:
+    heard, error = None, measure[1]
+    if node.feedback is not None:
+        heard, error = _through(place, node.feedback), driven(node.feedback, *measure, network.arithmetic)[1]
+    constant = graph.constant[node.source] and heard is None
+    neuron = Neuron.of(node.neuron, network.arithmetic)
+    return Spikes(node.source, neuron, constant, graph.widths[place], heard, _up(error))
 
 
 def _boxes(inputs: Inputs) -> list[list[Box]]:
