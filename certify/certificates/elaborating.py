@@ -169,8 +169,8 @@ class Elaborator:
         yield words.graph(place, j, levels)
 
     def _windowed(self, place: int) -> bool:
-        """Return whether some layer with a table comes before: of others no window says more than its steps."""
-        return any(before < place for before in self.context.tables)
+        """Return whether windows may say more than their steps: a table comes before, or changes share budgets."""
+        return self.nodes.entering is not None or any(before < place for before in self.context.tables)
 
     # ---- trees -------------------------------------------------------------------------------------------------------
     def _tree(self, other: int) -> Iterator[str]:

@@ -54,6 +54,7 @@ class Context:
         self._known: list[dict[tuple[int, Window], Box]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
         self._pulled: dict[tuple[int, Window], Window] = {}
+        self._joint: dict[tuple[int, Window], list[Box] | None] = {}
         self._later: dict[Window, Window] = {}
         self._steps = [Window(t, ((ONE, ONE),)) for t in range(steps)]
         for place, node in enumerate(nodes.nodes):
@@ -133,7 +134,7 @@ class Context:
     def _span(self, place: int, j: int, window: Window) -> Box:
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
-            return self._summed(node, j, window)
+            return self._cut(place, j, window, self._summed(node, j, window))
         if isinstance(node, Entrance):
             boxes = node.boxes[j]
             if len(boxes) == 1:
@@ -154,6 +155,13 @@ class Context:
         if invariant is None or len(window.factors) == 1:
             return _spiked(self.bits[place][j][window.first :], window.factors)
         return along(invariant, window.first, window.factors)
+
+    def _cut(self, place: int, j: int, window: Window, box: Box) -> Box:
+        """Cut a box with what a recording's budgets say of it."""
+        if (place, window) not in self._joint:
+            self._joint[place, window] = self.nodes.joint(place, window.first, window.factors)
+        known = self._joint[place, window]
+        return box if known is None else (max(box[0], known[j][0]), min(box[1], known[j][1]))
 
     def _largest(self, node: Greatest, j: int, window: Window) -> Box:
         """Return what is known of maxima: of each step's, and that they are at least each entry where factors are not negative."""

@@ -1,11 +1,12 @@
 """The network as the kernel sees it: nodes whose numbers are sparse sums of the numbers of nodes before them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from ..events.entering import composed
+from ..events.entering import Entering, composed
 from ..events.inputs import Inputs
 from ..maps.affine import Affine
 from ..maps.filters import Filter
@@ -18,7 +19,7 @@ from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from .neurons import Neuron
-from .numbers import GRID, Box, regrid
+from .numbers import GRID, HUGE, Box, regrid, times
 
 Row = list[tuple[int, int]]
 
@@ -86,14 +87,16 @@ class Nodes:
         inputs: the set.
         nodes: the first is the input, the last is read out.
         errors: a bound of that distance, for each number of each node.
-        reach: a bound of what the run has at the last node.
+        measures: bounds of their moduli, and of these distances, as they are read.
+        entering: what is known of nodes that read a recording whose changes share budgets.
     """
 
     graph: Graph
     inputs: Inputs
     nodes: list[Node]
     errors: list[list[int]]
-    reach: Fraction
+    measures: list[Measure]
+    entering: Entering | None
 
     @staticmethod
     def of(network: Network, graph: Graph, inputs: Inputs) -> "Nodes":
@@ -104,7 +107,13 @@ class Nodes:
         """
         measures = measured(graph, inputs, network.arithmetic)
         nodes = [_node(place, graph, network, inputs, measures) for place in range(len(graph.nodes))]
-        return Nodes(graph, inputs, nodes, [_up(error) for _, error in measures], measures[-1][0].max().fraction())
+        entering = None if inputs.changes is None else Entering.of(graph, inputs.changes)
+        return Nodes(graph, inputs, nodes, [_up(error) for _, error in measures], measures, entering)
+
+    @property
+    def reach(self) -> Fraction:
+        """Return a bound of what the run has at the last node."""
+        return self.measures[-1][0].max().fraction()
 
     def spiking(self, place: int) -> Spikes:
         """Return the neurons at a place.
@@ -116,6 +125,26 @@ class Nodes:
         if not isinstance(node, Spikes):
             raise Refused(f"layer {place}: has no neurons")
         return node
+
+    def joint(self, place: int, first: int, factors: Sequence[Box]) -> list[Box] | None:
+        """Return what Σ factors·x over steps lies between where x reads a recording whose changes share budgets, or None."""
+        if self.entering is None or place not in self.entering.maps:
+            return None
+        steps, width = self.entering.steps, self.graph.widths[place]
+        weights = np.zeros((steps, 1), dtype=object)
+        weights[first : first + len(factors), 0] = [low for low, _ in factors]
+        ends = (Dyadic(np.full((width, 1), sign * HUGE, dtype=object), GRID) for sign in (-1, 1))
+        low, high = self.entering.cut_sums(place, tuple(ends), Dyadic(weights, GRID), (first, tuple(factors)))  # pyright: ignore
+        loose = sum(most - least for least, most in factors)
+        pairs = zip(low.ints.ravel(), high.ints.ravel(), self.sizes(place), strict=True)
+        rounded = [
+            (regrid(int(one), low.shift)[0], regrid(int(two), high.shift)[1], size) for one, two, size in pairs
+        ]
+        return [(one - times(loose, size)[1], two + times(loose, size)[1]) for one, two, size in rounded]
+
+    def sizes(self, place: int) -> list[int]:
+        """Return bounds of the moduli of a node's numbers."""
+        return _up(self.measures[place][0])
 
     def within_ball(self, place: int, boxes: list[Box]) -> list[Box]:
         """Cut boxes of a node that is one map of the inputs with what an ℓ2 ball says of it."""
