@@ -76,6 +76,9 @@ class Nodes:
         """
         nodes = [_node(place, graph, network, inputs) for place in range(len(graph.nodes))]
         found = measured(graph, inputs, network.arithmetic)
+        for node in graph.nodes:
+            if isinstance(node, described.Spikes):  # no potential may overflow: no other rule looks at that
+                node.neuron.largest(found[node.source][0].max().fraction(), network.arithmetic)
         return Nodes(graph, inputs, nodes, [_up(error) for _, error in found], found[-1][0].max().fraction())
 
     def spiking(self, place: int) -> Spikes:
