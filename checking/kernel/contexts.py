@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..refusal import Refused
+from ..work import spend
 from .invariants import Invariant
 from .network import Entrance, Nodes, Spikes, Sum
 from .numbers import GRID, ONE, Box, scaled
@@ -50,7 +51,7 @@ class Context:
         self.bits: dict[int, list[tuple[Box, ...]]] = {}
         self.invariants: dict[int, list[Invariant | None]] = {}
         self.empty = [False]
-        self._trail: list[tuple[Any, Any, Any, int]] = []
+        self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
         self._known: list[dict[tuple[int, Window], Box]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
         for place, node in enumerate(nodes.nodes):
@@ -61,18 +62,20 @@ class Context:
     # ---- changes ---------------------------------------------------------------------------------------------------
     def mark(self) -> int:
         """Return what `undo` goes back to."""
-        return len(self._trail)
+        self._trail.append({})
+        return len(self._trail) - 1
 
     def undo(self, mark: int) -> None:
         """Take back what was stated since."""
         while len(self._trail) > mark:
-            where, index, value, place = self._trail.pop()
-            where[index] = value
-            self._forget(place)
+            for where, index, value, place in self._trail.pop().values():
+                where[index] = value
+                self._forget(place)
 
     def set(self, where: Any, index: Any, value: Any, place: int) -> None:
-        """State a fact about neurons at a place."""
-        self._trail.append((where, index, where[index], place))
+        """State a fact about neurons at a place; of what it was at the last mark, the first one is kept."""
+        if self._trail:
+            self._trail[-1].setdefault((id(where), index), (where, index, where[index], place))
         where[index] = value
         self._forget(place)
 
@@ -130,12 +133,15 @@ class Context:
         if place in self.tables:
             sums = self.sums(place, window)
             rows = self.rows[place][j]
+            spend(len(rows))
             return min(sums[r][0] for r in rows), max(sums[r][1] for r in rows)
+        spend(len(window.factors))
         return _spiked(self.bits[place][j][window.first :], window.factors)
 
     def _summed(self, node: Sum, j: int, window: Window) -> Box:
         low = high = 0
         for source, row in node.rows[j]:
+            spend(len(row))
             for i, weight in row:
                 box = self.span(source, i, window)
                 if weight > 0:
@@ -149,6 +155,7 @@ class Context:
         """Return what a window is for each row of a table."""
         if (place, window) not in self._sums:
             steps = range(window.first, window.first + len(window.factors))
+            spend(len(self.tables[place].trains) * len(steps))
             self._sums[place, window] = [
                 _spiked([(train[t], train[t]) for t in steps], window.factors)
                 for train in self.tables[place].trains

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
+from ..work import spend
 from .contexts import Context
 from .network import Entrance, Spikes, Sum
 from .numbers import GRID, least, regrid
@@ -41,6 +42,7 @@ class Costs:
             for (t, j), cost in held.items():
                 self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
                 for source, row in node.rows[j]:
+                    spend(len(row))
                     into = self._held[source][shift + node.shift]
                     for i, weight in row:
                         into[t, i] = into.get((t, i), 0) + cost * weight
@@ -52,6 +54,7 @@ class Costs:
 
     def on_spikes(self, place: int, width: int) -> list[list[int]]:
         """Return the costs on spikes, rounded down to the grid, (n, T); they are taken from what is held."""
+        spend(width * self.context.steps)
         found = [[0] * self.context.steps for _ in range(width)]
         for shift, held in self._taken(place):
             for (t, j), cost in held.items():
@@ -125,6 +128,7 @@ class Leaf:
     def _over_rows(self, j: int, costs: list[int], price: int) -> int:
         """Return rule R: the least over the rows that are left, each at an end of its currents."""
         table, (low, high) = self.context.tables[self.place], self.context.currents[self.place][j]
+        spend(len(self.context.rows[self.place][j]) * len(costs))
         values = []
         for r in self.context.rows[self.place][j]:
             spent = sum(cost for cost, s in zip(costs, table.trains[r], strict=True) if s)

@@ -14,6 +14,7 @@ from ..network.measuring import measured
 from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
+from ..work import spend
 from .neurons import Neuron
 from .numbers import GRID, Box, regrid
 
@@ -130,6 +131,7 @@ def _boxes(inputs: Inputs) -> list[list[Box]]:
 
 def _through(source: int, affine: Affine) -> Sum:
     matrix = affine.matrix
+    spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
     starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
     entries = list(zip(matrix.column.tolist(), map(int, matrix.ints), strict=True))
     rows = [[(source, entries[one:two])] for one, two in zip(starts, starts[1:], strict=False)]

@@ -128,7 +128,10 @@ def tiny(generator: np.random.Generator) -> tuple[SpikingNetwork, torch.Tensor, 
     Half of them lie on a grid of quarters, where currents meet thresholds.
     """
     choose, grid = generator.choice, generator.random() < 0.5
-    steps, widths = int(generator.integers(1, 5)), [int(n) for n in generator.integers(1, 5, generator.integers(2, 4))]
+    steps, widths = (
+        int(generator.integers(1, 5)),
+        [int(n) for n in generator.integers(1, 5, generator.integers(2, 4))],
+    )
     readout = str(choose(["mean", "mean", "spikes", "potential"]))
     layers = [layer for sizes in pairwise(widths) for layer in (nn.Linear(*sizes), _neuron(generator, steps))]
     layers.append(nn.Linear(widths[-1], int(generator.integers(2, 4))))
@@ -145,13 +148,20 @@ def tiny(generator: np.random.Generator) -> tuple[SpikingNetwork, torch.Tensor, 
     sample = generator.random(shape)
     dtype = torch.float64 if generator.random() < 0.3 else torch.float32
     sample = torch.tensor(np.round(sample * 4) / 4 if grid else sample, dtype=dtype)
-    return network.to(dtype).eval(), sample, float(choose([0.0, 0.05, 0.25, 0.5, 1.0], p=[0.04, 0.16, 0.4, 0.2, 0.2]))
+    return (
+        network.to(dtype).eval(),
+        sample,
+        float(choose([0.0, 0.05, 0.25, 0.5, 1.0], p=[0.04, 0.16, 0.4, 0.2, 0.2])),
+    )
 
 
 def _neuron(generator: np.random.Generator, steps: int, reset: str | None = None) -> LIF:
     choose = generator.choice
     reset = str(choose(["zero", "subtract", "none"])) if reset is None else reset
-    constants = {"decay": float(choose([0.0, 0.25, 0.5, 0.9, 0.99, 1.0])), "threshold": float(choose([1.0, 0.25, 3.0]))}
+    constants = {
+        "decay": float(choose([0.0, 0.25, 0.5, 0.9, 0.99, 1.0])),
+        "threshold": float(choose([1.0, 0.25, 3.0])),
+    }
     constants |= {"reset": reset, "fires_at": str(choose([">=", ">"]))}
     if reset == "subtract" and generator.random() < 0.4:
         constants["reset_amount"] = float(choose([0.5, 1.25, 4.0]))

@@ -68,7 +68,9 @@ class Walk:
     def _leaf(self, other: int, here: np.ndarray) -> None:
         left = [m for m, kept in zip(self.runs.margins(self.label, other), here, strict=True) if kept]
         for _ in range(3):
-            bound = self.asked.bound(other, self.asked.drawn(self.generator, self.generator.choice([0.1, 0.5, 2.0])))
+            bound = self.asked.bound(
+                other, self.asked.drawn(self.generator, self.generator.choice([0.1, 0.5, 2.0]))
+            )
             assert bound <= min(left, default=bound)
             self.told["questions"] += 1
             self.told["moving"] += len(set(left)) > 1
@@ -102,7 +104,9 @@ class Walk:
         bounds = []
         for _ in range(self.generator.integers(1, 5)):
             slabs = self.generator.permutation(width)[: self.generator.integers(0, 4)]
-            told = " ".join(f"{k} {int(nu):x}p4" for k, nu in zip(slabs, self.generator.integers(-40, 40, 9), strict=False))
+            told = " ".join(
+                f"{k} {int(nu):x}p4" for k, nu in zip(slabs, self.generator.integers(-40, 40, 9), strict=False)
+            )
             bounds.append(f"{self.generator.integers(width)} {self.generator.integers(-1, 2)} {len(slabs)} {told}")
         self.asked.both(f"narrow {places[0]} {' '.join(bounds)}")
 
