@@ -10,6 +10,7 @@ from fractions import Fraction
 from ..network.model import Network
 from ..refusal import Refused
 from ..ties import suffices
+from ..work import EACH, grant, spend
 from . import records
 from .contexts import Context, Window
 from .invariants import Driven, inductive
@@ -23,6 +24,8 @@ from .records import Fields
 from .tables import checked
 
 Side = Callable[[], None]
+MOST_OPEN = 1 << 12
+"""How many splits may wait for their second sides at once."""
 
 
 class Checker:
@@ -49,14 +52,15 @@ class Checker:
         """Return the number of logits."""
         return self.nodes.graph.widths[-1]
 
-    def check(self, lines: Iterable[str]) -> None:
-        """Take all records.
+    def check(self, lines: Iterable[str], work: float = 1.0) -> None:
+        """Take all records, each of which allows so many times the work of its bytes.
 
         Raises:
             Refused: for the first that is wrong, or where some are missing.
         """
         for index, line in enumerate(lines):
             words = line.split()
+            grant(int(EACH * len(line) * work))
             if not words:
                 continue
             try:
@@ -120,6 +124,7 @@ class Checker:
     def _window(self, place: int, neuron: Neuron, a: int, t: int) -> Window:
         """Return Σ_{a<k≤t} λ^(t−k)·a[k]·I[k], powers rounded outward."""
         if (place, a, t) not in self._windows:
+            spend(8 * (t - a))
             powers = [(ONE, ONE)]
             for _ in range(t - a - 1):
                 low, high = powers[-1]
@@ -179,6 +184,8 @@ class Checker:
             self.context.set(self.context.empty, 0, True, place)
 
     def _split(self, first: Side, second: Side) -> None:
+        if len(self.stack) == MOST_OPEN:
+            raise Refused(f"more than {MOST_OPEN} splits within each other")
         self.stack.append((self.context.mark(), second))
         first()
 

@@ -6,13 +6,17 @@ other side begins.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..refusal import Refused
+from ..work import spend
 from .invariants import Invariant, along
 from .network import Entrance, Filtered, Greatest, Nodes, Spikes, Sum
 from .numbers import GRID, ONE, Box, scaled
 from .tables import Table
+
+Ends = tuple[list[int], list[int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,7 @@ class Window:
     first: int
     factors: tuple[Box, ...]
 
-    @property
+    @cached_property
     def total(self) -> Box:
         """Return what the factors add up to."""
         return sum(low for low, _ in self.factors), sum(high for _, high in self.factors)
@@ -50,8 +54,8 @@ class Context:
         self.bits: dict[int, list[tuple[Box, ...]]] = {}
         self.invariants: dict[int, list[Invariant | None]] = {}
         self.empty = [False]
-        self._trail: list[tuple[Any, Any, Any, int]] = []
-        self._known: list[dict[tuple[int, Window], Box]] = [{} for _ in nodes.nodes]
+        self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
+        self._known: list[dict[Window, Ends]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
         self._pulled: dict[tuple[int, Window], Window] = {}
         self._joint: dict[tuple[int, Window], list[Box] | None] = {}
@@ -65,18 +69,20 @@ class Context:
     # ---- changes ---------------------------------------------------------------------------------------------------
     def mark(self) -> int:
         """Return what `undo` goes back to."""
-        return len(self._trail)
+        self._trail.append({})
+        return len(self._trail) - 1
 
     def undo(self, mark: int) -> None:
         """Take back what was stated since."""
         while len(self._trail) > mark:
-            where, index, value, place = self._trail.pop()
-            where[index] = value
-            self._forget(place)
+            for where, index, value, place in self._trail.pop().values():
+                where[index] = value
+                self._forget(place)
 
     def set(self, where: Any, index: Any, value: Any, place: int) -> None:
-        """State a fact about neurons at a place."""
-        self._trail.append((where, index, where[index], place))
+        """State a fact about neurons at a place; of what it was at the last mark, the first one is kept."""
+        if self._trail:
+            self._trail[-1].setdefault((id(where), index), (where, index, where[index], place))
         where[index] = value
         self._forget(place)
 
@@ -113,11 +119,21 @@ class Context:
 
     # ---- what holds ------------------------------------------------------------------------------------------------
     def span(self, place: int, j: int, window: Window) -> Box:
-        """Return where Σ factors·x over a window of steps may be, for number j of a node, exact and of the run's own spikes."""
+        """Return where Σ factors·x over a window may be, for number j of a node, exact and of the run's own spikes."""
+        node = self.nodes.nodes[place]
+        if isinstance(node, Sum):
+            return self._cut(place, j, window, self._summed(node, j, window))
+        low, high = self.spans(place, window)
+        return low[j], high[j]
+
+    def spans(self, place: int, window: Window) -> Ends:
+        """Return the ends of `span` for all numbers of a node."""
         known = self._known[place]
-        if (j, window) not in known:
-            known[j, window] = self._span(place, j, window)
-        return known[j, window]
+        if window not in known:
+            spend(self.nodes.graph.widths[place] * len(window.factors))
+            low, high = zip(*self._spans(place, window), strict=True)
+            known[window] = list(low), list(high)
+        return known[window]
 
     def current(self, place: int, j: int, window: Window) -> Box:
         """Return where Σ factors·I of neuron j of a layer may be; what it hears of itself comes a step later."""
@@ -131,29 +147,34 @@ class Context:
         least, most = self._summed(node.heard, j, self._later[window], window.total)
         return low + least, high + most
 
-    def _span(self, place: int, j: int, window: Window) -> Box:
+    def _spans(self, place: int, window: Window) -> list[Box]:
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
-            return self._cut(place, j, window, self._summed(node, j, window))
+            return [self.span(place, j, window) for j in range(len(node.rows))]
         if isinstance(node, Entrance):
-            boxes = node.boxes[j]
-            if len(boxes) == 1:
-                return _product(boxes[0], window.total)
-            parts = [
-                _product(box, factor) for box, factor in zip(boxes[window.first :], window.factors, strict=False)
-            ]
-            return sum(low for low, _ in parts), sum(high for _, high in parts)
+            return [_entered(boxes, window) for boxes in node.boxes]
         if isinstance(node, Filtered):
-            return self.span(node.source, j, self._before(place, node, window))
+            return list(zip(*self.spans(node.source, self._before(place, node, window)), strict=True))
         if isinstance(node, Greatest):
-            return self._largest(node, j, window)
+            return self._largest(node, window)
         if place in self.tables:
-            sums = self.sums(place, window)
-            rows = self.rows[place][j]
-            return min(sums[r][0] for r in rows), max(sums[r][1] for r in rows)
-        invariant = self.invariants[place][j]
-        if invariant is None or len(window.factors) == 1:
-            return _spiked(self.bits[place][j][window.first :], window.factors)
+            return self._of_rows(place, window)
+        if len(window.factors) == 1:
+            return [_spiked(bits[window.first :], window.factors) for bits in self.bits[place]]
+        return [self._of_paths(place, j, window) for j in range(node.width)]
+
+    def _of_rows(self, place: int, window: Window) -> list[Box]:
+        sums, known = self.sums(place, window), dict[tuple[int, ...], Box]()
+        for rows in self.rows[place]:
+            if rows not in known:
+                spend(len(rows))
+                known[rows] = min(sums[r][0] for r in rows), max(sums[r][1] for r in rows)
+        return [known[rows] for rows in self.rows[place]]
+
+    def _of_paths(self, place: int, j: int, window: Window) -> Box:
+        invariant, bits = self.invariants[place][j], self.bits[place][j][window.first :][: len(window.factors)]
+        if invariant is None or all(certain == possible for certain, possible in bits):
+            return _spiked(bits, window.factors)
         return along(invariant, window.first, window.factors)
 
     def _cut(self, place: int, j: int, window: Window, box: Box) -> Box:
@@ -163,16 +184,21 @@ class Context:
         known = self._joint[place, window]
         return box if known is None else (max(box[0], known[j][0]), min(box[1], known[j][1]))
 
-    def _largest(self, node: Greatest, j: int, window: Window) -> Box:
-        """Return what is known of maxima: of each step's, and that they are at least each entry where factors are not negative."""
+    def _largest(self, node: Greatest, window: Window) -> list[Box]:
+        """Return what is known of maxima: of each step's, and that they are at least each entry, for factors ≥ 0."""
         steps = range(window.first, window.first + len(window.factors))
-        boxes = [[self.span(node.source, i, self.step(t)) for i in node.entries[j]] for t in steps]
-        tops = [(max(low for low, _ in part), max(high for _, high in part)) for part in boxes]
-        parts = [_product(top, factor) for top, factor in zip(tops, window.factors, strict=True)]
-        low, high = sum(least for least, _ in parts), sum(most for _, most in parts)
-        if len(parts) > 1 and all(least >= 0 for least, _ in window.factors):
-            low = max(low, *(self.span(node.source, i, window)[0] for i in node.entries[j]))
-        return low, high
+        ends = [self.spans(node.source, self.step(t)) for t in steps]
+        together = all(least >= 0 for least, _ in window.factors) and len(window.factors) > 1
+        bottom = self.spans(node.source, window)[0] if together else None
+        found = []
+        for entries in node.entries:
+            tops = [
+                (max(map(low.__getitem__, entries)), max(map(high.__getitem__, entries))) for low, high in ends
+            ]
+            parts = [_product(top, factor) for top, factor in zip(tops, window.factors, strict=True)]
+            low, high = sum(least for least, _ in parts), sum(most for _, most in parts)
+            found.append((low if bottom is None else max(low, *map(bottom.__getitem__, entries)), high))
+        return found
 
     def step(self, t: int) -> Window:
         """Return a step by itself."""
@@ -192,13 +218,10 @@ class Context:
 
     def _summed(self, node: Sum, j: int, window: Window, total: Box | None = None) -> Box:
         low = high = 0
-        for source, row in node.rows[j]:
-            for i, weight in row:
-                box = self.span(source, i, window)
-                if weight > 0:
-                    low, high = low + weight * box[0], high + weight * box[1]
-                else:
-                    low, high = low + weight * box[1], high + weight * box[0]
+        for part in node.rows[j]:
+            spend(len(part.columns))
+            least, most = part.image(*self.spans(part.source, window))
+            low, high = low + least, high + most
         bias = _product(node.bias[j], total or window.total) if node.bias[j] != (0, 0) else (0, 0)
         return (low >> node.shift) + bias[0], -(-high >> node.shift) + bias[1]
 
@@ -206,6 +229,7 @@ class Context:
         """Return what a window is for each row of a table."""
         if (place, window) not in self._sums:
             steps = range(window.first, window.first + len(window.factors))
+            spend(len(self.tables[place].trains) * len(steps))
             self._sums[place, window] = [
                 _spiked([(train[t], train[t]) for t in steps], window.factors)
                 for train in self.tables[place].trains
@@ -219,6 +243,13 @@ def _spiked(bits: Sequence[Box], factors: Sequence[Box]) -> Box:
         low += least if certain else min(0, least) if possible else 0
         high += most if certain else max(0, most) if possible else 0
     return low, high
+
+
+def _entered(boxes: list[Box], window: Window) -> Box:
+    if len(boxes) == 1:
+        return _product(boxes[0], window.total)
+    parts = [_product(box, factor) for box, factor in zip(boxes[window.first :], window.factors, strict=False)]
+    return sum(low for low, _ in parts), sum(high for _, high in parts)
 
 
 def _product(box: Box, factor: Box) -> Box:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..refusal import Refused
+from ..work import spend
 from .neurons import Neuron
 from .numbers import ONE, Box, scaled, times
 
@@ -131,6 +132,7 @@ def inductive(driven: Driven, levels: list[list[Node]]) -> Invariant:
         here, ahead = [None] * len(level), dict[int, list[Box]]()
         for index, chain in chains.items():
             node = level[index]
+            spend(8 + len(chain))
             chain = [*chain, (node.low, node.high)]
             span = balance.cut(t, node, _reached(driven, t, node, chain, balance.extra))
             here[index] = _moves(driven, balance, t, node, span, levels[t + 1], index)  # pyright: ignore[reportArgumentType]
@@ -196,6 +198,7 @@ def _reached(driven: Driven, t: int, node: Node, chain: list[Box], extra: int) -
     for back in node.cuts:
         if not 0 < back < len(chain):
             raise Refused(f"step {t + 1}: a cut goes {back} steps back, expected less than {len(chain)}")
+        spend(4 * back)
         a = t - back
         began, came = chain[-1 - back], driven.window(a, t + 1)
         power, loose = (ONE, ONE), 0

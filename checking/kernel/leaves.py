@@ -11,6 +11,7 @@ import numpy as np
 
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
+from ..work import spend
 from .contexts import Context
 from .network import Entrance, Filtered, Greatest, Spikes, Sum
 from .numbers import GRID, HUGE, least, regrid
@@ -49,9 +50,10 @@ class Costs:
 
     def _through(self, node: Sum, t: int, j: int, cost: int, shift: int) -> None:
         self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
-        for source, row in node.rows[j]:
-            into = self._held[source][shift + node.shift]
-            for i, weight in row:
+        for part in node.rows[j]:
+            spend(len(part.columns))
+            into = self._held[part.source][shift + node.shift]
+            for i, weight in zip(part.columns, part.weights, strict=True):
                 into[t, i] = into.get((t, i), 0) + cost * weight
 
     def _largest(self, node: Greatest, t: int, j: int, cost: int, shift: int) -> None:
@@ -73,6 +75,7 @@ class Costs:
 
     def on_spikes(self, place: int, width: int) -> list[list[int]]:
         """Return the costs on spikes, rounded down to the grid, (n, T); they are taken from what is held."""
+        spend(width * self.context.steps)
         found = [[0] * self.context.steps for _ in range(width)]
         for shift, held in self._taken(place):
             for (t, j), cost in held.items():
@@ -151,6 +154,7 @@ class Leaf:
     def _over_rows(self, j: int, costs: list[int], price: int) -> int:
         """Return rule R: the least over the rows that are left, each at an end of its currents."""
         table, (low, high) = self.context.tables[self.place], self.context.currents[self.place][j]
+        spend(len(self.context.rows[self.place][j]) * len(costs))
         values = []
         for r in self.context.rows[self.place][j]:
             spent = sum(cost for cost, s in zip(costs, table.trains[r], strict=True) if s)
@@ -192,8 +196,8 @@ class Leaf:
         self.heard[j] = prices
         for t, price in enumerate(prices):
             self.total += least(price, node.heard.bias[j]) >> GRID
-            for _, row in node.heard.rows[j] if t else ():
-                for i, weight in row:
+            for part in node.heard.rows[j] if t else ():
+                for i, weight in zip(part.columns, part.weights, strict=True):
                     self.open[i][t - 1] += price * weight >> node.heard.shift
 
     def potential(self, place: int, j: int, prices: list[int], bound: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import mul
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ..network.measuring import Measure, measured
 from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
+from ..work import spend
 from .neurons import Neuron
 from .numbers import GRID, HUGE, Box, regrid, times
 
@@ -32,10 +34,42 @@ class Entrance:
 
 
 @dataclass(frozen=True)
-class Sum:
-    """Sums Σ w·x[j] + b of numbers of other nodes: rows of (node, j, w·2^shift), and boxes around b."""
+class Part:
+    """Of a sum, what it adds up of one node: w·2^shift of the numbers at these columns, those with w > 0 first.
 
-    rows: list[list[tuple[int, Row]]]
+    Attributes:
+        positive: how many these are.
+    """
+
+    source: int
+    columns: tuple[int, ...]
+    weights: tuple[int, ...]
+    positive: int
+
+    @staticmethod
+    def of(source: int, row: Row) -> "Part":
+        """Return a part of (column, weight)."""
+        above, below = [one for one in row if one[1] > 0], [one for one in row if one[1] < 0]
+        columns, weights = zip(*above, *below, strict=True) if above or below else ((), ())
+        return Part(source, columns, weights, len(above))
+
+    def image(self, low: list[int], high: list[int]) -> Box:
+        """Return the box of Σ w·x for x in boxes."""
+        end = self.positive
+        above, below = self.columns[:end], self.columns[end:]
+        more, less = self.weights[:end], self.weights[end:]
+        least = sum(map(mul, more, map(low.__getitem__, above))) + sum(
+            map(mul, less, map(high.__getitem__, below))
+        )
+        most = sum(map(mul, more, map(high.__getitem__, above))) + sum(map(mul, less, map(low.__getitem__, below)))
+        return least, most
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Sums Σ w·x[j] + b of numbers of other nodes: parts of each, weights over 2^shift, and boxes around b."""
+
+    rows: list[list[Part]]
     shift: int
     bias: list[Box]
 
@@ -180,9 +214,11 @@ def _node(place: int, graph: Graph, network: Network, inputs: Inputs, measures: 
 
 
 def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network, measure: Measure) -> Spikes:
-    heard, error = None, measure[1]
+    """Return neurons; that no potential may overflow is looked at here alone."""
+    (size, error), heard = measure, None
     if node.feedback is not None:
-        heard, error = _through(place, node.feedback), driven(node.feedback, *measure, network.arithmetic)[1]
+        heard, (size, error) = _through(place, node.feedback), driven(node.feedback, *measure, network.arithmetic)
+    node.neuron.largest(size.max().fraction(), network.arithmetic)
     constant = graph.constant[node.source] and heard is None
     neuron = Neuron.of(node.neuron, network.arithmetic)
     return Spikes(node.source, neuron, constant, graph.widths[place], heard, _up(error))
@@ -197,9 +233,10 @@ def _boxes(inputs: Inputs) -> list[list[Box]]:
 
 def _through(source: int, affine: Affine) -> Sum:
     matrix = affine.matrix
+    spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
     starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
     entries = list(zip(matrix.column.tolist(), map(int, matrix.ints), strict=True))
-    rows = [[(source, entries[one:two])] for one, two in zip(starts, starts[1:], strict=False)]
+    rows = [[Part.of(source, entries[one:two])] for one, two in zip(starts, starts[1:], strict=False)]
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
     return Sum(rows, matrix.shift, bias)
 
@@ -212,7 +249,7 @@ def _greatest(node: Maxima) -> Greatest:
 
 
 def _same(sources: list[int], width: int) -> Sum:
-    return Sum([[(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)
+    return Sum([[Part.of(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)
 
 
 def _up(column: Dyadic) -> list[int]:

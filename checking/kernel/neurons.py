@@ -7,12 +7,10 @@ of floats.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 from ..network.neurons import Neuron as Described
 from ..numbers.arithmetic import Arithmetic
-from ..refusal import Refused
-from .numbers import GRID, Box, above, exactly, times
+from .numbers import Box, above, exactly, times
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,3 @@ class Neuron:
             return 0, 0
         less, loose = self.shift(spike), self.lost(spike, part)
         return part[0] - less - loose, part[1] - less + loose
-
-
-def bounded(value: int, arithmetic: Arithmetic, what: str) -> None:
-    """Refuse numbers for which the run may overflow."""
-    if Fraction(value, 1 << GRID) > arithmetic.largest:
-        raise Refused(f"unknown: {what} may overflow")

@@ -1,5 +1,6 @@
 """Numbers of the kernel: integers over 2^GRID. What is finer is rounded outward, where the rules say so."""
 
+import re
 from fractions import Fraction
 
 from ..refusal import Refused
@@ -9,6 +10,7 @@ GRID = 160
 ONE = 1 << GRID
 HUGE = ONE << 1100
 """More than any number that a run may have: what is no bound at all."""
+NUMBER = re.compile("(-?[0-9a-f]+)(?:p([0-9]{1,3}))?")
 MOST_BITS = 1 << 14
 """The longest number that a certificate may hold."""
 
@@ -66,11 +68,11 @@ def number(token: str) -> int:
     Raises:
         Refused: for anything else, or one that is finer than the grid.
     """
-    digits, _, places = token.partition("p")
-    try:
-        bits = int(places or "0")
-        if not 0 <= bits <= GRID or len(digits) > MOST_BITS // 4:
-            raise Refused(f"got {token[:20]!r}, expected a number with at most {GRID} bits behind the point")
-        return int(digits, 16) << GRID - bits
-    except ValueError as error:
-        raise Refused(f"got {token[:20]!r}, expected a number") from error
+    found = NUMBER.fullmatch(token)
+    if found is None:
+        raise Refused(f"got {token[:20]!r}, expected a number")
+    digits, places = found.groups()
+    bits = int(places or "0")
+    if bits > GRID or len(digits) > MOST_BITS // 4:
+        raise Refused(f"got {token[:20]!r}, expected a number with at most {GRID} bits behind the point")
+    return int(digits, 16) << GRID - bits

@@ -13,6 +13,7 @@ close                                        the leaf's bound suffices
 empty                                        no run is left here
 """
 
+import re
 from collections.abc import Iterator
 
 from ..refusal import Refused
@@ -20,6 +21,9 @@ from .invariants import Node
 from .numbers import Box, number
 from .potentials import Hints, Potential
 from .tables import Train
+
+
+WHOLE = re.compile("-?[0-9]{1,8}")
 
 
 class Fields:
@@ -49,7 +53,7 @@ class Fields:
             Refused: for anything else.
         """
         word = self.word()
-        if not word.removeprefix("-").isdecimal() or len(word) > 9 or not least <= int(word) <= most:
+        if not WHOLE.fullmatch(word) or not least <= int(word) <= most:
             raise Refused(f"got {word[:20]!r}, expected a whole number from {least} to {most}")
         return int(word)
 

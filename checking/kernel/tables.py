@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..refusal import Refused
+from ..work import spend
 from .neurons import Neuron
 from .numbers import GRID, Box, scaled, times
 
@@ -73,6 +74,7 @@ def _followed(neuron: Neuron, train: Train, alpha: int, rest: Box, box: Box) -> 
     if len(train) == len(neuron.scale):
         yield train, box
         return
+    spend(16 + len(train))
     most, a = max(map(abs, box)), neuron.scale[len(train)]
     size = times(abs(alpha), most)[1] + max(map(abs, rest))
     slip = neuron.slip(size, times(abs(a), most)[1])
