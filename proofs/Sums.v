@@ -94,6 +94,8 @@ Proof.
 Qed.
 Lemma near_refl : forall M a, Rabs a <= M -> near 0 0 M a a.
 Proof. intros M a H. split; [exact H|]. split; [lra|]. unfold grow. simpl. replace (a - a) with 0 by ring. rewrite Rabs_R0. lra. Qed.
+Lemma near_exact : forall k a, near k 0 (Rabs a) a a.
+Proof. intros k a. apply near_weaken with (k := O) (e := 0) (M := Rabs a); [apply near_refl|lia|..]; lra. Qed.
 Lemma near_plus : forall k e1 e2 M1 M2 a b A B, near k e1 M1 a A -> near k e2 M2 b B -> near k (e1 + e2) (M1 + M2) (a + b) (A + B).
 Proof.
   intros k e1 e2 M1 M2 a b A B [H1 [H2 H3]] [G1 [G2 G3]]. split; [eapply Rle_trans; [apply Rabs_triang|lra]|]. split; [lra|].
@@ -230,7 +232,7 @@ Proof.
     destruct (Req_EM_T p 0) as [->|].
     + rewrite Rabs_R0, !Rplus_0_r, fl_format by (eapply summed_format; eassumption). unfold count at 2 4. simpl. rewrite Rmult_0_l, Nat.add_0_r, Rplus_0_r. exact IA.
     + unfold count at 2 4. simpl. rewrite Rmult_1_l, Nat.add_1_r. apply near_fl.
-      rewrite <- (Rplus_0_r (INR (count ps) * eta)). apply near_plus; [exact IA|]. eapply near_weaken; [apply near_refl, Rle_refl|lia|lra|lra].
+      rewrite <- (Rplus_0_r (INR (count ps) * eta)). apply near_plus; [exact IA|apply near_exact].
   - rewrite <- (sum_perm _ _ P), <- (size_perm _ _ P), <- (count_perm _ _ P). exact IA.
   - rewrite count_cons, zero_0. simpl. rewrite Rabs_R0, !Rplus_0_l. exact IA.
   - rewrite count_cons, zero_0 in IA. simpl in IA. rewrite Rabs_R0, !Rplus_0_l in IA. exact IA.
