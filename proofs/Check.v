@@ -1,0 +1,622 @@
+(* The checker: a state machine over the records of a certificate. It knows no bound: it checks that claimed invariants are inductive, that claimed
+   potentials are feasible, and adds up. Layers are counted from 0 here (the certificate's layer 1 is hidden layer 0). *)
+From Coq Require Import ZArith List Bool.
+From Flocq Require Import Core.
+Require Import Semantics Dyadic.
+Import ListNotations.
+
+(* ---- records ----------------------------------------------------------------------------------------------------------------------- *)
+Record node := { lo : D; hi : D; parent : option nat; silent : option nat; spike : option nat; cuts : list nat }.
+Definition pot := (list (D * D) * (list (nat * D) * list (nat * D)))%type.        (* pieces a + b*u; for silence, for a spike: a piece here and a multiplier for each piece there *)
+Inductive record :=
+| Table (rows : list (list bool * (D * D)))
+| Graph (l j : nat) (levels : list (list node))
+| Narrow (slabs : list nat) (bounds : list (nat * option bool * list D))          (* Some true: from below; Some false: from above; None: the emptiness *)
+| SplitRows (j k : nat)
+| SplitSpike (l j t : nat)
+| SplitInput (i : nat) (v : D)
+| Class (k : nat)
+| Leaf
+| Potential (l j : nat) (mu : list D) (pots : list (list pot))
+| Price (j : nat) (mu : D)
+| Close
+| Empty.
+
+(* ---- contexts: what holds of every run of this part of the tree ------------------------------------------------------------------------ *)
+Record trow := { ix : nat; train : list bool; from : D; til : D }.
+Record first := { alo : D; ahi : D; err : D; left : list trow }.                    (* the exact current's box; how far the run's may be; rows *)
+Record move := { spk : bool; plo : D; phi : D; target : nat; loss : D }.           (* where v lies, the node it leads to *)
+Record cell := { clo : D; chi : D; moves : list move }.
+Record stage := { box : D * D; cells : list cell }.                                (* the exact current's box at this step *)
+Record later := { bits : list (bool * bool); proof : option (D * list stage) }.    (* (certain, possible) a step; extra, and the graph *)
+Definition table := list (list (D * D)).                                           (* [t][k]: of the sum of k + 1 last terms up to step t + 1, faded *)
+Record memo := { mlayer : nat; mdecay : D; mtables : list table; msizes : list (list D) }.
+Record context := { inputs : list (D * D); firsts : list first; laters : list (list later); kept : option memo }.
+
+Record leaf := { layer : nat; total : D; here : list (list D); below : list (list D) }.
+Inductive state :=
+| Start
+| Root (c : option context) (done : list nat)
+| Tree (c : option context) (done : list nat) (k : nat) (stack : list (option context))
+| At (c : option context) (done : list nat) (k : nat) (stack : list (option context)) (now : context) (lf : leaf).
+
+(* ---- lists -------------------------------------------------------------------------------------------------------------------------------- *)
+Fixpoint put {X} (i : nat) (x : X) (l : list X) : list X :=
+  match l, i with [], _ => [] | _ :: l, O => x :: l | y :: l, S i => y :: put i x l end.
+Fixpoint zip {X Y Z} (f : X -> Y -> Z) (a : list X) (b : list Y) : list Z :=
+  match a, b with x :: a, y :: b => f x y :: zip f a b | _, _ => [] end.
+Fixpoint each {X Y} (f : X -> option Y) (l : list X) : option (list Y) :=
+  match l with
+  | [] => Some []
+  | x :: l => match f x, each f l with Some y, Some r => Some (y :: r) | _, _ => None end
+  end.
+
+(* a row, sorted by column, along what stands at the columns *)
+Section Along.
+Context {X Y : Type}.
+Variable f : D -> X -> Y -> Y.
+Fixpoint along (i : nat) (xs : list X) (ws : list (nat * D)) (acc : Y) {struct xs} : option Y :=
+  match ws with
+  | [] => Some acc
+  | (j, w) :: rest =>
+      match xs with
+      | [] => None
+      | x :: xs => if Nat.eqb j i then along (S i) xs rest (f w x acc) else along (S i) xs ws acc
+      end
+  end.
+End Along.
+
+(* costs: of each source a list over time *)
+Fixpoint bump (w : D) (mu b : list D) : list D :=
+  match mu, b with
+  | [], _ => b
+  | m :: mu, [] => mul w m :: bump w mu []
+  | m :: mu, x :: b => add x (mul w m) :: bump w mu b
+  end.
+Fixpoint spread (i : nat) (ws : list (nat * D)) (mu : list D) (B : list (list D)) {struct B} : option (list (list D)) :=
+  match ws with
+  | [] => Some B
+  | (j, w) :: rest =>
+      match B with
+      | [] => None
+      | b :: B => if Nat.eqb j i then option_map (cons (bump w mu b)) (spread (S i) rest mu B) else option_map (cons b) (spread (S i) ws mu B)
+      end
+  end.
+Fixpoint sum (l : list D) : D := match l with [] => zero | x :: l => add x (sum l) end.
+
+(* ---- affine layers ------------------------------------------------------------------------------------------------------------------------- *)
+Definition err_of (sizes : list D) (r : row) : option D :=
+  match along (fun w size (acc : nat * D) => if same w zero || leb size zero then acc else (S (fst acc), add (snd acc) (mul (dabs w) size))) 0 sizes (fst r) (O, zero) with
+  | Some (n, m) => Some (up (add (mul (gammaD (n + 1)) (add m (dabs (snd r)))) (mul (ofnat (n + 2)) least_normal)))
+  | None => None
+  end.
+Definition image (boxes : list (D * D)) (r : row) : option (D * D) :=
+  along (fun w b (acc : D * D) => (add (fst acc) (least w b), add (snd acc) (most w b))) 0 boxes (fst r) (snd r, snd r).
+
+(* sums of lambda^.. * x over the last k + 1 steps, outward *)
+Fixpoint tabulate (lam : D) (before : list (D * D)) (xs : list (D * D)) : table :=
+  match xs with
+  | [] => []
+  | x :: xs =>
+      let now := map (fun r => (down (add (fst x) (mul lam (fst r))), up (add (snd x) (mul lam (snd r))))) ((zero, zero) :: before) in
+      now :: tabulate lam now xs
+  end.
+Definition digit (s : bool) : D := if s then one else zero.
+Definition exactly (s : bool) : D * D := (digit s, digit s).
+Definition between (b : bool * bool) : D * D := (digit (fst b), digit (snd b)).
+Definition join (a b : table) : table := zip (zip (fun p q => (dmin (fst p) (fst q), dmax (snd p) (snd q)))) a b.
+Definition of_rows (lam : D) (rows : list trow) : table :=
+  match map (fun r => tabulate lam [] (map exactly (train r))) rows with [] => [] | t :: ts => fold_left join ts t end.
+Definition sources (c : context) (l : nat) (lam : D) : list table :=               (* of hidden layer l: what layer l + 1 reads *)
+  match l with
+  | O => map (fun f => of_rows lam (left f)) (firsts c)
+  | S l => map (fun a => tabulate lam [] (map between (bits a))) (nth l (laters c) [])
+  end.
+Definition tops (T : nat) (tables : list table) : list (list D) :=
+  map (fun t => map (fun tb : table => match nth t tb [] with r :: _ => snd r | [] => one end) tables) (seq 0 T).
+Definition memo_of (T : nat) (c : context) (l : nat) (lam : D) : memo :=           (* for hidden layer S l *)
+  match kept c with
+  | Some m => if Nat.eqb (mlayer m) l && same (mdecay m) lam then m
+              else let ts := sources c l lam in {| mlayer := l; mdecay := lam; mtables := ts; msizes := tops T ts |}
+  | None => let ts := sources c l lam in {| mlayer := l; mdecay := lam; mtables := ts; msizes := tops T ts |}
+  end.
+Definition windows (T : nat) (lam : D) (tables : list table) (r : row) : option table :=
+  along (fun w (tb acc : table) => zip (zip (fun a p => (add (fst a) (least w p), add (snd a) (most w p)))) acc tb) 0 tables (fst r)
+        (tabulate lam [] (repeat (snd r, snd r) T)).
+
+(* ---- rule T ---------------------------------------------------------------------------------------------------------------------------------- *)
+Definition trains_eqb (a b : list bool) : bool := Nat.eqb (length a) (length b) && forallb (fun p => Bool.eqb (fst p) (snd p)) (combine a b).
+Definition covered (rows : list (list bool * (D * D))) (tr : list bool) (p q : D) : bool :=
+  existsb (fun r => leb (fst (snd r)) p && leb q (snd (snd r)) && trains_eqb (fst r) tr) rows.
+Section Walk.
+Variables (n : neuron) (T : nat) (rows : list (list bool * (D * D))).
+Fixpoint walk (k : nat) (pre : list bool) (a ylo yhi p q : D) : bool :=             (* u - a*I in [ylo, yhi], for I in [p, q] *)
+  match k with
+  | O => covered rows (rev pre) p q
+  | S k =>
+      let im := dmax (dabs p) (dabs q) in
+      let sl := slipD n (add (mul (dabs a) im) (dmax (dabs ylo) (dabs yhi))) im in
+      let a' := add (mul (decay n) a) one in
+      let lo' := down (sub (mul (decay n) ylo) sl) in let hi' := up (add (mul (decay n) yhi) sl) in
+      let top := match over (sub (add (theta n) (tieD n)) lo') a' with Some r => dmin q r | None => q end in
+      let bot := match under (sub (sub (theta n) (tieD n)) hi') a' with Some r => dmax p r | None => p end in
+      ltb zero a'
+      && (if leb p top then walk k (false :: pre) a' lo' hi' p top else true)
+      && (if leb bot q then
+            match kind n with
+            | Zero => covered rows (map (fun t => Nat.eqb (Nat.modulo t (S (length pre))) (length pre)) (seq 0 T)) bot q      (* the run repeats itself *)
+            | Subtract => let gone := lostD n (add (mul (dabs a') im) (dmax (dabs lo') (dabs hi'))) in
+                          walk k (true :: pre) a' (sub lo' (add (drop n) gone)) (add (sub hi' (drop n)) gone) bot q
+            | Never => walk k (true :: pre) a' lo' hi' bot q
+            end
+          else true)
+  end.
+End Walk.
+Definition d_eqb (a b : D) : bool := Z.eqb (Fnum a) (Fnum b) && Z.eqb (Fexp a) (Fexp b).
+Definition reset_eqb (a b : reset) : bool := match a, b with Zero, Zero => true | Subtract, Subtract => true | Never, Never => true | _, _ => false end.
+Definition neuron_eqb (a b : neuron) : bool := d_eqb (decay a) (decay b) && d_eqb (theta a) (theta b) && reset_eqb (kind a) (kind b) && d_eqb (drop a) (drop b).
+
+(* rows to the current's box and back; None: no run *)
+Definition settle (f : first) : option first :=
+  let a := sub (alo f) (err f) in let b := add (ahi f) (err f) in
+  match filter (fun r => leb (from r) (til r)) (map (fun r => {| ix := ix r; train := train r; from := dmax (from r) a; til := dmin (til r) b |}) (left f)) with
+  | [] => None
+  | r :: rest =>
+      let p := fold_left (fun m r => dmin m (from r)) rest (from r) in
+      let q := fold_left (fun m r => dmax m (til r)) rest (til r) in
+      let a := dmax (alo f) (sub p (err f)) in let b := dmin (ahi f) (add q (err f)) in
+      if leb a b then Some {| alo := a; ahi := b; err := err f; left := r :: rest |} else None
+  end.
+
+Fixpoint enumerate (i : nat) (rows : list (list bool * (D * D))) : list trow :=
+  match rows with [] => [] | (tr, (p, q)) :: rows => {| ix := i; train := tr; from := p; til := q |} :: enumerate (S i) rows end.
+Definition sane (net : network) : bool :=
+  Nat.leb 1 (steps net)
+  && forallb (fun layer => Nat.eqb (length (fst layer)) (length (snd layer)) && forallb (fun n => leb zero (decay n)) (snd layer)) (hidden net).
+Definition begin (net : network) (low high : list D) (rows : list (list bool * (D * D))) : option (option context) :=
+  let ins := combine low high in
+  match hidden net with
+  | (rs, n :: ns) :: deeper =>
+      match each (image ins) rs, each (err_of (map size_of ins)) rs with
+      | Some boxes, Some errs =>
+          let reach := fold_left dmax (zip (fun b e => add (size_of b) e) boxes errs) zero in
+          if sane net && forallb (neuron_eqb n) ns
+             && walk n (steps net) rows (steps net) [] zero zero zero (opp reach) zero && walk n (steps net) rows (steps net) [] zero zero zero zero reach
+          then
+            let all := enumerate 0 rows in
+            Some (match each settle (zip (fun b e => {| alo := fst b; ahi := snd b; err := e; left := all |}) boxes errs) with
+                  | None => None
+                  | Some fs => Some {| inputs := ins; firsts := fs; kept := None;
+                                       laters := map (fun layer => map (fun _ => {| bits := repeat (false, true) (steps net); proof := None |}) (fst layer)) deeper |}
+                  end)
+          else None
+      | _, _ => None
+      end
+  | _ => None
+  end.
+
+(* ---- rules I and W ------------------------------------------------------------------------------------------------------------------------------ *)
+Fixpoint fade (lam : D) (k : nat) (b : D * D) : D * D :=
+  match k with O => b | S k => let c := fade lam k b in (down (mul lam (fst c)), up (mul lam (snd c))) end.
+Fixpoint loose (lam : D) (k : nat) : D := match k with O => zero | S k => up (add one (mul lam (loose lam k))) end.
+Section Inductive.
+Variables (n : neuron) (ex : D).
+Definition cut (chain wins : list (D * D)) (v : D * D) (k : nat) : D * D :=
+  match nth_error chain k, nth_error wins k with
+  | Some h, Some w =>
+      let p := fade (decay n) (S k) h in let e := mul ex (loose (decay n) (S k)) in
+      (dmax (fst v) (sub (add (fst p) (fst w)) e), dmin (snd v) (add (add (snd p) (snd w)) e))
+  | _, _ => v
+  end.
+Definition found (s : bool) (fixed : bool * bool) (next : list node) (i : nat) (x : node) (v : D * D) : option (list move) :=
+  let a := if s then dmax (fst v) (sub (theta n) (tieD n)) else fst v in
+  let b := if s then snd v else dmin (snd v) (add (theta n) (tieD n)) in
+  if (if s then snd fixed else negb (fst fixed)) && leb a b then
+    match (if s then spike x else silent x) with
+    | None => None
+    | Some j =>
+        match nth_error next j with
+        | None => None
+        | Some y =>
+            let gone := match kind n, s with Subtract, true => lostD n (size_of (a, b)) | _, _ => zero end in
+            let to := match kind n, s with
+                      | Zero, true => (zero, zero)
+                      | Subtract, true => (sub a (add (drop n) gone), add (sub b (drop n)) gone)
+                      | _, _ => (a, b)
+                      end in
+            if leb (lo y) (fst to) && leb (snd to) (hi y) && match parent y with None => true | Some p => negb s && Nat.eqb p i end
+            then Some [{| spk := s; plo := a; phi := b; target := j; loss := gone |}] else None
+        end
+    end
+  else Some [].
+Definition ways (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (i : nat) (x : node) (chain : list (D * D)) : option cell :=
+  let v := fold_left (cut chain wins) (cuts x) (sub (add (mul (decay n) (lo x)) (fst bx)) ex, add (add (mul (decay n) (hi x)) (snd bx)) ex) in
+  match found false fixed next i x v, found true fixed next i x v with
+  | Some a, Some b => Some {| clo := lo x; chi := hi x; moves := a ++ b |}
+  | _, _ => None
+  end.
+Fixpoint level_of (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (i : nat) (nodes : list node) (chains : list (list (D * D))) : option (list cell) :=
+  match nodes, chains with
+  | [], _ => Some []
+  | x :: nodes, ch :: chains =>
+      match ways bx wins fixed next i x ch, level_of bx wins fixed next (S i) nodes chains with Some c, Some cs => Some (c :: cs) | _, _ => None end
+  | _ :: _, [] => None
+  end.
+Definition chain_of (chains : list (list (D * D))) (y : node) : list (D * D) :=
+  (lo y, hi y) :: match parent y with Some i => nth i chains [] | None => [] end.
+Fixpoint stages_of (wins : table) (fixed : list (bool * bool)) (level : list node) (rest : list (list node)) (chains : list (list (D * D))) : option (list stage) :=
+  match wins, fixed, rest with
+  | [], [], [] => Some []
+  | (bx :: ws) :: wins, f :: fixed, next :: rest =>
+      match level_of bx (bx :: ws) f next 0 level chains, stages_of wins fixed next rest (map (chain_of chains) next) with
+      | Some cs, Some sts => Some ({| box := bx; cells := cs |} :: sts)
+      | _, _ => None
+      end
+  | _, _, _ => None
+  end.
+End Inductive.
+Definition bits_of (st : stage) : bool * bool :=
+  (forallb (fun c => forallb spk (moves c)) (cells st), existsb (fun c => existsb spk (moves c)) (cells st)).
+Definition both (a b : bool * bool) : bool * bool := (fst a || fst b, snd a && snd b).
+Definition torn (b : bool * bool) : bool := fst b && negb (snd b).
+
+Definition graph (net : network) (c : context) (l j : nat) (levels : list (list node)) : option (option context) :=
+  match l, levels with
+  | S l', ((x :: _) as level) :: rest =>
+      match nth_error (hidden net) l, nth_error (laters c) l' with
+      | Some (rs, ns), Some row =>
+          match nth_error rs j, nth_error ns j, nth_error row j with
+          | Some r, Some n, Some a =>
+              let m := memo_of (steps net) c l' (decay n) in
+              match windows (steps net) (decay n) (mtables m) r, each (fun s => err_of s r) (msizes m) with
+              | Some wins, Some errs =>
+                  let e := fold_left dmax errs zero in
+                  let C := fold_left dmax (map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end) wins) zero in
+                  let U := fold_left dmax (map (fun x => size_of (lo x, hi x)) (concat levels)) zero in
+                  let ex := add e (slipD n U (add C e)) in
+                  match stages_of n ex wins (bits a) level rest (map (fun y => [(lo y, hi y)]) level) with
+                  | Some sts =>
+                      if leb (lo x) zero && leb zero (hi x) && leb zero (decay n) && Nat.leb (length sts) (steps net) then
+                        let bs := zip both (bits a) (map bits_of sts) in
+                        Some (if existsb torn bs then None
+                              else Some {| inputs := inputs c; firsts := firsts c; kept := Some m;
+                                           laters := put l' (put j {| bits := bs; proof := Some (ex, sts) |} row) (laters c) |})
+                      else None
+                  | None => None
+                  end
+              | _, _ => None
+              end
+          | _, _, _ => None
+          end
+      | _, _ => None
+      end
+  | _, _ => None
+  end.
+
+(* ---- rule P ---------------------------------------------------------------------------------------------------------------------------------------- *)
+Definition value (n : neuron) (ex k p : D) (bx : D * D) (c : cell) (m : move) (a b const slope mult : D) : D :=
+  let keep := match kind n with Zero => negb (spk m) | _ => true end in
+  let shifted := match kind n with Subtract => spk m | _ => false end in
+  let sl := if keep then slope else zero in
+  let g := add sl mult in
+  let free := add (add (least (sub (mul g (decay n)) b) (clo c, chi c)) (least (sub g p) bx)) (opp (mul (dabs g) ex)) in
+  let paid := if shifted then add (mul sl (drop n)) (mul (dabs sl) (loss m)) else zero in
+  let cost := if spk m then k else zero in
+  add (sub (sub (sub (add const cost) a) (mul mult (if leb zero mult then phi m else plo m))) paid) free.
+Fixpoint pieces_ok (n : neuron) (ex k p : D) (bx : D * D) (c : cell) (m : move) (pieces there : list (D * D)) (hints : list (nat * D)) : bool :=
+  match there, hints with
+  | [], _ => true
+  | (const, slope) :: there, (i, mult) :: hints =>
+      match nth_error pieces i with
+      | Some (a, b) => leb zero (value n ex k p bx c m a b const slope mult) && pieces_ok n ex k p bx c m pieces there hints
+      | None => false
+      end
+  | _ :: _, [] => false
+  end.
+Definition cell_ok (n : neuron) (ex k p : D) (bx : D * D) (next : option (list pot)) (c : cell) (x : pot) : bool :=
+  forallb (fun m =>
+    match next with
+    | None => pieces_ok n ex k p bx c m (fst x) [(zero, zero)] (if spk m then snd (snd x) else fst (snd x))
+    | Some ys => match nth_error ys (target m) with
+                 | None => false
+                 | Some y => pieces_ok n ex k p bx c m (fst x) (fst y) (if spk m then snd (snd x) else fst (snd x))
+                 end
+    end) (moves c).
+Fixpoint cells_ok (n : neuron) (ex k p : D) (bx : D * D) (next : option (list pot)) (cs : list cell) (xs : list pot) : bool :=
+  match cs, xs with
+  | [], _ => true
+  | c :: cs, x :: xs => cell_ok n ex k p bx next c x && cells_ok n ex k p bx next cs xs
+  | _ :: _, [] => false
+  end.
+Fixpoint pots_ok (n : neuron) (ex : D) (sts : list stage) (A mu : list D) (pots : list (list pot)) : bool :=
+  match sts, mu, pots with
+  | [], [], [] => match A with [] => true | _ => false end
+  | st :: sts, p :: mu, xs :: pots =>
+      cells_ok n ex (hd zero A) p (box st) (match pots with [] => None | ys :: _ => Some ys end) (cells st) xs && pots_ok n ex sts (tl A) mu pots
+  | _, _, _ => false
+  end.
+Definition least_piece (l : list (D * D)) : option D :=
+  match l with [] => None | (a, _) :: l => Some (fold_left (fun m ab => dmin m (fst ab)) l a) end.
+
+(* ---- rule N ---------------------------------------------------------------------------------------------------------------------------------------- *)
+Fixpoint corner (B : list (list D)) (boxes : list (D * D)) : option D :=
+  match B, boxes with
+  | [], _ => Some zero
+  | b :: B, x :: boxes => option_map (add (sum (map (fun k => least k x) b))) (corner B boxes)
+  | _ :: _, [] => None
+  end.
+(* of sign * W_m x + b_m from below *)
+Fixpoint slabbed (rs : list row) (fs : list first) (slabs : list nat) (nus : list D) (B : list (list D)) (const : D) : option (list (list D) * D) :=
+  match slabs, nus with
+  | [], [] => Some (B, const)
+  | k :: slabs, nu :: nus =>
+      match nth_error rs k, nth_error fs k with
+      | Some r, Some f =>
+          match spread 0 (fst r) [opp nu] B with
+          | Some B => slabbed rs fs slabs nus B (add const (sub (least nu (alo f, ahi f)) (mul nu (snd r))))
+          | None => None
+          end
+      | _, _ => None
+      end
+  | _, _ => None
+  end.
+Definition bound (rs : list row) (c : context) (m : nat) (sign : D) (slabs : list nat) (nus : list D) : option D :=
+  match nth_error rs m with
+  | None => None
+  | Some r =>
+      match spread 0 (fst r) [sign] (repeat [] (length (inputs c))) with
+      | None => None
+      | Some B =>
+          match slabbed rs (firsts c) slabs nus B (mul sign (snd r)) with
+          | None => None
+          | Some (B, const) => option_map (add const) (corner B (inputs c))
+          end
+      end
+  end.
+Definition with_first (c : context) (j : nat) (o : option first) : option context :=
+  match o with
+  | None => None
+  | Some f => Some {| inputs := inputs c; firsts := put j f (firsts c); laters := laters c; kept := None |}
+  end.
+Definition narrow_one (rs : list row) (slabs : list nat) (c : context) (b : nat * option bool * list D) : option (option context) :=
+  let '(m, sign, nus) := b in
+  match bound rs c m (match sign with Some true => one | Some false => opp one | None => zero end) slabs nus, nth_error (firsts c) m with
+  | Some low, Some f =>
+      match sign with
+      | None => Some (if ltb zero low then None else Some c)
+      | Some s =>
+          let f := if s then {| alo := dmax (alo f) low; ahi := ahi f; err := err f; left := left f |}
+                   else {| alo := alo f; ahi := dmin (ahi f) (opp low); err := err f; left := left f |} in
+          Some (with_first c m (settle f))
+      end
+  | _, _ => None
+  end.
+Fixpoint narrow (rs : list row) (slabs : list nat) (c : context) (bounds : list (nat * option bool * list D)) : option (option context) :=
+  match bounds with
+  | [] => Some (Some c)
+  | b :: bounds => match narrow_one rs slabs c b with
+                   | None => None
+                   | Some None => Some None
+                   | Some (Some c) => narrow rs slabs c bounds
+                   end
+  end.
+Definition rows_of (net : network) : list row := match hidden net with (rs, _) :: _ => rs | [] => [] end.
+
+(* ---- splits -------------------------------------------------------------------------------------------------------------------------------------------- *)
+Definition split_rows (c : context) (j k : nat) : option (option context * option context) :=
+  match nth_error (firsts c) j with
+  | None => None
+  | Some f =>
+      let side keep := with_first c j (settle {| alo := alo f; ahi := ahi f; err := err f; left := filter keep (left f) |}) in
+      Some (side (fun r => Nat.leb k (ix r)), side (fun r => negb (Nat.leb k (ix r))))
+  end.
+Definition split_spike (c : context) (l j t : nat) : option (option context * option context) :=
+  match l with
+  | O => None
+  | S l =>
+      match nth_error (laters c) l with
+      | None => None
+      | Some row =>
+          match nth_error row j with
+          | None => None
+          | Some a =>
+              match nth_error (bits a) t with
+              | None => None
+              | Some b =>
+                  let side b' := if torn b' then None
+                                 else Some {| inputs := inputs c; firsts := firsts c; kept := None;
+                                              laters := put l (put j {| bits := put t b' (bits a); proof := proof a |} row) (laters c) |} in
+                  Some (side (both b (true, true)), side (both b (false, false)))
+              end
+          end
+      end
+  end.
+Definition split_input (rs : list row) (c : context) (i : nat) (v : D) : option (option context * option context) :=
+  match nth_error (inputs c) i with
+  | None => None
+  | Some (a, b) =>
+      let side x :=
+        if leb (fst x) (snd x) then
+          let ins := put i x (inputs c) in
+          match each (image ins) rs with
+          | None => None
+          | Some bs =>
+              Some (match each settle (zip (fun b f => {| alo := dmax (alo f) (fst b); ahi := dmin (ahi f) (snd b); err := err f; left := left f |}) bs (firsts c)) with
+                    | Some fs => Some {| inputs := ins; firsts := fs; laters := laters c; kept := None |}
+                    | None => None
+                    end)
+          end
+        else Some None in
+      match side (dmax a v, b), side (a, dmin b v) with Some p, Some q => Some (p, q) | _, _ => None end
+  end.
+
+(* ---- the leaf ------------------------------------------------------------------------------------------------------------------------------------------- *)
+Definition reader (net : network) (k : nat) : option row :=
+  match last net with Some rs => nth_error rs k | None => Some ([(k, one)], zero) end.
+Definition width (net : network) (c : context) (l : nat) : nat :=                  (* of what hidden layer l reads *)
+  match l with O => length (inputs c) | S l => match nth_error (hidden net) l with Some (rs, _) => length rs | None => O end end.
+Definition open (net : network) (c : context) (y k : nat) : option leaf :=
+  match length (hidden net), reader net y, reader net k with
+  | S l, Some r, Some q =>
+      match spread 0 (fst r) (repeat one (steps net)) (repeat [] (width net c (S l))) with
+      | None => None
+      | Some B =>
+          match spread 0 (fst q) (repeat (opp one) (steps net)) B with
+          | None => None
+          | Some B => Some {| layer := l; total := mul (ofnat (steps net)) (sub (snd r) (snd q)); here := B; below := repeat [] (width net c l) |}
+          end
+      end
+  | _, _, _ => None
+  end.
+Fixpoint cheapest (A : list D) (bs : list (bool * bool)) : D :=
+  match A with
+  | [] => zero
+  | a :: A => match bs with
+              | [] => add (least a (zero, one)) (cheapest A [])
+              | b :: bs => add (least a (between b)) (cheapest A bs)
+              end
+  end.
+Fixpoint spent (A : list D) (tr : list bool) : D :=
+  match A with
+  | [] => zero
+  | a :: A => match tr with
+              | [] => add (least a (zero, one)) (spent A [])
+              | s :: tr => if s then add a (spent A tr) else spent A tr
+              end
+  end.
+Definition row_value (A : list D) (mu : D) (r : trow) : D := sub (spent A (train r)) (most mu (from r, til r)).
+Definition rows_least (A : list D) (mu : D) (rows : list trow) : D :=
+  match rows with [] => zero | r :: rest => fold_left (fun m r => dmin m (row_value A mu r)) rest (row_value A mu r) end.
+Fixpoint unnamed {X} (f : list D -> X -> D) (here : list (list D)) (xs : list X) : option D :=
+  match here, xs with
+  | [], _ => Some zero
+  | A :: here, x :: xs => option_map (add (match A with [] => zero | _ => f A x end)) (unnamed f here xs)
+  | _ :: _, [] => None
+  end.
+Definition rest_of (c : context) (lf : leaf) : option D :=
+  match layer lf with
+  | O => unnamed (fun A f => rows_least A zero (left f)) (here lf) (firsts c)
+  | S l => unnamed (fun A a => cheapest A (bits a)) (here lf) (nth l (laters c) [])
+  end.
+Definition lower (net : network) (c : context) (lf : leaf) : option leaf :=          (* one layer down *)
+  match layer lf, rest_of c lf with
+  | S l, Some v => Some {| layer := l; total := add (total lf) v; here := below lf; below := repeat [] (width net c l) |}
+  | _, _ => None
+  end.
+Fixpoint descend (net : network) (c : context) (k : nat) (lf : leaf) : option leaf :=
+  match k with O => Some lf | S k => match lower net c lf with Some lf => descend net c k lf | None => None end end.
+Definition reach_layer (net : network) (c : context) (l : nat) (lf : leaf) : option leaf :=
+  if Nat.leb l (layer lf) then descend net c (layer lf - l) lf else None.
+
+Definition potential_at (net : network) (c : context) (l j : nat) (mu : list D) (pots : list (list pot)) (lf : leaf) : option leaf :=
+  match l, reach_layer net c l lf with
+  | S l', Some lf =>
+      match nth_error (hidden net) l, nth_error (laters c) l' with
+      | Some (rs, ns), Some row =>
+          match nth_error rs j, nth_error ns j, nth_error row j, nth_error (here lf) j, pots with
+          | Some r, Some n, Some a, Some A, ((x :: _) :: _) =>
+              match proof a, least_piece (fst x) with
+              | Some (ex, sts), Some beta =>
+                  if pots_ok n ex sts A mu pots then
+                    match spread 0 (fst r) mu (below lf) with
+                    | Some B => Some {| layer := layer lf; total := add (total lf) (add beta (mul (sum mu) (snd r))); here := put j [] (here lf); below := B |}
+                    | None => None
+                    end
+                  else None
+              | _, _ => None
+              end
+          | _, _, _, _, _ => None
+          end
+      | _, _ => None
+      end
+  | _, _ => None
+  end.
+Definition price_at (net : network) (c : context) (j : nat) (mu : D) (lf : leaf) : option leaf :=
+  match reach_layer net c 0 lf with
+  | Some lf =>
+      match nth_error (rows_of net) j, nth_error (firsts c) j, nth_error (here lf) j with
+      | Some r, Some f, Some A =>
+          match spread 0 (fst r) [mu] (below lf) with
+          | Some B => Some {| layer := layer lf; here := put j [] (here lf); below := B;
+                              total := add (total lf) (add (sub (rows_least A mu (left f)) (mul (dabs mu) (err f))) (mul mu (snd r))) |}
+          | None => None
+          end
+      | _, _, _ => None
+      end
+  | None => None
+  end.
+Definition slackD (net : network) (k : nat) : D :=
+  match last net with
+  | Some rows => match nth_error rows k with
+                 | Some r => mul (ofnat (steps net)) (add (mul (gammaD (length (fst r) + steps net + 4)) (add (sum (map (fun jw => dabs (snd jw)) (fst r))) (dabs (snd r))))
+                                                          (mul (ofnat (length (fst r) + steps net + 4)) least_normal))
+                 | None => zero end
+  | None => zero
+  end.
+Definition closes (net : network) (c : context) (y k : nat) (lf : leaf) : bool :=
+  match reach_layer net c 0 lf with
+  | Some lf => match rest_of c lf, corner (below lf) (inputs c) with
+               | Some v, Some w => ltb (add (slackD net y) (slackD net k)) (add (total lf) (add v w))
+               | _, _ => false
+               end
+  | None => false
+  end.
+
+(* ---- the machine ---------------------------------------------------------------------------------------------------------------------------------------- *)
+Section Machine.
+Variables (net : network) (y : nat) (low high : list D).
+Definition classes : nat := match last net with Some rs => length rs | None => width net {| inputs := []; firsts := []; laters := []; kept := None |} (length (hidden net)) end.
+(* a fact of the context: None: refused; Some None: the context holds no run *)
+Definition learn (c : option context) (r : record) : option (option context) :=
+  match c with
+  | None => match r with Graph _ _ _ | Narrow _ _ => Some None | _ => None end
+  | Some c =>
+      match r with
+      | Graph l j levels => graph net c l j levels
+      | Narrow slabs bounds => narrow (rows_of net) slabs c bounds
+      | _ => None
+      end
+  end.
+Definition parted (c : option context) (r : record) : option (option context * option context) :=
+  match c with
+  | None => match r with SplitRows _ _ | SplitSpike _ _ _ | SplitInput _ _ => Some (None, None) | _ => None end
+  | Some c =>
+      match r with
+      | SplitRows j k => split_rows c j k
+      | SplitSpike l j t => split_spike c l j t
+      | SplitInput i v => split_input (rows_of net) c i v
+      | _ => None
+      end
+  end.
+Definition back (c : option context) (done : list nat) (k : nat) (stack : list (option context)) : state :=
+  match stack with [] => Root c (k :: done) | _ => Tree c done k stack end.
+Definition step (st : state) (r : record) : option state :=
+  match st with
+  | Start => match r with Table rows => option_map (fun c => Root c []) (begin net low high rows) | _ => None end
+  | Root c done => match r with Class k => Some (Tree c done k [c]) | _ => option_map (fun c => Root c done) (learn c r) end
+  | Tree c done k [] => None
+  | Tree c done k (top :: stack) =>
+      match r with
+      | Graph _ _ _ | Narrow _ _ => option_map (fun o => Tree c done k (o :: stack)) (learn top r)
+      | SplitRows _ _ | SplitSpike _ _ _ | SplitInput _ _ => option_map (fun ab => Tree c done k (fst ab :: snd ab :: stack)) (parted top r)
+      | Leaf => match top with Some now => option_map (At c done k stack now) (open net now y k) | None => None end
+      | Empty => match top with None => Some (back c done k stack) | Some _ => None end
+      | _ => None
+      end
+  | At c done k stack now lf =>
+      match r with
+      | Potential l j mu pots => option_map (At c done k stack now) (potential_at net now l j mu pots lf)
+      | Price j mu => option_map (At c done k stack now) (price_at net now j mu lf)
+      | Close => if closes net now y k lf then Some (back c done k stack) else None
+      | _ => None
+      end
+  end.
+Fixpoint steps_from (st : state) (rs : list record) : option state :=
+  match rs with [] => Some st | r :: rs => match step st r with Some st => steps_from st rs | None => None end end.
+Definition finished (st : state) : bool :=
+  match st with
+  | Root _ done => forallb (fun k => Nat.eqb k y || existsb (Nat.eqb k) done) (seq 0 classes)
+  | _ => false
+  end.
+Definition accepts (rs : list record) : bool := match steps_from Start rs with Some st => finished st | None => false end.
+End Machine.
