@@ -1,0 +1,298 @@
+(* Rules I and W: a run follows the graph; rule P: its cost is at least the potential's; rule R: a constant current's. *)
+From Coq Require Import ZArith Reals List Bool Lra Lia.
+From Flocq Require Import Core.
+Require Import Semantics Dyadic Check Rules.
+Import ListNotations.
+Open Scope R_scope.
+
+Definition after (n : neuron) (m : move) (v u' : R) : Prop :=
+  match kind n, spk m with
+  | Zero, true => u' = 0
+  | Subtract, true => Rabs (u' - (v - val (drop n))) <= val (loss m)
+  | _, _ => u' = v
+  end.
+(* from node i at step t with potential u, a run whose exact currents are a and whose spikes are s goes along the graph *)
+Fixpoint path (n : neuron) (ex : R) (a : nat -> R) (s : nat -> bool) (sts : list stage) (t i : nat) (u : R) : Prop :=
+  match sts with
+  | [] => True
+  | st :: sts =>
+      exists c m v u', nth_error (cells st) i = Some c /\ val (clo c) <= u <= val (chi c) /\ among (box st) (a t) /\ In m (moves c) /\ spk m = s t
+        /\ Rabs (v - (val (decay n) * u + a t)) <= ex /\ val (plo m) <= v <= val (phi m) /\ after n m v u' /\ path n ex a s sts (S t) (target m) u'
+  end.
+
+Lemma path_ext : forall n ex a b s r, (forall t, a t = b t) -> (forall t, s t = r t) -> forall sts t i u, path n ex a s sts t i u -> path n ex b r sts t i u.
+Proof.
+  intros n ex a b s r A S. induction sts as [|st sts IH]; intros t i u H; cbn [path] in *; [exact I|].
+  destruct H as [c [m [v [u' H]]]]. exists c, m, v, u'. rewrite <- A, <- S. intuition.
+Qed.
+
+Section Follow.
+Variables (n : neuron) (ex UM : D) (T : nat) (a c U : nat -> R) (s : nat -> bool).
+Notation lam := (val (decay n)).
+Hypothesis (lam0 : 0 <= lam) (ex0 : 0 <= val ex).
+Hypothesis goes : forall t, (t < T)%nat -> stepped n (U t) (c t) (s t) (U (S t)).
+Hypothesis near : forall t v, (t < T)%nat -> Rabs (U t) <= val UM -> Rabs (v - (lam * U t + c t)) <= slip n (U t) (c t) -> Rabs (v - (lam * U t + a t)) <= val ex.
+
+Fixpoint lse (k : nat) : R := match k with O => 0 | S k => 1 + lam * lse k end.
+Definition known (ch : list (D * D)) (u : R) (t : nat) : Prop :=
+  forall k h, nth_error ch k = Some h -> exists ua, among h ua /\ Rabs (u - (lam ^ k * ua + recent lam a k t)) <= val ex * lse k.
+Definition known_next (ch : list (D * D)) (v : R) (t : nat) : Prop :=
+  forall k h, nth_error ch k = Some h -> exists ua, among h ua /\ Rabs (v - (lam ^ (S k) * ua + recent lam a (S k) (S t))) <= val ex * lse (S k).
+
+Lemma known_step : forall ch t v, known ch (U t) t -> Rabs (v - (lam * U t + a t)) <= val ex -> known_next ch v t.
+Proof.
+  intros ch t v K E k h N. destruct (K k h N) as [ua [A B]]. exists ua. split; [exact A|]. cbn [lse pow recent].
+  replace (v - (lam * lam ^ k * ua + (a t + lam * recent lam a k t))) with ((v - (lam * U t + a t)) + lam * (U t - (lam ^ k * ua + recent lam a k t))) by ring.
+  eapply Rle_trans; [apply Rabs_triang|]. rewrite Rabs_mult, (Rabs_pos_eq lam) by exact lam0.
+  assert (lam * Rabs (U t - (lam ^ k * ua + recent lam a k t)) <= lam * (val ex * lse k)) by (apply Rmult_le_compat_l; assumption). lra.
+Qed.
+Lemma fade_sound : forall k h x, among h x -> among (fade (decay n) k h) (lam ^ k * x).
+Proof.
+  induction k as [|k IH]; intros h x H; cbn [fade pow]; [rewrite Rmult_1_l; exact H|]. specialize (IH h x H). destruct IH as [A B]. unfold among. cbn [fst snd].
+  pose proof (down_le (mul (decay n) (fst (fade (decay n) k h)))) as Dn. pose proof (up_ge (mul (decay n) (snd (fade (decay n) k h)))) as Up. vals.
+  rewrite Rmult_assoc.
+  assert (lam * val (fst (fade (decay n) k h)) <= lam * (lam ^ k * x)) by (apply Rmult_le_compat_l; assumption).
+  assert (lam * (lam ^ k * x) <= lam * val (snd (fade (decay n) k h))) by (apply Rmult_le_compat_l; assumption). lra.
+Qed.
+Lemma loose_ge : forall k, lse k <= val (loose (decay n) k).
+Proof.
+  induction k as [|k IH]; cbn [lse loose]; [vals; lra|]. pose proof (up_ge (add one (mul (decay n) (loose (decay n) k)))). vals.
+  assert (lam * lse k <= lam * val (loose (decay n) k)) by (apply Rmult_le_compat_l; assumption). lra.
+Qed.
+Lemma cut_sound : forall ch wins v t, known_next ch v t -> (forall k w, nth_error wins k = Some w -> among w (recent lam a (S k) (S t))) ->
+  forall ks vv, among vv v -> among (fold_left (cut n ex ch wins) ks vv) v.
+Proof.
+  intros ch wins v t K W. induction ks as [|k ks IH]; intros vv V; [exact V|]. cbn [fold_left]. apply IH. unfold cut.
+  destruct (nth_error ch k) as [h|] eqn:Eh; [|exact V]. destruct (nth_error wins k) as [w|] eqn:Ew; [|exact V].
+  destruct (K k h Eh) as [ua [A B]]. specialize (W k w Ew). pose proof (fade_sound (S k) h ua A) as F. pose proof (loose_ge (S k)) as L.
+  assert (val ex * lse (S k) <= val ex * val (loose (decay n) (S k))) by (apply Rmult_le_compat_l; assumption).
+  apply Rabs_le_inv in B. cbv zeta. set (p := fade (decay n) (S k) h) in *. set (e := mul ex (loose (decay n) (S k))).
+  assert (Ve : val e = val ex * val (loose (decay n) (S k))) by (unfold e; vals; reflexivity).
+  unfold among in *. cbn [fst snd]. rewrite val_max, val_min, val_sub, !val_add, Ve. split; [apply Rmax_lub|apply Rmin_glb]; lra.
+Qed.
+
+Lemma found_sound : forall (b : bool) (fixed : bool * bool) next i x vv ms v u', found n b fixed next i x vv = Some ms -> among vv v ->
+  (if b then snd fixed = true else fst fixed = false) ->
+  (if b then val (theta n) - tie n <= v else v <= val (theta n) + tie n) ->
+  match kind n, b with Zero, true => u' = 0 | Subtract, true => Rabs (u' - (v - val (drop n))) <= lost n v | _, _ => u' = v end ->
+  exists m y, In m ms /\ spk m = b /\ val (plo m) <= v <= val (phi m) /\ after n m v u' /\ nth_error next (target m) = Some y /\ among (lo y, hi y) u'
+    /\ match parent y with None => True | Some p => b = false /\ p = i end.
+Proof.
+  intros b fixed next i x vv ms v u' F V Fx Th Af. unfold found in F. cbv zeta in F.
+  set (p := if b then dmax (fst vv) (sub (theta n) (tieD n)) else fst vv) in *.
+  set (q := if b then snd vv else dmin (snd vv) (add (theta n) (tieD n))) in *.
+  assert (Hv : val p <= v <= val q).
+  { destruct V as [V1 V2]. unfold p, q. destruct b; vals; (split; [try apply Rmax_lub|try apply Rmin_glb]); lra. }
+  assert (C : (if b then snd fixed else negb (fst fixed)) && leb p q = true).
+  { apply andb_true_intro. split; [destruct b; [exact Fx|rewrite Fx; reflexivity]|apply leb_iff; lra]. }
+  rewrite C in F. clear C.
+  destruct (if b then spike x else silent x) as [j|]; [|discriminate]. destruct (nth_error next j) as [y|] eqn:Ey; [|discriminate].
+  match type of F with (if ?c then _ else _) = _ => destruct c eqn:G; [|discriminate] end. injection F as <-.
+  apply andb_prop in G. destruct G as [G Gp]. tests.
+  eexists. exists y. split; [left; reflexivity|]. cbn [spk plo phi target]. split; [reflexivity|]. split; [exact Hv|].
+  pose proof (lost_le n (size_of (p, q)) v (size_ge (p, q) v Hv)) as Lo.
+  assert (P : match parent y with None => True | Some p0 => b = false /\ p0 = i end).
+  { destruct (parent y) as [p0|]; [|exact I]. apply andb_prop in Gp. destruct Gp as [G1 G2]. apply Nat.eqb_eq in G2. apply negb_true_iff in G1. auto. }
+  assert (R0 : after n {| spk := b; plo := p; phi := q; target := j; loss := match kind n with Subtract => if b then lostD n (size_of (p, q)) else zero | _ => zero end |} v u' /\ among (lo y, hi y) u').
+  { unfold after, among. cbn [spk loss fst snd]. destruct (kind n), b; cbn [fst snd] in *; vals; try (subst u'; split; [reflexivity|lra]).
+    split; [lra|]. apply Rabs_le_inv in Af. lra. }
+  destruct R0 as [R1 R2]. split; [exact R1|]. split; [exact Ey|]. split; [exact R2|exact P].
+Qed.
+
+Lemma level_nth : forall bx wins fixed next nodes chains i0 cs i x, level_of n ex bx wins fixed next i0 nodes chains = Some cs -> nth_error nodes i = Some x ->
+  exists ce, nth_error cs i = Some ce /\ ways n ex bx wins fixed next (i0 + i) x (nth i chains []) = Some ce.
+Proof.
+  induction nodes as [|y nodes IH]; intros chains i0 cs i x H E; [destruct i; discriminate|]. destruct chains as [|ch chains]; [discriminate|].
+  cbn [level_of] in H. destruct (ways n ex bx wins fixed next i0 y ch) as [ce|] eqn:W; [|discriminate].
+  destruct (level_of n ex bx wins fixed next (S i0) nodes chains) as [r|] eqn:R; [|discriminate]. injection H as <-.
+  destruct i as [|i]; cbn [nth_error nth] in *.
+  - injection E as ->. exists ce. rewrite Nat.add_0_r. auto.
+  - replace (i0 + S i)%nat with (S i0 + i)%nat by lia. eapply IH; eassumption.
+Qed.
+
+Theorem follows : forall wins fixed level rest chains sts t i x, stages_of n ex wins fixed level rest chains = Some sts ->
+  (forall d k row b, nth_error wins d = Some row -> nth_error row k = Some b -> among b (recent lam a (S k) (S (t + d)))) ->
+  (forall d b, nth_error fixed d = Some b -> (fst b = true -> s (t + d)%nat = true) /\ (snd b = false -> s (t + d)%nat = false)) ->
+  (t + length sts <= T)%nat -> nth_error level i = Some x -> among (lo x, hi x) (U t) -> known (nth i chains []) (U t) t ->
+  (forall l y, In l (level :: rest) -> In y l -> val (size_of (lo y, hi y)) <= val UM) ->
+  path n (val ex) a s sts t i (U t).
+Proof.
+  induction wins as [|w wins IH]; intros fixed level rest chains sts t i x H W F L E Hu K B; cbn [stages_of] in H.
+  - destruct fixed, rest; try discriminate. injection H as <-. exact I.
+  - destruct w as [|bx ws]; [destruct fixed, rest; discriminate|]. destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
+    destruct (level_of n ex bx (bx :: ws) f next 0 level chains) as [cs|] eqn:Lv; [|discriminate].
+    destruct (stages_of n ex wins fixed next rest (map (chain_of chains) next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
+    cbn [length] in L. assert (Lt : (t < T)%nat) by lia.
+    destruct (level_nth _ _ _ _ _ _ _ _ _ _ Lv E) as [ce [Ec Wy]]. cbn [Nat.add] in Wy.
+    unfold ways in Wy. cbv zeta in Wy.
+    set (ch := nth i chains []) in *.
+    set (v0 := (sub (add (mul (decay n) (lo x)) (fst bx)) ex, add (add (mul (decay n) (hi x)) (snd bx)) ex)) in *.
+    set (vv := fold_left (cut n ex ch (bx :: ws)) (cuts x) v0) in *.
+    destruct (found n false f next i x vv) as [ms0|] eqn:F0; [|discriminate]. destruct (found n true f next i x vv) as [ms1|] eqn:F1; [|discriminate]. injection Wy as <-.
+    destruct (goes t Lt) as [v [Hv [Ht Hr]]].
+    assert (Ub : Rabs (U t) <= val UM).
+    { eapply Rle_trans; [apply (size_ge (lo x, hi x)); exact Hu|]. eapply B; [left; reflexivity|]. eapply nth_error_In; exact E. }
+    pose proof (near t v Lt Ub Hv) as Nv.
+    assert (Ab : among bx (a t)).
+    { specialize (W 0%nat 0%nat (bx :: ws) bx eq_refl eq_refl). rewrite Nat.add_0_r in W. cbn [recent] in W. rewrite Rmult_0_r, Rplus_0_r in W. exact W. }
+    assert (V0 : among v0 v).
+    { unfold v0, among. cbn [fst snd]. vals. destruct Hu as [U1 U2], Ab as [A1 A2]. cbn [fst snd] in *. apply Rabs_le_inv in Nv.
+      assert (lam * val (lo x) <= lam * U t) by (apply Rmult_le_compat_l; assumption). assert (lam * U t <= lam * val (hi x)) by (apply Rmult_le_compat_l; assumption). lra. }
+    pose proof (known_step ch t v K Nv) as Kn.
+    assert (Wn : forall k w, nth_error (bx :: ws) k = Some w -> among w (recent lam a (S k) (S t))).
+    { intros k w N. specialize (W 0%nat k (bx :: ws) w eq_refl N). rewrite Nat.add_0_r in W. exact W. }
+    assert (Vv : among vv v) by (eapply cut_sound; eassumption).
+    destruct (F 0%nat f eq_refl) as [Fc Fp]. rewrite Nat.add_0_r in Fc, Fp.
+    assert (G : exists m y, In m (ms0 ++ ms1) /\ spk m = s t /\ val (plo m) <= v <= val (phi m) /\ after n m v (U (S t)) /\ nth_error next (target m) = Some y
+              /\ among (lo y, hi y) (U (S t)) /\ match parent y with None => True | Some p => s t = false /\ p = i end).
+    { destruct (s t) eqn:Es.
+      - destruct (found_sound true f next i x vv ms1 v (U (S t)) F1 Vv) as [m [y [I1 R1]]].
+        + destruct (snd f); [reflexivity|]. specialize (Fp eq_refl). discriminate.
+        + exact Ht.
+        + exact Hr.
+        + exists m, y. split; [apply in_or_app; right; exact I1|exact R1].
+      - destruct (found_sound false f next i x vv ms0 v (U (S t)) F0 Vv) as [m [y [I1 R1]]].
+        + destruct (fst f); [|reflexivity]. specialize (Fc eq_refl). discriminate.
+        + exact Ht.
+        + exact Hr.
+        + exists m, y. split; [apply in_or_app; left; exact I1|exact R1]. }
+    destruct G as [m [y [I1 [Sm [Pm [Am [Ny [Uy Py]]]]]]]].
+    cbn [path]. exists {| clo := lo x; chi := hi x; moves := ms0 ++ ms1 |}, m, v, (U (S t)). cbn [cells box clo chi moves].
+    split; [exact Ec|]. split; [exact Hu|]. split; [exact Ab|]. split; [exact I1|]. split; [exact Sm|]. split; [exact Nv|]. split; [exact Pm|]. split; [exact Am|].
+    eapply IH with (x := y) (t := S t); [exact R| | |lia|exact Ny|exact Uy| |].
+    + intros d k row b N1 N2. replace (S t + d)%nat with (t + S d)%nat by lia. eapply W; [exact N1|exact N2].
+    + intros d b N. replace (S t + d)%nat with (t + S d)%nat by lia. apply F. exact N.
+    + rewrite (nth_error_nth _ _ _ (map_nth_error (chain_of chains) _ _ Ny)). unfold chain_of. intros k h N.
+      destruct k as [|k]; cbn [nth_error] in N.
+      * injection N as <-. exists (U (S t)). split; [exact Uy|]. cbn [pow recent lse]. rewrite Rmult_1_l, Rplus_0_r. unfold Rminus. rewrite Rplus_opp_r, Rabs_R0, Rmult_0_r. lra.
+      * destruct (parent y) as [j|]; [|destruct k; discriminate]. destruct Py as [Es ->]. fold ch in N.
+        assert (Uv : U (S t) = v) by (unfold after in Am; rewrite Sm, Es in Am; destruct (kind n); exact Am). rewrite Uv. exact (Kn k h N).
+    + intros l' y' I2 I3. eapply B; [right; exact I2|exact I3].
+Qed.
+End Follow.
+
+Lemma bits_sound : forall n ex a s sts t i u, path n ex a s sts t i u -> forall d st, nth_error sts d = Some st ->
+  (fst (bits_of st) = true -> s (t + d)%nat = true) /\ (snd (bits_of st) = false -> s (t + d)%nat = false).
+Proof.
+  intros n ex a s. induction sts as [|st sts IH]; intros t i u P d st' E; [destruct d; discriminate|].
+  cbn [path] in P. destruct P as [c [m [v [u' [Ec [_ [_ [Im [Sm [_ [_ [_ P]]]]]]]]]]]]. destruct d as [|d]; cbn [nth_error] in E.
+  - injection E as <-. rewrite Nat.add_0_r, <- Sm. apply nth_error_In in Ec. unfold bits_of. cbn [fst snd]. split; intro H.
+    + rewrite forallb_forall in H. specialize (H c Ec). rewrite forallb_forall in H. exact (H m Im).
+    + destruct (spk m) eqn:E; [|reflexivity]. assert (existsb (fun c => existsb spk (moves c)) (cells st) = true).
+      { apply existsb_exists. exists c. split; [exact Ec|]. apply existsb_exists. exists m. auto. } congruence.
+  - replace (t + S d)%nat with (S t + d)%nat by lia. eapply IH; eassumption.
+Qed.
+
+(* ---- rule P ------------------------------------------------------------------------------------------------------------------------------------ *)
+Lemma value_sound : forall n ex k p bx c m a b const slope mult u cu v u', 0 <= val (value n ex k p bx c m a b const slope mult) ->
+  val (clo c) <= u <= val (chi c) -> among bx cu -> Rabs (v - (val (decay n) * u + cu)) <= val ex -> val (plo m) <= v <= val (phi m) -> after n m v u' ->
+  val a + val b * u <= val k * bit (spk m) - val p * cu + (val const + val slope * u').
+Proof.
+  intros n ex k p bx c m a b const slope mult u cu v u' V Hu Hc He Hv Ha. unfold value in V. cbv zeta in V.
+  set (sl := if match kind n with Zero => negb (spk m) | _ => true end then slope else zero) in *.
+  set (g := add sl mult) in *.
+  pose proof (least_le (sub (mul g (decay n)) b) (clo c, chi c) u Hu) as L1. pose proof (least_le (sub g p) bx cu Hc) as L2.
+  pose proof (abs_mult_le (val g) _ _ He) as L3.
+  set (w1 := least (sub (mul g (decay n)) b) (clo c, chi c)) in *. set (w2 := least (sub g p) bx) in *.
+  assert (L4 : val mult * v <= val mult * val (if leb zero mult then phi m else plo m)).
+  { pose proof (leb_spec zero mult) as Z. rewrite val_zero in Z. destruct (leb zero mult); nra. }
+  set (far := if leb zero mult then phi m else plo m) in *.
+  set (paid := if match kind n with Subtract => spk m | _ => false end then add (mul sl (drop n)) (mul (dabs sl) (loss m)) else zero) in *.
+  assert (L5 : val sl * v - val paid <= val slope * u').
+  { unfold after in Ha. unfold paid, sl. destruct (kind n), (spk m); cbn [negb]; vals; try (subst u'; lra).
+    pose proof (abs_mult_le (val slope) _ _ Ha). lra. }
+  assert (Vk : val (if spk m then k else zero) = val k * bit (spk m)) by (destruct (spk m); cbn; vals; lra).
+  set (kb := if spk m then k else zero) in *.
+  assert (Vg : val g = val sl + val mult) by (unfold g; vals; reflexivity).
+  rewrite !val_add, !val_sub, !val_add, val_opp, !val_mul, val_abs, Vk in V. rewrite !val_sub, val_mul in L1. rewrite val_sub in L2.
+  replace (val g * (v - (val (decay n) * u + cu))) with (val sl * v + val mult * v - val g * (val (decay n) * u) - val g * cu) in L3 by (rewrite Vg; ring).
+  lra.
+Qed.
+Lemma pieces_sound : forall n ex k p bx c m pieces u cu v u',
+  val (clo c) <= u <= val (chi c) -> among bx cu -> Rabs (v - (val (decay n) * u + cu)) <= val ex -> val (plo m) <= v <= val (phi m) -> after n m v u' ->
+  forall there hints, pieces_ok n ex k p bx c m pieces there hints = true -> forall const slope, In (const, slope) there ->
+  exists a b, In (a, b) pieces /\ val a + val b * u <= val k * bit (spk m) - val p * cu + (val const + val slope * u').
+Proof.
+  intros n ex k p bx c m pieces u cu v u' Hu Hc He Hv Ha. induction there as [|[c0 s0] there IH]; intros hints H const slope I0; [inversion I0|].
+  destruct hints as [|[i mult] hints]; cbn [pieces_ok] in H; [discriminate|]. destruct (nth_error pieces i) as [[a b]|] eqn:E; [|discriminate].
+  apply andb_prop in H. destruct H as [H1 H2]. apply leb_true in H1. rewrite val_zero in H1. destruct I0 as [I0|I0].
+  - injection I0 as <- <-. exists a, b. split; [eapply nth_error_In; exact E|]. eapply value_sound; eassumption.
+  - eapply IH; eassumption.
+Qed.
+Lemma cells_nth : forall n ex k p bx next cs xs i c, cells_ok n ex k p bx next cs xs = true -> nth_error cs i = Some c ->
+  exists x, nth_error xs i = Some x /\ cell_ok n ex k p bx next c x = true.
+Proof.
+  induction cs as [|d cs IH]; intros xs i c H E; [destruct i; discriminate|]. destruct xs as [|x xs]; [discriminate|]. cbn [cells_ok] in H.
+  apply andb_prop in H. destruct H as [H1 H2]. destruct i; cbn in *; [injection E as ->; eauto|eauto].
+Qed.
+Theorem pots_sound : forall n ex a s sts t i u A mu pots, path n (val ex) a s sts t i u -> pots_ok n ex sts A mu pots = true ->
+  match pots with
+  | [] => 0 <= dot A (fun t => bit (s t)) t - dot mu a t
+  | xs :: _ => exists x p q, nth_error xs i = Some x /\ In (p, q) (fst x) /\ val p + val q * u <= dot A (fun t => bit (s t)) t - dot mu a t
+  end.
+Proof.
+  intros n ex a s. induction sts as [|st sts IH]; intros t i u A mu pots P H; cbn [pots_ok] in H.
+  - destruct mu, pots; try discriminate. destruct A; [cbn; lra|discriminate].
+  - destruct mu as [|pr mu]; [discriminate|]. destruct pots as [|xs pots]; [discriminate|]. apply andb_prop in H. destruct H as [H1 H2].
+    cbn [path] in P. destruct P as [c [m [v [u' [Ec [Hu [Hc [Im [Sm [He [Hv [Ha P]]]]]]]]]]]].
+    destruct (cells_nth _ _ _ _ _ _ _ _ _ _ H1 Ec) as [x [Ex Ok]]. unfold cell_ok in Ok. rewrite forallb_forall in Ok. specialize (Ok m Im).
+    specialize (IH _ _ _ _ _ _ P H2). rewrite (dot_hd A). cbn [dot]. rewrite <- Sm.
+    destruct pots as [|ys pots].
+    + destruct (pieces_sound _ _ _ _ _ _ _ _ _ _ _ _ Hu Hc He Hv Ha _ _ Ok zero zero (or_introl eq_refl)) as [b0 [b1 [I1 L1]]].
+      exists x, b0, b1. split; [exact Ex|]. split; [exact I1|]. vals. lra.
+    + destruct IH as [y [p0 [q0 [Ey [I0 L0]]]]]. rewrite Ey in Ok.
+      destruct (pieces_sound _ _ _ _ _ _ _ _ _ _ _ _ Hu Hc He Hv Ha _ _ Ok p0 q0 I0) as [b0 [b1 [I1 L1]]].
+      exists x, b0, b1. split; [exact Ex|]. split; [exact I1|]. lra.
+Qed.
+Lemma least_piece_le : forall l v a b, least_piece l = Some v -> In (a, b) l -> val v <= val a.
+Proof.
+  intros l v a b H I0. destruct l as [|[a0 b0] l]; [discriminate|]. cbn [least_piece] in H. injection H as <-.
+  destruct (fold_least _ (fun ab : D * D => fst ab) l a0) as [A B]. destruct I0 as [E|I0]; [injection E as -> _; exact A|exact (B _ I0)].
+Qed.
+
+(* ---- rule R, and neurons without a certificate ----------------------------------------------------------------------------------------------------- *)
+Lemma seq_shift_map : forall (s : nat -> bool) T t, map s (seq t (S T)) = s t :: map s (seq (S t) T).
+Proof. reflexivity. Qed.
+Lemma spent_sound : forall s T A t, val (spent A (map s (seq t T))) <= dot A (fun t => bit (s t)) t.
+Proof.
+  intros s T A. revert T. induction A as [|a A IH]; intros T t; cbn [spent dot]; [vals; lra|]. destruct T as [|T]; cbn [seq map].
+  - pose proof (IH O (S t)) as H. cbn in H. pose proof (bit_range (s t)).
+    pose proof (least_le a (zero, one) (bit (s t)) ltac:(unfold among; cbn; vals; lra)). vals. lra.
+  - specialize (IH T (S t)). destruct (s t); cbn [bit]; vals; lra.
+Qed.
+Lemma rows_least_sound : forall A mu rows r s T i, In r rows -> same_train T s (train r) -> val (from r) <= i <= val (til r) ->
+  val (rows_least A mu rows) <= dot A (fun t => bit (s t)) 0 - val mu * i.
+Proof.
+  intros A mu rows r s T i I0 Tr Hi.
+  assert (V : val (row_value A mu r) <= dot A (fun t => bit (s t)) 0 - val mu * i).
+  { unfold row_value. rewrite val_sub, Tr. pose proof (spent_sound s T A 0). pose proof (most_ge mu (from r, til r) i Hi). lra. }
+  destruct rows as [|r0 rows]; [inversion I0|]. cbn [rows_least]. destruct (fold_least _ (row_value A mu) rows (row_value A mu r0)) as [F1 F2].
+  destruct I0 as [->|I0]; [lra|]. specialize (F2 r I0). lra.
+Qed.
+Definition bits_fact (s : nat -> bool) (t : nat) (bs : list (bool * bool)) : Prop :=
+  forall d b, nth_error bs d = Some b -> (fst b = true -> s (t + d)%nat = true) /\ (snd b = false -> s (t + d)%nat = false).
+Lemma bit_between : forall s b, (fst b = true -> s = true) -> (snd b = false -> s = false) -> among (between b) (bit s).
+Proof.
+  intros s [c p] C P. unfold among, between. cbn [fst snd] in *. rewrite !digit_bit.
+  destruct c, p, s; cbn; try lra; (try (specialize (C eq_refl); discriminate)); (try (specialize (P eq_refl); discriminate)).
+Qed.
+Lemma cheapest_sound : forall s A bs t, bits_fact s t bs -> val (cheapest A bs) <= dot A (fun t => bit (s t)) t.
+Proof.
+  intros s. induction A as [|a A IH]; intros bs t F; cbn [cheapest dot]; [vals; lra|]. destruct bs as [|b bs].
+  - pose proof (IH [] (S t)) as H. specialize (H ltac:(intros d b N; destruct d; discriminate)). pose proof (bit_range (s t)).
+    pose proof (least_le a (zero, one) (bit (s t)) ltac:(unfold among; cbn; vals; lra)). vals. lra.
+  - destruct (F 0%nat b eq_refl) as [C P]. rewrite Nat.add_0_r in C, P. pose proof (least_le a _ _ (bit_between _ _ C P)).
+    assert (F' : bits_fact s (S t) bs) by (intros d b' N; replace (S t + d)%nat with (t + S d)%nat by lia; apply F; exact N).
+    specialize (IH bs (S t) F'). vals. lra.
+Qed.
+Lemma unnamed_sound : forall X (f : list D -> X -> D) (spikes : nat -> nat -> R) here (xs : list X) v i, unnamed f here xs = Some v ->
+  (forall k x A, nth_error xs k = Some x -> val (f A x) <= dot A (spikes (i + k)%nat) 0) -> val v <= dots here spikes i.
+Proof.
+  intros X f spikes. induction here as [|A here IH]; intros xs v i H O; cbn [unnamed] in H; [injection H as <-; vals; cbn; lra|].
+  destruct xs as [|x xs]; [discriminate|]. destruct (unnamed f here xs) as [w|] eqn:E; [|discriminate]. injection H as <-. rewrite val_add. cbn [dots].
+  assert (G : val w <= dots here spikes (S i)).
+  { eapply IH; [exact E|]. intros k x' A' N. replace (S i + k)%nat with (i + S k)%nat by lia. apply O. exact N. }
+  assert (V : val (match A with [] => zero | _ => f A x end) <= dot A (spikes i) 0).
+  { destruct A as [|a A']; [cbn; vals; lra|]. specialize (O 0%nat x (a :: A') eq_refl). rewrite Nat.add_0_r in O. exact O. }
+  lra.
+Qed.
