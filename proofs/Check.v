@@ -431,23 +431,22 @@ Definition split_spike (c : context) (l j t : nat) : option (option context * op
           end
       end
   end.
+Definition input_side (rs : list row) (c : context) (i : nat) (x : D * D) : option (option context) :=
+  if leb (fst x) (snd x) then
+    let ins := put i x (inputs c) in
+    match each (image ins) rs with
+    | None => None
+    | Some bs =>
+        Some (match each settle (zip (fun b f => {| alo := dmax (alo f) (fst b); ahi := dmin (ahi f) (snd b); err := err f; left := left f |}) bs (firsts c)) with
+              | Some fs => Some {| inputs := ins; firsts := fs; laters := laters c; kept := None |}
+              | None => None
+              end)
+    end
+  else Some None.
 Definition split_input (rs : list row) (c : context) (i : nat) (v : D) : option (option context * option context) :=
   match nth_error (inputs c) i with
   | None => None
-  | Some (a, b) =>
-      let side x :=
-        if leb (fst x) (snd x) then
-          let ins := put i x (inputs c) in
-          match each (image ins) rs with
-          | None => None
-          | Some bs =>
-              Some (match each settle (zip (fun b f => {| alo := dmax (alo f) (fst b); ahi := dmin (ahi f) (snd b); err := err f; left := left f |}) bs (firsts c)) with
-                    | Some fs => Some {| inputs := ins; firsts := fs; laters := laters c; kept := None |}
-                    | None => None
-                    end)
-          end
-        else Some None in
-      match side (dmax a v, b), side (a, dmin b v) with Some p, Some q => Some (p, q) | _, _ => None end
+  | Some (a, b) => match input_side rs c i (dmax a v, b), input_side rs c i (a, dmin b v) with Some p, Some q => Some (p, q) | _, _ => None end
   end.
 
 (* ---- the leaf ------------------------------------------------------------------------------------------------------------------------------------------- *)
