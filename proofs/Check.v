@@ -11,10 +11,10 @@ Definition pot := (list (D * D) * (list (nat * D) * list (nat * D)))%type.      
 Inductive record :=
 | Table (rows : list (list bool * (D * D)))
 | Graph (l j : nat) (levels : list (list node))
-| Narrow (slabs : list nat) (bounds : list (nat * option bool * list D))          (* Some true: from below; Some false: from above; None: the emptiness *)
-| SplitRows (j k : nat)
-| SplitSpike (l j t : nat)
-| SplitInput (i : nat) (v : D)
+| Narrow (bounds : list (nat * option bool * list (nat * D)))                     (* Some true: from below; Some false: from above; None: the emptiness *)
+| SplitRows (j k : nat) (up : bool)                                               (* up: the side of rows from k on comes first *)
+| SplitSpike (l j t : nat) (up : bool)                                            (* up: the side of the spike comes first *)
+| SplitInput (i : nat) (v : D) (up : bool)
 | Class (k : nat)
 | Leaf
 | Potential (l j : nat) (mu : list D) (pots : list (list pot))
@@ -38,7 +38,8 @@ Inductive state :=
 | Start
 | Root (c : option context) (done : list nat)
 | Tree (c : option context) (done : list nat) (k : nat) (stack : list (option context))
-| At (c : option context) (done : list nat) (k : nat) (stack : list (option context)) (now : context) (lf : leaf).
+| At (c : option context) (done : list nat) (k : nat) (stack : list (option context)) (now : context) (lf : leaf)
+| Void (c : option context) (done : list nat) (k : nat) (stack : list (option context)).                (* a leaf of no run *)
 
 (* ---- lists -------------------------------------------------------------------------------------------------------------------------------- *)
 Fixpoint put {X} (i : nat) (x : X) (l : list X) : list X :=
@@ -152,9 +153,10 @@ Fixpoint walk (k : nat) (pre : list bool) (a ylo yhi p q : D) : bool :=         
           else true)
   end.
 End Walk.
-Definition d_eqb (a b : D) : bool := Z.eqb (Fnum a) (Fnum b) && Z.eqb (Fexp a) (Fexp b).
-Definition reset_eqb (a b : reset) : bool := match a, b with Zero, Zero => true | Subtract, Subtract => true | Never, Never => true | _, _ => false end.
-Definition neuron_eqb (a b : neuron) : bool := d_eqb (decay a) (decay b) && d_eqb (theta a) (theta b) && reset_eqb (kind a) (kind b) && d_eqb (drop a) (drop b).
+Definition walks (n : neuron) (T : nat) (rows : list (list bool * (D * D))) (b : D * D) (e : D) : bool :=
+  let p := sub (fst b) e in let q := add (snd b) e in
+  (if leb p zero then walk n T rows T [] zero zero zero p (dmin q zero) else true)
+  && (if leb zero q then walk n T rows T [] zero zero zero (dmax p zero) q else true).
 
 (* rows to the current's box and back; None: no run *)
 Definition settle (f : first) : option first :=
@@ -176,12 +178,10 @@ Definition sane (net : network) : bool :=
 Definition begin (net : network) (low high : list D) (rows : list (list bool * (D * D))) : option (option context) :=
   let ins := combine low high in
   match hidden net with
-  | (rs, n :: ns) :: deeper =>
+  | (rs, ns) :: deeper =>
       match each (image ins) rs, each (err_of (map size_of ins)) rs with
       | Some boxes, Some errs =>
-          let reach := fold_left dmax (zip (fun b e => add (size_of b) e) boxes errs) zero in
-          if sane net && forallb (neuron_eqb n) ns
-             && walk n (steps net) rows (steps net) [] zero zero zero (opp reach) zero && walk n (steps net) rows (steps net) [] zero zero zero zero reach
+          if sane net && forallb (fun ok => ok) (zip (fun n be => walks n (steps net) rows (fst be) (snd be)) ns (combine boxes errs))
           then
             let all := enumerate 0 rows in
             Some (match each settle (zip (fun b e => {| alo := fst b; ahi := snd b; err := e; left := all |}) boxes errs) with
@@ -235,22 +235,34 @@ Definition ways (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next :
   | Some a, Some b => Some {| clo := lo x; chi := hi x; moves := a ++ b |}
   | _, _ => None
   end.
-Fixpoint level_of (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (i : nat) (nodes : list node) (chains : list (list (D * D))) : option (list cell) :=
+Fixpoint level_of (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (i : nat) (nodes : list node) (chains : list (option (list (D * D)))) : option (list cell) :=
   match nodes, chains with
   | [], _ => Some []
   | x :: nodes, ch :: chains =>
-      match ways bx wins fixed next i x ch, level_of bx wins fixed next (S i) nodes chains with Some c, Some cs => Some (c :: cs) | _, _ => None end
+      match (match ch with Some ch => ways bx wins fixed next i x ch | None => Some {| clo := lo x; chi := hi x; moves := [] |} end),
+            level_of bx wins fixed next (S i) nodes chains with
+      | Some c, Some cs => Some (c :: cs)
+      | _, _ => None
+      end
   | _ :: _, [] => None
   end.
-Definition chain_of (chains : list (list (D * D))) (y : node) : list (D * D) :=
-  (lo y, hi y) :: match parent y with Some i => nth i chains [] | None => [] end.
-Fixpoint stages_of (wins : table) (fixed : list (bool * bool)) (level : list node) (rest : list (list node)) (chains : list (list (D * D))) : option (list stage) :=
+(* of each node the hulls along its parents, itself first; None: no run comes there *)
+Definition chain_of (chains : list (option (list (D * D)))) (y : node) : list (D * D) :=
+  (lo y, hi y) :: match parent y with Some i => match nth i chains None with Some ch => ch | None => [] end | None => [] end.
+Definition targets (cs : list cell) : list nat := flat_map (fun c => map target (moves c)) cs.
+Definition chains_on (chains : list (option (list (D * D)))) (cs : list cell) (next : list node) : list (option (list (D * D))) :=
+  let ts := targets cs in zip (fun i y => if existsb (Nat.eqb i) ts then Some (chain_of chains y) else None) (seq 0 (length next)) next.
+Fixpoint stages_of (wins : table) (fixed : list (bool * bool)) (level : list node) (rest : list (list node)) (chains : list (option (list (D * D)))) : option (list stage) :=
   match wins, fixed, rest with
   | [], [], [] => Some []
   | (bx :: ws) :: wins, f :: fixed, next :: rest =>
-      match level_of bx (bx :: ws) f next 0 level chains, stages_of wins fixed next rest (map (chain_of chains) next) with
-      | Some cs, Some sts => Some ({| box := bx; cells := cs |} :: sts)
-      | _, _ => None
+      match level_of bx (bx :: ws) f next 0 level chains with
+      | Some cs =>
+          match stages_of wins fixed next rest (chains_on chains cs next) with
+          | Some sts => Some ({| box := bx; cells := cs |} :: sts)
+          | None => None
+          end
+      | None => None
       end
   | _, _, _ => None
   end.
@@ -274,7 +286,7 @@ Definition graph (net : network) (c : context) (l j : nat) (levels : list (list 
                   let C := fold_left dmax (map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end) wins) zero in
                   let U := fold_left dmax (map (fun x => size_of (lo x, hi x)) (concat levels)) zero in
                   let ex := add e (slipD n U (add C e)) in
-                  match stages_of n ex wins (bits a) level rest (map (fun y => [(lo y, hi y)]) level) with
+                  match stages_of n ex wins (bits a) level rest (map (fun i => if Nat.eqb i 0 then Some [(lo x, hi x)] else None) (seq 0 (length level))) with
                   | Some sts =>
                       if leb (lo x) zero && leb zero (hi x) && leb zero (decay n) && Nat.leb (length sts) (steps net) then
                         let bs := zip both (bits a) (map bits_of sts) in
@@ -345,29 +357,28 @@ Fixpoint corner (B : list (list D)) (boxes : list (D * D)) : option D :=
   | b :: B, x :: boxes => option_map (add (sum (map (fun k => least k x) b))) (corner B boxes)
   | _ :: _, [] => None
   end.
-(* of sign * W_m x + b_m from below *)
-Fixpoint slabbed (rs : list row) (fs : list first) (slabs : list nat) (nus : list D) (B : list (list D)) (const : D) : option (list (list D) * D) :=
-  match slabs, nus with
-  | [], [] => Some (B, const)
-  | k :: slabs, nu :: nus =>
+(* of sign * W_m x + b_m from below, by multipliers of slabs *)
+Fixpoint slabbed (rs : list row) (fs : list first) (nus : list (nat * D)) (B : list (list D)) (const : D) : option (list (list D) * D) :=
+  match nus with
+  | [] => Some (B, const)
+  | (k, nu) :: nus =>
       match nth_error rs k, nth_error fs k with
       | Some r, Some f =>
           match spread 0 (fst r) [opp nu] B with
-          | Some B => slabbed rs fs slabs nus B (add const (sub (least nu (alo f, ahi f)) (mul nu (snd r))))
+          | Some B => slabbed rs fs nus B (add const (sub (least nu (alo f, ahi f)) (mul nu (snd r))))
           | None => None
           end
       | _, _ => None
       end
-  | _, _ => None
   end.
-Definition bound (rs : list row) (c : context) (m : nat) (sign : D) (slabs : list nat) (nus : list D) : option D :=
+Definition bound (rs : list row) (c : context) (m : nat) (sign : D) (nus : list (nat * D)) : option D :=
   match nth_error rs m with
   | None => None
   | Some r =>
       match spread 0 (fst r) [sign] (repeat [] (length (inputs c))) with
       | None => None
       | Some B =>
-          match slabbed rs (firsts c) slabs nus B (mul sign (snd r)) with
+          match slabbed rs (firsts c) nus B (mul sign (snd r)) with
           | None => None
           | Some (B, const) => option_map (add const) (corner B (inputs c))
           end
@@ -378,9 +389,9 @@ Definition with_first (c : context) (j : nat) (o : option first) : option contex
   | None => None
   | Some f => Some {| inputs := inputs c; firsts := put j f (firsts c); laters := laters c; kept := None |}
   end.
-Definition narrow_one (rs : list row) (slabs : list nat) (c : context) (b : nat * option bool * list D) : option (option context) :=
+Definition narrow_one (rs : list row) (c : context) (b : nat * option bool * list (nat * D)) : option (option context) :=
   let '(m, sign, nus) := b in
-  match bound rs c m (match sign with Some true => one | Some false => opp one | None => zero end) slabs nus, nth_error (firsts c) m with
+  match bound rs c m (match sign with Some true => one | Some false => opp one | None => zero end) nus, nth_error (firsts c) m with
   | Some low, Some f =>
       match sign with
       | None => Some (if ltb zero low then None else Some c)
@@ -391,13 +402,13 @@ Definition narrow_one (rs : list row) (slabs : list nat) (c : context) (b : nat 
       end
   | _, _ => None
   end.
-Fixpoint narrow (rs : list row) (slabs : list nat) (c : context) (bounds : list (nat * option bool * list D)) : option (option context) :=
+Fixpoint narrow (rs : list row) (c : context) (bounds : list (nat * option bool * list (nat * D))) : option (option context) :=
   match bounds with
   | [] => Some (Some c)
-  | b :: bounds => match narrow_one rs slabs c b with
+  | b :: bounds => match narrow_one rs c b with
                    | None => None
                    | Some None => Some None
-                   | Some (Some c) => narrow rs slabs c bounds
+                   | Some (Some c) => narrow rs c bounds
                    end
   end.
 Definition rows_of (net : network) : list row := match hidden net with (rs, _) :: _ => rs | [] => [] end.
@@ -568,22 +579,23 @@ Definition classes : nat := match last net with Some rs => length rs | None => w
 (* a fact of the context: None: refused; Some None: the context holds no run *)
 Definition learn (c : option context) (r : record) : option (option context) :=
   match c with
-  | None => match r with Graph _ _ _ | Narrow _ _ => Some None | _ => None end
+  | None => match r with Graph _ _ _ | Narrow _ => Some None | _ => None end
   | Some c =>
       match r with
       | Graph l j levels => graph net c l j levels
-      | Narrow slabs bounds => narrow (rows_of net) slabs c bounds
+      | Narrow bounds => narrow (rows_of net) c bounds
       | _ => None
       end
   end.
+Definition ordered {X} (up : bool) (o : option (X * X)) : option (X * X) := match o with Some (a, b) => Some (if up then (a, b) else (b, a)) | None => None end.
 Definition parted (c : option context) (r : record) : option (option context * option context) :=
   match c with
-  | None => match r with SplitRows _ _ | SplitSpike _ _ _ | SplitInput _ _ => Some (None, None) | _ => None end
+  | None => match r with SplitRows _ _ _ | SplitSpike _ _ _ _ | SplitInput _ _ _ => Some (None, None) | _ => None end
   | Some c =>
       match r with
-      | SplitRows j k => split_rows c j k
-      | SplitSpike l j t => split_spike c l j t
-      | SplitInput i v => split_input (rows_of net) c i v
+      | SplitRows j k up => ordered up (split_rows c j k)
+      | SplitSpike l j t up => ordered up (split_spike c l j t)
+      | SplitInput i v up => ordered up (split_input (rows_of net) c i v)
       | _ => None
       end
   end.
@@ -596,9 +608,9 @@ Definition step (st : state) (r : record) : option state :=
   | Tree c done k [] => None
   | Tree c done k (top :: stack) =>
       match r with
-      | Graph _ _ _ | Narrow _ _ => option_map (fun o => Tree c done k (o :: stack)) (learn top r)
-      | SplitRows _ _ | SplitSpike _ _ _ | SplitInput _ _ => option_map (fun ab => Tree c done k (fst ab :: snd ab :: stack)) (parted top r)
-      | Leaf => match top with Some now => option_map (At c done k stack now) (open net now y k) | None => None end
+      | Graph _ _ _ | Narrow _ => option_map (fun o => Tree c done k (o :: stack)) (learn top r)
+      | SplitRows _ _ _ | SplitSpike _ _ _ _ | SplitInput _ _ _ => option_map (fun ab => Tree c done k (fst ab :: snd ab :: stack)) (parted top r)
+      | Leaf => match top with Some now => option_map (At c done k stack now) (open net now y k) | None => Some (Void c done k stack) end
       | Empty => match top with None => Some (back c done k stack) | Some _ => None end
       | _ => None
       end
@@ -609,6 +621,7 @@ Definition step (st : state) (r : record) : option state :=
       | Close => if closes net now y k lf then Some (back c done k stack) else None
       | _ => None
       end
+  | Void c done k stack => match r with Potential _ _ _ _ | Price _ _ => Some st | Close => Some (back c done k stack) | _ => None end
   end.
 Fixpoint steps_from (st : state) (rs : list record) : option state :=
   match rs with [] => Some st | r :: rs => match step st r with Some st => steps_from st rs | None => None end end.

@@ -25,7 +25,7 @@ Definition dabs (a : D) : D := let (m, e) := a in num (Z.abs m) e.
 Definition same (a b : D) : bool := leb a b && leb b a.
 
 (* outward, to multiples of 2^-GRID; each is tested, so the shift itself needs no trust *)
-Definition GRID : Z := 96.
+Definition GRID : Z := 160.
 Definition down (a : D) : D :=
   let (m, e) := a in if Z.leb (- GRID) e then a else let r := num (Z.shiftr m (- GRID - e)) (- GRID) in if leb r a then r else a.
 Definition up (a : D) : D := opp (down (opp a)).

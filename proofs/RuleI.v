@@ -99,33 +99,44 @@ Proof.
   destruct R0 as [R1 R2]. split; [exact R1|]. split; [exact Ey|]. split; [exact R2|exact P].
 Qed.
 
-Lemma level_nth : forall bx wins fixed next nodes chains i0 cs i x, level_of n ex bx wins fixed next i0 nodes chains = Some cs -> nth_error nodes i = Some x ->
-  exists ce, nth_error cs i = Some ce /\ ways n ex bx wins fixed next (i0 + i) x (nth i chains []) = Some ce.
+Lemma level_nth : forall bx wins fixed next nodes chains i0 cs i x ch, level_of n ex bx wins fixed next i0 nodes chains = Some cs -> nth_error nodes i = Some x ->
+  nth_error chains i = Some (Some ch) -> exists ce, nth_error cs i = Some ce /\ ways n ex bx wins fixed next (i0 + i) x ch = Some ce.
 Proof.
-  induction nodes as [|y nodes IH]; intros chains i0 cs i x H E; [destruct i; discriminate|]. destruct chains as [|ch chains]; [discriminate|].
-  cbn [level_of] in H. destruct (ways n ex bx wins fixed next i0 y ch) as [ce|] eqn:W; [|discriminate].
+  induction nodes as [|y nodes IH]; intros chains i0 cs i x ch H E F; [destruct i; discriminate|]. destruct chains as [|ch0 chains]; [discriminate|].
+  cbn [level_of] in H. destruct (match ch0 with Some ch => ways n ex bx wins fixed next i0 y ch | None => _ end) as [ce|] eqn:W; [|discriminate].
   destruct (level_of n ex bx wins fixed next (S i0) nodes chains) as [r|] eqn:R; [|discriminate]. injection H as <-.
-  destruct i as [|i]; cbn [nth_error nth] in *.
-  - injection E as ->. exists ce. rewrite Nat.add_0_r. auto.
+  destruct i as [|i]; cbn [nth_error] in *.
+  - injection E as ->. injection F as ->. exists ce. rewrite Nat.add_0_r. auto.
   - replace (i0 + S i)%nat with (S i0 + i)%nat by lia. eapply IH; eassumption.
 Qed.
+Lemma chains_nth : forall chains cs next i ce m y, nth_error cs i = Some ce -> In m (moves ce) -> nth_error next (target m) = Some y ->
+  nth_error (chains_on chains cs next) (target m) = Some (Some (chain_of chains y)).
+Proof.
+  intros chains cs next i ce m y E I0 N. unfold chains_on. cbv zeta.
+  assert (L : (target m < length next)%nat) by (apply nth_error_Some; congruence).
+  assert (Sq : nth_error (seq 0 (length next)) (target m) = Some (target m)).
+  { rewrite (nth_error_nth' _ 0%nat) by (rewrite length_seq; exact L). rewrite seq_nth by exact L. reflexivity. }
+  rewrite (zip_given _ _ _ _ _ _ _ _ _ Sq N).
+  assert (X : existsb (Nat.eqb (target m)) (targets cs) = true).
+  { apply existsb_exists. exists (target m). split; [|apply Nat.eqb_refl]. unfold targets. apply in_flat_map. exists ce. split; [eapply nth_error_In; exact E|apply in_map; exact I0]. }
+  rewrite X. reflexivity.
+Qed.
 
-Theorem follows : forall wins fixed level rest chains sts t i x, stages_of n ex wins fixed level rest chains = Some sts ->
+Theorem follows : forall wins fixed level rest chains sts t i x ch, stages_of n ex wins fixed level rest chains = Some sts ->
   (forall d k row b, nth_error wins d = Some row -> nth_error row k = Some b -> among b (recent lam a (S k) (S (t + d)))) ->
   (forall d b, nth_error fixed d = Some b -> (fst b = true -> s (t + d)%nat = true) /\ (snd b = false -> s (t + d)%nat = false)) ->
-  (t + length sts <= T)%nat -> nth_error level i = Some x -> among (lo x, hi x) (U t) -> known (nth i chains []) (U t) t ->
+  (t + length sts <= T)%nat -> nth_error level i = Some x -> among (lo x, hi x) (U t) -> nth_error chains i = Some (Some ch) -> known ch (U t) t ->
   (forall l y, In l (level :: rest) -> In y l -> val (size_of (lo y, hi y)) <= val UM) ->
   path n (val ex) a s sts t i (U t).
 Proof.
-  induction wins as [|w wins IH]; intros fixed level rest chains sts t i x H W F L E Hu K B; cbn [stages_of] in H.
+  induction wins as [|w wins IH]; intros fixed level rest chains sts t i x ch H W F L E Hu Nc K B; cbn [stages_of] in H.
   - destruct fixed, rest; try discriminate. injection H as <-. exact I.
   - destruct w as [|bx ws]; [destruct fixed, rest; discriminate|]. destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
     destruct (level_of n ex bx (bx :: ws) f next 0 level chains) as [cs|] eqn:Lv; [|discriminate].
-    destruct (stages_of n ex wins fixed next rest (map (chain_of chains) next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
+    destruct (stages_of n ex wins fixed next rest (chains_on chains cs next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
     cbn [length] in L. assert (Lt : (t < T)%nat) by lia.
-    destruct (level_nth _ _ _ _ _ _ _ _ _ _ Lv E) as [ce [Ec Wy]]. cbn [Nat.add] in Wy.
+    destruct (level_nth _ _ _ _ _ _ _ _ _ _ _ Lv E Nc) as [ce [Ec Wy]]. cbn [Nat.add] in Wy.
     unfold ways in Wy. cbv zeta in Wy.
-    set (ch := nth i chains []) in *.
     set (v0 := (sub (add (mul (decay n) (lo x)) (fst bx)) ex, add (add (mul (decay n) (hi x)) (snd bx)) ex)) in *.
     set (vv := fold_left (cut n ex ch (bx :: ws)) (cuts x) v0) in *.
     destruct (found n false f next i x vv) as [ms0|] eqn:F0; [|discriminate]. destruct (found n true f next i x vv) as [ms1|] eqn:F1; [|discriminate]. injection Wy as <-.
@@ -159,13 +170,13 @@ Proof.
     destruct G as [m [y [I1 [Sm [Pm [Am [Ny [Uy Py]]]]]]]].
     cbn [path]. exists {| clo := lo x; chi := hi x; moves := ms0 ++ ms1 |}, m, v, (U (S t)). cbn [cells box clo chi moves].
     split; [exact Ec|]. split; [exact Hu|]. split; [exact Ab|]. split; [exact I1|]. split; [exact Sm|]. split; [exact Nv|]. split; [exact Pm|]. split; [exact Am|].
-    eapply IH with (x := y) (t := S t); [exact R| | |lia|exact Ny|exact Uy| |].
+    eapply IH with (x := y) (t := S t) (ch := chain_of chains y); [exact R| | |lia|exact Ny|exact Uy|exact (chains_nth _ _ _ _ _ _ _ Ec I1 Ny)| |].
     + intros d k row b N1 N2. replace (S t + d)%nat with (t + S d)%nat by lia. eapply W; [exact N1|exact N2].
     + intros d b N. replace (S t + d)%nat with (t + S d)%nat by lia. apply F. exact N.
-    + rewrite (nth_error_nth _ _ _ (map_nth_error (chain_of chains) _ _ Ny)). unfold chain_of. intros k h N.
+    + unfold chain_of. intros k h N.
       destruct k as [|k]; cbn [nth_error] in N.
       * injection N as <-. exists (U (S t)). split; [exact Uy|]. cbn [pow recent lse]. rewrite Rmult_1_l, Rplus_0_r. unfold Rminus. rewrite Rplus_opp_r, Rabs_R0, Rmult_0_r. lra.
-      * destruct (parent y) as [j|]; [|destruct k; discriminate]. destruct Py as [Es ->]. fold ch in N.
+      * destruct (parent y) as [j|]; [|destruct k; discriminate]. destruct Py as [Es ->]. rewrite (nth_error_nth _ _ _ Nc) in N.
         assert (Uv : U (S t) = v) by (unfold after in Am; rewrite Sm, Es in Am; destruct (kind n); exact Am). rewrite Uv. exact (Kn k h N).
     + intros l' y' I2 I3. eapply B; [right; exact I2|exact I3].
 Qed.

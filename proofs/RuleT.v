@@ -116,10 +116,16 @@ Proof.
       * cbn [length]. fold t. assert (Rv : U (S t) = v) by (destruct (kind n); exact Hr). rewrite Rv. exact Y.
       * exists tr, x, y. exact R.
 Qed.
-Theorem walked : forall reach, walk n T rows T [] zero zero zero (opp reach) zero = true -> walk n T rows T [] zero zero zero zero reach = true ->
-  Rabs i <= val reach -> exists tr x y, In (tr, (x, y)) rows /\ same_train T s tr /\ val x <= i <= val y.
+Theorem walked : forall b e, walks n T rows b e = true -> val (fst b) - val e <= i <= val (snd b) + val e ->
+  exists tr x y, In (tr, (x, y)) rows /\ same_train T s tr /\ val x <= i <= val y.
 Proof.
-  intros reach W1 W2 H. apply Rabs_le_inv in H.
-  destruct (Rle_lt_dec i 0) as [L|G]; [eapply walk_sound; [exact W1|..]|eapply walk_sound; [exact W2|..]]; cbn [length rev seq map Nat.add potential]; vals; try reflexivity; try lra; intros; lia.
+  intros b e W H. unfold walks in W. cbv zeta in W. apply andb_prop in W. destruct W as [W1 W2].
+  destruct (Rle_lt_dec i 0) as [L|G].
+  - assert (E : leb (sub (fst b) e) zero = true) by (apply leb_iff; vals; lra). rewrite E in W1.
+    eapply walk_sound; [exact W1|..]; cbn [length rev seq map Nat.add potential]; rewrite ?val_min, ?val_sub, ?val_add, ?val_zero; try reflexivity; try lra; [intros; lia|].
+    split; [lra|apply Rmin_glb; lra].
+  - assert (E : leb zero (add (snd b) e) = true) by (apply leb_iff; vals; lra). rewrite E in W2.
+    eapply walk_sound; [exact W2|..]; cbn [length rev seq map Nat.add potential]; rewrite ?val_max, ?val_sub, ?val_add, ?val_zero; try reflexivity; try lra; [intros; lia|].
+    split; [apply Rmax_lub; lra|lra].
 Qed.
 End Constant.

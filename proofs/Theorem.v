@@ -75,14 +75,6 @@ Proof.
   intros j' f' E. apply put_spec in E. destruct E as [[-> ->]|[_ E]]; [exact F|exact (Hf _ _ E)].
 Qed.
 
-Lemma d_eqb_eq : forall a b, d_eqb a b = true -> a = b.
-Proof. intros [m e] [n f] H. unfold d_eqb in H. cbn in H. apply andb_prop in H. destruct H as [A B]. apply Z.eqb_eq in A, B. congruence. Qed.
-Lemma neuron_eqb_eq : forall a b, neuron_eqb a b = true -> a = b.
-Proof.
-  intros [d1 t1 k1 r1] [d2 t2 k2 r2] H. unfold neuron_eqb in H. cbn [decay theta kind drop] in H.
-  apply andb_prop in H. destruct H as [H H4]. apply andb_prop in H. destruct H as [H H3]. apply andb_prop in H. destruct H as [H1 H2].
-  apply d_eqb_eq in H1, H2, H4. subst. destruct k1, k2; try discriminate; reflexivity.
-Qed.
 Lemma enumerate_spec : forall rows i tr p q, In (tr, (p, q)) rows -> exists k, In {| ix := k; train := tr; from := p; til := q |} (enumerate i rows).
 Proof.
   induction rows as [|[tr0 [p0 q0]] rows IH]; intros i tr p q H; [inversion H|]. destruct H as [H|H]; cbn [enumerate].
@@ -109,35 +101,32 @@ Theorem begin_sound : forall low high rows o, inside low high -> begin net low h
 Proof.
   intros low high rows o In0 H. unfold begin in H. cbv zeta in H. set (ins := combine low high) in *.
   assert (Hi : inputs_ok ins). { intros i b E. apply zip_combine in E. destruct E as [E1 E2]. exact (In0 i _ _ E1 E2). }
-  destruct (hidden net) as [|[rs [|n ns]] deeper] eqn:Hd; try discriminate.
+  destruct (hidden net) as [|[rs ns] deeper] eqn:Hd; [discriminate|].
   destruct (each (image ins) rs) as [boxes|] eqn:Eb; [|discriminate]. destruct (each (err_of (map size_of ins)) rs) as [errs|] eqn:Ee; [|discriminate].
-  set (reach := fold_left dmax (zip (fun b e => add (size_of b) e) boxes errs) zero) in *.
   match type of H with (if ?c then _ else _) = _ => destruct c eqn:C; [|discriminate] end.
-  apply andb_prop in C. destruct C as [C W2]. apply andb_prop in C. destruct C as [C W1]. apply andb_prop in C. destruct C as [Sn Same].
-  assert (N0 : nth_error (hidden net) 0 = Some (rs, n :: ns)) by (rewrite Hd; reflexivity).
-  destruct (sane_neuron Sn 0 rs (n :: ns) N0) as [Ln Dn].
+  apply andb_prop in C. destruct C as [Sn W]. rewrite forallb_forall in W.
+  assert (N0 : nth_error (hidden net) 0 = Some (rs, ns)) by (rewrite Hd; reflexivity).
+  destruct (sane_neuron Sn 0 rs ns N0) as [Ln Dn].
   assert (T1 : (0 < T)%nat). { unfold sane in Sn. apply andb_prop in Sn. destruct Sn as [Sn _]. apply Nat.leb_le in Sn. lia. }
   assert (Fs : firsts_ok (zip (fun b e => {| alo := fst b; ahi := snd b; err := e; left := enumerate 0 rows |}) boxes errs)).
   { intros j f E. pose proof E as E'. apply zip_spec in E. destruct E as [b [e [E1 [E2 ->]]]].
     destruct (each_spec _ _ _ _ _ Eb j) as [A _]. destruct (A b E1) as [r [Er Ib]].
     destruct (each_spec _ _ _ _ _ Ee j) as [B _]. destruct (B e E2) as [r' [Er' Ie]]. assert (r' = r) by congruence. subst r'.
-    assert (Nn : exists m, nth_error (n :: ns) j = Some m).
-    { destruct (nth_error (n :: ns) j) as [m|] eqn:Em; [eauto|]. apply nth_error_None in Em. assert (j < length rs)%nat by (apply nth_error_Some; congruence). lia. }
-    destruct Nn as [m Em].
-    assert (m = n).
-    { destruct j; cbn in Em; [congruence|]. rewrite forallb_forall in Same. specialize (Same m (nth_error_In _ _ Em)). apply neuron_eqb_eq in Same. congruence. }
-    subst m. pose proof (Dn j n Em) as L0.
-    destruct (at_neuron 0 j r n) as [go [c [Dr [Cc [Al Sp]]]]]; [exists rs, (n :: ns); auto|].
+    assert (Nn : exists m, nth_error ns j = Some m).
+    { destruct (nth_error ns j) as [m|] eqn:Em; [eauto|]. apply nth_error_None in Em. assert (j < length rs)%nat by (apply nth_error_Some; congruence). lia. }
+    destruct Nn as [n Em]. pose proof (Dn j n Em) as L0.
+    destruct (at_neuron 0 j r n) as [go [c [Dr [Cc [Al Sp]]]]]; [exists rs, ns; auto|].
     specialize (Cc eq_refl). specialize (Al 0%nat T1). unfold current in Al. cbn [source] in Al.
     pose proof (image_sound ins r b x Ib Hi) as Ab.
     assert (Ae : allowance r x <= val e).
     { eapply err_sound; [exact Ie|]. intros k z Ez. rewrite nth_error_map in Ez. destruct (nth_error ins k) as [bk|] eqn:Ek; [|discriminate]. cbn in Ez. injection Ez as <-.
       apply size_ge. exact (Hi k bk Ek). }
-    assert (Re : Rabs (c 0%nat) <= val reach).
-    { destruct (fold_max (zip (fun b e => add (size_of b) e) boxes errs) zero) as [_ M]. fold reach in M.
-      specialize (M _ (nth_error_In _ _ (zip_given _ _ _ _ _ _ _ _ _ E1 E2))). cbv beta in M; rewrite val_add in M.
-      pose proof (size_ge b _ Ab). replace (c 0%nat) with (affine r x + (c 0%nat - affine r x)) by ring. eapply Rle_trans; [apply Rabs_triang|]. lra. }
-    destruct (walked n T rows go c L0 Dr Cc reach W1 W2 Re) as [tr [p [q [I0 [Tr Hc]]]]].
+    assert (Wj : walks n T rows b e = true).
+    { apply (W (walks n T rows b e)). assert (Nc : nth_error (combine boxes errs) j = Some (b, e)).
+      { clear - E1 E2. revert boxes errs E1 E2. induction j; intros [|? boxes] [|? errs] E1 E2; cbn in *; try discriminate; [congruence|auto]. }
+      exact (nth_error_In _ _ (zip_given _ _ _ _ _ _ _ _ _ Em Nc)). }
+    assert (Re : val (fst b) - val e <= c 0%nat <= val (snd b) + val e) by (unfold among in Ab; apply Rabs_le_inv in Al; lra).
+    destruct (walked n T rows go c L0 Dr Cc b e Wj Re) as [tr [p [q [I0 [Tr Hc]]]]].
     exists r. cbn [alo ahi err left]. split; [unfold rows_of; rewrite Hd; exact Er|]. split; [exact Ab|].
     destruct (enumerate_spec rows 0 tr p q I0) as [k Ik]. exists (c 0%nat), {| ix := k; train := tr; from := p; til := q |}.
     split; [exact Ik|]. cbn [train from til]. split; [|split; [exact Hc|lra]].
@@ -193,8 +182,8 @@ Proof.
   induction wins as [|w wins IH]; intros fixed level rest chains sts H; cbn [stages_of] in H.
   - destruct fixed, rest; try discriminate. injection H as <-. split; [reflexivity|]. intros t L. cbn in L. lia.
   - destruct w as [|b ws]; [destruct fixed, rest; discriminate|]. destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
-    destruct (level_of n ex b (b :: ws) f next 0 level chains); [|discriminate].
-    destruct (stages_of n ex wins fixed next rest (map (chain_of chains) next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
+    destruct (level_of n ex b (b :: ws) f next 0 level chains) as [cs|]; [|discriminate].
+    destruct (stages_of n ex wins fixed next rest (chains_on chains cs next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
     destruct (IH _ _ _ _ _ R) as [A B]. split; [cbn; f_equal; exact A|]. intros [|t] L; cbn [nth_error]; [eauto|]. apply B. cbn in L. lia.
 Qed.
 
@@ -208,7 +197,8 @@ Proof.
   set (e := fold_left dmax errs zero) in *.
   set (C := fold_left dmax (map _ wins) zero) in *. set (UM := fold_left dmax (map _ (concat _)) zero) in *.
   set (ex := add e (slipD n UM (add C e))) in *. set (level := x0 :: level0) in *.
-  destruct (stages_of n ex wins (bits a) level rest (map (fun y => [(lo y, hi y)]) level)) as [sts|] eqn:Es; [|discriminate].
+  set (chains := map (fun i => if Nat.eqb i 0 then Some [(lo x0, hi x0)] else None) (seq 0 (length level))) in *.
+  destruct (stages_of n ex wins (bits a) level rest chains) as [sts|] eqn:Es; [|discriminate].
   match type of G with (if ?c then _ else _) = _ => destruct c eqn:Cd; [|discriminate] end. injection G as <-.
   apply andb_prop in Cd. destruct Cd as [Cd Ls]. tests. rewrite val_zero in *. apply Nat.leb_le in Ls. rename H1 into L0. rename H2 into X2. rename H0 into X1.
   destruct (memo_of_ok c l (decay n) H L0) as [Tb [Sz [Lm Mo]]]. fold m in Tb, Sz, Lm, Mo.
@@ -238,7 +228,7 @@ Proof.
   assert (P : path n (val ex) (current (S l) r) (s (S l) j) sts 0 0 0).
   { change 0 with (potential go cu 0) at 1.
     apply (follows n ex UM (length sts) (current (S l) r) cu (potential go cu) (s (S l) j) L0 X0) with (wins := wins) (fixed := bits a) (level := level) (rest := rest)
-      (chains := map (fun y => [(lo y, hi y)]) level) (x := x0).
+      (chains := chains) (x := x0) (ch := [(lo x0, hi x0)]).
     - intros t Lt. rewrite (Sp t) by lia. unfold spiked. cbn [potential]. apply Dr.
     - intros t v Lt Ub Hv. assert (LtT : (t < T)%nat) by lia. rewrite Vx. specialize (Al t LtT). specialize (Err t LtT).
       destruct (Wn t ltac:(lia)) as [b [ws Et]]. specialize (C1 t b ws Et).
@@ -254,7 +244,8 @@ Proof.
     - lia.
     - reflexivity.
     - unfold among. cbn [potential fst snd]. lra.
-    - unfold level. cbn [map nth]. intros k h N. destruct k as [|k]; [|destruct k; discriminate]. cbn in N. injection N as <-. exists 0. cbn [potential recent lse pow]. split.
+    - reflexivity.
+    - intros k h N. destruct k as [|k]; [|destruct k; discriminate]. cbn in N. injection N as <-. exists 0. cbn [potential recent lse pow]. split.
       + unfold among. cbn [fst snd]. lra.
       + replace (0 - (1 * 0 + 0)) with 0 by ring. rewrite Rabs_R0, Rmult_0_r. lra.
     - exact U1. }
@@ -275,10 +266,10 @@ Qed.
 
 (* ---- rule N ------------------------------------------------------------------------------------------------------------------------------------------------ *)
 Definition inputs_of : nat -> nat -> R := fun i _ => x i.
-Lemma slabbed_sound : forall fs slabs nus B const B' const', firsts_ok fs -> slabbed (rows_of net) fs slabs nus B const = Some (B', const') ->
+Lemma slabbed_sound : forall fs nus B const B' const', firsts_ok fs -> slabbed (rows_of net) fs nus B const = Some (B', const') ->
   dots B' inputs_of 0 + val const' <= dots B inputs_of 0 + val const.
 Proof.
-  intros fs. induction slabs as [|k slabs IH]; intros nus B const B' const' Hf H; destruct nus as [|nu nus]; cbn [slabbed] in H; try discriminate.
+  intros fs. induction nus as [|[k nu] nus IH]; intros B const B' const' Hf H; cbn [slabbed] in H.
   - injection H as <- <-. lra.
   - destruct (nth_error (rows_of net) k) as [r|] eqn:Er; [|discriminate]. destruct (nth_error fs k) as [f|] eqn:Ef; [|discriminate].
     destruct (spread 0 (fst r) [opp nu] B) as [B1|] eqn:Es; [|discriminate]. apply IH in H; [|exact Hf].
@@ -286,34 +277,34 @@ Proof.
     destruct (Hf k f Ef) as [r' [Er' [Ha _]]]. assert (r' = r) by congruence. subst r'.
     pose proof (least_le nu (alo f, ahi f) _ Ha) as L. unfold affine in L. vals. lra.
 Qed.
-Lemma bound_sound : forall c m sign slabs nus v r, holds c -> bound (rows_of net) c m sign slabs nus = Some v -> nth_error (rows_of net) m = Some r -> val v <= val sign * affine r x.
+Lemma bound_sound : forall c m sign nus v r, holds c -> bound (rows_of net) c m sign nus = Some v -> nth_error (rows_of net) m = Some r -> val v <= val sign * affine r x.
 Proof.
-  intros c m sign slabs nus v r [Hi [Hf _]] H Er. unfold bound in H. rewrite Er in H.
+  intros c m sign nus v r [Hi [Hf _]] H Er. unfold bound in H. rewrite Er in H.
   destruct (spread 0 (fst r) [sign] (repeat [] (length (inputs c)))) as [B|] eqn:Es; [|discriminate].
-  destruct (slabbed (rows_of net) (firsts c) slabs nus B (mul sign (snd r))) as [[B' const]|] eqn:Eb; [|discriminate].
+  destruct (slabbed (rows_of net) (firsts c) nus B (mul sign (snd r))) as [[B' const]|] eqn:Eb; [|discriminate].
   destruct (corner B' (inputs c)) as [w|] eqn:Ec; [|discriminate]. cbn in H. injection H as <-.
   apply slabbed_sound in Eb; [|exact Hf]. rewrite (spread_sound _ _ _ _ _ inputs_of Es), dots_empty in Eb. cbn [dot] in Eb. change (weighted (fst r) (fun j => inputs_of j 0%nat)) with (weighted (fst r) x) in Eb.
   assert (G : val w <= dots B' inputs_of 0) by exact (corner_sound _ _ _ x 0 Ec Hi).
   unfold affine. vals. lra.
 Qed.
-Lemma narrow_one_sound : forall slabs c b o, holds c -> narrow_one (rows_of net) slabs c b = Some o -> holdso o.
+Lemma narrow_one_sound : forall c b o, holds c -> narrow_one (rows_of net) c b = Some o -> holdso o.
 Proof.
-  intros slabs c [[m sign] nus] o H N. unfold narrow_one in N.
+  intros c [[m sign] nus] o H N. unfold narrow_one in N.
   match type of N with match ?e with _ => _ end = _ => destruct e as [low|] eqn:Eb; [|discriminate] end.
   destruct (nth_error (firsts c) m) as [f|] eqn:Ef; [|discriminate].
   pose proof H as [Hi [Hf [Hl Hm]]]. destruct (Hf m f Ef) as [r [Er [Ha Hw]]].
-  pose proof (bound_sound _ _ _ _ _ _ r H Eb Er) as B.
+  pose proof (bound_sound _ _ _ _ _ r H Eb Er) as B.
   destruct sign as [[|]|]; injection N as <-.
   - apply with_first_sound; [exact H|]. exists r. cbn [alo ahi err left]. split; [exact Er|]. split; [|exact Hw]. vals. split; [apply Rmax_lub|]; lra.
   - apply with_first_sound; [exact H|]. exists r. cbn [alo ahi err left]. split; [exact Er|]. split; [|exact Hw]. vals. split; [|apply Rmin_glb]; lra.
   - destruct (ltb zero low) eqn:L; [|exact H]. apply ltb_true in L. vals. lra.
 Qed.
-Lemma narrow_sound : forall slabs bounds c o, holds c -> narrow (rows_of net) slabs c bounds = Some o -> holdso o.
+Lemma narrow_sound : forall bounds c o, holds c -> narrow (rows_of net) c bounds = Some o -> holdso o.
 Proof.
-  intros slabs. induction bounds as [|b bounds IH]; intros c o H N; cbn [narrow] in N; [injection N as <-; exact H|].
-  destruct (narrow_one (rows_of net) slabs c b) as [[c'|]|] eqn:E; [| |discriminate].
-  - eapply IH; [|exact N]. exact (narrow_one_sound _ _ _ _ H E).
-  - destruct (narrow_one_sound _ _ _ _ H E).
+  induction bounds as [|b bounds IH]; intros c o H N; cbn [narrow] in N; [injection N as <-; exact H|].
+  destruct (narrow_one (rows_of net) c b) as [[c'|]|] eqn:E; [| |discriminate].
+  - eapply IH; [|exact N]. exact (narrow_one_sound _ _ _ H E).
+  - destruct (narrow_one_sound _ _ _ H E).
 Qed.
 
 (* ---- splits: one of the two sides holds the run ------------------------------------------------------------------------------------------------------------------ *)
@@ -488,6 +479,7 @@ Definition inv (st : state) : Prop :=
   | Root c done => holdso c /\ forall k, In k done -> claim k
   | Tree c done k stack => holdso c /\ (forall k, In k done -> claim k) /\ (claim k \/ some_holds stack)
   | At c done k stack now lf => holdso c /\ (forall k, In k done -> claim k) /\ (claim k \/ some_holds stack \/ (holds now /\ leaf_ok y k lf))
+  | Void c done k stack => holdso c /\ (forall k, In k done -> claim k) /\ (claim k \/ some_holds stack)
   end.
 Lemma learn_sound : forall c r o, holdso c -> learn net c r = Some o -> holdso o.
 Proof.
@@ -495,7 +487,10 @@ Proof.
 Qed.
 Lemma parted_sound : forall c r a b, holdso c -> parted net c r = Some (a, b) -> holdso a \/ holdso b.
 Proof.
-  intros [c|] r a b H P; [|destruct H]. unfold parted in P. destruct r; try discriminate; [eapply split_rows_sound|eapply split_spike_sound|eapply split_input_sound]; eassumption.
+  intros [c|] r a b H P; [|destruct H]. unfold parted in P.
+  assert (O : forall up o, ordered up o = Some (a, b) -> (forall a b, o = Some (a, b) -> holdso a \/ holdso b) -> holdso a \/ holdso b).
+  { intros up [[p q]|] E F; [|discriminate]. cbn in E. destruct (F p q eq_refl); destruct up; injection E as <- <-; auto. }
+  destruct r; try discriminate; (eapply O; [exact P|]); intros p q E; [eapply split_rows_sound|eapply split_spike_sound|eapply split_input_sound]; eassumption.
 Qed.
 Lemma back_inv : forall c done k stack, holdso c -> (forall k, In k done -> claim k) -> claim k \/ some_holds stack -> inv (back c done k stack).
 Proof.
@@ -504,7 +499,7 @@ Proof.
 Qed.
 Theorem step_sound : forall st r st', inv st -> step net y low high st r = Some st' -> inv st'.
 Proof.
-  intros st r st' V S. destruct st as [|c done|c done k stack|c done k stack now lf]; cbn [step] in S.
+  intros st r st' V S. destruct st as [|c done|c done k stack|c done k stack now lf|c done k stack]; cbn [step] in S.
   - destruct r; try discriminate. destruct (begin net low high rows) as [o|] eqn:E; [|discriminate]. injection S as <-. split; [eapply begin_sound; eassumption|intros k []].
   - destruct V as [V1 V2].
     assert (Ls : forall o, learn net c r = Some o -> inv (Root o done)) by (intros o E; split; [eapply learn_sound; eassumption|exact V2]).
@@ -523,7 +518,8 @@ Proof.
     destruct r; try discriminate;
       try (match type of S with option_map _ (learn _ _ _) = _ => destruct (learn net top _) as [o|] eqn:E; [|discriminate]; injection S as <-; apply Ls; reflexivity end);
       try (match type of S with option_map _ (parted _ _ _) = _ => destruct (parted net top _) as [[a b]|] eqn:E; [|discriminate]; injection S as <-; apply Ps; reflexivity end).
-    + destruct top as [now|]; [|discriminate]. destruct (open net now y k) as [lf|] eqn:E; [|discriminate]. injection S as <-.
+    + destruct top as [now|]; [|injection S as <-; split; [exact V1|]; split; [exact V2|]; destruct V4 as [V4|[V4|[]]]; [left|right]; exact V4].
+      destruct (open net now y k) as [lf|] eqn:E; [|discriminate]. injection S as <-.
       split; [exact V1|]. split; [exact V2|]. destruct V4 as [V4|[V4|V4]]; [left; exact V4|right; left; exact V4|]. right. right. split; [exact V4|]. eapply open_sound; eassumption.
     + destruct top as [now|]; [discriminate|]. injection S as <-. apply back_inv; [exact V1|exact V2|]. destruct V4 as [V4|[V4|[]]]; [left|right]; exact V4.
   - destruct V as [V1 [V2 V3]].
@@ -534,6 +530,7 @@ Proof.
     + destruct (price_at net now j mu lf) as [lf'|] eqn:E; [|discriminate]. injection S as <-. apply Ls. intros Hn Hk. eapply price_sound; eassumption.
     + destruct (closes net now y k lf) eqn:E; [|discriminate]. injection S as <-. apply back_inv; [exact V1|exact V2|].
       destruct V3 as [V3|[V3|[V3 V4]]]; [left; exact V3|right; exact V3|]. left. eapply closes_sound; eassumption.
+  - destruct V as [V1 [V2 V3]]. destruct r; try discriminate; injection S as <-; try (split; [exact V1|split; [exact V2|exact V3]]). apply back_inv; assumption.
 Qed.
 Lemma steps_sound : forall rs st st', inv st -> steps_from net y low high st rs = Some st' -> inv st'.
 Proof.
@@ -550,7 +547,7 @@ Proof.
   intros net y low high cert A x In0 s R0 k Lk Nk. unfold accepts in A.
   destruct (steps_from net y low high Start cert) as [st|] eqn:E; [|discriminate].
   pose proof (steps_sound net x s R0 y low high In0 cert Start st I E) as V.
-  destruct st as [|c done|c done q stack|c done q stack now lf]; try discriminate. destruct V as [_ V]. cbn [finished] in A.
+  destruct st as [|c done|c done q stack|c done q stack now lf|c done q stack]; try discriminate. destruct V as [_ V]. cbn [finished] in A.
   rewrite forallb_forall in A. specialize (A k). assert (Ik : In k (seq 0 (classes net))) by (apply in_seq; lia). specialize (A Ik).
   apply orb_prop in A. destruct A as [A|A]; [apply Nat.eqb_eq in A; contradiction|].
   apply existsb_exists in A. destruct A as [k' [I0 E0]]. apply Nat.eqb_eq in E0. subst k'. exact (V k I0).
