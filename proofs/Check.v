@@ -130,8 +130,11 @@ Definition trains_eqb (a b : list bool) : bool := Nat.eqb (length a) (length b) 
 Definition covered (rows : list (list bool * (D * D))) (tr : list bool) (p q : D) : bool :=
   existsb (fun r => leb (fst (snd r)) p && leb q (snd (snd r)) && trains_eqb (fst r) tr) rows.
 Section Walk.
-Variables (n : neuron) (T : nat) (rows : list (list bool * (D * D))).
-Fixpoint walk (k : nat) (pre : list bool) (a ylo yhi p q : D) : bool :=             (* u - a*I in [ylo, yhi], for I in [p, q] *)
+Variables (n : neuron) (rows : list (list bool * (D * D))).
+(* behind a spike at step t with reset to 0 the train repeats itself: the k bits that follow *)
+Definition cycle (t k : nat) : list bool := map (fun i => Nat.eqb (Nat.modulo i (S t)) t) (seq (S t) k).
+(* u - a*I in [ylo, yhi], for I in [p, q]; forced: the bits to come, where they are known *)
+Fixpoint walk (k : nat) (pre : list bool) (forced : option (list bool)) (a ylo yhi p q : D) : bool :=
   match k with
   | O => covered rows (rev pre) p q
   | S k =>
@@ -141,22 +144,24 @@ Fixpoint walk (k : nat) (pre : list bool) (a ylo yhi p q : D) : bool :=         
       let lo' := down (sub (mul (decay n) ylo) sl) in let hi' := up (add (mul (decay n) yhi) sl) in
       let top := match over (sub (add (theta n) (tieD n)) lo') a' with Some r => dmin q r | None => q end in
       let bot := match under (sub (sub (theta n) (tieD n)) hi') a' with Some r => dmax p r | None => p end in
+      let known := match forced with Some (b :: _) => Some b | _ => None end in
+      let rest := match forced with Some (_ :: bs) => Some bs | _ => None end in
       ltb zero a'
-      && (if leb p top then walk k (false :: pre) a' lo' hi' p top else true)
-      && (if leb bot q then
+      && (if match known with Some true => false | _ => true end && leb p top then walk k (false :: pre) rest a' lo' hi' p top else true)
+      && (if match known with Some false => false | _ => true end && leb bot q then
             match kind n with
-            | Zero => covered rows (map (fun t => Nat.eqb (Nat.modulo t (S (length pre))) (length pre)) (seq 0 T)) bot q      (* the run repeats itself *)
+            | Zero => walk k (true :: pre) (match forced with None => Some (cycle (length pre) k) | Some _ => rest end) zero zero zero bot q
             | Subtract => let gone := lostD n (add (mul (dabs a') im) (dmax (dabs lo') (dabs hi'))) in
-                          walk k (true :: pre) a' (sub lo' (add (drop n) gone)) (add (sub hi' (drop n)) gone) bot q
-            | Never => walk k (true :: pre) a' lo' hi' bot q
+                          walk k (true :: pre) rest a' (sub lo' (add (drop n) gone)) (add (sub hi' (drop n)) gone) bot q
+            | Never => walk k (true :: pre) rest a' lo' hi' bot q
             end
           else true)
   end.
 End Walk.
 Definition walks (n : neuron) (T : nat) (rows : list (list bool * (D * D))) (b : D * D) (e : D) : bool :=
   let p := sub (fst b) e in let q := add (snd b) e in
-  (if leb p zero then walk n T rows T [] zero zero zero p (dmin q zero) else true)
-  && (if leb zero q then walk n T rows T [] zero zero zero (dmax p zero) q else true).
+  (if leb p zero then walk n rows T [] None zero zero zero p (dmin q zero) else true)
+  && (if leb zero q then walk n rows T [] None zero zero zero (dmax p zero) q else true).
 
 (* rows to the current's box and back; None: no run *)
 Definition settle (f : first) : option first :=

@@ -43,12 +43,13 @@ Qed.
 Lemma seq_snoc : forall k, map s (seq 0 (S k)) = map s (seq 0 k) ++ [s k].
 Proof. intro k. rewrite seq_S, map_app. reflexivity. Qed.
 
-Theorem walk_sound : forall k pre a ylo yhi p q, walk n T rows k pre a ylo yhi p q = true -> (length pre + k = T)%nat ->
-  rev pre = map s (seq 0 (length pre)) -> (kind n = Zero -> forall t, (t < length pre)%nat -> s t = false) ->
+Theorem walk_sound : forall k pre forced a ylo yhi p q, walk n rows k pre forced a ylo yhi p q = true -> (length pre + k = T)%nat ->
+  rev pre = map s (seq 0 (length pre)) -> (forced = None -> kind n = Zero -> forall t, (t < length pre)%nat -> s t = false) ->
+  (forall bs, forced = Some bs -> bs = map s (seq (length pre) k)) ->
   val p <= i <= val q -> val ylo <= U (length pre) - val a * i <= val yhi ->
   exists tr x y, In (tr, (x, y)) rows /\ same_train T s tr /\ val x <= i <= val y.
 Proof.
-  induction k as [|k IH]; intros pre a ylo yhi p q W L Pr Z Hi Hu.
+  induction k as [|k IH]; intros pre forced a ylo yhi p q W L Pr Z Fo Hi Hu.
   - cbn [walk] in W. apply covered_true in W. destruct W as [x [y [I [A B]]]]. exists (rev pre), x, y.
     split; [exact I|]. split; [unfold same_train; rewrite Pr; f_equal; f_equal; lia|lra].
   - cbn [walk] in W. cbv zeta in W. set (t := length pre) in *.
@@ -72,21 +73,37 @@ Proof.
       replace (v - (val (decay n) * val a + 1) * i) with ((v - (val (decay n) * U t + i)) + val (decay n) * (U t - val a * i)) by ring. lra. }
     assert (Pn : forall b, s t = b -> rev (b :: pre) = map s (seq 0 (length (b :: pre)))).
     { intros b E. cbn [rev length]. rewrite seq_snoc, Pr. fold t. rewrite E. reflexivity. }
+    set (rest := match forced with Some (_ :: bs) => Some bs | _ => None end) in *.
+    set (known := match forced with Some (b :: _) => Some b | _ => None end) in *.
+    assert (Fk : known = None \/ known = Some (s t)).
+    { unfold known. destruct forced as [[|b bs]|]; auto. right. specialize (Fo _ eq_refl). cbn in Fo. congruence. }
+    assert (Fr : forall bs, rest = Some bs -> bs = map s (seq (S t) k)).
+    { unfold rest. intros bs Eb. destruct forced as [[|b bs']|]; try discriminate. injection Eb as ->. specialize (Fo _ eq_refl). cbn in Fo. congruence. }
+    assert (Fn : rest = None -> forced = None).
+    { unfold rest. destruct forced as [[|b bs']|]; try discriminate; auto. specialize (Fo _ eq_refl). discriminate. }
     destruct (s t) eqn:E.
     + (* a spike *)
+      assert (Kn : (match known with Some false => false | _ => true end) = true) by (destruct Fk as [->| ->]; reflexivity).
       set (bot := match under (sub (sub (theta n) (tieD n)) hi') a' with Some r => dmax p r | None => p end) in *.
       assert (B : val bot <= i).
       { unfold bot. destruct (under (sub (sub (theta n) (tieD n)) hi') a') as [r|] eqn:Eu; [|lra]. apply under_le in Eu. vals.
         apply Rmax_lub; [lra|]. apply (Rmult_le_reg_r (val a')); [exact Wa|]. lra. }
-      assert (Bq : leb bot q = true) by (apply leb_iff; lra). rewrite Bq in Wf.
+      assert (Bq : leb bot q = true) by (apply leb_iff; lra). rewrite Kn, Bq in Wf. cbn [andb] in Wf.
       destruct (kind n) eqn:K.
-      * apply covered_true in Wf. destruct Wf as [x [y [I [A1 A2]]]].
-        exists (map (fun t0 => Nat.eqb (Nat.modulo t0 (S t)) t) (seq 0 T)), x, y. split; [exact I|]. split; [|lra].
-        unfold same_train. apply map_ext. intro t0. symmetry. apply repeats; [exact K|exact E|apply Z; reflexivity].
-      * destruct (IH (true :: pre) _ _ _ _ _ Wf) as [tr [x [y R]]].
+      * destruct (IH (true :: pre) _ _ _ _ _ _ Wf) as [tr [x [y R]]].
         -- cbn [length]. fold t. lia.
         -- apply Pn. reflexivity.
-        -- intro C; discriminate.
+        -- intros C _. destruct forced; [|discriminate]. specialize (Fn C). discriminate.
+        -- cbn [length]. fold t. intros bs Eb. destruct forced; [exact (Fr bs Eb)|]. injection Eb as <-. unfold cycle. apply map_ext. intro t0. symmetry.
+           apply repeats; [exact K|exact E|apply Z; reflexivity].
+        -- split; [exact B|exact (proj2 Hi)].
+        -- cbn [length]. fold t. rewrite Hr, val_zero. lra.
+        -- exists tr, x, y. exact R.
+      * destruct (IH (true :: pre) _ _ _ _ _ _ Wf) as [tr [x [y R]]].
+        -- cbn [length]. fold t. lia.
+        -- apply Pn. reflexivity.
+        -- intros _ C; discriminate.
+        -- cbn [length]. fold t. exact Fr.
         -- split; [exact B|exact (proj2 Hi)].
         -- cbn [length]. fold t. apply Rabs_le_inv in Hr.
            assert (Vv : Rabs v <= val (add (mul (dabs a') im) (dmax (dabs lo') (dabs hi')))).
@@ -95,23 +112,26 @@ Proof.
              assert (Rabs (val a') * Rabs i <= Rabs (val a') * val im) by (apply Rmult_le_compat_l; [apply Rabs_pos|exact Ai]). lra. }
            pose proof (lost_le n _ _ Vv) as Lo. rewrite !val_sub, !val_add, ?val_sub. lra.
         -- exists tr, x, y. exact R.
-      * destruct (IH (true :: pre) _ _ _ _ _ Wf) as [tr [x [y R]]].
+      * destruct (IH (true :: pre) _ _ _ _ _ _ Wf) as [tr [x [y R]]].
         -- cbn [length]. fold t. lia.
         -- apply Pn. reflexivity.
-        -- intro C; discriminate.
+        -- intros _ C; discriminate.
+        -- cbn [length]. fold t. exact Fr.
         -- split; [exact B|exact (proj2 Hi)].
         -- cbn [length]. fold t. rewrite Hr. exact Y.
         -- exists tr, x, y. exact R.
     + (* silence *)
+      assert (Kn : (match known with Some true => false | _ => true end) = true) by (destruct Fk as [->| ->]; reflexivity).
       set (top := match over (sub (add (theta n) (tieD n)) lo') a' with Some r => dmin q r | None => q end) in *.
       assert (B : i <= val top).
       { unfold top. destruct (over (sub (add (theta n) (tieD n)) lo') a') as [r|] eqn:Eu; [|lra]. apply over_ge in Eu. vals.
         apply Rmin_glb; [lra|]. apply (Rmult_le_reg_r (val a')); [exact Wa|]. lra. }
-      assert (Bq : leb p top = true) by (apply leb_iff; lra). rewrite Bq in Ws.
-      destruct (IH (false :: pre) _ _ _ _ _ Ws) as [tr [x [y R]]].
+      assert (Bq : leb p top = true) by (apply leb_iff; lra). rewrite Kn, Bq in Ws. cbn [andb] in Ws.
+      destruct (IH (false :: pre) _ _ _ _ _ _ Ws) as [tr [x [y R]]].
       * cbn [length]. fold t. lia.
       * apply Pn. reflexivity.
-      * intros K t' L'. cbn [length] in L'. fold t in L'. destruct (Nat.eq_dec t' t) as [->|]; [exact E|]. apply Z; [exact K|lia].
+      * intros C K t' L'. cbn [length] in L'. fold t in L'. destruct (Nat.eq_dec t' t) as [->|]; [exact E|]. apply Z; [exact (Fn C)|exact K|lia].
+      * cbn [length]. fold t. exact Fr.
       * split; [exact (proj1 Hi)|exact B].
       * cbn [length]. fold t. assert (Rv : U (S t) = v) by (destruct (kind n); exact Hr). rewrite Rv. exact Y.
       * exists tr, x, y. exact R.
@@ -122,10 +142,10 @@ Proof.
   intros b e W H. unfold walks in W. cbv zeta in W. apply andb_prop in W. destruct W as [W1 W2].
   destruct (Rle_lt_dec i 0) as [L|G].
   - assert (E : leb (sub (fst b) e) zero = true) by (apply leb_iff; vals; lra). rewrite E in W1.
-    eapply walk_sound; [exact W1|..]; cbn [length rev seq map Nat.add potential]; rewrite ?val_min, ?val_sub, ?val_add, ?val_zero; try reflexivity; try lra; [intros; lia|].
+    eapply walk_sound; [exact W1|..]; cbn [length rev seq map Nat.add potential]; rewrite ?val_min, ?val_sub, ?val_add, ?val_zero; try reflexivity; try lra; try (intros; discriminate); [intros; lia|].
     split; [lra|apply Rmin_glb; lra].
   - assert (E : leb zero (add (snd b) e) = true) by (apply leb_iff; vals; lra). rewrite E in W2.
-    eapply walk_sound; [exact W2|..]; cbn [length rev seq map Nat.add potential]; rewrite ?val_max, ?val_sub, ?val_add, ?val_zero; try reflexivity; try lra; [intros; lia|].
+    eapply walk_sound; [exact W2|..]; cbn [length rev seq map Nat.add potential]; rewrite ?val_max, ?val_sub, ?val_add, ?val_zero; try reflexivity; try lra; try (intros; discriminate); [intros; lia|].
     split; [apply Rmax_lub; lra|lra].
 Qed.
 End Constant.
