@@ -568,10 +568,14 @@ Definition slackD (net : network) (k : nat) : D :=
                  | None => zero end
   | None => zero
   end.
-Definition closes (net : network) (c : context) (y k : nat) (lf : leaf) : bool :=
+(* strict: the label's logit is greater; else not less: of counts, whole numbers, a difference above -1 is enough *)
+Definition closes (net : network) (c : context) (y k : nat) (strict : bool) (lf : leaf) : bool :=
   match reach_layer net c 0 lf with
   | Some lf => match rest_of c lf, corner (below lf) (inputs c) with
-               | Some v, Some w => ltb (add (slackD net y) (slackD net k)) (add (total lf) (add v w))
+               | Some v, Some w =>
+                   let least := add (total lf) (add v w) in
+                   if strict then ltb (add (slackD net y) (slackD net k)) least
+                   else match last net with None => ltb (opp one) least | Some _ => leb (add (slackD net y) (slackD net k)) least end
                | _, _ => false
                end
   | None => false
@@ -579,7 +583,8 @@ Definition closes (net : network) (c : context) (y k : nat) (lf : leaf) : bool :
 
 (* ---- the machine ---------------------------------------------------------------------------------------------------------------------------------------- *)
 Section Machine.
-Variables (net : network) (y : nat) (low high : list D).
+Variables (net : network) (y : nat) (low high : list D) (ties : bool).            (* ties: of equal logits the first one wins ("argmax"), else it must be strict *)
+Definition strictly (k : nat) : bool := negb (ties && Nat.ltb y k).
 Definition classes : nat := match last net with Some rs => length rs | None => width net {| inputs := []; firsts := []; laters := []; kept := None |} (length (hidden net)) end.
 (* a fact of the context: None: refused; Some None: the context holds no run *)
 Definition learn (c : option context) (r : record) : option (option context) :=
@@ -623,7 +628,7 @@ Definition step (st : state) (r : record) : option state :=
       match r with
       | Potential l j mu pots => option_map (At c done k stack now) (potential_at net now l j mu pots lf)
       | Price j mu => option_map (At c done k stack now) (price_at net now j mu lf)
-      | Close => if closes net now y k lf then Some (back c done k stack) else None
+      | Close => if closes net now y k (strictly k) lf then Some (back c done k stack) else None
       | _ => None
       end
   | Void c done k stack => match r with Potential _ _ _ _ | Price _ _ => Some st | Close => Some (back c done k stack) | _ => None end
@@ -635,5 +640,7 @@ Definition finished (st : state) : bool :=
   | Root _ done => forallb (fun k => Nat.eqb k y || existsb (Nat.eqb k) done) (seq 0 classes)
   | _ => false
   end.
-Definition accepts (rs : list record) : bool := match steps_from Start rs with Some st => finished st | None => false end.
+Definition passes (rs : list record) : bool := match steps_from Start rs with Some st => finished st | None => false end.
 End Machine.
+Definition accepts (net : network) (y : nat) (low high : list D) (certificate : list record) : bool := passes net y low high false certificate.
+Definition accepts_argmax (net : network) (y : nat) (low high : list D) (certificate : list record) : bool := passes net y low high true certificate.

@@ -457,21 +457,35 @@ Proof.
   { induction ws as [|[j w] ws IH]; cbn [map sum moduli fold_right]; vals; [reflexivity|]. cbn [snd fst]. fold (moduli ws (fun _ => 1)). rewrite IH, Rabs_R1. vals. lra. }
   vals. rewrite M. reflexivity.
 Qed.
-Lemma closes_sound : forall lf, leaf_ok lf -> closes net c y k lf = true -> score net s y - score net s k > slack net y + slack net k.
+Lemma total_whole : forall m (f : nat -> bool), exists z, Semantics.total m (fun t => bit (f t)) = IZR z.
 Proof.
-  intros lf0 O0 H. unfold closes in H. destruct (reach_layer net c 0 lf0) as [lf|] eqn:Rl; [|discriminate]. destruct (reach_sound _ _ _ O0 Rl) as [O L].
+  intros m f. induction m as [|m [z IH]]; [exists 0%Z; reflexivity|]. cbn [Semantics.total]. rewrite IH. destruct (f m); cbn [bit].
+  - exists (z + 1)%Z. rewrite plus_IZR. reflexivity.
+  - exists z. lra.
+Qed.
+Lemma closes_sound : forall lf strict, leaf_ok lf -> closes net c y k strict lf = true ->
+  if strict then score net s y - score net s k > slack net y + slack net k else score net s y - score net s k >= slack net y + slack net k.
+Proof.
+  intros lf0 strict O0 H. unfold closes in H. destruct (reach_layer net c 0 lf0) as [lf|] eqn:Rl; [|discriminate]. destruct (reach_sound _ _ _ O0 Rl) as [O L].
   destruct (rest_of c lf) as [v|] eqn:Er; [|discriminate]. destruct (corner (below lf) (inputs c)) as [w|] eqn:Ec; [|discriminate].
-  apply ltb_true in H. apply rest_sound in Er. pose proof Hc as [Hi _].
+  apply rest_sound in Er. pose proof Hc as [Hi _].
   assert (G : val w <= dots (below lf) inputs_of 0) by exact (corner_sound _ _ _ x 0 Ec Hi).
-  unfold leaf_ok in O. rewrite L in *. change (below_of 0) with inputs_of in O. vals. rewrite !slackD_val in H. lra.
+  unfold leaf_ok in O. rewrite L in *. change (below_of 0) with inputs_of in O. cbv zeta in H.
+  destruct strict; [|destruct (last net) as [rs|] eqn:Ln].
+  - apply ltb_true in H. rewrite !val_add, !slackD_val in H. lra.
+  - apply leb_true in H. rewrite !val_add, !slackD_val in H. lra.
+  - apply ltb_true in H. vals. unfold slack. rewrite Ln. unfold score in *. rewrite Ln in *.
+    destruct (total_whole T (s (outputs net - 1)%nat y)) as [a Ea]. destruct (total_whole T (s (outputs net - 1)%nat k)) as [b Eb]. rewrite Ea, Eb in *.
+    rewrite <- minus_IZR in *. assert (D0 : -1 < IZR (a - b)) by lra. apply (lt_IZR (-1)) in D0. assert (0 <= a - b)%Z by lia. apply IZR_le in H0. lra.
 Qed.
 End Leaf.
 
 (* ---- the machine ----------------------------------------------------------------------------------------------------------------------------------------------------------- *)
 Section Machine.
-Variables (y : nat) (low high : list D).
+Variables (y : nat) (low high : list D) (ties : bool).
 Hypothesis In0 : inside low high.
-Definition claim (k : nat) : Prop := score net s y - score net s k > slack net y + slack net k.
+Definition claim (k : nat) : Prop :=
+  if strictly y ties k then score net s y - score net s k > slack net y + slack net k else score net s y - score net s k >= slack net y + slack net k.
 Definition some_holds (stack : list (option context)) : Prop := exists o, In o stack /\ holdso o.
 Definition inv (st : state) : Prop :=
   match st with
@@ -497,7 +511,7 @@ Proof.
   intros c done k stack H1 H2 H3. unfold back. destruct stack as [|o stack]; [|exact (conj H1 (conj H2 H3))].
   split; [exact H1|]. destruct H3 as [H3|[o [[] _]]]. intros k' [<-|I0]; auto.
 Qed.
-Theorem step_sound : forall st r st', inv st -> step net y low high st r = Some st' -> inv st'.
+Theorem step_sound : forall st r st', inv st -> step net y low high ties st r = Some st' -> inv st'.
 Proof.
   intros st r st' V S. destruct st as [|c done|c done k stack|c done k stack now lf|c done k stack]; cbn [step] in S.
   - destruct r; try discriminate. destruct (begin net low high rows) as [o|] eqn:E; [|discriminate]. injection S as <-. split; [eapply begin_sound; eassumption|intros k []].
@@ -528,28 +542,44 @@ Proof.
     destruct r; try discriminate.
     + destruct (potential_at net now l j mu pots lf) as [lf'|] eqn:E; [|discriminate]. injection S as <-. apply Ls. intros Hn Hk. eapply potential_sound; eassumption.
     + destruct (price_at net now j mu lf) as [lf'|] eqn:E; [|discriminate]. injection S as <-. apply Ls. intros Hn Hk. eapply price_sound; eassumption.
-    + destruct (closes net now y k lf) eqn:E; [|discriminate]. injection S as <-. apply back_inv; [exact V1|exact V2|].
-      destruct V3 as [V3|[V3|[V3 V4]]]; [left; exact V3|right; exact V3|]. left. eapply closes_sound; eassumption.
+    + destruct (closes net now y k (strictly y ties k) lf) eqn:E; [|discriminate]. injection S as <-. apply back_inv; [exact V1|exact V2|].
+      destruct V3 as [V3|[V3|[V3 V4]]]; [left; exact V3|right; exact V3|]. left. exact (closes_sound y k now V3 lf _ V4 E).
   - destruct V as [V1 [V2 V3]]. destruct r; try discriminate; injection S as <-; try (split; [exact V1|split; [exact V2|exact V3]]). apply back_inv; assumption.
 Qed.
-Lemma steps_sound : forall rs st st', inv st -> steps_from net y low high st rs = Some st' -> inv st'.
+Lemma steps_sound : forall rs st st', inv st -> steps_from net y low high ties st rs = Some st' -> inv st'.
 Proof.
   induction rs as [|r rs IH]; intros st st' V S; cbn [steps_from] in S; [injection S as <-; exact V|].
-  destruct (step net y low high st r) as [st1|] eqn:E; [|discriminate]. eapply IH; [|exact S]. eapply step_sound; eassumption.
+  destruct (step net y low high ties st r) as [st1|] eqn:E; [|discriminate]. eapply IH; [|exact S]. eapply step_sound; eassumption.
 Qed.
 End Machine.
 End Run.
 
-Theorem sound : forall net y low high certificate, accepts net y low high certificate = true ->
-  forall x, inside x low high -> forall s, run net x s ->
-  forall k, (k < classes net)%nat -> k <> y -> score net s y - score net s k > slack net y + slack net k.
+Theorem passes_sound : forall net y low high ties certificate, passes net y low high ties certificate = true ->
+  forall x, inside x low high -> forall s, run net x s -> forall k, (k < classes net)%nat -> k <> y -> claim net s y ties k.
 Proof.
-  intros net y low high cert A x In0 s R0 k Lk Nk. unfold accepts in A.
-  destruct (steps_from net y low high Start cert) as [st|] eqn:E; [|discriminate].
-  pose proof (steps_sound net x s R0 y low high In0 cert Start st I E) as V.
+  intros net y low high ties cert A x In0 s R0 k Lk Nk. unfold passes in A.
+  destruct (steps_from net y low high ties Start cert) as [st|] eqn:E; [|discriminate].
+  pose proof (steps_sound net x s R0 y low high ties In0 cert Start st I E) as V.
   destruct st as [|c done|c done q stack|c done q stack now lf|c done q stack]; try discriminate. destruct V as [_ V]. cbn [finished] in A.
   rewrite forallb_forall in A. specialize (A k). assert (Ik : In k (seq 0 (classes net))) by (apply in_seq; lia). specialize (A Ik).
   apply orb_prop in A. destruct A as [A|A]; [apply Nat.eqb_eq in A; contradiction|].
   apply existsb_exists in A. destruct A as [k' [I0 E0]]. apply Nat.eqb_eq in E0. subst k'. exact (V k I0).
 Qed.
+
+Theorem sound : forall net y low high certificate, accepts net y low high certificate = true ->
+  forall x, inside x low high -> forall s, run net x s ->
+  forall k, (k < classes net)%nat -> k <> y -> score net s y - score net s k > slack net y + slack net k.
+Proof. intros net y low high cert A x In0 s R0 k Lk Nk. exact (passes_sound net y low high false cert A x In0 s R0 k Lk Nk). Qed.
+
+(* where the first of equal logits wins *)
+Theorem sound_argmax : forall net y low high certificate, accepts_argmax net y low high certificate = true ->
+  forall x, inside x low high -> forall s, run net x s -> forall k, (k < classes net)%nat ->
+  ((k < y)%nat -> score net s y - score net s k > slack net y + slack net k) /\ ((y < k)%nat -> score net s y - score net s k >= slack net y + slack net k).
+Proof.
+  intros net y low high cert A x In0 s R0 k Lk. pose proof (passes_sound net y low high true cert A x In0 s R0 k Lk) as P. unfold claim, strictly in P. cbn [andb] in P.
+  split; intro L.
+  - specialize (P ltac:(lia)). assert (E : Nat.ltb y k = false) by (apply Nat.ltb_ge; lia). rewrite E in P. exact P.
+  - specialize (P ltac:(lia)). assert (E : Nat.ltb y k = true) by (apply Nat.ltb_lt; lia). rewrite E in P. exact P.
+Qed.
 Print Assumptions sound.
+Print Assumptions sound_argmax.
