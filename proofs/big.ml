@@ -15,5 +15,6 @@ let sub = Z.sub
 let mul = Z.mul
 let abs = Z.abs
 let leq = Z.leq
+let lt = Z.lt
 let equal = Z.equal
 let of_int = Z.of_int

@@ -65,6 +65,7 @@ def stream(model, proof, work=1.0):
         yield "last"
         yield from rows(pending)
     assert network.integrator is None, "not plain"
+    yield f"ties {claim.ties}"
     yield f"label {claim.labelled(graph.widths[-1])}"
     lines = elaborating.elaborate(proof, network)
     next(lines), next(lines)

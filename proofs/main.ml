@@ -7,6 +7,7 @@
    row bias (column weight)...           columns from 0, ascending
    neuron decay theta reset drop         reset: zero, subtract, none; a neuron a row
    last                                  an affine map of the last spikes; its rows follow
+   ties argmax                           of equal logits the first one wins; without this line none may be equal
    label y                               then the certificate's records
    Numbers: hexadecimal digits, and `p` with the bits behind the point. *)
 module Whole = Z
@@ -33,6 +34,7 @@ let ins = ref []
 let layers = ref []                                   (* place, rows, neurons; the latest first, these reversed *)
 let final = ref None
 let label = ref 0
+let ties = ref false
 
 let node () =
   let lo = num () in let hi = num () in
@@ -113,6 +115,7 @@ let () =
              let drop = num () in
              (match !layers with (p, rows, ns) :: rest -> layers := (p, rows, { decay; theta; kind; drop } :: ns) :: rest | [] -> raise (Bad "a neuron of no layer"))
          | "last" -> final := Some []
+         | "ties" -> ties := (match next () with "argmax" -> true | "strict" -> false | _ -> raise (Bad "a word for ties"))
          | "label" -> label := whole ()
          | _ -> raise (Bad "no part of a network"));
         if !words <> [] then raise (Bad "goes on behind its end") else if String.length line >= 5 && String.sub line 0 5 = "label" then () else header () in
@@ -121,6 +124,7 @@ let () =
     header ();
     let net = { steps = !t; hidden = List.rev_map (fun (_, rows, ns) -> (List.rev rows, List.rev ns)) !layers; last = Option.map List.rev !final } in
     let low = List.rev_map fst !ins and high = List.rev_map snd !ins in
+    if not (fits net (List.combine low high)) then fail "a network that may overflow, or of numbers that float32 has not";
     let st = ref Start in
     (try
        while true do
@@ -131,7 +135,7 @@ let () =
            let word = next () in
            let r = record word in
            if !words <> [] then raise (Bad "a record goes on behind its end");
-           (match step net !label low high !st r with Some s -> st := s | None -> raise (Bad ("the machine refuses this record: " ^ String.sub line 0 (min 40 (String.length line)))));
+           (match step net !label low high !ties !st r with Some s -> st := s | None -> raise (Bad ("the machine refuses this record: " ^ String.sub line 0 (min 40 (String.length line)))));
            (match r with Leaf -> known !st | _ -> ())
          end
        done
