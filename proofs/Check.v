@@ -6,7 +6,7 @@ Require Import Semantics Dyadic.
 Import ListNotations.
 
 (* ---- records ----------------------------------------------------------------------------------------------------------------------- *)
-Record node := { lo : D; hi : D; parent : option nat; silent : option nat; spike : option nat; cuts : list nat }.
+Record node := { lo : D; hi : D; parent : option nat; silent : option nat; spike : option nat; cuts : list nat; taken : option (D * D) }.
 Definition pot := (list (D * D) * (list (nat * D) * list (nat * D)))%type.        (* pieces a + b*u; for silence, for a spike: a piece here and a multiplier for each piece there *)
 Inductive record :=
 | Table (rows : list (list bool * (D * D)))
@@ -204,8 +204,10 @@ Definition begin (net : network) (low high : list D) (rows : list (list bool * (
 Fixpoint fade (lam : D) (k : nat) (b : D * D) : D * D :=
   match k with O => b | S k => let c := fade lam k b in (down (mul lam (fst c)), up (mul lam (snd c))) end.
 Fixpoint loose (lam : D) (k : nat) : D := match k with O => zero | S k => up (add one (mul lam (loose lam k))) end.
+(* rule C: what spikes of a neuron that subtracts took, Y = drop * sum of lambda^.. s, as an interval that a node may claim *)
+Definition told (n : neuron) (x : node) : option (D * D) := match kind n with Zero => None | _ => taken x end.
 Section Inductive.
-Variables (n : neuron) (ex : D).
+Variables (n : neuron) (ex gone_most : D).
 Definition cut (chain wins : list (D * D)) (v : D * D) (k : nat) : D * D :=
   match nth_error chain k, nth_error wins k with
   | Some h, Some w =>
@@ -213,39 +215,62 @@ Definition cut (chain wins : list (D * D)) (v : D * D) (k : nat) : D * D :=
       (dmax (fst v) (sub (add (fst p) (fst w)) e), dmin (snd v) (add (add (snd p) (snd w)) e))
   | _, _ => v
   end.
-Definition found (s : bool) (fixed : bool * bool) (next : list node) (i : nat) (x : node) (v : D * D) : option (list move) :=
+(* bal: lambda * Y, all that came in, and how far u may be from the difference, at the next level *)
+Definition found (s : bool) (fixed : bool * bool) (next : list node) (i : nat) (x : node) (v : D * D) (bal : option ((D * D) * (D * D) * D)) : option (list move) :=
   let a := if s then dmax (fst v) (sub (theta n) (tieD n)) else fst v in
   let b := if s then snd v else dmin (snd v) (add (theta n) (tieD n)) in
   if (if s then snd fixed else negb (fst fixed)) && leb a b then
-    match (if s then spike x else silent x) with
-    | None => None
-    | Some j =>
-        match nth_error next j with
-        | None => None
-        | Some y =>
-            let gone := match kind n, s with Subtract, true => lostD n (size_of (a, b)) | _, _ => zero end in
-            let to := match kind n, s with
-                      | Zero, true => (zero, zero)
-                      | Subtract, true => (sub a (add (drop n) gone), add (sub b (drop n)) gone)
-                      | _, _ => (a, b)
-                      end in
-            if leb (lo y) (fst to) && leb (snd to) (hi y) && match parent y with None => true | Some p => negb s && Nat.eqb p i end
-            then Some [{| spk := s; plo := a; phi := b; target := j; loss := gone |}] else None
-        end
-    end
+    let gone := match kind n, s with Subtract, true => lostD n (size_of (a, b)) | _, _ => zero end in
+    let to := match kind n, s with
+              | Zero, true => (zero, zero)
+              | Subtract, true => (sub a (add (drop n) gone), add (sub b (drop n)) gone)
+              | _, _ => (a, b)
+              end in
+    let took := match bal with
+                | None => None
+                | Some (y, w, e) =>
+                    let more := match kind n, s with Subtract, true => drop n | _, _ => zero end in
+                    Some (dmax (add (fst y) more) (sub (fst w) (add (snd to) e)), dmin (add (snd y) more) (add (sub (snd w) (fst to)) e))
+                end in
+    if match took with Some c => leb (fst c) (snd c) | None => true end then
+      match (if s then spike x else silent x) with
+      | None => None
+      | Some j =>
+          match nth_error next j with
+          | None => None
+          | Some y =>
+              if leb (lo y) (fst to) && leb (snd to) (hi y)
+                 && match told n y with None => true | Some c => match took with Some d => leb (fst c) (fst d) && leb (snd d) (snd c) | None => false end end
+                 && match parent y with None => true | Some p => negb s && Nat.eqb p i end
+              then Some [{| spk := s; plo := a; phi := b; target := j; loss := gone |}] else None
+          end
+      end
+    else Some []
   else Some [].
-Definition ways (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (i : nat) (x : node) (chain : list (D * D)) : option cell :=
-  let v := fold_left (cut chain wins) (cuts x) (sub (add (mul (decay n) (lo x)) (fst bx)) ex, add (add (mul (decay n) (hi x)) (snd bx)) ex) in
-  match found false fixed next i x v, found true fixed next i x v with
+Definition balance (wins : list (D * D)) (t : nat) (e : D) (x : node) : option ((D * D) * (D * D) * D) :=
+  match told n x, nth_error wins t with
+  | Some y, Some w => Some ((mul (decay n) (fst y), mul (decay n) (snd y)), w, e)
+  | _, _ => None
+  end.
+Definition weighed (bal : option ((D * D) * (D * D) * D)) (v : D * D) : D * D :=
+  match bal with
+  | Some (y, w, e) => (dmax (fst v) (sub (fst w) (add (snd y) e)), dmin (snd v) (add (sub (snd w) (fst y)) e))
+  | None => v
+  end.
+Definition ways (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (t : nat) (e : D) (i : nat) (x : node) (chain : list (D * D)) : option cell :=
+  let bal := balance wins t e x in
+  let v := weighed bal (fold_left (cut chain wins) (cuts x) (sub (add (mul (decay n) (lo x)) (fst bx)) ex, add (add (mul (decay n) (hi x)) (snd bx)) ex)) in
+  match found false fixed next i x v bal, found true fixed next i x v bal with
   | Some a, Some b => Some {| clo := lo x; chi := hi x; moves := a ++ b |}
   | _, _ => None
   end.
-Fixpoint level_of (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (i : nat) (nodes : list node) (chains : list (option (list (D * D)))) : option (list cell) :=
+Definition looser (e : D) : D := up (add (mul (decay n) e) (add ex gone_most)).
+Fixpoint level_of (bx : D * D) (wins : list (D * D)) (fixed : bool * bool) (next : list node) (t : nat) (e : D) (i : nat) (nodes : list node) (chains : list (option (list (D * D)))) : option (list cell) :=
   match nodes, chains with
   | [], _ => Some []
   | x :: nodes, ch :: chains =>
-      match (match ch with Some ch => ways bx wins fixed next i x ch | None => Some {| clo := lo x; chi := hi x; moves := [] |} end),
-            level_of bx wins fixed next (S i) nodes chains with
+      match (match ch with Some ch => ways bx wins fixed next t e i x ch | None => Some {| clo := lo x; chi := hi x; moves := [] |} end),
+            level_of bx wins fixed next t e (S i) nodes chains with
       | Some c, Some cs => Some (c :: cs)
       | _, _ => None
       end
@@ -257,13 +282,13 @@ Definition chain_of (chains : list (option (list (D * D)))) (y : node) : list (D
 Definition targets (cs : list cell) : list nat := flat_map (fun c => map target (moves c)) cs.
 Definition chains_on (chains : list (option (list (D * D)))) (cs : list cell) (next : list node) : list (option (list (D * D))) :=
   let ts := targets cs in zip (fun i y => if existsb (Nat.eqb i) ts then Some (chain_of chains y) else None) (seq 0 (length next)) next.
-Fixpoint stages_of (wins : table) (fixed : list (bool * bool)) (level : list node) (rest : list (list node)) (chains : list (option (list (D * D)))) : option (list stage) :=
+Fixpoint stages_of (t : nat) (e : D) (wins : table) (fixed : list (bool * bool)) (level : list node) (rest : list (list node)) (chains : list (option (list (D * D)))) : option (list stage) :=
   match wins, fixed, rest with
   | [], [], [] => Some []
   | (bx :: ws) :: wins, f :: fixed, next :: rest =>
-      match level_of bx (bx :: ws) f next 0 level chains with
+      match level_of bx (bx :: ws) f next t (looser e) 0 level chains with
       | Some cs =>
-          match stages_of wins fixed next rest (chains_on chains cs next) with
+          match stages_of (S t) (looser e) wins fixed next rest (chains_on chains cs next) with
           | Some sts => Some ({| box := bx; cells := cs |} :: sts)
           | None => None
           end
@@ -291,9 +316,11 @@ Definition graph (net : network) (c : context) (l j : nat) (levels : list (list 
                   let C := fold_left dmax (map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end) wins) zero in
                   let U := fold_left dmax (map (fun x => size_of (lo x, hi x)) (concat levels)) zero in
                   let ex := add e (slipD n U (add C e)) in
-                  match stages_of n ex wins (bits a) level rest (map (fun i => if Nat.eqb i 0 then Some [(lo x, hi x)] else None) (seq 0 (length level))) with
+                  let gone := dmax zero (match kind n with Subtract => lostD n (add (add (mul (decay n) U) (add C e)) ex) | _ => zero end) in
+                  match stages_of n ex gone 0 zero wins (bits a) level rest (map (fun i => if Nat.eqb i 0 then Some [(lo x, hi x)] else None) (seq 0 (length level))) with
                   | Some sts =>
-                      if leb (lo x) zero && leb zero (hi x) && leb zero (decay n) && Nat.leb (length sts) (steps net) then
+                      if leb (lo x) zero && leb zero (hi x) && leb zero (decay n) && match told n x with Some y => leb (fst y) zero && leb zero (snd y) | None => true end
+                         && Nat.leb (length sts) (steps net) then
                         let bs := zip both (bits a) (map bits_of sts) in
                         Some (if existsb torn bs then None
                               else Some {| inputs := inputs c; firsts := firsts c; kept := Some m;

@@ -27,9 +27,10 @@ Proof.
 Qed.
 
 Section Follow.
-Variables (n : neuron) (ex UM : D) (T : nat) (a c U : nat -> R) (s : nat -> bool).
+Variables (n : neuron) (ex gm UM : D) (T : nat) (a c U : nat -> R) (s : nat -> bool).
 Notation lam := (val (decay n)).
-Hypothesis (lam0 : 0 <= lam) (ex0 : 0 <= val ex).
+Hypothesis (lam0 : 0 <= lam) (ex0 : 0 <= val ex) (gm0 : 0 <= val gm).
+Hypothesis gone_ok : forall t v, (t < T)%nat -> kind n = Subtract -> Rabs (U t) <= val UM -> Rabs (v - (lam * U t + a t)) <= val ex -> lost n v <= val gm.
 Hypothesis goes : forall t, (t < T)%nat -> stepped n (U t) (c t) (s t) (U (S t)).
 Hypothesis near : forall t v, (t < T)%nat -> Rabs (U t) <= val UM -> Rabs (v - (lam * U t + c t)) <= slip n (U t) (c t) -> Rabs (v - (lam * U t + a t)) <= val ex.
 
@@ -71,14 +72,47 @@ Proof.
   unfold among in *. cbn [fst snd]. rewrite val_max, val_min, val_sub, !val_add, Ve. split; [apply Rmax_lub|apply Rmin_glb]; lra.
 Qed.
 
-Lemma found_sound : forall (b : bool) (fixed : bool * bool) next i x vv ms v u', found n b fixed next i x vv = Some ms -> among vv v ->
+(* ---- rule C ---- *)
+Definition more (b : bool) : R := match kind n, b with Subtract, true => val (drop n) | _, _ => 0 end.
+Fixpoint took (t : nat) : R := match t with O => 0 | S t => lam * took t + more (s t) end.
+Definition even (t : nat) (e : D) : Prop := kind n <> Zero -> Rabs (U t - (recent lam a t t - took t)) <= val e.
+Definition told_ok (x : node) (y : R) : Prop := match told n x with Some b => among b y | None => True end.
+Lemma even_step : forall t e v, (t < T)%nat -> Rabs (U t) <= val UM -> even t e -> Rabs (v - (lam * U t + a t)) <= val ex ->
+  match kind n, s t with Zero, true => U (S t) = 0 | Subtract, true => Rabs (U (S t) - (v - val (drop n))) <= lost n v | _, _ => U (S t) = v end ->
+  even (S t) (looser n ex gm e) /\ (kind n <> Zero -> Rabs (v - (recent lam a (S t) (S t) - lam * took t)) <= val (looser n ex gm e)).
+Proof.
+  intros t e v Lt Ub Ev Hv Hr.
+  assert (Le : lam * val e + (val ex + val gm) <= val (looser n ex gm e)) by (unfold looser; eapply Rle_trans; [|apply up_ge]; vals; lra).
+  assert (V : kind n <> Zero -> Rabs (v - (recent lam a (S t) (S t) - lam * took t)) <= lam * val e + val ex).
+  { intro K. specialize (Ev K). cbn [recent].
+    replace (v - (a t + lam * recent lam a t t - lam * took t)) with ((v - (lam * U t + a t)) + lam * (U t - (recent lam a t t - took t))) by ring.
+    eapply Rle_trans; [apply Rabs_triang|]. rewrite Rabs_mult, (Rabs_pos_eq lam) by exact lam0.
+    assert (lam * Rabs (U t - (recent lam a t t - took t)) <= lam * val e) by (apply Rmult_le_compat_l; assumption). lra. }
+  split; [|intro K; specialize (V K); lra]. intro K. specialize (V K). cbn [took]. set (L := recent lam a (S t) (S t)) in *. set (Y := lam * took t) in *.
+  apply Rabs_le_inv in V. unfold more. destruct (kind n) eqn:Kn; [congruence| |].
+  - destruct (s t).
+    + pose proof (gone_ok t v Lt eq_refl Ub Hv) as G. apply Rabs_le_inv in Hr. apply Rabs_le. lra.
+    + rewrite Hr. apply Rabs_le. lra.
+  - assert (E : U (S t) = v) by (destruct (s t); exact Hr). rewrite E. apply Rabs_le. destruct (s t); lra.
+Qed.
+
+Definition bal_ok (bal : option ((D * D) * (D * D) * D)) (y l d : R) : Prop :=      (* lambda * Y, all that came in, and what is within e of l - y *)
+  match bal with Some (b, w, e) => among b y /\ among w l /\ Rabs (d - (l - y)) <= val e | None => True end.
+Lemma weighed_sound : forall bal y l v vv, bal_ok bal y l v -> among vv v -> among (weighed bal vv) v.
+Proof.
+  intros [[[b w] e]|] y l v vv B V; [|exact V]. destruct B as [B1 [B2 B3]]. unfold among, weighed in *. cbn [fst snd]. apply Rabs_le_inv in B3.
+  rewrite val_max, val_min, val_sub, !val_add, val_sub. split; [apply Rmax_lub|apply Rmin_glb]; lra.
+Qed.
+
+Lemma found_sound : forall (b : bool) (fixed : bool * bool) next i x vv bal ms v u' y l, found n b fixed next i x vv bal = Some ms -> among vv v ->
   (if b then snd fixed = true else fst fixed = false) ->
   (if b then val (theta n) - tie n <= v else v <= val (theta n) + tie n) ->
   match kind n, b with Zero, true => u' = 0 | Subtract, true => Rabs (u' - (v - val (drop n))) <= lost n v | _, _ => u' = v end ->
-  exists m y, In m ms /\ spk m = b /\ val (plo m) <= v <= val (phi m) /\ after n m v u' /\ nth_error next (target m) = Some y /\ among (lo y, hi y) u'
-    /\ match parent y with None => True | Some p => b = false /\ p = i end.
+  match bal with Some (yb, w, e) => among yb y /\ among w l /\ Rabs (u' - (l - (y + more b))) <= val e | None => True end ->
+  exists m z, In m ms /\ spk m = b /\ val (plo m) <= v <= val (phi m) /\ after n m v u' /\ nth_error next (target m) = Some z /\ among (lo z, hi z) u'
+    /\ told_ok z (y + more b) /\ match parent z with None => True | Some p => b = false /\ p = i end.
 Proof.
-  intros b fixed next i x vv ms v u' F V Fx Th Af. unfold found in F. cbv zeta in F.
+  intros b fixed next i x vv bal ms v u' y l F V Fx Th Af Bo. unfold found in F. cbv zeta in F.
   set (p := if b then dmax (fst vv) (sub (theta n) (tieD n)) else fst vv) in *.
   set (q := if b then snd vv else dmin (snd vv) (add (theta n) (tieD n))) in *.
   assert (Hv : val p <= v <= val q).
@@ -86,25 +120,37 @@ Proof.
   assert (C : (if b then snd fixed else negb (fst fixed)) && leb p q = true).
   { apply andb_true_intro. split; [destruct b; [exact Fx|rewrite Fx; reflexivity]|apply leb_iff; lra]. }
   rewrite C in F. clear C.
-  destruct (if b then spike x else silent x) as [j|]; [|discriminate]. destruct (nth_error next j) as [y|] eqn:Ey; [|discriminate].
-  match type of F with (if ?c then _ else _) = _ => destruct c eqn:G; [|discriminate] end. injection F as <-.
-  apply andb_prop in G. destruct G as [G Gp]. tests.
-  eexists. exists y. split; [left; reflexivity|]. cbn [spk plo phi target]. split; [reflexivity|]. split; [exact Hv|].
+  set (gone := match kind n with Subtract => if b then lostD n (size_of (p, q)) else zero | _ => zero end) in *.
+  set (to := match kind n with Zero => if b then (zero, zero) else (p, q) | Subtract => if b then (sub p (add (drop n) gone), add (sub q (drop n)) gone) else (p, q) | Never => (p, q) end) in *.
+  set (mo := match kind n with Subtract => if b then drop n else zero | _ => zero end) in *.
   pose proof (lost_le n (size_of (p, q)) v (size_ge (p, q) v Hv)) as Lo.
-  assert (P : match parent y with None => True | Some p0 => b = false /\ p0 = i end).
-  { destruct (parent y) as [p0|]; [|exact I]. apply andb_prop in Gp. destruct Gp as [G1 G2]. apply Nat.eqb_eq in G2. apply negb_true_iff in G1. auto. }
-  assert (R0 : after n {| spk := b; plo := p; phi := q; target := j; loss := match kind n with Subtract => if b then lostD n (size_of (p, q)) else zero | _ => zero end |} v u' /\ among (lo y, hi y) u').
-  { unfold after, among. cbn [spk loss fst snd]. destruct (kind n), b; cbn [fst snd] in *; vals; try (subst u'; split; [reflexivity|lra]).
-    split; [lra|]. apply Rabs_le_inv in Af. lra. }
-  destruct R0 as [R1 R2]. split; [exact R1|]. split; [exact Ey|]. split; [exact R2|exact P].
+  assert (Vm : val mo = more b) by (unfold mo, more; destruct (kind n), b; vals; reflexivity).
+  assert (Ho : among to u' /\ (kind n = Subtract -> b = true -> Rabs (u' - (v - val (drop n))) <= val gone)).
+  { unfold to, gone, among. destruct (kind n), b; cbn [fst snd]; rewrite ?val_zero, ?val_add, ?val_sub, ?val_add; (split; [|intros; try discriminate]);
+      try (subst u'; lra); try lra. apply Rabs_le_inv in Af. lra. }
+  destruct Ho as [Ho Hg].
+  set (tk := match bal with Some (yb, w, e) => Some (dmax (add (fst yb) mo) (sub (fst w) (add (snd to) e)), dmin (add (snd yb) mo) (add (sub (snd w) (fst to)) e)) | None => None end) in *.
+  assert (Tk : match tk with Some c => among c (y + more b) | None => True end).
+  { unfold tk. destruct bal as [[[yb w] e]|]; [|exact I]. destruct Bo as [B1 [B2 B3]]. unfold among in *. cbn [fst snd]. apply Rabs_le_inv in B3.
+    rewrite val_max, val_min, !val_add, !val_sub, val_add, Vm. split; [apply Rmax_lub|apply Rmin_glb]; lra. }
+  assert (Nt : match tk with Some c => leb (fst c) (snd c) | None => true end = true) by (destruct tk as [c0|]; [apply leb_iff; unfold among in Tk; lra|reflexivity]).
+  rewrite Nt in F.
+  destruct (if b then spike x else silent x) as [j|]; [|discriminate]. destruct (nth_error next j) as [z|] eqn:Ez; [|discriminate].
+  match type of F with (if ?c then _ else _) = _ => destruct c eqn:G; [|discriminate] end. injection F as <-.
+  apply andb_prop in G. destruct G as [G Gp]. apply andb_prop in G. destruct G as [G Gt]. tests.
+  eexists. exists z. split; [left; reflexivity|]. cbn [spk plo phi target]. split; [reflexivity|]. split; [exact Hv|]. split; [|split; [exact Ez|split; [|split]]].
+  - unfold after. cbn [spk loss]. destruct (kind n), b; try exact Af. exact (Hg eq_refl eq_refl).
+  - unfold among in *. cbn [fst snd]. lra.
+  - unfold told_ok. destruct (told n z) as [c0|]; [|exact I]. destruct tk as [d0|]; [|discriminate]. tests. unfold among in *. lra.
+  - destruct (parent z) as [p0|]; [|exact I]. apply andb_prop in Gp. destruct Gp as [G1 G2]. apply Nat.eqb_eq in G2. apply negb_true_iff in G1. auto.
 Qed.
 
-Lemma level_nth : forall bx wins fixed next nodes chains i0 cs i x ch, level_of n ex bx wins fixed next i0 nodes chains = Some cs -> nth_error nodes i = Some x ->
-  nth_error chains i = Some (Some ch) -> exists ce, nth_error cs i = Some ce /\ ways n ex bx wins fixed next (i0 + i) x ch = Some ce.
+Lemma level_nth : forall bx wins fixed next t e nodes chains i0 cs i x ch, level_of n ex bx wins fixed next t e i0 nodes chains = Some cs -> nth_error nodes i = Some x ->
+  nth_error chains i = Some (Some ch) -> exists ce, nth_error cs i = Some ce /\ ways n ex bx wins fixed next t e (i0 + i) x ch = Some ce.
 Proof.
   induction nodes as [|y nodes IH]; intros chains i0 cs i x ch H E F; [destruct i; discriminate|]. destruct chains as [|ch0 chains]; [discriminate|].
-  cbn [level_of] in H. destruct (match ch0 with Some ch => ways n ex bx wins fixed next i0 y ch | None => _ end) as [ce|] eqn:W; [|discriminate].
-  destruct (level_of n ex bx wins fixed next (S i0) nodes chains) as [r|] eqn:R; [|discriminate]. injection H as <-.
+  cbn [level_of] in H. destruct (match ch0 with Some ch => ways n ex bx wins fixed next t e i0 y ch | None => _ end) as [ce|] eqn:W; [|discriminate].
+  destruct (level_of n ex bx wins fixed next t e (S i0) nodes chains) as [r|] eqn:R; [|discriminate]. injection H as <-.
   destruct i as [|i]; cbn [nth_error] in *.
   - injection E as ->. injection F as ->. exists ce. rewrite Nat.add_0_r. auto.
   - replace (i0 + S i)%nat with (S i0 + i)%nat by lia. eapply IH; eassumption.
@@ -122,24 +168,25 @@ Proof.
   rewrite X. reflexivity.
 Qed.
 
-Theorem follows : forall wins fixed level rest chains sts t i x ch, stages_of n ex wins fixed level rest chains = Some sts ->
+Theorem follows : forall wins fixed level rest chains sts t e i x ch, stages_of n ex gm t e wins fixed level rest chains = Some sts ->
   (forall d k row b, nth_error wins d = Some row -> nth_error row k = Some b -> among b (recent lam a (S k) (S (t + d)))) ->
   (forall d b, nth_error fixed d = Some b -> (fst b = true -> s (t + d)%nat = true) /\ (snd b = false -> s (t + d)%nat = false)) ->
-  (t + length sts <= T)%nat -> nth_error level i = Some x -> among (lo x, hi x) (U t) -> nth_error chains i = Some (Some ch) -> known ch (U t) t ->
+  (t + length sts <= T)%nat -> nth_error level i = Some x -> among (lo x, hi x) (U t) -> nth_error chains i = Some (Some ch) -> known ch (U t) t -> even t e -> told_ok x (took t) ->
   (forall l y, In l (level :: rest) -> In y l -> val (size_of (lo y, hi y)) <= val UM) ->
   path n (val ex) a s sts t i (U t).
 Proof.
-  induction wins as [|w wins IH]; intros fixed level rest chains sts t i x ch H W F L E Hu Nc K B; cbn [stages_of] in H.
+  induction wins as [|w wins IH]; intros fixed level rest chains sts t e i x ch H W F L E Hu Nc K Ev Tl B; cbn [stages_of] in H.
   - destruct fixed, rest; try discriminate. injection H as <-. exact I.
   - destruct w as [|bx ws]; [destruct fixed, rest; discriminate|]. destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
-    destruct (level_of n ex bx (bx :: ws) f next 0 level chains) as [cs|] eqn:Lv; [|discriminate].
-    destruct (stages_of n ex wins fixed next rest (chains_on chains cs next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
+    destruct (level_of n ex bx (bx :: ws) f next t (looser n ex gm e) 0 level chains) as [cs|] eqn:Lv; [|discriminate].
+    destruct (stages_of n ex gm (S t) (looser n ex gm e) wins fixed next rest (chains_on chains cs next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
     cbn [length] in L. assert (Lt : (t < T)%nat) by lia.
-    destruct (level_nth _ _ _ _ _ _ _ _ _ _ _ Lv E Nc) as [ce [Ec Wy]]. cbn [Nat.add] in Wy.
+    destruct (level_nth _ _ _ _ _ _ _ _ _ _ _ _ _ Lv E Nc) as [ce [Ec Wy]]. cbn [Nat.add] in Wy.
     unfold ways in Wy. cbv zeta in Wy.
     set (v0 := (sub (add (mul (decay n) (lo x)) (fst bx)) ex, add (add (mul (decay n) (hi x)) (snd bx)) ex)) in *.
-    set (vv := fold_left (cut n ex ch (bx :: ws)) (cuts x) v0) in *.
-    destruct (found n false f next i x vv) as [ms0|] eqn:F0; [|discriminate]. destruct (found n true f next i x vv) as [ms1|] eqn:F1; [|discriminate]. injection Wy as <-.
+    set (v1 := fold_left (cut n ex ch (bx :: ws)) (cuts x) v0) in *.
+    set (bal := balance n (bx :: ws) t (looser n ex gm e) x) in *. set (vv := weighed bal v1) in *.
+    destruct (found n false f next i x vv bal) as [ms0|] eqn:F0; [|discriminate]. destruct (found n true f next i x vv bal) as [ms1|] eqn:F1; [|discriminate]. injection Wy as <-.
     destruct (goes t Lt) as [v [Hv [Ht Hr]]].
     assert (Ub : Rabs (U t) <= val UM).
     { eapply Rle_trans; [apply (size_ge (lo x, hi x)); exact Hu|]. eapply B; [left; reflexivity|]. eapply nth_error_In; exact E. }
@@ -152,25 +199,38 @@ Proof.
     pose proof (known_step ch t v K Nv) as Kn.
     assert (Wn : forall k w, nth_error (bx :: ws) k = Some w -> among w (recent lam a (S k) (S t))).
     { intros k w N. specialize (W 0%nat k (bx :: ws) w eq_refl N). rewrite Nat.add_0_r in W. exact W. }
-    assert (Vv : among vv v) by (eapply cut_sound; eassumption).
+    assert (V1 : among v1 v) by (eapply cut_sound; eassumption).
+    destruct (even_step t e v Lt Ub Ev Nv Hr) as [Ev' Evv].
+    assert (Bl : match bal with Some (yb, w, e') => among yb (lam * took t) /\ among w (recent lam a (S t) (S t)) /\ e' = looser n ex gm e /\ kind n <> Zero | None => True end).
+    { unfold bal, balance. unfold told_ok in Tl. destruct (told n x) as [yb|] eqn:Et; [|exact I]. destruct (nth_error (bx :: ws) t) as [w|] eqn:Ew; [|exact I].
+      split; [|split; [exact (Wn t w Ew)|split; [reflexivity|]]].
+      - unfold among in *. cbn [fst snd]. rewrite !val_mul. destruct Tl. split; apply Rmult_le_compat_l; assumption.
+      - unfold told in Et. destruct (kind n); [discriminate|intro; discriminate|intro; discriminate]. }
+    assert (Vv : among vv v).
+    { apply (weighed_sound bal (lam * took t) (recent lam a (S t) (S t))); [|exact V1]. unfold bal_ok. destruct bal as [[[yb w] e']|]; [|exact I].
+      destruct Bl as [B1 [B2 [-> Kz]]]. split; [exact B1|]. split; [exact B2|]. exact (Evv Kz). }
+    assert (Bm : match bal with Some (yb, w, e') => among yb (lam * took t) /\ among w (recent lam a (S t) (S t)) /\ Rabs (U (S t) - (recent lam a (S t) (S t) - (lam * took t + more (s t)))) <= val e' | None => True end).
+    { destruct bal as [[[yb w] e']|]; [|exact I]. destruct Bl as [B1 [B2 [-> Kz]]]. split; [exact B1|]. split; [exact B2|]. exact (Ev' Kz). }
     destruct (F 0%nat f eq_refl) as [Fc Fp]. rewrite Nat.add_0_r in Fc, Fp.
     assert (G : exists m y, In m (ms0 ++ ms1) /\ spk m = s t /\ val (plo m) <= v <= val (phi m) /\ after n m v (U (S t)) /\ nth_error next (target m) = Some y
-              /\ among (lo y, hi y) (U (S t)) /\ match parent y with None => True | Some p => s t = false /\ p = i end).
-    { destruct (s t) eqn:Es.
-      - destruct (found_sound true f next i x vv ms1 v (U (S t)) F1 Vv) as [m [y [I1 R1]]].
+              /\ among (lo y, hi y) (U (S t)) /\ told_ok y (took (S t)) /\ match parent y with None => True | Some p => s t = false /\ p = i end).
+    { cbn [took]. destruct (s t) eqn:Es.
+      - destruct (found_sound true f next i x vv bal ms1 v (U (S t)) (lam * took t) (recent lam a (S t) (S t)) F1 Vv) as [m [y [I1 R1]]].
         + destruct (snd f); [reflexivity|]. specialize (Fp eq_refl). discriminate.
         + exact Ht.
         + exact Hr.
+        + exact Bm.
         + exists m, y. split; [apply in_or_app; right; exact I1|exact R1].
-      - destruct (found_sound false f next i x vv ms0 v (U (S t)) F0 Vv) as [m [y [I1 R1]]].
+      - destruct (found_sound false f next i x vv bal ms0 v (U (S t)) (lam * took t) (recent lam a (S t) (S t)) F0 Vv) as [m [y [I1 R1]]].
         + destruct (fst f); [|reflexivity]. specialize (Fc eq_refl). discriminate.
         + exact Ht.
         + exact Hr.
+        + exact Bm.
         + exists m, y. split; [apply in_or_app; left; exact I1|exact R1]. }
-    destruct G as [m [y [I1 [Sm [Pm [Am [Ny [Uy Py]]]]]]]].
+    destruct G as [m [y [I1 [Sm [Pm [Am [Ny [Uy [Ty Py]]]]]]]]].
     cbn [path]. exists {| clo := lo x; chi := hi x; moves := ms0 ++ ms1 |}, m, v, (U (S t)). cbn [cells box clo chi moves].
     split; [exact Ec|]. split; [exact Hu|]. split; [exact Ab|]. split; [exact I1|]. split; [exact Sm|]. split; [exact Nv|]. split; [exact Pm|]. split; [exact Am|].
-    eapply IH with (x := y) (t := S t) (ch := chain_of chains y); [exact R| | |lia|exact Ny|exact Uy|exact (chains_nth _ _ _ _ _ _ _ Ec I1 Ny)| |].
+    eapply IH with (x := y) (t := S t) (e := looser n ex gm e) (ch := chain_of chains y); [exact R| | |lia|exact Ny|exact Uy|exact (chains_nth _ _ _ _ _ _ _ Ec I1 Ny)| |exact Ev'|exact Ty|].
     + intros d k row b N1 N2. replace (S t + d)%nat with (t + S d)%nat by lia. eapply W; [exact N1|exact N2].
     + intros d b N. replace (S t + d)%nat with (t + S d)%nat by lia. apply F. exact N.
     + unfold chain_of. intros k h N.

@@ -176,15 +176,15 @@ Proof.
   apply andb_prop in E. destruct E as [E1 E2]. apply Nat.eqb_eq in E1. unfold same in E2. tests. assert (V : val (mdecay m) = val lam) by lra.
   pose proof Hm as Hm'. unfold memo_ok in Hm'. rewrite V, E1 in Hm'. destruct (Hm' L) as [A [B C]]. exact (conj A (conj B (conj C Hm))).
 Qed.
-Lemma stages_wins : forall n ex wins fixed level rest chains sts, stages_of n ex wins fixed level rest chains = Some sts ->
+Lemma stages_wins : forall n ex gm wins t e fixed level rest chains sts, stages_of n ex gm t e wins fixed level rest chains = Some sts ->
   length sts = length wins /\ forall t, (t < length wins)%nat -> exists b ws, nth_error wins t = Some (b :: ws).
 Proof.
-  induction wins as [|w wins IH]; intros fixed level rest chains sts H; cbn [stages_of] in H.
+  induction wins as [|w wins IH]; intros t0 e fixed level rest chains sts H; cbn [stages_of] in H.
   - destruct fixed, rest; try discriminate. injection H as <-. split; [reflexivity|]. intros t L. cbn in L. lia.
   - destruct w as [|b ws]; [destruct fixed, rest; discriminate|]. destruct fixed as [|f fixed]; [discriminate|]. destruct rest as [|next rest]; [discriminate|].
-    destruct (level_of n ex b (b :: ws) f next 0 level chains) as [cs|]; [|discriminate].
-    destruct (stages_of n ex wins fixed next rest (chains_on chains cs next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
-    destruct (IH _ _ _ _ _ R) as [A B]. split; [cbn; f_equal; exact A|]. intros [|t] L; cbn [nth_error]; [eauto|]. apply B. cbn in L. lia.
+    destruct (level_of n ex b (b :: ws) f next t0 (looser n ex gm e) 0 level chains) as [cs|]; [|discriminate].
+    destruct (stages_of n ex gm (S t0) (looser n ex gm e) wins fixed next rest (chains_on chains cs next)) as [r|] eqn:R; [|discriminate]. injection H as <-.
+    destruct (IH _ _ _ _ _ _ _ R) as [A B]. split; [cbn; f_equal; exact A|]. intros [|t] L; cbn [nth_error]; [eauto|]. apply B. cbn in L. lia.
 Qed.
 
 Theorem graph_sound : forall c l j levels o, holds c -> graph net c l j levels = Some o -> holdso o.
@@ -198,16 +198,17 @@ Proof.
   set (C := fold_left dmax (map _ wins) zero) in *. set (UM := fold_left dmax (map _ (concat _)) zero) in *.
   set (ex := add e (slipD n UM (add C e))) in *. set (level := x0 :: level0) in *.
   set (chains := map (fun i => if Nat.eqb i 0 then Some [(lo x0, hi x0)] else None) (seq 0 (length level))) in *.
-  destruct (stages_of n ex wins (bits a) level rest chains) as [sts|] eqn:Es; [|discriminate].
+  set (gm := dmax zero (match kind n with Subtract => lostD n (add (add (mul (decay n) UM) (add C e)) ex) | _ => zero end)) in *.
+  destruct (stages_of n ex gm 0 zero wins (bits a) level rest chains) as [sts|] eqn:Es; [|discriminate].
   match type of G with (if ?c then _ else _) = _ => destruct c eqn:Cd; [|discriminate] end. injection G as <-.
-  apply andb_prop in Cd. destruct Cd as [Cd Ls]. tests. rewrite val_zero in *. apply Nat.leb_le in Ls. rename H1 into L0. rename H2 into X2. rename H0 into X1.
+  apply andb_prop in Cd. destruct Cd as [Cd Ls]. apply andb_prop in Cd. destruct Cd as [Cd Tx]. tests. rewrite val_zero in *. apply Nat.leb_le in Ls. rename H1 into L0. rename H2 into X2. rename H0 into X1.
   destruct (memo_of_ok c l (decay n) H L0) as [Tb [Sz [Lm Mo]]]. fold m in Tb, Sz, Lm, Mo.
   assert (Na : neuron_at (S l) j r n) by (exists rs, ns; auto).
   destruct (at_neuron (S l) j r n Na) as [go [cu [Dr [_ [Al Sp]]]]].
   pose proof H as [Hi [Hf [Hl Hm]]]. destruct (Hl l row j a El Ea) as [Bf Pf].
   assert (Wk : table_ok (val (decay n)) (current (S l) r) wins).
   { exact (windows_ok T (decay n) (mtables m) r (fun i t => bit (s l i t)) wins L0 Ew Tb). }
-  destruct (stages_wins _ _ _ _ _ _ _ _ Es) as [Lw Wn].
+  destruct (stages_wins _ _ _ _ _ _ _ _ _ _ _ Es) as [Lw Wn].
   destruct (fold_max errs zero) as [E0 E1]. fold e in E0, E1. rewrite val_zero in E0.
   assert (Cm : 0 <= val C /\ forall t b ws, nth_error wins t = Some (b :: ws) -> val (size_of b) <= val C).
   { destruct (fold_max (map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end) wins) zero) as [M0 M1]. fold C in M0, M1. rewrite val_zero in M0.
@@ -227,7 +228,15 @@ Proof.
     unfold slip in H0. rewrite Rabs_R0, Rmult_0_r, Rplus_0_l, Rmult_0_r, Rplus_0_l in H0. pose proof tiny_pos. lra. }
   assert (P : path n (val ex) (current (S l) r) (s (S l) j) sts 0 0 0).
   { change 0 with (potential go cu 0) at 1.
-    apply (follows n ex UM (length sts) (current (S l) r) cu (potential go cu) (s (S l) j) L0 X0) with (wins := wins) (fixed := bits a) (level := level) (rest := rest)
+    assert (Gk : forall t v, (t < length sts)%nat -> kind n = Subtract -> Rabs (potential go cu t) <= val UM -> Rabs (v - (val (decay n) * potential go cu t + current (S l) r t)) <= val ex -> lost n v <= val gm).
+    { intros t v Lt Kn Ub Hv. unfold gm. rewrite Kn, val_max. eapply Rle_trans; [|apply Rmax_r]. apply lost_le. rewrite !val_add, val_mul.
+      destruct (Wn t ltac:(lia)) as [b [ws Et]]. specialize (C1 t b ws Et).
+      pose proof (Wk t 0%nat (b :: ws) b Et eq_refl) as Ab. cbn [recent] in Ab. rewrite Rmult_0_r, Rplus_0_r in Ab. apply size_ge in Ab.
+      replace v with (v - (val (decay n) * potential go cu t + current (S l) r t) + (val (decay n) * potential go cu t + current (S l) r t)) by ring.
+      eapply Rle_trans; [apply Rabs_triang|]. eapply Rle_trans; [apply Rplus_le_compat_l, Rabs_triang|]. rewrite Rabs_mult, (Rabs_pos_eq (val (decay n))) by exact L0.
+      assert (val (decay n) * Rabs (potential go cu t) <= val (decay n) * val UM) by (apply Rmult_le_compat_l; assumption). lra. }
+    assert (G0 : 0 <= val gm) by (unfold gm; rewrite val_max, val_zero; apply Rmax_l).
+    apply (follows n ex gm UM (length sts) (current (S l) r) cu (potential go cu) (s (S l) j) L0 X0 G0 Gk) with (e := zero) (wins := wins) (fixed := bits a) (level := level) (rest := rest)
       (chains := chains) (x := x0) (ch := [(lo x0, hi x0)]).
     - intros t Lt. rewrite (Sp t) by lia. unfold spiked. cbn [potential]. apply Dr.
     - intros t v Lt Ub Hv. assert (LtT : (t < T)%nat) by lia. rewrite Vx. specialize (Al t LtT). specialize (Err t LtT).
@@ -248,6 +257,8 @@ Proof.
     - intros k h N. destruct k as [|k]; [|destruct k; discriminate]. cbn in N. injection N as <-. exists 0. cbn [potential recent lse pow]. split.
       + unfold among. cbn [fst snd]. lra.
       + replace (0 - (1 * 0 + 0)) with 0 by ring. rewrite Rabs_R0, Rmult_0_r. lra.
+    - intros _. cbn [potential recent took]. rewrite val_zero, Rminus_0_r, Rminus_0_r, Rabs_R0. lra.
+    - unfold told_ok. destruct (told n x0) as [b|]; [|exact I]. apply andb_prop in Tx. destruct Tx as [T1 T2]. apply leb_true in T1, T2. rewrite val_zero in *. unfold among. cbn [took]. lra.
     - exact U1. }
   assert (Nb : bits_fact (s (S l) j) 0 (zip both (bits a) (map bits_of sts))).
   { intros d b E. apply zip_spec in E. destruct E as [b1 [b2 [F1 [F2 ->]]]]. destruct (Bf d b1 F1) as [Q1 Q2].

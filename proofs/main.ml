@@ -40,8 +40,8 @@ let node () =
   let lo = num () in let hi = num () in
   let parent = place_or_none () in let silent = place_or_none () in let spike = place_or_none () in
   let cuts = times (whole ()) whole in
-  if whole () <> 0 then raise (Bad "no rule for what spikes took");
-  { lo; hi; parent; silent; spike; cuts }
+  let taken = match whole () with 0 -> None | 1 -> Some (pair num num ()) | _ -> raise (Bad "0 or 1") in
+  { lo; hi; parent; silent; spike; cuts; taken }
 let hints () = times (whole ()) (pair whole num)
 let pot () = let pieces = times (whole ()) (pair num num) in let silent = hints () in let spike = hints () in (pieces, (silent, spike))
 
