@@ -30,7 +30,7 @@ Record cell := { clo : D; chi : D; moves : list move }.
 Record stage := { box : D * D; cells : list cell }.                                (* the exact current's box at this step *)
 Record later := { bits : list (bool * bool); proof : option (D * list stage) }.    (* (certain, possible) a step; extra, and the graph *)
 Definition table := list (list (D * D)).                                           (* [t][k]: of the sum of k + 1 last terms up to step t + 1, faded *)
-Record memo := { mlayer : nat; mdecay : D; mtables : list table; msizes : list (list D) }.
+Record memo := { mlayer : nat; mdecay : D; mdeep : bool; mtables : list table; msizes : list (list D) }.
 Record context := { inputs : list (D * D); firsts : list first; laters : list (list later); kept : option memo }.
 
 Record leaf := { layer : nat; total : D; here : list (list D); below : list (list D) }.
@@ -102,28 +102,55 @@ Fixpoint tabulate (lam : D) (before : list (D * D)) (xs : list (D * D)) : table 
       let now := map (fun r => (down (add (fst x) (mul lam (fst r))), up (add (snd x) (mul lam (snd r))))) ((zero, zero) :: before) in
       now :: tabulate lam now xs
   end.
+(* deep: of all windows; else of single steps alone *)
+Definition tab (deep : bool) (lam : D) (xs : list (D * D)) : table := if deep then tabulate lam [] xs else map (fun x => [x]) xs.
 Definition digit (s : bool) : D := if s then one else zero.
 Definition exactly (s : bool) : D * D := (digit s, digit s).
 Definition between (b : bool * bool) : D * D := (digit (fst b), digit (snd b)).
-Definition join (a b : table) : table := zip (zip (fun p q => (dmin (fst p) (fst q), dmax (snd p) (snd q)))) a b.
-Definition of_rows (lam : D) (rows : list trow) : table :=
-  match map (fun r => tabulate lam [] (map exactly (train r))) rows with [] => [] | t :: ts => fold_left join ts t end.
-Definition sources (c : context) (l : nat) (lam : D) : list table :=               (* of hidden layer l: what layer l + 1 reads *)
+Definition hull (p q : D * D) : D * D := (dmin (fst p) (fst q), dmax (snd p) (snd q)).
+Definition join (a b : table) : table := zip (zip hull) a b.
+Definition meet (a b : table) : table := zip (zip (fun p q => (dmax (fst p) (fst q), dmin (snd p) (snd q)))) a b.
+Definition of_rows (deep : bool) (lam : D) (rows : list trow) : table :=
+  match map (fun r => tab deep lam (map exactly (train r))) rows with [] => [] | t :: ts => fold_left join ts t end.
+(* sums over windows along the moves of a graph: of each node where it may be, then all together *)
+Fixpoint absorb (q : nat) (b : D * D) (l : list (nat * (D * D))) : list (nat * (D * D)) :=
+  match l with [] => [(q, b)] | (r, c) :: l => if Nat.eqb q r then (r, hull b c) :: l else (r, c) :: absorb q b l end.
+Definition along_moves (lam : D) (cs : list cell) (ends : list (nat * (D * D))) : list (nat * (D * D)) :=
+  fold_left (fun acc (e : nat * (D * D)) =>
+    match nth_error cs (fst e) with
+    | Some c => fold_left (fun acc m => absorb (target m) (down (add (digit (spk m)) (mul lam (fst (snd e)))), up (add (digit (spk m)) (mul lam (snd (snd e))))) acc) (moves c) acc
+    | None => acc
+    end) ends [].
+Fixpoint column (lam : D) (ends : list (nat * (D * D))) (sts : list stage) : list (D * D) :=
+  match sts with
+  | [] => []
+  | st :: sts => let now := along_moves lam (cells st) ends in
+                 match now with [] => [] | e :: es => fold_left hull (map snd es) (snd e) :: column lam now sts end
+  end.
+Fixpoint columns (lam : D) (sts : list stage) : list (list (D * D)) :=
+  match sts with [] => [] | st :: rest => column lam (map (fun i => (i, (zero, zero))) (seq 0 (length (cells st)))) sts :: columns lam rest end.
+Definition of_graph (lam : D) (sts : list stage) : table :=
+  let cols := columns lam sts in
+  map (fun t => match each (fun k => match nth_error cols (t - k) with Some col => nth_error col k | None => None end) (seq 0 (S t)) with Some r => r | None => [] end) (seq 0 (length sts)).
+Definition of_later (deep : bool) (lam : D) (a : later) : table :=
+  let own := tab deep lam (map between (bits a)) in
+  if deep then match proof a with Some (_, sts) => meet own (of_graph lam sts) | None => own end else own.
+Definition sources (c : context) (l : nat) (lam : D) (deep : bool) : list table :=               (* of hidden layer l: what layer l + 1 reads *)
   match l with
-  | O => map (fun f => of_rows lam (left f)) (firsts c)
-  | S l => map (fun a => tabulate lam [] (map between (bits a))) (nth l (laters c) [])
+  | O => map (fun f => of_rows deep lam (left f)) (firsts c)
+  | S l => map (of_later deep lam) (nth l (laters c) [])
   end.
 Definition tops (T : nat) (tables : list table) : list (list D) :=
   map (fun t => map (fun tb : table => match nth t tb [] with r :: _ => snd r | [] => one end) tables) (seq 0 T).
-Definition memo_of (T : nat) (c : context) (l : nat) (lam : D) : memo :=           (* for hidden layer S l *)
+Definition memo_of (T : nat) (c : context) (l : nat) (lam : D) (deep : bool) : memo :=           (* for hidden layer S l *)
+  let made := fun _ : bool => let ts := sources c l lam deep in {| mlayer := l; mdecay := lam; mdeep := deep; mtables := ts; msizes := tops T ts |} in
   match kept c with
-  | Some m => if Nat.eqb (mlayer m) l && same (mdecay m) lam then m
-              else let ts := sources c l lam in {| mlayer := l; mdecay := lam; mtables := ts; msizes := tops T ts |}
-  | None => let ts := sources c l lam in {| mlayer := l; mdecay := lam; mtables := ts; msizes := tops T ts |}
+  | Some m => if Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m) then m else made true
+  | None => made true
   end.
-Definition windows (T : nat) (lam : D) (tables : list table) (r : row) : option table :=
+Definition windows (T : nat) (lam : D) (deep : bool) (tables : list table) (r : row) : option table :=
   along (fun w (tb acc : table) => zip (zip (fun a p => (add (fst a) (least w p), add (snd a) (most w p)))) acc tb) 0 tables (fst r)
-        (tabulate lam [] (repeat (snd r, snd r) T)).
+        (tab deep lam (repeat (snd r, snd r) T)).
 
 (* ---- rule T ---------------------------------------------------------------------------------------------------------------------------------- *)
 Definition trains_eqb (a b : list bool) : bool := Nat.eqb (length a) (length b) && forallb (fun p => Bool.eqb (fst p) (snd p)) (combine a b).
@@ -309,8 +336,9 @@ Definition graph (net : network) (c : context) (l j : nat) (levels : list (list 
       | Some (rs, ns), Some row =>
           match nth_error rs j, nth_error ns j, nth_error row j with
           | Some r, Some n, Some a =>
-              let m := memo_of (steps net) c l' (decay n) in
-              match windows (steps net) (decay n) (mtables m) r, each (fun s => err_of s r) (msizes m) with
+              let deep := existsb (fun x => match cuts x, told n x with [], None => false | _, _ => true end) (concat levels) in
+              let m := memo_of (steps net) c l' (decay n) deep in
+              match windows (steps net) (decay n) deep (mtables m) r, each (fun s => err_of s r) (msizes m) with
               | Some wins, Some errs =>
                   let e := fold_left dmax errs zero in
                   let C := fold_left dmax (map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end) wins) zero in

@@ -254,6 +254,78 @@ Proof.
   - replace (t + S d)%nat with (S t + d)%nat by lia. eapply IH; eassumption.
 Qed.
 
+(* ---- sums over windows along a graph ---------------------------------------------------------------------------------------------------------------- *)
+Definition may_be (l : list (nat * (D * D))) (i : nat) (x : R) : Prop := exists b, In (i, b) l /\ among b x.
+Lemma absorb_keeps : forall q b l r x, may_be l r x -> may_be (absorb q b l) r x.
+Proof.
+  intros q b l r x. induction l as [|[p c] l IH]; intros [d [I0 A]]; [inversion I0|]. cbn [absorb]. destruct (Nat.eqb_spec q p) as [->|N].
+  - destruct I0 as [E|I0]; [injection E as -> ->; exists (hull b d); split; [left; reflexivity|apply hull_r; exact A]|exists d; split; [right; exact I0|exact A]].
+  - destruct I0 as [E|I0]; [exists d; split; [left; exact E|exact A]|]. destruct IH as [d' [I1 A']]; [exists d; auto|]. exists d'. split; [right; exact I1|exact A'].
+Qed.
+Lemma absorb_new : forall q b l x, among b x -> may_be (absorb q b l) q x.
+Proof.
+  intros q b l x A. induction l as [|[p c] l [d [I1 A']]]; cbn [absorb]; [exists b; split; [left; reflexivity|exact A]|]. destruct (Nat.eqb_spec q p) as [->|N].
+  - exists (hull b c). split; [left; reflexivity|apply hull_l; exact A].
+  - exists d. split; [right; exact I1|exact A'].
+Qed.
+Lemma along_moves_sound : forall lam cs ends i x c m, 0 <= val lam -> may_be ends i x -> nth_error cs i = Some c -> In m (moves c) ->
+  may_be (along_moves lam cs ends) (target m) (bit (spk m) + val lam * x).
+Proof.
+  intros lam cs ends i x c m L [b [Ib A]] Ec Im. unfold along_moves.
+  set (into := fun (e : nat * (D * D)) acc (m : move) => absorb (target m) (down (add (digit (spk m)) (mul lam (fst (snd e)))), up (add (digit (spk m)) (mul lam (snd (snd e))))) acc).
+  assert (K1 : forall e ms acc r y, may_be acc r y -> may_be (fold_left (into e) ms acc) r y).
+  { intros e. induction ms as [|m0 ms IH]; intros acc r y H; [exact H|]. cbn [fold_left]. apply IH. apply absorb_keeps. exact H. }
+  set (step := fun acc (e : nat * (D * D)) => match nth_error cs (fst e) with Some c => fold_left (into e) (moves c) acc | None => acc end).
+  change (may_be (fold_left step ends []) (target m) (bit (spk m) + val lam * x)).
+  assert (K2 : forall es acc r y, may_be acc r y -> may_be (fold_left step es acc) r y).
+  { induction es as [|e es IH]; intros acc r y H; [exact H|]. cbn [fold_left]. apply IH. unfold step. destruct (nth_error cs (fst e)); [apply K1; exact H|exact H]. }
+  assert (K3 : forall ms acc, In m ms -> may_be (fold_left (into (i, b)) ms acc) (target m) (bit (spk m) + val lam * x)).
+  { induction ms as [|m0 ms IH]; intros acc I1; [inversion I1|]. cbn [fold_left]. destruct I1 as [->|I1]; [|apply IH; exact I1]. apply K1. unfold into. apply absorb_new.
+    unfold among in *. cbn [fst snd]. destruct A as [A1 A2].
+    pose proof (down_le (add (digit (spk m)) (mul lam (fst b)))) as Dn. pose proof (up_ge (add (digit (spk m)) (mul lam (snd b)))) as Up.
+    rewrite val_add, val_mul, digit_bit in Dn, Up.
+    assert (val lam * val (fst b) <= val lam * x) by (apply Rmult_le_compat_l; assumption). assert (val lam * x <= val lam * val (snd b)) by (apply Rmult_le_compat_l; assumption). lra. }
+  assert (K4 : forall es acc, In (i, b) es -> may_be (fold_left step es acc) (target m) (bit (spk m) + val lam * x)).
+  { induction es as [|e es IH]; intros acc I1; [inversion I1|]. cbn [fold_left]. destruct I1 as [->|I1]; [|apply IH; exact I1]. apply K2. unfold step. cbn [fst]. rewrite Ec. apply K3. exact Im. }
+  apply K4. exact Ib.
+Qed.
+Lemma fold_hull : forall l b x, among b x \/ (exists c, In c l /\ among c x) -> among (fold_left hull l b) x.
+Proof.
+  induction l as [|c l IH]; intros b x H; cbn [fold_left]; [destruct H as [H|[c [[] _]]]; exact H|]. apply IH.
+  destruct H as [H|[d [[->|I0] A]]]; [left; apply hull_l; exact H|left; apply hull_r; exact A|right; eauto].
+Qed.
+Lemma column_sound : forall n ex a s lam, 0 <= val lam -> forall sts t i u k ends, path n ex a s sts t i u -> may_be ends i (recent (val lam) (fun t => bit (s t)) k t) ->
+  forall d b, nth_error (column lam ends sts) d = Some b -> among b (recent (val lam) (fun t => bit (s t)) (S (k + d)) (S (t + d))).
+Proof.
+  intros n ex a s lam L. induction sts as [|st sts IH]; intros t i u k ends P Th d b E; [destruct d; discriminate|].
+  cbn [path] in P. destruct P as [c [m [v [u' [Ec [_ [_ [Im [Sm [_ [_ [_ P]]]]]]]]]]]]. cbn [column] in E. cbv zeta in E.
+  pose proof (along_moves_sound lam (cells st) ends i _ c m L Th Ec Im) as N. set (now := along_moves lam (cells st) ends) in *. rewrite Sm in N.
+  change (bit (s t) + val lam * recent (val lam) (fun t => bit (s t)) k t) with (recent (val lam) (fun t => bit (s t)) (S k) (S t)) in N.
+  destruct now as [|e es] eqn:En; [destruct N as [d0 [[] _]]|]. destruct d as [|d]; cbn [nth_error] in E.
+  - injection E as <-. rewrite !Nat.add_0_r. apply fold_hull. destruct N as [c0 [I0 A]]. destruct I0 as [->|I0]; [left; exact A|right]. exists c0. split; [|exact A].
+    apply (in_map snd) in I0. exact I0.
+  - replace (k + S d)%nat with (S k + d)%nat by lia. replace (t + S d)%nat with (S t + d)%nat by lia. eapply IH; [exact P|exact N|exact E].
+Qed.
+Lemma columns_sound : forall n ex a s lam, 0 <= val lam -> forall sts t i u, path n ex a s sts t i u -> forall d col j b, nth_error (columns lam sts) d = Some col -> nth_error col j = Some b ->
+  among b (recent (val lam) (fun t => bit (s t)) (S j) (S (t + d + j))).
+Proof.
+  intros n ex a s lam L. induction sts as [|st sts IH]; intros t i u P d col j b E F; [destruct d; discriminate|]. cbn [columns] in E. destruct d as [|d]; cbn [nth_error] in E.
+  - injection E as <-. rewrite Nat.add_0_r. eapply (column_sound n ex a s lam L (st :: sts) t i u 0); [exact P| |exact F].
+    cbn [path] in P. destruct P as [c [m [v [u' [Ec _]]]]]. exists (zero, zero). split.
+    + apply in_map_iff. exists i. split; [reflexivity|]. apply in_seq. assert (i < length (cells st))%nat by (apply nth_error_Some; congruence). lia.
+    + unfold among. cbn [fst snd recent]. rewrite val_zero. lra.
+  - cbn [path] in P. destruct P as [c [m [v [u' [_ [_ [_ [_ [_ [_ [_ [_ P]]]]]]]]]]]]. replace (t + S d + j)%nat with (S t + d + j)%nat by lia. eapply IH; eassumption.
+Qed.
+Lemma of_graph_ok : forall n ex a s lam sts i u, 0 <= val lam -> path n ex a s sts 0 i u -> table_ok (val lam) (fun t => bit (s t)) (of_graph lam sts).
+Proof.
+  intros n ex a s lam sts i u L P t k row b E F. unfold of_graph in E. cbv zeta in E. rewrite nth_error_map in E.
+  destruct (nth_error (seq 0 (length sts)) t) as [t'|] eqn:Et; [|discriminate]. apply nth_error_seq in Et. destruct Et as [-> _]. cbn [option_map Nat.add] in E. injection E as <-.
+  match type of F with nth_error (match ?e with _ => _ end) _ = _ => destruct e as [r|] eqn:Er; [|destruct k; discriminate] end.
+  destruct (each_spec _ _ (fun k => match nth_error (columns lam sts) (t - k) with Some col => nth_error col k | None => None end) (seq 0 (S t)) r Er k) as [A _]. destruct (A b F) as [k' [Ek G]]. apply nth_error_seq in Ek. destruct Ek as [-> Lk]. cbn [Nat.add] in G.
+  destruct (nth_error (columns lam sts) (t - k)) as [col|] eqn:Ec; [|discriminate].
+  pose proof (columns_sound _ _ _ _ _ L _ _ _ _ P _ _ _ _ Ec G) as Z. replace (0 + (t - k) + k)%nat with t in Z by lia. exact Z.
+Qed.
+
 (* ---- rule P ------------------------------------------------------------------------------------------------------------------------------------ *)
 Lemma value_sound : forall n ex k p bx c m a b const slope mult u cu v u', 0 <= val (value n ex k p bx c m a b const slope mult) ->
   val (clo c) <= u <= val (chi c) -> among bx cu -> Rabs (v - (val (decay n) * u + cu)) <= val ex -> val (plo m) <= v <= val (phi m) -> after n m v u' ->

@@ -229,17 +229,31 @@ Proof.
   intros lam f xs L X t k row b E F. change (S t) with (S (0 + t)). eapply tabulate_sound; [exact L|exact X| |exact E|exact F].
   intros k' b' G. destruct k'; discriminate.
 Qed.
+Lemma tab_ok : forall deep lam f xs, 0 <= val lam -> (forall k b, nth_error xs k = Some b -> among b (f k)) -> table_ok (val lam) f (tab deep lam xs).
+Proof.
+  intros deep lam f xs L X. destruct deep; [apply tabulate_ok; assumption|]. intros t k row b E F. unfold tab in E. rewrite nth_error_map in E.
+  destruct (nth_error xs t) as [x|] eqn:Ex; [|discriminate]. cbn in E. injection E as <-. destruct k as [|k]; [|destruct k; discriminate]. cbn in F. injection F as <-.
+  cbn [recent]. rewrite Rmult_0_r, Rplus_0_r. apply X. exact Ex.
+Qed.
+Lemma hull_l : forall p q x, among p x -> among (hull p q) x.
+Proof. intros p q x H. unfold among, hull in *. cbn [fst snd]. rewrite val_min, val_max. pose proof (Rmin_l (val (fst p)) (val (fst q))). pose proof (Rmax_l (val (snd p)) (val (snd q))). lra. Qed.
+Lemma hull_r : forall p q x, among q x -> among (hull p q) x.
+Proof. intros p q x H. unfold among, hull in *. cbn [fst snd]. rewrite val_min, val_max. pose proof (Rmin_r (val (fst p)) (val (fst q))). pose proof (Rmax_r (val (snd p)) (val (snd q))). lra. Qed.
+Lemma meet_ok : forall lam f a b, table_ok lam f a -> table_ok lam f b -> table_ok lam f (meet a b).
+Proof.
+  intros lam f a b Ha Hb t k row r E F. unfold meet in E. apply zip_spec in E. destruct E as [ra [rb [E1 [E2 ->]]]].
+  apply zip_spec in F. destruct F as [p [q [F1 [F2 ->]]]]. specialize (Ha _ _ _ _ E1 F1). specialize (Hb _ _ _ _ E2 F2). unfold among in *. cbn [fst snd]. rewrite val_max, val_min.
+  split; [apply Rmax_lub|apply Rmin_glb]; lra.
+Qed.
 Lemma join_l : forall lam f a b, table_ok lam f a -> table_ok lam f (join a b).
 Proof.
   intros lam f a b H t k row r E F. unfold join in E. apply zip_spec in E. destruct E as [ra [rb [E1 [E2 ->]]]].
-  apply zip_spec in F. destruct F as [p [q [F1 [F2 ->]]]]. specialize (H _ _ _ _ E1 F1). unfold among in *. cbn [fst snd] in *. vals.
-  pose proof (Rmin_l (val (fst p)) (val (fst q))). pose proof (Rmax_l (val (snd p)) (val (snd q))). lra.
+  apply zip_spec in F. destruct F as [p [q [F1 [F2 ->]]]]. apply hull_l. exact (H _ _ _ _ E1 F1).
 Qed.
 Lemma join_r : forall lam f a b, table_ok lam f b -> table_ok lam f (join a b).
 Proof.
   intros lam f a b H t k row r E F. unfold join in E. apply zip_spec in E. destruct E as [ra [rb [E1 [E2 ->]]]].
-  apply zip_spec in F. destruct F as [p [q [F1 [F2 ->]]]]. specialize (H _ _ _ _ E2 F2). unfold among in *. cbn [fst snd] in *. vals.
-  pose proof (Rmin_r (val (fst p)) (val (fst q))). pose proof (Rmax_r (val (snd p)) (val (snd q))). lra.
+  apply zip_spec in F. destruct F as [p [q [F1 [F2 ->]]]]. apply hull_r. exact (H _ _ _ _ E2 F2).
 Qed.
 Lemma fold_join : forall lam f ts t, table_ok lam f t \/ (exists b, In b ts /\ table_ok lam f b) -> table_ok lam f (fold_left join ts t).
 Proof.
@@ -257,21 +271,21 @@ Proof.
   - injection H as <-. lia.
   - apply IHn in H. lia.
 Qed.
-Lemma of_rows_ok : forall lam T s rows r, 0 <= val lam -> In r rows -> same_train T s (train r) -> table_ok (val lam) (fun t => bit (s t)) (of_rows lam rows).
+Lemma of_rows_ok : forall deep lam T s rows r, 0 <= val lam -> In r rows -> same_train T s (train r) -> table_ok (val lam) (fun t => bit (s t)) (of_rows deep lam rows).
 Proof.
-  intros lam T s rows r L I E. unfold of_rows.
-  assert (O : table_ok (val lam) (fun t => bit (s t)) (tabulate lam [] (map exactly (train r)))).
-  { apply tabulate_ok; [exact L|]. intros k b G. rewrite E, map_map, nth_error_map in G. destruct (nth_error (seq 0 T) k) as [i|] eqn:Ei; [|discriminate].
+  intros deep lam T s rows r L I E. unfold of_rows.
+  assert (O : table_ok (val lam) (fun t => bit (s t)) (tab deep lam (map exactly (train r)))).
+  { apply tab_ok; [exact L|]. intros k b G. rewrite E, map_map, nth_error_map in G. destruct (nth_error (seq 0 T) k) as [i|] eqn:Ei; [|discriminate].
     apply nth_error_seq in Ei. cbn in G. injection G as <-. destruct Ei as [-> _]. change (0 + k)%nat with k. unfold among, exactly. cbn [fst snd]. rewrite digit_bit. lra. }
-  apply (in_map (fun r => tabulate lam [] (map exactly (train r)))) in I. cbn beta in I.
-  destruct (map (fun r0 => tabulate lam [] (map exactly (train r0))) rows) as [|t ts]; [inversion I|].
+  apply (in_map (fun r => tab deep lam (map exactly (train r)))) in I. cbn beta in I.
+  destruct (map (fun r0 => tab deep lam (map exactly (train r0))) rows) as [|t ts]; [inversion I|].
   apply fold_join. destruct I as [->|I]; [left; exact O|right; eauto].
 Qed.
-Lemma windows_ok : forall T lam tables r f w, 0 <= val lam -> windows T lam tables r = Some w ->
+Lemma windows_ok : forall T lam deep tables r f w, 0 <= val lam -> windows T lam deep tables r = Some w ->
   (forall k tb, nth_error tables k = Some tb -> table_ok (val lam) (f k) tb) ->
   table_ok (val lam) (fun t => affine r (fun i => f i t)) w.
 Proof.
-  intros T lam tables [ws b] f w L H O. unfold windows in H. cbn [fst snd] in H.
+  intros T lam deep tables [ws b] f w L H O. unfold windows in H. cbn [fst snd] in H.
   set (op := fun (m : nat -> R) (jw : nat * D) => fun t => m t + val (snd jw) * f (fst jw) t).
   assert (Fd : forall l m t, fold_left op l m t = m t + weighted l (fun i => f i t)).
   { induction l as [|[j v] l IH]; intros m t; cbn [fold_left weighted fold_right]; [cbn; lra|]. rewrite IH. unfold op. cbn. fold (weighted l (fun i => f i t)). lra. }
@@ -281,5 +295,5 @@ Proof.
     specialize (C _ _ _ _ E1 F1). specialize (A _ _ _ _ E2 F2). unfold op. cbn [fst snd]. rewrite recent_sum.
     pose proof (least_le v _ _ A). pose proof (most_ge v _ _ A). unfold among in *. cbn [fst snd]. vals. lra.
   - intros k tb E. exact (O k tb E).
-  - apply tabulate_ok; [exact L|]. intros k bx G. apply nth_error_In, repeat_spec in G. subst. unfold among. cbn. lra.
+  - apply tab_ok; [exact L|]. intros k bx G. apply nth_error_In, repeat_spec in G. subst. unfold among. cbn. lra.
 Qed.

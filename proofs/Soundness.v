@@ -139,17 +139,21 @@ Proof.
 Qed.
 
 (* ---- rules I and W ------------------------------------------------------------------------------------------------------------------------------------ *)
-Lemma sources_ok : forall c l lam, holds c -> 0 <= val lam -> tables_ok l (val lam) (sources c l lam).
+Lemma sources_ok : forall c l lam deep, holds c -> 0 <= val lam -> tables_ok l (val lam) (sources c l lam deep).
 Proof.
-  intros c l lam [Hi [Hf [Hl Hm]]] L i tb E. unfold sources in E. destruct l as [|l].
+  intros c l lam deep [Hi [Hf [Hl Hm]]] L i tb E. unfold sources in E. destruct l as [|l].
   - rewrite nth_error_map in E. destruct (nth_error (firsts c) i) as [f|] eqn:Ef; [|discriminate]. cbn in E. injection E as <-.
     destruct (Hf i f Ef) as [r [_ [_ [k [w [Iw [Tr _]]]]]]]. eapply of_rows_ok; eassumption.
   - rewrite nth_error_map in E. destruct (nth_error (nth l (laters c) []) i) as [a|] eqn:Ea; [|discriminate]. cbn in E. injection E as <-.
     assert (El : nth_error (laters c) l = Some (nth l (laters c) [])).
     { destruct (nth_error (laters c) l) as [row|] eqn:El; [rewrite (nth_error_nth _ _ _ El); reflexivity|].
       apply nth_error_None in El. rewrite nth_overflow in Ea by exact El. destruct i; discriminate. }
-    destruct (Hl l _ i a El Ea) as [Bf _]. apply tabulate_ok; [exact L|]. intros k b Eb. rewrite nth_error_map in Eb.
-    destruct (nth_error (bits a) k) as [b'|] eqn:Ek; [|discriminate]. cbn in Eb. injection Eb as <-. destruct (Bf k b' Ek). apply bit_between; assumption.
+    destruct (Hl l _ i a El Ea) as [Bf Pf].
+    assert (O : table_ok (val lam) (fun t => bit (s (S l) i t)) (tab deep lam (map between (bits a)))).
+    { apply tab_ok; [exact L|]. intros k b Eb. rewrite nth_error_map in Eb.
+      destruct (nth_error (bits a) k) as [b'|] eqn:Ek; [|discriminate]. cbn in Eb. injection Eb as <-. destruct (Bf k b' Ek). apply bit_between; assumption. }
+    unfold of_later. cbv zeta. destruct deep; [|exact O]. destruct (proof a) as [[ex sts]|]; [|exact O]. destruct Pf as [r [n [_ P]]].
+    apply meet_ok; [exact O|]. eapply of_graph_ok; [exact L|exact P].
 Qed.
 Lemma tops_ok : forall l lam tables, 0 <= lam -> tables_ok l lam tables -> sizes_ok l (tops T tables) /\ length (tops T tables) = T.
 Proof.
@@ -163,17 +167,17 @@ Proof.
     apply nth_error_None in El. rewrite nth_overflow in En by exact El. discriminate. }
   specialize (H i tb Eb t 0%nat _ r El eq_refl). unfold among in H. cbn [recent] in H. rewrite Rmult_0_r, Rplus_0_r in H. lra.
 Qed.
-Lemma memo_of_ok : forall c l lam, holds c -> 0 <= val lam ->
-  let m := memo_of T c l lam in tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m.
+Lemma memo_of_ok : forall c l lam deep, holds c -> 0 <= val lam ->
+  let m := memo_of T c l lam deep in tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m.
 Proof.
-  intros c l lam H L. cbv zeta. unfold memo_of.
-  assert (N : let m := {| mlayer := l; mdecay := lam; mtables := sources c l lam; msizes := tops T (sources c l lam) |} in
+  intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta.
+  assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mtables := sources c l lam deep; msizes := tops T (sources c l lam deep) |} in
               tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m).
-  { cbv zeta. cbn [mtables msizes]. pose proof (sources_ok c l lam H L) as S0. destruct (tops_ok l (val lam) _ L S0) as [A B].
+  { cbv zeta. cbn [mtables msizes]. pose proof (sources_ok c l lam deep H L) as S0. destruct (tops_ok l (val lam) _ L S0) as [A B].
     refine (conj S0 (conj A (conj B _))). intros _. exact (conj S0 (conj A B)). }
   pose proof H as [_ [_ [_ Hm]]]. destruct (kept c) as [m|]; [|exact N].
-  destruct (Nat.eqb (mlayer m) l && same (mdecay m) lam)%bool eqn:E; [|exact N].
-  apply andb_prop in E. destruct E as [E1 E2]. apply Nat.eqb_eq in E1. unfold same in E2. tests. assert (V : val (mdecay m) = val lam) by lra.
+  destruct (Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m))%bool eqn:E; [|exact N].
+  apply andb_prop in E. destruct E as [E _]. apply andb_prop in E. destruct E as [E1 E2]. apply Nat.eqb_eq in E1. unfold same in E2. tests. assert (V : val (mdecay m) = val lam) by lra.
   pose proof Hm as Hm'. unfold memo_ok in Hm'. rewrite V, E1 in Hm'. destruct (Hm' L) as [A [B C]]. exact (conj A (conj B (conj C Hm))).
 Qed.
 Lemma stages_wins : forall n ex gm wins t e fixed level rest chains sts, stages_of n ex gm t e wins fixed level rest chains = Some sts ->
@@ -192,8 +196,8 @@ Proof.
   intros c l j levels o H G. unfold graph in G. destruct l as [|l]; [discriminate|]. destruct levels as [|[|x0 level0] rest]; try discriminate.
   destruct (nth_error (hidden net) (S l)) as [[rs ns]|] eqn:Eh; [|discriminate]. destruct (nth_error (laters c) l) as [row|] eqn:El; [|discriminate].
   destruct (nth_error rs j) as [r|] eqn:Er; [|discriminate]. destruct (nth_error ns j) as [n|] eqn:En; [|discriminate]. destruct (nth_error row j) as [a|] eqn:Ea; [|discriminate].
-  cbv zeta in G. set (m := memo_of T c l (decay n)) in *.
-  destruct (windows T (decay n) (mtables m) r) as [wins|] eqn:Ew; [|discriminate]. destruct (each (fun s => err_of s r) (msizes m)) as [errs|] eqn:Ee; [|discriminate].
+  cbv zeta in G. set (deep := existsb _ _) in *. set (m := memo_of T c l (decay n) deep) in *.
+  destruct (windows T (decay n) deep (mtables m) r) as [wins|] eqn:Ew; [|discriminate]. destruct (each (fun s => err_of s r) (msizes m)) as [errs|] eqn:Ee; [|discriminate].
   set (e := fold_left dmax errs zero) in *.
   set (C := fold_left dmax (map _ wins) zero) in *. set (UM := fold_left dmax (map _ (concat _)) zero) in *.
   set (ex := add e (slipD n UM (add C e))) in *. set (level := x0 :: level0) in *.
@@ -202,12 +206,12 @@ Proof.
   destruct (stages_of n ex gm 0 zero wins (bits a) level rest chains) as [sts|] eqn:Es; [|discriminate].
   match type of G with (if ?c then _ else _) = _ => destruct c eqn:Cd; [|discriminate] end. injection G as <-.
   apply andb_prop in Cd. destruct Cd as [Cd Ls]. apply andb_prop in Cd. destruct Cd as [Cd Tx]. tests. rewrite val_zero in *. apply Nat.leb_le in Ls. rename H1 into L0. rename H2 into X2. rename H0 into X1.
-  destruct (memo_of_ok c l (decay n) H L0) as [Tb [Sz [Lm Mo]]]. fold m in Tb, Sz, Lm, Mo.
+  destruct (memo_of_ok c l (decay n) deep H L0) as [Tb [Sz [Lm Mo]]]. fold m in Tb, Sz, Lm, Mo.
   assert (Na : neuron_at (S l) j r n) by (exists rs, ns; auto).
   destruct (at_neuron (S l) j r n Na) as [go [cu [Dr [_ [Al Sp]]]]].
   pose proof H as [Hi [Hf [Hl Hm]]]. destruct (Hl l row j a El Ea) as [Bf Pf].
   assert (Wk : table_ok (val (decay n)) (current (S l) r) wins).
-  { exact (windows_ok T (decay n) (mtables m) r (fun i t => bit (s l i t)) wins L0 Ew Tb). }
+  { exact (windows_ok T (decay n) deep (mtables m) r (fun i t => bit (s l i t)) wins L0 Ew Tb). }
   destruct (stages_wins _ _ _ _ _ _ _ _ _ _ _ Es) as [Lw Wn].
   destruct (fold_max errs zero) as [E0 E1]. fold e in E0, E1. rewrite val_zero in E0.
   assert (Cm : 0 <= val C /\ forall t b ws, nth_error wins t = Some (b :: ws) -> val (size_of b) <= val C).
