@@ -51,8 +51,9 @@ let first () = if index (whole ()) <> 0 then raise (Bad "only the first layer ha
 (* sizes of a potential's levels are those of the neuron's graph, so the reader keeps them; the machine checks what it gets *)
 let sizes : (int * int, int list) Hashtbl.t = Hashtbl.create 64
 
-let record word =
+let record void word =
   match word with
+  | "potential" | "price" when void -> words := []; Price (0, number "0")        (* no run is left here: the machine looks at none of these *)
   | "table" -> first (); Table (until_end (fun () -> let train = List.map (fun c -> c = '1') (List.of_seq (String.to_seq (next ()))) in (train, pair num num ())))
   | "graph" ->
       let l = index (whole ()) in let j = whole () in
@@ -133,7 +134,7 @@ let () =
          words := List.filter (fun w -> w <> "") (String.split_on_char ' ' line);
          if !words <> [] then begin
            let word = next () in
-           let r = record word in
+           let r = record (match !st with Void _ -> true | _ -> false) word in
            if !words <> [] then raise (Bad "a record goes on behind its end");
            (match step net !label low high !ties !st r with Some s -> st := s | None -> raise (Bad ("the machine refuses this record: " ^ String.sub line 0 (min 40 (String.length line)))));
            (match r with Leaf -> known !st | _ -> ())
