@@ -25,7 +25,7 @@ from ...checking.numbers.arithmetic import Arithmetic
 from ...checking.numbers.exact import Dyadic
 from ...checking.proof import FORMAT, LEAF, MOST_CELLS
 from ...checking.refusal import Refused
-from ...checking.trains.tables import train_table
+from ...checking.trains.tables import TooLong, train_table
 from . import words
 from .cells import cells_of
 from .invariants import levels_of
@@ -132,7 +132,10 @@ class Elaborator:
             found[name] = min(old[0], lower(low, 80)), max(old[1], upper(high, 80))
             if len(found) > MOST_ROWS:
                 return
-        order = ShortRows.of(self.nodes.graph.nodes[place].neuron, currents, self.checker.network.arithmetic)
+        try:
+            order = ShortRows.of(self.nodes.graph.nodes[place].neuron, currents, self.checker.network.arithmetic)
+        except TooLong:  # then the short proof splits no rows either
+            return
         rows = sorted((order.place(train, box), sum(box), train, box) for (train, _), box in found.items())
         self.split_at[place] = [order.middles[place] for place, *_ in rows]
         yield self._said(words.table(place, [(train, box) for *_, train, box in rows]))
