@@ -56,7 +56,10 @@ def node(w):
 
 
 def pot(w):
-    pieces, *hints = w.listed(w.whole(), lambda: w.pair(w.num, w.num)), *(w.listed(w.whole(), lambda: w.pair(w, w.num)) for _ in range(2))
+    pieces, *hints = (
+        w.listed(w.whole(), lambda: w.pair(w.num, w.num)),
+        *(w.listed(w.whole(), lambda: w.pair(w, w.num)) for _ in range(2)),
+    )
     return f"({pieces}, ({hints[0]}, {hints[1]}))"
 
 
@@ -78,7 +81,12 @@ def main():
         elif word == "row":
             rows_into.append(row(w))
         elif word == "neuron":
-            decay, theta, kind, drop = w.num(), w.num(), {"zero": "Zero", "subtract": "Subtract", "none": "Never"}[w()], w.num()
+            decay, theta, kind, drop = (
+                w.num(),
+                w.num(),
+                {"zero": "Zero", "subtract": "Subtract", "none": "Never"}[w()],
+                w.num(),
+            )
             layers[-1][1].append(f"{{| decay := {decay}; theta := {theta}; kind := {kind}; drop := {drop} |}}")
         elif word == "last":
             last = rows_into = []
@@ -98,7 +106,9 @@ def main():
         elif word == "narrow":
             w()
             sign = {"1": "Some true", "-1": "Some false", "0": "None"}
-            records.append(f"Narrow {w.until_end(lambda: f'({w()}, {sign[w()]}, {w.listed(w.whole(), lambda: w.pair(w, w.num))})')}")
+            records.append(
+                f"Narrow {w.until_end(lambda: f'({w()}, {sign[w()]}, {w.listed(w.whole(), lambda: w.pair(w, w.num))})')}"
+            )
         elif word == "rows":
             w()
             stack.append(dict(sizes))
@@ -112,7 +122,9 @@ def main():
         elif word == "potential":
             l, j = places[w.whole()], w.whole()
             mu = w.listed(steps, w.num)
-            records.append(f"Potential {l} {j} {mu} [" + ";\n   ".join(w.listed(n, lambda: pot(w)) for n in sizes[l, j]) + "]")
+            records.append(
+                f"Potential {l} {j} {mu} [" + ";\n   ".join(w.listed(n, lambda: pot(w)) for n in sizes[l, j]) + "]"
+            )
         elif word == "price":
             w()
             records.append(f"Price {w()} {w.num()}")

@@ -33,7 +33,9 @@ def rows(affine):
         if w:
             found[r].append((c, w))
     for row, bias in zip(found, affine.bias.ints.ravel()):
-        yield " ".join(["row", word(int(bias), affine.bias.shift), *(f"{c} {word(w, matrix.shift)}" for c, w in sorted(row))])
+        yield " ".join(
+            ["row", word(int(bias), affine.bias.shift), *(f"{c} {word(w, matrix.shift)}" for c, w in sorted(row))]
+        )
 
 
 def stream(model, proof, work=1.0):

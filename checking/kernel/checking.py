@@ -18,7 +18,7 @@ from .leaves import Costs, Leaf
 from .narrowing import narrow
 from .network import Nodes
 from .neurons import Neuron
-from .numbers import GRID, ONE, Box, above, below, times
+from .numbers import GRID, ONE, Box, above, below, regrid, times
 from .potentials import feasible
 from .records import Fields
 from .tables import checked
@@ -119,7 +119,7 @@ class Checker:
         def window(a: int, t: int) -> Box:
             return context.current(place, j, self._window(place, node.neuron, a, t))
 
-        return Driven(node.neuron, boxes, node.errors[j], window, context.bits[place][j])
+        return Driven(node.neuron, boxes, context.sizes.errors(place)[j], window, context.bits[place][j])
 
     def _window(self, place: int, neuron: Neuron, a: int, t: int) -> Window:
         """Return Σ_{a<k≤t} λ^(t−k)·a[k]·I[k], powers rounded outward."""
@@ -151,6 +151,7 @@ class Checker:
         other = fields.whole(self.classes - 1)
         if self.other is not None or other == self.label or other in self.margins:
             raise Refused("is no class whose tree may begin here")
+        self.context.sizes.of(len(self.nodes.nodes) - 1)  # from what holds outside of all trees
         self.other, self.margins[other] = other, None
         self._root = self.context.mark()
 
@@ -224,13 +225,14 @@ class Checker:
 
         Weights are off by less than 2^−GRID; a final potential adds a step's slip at each step, times Λ.
         """
-        slack, final = (
-            times(self.nodes.errors[-1][logit], sum(map(abs, weights)) + self.network.steps)[1],
-            self.network.integrator,
-        )
+        size, error = self.context.sizes.of(len(self.nodes.nodes) - 1)
+        own = [regrid(int(x), error.shift)[1] for x in error.ints[logit]]  # one, or one a step
+        over = zip(own if len(own) > 1 else own * len(weights), weights, strict=True)
+        slack = sum(times(x, abs(weight) + 1)[1] for x, weight in over)
+        final = self.network.integrator
         if final is None:
             return slack
-        reach = self.nodes.reach
+        reach = size.max().fraction()
         slip = final.slip(reach, self.network.arithmetic)
         return slack + above(slip * sum(final.powers)) + self.network.steps * (int(reach) + 1)
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ..numbers.exact import Dyadic, whole
 from ..refusal import Refused
 from ..work import spend
 from .invariants import Invariant, along
 from .network import Entrance, Filtered, Greatest, Nodes, Spikes, Sum
 from .numbers import GRID, ONE, Box, scaled
+from .sizes import Sizes, largest
 from .tables import Table
 
 Ends = tuple[list[int], list[int]]
@@ -44,6 +46,7 @@ class Context:
         bits: of each other neuron, whether a spike at each step is certain, and whether it is possible.
         invariants: the latest of each of these neurons.
         empty: whether no run is left.
+        sizes: of the run's numbers, and of what may be rounded.
     """
 
     def __init__(self, nodes: Nodes, steps: int) -> None:
@@ -54,6 +57,7 @@ class Context:
         self.bits: dict[int, list[tuple[Box, ...]]] = {}
         self.invariants: dict[int, list[Invariant | None]] = {}
         self.empty = [False]
+        self.sizes = Sizes(nodes, self.possible)
         self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
         self._known: list[dict[Window, Ends]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
@@ -65,6 +69,15 @@ class Context:
             if isinstance(node, Spikes):
                 self.bits[place] = [((0, 1),) * steps] * node.width
                 self.invariants[place] = [None] * node.width
+
+    def possible(self, place: int) -> Dyadic:
+        """Return 1 where a spike of the layer at a place is possible, (n, T)."""
+        if place in self.tables:
+            trains = self.tables[place].trains
+            return whole(
+                [[max(trains[r][t] for r in rows) for t in range(self.steps)] for rows in self.rows[place]]
+            )
+        return whole([[possible for _, possible in bits] for bits in self.bits[place]])
 
     # ---- changes ---------------------------------------------------------------------------------------------------
     def mark(self) -> int:
@@ -102,7 +115,7 @@ class Context:
     def nodes_currents(self, place: int) -> list[Box]:
         """Return where the run's currents of a layer with constant ones may be."""
         source, width = self.nodes.spiking(place).source, self.nodes.spiking(place).width
-        errors = self.nodes.spiking(place).errors
+        errors = self.sizes.errors(place)
         boxes = self.nodes.within_ball(source, [self.span(source, j, self.step(0)) for j in range(width)])
         return [(low - error, high + error) for (low, high), error in zip(boxes, errors, strict=True)]
 
@@ -180,7 +193,9 @@ class Context:
     def _cut(self, place: int, j: int, window: Window, box: Box) -> Box:
         """Cut a box with what a recording's budgets say of it."""
         if (place, window) not in self._joint:
-            self._joint[place, window] = self.nodes.joint(place, window.first, window.factors)
+            self._joint[place, window] = self.nodes.joint(
+                place, window.first, window.factors, largest(self.sizes.of(place)[0])
+            )
         known = self._joint[place, window]
         return box if known is None else (max(box[0], known[j][0]), min(box[1], known[j][1]))
 

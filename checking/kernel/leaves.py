@@ -160,7 +160,7 @@ class Leaf:
             spent = sum(cost for cost, s in zip(costs, table.trains[r], strict=True) if s)
             ends = max(low, table.ends[r][0]), min(high, table.ends[r][1])
             values.append((spent << GRID) - max(price * ends[0], price * ends[1]))
-        error = self.context.nodes.spiking(self.place).errors[j]
+        error = self.context.sizes.errors(self.place)[j]
         return (min(values) - abs(price) * error) >> GRID
 
     def taken(self, place: int, j: int) -> list[int]:
