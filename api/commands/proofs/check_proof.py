@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 @with_groups
 def check_proof(
-    path: Annotated[Path, typer.Argument(help="A proof, or a folder of proofs (*.proof, *.certificate).", metavar="PATH")],
+    path: Annotated[
+        Path, typer.Argument(help="A proof, or a folder of proofs (*.proof, *.certificate).", metavar="PATH")
+    ],
     model: Annotated[Path, typer.Option("--model", help="The network file that the proofs are about.")],
     epsilon: Annotated[
         str | None, typer.Option("--epsilon", help="Refuse proofs about a smaller ε, such as 8/255.")
@@ -90,9 +92,7 @@ def check_proof(
     return int(counts["refused"] > 0)
 
 
-def _answer(
-    proof: Path, network: "Network", asked: LeastAsked, check: "Check", work: float
-) -> dict[str, Any]:
+def _answer(proof: Path, network: "Network", asked: LeastAsked, check: "Check", work: float) -> dict[str, Any]:
     """Return what is to be said of one file."""
     from spikecert.checking import Refused
 
