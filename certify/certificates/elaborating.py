@@ -23,10 +23,11 @@ from ...checking.network.model import Network
 from ...checking.network.neurons import Neuron as Described
 from ...checking.numbers.arithmetic import Arithmetic
 from ...checking.numbers.exact import Dyadic
-from ...checking.proof import FORMAT, LEAF
+from ...checking.proof import FORMAT, LEAF, MOST_CELLS
 from ...checking.refusal import Refused
 from ...checking.trains.tables import train_table
 from . import words
+from .cells import cells_of
 from .invariants import levels_of
 from .potentials import Potentials
 from .words import lower, near, upper
@@ -53,6 +54,13 @@ def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AssertionError, OverflowError, RecursionError) as error:
         raise Refused(f"lacks a part of the proof, or has one of another size: {error}") from error
+
+
+def whole_cells(given: object) -> int:
+    """Return how many cells a short proof asks for."""
+    if not isinstance(given, int) or not 0 <= given <= MOST_CELLS:
+        raise Refused(f"cells: got {str(given)[:20]!r}, expected 0 to {MOST_CELLS}")
+    return given
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,7 @@ class Elaborator:
         self.context, self.nodes = checker.context, checker.nodes
         self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, Spikes)]
         self.split_at: dict[int, list[Fraction]] = {}
+        self.cells = whole_cells(content.text.get("cells", 0))
 
     @staticmethod
     def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
@@ -136,16 +145,27 @@ class Elaborator:
     def _invariants(self, wanted: dict[int, set[int]]) -> Iterator[str]:
         """Yield invariants of some neurons of each layer, where their currents are not what they were."""
         for place in self.layers:
-            if place not in self.context.tables and not self.context.empty[0]:
-                for j in sorted(wanted[place]):
-                    yield from self._invariant(place, j)
+            if place not in self.context.tables:
+                yield from self._settled(place, sorted(wanted[place]))
+
+    def _settled(self, place: int, neurons: list[int]) -> Iterator[str]:
+        """Yield invariants of one layer; where it hears itself again and again, until they say nothing new."""
+        loops = self.nodes.spiking(place).heard is not None
+        for _ in range(self.checker.network.steps if loops else 1):
+            records = [record for j in neurons for record in self._invariant(place, j)]
+            yield from records
+            if not records:
+                return
 
     def _invariant(self, place: int, j: int) -> Iterator[str]:
+        if self.context.empty[0]:
+            return
         driven = self.checker._driven(place, j)
         known = self.context.invariants[place][j]
         if known is not None and known.boxes == driven.boxes and known.bits == driven.bits:
             return
-        levels = levels_of(driven, windows=self._windowed(place))
+        celled = self.cells and driven.neuron.reset == "subtract" and driven.neuron.decay
+        levels = cells_of(driven, self.cells) if celled else levels_of(driven, windows=self._windowed(place))
         found = inductive(driven, levels)
         self.context.set(self.context.invariants[place], j, found, place)
         self.context.set(self.context.bits[place], j, found.bits, place)
@@ -154,8 +174,8 @@ class Elaborator:
         yield words.graph(place, j, levels)
 
     def _windowed(self, place: int) -> bool:
-        """Return whether some layer with a table comes before: of others no window says more than its steps."""
-        return any(before < place for before in self.context.tables)
+        """Return whether windows may say more than their steps: a table comes before, or changes share budgets."""
+        return self.nodes.entering is not None or any(before < place for before in self.context.tables)
 
     # ---- trees -------------------------------------------------------------------------------------------------------
     def _tree(self, other: int) -> Iterator[str]:
@@ -231,6 +251,10 @@ class Elaborator:
 
     def _bounded(self, leaf: Leaf, place: int, prices: list[list[int]]) -> Iterator[str]:
         """Yield what bounds the neurons of a layer."""
+        if self.nodes.spiking(place).heard is not None:
+            for j, own in enumerate(prices):
+                if any(own):
+                    yield self._said(f"heard {place} {j} {words.words(own)}")
         for j, own in enumerate(prices):
             costs = leaf.taken(place, j)
             if place in self.context.tables:

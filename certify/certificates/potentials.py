@@ -42,6 +42,16 @@ class Potentials:
             out.append(here)
         return out[::-1]
 
+    def _alike(self) -> None:
+        """Give every node one piece: prices on currents are prices on what potentials are (F9)."""
+        for t, level in enumerate(self.invariant.levels[:-1]):
+            a, step = self.neuron.scale[t] / ONE, self.steps + 1
+            gain = near(self.prices[t] / ONE / a) if a else 0
+            for index in range(len(level)):
+                self.names[t][index] = [step]
+                self.gains[t][index] = {step: gain}
+                self.slopes[t][index] = {step: near(self.decay * (gain / ONE))}
+
     # ---- slopes ------------------------------------------------------------------------------------------------------
     def _worths(self) -> None:
         """Find at each node, for each next spike, what one more u and one more v are worth."""
@@ -49,6 +59,9 @@ class Potentials:
         self.names = [[[] for _ in level] for level in invariant.levels[:-1]]
         self.slopes = [[{} for _ in level] for level in invariant.levels[:-1]]
         self.gains = [[{} for _ in level] for level in invariant.levels[:-1]]
+        if invariant.levels[0][0].taken is not None:
+            self._alike()
+            return
         for t, level in enumerate(invariant.levels[:-1]):
             for index, node in enumerate(level):
                 if node.parent == -1 and invariant.moves[t][index] is not None:

@@ -46,7 +46,6 @@ class Checker:
         self.other: int | None = None
         self.leaf: Leaf | None = None
         self._windows: dict[tuple[int, int, int], Window] = {}
-        self._steps = [Window(t, ((ONE, ONE),)) for t in range(network.steps)]
 
     @property
     def classes(self) -> int:
@@ -79,7 +78,12 @@ class Checker:
                 "rows": self._rows, "spike": self._spike, "leaf": self._begin, "empty": self._empty,
             }  # fmt: skip
         else:
-            known = {"potential": self._potential, "price": self._price, "close": self._close}
+            known = {
+                "heard": self._heard,
+                "potential": self._potential,
+                "price": self._price,
+                "close": self._close,
+            }
         if word not in known:
             raise Refused("is no record that may stand here")
         known[word](fields)
@@ -110,12 +114,12 @@ class Checker:
 
     def _driven(self, place: int, j: int) -> Driven:
         node, context = self.nodes.spiking(place), self.context
-        boxes = [context.span(node.source, j, step) for step in self._steps]
+        boxes = [context.current(place, j, context.step(t)) for t in range(self.network.steps)]
 
         def window(a: int, t: int) -> Box:
-            return context.span(node.source, j, self._window(place, node.neuron, a, t))
+            return context.current(place, j, self._window(place, node.neuron, a, t))
 
-        return Driven(node.neuron, boxes, self.nodes.errors[node.source][j], window, context.bits[place][j])
+        return Driven(node.neuron, boxes, node.errors[j], window, context.bits[place][j])
 
     def _window(self, place: int, neuron: Neuron, a: int, t: int) -> Window:
         """Return Σ_{a<k≤t} λ^(t−k)·a[k]·I[k], powers rounded outward."""
@@ -241,6 +245,11 @@ class Checker:
         given = records.potentials(fields, [len(level) for level in invariant.levels[:-1]])
         bound = feasible(self.nodes.spiking(place).neuron, invariant, costs, prices, given)
         self.leaf.potential(place, j, prices, bound)
+
+    def _heard(self, fields: Fields) -> None:
+        assert self.leaf is not None
+        place, j = fields.whole(), fields.whole()
+        self.leaf.hear(place, j, [fields.number() for _ in range(self.network.steps)])
 
     def _price(self, fields: Fields) -> None:
         assert self.leaf is not None

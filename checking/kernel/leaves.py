@@ -13,8 +13,8 @@ from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from ..work import spend
 from .contexts import Context
-from .network import Entrance, Spikes, Sum
-from .numbers import GRID, least, regrid
+from .network import Entrance, Filtered, Greatest, Spikes, Sum
+from .numbers import GRID, HUGE, least, regrid
 
 
 class Costs:
@@ -35,17 +35,38 @@ class Costs:
             held[t, j] = held.get((t, j), 0) + cost
 
     def pull(self, place: int) -> None:
-        """Turn the costs on a sum into costs on what it adds up."""
+        """Turn the costs on a node that is no neurons into costs on what it is made of."""
         node = self.context.nodes.nodes[place]
-        assert isinstance(node, Sum)
         for shift, held in self._taken(place):
             for (t, j), cost in held.items():
-                self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
-                for source, row in node.rows[j]:
-                    spend(len(row))
-                    into = self._held[source][shift + node.shift]
-                    for i, weight in row:
-                        into[t, i] = into.get((t, i), 0) + cost * weight
+                if isinstance(node, Sum):
+                    self._through(node, t, j, cost, shift)
+                elif isinstance(node, Filtered):
+                    into = self._held[node.source][shift + node.shift]
+                    for k, weight in node.rows[t]:
+                        into[k, j] = into.get((k, j), 0) + cost * weight
+                elif isinstance(node, Greatest):
+                    self._largest(node, t, j, cost, shift)
+
+    def _through(self, node: Sum, t: int, j: int, cost: int, shift: int) -> None:
+        self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
+        for part in node.rows[j]:
+            spend(len(part.columns))
+            into = self._held[part.source][shift + node.shift]
+            for i, weight in zip(part.columns, part.weights, strict=True):
+                into[t, i] = into.get((t, i), 0) + cost * weight
+
+    def _largest(self, node: Greatest, t: int, j: int, cost: int, shift: int) -> None:
+        """Let one entry stand for a maximum, of which it is no more, or which it surely is; else its upper end."""
+        boxes = {i: self.context.span(node.source, i, self.context.step(t)) for i in node.entries[j]}
+        chosen = max(boxes, key=lambda i: boxes[i])
+        highest = max(high for _, high in boxes.values())
+        others = max((high for i, (_, high) in boxes.items() if i != chosen), default=-HUGE)
+        if cost >= 0 or others <= boxes[chosen][0]:
+            into = self._held[node.source][shift]
+            into[t, chosen] = into.get((t, chosen), 0) + cost
+        else:
+            self.constant += regrid(cost * highest, shift + GRID)[0]
 
     def _taken(self, place: int) -> list[tuple[int, dict[tuple[int, int], int]]]:
         held = [(shift, dict(costs)) for shift, costs in self._held[place].items()]
@@ -68,7 +89,7 @@ class Costs:
             Refused: where some of it is on spikes.
         """
         for place in reversed(range(1, len(self._held))):
-            if isinstance(self.context.nodes.nodes[place], Sum):
+            if not isinstance(self.context.nodes.nodes[place], Spikes):
                 self.pull(place)
             elif self._held[place]:
                 raise Refused("a current that is no sum of the inputs alone")
@@ -90,6 +111,7 @@ class Leaf:
         self.context, self.costs, self.total = context, costs, 0
         self.place = len(context.nodes.nodes)
         self.open: dict[int, list[int]] = {}
+        self.heard: dict[int, list[int]] = {}
         self.descend(self.place - 1)
 
     def descend(self, place: int) -> None:
@@ -106,11 +128,15 @@ class Leaf:
             node = self.context.nodes.nodes[self.place]
             if isinstance(node, Spikes):
                 self.open = dict(enumerate(self.costs.on_spikes(self.place, node.width)))
-            elif isinstance(node, Sum):
+            elif self.place:
                 self.costs.pull(self.place)
 
     def _finish(self) -> None:
         """Bound the neurons of this layer for which nothing was given: prices 0."""
+        if self.heard:
+            raise Refused(
+                f"layer {self.place}: neuron {min(self.heard)} has prices on what it hears, and no potential"
+            )
         for j, costs in self.open.items():
             if any(costs):
                 self.total += self._unpriced(j, costs)
@@ -134,7 +160,7 @@ class Leaf:
             spent = sum(cost for cost, s in zip(costs, table.trains[r], strict=True) if s)
             ends = max(low, table.ends[r][0]), min(high, table.ends[r][1])
             values.append((spent << GRID) - max(price * ends[0], price * ends[1]))
-        error = self.context.nodes.errors[self.context.nodes.spiking(self.place).source][j]
+        error = self.context.nodes.spiking(self.place).errors[j]
         return (min(values) - abs(price) * error) >> GRID
 
     def taken(self, place: int, j: int) -> list[int]:
@@ -157,8 +183,31 @@ class Leaf:
         self.total += self._over_rows(j, costs, price)
         self.costs.add(self.context.nodes.spiking(place).source, 0, j, price)
 
+    def hear(self, place: int, j: int, prices: list[int]) -> None:
+        """Take the prices of a neuron that hears its layer: on spikes of a step before they are costs (F16).
+
+        Raises:
+            Refused: where some neuron of the layer is done, or this one has such prices.
+        """
+        node = self.context.nodes.spiking(place)
+        self.descend(place)
+        if node.heard is None or len(self.open) < node.width or j not in self.open or j in self.heard:
+            raise Refused(f"layer {place}: neuron {j} hears nothing, or its prices come twice or too late")
+        self.heard[j] = prices
+        for t, price in enumerate(prices):
+            self.total += least(price, node.heard.bias[j]) >> GRID
+            for part in node.heard.rows[j] if t else ():
+                for i, weight in zip(part.columns, part.weights, strict=True):
+                    self.open[i][t - 1] += price * weight >> node.heard.shift
+
     def potential(self, place: int, j: int, prices: list[int], bound: int) -> None:
-        """Take a neuron whose potentials prove a bound at prices."""
+        """Take a neuron whose potentials prove a bound at prices.
+
+        Raises:
+            Refused: where it hears its layer, at other prices.
+        """
+        if self.heard.pop(j, [0] * len(prices)) != prices and self.context.nodes.spiking(place).heard is not None:
+            raise Refused(f"layer {place}: neuron {j} has other prices than on what it hears")
         self.total += bound
         for t, price in enumerate(prices):
             self.costs.add(self.context.nodes.spiking(place).source, t, j, price)

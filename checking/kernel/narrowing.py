@@ -14,7 +14,7 @@ from .numbers import GRID, HUGE, Box
 def slab(context: Context, place: int, k: int) -> Box:
     """Return where the exact current of neuron k lies for the rows that are left to it."""
     ends, (low, high) = context.tables[place].ends, context.currents[place][k]
-    rows, error = context.rows[place][k], context.nodes.errors[context.nodes.spiking(place).source][k]
+    rows, error = context.rows[place][k], context.nodes.spiking(place).errors[k]
     least, most = min(ends[r][0] for r in rows), max(ends[r][1] for r in rows)
     return max(low, least) - error, min(high, most) + error
 
@@ -47,7 +47,7 @@ def narrow(context: Context, place: int, bounds: list[tuple[int, int, dict[int, 
             if bound > 0:
                 context.set(context.empty, 0, True, place)
             continue
-        error = context.nodes.errors[context.nodes.spiking(place).source][m]
+        error = context.nodes.spiking(place).errors[m]
         low, high = (bound - error, HUGE) if sign > 0 else (-HUGE, error - bound)
         box = context.currents[place][m]
         box = max(low, box[0]), min(high, box[1])

@@ -1,22 +1,27 @@
 """The network as the kernel sees it: nodes whose numbers are sparse sums of the numbers of nodes before them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import mul
 
 import numpy as np
 
-from ..events.entering import composed
+from ..events.entering import Entering, composed
 from ..events.inputs import Inputs
 from ..maps.affine import Affine
+from ..maps.filters import Filter
+from ..maps.pooling import Maxima
 from ..network import graph as described
 from ..network.graph import Graph
-from ..network.measuring import measured
+from ..network.loops import driven
+from ..network.measuring import Measure, measured
 from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from ..work import spend
 from .neurons import Neuron
-from .numbers import GRID, Box, regrid
+from .numbers import GRID, HUGE, Box, regrid, times
 
 Row = list[tuple[int, int]]
 
@@ -29,25 +34,82 @@ class Entrance:
 
 
 @dataclass(frozen=True)
-class Sum:
-    """Sums Σ w·x[j] + b of numbers of other nodes: rows of (node, j, w·2^shift), and boxes around b."""
+class Part:
+    """Of a sum, what it adds up of one node: w·2^shift of the numbers at these columns, those with w > 0 first.
 
-    rows: list[list[tuple[int, Row]]]
+    Attributes:
+        positive: how many these are.
+    """
+
+    source: int
+    columns: tuple[int, ...]
+    weights: tuple[int, ...]
+    positive: int
+
+    @staticmethod
+    def of(source: int, row: Row) -> "Part":
+        """Return a part of (column, weight)."""
+        above, below = [one for one in row if one[1] > 0], [one for one in row if one[1] < 0]
+        columns, weights = zip(*above, *below, strict=True) if above or below else ((), ())
+        return Part(source, columns, weights, len(above))
+
+    def image(self, low: list[int], high: list[int]) -> Box:
+        """Return the box of Σ w·x for x in boxes."""
+        end = self.positive
+        above, below = self.columns[:end], self.columns[end:]
+        more, less = self.weights[:end], self.weights[end:]
+        least = sum(map(mul, more, map(low.__getitem__, above))) + sum(
+            map(mul, less, map(high.__getitem__, below))
+        )
+        most = sum(map(mul, more, map(high.__getitem__, above))) + sum(map(mul, less, map(low.__getitem__, below)))
+        return least, most
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Sums Σ w·x[j] + b of numbers of other nodes: parts of each, weights over 2^shift, and boxes around b."""
+
+    rows: list[list[Part]]
     shift: int
     bias: list[Box]
 
 
 @dataclass(frozen=True)
+class Greatest:
+    """The greatest of some numbers of node `source`, each (F13): a maximum never rounds."""
+
+    source: int
+    entries: list[list[int]]
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Sums over time of the numbers of node `source` (F14): rows of (step, H·2^shift) for each step."""
+
+    source: int
+    rows: list[Row]
+    shift: int
+
+
+@dataclass(frozen=True)
 class Spikes:
-    """Neurons whose currents are the numbers of node `source`; `constant`: the same one at each step."""
+    """Neurons whose currents are the numbers of node `source`.
+
+    Attributes:
+        constant: whether a current is the same at each step.
+        heard: what is added to the current of a step: a sum of the layer's own spikes a step before (F16).
+        errors: how far the run's currents may be from the exact ones.
+    """
 
     source: int
     neuron: Neuron
     constant: bool
     width: int
+    heard: Sum | None
+    errors: list[int]
 
 
-Node = Entrance | Sum | Spikes
+Node = Entrance | Sum | Greatest | Filtered | Spikes
 
 
 @dataclass(frozen=True)
@@ -59,14 +121,16 @@ class Nodes:
         inputs: the set.
         nodes: the first is the input, the last is read out.
         errors: a bound of that distance, for each number of each node.
-        reach: a bound of what the run has at the last node.
+        measures: bounds of their moduli, and of these distances, as they are read.
+        entering: what is known of nodes that read a recording whose changes share budgets.
     """
 
     graph: Graph
     inputs: Inputs
     nodes: list[Node]
     errors: list[list[int]]
-    reach: Fraction
+    measures: list[Measure]
+    entering: Entering | None
 
     @staticmethod
     def of(network: Network, graph: Graph, inputs: Inputs) -> "Nodes":
@@ -75,12 +139,15 @@ class Nodes:
         Raises:
             Refused: for what the kernel has no rule for, or where the run may overflow.
         """
-        nodes = [_node(place, graph, network, inputs) for place in range(len(graph.nodes))]
-        found = measured(graph, inputs, network.arithmetic)
-        for node in graph.nodes:
-            if isinstance(node, described.Spikes):  # no potential may overflow: no other rule looks at that
-                node.neuron.largest(found[node.source][0].max().fraction(), network.arithmetic)
-        return Nodes(graph, inputs, nodes, [_up(error) for _, error in found], found[-1][0].max().fraction())
+        measures = measured(graph, inputs, network.arithmetic)
+        nodes = [_node(place, graph, network, inputs, measures) for place in range(len(graph.nodes))]
+        entering = None if inputs.changes is None else Entering.of(graph, inputs.changes)
+        return Nodes(graph, inputs, nodes, [_up(error) for _, error in measures], measures, entering)
+
+    @property
+    def reach(self) -> Fraction:
+        """Return a bound of what the run has at the last node."""
+        return self.measures[-1][0].max().fraction()
 
     def spiking(self, place: int) -> Spikes:
         """Return the neurons at a place.
@@ -92,6 +159,26 @@ class Nodes:
         if not isinstance(node, Spikes):
             raise Refused(f"layer {place}: has no neurons")
         return node
+
+    def joint(self, place: int, first: int, factors: Sequence[Box]) -> list[Box] | None:
+        """Return what Σ factors·x over steps lies between where x reads a recording whose changes share budgets, or None."""
+        if self.entering is None or place not in self.entering.maps:
+            return None
+        steps, width = self.entering.steps, self.graph.widths[place]
+        weights = np.zeros((steps, 1), dtype=object)
+        weights[first : first + len(factors), 0] = [low for low, _ in factors]
+        ends = (Dyadic(np.full((width, 1), sign * HUGE, dtype=object), GRID) for sign in (-1, 1))
+        low, high = self.entering.cut_sums(place, tuple(ends), Dyadic(weights, GRID), (first, tuple(factors)))  # pyright: ignore
+        loose = sum(most - least for least, most in factors)
+        pairs = zip(low.ints.ravel(), high.ints.ravel(), self.sizes(place), strict=True)
+        rounded = [
+            (regrid(int(one), low.shift)[0], regrid(int(two), high.shift)[1], size) for one, two, size in pairs
+        ]
+        return [(one - times(loose, size)[1], two + times(loose, size)[1]) for one, two, size in rounded]
+
+    def sizes(self, place: int) -> list[int]:
+        """Return bounds of the moduli of a node's numbers."""
+        return _up(self.measures[place][0])
 
     def within_ball(self, place: int, boxes: list[Box]) -> list[Box]:
         """Cut boxes of a node that is one map of the inputs with what an ℓ2 ball says of it."""
@@ -106,7 +193,7 @@ class Nodes:
         return [(one[0], two[1]) for one, two in zip(*ends, strict=True)]
 
 
-def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> Node:
+def _node(place: int, graph: Graph, network: Network, inputs: Inputs, measures: list[Measure]) -> Node:
     node, width = graph.nodes[place], graph.widths[place]
     if isinstance(node, described.Entrance):
         return Entrance(_boxes(inputs))
@@ -116,10 +203,25 @@ def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> Node:
         return _same([node.source], width)
     if isinstance(node, described.Sum):
         return _same([node.first, node.second], width)
-    if isinstance(node, described.Spikes) and node.feedback is None:
-        neuron = Neuron.of(node.neuron, network.arithmetic)
-        return Spikes(node.source, neuron, graph.constant[node.source], width)
+    if isinstance(node, Maxima):
+        return _greatest(node)
+    if isinstance(node, Filter):
+        rows = [[(k, int(x)) for k, x in enumerate(column) if x] for column in node.over_time.ints.T]
+        return Filtered(node.source, rows, node.over_time.shift)
+    if isinstance(node, described.Spikes):
+        return _spikes(place, node, graph, network, measures[node.source])
     raise Refused(f"unknown: the kernel has no rule for a {type(node).__name__}")
+
+
+def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network, measure: Measure) -> Spikes:
+    """Return neurons; that no potential may overflow is looked at here alone."""
+    (size, error), heard = measure, None
+    if node.feedback is not None:
+        heard, (size, error) = _through(place, node.feedback), driven(node.feedback, *measure, network.arithmetic)
+    node.neuron.largest(size.max().fraction(), network.arithmetic)
+    constant = graph.constant[node.source] and heard is None
+    neuron = Neuron.of(node.neuron, network.arithmetic)
+    return Spikes(node.source, neuron, constant, graph.widths[place], heard, _up(error))
 
 
 def _boxes(inputs: Inputs) -> list[list[Box]]:
@@ -134,13 +236,20 @@ def _through(source: int, affine: Affine) -> Sum:
     spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
     starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
     entries = list(zip(matrix.column.tolist(), map(int, matrix.ints), strict=True))
-    rows = [[(source, entries[one:two])] for one, two in zip(starts, starts[1:], strict=False)]
+    rows = [[Part.of(source, entries[one:two])] for one, two in zip(starts, starts[1:], strict=False)]
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
     return Sum(rows, matrix.shift, bias)
 
 
+def _greatest(node: Maxima) -> Greatest:
+    entries: list[list[int]] = [[] for _ in range(node.windows.count)]
+    for output, entry in zip(node.windows.output.tolist(), node.windows.entry.tolist(), strict=True):
+        entries[output].append(entry)
+    return Greatest(node.source, entries)
+
+
 def _same(sources: list[int], width: int) -> Sum:
-    return Sum([[(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)
+    return Sum([[Part.of(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)
 
 
 def _up(column: Dyadic) -> list[int]:

@@ -1,7 +1,7 @@
 """The records of a certificate, one a line: a word, whole numbers, and numbers of the grid (numbers.py).
 
 table P  (train low high)…                  all trains of the layer at place P, whose currents are constant
-graph P j  n₀ … n_T  nodes                   an invariant of neuron j: nodes of each level, (low high parent silent spike c cuts…)
+graph P j  n₀ … n_T  nodes                   an invariant of neuron j: nodes of each level, (low high parent silent spike c cuts… 0) or (… 1 low high)
 narrow P  (m sign K (k ν)…)…                 multipliers ν of the slabs of neurons k
 class k                                      the tree about class k begins
 rows P j r                                   a split: neuron j has a row before the r-th, then: one from it on
@@ -89,7 +89,8 @@ def levels(fields: Fields, steps: int) -> list[list[Node]]:
 def _node(fields: Fields) -> Node:
     low, high = fields.box()
     places = [fields.whole(1 << 16, -1) for _ in range(3)]
-    return Node(low, high, *places, tuple(fields.whole() for _ in range(fields.whole())))
+    cuts = tuple(fields.whole() for _ in range(fields.whole()))
+    return Node(low, high, *places, cuts, fields.box() if fields.whole(1) else None)
 
 
 def potentials(fields: Fields, sizes: list[int]) -> list[list[Potential]]:
