@@ -26,7 +26,7 @@ class Runs:
 
     @staticmethod
     def of(trace: Trace) -> "Runs":
-        parts = [[x.double().numpy().transpose(1, 2, 0) for x in each] for each in (trace.spikes, trace.currents)]
+        parts = [[x.double().flatten(2).numpy().transpose(1, 2, 0) for x in each] for each in (trace.spikes, trace.currents)]
         return Runs(parts[0], parts[1], [[Fraction(x) for x in row] for row in trace.logits.double().tolist()])
 
     def margins(self, label: int, other: int) -> list[Fraction]:
@@ -136,7 +136,8 @@ def ask(folder, seed: int, depth: int, told: Counter) -> None:
     with torch.no_grad():
         label = int(network(sample[None]).argmax())
         runs = Runs.of(network.trace(allowed(sample, radius, generator)))
-    asked = Asked.of(network, folder, sample, radius, label)
+    cells = int(generator.choice([0, 2, 3, 8]))
+    asked = Asked.of(network, folder, sample, radius, label, cells=cells)
     for other in range(len(runs.logits[0])):
         if other != label:
             Walk(asked, runs, label, generator, told).over(other, depth)
