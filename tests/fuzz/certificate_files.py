@@ -1,4 +1,4 @@
-"""Certificates (proof/2) of proofs of release 0.1, changed by lines, words and digits; and short proofs that become some."""
+"""Certificates of proofs of release 0.1, changed by lines, words and digits; and short proofs that become some."""
 
 import random
 import tempfile

@@ -1,4 +1,4 @@
-"""Certificates of questions that no prover answered: what the kernel makes of leaves, whether they suffice or not."""
+"""Certificates of questions that no prover answered: what the kernel makes of leaves that may not suffice."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -172,9 +172,13 @@ def _spiking(generator: np.random.Generator, steps: int, size: int, width: int) 
     """Return a layer of neurons: plain ones, behind a synapse or a delay, or such that hear themselves."""
     neuron, kind = _neuron(generator, steps), generator.random()
     if kind < 0.15:
-        return [nn.Linear(size, width), Synapse(float(generator.choice([0.0, 0.5, 0.9])), int(generator.integers(3))), neuron]
+        synapse = Synapse(float(generator.choice([0.0, 0.5, 0.9])), int(generator.integers(3)))
+        return [nn.Linear(size, width), synapse, neuron]
     if kind < 0.3:
-        return [nn.Linear(size, width), Recurrent(neuron, nn.Linear(width, width, bias=bool(generator.integers(2))))]
+        return [
+            nn.Linear(size, width),
+            Recurrent(neuron, nn.Linear(width, width, bias=bool(generator.integers(2)))),
+        ]
     if kind < 0.4:
         return [nn.Linear(size, width), Residual([nn.Linear(width, width), neuron])]
     return [nn.Linear(size, width), neuron]

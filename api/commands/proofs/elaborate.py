@@ -20,7 +20,7 @@ def elaborate(
         str, typer.Option("--out", help="The file to write (FILE.certificate), or - for standard output.")
     ] = OUTPUT,
 ) -> int:
-    """Write the certificate of a proof: long, and checked by a program that is small: check-proof FILE.certificate.
+    """Write the certificate of a proof, which is long, and which the kernel checks: check-proof FILE.certificate.
 
     What makes it needs no trust, and is not asked whether it is one: check-proof says.
     Status 0 if it is written, 1 if the proof is refused, or has no certificate yet.

@@ -1,4 +1,4 @@
-"""Which program checks a proof: the checker of short proofs, or the kernel of certificates; without torch where it can."""
+"""Which program checks a proof: the checker of short proofs, or the kernel of certificates."""
 
 import shutil
 from collections.abc import Callable

@@ -102,7 +102,7 @@ def test_a_class_of_which_no_run_is_left_is_no_proof():
 
 
 def test_no_potential_may_overflow(tmp_path):
-    """A current of 1e10 and a scale of 1e30 are infinite in the run: it fires once and, being NaN then, never again."""
+    """A current of 1e10 and a scale of 1e30 are infinite in the run: it fires once and is NaN ever after."""
     import torch
     from torch import nn
 
@@ -116,3 +116,28 @@ def test_no_potential_may_overflow(tmp_path):
         network.layers[0].weight.data.fill_(1e10)
         with pytest.raises(Refused, match="a membrane potential may overflow"):
             Asked.of(network, tmp_path, torch.full(shape, 0.5), 0.1, 0)
+
+
+def test_the_certificate_of_the_page_is_one(tmp_path):
+    """The whole example of docs/proofs.md is what `elaborate` writes of the network that the page describes."""
+    import torch
+    from torch import nn
+
+    from spikecert import LIF, LInf, SpikingNetwork, save
+    from spikecert.certify.certificates import elaborate
+    from spikecert.certify.proofs import Prover
+    from spikecert.checking import read_network
+
+    weights = (1.0, 0.25), (1.5, 0.0), ((1.0, 0.0), (0.0, 0.25))
+    affine = nn.Linear(1, 1), nn.Linear(1, 1), nn.Linear(1, 2)
+    for layer, (weight, bias) in zip(affine, weights, strict=True):
+        layer.weight.data = torch.tensor(weight).view(-1, 1)
+        layer.bias.data = torch.tensor(bias).view(-1)
+    network = SpikingNetwork(affine[0], LIF(0.5), affine[1], LIF(0.5), affine[2], num_steps=2).eval()
+    save(network, tmp_path / "network.safetensors")
+    Prover.of(network).prove(torch.tensor([0.75]), 0, LInf(0.125)).save(tmp_path / "a.proof")
+    read = read_network(tmp_path / "network.safetensors")
+    page = (FOLDER.parents[2] / "docs" / "proofs.md").read_text(encoding="utf-8")
+    told = page.partition("```text\nspikecert.proof/2\n")[2].partition("```")[0].splitlines()[1:]
+    made_now = list(elaborate(tmp_path / "a.proof", read))[2:]
+    assert [line.split() for line in told] == [line.split() for line in made_now]

@@ -1,7 +1,7 @@
-"""Rules I, W, C, P and T against an exact machine with a box of disturbance, over certificates that are also changed at random.
+"""Rules I, W, C, P and T against an exact machine with disturbances; certificates are also changed at random.
 
-Whatever the kernel accepts must hold for each run of the machine: v = λ·u + a·I + δ with any |δ| ≤ extra, both sides of θ
-where it is near, and what a reset leaves within `lost`.
+Whatever the kernel accepts must hold for each run: v = λ·u + a·I + δ with any |δ| ≤ extra, both sides of θ where
+it is near, and what a reset leaves within `lost`.
 """
 
 import itertools
@@ -36,13 +36,17 @@ def drawn(rng: random.Random, steps: int) -> Neuron:
     decay, theta = rng.choice((0, 1, 2, 3, 4)) * (ONE >> 2), rng.choice((1, 2, 4)) * (ONE >> 2)
     scale = tuple(rng.choice((-4, -2, 0, 2, 4, 4, 4, 5)) * (ONE >> 2) for _ in range(steps))
     scale = scale if rng.random() < 0.4 else (ONE,) * steps
-    reset, tie, unit = rng.choice(("zero", "subtract", "none")), rng.choice((0, TINY, ONE >> 5)), rng.choice((0, TINY, ONE >> 7))
+    reset, tie, unit = (
+        rng.choice(("zero", "subtract", "none")),
+        rng.choice((0, TINY, ONE >> 5)),
+        rng.choice((0, TINY, ONE >> 7)),
+    )
     drop, periodic = rng.choice((theta, 2 * theta)), reset == "zero" and len(set(scale)) == 1
     return Neuron(decay, drop, theta + tie, theta - tie, reset, scale, periodic, unit, rng.choice((0, TINY)))
 
 
 def asked(rng: random.Random) -> Driven:
-    """Return a neuron with currents in boxes, of which windows say more than its steps do: I = x + y[t], x the same always."""
+    """Return a neuron with currents I = x + y[t] in boxes, x the same at each step: windows know that."""
     steps = rng.randint(1, 4)
     neuron = drawn(rng, steps)
     common = sorted(quarters(rng, -6, 6) for _ in range(2))
@@ -69,7 +73,8 @@ def runs(rng: random.Random, driven: Driven, extra: int, count: int) -> Iterator
         for t, (low, high) in enumerate(own):
             current = x + rng.choice((low, high))
             v = (neuron.decay * u + neuron.scale[t] * current >> GRID) + rng.choice((-extra, 0, extra))
-            sides = [s for s in (0, 1) if (v >= neuron.low if s else v <= neuron.high) and driven.bits[t][0] <= s <= driven.bits[t][1]]
+            (certain, possible), near = driven.bits[t], (v <= neuron.high, v >= neuron.low)
+            sides = [s for s in (0, 1) if near[s] and certain <= s <= possible]
             if not sides:
                 break
             spike = rng.choice(sides)
@@ -150,7 +155,9 @@ def test_what_is_accepted_of_one_neuron_holds_for_its_runs():
     assert min(tally.values()) > 0, tally
 
 
-def check_potentials(rng, driven: Driven, invariant: Invariant, found: list[list[Step]], tally: dict[str, int]) -> None:
+def check_potentials(
+    rng, driven: Driven, invariant: Invariant, found: list[list[Step]], tally: dict[str, int]
+) -> None:
     steps = len(driven.boxes)
     costs, prices = numbers(rng, steps), numbers(rng, steps)
     right = Potentials(driven.neuron, invariant, costs, prices).levels()
@@ -185,7 +192,7 @@ def raised(rng: random.Random, levels: list[list[Potential]]) -> list[list[Poten
     return [*levels[:t], [*levels[t][:n], rng.choice(options), *levels[t][n + 1 :]], *levels[t + 1 :]]
 
 
-# ---- tables ------------------------------------------------------------------------------------------------------------
+# ---- tables ------------------------------------------------------------------------------------------------
 def trains(neuron: Neuron, current: int) -> set[tuple[int, ...]]:
     """Return all trains of one current: with δ at its ends and without, on both sides of θ where it is near."""
     found = set()
@@ -230,7 +237,12 @@ def test_what_is_accepted_as_a_table_holds_all_trains():
                 refused += 1
                 continue
             accepted += 1
-            for current in {low, high, low + high >> 1, *(end for _, box in right for end in box if low <= end <= high)}:
+            for current in {
+                low,
+                high,
+                low + high >> 1,
+                *(end for _, box in right for end in box if low <= end <= high),
+            }:
                 for train in trains(neuron, current):
                     ends = zip(table.trains, table.ends, strict=True)
                     assert any(own == train and a <= current <= b for own, (a, b) in ends)
@@ -240,7 +252,7 @@ def test_what_is_accepted_as_a_table_holds_all_trains():
     assert held > 5 * COUNT
 
 
-# ---- numbers -----------------------------------------------------------------------------------------------------------
+# ---- numbers -----------------------------------------------------------------------------------------------
 SIGNED = [sign * value for value in (0, 1, 3, ONE - 1, ONE, 3 * ONE + 1) for sign in (1, -1)]
 
 
