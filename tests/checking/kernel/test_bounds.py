@@ -10,7 +10,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from spikecert import LIF, SpikingNetwork
+from spikecert.checking.kernel import narrowing
+from spikecert.checking.kernel.numbers import ONE
 from spikecert.models.networks import Trace
 from support.certificates import Asked, tiny
 from support.examples import THOROUGH
@@ -151,3 +155,27 @@ def test_no_leaf_proves_more_than_runs_do(tmp_path, depth):
         ask(tmp_path, seed, depth, told)
     assert told["moving"] > 0.1 * told["questions"] > 0
     assert told["tight"] > 0
+
+
+def test_a_bound_pays_for_how_far_runs_may_be(tmp_path):
+    """Sampled runs are rarely that far, so what is paid is looked at itself."""
+    torch.manual_seed(0)
+    network = SpikingNetwork(nn.Linear(1, 2), LIF(0.5), nn.Linear(2, 2), num_steps=2).eval()
+    asked = Asked.of(network, tmp_path, torch.tensor([0.5]), 0.25, 0)
+    (place,), nodes, unit = asked.layers, asked.kernel.nodes, asked.nodes.graph.unit
+    prices = {place: [[3 * ONE], [-2 * ONE]]}
+    found = asked.bound(1, prices)
+    assert min(nodes.spiking(place).errors) > 0
+    slab = narrowing.slab(asked.kernel.context, place, 1)
+    for j, price in enumerate((3, 2)):
+        nodes.spiking(place).errors[j] += ONE
+        less = asked.bound(1, prices)
+        assert found - less == price * unit
+        found = less
+    wider = narrowing.slab(asked.kernel.context, place, 1)
+    assert (wider[0], wider[1]) == (slab[0] - ONE, slab[1] + ONE)
+    for logit in (0, 1):
+        nodes.errors[-1][logit] += ONE
+        less = asked.bound(1, prices)
+        assert found - less >= 2 * unit
+        found = less

@@ -15,7 +15,7 @@ from spikecert.certify.certificates.cells import cells_of
 from spikecert.certify.certificates.invariants import levels_of
 from spikecert.certify.certificates.potentials import Potentials
 from spikecert.checking import Refused
-from spikecert.checking.kernel.invariants import Driven, Invariant, Node, inductive
+from spikecert.checking.kernel.invariants import Driven, Invariant, Node, along, inductive
 from spikecert.checking.kernel.neurons import Neuron
 from spikecert.checking.kernel.numbers import GRID, ONE, Box, scaled
 from spikecert.checking.kernel.potentials import Potential, feasible
@@ -47,7 +47,7 @@ def drawn(rng: random.Random, steps: int) -> Neuron:
 
 def asked(rng: random.Random) -> Driven:
     """Return a neuron with currents I = x + y[t] in boxes, x the same at each step: windows know that."""
-    steps = rng.randint(1, 4)
+    steps = rng.randint(1, 5)
     neuron = drawn(rng, steps)
     common = sorted(quarters(rng, -6, 6) for _ in range(2))
     own = [sorted(quarters(rng, -2, 2) for _ in range(2)) if rng.random() < 0.5 else [0, 0] for _ in range(steps)]
@@ -65,14 +65,36 @@ def asked(rng: random.Random) -> Driven:
     return driven
 
 
+def slip(neuron: Neuron, u: int, current: int) -> int:
+    """Return what rounding may add at a step, for |u| and |a·I|, by a formula of the test's own."""
+    return neuron.unit * ((neuron.decay * u >> GRID) + current) // ONE + neuron.tiny
+
+
+def lost(neuron: Neuron, v: int) -> int:
+    return neuron.unit * (abs(v) + neuron.drop) // ONE + neuron.tiny
+
+
+def extra_of(driven: Driven, levels: list[list[Node]]) -> int:
+    """Return how large δ may be for potentials within levels."""
+    steepest = max(map(abs, driven.neuron.scale))
+    size = max(max(-node.low, node.high, 0) for level in levels for node in level)
+    reach = steepest * (max(abs(end) for box in driven.boxes for end in box) + driven.error) // ONE
+    return steepest * driven.error // ONE + slip(driven.neuron, size, reach)
+
+
 def runs(rng: random.Random, driven: Driven, extra: int, count: int) -> Iterator[tuple[list[Step], list[int]]]:
     """Yield runs of the machine that do what splits say: steps, and u behind each."""
     neuron, (common, own) = driven.neuron, driven.__dict__["parts"]
     for _ in range(count):
         x, u, steps, left = rng.choice((*common, sum(common) >> 1)), 0, [], []
         for t, (low, high) in enumerate(own):
+            delta, a = rng.choice((-extra, 0, extra)), neuron.scale[t]
             current = x + rng.choice((low, high))
-            v = (neuron.decay * u + neuron.scale[t] * current >> GRID) + rng.choice((-extra, 0, extra))
+            if a and rng.random() < 0.5:  # to θ, where that can be
+                wanted = ((rng.choice((neuron.low, neuron.high)) - delta << GRID) - neuron.decay * u) // a
+                x = min(max(wanted - high, common[0]), common[1]) if t == 0 else x
+                current = min(max(wanted, x + low), x + high)
+            v = (neuron.decay * u + a * current >> GRID) + delta
             (certain, possible), near = driven.bits[t], (v <= neuron.high, v >= neuron.low)
             sides = [s for s in (0, 1) if near[s] and certain <= s <= possible]
             if not sides:
@@ -80,8 +102,7 @@ def runs(rng: random.Random, driven: Driven, extra: int, count: int) -> Iterator
             spike = rng.choice(sides)
             u = v if not spike or neuron.reset == "none" else 0
             if spike and neuron.reset == "subtract":
-                lost = neuron.lost(1, (v, v))
-                u = v - neuron.drop + rng.choice((-lost, 0, lost))
+                u = v - neuron.drop + rng.choice((-1, 0, 1)) * lost(neuron, v)
             steps.append((spike, current))
             left.append(u)
         else:
@@ -148,11 +169,24 @@ def test_what_is_accepted_of_one_neuron_holds_for_its_runs():
                 continue
             tally["accepted"] += 1
             tally["changed"] += levels is not right
-            found = list(runs(rng, driven, invariant.extra, 25))
+            found = list(runs(rng, driven, extra_of(driven, levels), 25))
             assert all(followed_by(invariant, *run) for run in found)
+            check_sums(rng, invariant, [steps for steps, _ in found])
             if not invariant.empty:
                 check_potentials(rng, driven, invariant, [steps for steps, _ in found], tally)
     assert min(tally.values()) > 0, tally
+
+
+def check_sums(rng: random.Random, invariant: Invariant, found: list[list[Step]]) -> None:
+    """Sums of spikes over a window lie where the invariant says."""
+    first = rng.randrange(len(invariant.moves))
+    factors = tuple(sorted(quarters(rng, -4, 4) for _ in range(2)) for _ in range(first, len(invariant.moves)))
+    if found and not invariant.empty:
+        least, most = along(invariant, first, [(low, high) for low, high in factors])
+        for steps in found:
+            spikes = [s for s, _ in steps[first:]]
+            assert least <= sum(s * low for s, (low, _) in zip(spikes, factors, strict=True))
+            assert sum(s * high for s, (_, high) in zip(spikes, factors, strict=True)) <= most
 
 
 def check_potentials(
@@ -192,6 +226,39 @@ def raised(rng: random.Random, levels: list[list[Potential]]) -> list[list[Poten
     return [*levels[:t], [*levels[t][:n], rng.choice(options), *levels[t][n + 1 :]], *levels[t + 1 :]]
 
 
+def test_a_spike_enters_no_node_that_has_a_parent():
+    """u is 0 behind it, and no window of the chain holds: the cut would leave no run at all."""
+    neuron = Neuron(ONE, ONE, ONE, ONE, "zero", (ONE, ONE), True, 0, 0)
+    driven = Driven(neuron, [(2 * ONE, 2 * ONE)] * 2, 0, lambda a, t: (2 * ONE * (t - a),) * 2, ((0, 1),) * 2)
+    levels = [[Node(0, 0, -1, -1, 0, ())], [Node(0, 0, -1, -1, 0, ())], [Node(0, 0, -1, -1, -1, ())]]
+    assert inductive(driven, levels).bits == ((1, 1), (1, 1))
+    levels[1] = [Node(0, 0, 0, -1, 0, (1,))]
+    with pytest.raises(Refused, match="step 1: a node's parent is not the only way to it"):
+        inductive(driven, levels)
+
+
+def test_a_node_with_a_parent_has_no_other_way_in():
+    neuron = Neuron(ONE >> 1, ONE, ONE, ONE, "none", (ONE, ONE), False, 0, 0)
+    driven = Driven(neuron, [(0, 2 * ONE)] * 2, 0, lambda a, t: (0, 3 * ONE), ((0, 1), (0, 1)))
+    both = [Node(0, ONE, -1, 0, 1, ()), Node(ONE, 2 * ONE, -1, 0, 1, ())]
+    levels = [[Node(0, 0, -1, 0, 1, ())], both, [Node(0, ONE, -1, -1, -1, ()), Node(ONE, 3 * ONE, -1, -1, -1, ())]]
+    assert inductive(driven, levels).bits == ((0, 1), (0, 1))
+    for parent in (0, 1, 7):
+        levels[2][0] = Node(0, ONE, parent, -1, -1, ())
+        with pytest.raises(Refused, match="step 2: a node's parent is not the only way to it"):
+            inductive(driven, levels)
+
+
+def test_what_spikes_took_may_be_claimed_as_wide_as_one_likes():
+    """V is 0 whatever Y might be: each of its ends cuts V at the other side."""
+    neuron = Neuron(ONE, ONE, ONE, ONE, "subtract", (ONE,), False, 0, 0)
+    driven = Driven(neuron, [(0, 0)], 0, lambda a, t: (0, 0), ((0, 1),))
+    levels = [[Node(0, 0, -1, 0, 0, (), (-2 * ONE, 2 * ONE))], [Node(0, 0, -1, -1, -1, (), (0, 0))]]
+    found = inductive(driven, levels)
+    assert found.bits == ((0, 0),)
+    assert [move.part for move in found.moves[0][0] or ()] == [(0, 0)]
+
+
 # ---- tables ------------------------------------------------------------------------------------------------
 def trains(neuron: Neuron, current: int) -> set[tuple[int, ...]]:
     """Return all trains of one current: with δ at its ends and without, on both sides of θ where it is near."""
@@ -204,12 +271,14 @@ def trains(neuron: Neuron, current: int) -> set[tuple[int, ...]]:
                 found.add(train)
                 continue
             a = neuron.scale[len(train)]
-            v = (neuron.decay * u + a * current >> GRID) + sign * neuron.slip(abs(u), abs(a * current) >> GRID)
+            v = (neuron.decay * u + a * current >> GRID) + sign * slip(neuron, abs(u), abs(a * current) >> GRID)
             forced = train[len(train) % (train.index(1) + 1)] if neuron.periodic and 1 in train else None
             for spike in (0, 1):
                 if forced in (None, spike) and (v >= neuron.low if spike else v <= neuron.high):
-                    after = neuron.after(spike, (v, v))
-                    pending += [((*train, spike), u) for u in {after[0], after[1]}]
+                    less = lost(neuron, v) if spike and neuron.reset == "subtract" else 0
+                    left = v - neuron.drop if spike and neuron.reset == "subtract" else v
+                    left = 0 if spike and neuron.reset == "zero" else left
+                    pending += [((*train, spike), u) for u in {left - less, left + less}]
     return found
 
 
