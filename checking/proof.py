@@ -15,6 +15,7 @@ import numpy as np
 
 from .bound import Question
 from .claims import Statement, read_claim
+from .kernel import SUFFIXES
 from .narrowing import Narrowing, read_narrowings
 from .network.files import Content, read
 from .network.model import Network, read_network
@@ -53,8 +54,10 @@ def check(proof: str | Path, network: Network | str | Path, work: float = 1.0) -
 
 
 def find_proofs(path: Path) -> list[Path]:
-    """Return a proof file, or those of a folder in order."""
-    return sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    """Return a proof file, or those of a folder in order; certificates, too."""
+    if not path.is_dir():
+        return [path]
+    return sorted(found for suffix in (SUFFIX, *SUFFIXES) for found in path.glob(f"*{suffix}"))
 
 
 def _checked(content: Content, network: Network) -> Statement:

@@ -47,8 +47,13 @@ def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
         Refused: for a file that is none, or is about another network, or what the kernel has no rule for.
     """
     content = read(Path(proof), FORMAT)
-    claim = read_claim(content.text, content.tensors, network)
-    return Elaborator.of(content, claim, network).lines()
+    try:
+        claim = read_claim(content.text, content.tensors, network)
+        yield from Elaborator.of(content, claim, network).lines()
+    except Refused:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AssertionError, OverflowError, RecursionError) as error:
+        raise Refused(f"lacks a part of the proof, or has one of another size: {error}") from error
 
 
 def whole_cells(given: object) -> int:

@@ -3,6 +3,6 @@
 What is checked and what is trusted: docs/proofs.md. Each rule's theorem is in proofs/.
 """
 
-from .certificates import FORMAT, check_certificate
+from .certificates import FORMAT, SUFFIXES, check_certificate, check_file
 
-__all__ = ["FORMAT", "check_certificate"]
+__all__ = ["FORMAT", "SUFFIXES", "check_certificate", "check_file"]

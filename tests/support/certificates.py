@@ -1,4 +1,4 @@
-"""Certificates of questions that no prover answered: what the kernel makes of leaves, whether they suffice or not."""
+"""Certificates of questions that no prover answered: what the kernel makes of leaves that may not suffice."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikecert import DLIF, LIF, SpikingNetwork, save
+from spikecert import DLIF, LIF, Residual, SpikingNetwork, Synapse, save
 from spikecert.certify.certificates.elaborating import Elaborator
 from spikecert.checking import read_network
 from spikecert.checking.claims import read_claim
@@ -20,6 +20,7 @@ from spikecert.checking.kernel.records import Fields
 from spikecert.checking.kernel.tables import Table
 from spikecert.checking.network.files import Content
 from spikecert.checking.network.model import Network
+from spikecert.models import Recurrent
 
 
 def content(network: Network, sample: np.ndarray, radius: float, label: int, **text: Any) -> Content:
@@ -54,11 +55,13 @@ class Asked:
         self.take(self.maker._invariants(self.all))
 
     @staticmethod
-    def of(network: SpikingNetwork, folder: Path, sample: torch.Tensor, radius: float, label: int) -> "Asked":
+    def of(
+        network: SpikingNetwork, folder: Path, sample: torch.Tensor, radius: float, label: int, **text: Any
+    ) -> "Asked":
         """Return the question about a sample of a network, which is written to a folder."""
         save(network, folder / "network.safetensors")
         read = read_network(folder / "network.safetensors")
-        return Asked(read, content(read, sample.numpy(), radius, label))
+        return Asked(read, content(read, sample.numpy(), radius, label, **text))
 
     @property
     def sides(self) -> tuple[Checker, Checker]:
@@ -133,18 +136,22 @@ def tiny(generator: np.random.Generator) -> tuple[SpikingNetwork, torch.Tensor, 
         [int(n) for n in generator.integers(1, 5, generator.integers(2, 4))],
     )
     readout = str(choose(["mean", "mean", "spikes", "potential"]))
-    layers = [layer for sizes in pairwise(widths) for layer in (nn.Linear(*sizes), _neuron(generator, steps))]
+    images = generator.random() < 0.15
+    layers = _pooled(generator, steps) if images else []
+    widths[0] = 4 if images else widths[0]
+    layers += [layer for sizes in pairwise(widths) for layer in _spiking(generator, steps, *sizes)]
     layers.append(nn.Linear(widths[-1], int(generator.integers(2, 4))))
     if readout != "mean":
         layers.append(_neuron(generator, steps, "none" if readout == "potential" else None))
     encoding = str(choose(["direct", "none"]))
     network = SpikingNetwork(*layers, num_steps=steps, encoding=encoding, readout=readout)
     for part in network.modules():
-        if isinstance(part, nn.Linear):
+        if isinstance(part, nn.Linear | nn.Conv1d):
             for values in part.parameters():
                 drawn = generator.normal(size=tuple(values.shape)) * 1.5
                 values.data = torch.tensor(np.round(drawn * 4) / 4 if grid else drawn)
-    shape = (steps, widths[0]) if encoding == "none" else (widths[0],)
+    shape = (1, 4) if images else (widths[0],)
+    shape = (steps, *shape) if encoding == "none" else shape
     sample = generator.random(shape)
     dtype = torch.float64 if generator.random() < 0.3 else torch.float32
     sample = torch.tensor(np.round(sample * 4) / 4 if grid else sample, dtype=dtype)
@@ -153,6 +160,28 @@ def tiny(generator: np.random.Generator) -> tuple[SpikingNetwork, torch.Tensor, 
         sample,
         float(choose([0.0, 0.05, 0.25, 0.5, 1.0], p=[0.04, 0.16, 0.4, 0.2, 0.2])),
     )
+
+
+def _pooled(generator: np.random.Generator, steps: int) -> list[nn.Module]:
+    """Return layers that make 4 numbers of sequences (1, 4), with a max pool of currents or of spikes."""
+    parts: list[nn.Module] = [_neuron(generator, steps), nn.MaxPool1d(2)]
+    return [nn.Conv1d(1, 2, 3, padding=1), *parts[:: int(generator.choice([1, -1]))], nn.Flatten()]
+
+
+def _spiking(generator: np.random.Generator, steps: int, size: int, width: int) -> list[nn.Module]:
+    """Return a layer of neurons: plain ones, behind a synapse or a delay, or such that hear themselves."""
+    neuron, kind = _neuron(generator, steps), generator.random()
+    if kind < 0.15:
+        synapse = Synapse(float(generator.choice([0.0, 0.5, 0.9])), int(generator.integers(3)))
+        return [nn.Linear(size, width), synapse, neuron]
+    if kind < 0.3:
+        return [
+            nn.Linear(size, width),
+            Recurrent(neuron, nn.Linear(width, width, bias=bool(generator.integers(2)))),
+        ]
+    if kind < 0.4:
+        return [nn.Linear(size, width), Residual([nn.Linear(width, width), neuron])]
+    return [nn.Linear(size, width), neuron]
 
 
 def _neuron(generator: np.random.Generator, steps: int, reset: str | None = None) -> LIF:

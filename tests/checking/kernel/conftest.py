@@ -20,13 +20,14 @@ class Kept(NamedTuple):
     lines: tuple[str, ...]
 
     def refusal(self, lines) -> str:
-        """Return why the kernel refuses lines, nothing where it accepts them; all else that it raises is an error."""
+        """Return why the kernel refuses lines, nothing where it accepts them; whatever else it raises is a bug."""
+        told = ""
         try:
             check_certificate(iter(lines), self.network)
         except Refused as error:
-            assert str(error).isprintable()
-            return str(error)
-        return ""
+            told = str(error)
+        assert told.isprintable()
+        return told
 
     def replaced(self, index: int, *lines: str) -> list[str]:
         """Return the lines, one of them replaced."""
