@@ -1,7 +1,8 @@
-"""Check a certificate (proof/2), record by record: the claim, the facts, a tree for each other class, each of its leaves.
+"""Check a certificate (proof/2), record by record: the claim, the facts, a tree for each other class, each of its
+leaves.
 
-A split's two sides hold all that their node held, so the leaves of a complete tree hold every run. What is refused says
-where: the record's number, its word and its neuron.
+A split's two sides hold all that their node held, so the leaves of a complete tree hold every run. What is refused
+says where: the record's number, its word and its neuron.
 """
 
 from collections.abc import Callable, Iterable
@@ -89,7 +90,7 @@ class Checker:
         known[word](fields)
         fields.end()
 
-    # ---- facts -----------------------------------------------------------------------------------------------------
+    # ---- facts -----------------------------------------------------------------------------------
     def _table(self, fields: Fields) -> None:
         place = fields.whole()
         node = self.nodes.spiking(place)
@@ -146,7 +147,7 @@ class Checker:
         if not self.context.empty[0]:
             narrow(self.context, place, found)
 
-    # ---- the tree ----------------------------------------------------------------------------------------------------
+    # ---- the tree --------------------------------------------------------------------------------
     def _class(self, fields: Fields) -> None:
         other = fields.whole(self.classes - 1)
         if self.other is not None or other == self.label or other in self.margins:
@@ -201,7 +202,7 @@ class Checker:
             self.context.undo(self._root)
             self.other = None
 
-    # ---- leaves ------------------------------------------------------------------------------------------------------
+    # ---- leaves ----------------------------------------------------------------------------------
     def _empty(self, fields: Fields) -> None:
         self._inside()
         if not self.context.empty[0]:
@@ -258,7 +259,8 @@ class Checker:
         self.leaf.price(fields.whole(), fields.whole(), fields.number())
 
     def _close(self, fields: Fields) -> None:
-        assert self.leaf is not None and self.other is not None
+        assert self.leaf is not None
+        assert self.other is not None
         bound = self.leaf.bound()
         if not suffices(self.nodes.graph, self.label, self.other, Fraction(bound, 1 << GRID), self.ties):
             reached = float(Fraction(bound, 1 << GRID) * self.nodes.graph.unit)

@@ -1,10 +1,10 @@
 """What holds for every run of the present part of the tree, and what it says of sums over time.
 
-Facts are stated at a node of the tree and hold below it; a split adds what its side has. All is taken back when the
-other side begins.
+Facts are stated at a node of the tree and hold below it; a split adds what its side has. All is taken back when
+the other side begins.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from ..refusal import Refused
 from ..work import spend
 from .invariants import Invariant, along
 from .network import Entrance, Filtered, Greatest, Nodes, Spikes, Sum
-from .numbers import GRID, ONE, Box, scaled
+from .numbers import ONE, Box, scaled
 from .sizes import Sizes, largest
 from .tables import Table
 
@@ -79,7 +79,7 @@ class Context:
             )
         return whole([[possible for _, possible in bits] for bits in self.bits[place]])
 
-    # ---- changes ---------------------------------------------------------------------------------------------------
+    # ---- changes ---------------------------------------------------------------------------------
     def mark(self) -> int:
         """Return what `undo` goes back to."""
         self._trail.append({})
@@ -104,7 +104,7 @@ class Context:
             known.clear()
 
     def give_table(self, place: int, table: Table) -> None:
-        """State the trains of a layer whose currents are constant: each neuron keeps the rows that it may reach."""
+        """State the trains of a layer whose currents are constant: each keeps the rows that it may reach."""
         self.tables[place] = table
         self.currents[place] = self.nodes_currents(place)
         self.rows[place] = [self.reached(place, box, range(len(table.trains))) for box in self.currents[place]]
@@ -130,9 +130,9 @@ class Context:
         if not rows:
             self.set(self.empty, 0, True, place)
 
-    # ---- what holds ------------------------------------------------------------------------------------------------
+    # ---- what holds ------------------------------------------------------------------------------
     def span(self, place: int, j: int, window: Window) -> Box:
-        """Return where Σ factors·x over a window may be, for number j of a node, exact and of the run's own spikes."""
+        """Return where Σ factors·x over a window may be, x being number j of a node, exact of the run's spikes."""
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
             return self._cut(place, j, window, self._summed(node, j, window))
@@ -200,7 +200,7 @@ class Context:
         return box if known is None else (max(box[0], known[j][0]), min(box[1], known[j][1]))
 
     def _largest(self, node: Greatest, window: Window) -> list[Box]:
-        """Return what is known of maxima: of each step's, and that they are at least each entry, for factors ≥ 0."""
+        """Return what is known of maxima: of each step's, and, for factors ≥ 0, that each entry is no more."""
         steps = range(window.first, window.first + len(window.factors))
         ends = [self.spans(node.source, self.step(t)) for t in steps]
         together = all(least >= 0 for least, _ in window.factors) and len(window.factors) > 1

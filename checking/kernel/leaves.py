@@ -1,8 +1,9 @@
 """Rules R and L: what a leaf's potentials add up to, by Lagrangian duality.
 
-A margin is a sum of A·s over spikes. For any prices μ on a layer's currents, Σ A·s ≥ Σ_j (least Σ A·s − Σ μ·I of neuron
-j) + Σ μ·I, and Σ μ·I is the same kind of sum over what the currents are made of, down to the inputs, where it is least in
-closed form. Costs on spikes are rounded down, for spikes are not negative; those on inputs are exact.
+A margin is a sum of A·s over spikes. For any prices μ on a layer's currents, Σ A·s ≥ Σ_j (least Σ A·s − Σ μ·I of
+neuron j) + Σ μ·I, and Σ μ·I is the same kind of sum over what the currents are made of, down to the inputs, where
+it is least in closed form. Costs on spikes are rounded down, for spikes are not negative; those on inputs are
+exact.
 """
 
 from collections import defaultdict
@@ -105,7 +106,7 @@ class Costs:
 
 
 class Leaf:
-    """A leaf in the making: nodes are done from the last one down, each neuron by a potential, a price or by nothing."""
+    """A leaf in the making: nodes are done from the last one down, a neuron by a potential, a price or nothing."""
 
     def __init__(self, context: Context, costs: Costs) -> None:
         self.context, self.costs, self.total = context, costs, 0

@@ -1,8 +1,8 @@
 """Rule N (F8): what rows that are left to some neurons say of the currents of others, by multipliers (Farkas).
 
-The rows of neuron k confine its exact current W_k·x + b_k to a slab [p_k, q_k]. For s = ±1 and any ν, every input x of
-a run here has s·(W_m·x + b_m) ≥ least over the inputs of (s·W_m − Σ ν_k·W_k)·x + constants + Σ least(ν_k, slab_k); where the
-same bound of 0 is positive, no run is here.
+The rows of neuron k confine its exact current W_k·x + b_k to a slab [p_k, q_k]. For s = ±1 and any ν, every input
+x of a run here has s·(W_m·x + b_m) ≥ least over the inputs of (s·W_m − Σ ν_k·W_k)·x + constants + Σ least(ν_k,
+slab_k); where the same bound of 0 is positive, no run is here.
 """
 
 from ..refusal import Refused

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import mul
 
 import numpy as np
@@ -147,7 +148,7 @@ class Nodes:
         return node
 
     def joint(self, place: int, first: int, factors: Sequence[Box], sizes: list[int]) -> list[Box] | None:
-        """Return what Σ factors·x over steps lies between where x reads a recording whose changes share budgets, or None."""
+        """Return what Σ factors·x over steps lies between where x reads a recording with budgets, or None."""
         if self.entering is None or place not in self.entering.maps:
             return None
         steps, width = self.entering.steps, self.graph.widths[place]
@@ -213,7 +214,7 @@ def _through(source: int, affine: Affine) -> Sum:
     spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
     starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
     entries = list(zip(matrix.column.tolist(), map(int, matrix.ints), strict=True))
-    rows = [[Part.of(source, entries[one:two])] for one, two in zip(starts, starts[1:], strict=False)]
+    rows = [[Part.of(source, entries[one:two])] for one, two in pairwise(starts)]
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
     return Sum(rows, matrix.shift, bias)
 

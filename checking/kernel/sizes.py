@@ -1,7 +1,8 @@
-"""How large the run's numbers may be, and how far from the exact ones of its own spikes: found once, before any tree.
+"""How large the run's numbers may be, and how far from the exact ones of its own spikes, found before any tree.
 
-Spikes that are known not to fire are 0 and round nothing, so these are facts of the root: they are found node by node, each from what is
-known of the spikes before it by then, and never changed, for all that is stated later holds besides.
+Spikes that are known not to fire are 0 and round nothing, so these are facts of the root: they are found node by
+node, each from what is known of the spikes before it by then, and never changed, for all that is stated later
+holds besides.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ class Sizes:
         self._errors: dict[int, list[int]] = {}
 
     def of(self, place: int) -> Measure:
-        """Return the measure of a node: a bound of its numbers' moduli, and of how far they are from the exact ones.
+        """Return the measure of a node: bounds of its numbers' moduli, and of how far they are from exact ones.
 
         Raises:
             Refused: where the run may overflow.
