@@ -5,9 +5,10 @@ piece i here and a multiplier m, and
 
     min over u, I, |δ| ≤ extra of  A·s − μ·I + a_j + b_j·u' − a_i − b_i·u + m·(v − end(m))  ≥  0,
 
-where v = λ·u + a·I + δ and end(m) is the upper end of the move's part of V for m > 0, the lower one for m < 0 (Farkas: v lies there, so
-the last term is never positive and any m is sound). So π(u) ≤ A·s − μ·I + π'(u') on each move, and π' ≤ 0 at the
-end. It is one sum of `least`s. Linear pieces make F6 exact: a piece is "the next spike is at t'".
+where v = λ·u + a·I + δ and end(m) is the upper end of the move's part of V for m > 0, the lower one for m < 0
+(Farkas: v lies there, so the last term is never positive and any m is sound). So π(u) ≤ A·s − μ·I + π'(u') on each
+move, and π' ≤ 0 at the end. It is one sum of `least`s. Linear pieces make F6 exact: a piece is "the next spike is
+at t'".
 """
 
 from typing import NamedTuple
