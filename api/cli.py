@@ -26,7 +26,7 @@ from .commands import (
     vnnlib,
     zoo,
 )
-from .commands.proofs import check_proof
+from .commands.proofs import check_proof, elaborate
 from .help import epilog, overview
 from .output import INTERRUPTED, plain, say
 from .stopping import MESSAGE, STATUSES, Stopping
@@ -40,6 +40,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "check-proof": check_proof.check_proof,
     "compare": compare.compare,
     "convert": convert.convert,
+    "elaborate": elaborate.elaborate,
     "radius": radius.radius,
     "report": report.report,
     "reproduce": reproduce.reproduce,

@@ -125,7 +125,7 @@ class Trial:
             margin = min(known) * question.graph.unit
             self._hold(threat, sample, label, other, margin, run)
             margins.append(margin)
-            closed &= suffices(question, label, other, min(known), ties)
+            closed &= suffices(question.graph, label, other, min(known), ties)
             self.state.add(self.tags, "above 0", int(margin > 0 and varies[other]))
         if closed and margins:
             self._check(asked, label, listed, (cells, side), ties, min(margins))

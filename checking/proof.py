@@ -7,91 +7,27 @@ Whatever the numbers are, the two sides hold all that their node held, so the le
 train that the run may have: a tree can be wrong only by a leaf that does not close.
 """
 
-import hashlib
-import json
-from dataclasses import dataclass
 from fractions import Fraction
-from math import inf, prod
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from ..files.text import printable
 from .bound import Question
-from .events.inputs import Inputs
-from .events.recordings import NORMS as EVENT_NORMS
-from .events.recordings import Rules
+from .claims import Statement, read_claim
+from .kernel import SUFFIXES
 from .narrowing import Narrowing, read_narrowings
 from .network.files import Content, read
 from .network.model import Network, read_network
 from .numbers.exact import Dyadic, Refused, whole
-from .ties import STRICT, read_ties, suffices
+from .ties import suffices
 from .work import CALL, allowance, limited, spend
 
 FORMAT = "spikecert.proof/1"
 SUFFIX = ".proof"
 LEAF = -1
-FIELDS = {"network", "label", "norm", "events", "ties", "cells", "side", "note"}
-"""What the text of a proof about events may say."""
 MOST_CELLS = 64
 """The most cells of a neuron, and the longest side of a pair's square, that a proof may ask for."""
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What an accepted proof proves of a network: class `label` for every input within `radius` of `sample`.
-
-    Of events: class `label` for every recording that `rules` make of `sample`.
-
-    Attributes:
-        network: the SHA-256 of its description and weights.
-        label: the class.
-        sample: of the inputs' shape; radius: (1,) or of that shape; the inputs also lie in [lower, upper].
-        norm: in which they are within that radius, "linf" or "l2"; of events "l0", "shift" or "l0+shift".
-        margin: logit_label exceeds every other by at least this; 0 where a tie falls to the label.
-        leaves: how many leaves were checked.
-        ties: "strict" (logit_label is the only greatest one) or "argmax" (of the greatest ones it has the lowest
-            index, so that argmax is the label).
-        note: what the writer says of it, such as the sample's index, in a line that is safe to show; not checked.
-        rules: of events: what may flip and move; `radius` is empty then, and the range is all numbers.
-    """
-
-    network: str
-    label: int
-    sample: np.ndarray
-    radius: np.ndarray
-    norm: str
-    lower: float
-    upper: float
-    margin: float
-    leaves: int
-    ties: str
-    note: str
-    rules: Rules | None = None
-
-    @property
-    def epsilon(self) -> float:
-        """Return the least radius, NaN where there is none."""
-        return float(self.radius.min()) if self.radius.size else float("nan")
-
-    @property
-    def point(self) -> str:
-        """Return the SHA-256 of the sample's shape and numbers, whichever floats hold them: one for one sample."""
-        return _hash(str(self.sample.shape), self.sample)
-
-    @property
-    def claim(self) -> str:
-        """Return a SHA-256 of what is proven: copies of one proof, or two proofs of one ball, have the same."""
-        if self.rules is not None:
-            told = json.dumps([self.rules.described, [*self.rules.masks]], sort_keys=True)
-            return self._claimed(told, *self.rules.masks.values())
-        radius = self.radius if self.norm == "l2" else np.broadcast_to(self.radius, self.sample.shape)
-        return self._claimed("", radius, np.array([self.lower, self.upper]))
-
-    def _claimed(self, text: str, *numbers: np.ndarray) -> str:
-        ties = "" if self.ties == STRICT else f" {self.ties}"
-        told = f"{self.network} {self.point} {self.label} {self.norm}{ties}{text}"
-        return _hash(told, np.concatenate([np.zeros(0), *(part.ravel() for part in numbers)]))
 
 
 def check(proof: str | Path, network: Network | str | Path, work: float = 1.0) -> Statement:
@@ -118,79 +54,23 @@ def check(proof: str | Path, network: Network | str | Path, work: float = 1.0) -
 
 
 def find_proofs(path: Path) -> list[Path]:
-    """Return a proof file, or those of a folder in order."""
-    return sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    """Return a proof file, or those of a folder in order; certificates, too."""
+    if not path.is_dir():
+        return [path]
+    return sorted(found for suffix in (SUFFIX, *SUFFIXES) for found in path.glob(f"*{suffix}"))
 
 
 def _checked(content: Content, network: Network) -> Statement:
-    text, tensors = content.text, content.tensors
-    if text["network"] != network.digest:
-        raise Refused("is about another network: its hash is not that of the model")
-    norm = text.get("norm", "linf")
-    rules = _rules(text, tensors) if isinstance(norm, str) and norm in EVENT_NORMS else None
-    inputs = _ball(content, network) if rules is None else rules.around(tensors["sample"], network.recorded)
-    question, label, ties = Question(network, inputs, *_cells(text)), text["label"], read_ties(text)
-    classes = question.classes
-    if classes < 2:
-        raise Refused("is about a network with one output: no other class could win, and nothing is proven")
-    if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
-        raise Refused(f"label: got {label!r}, expected a class below {classes}")
+    claim = read_claim(content.text, content.tensors, network)
+    question = Question(network, claim.inputs, *_cells(content.text))
+    label = claim.labelled(question.classes)
     margins, leaves = [], 0
-    for other in range(classes):
+    for other in range(question.classes):
         if other != label:
-            found = _tree(question, label, other, tensors, ties)
+            found = _tree(question, label, other, content.tensors, claim.ties)
             margins.append(found[0])
             leaves += found[1]
-    return Statement(
-        network=network.digest,
-        label=label,
-        sample=tensors["sample"],
-        radius=tensors["radius"] if rules is None else np.zeros(0),
-        norm=norm,
-        lower=float(text["lower"]) if rules is None else -inf,
-        upper=float(text["upper"]) if rules is None else inf,
-        margin=_below(max(min(margins), Fraction(0)) * question.graph.unit),
-        leaves=leaves,
-        ties=ties,
-        note=printable(" ".join(str(text.get("note", "")).split())[:200]),
-        rules=rules,
-    )
-
-
-def _ball(content: Content, network: Network) -> Inputs:
-    """Return the inputs within a radius, and in a range."""
-    text, tensors = content.text, content.tensors
-    if "events" in text:
-        raise Refused("events: has some, and a norm of no events")
-    if any(tensors[part].dtype.kind != "f" for part in ("sample", "radius")):
-        raise Refused("sample, radius: hold other numbers than floats")
-    ends = text["lower"], text["upper"]
-    return network.inputs(tensors["sample"], tensors["radius"], *ends, text.get("norm", "linf"))
-
-
-def _rules(text: dict[str, object], tensors: dict[str, np.ndarray]) -> Rules:
-    """Return what may change of a recording.
-
-    Raises:
-        Refused: for what is not known, or belongs to balls.
-    """
-    other = text.keys() - FIELDS | tensors.keys() & {"radius"}
-    if other:
-        raise Refused(f"{min(other)[:40]}: belongs to no proof about events")
-    if tensors["sample"].dtype.kind != "f":
-        raise Refused("sample: holds other numbers than floats")
-    rules = Rules.read(str(text["norm"]), text["events"], lambda name: _mask(tensors.get(name), name))
-    parts = {name for name in tensors if name.startswith(("flips.", "shifts."))}
-    if parts != rules.masks.keys():
-        raise Refused(f"{min(parts ^ rules.masks.keys())[:40]}: belongs to no rule of events")
-    return rules
-
-
-def _mask(values: np.ndarray | None, name: str) -> np.ndarray | None:
-    """Return a mask, which a file holds as int32 of 0 and 1."""
-    if values is not None and (values.dtype != np.dtype("<i4") or not ((values == 0) | (values == 1)).all()):
-        raise Refused(f"{name}: holds other numbers than int32 of 0 and 1")
-    return None if values is None else values == 1
+    return claim.stated(min(margins) * question.graph.unit, leaves)
 
 
 def _cells(text: dict[str, object]) -> tuple[int, int]:
@@ -260,18 +140,7 @@ def leaf_bound(
         Refused: where the bound does not suffice.
     """
     bound = question.margin(label, other, allowed, prices, narrowing)
-    if bound is not None and not suffices(question, label, other, bound.fraction(), ties):
+    if bound is not None and not suffices(question.graph, label, other, bound.fraction(), ties):
         reached = float(bound.fraction() * question.graph.unit)
         raise Refused(f"class {other}: a leaf's margin is only proven to be at least {reached:.3g}")
     return None if bound is None else bound.fraction()
-
-
-def _hash(text: str, numbers: np.ndarray) -> str:
-    """Return the SHA-256 of a text and of numbers as float64, −0 as 0."""
-    return hashlib.sha256(text.encode() + (numbers.astype("<f8") + 0.0).tobytes()).hexdigest()
-
-
-def _below(value: Fraction) -> float:
-    """Return a float at or below a fraction that is not negative."""
-    found = float(value)
-    return found if Fraction(found) <= value else float(np.nextafter(found, 0.0))

@@ -1,8 +1,8 @@
 """What a tie between logits means to a proof, and what a leaf's bound must be for that."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 
-from .bound import Question
 from .network.graph import Graph, Mean, Spikes, Sum, Through
 from .numbers.exact import Refused
 
@@ -10,7 +10,7 @@ ARGMAX, STRICT = "argmax", "strict"
 TIES = (ARGMAX, STRICT)
 
 
-def read_ties(text: dict[str, object]) -> str:
+def read_ties(text: Mapping[str, object]) -> str:
     """Return what a proof says of ties; one that says nothing means "strict".
 
     Raises:
@@ -22,7 +22,7 @@ def read_ties(text: dict[str, object]) -> str:
     return ties
 
 
-def suffices(question: Question, label: int, other: int, bound: Fraction, ties: str) -> bool:
+def suffices(graph: Graph, label: int, other: int, bound: Fraction, ties: str) -> bool:
     """Return whether a leaf's bound of (logit_label − logit_other)/unit proves the order that is stated.
 
     "strict": logit_label > logit_other. "argmax", where the lowest index wins: the same for other < label; for
@@ -35,13 +35,13 @@ def suffices(question: Question, label: int, other: int, bound: Fraction, ties: 
         return True
     if ties == STRICT or other < label:
         return False
-    return bound > -1 if _counts(question) else bound >= 0
+    return bound > -1 if _counts(graph) else bound >= 0
 
 
-def _counts(question: Question) -> bool:
+def _counts(graph: Graph) -> bool:
     """Return whether each logit is the mean of one neuron's spikes."""
-    last = question.graph.nodes[-1]
-    return isinstance(last, Mean) and _fires(question.graph, last.source)
+    last = graph.nodes[-1]
+    return isinstance(last, Mean) and _fires(graph, last.source)
 
 
 def _fires(graph: Graph, place: int) -> bool:

@@ -9,7 +9,7 @@ if __name__ == "files":
 
 from .gzipped import beginning, unpacked
 from .hdf5 import Unreadable, read_hdf5
-from .reading import FileKind, NotAFile, in_proportion, regular_content
+from .reading import FileKind, NotAFile, in_proportion, regular_content, regular_lines
 from .writing import sweep, write_atomically
 from .zipped import Archive
 
@@ -22,6 +22,7 @@ __all__ = [
     "in_proportion",
     "read_hdf5",
     "regular_content",
+    "regular_lines",
     "sweep",
     "unpacked",
     "write_atomically",

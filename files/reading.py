@@ -2,9 +2,11 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .json_text import read_json
 
@@ -90,6 +92,25 @@ def regular_content(path: str | Path, most: int) -> bytes:
     if len(content) != size:
         raise ValueError(f"has {size} bytes and another number when read, expected a file that stays as it is")
     return content
+
+
+@contextmanager
+def regular_lines(path: str | Path, most: int, longest: int) -> Iterator[Iterator[str]]:
+    """Give the lines of a regular file of at most `most` bytes, one after the other, as text; raise as above.
+
+    A line of more than `longest` bytes, or one that is no UTF-8, is a ValueError once it is reached.
+    """
+    _check(os.stat(path), most)
+    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+        _check(os.fstat(file.fileno()), most)
+        yield _lines(file, longest)
+
+
+def _lines(file: BinaryIO, longest: int) -> Iterator[str]:
+    while line := file.readline(longest + 1):
+        if len(line) > longest:
+            raise ValueError(f"has a line of more than {longest} bytes")
+        yield line.decode("utf-8")
 
 
 def in_proportion(size: int, most: int, least: int = LEAST) -> int:

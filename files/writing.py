@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from .reading import kind_of
@@ -16,12 +17,12 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
+def write_atomically(path: str | Path, content: bytes | Iterable[bytes]) -> None:
     """Write `content` to `path`: all of it or nothing, killed or not; what killed writes left beside it goes away.
 
     Args:
         path: the file; its folder is made. A link is replaced, not followed.
-        content: what it holds then.
+        content: what it holds then; in parts, where it is too long to be held.
 
     Raises:
         ValueError: where a folder, a pipe or a device has that name.
@@ -45,11 +46,11 @@ def _check_place(path: Path) -> None:
             raise ValueError(f"path: {path} is {kind_of(found)}, expected a file, or nothing yet")
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
     handle, part = _locked_part(path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
             os.replace(part, path)

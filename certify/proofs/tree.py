@@ -67,7 +67,7 @@ class Tree:
     def _proven(self, allowed: np.ndarray, prices: list[np.ndarray], narrowing: Narrowing | None) -> bool:
         exact = [Dyadic.of(price) for price in prices]
         bound = self.question.margin(self.label, self.other, allowed, exact, narrowing)
-        return bound is None or suffices(self.question, self.label, self.other, bound.fraction(), self.ties)
+        return bound is None or suffices(self.question.graph, self.label, self.other, bound.fraction(), self.ties)
 
     def divide(self, node: int, neuron: int, current: float) -> tuple[int, int]:
         """Split `node` and return its left and its right side."""

@@ -31,11 +31,16 @@ def measured(graph: Graph, inputs: Inputs, arithmetic: Arithmetic, fires: Fires)
             possible = fires(place, found[node.source])
             found.append((possible, possible * 0))
         else:
-            found.append(_measure(node, found, inputs, arithmetic))
+            found.append(measure_of(node, found, inputs, arithmetic))
     return found
 
 
-def _measure(node: Node, found: list[Measure], inputs: Inputs, arithmetic: Arithmetic) -> Measure:
+def measure_of(node: Node, found: list[Measure], inputs: Inputs, arithmetic: Arithmetic) -> Measure:
+    """Return the measures of a node that is no spikes, from those of the nodes before it.
+
+    Raises:
+        Refused: where the run may overflow.
+    """
     if isinstance(node, Entrance):
         return inputs.size, inputs.size * 0
     if isinstance(node, Sum):

@@ -54,9 +54,19 @@ ROWS = (
     Row("competition result", (), ("result",), "tests/formats/test_limits.py::"),
     Row(
         "proof, and its model",
-        ("checking/network/model.py:read_network", "checking/proof.py:check"),
-        ("checked-model", *PROOFS),
+        (
+            "checking/network/model.py:read_network",
+            "checking/proof.py:check",
+            "certify/certificates/elaborating.py:elaborate",
+        ),
+        ("checked-model", "elaborated-proof", *PROOFS),
         EVERYWHERE,
+    ),
+    Row(
+        "certificate of a proof",
+        ("checking/kernel/certificates.py:check_file",),
+        ("proof-certificate",),
+        "tests/checking/kernel/test_certificates.py::test_a_line_without_end_is_refused_before_it_is_held",
     ),
     Row(
         "folder of `--resume`",
@@ -149,6 +159,7 @@ READS = re.compile(
 """Calls that read a file, or run it."""
 WRAPPERS = {
     ("spikecert.files", "regular_content"),
+    ("spikecert.files", "regular_lines"),
     ("spikecert.models.files.storage", "read_tensors"),
     ("spikecert.training.data.files", "packed"),
     ("spikecert.training.data.files", "read"),

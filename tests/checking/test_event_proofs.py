@@ -30,6 +30,7 @@ from spikecert.certify.branching.bounding import Climb
 from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.checking import Refused, check
 from spikecert.checking.proof import FORMAT
+from spikecert.models import deadline
 from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, cases
 from spikecert.testing.strategies import SEEDS
@@ -38,6 +39,14 @@ from support.examples import THOROUGH, examples
 from support.readouts import has_a_form
 
 Threat = SpikeFlip | SpikeShift | EventChange
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let roots take as long as a busy machine needs: what no time is left for is to split."""
+    monkeypatch.setattr(deadline, "GRACE", 60.0)
+
+
 THREATS: dict[str, Threat] = {
     "a flip": SpikeFlip(1),
     "an insertion": SpikeFlip(1, "insert"),

@@ -14,6 +14,7 @@ from spikecert.analysis import load_certificates
 from spikecert.certify.engines.folder import BatchStore
 from spikecert.certify.engines.work import Batch
 from spikecert.checking import Refused, check, read_network
+from spikecert.checking.kernel import check_file
 from spikecert.formats import read_onnx, read_vnnlib
 from spikecert.protocols.results import load_run
 from spikecert.reports.making.attaching import load_radii
@@ -28,6 +29,12 @@ def of_checker(path: Path) -> None:
     network = path.with_name("network.safetensors")
     save(mlp((3, 4, 2), 2).eval(), network)
     check(path, network)
+
+
+def of_kernel(path: Path) -> None:
+    network = path.with_name("network.safetensors")
+    save(mlp((3, 4, 2), 2).eval(), network)
+    check_file(path, read_network(network))
 
 
 def of_batches(path: Path) -> None:
@@ -85,6 +92,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "NIR graph": lambda path: from_nir(str(path), num_steps=2),
     "checked model": read_network,
     "proof": of_checker,
+    "certificate of a proof": of_kernel,
     "batch": of_batches,
     "problem": of_problem,
     "part": of_parts,
@@ -133,4 +141,4 @@ def test_it_is_refused_at_once_in_one_line(name: str, thing: tuple[Path, str]) -
         READERS[name](path)
     assert time.monotonic() - started < 5
     assert "\n" not in str(caught.value)
-    assert isinstance(caught.value, Refused) == (name in ("checked model", "proof"))
+    assert isinstance(caught.value, Refused) == (name in ("checked model", "proof", "certificate of a proof"))

@@ -39,7 +39,7 @@ from spikecert.reports.records.schema import Data, Threat
 from spikecert.training.state import FORMAT as CHECKPOINT
 from support.hostile import unsafe
 
-from . import batch_folders, configurations, data_files, kept_files, nir_files, own_files
+from . import batch_folders, certificate_files, configurations, data_files, kept_files, nir_files, own_files
 from .mutators import Bytes, mutate_bytes, mutate_formula, mutate_json_bytes, mutate_json_words, mutate_text
 from .sealed import Sealed
 
@@ -256,11 +256,14 @@ def readers() -> dict[str, Reader]:
     lisp = (partial(mutate_text, words=WORDS), partial(mutate_text, words=WORDS), mutate_bytes)
     json_text = (mutate_json_bytes, mutate_json_bytes, mutate_json_bytes, mutate_json_words, mutate_bytes)
     toml = (configurations.mutate, configurations.mutate_tokens, configurations.mutate_tokens, mutate_bytes)
+    certified = (certificate_files.mutate,)
     found = (
         Reader("model", _read_model, _models, (Sealed(NETWORK),)),
         Reader("checked-model", _check_model, lambda: models, (Sealed(NETWORK),)),
         *(_proofs(name, proofs) for name, proofs in proven.items()),
         *(_changed_networks(name, proofs.proven) for name, proofs in proven.items()),
+        Reader("proof-certificate", certificate_files.read, certificate_files.certificates, certified),
+        Reader("elaborated-proof", certificate_files.read_short, certificate_files.short_proofs, (Sealed(PROOF),)),
         Reader("record", _read_record, _records, json_text),
         Reader("vnnlib", lambda data: read_vnnlib(data.decode()), _properties, (*lisp, mutate_formula)),
         Reader("vnnlib-gz", _read_packed, _packed, (mutate_bytes,)),

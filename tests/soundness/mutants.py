@@ -11,6 +11,7 @@ from conversion_mutants import CONVERSION_MUTANTS
 from element_mutants import ELEMENT_MUTANTS
 from event_mutants import EVENT_MUTANTS
 from filter_mutants import FILTER_MUTANTS
+from kernel_mutants import KERNEL_MUTANTS
 from latency_mutants import LATENCY_MUTANTS
 from listing_mutants import LISTING_MUTANTS
 from moving_mutants import MOVING_MUTANTS
@@ -39,6 +40,7 @@ MUTANTS = (
     *ELEMENT_MUTANTS,
     *EVENT_MUTANTS,
     *CONVERSION_MUTANTS,
+    *KERNEL_MUTANTS,
     *LATENCY_MUTANTS,
     *LISTING_MUTANTS,
     *MOVING_MUTANTS,

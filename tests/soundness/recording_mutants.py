@@ -4,7 +4,7 @@ from mutant import Mutant
 
 CHANGING, UNITS = "checking/events/changing.py", "checking/events/units.py"
 RECORDINGS, RANKS = "checking/events/recordings.py", "checking/numbers/ranks.py"
-ENTERING, PROOF = "checking/events/entering.py", "checking/proof.py"
+ENTERING, CLAIMS = "checking/events/entering.py", "checking/claims.py"
 RECORDING_MUTANTS = (
     Mutant(
         "checker's events: one change fewer",
@@ -66,5 +66,7 @@ RECORDING_MUTANTS = (
         "not isinstance(value, int | float) or",
     ),
     Mutant("checker's events: a bias counts once", ENTERING, "bias * weights.sum(0)", "bias"),
-    Mutant("checker's events: a stray mask is passed over", PROOF, "if parts != rules.masks.keys():", "if False:"),
+    Mutant(
+        "checker's events: a stray mask is passed over", CLAIMS, "if parts != rules.masks.keys():", "if False:"
+    ),
 )

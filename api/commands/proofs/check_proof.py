@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...output import printable, show, show_json
-from ...runs.sources import ZOO
 from ..options import options
 from ..options.event_options import UNCHANGED, EventOptions
 from ..options.options import Json
 from ..options.sharing import with_groups
 from .asked_proof import LeastAsked
+from .kernels import CLASSIC, checker, network_of
 
 if TYPE_CHECKING:
     from spikecert.checking import Network, Statement
 
+    from .kernels import Check
+
 
 @with_groups
 def check_proof(
-    path: Annotated[Path, typer.Argument(help="A proof, or a folder of proofs (*.proof).", metavar="PATH")],
+    path: Annotated[
+        Path, typer.Argument(help="A proof, or a folder of proofs (*.proof, *.certificate).", metavar="PATH")
+    ],
     model: Annotated[Path, typer.Option("--model", help="The network file that the proofs are about.")],
     epsilon: Annotated[
         str | None, typer.Option("--epsilon", help="Refuse proofs about a smaller ε, such as 8/255.")
@@ -46,15 +50,20 @@ def check_proof(
         str,
         typer.Option("--ties", help="With strict, refuse proofs by which a tie may fall to the label (argmax)."),
     ] = "argmax",
+    kernel: Annotated[
+        str,
+        typer.Option("--kernel", help="What checks short proofs: classic, or the kernel (python, native)."),
+    ] = CLASSIC,
     as_json: Json = False,
 ) -> int:
     """Check proofs that `certify --proof` wrote: exact arithmetic, no solver, no trust in the verifier.
 
     A proof is about the inputs of its ball that lie in its range, [0, 1] where certify wrote it; or about events.
     Copies of one proof count once, and so does a sample that is proven at several radii.
+    Certificates that `elaborate` wrote are checked by the kernel.
     Status 0 if all are accepted, 1 if any is refused.
     """
-    from spikecert.checking import find_proofs, read_network
+    from spikecert.checking import find_proofs
     from spikecert.checking.ties import TIES
 
     asked = LeastAsked(
@@ -70,12 +79,9 @@ def check_proof(
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
-    limit = options.number(work, "work")
-    if str(model).startswith(ZOO):
-        name = str(model).removeprefix(ZOO)
-        raise ValueError(f"model: got {model}, expected a network file: spikecert zoo {name} --out FILE writes it")
-    network = read_network(model, limit)
-    answers = _without_copies([_answer(proof, network, asked, limit) for proof in proofs])
+    check, limit = checker(kernel), options.number(work, "work")
+    network = network_of(model, limit)
+    answers = _without_copies([_answer(proof, network, asked, check, limit) for proof in proofs])
     counts = _counted(answers)
     if as_json:
         show_json({"network": network.digest, **counts, "proofs": answers})
@@ -86,9 +92,9 @@ def check_proof(
     return int(counts["refused"] > 0)
 
 
-def _answer(proof: Path, network: "Network", asked: LeastAsked, work: float) -> dict[str, Any]:
+def _answer(proof: Path, network: "Network", asked: LeastAsked, check: "Check", work: float) -> dict[str, Any]:
     """Return what is to be said of one file."""
-    from spikecert.checking import Refused, check
+    from spikecert.checking import Refused
 
     try:
         statement = check(proof, network, work)

@@ -1,0 +1,7 @@
+"""Certificates (proof/2) made from short proofs (proof/1): nothing here is trusted, the kernel checks what comes
+out.
+"""
+
+from .elaborating import elaborate
+
+__all__ = ["elaborate"]

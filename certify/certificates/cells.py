@@ -1,0 +1,79 @@
+"""Invariants of one neuron that subtracts: cells of what its spikes took (F9)."""
+
+from typing import NamedTuple
+
+from ...checking.kernel.invariants import Balance, Driven, Node
+from ...checking.kernel.numbers import ONE, Box, scaled
+from .words import lower, upper
+
+
+class _Cell(NamedTuple):
+    """Intervals of u and of Y."""
+
+    left: Box
+    taken: Box
+
+
+class _Way(NamedTuple):
+    """A move: where it comes from, silence or a spike, and what is behind it."""
+
+    origin: int
+    spike: int
+    cell: _Cell
+
+
+def cells_of(driven: Driven, count: int) -> list[list[Node]]:
+    """Return the levels of a neuron's invariant, of at most `count` cells each; with λ = 1 one a count."""
+    steps, neuron = len(driven.boxes), driven.neuron
+    count = max(count, steps + 1) if neuron.decay == ONE else count
+    size = 4 * steps * (driven.reach + neuron.high + neuron.drop) + ONE
+    balance = Balance.of(driven, [[Node(-size, size, -1, -1, -1, ())]])
+    levels, found = [[_Cell((0, 0), (0, 0))]], list[list[list[int]]]()
+    for t in range(steps):
+        ways = [way for index, cell in enumerate(levels[-1]) for way in _ways(balance, t, index, cell)]
+        groups = _merged(ways, count)
+        found.append([[-1, -1] for _ in levels[-1]])
+        for place, group in enumerate(groups):
+            for way in group:
+                found[-1][way.origin][way.spike] = place
+        levels.append([_hull(group) for group in groups])
+    found.append([[-1, -1] for _ in levels[-1]])
+    return [
+        [Node(*cell.left, -1, *there, (), cell.taken) for cell, there in zip(level, ways, strict=True)]
+        for level, ways in zip(levels, found, strict=True)
+    ]
+
+
+def _ways(balance: Balance, t: int, index: int, cell: _Cell) -> list[_Way]:
+    driven, node = balance.driven, Node(*cell.left, -1, -1, -1, (), cell.taken)
+    neuron, (certain, possible) = driven.neuron, driven.bits[t]
+    (low, high), (least, most) = scaled(cell.left, neuron.decay), scaled(driven.boxes[t], neuron.scale[t])
+    span = balance.cut(t, node, (low + least - balance.extra, high + most + balance.extra))
+    found = []
+    for spike, part in neuron.parts(*span) if span[0] <= span[1] else ():
+        left = neuron.after(spike, part)
+        taken = balance.after(t, node, spike, left)
+        if taken[0] <= taken[1] and (possible if spike else not certain):
+            found.append(_Way(index, spike, _Cell(left, taken)))
+    return found
+
+
+def _merged(ways: list[_Way], count: int) -> list[list[_Way]]:
+    """Return groups: each move by itself, or those in the same of `count` equal parts of the range of Y."""
+    if len(ways) <= count:
+        return [[way] for way in ways]
+    middles = [sum(way.cell.taken) for way in ways]
+    first, width = min(middles), max(max(middles) - min(middles), 1)
+    groups: dict[int, list[_Way]] = {}
+    for middle, way in zip(middles, ways, strict=True):
+        groups.setdefault((2 * (middle - first) * (count - 1) + width) // (2 * width), []).append(way)
+    return list(groups.values())
+
+
+def _hull(group: list[_Way]) -> _Cell:
+    left, taken = zip(*((way.cell.left, way.cell.taken) for way in group), strict=True)
+    return _Cell(_around(left), _around(taken))
+
+
+def _around(boxes: tuple[Box, ...]) -> Box:
+    return lower(min(low for low, _ in boxes)), upper(max(high for _, high in boxes))

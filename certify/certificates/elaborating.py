@@ -1,0 +1,276 @@
+"""Make a certificate (proof/2) from a short proof (proof/1), leaf by leaf: it is streamed, never held."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from ...checking.claims import Claim, read_claim
+from ...checking.kernel.certificates import opening
+from ...checking.kernel.checking import Checker
+from ...checking.kernel.invariants import inductive
+from ...checking.kernel.leaves import Leaf
+from ...checking.kernel.network import Nodes, Spikes
+from ...checking.kernel.numbers import GRID, Box
+from ...checking.kernel.records import Fields
+from ...checking.kernel.tables import Train, followed
+from ...checking.narrowing import Narrowing, read_narrowings
+from ...checking.network.files import Content, read
+from ...checking.network.graph import arrange
+from ...checking.network.model import Network
+from ...checking.network.neurons import Neuron as Described
+from ...checking.numbers.arithmetic import Arithmetic
+from ...checking.numbers.exact import Dyadic
+from ...checking.proof import FORMAT, LEAF, MOST_CELLS
+from ...checking.refusal import Refused
+from ...checking.trains.tables import TooLong, train_table
+from . import words
+from .cells import cells_of
+from .invariants import levels_of
+from .potentials import Potentials
+from .words import lower, near, upper
+
+MOST_ROWS = 4096
+"""Of a table: a layer whose neurons have more trains has invariants instead."""
+
+
+def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
+    """Yield the lines of a certificate.
+
+    Args:
+        proof: a file of format spikecert.proof/1.
+        network: as read from its model file.
+
+    Raises:
+        Refused: for a file that is none, or is about another network, or what the kernel has no rule for.
+    """
+    content = read(Path(proof), FORMAT)
+    try:
+        claim = read_claim(content.text, content.tensors, network)
+        yield from Elaborator.of(content, claim, network).lines()
+    except Refused:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AssertionError, OverflowError, RecursionError) as error:
+        raise Refused(f"lacks a part of the proof, or has one of another size: {error}") from error
+
+
+def whole_cells(given: object) -> int:
+    """Return how many cells a short proof asks for."""
+    if not isinstance(given, int) or not 0 <= given <= MOST_CELLS:
+        raise Refused(f"cells: got {str(given)[:20]!r}, expected 0 to {MOST_CELLS}")
+    return given
+
+
+@dataclass(frozen=True)
+class ShortRows:
+    """The rows of a table as short proofs order them, by their middles: a split names a current between two."""
+
+    trains: list[Train]
+    middles: list[Fraction]
+    ends: list[tuple[Fraction, Fraction]]
+
+    @staticmethod
+    def of(neuron: Described, currents: list[Box], arithmetic: Arithmetic) -> "ShortRows":
+        """Return those of neurons with these currents."""
+        low, high = (
+            Dyadic(np.array([[end] for end in ends], dtype=object), GRID) for ends in zip(*currents, strict=True)
+        )
+        table = train_table(neuron, low, high, arithmetic)
+        ends = list(zip(table.low.fractions(), table.high.fractions(), strict=True))
+        return ShortRows(
+            [tuple(map(int, train)) for train in table.trains], [sum(pair) / 2 for pair in ends], ends
+        )
+
+    def place(self, train: Train, box: Box) -> int:
+        """Return which of them a row of the kernel's table is part of."""
+        middle = Fraction(sum(box), 2 << GRID)
+        rows = [row for row, other in enumerate(self.trains) if other == train]
+        return min(rows, key=lambda row: max(self.ends[row][0] - middle, middle - self.ends[row][1]))
+
+
+class Elaborator:
+    """A proof in the making; the kernel's own state says what holds where."""
+
+    def __init__(self, content: Content, claim: Claim, checker: Checker) -> None:
+        self.content, self.claim, self.checker = content, claim, checker
+        self.context, self.nodes = checker.context, checker.nodes
+        self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, Spikes)]
+        self.split_at: dict[int, list[Fraction]] = {}
+        self.cells = whole_cells(content.text.get("cells", 0))
+
+    @staticmethod
+    def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
+        """Return one that begins."""
+        graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
+        nodes = Nodes.of(network, graph, claim.inputs)
+        return Elaborator(content, claim, Checker(network, nodes, claim.labelled(graph.widths[-1]), claim.ties))
+
+    def lines(self) -> Iterator[str]:
+        """Yield all lines."""
+        text = {name: part for name, part in self.content.text.items() if name not in ("cells", "side")}
+        sets = {"sample", "radius"} | self.content.tensors.keys() & {"flips.where", "shifts.where"}
+        yield from opening(text, {name: part for name, part in self.content.tensors.items() if name in sets})
+        for place in self.layers:
+            if self.nodes.spiking(place).constant:
+                yield from self._table(place)
+        yield from self._invariants({place: set(range(self.nodes.spiking(place).width)) for place in self.layers})
+        for other in range(self.checker.classes):
+            if other != self.checker.label:
+                yield from self._tree(other)
+
+    def _said(self, record: str) -> str:
+        """Return a record that the kernel's state has taken."""
+        first, *rest = record.split()
+        self.checker._take(first, Fields(rest))
+        return record
+
+    # ---- facts -----------------------------------------------------------------------------------
+    def _table(self, place: int) -> Iterator[str]:
+        """Yield the table of a layer with constant currents, unless it is too long: rows by train and sign."""
+        found: dict[tuple[Train, bool], Box] = {}
+        currents = self.context.nodes_currents(place)
+        for train, (low, high) in followed(self.nodes.spiking(place).neuron, currents):
+            name = train, low + high < 0
+            old = found.get(name, (low, high))
+            found[name] = min(old[0], lower(low, 80)), max(old[1], upper(high, 80))
+            if len(found) > MOST_ROWS:
+                return
+        try:
+            order = ShortRows.of(self.nodes.graph.nodes[place].neuron, currents, self.checker.network.arithmetic)
+        except TooLong:  # then the short proof splits no rows either
+            return
+        rows = sorted((order.place(train, box), sum(box), train, box) for (train, _), box in found.items())
+        self.split_at[place] = [order.middles[place] for place, *_ in rows]
+        yield self._said(words.table(place, [(train, box) for *_, train, box in rows]))
+
+    def _invariants(self, wanted: dict[int, set[int]]) -> Iterator[str]:
+        """Yield invariants of some neurons of each layer, where their currents are not what they were."""
+        for place in self.layers:
+            if place not in self.context.tables:
+                yield from self._settled(place, sorted(wanted[place]))
+
+    def _settled(self, place: int, neurons: list[int]) -> Iterator[str]:
+        """Yield invariants of one layer; where it hears itself again and again, until they say nothing new."""
+        loops = self.nodes.spiking(place).heard is not None
+        for _ in range(self.checker.network.steps if loops else 1):
+            records = [record for j in neurons for record in self._invariant(place, j)]
+            yield from records
+            if not records:
+                return
+
+    def _invariant(self, place: int, j: int) -> Iterator[str]:
+        if self.context.empty[0]:
+            return
+        driven = self.checker._driven(place, j)
+        known = self.context.invariants[place][j]
+        if known is not None and known.boxes == driven.boxes and known.bits == driven.bits:
+            return
+        celled = self.cells and driven.neuron.reset == "subtract" and driven.neuron.decay
+        levels = cells_of(driven, self.cells) if celled else levels_of(driven, windows=self._windowed(place))
+        found = inductive(driven, levels)
+        self.context.set(self.context.invariants[place], j, found, place)
+        self.context.set(self.context.bits[place], j, found.bits, place)
+        if found.empty:
+            self.context.set(self.context.empty, 0, True, place)
+        yield words.graph(place, j, levels)
+
+    def _windowed(self, place: int) -> bool:
+        """Return whether windows may say more than their steps: a table comes before, or changes share budgets."""
+        return self.nodes.entering is not None or any(before < place for before in self.context.tables)
+
+    # ---- trees -----------------------------------------------------------------------------------
+    def _tree(self, other: int) -> Iterator[str]:
+        tensors = self.content.tensors
+        neurons, currents = tensors[f"{other}.neuron"].tolist(), tensors[f"{other}.current"].tolist()
+        narrowings = read_narrowings(tensors, other, neurons.count(LEAF))
+        yield self._said(f"class {other}")
+        leaf = 0
+        for neuron, current in zip(neurons, currents, strict=True):
+            if neuron == LEAF:
+                yield from self._leaf(other, leaf, narrowings[leaf])
+                leaf += 1
+            else:
+                yield self._said(self._split(neuron, current))
+
+    def _split(self, neuron: int, current: float) -> str:
+        place = self.layers[0]
+        if place not in self.context.tables:
+            return f"spike {place} {neuron} {int(current)}"
+        return f"rows {place} {neuron} {sum(middle <= Fraction(current) for middle in self.split_at[place])}"
+
+    def _leaf(self, other: int, index: int, narrowing: Narrowing | None) -> Iterator[str]:
+        if not self.context.empty[0] and narrowing is not None:
+            yield self._said(self._narrowed(narrowing))
+        prices = {place: self._prices(other, index, place) for place in self.layers}
+        if not self.context.empty[0]:
+            yield from self._invariants({place: self._open(place, prices[place]) for place in self.layers})
+        if self.context.empty[0]:
+            yield self._said("empty")
+            return
+        yield self._said("leaf")
+        assert self.checker.leaf is not None
+        for place in reversed(self.layers):
+            yield from self._bounded(self.checker.leaf, place, prices[place])
+        yield "close"
+        self.checker._done()
+
+    def _open(self, place: int, prices: list[list[int]]) -> set[int]:
+        """Return the neurons of a layer that are worth another invariant: undecided, or priced."""
+        bits = self.context.bits[place]
+        return {j for j, own in enumerate(prices) if any(own) or any(least < most for least, most in bits[j])}
+
+    def _narrowed(self, narrowing: Narrowing) -> str:
+        count, slabs = len(narrowing.neurons), narrowing.slabs.tolist()
+        rows = [
+            {k: near(float(nu), 80) for k, nu in zip(slabs, row, strict=True)} for row in narrowing.multipliers
+        ]
+        signs = [(int(m), sign) for sign in (1, -1) for m in narrowing.neurons] + [(0, 0)]
+        assert len(rows) == 2 * count + 1
+        return words.narrowing(
+            self.layers[0], [(m, sign, row) for (m, sign), row in zip(signs, rows, strict=True)]
+        )
+
+    def _prices(self, other: int, index: int, place: int) -> list[list[int]]:
+        """Return a leaf's prices on the currents of a layer, one a neuron with a table, elsewhere (n, T)."""
+        node, given = (
+            self.nodes.spiking(place),
+            self.content.tensors.get(f"{other}.prices.{self.layers.index(place)}"),
+        )
+        steps = 1 if place in self.context.tables else self.checker.network.steps
+        if given is None:
+            return [[0] * steps for _ in range(node.width)]
+        own = given[index].reshape(node.width, -1).astype(np.float64)
+        if place not in self.context.tables:
+            neuron = self.nodes.graph.nodes[place].neuron  # pyright: ignore[reportAttributeAccessIssue]
+            decay, celled = (
+                float(neuron.decay),
+                bool(self.content.text.get("cells")) and neuron.reset == "subtract",
+            )
+            powers = np.ones(steps) if celled or decay == 0 else decay ** np.arange(steps - 1, -1, -1)
+            own = own * powers * np.array([float(a) for a in neuron.scale])
+        return [[near(price) for price in row] for row in own.tolist()]
+
+    def _bounded(self, leaf: Leaf, place: int, prices: list[list[int]]) -> Iterator[str]:
+        """Yield what bounds the neurons of a layer."""
+        if self.nodes.spiking(place).heard is not None:
+            for j, own in enumerate(prices):
+                if any(own):
+                    yield self._said(f"heard {place} {j} {words.words(own)}")
+        for j, own in enumerate(prices):
+            costs = leaf.taken(place, j)
+            if place in self.context.tables:
+                if own[0]:
+                    yield f"price {place} {j} {words.word(own[0])}"
+                leaf.costs.add(self.nodes.spiking(place).source, 0, j, own[0])
+                continue
+            invariant = self.context.invariants[place][j]
+            if invariant is None or not (any(own) or (any(costs) and self._undecided(place, j))):
+                continue
+            levels = Potentials(self.nodes.spiking(place).neuron, invariant, costs, own).levels()
+            yield words.potential(place, j, own, levels)
+            leaf.potential(place, j, own, 0)
+
+    def _undecided(self, place: int, j: int) -> bool:
+        return any(least < most for least, most in self.context.bits[place][j])

@@ -1,0 +1,88 @@
+"""Invariants of one neuron: nodes by the step of the last spike (F2), windows where they cut (F5)."""
+
+from ...checking.kernel.invariants import Driven, Node
+from ...checking.kernel.numbers import ONE, Box, scaled, times
+from .words import lower, upper
+
+
+def levels_of(driven: Driven, windows: bool) -> list[list[Node]]:
+    """Return the levels of a neuron's invariant.
+
+    Args:
+        driven: what is known of its current.
+        windows: whether windows are asked.
+    """
+    builder = _Builder(driven, windows)
+    for t in range(len(driven.boxes)):
+        builder.step(t)
+    return builder.levels()
+
+
+class _Builder:
+    """Nodes by label: the level that the last spike led to, 0 before any; one label alone where λ = 0."""
+
+    def __init__(self, driven: Driven, windows: bool) -> None:
+        self.driven, self.windows = driven, windows
+        neuron = driven.neuron
+        steps, drop = len(driven.boxes), neuron.drop if neuron.reset == "subtract" else 0
+        size = 4 * steps * (driven.reach + neuron.high + drop) + ONE
+        self.extra = driven.extra(size)
+        self.found: list[dict[int, Box]] = [{0: (0, 0)}]
+        self.cuts: list[dict[int, tuple[int, ...]]] = []
+        self.ways: list[dict[int, tuple[int, int]]] = []
+
+    def step(self, t: int) -> None:
+        """Add the level behind step t + 1."""
+        neuron, ahead = self.driven.neuron, dict[int, Box]()
+        cuts, ways = dict[int, tuple[int, ...]](), dict[int, tuple[int, int]]()
+        certain, possible = self.driven.bits[t]
+        for label in self.found[t]:
+            low, high, cuts[label] = self._reached(t, label)
+            there = [-1, -1]
+            for spike, part in neuron.parts(low, high) if low <= high else ():
+                if (spike and not possible) or (not spike and certain):
+                    continue
+                to = 0 if neuron.decay == 0 else t + 1 if spike else label
+                image, there[spike] = neuron.after(spike, part), to
+                old = ahead.get(to, image)
+                ahead[to] = min(old[0], image[0]), max(old[1], image[1])
+            ways[label] = there[0], there[1]
+        self.found.append({label: (lower(low), upper(high)) for label, (low, high) in ahead.items()})
+        self.cuts.append(cuts)
+        self.ways.append(ways)
+
+    def _reached(self, t: int, label: int) -> tuple[int, int, tuple[int, ...]]:
+        """Return V, and the windows that cut it."""
+        neuron, driven = self.driven.neuron, self.driven
+        (low, high), (least, most) = (
+            scaled(self.found[t][label], neuron.decay),
+            scaled(driven.boxes[t], neuron.scale[t]),
+        )
+        low, high = low + least - self.extra, high + most + self.extra
+        cuts, power, loose = [], (neuron.decay, neuron.decay), self.extra
+        for back in range(1, t - label + 1) if self.windows and neuron.decay else ():
+            loose = times(neuron.decay, loose)[1] + self.extra
+            power = times(neuron.decay, power[0])[0], times(neuron.decay, power[1])[1]
+            came, began = driven.window(t - back, t + 1), self.found[t - back][label]
+            ends = scaled(began, power[0]), scaled(began, power[1])
+            one = max(low, min(end[0] for end in ends) + came[0] - loose)
+            two = min(high, max(end[1] for end in ends) + came[1] + loose)
+            if one > low or two < high:
+                cuts.append(back)
+                low, high = one, two
+        return low, high, tuple(cuts)
+
+    def levels(self) -> list[list[Node]]:
+        """Return all levels; the first node of the first one is the start."""
+        order = [{label: index for index, label in enumerate(level)} for level in self.found]
+        out = []
+        for t, level in enumerate(self.found):
+            nodes = []
+            for label, (low, high) in level.items():
+                ways = self.ways[t][label] if t < len(self.ways) else (-1, -1)
+                targets = [order[t + 1][to] if to >= 0 else -1 for to in ways]
+                alone = t > 0 and label < t and self.driven.neuron.decay != 0
+                parent = order[t - 1][label] if alone else -1
+                nodes.append(Node(low, high, parent, *targets, self.cuts[t][label] if t < len(self.cuts) else ()))
+            out.append(nodes)
+        return out

@@ -1,0 +1,141 @@
+"""Potentials of one neuron: at each node a line for each step at which the next spike may be."""
+
+from collections import defaultdict
+
+from ...checking.kernel.invariants import Invariant, Move
+from ...checking.kernel.neurons import Neuron
+from ...checking.kernel.numbers import GRID, ONE
+from ...checking.kernel.potentials import END, Piece, Potential, rise
+from .segments import Step, worth
+from .words import lower, near
+
+DEAD = 0
+"""The name of a piece from which no run goes on."""
+PLENTY = 1 << 3 * GRID + 1024
+"""A cost, over 2^(3·GRID), that no run has."""
+
+
+class Potentials:
+    """The potentials of a neuron at costs and prices.
+
+    A node's pieces are named by the step at which the next spike is, T + 1: none. A piece's line has the slope
+    that one more u is worth there; its constant is what is left by the moves that lead on, in exact numbers.
+    """
+
+    def __init__(self, neuron: Neuron, invariant: Invariant, costs: list[int], prices: list[int]) -> None:
+        self.neuron, self.invariant, self.costs, self.prices = neuron, invariant, costs, prices
+        self.steps = len(costs)
+        self.decay = neuron.decay / ONE
+        self.names: list[list[list[int]]] = []
+        self.slopes: list[list[dict[int, int]]] = []
+        self.gains: list[list[dict[int, int]]] = []
+
+    def levels(self) -> list[list[Potential]]:
+        """Return the potentials of all levels but the last."""
+        self._worths()
+        out: list[list[Potential]] = []
+        later = [END] * len(self.invariant.levels[-1])
+        names = [[self.steps + 1]] * len(later)
+        for t in reversed(range(self.steps)):
+            here = [self._potential(t, index, later, names) for index in range(len(self.invariant.levels[t]))]
+            later, names = here, self.names[t]
+            out.append(here)
+        return out[::-1]
+
+    def _alike(self) -> None:
+        """Give every node one piece: prices on currents are prices on what potentials are (F9)."""
+        for t, level in enumerate(self.invariant.levels[:-1]):
+            a, step = self.neuron.scale[t] / ONE, self.steps + 1
+            gain = near(self.prices[t] / ONE / a) if a else 0
+            for index in range(len(level)):
+                self.names[t][index] = [step]
+                self.gains[t][index] = {step: gain}
+                self.slopes[t][index] = {step: near(self.decay * (gain / ONE))}
+
+    # ---- slopes ----------------------------------------------------------------------------------
+    def _worths(self) -> None:
+        """Find at each node, for each next spike, what one more u and one more v are worth."""
+        invariant = self.invariant
+        self.names = [[[] for _ in level] for level in invariant.levels[:-1]]
+        self.slopes = [[{} for _ in level] for level in invariant.levels[:-1]]
+        self.gains = [[{} for _ in level] for level in invariant.levels[:-1]]
+        if invariant.levels[0][0].taken is not None:
+            self._alike()
+            return
+        for t, level in enumerate(invariant.levels[:-1]):
+            for index, node in enumerate(level):
+                if node.parent == -1 and invariant.moves[t][index] is not None:
+                    self._from(t, index)
+
+    def _from(self, t: int, index: int) -> None:
+        """Follow silence from a node that is entered in other ways, and end a segment at each spike."""
+        invariant, way = self.invariant, list[tuple[int, int, Move]]()
+        node = invariant.levels[t][index]
+        start, pinned = (node.low / ONE, node.high / ONE), node.low == node.high
+        while t < self.steps:
+            moves = invariant.moves[t][index]
+            assert moves is not None
+            silent = next((move for move in moves if not move.spike), None)
+            for move in moves:
+                if move.spike:
+                    self._segment([*way, (t, index, move)], t + 1, start, pinned)
+                elif t + 1 == self.steps or invariant.levels[t + 1][move.target].parent != index:
+                    self._segment([*way, (t, index, move)], self.steps + 1, start, pinned)
+            if silent is None or t + 1 == self.steps or invariant.levels[t + 1][silent.target].parent != index:
+                break
+            way.append((t, index, silent))
+            t, index = t + 1, silent.target
+
+    def _segment(
+        self, way: list[tuple[int, int, Move]], end: int, start: tuple[float, float], pinned: bool
+    ) -> None:
+        steps = [self._step(t, move) for t, _, move in way]
+        found = worth(self.decay, steps, start) if self.decay else [0.0] * len(steps)
+        for place, ((t, index, _), gain) in enumerate(zip(way, found, strict=True)):
+            slope = 0.0 if place == 0 and pinned else self.decay * gain
+            if end not in self.slopes[t][index]:
+                self.names[t][index].append(end)
+            self.slopes[t][index][end], self.gains[t][index][end] = near(slope), near(gain)
+
+    def _step(self, t: int, move: Move) -> Step:
+        (low, high), a, extra = self.invariant.boxes[t], self.neuron.scale[t] / ONE, self.invariant.extra / ONE
+        ends = sorted((low / ONE * a, high / ONE * a))
+        price = self.prices[t] / ONE / a if a else 0.0
+        part = move.part[0] / ONE, move.part[1] / ONE
+        return Step(part, (ends[0] - extra, ends[1] + extra), price)
+
+    # ---- constants -------------------------------------------------------------------------------
+    def _potential(
+        self, t: int, index: int, later: list[Potential], names: list[list[list[int]]] | list[list[int]]
+    ) -> Potential:
+        moves = self.invariant.moves[t][index]
+        if moves is None:
+            return Potential([], [], [])
+        own = self.names[t][index]
+        if not own:  # no run goes on from here to a spike or to the end
+            own.append(DEAD)
+            self.slopes[t][index][DEAD] = self.gains[t][index][DEAD] = 0
+        place = {end: i for i, end in enumerate(own)}
+        least: dict[int, int] = defaultdict(lambda: PLENTY)
+        hints: list[list[tuple[int, int]]] = [[], []]
+        for move in moves:
+            for piece, name in zip(later[move.target].pieces, names[move.target], strict=True):
+                end = self._end(place, t + 1 if move.spike else name)
+                slope = piece[1] if self.neuron.keeps(move.spike) else 0
+                multiplier = self.gains[t][index][end] - slope
+                least[end] = min(least[end], self._left(t, index, move, piece, end, multiplier))
+                hints[move.spike].append((place[end], multiplier))
+        pieces = [(lower(least[end] >> 2 * GRID), self.slopes[t][index][end]) for end in own]
+        return Potential(pieces, *hints)
+
+    def _end(self, place: dict[int, int], name: int) -> int:
+        """Return which of a node's own pieces goes with one of a target's."""
+        return next(end for end in (name, self.steps + 1, *place) if end in place)
+
+    def _left(self, t: int, index: int, move: Move, piece: Piece, end: int, multiplier: int) -> int:
+        node = self.invariant.levels[t][index]
+        here = 0, self.slopes[t][index][end]
+        found = rise(
+            self.neuron, self.invariant, t, (node.low, node.high), move, piece, here, multiplier, self.prices[t]
+        )
+        return found + (self.costs[t] * move.spike << 2 * GRID)

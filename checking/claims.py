@@ -1,0 +1,185 @@
+"""What a proof is about: a network, a set of inputs, a class and what a tie is; and the statement of an accepted
+one.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import inf
+
+import numpy as np
+
+from ..files.text import printable
+from .events.inputs import Inputs
+from .events.recordings import NORMS as EVENT_NORMS
+from .events.recordings import Rules
+from .network.model import Network
+from .numbers.exact import Refused
+from .ties import STRICT, read_ties
+
+FIELDS = {"network", "label", "norm", "events", "ties", "cells", "side", "note"}
+"""What the text of a proof about events may say."""
+Text = Mapping[str, object]
+Tensors = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What an accepted proof proves of a network: class `label` for every input within `radius` of `sample`.
+
+    Of events: class `label` for every recording that `rules` make of `sample`.
+
+    Attributes:
+        network: the SHA-256 of its description and weights.
+        label: the class.
+        sample: of the inputs' shape; radius: (1,) or of that shape; the inputs also lie in [lower, upper].
+        norm: in which they are within that radius, "linf" or "l2"; of events "l0", "shift" or "l0+shift".
+        margin: logit_label exceeds every other by at least this; 0 where a tie falls to the label.
+        leaves: how many leaves were checked.
+        ties: "strict" (logit_label is the only greatest one) or "argmax" (of the greatest ones it has the lowest
+            index, so that argmax is the label).
+        note: what the writer says of it, such as the sample's index, in a line that is safe to show; not checked.
+        rules: of events: what may flip and move; `radius` is empty then, and the range is all numbers.
+    """
+
+    network: str
+    label: int
+    sample: np.ndarray
+    radius: np.ndarray
+    norm: str
+    lower: float
+    upper: float
+    margin: float
+    leaves: int
+    ties: str
+    note: str
+    rules: Rules | None = None
+
+    @property
+    def epsilon(self) -> float:
+        """Return the least radius, NaN where there is none."""
+        return float(self.radius.min()) if self.radius.size else float("nan")
+
+    @property
+    def point(self) -> str:
+        """Return the SHA-256 of the sample's shape and numbers, whichever floats hold them: one for one sample."""
+        return _hash(str(self.sample.shape), self.sample)
+
+    @property
+    def claim(self) -> str:
+        """Return a SHA-256 of what is proven: copies of one proof, or two proofs of one ball, have the same."""
+        if self.rules is not None:
+            told = json.dumps([self.rules.described, [*self.rules.masks]], sort_keys=True)
+            return self._claimed(told, *self.rules.masks.values())
+        radius = self.radius if self.norm == "l2" else np.broadcast_to(self.radius, self.sample.shape)
+        return self._claimed("", radius, np.array([self.lower, self.upper]))
+
+    def _claimed(self, text: str, *numbers: np.ndarray) -> str:
+        ties = "" if self.ties == STRICT else f" {self.ties}"
+        told = f"{self.network} {self.point} {self.label} {self.norm}{ties}{text}"
+        return _hash(told, np.concatenate([np.zeros(0), *(part.ravel() for part in numbers)]))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a file claims of a network: a text, and the arrays of a set of inputs, as it is read."""
+
+    text: Text
+    tensors: Tensors
+    network: Network
+    inputs: Inputs
+    rules: Rules | None
+    ties: str
+
+    def labelled(self, classes: int) -> int:
+        """Return the class that is claimed.
+
+        Raises:
+            Refused: where it is none of them, or there is no other.
+        """
+        label = self.text["label"]
+        if classes < 2:
+            raise Refused("is about a network with one output: no other class could win, and nothing is proven")
+        if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
+            raise Refused(f"label: got {label!r}, expected a class below {classes}")
+        return label
+
+    def stated(self, margin: Fraction, leaves: int) -> Statement:
+        """Return the statement, once all is checked."""
+        text, rules = self.text, self.rules
+        return Statement(
+            network=self.network.digest,
+            label=text["label"],  # pyright: ignore[reportArgumentType]
+            sample=self.tensors["sample"],
+            radius=self.tensors["radius"] if rules is None else np.zeros(0),
+            norm=text.get("norm", "linf"),  # pyright: ignore[reportArgumentType]
+            lower=float(text["lower"]) if rules is None else -inf,  # pyright: ignore[reportArgumentType]
+            upper=float(text["upper"]) if rules is None else inf,  # pyright: ignore[reportArgumentType]
+            margin=_below(max(margin, Fraction(0))),
+            leaves=leaves,
+            ties=self.ties,
+            note=printable(" ".join(str(text.get("note", "")).split())[:200]),
+            rules=rules,
+        )
+
+
+def read_claim(text: Text, tensors: Tensors, network: Network) -> Claim:
+    """Return what a file claims.
+
+    Raises:
+        Refused: where it is about another network, or no set of inputs that is known.
+    """
+    if text["network"] != network.digest:
+        raise Refused("is about another network: its hash is not that of the model")
+    norm = text.get("norm", "linf")
+    rules = _rules(text, tensors) if isinstance(norm, str) and norm in EVENT_NORMS else None
+    inputs = _ball(text, tensors, network) if rules is None else rules.around(tensors["sample"], network.recorded)
+    return Claim(text, tensors, network, inputs, rules, read_ties(text))
+
+
+def _ball(text: Text, tensors: Tensors, network: Network) -> Inputs:
+    """Return the inputs within a radius, and in a range."""
+    if "events" in text:
+        raise Refused("events: has some, and a norm of no events")
+    if any(tensors[part].dtype.kind != "f" for part in ("sample", "radius")):
+        raise Refused("sample, radius: hold other numbers than floats")
+    ends = text["lower"], text["upper"]
+    return network.inputs(tensors["sample"], tensors["radius"], *ends, text.get("norm", "linf"))
+
+
+def _rules(text: Text, tensors: Tensors) -> Rules:
+    """Return what may change of a recording.
+
+    Raises:
+        Refused: for what is not known, or belongs to balls.
+    """
+    other = text.keys() - FIELDS | tensors.keys() & {"radius"}
+    if other:
+        raise Refused(f"{min(other)[:40]}: belongs to no proof about events")
+    if tensors["sample"].dtype.kind != "f":
+        raise Refused("sample: holds other numbers than floats")
+    rules = Rules.read(str(text["norm"]), text["events"], lambda name: _mask(tensors.get(name), name))
+    parts = {name for name in tensors if name.startswith(("flips.", "shifts."))}
+    if parts != rules.masks.keys():
+        raise Refused(f"{min(parts ^ rules.masks.keys())[:40]}: belongs to no rule of events")
+    return rules
+
+
+def _mask(values: np.ndarray | None, name: str) -> np.ndarray | None:
+    """Return a mask, which a file holds as int32 of 0 and 1."""
+    if values is not None and (values.dtype != np.dtype("<i4") or not ((values == 0) | (values == 1)).all()):
+        raise Refused(f"{name}: holds other numbers than int32 of 0 and 1")
+    return None if values is None else values == 1
+
+
+def _hash(text: str, numbers: np.ndarray) -> str:
+    """Return the SHA-256 of a text and of numbers as float64, −0 as 0."""
+    return hashlib.sha256(text.encode() + (numbers.astype("<f8") + 0.0).tobytes()).hexdigest()
+
+
+def _below(value: Fraction) -> float:
+    """Return a float at or below a fraction that is not negative."""
+    found = float(value)
+    return found if Fraction(found) <= value else float(np.nextafter(found, 0.0))

@@ -1,0 +1,111 @@
+"""Read a certificate, a stream of lines: its format, its claim (JSON), and its records."""
+
+import json
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...files import regular_lines
+from ...files.json_text import read_json
+from ..claims import Claim, Statement, read_claim
+from ..network.graph import arrange
+from ..network.model import Network
+from ..refusal import Refused
+from ..work import EACH, allowance, grant, limited
+from .checking import Checker
+from .network import Nodes
+from .numbers import GRID
+
+FORMAT = "spikecert.proof/2"
+SUFFIXES = (".certificate", ".proof2")
+TYPES = ("float32", "float64", "int32")
+MOST_BYTES, MOST_LINE = 2**36, 2**24
+"""The largest file that is read, and its longest line: no more than that is held at once."""
+
+
+def check_file(path: Path, network: Network, work: float = 1.0) -> Statement:
+    """Return what a certificate's file proves of a network. Raise as `check_certificate` does."""
+    try:
+        with regular_lines(path, MOST_BYTES, MOST_LINE) as lines:
+            return check_certificate(lines, network, work)
+    except OSError as error:
+        raise Refused(f"{path.name}: can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise Refused(f"{path.name}: {error}") from error
+
+
+def check_certificate(lines: Iterable[str], network: Network, work: float = 1.0) -> Statement:
+    """Return what a certificate proves of a network.
+
+    Args:
+        lines: of the certificate, one after the other.
+        network: as read from its model file.
+        work: how many times the usual limit of work (work.py) the check may take.
+
+    Raises:
+        Refused: for anything but a complete certificate, saying why.
+    """
+    try:
+        with limited(allowance(network.size, work)):
+            return _checked(iter(lines), network, work)
+    except Refused:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        raise Refused(f"lacks a part, or has one of another kind: {error}") from error
+
+
+def _checked(lines: Iterator[str], network: Network, work: float) -> Statement:
+    if next(lines, "").strip() != FORMAT:
+        raise Refused(f"is no certificate of format {FORMAT}")
+    line = next(lines, "")
+    grant(int(EACH * len(line) * work))
+    claim = _claim(line, network)
+    graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
+    label = claim.labelled(graph.widths[-1])
+    checker = Checker(network, Nodes.of(network, graph, claim.inputs), label, claim.ties)
+    checker.check(lines, work)
+    found = [margin for margin in checker.margins.values() if margin is not None]
+    if not found:
+        raise Refused("no leaf holds an input: the set is empty")
+    return claim.stated(Fraction(min(found), 1 << GRID) * graph.unit, checker.leaves)
+
+
+def _claim(line: str, network: Network) -> Claim:
+    text: dict[str, Any] = read_json(line)
+    arrays = {name: _array(given) for name, given in text.pop("arrays").items()}
+    return read_claim(text, arrays, network)
+
+
+def _array(given: dict[str, Any]) -> np.ndarray:
+    if given["type"] not in TYPES:
+        raise Refused(f"got numbers of type {str(given['type'])[:20]!r}, expected one of {', '.join(TYPES)}")
+    values, shape = given["values"], given["shape"]
+    if given["type"] != "int32":
+        values = [float.fromhex(value) for value in values]
+    elif not all(type(value) is int for value in values):
+        raise Refused("got other numbers than int32 of 0 and 1")
+    with np.errstate(over="ignore"):
+        array = np.array(values, dtype=given["type"])
+    if array.tolist() != values or not all(type(size) is int and size >= 0 for size in shape):
+        raise Refused(f"got a shape or a number that is none of {given['type']}")
+    return array.reshape(shape)
+
+
+def described(array: np.ndarray) -> dict[str, Any]:
+    """Return an array as a claim holds it."""
+    whole = array.dtype == np.int32
+    values = array.ravel().tolist()
+    return {
+        "type": str(array.dtype),
+        "shape": list(array.shape),
+        "values": values if whole else [value.hex() for value in values],
+    }
+
+
+def opening(text: dict[str, Any], arrays: dict[str, np.ndarray]) -> Iterator[str]:
+    """Yield the first lines of a certificate."""
+    yield FORMAT
+    yield json.dumps({**text, "arrays": {name: described(array) for name, array in arrays.items()}})

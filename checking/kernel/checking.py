@@ -1,0 +1,270 @@
+"""Check a certificate (proof/2), record by record: the claim, the facts, a tree for each other class, each of its
+leaves.
+
+A split's two sides hold all that their node held, so the leaves of a complete tree hold every run. What is refused
+says where: the record's number, its word and its neuron.
+"""
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+
+from ..network.model import Network
+from ..refusal import Refused
+from ..ties import suffices
+from ..work import EACH, grant, spend
+from . import records
+from .contexts import Context, Window
+from .invariants import Driven, inductive
+from .leaves import Costs, Leaf
+from .narrowing import narrow
+from .network import Nodes
+from .neurons import Neuron
+from .numbers import GRID, ONE, Box, above, below, regrid, times
+from .potentials import feasible
+from .records import Fields
+from .tables import checked
+
+Side = Callable[[], None]
+MOST_OPEN = 1 << 12
+"""How many splits may wait for their second sides at once."""
+
+
+class Checker:
+    """The state between records.
+
+    Attributes:
+        context: what holds in the present part of the tree.
+        stack: what is still to come: where to go back to, and what the other side of a split states.
+        margins: the least bound of each class that is done, on the grid over the readout's unit.
+    """
+
+    def __init__(self, network: Network, nodes: Nodes, label: int, ties: str) -> None:
+        self.network, self.nodes, self.label, self.ties = network, nodes, label, ties
+        self.context = Context(nodes, network.steps)
+        self.stack: list[tuple[int, Side]] = []
+        self.margins: dict[int, int | None] = {}
+        self.leaves = 0
+        self.other: int | None = None
+        self.leaf: Leaf | None = None
+        self._windows: dict[tuple[int, int, int], Window] = {}
+
+    @property
+    def classes(self) -> int:
+        """Return the number of logits."""
+        return self.nodes.graph.widths[-1]
+
+    def check(self, lines: Iterable[str], work: float = 1.0) -> None:
+        """Take all records, each of which allows so many times the work of its bytes.
+
+        Raises:
+            Refused: for the first that is wrong, or where some are missing.
+        """
+        for index, line in enumerate(lines):
+            words = line.split()
+            grant(int(EACH * len(line) * work))
+            if not words:
+                continue
+            try:
+                self._take(words[0], Fields(words[1:]))
+            except Refused as error:
+                raise Refused(f"record {index + 1} ({' '.join(words[:3])[:40]}): {error}") from error
+        missing = set(range(self.classes)) - {self.label} - self.margins.keys()
+        if self.stack or self.leaf is not None or self.other is not None or missing:
+            raise Refused("the certificate is cut short: a part of a tree, or a class, is missing")
+
+    def _take(self, word: str, fields: Fields) -> None:
+        if self.leaf is None:
+            known = {
+                "table": self._table, "graph": self._graph, "narrow": self._narrow, "class": self._class,
+                "rows": self._rows, "spike": self._spike, "leaf": self._begin, "empty": self._empty,
+            }  # fmt: skip
+        else:
+            known = {
+                "heard": self._heard,
+                "potential": self._potential,
+                "price": self._price,
+                "close": self._close,
+            }
+        if word not in known:
+            raise Refused("is no record that may stand here")
+        known[word](fields)
+        fields.end()
+
+    # ---- facts -----------------------------------------------------------------------------------
+    def _table(self, fields: Fields) -> None:
+        place = fields.whole()
+        node = self.nodes.spiking(place)
+        if place in self.context.tables or not node.constant or self.other is not None or self.margins:
+            raise Refused("has a table, or has currents that change, or a tree has begun")
+        table = checked(node.neuron, records.rows(fields), self.context.nodes_currents(place))
+        self.context.give_table(place, table)
+
+    def _graph(self, fields: Fields) -> None:
+        place, j = fields.whole(), fields.whole()
+        node = self.nodes.spiking(place)
+        if place in self.context.tables or j >= node.width:
+            raise Refused("has a table, or no such neuron")
+        levels = records.levels(fields, self.network.steps)
+        if self.context.empty[0]:
+            return
+        found = inductive(self._driven(place, j), levels)
+        self.context.set(self.context.invariants[place], j, found, place)
+        self.context.set(self.context.bits[place], j, found.bits, place)
+        if found.empty:
+            self.context.set(self.context.empty, 0, True, place)
+
+    def _driven(self, place: int, j: int) -> Driven:
+        node, context = self.nodes.spiking(place), self.context
+        boxes = [context.current(place, j, context.step(t)) for t in range(self.network.steps)]
+
+        def window(a: int, t: int) -> Box:
+            return context.current(place, j, self._window(place, node.neuron, a, t))
+
+        return Driven(node.neuron, boxes, context.sizes.errors(place)[j], window, context.bits[place][j])
+
+    def _window(self, place: int, neuron: Neuron, a: int, t: int) -> Window:
+        """Return Σ_{a<k≤t} λ^(t−k)·a[k]·I[k], powers rounded outward."""
+        if (place, a, t) not in self._windows:
+            spend(8 * (t - a))
+            powers = [(ONE, ONE)]
+            for _ in range(t - a - 1):
+                low, high = powers[-1]
+                powers.append((times(neuron.decay, low)[0], times(neuron.decay, high)[1]))
+            factors = [
+                (min(ends), max(ends))
+                for power, scale in zip(reversed(powers), neuron.scale[a:t], strict=True)
+                for ends in [[end for one in power for end in times(one, scale)]]
+            ]
+            self._windows[place, a, t] = Window(a, tuple(factors))
+        return self._windows[place, a, t]
+
+    def _narrow(self, fields: Fields) -> None:
+        place = fields.whole()
+        node = self.nodes.spiking(place)
+        found = list(records.bounds(fields))
+        if any(k >= node.width for m, _, slabs in found for k in (m, *slabs)):
+            raise Refused("has no such neuron")
+        if not self.context.empty[0]:
+            narrow(self.context, place, found)
+
+    # ---- the tree --------------------------------------------------------------------------------
+    def _class(self, fields: Fields) -> None:
+        other = fields.whole(self.classes - 1)
+        if self.other is not None or other == self.label or other in self.margins:
+            raise Refused("is no class whose tree may begin here")
+        self.context.sizes.of(len(self.nodes.nodes) - 1)  # from what holds outside of all trees
+        self.other, self.margins[other] = other, None
+        self._root = self.context.mark()
+
+    def _inside(self) -> int:
+        if self.other is None:
+            raise Refused("stands outside of all trees")
+        return self.other
+
+    def _rows(self, fields: Fields) -> None:
+        self._inside()
+        place, j, row = fields.whole(), fields.whole(), fields.whole()
+        if place not in self.context.tables or j >= self.nodes.spiking(place).width:
+            raise Refused("splits rows of a neuron that has none")
+        kept = self.context.rows[place][j]
+        sides = [tuple(r for r in kept if (r < row) == before) for before in (True, False)]
+        self._split(*(lambda side=side: self.context.leave(place, j, side) for side in sides))
+
+    def _spike(self, fields: Fields) -> None:
+        self._inside()
+        place, j, step = fields.whole(), fields.whole(), fields.whole(self.network.steps - 1)
+        if place in self.context.tables or j >= self.nodes.spiking(place).width:
+            raise Refused("splits spikes of a neuron that has rows, or is not there")
+        self._split(*(lambda spike=spike: self._fixed(place, j, step, spike) for spike in (0, 1)))
+
+    def _fixed(self, place: int, j: int, step: int, spike: int) -> None:
+        bits = self.context.bits[place][j]
+        certain, possible = bits[step]
+        kept = max(certain, spike), min(possible, spike)
+        self.context.set(self.context.bits[place], j, (*bits[:step], kept, *bits[step + 1 :]), place)
+        if kept[0] > kept[1]:
+            self.context.set(self.context.empty, 0, True, place)
+
+    def _split(self, first: Side, second: Side) -> None:
+        if len(self.stack) == MOST_OPEN:
+            raise Refused(f"more than {MOST_OPEN} splits within each other")
+        self.stack.append((self.context.mark(), second))
+        first()
+
+    def _done(self) -> None:
+        """Go on with the side of a split that is still to come; the class is done where there is none."""
+        self.leaves, self.leaf = self.leaves + 1, None
+        if self.stack:
+            mark, side = self.stack.pop()
+            self.context.undo(mark)
+            side()
+        else:
+            self.context.undo(self._root)
+            self.other = None
+
+    # ---- leaves ----------------------------------------------------------------------------------
+    def _empty(self, fields: Fields) -> None:
+        self._inside()
+        if not self.context.empty[0]:
+            raise Refused("some run may be left here")
+        self._done()
+
+    def _begin(self, fields: Fields) -> None:
+        other = self._inside()
+        if self.context.empty[0]:
+            raise Refused("no run is left here: a leaf has nothing to bound")
+        costs = Costs(self.context)
+        last, weights = len(self.nodes.nodes) - 1, [below(w) for w in self.nodes.graph.weights]
+        for t, weight in enumerate(weights):
+            costs.add(last, t, self.label, weight)
+            costs.add(last, t, other, -weight)
+        costs.constant -= sum(self._slack(k, weights) for k in (self.label, other))
+        self.leaf = Leaf(self.context, costs)
+
+    def _slack(self, logit: int, weights: list[int]) -> int:
+        """Return how far the run's logit may be from what the weights make of the run's own spikes, over the unit.
+
+        Weights are off by less than 2^−GRID; a final potential adds a step's slip at each step, times Λ.
+        """
+        size, error = self.context.sizes.of(len(self.nodes.nodes) - 1)
+        own = [regrid(int(x), error.shift)[1] for x in error.ints[logit]]  # one, or one a step
+        over = zip(own if len(own) > 1 else own * len(weights), weights, strict=True)
+        slack = sum(times(x, abs(weight) + 1)[1] for x, weight in over)
+        final = self.network.integrator
+        if final is None:
+            return slack
+        reach = size.max().fraction()
+        slip = final.slip(reach, self.network.arithmetic)
+        return slack + above(slip * sum(final.powers)) + self.network.steps * (int(reach) + 1)
+
+    def _potential(self, fields: Fields) -> None:
+        assert self.leaf is not None
+        place, j = fields.whole(), fields.whole()
+        costs = self.leaf.taken(place, j)
+        invariant = self.context.invariants[place][j]
+        if invariant is None:
+            raise Refused("has no invariant")
+        prices = [fields.number() for _ in costs]
+        given = records.potentials(fields, [len(level) for level in invariant.levels[:-1]])
+        bound = feasible(self.nodes.spiking(place).neuron, invariant, costs, prices, given)
+        self.leaf.potential(place, j, prices, bound)
+
+    def _heard(self, fields: Fields) -> None:
+        assert self.leaf is not None
+        place, j = fields.whole(), fields.whole()
+        self.leaf.hear(place, j, [fields.number() for _ in range(self.network.steps)])
+
+    def _price(self, fields: Fields) -> None:
+        assert self.leaf is not None
+        self.leaf.price(fields.whole(), fields.whole(), fields.number())
+
+    def _close(self, fields: Fields) -> None:
+        assert self.leaf is not None
+        assert self.other is not None
+        bound = self.leaf.bound()
+        if not suffices(self.nodes.graph, self.label, self.other, Fraction(bound, 1 << GRID), self.ties):
+            reached = float(Fraction(bound, 1 << GRID) * self.nodes.graph.unit)
+            raise Refused(f"class {self.other}: a leaf's margin is only proven to be at least {reached:.3g}")
+        least = self.margins[self.other]
+        self.margins[self.other] = bound if least is None else min(bound, least)
+        self._done()

@@ -1,0 +1,274 @@
+"""What holds for every run of the present part of the tree, and what it says of sums over time.
+
+Facts are stated at a node of the tree and hold below it; a split adds what its side has. All is taken back when
+the other side begins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..numbers.exact import Dyadic, whole
+from ..refusal import Refused
+from ..work import spend
+from .invariants import Invariant, along
+from .network import Entrance, Filtered, Greatest, Nodes, Spikes, Sum
+from .numbers import ONE, Box, scaled
+from .sizes import Sizes, largest
+from .tables import Table
+
+Ends = tuple[list[int], list[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Σ factors[k − first]·x[k] over steps k from `first` on; factors as boxes, for powers are rounded."""
+
+    first: int
+    factors: tuple[Box, ...]
+
+    @cached_property
+    def total(self) -> Box:
+        """Return what the factors add up to."""
+        return sum(low for low, _ in self.factors), sum(high for _, high in self.factors)
+
+
+class Context:
+    """The facts: of neurons with a table which rows are left, of others which spikes are certain and possible.
+
+    Attributes:
+        nodes: of the network.
+        steps: T.
+        tables: of the spiking layers that have one, by place.
+        rows: which rows are left to each of their neurons.
+        currents: where the run's current of each of them may be.
+        bits: of each other neuron, whether a spike at each step is certain, and whether it is possible.
+        invariants: the latest of each of these neurons.
+        empty: whether no run is left.
+        sizes: of the run's numbers, and of what may be rounded.
+    """
+
+    def __init__(self, nodes: Nodes, steps: int) -> None:
+        self.nodes, self.steps = nodes, steps
+        self.tables: dict[int, Table] = {}
+        self.rows: dict[int, list[tuple[int, ...]]] = {}
+        self.currents: dict[int, list[Box]] = {}
+        self.bits: dict[int, list[tuple[Box, ...]]] = {}
+        self.invariants: dict[int, list[Invariant | None]] = {}
+        self.empty = [False]
+        self.sizes = Sizes(nodes, self.possible)
+        self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
+        self._known: list[dict[Window, Ends]] = [{} for _ in nodes.nodes]
+        self._sums: dict[tuple[int, Window], list[Box]] = {}
+        self._pulled: dict[tuple[int, Window], Window] = {}
+        self._joint: dict[tuple[int, Window], list[Box] | None] = {}
+        self._later: dict[Window, Window] = {}
+        self._steps = [Window(t, ((ONE, ONE),)) for t in range(steps)]
+        for place, node in enumerate(nodes.nodes):
+            if isinstance(node, Spikes):
+                self.bits[place] = [((0, 1),) * steps] * node.width
+                self.invariants[place] = [None] * node.width
+
+    def possible(self, place: int) -> Dyadic:
+        """Return 1 where a spike of the layer at a place is possible, (n, T)."""
+        if place in self.tables:
+            trains = self.tables[place].trains
+            return whole(
+                [[max(trains[r][t] for r in rows) for t in range(self.steps)] for rows in self.rows[place]]
+            )
+        return whole([[possible for _, possible in bits] for bits in self.bits[place]])
+
+    # ---- changes ---------------------------------------------------------------------------------
+    def mark(self) -> int:
+        """Return what `undo` goes back to."""
+        self._trail.append({})
+        return len(self._trail) - 1
+
+    def undo(self, mark: int) -> None:
+        """Take back what was stated since."""
+        while len(self._trail) > mark:
+            for where, index, value, place in self._trail.pop().values():
+                where[index] = value
+                self._forget(place)
+
+    def set(self, where: Any, index: Any, value: Any, place: int) -> None:
+        """State a fact about neurons at a place; of what it was at the last mark, the first one is kept."""
+        if self._trail:
+            self._trail[-1].setdefault((id(where), index), (where, index, where[index], place))
+        where[index] = value
+        self._forget(place)
+
+    def _forget(self, place: int) -> None:
+        for known in self._known[place:]:
+            known.clear()
+
+    def give_table(self, place: int, table: Table) -> None:
+        """State the trains of a layer whose currents are constant: each keeps the rows that it may reach."""
+        self.tables[place] = table
+        self.currents[place] = self.nodes_currents(place)
+        self.rows[place] = [self.reached(place, box, range(len(table.trains))) for box in self.currents[place]]
+        if not all(self.rows[place]):
+            raise Refused(f"layer {place}: a neuron has no train at all")
+        self._forget(place)
+
+    def nodes_currents(self, place: int) -> list[Box]:
+        """Return where the run's currents of a layer with constant ones may be."""
+        source, width = self.nodes.spiking(place).source, self.nodes.spiking(place).width
+        errors = self.sizes.errors(place)
+        boxes = self.nodes.within_ball(source, [self.span(source, j, self.step(0)) for j in range(width)])
+        return [(low - error, high + error) for (low, high), error in zip(boxes, errors, strict=True)]
+
+    def reached(self, place: int, box: Box, rows: Sequence[int]) -> tuple[int, ...]:
+        """Return those of some rows that a current in the box may have."""
+        ends = self.tables[place].ends
+        return tuple(r for r in rows if ends[r][0] <= box[1] and box[0] <= ends[r][1])
+
+    def leave(self, place: int, j: int, rows: tuple[int, ...]) -> None:
+        """State which rows are left to a neuron."""
+        self.set(self.rows[place], j, rows, place)
+        if not rows:
+            self.set(self.empty, 0, True, place)
+
+    # ---- what holds ------------------------------------------------------------------------------
+    def span(self, place: int, j: int, window: Window) -> Box:
+        """Return where Σ factors·x over a window may be, x being number j of a node, exact of the run's spikes."""
+        node = self.nodes.nodes[place]
+        if isinstance(node, Sum):
+            return self._cut(place, j, window, self._summed(node, j, window))
+        low, high = self.spans(place, window)
+        return low[j], high[j]
+
+    def spans(self, place: int, window: Window) -> Ends:
+        """Return the ends of `span` for all numbers of a node."""
+        known = self._known[place]
+        if window not in known:
+            spend(self.nodes.graph.widths[place] * len(window.factors))
+            low, high = zip(*self._spans(place, window), strict=True)
+            known[window] = list(low), list(high)
+        return known[window]
+
+    def current(self, place: int, j: int, window: Window) -> Box:
+        """Return where Σ factors·I of neuron j of a layer may be; what it hears of itself comes a step later."""
+        node = self.nodes.spiking(place)
+        low, high = self.span(node.source, j, window)
+        if node.heard is None:
+            return low, high
+        if window not in self._later:
+            first = max(window.first - 1, 0)
+            self._later[window] = Window(first, window.factors[window.first == 0 :])
+        least, most = self._summed(node.heard, j, self._later[window], window.total)
+        return low + least, high + most
+
+    def _spans(self, place: int, window: Window) -> list[Box]:
+        node = self.nodes.nodes[place]
+        if isinstance(node, Sum):
+            return [self.span(place, j, window) for j in range(len(node.rows))]
+        if isinstance(node, Entrance):
+            return [_entered(boxes, window) for boxes in node.boxes]
+        if isinstance(node, Filtered):
+            return list(zip(*self.spans(node.source, self._before(place, node, window)), strict=True))
+        if isinstance(node, Greatest):
+            return self._largest(node, window)
+        if place in self.tables:
+            return self._of_rows(place, window)
+        if len(window.factors) == 1:
+            return [_spiked(bits[window.first :], window.factors) for bits in self.bits[place]]
+        return [self._of_paths(place, j, window) for j in range(node.width)]
+
+    def _of_rows(self, place: int, window: Window) -> list[Box]:
+        sums, known = self.sums(place, window), dict[tuple[int, ...], Box]()
+        for rows in self.rows[place]:
+            if rows not in known:
+                spend(len(rows))
+                known[rows] = min(sums[r][0] for r in rows), max(sums[r][1] for r in rows)
+        return [known[rows] for rows in self.rows[place]]
+
+    def _of_paths(self, place: int, j: int, window: Window) -> Box:
+        invariant, bits = self.invariants[place][j], self.bits[place][j][window.first :][: len(window.factors)]
+        if invariant is None or all(certain == possible for certain, possible in bits):
+            return _spiked(bits, window.factors)
+        return along(invariant, window.first, window.factors)
+
+    def _cut(self, place: int, j: int, window: Window, box: Box) -> Box:
+        """Cut a box with what a recording's budgets say of it."""
+        if (place, window) not in self._joint:
+            self._joint[place, window] = self.nodes.joint(
+                place, window.first, window.factors, largest(self.sizes.of(place)[0])
+            )
+        known = self._joint[place, window]
+        return box if known is None else (max(box[0], known[j][0]), min(box[1], known[j][1]))
+
+    def _largest(self, node: Greatest, window: Window) -> list[Box]:
+        """Return what is known of maxima: of each step's, and, for factors ≥ 0, that each entry is no more."""
+        steps = range(window.first, window.first + len(window.factors))
+        ends = [self.spans(node.source, self.step(t)) for t in steps]
+        together = all(least >= 0 for least, _ in window.factors) and len(window.factors) > 1
+        bottom = self.spans(node.source, window)[0] if together else None
+        found = []
+        for entries in node.entries:
+            tops = [
+                (max(map(low.__getitem__, entries)), max(map(high.__getitem__, entries))) for low, high in ends
+            ]
+            parts = [_product(top, factor) for top, factor in zip(tops, window.factors, strict=True)]
+            low, high = sum(least for least, _ in parts), sum(most for _, most in parts)
+            found.append((low if bottom is None else max(low, *map(bottom.__getitem__, entries)), high))
+        return found
+
+    def step(self, t: int) -> Window:
+        """Return a step by itself."""
+        return self._steps[t]
+
+    def _before(self, place: int, node: Filtered, window: Window) -> Window:
+        """Return the window of what a filter reads: factors Hᵀf."""
+        if (place, window) not in self._pulled:
+            ends = [[0, 0] for _ in range(self.steps)]
+            for row, (least, most) in zip(node.rows[window.first :], window.factors, strict=False):
+                for k, weight in row:
+                    ends[k][0] += least * weight
+                    ends[k][1] += most * weight
+            factors = [(low >> node.shift, -(-high >> node.shift)) for low, high in ends]
+            self._pulled[place, window] = Window(0, tuple(factors))
+        return self._pulled[place, window]
+
+    def _summed(self, node: Sum, j: int, window: Window, total: Box | None = None) -> Box:
+        low = high = 0
+        for part in node.rows[j]:
+            spend(len(part.columns))
+            least, most = part.image(*self.spans(part.source, window))
+            low, high = low + least, high + most
+        bias = _product(node.bias[j], total or window.total) if node.bias[j] != (0, 0) else (0, 0)
+        return (low >> node.shift) + bias[0], -(-high >> node.shift) + bias[1]
+
+    def sums(self, place: int, window: Window) -> list[Box]:
+        """Return what a window is for each row of a table."""
+        if (place, window) not in self._sums:
+            steps = range(window.first, window.first + len(window.factors))
+            spend(len(self.tables[place].trains) * len(steps))
+            self._sums[place, window] = [
+                _spiked([(train[t], train[t]) for t in steps], window.factors)
+                for train in self.tables[place].trains
+            ]
+        return self._sums[place, window]
+
+
+def _spiked(bits: Sequence[Box], factors: Sequence[Box]) -> Box:
+    low = high = 0
+    for (certain, possible), (least, most) in zip(bits, factors, strict=False):
+        low += least if certain else min(0, least) if possible else 0
+        high += most if certain else max(0, most) if possible else 0
+    return low, high
+
+
+def _entered(boxes: list[Box], window: Window) -> Box:
+    if len(boxes) == 1:
+        return _product(boxes[0], window.total)
+    parts = [_product(box, factor) for box, factor in zip(boxes[window.first :], window.factors, strict=False)]
+    return sum(low for low, _ in parts), sum(high for _, high in parts)
+
+
+def _product(box: Box, factor: Box) -> Box:
+    if factor[0] == factor[1]:
+        return scaled(box, factor[0])
+    ends = [scaled(box, factor[0]), scaled(box, factor[1])]
+    return min(low for low, _ in ends), max(high for _, high in ends)

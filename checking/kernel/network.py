@@ -1,0 +1,230 @@
+"""The network as the kernel sees it: nodes whose numbers are sparse sums of the numbers of nodes before them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import mul
+
+import numpy as np
+
+from ..events.entering import Entering, composed
+from ..events.inputs import Inputs
+from ..maps.affine import Affine
+from ..maps.filters import Filter
+from ..maps.pooling import Maxima
+from ..network import graph as described
+from ..network.graph import Graph
+from ..network.model import Network
+from ..numbers.exact import Dyadic
+from ..refusal import Refused
+from ..work import spend
+from .neurons import Neuron
+from .numbers import GRID, HUGE, Box, regrid, times
+
+Row = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """The input: a box a number, one a step where it has a part of its own for each."""
+
+    boxes: list[list[Box]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of a sum, what it adds up of one node: w·2^shift of the numbers at these columns, those with w > 0 first.
+
+    Attributes:
+        positive: how many these are.
+    """
+
+    source: int
+    columns: tuple[int, ...]
+    weights: tuple[int, ...]
+    positive: int
+
+    @staticmethod
+    def of(source: int, row: Row) -> "Part":
+        """Return a part of (column, weight)."""
+        above, below = [one for one in row if one[1] > 0], [one for one in row if one[1] < 0]
+        columns, weights = zip(*above, *below, strict=True) if above or below else ((), ())
+        return Part(source, columns, weights, len(above))
+
+    def image(self, low: list[int], high: list[int]) -> Box:
+        """Return the box of Σ w·x for x in boxes."""
+        end = self.positive
+        above, below = self.columns[:end], self.columns[end:]
+        more, less = self.weights[:end], self.weights[end:]
+        least = sum(map(mul, more, map(low.__getitem__, above))) + sum(
+            map(mul, less, map(high.__getitem__, below))
+        )
+        most = sum(map(mul, more, map(high.__getitem__, above))) + sum(map(mul, less, map(low.__getitem__, below)))
+        return least, most
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Sums Σ w·x[j] + b of numbers of other nodes: parts of each, weights over 2^shift, and boxes around b."""
+
+    rows: list[list[Part]]
+    shift: int
+    bias: list[Box]
+
+
+@dataclass(frozen=True)
+class Greatest:
+    """The greatest of some numbers of node `source`, each (F13): a maximum never rounds."""
+
+    source: int
+    entries: list[list[int]]
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Sums over time of the numbers of node `source` (F14): rows of (step, H·2^shift) for each step."""
+
+    source: int
+    rows: list[Row]
+    shift: int
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Neurons whose currents are the numbers of node `source`.
+
+    Attributes:
+        constant: whether a current is the same at each step.
+        heard: what is added to the current of a step: a sum of the layer's own spikes a step before (F16).
+    """
+
+    source: int
+    neuron: Neuron
+    constant: bool
+    width: int
+    heard: Sum | None
+
+
+Node = Entrance | Sum | Greatest | Filtered | Spikes
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """All nodes in order.
+
+    Attributes:
+        network: as it is read; graph: its nodes, as they are read.
+        inputs: the set.
+        nodes: the first is the input, the last is read out.
+        entering: what is known of nodes that read a recording whose changes share budgets.
+    """
+
+    network: Network
+    graph: Graph
+    inputs: Inputs
+    nodes: list[Node]
+    entering: Entering | None
+
+    @staticmethod
+    def of(network: Network, graph: Graph, inputs: Inputs) -> "Nodes":
+        """Return the nodes of a network over a set.
+
+        Raises:
+            Refused: for what the kernel has no rule for.
+        """
+        nodes = [_node(place, graph, network, inputs) for place in range(len(graph.nodes))]
+        entering = None if inputs.changes is None else Entering.of(graph, inputs.changes)
+        return Nodes(network, graph, inputs, nodes, entering)
+
+    def spiking(self, place: int) -> Spikes:
+        """Return the neurons at a place.
+
+        Raises:
+            Refused: where there are none.
+        """
+        node = self.nodes[place] if 0 <= place < len(self.nodes) else None
+        if not isinstance(node, Spikes):
+            raise Refused(f"layer {place}: has no neurons")
+        return node
+
+    def joint(self, place: int, first: int, factors: Sequence[Box], sizes: list[int]) -> list[Box] | None:
+        """Return what Σ factors·x over steps lies between where x reads a recording with budgets, or None."""
+        if self.entering is None or place not in self.entering.maps:
+            return None
+        steps, width = self.entering.steps, self.graph.widths[place]
+        weights = np.zeros((steps, 1), dtype=object)
+        weights[first : first + len(factors), 0] = [low for low, _ in factors]
+        ends = (Dyadic(np.full((width, 1), sign * HUGE, dtype=object), GRID) for sign in (-1, 1))
+        low, high = self.entering.cut_sums(place, tuple(ends), Dyadic(weights, GRID), (first, tuple(factors)))  # pyright: ignore
+        loose = sum(most - least for least, most in factors)
+        pairs = zip(low.ints.ravel(), high.ints.ravel(), sizes, strict=True)
+        rounded = [
+            (regrid(int(one), low.shift)[0], regrid(int(two), high.shift)[1], size) for one, two, size in pairs
+        ]
+        return [(one - times(loose, size)[1], two + times(loose, size)[1]) for one, two, size in rounded]
+
+    def within_ball(self, place: int, boxes: list[Box]) -> list[Box]:
+        """Cut boxes of a node that is one map of the inputs with what an ℓ2 ball says of it."""
+        maps = composed(self.graph) if self.inputs.ball is not None and self.graph.constant[0] else {}
+        if place not in maps:
+            return boxes
+        low, high = (
+            Dyadic(np.array([[end] for end in ends], dtype=object), GRID) for ends in zip(*boxes, strict=True)
+        )
+        low, high = self.inputs.within(low, high, *maps[place])
+        ends = [[regrid(int(x), part.shift) for x in part.ints.ravel()] for part in (low, high)]
+        return [(one[0], two[1]) for one, two in zip(*ends, strict=True)]
+
+
+def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> Node:
+    node, width = graph.nodes[place], graph.widths[place]
+    if isinstance(node, described.Entrance):
+        return Entrance(_boxes(inputs))
+    if isinstance(node, described.Through):
+        return _through(node.source, node.affine)
+    if isinstance(node, described.Mean):
+        return _same([node.source], width)
+    if isinstance(node, described.Sum):
+        return _same([node.first, node.second], width)
+    if isinstance(node, Maxima):
+        return _greatest(node)
+    if isinstance(node, Filter):
+        rows = [[(k, int(x)) for k, x in enumerate(column) if x] for column in node.over_time.ints.T]
+        return Filtered(node.source, rows, node.over_time.shift)
+    if isinstance(node, described.Spikes):
+        return _spikes(place, node, graph, network)
+    raise Refused(f"unknown: the kernel has no rule for a {type(node).__name__}")
+
+
+def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network) -> Spikes:
+    heard = None if node.feedback is None else _through(place, node.feedback)
+    constant = graph.constant[node.source] and heard is None
+    return Spikes(node.source, Neuron.of(node.neuron, network.arithmetic), constant, graph.widths[place], heard)
+
+
+def _boxes(inputs: Inputs) -> list[list[Box]]:
+    steps = range(inputs.low.shape[1])
+    ends = [[regrid(int(x), part.shift) for x in part.ints.ravel()] for part in (inputs.low, inputs.high)]
+    pairs = [(low, high) for (low, _), (_, high) in zip(*ends, strict=True)]
+    return [[pairs[i * len(steps) + t] for t in steps] for i in range(len(pairs) // len(steps))]
+
+
+def _through(source: int, affine: Affine) -> Sum:
+    matrix = affine.matrix
+    spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
+    starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
+    entries = list(zip(matrix.column.tolist(), map(int, matrix.ints), strict=True))
+    rows = [[Part.of(source, entries[one:two])] for one, two in pairwise(starts)]
+    bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
+    return Sum(rows, matrix.shift, bias)
+
+
+def _greatest(node: Maxima) -> Greatest:
+    entries: list[list[int]] = [[] for _ in range(node.windows.count)]
+    for output, entry in zip(node.windows.output.tolist(), node.windows.entry.tolist(), strict=True):
+        entries[output].append(entry)
+    return Greatest(node.source, entries)
+
+
+def _same(sources: list[int], width: int) -> Sum:
+    return Sum([[Part.of(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)

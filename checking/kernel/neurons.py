@@ -1,0 +1,78 @@
+"""What one step of a neuron may do, with the rounding of its run as a box of disturbance.
+
+v = λ·u + a·I + δ with |δ| ≤ `extra`: 4u of λ·|u| and of |a·Î|, which covers that λ, both products and the sum are
+each rounded once ((1 + u)³ − 1 ≤ 4u; proofs/Float.v), and |a| times how far the run's Î is from the exact I. No
+rule knows of floats.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..network.neurons import Neuron as Described
+from ..numbers.arithmetic import Arithmetic
+from .numbers import Box, above, exactly, times
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """Constants on the grid.
+
+    Attributes:
+        decay, drop: λ, and what a subtracting reset takes.
+        high, low: silence means v ≤ high = θ + tie, a spike v ≥ low = θ − tie, whichever side of θ fires.
+        reset: "zero", "subtract" or "none".
+        scale: a, (T,); periodic: whether a run that a spike sets back to its start repeats itself.
+        unit, tiny: 4u and 8·tiny of the run's arithmetic, rounded up.
+    """
+
+    decay: int
+    drop: int
+    high: int
+    low: int
+    reset: str
+    scale: tuple[int, ...]
+    periodic: bool
+    unit: int
+    tiny: int
+
+    @staticmethod
+    def of(neuron: Described, arithmetic: Arithmetic) -> "Neuron":
+        """Return the neuron of a model file."""
+        threshold, tie = exactly(neuron.threshold, "a threshold"), above(neuron.tie(arithmetic))
+        scale = tuple(exactly(a, "an input scale") for a in neuron.scale)
+        decay, drop = exactly(neuron.decay, "a decay"), exactly(neuron.drop, "a reset_amount")
+        periodic = neuron.reset == "zero" and len(set(scale)) == 1
+        rounding = above(4 * arithmetic.unit), above(8 * arithmetic.tiny)
+        return Neuron(decay, drop, threshold + tie, threshold - tie, neuron.reset, scale, periodic, *rounding)
+
+    def slip(self, potential: int, current: int) -> int:
+        """Return what rounding may add at a step, for |u| and |a·Î| up to these."""
+        return times(self.unit, times(self.decay, potential)[1] + current)[1] + self.tiny
+
+    def parts(self, low: int, high: int) -> Iterator[tuple[int, Box]]:
+        """Yield silence and a spike, where v in [low, high] may be so, each with the part of v that is."""
+        if low <= self.high:
+            yield 0, (low, min(high, self.high))
+        if high >= self.low:
+            yield 1, (max(low, self.low), high)
+
+    def keeps(self, spike: int) -> bool:
+        """Return whether what comes behind the step depends on v; else it is 0."""
+        return not spike or self.reset != "zero"
+
+    def shift(self, spike: int) -> int:
+        """Return what the reset takes from v."""
+        return self.drop if spike and self.reset == "subtract" else 0
+
+    def lost(self, spike: int, part: Box) -> int:
+        """Return how far what the run has behind the step may be from v − shift."""
+        if not self.shift(spike):
+            return 0
+        return times(self.unit, max(map(abs, part)) + self.drop)[1] + self.tiny
+
+    def after(self, spike: int, part: Box) -> Box:
+        """Return where the potential may be behind the step, for v in `part`."""
+        if not self.keeps(spike):
+            return 0, 0
+        less, loose = self.shift(spike), self.lost(spike, part)
+        return part[0] - less - loose, part[1] - less + loose

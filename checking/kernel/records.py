@@ -1,0 +1,115 @@
+"""The records of a certificate, one a line: a word, whole numbers, and numbers of the grid (numbers.py).
+
+table P  (train low high)…          all trains of the layer at place P, whose currents are constant
+graph P j  n₀ … n_T  nodes          an invariant of neuron j: how many nodes each level has, and each of them:
+                                    low high parent silent spike c cuts… and 0, or 1 and the ends of Y
+narrow P  (m sign K (k ν)…)…        multipliers ν of the slabs of neurons k
+class k                             the tree about class k begins
+rows P j r                          a split: neuron j has a row before the r-th, then: one from it on
+spike P j t                         a split: silence of neuron j at step t (from 0), then: a spike
+leaf                                the potentials of a leaf begin, the last layer's first
+heard P j  μ₁ … μ_T                 prices of a neuron that hears its layer, before all potentials of that
+potential P j  μ₁ … μ_T  levels     prices, and of each node its pieces: n (a b)…  s (i m)…  f (i m)…
+price P j μ                         a price on the constant current of neuron j
+close                               the leaf's bound suffices
+empty                               no run is left here
+"""
+
+import re
+from collections.abc import Iterator
+
+from ..refusal import Refused
+from .invariants import Node
+from .numbers import Box, number
+from .potentials import Hints, Potential
+from .tables import Train
+
+WHOLE = re.compile("-?[0-9]{1,8}")
+
+
+class Fields:
+    """What is left of a record's words, taken one after the other."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._words, self._place = words, 0
+
+    def word(self) -> str:
+        """Return the next word.
+
+        Raises:
+            Refused: where there is none.
+        """
+        if not self:
+            raise Refused("a record is cut short")
+        self._place += 1
+        return self._words[self._place - 1]
+
+    def __bool__(self) -> bool:
+        return self._place < len(self._words)
+
+    def whole(self, most: int = 1 << 24, least: int = 0) -> int:
+        """Return a whole number in a range.
+
+        Raises:
+            Refused: for anything else.
+        """
+        word = self.word()
+        if not WHOLE.fullmatch(word) or not least <= int(word) <= most:
+            raise Refused(f"got {word[:20]!r}, expected a whole number from {least} to {most}")
+        return int(word)
+
+    def number(self) -> int:
+        """Return a number of the grid."""
+        return number(self.word())
+
+    def box(self) -> Box:
+        """Return two numbers."""
+        return self.number(), self.number()
+
+    def end(self) -> None:
+        """Refuse words that are left."""
+        if self:
+            raise Refused("a record goes on behind its end")
+
+
+def rows(fields: Fields) -> Iterator[tuple[Train, Box]]:
+    """Yield the rows of a table."""
+    while fields:
+        train = fields.word()
+        if not set(train) <= {"0", "1"}:
+            raise Refused(f"got {train[:20]!r}, expected a train of 0 and 1")
+        yield tuple(map(int, train)), fields.box()
+
+
+def levels(fields: Fields, steps: int) -> list[list[Node]]:
+    """Return the nodes of an invariant."""
+    counts = [fields.whole(1 << 16) for _ in range(steps + 1)]
+    return [[_node(fields) for _ in range(count)] for count in counts]
+
+
+def _node(fields: Fields) -> Node:
+    low, high = fields.box()
+    places = [fields.whole(1 << 16, -1) for _ in range(3)]
+    cuts = tuple(fields.whole() for _ in range(fields.whole()))
+    return Node(low, high, *places, cuts, fields.box() if fields.whole(1) else None)
+
+
+def potentials(fields: Fields, sizes: list[int]) -> list[list[Potential]]:
+    """Return the potentials of each node of all levels but the last, of these sizes."""
+    return [[_potential(fields) for _ in range(size)] for size in sizes]
+
+
+def _potential(fields: Fields) -> Potential:
+    pieces = [fields.box() for _ in range(fields.whole())]
+    return Potential(pieces, *(_hints(fields, len(pieces)) for _ in range(2)))
+
+
+def _hints(fields: Fields, pieces: int) -> Hints:
+    return [(fields.whole(pieces - 1), fields.number()) for _ in range(fields.whole())]
+
+
+def bounds(fields: Fields) -> Iterator[tuple[int, int, dict[int, int]]]:
+    """Yield what narrows currents: a neuron, a sign, multipliers."""
+    while fields:
+        neuron, sign = fields.whole(), fields.whole(1, -1)
+        yield neuron, sign, {fields.whole(): fields.number() for _ in range(fields.whole())}

@@ -1,0 +1,123 @@
+"""`check-proof --kernel`, certificates in its place, and `elaborate`, which writes them."""
+
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+PROOFS = Path(__file__).parents[1] / "checking" / "proofs-0.1"
+MODEL, PROOF = PROOFS / "deep.safetensors", PROOFS / "deep.proof"
+
+
+@pytest.fixture
+def certificate(run, tmp_path):
+    """Return the certificate of a proof, in a folder of its own."""
+    path = tmp_path / "certificates" / "deep.certificate"
+    assert run("elaborate", PROOF, "--model", MODEL, "--out", path).status == 0
+    return path
+
+
+def _listed(run, *arguments):
+    found = run("check-proof", *arguments, "--model", MODEL, "--json")
+    return found.status, json.loads(found.out)["proofs"]
+
+
+def test_each_kernel_says_the_same(run, certificate):
+    answers = [_listed(run, PROOF), _listed(run, PROOF, "--kernel", "python"), _listed(run, certificate)]
+    answers.append(_listed(run, certificate, "--kernel", "python"))
+    for status, (answer,) in answers:
+        assert status == 0
+        assert answer.pop("margin") >= 0.0078
+        assert answer.pop("file").startswith("deep.")
+    assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.mark.parametrize("suffix", [".proof2", ".certificate"])
+def test_a_folder_may_hold_certificates(run, certificate, suffix):
+    certificate.rename(certificate.with_suffix(suffix))
+    shutil.copy(PROOF, certificate.with_name("short.proof"))
+    found = run("check-proof", certificate.parent, "--model", MODEL)
+    assert found.status == 0
+    assert "1 accepted, 0 refused" in found.out
+    assert f"copy short.proof: proves what deep{suffix} proves" in found.out
+
+
+def test_a_certificate_goes_to_standard_output(run, certificate):
+    found = run("elaborate", PROOF, "--model", MODEL)
+    assert found.status == 0
+    assert found.out == certificate.read_text()
+    assert found.out.startswith("spikecert.proof/2\n")
+
+
+def test_a_certificate_is_written_whole_or_not_at_all(run, certificate, monkeypatch):
+    from spikecert.certify.certificates.elaborating import Elaborator
+
+    def fails(self):
+        yield "spikecert.proof/2"
+        raise ValueError("in the middle")
+
+    before = certificate.read_bytes()
+    monkeypatch.setattr(Elaborator, "lines", fails)
+    found = run("elaborate", PROOF, "--model", MODEL, "--out", certificate)
+    assert found.status == 1
+    assert found.err == (
+        "REFUSED deep.proof: lacks a part of the proof, or has one of another size: in the middle\n"
+    )
+    assert certificate.read_bytes() == before
+    assert [path.name for path in certificate.parent.iterdir()] == [certificate.name]
+    assert stat.S_IMODE(certificate.stat().st_mode) & 0o600
+
+
+WRONG = {
+    "an unknown kernel": (
+        ("check-proof", PROOF, "--model", MODEL, "--kernel", "coq"),
+        2,
+        "expected classic, python or native",
+    ),
+    "no native kernel": (
+        ("check-proof", PROOF, "--model", MODEL, "--kernel", "native"),
+        2,
+        "no spikecert-kernel is on the PATH",
+    ),
+    "another model": (("elaborate", PROOF, "--model", PROOFS / "box.safetensors"), 1, "is about another network"),
+    "no proof": (("elaborate", MODEL, "--model", MODEL), 1, "has another format"),
+    "no file": (("elaborate", PROOFS / "none.proof", "--model", MODEL), 1, "can't be read: No such file"),
+    "no model": (("elaborate", PROOF, "--model", PROOFS / "none.safetensors"), 2, "can't be read: No such file"),
+    "a model of the zoo": (("elaborate", PROOF, "--model", "zoo:digits"), 2, "expected a network file"),
+    "a folder": (("elaborate", PROOF, "--model", MODEL, "--out", PROOFS), 2, "is a folder, expected a file"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_said_in_one_line(run, monkeypatch, tmp_path, name):
+    arguments, status, message = WRONG[name]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = run(*arguments)
+    assert (found.status, found.out, found.err.count("\n")) == (status, "", 1)
+    assert message in found.err
+
+
+def test_a_refused_certificate_names_its_record(run, certificate):
+    certificate.write_text(certificate.read_text().replace("close", "closed", 1))
+    found = run("check-proof", certificate, "--model", MODEL)
+    assert found.status == 1
+    assert found.out.startswith("REFUSED deep.certificate: record ")
+    assert "(closed): is no record that may stand here" in found.out
+
+
+def test_what_a_proof_must_be_about_is_asked_of_certificates_too(run, certificate):
+    assert run("check-proof", certificate, "--model", MODEL, "--epsilon", 0.05).status == 0
+    found = run("check-proof", certificate, "--model", MODEL, "--epsilon", 0.1)
+    assert found.status == 1
+    assert "less than the 0.1 asked for" in found.out
+
+
+def test_a_native_kernel_that_is_there_is_not_run_yet(run, tmp_path, monkeypatch):
+    (tmp_path / "spikecert-kernel").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "spikecert-kernel").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = run("check-proof", PROOF, "--model", MODEL, "--kernel", "native")
+    assert found.status == 2
+    assert "can't run it yet" in found.err

@@ -1,0 +1,182 @@
+"""No leaf's bound is above what a run does: random networks, prices, multipliers and splits, against models' runs.
+
+A bound that no run comes close to would hide an error, so it is counted how many questions move, and are tight.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikecert import LIF, SpikingNetwork
+from spikecert.checking.kernel import narrowing
+from spikecert.checking.kernel.numbers import ONE
+from spikecert.models.networks import Trace
+from support.certificates import Asked, tiny
+from support.examples import THOROUGH
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Sampled runs of one sample: trains and currents of each layer, (runs, n, T), and logits as fractions."""
+
+    trains: list[np.ndarray]
+    currents: list[np.ndarray]
+    logits: list[list[Fraction]]
+
+    @staticmethod
+    def of(trace: Trace) -> "Runs":
+        both = trace.spikes, trace.currents
+        parts = [[x.double().flatten(2).numpy().transpose(1, 2, 0) for x in each] for each in both]
+        return Runs(parts[0], parts[1], [[Fraction(x) for x in row] for row in trace.logits.double().tolist()])
+
+    def margins(self, label: int, other: int) -> list[Fraction]:
+        return [row[label] - row[other] for row in self.logits]
+
+
+@dataclass
+class Walk:
+    """A random tree about one class; every leaf's bound holds for the runs that are there."""
+
+    asked: Asked
+    runs: Runs
+    label: int
+    generator: np.random.Generator
+    told: Counter
+
+    def over(self, other: int, depth: int) -> None:
+        self.asked.both(f"class {other}")
+        self._node(other, depth, np.ones(len(self.runs.logits), dtype=bool))
+
+    def _node(self, other: int, depth: int, here: np.ndarray) -> None:
+        if depth and self.generator.random() < 0.8:
+            for side in self._split():
+                self._node(other, depth - 1, here & side)
+            return
+        if not self.asked.empty and self.generator.random() < 0.5:
+            self._narrow()
+        if not self.asked.empty:
+            self.asked.take(self.asked.maker._invariants(self.asked.all))
+        assert self.asked.maker.context.empty == self.asked.kernel.context.empty
+        if self.asked.empty:
+            assert not here.any()
+            self.asked.both("empty")
+            self.told["empty"] += 1
+            return
+        self._leaf(other, here)
+        self.asked.close()
+
+    def _leaf(self, other: int, here: np.ndarray) -> None:
+        left = [m for m, kept in zip(self.runs.margins(self.label, other), here, strict=True) if kept]
+        for _ in range(3):
+            bound = self.asked.bound(
+                other, self.asked.drawn(self.generator, self.generator.choice([0.1, 0.5, 2.0]))
+            )
+            assert bound <= min(left, default=bound)
+            self.told["questions"] += 1
+            self.told["moving"] += len(set(left)) > 1
+            self.told["tight"] += len(set(left)) > 1 and float(min(left) - bound) < 1e-3
+
+    def _split(self) -> list[np.ndarray]:
+        """Split at random; return which runs are surely on each side."""
+        asked, layer = self.asked, int(self.generator.integers(len(self.asked.layers)))
+        place = asked.layers[layer]
+        j = int(self.generator.integers(asked.nodes.spiking(place).width))
+        trains = self.runs.trains[layer][:, j]
+        if place not in asked.tables:
+            step = int(self.generator.integers(trains.shape[1]))
+            asked.both(f"spike {place} {j} {step}")
+            return [trains[:, step] == 0, trains[:, step] == 1]
+        table, currents = asked.tables[place], self.runs.currents[layer][:, j, 0]
+        row = int(self.generator.integers(len(table.trains) + 1))
+        asked.both(f"rows {place} {j} {row}")
+        sides = np.zeros((2, len(trains)), dtype=bool)
+        for run, (train, current) in enumerate(zip(trains, currents, strict=True)):
+            held = [r >= row for r in _rows(table, train, current)]
+            assert held
+            sides[int(held[0]), run] = len(set(held)) == 1
+        return [*sides]
+
+    def _narrow(self) -> None:
+        places = [place for place in self.asked.layers if place in self.asked.tables]
+        if not places:
+            return
+        width = self.asked.nodes.spiking(places[0]).width
+        bounds = []
+        for _ in range(self.generator.integers(1, 5)):
+            slabs = self.generator.permutation(width)[: self.generator.integers(0, 4)]
+            told = " ".join(
+                f"{k} {int(nu):x}p4" for k, nu in zip(slabs, self.generator.integers(-40, 40, 9), strict=False)
+            )
+            bounds.append(f"{self.generator.integers(width)} {self.generator.integers(-1, 2)} {len(slabs)} {told}")
+        self.asked.both(f"narrow {places[0]} {' '.join(bounds)}")
+
+
+def _rows(table, train, current) -> list[int]:
+    """Return the rows of a table that have a run's train and current."""
+    train, current = tuple(map(int, train)), Fraction(current) * 2**160
+    ends = zip(table.trains, table.ends, strict=True)
+    return [r for r, (own, (low, high)) in enumerate(ends) if own == train and low <= current <= high]
+
+
+def allowed(sample: torch.Tensor, radius: float, generator: np.random.Generator, count: int = 80) -> torch.Tensor:
+    """Return inputs within a radius and in [0, 1], (count, ...): any, corners, and such on a grid of eighths."""
+    low, high = (sample - radius).clamp(0, 1), (sample + radius).clamp(0, 1)
+    share = generator.random((count, *sample.shape))
+    share[count // 4 : count // 2] = share[count // 4 : count // 2].round()
+    share[count // 2 :] = (share[count // 2 :] * 4).round() / 4
+    found = torch.minimum(low + torch.tensor(share).to(sample) * (high - low), high)
+    inside = (found.double() - sample.double()).abs() <= radius
+    return torch.where(inside, found, sample)
+
+
+def ask(folder, seed: int, depth: int, told: Counter) -> None:
+    """Walk a tree about each class of a random network."""
+    generator = np.random.default_rng(seed)
+    network, sample, radius = tiny(generator)
+    with torch.no_grad():
+        label = int(network(sample[None]).argmax())
+        runs = Runs.of(network.trace(allowed(sample, radius, generator)))
+    cells = int(generator.choice([0, 2, 3, 8]))
+    asked = Asked.of(network, folder, sample, radius, label, cells=cells)
+    for other in range(len(runs.logits[0])):
+        if other != label:
+            Walk(asked, runs, label, generator, told).over(other, depth)
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_no_leaf_proves_more_than_runs_do(tmp_path, depth):
+    told = Counter()
+    for seed in range(400 if THOROUGH else 60):
+        ask(tmp_path, seed, depth, told)
+    assert told["moving"] > 0.1 * told["questions"] > 0
+    assert told["tight"] > 0
+
+
+def test_a_bound_pays_for_how_far_runs_may_be(tmp_path):
+    """Sampled runs are rarely that far, so what is paid is looked at itself."""
+    torch.manual_seed(0)
+    network = SpikingNetwork(nn.Linear(1, 2), LIF(0.5), nn.Linear(2, 2), num_steps=2).eval()
+    asked = Asked.of(network, tmp_path, torch.tensor([0.5]), 0.25, 0)
+    (place,), sizes, unit = asked.layers, asked.kernel.context.sizes, asked.nodes.graph.unit
+    prices = {place: [[3 * ONE], [-2 * ONE]]}
+    found = asked.bound(1, prices)
+    assert min(sizes.errors(place)) > 0
+    slab = narrowing.slab(asked.kernel.context, place, 1)
+    for j, price in enumerate((3, 2)):
+        sizes.errors(place)[j] += ONE
+        less = asked.bound(1, prices)
+        assert found - less == price * unit
+        found = less
+    wider = narrowing.slab(asked.kernel.context, place, 1)
+    assert (wider[0], wider[1]) == (slab[0] - ONE, slab[1] + ONE)
+    error = sizes.of(len(asked.nodes.nodes) - 1)[1]
+    for logit in (0, 1):
+        error.ints[logit] += 1 << error.shift
+        less = asked.bound(1, prices)
+        assert found - less >= 2 * unit
+        found = less

@@ -1,0 +1,100 @@
+"""Certificates of proofs of release 0.1, changed by lines, words and digits; and short proofs that become some."""
+
+import random
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from spikecert.certify.certificates import elaborate
+from spikecert.checking import Network, read_network
+from spikecert.checking.kernel import check_certificate, check_file
+
+from .mutators import LARGEST, mutate_bytes, mutate_json_bytes
+
+FOLDER = Path(__file__).parents[1] / "checking" / "proofs-0.1"
+NAMES = "deep", "timed", "dense"
+WORDS = tuple(
+    b"table graph narrow class rows spike leaf potential price close empty 0 1 -1 2 7 99 0000 1111 p1 1p1 -1p160 "
+    b"fffffffffffp44 99999999 0x1 nan".split()
+)
+
+
+@cache
+def networks() -> dict[str, Network]:
+    """Return the networks by the first digits of their hashes, which a claim names."""
+    found = [read_network(FOLDER / f"{name}.safetensors") for name in NAMES]
+    return {network.digest: network for network in found}
+
+
+@cache
+def certificates() -> list[bytes]:
+    """Return the certificate of each proof."""
+    return [
+        "".join(f"{line}\n" for line in elaborate(FOLDER / f"{name}.proof", network)).encode()
+        for name, network in zip(NAMES, networks().values(), strict=True)
+    ]
+
+
+def read(data: bytes) -> None:
+    """Check a certificate of the network that it names; of the first one where it names none."""
+    known = networks()
+    named = [network for digest, network in known.items() if digest.encode() in data]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sample.certificate"
+        path.write_bytes(data)
+        check_file(path, named[0] if named else next(iter(known.values())))
+
+
+def short_proofs() -> list[bytes]:
+    """Return a short proof."""
+    return [(FOLDER / f"{NAMES[0]}.proof").read_bytes()]
+
+
+def read_short(data: bytes) -> None:
+    """Check the certificate that is made from a short proof."""
+    network = next(iter(networks().values()))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sample.proof"
+        path.write_bytes(data)
+        check_certificate(elaborate(path, network), network)
+
+
+def mutate(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """Return a certificate with lines moved, doubled, dropped or another's, with other words, or another claim."""
+    lines = data.split(b"\n")
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        place, kind = rng.randrange(len(lines)), rng.randrange(8)
+        if kind == 0:
+            del lines[place]
+        elif kind == 1:
+            lines[place:place] = lines[place : place + 1] * rng.choice((1, 1, 3, 500))
+        elif kind == 2:
+            lines[place:place] = [rng.choice(rng.choice(others).split(b"\n") if others else lines)]
+        elif kind == 3:
+            other = rng.randrange(len(lines))
+            lines[place], lines[other] = lines[other], lines[place]
+        elif kind == 4 and len(lines) > 1:
+            lines[1] = mutate_json_bytes(rng, lines[1], [lines[1]]).replace(b"\n", b" ")
+        elif kind == 5:
+            lines[place] = mutate_bytes(rng, lines[place], others)
+        else:
+            lines[place] = _worded(rng, lines[place])
+        if not lines:
+            break
+    return b"\n".join(lines)[:LARGEST]
+
+
+def _worded(rng: random.Random, line: bytes) -> bytes:
+    words = line.split(b" ")
+    place = rng.randrange(len(words))
+    kind = rng.randrange(4)
+    if kind == 0:
+        words[place:place] = [words[place]] * rng.choice((1, 2, 300))
+    elif kind == 1:
+        del words[place]
+    elif kind == 2:
+        words[place] = rng.choice((*WORDS, rng.choice(words), b"f" * rng.choice((100, 5000))))
+    else:
+        words[place] = mutate_bytes(rng, words[place], ()).replace(b"\n", b"")
+    return b" ".join(words)
