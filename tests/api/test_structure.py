@@ -182,7 +182,6 @@ WALKS = {
     "training/starts/firing_start.py": "it moves weights",
     "training/diagnosis.py": "it listens to modules while they run",
     "reports/records/evidence.py": "it asks for the names of modules",
-    "certify/lirpa/running.py": "these are the modules of auto_LiRPA",
 }
 """The files, or folders, that walk through modules, and why; what is proved is read off the circuit."""
 MOST_PLACES = 6
