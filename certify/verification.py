@@ -130,7 +130,7 @@ def bounds(
 
     Args:
         network, inputs, perturbation: as in `verify`.
-        verifier: one that bounds: "interval" or "trains".
+        verifier: one that bounds logits, such as "interval" or "trains".
 
     Raises:
         TypeError, ValueError: for arguments that don't fit.
@@ -138,7 +138,7 @@ def bounds(
     """
     chosen = resolve(verifier)
     if not isinstance(chosen, MarginVerifier):
-        known = "interval, trains, linear, lirpa"
+        known = ", ".join(name for name, make in VERIFIERS.items() if isinstance(make(), MarginVerifier))
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
     check_plain(inputs=inputs)
     if own_draws(network, inputs):
