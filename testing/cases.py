@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from ..models.networks import SpikingNetwork
-from .strategies import DTYPES, drawn_network, features_of, st
+from .networks import DTYPES, drawn_network
+from .neurons import st
+from .samples import features_of
 
 
 @dataclass(frozen=True)

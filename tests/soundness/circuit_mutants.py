@@ -253,7 +253,7 @@ READER_MUTANTS = (
     Mutant(
         "unchanged: hooks do not run",
         CIRCUIT + "unchanged.py",
-        "if any(getattr(module, hooks) for hooks in HOOKS) else []",
+        "if module._forward_hooks or module._forward_pre_hooks else []",
         "if False else []",
     ),
     Mutant(
@@ -277,8 +277,8 @@ READER_MUTANTS = (
     Mutant(
         "unchanged: replaced functions run as they did",
         CIRCUIT + "unchanged.py",
-        "if vars(file) != seen and (now := _functions(file)) != (known := _FUNCTIONS[file]):",
-        "if False and (now := _functions(file)) != (known := _FUNCTIONS[file]):",
+        "differing & {*RUNS, *_TYPES}.union(",
+        "differing & _TYPES.union(",
     ),
     Mutant(
         "unchanged: the code of maps is as it was",
@@ -301,8 +301,20 @@ READER_MUTANTS = (
     Mutant(
         "unchanged: a method that is added does not run",
         CIRCUIT + "unchanged.py",
-        "    if now.keys() != known.keys():\n        return min(now.keys() ^ known.keys())\n",
-        "",
+        "for name in now.keys() | known.keys() if",
+        "for name in known if",
+    ),
+    Mutant(
+        "unchanged: what was looked at once is as it was",
+        CIRCUIT + "unchanged.py",
+        "    _THEN[place].update(vars(place))\n",
+        "    _SEEN[:] = [row for row in _SEEN if row[0] is not place]\n",
+    ),
+    Mutant(
+        "unchanged: the registry says what it said",
+        CIRCUIT + "unchanged.py",
+        "if not _ELEMENTS.items() <= ELEMENTS.items():",
+        "if False:",
     ),
     Mutant(
         "unchanged: functions of torch run as they did",
@@ -350,8 +362,8 @@ READER_MUTANTS = (
     Mutant(
         "lowering: a learned decay's own class of tensor",
         CIRCUIT + "lowering.py",
-        "for tensor in (*layer.parameters(), *layer.buffers()):",
-        "for tensor in layer.buffers():",
+        "for tensor in (*part._parameters.values(), *part._buffers.values()):",
+        "for tensor in part._buffers.values():",
     ),
     Mutant(
         "arithmetic: any algorithm convolves by sums",
