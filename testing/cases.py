@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from ..models.networks import SpikingNetwork
-from .networks import DTYPES, drawn_network
+from .networks import DTYPES, drawn_network, features_of
 from .neurons import st
-from .samples import features_of
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from ..models.linear_maps import affine_types
 from ..models.linear_maps.sharing import Share
 from ..models.networks import SpikingNetwork
 from .moving_layers import MOVES, moving
-from .neurons import neurons, st
-from .samples import SEEDS
+from .neurons import SEEDS, neurons, st
 
 PADDINGS: st.SearchStrategy[Literal["zeros", "reflect", "replicate", "circular"]] = st.sampled_from(
     ["zeros", "zeros", "reflect", "replicate", "circular"]
@@ -243,3 +242,11 @@ def _fill(network: SpikingNetwork, grid: bool, generator: torch.Generator) -> No
                 parameter.data = (values * 4).round() / 4 if grid else values
         if (variance := getattr(layer, "running_var", None)) is not None:
             variance.copy_(0.25 + torch.rand(variance.shape, generator=generator))
+
+
+def features_of(network: SpikingNetwork) -> tuple[int, ...]:
+    """Return the shape of a sample, which only a linear first layer tells."""
+    first = network.layers[0]
+    if not isinstance(first, nn.Linear):
+        raise ValueError(f"shape: got None, expected the shape of a sample for a {type(first).__name__} first")
+    return (first.in_features,)

@@ -26,7 +26,7 @@ AMOUNTS = st.sampled_from([None, None, 0.5, 1.25, 2.0])
 RISES = st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(2.0**-100, 4.0)
 """What a spike adds to an adaptive threshold."""
 FACTORS = st.sampled_from([-1.5, -0.5, 0.0, 0.5, 1.0, 1.25])
-RESTS = st.integers(0, 3)
+RESTS, SEEDS = st.integers(0, 3), st.integers(0, 2**31)
 FORMS: dict[Any, st.SearchStrategy[Any]] = {
     UpToOne: DECAYS,
     Positive: THRESHOLDS,

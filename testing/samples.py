@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
 from ..models.networks import SpikingNetwork
-from .neurons import st
+from .networks import features_of
+from .neurons import SEEDS, st
 
-SEEDS = st.integers(0, 2**31)
 LEAST = 2.0**-100
 """Radii below are 0: no share of this one, down to 2^-24, is subnormal in float32, which no threat model takes."""
 
@@ -68,11 +68,3 @@ def spike_trains(draw: st.DrawFn, num_steps: int, *shape: int, dtype: torch.dtyp
     size = torch.Size((num_steps, *shape))
     bits = draw(st.lists(st.booleans(), min_size=size.numel(), max_size=size.numel()))
     return torch.tensor(bits, dtype=dtype).reshape(size)
-
-
-def features_of(network: SpikingNetwork) -> tuple[int, ...]:
-    """Return the shape of a sample, which only a linear first layer tells."""
-    first = network.layers[0]
-    if not isinstance(first, nn.Linear):
-        raise ValueError(f"shape: got None, expected the shape of a sample for a {type(first).__name__} first")
-    return (first.in_features,)

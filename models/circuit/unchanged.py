@@ -137,7 +137,7 @@ _TYPES = frozenset(
 _CLASSES = frozenset(each for kind in (*_TYPES, *ELEMENTS) for each in kind.__mro__)
 _FILES = frozenset(kind.__module__ for kind in _CLASSES if kind.__module__.startswith("torch.nn."))
 _CODE = {place: _code(place) for place in (*_CLASSES, *RUNS)}
-_FOREIGN = {kind: name for kind in _CLASSES if (name := _foreign(kind))}
+_FOREIGN: dict[type | ModuleType, str] = {kind: name for kind in _CLASSES if (name := _foreign(kind))}
 _ELEMENTS = dict(ELEMENTS)
 _THEN = {place: dict(vars(place)) for place in _CODE}
 _SEEN = [(place, vars(place), then) for place, then in _THEN.items()]

@@ -18,7 +18,7 @@ from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, MarginVerifier
 from spikecert.models.circuit import circuit
 from spikecert.testing.networks import DTYPES, drawn_network
-from spikecert.testing.samples import SEEDS
+from spikecert.testing.neurons import SEEDS
 from support.event_sets import check_made, check_members, check_membership, rows
 from support.examples import examples
 from support.oracles import every_shift, least_margin
