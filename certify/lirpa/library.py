@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ...models.deadline import TimeIsUp
+from ...models.validation import one_line
 
 INSTALL = "pip install appdirs pyyaml ninja tqdm && pip install --no-deps auto_LiRPA==0.3"
 DEPTH = 100_000
@@ -58,8 +59,8 @@ def asking() -> Iterator[None]:
     except (OverflowError, TimeIsUp):
         raise
     except Exception as error:
-        told = " ".join(str(error).split())[:200]
-        raise LibraryError(f"network: auto_LiRPA raised {type(error).__name__}: {told or 'no message'}") from error
+        told = one_line(error) or "no message"
+        raise LibraryError(f"network: auto_LiRPA raised {type(error).__name__}: {told}") from error
 
 
 @contextmanager
