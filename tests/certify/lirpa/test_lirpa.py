@@ -214,12 +214,12 @@ class TestLayers:
             assert torch.allclose(ends.lower, net(inputs).double(), atol=1e-4)
 
     def test_a_negative_scale_turns_intervals_around(self):
-        """v = −(−x) over [.2, .8] crosses θ = .5: both outcomes are within the bounds."""
-        net = SpikingNetwork(nn.Linear(1, 1), DLIF(1, 1.0, 0.5), nn.Linear(1, 2), num_steps=1)
-        fill(net, [[-1.0]], [0.0], [-1.0], [[1.0], [-1.0]], [0.0, 0.0])
-        ends = Lirpa(method="crown-ibp").logits(net, torch.tensor([[0.5]]), LInf(0.3))
-        assert ends.lower.tolist()[0] == pytest.approx([0.0, -1.0], abs=1e-5)
-        assert ends.upper.tolist()[0] == pytest.approx([1.0, 0.0], abs=1e-5)
+        """v[2] = x[1] − x[2] reaches θ = .5 for x[1] = .8, x[2] = .2, where v[1] does, too."""
+        neuron = DLIF(2, 1.0, 0.5, "none")
+        net = SpikingNetwork(nn.Linear(1, 1), neuron, nn.Linear(1, 2), num_steps=2, encoding="none")
+        fill(net, [[1.0]], [0.0], [1.0, -1.0], [[1.0], [-1.0]], [0.0, 0.0])
+        ends = Lirpa(method="crown-ibp").logits(net, torch.full((1, 2, 1), 0.5), LInf(0.3))
+        assert ends.upper[0, 0] >= net(torch.tensor([[[0.8], [0.2]]]))[0, 0] == 1.0
 
     def test_a_network_without_neurons(self):
         net = SpikingNetwork(nn.Linear(4, 3), num_steps=2).eval()
