@@ -18,7 +18,7 @@ from ...models.validation import (
 )
 from ..latency_codes import coded
 from ..named import Named
-from ..own_draws import apart, own_draws
+from ..own_draws import own_draws, sample_by_sample
 from ..perturbations import Perturbation
 from ..replay import evaluating
 from ..ties import settled_ties
@@ -101,7 +101,7 @@ def attack(
         method = ATTACKS[method]()
     ties = settled_ties(network, ties)
     if own_draws(network, inputs, labels):
-        each = apart(network, inputs, progress)
+        each = sample_by_sample(network, inputs, progress)
         results = [
             attack(one, inputs[at], labels[at], perturbation, method, seed=seed, ties=ties, progress=told)
             for one, at, told in each

@@ -70,7 +70,7 @@ class PathTrains(Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return len(self.moves)
 
     def steps(self) -> Box:
@@ -85,7 +85,7 @@ class PathTrains(Trains):
         return self._ends(rows)
 
     def magnitude(self) -> Tensor:
-        """Return 1."""
+        """Return 1, the size of a spike."""
         return torch.ones_like(self.box.lower[0, :1])
 
     def _ends(self, rows: Tensor) -> Box:

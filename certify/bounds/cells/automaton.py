@@ -55,7 +55,7 @@ class CellTrains(CountedLayer, Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return len(self.inflow.lower)
 
     @property
@@ -94,7 +94,7 @@ class CellTrains(CountedLayer, Trains):
         return pair_margins(self, labels, known, rounding)
 
     def magnitude(self) -> Tensor:
-        """Return 1."""
+        """Return 1, the size of a spike."""
         return torch.ones_like(self.inflow.lower[0, :1])
 
     @cached_property

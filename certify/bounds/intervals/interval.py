@@ -34,7 +34,7 @@ class DrivenSpikes(Signal):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return self.pull.num_steps
 
     @property
@@ -47,7 +47,7 @@ class DrivenSpikes(Signal):
         return self.spread().box
 
     def magnitude(self) -> Tensor:
-        """Return 1."""
+        """Return 1, the size of a spike."""
         return torch.ones_like(self.pull.current.middle[0, :1])
 
 

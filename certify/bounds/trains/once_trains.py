@@ -38,7 +38,7 @@ class OnceTrains(Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return len(self.may)
 
     @property
@@ -59,7 +59,7 @@ class OnceTrains(Trains):
         return Box(self._least(rows), self._least(-rows).neg_())
 
     def magnitude(self) -> Tensor:
-        """Return 1."""
+        """Return 1, the size of a spike."""
         return torch.ones_like(self.may[0, :1], dtype=self.like.dtype)
 
     def _counted(self, weights: Tensor, lengths: Tensor) -> Box:

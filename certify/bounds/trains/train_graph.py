@@ -48,12 +48,12 @@ class GraphTrains(TrainPaths, Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return len(self.edges)
 
     @property
     def paths(self) -> TrainPaths:
-        """Return these."""
+        """Return these trains, which are paths of a graph."""
         return self
 
     def priceable(self, decay: float) -> bool:
@@ -76,7 +76,7 @@ class GraphTrains(TrainPaths, Trains):
         return Box(torch.cat(lower), torch.cat(upper))
 
     def magnitude(self) -> Tensor:
-        """Return 1."""
+        """Return 1, the size of a spike."""
         return torch.ones_like(self.box.lower[0, :1])
 
     def _counts(self) -> Box:

@@ -46,12 +46,12 @@ class TableTrains(TrainRows, Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return self.table.trains.shape[1]
 
     @property
     def rows(self) -> TrainRows:
-        """Return these."""
+        """Return these trains, which are rows of a table."""
         return self
 
     def steps(self) -> Box:
@@ -76,7 +76,7 @@ class TableTrains(TrainRows, Trains):
         return Box(self.least(values), -self.least(-values))
 
     def magnitude(self) -> Tensor:
-        """Return 1."""
+        """Return 1, the size of a spike."""
         return torch.ones_like(self.first[:1], dtype=self.table.trains.dtype)
 
     @property
