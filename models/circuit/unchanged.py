@@ -25,6 +25,8 @@ CALLS = (
     *("train", "eval", "modules"),
 )
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
+WRITABLE = 1 << 9
+"""The flag of classes whose methods can be replaced: those that are written in Python."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
 RUNS = (
@@ -134,7 +136,7 @@ _TYPES = frozenset(
     for kind in vars(file).values()
     if isinstance(kind, type) and kind.__module__ == file.__name__
 )
-_CLASSES = frozenset(each for kind in (*_TYPES, *ELEMENTS) for each in kind.__mro__)
+_CLASSES = frozenset(each for kind in (*_TYPES, *ELEMENTS) for each in kind.__mro__ if each.__flags__ & WRITABLE)
 _FILES = frozenset(kind.__module__ for kind in _CLASSES if kind.__module__.startswith("torch.nn."))
 _CODE = {place: _code(place) for place in (*_CLASSES, *RUNS)}
 _FOREIGN: dict[type | ModuleType, str] = {kind: name for kind in _CLASSES if (name := _foreign(kind))}
