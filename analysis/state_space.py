@@ -15,7 +15,6 @@ together. The poles are the decays, and 0 for each step of delay. Nothing here c
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -216,12 +215,3 @@ def frequencies(found: StateSpace, omega: np.ndarray) -> np.ndarray:
             raise ValueError(f"omega: got {angle:g}, at which the layer has a pole, expected others") from None
         values.append(np.linalg.norm(found.C @ inner + found.D, 2))
     return np.array(values)
-
-
-def markov(found: StateSpace, steps: int) -> list[Any]:
-    """Return the response to an impulse, D, CB, CAB, …, one matrix a step."""
-    terms, moved = [found.D], found.B
-    for _ in range(steps - 1):
-        terms.append(found.C @ moved)
-        moved = found.A @ moved
-    return terms

@@ -25,7 +25,7 @@ from spikecert.models.rules import Leaky
 
 def big_m_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Add v, s and, for a hard reset, u of each neuron and step."""
-    found, rule = layer.found, layer.rule
+    found, rule = layer.spikes, layer.rule
     assert isinstance(found, StepSpikes)
     drives = drive(layer.current, rule, layer.rounding)
     known = interval_potentials(found, drives, rule)

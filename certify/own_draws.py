@@ -27,7 +27,7 @@ def own_draws(network: SpikingNetwork, inputs: Tensor, labels: Tensor | None = N
     return True
 
 
-def apart(
+def sample_by_sample(
     network: SpikingNetwork, inputs: Tensor, progress: Progress
 ) -> Iterator[tuple[SpikingNetwork, slice, Progress]]:
     """Yield for each sample a view of the network with its draws, its place, and what tells of its progress."""
@@ -35,8 +35,8 @@ def apart(
         view = copy.copy(network)
         view.draws = draws
 
-        def told(task: str, done: int, total: int, before: int = index) -> None:
-            """Tell of the whole."""
+        def of_all(task: str, done: int, total: int, before: int = index) -> None:
+            """Tell the progress of all samples."""
             progress(task, before + done, len(inputs))
 
-        yield view, slice(index, index + 1), told
+        yield view, slice(index, index + 1), of_all

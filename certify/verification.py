@@ -18,7 +18,7 @@ from .attacks import check_attacked
 from .bounds.propagation import LogitBounds
 from .branching.processes.helpers import Helpers
 from .latency_codes import CodedImages, coded
-from .own_draws import apart, own_draws
+from .own_draws import own_draws, sample_by_sample
 from .perturbations import Perturbation
 from .problem import Problem
 from .replay import evaluating
@@ -88,7 +88,7 @@ def verify(
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
         return [
             verify(one, inputs[at], labels[at], perturbation, chosen, **rest, progress=told, figures=figures)[0]
-            for one, at, told in apart(network, inputs, progress)
+            for one, at, told in sample_by_sample(network, inputs, progress)
         ]
     if (codes := coded(network, inputs, perturbation)) is not None:
         rest = {"timeout": timeout, "seed": seed, "ties": ties, "memory": memory, "workers": workers}
@@ -130,7 +130,7 @@ def bounds(
 
     Args:
         network, inputs, perturbation: as in `verify`.
-        verifier: one that bounds: "interval" or "trains".
+        verifier: one that bounds logits, such as "interval" or "trains".
 
     Raises:
         TypeError, ValueError: for arguments that don't fit.
@@ -138,11 +138,11 @@ def bounds(
     """
     chosen = resolve(verifier)
     if not isinstance(chosen, MarginVerifier):
-        known = "interval, trains, linear, lirpa"
+        known = ", ".join(name for name, make in VERIFIERS.items() if isinstance(make(), MarginVerifier))
         raise ValueError(f"verifier: got {chosen.name!r}, expected one that bounds logits: {known}")
     check_plain(inputs=inputs)
     if own_draws(network, inputs):
-        each = apart(network, inputs, silent)
+        each = sample_by_sample(network, inputs, silent)
         return _joined([bounds(one, inputs[at], perturbation, chosen) for one, at, _ in each])
     if (codes := coded(network, inputs, perturbation)) is not None:
         return bounds(codes.network, codes.events, perturbation, chosen)

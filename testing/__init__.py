@@ -19,20 +19,12 @@ from .cases import Case, EventCase, cases, event_cases, points
 from .conversion import check_conversion
 from .gain_bound import check_gain_bound
 from .identity import check_mppd_identity
+from .networks import image_networks, networks, residual_networks, sequence_networks
+from .neurons import adaptive_neurons, neurons, registered
 from .refuted import Refuted
+from .samples import inputs, perturbations, spike_trains
 from .sandwich import Sandwich, check_sandwich
 from .soundness import Soundness, check_sound
-from .strategies import (
-    adaptive_neurons,
-    image_networks,
-    inputs,
-    networks,
-    neurons,
-    perturbations,
-    residual_networks,
-    sequence_networks,
-    spike_trains,
-)
 
 __all__ = [
     "Case",
@@ -54,6 +46,7 @@ __all__ = [
     "neurons",
     "perturbations",
     "points",
+    "registered",
     "residual_networks",
     "sequence_networks",
     "spike_trains",

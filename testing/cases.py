@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ..models.networks import SpikingNetwork
-from .strategies import DTYPES, drawn_network, features_of, st
+from .networks import DTYPES, drawn_network, features_of
+from .neurons import st
 
 
 @dataclass(frozen=True)

@@ -56,18 +56,6 @@ def multiply_up(*values: float) -> float:
     return float_up(product)
 
 
-def multiply_down(*values: float) -> float:
-    """Return a float of at most the product of nonnegative floats; 0·inf is 0."""
-    if 0.0 in values:
-        return 0.0
-    if math.inf in values:
-        return math.inf
-    product = Decimal(1)
-    for value in values:
-        product = DOWN.multiply(product, Decimal(value))
-    return float_down(product)
-
-
 def root_up(value: float) -> float:
     """Return a float of at least √value."""
     return value if value in (0.0, math.inf) else float_up(sqrt_up(Decimal(value)))

@@ -1,6 +1,5 @@
 """Attacks, by name, and the entry point `attack`."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -18,7 +17,8 @@ from ...models.validation import (
     check_weights,
 )
 from ..latency_codes import coded
-from ..own_draws import apart, own_draws
+from ..named import Named
+from ..own_draws import own_draws, sample_by_sample
 from ..perturbations import Perturbation
 from ..replay import evaluating
 from ..ties import settled_ties
@@ -35,20 +35,28 @@ from .pgd import FGSM, PGD
 from .result import AttackResult
 from .square import Square
 
-ATTACKS: dict[str, Callable[[], Attack]] = {
-    "fgsm": FGSM,
-    "pgd": PGD,
-    "pgd-paper": PGD.published,
-    "apgd-ce": lambda: APGD(loss="cross-entropy", name="apgd-ce"),
-    "apgd-dlr": lambda: APGD(loss="dlr", name="apgd-dlr"),
-    "square": Square,
-    "gaussian": Gaussian,
-    "spike-flip": SpikeFlips,
-    "spike-shift": SpikeShifts,
-    "event-change": EventChanges,
-    "random-events": RandomEvents,
-    "ensemble": Ensemble,
-    "ensemble-fast": quick_ensemble,
+ATTACKS: dict[str, Named[Attack]] = {
+    "fgsm": Named(FGSM, "one step along the sign of the surrogate gradient"),
+    "pgd": Named(PGD, "projected gradient steps with random restarts"),
+    "pgd-paper": Named(PGD.published, "projected gradient steps from a random start, the last one alone counted"),
+    "apgd-ce": Named(
+        lambda: APGD(loss="cross-entropy", name="apgd-ce"), "automatic step sizes on the cross-entropy"
+    ),
+    "apgd-dlr": Named(
+        lambda: APGD(loss="dlr", name="apgd-dlr"), "automatic step sizes on the difference of logits"
+    ),
+    "square": Named(Square, "random squares: no gradient"),
+    "gaussian": Named(Gaussian, "random Gaussian noise projected to the ball: no gradient, a weak attack"),
+    "spike-flip": Named(SpikeFlips, "greedy flips of single input spikes, with swaps"),
+    "spike-shift": Named(SpikeShifts, "projected gradients over retimed events, then greedy moves, with swaps"),
+    "event-change": Named(EventChanges, "retimed events, and then flips of the worst that these found"),
+    "random-events": Named(RandomEvents, "random changes of events, mixed with the worst so far"),
+    "ensemble": Named(
+        Ensemble, "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients"
+    ),
+    "ensemble-fast": Named(
+        quick_ensemble, "the worst of FGSM, noise, and projected gradients over five surrogates and two losses"
+    ),
 }
 
 
@@ -93,7 +101,7 @@ def attack(
         method = ATTACKS[method]()
     ties = settled_ties(network, ties)
     if own_draws(network, inputs, labels):
-        each = apart(network, inputs, progress)
+        each = sample_by_sample(network, inputs, progress)
         results = [
             attack(one, inputs[at], labels[at], perturbation, method, seed=seed, ties=ties, progress=told)
             for one, at, told in each

@@ -68,7 +68,7 @@ class APGD(Attack):
                 if lead.note(walk.index, walk.point, walk.margins):
                     standing = yield lead.points
                     walk = walk.select(standing[walk.index])
-                walk.advance(view, target.ranged, self.loss, 1.0 if step == 0 else MOMENTUM, generator)
+                walk.advance(view, target.real_set, self.loss, 1.0 if step == 0 else MOMENTUM, generator)
                 if checkpoints.due():
                     walk.adjust(checkpoints.period)
                     checkpoints.shorten()
@@ -149,7 +149,7 @@ class _Walk:
         index = standing.nonzero().flatten()
         samples, labels = target.inputs[index], target.labels[index]
         classes = None if classes is None else classes[index]
-        point = target.ranged.sample(samples, generator)
+        point = target.real_set.sample(samples, generator)
         slope = differentiate(view, point, labels, _loss(loss, classes), target.ties)
         zeros = torch.zeros_like(slope.losses)
         return _Walk(

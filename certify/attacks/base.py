@@ -49,7 +49,7 @@ class Target:
         return torch.ones(len(self.labels), dtype=torch.bool, device=self.labels.device)
 
     @property
-    def ranged(self) -> RangedSet:
+    def real_set(self) -> RangedSet:
         """Return the perturbation of an attack that accepts real-valued sets only."""
         assert isinstance(self.perturbation, RangedSet)
         return self.perturbation

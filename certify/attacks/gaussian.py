@@ -22,7 +22,7 @@ class Gaussian(Attack):
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield one noisy copy per draw."""
-        inputs, extent = target.inputs, target.ranged.extent
+        inputs, extent = target.inputs, target.real_set.extent
         scale = extent.to(inputs) if isinstance(extent, Tensor) else extent
         for _ in range(self.draws):
             yield inputs + scale * normal(inputs, generator)

@@ -36,7 +36,7 @@ class FGSM(Attack):
         """Yield x + ε·ascent(∇loss(x))."""
         view = attack_view(target.network, self.surrogate)
         slope = differentiate(view, target.inputs, target.labels, LOSSES[self.loss])
-        yield target.inputs + climb(target.ranged, slope.gradient, generator)
+        yield target.inputs + climb(target.real_set, slope.gradient, generator)
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ class PGD(Attack):
         lead, standing = Lead.start(target), target.everyone
         for restart in range(self.restarts):
             near = restart == 0 and not self.random_start
-            current = samples.clone() if near else target.ranged.sample(samples, generator)
+            current = samples.clone() if near else target.real_set.sample(samples, generator)
             for step in range(self.steps):
                 index = standing.nonzero().flatten()
                 slope = differentiate(view, current[index], target.labels[index], LOSSES[self.loss], target.ties)
                 if self.iterate == "worst" and lead.note(index, current[index], slope.margins):
                     standing = yield lead.points
-                move = self._length(step) * climb(target.ranged, slope.gradient, generator)
-                current[index] = target.ranged.project(current[index] + move, samples[index])
+                move = self._length(step) * climb(target.real_set, slope.gradient, generator)
+                current[index] = target.real_set.project(current[index] + move, samples[index])
             standing = yield current
         if self.iterate == "worst":
             yield lead.points

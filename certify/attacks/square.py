@@ -46,7 +46,7 @@ class Square(Attack):
 
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield the worst points: whenever a sample falls, and at the end."""
-        perturbation, lead = target.ranged, Lead.start(target)
+        perturbation, lead = target.real_set, Lead.start(target)
         index = target.everyone.nonzero().flatten()
         for query in range(self.queries):
             samples, best = target.inputs[index], lead.points[index]

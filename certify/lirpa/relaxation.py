@@ -18,12 +18,17 @@ value of λu[t−1] + a[t]I[t] at the run's own u and I, with |e| ≤ slack. So 
 the slack, and a plane of slope p in v is one in z once its intercept gives way by |p|·`slack`.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from ...models.rules import Leaky
+
+LOWER, UPPER = 1.0, -1.0
+"""The sign of a plane below the output, and of one above."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +49,7 @@ class RelaxedLayer:
     relative: float
 
 
-@dataclass(frozen=True)
-class SegmentEnds:
-    """The ends of both segments: `points` v and `values` of the output, (4, batch, ...); silent first, then fired.
-
-    Where a segment is empty, the other one's ends stand in for it, so that a minimum over all four is right.
-    """
-
-    points: Tensor
-    values: Tensor
-    silent: Tensor
-    fired: Tensor
-
-
-@dataclass(frozen=True)
-class Plane:
+class Plane(NamedTuple):
     """slope·z + spike·s + offset."""
 
     slope: Tensor
@@ -66,94 +57,102 @@ class Plane:
     offset: Tensor
 
 
-def spike_ends(lower: Tensor, upper: Tensor, neuron: RelaxedLayer) -> SegmentEnds:
-    """Return the ends of s over z in [lower, upper]."""
-    points, silent, fired = _segments(lower, upper, neuron)
-    zero = torch.zeros_like(points[0])
-    return _filled(points, torch.stack([zero, zero, zero + 1.0, zero + 1.0]), silent, fired)
+@dataclass(frozen=True)
+class JumpSegments(ABC):
+    """The ends of both segments: `points` v and `values` of an output, (4, batch, ...); silent first, then fired.
 
-
-def residue_ends(lower: Tensor, upper: Tensor, neuron: RelaxedLayer) -> SegmentEnds:
-    """Return the ends of λ·u over z in [lower, upper]."""
-    points, silent, fired = _segments(lower, upper, neuron)
-    kept = {
-        "zero": torch.zeros_like(points[2:]),
-        "subtract": points[2:] - neuron.rule.drop,
-        "none": points[2:],
-    }
-    values = torch.cat([points[:2], kept[neuron.rule.reset]]) * neuron.rule.decay
-    return _filled(points, values, silent, fired)
-
-
-def _segments(lower: Tensor, upper: Tensor, neuron: RelaxedLayer) -> tuple[Tensor, Tensor, Tensor]:
-    low, high = lower - neuron.slack, upper + neuron.slack
-    points = torch.stack([low, high.clamp_max(neuron.surely), low.clamp_min(neuron.perhaps), high])
-    return points, low <= neuron.surely, high >= neuron.perhaps
-
-
-def _filled(points: Tensor, values: Tensor, silent: Tensor, fired: Tensor) -> SegmentEnds:
-    exists = torch.stack([silent, silent, fired, fired])
-    return SegmentEnds(
-        torch.where(exists, points, points.roll(2, 0)),
-        torch.where(exists, values, values.roll(2, 0)),
-        silent,
-        fired,
-    )
-
-
-def value_range(ends: SegmentEnds) -> tuple[Tensor, Tensor]:
-    """Return the least and the greatest value of the output."""
-    return ends.values.amin(0), ends.values.amax(0)
-
-
-def best_slope(ends: SegmentEnds, neuron: RelaxedLayer, sign: float) -> Tensor:
-    """Return the slope, without s, of the lower (sign 1) or upper (−1) line that is closest at the middle.
-
-    The height at the middle, less |slope|·slack, is concave in the slope and has its corners at the slopes of
-    the lines through two ends and at 0.
+    Where a segment is empty, the other one's ends stand in for it, so that a minimum over all four is right.
     """
-    middle = (ends.points[0] + ends.points[3]) * 0.5
-    slopes = torch.stack([torch.zeros_like(middle), *_chords(ends)])
-    offsets = _least(sign * ends.values.unsqueeze(1), sign * slopes, ends.points.unsqueeze(1))
-    heights = sign * slopes * middle + offsets - slopes.abs() * neuron.slack
-    return slopes.gather(0, heights.argmax(0, keepdim=True)).squeeze(0)
+
+    neuron: RelaxedLayer
+    points: Tensor
+    values: Tensor
+    silent: Tensor
+    fired: Tensor
+
+    @classmethod
+    def over(cls, lower: Tensor, upper: Tensor, neuron: RelaxedLayer) -> Self:
+        """Return those over z in [lower, upper]."""
+        low, high = lower - neuron.slack, upper + neuron.slack
+        points = torch.stack([low, high.clamp_max(neuron.surely), low.clamp_min(neuron.perhaps), high])
+        spikes = points.new_tensor([0.0, 0.0, 1.0, 1.0]).reshape(-1, *([1] * low.dim())).expand_as(points)
+        values = cls.output(neuron.rule, points, spikes)
+        silent, fired = low <= neuron.surely, high >= neuron.perhaps
+        exists = torch.stack([silent, silent, fired, fired])
+        points, values = (torch.where(exists, ends, ends.roll(2, 0)) for ends in (points, values))
+        return cls(neuron, points, values, silent, fired)
+
+    @staticmethod
+    @abstractmethod
+    def output(rule: Leaky, potential: Tensor, spike: Tensor) -> Tensor:
+        """Return the output of a potential that fired or did not."""
+
+    @abstractmethod
+    def slope(self, sign: float) -> Tensor:
+        """Return the slope of a plane where none has been optimised."""
+
+    @abstractmethod
+    def joined(self, silent: Tensor, fired: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the intercepts that a plane uses on both segments, from the best ones of each."""
+
+    def plane(self, slope: Tensor, sign: float) -> Plane:
+        """Return the best plane of that slope below or above the output; `slope` may lead with axes."""
+        heights = [sign * (value - slope * point) for value, point in zip(self.values, self.points, strict=True)]
+        silent, fired = self.joined(heights[0].minimum(heights[1]), heights[2].minimum(heights[3]))
+        spike = sign * torch.where(self.silent & self.fired, fired - silent, 0.0)
+        size = self.values.abs().amax(0) + slope.abs() * self.points.abs().amax(0) + spike.abs()
+        slack = slope.abs() * self.neuron.slack + self.neuron.relative * size
+        return Plane(slope, spike, sign * (silent - slack))
 
 
-def _chords(ends: SegmentEnds) -> list[Tensor]:
-    chords = []
-    for i in range(4):
-        for j in range(i):
-            run, rise = ends.points[i] - ends.points[j], ends.values[i] - ends.values[j]
-            usable = run.abs() > 0
-            chords.append(torch.where(usable, rise / torch.where(usable, run, 1.0), 0.0))
-    return chords
+class SpikeSegments(JumpSegments):
+    """Those of s, which may not use itself."""
+
+    @staticmethod
+    def output(rule: Leaky, potential: Tensor, spike: Tensor) -> Tensor:
+        """Return the spike."""
+        return spike
+
+    def slope(self, sign: float) -> Tensor:
+        """Return the slope of the line that is closest at the middle.
+
+        The height at the middle, less |slope|·slack, is concave in the slope and has its corners at the slopes of
+        the lines through two ends and at 0.
+        """
+        middle = (self.points[0] + self.points[3]) * 0.5
+        run, rise = ((ends[2:, None] - ends[:2]).flatten(0, 1) for ends in (self.points, self.values))
+        slopes = torch.cat([torch.zeros_like(run[:1]), torch.where(run == 0, 0.0, rise / run)])
+        least = (sign * (self.values[:, None] - slopes * self.points[:, None])).amin(0)
+        heights = sign * slopes * middle + least - slopes.abs() * self.neuron.slack
+        return slopes.gather(0, heights.argmax(0, keepdim=True)).squeeze(0)
+
+    def joined(self, silent: Tensor, fired: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lower one twice."""
+        least = silent.minimum(fired)
+        return least, least
 
 
-def line(ends: SegmentEnds, slope: Tensor, neuron: RelaxedLayer, sign: float) -> Plane:
-    """Return the best line of that slope below (sign 1) or above (−1) the output; `slope` may lead with axes."""
-    offset = _least(sign * ends.values, sign * slope, ends.points)
-    slack = _slack(ends, slope, torch.zeros_like(offset), neuron)
-    return Plane(slope, torch.zeros_like(slope), sign * (offset - slack))
+class ResidueSegments(JumpSegments):
+    """Those of λ·u, with planes in v and s: what they say of s is left to the spike, which joins both its uses.
 
+    That is far tighter than a line in v alone, which relaxes the same jump a second time.
+    """
 
-def plane(ends: SegmentEnds, slope: Tensor, neuron: RelaxedLayer, sign: float) -> Plane:
-    """Return the best plane of that slope in v below (sign 1) or above (−1) the output, with a share of s."""
-    silent = _least(sign * ends.values[:2], sign * slope, ends.points[:2])
-    fired = _least(sign * ends.values[2:], sign * slope, ends.points[2:])
-    spike = sign * torch.where(ends.silent & ends.fired, fired - silent, 0.0)
-    slack = _slack(ends, slope, spike, neuron)
-    return Plane(slope, spike, sign * (silent - slack))
+    @staticmethod
+    def output(rule: Leaky, potential: Tensor, spike: Tensor) -> Tensor:
+        """Return λ·u."""
+        if rule.reset == "zero":
+            return rule.decay * (potential * (1.0 - spike))
+        if rule.reset == "subtract":
+            return rule.decay * (potential - rule.drop * spike)
+        return rule.decay * potential
 
+    def slope(self, sign: float) -> Tensor:
+        """Return the slope of the longer segment, on which the plane is then exact."""
+        rule, (low, last, first, high) = self.neuron.rule, self.points
+        longer = self.silent & ~(self.fired & (high - first > last - low))
+        return torch.where(longer, rule.decay, 0.0 if rule.reset == "zero" else rule.decay).to(low)
 
-def _least(values: Tensor, slope: Tensor, points: Tensor) -> Tensor:
-    """Return the minimum over the ends of value − slope·point."""
-    least = values[0] - slope * points[0]
-    for value, point in zip(values[1:], points[1:], strict=True):
-        least = least.minimum(value - slope * point)
-    return least
-
-
-def _slack(ends: SegmentEnds, slope: Tensor, spike: Tensor, neuron: RelaxedLayer) -> Tensor:
-    """Return by how much an offset must give way: for the run's rounding, and for that of the bound itself."""
-    size = ends.values.abs().amax(0) + slope.abs() * ends.points.abs().amax(0) + spike.abs()
-    return slope.abs() * neuron.slack + neuron.relative * size
+    def joined(self, silent: Tensor, fired: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both."""
+        return silent, fired

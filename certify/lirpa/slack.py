@@ -1,8 +1,8 @@
 """How far the run, and auto_LiRPA's own arithmetic, may stray: one slack per neuron, one per logit.
 
 The run. Its current Î errs from W·ŝ + b, exact at its own spikes, by the radius that the box bound gives a
-*point*: what `propagate` makes of a signal known exactly is rounding alone. The membrane adds at most
-8u·(λ|û| + |aI| + max(θ, d)), as in bounds/membrane.py. The sum of both is |e[t]| of relaxation.py.
+*point*: what `propagate` makes of a signal known exactly is rounding alone. The membrane adds what
+`recursion_slack` says. The sum of both is |e[t]| of relaxation.py.
 
 auto_LiRPA computes in float64. Each coefficient that it passes backward is a sum of at most n products, so it
 errs by γ_n times the same sum over moduli. A coefficient A of v[t] is passed on to λû, to the spikes before and
@@ -20,28 +20,16 @@ from ...models.circuit import Circuit
 from ...models.rules import Leaky
 from ..bounds.propagation import check_readout, propagate
 from ..bounds.signals.box import Box
-from ..bounds.signals.signals import Signal
+from ..bounds.signals.signals import InputSignal, Signal
 from ..rounding import Rounding, own_error, power_sum, reading_slack, recursion_slack, tie
 from .relaxation import RelaxedLayer
-from .unrolled import Readout
 
 
 @dataclass(frozen=True)
-class KnownSignal(Signal):
+class KnownSignal(InputSignal):
     """A signal known exactly, at 0, but of modulus up to `size`: boxes behind it are rounding errors."""
 
     size: Tensor
-    num_steps: int
-    constant: bool = False
-
-    def steps(self) -> Box:
-        """Return the point at one step, (1, batch, ...)."""
-        return self.combine(self.size.new_zeros(1, self.num_steps))
-
-    def combine(self, rows: Tensor) -> Box:
-        """Return a point for each row."""
-        zero = self.size.new_zeros(len(rows), *self.size.shape)
-        return Box(zero, zero)
 
     def magnitude(self) -> Tensor:
         """Return the bound of the modulus."""
@@ -56,26 +44,31 @@ class Slacks:
     logits: Tensor
 
 
-def slacks(circuit: Circuit, box: Box, readout: Readout, summands: int) -> Slacks:
-    """Return the slacks of a run of `circuit` on inputs in `box`, bounded with sums of up to `summands` terms.
+def slacks(circuit: Circuit, box: Box, row: Tensor) -> Slacks:
+    """Return the slacks of a run of `circuit` on inputs in `box`, read by a row over time, (1, T).
 
     Raises:
         OverflowError: where the run may overflow its dtype, or sums are too long to say anything.
     """
-    rounding, relative = Rounding(circuit.dtype), own_error(4 * summands + 1000)
-    size = circuit.arranged(box.magnitude).amax(0)
-    layers: list[RelaxedLayer] = []
+    rounding, steps = Rounding(circuit.dtype), circuit.num_steps
+    currents: list[tuple[Signal, Leaky]] = []
+
+    def known(size: Tensor) -> KnownSignal:
+        zero = torch.zeros_like(size[None])
+        return KnownSignal(Box(zero, zero), steps, size)
 
     def record(current: Signal, rule: Leaky, rounding: Rounding) -> Signal:
-        layers.append(_relaxed(current, rule, rounding, relative))
-        return KnownSignal(torch.ones_like(current.steps().lower[0]), circuit.num_steps)
+        currents.append((current, rule))
+        return known(torch.ones_like(current.steps().lower[0]))
 
-    signal = propagate(circuit, KnownSignal(size, circuit.num_steps), record, rounding)[-1]
-    check_readout(circuit, signal, rounding)
-    row = size.new_tensor([readout.weights]) * readout.factor
-    largest = signal.magnitude() * row.abs().sum()
-    logits = signal.combine(row).radius.squeeze(0) + reading_slack(largest, rounding) + relative * largest
-    return Slacks(tuple(layers), logits + rounding.smallest)
+    signals = propagate(circuit, known(circuit.arranged(box.magnitude).amax(0)), record, rounding)
+    summands = 2 * sum(signal.steps().lower[0, 0].numel() for signal in signals[1:-1]) + 2 * box.lower[0].numel()
+    relative = own_error(4 * steps * summands + 1000)
+    check_readout(circuit, signals[-1], rounding)
+    largest = signals[-1].magnitude() * row.abs().sum()
+    logits = signals[-1].combine(row).radius.squeeze(0) + reading_slack(largest, rounding) + relative * largest
+    layers = tuple(_relaxed(current, rule, rounding, relative) for current, rule in currents)
+    return Slacks(layers, logits + rounding.smallest)
 
 
 def _relaxed(current: Signal, rule: Leaky, rounding: Rounding, relative: float) -> RelaxedLayer:

@@ -67,9 +67,9 @@ class EncodingError(ValueError):
 
 
 @singledispatch
-def _written(found: Signal, program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
+def _written(spikes: Signal, program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Encode the trains of a layer."""
-    raise EncodingError(f"layer: got {type(found).__name__}, which no program is written for")
+    raise EncodingError(f"layer: got {type(spikes).__name__}, which no program is written for")
 
 
 _written.register(TableTrains, table_spikes)
@@ -78,7 +78,7 @@ _written.register(GraphTrains, step_spikes)
 
 def tight_spikes(program: Program, layer: EncodedLayer, closing: Closing) -> tuple[Expressions, ...]:
     """Encode by the table where the current is constant, step by step elsewhere."""
-    return _written(layer.found, program, layer, closing)
+    return _written(layer.spikes, program, layer, closing)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class EncodedLayer:
     Attributes:
         rule: of its neurons.
         current: what is known of its input current I, for a batch of one.
-        found: what is known of its spikes.
+        spikes: what is known of its spikes.
         steps: I as expressions, one entry if constant, else T.
         slack: how far the run's I may be from those expressions, (n,).
         rounding: the dtype of the run.
@@ -35,7 +35,7 @@ class EncodedLayer:
 
     rule: Leaky
     current: Signal
-    found: Signal
+    spikes: Signal
     steps: tuple[Expressions, ...]
     slack: np.ndarray
     rounding: Rounding
@@ -61,8 +61,8 @@ class EncodedLayer:
 
     @property
     def scale(self) -> np.ndarray:
-        """Return a[t], (T,)."""
-        return np.array(self.rule.factors(self.found.num_steps))
+        """Return the input scale a[t], (T,)."""
+        return np.array(self.rule.factors(self.spikes.num_steps))
 
 
 class LayerEncoding(Protocol):

@@ -40,14 +40,14 @@ class ProgramSearch:
         settings: how to search.
 
     Attributes:
-        found: an allowed input that fails when run alone, once there is one.
+        counterexample: an allowed input that fails when run alone, once there is one.
         tried: the last solution that did not replay, as an allowed input.
         gaps: the least logit_y − logit_k that a run of an allowed input had, (classes,).
     """
 
     problem: Problem
     settings: ProgramSettings
-    found: Tensor | None = None
+    counterexample: Tensor | None = None
     tried: Tensor | None = None
     gaps: Tensor = field(init=False)
 
@@ -57,11 +57,11 @@ class ProgramSearch:
         self._closed = self._encoded(Closing(closed=True))
 
     def margin(self, other: int) -> float:
-        """Return a proven lower bound of logit_y − logit_other, −inf if there is none; or set `found`."""
+        """Return a proven lower bound of logit_y − logit_other, −inf if there is none; or set `counterexample`."""
         bound, floor = self._bound(other), float(self._floor[other])
-        if bound <= floor and self.found is None:
+        if bound <= floor and self.counterexample is None:
             self._attack()
-        if bound <= floor and self.found is None and not self.problem.expired():
+        if bound <= floor and self.counterexample is None and not self.problem.expired():
             self._search_open(other)
         return bound
 
@@ -153,8 +153,8 @@ class ProgramSearch:
         self.tried = candidate
         self.gaps = self.gaps.minimum(self._run(candidate))
         if replays(self.problem.network, candidate[0], int(self.problem.labels[0]), self.problem.ties):
-            self.found = candidate[0]
-        return self.found is not None
+            self.counterexample = candidate[0]
+        return self.counterexample is not None
 
     def _attack(self) -> None:
         """Search around the last solution, for real-valued sets."""

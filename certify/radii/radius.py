@@ -17,7 +17,7 @@ from ..arithmetic import check_arithmetic
 from ..attacks import ATTACKS, check_attacked
 from ..detaching import detach
 from ..latency_codes import coded
-from ..own_draws import apart, own_draws
+from ..own_draws import own_draws, sample_by_sample
 from ..replay import evaluating, replays
 from ..scales import NORMS, Scale, scale
 from ..ties import STRICT, settled_ties
@@ -115,7 +115,7 @@ def certified_radius(
         rest = {"lower": lower, "upper": upper, "timeout": timeout, "seed": seed, "ties": ties}
         return [
             certified_radius(one, inputs[at], labels[at], norm, verifier, tolerance, **rest, progress=told)[0]
-            for one, at, told in apart(network, inputs, progress)
+            for one, at, told in sample_by_sample(network, inputs, progress)
         ]
     sets = norm if isinstance(norm, Scale) else scale(norm, lower, upper)
     if (codes := coded(network, inputs, sets.around(0.0))) is not None:

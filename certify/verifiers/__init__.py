@@ -1,9 +1,8 @@
 """The verifiers, by name."""
 
-from collections.abc import Callable
-
 from ..attacks import ATTACKS
 from ..branching.search import Search
+from ..named import Named
 from .base import MarginVerifier, Verifier
 from .bound import BoundVerifier
 from .complete import Complete
@@ -32,16 +31,31 @@ def _auto() -> Verifier:
     return Ladder((TRAINS, quick, Linear(), MoveSplitting(), thorough, *searches))
 
 
-VERIFIERS: dict[str, Callable[[], Verifier]] = {
-    "interval": lambda: INTERVAL,
-    "trains": lambda: TRAINS,
-    "linear": Linear,
-    "gain": Gain,
-    "lirpa": Lirpa,
-    "milp": Milp,
-    "enumeration": Enumeration,
-    "complete": Complete,
-    "auto": _auto,
+VERIFIERS: dict[str, Named[Verifier]] = {
+    "interval": Named(
+        lambda: INTERVAL, "propagates one interval per neuron and time step: the published baseline"
+    ),
+    "trains": Named(
+        lambda: TRAINS,
+        "propagates the exact set of spike trains that each neuron can reach, and their window sums",
+    ),
+    "linear": Named(
+        Linear, "prices the currents between layers on top of the exact spike trains, with optimised multipliers"
+    ),
+    "gain": Named(Gain, "weighs the distance to the threshold against proven norms: the ℓ2 route"),
+    "lirpa": Named(Lirpa, "auto_LiRPA's linear relaxations on the unrolled network, with sound spike relaxations"),
+    "milp": Named(
+        Milp, "proves an exact encoding by a tree of linear programs; HiGHS proposes, and is not believed"
+    ),
+    "enumeration": Named(
+        Enumeration, "runs every input of a set that has few of them, with the rounding of each run paid"
+    ),
+    "complete": Named(
+        Complete, "splits the set by spike trains or programs until each part is proven or holds a counterexample"
+    ),
+    "auto": Named(
+        _auto, "runs bounds, attacks, lists of small sets, the complete search and HiGHS, until one decides"
+    ),
 }
 
 __all__ = [

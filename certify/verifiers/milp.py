@@ -106,16 +106,16 @@ class Milp(Verifier):
             with ending(problem.deadline):
                 search = ProgramSearch(problem, settings)
                 for other in lower.argsort().tolist():
-                    if not bool(proven[other]) and search.found is None:
+                    if not bool(proven[other]) and search.counterexample is None:
                         margins[other] = max(float(lower[other]), search.margin(other))
         except TimeIsUp:
             return self._unfalsified(problem, margins[None], time.perf_counter() - started)
         except (EncodingError, OverflowError) as error:
             margin, seconds = float(lower.amin()), time.perf_counter() - started
             return Verdict("unknown", margin, None, self.name, seconds, str(error))
-        if search.found is not None:
+        if search.counterexample is not None:
             reason = "a solution of the program, or an attack from it, replays"
-            return falsified(problem, 0, search.found, self.name, started, reason)
+            return falsified(problem, 0, search.counterexample, self.name, started, reason)
         return self._unfalsified(problem, margins[None], time.perf_counter() - started)
 
     def _unfalsified(self, problem: Problem, margins: Tensor, seconds: float) -> Verdict:

@@ -64,7 +64,8 @@ def circuit(network: SpikingNetwork) -> Circuit:
     potential = network.reads_potentials
     last = lowering.through(layers[:-1] if potential else layers, 0, "layers")
     lowering.read(network.readout, layers[-1], last, f"layers.{len(layers) - 1}", potential)
-    made = Circuit(tuple(lowering.nodes), num_steps, network.dtype, network.device)
+    like = next(network.parameters())
+    made = Circuit(tuple(lowering.nodes), num_steps, like.dtype, like.device)
     _check_tensors(made)
     return made
 
@@ -176,8 +177,13 @@ def runs_as(layer: nn.Module, num_steps: int, name: str) -> type[nn.Module]:
 
 
 def _owner(layer: nn.Module, rule: Rule) -> type[nn.Module] | None:
-    owners = [kind for kind, element in ELEMENTS.items() if type(rule) in element.rules] or type(rule).layers
-    return next((kind for kind in type(layer).__mro__ if kind in owners), None)
+    kinds, own = type(layer).__mro__, type(rule).layers
+    return next((kind for kind in kinds if kind in own or _runs_by(kind, rule)), None)
+
+
+def _runs_by(kind: type, rule: Rule) -> bool:
+    element = ELEMENTS.get(kind)
+    return element is not None and type(rule) in element.rules
 
 
 def leaky_rule(layer: nn.Module | None, num_steps: int, name: str = "neuron") -> Leaky:
@@ -217,7 +223,7 @@ def check_code(network: SpikingNetwork) -> None:
 def _check_code(network: SpikingNetwork) -> None:
     if not isinstance(network, SpikingNetwork):
         raise TypeError(f"network: got {type(network).__name__}, expected a SpikingNetwork")
-    check_library({type(module) for module in network.modules()})
+    check_library(type(module) for module in network.modules())
     changed = overridden(type(network), SpikingNetwork)
     if changed:
         what = ", ".join(sorted(changed))
@@ -255,8 +261,10 @@ def _check_neurons(node: Fired | Recurred | Read, rule: Rule, made: Circuit) -> 
         if node.filter is not None:
             _check_constants(node.filter, node.name, made)
     assert layer is not None
-    for tensor in (*layer.parameters(), *layer.buffers()):
-        _check_tensor(tensor, node.name, made)
+    for part in layer.modules():
+        for tensor in (*part._parameters.values(), *part._buffers.values()):
+            if tensor is not None:
+                _check_tensor(tensor, node.name, made)
     _check_constants(rule, node.name, made)
 
 

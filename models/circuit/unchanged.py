@@ -5,7 +5,7 @@ no hooks, no method replaced on one module or on its class, no function replaced
 What is torch's own must also be what torch ships (`shipped.py`), whenever it was replaced.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 from torch import nn
@@ -25,6 +25,8 @@ CALLS = (
     *("train", "eval", "modules"),
 )
 """Methods of nn.Module that run, or that put a network in evaluation mode."""
+WRITABLE = 1 << 9
+"""The flag of classes whose methods can be replaced: those that are written in Python."""
 PLAIN = frozenset(vars(nn.Module()))
 """What every module holds of its own."""
 RUNS = (
@@ -41,16 +43,16 @@ def check_unchanged(module: nn.Module, name: str) -> None:
         module: of a type that is known.
         name: its path, for the message.
     """
-    own = ["a hook"] if any(getattr(module, hooks) for hooks in HOOKS) else []
+    own = ["a hook"] if module._forward_hooks or module._forward_pre_hooks else []
     own += ["compile"] if module._compiled_call_impl is not None else []
     check_methods(module, name, own)
 
 
-def check_methods(module: nn.Module, name: str, besides: Iterable[str] = ()) -> None:
+def check_methods(module: nn.Module, name: str, besides: Sequence[str] = ()) -> None:
     """Raise ValueError where a module has methods of its own, or for what it has `besides`."""
-    own = [*sorted(key for key in vars(module).keys() - PLAIN if _runs(type(module), key)), *besides]
-    if own:
-        told = f"{type(module).__name__}: {', '.join(own)}"
+    own = [key for key in vars(module).keys() - PLAIN if _runs(type(module), key)]
+    if own or besides:
+        told = f"{type(module).__name__}: {', '.join([*sorted(own), *besides])}"
         raise ValueError(
             f"network: {name or 'it'} has a hook or another forward ({told}), expected none to certify"
         )
@@ -67,18 +69,26 @@ def check_library(types: Iterable[type[nn.Module]]) -> None:
     """Raise TypeError where code that runs a network is not what it was when it was imported.
 
     Args:
-        types: of the network's modules.
+        types: of the network's modules; asked for where something is not as it was, which may be of no account.
     """
     check_functions(_FILES)
-    for kind in {each for layer in types for each in layer.__mro__}.union(_TYPES):
-        if changed := _changed(kind):
-            raise TypeError(
-                f"network: {kind.__name__}.{changed} was replaced, expected the method as it was written"
-            )
-    for file, seen in _SPACES.items():
-        if vars(file) != seen and (now := _functions(file)) != (known := _FUNCTIONS[file]):
-            name = min(name for name in now.keys() | known.keys() if now.get(name) is not known.get(name))
-            raise TypeError(f"network: {file.__name__}.{name} was replaced, expected the one as imported")
+    if not _ELEMENTS.items() <= ELEMENTS.items():
+        raise TypeError("network: an entry of the registry of elements was replaced, expected those as imported")
+    differing = {place for place, now, then in _SEEN if now != then}.union(_FOREIGN)
+    if differing:
+        for place in differing & {*RUNS, *_TYPES}.union(*(layer.__mro__ for layer in types)):
+            _check_place(place)
+
+
+def _check_place(place: type | ModuleType) -> None:
+    """Raise TypeError where code of a class or file was replaced; what else it holds now is taken as known."""
+    now, known = _code(place), _CODE[place]
+    changed = (name for name in now.keys() | known.keys() if now.get(name) is not known.get(name))
+    if name := _FOREIGN.get(place) or min(changed, default=""):
+        told = "the one as imported" if isinstance(place, ModuleType) else "the method as it was written"
+        raise TypeError(f"network: {place.__name__}.{name} was replaced, expected {told}")
+    _THEN[place].clear()
+    _THEN[place].update(vars(place))
 
 
 def overridden(kind: type, base: type) -> set[str]:
@@ -97,57 +107,40 @@ def _runs(kind: type, name: str) -> bool:
     return callable(found) or isinstance(found, property)
 
 
-def _code(kind: type) -> dict[str, object]:
-    """Return what of a class may run: of nn.Module the methods that do, for tools may patch others."""
+def _code(place: type | ModuleType) -> dict[str, object]:
+    """Return what of a class may run, of nn.Module the methods that do, for tools may patch others; or of a file.
+
+    A file also holds the modules that it calls functions of.
+    """
+    if isinstance(place, ModuleType):
+        return {
+            name: value for name, value in vars(place).items() if callable(value) or isinstance(value, ModuleType)
+        }
     return {
         name: value
-        for name, value in vars(kind).items()
-        if (callable(value) or hasattr(type(value), "__get__")) and (kind is not nn.Module or name in CALLS)
+        for name, value in vars(place).items()
+        if (callable(value) or hasattr(type(value), "__get__")) and (place is not nn.Module or name in CALLS)
     }
-
-
-def _snapshot() -> Iterator[tuple[type, dict[str, object]]]:
-    for kind in (*_TYPES, *ELEMENTS):
-        for each in kind.__mro__:
-            yield each, _code(each)
-
-
-def _changed(kind: type) -> str:
-    """Return the first method that is not what it was, or nothing; a class that came later is as it is."""
-    known = _METHODS.get(kind)
-    if known is None:
-        return ""
-    if vars(kind) == _WHOLE[kind]:  # as nearly always, in a fraction of the time that the answer below takes
-        return _FOREIGN[kind]
-    now = _code(kind)
-    if now.keys() != known.keys():
-        return min(now.keys() ^ known.keys())
-    return _FOREIGN[kind] or next((name for name, value in known.items() if now[name] is not value), "")
 
 
 def _foreign(kind: type) -> str:
     """Return the first method of a class of torch's that torch does not ship, or nothing."""
     if kind is not Function and kind.__module__ not in _FILES:
         return ""
-    return next(
-        (name for name, value in _METHODS[kind].items() if not ships(value, name, f"{kind.__name__}.")), ""
-    )
+    return next((name for name, value in _CODE[kind].items() if not ships(value, name, f"{kind.__name__}.")), "")
 
 
-def _functions(file: ModuleType) -> dict[str, object]:
-    """Return what of a file may run, and the modules that it calls functions of."""
-    return {name: value for name, value in vars(file).items() if callable(value) or isinstance(value, ModuleType)}
-
-
-_FUNCTIONS = {file: _functions(file) for file in RUNS}
 _TYPES = frozenset(
     kind
-    for file, members in _FUNCTIONS.items()
-    for kind in members.values()
+    for file in RUNS
+    for kind in vars(file).values()
     if isinstance(kind, type) and kind.__module__ == file.__name__
 )
-_SPACES = {file: dict(vars(file)) for file in RUNS}
-_METHODS = dict(_snapshot())
-_FILES = frozenset(kind.__module__ for kind in _METHODS if kind.__module__.startswith("torch.nn."))
-_WHOLE = {kind: dict(vars(kind)) for kind in _METHODS}
-_FOREIGN = {kind: _foreign(kind) for kind in _METHODS}
+_CLASSES = frozenset(each for kind in (*_TYPES, *ELEMENTS) for each in kind.__mro__ if each.__flags__ & WRITABLE)
+_FILES = frozenset(kind.__module__ for kind in _CLASSES if kind.__module__.startswith("torch.nn."))
+_CODE = {place: _code(place) for place in (*_CLASSES, *RUNS)}
+_FOREIGN: dict[type | ModuleType, str] = {kind: name for kind in _CLASSES if (name := _foreign(kind))}
+_ELEMENTS = dict(ELEMENTS)
+_THEN = {place: dict(vars(place)) for place in _CODE}
+_SEEN = [(place, vars(place), then) for place, then in _THEN.items()]
+"""What is in each class and file that takes part, which is live, and what was in it when it was last looked at."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..constants import at_least, unless_none, whole
 from ..files.checkpoints import network_hash
 from ..networks import SpikingNetwork
+from ..validation import one_line
 from .building import build
 from .checking import ConversionCheck, compare
 from .observing.drawing import DrawnSpikes, Encoder, drawing_encoder, draws_of, in_place_of
@@ -156,8 +157,8 @@ def _refusing(inputs: Tensor) -> Iterator[None]:
     except ConversionRefused:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConversionRefused(f"module: can't run on inputs of shape {tuple(inputs.shape)}: {reason}") from error
+        told = f"module: can't run on inputs of shape {tuple(inputs.shape)}: {one_line(error)}"
+        raise ConversionRefused(told) from error
 
 
 def _readouts(seen: Observation, readout: str | None) -> list[str | None]:

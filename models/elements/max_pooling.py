@@ -163,4 +163,4 @@ def _fields(axes: int) -> dict[str, Any]:
 
 
 for _axes, _kind in enumerate(MAX_POOLS, 1):
-    register(Element(_kind, "pooled", max_windows, fields=_fields(_axes), said=_check_indices))
+    register(Element(_kind, "pooled", max_windows, apply_max_pool, fields=_fields(_axes), said=_check_indices))

@@ -25,6 +25,7 @@ class Element:
         kind: the type, whose name files know it by.
         node: the kind of node that it becomes in a circuit.
         lower: what makes that node's constants of a layer: its linear map, windows or filter.
+        run: runs a layer without a state on a signal, (time, batch, ...); None where its `forward` does.
         rules: of a neuron, the rules of `models.rules` and of its own file that it may state.
         fields: what a file says of a layer, with types: a type, or a dictionary of them, or (type, default);
             None for what no file may hold.
@@ -38,6 +39,7 @@ class Element:
     kind: type[nn.Module]
     node: str = "fired"
     lower: Callable[[Any], Any] | None = None
+    run: Callable[[Any, Any], Any] | None = None
     rules: tuple[type[Any], ...] = ()
     fields: Mapping[str, Any] | None = None
     parts: Mapping[str, tuple[type[Any], ...]] = field(default_factory=dict)

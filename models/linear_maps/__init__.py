@@ -1,6 +1,6 @@
 """Affine layers as every reader of a network sees them: one file a kind, found by being in this folder."""
 
-from .base import LinearMap, NoPlainModule, Shape, affine_types, linear_map, lowers
+from .base import LinearMap, Shape, affine_types, linear_map, lowers
 from .convolution import ConvolutionMap
 from .dense import DenseMap
 from .flattening import FlattenMap
@@ -13,7 +13,6 @@ __all__ = [
     "DenseMap",
     "FlattenMap",
     "LinearMap",
-    "NoPlainModule",
     "PoolMap",
     "ScaleMap",
     "Shape",

@@ -22,10 +22,6 @@ Products = Callable[[Tensor], Tensor]
 Maker = TypeVar("Maker", bound=Callable[..., "LinearMap"])
 
 
-class NoPlainModule(ValueError):
-    """A map can't be written as the modules that auto_LiRPA bounds correctly; the message says why in one line."""
-
-
 @dataclass(frozen=True, eq=False)
 class LinearMap(ABC):
     """An affine layer in evaluation mode.
@@ -152,14 +148,6 @@ class LinearMap(ABC):
             before: the same of what stands in front.
         """
         return 0
-
-    def module(self, channels: int) -> nn.Module:
-        """Return the map as Linear, Conv2d or Flatten in float64, for inputs (batch, channels, ...).
-
-        Raises:
-            NoPlainModule: where that is impossible.
-        """
-        raise NoPlainModule(f"layer: got {self}, expected a layer of vectors or images for lirpa")
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of one output for inputs of `shape`; ValueError where the map can't take it."""

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from ..elements.fields import Extent, Padding, Shapes, Size, each, has_bias, weights
 from .base import (
     LinearMap,
-    NoPlainModule,
     Products,
     Shape,
     check_axes,
@@ -163,28 +162,6 @@ class ConvolutionMap(LinearMap):
             return None
         weight = self.weight * factor.reshape(-1, 1, 1, 1)
         return replace(self, weight=weight, offset=None, roundings=self.roundings + roundings)
-
-    def module(self, channels: int) -> nn.Module:
-        """Return a Conv2d."""
-        top, bottom, left, right = self.padding
-        if self.padding_mode != "zeros" or (top, left) != (bottom, right):
-            raise NoPlainModule(f"layer: got {self}, expected a convolution with equal padding by zeros for lirpa")
-        outputs, inputs, *size = self.weight.shape
-        layer = nn.Conv2d(
-            inputs * self.groups,
-            outputs,
-            (size[0], size[1]),
-            self.stride,
-            (top, left),
-            self.dilation,
-            self.groups,
-            self.offset is not None,
-            dtype=torch.float64,
-        )
-        layer.weight.data = self.weight.detach().double().clone()
-        if self.offset is not None and layer.bias is not None:
-            layer.bias.data = self.offset.detach().double().clone()
-        return layer
 
     def __repr__(self) -> str:
         """Return name, sizes and padding mode."""

@@ -99,14 +99,6 @@ class DenseMap(LinearMap):
             self, weight=self.weight * factor[:, None], offset=None, roundings=self.roundings + roundings
         )
 
-    def module(self, channels: int) -> nn.Module:
-        """Return a Linear with a bias: without one auto_LiRPA sees a product, which can't come last."""
-        rows, columns = self.weight.shape
-        layer = nn.Linear(columns, rows, dtype=torch.float64)
-        layer.weight.data = self.weight.detach().double().clone()
-        layer.bias.data = self.bias.detach().double().expand(rows).clone()
-        return layer
-
     def __repr__(self) -> str:
         """Return name and sizes."""
         rows, columns = self.weight.shape

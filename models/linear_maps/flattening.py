@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..constants import whole, wholes
 from ..elements.fields import Whole
-from .base import LinearMap, NoPlainModule, Products, lowers
+from .base import LinearMap, Products, lowers
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +68,6 @@ class FlattenMap(ReshapeMap):
     def linear(self, x: Tensor) -> Tensor:
         """Return the flattened signal."""
         return x.flatten(self.start, self.end)
-
-    def module(self, channels: int) -> nn.Module:
-        """Return a Flatten of all but the batch."""
-        if (self.start, self.end) != (1, -1):
-            raise NoPlainModule(f"layer: got {self}, expected one that flattens all but the batch for lirpa")
-        return nn.Flatten()
 
     def __repr__(self) -> str:
         """Return name and axes."""

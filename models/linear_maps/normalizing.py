@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ..constants import check_normal, real, reals
 from ..elements.fields import COUNTER, Nonnegative, Real, Shapes, Size, weights
-from .base import LinearMap, NoPlainModule, Products, exact, lowers
+from .base import LinearMap, Products, exact, lowers
 
 CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 """Mean and standard deviation of the training images of CIFAR-10, per channel."""
@@ -222,22 +222,6 @@ class ScaleMap(LinearMap):
     def at_rank(self, rank: int) -> "LinearMap":
         """Return the map for vectors or for sequences; of images it is known anyway."""
         return replace(self, axes=rank) if self.axes != 3 and rank in (1, 2) else self
-
-    def module(self, channels: int) -> nn.Module:
-        """Return a diagonal Linear for vectors, a depthwise Conv2d of 1×1 for images."""
-        exactly = self.to(torch.float64)
-        shift = exactly.bias.flatten().expand(len(exactly.factor)).clone()
-        if self.axes == 1:
-            linear = nn.Linear(channels, channels, dtype=torch.float64)
-            linear.weight.data, linear.bias.data = torch.diag(exactly.factor), shift
-            return linear
-        if self.axes == 2:
-            raise NoPlainModule(f"layer: got {self} of sequences, expected one of vectors or images for lirpa")
-        conv = nn.Conv2d(channels, channels, 1, groups=channels, dtype=torch.float64)
-        conv.weight.data = exactly.factor.reshape(-1, 1, 1, 1).clone()
-        assert conv.bias is not None
-        conv.bias.data = shift
-        return conv
 
     def __repr__(self) -> str:
         """Return name and size."""

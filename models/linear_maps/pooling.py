@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..elements.fields import Extent, Padding, one_or_each
-from .base import LinearMap, NoPlainModule, Products, lowers, pair
+from .base import LinearMap, Products, lowers, pair
 from .convolution import windows
 
 
@@ -75,15 +74,6 @@ class PoolMap(LinearMap):
         plain = self.padding == (0, 0) and not self.ceil_mode
         apart = all(step >= size for step, size in zip(self.stride, self.kernel, strict=True))
         return 2 if before == 2 and plain and apart else 0
-
-    def module(self, channels: int) -> nn.Module:
-        """Return a depthwise Conv2d: auto_LiRPA's average pooling ignores the stride."""
-        if not self.whole:
-            raise NoPlainModule(f"layer: got {self}, expected an average over whole windows for lirpa")
-        settings = (self.kernel, self.stride, self.padding)
-        conv = nn.Conv2d(channels, channels, *settings, groups=channels, bias=False, dtype=torch.float64)
-        nn.init.constant_(conv.weight, 1.0 / math.prod(self.kernel))
-        return conv
 
     def __repr__(self) -> str:
         """Return name and settings."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import real
-from .base import LinearMap, NoPlainModule, Products, greatest, lowers
+from .base import LinearMap, Products, greatest, lowers
 
 
 class Share(nn.Module):
@@ -91,22 +91,6 @@ class ShareMap(LinearMap):
     def at_rank(self, rank: int) -> "ShareMap":
         """Return the map for inputs of so many axes, which `module` asks for alone."""
         return replace(self, axes=rank)
-
-    def module(self, channels: int) -> nn.Module:
-        """Return a diagonal Linear for vectors, a depthwise Conv2d of 1×1 for images."""
-        number = float(self.share.detach().double())
-        if self.axes == 1:
-            linear = nn.Linear(channels, channels, dtype=torch.float64)
-            linear.weight.data = torch.eye(channels, dtype=torch.float64) * number
-            nn.init.zeros_(linear.bias)
-            return linear
-        if self.axes != 3:
-            raise NoPlainModule(f"layer: got {self}, expected one of vectors or images for lirpa")
-        conv = nn.Conv2d(channels, channels, 1, groups=channels, dtype=torch.float64)
-        nn.init.constant_(conv.weight, number)
-        assert conv.bias is not None
-        nn.init.zeros_(conv.bias)
-        return conv
 
     def __repr__(self) -> str:
         """Return the layer's name."""

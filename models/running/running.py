@@ -5,9 +5,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from ..elements.layers import Residual, apply_affine
-from ..elements.max_pooling import MAX_POOLS, apply_max_pool
 from ..elements.neurons import LIF, Run, in_full
 from ..elements.recurrent import Recurrent
+from ..elements.registry import ELEMENTS
 from ..elements.synapses import Synapse
 
 Fire = Callable[[LIF | Synapse, Tensor], Tensor]
@@ -22,10 +22,10 @@ def run_through(layers: nn.ModuleList, signal: Tensor, fire: Fire) -> Tensor:
             signal = _sum(run_through(layer.branch, signal, fire), run_through(layer.shortcut, signal, fire))
         elif isinstance(layer, STATEFUL):
             signal = fire(layer, signal)
-        elif type(layer) in MAX_POOLS:
-            signal = apply_max_pool(layer, signal)
         else:
-            signal = apply_affine(layer, signal)
+            element = ELEMENTS.get(type(layer))
+            run = apply_affine if element is None or element.run is None else element.run
+            signal = run(layer, signal)
     return signal
 
 

@@ -1,8 +1,11 @@
 """The sentences of a report: one place for what is claimed, so that every format claims the same."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...certify.attacks import ATTACKS
+from ...certify.named import Named
+from ...certify.verifiers import VERIFIERS
 from ...files.fractions import fraction
 from ..records.categories import slices
 from ..records.radii import rounded_down, rounded_up
@@ -16,33 +19,6 @@ LEFT = {
     "broken": "broken by a perturbation",
     "tied": "tied as they are",
     "wrong": "misclassified as they are",
-}
-
-VERIFIERS = {
-    "interval": "propagates one interval per neuron and time step: the published baseline",
-    "trains": "propagates the exact set of spike trains that each neuron can reach, and their window sums",
-    "linear": "prices the currents between layers on top of the exact spike trains, with optimised multipliers",
-    "gain": "weighs the distance to the threshold against proven norms: the ℓ2 route",
-    "lirpa": "auto_LiRPA's linear relaxations on the unrolled network, with sound spike relaxations",
-    "milp": "proves an exact encoding by a tree of linear programs; HiGHS proposes, and is not believed",
-    "enumeration": "runs every input of a set that has few of them, with the rounding of each run paid",
-    "complete": "splits the set by spike trains or programs until each part is proven or holds a counterexample",
-    "auto": "runs bounds, attacks, lists of small sets, the complete search and HiGHS, until one decides",
-}
-ATTACKS = {
-    "fgsm": "one step along the sign of the surrogate gradient",
-    "pgd": "projected gradient steps with random restarts",
-    "pgd-paper": "projected gradient steps from a random start, the last one alone counted",
-    "gaussian": "random Gaussian noise projected to the ball: no gradient, a weak attack",
-    "apgd-ce": "automatic step sizes on the cross-entropy",
-    "apgd-dlr": "automatic step sizes on the difference of logits",
-    "square": "random squares: no gradient",
-    "spike-flip": "greedy flips of single input spikes, with swaps",
-    "spike-shift": "projected gradients over retimed events, then greedy moves, with swaps",
-    "event-change": "retimed events, and then flips of the worst that these found",
-    "random-events": "random changes of events, mixed with the worst so far",
-    "ensemble": "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients",
-    "ensemble-fast": "the worst of FGSM, noise, and projected gradients over five surrogates and two losses",
 }
 
 VERIFIED = (
@@ -287,9 +263,13 @@ def sources(record: Record) -> tuple[tuple[str, str], ...]:
     attacks = dict.fromkeys(name for model in record.models for name in model.attacks)
     verifiers = dict.fromkeys(name for model in record.models for name in model.verifiers)
     return (
-        *((f"Attack {name}", ATTACKS.get(name, "see the documentation")) for name in attacks),
-        *((f"Verifier {name}", VERIFIERS.get(name, "see the documentation")) for name in verifiers),
+        *((f"Attack {name}", _does(ATTACKS, name)) for name in attacks),
+        *((f"Verifier {name}", _does(VERIFIERS, name)) for name in verifiers),
     )
+
+
+def _does(known: Mapping[str, Named[Any]], name: str) -> str:
+    return known[name].does if name in known else "see the documentation"
 
 
 def sketch(model: ModelRecord) -> str:

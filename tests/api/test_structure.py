@@ -159,7 +159,7 @@ TABLES = {
     "models/architectures/initialization.py": "it draws the weights of each kind in its own way",
     "api/protocols/running.py": "it puts the statistics of the data in the place of the first layer's",
     "testing/moving_layers.py": "it builds one of each kind",
-    "testing/strategies.py": "it draws the weights of the networks that it builds",
+    "testing/networks.py": "it draws the weights of the networks that it builds",
     "training/retraction.py": "it moves dense layers and convolutions each in its way, and pairs of shares",
 }
 """The files beside `models/linear_maps` that ask which type an affine layer has, or key on it, and why."""
@@ -170,7 +170,7 @@ WALKS = {
     "api/runs/normalizing.py": "it builds a network",
     "api/protocols/running.py": "it builds a network",
     "formats/question.py": "it builds a network",
-    "testing/strategies.py": "it builds a network",
+    "testing/networks.py": "it builds a network",
     "certify/replay.py": "it keeps the mode of each module",
     "training/perturbations/base.py": "it keeps the mode of each module",
     "training/loop.py": "it asks whether a pass may go in parts",
@@ -182,7 +182,6 @@ WALKS = {
     "training/starts/firing_start.py": "it moves weights",
     "training/diagnosis.py": "it listens to modules while they run",
     "reports/records/evidence.py": "it asks for the names of modules",
-    "certify/lirpa/running.py": "these are the modules of auto_LiRPA",
 }
 """The files, or folders, that walk through modules, and why; what is proved is read off the circuit."""
 MOST_PLACES = 6

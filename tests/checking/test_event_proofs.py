@@ -33,7 +33,7 @@ from spikecert.checking.proof import FORMAT
 from spikecert.models import deadline
 from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, cases
-from spikecert.testing.strategies import SEEDS
+from spikecert.testing.neurons import SEEDS
 from support.event_rules import changing, members
 from support.examples import THOROUGH, examples
 from support.readouts import has_a_form

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from spikecert.certify.bounds.signals.affine import affine_map
 from spikecert.models.linear_maps import (
     ConvolutionMap,
-    FlattenMap,
     LinearMap,
-    NoPlainModule,
     PoolMap,
     ScaleMap,
     ShareMap,
@@ -25,7 +23,6 @@ from spikecert.models.linear_maps.averaging import WindowsMap
 from spikecert.models.linear_maps.flattening import ReshapeMap
 from spikecert.models.linear_maps.selecting import SelectionMap
 from spikecert.models.linear_maps.sequences import OneRowMap
-from spikecert.models.linear_maps.transposed import TransposedMap
 from support.affine_layers import SEEDS, Features, layers, matrix, signals
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
@@ -227,34 +224,6 @@ def test_what_mixes_says_is_true(kind: type[nn.Module], data: st.DataObject):
             powers = matrix(both.map.power(order).linear, both.features)
             assert_close(powers, both.dense.abs() ** order)
     assert paths > 0 or both.repeats or isinstance(both.inner, PoolMap)
-
-
-def has_a_plain_module(both: Both) -> bool:
-    """Return whether the map is one of vectors or of images, padded alike and by zeros, over whole windows."""
-    made = both.map
-    if isinstance(made, OneRowMap | SelectionMap | TransposedMap | WindowsMap):
-        return False
-    if isinstance(made, ConvolutionMap):
-        return made.padding_mode == "zeros" and made.padding[0::2] == made.padding[1::2]
-    if isinstance(made, ReshapeMap):
-        return isinstance(made, FlattenMap) and (made.start, made.end) == (1, -1)
-    if isinstance(made, ShareMap):
-        return made.axes in (1, 3)
-    return made.whole if isinstance(made, PoolMap) else not (isinstance(made, ScaleMap) and made.axes == 2)
-
-
-@MAPPED
-@given(st.data(), SEEDS)
-def test_a_plain_module_is_the_same_map(kind: type[nn.Module], data: st.DataObject, seed: int):
-    both = drawn(data, kind)
-    x = signals(both.features, seed)
-    if not has_a_plain_module(both):
-        with pytest.raises(NoPlainModule, match=r"^layer: got .* for lirpa$"):
-            both.single.module(both.features[0])
-        return
-    plain = both.single.module(both.features[0])
-    with torch.no_grad():
-        assert_close(plain(x), both.module(x), 10.0)
 
 
 @MAPPED

@@ -10,11 +10,8 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
-from spikecert.certify.attacks import ATTACKS
-from spikecert.certify.verifiers import VERIFIERS
 from spikecert.reports import RENDERERS, render
 from spikecert.reports.figures import BOTTOM, LABEL_SPACING, TOP, panels
-from spikecert.reports.pages import wording
 from spikecert.reports.pages.html_page import to_html
 from spikecert.reports.pages.markdown import to_markdown
 from spikecert.reports.pages.pictures import picture
@@ -208,8 +205,3 @@ def test_numbers_for_people():
     assert gain_text(None) == "none finite"
     assert gain_text(1.00001) == "1.0001"
     assert norm_ends((1.99999, 2.00001)) == ("1.9999", "2.0001")
-
-
-def test_each_method_that_exists_is_explained():
-    assert VERIFIERS.keys() <= wording.VERIFIERS.keys()
-    assert ATTACKS.keys() <= wording.ATTACKS.keys()

@@ -18,14 +18,14 @@ ANSWERING_MUTANTS = (
     Mutant(
         "answering: the standard encoding always says unknown",
         "certify/verifiers/milp.py",
-        "if not bool(proven[other]) and search.found is None:",
+        "if not bool(proven[other]) and search.counterexample is None:",
         'if self.encoding == "table" and not bool(proven[other]) and search.found is None:',
     ),
     Mutant(
         "answering: PGD goes by random signs",
         "certify/attacks/pgd.py",
-        "move = self._length(step) * climb(target.ranged, slope.gradient, generator)",
-        "move = self._length(step) * climb(target.ranged, torch.randn_like(slope.gradient), generator)",
+        "move = self._length(step) * climb(target.real_set, slope.gradient, generator)",
+        "move = self._length(step) * climb(target.real_set, torch.randn_like(slope.gradient), generator)",
     ),
     Mutant(
         "answering: the theorem's equation forgets the decay",

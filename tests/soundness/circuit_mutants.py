@@ -120,18 +120,6 @@ MAP_MUTANTS = (
         "F.pad(x, (top, bottom, left, right), mode=mode)",
     ),
     Mutant(
-        "convolution: lirpa pads by zeros whatever the mode",
-        MAPS + "convolution.py",
-        'if self.padding_mode != "zeros" or (top, left) != (bottom, right):',
-        "if (top, left) != (bottom, right):",
-    ),
-    Mutant(
-        "convolution: lirpa pads both sides alike",
-        MAPS + "convolution.py",
-        'if self.padding_mode != "zeros" or (top, left) != (bottom, right):',
-        'if self.padding_mode != "zeros":',
-    ),
-    Mutant(
         "convolution: the batch for channels",
         MAPS + "convolution.py",
         "        check_axes(self, x, 3)\n",
@@ -265,7 +253,7 @@ READER_MUTANTS = (
     Mutant(
         "unchanged: hooks do not run",
         CIRCUIT + "unchanged.py",
-        "if any(getattr(module, hooks) for hooks in HOOKS) else []",
+        "if module._forward_hooks or module._forward_pre_hooks else []",
         "if False else []",
     ),
     Mutant(
@@ -289,8 +277,8 @@ READER_MUTANTS = (
     Mutant(
         "unchanged: replaced functions run as they did",
         CIRCUIT + "unchanged.py",
-        "if vars(file) != seen and (now := _functions(file)) != (known := _FUNCTIONS[file]):",
-        "if False and (now := _functions(file)) != (known := _FUNCTIONS[file]):",
+        "differing & {*RUNS, *_TYPES}.union(",
+        "differing & _TYPES.union(",
     ),
     Mutant(
         "unchanged: the code of maps is as it was",
@@ -313,8 +301,20 @@ READER_MUTANTS = (
     Mutant(
         "unchanged: a method that is added does not run",
         CIRCUIT + "unchanged.py",
-        "    if now.keys() != known.keys():\n        return min(now.keys() ^ known.keys())\n",
-        "",
+        "for name in now.keys() | known.keys() if",
+        "for name in known if",
+    ),
+    Mutant(
+        "unchanged: what was looked at once is as it was",
+        CIRCUIT + "unchanged.py",
+        "    _THEN[place].update(vars(place))\n",
+        "    _SEEN[:] = [row for row in _SEEN if row[0] is not place]\n",
+    ),
+    Mutant(
+        "unchanged: the registry says what it said",
+        CIRCUIT + "unchanged.py",
+        "if not _ELEMENTS.items() <= ELEMENTS.items():",
+        "if False:",
     ),
     Mutant(
         "unchanged: functions of torch run as they did",
@@ -362,8 +362,8 @@ READER_MUTANTS = (
     Mutant(
         "lowering: a learned decay's own class of tensor",
         CIRCUIT + "lowering.py",
-        "for tensor in (*layer.parameters(), *layer.buffers()):",
-        "for tensor in layer.buffers():",
+        "for tensor in (*part._parameters.values(), *part._buffers.values()):",
+        "for tensor in part._buffers.values():",
     ),
     Mutant(
         "arithmetic: any algorithm convolves by sums",
@@ -425,27 +425,63 @@ READER_MUTANTS = (
     ),
     Mutant(
         "lirpa: a sum of one step's shortcut",
-        LIRPA + "unrolled.py",
-        "_at(first, t) + _at(second, t)",
-        "_at(first, t) + _at(second, 0)",
-    ),
-    Mutant(
-        "lirpa: each node reads the one before",
-        LIRPA + "unrolled.py",
-        "[signals[source] for source in sources]",
-        "[signals[index - 1] for _ in sources]",
+        LIRPA + "graph.py",
+        "(1.0, _at(x, t)), (1.0, _at(y, t))",
+        "(1.0, _at(x, t)), (1.0, _at(y, 0))",
     ),
     Mutant(
         "lirpa: all layers have the first one's slack",
-        LIRPA + "unrolled.py",
-        "index = sum(isinstance(part, Firing) for part in self.parts)",
-        "index = 0",
+        LIRPA + "graph.py",
+        "unrolling.neurons = iter(found.neurons)",
+        "unrolling.neurons = itertools.repeat(found.neurons[0])",
     ),
     Mutant(
-        "lirpa: the mean of currents in place of spikes",
-        LIRPA + "unrolled.py",
-        "while isinstance(circuit.nodes[index - 1], Mapped):",
-        "while isinstance(circuit.nodes[index - 1], Mapped | Fired):",
+        "lirpa: the sum over time of currents in place of spikes",
+        LIRPA + "graph.py",
+        "lambda node: isinstance(node, Mapped), reversed",
+        "lambda node: isinstance(node, Mapped | Fired), reversed",
+    ),
+    Mutant(
+        "lirpa: a bias counts once for the sum over time",
+        LIRPA + "graph.py",
+        "if node is self.last[0] else x, math.fsum(self.weights)",
+        "if node is self.last[0] else x, 1.0",
+    ),
+    Mutant(
+        "lirpa: a negative weight keeps the ends",
+        LIRPA + "nodes.py",
+        "pair if weight >= 0 else pair[::-1]",
+        "pair if weight >= 0 else pair",
+    ),
+    Mutant(
+        "lirpa: an interval of one end's bias",
+        LIRPA + "nodes.py",
+        "return middle - radius + self.bias, middle + radius + self.bias",
+        "return middle - radius + self.bias, middle + radius",
+    ),
+    Mutant(
+        "lirpa: the spike may use itself",
+        LIRPA + "relaxation.py",
+        "        return least, least",
+        "        return silent, fired",
+    ),
+    Mutant(
+        "lirpa: a plane in v for one in z",
+        LIRPA + "relaxation.py",
+        "slack = slope.abs() * self.neuron.slack + self.neuron.relative * size",
+        "slack = self.neuron.relative * size",
+    ),
+    Mutant(
+        "lirpa: an upper bound from the lower plane",
+        LIRPA + "nodes.py",
+        "_relaxed(upper, planes[3], planes[2])",
+        "_relaxed(upper, planes[2], planes[3])",
+    ),
+    Mutant(
+        "lirpa: the cut of the other side",
+        LIRPA + "graph.py",
+        "(-sign * A).reshape",
+        "(sign * A).reshape",
     ),
     Mutant(
         "milp: a layer's products are exact",

@@ -250,7 +250,7 @@ REFUSING: dict[str, Callable[[SpikingNetwork, Tensor, Path], Any]] = {
     "margin over gain": lambda net, x, path: MarginOverGain().loss(net, x, net(x).argmax(1), torch.Generator()),
     "s-ibp": lambda net, x, path: SIBP().loss(net, x, net(x).argmax(1), torch.Generator()),
     "certified loss": lambda net, x, path: CertifiedLoss(0.1).loss(net, x, net(x).argmax(1), torch.Generator()),
-    "lirpa": lambda net, x, path: verify(net, x, net(x).argmax(1), LInf(0.1), "lirpa"),
+    "lirpa": lambda net, x, path: bounds(net, x, LInf(0.1), "lirpa"),
     "proofs": lambda net, x, path: Prover.of(net),
     "NIR": lambda net, x, path: to_nir(net, x),
     "ONNX": lambda net, x, path: write_onnx(net, (4,)),

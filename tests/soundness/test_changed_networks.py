@@ -4,6 +4,7 @@ import functools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from spikecert import (
     PLIF,
     LInf,
     RateDraws,
+    RefractoryLIF,
     SpikingNetwork,
     VariedLIF,
     bounds,
@@ -30,6 +32,7 @@ from spikecert import (
     verify,
 )
 from spikecert.models import Dynamics
+from spikecert.models.elements.registry import ELEMENTS
 from spikecert.models.linear_maps import averaging, convolution, normalizing
 from spikecert.models.rules import Leaky
 from spikecert.models.running import eager, membrane
@@ -297,6 +300,27 @@ def test_code_that_is_added_is_refused(place: tuple[Any, str], monkeypatch: pyte
     check_one_line(caught)
     monkeypatch.undo()
     circuit(net)
+
+
+def test_what_was_looked_at_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A note on a class, or in a file, is of no account; a method that is replaced behind it is."""
+    net = network()
+    for place, name in ((RefractoryLIF, "forward"), (eager, "run_eager"), (nn.Linear, "forward")):
+        with monkeypatch.context() as patch:
+            for value in (1, 2):
+                patch.setattr(place, "note", value, raising=False)
+                circuit(net)
+            patch.setattr(place, name, lambda *given: 0)
+            with pytest.raises(TypeError, match=rf"{name} was replaced"):
+                circuit(net)
+        circuit(net)
+
+
+def test_an_element_that_is_replaced_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, pool = network(), ELEMENTS[nn.MaxPool2d]
+    monkeypatch.setitem(ELEMENTS, nn.MaxPool2d, replace(pool, run=lambda layer, signal: signal))
+    with pytest.raises(TypeError, match="registry of elements was replaced"):
+        circuit(net)
 
 
 @pytest.mark.parametrize(

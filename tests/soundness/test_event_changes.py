@@ -25,7 +25,8 @@ from spikecert.certify.attacks import EventChanges
 from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.scales import ChangeScale
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Linear
-from spikecert.testing.strategies import SEEDS, drawn_network
+from spikecert.testing.networks import drawn_network
+from spikecert.testing.neurons import SEEDS
 from support.event_sets import check_made, check_members, check_membership
 from support.examples import examples
 from support.oracles import every_flip, every_shift, least_margin

@@ -122,6 +122,12 @@ def test_a_rule_of_its_own_is_refused_by_every_reader_that_does_not_list_it(
     reader: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if reader == "verify-lirpa":  # its refusals are verdicts
+        net = behind(Refractory(0.9, 0.3))
+        (verdict,) = verify(net, INPUTS[:1], labels_of(net)[:1], LInf(0.0), "lirpa")
+        assert verdict.status == "unknown"
+        assert "layers.1 is a Refractory of rule RefractoryRule, which lirpa" in verdict.reason
+        return
     with pytest.raises(TypeError, match="Refractory") as caught:
         READERS[reader](behind(Refractory(0.9, 0.3)))
     check_one_line(caught)

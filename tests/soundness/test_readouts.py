@@ -245,7 +245,7 @@ def test_readers_that_know_no_such_readout_say_so(name: str):
     if network.readout != "summed":
         (verdict,) = verify(network, inputs, labels, LInf(1.0), "lirpa")
         assert verdict.status == "unknown"
-        assert "expected a sum over time" in verdict.reason
+        assert "no sum over time, which lirpa does not know" in verdict.reason
 
 
 @pytest.mark.parametrize(

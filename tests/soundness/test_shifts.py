@@ -17,7 +17,8 @@ from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.rounding import Rounding
 from spikecert.certify.verifiers import INTERVAL, TRAINS, Gain, Linear, Lirpa, MarginVerifier
 from spikecert.models.circuit import circuit
-from spikecert.testing.strategies import DTYPES, SEEDS, drawn_network
+from spikecert.testing.networks import DTYPES, drawn_network
+from spikecert.testing.neurons import SEEDS
 from support.event_sets import check_made, check_members, check_membership, rows
 from support.examples import examples
 from support.oracles import every_shift, least_margin

@@ -9,6 +9,7 @@ from torch import nn
 from spikecert import L2, LIF, LInf, SpikingNetwork, gain, verify
 from spikecert.analysis.norms import operator_norm
 from spikecert.analysis.operators import layer_operators
+from spikecert.certify.verification import bounds
 
 DOUBLE = torch.float64
 
@@ -81,12 +82,12 @@ def test_a_variance_that_float32_does_not_hold_is_unknown(
     assert verdict.status == "unknown"
 
 
-def test_a_dense_layer_of_images_is_no_error_of_lirpa() -> None:
+def test_lirpa_takes_a_dense_layer_of_images() -> None:
     layers = (nn.Conv2d(1, 2, 1), nn.Linear(2, 2), LIF(), nn.Flatten(), nn.Linear(4, 2))
     network, sample = SpikingNetwork(*layers, num_steps=2).eval(), torch.full((1, 1, 1, 2), 0.5)
-    (verdict,) = verify(network, sample, network(sample).argmax(1), LInf(0.01), "lirpa")
-    assert verdict.status == "unknown"
-    assert "linear layer on vectors" in verdict.reason
+    with torch.no_grad():
+        ends, logits = bounds(network, sample, LInf(0.0), "lirpa"), network(sample).double()
+    torch.testing.assert_close(torch.stack([ends.lower, ends.upper]), logits.expand(2, -1, -1), rtol=0, atol=1e-5)
 
 
 def test_lirpa_takes_a_last_layer_without_bias() -> None:

@@ -331,7 +331,7 @@ def test_readers_that_know_one_decay_a_layer_say_so():
     (verdict,) = verify(network, inputs, labels, LInf(0.5), "lirpa")
     assert (verdict.status, verdict.reason) == (
         "unknown",
-        "layer: got neurons whose constants differ, expected one λ and θ a layer for lirpa",
+        "network: layers.1 is a VariedLIF of rule Varied, which lirpa does not know",
     )
     (verdict,) = verify(network, inputs, labels, LInf(0.5), Complete(programs=None))
     assert (verdict.status, verdict.reason) == ("unknown", "branching does not reach this network")

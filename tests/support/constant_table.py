@@ -74,10 +74,9 @@ from spikecert.certify.branching.bounding import Climb
 from spikecert.certify.branching.ranges.ranges import RangeSearch
 from spikecert.certify.branching.search import Search
 from spikecert.certify.engines import Fleet, Ray
-from spikecert.certify.lirpa.running import Optimisation
 from spikecert.certify.smoothing.confidence import lower_confidence_bound
 from spikecert.certify.smoothing.rate import rate_certificate, rate_radius, total_variation
-from spikecert.certify.verifiers import Milp
+from spikecert.certify.verifiers import Lirpa, Milp
 from spikecert.formats.writing import robustness
 from spikecert.reports.making.plans import Plan, RadiusPlan
 from spikecert.reports.records.schema import Threat
@@ -253,7 +252,7 @@ CERTIFY = [
         kept=False,
     ),
     *rows(Milp, {"tolerance": 0.5}, allowed={"tolerance": ENDS - {"-inf"}}),
-    *rows(Optimisation, {"iterations": 2, "rate": 0.5}),
+    *rows(Lirpa, {"iterations": 2}),
     *rows(
         PriceSearch,
         {"iterations": 2, "rate": 0.5, "regroup": 2, "momentum": 0.5, "outlook": 2.0, "reach": 2.0},

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikecert import EventChange, SpikeFlip, SpikeShift
-from spikecert.testing.strategies import SEEDS
+from spikecert.testing.neurons import SEEDS
 from support.oracles import every_flip, every_shift
 
 KINDS = ("flip", "insert", "delete")

@@ -30,7 +30,8 @@ from spikecert import (
 )
 from spikecert.certify.verifiers import INTERVAL
 from spikecert.models import Residual
-from spikecert.testing.strategies import SEEDS, drawn_network
+from spikecert.testing.networks import drawn_network
+from spikecert.testing.neurons import SEEDS
 from spikecert.training import Dataset
 from spikecert.training.bounds.event_ends import greatest_changes
 from spikecert.training.bounds.event_sets import changes, worst_of_events

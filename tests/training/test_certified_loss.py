@@ -20,7 +20,7 @@ from spikecert.models import DLIF, LIF, Dynamics, Residual, SpikingNetwork, mlp,
 from spikecert.models.circuit import circuit
 from spikecert.runs import building
 from spikecert.testing import Case, cases, points
-from spikecert.testing.strategies import DECAYS
+from spikecert.testing.neurons import DECAYS
 from spikecert.training import MSMPPD, CertifiedLoss, CrossEntropy, Dataset, SingleStep, dataset, fit
 from spikecert.training.bounds.ends import periodic_trains
 from spikecert.training.bounds.interval_bounds import worst_logits

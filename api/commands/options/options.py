@@ -1,11 +1,12 @@
 """Options that several commands share, and how their texts become values."""
 
+import ast
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,13 +54,22 @@ def epsilons(texts: Sequence[str]) -> dict[float, str]:
     return dict(sorted(values.items()))
 
 
-VERIFIERS = ("interval", "trains", "linear", "gain", "lirpa", "milp", "enumeration", "complete", "auto")
-ATTACKS = (
-    *("fgsm", "pgd", "pgd-paper", "apgd-ce", "apgd-dlr", "square", "gaussian"),
-    *("spike-flip", "spike-shift", "event-change", "random-events", "ensemble", "ensemble-fast"),
-)
-DATA_SETS = ("digits", "fashion-mnist", "mnist", "cifar10", "cifar100", "digit-events", "nmnist", "shd")
-"""For shell completion, which would be slow if it had to import the tables that these names stand in."""
+def table_keys(folder: str, *tables: str) -> tuple[str, ...]:
+    """Return the names in tables of a package, read off its source: shell completion has no time to import it.
+
+    >>> table_keys("certify/verifiers", "VERIFIERS")[0]
+    'interval'
+    """
+    loader: Any = __loader__
+    source = loader.get_data(str(Path(__file__).parents[2].joinpath(folder, "__init__.py")))
+    nodes = (node for node in ast.parse(source).body if isinstance(node, ast.AnnAssign))
+    found = {ast.unparse(node.target): node.value for node in nodes}
+    return tuple(ast.literal_eval(key) for table in tables for key in found[table].keys)  # type: ignore[union-attr]
+
+
+VERIFIERS = table_keys("certify/verifiers", "VERIFIERS")
+ATTACKS = table_keys("certify/attacks", "ATTACKS")
+DATA_SETS = table_keys("training/data", "IMAGES", "EVENTS")
 
 
 def completed(names: Sequence[str]) -> Callable[[str], list[str]]:

@@ -70,7 +70,7 @@ class PathTrains(Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return len(self.moves)
 
     def steps(self) -> Box:

@@ -55,7 +55,7 @@ class CellTrains(CountedLayer, Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return len(self.inflow.lower)
 
     @property

@@ -110,7 +110,7 @@ class MovedEvents:
 
     @property
     def num_steps(self) -> int:
-        """Return T."""
+        """Return the number of steps T."""
         return len(self.currents)
 
     def after(self, moved: Tensor, there: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ class MovedCurrents(Signal):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return self.events.num_steps
 
     def steps(self) -> Box:

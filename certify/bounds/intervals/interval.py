@@ -34,7 +34,7 @@ class DrivenSpikes(Signal):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return self.pull.num_steps
 
     @property

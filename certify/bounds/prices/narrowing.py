@@ -72,7 +72,7 @@ class Narrowing:
             known: the bounds without prices, (S,).
             expired: asked before each round and each iteration.
         """
-        samples, bound = task.specifications.samples, task.found.bound.clone()
+        samples, bound = task.specifications.samples, task.climbed.bound.clone()
         rows = torch.arange(len(bound), device=bound.device)
         for _ in range(self.rounds):
             near = _near(bound, known, samples, self.reach)[rows]
@@ -82,13 +82,13 @@ class Narrowing:
             task, empty = self._narrow(circuit, enclosure(rows), task.subset(near), expired)
             bound[rows[empty]] = LEVEL
             rows = rows[~empty]
-            bound[rows] = bound[rows].maximum(task.found.bound.clamp_max(LEVEL))
+            bound[rows] = bound[rows].maximum(task.climbed.bound.clamp_max(LEVEL))
         return bound
 
     def _narrow(self, circuit: Circuit, inputs: Box, task: "Task", expired: Expired) -> tuple["Task", Tensor]:
         """Return the task on narrower windows, without the specifications of which no input is left."""
         problem = PricedProblem.of(task.network, task.specifications)
-        evaluation = problem.evaluate(pair_prices(problem, task.found.prices))
+        evaluation = problem.evaluate(pair_prices(problem, task.climbed.prices))
         windows = self.windows.run(problem, evaluation, LEVEL)
         if task.windows is not None:
             windows = windows.intersection(task.windows)
@@ -99,7 +99,7 @@ class Narrowing:
         empty = paths.emptied()
         left = (~empty).nonzero().flatten()
         specifications = task.specifications.about(left, left)
-        start = tuple(price[left] for price in task.found.prices)
+        start = tuple(price[left] for price in task.climbed.prices)
         found = self.prices.run(stages, specifications, start=start, expired=expired)
         return Task(stages, specifications, found, Box(windows.lower[:, left], windows.upper[:, left])), empty
 
@@ -111,19 +111,19 @@ class Task:
     Attributes:
         network: in stages.
         specifications: S of them.
-        found: their bounds and prices.
+        climbed: their bounds and prices.
         windows: what is known of the second layer's windows, (windows, S, ...), beside what the stages say.
     """
 
     network: Staged
     specifications: Specifications
-    found: Climbed
+    climbed: Climbed
     windows: Box | None = None
 
     def subset(self, rows: Tensor) -> "Task":
         """Return some specifications only; the stages keep all rows."""
         windows = None if self.windows is None else Box(self.windows.lower[:, rows], self.windows.upper[:, rows])
-        return Task(self.network, self.specifications.subset(rows), self.found.subset(rows), windows)
+        return Task(self.network, self.specifications.subset(rows), self.climbed.subset(rows), windows)
 
 
 def applies(network: Staged) -> bool:

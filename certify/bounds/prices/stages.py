@@ -131,11 +131,6 @@ class Staged:
     rounding: Rounding
 
     @property
-    def tail(self) -> Chain:
-        """Return the chain behind the last stage, where there is no residual sum behind it."""
-        return _single(self.ends)
-
-    @property
     def sequential(self) -> bool:
         """Return whether each stage reads the one before it, and nothing else."""
         readers = [*(stage.branches for stage in self.stages), self.ends]

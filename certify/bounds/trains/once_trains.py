@@ -38,7 +38,7 @@ class OnceTrains(Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return len(self.may)
 
     @property

@@ -49,12 +49,12 @@ class GraphTrains(TrainPaths, Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return len(self.edges)
 
     @property
     def paths(self) -> TrainPaths:
-        """Return these."""
+        """Return these trains, which are paths of a graph."""
         return self
 
     def priceable(self, decay: float) -> bool:

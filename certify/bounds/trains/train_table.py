@@ -49,12 +49,12 @@ class TableTrains(TrainRows, Trains):
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return T."""
+        """Return the number of steps T."""
         return self.table.trains.shape[1]
 
     @property
     def rows(self) -> TrainRows:
-        """Return these."""
+        """Return these trains, which are rows of a table."""
         return self
 
     def steps(self) -> Box:

@@ -56,10 +56,6 @@ class Nodes:
         twice = self.rebuilt([torch.cat([tensor, tensor]) for tensor in self.tensors()])
         return replace(twice, decisions=decisions, depth=twice.depth + 1)
 
-    def updated(self, bound: Tensor, prices: tuple[Tensor, ...], splits: Splits) -> "Nodes":
-        """Return the same nodes with other bounds, prices and splits."""
-        return replace(self, bound=bound, prices=prices, splits=splits)
-
     def redecided(self, index: Tensor, decisions: Decisions) -> "Nodes":
         """Return the same nodes, those at `index` with other decisions."""
         parts = zip(self.decisions.tensors(), decisions.tensors(), strict=True)

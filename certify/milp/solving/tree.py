@@ -42,13 +42,13 @@ class _SolvedPart:
     """A part that was bounded.
 
     Attributes:
-        part: of the program.
+        region: of the program.
         bound: of the objective there, proven; inf where the part holds no point.
         values: a point of its relaxation, (n,).
         optimal: whether that is said to be the best one.
     """
 
-    part: _Subprogram
+    region: _Subprogram
     bound: float
     values: np.ndarray
     optimal: bool
@@ -156,17 +156,17 @@ class ProgramTree:
 
     def _split(self, one: _SolvedPart) -> list[_SolvedPart] | None:
         """Return both halves of a part, bounded; None where all integers are whole, as far as can be told."""
-        free = np.flatnonzero(self.model.integer & (one.part.lower < one.part.upper))
+        free = np.flatnonzero(self.model.integer & (one.region.lower < one.region.upper))
         down = one.values[free] - np.floor(one.values[free])
         moved = np.stack([down, 1.0 - down])
         open_ = moved.min(0) > INTEGRAL
         if not open_.any():
             whole = len(free) == 0 or one.optimal
-            return None if whole else self._halves(one, int(free[0]), float(one.part.lower[free[0]]))
+            return None if whole else self._halves(one, int(free[0]), float(one.region.lower[free[0]]))
         return self._best(one, free[open_], moved[:, open_])
 
     def _halves(self, one: _SolvedPart, variable: int, value: float) -> list[_SolvedPart]:
-        return [self._bounded(part) for part in one.part.split(variable, value)]
+        return [self._bounded(part) for part in one.region.split(variable, value)]
 
     def _best(self, one: _SolvedPart, variables: np.ndarray, moved: np.ndarray) -> list[_SolvedPart]:
         """Return the halves by the variable that gains most, of the most promising ones.

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...elements.synapses import Synapse
+from ...validation import one_line
 from ..refusal import ConversionRefused
 from .nir_loops import flattened, without_loops
 from .nir_neurons import FIRING, INTEGRATING, EulerNeuron
@@ -205,8 +206,8 @@ def _made(node: Any, name: str, dt: float, reset: Reset | None) -> nn.Module:
     except ConversionRefused:
         raise
     except (AttributeError, TypeError, ValueError, IndexError, RuntimeError, OverflowError) as error:
-        reason = " ".join(str(error).split())
-        raise ConversionRefused(f"{name} (nir {type(node).__name__}): can't be read: {reason}") from error
+        told = f"{name} (nir {type(node).__name__}): can't be read: {one_line(error)}"
+        raise ConversionRefused(told) from error
 
 
 def _numbers(value: Any) -> tuple[int, ...]:

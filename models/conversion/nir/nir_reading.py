@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ...constants import positive, unless_none, whole
 from ...networks import SpikingNetwork
-from ...validation import check_choice
+from ...validation import check_choice, one_line
 from ..checking import compare
 from ..constants import entries, uniform
 from ..converting import Conversion, converted, random_like
@@ -177,7 +177,7 @@ def read_graph(path: Path) -> Any:
     try:
         return nir.dict2NIRNode({**content, "type_check": False})
     except Exception as error:  # nir raises whatever a broken file makes it meet
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise ConversionRefused(f"graph: {path} is no NIR graph: {reason}") from error
 
 

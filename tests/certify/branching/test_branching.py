@@ -267,7 +267,7 @@ def some_nodes(count: int, seed: int = 7, epsilon: float = 0.2) -> tuple[MarginQ
 def test_the_pool_gives_the_worst_of_the_least_tried_rows_first():
     _, nodes = some_nodes(4)
     pool = NodePool(nodes, most_bytes=2**20)
-    pool.put(nodes.updated(torch.tensor([-1.0, -3.0, -2.0, -4.0]).double(), nodes.prices, nodes.splits))
+    pool.put(replace(nodes, bound=torch.tensor([-1.0, -3.0, -2.0, -4.0]).double()))
     effort = torch.tensor([0, 0, 0, 100])
     assert pool.take(2, effort).bound.tolist() == [-3.0, -2.0]
     assert pool.least(5).tolist() == [-1.0, float("inf"), float("inf"), -4.0, float("inf")]

@@ -123,7 +123,7 @@ def test_a_leaf_that_had_no_turn_is_not_proven():
     count = len(roots)
     found = Frontier(question, never_replays, NodePool(roots, 2**20), roots, lambda: True)
     found.begin(count)
-    nodes = roots.updated(torch.full((count,), -1.0).double(), roots.prices, roots.splits)
+    nodes = replace(roots, bound=torch.full((count,), -1.0).double())
     far = torch.full((count,), torch.inf).double()
     inputs = question.inputs[question.samples(nodes)]
     found.settle(Bounded(nodes, torch.zeros(count, dtype=torch.bool), inputs, far))

@@ -5,31 +5,24 @@ import torch
 from torch import nn
 
 from spikecert.certify import LInf, verify
-from spikecert.certify.lirpa import running
-from spikecert.certify.lirpa.compat import load
-from spikecert.certify.lirpa.unrolled import Unrolled
+from spikecert.certify.lirpa import graph
+from spikecert.certify.lirpa.graph import BoundedCircuit
+from spikecert.certify.lirpa.library import load
 from spikecert.certify.verification import bounds
 from spikecert.models import LIF, Residual, SpikingNetwork, mlp
 from spikecert.models.circuit import circuit
 
 
-def images_without_channels() -> SpikingNetwork:
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_pool_of_images_without_channels_is_no_pool_of_the_batch(count: int):
+    """As many samples as rows would be taken for channels."""
     torch.manual_seed(0)
     layers = nn.AvgPool2d((1, 2)), nn.Flatten(), nn.Linear(8, 5), LIF(0.9, 0.3), nn.Linear(5, 3)
-    return SpikingNetwork(*layers, num_steps=2).eval()
-
-
-@pytest.mark.parametrize("count", [1, 4])
-def test_a_pool_of_images_without_channels_is_unknown(count: int):
-    """As many samples as rows would be taken for channels."""
-    network, inputs = (
-        images_without_channels(),
-        torch.rand(count, 4, 4, generator=torch.Generator().manual_seed(0)),
-    )
-    labels = network(inputs).argmax(1)
-    for verdict in verify(network, inputs, labels, LInf(0.0), "lirpa"):
-        assert verdict.status == "unknown"
-        assert verdict.reason.endswith("on 2 axes, expected images for lirpa")
+    network = SpikingNetwork(*layers, num_steps=2).eval()
+    inputs = torch.rand(count, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ends, logits = bounds(network, inputs, LInf(0.0), "lirpa"), network(inputs).double()
+    torch.testing.assert_close(torch.stack([ends.lower, ends.upper]), logits.expand(2, -1, -1), rtol=0, atol=1e-4)
 
 
 ERRORS = [
@@ -42,13 +35,13 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("part", ["BoundedModule", "BoundedTensor", "compute_bounds"])
+@pytest.mark.parametrize("part", ["_build_graph", "BoundedTensor", "compute_bounds"])
 def test_what_the_library_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch, part: str, error: Exception):
     def broken(*arguments: object, **options: object) -> None:
         raise error
 
     library = load()
-    owner = library.BoundedModule if part == "compute_bounds" else library
+    owner = library if part == "BoundedTensor" else library.BoundedModule
     monkeypatch.setattr(owner, part, broken)
     network, inputs = mlp((4, 5, 3), num_steps=2).eval(), torch.rand(2, 4)
     verdicts = verify(network, inputs, network(inputs).argmax(1), LInf(0.01), "lirpa")
@@ -60,12 +53,12 @@ def test_what_the_library_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch, pa
         bounds(network, inputs, LInf(0.01), "lirpa")
 
 
-@pytest.mark.parametrize("place", ["slacks", "Unrolled", "_set"])
+@pytest.mark.parametrize("place", ["slacks", "SumNode", "InputSets"])
 def test_our_own_mistakes_are_no_reason(monkeypatch: pytest.MonkeyPatch, place: str):
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(running, place, broken)
+    monkeypatch.setattr(graph, place, broken)
     network, inputs = mlp((4, 5, 3), num_steps=2).eval(), torch.rand(2, 4)
     with pytest.raises(RuntimeError, match=r"^a bug$"):
         verify(network, inputs, network(inputs).argmax(1), LInf(0.01), "lirpa")
@@ -80,6 +73,6 @@ def test_an_unrolled_residual_network_is_the_network(encoding: str):
     layers = nn.Linear(4, 6), LIF(0.7, 0.2), first, LIF(0.9, 0.5), second, nn.Linear(6, 3)
     network = SpikingNetwork(*layers, num_steps=5, encoding=encoding).double().eval()
     inputs = torch.rand(8, *((5, 4) if encoding == "none" else (4,)), dtype=torch.float64)
-    unrolled = Unrolled(circuit(network), inputs)
     with torch.no_grad():
-        torch.testing.assert_close(unrolled(inputs) * unrolled.readout.factor, network(inputs))
+        unrolled = BoundedCircuit(circuit(network), LInf(0.0).enclosure(inputs))
+        torch.testing.assert_close(unrolled.forward(inputs), network(inputs))

@@ -5,17 +5,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spikecert.certify.lirpa.relaxation import (
-    RelaxedLayer,
-    SegmentEnds,
-    best_slope,
-    line,
-    plane,
-    residue_ends,
-    spike_ends,
-    value_range,
-)
-from spikecert.certify.lirpa.unrolled import Unrolled
+from spikecert.certify import LInf
+from spikecert.certify.lirpa.graph import BoundedCircuit
+from spikecert.certify.lirpa.relaxation import JumpSegments, RelaxedLayer, ResidueSegments, SpikeSegments
 from spikecert.models import LIF, Dynamics, mlp
 from spikecert.models.circuit import circuit
 from spikecert.models.rules import Leaky
@@ -66,8 +58,8 @@ def test_every_outcome_of_a_tie_is_tried():
 @given(neurons(), NUMBERS, NUMBERS, SLOPES)
 def test_lines_of_any_slope_enclose_the_spike(neuron: RelaxedLayer, one: float, other: float, slope: float):
     low, high = min(one, other), max(one, other)
-    ends = spike_ends(number(low), number(high), neuron)
-    lower, upper = (line(ends, number(slope), neuron, sign) for sign in (1.0, -1.0))
+    ends = SpikeSegments.over(number(low), number(high), neuron)
+    lower, upper = (ends.plane(number(slope), sign) for sign in (1.0, -1.0))
     assert float(lower.spike) == float(upper.spike) == 0.0
     for z, s, _, _ in outcomes(neuron, low, high):
         assert slope * z + float(lower.offset) <= s <= slope * z + float(upper.offset)
@@ -76,8 +68,8 @@ def test_lines_of_any_slope_enclose_the_spike(neuron: RelaxedLayer, one: float, 
 @given(neurons(), NUMBERS, NUMBERS, SLOPES)
 def test_planes_of_any_slope_enclose_the_residue(neuron: RelaxedLayer, one: float, other: float, slope: float):
     low, high = min(one, other), max(one, other)
-    ends = residue_ends(number(low), number(high), neuron)
-    lower, upper = (plane(ends, number(slope), neuron, sign) for sign in (1.0, -1.0))
+    ends = ResidueSegments.over(number(low), number(high), neuron)
+    lower, upper = (ends.plane(number(slope), sign) for sign in (1.0, -1.0))
     for z, s, _, u in outcomes(neuron, low, high):
         assert slope * z + float(lower.spike) * s + float(lower.offset) <= u
         assert u <= slope * z + float(upper.spike) * s + float(upper.offset)
@@ -87,8 +79,8 @@ def test_planes_of_any_slope_enclose_the_residue(neuron: RelaxedLayer, one: floa
 def test_ranges_are_attained_and_enclose(neuron: RelaxedLayer, one: float, other: float):
     low, high = min(one, other), max(one, other)
     found = outcomes(neuron, low, high)
-    for ends, column in ((spike_ends, 1), (residue_ends, 3)):
-        least, greatest = value_range(ends(number(low), number(high), neuron))
+    for segments, column in ((SpikeSegments, 1), (ResidueSegments, 3)):
+        least, greatest = value_range(segments.over(number(low), number(high), neuron))
         values = [row[column] for row in found]
         assert float(least) == pytest.approx(min(values), abs=1e-9)
         assert float(greatest) == pytest.approx(max(values), abs=1e-9)
@@ -100,13 +92,17 @@ def test_no_slope_beats_the_best_one_at_the_middle(
 ):
     low, high = min(one, other), max(one, other)
     assume(high - low > 1e-6)
-    ends = spike_ends(number(low), number(high), neuron)
-    chosen = best_slope(ends, neuron, sign)
-    assert height(ends, chosen, neuron, sign) >= height(ends, number(slope), neuron, sign) - 1e-9
+    ends = SpikeSegments.over(number(low), number(high), neuron)
+    chosen = ends.slope(sign)
+    assert height(ends, chosen, sign) >= height(ends, number(slope), sign) - 1e-9
 
 
-def height(ends: SegmentEnds, slope: torch.Tensor, neuron: RelaxedLayer, sign: float) -> float:
-    found = line(ends, slope, neuron, sign)
+def value_range(ends: JumpSegments) -> tuple[torch.Tensor, torch.Tensor]:
+    return ends.values.amin(0), ends.values.amax(0)
+
+
+def height(ends: JumpSegments, slope: torch.Tensor, sign: float) -> float:
+    found = ends.plane(slope, sign)
     return sign * float(found.slope * (ends.points[0] + ends.points[3]) / 2 + found.offset)
 
 
@@ -114,17 +110,17 @@ def test_an_interval_below_at_and_above_the_threshold():
     """Hand-computed: θ = 1, no slack. Ties count as both outcomes."""
     neuron = RelaxedLayer(Leaky(1.0), torch.zeros(()), 1.0, 1.0, 0.0)
     low, high = torch.tensor([0.0, 1.0, 0.5, 1.5]), torch.tensor([0.5, 1.0, 1.0, 2.0])
-    assert value_range(spike_ends(low, high, neuron))[0].tolist() == [0.0, 0.0, 0.0, 1.0]
-    assert value_range(spike_ends(low, high, neuron))[1].tolist() == [0.0, 1.0, 1.0, 1.0]
-    assert value_range(residue_ends(low, high, neuron))[0].tolist() == [0.0, 0.0, 0.0, 0.0]
-    assert value_range(residue_ends(low, high, neuron))[1].tolist() == [0.5, 1.0, 1.0, 0.0]
+    assert value_range(SpikeSegments.over(low, high, neuron))[0].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert value_range(SpikeSegments.over(low, high, neuron))[1].tolist() == [0.0, 1.0, 1.0, 1.0]
+    assert value_range(ResidueSegments.over(low, high, neuron))[0].tolist() == [0.0, 0.0, 0.0, 0.0]
+    assert value_range(ResidueSegments.over(low, high, neuron))[1].tolist() == [0.5, 1.0, 1.0, 0.0]
 
 
 def test_planes_of_a_hard_reset_by_hand():
     """θ = λ = 1 over [−1, 3], slope 1: v − 3s ≤ u ≤ v − s."""
     neuron = RelaxedLayer(Leaky(1.0), torch.zeros(()), 1.0, 1.0, 0.0)
-    ends = residue_ends(number(-1.0), number(3.0), neuron)
-    lower, upper = (plane(ends, number(1.0), neuron, sign) for sign in (1.0, -1.0))
+    ends = ResidueSegments.over(number(-1.0), number(3.0), neuron)
+    lower, upper = (ends.plane(number(1.0), sign) for sign in (1.0, -1.0))
     assert (float(lower.spike), float(lower.offset)) == (-3.0, 0.0)
     assert (float(upper.spike), float(upper.offset)) == (-1.0, 0.0)
 
@@ -136,5 +132,5 @@ def test_the_unrolled_network_is_the_network(amount: float | None, encoding: str
     network = mlp((4, 12, 8, 3), 5, LIF(0.9, 0.3, reset="subtract", reset_amount=amount), encoding).double().eval()
     inputs = torch.rand(20, 4).double() if encoding == "direct" else torch.rand(20, 5, 4).double()
     with torch.no_grad():
-        unrolled = Unrolled(circuit(network), inputs)
-        torch.testing.assert_close(unrolled.readout.factor * unrolled(inputs), network(inputs))
+        unrolled = BoundedCircuit(circuit(network), LInf(0.0).enclosure(inputs))
+        torch.testing.assert_close(unrolled.forward(inputs), network(inputs))

@@ -124,7 +124,9 @@ class Interrupted:
         self.turns, self.margin = 0, ProgramSearch.margin
 
     def __call__(self, search: ProgramSearch, other: int) -> float:
-        self.turns += search.found is None and bool((search.gaps == search._run(search.problem.inputs)).all())
+        self.turns += search.counterexample is None and bool(
+            (search.gaps == search._run(search.problem.inputs)).all()
+        )
         if self.turns > 1:
             raise KeyboardInterrupt
         return self.margin(search, other)

@@ -20,7 +20,7 @@ from spikecert.checking.events.units import Travels
 from spikecert.checking.numbers.exact import Dyadic
 from spikecert.checking.numbers.ranks import Ranks
 from spikecert.checking.numbers.sparse import Matrix
-from spikecert.testing.strategies import SEEDS
+from spikecert.testing.neurons import SEEDS
 from support.event_rules import Changing, changing, members
 from support.exact_numbers import values
 from support.examples import examples

@@ -4,18 +4,22 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert.models import LIF, SpikingNetwork, circuit, network_hash
+from spikecert.models import LIF, AdaptiveLIF, RefractoryLIF, SpikingNetwork, circuit, network_hash
 from spikecert.models.circuit import unchanged
 from spikecert.models.elements import registry
-from spikecert.models.elements.fields import Extent
+from spikecert.models.elements.fields import Extent, UpToOne
+from spikecert.models.elements.refractory import FIELDS as REFRACTORY
 from spikecert.models.elements.registry import ELEMENTS, Element, register
 from spikecert.models.files.checkpoints import from_bytes, to_bytes
 from spikecert.models.files.description import build, describe
 from spikecert.models.linear_maps import linear_map, lowers
 from spikecert.models.linear_maps.selecting import SelectionMap
 from spikecert.models.rules import Leaky
+from spikecert.testing import registered
 
 
 class Turn(nn.Module):
@@ -101,3 +105,37 @@ def test_all_files_of_elements_and_maps_are_watched() -> None:
     own = {kind.__module__ for kind in ELEMENTS if kind.__module__.startswith(registry.__name__.split(".")[0])}
     assert own <= watched
     assert {element.lower.__module__ for element in ELEMENTS.values() if element.lower} <= watched
+
+
+def test_a_layer_may_run_in_its_own_way_on_all_steps_at_once() -> None:
+    """What runs layers asks the registry how, and names none."""
+    seen: list[Tensor] = []
+
+    def run(layer: nn.Module, signal: Tensor) -> Tensor:
+        """Note the signal over time."""
+        seen.append(signal)
+        return signal.roll(1, -1)
+
+    register(Element(Turn, "mapped", lambda layer: Turned(), run))
+    assert network(Turn(1))(torch.rand(5, 2)).shape == (5, 2)
+    assert [signal.shape[1:] for signal in seen] == [(5, 4)]
+
+
+class Lazy(RefractoryLIF):
+    """Has a constant of its own."""
+
+    def __init__(self, decay: float, threshold: float, fires_at: str, rest: int, laziness: float) -> None:
+        super().__init__(decay, threshold, rest, fires_at)
+        self.laziness = laziness
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_the_testing_kit_draws_a_neuron_by_the_fields_it_says(data: st.DataObject) -> None:
+    ELEMENTS.pop(Lazy, None)
+    fields = {name: REFRACTORY[name] for name in ("decay", "threshold", "fires_at", "rest")}
+    register(Element(Lazy, fields={**fields, "laziness": UpToOne}))
+    for kind in (LIF, RefractoryLIF, AdaptiveLIF, Lazy):
+        drawn = data.draw(registered(kind, st.sampled_from(["zero", "subtract"])))
+        assert type(drawn) is kind
+        assert 0.0 <= getattr(drawn, "laziness", 0.0) <= 1.0

@@ -10,7 +10,7 @@ from spikecert.certify.bounds.signals.signals import InputSignal
 from spikecert.certify.rounding import Rounding
 from spikecert.models.circuit import leaky_rule
 from spikecert.testing import neurons
-from spikecert.testing.strategies import RESETS
+from spikecert.testing.neurons import RESETS
 from support.examples import examples
 from support.graphs import boxes
 

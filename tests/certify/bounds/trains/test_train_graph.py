@@ -11,7 +11,7 @@ from spikecert.certify.rounding import Rounding
 from spikecert.models import LIF
 from spikecert.models.circuit import leaky_rule
 from spikecert.testing import neurons
-from spikecert.testing.strategies import DECAYS, THRESHOLDS
+from spikecert.testing.neurons import DECAYS, THRESHOLDS
 from support.examples import examples
 from support.graphs import Ends, boxes, paths
 from support.oracles import feasible_trains

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: neurons, networks, inputs, perturbations, spike trains.
+"""Hypothesis strategies of networks.
 
 Half of what is drawn lies on a grid of 1/4 (weights, inputs, ε), which puts currents exactly on thresholds: there
 verifiers err. Sizes and constants shrink; weights and inputs come from a drawn seed and do not.
@@ -7,81 +7,29 @@ verifiers err. Sizes and constants shrink; weights and inputs come from a drawn 
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..certify.perturbations import L2, LInf, Perturbation, PixelBox, SpikeFlip
 from ..models.architectures.architectures import mlp
 from ..models.architectures.images import average
-from ..models.elements.adaptive import AdaptiveLIF
 from ..models.elements.layers import Residual, walk
-from ..models.elements.neurons import DLIF, LIF
+from ..models.elements.neurons import LIF
 from ..models.linear_maps import affine_types
 from ..models.linear_maps.sharing import Share
 from ..models.networks import SpikingNetwork
 from .moving_layers import MOVES, moving
+from .neurons import SEEDS, neurons, st
 
-try:
-    from hypothesis import strategies as st
-except ImportError as error:
-    raise ImportError("spikecert.testing needs a package: pip install 'spikecert[testing]'") from error
-
-DECAYS = st.sampled_from([0.0, 0.25, 0.5, 0.9, 0.99, 1.0]) | st.floats(2.0**-126, 1.0)
-"""0, or normal in both dtypes: a circuit refuses what is subnormal in the run."""
-THRESHOLDS = st.sampled_from([1.0, 1.0, 0.25, 3.0])
-RESETS = st.sampled_from(["zero", "subtract", "none"])
-FIRES = st.sampled_from([">=", ">"])
-AMOUNTS = st.sampled_from([None, None, 0.5, 1.25, 2.0])
-"""What a subtracting reset takes away, as a share of θ; None: θ."""
-RISES = st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(2.0**-100, 4.0)
-"""What a spike adds to an adaptive threshold."""
-FACTORS = st.sampled_from([-1.5, -0.5, 0.0, 0.5, 1.0, 1.25])
 PADDINGS: st.SearchStrategy[Literal["zeros", "reflect", "replicate", "circular"]] = st.sampled_from(
     ["zeros", "zeros", "reflect", "replicate", "circular"]
 )
 POOLS = ("average", "max")
 """Pools of images and sequences."""
-SEEDS = st.integers(0, 2**31)
 DTYPES = (torch.float32, torch.float64)
 SPREAD = 1.5
 """The standard deviation of weights: enough that neurons both fire and stay silent."""
-
-LEAST = 2.0**-100
-"""Radii below are 0: no share of this one, down to 2^-24, is subnormal in float32, which no threat model takes."""
-
-
-@st.composite
-def neurons(draw: st.DrawFn, num_steps: int, scaled: bool | None = None, reset: str | None = None) -> LIF:
-    """Return a LIF, or a DLIF whose input scale may be negative, zero or constant.
-
-    Args:
-        num_steps: T, the length of a DLIF's input scale.
-        scaled: True: a DLIF, False: a LIF, None: either.
-        reset: "zero", "subtract" or "none"; None: any.
-    """
-    constants = draw(_constants(RESETS if reset is None else st.just(reset)))
-    if not (draw(st.booleans()) if scaled is None else scaled):
-        return LIF(**constants)
-    neuron = DLIF(num_steps, **constants)
-    neuron.input_scale.data = torch.tensor(draw(st.lists(FACTORS, min_size=num_steps, max_size=num_steps)))
-    return neuron
-
-
-@st.composite
-def _constants(draw: st.DrawFn, resets: st.SearchStrategy[str]) -> dict[str, Any]:
-    threshold, reset = draw(THRESHOLDS), draw(resets)
-    constants = {"decay": draw(DECAYS), "threshold": threshold, "reset": reset, "fires_at": draw(FIRES)}
-    share = draw(AMOUNTS) if reset == "subtract" else None
-    return constants | {"reset_amount": None if share is None else share * threshold}
-
-
-@st.composite
-def adaptive_neurons(draw: st.DrawFn) -> AdaptiveLIF:
-    """Return neurons of adaptive thresholds: those that never rise, too, and those that never come back."""
-    constants = draw(_constants(st.sampled_from(["zero", "subtract"])))
-    return AdaptiveLIF(**constants, adaptation=draw(RISES), threshold_decay=draw(DECAYS))
 
 
 @st.composite
@@ -253,62 +201,6 @@ def residual_networks(
     return network.to(draw(st.sampled_from(tuple(dtypes)))).eval()
 
 
-@st.composite
-def inputs(
-    draw: st.DrawFn,
-    network: SpikingNetwork,
-    batch: int = 4,
-    shape: Sequence[int] | None = None,
-    events: bool = False,
-) -> Tensor:
-    """Return a batch that fits `network`, with values in [0, 1], some of them on a grid or at the ends.
-
-    Args:
-        network: whose dtype, features and time axis are used.
-        batch: the number of samples.
-        shape: of one sample at one step; None: what the first layer takes, which must be linear.
-        events: whether all values are 0 or 1.
-
-    Raises:
-        ValueError: for a network whose first layer is not linear, without `shape`.
-    """
-    features = tuple(shape) if shape is not None else features_of(network)
-    steps = (network.num_steps,) if network.timed else ()
-    drawn = torch.rand((batch, *steps, *features), generator=torch.Generator().manual_seed(draw(SEEDS)))
-    kinds = {"plain": drawn, "grid": (drawn * 4).round() / 4, "ends": drawn.round()}
-    return kinds["ends" if events else draw(st.sampled_from(sorted(kinds)))].to(network.dtype)
-
-
-@st.composite
-def perturbations(
-    draw: st.DrawFn, kinds: Sequence[str] = ("linf", "l2"), most: float = 0.25, features: Sequence[int] = ()
-) -> Perturbation:
-    """Return a threat model on [0, 1].
-
-    Args:
-        kinds: what to choose from: "linf", "l2", "box" (a radius for each entry of a sample), "l0" (flips).
-        most: the greatest radius.
-        features: the shape of one sample, for "box".
-    """
-    kind = draw(st.sampled_from(tuple(kinds)))
-    if kind == "l0":
-        return SpikeFlip(draw(st.integers(0, 3)))
-    radius = draw(st.sampled_from([0.0, most / 25, most / 5, most]) | st.floats(0.0, most))
-    radius = radius if radius > LEAST else 0.0
-    if kind == "box":
-        share = torch.rand(tuple(features), generator=torch.Generator().manual_seed(draw(SEEDS)))
-        return PixelBox(radius * share)
-    return {"linf": LInf, "l2": L2}[kind](radius)
-
-
-@st.composite
-def spike_trains(draw: st.DrawFn, num_steps: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return spikes of 0 and 1, (num_steps, *shape); they shrink toward silence."""
-    size = torch.Size((num_steps, *shape))
-    bits = draw(st.lists(st.booleans(), min_size=size.numel(), max_size=size.numel()))
-    return torch.tensor(bits, dtype=dtype).reshape(size)
-
-
 @dataclass(frozen=True)
 class Drawn:
     """A network, whether it is on the grid, and the generator that filled it."""
@@ -348,8 +240,8 @@ def _fill(network: SpikingNetwork, grid: bool, generator: torch.Generator) -> No
             for parameter in layer.parameters():
                 values = torch.randn(parameter.shape, generator=generator) * SPREAD
                 parameter.data = (values * 4).round() / 4 if grid else values
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_var is not None:
-            layer.running_var.copy_(0.25 + torch.rand(layer.running_var.shape, generator=generator))
+        if (variance := getattr(layer, "running_var", None)) is not None:
+            variance.copy_(0.25 + torch.rand(variance.shape, generator=generator))
 
 
 def features_of(network: SpikingNetwork) -> tuple[int, ...]:
