@@ -258,7 +258,6 @@ KERNEL_MUTANTS = (
         "or self.other is not None or missing:",
         "or self.other is not None:",
     ),
-    Mutant("kernel: a tree may be cut", CHECKING, "if self.stack or self.leaf", "if self.leaf"),
     Mutant(
         "kernel: any part may be called empty",
         CHECKING,

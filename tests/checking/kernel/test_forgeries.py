@@ -25,7 +25,7 @@ NAMES = [
     *by_night("residual", "spikes"),
 ]
 STEP = 1 << GRID - 10
-"""More than what intervals have to spare for rounding: the elaborator allows it for larger potentials than come."""
+"""More than what intervals have to spare: the elaborator allows for larger potentials than come."""
 RAISE = 1 << GRID - 30
 """More than what potentials have to spare: they are rounded to 2^−44."""
 
