@@ -32,7 +32,7 @@ from .maps.pooling import Maxima
 from .narrowing import Narrowing
 from .network.graph import Graph, Mean, Spikes, Sum, Through, arrange
 from .network.loops import driven, echoed
-from .network.measuring import measured
+from .network.measuring import Measure, measured
 from .network.model import Network
 from .network.neurons import Neuron
 from .numbers.arithmetic import Arithmetic
@@ -76,25 +76,38 @@ class Question:
         """Return the number of logits."""
         return self.graph.widths[-1]
 
-    @cached_property
+    @property
     def measured(self) -> tuple[list[Dyadic], list[Dyadic]]:
-        """Return, for each node, a bound of the modulus of what the run has there, and `errors`, (n, 1) each."""
-        sizes, errors = zip(*measured(self.graph, self.inputs, self.arithmetic), strict=True)
+        """Return, for each node, a bound of the modulus of what the run has there, and `errors`, (n, k) each."""
+        sizes, errors = zip(*self._found[0], strict=True)
         return list(sizes), list(errors)
 
-    @cached_property
+    @property
     def layers(self) -> dict[int, Trains]:
         """Return the spiking layers by their place in the graph."""
-        found: dict[int, Trains] = {}
-        for place in self.graph.spiking:
+        return self._found[1].layers
+
+    @cached_property
+    def _found(self) -> tuple[list[Measure], Leaf]:
+        """Return the measures, and the root: each layer's spikes are as large as its trains there say."""
+        roots: list[Leaf] = []
+
+        def fires(place: int, current: Measure) -> Dyadic:
+            """Add a layer to the root, and return whether its spikes are possible."""
             node = self.graph.nodes[place]
             assert isinstance(node, Spikes)
-            found[place] = self._layer(node.source, node.neuron, node.feedback)
-        return found
+            layer = self._layer(node.source, node.neuron, node.feedback, *current)
+            if not roots:
+                ends = self.inputs.low, self.inputs.high
+                looked = self._looked_through(layer)
+                roots.append(Leaf(self.graph, {}, self.fixed, ends, layer.everything, *looked, self.entering))
+            roots[0].layers[place] = layer
+            return layer.spikes(roots[0].trains(place))[1]
 
-    def _layer(self, source: int, neuron: Neuron, feedback: Affine | None) -> Trains:
+        return measured(self.graph, self.inputs, self.arithmetic, fires), roots[0]
+
+    def _layer(self, source: int, neuron: Neuron, feedback: Affine | None, size: Dyadic, error: Dyadic) -> Trains:
         """Return neurons whose current is node `source`: with a table, with cells, or with segments."""
-        size, error = (part[source] for part in self.measured)
         if feedback is not None:
             size, error = driven(feedback, size, error, self.arithmetic)
         celled = self.cells > 0 and neuron.reset == "subtract"
@@ -138,13 +151,13 @@ class Question:
         changes = self.inputs.changes
         return None if changes is None else Entering.of(self.graph, changes)
 
-    @cached_property
-    def _looked_through(self) -> tuple[Chain | None, dict[int, Chain]]:
+    def _looked_through(self, first: Trains) -> tuple[Chain | None, dict[int, Chain]]:
         """Return the currents of a first layer that subtracts, and what is one map of its spikes, for F9a."""
-        place, found = self.graph.spiking[0], dict[int, Chain]()
-        first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
-        looked = self.celled and isinstance(first, Constant) and first.neuron.reset == "subtract"  # pyright: ignore
-        if not looked or source not in self.maps:
+        (place, *others), found = self.graph.spiking, dict[int, Chain]()
+        source = self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
+        looked = self.cells and isinstance(first, Constant) and first.neuron.reset == "subtract"
+        readers = (self.graph.nodes[other].neuron.reset for other in others)  # pyright: ignore
+        if not looked or "subtract" not in readers or source not in self.maps:
             return None, found
         for index, node in enumerate(self.graph.nodes):
             if isinstance(node, Through) and node.source == place:
@@ -240,15 +253,11 @@ class Question:
     def leaf(self, allowed: np.ndarray, narrowing: Narrowing | None = None) -> Leaf | None:
         """Return what a leaf's rows of the first layer leave, or None where they leave no run."""
         if narrowing is None and np.array_equal(allowed, self.first.everything):
-            return self._root
+            return self._found[1]
         return self._leaf(allowed, narrowing)
 
-    @cached_property
-    def _root(self) -> Leaf | None:
-        return self._leaf(self.first.everything, None)
-
     def _leaf(self, allowed: np.ndarray, narrowing: Narrowing | None) -> Leaf | None:
-        layers, ends, place = self.layers, (self.inputs.low, self.inputs.high), self.graph.spiking[0]
+        layers, root, place = self.layers, self._found[1], self.graph.spiking[0]
         if narrowing is not None:
             first, source = self.first, self.graph.nodes[place].source  # pyright: ignore[reportAttributeAccessIssue]
             if not isinstance(first, Constant) or source not in self.maps:
@@ -257,8 +266,8 @@ class Question:
             if narrowed is None:
                 return None
             layers, allowed = layers | {place: narrowed[0]}, narrowed[1]
-        looked = self._looked_through
-        return Leaf(self.graph, layers, self.fixed, ends, allowed, *looked, entering=self.entering)
+        known = root.fixed, root.inputs, allowed, root.currents, root.chains, root.entering
+        return Leaf(self.graph, layers, *known)
 
     @cached_property
     def _readouts(self) -> dict[tuple[int, int], tuple[Dyadic, Costs]]:
@@ -287,7 +296,7 @@ class Question:
 
         A final potential adds a step's `slip` at each step, times Λ.
         """
-        slack, final = self.measured[1][-1][logit, 0] * abs(self._weights).sum(), self.network.integrator
+        slack, final = (self.measured[1][-1][logit] * abs(self._weights)).sum(), self.network.integrator
         if final is None:
             return slack
         slip = final.slip(self.measured[0][-1].max().fraction(), self.arithmetic)

@@ -1,4 +1,6 @@
-"""What a proof is about: a network, a set of inputs, a class and what a tie is; and the statement of an accepted one."""
+"""What a proof is about: a network, a set of inputs, a class and what a tie is; and the statement of an accepted
+one.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,6 @@
-"""Certificates (proof/2) made from short proofs (proof/1): nothing here is trusted, the kernel checks what comes out."""
+"""Certificates (proof/2) made from short proofs (proof/1): nothing here is trusted, the kernel checks what comes
+out.
+"""
 
 from .elaborating import elaborate
 

@@ -23,7 +23,7 @@ class _Way(NamedTuple):
 
 
 def cells_of(driven: Driven, count: int) -> list[list[Node]]:
-    """Return the levels of a neuron's invariant, of at most `count` cells each (with λ = 1 one for each count of spikes)."""
+    """Return the levels of a neuron's invariant, of at most `count` cells each; with λ = 1 one a count."""
     steps, neuron = len(driven.boxes), driven.neuron
     count = max(count, steps + 1) if neuron.decay == ONE else count
     size = 4 * steps * (driven.reach + neuron.high + neuron.drop) + ONE

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ...checking.claims import Claim, read_claim
-from ...checking.kernel.checking import Checker
 from ...checking.kernel.certificates import opening
+from ...checking.kernel.checking import Checker
 from ...checking.kernel.invariants import inductive
-from ...checking.kernel.leaves import Costs, Leaf
+from ...checking.kernel.leaves import Leaf
 from ...checking.kernel.network import Nodes, Spikes
 from ...checking.kernel.numbers import GRID, Box
 from ...checking.kernel.records import Fields
@@ -25,7 +25,7 @@ from ...checking.numbers.arithmetic import Arithmetic
 from ...checking.numbers.exact import Dyadic
 from ...checking.proof import FORMAT, LEAF, MOST_CELLS
 from ...checking.refusal import Refused
-from ...checking.trains.tables import train_table
+from ...checking.trains.tables import TooLong, train_table
 from . import words
 from .cells import cells_of
 from .invariants import levels_of
@@ -65,7 +65,7 @@ def whole_cells(given: object) -> int:
 
 @dataclass(frozen=True)
 class ShortRows:
-    """The rows of a table as short proofs order them, by their middles: a split names a current between two of them."""
+    """The rows of a table as short proofs order them, by their middles: a split names a current between two."""
 
     trains: list[Train]
     middles: list[Fraction]
@@ -126,7 +126,7 @@ class Elaborator:
         self.checker._take(first, Fields(rest))
         return record
 
-    # ---- facts -------------------------------------------------------------------------------------------------------
+    # ---- facts -----------------------------------------------------------------------------------
     def _table(self, place: int) -> Iterator[str]:
         """Yield the table of a layer with constant currents, unless it is too long: rows by train and sign."""
         found: dict[tuple[Train, bool], Box] = {}
@@ -137,7 +137,10 @@ class Elaborator:
             found[name] = min(old[0], lower(low, 80)), max(old[1], upper(high, 80))
             if len(found) > MOST_ROWS:
                 return
-        order = ShortRows.of(self.nodes.graph.nodes[place].neuron, currents, self.checker.network.arithmetic)
+        try:
+            order = ShortRows.of(self.nodes.graph.nodes[place].neuron, currents, self.checker.network.arithmetic)
+        except TooLong:  # then the short proof splits no rows either
+            return
         rows = sorted((order.place(train, box), sum(box), train, box) for (train, _), box in found.items())
         self.split_at[place] = [order.middles[place] for place, *_ in rows]
         yield self._said(words.table(place, [(train, box) for *_, train, box in rows]))
@@ -177,7 +180,7 @@ class Elaborator:
         """Return whether windows may say more than their steps: a table comes before, or changes share budgets."""
         return self.nodes.entering is not None or any(before < place for before in self.context.tables)
 
-    # ---- trees -------------------------------------------------------------------------------------------------------
+    # ---- trees -----------------------------------------------------------------------------------
     def _tree(self, other: int) -> Iterator[str]:
         tensors = self.content.tensors
         neurons, currents = tensors[f"{other}.neuron"].tolist(), tensors[f"{other}.current"].tolist()

@@ -18,8 +18,8 @@ PLENTY = 1 << 3 * GRID + 1024
 class Potentials:
     """The potentials of a neuron at costs and prices.
 
-    A node's pieces are named by the step at which the next spike is, T + 1: none. A piece's line has the slope that one more u is
-    worth there; its constant is what is left by the moves that lead on, in exact numbers.
+    A node's pieces are named by the step at which the next spike is, T + 1: none. A piece's line has the slope
+    that one more u is worth there; its constant is what is left by the moves that lead on, in exact numbers.
     """
 
     def __init__(self, neuron: Neuron, invariant: Invariant, costs: list[int], prices: list[int]) -> None:
@@ -52,7 +52,7 @@ class Potentials:
                 self.gains[t][index] = {step: gain}
                 self.slopes[t][index] = {step: near(self.decay * (gain / ONE))}
 
-    # ---- slopes ------------------------------------------------------------------------------------------------------
+    # ---- slopes ----------------------------------------------------------------------------------
     def _worths(self) -> None:
         """Find at each node, for each next spike, what one more u and one more v are worth."""
         invariant = self.invariant
@@ -104,7 +104,7 @@ class Potentials:
         part = move.part[0] / ONE, move.part[1] / ONE
         return Step(part, (ends[0] - extra, ends[1] + extra), price)
 
-    # ---- constants -----------------------------------------------------------------------------------------------------
+    # ---- constants -------------------------------------------------------------------------------
     def _potential(
         self, t: int, index: int, later: list[Potential], names: list[list[list[int]]] | list[list[int]]
     ) -> Potential:

@@ -1,10 +1,11 @@
 """Dual prices of one segment between two spikes (F6): how much a unit more of v is worth at each of its steps.
 
 The cheapest run of a segment minimises −Σ μ·c over v[k] = λ·v[k−1] + c[k], c in its boxes and v in the parts that
-silence and the last spike leave: a linear program along a line, solved by its value as a function of v, piece by piece
-from the last step back. Floats: whatever comes out is only as good as the potential that it makes.
+silence and the last spike leave: a linear program along a line, solved by its value as a function of v, piece by
+piece from the last step back. Floats: whatever comes out is only as good as the potential that it makes.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 Points = list[tuple[float, float]]
@@ -90,7 +91,7 @@ def _multipliers(decay: float, steps: list[Step], path: list[tuple[Ends, Ends]])
 
 
 def _at(points: Points, x: float) -> float:
-    for (a, p), (b, q) in zip(points, points[1:], strict=False):
+    for (a, p), (b, q) in pairwise(points):
         if x <= b:
             return p if b <= a else p + (q - p) * (x - a) / (b - a)
     return points[-1][1]

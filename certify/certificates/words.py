@@ -48,11 +48,15 @@ def table(place: int, rows: Sequence[tuple[Train, Box]]) -> str:
 def graph(place: int, j: int, levels: list[list[Node]]) -> str:
     """Return the record of an invariant."""
     nodes = [
-        f"{word(n.low)} {word(n.high)} {n.parent} {n.silent} {n.spike} {len(n.cuts)} {' '.join(map(str, n.cuts))} {_taken(n)}"
+        f"{word(n.low)} {word(n.high)} {n.parent} {n.silent} {n.spike} {_listed(n.cuts)} {_taken(n)}"
         for level in levels
         for n in level
     ]
     return f"graph {place} {j} {' '.join(str(len(level)) for level in levels)} {' '.join(nodes)}"
+
+
+def _listed(values: Sequence[int]) -> str:
+    return " ".join(map(str, (len(values), *values)))
 
 
 def _taken(node: Node) -> str:

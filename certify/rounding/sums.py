@@ -3,7 +3,22 @@
 γ_n·Σ|terms| in any order of summation (units.py). A weighted sum over time, Σ_t r[t]·x[t], with rows of powers,
 takes in run and bound at most 3T + 2 roundings for the powers and the recursion that stands for them and T for the
 sum: γ_{4T+8}. Behind an affine layer of n terms those come on top of n.
+
+**Zeros round nothing.** Of the n products of an output let all but k be of an x that is 0, with finite weights.
+Then γ_{k+1}·(Σ|w||x| + |b|) bounds what the run strays by, in any order, blocking or padding by zeros, with fused
+multiply-adds or without. *Proof:* such a run is a tree: its leaves are the products, the bias and the zeros that
+blocks are filled with, its inner nodes are additions. fl(w·0) = 0, fl(a + 0) = a and fma(w, 0, a) = a, up to the
+sign of a zero, which no sum tells. So a node rounds only if leaves that may be other than 0 lie below both of its
+sides. There are at most k + 1 of them; on its way to the root each meets at most k nodes that round, since every
+such node brings in another one, and a product is rounded once before: at most k + 1 factors 1 + δ, |δ| ≤ u
+(Higham, 2002, lemma 3.1). ∎ Of a spike's products, w·1, not even that one rounds. `product_error` pays for k + 2,
+as for n.
+
+x is 0 where a bound of its modulus is. A step's own bound serves where a layer that fires follows, for that is run
+step by step; where none does, a run may take the mean over time before the map: a bound for all steps is due.
 """
+
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -21,8 +36,15 @@ def over_rows(num_steps: int) -> int:
     return 4 * num_steps + 4
 
 
-def product_error(terms: int, rounding: Rounding, further: int = 0) -> float:
-    """Return γ for an affine output of n = `terms` products, and `further` roundings of a sum over time."""
+@overload
+def product_error(terms: int, rounding: Rounding, further: int = 0) -> float: ...
+@overload
+def product_error(terms: Tensor, rounding: Rounding, further: int = 0) -> Tensor: ...
+def product_error(terms: int | Tensor, rounding: Rounding, further: int = 0) -> float | Tensor:
+    """Return γ for an affine output of n = `terms` products, and `further` roundings of a sum over time.
+
+    Only products that may be other than 0 count; outputs that have different numbers of them have a γ each.
+    """
     return rounding.gamma(terms + further)
 
 

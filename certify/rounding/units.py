@@ -8,11 +8,13 @@ rounding, which is float64's, or float32's where a first look is to be cheap: th
 Why four times is enough, for one affine layer on a box [l, u]: middle m and radius r each take one rounding, and
 their products with W and |W| at most γ_n·|W||m| and γ_n·|W||r|, where |m| + r ≤ max(|l|, |u|), the magnitude that
 γ is multiplied with. The sums with bias and slack, the two ends and the slack's own products take the rest:
-n + 10 roundings at most, of the 4·(n + 2) that are paid.
+n + 10 roundings at most, of the 4·(n + 2) that are paid. Where only k products may be other than 0, the bound's
+own are 0 at the others, too, and k stands for n; for k = 0 only the slack and the two ends round, and 8 are paid.
 """
 
 import math
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -45,14 +47,18 @@ class Rounding:
         """Return the magnitude above which the run may overflow."""
         return torch.finfo(self.dtype).max / 8
 
-    def gamma(self, terms: int) -> float:
-        """Return γ_terms for the run and the bound together.
+    @overload
+    def gamma(self, terms: int) -> float: ...
+    @overload
+    def gamma(self, terms: Tensor) -> Tensor: ...
+    def gamma(self, terms: int | Tensor) -> float | Tensor:
+        """Return γ_terms for the run and the bound together; of each of many numbers of terms, float64.
 
         Raises:
             OverflowError: where terms·u ≥ 1/2: nothing can be said of so long a sum.
         """
-        product = (terms + 2) * self.unit
-        if product >= 0.5:
+        product: float | Tensor = (terms + 2) * self.unit
+        if not float(product.max() if isinstance(product, Tensor) else product) < 0.5:
             raise OverflowError(f"terms: a sum of {terms} terms in {self.dtype} has no useful error bound")
         return product / (1.0 - product)
 

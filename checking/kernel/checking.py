@@ -1,7 +1,8 @@
-"""Check a certificate (proof/2), record by record: the claim, the facts, a tree for each other class, each of its leaves.
+"""Check a certificate (proof/2), record by record: the claim, the facts, a tree for each other class, each of its
+leaves.
 
-A split's two sides hold all that their node held, so the leaves of a complete tree hold every run. What is refused says
-where: the record's number, its word and its neuron.
+A split's two sides hold all that their node held, so the leaves of a complete tree hold every run. What is refused
+says where: the record's number, its word and its neuron.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from .leaves import Costs, Leaf
 from .narrowing import narrow
 from .network import Nodes
 from .neurons import Neuron
-from .numbers import GRID, ONE, Box, above, below, times
+from .numbers import GRID, ONE, Box, above, below, regrid, times
 from .potentials import feasible
 from .records import Fields
 from .tables import checked
@@ -89,7 +90,7 @@ class Checker:
         known[word](fields)
         fields.end()
 
-    # ---- facts -----------------------------------------------------------------------------------------------------
+    # ---- facts -----------------------------------------------------------------------------------
     def _table(self, fields: Fields) -> None:
         place = fields.whole()
         node = self.nodes.spiking(place)
@@ -119,7 +120,7 @@ class Checker:
         def window(a: int, t: int) -> Box:
             return context.current(place, j, self._window(place, node.neuron, a, t))
 
-        return Driven(node.neuron, boxes, node.errors[j], window, context.bits[place][j])
+        return Driven(node.neuron, boxes, context.sizes.errors(place)[j], window, context.bits[place][j])
 
     def _window(self, place: int, neuron: Neuron, a: int, t: int) -> Window:
         """Return Σ_{a<k≤t} λ^(t−k)·a[k]·I[k], powers rounded outward."""
@@ -146,11 +147,12 @@ class Checker:
         if not self.context.empty[0]:
             narrow(self.context, place, found)
 
-    # ---- the tree ----------------------------------------------------------------------------------------------------
+    # ---- the tree --------------------------------------------------------------------------------
     def _class(self, fields: Fields) -> None:
         other = fields.whole(self.classes - 1)
         if self.other is not None or other == self.label or other in self.margins:
             raise Refused("is no class whose tree may begin here")
+        self.context.sizes.of(len(self.nodes.nodes) - 1)  # from what holds outside of all trees
         self.other, self.margins[other] = other, None
         self._root = self.context.mark()
 
@@ -200,7 +202,7 @@ class Checker:
             self.context.undo(self._root)
             self.other = None
 
-    # ---- leaves ------------------------------------------------------------------------------------------------------
+    # ---- leaves ----------------------------------------------------------------------------------
     def _empty(self, fields: Fields) -> None:
         self._inside()
         if not self.context.empty[0]:
@@ -224,13 +226,14 @@ class Checker:
 
         Weights are off by less than 2^−GRID; a final potential adds a step's slip at each step, times Λ.
         """
-        slack, final = (
-            times(self.nodes.errors[-1][logit], sum(map(abs, weights)) + self.network.steps)[1],
-            self.network.integrator,
-        )
+        size, error = self.context.sizes.of(len(self.nodes.nodes) - 1)
+        own = [regrid(int(x), error.shift)[1] for x in error.ints[logit]]  # one, or one a step
+        over = zip(own if len(own) > 1 else own * len(weights), weights, strict=True)
+        slack = sum(times(x, abs(weight) + 1)[1] for x, weight in over)
+        final = self.network.integrator
         if final is None:
             return slack
-        reach = self.nodes.reach
+        reach = size.max().fraction()
         slip = final.slip(reach, self.network.arithmetic)
         return slack + above(slip * sum(final.powers)) + self.network.steps * (int(reach) + 1)
 
@@ -256,7 +259,8 @@ class Checker:
         self.leaf.price(fields.whole(), fields.whole(), fields.number())
 
     def _close(self, fields: Fields) -> None:
-        assert self.leaf is not None and self.other is not None
+        assert self.leaf is not None
+        assert self.other is not None
         bound = self.leaf.bound()
         if not suffices(self.nodes.graph, self.label, self.other, Fraction(bound, 1 << GRID), self.ties):
             reached = float(Fraction(bound, 1 << GRID) * self.nodes.graph.unit)

@@ -1,19 +1,21 @@
 """What holds for every run of the present part of the tree, and what it says of sums over time.
 
-Facts are stated at a node of the tree and hold below it; a split adds what its side has. All is taken back when the
-other side begins.
+Facts are stated at a node of the tree and hold below it; a split adds what its side has. All is taken back when
+the other side begins.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ..numbers.exact import Dyadic, whole
 from ..refusal import Refused
 from ..work import spend
 from .invariants import Invariant, along
 from .network import Entrance, Filtered, Greatest, Nodes, Spikes, Sum
-from .numbers import GRID, ONE, Box, scaled
+from .numbers import ONE, Box, scaled
+from .sizes import Sizes, largest
 from .tables import Table
 
 Ends = tuple[list[int], list[int]]
@@ -44,6 +46,7 @@ class Context:
         bits: of each other neuron, whether a spike at each step is certain, and whether it is possible.
         invariants: the latest of each of these neurons.
         empty: whether no run is left.
+        sizes: of the run's numbers, and of what may be rounded.
     """
 
     def __init__(self, nodes: Nodes, steps: int) -> None:
@@ -54,6 +57,7 @@ class Context:
         self.bits: dict[int, list[tuple[Box, ...]]] = {}
         self.invariants: dict[int, list[Invariant | None]] = {}
         self.empty = [False]
+        self.sizes = Sizes(nodes, self.possible)
         self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
         self._known: list[dict[Window, Ends]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
@@ -66,7 +70,16 @@ class Context:
                 self.bits[place] = [((0, 1),) * steps] * node.width
                 self.invariants[place] = [None] * node.width
 
-    # ---- changes ---------------------------------------------------------------------------------------------------
+    def possible(self, place: int) -> Dyadic:
+        """Return 1 where a spike of the layer at a place is possible, (n, T)."""
+        if place in self.tables:
+            trains = self.tables[place].trains
+            return whole(
+                [[max(trains[r][t] for r in rows) for t in range(self.steps)] for rows in self.rows[place]]
+            )
+        return whole([[possible for _, possible in bits] for bits in self.bits[place]])
+
+    # ---- changes ---------------------------------------------------------------------------------
     def mark(self) -> int:
         """Return what `undo` goes back to."""
         self._trail.append({})
@@ -91,7 +104,7 @@ class Context:
             known.clear()
 
     def give_table(self, place: int, table: Table) -> None:
-        """State the trains of a layer whose currents are constant: each neuron keeps the rows that it may reach."""
+        """State the trains of a layer whose currents are constant: each keeps the rows that it may reach."""
         self.tables[place] = table
         self.currents[place] = self.nodes_currents(place)
         self.rows[place] = [self.reached(place, box, range(len(table.trains))) for box in self.currents[place]]
@@ -102,7 +115,7 @@ class Context:
     def nodes_currents(self, place: int) -> list[Box]:
         """Return where the run's currents of a layer with constant ones may be."""
         source, width = self.nodes.spiking(place).source, self.nodes.spiking(place).width
-        errors = self.nodes.spiking(place).errors
+        errors = self.sizes.errors(place)
         boxes = self.nodes.within_ball(source, [self.span(source, j, self.step(0)) for j in range(width)])
         return [(low - error, high + error) for (low, high), error in zip(boxes, errors, strict=True)]
 
@@ -117,9 +130,9 @@ class Context:
         if not rows:
             self.set(self.empty, 0, True, place)
 
-    # ---- what holds ------------------------------------------------------------------------------------------------
+    # ---- what holds ------------------------------------------------------------------------------
     def span(self, place: int, j: int, window: Window) -> Box:
-        """Return where Σ factors·x over a window may be, for number j of a node, exact and of the run's own spikes."""
+        """Return where Σ factors·x over a window may be, x being number j of a node, exact of the run's spikes."""
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
             return self._cut(place, j, window, self._summed(node, j, window))
@@ -180,12 +193,14 @@ class Context:
     def _cut(self, place: int, j: int, window: Window, box: Box) -> Box:
         """Cut a box with what a recording's budgets say of it."""
         if (place, window) not in self._joint:
-            self._joint[place, window] = self.nodes.joint(place, window.first, window.factors)
+            self._joint[place, window] = self.nodes.joint(
+                place, window.first, window.factors, largest(self.sizes.of(place)[0])
+            )
         known = self._joint[place, window]
         return box if known is None else (max(box[0], known[j][0]), min(box[1], known[j][1]))
 
     def _largest(self, node: Greatest, window: Window) -> list[Box]:
-        """Return what is known of maxima: of each step's, and that they are at least each entry, for factors ≥ 0."""
+        """Return what is known of maxima: of each step's, and, for factors ≥ 0, that each entry is no more."""
         steps = range(window.first, window.first + len(window.factors))
         ends = [self.spans(node.source, self.step(t)) for t in steps]
         together = all(least >= 0 for least, _ in window.factors) and len(window.factors) > 1

@@ -1,16 +1,18 @@
 """Rules I and W: a claimed invariant of one neuron is inductive, so every run of it stays within.
 
-Nodes at level t are intervals of u[t]; a run is in some node at each level. From u in [lo, hi] and the exact current in
-its box, v lies in V = λ·[lo, hi] + a·box ± extra; silence takes V ∩ (−∞, θ⁺] to the node that the certificate names, a
-spike what the reset leaves of V ∩ [θ⁻, ∞). Both must lie in the nodes' intervals (induction over time; proofs/Theorem.v).
+Nodes at level t are intervals of u[t]; a run is in some node at each level. From u in [lo, hi] and the exact
+current in its box, v lies in V = λ·[lo, hi] + a·box ± extra; silence takes V ∩ (−∞, θ⁺] to the node that the
+certificate names, a spike what the reset leaves of V ∩ [θ⁻, ∞). Both must lie in the nodes' intervals (induction
+over time; proofs/Theorem.v).
 
-W (F5). A node that names a parent is entered from it alone, in silence. Along such a chain from level a,
-u[t] = λ^(t−a)·u[a] + Σ λ^(t−k)·a[k]·I[k] ± extra·Σ λ^k, so V may be cut by the chain's earlier intervals and what is known
-of the window's sum: of one train of a neuron before, not of one spike after the other.
+W (F5). A node that names a parent is entered from it alone, in silence. Along such a chain from level a, u[t] =
+λ^(t−a)·u[a] + Σ λ^(t−k)·a[k]·I[k] ± extra·Σ λ^k, so V may be cut by the chain's earlier intervals and what is
+known of the window's sum: of one train of a neuron before, not of one spike after the other.
 
-C (F9). A node may also claim an interval of Y[t] = d·Σ_{k≤t} λ^(t−k)·s[k], what the spikes of a neuron that subtracts took.
-With L[t] = Σ_{k≤t} λ^(t−k)·a[k]·I[k], u is within E[t] of L − Y, E[t+1] = λ·E[t] + extra + lost: by induction, for
-v = λ·u + a·I + δ and u = v − d·s within lost. So V may be cut by L − λ·Y, and Y behind a move by L − u.
+C (F9). A node may also claim an interval of Y[t] = d·Σ_{k≤t} λ^(t−k)·s[k], what the spikes of a neuron that
+subtracts took. With L[t] = Σ_{k≤t} λ^(t−k)·a[k]·I[k], u is within E[t] of L − Y, E[t+1] = λ·E[t] + extra + lost:
+by induction, for v = λ·u + a·I + δ and u = v − d·s within lost. So V may be cut by L − λ·Y, and Y behind a move by
+L − u.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,7 +55,7 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class Invariant:
-    """A checked one: its levels, the moves of each node (None: no run comes there), the currents, δ's size, spikes."""
+    """A checked one: levels, the moves of each node (None: no run comes there), currents, δ's size, spikes."""
 
     levels: list[list[Node]]
     moves: list[list[list[Move] | None]]
@@ -68,7 +70,7 @@ class Invariant:
 
 
 def along(invariant: Invariant, first: int, factors: Sequence[Box]) -> Box:
-    """Return what Σ factors[k − first]·s[k] lies between over all runs of an invariant, step by step along its moves."""
+    """Return what Σ factors[k − first]·s[k] lies between over all runs of an invariant, move by move."""
     ends = {index: (0, 0) for index, moves in enumerate(invariant.moves[first]) if moves is not None}
     for t, (least, most) in enumerate(factors, start=first):
         ahead: dict[int, Box] = {}
@@ -121,7 +123,7 @@ def inductive(driven: Driven, levels: list[list[Node]]) -> Invariant:
     Raises:
         Refused: where it does not hold the start, or is not inductive.
     """
-    neuron, steps = driven.neuron, len(driven.boxes)
+    steps = len(driven.boxes)
     if len(levels) != steps + 1 or not levels[0] or not levels[0][0].low <= 0 <= levels[0][0].high:
         raise Refused("an invariant does not hold the start, or has other steps")
     balance = Balance.of(driven, levels)

@@ -1,8 +1,9 @@
 """Rules R and L: what a leaf's potentials add up to, by Lagrangian duality.
 
-A margin is a sum of A·s over spikes. For any prices μ on a layer's currents, Σ A·s ≥ Σ_j (least Σ A·s − Σ μ·I of neuron
-j) + Σ μ·I, and Σ μ·I is the same kind of sum over what the currents are made of, down to the inputs, where it is least in
-closed form. Costs on spikes are rounded down, for spikes are not negative; those on inputs are exact.
+A margin is a sum of A·s over spikes. For any prices μ on a layer's currents, Σ A·s ≥ Σ_j (least Σ A·s − Σ μ·I of
+neuron j) + Σ μ·I, and Σ μ·I is the same kind of sum over what the currents are made of, down to the inputs, where
+it is least in closed form. Costs on spikes are rounded down, for spikes are not negative; those on inputs are
+exact.
 """
 
 from collections import defaultdict
@@ -105,7 +106,7 @@ class Costs:
 
 
 class Leaf:
-    """A leaf in the making: nodes are done from the last one down, each neuron by a potential, a price or by nothing."""
+    """A leaf in the making: nodes are done from the last one down, a neuron by a potential, a price or nothing."""
 
     def __init__(self, context: Context, costs: Costs) -> None:
         self.context, self.costs, self.total = context, costs, 0
@@ -160,7 +161,7 @@ class Leaf:
             spent = sum(cost for cost, s in zip(costs, table.trains[r], strict=True) if s)
             ends = max(low, table.ends[r][0]), min(high, table.ends[r][1])
             values.append((spent << GRID) - max(price * ends[0], price * ends[1]))
-        error = self.context.nodes.spiking(self.place).errors[j]
+        error = self.context.sizes.errors(self.place)[j]
         return (min(values) - abs(price) * error) >> GRID
 
     def taken(self, place: int, j: int) -> list[int]:

@@ -1,8 +1,8 @@
 """Rule N (F8): what rows that are left to some neurons say of the currents of others, by multipliers (Farkas).
 
-The rows of neuron k confine its exact current W_k·x + b_k to a slab [p_k, q_k]. For s = ±1 and any ν, every input x of
-a run here has s·(W_m·x + b_m) ≥ least over the inputs of (s·W_m − Σ ν_k·W_k)·x + constants + Σ least(ν_k, slab_k); where the
-same bound of 0 is positive, no run is here.
+The rows of neuron k confine its exact current W_k·x + b_k to a slab [p_k, q_k]. For s = ±1 and any ν, every input
+x of a run here has s·(W_m·x + b_m) ≥ least over the inputs of (s·W_m − Σ ν_k·W_k)·x + constants + Σ least(ν_k,
+slab_k); where the same bound of 0 is positive, no run is here.
 """
 
 from ..refusal import Refused
@@ -14,7 +14,7 @@ from .numbers import GRID, HUGE, Box
 def slab(context: Context, place: int, k: int) -> Box:
     """Return where the exact current of neuron k lies for the rows that are left to it."""
     ends, (low, high) = context.tables[place].ends, context.currents[place][k]
-    rows, error = context.rows[place][k], context.nodes.spiking(place).errors[k]
+    rows, error = context.rows[place][k], context.sizes.errors(place)[k]
     least, most = min(ends[r][0] for r in rows), max(ends[r][1] for r in rows)
     return max(low, least) - error, min(high, most) + error
 
@@ -47,7 +47,7 @@ def narrow(context: Context, place: int, bounds: list[tuple[int, int, dict[int, 
             if bound > 0:
                 context.set(context.empty, 0, True, place)
             continue
-        error = context.nodes.spiking(place).errors[m]
+        error = context.sizes.errors(place)[m]
         low, high = (bound - error, HUGE) if sign > 0 else (-HUGE, error - bound)
         box = context.currents[place][m]
         box = max(low, box[0]), min(high, box[1])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from itertools import pairwise
 from operator import mul
 
 import numpy as np
@@ -14,8 +14,6 @@ from ..maps.filters import Filter
 from ..maps.pooling import Maxima
 from ..network import graph as described
 from ..network.graph import Graph
-from ..network.loops import driven
-from ..network.measuring import Measure, measured
 from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
@@ -98,7 +96,6 @@ class Spikes:
     Attributes:
         constant: whether a current is the same at each step.
         heard: what is added to the current of a step: a sum of the layer's own spikes a step before (F16).
-        errors: how far the run's currents may be from the exact ones.
     """
 
     source: int
@@ -106,7 +103,6 @@ class Spikes:
     constant: bool
     width: int
     heard: Sum | None
-    errors: list[int]
 
 
 Node = Entrance | Sum | Greatest | Filtered | Spikes
@@ -114,22 +110,19 @@ Node = Entrance | Sum | Greatest | Filtered | Spikes
 
 @dataclass(frozen=True)
 class Nodes:
-    """All nodes in order, and how far the run's numbers may be from the exact ones of the run's own spikes.
+    """All nodes in order.
 
     Attributes:
-        graph: as it is read.
+        network: as it is read; graph: its nodes, as they are read.
         inputs: the set.
         nodes: the first is the input, the last is read out.
-        errors: a bound of that distance, for each number of each node.
-        measures: bounds of their moduli, and of these distances, as they are read.
         entering: what is known of nodes that read a recording whose changes share budgets.
     """
 
+    network: Network
     graph: Graph
     inputs: Inputs
     nodes: list[Node]
-    errors: list[list[int]]
-    measures: list[Measure]
     entering: Entering | None
 
     @staticmethod
@@ -137,17 +130,11 @@ class Nodes:
         """Return the nodes of a network over a set.
 
         Raises:
-            Refused: for what the kernel has no rule for, or where the run may overflow.
+            Refused: for what the kernel has no rule for.
         """
-        measures = measured(graph, inputs, network.arithmetic)
-        nodes = [_node(place, graph, network, inputs, measures) for place in range(len(graph.nodes))]
+        nodes = [_node(place, graph, network, inputs) for place in range(len(graph.nodes))]
         entering = None if inputs.changes is None else Entering.of(graph, inputs.changes)
-        return Nodes(graph, inputs, nodes, [_up(error) for _, error in measures], measures, entering)
-
-    @property
-    def reach(self) -> Fraction:
-        """Return a bound of what the run has at the last node."""
-        return self.measures[-1][0].max().fraction()
+        return Nodes(network, graph, inputs, nodes, entering)
 
     def spiking(self, place: int) -> Spikes:
         """Return the neurons at a place.
@@ -160,8 +147,8 @@ class Nodes:
             raise Refused(f"layer {place}: has no neurons")
         return node
 
-    def joint(self, place: int, first: int, factors: Sequence[Box]) -> list[Box] | None:
-        """Return what Σ factors·x over steps lies between where x reads a recording whose changes share budgets, or None."""
+    def joint(self, place: int, first: int, factors: Sequence[Box], sizes: list[int]) -> list[Box] | None:
+        """Return what Σ factors·x over steps lies between where x reads a recording with budgets, or None."""
         if self.entering is None or place not in self.entering.maps:
             return None
         steps, width = self.entering.steps, self.graph.widths[place]
@@ -170,15 +157,11 @@ class Nodes:
         ends = (Dyadic(np.full((width, 1), sign * HUGE, dtype=object), GRID) for sign in (-1, 1))
         low, high = self.entering.cut_sums(place, tuple(ends), Dyadic(weights, GRID), (first, tuple(factors)))  # pyright: ignore
         loose = sum(most - least for least, most in factors)
-        pairs = zip(low.ints.ravel(), high.ints.ravel(), self.sizes(place), strict=True)
+        pairs = zip(low.ints.ravel(), high.ints.ravel(), sizes, strict=True)
         rounded = [
             (regrid(int(one), low.shift)[0], regrid(int(two), high.shift)[1], size) for one, two, size in pairs
         ]
         return [(one - times(loose, size)[1], two + times(loose, size)[1]) for one, two, size in rounded]
-
-    def sizes(self, place: int) -> list[int]:
-        """Return bounds of the moduli of a node's numbers."""
-        return _up(self.measures[place][0])
 
     def within_ball(self, place: int, boxes: list[Box]) -> list[Box]:
         """Cut boxes of a node that is one map of the inputs with what an ℓ2 ball says of it."""
@@ -193,7 +176,7 @@ class Nodes:
         return [(one[0], two[1]) for one, two in zip(*ends, strict=True)]
 
 
-def _node(place: int, graph: Graph, network: Network, inputs: Inputs, measures: list[Measure]) -> Node:
+def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> Node:
     node, width = graph.nodes[place], graph.widths[place]
     if isinstance(node, described.Entrance):
         return Entrance(_boxes(inputs))
@@ -209,19 +192,14 @@ def _node(place: int, graph: Graph, network: Network, inputs: Inputs, measures: 
         rows = [[(k, int(x)) for k, x in enumerate(column) if x] for column in node.over_time.ints.T]
         return Filtered(node.source, rows, node.over_time.shift)
     if isinstance(node, described.Spikes):
-        return _spikes(place, node, graph, network, measures[node.source])
+        return _spikes(place, node, graph, network)
     raise Refused(f"unknown: the kernel has no rule for a {type(node).__name__}")
 
 
-def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network, measure: Measure) -> Spikes:
-    """Return neurons; that no potential may overflow is looked at here alone."""
-    (size, error), heard = measure, None
-    if node.feedback is not None:
-        heard, (size, error) = _through(place, node.feedback), driven(node.feedback, *measure, network.arithmetic)
-    node.neuron.largest(size.max().fraction(), network.arithmetic)
+def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network) -> Spikes:
+    heard = None if node.feedback is None else _through(place, node.feedback)
     constant = graph.constant[node.source] and heard is None
-    neuron = Neuron.of(node.neuron, network.arithmetic)
-    return Spikes(node.source, neuron, constant, graph.widths[place], heard, _up(error))
+    return Spikes(node.source, Neuron.of(node.neuron, network.arithmetic), constant, graph.widths[place], heard)
 
 
 def _boxes(inputs: Inputs) -> list[list[Box]]:
@@ -236,7 +214,7 @@ def _through(source: int, affine: Affine) -> Sum:
     spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
     starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
     entries = list(zip(matrix.column.tolist(), map(int, matrix.ints), strict=True))
-    rows = [[Part.of(source, entries[one:two])] for one, two in zip(starts, starts[1:], strict=False)]
+    rows = [[Part.of(source, entries[one:two])] for one, two in pairwise(starts)]
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
     return Sum(rows, matrix.shift, bias)
 
@@ -250,7 +228,3 @@ def _greatest(node: Maxima) -> Greatest:
 
 def _same(sources: list[int], width: int) -> Sum:
     return Sum([[Part.of(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)
-
-
-def _up(column: Dyadic) -> list[int]:
-    return [regrid(int(x), column.shift)[1] for x in column.ints.ravel()]

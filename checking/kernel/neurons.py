@@ -1,8 +1,8 @@
 """What one step of a neuron may do, with the rounding of its run as a box of disturbance.
 
-v = λ·u + a·I + δ with |δ| ≤ `extra`: 4u of λ·|u| and of |a·Î|, which covers that λ, both products and the sum are each
-rounded once ((1 + u)³ − 1 ≤ 4u; proofs/Float.v), and |a| times how far the run's Î is from the exact I. No rule knows
-of floats.
+v = λ·u + a·I + δ with |δ| ≤ `extra`: 4u of λ·|u| and of |a·Î|, which covers that λ, both products and the sum are
+each rounded once ((1 + u)³ − 1 ≤ 4u; proofs/Float.v), and |a| times how far the run's Î is from the exact I. No
+rule knows of floats.
 """
 
 from collections.abc import Iterator

@@ -1,13 +1,13 @@
-"""Rule P: claimed potentials of one neuron are feasible, so Σ A·s − Σ μ·I is at least that of the start, for every run.
+"""Rule P: claimed potentials of one neuron are feasible, so Σ A·s − Σ μ·I is at least that of the start.
 
-Each node has π(u) = min_i (a_i + b_i·u). For each move and *each* piece j of the target the certificate names a piece i
-here and a multiplier m, and
+Each node has π(u) = min_i (a_i + b_i·u). For each move and *each* piece j of the target the certificate names a
+piece i here and a multiplier m, and
 
-    min over u, I, |δ| ≤ extra of  A·s − μ·I + a_j + b_j·u' − a_i − b_i·u + m·(v − end(m))  ≥  0,   v = λ·u + a·I + δ,
+    min over u, I, |δ| ≤ extra of  A·s − μ·I + a_j + b_j·u' − a_i − b_i·u + m·(v − end(m))  ≥  0,
 
-where end(m) is the upper end of the move's part of V for m > 0, the lower one for m < 0 (Farkas: v lies there, so the
-last term is never positive and any m is sound). So π(u) ≤ A·s − μ·I + π'(u') on each move, and π' ≤ 0 at the end. It is
-one sum of `least`s. Linear pieces make F6 exact: a piece is "the next spike is at t'".
+where v = λ·u + a·I + δ and end(m) is the upper end of the move's part of V for m > 0, the lower one for m < 0 (Farkas: v lies there, so
+the last term is never positive and any m is sound). So π(u) ≤ A·s − μ·I + π'(u') on each move, and π' ≤ 0 at the
+end. It is one sum of `least`s. Linear pieces make F6 exact: a piece is "the next spike is at t'".
 """
 
 from typing import NamedTuple

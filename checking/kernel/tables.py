@@ -1,9 +1,11 @@
-"""Rule T (F1): each train that a neuron may have under a constant current, with currents that hold all that give it.
+"""Rule T (F1): each train that a neuron may have under a constant current, with currents that hold all that give
+it.
 
 A branch is a train so far and the currents [p, q] that may give it: u − α·I lies in [y⁻, y⁺] for each of them. A
 step makes that λ·α + a and λ·y ± slip, θ cuts [p, q], and at the end the certificate's row must hold what is left.
-Wrong rows can only be too narrow or missing, which is refused; a train may have several. After a hard reset the run starts anew from 0; where a
-is the same at each step it repeats itself bit by bit, so a first spike decides the train (proofs/Theorem.v).
+Wrong rows can only be too narrow or missing, which is refused; a train may have several. After a hard reset the
+run starts anew from 0; where a is the same at each step it repeats itself bit by bit, so a first spike decides the
+train (proofs/Theorem.v).
 """
 
 from collections import defaultdict

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Dyadic, Refused, stacked, whole
+from ..numbers.exact import Dyadic, Refused, marks, stacked, whole
 from ..numbers.sparse import Matrix
 from ..work import CALL, hold, spend
 from .affine import NEAR, Affine
@@ -71,10 +71,12 @@ class Convolution:
         values = np.broadcast_to(self.weight.ints[:, None, None], places.shape)
         entries = (rows[inside], places[inside], Dyadic(values[inside], self.weight.shift))
         size = (out * height * width, prod(shape))
-        matrix, moduli = Matrix.of(size, *entries), Matrix.of(size, *entries[:2], abs(entries[2]))
+        values = entries[2], abs(entries[2]), marks(entries[2])
+        matrix, moduli, products = (Matrix.of(size, *entries[:2], of) for of in values)
         bias = self.bias[np.repeat(np.arange(out), height * width)].column()
         terms = each * prod(kernel) + 1
-        return Affine.summing(matrix, moduli, bias, terms, Fraction(0), arithmetic), (out, height, width)
+        found = Affine.summing(matrix, moduli, bias, terms, Fraction(0), arithmetic, products)
+        return found, (out, height, width)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Dyadic, Refused, exactly, stacked, whole
+from ..numbers.exact import Dyadic, Refused, exactly, marks, stacked, whole
 from ..numbers.sparse import Matrix
 from ..work import spend
 from .affine import NEAR, Affine
@@ -61,7 +61,9 @@ class Linear:
             raise Refused("unknown: no proof form for a Linear layer of inputs that are not flat, or do not fit")
         matrix = Matrix.dense(self.weight)
         terms = self.weight.shape[1] + 1
-        found = Affine.summing(matrix, matrix.moduli, self.bias.column(), terms, Fraction(0), arithmetic)
+        products = Matrix.dense(marks(self.weight))
+        near, bias = Fraction(0), self.bias.column()
+        found = Affine.summing(matrix, matrix.moduli, bias, terms, near, arithmetic, products)
         return found, self.weight.shape[:1]
 
 

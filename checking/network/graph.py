@@ -62,7 +62,7 @@ class Sum:
     apart: bool = False
 
     def error(self, size: Dyadic, arithmetic: Arithmetic) -> Dyadic:
-        """Return how far the run may be from the exact sum of numbers whose moduli add up to `size`, (n, 1)."""
+        """Return how far the run may be from the exact sum of numbers whose moduli add up to `size`, (n, k)."""
         return size * 0 if self.apart else arithmetic.rounded(size)
 
 

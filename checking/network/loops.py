@@ -60,8 +60,8 @@ def driven(feedback: Affine, size: Dyadic, error: Dyadic, arithmetic: Arithmetic
         Refused: where the run may overflow.
     """
     ones = whole(np.ones((len(size.ints), 1), dtype=int))
-    own = feedback.error(ones, arithmetic)
-    size = size + feedback.moduli @ ones + feedback.offset + own
+    heard, own = feedback.measured(ones, arithmetic)
+    size = size + heard
     rounding = arithmetic.rounded(size)
     return size + rounding, error + own + rounding
 

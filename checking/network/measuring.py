@@ -1,51 +1,62 @@
-"""How large each node of a run may be, and how far from the exact maps of the run's own inputs and spikes."""
+"""How large each node of a run may be, and how far from the exact maps of the run's own inputs and spikes.
 
-import numpy as np
+A bound of a modulus is 0 only where the run has 0: a spike's where it surely does not fire. Behind the last layer
+that keeps time the run may take the mean first: it is no larger than some step's number. A synapse mixes steps.
+"""
+
+from collections.abc import Callable
 
 from ..events.inputs import Inputs
 from ..maps.filters import Filter
 from ..maps.pooling import Maxima
 from ..numbers.arithmetic import Arithmetic
-from ..numbers.exact import Dyadic, whole
-from .graph import Entrance, Graph, Mean, Node, Spikes, Sum, Through
+from ..numbers.exact import Dyadic, marks
+from .graph import Entrance, Graph, Node, Spikes, Sum, Through
 
 Measure = tuple[Dyadic, Dyadic]
-"""Of a node: a bound of the modulus of what the run has there, and of its error, (n, 1) each."""
+"""Of a node: a bound of the modulus of what the run has there, and of its error, (n, 1) or (n, T) each."""
+Fires = Callable[[int, Measure], Dyadic]
+"""Returns 1 where a spike is possible, (n, T), of a layer at a place, from the measures of its current."""
 
 
-def measured(graph: Graph, inputs: Inputs, arithmetic: Arithmetic) -> list[Measure]:
+def measured(graph: Graph, inputs: Inputs, arithmetic: Arithmetic, fires: Fires) -> list[Measure]:
     """Return the measures of each node; what it passes on of the errors before it is added to its own.
 
     Raises:
         Refused: where the run may overflow.
     """
     found: list[Measure] = []
-    for node in graph.nodes:
-        found.append(_measure(node, found, inputs, arithmetic))
+    for place, node in enumerate(graph.nodes):
+        if isinstance(node, Spikes):
+            possible = fires(place, found[node.source])
+            found.append((possible, possible * 0))
+        else:
+            found.append(measure_of(node, found, inputs, arithmetic))
     return found
 
 
-def _measure(node: Node, found: list[Measure], inputs: Inputs, arithmetic: Arithmetic) -> Measure:
+def measure_of(node: Node, found: list[Measure], inputs: Inputs, arithmetic: Arithmetic) -> Measure:
+    """Return the measures of a node that is no spikes, from those of the nodes before it.
+
+    Raises:
+        Refused: where the run may overflow.
+    """
     if isinstance(node, Entrance):
         return inputs.size, inputs.size * 0
     if isinstance(node, Sum):
         (size, error), (other, more) = found[node.first], found[node.second]
         size, error = size + other, error + more
-        return _with(size, error, node.error(size, arithmetic))
+        own = node.error(size, arithmetic) * marks(size)
+        return size + own, error + own
+    assert not isinstance(node, Spikes)
     size, error = found[node.source]
-    if isinstance(node, Spikes):
-        ones = whole(np.ones((len(size.ints), 1), dtype=int))
-        return ones, ones * 0
+    if isinstance(node, Through):
+        made, own = node.affine.measured(size, arithmetic)
+        return made, node.affine.sizes @ error + own
     if isinstance(node, Maxima):
         return node.windows.largest(size), node.windows.largest(error)
+    size, error = (Dyadic(part.ints.max(1, keepdims=True), part.shift) for part in (size, error))
     if isinstance(node, Filter):
         return node.measured(size, error, arithmetic)
-    if isinstance(node, Mean):
-        return _with(size, error, node.error(size, arithmetic))
-    assert isinstance(node, Through)
-    affine = node.affine
-    return _with(affine.moduli @ size + affine.offset, affine.sizes @ error, affine.error(size, arithmetic))
-
-
-def _with(size: Dyadic, error: Dyadic, own: Dyadic) -> Measure:
+    own = node.error(size, arithmetic) * marks(size)
     return size + own, error + own

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..work import spend
-from .exact import Dyadic, Refused
+from .exact import Dyadic, Refused, exactly
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,15 @@ class Arithmetic:
         return product * (1 + 2 * product)
 
     def rounded(self, size: Dyadic) -> Dyadic:
-        """Return how far one rounded sum may be from the exact one, for moduli that add up to `size`, (n, 1).
+        """Return how far one rounded sum may be from the exact one, for moduli that add up to `size`, (n, k).
 
         Raises:
             Refused: where the sum may overflow.
         """
         if 2 * size.max().fraction() > self.largest:
             raise Refused("unknown: a sum of two signals may overflow")
-        spend(16 * len(size.ints), size.shift)
-        bounds = [self.unit * size[row, 0].fraction() + self.tiny for row in range(len(size.ints))]
-        return Dyadic.outward(bounds, up=True).column()
+        least = Dyadic.outward([self.tiny], up=True)[0]
+        return (size * exactly(self.unit) + least).coarse(up=True)
 
     def check_normal(self, name: str, values: Iterable[Fraction]) -> None:
         """Refuse numbers that are neither 0 nor normal: rounding is not relative to them, a run may drop them."""

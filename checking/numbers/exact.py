@@ -11,7 +11,19 @@ import numpy as np
 from ..refusal import Refused
 from ..work import CALL, spend, widen
 
-__all__ = ["GRID", "Dyadic", "Refused", "aligned", "exactly", "greater", "lesser", "roots", "stacked", "whole"]
+__all__ = [
+    "GRID",
+    "Dyadic",
+    "Refused",
+    "aligned",
+    "exactly",
+    "greater",
+    "lesser",
+    "marks",
+    "roots",
+    "stacked",
+    "whole",
+]
 
 GRID = 80
 """Bits behind the point that are left where a quotient must be rounded, outward."""
@@ -151,6 +163,11 @@ def exactly(value: Fraction) -> Dyadic:
 def whole(values: Any) -> Dyadic:
     """Return integers."""
     return Dyadic(np.asarray(values).astype(object), 0)
+
+
+def marks(values: Dyadic) -> Dyadic:
+    """Return 1 where numbers are not 0."""
+    return whole(np.asarray(values.ints != 0, dtype=int))
 
 
 def aligned(one: Dyadic, two: Dyadic) -> tuple[np.ndarray, np.ndarray, int]:

@@ -65,6 +65,7 @@ class WindowsMap(LinearMap):
 
     rank: ClassVar[int | None] = 3
     channelwise: ClassVar[bool] = True
+    keeps_zeros: ClassVar[bool] = True
 
     inputs: tuple[int, int]
     outputs: tuple[int, int]

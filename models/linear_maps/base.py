@@ -35,12 +35,14 @@ class LinearMap(ABC):
         convolves: whether the run multiplies it by a convolution's algorithms.
         channelwise: whether it does the same to each channel of images, and mixes none.
         rank: how many axes its outputs have, without batch; None: as many as its inputs, or not known.
+        keeps_zeros: whether each output is a mean or a copy of inputs, or 0: so that it is 0 where they are.
     """
 
     reshapes: ClassVar[bool] = False
     convolves: ClassVar[bool] = False
     channelwise: ClassVar[bool] = False
     rank: ClassVar[int | None] = None
+    keeps_zeros: ClassVar[bool] = False
 
     @abstractmethod
     def linear(self, x: Tensor) -> Tensor:
@@ -58,6 +60,14 @@ class LinearMap(ABC):
     @abstractmethod
     def terms(self) -> int:
         """Return n, how many products the run sums for one output."""
+
+    def active(self, size: Tensor) -> Tensor | None:
+        """Return how many of the products of each output have an entry of `size` ≥ 0, (batch, ...), that is not 0.
+
+        In float64, broadcastable to the outputs, and exact; None where the run does not plainly sum products, or
+        the map does not say.
+        """
+        return None
 
     @property
     @abstractmethod
@@ -242,6 +252,15 @@ def greatest(weight: Tensor) -> float:
     """Return max |w|, in one pass."""
     low, high = weight.detach().aminmax()
     return max(-float(low), float(high))
+
+
+def nonzeros(size: Tensor, axis: int) -> Tensor:
+    """Return how many entries ≥ 0 along an axis, which is kept with length 1, are not 0, in float64.
+
+    Of float32 they are counted in float32, exactly up to 2^24.
+    """
+    assert size.shape[axis] <= 2**24
+    return size.sign().sum(axis, keepdim=True).double()
 
 
 def exact(parameter: Tensor | None, like: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from .base import (
     exact,
     greatest,
     lowers,
+    nonzeros,
     pair,
 )
 
@@ -100,6 +101,16 @@ class ConvolutionMap(LinearMap):
     def terms(self) -> int:
         """Return the size of one kernel."""
         return self.weight[0].numel()
+
+    def active(self, size: Tensor) -> Tensor:
+        """Return the number of entries under each kernel that are not 0, of each group's channels together.
+
+        In float64 torch convolves by matrix products alone, and whole numbers below 2^53 are summed exactly.
+        """
+        counts = nonzeros(size.unflatten(1, (self.groups, -1)), 2).squeeze(2)
+        ones = counts.new_ones(self.groups, 1, *self.weight.shape[2:])
+        found = self._convolve(counts, ones, None)
+        return found.repeat_interleave(len(self.weight) // self.groups, 1) if self.groups > 1 else found
 
     @property
     def largest(self) -> float:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..elements.fields import Size, has_bias, weights
-from .base import LinearMap, Products, Shape, exact, greatest, lowers
+from .base import LinearMap, Products, Shape, exact, greatest, lowers, nonzeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,10 @@ class DenseMap(LinearMap):
     def terms(self) -> int:
         """Return the number of inputs."""
         return self.weight.shape[1]
+
+    def active(self, size: Tensor) -> Tensor:
+        """Return the number of entries that are not 0, of all outputs one."""
+        return nonzeros(size, -1)
 
     @property
     def largest(self) -> float:

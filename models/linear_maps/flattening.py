@@ -16,6 +16,7 @@ class ReshapeMap(LinearMap):
     """The same numbers in the same order, under other axes."""
 
     reshapes: ClassVar[bool] = True
+    keeps_zeros: ClassVar[bool] = True
 
     @abstractmethod
     def linear(self, x: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ class PoolMap(LinearMap):
 
     rank: ClassVar[int | None] = 3
     channelwise: ClassVar[bool] = True
+    keeps_zeros: ClassVar[bool] = True
 
     kernel: tuple[int, int]
     stride: tuple[int, int]

@@ -22,6 +22,7 @@ class SelectionMap(LinearMap):
     """
 
     repeats: ClassVar[bool] = False
+    keeps_zeros: ClassVar[bool] = True
 
     @abstractmethod
     def linear(self, x: Tensor) -> Tensor:

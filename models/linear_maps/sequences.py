@@ -61,6 +61,16 @@ class OneRowMap(LinearMap):
         return self.inner.terms
 
     @property
+    def keeps_zeros(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the inner map does."""
+        return self.inner.keeps_zeros
+
+    def active(self, size: Tensor) -> Tensor | None:
+        """Return the inner map's, without the row."""
+        found = self.inner.active(self._row_of(size))
+        return None if found is None else found.squeeze(2)
+
+    @property
     def largest(self) -> float:
         """Return the inner map's."""
         return self.inner.largest

@@ -98,7 +98,7 @@ def test_errors_add_up_along_a_network(tmp_path):
     for place, node in enumerate(question.graph.nodes):
         if isinstance(node, Through):
             moduli = values(node.affine.sizes @ question.measured[1][node.source])[:, 0]
-            own = node.affine.error(question.measured[0][node.source], question.arithmetic)
+            _, own = node.affine.measured(question.measured[0][node.source], question.arithmetic)
             assert np.all(errors[place] == moduli + values(own)[:, 0])
             seen.add("affine" if np.any(moduli > 0) else "first")
         if isinstance(node, Sum):

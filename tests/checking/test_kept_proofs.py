@@ -26,7 +26,7 @@ def test_a_kept_proof_still_checks(name):
     assert found.radius.ravel().tolist() == said["radius"]
     assert found.norm == said["norm"]
     assert found.leaves == said["leaves"]
-    assert found.margin == pytest.approx(said["margin"], rel=1e-6)
+    assert -1e-9 <= found.margin - said["margin"] < 1e-4  # since then less is paid for rounding
     assert found.note.startswith(f"{name}, seed ")
 
 

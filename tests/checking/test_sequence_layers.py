@@ -124,7 +124,7 @@ def test_a_run_in_float32_is_within_the_layers_error(name):
         run = exact(layer(batch).flatten(1)).T
     sizes = Dyadic.of(batch.flatten(1).abs().amax(0)[:, None].double())
     found = made(Through(0, affine), exact(batch.flatten(1)).T)
-    assert np.all(abs(run - found) <= values(affine.error(sizes, SINGLE)))
+    assert np.all(abs(run - found) <= values(affine.measured(sizes, SINGLE)[1]))
 
 
 def test_plain_integers_describe_the_same_layer():

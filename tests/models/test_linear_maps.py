@@ -178,6 +178,39 @@ def test_terms_and_the_largest_entry_are_not_too_small(kind: type[nn.Module], da
 
 
 @MAPPED
+@given(st.data(), SEEDS)
+def test_active_counts_the_products_whose_entry_is_not_0(kind: type[nn.Module], data: st.DataObject, seed: int):
+    """As a layer of ones sums marks of these entries, in float32 and float64."""
+    both = drawn(data, kind)
+    x = signals(both.features, seed).abs()
+    ones = copy.deepcopy(both.module)
+    for parameter in ones.parameters():
+        parameter.data.fill_(1.0)
+    found = [each.active(x.to(dtype)) for each, dtype in ((both.single, torch.float32), (both.map, torch.float64))]
+    if found[0] is None:
+        assert kind not in (nn.Linear, nn.Conv1d, nn.Conv2d)
+        return
+    expected = both.image(matrix(ones, both.features), (x != 0).double())
+    for each in found:
+        assert each is not None
+        assert each.dtype == torch.float64
+        assert torch.equal(each.expand_as(expected), expected.round())
+    assert bool((expected <= both.map.terms).all())
+
+
+@MAPPED
+@given(st.data())
+def test_what_keeps_zeros_has_no_bias_and_no_tiny_weight(kind: type[nn.Module], data: st.DataObject):
+    both = drawn(data, kind)
+    if both.map.keeps_zeros:
+        assert not bool(both.module(torch.zeros(1, *both.features, dtype=torch.float64)).any())
+        assert bool(((both.dense == 0) | (both.dense >= 2.0**-20)).all())
+        assert bool((both.dense.sum(1) <= 1 + CLOSE).all())
+    else:
+        assert not isinstance(both.inner, WEIGHTLESS)
+
+
+@MAPPED
 @given(st.data())
 def test_what_mixes_says_is_true(kind: type[nn.Module], data: st.DataObject):
     """2 behind inputs: a column has one entry; 1: no path twice, so powers are exact; 1 behind 1: no mixing."""

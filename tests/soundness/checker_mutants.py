@@ -231,6 +231,36 @@ CHECKER_MUTANTS = (
         "high.ints[starts]",
     ),
     Mutant(
+        "checker's sums: count one rounding too few",
+        "checking/maps/affine.py",
+        "arithmetic.gamma(int(count) + 1)",
+        "arithmetic.gamma(int(count))",
+    ),
+    Mutant(
+        "checker's sums: many products round as one",
+        "checking/maps/affine.py",
+        "marks(size)).ints.astype(np.int64)",
+        "marks(size)).ints.astype(bool).astype(np.int64)",
+    ),
+    Mutant(
+        "checker's sums: only certain spikes have a size",
+        "checking/bound.py",
+        "return layer.spikes(roots[0].trains(place))[1]",
+        "return layer.spikes(roots[0].trains(place))[0]",
+    ),
+    Mutant(
+        "checker's sums: a mean is as large as its least step",
+        "checking/network/measuring.py",
+        "part.ints.max(1, keepdims=True)",
+        "part.ints.min(1, keepdims=True)",
+    ),
+    Mutant(
+        "checker's sums: nothing rounds",
+        "checking/maps/affine.py",
+        ".coarse(up=True) * marks(sums)",
+        ".coarse(up=True) * 0",
+    ),
+    Mutant(
         "checker's rates: spikes come from the greatest draw down",
         "checking/network/rates.py",
         "np.argsort(thresholds, axis=1",

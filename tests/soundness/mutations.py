@@ -23,6 +23,7 @@ from mutant import Mutant
 from mutants import EQUIVALENT, MUTANTS
 
 TESTS = (
+    "tests/certify/rounding",
     "tests/certify/bounds",
     "tests/certify/branching",
     "tests/certify/verifiers/test_margins.py",
@@ -91,7 +92,8 @@ FIRST = {
     "checking/proof": "checking and event_proofs",
     "checking/kernel": "checking and kernel and not agreement",
     "checking/leaf": "checking and (elements or through)",
-    "checking/network/measuring": "checking and elements",
+    "checking/network/measuring": "checking and (elements or rounding)",
+    "checking/maps/affine": "checking and (layers or rounding)",
     "checking/bound": "checking and (elements or layers)",
     "checking/network/graph": "checking and elements",
     "bounds/automata": "automata or reachable or adaptive",

@@ -84,10 +84,6 @@ class PathTrains(Trains):
             return self._ends(torch.ones_like(rows[:1]))[0].scaled(weights)
         return self._ends(rows)
 
-    def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.box.lower[0, :1])
-
     def _ends(self, rows: Tensor) -> Box:
         most = max(step.exists.numel() for step in self.moves)
         parts = torch.cat((rows, -rows)).split(max(1, TOGETHER // max(1, most)))

@@ -93,10 +93,6 @@ class CellTrains(CountedLayer, Trains):
         """Return the bounds by pairs of neurons, where that is better."""
         return pair_margins(self, labels, known, rounding)
 
-    def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.inflow.lower[0, :1])
-
     @cached_property
     def _counted(self) -> CellRanges:
         """Return the ranges with the counts of spikes as sums."""

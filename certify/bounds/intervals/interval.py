@@ -7,7 +7,6 @@ reset joins both cases into one interval. What that join forgets is what the spi
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from ....models.rules import Leaky
@@ -31,6 +30,7 @@ class DrivenSpikes(Signal):
     pull: Pull
     rule: Leaky
     constant = False
+    binary = True
 
     @property
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -47,8 +47,13 @@ class DrivenSpikes(Signal):
         return self.spread().box
 
     def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.pull.current.middle[0, :1])
+        """Return 1 where a neuron may fire at some step, and 0 elsewhere."""
+        return self.counted.upper.clamp(0, 1)
+
+    @cached_property
+    def counted(self) -> Box:
+        """Return the fewest and the most spikes, (batch, ...)."""
+        return self.combine(self.pull.current.middle.new_ones(1, self.num_steps))[0]
 
 
 class StepSpikes(DrivenSpikes):
@@ -71,9 +76,10 @@ class StepSpikes(DrivenSpikes):
     def combine(self, rows: Tensor) -> Box:
         """Return the range over all choices of the open spikes, taken as independent."""
         weights = equal_weights(rows)
-        return self.box.combined(rows) if weights is None else self.counts().scaled(weights)
+        return self.box.combined(rows) if weights is None else self.counted.scaled(weights)
 
-    def counts(self) -> Box:
+    @cached_property
+    def counted(self) -> Box:
         """Return the fewest and the most spikes, (batch, ...)."""
         kernel = self.kernel
         return (interval_counts if kernel is None else kernel.interval_counts)(self.pull, self.rule)

@@ -17,6 +17,9 @@ from ...rounding import Rounding, lost_products, product_error, widened
 from .box import Box, Spread
 from .products import affine_rows
 
+MOST_SHARES = 2.0**31
+"""More than any window has entries: each has more than 1 over that of its mean."""
+
 
 @dataclass(frozen=True)
 class AffineMap:
@@ -33,6 +36,9 @@ class AffineMap:
             one output; None where a layer does not offer them: a budget of changes is then left to the ball.
         weights: W and |W| of a Linear layer, whose products then take fewer passes; None for other layers.
         ranged: what raises OverflowError where the run may overflow for |x| up to a number, beside its sums.
+        active: bounds of |x| ↦ how many of an output's products may be other than 0, in float64, broadcastable to
+            the outputs; None where the layer does not say.
+        keeps_zeros: whether outputs are means or copies of inputs, or 0.
     """
 
     linear: Callable[[Tensor], Tensor]
@@ -46,6 +52,8 @@ class AffineMap:
     products: Callable[[Tensor], Tensor] | None = None
     weights: tuple[Tensor, Tensor] | None = None
     ranged: Callable[[float], None] | None = None
+    active: Callable[[Tensor], Tensor | None] | None = None
+    keeps_zeros: bool = False
 
     def spread(self, source: Spread, magnitude: Tensor, rounding: Rounding) -> Spread:
         """Return where W·x + b lies for x in `source`, (T, batch, ...), widened by the rounding of run and bound.
@@ -54,7 +62,7 @@ class AffineMap:
 
         Args:
             source: what is known of x.
-            magnitude: a bound of |x[t]| for every t, broadcastable to (batch, ...).
+            magnitude: a bound of |x[t]| for every t, broadcastable to (batch, ...), or of each, (T, batch, ...).
             rounding: the dtype of the run.
 
         Raises:
@@ -62,9 +70,11 @@ class AffineMap:
         """
         if self.reshapes:
             return Spread(fold(self.linear, source.middle), fold(self.linear, source.radius))
+        if magnitude.dim() == source.radius.dim():
+            return self._stepwise(source, magnitude, rounding)
         radius = source.radius
         if len(magnitude) == 1:
-            slack = self.slack(magnitude, rounding)
+            slack = self.slack(magnitude, rounding, counted=False)
         else:
             gamma = product_error(self.terms, rounding)
             slack = self.bias_magnitude * gamma + self.underflow(magnitude, rounding)
@@ -73,6 +83,26 @@ class AffineMap:
         if len(magnitude) > 1:
             self._check(found.radius, magnitude, rounding)
         return found
+
+    def _stepwise(self, source: Spread, size: Tensor, rounding: Rounding) -> Spread:
+        """Return `spread` for a bound of |x[t]| of each t: γ is that of a sample's and step's fullest output.
+
+        The source's radius is overwritten.
+        """
+        most = self._terms(size.flatten(0, 1)).flatten(1).amax(1).expand(size.shape[0] * size.shape[1])
+        gamma = product_error(most, rounding).to(size).view(*size.shape[:2], *([1] * (size.dim() - 2)))
+        radius, lost = source.radius.addcmul_(size, gamma), self.underflow(size, rounding)
+        if self.keeps_zeros:  # what is lost of a mean is lost of its entries
+            radius, lost = radius.add_(size.sign(), alpha=lost * MOST_SHARES), 0.0
+        found = self._rows(Spread(source.middle, radius), size.new_full((1,), lost))
+        found.radius.addcmul_(gamma, self.bias_magnitude.to(size))
+        self._check(found.radius, size, rounding)
+        return found
+
+    def _terms(self, magnitude: Tensor) -> Tensor:
+        """Return how many products of each output may be other than 0, float64, broadcastable to the outputs."""
+        found = None if self.active is None else self.active(magnitude)
+        return magnitude.new_full((1, 1), self.terms, dtype=torch.float64) if found is None else found
 
     def _rows(self, source: Spread, slack: Tensor) -> Spread:
         """Return W·middle + b and |W|·radius + slack."""
@@ -88,8 +118,9 @@ class AffineMap:
 
     def _check(self, radius: Tensor, magnitude: Tensor, rounding: Rounding) -> None:
         """Raise OverflowError where the run may overflow; a small `radius`, γ·|W||x| and more, rules it out."""
-        if not float(radius.max()) <= rounding.largest * product_error(self.terms, rounding):
-            _check_range(self.absolute(magnitude) + self.bias_magnitude, rounding)
+        if not float(radius.max()) <= rounding.largest * product_error(0, rounding):
+            size = magnitude.flatten(0, 1) if magnitude.dim() == radius.dim() else magnitude
+            _check_range(self.absolute(size) + self.bias_magnitude, rounding)
 
     def image(
         self, box: Box, magnitude: Tensor, bias_scale: Tensor, weight: Tensor, rounding: Rounding, steps: int
@@ -116,12 +147,13 @@ class AffineMap:
         radius += slack
         return self._cut(Box(middle - radius, middle.add_(radius)), box, bias_scale, slack)
 
-    def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0) -> Tensor:
+    def slack(self, magnitude: Tensor, rounding: Rounding, steps: int = 0, counted: bool = True) -> Tensor:
         """Return how far the run's output may be from the exact W·x + b of the run's own x.
 
         Args:
             magnitude: a bound of |x|.
             rounding, steps: as in `image`.
+            counted: whether each output pays for those of its products alone that may be other than 0.
 
         Raises:
             OverflowError: where the run may overflow its dtype.
@@ -131,11 +163,17 @@ class AffineMap:
         error = self.absolute(magnitude)
         error += self.bias_magnitude
         _check_range(error, rounding)
-        return error.mul_(product_error(self.terms, rounding, steps)).add_(self.underflow(magnitude, rounding))
+        gamma = product_error(self._terms(magnitude) if counted else self.terms, rounding, steps)
+        return error.mul_(gamma).add_(self.underflow(magnitude, rounding))
 
     def magnitude(self, magnitude: Tensor, rounding: Rounding) -> Tensor:
-        """Return a bound of the run's |Wx + b| for |x| up to `magnitude`: |W|·|x| + |b|, widened."""
-        return widened(self.absolute(magnitude) + self.bias_magnitude, self.terms, rounding)
+        """Return a bound of the run's |Wx + b| for |x| up to `magnitude`: |W|·|x| + |b|, widened.
+
+        It is 0 only where the run's outputs are: not where products have vanished, which no mean of signs does.
+        """
+        found = widened(self.absolute(magnitude) + self.bias_magnitude, self.terms, rounding)
+        lost = self.underflow(magnitude, rounding)
+        return found + (self.absolute(magnitude.sign()).sign() * lost if self.keeps_zeros else lost)
 
     def underflow(self, magnitude: Tensor, rounding: Rounding) -> float:
         """Return what underflow may take from one output: of each product, of its weight and of its x.
@@ -218,6 +256,8 @@ def affine_map(layer: LinearMap, dtype: torch.dtype = torch.float64) -> AffineMa
         products=exactly.products,
         weights=_weights(exactly, modulus),
         ranged=layer.ranged,
+        active=exactly.active,
+        keeps_zeros=exactly.keeps_zeros,
     )
 
 

@@ -23,6 +23,11 @@ class SharedSignal(DerivedSignal):
         """Return whether the source's box is uncut."""
         return self.source.plain
 
+    @property
+    def binary(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the source is."""
+        return self.source.binary
+
     @cached_property
     def _steps(self) -> Box:
         return self.source.steps()
@@ -125,6 +130,11 @@ class JoinedSignal(Signal):
     def num_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return T."""
         return self.parts[0].num_steps
+
+    @property
+    def binary(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether all parts are."""
+        return all(part.binary for part in self.parts)
 
     @cached_property
     def _order(self) -> Tensor:

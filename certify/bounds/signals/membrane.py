@@ -92,7 +92,8 @@ class Pull:
 
 def pull(current: Signal, rule: Leaky, rounding: Rounding) -> Pull:
     """Return what `drive` does, in fewer passes over memory."""
-    spread = scaled_spread(current.spread(), rule.scale_like(current.magnitude()))
+    spread = current.spread()
+    spread = scaled_spread(spread, rule.scale_like(spread.middle))
     widest = spread.middle.abs().add_(spread.radius).amax(0)
     spread.radius.add_(recursion_slack(widest, rule.decay, rule.span, current.num_steps, rounding))
     tie = threshold_tie(rule.threshold, rounding)

@@ -32,6 +32,11 @@ class PooledSignal(DerivedSignal):
     windows: MaxWindows
     rounding: Rounding
 
+    @property
+    def binary(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return whether the source is."""
+        return self.source.binary
+
     def steps(self) -> Box:
         """Return the maxima of the ends."""
         box = self.source.steps()

@@ -25,6 +25,8 @@ class Signal(ABC):
     constant: bool
     plain: bool = True
     """Whether no ball and no budget cuts the box of `steps`."""
+    binary: bool = False
+    """Whether each x[t] is 0 or 1, and middle and radius are exactly 0, ½ or 1."""
 
     @abstractmethod
     def steps(self) -> Box:
@@ -33,6 +35,11 @@ class Signal(ABC):
     def spread(self) -> Spread:
         """Return `steps` as middle and radius, one rounding each, in new tensors that the caller may overwrite."""
         return self.steps().spread
+
+    def sized(self) -> tuple[Spread, Tensor]:
+        """Return `spread`, and `magnitude`, or what it is of each step, (T, batch, ...)."""
+        spread = self.spread()
+        return spread, spread.middle + spread.radius if self.binary else self.magnitude()
 
     @abstractmethod
     def combine(self, rows: Tensor) -> Box:
@@ -60,7 +67,7 @@ class Signal(ABC):
 
     @abstractmethod
     def magnitude(self) -> Tensor:
-        """Return a bound of |x[t]| that holds for every t, broadcastable to (batch, ...)."""
+        """Return a bound of |x[t]| for every t, broadcastable to (batch, ...), and 0 only where all x[t] are."""
 
 
 SpikeBound = Callable[[Signal, Leaky, Rounding], Signal]
@@ -208,7 +215,12 @@ class AffineSignal(DerivedSignal):
         """Return the image of the source's spread, where that is uncut."""
         if not self.source.plain:
             return self.steps().spread
-        return self.map.spread(self.source.spread(), self.source.magnitude(), self.rounding)
+        return self.map.spread(*self.source.sized(), self.rounding)
+
+    def sized(self) -> tuple[Spread, Tensor]:
+        """Return the spread, and the moduli of its ends: both are 0 only where the run's numbers are."""
+        spread = self.spread()
+        return spread, spread.middle.abs() + spread.radius
 
     def steps(self) -> Box:
         """Return the image of the source's steps."""

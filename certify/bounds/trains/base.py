@@ -1,6 +1,6 @@
 """One face for what stands behind a layer that fires: a set of spike trains that holds those of every run.
 
-A family of trains says where they lie (`steps`, `combine`, `magnitude`: see signals.py). It may say more; what it
+A family of trains says where they lie (`steps`, `combine`: see signals.py). It may say more; what it
 does not say has a default here, or in signals.py, that claims nothing. What a reader in another folder makes of a
 family is a function of its type, in one table there, and trains that are not in it are refused:
 
@@ -9,6 +9,9 @@ family is a function of its type, in one table there, and trains that are not in
 """
 
 from collections.abc import Callable
+from functools import cached_property
+
+from torch import Tensor
 
 from ....models.rules import Leaky
 from ...rounding import Rounding
@@ -20,8 +23,17 @@ class Trains(Signal):
     """The spike trains that the neurons of a layer may have."""
 
     constant = False
+    binary = True
     priced = False
     """Whether prices on the currents in front of a layer reach its trains."""
+
+    def magnitude(self) -> Tensor:
+        """Return 1 where a neuron may fire at some step, and 0 elsewhere."""
+        return self._fires
+
+    @cached_property
+    def _fires(self) -> Tensor:
+        return self.steps().upper.amax(0).clamp(0, 1)
 
     @property
     def rows(self) -> TrainRows | None:

@@ -58,10 +58,6 @@ class OnceTrains(Trains):
             return self._counted(rows[:, 0], lengths)
         return Box(self._least(rows), self._least(-rows).neg_())
 
-    def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.may[0, :1], dtype=self.like.dtype)
-
     def _counted(self, weights: Tensor, lengths: Tensor) -> Box:
         """Return the range of weights[k]·(the spikes of the first lengths[k] steps), (k, batch, ...)."""
         sooner = _joined([torch.zeros_like(self.never), *self.may])

@@ -31,6 +31,7 @@ class RateTrains(InputSignal):
     order: Tensor
     fewest: Tensor
     most: Tensor
+    binary = True
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range of Σ_t rows[k,t]·s[t] over each feature's chain."""

@@ -78,6 +78,7 @@ class DelayedSpikes(DerivedSignal):
     """
 
     box: Box
+    binary = True
 
     @property
     def constant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -141,7 +142,7 @@ class FeedbackLoop:
             check_time()
             own = t % len(below.lower)
             x = Known(Box(below.lower[own : own + 1], below.upper[own : own + 1]), self.below.magnitude())
-            c = replace(self, below=x)._heard(Known(before, torch.ones_like(heard[0, :1])))
+            c = replace(self, below=x)._heard(Known(before, before.upper[0]))
             found = scaled_spread(synapse.after(c.spread()), None if scale is None else scale[t : t + 1])
             middle[t], drives.current.radius[t] = found.middle[0], found.radius[0] + slack
             must, may = next(trains)

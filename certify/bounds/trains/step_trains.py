@@ -32,12 +32,19 @@ class StepTrains(DrivenSpikes, Trains):  # pyright: ignore[reportIncompatibleVar
             return self._graph.combine(rows)
         weights = equal_weights(rows)
         if weights is not None:
-            ones = torch.ones(self.num_steps).to(self.pull.current.middle)
-            return kernel.graph_paths(self.pull, self.rule, ones).scaled(weights)
+            return self.counted.scaled(weights)
         if rows.dtype != self.pull.current.middle.dtype:
             return self._graph.combine(rows)
         found = [kernel.graph_paths(self.pull, self.rule, row) for row in rows]
         return Box(torch.stack([box.lower for box in found]), torch.stack([box.upper for box in found]))
+
+    @cached_property
+    def counted(self) -> Box:
+        """Return the fewest and the most spikes, (batch, ...)."""
+        ones, kernel = self.pull.current.middle.new_ones(self.num_steps), self._compiled
+        if kernel is None:
+            return self._graph.combine(ones[None])[0]
+        return kernel.graph_paths(self.pull, self.rule, ones)
 
     @property
     def _compiled(self) -> SpikesKernel | None:

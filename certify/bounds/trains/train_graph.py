@@ -75,10 +75,6 @@ class GraphTrains(TrainPaths, Trains):
         upper = [self._shortest(-part, edges, ends).neg_() for part in parts]
         return Box(torch.cat(lower), torch.cat(upper))
 
-    def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.box.lower[0, :1])
-
     def _counts(self) -> Box:
         """Return the fewest and the most spikes of any path, (batch, ...), in bytes.
 

@@ -15,7 +15,7 @@ train is periodic, whatever the rounding (`periodic_rows`).
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -68,16 +68,19 @@ class TableTrains(TrainRows, Trains):
 
     def combine(self, rows: Tensor) -> Box:
         """Return the exact range over the reachable trains: two entries of a table of range minima each."""
-        values = self.table.trains.to(rows.dtype) @ rows.T
+        return self._range(self.table.trains.to(rows.dtype) @ rows.T)
+
+    @cached_property
+    def _fires(self) -> Tensor:
+        return self._range(self.table.trains.amax(1, keepdim=True)).upper[0].clamp(0, 1)
+
+    def _range(self, values: Tensor) -> Box:
+        """Return the range of `values`, (R, k), over the reachable rows."""
         if self._one_answer_serves_many:
             answers = torch.cat((all_range_minima(values), -all_range_minima(-values)))
             lower, upper = self._found(answers).chunk(2)
             return Box(lower, upper)
         return Box(self.least(values), -self.least(-values))
-
-    def magnitude(self) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(self.first[:1], dtype=self.table.trains.dtype)
 
     @property
     def _one_answer_serves_many(self) -> bool:

@@ -158,7 +158,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     for most in (1, 25, 1 << 15):
         monkeypatch.setattr("spikecert.certify.bounds.signals.blocks.BLOCK", most)
         spikes = interval_spikes(signal, Leaky(0.9), Rounding(torch.float32))
-        counts = spikes.counts()
+        counts = spikes.counted
         found.append((spikes.spread().middle, spikes.spread().radius, counts.lower, counts.upper))
     assert all(torch.equal(*pair) for other in found[1:] for pair in zip(found[0], other, strict=True))
     graph = graph_trains(signal, Leaky(0.9), Rounding(torch.float32)).box

@@ -1,0 +1,40 @@
+(* From end to end: where a network fits and the machine accepts a certificate, every IEEE binary32 run from the box gives the class. *)
+From Coq Require Import ZArith Reals List Bool Lra Lia.
+From Flocq Require Import Core.
+From Flocq Require BinarySingleNaN.
+Require Import Semantics Dyadic.
+Require Check Soundness.
+Require Import IEEE Reference Fit.
+Import ListNotations.
+Open Scope R_scope.
+
+Lemma boxed : forall low high x, (forall i b, nth_error (combine low high) i = Some b -> among b (x i)) -> Soundness.inside x low high.
+Proof.
+  intros low high x H i a b Ha Hb. specialize (H i (a, b)). unfold among in H. cbn [fst snd] in H. apply H. clear H. revert high i Ha Hb.
+  induction low as [|c low IH]; intros high i Ha Hb; [destruct i; discriminate|]. destruct high as [|d high]; [destruct i; discriminate|].
+  destruct i; cbn in *; [congruence|auto].
+Qed.
+Theorem certified : forall net y low high certificate,
+  fits net (combine low high) = true -> Check.accepts net y low high certificate = true ->
+  forall x : nat -> b32, (forall i b, nth_error (combine low high) i = Some b -> among b (real (x i))) ->
+  forall s, ieee_run net x s -> forall k, (k < Check.classes net)%nat -> k <> y ->
+  forall ly lk, ieee_logit net s y ly -> ieee_logit net s k lk -> BinarySingleNaN.Bltb lk ly = true.
+Proof.
+  intros net y low high cert F A x X s R0 k Lk Nk ly lk Hy Hk.
+  refine (decided net (combine low high) y F k _ x s ly lk X R0 Hy Hk).
+  intros z r Z0 Rr. pose proof (Soundness.sound net y low high cert A z (boxed low high z Z0) r Rr k Lk Nk). lra.
+Qed.
+
+(* the claim is not empty: the plain loops of Reference.v, fused or not, with >= or >, are such runs *)
+Theorem certified_loops : forall net y low high certificate,
+  fits net (combine low high) = true -> Check.accepts net y low high certificate = true -> (y < Check.classes net)%nat ->
+  forall h (x : nat -> b32), (forall i, finite (x i)) -> (forall i b, nth_error (combine low high) i = Some b -> among b (real (x i))) ->
+  forall k, (k < Check.classes net)%nat -> k <> y ->
+  BinarySingleNaN.Bltb (logit32 net (spikes32 h net x) k) (logit32 net (spikes32 h net x) y) = true.
+Proof.
+  intros net y low high cert F A Ly h x Fx X k Lk Nk. destruct (fits_sound net _ F) as [Ft [Sg M]]. specialize (M _ X).
+  assert (Lt : forall q, (q < Check.classes net)%nat -> forall rows, last net = Some rows -> (q < length rows)%nat).
+  { intros q L rows E. unfold Check.classes in L. rewrite E in L. exact L. }
+  apply (certified net y low high cert F A x X (spikes32 h net x) (reference_run h net x Sg Fx) k Lk Nk);
+    apply (reference_logit net _ _ _ Ft M Sg); auto.
+Qed.

@@ -1,0 +1,29 @@
+(* What is proven, from end to end (no file may require this one: its name is a word of Coq's).
+   `sound`: where the machine accepts a certificate, every `run` (Semantics.v) from the box gives the class.
+   `certified`: where the network fits besides, every IEEE binary32 run does. *)
+From Coq Require Import ZArith Reals List Bool.
+From Flocq Require Import Core.
+From Flocq Require BinarySingleNaN.
+Require Import Semantics Dyadic.
+Require Check Soundness.
+Require Import IEEE Fit.
+Require Certified.
+Import ListNotations.
+Open Scope R_scope.
+
+Theorem sound : forall net y low high certificate, Check.accepts net y low high certificate = true ->
+  forall x, (forall i a b, nth_error low i = Some a -> nth_error high i = Some b -> val a <= x i <= val b) ->
+  forall s, run net x s ->
+  forall k, (k < Check.classes net)%nat -> k <> y -> score net s y - score net s k > slack net y + slack net k.
+Proof. exact Soundness.sound. Qed.
+
+Theorem certified : forall net y low high certificate,
+  fits net (combine low high) = true -> Check.accepts net y low high certificate = true ->
+  forall x : nat -> b32, (forall i b, nth_error (combine low high) i = Some b -> among b (real (x i))) ->
+  forall s, ieee_run net x s -> forall k, (k < Check.classes net)%nat -> k <> y ->
+  forall ly lk, ieee_logit net s y ly -> ieee_logit net s k lk -> BinarySingleNaN.Bltb lk ly = true.
+Proof. exact Certified.certified. Qed.
+
+Print Assumptions sound.
+Print Assumptions Soundness.sound_argmax.
+Print Assumptions certified.

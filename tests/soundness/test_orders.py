@@ -1,0 +1,85 @@
+"""Potentials next to a threshold: whatever order a run sums in, its spikes are among those that bounds allow."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikecert import LIF, LInf, SpikingNetwork, circuit
+from spikecert.certify.bounds.intervals.interval import interval_spikes
+from spikecert.certify.bounds.propagation import input_signal, propagate
+from spikecert.certify.bounds.signals.signals import SpikeBound
+from spikecert.certify.bounds.trains.conserved import conserved_spikes
+from spikecert.certify.bounds.trains.trains import step_spikes, train_spikes, window_spikes
+from spikecert.certify.rounding import Rounding
+from spikecert.testing import Case
+from support.checked_runs import asked
+from support.exact_numbers import values
+from support.orders import sums
+
+NEURONS, STEPS = 16, 3
+BOUNDS = {
+    "interval": interval_spikes,
+    "steps": step_spikes,
+    "trains": train_spikes,
+    "windows": window_spikes,
+    "conserved": conserved_spikes,
+}
+
+
+def tied(seed: int, reset: str) -> tuple[SpikingNetwork, torch.Tensor, np.ndarray]:
+    """Return a network, an input, and the second layer's spikes in many orders of summation, (orders, neurons, T).
+
+    One weight of each neuron brings its exact current of some step within some units of θ. It forgets at once, so
+    that a spike is a sum's.
+    """
+    generator = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    first, second = nn.Linear(4, 24), nn.Linear(24, NEURONS)
+    network = SpikingNetwork(first, LIF(0.8), second, LIF(0.0, 1.0, reset), nn.Linear(NEURONS, 3), num_steps=STEPS)
+    first.weight.data *= 3.0
+    second.weight.data = torch.randn(NEURONS, 24)
+    x = torch.rand(1, 4)
+    with torch.no_grad():
+        spikes = network.trace(x).spikes[0][:, 0].numpy()
+    for row, bias in zip(second.weight.data.numpy(), second.bias.data.numpy(), strict=True):
+        step = spikes[generator.integers(STEPS)]
+        if step.any():
+            place = generator.choice(np.flatnonzero(step))
+            rest = sum(Fraction(float(w)) for k, w in enumerate(row * step) if k != place) + Fraction(float(bias))
+            row[place] = float(1 - rest + Fraction(int(generator.integers(-3, 4)), 2**24))
+    fires = []
+    for row, bias in zip(second.weight.data.numpy(), second.bias.data.numpy(), strict=True):
+        found = [[total >= 1.0 for total in sums(row, step, bias, generator)] for step in spikes]
+        fires.append(np.array(found).T)
+    return network.eval(), x, np.stack(fires, 1)
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_no_order_leaves_the_bounds(tmp_path, reset: str):
+    differ = 0
+    for seed in range(6):
+        network, x, fires = tied(seed, reset)
+        differ += int((fires.any(0) & ~fires.all(0)).sum())
+        made = circuit(network)
+        for name, spikes in BOUNDS.items():
+            check(spikes, made, x, fires, name)
+        question = asked(Case(network, x, torch.zeros(1), 0.0), tmp_path)
+        _, second = question.layers
+        leaf = question.leaf(question.first.everything)
+        assert leaf is not None
+        certain, possible = (values(end) for end in question.layers[second].spikes(leaf.trains(second)))
+        assert np.all((certain <= fires) & (fires <= possible))
+    assert differ > 20
+
+
+def check(spikes: SpikeBound, made, x: torch.Tensor, fires: np.ndarray, name: str) -> None:
+    quick = name in ("interval", "steps")  # a first look, in float32
+    for rounding in (Rounding(torch.float32), Rounding(torch.float32, torch.float32))[: 1 + quick]:
+        box = LInf(0.0).enclosure(x)
+        source = input_signal(made, box if rounding.bound == torch.float64 else box.outward(torch.float32))
+        known = propagate(made, source, spikes, rounding)[4].steps()
+        low, high = (end[:, 0].T.numpy() for end in (known.lower, known.upper))
+        assert np.all((low <= fires) & (fires <= high)), (name, rounding)
