@@ -18,6 +18,7 @@ from spikecert.checking.kernel.contexts import Context
 from spikecert.checking.kernel.leaves import Costs
 from spikecert.checking.kernel.network import Greatest
 from spikecert.checking.kernel.numbers import ONE
+from spikecert.checking.numbers.exact import whole
 from spikecert.models.networks import Trace
 from support.certificates import Asked, tiny
 from support.examples import THOROUGH
@@ -165,23 +166,21 @@ def test_a_bound_pays_for_how_far_runs_may_be(tmp_path):
     torch.manual_seed(0)
     network = SpikingNetwork(nn.Linear(1, 2), LIF(0.5), nn.Linear(2, 2), num_steps=2).eval()
     asked = Asked.of(network, tmp_path, torch.tensor([0.5]), 0.25, 0)
-    (place,), nodes, unit = asked.layers, asked.kernel.nodes, asked.nodes.graph.unit
+    (place,), sizes, unit = asked.layers, asked.kernel.context.sizes, asked.nodes.graph.unit
     prices = {place: [[3 * ONE], [-2 * ONE]]}
     found = asked.bound(1, prices)
-    assert min(nodes.spiking(place).errors) > 0
+    assert min(sizes.errors(place)) > 0
     slab = narrowing.slab(asked.kernel.context, place, 1)
     for j, price in enumerate((3, 2)):
-        nodes.spiking(place).errors[j] += ONE
+        sizes.errors(place)[j] += ONE
         less = asked.bound(1, prices)
         assert found - less == price * unit
         found = less
     wider = narrowing.slab(asked.kernel.context, place, 1)
     assert (wider[0], wider[1]) == (slab[0] - ONE, slab[1] + ONE)
-    for logit in (0, 1):
-        nodes.errors[-1][logit] += ONE
-        less = asked.bound(1, prices)
-        assert found - less >= 2 * unit
-        found = less
+    size, error = sizes._found[-1]
+    sizes._found[-1] = size, error + whole([[1], [1]])
+    assert found - asked.bound(1, prices) >= 4 * unit
 
 
 def test_what_is_taken_back_is_not_remembered(tmp_path):
