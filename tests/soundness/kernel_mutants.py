@@ -5,7 +5,7 @@ from mutant import Mutant
 KERNEL = "checking/kernel/"
 NEURONS, TABLES, INVARIANTS = KERNEL + "neurons.py", KERNEL + "tables.py", KERNEL + "invariants.py"
 POTENTIALS, LEAVES, CHECKING = KERNEL + "potentials.py", KERNEL + "leaves.py", KERNEL + "checking.py"
-CONTEXTS, NARROWING, NETWORK = KERNEL + "contexts.py", KERNEL + "narrowing.py", KERNEL + "network.py"
+CONTEXTS, NARROWING, SIZES = KERNEL + "contexts.py", KERNEL + "narrowing.py", KERNEL + "sizes.py"
 NUMBERS, CERTIFICATES = KERNEL + "numbers.py", KERNEL + "certificates.py"
 KERNEL_MUTANTS = (
     Mutant(
@@ -242,15 +242,15 @@ KERNEL_MUTANTS = (
     Mutant("kernel: any set is empty", NARROWING, "if bound > 0:", "if bound >= -(2**300):"),
     Mutant(
         "kernel: potentials may overflow",
-        NETWORK,
-        "node.neuron.largest(size.max().fraction(), network.arithmetic)",
+        SIZES,
+        "node.neuron.largest(size.max().fraction(), self.nodes.network.arithmetic)",
         "pass",
     ),
     Mutant(
         "kernel: currents have no error",
-        NETWORK,
-        "return Spikes(node.source, neuron, constant, graph.widths[place], heard, _up(error))",
-        "return Spikes(node.source, neuron, constant, graph.widths[place], heard, [0] * len(_up(error)))",
+        SIZES,
+        "self._errors[place] = largest(error)",
+        "self._errors[place] = [0] * len(largest(error))",
     ),
     Mutant(
         "kernel: a class may be missing",
@@ -258,7 +258,6 @@ KERNEL_MUTANTS = (
         "or self.other is not None or missing:",
         "or self.other is not None:",
     ),
-    Mutant("kernel: a tree may be cut", CHECKING, "if self.stack or self.leaf", "if self.leaf"),
     Mutant(
         "kernel: any part may be called empty",
         CHECKING,

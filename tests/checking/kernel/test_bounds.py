@@ -14,7 +14,11 @@ from torch import nn
 
 from spikecert import LIF, SpikingNetwork
 from spikecert.checking.kernel import narrowing
+from spikecert.checking.kernel.contexts import Context
+from spikecert.checking.kernel.leaves import Costs
+from spikecert.checking.kernel.network import Greatest
 from spikecert.checking.kernel.numbers import ONE
+from spikecert.checking.numbers.exact import whole
 from spikecert.models.networks import Trace
 from support.certificates import Asked, tiny
 from support.examples import THOROUGH
@@ -174,9 +178,37 @@ def test_a_bound_pays_for_how_far_runs_may_be(tmp_path):
         found = less
     wider = narrowing.slab(asked.kernel.context, place, 1)
     assert (wider[0], wider[1]) == (slab[0] - ONE, slab[1] + ONE)
-    error = sizes.of(len(asked.nodes.nodes) - 1)[1]
-    for logit in (0, 1):
-        error.ints[logit] += 1 << error.shift
-        less = asked.bound(1, prices)
-        assert found - less >= 2 * unit
-        found = less
+    size, error = sizes._found[-1]
+    sizes._found[-1] = size, error + whole([[1], [1]])
+    assert found - asked.bound(1, prices) >= 4 * unit
+
+
+def test_what_is_taken_back_is_not_remembered(tmp_path):
+    torch.manual_seed(0)
+    layers = nn.Linear(1, 1), LIF(0.5), nn.Linear(1, 1), LIF(0.5), nn.Linear(1, 2)
+    network = SpikingNetwork(*layers, num_steps=2, encoding="none").eval()
+    asked = Asked.of(network, tmp_path, torch.full((2, 1), 0.5), 0.25, 0)
+    context = Context(asked.nodes, 2)
+    first, second = asked.layers
+    before = context.current(second, 0, context.step(0))
+    mark = context.mark()
+    context.set(context.bits[first], 0, ((0, 0),) * 2, first)
+    inside = context.current(second, 0, context.step(0))
+    context.undo(mark)
+    assert inside[0] == inside[1]
+    assert context.current(second, 0, context.step(0)) == before != inside
+
+
+def test_a_maximum_is_no_entry_of_which_another_one_may_be_greater(tmp_path):
+    """−max(x, y) + x may be −1 where x and y are in [0, 1], for either of them."""
+    layers = nn.Conv1d(1, 1, 1), nn.MaxPool1d(2), nn.Flatten(), LIF(0.5), nn.Linear(1, 2)
+    network = SpikingNetwork(*layers, num_steps=2).eval()
+    layers[0].weight.data.fill_(1.0)
+    layers[0].bias.data.fill_(0.0)
+    asked = Asked.of(network, tmp_path, torch.full((1, 2), 0.5), 0.5, 0)
+    pool = next(place for place, node in enumerate(asked.nodes.nodes) if isinstance(node, Greatest))
+    for entry in (0, 1):
+        costs = Costs(asked.kernel.context)
+        costs.add(pool, 0, 0, -ONE)
+        costs.add(0, 0, entry, ONE)
+        assert costs.at_inputs() == -ONE

@@ -25,7 +25,7 @@ NAMES = [
     *by_night("residual", "spikes"),
 ]
 STEP = 1 << GRID - 10
-"""More than what intervals have to spare for rounding: the elaborator allows it for larger potentials than come."""
+"""More than what intervals have to spare: the elaborator allows for larger potentials than come."""
 RAISE = 1 << GRID - 30
 """More than what potentials have to spare: they are rounded to 2^−44."""
 
@@ -77,6 +77,15 @@ def test_a_record_that_comes_twice_is_refused_unless_it_is_a_fact(kept):
         assert bool(told) == (word(line) not in ("graph", "narrow")), f"twice {index}: {line[:60]}"
         if index > 1 and told:
             assert re.match(r"record \d+ \(|the certificate is cut short", told)
+
+
+@pytest.mark.parametrize("name", ["deep", "subtract"])
+def test_a_leaf_without_its_prices_does_not_close(name):
+    from .conftest import made
+
+    kept = made(name)
+    told = kept.refusal([line for line in kept.lines if word(line) not in ("price", "potential")])
+    assert re.match(r"record \d+ \(close\): class \d: a leaf's margin is only proven to be at least -?\d", told)
 
 
 @each
@@ -141,7 +150,7 @@ def test_a_word_that_is_no_number_is_refused(kept):
     generator = np.random.default_rng(0)
     for index, line in {word(line): (i, line) for i, line in enumerate(kept.lines) if i > 1}.values():
         parts = line.split()
-        for place in {*generator.integers(1, len(parts), 3).tolist()} if parts[1:] else ():
+        for place in {*generator.integers(1, len(parts), 2).tolist()} if parts[1:] else ():
             for bad in BAD:
                 told = kept.refusal(kept.replaced(index, " ".join([*parts[:place], bad, *parts[place + 1 :]])))
                 assert re.match(rf"record {index - 1} \({parts[0]}", told), (bad, line[:60])

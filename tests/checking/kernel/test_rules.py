@@ -154,7 +154,7 @@ COUNT = 3000 if THOROUGH else 250
 
 
 def test_what_is_accepted_of_one_neuron_holds_for_its_runs():
-    """Invariants and potentials, as they are made and with something changed: a bound is at most what runs cost."""
+    """Invariants and potentials, as they are made and changed: a bound is at most what runs cost."""
     tally = dict.fromkeys(("accepted", "changed", "refused", "runs", "tight", "raised"), 0)
     for seed in range(COUNT):
         rng = random.Random(seed)
