@@ -39,7 +39,7 @@ def cells_of(driven: Driven, count: int) -> list[list[Node]]:
         levels.append([_hull(group) for group in groups])
     found.append([[-1, -1] for _ in levels[-1]])
     return [
-        [Node(*cell.left, -1, *there, (), cell.taken) for cell, there in zip(level, ways, strict=True)]
+        [Node(*cell.left, -1, there[0], there[1], (), cell.taken) for cell, there in zip(level, ways, strict=True)]
         for level, ways in zip(levels, found, strict=True)
     ]
 

@@ -18,6 +18,7 @@ from ...checking.kernel.records import Fields
 from ...checking.kernel.tables import Train, followed
 from ...checking.narrowing import Narrowing, read_narrowings
 from ...checking.network.files import Content, read
+from ...checking.network.graph import Spikes as DescribedSpikes
 from ...checking.network.graph import arrange
 from ...checking.network.model import Network
 from ...checking.network.neurons import Neuron as Described
@@ -80,7 +81,7 @@ class ShortRows:
         table = train_table(neuron, low, high, arithmetic)
         ends = list(zip(table.low.fractions(), table.high.fractions(), strict=True))
         return ShortRows(
-            [tuple(map(int, train)) for train in table.trains], [sum(pair) / 2 for pair in ends], ends
+            [tuple(map(int, train)) for train in table.trains], [(low + high) / 2 for low, high in ends], ends
         )
 
     def place(self, train: Train, box: Box) -> int:
@@ -120,6 +121,12 @@ class Elaborator:
             if other != self.checker.label:
                 yield from self._tree(other)
 
+    def described(self, place: int) -> Described:
+        """Return the neurons at a place as they are read."""
+        node = self.nodes.graph.nodes[place]
+        assert isinstance(node, DescribedSpikes)
+        return node.neuron
+
     def _said(self, record: str) -> str:
         """Return a record that the kernel's state has taken."""
         first, *rest = record.split()
@@ -138,7 +145,7 @@ class Elaborator:
             if len(found) > MOST_ROWS:
                 return
         try:
-            order = ShortRows.of(self.nodes.graph.nodes[place].neuron, currents, self.checker.network.arithmetic)
+            order = ShortRows.of(self.described(place), currents, self.checker.network.arithmetic)
         except TooLong:  # then the short proof splits no rows either
             return
         rows = sorted((order.place(train, box), sum(box), train, box) for (train, _), box in found.items())
@@ -243,7 +250,7 @@ class Elaborator:
             return [[0] * steps for _ in range(node.width)]
         own = given[index].reshape(node.width, -1).astype(np.float64)
         if place not in self.context.tables:
-            neuron = self.nodes.graph.nodes[place].neuron  # pyright: ignore[reportAttributeAccessIssue]
+            neuron = self.described(place)
             decay, celled = (
                 float(neuron.decay),
                 bool(self.content.text.get("cells")) and neuron.reset == "subtract",

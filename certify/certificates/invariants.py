@@ -80,9 +80,10 @@ class _Builder:
             nodes = []
             for label, (low, high) in level.items():
                 ways = self.ways[t][label] if t < len(self.ways) else (-1, -1)
-                targets = [order[t + 1][to] if to >= 0 else -1 for to in ways]
+                silent, spike = (order[t + 1][to] if to >= 0 else -1 for to in ways)
                 alone = t > 0 and label < t and self.driven.neuron.decay != 0
                 parent = order[t - 1][label] if alone else -1
-                nodes.append(Node(low, high, parent, *targets, self.cuts[t][label] if t < len(self.cuts) else ()))
+                cuts = self.cuts[t][label] if t < len(self.cuts) else ()
+                nodes.append(Node(low, high, parent, silent, spike, cuts))
             out.append(nodes)
         return out

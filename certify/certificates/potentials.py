@@ -105,9 +105,7 @@ class Potentials:
         return Step(part, (ends[0] - extra, ends[1] + extra), price)
 
     # ---- constants -------------------------------------------------------------------------------
-    def _potential(
-        self, t: int, index: int, later: list[Potential], names: list[list[list[int]]] | list[list[int]]
-    ) -> Potential:
+    def _potential(self, t: int, index: int, later: list[Potential], names: list[list[int]]) -> Potential:
         moves = self.invariant.moves[t][index]
         if moves is None:
             return Potential([], [], [])

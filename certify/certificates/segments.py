@@ -77,7 +77,8 @@ def _multipliers(decay: float, steps: list[Step], path: list[tuple[Ends, Ends]])
     for k in reversed(range(len(path))):
         own, part = path[k]
         low, high = max(own[0], after[0] + part[0]), min(own[1], after[1] + part[1])
-        sets[k] = (low, high) if low <= high else ((low + high) / 2,) * 2
+        middle = (low + high) / 2
+        sets[k] = (low, high) if low <= high else (middle, middle)
         after = decay * sets[k][0], decay * sets[k][1]
     found, before, cone = [], None, (0.0, 0.0)
     for step, (low, high), (_, part) in zip(steps, sets, path, strict=True):

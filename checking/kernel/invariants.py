@@ -131,18 +131,18 @@ def inductive(driven: Driven, levels: list[list[Node]]) -> Invariant:
     chains: dict[int, list[Box]] = {0: []}
     bits = []
     for t, level in enumerate(levels[:-1]):
-        here, ahead = [None] * len(level), dict[int, list[Box]]()
+        here, ahead = dict[int, list[Move]](), dict[int, list[Box]]()
         for index, chain in chains.items():
             node = level[index]
             spend(8 + len(chain))
             chain = [*chain, (node.low, node.high)]
             span = balance.cut(t, node, _reached(driven, t, node, chain, balance.extra))
-            here[index] = _moves(driven, balance, t, node, span, levels[t + 1], index)  # pyright: ignore[reportArgumentType]
-            for move in here[index]:  # pyright: ignore[reportOptionalIterable]
+            here[index] = _moves(driven, balance, t, node, span, levels[t + 1], index)
+            for move in here[index]:
                 ahead[move.target] = chain if levels[t + 1][move.target].parent == index else []
-        spikes = [move.spike for part in here if part for move in part]
+        spikes = [move.spike for part in here.values() for move in part]
         bits.append((min(spikes, default=1), max(spikes, default=0)))
-        moves.append(here)  # pyright: ignore[reportArgumentType]
+        moves.append([here.get(index) for index in range(len(level))])
         chains = ahead
     return Invariant(levels, moves, driven.boxes, balance.extra, tuple(bits))
 

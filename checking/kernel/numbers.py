@@ -42,7 +42,9 @@ def below(value: Fraction) -> int:
 def regrid(value: int, shift: int) -> Box:
     """Return the numbers of the grid at or below, and at or above, value·2^−shift."""
     excess = shift - GRID
-    return (value << -excess,) * 2 if excess <= 0 else (value >> excess, -(-value >> excess))
+    if excess <= 0:
+        return value << -excess, value << -excess
+    return value >> excess, -(-value >> excess)
 
 
 def times(value: int, factor: int) -> Box:

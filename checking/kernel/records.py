@@ -89,9 +89,9 @@ def levels(fields: Fields, steps: int) -> list[list[Node]]:
 
 def _node(fields: Fields) -> Node:
     low, high = fields.box()
-    places = [fields.whole(1 << 16, -1) for _ in range(3)]
+    parent, silent, spike = (fields.whole(1 << 16, -1) for _ in range(3))
     cuts = tuple(fields.whole() for _ in range(fields.whole()))
-    return Node(low, high, *places, cuts, fields.box() if fields.whole(1) else None)
+    return Node(low, high, parent, silent, spike, cuts, fields.box() if fields.whole(1) else None)
 
 
 def potentials(fields: Fields, sizes: list[int]) -> list[list[Potential]]:

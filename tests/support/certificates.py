@@ -187,7 +187,7 @@ def _spiking(generator: np.random.Generator, steps: int, size: int, width: int) 
 def _neuron(generator: np.random.Generator, steps: int, reset: str | None = None) -> LIF:
     choose = generator.choice
     reset = str(choose(["zero", "subtract", "none"])) if reset is None else reset
-    constants = {
+    constants: dict[str, Any] = {
         "decay": float(choose([0.0, 0.25, 0.5, 0.9, 0.99, 1.0])),
         "threshold": float(choose([1.0, 0.25, 3.0])),
     }

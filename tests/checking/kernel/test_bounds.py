@@ -203,8 +203,8 @@ def test_a_maximum_is_no_entry_of_which_another_one_may_be_greater(tmp_path):
     """−max(x, y) + x may be −1 where x and y are in [0, 1], for either of them."""
     layers = nn.Conv1d(1, 1, 1), nn.MaxPool1d(2), nn.Flatten(), LIF(0.5), nn.Linear(1, 2)
     network = SpikingNetwork(*layers, num_steps=2).eval()
-    layers[0].weight.data.fill_(1.0)
-    layers[0].bias.data.fill_(0.0)
+    for value, part in zip((1.0, 0.0), layers[0].parameters(), strict=True):
+        part.data.fill_(value)
     asked = Asked.of(network, tmp_path, torch.full((1, 2), 0.5), 0.5, 0)
     pool = next(place for place, node in enumerate(asked.nodes.nodes) if isinstance(node, Greatest))
     for entry in (0, 1):

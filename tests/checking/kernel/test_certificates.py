@@ -113,7 +113,7 @@ def test_no_potential_may_overflow(tmp_path):
         first = DLIF(4, 0.5)
         first.input_scale.data = torch.full((4,), 1e30)
         network = SpikingNetwork(nn.Linear(1, 1), first, nn.Linear(1, 2), num_steps=4, encoding=encoding).eval()
-        network.layers[0].weight.data.fill_(1e10)
+        network.layers[0].weight.data.fill_(1e10)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
         with pytest.raises(Refused, match="a membrane potential may overflow"):
             Asked.of(network, tmp_path, torch.full(shape, 0.5), 0.1, 0)
 

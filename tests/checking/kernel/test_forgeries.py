@@ -310,6 +310,7 @@ def _potentials(kept) -> Iterator[tuple[str, int, str]]:
             continue
         place, j = map(int, line.split()[1:3])
         invariant, fields = checker.context.invariants[place][j], Fields(line.split()[3:])
+        assert invariant is not None
         prices = [fields.number() for _ in range(checker.network.steps)]
         found = potentials(fields, [len(level) for level in invariant.levels[:-1]])
         for t, n, own in [(t, n, own) for t, level in enumerate(found) for n, own in enumerate(level)]:

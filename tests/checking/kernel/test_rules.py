@@ -155,7 +155,7 @@ COUNT = 3000 if THOROUGH else 250
 
 def test_what_is_accepted_of_one_neuron_holds_for_its_runs():
     """Invariants and potentials, as they are made and changed: a bound is at most what runs cost."""
-    tally = dict.fromkeys(("accepted", "changed", "refused", "runs", "tight", "raised"), 0)
+    tally: dict[str, int] = dict.fromkeys(("accepted", "changed", "refused", "runs", "tight", "raised"), 0)
     for seed in range(COUNT):
         rng = random.Random(seed)
         driven = asked(rng)
@@ -229,7 +229,9 @@ def raised(rng: random.Random, levels: list[list[Potential]]) -> list[list[Poten
 def test_a_spike_enters_no_node_that_has_a_parent():
     """u is 0 behind it, and no window of the chain holds: the cut would leave no run at all."""
     neuron = Neuron(ONE, ONE, ONE, ONE, "zero", (ONE, ONE), True, 0, 0)
-    driven = Driven(neuron, [(2 * ONE, 2 * ONE)] * 2, 0, lambda a, t: (2 * ONE * (t - a),) * 2, ((0, 1),) * 2)
+    driven = Driven(
+        neuron, [(2 * ONE, 2 * ONE)] * 2, 0, lambda a, t: (2 * ONE * (t - a), 2 * ONE * (t - a)), ((0, 1),) * 2
+    )
     levels = [[Node(0, 0, -1, -1, 0, ())], [Node(0, 0, -1, -1, 0, ())], [Node(0, 0, -1, -1, -1, ())]]
     assert inductive(driven, levels).bits == ((1, 1), (1, 1))
     levels[1] = [Node(0, 0, 0, -1, 0, (1,))]
