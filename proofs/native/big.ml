@@ -1,4 +1,5 @@
 (* Coq's Z by Zarith: what Extract.v names. *)
+module Whole = Z
 type t = Z.t
 let doubled p = Z.shift_left p 1
 let doubled_and_one p = Z.succ (Z.shift_left p 1)
