@@ -1,4 +1,4 @@
-"""Ask the native kernel: the program that is extracted from the proofs (proofs/README.md) and reads model and certificate itself."""
+"""Ask the native kernel: a program extracted from the proofs (proofs/README.md), which reads model and certificate."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ LONGEST = 3600.0
 
 
 def find_native() -> Path:
-    """Return the native kernel: what SPIKECERT_KERNEL names, else what is on the PATH, else what `make native` built.
+    """Return the native kernel: what SPIKECERT_KERNEL names, else that of the PATH, else what `make native` built.
 
     Raises:
         Refused: where there is none.
@@ -43,7 +43,9 @@ def check_native(model: Path, lines: Iterable[str], seconds: float = LONGEST) ->
         Refused: for all that it does not accept, as where it crashes, says nothing, or takes longer.
     """
     command = [find_native(), Path(model).resolve(), "-"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as kernel:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as kernel:
         assert kernel.stdout is not None
         limit = Timer(seconds, kernel.kill)
         limit.start()

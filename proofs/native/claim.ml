@@ -14,7 +14,7 @@ let of_hex name word =
   let start = if length > 0 && word.[0] = '-' then 1 else 0 in
   let proper = match String.index_opt word 'p' with
     | Some p ->
-        p - start >= 5 && p - start <= 18 && length - p <= 6 && length > p + 2
+        p - start >= 5 && p - start <= 17 && length - p <= 6 && length > p + 2
         && String.sub word start 2 = "0x" && (word.[start + 2] = '0' || word.[start + 2] = '1') && word.[start + 3] = '.'
         && digits (start + 4) p hexadecimal && (word.[p + 1] = '+' || word.[p + 1] = '-') && digits (p + 2) length decimal
     | None -> false in
