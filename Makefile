@@ -40,8 +40,11 @@ docs: .venv/ready
 setup: .venv/ready
 
 # The proofs, and the kernel that is extracted from them, by Coq and OCaml of the distribution (proofs/README.md).
-prove native:
-	$(MAKE) -C proofs $@
+prove:
+	$(MAKE) -C proofs prove
+
+native:
+	$(MAKE) -C proofs native
 
 # What the library itself needs: enough for the demo. Modules are compiled when they are first imported, not all of them now.
 .venv/core: pyproject.toml setup.py requirements/constraints.txt

@@ -1,4 +1,4 @@
-"""Ask the native kernel: a program extracted from the proofs (proofs/README.md), which reads model and certificate."""
+"""Ask the native kernel: a program extracted from the proofs (proofs/README.md), which reads both files itself."""
 
 import os
 import shutil
