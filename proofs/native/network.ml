@@ -50,7 +50,9 @@ let flatten layer shape =
   part 0 (first - 1) @ [ flat (part (first - 1) final) ] @ part final count
 
 (* ---- neurons ------------------------------------------------------------------------------------------------------------------- *)
-let kind layer = match text "reset" layer with
+let kind layer =
+  (match optional "fires_at" layer with None | Some (Text (">=" | ">")) -> () | _ -> refuse "fires_at: expected >= or >");
+  match text "reset" layer with
   | "zero" -> Zero | "subtract" -> Subtract | "none" -> Never
   | other -> refuse ("no rule for a reset " ^ short other)
 

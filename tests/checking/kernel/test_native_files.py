@@ -58,6 +58,7 @@ def test_a_hash_of_texts_of_all_lengths_is_that_of_python(tmp_path):
         ('"decay": 0.9', '"decay": NaN', "is no JSON"),
         ('"threshold": 1.0', '"threshold": 0.0', "out of range"),
         ('"reset": "zero"', '"reset": "half"', "no rule for a reset half"),
+        ('"fires_at": ">="', '"fires_at": "<"', "fires_at"),
         ('"reset": "zero"', '"reset_amount": 0.5, "reset": "zero"', "reset_amount"),
         ('"num_steps": 4', '"num_steps": 0', "num_steps"),
         ('"num_steps": 4', '"num_steps": 1000000', "num_steps"),
