@@ -8,7 +8,7 @@ EDITABLE := --config-settings editable_mode=strict
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: demo test test-slow nightly coverage lint docs setup clean
+.PHONY: demo test test-slow nightly coverage lint docs setup clean prove native
 
 demo: .venv/installed
 	$(BIN)/spikecert demo --out runs/demo
@@ -38,6 +38,13 @@ docs: .venv/ready
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/site
 
 setup: .venv/ready
+
+# The proofs, and the kernel that is extracted from them, by Coq and OCaml of the distribution (proofs/README.md).
+prove:
+	$(MAKE) -C proofs prove
+
+native:
+	$(MAKE) -C proofs native
 
 # What the library itself needs: enough for the demo. Modules are compiled when they are first imported, not all of them now.
 .venv/core: pyproject.toml setup.py requirements/constraints.txt

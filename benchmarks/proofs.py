@@ -3,10 +3,13 @@
     python benchmarks/proofs.py [--cache FOLDER] [NAME ...]
 
 Digits networks of λ = .9 trained with single-step noise of .05 from seed 0; the first test digits, each by itself,
-one thread, a time limit a sample. Prints Markdown: CPU seconds of the process; "checked in" is for all proofs.
+one thread, a time limit a sample. Prints Markdown: CPU seconds of the process, and of the native kernel; "checked
+in" is for all proofs by the classic checker; then what making all certificates takes, and checking those, by the
+kernel in Python and by the native one (—: not built, or it has no rule for this network).
 """
 
 import argparse
+import resource
 import tempfile
 import time
 from collections import Counter
@@ -19,8 +22,11 @@ import torch
 from torch import nn
 
 from spikecert import L2, LIF, MSMPPD, LInf, Residual, SingleStep, SpikingNetwork, dataset, fit, load, save
+from spikecert.certify.certificates import elaborate
 from spikecert.certify.proofs import Disproved, Prover, Unproven
-from spikecert.checking import check, read_network
+from spikecert.checking import Network, Refused, check, read_network
+from spikecert.checking.kernel import check_certificate
+from spikecert.checking.kernel.native import check_native
 from spikecert.training import Dataset
 
 LIMIT = 20.0
@@ -96,6 +102,26 @@ def trained(row: Row, path: Path) -> SpikingNetwork:
     return load(path)
 
 
+def seconds_of(work: Callable[[], object], who: int = resource.RUSAGE_SELF) -> float:
+    """Return the CPU seconds that some work takes, of this process or of those that it starts."""
+    before = resource.getrusage(who)
+    work()
+    after = resource.getrusage(who)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def kernels(paths: list[Path], model: Network, file: Path) -> str:
+    """Return what certificates of proofs take: to make, to check in Python, and natively."""
+    lines: list[list[str]] = []
+    made = seconds_of(lambda: lines.extend(list(elaborate(path, model)) for path in paths))
+    checked = seconds_of(lambda: [check_certificate(iter(each), model) for each in lines])
+    try:
+        natively = seconds_of(lambda: [check_native(file, each) for each in lines], resource.RUSAGE_CHILDREN)
+    except Refused:
+        return f"{made:.2f} s | {checked:.2f} s | —"
+    return f"{made:.2f} s | {checked:.2f} s | {natively:.2f} s"
+
+
 def measured(name: str, row: Row, folder: Path) -> str:
     """Return a row of the table."""
     network = trained(row, folder / f"{name}.safetensors")
@@ -122,7 +148,8 @@ def measured(name: str, row: Row, folder: Path) -> str:
     most = max(proof.leaves for proof, _ in proofs)
     return (
         f"| {name}, T = {row.steps} | {row.ball.norm} {row.ball.epsilon:g} | {verified} | {found:.1f} s "
-        f"| {size:.0f} KiB | {sum(seconds):.2f} s | {most} leaves, {max(seconds):.2f} s |"
+        f"| {size:.0f} KiB | {sum(seconds):.2f} s | {most} leaves, {max(seconds):.2f} s "
+        f"| {kernels([path for _, path in proofs], model, folder / f'{name}.safetensors')} |"
     )
 
 
@@ -139,8 +166,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.cache or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        print("| network | ball | verified with a proof | found in | size of all | checked in | worst sample |")
-        print("|---|---|---|---|---|---|---|")
+        print(
+            "| network | ball | verified with a proof | found in | size of all | checked in | worst sample "
+            "| certificates made in | checked in Python | natively |"
+        )
+        print("|---|---|---|---|---|---|---|---|---|---|")
         for name in arguments.names or ROWS:
             print(measured(name, ROWS[name], folder), flush=True)
 

@@ -106,19 +106,25 @@ Qed.
 Lemma min_le_l : forall a b, Rmin a b <= a. Proof. intros; apply Rmin_l. Qed.
 Lemma min_le_r : forall a b, Rmin a b <= b. Proof. intros; apply Rmin_r. Qed.
 
-Definition least (k : D) (box : D * D) : D := if leb zero k then mul k (fst box) else mul k (snd box).    (* of k * x over the box *)
-Definition most (k : D) (box : D * D) : D := if leb zero k then mul k (snd box) else mul k (fst box).
+Definition rising (k : D) : bool := Z.leb 0 (Fnum k).
+Lemma rising_spec : forall k, if rising k then 0 <= val k else val k < 0.
+Proof.
+  intros [m e]. unfold rising, val, F2R. cbn [Fnum Fexp]. pose proof (bpow_gt_0 radix2 e).
+  destruct (Z.leb_spec 0 m) as [L|L]; [apply IZR_le in L|apply IZR_lt in L]; nra.
+Qed.
+Definition least (k : D) (box : D * D) : D := if rising k then mul k (fst box) else mul k (snd box).      (* of k * x over the box *)
+Definition most (k : D) (box : D * D) : D := if rising k then mul k (snd box) else mul k (fst box).
 Definition among (box : D * D) (x : R) : Prop := val (fst box) <= x <= val (snd box).
 
 Lemma least_le : forall k box x, among box x -> val (least k box) <= val k * x.
 Proof.
-  intros k [a b] x [H1 H2]. cbn in *. unfold least. cbn. pose proof (leb_spec zero k) as L. rewrite val_zero in L.
-  destruct (leb zero k); rewrite val_mul; nra.
+  intros k [a b] x [H1 H2]. cbn in *. unfold least. cbn. pose proof (rising_spec k) as L.
+  destruct (rising k); rewrite val_mul; nra.
 Qed.
 Lemma most_ge : forall k box x, among box x -> val k * x <= val (most k box).
 Proof.
-  intros k [a b] x [H1 H2]. cbn in *. unfold most. cbn. pose proof (leb_spec zero k) as L. rewrite val_zero in L.
-  destruct (leb zero k); rewrite val_mul; nra.
+  intros k [a b] x [H1 H2]. cbn in *. unfold most. cbn. pose proof (rising_spec k) as L.
+  destruct (rising k); rewrite val_mul; nra.
 Qed.
 Definition size_of (box : D * D) : D := dmax (dabs (fst box)) (dabs (snd box)).
 Lemma size_ge : forall box x, among box x -> Rabs x <= val (size_of box).

@@ -2,7 +2,7 @@
 From Coq Require Import ZArith List Bool.
 From Coq Require Extraction ExtrOcamlBasic ExtrOcamlNatInt.
 Require Import Semantics Dyadic Check.
-Require Fit.
+Require Fit Box.
 Extract Inductive positive => "Big.t" ["Big.doubled_and_one" "Big.doubled" "Big.one"] "Big.on_positive".
 Extract Inductive Z => "Big.t" ["Big.zero" "(fun p -> p)" "Big.opp"] "Big.on_sign".
 Extract Constant BinInt.Z.add => "Big.add".
@@ -17,4 +17,4 @@ Extract Constant BinInt.Z.shiftr => "Big.shiftr".
 Extract Constant BinInt.Z.div => "Big.div".
 Extract Constant BinInt.Z.of_nat => "Big.of_int".
 Extract Constant BinInt.Z.ltb => "Big.lt".
-Extraction "checker.ml" step finished Fit.fits.
+Extraction "checker.ml" step finished Fit.fits Box.box_of Box.inhabited.

@@ -29,10 +29,18 @@ Definition row_fits (reach : nat -> option D) (more : nat) (r : row) : bool :=
   && match bound reach r with Some a => leb a (large 100) | None => false end.
 Definition spiking (_ : nat) : option D := Some one.
 Definition layer_fits (reach : nat -> option D) (layer : list row * list neuron) : bool := forallb (row_fits reach 1) (fst layer) && forallb neuron_fits (snd layer).
-Definition reaches (boxes : list (D * D)) (i : nat) : option D := option_map size_of (nth_error boxes i).
+(* of n inputs none is beyond m *)
+Definition widest (boxes : list (D * D)) : D := fold_right (fun b m => dmax (size_of b) m) zero boxes.
+Definition reaches (n : nat) (m : D) (i : nat) : option D := if Nat.ltb i n then Some m else None.
+Lemma widest_ge : forall boxes i b, nth_error boxes i = Some b -> val (size_of b) <= val (widest boxes).
+Proof.
+  induction boxes as [|a boxes IH]; intros i b E; [destruct i; discriminate|]. unfold widest in *. cbn [fold_right]. rewrite val_max. destruct i; cbn in E.
+  - injection E as ->. apply Rmax_l.
+  - eapply Rle_trans; [eapply IH, E|apply Rmax_r].
+Qed.
 Definition fits (net : network) (boxes : list (D * D)) : bool :=
   Z.ltb 0 (Z.of_nat (steps net)) && Z.leb (Z.of_nat (steps net)) (2 ^ 20)
-  && match hidden net with [] => true | l :: ls => layer_fits (reaches boxes) l && forallb (layer_fits spiking) ls end
+  && match hidden net with [] => true | l :: ls => let n := length boxes in let m := widest boxes in layer_fits (reaches n m) l && forallb (layer_fits spiking) ls end
   && match last net with Some rows => forallb (row_fits spiking (steps net + 4)) rows | None => true end.
 
 (* ---- it is sound ----------------------------------------------------------------------------------------------------------------------------- *)
@@ -99,12 +107,12 @@ Proof.
   intros net boxes H. unfold fits in H. apply andb_true_iff in H as [H HR]. apply andb_true_iff in H as [H HH]. apply andb_true_iff in H as [S0 S1].
   apply Z.ltb_lt in S0. apply Z.leb_le, IZR_le in S1. rewrite <- INR_IZR_INZ in S1. change (IZR (2 ^ 20)) with 1048576 in S1.
   assert (forall l rows ns, nth_error (hidden net) l = Some (rows, ns) ->
-    layer_fits (match l with O => reaches boxes | S _ => spiking end) (rows, ns) = true) as HL.
+    layer_fits (match l with O => reaches (length boxes) (widest boxes) | S _ => spiking end) (rows, ns) = true) as HL.
   { intros l rows ns L. destruct (hidden net) as [|l0 ls]; [destruct l; discriminate|]. apply andb_true_iff in HH as [H0 H1]. destruct l as [|l]; simpl in L.
     - injection L as ->. exact H0.
     - rewrite forallb_forall in H1. apply H1. eapply nth_error_In, L. }
   assert (forall l rows ns, nth_error (hidden net) l = Some (rows, ns) ->
-    (forall j r, nth_error rows j = Some r -> row_fits (match l with O => reaches boxes | S _ => spiking end) 1 r = true) /\ (forall j n, nth_error ns j = Some n -> neuron_fits n = true)) as HN.
+    (forall j r, nth_error rows j = Some r -> row_fits (match l with O => reaches (length boxes) (widest boxes) | S _ => spiking end) 1 r = true) /\ (forall j n, nth_error ns j = Some n -> neuron_fits n = true)) as HN.
   { intros l rows ns L. specialize (HL l rows ns L). apply andb_true_iff in HL as [A B]. simpl in A, B. rewrite forallb_forall in A, B.
     split; intros j ? J; [apply A|apply B]; eapply nth_error_In, J. }
   assert (forall rows, last net = Some rows -> forall k r, nth_error rows k = Some r -> row_fits spiking (steps net + 4) r = true) as HO.
@@ -122,7 +130,9 @@ Proof.
   - intros x X. split.
     + intros l rows ns L. destruct (HN l rows ns L) as [A B]. split; [|intros j n J; apply neuron_fits_sound, B with j, J].
       intros j r J. apply (row_fits_sound _ _ _ (A j r J)). destruct l; [|exact SP].
-      intros i g G. unfold reaches in G. destruct (nth_error boxes i) as [b|] eqn:E; [|discriminate]. injection G as <-. apply size_ge, X, E.
+      intros i g G. unfold reaches in G. destruct (Nat.ltb_spec i (length boxes)) as [I|I]; [|discriminate]. injection G as <-.
+      destruct (nth_error boxes i) as [b|] eqn:E; [|apply nth_error_None in E; lia].
+      eapply Rle_trans; [apply size_ge, X, E|eapply widest_ge, E].
     + intros rows L k r Hr. apply (row_fits_sound _ _ _ (HO rows L k r Hr)). exact SP.
 Qed.
 
