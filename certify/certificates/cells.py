@@ -2,33 +2,33 @@
 
 from typing import NamedTuple
 
-from ...checking.kernel.invariants import Balance, Driven, Node
+from ...checking.kernel.invariants import Driven, InvariantNode, SpikeBalance
 from ...checking.kernel.numbers import ONE, Box, scaled
 from .words import lower, upper
 
 
-class _Cell(NamedTuple):
+class SpikeCell(NamedTuple):
     """Intervals of u and of Y."""
 
     left: Box
     taken: Box
 
 
-class _Way(NamedTuple):
+class CellWay(NamedTuple):
     """A move: where it comes from, silence or a spike, and what is behind it."""
 
     origin: int
     spike: int
-    cell: _Cell
+    cell: SpikeCell
 
 
-def cells_of(driven: Driven, count: int) -> list[list[Node]]:
+def cells_of(driven: Driven, count: int) -> list[list[InvariantNode]]:
     """Return the levels of a neuron's invariant, of at most `count` cells each; with λ = 1 one a count."""
     steps, neuron = len(driven.boxes), driven.neuron
     count = max(count, steps + 1) if neuron.decay == ONE else count
     size = 4 * steps * (driven.reach + neuron.high + neuron.drop) + ONE
-    balance = Balance.of(driven, [[Node(-size, size, -1, -1, -1, ())]])
-    levels, found = [[_Cell((0, 0), (0, 0))]], list[list[list[int]]]()
+    balance = SpikeBalance.of(driven, [[InvariantNode(-size, size, -1, -1, -1, ())]])
+    levels, found = [[SpikeCell((0, 0), (0, 0))]], list[list[list[int]]]()
     for t in range(steps):
         ways = [way for index, cell in enumerate(levels[-1]) for way in _ways(balance, t, index, cell)]
         groups = _merged(ways, count)
@@ -39,13 +39,16 @@ def cells_of(driven: Driven, count: int) -> list[list[Node]]:
         levels.append([_hull(group) for group in groups])
     found.append([[-1, -1] for _ in levels[-1]])
     return [
-        [Node(*cell.left, -1, there[0], there[1], (), cell.taken) for cell, there in zip(level, ways, strict=True)]
+        [
+            InvariantNode(*cell.left, -1, there[0], there[1], (), cell.taken)
+            for cell, there in zip(level, ways, strict=True)
+        ]
         for level, ways in zip(levels, found, strict=True)
     ]
 
 
-def _ways(balance: Balance, t: int, index: int, cell: _Cell) -> list[_Way]:
-    driven, node = balance.driven, Node(*cell.left, -1, -1, -1, (), cell.taken)
+def _ways(balance: SpikeBalance, t: int, index: int, cell: SpikeCell) -> list[CellWay]:
+    driven, node = balance.driven, InvariantNode(*cell.left, -1, -1, -1, (), cell.taken)
     neuron, (certain, possible) = driven.neuron, driven.bits[t]
     (low, high), (least, most) = scaled(cell.left, neuron.decay), scaled(driven.boxes[t], neuron.scale[t])
     span = balance.cut(t, node, (low + least - balance.extra, high + most + balance.extra))
@@ -54,25 +57,25 @@ def _ways(balance: Balance, t: int, index: int, cell: _Cell) -> list[_Way]:
         left = neuron.after(spike, part)
         taken = balance.after(t, node, spike, left)
         if taken[0] <= taken[1] and (possible if spike else not certain):
-            found.append(_Way(index, spike, _Cell(left, taken)))
+            found.append(CellWay(index, spike, SpikeCell(left, taken)))
     return found
 
 
-def _merged(ways: list[_Way], count: int) -> list[list[_Way]]:
+def _merged(ways: list[CellWay], count: int) -> list[list[CellWay]]:
     """Return groups: each move by itself, or those in the same of `count` equal parts of the range of Y."""
     if len(ways) <= count:
         return [[way] for way in ways]
     middles = [sum(way.cell.taken) for way in ways]
     first, width = min(middles), max(max(middles) - min(middles), 1)
-    groups: dict[int, list[_Way]] = {}
+    groups: dict[int, list[CellWay]] = {}
     for middle, way in zip(middles, ways, strict=True):
         groups.setdefault((2 * (middle - first) * (count - 1) + width) // (2 * width), []).append(way)
     return list(groups.values())
 
 
-def _hull(group: list[_Way]) -> _Cell:
+def _hull(group: list[CellWay]) -> SpikeCell:
     left, taken = zip(*((way.cell.left, way.cell.taken) for way in group), strict=True)
-    return _Cell(_around(left), _around(taken))
+    return SpikeCell(_around(left), _around(taken))
 
 
 def _around(boxes: tuple[Box, ...]) -> Box:

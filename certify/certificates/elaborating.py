@@ -11,8 +11,8 @@ from ...checking.claims import Claim, read_claim
 from ...checking.kernel.certificates import opening
 from ...checking.kernel.checking import Checker
 from ...checking.kernel.invariants import inductive
-from ...checking.kernel.leaves import Leaf
-from ...checking.kernel.network import Nodes, Spikes
+from ...checking.kernel.leaves import OpenLeaf
+from ...checking.kernel.network import KernelNodes, SpikingNode
 from ...checking.kernel.numbers import GRID, Box
 from ...checking.kernel.records import Fields
 from ...checking.kernel.tables import Train, followed
@@ -30,7 +30,7 @@ from ...checking.trains.tables import TooLong, train_table
 from . import words
 from .cells import cells_of
 from .invariants import levels_of
-from .potentials import Potentials
+from .potentials import PotentialMaker
 from .words import lower, near, upper
 
 MOST_ROWS = 4096
@@ -97,7 +97,7 @@ class Elaborator:
     def __init__(self, content: Content, claim: Claim, checker: Checker) -> None:
         self.content, self.claim, self.checker = content, claim, checker
         self.context, self.nodes = checker.context, checker.nodes
-        self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, Spikes)]
+        self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, SpikingNode)]
         self.split_at: dict[int, list[Fraction]] = {}
         self.cells = whole_cells(content.text.get("cells", 0))
 
@@ -105,7 +105,7 @@ class Elaborator:
     def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
         """Return one that begins."""
         graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
-        nodes = Nodes.of(network, graph, claim.inputs)
+        nodes = KernelNodes.of(network, graph, claim.inputs)
         return Elaborator(content, claim, Checker(network, nodes, claim.labelled(graph.widths[-1]), claim.ties))
 
     def lines(self) -> Iterator[str]:
@@ -259,7 +259,7 @@ class Elaborator:
             own = own * powers * np.array([float(a) for a in neuron.scale])
         return [[near(price) for price in row] for row in own.tolist()]
 
-    def _bounded(self, leaf: Leaf, place: int, prices: list[list[int]]) -> Iterator[str]:
+    def _bounded(self, leaf: OpenLeaf, place: int, prices: list[list[int]]) -> Iterator[str]:
         """Yield what bounds the neurons of a layer."""
         if self.nodes.spiking(place).heard is not None:
             for j, own in enumerate(prices):
@@ -275,7 +275,7 @@ class Elaborator:
             invariant = self.context.invariants[place][j]
             if invariant is None or not (any(own) or (any(costs) and self._undecided(place, j))):
                 continue
-            levels = Potentials(self.nodes.spiking(place).neuron, invariant, costs, own).levels()
+            levels = PotentialMaker(self.nodes.spiking(place).neuron, invariant, costs, own).levels()
             yield words.potential(place, j, own, levels)
             leaf.potential(place, j, own, 0)
 

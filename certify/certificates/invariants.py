@@ -1,24 +1,24 @@
 """Invariants of one neuron: nodes by the step of the last spike (F2), windows where they cut (F5)."""
 
-from ...checking.kernel.invariants import Driven, Node
+from ...checking.kernel.invariants import Driven, InvariantNode
 from ...checking.kernel.numbers import ONE, Box, scaled, times
 from .words import lower, upper
 
 
-def levels_of(driven: Driven, windows: bool) -> list[list[Node]]:
+def levels_of(driven: Driven, windows: bool) -> list[list[InvariantNode]]:
     """Return the levels of a neuron's invariant.
 
     Args:
         driven: what is known of its current.
         windows: whether windows are asked.
     """
-    builder = _Builder(driven, windows)
+    builder = LevelBuilder(driven, windows)
     for t in range(len(driven.boxes)):
         builder.step(t)
     return builder.levels()
 
 
-class _Builder:
+class LevelBuilder:
     """Nodes by label: the level that the last spike led to, 0 before any; one label alone where λ = 0."""
 
     def __init__(self, driven: Driven, windows: bool) -> None:
@@ -72,7 +72,7 @@ class _Builder:
                 low, high = one, two
         return low, high, tuple(cuts)
 
-    def levels(self) -> list[list[Node]]:
+    def levels(self) -> list[list[InvariantNode]]:
         """Return all levels; the first node of the first one is the start."""
         order = [{label: index for index, label in enumerate(level)} for level in self.found]
         out = []
@@ -84,6 +84,6 @@ class _Builder:
                 alone = t > 0 and label < t and self.driven.neuron.decay != 0
                 parent = order[t - 1][label] if alone else -1
                 cuts = self.cuts[t][label] if t < len(self.cuts) else ()
-                nodes.append(Node(low, high, parent, silent, spike, cuts))
+                nodes.append(InvariantNode(low, high, parent, silent, spike, cuts))
             out.append(nodes)
         return out

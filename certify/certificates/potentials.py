@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 
-from ...checking.kernel.invariants import Invariant, Move
-from ...checking.kernel.neurons import Neuron
+from ...checking.kernel.invariants import Invariant, InvariantMove
+from ...checking.kernel.neurons import KernelNeuron
 from ...checking.kernel.numbers import GRID, ONE
 from ...checking.kernel.potentials import END, Piece, Potential, rise
-from .segments import Step, worth
+from .segments import SegmentStep, worth
 from .words import lower, near
 
 DEAD = 0
@@ -15,14 +15,14 @@ PLENTY = 1 << 3 * GRID + 1024
 """A cost, over 2^(3·GRID), that no run has."""
 
 
-class Potentials:
+class PotentialMaker:
     """The potentials of a neuron at costs and prices.
 
     A node's pieces are named by the step at which the next spike is, T + 1: none. A piece's line has the slope
     that one more u is worth there; its constant is what is left by the moves that lead on, in exact numbers.
     """
 
-    def __init__(self, neuron: Neuron, invariant: Invariant, costs: list[int], prices: list[int]) -> None:
+    def __init__(self, neuron: KernelNeuron, invariant: Invariant, costs: list[int], prices: list[int]) -> None:
         self.neuron, self.invariant, self.costs, self.prices = neuron, invariant, costs, prices
         self.steps = len(costs)
         self.decay = neuron.decay / ONE
@@ -69,7 +69,7 @@ class Potentials:
 
     def _from(self, t: int, index: int) -> None:
         """Follow silence from a node that is entered in other ways, and end a segment at each spike."""
-        invariant, way = self.invariant, list[tuple[int, int, Move]]()
+        invariant, way = self.invariant, list[tuple[int, int, InvariantMove]]()
         node = invariant.levels[t][index]
         start, pinned = (node.low / ONE, node.high / ONE), node.low == node.high
         while t < self.steps:
@@ -87,7 +87,7 @@ class Potentials:
             t, index = t + 1, silent.target
 
     def _segment(
-        self, way: list[tuple[int, int, Move]], end: int, start: tuple[float, float], pinned: bool
+        self, way: list[tuple[int, int, InvariantMove]], end: int, start: tuple[float, float], pinned: bool
     ) -> None:
         steps = [self._step(t, move) for t, _, move in way]
         found = worth(self.decay, steps, start) if self.decay else [0.0] * len(steps)
@@ -97,12 +97,12 @@ class Potentials:
                 self.names[t][index].append(end)
             self.slopes[t][index][end], self.gains[t][index][end] = near(slope), near(gain)
 
-    def _step(self, t: int, move: Move) -> Step:
+    def _step(self, t: int, move: InvariantMove) -> SegmentStep:
         (low, high), a, extra = self.invariant.boxes[t], self.neuron.scale[t] / ONE, self.invariant.extra / ONE
         ends = sorted((low / ONE * a, high / ONE * a))
         price = self.prices[t] / ONE / a if a else 0.0
         part = move.part[0] / ONE, move.part[1] / ONE
-        return Step(part, (ends[0] - extra, ends[1] + extra), price)
+        return SegmentStep(part, (ends[0] - extra, ends[1] + extra), price)
 
     # ---- constants -------------------------------------------------------------------------------
     def _potential(self, t: int, index: int, later: list[Potential], names: list[list[int]]) -> Potential:
@@ -130,7 +130,7 @@ class Potentials:
         """Return which of a node's own pieces goes with one of a target's."""
         return next(end for end in (name, self.steps + 1, *place) if end in place)
 
-    def _left(self, t: int, index: int, move: Move, piece: Piece, end: int, multiplier: int) -> int:
+    def _left(self, t: int, index: int, move: InvariantMove, piece: Piece, end: int, multiplier: int) -> int:
         node = self.invariant.levels[t][index]
         here = 0, self.slopes[t][index][end]
         found = rise(

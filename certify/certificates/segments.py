@@ -14,7 +14,7 @@ STEEP = 1e6
 """A price that nothing pays: of a number at the end of its box."""
 
 
-class Step(NamedTuple):
+class SegmentStep(NamedTuple):
     """A step of a segment: where v lies, the box of c, and the price of c."""
 
     part: Ends
@@ -22,7 +22,7 @@ class Step(NamedTuple):
     price: float
 
 
-def worth(decay: float, steps: list[Step], start: Ends) -> list[float]:
+def worth(decay: float, steps: list[SegmentStep], start: Ends) -> list[float]:
     """Return what one more v is worth at each step, for u in `start` before the first."""
     if not any(step.price for step in steps):
         return [0.0] * len(steps)
@@ -32,7 +32,7 @@ def worth(decay: float, steps: list[Step], start: Ends) -> list[float]:
     return _multipliers(decay, steps, path)
 
 
-def _backward(decay: float, steps: list[Step]) -> tuple[list[Points], list[float], Points]:
+def _backward(decay: float, steps: list[SegmentStep]) -> tuple[list[Points], list[float], Points]:
     """Return the cost to go as a function of v at each step, where each is least, and that of the first u."""
     values: list[Points] = [[]] * len(steps)
     best = [0.0] * len(steps)
@@ -53,7 +53,7 @@ def _backward(decay: float, steps: list[Step]) -> tuple[list[Points], list[float
 
 
 def _forward(
-    decay: float, steps: list[Step], values: list[Points], best: list[float], u: float
+    decay: float, steps: list[SegmentStep], values: list[Points], best: list[float], u: float
 ) -> list[tuple[Ends, Ends]]:
     """Return, for each step of the cheapest run, what its price may be by c's box and by v's part (KKT)."""
     path = []
@@ -71,7 +71,7 @@ def _forward(
     return path
 
 
-def _multipliers(decay: float, steps: list[Step], path: list[tuple[Ends, Ends]]) -> list[float]:
+def _multipliers(decay: float, steps: list[SegmentStep], path: list[tuple[Ends, Ends]]) -> list[float]:
     sets: list[Ends] = [(0.0, 0.0)] * len(path)
     after = 0.0, 0.0
     for k in reversed(range(len(path))):

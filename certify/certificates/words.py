@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from ...checking.kernel.invariants import Node
+from ...checking.kernel.invariants import InvariantNode
 from ...checking.kernel.numbers import GRID, Box
 from ...checking.kernel.potentials import Potential
 from ...checking.kernel.tables import Train
@@ -45,7 +45,7 @@ def table(place: int, rows: Sequence[tuple[Train, Box]]) -> str:
     return f"table {place} " + " ".join(f"{''.join(map(str, train))} {words(box)}" for train, box in rows)
 
 
-def graph(place: int, j: int, levels: list[list[Node]]) -> str:
+def graph(place: int, j: int, levels: list[list[InvariantNode]]) -> str:
     """Return the record of an invariant."""
     nodes = [
         f"{word(n.low)} {word(n.high)} {n.parent} {n.silent} {n.spike} {_listed(n.cuts)} {_taken(n)}"
@@ -59,7 +59,7 @@ def _listed(values: Sequence[int]) -> str:
     return " ".join(map(str, (len(values), *values)))
 
 
-def _taken(node: Node) -> str:
+def _taken(node: InvariantNode) -> str:
     return "0" if node.taken is None else f"1 {words(node.taken)}"
 
 

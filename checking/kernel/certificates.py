@@ -16,7 +16,7 @@ from ..network.model import Network
 from ..refusal import Refused
 from ..work import EACH, allowance, grant, limited
 from .checking import Checker
-from .network import Nodes
+from .network import KernelNodes
 from .numbers import GRID
 
 FORMAT = "spikecert.proof/2"
@@ -29,12 +29,23 @@ MOST_BYTES, MOST_LINE = 2**36, 2**24
 def check_file(path: Path, network: Network, work: float = 1.0) -> Statement:
     """Return what a certificate's file proves of a network. Raise as `check_certificate` does."""
     try:
-        with regular_lines(path, MOST_BYTES, MOST_LINE) as lines:
-            return check_certificate(lines, network, work)
-    except OSError as error:
-        raise Refused(f"{path.name}: can't be read: {error.strerror}") from error
-    except ValueError as error:
+        return check_certificate(lines_of(path), network, work)
+    except Refused as error:
         raise Refused(f"{path.name}: {error}") from error
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """Yield the lines of a certificate's file.
+
+    Raises:
+        Refused: for a file that can't be read.
+        ValueError: for one that is no text, or has longer lines than are read.
+    """
+    try:
+        with regular_lines(path, MOST_BYTES, MOST_LINE) as lines:
+            yield from lines
+    except OSError as error:
+        raise Refused(f"can't be read: {error.strerror}") from error
 
 
 def check_certificate(lines: Iterable[str], network: Network, work: float = 1.0) -> Statement:
@@ -62,10 +73,10 @@ def _checked(lines: Iterator[str], network: Network, work: float) -> Statement:
         raise Refused(f"is no certificate of format {FORMAT}")
     line = next(lines, "")
     grant(int(EACH * len(line) * work))
-    claim = _claim(line, network)
+    claim = claim_of(line, network)
     graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
     label = claim.labelled(graph.widths[-1])
-    checker = Checker(network, Nodes.of(network, graph, claim.inputs), label, claim.ties)
+    checker = Checker(network, KernelNodes.of(network, graph, claim.inputs), label, claim.ties)
     checker.check(lines, work)
     found = [margin for margin in checker.margins.values() if margin is not None]
     if not found:
@@ -73,7 +84,12 @@ def _checked(lines: Iterator[str], network: Network, work: float) -> Statement:
     return claim.stated(Fraction(min(found), 1 << GRID) * graph.unit, checker.leaves)
 
 
-def _claim(line: str, network: Network) -> Claim:
+def claim_of(line: str, network: Network) -> Claim:
+    """Return what the second line of a certificate claims of a network.
+
+    Raises:
+        Refused: for no set of inputs that is known, or another network.
+    """
     text: dict[str, Any] = read_json(line)
     arrays = {name: _array(given) for name, given in text.pop("arrays").items()}
     return read_claim(text, arrays, network)

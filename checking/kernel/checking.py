@@ -15,10 +15,10 @@ from ..work import EACH, grant, spend
 from . import records
 from .contexts import Context, Window
 from .invariants import Driven, inductive
-from .leaves import Costs, Leaf
+from .leaves import OpenLeaf, PulledCosts
 from .narrowing import narrow
-from .network import Nodes
-from .neurons import Neuron
+from .network import KernelNodes
+from .neurons import KernelNeuron
 from .numbers import GRID, ONE, Box, above, below, regrid, times
 from .potentials import feasible
 from .records import Fields
@@ -38,14 +38,14 @@ class Checker:
         margins: the least bound of each class that is done, on the grid over the readout's unit.
     """
 
-    def __init__(self, network: Network, nodes: Nodes, label: int, ties: str) -> None:
+    def __init__(self, network: Network, nodes: KernelNodes, label: int, ties: str) -> None:
         self.network, self.nodes, self.label, self.ties = network, nodes, label, ties
         self.context = Context(nodes, network.steps)
         self.stack: list[tuple[int, Side]] = []
         self.margins: dict[int, int | None] = {}
         self.leaves = 0
         self.other: int | None = None
-        self.leaf: Leaf | None = None
+        self.leaf: OpenLeaf | None = None
         self._windows: dict[tuple[int, int, int], Window] = {}
 
     @property
@@ -122,7 +122,7 @@ class Checker:
 
         return Driven(node.neuron, boxes, context.sizes.errors(place)[j], window, context.bits[place][j])
 
-    def _window(self, place: int, neuron: Neuron, a: int, t: int) -> Window:
+    def _window(self, place: int, neuron: KernelNeuron, a: int, t: int) -> Window:
         """Return Σ_{a<k≤t} λ^(t−k)·a[k]·I[k], powers rounded outward."""
         if (place, a, t) not in self._windows:
             spend(8 * (t - a))
@@ -213,13 +213,13 @@ class Checker:
         other = self._inside()
         if self.context.empty[0]:
             raise Refused("no run is left here: a leaf has nothing to bound")
-        costs = Costs(self.context)
+        costs = PulledCosts(self.context)
         last, weights = len(self.nodes.nodes) - 1, [below(w) for w in self.nodes.graph.weights]
         for t, weight in enumerate(weights):
             costs.add(last, t, self.label, weight)
             costs.add(last, t, other, -weight)
         costs.constant -= sum(self._slack(k, weights) for k in (self.label, other))
-        self.leaf = Leaf(self.context, costs)
+        self.leaf = OpenLeaf(self.context, costs)
 
     def _slack(self, logit: int, weights: list[int]) -> int:
         """Return how far the run's logit may be from what the weights make of the run's own spikes, over the unit.

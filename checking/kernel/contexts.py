@@ -13,10 +13,10 @@ from ..numbers.exact import Dyadic, whole
 from ..refusal import Refused
 from ..work import spend
 from .invariants import Invariant, along
-from .network import Entrance, Filtered, Greatest, Nodes, Spikes, Sum
+from .network import Greatest, InputBoxes, KernelNodes, SpikingNode, Sum, TimeSums
 from .numbers import ONE, Box, scaled
 from .sizes import Sizes, largest
-from .tables import Table
+from .tables import CheckedTable
 
 Ends = tuple[list[int], list[int]]
 
@@ -49,9 +49,9 @@ class Context:
         sizes: of the run's numbers, and of what may be rounded.
     """
 
-    def __init__(self, nodes: Nodes, steps: int) -> None:
+    def __init__(self, nodes: KernelNodes, steps: int) -> None:
         self.nodes, self.steps = nodes, steps
-        self.tables: dict[int, Table] = {}
+        self.tables: dict[int, CheckedTable] = {}
         self.rows: dict[int, list[tuple[int, ...]]] = {}
         self.currents: dict[int, list[Box]] = {}
         self.bits: dict[int, list[tuple[Box, ...]]] = {}
@@ -66,7 +66,7 @@ class Context:
         self._later: dict[Window, Window] = {}
         self._steps = [Window(t, ((ONE, ONE),)) for t in range(steps)]
         for place, node in enumerate(nodes.nodes):
-            if isinstance(node, Spikes):
+            if isinstance(node, SpikingNode):
                 self.bits[place] = [((0, 1),) * steps] * node.width
                 self.invariants[place] = [None] * node.width
 
@@ -103,7 +103,7 @@ class Context:
         for known in self._known[place:]:
             known.clear()
 
-    def give_table(self, place: int, table: Table) -> None:
+    def give_table(self, place: int, table: CheckedTable) -> None:
         """State the trains of a layer whose currents are constant: each keeps the rows that it may reach."""
         self.tables[place] = table
         self.currents[place] = self.nodes_currents(place)
@@ -164,9 +164,9 @@ class Context:
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
             return [self.span(place, j, window) for j in range(len(node.rows))]
-        if isinstance(node, Entrance):
+        if isinstance(node, InputBoxes):
             return [_entered(boxes, window) for boxes in node.boxes]
-        if isinstance(node, Filtered):
+        if isinstance(node, TimeSums):
             return list(zip(*self.spans(node.source, self._before(place, node, window)), strict=True))
         if isinstance(node, Greatest):
             return self._largest(node, window)
@@ -219,7 +219,7 @@ class Context:
         """Return a step by itself."""
         return self._steps[t]
 
-    def _before(self, place: int, node: Filtered, window: Window) -> Window:
+    def _before(self, place: int, node: TimeSums, window: Window) -> Window:
         """Return the window of what a filter reads: factors Hᵀf."""
         if (place, window) not in self._pulled:
             ends = [[0, 0] for _ in range(self.steps)]

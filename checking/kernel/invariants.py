@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 from ..refusal import Refused
 from ..work import spend
-from .neurons import Neuron
+from .neurons import KernelNeuron
 from .numbers import ONE, Box, scaled, times
 
 
-class Node(NamedTuple):
+class InvariantNode(NamedTuple):
     """An interval of u; indices of nodes at the level before and of those that follow; −1: none.
 
     Attributes:
@@ -45,7 +45,7 @@ class Node(NamedTuple):
     taken: Box | None = None
 
 
-class Move(NamedTuple):
+class InvariantMove(NamedTuple):
     """Silence or a spike, the part of V that is so, and the node to which it leads."""
 
     spike: int
@@ -57,8 +57,8 @@ class Move(NamedTuple):
 class Invariant:
     """A checked one: levels, the moves of each node (None: no run comes there), currents, δ's size, spikes."""
 
-    levels: list[list[Node]]
-    moves: list[list[list[Move] | None]]
+    levels: list[list[InvariantNode]]
+    moves: list[list[list[InvariantMove] | None]]
     boxes: list[Box]
     extra: int
     bits: tuple[Box, ...]
@@ -95,7 +95,7 @@ class Driven:
         bits: what splits say of its spikes.
     """
 
-    neuron: Neuron
+    neuron: KernelNeuron
     boxes: list[Box]
     error: int
     window: Callable[[int, int], Box]
@@ -117,7 +117,7 @@ class Driven:
         return times(self.steepest, self.error)[1] + self.neuron.slip(potential, self.reach)
 
 
-def inductive(driven: Driven, levels: list[list[Node]]) -> Invariant:
+def inductive(driven: Driven, levels: list[list[InvariantNode]]) -> Invariant:
     """Return a certificate's invariant.
 
     Raises:
@@ -126,12 +126,12 @@ def inductive(driven: Driven, levels: list[list[Node]]) -> Invariant:
     steps = len(driven.boxes)
     if len(levels) != steps + 1 or not levels[0] or not levels[0][0].low <= 0 <= levels[0][0].high:
         raise Refused("an invariant does not hold the start, or has other steps")
-    balance = Balance.of(driven, levels)
-    moves: list[list[list[Move] | None]] = []
+    balance = SpikeBalance.of(driven, levels)
+    moves: list[list[list[InvariantMove] | None]] = []
     chains: dict[int, list[Box]] = {0: []}
     bits = []
     for t, level in enumerate(levels[:-1]):
-        here, ahead = dict[int, list[Move]](), dict[int, list[Box]]()
+        here, ahead = dict[int, list[InvariantMove]](), dict[int, list[Box]]()
         for index, chain in chains.items():
             node = level[index]
             spend(8 + len(chain))
@@ -148,7 +148,7 @@ def inductive(driven: Driven, levels: list[list[Node]]) -> Invariant:
 
 
 @dataclass
-class Balance:
+class SpikeBalance:
     """What came in and what spikes took (rule C).
 
     Attributes:
@@ -162,7 +162,7 @@ class Balance:
     loose: list[int]
 
     @staticmethod
-    def of(driven: Driven, levels: list[list[Node]]) -> "Balance":
+    def of(driven: Driven, levels: list[list[InvariantNode]]) -> "SpikeBalance":
         """Return that of a neuron whose potentials are within levels."""
         neuron, size = driven.neuron, max(max(-node.low, node.high, 0) for level in levels for node in level)
         extra = driven.extra(size)
@@ -170,9 +170,9 @@ class Balance:
         loose = [0]
         for _ in driven.boxes:
             loose.append(times(neuron.decay, loose[-1])[1] + extra + lost)
-        return Balance(driven, extra, loose)
+        return SpikeBalance(driven, extra, loose)
 
-    def cut(self, t: int, node: Node, span: Box) -> Box:
+    def cut(self, t: int, node: InvariantNode, span: Box) -> Box:
         """Return what L − λ·Y leaves of V at step t + 1."""
         if node.taken is None:
             return span
@@ -181,7 +181,7 @@ class Balance:
         (low, high), taken = self.driven.window(0, t + 1), scaled(node.taken, self.driven.neuron.decay)
         return max(span[0], low - taken[1] - self.loose[t + 1]), min(span[1], high - taken[0] + self.loose[t + 1])
 
-    def after(self, t: int, node: Node, spike: int, left: Box) -> Box:
+    def after(self, t: int, node: InvariantNode, spike: int, left: Box) -> Box:
         """Return where Y may be behind a move that leaves u in `left`; an empty box where no run makes it."""
         assert node.taken is not None
         (low, high), taken = self.driven.window(0, t + 1), scaled(node.taken, self.driven.neuron.decay)
@@ -189,7 +189,7 @@ class Balance:
         return max(taken[0] + more, low - left[1] - loose), min(taken[1] + more, high - left[0] + loose)
 
 
-def _reached(driven: Driven, t: int, node: Node, chain: list[Box], extra: int) -> Box:
+def _reached(driven: Driven, t: int, node: InvariantNode, chain: list[Box], extra: int) -> Box:
     """Return V at step t + 1."""
     neuron = driven.neuron
     (low, high), (least, most) = (
@@ -214,8 +214,14 @@ def _reached(driven: Driven, t: int, node: Node, chain: list[Box], extra: int) -
 
 
 def _moves(
-    driven: Driven, balance: Balance, t: int, node: Node, span: Box, ahead: list[Node], index: int
-) -> list[Move]:
+    driven: Driven,
+    balance: SpikeBalance,
+    t: int,
+    node: InvariantNode,
+    span: Box,
+    ahead: list[InvariantNode],
+    index: int,
+) -> list[InvariantMove]:
     found = []
     certain, possible = driven.bits[t]
     for spike, part in driven.neuron.parts(*span) if span[0] <= span[1] else ():
@@ -231,7 +237,7 @@ def _moves(
             raise Refused(f"step {t + 1}: an invariant is not inductive")
         if to.parent != -1 and (to.parent != index or spike):
             raise Refused(f"step {t + 1}: a node's parent is not the only way to it")
-        found.append(Move(spike, part, target))
+        found.append(InvariantMove(spike, part, target))
     return found
 
 

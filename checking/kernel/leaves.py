@@ -14,11 +14,11 @@ from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from ..work import spend
 from .contexts import Context
-from .network import Entrance, Filtered, Greatest, Spikes, Sum
+from .network import Greatest, InputBoxes, SpikingNode, Sum, TimeSums
 from .numbers import GRID, HUGE, least, regrid
 
 
-class Costs:
+class PulledCosts:
     """Costs on numbers of nodes, pulled back through sums: by node, (step, number) and bits behind the point.
 
     Attributes:
@@ -42,7 +42,7 @@ class Costs:
             for (t, j), cost in held.items():
                 if isinstance(node, Sum):
                     self._through(node, t, j, cost, shift)
-                elif isinstance(node, Filtered):
+                elif isinstance(node, TimeSums):
                     into = self._held[node.source][shift + node.shift]
                     for k, weight in node.rows[t]:
                         into[k, j] = into.get((k, j), 0) + cost * weight
@@ -90,12 +90,12 @@ class Costs:
             Refused: where some of it is on spikes.
         """
         for place in reversed(range(1, len(self._held))):
-            if not isinstance(self.context.nodes.nodes[place], Spikes):
+            if not isinstance(self.context.nodes.nodes[place], SpikingNode):
                 self.pull(place)
             elif self._held[place]:
                 raise Refused("a current that is no sum of the inputs alone")
         node, inputs = self.context.nodes.nodes[0], self.context.nodes.inputs
-        assert isinstance(node, Entrance)
+        assert isinstance(node, InputBoxes)
         shift = max(self._held[0], default=0)
         total = np.zeros(inputs.low.shape, dtype=object)
         for own, held in self._taken(0):
@@ -105,10 +105,10 @@ class Costs:
         return self.constant + regrid(int(bound.ints), bound.shift)[0]
 
 
-class Leaf:
+class OpenLeaf:
     """A leaf in the making: nodes are done from the last one down, a neuron by a potential, a price or nothing."""
 
-    def __init__(self, context: Context, costs: Costs) -> None:
+    def __init__(self, context: Context, costs: PulledCosts) -> None:
         self.context, self.costs, self.total = context, costs, 0
         self.place = len(context.nodes.nodes)
         self.open: dict[int, list[int]] = {}
@@ -127,7 +127,7 @@ class Leaf:
             self._finish()
             self.place -= 1
             node = self.context.nodes.nodes[self.place]
-            if isinstance(node, Spikes):
+            if isinstance(node, SpikingNode):
                 self.open = dict(enumerate(self.costs.on_spikes(self.place, node.width)))
             elif self.place:
                 self.costs.pull(self.place)

@@ -7,7 +7,7 @@ slab_k); where the same bound of 0 is positive, no run is here.
 
 from ..refusal import Refused
 from .contexts import Context
-from .leaves import Costs
+from .leaves import PulledCosts
 from .numbers import GRID, HUGE, Box
 
 
@@ -21,7 +21,7 @@ def slab(context: Context, place: int, k: int) -> Box:
 
 def bounded(context: Context, place: int, m: int, sign: int, slabs: dict[int, int]) -> int:
     """Return a bound of sign·(W_m·x + b_m), or of 0 for sign 0, on the grid, from multipliers ν of slabs."""
-    costs, total = Costs(context), 0
+    costs, total = PulledCosts(context), 0
     aims = {k: -multiplier for k, multiplier in slabs.items()}
     if sign:
         aims[m] = aims.get(m, 0) + (sign << GRID)

@@ -18,21 +18,21 @@ from ..network.model import Network
 from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from ..work import spend
-from .neurons import Neuron
+from .neurons import KernelNeuron
 from .numbers import GRID, HUGE, Box, regrid, times
 
 Row = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Entrance:
+class InputBoxes:
     """The input: a box a number, one a step where it has a part of its own for each."""
 
     boxes: list[list[Box]]
 
 
 @dataclass(frozen=True)
-class Part:
+class SumPart:
     """Of a sum, what it adds up of one node: w·2^shift of the numbers at these columns, those with w > 0 first.
 
     Attributes:
@@ -45,11 +45,11 @@ class Part:
     positive: int
 
     @staticmethod
-    def of(source: int, row: Row) -> "Part":
+    def of(source: int, row: Row) -> "SumPart":
         """Return a part of (column, weight)."""
         above, below = [one for one in row if one[1] > 0], [one for one in row if one[1] < 0]
         columns, weights = zip(*above, *below, strict=True) if above or below else ((), ())
-        return Part(source, columns, weights, len(above))
+        return SumPart(source, columns, weights, len(above))
 
     def image(self, low: list[int], high: list[int]) -> Box:
         """Return the box of Σ w·x for x in boxes."""
@@ -67,7 +67,7 @@ class Part:
 class Sum:
     """Sums Σ w·x[j] + b of numbers of other nodes: parts of each, weights over 2^shift, and boxes around b."""
 
-    rows: list[list[Part]]
+    rows: list[list[SumPart]]
     shift: int
     bias: list[Box]
 
@@ -81,7 +81,7 @@ class Greatest:
 
 
 @dataclass(frozen=True)
-class Filtered:
+class TimeSums:
     """Sums over time of the numbers of node `source` (F14): rows of (step, H·2^shift) for each step."""
 
     source: int
@@ -90,7 +90,7 @@ class Filtered:
 
 
 @dataclass(frozen=True)
-class Spikes:
+class SpikingNode:
     """Neurons whose currents are the numbers of node `source`.
 
     Attributes:
@@ -99,17 +99,17 @@ class Spikes:
     """
 
     source: int
-    neuron: Neuron
+    neuron: KernelNeuron
     constant: bool
     width: int
     heard: Sum | None
 
 
-Node = Entrance | Sum | Greatest | Filtered | Spikes
+InvariantNode = InputBoxes | Sum | Greatest | TimeSums | SpikingNode
 
 
 @dataclass(frozen=True)
-class Nodes:
+class KernelNodes:
     """All nodes in order.
 
     Attributes:
@@ -122,11 +122,11 @@ class Nodes:
     network: Network
     graph: Graph
     inputs: Inputs
-    nodes: list[Node]
+    nodes: list[InvariantNode]
     entering: Entering | None
 
     @staticmethod
-    def of(network: Network, graph: Graph, inputs: Inputs) -> "Nodes":
+    def of(network: Network, graph: Graph, inputs: Inputs) -> "KernelNodes":
         """Return the nodes of a network over a set.
 
         Raises:
@@ -134,16 +134,16 @@ class Nodes:
         """
         nodes = [_node(place, graph, network, inputs) for place in range(len(graph.nodes))]
         entering = None if inputs.changes is None else Entering.of(graph, inputs.changes)
-        return Nodes(network, graph, inputs, nodes, entering)
+        return KernelNodes(network, graph, inputs, nodes, entering)
 
-    def spiking(self, place: int) -> Spikes:
+    def spiking(self, place: int) -> SpikingNode:
         """Return the neurons at a place.
 
         Raises:
             Refused: where there are none.
         """
         node = self.nodes[place] if 0 <= place < len(self.nodes) else None
-        if not isinstance(node, Spikes):
+        if not isinstance(node, SpikingNode):
             raise Refused(f"layer {place}: has no neurons")
         return node
 
@@ -176,10 +176,10 @@ class Nodes:
         return [(one[0], two[1]) for one, two in zip(*ends, strict=True)]
 
 
-def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> Node:
+def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> InvariantNode:
     node, width = graph.nodes[place], graph.widths[place]
     if isinstance(node, described.Entrance):
-        return Entrance(_boxes(inputs))
+        return InputBoxes(_boxes(inputs))
     if isinstance(node, described.Through):
         return _through(node.source, node.affine)
     if isinstance(node, described.Mean):
@@ -190,16 +190,18 @@ def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> Node:
         return _greatest(node)
     if isinstance(node, Filter):
         rows = [[(k, int(x)) for k, x in enumerate(column) if x] for column in node.over_time.ints.T]
-        return Filtered(node.source, rows, node.over_time.shift)
+        return TimeSums(node.source, rows, node.over_time.shift)
     if isinstance(node, described.Spikes):
         return _spikes(place, node, graph, network)
     raise Refused(f"unknown: the kernel has no rule for a {type(node).__name__}")
 
 
-def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network) -> Spikes:
+def _spikes(place: int, node: described.Spikes, graph: Graph, network: Network) -> SpikingNode:
     heard = None if node.feedback is None else _through(place, node.feedback)
     constant = graph.constant[node.source] and heard is None
-    return Spikes(node.source, Neuron.of(node.neuron, network.arithmetic), constant, graph.widths[place], heard)
+    return SpikingNode(
+        node.source, KernelNeuron.of(node.neuron, network.arithmetic), constant, graph.widths[place], heard
+    )
 
 
 def _boxes(inputs: Inputs) -> list[list[Box]]:
@@ -214,7 +216,7 @@ def _through(source: int, affine: Affine) -> Sum:
     spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
     starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
     entries = list(zip(matrix.column.tolist(), map(int, matrix.ints), strict=True))
-    rows = [[Part.of(source, entries[one:two])] for one, two in pairwise(starts)]
+    rows = [[SumPart.of(source, entries[one:two])] for one, two in pairwise(starts)]
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
     return Sum(rows, matrix.shift, bias)
 
@@ -227,4 +229,4 @@ def _greatest(node: Maxima) -> Greatest:
 
 
 def _same(sources: list[int], width: int) -> Sum:
-    return Sum([[Part.of(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)
+    return Sum([[SumPart.of(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)

@@ -14,7 +14,7 @@ from .numbers import Box, above, exactly, times
 
 
 @dataclass(frozen=True)
-class Neuron:
+class KernelNeuron:
     """Constants on the grid.
 
     Attributes:
@@ -36,14 +36,16 @@ class Neuron:
     tiny: int
 
     @staticmethod
-    def of(neuron: Described, arithmetic: Arithmetic) -> "Neuron":
+    def of(neuron: Described, arithmetic: Arithmetic) -> "KernelNeuron":
         """Return the neuron of a model file."""
         threshold, tie = exactly(neuron.threshold, "a threshold"), above(neuron.tie(arithmetic))
         scale = tuple(exactly(a, "an input scale") for a in neuron.scale)
         decay, drop = exactly(neuron.decay, "a decay"), exactly(neuron.drop, "a reset_amount")
         periodic = neuron.reset == "zero" and len(set(scale)) == 1
         rounding = above(4 * arithmetic.unit), above(8 * arithmetic.tiny)
-        return Neuron(decay, drop, threshold + tie, threshold - tie, neuron.reset, scale, periodic, *rounding)
+        return KernelNeuron(
+            decay, drop, threshold + tie, threshold - tie, neuron.reset, scale, periodic, *rounding
+        )
 
     def slip(self, potential: int, current: int) -> int:
         """Return what rounding may add at a step, for |u| and |a·Î| up to these."""

@@ -14,8 +14,8 @@ at t'".
 from typing import NamedTuple
 
 from ..refusal import Refused
-from .invariants import Invariant, Move
-from .neurons import Neuron
+from .invariants import Invariant, InvariantMove
+from .neurons import KernelNeuron
 from .numbers import GRID, least
 
 Piece = tuple[int, int]
@@ -34,7 +34,11 @@ END = Potential([(0, 0)], [], [])
 
 
 def feasible(
-    neuron: Neuron, invariant: Invariant, costs: list[int], prices: list[int], potentials: list[list[Potential]]
+    neuron: KernelNeuron,
+    invariant: Invariant,
+    costs: list[int],
+    prices: list[int],
+    potentials: list[list[Potential]],
 ) -> int:
     """Return the bound that potentials prove.
 
@@ -76,11 +80,11 @@ def feasible(
 
 
 def rise(
-    neuron: Neuron,
+    neuron: KernelNeuron,
     invariant: Invariant,
     t: int,
     u: tuple[int, int],
-    move: Move,
+    move: InvariantMove,
     later: Piece,
     here: Piece,
     multiplier: int,

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 
 from ..refusal import Refused
-from .invariants import Node
+from .invariants import InvariantNode
 from .numbers import Box, number
 from .potentials import Hints, Potential
 from .tables import Train
@@ -81,17 +81,17 @@ def rows(fields: Fields) -> Iterator[tuple[Train, Box]]:
         yield tuple(map(int, train)), fields.box()
 
 
-def levels(fields: Fields, steps: int) -> list[list[Node]]:
+def levels(fields: Fields, steps: int) -> list[list[InvariantNode]]:
     """Return the nodes of an invariant."""
     counts = [fields.whole(1 << 16) for _ in range(steps + 1)]
     return [[_node(fields) for _ in range(count)] for count in counts]
 
 
-def _node(fields: Fields) -> Node:
+def _node(fields: Fields) -> InvariantNode:
     low, high = fields.box()
     parent, silent, spike = (fields.whole(1 << 16, -1) for _ in range(3))
     cuts = tuple(fields.whole() for _ in range(fields.whole()))
-    return Node(low, high, parent, silent, spike, cuts, fields.box() if fields.whole(1) else None)
+    return InvariantNode(low, high, parent, silent, spike, cuts, fields.box() if fields.whole(1) else None)
 
 
 def potentials(fields: Fields, sizes: list[int]) -> list[list[Potential]]:

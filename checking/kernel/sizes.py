@@ -11,7 +11,7 @@ from ..network import graph as described
 from ..network.loops import driven
 from ..network.measuring import Measure, measure_of
 from ..numbers.exact import Dyadic
-from .network import Nodes
+from .network import KernelNodes
 from .numbers import regrid
 
 Possible = Callable[[int], Dyadic]
@@ -21,7 +21,7 @@ Possible = Callable[[int], Dyadic]
 class Sizes:
     """The measures of a network's nodes, as far as they were asked for."""
 
-    def __init__(self, nodes: Nodes, possible: Possible) -> None:
+    def __init__(self, nodes: KernelNodes, possible: Possible) -> None:
         self.nodes, self.possible = nodes, possible
         self._found: list[Measure] = []
         self._errors: dict[int, list[int]] = {}

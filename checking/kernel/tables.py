@@ -14,21 +14,21 @@ from dataclasses import dataclass
 
 from ..refusal import Refused
 from ..work import spend
-from .neurons import Neuron
+from .neurons import KernelNeuron
 from .numbers import GRID, Box, scaled, times
 
 Train = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Table:
+class CheckedTable:
     """Rows as the certificate orders them: trains, and the currents of the run that may have each."""
 
     trains: tuple[Train, ...]
     ends: tuple[Box, ...]
 
 
-def checked(neuron: Neuron, rows: Iterable[tuple[Train, Box]], currents: Iterable[Box]) -> Table:
+def checked(neuron: KernelNeuron, rows: Iterable[tuple[Train, Box]], currents: Iterable[Box]) -> CheckedTable:
     """Return the table of a certificate.
 
     Args:
@@ -47,10 +47,10 @@ def checked(neuron: Neuron, rows: Iterable[tuple[Train, Box]], currents: Iterabl
             raise Refused(f"table: train {''.join(map(str, train))} is missing, or its rows are too narrow")
     if any(len(train) != len(neuron.scale) for train in known):
         raise Refused("table: has trains of another length")
-    return Table(tuple(train for train, _ in rows), tuple(box for _, box in rows))
+    return CheckedTable(tuple(train for train, _ in rows), tuple(box for _, box in rows))
 
 
-def followed(neuron: Neuron, currents: Iterable[Box]) -> Iterator[tuple[Train, Box]]:
+def followed(neuron: KernelNeuron, currents: Iterable[Box]) -> Iterator[tuple[Train, Box]]:
     """Yield trains, each with currents: of all these currents, those that may give it."""
     for box in _joined(currents):
         yield from _followed(neuron, (), 0, (0, 0), box)
@@ -71,7 +71,7 @@ def _halves(low: int, high: int) -> list[Box]:
     return [(low, 0), (0, high)] if low < 0 < high else [(low, high)]
 
 
-def _followed(neuron: Neuron, train: Train, alpha: int, rest: Box, box: Box) -> Iterator[tuple[Train, Box]]:
+def _followed(neuron: KernelNeuron, train: Train, alpha: int, rest: Box, box: Box) -> Iterator[tuple[Train, Box]]:
     """Yield each train that begins like this, with the currents that may give it."""
     if len(train) == len(neuron.scale):
         yield train, box
@@ -95,7 +95,7 @@ def _followed(neuron: Neuron, train: Train, alpha: int, rest: Box, box: Box) -> 
             yield from _spiked(neuron, (*train, 1), alpha, rest, left)
 
 
-def _spiked(neuron: Neuron, train: Train, alpha: int, rest: Box, box: Box) -> Iterator[tuple[Train, Box]]:
+def _spiked(neuron: KernelNeuron, train: Train, alpha: int, rest: Box, box: Box) -> Iterator[tuple[Train, Box]]:
     if not neuron.keeps(1):
         yield from _followed(neuron, train, 0, (0, 0), box)
         return

@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from spikecert.checking import Refused
+from spikecert.checking.kernel import native
+
 PROOFS = Path(__file__).parents[1] / "checking" / "proofs-0.1"
+
+
+def _is_built() -> bool:
+    try:
+        return native.find_native().is_file()
+    except Refused:
+        return False
+
+
+natively = pytest.mark.skipif(not _is_built(), reason="no native kernel here: `make native` builds it")
 MODEL, PROOF = PROOFS / "deep.safetensors", PROOFS / "deep.proof"
 
 
@@ -79,7 +92,7 @@ WRONG = {
     "no native kernel": (
         ("check-proof", PROOF, "--model", MODEL, "--kernel", "native"),
         2,
-        "no spikecert-kernel is on the PATH",
+        "found no spikecert-kernel on the PATH",
     ),
     "another model": (("elaborate", PROOF, "--model", PROOFS / "box.safetensors"), 1, "is about another network"),
     "no proof": (("elaborate", MODEL, "--model", MODEL), 1, "has another format"),
@@ -94,6 +107,7 @@ WRONG = {
 def test_what_is_wrong_is_said_in_one_line(run, monkeypatch, tmp_path, name):
     arguments, status, message = WRONG[name]
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(native, "BUILT", tmp_path / "none")
     found = run(*arguments)
     assert (found.status, found.out, found.err.count("\n")) == (status, "", 1)
     assert message in found.err
@@ -114,10 +128,32 @@ def test_what_a_proof_must_be_about_is_asked_of_certificates_too(run, certificat
     assert "less than the 0.1 asked for" in found.out
 
 
-def test_a_native_kernel_that_is_there_is_not_run_yet(run, tmp_path, monkeypatch):
-    (tmp_path / "spikecert-kernel").write_text("#!/bin/sh\nexit 0\n")
-    (tmp_path / "spikecert-kernel").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+FORGED = {
+    "nothing": ("exit 0", "ended without an answer: status 0"),
+    "another class": (
+        "echo accepted class 9 within 0.05 of sample 0, ties strict, network 0",
+        "speaks of something else",
+    ),
+    "a status": ("echo accepted class 0; exit 1", "ended without an answer: status 1"),
+    "a refusal": ("echo refused: record 3: why; exit 1", "deep.proof: record 3: why"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_only_a_plain_answer_of_a_native_kernel_counts(run, tmp_path, monkeypatch, name):
+    script, message = FORGED[name]
+    (tmp_path / "kernel").write_text(f"#!/bin/sh\n/bin/cat > /dev/null\n{script}\n")
+    (tmp_path / "kernel").chmod(0o755)
+    monkeypatch.setenv("SPIKECERT_KERNEL", str(tmp_path / "kernel"))
     found = run("check-proof", PROOF, "--model", MODEL, "--kernel", "native")
-    assert found.status == 2
-    assert "can't run it yet" in found.err
+    assert found.status == 1
+    assert found.out.startswith("REFUSED deep.proof: ")
+    assert message in found.out
+
+
+@natively
+def test_the_native_kernel_accepts_short_proofs_and_certificates(run, certificate):
+    for path in (PROOF, certificate):
+        found = run("check-proof", path, "--model", MODEL, "--kernel", "native")
+        assert (found.status, found.err) == (0, "")
+        assert "class" in found.out

@@ -17,7 +17,7 @@ from spikecert.checking.claims import read_claim
 from spikecert.checking.kernel.checking import Checker
 from spikecert.checking.kernel.numbers import GRID
 from spikecert.checking.kernel.records import Fields
-from spikecert.checking.kernel.tables import Table
+from spikecert.checking.kernel.tables import CheckedTable
 from spikecert.checking.network.files import Content
 from spikecert.checking.network.model import Network
 from spikecert.models import Recurrent
@@ -84,7 +84,7 @@ class Asked:
         self.take(iter([self.maker._said(record)]))
 
     @property
-    def tables(self) -> dict[int, Table]:
+    def tables(self) -> dict[int, CheckedTable]:
         """Return the tables of layers that have one."""
         return self.kernel.context.tables
 

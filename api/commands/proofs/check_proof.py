@@ -79,7 +79,7 @@ def check_proof(
     proofs = find_proofs(path)
     if not proofs or not path.exists():
         raise ValueError(f"path: got {path}, expected a proof or a folder that holds some (*.proof)")
-    check, limit = checker(kernel), options.number(work, "work")
+    check, limit = checker(kernel, model), options.number(work, "work")
     network = network_of(model, limit)
     answers = _without_copies([_answer(proof, network, asked, check, limit) for proof in proofs])
     counts = _counted(answers)

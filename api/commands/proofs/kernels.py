@@ -1,9 +1,10 @@
 """Which program checks a proof: the checker of short proofs, or the kernel of certificates."""
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ...runs.sources import ZOO
 
@@ -12,13 +13,13 @@ if TYPE_CHECKING:
 
     Check = Callable[[Path, Network, float], Statement]
 
+Answer = TypeVar("Answer")
 CLASSIC, PYTHON, NATIVE = "classic", "python", "native"
 KERNELS = (CLASSIC, PYTHON, NATIVE)
-PROGRAM = "spikecert-kernel"
 
 
-def checker(kernel: str) -> "Check":
-    """Return what checks files; certificates are for the kernel alone.
+def checker(kernel: str, model: Path) -> "Check":
+    """Return what checks files about a model file; certificates are for the kernel alone.
 
     Raises:
         ValueError: for an unknown kernel, or one that is not there.
@@ -26,8 +27,7 @@ def checker(kernel: str) -> "Check":
     if kernel not in KERNELS:
         raise ValueError(f"kernel: got {kernel!r}, expected {', '.join(KERNELS[:-1])} or {KERNELS[-1]}")
     if kernel == NATIVE:
-        found = "this version can't run it yet" if shutil.which(PROGRAM) else f"no {PROGRAM} is on the PATH"
-        raise ValueError(f"kernel: got {NATIVE!r}, and {found}: {CLASSIC} and {PYTHON} need none")
+        return _natively(model)
     return _by_kernel if kernel == PYTHON else _by_either
 
 
@@ -55,15 +55,77 @@ def _by_either(path: Path, network: "Network", work: float) -> "Statement":
 
 def _by_kernel(path: Path, network: "Network", work: float) -> "Statement":
     """Return what the kernel says of a certificate, or of one that is made from a short proof meanwhile."""
-    from spikecert.checking import Refused
     from spikecert.checking.kernel import SUFFIXES, check_certificate, check_file
 
     if path.suffix in SUFFIXES:
         return check_file(path, network, work)
-    from spikecert.certify.certificates import elaborate  # of no trust; only now: it imports torch
+    return _named(path, partial(check_certificate, _lines(path, network), network, work))
+
+
+def _natively(model: Path) -> "Check":
+    """Return what asks the native kernel.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    from spikecert.checking import Refused
+    from spikecert.checking.kernel.native import check_native, find_native
 
     try:
-        return check_certificate(elaborate(path, network), network, work)
+        find_native()
     except Refused as error:
+        raise ValueError(f"kernel: got {NATIVE!r}, and {error}") from error
+
+    def check(path: Path, network: "Network", work: float) -> "Statement":
+        lines = Told(_lines(path, network), network)
+        told = _named(path, partial(check_native, model, lines))
+        statement = lines.statement()
+        said = f"class {statement.label} within ", f" of sample {statement.point}, ", f"network {network.digest}"
+        if not all(part in told for part in said):
+            raise Refused(f"{path.name}: the native kernel speaks of something else: {told[:200]}")
+        return statement
+
+    return check
+
+
+class Told:
+    """The lines of a certificate, of which the claim and the number of leaves are kept as they go by."""
+
+    def __init__(self, lines: Iterable[str], network: "Network") -> None:
+        self._lines, self._network = lines, network
+        self._claim, self._leaves = "", 0
+
+    def __iter__(self) -> Iterator[str]:
+        for index, line in enumerate(self._lines):
+            self._claim = line if index == 1 else self._claim
+            self._leaves += line.strip() in ("close", "empty")
+            yield line
+
+    def statement(self) -> "Statement":
+        """Return the claim as a statement; of margins the native kernel says nothing."""
+        from spikecert.checking.kernel.certificates import claim_of
+
+        return claim_of(self._claim, self._network).stated(Fraction(0), self._leaves)
+
+
+def _lines(path: Path, network: "Network") -> Iterable[str]:
+    """Return the lines of a certificate, or of one that is made from a short proof meanwhile."""
+    from spikecert.checking.kernel import SUFFIXES
+    from spikecert.checking.kernel.certificates import lines_of
+
+    if path.suffix in SUFFIXES:
+        return lines_of(path)
+    from spikecert.certify.certificates import elaborate  # of no trust; only now: it imports torch
+
+    return elaborate(path, network)
+
+
+def _named(path: Path, check: "Callable[[], Answer]") -> "Answer":
+    """Return what a check says; what it refuses begins with the file's name."""
+    from spikecert.checking import Refused
+
+    try:
+        return check()
+    except ValueError as error:  # a refusal, or a file that is no text
         told = str(error).removeprefix(f"{path.name}: ")
         raise Refused(f"{path.name}: {told}") from error

@@ -15,7 +15,7 @@ from torch import nn
 from spikecert import LIF, SpikingNetwork
 from spikecert.checking.kernel import narrowing
 from spikecert.checking.kernel.contexts import Context
-from spikecert.checking.kernel.leaves import Costs
+from spikecert.checking.kernel.leaves import PulledCosts
 from spikecert.checking.kernel.network import Greatest
 from spikecert.checking.kernel.numbers import ONE
 from spikecert.checking.numbers.exact import whole
@@ -208,7 +208,7 @@ def test_a_maximum_is_no_entry_of_which_another_one_may_be_greater(tmp_path):
     asked = Asked.of(network, tmp_path, torch.full((1, 2), 0.5), 0.5, 0)
     pool = next(place for place, node in enumerate(asked.nodes.nodes) if isinstance(node, Greatest))
     for entry in (0, 1):
-        costs = Costs(asked.kernel.context)
+        costs = PulledCosts(asked.kernel.context)
         costs.add(pool, 0, 0, -ONE)
         costs.add(0, 0, entry, ONE)
         assert costs.at_inputs() == -ONE

@@ -11,7 +11,7 @@ from spikecert.certify.certificates import words
 from spikecert.checking.claims import read_claim
 from spikecert.checking.kernel.certificates import _array
 from spikecert.checking.kernel.checking import Checker
-from spikecert.checking.kernel.network import Nodes
+from spikecert.checking.kernel.network import KernelNodes
 from spikecert.checking.kernel.numbers import GRID
 from spikecert.checking.kernel.potentials import Potential
 from spikecert.checking.kernel.records import Fields, levels, potentials, rows
@@ -232,7 +232,7 @@ def _states(kept) -> Iterator[tuple[int, str, Checker]]:
     arrays = {name: _array(given) for name, given in text.pop("arrays").items()}
     claim, network = read_claim(text, arrays, kept.network), kept.network
     graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
-    checker = Checker(network, Nodes.of(network, graph, claim.inputs), text["label"], claim.ties)
+    checker = Checker(network, KernelNodes.of(network, graph, claim.inputs), text["label"], claim.ties)
     for index, line in enumerate(kept.lines[2:], 2):
         yield index, line, checker
         checker._take(word(line), Fields(line.split()[1:]))

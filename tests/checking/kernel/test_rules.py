@@ -13,17 +13,17 @@ import pytest
 
 from spikecert.certify.certificates.cells import cells_of
 from spikecert.certify.certificates.invariants import levels_of
-from spikecert.certify.certificates.potentials import Potentials
+from spikecert.certify.certificates.potentials import PotentialMaker
 from spikecert.checking import Refused
-from spikecert.checking.kernel.invariants import Driven, Invariant, Node, along, inductive
-from spikecert.checking.kernel.neurons import Neuron
+from spikecert.checking.kernel.invariants import Driven, Invariant, InvariantNode, along, inductive
+from spikecert.checking.kernel.neurons import KernelNeuron
 from spikecert.checking.kernel.numbers import GRID, ONE, Box, scaled
 from spikecert.checking.kernel.potentials import Potential, feasible
 from spikecert.checking.kernel.tables import checked, followed
 from support.examples import THOROUGH
 
 TINY = 1 << GRID - 40
-Step = tuple[int, int]
+SegmentStep = tuple[int, int]
 """Of a run: the spike, and the exact current."""
 
 
@@ -31,7 +31,7 @@ def quarters(rng: random.Random, low: int, high: int) -> int:
     return rng.randint(low, high) * (ONE >> 2)
 
 
-def drawn(rng: random.Random, steps: int) -> Neuron:
+def drawn(rng: random.Random, steps: int) -> KernelNeuron:
     """Return a neuron whose rounding is coarse, so that it matters."""
     decay, theta = rng.choice((0, 1, 2, 3, 4)) * (ONE >> 2), rng.choice((1, 2, 4)) * (ONE >> 2)
     scale = tuple(rng.choice((-4, -2, 0, 2, 4, 4, 4, 5)) * (ONE >> 2) for _ in range(steps))
@@ -42,7 +42,7 @@ def drawn(rng: random.Random, steps: int) -> Neuron:
         rng.choice((0, TINY, ONE >> 7)),
     )
     drop, periodic = rng.choice((theta, 2 * theta)), reset == "zero" and len(set(scale)) == 1
-    return Neuron(decay, drop, theta + tie, theta - tie, reset, scale, periodic, unit, rng.choice((0, TINY)))
+    return KernelNeuron(decay, drop, theta + tie, theta - tie, reset, scale, periodic, unit, rng.choice((0, TINY)))
 
 
 def asked(rng: random.Random) -> Driven:
@@ -65,16 +65,16 @@ def asked(rng: random.Random) -> Driven:
     return driven
 
 
-def slip(neuron: Neuron, u: int, current: int) -> int:
+def slip(neuron: KernelNeuron, u: int, current: int) -> int:
     """Return what rounding may add at a step, for |u| and |a·I|, by a formula of the test's own."""
     return neuron.unit * ((neuron.decay * u >> GRID) + current) // ONE + neuron.tiny
 
 
-def lost(neuron: Neuron, v: int) -> int:
+def lost(neuron: KernelNeuron, v: int) -> int:
     return neuron.unit * (abs(v) + neuron.drop) // ONE + neuron.tiny
 
 
-def extra_of(driven: Driven, levels: list[list[Node]]) -> int:
+def extra_of(driven: Driven, levels: list[list[InvariantNode]]) -> int:
     """Return how large δ may be for potentials within levels."""
     steepest = max(map(abs, driven.neuron.scale))
     size = max(max(-node.low, node.high, 0) for level in levels for node in level)
@@ -82,7 +82,9 @@ def extra_of(driven: Driven, levels: list[list[Node]]) -> int:
     return steepest * driven.error // ONE + slip(driven.neuron, size, reach)
 
 
-def runs(rng: random.Random, driven: Driven, extra: int, count: int) -> Iterator[tuple[list[Step], list[int]]]:
+def runs(
+    rng: random.Random, driven: Driven, extra: int, count: int
+) -> Iterator[tuple[list[SegmentStep], list[int]]]:
     """Yield runs of the machine that do what splits say: steps, and u behind each."""
     neuron, (common, own) = driven.neuron, driven.__dict__["parts"]
     for _ in range(count):
@@ -109,7 +111,7 @@ def runs(rng: random.Random, driven: Driven, extra: int, count: int) -> Iterator
             yield steps, left
 
 
-def followed_by(invariant: Invariant, steps: list[Step], left: list[int]) -> bool:
+def followed_by(invariant: Invariant, steps: list[SegmentStep], left: list[int]) -> bool:
     """Return whether an invariant has a run: node by node."""
     index = 0
     for t, ((spike, _), u) in enumerate(zip(steps, left, strict=True)):
@@ -123,7 +125,7 @@ def followed_by(invariant: Invariant, steps: list[Step], left: list[int]) -> boo
     return True
 
 
-def changed(rng: random.Random, levels: list[list[Node]]) -> list[list[Node]]:
+def changed(rng: random.Random, levels: list[list[InvariantNode]]) -> list[list[InvariantNode]]:
     """Return an invariant of which one node is another."""
     t = rng.randrange(len(levels))
     if not levels[t]:
@@ -141,7 +143,7 @@ def changed(rng: random.Random, levels: list[list[Node]]) -> list[list[Node]]:
     return [*levels[:t], [*levels[t][:n], new, *levels[t][n + 1 :]], *levels[t + 1 :]]
 
 
-def made(rng: random.Random, driven: Driven) -> list[list[Node]]:
+def made(rng: random.Random, driven: Driven) -> list[list[InvariantNode]]:
     celled = driven.neuron.reset == "subtract" and driven.neuron.decay and rng.random() < 0.7
     return cells_of(driven, rng.choice((2, 3, 8))) if celled else levels_of(driven, windows=rng.random() < 0.8)
 
@@ -177,7 +179,7 @@ def test_what_is_accepted_of_one_neuron_holds_for_its_runs():
     assert min(tally.values()) > 0, tally
 
 
-def check_sums(rng: random.Random, invariant: Invariant, found: list[list[Step]]) -> None:
+def check_sums(rng: random.Random, invariant: Invariant, found: list[list[SegmentStep]]) -> None:
     """Sums of spikes over a window lie where the invariant says."""
     first = rng.randrange(len(invariant.moves))
     factors = tuple(sorted(quarters(rng, -4, 4) for _ in range(2)) for _ in range(first, len(invariant.moves)))
@@ -190,11 +192,11 @@ def check_sums(rng: random.Random, invariant: Invariant, found: list[list[Step]]
 
 
 def check_potentials(
-    rng, driven: Driven, invariant: Invariant, found: list[list[Step]], tally: dict[str, int]
+    rng, driven: Driven, invariant: Invariant, found: list[list[SegmentStep]], tally: dict[str, int]
 ) -> None:
     steps = len(driven.boxes)
     costs, prices = numbers(rng, steps), numbers(rng, steps)
-    right = Potentials(driven.neuron, invariant, costs, prices).levels()
+    right = PotentialMaker(driven.neuron, invariant, costs, prices).levels()
     cost = [sum(a * s * ONE - m * i for a, m, (s, i) in zip(costs, prices, run, strict=True)) for run in found]
     for levels in (right, *(raised(rng, right) for _ in range(3))):
         try:
@@ -228,41 +230,52 @@ def raised(rng: random.Random, levels: list[list[Potential]]) -> list[list[Poten
 
 def test_a_spike_enters_no_node_that_has_a_parent():
     """u is 0 behind it, and no window of the chain holds: the cut would leave no run at all."""
-    neuron = Neuron(ONE, ONE, ONE, ONE, "zero", (ONE, ONE), True, 0, 0)
+    neuron = KernelNeuron(ONE, ONE, ONE, ONE, "zero", (ONE, ONE), True, 0, 0)
     driven = Driven(
         neuron, [(2 * ONE, 2 * ONE)] * 2, 0, lambda a, t: (2 * ONE * (t - a), 2 * ONE * (t - a)), ((0, 1),) * 2
     )
-    levels = [[Node(0, 0, -1, -1, 0, ())], [Node(0, 0, -1, -1, 0, ())], [Node(0, 0, -1, -1, -1, ())]]
+    levels = [
+        [InvariantNode(0, 0, -1, -1, 0, ())],
+        [InvariantNode(0, 0, -1, -1, 0, ())],
+        [InvariantNode(0, 0, -1, -1, -1, ())],
+    ]
     assert inductive(driven, levels).bits == ((1, 1), (1, 1))
-    levels[1] = [Node(0, 0, 0, -1, 0, (1,))]
+    levels[1] = [InvariantNode(0, 0, 0, -1, 0, (1,))]
     with pytest.raises(Refused, match="step 1: a node's parent is not the only way to it"):
         inductive(driven, levels)
 
 
 def test_a_node_with_a_parent_has_no_other_way_in():
-    neuron = Neuron(ONE >> 1, ONE, ONE, ONE, "none", (ONE, ONE), False, 0, 0)
+    neuron = KernelNeuron(ONE >> 1, ONE, ONE, ONE, "none", (ONE, ONE), False, 0, 0)
     driven = Driven(neuron, [(0, 2 * ONE)] * 2, 0, lambda a, t: (0, 3 * ONE), ((0, 1), (0, 1)))
-    both = [Node(0, ONE, -1, 0, 1, ()), Node(ONE, 2 * ONE, -1, 0, 1, ())]
-    levels = [[Node(0, 0, -1, 0, 1, ())], both, [Node(0, ONE, -1, -1, -1, ()), Node(ONE, 3 * ONE, -1, -1, -1, ())]]
+    both = [InvariantNode(0, ONE, -1, 0, 1, ()), InvariantNode(ONE, 2 * ONE, -1, 0, 1, ())]
+    levels = [
+        [InvariantNode(0, 0, -1, 0, 1, ())],
+        both,
+        [InvariantNode(0, ONE, -1, -1, -1, ()), InvariantNode(ONE, 3 * ONE, -1, -1, -1, ())],
+    ]
     assert inductive(driven, levels).bits == ((0, 1), (0, 1))
     for parent in (0, 1, 7):
-        levels[2][0] = Node(0, ONE, parent, -1, -1, ())
+        levels[2][0] = InvariantNode(0, ONE, parent, -1, -1, ())
         with pytest.raises(Refused, match="step 2: a node's parent is not the only way to it"):
             inductive(driven, levels)
 
 
 def test_what_spikes_took_may_be_claimed_as_wide_as_one_likes():
     """V is 0 whatever Y might be: each of its ends cuts V at the other side."""
-    neuron = Neuron(ONE, ONE, ONE, ONE, "subtract", (ONE,), False, 0, 0)
+    neuron = KernelNeuron(ONE, ONE, ONE, ONE, "subtract", (ONE,), False, 0, 0)
     driven = Driven(neuron, [(0, 0)], 0, lambda a, t: (0, 0), ((0, 1),))
-    levels = [[Node(0, 0, -1, 0, 0, (), (-2 * ONE, 2 * ONE))], [Node(0, 0, -1, -1, -1, (), (0, 0))]]
+    levels = [
+        [InvariantNode(0, 0, -1, 0, 0, (), (-2 * ONE, 2 * ONE))],
+        [InvariantNode(0, 0, -1, -1, -1, (), (0, 0))],
+    ]
     found = inductive(driven, levels)
     assert found.bits == ((0, 0),)
     assert [move.part for move in found.moves[0][0] or ()] == [(0, 0)]
 
 
 # ---- tables ------------------------------------------------------------------------------------------------
-def trains(neuron: Neuron, current: int) -> set[tuple[int, ...]]:
+def trains(neuron: KernelNeuron, current: int) -> set[tuple[int, ...]]:
     """Return all trains of one current: with δ at its ends and without, on both sides of θ where it is near."""
     found = set()
     for sign in (-1, 0, 1):
