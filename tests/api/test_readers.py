@@ -64,7 +64,7 @@ ROWS = (
     ),
     Row(
         "certificate of a proof",
-        ("checking/kernel/certificates.py:check_file",),
+        ("checking/kernel/certificates.py:lines_of",),
         ("proof-certificate",),
         "tests/checking/kernel/test_certificates.py::test_a_line_without_end_is_refused_before_it_is_held",
     ),

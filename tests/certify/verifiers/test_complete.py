@@ -99,6 +99,7 @@ def test_every_run_is_a_point_of_the_program(kind: Kind, dtype: torch.dtype):
 def test_rounding_of_potentials_that_are_read_is_paid():
     """Spikes themselves are summed: no affine layer pays. 0.1 added up 40 times is off by more than a unit."""
     layers = nn.Linear(1, 2), LIF(0.5), LIF(0.9, reset="none")
+    layers[0].weight.data.fill_(5.0)  # neurons that surely are silent pay for nothing
     made = circuit(SpikingNetwork(*layers, num_steps=40, readout="potential").eval())
     box = LInf(0.1).enclosure(torch.full((1, 1), 0.5))
     assert float(encode(made, box, Closing(closed=True)).slack.min()) > 40 * 2.0**-24
