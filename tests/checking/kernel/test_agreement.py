@@ -10,10 +10,6 @@ from support.proofs import KINDS
 
 from .conftest import FOLDER
 
-LONG = "images", "ball", "spikes", "counts"
-"""Kinds whose networks take long to train; kept proofs are of such kinds, too."""
-EACH = [*(kind for kind in KINDS if kind not in LONG), *by_night(*LONG)]
-
 
 def check_alike(proof, model) -> None:
     """Both accept a proof, with one claim, and the kernel's margin is not the lower one."""
@@ -29,6 +25,6 @@ def test_both_accept_a_kept_proof(name):
     check_alike(FOLDER / f"{name}.proof", FOLDER / f"{name}.safetensors")
 
 
-@pytest.mark.parametrize("kind", EACH, indirect=True)
+@pytest.mark.parametrize("kind", by_night(*KINDS), indirect=True)
 def test_both_accept_a_proof_of_each_kind(proven, kind):
     check_alike(proven.proof, proven.model)
