@@ -105,7 +105,7 @@ class SpikingNode:
     heard: Sum | None
 
 
-InvariantNode = InputBoxes | Sum | Greatest | TimeSums | SpikingNode
+KernelNode = InputBoxes | Sum | Greatest | TimeSums | SpikingNode
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class KernelNodes:
     network: Network
     graph: Graph
     inputs: Inputs
-    nodes: list[InvariantNode]
+    nodes: list[KernelNode]
     entering: Entering | None
 
     @staticmethod
@@ -176,7 +176,7 @@ class KernelNodes:
         return [(one[0], two[1]) for one, two in zip(*ends, strict=True)]
 
 
-def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> InvariantNode:
+def _node(place: int, graph: Graph, network: Network, inputs: Inputs) -> KernelNode:
     node, width = graph.nodes[place], graph.widths[place]
     if isinstance(node, described.Entrance):
         return InputBoxes(_boxes(inputs))

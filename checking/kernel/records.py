@@ -1,18 +1,20 @@
-"""The records of a certificate, one a line: a word, whole numbers, and numbers of the grid (numbers.py).
+"""The records of a certificate, one a line: a word, whole numbers, and numbers of the grid.
 
-table P  (train low high)…          all trains of the layer at place P, whose currents are constant
-graph P j  n₀ … n_T  nodes          an invariant of neuron j: how many nodes each level has, and each of them:
-                                    low high parent silent spike c cuts… and 0, or 1 and the ends of Y
-narrow P  (m sign K (k ν)…)…        multipliers ν of the slabs of neurons k
-class k                             the tree about class k begins
-rows P j r                          a split: neuron j has a row before the r-th, then: one from it on
-spike P j t                         a split: silence of neuron j at step t (from 0), then: a spike
-leaf                                the potentials of a leaf begin, the last layer's first
-heard P j  μ₁ … μ_T                 prices of a neuron that hears its layer, before all potentials of that
-potential P j  μ₁ … μ_T  levels     prices, and of each node its pieces: n (a b)…  s (i m)…  f (i m)…
-price P j μ                         a price on the constant current of neuron j
-close                               the leaf's bound suffices
-empty                               no run is left here
+    table P  (train low high)…          all trains of the layer at place P, whose currents are constant
+    graph P j  n₀ … n_T  nodes          an invariant of neuron j: how many nodes each level has, and each of them:
+                                        low high parent silent spike c cuts… and 0, or 1 and the ends of Y
+    narrow P  (m sign K (k ν)…)…        multipliers ν of the slabs of neurons k
+    class k                             the tree about class k begins
+    rows P j r                          a split: neuron j has a row before the r-th, then: one from it on
+    spike P j t                         a split: silence of neuron j at step t (from 0), then: a spike
+    leaf                                the potentials of a leaf begin, the last layer's first
+    heard P j  μ₁ … μ_T                 prices of a neuron that hears its layer, before all potentials of that
+    potential P j  μ₁ … μ_T  levels     prices, and of each node its pieces: n (a b)…  s (i m)…  f (i m)…
+    price P j μ                         a price on the constant current of neuron j
+    close                               the leaf's bound suffices
+    empty                               no run is left here
+
+How numbers of the grid are written: numbers.py.
 """
 
 import re
