@@ -16,14 +16,15 @@ from ...models.validation import (
     check_rivals,
     check_weights,
 )
+from ..branching.guided import Guided
 from ..latency_codes import coded
 from ..named import Named
 from ..own_draws import own_draws, sample_by_sample
 from ..perturbations import Perturbation
 from ..replay import evaluating
 from ..ties import settled_ties
-from .adaptive import AdaptiveArctan
 from .apgd import APGD
+from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack
 from .ensemble import Ensemble, quick_ensemble
 from .events.event_changes import EventChanges
@@ -32,8 +33,10 @@ from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .gaussian import Gaussian
 from .pgd import FGSM, PGD
-from .result import AttackResult
+from .result import AttackResult, added
+from .sapgd import SAPGD
 from .square import Square
+from .standard import standard
 
 ATTACKS: dict[str, Named[Attack]] = {
     "fgsm": Named(FGSM, "one step along the sign of the surrogate gradient"),
@@ -51,6 +54,9 @@ ATTACKS: dict[str, Named[Attack]] = {
     "spike-shift": Named(SpikeShifts, "projected gradients over retimed events, then greedy moves, with swaps"),
     "event-change": Named(EventChanges, "retimed events, and then flips of the worst that these found"),
     "random-events": Named(RandomEvents, "random changes of events, mixed with the worst so far"),
+    "sapgd": Named(SAPGD, "adaptive momentum and a surrogate that follows each neuron"),
+    "standard": Named(standard, "the standard attack: all of these and more, in a fixed order; version 1"),
+    "guided": Named(Guided, "the inputs to which a proof by branch and bound leads"),
     "ensemble": Named(
         Ensemble, "the worst of many attacks over losses, surrogate gradients and restarts, one without gradients"
     ),
@@ -128,6 +134,8 @@ def _joined(results: list[AttackResult], name: str, ties: str) -> AttackResult:
         torch.cat([result.logits for result in results]),
         name,
         ties,
+        tuple(added(result.members for result in results)),
+        sum(known) if (known := [n for result in results if (n := result.vanished) is not None]) else None,
     )
 
 
@@ -160,13 +168,18 @@ __all__ = [
     "ATTACKS",
     "FGSM",
     "PGD",
+    "SAPGD",
     "AdaptiveArctan",
+    "AdaptiveSharpness",
     "Attack",
     "AttackResult",
     "Ensemble",
     "EventChanges",
     "Gaussian",
+    "Guided",
+    "PotentialDependent",
     "RandomEvents",
+    "RateGradient",
     "SpikeFlips",
     "SpikeShifts",
     "Square",

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from ...models.constants import at_least, settle, unless_none
-from ...models.networks import SpikingNetwork
 from ...models.surrogates import Surrogate
 from ..perturbations import RangedSet
 from ..perturbations.shapes import expand
+from .backward import AttackView, Backward, attack_view
 from .base import Attack, Search, Target
-from .gradients import Slope, attack_view, climb, differentiate
+from .gradients import Slope, climb, differentiate
 from .lead import Lead
 from .losses import LOSSES, Loss, runner_up, targeted
 from .settings import check_climb
@@ -48,7 +48,7 @@ class APGD(Attack):
     restarts: int = 1
     loss: str = "cross-entropy"
     rank: int | None = None
-    surrogate: Surrogate | None = None
+    surrogate: Surrogate | Backward | None = None
     name: str = "apgd"
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class APGD(Attack):
         lead, standing = Lead.start(target), target.everyone
         for _ in range(self.restarts):
             walk = _Walk.start(view, target, standing, classes, self.loss, generator)
-            checkpoints = _Checkpoints.of(self.steps)
+            checkpoints = Checkpoints.of(self.steps)
             for step in range(self.steps):
                 if lead.note(walk.index, walk.point, walk.margins):
                     standing = yield lead.points
@@ -84,7 +84,7 @@ class APGD(Attack):
 
 
 @dataclass
-class _Checkpoints:
+class Checkpoints:
     """When to look back: the steps since the last checkpoint, and the period between two."""
 
     period: int
@@ -93,8 +93,8 @@ class _Checkpoints:
     elapsed: int = 0
 
     @staticmethod
-    def of(steps: int) -> "_Checkpoints":
-        return _Checkpoints(max(int(0.22 * steps), 1), max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
+    def of(steps: int) -> "Checkpoints":
+        return Checkpoints(max(int(0.22 * steps), 1), max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
 
     def due(self) -> bool:
         self.elapsed += 1
@@ -138,7 +138,7 @@ class _Walk:
 
     @staticmethod
     def start(
-        view: SpikingNetwork,
+        view: AttackView,
         target: Target,
         standing: Tensor,
         classes: Tensor | None,
@@ -150,6 +150,7 @@ class _Walk:
         samples, labels = target.inputs[index], target.labels[index]
         classes = None if classes is None else classes[index]
         point = target.real_set.sample(samples, generator)
+        view.rows.index = index
         slope = differentiate(view, point, labels, _loss(loss, classes), target.ties)
         zeros = torch.zeros_like(slope.losses)
         return _Walk(
@@ -170,7 +171,7 @@ class _Walk:
 
     def advance(
         self,
-        view: SpikingNetwork,
+        view: AttackView,
         perturbation: RangedSet,
         loss: str,
         momentum: float,
@@ -181,6 +182,7 @@ class _Walk:
         ahead = perturbation.project(self.point + step, self.samples)
         drift = momentum * (ahead - self.point) + (1.0 - momentum) * (self.point - self.previous)
         moved = perturbation.project(self.point + drift, self.samples)
+        view.rows.index = self.index
         slope = differentiate(view, moved, self.labels, _loss(loss, self.classes), self.ties)
         self.gains = self.gains + (slope.losses > self.losses)
         self.previous, self.point = self.point, moved

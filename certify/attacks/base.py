@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -13,7 +13,7 @@ from ...models.networks import SpikingNetwork
 from ..perturbations import EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import evaluating, margins
 from ..ties import STRICT
-from .result import AttackResult
+from .result import AttackResult, Tried
 
 Search = Generator[Tensor, Tensor, None]
 """Yields candidates, one per sample; is sent which samples still stand, (batch,) of bool."""
@@ -26,13 +26,21 @@ EXPECTED: dict[type[Perturbation], str] = {
 """How errors name sets that are not to be made themselves."""
 
 
+@dataclass
+class SearchNotes:
+    """What a search tells of itself: see `AttackResult`."""
+
+    members: list[Tried] = field(default_factory=list)
+    vanished: int | None = None
+
+
 @dataclass(frozen=True)
 class Target:
     """What is attacked: the network in evaluation mode, the samples, the set around each.
 
     `ties` says whether a tie that falls to the label is a failure. `starts` holds the worst allowed inputs that
     earlier attacks found, or None: a local search begins there. `expired` says whether the time is up: the search
-    ends with the next candidates that it yields.
+    ends with the next candidates that it yields. `notes` takes what is to be told of the search.
     """
 
     network: SpikingNetwork
@@ -42,6 +50,7 @@ class Target:
     ties: str
     starts: Tensor | None = None
     expired: Expired = never
+    notes: SearchNotes = field(default_factory=SearchNotes)
 
     @property
     def everyone(self) -> Tensor:
@@ -73,6 +82,16 @@ class Attack(ABC):
 
     name: str
     accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet,)
+    by_gradient: ClassVar[bool] = True
+    """Whether it goes by gradients of the network itself."""
+
+    @property
+    def told(self) -> str:
+        """Return the name, and what else tells it from others of its kind: loss, rank, gradient."""
+        loss, surrogate = getattr(self, "loss", None), getattr(self, "surrogate", None)
+        aimed = f"rank {rank}" if (rank := getattr(self, "rank", None)) is not None else loss
+        parts = [self.name, *([aimed] if aimed else []), *([repr(surrogate)] if surrogate is not None else [])]
+        return ", ".join(parts)
 
     @abstractmethod
     def propose(self, target: Target, generator: torch.Generator) -> Search:
@@ -113,7 +132,8 @@ class Attack(ABC):
             worst = _Worst.start(target)
             if bool(worst.standing.any()):
                 _drive(self.propose(target, generator), target, worst)
-        return AttackResult(worst.inputs, ~worst.standing, worst.logits, self.name, ties)
+        told = tuple(target.notes.members), target.notes.vanished
+        return AttackResult(worst.inputs, ~worst.standing, worst.logits, self.name, ties, *told)
 
 
 def _drive(search: Search, target: Target, worst: "_Worst") -> None:

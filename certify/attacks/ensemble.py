@@ -8,16 +8,19 @@ import torch
 from ...models.surrogates import Arctan, Sigmoid, Surrogate, Triangle
 from ..perturbations import EventChange, EventSet, Perturbation, RangedSet, SpikeFlip, SpikeShift
 from ..replay import margins
-from .adaptive import AdaptiveArctan
 from .apgd import APGD
+from .backward import AdaptiveArctan, attack_view
 from .base import Attack, Search, Target
 from .events.event_changes import EventChanges
 from .events.random_events import RandomEvents
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .gaussian import Gaussian
+from .gradients import differentiate
 from .lead import Lead
+from .losses import LOSSES
 from .pgd import FGSM, PGD
+from .result import Tried
 from .square import Square
 
 SHARP: tuple[Surrogate, ...] = (Triangle(0.5), Sigmoid(0.25))
@@ -26,14 +29,19 @@ OTHERS: tuple[Surrogate, ...] = (AdaptiveArctan(), *SHARP, Triangle(2.0), Arctan
 """Surrogates tried besides the network's own: what is hidden at one width shows at another."""
 
 
+def first_member() -> Attack:
+    """Return a few steps across the whole set by a wide surrogate: what falls at all mostly falls to these."""
+    return PGD(steps=10, restarts=1, step_size=1.0, surrogate=AdaptiveArctan(4.0), name="large steps")
+
+
 def quick_members() -> tuple[Attack, ...]:
-    """Return FGSM, noise, and PGD over six surrogates and two losses."""
+    """Return large steps, FGSM, noise, and PGD over six surrogates and two losses."""
     losses = ("cross-entropy", "margin")
     own = tuple(PGD(steps=20, restarts=2, loss=loss) for loss in losses)
     others = tuple(
         PGD(steps=10, restarts=1, loss=loss, surrogate=surrogate) for surrogate in OTHERS for loss in losses
     )
-    return (FGSM(), Gaussian(), *others, *own)
+    return (first_member(), FGSM(), Gaussian(), *others, *own)
 
 
 def thorough_members() -> tuple[Attack, ...]:
@@ -94,12 +102,16 @@ class Ensemble(Attack):
     def propose(self, target: Target, generator: torch.Generator) -> Search:
         """Yield the worst inputs after each member, which starts from those of the members before."""
         members = self._members(target.perturbation)
-        lead, standing = Lead.start(target), target.everyone
+        target.notes.vanished = _vanished(target)
+        lead = Lead.start(target)
+        standing = yield lead.points
         for member in members:
             index = standing.nonzero().flatten()
             inputs, labels = target.inputs[index], target.labels[index]
             asked = target.network, inputs, labels, target.perturbation, generator, lead.points[index]
             result = member(*asked, target.expired, target.ties)
+            fell = int(result.success.sum())
+            target.notes.members.append(Tried(member.told, len(index), fell, member.by_gradient))
             lead.note(index, result.inputs, margins(result.logits, labels, target.ties))
             standing = yield lead.points
 
@@ -110,6 +122,12 @@ class Ensemble(Attack):
         if isinstance(perturbation, EventChange):
             return self.changes
         return self.shifts if isinstance(perturbation, SpikeShift) else self.members
+
+
+def _vanished(target: Target) -> int:
+    """Return at how many samples the network's own gradient of the margin is exactly 0."""
+    slope = differentiate(attack_view(target.network, None), target.inputs, target.labels, LOSSES["margin"])
+    return int((slope.gradient == 0).flatten(1).all(1).sum())
 
 
 def quick_ensemble() -> Ensemble:

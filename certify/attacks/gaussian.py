@@ -1,6 +1,7 @@
 """Random noise, clipped into the set: what an attack must beat."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ class Gaussian(Attack):
 
     draws: int = 10
     name: str = "gaussian"
+    by_gradient: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "draws")

@@ -1,13 +1,12 @@
 """Gradients of a loss through a spiking network, under a surrogate of the attacker's choice."""
 
-import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...models.networks import SpikingNetwork
-from ...models.surrogates import Surrogate
 from ..perturbations import RangedSet
 from ..perturbations.shapes import expand, normal
 from ..replay import margins
@@ -25,7 +24,7 @@ class Slope:
 
 
 def differentiate(
-    network: SpikingNetwork, points: Tensor, labels: Tensor, loss: Loss, ties: str = STRICT
+    network: Callable[[Tensor], Tensor], points: Tensor, labels: Tensor, loss: Loss, ties: str = STRICT
 ) -> Slope:
     """Return the slope of `loss` at `points`, with margins that are at most 0 where `ties` says so."""
     with torch.enable_grad():
@@ -60,19 +59,3 @@ def climb(perturbation: RangedSet, gradient: Tensor, generator: torch.Generator)
     extent = perturbation.extent
     direction = perturbation.ascent(gradient)
     return direction * (extent.to(direction) if isinstance(extent, Tensor) else extent)
-
-
-def attack_view(network: SpikingNetwork, surrogate: Surrogate | None) -> SpikingNetwork:
-    """Return a view of `network` that shares its weights, frozen, and backpropagates through `surrogate`.
-
-    The forward pass is the same; None keeps the network's own surrogates.
-    """
-    shared: dict[int, Tensor] = {
-        id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()
-    }
-    shared |= {id(b): b for b in network.buffers()}
-    view = copy.deepcopy(network, shared)
-    if surrogate is not None:
-        for neuron in view.neurons:
-            neuron.surrogate = surrogate
-    return view

@@ -7,8 +7,9 @@ import torch
 from ...models.constants import at_least, positive, settle, unless_none
 from ...models.surrogates import Surrogate
 from ...models.validation import check_choice
+from .backward import Backward, attack_view
 from .base import Attack, Search, Target
-from .gradients import attack_view, climb, differentiate
+from .gradients import climb, differentiate
 from .lead import Lead
 from .losses import LOSSES
 from .settings import check_climb
@@ -26,7 +27,7 @@ class FGSM(Attack):
     """
 
     loss: str = "cross-entropy"
-    surrogate: Surrogate | None = None
+    surrogate: Surrogate | Backward | None = None
     name: str = "fgsm"
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class PGD(Attack):
     restarts: int = 2
     step_size: float | None = None
     loss: str = "cross-entropy"
-    surrogate: Surrogate | None = None
+    surrogate: Surrogate | Backward | None = None
     halve: bool = True
     random_start: bool = False
     iterate: str = "worst"
@@ -82,6 +83,7 @@ class PGD(Attack):
             current = samples.clone() if near else target.real_set.sample(samples, generator)
             for step in range(self.steps):
                 index = standing.nonzero().flatten()
+                view.rows.index = index
                 slope = differentiate(view, current[index], target.labels[index], LOSSES[self.loss], target.ties)
                 if self.iterate == "worst" and lead.note(index, current[index], slope.margins):
                     standing = yield lead.points

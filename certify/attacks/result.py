@@ -1,12 +1,29 @@
 """What an attack found."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from ..alike import Alike
 from ..detaching import detach
 from ..ties import STRICT
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one member of an ensemble did.
+
+    Attributes:
+        name: of the member: its method, loss and gradient.
+        samples: that stood before it; broken: those of them that it broke.
+        gradient: whether it goes by gradients of the network itself.
+    """
+
+    name: str
+    samples: int
+    broken: int
+    gradient: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +36,8 @@ class AttackResult(Alike):
         logits: the network's logits there, (batch, classes).
         method: the attack's name.
         ties: what a tie between logits is, "argmax" or "strict".
+        members: of an ensemble, in the order in which they ran.
+        vanished: how many samples had a gradient of exactly 0 where an ensemble began; None if none was asked.
     """
 
     inputs: Tensor
@@ -26,6 +45,34 @@ class AttackResult(Alike):
     logits: Tensor
     method: str
     ties: str = STRICT
+    members: tuple[Tried, ...] = ()
+    vanished: int | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return, in one line each, why the samples that are left may be no more robust than those that fell.
+
+        Gradients that vanish lead nowhere; where an attack without gradients breaks what all attacks with
+        gradients left, these may be masked (Athalye et al., 2018).
+        """
+        blind = sum(member.broken for member in self.members if not member.gradient)
+        found = []
+        if self.vanished:
+            told = f"the gradient is exactly 0 at {self.vanished} of {len(self.success)} samples"
+            found.append(f"{told}: attacks by it say little there")
+        if blind:
+            told = f"{blind} samples fell to attacks without gradients alone, after all others"
+            found.append(f"{told}: gradients may be masked")
+        return tuple(found)
 
     def __post_init__(self) -> None:
         detach(self, "inputs", "success", "logits")
+
+
+def added(runs: Iterable[tuple[Tried, ...]]) -> Iterator[Tried]:
+    """Yield each member once, with what it did in all runs."""
+    found: dict[str, Tried] = {}
+    for one in (one for run in runs for one in run):
+        old = found.get(one.name, Tried(one.name, 0, 0, one.gradient))
+        found[one.name] = replace(old, samples=old.samples + one.samples, broken=old.broken + one.broken)
+    yield from found.values()

@@ -3,6 +3,7 @@
 from ...models.constants import real
 from ...models.surrogates import Surrogate
 from ...models.validation import check_choice
+from .backward.base import Backward
 from .losses import LOSSES
 
 
@@ -14,8 +15,8 @@ def some_share(name: str, value: object) -> float:
     return found
 
 
-def check_climb(loss: str, surrogate: Surrogate | None) -> None:
+def check_climb(loss: str, surrogate: Surrogate | Backward | None) -> None:
     """Raise TypeError or ValueError unless a gradient attack can climb this loss by this surrogate."""
     check_choice("loss", loss, LOSSES)
-    if surrogate is not None and not isinstance(surrogate, Surrogate):
-        raise TypeError(f"surrogate: got {type(surrogate).__name__}, expected a Surrogate or None")
+    if surrogate is not None and not isinstance(surrogate, Surrogate | Backward):
+        raise TypeError(f"surrogate: got {type(surrogate).__name__}, expected a Surrogate, a Backward or None")

@@ -1,6 +1,7 @@
 """The Square attack: random search without gradients."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ class Square(Attack):
     queries: int = 1000
     share: float = 0.8
     name: str = "square"
+    by_gradient: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "queries")

@@ -27,6 +27,7 @@ class RandomEvents(Attack):
 
     queries: int = 100
     name: str = "random-events"
+    by_gradient: ClassVar[bool] = False
     accepts: ClassVar[tuple[type[Perturbation], ...]] = (EventSet, EventChange)
 
     def __post_init__(self) -> None:

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from ....models.constants import at_least, settle
-from ....models.networks import SpikingNetwork
 from ....models.surrogates import Surrogate
 from ...perturbations import Perturbation, SpikeFlip
+from ..backward import AttackView, Backward, attack_view
 from ..base import Attack, Search, Target
-from ..gradients import attack_view, differentiate, margins_at
+from ..gradients import differentiate, margins_at
 from ..lead import Lead
 from ..losses import LOSSES, Loss
 from ..settings import check_climb
@@ -41,7 +41,7 @@ class SpikeFlips(Attack):
     trials: int = 8
     swaps: int = 20
     loss: str = "margin"
-    surrogate: Surrogate | None = None
+    surrogate: Surrogate | Backward | None = None
     name: str = "spike-flip"
     accepts: ClassVar[tuple[type[Perturbation], ...]] = (SpikeFlip,)
 
@@ -74,7 +74,7 @@ class _Round:
     """One round of the search on the samples `index`; `flips` and `closed` are (samples, entries) of bool."""
 
     target: Target
-    view: SpikingNetwork
+    view: AttackView
     index: Tensor
     loss: Loss
     trials: int
@@ -101,6 +101,7 @@ class _Round:
     def _scores(self, flips: Tensor, barred: Tensor, generator: torch.Generator) -> Tensor:
         """Return the first-order gain of each further flip; −inf for barred ones, noise where no gradient is."""
         points = self.apply(flips)
+        self.view.rows.index = self.index
         slope = differentiate(self.view, points, self.target.labels[self.index], self.loss)
         scores = (slope.gradient * (1.0 - 2.0 * points)).flatten(1)
         noise = torch.rand(scores.shape, generator=generator, device=generator.device).to(scores)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from ....models.constants import at_least, settle
-from ....models.networks import SpikingNetwork
 from ....models.surrogates import Surrogate
 from ...perturbations import Perturbation, SpikeShift
 from ...perturbations.shapes import expand
+from ..backward import AttackView, Backward, attack_view
 from ..base import Attack, Search, Target
-from ..gradients import attack_view, differentiate, margins_at
+from ..gradients import differentiate, margins_at
 from ..lead import Lead
 from ..losses import LOSSES, Loss
 from ..settings import check_climb
@@ -49,7 +49,7 @@ class SpikeShifts(Attack):
     trials: int = 8
     swaps: int = 20
     loss: str = "margin"
-    surrogate: Surrogate | None = None
+    surrogate: Surrogate | Backward | None = None
     name: str = "spike-shift"
     accepts: ClassVar[tuple[type[Perturbation], ...]] = (SpikeShift,)
 
@@ -81,10 +81,11 @@ class SpikeShifts(Attack):
                 index = standing.nonzero().flatten()
         yield lead.points
 
-    def _projected(self, target: Target, view: SpikingNetwork) -> Iterator[tuple[Tensor, Tensor]]:
+    def _projected(self, target: Target, view: AttackView) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield points and their margins: what the gradients so far call for."""
         calls, points = torch.zeros_like(target.inputs), target.inputs
         for _ in range(self.steps):
+            view.rows.index = None
             gradient = differentiate(view, points, target.labels, LOSSES[self.loss]).gradient
             greatest = gradient.abs().flatten(1).amax(1).clamp_min(torch.finfo(gradient.dtype).tiny)
             calls = calls + gradient / expand(greatest, gradient)
@@ -97,7 +98,7 @@ class _Moving:
     """One round of the search on the samples `index`; moves are (samples, marks of events), in steps."""
 
     target: Target
-    view: SpikingNetwork
+    view: AttackView
     index: Tensor
     loss: Loss
     trials: int
@@ -132,6 +133,7 @@ class _Moving:
         """Return the first-order gain of each further move, (samples, marks, offsets); −inf for barred ones."""
         threat, inputs = self.target.shifts, self.target.inputs[self.index]
         points = self.apply(moves)
+        self.view.rows.index = self.index
         slope = differentiate(self.view, points, self.target.labels[self.index], self.loss).gradient
         gains = torch.stack([threat.at(slope, o) for o in threat.offsets(inputs)], -1) - slope.unsqueeze(-1)
         layers = self.layers.transpose(0, 1)

@@ -10,7 +10,8 @@ from torch import nn
 
 from spikecert.certify import APGD, PGD, Attack, LInf, attack
 from spikecert.certify.attacks import AdaptiveArctan
-from spikecert.certify.attacks.gradients import attack_view, differentiate
+from spikecert.certify.attacks.backward import attack_view
+from spikecert.certify.attacks.gradients import differentiate
 from spikecert.certify.attacks.losses import LOSSES
 from spikecert.models import SpikingNetwork
 from spikecert.models.kernels import use_kernel
@@ -52,7 +53,7 @@ def test_what_a_fixed_width_misses_in_another_unit_it_finds(digits: Subject):
 def test_a_sample_has_its_own_slope(digits: Subject, kernel: str):
     """What else is in the batch changes no more of it than the order of sums does."""
     view = attack_view(digits.network, AdaptiveArctan())
-    use_kernel(view, kernel)
+    use_kernel(view.network, kernel)
     loss = LOSSES["margin"]
     whole = differentiate(view, digits.inputs, digits.labels, loss).gradient
     pairs = zip(digits.inputs, digits.labels, strict=True)

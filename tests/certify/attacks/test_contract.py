@@ -25,7 +25,7 @@ from spikecert.certify import (
     Square,
     attack,
 )
-from spikecert.certify.attacks import ATTACKS, RandomEvents, SpikeShifts
+from spikecert.certify.attacks import ATTACKS, SAPGD, Guided, RandomEvents, RateGradient, SpikeShifts
 from spikecert.certify.replay import fails, replays
 from spikecert.certify.ties import settled_ties
 from spikecert.models import Triangle
@@ -206,6 +206,23 @@ class TestSquare(GradientContract):
     name = "square"
     method = Square(queries=80)
     strong = Square(queries=400)
+
+
+class TestSAPGD(GradientContract):
+    name = "sapgd"
+    method = SAPGD(steps=15)
+
+
+class TestGuided(GradientContract):
+    name = "guided"
+    method = Guided(4)
+    strong = Guided(64)
+
+
+@pytest.mark.slow
+class TestStandard(AttackContract):
+    name = "standard"
+    method = Ensemble((SAPGD(steps=5), APGD(5, surrogate=RateGradient("hart")), Guided(2)), name="standard")
 
 
 class TestEnsembleFast(AttackContract):

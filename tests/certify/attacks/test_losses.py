@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from spikecert.certify import L2, LInf
-from spikecert.certify.attacks.gradients import attack_view, climb, differentiate
+from spikecert.certify.attacks.backward import attack_view
+from spikecert.certify.attacks.gradients import climb, differentiate
 from spikecert.certify.attacks.losses import LOSSES, cross_entropy, logits_ratio, runner_up, targeted
 from spikecert.models import Sigmoid
 
@@ -54,8 +55,8 @@ def test_a_view_shares_weights_and_forward_pass_but_not_the_gradient() -> None:
     other = differentiate(view, subject.inputs, subject.labels, cross_entropy)
     assert not own.gradient.equal(other.gradient)
     assert own.losses.equal(other.losses)
-    assert not any(parameter.requires_grad for parameter in view.parameters())
-    pairs = zip(view.parameters(), subject.network.parameters(), strict=True)
+    assert not any(parameter.requires_grad for parameter in view.network.parameters())
+    pairs = zip(view.network.parameters(), subject.network.parameters(), strict=True)
     assert all(one.data_ptr() == two.data_ptr() for one, two in pairs)
 
 

@@ -21,7 +21,7 @@ from spikecert.certify import (
     attack,
 )
 from spikecert.certify.attacks import SpikeShifts
-from spikecert.certify.attacks.apgd import _Checkpoints
+from spikecert.certify.attacks.apgd import Checkpoints
 from spikecert.certify.attacks.base import Search, Target
 from spikecert.certify.attacks.patches import patches, signs
 from spikecert.certify.replay import margins
@@ -170,7 +170,7 @@ def test_a_fixed_feature_stays_fixed() -> None:
 
 def test_checkpoints_come_at_the_papers_shares_of_the_steps() -> None:
     """w_j = ⌈p_j·N⌉, p_0 = 0, p_1 = .22, p_{j+1} = p_j + max(p_j − p_{j−1} − .03, .06) (Croce & Hein, 2020)."""
-    checkpoints, found = _Checkpoints.of(100), []
+    checkpoints, found = Checkpoints.of(100), []
     for step in range(1, 101):
         if checkpoints.due():
             found.append(step)

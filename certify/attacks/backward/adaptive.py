@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...models.surrogates import Surrogate
+from ....models.surrogates import Surrogate
 
 LEAST = 1e-30
 """A width above 0 for samples whose potentials all lie on their thresholds."""

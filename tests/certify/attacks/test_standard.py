@@ -1,0 +1,91 @@
+"""The standard attack: as strong as each of its members, and it says where gradients tell little."""
+
+import pytest
+import torch
+from torch import nn
+
+from spikecert.certify import APGD, L2, LInf, SpikeFlip, attack, verify
+from spikecert.certify.attacks import SAPGD, AttackResult, Ensemble, Guided, RateGradient, Square
+from spikecert.certify.attacks.result import Tried
+from spikecert.certify.attacks.standard import standard_members
+from spikecert.models import LIF, SpikingNetwork, mlp
+
+from .conftest import Subject, random_subject, silent_subject
+
+EXPECTED = """large steps, cross-entropy, AdaptiveArctan(width=4.0)"""
+
+
+def test_its_members_are_told_apart_and_start_with_large_steps_and_end_with_the_search() -> None:
+    told = [member.told for member in standard_members()]
+    assert told[0] == EXPECTED
+    assert told[-1] == "guided"
+    assert len(told) == 45
+    assert {name for name in told if told.count(name) > 1} == {"square"}  # with 400 queries, and with 2,000
+
+
+def test_a_member_runs_on_what_those_before_it_left(digits: Subject) -> None:
+    members = (SAPGD(steps=5, loss="dlr"), APGD(10, surrogate=RateGradient("bptr")), Guided(8), Square(50))
+    asked = digits.network, digits.inputs, digits.labels, LInf(0.05)
+    result = attack(*asked, Ensemble(members), batch_size=40)
+    assert [one.name for one in result.members] == [member.told for member in members]
+    clean = int(attack(*asked[:3], LInf(0.0), SAPGD(steps=1)).success.sum())
+    standing = len(digits.labels) - clean
+    for one in result.members:
+        assert one.samples == standing
+        assert one.gradient == (one.name != "square")
+        standing -= one.broken
+    assert standing == int((~result.success).sum())
+    for member in members:
+        alone = attack(*asked, member).success
+        assert int(alone.sum()) <= int(result.success.sum())
+    assert result.vanished == 0
+
+
+@pytest.mark.slow
+def test_it_breaks_no_sample_that_is_proven_and_the_search_breaks_more_than_walks(digits: Subject) -> None:
+    asked = digits.network, digits.inputs[20:48], digits.labels[20:48], LInf(0.05)
+    walks = attack(*asked, "ensemble").success
+    search = attack(*asked, Ensemble((Guided(32),), name="searched")).success
+    proven = torch.tensor([verdict.status == "verified" for verdict in verify(*asked, "auto", timeout=1.0)])
+    assert not bool((proven & (walks | search)).any())
+    assert int((walks | search).sum()) > int(walks.sum())
+
+
+def test_gradients_that_vanish_are_told() -> None:
+    subject = silent_subject()
+    result = attack(subject.network, subject.inputs, subject.labels, L2(0.1), Ensemble((SAPGD(steps=2),)))
+    assert result.vanished == len(subject.labels)
+    assert result.warnings == ("the gradient is exactly 0 at 3 of 3 samples: attacks by it say little there",)
+
+
+def test_what_falls_without_gradients_alone_is_told() -> None:
+    nothing = torch.zeros(2, 1), torch.tensor([True, False]), torch.zeros(2, 2)
+    walk, blind = Tried("pgd", 9, 4), Tried("square", 5, 2, gradient=False)
+    assert AttackResult(*nothing, "mine", "strict", (walk, blind), 0).warnings == (
+        "2 samples fell to attacks without gradients alone, after all others: gradients may be masked",
+    )
+    assert AttackResult(*nothing, "mine", "strict", (walk,), 0).warnings == ()
+
+
+def test_events_have_members_of_their_own() -> None:
+    subject = random_subject(encoding="none")
+    result = attack(subject.network, subject.inputs, subject.labels, SpikeFlip(2), "standard")
+    assert all(one.name.startswith("spike-flip") for one in result.members)
+
+
+@pytest.mark.parametrize("weight", [1e30, 3e38])
+def test_the_search_tries_nothing_where_bounds_say_nothing(weight: float) -> None:
+    """Potentials that may overflow."""
+    network = SpikingNetwork(nn.Linear(2, 2), LIF(1.0), nn.Linear(2, 2), num_steps=4).eval()
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, weight)
+    result = attack(network, torch.rand(3, 2), torch.zeros(3, dtype=torch.long), LInf(0.1), Guided(2))
+    assert bool(result.inputs.isfinite().all())
+
+
+def test_the_search_reaches_what_a_verifier_splits_only() -> None:
+    """A rate code is split by its inputs, a single step by nothing."""
+    for network in (mlp((4, 6, 3), num_steps=1), mlp((4, 6, 3), num_steps=4, encoding="rate")):
+        inputs, labels = torch.rand(5, 4), torch.arange(5) % 3
+        result = attack(network.eval(), inputs, labels, LInf(0.3), Guided(8))
+        assert bool(LInf(0.3).contains(result.inputs, inputs).all())
