@@ -1,10 +1,11 @@
 """Robust samples that each attack leaves, beside pyautoattack's standard run on the same network and samples.
 
-    python benchmarks/attacks.py [--samples 200] [--quick]
+    python benchmarks/attacks.py [--samples 200] [--quick] [--members]
 
 Trains two 64-64-10 networks (T = 8, λ = .9) on digits, plainly and with single-step adversarial noise of .05, and
 attacks test samples; the plain one also with thresholds and currents 50 times as great, which changes no output.
 Each attack's inputs are judged alike: run alone, ties between logits count as failures.
+With `--members` a second table says what each member of the standard attack adds to those before it.
 Times are CPU seconds of one thread. pyautoattack is optional: `pip install --no-deps pyautoattack`.
 """
 
@@ -28,7 +29,7 @@ from spikecert.models import LIF, SpikingNetwork, mlp
 METHODS: dict[str, str | Attack] = {
     **{name: name for name in ("fgsm", "pgd", "apgd-ce", "apgd-dlr")},
     "apgd-ce, adaptive": APGD(surrogate=AdaptiveArctan()),
-    **{name: name for name in ("square", "ensemble-fast", "ensemble")},
+    **{name: name for name in ("square", "sapgd", "guided", "ensemble-fast", "ensemble", "standard")},
 }
 UNIT = 50.0
 SETS = (LInf(0.1), LInf(0.05), LInf(0.03), L2(0.5), L2(0.25))
@@ -41,12 +42,16 @@ def main() -> None:
     """Print one Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=200, help="test samples attacked")
+    parser.add_argument("--members", action="store_true", help="what each member of the standard attack adds")
     parser.add_argument("--quick", action="store_true", help="leave pyautoattack out")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     installed = importlib.util.find_spec(REFERENCE) is not None
     if not installed:
         print(f"{REFERENCE} is not installed, its column is missing: pip install --no-deps {REFERENCE}\n")
+    if arguments.members:
+        members(arguments.samples)
+        return
     columns = (*METHODS, REFERENCE) if installed and not arguments.quick else tuple(METHODS)
     print(f"| network | set | clean | {' | '.join(columns)} |")
     print("|" + "---|" * (3 + len(columns)))
@@ -56,6 +61,24 @@ def main() -> None:
         if not noise:
             other = in_another_unit(network)
             rows(f"{name}, × {UNIT:g}", other, inputs[: arguments.samples], labels[: arguments.samples], columns)
+
+
+def members(samples: int) -> None:
+    """Print what each member of the standard attack breaks of what those before it left."""
+    subjects = {"plain": train(0.0), "adversarial": train(0.05)}
+    found = {
+        f"{name}, {threat.norm} {threat.epsilon:g}": attack(
+            network, inputs[:samples], labels[:samples], threat, "standard"
+        )
+        for name, (network, inputs, labels) in subjects.items()
+        for threat in SETS
+    }
+    print(f"| member | {' | '.join(found)} |")
+    print("|" + "---|" * (1 + len(found)))
+    for row in zip(*(result.members for result in found.values()), strict=True):
+        if any(one.broken for one in row):
+            print(f"| {row[0].name} | {' | '.join(str(one.broken) for one in row)} |")
+    print(f"| **left** | {' | '.join(str(int((~result.success).sum())) for result in found.values())} |")
 
 
 def in_another_unit(network: SpikingNetwork) -> SpikingNetwork:

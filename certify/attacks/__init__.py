@@ -29,6 +29,7 @@ from .base import Attack
 from .ensemble import Ensemble, quick_ensemble
 from .events.event_changes import EventChanges
 from .events.random_events import RandomEvents
+from .events.sparse_flips import SparseFlips
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .gaussian import Gaussian
@@ -50,6 +51,7 @@ ATTACKS: dict[str, Named[Attack]] = {
     ),
     "square": Named(Square, "random squares: no gradient"),
     "gaussian": Named(Gaussian, "random Gaussian noise projected to the ball: no gradient, a weak attack"),
+    "sparse-flip": Named(SparseFlips, "few flips that help, those that were needless taken back"),
     "spike-flip": Named(SpikeFlips, "greedy flips of single input spikes, with swaps"),
     "spike-shift": Named(SpikeShifts, "projected gradients over retimed events, then greedy moves, with swaps"),
     "event-change": Named(EventChanges, "retimed events, and then flips of the worst that these found"),
@@ -180,6 +182,7 @@ __all__ = [
     "PotentialDependent",
     "RandomEvents",
     "RateGradient",
+    "SparseFlips",
     "SpikeFlips",
     "SpikeShifts",
     "Square",

@@ -53,7 +53,7 @@ class AttackResult(Alike):
         """Return, in one line each, why the samples that are left may be no more robust than those that fell.
 
         Gradients that vanish lead nowhere; where an attack without gradients breaks what all attacks with
-        gradients left, these may be masked (Athalye et al., 2018).
+        gradients left, these may be masked (athalye2018obfuscated).
         """
         blind = sum(member.broken for member in self.members if not member.gradient)
         found = []

@@ -13,10 +13,14 @@ from .base import Attack
 from .ensemble import Ensemble, thorough_flips, thorough_members, thorough_shifts
 from .events.event_changes import EventChanges
 from .events.random_events import RandomEvents
+from .events.sparse_flips import SparseFlips
+from .events.spike_flips import SpikeFlips
+from .events.spike_shifts import SpikeShifts
 from .sapgd import SAPGD
 from .square import Square
 
 VERSION = 1
+RATES = tuple(RateGradient(kind) for kind in ("hart", "bptr", "rga"))
 LOSSES = ("cross-entropy", "dlr", "margin")
 
 
@@ -26,14 +30,25 @@ def standard_members() -> tuple[Attack, ...]:
     sharp = tuple(SAPGD(loss=loss) for loss in LOSSES)
     walks = tuple(APGD(loss=loss, surrogate=AdaptiveSharpness(), restarts=2) for loss in LOSSES)
     wide = tuple(SAPGD(loss=loss, surrogate=AdaptiveArctan(4.0), restarts=2) for loss in LOSSES[:2])
-    others = (PotentialDependent(), *(RateGradient(kind) for kind in ("hart", "bptr", "rga")))
-    more = tuple(APGD(surrogate=surrogate) for surrogate in others)
+    more = tuple(APGD(surrogate=backward) for backward in (PotentialDependent(), *RATES))
     aimed = tuple(APGD(rank=rank, surrogate=AdaptiveSharpness()) for rank in range(1, 6))
     return (*ensemble, square, *sharp, *walks, *wide, *more, *aimed, Square(queries=2000, share=0.1), Guided())
 
 
+def more_flips() -> tuple[Attack, ...]:
+    """Return what the standard attack adds to the ensemble's attacks by flips."""
+    wide = (SpikeFlips(trials=32, swaps=50, surrogate=backward) for backward in (AdaptiveSharpness(), *RATES))
+    return (SparseFlips(), *wide, RandomEvents(1000))
+
+
+def more_shifts() -> tuple[Attack, ...]:
+    """Return what it adds to those by moves."""
+    wide = (SpikeShifts(trials=32, swaps=50, surrogate=backward) for backward in (AdaptiveSharpness(), *RATES))
+    return (*wide, RandomEvents(1000))
+
+
 def standard() -> Ensemble:
     """Return the standard attack."""
-    flips, shifts = thorough_flips(), thorough_shifts()
+    flips, shifts = (*thorough_flips(), *more_flips()), (*thorough_shifts(), *more_shifts())
     changes = (EventChanges(), RandomEvents(1000))
     return Ensemble(standard_members(), flips, "standard", shifts, changes)

@@ -253,6 +253,10 @@ class TestSpikeFlips(FlipContract):
             attack(subject.network, subject.inputs, subject.labels, LInf(0.1), self.name)
 
 
+class TestSparseFlips(FlipContract):
+    name = "sparse-flip"
+
+
 class ShiftContract(AttackContract):
     """The promises, for an attack on when events come."""
 

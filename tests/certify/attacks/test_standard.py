@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from spikecert.certify import APGD, L2, LInf, SpikeFlip, attack, verify
-from spikecert.certify.attacks import SAPGD, AttackResult, Ensemble, Guided, RateGradient, Square
+from spikecert.certify.attacks import SAPGD, AttackResult, Ensemble, Guided, RateGradient, SparseFlips, Square
 from spikecert.certify.attacks.result import Tried
 from spikecert.certify.attacks.standard import standard_members
 from spikecert.models import LIF, SpikingNetwork, mlp
@@ -70,7 +70,19 @@ def test_what_falls_without_gradients_alone_is_told() -> None:
 def test_events_have_members_of_their_own() -> None:
     subject = random_subject(encoding="none")
     result = attack(subject.network, subject.inputs, subject.labels, SpikeFlip(2), "standard")
-    assert all(one.name.startswith("spike-flip") for one in result.members)
+    assert {one.name.split(",")[0] for one in result.members} == {"spike-flip", "sparse-flip", "random-events"}
+
+
+def test_sparse_flips_are_few_of_all_entries() -> None:
+    subject = random_subject(encoding="none", seed=3)
+    network, inputs, labels = subject.network, subject.inputs, subject.labels
+    found = attack(network, inputs, labels, SpikeFlip(inputs[0].numel()), SparseFlips())
+    counts = (found.inputs != inputs).flatten(1).sum(1)
+    assert int(found.success.sum()) == 14  # two are left whose helpful flips don't help together
+    assert float(counts[found.success].float().median()) == 1.0  # of 48
+    for budget in (1, 2, 4):
+        within = attack(network, inputs, labels, SpikeFlip(budget), SparseFlips()).success
+        assert bool((within | ~found.success | (counts > budget)).all())
 
 
 @pytest.mark.parametrize("weight", [1e30, 3e38])
