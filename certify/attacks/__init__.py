@@ -26,17 +26,18 @@ from ..ties import settled_ties
 from .apgd import APGD
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack
+from .blind.gaussian import Gaussian
+from .blind.square import Square
 from .ensemble import Ensemble, quick_ensemble
 from .events.event_changes import EventChanges
 from .events.random_events import RandomEvents
 from .events.sparse_flips import SparseFlips
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
-from .gaussian import Gaussian
+from .modules import attack_module
 from .pgd import FGSM, PGD
-from .result import AttackResult, added
+from .result import AttackResult, joined
 from .sapgd import SAPGD
-from .square import Square
 from .standard import standard
 
 ATTACKS: dict[str, Named[Attack]] = {
@@ -114,7 +115,7 @@ def attack(
             attack(one, inputs[at], labels[at], perturbation, method, seed=seed, ties=ties, progress=told)
             for one, at, told in each
         ]
-        return _joined(results, method.name, ties)
+        return joined(results, method.name, ties)
     if (codes := coded(network, inputs, perturbation)) is not None:
         rest = {"seed": seed, "batch_size": batch_size, "ties": ties, "progress": progress}
         found = attack(codes.network, codes.events, labels, perturbation, method, **rest)
@@ -126,19 +127,7 @@ def attack(
     for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
         results.append(method(network, part, part_labels, perturbation, generator, ties=ties))
         progress(f"attack ({method.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
-    return _joined(results, method.name, ties)
-
-
-def _joined(results: list[AttackResult], name: str, ties: str) -> AttackResult:
-    return AttackResult(
-        torch.cat([result.inputs for result in results]),
-        torch.cat([result.success for result in results]),
-        torch.cat([result.logits for result in results]),
-        name,
-        ties,
-        tuple(added(result.members for result in results)),
-        sum(known) if (known := [n for result in results if (n := result.vanished) is not None]) else None,
-    )
+    return joined(results, method.name, ties)
 
 
 def check_attacked(network: SpikingNetwork, inputs: Tensor, labels: Tensor, perturbation: Perturbation) -> None:
@@ -187,4 +176,5 @@ __all__ = [
     "SpikeShifts",
     "Square",
     "attack",
+    "attack_module",
 ]

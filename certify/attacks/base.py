@@ -84,6 +84,8 @@ class Attack(ABC):
     accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet,)
     by_gradient: ClassVar[bool] = True
     """Whether it goes by gradients of the network itself."""
+    foreign: ClassVar[bool] = True
+    """Whether it needs no more of a network than to run it and to go back through it."""
 
     @property
     def told(self) -> str:

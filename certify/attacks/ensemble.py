@@ -11,17 +11,17 @@ from ..replay import margins
 from .apgd import APGD
 from .backward import AdaptiveArctan, attack_view
 from .base import Attack, Search, Target
+from .blind.gaussian import Gaussian
+from .blind.square import Square
 from .events.event_changes import EventChanges
 from .events.random_events import RandomEvents
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
-from .gaussian import Gaussian
 from .gradients import differentiate
 from .lead import Lead
 from .losses import LOSSES
 from .pgd import FGSM, PGD
 from .result import Tried
-from .square import Square
 
 SHARP: tuple[Surrogate, ...] = (Triangle(0.5), Sigmoid(0.25))
 WIDE: tuple[Surrogate, ...] = (Triangle(2.0), Arctan(4.0))

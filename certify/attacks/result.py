@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from ..alike import Alike
@@ -69,7 +70,21 @@ class AttackResult(Alike):
         detach(self, "inputs", "success", "logits")
 
 
-def added(runs: Iterable[tuple[Tried, ...]]) -> Iterator[Tried]:
+def joined(results: list[AttackResult], name: str, ties: str) -> AttackResult:
+    """Return the results of batches as one."""
+    known = [result.vanished for result in results if result.vanished is not None]
+    return AttackResult(
+        torch.cat([result.inputs for result in results]),
+        torch.cat([result.success for result in results]),
+        torch.cat([result.logits for result in results]),
+        name,
+        ties,
+        tuple(_added(result.members for result in results)),
+        sum(known) if known else None,
+    )
+
+
+def _added(runs: Iterable[tuple[Tried, ...]]) -> Iterator[Tried]:
     """Yield each member once, with what it did in all runs."""
     found: dict[str, Tried] = {}
     for one in (one for run in runs for one in run):

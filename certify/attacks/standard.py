@@ -10,6 +10,7 @@ from ..branching.guided import Guided
 from .apgd import APGD
 from .backward import AdaptiveArctan, AdaptiveSharpness, PotentialDependent, RateGradient
 from .base import Attack
+from .blind.square import Square
 from .ensemble import Ensemble, thorough_flips, thorough_members, thorough_shifts
 from .events.event_changes import EventChanges
 from .events.random_events import RandomEvents
@@ -17,7 +18,6 @@ from .events.sparse_flips import SparseFlips
 from .events.spike_flips import SpikeFlips
 from .events.spike_shifts import SpikeShifts
 from .sapgd import SAPGD
-from .square import Square
 
 VERSION = 1
 RATES = tuple(RateGradient(kind) for kind in ("hart", "bptr", "rga"))

@@ -31,6 +31,7 @@ class Guided(Attack):
     nodes: int = 256
     name: str = "guided"
     accepts: ClassVar[tuple[type[Perturbation], ...]] = (RangedSet,)
+    foreign: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         settle(self, at_least(1), "nodes")

@@ -53,7 +53,7 @@ class SparseFlips(Attack):
         """Yield what fails by the fewest flips found, or the most helpful flips that the budget allows."""
         search = _Sparse.of(target, attack_view(target.network, self.surrogate))
         for n in range(1, self.rounds + 1):
-            index = search.open()
+            index = search.standing()
             if not len(index) or target.expired():
                 break
             search.grow(index, n * self.first, generator)
@@ -89,7 +89,7 @@ class _Sparse:
         labels, ties = self.target.labels, self.target.ties
         return torch.cat([margins_at(self.target.network, self.points(f, i), labels[i], ties) for f, i in parts])
 
-    def open(self) -> Tensor:
+    def standing(self) -> Tensor:
         """Return the samples that do not fail yet and have entries left."""
         everyone = torch.arange(len(self.flips), device=self.flips.device)
         left = ~(self.closed | self.flips).all(1)

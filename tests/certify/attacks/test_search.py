@@ -23,7 +23,7 @@ from spikecert.certify import (
 from spikecert.certify.attacks import SpikeShifts
 from spikecert.certify.attacks.apgd import Checkpoints
 from spikecert.certify.attacks.base import Search, Target
-from spikecert.certify.attacks.patches import patches, signs
+from spikecert.certify.attacks.blind.patches import patches, signs
 from spikecert.certify.replay import margins
 from spikecert.models import LIF, SpikingNetwork, mlp
 

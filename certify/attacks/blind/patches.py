@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..perturbations.shapes import expand
+from ...perturbations.shapes import expand
 
 IMAGE_AXES = 4
 """Inputs with at least (batch, channel, height, width) are images; axes before height are all channels."""

@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.constants import at_least, settle
-from ..perturbations.shapes import normal
-from .base import Attack, Search, Target
+from ....models.constants import at_least, settle
+from ...perturbations.shapes import normal
+from ..base import Attack, Search, Target
 
 
 @dataclass(frozen=True)

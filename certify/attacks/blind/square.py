@@ -6,14 +6,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...models.constants import at_least, settle
-from ..perturbations import L2, RangedSet
-from ..perturbations.shapes import lengths, unit
-from .base import Attack, Search, Target
-from .gradients import margins_at
-from .lead import Lead
+from ....models.constants import at_least, settle
+from ...perturbations import L2, RangedSet
+from ...perturbations.shapes import lengths, unit
+from ..base import Attack, Search, Target
+from ..gradients import margins_at
+from ..lead import Lead
+from ..settings import some_share
 from .patches import patches, signs, stripes
-from .settings import some_share
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """After how many of 10,000 queries the share of features that one query changes is halved."""

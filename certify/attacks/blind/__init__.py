@@ -1,0 +1,1 @@
+"""Attacks without gradients."""

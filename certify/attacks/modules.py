@@ -1,0 +1,116 @@
+"""Attacks on any PyTorch module: they run it and go back through it, and need to know nothing else of it."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ...models.constants import at_least, whole
+from ...models.networks import SpikingNetwork
+from ...models.progress import Progress, silent
+from ...models.validation import check_choice, check_labels, check_logits, check_plain, check_rivals
+from ..perturbations import Perturbation, RangedSet
+from ..replay import evaluating
+from ..ties import STRICT, TIES
+from .base import Attack
+from .ensemble import Ensemble
+from .pgd import PGD
+from .result import AttackResult, joined
+from .standard import standard_members
+
+Reset = Callable[[nn.Module], object]
+
+
+class ForeignModule(nn.Module):
+    """A module that begins each run from its first state.
+
+    Args:
+        module: any that maps inputs (batch, ...) to logits (batch, classes).
+        reset: puts it, or a copy of it, into its first state; None where it keeps none.
+    """
+
+    def __init__(self, module: nn.Module, reset: Reset | None = None) -> None:
+        super().__init__()
+        self.module, self.reset = module, reset
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits."""
+        if self.reset is not None:
+            self.reset(self.module)
+        return self.module(inputs)
+
+
+def attack_module(
+    module: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    perturbation: Perturbation,
+    method: str | Attack = "standard",
+    *,
+    reset: Reset | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    ties: str = STRICT,
+    progress: Progress = silent,
+) -> AttackResult:
+    """Attack a module of whatever code, by its own gradients and without any.
+
+    No bound is known of it, so what is left is an upper bound of its robust accuracy and nothing more. "standard"
+    has those members of the standard attack that need no surrogate of their choice and no circuit.
+
+    Args:
+        module: maps inputs (batch, ...) to logits (batch, classes); taken in evaluation mode, and copied.
+        inputs, labels, perturbation, seed, batch_size, ties, progress: as in `attack`; a real-valued set.
+        method: "standard", or an `Attack` without a surrogate.
+        reset: called with the module, or a copy, before each run: SpikingJelly's `functional.reset_net`, say.
+
+    Raises:
+        TypeError, ValueError: for arguments that don't fit, and for a module that does not repeat itself.
+    """
+    if isinstance(module, SpikingNetwork) or not isinstance(module, nn.Module):
+        raise TypeError(f"module: got {type(module).__name__}, expected a torch module that is none of ours")
+    if not isinstance(perturbation, RangedSet):
+        raise TypeError(f"perturbation: got {type(perturbation).__name__}, expected LInf, L2 or PixelBox")
+    check_plain(inputs=inputs, labels=labels)
+    check_choice("ties", ties, TIES)
+    if not isinstance(inputs, Tensor) or not len(inputs) or not bool(inputs.isfinite().all()):
+        raise ValueError("inputs: got NaN, inf or nothing, expected a batch of finite numbers")
+    perturbation.check(inputs)
+    chosen = _chosen(method)
+    subject, inputs = ForeignModule(copy.deepcopy(module), reset), inputs.detach()
+    for parameter in subject.parameters():
+        parameter.requires_grad_(False)
+    with evaluating(subject):
+        check_labels(labels, len(inputs), _classes(subject, inputs))
+    generator = torch.Generator().manual_seed(whole("seed", seed))
+    results, batch_size = list[AttackResult](), at_least(1)("batch_size", batch_size)
+    for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
+        results.append(chosen(subject, part, part_labels, perturbation, generator, ties=ties))
+        progress(f"attack ({chosen.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
+    return joined(results, chosen.name, ties)
+
+
+def _chosen(method: str | Attack) -> Attack:
+    if isinstance(method, Attack):
+        if getattr(method, "surrogate", None) is not None:
+            raise ValueError("method: got one with a surrogate, expected the module's own gradient")
+        return method
+    check_choice("method", method, ("standard",))
+    own = [member for member in standard_members() if member.foreign and not getattr(member, "surrogate", None)]
+    return Ensemble((PGD(10, 1, 1.0, name="large steps"), *own), name="standard")
+
+
+@torch.no_grad()
+def _classes(subject: ForeignModule, inputs: Tensor) -> int:
+    """Return the number of logits of a module that repeats itself."""
+    few = inputs[:2]
+    one, two = subject(few), subject(few)
+    for logits in (one, two):
+        if not isinstance(logits, Tensor):
+            raise TypeError(f"module: gave {type(logits).__name__}, expected logits (batch, classes)")
+    check_logits(one, len(few))
+    if not torch.equal(one, two):
+        raise ValueError("module: gave other logits on the second run, expected the same: pass `reset`")
+    check_rivals(one.shape[1])
+    return one.shape[1]
