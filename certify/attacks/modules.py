@@ -81,12 +81,12 @@ def attack_module(
     subject, inputs = ForeignModule(copy.deepcopy(module), reset), inputs.detach()
     for parameter in subject.parameters():
         parameter.requires_grad_(False)
-    with evaluating(subject):
+    with evaluating(subject):  # pyright: ignore[reportArgumentType]
         check_labels(labels, len(inputs), _classes(subject, inputs))
     generator = torch.Generator().manual_seed(whole("seed", seed))
     results, batch_size = list[AttackResult](), at_least(1)("batch_size", batch_size)
     for part, part_labels in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
-        results.append(chosen(subject, part, part_labels, perturbation, generator, ties=ties))
+        results.append(chosen(subject, part, part_labels, perturbation, generator, ties=ties))  # pyright: ignore[reportArgumentType]
         progress(f"attack ({chosen.name})", min(len(results) * batch_size, len(inputs)), len(inputs))
     return joined(results, chosen.name, ties)
 
