@@ -71,28 +71,26 @@ class PotentialMaker:
         """Follow silence from a node that is entered in other ways, and end a segment at each spike."""
         invariant, way = self.invariant, list[tuple[int, int, InvariantMove]]()
         node = invariant.levels[t][index]
-        start, pinned = (node.low / ONE, node.high / ONE), node.low == node.high
+        start = node.low / ONE, node.high / ONE
         while t < self.steps:
             moves = invariant.moves[t][index]
             assert moves is not None
             silent = next((move for move in moves if not move.spike), None)
             for move in moves:
                 if move.spike:
-                    self._segment([*way, (t, index, move)], t + 1, start, pinned)
+                    self._segment([*way, (t, index, move)], t + 1, start)
                 elif t + 1 == self.steps or invariant.levels[t + 1][move.target].parent != index:
-                    self._segment([*way, (t, index, move)], self.steps + 1, start, pinned)
+                    self._segment([*way, (t, index, move)], self.steps + 1, start)
             if silent is None or t + 1 == self.steps or invariant.levels[t + 1][silent.target].parent != index:
                 break
             way.append((t, index, silent))
             t, index = t + 1, silent.target
 
-    def _segment(
-        self, way: list[tuple[int, int, InvariantMove]], end: int, start: tuple[float, float], pinned: bool
-    ) -> None:
+    def _segment(self, way: list[tuple[int, int, InvariantMove]], end: int, start: tuple[float, float]) -> None:
         steps = [self._step(t, move) for t, _, move in way]
         found = worth(self.decay, steps, start) if self.decay else [0.0] * len(steps)
         for place, ((t, index, _), gain) in enumerate(zip(way, found, strict=True)):
-            slope = 0.0 if place == 0 and pinned else self.decay * gain
+            slope = 0.0 if place == 0 else self.decay * gain
             if end not in self.slopes[t][index]:
                 self.names[t][index].append(end)
             self.slopes[t][index][end], self.gains[t][index][end] = near(slope), near(gain)
