@@ -26,7 +26,7 @@ from spikecert.certify.certificates import elaborate
 from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.checking import Network, Refused, check, read_network
 from spikecert.checking.kernel import check_certificate
-from spikecert.checking.kernel.native import check_native
+from spikecert.checking.native import check_native
 from spikecert.training import Dataset
 
 LIMIT = 20.0

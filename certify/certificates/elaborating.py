@@ -13,7 +13,8 @@ from ...checking.kernel.checking import Checker
 from ...checking.kernel.invariants import inductive
 from ...checking.kernel.leaves import OpenLeaf
 from ...checking.kernel.network import KernelNodes, SpikingNode
-from ...checking.kernel.numbers import GRID, Box
+from ...checking.kernel.neurons import KernelNeuron
+from ...checking.kernel.numbers import GRID, ONE, Box
 from ...checking.kernel.records import Fields
 from ...checking.kernel.tables import Train, followed
 from ...checking.narrowing import Narrowing, read_narrowings
@@ -116,6 +117,8 @@ class Elaborator:
         for place in self.layers:
             if self.nodes.spiking(place).constant:
                 yield from self._table(place)
+        for place in self.layers:
+            yield from self._through(place)
         yield from self._invariants({place: set(range(self.nodes.spiking(place).width)) for place in self.layers})
         for other in range(self.checker.classes):
             if other != self.checker.label:
@@ -152,6 +155,25 @@ class Elaborator:
         self.split_at[place] = [order.middles[place] for place, *_ in rows]
         yield self._said(words.table(place, [(train, box) for *_, train, box in rows]))
 
+    def _through(self, place: int) -> Iterator[str]:
+        """Yield multipliers where a layer sums spikes up as one with a table counts what they took (F9a)."""
+        node = self.nodes.spiking(place)
+        alike = [
+            before
+            for before in (self.nodes.spiking(other).neuron for other in self.context.tables)
+            if (before.reset, before.decay) == ("subtract", node.neuron.decay) and before.drop
+        ]
+        summing = self._celled(node.neuron) and set(node.neuron.scale) == {ONE} and node.heard is None
+        if alike and summing and place not in self.context.tables:
+            gains, filtered = [], 0.0
+            for a in alike[0].scale:
+                filtered = node.neuron.decay / ONE * filtered + a / ONE
+                gains.append(near(filtered * ONE / alike[0].drop))
+            yield self._said(f"through {place} {words.words(gains)}")
+
+    def _celled(self, neuron: KernelNeuron) -> bool:
+        return bool(self.cells) and neuron.reset == "subtract" and neuron.decay > 0
+
     def _invariants(self, wanted: dict[int, set[int]]) -> Iterator[str]:
         """Yield invariants of some neurons of each layer, where their currents are not what they were."""
         for place in self.layers:
@@ -174,7 +196,7 @@ class Elaborator:
         known = self.context.invariants[place][j]
         if known is not None and known.boxes == driven.boxes and known.bits == driven.bits:
             return
-        celled = self.cells and driven.neuron.reset == "subtract" and driven.neuron.decay
+        celled = self._celled(driven.neuron)
         levels = cells_of(driven, self.cells) if celled else levels_of(driven, windows=self._windowed(place))
         found = inductive(driven, levels)
         self.context.set(self.context.invariants[place], j, found, place)

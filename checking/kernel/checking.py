@@ -16,7 +16,7 @@ from . import records
 from .contexts import Context, Window
 from .invariants import Driven, inductive
 from .leaves import OpenLeaf, PulledCosts
-from .narrowing import narrow
+from .narrowing import LinearForm, narrow
 from .network import KernelNodes
 from .neurons import KernelNeuron
 from .numbers import GRID, ONE, Box, above, below, regrid, times
@@ -47,6 +47,8 @@ class Checker:
         self.other: int | None = None
         self.leaf: OpenLeaf | None = None
         self._windows: dict[tuple[int, int, int], Window] = {}
+        self._gains: dict[int, list[int]] = {}
+        self._forms: dict[tuple[int, tuple[int, ...]], LinearForm] = {}
 
     @property
     def classes(self) -> int:
@@ -77,6 +79,7 @@ class Checker:
             known = {
                 "table": self._table, "graph": self._graph, "narrow": self._narrow, "class": self._class,
                 "rows": self._rows, "spike": self._spike, "leaf": self._begin, "empty": self._empty,
+                "through": self._through,
             }  # fmt: skip
         else:
             known = {
@@ -118,7 +121,12 @@ class Checker:
         boxes = [context.current(place, j, context.step(t)) for t in range(self.network.steps)]
 
         def window(a: int, t: int) -> Box:
-            return context.current(place, j, self._window(place, node.neuron, a, t))
+            asked = self._window(place, node.neuron, a, t)
+            low, high = context.current(place, j, asked)
+            if a or place not in self._gains:
+                return low, high
+            least, most = self._form(place, j).spans(context, asked, self._gains[place][t - 1])
+            return max(low, least), min(high, most)
 
         return Driven(node.neuron, boxes, context.sizes.errors(place)[j], window, context.bits[place][j])
 
@@ -137,6 +145,20 @@ class Checker:
             ]
             self._windows[place, a, t] = Window(a, tuple(factors))
         return self._windows[place, a, t]
+
+    def _form(self, place: int, *signed: int) -> LinearForm:
+        """Return the current of one neuron, or how far it is above that of another one, as a sum over spikes."""
+        if (place, signed) not in self._forms:
+            numbers = dict(zip(signed, (1, -1), strict=False))
+            self._forms[place, signed] = LinearForm.of(self.context, self.nodes.spiking(place).source, numbers)
+        return self._forms[place, signed]
+
+    def _through(self, fields: Fields) -> None:
+        """Take the multipliers by which the windows of a layer from the start are also bounded (rule J)."""
+        place = fields.whole()
+        if self.nodes.spiking(place).heard is not None:
+            raise Refused("hears itself: no sum over spikes of layers before it alone")
+        self._gains[place] = [fields.number() for _ in range(self.network.steps)]
 
     def _narrow(self, fields: Fields) -> None:
         place = fields.whole()

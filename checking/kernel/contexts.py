@@ -4,10 +4,10 @@ Facts are stated at a node of the tree and hold below it; a split adds what its 
 the other side begins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from ..numbers.exact import Dyadic, whole
 from ..refusal import Refused
@@ -19,6 +19,7 @@ from .sizes import Sizes, largest
 from .tables import CheckedTable
 
 Ends = tuple[list[int], list[int]]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Context:
         self.empty = [False]
         self.sizes = Sizes(nodes, self.possible)
         self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
-        self._known: list[dict[Window, Ends]] = [{} for _ in nodes.nodes]
+        self._known: list[dict[Hashable, Any]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
         self._pulled: dict[tuple[int, Window], Window] = {}
         self._joint: dict[tuple[int, Window], list[Box] | None] = {}
@@ -141,12 +142,19 @@ class Context:
 
     def spans(self, place: int, window: Window) -> Ends:
         """Return the ends of `span` for all numbers of a node."""
+        return self.recall(place, window, lambda: self._both(place, window))
+
+    def _both(self, place: int, window: Window) -> Ends:
+        spend(self.nodes.graph.widths[place] * len(window.factors))
+        low, high = zip(*self._spans(place, window), strict=True)
+        return list(low), list(high)
+
+    def recall(self, place: int, name: Hashable, find: Callable[[], Found]) -> Found:
+        """Return what was found of a node, as long as all that it follows from is the same."""
         known = self._known[place]
-        if window not in known:
-            spend(self.nodes.graph.widths[place] * len(window.factors))
-            low, high = zip(*self._spans(place, window), strict=True)
-            known[window] = list(low), list(high)
-        return known[window]
+        if name not in known:
+            known[name] = find()
+        return known[name]
 
     def current(self, place: int, j: int, window: Window) -> Box:
         """Return where Σ factors·I of neuron j of a layer may be; what it hears of itself comes a step later."""

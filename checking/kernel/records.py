@@ -3,6 +3,7 @@
     table P  (train low high)…          all trains of the layer at place P, whose currents are constant
     graph P j  n₀ … n_T  nodes          an invariant of neuron j: how many nodes each level has, and each of them:
                                         low high parent silent spike c cuts… and 0, or 1 and the ends of Y
+    through P  γ_1 … γ_T                multipliers of currents that bound what came in from the start, of all of P
     narrow P  (m sign K (k ν)…)…        multipliers ν of the slabs of neurons k
     class k                             the tree about class k begins
     rows P j r                          a split: neuron j has a row before the r-th, then: one from it on
