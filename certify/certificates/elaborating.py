@@ -19,21 +19,25 @@ from ...checking.kernel.records import Fields
 from ...checking.kernel.tables import Train, followed
 from ...checking.narrowing import Narrowing, read_narrowings
 from ...checking.network.files import Content, read
+from ...checking.network.graph import Mean, arrange
 from ...checking.network.graph import Spikes as DescribedSpikes
-from ...checking.network.graph import arrange
 from ...checking.network.model import Network
 from ...checking.network.neurons import Neuron as Described
 from ...checking.numbers.arithmetic import Arithmetic
 from ...checking.numbers.exact import Dyadic
 from ...checking.proof import FORMAT, LEAF, MOST_CELLS
 from ...checking.refusal import Refused
+from ...checking.ties import suffices
 from ...checking.trains.tables import TooLong, train_table
 from . import words
 from .cells import cells_of
 from .invariants import levels_of
+from .pairs import pairs_of
 from .potentials import PotentialMaker
 from .words import lower, near, upper
 
+PAIRED = 8
+"""By how much the side of a pair's square grows until it suffices."""
 MOST_ROWS = 4096
 """Of a table: a layer whose neurons have more trains has invariants instead."""
 
@@ -100,7 +104,15 @@ class Elaborator:
         self.context, self.nodes = checker.context, checker.nodes
         self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, SpikingNode)]
         self.split_at: dict[int, list[Fraction]] = {}
-        self.cells = whole_cells(content.text.get("cells", 0))
+        self.cells, self.side = (whole_cells(content.text.get(name, 0)) for name in ("cells", "side"))
+
+    @property
+    def counted(self) -> int | None:
+        """Return the layer whose spikes are counted, if pairs of its neurons have cells."""
+        place = self.layers[-1]
+        last, node = self.nodes.graph.nodes[-1], self.nodes.spiking(place)
+        counts = isinstance(last, Mean) and last.source == place and node.heard is None
+        return place if self.side and counts and self._celled(node.neuron) else None
 
     @staticmethod
     def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
@@ -239,11 +251,39 @@ class Elaborator:
             yield self._said("empty")
             return
         yield self._said("leaf")
-        assert self.checker.leaf is not None
-        for place in reversed(self.layers):
-            yield from self._bounded(self.checker.leaf, place, prices[place])
+        yield from self._records(other, prices)
         yield "close"
         self.checker._done()
+
+    def _records(self, other: int, prices: dict[int, list[list[int]]]) -> Iterator[str]:
+        """Yield what bounds a leaf: prices, or where these do not do, a pair of neurons that are counted."""
+        assert self.checker.leaf is not None
+        bounds = (
+            record
+            for place in reversed(self.layers)
+            for record in self._bounded(self.checker.leaf, place, prices[place])
+        )
+        if self.counted is None:
+            yield from bounds
+            return
+        records, counted = list(bounds), self.counted
+        for side in range(PAIRED, self.side + PAIRED, PAIRED):
+            if self._closes(other, records):
+                break
+            pair = self.checker.label, other
+            strips = self.checker._strips(counted, *pair)
+            driven = self.checker._driven(counted, pair[0]), self.checker._driven(counted, pair[1])
+            records = [words.pair(counted, *pair, pairs_of(driven, strips, min(side, self.side)))]
+        yield from records
+
+    def _closes(self, other: int, records: list[str]) -> bool:
+        """Return whether these bounds suffice."""
+        self.checker._begin(Fields([]))
+        assert self.checker.leaf is not None
+        for record in records:
+            self._said(record)
+        bound = Fraction(self.checker.leaf.bound(), ONE)
+        return suffices(self.nodes.graph, self.checker.label, other, bound, self.checker.ties)
 
     def _open(self, place: int, prices: list[list[int]]) -> set[int]:
         """Return the neurons of a layer that are worth another invariant: undecided, or priced."""

@@ -14,12 +14,13 @@ from ..ties import suffices
 from ..work import EACH, grant, spend
 from . import records
 from .contexts import Context, Window
-from .invariants import Driven, inductive
+from .invariants import Driven, SpikeBalance, inductive
 from .leaves import OpenLeaf, PulledCosts
 from .narrowing import LinearForm, narrow
 from .network import KernelNodes
 from .neurons import KernelNeuron
 from .numbers import GRID, ONE, Box, above, below, regrid, times
+from .pairs import PairNode, cheapest
 from .potentials import feasible
 from .records import Fields
 from .tables import checked
@@ -85,6 +86,7 @@ class Checker:
             known = {
                 "heard": self._heard,
                 "potential": self._potential,
+                "pair": self._pair,
                 "price": self._price,
                 "close": self._close,
             }
@@ -275,6 +277,30 @@ class Checker:
         assert self.leaf is not None
         place, j = fields.whole(), fields.whole()
         self.leaf.hear(place, j, [fields.number() for _ in range(self.network.steps)])
+
+    def _pair(self, fields: Fields) -> None:
+        assert self.leaf is not None
+        place, one, two = fields.whole(), fields.whole(), fields.whole()
+        costs = [self.leaf.taken(place, j) for j in (one, two)]
+        levels = records.pairs(fields, self.network.steps)
+        self.leaf.total += cheapest(
+            self._balances(place, (one, two), levels), self._strips(place, one, two), costs, levels
+        )
+
+    def _balances(self, place: int, pair: tuple[int, int], levels: list[list[PairNode]]) -> list[SpikeBalance]:
+        own = [[[node.sides[i] for node in level] for level in levels] for i in range(2)]
+        return [SpikeBalance.of(self._driven(place, j), each) for j, each in zip(pair, own, strict=True)]
+
+    def _strips(self, place: int, one: int, two: int) -> list[Box]:
+        """Return where L of one neuron may be above that of another one behind each step."""
+        node, steps = self.nodes.spiking(place), self.network.steps
+        if node.heard is not None:
+            raise Refused("hears itself: no sum over spikes of layers before it alone")
+        form, gains = self._form(place, one, two), self._gains.get(place, [0] * steps)
+        return [
+            form.spans(self.context, self._window(place, node.neuron, 0, t + 1), gain)
+            for t, gain in enumerate(gains)
+        ]
 
     def _price(self, fields: Fields) -> None:
         assert self.leaf is not None

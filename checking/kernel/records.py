@@ -11,6 +11,8 @@
     leaf                                the potentials of a leaf begin, the last layer's first
     heard P j  μ₁ … μ_T                 prices of a neuron that hears its layer, before all potentials of that
     potential P j  μ₁ … μ_T  levels     prices, and of each node its pieces: n (a b)…  s (i m)…  f (i m)…
+    pair P j k  n₀ … n_T  nodes         what two neurons cost together, at prices 0: of each node the ends of u and
+                                        Y of j and of k, and where no spike, one of k, one of j and both lead
     price P j μ                         a price on the constant current of neuron j
     close                               the leaf's bound suffices
     empty                               no run is left here
@@ -24,6 +26,7 @@ from collections.abc import Iterator
 from ..refusal import Refused
 from .invariants import InvariantNode
 from .numbers import Box, number
+from .pairs import PairNode
 from .potentials import Hints, Potential
 from .tables import Train
 
@@ -95,6 +98,18 @@ def _node(fields: Fields) -> InvariantNode:
     parent, silent, spike = (fields.whole(1 << 16, -1) for _ in range(3))
     cuts = tuple(fields.whole() for _ in range(fields.whole()))
     return InvariantNode(low, high, parent, silent, spike, cuts, fields.box() if fields.whole(1) else None)
+
+
+def pairs(fields: Fields, steps: int) -> list[list[PairNode]]:
+    """Return the nodes of a pair."""
+    counts = [fields.whole(1 << 16) for _ in range(steps + 1)]
+    return [[_pair(fields) for _ in range(count)] for count in counts]
+
+
+def _pair(fields: Fields) -> PairNode:
+    one, two = (InvariantNode(*fields.box(), -1, -1, -1, (), fields.box()) for _ in range(2))
+    silent, last, first, both = (fields.whole(1 << 16, -1) for _ in range(4))
+    return PairNode((one, two), (silent, last, first, both))
 
 
 def potentials(fields: Fields, sizes: list[int]) -> list[list[Potential]]:
