@@ -112,7 +112,7 @@ class Elaborator:
         place = self.layers[-1]
         last, node = self.nodes.graph.nodes[-1], self.nodes.spiking(place)
         counts = isinstance(last, Mean) and last.source == place and node.heard is None
-        return place if self.side and counts and self._celled(node.neuron) else None
+        return place if self.side and self.cells and counts and node.neuron.reset == "subtract" else None
 
     @staticmethod
     def of(content: Content, claim: Claim, network: Network) -> "Elaborator":

@@ -44,9 +44,10 @@ class PotentialMaker:
 
     def _alike(self) -> None:
         """Give every node one piece: prices on currents are prices on what potentials are (F9)."""
-        for t, level in enumerate(self.invariant.levels[:-1]):
-            a, step = self.neuron.scale[t] / ONE, self.steps + 1
-            gain = near(self.prices[t] / ONE / a) if a else 0
+        gain, step = 0, self.steps + 1
+        for t, level in reversed(list(enumerate(self.invariant.levels[:-1]))):
+            a = self.neuron.scale[t] / ONE  # where nothing comes in, more v is worth what it is worth behind the step
+            gain = near(self.prices[t] / ONE / a if a else self.decay * (gain / ONE))
             for index in range(len(level)):
                 self.names[t][index] = [step]
                 self.gains[t][index] = {step: gain}
@@ -88,7 +89,7 @@ class PotentialMaker:
 
     def _segment(self, way: list[tuple[int, int, InvariantMove]], end: int, start: tuple[float, float]) -> None:
         steps = [self._step(t, move) for t, _, move in way]
-        found = worth(self.decay, steps, start) if self.decay else [0.0] * len(steps)
+        found = worth(self.decay, steps, start) if self.decay else [step.price for step in steps]
         for place, ((t, index, _), gain) in enumerate(zip(way, found, strict=True)):
             slope = 0.0 if place == 0 else self.decay * gain
             if end not in self.slopes[t][index]:
