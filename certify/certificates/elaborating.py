@@ -33,7 +33,7 @@ from . import words
 from .cells import cells_of
 from .invariants import levels_of
 from .pairs import pairs_of
-from .potentials import PotentialMaker
+from .potentials import PotentialMaker, prices_of
 from .words import lower, near, upper
 
 PAIRED = 8
@@ -104,6 +104,9 @@ class Elaborator:
         self.context, self.nodes = checker.context, checker.nodes
         self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, SpikingNode)]
         self.split_at: dict[int, list[Fraction]] = {}
+        self.known: dict[int, list[object]] = {
+            place: [None] * self.nodes.spiking(place).width for place in self.layers
+        }  # what invariants follow from
         self.cells, self.side = (whole_cells(content.text.get(name, 0)) for name in ("cells", "side"))
 
     @property
@@ -205,14 +208,16 @@ class Elaborator:
         if self.context.empty[0]:
             return
         driven = self.checker._driven(place, j)
-        known = self.context.invariants[place][j]
-        if known is not None and known.boxes == driven.boxes and known.bits == driven.bits:
-            return
         celled = self._celled(driven.neuron)
+        asked = range(1, self.checker.network.steps + 1) if celled or self._windowed(place) else ()
+        known = driven.boxes, driven.bits, [driven.window(0, t) for t in asked]
+        if known == self.known[place][j]:
+            return
         levels = cells_of(driven, self.cells) if celled else levels_of(driven, windows=self._windowed(place))
         found = inductive(driven, levels)
         self.context.set(self.context.invariants[place], j, found, place)
         self.context.set(self.context.bits[place], j, found.bits, place)
+        self.context.set(self.known[place], j, (*known[:1], found.bits, *known[2:]), place)
         if found.empty:
             self.context.set(self.context.empty, 0, True, place)
         yield words.graph(place, j, levels)
@@ -302,7 +307,7 @@ class Elaborator:
         )
 
     def _prices(self, other: int, index: int, place: int) -> list[list[int]]:
-        """Return a leaf's prices on the currents of a layer, one a neuron with a table, elsewhere (n, T)."""
+        """Return a leaf's prices on what comes into a layer, one a neuron with a table, elsewhere (n, T)."""
         node, given = (
             self.nodes.spiking(place),
             self.content.tensors.get(f"{other}.prices.{self.layers.index(place)}"),
@@ -318,15 +323,16 @@ class Elaborator:
                 bool(self.content.text.get("cells")) and neuron.reset == "subtract",
             )
             powers = np.ones(steps) if celled or decay == 0 else decay ** np.arange(steps - 1, -1, -1)
-            own = own * powers * np.array([float(a) for a in neuron.scale])
+            own = own * powers
         return [[near(price) for price in row] for row in own.tolist()]
 
     def _bounded(self, leaf: OpenLeaf, place: int, prices: list[list[int]]) -> Iterator[str]:
         """Yield what bounds the neurons of a layer."""
+        neuron = self.nodes.spiking(place).neuron
         if self.nodes.spiking(place).heard is not None:
             for j, own in enumerate(prices):
                 if any(own):
-                    yield self._said(f"heard {place} {j} {words.words(own)}")
+                    yield self._said(f"heard {place} {j} {words.words(prices_of(neuron, own))}")
         for j, own in enumerate(prices):
             costs = leaf.taken(place, j)
             if place in self.context.tables:
@@ -337,9 +343,9 @@ class Elaborator:
             invariant = self.context.invariants[place][j]
             if invariant is None or not (any(own) or (any(costs) and self._undecided(place, j))):
                 continue
-            levels = PotentialMaker(self.nodes.spiking(place).neuron, invariant, costs, own).levels()
-            yield words.potential(place, j, own, levels)
-            leaf.potential(place, j, own, 0)
+            maker = PotentialMaker(neuron, invariant, costs, own)
+            yield words.potential(place, j, maker.prices, maker.levels())
+            leaf.potential(place, j, maker.prices, 0)
 
     def _undecided(self, place: int, j: int) -> bool:
         return any(least < most for least, most in self.context.bits[place][j])

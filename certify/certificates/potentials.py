@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from ...checking.kernel.invariants import Invariant, InvariantMove
 from ...checking.kernel.neurons import KernelNeuron
-from ...checking.kernel.numbers import GRID, ONE
+from ...checking.kernel.numbers import GRID, ONE, times
 from ...checking.kernel.potentials import END, Piece, Potential, rise
 from .segments import SegmentStep, worth
 from .words import lower, near
@@ -15,15 +15,21 @@ PLENTY = 1 << 3 * GRID + 1024
 """A cost, over 2^(3·GRID), that no run has."""
 
 
+def prices_of(neuron: KernelNeuron, worths: list[int]) -> list[int]:
+    """Return prices on I for those on a·I."""
+    return [times(worth, a)[0] for worth, a in zip(worths, neuron.scale, strict=True)]
+
+
 class PotentialMaker:
-    """The potentials of a neuron at costs and prices.
+    """The potentials of a neuron at costs, and prices μ on what comes in, a·I.
 
     A node's pieces are named by the step at which the next spike is, T + 1: none. A piece's line has the slope
     that one more u is worth there; its constant is what is left by the moves that lead on, in exact numbers.
     """
 
-    def __init__(self, neuron: KernelNeuron, invariant: Invariant, costs: list[int], prices: list[int]) -> None:
-        self.neuron, self.invariant, self.costs, self.prices = neuron, invariant, costs, prices
+    def __init__(self, neuron: KernelNeuron, invariant: Invariant, costs: list[int], worths: list[int]) -> None:
+        self.neuron, self.invariant, self.costs, self.worths = neuron, invariant, costs, worths
+        self.prices = prices_of(neuron, worths)
         self.steps = len(costs)
         self.decay = neuron.decay / ONE
         self.names: list[list[list[int]]] = []
@@ -44,10 +50,9 @@ class PotentialMaker:
 
     def _alike(self) -> None:
         """Give every node one piece: prices on currents are prices on what potentials are (F9)."""
-        gain, step = 0, self.steps + 1
-        for t, level in reversed(list(enumerate(self.invariant.levels[:-1]))):
-            a = self.neuron.scale[t] / ONE  # where nothing comes in, more v is worth what it is worth behind the step
-            gain = near(self.prices[t] / ONE / a if a else self.decay * (gain / ONE))
+        step = self.steps + 1
+        for t, level in enumerate(self.invariant.levels[:-1]):
+            gain = self.worths[t]
             for index in range(len(level)):
                 self.names[t][index] = [step]
                 self.gains[t][index] = {step: gain}
@@ -99,7 +104,7 @@ class PotentialMaker:
     def _step(self, t: int, move: InvariantMove) -> SegmentStep:
         (low, high), a, extra = self.invariant.boxes[t], self.neuron.scale[t] / ONE, self.invariant.extra / ONE
         ends = sorted((low / ONE * a, high / ONE * a))
-        price = self.prices[t] / ONE / a if a else 0.0
+        price = self.worths[t] / ONE if a else 0.0
         part = move.part[0] / ONE, move.part[1] / ONE
         return SegmentStep(part, (ends[0] - extra, ends[1] + extra), price)
 
