@@ -80,7 +80,7 @@ class Checker:
             known = {
                 "table": self._table, "graph": self._graph, "narrow": self._narrow, "class": self._class,
                 "rows": self._rows, "spike": self._spike, "leaf": self._begin, "empty": self._empty,
-                "through": self._through,
+                "through": self._through, "input": self._input,
             }  # fmt: skip
         else:
             known = {
@@ -200,6 +200,17 @@ class Checker:
         if place in self.context.tables or j >= self.nodes.spiking(place).width:
             raise Refused("splits spikes of a neuron that has rows, or is not there")
         self._split(*(lambda spike=spike: self._fixed(place, j, step, spike) for spike in (0, 1)))
+
+    def _input(self, fields: Fields) -> None:
+        self._inside()
+        i, t, value = fields.whole(), fields.whole(), fields.number()
+        if self.nodes.inputs.order is not None or self.nodes.inputs.changes is not None:
+            raise Refused("splits an input of a rate code or a recording, which is none by itself")
+        if i >= len(self.context.inputs) or t >= len(self.context.inputs[i]):
+            raise Refused("splits an input that is not there")
+        low, high = self.context.inputs[i][t]
+        sides = (low, min(high, value)), (max(low, value), high)
+        self._split(*(lambda side=side: self.context.enter(i, t, side) for side in sides))
 
     def _fixed(self, place: int, j: int, step: int, spike: int) -> None:
         bits = self.context.bits[place][j]

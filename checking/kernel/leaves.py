@@ -14,7 +14,7 @@ from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from ..work import spend
 from .contexts import Context
-from .network import Greatest, InputBoxes, SpikingNode, Sum, TimeSums
+from .network import Greatest, SpikingNode, Sum, TimeSums
 from .numbers import GRID, HUGE, least, regrid
 
 
@@ -95,8 +95,7 @@ class PulledCosts:
                 self.pull(place)
             elif self._held[place]:
                 raise Refused("a current that is no sum of the inputs alone")
-        node, inputs = self.context.nodes.nodes[0], self.context.nodes.inputs
-        assert isinstance(node, InputBoxes)
+        inputs = self.context.entered()
         shift = max(self._held[0], default=0)
         total = np.zeros(inputs.low.shape, dtype=object)
         for own, held in self.taken_at(0):

@@ -15,7 +15,7 @@ and γ = g/d leaves what is left of its potential; but any γ is sound, and any 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..refusal import Refused
 from ..work import spend
@@ -69,18 +69,13 @@ def narrow(context: Context, place: int, bounds: list[tuple[int, int, dict[int, 
         context.leave(place, m, context.reached(place, box, context.rows[place][m]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinearForm:
-    """Σ w·x + b over numbers of nodes that are no sums: w·2^shift by node and number, and a box around b.
-
-    Attributes:
-        joint: what Σ w·I lies between over neurons of a node that were chosen, found so far.
-    """
+    """Σ w·x + b over numbers of nodes that are no sums: w·2^shift by node and number, and a box around b."""
 
     weights: dict[int, dict[int, int]]
     shift: int
     bias: Box
-    joint: dict[tuple[int, tuple[int, ...]], Box] = field(default_factory=dict)
 
     @staticmethod
     def of(context: Context, place: int, numbers: Mapping[int, int]) -> "LinearForm":
@@ -113,17 +108,17 @@ class LinearForm:
     def _of_inputs(self, context: Context, place: int, chosen: set[int]) -> Box:
         """Return what Σ w·I lies between over the chosen neurons, all inputs being possible."""
         own = tuple(j for j in self.weights[place] if j in chosen)
-        if not own:
-            return 0, 0
-        if (place, own) not in self.joint:
+
+        def find() -> Box:
             ends, source = [], context.nodes.spiking(place).source
             for sign in (1, -1):
                 costs = PulledCosts(context)
                 for j in own:
                     costs.add(source, 0, j, sign * self.weights[place][j], self.shift)
                 ends.append(costs.at_inputs())
-            self.joint[place, own] = ends[0], -ends[1]
-        return self.joint[place, own]
+            return ends[0], -ends[1]
+
+        return context.recall(0, (self, place, own), find) if own else (0, 0)
 
 
 def _traced(context: Context, place: int, numbers: Mapping[int, int]) -> PulledCosts:

@@ -34,7 +34,7 @@ class PairMove(NamedTuple):
     ends: tuple[tuple[Box, Box], tuple[Box, Box]]
 
 
-class _Way(NamedTuple):
+class _PairWay(NamedTuple):
     """Silence or a spike of one neuron, the part of V that is so, and what came in then."""
 
     spike: int
@@ -99,17 +99,17 @@ def cheapest(
     return min(paid.values())
 
 
-def _ways(balance: SpikeBalance, t: int, node: InvariantNode) -> Iterator[_Way]:
+def _ways(balance: SpikeBalance, t: int, node: InvariantNode) -> Iterator[_PairWay]:
     driven, (certain, possible) = balance.driven, balance.driven.bits[t]
     low, high = balance.cut(t, node, reached(driven, t, node, [], balance.extra))
     for spike, part in driven.neuron.parts(low, high) if low <= high else ():
         if certain <= spike <= possible:
             took = _took(balance, node)
             came = part[0] + took[0] - balance.loose[t + 1], part[1] + took[1] + balance.loose[t + 1]
-            yield _Way(spike, part, _both(came, driven.window(0, t + 1)))
+            yield _PairWay(spike, part, _both(came, driven.window(0, t + 1)))
 
 
-def _left(balance: SpikeBalance, t: int, node: InvariantNode, way: _Way, came: Box) -> tuple[Box, Box] | None:
+def _left(balance: SpikeBalance, t: int, node: InvariantNode, way: _PairWay, came: Box) -> tuple[Box, Box] | None:
     """Return u and Y behind the step, given what came in; None where no run makes it."""
     took, loose = _took(balance, node), balance.loose[t + 1]
     part = _both(way.part, (came[0] - took[1] - loose, came[1] - took[0] + loose))

@@ -8,6 +8,7 @@
     class k                             the tree about class k begins
     rows P j r                          a split: neuron j has a row before the r-th, then: one from it on
     spike P j t                         a split: silence of neuron j at step t (from 0), then: a spike
+    input i t v                         a split: input i, at step t or 0, is v or less, then: v or more
     leaf                                the potentials of a leaf begin, the last layer's first
     heard P j  μ₁ … μ_T                 prices of a neuron that hears its layer, before all potentials of that
     potential P j  μ₁ … μ_T  levels     prices, and of each node its pieces: n (a b)…  s (i m)…  f (i m)…
