@@ -48,5 +48,5 @@ def test_both_accept_what_cells_alone_do_not_prove(tmp_path, need):
     read = read_network(model)
     lines = list(elaborate(proof, read))
     without = [line for line in lines if not line.startswith(("pair ", "through "))]
-    with pytest.raises(Refused, match="is not inductive|a leaf.s margin is only proven to be at least"):
+    with pytest.raises(Refused, match=r"is not inductive|a leaf.s margin is only proven to be at least"):
         check_certificate(iter(without), read)
