@@ -14,13 +14,13 @@ from ..ties import suffices
 from ..work import EACH, grant, spend
 from . import records
 from .contexts import Context, Window
-from .invariants import Driven, SpikeBalance, inductive
+from .invariants import Driven, inductive
 from .leaves import OpenLeaf, PulledCosts
 from .narrowing import LinearForm, narrow
 from .network import KernelNodes
 from .neurons import KernelNeuron
 from .numbers import GRID, ONE, Box, above, below, regrid, times
-from .pairs import PairNode, cheapest
+from .pairs import cheapest
 from .potentials import feasible
 from .records import Fields
 from .tables import checked
@@ -294,13 +294,8 @@ class Checker:
         place, one, two = fields.whole(), fields.whole(), fields.whole()
         costs = [self.leaf.taken(place, j) for j in (one, two)]
         levels = records.pairs(fields, self.network.steps)
-        self.leaf.total += cheapest(
-            self._balances(place, (one, two), levels), self._strips(place, one, two), costs, levels
-        )
-
-    def _balances(self, place: int, pair: tuple[int, int], levels: list[list[PairNode]]) -> list[SpikeBalance]:
-        own = [[[node.sides[i] for node in level] for level in levels] for i in range(2)]
-        return [SpikeBalance.of(self._driven(place, j), each) for j, each in zip(pair, own, strict=True)]
+        pair = self._driven(place, one), self._driven(place, two)
+        self.leaf.total += cheapest(pair, self._strips(place, one, two), costs, levels)
 
     def _strips(self, place: int, one: int, two: int) -> list[Box]:
         """Return where L of one neuron may be above that of another one behind each step."""

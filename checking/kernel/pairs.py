@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..refusal import Refused
 from ..work import spend
-from .invariants import InvariantNode, SpikeBalance, reached
+from .invariants import Driven, InvariantNode, SpikeBalance, reached
 from .numbers import Box, scaled
 
 Sides = tuple[InvariantNode, InvariantNode]
@@ -65,12 +65,12 @@ def moves(balances: list[SpikeBalance], t: int, sides: Sides, strip: Box) -> Ite
 
 
 def cheapest(
-    balances: list[SpikeBalance], strips: list[Box], costs: list[list[int]], levels: list[list[PairNode]]
+    pair: tuple[Driven, Driven], strips: list[Box], costs: list[list[int]], levels: list[list[PairNode]]
 ) -> int:
     """Return the least Σ A_y·s_y + A_k·s_k over the paths of a certificate's nodes.
 
     Args:
-        balances: of both neurons.
+        pair: what is known of both neurons.
         strips: where L_y − L_k lies behind each step.
         costs: A_y and A_k, (T,) each.
         levels: T + 1 of them.
@@ -84,6 +84,8 @@ def cheapest(
         or not all(n.low <= 0 <= n.high for n in levels[0][0].sides)
     ):
         raise Refused("a pair does not hold the start, or has other steps")
+    own = [[[node.sides[i] for node in level] for level in levels] for i in range(2)]
+    balances = [SpikeBalance.of(driven, each) for driven, each in zip(pair, own, strict=True)]
     paid = {0: 0}
     for t, strip in enumerate(strips):
         ahead = dict[int, int]()

@@ -11,8 +11,9 @@ from spikecert.certify.certificates import words
 from spikecert.certify.certificates.pairs import pairs_of
 from spikecert.checking import Refused
 from spikecert.checking.kernel.invariants import Driven, InvariantNode, SpikeBalance
+from spikecert.checking.kernel.neurons import KernelNeuron
 from spikecert.checking.kernel.numbers import GRID, ONE, Box, scaled
-from spikecert.checking.kernel.pairs import PairNode, cheapest
+from spikecert.checking.kernel.pairs import PairNode, cheapest, moves
 from spikecert.checking.kernel.records import Fields, pairs
 from support.examples import THOROUGH
 
@@ -62,10 +63,6 @@ class Both:
         ends = [(one[0] - two[1], one[1] - two[0]) for one, two in zip(*self.own, strict=True)]
         parts = [scaled(end, power) for end, power in zip(ends, self._powers(t), strict=False)]
         return sum(low for low, _ in parts), sum(high for _, high in parts)
-
-    def balances(self, levels: list[list[PairNode]]) -> list[SpikeBalance]:
-        own = [[[node.sides[i] for node in level] for level in levels] for i in range(2)]
-        return [SpikeBalance.of(driven, each) for driven, each in zip(self.driven, own, strict=True)]
 
     def runs(self, rng: random.Random, levels: list[list[PairNode]], count: int) -> Iterator[list[list[int]]]:
         """Yield spikes of both, of runs that do what splits say."""
@@ -126,7 +123,7 @@ def test_what_is_accepted_of_a_pair_holds_for_its_runs():
         for levels in (right, *(changed(rng, right) for _ in range(4))):
             found = list(both.runs(rng, levels, 40))
             try:
-                bound = cheapest(both.balances(levels), both.strips, costs, levels)
+                bound = cheapest(both.driven, both.strips, costs, levels)
             except Refused:
                 assert levels is not right or not found
                 tally["refused"] += 1
@@ -139,7 +136,7 @@ def test_what_is_accepted_of_a_pair_holds_for_its_runs():
             tally["tight"] += bound == min(paid, default=None)
             if levels is right:
                 alone = pairs_of(both.driven, wide, 8)
-                tally["joint"] += bound > cheapest(both.balances(alone), wide, costs, alone)
+                tally["joint"] += bound > cheapest(both.driven, wide, costs, alone)
     assert min(tally.values()) > 0, tally
 
 
@@ -171,4 +168,61 @@ def test_a_pair_that_is_none_is_refused(what):
     else:
         levels[0][0] = PairNode(levels[0][0].sides, (-1,) * 4 if what == "no way" else (999,) * 4)
     with pytest.raises(Refused, match=BAD[what]):
-        cheapest(both.balances(levels), both.strips, [[0] * 9, [0] * 9], levels)
+        cheapest(both.driven, both.strips, [[0] * 9, [0] * 9], levels)
+
+
+def lone(window: Box, box: Box, error: int) -> SpikeBalance:
+    """Return a neuron of λ = 1 and θ = d = 1 at its first step: L is anything, I is in a box."""
+    neuron = KernelNeuron(ONE, ONE, ONE, ONE, "subtract", (ONE,), False, 0, 0)
+    return SpikeBalance.of(Driven(neuron, [box], error, lambda a, t: window, ((0, 1),)), [[START]])
+
+
+START, WIDE, EDGE = InvariantNode(0, 0, -1, -1, -1, (), (0, 0)), (-9 * ONE, 9 * ONE), ONE >> 3
+
+
+def left(balances: list[SpikeBalance], sides: tuple[InvariantNode, InvariantNode], strip: Box) -> dict:
+    return {move.spikes: move.ends for move in moves(balances, 0, sides, strip)}
+
+
+def test_what_the_other_neuron_says_pays_for_rounding():
+    """L of both is the same: what is near one of them need not be near the other."""
+    half = ONE >> 1
+    rough, exact = lone(WIDE, (half, half), EDGE), lone(WIDE, (half, half), 0)
+    ends = left([rough, exact], (START, START), (0, 0))[0, 0]
+    assert ends[0][0] == (half - EDGE, half + EDGE)
+    edge = lone(WIDE, (ONE - EDGE, ONE - EDGE), EDGE)  # fires at ONE alone, where L is ONE − EDGE to 9 ONE
+    ends = left([lone(WIDE, (0, 2 * ONE), 0), edge], (START, START), (0, 0))
+    assert ends[0, 1][0][0] == (ONE - EDGE, ONE)
+
+
+def test_what_spikes_may_have_taken_is_left_in_the_potential():
+    exact, known = lone(WIDE, (0, 0), 0), lone(WIDE, (0, 0), 0)
+    taken = InvariantNode(-ONE, ONE >> 1, -1, -1, -1, (), (-ONE, ONE))
+    ends = left([exact, known], (taken, START), (0, 0))
+    assert ends[0, 0][0] == ((-ONE, ONE >> 1), (-ONE >> 1, ONE))
+
+
+def narrowed(node: PairNode) -> Iterator[PairNode]:
+    for i, side in enumerate(node.sides):
+        low, high = side.taken or (0, 0)
+        for other in (
+            side._replace(low=side.low + EDGE), side._replace(high=side.high - EDGE),
+            side._replace(taken=(low + EDGE, high)), side._replace(taken=(low, high - EDGE)),
+            side._replace(taken=None),
+        ):  # fmt: skip
+            yield PairNode((other, node.sides[1]) if i == 0 else (node.sides[0], other), node.targets)
+
+
+def test_a_pair_narrowed_anywhere_is_refused():
+    tried = 0
+    for both in (Both(random.Random(seed)) for seed in range(15)):
+        levels, costs = pairs_of(both.driven, both.strips, 3), [[0] * len(both.strips)] * 2
+        if both.neuron.unit > TINY or not levels[-1]:  # the elaborator allows for larger potentials than come
+            continue
+        for t, level in enumerate(levels):
+            for n, other in [(n, other) for n, node in enumerate(level) for other in narrowed(node)]:
+                tried += 1
+                new = [*levels[:t], [*level[:n], other, *level[n + 1 :]], *levels[t + 1 :]]
+                with pytest.raises(Refused):
+                    cheapest(both.driven, both.strips, costs, new)
+    assert tried > 200
