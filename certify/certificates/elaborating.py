@@ -42,12 +42,13 @@ MOST_ROWS = 4096
 """Of a table: a layer whose neurons have more trains has invariants instead."""
 
 
-def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
+def elaborate(proof: str | Path, network: Network, native: bool = False) -> Iterator[str]:
     """Yield the lines of a certificate.
 
     Args:
         proof: a file of format spikecert.proof/1.
         network: as read from its model file.
+        native: whether only records are written that the native kernel reads, too.
 
     Raises:
         Refused: for a file that is none, or is about another network, or what the kernel has no rule for.
@@ -55,7 +56,7 @@ def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
     content = read(Path(proof), FORMAT)
     try:
         claim = read_claim(content.text, content.tensors, network)
-        yield from Elaborator.of(content, claim, network).lines()
+        yield from Elaborator.of(content, claim, network, native).lines()
     except Refused:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AssertionError, OverflowError, RecursionError) as error:
@@ -99,7 +100,7 @@ class ShortRows:
 class Elaborator:
     """A proof in the making; the kernel's own state says what holds where."""
 
-    def __init__(self, content: Content, claim: Claim, checker: Checker) -> None:
+    def __init__(self, content: Content, claim: Claim, checker: Checker, native: bool) -> None:
         self.content, self.claim, self.checker = content, claim, checker
         self.context, self.nodes = checker.context, checker.nodes
         self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, SpikingNode)]
@@ -108,6 +109,7 @@ class Elaborator:
             place: [None] * self.nodes.spiking(place).width for place in self.layers
         }  # what invariants follow from
         self.cells, self.side = (whole_cells(content.text.get(name, 0)) for name in ("cells", "side"))
+        self.native, self.side = native, 0 if native else self.side
 
     @property
     def counted(self) -> int | None:
@@ -118,11 +120,12 @@ class Elaborator:
         return place if self.side and self.cells and counts and node.neuron.reset == "subtract" else None
 
     @staticmethod
-    def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
+    def of(content: Content, claim: Claim, network: Network, native: bool = False) -> "Elaborator":
         """Return one that begins."""
         graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
         nodes = KernelNodes.of(network, graph, claim.inputs)
-        return Elaborator(content, claim, Checker(network, nodes, claim.labelled(graph.widths[-1]), claim.ties))
+        checker = Checker(network, nodes, claim.labelled(graph.widths[-1]), claim.ties)
+        return Elaborator(content, claim, checker, native)
 
     def lines(self) -> Iterator[str]:
         """Yield all lines."""
@@ -179,7 +182,7 @@ class Elaborator:
             if (before.reset, before.decay) == ("subtract", node.neuron.decay) and before.drop
         ]
         summing = self._celled(node.neuron) and set(node.neuron.scale) == {ONE} and node.heard is None
-        if alike and summing and place not in self.context.tables:
+        if alike and summing and place not in self.context.tables and not self.native:
             gains, filtered = [], 0.0
             for a in alike[0].scale:
                 filtered = node.neuron.decay / ONE * filtered + a / ONE

@@ -50,3 +50,15 @@ def test_both_accept_what_cells_alone_do_not_prove(tmp_path, need):
     without = [line for line in lines if not line.startswith(("pair ", "through "))]
     with pytest.raises(Refused, match=r"is not inductive|a leaf.s margin is only proven to be at least"):
         check_certificate(iter(without), read)
+
+
+def test_the_native_kernel_is_told_nothing_that_it_does_not_read(tmp_path):
+    network, batch = small(6), torch.rand((30, 6), generator=torch.Generator().manual_seed(0))
+    save(network, tmp_path / "network.safetensors")
+    label = int(network(batch[:1]).argmax())
+    Prover.of(network).prove(batch[0], label, LInf(0.01)).save(tmp_path / "a.proof")
+    read = read_network(tmp_path / "network.safetensors")
+    assert any(line.startswith("through ") for line in elaborate(tmp_path / "a.proof", read))
+    lines = list(elaborate(tmp_path / "a.proof", read, native=True))
+    assert not any(line.startswith(("through ", "pair ", "input ")) for line in lines)
+    assert check_certificate(lines, read).label == label
