@@ -23,6 +23,8 @@ from .tables import CheckedTable
 
 Ends = tuple[list[int], list[int]]
 Found = TypeVar("Found")
+MOST_KNOWN = 1 << 12
+"""How much is remembered of a node at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +177,8 @@ class Context:
         """Return what was found of a node, as long as all that it follows from is the same."""
         known = self._known[place]
         if name not in known:
+            if len(known) >= MOST_KNOWN:
+                known.clear()
             known[name] = find()
         return known[name]
 
