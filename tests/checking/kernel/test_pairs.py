@@ -226,3 +226,15 @@ def test_a_pair_narrowed_anywhere_is_refused():
                 with pytest.raises(Refused):
                     cheapest(both.driven, both.strips, costs, new)
     assert tried > 200
+
+
+def test_a_pair_pays_for_rounding_by_the_size_of_its_potentials(monkeypatch):
+    neuron = KernelNeuron(ONE, ONE, 99 * ONE, 99 * ONE, "subtract", (ONE,) * 3, False, ONE >> 7, 0)
+    still = 8 * ONE, 8 * ONE
+    driven = Driven(neuron, [still] * 3, 0, lambda a, t: scaled(still, (t - a) * ONE), ((0, 1),) * 3)
+    strips, costs = [(0, 0)] * 3, [[0] * 3] * 2
+    assert cheapest((driven, driven), strips, costs, pairs_of((driven, driven), strips, 2)) == 0
+    small = SpikeBalance.of(driven, [[START]])
+    monkeypatch.setattr("spikecert.certify.certificates.pairs.balance_of", lambda driven: small)
+    with pytest.raises(Refused, match="a pair is not inductive"):
+        cheapest((driven, driven), strips, costs, pairs_of((driven, driven), strips, 2))

@@ -121,6 +121,36 @@ def test_a_layer_that_hears_itself_has_no_such_windows_and_no_pairs(tmp_path):
         took(asked.kernel, [f"pair {place} 0 1 1 0 0 0 0 0 0 0 0 0 0 0 -1 -1 -1 -1"])
 
 
+FORGED = {
+    "through 0 0 0": "layer 0: has no neurons",
+    "through 9 0 0": "layer 9: has no neurons",
+    "through 4 0": "a record is cut short",
+    "through 4 0 0 0": "a record goes on behind its end",
+    "input 0 0 1p1": "stands outside of all trees",
+    "pair 4 0 1": "is no record that may stand here",
+}
+IN_A_LEAF = {
+    "pair 4 0 0 1 1 1": "has no neuron 0 that is left",
+    "pair 4 0 5 1 1 1": "has no neuron 5 that is left",
+    "pair 3 0 1 1 1 1": "layer 3: has no neurons",
+    "pair 4 0 1 99999 1 1": "expected a whole number from 0 to 65536",
+    "pair 4 0 1 0 0 0": "a pair does not hold the start",
+    "pair 4 0 1 1 0 0 0 0 0 0 0 0 0 0 -1 -1 -1 -1": "lead to no node",
+    "through 4 0 0": "is no record that may stand here",
+    "input 0 0 1p1": "is no record that may stand here",
+}
+
+
+@pytest.mark.parametrize("leaf", [False, True])
+def test_a_record_that_is_none_is_refused_in_a_line(tmp_path, leaf):
+    for record, message in (IN_A_LEAF if leaf else FORGED).items():
+        asked = small(tmp_path)
+        took(asked.kernel, ["class 1", "leaf"] if leaf else [])
+        with pytest.raises(Refused, match=message) as error:
+            asked.kernel.check([record])
+        assert str(error.value).isprintable()
+
+
 def test_a_split_of_an_input_proves_what_the_whole_box_does_not(tmp_path):
     """|x − ½| ≤ ⅜: one neuron is silent below ½, the other one above, and one of them always fires for class 0."""
     network = SpikingNetwork(nn.Linear(1, 2), LIF(0.5), nn.Linear(2, 2), num_steps=2).eval()
@@ -162,3 +192,11 @@ def _table(network: SpikingNetwork, folder, radius: float) -> list[str]:
     return [
         line for line in Asked.of(network, folder, torch.tensor([0.5]), radius, 0).records if line[:5] == "table"
     ]
+
+
+def test_no_input_of_a_rate_code_is_split(tmp_path):
+    network = SpikingNetwork(nn.Linear(1, 1), LIF(0.5), nn.Linear(1, 2), num_steps=2, encoding="rate").eval()
+    asked = Asked.of(network, tmp_path, torch.tensor([0.5]), 0.25, 0)
+    took(asked.kernel, ["class 1"])
+    with pytest.raises(Refused, match="splits an input of a rate code or a recording"):
+        took(asked.kernel, ["input 0 0 1p1"])
