@@ -178,7 +178,7 @@ class Context:
         known = self._known[place]
         if name not in known:
             if len(known) >= MOST_KNOWN:
-                known.clear()
+                known = self._known[place] = {}
             known[name] = find()
         return known[name]
 
