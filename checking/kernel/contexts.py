@@ -4,21 +4,27 @@ Facts are stated at a node of the tree and hold below it; a split adds what its 
 the other side begins.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from ..numbers.exact import Dyadic, whole
+import numpy as np
+
+from ..events.inputs import Inputs
+from ..numbers.exact import Dyadic, greater, lesser, whole
 from ..refusal import Refused
 from ..work import spend
 from .invariants import Invariant, along
 from .network import Greatest, InputBoxes, KernelNodes, SpikingNode, Sum, TimeSums
-from .numbers import ONE, Box, scaled
+from .numbers import GRID, ONE, Box, scaled
 from .sizes import Sizes, largest
 from .tables import CheckedTable
 
 Ends = tuple[list[int], list[int]]
+Found = TypeVar("Found")
+MOST_KNOWN = 1 << 12
+"""How much is remembered of a node at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +46,7 @@ class Context:
     Attributes:
         nodes: of the network.
         steps: T.
+        inputs: where each input may be, one box or one a step.
         tables: of the spiking layers that have one, by place.
         rows: which rows are left to each of their neurons.
         currents: where the run's current of each of them may be.
@@ -57,9 +64,12 @@ class Context:
         self.bits: dict[int, list[tuple[Box, ...]]] = {}
         self.invariants: dict[int, list[Invariant | None]] = {}
         self.empty = [False]
+        entrance = nodes.nodes[0]
+        assert isinstance(entrance, InputBoxes)
+        self.inputs = list(entrance.boxes)
         self.sizes = Sizes(nodes, self.possible)
         self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
-        self._known: list[dict[Window, Ends]] = [{} for _ in nodes.nodes]
+        self._known: list[dict[Hashable, Any]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
         self._pulled: dict[tuple[int, Window], Window] = {}
         self._joint: dict[tuple[int, Window], list[Box] | None] = {}
@@ -130,6 +140,21 @@ class Context:
         if not rows:
             self.set(self.empty, 0, True, place)
 
+    def enter(self, i: int, t: int, box: Box) -> None:
+        """State where an input is at a step; of constant currents, too, which trains are left then."""
+        boxes = self.inputs[i]
+        self.set(self.inputs, i, [*boxes[:t], box, *boxes[t + 1 :]], 0)
+        if box[0] > box[1]:
+            self.set(self.empty, 0, True, 0)
+            return
+        for place in self.tables:
+            known = zip(self.currents[place], self.nodes_currents(place), strict=True)
+            for j, (old, new) in enumerate(list(known)):
+                both = max(old[0], new[0]), min(old[1], new[1])
+                if both != old:
+                    self.set(self.currents[place], j, both, place)
+                    self.leave(place, j, self.reached(place, both, self.rows[place][j]))
+
     # ---- what holds ------------------------------------------------------------------------------
     def span(self, place: int, j: int, window: Window) -> Box:
         """Return where Σ factors·x over a window may be, x being number j of a node, exact of the run's spikes."""
@@ -141,12 +166,21 @@ class Context:
 
     def spans(self, place: int, window: Window) -> Ends:
         """Return the ends of `span` for all numbers of a node."""
+        return self.recall(place, window, lambda: self._both(place, window))
+
+    def _both(self, place: int, window: Window) -> Ends:
+        spend(self.nodes.graph.widths[place] * len(window.factors))
+        low, high = zip(*self._spans(place, window), strict=True)
+        return list(low), list(high)
+
+    def recall(self, place: int, name: Hashable, find: Callable[[], Found]) -> Found:
+        """Return what was found of a node, as long as all that it follows from is the same."""
         known = self._known[place]
-        if window not in known:
-            spend(self.nodes.graph.widths[place] * len(window.factors))
-            low, high = zip(*self._spans(place, window), strict=True)
-            known[window] = list(low), list(high)
-        return known[window]
+        if name not in known:
+            if len(known) >= MOST_KNOWN:
+                known = self._known[place] = {}
+            known[name] = find()
+        return known[name]
 
     def current(self, place: int, j: int, window: Window) -> Box:
         """Return where Σ factors·I of neuron j of a layer may be; what it hears of itself comes a step later."""
@@ -165,7 +199,7 @@ class Context:
         if isinstance(node, Sum):
             return [self.span(place, j, window) for j in range(len(node.rows))]
         if isinstance(node, InputBoxes):
-            return [_entered(boxes, window) for boxes in node.boxes]
+            return [_entered(boxes, window) for boxes in self.inputs]
         if isinstance(node, TimeSums):
             return list(zip(*self.spans(node.source, self._before(place, node, window)), strict=True))
         if isinstance(node, Greatest):
@@ -214,6 +248,21 @@ class Context:
             low, high = sum(least for least, _ in parts), sum(most for _, most in parts)
             found.append((low if bottom is None else max(low, *map(bottom.__getitem__, entries)), high))
         return found
+
+    def entered(self) -> Inputs:
+        """Return the set of inputs of this part of the tree."""
+
+        def find() -> Inputs:
+            inputs, entrance = self.nodes.inputs, self.nodes.nodes[0]
+            if isinstance(entrance, InputBoxes) and self.inputs == entrance.boxes:
+                return inputs
+            low, high = (
+                Dyadic(np.array([[box[end] for box in own] for own in self.inputs], dtype=object), GRID)
+                for end in (0, 1)
+            )
+            return replace(inputs, low=greater(inputs.low, low), high=lesser(inputs.high, high))
+
+        return self.recall(0, "inputs", find)
 
     def step(self, t: int) -> Window:
         """Return a step by itself."""
