@@ -29,16 +29,60 @@ let floats content tensors name shape =
   if t.shape <> shape then refuse (short name ^ ": has another shape than it says");
   Array.init (flat shape) (fun i -> exact (short name) (Tensors.float32 content t i))
 
-let linear content tensors name layer width =
-  known "a Linear" [ "type"; "in_features"; "out_features"; "bias" ] layer;
-  let inputs = whole "in_features" (field "in_features" layer) and outputs = whole "out_features" (field "out_features" layer) in
-  if inputs <> width || outputs < 1 then refuse (name ^ ": does not fit its inputs");
-  let weight = floats content tensors (name ^ ".weight") [ outputs; inputs ] in
+let affine content tensors name layer shape =
+  let weight = floats content tensors (name ^ ".weight") shape and outputs = List.hd shape in
   let bias = match field "bias" layer with
     | Bool true -> floats content tensors (name ^ ".bias") [ outputs ]
     | Bool false -> Array.make outputs { fnum = Big.Whole.zero; fexp = Big.Whole.zero }
     | _ -> refuse "bias: expected true or false" in
+  (weight, bias)
+
+let linear content tensors name layer width =
+  known "a Linear" [ "type"; "in_features"; "out_features"; "bias" ] layer;
+  let inputs = whole "in_features" (field "in_features" layer) and outputs = whole "out_features" (field "out_features" layer) in
+  if inputs <> width || outputs < 1 then refuse (name ^ ": does not fit its inputs");
+  let weight, bias = affine content tensors name layer [ outputs; inputs ] in
   List.init outputs (fun r -> (List.init inputs (fun c -> (c, weight.(r * inputs + c))), bias.(r)))
+
+(* ---- images: channels, height, width --------------------------------------------------------------------------------------------- *)
+let most_products = 1 lsl 24
+let range n = List.init n Fun.id
+let pair name least layer =
+  match field name layer with
+  | List [ a; b ] when List.for_all (fun v -> let n = whole name v in least <= n && n <= 1 lsl 15) [ a; b ] -> (whole name a, whole name b)
+  | List _ -> refuse (name ^ ": expected two whole numbers in their range")
+  | one -> let n = whole name one in if least <= n && n <= 1 lsl 15 then (n, n) else refuse (name ^ ": is out of its range")
+(* how many windows fit along an axis *)
+let windows size before behind kernel stride dilation =
+  let n = size + before + behind - dilation * (kernel - 1) - 1 in
+  if n < 0 then refuse "a window is larger than its image" else n / stride + 1
+
+(* y[o, r, q] = b[o] + sum of W[o, c, i, j] * x[group's c, r * stride + i * dilation - padding, the same of q and j] *)
+let convolution content tensors name layer sizes =
+  known "a Conv2d" [ "type"; "in_channels"; "out_channels"; "kernel_size"; "stride"; "padding"; "dilation"; "groups"; "bias"; "padding_mode" ] layer;
+  if text "padding_mode" layer <> "zeros" then refuse ("no rule for a padding of " ^ short (text "padding_mode" layer));
+  let channels, height, width = match sizes with [ c; h; w ] -> (c, h, w) | _ -> refuse (name ^ ": does not fit its inputs") in
+  let number key = let n = whole key (field key layer) in if n < 1 then refuse (key ^ ": is out of its range") else n in
+  let outputs = number "out_channels" and groups = number "groups" in
+  let kh, kw = pair "kernel_size" 1 layer and sh, sw = pair "stride" 1 layer and dh, dw = pair "dilation" 1 layer in
+  let (top, bottom), (first, final) = match field "padding" layer with
+    | Text "valid" -> ((0, 0), (0, 0))
+    | Text "same" -> let halves n = (n / 2, n - n / 2) in (halves (dh * (kh - 1)), halves (dw * (kw - 1)))
+    | _ -> let h, w = pair "padding" 0 layer in ((h, h), (w, w)) in
+  if number "in_channels" <> channels || channels mod groups <> 0 || outputs mod groups <> 0 then refuse (name ^ ": does not fit its inputs");
+  let each = channels / groups in
+  let rows = windows height top bottom kh sh dh and columns = windows width first final kw sw dw in
+  if Tensors.product [ outputs; rows; columns; each; kh; kw ] > most_products then refuse "is too large: a layer has more than 2^24 products";
+  let weight, bias = affine content tensors name layer [ outputs; each; kh; kw ] in
+  let row o r q =
+    let start = o / (outputs / groups) * each in
+    List.concat_map (fun c -> List.concat_map (fun i -> List.filter_map (fun j ->
+      let y = r * sh + i * dh - top and x = q * sw + j * dw - first in
+      if 0 <= y && y < height && 0 <= x && x < width
+      then Some (((start + c) * height + y) * width + x, weight.(((o * each + c) * kh + i) * kw + j)) else None)
+      (range kw)) (range kh)) (range each) in
+  (List.concat_map (fun o -> List.concat_map (fun r -> List.map (fun q -> (row o r q, bias.(o))) (range columns)) (range rows)) (range outputs),
+   [ outputs; rows; columns ])
 
 let flatten layer shape =
   known "a Flatten" [ "type"; "start_dim"; "end_dim" ] layer;
@@ -111,9 +155,12 @@ let behind content tensors b (index, layer) =
       let width = match b.sizes with [ n ] -> n | _ -> refuse "no rule for a Linear layer of inputs that are not flat" in
       let rows = linear content tensors name layer width in
       { b with pending = Some rows; sizes = [ List.length rows ]; node = b.node + 1 }
+  | "Conv2d", None ->
+      let rows, sizes = convolution content tensors name layer b.sizes in
+      { b with pending = Some rows; sizes; node = b.node + 1 }
   | "LIF", Some rows -> spiking b (same_neurons layer (List.length rows)) rows false
   | "VariedLIF", Some rows -> spiking b (varied content tensors name layer b.sizes) rows true
-  | ("Linear" | "LIF" | "VariedLIF"), _ -> refuse (Printf.sprintf "no rule for %s here: each Linear has neurons behind it, and all neurons read a Linear" name)
+  | ("Linear" | "Conv2d" | "LIF" | "VariedLIF"), _ -> refuse (Printf.sprintf "no rule for %s here: each affine layer has neurons behind it, and all neurons read one" name)
   | other, _ -> refuse ("no rule for a " ^ short other ^ " layer")
 
 let of_content (content : Tensors.content) shape =
