@@ -4,7 +4,7 @@ From Flocq Require Import Core.
 From Flocq Require BinarySingleNaN.
 Require Import Semantics Dyadic.
 Require Check Soundness.
-Require Import IEEE Reference Fit.
+Require Import IEEE Runs Reference Fit.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -26,15 +26,15 @@ Proof.
 Qed.
 
 (* the claim is not empty: the plain loops of Reference.v, fused or not, with >= or >, are such runs *)
-Theorem certified_loops : forall net y low high certificate,
+Theorem certified_loops : forall net y low high certificate, nested net = [] ->
   fits net (combine low high) = true -> Check.accepts net y low high certificate = true -> (y < Check.classes net)%nat ->
   forall h (x : nat -> b32), (forall i, finite (x i)) -> (forall i b, nth_error (combine low high) i = Some b -> among b (real (x i))) ->
   forall k, (k < Check.classes net)%nat -> k <> y ->
   BinarySingleNaN.Bltb (logit32 net (spikes32 h net x) k) (logit32 net (spikes32 h net x) y) = true.
 Proof.
-  intros net y low high cert F A Ly h x Fx X k Lk Nk. destruct (fits_sound net _ F) as [Ft [Sg M]]. specialize (M _ X).
+  intros net y low high cert W F A Ly h x Fx X k Lk Nk. destruct (fits_sound net _ F) as [Ft [Sg M]]. specialize (M _ X).
   assert (Lt : forall q, (q < Check.classes net)%nat -> forall rows, last net = Some rows -> (q < length rows)%nat).
   { intros q L rows E. unfold Check.classes in L. rewrite E in L. exact L. }
-  apply (certified net y low high cert F A x X (spikes32 h net x) (reference_run h net x Sg Fx) k Lk Nk);
-    apply (reference_logit net _ _ _ Ft M Sg); auto.
+  apply (certified net y low high cert F A x X (spikes32 h net x) (reference_run h net x W (Sg W) Fx) k Lk Nk);
+    apply (reference_logit net _ _ _ W Ft M (Sg W)); auto.
 Qed.

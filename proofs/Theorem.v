@@ -6,7 +6,7 @@ From Flocq Require Import Core.
 From Flocq Require BinarySingleNaN.
 Require Import Semantics Dyadic.
 Require Check Soundness.
-Require Import IEEE Fit.
+Require Import IEEE Runs Fit.
 Require Certified.
 Import ListNotations.
 Open Scope R_scope.
