@@ -2,7 +2,7 @@
 From Coq Require Import ZArith Reals List Permutation Bool Lra Lia.
 From Flocq Require Import Core.
 From Flocq Require BinarySingleNaN.
-Require Import Semantics Ways Sums Float IEEE Steps Runs Reference Dyadic.
+Require Import Semantics Ways Sums Float IEEE Steps Rests Runs Reference Dyadic.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -45,6 +45,18 @@ Fixpoint way_reach (reach : nat -> option D) (w : way) : option D :=
       | None => None
       end
   end.
+Fixpoint rest_fits (T : nat) (w : way) : bool :=
+  match w with
+  | Given _ => true
+  | Made h b parts => step_fits h b parts && match all_parts (restingD T) parts with Some a => leb (add (moduliD a) (dabs b)) (large 100) | None => false end
+                      && forallb (fun kw => rest_fits T (snd kw)) parts
+  end.
+Fixpoint lasts_fit (T : nat) (rows : list row) (ws : list (option way)) : bool :=
+  match rows, ws with
+  | [], _ => true
+  | r :: rows, Some w :: ws => Z.leb (2 * Z.of_nat (length (fst r) + (T + 4))) (2 ^ 24) && rest_fits T w && lasts_fit T rows ws
+  | r :: rows, ws => row_fits spiking (T + 4) r && lasts_fit T rows (tl ws)
+  end.
 Fixpoint rows_fit (reach : nat -> option D) (rows : list row) (ws : list (option way)) : bool :=
   match rows, ws with
   | [], _ => true
@@ -71,8 +83,7 @@ Fixpoint layers_fit (net : network) (n : nat) (m : D) (l : nat) (layers : list (
 Definition fits (net : network) (boxes : list (D * D)) : bool :=
   Z.ltb 0 (Z.of_nat (steps net)) && Z.leb (Z.of_nat (steps net)) (2 ^ 20)
   && layers_fit net (length boxes) (widest boxes) 0 (hidden net)
-  && match last net with Some rows => negb (existsb (fun o : option way => match o with Some _ => true | None => false end) (nth (outputs net) (nested net) []))
-                                      && forallb (row_fits spiking (steps net + 4)) rows | None => true end.
+  && match last net with Some rows => lasts_fit (steps net) rows (nth (outputs net) (nested net) []) | None => true end.
 
 (* ---- it is sound ----------------------------------------------------------------------------------------------------------------------------- *)
 Lemma strip_val : forall p e, IZR (Zpos (fst (strip p e))) * bpow radix2 (snd (strip p e)) = IZR (Zpos p) * bpow radix2 e.
@@ -154,7 +165,7 @@ Proof.
     change (Z.to_nat 100) with 100%nat in L. specialize (X i g E). cbn [gauge fst]. lra.
   - match type of H with match ?e with _ => _ end = _ => destruct e as [t|] eqn:E; [|discriminate] end. destruct (step_fits h b parts) eqn:SF; [|discriminate].
     destruct (leb t (large 100)) eqn:L; [|discriminate]. injection H as <-. apply step_fits_sound in SF. apply leb_true in L. rewrite val_large in L by lia. change (Z.to_nat 100) with 100%nat in L.
-    assert (A : moduli_of (gathered x parts) + Rabs (val b) <= val t /\ fold_right (fun kw P => way_fit (snd kw) x /\ P) True parts).
+    assert (A : moduli_of (gathered (fun v => gauge v x) parts) + Rabs (val b) <= val t /\ fold_right (fun kw P => way_fit (snd kw) x /\ P) True parts).
     { clear SF L. revert t E. induction parts as [|[k v] parts IHp]; intros t E; cbn [fold_right fst snd] in *.
       - injection E as <-. rewrite val_abs. unfold gathered. cbn [fold_right nothing moduli_of]. split; [lra|exact I].
       - destruct (way_reach reach v) as [g|] eqn:Ev; [|discriminate]. match type of E with match ?e with _ => _ end = _ => destruct e as [a|] eqn:Ea; [|discriminate] end. injection E as <-.
@@ -162,6 +173,30 @@ Proof.
         unfold gathered in *. cbn [fold_right gauge_part moduli_of fst snd]. rewrite val_add, val_mul, val_abs.
         assert (Rabs (val k) * fst (gauge v x) <= Rabs (val k) * val g) by (apply Rmult_le_compat_l; [apply Rabs_pos|exact W2]). lra. }
     destruct A as [A1 A2]. split; [split; [exact SF|]; split; [lra|exact A2]|]. pose proof (made_size x h b parts (proj1 SF)). rewrite !val_add, val_one. lra.
+Qed.
+Lemma rest_fits_sound : forall T w, rest_fits T w = true -> rest_fit T w.
+Proof.
+  intros T. induction w as [i|h b parts IH] using way_all; intros H; [exact I|]. cbn [rest_fits rest_fit] in *. apply andb_true_iff in H as [H F]. apply andb_true_iff in H as [SF L].
+  split; [apply step_fits_sound, SF|]. destruct (all_parts (restingD T) parts) as [a|] eqn:E; [|discriminate]. apply leb_true in L. rewrite val_add, val_abs, val_large in L by lia. change (Z.to_nat 100) with 100%nat in L.
+  destruct (all_bounds (resting T) (restingD T) parts a) as [_ [B _]]; [intros k v g _; apply restingD_bounds|exact E|]. unfold gathered. split; [lra|].
+  rewrite forallb_forall in F. clear - IH F. induction parts as [|[k v] parts IHp]; cbn [fold_right snd]; [exact I|]. split; [apply (IH k v); [left; reflexivity|apply (F (k, v)); left; reflexivity]|].
+  apply IHp; [intros k' v' I'; apply (IH k' v'); right; exact I'|intros kw I'; apply F; right; exact I'].
+Qed.
+Lemma counted_fits : forall n : nat, Z.leb (2 * Z.of_nat n) (2 ^ 24) = true -> 2 * (INR n * u) <= 1.
+Proof.
+  intros n L. apply Z.leb_le, IZR_le in L. rewrite mult_IZR, <- INR_IZR_INZ in L. change (IZR (2 ^ 24)) with 16777216 in L. pose proof Sums.u_pos. pose proof u_small.
+  assert (0 <= INR n) by apply pos_INR. assert (2 * INR n * u <= 16777216 * / 16777216); [apply Rmult_le_compat; lra|lra].
+Qed.
+Lemma lasts_fit_sound : forall T rows ws j r, lasts_fit T rows ws = true -> nth_error rows j = Some r ->
+  2 * (INR (length (fst r) + (T + 4)) * u) <= 1 /\ match nth_error ws j with Some (Some w) => rest_fit T w | _ => row_fits spiking (T + 4) r = true end.
+Proof.
+  intros T. induction rows as [|r0 rows IH]; intros ws j r H Hr; [destruct j; discriminate|].
+  destruct ws as [|[w|] ws]; cbn [lasts_fit tl] in H.
+  - apply andb_true_iff in H as [H1 H2]. destruct j as [|j]; cbn [nth_error] in *; [injection Hr as ->; split; [apply (row_fits_sound _ _ r H1)|exact H1]|].
+    destruct (IH [] j r H2 Hr) as [A B]. split; [exact A|]. destruct j; exact B.
+  - apply andb_true_iff in H as [H H2]. apply andb_true_iff in H as [H0 H1]. destruct j as [|j]; cbn [nth_error] in *; [|exact (IH ws j r H2 Hr)].
+    injection Hr as ->. split; [apply counted_fits, H0|apply rest_fits_sound, H1].
+  - apply andb_true_iff in H as [H1 H2]. destruct j as [|j]; cbn [nth_error] in *; [injection Hr as ->; split; [apply (row_fits_sound _ _ r H1)|exact H1]|exact (IH ws j r H2 Hr)].
 Qed.
 Lemma rows_fit_sound : forall reach rows ws j r, rows_fit reach rows ws = true -> nth_error rows j = Some r ->
   2 * (INR (length (fst r) + 1) * u) <= 1 /\
@@ -211,24 +246,28 @@ Proof.
     unfold way_of. destruct (nth_error (nested net) l) as [ws|] eqn:W.
     - rewrite (nth_error_nth _ _ _ W) in R2. destruct (nth_error ws j) as [[w|]|]; exact R2.
     - apply nth_error_None in W. rewrite nth_overflow in R2 by exact W. destruct j; exact R2. }
-  assert (forall rows, last net = Some rows -> forall k r, nth_error rows k = Some r -> row_fits spiking (steps net + 4) r = true) as HO.
-  { intros rows L k r Hr. rewrite L in HR. apply andb_true_iff in HR as [_ HR]. rewrite forallb_forall in HR. apply HR. eapply nth_error_In, Hr. }
+  assert (forall rows, last net = Some rows -> forall k r, nth_error rows k = Some r -> 2 * (INR (length (fst r) + (steps net + 4)) * u) <= 1 /\
+    match way_of net (outputs net) k with Some w => rest_fit (steps net) w | None => row_fits spiking (steps net + 4) r = true end) as HO.
+  { intros rows L k r Hr. rewrite L in HR. destruct (lasts_fit_sound _ _ _ k r HR Hr) as [R1 R2]. split; [exact R1|].
+    unfold way_of. destruct (nth_error (nested net) (outputs net)) as [ws|] eqn:W.
+    - rewrite (nth_error_nth _ _ _ W) in R2. destruct (nth_error ws k) as [[w|]|]; exact R2.
+    - apply nth_error_None in W. rewrite nth_overflow in R2 by exact W. destruct k; exact R2. }
   assert (forall i g, spiking i = Some g -> Rabs ((fun _ => 1) i) <= val g) as SP by (intros i g E; injection E as <-; rewrite val_one, Rabs_R1; lra).
   split; [|split].
   - split; [lia|]. split; [rewrite pow_20; exact S1|]. split.
     + intros l rows ns L. destruct (HN l rows ns L) as [A B]. split; [intros j n J; apply neuron_fits_sound, B with j, J|]. intros j r J. apply (A j r J).
-    + intros rows L k r Hr. replace (length (fst r) + steps net + 4)%nat with (length (fst r) + (steps net + 4))%nat by lia. eapply row_fits_sound, HO; eassumption.
+    + intros rows L k r Hr. replace (length (fst r) + steps net + 4)%nat with (length (fst r) + (steps net + 4))%nat by lia. apply (HO rows L k r Hr).
   - intros W. split.
     + intros l rows ns L. destruct (HN l rows ns L) as [A B]. split; apply Forall_forall; intros y I; apply In_nth_error in I as [j J].
       * destruct (A j y J) as [_ Q]. rewrite no_way in Q by exact W. destruct (row_fits_sound _ _ _ Q) as [_ [Wh [V _]]]. split; assumption.
       * apply neuron_fits_sound, B with j, J.
-    + intros rows L. apply Forall_forall. intros r I. apply In_nth_error in I as [j J]. destruct (row_fits_sound _ _ _ (HO rows L j r J)) as [_ [Wh [V _]]]. split; assumption.
+    + intros rows L. apply Forall_forall. intros r I. apply In_nth_error in I as [j J]. destruct (HO rows L j r J) as [_ Q]. rewrite no_way in Q by exact W. destruct (row_fits_sound _ _ _ Q) as [_ [Wh [V _]]]. split; assumption.
   - intros x X. split.
     + intros l rows ns L. destruct (HN l rows ns L) as [A B]. split; [|intros j n J; apply neuron_fits_sound, B with j, J].
       intros j r J s t. cbv zeta. destruct (A j r J) as [_ Q]. destruct (way_of net l j) as [w|].
       * destruct Q as [d Q]. apply (way_reach_sound _ (source net x s l t) (fun i g => source_within net boxes x s X l t i g) w d Q).
       * apply (row_fits_sound _ _ _ Q). intros i g. apply source_within. exact X.
-    + intros rows L k r Hr. apply (row_fits_sound _ _ _ (HO rows L k r Hr)). exact SP.
+    + intros rows L k r Hr. destruct (HO rows L k r Hr) as [_ Q]. destruct (way_of net (outputs net) k); [exact Q|]. apply (row_fits_sound _ _ _ Q). exact SP.
 Qed.
 
 (* ---- the end: what a proof about all runs says of IEEE runs ------------------------------------------------------------------------------------ *)

@@ -113,8 +113,8 @@ Proof.
   { intros a. exists (whole32 1), (whole32 (steps net)). split; [apply (whole_real 1); simpl; lra|]. split; [apply whole_real; exact T20|]. left. reflexivity. }
   destruct (last net) as [rows|].
   - specialize (K rows eq_refl). specialize (G rows eq_refl). destruct (nth_error rows k) as [r|] eqn:Hr; [|apply nth_error_None in Hr; lia].
-    rewrite Forall_forall in G. destruct (G r (nth_error_In _ _ Hr)) as [Wh Bh]. specialize (M rows eq_refl k r Hr). specialize (FL rows eq_refl k r Hr). fold P in M.
-    exists r. split; [reflexivity|]. split; [apply no_way; exact W|]. left. exists (fun t => row32 r (output32 net s t)). eexists.
+    rewrite Forall_forall in G. destruct (G r (nth_error_In _ _ Hr)) as [Wh Bh]. specialize (M rows eq_refl k r Hr). rewrite (no_way net (outputs net) k W) in M. specialize (FL rows eq_refl k r Hr). fold P in M.
+    exists r. split; [reflexivity|]. rewrite (no_way net (outputs net) k W). left. exists (fun t => row32 r (output32 net s t)). eexists.
     assert (forall t, ieee_summed (products r (output net s t)) (row32 r (output32 net s t))) as HR by (intros t; apply row_summed; try assumption; intros i; apply output_real).
     split; [intros t _; apply HR|]. split; [|apply mean32]. apply (sum_summed nat (fun t => real (row32 r (output32 net s t)))). intros t _. split; [|reflexivity].
     eapply ieee_summed_summed; [apply HR|eapply count_row; [|exact FL]; lia|]. rewrite size_products.

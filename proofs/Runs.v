@@ -1,7 +1,7 @@
 (* Runs of a network in IEEE binary32, and their logits: where moduli stay below 2^100 they are runs of Semantics.v. *)
 From Coq Require Import ZArith Reals List Permutation Bool Lra Lia.
 From Flocq Require Import Core BinarySingleNaN.
-Require Import Semantics Ways Sums Float IEEE Steps.
+Require Import Semantics Ways Sums Float IEEE Steps Rests.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -16,9 +16,13 @@ Definition ieee_run (net : network) (x : nat -> b32) (s : trains) : Prop :=
 Definition ieee_logit (net : network) (s : trains) (k : nat) (y : b32) : Prop :=
   let T := steps net in let o := output net s in
   match last net with
-  | Some rows => exists r, nth_error rows k = Some r /\ way_of net (outputs net) k = None /\
+  | Some rows => exists r, nth_error rows k = Some r /\
+      match way_of net (outputs net) k with
+      | Some w => ieee_rest T w o y
+      | None =>
       ((exists z a, (forall t, (t < T)%nat -> ieee_summed (products r (o t)) (z t)) /\ ieee_summed (map (fun t => real (z t)) (seq 0 T)) a /\ ieee_mean T a y)
        \/ (exists m, (forall i, exists a, ieee_summed (map (fun t => o t i) (seq 0 T)) a /\ ieee_mean T a (m i)) /\ ieee_summed (products r (fun i => real (m i))) y))
+      end
   | None => exists a, ieee_summed (map (fun t => bit (s (outputs net - 1)%nat k t)) (seq 0 T)) a /\ ieee_mean T a y
   end.
 
@@ -28,7 +32,8 @@ Definition mild (net : network) (x : nat -> R) : Prop :=
      (forall j r, nth_error rows j = Some r -> forall s t, let z := source net x s l t in
         match way_of net l j with None => moduli (fst r) z + Rabs (val (snd r)) <= 2 ^ 100 | Some w => way_fit w z end)
      /\ (forall j n, nth_error ns j = Some n -> val (drop n) <= 2 ^ 100))
-  /\ (forall rows, last net = Some rows -> forall k r, nth_error rows k = Some r -> moduli (fst r) (fun _ => 1) + Rabs (val (snd r)) <= 2 ^ 100).
+  /\ (forall rows, last net = Some rows -> forall k r, nth_error rows k = Some r ->
+        match way_of net (outputs net) k with None => moduli (fst r) (fun _ => 1) + Rabs (val (snd r)) <= 2 ^ 100 | Some w => rest_fit (steps net) w end).
 
 Lemma count_row : forall r x m, (length (fst r) + 1 <= m)%nat -> 2 * (INR m * u) <= 1 -> 2 * (INR (count (products r x)) * u) <= 1.
 Proof. intros r x m H L. eapply INR_u; [|exact L]. pose proof (count_products r x). pose proof (met_length (fst r) x). lia. Qed.
@@ -91,7 +96,8 @@ Proof. intros net s i a [T0 [T20 _]] H. destruct (output_bit net s i) as [f E]. 
 Theorem ieee_logit_float_logit : forall net x s k y, fit net -> mild net x -> ieee_logit net s k y -> finite y /\ float_logit net s k (real y).
 Proof.
   intros net x s k y F [_ M] H. pose proof F as [T0 [T20 [_ FL]]]. pose proof P_1 as P1. unfold ieee_logit, float_logit in *. destruct (last net) as [rows|].
-  - destruct H as [r [Hr [Wn H]]]. rewrite Wn. specialize (M rows eq_refl k r Hr). specialize (FL rows eq_refl k r Hr). fold P in M.
+  - destruct H as [r [Hr H]]. specialize (M rows eq_refl k r Hr). destruct (way_of net (outputs net) k) as [w|] eqn:Wn.
+    { destruct (rest_good (steps net) (output net s) T0 T20 (output_1 net s) w y M H) as [G1 [_ G2]]. split; [exact G1|]. exists r. split; [exact Hr|]. exact G2. } specialize (FL rows eq_refl k r Hr). fold P in M.
     assert (forall f a, (forall i, Rabs (f i) <= 3) -> ieee_summed (products r f) a -> finite a /\ summed (products r f) (real a) /\ Rabs (real a) <= 7 * P) as row32.
     { intros f a B S. assert (2 * (INR (count (products r f)) * u) <= 1) as C by (eapply count_row; [|exact FL]; lia).
       assert (size (products r f) <= 3 * P) as Z. { rewrite size_products. pose proof (moduli_le (fst r) f 3 B). pose proof (Rabs_pos (val (snd r))). lra. }

@@ -129,7 +129,6 @@ let of_content (content : Tensors.content) shape =
     | "mean" when not fires && List.length signal.sizes = 1 -> (Some rows, ways)
     | "spikes" when fires -> (None, [])
     | other -> refuse ("no rule for readout " ^ short other ^ " behind such a layer") in
-  if ways <> [] then refuse "no rule for a readout that is made in several steps";
   let widest = List.fold_left (fun n (rows, _) -> max n (List.length rows)) (flat shape) b.hidden in
   if steps * steps * widest > 1 lsl 23 then refuse "is too large: steps * steps * neurons of a layer are more than 2^23";
   let machine = { steps; hidden = List.rev b.hidden; last; nested = List.rev (ways :: b.nested); far = List.rev b.far } in
