@@ -184,18 +184,6 @@ Proof.
     unfold of_later. cbv zeta. destruct deep; [|exact O]. destruct (proof a) as [[ex sts]|]; [|exact O]. destruct Pf as [r [n [_ P]]].
     apply meet_ok; [exact O|]. eapply of_graph_ok; [exact L|exact P].
 Qed.
-Lemma sized_spec : forall X (none : X) n l i z, nth_error (sized n none l) i = Some z -> (i < n)%nat /\ (nth_error l i = Some z \/ z = none).
-Proof.
-  intros X none. induction n as [|n IH]; intros l i z H; [destruct i; discriminate|]. destruct i as [|i]; cbn [sized nth_error] in H.
-  - injection H as <-. split; [lia|]. destruct l; [right|left]; reflexivity.
-  - apply IH in H. split; [lia|]. destruct l; [|exact (proj2 H)]. destruct H as [_ [H|H]]; [destruct i; discriminate|right; exact H].
-Qed.
-Lemma length_sized : forall X (none : X) n l, length (sized n none l) = n.
-Proof. intros X none. induction n as [|n IH]; intros l; [reflexivity|]. cbn. rewrite IH. reflexivity. Qed.
-Lemma tabulated : forall lam (b : D * D) m old t, (t < m)%nat -> exists r row, nth t (tabulate lam old (repeat b m)) [] = r :: row.
-Proof.
-  intros lam b. induction m as [|m IH]; intros old t Lt; [lia|]. cbn [repeat tabulate]. cbv zeta. destruct t as [|t]; [cbn [nth map]; eauto|]. cbn [nth]. apply IH. lia.
-Qed.
 Lemma read_tables_ok : forall c lam deep, holds c -> 0 <= val lam -> forall far l, tables_ok l (val lam) (read_tables net c far l lam deep).
 Proof.
   intros c lam deep H L. induction far as [|far IH]; intros l i tb E; [destruct i; discriminate|]. destruct l as [|l]; cbn [read_tables] in E.
@@ -462,11 +450,6 @@ Lemma source_low : forall z l t i, (i < spikes net l)%nat -> source l t i = Sema
 Proof.
   intros z. induction l as [|l IH]; intros t i H; cbn [spikes Semantics.source] in *; [lia|]. destruct (Nat.ltb_spec i (wide net l)); [reflexivity|]. apply IH. lia.
 Qed.
-Lemma weighted_low : forall ws p z n, forallb (fun jw : nat * D => Nat.ltb (fst jw) n) ws = true -> (forall i, (i < n)%nat -> p i = z i) -> weighted ws p = weighted ws z.
-Proof.
-  intros ws p z n H E. induction ws as [|[j w] ws IH]; [reflexivity|]. cbn [forallb fst] in H. apply andb_prop in H. destruct H as [H1 H2]. apply Nat.ltb_lt in H1.
-  rewrite !weighted_cons, (E j H1), (IH H2). reflexivity.
-Qed.
 Lemma reads_score : forall q r l, length (hidden net) = S l -> reader net q = Some r -> score net s q = Semantics.total T (fun t => affine r (source (S l) t)).
 Proof.
   intros q r l L R0. unfold score, reader, output, outputs in *. rewrite L in *. destruct (last net) as [rs|] eqn:Ln.
@@ -477,19 +460,6 @@ Proof.
   - replace (S l - 1)%nat with l in * by lia. destruct (Nat.ltb_spec q (wide net l)) as [Lq|]; [|discriminate].
     injection R0 as <-. induction T as [|m IH]; cbn [Semantics.total]; [reflexivity|]. rewrite IH. unfold affine. cbn [fst snd weighted fold_right Semantics.source].
     destruct (Nat.ltb_spec q (wide net l)); [|lia]. vals. lra.
-Qed.
-Lemma dots_ext : forall B f g i, (forall k t, (k < length B)%nat -> f (i + k)%nat t = g (i + k)%nat t) -> dots B f i = dots B g i.
-Proof.
-  induction B as [|b B IH]; intros f g i H; cbn [dots]; [reflexivity|]. f_equal.
-  - apply dot_ext. intro t. specialize (H 0%nat t ltac:(cbn; lia)). rewrite Nat.add_0_r in H. exact H.
-  - apply IH. intros q t L. replace (S i + q)%nat with (i + S q)%nat by lia. apply H. cbn. lia.
-Qed.
-Lemma dots_shift : forall B f a i, dots B f (a + i)%nat = dots B (fun k => f (a + k)%nat) i.
-Proof. induction B as [|b B IH]; intros f a i; cbn [dots]; [reflexivity|]. rewrite <- IH. replace (a + S i)%nat with (S (a + i)) by lia. reflexivity. Qed.
-Lemma dots_split : forall w B f i, dots B f i = dots (firstn w B) f i + dots (skipn w B) f (i + w)%nat.
-Proof.
-  induction w as [|w IH]; intros B f i; [cbn; rewrite Nat.add_0_r; lra|]. destruct B as [|b B]; [cbn; lra|]. cbn [firstn skipn dots]. rewrite (IH B f (S i)).
-  replace (S i + w)%nat with (i + S w)%nat by lia. lra.
 Qed.
 Lemma halved_ok : forall l total B, leaf_ok (halved net l total B) <-> val total + dots B (below_of (S l)) 0 <= score net s y - score net s k.
 Proof.
