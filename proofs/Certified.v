@@ -25,6 +25,20 @@ Proof.
   intros z r Z0 Rr. pose proof (Soundness.sound net y low high cert A z (boxed low high z Z0) r Rr k Lk Nk). lra.
 Qed.
 
+(* where the first of equal logits wins, logits being those of an affine map *)
+Theorem certified_argmax : forall net y low high certificate, last net <> None ->
+  fits net (combine low high) = true -> Check.accepts_argmax net y low high certificate = true ->
+  forall x : nat -> b32, (forall i b, nth_error (combine low high) i = Some b -> among b (real (x i))) ->
+  forall s, ieee_run net x s -> forall k, (k < Check.classes net)%nat ->
+  forall ly lk, ieee_logit net s y ly -> ieee_logit net s k lk ->
+  ((k < y)%nat -> BinarySingleNaN.Bltb lk ly = true) /\ ((y < k)%nat -> BinarySingleNaN.Bleb lk ly = true).
+Proof.
+  intros net y low high cert Ln F A x X s R0 k Lk ly lk Hy Hk. destruct (fits_sound net _ F) as [Ft [_ M]]. specialize (M _ X). pose proof (ieee_run_run net x s Ft M R0) as Rr.
+  destruct (Soundness.sound_argmax net y low high cert A _ (boxed low high _ X) s Rr k Lk) as [B1 B2]. split; intro L.
+  - apply (ieee_logits_order net _ s y k ly lk Ft M Hy Hk). specialize (B1 L). lra.
+  - apply (ieee_logits_least net _ s y k ly lk Ft M Ln Hy Hk). specialize (B2 L). lra.
+Qed.
+
 (* the claim is not empty: the plain loops of Reference.v, fused or not, with >= or >, are such runs *)
 Theorem certified_loops : forall net y low high certificate, nested net = [] ->
   fits net (combine low high) = true -> Check.accepts net y low high certificate = true -> (y < Check.classes net)%nat ->

@@ -135,5 +135,13 @@ Proof.
   rewrite (Bltb_correct 24 128 lk ly Fk Fy). apply Rlt_bool_true. apply (logits_order net s y k _ _ F Ly Lk H).
 Qed.
 
+Theorem ieee_logits_least : forall net x s y k ly lk, fit net -> mild net x -> last net <> None -> ieee_logit net s y ly -> ieee_logit net s k lk ->
+  slack net y + slack net k <= score net s y - score net s k -> Bleb lk ly = true.
+Proof.
+  intros net x s y k ly lk F M L Hy Hk H. destruct (ieee_logit_float_logit net x s y ly F M Hy) as [Fy Ly]. destruct (ieee_logit_float_logit net x s k lk F M Hk) as [Fk Lk].
+  rewrite (Bleb_correct 24 128 lk ly Fk Fy). apply Rle_bool_true. pose proof (logit_slack net s y _ F L Ly) as A. pose proof (logit_slack net s k _ F L Lk) as B.
+  apply Rabs_le_inv in A. apply Rabs_le_inv in B. destruct F as [T0 _]. pose proof (T_pos (steps net) T0). unfold real in *. apply Rmult_le_reg_l with (INR (steps net)); lra.
+Qed.
+
 Print Assumptions ieee_run_run.
 Print Assumptions ieee_logits_order.
