@@ -4,7 +4,7 @@ From Flocq Require Import Core.
 From Flocq Require BinarySingleNaN.
 Require Import Semantics Dyadic.
 Require Check Soundness.
-Require Import IEEE Reference Fit.
+Require Import IEEE Runs Reference Fit.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -25,16 +25,30 @@ Proof.
   intros z r Z0 Rr. pose proof (Soundness.sound net y low high cert A z (boxed low high z Z0) r Rr k Lk Nk). lra.
 Qed.
 
+(* where the first of equal logits wins, logits being those of an affine map *)
+Theorem certified_argmax : forall net y low high certificate, last net <> None ->
+  fits net (combine low high) = true -> Check.accepts_argmax net y low high certificate = true ->
+  forall x : nat -> b32, (forall i b, nth_error (combine low high) i = Some b -> among b (real (x i))) ->
+  forall s, ieee_run net x s -> forall k, (k < Check.classes net)%nat ->
+  forall ly lk, ieee_logit net s y ly -> ieee_logit net s k lk ->
+  ((k < y)%nat -> BinarySingleNaN.Bltb lk ly = true) /\ ((y < k)%nat -> BinarySingleNaN.Bleb lk ly = true).
+Proof.
+  intros net y low high cert Ln F A x X s R0 k Lk ly lk Hy Hk. destruct (fits_sound net _ F) as [Ft [_ M]]. specialize (M _ X). pose proof (ieee_run_run net x s Ft M R0) as Rr.
+  destruct (Soundness.sound_argmax net y low high cert A _ (boxed low high _ X) s Rr k Lk) as [B1 B2]. split; intro L.
+  - apply (ieee_logits_order net _ s y k ly lk Ft M Hy Hk). specialize (B1 L). lra.
+  - apply (ieee_logits_least net _ s y k ly lk Ft M Ln Hy Hk). specialize (B2 L). lra.
+Qed.
+
 (* the claim is not empty: the plain loops of Reference.v, fused or not, with >= or >, are such runs *)
-Theorem certified_loops : forall net y low high certificate,
+Theorem certified_loops : forall net y low high certificate, nested net = [] ->
   fits net (combine low high) = true -> Check.accepts net y low high certificate = true -> (y < Check.classes net)%nat ->
   forall h (x : nat -> b32), (forall i, finite (x i)) -> (forall i b, nth_error (combine low high) i = Some b -> among b (real (x i))) ->
   forall k, (k < Check.classes net)%nat -> k <> y ->
   BinarySingleNaN.Bltb (logit32 net (spikes32 h net x) k) (logit32 net (spikes32 h net x) y) = true.
 Proof.
-  intros net y low high cert F A Ly h x Fx X k Lk Nk. destruct (fits_sound net _ F) as [Ft [Sg M]]. specialize (M _ X).
+  intros net y low high cert W F A Ly h x Fx X k Lk Nk. destruct (fits_sound net _ F) as [Ft [Sg M]]. specialize (M _ X).
   assert (Lt : forall q, (q < Check.classes net)%nat -> forall rows, last net = Some rows -> (q < length rows)%nat).
   { intros q L rows E. unfold Check.classes in L. rewrite E in L. exact L. }
-  apply (certified net y low high cert F A x X (spikes32 h net x) (reference_run h net x Sg Fx) k Lk Nk);
-    apply (reference_logit net _ _ _ Ft M Sg); auto.
+  apply (certified net y low high cert F A x X (spikes32 h net x) (reference_run h net x W (Sg W) Fx) k Lk Nk);
+    apply (reference_logit net _ _ _ W Ft M (Sg W)); auto.
 Qed.

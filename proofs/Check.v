@@ -2,155 +2,9 @@
    potentials are feasible, and adds up. Layers are counted from 0 here (the certificate's layer 1 is hidden layer 0). *)
 From Coq Require Import ZArith List Bool.
 From Flocq Require Import Core.
-Require Import Semantics Dyadic.
+Require Import Semantics Dyadic Ways.
+Require Export State.
 Import ListNotations.
-
-(* ---- records ----------------------------------------------------------------------------------------------------------------------- *)
-Record node := { lo : D; hi : D; parent : option nat; silent : option nat; spike : option nat; cuts : list nat; taken : option (D * D) }.
-Definition pot := (list (D * D) * (list (nat * D) * list (nat * D)))%type.        (* pieces a + b*u; for silence, for a spike: a piece here and a multiplier for each piece there *)
-Inductive record :=
-| Table (rows : list (list bool * (D * D)))
-| Graph (l j : nat) (levels : list (list node))
-| Narrow (bounds : list (nat * option bool * list (nat * D)))                     (* Some true: from below; Some false: from above; None: the emptiness *)
-| SplitRows (j k : nat) (up : bool)                                               (* up: the side of rows from k on comes first *)
-| SplitSpike (l j t : nat) (up : bool)                                            (* up: the side of the spike comes first *)
-| SplitInput (i : nat) (v : D) (up : bool)
-| Class (k : nat)
-| Leaf
-| Potential (l j : nat) (mu : list D) (pots : list (list pot))
-| Price (j : nat) (mu : D)
-| Close
-| Empty.
-
-(* ---- contexts: what holds of every run of this part of the tree ------------------------------------------------------------------------ *)
-Record trow := { ix : nat; train : list bool; from : D; til : D }.
-Record first := { alo : D; ahi : D; err : D; left : list trow }.                    (* the exact current's box; how far the run's may be; rows *)
-Record move := { spk : bool; plo : D; phi : D; target : nat; loss : D }.           (* where v lies, the node it leads to *)
-Record cell := { clo : D; chi : D; moves : list move }.
-Record stage := { box : D * D; cells : list cell }.                                (* the exact current's box at this step *)
-Record later := { bits : list (bool * bool); proof : option (D * list stage) }.    (* (certain, possible) a step; extra, and the graph *)
-Definition table := list (list (D * D)).                                           (* [t][k]: of the sum of k + 1 last terms up to step t + 1, faded *)
-Record memo := { mlayer : nat; mdecay : D; mdeep : bool; mtables : list table; msizes : list (list D) }.
-Record context := { inputs : list (D * D); firsts : list first; laters : list (list later); kept : option memo }.
-
-Record leaf := { layer : nat; total : D; here : list (list D); below : list (list D) }.
-Inductive state :=
-| Start
-| Root (c : option context) (done : list nat)
-| Tree (c : option context) (done : list nat) (k : nat) (stack : list (option context))
-| At (c : option context) (done : list nat) (k : nat) (stack : list (option context)) (now : context) (lf : leaf)
-| Void (c : option context) (done : list nat) (k : nat) (stack : list (option context)).                (* a leaf of no run *)
-
-(* ---- lists -------------------------------------------------------------------------------------------------------------------------------- *)
-Fixpoint put {X} (i : nat) (x : X) (l : list X) : list X :=
-  match l, i with [], _ => [] | _ :: l, O => x :: l | y :: l, S i => y :: put i x l end.
-Fixpoint zip {X Y Z} (f : X -> Y -> Z) (a : list X) (b : list Y) : list Z :=
-  match a, b with x :: a, y :: b => f x y :: zip f a b | _, _ => [] end.
-Fixpoint each {X Y} (f : X -> option Y) (l : list X) : option (list Y) :=
-  match l with
-  | [] => Some []
-  | x :: l => match f x, each f l with Some y, Some r => Some (y :: r) | _, _ => None end
-  end.
-
-(* a row, sorted by column, along what stands at the columns *)
-Section Along.
-Context {X Y : Type}.
-Variable f : D -> X -> Y -> Y.
-Fixpoint along (i : nat) (xs : list X) (ws : list (nat * D)) (acc : Y) {struct xs} : option Y :=
-  match ws with
-  | [] => Some acc
-  | (j, w) :: rest =>
-      match xs with
-      | [] => None
-      | x :: xs => if Nat.eqb j i then along (S i) xs rest (f w x acc) else along (S i) xs ws acc
-      end
-  end.
-End Along.
-
-(* costs: of each source a list over time *)
-Fixpoint bump (w : D) (mu b : list D) : list D :=
-  match mu, b with
-  | [], _ => b
-  | m :: mu, [] => mul w m :: bump w mu []
-  | m :: mu, x :: b => add x (mul w m) :: bump w mu b
-  end.
-Fixpoint spread (i : nat) (ws : list (nat * D)) (mu : list D) (B : list (list D)) {struct B} : option (list (list D)) :=
-  match ws with
-  | [] => Some B
-  | (j, w) :: rest =>
-      match B with
-      | [] => None
-      | b :: B => if Nat.eqb j i then option_map (cons (bump w mu b)) (spread (S i) rest mu B) else option_map (cons b) (spread (S i) ws mu B)
-      end
-  end.
-Fixpoint sum (l : list D) : D := match l with [] => zero | x :: l => add x (sum l) end.
-
-(* ---- affine layers ------------------------------------------------------------------------------------------------------------------------- *)
-Definition err_of (sizes : list D) (r : row) : option D :=
-  match along (fun w size (acc : nat * D) => if same w zero || leb size zero then acc else (S (fst acc), add (snd acc) (mul (dabs w) size))) 0 sizes (fst r) (O, zero) with
-  | Some (n, m) => Some (up (add (mul (gammaD (n + 1)) (add m (dabs (snd r)))) (mul (ofnat (n + 2)) least_normal)))
-  | None => None
-  end.
-Definition image (boxes : list (D * D)) (r : row) : option (D * D) :=
-  along (fun w b (acc : D * D) => (add (fst acc) (least w b), add (snd acc) (most w b))) 0 boxes (fst r) (snd r, snd r).
-
-(* sums of lambda^.. * x over the last k + 1 steps, outward *)
-Fixpoint tabulate (lam : D) (before : list (D * D)) (xs : list (D * D)) : table :=
-  match xs with
-  | [] => []
-  | x :: xs =>
-      let now := map (fun r => (down (add (fst x) (mul lam (fst r))), up (add (snd x) (mul lam (snd r))))) ((zero, zero) :: before) in
-      now :: tabulate lam now xs
-  end.
-(* deep: of all windows; else of single steps alone *)
-Definition tab (deep : bool) (lam : D) (xs : list (D * D)) : table := if deep then tabulate lam [] xs else map (fun x => [x]) xs.
-Definition digit (s : bool) : D := if s then one else zero.
-Definition exactly (s : bool) : D * D := (digit s, digit s).
-Definition between (b : bool * bool) : D * D := (digit (fst b), digit (snd b)).
-Definition hull (p q : D * D) : D * D := (dmin (fst p) (fst q), dmax (snd p) (snd q)).
-Definition join (a b : table) : table := zip (zip hull) a b.
-Definition meet (a b : table) : table := zip (zip (fun p q => (dmax (fst p) (fst q), dmin (snd p) (snd q)))) a b.
-Definition of_rows (deep : bool) (lam : D) (rows : list trow) : table :=
-  match map (fun r => tab deep lam (map exactly (train r))) rows with [] => [] | t :: ts => fold_left join ts t end.
-(* sums over windows along the moves of a graph: of each node where it may be, then all together *)
-Fixpoint absorb (q : nat) (b : D * D) (l : list (nat * (D * D))) : list (nat * (D * D)) :=
-  match l with [] => [(q, b)] | (r, c) :: l => if Nat.eqb q r then (r, hull b c) :: l else (r, c) :: absorb q b l end.
-Definition along_moves (lam : D) (cs : list cell) (ends : list (nat * (D * D))) : list (nat * (D * D)) :=
-  fold_left (fun acc (e : nat * (D * D)) =>
-    match nth_error cs (fst e) with
-    | Some c => fold_left (fun acc m => absorb (target m) (down (add (digit (spk m)) (mul lam (fst (snd e)))), up (add (digit (spk m)) (mul lam (snd (snd e))))) acc) (moves c) acc
-    | None => acc
-    end) ends [].
-Fixpoint column (lam : D) (ends : list (nat * (D * D))) (sts : list stage) : list (D * D) :=
-  match sts with
-  | [] => []
-  | st :: sts => let now := along_moves lam (cells st) ends in
-                 match now with [] => [] | e :: es => fold_left hull (map snd es) (snd e) :: column lam now sts end
-  end.
-Fixpoint columns (lam : D) (sts : list stage) : list (list (D * D)) :=
-  match sts with [] => [] | st :: rest => column lam (map (fun i => (i, (zero, zero))) (seq 0 (length (cells st)))) sts :: columns lam rest end.
-Definition of_graph (lam : D) (sts : list stage) : table :=
-  let cols := columns lam sts in
-  map (fun t => match each (fun k => match nth_error cols (t - k) with Some col => nth_error col k | None => None end) (seq 0 (S t)) with Some r => r | None => [] end) (seq 0 (length sts)).
-Definition of_later (deep : bool) (lam : D) (a : later) : table :=
-  let own := tab deep lam (map between (bits a)) in
-  if deep then match proof a with Some (_, sts) => meet own (of_graph lam sts) | None => own end else own.
-Definition sources (c : context) (l : nat) (lam : D) (deep : bool) : list table :=               (* of hidden layer l: what layer l + 1 reads *)
-  match l with
-  | O => map (fun f => of_rows deep lam (left f)) (firsts c)
-  | S l => map (of_later deep lam) (nth l (laters c) [])
-  end.
-Definition tops (T : nat) (tables : list table) : list (list D) :=
-  map (fun t => map (fun tb : table => match nth t tb [] with r :: _ => snd r | [] => one end) tables) (seq 0 T).
-Definition memo_of (T : nat) (c : context) (l : nat) (lam : D) (deep : bool) : memo :=           (* for hidden layer S l *)
-  let made := fun _ : bool => let ts := sources c l lam deep in {| mlayer := l; mdecay := lam; mdeep := deep; mtables := ts; msizes := tops T ts |} in
-  match kept c with
-  | Some m => if Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m) then m else made true
-  | None => made true
-  end.
-Definition windows (T : nat) (lam : D) (deep : bool) (tables : list table) (r : row) : option table :=
-  along (fun w (tb acc : table) => zip (zip (fun a p => (add (fst a) (least w p), add (snd a) (most w p)))) acc tb) 0 tables (fst r)
-        (tab deep lam (repeat (snd r, snd r) T)).
 
 (* ---- rule T ---------------------------------------------------------------------------------------------------------------------------------- *)
 Definition trains_eqb (a b : list bool) : bool := Nat.eqb (length a) (length b) && forallb (fun p => Bool.eqb (fst p) (snd p)) (combine a b).
@@ -206,12 +60,15 @@ Fixpoint enumerate (i : nat) (rows : list (list bool * (D * D))) : list trow :=
   match rows with [] => [] | (tr, (p, q)) :: rows => {| ix := i; train := tr; from := p; til := q |} :: enumerate (S i) rows end.
 Definition sane (net : network) : bool :=
   Nat.leb 1 (steps net)
+  && forallb (fun ok => ok) (zip agree (map fst (hidden net) ++ match last net with Some rows => [rows] | None => [] end) (nested net))
   && forallb (fun layer => Nat.eqb (length (fst layer)) (length (snd layer)) && forallb (fun n => leb zero (decay n)) (snd layer)) (hidden net).
 Definition begin (net : network) (low high : list D) (rows : list (list bool * (D * D))) : option (option context) :=
   let ins := combine low high in
   match hidden net with
   | (rs, ns) :: deeper =>
-      match each (image ins) rs, each (err_of (map size_of ins)) rs with
+      let sizes := map size_of ins in
+      let both_sizes := (sizes, if has_ways net 0 then plant deepest sizes else Tip) in
+      match each (image ins) rs, each (fun jr => err_by (way_of net 0 (fst jr)) both_sizes (snd jr)) (combine (seq 0 (length rs)) rs) with
       | Some boxes, Some errs =>
           if sane net && forallb (fun ok => ok) (zip (fun n be => walks n (steps net) rows (fst be) (snd be)) ns (combine boxes errs))
           then
@@ -337,8 +194,8 @@ Definition graph (net : network) (c : context) (l j : nat) (levels : list (list 
           match nth_error rs j, nth_error ns j, nth_error row j with
           | Some r, Some n, Some a =>
               let deep := existsb (fun x => match cuts x, told n x with [], None => false | _, _ => true end) (concat levels) in
-              let m := memo_of (steps net) c l' (decay n) deep in
-              match windows (steps net) (decay n) deep (mtables m) r, each (fun s => err_of s r) (msizes m) with
+              let m := memo_of net c l (decay n) deep in
+              match windows (steps net) (decay n) deep (mtables m) r, each (fun s => err_by (way_of net l j) s r) (msizes m) with
               | Some wins, Some errs =>
                   let e := fold_left dmax errs zero in
                   let C := fold_left dmax (map (fun w : list (D * D) => match w with b :: _ => size_of b | [] => zero end) wins) zero in
@@ -522,18 +379,23 @@ Definition split_input (rs : list row) (c : context) (i : nat) (v : D) : option 
 
 (* ---- the leaf ------------------------------------------------------------------------------------------------------------------------------------------- *)
 Definition reader (net : network) (k : nat) : option row :=
-  match last net with Some rs => nth_error rs k | None => Some ([(k, one)], zero) end.
-Definition width (net : network) (c : context) (l : nat) : nat :=                  (* of what hidden layer l reads *)
-  match l with O => length (inputs c) | S l => match nth_error (hidden net) l with Some (rs, _) => length rs | None => O end end.
+  match last net with
+  | Some rs => match nth_error rs k with Some r => if forallb (fun jw => Nat.ltb (fst jw) (spikes net (outputs net))) (fst r) then Some r else None | None => None end
+  | None => if Nat.ltb k (wide net (outputs net - 1)) then Some ([(k, one)], zero) else None
+  end.
+Fixpoint reads (net : network) (c : context) (l : nat) : nat :=                    (* how many columns hidden layer l reads *)
+  match l with O => length (inputs c) | S l => wide net l + reads net c l end.
+Definition halved (net : network) (l : nat) (total : D) (B : list (list D)) : leaf :=      (* costs on layer l's spikes, and on what it reads *)
+  {| layer := l; total := total; here := firstn (wide net l) B; below := skipn (wide net l) B |}.
 Definition open (net : network) (c : context) (y k : nat) : option leaf :=
   match length (hidden net), reader net y, reader net k with
   | S l, Some r, Some q =>
-      match spread 0 (fst r) (repeat one (steps net)) (repeat [] (width net c (S l))) with
+      match spread 0 (fst r) (repeat one (steps net)) (repeat [] (reads net c (S l))) with
       | None => None
       | Some B =>
           match spread 0 (fst q) (repeat (opp one) (steps net)) B with
           | None => None
-          | Some B => Some {| layer := l; total := mul (ofnat (steps net)) (sub (snd r) (snd q)); here := B; below := repeat [] (width net c l) |}
+          | Some B => Some (halved net l (mul (ofnat (steps net)) (sub (snd r) (snd q))) B)
           end
       end
   | _, _, _ => None
@@ -570,7 +432,7 @@ Definition rest_of (c : context) (lf : leaf) : option D :=
   end.
 Definition lower (net : network) (c : context) (lf : leaf) : option leaf :=          (* one layer down *)
   match layer lf, rest_of c lf with
-  | S l, Some v => Some {| layer := l; total := add (total lf) v; here := below lf; below := repeat [] (width net c l) |}
+  | S l, Some v => Some (halved net l (add (total lf) v) (below lf))
   | _, _ => None
   end.
 Fixpoint descend (net : network) (c : context) (k : nat) (lf : leaf) : option leaf :=
@@ -615,23 +477,26 @@ Definition price_at (net : network) (c : context) (j : nat) (mu : D) (lf : leaf)
       end
   | None => None
   end.
-Definition slackD (net : network) (k : nat) : D :=
+Definition row_slackD (T : nat) (r : row) : D :=
+  let m := (length (fst r) + T + 4)%nat in
+  add (mul (gammaD m) (add (sum (map (fun jw => dabs (snd jw)) (fst r))) (dabs (snd r)))) (mul (ofnat m) least_normal).
+Definition slackD (net : network) (k : nat) : option D :=
   match last net with
   | Some rows => match nth_error rows k with
-                 | Some r => mul (ofnat (steps net)) (add (mul (gammaD (length (fst r) + steps net + 4)) (add (sum (map (fun jw => dabs (snd jw)) (fst r))) (dabs (snd r))))
-                                                          (mul (ofnat (length (fst r) + steps net + 4)) least_normal))
-                 | None => zero end
-  | None => zero
+                 | Some r => option_map (mul (ofnat (steps net)))
+                     match way_of net (outputs net) k with None => Some (row_slackD (steps net) r) | Some w => option_map snd (restingD (steps net) w) end
+                 | None => Some zero end
+  | None => Some zero
   end.
 (* strict: the label's logit is greater; else not less: of counts, whole numbers, a difference above -1 is enough *)
 Definition closes (net : network) (c : context) (y k : nat) (strict : bool) (lf : leaf) : bool :=
   match reach_layer net c 0 lf with
-  | Some lf => match rest_of c lf, corner (below lf) (inputs c) with
-               | Some v, Some w =>
+  | Some lf => match rest_of c lf, corner (below lf) (inputs c), slackD net y, slackD net k with
+               | Some v, Some w, Some a, Some b =>
                    let least := add (total lf) (add v w) in
-                   if strict then ltb (add (slackD net y) (slackD net k)) least
-                   else match last net with None => ltb (opp one) least | Some _ => leb (add (slackD net y) (slackD net k)) least end
-               | _, _ => false
+                   if strict then ltb (add a b) least
+                   else match last net with None => ltb (opp one) least | Some _ => leb (add a b) least end
+               | _, _, _, _ => false
                end
   | None => false
   end.
@@ -640,7 +505,7 @@ Definition closes (net : network) (c : context) (y k : nat) (strict : bool) (lf 
 Section Machine.
 Variables (net : network) (y : nat) (low high : list D) (ties : bool).            (* ties: of equal logits the first one wins ("argmax"), else it must be strict *)
 Definition strictly (k : nat) : bool := negb (ties && Nat.ltb y k).
-Definition classes : nat := match last net with Some rs => length rs | None => width net {| inputs := []; firsts := []; laters := []; kept := None |} (length (hidden net)) end.
+Definition classes : nat := match last net with Some rs => length rs | None => wide net (outputs net - 1) end.
 (* a fact of the context: None: refused; Some None: the context holds no run *)
 Definition learn (c : option context) (r : record) : option (option context) :=
   match c with

@@ -36,7 +36,7 @@ Definition net : network := {| steps := 4; hidden := [([([(0, (d (62846200) (-28
   {| decay := (d (8106479329266893) (-53)); theta := (d (1) (-0)); kind := Zero; drop := (d (1) (-0)) |}])];
   last := Some [([(0, (d (254138464) (-28))); (1, (d (-198551184) (-28))); (2, (d (-121986784) (-28))); (3, (d (-14427789) (-28))); (4, (d (-170432704) (-28))); (5, (d (-51638512) (-28)))], (d (-13316420) (-25)));
   ([(0, (d (-40484844) (-28))); (1, (d (244100064) (-28))); (2, (d (-17226968) (-28))); (3, (d (148566688) (-28))); (4, (d (200622096) (-28))); (5, (d (122060272) (-28)))], (d (-12006307) (-25)));
-  ([(0, (d (-238254704) (-28))); (1, (d (205342496) (-28))); (2, (d (180670000) (-28))); (3, (d (-196399072) (-28))); (4, (d (-97690256) (-28))); (5, (d (186472672) (-28)))], (d (-9284300) (-25)))] |}.
+  ([(0, (d (-238254704) (-28))); (1, (d (205342496) (-28))); (2, (d (180670000) (-28))); (3, (d (-196399072) (-28))); (4, (d (-97690256) (-28))); (5, (d (186472672) (-28)))], (d (-9284300) (-25)))]; nested := []; far := [] |}.
 Definition low : list D := [(d (43652459317637939) (-56));
   (d (17712892664296243) (-56));
   (d (293974190535475) (-56));
@@ -198,5 +198,5 @@ Example accepted : accepts net 1 low high certificate = true. Proof. vm_compute.
 Definition robust := Certified.certified net 1 low high certificate fitting accepted.
 Check robust.
 Example listed : 1 < classes net. Proof. vm_compute. repeat constructor. Qed.
-Definition robust_loops := Certified.certified_loops net 1 low high certificate fitting accepted listed.
+Definition robust_loops := Certified.certified_loops net 1 low high certificate eq_refl fitting accepted listed.
 

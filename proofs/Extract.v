@@ -1,7 +1,7 @@
 (* The machine as OCaml: whole numbers by Zarith, small counts by the machine's own integers. *)
 From Coq Require Import ZArith List Bool.
 From Coq Require Extraction ExtrOcamlBasic ExtrOcamlNatInt.
-Require Import Semantics Dyadic Check.
+Require Import Semantics Dyadic Ways Check.
 Require Fit Box.
 Extract Inductive positive => "Big.t" ["Big.doubled_and_one" "Big.doubled" "Big.one"] "Big.on_positive".
 Extract Inductive Z => "Big.t" ["Big.zero" "(fun p -> p)" "Big.opp"] "Big.on_sign".
@@ -17,4 +17,4 @@ Extract Constant BinInt.Z.shiftr => "Big.shiftr".
 Extract Constant BinInt.Z.div => "Big.div".
 Extract Constant BinInt.Z.of_nat => "Big.of_int".
 Extract Constant BinInt.Z.ltb => "Big.lt".
-Extraction "checker.ml" step finished Fit.fits Box.box_of Box.inhabited.
+Extraction "checker.ml" step finished flatten Fit.fits Box.box_of Box.inhabited.

@@ -24,19 +24,29 @@ Definition float_run (net : network) (x : nat -> R) (s : trains) : Prop :=
   forall l rows ns, nth_error (hidden net) l = Some (rows, ns) ->
   forall j r n, nth_error rows j = Some r -> nth_error ns j = Some n ->
   exists h c, (l = O -> forall t, c t = c O)
-    /\ (forall t, (t < steps net)%nat -> summed (products r (source x s l t)) (c t))
+    /\ (forall t, (t < steps net)%nat -> let z := source net x s l t in Rabs (c t - amount (way_of net l j) r z) <= error (way_of net l j) r z)
     /\ (forall t, (t < steps net)%nat -> s l j t = spiked (float_neuron h n) c t).
 
 (* a mean over T steps of a sum a: divided by T, or multiplied by the float 1/T *)
 Definition mean (T : nat) (a m : R) : Prop := m = fl (a / INR T) \/ m = fl (a * fl (/ INR T)).
-Definition output (net : network) (s : trains) (t i : nat) : R := bit (s (outputs net - 1)%nat i t).
+Lemma output_bit : forall net s i, exists f : nat -> bool, forall t, output net s t i = bit (f t).
+Proof.
+  intros net s. unfold output. induction (outputs net) as [|l IH]; intros i; cbn [source]; [exists (fun _ => false); reflexivity|].
+  destruct (Nat.ltb i (wide net l)); [exists (s l i); reflexivity|apply IH].
+Qed.
+Lemma output_1 : forall net s t i, Rabs (output net s t i) <= 1.
+Proof. intros net s t i. destruct (output_bit net s i) as [f F]. rewrite F. destruct (f t); simpl; [rewrite Rabs_R1|rewrite Rabs_R0]; lra. Qed.
 Definition float_logit (net : network) (s : trains) (k : nat) (y : R) : Prop :=
   let T := steps net in let o := output net s in
   match last net with
   | Some rows => exists r, nth_error rows k = Some r /\
-      ((exists z a, (forall t, (t < T)%nat -> summed (products r (o t)) (z t)) /\ summed (map z (seq 0 T)) a /\ mean T a y)      (* map, then mean *)
-       \/ (exists m, (forall i, exists a, summed (map (fun t => o t i) (seq 0 T)) a /\ mean T a (m i)) /\ summed (products r m) y)) (* mean, then map *)
-  | None => exists a, summed (map (fun t => o t k) (seq 0 T)) a /\ mean T a y
+      match way_of net (outputs net) k with
+      | None =>
+          (exists z a, (forall t, (t < T)%nat -> summed (products r (o t)) (z t)) /\ summed (map z (seq 0 T)) a /\ mean T a y)      (* map, then mean *)
+          \/ (exists m, (forall i, exists a, summed (map (fun t => o t i) (seq 0 T)) a /\ mean T a (m i)) /\ summed (products r m) y) (* mean, then map *)
+      | Some w => Rabs (y - total T (fun t => worth w (o t)) / INR T) <= snd (resting T w)
+      end
+  | None => exists a, summed (map (fun t => bit (s (outputs net - 1)%nat k t)) (seq 0 T)) a /\ mean T a y
   end.
 
 (* what the kernel checks of a network before all else *)
@@ -140,7 +150,7 @@ Theorem float_run_run : forall net x s, fit net -> float_run net x s -> run net 
 Proof.
   intros net x s [_ [_ [F _]]] H l rows ns L j r n Hr Hn. destruct (F l rows ns L) as [Fn Fr]. destruct (Fn j n Hn) as [P D].
   destruct (H l rows ns L j r n Hr Hn) as [h [c [H0 [H1 H2]]]]. exists (float_neuron h n), c. split; [apply float_drives; assumption|].
-  split; [exact H0|]. split; [|exact H2]. intros t Ht. apply summed_allowance; [apply Fr with j; exact Hr|apply H1; exact Ht].
+  split; [exact H0|]. split; [exact H1|exact H2].
 Qed.
 
 (* ---- logits -------------------------------------------------------------------------------------------------------------------------------------- *)
@@ -154,6 +164,8 @@ Proof.
     assert (weighted ws (fun i => total T (fun t => o t i) + o T i) = weighted ws (fun i => total T (fun t => o t i)) + weighted ws (o T)) as ->; [|ring].
     clear IH. induction ws as [|w ws IH]; simpl; [ring|]. rewrite IH. ring.
 Qed.
+Lemma total_ext : forall T f g, (forall t, f t = g t) -> total T f = total T g.
+Proof. intros T f g H. induction T as [|T IH]; simpl; [reflexivity|]. rewrite IH, H. reflexivity. Qed.
 Lemma bit_whole : forall b, whole (bit b). Proof. intros [|]; [exists 1%Z|exists 0%Z]; reflexivity. Qed.
 Lemma bits_whole : forall (f : nat -> bool) ts, Forall whole (map (fun t => bit (f t)) ts).
 Proof. intros f ts. apply Forall_forall. intros x I. apply in_map_iff in I as [t [<- _]]. apply bit_whole. Qed.
@@ -255,7 +267,11 @@ Qed.
 Theorem logit_slack : forall net s k y, fit net -> last net <> None -> float_logit net s k y -> Rabs (INR (steps net) * y - score net s k) <= slack net k.
 Proof.
   intros net s k y [T0 [T20 [_ F]]] L H. unfold float_logit, score, slack in *. destruct (last net) as [rows|]; [clear L|contradiction].
-  destruct H as [r [Hr H]]. rewrite Hr. specialize (F rows eq_refl k r Hr). fold (output net s) in *.
+  destruct H as [r [Hr H]]. rewrite Hr. specialize (F rows eq_refl k r Hr). destruct (way_of net (outputs net) k) as [w|]; cbn [amount].
+  { pose proof (T_pos _ T0). replace (INR (steps net) * y - total (steps net) (fun t => worth w (output net s t)))
+      with (INR (steps net) * (y - total (steps net) (fun t => worth w (output net s t)) / INR (steps net))) by (field; lra).
+    rewrite Rabs_mult, (Rabs_pos_eq (INR (steps net))) by lra. apply Rmult_le_compat_l; [lra|exact H]. }
+  unfold row_slack.
   set (T := steps net) in *. set (n := length (fst r)) in *. set (M := moduli (fst r) (fun _ => 1) + Rabs (val (snd r))).
   pose proof eta_pos as E. pose proof eta_tiny as ET. pose proof (T_pos T T0) as T1. pose proof (pos_INR n) as N0.
   assert (0 <= M) as M0 by (unfold M; pose proof (moduli_pos (fst r) (fun _ => 1)); pose proof (Rabs_pos (val (snd r))); lra).
@@ -275,7 +291,7 @@ Proof.
   - (* each step's map, then the mean *)
     assert (forall t, In t (seq 0 T) -> near (n + 1) (INR (n + 1) * eta) M (z t) (affine r (output net s t))) as NZ.
     { intros t I. apply in_seq in I. destruct (row_near (output net s t) (z t) 1 (Rle_refl 1)) as [R1 R2].
-      - intros i. unfold output. destruct (s _ i t); simpl; [rewrite Rabs_R1|rewrite Rabs_R0]; lra.
+      - intros i. apply output_1.
       - apply Hz. lia.
       - eapply near_weaken; [exact R2|lia|lra|lra]. }
     apply near_steps in NZ. rewrite length_seq, <- !total_sum in NZ. destruct NZ as [NZ SZ].
@@ -292,8 +308,8 @@ Proof.
   - (* the mean of the spikes, then the map *)
     set (c := fun i => total T (fun t => output net s t i)).
     assert (forall i, near 2 0 1 (m i) (c i / INR T)) as NM.
-    { intros i. destruct (Hm i) as [a [Ha Hma]]. unfold output in Ha. apply counted in Ha; [|exact T20]. subst a.
-      pose proof (bits_total T (fun t => s (outputs net - 1)%nat i t)) as B. apply (mean_count T T0 T20) in Hma; [|apply total_whole|exact B].
+    { intros i. destruct (Hm i) as [a [Ha Hma]]. unfold c. destruct (output_bit net s i) as [f Ef]. rewrite (map_ext _ _ Ef) in Ha. rewrite (total_ext T _ _ Ef). apply counted in Ha; [|exact T20]. subst a.
+      pose proof (bits_total T f) as B. apply (mean_count T T0 T20) in Hma; [|apply total_whole|exact B].
       eapply near_weaken; [exact Hma|lia|lra|]. apply Rmult_le_reg_r with (INR T); [lra|]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l by lra. lra. }
     destruct (row_near m y (grow 2) (grow_1 2)) as [R1 R2]; [|exact Hs|].
     { intros i. pose proof (near_size _ _ _ _ _ (NM i)). lra. }
@@ -314,7 +330,7 @@ Qed.
 Theorem counts_order : forall net s y k ly lk, fit net -> last net = None -> float_logit net s y ly -> float_logit net s k lk ->
   score net s k < score net s y -> lk < ly.
 Proof.
-  intros net s y k ly lk [T0 [T20 _]] L Hy Hk H. unfold float_logit, score in *. rewrite L in *. set (T := steps net) in *. unfold output in *.
+  intros net s y k ly lk [T0 [T20 _]] L Hy Hk H. unfold float_logit, score in *. rewrite L in *. set (T := steps net) in *.
   destruct Hy as [a [Sa Ma]]. destruct Hk as [b [Sb Mb]]. apply counted in Sa; [|exact T20]. apply counted in Sb; [|exact T20].
   rewrite <- Sa, <- Sb in H. pose proof (bits_total T (fun t => s (outputs net - 1)%nat y t)) as Ba. pose proof (bits_total T (fun t => s (outputs net - 1)%nat k t)) as Bb.
   pose proof (total_whole T (fun t => s (outputs net - 1)%nat y t)) as Wa. pose proof (total_whole T (fun t => s (outputs net - 1)%nat k t)) as Wb.

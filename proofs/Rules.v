@@ -1,7 +1,7 @@
 (* Each rule by itself: what a passed check says of real numbers. *)
 From Coq Require Import ZArith Reals List Bool Lra Lia.
 From Flocq Require Import Core.
-Require Import Semantics Dyadic Check.
+Require Import Semantics Dyadic Ways Check.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -188,6 +188,20 @@ Proof.
   specialize (L b 0%nat). lra.
 Qed.
 
+Lemma dots_ext : forall B f g i, (forall k t, (k < length B)%nat -> f (i + k)%nat t = g (i + k)%nat t) -> dots B f i = dots B g i.
+Proof.
+  induction B as [|b B IH]; intros f g i H; cbn [dots]; [reflexivity|]. f_equal.
+  - apply dot_ext. intro t. specialize (H 0%nat t ltac:(cbn; lia)). rewrite Nat.add_0_r in H. exact H.
+  - apply IH. intros q t L. replace (S i + q)%nat with (i + S q)%nat by lia. apply H. cbn. lia.
+Qed.
+Lemma dots_shift : forall B f a i, dots B f (a + i)%nat = dots B (fun k => f (a + k)%nat) i.
+Proof. induction B as [|b B IH]; intros f a i; cbn [dots]; [reflexivity|]. rewrite <- IH. replace (a + S i)%nat with (S (a + i)) by lia. reflexivity. Qed.
+Lemma dots_split : forall w B f i, dots B f i = dots (firstn w B) f i + dots (skipn w B) f (i + w)%nat.
+Proof.
+  induction w as [|w IH]; intros B f i; [cbn; rewrite Nat.add_0_r; lra|]. destruct B as [|b B]; [cbn; lra|]. cbn [firstn skipn dots]. rewrite (IH B f (S i)).
+  replace (S i + w)%nat with (i + S w)%nat by lia. lra.
+Qed.
+
 (* ---- tables of faded sums ---------------------------------------------------------------------------------------------------------------------- *)
 Fixpoint recent (lam : R) (f : nat -> R) (k t : nat) : R :=                       (* of k last terms, after t steps *)
   match k, t with S k, S t => f t + lam * recent lam f k t | _, _ => 0 end.
@@ -296,4 +310,21 @@ Proof.
     pose proof (least_le v _ _ A). pose proof (most_ge v _ _ A). unfold among in *. cbn [fst snd]. vals. lra.
   - intros k tb E. exact (O k tb E).
   - apply tab_ok; [exact L|]. intros k bx G. apply nth_error_In, repeat_spec in G. subst. unfold among. cbn. lra.
+Qed.
+Lemma sized_spec : forall X (none : X) n l i z, nth_error (sized n none l) i = Some z -> (i < n)%nat /\ (nth_error l i = Some z \/ z = none).
+Proof.
+  intros X none. induction n as [|n IH]; intros l i z H; [destruct i; discriminate|]. destruct i as [|i]; cbn [sized nth_error] in H.
+  - injection H as <-. split; [lia|]. destruct l; [right|left]; reflexivity.
+  - apply IH in H. split; [lia|]. destruct l; [|exact (proj2 H)]. destruct H as [_ [H|H]]; [destruct i; discriminate|right; exact H].
+Qed.
+Lemma length_sized : forall X (none : X) n l, length (sized n none l) = n.
+Proof. intros X none. induction n as [|n IH]; intros l; [reflexivity|]. cbn. rewrite IH. reflexivity. Qed.
+Lemma tabulated : forall lam (b : D * D) m old t, (t < m)%nat -> exists r row, nth t (tabulate lam old (repeat b m)) [] = r :: row.
+Proof.
+  intros lam b. induction m as [|m IH]; intros old t Lt; [lia|]. cbn [repeat tabulate]. cbv zeta. destruct t as [|t]; [cbn [nth map]; eauto|]. cbn [nth]. apply IH. lia.
+Qed.
+Lemma weighted_low : forall ws p z n, forallb (fun jw : nat * D => Nat.ltb (fst jw) n) ws = true -> (forall i, (i < n)%nat -> p i = z i) -> weighted ws p = weighted ws z.
+Proof.
+  intros ws p z n H E. induction ws as [|[j w] ws IH]; [reflexivity|]. cbn [forallb fst] in H. apply andb_prop in H. destruct H as [H1 H2]. apply Nat.ltb_lt in H1.
+  rewrite !weighted_cons, (E j H1), (IH H2). reflexivity.
 Qed.

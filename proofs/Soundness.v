@@ -1,22 +1,45 @@
 (* Where the machine accepts a certificate, every run from the box gives the class. *)
 From Coq Require Import ZArith Reals List Bool Lra Lia.
 From Flocq Require Import Core.
-Require Import Semantics Dyadic Check Rules RuleT RuleI.
+Require Import Semantics Dyadic Ways Check Rules RuleT RuleI.
 Import ListNotations.
 Open Scope R_scope.
 
 Section Run.
 Variables (net : network) (x : nat -> R) (s : trains).
 Hypothesis the_run : run net x s.
+Definition rows_told : list (list row) := map fst (hidden net) ++ match last net with Some rows => [rows] | None => [] end.
+Hypothesis told_alike : forallb (fun ok : bool => ok) (zip agree rows_told (nested net)) = true.
 Notation T := (steps net).
+Notation source := (source net x s).
 
 Definition neuron_at (l j : nat) (r : row) (n : neuron) : Prop :=
   exists rs ns, nth_error (hidden net) l = Some (rs, ns) /\ nth_error rs j = Some r /\ nth_error ns j = Some n.
-Definition current (l : nat) (r : row) (t : nat) : R := affine r (source x s l t).
+Definition current (l : nat) (r : row) (t : nat) : R := affine r (source l t).
 
+(* rows are the exact maps of the ways that stand beside them *)
+Lemma amount_affine : forall l rs j r z, nth_error rows_told l = Some rs -> nth_error rs j = Some r -> amount (way_of net l j) r z = affine r z.
+Proof.
+  intros l rs j r z Hl Hr. unfold way_of. destruct (nth_error (nested net) l) as [ws|] eqn:Ew; [|reflexivity]. destruct (nth_error ws j) as [[w|]|] eqn:Ej; try reflexivity.
+  cbn [amount]. apply (agree_worth rs ws j r w z); [|exact Hr|exact Ej]. rewrite forallb_forall in told_alike. apply told_alike.
+  apply nth_error_In with l. apply zip_given; assumption.
+Qed.
+Lemma hidden_told : forall l rs ns, nth_error (hidden net) l = Some (rs, ns) -> nth_error rows_told l = Some rs.
+Proof.
+  intros l rs ns H. unfold rows_told. rewrite nth_error_app1; [rewrite nth_error_map, H; reflexivity|]. rewrite length_map. apply nth_error_Some. congruence.
+Qed.
 Lemma at_neuron : forall l j r n, neuron_at l j r n -> exists go c, drives n go /\ (l = O -> forall t, c t = c O)
-  /\ (forall t, (t < T)%nat -> Rabs (c t - current l r t) <= allowance r (source x s l t)) /\ (forall t, (t < T)%nat -> s l j t = spiked go c t).
-Proof. intros l j r n [rs [ns [H [Hr Hn]]]]. exact (the_run l rs ns H j r n Hr Hn). Qed.
+  /\ (forall t, (t < T)%nat -> Rabs (c t - current l r t) <= error (way_of net l j) r (source l t)) /\ (forall t, (t < T)%nat -> s l j t = spiked go c t).
+Proof.
+  intros l j r n [rs [ns [H [Hr Hn]]]]. destruct (the_run l rs ns H j r n Hr Hn) as [go [c [A [B [C0 E]]]]]. exists go, c. split; [exact A|]. split; [exact B|]. split; [|exact E].
+  intros t Lt. specialize (C0 t Lt). cbv zeta in C0. rewrite (amount_affine l rs j r) in C0 by (try exact Hr; eapply hidden_told; exact H). exact C0.
+Qed.
+Lemma err_by_sound : forall o r ts e z, err_by o ts r = Some e -> (forall k d, nth_error (fst ts) k = Some d -> Rabs (z k) <= val d) ->
+  (forall k d, find k (snd ts) = Some d -> Rabs (z k) <= val d) -> error o r z <= val e.
+Proof.
+  intros [w|] r ts e z H A B; cbn [err_by error] in *; [|eapply err_sound; eassumption].
+  destruct (gaugeD (snd ts) w) as [d|] eqn:E; [|discriminate]. injection H as <-. apply (gaugeD_bounds _ _ B w d E).
+Qed.
 
 (* ---- what a context says of the run ---------------------------------------------------------------------------------------------------------- *)
 Definition first_ok (j : nat) (f : first) : Prop :=
@@ -29,9 +52,11 @@ Definition later_ok (l j : nat) (a : later) : Prop :=
      | Some (ex, sts) => exists r n, neuron_at (S l) j r n /\ path n (val ex) (current (S l) r) (s (S l) j) sts 0 0 0
      end.
 Definition tables_ok (l : nat) (lam : R) (tables : list table) : Prop :=
-  forall i tb, nth_error tables i = Some tb -> table_ok lam (fun t => bit (s l i t)) tb.
-Definition sizes_ok (l : nat) (sizes : list (list D)) : Prop :=
-  forall t sz, nth_error sizes t = Some sz -> forall i z, nth_error sz i = Some z -> Rabs (bit (s l i t)) <= val z.
+  forall i tb, nth_error tables i = Some tb ->
+  table_ok lam (fun t => source l t i) tb /\ forall t, (t < T)%nat -> match nth t tb [] with [] => Rabs (source l t i) <= 1 | _ => True end.
+Definition sizes_ok (l : nat) (sizes : list (list D * trie)) : Prop :=
+  forall t sz, nth_error sizes t = Some sz -> (forall i z, nth_error (fst sz) i = Some z -> Rabs (source l t i) <= val z)
+    /\ (forall i z, find i (snd sz) = Some z -> Rabs (source l t i) <= val z).
 Definition memo_ok (m : memo) : Prop :=
   0 <= val (mdecay m) -> tables_ok (mlayer m) (val (mdecay m)) (mtables m) /\ sizes_ok (mlayer m) (msizes m) /\ length (msizes m) = T.
 Definition firsts_ok (fs : list first) : Prop := forall j f, nth_error fs j = Some f -> first_ok j f.
@@ -102,25 +127,27 @@ Proof.
   intros low high rows o In0 H. unfold begin in H. cbv zeta in H. set (ins := combine low high) in *.
   assert (Hi : inputs_ok ins). { intros i b E. apply zip_combine in E. destruct E as [E1 E2]. exact (In0 i _ _ E1 E2). }
   destruct (hidden net) as [|[rs ns] deeper] eqn:Hd; [discriminate|].
-  destruct (each (image ins) rs) as [boxes|] eqn:Eb; [|discriminate]. destruct (each (err_of (map size_of ins)) rs) as [errs|] eqn:Ee; [|discriminate].
+  destruct (each (image ins) rs) as [boxes|] eqn:Eb; [|discriminate]. match type of H with match ?e with _ => _ end = _ => destruct e as [errs|] eqn:Ee; [|discriminate] end.
   match type of H with (if ?c then _ else _) = _ => destruct c eqn:C; [|discriminate] end.
   apply andb_prop in C. destruct C as [Sn W]. rewrite forallb_forall in W.
   assert (N0 : nth_error (hidden net) 0 = Some (rs, ns)) by (rewrite Hd; reflexivity).
   destruct (sane_neuron Sn 0 rs ns N0) as [Ln Dn].
-  assert (T1 : (0 < T)%nat). { unfold sane in Sn. apply andb_prop in Sn. destruct Sn as [Sn _]. apply Nat.leb_le in Sn. lia. }
+  assert (T1 : (0 < T)%nat). { unfold sane in Sn. apply andb_prop in Sn. destruct Sn as [Sn _]. apply andb_prop in Sn. destruct Sn as [Sn _]. apply Nat.leb_le in Sn. lia. }
   assert (Fs : firsts_ok (zip (fun b e => {| alo := fst b; ahi := snd b; err := e; left := enumerate 0 rows |}) boxes errs)).
   { intros j f E. pose proof E as E'. apply zip_spec in E. destruct E as [b [e [E1 [E2 ->]]]].
     destruct (each_spec _ _ _ _ _ Eb j) as [A _]. destruct (A b E1) as [r [Er Ib]].
-    destruct (each_spec _ _ _ _ _ Ee j) as [B _]. destruct (B e E2) as [r' [Er' Ie]]. assert (r' = r) by congruence. subst r'.
+    destruct (each_spec _ _ _ _ _ Ee j) as [B _]. destruct (B e E2) as [[j' r'] [Er' Ie]]. cbn [fst snd] in Ie. apply zip_combine in Er'. cbn [fst snd] in Er'.
+    destruct Er' as [Ej Er']. apply nth_error_seq in Ej. destruct Ej as [-> _]. assert (r' = r) by congruence. subst r'. cbn [Nat.add] in Ie.
     assert (Nn : exists m, nth_error ns j = Some m).
     { destruct (nth_error ns j) as [m|] eqn:Em; [eauto|]. apply nth_error_None in Em. assert (j < length rs)%nat by (apply nth_error_Some; congruence). lia. }
     destruct Nn as [n Em]. pose proof (Dn j n Em) as L0.
     destruct (at_neuron 0 j r n) as [go [c [Dr [Cc [Al Sp]]]]]; [exists rs, ns; auto|].
-    specialize (Cc eq_refl). specialize (Al 0%nat T1). unfold current in Al. cbn [source] in Al.
+    specialize (Cc eq_refl). specialize (Al 0%nat T1). unfold current in Al. change (source 0 0) with x in Al.
     pose proof (image_sound ins r b x Ib Hi) as Ab.
-    assert (Ae : allowance r x <= val e).
-    { eapply err_sound; [exact Ie|]. intros k z Ez. rewrite nth_error_map in Ez. destruct (nth_error ins k) as [bk|] eqn:Ek; [|discriminate]. cbn in Ez. injection Ez as <-.
-      apply size_ge. exact (Hi k bk Ek). }
+    assert (Az : forall k z, nth_error (map size_of ins) k = Some z -> Rabs (x k) <= val z).
+    { intros k z Ez. rewrite nth_error_map in Ez. destruct (nth_error ins k) as [bk|] eqn:Ek; [|discriminate]. cbn in Ez. injection Ez as <-. apply size_ge. exact (Hi k bk Ek). }
+    assert (Ae : error (way_of net 0 j) r x <= val e).
+    { eapply err_by_sound; [exact Ie|exact Az|]. cbn [snd]. intros k z Ez. destruct (has_ways net 0); [|discriminate]. apply find_plant in Ez. exact (Az k z Ez). }
     assert (Wj : walks n T rows b e = true).
     { apply (W (walks n T rows b e)). assert (Nc : nth_error (combine boxes errs) j = Some (b, e)).
       { clear - E1 E2. revert boxes errs E1 E2. induction j; intros [|? boxes] [|? errs] E1 E2; cbn in *; try discriminate; [congruence|auto]. }
@@ -139,7 +166,9 @@ Proof.
 Qed.
 
 (* ---- rules I and W ------------------------------------------------------------------------------------------------------------------------------------ *)
-Lemma sources_ok : forall c l lam deep, holds c -> 0 <= val lam -> tables_ok l (val lam) (sources c l lam deep).
+Definition spikes_tables (l : nat) (lam : R) (tables : list table) : Prop :=
+  forall i tb, nth_error tables i = Some tb -> table_ok lam (fun t => bit (s l i t)) tb.
+Lemma sources_ok : forall c l lam deep, holds c -> 0 <= val lam -> spikes_tables l (val lam) (sources c l lam deep).
 Proof.
   intros c l lam deep [Hi [Hf [Hl Hm]]] L i tb E. unfold sources in E. destruct l as [|l].
   - rewrite nth_error_map in E. destruct (nth_error (firsts c) i) as [f|] eqn:Ef; [|discriminate]. cbn in E. injection E as <-.
@@ -155,25 +184,48 @@ Proof.
     unfold of_later. cbv zeta. destruct deep; [|exact O]. destruct (proof a) as [[ex sts]|]; [|exact O]. destruct Pf as [r [n [_ P]]].
     apply meet_ok; [exact O|]. eapply of_graph_ok; [exact L|exact P].
 Qed.
-Lemma tops_ok : forall l lam tables, 0 <= lam -> tables_ok l lam tables -> sizes_ok l (tops T tables) /\ length (tops T tables) = T.
+Lemma read_tables_ok : forall c lam deep, holds c -> 0 <= val lam -> forall far l, tables_ok l (val lam) (read_tables net c far l lam deep).
 Proof.
-  intros l lam tables L H. split; [|unfold tops; rewrite length_map, length_seq; reflexivity].
-  intros t sz E i z Ez. unfold tops in E. rewrite nth_error_map in E. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate].
-  apply nth_error_seq in Et. cbn in E. injection E as <-. destruct Et as [-> _]. cbn [Nat.add] in Ez.
-  rewrite nth_error_map in Ez. destruct (nth_error tables i) as [tb|] eqn:Eb; [|discriminate]. cbn in Ez. injection Ez as <-.
-  pose proof (bit_range (s l i t)). rewrite Rabs_pos_eq by lra. destruct (nth t tb []) as [|r row] eqn:En; [vals; lra|].
-  assert (El : nth_error tb t = Some (r :: row)).
-  { destruct (nth_error tb t) as [rw|] eqn:El; [rewrite (nth_error_nth _ _ _ El) in En; congruence|].
-    apply nth_error_None in El. rewrite nth_overflow in En by exact El. discriminate. }
-  specialize (H i tb Eb t 0%nat _ r El eq_refl). unfold among in H. cbn [recent] in H. rewrite Rmult_0_r, Rplus_0_r in H. lra.
+  intros c lam deep H L. induction far as [|far IH]; intros l i tb E; [destruct i; discriminate|]. destruct l as [|l]; cbn [read_tables] in E.
+  - pose proof H as [Hi _]. rewrite nth_error_map in E. destruct (nth_error (inputs c) i) as [b|] eqn:Eb; [|discriminate]. cbn in E. injection E as <-. specialize (Hi i b Eb). split.
+    + apply tab_ok; [exact L|]. intros k b' G. apply nth_error_In, repeat_spec in G. subst b'. exact Hi.
+    + intros t Lt. assert (P : exists r row, nth t (tab deep lam (repeat b T)) [] = r :: row).
+      { unfold tab. destruct deep; [exact (tabulated lam b T [] t Lt)|]. exists b, []. rewrite (nth_indep _ [] [b]) by (rewrite length_map, repeat_length; exact Lt).
+        rewrite (map_nth (fun y : D * D => [y]) (repeat b T) b t), nth_repeat. reflexivity. }
+      destruct P as [r [row ->]]. exact I.
+  - destruct (Nat.lt_ge_cases i (wide net l)) as [Li|Li].
+    + rewrite nth_error_app1 in E by (rewrite length_sized; exact Li). apply sized_spec in E. destruct E as [_ E].
+      assert (Sc : forall t, source (S l) t i = bit (s l i t)) by (intro t; cbn [Semantics.source]; destruct (Nat.ltb_spec i (wide net l)); [reflexivity|lia]).
+      split; [|intros t Lt; rewrite Sc; destruct (nth t tb []); [|exact I]; pose proof (bit_range (s l i t)); rewrite Rabs_pos_eq; lra].
+      destruct E as [E| ->]; [|intros t k row b F; destruct t; discriminate].
+      pose proof (sources_ok c l lam deep H L i tb E) as O. intros t k row b F G. specialize (O t k row b F G). erewrite recent_ext; [exact O|]. exact Sc.
+    + rewrite nth_error_app2 in E by (rewrite length_sized; exact Li). rewrite length_sized in E. destruct (IH l _ tb E) as [A B].
+      assert (Sc : forall t, source (S l) t i = source l t (i - wide net l)) by (intro t; cbn [Semantics.source]; destruct (Nat.ltb_spec i (wide net l)); [lia|reflexivity]).
+      split; [intros t k row b F G; specialize (A t k row b F G); erewrite recent_ext; [exact A|exact Sc]|intros t Lt; rewrite Sc; exact (B t Lt)].
+Qed.
+Lemma tops_ok : forall l lam tables ways, 0 <= lam -> tables_ok l lam tables ->
+  let m := map (fun sz => (sz, if ways : bool then plant deepest sz else Tip)) (tops T tables) in sizes_ok l m /\ length m = T.
+Proof.
+  intros l lam tables ways L H. cbv zeta. split; [|unfold tops; rewrite !length_map, length_seq; reflexivity].
+  assert (A : forall t sz, nth_error (tops T tables) t = Some sz -> forall i z, nth_error sz i = Some z -> Rabs (source l t i) <= val z).
+  { intros t sz E i z Ez. unfold tops in E. rewrite nth_error_map in E. destruct (nth_error (seq 0 T) t) as [t'|] eqn:Et; [|discriminate].
+    apply nth_error_seq in Et. cbn in E. injection E as <-. destruct Et as [-> Lt]. cbn [Nat.add] in Ez.
+    rewrite nth_error_map in Ez. destruct (nth_error tables i) as [tb|] eqn:Eb; [|discriminate]. cbn in Ez. injection Ez as <-.
+    destruct (H i tb Eb) as [O S0]. specialize (S0 t Lt). destruct (nth t tb []) as [|r row] eqn:En; [vals; exact S0|].
+    assert (El : nth_error tb t = Some (r :: row)).
+    { destruct (nth_error tb t) as [rw|] eqn:El; [rewrite (nth_error_nth _ _ _ El) in En; congruence|].
+      apply nth_error_None in El. rewrite nth_overflow in En by exact El. discriminate. }
+    specialize (O t 0%nat _ r El eq_refl). cbn [recent] in O. rewrite Rmult_0_r, Rplus_0_r in O. apply size_ge. exact O. }
+  intros t sz E. rewrite nth_error_map in E. destruct (nth_error (tops T tables) t) as [sz'|] eqn:Et; [|discriminate]. cbn [option_map] in E. injection E as <-. cbn [fst snd].
+  split; [exact (A t sz' Et)|]. intros i z F. destruct ways; [|discriminate]. apply find_plant in F. exact (A t sz' Et i z F).
 Qed.
 Lemma memo_of_ok : forall c l lam deep, holds c -> 0 <= val lam ->
-  let m := memo_of T c l lam deep in tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m.
+  let m := memo_of net c l lam deep in tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m.
 Proof.
-  intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta.
-  assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mtables := sources c l lam deep; msizes := tops T (sources c l lam deep) |} in
+  intros c l lam deep H L. cbv zeta. unfold memo_of. cbv zeta. set (ts := read_tables net c _ l lam deep). set (sz := map _ (tops T ts)).
+  assert (N : let m := {| mlayer := l; mdecay := lam; mdeep := deep; mtables := ts; msizes := sz |} in
               tables_ok l (val lam) (mtables m) /\ sizes_ok l (msizes m) /\ length (msizes m) = T /\ memo_ok m).
-  { cbv zeta. cbn [mtables msizes]. pose proof (sources_ok c l lam deep H L) as S0. destruct (tops_ok l (val lam) _ L S0) as [A B].
+  { cbv zeta. cbn [mtables msizes]. pose proof (read_tables_ok c lam deep H L (nth l (far net) 1%nat) l) as S0. fold ts in S0. destruct (tops_ok l (val lam) ts (has_ways net l) L S0) as [A B].
     refine (conj S0 (conj A (conj B _))). intros _. exact (conj S0 (conj A B)). }
   pose proof H as [_ [_ [_ Hm]]]. destruct (kept c) as [m|]; [|exact N].
   destruct (Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m))%bool eqn:E; [|exact N].
@@ -196,8 +248,8 @@ Proof.
   intros c l j levels o H G. unfold graph in G. destruct l as [|l]; [discriminate|]. destruct levels as [|[|x0 level0] rest]; try discriminate.
   destruct (nth_error (hidden net) (S l)) as [[rs ns]|] eqn:Eh; [|discriminate]. destruct (nth_error (laters c) l) as [row|] eqn:El; [|discriminate].
   destruct (nth_error rs j) as [r|] eqn:Er; [|discriminate]. destruct (nth_error ns j) as [n|] eqn:En; [|discriminate]. destruct (nth_error row j) as [a|] eqn:Ea; [|discriminate].
-  cbv zeta in G. set (deep := existsb _ _) in *. set (m := memo_of T c l (decay n) deep) in *.
-  destruct (windows T (decay n) deep (mtables m) r) as [wins|] eqn:Ew; [|discriminate]. destruct (each (fun s => err_of s r) (msizes m)) as [errs|] eqn:Ee; [|discriminate].
+  cbv zeta in G. set (deep := existsb _ _) in *. set (m := memo_of net c (S l) (decay n) deep) in *.
+  destruct (windows T (decay n) deep (mtables m) r) as [wins|] eqn:Ew; [|discriminate]. match type of G with match ?e with _ => _ end = _ => destruct e as [errs|] eqn:Ee; [|discriminate] end.
   set (e := fold_left dmax errs zero) in *.
   set (C := fold_left dmax (map _ wins) zero) in *. set (UM := fold_left dmax (map _ (concat _)) zero) in *.
   set (ex := add e (slipD n UM (add C e))) in *. set (level := x0 :: level0) in *.
@@ -206,12 +258,12 @@ Proof.
   destruct (stages_of n ex gm 0 zero wins (bits a) level rest chains) as [sts|] eqn:Es; [|discriminate].
   match type of G with (if ?c then _ else _) = _ => destruct c eqn:Cd; [|discriminate] end. injection G as <-.
   apply andb_prop in Cd. destruct Cd as [Cd Ls]. apply andb_prop in Cd. destruct Cd as [Cd Tx]. tests. rewrite val_zero in *. apply Nat.leb_le in Ls. rename H1 into L0. rename H2 into X2. rename H0 into X1.
-  destruct (memo_of_ok c l (decay n) deep H L0) as [Tb [Sz [Lm Mo]]]. fold m in Tb, Sz, Lm, Mo.
+  destruct (memo_of_ok c (S l) (decay n) deep H L0) as [Tb [Sz [Lm Mo]]]. fold m in Tb, Sz, Lm, Mo.
   assert (Na : neuron_at (S l) j r n) by (exists rs, ns; auto).
   destruct (at_neuron (S l) j r n Na) as [go [cu [Dr [_ [Al Sp]]]]].
   pose proof H as [Hi [Hf [Hl Hm]]]. destruct (Hl l row j a El Ea) as [Bf Pf].
   assert (Wk : table_ok (val (decay n)) (current (S l) r) wins).
-  { exact (windows_ok T (decay n) deep (mtables m) r (fun i t => bit (s l i t)) wins L0 Ew Tb). }
+  { refine (windows_ok T (decay n) deep (mtables m) r (fun i t => source (S l) t i) wins L0 Ew _). intros k tb E. exact (proj1 (Tb k tb E)). }
   destruct (stages_wins _ _ _ _ _ _ _ _ _ _ _ Es) as [Lw Wn].
   destruct (fold_max errs zero) as [E0 E1]. fold e in E0, E1. rewrite val_zero in E0.
   assert (Cm : 0 <= val C /\ forall t b ws, nth_error wins t = Some (b :: ws) -> val (size_of b) <= val C).
@@ -222,10 +274,10 @@ Proof.
   { destruct (fold_max (map (fun x => size_of (lo x, hi x)) (concat (level :: rest))) zero) as [M0 M1]. fold UM in M0, M1. rewrite val_zero in M0.
     split; [exact M0|]. intros lv y I1 I2. apply M1. apply (in_map (fun x => size_of (lo x, hi x))). apply in_concat. eauto. }
   destruct Um as [U0 U1].
-  assert (Err : forall t, (t < T)%nat -> allowance r (source x s (S l) t) <= val e).
+  assert (Err : forall t, (t < T)%nat -> error (way_of net (S l) j) r (source (S l) t) <= val e).
   { intros t Lt. destruct (nth_error (msizes m) t) as [sz|] eqn:Et; [|apply nth_error_None in Et; lia].
     destruct (each_spec _ _ _ _ _ Ee t) as [_ B]. destruct (B sz Et) as [er [Eer Ev]].
-    eapply Rle_trans; [|apply E1; eapply nth_error_In; exact Eer]. eapply err_sound; [exact Ev|]. intros k z Ez. exact (Sz t sz Et k z Ez). }
+    eapply Rle_trans; [|apply E1; eapply nth_error_In; exact Eer]. destruct (Sz t sz Et) as [S1 S2]. eapply err_by_sound; [exact Ev|exact S1|exact S2]. }
   assert (Vx : val ex = val e + val (slipD n UM (add C e))) by (unfold ex; vals; reflexivity).
   assert (X0 : 0 <= val ex).
   { rewrite Vx. assert (slip n 0 0 <= val (slipD n UM (add C e))) by (apply slip_le; [exact L0|rewrite Rabs_R0; exact U0|rewrite Rabs_R0, val_add; lra]).
@@ -379,7 +431,7 @@ Section Leaf.
 Variables (y k : nat) (c : context).
 Hypothesis Hc : holds c.
 Definition here_of (l : nat) : nat -> nat -> R := fun i t => bit (s l i t).
-Definition below_of (l : nat) : nat -> nat -> R := fun i t => source x s l t i.
+Definition below_of (l : nat) : nat -> nat -> R := fun i t => source l t i.
 Definition leaf_ok (lf : leaf) : Prop :=
   val (total lf) + dots (here lf) (here_of (layer lf)) 0 + dots (below lf) (below_of (layer lf)) 0 <= score net s y - score net s k.
 
@@ -394,20 +446,40 @@ Lemma dot_minus_ones : forall m g t, dot (repeat (opp one) m) g t = - dot (repea
 Proof. induction m as [|m IH]; intros g t; cbn [repeat dot]; [lra|]. rewrite IH. vals. lra. Qed.
 Lemma total_affine : forall r (z : nat -> nat -> R) m, Semantics.total m (fun t => affine r (z t)) = Semantics.total m (fun t => weighted (fst r) (z t)) + INR m * val (snd r).
 Proof. intros r z. induction m as [|m IH]; cbn [Semantics.total]; [cbn; lra|]. rewrite IH, S_INR. unfold affine. lra. Qed.
-Lemma score_reader : forall q r l, length (hidden net) = S l -> reader net q = Some r -> score net s q = Semantics.total T (fun t => affine r (fun i => bit (s l i t))).
+Lemma source_low : forall z l t i, (i < spikes net l)%nat -> source l t i = Semantics.source net z s l t i.
 Proof.
-  intros q r l L R0. unfold score, reader, outputs in *. rewrite L. replace (S l - 1)%nat with l by lia. destruct (last net) as [rs|]; [rewrite R0; reflexivity|].
-  injection R0 as <-. induction T as [|m IH]; cbn [Semantics.total]; [reflexivity|]. rewrite IH. unfold affine. cbn [fst snd weighted fold_right]. vals. lra.
+  intros z. induction l as [|l IH]; intros t i H; cbn [spikes Semantics.source] in *; [lia|]. destruct (Nat.ltb_spec i (wide net l)); [reflexivity|]. apply IH. lia.
+Qed.
+Lemma reads_score : forall q r l, length (hidden net) = S l -> reader net q = Some r -> score net s q = Semantics.total T (fun t => affine r (source (S l) t)).
+Proof.
+  intros q r l L R0. unfold score, reader, output, outputs in *. rewrite L in *. destruct (last net) as [rs|] eqn:Ln.
+  - destruct (nth_error rs q) as [r'|] eqn:Er; [|discriminate]. destruct (forallb _ (fst r')) eqn:F; [|discriminate]. injection R0 as ->.
+    assert (E : nth_error rows_told (S l) = Some rs) by (unfold rows_told; rewrite Ln, nth_error_app2; rewrite length_map, L; [rewrite Nat.sub_diag; reflexivity|lia]).
+    induction T as [|m IH]; cbn [Semantics.total]; [reflexivity|]. rewrite IH, (amount_affine (S l) rs q r) by assumption. f_equal. unfold affine. f_equal.
+    apply weighted_low with (spikes net (S l)); [exact F|]. intros i Hi. symmetry. apply source_low. exact Hi.
+  - replace (S l - 1)%nat with l in * by lia. destruct (Nat.ltb_spec q (wide net l)) as [Lq|]; [|discriminate].
+    injection R0 as <-. induction T as [|m IH]; cbn [Semantics.total]; [reflexivity|]. rewrite IH. unfold affine. cbn [fst snd weighted fold_right Semantics.source].
+    destruct (Nat.ltb_spec q (wide net l)); [|lia]. vals. lra.
+Qed.
+Lemma halved_ok : forall l total B, leaf_ok (halved net l total B) <-> val total + dots B (below_of (S l)) 0 <= score net s y - score net s k.
+Proof.
+  intros l total0 B. unfold leaf_ok, halved. cbn [total here below layer]. rewrite (dots_split (wide net l) B (below_of (S l)) 0).
+  rewrite (dots_ext (firstn (wide net l) B) (below_of (S l)) (here_of l)).
+  - change (0 + wide net l)%nat with (wide net l). pose proof (dots_shift (skipn (wide net l) B) (below_of (S l)) (wide net l) 0) as E. rewrite Nat.add_0_r in E. rewrite E.
+    rewrite (dots_ext _ (fun k0 => below_of (S l) (wide net l + k0)%nat) (below_of l)); [lra|]. intros q t _. unfold below_of. cbn [Semantics.source].
+    destruct (Nat.ltb_spec (wide net l + (0 + q)) (wide net l)); [lia|]. f_equal. lia.
+  - intros q t Lq. rewrite length_firstn in Lq. unfold below_of, here_of. cbn [Semantics.source Nat.add]. destruct (Nat.ltb_spec q (wide net l)); [reflexivity|lia].
 Qed.
 Lemma open_sound : forall lf, open net c y k = Some lf -> leaf_ok lf.
 Proof.
   intros lf H. unfold open in H. destruct (length (hidden net)) as [|l] eqn:L; [discriminate|].
   destruct (reader net y) as [r|] eqn:Ry; [|discriminate]. destruct (reader net k) as [q|] eqn:Rk; [|discriminate].
-  destruct (spread 0 (fst r) (repeat one T) (repeat [] (width net c (S l)))) as [B|] eqn:E1; [|discriminate].
+  destruct (spread 0 (fst r) (repeat one T) (repeat [] (reads net c (S l)))) as [B|] eqn:E1; [|discriminate].
   destruct (spread 0 (fst q) (repeat (opp one) T) B) as [B'|] eqn:E2; [|discriminate]. injection H as <-.
-  unfold leaf_ok. cbn [total here below layer]. rewrite dots_empty, (score_reader y r l L Ry), (score_reader k q l L Rk), !total_affine.
-  rewrite (spread_sound _ _ _ _ _ (here_of l) E2), (spread_sound _ _ _ _ _ (here_of l) E1), dots_empty, dot_minus_ones, !dot_ones.
-  cbn [Nat.add]. unfold here_of. vals. lra.
+  apply halved_ok. rewrite (reads_score y r l L Ry), (reads_score k q l L Rk), !total_affine.
+  rewrite (spread_sound _ _ _ _ _ (below_of (S l)) E2), (spread_sound _ _ _ _ _ (below_of (S l)) E1), dots_empty, dot_minus_ones, !dot_ones.
+  cbn [Nat.add]. change (fun t => weighted (fst r) (source (S l) t)) with (fun t => weighted (fst r) (fun j => below_of (S l) j t)).
+  change (fun t => weighted (fst q) (source (S l) t)) with (fun t => weighted (fst q) (fun j => below_of (S l) j t)). vals. lra.
 Qed.
 Lemma rest_sound : forall lf v, rest_of c lf = Some v -> val v <= dots (here lf) (here_of (layer lf)) 0.
 Proof.
@@ -423,8 +495,7 @@ Qed.
 Lemma lower_sound : forall lf lf', leaf_ok lf -> lower net c lf = Some lf' -> leaf_ok lf' /\ layer lf = S (layer lf').
 Proof.
   intros lf lf' O H. unfold lower in H. destruct (layer lf) as [|l] eqn:L; [discriminate|]. destruct (rest_of c lf) as [v|] eqn:E; [|discriminate]. injection H as <-.
-  split; [|reflexivity]. unfold leaf_ok in *. cbn [total here below layer]. rewrite dots_empty. apply rest_sound in E. rewrite L in *. vals.
-  change (below_of (S l)) with (here_of l) in O. lra.
+  split; [|reflexivity]. apply halved_ok. apply rest_sound in E. unfold leaf_ok in O. rewrite L in *. vals. lra.
 Qed.
 Lemma descend_sound : forall m lf lf', leaf_ok lf -> descend net c m lf = Some lf' -> leaf_ok lf' /\ (layer lf = m + layer lf')%nat.
 Proof.
@@ -465,12 +536,19 @@ Proof.
   cbn [Nat.add dot]. change (fun t => bit (s 0%nat j t)) with (here_of 0 j) in R0. unfold affine in Ab. vals.
   change (weighted (fst r) (fun i0 => below_of 0 i0 0)) with (weighted (fst r) x). lra.
 Qed.
-Lemma slackD_val : forall q, val (slackD net q) = slack net q.
+Lemma row_slackD_val : forall m r, val (row_slackD m r) = row_slack m r.
 Proof.
-  intro q. unfold slackD, slack. destruct (last net) as [rs|]; [|apply val_zero]. destruct (nth_error rs q) as [r|]; [|apply val_zero].
+  intros m r. unfold row_slackD, row_slack. cbv zeta.
   assert (M : forall ws, val (sum (map (fun jw : nat * D => dabs (snd jw)) ws)) = moduli ws (fun _ => 1)).
   { induction ws as [|[j w] ws IH]; cbn [map sum moduli fold_right]; vals; [reflexivity|]. cbn [snd fst]. fold (moduli ws (fun _ => 1)). rewrite IH, Rabs_R1. vals. lra. }
   vals. rewrite M. reflexivity.
+Qed.
+Lemma slackD_ge : forall q d, slackD net q = Some d -> slack net q <= val d.
+Proof.
+  intros q d H. unfold slackD, slack in *. destruct (last net) as [rs|]; [|injection H as <-; vals; lra]. destruct (nth_error rs q) as [r|]; [|injection H as <-; vals; lra].
+  destruct (way_of net (outputs net) q) as [w|]; cbn [option_map] in H.
+  - destruct (restingD T w) as [g|] eqn:E; [|discriminate]. injection H as <-. destruct (restingD_bounds T w g E) as [_ B]. vals. apply Rmult_le_compat_l; [apply pos_INR|lra].
+  - injection H as <-. vals. rewrite row_slackD_val. lra.
 Qed.
 Lemma total_whole : forall m (f : nat -> bool), exists z, Semantics.total m (fun t => bit (f t)) = IZR z.
 Proof.
@@ -483,12 +561,13 @@ Lemma closes_sound : forall lf strict, leaf_ok lf -> closes net c y k strict lf 
 Proof.
   intros lf0 strict O0 H. unfold closes in H. destruct (reach_layer net c 0 lf0) as [lf|] eqn:Rl; [|discriminate]. destruct (reach_sound _ _ _ O0 Rl) as [O L].
   destruct (rest_of c lf) as [v|] eqn:Er; [|discriminate]. destruct (corner (below lf) (inputs c)) as [w|] eqn:Ec; [|discriminate].
+  destruct (slackD net y) as [dy|] eqn:Sy; [|discriminate]. destruct (slackD net k) as [dk|] eqn:Sk; [|discriminate]. apply slackD_ge in Sy, Sk.
   apply rest_sound in Er. pose proof Hc as [Hi _].
   assert (G : val w <= dots (below lf) inputs_of 0) by exact (corner_sound _ _ _ x 0 Ec Hi).
   unfold leaf_ok in O. rewrite L in *. change (below_of 0) with inputs_of in O. cbv zeta in H.
   destruct strict; [|destruct (last net) as [rs|] eqn:Ln].
-  - apply ltb_true in H. rewrite !val_add, !slackD_val in H. lra.
-  - apply leb_true in H. rewrite !val_add, !slackD_val in H. lra.
+  - apply ltb_true in H. rewrite !val_add in H. lra.
+  - apply leb_true in H. rewrite !val_add in H. lra.
   - apply ltb_true in H. vals. unfold slack. rewrite Ln. unfold score in *. rewrite Ln in *.
     destruct (total_whole T (s (outputs net - 1)%nat y)) as [a Ea]. destruct (total_whole T (s (outputs net - 1)%nat k)) as [b Eb]. rewrite Ea, Eb in *.
     rewrite <- minus_IZR in *. assert (D0 : -1 < IZR (a - b)) by lra. apply (lt_IZR (-1)) in D0. assert (0 <= a - b)%Z by lia. apply IZR_le in H0. lra.
@@ -569,12 +648,19 @@ Qed.
 End Machine.
 End Run.
 
+Lemma begun_alike : forall net y low high ties r rs st, steps_from net y low high ties Start (r :: rs) = Some st ->
+  forallb (fun ok : bool => ok) (zip agree (rows_told net) (nested net)) = true.
+Proof.
+  intros net y low high ties r rs st H. cbn [steps_from step] in H. destruct r; try discriminate. destruct (begin net low high rows) as [o|] eqn:E; [clear H|discriminate].
+  unfold begin in E. cbv zeta in E. destruct (hidden net) as [|[rs0 ns] deeper] eqn:Hd; [discriminate|]. destruct (each _ rs0); [|discriminate]. destruct (each _ (combine _ rs0)); [|discriminate].
+  destruct (sane net && _)%bool eqn:S0; [|discriminate]. apply andb_prop in S0. destruct S0 as [S0 _]. unfold sane in S0. apply andb_prop in S0. destruct S0 as [S0 _]. apply andb_prop in S0. exact (proj2 S0).
+Qed.
 Theorem passes_sound : forall net y low high ties certificate, passes net y low high ties certificate = true ->
   forall x, inside x low high -> forall s, run net x s -> forall k, (k < classes net)%nat -> k <> y -> claim net s y ties k.
 Proof.
   intros net y low high ties cert A x In0 s R0 k Lk Nk. unfold passes in A.
-  destruct (steps_from net y low high ties Start cert) as [st|] eqn:E; [|discriminate].
-  pose proof (steps_sound net x s R0 y low high ties In0 cert Start st I E) as V.
+  destruct (steps_from net y low high ties Start cert) as [st|] eqn:E; [|discriminate]. destruct cert as [|r0 cert]; [injection E as <-; discriminate|].
+  pose proof (steps_sound net x s R0 (begun_alike _ _ _ _ _ _ _ _ E) y low high ties In0 (r0 :: cert) Start st I E) as V.
   destruct st as [|c done|c done q stack|c done q stack now lf|c done q stack]; try discriminate. destruct V as [_ V]. cbn [finished] in A.
   rewrite forallb_forall in A. specialize (A k). assert (Ik : In k (seq 0 (classes net))) by (apply in_seq; lia). specialize (A Ik).
   apply orb_prop in A. destruct A as [A|A]; [apply Nat.eqb_eq in A; contradiction|].

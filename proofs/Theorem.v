@@ -6,7 +6,7 @@ From Flocq Require Import Core.
 From Flocq Require BinarySingleNaN.
 Require Import Semantics Dyadic.
 Require Check Soundness.
-Require Import IEEE Fit.
+Require Import IEEE Runs Fit.
 Require Certified.
 Import ListNotations.
 Open Scope R_scope.
@@ -24,6 +24,16 @@ Theorem certified : forall net y low high certificate,
   forall ly lk, ieee_logit net s y ly -> ieee_logit net s k lk -> BinarySingleNaN.Bltb lk ly = true.
 Proof. exact Certified.certified. Qed.
 
+(* ties: of equal logits the first wins *)
+Theorem certified_argmax : forall net y low high certificate, last net <> None ->
+  fits net (combine low high) = true -> Check.accepts_argmax net y low high certificate = true ->
+  forall x : nat -> b32, (forall i b, nth_error (combine low high) i = Some b -> among b (real (x i))) ->
+  forall s, ieee_run net x s -> forall k, (k < Check.classes net)%nat ->
+  forall ly lk, ieee_logit net s y ly -> ieee_logit net s k lk ->
+  ((k < y)%nat -> BinarySingleNaN.Bltb lk ly = true) /\ ((y < k)%nat -> BinarySingleNaN.Bleb lk ly = true).
+Proof. exact Certified.certified_argmax. Qed.
+
 Print Assumptions sound.
 Print Assumptions Soundness.sound_argmax.
 Print Assumptions certified.
+Print Assumptions certified_argmax.

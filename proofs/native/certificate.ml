@@ -29,7 +29,6 @@ let orderly net label state r =
   | Root (_, closed), Class k -> if k = label || k >= classes net || List.mem k closed then refuse "is no class whose tree may begin here"
   | Tree (_, _, _, stack), (SplitRows _ | SplitSpike _) ->
       if List.compare_length_with stack most_open > 0 then refuse (Printf.sprintf "more than %d splits within each other" most_open)
-  | Tree (_, _, _, None :: _), Leaf -> refuse "no run is left here: a leaf has nothing to bound"
   | _ -> ()
 
 let why = function

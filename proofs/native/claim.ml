@@ -62,7 +62,7 @@ let box { claim; shape; sample } =
   let own, radius = array "radius" claim in
   if own <> [ 1 ] && own <> shape then refuse "sample, radius: have shapes that do not fit";
   if Array.exists (fun r -> r < 0.0) radius then refuse "radius: got a negative number";
-  let exact = Network.exact in
+  let exact = Maps.exact in
   let lower = exact "lower" (number "lower" (field "lower" claim)) and upper = exact "upper" (number "upper" (field "upper" claim)) in
   let reach i = exact "radius" radius.(if Array.length radius = 1 then 0 else i) in
   let boxes = List.mapi (fun i x -> box_of (exact "sample" x) (reach i) lower upper) (Array.to_list sample) in

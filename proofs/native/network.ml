@@ -1,53 +1,12 @@
-(* The network of a model file, as the machine's: direct coding, Linear layers with LIF or VariedLIF behind each, a Flatten
-   anywhere, and what is read: the mean of a last Linear, or spikes. As checking/network/model.py; all else is refused by name.
-   Trusted. *)
+(* The network of a model file, as the machine's: direct coding; affine layers, average pools and sums of two paths, with LIF or
+   VariedLIF behind them; what is read: the mean of a last affine layer, or spikes. As checking/network/graph.py; all else is refused
+   by name. maps.ml has the layers that are no neurons. Trusted. *)
 open Json
 open Checker
-
-(* a float is m * 2^e, exactly; without the mantissa's trailing zeros *)
-let exact name f =
-  if not (Float.is_finite f) then refuse (name ^ ": got NaN or inf, expected finite numbers");
-  let fraction, exponent = Float.frexp f in
-  let m = Big.Whole.of_float (Float.ldexp fraction 53) in
-  if Big.Whole.sign m = 0 then { fnum = Big.Whole.zero; fexp = Big.Whole.zero }
-  else
-    let zeros = Big.Whole.trailing_zeros m in
-    { fnum = Big.Whole.shift_right m zeros; fexp = Big.Whole.of_int (exponent - 53 + zeros) }
+open Maps
 
 type place = { layer : int; neurons : int array }              (* what a place of a certificate names: which neurons of a layer *)
 type t = { machine : network; places : (int * place) list; shape : int list; digest : string }
-
-let flat = Tensors.product
-
-let taken tensors name =
-  match Hashtbl.find_opt tensors name with
-  | None -> refuse ("lacks the tensor " ^ short name)
-  | Some t -> Hashtbl.remove tensors name; t
-let floats content tensors name shape =
-  let t = taken tensors name in
-  if t.Tensors.kind <> "float32" then refuse (Printf.sprintf "no rule for %s of type %s: what is proven is about float32" (short name) t.kind);
-  if t.shape <> shape then refuse (short name ^ ": has another shape than it says");
-  Array.init (flat shape) (fun i -> exact (short name) (Tensors.float32 content t i))
-
-let linear content tensors name layer width =
-  known "a Linear" [ "type"; "in_features"; "out_features"; "bias" ] layer;
-  let inputs = whole "in_features" (field "in_features" layer) and outputs = whole "out_features" (field "out_features" layer) in
-  if inputs <> width || outputs < 1 then refuse (name ^ ": does not fit its inputs");
-  let weight = floats content tensors (name ^ ".weight") [ outputs; inputs ] in
-  let bias = match field "bias" layer with
-    | Bool true -> floats content tensors (name ^ ".bias") [ outputs ]
-    | Bool false -> Array.make outputs { fnum = Big.Whole.zero; fexp = Big.Whole.zero }
-    | _ -> refuse "bias: expected true or false" in
-  List.init outputs (fun r -> (List.init inputs (fun c -> (c, weight.(r * inputs + c))), bias.(r)))
-
-let flatten layer shape =
-  known "a Flatten" [ "type"; "start_dim"; "end_dim" ] layer;
-  let count = List.length shape + 1 in
-  let dimension name = let d = whole name (field name layer) in if d < 0 then d + count else d in
-  let first = dimension "start_dim" and final = dimension "end_dim" in
-  if not (1 <= first && first <= final && final < count) then refuse "no rule for a Flatten that does not fit, or touches the batch";
-  let part from til = List.filteri (fun i _ -> from <= i && i < til) shape in
-  part 0 (first - 1) @ [ flat (part (first - 1) final) ] @ part final count
 
 (* ---- neurons ------------------------------------------------------------------------------------------------------------------- *)
 let kind layer =
@@ -92,29 +51,64 @@ let kinds neurons =
     | None -> let places = ref [ i ] in Hashtbl.add found n places; order := places :: !order) neurons;
   List.rev_map (fun places -> Array.of_list (List.rev !places)) !order
 
-(* ---- the layers, one behind the other; places count as checking/network/graph.py counts nodes ------------------------------------- *)
-type built = { hidden : (row list * neuron list) list; pending : row list option; sizes : int list; node : int; named : (int * place) list }
+(* ---- rows: what a layer reads are the columns of the spikes before it, the nearest layer first, the inputs last ------------------- *)
+type built = { hidden : (row list * neuron list) list; nested : way option list list; far : int list; node : int; named : (int * place) list }
 
-let spiking b neurons rows of_kinds =
+(* of the numbers that a layer reads: rows, ways, and how many layers back they reach; hidden: the layers before it, last first *)
+let rows_of hidden numbers =
+  let count = List.length hidden and reach = ref 1 in
+  let starts = Array.make (count + 1) 0 in                      (* by layers back, 1 the nearest *)
+  List.iteri (fun i (rows, _) -> starts.(i + 1) <- (starts.(i) + List.length rows)) hidden;
+  let column layer i = let back = count - layer in reach := max !reach back; starts.(back - 1) + i in
+  let ways = Hashtbl.create 1024 in
+  let rec way n =
+    match n.made with
+    | Source (layer, i) -> Given (column layer i)
+    | Step (how, bias, parts) ->
+        (match Hashtbl.find_opt ways n.id with
+         | Some found -> found
+         | None ->
+             let found = Made (how, bias, List.map (fun (k, part) -> (k, way part)) parts) in
+             Hashtbl.add ways n.id found; found) in
+  let rec ascends = function (a, _) :: ((b, _) :: _ as rest) -> a < b && ascends rest | _ -> true in
+  let direct n = match n.made with
+    | Step (Products, bias, parts) when List.for_all (fun (_, part) -> match part.made with Source _ -> true | Step _ -> false) parts ->
+        let term (k, part) = match part.made with Source (layer, i) -> (column layer i, k) | Step _ -> assert false in
+        let terms = List.sort (fun (a, _) (b, _) -> compare a b) (List.map term parts) in
+        if ascends terms then Some (terms, bias) else None
+    | _ -> None in
+  let line n = match direct n with Some row -> (row, None) | None -> let w = way n in (Checker.flatten w, Some w) in
+  let lines = List.map line (Array.to_list numbers) in
+  let ways = if List.for_all (fun (_, w) -> w = None) lines then [] else List.map snd lines in
+  (List.map fst lines, ways, !reach)
+
+let spiking b neurons signal of_kinds =
   let layer = List.length b.hidden and all = kinds neurons in
   if of_kinds && layer = 0 && List.length all > 1 then refuse "no rule for neurons of several kinds in the first layer";
   let named, node =
     if not of_kinds then ([ (b.node + 1, { layer; neurons = Array.init (List.length neurons) Fun.id }) ], b.node + 1)
     else (List.mapi (fun i neurons -> (b.node + 2 + 3 * i, { layer; neurons })) all, b.node + 4 * List.length all - 1) in
-  { b with hidden = (rows, neurons) :: b.hidden; pending = None; node; named = named @ b.named }
+  let rows, ways, reach = rows_of b.hidden signal.numbers in
+  ({ hidden = (rows, neurons) :: b.hidden; nested = ways :: b.nested; far = reach :: b.far; node; named = named @ b.named }, sources layer signal.sizes)
 
-let behind content tensors b (index, layer) =
-  let name = Printf.sprintf "layers.%d" index in
-  match text "type" layer, b.pending with
-  | "Flatten", _ -> { b with sizes = flatten layer b.sizes }
-  | "Linear", None ->
-      let width = match b.sizes with [ n ] -> n | _ -> refuse "no rule for a Linear layer of inputs that are not flat" in
-      let rows = linear content tensors name layer width in
-      { b with pending = Some rows; sizes = [ List.length rows ]; node = b.node + 1 }
-  | "LIF", Some rows -> spiking b (same_neurons layer (List.length rows)) rows false
-  | "VariedLIF", Some rows -> spiking b (varied content tensors name layer b.sizes) rows true
-  | ("Linear" | "LIF" | "VariedLIF"), _ -> refuse (Printf.sprintf "no rule for %s here: each Linear has neurons behind it, and all neurons read a Linear" name)
-  | other, _ -> refuse ("no rule for a " ^ short other ^ " layer")
+(* ---- the layers, one behind the other; places count as checking/network/graph.py counts nodes ------------------------------------- *)
+let rec behind content tensors name (b, signal) layer =
+  let mapped signal = ({ b with node = b.node + 1 }, signal) in
+  match text "type" layer with
+  | "Flatten" -> (b, flatten layer signal)
+  | "Linear" -> mapped (linear content tensors name layer signal)
+  | "Conv2d" -> mapped (convolution content tensors name layer signal)
+  | "AvgPool2d" -> mapped (pool name layer signal)
+  | "LIF" -> spiking b (same_neurons layer (Array.length signal.numbers)) signal false
+  | "VariedLIF" -> spiking b (varied content tensors name layer signal.sizes) signal true
+  | "Residual" ->
+      known "a Residual" [ "type"; "branch"; "shortcut" ] layer;
+      let b, branch = path content tensors (name ^ ".branch") (b, signal) (list "branch" (field "branch" layer)) in
+      let b, shortcut = path content tensors (name ^ ".shortcut") (b, signal) (list "shortcut" (field "shortcut" layer)) in
+      ({ b with node = b.node + 1 }, joined branch shortcut)
+  | other -> refuse ("no rule for a " ^ short other ^ " layer")
+and path content tensors name start layers =
+  snd (List.fold_left (fun (i, found) layer -> (i + 1, behind content tensors (Printf.sprintf "%s.%d" name i) found layer)) (0, start) layers)
 
 let of_content (content : Tensors.content) shape =
   let t = content.text in
@@ -124,16 +118,18 @@ let of_content (content : Tensors.content) shape =
   if text "encoding" t <> "direct" then refuse ("no rule for encoding " ^ short (text "encoding" t));
   let tensors = Hashtbl.create 64 in
   List.iter (fun (name, tensor) -> Hashtbl.add tensors name tensor) content.tensors;
-  let start = { hidden = []; pending = None; sizes = shape; node = 0; named = [] } in
-  let layers = List.mapi (fun i layer -> (i, layer)) (list "layers" (field "layers" t)) in
-  let b = List.fold_left (behind content tensors) start layers in
+  let layers = list "layers" (field "layers" t) in
+  let start = { hidden = []; nested = []; far = []; node = 0; named = [] } in
+  let b, signal = path content tensors "layers" (start, sources (-1) shape) layers in
   if Hashtbl.length tensors > 0 then refuse "holds a tensor that belongs to no layer";
   if b.hidden = [] then refuse "no rule for a network without neurons that fire";
-  let fires = match List.rev layers with (_, last) :: _ -> List.mem (text "type" last) [ "LIF"; "VariedLIF" ] | [] -> false in
-  let last = match text "readout" t, b.pending with
-    | "mean", Some rows when b.sizes = [ List.length rows ] -> Some rows
-    | "spikes", None when fires -> None
-    | other, _ -> refuse ("no rule for readout " ^ short other ^ " behind such a layer") in
+  let fires = match List.rev layers with last :: _ -> List.mem (text "type" last) [ "LIF"; "VariedLIF" ] | [] -> false in
+  let rows, ways, _ = rows_of b.hidden signal.numbers in
+  let last, ways = match text "readout" t with
+    | "mean" when not fires && List.length signal.sizes = 1 -> (Some rows, ways)
+    | "spikes" when fires -> (None, [])
+    | other -> refuse ("no rule for readout " ^ short other ^ " behind such a layer") in
   let widest = List.fold_left (fun n (rows, _) -> max n (List.length rows)) (flat shape) b.hidden in
   if steps * steps * widest > 1 lsl 23 then refuse "is too large: steps * steps * neurons of a layer are more than 2^23";
-  { machine = { steps; hidden = List.rev b.hidden; last }; places = b.named; shape; digest = content.digest }
+  let machine = { steps; hidden = List.rev b.hidden; last; nested = List.rev (ways :: b.nested); far = List.rev b.far } in
+  { machine; places = b.named; shape; digest = content.digest }

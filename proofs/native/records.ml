@@ -96,9 +96,12 @@ let record (network : Network.t) state word =
   | "leaf" -> Leaf
   | "potential" ->
       let l, j = deeper network in
-      let sizes = sizes state l j in
-      let mu = times steps number in
-      Potential (l, j, mu, List.map (fun n -> times n potential) sizes)
+      (match state with
+       | Void _ -> words := []; Potential (l, j, [], [])        (* no run is left here: nothing to bound *)
+       | _ ->
+           let sizes = sizes state l j in
+           let mu = times steps number in
+           Potential (l, j, mu, List.map (fun n -> times n potential) sizes))
   | "price" -> first network; let j = index () in Price (j, number ())
   | "close" -> Close
   | "empty" -> Empty

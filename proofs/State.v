@@ -1,0 +1,167 @@
+(* What the checker reads and knows: records, contexts, and what these say of sums over time. Layers are counted from 0. *)
+From Coq Require Import ZArith List Bool.
+From Flocq Require Import Core.
+Require Import Semantics Dyadic Ways.
+Import ListNotations.
+
+(* ---- records ----------------------------------------------------------------------------------------------------------------------- *)
+Record node := { lo : D; hi : D; parent : option nat; silent : option nat; spike : option nat; cuts : list nat; taken : option (D * D) }.
+Definition pot := (list (D * D) * (list (nat * D) * list (nat * D)))%type.        (* pieces a + b*u; for silence, for a spike: a piece here and a multiplier for each piece there *)
+Inductive record :=
+| Table (rows : list (list bool * (D * D)))
+| Graph (l j : nat) (levels : list (list node))
+| Narrow (bounds : list (nat * option bool * list (nat * D)))                     (* Some true: from below; Some false: from above; None: the emptiness *)
+| SplitRows (j k : nat) (up : bool)                                               (* up: the side of rows from k on comes first *)
+| SplitSpike (l j t : nat) (up : bool)                                            (* up: the side of the spike comes first *)
+| SplitInput (i : nat) (v : D) (up : bool)
+| Class (k : nat)
+| Leaf
+| Potential (l j : nat) (mu : list D) (pots : list (list pot))
+| Price (j : nat) (mu : D)
+| Close
+| Empty.
+
+(* ---- contexts: what holds of every run of this part of the tree ------------------------------------------------------------------------ *)
+Record trow := { ix : nat; train : list bool; from : D; til : D }.
+Record first := { alo : D; ahi : D; err : D; left : list trow }.                    (* the exact current's box; how far the run's may be; rows *)
+Record move := { spk : bool; plo : D; phi : D; target : nat; loss : D }.           (* where v lies, the node it leads to *)
+Record cell := { clo : D; chi : D; moves : list move }.
+Record stage := { box : D * D; cells : list cell }.                                (* the exact current's box at this step *)
+Record later := { bits : list (bool * bool); proof : option (D * list stage) }.    (* (certain, possible) a step; extra, and the graph *)
+Definition table := list (list (D * D)).                                           (* [t][k]: of the sum of k + 1 last terms up to step t + 1, faded *)
+Record memo := { mlayer : nat; mdecay : D; mdeep : bool; mtables : list table; msizes : list (list D * trie) }.
+Record context := { inputs : list (D * D); firsts : list first; laters : list (list later); kept : option memo }.
+
+Record leaf := { layer : nat; total : D; here : list (list D); below : list (list D) }.
+Inductive state :=
+| Start
+| Root (c : option context) (done : list nat)
+| Tree (c : option context) (done : list nat) (k : nat) (stack : list (option context))
+| At (c : option context) (done : list nat) (k : nat) (stack : list (option context)) (now : context) (lf : leaf)
+| Void (c : option context) (done : list nat) (k : nat) (stack : list (option context)).                (* a leaf of no run *)
+
+(* ---- lists -------------------------------------------------------------------------------------------------------------------------------- *)
+Fixpoint put {X} (i : nat) (x : X) (l : list X) : list X :=
+  match l, i with [], _ => [] | _ :: l, O => x :: l | y :: l, S i => y :: put i x l end.
+Fixpoint zip {X Y Z} (f : X -> Y -> Z) (a : list X) (b : list Y) : list Z :=
+  match a, b with x :: a, y :: b => f x y :: zip f a b | _, _ => [] end.
+Fixpoint each {X Y} (f : X -> option Y) (l : list X) : option (list Y) :=
+  match l with
+  | [] => Some []
+  | x :: l => match f x, each f l with Some y, Some r => Some (y :: r) | _, _ => None end
+  end.
+
+(* a row, sorted by column, along what stands at the columns *)
+Section Along.
+Context {X Y : Type}.
+Variable f : D -> X -> Y -> Y.
+Fixpoint along (i : nat) (xs : list X) (ws : list (nat * D)) (acc : Y) {struct xs} : option Y :=
+  match ws with
+  | [] => Some acc
+  | (j, w) :: rest =>
+      match xs with
+      | [] => None
+      | x :: xs => if Nat.eqb j i then along (S i) xs rest (f w x acc) else along (S i) xs ws acc
+      end
+  end.
+End Along.
+
+(* costs: of each source a list over time *)
+Fixpoint bump (w : D) (mu b : list D) : list D :=
+  match mu, b with
+  | [], _ => b
+  | m :: mu, [] => mul w m :: bump w mu []
+  | m :: mu, x :: b => add x (mul w m) :: bump w mu b
+  end.
+Fixpoint spread (i : nat) (ws : list (nat * D)) (mu : list D) (B : list (list D)) {struct B} : option (list (list D)) :=
+  match ws with
+  | [] => Some B
+  | (j, w) :: rest =>
+      match B with
+      | [] => None
+      | b :: B => if Nat.eqb j i then option_map (cons (bump w mu b)) (spread (S i) rest mu B) else option_map (cons b) (spread (S i) ws mu B)
+      end
+  end.
+Fixpoint sum (l : list D) : D := match l with [] => zero | x :: l => add x (sum l) end.
+
+(* ---- affine layers ------------------------------------------------------------------------------------------------------------------------- *)
+Definition err_of (sizes : list D) (r : row) : option D :=
+  match along (fun w size (acc : nat * D) => if same w zero || leb size zero then acc else (S (fst acc), add (snd acc) (mul (dabs w) size))) 0 sizes (fst r) (O, zero) with
+  | Some (n, m) => Some (up (add (mul (gammaD (n + 1)) (add m (dabs (snd r)))) (mul (ofnat (n + 2)) least_normal)))
+  | None => None
+  end.
+Definition err_by (o : option way) (sizes : list D * trie) (r : row) : option D :=
+  match o with None => err_of (fst sizes) r | Some w => option_map snd (gaugeD (snd sizes) w) end.
+Definition image (boxes : list (D * D)) (r : row) : option (D * D) :=
+  along (fun w b (acc : D * D) => (add (fst acc) (least w b), add (snd acc) (most w b))) 0 boxes (fst r) (snd r, snd r).
+
+(* sums of lambda^.. * x over the last k + 1 steps, outward *)
+Fixpoint tabulate (lam : D) (before : list (D * D)) (xs : list (D * D)) : table :=
+  match xs with
+  | [] => []
+  | x :: xs =>
+      let now := map (fun r => (down (add (fst x) (mul lam (fst r))), up (add (snd x) (mul lam (snd r))))) ((zero, zero) :: before) in
+      now :: tabulate lam now xs
+  end.
+(* deep: of all windows; else of single steps alone *)
+Definition tab (deep : bool) (lam : D) (xs : list (D * D)) : table := if deep then tabulate lam [] xs else map (fun x => [x]) xs.
+Definition digit (s : bool) : D := if s then one else zero.
+Definition exactly (s : bool) : D * D := (digit s, digit s).
+Definition between (b : bool * bool) : D * D := (digit (fst b), digit (snd b)).
+Definition hull (p q : D * D) : D * D := (dmin (fst p) (fst q), dmax (snd p) (snd q)).
+Definition join (a b : table) : table := zip (zip hull) a b.
+Definition meet (a b : table) : table := zip (zip (fun p q => (dmax (fst p) (fst q), dmin (snd p) (snd q)))) a b.
+Definition of_rows (deep : bool) (lam : D) (rows : list trow) : table :=
+  match map (fun r => tab deep lam (map exactly (train r))) rows with [] => [] | t :: ts => fold_left join ts t end.
+(* sums over windows along the moves of a graph: of each node where it may be, then all together *)
+Fixpoint absorb (q : nat) (b : D * D) (l : list (nat * (D * D))) : list (nat * (D * D)) :=
+  match l with [] => [(q, b)] | (r, c) :: l => if Nat.eqb q r then (r, hull b c) :: l else (r, c) :: absorb q b l end.
+Definition along_moves (lam : D) (cs : list cell) (ends : list (nat * (D * D))) : list (nat * (D * D)) :=
+  fold_left (fun acc (e : nat * (D * D)) =>
+    match nth_error cs (fst e) with
+    | Some c => fold_left (fun acc m => absorb (target m) (down (add (digit (spk m)) (mul lam (fst (snd e)))), up (add (digit (spk m)) (mul lam (snd (snd e))))) acc) (moves c) acc
+    | None => acc
+    end) ends [].
+Fixpoint column (lam : D) (ends : list (nat * (D * D))) (sts : list stage) : list (D * D) :=
+  match sts with
+  | [] => []
+  | st :: sts => let now := along_moves lam (cells st) ends in
+                 match now with [] => [] | e :: es => fold_left hull (map snd es) (snd e) :: column lam now sts end
+  end.
+Fixpoint columns (lam : D) (sts : list stage) : list (list (D * D)) :=
+  match sts with [] => [] | st :: rest => column lam (map (fun i => (i, (zero, zero))) (seq 0 (length (cells st)))) sts :: columns lam rest end.
+Definition of_graph (lam : D) (sts : list stage) : table :=
+  let cols := columns lam sts in
+  map (fun t => match each (fun k => match nth_error cols (t - k) with Some col => nth_error col k | None => None end) (seq 0 (S t)) with Some r => r | None => [] end) (seq 0 (length sts)).
+Definition of_later (deep : bool) (lam : D) (a : later) : table :=
+  let own := tab deep lam (map between (bits a)) in
+  if deep then match proof a with Some (_, sts) => meet own (of_graph lam sts) | None => own end else own.
+Definition sources (c : context) (l : nat) (lam : D) (deep : bool) : list table :=               (* of hidden layer l's spikes *)
+  match l with
+  | O => map (fun f => of_rows deep lam (left f)) (firsts c)
+  | S l => map (of_later deep lam) (nth l (laters c) [])
+  end.
+Fixpoint sized {X} (n : nat) (none : X) (l : list X) : list X := match n with O => [] | S n => hd none l :: sized n none (tl l) end.
+Fixpoint read_tables (net : network) (c : context) (far l : nat) (lam : D) (deep : bool) : list table :=      (* of what layer l reads, this many layers back *)
+  match far, l with
+  | O, _ => []
+  | S _, O => map (fun b => tab deep lam (repeat b (steps net))) (inputs c)
+  | S far, S l => sized (wide net l) [] (sources c l lam deep) ++ read_tables net c far l lam deep
+  end.
+Definition tops (T : nat) (tables : list table) : list (list D) :=
+  map (fun t => map (fun tb : table => match nth t tb [] with r :: _ => size_of r | [] => one end) tables) (seq 0 T).
+Definition has_ways (net : network) (l : nat) : bool := existsb (fun o : option way => match o with Some _ => true | None => false end) (nth l (nested net) []).
+Definition memo_of (net : network) (c : context) (l : nat) (lam : D) (deep : bool) : memo :=           (* for hidden layer l *)
+  let made := fun _ : bool =>
+    let ts := read_tables net c (nth l (far net) 1%nat) l lam deep in
+    let ways := has_ways net l in
+    {| mlayer := l; mdecay := lam; mdeep := deep; mtables := ts;
+       msizes := map (fun sz => (sz, if ways then plant deepest sz else Tip)) (tops (steps net) ts) |} in
+  match kept c with
+  | Some m => if Nat.eqb (mlayer m) l && same (mdecay m) lam && Bool.eqb deep (mdeep m) then m else made true
+  | None => made true
+  end.
+Definition windows (T : nat) (lam : D) (deep : bool) (tables : list table) (r : row) : option table :=
+  along (fun w (tb acc : table) => zip (zip (fun a p => (add (fst a) (least w p), add (snd a) (most w p)))) acc tb) 0 tables (fst r)
+        (tab deep lam (repeat (snd r, snd r) T)).
+

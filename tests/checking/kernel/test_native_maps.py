@@ -1,0 +1,175 @@
+"""The native kernel reads convolutions, pools and sums as the run has them: proofs of them, and of others."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikecert import LIF, LInf, Residual, SpikingNetwork, save
+from spikecert.certify.certificates import elaborate
+from spikecert.certify.proofs import Disproved, Prover
+from spikecert.checking import Network, read_network
+from spikecert.checking.kernel import check_certificate, native
+
+from .conftest import Kept
+from .natively import HERE, refusal, told
+
+SIZES = (4, 5, 6)
+"""Channels, height and width of the inputs."""
+
+
+def neurons(reset: str = "zero") -> LIF:
+    return LIF(decay=0.8, threshold=0.3, reset=reset)
+
+
+def saved(layers: list[nn.Module], path: Path) -> tuple[SpikingNetwork, Network]:
+    """Return a network of images, with neurons and a readout behind its layers, and as the checker reads it."""
+    layers = layers if isinstance(layers[-1], nn.Linear) else behind(layers)
+    network = SpikingNetwork(*layers, num_steps=3)
+    save(network, path)
+    return network, read_network(path)
+
+
+def behind(layers: list[nn.Module]) -> list[nn.Module]:
+    width = nn.Sequential(*layers)(torch.zeros(1, *SIZES)).numel()
+    torch.manual_seed(int(width))
+    return [*layers, neurons(), nn.Flatten(), nn.Linear(width, 3)]
+
+
+def proven(layers: list[nn.Module], path: Path) -> list[str]:
+    """Return a certificate of some sample that the kernel in Python accepts."""
+    network, read = saved(layers, path)
+    for sample in torch.rand(20, *SIZES):
+        try:
+            proof = Prover.of(network).prove(sample, int(network(sample[None]).argmax()), LInf(0.002), 20.0)
+        except Disproved:
+            continue
+        proof.save(path.with_suffix(".proof"))
+        lines = list(elaborate(path.with_suffix(".proof"), read))
+        check_certificate(iter(lines), read)
+        return lines
+    raise AssertionError("no sample has a proof")
+
+
+def drawn(seed: int) -> nn.Conv2d:
+    """Return a convolution with each of its settings drawn."""
+    generator = np.random.default_rng(seed)
+    kernel, dilation, stride = (tuple(map(int, generator.integers(1, most, 2))) for most in (4, 3, 4))
+    padding = ["same", "valid", tuple(map(int, generator.integers(0, 3, 2)))][seed % 3]
+    settings = {"padding": padding, "dilation": dilation, "groups": (1, 2, 4)[seed // 2 % 3], "bias": seed % 4 > 0}
+    torch.manual_seed(seed)
+    return nn.Conv2d(4, 4, kernel, stride=1 if padding == "same" else stride, **settings)
+
+
+@HERE
+@pytest.mark.filterwarnings("ignore:Using padding")  # a copy that torch makes
+@pytest.mark.parametrize("seed", range(9))
+def test_convolutions_of_random_shapes_are_accepted(seed, tmp_path):
+    layer, path = drawn(seed), tmp_path / "network.safetensors"
+    assert native.check_native(path, proven([layer], path)).startswith("class "), layer
+
+
+@HERE
+@pytest.mark.parametrize("changed", ["dilation", "flipped", "order"])
+def test_a_certificate_of_another_convolution_is_refused_by_both(changed, tmp_path):
+    torch.manual_seed(0)
+    layer, path = nn.Conv2d(4, 4, 3, padding=1), tmp_path / "network.safetensors"
+    lines = proven([layer], path)
+    if changed == "dilation":
+        layer.dilation, layer.padding = (2, 2), (2, 2)
+    else:
+        layer.weight.data = (
+            layer.weight.data.flip(3) if changed == "flipped" else layer.weight.data.transpose(0, 1)
+        )
+    read = saved([layer], path)[1]
+    lines = told(lines, network=read.digest)
+    assert "record" in refusal(path, lines)
+    assert "record" in Kept(read, ()).refusal(lines)
+
+
+def _small(inputs: int = 4, outputs: int = 2) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def _pool(**settings) -> list[nn.Module]:
+    """Return an average of spikes that other neurons read."""
+    return [_small(), neurons(), nn.AvgPool2d(3, 2, 1, **settings), nn.Conv2d(2, 3, 2), neurons(), nn.Flatten()]
+
+
+def _sum(shortcut: list[nn.Module]) -> list[nn.Module]:
+    branch = [_small(2), neurons("subtract"), _small(2)]
+    return [_small(), neurons(), Residual(branch, shortcut), neurons(), nn.Flatten(), nn.Linear(60, 3)]
+
+
+MAPS = {
+    "a pool": lambda: [*_pool(), nn.Linear(12, 3)],
+    "a pool rounded up": lambda: [*_pool(ceil_mode=True, count_include_pad=False), nn.Linear(18, 3)],
+    "a pool of inputs": lambda: [nn.AvgPool2d(2), _small(), neurons(), nn.Flatten(), nn.Linear(12, 3)],
+    "neurons behind a pool": lambda: [
+        _small(),
+        neurons(),
+        nn.AvgPool2d(2),
+        neurons(),
+        nn.Flatten(),
+        nn.Linear(12, 3),
+    ],
+    "a pool that is read": lambda: [_small(), neurons(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(12, 3)],
+    "a chain": lambda: [
+        _small(),
+        nn.Conv2d(2, 2, 3),
+        neurons(),
+        _small(2),
+        nn.Conv2d(2, 1, 3),
+        neurons(),
+        nn.Flatten(),
+        nn.Linear(2, 3),
+    ],
+    "another padding": lambda: behind([nn.Conv2d(4, 2, 3, padding=1, padding_mode="reflect")]),
+    "a sum of spikes": lambda: _sum([]),
+    "a sum of two maps": lambda: _sum([_small(2)]),
+    "a sum with the inputs": lambda: [
+        nn.Flatten(),
+        Residual([nn.Linear(120, 5), neurons(), nn.Linear(5, 4)], [nn.Linear(120, 4)]),
+        neurons(),
+        nn.Linear(4, 3),
+    ],
+    "a sum that is read": lambda: [
+        nn.Flatten(),
+        nn.Linear(120, 5),
+        neurons(),
+        Residual([nn.Linear(5, 5), neurons()]),
+        nn.Linear(5, 3),
+    ],
+}
+
+
+@HERE
+@pytest.mark.parametrize("name", MAPS)
+def test_what_a_run_makes_in_several_steps_is_accepted(name, tmp_path):
+    torch.manual_seed(1)
+    path = tmp_path / "network.safetensors"
+    assert native.check_native(path, proven(MAPS[name](), path)).startswith("class ")
+
+
+OTHERS = {
+    "counted padding": (
+        lambda: [*_pool(), nn.Linear(12, 3)],
+        lambda: [*_pool(count_include_pad=False), nn.Linear(12, 3)],
+    ),
+    "another shortcut": (MAPS["a sum of spikes"], lambda: _sum([nn.AvgPool2d(1), nn.AvgPool2d(3, 1, 1)])),
+}
+
+
+@HERE
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_certificate_of_another_map_is_refused_by_both(name, tmp_path):
+    path, (made, other) = tmp_path / "network.safetensors", OTHERS[name]
+    torch.manual_seed(1)
+    lines = proven(made(), path)
+    torch.manual_seed(1)
+    read = saved(other(), path)[1]
+    lines = told(lines, network=read.digest)
+    assert "record" in refusal(path, lines)
+    assert "record" in Kept(read, ()).refusal(lines)
