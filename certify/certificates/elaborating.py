@@ -30,6 +30,8 @@ from ...checking.trains.tables import TooLong, train_table
 from . import words
 from .cells import cells_of
 from .invariants import levels_of
+from .layers import FloatLayers
+from .narrowing import FloatNarrowing
 from .potentials import PotentialMaker
 from .words import lower, near, upper
 
@@ -100,6 +102,25 @@ class Elaborator:
         self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, SpikingNode)]
         self.split_at: dict[int, list[Fraction]] = {}
         self.cells = whole_cells(content.text.get("cells", 0))
+        self.floats = FloatLayers(self.context, self._priced(), self._windowed) if self._plain() else None
+        narrows = any(".narrow." in name for name in content.tensors)
+        self.narrowing = FloatNarrowing.of(self.context, self.layers[0]) if narrows else None
+
+    def _plain(self) -> bool:
+        """Return whether floats find invariants: nothing has cells, hears itself, or reads budgets."""
+        nodes = [self.nodes.spiking(place) for place in self.layers]
+        celled = self.cells and any(node.neuron.reset == "subtract" and node.neuron.decay for node in nodes)
+        return not celled and self.nodes.entering is None and all(node.heard is None for node in nodes)
+
+    def _priced(self) -> dict[int, np.ndarray]:
+        """Return whether some leaf has prices on the currents of each neuron of each layer, (n,)."""
+        found = {place: np.zeros(self.nodes.spiking(place).width, dtype=bool) for place in self.layers}
+        for other in range(self.checker.classes):
+            for index, priced in enumerate(found.values()):
+                given = self.content.tensors.get(f"{other}.prices.{index}")
+                if given is not None:
+                    priced |= (given.reshape(len(given), len(priced), -1) != 0).any((0, 2))
+        return found
 
     @staticmethod
     def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
@@ -160,6 +181,9 @@ class Elaborator:
 
     def _settled(self, place: int, neurons: list[int]) -> Iterator[str]:
         """Yield invariants of one layer; where it hears itself again and again, until they say nothing new."""
+        if self.floats is not None:
+            yield from self.floats.graphs(place, neurons)
+            return
         loops = self.nodes.spiking(place).heard is not None
         for _ in range(self.checker.network.steps if loops else 1):
             records = [record for j in neurons for record in self._invariant(place, j)]
@@ -208,9 +232,12 @@ class Elaborator:
         return f"rows {place} {neuron} {sum(middle <= Fraction(current) for middle in self.split_at[place])}"
 
     def _leaf(self, other: int, index: int, narrowing: Narrowing | None) -> Iterator[str]:
-        if not self.context.empty[0] and narrowing is not None:
-            yield self._said(self._narrowed(narrowing))
         prices = {place: self._prices(other, index, place) for place in self.layers}
+        if not self.context.empty[0] and narrowing is not None:
+            if self.narrowing is None:
+                yield self._said(self._narrowed(narrowing))
+            elif told := self.narrowing.told(narrowing, np.array([own[0] != 0 for own in prices[self.layers[0]]])):
+                yield words.narrowing(self.layers[0], told)
         if not self.context.empty[0]:
             yield from self._invariants({place: self._open(place, prices[place]) for place in self.layers})
         if self.context.empty[0]:
@@ -219,7 +246,8 @@ class Elaborator:
         yield self._said("leaf")
         assert self.checker.leaf is not None
         for place in reversed(self.layers):
-            yield from self._bounded(self.checker.leaf, place, prices[place])
+            bounded = self._bounded if self.floats is None else self.floats.bounded
+            yield from bounded(self.checker.leaf, place, prices[place])
         yield "close"
         self.checker._done()
 

@@ -16,6 +16,12 @@ def near(value: float, bits: int = 36) -> int:
     return round(value * (1 << bits)) << GRID - bits
 
 
+def onto_grid(value: float) -> int:
+    """Return the number of the grid at or below a float."""
+    numerator, denominator = float(value).as_integer_ratio()
+    return (numerator << GRID) // denominator
+
+
 def lower(value: int, bits: int = SHORT) -> int:
     """Return a number at or below one of the grid, with fewer bits behind the point."""
     return value >> GRID - bits << GRID - bits

@@ -7,6 +7,7 @@ says where: the record's number, its word and its neuron.
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import cache
 
 from ..network.model import Network
 from ..refusal import Refused
@@ -117,6 +118,7 @@ class Checker:
         node, context = self.nodes.spiking(place), self.context
         boxes = [context.current(place, j, context.step(t)) for t in range(self.network.steps)]
 
+        @cache
         def window(a: int, t: int) -> Box:
             return context.current(place, j, self._window(place, node.neuron, a, t))
 

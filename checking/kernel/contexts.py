@@ -6,8 +6,9 @@ the other side begins.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, reduce
+from operator import or_
+from typing import Any, NamedTuple
 
 from ..numbers.exact import Dyadic, whole
 from ..refusal import Refused
@@ -18,7 +19,24 @@ from .numbers import ONE, Box, scaled
 from .sizes import Sizes, largest
 from .tables import CheckedTable
 
-Ends = tuple[list[int], list[int]]
+
+class Ends(NamedTuple):
+    """Ends of boxes; and, over 2^spare, of which all are multiples, low + high and high − low."""
+
+    low: list[int]
+    high: list[int]
+    sums: list[int]
+    widths: list[int]
+    spare: int
+
+    @staticmethod
+    def of(boxes: list[Box]) -> "Ends":
+        """Return the ends of boxes."""
+        low, high = [low for low, _ in boxes], [high for _, high in boxes]
+        bits = reduce(or_, low, reduce(or_, high, 0))
+        spare = max((bits & -bits).bit_length() - 1, 0)
+        sums, widths = [one + two >> spare for one, two in boxes], [two - one >> spare for one, two in boxes]
+        return Ends(low, high, sums, widths, spare)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,16 +154,15 @@ class Context:
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
             return self._cut(place, j, window, self._summed(node, j, window))
-        low, high = self.spans(place, window)
-        return low[j], high[j]
+        ends = self.spans(place, window)
+        return ends.low[j], ends.high[j]
 
     def spans(self, place: int, window: Window) -> Ends:
         """Return the ends of `span` for all numbers of a node."""
         known = self._known[place]
         if window not in known:
             spend(self.nodes.graph.widths[place] * len(window.factors))
-            low, high = zip(*self._spans(place, window), strict=True)
-            known[window] = list(low), list(high)
+            known[window] = Ends.of(self._spans(place, window))
         return known[window]
 
     def current(self, place: int, j: int, window: Window) -> Box:
@@ -167,7 +184,8 @@ class Context:
         if isinstance(node, InputBoxes):
             return [_entered(boxes, window) for boxes in node.boxes]
         if isinstance(node, TimeSums):
-            return list(zip(*self.spans(node.source, self._before(place, node, window)), strict=True))
+            ends = self.spans(node.source, self._before(place, node, window))
+            return list(zip(ends.low, ends.high, strict=True))
         if isinstance(node, Greatest):
             return self._largest(node, window)
         if place in self.tables:
@@ -204,11 +222,11 @@ class Context:
         steps = range(window.first, window.first + len(window.factors))
         ends = [self.spans(node.source, self.step(t)) for t in steps]
         together = all(least >= 0 for least, _ in window.factors) and len(window.factors) > 1
-        bottom = self.spans(node.source, window)[0] if together else None
+        bottom = self.spans(node.source, window).low if together else None
         found = []
         for entries in node.entries:
             tops = [
-                (max(map(low.__getitem__, entries)), max(map(high.__getitem__, entries))) for low, high in ends
+                (max(map(low.__getitem__, entries)), max(map(high.__getitem__, entries))) for low, high, *_ in ends
             ]
             parts = [_product(top, factor) for top, factor in zip(tops, window.factors, strict=True)]
             low, high = sum(least for least, _ in parts), sum(most for _, most in parts)
@@ -235,10 +253,11 @@ class Context:
         low = high = 0
         for part in node.rows[j]:
             spend(len(part.columns))
-            least, most = part.image(*self.spans(part.source, window))
-            low, high = low + least, high + most
+            ends = self.spans(part.source, window)
+            least, most = part.image(ends.sums, ends.widths)
+            low, high = low + (least << ends.spare), high + (most << ends.spare)
         bias = _product(node.bias[j], total or window.total) if node.bias[j] != (0, 0) else (0, 0)
-        return (low >> node.shift) + bias[0], -(-high >> node.shift) + bias[1]
+        return (low >> node.shift + 1) + bias[0], -(-high >> node.shift + 1) + bias[1]
 
     def sums(self, place: int, window: Window) -> list[Box]:
         """Return what a window is for each row of a table."""

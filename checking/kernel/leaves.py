@@ -7,6 +7,7 @@ exact.
 """
 
 from collections import defaultdict
+from operator import mul
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from ..work import spend
 from .contexts import Context
-from .network import Greatest, InputBoxes, SpikingNode, Sum, TimeSums
+from .network import Greatest, InputBoxes, SpikingNode, Sum, SumPart, TimeSums
 from .numbers import GRID, HUGE, least, regrid
 
 
@@ -39,23 +40,30 @@ class PulledCosts:
         """Turn the costs on a node that is no neurons into costs on what it is made of."""
         node = self.context.nodes.nodes[place]
         for shift, held in self._taken(place):
+            if isinstance(node, Sum):
+                self._through(node, held, shift)
+                continue
             for (t, j), cost in held.items():
-                if isinstance(node, Sum):
-                    self._through(node, t, j, cost, shift)
-                elif isinstance(node, TimeSums):
+                if isinstance(node, TimeSums):
                     into = self._held[node.source][shift + node.shift]
                     for k, weight in node.rows[t]:
                         into[k, j] = into.get((k, j), 0) + cost * weight
                 elif isinstance(node, Greatest):
                     self._largest(node, t, j, cost, shift)
 
-    def _through(self, node: Sum, t: int, j: int, cost: int, shift: int) -> None:
-        self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
-        for part in node.rows[j]:
-            spend(len(part.columns))
-            into = self._held[part.source][shift + node.shift]
-            for i, weight in zip(part.columns, part.weights, strict=True):
-                into[t, i] = into.get((t, i), 0) + cost * weight
+    def _through(self, node: Sum, held: dict[tuple[int, int], int], shift: int) -> None:
+        """Add Wᵀ·costs to what is held of the sums' sources: rows of the same columns together."""
+        alike: dict[tuple[int, int], list[tuple[int, SumPart]]] = defaultdict(list)
+        for (t, j), cost in held.items():
+            self.constant += regrid(least(cost, node.bias[j]), shift + GRID)[0]
+            for part in node.rows[j]:
+                spend(len(part.columns))
+                alike[t, id(part.columns)].append((cost, part))
+        for (t, _), parts in alike.items():
+            costs, into = [cost for cost, _ in parts], self._held[parts[0][1].source][shift + node.shift]
+            entries = zip(*(part.weights for _, part in parts), strict=True)
+            for i, weights in zip(parts[0][1].columns, entries, strict=True):
+                into[t, i] = into.get((t, i), 0) + sum(map(mul, costs, weights))
 
     def _largest(self, node: Greatest, t: int, j: int, cost: int, shift: int) -> None:
         """Let one entry stand for a maximum, of which it is no more, or which it surely is; else its upper end."""

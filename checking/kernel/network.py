@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import mul
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,36 +32,22 @@ class InputBoxes:
     boxes: list[list[Box]]
 
 
-@dataclass(frozen=True)
-class SumPart:
-    """Of a sum, what it adds up of one node: w·2^shift of the numbers at these columns, those with w > 0 first.
+class SumPart(NamedTuple):
+    """Of a sum, what it adds up of one node: w·2^shift of the numbers at these columns, and |w|·2^shift.
 
-    Attributes:
-        positive: how many these are.
+    Rows of a layer with the same columns share them.
     """
 
     source: int
-    columns: tuple[int, ...]
-    weights: tuple[int, ...]
-    positive: int
+    columns: Sequence[int]
+    weights: Sequence[int]
+    moduli: Sequence[int]
 
-    @staticmethod
-    def of(source: int, row: Row) -> "SumPart":
-        """Return a part of (column, weight)."""
-        above, below = [one for one in row if one[1] > 0], [one for one in row if one[1] < 0]
-        columns, weights = zip(*above, *below, strict=True) if above or below else ((), ())
-        return SumPart(source, columns, weights, len(above))
-
-    def image(self, low: list[int], high: list[int]) -> Box:
-        """Return the box of Σ w·x for x in boxes."""
-        end = self.positive
-        above, below = self.columns[:end], self.columns[end:]
-        more, less = self.weights[:end], self.weights[end:]
-        least = sum(map(mul, more, map(low.__getitem__, above))) + sum(
-            map(mul, less, map(high.__getitem__, below))
-        )
-        most = sum(map(mul, more, map(high.__getitem__, above))) + sum(map(mul, less, map(low.__getitem__, below)))
-        return least, most
+    def image(self, sums: list[int], widths: list[int]) -> Box:
+        """Return twice the box of Σ w·x for x in boxes, given low + high and high − low of each."""
+        middle = sum(map(mul, self.weights, map(sums.__getitem__, self.columns)))
+        radius = sum(map(mul, self.moduli, map(widths.__getitem__, self.columns)))
+        return middle - radius, middle + radius
 
 
 @dataclass(frozen=True)
@@ -215,8 +202,16 @@ def _through(source: int, affine: Affine) -> Sum:
     matrix = affine.matrix
     spend(4 * len(matrix.row) + 8 * matrix.shape[0], matrix.shift)
     starts = np.searchsorted(matrix.row, np.arange(matrix.shape[0] + 1)).tolist()
-    entries = list(zip(matrix.column.tolist(), map(int, matrix.ints), strict=True))
-    rows = [[SumPart.of(source, entries[one:two])] for one, two in pairwise(starts)]
+    columns, weights, shared = (
+        matrix.column.tolist(),
+        matrix.ints.tolist(),
+        dict[tuple[int, ...], tuple[int, ...]](),
+    )
+    moduli, rows = list(map(abs, weights)), list[list[SumPart]]()
+    for one, two in pairwise(starts):
+        own = tuple(columns[one:two])
+        own = shared.setdefault(own, own)
+        rows.append([SumPart(source, own, weights[one:two], moduli[one:two])])
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
     return Sum(rows, matrix.shift, bias)
 
@@ -229,4 +224,5 @@ def _greatest(node: Maxima) -> Greatest:
 
 
 def _same(sources: list[int], width: int) -> Sum:
-    return Sum([[SumPart.of(source, [(j, 1)]) for source in sources] for j in range(width)], 0, [(0, 0)] * width)
+    rows = [[SumPart(source, (j,), (1,), (1,)) for source in sources] for j in range(width)]
+    return Sum(rows, 0, [(0, 0)] * width)
