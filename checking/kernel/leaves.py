@@ -7,6 +7,7 @@ exact.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from operator import mul
 
 import numpy as np
@@ -60,10 +61,17 @@ class PulledCosts:
                 spend(len(part.columns))
                 alike[t, id(part.columns)].append((cost, part))
         for (t, _), parts in alike.items():
-            costs, into = [cost for cost, _ in parts], self._held[parts[0][1].source][shift + node.shift]
-            entries = zip(*(part.weights for _, part in parts), strict=True)
-            for i, weights in zip(parts[0][1].columns, entries, strict=True):
-                into[t, i] = into.get((t, i), 0) + sum(map(mul, costs, weights))
+            cost, first = parts[0]
+            into = self._held[first.source][shift + node.shift]
+            sums: Iterable[int] = map(cost.__mul__, first.weights)
+            if len(parts) > 1:
+                costs, entries = (
+                    [cost for cost, _ in parts],
+                    zip(*(part.weights for _, part in parts), strict=True),
+                )
+                sums = (sum(map(mul, costs, weights)) for weights in entries)
+            for i, value in zip(first.columns, sums, strict=True):
+                into[t, i] = into.get((t, i), 0) + value
 
     def _largest(self, node: Greatest, t: int, j: int, cost: int, shift: int) -> None:
         """Let one entry stand for a maximum, of which it is no more, or which it surely is; else its upper end."""
