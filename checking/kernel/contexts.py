@@ -78,6 +78,7 @@ class Context:
         self.sizes = Sizes(nodes, self.possible)
         self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
         self._known: list[dict[Window, Ends]] = [{} for _ in nodes.nodes]
+        self._images: list[dict[Window, list[Box] | None]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
         self._pulled: dict[tuple[int, Window], Window] = {}
         self._joint: dict[tuple[int, Window], list[Box] | None] = {}
@@ -118,7 +119,7 @@ class Context:
         self._forget(place)
 
     def _forget(self, place: int) -> None:
-        for known in self._known[place:]:
+        for known in (*self._known[place:], *self._images[place:]):
             known.clear()
 
     def give_table(self, place: int, table: CheckedTable) -> None:
@@ -153,7 +154,9 @@ class Context:
         """Return where Σ factors·x over a window may be, x being number j of a node, exact of the run's spikes."""
         node = self.nodes.nodes[place]
         if isinstance(node, Sum):
-            return self._cut(place, j, window, self._summed(node, j, window))
+            return self._cut(
+                place, j, window, self._summed(node, j, window, whole=self._whole(place, node, window))
+            )
         ends = self.spans(place, window)
         return ends.low[j], ends.high[j]
 
@@ -249,9 +252,21 @@ class Context:
             self._pulled[place, window] = Window(0, tuple(factors))
         return self._pulled[place, window]
 
-    def _summed(self, node: Sum, j: int, window: Window, total: Box | None = None) -> Box:
-        low = high = 0
-        for part in node.rows[j]:
+    def _whole(self, place: int, node: Sum, window: Window) -> list[Box] | None:
+        """Return the images of all rows, where machine integers hold them."""
+        known = self._images[place]
+        if window not in known and node.short is not None:
+            ends = self.spans(node.rows[0][0].source, window)
+            spend(len(node.short.columns))
+            found = node.short.images(ends.sums, ends.widths)
+            known[window] = None if found is None else [(a << ends.spare, b << ends.spare) for a, b in found]
+        return known.get(window)
+
+    def _summed(
+        self, node: Sum, j: int, window: Window, total: Box | None = None, whole: list[Box] | None = None
+    ) -> Box:
+        low, high = (0, 0) if whole is None else whole[j]
+        for part in node.rows[j] if whole is None else ():
             spend(len(part.columns))
             ends = self.spans(part.source, window)
             least, most = part.image(ends.sums, ends.widths)

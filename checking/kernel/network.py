@@ -17,12 +17,15 @@ from ..network import graph as described
 from ..network.graph import Graph
 from ..network.model import Network
 from ..numbers.exact import Dyadic
+from ..numbers.sparse import Matrix
 from ..refusal import Refused
 from ..work import spend
 from .neurons import KernelNeuron
 from .numbers import GRID, HUGE, Box, regrid, times
 
 Row = list[tuple[int, int]]
+HALF = 26
+"""Bits of the lower half of a machine integer."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,63 @@ class SumPart(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ShortRows:
+    """Rows whose weights are machine integers: w = high·2^HALF + low with 0 ≤ low < 2^HALF, and |w| likewise.
+
+    Attributes:
+        columns, starts: of the entries, row after row, and where each row begins; filled: rows that have any.
+        signed, moduli: both halves of w and of |w|; most: the most |high| times the most entries of a row.
+    """
+
+    columns: np.ndarray
+    starts: np.ndarray
+    filled: np.ndarray
+    signed: tuple[np.ndarray, np.ndarray]
+    moduli: tuple[np.ndarray, np.ndarray]
+    most: int
+
+    @staticmethod
+    def of(matrix: Matrix) -> "ShortRows | None":
+        """Return the rows of a matrix, None where a weight is longer."""
+        if max(map(abs, matrix.ints.tolist()), default=0) >= 1 << 62:
+            return None
+        weights, counts = matrix.ints.astype(np.int64), np.bincount(matrix.row, minlength=matrix.shape[0])
+        signed, moduli = ((w >> HALF, w & (1 << HALF) - 1) for w in (weights, abs(weights)))
+        high = max(int(abs(signed[0]).max(initial=0)), int(moduli[0].max(initial=0)), 1 << HALF)
+        filled = counts > 0
+        starts = (np.cumsum(counts) - counts)[filled]
+        return ShortRows(matrix.column, starts, filled, signed, moduli, high * max(1, int(counts.max(initial=0))))
+
+    def images(self, sums: list[int], widths: list[int]) -> list[Box] | None:
+        """Return `SumPart.image` of all rows; None where some sum of machine integers might not hold it."""
+        if self.most * max(max(map(abs, sums)), max(widths)) >= 1 << 62:
+            return None
+        pairs = (self.signed, np.array(sums, dtype=np.int64)), (self.moduli, np.array(widths, dtype=np.int64))
+        middle, radius = ([self._summed(half, x).tolist() for half in halves] for halves, x in pairs)
+        return [
+            ((m << HALF) + n - (r << HALF) - q, (m << HALF) + n + (r << HALF) + q)
+            for m, n, r, q in zip(*middle, *radius, strict=True)
+        ]
+
+    def _summed(self, half: np.ndarray, x: np.ndarray) -> np.ndarray:
+        found = np.zeros(len(self.filled), dtype=np.int64)
+        if len(self.starts):
+            found[self.filled] = np.add.reduceat(half * x[self.columns], self.starts)
+        return found
+
+
+@dataclass(frozen=True)
 class Sum:
-    """Sums Σ w·x[j] + b of numbers of other nodes: parts of each, weights over 2^shift, and boxes around b."""
+    """Sums Σ w·x[j] + b of numbers of other nodes: parts of each, weights over 2^shift, and boxes around b.
+
+    Attributes:
+        short: all rows at once, where they are of one node and their weights are short.
+    """
 
     rows: list[list[SumPart]]
     shift: int
     bias: list[Box]
+    short: ShortRows | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +267,7 @@ def _through(source: int, affine: Affine) -> Sum:
         own = shared.setdefault(own, own)
         rows.append([SumPart(source, own, weights[one:two], moduli[one:two])])
     bias = [regrid(int(b), affine.bias.shift) for b in affine.bias.ints.ravel()]
-    return Sum(rows, matrix.shift, bias)
+    return Sum(rows, matrix.shift, bias, ShortRows.of(matrix))
 
 
 def _greatest(node: Maxima) -> Greatest:
