@@ -26,7 +26,7 @@ from spikecert.certify.certificates import elaborate
 from spikecert.certify.proofs import Disproved, Prover, Unproven
 from spikecert.checking import Network, Refused, check, read_network
 from spikecert.checking.kernel import check_certificate
-from spikecert.checking.kernel.native import check_native
+from spikecert.checking.native import check_native
 from spikecert.training import Dataset
 
 LIMIT = 20.0
@@ -116,7 +116,8 @@ def kernels(paths: list[Path], model: Network, file: Path) -> str:
     made = seconds_of(lambda: lines.extend(list(elaborate(path, model)) for path in paths))
     checked = seconds_of(lambda: [check_certificate(iter(each), model) for each in lines])
     try:
-        natively = seconds_of(lambda: [check_native(file, each) for each in lines], resource.RUSAGE_CHILDREN)
+        plain = [list(elaborate(path, model, native=True)) for path in paths]
+        natively = seconds_of(lambda: [check_native(file, each) for each in plain], resource.RUSAGE_CHILDREN)
     except Refused:
         return f"{made:.2f} s | {checked:.2f} s | —"
     return f"{made:.2f} s | {checked:.2f} s | {natively:.2f} s"

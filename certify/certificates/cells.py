@@ -26,8 +26,7 @@ def cells_of(driven: Driven, count: int) -> list[list[InvariantNode]]:
     """Return the levels of a neuron's invariant, of at most `count` cells each; with λ = 1 one a count."""
     steps, neuron = len(driven.boxes), driven.neuron
     count = max(count, steps + 1) if neuron.decay == ONE else count
-    size = 4 * steps * (driven.reach + neuron.high + neuron.drop) + ONE
-    balance = SpikeBalance.of(driven, [[InvariantNode(-size, size, -1, -1, -1, ())]])
+    balance = balance_of(driven)
     levels, found = [[SpikeCell((0, 0), (0, 0))]], list[list[list[int]]]()
     for t in range(steps):
         ways = [way for index, cell in enumerate(levels[-1]) for way in _ways(balance, t, index, cell)]
@@ -45,6 +44,12 @@ def cells_of(driven: Driven, count: int) -> list[list[InvariantNode]]:
         ]
         for level, ways in zip(levels, found, strict=True)
     ]
+
+
+def balance_of(driven: Driven) -> SpikeBalance:
+    """Return what came in and what spikes took of a neuron, for potentials as large as any run has."""
+    size = 4 * len(driven.boxes) * (driven.reach + driven.neuron.high + driven.neuron.drop) + ONE
+    return SpikeBalance.of(driven, [[InvariantNode(-size, size, -1, -1, -1, ())]])
 
 
 def _ways(balance: SpikeBalance, t: int, index: int, cell: SpikeCell) -> list[CellWay]:
@@ -65,18 +70,23 @@ def _merged(ways: list[CellWay], count: int) -> list[list[CellWay]]:
     """Return groups: each move by itself, or those in the same of `count` equal parts of the range of Y."""
     if len(ways) <= count:
         return [[way] for way in ways]
-    middles = [sum(way.cell.taken) for way in ways]
-    first, width = min(middles), max(max(middles) - min(middles), 1)
     groups: dict[int, list[CellWay]] = {}
-    for middle, way in zip(middles, ways, strict=True):
-        groups.setdefault((2 * (middle - first) * (count - 1) + width) // (2 * width), []).append(way)
+    for part, way in zip(parts_of([sum(way.cell.taken) for way in ways], count), ways, strict=True):
+        groups.setdefault(part, []).append(way)
     return list(groups.values())
+
+
+def parts_of(middles: list[int], count: int) -> list[int]:
+    """Return which of `count` equal parts of their range numbers lie in."""
+    first, width = min(middles), max(max(middles) - min(middles), 1)
+    return [(2 * (middle - first) * (count - 1) + width) // (2 * width) for middle in middles]
 
 
 def _hull(group: list[CellWay]) -> SpikeCell:
     left, taken = zip(*((way.cell.left, way.cell.taken) for way in group), strict=True)
-    return SpikeCell(_around(left), _around(taken))
+    return SpikeCell(around(left), around(taken))
 
 
-def _around(boxes: tuple[Box, ...]) -> Box:
+def around(boxes: tuple[Box, ...]) -> Box:
+    """Return a box with few bits around all of these."""
     return lower(min(low for low, _ in boxes)), upper(max(high for _, high in boxes))

@@ -13,38 +13,44 @@ from ...checking.kernel.checking import Checker
 from ...checking.kernel.invariants import inductive
 from ...checking.kernel.leaves import OpenLeaf
 from ...checking.kernel.network import KernelNodes, SpikingNode
-from ...checking.kernel.numbers import GRID, Box
+from ...checking.kernel.neurons import KernelNeuron
+from ...checking.kernel.numbers import GRID, ONE, Box
 from ...checking.kernel.records import Fields
 from ...checking.kernel.tables import Train, followed
 from ...checking.narrowing import Narrowing, read_narrowings
 from ...checking.network.files import Content, read
+from ...checking.network.graph import Mean, arrange
 from ...checking.network.graph import Spikes as DescribedSpikes
-from ...checking.network.graph import arrange
 from ...checking.network.model import Network
 from ...checking.network.neurons import Neuron as Described
 from ...checking.numbers.arithmetic import Arithmetic
 from ...checking.numbers.exact import Dyadic
 from ...checking.proof import FORMAT, LEAF, MOST_CELLS
 from ...checking.refusal import Refused
+from ...checking.ties import suffices
 from ...checking.trains.tables import TooLong, train_table
 from . import words
 from .cells import cells_of
 from .invariants import levels_of
 from .layers import FloatLayers
 from .narrowing import FloatNarrowing
-from .potentials import PotentialMaker
+from .pairs import pairs_of
+from .potentials import PotentialMaker, prices_of
 from .words import lower, near, upper
 
+PAIRED = 8
+"""By how much the side of a pair's square grows until it suffices."""
 MOST_ROWS = 4096
 """Of a table: a layer whose neurons have more trains has invariants instead."""
 
 
-def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
+def elaborate(proof: str | Path, network: Network, native: bool = False) -> Iterator[str]:
     """Yield the lines of a certificate.
 
     Args:
         proof: a file of format spikecert.proof/1.
         network: as read from its model file.
+        native: whether only records are written that the native kernel reads, too.
 
     Raises:
         Refused: for a file that is none, or is about another network, or what the kernel has no rule for.
@@ -52,7 +58,7 @@ def elaborate(proof: str | Path, network: Network) -> Iterator[str]:
     content = read(Path(proof), FORMAT)
     try:
         claim = read_claim(content.text, content.tensors, network)
-        yield from Elaborator.of(content, claim, network).lines()
+        yield from Elaborator.of(content, claim, network, native).lines()
     except Refused:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AssertionError, OverflowError, RecursionError) as error:
@@ -96,21 +102,34 @@ class ShortRows:
 class Elaborator:
     """A proof in the making; the kernel's own state says what holds where."""
 
-    def __init__(self, content: Content, claim: Claim, checker: Checker) -> None:
+    def __init__(self, content: Content, claim: Claim, checker: Checker, native: bool) -> None:
         self.content, self.claim, self.checker = content, claim, checker
         self.context, self.nodes = checker.context, checker.nodes
         self.layers = [place for place, node in enumerate(self.nodes.nodes) if isinstance(node, SpikingNode)]
         self.split_at: dict[int, list[Fraction]] = {}
-        self.cells = whole_cells(content.text.get("cells", 0))
+        self.known: dict[int, list[object]] = {
+            place: [None] * self.nodes.spiking(place).width for place in self.layers
+        }  # what invariants follow from
+        self.cells, self.side = (whole_cells(content.text.get(name, 0)) for name in ("cells", "side"))
+        self.native, self.side = native, 0 if native else self.side
+
         self.floats = FloatLayers(self.context, self._priced(), self._windowed) if self._plain() else None
         narrows = any(".narrow." in name for name in content.tensors)
         self.narrowing = FloatNarrowing.of(self.context, self.layers[0]) if narrows else None
 
+    @property
+    def counted(self) -> int | None:
+        """Return the layer whose spikes are counted, if pairs of its neurons have cells."""
+        place = self.layers[-1]
+        last, node = self.nodes.graph.nodes[-1], self.nodes.spiking(place)
+        counts = isinstance(last, Mean) and last.source == place and node.heard is None
+        return place if self.side and self.cells and counts and node.neuron.reset == "subtract" else None
+
     def _plain(self) -> bool:
         """Return whether floats find invariants: nothing has cells, hears itself, or reads budgets."""
         nodes = [self.nodes.spiking(place) for place in self.layers]
-        celled = self.cells and any(node.neuron.reset == "subtract" and node.neuron.decay for node in nodes)
-        return not celled and self.nodes.entering is None and all(node.heard is None for node in nodes)
+        other = any(self._celled(node.neuron) or node.heard is not None for node in nodes)
+        return not other and self.nodes.entering is None
 
     def _priced(self) -> dict[int, np.ndarray]:
         """Return whether some leaf has prices on the currents of each neuron of each layer, (n,)."""
@@ -123,11 +142,12 @@ class Elaborator:
         return found
 
     @staticmethod
-    def of(content: Content, claim: Claim, network: Network) -> "Elaborator":
+    def of(content: Content, claim: Claim, network: Network, native: bool = False) -> "Elaborator":
         """Return one that begins."""
         graph = arrange(network, claim.inputs.shape[1:] if network.timed else claim.inputs.shape)
         nodes = KernelNodes.of(network, graph, claim.inputs)
-        return Elaborator(content, claim, Checker(network, nodes, claim.labelled(graph.widths[-1]), claim.ties))
+        checker = Checker(network, nodes, claim.labelled(graph.widths[-1]), claim.ties)
+        return Elaborator(content, claim, checker, native)
 
     def lines(self) -> Iterator[str]:
         """Yield all lines."""
@@ -137,6 +157,8 @@ class Elaborator:
         for place in self.layers:
             if self.nodes.spiking(place).constant:
                 yield from self._table(place)
+        for place in self.layers:
+            yield from self._through(place)
         yield from self._invariants({place: set(range(self.nodes.spiking(place).width)) for place in self.layers})
         for other in range(self.checker.classes):
             if other != self.checker.label:
@@ -173,6 +195,25 @@ class Elaborator:
         self.split_at[place] = [order.middles[place] for place, *_ in rows]
         yield self._said(words.table(place, [(train, box) for *_, train, box in rows]))
 
+    def _through(self, place: int) -> Iterator[str]:
+        """Yield multipliers where a layer sums spikes up as one with a table counts what they took (F9a)."""
+        node = self.nodes.spiking(place)
+        alike = [
+            before
+            for before in (self.nodes.spiking(other).neuron for other in self.context.tables)
+            if (before.reset, before.decay) == ("subtract", node.neuron.decay) and before.drop
+        ]
+        summing = self._celled(node.neuron) and set(node.neuron.scale) == {ONE} and node.heard is None
+        if alike and summing and place not in self.context.tables and not self.native:
+            gains, filtered = [], 0.0
+            for a in alike[0].scale:
+                filtered = node.neuron.decay / ONE * filtered + a / ONE
+                gains.append(near(filtered * ONE / alike[0].drop))
+            yield self._said(f"through {place} {words.words(gains)}")
+
+    def _celled(self, neuron: KernelNeuron) -> bool:
+        return bool(self.cells) and neuron.reset == "subtract" and neuron.decay > 0
+
     def _invariants(self, wanted: dict[int, set[int]]) -> Iterator[str]:
         """Yield invariants of some neurons of each layer, where their currents are not what they were."""
         for place in self.layers:
@@ -195,14 +236,16 @@ class Elaborator:
         if self.context.empty[0]:
             return
         driven = self.checker._driven(place, j)
-        known = self.context.invariants[place][j]
-        if known is not None and known.boxes == driven.boxes and known.bits == driven.bits:
+        celled = self._celled(driven.neuron)
+        asked = range(1, self.checker.network.steps + 1) if celled or self._windowed(place) else ()
+        known = driven.boxes, driven.bits, [driven.window(0, t) for t in asked]
+        if known == self.known[place][j]:
             return
-        celled = self.cells and driven.neuron.reset == "subtract" and driven.neuron.decay
         levels = cells_of(driven, self.cells) if celled else levels_of(driven, windows=self._windowed(place))
         found = inductive(driven, levels)
         self.context.set(self.context.invariants[place], j, found, place)
         self.context.set(self.context.bits[place], j, found.bits, place)
+        self.context.set(self.known[place], j, (*known[:1], found.bits, *known[2:]), place)
         if found.empty:
             self.context.set(self.context.empty, 0, True, place)
         yield words.graph(place, j, levels)
@@ -244,12 +287,40 @@ class Elaborator:
             yield self._said("empty")
             return
         yield self._said("leaf")
-        assert self.checker.leaf is not None
-        for place in reversed(self.layers):
-            bounded = self._bounded if self.floats is None else self.floats.bounded
-            yield from bounded(self.checker.leaf, place, prices[place])
+        yield from self._records(other, prices)
         yield "close"
         self.checker._done()
+
+    def _records(self, other: int, prices: dict[int, list[list[int]]]) -> Iterator[str]:
+        """Yield what bounds a leaf: prices, or where these do not do, a pair of neurons that are counted."""
+        assert self.checker.leaf is not None
+        bounded = self._bounded if self.floats is None else self.floats.bounded
+        bounds = (
+            record
+            for place in reversed(self.layers)
+            for record in bounded(self.checker.leaf, place, prices[place])
+        )
+        if self.counted is None:
+            yield from bounds
+            return
+        records, counted = list(bounds), self.counted
+        for side in range(PAIRED, self.side + PAIRED, PAIRED):
+            if self._closes(other, records):
+                break
+            pair = self.checker.label, other
+            strips = self.checker._strips(counted, *pair)
+            driven = self.checker._driven(counted, pair[0]), self.checker._driven(counted, pair[1])
+            records = [words.pair(counted, *pair, pairs_of(driven, strips, min(side, self.side)))]
+        yield from records
+
+    def _closes(self, other: int, records: list[str]) -> bool:
+        """Return whether these bounds suffice."""
+        self.checker._begin(Fields([]))
+        assert self.checker.leaf is not None
+        for record in records:
+            self._said(record)
+        bound = Fraction(self.checker.leaf.bound(), ONE)
+        return suffices(self.nodes.graph, self.checker.label, other, bound, self.checker.ties)
 
     def _open(self, place: int, prices: list[list[int]]) -> set[int]:
         """Return the neurons of a layer that are worth another invariant: undecided, or priced."""
@@ -268,7 +339,7 @@ class Elaborator:
         )
 
     def _prices(self, other: int, index: int, place: int) -> list[list[int]]:
-        """Return a leaf's prices on the currents of a layer, one a neuron with a table, elsewhere (n, T)."""
+        """Return a leaf's prices on what comes into a layer, one a neuron with a table, elsewhere (n, T)."""
         node, given = (
             self.nodes.spiking(place),
             self.content.tensors.get(f"{other}.prices.{self.layers.index(place)}"),
@@ -284,15 +355,16 @@ class Elaborator:
                 bool(self.content.text.get("cells")) and neuron.reset == "subtract",
             )
             powers = np.ones(steps) if celled or decay == 0 else decay ** np.arange(steps - 1, -1, -1)
-            own = own * powers * np.array([float(a) for a in neuron.scale])
+            own = own * powers
         return [[near(price) for price in row] for row in own.tolist()]
 
     def _bounded(self, leaf: OpenLeaf, place: int, prices: list[list[int]]) -> Iterator[str]:
         """Yield what bounds the neurons of a layer."""
+        neuron = self.nodes.spiking(place).neuron
         if self.nodes.spiking(place).heard is not None:
             for j, own in enumerate(prices):
                 if any(own):
-                    yield self._said(f"heard {place} {j} {words.words(own)}")
+                    yield self._said(f"heard {place} {j} {words.words(prices_of(neuron, own))}")
         for j, own in enumerate(prices):
             costs = leaf.taken(place, j)
             if place in self.context.tables:
@@ -303,9 +375,9 @@ class Elaborator:
             invariant = self.context.invariants[place][j]
             if invariant is None or not (any(own) or (any(costs) and self._undecided(place, j))):
                 continue
-            levels = PotentialMaker(self.nodes.spiking(place).neuron, invariant, costs, own).levels()
-            yield words.potential(place, j, own, levels)
-            leaf.potential(place, j, own, 0)
+            maker = PotentialMaker(neuron, invariant, costs, own)
+            yield words.potential(place, j, maker.prices, maker.levels())
+            leaf.potential(place, j, maker.prices, 0)
 
     def _undecided(self, place: int, j: int) -> bool:
         return any(least < most for least, most in self.context.bits[place][j])

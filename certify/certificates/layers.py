@@ -34,8 +34,7 @@ class FloatLayers:
             return
         given, known = self._given(place), self.reach.graphs[place]
         if known is not None:
-            pairs = zip((*given[:2], *given[3:5]), (*known.given[:2], *known.bits), strict=True)
-            changed = np.any([(one != two).any(1) for one, two in pairs], axis=0)
+            changed = given.differs(known.given._replace(certain=known.bits[0], possible=known.bits[1]))
             neurons = [j for j in neurons if changed[j]]
         if not neurons:
             return
@@ -88,9 +87,9 @@ class FloatLayers:
         graphs, costs = self.reach.graphs[place], [leaf.taken(place, j) for j in range(len(prices))]
         assert graphs is not None
         for j in priced:
-            levels = PotentialMaker(graphs.neuron, graphs.invariant(j), costs[j], prices[j]).levels()
-            yield words.potential(place, j, prices[j], levels)
-            leaf.potential(place, j, prices[j], 0)
+            maker = PotentialMaker(graphs.neuron, graphs.invariant(j), costs[j], prices[j])
+            yield words.potential(place, j, maker.prices, maker.levels())
+            leaf.potential(place, j, maker.prices, 0)
         open_still = (graphs.bits[1] > graphs.bits[0]).any(1)
         free = [j for j, own in enumerate(costs) if open_still[j] and any(own) and not any(prices[j])]
         nothing = " ".join("0" * self.context.steps)

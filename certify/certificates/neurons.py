@@ -37,6 +37,15 @@ class Given(NamedTuple):
     possible: np.ndarray
     windows: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
 
+    def differs(self, other: "Given") -> np.ndarray:
+        """Return of which neurons other things are known, (n,)."""
+        found = (self.low != other.low).any(1) | (self.high != other.high).any(1)
+        found |= (self.certain != other.certain).any(1) | (self.possible != other.possible).any(1)
+        for key, ends in self.windows.items():
+            for one, two in zip(ends, other.windows[key], strict=True):
+                found |= one != two
+        return found
+
     def some(self, chosen: np.ndarray) -> "Given":
         """Return that of some neurons."""
         windows = {key: (low[chosen], high[chosen]) for key, (low, high) in self.windows.items()}
@@ -81,10 +90,10 @@ class NeuronGraphs:
     @staticmethod
     def of(neuron: KernelNeuron, given: Given, tight: np.ndarray) -> "NeuronGraphs":
         """Return invariants, with windows for the neurons of `tight`, and others that they decide anything for."""
-        plain = _Builder(neuron, given._replace(windows={})).graphs()
+        plain = _Builder(neuron, given, windowed=False).graphs()
         if not given.windows or neuron.decay == 0:
             return plain
-        cut = _Builder(neuron, given).graphs()
+        cut = _Builder(neuron, given, windowed=True).graphs()
         alike = ~tight
         for one, two in zip(plain.levels, cut.levels, strict=True):
             for part, other in ((one.silent, two.silent), (one.spike, two.spike)):
@@ -107,7 +116,8 @@ class NeuronGraphs:
         pairs = zip(self.levels, other.levels, strict=True)
         levels = [Level(*map(put, one, two)) for one, two in pairs]
         mine, theirs = self.given, other.given
-        given = mine._replace(low=put(mine.low, theirs.low), high=put(mine.high, theirs.high), windows={})
+        windows = {key: tuple(map(put, ends, theirs.windows[key])) for key, ends in mine.windows.items()}
+        given = mine._replace(low=put(mine.low, theirs.low), high=put(mine.high, theirs.high), windows=windows)
         return NeuronGraphs(self.neuron, given, put(self.extra, other.extra), levels)
 
     @property
@@ -222,8 +232,8 @@ class NeuronGraphs:
 
 
 class _Builder:
-    def __init__(self, neuron: KernelNeuron, given: Given) -> None:
-        self.neuron, self.given = neuron, given
+    def __init__(self, neuron: KernelNeuron, given: Given, windowed: bool) -> None:
+        self.neuron, self.given, self.windowed = neuron, given, windowed
         self.decay, self.drop, self.over, self.under, self.unit, self.tiny = (
             value / ONE for value in (neuron.decay, neuron.drop, neuron.high, neuron.low, neuron.unit, neuron.tiny)
         )
@@ -294,7 +304,7 @@ class _Builder:
         high = self.decay * self.high[t] + (np.maximum(*ends) + self.extra)[:, None]
         by_low, by_high = np.zeros((2, *low.shape), dtype=int)
         loose, power = self.extra, self.decay
-        for back in range(1, t + 1) if given.windows else ():
+        for back in range(1, t + 1) if self.windowed else ():
             loose, power = self.decay * loose + self.extra, power * self.decay
             came, width = given.windows[t - back, t + 1], t - back + 1
             one = power * self.low[t - back][:, :width] + (came[0] - loose)[:, None]

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from ...checking.kernel.invariants import Invariant, InvariantMove
 from ...checking.kernel.neurons import KernelNeuron
-from ...checking.kernel.numbers import GRID, ONE
+from ...checking.kernel.numbers import GRID, ONE, times
 from ...checking.kernel.potentials import END, Piece, Potential, rise
 from .segments import SegmentStep, worth
 from .words import lower, near
@@ -15,15 +15,21 @@ PLENTY = 1 << 3 * GRID + 1024
 """A cost, over 2^(3·GRID), that no run has."""
 
 
+def prices_of(neuron: KernelNeuron, worths: list[int]) -> list[int]:
+    """Return prices on I for those on a·I."""
+    return [times(worth, a)[0] for worth, a in zip(worths, neuron.scale, strict=True)]
+
+
 class PotentialMaker:
-    """The potentials of a neuron at costs and prices.
+    """The potentials of a neuron at costs, and prices μ on what comes in, a·I.
 
     A node's pieces are named by the step at which the next spike is, T + 1: none. A piece's line has the slope
     that one more u is worth there; its constant is what is left by the moves that lead on, in exact numbers.
     """
 
-    def __init__(self, neuron: KernelNeuron, invariant: Invariant, costs: list[int], prices: list[int]) -> None:
-        self.neuron, self.invariant, self.costs, self.prices = neuron, invariant, costs, prices
+    def __init__(self, neuron: KernelNeuron, invariant: Invariant, costs: list[int], worths: list[int]) -> None:
+        self.neuron, self.invariant, self.costs, self.worths = neuron, invariant, costs, worths
+        self.prices = prices_of(neuron, worths)
         self.steps = len(costs)
         self.decay = neuron.decay / ONE
         self.names: list[list[list[int]]] = []
@@ -44,9 +50,9 @@ class PotentialMaker:
 
     def _alike(self) -> None:
         """Give every node one piece: prices on currents are prices on what potentials are (F9)."""
+        step = self.steps + 1
         for t, level in enumerate(self.invariant.levels[:-1]):
-            a, step = self.neuron.scale[t] / ONE, self.steps + 1
-            gain = near(self.prices[t] / ONE / a) if a else 0
+            gain = self.worths[t]
             for index in range(len(level)):
                 self.names[t][index] = [step]
                 self.gains[t][index] = {step: gain}
@@ -71,28 +77,26 @@ class PotentialMaker:
         """Follow silence from a node that is entered in other ways, and end a segment at each spike."""
         invariant, way = self.invariant, list[tuple[int, int, InvariantMove]]()
         node = invariant.levels[t][index]
-        start, pinned = (node.low / ONE, node.high / ONE), node.low == node.high
+        start = node.low / ONE, node.high / ONE
         while t < self.steps:
             moves = invariant.moves[t][index]
             assert moves is not None
             silent = next((move for move in moves if not move.spike), None)
             for move in moves:
                 if move.spike:
-                    self._segment([*way, (t, index, move)], t + 1, start, pinned)
+                    self._segment([*way, (t, index, move)], t + 1, start)
                 elif t + 1 == self.steps or invariant.levels[t + 1][move.target].parent != index:
-                    self._segment([*way, (t, index, move)], self.steps + 1, start, pinned)
+                    self._segment([*way, (t, index, move)], self.steps + 1, start)
             if silent is None or t + 1 == self.steps or invariant.levels[t + 1][silent.target].parent != index:
                 break
             way.append((t, index, silent))
             t, index = t + 1, silent.target
 
-    def _segment(
-        self, way: list[tuple[int, int, InvariantMove]], end: int, start: tuple[float, float], pinned: bool
-    ) -> None:
+    def _segment(self, way: list[tuple[int, int, InvariantMove]], end: int, start: tuple[float, float]) -> None:
         steps = [self._step(t, move) for t, _, move in way]
-        found = worth(self.decay, steps, start) if self.decay else [0.0] * len(steps)
+        found = worth(self.decay, steps, start) if self.decay else [step.price for step in steps]
         for place, ((t, index, _), gain) in enumerate(zip(way, found, strict=True)):
-            slope = 0.0 if place == 0 and pinned else self.decay * gain
+            slope = 0.0 if place == 0 else self.decay * gain
             if end not in self.slopes[t][index]:
                 self.names[t][index].append(end)
             self.slopes[t][index][end], self.gains[t][index][end] = near(slope), near(gain)
@@ -100,7 +104,7 @@ class PotentialMaker:
     def _step(self, t: int, move: InvariantMove) -> SegmentStep:
         (low, high), a, extra = self.invariant.boxes[t], self.neuron.scale[t] / ONE, self.invariant.extra / ONE
         ends = sorted((low / ONE * a, high / ONE * a))
-        price = self.prices[t] / ONE / a if a else 0.0
+        price = self.worths[t] / ONE if a else 0.0
         part = move.part[0] / ONE, move.part[1] / ONE
         return SegmentStep(part, (ends[0] - extra, ends[1] + extra), price)
 

@@ -26,10 +26,12 @@ def worth(decay: float, steps: list[SegmentStep], start: Ends) -> list[float]:
     """Return what one more v is worth at each step, for u in `start` before the first."""
     if not any(step.price for step in steps):
         return [0.0] * len(steps)
-    values, best, first = _backward(decay, steps)
-    u = min([*start, *(x for x, _ in first if start[0] < x < start[1])], key=lambda x: _at(first, x))
+    values, best, ahead = _backward(decay, steps)
+    u = min([*start, *(x for x, _ in ahead if start[0] < x < start[1])], key=lambda x: _at(ahead, x))
     path = _forward(decay, steps, values, best, u)
-    return _multipliers(decay, steps, path)
+    near = 1e-9 * (1 + abs(u))
+    first = -STEEP if u > start[1] - near else 0.0, STEEP if u < start[0] + near else 0.0
+    return _multipliers(decay, steps, path, first)
 
 
 def _backward(decay: float, steps: list[SegmentStep]) -> tuple[list[Points], list[float], Points]:
@@ -71,7 +73,9 @@ def _forward(
     return path
 
 
-def _multipliers(decay: float, steps: list[SegmentStep], path: list[tuple[Ends, Ends]]) -> list[float]:
+def _multipliers(
+    decay: float, steps: list[SegmentStep], path: list[tuple[Ends, Ends]], first: Ends
+) -> list[float]:
     sets: list[Ends] = [(0.0, 0.0)] * len(path)
     after = 0.0, 0.0
     for k in reversed(range(len(path))):
@@ -80,7 +84,8 @@ def _multipliers(decay: float, steps: list[SegmentStep], path: list[tuple[Ends, 
         middle = (low + high) / 2
         sets[k] = (low, high) if low <= high else (middle, middle)
         after = decay * sets[k][0], decay * sets[k][1]
-    found, before, cone = [], None, (0.0, 0.0)
+    found, before, cone = list[float](), None, (0.0, 0.0)
+    sets[0] = max(sets[0][0], first[0]), min(sets[0][1], first[1])
     for step, (low, high), (_, part) in zip(steps, sets, path, strict=True):
         if before is not None:
             low, high = max(low, (before - cone[1]) / decay), min(high, (before - cone[0]) / decay)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from ...checking.kernel.invariants import InvariantNode
 from ...checking.kernel.numbers import GRID, Box
+from ...checking.kernel.pairs import PairNode
 from ...checking.kernel.potentials import Potential
 from ...checking.kernel.tables import Train
 
@@ -59,6 +60,17 @@ def graph(place: int, j: int, levels: list[list[InvariantNode]]) -> str:
         for n in level
     ]
     return f"graph {place} {j} {' '.join(str(len(level)) for level in levels)} {' '.join(nodes)}"
+
+
+def pair(place: int, one: int, two: int, levels: list[list[PairNode]]) -> str:
+    """Return the record of what two neurons cost together."""
+    nodes = [
+        " ".join(f"{word(n.low)} {word(n.high)} {words(n.taken or ())}" for n in node.sides)
+        + f" {' '.join(map(str, node.targets))}"
+        for level in levels
+        for node in level
+    ]
+    return f"pair {place} {one} {two} {' '.join(str(len(level)) for level in levels)} {' '.join(nodes)}"
 
 
 def _listed(values: Sequence[int]) -> str:

@@ -17,10 +17,11 @@ from . import records
 from .contexts import Context, Window
 from .invariants import Driven, inductive
 from .leaves import OpenLeaf, PulledCosts
-from .narrowing import narrow
+from .narrowing import LinearForm, narrow
 from .network import KernelNodes
 from .neurons import KernelNeuron
 from .numbers import GRID, ONE, Box, above, below, regrid, times
+from .pairs import cheapest
 from .potentials import feasible
 from .records import Fields
 from .tables import checked
@@ -48,6 +49,8 @@ class Checker:
         self.other: int | None = None
         self.leaf: OpenLeaf | None = None
         self._windows: dict[tuple[int, int, int], Window] = {}
+        self._gains: dict[int, list[int]] = {}
+        self._forms: dict[tuple[int, tuple[int, ...]], LinearForm] = {}
 
     @property
     def classes(self) -> int:
@@ -78,11 +81,13 @@ class Checker:
             known = {
                 "table": self._table, "graph": self._graph, "narrow": self._narrow, "class": self._class,
                 "rows": self._rows, "spike": self._spike, "leaf": self._begin, "empty": self._empty,
+                "through": self._through, "input": self._input,
             }  # fmt: skip
         else:
             known = {
                 "heard": self._heard,
                 "potential": self._potential,
+                "pair": self._pair,
                 "price": self._price,
                 "close": self._close,
             }
@@ -120,7 +125,12 @@ class Checker:
 
         @cache
         def window(a: int, t: int) -> Box:
-            return context.current(place, j, self._window(place, node.neuron, a, t))
+            asked = self._window(place, node.neuron, a, t)
+            low, high = context.current(place, j, asked)
+            if a or place not in self._gains:
+                return low, high
+            least, most = self._form(place, j).spans(context, asked, self._gains[place][t - 1])
+            return max(low, least), min(high, most)
 
         return Driven(node.neuron, boxes, context.sizes.errors(place)[j], window, context.bits[place][j])
 
@@ -139,6 +149,20 @@ class Checker:
             ]
             self._windows[place, a, t] = Window(a, tuple(factors))
         return self._windows[place, a, t]
+
+    def _form(self, place: int, *signed: int) -> LinearForm:
+        """Return the current of one neuron, or how far it is above that of another one, as a sum over spikes."""
+        if (place, signed) not in self._forms:
+            numbers = dict(zip(signed, (1, -1), strict=False))
+            self._forms[place, signed] = LinearForm.of(self.context, self.nodes.spiking(place).source, numbers)
+        return self._forms[place, signed]
+
+    def _through(self, fields: Fields) -> None:
+        """Take the multipliers by which the windows of a layer from the start are also bounded (rule J)."""
+        place = fields.whole()
+        if self.nodes.spiking(place).heard is not None:
+            raise Refused("hears itself: no sum over spikes of layers before it alone")
+        self._gains[place] = [fields.number() for _ in range(self.network.steps)]
 
     def _narrow(self, fields: Fields) -> None:
         place = fields.whole()
@@ -178,6 +202,17 @@ class Checker:
         if place in self.context.tables or j >= self.nodes.spiking(place).width:
             raise Refused("splits spikes of a neuron that has rows, or is not there")
         self._split(*(lambda spike=spike: self._fixed(place, j, step, spike) for spike in (0, 1)))
+
+    def _input(self, fields: Fields) -> None:
+        self._inside()
+        i, t, value = fields.whole(), fields.whole(), fields.number()
+        if self.nodes.inputs.order is not None or self.nodes.inputs.changes is not None:
+            raise Refused("splits an input of a rate code or a recording, which is none by itself")
+        if i >= len(self.context.inputs) or t >= len(self.context.inputs[i]):
+            raise Refused("splits an input that is not there")
+        low, high = self.context.inputs[i][t]
+        sides = (low, min(high, value)), (max(low, value), high)
+        self._split(*(lambda side=side: self.context.enter(i, t, side) for side in sides))
 
     def _fixed(self, place: int, j: int, step: int, spike: int) -> None:
         bits = self.context.bits[place][j]
@@ -255,6 +290,25 @@ class Checker:
         assert self.leaf is not None
         place, j = fields.whole(), fields.whole()
         self.leaf.hear(place, j, [fields.number() for _ in range(self.network.steps)])
+
+    def _pair(self, fields: Fields) -> None:
+        assert self.leaf is not None
+        place, one, two = fields.whole(), fields.whole(), fields.whole()
+        costs = [self.leaf.taken(place, j) for j in (one, two)]
+        levels = records.pairs(fields, self.network.steps)
+        pair = self._driven(place, one), self._driven(place, two)
+        self.leaf.total += cheapest(pair, self._strips(place, one, two), costs, levels)
+
+    def _strips(self, place: int, one: int, two: int) -> list[Box]:
+        """Return where L of one neuron may be above that of another one behind each step."""
+        node, steps = self.nodes.spiking(place), self.network.steps
+        if node.heard is not None:
+            raise Refused("hears itself: no sum over spikes of layers before it alone")
+        form, gains = self._form(place, one, two), self._gains.get(place, [0] * steps)
+        return [
+            form.spans(self.context, self._window(place, node.neuron, 0, t + 1), gain)
+            for t, gain in enumerate(gains)
+        ]
 
     def _price(self, fields: Fields) -> None:
         assert self.leaf is not None

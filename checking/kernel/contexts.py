@@ -4,20 +4,27 @@ Facts are stated at a node of the tree and hold below it; a split adds what its 
 the other side begins.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from ..numbers.exact import Dyadic, whole
+import numpy as np
+
+from ..events.inputs import Inputs
+from ..numbers.exact import Dyadic, greater, lesser, whole
 from ..refusal import Refused
 from ..work import spend
 from .invariants import Invariant, along
 from .network import Greatest, InputBoxes, KernelNodes, SpikingNode, Sum, TimeSums
-from .numbers import ONE, Box, scaled
+from .numbers import GRID, ONE, Box, scaled
 from .sizes import Sizes, largest
 from .tables import CheckedTable
+
+Found = TypeVar("Found")
+MOST_KNOWN = 1 << 12
+"""How much is remembered of a node at once."""
 
 
 class Ends(NamedTuple):
@@ -58,6 +65,7 @@ class Context:
     Attributes:
         nodes: of the network.
         steps: T.
+        inputs: where each input may be, one box or one a step.
         tables: of the spiking layers that have one, by place.
         rows: which rows are left to each of their neurons.
         currents: where the run's current of each of them may be.
@@ -75,10 +83,12 @@ class Context:
         self.bits: dict[int, list[tuple[Box, ...]]] = {}
         self.invariants: dict[int, list[Invariant | None]] = {}
         self.empty = [False]
+        entrance = nodes.nodes[0]
+        assert isinstance(entrance, InputBoxes)
+        self.inputs = list(entrance.boxes)
         self.sizes = Sizes(nodes, self.possible)
         self._trail: list[dict[tuple[int, Any], tuple[Any, Any, Any, int]]] = []
-        self._known: list[dict[Window, Ends]] = [{} for _ in nodes.nodes]
-        self._images: list[dict[Window, list[Box] | None]] = [{} for _ in nodes.nodes]
+        self._known: list[dict[Hashable, Any]] = [{} for _ in nodes.nodes]
         self._sums: dict[tuple[int, Window], list[Box]] = {}
         self._pulled: dict[tuple[int, Window], Window] = {}
         self._joint: dict[tuple[int, Window], list[Box] | None] = {}
@@ -119,7 +129,7 @@ class Context:
         self._forget(place)
 
     def _forget(self, place: int) -> None:
-        for known in (*self._known[place:], *self._images[place:]):
+        for known in self._known[place:]:
             known.clear()
 
     def give_table(self, place: int, table: CheckedTable) -> None:
@@ -149,6 +159,21 @@ class Context:
         if not rows:
             self.set(self.empty, 0, True, place)
 
+    def enter(self, i: int, t: int, box: Box) -> None:
+        """State where an input is at a step; of constant currents, too, which trains are left then."""
+        boxes = self.inputs[i]
+        self.set(self.inputs, i, [*boxes[:t], box, *boxes[t + 1 :]], 0)
+        if box[0] > box[1]:
+            self.set(self.empty, 0, True, 0)
+            return
+        for place in self.tables:
+            known = zip(self.currents[place], self.nodes_currents(place), strict=True)
+            for j, (old, new) in enumerate(list(known)):
+                both = max(old[0], new[0]), min(old[1], new[1])
+                if both != old:
+                    self.set(self.currents[place], j, both, place)
+                    self.leave(place, j, self.reached(place, both, self.rows[place][j]))
+
     # ---- what holds ------------------------------------------------------------------------------
     def span(self, place: int, j: int, window: Window) -> Box:
         """Return where Σ factors·x over a window may be, x being number j of a node, exact of the run's spikes."""
@@ -162,11 +187,20 @@ class Context:
 
     def spans(self, place: int, window: Window) -> Ends:
         """Return the ends of `span` for all numbers of a node."""
+        return self.recall(place, window, lambda: self._both(place, window))
+
+    def _both(self, place: int, window: Window) -> Ends:
+        spend(self.nodes.graph.widths[place] * len(window.factors))
+        return Ends.of(self._spans(place, window))
+
+    def recall(self, place: int, name: Hashable, find: Callable[[], Found]) -> Found:
+        """Return what was found of a node, as long as all that it follows from is the same."""
         known = self._known[place]
-        if window not in known:
-            spend(self.nodes.graph.widths[place] * len(window.factors))
-            known[window] = Ends.of(self._spans(place, window))
-        return known[window]
+        if name not in known:
+            if len(known) >= MOST_KNOWN:
+                known.clear()
+            known[name] = find()
+        return known[name]
 
     def current(self, place: int, j: int, window: Window) -> Box:
         """Return where Σ factors·I of neuron j of a layer may be; what it hears of itself comes a step later."""
@@ -185,7 +219,7 @@ class Context:
         if isinstance(node, Sum):
             return [self.span(place, j, window) for j in range(len(node.rows))]
         if isinstance(node, InputBoxes):
-            return [_entered(boxes, window) for boxes in node.boxes]
+            return [_entered(boxes, window) for boxes in self.inputs]
         if isinstance(node, TimeSums):
             ends = self.spans(node.source, self._before(place, node, window))
             return list(zip(ends.low, ends.high, strict=True))
@@ -236,6 +270,19 @@ class Context:
             found.append((low if bottom is None else max(low, *map(bottom.__getitem__, entries)), high))
         return found
 
+    def entered(self) -> Inputs:
+        """Return the set of inputs of this part of the tree."""
+
+        def find() -> Inputs:
+            inputs = self.nodes.inputs
+            low, high = (
+                Dyadic(np.array([[box[end] for box in own] for own in self.inputs], dtype=object), GRID)
+                for end in (0, 1)
+            )
+            return replace(inputs, low=greater(inputs.low, low), high=lesser(inputs.high, high))
+
+        return self.recall(0, "inputs", find)
+
     def step(self, t: int) -> Window:
         """Return a step by itself."""
         return self._steps[t]
@@ -254,13 +301,15 @@ class Context:
 
     def _whole(self, place: int, node: Sum, window: Window) -> list[Box] | None:
         """Return the images of all rows, where machine integers hold them."""
-        known = self._images[place]
-        if window not in known and node.short is not None:
-            ends = self.spans(node.rows[0][0].source, window)
-            spend(len(node.short.columns))
-            found = node.short.images(ends.sums, ends.widths)
-            known[window] = None if found is None else [(a << ends.spare, b << ends.spare) for a, b in found]
-        return known.get(window)
+        return self.recall(place, ("whole", window), lambda: self._at_once(node, window))
+
+    def _at_once(self, node: Sum, window: Window) -> list[Box] | None:
+        if node.short is None:
+            return None
+        ends = self.spans(node.rows[0][0].source, window)
+        spend(len(node.short.columns))
+        found = node.short.images(ends.sums, ends.widths)
+        return None if found is None else [(a << ends.spare, b << ends.spare) for a, b in found]
 
     def _summed(
         self, node: Sum, j: int, window: Window, total: Box | None = None, whole: list[Box] | None = None

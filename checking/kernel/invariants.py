@@ -136,7 +136,7 @@ def inductive(driven: Driven, levels: list[list[InvariantNode]]) -> Invariant:
             node = level[index]
             spend(8 + len(chain))
             chain = [*chain, (node.low, node.high)]
-            span = balance.cut(t, node, _reached(driven, t, node, chain, balance.extra))
+            span = balance.cut(t, node, reached(driven, t, node, chain, balance.extra))
             here[index] = _moves(driven, balance, t, node, span, levels[t + 1], index)
             for move in here[index]:
                 ahead[move.target] = chain if levels[t + 1][move.target].parent == index else []
@@ -181,16 +181,19 @@ class SpikeBalance:
         (low, high), taken = self.driven.window(0, t + 1), scaled(node.taken, self.driven.neuron.decay)
         return max(span[0], low - taken[1] - self.loose[t + 1]), min(span[1], high - taken[0] + self.loose[t + 1])
 
-    def after(self, t: int, node: InvariantNode, spike: int, left: Box) -> Box:
-        """Return where Y may be behind a move that leaves u in `left`; an empty box where no run makes it."""
+    def after(self, t: int, node: InvariantNode, spike: int, left: Box, came: Box | None = None) -> Box:
+        """Return where Y may be behind a move that leaves u in `left`; an empty box where no run makes it.
+
+        `came` is what L is known to be; None: all that the window allows.
+        """
         assert node.taken is not None
-        (low, high), taken = self.driven.window(0, t + 1), scaled(node.taken, self.driven.neuron.decay)
+        (low, high), taken = came or self.driven.window(0, t + 1), scaled(node.taken, self.driven.neuron.decay)
         more, loose = self.driven.neuron.shift(spike), self.loose[t + 1]
         return max(taken[0] + more, low - left[1] - loose), min(taken[1] + more, high - left[0] + loose)
 
 
-def _reached(driven: Driven, t: int, node: InvariantNode, chain: list[Box], extra: int) -> Box:
-    """Return V at step t + 1."""
+def reached(driven: Driven, t: int, node: InvariantNode, chain: list[Box], extra: int) -> Box:
+    """Return V at step t + 1, behind a chain of intervals of u that ends with the node's own."""
     neuron = driven.neuron
     (low, high), (least, most) = (
         scaled((node.low, node.high), neuron.decay),

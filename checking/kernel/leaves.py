@@ -16,7 +16,7 @@ from ..numbers.exact import Dyadic
 from ..refusal import Refused
 from ..work import spend
 from .contexts import Context
-from .network import Greatest, InputBoxes, SpikingNode, Sum, SumPart, TimeSums
+from .network import Greatest, SpikingNode, Sum, SumPart, TimeSums
 from .numbers import GRID, HUGE, least, regrid
 
 
@@ -40,7 +40,7 @@ class PulledCosts:
     def pull(self, place: int) -> None:
         """Turn the costs on a node that is no neurons into costs on what it is made of."""
         node = self.context.nodes.nodes[place]
-        for shift, held in self._taken(place):
+        for shift, held in self.taken_at(place):
             if isinstance(node, Sum):
                 self._through(node, held, shift)
                 continue
@@ -85,7 +85,8 @@ class PulledCosts:
         else:
             self.constant += regrid(cost * highest, shift + GRID)[0]
 
-    def _taken(self, place: int) -> list[tuple[int, dict[tuple[int, int], int]]]:
+    def taken_at(self, place: int) -> list[tuple[int, dict[tuple[int, int], int]]]:
+        """Return what is held on a node, and hold it no more: bits behind the point, costs by (step, number)."""
         held = [(shift, dict(costs)) for shift, costs in self._held[place].items()]
         self._held[place].clear()
         return held
@@ -94,7 +95,7 @@ class PulledCosts:
         """Return the costs on spikes, rounded down to the grid, (n, T); they are taken from what is held."""
         spend(width * self.context.steps)
         found = [[0] * self.context.steps for _ in range(width)]
-        for shift, held in self._taken(place):
+        for shift, held in self.taken_at(place):
             for (t, j), cost in held.items():
                 found[j][t] += regrid(cost, shift)[0]
         return found
@@ -110,11 +111,10 @@ class PulledCosts:
                 self.pull(place)
             elif self._held[place]:
                 raise Refused("a current that is no sum of the inputs alone")
-        node, inputs = self.context.nodes.nodes[0], self.context.nodes.inputs
-        assert isinstance(node, InputBoxes)
+        inputs = self.context.entered()
         shift = max(self._held[0], default=0)
         total = np.zeros(inputs.low.shape, dtype=object)
-        for own, held in self._taken(0):
+        for own, held in self.taken_at(0):
             for (t, j), cost in held.items():
                 total[j, t if total.shape[1] > 1 else 0] += cost << shift - own
         bound = inputs.least(Dyadic(total, shift))

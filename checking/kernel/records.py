@@ -3,13 +3,17 @@
     table P  (train low high)…          all trains of the layer at place P, whose currents are constant
     graph P j  n₀ … n_T  nodes          an invariant of neuron j: how many nodes each level has, and each of them:
                                         low high parent silent spike c cuts… and 0, or 1 and the ends of Y
+    through P  γ_1 … γ_T                multipliers of currents that bound what came in from the start, of all of P
     narrow P  (m sign K (k ν)…)…        multipliers ν of the slabs of neurons k
     class k                             the tree about class k begins
     rows P j r                          a split: neuron j has a row before the r-th, then: one from it on
     spike P j t                         a split: silence of neuron j at step t (from 0), then: a spike
+    input i t v                         a split: input i, at step t or 0, is v or less, then: v or more
     leaf                                the potentials of a leaf begin, the last layer's first
     heard P j  μ₁ … μ_T                 prices of a neuron that hears its layer, before all potentials of that
     potential P j  μ₁ … μ_T  levels     prices, and of each node its pieces: n (a b)…  s (i m)…  f (i m)…
+    pair P j k  n₀ … n_T  nodes         what two neurons cost together, at prices 0: of each node the ends of u and
+                                        Y of j and of k, and where no spike, one of k, one of j and both lead
     price P j μ                         a price on the constant current of neuron j
     close                               the leaf's bound suffices
     empty                               no run is left here
@@ -24,6 +28,7 @@ from functools import lru_cache
 from ..refusal import Refused
 from .invariants import InvariantNode
 from .numbers import Box, number
+from .pairs import PairNode
 from .potentials import Hints, Potential
 from .tables import Train
 
@@ -101,6 +106,18 @@ def _node(fields: Fields) -> InvariantNode:
     parent, silent, spike = (fields.whole(1 << 16, -1) for _ in range(3))
     cuts = tuple(fields.whole() for _ in range(fields.whole()))
     return InvariantNode(low, high, parent, silent, spike, cuts, fields.box() if fields.whole(1) else None)
+
+
+def pairs(fields: Fields, steps: int) -> list[list[PairNode]]:
+    """Return the nodes of a pair."""
+    counts = [fields.whole(1 << 16) for _ in range(steps + 1)]
+    return [[_pair(fields) for _ in range(count)] for count in counts]
+
+
+def _pair(fields: Fields) -> PairNode:
+    one, two = (InvariantNode(*fields.box(), -1, -1, -1, (), fields.box()) for _ in range(2))
+    silent, last, first, both = (fields.whole(1 << 16, -1) for _ in range(4))
+    return PairNode((one, two), (silent, last, first, both))
 
 
 def potentials(fields: Fields, sizes: list[int]) -> list[list[Potential]]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikecert.checking import Refused
-from spikecert.checking.kernel import native
+from spikecert.checking import Refused, native
 
 PROOFS = Path(__file__).parents[1] / "checking" / "proofs-0.1"
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
-from spikecert import LIF, LInf, SpikingNetwork, save, verify
+from spikecert import LInf, SpikingNetwork, save, verify
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check, read_network
 from spikecert.checking.bound import Question
@@ -20,7 +19,7 @@ from spikecert.models.files.storage import read_tensors, write_tensors
 from spikecert.testing import Case, inputs, points
 from support.examples import examples
 from support.oracles import line_margin
-from support.subtracting import subtracting_networks
+from support.subtracting import small, subtracting_networks
 
 RADII = st.sampled_from([0.0, 0.01, 0.05])
 
@@ -56,17 +55,6 @@ def test_what_trains_verifies_has_a_proof_that_no_run_contradicts(tmp_path_facto
         others[:, label] = -torch.inf
         assert float((logits[:, index, label] - others.amax(1)).min()) >= margin >= 0
         assert bool((logits[:, index].argmax(1) == label).all())
-
-
-def small(steps: int = 12) -> SpikingNetwork:
-    """Return a network of snnTorch's defaults: resets by subtraction, one step late, and counts of spikes."""
-    torch.manual_seed(3)
-    neurons = (LIF(0.95, reset="subtract", reset_amount=1 / 0.95, fires_at=">") for _ in range(3))
-    layers = [(nn.Linear(a, b), next(neurons)) for a, b in ((6, 12), (12, 10), (10, 3))]
-    network = SpikingNetwork(*(part for pair in layers for part in pair), num_steps=steps, readout="spikes").eval()
-    for parameter in network.parameters():
-        parameter.data *= 2.0
-    return network
 
 
 @pytest.fixture(scope="module")

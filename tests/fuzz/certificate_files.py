@@ -15,8 +15,8 @@ from .mutators import LARGEST, mutate_bytes, mutate_json_bytes
 FOLDER = Path(__file__).parents[1] / "checking" / "proofs-0.1"
 NAMES = "deep", "timed", "dense"
 WORDS = tuple(
-    b"table graph narrow class rows spike leaf potential price close empty 0 1 -1 2 7 99 0000 1111 p1 1p1 -1p160 "
-    b"fffffffffffp44 99999999 0x1 nan".split()
+    b"table graph narrow class rows spike leaf potential price close empty through pair input 0 1 -1 2 7 99 "
+    b"0000 1111 p1 1p1 -1p160 fffffffffffp44 99999999 0x1 nan".split()
 )
 
 

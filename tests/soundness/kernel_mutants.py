@@ -208,7 +208,12 @@ KERNEL_MUTANTS = (
         "                where[index] = value\n                self._forget(place)",
         "                pass",
     ),
-    Mutant("kernel: remember what no longer holds", CONTEXTS, "            known.clear()", "            pass"),
+    Mutant(
+        "kernel: remember what no longer holds",
+        CONTEXTS,
+        "self._known[place:]:\n            known.clear()",
+        "self._known[place:]:\n            pass",
+    ),
     Mutant(
         "kernel: every spike that may be is sure",
         CONTEXTS,
@@ -306,11 +311,5 @@ KERNEL_MUTANTS = (
         LEAVES,
         "alike[t, id(part.columns)]",
         "alike[t, part.source]",
-    ),
-    Mutant(
-        "kernel: sums of a layer stay as they were",
-        CONTEXTS,
-        "for known in (*self._known[place:], *self._images[place:]):",
-        "for known in self._known[place:]:",
     ),
 )

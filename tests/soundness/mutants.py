@@ -22,6 +22,7 @@ from recording_mutants import RECORDING_MUTANTS
 from recurrent_mutants import RECURRENT_MUTANTS
 from refractory_mutants import REFRACTORY_MUTANTS
 from search_mutants import SEARCH_MUTANTS
+from sharing_mutants import SHARING_MUTANTS
 from step_mutants import STEP_MUTANTS
 from training_mutants import TRAINING_MUTANTS
 from trains_mutants import TRAINS_MUTANTS
@@ -37,6 +38,7 @@ MUTANTS = (
     *CIRCUIT_MUTANTS,
     *CLIMB_MUTANTS,
     *SEARCH_MUTANTS,
+    *SHARING_MUTANTS,
     *ELEMENT_MUTANTS,
     *EVENT_MUTANTS,
     *CONVERSION_MUTANTS,

@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from spikecert import DLIF, LIF, Residual, SpikingNetwork, Synapse, save
+from spikecert.certify.certificates import words
 from spikecert.certify.certificates.elaborating import Elaborator
+from spikecert.certify.certificates.pairs import pairs_of
 from spikecert.checking import read_network
 from spikecert.checking.claims import read_claim
 from spikecert.checking.kernel.checking import Checker
@@ -52,6 +54,8 @@ class Asked:
         for place in self.layers:
             if self.nodes.spiking(place).constant:
                 self.take(self.maker._table(place))
+        for place in self.layers:
+            self.take(self.maker._through(place))
         self.take(self.maker._invariants(self.all))
 
     @staticmethod
@@ -107,6 +111,17 @@ class Asked:
         for checker in self.sides:
             checker.leaf = None
         return found
+
+    def paired(self, other: int, place: int, pair: tuple[int, int], side: int) -> Fraction:
+        """Return what a leaf of a class proves of the margin by a pair of neurons alone."""
+        driven = self.maker.checker._driven(place, pair[0]), self.maker.checker._driven(place, pair[1])
+        levels = pairs_of(driven, self.maker.checker._strips(place, *pair), side)
+        self.kernel.other = other
+        self.kernel._begin(Fields([]))
+        took(self.kernel, [words.pair(place, *pair, levels)])
+        leaf, self.kernel.leaf = self.kernel.leaf, None
+        assert leaf is not None
+        return Fraction(leaf.bound(), 1 << GRID) * self.nodes.graph.unit
 
     def close(self) -> None:
         """Go on with what is behind a leaf, whatever it proves."""

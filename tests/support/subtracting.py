@@ -58,3 +58,14 @@ def subtracting_networks(
                 drawn = torch.randn(parameter.shape, generator=generator) * 1.5
                 parameter.data = (drawn * 4).round() / 4 if grid else drawn
     return network.to(draw(st.sampled_from(dtypes))).eval()
+
+
+def small(steps: int = 12) -> SpikingNetwork:
+    """Return a network of snnTorch's defaults: resets by subtraction, one step late, and counts of spikes."""
+    torch.manual_seed(3)
+    neurons = (LIF(0.95, reset="subtract", reset_amount=1 / 0.95, fires_at=">") for _ in range(3))
+    layers = [(nn.Linear(a, b), next(neurons)) for a, b in ((6, 12), (12, 10), (10, 3))]
+    network = SpikingNetwork(*(part for pair in layers for part in pair), num_steps=steps, readout="spikes").eval()
+    for parameter in network.parameters():
+        parameter.data *= 2.0
+    return network

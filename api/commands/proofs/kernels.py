@@ -65,7 +65,7 @@ def _by_kernel(path: Path, network: "Network", work: float) -> "Statement":
 
 def _find_native() -> None:
     from spikecert.checking import Refused
-    from spikecert.checking.kernel.native import find_native
+    from spikecert.checking.native import find_native
 
     try:
         find_native()
@@ -76,9 +76,9 @@ def _find_native() -> None:
 def _by_native(model: Path, path: Path, network: "Network", work: float) -> "Statement":
     """Return what the native kernel says of a certificate, or of one that is made from a short proof meanwhile."""
     from spikecert.checking import Refused
-    from spikecert.checking.kernel.native import check_native
+    from spikecert.checking.native import check_native
 
-    lines = Told(_lines(path, network), network)
+    lines = Told(_lines(path, network, native=True), network)
     told = _named(path, partial(check_native, model, lines))
     statement = lines.statement()
     if told != _expected(statement):
@@ -113,8 +113,8 @@ class Told:
         return claim_of(self._claim, self._network).stated(Fraction(0), self._leaves)
 
 
-def _lines(path: Path, network: "Network") -> Iterable[str]:
-    """Return the lines of a certificate, or of one that is made from a short proof meanwhile."""
+def _lines(path: Path, network: "Network", native: bool = False) -> Iterable[str]:
+    """Return the lines of a certificate, or of one that is made from a short proof meanwhile, for a kernel."""
     from spikecert.checking.kernel import SUFFIXES
     from spikecert.checking.kernel.certificates import lines_of
 
@@ -122,7 +122,7 @@ def _lines(path: Path, network: "Network") -> Iterable[str]:
         return lines_of(path)
     from spikecert.certify.certificates import elaborate  # of no trust; only now: it imports torch
 
-    return elaborate(path, network)
+    return elaborate(path, network, native)
 
 
 def _named(path: Path, check: "Callable[[], Answer]") -> "Answer":

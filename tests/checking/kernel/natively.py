@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spikecert.checking import Refused
-from spikecert.checking.kernel import native
+from spikecert.checking import Refused, native
 
 from .conftest import FOLDER
 

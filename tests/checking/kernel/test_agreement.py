@@ -1,12 +1,16 @@
 """The checker of short proofs and the kernel accept the same proofs, and say the same of them."""
 
 import pytest
+import torch
 
+from spikecert import LInf, save
 from spikecert.certify.certificates import elaborate
-from spikecert.checking import check, read_network
+from spikecert.certify.proofs import Prover
+from spikecert.checking import Refused, check, read_network
 from spikecert.checking.kernel import check_certificate
 from support.examples import by_night
 from support.proofs import KINDS
+from support.subtracting import small
 
 from .conftest import FOLDER
 
@@ -28,3 +32,33 @@ def test_both_accept_a_kept_proof(name):
 @pytest.mark.parametrize("kind", by_night(*KINDS), indirect=True)
 def test_both_accept_a_proof_of_each_kind(proven, kind):
     check_alike(proven.proof, proven.model)
+
+
+NEEDED = {"a pair": 1, "currents": 9, "both": 11, "either": 15}
+"""Samples that only a pair of counted neurons (F9b), only windows by way of currents (F9a), … prove."""
+
+
+@pytest.mark.parametrize("need", NEEDED)
+def test_both_accept_what_cells_alone_do_not_prove(tmp_path, need):
+    network, batch = small(6), torch.rand((30, 6), generator=torch.Generator().manual_seed(0))
+    sample, model, proof = batch[NEEDED[need]], tmp_path / "network.safetensors", tmp_path / "a.proof"
+    save(network, model)
+    Prover.of(network).prove(sample, int(network(sample[None]).argmax()), LInf(0.06)).save(proof)
+    check_alike(proof, model)
+    read = read_network(model)
+    lines = list(elaborate(proof, read))
+    without = [line for line in lines if not line.startswith(("pair ", "through "))]
+    with pytest.raises(Refused, match=r"is not inductive|a leaf.s margin is only proven to be at least"):
+        check_certificate(iter(without), read)
+
+
+def test_the_native_kernel_is_told_nothing_that_it_does_not_read(tmp_path):
+    network, batch = small(6), torch.rand((30, 6), generator=torch.Generator().manual_seed(0))
+    save(network, tmp_path / "network.safetensors")
+    label = int(network(batch[:1]).argmax())
+    Prover.of(network).prove(batch[0], label, LInf(0.01)).save(tmp_path / "a.proof")
+    read = read_network(tmp_path / "network.safetensors")
+    assert any(line.startswith("through ") for line in elaborate(tmp_path / "a.proof", read))
+    lines = list(elaborate(tmp_path / "a.proof", read, native=True))
+    assert not any(line.startswith(("through ", "pair ", "input ")) for line in lines)
+    assert check_certificate(lines, read).label == label

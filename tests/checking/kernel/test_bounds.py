@@ -3,6 +3,7 @@
 A bound that no run comes close to would hide an error, so it is counted how many questions move, and are tight.
 """
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,11 +14,12 @@ import torch
 from torch import nn
 
 from spikecert import LIF, SpikingNetwork
+from spikecert.certify.certificates import words
 from spikecert.checking.kernel import narrowing
 from spikecert.checking.kernel.contexts import Context
 from spikecert.checking.kernel.leaves import PulledCosts
 from spikecert.checking.kernel.network import Greatest
-from spikecert.checking.kernel.numbers import ONE
+from spikecert.checking.kernel.numbers import GRID, ONE
 from spikecert.checking.numbers.exact import whole
 from spikecert.models.networks import Trace
 from support.certificates import Asked, tiny
@@ -26,17 +28,25 @@ from support.examples import THOROUGH
 
 @dataclass(frozen=True)
 class Runs:
-    """Sampled runs of one sample: trains and currents of each layer, (runs, n, T), and logits as fractions."""
+    """Sampled runs of one sample.
 
+    Attributes:
+        inputs: (runs, m, T or 1); trains, currents: of each layer, (runs, n, T); logits: as fractions.
+    """
+
+    inputs: np.ndarray
     trains: list[np.ndarray]
     currents: list[np.ndarray]
     logits: list[list[Fraction]]
 
     @staticmethod
-    def of(trace: Trace) -> "Runs":
+    def of(inputs: torch.Tensor, trace: Trace, timed: bool) -> "Runs":
         both = trace.spikes, trace.currents
         parts = [[x.double().flatten(2).numpy().transpose(1, 2, 0) for x in each] for each in both]
-        return Runs(parts[0], parts[1], [[Fraction(x) for x in row] for row in trace.logits.double().tolist()])
+        flat = inputs.double().flatten(2 if timed else 1).numpy()
+        flat = flat.transpose(0, 2, 1) if timed else flat[:, :, None]
+        logits = [[Fraction(x) for x in row] for row in trace.logits.double().tolist()]
+        return Runs(flat, parts[0], parts[1], logits)
 
     def margins(self, label: int, other: int) -> list[Fraction]:
         return [row[label] - row[other] for row in self.logits]
@@ -84,9 +94,23 @@ class Walk:
             self.told["questions"] += 1
             self.told["moving"] += len(set(left)) > 1
             self.told["tight"] += len(set(left)) > 1 and float(min(left) - bound) < 1e-3
+        for pair in itertools.permutations(range(self.width), 2) if self.width else ():
+            bound = self.asked.paired(other, self.asked.layers[-1], pair, int(self.generator.choice([2, 4])))
+            assert bound <= min(left, default=bound)
+            self.told["pairs"] += len(set(left)) > 1
+
+    @property
+    def width(self) -> int:
+        """Return how many neurons the last layer has, of which each two may be a pair; 0: none may."""
+        place = self.asked.layers[-1]
+        node = self.asked.nodes.spiking(place)
+        suits = node.neuron.reset != "zero" and node.heard is None and place not in self.asked.tables
+        return node.width if suits else 0
 
     def _split(self) -> list[np.ndarray]:
         """Split at random; return which runs are surely on each side."""
+        if self.generator.random() < 0.3:
+            return self._of_inputs()
         asked, layer = self.asked, int(self.generator.integers(len(self.asked.layers)))
         place = asked.layers[layer]
         j = int(self.generator.integers(asked.nodes.spiking(place).width))
@@ -104,6 +128,12 @@ class Walk:
             assert held
             sides[int(held[0]), run] = len(set(held)) == 1
         return [*sides]
+
+    def _of_inputs(self) -> list[np.ndarray]:
+        i, t = (int(self.generator.integers(size)) for size in self.runs.inputs.shape[1:])
+        x, value = self.runs.inputs[:, i, t], int(self.generator.integers(-1, 18))
+        self.asked.both(f"input {i} {t} {words.word(value << GRID - 4)}")
+        return [x <= value / 16, x >= value / 16]
 
     def _narrow(self) -> None:
         places = [place for place in self.asked.layers if place in self.asked.tables]
@@ -144,9 +174,14 @@ def ask(folder, seed: int, depth: int, told: Counter) -> None:
     network, sample, radius = tiny(generator)
     with torch.no_grad():
         label = int(network(sample[None]).argmax())
-        runs = Runs.of(network.trace(allowed(sample, radius, generator)))
+        inputs = allowed(sample, radius, generator)
+        runs = Runs.of(inputs, network.trace(inputs), network.encoding == "none")
     cells = int(generator.choice([0, 2, 3, 8]))
     asked = Asked.of(network, folder, sample, radius, label, cells=cells)
+    for place in asked.layers:
+        if asked.nodes.spiking(place).heard is None and generator.random() < 0.5:
+            gains = generator.integers(-40, 40, network.num_steps)
+            asked.both(f"through {place} {words.words(int(gain) << GRID - 4 for gain in gains)}")
     for other in range(len(runs.logits[0])):
         if other != label:
             Walk(asked, runs, label, generator, told).over(other, depth)
@@ -159,6 +194,7 @@ def test_no_leaf_proves_more_than_runs_do(tmp_path, depth):
         ask(tmp_path, seed, depth, told)
     assert told["moving"] > 0.1 * told["questions"] > 0
     assert told["tight"] > 0
+    assert told["pairs"] > 0
 
 
 def test_a_bound_pays_for_how_far_runs_may_be(tmp_path):

@@ -195,8 +195,9 @@ def check_potentials(
     rng, driven: Driven, invariant: Invariant, found: list[list[SegmentStep]], tally: dict[str, int]
 ) -> None:
     steps = len(driven.boxes)
-    costs, prices = numbers(rng, steps), numbers(rng, steps)
-    right = PotentialMaker(driven.neuron, invariant, costs, prices).levels()
+    costs = numbers(rng, steps)
+    maker = PotentialMaker(driven.neuron, invariant, costs, numbers(rng, steps))
+    right, prices = maker.levels(), maker.prices
     cost = [sum(a * s * ONE - m * i for a, m, (s, i) in zip(costs, prices, run, strict=True)) for run in found]
     for levels in (right, *(raised(rng, right) for _ in range(3))):
         try:

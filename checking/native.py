@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 
-from ..refusal import Refused
+from .refusal import Refused
 
 NAME = "spikecert-kernel"
-BUILT = Path(__file__).resolve().parents[2] / "build" / "native" / NAME
+BUILT = Path(__file__).resolve().parents[1] / "build" / "native" / NAME
 """Where `make native` puts it in a checkout."""
 LONGEST = 3600.0
 """Seconds for a certificate, its making included."""
