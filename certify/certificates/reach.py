@@ -189,9 +189,11 @@ class FloatReach:
         tops = Reach(*(np.maximum.reduceat(end[entries], starts) for end in self.of(node.source, self.steps)))
         above, below, moduli = windows.parts
         low, high = tops.low @ above + tops.high @ below, tops.high @ above + tops.low @ below
-        whole = self.of(node.source, windows).low if (windows.factors >= 0).all() else None
-        if whole is not None:
-            low = np.maximum(low, np.maximum.reduceat(whole[entries], starts))
+        if (windows.factors >= 0).all():
+            whole = self.of(node.source, windows)
+            low = np.maximum(low, np.maximum.reduceat(whole.low[entries], starts))
+            positive = (self.of(node.source, self.steps).low >= -(2.0**-30)).all()  # widened zeros
+            high = np.minimum(high, np.add.reduceat(whole.high[entries], starts)) if positive else high
         return Reach(low, high, tops.size @ moduli).widened(len(windows.factors.T))
 
     def _before(self, place: int, node: Filter, windows: Windows) -> Windows:

@@ -255,19 +255,25 @@ class Context:
         return box if known is None else (max(box[0], known[j][0]), min(box[1], known[j][1]))
 
     def _largest(self, node: Greatest, window: Window) -> list[Box]:
-        """Return what is known of maxima: of each step's, and, for factors ≥ 0, that each entry is no more."""
+        """Return what is known of maxima: of each step's, and, for factors ≥ 0, of each entry over the window.
+
+        Then a maximum is no less than any entry, and, where none is negative, no more than their sum.
+        """
         steps = range(window.first, window.first + len(window.factors))
         ends = [self.spans(node.source, self.step(t)) for t in steps]
         together = all(least >= 0 for least, _ in window.factors) and len(window.factors) > 1
-        bottom = self.spans(node.source, window).low if together else None
-        found = []
+        whole = self.spans(node.source, window) if together else None
+        positive, found = all(min(low) >= 0 for low, *_ in ends), []
         for entries in node.entries:
             tops = [
                 (max(map(low.__getitem__, entries)), max(map(high.__getitem__, entries))) for low, high, *_ in ends
             ]
             parts = [_product(top, factor) for top, factor in zip(tops, window.factors, strict=True)]
             low, high = sum(least for least, _ in parts), sum(most for _, most in parts)
-            found.append((low if bottom is None else max(low, *map(bottom.__getitem__, entries)), high))
+            if whole is not None:
+                low = max(low, *map(whole.low.__getitem__, entries))
+                high = min(high, sum(map(whole.high.__getitem__, entries))) if positive else high
+            found.append((low, high))
         return found
 
     def entered(self) -> Inputs:

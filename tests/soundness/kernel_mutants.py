@@ -312,4 +312,5 @@ KERNEL_MUTANTS = (
         "alike[t, id(part.columns)]",
         "alike[t, part.source]",
     ),
+    Mutant("kernel: maxima are no more than sums of any entries", CONTEXTS, "if positive else high", ""),
 )
